@@ -1,0 +1,37 @@
+import { EmbeddedServer, type Login, type Major, type ServerOptions } from "./embedded-server";
+
+export const administrator = "azureadmin";
+
+export interface AzureLikeOptions extends Omit<ServerOptions, "major"> {
+  /** From 15 on, where SET on a parameter can be granted, as Azure's administrator has it. */
+  readonly major: Extract<Major, 16 | 17 | 18>;
+  /** The server parameter `azure.extensions`: extensions that may be created, in capitals. */
+  readonly extensions?: readonly string[];
+}
+
+/**
+ * A server as Azure Database for PostgreSQL flexible server gives it: its administrator is no superuser but a member of
+ * azure_pg_admin, which owns the database `postgres`.
+ */
+export async function startAzureLikeServer(
+  options: AzureLikeOptions,
+): Promise<{ server: EmbeddedServer; administrator: Login }> {
+  const server = await EmbeddedServer.start({
+    ...options,
+    parameters: {
+      wal_level: "logical",
+      "azure.extensions": (options.extensions ?? ["TABLEFUNC", "UUID-OSSP"]).join(","),
+      ...options.parameters,
+    },
+  });
+  const password = `admin-${Math.random().toString(36).slice(2)}`;
+  await server.query(`
+    CREATE ROLE azure_pg_admin NOLOGIN;
+    GRANT pg_monitor, pg_read_all_settings, pg_read_all_stats, pg_stat_scan_tables TO azure_pg_admin;
+    CREATE ROLE ${administrator} LOGIN CREATEDB CREATEROLE REPLICATION PASSWORD '${password}';
+    GRANT azure_pg_admin TO ${administrator};
+    GRANT SET ON PARAMETER session_replication_role TO azure_pg_admin;
+    ALTER DATABASE postgres OWNER TO azure_pg_admin;
+  `);
+  return { server, administrator: { host: server.login.host, port: server.port, user: administrator, password } };
+}

