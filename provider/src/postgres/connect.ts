@@ -1,0 +1,209 @@
+import { readFileSync } from "node:fs";
+import type { ConnectionOptions } from "node:tls";
+import pg from "pg";
+import { Refused, Unreachable, messageOf } from "../errors.js";
+
+/** TLS as libpq's sslmode means it (manual, "SSL Support", table "SSL Mode Descriptions"). */
+export type SslMode = "Disable" | "Prefer" | "Require" | "VerifyCA" | "VerifyFull";
+
+/** A server and who we are there. */
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly sslMode: SslMode;
+  /** Certificates to trust instead of the system's: PEM text, or the path of a PEM file. */
+  readonly sslRootCert?: string | undefined;
+}
+
+export interface ConnectOptions {
+  readonly database: string;
+  /** What the session is for; shown in pg_stat_activity.application_name behind `pg-migration `. */
+  readonly purpose: string;
+  /** Open a walsender session (`replication=database`) for replication commands. */
+  readonly replication?: boolean;
+  /** How long the server may take to accept, in milliseconds. */
+  readonly connectTimeoutMs?: number;
+}
+
+export const applicationNamePrefix = "pg-migration ";
+
+/**
+ * What a role or a database may have set otherwise and would mangle values, hide rows or end a session that has to wait.
+ * A setting that the server does not know yet is left out by `set_config` over pg_settings.
+ */
+const sessionSettings: Readonly<Record<string, string>> = {
+  bytea_output: "hex",
+  client_min_messages: "warning",
+  DateStyle: "ISO, YMD",
+  default_transaction_isolation: "read committed",
+  default_transaction_read_only: "off",
+  extra_float_digits: "3",
+  idle_in_transaction_session_timeout: "0",
+  idle_session_timeout: "0",
+  IntervalStyle: "postgres",
+  lc_monetary: "C",
+  lock_timeout: "0",
+  quote_all_identifiers: "off",
+  row_security: "off",
+  search_path: "",
+  standard_conforming_strings: "on",
+  statement_timeout: "0",
+  TimeZone: "UTC",
+  transaction_timeout: "0",
+  xmlbinary: "base64",
+  xmloption: "content",
+};
+
+/**
+ * Opens a session in which every value prints the same whatever the role, database or server has configured.
+ *
+ * @throws Refused when the server answers and says no (password, database, TLS, privileges)
+ * @throws Unreachable when nothing answers in time
+ */
+export async function connect(endpoint: Endpoint, options: ConnectOptions): Promise<pg.Client> {
+  const client = await open(endpoint, options);
+  try {
+    await fixSettings(client, options.replication ?? false);
+    return client;
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    throw connectionFailure(error, endpoint, options);
+  }
+}
+
+async function open(endpoint: Endpoint, options: ConnectOptions): Promise<pg.Client> {
+  if (endpoint.sslMode !== "Prefer") return attempt(endpoint, options, tlsOptions(endpoint));
+  try {
+    return await attempt(endpoint, options, tlsOptions(endpoint));
+  } catch (error) {
+    // As libpq does: without TLS where the server has none, or where pg_hba.conf refuses an encrypted session.
+    if (!tlsWasRefused(error)) throw error;
+    return attempt(endpoint, options, false);
+  }
+}
+
+async function attempt(
+  endpoint: Endpoint,
+  options: ConnectOptions,
+  ssl: false | ConnectionOptions,
+): Promise<pg.Client> {
+  const client = new pg.Client({
+    host: endpoint.host,
+    port: endpoint.port,
+    user: endpoint.user,
+    password: endpoint.password,
+    database: options.database,
+    application_name: (applicationNamePrefix + options.purpose).slice(0, 63),
+    connectionTimeoutMillis: options.connectTimeoutMs ?? 15_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    ssl,
+    ...(options.replication ? { replication: "database" } : {}),
+  } as pg.ClientConfig);
+  // A session that breaks while nothing runs in it is noticed by its next statement; without a listener Node would end.
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    return client;
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    throw connectionFailure(error, endpoint, options);
+  }
+}
+
+function tlsOptions({ host, sslMode, sslRootCert }: Endpoint): false | ConnectionOptions {
+  if (sslMode === "Disable") return false;
+  const trusted = sslRootCert === undefined ? {} : { ca: certificates(sslRootCert) };
+  if (sslMode === "VerifyFull") return { ...trusted, rejectUnauthorized: true, host };
+  // libpq: where a root certificate is given, `require` checks the chain as `verify-ca` does.
+  const checksChain = sslMode === "VerifyCA" || (sslMode === "Require" && sslRootCert !== undefined);
+  return { ...trusted, rejectUnauthorized: checksChain, checkServerIdentity: () => undefined };
+}
+
+function certificates(sslRootCert: string): string {
+  if (sslRootCert.includes("-----BEGIN CERTIFICATE-----")) return sslRootCert;
+  try {
+    return readFileSync(sslRootCert, "utf8");
+  } catch (cause) {
+    throw new Refused(`sslRootCert is neither PEM text nor a readable file: ${messageOf(cause)}`, {
+      remedy: "give the certificate's PEM text, or the path of a file that this machine can read",
+      code: "603001",
+      cause,
+    });
+  }
+}
+
+async function fixSettings(client: pg.Client, replication: boolean): Promise<void> {
+  // A walsender knows the simple protocol only, so there the settings go in without parameters.
+  if (replication) {
+    const known = ["DateStyle", "IntervalStyle", "TimeZone", "extra_float_digits", "bytea_output", "lc_monetary"];
+    await client.query(known.map((name) => `SET ${name} = '${sessionSettings[name]!}'`).join("; "));
+    return;
+  }
+  await client.query(
+    `SELECT pg_catalog.set_config(wanted.key, wanted.value, false)
+       FROM pg_catalog.json_each_text($1) AS wanted
+      WHERE lower(wanted.key) IN (SELECT lower(name) FROM pg_catalog.pg_settings)`,
+    [JSON.stringify(sessionSettings)],
+  );
+}
+
+const tlsWasRefused = (error: unknown): boolean =>
+  error instanceof Refused && (error.code === "603001" || error.code === "603002");
+
+interface DatabaseError extends Error {
+  readonly code?: string;
+}
+
+/** Names what refused: the password, pg_hba.conf, the database, TLS, a full server, or nobody at all. */
+function connectionFailure(error: unknown, endpoint: Endpoint, options: ConnectOptions): Refused | Unreachable {
+  if (error instanceof Refused || error instanceof Unreachable) return error;
+  const where = `${endpoint.user}@${endpoint.host}:${endpoint.port}/${options.database}`;
+  const said = messageOf(error);
+  const fail = (what: string, remedy: string, code: string): Refused =>
+    new Refused(`${where}: ${what} (${said})`, { remedy, code, cause: error });
+  const sqlState = (error as DatabaseError).code ?? "";
+  switch (sqlState) {
+    case "28P01":
+      return fail("the password is wrong", `check the password of ${endpoint.user}`, "603100");
+    case "28000":
+      if (/no encryption|SSL off|SSL encryption/i.test(said) || /pg_hba\.conf rejects|no pg_hba\.conf entry/.test(said))
+        return fail(
+          "the server's pg_hba.conf refuses this connection",
+          `add a line to pg_hba.conf that lets ${endpoint.user} reach ${options.database} from this machine, then SELECT pg_reload_conf()`,
+          "603002",
+        );
+      return fail(
+        "the server refuses the role",
+        `check that the role ${endpoint.user} exists and may log in`,
+        "603100",
+      );
+    case "3D000":
+      return fail("the database does not exist", `create ${options.database}, or correct its name`, "603102");
+    case "42501":
+      return fail("the role may not connect", `GRANT CONNECT ON DATABASE to ${endpoint.user}`, "603110");
+    case "53300":
+      return fail("the server has no connection left", "raise max_connections, or end idle sessions", "603000");
+    case "57P03":
+      return new Unreachable(`${where}: the server is starting up or shutting down (${said})`, {
+        remedy: "wait until the server accepts connections",
+        code: "603000",
+        cause: error,
+      });
+  }
+  if (/does not support SSL/.test(said))
+    return fail("the server offers no TLS", "switch ssl on there, or set sslMode to Prefer", "603001");
+  if (/certificate|self[- ]signed|Hostname\/IP|altnames|SSL|TLS|EPROTO/i.test(`${sqlState} ${said}`))
+    return fail(
+      "TLS could not be agreed on",
+      "give the server's root certificate as sslRootCert, use the name in the certificate as host, or lower sslMode",
+      "603001",
+    );
+  return new Unreachable(`${where}: nothing answers (${said || sqlState})`, {
+    remedy: `check host, port, firewall and that PostgreSQL listens there: pg_isready -h ${endpoint.host} -p ${endpoint.port}`,
+    code: "603000",
+    cause: error,
+  });
+}

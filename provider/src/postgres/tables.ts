@@ -1,0 +1,143 @@
+import type { Client } from "pg";
+import { serverVersion } from "./server-version.js";
+
+export interface Column {
+  readonly name: string;
+  /** As `format_type` prints it under an empty search_path: `character varying(15)`, `public."Name"`. */
+  readonly type: string;
+  readonly typeOid: number;
+  /** The type below domains: its schema and name in pg_type (`pg_catalog`, `_float8`), and its kind (pg_type.typtype). */
+  readonly baseTypeSchema: string;
+  readonly baseType: string;
+  readonly baseTypeKind: string;
+  /** For an array, the element's base type in the same form; else undefined. */
+  readonly element: { readonly schema: string; readonly name: string; readonly kind: string } | undefined;
+  readonly notNull: boolean;
+  /** Computed by the server: in no COPY, INSERT or UPDATE. */
+  readonly generated: boolean;
+  /** GENERATED ALWAYS AS IDENTITY, BY DEFAULT, or no identity column. */
+  readonly identity: "always" | "default" | undefined;
+}
+
+export type ReplicaIdentity = "default" | "index" | "full" | "nothing";
+
+/** An ordinary table, or a partitioned one (which holds no rows itself). */
+export interface Table {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  readonly partitioned: boolean;
+  /** The direct parent, for a partition. */
+  readonly partitionOf: { readonly schema: string; readonly name: string } | undefined;
+  readonly unlogged: boolean;
+  readonly heapBytes: number;
+  readonly toastBytes: number;
+  /** pg_class.reltuples; -1 or 0 before the first ANALYZE. */
+  readonly estimatedRows: number;
+  /** In the order of their attribute numbers; dropped ones left out. */
+  readonly columns: readonly Column[];
+  /** Names of the primary key's columns in key order; empty without one. */
+  readonly primaryKey: readonly string[];
+  readonly replicaIdentity: ReplicaIdentity;
+  /** The columns that name an old row in the stream: primary key, index, or all (`full`); empty when nothing does. */
+  readonly identityColumns: readonly string[];
+  /** A table that belongs to an extension and whose rows the extension asks to be dumped (pg_extension.extconfig). */
+  readonly extensionConfiguration: boolean;
+}
+
+/** The columns that are stored and so can be copied, in order. */
+export const storedColumns = (table: Table): readonly Column[] => table.columns.filter((column) => !column.generated);
+
+/** Every table of the database that users made, asked in one set, sorted by schema and name. */
+export async function listTables(client: Client): Promise<Table[]> {
+  const version = await serverVersion(client);
+  const { rows } = await client.query<{ tables: Table[] | null }>(tablesQuery(version));
+  return (rows[0]?.tables ?? []).map((table) => ({
+    ...table,
+    partitionOf: table.partitionOf ?? undefined,
+    columns: table.columns.map((column) => ({
+      ...column,
+      element: column.element ?? undefined,
+      identity: column.identity ?? undefined,
+    })),
+  }));
+}
+
+function tablesQuery(version: number): string {
+  const generated = version >= 120000 ? "a.attgenerated <> ''" : "false";
+  const identity =
+    version >= 100000 ? "CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'default' END" : "NULL::text";
+  const isPartition = version >= 100000 ? "c.relispartition" : "false";
+  return `
+WITH RECURSIVE base (oid, base) AS (
+  SELECT oid, oid FROM pg_type WHERE typtype <> 'd'
+  UNION ALL
+  SELECT t.oid, b.base FROM pg_type t JOIN base b ON t.typbasetype = b.oid WHERE t.typtype = 'd'
+), column_list AS (
+  SELECT a.attrelid,
+         json_agg(json_build_object(
+           'name', a.attname,
+           'type', format_type(a.atttypid, a.atttypmod),
+           'typeOid', a.atttypid::int8,
+           'baseTypeSchema', tn.nspname,
+           'baseType', t.typname,
+           'baseTypeKind', t.typtype,
+           'element', CASE WHEN e.oid IS NOT NULL
+                           THEN json_build_object('schema', en.nspname, 'name', e.typname, 'kind', e.typtype) END,
+           'notNull', a.attnotnull,
+           'generated', ${generated},
+           'identity', ${identity}
+         ) ORDER BY a.attnum) AS columns,
+         array_agg(a.attname ORDER BY a.attnum) AS names
+    FROM pg_attribute a
+    JOIN base b ON b.oid = a.atttypid
+    JOIN pg_type t ON t.oid = b.base
+    JOIN pg_namespace tn ON tn.oid = t.typnamespace
+    LEFT JOIN base eb ON t.typcategory = 'A' AND eb.oid = t.typelem
+    LEFT JOIN pg_type e ON e.oid = eb.base
+    LEFT JOIN pg_namespace en ON en.oid = e.typnamespace
+   WHERE a.attnum > 0 AND NOT a.attisdropped
+   GROUP BY a.attrelid
+), key_columns AS (
+  SELECT i.indrelid, i.indisprimary, i.indisreplident,
+         array_agg(a.attname ORDER BY k.position) AS names
+    FROM pg_index i
+    CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, position)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+   WHERE (i.indisprimary OR i.indisreplident) AND k.position <= ${version >= 110000 ? "i.indnkeyatts" : "i.indnatts"}
+   GROUP BY i.indexrelid, i.indrelid, i.indisprimary, i.indisreplident
+)
+SELECT json_agg(json_build_object(
+         'oid', c.oid::int8,
+         'schema', n.nspname,
+         'name', c.relname,
+         'partitioned', c.relkind = 'p',
+         'partitionOf', CASE WHEN ${isPartition} THEN (
+            SELECT json_build_object('schema', pn.nspname, 'name', p.relname)
+              FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
+             WHERE h.inhrelid = c.oid) END,
+         'unlogged', c.relpersistence = 'u',
+         'heapBytes', CASE WHEN c.relkind = 'r' THEN pg_relation_size(c.oid) ELSE 0 END,
+         'toastBytes', CASE WHEN c.reltoastrelid <> 0 THEN pg_relation_size(c.reltoastrelid) ELSE 0 END,
+         'estimatedRows', c.reltuples,
+         'columns', coalesce(cl.columns, '[]'),
+         'primaryKey', coalesce((SELECT to_json(names) FROM key_columns WHERE indrelid = c.oid AND indisprimary), '[]'),
+         'replicaIdentity', CASE c.relreplident WHEN 'd' THEN 'default' WHEN 'i' THEN 'index'
+                                                WHEN 'f' THEN 'full' ELSE 'nothing' END,
+         'identityColumns', coalesce(CASE c.relreplident
+            WHEN 'd' THEN (SELECT to_json(names) FROM key_columns WHERE indrelid = c.oid AND indisprimary)
+            WHEN 'i' THEN (SELECT to_json(names) FROM key_columns WHERE indrelid = c.oid AND indisreplident)
+            WHEN 'f' THEN to_json(cl.names) END, '[]'),
+         'extensionConfiguration', x.extension IS NOT NULL
+       ) ORDER BY n.nspname, c.relname) AS tables
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN column_list cl ON cl.attrelid = c.oid
+  LEFT JOIN (SELECT unnest(extconfig) AS oid, oid AS extension FROM pg_extension) x ON x.oid = c.oid
+ WHERE c.relkind IN ('r', 'p')
+   AND c.relpersistence <> 't'
+   AND n.nspname !~ '^pg_(toast|temp)' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_migration')
+   AND (x.extension IS NOT NULL
+        OR NOT EXISTS (SELECT FROM pg_depend d
+                        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))`;
+}
