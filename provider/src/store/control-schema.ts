@@ -1,0 +1,117 @@
+/**
+ * The control schema, as a list of steps: a store made by an earlier version of the package is brought up to date by the
+ * steps that it lacks. A step that has been published is never changed.
+ */
+export const controlSchema = "pg_migration";
+
+export const controlSchemaSteps: readonly string[] = [
+  `
+CREATE TABLE pg_migration.migration (
+  name text PRIMARY KEY,
+  wish jsonb NOT NULL,
+  state text NOT NULL DEFAULT 'InProgress',
+  sub_state text NOT NULL DEFAULT 'PerformingPreRequisiteSteps',
+  error text,
+  generation bigint NOT NULL DEFAULT 0,
+  worker jsonb,
+  validation_started_at timestamptz,
+  validation_ended_at timestamptz,
+  started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  ended_at timestamptz
+);
+COMMENT ON TABLE pg_migration.migration IS 'One row a migration into this server: what is wanted (without secrets) and what was reached';
+
+CREATE TABLE pg_migration.database (
+  migration text NOT NULL REFERENCES pg_migration.migration ON DELETE CASCADE,
+  name text NOT NULL,
+  phase text NOT NULL DEFAULT 'queued',
+  state text NOT NULL DEFAULT 'InProgress',
+  message text,
+  created_by_us boolean NOT NULL DEFAULT false,
+  slot text,
+  publications text[] NOT NULL DEFAULT '{}',
+  follow jsonb,
+  started_at timestamptz,
+  ended_at timestamptz,
+  PRIMARY KEY (migration, name)
+);
+COMMENT ON COLUMN pg_migration.database.slot IS 'Set before the slot is made and cleared after it is dropped: what must be cleaned up on the source';
+
+CREATE TABLE pg_migration.unit (
+  migration text NOT NULL,
+  database text NOT NULL,
+  id int NOT NULL,
+  kind text NOT NULL CHECK (kind IN ('table', 'index')),
+  table_schema text NOT NULL,
+  table_name text NOT NULL,
+  entry text NOT NULL,
+  state text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'loading', 'completed', 'errored')),
+  generation bigint,
+  bytes_total bigint NOT NULL DEFAULT 0,
+  rows_estimated bigint NOT NULL DEFAULT 0,
+  bytes_copied bigint NOT NULL DEFAULT 0,
+  rows_copied bigint NOT NULL DEFAULT 0,
+  error text,
+  started_at timestamptz,
+  ended_at timestamptz,
+  PRIMARY KEY (migration, database, id),
+  FOREIGN KEY (migration, database) REFERENCES pg_migration.database ON DELETE CASCADE
+);
+CREATE INDEX unit_open ON pg_migration.unit (migration, database, kind, id) WHERE state = 'queued';
+CREATE INDEX unit_table ON pg_migration.unit (migration, database, table_schema, table_name);
+
+CREATE TABLE pg_migration.comparison (
+  migration text NOT NULL,
+  database text NOT NULL,
+  table_schema text NOT NULL,
+  table_name text NOT NULL,
+  source_rows bigint NOT NULL,
+  target_rows bigint NOT NULL,
+  equal boolean NOT NULL,
+  differences jsonb,
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (migration, database, table_schema, table_name),
+  FOREIGN KEY (migration, database) REFERENCES pg_migration.database ON DELETE CASCADE
+);
+
+CREATE TABLE pg_migration.finding (
+  migration text NOT NULL REFERENCES pg_migration.migration ON DELETE CASCADE,
+  id bigint GENERATED ALWAYS AS IDENTITY,
+  database text,
+  type text NOT NULL,
+  state text NOT NULL,
+  code text,
+  object text,
+  object_type text,
+  message text NOT NULL,
+  remedy text,
+  PRIMARY KEY (migration, id)
+);
+
+CREATE TABLE pg_migration.event (
+  migration text NOT NULL REFERENCES pg_migration.migration ON DELETE CASCADE,
+  id bigint GENERATED ALWAYS AS IDENTITY,
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  database text,
+  level text NOT NULL,
+  message text NOT NULL,
+  PRIMARY KEY (migration, id)
+);
+
+CREATE TABLE pg_migration.request (
+  migration text NOT NULL REFERENCES pg_migration.migration ON DELETE CASCADE,
+  kind text NOT NULL CHECK (kind IN ('cutover', 'cancel', 'stop')),
+  requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (migration, kind)
+);
+
+CREATE TABLE pg_migration.cutover_step (
+  migration text NOT NULL REFERENCES pg_migration.migration ON DELETE CASCADE,
+  id bigint GENERATED ALWAYS AS IDENTITY,
+  database text NOT NULL,
+  step text NOT NULL,
+  seconds double precision NOT NULL,
+  PRIMARY KEY (migration, id)
+);
+`,
+];

@@ -1,0 +1,164 @@
+import type { DatabaseState, MigrationState, MigrationSubState, ValidationState, ValidationType } from "../status.js";
+import type { Lease } from "./lease.js";
+import type { DatabasePhase } from "./records.js";
+
+/** A finding of the validation, before or during the migration. */
+export interface Finding {
+  /** Undefined for what concerns the server as a whole. */
+  readonly database?: string | undefined;
+  readonly type: ValidationType;
+  readonly state: ValidationState;
+  readonly code?: string | undefined;
+  readonly object?: string | undefined;
+  readonly objectType?: "Database" | "Instance" | undefined;
+  readonly message: string;
+  readonly remedy?: string | undefined;
+}
+
+/** What the stream says about itself, once a second. */
+export interface FollowReport {
+  readonly inserts: number;
+  readonly updates: number;
+  readonly deletes: number;
+  readonly appliedChanges: number;
+  readonly incomingChanges: number;
+  readonly latencySeconds: number;
+  readonly lagBytes: number;
+}
+
+export interface Comparison {
+  readonly schema: string;
+  readonly table: string;
+  readonly sourceRows: number;
+  readonly targetRows: number;
+  readonly equal: boolean;
+  readonly firstDifferences?: unknown;
+}
+
+const mine = "EXISTS (SELECT FROM pg_migration.migration WHERE name = $1 AND generation = $2)";
+
+/** All that a worker writes down about its migration; every write is fenced by the lease's generation. */
+export class Journal {
+  constructor(readonly lease: Lease) {}
+
+  async state(state: MigrationState, subState: MigrationSubState, error?: string): Promise<void> {
+    await this.lease.write(
+      `UPDATE pg_migration.migration
+          SET state = $3, sub_state = $4, error = $5,
+              ended_at = CASE WHEN $6 THEN clock_timestamp() END
+        WHERE name = $1 AND generation = $2 RETURNING name`,
+      [state, subState, error ?? null, ["Succeeded", "Failed", "ValidationFailed", "Canceled"].includes(state)],
+    );
+  }
+
+  async validationStarted(): Promise<void> {
+    await this.lease.write(
+      `WITH stale AS (DELETE FROM pg_migration.finding WHERE migration = $1 AND ${mine})
+       UPDATE pg_migration.migration SET validation_started_at = clock_timestamp(), validation_ended_at = NULL
+        WHERE name = $1 AND generation = $2 RETURNING name`,
+    );
+  }
+
+  async validationEnded(findings: readonly Finding[]): Promise<void> {
+    await this.findings(findings);
+    await this.lease.write(
+      `UPDATE pg_migration.migration SET validation_ended_at = clock_timestamp()
+        WHERE name = $1 AND generation = $2 RETURNING name`,
+    );
+  }
+
+  async findings(findings: readonly Finding[]): Promise<void> {
+    if (findings.length === 0) return;
+    await this.lease.query(
+      `INSERT INTO pg_migration.finding (migration, database, type, state, code, object, object_type, message, remedy)
+       SELECT $1, f.* FROM json_to_recordset($3::json)
+         AS f (database text, type text, state text, code text, object text, "objectType" text, message text, remedy text)
+        WHERE ${mine}
+          AND NOT EXISTS (SELECT FROM pg_migration.finding old
+                           WHERE old.migration = $1 AND old.message = f.message
+                             AND old.database IS NOT DISTINCT FROM f.database)`,
+      [JSON.stringify(findings)],
+    );
+  }
+
+  async event(
+    message: string,
+    options: { database?: string; level?: "info" | "warning" | "error" } = {},
+  ): Promise<void> {
+    process.stdout.write(`${new Date().toISOString()} ${options.database ? `[${options.database}] ` : ""}${message}\n`);
+    await this.lease.query(
+      `INSERT INTO pg_migration.event (migration, database, level, message) SELECT $1, $3, $4, $5 WHERE ${mine}`,
+      [options.database ?? null, options.level ?? "info", message],
+    );
+  }
+
+  /** Moves a database on. What is not given stays. */
+  async database(
+    name: string,
+    change: {
+      readonly phase?: DatabasePhase;
+      readonly state?: DatabaseState;
+      readonly message?: string | null;
+      readonly createdByUs?: boolean;
+      readonly slot?: string | null;
+      readonly publications?: readonly string[];
+    },
+  ): Promise<void> {
+    await this.lease.write(
+      `UPDATE pg_migration.database
+          SET phase = coalesce($4, phase), state = coalesce($5, state),
+              message = CASE WHEN $6 THEN $7 ELSE message END,
+              created_by_us = coalesce($8, created_by_us),
+              slot = CASE WHEN $9 THEN $10 ELSE slot END,
+              publications = coalesce($11, publications),
+              started_at = coalesce(started_at, clock_timestamp()),
+              ended_at = CASE WHEN coalesce($5, state) IN ('Succeeded', 'Failed', 'Canceled') THEN clock_timestamp() END
+        WHERE migration = $1 AND name = $3 AND ${mine} RETURNING name`,
+      [
+        name,
+        change.phase ?? null,
+        change.state ?? null,
+        change.message !== undefined,
+        change.message ?? null,
+        change.createdByUs ?? null,
+        change.slot !== undefined,
+        change.slot ?? null,
+        change.publications ?? null,
+      ],
+    );
+  }
+
+  async follow(database: string, report: FollowReport): Promise<void> {
+    await this.lease.write(
+      `UPDATE pg_migration.database SET follow = $4 WHERE migration = $1 AND name = $3 AND ${mine} RETURNING name`,
+      [database, JSON.stringify(report)],
+    );
+  }
+
+  async comparison(database: string, result: Comparison): Promise<void> {
+    await this.lease.query(
+      `INSERT INTO pg_migration.comparison
+              (migration, database, table_schema, table_name, source_rows, target_rows, equal, differences)
+       SELECT $1, $3, $4, $5, $6, $7, $8, $9 WHERE ${mine}
+       ON CONFLICT (migration, database, table_schema, table_name) DO UPDATE
+          SET source_rows = excluded.source_rows, target_rows = excluded.target_rows, equal = excluded.equal,
+              differences = excluded.differences, at = excluded.at`,
+      [
+        database,
+        result.schema,
+        result.table,
+        result.sourceRows,
+        result.targetRows,
+        result.equal,
+        result.firstDifferences === undefined ? null : JSON.stringify(result.firstDifferences),
+      ],
+    );
+  }
+
+  async cutoverStep(database: string, step: string, seconds: number): Promise<void> {
+    await this.lease.query(
+      `INSERT INTO pg_migration.cutover_step (migration, database, step, seconds) SELECT $1, $3, $4, $5 WHERE ${mine}`,
+      [database, step, seconds],
+    );
+  }
+}

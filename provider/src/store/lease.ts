@@ -1,0 +1,122 @@
+import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import { TakenOver, TimedOut, messageOf } from "../errors.js";
+import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { Store, type StoreAddress } from "./store.js";
+
+/** First half of the advisory lock's key; the second is a hash of the migration's name. */
+const leaseClass = 0x6d696772;
+
+export interface Holder {
+  readonly backendPid: number;
+}
+
+/** Who holds the lease of a migration, if anybody does. */
+export async function leaseHolder(store: Store, migration: string): Promise<Holder | undefined> {
+  const [row] = await store.query<{ pid: number }>(
+    `SELECT pid FROM pg_locks
+      WHERE locktype = 'advisory' AND granted AND objsubid = 2
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND classid = $1::int8::oid AND objid = (hashtext($2)::int8 & 4294967295)::oid`,
+    [leaseClass, migration],
+  );
+  return row && { backendPid: row.pid };
+}
+
+/**
+ * The right to work on a migration: a session advisory lock on the target, which ends with its session, and a generation
+ * number, which every write compares. A worker that was cut off for a while can go on only while nobody came after it.
+ */
+export class Lease {
+  #store: Store;
+
+  private constructor(
+    store: Store,
+    readonly address: StoreAddress,
+    readonly migration: string,
+    readonly generation: number,
+    readonly reconnectForSeconds: number,
+  ) {
+    this.#store = store;
+  }
+
+  /** @throws TakenOver when another worker holds the lease */
+  static async acquire(address: StoreAddress, migration: string, reconnectForSeconds = 300): Promise<Lease> {
+    const store = await Store.open(address, `${migration} lease`);
+    try {
+      if (!(await tryLock(store, migration)))
+        throw new TakenOver(`another worker holds the lease of migration ${migration}`);
+      const [row] = await store.query<{ generation: string }>(
+        `UPDATE pg_migration.migration SET generation = generation + 1, worker = $2
+          WHERE name = $1 RETURNING generation`,
+        [migration, { host: hostname(), pid: process.pid, since: new Date().toISOString() }],
+      );
+      if (!row) throw new TakenOver(`the migration ${migration} is not recorded on the target any more`);
+      return new Lease(store, address, migration, Number(row.generation), reconnectForSeconds);
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Runs one statement under the lease; `$1` is the migration's name and `$2` the generation, which the statement must
+   * compare. A lost connection is made anew, and the statement run again: it must be one that may run twice.
+   */
+  async query<Row extends object>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
+    const deadline = Date.now() + this.reconnectForSeconds * 1000;
+    for (let delayMs = 100; ; delayMs = Math.min(delayMs * 2, 5000)) {
+      try {
+        return await this.#store.query<Row>(sql, [this.migration, this.generation, ...values]);
+      } catch (error) {
+        if (!isConnectionLoss(error)) throw error;
+        if (Date.now() > deadline)
+          throw new TimedOut(
+            `the target did not come back within ${this.reconnectForSeconds} s (${messageOf(error)})`,
+            { remedy: "check the target; the next pulumi up goes on from what was reached", cause: error },
+          );
+        await sleep(delayMs);
+        await this.#reacquire().catch((failure: unknown) => {
+          if (!isConnectionLoss(failure)) throw failure;
+        });
+      }
+    }
+  }
+
+  /** Like {@link query}, for a write that changes one row. @throws TakenOver when it changed none */
+  async write(sql: string, values: readonly unknown[] = []): Promise<void> {
+    const rows = await this.query(sql, values);
+    if (rows.length === 0)
+      throw new TakenOver(
+        `another worker has taken over migration ${this.migration} (after generation ${this.generation})`,
+      );
+  }
+
+  async release(): Promise<void> {
+    await this.#store.close();
+  }
+
+  async #reacquire(): Promise<void> {
+    await this.#store.close().catch(() => undefined);
+    this.#store = await Store.open(this.address, `${this.migration} lease`);
+    const [row] = await this.#store.query<{ generation: string }>(
+      "SELECT generation FROM pg_migration.migration WHERE name = $1",
+      [this.migration],
+    );
+    if (Number(row?.generation) !== this.generation)
+      throw new TakenOver(`another worker has taken over migration ${this.migration}`);
+    // Our own old session may still hold the lock until the server notices that it is gone.
+    for (let attempt = 0; !(await tryLock(this.#store, this.migration)); attempt++) {
+      if (attempt === 50) throw new TakenOver(`another session holds the lease of migration ${this.migration}`);
+      await sleep(200);
+    }
+  }
+}
+
+async function tryLock(store: Store, migration: string): Promise<boolean> {
+  const [row] = await store.query<{ locked: boolean }>("SELECT pg_try_advisory_lock($1, hashtext($2)) AS locked", [
+    leaseClass,
+    migration,
+  ]);
+  return row!.locked;
+}

@@ -1,0 +1,130 @@
+import type { Wish } from "../inputs.js";
+import type { MigrationState } from "../status.js";
+import type { Store } from "./store.js";
+
+/** How far a database has come; a successor goes on from here. */
+export type DatabasePhase =
+  /** Nothing kept on the target yet, or only what is thrown away by the next try. */
+  | "queued"
+  | "copying"
+  /** Online: the base copy is complete and the progress row says what is applied. */
+  | "following"
+  /** Cut over and verified; slot and publication are being dropped. */
+  | "finishing"
+  | "done";
+
+export interface MigrationRecord {
+  readonly name: string;
+  readonly wish: Wish;
+  readonly state: MigrationState;
+  readonly error: string | undefined;
+  readonly generation: number;
+}
+
+export interface DatabaseRecord {
+  readonly name: string;
+  readonly phase: DatabasePhase;
+  /** The target database was made by this migration, so that a further try may drop it. */
+  readonly createdByUs: boolean;
+  /** What was made on the source and is not dropped yet. */
+  readonly slot: string | undefined;
+  readonly publications: readonly string[];
+}
+
+export async function readMigration(store: Store, name: string): Promise<MigrationRecord | undefined> {
+  const [row] = await store.query<{
+    name: string;
+    wish: Wish;
+    state: MigrationState;
+    error: string | null;
+    generation: string;
+  }>("SELECT name, wish, state, error, generation FROM pg_migration.migration WHERE name = $1", [name]);
+  return row && { ...row, error: row.error ?? undefined, generation: Number(row.generation) };
+}
+
+export async function readDatabases(store: Store, migration: string): Promise<DatabaseRecord[]> {
+  const rows = await store.query<{
+    name: string;
+    phase: DatabasePhase;
+    created_by_us: boolean;
+    slot: string | null;
+    publications: string[];
+  }>(
+    `SELECT name, phase, created_by_us, slot, publications FROM pg_migration.database
+      WHERE migration = $1 ORDER BY name`,
+    [migration],
+  );
+  return rows.map((row) => ({
+    name: row.name,
+    phase: row.phase,
+    createdByUs: row.created_by_us,
+    slot: row.slot ?? undefined,
+    publications: row.publications,
+  }));
+}
+
+/** Records a new wish; answers false when a migration of that name is recorded already. */
+export async function insertMigration(store: Store, wish: Wish): Promise<boolean> {
+  const rows = await store.query(
+    `WITH migration AS (
+       INSERT INTO pg_migration.migration (name, wish) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING RETURNING name
+     ), database AS (
+       INSERT INTO pg_migration.database (migration, name)
+       SELECT migration.name, wanted.name FROM migration, unnest($3::text[]) AS wanted (name)
+     )
+     SELECT name FROM migration`,
+    [wish.migrationName, JSON.stringify(wish), wish.dbsToMigrate],
+  );
+  return rows.length === 1;
+}
+
+/**
+ * Prepares another try, for which nobody may hold the lease: databases that had come to following stay there, all others
+ * begin anew, and what the last try had found is forgotten.
+ */
+export async function restartMigration(store: Store, wish: Wish): Promise<void> {
+  await store.query(
+    `WITH migration AS (
+       UPDATE pg_migration.migration
+          SET wish = $2, state = 'InProgress', sub_state = 'PerformingPreRequisiteSteps', error = NULL, ended_at = NULL,
+              generation = generation + 1
+        WHERE name = $1
+     ), gone AS (
+       DELETE FROM pg_migration.database WHERE migration = $1 AND name <> ALL ($3::text[]) AND slot IS NULL
+     ), stale AS (
+       DELETE FROM pg_migration.finding WHERE migration = $1
+     ), again AS (
+       UPDATE pg_migration.database SET state = 'InProgress', message = NULL, ended_at = NULL
+        WHERE migration = $1 AND phase <> 'done'
+     )
+     INSERT INTO pg_migration.database (migration, name)
+     SELECT $1, wanted.name FROM unnest($3::text[]) AS wanted (name)
+     ON CONFLICT DO NOTHING`,
+    [wish.migrationName, JSON.stringify(wish), wish.dbsToMigrate],
+  );
+}
+
+/** Puts a changed wish in place of the old one while a worker goes on. */
+export async function updateWish(store: Store, wish: Wish): Promise<void> {
+  await store.query("UPDATE pg_migration.migration SET wish = $2 WHERE name = $1", [
+    wish.migrationName,
+    JSON.stringify(wish),
+  ]);
+}
+
+/** Takes the right to write from whatever worker there was. */
+export async function fenceWorkers(store: Store, migration: string): Promise<void> {
+  await store.query("UPDATE pg_migration.migration SET generation = generation + 1 WHERE name = $1", [migration]);
+}
+
+export async function deleteMigration(store: Store, migration: string): Promise<void> {
+  await store.query("DELETE FROM pg_migration.migration WHERE name = $1", [migration]);
+}
+
+/** Notes that a database has nothing left on the source. */
+export async function forgetSourceObjects(store: Store, migration: string, database: string): Promise<void> {
+  await store.query(
+    "UPDATE pg_migration.database SET slot = NULL, publications = '{}' WHERE migration = $1 AND name = $2",
+    [migration, database],
+  );
+}

@@ -1,0 +1,154 @@
+import type pg from "pg";
+import { Refused, messageOf } from "../errors.js";
+import { connect, type Endpoint } from "../postgres/connect.js";
+import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
+import { controlSchema, controlSchemaSteps } from "./control-schema.js";
+
+/** A target and the database on it that holds the records. */
+export interface StoreAddress {
+  readonly target: Endpoint;
+  readonly maintenanceDatabase: string;
+}
+
+const ownDatabase = "pg_migration";
+
+/** Serializes making and changing the control schema among all that open a store on one server. */
+const installLock = 0x70676d69;
+
+/**
+ * A session on the control schema. It lies in the target's maintenance database; where that database is not writable for
+ * us, in a database of its own, `pg_migration`.
+ */
+export class Store {
+  private constructor(
+    readonly client: pg.Client,
+    readonly database: string,
+  ) {}
+
+  /** Opens the store and makes it where it is missing. @throws Refused, Unreachable */
+  static async open(address: StoreAddress, purpose: string): Promise<Store> {
+    const store = await Store.find(address, purpose);
+    if (store) return store;
+    const client = await connect(address.target, { database: address.maintenanceDatabase, purpose });
+    try {
+      if (await mayCreateSchema(client)) return await Store.#install(client, address.maintenanceDatabase);
+      await createOwnDatabase(client, address.target.user);
+    } catch (error) {
+      await client.end();
+      throw error;
+    }
+    await client.end();
+    const own = await connect(address.target, { database: ownDatabase, purpose });
+    return Store.#install(own, ownDatabase);
+  }
+
+  /** Opens the store where there is one; undefined where nobody has migrated into this server. */
+  static async find(address: StoreAddress, purpose: string): Promise<Store | undefined> {
+    const client = await connect(address.target, { database: address.maintenanceDatabase, purpose });
+    try {
+      if (await hasControlSchema(client)) return await Store.#install(client, address.maintenanceDatabase);
+      const { rowCount } = await client.query("SELECT FROM pg_database WHERE datname = $1", [ownDatabase]);
+      await client.end();
+      if (rowCount === 0) return undefined;
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      throw error;
+    }
+    const own = await connect(address.target, { database: ownDatabase, purpose });
+    if (await hasControlSchema(own)) return Store.#install(own, ownDatabase);
+    await own.end();
+    return undefined;
+  }
+
+  static async #install(client: pg.Client, database: string): Promise<Store> {
+    try {
+      await bringUpToDate(client);
+      return new Store(client, database);
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async query<Row extends pg.QueryResultRow>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
+    return (await this.client.query<Row>(sql, [...values])).rows;
+  }
+
+  async close(): Promise<void> {
+    await this.client.end();
+  }
+}
+
+async function hasControlSchema(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ found: boolean }>(
+    "SELECT to_regclass('pg_migration.migration') IS NOT NULL AND has_schema_privilege('pg_migration', 'USAGE') AS found",
+  );
+  return rows[0]!.found;
+}
+
+async function mayCreateSchema(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ may: boolean }>(
+    "SELECT has_database_privilege(current_database(), 'CREATE') AS may",
+  );
+  return rows[0]!.may;
+}
+
+async function createOwnDatabase(client: pg.Client, user: string): Promise<void> {
+  const { rowCount } = await client.query("SELECT FROM pg_database WHERE datname = $1", [ownDatabase]);
+  if (rowCount !== 0) return;
+  try {
+    await client.query(`CREATE DATABASE ${quoteIdentifier(ownDatabase)}`);
+  } catch (cause) {
+    throw new Refused(`the migration's records have no place on the target: ${messageOf(cause)}`, {
+      remedy: `ALTER ROLE ${quoteIdentifier(user)} CREATEDB, or GRANT CREATE ON DATABASE postgres TO ${quoteIdentifier(user)}`,
+      code: "603115",
+      cause,
+    });
+  }
+}
+
+async function bringUpToDate(client: pg.Client): Promise<void> {
+  if ((await installedSteps(client)) === controlSchemaSteps.length) return;
+  await client.query("BEGIN");
+  try {
+    await client.query("SELECT pg_advisory_xact_lock($1)", [installLock]);
+    const installed = await installedSteps(client);
+    if (installed > controlSchemaSteps.length)
+      throw new Refused(`the records on the target were made by a newer version of pulumi-pg-migration`, {
+        remedy: "npm install pulumi-pg-migration@latest in this program",
+      });
+    if (installed === 0) await client.query(`CREATE SCHEMA IF NOT EXISTS ${controlSchema}`);
+    for (const step of controlSchemaSteps.slice(installed)) await client.query(step);
+    await client.query(`COMMENT ON SCHEMA ${controlSchema} IS ${quoteLiteral(versionMark(controlSchemaSteps.length))}`);
+    await client.query("COMMIT");
+  } catch (error) {
+    await client.query("ROLLBACK").catch(() => undefined);
+    throw error;
+  }
+}
+
+const versionMark = (steps: number): string => `records of pulumi-pg-migration, version ${steps}`;
+
+/** How many steps the schema has seen: it says so in its comment. */
+async function installedSteps(client: pg.Client): Promise<number> {
+  const { rows } = await client.query<{ comment: string | null }>(
+    "SELECT obj_description(oid, 'pg_namespace') AS comment FROM pg_namespace WHERE nspname = $1",
+    [controlSchema],
+  );
+  return Number(/version (\d+)$/.exec(rows[0]?.comment ?? "")?.[1] ?? 0);
+}
+
+/** Removes the control schema once no migration is recorded in it any more. */
+export async function removeEmptyStore(store: Store): Promise<void> {
+  await store.client.query("BEGIN");
+  try {
+    await store.client.query("SELECT pg_advisory_xact_lock($1)", [installLock]);
+    await store.client.query("LOCK TABLE pg_migration.migration IN ACCESS EXCLUSIVE MODE");
+    const { rowCount } = await store.client.query("SELECT FROM pg_migration.migration LIMIT 1");
+    if (rowCount === 0) await store.client.query(`DROP SCHEMA ${controlSchema} CASCADE`);
+    await store.client.query("COMMIT");
+  } catch (error) {
+    await store.client.query("ROLLBACK").catch(() => undefined);
+    throw error;
+  }
+}

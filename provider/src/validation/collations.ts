@@ -1,0 +1,50 @@
+import type { Client } from "pg";
+import type { Finding } from "../store/journal.js";
+import type { Rule } from "./context.js";
+
+/** 603401, 603403: the databases' locales exist on the target. */
+export const collations: Rule = async ({ sources, target }) => {
+  const findings: Finding[] = [];
+  for (const [database, client] of sources) {
+    const { rows } = await client.query<{ collate: string; encoding: string }>(
+      `SELECT datcollate AS collate, pg_encoding_to_char(encoding) AS encoding
+         FROM pg_database WHERE datname = current_database()`,
+    );
+    const { collate, encoding } = rows[0]!;
+    if (!(await knowsLocale(target, collate)))
+      findings.push({
+        database,
+        type: "CollationsValidation",
+        state: "Warning",
+        code: "603401",
+        object: collate,
+        objectType: "Database",
+        message: `the target does not know the locale ${collate} of ${database}; the nearest one is taken, so the order of texts may differ`,
+        remedy: `create ${database} on the target yourself with the locale that you want`,
+      });
+    if (encoding === "SQL_ASCII")
+      findings.push({
+        database,
+        type: "CollationsValidation",
+        state: "Warning",
+        object: encoding,
+        objectType: "Database",
+        message: `${database} is encoded in SQL_ASCII, which promises nothing about its bytes; a text that is not valid there will stop the copy`,
+        remedy: "find out the real encoding of the texts and convert them on the source",
+      });
+  }
+  if (findings.length > 0) return findings;
+  return [
+    { type: "CollationsValidation", state: "Succeeded", objectType: "Instance", message: "every locale is there" },
+  ];
+};
+
+async function knowsLocale(target: Client, locale: string): Promise<boolean> {
+  const { rows } = await target.query<{ known: boolean }>(
+    `SELECT lower($1) IN ('c', 'posix')
+            OR EXISTS (SELECT FROM pg_database WHERE datcollate = $1)
+            OR EXISTS (SELECT FROM pg_collation WHERE collcollate = $1 OR collname = $1) AS known`,
+    [locale],
+  );
+  return rows[0]!.known;
+}

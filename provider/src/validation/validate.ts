@@ -1,0 +1,93 @@
+import type { Client } from "pg";
+import { Refused, Unreachable } from "../errors.js";
+import type { Wish } from "../inputs.js";
+import { connect, type Endpoint } from "../postgres/connect.js";
+import { serverVersion } from "../postgres/server-version.js";
+import type { Finding } from "../store/journal.js";
+import { sourcePrivileges, targetDatabases } from "./access.js";
+import { collations } from "./collations.js";
+import type { Rule, ValidationContext } from "./context.js";
+import { extensions } from "./extensions.js";
+import { logicalReplication } from "./logical-replication.js";
+import { objects } from "./objects.js";
+import { versions } from "./versions.js";
+
+const rules: readonly Rule[] = [
+  versions,
+  targetDatabases,
+  sourcePrivileges,
+  logicalReplication,
+  extensions,
+  collations,
+  objects,
+];
+
+export interface ValidationOptions {
+  readonly wish: Wish;
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly ownDatabases: ReadonlySet<string>;
+  readonly occupied: ReadonlyMap<string, string>;
+}
+
+/**
+ * Looks at both servers and changes nothing. Every rule runs, so that all that is wrong is said at once; what cannot be
+ * looked at because a server does not let us in is a finding itself.
+ */
+export async function validate(options: ValidationOptions): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const sources = new Map<string, Client>();
+  let target: Client | undefined;
+  try {
+    for (const database of options.wish.dbsToMigrate) {
+      const client = await open(options.source, database, "source", findings);
+      if (client) sources.set(database, client);
+    }
+    target = await open(options.target, options.wish.maintenanceDatabase, "target", findings);
+    const [anySource] = sources.values();
+    if (!anySource || !target) return findings;
+    const context: ValidationContext = {
+      ...options,
+      sources,
+      target,
+      sourceVersion: await serverVersion(anySource),
+      targetVersion: await serverVersion(target),
+    };
+    for (const rule of rules) findings.push(...(await rule(context)));
+    return [...connected(findings), ...findings];
+  } finally {
+    await Promise.all([...sources.values(), ...(target ? [target] : [])].map((client) => client.end()));
+  }
+}
+
+async function open(
+  endpoint: Endpoint,
+  database: string,
+  side: "source" | "target",
+  findings: Finding[],
+): Promise<Client | undefined> {
+  try {
+    return await connect(endpoint, { database, purpose: `validate ${side}` });
+  } catch (error) {
+    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    if (findings.some((finding) => finding.message.includes(error.message.split("\n")[0]!))) return undefined;
+    const [what] = error.message.split("\n");
+    findings.push({
+      ...(side === "source" ? { database } : {}),
+      type: "AuthenticationAndConnectivityValidation",
+      state: "Failed",
+      code: error.code,
+      object: side === "source" ? database : endpoint.host,
+      objectType: side === "source" ? "Database" : "Instance",
+      message: `${side}: ${what!.replace(/^\d{6}: /, "")}`,
+      remedy: error.remedy,
+    });
+    return undefined;
+  }
+}
+
+function connected(findings: readonly Finding[]): Finding[] {
+  const type = "AuthenticationAndConnectivityValidation";
+  if (findings.some((finding) => finding.type === type)) return [];
+  return [{ type, state: "Succeeded", objectType: "Instance", message: "both servers let us in" }];
+}
