@@ -1,0 +1,91 @@
+import { type ChildProcess, spawn, type SpawnOptions } from "node:child_process";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+
+export interface ChildOptions {
+  readonly command: string;
+  readonly arguments: readonly string[];
+  readonly directory: string;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly onOutput: (line: string) => void;
+  readonly onErrorOutput: (line: string) => void;
+}
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+const outputGraceMs = 1000;
+
+const running = new Set<Child>();
+
+process.on("exit", () => {
+  for (const child of running) child.kill();
+});
+
+/**
+ * A child in a process group of its own: a Ctrl-C at the terminal reaches this process only, which then ends its
+ * children in the right order, and ending the group ends what they started too.
+ */
+export class Child {
+  readonly exited: Promise<Exit>;
+  readonly #process: ChildProcess;
+
+  constructor(options: ChildOptions) {
+    const spawnOptions: SpawnOptions = {
+      cwd: options.directory,
+      env: options.environment,
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true,
+    };
+    this.#process = spawn(options.command, options.arguments, spawnOptions);
+    this.#readLines(options);
+    running.add(this);
+    this.exited = new Promise<Exit>((resolve, reject) => {
+      this.#process.once("error", reject);
+      // The last output comes before "close"; but a grandchild that inherited the pipes must not hold us up.
+      this.#process.once("close", (code, signal) => resolve({ code, signal }));
+      this.#process.once("exit", (code, signal) => setTimeout(() => resolve({ code, signal }), outputGraceMs).unref());
+    }).finally(() => running.delete(this));
+    this.exited.catch(() => undefined);
+  }
+
+  #readLines(options: ChildOptions): void {
+    const { stdout, stderr } = this.#process;
+    if (stdout) createInterface({ input: stdout }).on("line", options.onOutput);
+    if (stderr) createInterface({ input: stderr }).on("line", options.onErrorOutput);
+  }
+
+  /** Asks the child to end, and ends it when it has not within the grace period. */
+  async end(graceMs: number): Promise<void> {
+    this.#signal("SIGTERM");
+    if (!(await this.exitsWithin(graceMs))) this.kill();
+    await this.exited.catch(() => undefined);
+  }
+
+  async exitsWithin(milliseconds: number): Promise<boolean> {
+    const timer = new AbortController();
+    const late = sleep(milliseconds, false, { signal: timer.signal }).catch(() => false);
+    const exited = this.exited.then(
+      () => true,
+      () => true,
+    );
+    const inTime = await Promise.race([exited, late]);
+    timer.abort();
+    return inTime;
+  }
+
+  kill(): void {
+    this.#signal("SIGKILL");
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    if (this.#process.pid === undefined || this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    try {
+      process.kill(-this.#process.pid, signal);
+    } catch {
+      this.#process.kill(signal);
+    }
+  }
+}

@@ -1,0 +1,10 @@
+import process from "node:process";
+import { setInterval } from "node:timers";
+
+// Loaded into a provider's process before its own code: a provider does not notice that the host was killed, and would
+// wait for it forever.
+const parent = process.ppid;
+
+setInterval(() => {
+  if (process.ppid !== parent) process.exit(1);
+}, 1000).unref();

@@ -1,0 +1,121 @@
+import { isDeepStrictEqual } from "node:util";
+
+/** A property as it travels between program, engine and provider: JSON, with signatures for what JSON lacks. */
+export type PropertyValue = null | boolean | number | string | readonly PropertyValue[] | PropertyMap;
+
+export interface PropertyMap {
+  readonly [key: string]: PropertyValue;
+}
+
+/** The property whose value tells what an object stands for; the same in every Pulumi SDK and state file. */
+export const signatureKey = "4dabf18193072939515e22adb298388d";
+export const secretSignature = "1b47061264138c4ac30d75fd1eb44270";
+const resourceSignature = "5cf8f73096256a8f31e491e813e4eb8e";
+
+/** Stands in a preview for a value that only `up` can know. */
+export const unknownValue = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+
+export const hiddenSecret = "[secret]";
+const hiddenUnknown = "output<string>";
+
+export function isMap(value: PropertyValue | undefined): value is PropertyMap {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+export function isSecret(value: PropertyValue | undefined): value is PropertyMap & { value: PropertyValue } {
+  return isMap(value) && value[signatureKey] === secretSignature;
+}
+
+export function secret(value: PropertyValue): PropertyValue {
+  return isSecret(value) ? value : { [signatureKey]: secretSignature, value };
+}
+
+/** Rebuilds a value; `replace` answers undefined for what is to be descended into. */
+function rebuild(value: PropertyValue, replace: (value: PropertyValue) => PropertyValue | undefined): PropertyValue {
+  const replaced = replace(value);
+  if (replaced !== undefined) return replaced;
+  if (isMap(value)) return mapValues(value, (element) => rebuild(element, replace));
+  if (Array.isArray(value)) return (value as readonly PropertyValue[]).map((element) => rebuild(element, replace));
+  return value;
+}
+
+export function mapValues(map: PropertyMap, change: (value: PropertyValue, key: string) => PropertyValue): PropertyMap {
+  return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, change(value, key)]));
+}
+
+function some(value: PropertyValue, matches: (value: PropertyValue) => boolean): boolean {
+  if (matches(value)) return true;
+  if (typeof value !== "object" || value === null) return false;
+  return Object.values(value as PropertyMap).some((element) => some(element, matches));
+}
+
+export function containsSecret(value: PropertyValue): boolean {
+  return some(value, isSecret);
+}
+
+export function containsUnknown(value: PropertyValue): boolean {
+  return some(value, (element) => element === unknownValue);
+}
+
+/** The value in clear, as a provider gets it that does not know secrets. */
+export function reveal(value: PropertyValue): PropertyValue {
+  return rebuild(value, (element) => (isSecret(element) ? reveal(element.value) : undefined));
+}
+
+/** The value with references to resources turned into ids, for a provider that does not know references. */
+export function withoutReferences(value: PropertyValue): PropertyValue {
+  return rebuild(value, (element) => {
+    if (!isMap(element) || element[signatureKey] !== resourceSignature) return undefined;
+    if (element.id === undefined || element.id === null) return element.urn;
+    return element.id === "" ? unknownValue : element.id;
+  });
+}
+
+/** The value as it may be shown to anybody. */
+export function conceal(value: PropertyValue): PropertyValue {
+  return rebuild(value, (element) => {
+    if (isSecret(element)) return hiddenSecret;
+    return element === unknownValue ? hiddenUnknown : undefined;
+  });
+}
+
+/** Replaces every secret, as a state file needs it when it is written. */
+export function replaceSecrets(value: PropertyValue, replace: (secret: PropertyValue) => PropertyValue): PropertyValue {
+  return rebuild(value, (element) => (isSecret(element) ? replace(element.value) : undefined));
+}
+
+/** Every text inside a secret. */
+export function* secretTexts(value: PropertyValue, inSecret = false): Generator<string> {
+  if (typeof value === "string") {
+    if (inSecret) yield value;
+    return;
+  }
+  if (typeof value !== "object" || value === null) return;
+  const within = inSecret || isSecret(value);
+  for (const [key, element] of Object.entries(value as PropertyMap)) {
+    if (key !== signatureKey) yield* secretTexts(element, within);
+  }
+}
+
+/**
+ * What a provider answers in clear is secret where the inputs under the same path were. A list is secret as a whole as
+ * soon as one of its elements is, for a provider may well have reordered it.
+ */
+export function annotateSecrets(answer: PropertyMap, inputs: PropertyMap): PropertyMap {
+  return mapValues(answer, (value, key) => {
+    const input = inputs[key];
+    if (input === undefined || isSecret(value)) return value;
+    if (isMap(value) && isMap(input) && !isSecret(input)) return annotateSecrets(value, input);
+    return containsSecret(input) ? secret(value) : value;
+  });
+}
+
+export function sameValue(left: PropertyValue, right: PropertyValue): boolean {
+  return isDeepStrictEqual(left, right);
+}
+
+/** The names of the properties that differ. */
+export function changedKeys(olds: PropertyMap, news: PropertyMap): string[] {
+  const keys = new Set([...Object.keys(olds), ...Object.keys(news)]);
+  return [...keys].filter((key) => !isDeepStrictEqual(olds[key], news[key]));
+}
