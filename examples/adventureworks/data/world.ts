@@ -1,0 +1,89 @@
+import { catalogue, nameOf } from "../catalogue";
+
+const realRows = new Map(catalogue.tables.map((table) => [nameOf(table), table.rows]));
+
+export type World = ReturnType<typeof worldAt>;
+
+/** How many of everyone and everything there are at a scale. Whoever refers to another finds him by index here. */
+export function worldAt(scale: number) {
+  // At least one, whole, and the real AdventureWorks' own number at scale 1.
+  const scaled = (count: number): number => Math.max(1, Math.round(count * scale));
+  const rows = (table: string): number => {
+    const count = realRows.get(table);
+    if (count === undefined) throw new Error(`the catalogue has no table ${table}`);
+    return scaled(count);
+  };
+
+  // All persons, in the order of their identifiers: employees (salespeople last), then contacts, then customers.
+  const employees = rows("humanresources.employee");
+  const salespeople = Math.min(employees, rows("sales.salesperson"));
+  const storeContacts = scaled(753);
+  const vendorContacts = scaled(156);
+  const individuals = scaled(18_484);
+  const generalContacts = scaled(289);
+  const firstStoreContact = employees;
+  const firstVendorContact = firstStoreContact + storeContacts;
+  const firstIndividual = firstVendorContact + vendorContacts;
+  const firstGeneralContact = firstIndividual + individuals;
+  const persons = firstGeneralContact + generalContacts;
+
+  // The other business entities follow the persons.
+  const stores = rows("sales.store");
+  const vendors = rows("purchasing.vendor");
+  const firstStore = persons;
+  const firstVendor = firstStore + stores;
+  const businessEntities = firstVendor + vendors;
+
+  // Addresses: one of each employee, then of stores (some have two), vendors, individual customers (some have two).
+  const storeAddresses = scaled(712);
+  const individualAddresses = scaled(18_508);
+  const firstStoreAddress = employees;
+  const firstVendorAddress = firstStoreAddress + storeAddresses;
+  const firstIndividualAddress = firstVendorAddress + vendors;
+  const addresses = firstIndividualAddress + individualAddresses;
+
+  // Customers: the stores, the individuals, the store contacts who buy. Cards belong to individuals, then to contacts.
+  const buyers = Math.min(storeContacts, scaled(635));
+  const customers = stores + individuals + buyers;
+  const creditCards = Math.min(individuals + storeContacts, rows("sales.creditcard"));
+
+  // Products: parts that are bought or made, then goods that are sold.
+  const products = rows("production.product");
+  const goods = Math.min(products, scaled(295));
+  const parts = Math.max(1, products - goods);
+  const models = rows("production.productmodel");
+
+  return {
+    rows,
+    scaled,
+    employees,
+    salespeople,
+    storeContacts,
+    vendorContacts,
+    individuals,
+    generalContacts,
+    firstStoreContact,
+    firstVendorContact,
+    firstIndividual,
+    firstGeneralContact,
+    persons,
+    stores,
+    vendors,
+    firstStore,
+    firstVendor,
+    businessEntities,
+    storeAddresses,
+    individualAddresses,
+    firstStoreAddress,
+    firstVendorAddress,
+    firstIndividualAddress,
+    addresses,
+    buyers,
+    customers,
+    creditCards,
+    products,
+    goods,
+    parts,
+    models,
+  };
+}
