@@ -7,6 +7,8 @@ export interface ChildOptions {
   readonly arguments: readonly string[];
   readonly directory: string;
   readonly environment: NodeJS.ProcessEnv;
+  /** What it reads on its standard input. */
+  readonly input?: string;
   readonly onOutput: (line: string) => void;
   readonly onErrorOutput: (line: string) => void;
 }
@@ -36,11 +38,13 @@ export class Child {
     const spawnOptions: SpawnOptions = {
       cwd: options.directory,
       env: options.environment,
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
       detached: true,
     };
     this.#process = spawn(options.command, options.arguments, spawnOptions);
     this.#readLines(options);
+    // A child that does not read its input is no failure of ours.
+    this.#process.stdin?.on("error", () => undefined).end(options.input);
     running.add(this);
     this.exited = new Promise<Exit>((resolve, reject) => {
       this.#process.once("error", reject);
@@ -74,6 +78,11 @@ export class Child {
     const inTime = await Promise.race([exited, late]);
     timer.abort();
     return inTime;
+  }
+
+  /** What a Ctrl-C at its terminal would be. */
+  interrupt(): void {
+    this.#process.kill("SIGINT");
   }
 
   kill(): void {

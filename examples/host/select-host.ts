@@ -1,0 +1,21 @@
+import { CliDeployment } from "./cli-deployment";
+import { Deployment, type DeploymentOptions } from "./deployment";
+import { findPulumi } from "./find-pulumi";
+import type { Host } from "./host";
+
+export class UnknownHostError extends Error {
+  override readonly name = "UnknownHostError";
+}
+
+/** The Pulumi CLI where it is installed, else this folder's stand-in; PULUMI_HOST=cli or embedded decides otherwise. */
+export function selectHost(options: DeploymentOptions): Host {
+  const wanted = process.env.PULUMI_HOST ?? "";
+  const command = findPulumi();
+  if (wanted === "embedded") return new Deployment(options);
+  if (wanted !== "" && wanted !== "cli") {
+    throw new UnknownHostError(`PULUMI_HOST is ${wanted}, but must be cli or embedded`);
+  }
+  if (command !== undefined) return new CliDeployment({ ...options, command });
+  if (wanted === "cli") throw new UnknownHostError("PULUMI_HOST is cli, but there is no pulumi on PATH");
+  return new Deployment(options);
+}
