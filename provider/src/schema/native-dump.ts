@@ -1,0 +1,154 @@
+import { type ExecFileException, execFile } from "node:child_process";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { rootCertificates } from "node:tls";
+import { promisify } from "node:util";
+import { Canceled, Refused, messageOf } from "../errors.js";
+import type { Endpoint, SslMode } from "../postgres/connect.js";
+import { type DumpOptions, dumpArguments } from "./dump-options.js";
+
+export interface NativeTool {
+  readonly path: string;
+  readonly major: number;
+}
+
+const run = promisify(execFile);
+
+/** Far above any schema; a schema-only dump of 5,000 tables has about 30 MB. */
+const outputLimitBytes = 1 << 30;
+
+const sslModes: Readonly<Record<SslMode, string>> = {
+  Disable: "disable",
+  Prefer: "prefer",
+  Require: "require",
+  VerifyCA: "verify-ca",
+  VerifyFull: "verify-full",
+};
+
+/** The newest pg_dump of this machine that can read a server of a major; `PG_DUMP`, where set, is the only candidate. */
+export async function findNativeTool(serverMajor: number): Promise<NativeTool | undefined> {
+  const tools: NativeTool[] = [];
+  for (const path of await candidates()) {
+    const major = await majorOf(path);
+    if (major !== undefined && major >= Math.floor(serverMajor)) tools.push({ path, major });
+  }
+  return tools.sort((left, right) => right.major - left.major)[0];
+}
+
+async function candidates(): Promise<string[]> {
+  const { PG_DUMP, PATH } = process.env;
+  if (PG_DUMP) return [PG_DUMP];
+  const name = process.platform === "win32" ? "pg_dump.exe" : "pg_dump";
+  const folders = (PATH ?? "").split(delimiter).filter((folder) => folder !== "");
+  return [...folders, ...(await packagedFolders())].map((folder) => join(folder, name));
+}
+
+/** Where Debian's and PGDG's packages, Homebrew and the Windows installer keep the tools of each major. */
+async function packagedFolders(): Promise<string[]> {
+  const roots = ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt", "C:\\Program Files\\PostgreSQL"];
+  const found = await Promise.all(
+    roots.map(async (root) => {
+      const names = await readdir(root).catch(() => [] as string[]);
+      return names.filter((name) => /^(\d+|postgresql@\d+|libpq)$/.test(name)).map((name) => join(root, name, "bin"));
+    }),
+  );
+  return found.flat();
+}
+
+async function majorOf(path: string): Promise<number | undefined> {
+  try {
+    const { stdout } = await run(path, ["--version"], { timeout: 10_000 });
+    const version = /(\d+)(?:\.\d+|devel|beta|rc)/.exec(stdout)?.[1];
+    return version === undefined ? undefined : Number(version);
+  } catch {
+    // Not there, or not to be run by us: not a candidate.
+    return undefined;
+  }
+}
+
+/**
+ * Runs a native pg_dump. Its home is a directory of its own, so that no file of the user's changes what it does, and what
+ * is secret is there in files that only this user can read; the directory is removed in every case.
+ */
+export async function dumpNatively(
+  tool: NativeTool,
+  source: Endpoint,
+  database: string,
+  options: DumpOptions,
+): Promise<string> {
+  const home = await mkdtemp(join(tmpdir(), "pg-migration-dump-"));
+  try {
+    const env = await environment(home, source, database);
+    const { stdout } = await run(tool.path, dumpArguments(options), {
+      env,
+      cwd: home,
+      encoding: "buffer",
+      maxBuffer: outputLimitBytes,
+      ...(options.signal ? { signal: options.signal } : {}),
+    });
+    return utf8(stdout, database);
+  } catch (error) {
+    if (error instanceof Refused) throw error;
+    if (options.signal?.aborted) throw new Canceled(`the dump of ${database} was ended`, { cause: error });
+    throw new Refused(`pg_dump could not read ${database}: ${complaint(error as ExecFileException)}`, {
+      remedy: "correct on the source what it names, then run the migration again",
+      cause: error,
+    });
+  } finally {
+    await rm(home, { recursive: true, force: true });
+  }
+}
+
+/** Nothing but what pg_dump needs: a name here could otherwise be an option, and a variable of the user's a surprise. */
+async function environment(home: string, source: Endpoint, database: string): Promise<NodeJS.ProcessEnv> {
+  const passwordFile = join(home, "password");
+  const password = source.password.replace(/[\\:]/g, "\\$&");
+  await writeFile(passwordFile, `*:*:*:*:${password}\n`, { mode: 0o600 });
+  return {
+    ...(await certificates(home, source)),
+    ...(process.env.SYSTEMROOT === undefined ? {} : { SYSTEMROOT: process.env.SYSTEMROOT }),
+    PATH: process.env.PATH,
+    HOME: home,
+    APPDATA: home,
+    LC_ALL: "C",
+    PGAPPNAME: "pg-migration dump",
+    PGCONNECT_TIMEOUT: "15",
+    PGDATABASE: database,
+    PGHOST: source.host,
+    PGOPTIONS: "-c standard_conforming_strings=on -c quote_all_identifiers=off",
+    PGPASSFILE: passwordFile,
+    PGPORT: String(source.port),
+    PGSSLMODE: sslModes[source.sslMode],
+    PGUSER: source.user,
+  };
+}
+
+/** libpq trusts files only; without one it would refuse to verify, where this process trusts the authorities of Node. */
+async function certificates(home: string, { sslMode, sslRootCert }: Endpoint): Promise<NodeJS.ProcessEnv> {
+  const isVerified = sslMode === "VerifyCA" || sslMode === "VerifyFull";
+  if (sslRootCert === undefined && !isVerified) return {};
+  if (sslRootCert !== undefined && !sslRootCert.includes("-----BEGIN CERTIFICATE-----"))
+    return { PGSSLROOTCERT: sslRootCert };
+  const file = join(home, "root.crt");
+  await writeFile(file, sslRootCert ?? rootCertificates.join("\n"), { mode: 0o600 });
+  return { PGSSLROOTCERT: file };
+}
+
+function utf8(bytes: Buffer, database: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new Refused(`names or texts in the schema of ${database} are no valid UTF-8`, {
+      remedy: "an SQL_ASCII database keeps bytes of any encoding: rename or correct them on the source",
+      cause,
+    });
+  }
+}
+
+/** pg_dump's complaint without its log of progress. */
+function complaint(error: ExecFileException): string {
+  const lines = (error.stderr ?? "").toString().split("\n");
+  const first = lines.findIndex((line) => /^pg_dump: (error|fatal|\[.*\])|error:/.test(line));
+  return first < 0 ? messageOf(error) : lines.slice(first).join("\n").trim();
+}

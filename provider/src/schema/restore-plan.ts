@@ -1,0 +1,180 @@
+import type { Entry } from "./entries.js";
+import { follows } from "./sql-text.js";
+import { type Statement, newOwner, relationAt, splitStatements } from "./statements.js";
+
+export interface RelationName {
+  readonly schema: string;
+  readonly name: string;
+}
+
+/** An index, key, exclusion constraint or statistics object of one ordinary table. */
+export interface Build {
+  readonly entry: Entry;
+  readonly table: RelationName;
+}
+
+/**
+ * What to run when. Every entry of the dump is in exactly one list; its change of owner and its FORCE ROW LEVEL SECURITY
+ * are taken out of it and are entries of their own in `handover` (types `TABLE OWNER`, `SCHEMA OWNER`, ..., and `ROW SECURITY`; with its id).
+ *
+ * - `before` keeps the dump's order and needs nothing else. Rows can be copied once it has run.
+ * - A build needs only `before` and its own table's rows: builds can run in any order and side by side.
+ * - `after` keeps the dump's order and needs `before` and all builds.
+ * - `handover` needs all of the above. Until it runs, everything belongs to the role that restores, which may therefore
+ *   read, write and change it; so it comes after verification and, online, after the last change was applied.
+ */
+export interface RestorePlan {
+  readonly before: readonly Entry[];
+  readonly builds: readonly Build[];
+  readonly after: readonly Entry[];
+  readonly handover: readonly Entry[];
+  /** In the order in which they can be refreshed. */
+  readonly materializedViews: readonly RelationName[];
+}
+
+/** The kinds that pg_dump puts behind the data; the first of them ends the part before it. */
+const afterData: ReadonlySet<string> = new Set([
+  "CHECK CONSTRAINT",
+  "CONSTRAINT",
+  "DEFAULT ACL",
+  "EVENT TRIGGER",
+  "FK CONSTRAINT",
+  "INDEX",
+  "INDEX ATTACH",
+  "POLICY",
+  "PUBLICATION",
+  "PUBLICATION TABLE",
+  "PUBLICATION TABLES IN SCHEMA",
+  "ROW SECURITY",
+  "RULE",
+  "STATISTICS",
+  "SUBSCRIPTION",
+  "SUBSCRIPTION TABLE",
+  "TRIGGER",
+]);
+
+const buildable: ReadonlySet<string> = new Set(["CONSTRAINT", "INDEX", "STATISTICS"]);
+
+export function planRestore(entries: readonly Entry[]): RestorePlan {
+  const { remaining, ownership } = separateOwnership(entries);
+  const isHandedOver = (entry: Entry): boolean => handoverRank(entry) !== undefined;
+  const objects = remaining.filter((entry) => !isHandedOver(entry));
+  const boundary = objects.findIndex((entry) => afterData.has(entry.type));
+  const before = boundary < 0 ? objects : objects.slice(0, boundary);
+  const { builds, after } = separateBuilds(before, boundary < 0 ? [] : objects.slice(boundary));
+  return {
+    before,
+    builds,
+    after,
+    handover: inHandoverOrder([...ownership, ...remaining.filter(isHandedOver)]),
+    // A materialized view follows what it reads in the dump, so creation order is refresh order.
+    materializedViews: objects.filter((entry) => entry.type === "MATERIALIZED VIEW").flatMap(createdRelation),
+  };
+}
+
+function separateOwnership(entries: readonly Entry[]): { remaining: Entry[]; ownership: Entry[] } {
+  const remaining: Entry[] = [];
+  const ownership: Entry[] = [];
+  for (const entry of entries) {
+    const statements = ownershipMark.test(entry.sql) ? splitStatements(entry.sql) : [];
+    const kept = statements.filter((statement) => !isOwnership(statement));
+    for (const statement of statements.filter(isOwnership)) {
+      const type = newOwner(statement) === undefined ? "ROW SECURITY" : `${entry.type} OWNER`;
+      ownership.push({ ...entry, type, sql: `${statement.text};` });
+    }
+    if (kept.length === statements.length) remaining.push(entry);
+    else if (kept.length > 0) remaining.push({ ...entry, sql: kept.map(({ text }) => `${text};`).join("\n") });
+  }
+  return { remaining, ownership };
+}
+
+/** Spares the other entries the work of being split. */
+const ownershipMark = / OWNER TO | FORCE ROW LEVEL SECURITY/;
+
+const isOwnership = (statement: Statement): boolean =>
+  newOwner(statement) !== undefined ||
+  follows(statement.tokens, statement.tokens.length - 4, "FORCE", "ROW", "LEVEL", "SECURITY");
+
+/**
+ * Row security first, while the tables are still ours. A table's change of owner takes its sequences along, which
+ * therefore follow; a schema's comes when nothing in it is left to change; privileges name the owner, so they come after
+ * all owners; an event trigger would fire on every statement before it.
+ */
+function handoverRank({ type, name }: Entry): number | undefined {
+  if (type === "ROW SECURITY") return 0;
+  if (type === "SEQUENCE OWNER") return 2;
+  if (type === "SCHEMA OWNER") return 3;
+  if (type === "ACL" || type === "DEFAULT ACL") return 4;
+  if (type.startsWith("EVENT TRIGGER") || (type === "COMMENT" && name.startsWith("EVENT TRIGGER "))) return 5;
+  return type.endsWith(" OWNER") ? 1 : undefined;
+}
+
+function inHandoverOrder(entries: readonly Entry[]): Entry[] {
+  const rank = (entry: Entry): number => handoverRank(entry) ?? 1;
+  // Array.prototype.sort is stable: within a rank the dump's order stays.
+  return [...entries].sort((left, right) => rank(left) - rank(right));
+}
+
+function separateBuilds(before: readonly Entry[], rest: readonly Entry[]): { builds: Build[]; after: Entry[] } {
+  const ordinaryTables = new Set(before.filter(isOrdinaryTable).flatMap(createdRelation).map(keyOf));
+  const builds: Build[] = [];
+  const after: Entry[] = [];
+  const inAfter = new Set<number>();
+  for (const entry of rest) {
+    const table = buildable.has(entry.type) ? tableOf(entry) : undefined;
+    const isBuild =
+      table !== undefined &&
+      ordinaryTables.has(keyOf(table)) &&
+      !entry.dependencies.some((dependency) => inAfter.has(dependency));
+    if (isBuild) builds.push({ entry, table });
+    else {
+      after.push(entry);
+      inAfter.add(entry.id);
+    }
+  }
+  // What depends on another build is no build: builds have no order among themselves.
+  const built = new Set(builds.map(({ entry }) => entry.id));
+  const isFree = ({ entry }: Build): boolean => !entry.dependencies.some((dependency) => built.has(dependency));
+  if (builds.every(isFree)) return { builds, after };
+  const bound = new Set(builds.filter((build) => !isFree(build)).map(({ entry }) => entry.id));
+  const stays = (entry: Entry): boolean => bound.has(entry.id) || inAfter.has(entry.id);
+  return { builds: builds.filter(isFree), after: rest.filter(stays) };
+}
+
+const keyOf = ({ schema, name }: RelationName): string => JSON.stringify([schema, name]);
+
+/** A partitioned table holds no rows: its indexes only gather its partitions' and come with them, in `after`. */
+function isOrdinaryTable(entry: Entry): boolean {
+  if (entry.type !== "TABLE") return false;
+  const create = splitStatements(entry.sql)[0];
+  if (!create) return false;
+  let depth = 0;
+  return !create.tokens.some((_, index) => {
+    if (follows(create.tokens, index, "(")) depth++;
+    if (follows(create.tokens, index, ")")) depth--;
+    return depth === 0 && follows(create.tokens, index, "PARTITION", "BY");
+  });
+}
+
+/** The relation that `CREATE [UNLOGGED] TABLE x.y` or `CREATE MATERIALIZED VIEW x.y` makes. */
+function createdRelation(entry: Entry): RelationName[] {
+  const create = splitStatements(entry.sql)[0];
+  if (!create) return [];
+  const kind = create.tokens.findIndex((_, index) => /^(TABLE|VIEW)$/.test(create.tokens[index]!.text));
+  const relation = relationAt(create, kind + 1);
+  return relation ? [relation] : [];
+}
+
+/** The table that an index, a table constraint or a statistics object is on; undefined for a domain's constraint. */
+function tableOf(entry: Entry): RelationName | undefined {
+  const statement = splitStatements(entry.sql)[0];
+  if (!statement) return undefined;
+  const { tokens } = statement;
+  if (follows(tokens, 0, "ALTER", "TABLE")) return relationAt(statement, follows(tokens, 2, "ONLY") ? 3 : 2);
+  // The table follows the first ON of an index and the last FROM of a statistics object.
+  const key = entry.type === "INDEX" ? "ON" : "FROM";
+  const positions = tokens.flatMap((_, index) => (follows(tokens, index, key) ? [index] : []));
+  const position = entry.type === "INDEX" ? positions[0] : positions.at(-1);
+  if (position === undefined) return undefined;
+  return relationAt(statement, follows(tokens, position + 1, "ONLY") ? position + 2 : position + 1);
+}

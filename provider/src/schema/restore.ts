@@ -1,0 +1,219 @@
+import pg from "pg";
+import { Canceled, Refused, Unreachable, messageOf } from "../errors.js";
+import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { qualify, quoteLiteral } from "../postgres/identifiers.js";
+import { type Draft, draftOf, findingFor, objectName } from "./draft.js";
+import type { Entry } from "./entries.js";
+import { type RestoreFinding, summarize } from "./findings.js";
+import type { RestoreContext } from "./restore-context.js";
+import { type Refusal, revise } from "./revision.js";
+import { follows, identifierName } from "./sql-text.js";
+import { type Statement, withoutSecrets } from "./statements.js";
+
+/** Kinds whose loss leaves the data and everything else as it is; what needs one of them names it as the cause. */
+const dispensable: ReadonlySet<string> = new Set([
+  "ACCESS METHOD",
+  "ACL",
+  "CAST",
+  "COMMENT",
+  "CONVERSION",
+  "DEFAULT ACL",
+  "EVENT TRIGGER",
+  "EXTENSION",
+  "FOREIGN DATA WRAPPER",
+  "OPERATOR CLASS",
+  "OPERATOR FAMILY",
+  "PROCEDURAL LANGUAGE",
+  "PUBLICATION",
+  "PUBLICATION TABLE",
+  "PUBLICATION TABLES IN SCHEMA",
+  "SECURITY LABEL",
+  "SERVER",
+  "TEXT SEARCH PARSER",
+  "TEXT SEARCH TEMPLATE",
+  "TRANSFORM",
+  "USER MAPPING",
+]);
+
+const isDispensable = ({ type }: Entry): boolean => dispensable.has(type) || type.endsWith(" OWNER");
+
+/** Not allowed, not supported, not installed, not there, not loaded. */
+const forbidding: ReadonlySet<string> = new Set(["42501", "0A000", "58P01", "42704", "22023"]);
+
+/** What a statement that has run before answers, by kind of object (manual, "PostgreSQL Error Codes"). */
+const alreadyThere: ReadonlySet<string> = new Set([
+  "42701",
+  "42710",
+  "42723",
+  "42P06",
+  "42P07",
+  "42P16", // a second primary key
+  "42809", // a partition that is attached
+  "55000", // an identity column
+]);
+
+/**
+ * Runs entries one after another, each in a transaction of its own, fitted to what the target allows. What could not be
+ * carried over is found, never skipped in silence.
+ *
+ * @throws Refused for the first entry that the target does not take; those before it stay
+ * @throws Unreachable when the connection breaks: run the same entries again with `resumed`
+ * @throws Canceled between two entries, once the context's signal is aborted
+ */
+export async function restoreEntries(
+  target: pg.Client,
+  entries: readonly Entry[],
+  context: RestoreContext,
+): Promise<RestoreFinding[]> {
+  const findings: RestoreFinding[] = [];
+  for (const entry of entries) {
+    if (context.signal?.aborted) throw new Canceled(`the restore was ended before ${describe(entry)}`);
+    findings.push(...(await restoreEntry(target, entry, context)));
+  }
+  return summarize(findings);
+}
+
+/** Restores one entry, as {@link restoreEntries} does. */
+export async function restoreEntry(
+  target: pg.Client,
+  entry: Entry,
+  context: RestoreContext,
+): Promise<readonly RestoreFinding[]> {
+  const root = rootCause(entry, context);
+  if (root !== undefined && isDispensable(entry)) return leaveOut(entry, root, context);
+  let draft = draftOf(entry, context);
+  let deadlocks = 0;
+  while (true) {
+    const refusal = await attempt(target, draft);
+    if (!refusal) return draft.findings;
+    if (refusal.error.code === "40P01" && deadlocks++ < 5) continue;
+    if (isDone(entry, refusal, context)) {
+      if (await dropInvalidIndex(target, entry, refusal)) continue;
+      return draft.findings;
+    }
+    const revised = revise(draft, refusal, context);
+    if (!revised) return giveUp(draft, refusal, context);
+    draft = revised;
+  }
+}
+
+/** Runs a draft in one round trip; if that is refused, statement by statement, to learn which one was. */
+async function attempt(target: pg.Client, draft: Draft): Promise<Refusal | undefined> {
+  const { statements } = draft;
+  if (statements.length === 0) return undefined;
+  const begin = `BEGIN; ${transactionSettings(draft)}`;
+  const all = await refused(target, `${begin}; ${statements.map(({ text }) => text).join(";\n")};\nCOMMIT`);
+  if (!all) return undefined;
+  await target.query("ROLLBACK");
+  if (statements.length === 1) return { statement: statements[0]!, error: all };
+  await target.query(begin);
+  for (const statement of statements) {
+    const error = await refused(target, statement.text);
+    if (!error) continue;
+    await target.query("ROLLBACK");
+    return { statement, error };
+  }
+  const error = await refused(target, "COMMIT");
+  return error && { statement: statements.at(-1)!, error };
+}
+
+async function refused(target: pg.Client, sql: string): Promise<pg.DatabaseError | undefined> {
+  try {
+    await target.query(sql);
+    return undefined;
+  } catch (error) {
+    if (isConnectionLoss(error))
+      throw new Unreachable(`the target's connection broke during the restore: ${messageOf(error)}`, { cause: error });
+    if (error instanceof pg.DatabaseError) return error;
+    throw error;
+  }
+}
+
+function transactionSettings({ settings }: Draft): string {
+  const wanted = Object.entries({
+    check_function_bodies: "off",
+    client_min_messages: "warning",
+    default_tablespace: "",
+    search_path: "",
+    standard_conforming_strings: "on",
+    xmloption: "content",
+    ...settings,
+  });
+  const calls = wanted.map(([name, value]) => `pg_catalog.set_config('${name}', ${quoteLiteral(value)}, true)`);
+  return `SELECT ${calls.join(", ")}`;
+}
+
+/** Whether the object is there already, from an earlier run. */
+function isDone(entry: Entry, { error }: Refusal, { resumed }: RestoreContext): boolean {
+  // Extensions bring their schemas along.
+  if (entry.type === "SCHEMA" && error.code === "42P06") return true;
+  return resumed && alreadyThere.has(error.code ?? "");
+}
+
+/** Removes an index that was left half built, so that it is built again; false when there is none. */
+async function dropInvalidIndex(target: pg.Client, entry: Entry, { statement }: Refusal): Promise<boolean> {
+  if (entry.schema === undefined || (entry.type !== "INDEX" && entry.type !== "CONSTRAINT")) return false;
+  const { tokens } = statement;
+  const key = tokens.findIndex((_, index) => follows(tokens, index, entry.type));
+  const name = tokens[key + 1];
+  if (key < 0 || !name) return false;
+  // A partitioned table's index (relkind I) is invalid until its partitions' are attached: that one is no leftover.
+  const { rowCount } = await target.query(
+    `SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+      WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1)
+        AND c.relname = $2 AND c.relkind = 'i' AND NOT i.indisvalid`,
+    [entry.schema, identifierName(name)],
+  );
+  if (rowCount === 0) return false;
+  await target.query(`DROP INDEX ${qualify(entry.schema, identifierName(name))}`);
+  return true;
+}
+
+/** Why something that this entry needs, or the entry itself, was left out. */
+function rootCause({ id, dependencies }: Entry, { leftOut }: RestoreContext): string | undefined {
+  const cause = [id, ...dependencies].find((needed) => leftOut.has(needed));
+  return cause === undefined ? undefined : leftOut.get(cause);
+}
+
+function leaveOut(entry: Entry, reason: string, { leftOut }: RestoreContext): RestoreFinding[] {
+  if (!leftOut.has(entry.id)) leftOut.set(entry.id, reason);
+  return [findingFor(entry, { message: `it was left out with what it belongs to: ${reason}`, severity: "failed" })];
+}
+
+function giveUp(draft: Draft, { statement, error }: Refusal, context: RestoreContext): readonly RestoreFinding[] {
+  const { entry } = draft;
+  const root = rootCause(entry, context);
+  const isForbidden = entry.type === "EXTENSION" || forbidding.has(error.code ?? "");
+  if (isDispensable(entry) && isForbidden) {
+    if (!entry.type.endsWith(" OWNER")) context.leftOut.set(entry.id, `${describe(entry)}: ${error.message}`);
+    const message = `it was left out: ${error.message}`;
+    return [
+      ...draft.findings,
+      findingFor(entry, { message, remedy: laterRemedy(entry, statement), severity: "failed" }),
+    ];
+  }
+  const because = root === undefined ? "" : `; it needs what was left out: ${root}`;
+  throw new Refused(
+    `${describe(entry)} was refused by the target: ${error.message} (SQLSTATE ${error.code ?? "unknown"})${because}\n  in: ${beginning(statement)}`,
+    { remedy: remedyFor(error, context, root), cause: error },
+  );
+}
+
+const laterRemedy = (entry: Entry, statement: Statement): string =>
+  entry.type === "EXTENSION"
+    ? `allow ${entry.name} on the target (Azure: server parameter azure.extensions), then: ${beginning(statement)}`
+    : `as a role that may: ${beginning(statement)}`;
+
+function remedyFor(error: pg.DatabaseError, context: RestoreContext, root: string | undefined): string {
+  if (root !== undefined) return "make what was left out possible on the target, then run the migration again";
+  if (!context.resumed && alreadyThere.has(error.code ?? ""))
+    return "drop the object on the target, or let the migration overwrite the database";
+  return "change or drop the object on the source so that the target takes it, then run the migration again";
+}
+
+const describe = (entry: Entry): string => `${entry.type} ${objectName(entry)}`;
+
+function beginning(statement: Statement): string {
+  const text = withoutSecrets(statement).replace(/\s+/g, " ");
+  return text.length > 300 ? `${text.slice(0, 300)} ...` : text;
+}

@@ -1,0 +1,152 @@
+import type { DatabaseError } from "pg";
+import { quoteIdentifier } from "../postgres/identifiers.js";
+import { type Draft, findingFor } from "./draft.js";
+import type { RestoreContext } from "./restore-context.js";
+import { type Token, follows, identifierName } from "./sql-text.js";
+import { type Statement, newOwner, parseStatement } from "./statements.js";
+
+/** A statement of a draft, refused by the target. */
+export interface Refusal {
+  readonly statement: Statement;
+  readonly error: DatabaseError;
+}
+
+/** A draft that avoids what the target refused; undefined when there is nothing to avoid, or it was avoided before. */
+export function revise(draft: Draft, refusal: Refusal, context: RestoreContext): Draft | undefined {
+  switch (refusal.error.code) {
+    case "22023":
+      return withoutUnknownOption(draft, refusal);
+    case "0A000":
+      return withoutCompression(draft, refusal);
+    case "42501":
+      return (
+        withoutLeakproof(draft, refusal) ?? withRoomForOwner(draft, refusal, context) ?? asItsOwner(draft, context)
+      );
+    case "3F000":
+    case "42883":
+    case "42704":
+    case "42P01":
+      return underSourceSearchPath(draft, refusal, context);
+    default:
+      return undefined;
+  }
+}
+
+const note = (draft: Draft, message: string, remedy?: string): Draft["findings"] => [
+  ...draft.findings,
+  findingFor(draft.entry, { message, severity: "warning", ...(remedy === undefined ? {} : { remedy }) }),
+];
+
+/** Patched servers keep options of their own beside PostgreSQL's: the rest of the statement is wanted. */
+function withoutUnknownOption(draft: Draft, { error }: Refusal): Draft | undefined {
+  // The name is quoted in every language in which the server may answer.
+  const option = /["«„“](.+?)["»“”]/.exec(error.message)?.[1];
+  if (option === undefined) return undefined;
+  const statements = draft.statements.flatMap((statement) => withoutOption(statement, option));
+  const changed =
+    statements.length < draft.statements.length || statements.some((it) => !draft.statements.includes(it));
+  if (!changed) return undefined;
+  const message = `the option ${option} was left out: the target does not know it`;
+  return { ...draft, statements, findings: note(draft, message) };
+}
+
+/** The statement without `option = value` in its option lists; nothing when a list had only that and was its purpose. */
+function withoutOption(statement: Statement, option: string): Statement[] {
+  const { tokens, text } = statement;
+  const at = tokens.findIndex((token, index) => isOption(tokens, index) && optionName(token) === option);
+  if (at < 0) return [statement];
+  const first = namespaceStart(tokens, at);
+  const last = endOfValue(tokens, at);
+  const [before, behind] = [tokens[first - 1]!, tokens[last + 1]!];
+  if (before.text === "(" && behind.text === ")") {
+    const clause = tokens[first - 2];
+    if (clause?.text.toUpperCase() !== "WITH") return [];
+    return withoutOption(parseStatement(`${text.slice(0, clause.start)}${text.slice(behind.end)}`), option);
+  }
+  // Of the two commas around it, one stays.
+  const [start, end] = before.text === "," ? [before.start, behind.start] : [tokens[first]!.start, behind.end];
+  return withoutOption(parseStatement(`${text.slice(0, start)}${text.slice(end)}`), option);
+}
+
+const optionName = (token: Token): string | undefined =>
+  token.kind === "symbol" || token.kind === "string" ? undefined : identifierName(token);
+
+/** `(name = ` or `, name = `, where `name` may have a namespace (`toast.name`). */
+function isOption(tokens: readonly Token[], index: number): boolean {
+  const before = tokens[namespaceStart(tokens, index) - 1]?.text;
+  return tokens[index + 1]?.text === "=" && (before === "(" || before === ",");
+}
+
+const namespaceStart = (tokens: readonly Token[], index: number): number =>
+  tokens[index - 1]?.text === "." ? index - 2 : index;
+
+/** A value is one token, but for a number's sign and its parts. */
+function endOfValue(tokens: readonly Token[], at: number): number {
+  let last = at + 2;
+  while (last + 1 < tokens.length && tokens[last + 1]!.text !== "," && tokens[last + 1]!.text !== ")") last++;
+  return last;
+}
+
+/** lz4 is an option of the server's build. */
+function withoutCompression(draft: Draft, { statement }: Refusal): Draft | undefined {
+  const { tokens } = statement;
+  if (!follows(tokens, tokens.length - 3, "SET", "COMPRESSION")) return undefined;
+  const message = `the column's compression method was left out: the target does not support it`;
+  return {
+    ...draft,
+    statements: draft.statements.filter((it) => it !== statement),
+    findings: note(draft, message, "none needed: values are compressed with the target's default method"),
+  };
+}
+
+/** Only a superuser may vouch for a function. */
+function withoutLeakproof(draft: Draft, { statement }: Refusal): Draft | undefined {
+  const word = statement.tokens.findIndex((_, index) => follows(statement.tokens, index, "LEAKPROOF"));
+  if (word < 0) return undefined;
+  const { start, end } = statement.tokens[word]!;
+  const revised = parseStatement(statement.text.slice(0, start) + statement.text.slice(end));
+  const message = "it is not LEAKPROOF on the target, where that takes a superuser";
+  const remedy = "none needed for correct results: views with security barriers may use fewer indexes";
+  return {
+    ...draft,
+    statements: draft.statements.map((it) => (it === statement ? revised : it)),
+    findings: note(draft, message, remedy),
+  };
+}
+
+/**
+ * A new owner needs CREATE on the schema (a schema's, on the database), which the source's may have lost since. It is lent
+ * for the length of the transaction.
+ */
+function withRoomForOwner(draft: Draft, { statement }: Refusal, { database }: RestoreContext): Draft | undefined {
+  const owner = newOwner(statement);
+  if (owner === undefined || draft.statements.length > 1) return undefined;
+  const { schema } = draft.entry;
+  const place = schema === undefined ? `DATABASE ${quoteIdentifier(database)}` : `SCHEMA ${quoteIdentifier(schema)}`;
+  const lend = parseStatement(`GRANT CREATE ON ${place} TO ${quoteIdentifier(owner)}`);
+  const takeBack = parseStatement(`REVOKE CREATE ON ${place} FROM ${quoteIdentifier(owner)}`);
+  return { ...draft, statements: [lend, statement, takeBack] };
+}
+
+/** Where the administrator may take on the owner's role but does not inherit its rights. */
+function asItsOwner(draft: Draft, { roles }: RestoreContext): Draft | undefined {
+  const { owner, type } = draft.entry;
+  if (type !== "ACL" || owner === undefined || !roles.get(owner)?.mayBecome || draft.settings.role) return undefined;
+  return { ...draft, settings: { ...draft.settings, role: owner } };
+}
+
+/**
+ * pg_dump restores under an empty search_path, in which a function that names its tables without a schema finds none. Since
+ * 17 the server itself runs the functions of indexes so, whatever the session has set; there, the functions that the entry
+ * calls get the source's search_path for their own.
+ */
+function underSourceSearchPath(draft: Draft, { error }: Refusal, context: RestoreContext): Draft | undefined {
+  const path = context.sourceSearchPath;
+  if (path === undefined) return undefined;
+  if (draft.settings.search_path === undefined) {
+    const message = `it was restored under the source's search_path (${path}), since something it uses has no schema: ${error.message}`;
+    const remedy = "name the schema inside the function, or ALTER FUNCTION ... SET search_path";
+    return { ...draft, settings: { ...draft.settings, search_path: path }, findings: note(draft, message, remedy) };
+  }
+  return undefined;
+}
