@@ -1,0 +1,199 @@
+import type { Duplex } from "node:stream";
+import type { Client, Connection, Submittable } from "pg";
+import { EngineFault } from "../errors.js";
+import { requestCancel } from "./cancel-request.js";
+
+/** How a COPY ended: the row count of its command tag, or what went wrong and whether the session is gone. */
+export type CopyOutcome =
+  | { readonly ended: "complete"; readonly rows: number }
+  | { readonly ended: "failed"; readonly error: Error; readonly connectionLost: boolean };
+
+/** How long a server may take to end a statement that it was told to give up, before its connection is cut. */
+const patienceMs = 30_000;
+
+const copyDone = Buffer.from([0x63, 0, 0, 0, 4]);
+
+function copyFail(reason: string): Buffer {
+  const text = Buffer.from(reason.replaceAll("\0", ""), "utf8");
+  const message = Buffer.alloc(5 + text.length + 1);
+  message.writeUInt8(0x66, 0);
+  message.writeInt32BE(4 + text.length + 1, 1);
+  text.copy(message, 5);
+  return message;
+}
+
+/** What reads a COPY TO's bytes in place of `pg`'s parser; it hands on to that parser what is not CopyData. */
+export type ByteReader = (toParser: (bytes: Buffer) => void) => (chunk: Buffer) => void;
+
+/**
+ * One COPY statement in an ordinary `pg` client. The client takes it for a query of its own (`pg`'s interface for
+ * pg-cursor and the like), so nothing else can be sent meanwhile and the client is usable again when it has ended.
+ */
+export class CopyStatement implements Submittable {
+  /** Settles when the server has begun to copy: true for binary format; undefined when it has ended before. */
+  readonly begun: Promise<boolean | undefined>;
+  /** Settles once the session is free again, or gone. Never rejects. */
+  readonly outcome: Promise<CopyOutcome>;
+
+  readonly #client: Client;
+  readonly #sql: string;
+  readonly #reader: ByteReader | undefined;
+  #stream: Duplex | undefined;
+  #error: Error | undefined;
+  #tag: string | undefined;
+  #begin: (binary: boolean | undefined) => void = () => undefined;
+  #end: (outcome: CopyOutcome) => void = () => undefined;
+
+  private constructor(client: Client, sql: string, reader?: ByteReader) {
+    this.#client = client;
+    this.#sql = sql;
+    this.#reader = reader;
+    this.begun = new Promise((resolve) => (this.#begin = resolve));
+    this.outcome = new Promise((resolve) => (this.#end = resolve));
+  }
+
+  /** Starts a COPY ... FROM STDIN; once it has {@link begun}, bytes may be {@link write written}. */
+  static from(client: Client, sql: string): CopyStatement {
+    return client.query(new CopyStatement(client, sql));
+  }
+
+  /** Starts a COPY ... TO STDOUT, whose bytes go to the reader in the chunks in which they arrive. */
+  static to(client: Client, sql: string, reader: ByteReader): CopyStatement {
+    return client.query(new CopyStatement(client, sql, reader));
+  }
+
+  /** Writes CopyData messages; answers how many bytes now wait to be sent. */
+  write(frames: Buffer): number {
+    const stream = this.#openStream();
+    stream.write(frames);
+    return stream.writableLength;
+  }
+
+  /** Calls back whenever all that was written has been sent, until the statement ends. */
+  onDrain(listener: () => void): void {
+    const stream = this.#openStream();
+    stream.on("drain", listener);
+    void this.outcome.then(() => stream.off("drain", listener));
+  }
+
+  pause(): void {
+    this.#openStream().pause();
+  }
+
+  resume(): void {
+    this.#openStream().resume();
+  }
+
+  /** Tells the server that a COPY FROM has all its rows. */
+  finish(): void {
+    this.#openStream().write(copyDone);
+  }
+
+  /** Gives a COPY FROM up: the server undoes it and says so. Settles as {@link outcome} does. */
+  fail(reason: string): Promise<CopyOutcome> {
+    if (this.#stream?.writable) this.#stream.write(copyFail(reason));
+    return this.#endSoon();
+  }
+
+  /** Gives up whatever runs, by a cancel request; what still arrives is read meanwhile. Settles as {@link outcome}. */
+  async cancel(): Promise<CopyOutcome> {
+    this.#stream?.resume();
+    await Promise.race([requestCancel(this.#client), this.outcome]);
+    return this.#endSoon();
+  }
+
+  /** For `pg`: sends the statement. */
+  submit(connection: Connection): void {
+    const { stream } = connection;
+    this.#stream = stream;
+    const release = this.#reader ? divert(stream, this.#reader) : (): void => undefined;
+    const onBegun = (message: { readonly binary?: boolean }): void => this.#begin(message.binary ?? false);
+    const settle = (connectionLost: boolean): void => {
+      connection.off("copyInResponse", onBegun).off("copyOutResponse", onBegun);
+      connection.off("readyForQuery", onReady).off("end", onGone);
+      release();
+      this.#settle(connectionLost);
+    };
+    const onReady = (): void => settle(false);
+    // `pg` tells of the error that broke the connection one tick after its end.
+    const onGone = (): void => void setImmediate(() => settle(true));
+    connection.once("copyInResponse", onBegun).once("copyOutResponse", onBegun);
+    // Before `pg`'s own listener, which may at once send the next query over the same stream.
+    connection.prependOnceListener("readyForQuery", onReady);
+    connection.once("end", onGone);
+    connection.query(this.#sql);
+  }
+
+  /** For `pg`: an ErrorResponse, or an error of the connection. */
+  handleError(error: Error): void {
+    this.#error ??= error;
+    // A client whose connection is gone already never submits.
+    if (!this.#stream) this.#settle(true);
+  }
+
+  /** For `pg`: the command tag, `COPY 42`. */
+  handleCommandComplete(message: { readonly text: string }): void {
+    this.#tag = message.text;
+  }
+
+  /** For `pg`: heard on the connection instead, where an error does not hide it. */
+  handleReadyForQuery(): void {
+    return;
+  }
+
+  /** For `pg`: heard on the connection instead, as COPY TO's response has no handler. */
+  handleCopyInResponse(): void {
+    return;
+  }
+
+  #settle(connectionLost: boolean): void {
+    this.#begin(undefined);
+    this.#end(this.#howItEnded(connectionLost));
+  }
+
+  #howItEnded(connectionLost: boolean): CopyOutcome {
+    if (this.#error) return { ended: "failed", error: this.#error, connectionLost };
+    if (connectionLost) return { ended: "failed", error: new Error("the connection was closed"), connectionLost };
+    const rows = /^COPY (\d+)$/.exec(this.#tag ?? "")?.[1];
+    if (rows !== undefined) return { ended: "complete", rows: Number(rows) };
+    const error = new EngineFault(`a COPY ended with the command tag ${JSON.stringify(this.#tag)}`);
+    return { ended: "failed", error, connectionLost };
+  }
+
+  /** Waits for the end, which has to come soon: else the connection is cut, since nothing more is to be expected of it. */
+  #endSoon(): Promise<CopyOutcome> {
+    const cut = setTimeout(
+      () => this.#stream?.destroy(new Error("the server did not end the statement in time")),
+      patienceMs,
+    );
+    return this.outcome.finally(() => clearTimeout(cut));
+  }
+
+  #openStream(): Duplex {
+    if (!this.#stream) throw new EngineFault("a COPY was used before the server had begun it");
+    return this.#stream;
+  }
+}
+
+/**
+ * Puts a reader in the place of `pg`'s parser, the stream's one listener for data (pg-protocol's `parse`).
+ * Answers how to put the parser back.
+ */
+function divert(stream: Duplex, reader: ByteReader): () => void {
+  const [parser, ...others] = stream.listeners("data") as ((chunk: Buffer) => void)[];
+  if (!parser || others.length > 0)
+    throw new EngineFault(`a pg connection has ${others.length + (parser ? 1 : 0)} readers where one was expected`);
+  const read = reader(parser);
+  const onData = (chunk: Buffer): void => {
+    try {
+      read(chunk);
+    } catch (error) {
+      stream.destroy(error instanceof Error ? error : new Error(String(error)));
+    }
+  };
+  stream.off("data", parser).on("data", onData);
+  return () => {
+    stream.off("data", onData).on("data", parser);
+    stream.resume();
+  };
+}

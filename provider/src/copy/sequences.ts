@@ -1,0 +1,131 @@
+import type { Client } from "pg";
+import { Refused } from "../errors.js";
+import { qualify, quoteLiteral } from "../postgres/identifiers.js";
+import { serverVersion } from "../postgres/server-version.js";
+
+export interface SequenceName {
+  readonly schema: string;
+  readonly name: string;
+}
+
+export interface CarryOptions {
+  /**
+   * Advance every called sequence by this many steps of its increment, no further than its bound: for values that the
+   * source may still hand out while the target is already in use. 0 unless told.
+   */
+  readonly margin?: number;
+  /** Which sequences; all unless told. */
+  readonly only?: (sequence: SequenceName) => boolean;
+}
+
+/** A sequence's state. Values are decimal text: 64 bits do not fit a number. */
+interface SequenceState extends SequenceName {
+  readonly last: string;
+  readonly called: boolean;
+}
+
+interface SequenceShape extends SequenceName {
+  readonly increment: string;
+  readonly min: string;
+  readonly max: string;
+}
+
+/** Sequences whose values one statement reads: several hundred relations are planned in milliseconds. */
+const sequencesPerStatement = 500;
+
+/**
+ * Gives every sequence of the target the state that the source's has: last value and whether it was handed out. Includes
+ * identity columns' and serial columns' sequences. Sequences are not part of any snapshot, so the values are of now.
+ *
+ * @returns how many were set
+ * @throws Refused when the target lacks some, naming them; the others are set
+ */
+export async function carrySequences(source: Client, target: Client, options: CarryOptions = {}): Promise<number> {
+  const states = await readSequences(source, options);
+  // setval answers the value, so a NULL is a sequence that is not there.
+  const { rows } = await target.query<SequenceName & { set: string | null }>(
+    `SELECT wanted.schema, wanted.name, setval(there.oid::regclass, wanted.last, wanted.called) AS set
+       FROM json_to_recordset($1) AS wanted (schema text, name text, last int8, called bool)
+       LEFT JOIN (pg_class there JOIN pg_namespace n ON n.oid = there.relnamespace AND there.relkind = 'S')
+         ON n.nspname = wanted.schema AND there.relname = wanted.name`,
+    [JSON.stringify(states)],
+  );
+  const missing = rows.filter(({ set }) => set === null).map(({ schema, name }) => qualify(schema, name));
+  if (missing.length > 0)
+    throw new Refused(`the target lacks ${missing.length} sequences of the source: ${missing.join(", ")}`, {
+      remedy: "create them on the target as the source has them, then start again",
+    });
+  return rows.length;
+}
+
+/** The state that each sequence is to have on the target. */
+async function readSequences(source: Client, { margin = 0, only }: CarryOptions): Promise<SequenceState[]> {
+  const shapes = await listSequences(source);
+  const wanted = only ? shapes.filter(only) : shapes;
+  const states: SequenceState[] = [];
+  for (let first = 0; first < wanted.length; first += sequencesPerStatement) {
+    const some = wanted.slice(first, first + sequencesPerStatement);
+    const { rows } = await source.query<{ position: number; last: string; called: boolean }>(
+      some
+        .map(({ schema, name }, position) => {
+          const from = qualify(schema, name);
+          return `SELECT ${position} AS position, last_value::text AS last, is_called AS called FROM ${from}`;
+        })
+        .join(" UNION ALL "),
+    );
+    for (const { position, last, called } of rows) {
+      const shape = some[position]!;
+      states.push({
+        schema: shape.schema,
+        name: shape.name,
+        called,
+        last: called ? advance(shape, last, margin) : last,
+      });
+    }
+  }
+  return states;
+}
+
+function advance({ increment, min, max }: SequenceShape, last: string, margin: number): string {
+  const value = BigInt(last) + BigInt(increment) * BigInt(margin);
+  if (value > BigInt(max)) return max;
+  if (value < BigInt(min)) return min;
+  return String(value);
+}
+
+/** Every sequence that users made, or whose value its extension asks to be dumped. */
+async function listSequences(source: Client): Promise<SequenceShape[]> {
+  const version = await serverVersion(source);
+  const { rows } = await source.query<SequenceShape>(version >= 100000 ? sequencesQuery() : await olderQuery(source));
+  return rows;
+}
+
+const ofUsers = `
+  c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname <> 'pg_migration'
+  AND (NOT EXISTS (SELECT FROM pg_depend d
+                    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+       OR EXISTS (SELECT FROM pg_extension e WHERE c.oid = ANY (e.extconfig)))`;
+
+const sequencesQuery = (): string => `
+  SELECT n.nspname AS schema, c.relname AS name,
+         s.seqincrement::text AS increment, s.seqmin::text AS min, s.seqmax::text AS max
+    FROM pg_sequence s
+    JOIN pg_class c ON c.oid = s.seqrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+   WHERE ${ofUsers}
+   ORDER BY 1, 2`;
+
+/** Before PostgreSQL 10 a sequence's shape is in its own relation. */
+async function olderQuery(source: Client): Promise<string> {
+  const { rows } = await source.query<SequenceName>(
+    `SELECT n.nspname AS schema, c.relname AS name
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${ofUsers} ORDER BY 1, 2`,
+  );
+  const none = "SELECT NULL AS schema, NULL AS name, NULL AS increment, NULL AS min, NULL AS max WHERE false";
+  const each = rows.map(
+    ({ schema, name }) =>
+      `SELECT ${quoteLiteral(schema)}, ${quoteLiteral(name)}, increment_by::text, min_value::text, max_value::text
+         FROM ${qualify(schema, name)}`,
+  );
+  return [none, ...each].join(" UNION ALL ");
+}

@@ -1,0 +1,34 @@
+import type { Client } from "pg";
+import { type Table, listTables } from "../postgres/tables.js";
+
+/** A table whose rows have to be copied. */
+export interface TableToCopy {
+  readonly table: Table;
+  /**
+   * Which rows, as an SQL condition; undefined for all. Extensions name the rows of their own tables that a dump has to
+   * carry (manual, "Extension Configuration Tables"); the others are made by CREATE EXTENSION.
+   */
+  readonly condition: string | undefined;
+}
+
+/** The bytes that a table's copy has to move, roughly: heap and TOAST. */
+export const tableBytes = (table: Table): number => table.heapBytes + table.toastBytes;
+
+/** The tables that hold rows, largest first, so that the longest copy begins first. Partitioned tables hold none. */
+export async function tablesToCopy(source: Client): Promise<TableToCopy[]> {
+  const tables = (await listTables(source)).filter((table) => !table.partitioned);
+  const conditions = await extensionConditions(source);
+  return tables
+    .map((table) => ({ table, condition: conditions.get(table.oid) }))
+    .sort((one, other) => tableBytes(other.table) - tableBytes(one.table));
+}
+
+/** The condition of each configuration table that has one, by the table's OID. */
+async function extensionConditions(source: Client): Promise<Map<number, string>> {
+  const { rows } = await source.query<{ table: string; condition: string }>(
+    `SELECT c.oid::int8 AS table, c.condition
+       FROM pg_extension e, unnest(e.extconfig, e.extcondition) AS c (oid, condition)
+      WHERE c.condition <> ''`,
+  );
+  return new Map(rows.map(({ table, condition }) => [Number(table), condition.replace(/^\s*WHERE\b/i, "").trim()]));
+}

@@ -1,0 +1,40 @@
+import pg from "pg";
+import { type ConnectOptions, type Endpoint, connect } from "../../provider/src/postgres/connect";
+import { type Table, listTables } from "../../provider/src/postgres/tables";
+import type { EmbeddedServer } from "../support/embedded-server";
+
+/** How the engine reaches a test server. */
+export const endpointOf = (server: EmbeddedServer): Endpoint => ({ ...server.login, sslMode: "Disable" });
+
+/** A session as the engine opens it. */
+export const open = (server: EmbeddedServer, database: string, purpose = "test"): Promise<pg.Client> =>
+  connect(endpointOf(server), { database, purpose } satisfies ConnectOptions);
+
+/** A fresh database of a name that no other test uses. */
+export async function freshDatabase(server: EmbeddedServer, ...statements: string[]): Promise<string> {
+  const name = `db_${Math.random().toString(36).slice(2)}`;
+  await server.query(`CREATE DATABASE ${name}`);
+  for (const statement of statements) await server.query(statement, { database: name });
+  return name;
+}
+
+export async function tableNamed(client: pg.Client, name: string): Promise<Table> {
+  const table = (await listTables(client)).find((each) => each.name === name);
+  if (!table) throw new Error(`there is no table ${name}`);
+  return table;
+}
+
+/** Runs the body with two sessions and ends them whatever happens. */
+export async function withSessions<T>(
+  [source, sourceDatabase]: readonly [EmbeddedServer, string],
+  [target, targetDatabase]: readonly [EmbeddedServer, string],
+  body: (source: pg.Client, target: pg.Client) => Promise<T>,
+): Promise<T> {
+  const from = await open(source, sourceDatabase);
+  const into = await open(target, targetDatabase);
+  try {
+    return await body(from, into);
+  } finally {
+    await Promise.all([from.end(), into.end()]);
+  }
+}

@@ -1,0 +1,177 @@
+import assert from "node:assert/strict";
+import type pg from "pg";
+import { Canceled, EngineFault, Refused, Unreachable } from "../../provider/src/errors";
+import { relayCopy } from "../../provider/src/copy/relay";
+import { EmbeddedServer } from "../support/embedded-server";
+import { freshDatabase, open } from "./pairs";
+
+describe("a relayed copy", () => {
+  let sourceServer: EmbeddedServer;
+  let targetServer: EmbeddedServer;
+  let source: pg.Client;
+  let target: pg.Client;
+  let sourceDatabase: string;
+  let targetDatabase: string;
+
+  before(async () => {
+    [sourceServer, targetServer] = await Promise.all([
+      EmbeddedServer.start({ major: 14 }),
+      EmbeddedServer.start({ major: 18 }),
+    ]);
+    const shape = "CREATE TABLE t (id int8 PRIMARY KEY, v text)";
+    sourceDatabase = await freshDatabase(sourceServer, shape);
+    targetDatabase = await freshDatabase(targetServer, shape);
+  });
+  after(() => Promise.all([sourceServer.stop(), targetServer.stop()]));
+
+  beforeEach(async () => {
+    source = await open(sourceServer, sourceDatabase);
+    target = await open(targetServer, targetDatabase);
+    await target.query("TRUNCATE public.t");
+  });
+  afterEach(() => Promise.all([source.end(), target.end()]));
+
+  const rowsQuery = (rows: number | string, value = "repeat('x', (i % 300)::int)"): string =>
+    `COPY (SELECT i, ${value} FROM (SELECT generate_series(1, ${rows})::int8 AS i) AS each) TO STDOUT`;
+  const relay = (copyOut: string, options: { signal?: AbortSignal; onProgress?: () => void; format?: string } = {}) =>
+    relayCopy({
+      ...options,
+      what: "public.t",
+      source,
+      target,
+      copyOut: `${copyOut} WITH (FORMAT ${options.format ?? "text"})`,
+      copyIn: `COPY public.t FROM STDIN WITH (FORMAT ${options.format ?? "text"})`,
+    });
+  const stored = async (): Promise<number> =>
+    Number((await target.query<{ n: string }>("SELECT count(*) AS n FROM public.t")).rows[0]!.n);
+  const bothAnswer = async (): Promise<void> => {
+    assert.equal((await source.query<{ one: number }>("SELECT 1 AS one")).rows[0]!.one, 1);
+    assert.equal((await target.query<{ one: number }>("SELECT 1 AS one")).rows[0]!.one, 1);
+  };
+
+  for (const format of ["text", "binary"]) {
+    it(`counts rows and stores them all in ${format} format`, async () => {
+      for (const rows of [0, 1, 50_000]) {
+        await target.query("TRUNCATE public.t");
+        const done = await relay(rowsQuery(rows), { format });
+        assert.equal(done.rows, rows);
+        assert.equal(await stored(), rows);
+      }
+      await bothAnswer();
+    });
+  }
+
+  it("tells its progress up to the end", async () => {
+    const seen: [number, number][] = [];
+    const done = await relayCopy({
+      what: "public.t",
+      source,
+      target,
+      copyOut: rowsQuery(20_000),
+      copyIn: "COPY public.t FROM STDIN",
+      onProgress: (bytes, rows) => seen.push([bytes, rows]),
+    });
+    assert.deepEqual(seen.at(-1), [done.bytes, done.rows]);
+    assert.ok(seen.every(([bytes, rows], i) => i === 0 || (bytes > seen[i - 1]![0] && rows >= seen[i - 1]![1])));
+  });
+
+  it("says what the target refused, undoes the copy and leaves both sessions usable", async () => {
+    await target.query("ALTER TABLE public.t ADD CONSTRAINT small CHECK (id < 100000)");
+    try {
+      await assert.rejects(relay(rowsQuery(5_000_000)), (error: Error) => {
+        assert.ok(error instanceof Refused, String(error));
+        assert.match(
+          error.message,
+          /public\.t.*target.*small.*23514.*Failing row contains \(100000.*COPY t, line 100000/,
+        );
+        return true;
+      });
+      await bothAnswer();
+      assert.equal(await stored(), 0);
+    } finally {
+      await target.query("ALTER TABLE public.t DROP CONSTRAINT small");
+    }
+    assert.equal((await relay(rowsQuery(10))).rows, 10);
+  });
+
+  it("says what the source refused in the middle, and leaves both sessions usable", async () => {
+    await assert.rejects(relay(rowsQuery(200_000, "(1 / (150000 - i))::text")), (error: Error) => {
+      assert.ok(error instanceof Refused, String(error));
+      assert.match(error.message, /public\.t.*source.*division by zero.*22012/);
+      return true;
+    });
+    await bothAnswer();
+    assert.equal(await stored(), 0);
+  });
+
+  it("says at once when either statement cannot begin", async () => {
+    await assert.rejects(relay("COPY public.nowhere TO STDOUT"), /source refused.*nowhere.*42P01/);
+    const copyIn = "COPY public.nowhere FROM STDIN";
+    await assert.rejects(
+      relayCopy({ what: "public.t", source, target, copyOut: rowsQuery(1), copyIn }),
+      /target refused.*nowhere.*42P01/,
+    );
+    await bothAnswer();
+  });
+
+  it("ends on a signal within seconds", async () => {
+    const abort = new AbortController();
+    const began = Date.now();
+    const copied = relay(rowsQuery("1000000000::int8"), { signal: abort.signal, onProgress: () => abort.abort() });
+    await assert.rejects(copied, Canceled);
+    assert.ok(Date.now() - began < 5000);
+    await bothAnswer();
+    assert.equal(await stored(), 0);
+    const lost = new Unreachable("the snapshot is lost");
+    await assert.rejects(relay(rowsQuery(1), { signal: AbortSignal.abort(lost) }), lost);
+  });
+
+  for (const side of ["source", "target"] as const) {
+    it(`ends when the ${side}'s session is killed, and the other one stays usable`, async () => {
+      const [victim, survivor, server] =
+        side === "source" ? [source, target, sourceServer] : [target, source, targetServer];
+      const { rows } = await victim.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
+      let killed: Promise<unknown> | undefined;
+      const kill = (): void => {
+        killed ??= server.query(`SELECT pg_terminate_backend(${rows[0]!.pid})`);
+      };
+      await assert.rejects(relay(rowsQuery("1000000000::int8"), { onProgress: kill }), (error: Error) => {
+        assert.ok(error instanceof Unreachable, String(error));
+        assert.match(error.message, new RegExp(`public\\.t.*${side}'s connection broke.*terminating connection`));
+        return true;
+      });
+      await killed;
+      assert.equal((await survivor.query<{ one: number }>("SELECT 1 AS one")).rows[0]!.one, 1);
+    });
+  }
+
+  it("is an error when the target drops rows", async () => {
+    await target.query(
+      `CREATE FUNCTION public.skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+       CREATE TRIGGER skip BEFORE INSERT ON public.t FOR EACH ROW WHEN (NEW.id = 3) EXECUTE FUNCTION public.skip()`,
+    );
+    try {
+      await assert.rejects(relay(rowsQuery(5)), (error: Error) => {
+        assert.ok(error instanceof EngineFault, String(error));
+        assert.match(error.message, /sent 5 rows, 5 were received and the target stored 4/);
+        return true;
+      });
+      await bothAnswer();
+    } finally {
+      await target.query("DROP TRIGGER skip ON public.t");
+    }
+  });
+
+  it("holds no row in memory, however long", async () => {
+    const before = process.memoryUsage().rss;
+    let most = before;
+    const done = await relay("COPY (SELECT 1, repeat('0123456789abcdef', 12500000)) TO STDOUT", {
+      onProgress: () => (most = Math.max(most, process.memoryUsage().rss)),
+    });
+    assert.equal(done.rows, 1);
+    assert.ok(done.bytes > 200_000_000);
+    assert.ok(most - before < 80_000_000, `${Math.round((most - before) / 1e6)} MB more memory`);
+    const { rows } = await target.query<{ length: number }>("SELECT length(v) AS length FROM public.t");
+    assert.equal(rows[0]!.length, 200_000_000);
+  });
+});
