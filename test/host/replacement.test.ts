@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { changesIn, hostNames, type Planned, Recorder } from "../support/pulumi-cli";
+
+for (const hostName of hostNames) {
+  describe(`replacement by the ${hostName} host`, () => {
+    let recorder: Recorder;
+    beforeEach(async () => (recorder = await Recorder.create(hostName)));
+    afterEach(() => recorder.remove());
+
+    const pair = (key: string, props: Planned["props"] = {}, options: Planned["options"] = {}): Planned[] => [
+      { name: "base", props: { key, ...props }, options },
+      { name: "dependent", takes: { key: ["base", "chosen"] } },
+    ];
+
+    async function replace(...plans: [Planned[], Planned[]]) {
+      await recorder.host(plans[0]).up();
+      await recorder.takeCalls();
+      const result = await recorder.host(plans[1]).up();
+      return { result, calls: await recorder.takeCalls() };
+    }
+
+    it("creates before it deletes, with the dependents' replacements in between", async () => {
+      const { result, calls } = await replace(pair("one"), pair("two"));
+      assert.deepEqual(result.summary, { create: 0, update: 0, replace: 2, delete: 0, same: 1 });
+      assert.deepEqual(changesIn(calls), ["create base", "create dependent", "delete dependent", "delete base"]);
+      const creation = calls.find(({ call }) => call === "create");
+      assert.equal(creation?.props?.chosen, "base-two", "the check for a replacement must not see the old inputs");
+      assert.equal(calls.find(({ call, name }) => call === "delete" && name === "base")?.id, "base-one");
+    });
+
+    it("deletes first where the provider asks for it, its dependents before it", async () => {
+      const { result, calls } = await replace(pair("one"), pair("two", { deleteFirst: true }));
+      assert.deepEqual(result.summary, { create: 0, update: 0, replace: 2, delete: 0, same: 1 });
+      assert.deepEqual(changesIn(calls), ["delete dependent", "delete base", "create base", "create dependent"]);
+    });
+
+    it("lets the program's deleteBeforeReplace decide over the provider", async () => {
+      const alone = (key: string, deleteFirst: boolean, deleteBeforeReplace: boolean): Planned[] => [
+        { name: "alone", props: { key, deleteFirst }, options: { deleteBeforeReplace } },
+      ];
+      const first = await replace(alone("one", false, true), alone("two", false, true));
+      const later = await replace(alone("two", true, false), alone("three", true, false));
+      assert.deepEqual(changesIn(first.calls), ["delete alone", "create alone"]);
+      assert.deepEqual(changesIn(later.calls), ["create alone", "delete alone"]);
+    });
+
+    it("honours replacement only with changes, and replaceOnChanges turns an update into one", async () => {
+      const plan = (key: string, value: number): Planned[] => [
+        { name: "steady", props: { key, diffSame: true } },
+        { name: "strict", props: { value, diffUnknown: true }, options: { replaceOnChanges: ["value"] } },
+      ];
+      const { calls } = await replace(plan("one", 1), plan("two", 2));
+      assert.deepEqual(changesIn(calls), ["create strict", "delete strict"]);
+    });
+
+    it("goes on where a deletion or a creation in the middle of a replacement failed", async () => {
+      await recorder.host(pair("one")).up();
+      await recorder.refuseDeletes(true);
+      const stuck = await recorder.host(pair("two")).up();
+      await recorder.refuseDeletes(false);
+      await recorder.takeCalls();
+      const cleaned = await recorder.host(pair("two")).up();
+      assert.equal(stuck.ok, false);
+      assert.equal(cleaned.ok, true);
+      assert.deepEqual(changesIn(await recorder.takeCalls()), ["delete dependent", "delete base"]);
+
+      const broken = await recorder.host(pair("three", { deleteFirst: true, createFails: "no room" })).up();
+      await recorder.takeCalls();
+      const mended = await recorder.host(pair("three", { deleteFirst: true })).up();
+      assert.equal(broken.ok, false);
+      assert.equal(mended.summary.replace, 2);
+      assert.deepEqual(changesIn(await recorder.takeCalls()), ["create base", "create dependent"]);
+    });
+  });
+}

@@ -1,0 +1,109 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { CliDeployment } from "../../examples/host/cli-deployment";
+import { Deployment, type DeploymentOptions } from "../../examples/host/deployment";
+import { findPulumi } from "../../examples/host/find-pulumi";
+import type { Host } from "../../examples/host/host";
+
+export type HostName = Host["name"];
+
+const pulumi = findPulumi();
+
+/** The hosts that the same tests run on: the embedded one, and the Pulumi CLI where it is installed. */
+export const hostNames: readonly HostName[] = pulumi === undefined ? ["embedded"] : ["embedded", "cli"];
+
+/** A host whose state lies in a directory of the test's own. */
+export function createHost(name: HostName, directory: string, options: DeploymentOptions): Host {
+  if (name === "embedded") return new Deployment({ stateFile: join(directory, "state.json"), ...options });
+  if (pulumi === undefined) throw new Error("there is no pulumi on PATH");
+  return new CliDeployment({ ...options, command: pulumi, directory });
+}
+
+/** One resource of test/host/programs/recorder. */
+export interface Planned {
+  readonly name: string;
+  /** Makes it a component instead of a recorded resource. */
+  readonly group?: boolean;
+  readonly props?: Readonly<Record<string, unknown>>;
+  readonly secrets?: Readonly<Record<string, unknown>>;
+  /** Inputs that are another resource's outputs. */
+  readonly takes?: Readonly<Record<string, readonly [resource: string, property: string]>>;
+  readonly options?: Readonly<Record<string, unknown>>;
+  readonly dependsOn?: readonly string[];
+  readonly parent?: string;
+  readonly deletedWith?: string;
+}
+
+export interface RecordedCall {
+  readonly call: "check" | "diff" | "create" | "update" | "read" | "delete";
+  readonly name: string;
+  readonly id?: string;
+  readonly olds?: Readonly<Record<string, unknown>>;
+  readonly news?: Readonly<Record<string, unknown>>;
+  readonly props?: Readonly<Record<string, unknown>>;
+}
+
+const passphrase = "a passphrase for tests";
+
+/** A directory for one test of the recorder program: its state, its calls, and what its resources really are. */
+export class Recorder {
+  readonly directory: string;
+  readonly #name: HostName;
+
+  private constructor(name: HostName, directory: string) {
+    this.#name = name;
+    this.directory = directory;
+  }
+
+  static async create(name: HostName = "embedded"): Promise<Recorder> {
+    const recorder = new Recorder(name, await mkdtemp(join(tmpdir(), "recorder-")));
+    await recorder.setActual({});
+    return recorder;
+  }
+
+  get stateFile(): string {
+    return join(this.directory, "state.json");
+  }
+
+  host(plan: readonly Planned[], options: Partial<DeploymentOptions> = {}): Host {
+    return createHost(this.#name, this.directory, {
+      programDirectory: resolve("test/host/programs/recorder"),
+      stack: "dev",
+      passphrase,
+      ...options,
+      config: { directory: this.directory, plan: JSON.stringify(plan), ...options.config },
+    });
+  }
+
+  /** What the recorded resources really are, for `read`; a name may also be `gone` or `fails`. */
+  async setActual(actual: Readonly<Record<string, unknown>>): Promise<void> {
+    await writeFile(join(this.directory, "actual.json"), JSON.stringify(actual));
+  }
+
+  /** From now on the provider refuses to delete, or no longer does. */
+  async refuseDeletes(refuse: boolean): Promise<void> {
+    const file = join(this.directory, "calls.jsonl.refuse-deletes");
+    await (refuse ? writeFile(file, "") : rm(file));
+  }
+
+  /** The provider's calls since they were asked for last. */
+  async takeCalls(): Promise<RecordedCall[]> {
+    const file = join(this.directory, "calls.jsonl");
+    const text = await readFile(file, "utf8").catch(() => "");
+    await rm(file, { force: true });
+    const lines = text.split("\n").filter((line) => line !== "");
+    return lines.map((line) => JSON.parse(line) as RecordedCall);
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** The calls that changed something, as `create a`. */
+export function changesIn(calls: readonly RecordedCall[]): string[] {
+  return calls
+    .filter(({ call }) => ["create", "update", "delete"].includes(call))
+    .map(({ call, name }) => `${call} ${name}`);
+}
