@@ -15,7 +15,12 @@ export interface Draft {
 }
 
 /** How an entry is called in findings and errors. */
-export const objectName = ({ schema, name }: Entry): string => (schema === undefined ? name : `${schema}.${name}`);
+export function objectName({ schema, name, type }: Entry): string {
+  if (schema === undefined) return name;
+  // A comment or an ACL has its object's kind in its name: `TABLE customers`.
+  const kind = /^(ACL|COMMENT|SECURITY LABEL)$/.test(type) ? /^[A-Z ]+ /.exec(name)?.[0] : undefined;
+  return kind === undefined ? `${schema}.${name}` : `${kind}${schema}.${name.slice(kind.length)}`;
+}
 
 export const findingFor = (
   entry: Entry,

@@ -8,7 +8,9 @@ export interface Entry {
   /** pg_class.oid of the catalogue that holds the object, and its oid there, on the source; 0 where it has none. */
   readonly classOid: number;
   readonly oid: number;
-  /** Entries that have to be restored before. Not complete: a table's index does not always name its table. */
+  /**
+   * Entries that this one is about. What it merely uses is not among them: in plain text pg_dump leaves that to its order.
+   */
   readonly dependencies: readonly number[];
   /** For people: line breaks inside the name are blanks here, and a function has its arguments. */
   readonly name: string;

@@ -1,4 +1,4 @@
-import { type ExecFileException, execFile } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -91,7 +91,7 @@ export async function dumpNatively(
   } catch (error) {
     if (error instanceof Refused) throw error;
     if (options.signal?.aborted) throw new Canceled(`the dump of ${database} was ended`, { cause: error });
-    throw new Refused(`pg_dump could not read ${database}: ${complaint(error as ExecFileException)}`, {
+    throw new Refused(`pg_dump could not read ${database}: ${complaint(error)}`, {
       remedy: "correct on the source what it names, then run the migration again",
       cause: error,
     });
@@ -147,8 +147,9 @@ function utf8(bytes: Buffer, database: string): string {
 }
 
 /** pg_dump's complaint without its log of progress. */
-function complaint(error: ExecFileException): string {
-  const lines = (error.stderr ?? "").toString().split("\n");
-  const first = lines.findIndex((line) => /^pg_dump: (error|fatal|\[.*\])|error:/.test(line));
+function complaint(error: unknown): string {
+  const { stderr } = error as { stderr?: Buffer };
+  const lines = (stderr?.toString("utf8") ?? "").split("\n");
+  const first = lines.findIndex((line) => /^pg_dump: (error|fatal|\[)|: error: /.test(line));
   return first < 0 ? messageOf(error) : lines.slice(first).join("\n").trim();
 }

@@ -175,6 +175,12 @@ function rootCause({ id, dependencies }: Entry, { leftOut }: RestoreContext): st
   return cause === undefined ? undefined : leftOut.get(cause);
 }
 
+/** A dump does not say what an entry uses, so where something is missing all that was left out may be the cause. */
+function possibleCause({ code }: pg.DatabaseError, { leftOut }: RestoreContext): string | undefined {
+  const isMissing = code === "42704" || code === "42883" || code === "42P01" || code === "3F000";
+  return isMissing && leftOut.size > 0 ? [...leftOut.values()].slice(-10).join("; ") : undefined;
+}
+
 function leaveOut(entry: Entry, reason: string, { leftOut }: RestoreContext): RestoreFinding[] {
   if (!leftOut.has(entry.id)) leftOut.set(entry.id, reason);
   return [findingFor(entry, { message: `it was left out with what it belongs to: ${reason}`, severity: "failed" })];
@@ -182,7 +188,6 @@ function leaveOut(entry: Entry, reason: string, { leftOut }: RestoreContext): Re
 
 function giveUp(draft: Draft, { statement, error }: Refusal, context: RestoreContext): readonly RestoreFinding[] {
   const { entry } = draft;
-  const root = rootCause(entry, context);
   const isForbidden = entry.type === "EXTENSION" || forbidding.has(error.code ?? "");
   if (isDispensable(entry) && isForbidden) {
     if (!entry.type.endsWith(" OWNER")) context.leftOut.set(entry.id, `${describe(entry)}: ${error.message}`);
@@ -192,7 +197,8 @@ function giveUp(draft: Draft, { statement, error }: Refusal, context: RestoreCon
       findingFor(entry, { message, remedy: laterRemedy(entry, statement), severity: "failed" }),
     ];
   }
-  const because = root === undefined ? "" : `; it needs what was left out: ${root}`;
+  const root = rootCause(entry, context) ?? possibleCause(error, context);
+  const because = root === undefined ? "" : `; left out before, and probably the cause: ${root}`;
   throw new Refused(
     `${describe(entry)} was refused by the target: ${error.message} (SQLSTATE ${error.code ?? "unknown"})${because}\n  in: ${beginning(statement)}`,
     { remedy: remedyFor(error, context, root), cause: error },

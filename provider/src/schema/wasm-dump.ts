@@ -50,7 +50,7 @@ async function reportedParameters(client: Client): Promise<[string, string][]> {
 
 /** Hands the worker's requests to the socket, and the answers back as soon as the server is ready for the next. */
 function relay(socket: Duplex, port: MessagePort, turns: Int32Array): void {
-  let incomplete = Buffer.alloc(0);
+  let incomplete: Buffer = Buffer.alloc(0);
   let answer: Buffer[] = [];
   const giveTurn = (to: number): void => {
     Atomics.store(turns, 0, to);
