@@ -99,11 +99,16 @@ async function loadAll(connection: Connection, loads: readonly Load[], onLoaded:
         await client.query(addPrimaryKey(load.table));
         onLoaded(load);
       }
+    } catch (error) {
+      waiting.length = 0;
+      throw error;
     } finally {
       await client.end();
     }
   };
-  await Promise.all(Array.from({ length: parallelLoads }, worker));
+  const outcomes = await Promise.allSettled(Array.from({ length: parallelLoads }, worker));
+  const failure = outcomes.find((outcome) => outcome.status === "rejected");
+  if (failure) throw failure.reason;
 }
 
 /** What is quicker once the rows are there, and what needs them. */
@@ -126,6 +131,8 @@ async function finish(client: Client, report: (step: string) => void): Promise<v
 async function connect(connection: Connection): Promise<Client> {
   const { host, port, user, password, database } = connection;
   const client = new Client({ host, port, user, password, database, application_name: "adventureworks" });
+  // A session that is lost while idle fails the next query; without a listener it would end the process.
+  client.on("error", () => undefined);
   await client.connect();
   // The catalogue names domains and extensions' functions without their schema.
   await client.query("SET search_path = public; SET synchronous_commit = off; SET client_min_messages = warning");

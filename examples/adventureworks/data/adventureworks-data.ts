@@ -1,5 +1,6 @@
 import { type Table, nameOf } from "../catalogue";
 import { addressTables } from "./addresses";
+import { currencyTables } from "./currencies";
 import { customerTables } from "./customers";
 import { employeeTables } from "./employees";
 import { manufacturingTables } from "./manufacturing";
@@ -19,6 +20,7 @@ const generators: TableGenerators = {
   ...peopleTables,
   ...addressTables,
   ...regionTables,
+  ...currencyTables,
   ...productTables,
   ...productModelTables,
   ...mediaTables,

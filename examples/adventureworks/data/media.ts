@@ -2,6 +2,7 @@ import { pair } from "./distribution";
 import type { TableGenerators } from "./table-data";
 import { modelNameOf } from "./product-models";
 import { sentences } from "./words";
+import type { World } from "./world";
 
 /** Documents form a tree: the first one is a folder, and so is every fifth. */
 function nodeOf(index: number): string {
@@ -11,10 +12,15 @@ function nodeOf(index: number): string {
   return folder === 0 ? `/0/${index}/` : `/${folder / 5}/${index % 5}/`;
 }
 
+/** One folder at least, and something in it. */
+function documentsOf(world: World): number {
+  return Math.max(2, world.rows("production.document"));
+}
+
 /** Files that are kept in the database: photographs and documents of 1 to 100 kB. */
 export const mediaTables: TableGenerators = {
   "production.document": (world) => ({
-    count: world.rows("production.document"),
+    count: documentsOf(world),
     row: (index, random) => {
       const isFolder = index % 5 === 0;
       const title = `${modelNameOf(index)} ${isFolder ? "folder" : "maintenance"}`;
@@ -36,7 +42,7 @@ export const mediaTables: TableGenerators = {
   }),
 
   "production.productdocument": (world) => {
-    const documents = world.rows("production.document");
+    const documents = documentsOf(world);
     return {
       count: Math.min(world.rows("production.productdocument"), world.products * documents),
       row: (index) => {

@@ -1,4 +1,3 @@
-import { moment } from "./calendar";
 import { money } from "./decimal";
 import { readReference } from "./reference/read-reference";
 import { fixed, type TableGenerators } from "./table-data";
@@ -23,14 +22,6 @@ export const states: readonly State[] = readReference("states").map(
   }),
 );
 
-const currencies = readReference("currencies");
-
-/** Currencies that have a rate to the dollar. */
-export const quotedCurrencies = [
-  ...["AUD", "BRL", "CAD", "CHF", "CNY", "DKK", "EUR"],
-  ...["GBP", "INR", "JPY", "KRW", "MXN", "NZD", "SEK"],
-] as const;
-
 const territories = [
   ["Northwest", "US", "North America"],
   ["Northeast", "US", "North America"],
@@ -44,7 +35,7 @@ const territories = [
   ["United Kingdom", "GB", "Europe"],
 ] as const;
 
-/** Where the company does business: countries, states, territories, currencies and taxes, the same at any scale. */
+/** Where the company does business: countries, states, territories and taxes, the same at any scale. */
 export const regionTables: TableGenerators = {
   "person.countryregion": fixed(
     readReference("countries").map(([code, name]) => ({ countryregioncode: code!, name: name! })),
@@ -73,34 +64,6 @@ export const regionTables: TableGenerators = {
       costlastyear: money(0),
     })),
   ),
-
-  "sales.currency": fixed(currencies.map(([code, name]) => ({ currencycode: code!, name: name! }))),
-
-  "sales.countryregioncurrency": fixed(
-    currencies.flatMap(([currency, , countries]) =>
-      countries!.split(" ").map((country) => ({ countryregioncode: country, currencycode: currency! })),
-    ),
-  ),
-
-  "sales.currencyrate": (world) => {
-    const perDay = Math.max(1, Math.round(world.rows("sales.currencyrate") / 13_532));
-    return {
-      count: world.rows("sales.currencyrate"),
-      row: (index, random) => {
-        const quotation = Math.floor(index / quotedCurrencies.length);
-        const second = (quotation % perDay) * Math.floor(86_400 / perDay);
-        const average = random.between(8_000, 12_000);
-        return {
-          currencyrateid: index + 1,
-          currencyratedate: moment(Math.floor(quotation / perDay), second),
-          fromcurrencycode: "USD",
-          tocurrencycode: quotedCurrencies[index % quotedCurrencies.length]!,
-          averagerate: money(average),
-          endofdayrate: money(average + random.between(-90, 90)),
-        };
-      },
-    };
-  },
 
   "sales.salestaxrate": fixed(
     Array.from({ length: 29 }, (_, index) => {

@@ -1,5 +1,6 @@
 import { stateOfAddress } from "./addresses";
 import { daysOfBusiness, moment } from "./calendar";
+import { rateOf } from "./currencies";
 import { type Customer, individualCustomer, salespersonOf, storeCustomer } from "./customers";
 import { decimal, money } from "./decimal";
 import { pair, Shares } from "./distribution";
@@ -80,7 +81,6 @@ function totals(subtotal: number) {
 export const salesTables: TableGenerators = {
   "sales.salesorderheader": (world) => {
     const shares = linesOf(world);
-    const rates = world.rows("sales.currencyrate");
     return {
       count: shares.owners,
       row: (index, random) => {
@@ -99,7 +99,7 @@ export const salesTables: TableGenerators = {
           status: 5,
           onlineorderflag: isOnline,
           purchaseordernumber: isOnline ? null : `PO${random.between(10, 999)}${random.digits(9)}`,
-          accountnumber: `10-4020-${String(customer + 1).padStart(6, "0")}`,
+          accountnumber: `AW${String(customer + 1).padStart(8, "0")}`,
           customerid: customer + 1,
           salespersonid: salesperson === null ? null : salesperson + 1,
           territoryid: state.territory,
@@ -108,7 +108,7 @@ export const salesTables: TableGenerators = {
           shipmethodid: isOnline ? 1 : 5,
           creditcardid: paysByCard ? creditCard + 1 : null,
           creditcardapprovalcode: paysByCard ? `${random.digits(6)}Vi${random.digits(5)}` : null,
-          currencyrateid: state.country === "US" ? null : random.between(1, rates),
+          currencyrateid: rateOf(world, state.country, day),
           ...totals(subtotalOf(world, shares, index)),
           comment: random.chance(0.01) ? "Deliver to the back door." : null,
           modifieddate: moment(day + 7),

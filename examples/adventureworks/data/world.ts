@@ -54,6 +54,7 @@ export function worldAt(scale: number) {
   const models = rows("production.productmodel");
 
   return {
+    scale,
     rows,
     scaled,
     employees,
