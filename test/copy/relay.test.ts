@@ -88,6 +88,14 @@ describe("a relayed copy", () => {
       });
       await bothAnswer();
       assert.equal(await stored(), 0);
+      // Rows longer than a chunk: the refusal comes while one of them is half sent.
+      for (let round = 0; round < 5; round++) {
+        await assert.rejects(
+          relay(rowsQuery(100, "repeat('x', 5000000)").replace("(SELECT i,", "(SELECT i + 99990,")),
+          /small/,
+        );
+        await bothAnswer();
+      }
     } finally {
       await target.query("ALTER TABLE public.t DROP CONSTRAINT small");
     }

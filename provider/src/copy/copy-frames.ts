@@ -30,6 +30,11 @@ export class CopyFrames {
     this.#receivers = receivers;
   }
 
+  /** How many bytes of a CopyData message are still to come whose beginning has been handed on. */
+  get lackingBytes(): number {
+    return this.#inCopyData ? this.#left : 0;
+  }
+
   /** @throws EngineFault when a header names an impossible length: the stream is not PostgreSQL's protocol */
   push(chunk: Buffer): void {
     const rest = this.#cutHeader.length > 0 ? this.#completeHeader(chunk) : chunk;

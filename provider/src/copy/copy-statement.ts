@@ -11,6 +11,7 @@ export type CopyOutcome =
 /** How long a server may take to end a statement that it was told to give up, before its connection is cut. */
 const patienceMs = 30_000;
 
+const zeros = Buffer.alloc(1 << 20);
 const copyDone = Buffer.from([0x63, 0, 0, 0, 4]);
 
 function copyFail(reason: string): Buffer {
@@ -65,8 +66,15 @@ export class CopyStatement implements Submittable {
   /** Writes CopyData messages; answers how many bytes now wait to be sent. */
   write(frames: Buffer): number {
     const stream = this.#openStream();
-    stream.write(frames);
+    if (stream.writable) stream.write(frames);
     return stream.writableLength;
+  }
+
+  /** Ends a CopyData message whose rest will not come: in the middle of one the server would take all else for content. */
+  pad(lackingBytes: number): void {
+    const stream = this.#openStream();
+    for (let left = lackingBytes; left > 0 && stream.writable; left -= zeros.length)
+      stream.write(left < zeros.length ? zeros.subarray(0, left) : zeros);
   }
 
   /** Calls back whenever all that was written has been sent, until the statement ends. */

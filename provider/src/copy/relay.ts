@@ -51,7 +51,7 @@ export async function relayCopy(relay: Relay): Promise<Relayed> {
   const aborted = abortion(signal);
   try {
     const first = await Promise.race([endOf("source", out), endOf("target", into), aborted.promise]);
-    flow.stopUnlessComplete(first);
+    if (first.of !== "source" || first.outcome.ended === "failed") flow.stop();
     if (first.of === "signal") {
       await Promise.all([out.cancel(), into.fail("the copy was canceled")]);
       throw cancellation(what, signal);
@@ -86,10 +86,12 @@ class Flow {
   source: CopyStatement | undefined;
   readonly frames: CopyFrames;
   readonly reader: (toParser: (bytes: Buffer) => void) => (chunk: Buffer) => void;
+  readonly #target: CopyStatement;
   #stopped = false;
   #toParser: (bytes: Buffer) => void = () => undefined;
 
   constructor(target: CopyStatement, onProgress: Relay["onProgress"]) {
+    this.#target = target;
     this.frames = new CopyFrames({
       copyData: (bytes) => {
         this.bytes += bytes.length;
@@ -105,9 +107,10 @@ class Flow {
     target.onDrain(() => this.source?.resume());
   }
 
-  /** What still arrives is read and dropped: the target takes no more. */
-  stopUnlessComplete(first: End): void {
-    this.#stopped = first.of !== "source" || first.outcome.ended === "failed";
+  /** What still arrives is read and dropped: the target gets no more, though the message that it is in has to end. */
+  stop(): void {
+    this.#stopped = true;
+    this.#target.pad(this.frames.lackingBytes);
   }
 }
 
