@@ -13,8 +13,11 @@ const shipping = 5;
 const countries = ["US", "US", "US", "US", "US", "AU", "AU", "GB", "FR", "DE", "CA"];
 const statesOf = new Map(countries.map((country) => [country, states.filter((state) => state.country === country)]));
 
-/** The state that the address of an index lies in. */
-export function stateOfAddress(index: number): State {
+const headquarters = states.find((state) => state.country === "US" && state.code === "WA")!;
+
+/** The state that the address of an index lies in: the employees live near their desks, customers anywhere. */
+export function stateOfAddress(world: World, index: number): State {
+  if (index < world.employees) return headquarters;
   const random = new Random(addressSeed, index);
   return random.pick(statesOf.get(random.pick(countries))!);
 }
@@ -62,7 +65,7 @@ export const addressTables: TableGenerators = {
   "person.address": (world) => ({
     count: world.addresses,
     row: (index, random) => {
-      const state = stateOfAddress(index);
+      const state = stateOfAddress(world, index);
       return {
         addressid: index + 1,
         addressline1: `${random.between(1, 9_999)} ${random.pick(streets)} ${random.pick(streetKinds)}`,

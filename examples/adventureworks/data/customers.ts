@@ -82,7 +82,7 @@ export const customerTables: TableGenerators = {
         customerid: index + 1,
         personid: person === null ? null : person + 1,
         storeid: store === null ? null : world.firstStore + store + 1,
-        territoryid: stateOfAddress(address).territory,
+        territoryid: stateOfAddress(world, address).territory,
       };
     },
   }),

@@ -57,9 +57,9 @@ export function seedOf(name: string): number {
 
 /** A version 4 uuid; distinct for every index below 2^32 of a seed, because the mixer is a bijection. */
 export function uuidOf(seed: number, index: number): string {
-  const hex = [mix(index ^ seed), mix(seed + index), mix(seed ^ (index + 0x5bd1e995)), mix(~seed ^ mix(index))]
-    .map((word) => word.toString(16).padStart(8, "0"))
-    .join("");
+  const words = [mix(seed ^ index)];
+  for (let n = 1; n < 4; n++) words.push(mix(seed + Math.imul(index + n, 0x9e3779b9) + n));
+  const hex = words.map((word) => word.toString(16).padStart(8, "0")).join("");
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20)}`;
 }
 

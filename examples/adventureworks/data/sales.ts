@@ -86,7 +86,7 @@ export const salesTables: TableGenerators = {
       row: (index, random) => {
         const { customer, address, creditCard, store } = customerOf(world, index);
         const day = dayOf(shares, index);
-        const state = stateOfAddress(address);
+        const state = stateOfAddress(world, address);
         const isOnline = store === null;
         const paysByCard = creditCard !== null && random.chance(0.96);
         const salesperson = isOnline ? null : world.employees - world.salespeople + salespersonOf(world, store);
