@@ -136,7 +136,7 @@ SELECT json_agg(json_build_object(
   LEFT JOIN (SELECT unnest(extconfig) AS oid, oid AS extension FROM pg_extension) x ON x.oid = c.oid
  WHERE c.relkind IN ('r', 'p')
    AND c.relpersistence <> 't'
-   AND n.nspname !~ '^pg_(toast|temp)' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_migration')
+   AND n.nspname !~ '^pg_(toast|temp)' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pgmigration')
    AND (x.extension IS NOT NULL
         OR NOT EXISTS (SELECT FROM pg_depend d
                         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))`;

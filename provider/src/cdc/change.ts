@@ -1,0 +1,110 @@
+import type { Lsn } from "../postgres/lsn.js";
+
+/** A table of the source as the stream describes it, in one of its shapes. */
+export interface Relation {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  /** How old rows are named: d(efault), i(ndex), f(ull), n(othing); pg_class.relreplident. */
+  readonly replicaIdentity: string;
+  readonly columns: readonly RelationColumn[];
+}
+
+export interface RelationColumn {
+  readonly name: string;
+  /** Part of the replica identity. */
+  readonly key: boolean;
+  readonly typeOid: number;
+  readonly typeModifier: number;
+}
+
+/** In {@link Tuple.bounds}: the field is NULL. */
+export const nullField = -1;
+/** In {@link Tuple.bounds}: the stream does not say (an unchanged TOAST value, or no part of the key). */
+export const absentField = -2;
+
+/**
+ * A row as bytes, without a JavaScript string or buffer per field: field `i` is `bytes[bounds[2i] .. bounds[2i + 1]]` in
+ * PostgreSQL's text form, unless `bounds[2i]` is {@link nullField} or {@link absentField}.
+ */
+export interface Tuple {
+  readonly bytes: Buffer;
+  readonly bounds: readonly number[];
+  /** Where absent fields are looked up: an earlier state of the same row. */
+  readonly base?: Tuple;
+}
+
+/** The tuple of the chain that knows the field; undefined when none does. */
+export function holderOf(tuple: Tuple, field: number): Tuple | undefined {
+  let holder: Tuple | undefined = tuple;
+  while (holder && holder.bounds[2 * field] === absentField) holder = holder.base;
+  return holder;
+}
+
+/** The row after an update that does not say every field, on top of the row before. */
+export function onTopOf(row: Tuple, before: Tuple | undefined): Tuple {
+  if (!before || !row.bounds.includes(absentField)) return row;
+  // A state in between that adds nothing is left out, so that a thousand updates of one row make no chain of a thousand.
+  const base = before.base && addsNothing(before, row) ? before.base : before;
+  return { bytes: row.bytes, bounds: row.bounds, base };
+}
+
+const addsNothing = (between: Tuple, row: Tuple): boolean =>
+  row.bounds.every((bound, index) => bound !== absentField || between.bounds[index] === absentField);
+
+export interface Insert {
+  readonly kind: "insert";
+  readonly relation: Relation;
+  readonly row: Tuple;
+}
+
+export interface Update {
+  readonly kind: "update";
+  readonly relation: Relation;
+  readonly row: Tuple;
+  /** The old key when it changed, or the whole old row under REPLICA IDENTITY FULL. */
+  readonly old: Tuple | undefined;
+}
+
+export interface Delete {
+  readonly kind: "delete";
+  readonly relation: Relation;
+  readonly old: Tuple;
+}
+
+export interface Truncate {
+  readonly kind: "truncate";
+  /** Every table that was emptied, those reached by CASCADE included, as far as they are published. */
+  readonly relations: readonly Relation[];
+  readonly cascade: boolean;
+  readonly restartIdentity: boolean;
+}
+
+export type RowChange = Insert | Update | Delete;
+export type Change = RowChange | Truncate;
+
+/** What a decoder makes of one message of the stream. */
+export type StreamMessage =
+  | Change
+  | { readonly kind: "begin"; readonly transaction: Transaction }
+  | { readonly kind: "commit"; readonly endLsn: Lsn; readonly commitTimeMs: number }
+  | { readonly kind: "relation"; readonly relation: Relation }
+  | { readonly kind: "ignored" };
+
+/** A committed transaction of the source. */
+export interface Transaction {
+  readonly xid: number;
+  /** Where its commit record starts: known at its begin from pgoutput, at its end only from test_decoding. */
+  readonly commitLsn: Lsn | undefined;
+  /** By the source's clock, in milliseconds since 1970; undefined until the commit with test_decoding. */
+  readonly commitTimeMs: number | undefined;
+}
+
+/** Turns the payload of one XLogData message, which it may keep, into a message. */
+export interface Decoder {
+  /**
+   * @param position the LSN in the message's header
+   * @throws EngineFault on bytes that are not of the protocol
+   */
+  decode(payload: Buffer, position: () => Lsn): StreamMessage;
+}

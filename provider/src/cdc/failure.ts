@@ -1,0 +1,34 @@
+import { EngineFault, Refused, Unreachable, messageOf } from "../errors.js";
+
+/**
+ * SQLSTATEs that a later attempt may not meet: connection exceptions, transaction rollbacks (deadlock, serialization),
+ * too few resources, a server that shuts down or starts, a statement that was cancelled, an object in use (the slot, by
+ * a walsender that has not noticed its end yet).
+ */
+const passing = /^(08|40|53|57)|^(55P03|55006)$/;
+
+const brokenSocket = /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENETDOWN|EAI_AGAIN)/;
+
+/** Whether connecting anew may help. */
+export function mayPass(error: unknown): boolean {
+  if (error instanceof Unreachable) return true;
+  // connect() refuses when a server has no connection left; that ends by itself.
+  if (error instanceof Refused) return (error.cause as { code?: string } | undefined)?.code === "53300";
+  const code = (error as { code?: string }).code;
+  if (code !== undefined) return passing.test(code) || brokenSocket.test(code);
+  return /^Connection terminated|not queryable|^Client was closed/.test(messageOf(error));
+}
+
+/** An error of a server or of the socket as one of ours; ours as they are. */
+export function asFailure(error: unknown, doing: string): Error {
+  const said = `${doing}: ${messageOf(error)}`;
+  if (mayPass(error)) return error instanceof Unreachable ? error : new Unreachable(said, { cause: error });
+  const code = (error as { code?: string }).code;
+  if (error instanceof Error && code?.length !== 5) return error;
+  if (code?.length === 5)
+    return new Refused(said, {
+      remedy: `see the server's log for SQLSTATE ${code}, correct it, and go on`,
+      cause: error,
+    });
+  return new EngineFault(said, { cause: error });
+}

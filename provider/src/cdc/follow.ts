@@ -1,0 +1,266 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Unreachable, messageOf } from "../errors.js";
+import { connect, type Endpoint } from "../postgres/connect.js";
+import { formatLsn, type Lsn } from "../postgres/lsn.js";
+import { Bell } from "./bell.js";
+import type { RelationChangeHook } from "./binding.js";
+import { asFailure, mayPass } from "./failure.js";
+import { Gate } from "./gate.js";
+import { Pipeline } from "./pipeline.js";
+import type { ChangeCounts } from "./progress.js";
+import type { OutputPlugin } from "./slot.js";
+
+export interface FollowOptions {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  /** On the source. */
+  readonly database: string;
+  readonly targetDatabase: string;
+  readonly slot: string;
+  /** Not empty; from createPublications. */
+  readonly publications: readonly string[];
+  readonly plugin?: OutputPlugin;
+  readonly migration: string;
+  /** Only the highest generation that ever followed may write. */
+  readonly generation: number;
+  readonly signal?: AbortSignal;
+  readonly onEvent?: (event: FollowEvent) => void;
+  /** Called about once a second. */
+  readonly onProgress?: (status: FollowStatus) => void;
+  /** How long to try again after the loss of a connection, without any progress in between. Ten minutes by default. */
+  readonly reconnectForSeconds?: number;
+  readonly onRelationChange?: RelationChangeHook;
+}
+
+export type FollowEvent =
+  | { readonly kind: "streaming"; readonly from: string }
+  | { readonly kind: "connectionLost"; readonly reason: string; readonly retryInMs: number }
+  | { readonly kind: "orderedBatch"; readonly reason: string };
+
+export type FollowState = "connecting" | "streaming" | "held" | "reconnecting" | "stopped" | "failed";
+
+export interface FollowStatus extends ChangeCounts {
+  readonly state: FollowState;
+  readonly receivedLsn: Lsn | undefined;
+  readonly appliedLsn: Lsn | undefined;
+  /** What the source may forget. */
+  readonly confirmedLsn: Lsn | undefined;
+  readonly sourceLsn: Lsn | undefined;
+  /** WAL of the source, of whatever database, written beyond what is applied. */
+  readonly lagBytes: number | undefined;
+  /** The age, by the source's clock, of the oldest commit that is received and not applied; 0 when there is none. */
+  readonly latencySeconds: number;
+  readonly pendingTransactions: number;
+  readonly incomingChanges: number;
+  readonly appliedChanges: number;
+  /** Batches that had to be applied change by change. */
+  readonly orderedBatches: number;
+}
+
+const firstRetryMs = 200;
+const longestRetryMs = 5000;
+/** How long a batch may still take after stop before its session is ended on the server. */
+const stopGraceMs = 3000;
+const progressEveryMs = 1000;
+
+/**
+ * Applies the changes of a slot to the target, each exactly once, until stopped.
+ *
+ * Before: createPublications, createSlot, initProgress, and a copy under the slot's snapshot. Needs no clean-up but
+ * {@link stop}; slot, publications and progress stay.
+ */
+export class Follower {
+  /**
+   * Resolves after {@link stop}. Rejects with TakenOver, Refused, ContentDiffers or EngineFault as they arise, and with
+   * Unreachable when a server stays away for too long.
+   */
+  readonly finished: Promise<void>;
+  readonly #options: FollowOptions;
+  readonly #bell = new Bell();
+  readonly #gate = new Gate();
+  readonly #reporter: NodeJS.Timeout;
+  readonly #stopped = new AbortController();
+  #pipeline: Pipeline | undefined;
+  #last: FollowStatus = nothingYet;
+  #state: FollowState = "connecting";
+  #counts = { received: 0, ordered: 0 };
+  #disconnectedAt: number | undefined;
+
+  constructor(options: FollowOptions) {
+    this.#options = {
+      ...options,
+      onEvent: (event) => {
+        if (event.kind === "orderedBatch") this.#counts.ordered++;
+        options.onEvent?.(event);
+      },
+    };
+    const stop = (): void => void this.stop();
+    if (options.signal?.aborted) stop();
+    options.signal?.addEventListener("abort", stop, { once: true });
+    this.#reporter = setInterval(() => options.onProgress?.(this.status()), progressEveryMs);
+    this.finished = this.#live().finally(() => {
+      clearInterval(this.#reporter);
+      options.signal?.removeEventListener("abort", stop);
+    });
+    // Whoever awaits `finished` or a drain gets the error; one who does neither must not lose the process by it.
+    this.finished.catch(() => undefined);
+  }
+
+  status(): FollowStatus {
+    if (this.#pipeline) return this.#statusOf(this.#pipeline);
+    const disconnectedSeconds = this.#disconnectedAt === undefined ? 0 : (Date.now() - this.#disconnectedAt) / 1000;
+    return { ...this.#last, state: this.#state, latencySeconds: this.#last.latencySeconds + disconnectedSeconds };
+  }
+
+  /** Stops applying between two transactions; resolves when it rests. Reading goes on within its bounds. */
+  async hold(): Promise<void> {
+    const held = this.#gate.hold();
+    this.#bell.ring();
+    await held;
+  }
+
+  /**
+   * Applies every transaction that committed on the source at or before `lsn`, and none after; resolves when that is
+   * durable, also on an idle source. Applying rests there until {@link resume}.
+   *
+   * @throws EngineFault when a later transaction has been applied already: see {@link hold}
+   * @throws whatever {@link finished} rejects with
+   */
+  async drainTo(lsn: Lsn): Promise<void> {
+    const drained = this.#gate.closeBehind(lsn);
+    this.#bell.ring();
+    await drained;
+  }
+
+  /** Goes on after {@link hold} or {@link drainTo}. */
+  resume(): void {
+    this.#gate.open();
+    this.#bell.ring();
+  }
+
+  /** Ends after the batch in hand, or without it when it takes too long; resolves when all sessions have ended. */
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    this.#bell.ring();
+    const late = setTimeout(() => void this.#endBatchOnServer(), stopGraceMs);
+    // Its failure is for those who await it.
+    await this.finished.catch(() => undefined);
+    clearTimeout(late);
+  }
+
+  async #live(): Promise<void> {
+    try {
+      await this.#untilStopped();
+      this.#state = "stopped";
+      this.#gate.fail(new Unreachable("following the source's changes was stopped"));
+    } catch (error) {
+      this.#state = "failed";
+      const failure = asFailure(error, `applying changes to ${this.#options.targetDatabase}`);
+      this.#gate.fail(failure);
+      throw failure;
+    }
+  }
+
+  async #untilStopped(): Promise<void> {
+    const windowMs = (this.#options.reconnectForSeconds ?? 600) * 1000;
+    let retryMs = firstRetryMs;
+    let lostAt: number | undefined;
+    let takeOver = true;
+    while (!this.#isStopping()) {
+      const before = this.#last.appliedLsn;
+      try {
+        await this.#once(takeOver, () => (takeOver = false));
+      } catch (error) {
+        if (this.#isStopping()) return;
+        if (!mayPass(error)) throw error;
+        if (lostAt === undefined || this.#last.appliedLsn !== before) {
+          lostAt = Date.now();
+          retryMs = firstRetryMs;
+        }
+        if (Date.now() - lostAt + retryMs > windowMs) throw error;
+        this.#state = "reconnecting";
+        this.#options.onEvent?.({ kind: "connectionLost", reason: messageOf(error), retryInMs: retryMs });
+        await this.#pause(retryMs);
+        retryMs = Math.min(2 * retryMs, longestRetryMs);
+      }
+    }
+  }
+
+  /** One connected lifetime. */
+  async #once(takeOver: boolean, opened: () => void): Promise<void> {
+    const pipeline = await Pipeline.open(this.#options, this.#bell, this.#gate, takeOver);
+    opened();
+    this.#pipeline = pipeline;
+    this.#disconnectedAt = undefined;
+    this.#options.onEvent?.({ kind: "streaming", from: formatLsn(pipeline.applier.throughLsn) });
+    try {
+      await pipeline.run(this.#gate, () => this.#isStopping());
+    } finally {
+      this.#last = this.#statusOf(pipeline);
+      this.#counts.received += pipeline.inbox.receivedChanges;
+      this.#pipeline = undefined;
+      this.#disconnectedAt = Date.now();
+      await pipeline.close();
+    }
+  }
+
+  #isStopping(): boolean {
+    return this.#stopped.signal.aborted;
+  }
+
+  async #pause(milliseconds: number): Promise<void> {
+    try {
+      await sleep(milliseconds, undefined, { signal: this.#stopped.signal });
+    } catch (error) {
+      if (!this.#isStopping()) throw error;
+    }
+  }
+
+  #statusOf({ applier, inbox, clock, applying, receivedLsn, confirmedLsn }: Pipeline): FollowStatus {
+    const sourceLsn = clock.walLsn;
+    const oldest = applying?.[0]?.transaction ?? inbox.oldest;
+    const { counts } = applier;
+    return {
+      state: this.#gate.bound === undefined ? "streaming" : "held",
+      ...{ receivedLsn, appliedLsn: applier.throughLsn, confirmedLsn, sourceLsn },
+      lagBytes: sourceLsn === undefined ? undefined : Math.max(0, Number(sourceLsn - applier.throughLsn)),
+      latencySeconds: oldest?.commitTimeMs === undefined ? 0 : clock.secondsSince(oldest.commitTimeMs),
+      ...counts,
+      pendingTransactions: inbox.pendingTransactions + (applying?.length ?? 0),
+      incomingChanges: this.#counts.received + inbox.receivedChanges,
+      appliedChanges: counts.inserts + counts.updates + counts.deletes + counts.truncates,
+      orderedBatches: this.#counts.ordered,
+    };
+  }
+
+  async #endBatchOnServer(): Promise<void> {
+    const pipeline = this.#pipeline;
+    if (!pipeline) return;
+    const { target, targetDatabase } = this.#options;
+    try {
+      const session = await connect(target, { database: targetDatabase, purpose: "end a batch" });
+      await session.query("SELECT pg_catalog.pg_terminate_backend($1)", [pipeline.targetProcessId]);
+      await session.end();
+    } catch {
+      // The target is away: then so is the session, and its socket will tell.
+    }
+  }
+}
+
+const nothingYet: FollowStatus = {
+  state: "connecting",
+  receivedLsn: undefined,
+  appliedLsn: undefined,
+  confirmedLsn: undefined,
+  sourceLsn: undefined,
+  lagBytes: undefined,
+  latencySeconds: 0,
+  inserts: 0,
+  updates: 0,
+  deletes: 0,
+  truncates: 0,
+  pendingTransactions: 0,
+  incomingChanges: 0,
+  appliedChanges: 0,
+  orderedBatches: 0,
+};

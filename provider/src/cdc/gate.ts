@@ -1,0 +1,75 @@
+import { EngineFault } from "../errors.js";
+import { formatLsn, type Lsn } from "../postgres/lsn.js";
+
+/**
+ * Where the applier has to stop, and who waits for it to get there. Outlives connections: a gate that is closed stays so
+ * through a reconnect.
+ */
+export class Gate {
+  #bound: Lsn | undefined;
+  #waiting: { readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined;
+  #failure: Error | undefined;
+
+  /** Transactions that commit beyond it must not be begun; undefined when the gate is open, 0 when none may be. */
+  get bound(): Lsn | undefined {
+    return this.#bound;
+  }
+
+  /** The position that somebody waits to see reached. */
+  get awaited(): Lsn | undefined {
+    return this.#waiting && this.#bound !== 0n ? this.#bound : undefined;
+  }
+
+  /** Closes the gate at once; resolves when the applier rests between two transactions. */
+  hold(): Promise<void> {
+    return this.#closeAt(0n);
+  }
+
+  /** Closes the gate behind `lsn`; resolves when everything before it is applied. */
+  closeBehind(lsn: Lsn): Promise<void> {
+    return this.#closeAt(lsn);
+  }
+
+  open(): void {
+    this.#supersede();
+    this.#bound = undefined;
+  }
+
+  /**
+   * The applier rests, with nothing left that the gate lets through.
+   *
+   * @param commitLsn the end of the last transaction applied
+   */
+  reached(commitLsn: Lsn): void {
+    const waiting = this.#waiting;
+    const bound = this.#bound;
+    if (!waiting || bound === undefined) return;
+    this.#waiting = undefined;
+    if (bound === 0n || commitLsn <= bound) waiting.resolve();
+    else
+      waiting.reject(
+        new EngineFault(
+          `the target has applied a commit at ${formatLsn(commitLsn)} already, beyond ${formatLsn(bound)} where it should hold`,
+          { remedy: "hold the follower before reading the position to drain to" },
+        ),
+      );
+  }
+
+  fail(error: Error): void {
+    this.#failure = error;
+    this.#waiting?.reject(error);
+    this.#waiting = undefined;
+  }
+
+  #closeAt(bound: Lsn): Promise<void> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    this.#supersede();
+    this.#bound = bound;
+    return new Promise((resolve, reject) => (this.#waiting = { resolve, reject }));
+  }
+
+  #supersede(): void {
+    this.#waiting?.reject(new EngineFault("the wait for a position was given up for another one"));
+    this.#waiting = undefined;
+  }
+}

@@ -1,0 +1,173 @@
+import type { Lsn } from "../postgres/lsn.js";
+import { EngineFault } from "../errors.js";
+import type { Change, StreamMessage, Transaction } from "./change.js";
+
+/** A transaction of the source, or a part of one too large to be held whole. */
+export interface Segment {
+  readonly transaction: Transaction;
+  readonly first: boolean;
+  readonly changes: readonly Change[];
+  /** Memory that the changes hold, about. */
+  readonly bytes: number;
+  /** The end of the commit record, in the transaction's last segment. */
+  readonly end: { readonly lsn: Lsn; readonly commitTimeMs: number } | undefined;
+}
+
+export interface BatchLimits {
+  readonly changes: number;
+  readonly bytes: number;
+}
+
+interface OpenSegment {
+  readonly transaction: Transaction;
+  readonly first: boolean;
+  readonly changes: Change[];
+  bytes: number;
+}
+
+/** What a change holds beside its message. */
+const changeOverheadBytes = 250;
+
+/**
+ * Assembles the stream into segments and keeps them until the applier takes them. What it holds is bounded by its owner,
+ * who stops reading while {@link bytes} is too much; a segment is cut at the batch limits, so one huge transaction does
+ * not need to be held either.
+ */
+export class Inbox {
+  readonly #limits: BatchLimits;
+  #segments: Segment[] = [];
+  #taken = 0;
+  #open: OpenSegment | undefined;
+  #bytes = 0;
+  #receivedChanges = 0;
+
+  constructor(limits: BatchLimits) {
+    this.#limits = limits;
+  }
+
+  /** Memory held, about. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get receivedChanges(): number {
+    return this.#receivedChanges;
+  }
+
+  /** Transactions of which a part waits to be taken. */
+  get pendingTransactions(): number {
+    return this.#segments.length - this.#taken + (this.#open ? 1 : 0);
+  }
+
+  /** Whether every transaction that committed before `lsn` has been taken, as far as what is here tells. */
+  hasTakenAllBefore(lsn: Lsn): boolean {
+    const next = this.#segments[this.#taken];
+    if (next) return next.first && isBeyond(next, lsn);
+    const { first, transaction } = this.#open ?? {};
+    return first === true && transaction?.commitLsn !== undefined && transaction.commitLsn >= lsn;
+  }
+
+  /** The oldest transaction that has not been taken whole. */
+  get oldest(): Transaction | undefined {
+    return this.#segments[this.#taken]?.transaction ?? this.#open?.transaction;
+  }
+
+  /** Nothing is here, nor in the middle of being received. */
+  get empty(): boolean {
+    return this.oldest === undefined;
+  }
+
+  /** In the middle of a transaction. */
+  get receiving(): boolean {
+    return this.#open !== undefined;
+  }
+
+  receive(message: StreamMessage, messageBytes: number): void {
+    switch (message.kind) {
+      case "begin":
+        this.#open = { transaction: message.transaction, first: true, changes: [], bytes: 0 };
+        return;
+      case "commit":
+        this.#close({ lsn: message.endLsn, commitTimeMs: message.commitTimeMs });
+        return;
+      case "insert":
+      case "update":
+      case "delete":
+      case "truncate":
+        this.#add(message, messageBytes + changeOverheadBytes);
+        return;
+      case "relation":
+      case "ignored":
+        return;
+    }
+  }
+
+  /**
+   * The next whole segments up to the limits; the last of them may end inside a transaction, and then the next batch goes
+   * on with it. Undefined when there is none.
+   *
+   * @param bound transactions whose commit record begins at or after it are left where they are
+   */
+  take(bound: Lsn | undefined): Segment[] | undefined {
+    const batch: Segment[] = [];
+    let changes = 0;
+    let bytes = 0;
+    while (this.#taken < this.#segments.length) {
+      const segment = this.#segments[this.#taken]!;
+      if (segment.first && isBeyond(segment, bound)) break;
+      const fits =
+        changes + segment.changes.length <= this.#limits.changes && bytes + segment.bytes <= this.#limits.bytes;
+      if (batch.length > 0 && !fits) break;
+      batch.push(segment);
+      this.#taken++;
+      changes += segment.changes.length;
+      bytes += segment.bytes;
+      if (segment.end === undefined) break;
+    }
+    this.#compact();
+    return batch.length === 0 ? undefined : batch;
+  }
+
+  /** Frees the bytes of a batch that has been applied. */
+  release(batch: readonly Segment[]): void {
+    for (const segment of batch) this.#bytes -= segment.bytes;
+  }
+
+  #add(change: Change, bytes: number): void {
+    const open = this.#inTransaction();
+    open.changes.push(change);
+    open.bytes += bytes;
+    this.#bytes += bytes;
+    this.#receivedChanges++;
+    if (open.changes.length < this.#limits.changes && open.bytes < this.#limits.bytes) return;
+    this.#segments.push({ ...open, end: undefined });
+    this.#open = { transaction: open.transaction, first: false, changes: [], bytes: 0 };
+  }
+
+  #close(end: { lsn: Lsn; commitTimeMs: number }): void {
+    const open = this.#inTransaction();
+    const { transaction, first, changes, bytes } = open;
+    // A transaction takes its place even when it changed nothing of ours: progress passes over it.
+    this.#segments.push({ transaction, first, changes, bytes, end });
+    this.#open = undefined;
+  }
+
+  #inTransaction(): OpenSegment {
+    if (!this.#open) throw new EngineFault("the stream of changes has a change or a commit outside of a transaction");
+    return this.#open;
+  }
+
+  #compact(): void {
+    if (this.#taken < 1024 && this.#taken < this.#segments.length) return;
+    this.#segments = this.#segments.slice(this.#taken);
+    this.#taken = 0;
+  }
+}
+
+/** Whether a transaction lies behind a bound; one whose commit record's place is known at its end only, by that end. */
+export function isBeyond(segment: Segment, bound: Lsn | undefined): boolean {
+  if (bound === undefined) return false;
+  const { commitLsn } = segment.transaction;
+  if (commitLsn !== undefined) return commitLsn >= bound;
+  return segment.end !== undefined && segment.end.lsn > bound;
+}

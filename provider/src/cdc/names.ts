@@ -1,0 +1,31 @@
+import { createHash } from "node:crypto";
+
+/** What a migration creates on a source server, by name. */
+export interface ChangeCaptureNames {
+  readonly slot: string;
+  /** Publishes every kind of change of the tables whose rows have an identity. */
+  readonly publication: string;
+  /** Publishes inserts and truncations of the tables whose rows have none. */
+  readonly insertOnlyPublication: string;
+}
+
+/**
+ * The names for one database of one migration: the same on every call and every machine, and distinct for distinct
+ * pairs. A slot's name may hold lower-case letters, digits and underscores only, at most 63 of them (manual,
+ * "Querying and Manipulating Replication Slots"), so a digest stands for what the readable part loses.
+ */
+export function changeCaptureNames(migration: string, database: string): ChangeCaptureNames {
+  const digest = createHash("sha256")
+    .update(JSON.stringify([migration, database]))
+    .digest("hex")
+    .slice(0, 10);
+  const name = `pg_migration_${readable(migration, 18)}_${readable(database, 14)}_${digest}`;
+  return { slot: name, publication: name, insertOnlyPublication: `${name}_ins` };
+}
+
+const readable = (text: string, length: number): string =>
+  text
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "_")
+    .slice(0, length)
+    .replace(/^_+|_+$/g, "");

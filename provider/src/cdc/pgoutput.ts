@@ -1,0 +1,203 @@
+import { EngineFault } from "../errors.js";
+import type { Lsn } from "../postgres/lsn.js";
+import { type Decoder, type Relation, type StreamMessage, type Tuple, absentField, nullField } from "./change.js";
+
+const ignored: StreamMessage = { kind: "ignored" };
+
+/** 2000-01-01, PostgreSQL's epoch, in milliseconds since 1970. */
+const epochMs = 946_684_800_000;
+
+/**
+ * Decodes pgoutput's protocol version 1 with values in text form (manual, "Logical Replication Message Formats").
+ * Remembers the relations that the stream has described; one decoder serves one stream.
+ */
+export class PgOutputDecoder implements Decoder {
+  readonly #relations = new Map<number, Relation>();
+
+  decode(payload: Buffer): StreamMessage {
+    const reader = new Reader(payload);
+    const type = String.fromCharCode(reader.byte());
+    switch (type) {
+      case "I":
+        return this.#insert(reader);
+      case "U":
+        return this.#update(reader);
+      case "D":
+        return this.#delete(reader);
+      case "B":
+        return begin(reader);
+      case "C":
+        return commit(reader);
+      case "R":
+        return this.#relation(reader);
+      case "T":
+        return this.#truncate(reader);
+      // Origin, Type, Message: nothing that changes a table.
+      case "O":
+      case "Y":
+      case "M":
+        return ignored;
+      default:
+        throw new EngineFault(`pgoutput sent a message of unknown type ${JSON.stringify(type)}`);
+    }
+  }
+
+  #insert(reader: Reader): StreamMessage {
+    const relation = this.#known(reader.uint32());
+    reader.expect("N");
+    return { kind: "insert", relation, row: tuple(reader, relation, false) };
+  }
+
+  #update(reader: Reader): StreamMessage {
+    const relation = this.#known(reader.uint32());
+    let marker = reader.char();
+    let old: Tuple | undefined;
+    if (marker === "K" || marker === "O") {
+      old = tuple(reader, relation, marker === "K");
+      marker = reader.char();
+    }
+    if (marker !== "N") throw new EngineFault(`pgoutput sent an update whose new row starts with ${marker}`);
+    return { kind: "update", relation, row: tuple(reader, relation, false), old };
+  }
+
+  #delete(reader: Reader): StreamMessage {
+    const relation = this.#known(reader.uint32());
+    const marker = reader.char();
+    if (marker !== "K" && marker !== "O")
+      throw new EngineFault(`pgoutput sent a delete whose row starts with ${marker}`);
+    return { kind: "delete", relation, old: tuple(reader, relation, marker === "K") };
+  }
+
+  #truncate(reader: Reader): StreamMessage {
+    const count = reader.uint32();
+    const options = reader.byte();
+    const relations = Array.from({ length: count }, () => this.#known(reader.uint32()));
+    return { kind: "truncate", relations, cascade: (options & 1) !== 0, restartIdentity: (options & 2) !== 0 };
+  }
+
+  #relation(reader: Reader): StreamMessage {
+    const oid = reader.uint32();
+    const schema = reader.text() || "pg_catalog";
+    const name = reader.text();
+    const replicaIdentity = reader.char();
+    const columns = Array.from({ length: reader.int16() }, () => {
+      const key = (reader.byte() & 1) !== 0;
+      return { key, name: reader.text(), typeOid: reader.uint32(), typeModifier: reader.int32() };
+    });
+    const relation = { oid, schema, name, replicaIdentity, columns };
+    this.#relations.set(oid, relation);
+    return { kind: "relation", relation };
+  }
+
+  #known(oid: number): Relation {
+    const relation = this.#relations.get(oid);
+    if (!relation) throw new EngineFault(`pgoutput sent a change of relation ${oid} before describing it`);
+    return relation;
+  }
+}
+
+function begin(reader: Reader): StreamMessage {
+  const commitLsn = reader.lsn();
+  const commitTimeMs = reader.timeMs();
+  return { kind: "begin", transaction: { xid: reader.uint32(), commitLsn, commitTimeMs } };
+}
+
+function commit(reader: Reader): StreamMessage {
+  reader.byte();
+  reader.lsn();
+  return { kind: "commit", endLsn: reader.lsn(), commitTimeMs: reader.timeMs() };
+}
+
+/**
+ * Only the bounds are noted. In a key tuple the columns outside the key come as NULL and mean nothing: taking them for
+ * values would write NULLs, so they are absent.
+ */
+function tuple(reader: Reader, relation: Relation, keyOnly: boolean): Tuple {
+  const count = reader.int16();
+  if (count !== relation.columns.length)
+    throw new EngineFault(
+      `pgoutput sent ${count} fields for the ${relation.columns.length} columns of ${relation.name}`,
+    );
+  const bounds = new Array<number>(2 * count);
+  for (let field = 0; field < count; field++) {
+    const kind = reader.byte();
+    let start = absentField;
+    let end = absentField;
+    if (kind === letter.text) {
+      const length = reader.int32();
+      start = reader.offset;
+      end = start + length;
+      reader.skip(length);
+    } else if (kind === letter.null) {
+      if (!keyOnly || relation.columns[field]!.key) start = end = nullField;
+    } else if (kind !== letter.unchanged) {
+      throw new EngineFault(`pgoutput sent a field of unknown kind ${String.fromCharCode(kind)} in ${relation.name}`);
+    }
+    bounds[2 * field] = start;
+    bounds[2 * field + 1] = end;
+  }
+  return { bytes: reader.bytes, bounds };
+}
+
+const letter = { text: 0x74, null: 0x6e, unchanged: 0x75 } as const;
+
+class Reader {
+  readonly bytes: Buffer;
+  offset = 0;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+
+  byte(): number {
+    return this.bytes.readUInt8(this.#advance(1));
+  }
+
+  char(): string {
+    return String.fromCharCode(this.byte());
+  }
+
+  int16(): number {
+    return this.bytes.readInt16BE(this.#advance(2));
+  }
+
+  int32(): number {
+    return this.bytes.readInt32BE(this.#advance(4));
+  }
+
+  uint32(): number {
+    return this.bytes.readUInt32BE(this.#advance(4));
+  }
+
+  lsn(): Lsn {
+    return this.bytes.readBigUInt64BE(this.#advance(8));
+  }
+
+  timeMs(): number {
+    return Number(this.bytes.readBigInt64BE(this.#advance(8))) / 1000 + epochMs;
+  }
+
+  text(): string {
+    const end = this.bytes.indexOf(0, this.offset);
+    if (end < 0) throw new EngineFault("pgoutput sent a name without an end");
+    const text = this.bytes.toString("utf8", this.offset, end);
+    this.offset = end + 1;
+    return text;
+  }
+
+  skip(length: number): void {
+    this.#advance(length);
+    if (length < 0 || this.offset > this.bytes.length) throw new EngineFault("pgoutput sent a message that is cut off");
+  }
+
+  expect(marker: string): void {
+    const found = this.char();
+    if (found !== marker) throw new EngineFault(`pgoutput sent ${found} where ${marker} belongs`);
+  }
+
+  #advance(length: number): number {
+    const at = this.offset;
+    this.offset += length;
+    return at;
+  }
+}

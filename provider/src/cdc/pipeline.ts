@@ -1,0 +1,258 @@
+import type { Client } from "pg";
+import { EngineFault, TakenOver } from "../errors.js";
+import { connect } from "../postgres/connect.js";
+import type { Lsn } from "../postgres/lsn.js";
+import { serverVersion } from "../postgres/server-version.js";
+import { Applier } from "./applier.js";
+import type { Bell } from "./bell.js";
+import type { Decoder } from "./change.js";
+import type { FollowOptions } from "./follow.js";
+import type { Gate } from "./gate.js";
+import { Inbox, type Segment } from "./inbox.js";
+import { SourceClock } from "./lag.js";
+import { nudge } from "./nudge.js";
+import { PgOutputDecoder } from "./pgoutput.js";
+import { readProgress, takeOverProgress } from "./progress.js";
+import { endHolder, verifySlotIdentity } from "./slot.js";
+import { openTargetSession } from "./target-session.js";
+import { WalSender } from "./walsender.js";
+
+const batchLimits = { changes: 20_000, bytes: 16 << 20 };
+/** Beyond it the socket is not read; at least two batches, so that the applier always has one it can take. */
+const inFlightBytes = 3 * batchLimits.bytes;
+/** How often an idle source is let go on, at a row's update on the target each time. */
+const passOverEveryMs = 5000;
+const tickMs = 200;
+const ticksPerQuestion = 5;
+
+/** Reader and applier over one set of connections, from their opening to their loss. */
+export class Pipeline {
+  readonly applier: Applier;
+  readonly clock: SourceClock;
+  readonly inbox: Inbox;
+  /** What the applier is at. */
+  applying: readonly Segment[] | undefined;
+  readonly #sessions: Sessions;
+  readonly #walSender: WalSender;
+  readonly #decoder: Decoder;
+  readonly #bell: Bell;
+  readonly #startedAfter: Lsn;
+  #skipping = false;
+  #receivedLsn: Lsn;
+  #passedOverAt = Date.now();
+  #lost: Error | undefined;
+  #ticker: NodeJS.Timeout;
+  #ticks = 0;
+  #nudgedFor: Lsn | undefined;
+
+  /**
+   * Connects, takes the progress up and starts the stream.
+   *
+   * @param takeOver whether to become the holder of the progress; else it has to be ours still
+   */
+  static async open(options: FollowOptions, bell: Bell, gate: Gate, takeOver: boolean): Promise<Pipeline> {
+    const sessions = await openSessions(options);
+    try {
+      return await start(sessions, options, bell, gate, takeOver);
+    } catch (error) {
+      await endSessions(sessions);
+      throw error;
+    }
+  }
+
+  constructor(
+    sessions: Sessions,
+    applier: Applier,
+    clock: SourceClock,
+    options: FollowOptions,
+    bell: Bell,
+    gate: Gate,
+  ) {
+    this.#sessions = sessions;
+    this.applier = applier;
+    this.clock = clock;
+    this.#bell = bell;
+    this.inbox = new Inbox(batchLimits);
+    this.#decoder = new PgOutputDecoder();
+    this.#startedAfter = this.#receivedLsn = applier.throughLsn;
+    const pluginOptions = {
+      proto_version: "1",
+      publication_names: options.publications.map((name) => `"${name.replaceAll('"', '""')}"`).join(","),
+    };
+    this.#walSender = WalSender.start(sessions.stream, options.slot, applier.throughLsn, pluginOptions, {
+      onData: (payload, position) => this.#receive(payload, position),
+      onKeepalive: (end) => this.#hear(end),
+      onLost: (error) => this.#lose(error),
+    });
+    this.#ticker = setInterval(() => this.#tick(gate), tickMs);
+  }
+
+  /** How far the stream has come: every transaction that committed before has been received. */
+  get receivedLsn(): Lsn {
+    return this.#receivedLsn;
+  }
+
+  get confirmedLsn(): Lsn {
+    return this.#walSender.confirmed;
+  }
+
+  /** The target's backend, for ending a statement that does not end. */
+  get targetProcessId(): number {
+    return (this.#sessions.target as unknown as { processID: number }).processID;
+  }
+
+  /**
+   * Applies batch after batch until told to stop.
+   *
+   * @throws what a connection was lost by, or what a batch could not be applied for
+   */
+  async run(gate: Gate, stopping: () => boolean): Promise<void> {
+    while (!stopping()) {
+      if (this.#lost) throw this.#lost;
+      if (await this.#applyNext(gate)) continue;
+      if (await this.#passOver(gate)) continue;
+      this.#settle(gate);
+      await this.#bell.heard();
+    }
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#ticker);
+    await this.#walSender.close();
+    await endSessions(this.#sessions);
+  }
+
+  async #applyNext(gate: Gate): Promise<boolean> {
+    const batch = this.inbox.take(gate.bound);
+    if (!batch) return false;
+    this.applying = batch;
+    await this.applier.apply(batch);
+    this.applying = undefined;
+    this.inbox.release(batch);
+    if (this.inbox.bytes < inFlightBytes / 2) this.#walSender.resume();
+    this.#confirm();
+    return true;
+  }
+
+  /** Only with nothing received that is not applied: the position heard covers what is still on its way here. */
+  async #passOver(gate: Gate): Promise<boolean> {
+    if (!this.inbox.empty || this.applier.inTransaction || gate.bound === 0n) return false;
+    if (this.#receivedLsn <= this.applier.throughLsn) return false;
+    const due = gate.awaited !== undefined || Date.now() - this.#passedOverAt >= passOverEveryMs;
+    if (!due) return false;
+    this.#passedOverAt = Date.now();
+    await this.applier.passOver(this.#receivedLsn);
+    this.#confirm();
+    return true;
+  }
+
+  #confirm(): void {
+    this.#walSender.confirm(this.applier.throughLsn);
+  }
+
+  #settle(gate: Gate): void {
+    const { bound } = gate;
+    if (bound === undefined || this.applier.inTransaction) return;
+    const reached = bound === 0n || this.applier.throughLsn >= bound || this.inbox.hasTakenAllBefore(bound);
+    if (reached) gate.reached(this.applier.commitLsn);
+  }
+
+  #receive(payload: Buffer, position: () => Lsn): void {
+    const message = this.#decoder.decode(payload, position);
+    if (message.kind === "begin") {
+      // The server skips by the same rule; this holds if it should ever start earlier.
+      const { commitLsn } = message.transaction;
+      this.#skipping = commitLsn !== undefined && commitLsn < this.#startedAfter;
+    }
+    if (this.#skipping) return;
+    this.inbox.receive(message, payload.length);
+    if (message.kind === "commit") this.#receivedLsn = message.endLsn;
+    if (this.inbox.bytes > inFlightBytes) this.#walSender.pause();
+    this.#bell.ring();
+  }
+
+  #hear(end: Lsn): void {
+    // While a transaction is being received, the position heard is of its middle and says nothing.
+    if (this.inbox.receiving || end <= this.#receivedLsn) return;
+    this.#receivedLsn = end;
+    this.#bell.ring();
+  }
+
+  #lose(error: Error): void {
+    this.#lost ??= error;
+    this.#bell.ring();
+  }
+
+  #tick(gate: Gate): void {
+    if (gate.awaited !== undefined) {
+      this.#walSender.ping();
+      if (this.#nudgedFor !== gate.awaited) this.#ask(nudge(this.#sessions.source));
+      this.#nudgedFor = gate.awaited;
+    }
+    if (this.#ticks++ % ticksPerQuestion === 0) this.#ask(this.clock.ask());
+    this.#bell.ring();
+  }
+
+  #ask(question: Promise<unknown>): void {
+    question.catch((error: unknown) => this.#lose(error instanceof Error ? error : new EngineFault(String(error))));
+  }
+}
+
+interface Sessions {
+  readonly source: Client;
+  readonly stream: Client;
+  readonly target: Client;
+}
+
+async function openSessions({ source, target, database, targetDatabase }: FollowOptions): Promise<Sessions> {
+  const opened: Client[] = [];
+  const keep = async (session: Promise<Client>): Promise<Client> => {
+    const client = await session;
+    opened.push(client);
+    return client;
+  };
+  try {
+    return {
+      target: await keep(openTargetSession(target, targetDatabase)),
+      source: await keep(connect(source, { database, purpose: "follow" })),
+      stream: await keep(WalSender.session(source, database)),
+    };
+  } catch (error) {
+    for (const client of opened) await client.end();
+    throw error;
+  }
+}
+
+async function endSessions({ source, stream, target }: Sessions): Promise<void> {
+  await Promise.all([source.end(), stream.end(), target.end()]);
+}
+
+async function start(
+  sessions: Sessions,
+  options: FollowOptions,
+  bell: Bell,
+  gate: Gate,
+  takeOver: boolean,
+): Promise<Pipeline> {
+  const { migration, generation, onRelationChange, onEvent } = options;
+  if (!(await readProgress(sessions.target, migration)))
+    throw new EngineFault(`${options.targetDatabase} on the target has no progress of ${migration} to go on from`, {
+      remedy: "begin it with the slot's consistent point before following",
+    });
+  if (takeOver) await takeOverProgress(sessions.target, migration, generation);
+  const progress = await readProgress(sessions.target, migration);
+  if (progress?.generation !== generation)
+    throw new TakenOver(
+      `changes of ${migration} are applied by another worker now, of generation ${progress?.generation ?? "-"}`,
+    );
+  if (progress.slot !== options.slot)
+    throw new EngineFault(`progress of ${migration} is that of slot ${progress.slot}, not of ${options.slot}`);
+  await verifySlotIdentity(sessions.source, sessions.stream, progress);
+  // A walsender of a worker that died, or that has just been taken over.
+  await endHolder(sessions.source, options.slot);
+  const clock = new SourceClock(sessions.source, await serverVersion(sessions.source));
+  await clock.ask();
+  const onOrderedBatch = (reason: string): void => onEvent?.({ kind: "orderedBatch", reason });
+  const applier = new Applier(sessions.target, { migration, generation, progress, onRelationChange, onOrderedBatch });
+  return new Pipeline(sessions, applier, clock, options, bell, gate);
+}

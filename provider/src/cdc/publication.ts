@@ -1,0 +1,104 @@
+import type { Client } from "pg";
+import { Refused } from "../errors.js";
+import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
+import { serverVersion } from "../postgres/server-version.js";
+import type { Table } from "../postgres/tables.js";
+import type { ChangeCaptureNames } from "./names.js";
+
+export interface PublishedTables {
+  /** Names to pass to the stream: those publications that hold a table. */
+  readonly publications: readonly string[];
+  /** Published with every kind of change. */
+  readonly tables: readonly Table[];
+  /**
+   * Published with inserts and truncations only: their rows have no identity, and publishing UPDATE and DELETE would
+   * make these fail in the source's applications. Whether they are updated is for the caller to say to the user.
+   */
+  readonly insertOnlyTables: readonly Table[];
+}
+
+/**
+ * Publishes the given tables, and only them, on the source; a call again brings existing publications in line. Make the
+ * publications before the slot: a stream that starts earlier than its publication fails. Takes the role that owns the
+ * tables; no superuser.
+ *
+ * Partitions: from 13 on a partitioned table stands for its leaves, those made later included, whose changes come under
+ * the leaves' names (under the root's, TRUNCATE of a leaf would be lost); before, the leaves themselves are published.
+ *
+ * @throws Refused when the role may not publish a table
+ */
+export async function createPublications(
+  source: Client,
+  names: ChangeCaptureNames,
+  selected: readonly Table[],
+): Promise<PublishedTables> {
+  const version = await serverVersion(source);
+  const publishable = selected.filter((table) => !table.unlogged && publishesItself(table, version));
+  const insertOnlyTables = publishable.filter((table) => !canNameRows(table, selected));
+  const tables = publishable.filter((table) => !insertOnlyTables.includes(table));
+  const everything = version >= 110000 ? "insert, update, delete, truncate" : "insert, update, delete";
+  const insertions = version >= 110000 ? "insert, truncate" : "insert";
+  await bringInLine(source, names.publication, tables, everything);
+  await bringInLine(source, names.insertOnlyPublication, insertOnlyTables, insertions);
+  return {
+    publications: [
+      ...(tables.length > 0 ? [names.publication] : []),
+      ...(insertOnlyTables.length > 0 ? [names.insertOnlyPublication] : []),
+    ],
+    tables,
+    insertOnlyTables,
+  };
+}
+
+/** Removes what {@link createPublications} made; idempotent. */
+export async function dropPublications(source: Client, names: ChangeCaptureNames): Promise<void> {
+  if ((await serverVersion(source)) < 100000) return;
+  for (const name of [names.publication, names.insertOnlyPublication])
+    await source.query(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`);
+}
+
+const publishesItself = (table: Table, version: number): boolean => (version >= 130000 ? true : !table.partitioned);
+
+/** A partitioned table holds no rows: what counts are its leaves, each with an identity of its own. */
+function canNameRows(table: Table, selected: readonly Table[]): boolean {
+  if (!table.partitioned) return table.identityColumns.length > 0;
+  const leaves = leavesOf(table, selected);
+  return leaves.length === 0
+    ? table.identityColumns.length > 0
+    : leaves.every((leaf) => leaf.identityColumns.length > 0);
+}
+
+function leavesOf(root: Table, selected: readonly Table[]): Table[] {
+  const children = selected.filter(
+    ({ partitionOf }) => partitionOf?.schema === root.schema && partitionOf.name === root.name,
+  );
+  return children.flatMap((child) => (child.partitioned ? leavesOf(child, selected) : [child]));
+}
+
+async function bringInLine(source: Client, name: string, tables: readonly Table[], publish: string): Promise<void> {
+  const publication = quoteIdentifier(name);
+  if (tables.length === 0) {
+    await source.query(`DROP PUBLICATION IF EXISTS ${publication}`);
+    return;
+  }
+  const list = tables.map((table) => qualify(table.schema, table.name)).join(", ");
+  const { rowCount } = await source.query("SELECT FROM pg_catalog.pg_publication WHERE pubname = $1", [name]);
+  try {
+    if (rowCount === 0)
+      await source.query(`CREATE PUBLICATION ${publication} FOR TABLE ${list} WITH (publish = '${publish}')`);
+    else await source.query(`ALTER PUBLICATION ${publication} SET TABLE ${list}`);
+  } catch (cause) {
+    throw publicationFailure(cause, name);
+  }
+}
+
+function publicationFailure(cause: unknown, name: string): unknown {
+  const { code, message } = cause as { code?: string; message: string };
+  if (code !== "42501") return cause;
+  return new Refused(`the source refuses to publish the selected tables as ${name} (${message})`, {
+    remedy:
+      "connect as the role that owns the tables and has CREATE on the database: GRANT <owner> TO <role>; GRANT CREATE ON DATABASE",
+    code: "603112",
+    cause,
+  });
+}

@@ -1,0 +1,93 @@
+import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
+import type { Binding } from "./binding.js";
+
+/*
+ * Statements that take rows from a binding's staging table `s`, those of group $1, to the target's table `t`. Each
+ * changes one row for one staged row, which the caller checks by count.
+ */
+
+export const deleteStatement = (binding: Binding): string =>
+  `DELETE FROM ${binding.only} AS t USING ${binding.staging} AS s WHERE s.g = $1 AND ${keysMatch(binding)}`;
+
+/** Sets the given fields. */
+export function updateStatement(binding: Binding, fields: readonly number[]): string {
+  return updateWhere(binding, fields, keysMatch(binding), []);
+}
+
+export function insertStatement(binding: Binding): string {
+  const columns = binding.stored.map((field) => column(binding, field)).join(", ");
+  const values = binding.stored.map((field) => `s.c${field}`).join(", ");
+  const list = columns === "" ? "" : `(${columns}) OVERRIDING SYSTEM VALUE`;
+  return `INSERT INTO ${binding.name} ${list} SELECT ${values} FROM ${binding.staging} AS s WHERE s.g = $1`;
+}
+
+/** How a row without a key is recognised. */
+export type Likeness = "image" | "text";
+
+/** Deletes one of the rows equal to the staged one, not all of them. */
+export const deleteOneStatement = (binding: Binding, likeness: Likeness): string =>
+  `WITH ${oneRow(binding, likeness)} DELETE FROM ${binding.only} AS t USING ${binding.staging} AS s WHERE s.g = $1 AND ${isThatRow}`;
+
+/** Updates one of the rows equal to the staged old one. */
+export const updateOneStatement = (binding: Binding, fields: readonly number[], likeness: Likeness): string =>
+  updateWhere(binding, fields, isThatRow, [oneRow(binding, likeness)]);
+
+/** A subquery without correlation: the planner evaluates it once, and goes to the row directly. */
+function oneRow(binding: Binding, likeness: Likeness): string {
+  return `that AS (SELECT x.tableoid AS "table", x.ctid AS place FROM ${binding.only} AS x, ${binding.staging} AS s
+                    WHERE s.g = $1 AND ${contentMatches(binding, likeness)} LIMIT 1)`;
+}
+
+const isThatRow = `t.tableoid = (SELECT "table" FROM that) AND t.ctid = (SELECT place FROM that)`;
+
+/**
+ * By image first: every type has one, and NULLs are equal in it. Where the target stores an equal value in another form,
+ * what the value prints decides.
+ */
+function contentMatches(binding: Binding, likeness: Likeness): string {
+  if (binding.stored.length === 0) return "true";
+  const pairs = binding.stored.map((field) => {
+    const { baseTypeSchema, baseType, name } = binding.columns[field]!;
+    return { here: `x.${quoteIdentifier(name)}::${qualify(baseTypeSchema, baseType)}`, there: `s.o${field}` };
+  });
+  if (likeness === "text")
+    return pairs.map(({ here, there }) => `${here}::text IS NOT DISTINCT FROM ${there}::text`).join(" AND ");
+  const row = (side: "here" | "there"): string => `ROW(${pairs.map((pair) => pair[side]).join(", ")})`;
+  return `${row("here")} OPERATOR(pg_catalog.*=) ${row("there")}`;
+}
+
+/** `ctes` are the WITH queries that the condition refers to. */
+function updateWhere(binding: Binding, fields: readonly number[], condition: string, ctes: readonly string[]): string {
+  if (fields.some((field) => binding.columns[field]!.identity === "always"))
+    return replaceWhere(binding, fields, condition, ctes);
+  const assignments = fields.map((field) => `${column(binding, field)} = s.c${field}`);
+  const rows = `${binding.staging} AS s WHERE s.g = $1 AND ${condition}`;
+  // Nothing to set, but the row has to be there.
+  if (assignments.length === 0) return `${withQueries(ctes)}SELECT FROM ${binding.only} AS t, ${rows}`;
+  return `${withQueries(ctes)}UPDATE ${binding.only} AS t SET ${assignments.join(", ")} FROM ${rows}`;
+}
+
+/** An identity column GENERATED ALWAYS can be inserted, but not updated, to a given value. */
+function replaceWhere(binding: Binding, fields: readonly number[], condition: string, ctes: readonly string[]): string {
+  const values = [
+    ...binding.stored.map((field) => ({
+      name: column(binding, field),
+      value: fields.includes(field) ? `s.c${field}` : `t.${column(binding, field)}`,
+    })),
+    ...binding.unmatched.map(({ name }) => ({ name: quoteIdentifier(name), value: `t.${quoteIdentifier(name)}` })),
+  ];
+  const returned = values.map(({ value }, index) => `${value} AS v${index}`).join(", ");
+  const gone = `gone AS (DELETE FROM ${binding.only} AS t USING ${binding.staging} AS s
+                          WHERE s.g = $1 AND ${condition} RETURNING ${returned})`;
+  return `${withQueries([...ctes, gone])}INSERT INTO ${binding.name} (${values.map(({ name }) => name).join(", ")})
+          OVERRIDING SYSTEM VALUE SELECT ${values.map((_, index) => `v${index}`).join(", ")} FROM gone`;
+}
+
+const withQueries = (ctes: readonly string[]): string => (ctes.length === 0 ? "" : `WITH ${ctes.join(", ")} `);
+
+const keysMatch = (binding: Binding): string =>
+  binding.key
+    .map((field, index) => `t.${column(binding, field)} ${binding.equality[index]!} s.o${field}`)
+    .join(" AND ");
+
+const column = (binding: Binding, field: number): string => quoteIdentifier(binding.columns[field]!.name);

@@ -1,0 +1,60 @@
+import type { Client } from "pg";
+import { Refused, messageOf } from "../errors.js";
+import { connect, type Endpoint } from "../postgres/connect.js";
+
+/**
+ * Few staged rows meet tables of any size: the way is a scan of the few and an index look-up for each. The planner knows
+ * no statistics of a temporary table and would now and then read the whole table instead.
+ */
+const settings: Readonly<Record<string, string>> = {
+  enable_seqscan: "off",
+  enable_hashjoin: "off",
+  enable_mergejoin: "off",
+  jit: "off",
+  temp_buffers: "32MB",
+  // A backend whose client is gone gives up its locks although it waits itself.
+  client_connection_check_interval: "5s",
+};
+
+/**
+ * A session in which changes are applied as they are: no triggers, no foreign key checks, as in a replica.
+ *
+ * @throws Refused when the role may not have that
+ */
+export async function openTargetSession(target: Endpoint, database: string): Promise<Client> {
+  const client = await connect(target, { database, purpose: "apply changes" });
+  try {
+    await becomeReplica(client, database);
+    await client.query(
+      `SELECT pg_catalog.set_config(wanted.key, wanted.value, false)
+         FROM pg_catalog.json_each_text($1) AS wanted
+         JOIN pg_catalog.pg_settings AS known ON known.name = wanted.key`,
+      [JSON.stringify(settings)],
+    );
+    return client;
+  } catch (error) {
+    await client.end();
+    throw error;
+  }
+}
+
+/** Set after connecting, since it may be refused as a start-up option; and looked at, since a pooler may forget it. */
+async function becomeReplica(client: Client, database: string): Promise<void> {
+  const refuse = (said: string, cause?: unknown): Refused =>
+    new Refused(
+      `the target does not let ${client.user ?? "the role"} set session_replication_role in ${database} (${said})`,
+      {
+        remedy: `GRANT SET ON PARAMETER session_replication_role TO ${client.user ?? "<role>"} as a superuser (15+), or use the server's administrator`,
+        code: "603113",
+        cause,
+      },
+    );
+  try {
+    await client.query("SET session_replication_role = replica");
+  } catch (cause) {
+    if ((cause as { code?: string }).code !== "42501") throw cause;
+    throw refuse(messageOf(cause), cause);
+  }
+  const { rows } = await client.query<{ role: string }>("SELECT current_setting('session_replication_role') AS role");
+  if (rows[0]!.role !== "replica") throw refuse(`it is still ${rows[0]!.role}`);
+}

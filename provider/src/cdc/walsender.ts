@@ -1,0 +1,188 @@
+import type { EventEmitter } from "node:events";
+import type { Duplex } from "node:stream";
+import type { Client } from "pg";
+import { EngineFault, Unreachable, messageOf } from "../errors.js";
+import { connect, type Endpoint } from "../postgres/connect.js";
+import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
+import { formatLsn, type Lsn } from "../postgres/lsn.js";
+
+export interface WalSenderHandlers {
+  /** One message of the output plugin. `payload` belongs to the receiver; `position` is the LSN in its header. */
+  readonly onData: (payload: Buffer, position: () => Lsn) => void;
+  /** Everything that was committed before `end` has been sent. */
+  readonly onKeepalive: (end: Lsn) => void;
+  /** The stream is over; called once, unless `close` came first. */
+  readonly onLost: (error: Error) => void;
+}
+
+/** What pg's connection offers beneath its queries. */
+interface Wire extends EventEmitter {
+  readonly stream: Duplex;
+  sendCopyFromChunk(chunk: Buffer): void;
+}
+
+/** wal_sender_timeout has been seen at 5 s. */
+const feedbackIntervalMs = 1000;
+/** A server with nothing to say answers a ping; silence beyond this is a dead connection. */
+const silenceLimitMs = 45_000;
+const pingAfterSilenceMs = 10_000;
+
+/**
+ * The stream of a logical slot (manual, "Streaming Replication Protocol"), over a session of our own `connect`.
+ *
+ * Not pg-logical-replication: it makes its own client (other TLS rules, other session settings, other errors), confirms
+ * lsn + 1 for the lsn it is given, prints what it does not understand, and its flow control awaits the consumer message
+ * by message. What is left of the protocol is this file.
+ *
+ * Feedback runs on a timer of its own, so however long the target takes, the source hears from us. It says only what was
+ * handed to {@link confirm}.
+ */
+export class WalSender {
+  readonly #client: Client;
+  readonly #wire: Wire;
+  readonly #handlers: WalSenderHandlers;
+  readonly #timer: NodeJS.Timeout;
+  #confirmed: Lsn;
+  #heardAt = Date.now();
+  #paused = false;
+  #over = false;
+
+  private constructor(client: Client, confirmed: Lsn, handlers: WalSenderHandlers) {
+    this.#client = client;
+    this.#wire = (client as unknown as { connection: Wire }).connection;
+    this.#confirmed = confirmed;
+    this.#handlers = handlers;
+    this.#wire.on("copyData", ({ chunk }: { chunk: Buffer }) => this.#receive(chunk));
+    this.#timer = setInterval(() => this.#keepInTouch(), feedbackIntervalMs);
+  }
+
+  /** A walsender session that does not stream yet, for IDENTIFY_SYSTEM and then {@link start}. */
+  static session(source: Endpoint, database: string): Promise<Client> {
+    return connect(source, { database, purpose: "changes", replication: true });
+  }
+
+  /**
+   * Starts streaming what was committed after `from`. The server goes on from its confirmed position when that is later.
+   * Errors, a refusal to start included, come through `onLost`.
+   */
+  static start(
+    session: Client,
+    slot: string,
+    from: Lsn,
+    options: Readonly<Record<string, string>>,
+    handlers: WalSenderHandlers,
+  ): WalSender {
+    const sender = new WalSender(session, from, handlers);
+    const list = Object.entries(options).map(([name, value]) => `${quoteIdentifier(name)} ${quoteLiteral(value)}`);
+    const command = `START_REPLICATION SLOT ${quoteIdentifier(slot)} LOGICAL ${formatLsn(from)} (${list.join(", ")})`;
+    session.query(command).then(
+      () => sender.#lose(new Unreachable("the source has ended the stream of changes; it is shutting down")),
+      (error: unknown) => sender.#lose(error instanceof Error ? error : new EngineFault(messageOf(error))),
+    );
+    return sender;
+  }
+
+  /**
+   * Lets the source forget what committed before `lsn`, and start there next time. A commit record may begin at exactly
+   * the end of the one before, and the server skips only what begins earlier: so a commit's end goes in as it is.
+   */
+  confirm(lsn: Lsn): void {
+    if (lsn > this.#confirmed) this.#confirmed = lsn;
+  }
+
+  get confirmed(): Lsn {
+    return this.#confirmed;
+  }
+
+  /** Sends feedback at once and asks for a keepalive, whose end tells how far the source has read its WAL. */
+  ping(): void {
+    this.#sendFeedback(true);
+  }
+
+  /** Stops reading the socket, not the feedback: the server then waits, without its time-out. */
+  pause(): void {
+    this.#paused = true;
+    this.#wire.stream.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#heardAt = Date.now();
+    this.#wire.stream.resume();
+  }
+
+  /** Confirms what there is to confirm and ends the session. */
+  async close(): Promise<void> {
+    if (!this.#over) this.#sendFeedback(false);
+    this.#over = true;
+    clearInterval(this.#timer);
+    this.#wire.removeAllListeners("copyData");
+    // An orderly Terminate, which pg does not send while a query runs, frees the slot at once.
+    await new Promise<void>((resolve) => {
+      const stream = this.#wire.stream;
+      if (stream.destroyed) {
+        resolve();
+        return;
+      }
+      const forced = setTimeout(() => stream.destroy(), 1000);
+      stream.once("close", () => {
+        clearTimeout(forced);
+        resolve();
+      });
+      stream.resume();
+      stream.end(Buffer.from([0x58, 0, 0, 0, 4]));
+    });
+    await this.#client.end();
+  }
+
+  #receive(chunk: Buffer): void {
+    if (this.#over) return;
+    this.#heardAt = Date.now();
+    try {
+      this.#handle(chunk);
+    } catch (error) {
+      // Thrown on, it would end the process from inside the socket's event.
+      this.#lose(error instanceof Error ? error : new EngineFault(messageOf(error)));
+    }
+  }
+
+  #handle(chunk: Buffer): void {
+    const type = chunk[0];
+    if (type === 0x77) {
+      // pg's parser reuses the memory behind the chunk.
+      const message = Buffer.from(chunk);
+      this.#handlers.onData(message.subarray(25), () => message.readBigUInt64BE(1));
+      return;
+    }
+    if (type !== 0x6b) throw new EngineFault(`the source sent a replication message of unknown type ${String(type)}`);
+    if (chunk[17] === 1) this.#sendFeedback(false);
+    this.#handlers.onKeepalive(chunk.readBigUInt64BE(1));
+  }
+
+  #keepInTouch(): void {
+    const silenceMs = this.#paused ? 0 : Date.now() - this.#heardAt;
+    if (silenceMs > silenceLimitMs) {
+      this.#lose(new Unreachable(`the source has been silent for ${Math.round(silenceMs / 1000)} s`));
+      return;
+    }
+    this.#sendFeedback(silenceMs > pingAfterSilenceMs);
+  }
+
+  #sendFeedback(replyRequested: boolean): void {
+    if (this.#over) return;
+    const message = Buffer.alloc(34);
+    message[0] = 0x72;
+    for (const offset of [1, 9, 17]) message.writeBigUInt64BE(this.#confirmed, offset);
+    message.writeBigInt64BE(BigInt(Date.now() - 946_684_800_000) * 1000n, 25);
+    message[33] = replyRequested ? 1 : 0;
+    this.#wire.sendCopyFromChunk(message);
+  }
+
+  #lose(error: Error): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearInterval(this.#timer);
+    this.#handlers.onLost(error);
+  }
+}

@@ -1,0 +1,200 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Follower, type FollowOptions } from "../../provider/src/cdc/follow";
+import { changeCaptureNames } from "../../provider/src/cdc/names";
+import { dropProgress, initProgress } from "../../provider/src/cdc/progress";
+import { createPublications, dropPublications } from "../../provider/src/cdc/publication";
+import { createComparisonPoint, createSlot, dropSlot } from "../../provider/src/cdc/slot";
+import type { Endpoint } from "../../provider/src/postgres/connect";
+import { type Lsn, parseLsn } from "../../provider/src/postgres/lsn";
+import { listTables } from "../../provider/src/postgres/tables";
+import type { EmbeddedServer, Login } from "../support/embedded-server";
+
+export interface Servers {
+  readonly source: EmbeddedServer;
+  readonly target: EmbeddedServer;
+  readonly administrator: Login;
+}
+
+export const endpointOf = (login: Login): Endpoint => ({ ...login, sslMode: "Disable" });
+
+let scenes = 0;
+
+/**
+ * One database on both servers with the same tables, published and with a slot, before its first change is followed. The
+ * target's belongs to its administrator, who is no superuser.
+ */
+export class Scene {
+  readonly database = `scene_${++scenes}_${process.pid}`;
+  readonly migration = "test";
+  readonly names = changeCaptureNames(this.migration, this.database);
+  readonly servers: Servers;
+  readonly #followers: Follower[] = [];
+  #publications: readonly string[] = [];
+
+  private constructor(servers: Servers) {
+    this.servers = servers;
+  }
+
+  /** @param ddl runs on both sides; rows that it inserts are the state before the slot */
+  static async open(servers: Servers, ddl: string): Promise<Scene> {
+    const scene = new Scene(servers);
+    await servers.source.query(`CREATE DATABASE ${scene.database}`);
+    await servers.target.query(`CREATE DATABASE ${scene.database}`, { login: servers.administrator });
+    await scene.onSource(ddl);
+    await scene.onTarget(ddl);
+    await scene.begin();
+    return scene;
+  }
+
+  get source(): Endpoint {
+    return endpointOf(this.servers.source.login);
+  }
+
+  get target(): Endpoint {
+    return endpointOf(this.servers.administrator);
+  }
+
+  async begin(): Promise<void> {
+    const session = await this.servers.source.connect(this.database);
+    const { publications } = await createPublications(session, this.names, await listTables(session));
+    await session.end();
+    this.#publications = publications;
+    const slot = await createSlot({
+      source: this.source,
+      database: this.database,
+      slot: this.names.slot,
+      plugin: "pgoutput",
+    });
+    await slot.release();
+    const target = await this.servers.target.connect(this.database, this.servers.administrator);
+    await initProgress(target, this.migration, 0, slot);
+    await target.end();
+  }
+
+  onSource(sql: string): Promise<Record<string, unknown>[]> {
+    return this.servers.source.query(sql, { database: this.database });
+  }
+
+  onTarget(sql: string): Promise<Record<string, unknown>[]> {
+    return this.servers.target.query(sql, { database: this.database, login: this.servers.administrator });
+  }
+
+  options(changed: Partial<FollowOptions> = {}): FollowOptions {
+    return {
+      source: this.source,
+      target: this.target,
+      database: this.database,
+      targetDatabase: this.database,
+      slot: this.names.slot,
+      publications: this.#publications,
+      migration: this.migration,
+      generation: 1,
+      reconnectForSeconds: 20,
+      ...changed,
+    };
+  }
+
+  follow(changed: Partial<FollowOptions> = {}): Follower {
+    const follower = new Follower(this.options(changed));
+    this.#followers.push(follower);
+    return follower;
+  }
+
+  async sourceLsn(): Promise<Lsn> {
+    const [row] = await this.onSource("SELECT pg_current_wal_lsn()::text AS lsn");
+    return parseLsn(row!.lsn as string);
+  }
+
+  /** Waits until all that is on the source now is applied, and compares every table. */
+  async mustBecomeEqual(follower: Follower): Promise<void> {
+    await follower.drainTo(await this.sourceLsn());
+    follower.resume();
+    await this.mustBeEqual();
+  }
+
+  async mustBeEqual(snapshotId?: string): Promise<void> {
+    for (const table of await this.tables()) {
+      const there = await this.content("source", table, snapshotId);
+      const here = await this.content("target", table);
+      if (there !== here) throw new Error(`${table} differs:\n${firstDifference(there, here)}`);
+    }
+  }
+
+  /** Holds at a comparison point and compares with the source's snapshot there. */
+  async compareAtPoint(follower: Follower): Promise<void> {
+    await follower.hold();
+    const point = await createComparisonPoint({
+      source: this.source,
+      database: this.database,
+      slot: `${this.names.slot}_c`.slice(-63),
+      plugin: "pgoutput",
+    });
+    try {
+      await follower.drainTo(point.lsn);
+      await this.mustBeEqual(point.snapshotId);
+    } finally {
+      await point.release();
+      follower.resume();
+    }
+  }
+
+  async tables(): Promise<string[]> {
+    const rows = await this.onSource(
+      `SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) AS name FROM pg_tables
+        WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1`,
+    );
+    return rows.map(({ name }) => name as string);
+  }
+
+  async content(side: "source" | "target", table: string, snapshotId?: string): Promise<string> {
+    const { source, target, administrator } = this.servers;
+    const session =
+      side === "source" ? await source.connect(this.database) : await target.connect(this.database, administrator);
+    await session.query("SET extra_float_digits = 3; SET TimeZone = 'UTC'");
+    if (snapshotId) {
+      await session.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
+      await session.query(`SET TRANSACTION SNAPSHOT '${snapshotId}'`);
+    }
+    const { rows } = await session.query<{ content: string | null }>(
+      `SELECT string_agg(t::text, E'\\n' ORDER BY t::text COLLATE "C") AS content FROM ONLY ${table} t`,
+    );
+    await session.end();
+    return rows[0]!.content ?? "";
+  }
+
+  async close(): Promise<void> {
+    for (const follower of this.#followers) await follower.stop();
+    await dropSlot(this.source, this.database, this.names.slot);
+    const session = await this.servers.source.connect(this.database);
+    await dropPublications(session, this.names);
+    await session.end();
+    const target = await this.servers.target.connect(this.database, this.servers.administrator);
+    await dropProgress(target, this.migration);
+    await target.end();
+    await this.servers.source.query(`DROP DATABASE ${this.database}`);
+    await this.servers.target.query(`DROP DATABASE ${this.database}`, { login: this.servers.administrator });
+  }
+}
+
+export async function until(condition: () => boolean | Promise<boolean>, what: string, seconds = 20): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`${what} did not come true within ${seconds} s`);
+    await sleep(50);
+  }
+}
+
+function firstDifference(there: string, here: string): string {
+  const lines = [there, here].map((text) => text.split("\n")) as [string[], string[]];
+  const only = (one: string[], other: string[]): string[] => {
+    const counted = new Map<string, number>();
+    for (const line of other) counted.set(line, (counted.get(line) ?? 0) + 1);
+    return one.filter((line) => {
+      const left = counted.get(line) ?? 0;
+      counted.set(line, left - 1);
+      return left <= 0;
+    });
+  };
+  const show = (list: string[]): string => `${list.length}: ${list.slice(0, 3).join(" | ").slice(0, 500)}`;
+  return `only on the source ${show(only(...lines))}\nonly on the target ${show(only(lines[1], lines[0]))}`;
+}
