@@ -1,0 +1,86 @@
+import type { Client } from "pg";
+import { quoteIdentifier, qualify } from "../postgres/identifiers.js";
+import { serverVersion } from "../postgres/server-version.js";
+import type { Table } from "../postgres/tables.js";
+import { tableBytes } from "./tables-to-copy.js";
+
+export interface PartsOptions {
+  /** A table below this size, heap and TOAST together, stays whole. */
+  readonly splitBytes: number;
+  /** No more parts than this. */
+  readonly parts: number;
+}
+
+const integerTypes: ReadonlySet<string> = new Set(["int2", "int4", "int8"]);
+
+/**
+ * Cuts a large table into parts that several sessions can read under one snapshot. Each part is an SQL condition; the
+ * first is open below and the last above, so that together they hold every row exactly once, whatever the statistics
+ * say. A table that stays whole gives no part at all: it is copied without a condition.
+ *
+ * From PostgreSQL 14 on parts are ranges of blocks, which are scanned as such; before, ranges of a primary key that is
+ * one integer, and tables without one stay whole. Parts by block hold only as long as nothing rewrites the table: see
+ * {@link Snapshot.lockTables}.
+ */
+export async function planParts(source: Client, table: Table, options: PartsOptions): Promise<string[]> {
+  const wanted = Math.min(options.parts, Math.ceil(tableBytes(table) / options.splitBytes));
+  if (wanted < 2) return [];
+  if ((await serverVersion(source)) >= 140000) return blockRanges(source, table, wanted);
+  return keyRanges(source, table, wanted);
+}
+
+async function blockRanges(source: Client, table: Table, wanted: number): Promise<string[]> {
+  const { rows } = await source.query<{ bytes: string }>("SELECT current_setting('block_size') AS bytes");
+  const blocks = Math.ceil(table.heapBytes / Number(rows[0]!.bytes));
+  const parts = Math.min(wanted, blocks);
+  const bounds = Array.from({ length: parts - 1 }, (_, i) => Math.floor((blocks * (i + 1)) / parts));
+  return ranges(
+    "ctid",
+    bounds.map((block) => `'(${block},0)'::tid`),
+  );
+}
+
+async function keyRanges(source: Client, table: Table, wanted: number): Promise<string[]> {
+  const [name, ...others] = table.primaryKey;
+  const key = table.columns.find((column) => column.name === name);
+  if (!key || others.length > 0 || key.baseTypeSchema !== "pg_catalog" || !integerTypes.has(key.baseType)) return [];
+  const values = await keySample(source, table, key.name);
+  const bounds = Array.from({ length: wanted - 1 }, (_, i) => values[Math.floor((values.length * (i + 1)) / wanted)]);
+  const distinct = [...new Set(bounds.filter((bound) => bound !== undefined))];
+  return ranges(
+    quoteIdentifier(key.name),
+    distinct.map((bound) => `'${BigInt(bound)}'::int8`),
+  );
+}
+
+/** Some of the key's values in order, spread over the rows: ANALYZE's histogram, or else steps from least to greatest. */
+async function keySample(source: Client, { schema, name }: Table, key: string): Promise<string[]> {
+  const histogram = await source.query<{ bounds: string[] | null }>(
+    `SELECT histogram_bounds::text::int8[]::text[] AS bounds FROM pg_stats
+      WHERE schemaname = $1 AND tablename = $2 AND attname = $3 AND NOT inherited`,
+    [schema, name, key],
+  );
+  const bounds = histogram.rows[0]?.bounds;
+  if (bounds) return bounds;
+  const column = quoteIdentifier(key);
+  const steps = await source.query<{ value: string }>(
+    `SELECT trunc(lowest + (highest - lowest) * step / 100)::text AS value
+       FROM (SELECT min(${column})::numeric AS lowest, max(${column})::numeric AS highest
+               FROM ONLY ${qualify(schema, name)}) AS ends, generate_series(0, 99) AS step
+      WHERE lowest IS NOT NULL
+      ORDER BY step`,
+  );
+  return steps.rows.map(({ value }) => value);
+}
+
+/** `x < b1`, `x >= b1 AND x < b2`, …, `x >= bn`. */
+function ranges(what: string, bounds: readonly string[]): string[] {
+  if (bounds.length === 0) return [];
+  const lower = [undefined, ...bounds];
+  return lower.map((from, i) => {
+    const to = bounds[i];
+    const above = from === undefined ? [] : [`${what} >= ${from}`];
+    const below = to === undefined ? [] : [`${what} < ${to}`];
+    return [...above, ...below].join(" AND ");
+  });
+}

@@ -1,0 +1,197 @@
+import type { Client } from "pg";
+import { requestCancel } from "../copy/cancel-request.js";
+import { planParts } from "../copy/parts.js";
+import { tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
+import { Canceled, Refused, Unreachable, messageOf } from "../errors.js";
+import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { qualify } from "../postgres/identifiers.js";
+import {
+  type Checksum,
+  addChecksums,
+  checksum,
+  chooseRowHash,
+  emptyChecksum,
+  hashOf,
+  sameChecksum,
+} from "./checksum.js";
+import { type Difference, firstDifferences } from "./first-differences.js";
+import { RowImages } from "./row-image.js";
+
+export interface TableComparison {
+  readonly schema: string;
+  readonly table: string;
+  readonly sourceRows: number;
+  readonly targetRows: number;
+  readonly equal: boolean;
+  /** Up to ten rows that differ; empty where only rows were counted. */
+  readonly firstDifferences: readonly Difference[];
+}
+
+export interface TablesComparison {
+  /** Opens a session whose transaction sees what is to be compared; {@link compareTables} ends it. */
+  readonly openSource: () => Promise<Client>;
+  readonly openTarget: () => Promise<Client>;
+  /** The source's tables, which are looked for by name on the target. */
+  readonly tables: readonly TableToCopy[];
+  /** `counts` compares numbers of rows; `content` every stored value. */
+  readonly mode: "counts" | "content";
+  /** Sessions per side. */
+  readonly jobs: number;
+  /** Told after each table, or part of one, how many of them are done on either side. */
+  readonly onProgress?: ((done: number, all: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+type Side = "source" | "target";
+
+/** One query: a table, or a part of one, on one side. */
+interface Unit {
+  readonly table: number;
+  readonly conditions: readonly string[];
+}
+
+const splitBytes = 1 << 30;
+const partsPerJob = 4;
+const mostDifferences = 10;
+
+/**
+ * Compares tables' rows, both sides at once and large tables in parts. Only sums leave the servers, so that the time it
+ * takes is the slower server's for one read of its tables. Generated columns are left out: each server computes its own.
+ *
+ * @returns one comparison per table, in the order given
+ * @throws Refused when a server refuses a table, which it may not have
+ * @throws Unreachable when a connection breaks
+ * @throws Canceled when the signal aborts
+ */
+export async function compareTables(comparison: TablesComparison): Promise<TableComparison[]> {
+  const sessions = new Sessions(comparison);
+  const cancel = (): void => void sessions.cancel();
+  comparison.signal?.addEventListener("abort", cancel);
+  try {
+    await sessions.open();
+    const [source, target] = [sessions.source[0]!, sessions.target[0]!];
+    const images = await RowImages.of(source);
+    const rowHash = await chooseRowHash(source, target);
+    const rowHashes = comparison.tables.map(({ table }) =>
+      comparison.mode === "content" ? hashOf(images.image(table, "r"), rowHash) : undefined,
+    );
+    const units = await planUnits(source, comparison);
+    const progress = counter(comparison, units.length * 2);
+    const sums = (side: Side): Promise<Checksum[]> =>
+      sumAll(sessions[side], side, units, rowHashes, comparison, progress);
+    const [sourceSums, targetSums] = await Promise.all([sums("source"), sums("target")]);
+
+    const compared: TableComparison[] = [];
+    for (const [i, { table, condition }] of comparison.tables.entries()) {
+      const [one, other] = [sourceSums[i]!, targetSums[i]!];
+      const equal = sameChecksum(one, other);
+      const how = { images, rowHash, rows: Math.max(one.rows, other.rows), most: mostDifferences, condition };
+      compared.push({
+        schema: table.schema,
+        table: table.name,
+        sourceRows: one.rows,
+        targetRows: other.rows,
+        equal,
+        firstDifferences:
+          equal || comparison.mode === "counts" ? [] : await firstDifferences({ source, target }, table, how),
+      });
+    }
+    return compared;
+  } catch (error) {
+    // What other sessions still compute is of no use, and ending a session waits for it.
+    await sessions.cancel();
+    throw error;
+  } finally {
+    comparison.signal?.removeEventListener("abort", cancel);
+    await sessions.end();
+  }
+}
+
+/** The sessions of both sides, as many as there are jobs. */
+class Sessions {
+  readonly source: Client[] = [];
+  readonly target: Client[] = [];
+  readonly #comparison: TablesComparison;
+
+  constructor(comparison: TablesComparison) {
+    this.#comparison = comparison;
+  }
+
+  async open(): Promise<void> {
+    for (let job = 0; job < Math.max(1, this.#comparison.jobs); job++) {
+      this.source.push(await this.#comparison.openSource());
+      this.target.push(await this.#comparison.openTarget());
+    }
+  }
+
+  async cancel(): Promise<void> {
+    await Promise.all([...this.source, ...this.target].map(requestCancel));
+  }
+
+  async end(): Promise<void> {
+    await Promise.all([...this.source, ...this.target].map((session) => session.end()));
+  }
+}
+
+/** Largest tables first. The same conditions serve both sides: the parts hold every row once on either. */
+async function planUnits(source: Client, { tables, jobs, mode }: TablesComparison): Promise<Unit[]> {
+  const bySize = tables.map((each, table) => ({ ...each, index: table }));
+  bySize.sort((one, other) => tableBytes(other.table) - tableBytes(one.table));
+  const units: Unit[] = [];
+  for (const { table, condition, index } of bySize) {
+    const parts = mode === "counts" ? [] : await planParts(source, table, { splitBytes, parts: jobs * partsPerJob });
+    const own = condition === undefined ? [] : [condition];
+    if (parts.length === 0) units.push({ table: index, conditions: own });
+    for (const part of parts) units.push({ table: index, conditions: [...own, part] });
+  }
+  return units;
+}
+
+/** Has a side's sessions take unit after unit; answers each table's sum. */
+async function sumAll(
+  sessions: readonly Client[],
+  side: Side,
+  units: readonly Unit[],
+  rowHashes: readonly (string | undefined)[],
+  { tables, signal }: TablesComparison,
+  progress: () => void,
+): Promise<Checksum[]> {
+  const sums = tables.map(() => emptyChecksum);
+  const waiting = units.values();
+  let failed = false;
+  const work = async (session: Client): Promise<void> => {
+    for (const { table: index, conditions } of waiting) {
+      if (failed) return;
+      if (signal?.aborted) throw canceled(signal);
+      const { table } = tables[index]!;
+      try {
+        const sum = await checksum(session, table, rowHashes[index], conditions);
+        sums[index] = addChecksums(sums[index]!, sum);
+      } catch (error) {
+        failed = true;
+        if (signal?.aborted) throw canceled(signal);
+        throw comparisonFailure(error, side, qualify(table.schema, table.name));
+      }
+      progress();
+    }
+  };
+  await Promise.all(sessions.map(work));
+  return sums;
+}
+
+const canceled = (signal: AbortSignal): Canceled =>
+  new Canceled("the comparison was canceled", { cause: signal.reason });
+
+function counter({ onProgress }: TablesComparison, all: number): () => void {
+  let done = 0;
+  return () => onProgress?.(++done, all);
+}
+
+function comparisonFailure(error: unknown, side: Side, table: string): Refused | Unreachable {
+  const what = `comparing ${table}, the ${side}: ${messageOf(error)}`;
+  if (isConnectionLoss(error)) return new Unreachable(what, { cause: error });
+  return new Refused(what, {
+    remedy: "check that the table is there with the same columns and that the role may read all of it",
+    cause: error,
+  });
+}
