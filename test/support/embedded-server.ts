@@ -35,6 +35,9 @@ const run = promisify(execFile);
 const superuser = "postgres";
 const running = new Set<EmbeddedServer>();
 
+/** The servers that this process has started and not stopped. */
+export const runningServers = (): readonly EmbeddedServer[] => [...running];
+
 process.on("exit", () => {
   for (const server of running) server.kill();
 });

@@ -2,11 +2,11 @@
  * The control schema, as a list of steps: a store made by an earlier version of the package is brought up to date by the
  * steps that it lacks. A step that has been published is never changed.
  */
-export const controlSchema = "pg_migration";
+export const controlSchema = "pgmigration";
 
 export const controlSchemaSteps: readonly string[] = [
   `
-CREATE TABLE pg_migration.migration (
+CREATE TABLE pgmigration.migration (
   name text PRIMARY KEY,
   wish jsonb NOT NULL,
   state text NOT NULL DEFAULT 'InProgress',
@@ -19,10 +19,10 @@ CREATE TABLE pg_migration.migration (
   started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   ended_at timestamptz
 );
-COMMENT ON TABLE pg_migration.migration IS 'One row a migration into this server: what is wanted (without secrets) and what was reached';
+COMMENT ON TABLE pgmigration.migration IS 'One row a migration into this server: what is wanted (without secrets) and what was reached';
 
-CREATE TABLE pg_migration.database (
-  migration text NOT NULL REFERENCES pg_migration.migration ON DELETE CASCADE,
+CREATE TABLE pgmigration.database (
+  migration text NOT NULL REFERENCES pgmigration.migration ON DELETE CASCADE,
   name text NOT NULL,
   phase text NOT NULL DEFAULT 'queued',
   state text NOT NULL DEFAULT 'InProgress',
@@ -30,14 +30,16 @@ CREATE TABLE pg_migration.database (
   created_by_us boolean NOT NULL DEFAULT false,
   slot text,
   publications text[] NOT NULL DEFAULT '{}',
+  handover jsonb,
   follow jsonb,
   started_at timestamptz,
   ended_at timestamptz,
   PRIMARY KEY (migration, name)
 );
-COMMENT ON COLUMN pg_migration.database.slot IS 'Set before the slot is made and cleared after it is dropped: what must be cleaned up on the source';
+COMMENT ON COLUMN pgmigration.database.slot IS 'Set before the slot is made and cleared after it is dropped: what must be cleaned up on the source';
+COMMENT ON COLUMN pgmigration.database.handover IS 'Online: the entries of the dump that run only after the cutover';
 
-CREATE TABLE pg_migration.unit (
+CREATE TABLE pgmigration.unit (
   migration text NOT NULL,
   database text NOT NULL,
   id int NOT NULL,
@@ -55,12 +57,12 @@ CREATE TABLE pg_migration.unit (
   started_at timestamptz,
   ended_at timestamptz,
   PRIMARY KEY (migration, database, id),
-  FOREIGN KEY (migration, database) REFERENCES pg_migration.database ON DELETE CASCADE
+  FOREIGN KEY (migration, database) REFERENCES pgmigration.database ON DELETE CASCADE
 );
-CREATE INDEX unit_open ON pg_migration.unit (migration, database, kind, id) WHERE state = 'queued';
-CREATE INDEX unit_table ON pg_migration.unit (migration, database, table_schema, table_name);
+CREATE INDEX unit_open ON pgmigration.unit (migration, database, kind, id) WHERE state = 'queued';
+CREATE INDEX unit_table ON pgmigration.unit (migration, database, table_schema, table_name);
 
-CREATE TABLE pg_migration.comparison (
+CREATE TABLE pgmigration.comparison (
   migration text NOT NULL,
   database text NOT NULL,
   table_schema text NOT NULL,
@@ -71,11 +73,11 @@ CREATE TABLE pg_migration.comparison (
   differences jsonb,
   at timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (migration, database, table_schema, table_name),
-  FOREIGN KEY (migration, database) REFERENCES pg_migration.database ON DELETE CASCADE
+  FOREIGN KEY (migration, database) REFERENCES pgmigration.database ON DELETE CASCADE
 );
 
-CREATE TABLE pg_migration.finding (
-  migration text NOT NULL REFERENCES pg_migration.migration ON DELETE CASCADE,
+CREATE TABLE pgmigration.finding (
+  migration text NOT NULL REFERENCES pgmigration.migration ON DELETE CASCADE,
   id bigint GENERATED ALWAYS AS IDENTITY,
   database text,
   type text NOT NULL,
@@ -88,8 +90,8 @@ CREATE TABLE pg_migration.finding (
   PRIMARY KEY (migration, id)
 );
 
-CREATE TABLE pg_migration.event (
-  migration text NOT NULL REFERENCES pg_migration.migration ON DELETE CASCADE,
+CREATE TABLE pgmigration.event (
+  migration text NOT NULL REFERENCES pgmigration.migration ON DELETE CASCADE,
   id bigint GENERATED ALWAYS AS IDENTITY,
   at timestamptz NOT NULL DEFAULT clock_timestamp(),
   database text,
@@ -98,15 +100,15 @@ CREATE TABLE pg_migration.event (
   PRIMARY KEY (migration, id)
 );
 
-CREATE TABLE pg_migration.request (
-  migration text NOT NULL REFERENCES pg_migration.migration ON DELETE CASCADE,
+CREATE TABLE pgmigration.request (
+  migration text NOT NULL REFERENCES pgmigration.migration ON DELETE CASCADE,
   kind text NOT NULL CHECK (kind IN ('cutover', 'cancel', 'stop')),
   requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (migration, kind)
 );
 
-CREATE TABLE pg_migration.cutover_step (
-  migration text NOT NULL REFERENCES pg_migration.migration ON DELETE CASCADE,
+CREATE TABLE pgmigration.cutover_step (
+  migration text NOT NULL REFERENCES pgmigration.migration ON DELETE CASCADE,
   id bigint GENERATED ALWAYS AS IDENTITY,
   database text NOT NULL,
   step text NOT NULL,

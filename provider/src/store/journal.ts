@@ -35,7 +35,7 @@ export interface Comparison {
   readonly firstDifferences?: unknown;
 }
 
-const mine = "EXISTS (SELECT FROM pg_migration.migration WHERE name = $1 AND generation = $2)";
+const mine = "EXISTS (SELECT FROM pgmigration.migration WHERE name = $1 AND generation = $2)";
 
 /** All that a worker writes down about its migration; every write is fenced by the lease's generation. */
 export class Journal {
@@ -43,7 +43,7 @@ export class Journal {
 
   async state(state: MigrationState, subState: MigrationSubState, error?: string): Promise<void> {
     await this.lease.write(
-      `UPDATE pg_migration.migration
+      `UPDATE pgmigration.migration
           SET state = $3, sub_state = $4, error = $5,
               ended_at = CASE WHEN $6 THEN clock_timestamp() END
         WHERE name = $1 AND generation = $2 RETURNING name`,
@@ -53,8 +53,8 @@ export class Journal {
 
   async validationStarted(): Promise<void> {
     await this.lease.write(
-      `WITH stale AS (DELETE FROM pg_migration.finding WHERE migration = $1 AND ${mine})
-       UPDATE pg_migration.migration SET validation_started_at = clock_timestamp(), validation_ended_at = NULL
+      `WITH stale AS (DELETE FROM pgmigration.finding WHERE migration = $1 AND ${mine})
+       UPDATE pgmigration.migration SET validation_started_at = clock_timestamp(), validation_ended_at = NULL
         WHERE name = $1 AND generation = $2 RETURNING name`,
     );
   }
@@ -62,7 +62,7 @@ export class Journal {
   async validationEnded(findings: readonly Finding[]): Promise<void> {
     await this.findings(findings);
     await this.lease.write(
-      `UPDATE pg_migration.migration SET validation_ended_at = clock_timestamp()
+      `UPDATE pgmigration.migration SET validation_ended_at = clock_timestamp()
         WHERE name = $1 AND generation = $2 RETURNING name`,
     );
   }
@@ -70,11 +70,11 @@ export class Journal {
   async findings(findings: readonly Finding[]): Promise<void> {
     if (findings.length === 0) return;
     await this.lease.query(
-      `INSERT INTO pg_migration.finding (migration, database, type, state, code, object, object_type, message, remedy)
+      `INSERT INTO pgmigration.finding (migration, database, type, state, code, object, object_type, message, remedy)
        SELECT $1, f.* FROM json_to_recordset($3::json)
          AS f (database text, type text, state text, code text, object text, "objectType" text, message text, remedy text)
         WHERE ${mine}
-          AND NOT EXISTS (SELECT FROM pg_migration.finding old
+          AND NOT EXISTS (SELECT FROM pgmigration.finding old
                            WHERE old.migration = $1 AND old.message = f.message
                              AND old.database IS NOT DISTINCT FROM f.database)`,
       [JSON.stringify(findings)],
@@ -87,7 +87,7 @@ export class Journal {
   ): Promise<void> {
     process.stdout.write(`${new Date().toISOString()} ${options.database ? `[${options.database}] ` : ""}${message}\n`);
     await this.lease.query(
-      `INSERT INTO pg_migration.event (migration, database, level, message) SELECT $1, $3, $4, $5 WHERE ${mine}`,
+      `INSERT INTO pgmigration.event (migration, database, level, message) SELECT $1, $3, $4, $5 WHERE ${mine}`,
       [options.database ?? null, options.level ?? "info", message],
     );
   }
@@ -102,15 +102,17 @@ export class Journal {
       readonly createdByUs?: boolean;
       readonly slot?: string | null;
       readonly publications?: readonly string[];
+      readonly handover?: unknown;
     },
   ): Promise<void> {
     await this.lease.write(
-      `UPDATE pg_migration.database
+      `UPDATE pgmigration.database
           SET phase = coalesce($4, phase), state = coalesce($5, state),
               message = CASE WHEN $6 THEN $7 ELSE message END,
               created_by_us = coalesce($8, created_by_us),
               slot = CASE WHEN $9 THEN $10 ELSE slot END,
               publications = coalesce($11, publications),
+              handover = coalesce($12, handover),
               started_at = coalesce(started_at, clock_timestamp()),
               ended_at = CASE WHEN coalesce($5, state) IN ('Succeeded', 'Failed', 'Canceled') THEN clock_timestamp() END
         WHERE migration = $1 AND name = $3 AND ${mine} RETURNING name`,
@@ -124,20 +126,21 @@ export class Journal {
         change.slot !== undefined,
         change.slot ?? null,
         change.publications ?? null,
+        change.handover === undefined ? null : JSON.stringify(change.handover),
       ],
     );
   }
 
   async follow(database: string, report: FollowReport): Promise<void> {
     await this.lease.write(
-      `UPDATE pg_migration.database SET follow = $4 WHERE migration = $1 AND name = $3 AND ${mine} RETURNING name`,
+      `UPDATE pgmigration.database SET follow = $4 WHERE migration = $1 AND name = $3 AND ${mine} RETURNING name`,
       [database, JSON.stringify(report)],
     );
   }
 
   async comparison(database: string, result: Comparison): Promise<void> {
     await this.lease.query(
-      `INSERT INTO pg_migration.comparison
+      `INSERT INTO pgmigration.comparison
               (migration, database, table_schema, table_name, source_rows, target_rows, equal, differences)
        SELECT $1, $3, $4, $5, $6, $7, $8, $9 WHERE ${mine}
        ON CONFLICT (migration, database, table_schema, table_name) DO UPDATE
@@ -157,7 +160,7 @@ export class Journal {
 
   async cutoverStep(database: string, step: string, seconds: number): Promise<void> {
     await this.lease.query(
-      `INSERT INTO pg_migration.cutover_step (migration, database, step, seconds) SELECT $1, $3, $4, $5 WHERE ${mine}`,
+      `INSERT INTO pgmigration.cutover_step (migration, database, step, seconds) SELECT $1, $3, $4, $5 WHERE ${mine}`,
       [database, step, seconds],
     );
   }

@@ -47,7 +47,7 @@ export class Lease {
       if (!(await tryLock(store, migration)))
         throw new TakenOver(`another worker holds the lease of migration ${migration}`);
       const [row] = await store.query<{ generation: string }>(
-        `UPDATE pg_migration.migration SET generation = generation + 1, worker = $2
+        `UPDATE pgmigration.migration SET generation = generation + 1, worker = $2
           WHERE name = $1 RETURNING generation`,
         [migration, { host: hostname(), pid: process.pid, since: new Date().toISOString() }],
       );
@@ -100,7 +100,7 @@ export class Lease {
     await this.#store.close().catch(() => undefined);
     this.#store = await Store.open(this.address, `${this.migration} lease`);
     const [row] = await this.#store.query<{ generation: string }>(
-      "SELECT generation FROM pg_migration.migration WHERE name = $1",
+      "SELECT generation FROM pgmigration.migration WHERE name = $1",
       [this.migration],
     );
     if (Number(row?.generation) !== this.generation)

@@ -61,17 +61,17 @@ interface FindingRow {
 
 /** The migration as it is at this moment; undefined where it is not recorded. */
 export async function readStatus(store: Store, migration: string): Promise<MigrationStatus | undefined> {
-  const [row] = await store.query<MigrationRow>("SELECT * FROM pg_migration.migration WHERE name = $1", [migration]);
+  const [row] = await store.query<MigrationRow>("SELECT * FROM pgmigration.migration WHERE name = $1", [migration]);
   if (!row) return undefined;
   const databases = await readDatabaseRows(store, migration);
   const findings = await store.query<FindingRow>(
-    "SELECT * FROM pg_migration.finding WHERE migration = $1 ORDER BY id",
+    "SELECT * FROM pgmigration.finding WHERE migration = $1 ORDER BY id",
     [migration],
   );
   const cutoverTimeline = await store.query<{ step: string; seconds: number }>(
     `SELECT CASE WHEN count(*) OVER (PARTITION BY step) > 1 THEN step || ' (' || database || ')' ELSE step END AS step,
             seconds
-       FROM pg_migration.cutover_step WHERE migration = $1 ORDER BY id`,
+       FROM pgmigration.cutover_step WHERE migration = $1 ORDER BY id`,
     [migration],
   );
   return {
@@ -92,7 +92,7 @@ export async function readStatus(store: Store, migration: string): Promise<Migra
 async function readDatabaseRows(store: Store, migration: string): Promise<DatabaseRow[]> {
   return store.query<DatabaseRow>(
     `SELECT d.name, d.state, d.phase, d.message, d.follow, d.started_at, d.ended_at, u.*, c.*
-       FROM pg_migration.database d
+       FROM pgmigration.database d
        CROSS JOIN LATERAL (
          SELECT count(*) FILTER (WHERE kind = 'table' AND state = 'queued')::float8 AS queued,
                 count(*) FILTER (WHERE kind = 'table' AND state = 'loading')::float8 AS loading,
@@ -104,10 +104,10 @@ async function readDatabaseRows(store: Store, migration: string): Promise<Databa
                 coalesce(sum(greatest(rows_estimated, rows_copied)), 0)::float8 AS rows_estimated,
                 count(*) FILTER (WHERE kind = 'index' AND state = 'completed')::float8 AS indexes_completed,
                 count(*) FILTER (WHERE kind = 'index')::float8 AS indexes_total
-           FROM pg_migration.unit WHERE migration = d.migration AND database = d.name) u
+           FROM pgmigration.unit WHERE migration = d.migration AND database = d.name) u
        CROSS JOIN LATERAL (
          SELECT count(*)::float8 AS compared, count(*) FILTER (WHERE NOT equal)::float8 AS different
-           FROM pg_migration.comparison WHERE migration = d.migration AND database = d.name) c
+           FROM pgmigration.comparison WHERE migration = d.migration AND database = d.name) c
       WHERE d.migration = $1 ORDER BY d.name`,
     [migration],
   );

@@ -29,6 +29,8 @@ export interface DatabaseRecord {
   /** What was made on the source and is not dropped yet. */
   readonly slot: string | undefined;
   readonly publications: readonly string[];
+  /** What the worker that copied has left to run after the cutover; its shape is the worker's. */
+  readonly handover: unknown;
 }
 
 export async function readMigration(store: Store, name: string): Promise<MigrationRecord | undefined> {
@@ -38,7 +40,7 @@ export async function readMigration(store: Store, name: string): Promise<Migrati
     state: MigrationState;
     error: string | null;
     generation: string;
-  }>("SELECT name, wish, state, error, generation FROM pg_migration.migration WHERE name = $1", [name]);
+  }>("SELECT name, wish, state, error, generation FROM pgmigration.migration WHERE name = $1", [name]);
   return row && { ...row, error: row.error ?? undefined, generation: Number(row.generation) };
 }
 
@@ -49,8 +51,9 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
     created_by_us: boolean;
     slot: string | null;
     publications: string[];
+    handover: unknown;
   }>(
-    `SELECT name, phase, created_by_us, slot, publications FROM pg_migration.database
+    `SELECT name, phase, created_by_us, slot, publications, handover FROM pgmigration.database
       WHERE migration = $1 ORDER BY name`,
     [migration],
   );
@@ -60,6 +63,7 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
     createdByUs: row.created_by_us,
     slot: row.slot ?? undefined,
     publications: row.publications,
+    handover: row.handover,
   }));
 }
 
@@ -67,9 +71,9 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
 export async function insertMigration(store: Store, wish: Wish): Promise<boolean> {
   const rows = await store.query(
     `WITH migration AS (
-       INSERT INTO pg_migration.migration (name, wish) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING RETURNING name
+       INSERT INTO pgmigration.migration (name, wish) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING RETURNING name
      ), database AS (
-       INSERT INTO pg_migration.database (migration, name)
+       INSERT INTO pgmigration.database (migration, name)
        SELECT migration.name, wanted.name FROM migration, unnest($3::text[]) AS wanted (name)
      )
      SELECT name FROM migration`,
@@ -85,19 +89,19 @@ export async function insertMigration(store: Store, wish: Wish): Promise<boolean
 export async function restartMigration(store: Store, wish: Wish): Promise<void> {
   await store.query(
     `WITH migration AS (
-       UPDATE pg_migration.migration
+       UPDATE pgmigration.migration
           SET wish = $2, state = 'InProgress', sub_state = 'PerformingPreRequisiteSteps', error = NULL, ended_at = NULL,
               generation = generation + 1
         WHERE name = $1
      ), gone AS (
-       DELETE FROM pg_migration.database WHERE migration = $1 AND name <> ALL ($3::text[]) AND slot IS NULL
+       DELETE FROM pgmigration.database WHERE migration = $1 AND name <> ALL ($3::text[]) AND slot IS NULL
      ), stale AS (
-       DELETE FROM pg_migration.finding WHERE migration = $1
+       DELETE FROM pgmigration.finding WHERE migration = $1
      ), again AS (
-       UPDATE pg_migration.database SET state = 'InProgress', message = NULL, ended_at = NULL
+       UPDATE pgmigration.database SET state = 'InProgress', message = NULL, ended_at = NULL
         WHERE migration = $1 AND phase <> 'done'
      )
-     INSERT INTO pg_migration.database (migration, name)
+     INSERT INTO pgmigration.database (migration, name)
      SELECT $1, wanted.name FROM unnest($3::text[]) AS wanted (name)
      ON CONFLICT DO NOTHING`,
     [wish.migrationName, JSON.stringify(wish), wish.dbsToMigrate],
@@ -106,7 +110,7 @@ export async function restartMigration(store: Store, wish: Wish): Promise<void> 
 
 /** Puts a changed wish in place of the old one while a worker goes on. */
 export async function updateWish(store: Store, wish: Wish): Promise<void> {
-  await store.query("UPDATE pg_migration.migration SET wish = $2 WHERE name = $1", [
+  await store.query("UPDATE pgmigration.migration SET wish = $2 WHERE name = $1", [
     wish.migrationName,
     JSON.stringify(wish),
   ]);
@@ -114,17 +118,30 @@ export async function updateWish(store: Store, wish: Wish): Promise<void> {
 
 /** Takes the right to write from whatever worker there was. */
 export async function fenceWorkers(store: Store, migration: string): Promise<void> {
-  await store.query("UPDATE pg_migration.migration SET generation = generation + 1 WHERE name = $1", [migration]);
+  await store.query("UPDATE pgmigration.migration SET generation = generation + 1 WHERE name = $1", [migration]);
 }
 
 export async function deleteMigration(store: Store, migration: string): Promise<void> {
-  await store.query("DELETE FROM pg_migration.migration WHERE name = $1", [migration]);
+  await store.query("DELETE FROM pgmigration.migration WHERE name = $1", [migration]);
 }
 
 /** Notes that a database has nothing left on the source. */
 export async function forgetSourceObjects(store: Store, migration: string, database: string): Promise<void> {
   await store.query(
-    "UPDATE pg_migration.database SET slot = NULL, publications = '{}' WHERE migration = $1 AND name = $2",
+    "UPDATE pgmigration.database SET slot = NULL, publications = '{}' WHERE migration = $1 AND name = $2",
     [migration, database],
   );
+}
+
+/** Databases that other migrations into this server have not ended with, and the name of such a migration. */
+export async function occupiedDatabases(store: Store, migration: string): Promise<Map<string, string>> {
+  const rows = await store.query<{ database: string; migration: string }>(
+    `SELECT d.name AS database, m.name AS migration
+       FROM pgmigration.database d JOIN pgmigration.migration m ON m.name = d.migration
+      WHERE m.name <> $1 AND m.wish ->> 'migrationOption' <> 'Validate'
+        AND m.state IN ('InProgress', 'WaitingForUserAction', 'CleaningUp')
+        AND d.name IN (SELECT name FROM pgmigration.database WHERE migration = $1)`,
+    [migration],
+  );
+  return new Map(rows.map((row) => [row.database, row.migration]));
 }

@@ -6,21 +6,21 @@ import type { Store } from "./store.js";
 export type RequestKind = "cutover" | "cancel" | "stop";
 
 export async function request(store: Store, migration: string, kind: RequestKind): Promise<void> {
-  await store.query(`INSERT INTO pg_migration.request (migration, kind) VALUES ($1, $2) ON CONFLICT DO NOTHING`, [
+  await store.query(`INSERT INTO pgmigration.request (migration, kind) VALUES ($1, $2) ON CONFLICT DO NOTHING`, [
     migration,
     kind,
   ]);
 }
 
 export async function withdrawRequest(store: Store, migration: string, kind: RequestKind): Promise<void> {
-  await store.query("DELETE FROM pg_migration.request WHERE migration = $1 AND kind = $2", [migration, kind]);
+  await store.query("DELETE FROM pgmigration.request WHERE migration = $1 AND kind = $2", [migration, kind]);
 }
 
 /** The open requests. @throws TakenOver when somebody else holds the lease now */
 export async function openRequests(lease: Lease): Promise<Set<RequestKind>> {
   const [row] = await lease.query<{ kinds: RequestKind[] }>(
-    `SELECT array(SELECT kind FROM pg_migration.request WHERE migration = $1) AS kinds
-       FROM pg_migration.migration WHERE name = $1 AND generation = $2`,
+    `SELECT array(SELECT kind FROM pgmigration.request WHERE migration = $1) AS kinds
+       FROM pgmigration.migration WHERE name = $1 AND generation = $2`,
   );
   if (!row) throw new TakenOver(`another worker has taken over migration ${lease.migration}`);
   return new Set(row.kinds);

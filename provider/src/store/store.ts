@@ -10,14 +10,14 @@ export interface StoreAddress {
   readonly maintenanceDatabase: string;
 }
 
-const ownDatabase = "pg_migration";
+const ownDatabase = "pgmigration";
 
 /** Serializes making and changing the control schema among all that open a store on one server. */
 const installLock = 0x70676d69;
 
 /**
  * A session on the control schema. It lies in the target's maintenance database; where that database is not writable for
- * us, in a database of its own, `pg_migration`.
+ * us, in a database of its own, `pgmigration`.
  */
 export class Store {
   private constructor(
@@ -81,7 +81,7 @@ export class Store {
 
 async function hasControlSchema(client: pg.Client): Promise<boolean> {
   const { rows } = await client.query<{ found: boolean }>(
-    "SELECT to_regclass('pg_migration.migration') IS NOT NULL AND has_schema_privilege('pg_migration', 'USAGE') AS found",
+    "SELECT to_regclass('pgmigration.migration') IS NOT NULL AND has_schema_privilege('pgmigration', 'USAGE') AS found",
   );
   return rows[0]!.found;
 }
@@ -143,8 +143,8 @@ export async function removeEmptyStore(store: Store): Promise<void> {
   await store.client.query("BEGIN");
   try {
     await store.client.query("SELECT pg_advisory_xact_lock($1)", [installLock]);
-    await store.client.query("LOCK TABLE pg_migration.migration IN ACCESS EXCLUSIVE MODE");
-    const { rowCount } = await store.client.query("SELECT FROM pg_migration.migration LIMIT 1");
+    await store.client.query("LOCK TABLE pgmigration.migration IN ACCESS EXCLUSIVE MODE");
+    const { rowCount } = await store.client.query("SELECT FROM pgmigration.migration LIMIT 1");
     if (rowCount === 0) await store.client.query(`DROP SCHEMA ${controlSchema} CASCADE`);
     await store.client.query("COMMIT");
   } catch (error) {

@@ -18,7 +18,7 @@ export interface Unit {
   readonly table: string;
 }
 
-const mine = "EXISTS (SELECT FROM pg_migration.migration WHERE name = $1 AND generation = $2)";
+const mine = "EXISTS (SELECT FROM pgmigration.migration WHERE name = $1 AND generation = $2)";
 
 /** The units of one database's base copy, which processes claim one after another. Ids count from 0, in the given order. */
 export class Units {
@@ -30,12 +30,12 @@ export class Units {
   /** Forgets the units of an earlier try and queues new ones; comparisons of that try go with them. */
   async replace(units: readonly NewUnit[]): Promise<void> {
     await this.lease.query(
-      `WITH compared AS (DELETE FROM pg_migration.comparison WHERE migration = $1 AND database = $3 AND ${mine})
-       DELETE FROM pg_migration.unit WHERE migration = $1 AND database = $3 AND ${mine}`,
+      `WITH compared AS (DELETE FROM pgmigration.comparison WHERE migration = $1 AND database = $3 AND ${mine})
+       DELETE FROM pgmigration.unit WHERE migration = $1 AND database = $3 AND ${mine}`,
       [this.database],
     );
     await this.lease.query(
-      `INSERT INTO pg_migration.unit
+      `INSERT INTO pgmigration.unit
               (migration, database, id, kind, table_schema, table_name, entry, bytes_total, rows_estimated)
        SELECT $1, $3, u.id, u.kind, u.schema, u."table", u.entry, u."bytesTotal", u."rowsEstimated"
          FROM json_to_recordset($4::json)
@@ -55,7 +55,7 @@ export class Units {
   async claimIndex(): Promise<Unit | undefined> {
     return this.#claim(
       `u.kind = 'index' AND NOT EXISTS (
-         SELECT FROM pg_migration.unit t
+         SELECT FROM pgmigration.unit t
           WHERE t.migration = u.migration AND t.database = u.database AND t.kind = 'table'
             AND t.table_schema = u.table_schema AND t.table_name = u.table_name AND t.state <> 'completed')`,
     );
@@ -63,7 +63,7 @@ export class Units {
 
   async progress(id: number, bytes: number, rows: number): Promise<void> {
     await this.lease.query(
-      `UPDATE pg_migration.unit SET bytes_copied = $5, rows_copied = $6
+      `UPDATE pgmigration.unit SET bytes_copied = $5, rows_copied = $6
         WHERE migration = $1 AND database = $3 AND id = $4 AND ${mine}`,
       [this.database, id, bytes, rows],
     );
@@ -71,7 +71,7 @@ export class Units {
 
   async complete(id: number, result: { readonly bytes: number; readonly rows: number }): Promise<void> {
     await this.lease.write(
-      `UPDATE pg_migration.unit
+      `UPDATE pgmigration.unit
           SET state = 'completed', ended_at = clock_timestamp(), bytes_copied = $5, rows_copied = $6
         WHERE migration = $1 AND database = $3 AND id = $4 AND ${mine} RETURNING id`,
       [this.database, id, result.bytes, result.rows],
@@ -80,7 +80,7 @@ export class Units {
 
   async fail(id: number, error: string): Promise<void> {
     await this.lease.write(
-      `UPDATE pg_migration.unit SET state = 'errored', ended_at = clock_timestamp(), error = $5
+      `UPDATE pgmigration.unit SET state = 'errored', ended_at = clock_timestamp(), error = $5
         WHERE migration = $1 AND database = $3 AND id = $4 AND ${mine} RETURNING id`,
       [this.database, id, error],
     );
@@ -88,10 +88,10 @@ export class Units {
 
   async #claim(condition: string): Promise<Unit | undefined> {
     const [row] = await this.lease.query<Unit>(
-      `UPDATE pg_migration.unit
+      `UPDATE pgmigration.unit
           SET state = 'loading', generation = $2, started_at = clock_timestamp()
         WHERE (migration, database, id) = (
-                SELECT u.migration, u.database, u.id FROM pg_migration.unit u
+                SELECT u.migration, u.database, u.id FROM pgmigration.unit u
                  WHERE u.migration = $1 AND u.database = $3 AND u.state = 'queued' AND ${condition} AND ${mine}
                  ORDER BY u.id LIMIT 1 FOR UPDATE SKIP LOCKED)
        RETURNING id, kind, table_schema AS schema, table_name AS table`,

@@ -1,0 +1,196 @@
+import type { Client } from "pg";
+import { copyTable } from "../copy/copy-table.js";
+import { copyFormat } from "../copy/format.js";
+import { openInSnapshot, type Snapshot } from "../copy/snapshot.js";
+import type { TableToCopy } from "../copy/tables-to-copy.js";
+import { EngineFault, messageOf } from "../errors.js";
+import { connect } from "../postgres/connect.js";
+import { serverVersion } from "../postgres/server-version.js";
+import { listTables, type Table } from "../postgres/tables.js";
+import type { RestoreFinding } from "../schema/findings.js";
+import type { RestoreContext } from "../schema/restore-context.js";
+import type { Build, RelationName } from "../schema/restore-plan.js";
+import { restoreEntry } from "../schema/restore.js";
+import type { Unit, Units } from "../store/units.js";
+import { Bell } from "./bell.js";
+import { compareOneTable } from "./compare.js";
+import type { Work } from "./work.js";
+
+export interface UnitsToCopy {
+  readonly work: Work;
+  readonly database: string;
+  readonly units: Units;
+  readonly snapshot: Snapshot;
+  readonly tables: readonly TableToCopy[];
+  readonly builds: readonly Build[];
+  readonly context: RestoreContext;
+  readonly signal: AbortSignal;
+  /** Compare each table right after its copy, while the snapshot still shows what was copied. */
+  readonly compare: boolean;
+  readonly onFindings: (findings: readonly RestoreFinding[]) => Promise<void>;
+}
+
+const progressEveryMs = 1000;
+
+/**
+ * Copies tables, and builds the indexes of each as soon as its rows are there, while others still copy. The first failure
+ * ends all of it.
+ */
+export async function copyUnits(options: UnitsToCopy): Promise<void> {
+  const pool = new CopyPool(options);
+  await pool.run();
+}
+
+class CopyPool {
+  readonly #failed = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #tables: ReadonlyMap<string, TableToCopy>;
+  readonly #builds: readonly Build[];
+  #targetTables: ReadonlyMap<string, Table> = new Map();
+  #versions = { source: 0, target: 0 };
+  #open: number;
+  readonly #bell = new Bell();
+
+  constructor(readonly options: UnitsToCopy) {
+    this.#signal = AbortSignal.any([options.signal, this.#failed.signal]);
+    this.#tables = new Map(options.tables.map((one) => [keyOf(one.table), one]));
+    this.#builds = options.builds;
+    this.#open = options.tables.length;
+  }
+
+  async run(): Promise<void> {
+    const { wish } = this.options.work;
+    await this.#learn();
+    const tableRunners = Math.min(wish.tableJobs, this.options.tables.length);
+    const indexRunners = Math.min(wish.indexJobs, this.#builds.length);
+    const runners = [
+      ...Array.from({ length: tableRunners }, () => this.#copyTables()),
+      ...Array.from({ length: indexRunners }, () => this.#buildIndexes()),
+    ];
+    const results = await Promise.allSettled(
+      runners.map((runner) =>
+        runner.catch((error: unknown) => {
+          this.#failed.abort(error);
+          this.#bell.ring();
+          throw error;
+        }),
+      ),
+    );
+    this.options.signal.throwIfAborted();
+    if (this.#failed.signal.aborted) throw this.#failed.signal.reason;
+    const failure = results.find((result) => result.status === "rejected");
+    if (failure) throw failure.reason;
+  }
+
+  async #learn(): Promise<void> {
+    const { work, database, snapshot } = this.options;
+    const target = await connect(work.target, { database, purpose: this.#purpose("catalogue") });
+    const source = await openInSnapshot(work.source, database, snapshot.id, this.#purpose("catalogue"));
+    try {
+      this.#versions = { source: await serverVersion(source), target: await serverVersion(target) };
+      this.#targetTables = new Map((await listTables(target)).map((table) => [keyOf(table), table]));
+    } finally {
+      await Promise.all([source.end(), target.end()]);
+    }
+  }
+
+  async #copyTables(): Promise<void> {
+    const { work, database, snapshot, units } = this.options;
+    const source = await openInSnapshot(work.source, database, snapshot.id, this.#purpose("copy"));
+    const target = await connect(work.target, { database, purpose: this.#purpose("copy") });
+    try {
+      for (;;) {
+        this.#signal.throwIfAborted();
+        const went = await work.tableSlots.run(async () => {
+          const unit = await units.claimTable();
+          if (unit) await this.#copyOne(unit, source, target);
+          return unit !== undefined;
+        });
+        if (!went) return;
+      }
+    } finally {
+      await Promise.all([source.end(), target.end()]);
+    }
+  }
+
+  async #copyOne(unit: Unit, source: Client, target: Client): Promise<void> {
+    const { work, database, units } = this.options;
+    const { table, condition } = this.#tableOf(unit);
+    const twin = this.#targetTables.get(keyOf(table));
+    if (!twin)
+      throw new EngineFault(`${table.schema}.${table.name} is missing on the target after its schema was restored`);
+    let reportedAt = 0;
+    try {
+      const result = await copyTable({
+        source,
+        target,
+        table,
+        condition,
+        format: copyFormat(table, twin, this.#versions.source, this.#versions.target),
+        signal: this.#signal,
+        onProgress: (bytes, rows) => {
+          if (Date.now() - reportedAt < progressEveryMs) return;
+          reportedAt = Date.now();
+          // A lost report is made good by the next one; a lost lease is noticed by the worker's own watch.
+          units.progress(unit.id, bytes, rows).catch(() => undefined);
+        },
+      });
+      if (this.options.compare && condition === undefined)
+        await compareOneTable(work, database, { source, target, table });
+      await units.complete(unit.id, result);
+    } catch (error) {
+      if (!this.#signal.aborted) await units.fail(unit.id, messageOf(error));
+      throw error;
+    }
+    this.#open--;
+    this.#bell.ring();
+  }
+
+  async #buildIndexes(): Promise<void> {
+    const { work, database, units } = this.options;
+    const target = await connect(work.target, { database, purpose: this.#purpose("index") });
+    try {
+      for (;;) {
+        this.#signal.throwIfAborted();
+        const bell = this.#bell.next;
+        const allCopied = this.#open === 0;
+        const went = await work.indexSlots.run(async () => {
+          const unit = await units.claimIndex();
+          if (unit) await this.#buildOne(unit, target);
+          return unit !== undefined;
+        });
+        if (went) continue;
+        if (allCopied) return;
+        await bell;
+      }
+    } finally {
+      await target.end();
+    }
+  }
+
+  async #buildOne(unit: Unit, target: Client): Promise<void> {
+    const { units, context, tables } = this.options;
+    // Units were queued as tables first, then builds, in the order of the plan.
+    const build = this.#builds[unit.id - tables.length];
+    if (!build) throw new EngineFault(`unit ${unit.id} is no build of this plan`);
+    try {
+      await this.options.onFindings(await restoreEntry(target, build.entry, context));
+      await units.complete(unit.id, { bytes: 0, rows: 0 });
+    } catch (error) {
+      if (!this.#signal.aborted) await units.fail(unit.id, messageOf(error));
+      throw error;
+    }
+  }
+
+  #tableOf(unit: Unit): TableToCopy {
+    const table = this.#tables.get(keyOf({ schema: unit.schema, name: unit.table }));
+    if (!table) throw new EngineFault(`unit ${unit.id} names ${unit.schema}.${unit.table}, which is not to be copied`);
+    return table;
+  }
+
+  #purpose(what: string): string {
+    return `${this.options.work.wish.migrationName} ${what}`;
+  }
+}
+
+const keyOf = ({ schema, name }: RelationName): string => JSON.stringify([schema, name]);

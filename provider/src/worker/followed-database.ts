@@ -1,0 +1,175 @@
+import type { Client } from "pg";
+import { Follower, type FollowEvent, type FollowStatus } from "../cdc/follow.js";
+import { changeCaptureNames } from "../cdc/names.js";
+import { dropProgress } from "../cdc/progress.js";
+import { cutOver } from "../cutover/cut-over.js";
+import { connect } from "../postgres/connect.js";
+import { refreshMaterializedViews } from "../schema/materialized-views.js";
+import { readRestoreContext } from "../schema/restore-context.js";
+import { restoreEntries } from "../schema/restore.js";
+import type { DatabaseRecord } from "../store/records.js";
+import { copyDatabase, reportFindings, type Remainder } from "./base-copy.js";
+import { compareAtPoint } from "./compare.js";
+import { dropSourceObjects } from "./source-objects.js";
+import type { Work } from "./work.js";
+
+/** One database of an online migration, from its base copy to the end of its cutover. */
+export class FollowedDatabase {
+  readonly #work: Work;
+  readonly #name: string;
+  readonly #remainder: Remainder;
+  /** None once the cutover has come to its clean-up. */
+  readonly #follower: Follower | undefined;
+  #reporting = Promise.resolve();
+
+  private constructor(work: Work, name: string, remainder: Remainder, finishing: boolean) {
+    this.#work = work;
+    this.#name = name;
+    this.#remainder = remainder;
+    this.#follower = finishing ? undefined : this.#follow();
+  }
+
+  /** Copies the database, unless that has been done before, and follows the source from there on. */
+  static async start(work: Work, record: DatabaseRecord): Promise<FollowedDatabase> {
+    if (record.phase === "following" || record.phase === "finishing")
+      return new FollowedDatabase(work, record.name, record.handover as Remainder, record.phase === "finishing");
+    const remainder = await copyDatabase(work, record);
+    await work.journal.database(record.name, {
+      phase: "following",
+      state: "WaitingForCutoverTrigger",
+      message: null,
+      handover: remainder,
+    });
+    return new FollowedDatabase(work, record.name, remainder, false);
+  }
+
+  /** Rejects when the stream has failed for good; never resolves. */
+  get failure(): Promise<never> {
+    const failed = this.#follower?.finished ?? Promise.resolve();
+    return failed.then(() => new Promise<never>(() => undefined));
+  }
+
+  async cutOver(): Promise<void> {
+    const { journal } = this.#work;
+    if (this.#follower) {
+      await this.#reachPoint(this.#follower);
+      // From here on the target stands for itself: a successor only cleans up.
+      await journal.database(this.#name, { phase: "finishing", state: "InProgress", message: "cleaning up" });
+    }
+    await this.#finish();
+    await journal.database(this.#name, { phase: "done", state: "Succeeded", message: null });
+  }
+
+  async stop(): Promise<void> {
+    await this.#follower?.stop();
+    await this.#reporting;
+  }
+
+  async #reachPoint(follower: Follower): Promise<void> {
+    const { source, journal, signal } = this.#work;
+    await journal.database(this.#name, { state: "InProgress", message: "cutting over" });
+    const sourceSession = await connect(source, { database: this.#name, purpose: this.#purpose("cutover") });
+    try {
+      const targetSession = await this.#connectTarget("cutover");
+      try {
+        await cutOver({
+          source,
+          database: this.#name,
+          plugin: "pgoutput",
+          follower,
+          sourceSession,
+          targetSession,
+          signal,
+          refreshMaterializedViews: () => this.#refresh(sourceSession, targetSession),
+          compare: (snapshotId) => compareAtPoint(this.#work, this.#name, snapshotId),
+          onStep: (step, seconds) => journal.cutoverStep(this.#name, step, seconds),
+        });
+      } finally {
+        await targetSession.end();
+      }
+    } finally {
+      await sourceSession.end();
+    }
+  }
+
+  async #refresh(source: Client, target: Client): Promise<void> {
+    const { materializedViews } = this.#remainder;
+    const context = await readRestoreContext(target, { sourceSearchPath: this.#remainder.sourceSearchPath });
+    await reportFindings(
+      this.#work,
+      this.#name,
+      await refreshMaterializedViews(source, target, materializedViews, context),
+    );
+  }
+
+  async #finish(): Promise<void> {
+    const { wish, source, journal } = this.#work;
+    const startedAt = performance.now();
+    await this.stop();
+    const target = await this.#connectTarget("finish");
+    try {
+      const { sourceSearchPath, handover } = this.#remainder;
+      const context = await readRestoreContext(target, { sourceSearchPath, resumed: true });
+      await reportFindings(this.#work, this.#name, await restoreEntries(target, handover, context));
+      await dropProgress(target, wish.migrationName);
+    } finally {
+      await target.end();
+    }
+    await dropSourceObjects(source, wish.migrationName, this.#name);
+    await journal.database(this.#name, { slot: null, publications: [] });
+    await journal.cutoverStep(this.#name, "clean up", (performance.now() - startedAt) / 1000);
+  }
+
+  #follow(): Follower {
+    const { wish, source, target, generation, signal } = this.#work;
+    return new Follower({
+      source,
+      target,
+      database: this.#name,
+      targetDatabase: this.#name,
+      slot: changeCaptureNames(wish.migrationName, this.#name).slot,
+      publications: this.#remainder.publications,
+      migration: wish.migrationName,
+      generation,
+      signal,
+      onEvent: (event) => this.#report(() => this.#work.journal.event(describe(event), { database: this.#name })),
+      onProgress: (status) => this.#report(() => this.#work.journal.follow(this.#name, reportOf(status))),
+    });
+  }
+
+  /** Writes one after another, in the background. Failing to write is the lease's business, which ends the worker. */
+  #report(write: () => Promise<void>): void {
+    this.#reporting = this.#reporting.then(write).catch((error: unknown) => {
+      process.stderr.write(`a report on ${this.#name} is lost: ${String(error)}\n`);
+    });
+  }
+
+  #connectTarget(what: string): Promise<Client> {
+    return connect(this.#work.target, { database: this.#name, purpose: this.#purpose(what) });
+  }
+
+  #purpose(what: string): string {
+    return `${this.#work.wish.migrationName} ${what}`;
+  }
+}
+
+function describe(event: FollowEvent): string {
+  switch (event.kind) {
+    case "streaming":
+      return `following the source from ${event.from}`;
+    case "connectionLost":
+      return `the connection was lost (${event.reason}); trying again in ${event.retryInMs / 1000} s`;
+    case "orderedBatch":
+      return `a batch was applied change by change: ${event.reason}`;
+  }
+}
+
+const reportOf = (status: FollowStatus): Parameters<Work["journal"]["follow"]>[1] => ({
+  inserts: status.inserts,
+  updates: status.updates,
+  deletes: status.deletes,
+  appliedChanges: status.appliedChanges,
+  incomingChanges: Math.max(status.incomingChanges, status.appliedChanges),
+  latencySeconds: status.latencySeconds,
+  lagBytes: status.lagBytes ?? 0,
+});

@@ -1,0 +1,32 @@
+import { messageOf, Refused } from "../errors.js";
+import { changeCaptureNames } from "../cdc/names.js";
+import { dropPublications } from "../cdc/publication.js";
+import { dropSlot } from "../cdc/slot.js";
+import { connect, type Endpoint } from "../postgres/connect.js";
+
+/**
+ * Drops the slot and the publications that a migration has made for a database on the source; idempotent. A slot that is
+ * left fills the source's disk, so a failure says how to drop it by hand.
+ *
+ * @throws Refused
+ */
+export async function dropSourceObjects(source: Endpoint, migration: string, database: string): Promise<void> {
+  const names = changeCaptureNames(migration, database);
+  try {
+    await dropSlot(source, database, names.slot);
+    const client = await connect(source, { database, purpose: `${migration} clean up` });
+    try {
+      await dropPublications(client, names);
+    } finally {
+      await client.end();
+    }
+  } catch (cause) {
+    throw new Refused(
+      `slot and publications of ${migration} could not be removed from ${database} on the source: ${messageOf(cause)}`,
+      {
+        remedy: `on the source, in ${database}: SELECT pg_drop_replication_slot('${names.slot}') (else it keeps WAL for ever); DROP PUBLICATION IF EXISTS ${names.publication}, ${names.insertOnlyPublication}`,
+        cause,
+      },
+    );
+  }
+}

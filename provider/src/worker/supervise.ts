@@ -1,0 +1,135 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { EngineFault, TimedOut, messageOf } from "../errors.js";
+import type { Inputs } from "../inputs.js";
+import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { hasEnded, type MigrationStatus } from "../status.js";
+import { readStatus } from "../store/read-status.js";
+import { Store } from "../store/store.js";
+import { failureText, progressLine } from "./describe.js";
+import { launchWorker, logFileOf, logTail, type LaunchedWorker } from "./launch.js";
+
+export type Goal = "cutoverReady" | "succeeded";
+
+/** Takes a line that replaces the one before it, for the resource's row. */
+export type Report = (line: string) => void;
+
+export interface Supervision {
+  readonly goal: Goal;
+  readonly report: Report;
+  readonly timeoutSeconds: number;
+}
+
+export interface Outcome {
+  readonly reached: boolean;
+  readonly status: MigrationStatus;
+  /** Why the goal was not reached; empty when it was. */
+  readonly reason: string;
+}
+
+const pollMs = 300;
+const mostLaunches = 4;
+/** How long a worker may take from its start to its lease: it dials the target and reads the store. */
+const leaseWithinMs = 60_000;
+
+/**
+ * Sees to it that a worker is at work, starting one where there is none, and follows the migration to its goal or its end.
+ * The worker goes on when this process ends.
+ */
+export async function superviseWorker(inputs: Inputs, supervision: Supervision): Promise<Outcome> {
+  const watch = new Watch(inputs, supervision);
+  try {
+    return await watch.run();
+  } finally {
+    await watch.close();
+  }
+}
+
+class Watch {
+  #store: Store | undefined;
+  #worker: LaunchedWorker | undefined;
+  #launchedAt = 0;
+  #launches = 0;
+  #workerEnded = false;
+
+  constructor(
+    readonly inputs: Inputs,
+    readonly supervision: Supervision,
+  ) {}
+
+  async run(): Promise<Outcome> {
+    const deadline = Date.now() + this.supervision.timeoutSeconds * 1000;
+    for (;;) {
+      const status = await this.#status();
+      this.supervision.report(progressLine(status));
+      const outcome = this.#outcome(status);
+      if (outcome) return outcome;
+      if (Date.now() > deadline)
+        return {
+          reached: false,
+          status,
+          reason: `${this.inputs.migrationName} has not come to ${this.supervision.goal} within ${this.supervision.timeoutSeconds} s; the worker goes on, and the next pulumi up follows it again`,
+        };
+      await this.#ensureWorker(status);
+      await sleep(pollMs);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#store?.close().catch(() => undefined);
+  }
+
+  #outcome(status: MigrationStatus): Outcome | undefined {
+    if (status.state === "Succeeded") return { reached: true, status, reason: "" };
+    if (hasEnded(status.state))
+      return { reached: false, status, reason: failureText(this.inputs.migrationName, status) };
+    const waiting = status.state === "WaitingForUserAction" && status.worker.state === "running";
+    if (waiting && this.supervision.goal === "cutoverReady") return { reached: true, status, reason: "" };
+    return undefined;
+  }
+
+  async #ensureWorker(status: MigrationStatus): Promise<void> {
+    if (status.worker.state === "running") return;
+    const starting = this.#worker && !this.#workerEnded && Date.now() - this.#launchedAt < leaseWithinMs;
+    if (starting) return;
+    if (this.#launches === mostLaunches) {
+      const log = logFileOf(this.inputs);
+      throw new EngineFault(
+        `the worker of ${this.inputs.migrationName} ended ${mostLaunches} times without an end state:\n${await logTail(log)}`,
+        { remedy: `read ${log}; the next pulumi up goes on from what was reached` },
+      );
+    }
+    this.#launches++;
+    this.#launchedAt = Date.now();
+    this.#workerEnded = false;
+    const { migrationName, maintenanceDatabase, source, target } = this.inputs;
+    const worker = await launchWorker({ migrationName, maintenanceDatabase, source, target });
+    this.#worker = worker;
+    void worker.exited.then(() => {
+      if (this.#worker === worker) this.#workerEnded = true;
+    });
+  }
+
+  /** The status, through a connection that is made anew when it breaks. */
+  async #status(): Promise<MigrationStatus> {
+    const { migrationName } = this.inputs;
+    const deadline = Date.now() + 300_000;
+    for (let delayMs = 200; ; delayMs = Math.min(delayMs * 2, 5000)) {
+      try {
+        this.#store ??= await Store.open(this.inputs, `${migrationName} watch`);
+        const status = await readStatus(this.#store, migrationName);
+        if (!status)
+          throw new EngineFault(`the record of ${migrationName} has gone from the target while it was followed`, {
+            remedy: "somebody deleted the migration; run pulumi up again to start it anew",
+          });
+        return status;
+      } catch (error) {
+        await this.close();
+        this.#store = undefined;
+        if (!isConnectionLoss(error)) throw error;
+        if (Date.now() > deadline)
+          throw new TimedOut(`the target has not answered for 300 s: ${messageOf(error)}`, { cause: error });
+        await sleep(delayMs);
+      }
+    }
+  }
+}

@@ -1,0 +1,18 @@
+import type { Wish } from "../inputs.js";
+import type { Endpoint } from "../postgres/connect.js";
+import type { Journal } from "../store/journal.js";
+import type { JobSlots } from "./job-slots.js";
+
+/** What every step of a worker needs. */
+export interface Work {
+  readonly wish: Wish;
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly journal: Journal;
+  readonly generation: number;
+  /** Aborts when the worker has to stop: its reason says why. */
+  readonly signal: AbortSignal;
+  /** Shared by all databases of the migration. */
+  readonly tableSlots: JobSlots;
+  readonly indexSlots: JobSlots;
+}

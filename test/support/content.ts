@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { escapeIdentifier } from "pg";
+import type { EmbeddedServer, Login } from "./embedded-server";
+
+/** A database on a server, and who looks at it. */
+export interface Place {
+  readonly server: EmbeddedServer;
+  readonly database: string;
+  readonly login?: Partial<Login>;
+}
+
+/**
+ * Fails unless both databases have the same tables with the same rows, compared by the rows' text under fixed settings;
+ * on purpose not by the engine's own verification. Answers the number of tables.
+ */
+export async function assertSameContent(source: Place, target: Place): Promise<number> {
+  const [expected, actual] = await Promise.all([digests(source), digests(target)]);
+  assert.deepEqual(actual, expected);
+  return Object.keys(expected).length;
+}
+
+/** For every table its number of rows and a digest of all of them, in no order. */
+export async function digests({ server, database, login }: Place): Promise<Record<string, string>> {
+  const client = await server.connect(database, login);
+  try {
+    await client.query(
+      "SET extra_float_digits = 3; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET row_security = off",
+    );
+    const { rows } = await client.query<{ schema: string; name: string; columns: string[] }>(
+      `SELECT n.nspname AS schema, c.relname AS name,
+              array(SELECT quote_ident(attname) FROM pg_attribute
+                     WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped ORDER BY attname) AS columns
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1, 2`,
+    );
+    const result: Record<string, string> = {};
+    for (const { schema, name, columns } of rows) {
+      const table = `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`;
+      const digest = await client.query<{ digest: string }>(
+        `SELECT count(*) || ' ' || coalesce(md5(string_agg(hash, '' ORDER BY hash)), '') AS digest
+           FROM (SELECT md5(ROW(${columns.join(", ")})::text) AS hash FROM ONLY ${table}) AS r`,
+      );
+      result[`${schema}.${name}`] = digest.rows[0]!.digest;
+    }
+    return result;
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,71 @@
+import { randomBytes } from "node:crypto";
+import { createAdventureWorks } from "../../examples/adventureworks/create-adventureworks";
+import { startAzureLikeServer, type AzureLikeOptions } from "./azure-like";
+import { EmbeddedServer, type Login, type ServerOptions } from "./embedded-server";
+
+export interface LabOptions {
+  readonly source?: Partial<ServerOptions>;
+  readonly target?: Partial<AzureLikeOptions>;
+}
+
+/** An ordinary server to migrate from and an Azure-like one to migrate to, with inputs for migrations between them. */
+export class Lab {
+  private constructor(
+    readonly source: EmbeddedServer,
+    readonly target: EmbeddedServer,
+    readonly administrator: Login,
+  ) {}
+
+  static async start({ source, target }: LabOptions = {}): Promise<Lab> {
+    const sourceServer = await EmbeddedServer.start({
+      major: 14,
+      ...source,
+      parameters: { wal_level: "logical", ...source?.parameters },
+    });
+    try {
+      const { server, administrator } = await startAzureLikeServer({ major: 17, ...target });
+      return new Lab(sourceServer, server, administrator);
+    } catch (error) {
+      await sourceServer.stop();
+      throw error;
+    }
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.source.stop(), this.target.stop()]);
+  }
+
+  /** A new database on the source, with a name of its own so that tests on one lab do not meet. */
+  async database(sql: string): Promise<string> {
+    const name = `db_${randomBytes(5).toString("hex")}`;
+    await this.source.query(`CREATE DATABASE ${name}`);
+    await this.source.query(sql, { database: name });
+    return name;
+  }
+
+  async adventureWorks(scale = 0.01): Promise<string> {
+    const name = `adventureworks_${randomBytes(5).toString("hex")}`;
+    await this.source.query(`CREATE DATABASE ${name}`);
+    await createAdventureWorks({ ...this.source.login, database: name }, { scale });
+    return name;
+  }
+
+  /** Inputs of a migration with a name of its own. */
+  inputs(databases: readonly string[], changes: Record<string, unknown> = {}): Record<string, unknown> {
+    return {
+      migrationName: `m-${randomBytes(5).toString("hex")}`,
+      source: { ...this.source.login, sslMode: "Prefer" },
+      target: { ...this.administrator, sslMode: "Prefer" },
+      dbsToMigrate: [...databases],
+      ...changes,
+    };
+  }
+
+  /** The target's databases that users made. */
+  async targetDatabases(): Promise<string[]> {
+    const rows = await this.target.query<{ datname: string }>(
+      "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1",
+    );
+    return rows.map(({ datname }) => datname);
+  }
+}

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import * as lifecycle from "../../provider/dist/lifecycle.js";
+import type { MigrationStatus } from "../../provider/dist/status.js";
+
+type Properties = Record<string, unknown>;
+
+/** Plays Pulumi's engine for one resource: check before create and update, the state kept between calls. */
+export class Resource {
+  id = "";
+  outputs: Properties = {};
+  inputs: Properties = {};
+  readonly reported: string[] = [];
+
+  get status(): MigrationStatus {
+    return this.outputs.currentStatus as MigrationStatus;
+  }
+
+  async create(inputs: Properties): Promise<MigrationStatus> {
+    this.inputs = this.#checked({}, inputs);
+    await this.#keep(lifecycle.create(this.inputs, (line) => this.reported.push(line)));
+    return this.status;
+  }
+
+  async update(changes: Properties): Promise<MigrationStatus> {
+    this.inputs = this.#checked(this.inputs, { ...this.inputs, ...changes });
+    await this.#keep(lifecycle.update(this.id, this.outputs, this.inputs, (line) => this.reported.push(line)));
+    return this.status;
+  }
+
+  diff(changes: Properties = {}): lifecycle.DiffAnswer {
+    return lifecycle.diff(this.id, this.outputs, this.#checked(this.inputs, { ...this.inputs, ...changes }));
+  }
+
+  async refresh(): Promise<MigrationStatus> {
+    const { id, props } = await lifecycle.read(this.id, this.outputs);
+    this.id = id;
+    this.outputs = props;
+    return this.status;
+  }
+
+  destroy(): Promise<void> {
+    return lifecycle.remove(this.id, this.outputs);
+  }
+
+  /** Fails unless the operation fails; answers the text that the user is shown. */
+  static async failure(operation: Promise<unknown>): Promise<string> {
+    try {
+      await operation;
+    } catch (error) {
+      assert(error instanceof Error);
+      return error.message;
+    }
+    throw new assert.AssertionError({ message: "the operation succeeded, but had to fail" });
+  }
+
+  #checked(olds: Properties, news: Properties): Properties {
+    const { inputs, failures } = lifecycle.check(olds, news);
+    if (failures.length > 0) throw new Error(failures.map(({ property, reason }) => `${property}: ${reason}`).join("\n"));
+    return inputs;
+  }
+
+  async #keep(operation: Promise<{ id?: string; outs: Properties }>): Promise<void> {
+    try {
+      const { id, outs } = await operation;
+      this.id = id ?? this.id;
+      this.outputs = outs;
+    } catch (error) {
+      if (error instanceof lifecycle.MigrationIncomplete) {
+        this.id = error.id;
+        this.outputs = error.properties as Properties;
+      }
+      throw error;
+    }
+  }
+}
