@@ -150,7 +150,8 @@ export class Scene {
     const { source, target, administrator } = this.servers;
     const session =
       side === "source" ? await source.connect(this.database) : await target.connect(this.database, administrator);
-    await session.query("SET extra_float_digits = 3; SET TimeZone = 'UTC'");
+    // Before 12 the server prints more digits than are needed to tell two floats apart.
+    await session.query(`SET extra_float_digits = ${source.major < 12 ? 0 : 3}; SET TimeZone = 'UTC'`);
     if (snapshotId) {
       await session.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
       await session.query(`SET TRANSACTION SNAPSHOT '${snapshotId}'`);

@@ -9,6 +9,9 @@ export interface ChangeCaptureNames {
   readonly insertOnlyPublication: string;
 }
 
+/** What every slot and publication of ours begins with. */
+export const sourceObjectPrefix = "pg_migration_";
+
 /**
  * The names for one database of one migration: the same on every call and every machine, and distinct for distinct
  * pairs. A slot's name may hold lower-case letters, digits and underscores only, at most 63 of them (manual,
@@ -19,7 +22,7 @@ export function changeCaptureNames(migration: string, database: string): ChangeC
     .update(JSON.stringify([migration, database]))
     .digest("hex")
     .slice(0, 10);
-  const name = `pg_migration_${readable(migration, 18)}_${readable(database, 14)}_${digest}`;
+  const name = `${sourceObjectPrefix}${readable(migration, 18)}_${readable(database, 14)}_${digest}`;
   return { slot: name, publication: name, insertOnlyPublication: `${name}_ins` };
 }
 

@@ -53,7 +53,8 @@ function contentMatches(binding: Binding, likeness: Likeness): string {
   if (likeness === "text")
     return pairs.map(({ here, there }) => `${here}::text IS NOT DISTINCT FROM ${there}::text`).join(" AND ");
   const row = (side: "here" | "there"): string => `ROW(${pairs.map((pair) => pair[side]).join(", ")})`;
-  return `${row("here")} OPERATOR(pg_catalog.*=) ${row("there")}`;
+  // The function behind `*=`, which the grammar would take for a comparison column by column between two ROW(...).
+  return `pg_catalog.record_image_eq(${row("here")}, ${row("there")})`;
 }
 
 /** `ctes` are the WITH queries that the condition refers to. */

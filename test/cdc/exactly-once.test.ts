@@ -1,0 +1,265 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ContentDiffers, EngineFault, Refused, TakenOver } from "../../provider/src/errors";
+import { createSlot, dropSlot, inspectSlot } from "../../provider/src/cdc/slot";
+import { startAzureLikeServer } from "../support/azure-like";
+import { EmbeddedServer } from "../support/embedded-server";
+import { CuttableProxy } from "./cuttable-proxy";
+import { RandomChanges, randomTables } from "./random-changes";
+import { Scene, type Servers, until } from "./scene";
+
+describe("following exactly once", () => {
+  let servers: Servers;
+  let scene: Scene | undefined;
+
+  before(async () => {
+    const source = await EmbeddedServer.start({
+      major: 14,
+      parameters: { wal_level: "logical", wal_sender_timeout: "5s" },
+    });
+    const { server: target, administrator } = await startAzureLikeServer({ major: 18 });
+    servers = { source, target, administrator };
+  });
+  after(async () => {
+    await servers.source.stop();
+    await servers.target.stop();
+  });
+  afterEach(async () => {
+    await scene?.close();
+    scene = undefined;
+  });
+
+  const open = async (ddl: string): Promise<Scene> => (scene = await Scene.open(servers, ddl));
+  const writers = async (on: Scene, count: number): Promise<RandomChanges> =>
+    new RandomChanges(await Promise.all(Array.from({ length: count }, () => servers.source.connect(on.database))));
+
+  it("loses and doubles nothing when its process is killed again and again", async function () {
+    this.timeout(120_000);
+    const s = await open(randomTables);
+    const changes = await writers(s, 3);
+    for (let kill = 0; kill < 25; kill++) {
+      const child = followInProcess(s, kill + 1);
+      await Promise.race([once(child.stdout!, "data"), once(child, "exit")]);
+      await sleep(Math.random() * 400);
+      assert.equal(child.exitCode, null, `the follower ended by itself: ${await textOf(child)}`);
+      child.kill("SIGKILL");
+      await once(child, "exit");
+    }
+    await changes.stop();
+    assert.ok(changes.transactions > 200, `only ${changes.transactions} transactions were written`);
+    await s.mustBecomeEqual(s.follow({ generation: 1000 }));
+  });
+
+  it("loses nothing between commits that follow one another without a gap, over restarts", async () => {
+    const s = await open("CREATE TABLE t (id int PRIMARY KEY, v int)");
+    let next = 0;
+    for (let round = 0; round < 5; round++) {
+      const sessions = await Promise.all(Array.from({ length: 8 }, () => servers.source.connect(s.database)));
+      const follower = s.follow({ generation: round + 1 });
+      await Promise.all(
+        sessions.map(async (session) => {
+          for (let i = 0; i < 100; i++) await session.query("INSERT INTO t VALUES ($1, $2)", [next++, round]);
+          await session.end();
+        }),
+      );
+      await follower.stop();
+    }
+    await s.mustBecomeEqual(s.follow({ generation: 100 }));
+  });
+
+  it("drains exactly to a point while traffic goes on: the target is the source's snapshot there", async () => {
+    const s = await open(randomTables);
+    const changes = await writers(s, 3);
+    const follower = s.follow();
+    for (let round = 0; round < 4; round++) {
+      await sleep(300);
+      await s.compareAtPoint(follower);
+    }
+    await changes.stop();
+    await s.mustBecomeEqual(follower);
+  });
+
+  it("refuses to drain to a point that it has passed", async () => {
+    const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
+    const follower = s.follow();
+    const early = await s.sourceLsn();
+    await s.onSource("INSERT INTO t VALUES (1)");
+    await s.mustBecomeEqual(follower);
+    await assert.rejects(follower.drainTo(early), EngineFault);
+  });
+
+  it("drains an idle source, and lets its slot go on", async () => {
+    const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
+    const follower = s.follow();
+    await servers.source.query("CREATE TABLE elsewhere AS SELECT generate_series(1, 10000)");
+    const lsn = await s.sourceLsn();
+    const startedAt = Date.now();
+    await follower.drainTo(lsn);
+    assert.ok(Date.now() - startedAt < 5000, `took ${Date.now() - startedAt} ms`);
+    const { latencySeconds, state, appliedLsn } = follower.status();
+    assert.equal(latencySeconds, 0);
+    assert.equal(state, "held");
+    assert.ok(appliedLsn! >= lsn);
+    follower.resume();
+    await servers.source.query("DROP TABLE elsewhere");
+    const session = await servers.source.connect(s.database);
+    await until(async () => (await inspectSlot(session, s.names.slot))!.confirmedFlushLsn! > lsn, "the slot going on");
+    await session.end();
+  });
+
+  it("survives cuts of its connections on either side", async function () {
+    this.timeout(60_000);
+    const s = await open(randomTables);
+    const toSource = await CuttableProxy.to(s.source);
+    const toTarget = await CuttableProxy.to(s.target);
+    const lost: string[] = [];
+    const follower = s.follow({
+      source: toSource.endpoint,
+      target: toTarget.endpoint,
+      onEvent: (event) => {
+        if (event.kind === "connectionLost") lost.push(event.reason);
+      },
+    });
+    const changes = await writers(s, 2);
+    for (let round = 0; round < 5; round++) {
+      await sleep(400);
+      toSource.cut();
+      await sleep(600);
+      toTarget.cut();
+    }
+    toSource.refuse();
+    await until(() => follower.status().state === "reconnecting", "the loss being noticed");
+    toSource.mend();
+    await changes.stop();
+    await s.mustBecomeEqual(follower);
+    assert.ok(lost.length >= 5, `only ${lost.length} losses were noticed`);
+    await follower.stop();
+    await toSource.close();
+    await toTarget.close();
+  });
+
+  it("stays connected while the target takes longer than wal_sender_timeout", async function () {
+    this.timeout(60_000);
+    const s = await open("CREATE TABLE t (id int PRIMARY KEY, v text)");
+    const events: string[] = [];
+    const follower = s.follow({ onEvent: ({ kind }) => events.push(kind) });
+    const lock = await servers.target.connect(s.database, servers.administrator);
+    await lock.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+    await s.onSource("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 100000) i");
+    await until(() => follower.status().latencySeconds > 9, "a latency of more than 9 s");
+    await lock.end();
+    await s.mustBecomeEqual(follower);
+    assert.deepEqual(events, ["streaming"]);
+  });
+
+  it("applies a transaction much larger than a batch with bounded memory", async function () {
+    this.timeout(90_000);
+    const s = await open("CREATE TABLE t (id int PRIMARY KEY, v text, w text)");
+    const follower = s.follow();
+    let peak = 0;
+    const watch = setInterval(() => (peak = Math.max(peak, process.memoryUsage().rss)), 50);
+    const before = process.memoryUsage().rss;
+    await s.onSource(`
+      INSERT INTO t SELECT i, 'v' || i, repeat('y', 700) FROM generate_series(1, 300000) i;
+      UPDATE t SET v = v || '!' WHERE id % 3 = 0; DELETE FROM t WHERE id % 10 = 0`);
+    await follower.drainTo(await s.sourceLsn());
+    clearInterval(watch);
+    const [here] = await s.onTarget(
+      "SELECT count(*)::int AS n, md5(string_agg(t::text, ',' ORDER BY id)) AS sum FROM t",
+    );
+    const [there] = await s.onSource(
+      "SELECT count(*)::int AS n, md5(string_agg(t::text, ',' ORDER BY id)) AS sum FROM t",
+    );
+    assert.deepEqual(here, there);
+    assert.ok(peak - before < 450e6, `memory grew by ${Math.round((peak - before) / 1e6)} MB`);
+  });
+
+  it("refuses a slot that was dropped and made anew", async () => {
+    const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
+    await s.onSource("INSERT INTO t VALUES (1)");
+    await dropSlot(s.source, s.database, s.names.slot);
+    await assert.rejects(
+      s.follow().finished,
+      (error: Error) => error instanceof Refused && /slot is gone/.test(error.message),
+    );
+    const slot = await createSlot({ source: s.source, database: s.database, slot: s.names.slot, plugin: "pgoutput" });
+    await slot.release();
+    await assert.rejects(
+      s.follow().finished,
+      (error: Error) => error instanceof Refused && /made anew/.test(error.message),
+    );
+  });
+
+  it("gives way to a follower of a later generation", async () => {
+    const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
+    const first = s.follow({ generation: 1 });
+    await until(() => first.status().state === "streaming", "streaming");
+    const second = s.follow({ generation: 2 });
+    await s.onSource("INSERT INTO t VALUES (1)");
+    await assert.rejects(first.finished, TakenOver);
+    await s.mustBecomeEqual(second);
+    await assert.rejects(s.follow({ generation: 1 }).finished, TakenOver);
+  });
+
+  it("names transaction, table and row of a change that the target has no row for", async () => {
+    const s = await open("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1), (2, 2)");
+    await s.onTarget("DELETE FROM t WHERE id = 2");
+    const follower = s.follow();
+    await s.onSource("UPDATE t SET v = 3");
+    await assert.rejects(follower.finished, (error: Error) => {
+      assert.ok(error instanceof ContentDiffers, String(error));
+      assert.match(error.message, /UPDATE of \(id\)=\(2\) in "public"\."t", transaction \d+ committed at [0-9A-F]+\//);
+      return true;
+    });
+    assert.deepEqual(await s.onTarget("SELECT v FROM t"), [{ v: 1 }]);
+  });
+
+  it("names the row of an insert that the target has already", async () => {
+    const s = await open("CREATE TABLE t (id int PRIMARY KEY, v int)");
+    await s.onTarget("INSERT INTO t VALUES (7, 0)");
+    const follower = s.follow();
+    await s.onSource("INSERT INTO t VALUES (6, 1), (7, 1)");
+    await assert.rejects(follower.finished, /INSERT of \(id\)=\(7\).*duplicate key/);
+  });
+
+  it("names the DDL that the target lacks, and goes on once it has it", async () => {
+    const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
+    await s.onSource("INSERT INTO t VALUES (1); ALTER TABLE t ADD COLUMN extra text");
+    await s.onSource("INSERT INTO t VALUES (2, 'x')");
+    await assert.rejects(
+      s.follow().finished,
+      (error: Error) => error instanceof Refused && /ADD COLUMN "extra"/.test(error.message),
+    );
+    await s.onTarget("ALTER TABLE t ADD COLUMN extra text");
+    await s.mustBecomeEqual(s.follow());
+  });
+
+  it("stops at once although the target hangs", async () => {
+    const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
+    const lock = await servers.target.connect(s.database, servers.administrator);
+    await lock.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+    const follower = s.follow();
+    await s.onSource("INSERT INTO t VALUES (1)");
+    await until(() => follower.status().pendingTransactions > 0, "a batch in the target's hands");
+    await follower.stop();
+    assert.equal(follower.status().state, "stopped");
+    await lock.end();
+    await s.mustBecomeEqual(s.follow({ generation: 2 }));
+  });
+});
+
+function followInProcess(scene: Scene, generation: number): ChildProcess {
+  return spawn(process.execPath, ["--import", "tsx", join(__dirname, "follower-process.ts")], {
+    env: { ...process.env, FOLLOW_OPTIONS: JSON.stringify(scene.options({ generation })) },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+}
+
+async function textOf(child: ChildProcess): Promise<string> {
+  let text = "";
+  for await (const chunk of child.stderr!) text += String(chunk);
+  return text;
+}
