@@ -3,7 +3,6 @@ import { copyFormat } from "../../provider/src/copy/format";
 import { copyTable, emptyTarget } from "../../provider/src/copy/copy-table";
 import { planParts } from "../../provider/src/copy/parts";
 import { Refused } from "../../provider/src/errors";
-import { serverVersion } from "../../provider/src/postgres/server-version";
 import { compareTables } from "../../provider/src/verify/compare-tables";
 import { EmbeddedServer } from "../support/embedded-server";
 import { everyTypeInserts, everyTypeSchema } from "./every-type";
@@ -15,7 +14,9 @@ describe("the copy of a table", () => {
 
   before(async () => {
     const started = [10, 14, 17, 18] as const;
-    const all = await Promise.all(started.map((major) => EmbeddedServer.start({ major })));
+    const all = await Promise.all(
+      started.map((major) => EmbeddedServer.start({ major, parameters: { autovacuum: "off" } })),
+    );
     all.forEach((each) => servers.set(each.major, each));
   });
   after(() => Promise.all([...servers.values()].map((each) => each.stop())));
@@ -44,7 +45,7 @@ describe("the copy of a table", () => {
               return format === "text" || copyFormat(alone, alone, 170000, 170000) === "binary";
             }),
           };
-          assert.ok(some.columns.length > 45);
+          assert.ok(some.columns.length > 45, `${some.columns.length} columns`);
           const { rows } = await copyTable({ source, target, table: some, format });
           assert.equal(rows, 4);
           const [compared] = await compareTables({
@@ -70,7 +71,15 @@ describe("the copy of a table", () => {
     const shape = (type: string): string =>
       `CREATE TYPE mood AS ENUM ('a'); CREATE TYPE pair AS (a int); CREATE DOMAIN small AS int2; CREATE TABLE t (a int, v ${type})`;
     const expected: Record<string, string> = {
-      ...{ text: "binary", mood: "binary", small: "binary", "int[]": "binary", '"char"': "binary", jsonb: "binary" },
+      ...{
+        text: "binary",
+        mood: "binary",
+        small: "binary",
+        "int[]": "binary",
+        '"char"': "binary",
+        jsonb: "binary",
+        tsquery: "text",
+      },
       ...{
         "mood[]": "text",
         pair: "text",
@@ -116,7 +125,7 @@ describe("the copy of a table", () => {
         const rows = await target.query({ text: 'SELECT * FROM ONLY public."Strange "" name"', rowMode: "array" });
         assert.deepEqual(rows.rows, [[1, 7, 14]]);
         const children = await target.query({ text: "SELECT * FROM public.child", rowMode: "array" });
-        assert.deepEqual(children.rows, [[99, 8, null]]);
+        assert.deepEqual(children.rows, [[99, 8, 16]]);
       }
     });
   });
@@ -190,12 +199,13 @@ describe("the copy of a table", () => {
       await withSessions([server(major), database], [server(18), targetDatabase], async (source, target) => {
         for (const [lowest, step, analyze] of [
           [-5000, 1, false],
-          ["9223372036854765807", 1, true],
+
           ["-9223372036854775808", 1000000, false],
+          ["9223372036854765807", 1, true],
         ] as const) {
           await source.query("TRUNCATE public.t");
           await source.query(
-            `INSERT INTO public.t SELECT ${lowest}::numeric + i * ${step}, repeat('x', 200) FROM generate_series(0, 9999) i`,
+            `INSERT INTO public.t SELECT '${lowest}'::numeric + i::numeric * ${step}, repeat('x', 200) FROM generate_series(0, 9999) i`,
           );
           if (analyze) await source.query("ANALYZE public.t");
           const table = await tableNamed(source, "t");
@@ -213,7 +223,7 @@ describe("the copy of a table", () => {
           // Rows that came after the plan are in the open ends.
           const all = parts.map((part) => `(SELECT count(*) FROM public.t WHERE ${part})`).join(" + ");
           await source.query(
-            "INSERT INTO public.t SELECT 7000000 + i, repeat('y', 500) FROM generate_series(1, 5000) i",
+            "INSERT INTO public.t SELECT 7000000::int8 + i, repeat('y', 500) FROM generate_series(1, 5000) i",
           );
           const counted = await source.query<{ n: string }>(`SELECT ${all} AS n`);
           assert.equal(counted.rows[0]!.n, "15000");

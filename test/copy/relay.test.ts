@@ -1,9 +1,45 @@
 import assert from "node:assert/strict";
+import { type Server, type Socket, connect as dial, createServer } from "node:net";
 import type pg from "pg";
 import { Canceled, EngineFault, Refused, Unreachable } from "../../provider/src/errors";
 import { relayCopy } from "../../provider/src/copy/relay";
 import { EmbeddedServer } from "../support/embedded-server";
-import { freshDatabase, open } from "./pairs";
+import { connect } from "../../provider/src/postgres/connect";
+import { endpointOf, freshDatabase, open } from "./pairs";
+
+/** A proxy on a loopback port that hands on the server's bytes in chunks of its own making. */
+async function rechunkingProxy(port: number, lengths: () => number): Promise<{ port: number; close: () => void }> {
+  const sockets: Socket[] = [];
+  const proxy: Server = createServer((client) => {
+    const upstream = dial(port, "127.0.0.1");
+    sockets.push(client, upstream);
+    client.setNoDelay(true).pipe(upstream);
+    upstream.on("data", (bytes: Buffer) => {
+      upstream.pause();
+      const send = (at: number): void => {
+        if (at >= bytes.length) return void upstream.resume();
+        const length = lengths();
+        client.write(bytes.subarray(at, at + length));
+        // Small chunks would be joined again if they were all written in one turn.
+        setImmediate(() => send(at + length));
+      };
+      send(0);
+    });
+    for (const [one, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const)
+      one.on("close", () => other.destroy()).on("error", () => other.destroy());
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  const address = proxy.address();
+  if (address === null || typeof address === "string") throw new Error("the proxy has no port");
+  const close = (): void => {
+    proxy.close();
+    for (const socket of sockets) socket.destroy();
+  };
+  return { port: address.port, close };
+}
 
 describe("a relayed copy", () => {
   let sourceServer: EmbeddedServer;
@@ -61,6 +97,43 @@ describe("a relayed copy", () => {
     });
   }
 
+  it("arrives whole wherever the stream is cut", async () => {
+    // Whole rows are compared: what each must be is computed on the target.
+    const expected = `SELECT count(*) AS n FROM public.t
+      WHERE v IS NOT DISTINCT FROM CASE WHEN id % 7 = 0 THEN NULL ELSE repeat(md5(id::text), (id % 40)::int) END`;
+    const value = "CASE WHEN i % 7 = 0 THEN NULL ELSE repeat(md5(i::text), (i % 40)::int) END";
+    let seed = 1;
+    const random = (below: number): number => (seed = (seed * 48271) % 2147483647) % below;
+    const cuts: (readonly [number, () => number])[] = [
+      [20, () => 1],
+      [300, () => 1 + random(6)],
+      [3000, () => 1 + random(300)],
+      [3000, () => (random(2) ? 1 + random(8) : 4096)],
+    ];
+    for (const [rows, lengths] of cuts) {
+      for (const format of ["text", "binary"]) {
+        await target.query("TRUNCATE public.t");
+        const proxy = await rechunkingProxy(sourceServer.port, lengths);
+        const through = await connect(
+          { ...endpointOf(sourceServer), port: proxy.port },
+          { database: sourceDatabase, purpose: "test" },
+        );
+        try {
+          const options = `WITH (FORMAT ${format})`;
+          const copyIn = `COPY public.t FROM STDIN ${options}`;
+          const copyOut = `${rowsQuery(rows, value)} ${options}`;
+          const done = await relayCopy({ what: "public.t", source: through, target, copyOut, copyIn });
+          assert.equal(done.rows, rows);
+          assert.equal((await target.query<{ n: string }>(expected)).rows[0]!.n, String(rows));
+          assert.equal((await through.query<{ one: number }>("SELECT 1 AS one")).rows[0]!.one, 1);
+        } finally {
+          await through.end();
+          proxy.close();
+        }
+      }
+    }
+  });
+
   it("tells its progress up to the end", async () => {
     const seen: [number, number][] = [];
     const done = await relayCopy({
@@ -89,7 +162,7 @@ describe("a relayed copy", () => {
       await bothAnswer();
       assert.equal(await stored(), 0);
       // Rows longer than a chunk: the refusal comes while one of them is half sent.
-      for (let round = 0; round < 5; round++) {
+      for (let round = 0; round < 3; round++) {
         await assert.rejects(
           relay(rowsQuery(100, "repeat('x', 5000000)").replace("(SELECT i,", "(SELECT i + 99990,")),
           /small/,
@@ -173,13 +246,13 @@ describe("a relayed copy", () => {
   it("holds no row in memory, however long", async () => {
     const before = process.memoryUsage().rss;
     let most = before;
-    const done = await relay("COPY (SELECT 1, repeat('0123456789abcdef', 12500000)) TO STDOUT", {
+    const done = await relay("COPY (SELECT 1, repeat('0123456789abcdef', 6250000)) TO STDOUT", {
       onProgress: () => (most = Math.max(most, process.memoryUsage().rss)),
     });
     assert.equal(done.rows, 1);
-    assert.ok(done.bytes > 200_000_000);
-    assert.ok(most - before < 80_000_000, `${Math.round((most - before) / 1e6)} MB more memory`);
+    assert.ok(done.bytes > 100_000_000);
+    assert.ok(most - before < 60_000_000, `${Math.round((most - before) / 1e6)} MB more memory`);
     const { rows } = await target.query<{ length: number }>("SELECT length(v) AS length FROM public.t");
-    assert.equal(rows[0]!.length, 200_000_000);
+    assert.equal(rows[0]!.length, 100_000_000);
   });
 });

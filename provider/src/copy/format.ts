@@ -26,10 +26,13 @@ const sameBytes: ReadonlySet<string> = new Set([
   ...["int2vector", "oidvector"],
 ]);
 
+/** A receiver that refuses what its sender sends: tsqueryrecv takes no empty query, which tsquerysend knows. */
+const sentOnly: ReadonlySet<string> = new Set(["tsquery"]);
+
 /** Types of extensions whose binary form has never changed since PostgreSQL 10 had them. */
 const sameBytesOfExtensions: ReadonlySet<string> = new Set(["citext", "hstore"]);
 
-/** Whether the type's binary form is the same on every server, and names nothing by its OID. */
+/** Whether what the type's send function gives is the same on every server, and names nothing by its OID. */
 export function hasPortableBinaryForm(column: Pick<Column, "baseTypeSchema" | "baseType" | "element">): boolean {
   // An array names its element's type by OID, and only built-in types have the same one everywhere.
   if (column.element) return column.element.schema === "pg_catalog" && sameBytes.has(column.element.name);
@@ -62,7 +65,7 @@ const isSameType = (one: Column, other: Column): boolean =>
   one.baseTypeKind === other.baseTypeKind;
 
 function isSafeInBinary(column: Column): boolean {
-  if (hasPortableBinaryForm(column)) return true;
+  if (hasPortableBinaryForm(column)) return !sentOnly.has(column.element?.name ?? column.baseType);
   if (column.element) return false;
   // An enum is sent as its label.
   if (column.baseTypeKind === "e") return true;

@@ -101,7 +101,7 @@ async function listSequences(source: Client): Promise<SequenceShape[]> {
 }
 
 const ofUsers = `
-  c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname <> 'pg_migration'
+  c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname <> 'pgmigration'
   AND (NOT EXISTS (SELECT FROM pg_depend d
                     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
        OR EXISTS (SELECT FROM pg_extension e WHERE c.oid = ANY (e.extconfig)))`;

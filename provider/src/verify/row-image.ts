@@ -69,7 +69,8 @@ export class RowImages {
         // The binary form of a range is that of its bounds and no OID; its text would print floats as the version does.
         return this.#isPortable(this.#types.get(type.inner!)) ? `range_send(${value})` : `(${value})::text`;
       case "other":
-        return `(${value})::text`;
+        // An XML declaration of version 1.0 is stored but not printed, so no copy or dump carries it.
+        return type.name === "xml" ? `textin(xml_out(${value}))` : `(${value})::text`;
     }
   }
 

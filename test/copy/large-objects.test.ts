@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { copyLargeObjects } from "../../provider/src/copy/large-objects";
+import { Refused } from "../../provider/src/errors";
+import { administrator, startAzureLikeServer } from "../support/azure-like";
+import { EmbeddedServer } from "../support/embedded-server";
+import { connect } from "../../provider/src/postgres/connect";
+import { freshDatabase, open } from "./pairs";
+
+describe("large objects", () => {
+  let source: EmbeddedServer;
+  let azure: Awaited<ReturnType<typeof startAzureLikeServer>>;
+  before(async () => {
+    [source, azure] = await Promise.all([EmbeddedServer.start({ major: 14 }), startAzureLikeServer({ major: 18 })]);
+  });
+  after(() => Promise.all([source.stop(), azure.server.stop()]));
+
+  const target = (database: string) =>
+    connect({ ...azure.administrator, sslMode: "Disable" }, { database, purpose: "test" });
+  const content =
+    "SELECT oid::text, md5(lo_get(oid)) AS md5, length(lo_get(oid)) AS length FROM pg_largeobject_metadata ORDER BY oid";
+
+  it("arrive whole under their OIDs, owners where they may, and again the same", async () => {
+    const database = await freshDatabase(
+      source,
+      `SELECT lo_from_bytea(1000 + i, decode(repeat(md5(i::text), i), 'hex')) FROM generate_series(0, 199) i`,
+      `SELECT lo_from_bytea(4294967295, decode(repeat('00ff5c27', 200000), 'hex'));
+       SELECT lo_from_bytea(2000, decode(repeat('ab', 262144), 'hex'));
+       SELECT lo_put(lo_create(2001), 600000, 'after a hole')`,
+      `CREATE ROLE there; CREATE ROLE elsewhere; CREATE ROLE ${administrator};
+       ALTER LARGE OBJECT 1001 OWNER TO there; ALTER LARGE OBJECT 1002 OWNER TO elsewhere;
+       ALTER LARGE OBJECT 1003 OWNER TO ${administrator}; GRANT SELECT ON LARGE OBJECT 1003 TO there`,
+    );
+    await azure.server.query(`CREATE ROLE there; GRANT there TO ${administrator} WITH SET TRUE; CREATE ROLE elsewhere`);
+    const targetDatabase = await freshDatabase(azure.server);
+    const from = await open(source, database);
+    const into = await target(targetDatabase);
+    try {
+      const expected = (await from.query(content)).rows;
+      for (let round = 0; round < 2; round++) {
+        const progress: number[] = [];
+        const copied = await copyLargeObjects(from, into, { onProgress: (objects) => progress.push(objects) });
+        assert.equal(copied.objects, 203);
+        assert.equal(copied.withPrivileges, 1);
+        assert.equal(copied.ownersLost, 201);
+        assert.equal(progress.at(-1), 203);
+        assert.deepEqual(await azure.server.query(content, { database: targetDatabase }), expected);
+      }
+      const owners =
+        "SELECT oid::int, lomowner::regrole::text AS owner FROM pg_largeobject_metadata WHERE oid IN (1001, 1002) ORDER BY 1";
+      assert.deepEqual((await into.query(owners)).rows, [
+        { oid: 1001, owner: "there" },
+        { oid: 1002, owner: administrator },
+      ]);
+    } finally {
+      await Promise.all([from.end(), into.end()]);
+    }
+  });
+
+  it("that may not be read are an error, and none of their batch stays", async () => {
+    const database = await freshDatabase(source, "SELECT lo_create(5); SELECT lo_create(6)", "CREATE ROLE nobody_much");
+    const targetDatabase = await freshDatabase(azure.server);
+    const from = await open(source, database);
+    const into = await target(targetDatabase);
+    try {
+      await from.query("SET SESSION AUTHORIZATION nobody_much");
+      await assert.rejects(copyLargeObjects(from, into), (error: Error) => {
+        assert.ok(error instanceof Refused);
+        assert.match(error.message, /large objects 5 to 6.*permission denied/);
+        return true;
+      });
+      assert.equal((await into.query("SELECT FROM pg_largeobject_metadata")).rowCount, 0);
+    } finally {
+      await Promise.all([from.end(), into.end()]);
+    }
+  });
+});
