@@ -45,6 +45,9 @@ function withContent(draft: Draft, context: RestoreContext): Draft {
     case "SUBSCRIPTION":
     case "SUBSCRIPTION TABLE":
       return withoutSubscription(draft);
+    case "MATERIALIZED VIEW DATA":
+      // A view whose owner is subject to policies holds what they let it see, as it does on the source.
+      return { ...draft, settings: { ...draft.settings, row_security: "on" } };
     case "SCHEMA":
     case "EXTENSION":
     case "COMMENT":
@@ -194,7 +197,7 @@ function withStorage(draft: Draft, { tableAccessMethods }: RestoreContext): Draf
   }
   if (accessMethod === "heap" || (type !== "TABLE" && type !== "MATERIALIZED VIEW")) return result;
   if (tableAccessMethods.has(accessMethod))
-    return { ...result, settings: { default_table_access_method: accessMethod } };
+    return { ...result, settings: { ...result.settings, default_table_access_method: accessMethod } };
   return warned(result, `the target has no table access method ${accessMethod}: it is an ordinary table`);
 }
 

@@ -13,7 +13,7 @@ export function dumpArguments({ snapshot }: DumpOptions): string[] {
     "--verbose",
     "--encoding=UTF8",
     // The engine's own bookkeeping, where the source was the target of a migration before.
-    "--exclude-schema=pg_migration",
+    "--exclude-schema=pgmigration",
     // A lock that is held for longer than this is named by pg_dump's error, rather than waited for in silence.
     "--lock-wait-timeout=600000",
     ...(snapshot === undefined ? [] : [`--snapshot=${snapshot}`]),

@@ -136,7 +136,7 @@ function separateBuilds(before: readonly Entry[], rest: readonly Entry[]): { bui
  */
 const routine: ReadonlySet<string> = new Set(["AGGREGATE", "FUNCTION", "PROCEDURE"]);
 
-const routineName = ({ name }: Entry): string => name.slice(0, name.lastIndexOf("("));
+const routineName = ({ name }: Entry): string => name.slice(0, name.indexOf("("));
 
 const keyOf = ({ schema, name }: RelationName): string => JSON.stringify([schema, name]);
 

@@ -40,17 +40,24 @@ const isDispensable = ({ type }: Entry): boolean => dispensable.has(type) || typ
 /** Not allowed, not supported, not installed, not there, not loaded. */
 const forbidding: ReadonlySet<string> = new Set(["42501", "0A000", "58P01", "42704", "22023"]);
 
-/** What a statement that has run before answers, by kind of object (manual, "PostgreSQL Error Codes"). */
-const alreadyThere: ReadonlySet<string> = new Set([
-  "42701",
-  "42710",
-  "42723",
-  "42P06",
-  "42P07",
-  "42P16", // a second primary key
-  "42809", // a partition that is attached
-  "55000", // an identity column
-]);
+/** Duplicate column, object, function, schema, table (manual, "PostgreSQL Error Codes"). */
+const duplicates: ReadonlySet<string> = new Set(["42701", "42710", "42723", "42P06", "42P07"]);
+
+/** Whether a statement was refused because it has run before. */
+function isDuplicate({ type }: Entry, { code, schema }: pg.DatabaseError): boolean {
+  switch (code) {
+    case "42P16": // a second primary key
+      return type === "CONSTRAINT";
+    case "42809": // the partition is attached
+      return type === "TABLE ATTACH";
+    case "55000": // the column is an identity column
+      return type === "SEQUENCE";
+    case "23505": // for kinds that the server does not look up before; a table's rows are another matter
+      return schema === "pg_catalog";
+    default:
+      return duplicates.has(code ?? "");
+  }
+}
 
 /**
  * Runs entries one after another, each in a transaction of its own, fitted to what the target allows. What could not be
@@ -91,7 +98,7 @@ export async function restoreEntry(
       if (await dropInvalidIndex(target, entry, refusal)) continue;
       return draft.findings;
     }
-    const revised = revise(draft, refusal, context);
+    const revised = await revise(target, draft, refusal, context);
     if (!revised) return giveUp(draft, refusal, context);
     draft = revised;
   }
@@ -147,7 +154,7 @@ function transactionSettings({ settings }: Draft): string {
 function isDone(entry: Entry, { error }: Refusal, { resumed }: RestoreContext): boolean {
   // Extensions bring their schemas along.
   if (entry.type === "SCHEMA" && error.code === "42P06") return true;
-  return resumed && alreadyThere.has(error.code ?? "");
+  return resumed && isDuplicate(entry, error);
 }
 
 /** Removes an index that was left half built, so that it is built again; false when there is none. */
@@ -201,7 +208,7 @@ function giveUp(draft: Draft, { statement, error }: Refusal, context: RestoreCon
   const because = root === undefined ? "" : `; left out before, and probably the cause: ${root}`;
   throw new Refused(
     `${describe(entry)} was refused by the target: ${error.message} (SQLSTATE ${error.code ?? "unknown"})${because}\n  in: ${beginning(statement)}`,
-    { remedy: remedyFor(error, context, root), cause: error },
+    { remedy: remedyFor(entry, error, context, root), cause: error },
   );
 }
 
@@ -210,9 +217,9 @@ const laterRemedy = (entry: Entry, statement: Statement): string =>
     ? `allow ${entry.name} on the target (Azure: server parameter azure.extensions), then: ${beginning(statement)}`
     : `as a role that may: ${beginning(statement)}`;
 
-function remedyFor(error: pg.DatabaseError, context: RestoreContext, root: string | undefined): string {
+function remedyFor(entry: Entry, error: pg.DatabaseError, context: RestoreContext, root: string | undefined): string {
   if (root !== undefined) return "make what was left out possible on the target, then run the migration again";
-  if (!context.resumed && alreadyThere.has(error.code ?? ""))
+  if (!context.resumed && isDuplicate(entry, error))
     return "drop the object on the target, or let the migration overwrite the database";
   return "change or drop the object on the source so that the target takes it, then run the migration again";
 }

@@ -1,6 +1,7 @@
-import type { DatabaseError } from "pg";
+import type { Client, DatabaseError } from "pg";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { type Draft, findingFor } from "./draft.js";
+import { materializedQuery, pinSearchPath } from "./function-search-path.js";
 import type { RestoreContext } from "./restore-context.js";
 import { type Token, follows, identifierName } from "./sql-text.js";
 import { type Statement, newOwner, parseStatement } from "./statements.js";
@@ -12,7 +13,12 @@ export interface Refusal {
 }
 
 /** A draft that avoids what the target refused; undefined when there is nothing to avoid, or it was avoided before. */
-export function revise(draft: Draft, refusal: Refusal, context: RestoreContext): Draft | undefined {
+export async function revise(
+  target: Client,
+  draft: Draft,
+  refusal: Refusal,
+  context: RestoreContext,
+): Promise<Draft | undefined> {
   switch (refusal.error.code) {
     case "22023":
       return withoutUnknownOption(draft, refusal);
@@ -26,7 +32,7 @@ export function revise(draft: Draft, refusal: Refusal, context: RestoreContext):
     case "42883":
     case "42704":
     case "42P01":
-      return underSourceSearchPath(draft, refusal, context);
+      return underSourceSearchPath(target, draft, refusal, context);
     default:
       return undefined;
   }
@@ -135,18 +141,37 @@ function asItsOwner(draft: Draft, { roles }: RestoreContext): Draft | undefined 
   return { ...draft, settings: { ...draft.settings, role: owner } };
 }
 
+/** What the server itself runs under an empty search_path since 17, whatever the session has set. */
+const maintained: ReadonlySet<string> = new Set(["CONSTRAINT", "INDEX", "MATERIALIZED VIEW DATA"]);
+
 /**
- * pg_dump restores under an empty search_path, in which a function that names its tables without a schema finds none. Since
- * 17 the server itself runs the functions of indexes so, whatever the session has set; there, the functions that the entry
- * calls get the source's search_path for their own.
+ * pg_dump restores under an empty search_path, in which a function that names its tables without a schema finds none: the
+ * entry runs under the source's then or, where the server decides, the functions that it calls get the source's for good.
  */
-function underSourceSearchPath(draft: Draft, { error }: Refusal, context: RestoreContext): Draft | undefined {
+async function underSourceSearchPath(
+  target: Client,
+  draft: Draft,
+  refusal: Refusal,
+  context: RestoreContext,
+): Promise<Draft | undefined> {
   const path = context.sourceSearchPath;
-  if (path === undefined) return undefined;
-  if (draft.settings.search_path === undefined) {
-    const message = `it was restored under the source's search_path (${path}), since something it uses has no schema: ${error.message}`;
-    const remedy = "name the schema inside the function, or ALTER FUNCTION ... SET search_path";
-    return { ...draft, settings: { ...draft.settings, search_path: path }, findings: note(draft, message, remedy) };
+  if (path === undefined || draft.settings.search_path !== undefined) return undefined;
+  const settings = { ...draft.settings, search_path: path };
+  const why = `something that it uses names no schema (${refusal.error.message})`;
+  const remedy = "name the schema inside the function, or ALTER FUNCTION ... SET search_path, on both servers";
+  if (context.version < 170000 || !maintained.has(draft.entry.type)) {
+    const message = `it was restored under the source's search_path ${path}, since ${why}`;
+    return { ...draft, settings, findings: note(draft, message, remedy) };
   }
-  return undefined;
+  const pins = await pinSearchPath(target, await codeOf(target, draft, refusal), path);
+  const functions = pins.map(({ text }) => text.slice("ALTER FUNCTION ".length, text.indexOf(" SET search_path")));
+  const message = `the search_path ${path} was set for ${functions.join(", ")}, since ${why}`;
+  return pins.length === 0
+    ? undefined
+    : { ...draft, settings, statements: [...pins, ...draft.statements], findings: note(draft, message, remedy) };
 }
+
+const codeOf = async (target: Client, { entry }: Draft, { statement }: Refusal): Promise<Statement> =>
+  entry.type === "MATERIALIZED VIEW DATA" && entry.schema !== undefined
+    ? materializedQuery(target, { schema: entry.schema, name: entry.name })
+    : statement;

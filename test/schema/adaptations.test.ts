@@ -1,0 +1,278 @@
+import assert from "node:assert/strict";
+import type { Client } from "pg";
+import { Refused } from "../../provider/src/errors";
+import { connect } from "../../provider/src/postgres/connect";
+import type { Entry } from "../../provider/src/schema/entries";
+import type { RestoreFinding } from "../../provider/src/schema/findings";
+import { readRestoreContext, type RestoreOptions } from "../../provider/src/schema/restore-context";
+import { restoreEntries } from "../../provider/src/schema/restore";
+import { startAzureLikeServer } from "../support/azure-like";
+import type { EmbeddedServer, Login } from "../support/embedded-server";
+
+let lastId = 0;
+
+const entry = (type: string, name: string, sql: string, facts: Partial<Entry> = {}): Entry => ({
+  id: ++lastId,
+  classOid: 0,
+  oid: 0,
+  dependencies: [],
+  name,
+  type,
+  schema: "public",
+  owner: "heir",
+  tablespace: undefined,
+  accessMethod: "heap",
+  sql,
+  ...facts,
+});
+
+for (const major of [16, 18] as const) {
+  describe(`restoring what a managed PostgreSQL ${major} does not take as it is`, () => {
+    let server: EmbeddedServer;
+    let administrator: Login;
+    let target: Client;
+
+    before(async () => {
+      ({ server, administrator } = await startAzureLikeServer({ major }));
+      await server.query(
+        `CREATE ROLE heir; CREATE ROLE stranger; CREATE ROLE partner; GRANT heir, partner TO azureadmin WITH INHERIT FALSE, SET TRUE;
+         REVOKE CREATE ON DATABASE postgres FROM PUBLIC`,
+      );
+    });
+
+    after(async () => server.stop());
+
+    beforeEach(async () => {
+      await server.query("DROP DATABASE IF EXISTS restored WITH (FORCE)");
+      await server.query("CREATE DATABASE restored", { login: administrator });
+      target = await connect({ ...administrator, sslMode: "Disable" }, { database: "restored", purpose: "test" });
+    });
+
+    afterEach(async () => target.end());
+
+    async function restore(entries: readonly Entry[], options?: RestoreOptions): Promise<RestoreFinding[]> {
+      return restoreEntries(target, entries, await readRestoreContext(target, options));
+    }
+
+    async function ask<Value>(sql: string): Promise<Value> {
+      const { rows } = await target.query<{ value: Value }>(`SELECT ${sql} AS value`);
+      return rows[0]!.value;
+    }
+
+    const messages = (findings: readonly RestoreFinding[]): string =>
+      findings.map(({ object, message }) => `${object}: ${message}`).join("\n");
+
+    const table = (name: string): Entry => entry("TABLE", name, `CREATE TABLE public.${name} (id integer, note text);`);
+
+    it("gives objects only to roles that it may give to, and says so once for all of them", async () => {
+      const give = (name: string, role: string): Entry =>
+        entry("TABLE OWNER", name, `ALTER TABLE public.${name} OWNER TO ${role};`);
+      const findings = await restore([
+        ...["a", "b", "c", "d"].map(table),
+        give("a", "heir"),
+        give("b", "stranger"),
+        give("c", "nobody"),
+        give("d", "nobody"),
+      ]);
+      assert.equal(
+        messages(findings),
+        "public.b: azureadmin may not give objects to stranger, so it owns them itself\n" +
+          "public.c, public.d: role nobody does not exist on the target, so azureadmin owns its objects",
+      );
+      const owners = await ask(
+        "(SELECT string_agg(tableowner, ',' ORDER BY tablename) FROM pg_tables WHERE schemaname = 'public')",
+      );
+      assert.equal(owners, "heir,azureadmin,azureadmin,azureadmin");
+      // What the new owner lacked was lent to it for that moment only.
+      assert.equal(await ask("has_schema_privilege('heir', 'public', 'CREATE')"), false);
+    });
+
+    it("leaves out privileges of missing roles, keeps the others, and grants as the owner where only that one may", async () => {
+      const findings = await restore([
+        table("a"),
+        entry("TABLE OWNER", "a", "ALTER TABLE public.a OWNER TO heir;"),
+        entry(
+          "ACL",
+          "TABLE a",
+          `GRANT SELECT ON TABLE public.a TO nobody; GRANT SELECT ON TABLE public.a TO stranger;
+           REVOKE ALL ON TABLE public.a FROM nobody; GRANT SELECT ON TABLE public.a TO partner WITH GRANT OPTION;
+           SET SESSION AUTHORIZATION partner; GRANT SELECT ON TABLE public.a TO PUBLIC; RESET SESSION AUTHORIZATION;`,
+        ),
+        entry("DEFAULT ACL", "d", "ALTER DEFAULT PRIVILEGES FOR ROLE nobody GRANT SELECT ON TABLES TO stranger;"),
+        entry("DEFAULT ACL", "e", "ALTER DEFAULT PRIVILEGES FOR ROLE stranger GRANT SELECT ON TABLES TO heir;"),
+      ]);
+      assert.equal(
+        messages(findings),
+        "TABLE public.a: role nobody does not exist on the target, so its privileges were left out\n" +
+          "public.d: role nobody does not exist on the target, so its default privileges were left out\n" +
+          "public.e: azureadmin may not act as stranger, so its default privileges were left out",
+      );
+      const acl = await ask<string>("(SELECT relacl::text FROM pg_class WHERE relname = 'a')");
+      for (const item of ["stranger=r/heir", "partner=r*/heir", "=r/partner"]) assert.ok(acl.includes(item), acl);
+    });
+
+    it("keeps a policy's known roles, and never opens a policy of unknown ones to everybody", async () => {
+      const findings = await restore([
+        table("a"),
+        entry("POLICY", "a kept", "CREATE POLICY kept ON public.a TO nobody, heir USING ((note <> ' TO '::text));"),
+        entry("POLICY", "a left", "CREATE POLICY left_out ON public.a TO nobody USING (true);"),
+      ]);
+      assert.deepEqual(
+        findings.map(({ object, severity }) => [object, severity]),
+        [
+          ["public.a kept", "warning"],
+          ["public.a left", "failed"],
+        ],
+      );
+      assert.equal(await ask("(SELECT string_agg(policyname || roles::text, ',') FROM pg_policies)"), "kept{heir}");
+    });
+
+    it("never creates a subscription, nor shows its password", async () => {
+      const sql = "CREATE SUBSCRIPTION s CONNECTION 'host=h password=geheim' PUBLICATION p WITH (connect = false);";
+      const [finding] = await restore([entry("SUBSCRIPTION", "s", sql, { schema: undefined })]);
+      assert.equal(finding?.severity, "failed");
+      assert.match(finding.remedy ?? "", /CREATE SUBSCRIPTION s/);
+      assert.doesNotMatch(JSON.stringify(finding), /geheim/);
+    });
+
+    it("uses the default tablespace and table access method where it has not the source's", async () => {
+      const findings = await restore([{ ...table("a"), tablespace: "fast", accessMethod: "columnar" }]);
+      assert.match(messages(findings), /tablespace fast was left out[^]*no table access method columnar/);
+    });
+
+    it("drops options that it does not know and keeps the others", async () => {
+      const findings = await restore([
+        table("a"),
+        entry(
+          "TABLE",
+          "b",
+          `CREATE TABLE public.b (id integer, note text DEFAULT 'odd=1') WITH (odd='x', fillfactor='70', toast.odd='y');
+           ALTER TABLE ONLY public.b ALTER COLUMN id SET (n_distinct=-0.5, pg_attver='1,2');
+           ALTER TABLE ONLY public.b ALTER COLUMN note SET (pg_attver='3');`,
+        ),
+        entry("INDEX", "i", "CREATE INDEX i ON public.b USING btree (id) WITH (odd='x');"),
+      ]);
+      assert.match(
+        messages(findings),
+        /public\.b.*option odd was left out[^]*public\.b.*option pg_attver was left out/,
+      );
+      assert.equal(await ask("(SELECT reloptions::text FROM pg_class WHERE relname = 'b')"), "{fillfactor=70}");
+      assert.equal(
+        await ask("(SELECT string_agg(attoptions::text, ',') FROM pg_attribute WHERE attrelid = 'public.b'::regclass)"),
+        "{n_distinct=-0.5}",
+      );
+      assert.equal(await ask("to_regclass('public.i')::text"), "public.i");
+    });
+
+    it("creates a LEAKPROOF function without that", async () => {
+      const findings = await restore([
+        entry(
+          "FUNCTION",
+          "f()",
+          "CREATE FUNCTION public.f() RETURNS integer LANGUAGE sql IMMUTABLE LEAKPROOF AS $$SELECT 1$$;",
+        ),
+      ]);
+      assert.match(messages(findings), /not LEAKPROOF/);
+      assert.equal(await ask("public.f()"), 1);
+    });
+
+    it("builds an index whose function relies on the search_path, and fills such a materialized view", async () => {
+      const findings = await restore(
+        [
+          table("a"),
+          entry(
+            "FUNCTION",
+            "f(integer)",
+            `CREATE FUNCTION public.f(integer) RETURNS bigint LANGUAGE plpgsql IMMUTABLE
+             AS 'BEGIN RETURN (SELECT count(*) FROM a WHERE id = $1); END';`,
+          ),
+          entry("TABLE", "b", "CREATE TABLE public.b AS SELECT 1 AS id;"),
+          entry("INDEX", "i", "CREATE INDEX i ON public.b USING btree (public.f(id));"),
+          entry(
+            "FUNCTION",
+            "g(integer)",
+            `CREATE FUNCTION public.g(integer) RETURNS bigint LANGUAGE plpgsql IMMUTABLE
+             AS 'BEGIN RETURN (SELECT count(*) FROM a WHERE id = $1); END';`,
+          ),
+          entry("MATERIALIZED VIEW", "m", "CREATE MATERIALIZED VIEW public.m AS SELECT public.g(1) AS n WITH NO DATA;"),
+          entry("MATERIALIZED VIEW DATA", "m", "REFRESH MATERIALIZED VIEW public.m;"),
+        ],
+        { sourceSearchPath: '"$user", public' },
+      );
+      assert.equal(findings.map(({ object }) => object).join(", "), "public.i, public.m");
+      assert.match(messages(findings), /search_path "\$user", public/);
+      assert.equal(await ask("(SELECT n::integer FROM public.m)"), 0);
+    });
+
+    it("goes on without what only a superuser may create, and says with which command to add it", async () => {
+      const findings = await restore([
+        table("a"),
+        entry("FUNCTION", "t()", "CREATE FUNCTION public.t() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"),
+        entry("EVENT TRIGGER", "e", "CREATE EVENT TRIGGER e ON ddl_command_start EXECUTE FUNCTION public.t();"),
+        entry("CAST", "c", "CREATE CAST (integer AS bytea) WITHOUT FUNCTION;"),
+        entry("PUBLICATION", "p", "CREATE PUBLICATION p FOR ALL TABLES WITH (publish = 'insert');"),
+        entry("PUBLICATION", "q", "CREATE PUBLICATION q WITH (publish = 'insert');"),
+        entry("PUBLICATION TABLE", "q a", "ALTER PUBLICATION q ADD TABLE ONLY public.a;"),
+        entry("COMMENT", "EXTENSION plpgsql", "COMMENT ON EXTENSION plpgsql IS 'x';", { schema: undefined }),
+        entry("SCHEMA", "public", "-- *not* creating schema, since initdb creates it\n", { schema: undefined }),
+      ]);
+      const left = findings.filter(({ severity }) => severity === "failed");
+      // Since 18, event triggers need no superuser any more.
+      assert.deepEqual(
+        left.map(({ objectType }) => objectType).filter((type) => type !== "EVENT TRIGGER"),
+        ["CAST", "PUBLICATION"],
+      );
+      assert.ok(left.every(({ remedy }) => remedy?.includes("CREATE ")));
+      assert.equal(await ask("(SELECT string_agg(pubname || tablename, ',') FROM pg_publication_tables)"), "qa");
+    });
+
+    it("names the extension that was left out as the cause of what fails for want of it", async () => {
+      const extension = entry("EXTENSION", "postgis", "CREATE EXTENSION IF NOT EXISTS postgis WITH SCHEMA public;");
+      const comment = entry("COMMENT", "EXTENSION postgis", "COMMENT ON EXTENSION postgis IS 'x';", {
+        dependencies: [extension.id],
+      });
+      await assert.rejects(
+        restore([extension, comment, entry("TABLE", "a", "CREATE TABLE public.a (g public.geometry);")]),
+        (error) =>
+          error instanceof Refused &&
+          /TABLE public\.a was refused.*geometry.*42704.*EXTENSION public\.postgis[^]*in: CREATE TABLE public\.a/.test(
+            error.message,
+          ),
+      );
+    });
+
+    it("refuses an object that exists, unless an earlier run may have made it", async () => {
+      const key = entry("CONSTRAINT", "a a_key", "ALTER TABLE ONLY public.a ADD CONSTRAINT a_key PRIMARY KEY (id);");
+      await restore([table("a"), key]);
+      await assert.rejects(restore([table("a")]), /already exists[^]*To do: drop the object/);
+      assert.deepEqual(await restore([table("a"), key], { resumed: true }), []);
+    });
+
+    it("does not take a unique index that its rows refuse for one that exists", async () => {
+      await restore([table("a")]);
+      await target.query("INSERT INTO public.a VALUES (1), (1)");
+      const index = entry("INDEX", "i", "CREATE UNIQUE INDEX i ON public.a USING btree (id);");
+      await assert.rejects(restore([index], { resumed: true }), /could not create unique index/);
+    });
+
+    it("builds an index again that was left invalid", async () => {
+      const index = entry("INDEX", "i", "CREATE INDEX i ON public.a USING btree (id);");
+      await restore([table("a"), index]);
+      await server.query("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'public.i'::regclass", {
+        database: "restored",
+      });
+      assert.deepEqual(await restore([index], { resumed: true }), []);
+      assert.equal(await ask("(SELECT indisvalid FROM pg_index WHERE indexrelid = 'public.i'::regclass)"), true);
+    });
+
+    it("keeps nothing of an entry that fails halfway, and names the statement", async () => {
+      const halves = entry(
+        "TABLE",
+        "a",
+        "CREATE TABLE public.a (id integer);\nALTER TABLE public.a ADD CHECK (missing > 0);",
+      );
+      await assert.rejects(restore([halves]), /TABLE public\.a was refused[^]*in: ALTER TABLE public\.a ADD CHECK/);
+      assert.equal(await ask("to_regclass('public.a')"), null);
+    });
+  });
+}

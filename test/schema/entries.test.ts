@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { EngineFault } from "../../provider/src/errors";
+import { parseEntries } from "../../provider/src/schema/entries";
+import { splitStatements } from "../../provider/src/schema/statements";
+
+const headerOf = (id: number, fields: string): string =>
+  `--\n-- TOC entry ${id} (class 1259 OID ${id + 1000})\n${fields}\n--\n\n`;
+
+const table = (id: number, body: string): string =>
+  `${headerOf(id, `-- Name: t${id}; Type: TABLE; Schema: public; Owner: me`)}${body}\n\n\n`;
+
+const preamble = `--\n-- PostgreSQL database dump\n--\n\n\\restrict k3y\n\n-- Dumped by pg_dump version 18.3\n\nSET row_security = off;\n\n`;
+const ending = `-- Completed on 2026-01-01\n\n--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict k3y\n\n`;
+
+const dump = (...parts: string[]): string => preamble + parts.join("") + ending;
+
+describe("the entries of a dump", () => {
+  it("have what their headers say, without the session's settings around them", () => {
+    const entries = parseEntries(
+      dump(
+        headerOf(6, "-- Name: app; Type: SCHEMA; Schema: -; Owner: "),
+        'CREATE SCHEMA app;\n\n\nSET default_tablespace = "my; space";\n\nSET default_table_access_method = columnar;\n\n',
+        headerOf(
+          7,
+          "-- Dependencies: 6 12\n-- Name: a; Type: VIEW; Schema: b; Owner: c; Type: TABLE; Schema: app; Owner: me; Tablespace: my; space",
+        ),
+        "CREATE TABLE app.a ();\n\n\n",
+      ).replace('"my; space"', '"my space"'),
+    );
+    assert.deepEqual(entries, [
+      {
+        id: 6,
+        classOid: 1259,
+        oid: 1006,
+        dependencies: [],
+        name: "app",
+        type: "SCHEMA",
+        schema: undefined,
+        owner: undefined,
+        tablespace: undefined,
+        accessMethod: "heap",
+        sql: "CREATE SCHEMA app;",
+      },
+      {
+        id: 7,
+        classOid: 1259,
+        oid: 1007,
+        dependencies: [6, 12],
+        name: "a; Type: VIEW; Schema: b; Owner: c",
+        type: "TABLE",
+        schema: "app",
+        owner: "me",
+        tablespace: "my; space",
+        accessMethod: "columnar",
+        sql: "CREATE TABLE app.a ();",
+      },
+    ]);
+  });
+
+  it("are never found inside strings, names, comments or bodies, whatever those hold", () => {
+    const hostile = fc.array(
+      fc.constantFrom(
+        "'",
+        '"',
+        "$",
+        "$$",
+        "$a$",
+        "--",
+        "/*",
+        "*/",
+        "\\",
+        "\n",
+        "E",
+        ";",
+        "x",
+        " ",
+        "ü",
+        table(99, "CREATE"),
+        ending,
+      ),
+      { maxLength: 12 },
+    );
+    const tag = fc.constantFrom("$_$", "$body$", "$ü$");
+    const quoted = fc.tuple(hostile, tag).chain(([pieces, mark]) => {
+      const text = pieces.join("");
+      return fc.constantFrom(
+        `SELECT '${text.replaceAll("'", "''")}'`,
+        `SELECT E'${text.replace(/[\\']/g, "\\$&")}'`,
+        `SELECT 1 AS "${text.replaceAll('"', '""')}"`,
+        `DO ${mark}${text.replaceAll("$", "§")}${mark}`,
+        `SELECT 1 -- ${text.replaceAll("\n", " ")}\n`,
+        `SELECT a$b$c, 1 /* ${text.replaceAll(/\/\*|\*\//g, "")} */`,
+      );
+    });
+    fc.assert(
+      fc.property(fc.array(quoted, { minLength: 1, maxLength: 6 }), (statements) => {
+        const entries = parseEntries(dump(...statements.map((sql, id) => table(id, `${sql};`))));
+        assert.deepEqual(
+          entries.map(({ sql }) => sql),
+          statements.map((sql) => `${sql};`.trim()),
+        );
+        const counts = entries.map(({ sql }) => splitStatements(sql).length);
+        assert.ok(counts.every((count) => count === 1));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("of 30 MB are read in linear time", () => {
+    const body = `CREATE TABLE public.t (${Array.from({ length: 100 }, (_, column) => `"column ${column}" text DEFAULT 'it''s'`).join(",\n")});`;
+    const text = dump(...Array.from({ length: 9000 }, (_, id) => table(id, body)));
+    assert.ok(text.length > 30e6);
+    const started = performance.now();
+    assert.equal(parseEntries(text).length, 9000);
+    assert.ok(performance.now() - started < 5000);
+  });
+
+  it("are refused when the dump is cut off, or is none", () => {
+    const text = dump(table(1, "CREATE TABLE public.t ();"));
+    assert.throws(() => parseEntries(text.slice(0, -ending.length)), EngineFault);
+    assert.throws(() => parseEntries(dump(table(1, "SELECT 'cut"))), EngineFault);
+    assert.throws(() => parseEntries("SELECT 1;"), EngineFault);
+  });
+});
+
+describe("the statements of an entry", () => {
+  const texts = (sql: string): string[] => splitStatements(sql).map(({ text }) => text);
+
+  it("end at semicolons outside of quotes, parentheses and SQL-standard bodies", () => {
+    const rule = "CREATE RULE r AS ON DELETE TO t DO INSTEAD (UPDATE t SET a = 1; NOTIFY t)";
+    const body =
+      "CREATE FUNCTION f() RETURNS text LANGUAGE sql\n BEGIN ATOMIC\n SELECT CASE WHEN true THEN ';' END;\n SELECT 2;\nEND";
+    const atDepthZero = "CREATE VIEW v AS SELECT CASE WHEN (1 = 1) THEN 'END;' ELSE \"case\" END AS x";
+    assert.deepEqual(texts(`-- c;\n${rule};\n\n${body};;\n${atDepthZero}; ALTER VIEW v OWNER TO x`), [
+      rule,
+      body,
+      atDepthZero,
+      "ALTER VIEW v OWNER TO x",
+    ]);
+  });
+});
