@@ -37,7 +37,7 @@ export class Deployment implements Host {
     this.#options = options;
     this.#project = Project.load(options.programDirectory);
     this.#identity = { project: this.#project.name, stack: options.stack };
-    this.stateFile = options.stateFile ?? defaultStateFile(this.#project, options.stack);
+    this.stateFile = options.stateFile ?? join(this.#project.rootDirectory, stateFolder, `${options.stack}.json`);
   }
 
   preview(): Promise<OperationResult> {
@@ -81,6 +81,7 @@ export class Deployment implements Host {
   }
 
   async #run(preview: boolean, work: (operation: Operation) => Promise<void>): Promise<OperationResult> {
+    if (this.#options.stateFile === undefined) createStateFolder(this.#project);
     const file = this.#file();
     const unlock = file.lock();
     try {
@@ -153,12 +154,10 @@ export class Deployment implements Host {
   }
 }
 
-/** In a folder that git leaves alone, for its key may lie there too. */
-function defaultStateFile(project: Project, stack: string): string {
+/** Makes the folder one that git leaves alone, for the state's key may lie there too. */
+function createStateFolder(project: Project): void {
   const folder = join(project.rootDirectory, stateFolder);
-  if (!existsSync(folder)) {
-    mkdirSync(folder, { mode: 0o700 });
-    writeFileSync(join(folder, ".gitignore"), "*\n");
-  }
-  return join(folder, `${stack}.json`);
+  if (existsSync(folder)) return;
+  mkdirSync(folder, { mode: 0o700 });
+  writeFileSync(join(folder, ".gitignore"), "*\n");
 }

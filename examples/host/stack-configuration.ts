@@ -59,7 +59,7 @@ export function saveConfigurationValue(
   value: { readonly text: string; readonly isSecret: boolean },
 ): void {
   const path = stackFilePath(sources.project, sources.stack);
-  const document = parseDocument(existsSync(path) ? readFileSync(path, "utf8") : "{}");
+  const document = parseDocument(existsSync(path) ? readFileSync(path, "utf8") : "");
   const full = fullKey(sources.project, key);
   if (!value.isSecret) {
     document.setIn(["config", full], value.text);

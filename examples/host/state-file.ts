@@ -115,7 +115,7 @@ function tryLock(lock: string): boolean {
   }
 }
 
-function isRunning(processId: number): boolean {
+export function isRunning(processId: number): boolean {
   try {
     return process.kill(processId, 0);
   } catch (error) {

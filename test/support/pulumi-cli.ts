@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { CliDeployment } from "../../examples/host/cli-deployment";
@@ -44,6 +44,7 @@ export interface RecordedCall {
   readonly props?: Readonly<Record<string, unknown>>;
 }
 
+const program = resolve("test/host/programs/recorder");
 const passphrase = "a passphrase for tests";
 
 /** A directory for one test of the recorder program: its state, its calls, and what its resources really are. */
@@ -66,9 +67,21 @@ export class Recorder {
     return join(this.directory, "state.json");
   }
 
+  get programDirectory(): string {
+    return join(this.directory, "program");
+  }
+
+  /** A copy of the program whose plan is in its configuration file, for those who cannot pass one. */
+  async copyProgram(plan: readonly Planned[]): Promise<void> {
+    await cp(program, this.programDirectory, { recursive: true });
+    await symlink(resolve("node_modules"), join(this.programDirectory, "node_modules"));
+    const config = { "recorder:directory": this.directory, "recorder:plan": JSON.stringify(plan) };
+    await writeFile(join(this.programDirectory, "Pulumi.dev.yaml"), JSON.stringify({ config }));
+  }
+
   host(plan: readonly Planned[], options: Partial<DeploymentOptions> = {}): Host {
     return createHost(this.#name, this.directory, {
-      programDirectory: resolve("test/host/programs/recorder"),
+      programDirectory: program,
       stack: "dev",
       passphrase,
       ...options,

@@ -1,3 +1,5 @@
+/* eslint-disable @typescript-eslint/no-require-imports -- a plain CommonJS program, run as it is */
+/* global exports, process, require, setTimeout */
 const pulumi = require("@pulumi/pulumi");
 
 const config = new pulumi.Config();
@@ -93,5 +95,5 @@ for (const { name, group, props, secrets, takes, options, dependsOn, parent, del
   for (const property of props?.exports ?? []) exports[`${name}_${property}`] = made[name][property];
 }
 
-if (config.get("throws")) throw new Error(config.get("throws"));
+if (config.get("throws")) throw new pulumi.RunError(config.get("throws"));
 exports.password = config.getSecret("password");

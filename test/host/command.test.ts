@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { changesIn, type Planned, Recorder } from "../support/pulumi-cli";
+
+const main = resolve("examples/host/main.ts");
+
+interface Ended {
+  readonly code: number | null;
+  readonly output: string;
+}
+
+/** The command in a process of its own. */
+class Command {
+  readonly process: ChildProcess;
+  readonly ended: Promise<Ended>;
+
+  constructor(recorder: Recorder, ...words: string[]) {
+    const options = ["--cwd", recorder.programDirectory, "--state-file", recorder.stateFile];
+    this.process = spawn(process.execPath, ["--import", "tsx", main, ...words, ...options], {
+      env: { ...process.env, PULUMI_CONFIG_PASSPHRASE: "a passphrase for tests" },
+    });
+    let output = "";
+    this.process.stdout?.on("data", (chunk) => (output += String(chunk)));
+    this.process.stderr?.on("data", (chunk) => (output += String(chunk)));
+    this.ended = new Promise((done) => this.process.once("close", (code) => done({ code, output })));
+  }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const limit = Date.now() + 30_000;
+  while (!condition()) {
+    if (Date.now() > limit) throw new Error("the condition was not met in time");
+    await sleep(50);
+  }
+}
+
+describe("the embedded host's command", () => {
+  let recorder: Recorder;
+  beforeEach(async () => (recorder = await Recorder.create()));
+  afterEach(() => recorder.remove());
+
+  const slow = (sleepMs: number): Planned[] => [
+    { name: "first" },
+    { name: "second", props: { sleepMs }, dependsOn: ["first"] },
+    { name: "third", dependsOn: ["second"] },
+  ];
+  const stateHas = (name: string) =>
+    existsSync(recorder.stateFile) &&
+    readFileSync(recorder.stateFile, "utf8").includes(
+      `"urn": "urn:pulumi:dev::recorder::pulumi-nodejs:dynamic:Resource::${name}"`,
+    );
+  const hasCalled = (change: string) => {
+    const file = `${recorder.directory}/calls.jsonl`;
+    const [call, name] = change.split(" ");
+    return existsSync(file) && readFileSync(file, "utf8").includes(`{"call":"${call}","name":"${name}"`);
+  };
+
+  it("says what it is, what it did, and what the outputs are", async () => {
+    await recorder.copyProgram([{ name: "a", props: { value: 1, exports: ["derived"] } }]);
+    const up = await new Command(recorder, "up").ended;
+    const output = await new Command(recorder, "output", "a_derived").ended;
+    const unknown = await new Command(recorder, "dance").ended;
+    assert.equal(up.code, 0);
+    assert.match(up.output, /stand-in for the Pulumi CLI/);
+    assert.match(up.output, /a create done/);
+    assert.match(up.output, /a_derived: <1>\nResources:\n {4}2 create/);
+    assert.match(output.output, /^<1>$/m);
+    assert.equal(unknown.code, 1);
+    assert.match(unknown.output, /no command dance[^]*usage:/);
+  });
+
+  it("finishes the running step at the first interrupt, and begins no other", async () => {
+    await recorder.copyProgram(slow(1500));
+    const command = new Command(recorder, "up");
+    await until(() => hasCalled("create second"));
+    command.process.kill("SIGINT");
+    const { code, output } = await command.ended;
+    assert.equal(code, 1);
+    assert.match(output, /cancelled/);
+    assert.ok(stateHas("second"));
+    assert.deepEqual(changesIn(await recorder.takeCalls()), ["create first", "create second"]);
+  });
+
+  it("breaks the running step off at the second interrupt", async () => {
+    await recorder.copyProgram(slow(60_000));
+    const command = new Command(recorder, "up");
+    await until(() => hasCalled("create second"));
+    command.process.kill("SIGINT");
+    await sleep(300);
+    command.process.kill("SIGINT");
+    const { code } = await command.ended;
+    assert.equal(code, 1);
+    assert.ok(stateHas("first") && !stateHas("second"));
+  });
+
+  it("loses nothing but the running step when it is killed, and leaves no process behind", async () => {
+    await recorder.copyProgram(slow(60_000));
+    const command = new Command(recorder, "up");
+    await until(() => hasCalled("create second"));
+    const children = childrenOf(command.process.pid ?? 0);
+    command.process.kill("SIGKILL");
+    await command.ended;
+    await until(() => children.every((pid) => !existsSync(`/proc/${pid}`)));
+    assert.ok(children.length >= 2, "the program and its provider");
+    assert.ok(stateHas("first") && !stateHas("second"));
+    await recorder.takeCalls();
+    const again = await recorder.host(slow(0)).up();
+    assert.equal(again.ok, true);
+    assert.deepEqual(changesIn(await recorder.takeCalls()), ["create second", "create third"]);
+  });
+
+  it("is refused while another operation runs on the stack", async () => {
+    await recorder.copyProgram(slow(1500));
+    const command = new Command(recorder, "up");
+    await until(() => hasCalled("create second"));
+    await assert.rejects(recorder.host([]).up(), /is running an operation/);
+    assert.equal((await command.ended).code, 0);
+  });
+});
+
+function childrenOf(pid: number): string[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
+}
