@@ -30,7 +30,10 @@ describe("an offline migration", () => {
       { server: lab.target, database, login: lab.administrator },
     );
     assert.equal(tables, 70, "68 tables and 2 materialized views");
-    assert(resource.reported.some((line) => /tables/.test(line)), "progress was shown");
+    assert(
+      resource.reported.some((line) => /tables/.test(line)),
+      "progress was shown",
+    );
 
     await resource.destroy();
     assert((await lab.targetDatabases()).includes(database), "the migrated data stays");

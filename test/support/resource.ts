@@ -55,7 +55,8 @@ export class Resource {
 
   #checked(olds: Properties, news: Properties): Properties {
     const { inputs, failures } = lifecycle.check(olds, news);
-    if (failures.length > 0) throw new Error(failures.map(({ property, reason }) => `${property}: ${reason}`).join("\n"));
+    if (failures.length > 0)
+      throw new Error(failures.map(({ property, reason }) => `${property}: ${reason}`).join("\n"));
     return inputs;
   }
 
@@ -67,7 +68,7 @@ export class Resource {
     } catch (error) {
       if (error instanceof lifecycle.MigrationIncomplete) {
         this.id = error.id;
-        this.outputs = error.properties as Properties;
+        this.outputs = error.properties;
       }
       throw error;
     }

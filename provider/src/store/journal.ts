@@ -32,7 +32,7 @@ export interface Comparison {
   readonly sourceRows: number;
   readonly targetRows: number;
   readonly equal: boolean;
-  readonly firstDifferences?: unknown;
+  readonly firstDifferences: unknown;
 }
 
 const mine = "EXISTS (SELECT FROM pgmigration.migration WHERE name = $1 AND generation = $2)";
@@ -138,23 +138,18 @@ export class Journal {
     );
   }
 
-  async comparison(database: string, result: Comparison): Promise<void> {
+  async comparisons(database: string, results: readonly Comparison[]): Promise<void> {
     await this.lease.query(
       `INSERT INTO pgmigration.comparison
               (migration, database, table_schema, table_name, source_rows, target_rows, equal, differences)
-       SELECT $1, $3, $4, $5, $6, $7, $8, $9 WHERE ${mine}
+       SELECT $1, $3, c.schema, c."table", c."sourceRows", c."targetRows", c.equal, c."firstDifferences"
+         FROM json_to_recordset($4::json)
+           AS c (schema text, "table" text, "sourceRows" int8, "targetRows" int8, equal bool, "firstDifferences" jsonb)
+        WHERE ${mine}
        ON CONFLICT (migration, database, table_schema, table_name) DO UPDATE
           SET source_rows = excluded.source_rows, target_rows = excluded.target_rows, equal = excluded.equal,
               differences = excluded.differences, at = excluded.at`,
-      [
-        database,
-        result.schema,
-        result.table,
-        result.sourceRows,
-        result.targetRows,
-        result.equal,
-        result.firstDifferences === undefined ? null : JSON.stringify(result.firstDifferences),
-      ],
+      [database, JSON.stringify(results)],
     );
   }
 

@@ -64,10 +64,9 @@ export async function readStatus(store: Store, migration: string): Promise<Migra
   const [row] = await store.query<MigrationRow>("SELECT * FROM pgmigration.migration WHERE name = $1", [migration]);
   if (!row) return undefined;
   const databases = await readDatabaseRows(store, migration);
-  const findings = await store.query<FindingRow>(
-    "SELECT * FROM pgmigration.finding WHERE migration = $1 ORDER BY id",
-    [migration],
-  );
+  const findings = await store.query<FindingRow>("SELECT * FROM pgmigration.finding WHERE migration = $1 ORDER BY id", [
+    migration,
+  ]);
   const cutoverTimeline = await store.query<{ step: string; seconds: number }>(
     `SELECT CASE WHEN count(*) OVER (PARTITION BY step) > 1 THEN step || ' (' || database || ')' ELSE step END AS step,
             seconds

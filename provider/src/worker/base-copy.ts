@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { initProgress, type SlotIdentity } from "../cdc/progress.js";
-import { changeCaptureNames } from "../cdc/names.js";
+import { changeCaptureNames, sourceObjectPrefix } from "../cdc/names.js";
 import { createPublications } from "../cdc/publication.js";
 import { createSlot } from "../cdc/slot.js";
 import { carrySequences } from "../copy/sequences.js";
@@ -19,6 +19,7 @@ import { planRestore, type Build, type RelationName, type RestorePlan } from "..
 import { restoreEntries } from "../schema/restore.js";
 import type { DatabaseRecord } from "../store/records.js";
 import { Units } from "../store/units.js";
+import { compareDatabase } from "./compare.js";
 import { copyUnits } from "./copy-units.js";
 import { dropSourceObjects } from "./source-objects.js";
 import type { Work } from "./work.js";
@@ -90,7 +91,7 @@ class BaseCopy {
         builds: plan.builds,
         context,
         signal,
-        compare: slot === undefined,
+        onTablesCopied: () => this.#compare(snapshot, slot, signal),
         onFindings: (findings) => this.#report(findings),
       });
       await this.#finish(source, target, plan, context, slot);
@@ -99,6 +100,13 @@ class BaseCopy {
     } finally {
       await Promise.all([target.end(), source.end()]);
     }
+  }
+
+  /** An online migration is compared at its cutover, at just that moment. */
+  async #compare(snapshot: Snapshot, slot: SlotIdentity | undefined, signal: AbortSignal): Promise<void> {
+    if (slot !== undefined) return;
+    await this.work.journal.database(this.#name, { message: "comparing rows, building indexes" });
+    await compareDatabase(this.work, { database: this.#name, snapshotId: snapshot.id, signal, followedOnly: false });
   }
 
   async #finish(
@@ -198,7 +206,7 @@ class BaseCopy {
     const { text, tool } = await dumpSchema(this.work.source, this.#name, { snapshot: snapshotId, signal });
     const entries = parseEntries(text);
     await this.work.journal.event(`${entries.length} schema entries read by ${tool}`, { database: this.#name });
-    return planRestore(entries);
+    return planRestore(entries.filter((entry) => !isOwnPublication(entry)));
   }
 
   async #queue(tables: readonly TableToCopy[], builds: readonly Build[]): Promise<Units> {
@@ -240,6 +248,10 @@ class BaseCopy {
     return `${this.work.wish.migrationName} ${what}`;
   }
 }
+
+/** What migrations publish on the source for themselves is no part of the database. */
+const isOwnPublication = ({ type, name }: Entry): boolean =>
+  type.startsWith("PUBLICATION") && name.startsWith(sourceObjectPrefix);
 
 /** Puts what could not be carried over, or not as it was, among the findings. It does not stop a migration. */
 export async function reportFindings(work: Work, database: string, findings: readonly RestoreFinding[]): Promise<void> {

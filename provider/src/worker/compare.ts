@@ -1,5 +1,68 @@
-import type { Client } from "pg";
-import type { Table } from "../postgres/tables.js";
+import { openInSnapshot } from "../copy/snapshot.js";
+import { tablesToCopy, type TableToCopy } from "../copy/tables-to-copy.js";
+import { ContentDiffers } from "../errors.js";
+import { connect } from "../postgres/connect.js";
+import { compareTables, type TableComparison } from "../verify/compare-tables.js";
 import type { Work } from "./work.js";
-export async function compareOneTable(_w: Work, _d: string, _s: { source: Client; target: Client; table: Table }): Promise<void> {}
-export async function compareAtPoint(_w: Work, _d: string, _s: string): Promise<void> {}
+
+export interface ComparisonOfDatabase {
+  readonly database: string;
+  /** The moment of the source that the target has to show. */
+  readonly snapshotId: string;
+  readonly signal: AbortSignal;
+  /** Leaves out what is copied once and not followed: the findings have said so. */
+  readonly followedOnly: boolean;
+}
+
+/**
+ * Compares the rows of every table, as `verification` wants it, and writes the result down.
+ *
+ * @throws ContentDiffers naming tables, numbers and keys
+ */
+export async function compareDatabase(work: Work, comparison: ComparisonOfDatabase): Promise<void> {
+  const { wish, source, target, journal } = work;
+  const { database, snapshotId, signal } = comparison;
+  if (wish.verification === "none") return;
+  const purpose = `${wish.migrationName} compare`;
+  const openSource = () => openInSnapshot(source, database, snapshotId, purpose);
+  const results = await compareTables({
+    openSource,
+    openTarget: () => connect(target, { database, purpose }),
+    tables: await tablesToCompare(openSource, comparison.followedOnly),
+    mode: wish.verification,
+    jobs: wish.tableJobs,
+    signal,
+  });
+  await journal.comparisons(database, results);
+  const different = results.filter(({ equal }) => !equal);
+  if (different.length > 0) throw differenceError(database, different);
+  await journal.event(`${results.length} tables compared, all equal`, { database });
+}
+
+async function tablesToCompare(
+  openSource: () => ReturnType<typeof openInSnapshot>,
+  followedOnly: boolean,
+): Promise<TableToCopy[]> {
+  const session = await openSource();
+  try {
+    const tables = await tablesToCopy(session);
+    return followedOnly ? tables.filter(({ table }) => !table.unlogged && !table.extensionConfiguration) : tables;
+  } finally {
+    await session.end();
+  }
+}
+
+function differenceError(database: string, tables: readonly TableComparison[]): ContentDiffers {
+  const lines = tables.slice(0, 10).map((one) => {
+    const rows = one.firstDifferences.map(({ key, kind }) => `${key} (${kind})`).join(", ");
+    return `${one.schema}.${one.table}: ${one.sourceRows} rows on the source, ${one.targetRows} on the target${rows && `; first: ${rows}`}`;
+  });
+  const more = tables.length > lines.length ? [`and ${tables.length - lines.length} more tables`] : [];
+  return new ContentDiffers(
+    `${tables.length} table${tables.length > 1 ? "s" : ""} of ${database} differ between source and target:\n  ${[...lines, ...more].join("\n  ")}`,
+    {
+      remedy:
+        "find out who else writes on the target (or, for tables without a key, updates on the source), put the rows right, and run pulumi up again",
+    },
+  );
+}

@@ -13,7 +13,6 @@ import type { Build, RelationName } from "../schema/restore-plan.js";
 import { restoreEntry } from "../schema/restore.js";
 import type { Unit, Units } from "../store/units.js";
 import { Bell } from "./bell.js";
-import { compareOneTable } from "./compare.js";
 import type { Work } from "./work.js";
 
 export interface UnitsToCopy {
@@ -25,8 +24,8 @@ export interface UnitsToCopy {
   readonly builds: readonly Build[];
   readonly context: RestoreContext;
   readonly signal: AbortSignal;
-  /** Compare each table right after its copy, while the snapshot still shows what was copied. */
-  readonly compare: boolean;
+  /** Runs when every table is copied, beside the indexes that are still built. */
+  readonly onTablesCopied: () => Promise<void>;
   readonly onFindings: (findings: readonly RestoreFinding[]) => Promise<void>;
 }
 
@@ -66,6 +65,7 @@ class CopyPool {
     const runners = [
       ...Array.from({ length: tableRunners }, () => this.#copyTables()),
       ...Array.from({ length: indexRunners }, () => this.#buildIndexes()),
+      this.#afterTables(),
     ];
     const results = await Promise.allSettled(
       runners.map((runner) =>
@@ -114,7 +114,7 @@ class CopyPool {
   }
 
   async #copyOne(unit: Unit, source: Client, target: Client): Promise<void> {
-    const { work, database, units } = this.options;
+    const { units } = this.options;
     const { table, condition } = this.#tableOf(unit);
     const twin = this.#targetTables.get(keyOf(table));
     if (!twin)
@@ -135,8 +135,6 @@ class CopyPool {
           units.progress(unit.id, bytes, rows).catch(() => undefined);
         },
       });
-      if (this.options.compare && condition === undefined)
-        await compareOneTable(work, database, { source, target, table });
       await units.complete(unit.id, result);
     } catch (error) {
       if (!this.#signal.aborted) await units.fail(unit.id, messageOf(error));
@@ -144,6 +142,14 @@ class CopyPool {
     }
     this.#open--;
     this.#bell.ring();
+  }
+
+  async #afterTables(): Promise<void> {
+    while (this.#open > 0) {
+      this.#signal.throwIfAborted();
+      await this.#bell.next;
+    }
+    await this.options.onTablesCopied();
   }
 
   async #buildIndexes(): Promise<void> {

@@ -9,7 +9,7 @@ import { readRestoreContext } from "../schema/restore-context.js";
 import { restoreEntries } from "../schema/restore.js";
 import type { DatabaseRecord } from "../store/records.js";
 import { copyDatabase, reportFindings, type Remainder } from "./base-copy.js";
-import { compareAtPoint } from "./compare.js";
+import { compareDatabase } from "./compare.js";
 import { dropSourceObjects } from "./source-objects.js";
 import type { Work } from "./work.js";
 
@@ -81,7 +81,8 @@ export class FollowedDatabase {
           targetSession,
           signal,
           refreshMaterializedViews: () => this.#refresh(sourceSession, targetSession),
-          compare: (snapshotId) => compareAtPoint(this.#work, this.#name, snapshotId),
+          compare: (snapshotId) =>
+            compareDatabase(this.#work, { database: this.#name, snapshotId, signal, followedOnly: true }),
           onStep: (step, seconds) => journal.cutoverStep(this.#name, step, seconds),
         });
       } finally {

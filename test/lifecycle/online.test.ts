@@ -1,0 +1,153 @@
+import assert from "node:assert/strict";
+import { assertSameContent, digests, type Place } from "../support/content";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { Traffic } from "../support/traffic";
+import { until } from "../support/until";
+
+describe("an online migration", () => {
+  let lab: Lab;
+
+  before(async () => {
+    lab = await Lab.start();
+  });
+
+  after(() => lab.stop());
+
+  const places = (database: string): [Place, Place] => [
+    { server: lab.source, database },
+    { server: lab.target, database, login: lab.administrator },
+  ];
+
+  /** The worker that holds the lease, as the status tells it. */
+  async function workerPid(resource: Resource): Promise<number> {
+    const { worker } = await resource.refresh();
+    assert(worker.pid !== undefined);
+    return worker.pid;
+  }
+
+  it("waits for its cutover, shows live counters, and cuts over on an idle source", async () => {
+    const database = await lab.adventureWorks();
+    const resource = new Resource();
+    const waiting = await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    assert.equal(waiting.state, "WaitingForUserAction");
+    assert.equal(waiting.currentSubStateDetails.currentSubState, "WaitingForCutoverTrigger");
+    assert.equal(waiting.currentSubStateDetails.dbDetails[database]!.migrationState, "WaitingForCutoverTrigger");
+    assert.equal(waiting.currentSubStateDetails.dbDetails[database]!.fullLoadCompletedTables, 68);
+
+    await lab.source.query(
+      `INSERT INTO humanresources.department VALUES (17, 'Logistics', 'Inventory Management', DEFAULT);
+       UPDATE humanresources.shift SET name = 'Dawn' WHERE shiftid = 1;
+       DELETE FROM sales.shoppingcartitem`,
+      { database },
+    );
+    await until("the changes are counted", async () => {
+      const details = (await resource.refresh()).currentSubStateDetails.dbDetails[database]!;
+      return (
+        details.cdcInsertCounter === 1 &&
+        details.cdcUpdateCounter === 1 &&
+        details.cdcDeleteCounter > 0 &&
+        details.latency === 0
+      );
+    });
+
+    const done = await resource.update({ triggerCutover: true });
+    assert.equal(done.state, "Succeeded");
+    assert.equal(done.currentSubStateDetails.dbDetails[database]!.tablesCompared, 68);
+    assert(done.cutoverTimeline.some(({ step }) => step === "apply all commits up to it"));
+    await assertSameContent(...places(database));
+    const next = "SELECT nextval('humanresources.department_departmentid_seq') AS id";
+    const login = lab.administrator;
+    assert.deepEqual(await lab.target.query(next, { database, login }), await lab.source.query(next, { database }));
+    assert.equal(resource.diff({}).changes, false, "a further up changes nothing");
+    await resource.destroy();
+  });
+
+  it("loses nothing and doubles nothing when cut over under traffic", async () => {
+    const database = await lab.database(Traffic.schema);
+    const traffic = Traffic.start(lab.source, database, 4);
+    const resource = new Resource();
+    try {
+      await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+      await traffic.forTransactions(300);
+      // The engine compares under the snapshot of the cutover point itself, while the traffic goes on.
+      const status = await resource.update({ triggerCutover: true });
+      assert.equal(status.state, "Succeeded");
+      assert.equal(status.currentSubStateDetails.dbDetails[database]!.tablesDifferent, 0);
+    } finally {
+      await traffic.stop();
+    }
+    await Traffic.assertWhole(lab.target, database, lab.administrator);
+    await resource.destroy();
+  });
+
+  it("goes on with a successor when its worker is killed, and loses no change", async () => {
+    const database = await lab.database(Traffic.schema);
+    const traffic = Traffic.start(lab.source, database, 3);
+    const resource = new Resource();
+    try {
+      await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+      for (let round = 0; round < 3; round++) {
+        await traffic.forTransactions(100);
+        process.kill(await workerPid(resource), "SIGKILL");
+        await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
+        await traffic.forTransactions(50);
+        assert.equal(resource.diff().changes, true, "a lost worker is a change");
+        assert.equal((await resource.update({})).worker.state, "running");
+      }
+    } finally {
+      await traffic.stop();
+    }
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...places(database));
+    await resource.destroy();
+  });
+
+  it("finds what others have written on the target, and can be cut over once that is put right", async () => {
+    const database = await lab.database(
+      "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 1000) i",
+    );
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    await lab.target.query("UPDATE t SET v = 'changed' WHERE id = 417", { database, login: lab.administrator });
+    const text = await Resource.failure(resource.update({ triggerCutover: true }));
+    assert.match(text, /public\.t/);
+    assert.match(text, /417/);
+    assert.equal(resource.status.state, "Failed");
+    assert.equal(resource.status.currentSubStateDetails.dbDetails[database]!.tablesDifferent, 1);
+    await lab.target.query("UPDATE t SET v = md5('417') WHERE id = 417", { database, login: lab.administrator });
+    await lab.source.query("INSERT INTO t VALUES (1001, 'later')", { database });
+    assert.equal((await resource.update({})).state, "Succeeded");
+    await assertSameContent(...places(database));
+    await resource.destroy();
+  });
+
+  it("leaves nothing on the source when it is destroyed before its cutover", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    await resource.destroy();
+    assert.deepEqual(
+      Object.keys(await digests(places(database)[1])),
+      ["public.t"],
+      "the data stays, the progress goes",
+    );
+  });
+
+  it("can be destroyed when its worker is dead", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    process.kill(await workerPid(resource), "SIGKILL");
+    await resource.destroy();
+  });
+
+  it("cuts over at once when it is created that way", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    const resource = new Resource();
+    const status = await resource.create(lab.inputs([database], { migrationMode: "Online", triggerCutover: true }));
+    assert.equal(status.state, "Succeeded");
+    await assertSameContent(...places(database));
+    await resource.destroy();
+  });
+});
