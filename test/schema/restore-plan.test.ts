@@ -40,6 +40,12 @@ describe("the plan of a restore", () => {
     entry("STATISTICS", "st", "CREATE STATISTICS s.st ON a, (EXTRACT(year FROM b)) FROM s.t;"),
     entry("INDEX ATTACH", "p1_key", "ALTER INDEX s.p_key ATTACH PARTITION s.p1_key;"),
     entry("MATERIALIZED VIEW", "n", "CREATE MATERIALIZED VIEW s.n AS SELECT 2 WITH NO DATA;"),
+    entry(
+      "PUBLICATION",
+      "pg_migration_x",
+      "CREATE PUBLICATION pg_migration_x;\n\nALTER PUBLICATION pg_migration_x OWNER TO o;",
+    ),
+    entry("PUBLICATION TABLE", "pg_migration_x t", "ALTER PUBLICATION pg_migration_x ADD TABLE ONLY s.t;"),
     entry("EVENT TRIGGER", "e", "CREATE EVENT TRIGGER e ON ddl_command_start EXECUTE FUNCTION s.f();"),
     entry("ROW SECURITY", "t", "ALTER TABLE s.t ENABLE ROW LEVEL SECURITY;"),
     entry("ACL", "TABLE t", "GRANT SELECT ON TABLE s.t TO r;"),

@@ -1,5 +1,6 @@
+import { sourceObjectPrefix } from "../cdc/names.js";
 import type { Entry } from "./entries.js";
-import { follows } from "./sql-text.js";
+import { follows, identifierName } from "./sql-text.js";
 import { type Statement, newOwner, relationAt, splitStatements } from "./statements.js";
 
 export interface RelationName {
@@ -55,8 +56,9 @@ const afterData: ReadonlySet<string> = new Set([
 
 const buildable: ReadonlySet<string> = new Set(["CONSTRAINT", "INDEX", "STATISTICS"]);
 
+/** The publications of a migration itself are the source's alone, and in no list. */
 export function planRestore(entries: readonly Entry[]): RestorePlan {
-  const { remaining, ownership } = separateOwnership(entries);
+  const { remaining, ownership } = separateOwnership(entries.filter((entry) => !isOwnPublication(entry)));
   const isHandedOver = (entry: Entry): boolean => handoverRank(entry) !== undefined;
   const objects = remaining.filter((entry) => !isHandedOver(entry));
   const boundary = objects.findIndex((entry) => afterData.has(entry.type));
@@ -70,6 +72,12 @@ export function planRestore(entries: readonly Entry[]): RestorePlan {
     // A materialized view follows what it reads in the dump, so creation order is refresh order.
     materializedViews: objects.filter((entry) => entry.type === "MATERIALIZED VIEW").flatMap(createdRelation),
   };
+}
+
+function isOwnPublication({ type, sql }: Entry): boolean {
+  if (!type.startsWith("PUBLICATION")) return false;
+  const name = splitStatements(sql)[0]?.tokens[2];
+  return name !== undefined && identifierName(name).startsWith(sourceObjectPrefix);
 }
 
 function separateOwnership(entries: readonly Entry[]): { remaining: Entry[]; ownership: Entry[] } {

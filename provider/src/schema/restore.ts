@@ -6,7 +6,7 @@ import { type Draft, draftOf, findingFor, objectName } from "./draft.js";
 import type { Entry } from "./entries.js";
 import { type RestoreFinding, summarize } from "./findings.js";
 import type { RestoreContext } from "./restore-context.js";
-import { type Refusal, revise } from "./revision.js";
+import { type Refusal, asItsOwner, revise } from "./revision.js";
 import { follows, identifierName } from "./sql-text.js";
 import { type Statement, withoutSecrets } from "./statements.js";
 
@@ -91,8 +91,13 @@ export async function restoreEntry(
   let draft = draftOf(entry, context);
   let deadlocks = 0;
   while (true) {
-    const refusal = await attempt(target, draft);
-    if (!refusal) return draft.findings;
+    const { refusal, ungranted } = await attemptWatched(target, draft);
+    if (!refusal) {
+      const asOwner = ungranted.length === 0 ? undefined : asItsOwner(draft, context);
+      if (!asOwner) return [...draft.findings, ...ungranted.map((message) => notGranted(entry, message))];
+      draft = asOwner;
+      continue;
+    }
     if (refusal.error.code === "40P01" && deadlocks++ < 5) continue;
     if (isDone(entry, refusal, context)) {
       if (await dropInvalidIndex(target, entry, refusal)) continue;
@@ -104,6 +109,33 @@ export async function restoreEntry(
   }
 }
 
+/** privilege_not_granted and privilege_not_revoked: what the server only warns of, and does nothing. */
+const ungrantedCodes: ReadonlySet<string> = new Set(["01006", "01007"]);
+
+async function attemptWatched(
+  target: pg.Client,
+  draft: Draft,
+): Promise<{ refusal: Refusal | undefined; ungranted: readonly string[] }> {
+  const ungranted: string[] = [];
+  const watch = ({ code, message }: { code: string | undefined; message: string | undefined }): void => {
+    if (ungrantedCodes.has(code ?? "")) ungranted.push(message ?? "");
+  };
+  target.on("notice", watch);
+  try {
+    const refusal = await attempt(target, draft);
+    return { refusal, ungranted };
+  } finally {
+    target.off("notice", watch);
+  }
+}
+
+const notGranted = (entry: Entry, message: string): RestoreFinding =>
+  findingFor(entry, {
+    message: `not all privileges were carried over: ${message}`,
+    remedy: "as the object's owner, grant as on the source",
+    severity: "warning",
+  });
+
 /** Runs a draft in one round trip; if that is refused, statement by statement, to learn which one was. */
 async function attempt(target: pg.Client, draft: Draft): Promise<Refusal | undefined> {
   const { statements } = draft;
@@ -111,13 +143,13 @@ async function attempt(target: pg.Client, draft: Draft): Promise<Refusal | undef
   const begin = `BEGIN; ${transactionSettings(draft)}`;
   const all = await refused(target, `${begin}; ${statements.map(({ text }) => text).join(";\n")};\nCOMMIT`);
   if (!all) return undefined;
-  await target.query("ROLLBACK");
+  await refused(target, "ROLLBACK");
   if (statements.length === 1) return { statement: statements[0]!, error: all };
-  await target.query(begin);
+  await refused(target, begin);
   for (const statement of statements) {
     const error = await refused(target, statement.text);
     if (!error) continue;
-    await target.query("ROLLBACK");
+    await refused(target, "ROLLBACK");
     return { statement, error };
   }
   const error = await refused(target, "COMMIT");

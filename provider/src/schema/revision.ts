@@ -135,7 +135,7 @@ function withRoomForOwner(draft: Draft, { statement }: Refusal, { database }: Re
 }
 
 /** Where the administrator may take on the owner's role but does not inherit its rights. */
-function asItsOwner(draft: Draft, { roles }: RestoreContext): Draft | undefined {
+export function asItsOwner(draft: Draft, { roles }: RestoreContext): Draft | undefined {
   const { owner, type } = draft.entry;
   if (type !== "ACL" || owner === undefined || !roles.get(owner)?.mayBecome || draft.settings.role) return undefined;
   return { ...draft, settings: { ...draft.settings, role: owner } };
