@@ -1,0 +1,118 @@
+import type { Client } from "pg";
+import { serverVersion } from "../postgres/server-version.js";
+
+/** Something that the source has and the target lacks, or has otherwise. */
+export interface SchemaDifference {
+  /** `table`, `column`, `index`, `constraint`, `view`, `function`, … as PostgreSQL's commands call it. */
+  readonly kind: string;
+  /** Qualified and quoted where necessary: `public.orders.id`, `sales.total(integer)`. */
+  readonly name: string;
+  /** For what is there on both sides but differs: how the source has it, and how the target. */
+  readonly source?: string;
+  readonly target?: string;
+}
+
+interface SchemaObject {
+  readonly kind: string;
+  readonly name: string;
+  /** What has to be equal as well; empty where only the name counts. */
+  readonly form: string;
+}
+
+/**
+ * What the source's schema has and the target's has not, by kind and name; columns with their types, indexes and
+ * constraints with their validity too. Definitions are not compared: versions print the same ones differently. What only
+ * the target has is no difference. Sorted by kind and name; the catalogues are asked in one set on each side.
+ */
+export async function compareSchema(source: Client, target: Client): Promise<SchemaDifference[]> {
+  const [wanted, there] = await Promise.all([listObjects(source), listObjects(target)]);
+  const forms = new Map(there.map(({ kind, name, form }) => [`${kind} ${name}`, form]));
+  const differences: SchemaDifference[] = [];
+  for (const { kind, name, form } of wanted) {
+    const twin = forms.get(`${kind} ${name}`);
+    if (twin === undefined) differences.push({ kind, name });
+    else if (twin !== form) differences.push({ kind, name, source: form, target: twin });
+  }
+  return differences;
+}
+
+async function listObjects(client: Client): Promise<SchemaObject[]> {
+  const { rows } = await client.query<SchemaObject>(objectsQuery(await serverVersion(client)));
+  return rows;
+}
+
+/** Not an extension's: those come and change with it. */
+const ownOnly = (catalogue: string, oid: string): string => `
+  NOT EXISTS (SELECT FROM pg_depend d
+               WHERE d.classid = '${catalogue}'::regclass AND d.objid = ${oid} AND d.deptype = 'e')`;
+
+function objectsQuery(version: number): string {
+  const isInternalTrigger = "t.tgisinternal";
+  // Partitions' triggers are made by their parents' since 11, and shown as theirs since 13.
+  const ofParent = version >= 130000 ? "t.tgparentid <> 0" : "false";
+  const routine =
+    version >= 110000
+      ? "CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END"
+      : "CASE WHEN p.proisagg THEN 'aggregate' ELSE 'function' END";
+  return `
+WITH users_schema AS (
+  SELECT n.oid, quote_ident(n.nspname) AS name FROM pg_namespace n
+   WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pg_migration')
+), relation AS (
+  SELECT c.oid, c.relkind, n.name || '.' || quote_ident(c.relname) AS name
+    FROM pg_class c JOIN users_schema n ON n.oid = c.relnamespace
+   WHERE c.relpersistence <> 't' AND ${ownOnly("pg_class", "c.oid")}
+)
+SELECT 'schema' AS kind, n.name, '' AS form FROM users_schema n WHERE ${ownOnly("pg_namespace", "n.oid")}
+UNION ALL
+SELECT 'extension', quote_ident(e.extname), '' FROM pg_extension e
+UNION ALL
+SELECT CASE r.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view'
+                      WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'foreign table' END,
+       r.name, ''
+  FROM relation r WHERE r.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+UNION ALL
+SELECT 'column', r.name || '.' || quote_ident(a.attname),
+       format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
+  FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid
+ WHERE r.relkind IN ('r', 'p', 'f') AND a.attnum > 0 AND NOT a.attisdropped
+UNION ALL
+SELECT 'index', i.name, CASE WHEN x.indisvalid THEN 'valid' ELSE 'invalid' END
+                        || CASE WHEN x.indisunique THEN ', unique' ELSE '' END
+  FROM relation i JOIN pg_index x ON x.indexrelid = i.oid
+UNION ALL
+SELECT 'constraint', r.name || '.' || quote_ident(k.conname), CASE WHEN k.convalidated THEN 'valid' ELSE 'not valid' END
+  FROM relation r JOIN pg_constraint k ON k.conrelid = r.oid
+ WHERE k.contype IN ('c', 'f', 'p', 'u', 'x')
+UNION ALL
+SELECT 'trigger', r.name || '.' || quote_ident(t.tgname), CASE t.tgenabled WHEN 'D' THEN 'disabled' ELSE 'enabled' END
+  FROM relation r JOIN pg_trigger t ON t.tgrelid = r.oid
+ WHERE NOT ${isInternalTrigger} AND NOT ${ofParent}
+UNION ALL
+SELECT 'rule', r.name || '.' || quote_ident(w.rulename), ''
+  FROM relation r JOIN pg_rewrite w ON w.ev_class = r.oid
+ WHERE w.rulename <> '_RETURN'
+UNION ALL
+SELECT 'policy', r.name || '.' || quote_ident(p.polname), '' FROM relation r JOIN pg_policy p ON p.polrelid = r.oid
+UNION ALL
+SELECT ${routine}, n.name || '.' || quote_ident(p.proname) || '(' || pg_get_function_identity_arguments(p.oid) || ')',
+       ''
+  FROM pg_proc p JOIN users_schema n ON n.oid = p.pronamespace
+ WHERE ${ownOnly("pg_proc", "p.oid")}
+   -- A range type's constructors and a multirange's come with the type, in some versions only.
+   AND NOT EXISTS (SELECT FROM pg_depend d
+                    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
+UNION ALL
+SELECT CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END, n.name || '.' || quote_ident(t.typname),
+       coalesce((SELECT string_agg(quote_literal(v.enumlabel), ', ' ORDER BY v.enumsortorder)
+                   FROM pg_enum v WHERE v.enumtypid = t.oid),
+                (SELECT string_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod), ', '
+                                   ORDER BY a.attnum)
+                   FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped),
+                CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END, '')
+  FROM pg_type t JOIN users_schema n ON n.oid = t.typnamespace
+ WHERE ${ownOnly("pg_type", "t.oid")}
+   AND (t.typtype IN ('b', 'd', 'e', 'r') AND (t.typelem = 0 OR t.typcategory <> 'A')
+        OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
+ ORDER BY 1, 2`;
+}

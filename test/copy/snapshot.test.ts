@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { Snapshot, openInSnapshot } from "../../provider/src/copy/snapshot";
+import { Refused, Unreachable } from "../../provider/src/errors";
+import { EmbeddedServer } from "../support/embedded-server";
+import { endpointOf, freshDatabase } from "./pairs";
+
+describe("a snapshot", () => {
+  let server: EmbeddedServer;
+  let database: string;
+  before(async () => {
+    server = await EmbeddedServer.start({
+      major: 14,
+      // What would end an idle session that does not defend itself.
+      parameters: { idle_in_transaction_session_timeout: "1s", idle_session_timeout: "1s", wal_level: "logical" },
+    });
+    database = await freshDatabase(server, "CREATE TABLE t (id int); INSERT INTO t VALUES (1)");
+  });
+  after(() => server.stop());
+
+  const count = async (snapshot: Snapshot): Promise<number> => {
+    const session = await openInSnapshot(endpointOf(server), database, snapshot.id, "test");
+    try {
+      return (await session.query("SELECT FROM public.t")).rowCount ?? -1;
+    } finally {
+      await session.end();
+    }
+  };
+  const insert = () => server.query("INSERT INTO t VALUES (2)", { database });
+
+  it("shows every session the same moment, for as long as it is held and no longer", async () => {
+    const snapshot = await Snapshot.export(endpointOf(server), database);
+    const before = await count(snapshot);
+    await insert();
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    assert.equal(await count(snapshot), before);
+    await snapshot.release();
+    assert.equal(snapshot.lost.aborted, false);
+    await assert.rejects(count(snapshot), (error: Error) => {
+      assert.ok(error instanceof Refused, String(error));
+      assert.match(error.message, /snapshot.*cannot be used/);
+      return true;
+    });
+  });
+
+  it("outlives the session that exported it first, once it is held", async () => {
+    const slot = await server.connect(database, { replication: "database" } as object);
+    await slot.query("SET idle_session_timeout = 0; SET idle_in_transaction_session_timeout = 0");
+    const made = await slot.query<{ snapshot_name: string }>(
+      "CREATE_REPLICATION_SLOT s TEMPORARY LOGICAL test_decoding EXPORT_SNAPSHOT",
+    );
+    const held = await Snapshot.hold(endpointOf(server), database, made.rows[0]!.snapshot_name);
+    const before = await count(held);
+    await slot.end();
+    await insert();
+    assert.equal(await count(held), before);
+    await held.release();
+  });
+
+  it("reads only", async () => {
+    const snapshot = await Snapshot.export(endpointOf(server), database);
+    const session = await openInSnapshot(endpointOf(server), database, snapshot.id, "test");
+    await assert.rejects(session.query("INSERT INTO public.t VALUES (3)"), /read-only/);
+    await session.end();
+    await snapshot.release();
+  });
+
+  it("says when its session has died", async () => {
+    const snapshot = await Snapshot.export(endpointOf(server), database);
+    const lost = once(snapshot.lost, "abort");
+    await server.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%snapshot'",
+    );
+    await lost;
+    assert.ok(snapshot.lost.reason instanceof Unreachable);
+    await snapshot.release();
+  });
+
+  it("keeps TRUNCATE and rewrites away from tables it has locked, and lets writes pass", async () => {
+    const snapshot = await Snapshot.export(endpointOf(server), database);
+    await snapshot.lockTables([{ schema: "public", name: "t" }]);
+    await insert();
+    for (const statement of ["TRUNCATE t", "ALTER TABLE t ALTER id TYPE int8", "VACUUM FULL t"])
+      await assert.rejects(
+        server.query(statement, { database, login: { options: "-c lock_timeout=100" } as object }),
+        /lock timeout/,
+      );
+    await assert.rejects(snapshot.lockTables([{ schema: "public", name: "nowhere" }]), Refused);
+    await snapshot.release();
+    await server.query("TRUNCATE t", { database });
+  });
+});

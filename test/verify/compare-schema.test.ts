@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { compareSchema } from "../../provider/src/verify/compare-schema";
+import { EmbeddedServer } from "../support/embedded-server";
+import { freshDatabase, withSessions } from "../copy/pairs";
+
+const schema = `
+  CREATE SCHEMA "Other Schema";
+  CREATE EXTENSION hstore;
+  CREATE TYPE mood AS ENUM ('sad', 'ok');
+  CREATE TYPE pair AS (a int, b text);
+  CREATE TYPE span AS RANGE (subtype = float8);
+  CREATE DOMAIN small AS int CHECK (VALUE < 10);
+  CREATE SEQUENCE "Other Schema".numbers;
+  CREATE TABLE parent (id int PRIMARY KEY, m mood, v varchar(10) NOT NULL, CONSTRAINT short CHECK (length(v) > 0));
+  CREATE TABLE child (id int REFERENCES parent, s small DEFAULT 1);
+  CREATE INDEX child_lower ON child ((id + 1));
+  CREATE TABLE measured (at date, v int) PARTITION BY RANGE (at);
+  CREATE TABLE measured_old PARTITION OF measured FOR VALUES FROM ('2000-01-01') TO ('2001-01-01');
+  CREATE VIEW seen AS SELECT id FROM parent;
+  CREATE MATERIALIZED VIEW kept AS SELECT id FROM parent;
+  CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql AS 'SELECT n * 2';
+  CREATE FUNCTION twice(n text) RETURNS text LANGUAGE sql AS 'SELECT n || n';
+  CREATE AGGREGATE largest(int) (SFUNC = int4larger, STYPE = int);
+  CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+  CREATE TRIGGER touched BEFORE INSERT ON parent FOR EACH ROW EXECUTE PROCEDURE touch();
+  CREATE RULE quiet AS ON DELETE TO child DO INSTEAD NOTHING;
+  ALTER TABLE parent ENABLE ROW LEVEL SECURITY;
+  CREATE POLICY everyone ON parent USING (true)`;
+
+describe("the comparison of schemas", () => {
+  let older: EmbeddedServer;
+  let newer: EmbeddedServer;
+  let source: string;
+  let unchanged: string;
+  before(async () => {
+    [older, newer] = await Promise.all([EmbeddedServer.start({ major: 10 }), EmbeddedServer.start({ major: 18 })]);
+    [source, unchanged] = await Promise.all([freshDatabase(older, schema), freshDatabase(newer, schema)]);
+  });
+  after(() => Promise.all([older.stop(), newer.stop()]));
+
+  const differences = async (change: string): Promise<string[]> => {
+    const target = `db_${Math.random().toString(36).slice(2)}`;
+    await newer.query(`CREATE DATABASE ${target} TEMPLATE ${unchanged}`);
+    await newer.query(change, { database: target });
+    const found = await withSessions([older, source], [newer, target], compareSchema);
+    return found.map(({ kind, name, source, target }) =>
+      source === undefined ? `${kind} ${name}` : `${kind} ${name}: ${source} -> ${target!}`,
+    );
+  };
+
+  it("finds none between versions that were given the same definitions", async () => {
+    assert.deepEqual(await differences("SELECT"), []);
+    assert.deepEqual(await differences("CREATE TABLE more (id int)"), []);
+  });
+
+  it("names each kind of object that the target lacks or has otherwise", async () => {
+    for (const [change, ...expected] of [
+      ["DROP EXTENSION hstore", "extension hstore"],
+      ['DROP SCHEMA "Other Schema" CASCADE', 'schema "Other Schema"', 'sequence "Other Schema".numbers'],
+      ["ALTER TYPE mood ADD VALUE 'fine'", "type public.mood: 'sad', 'ok' -> 'sad', 'ok', 'fine'"],
+      ["ALTER TYPE pair ALTER ATTRIBUTE b TYPE name", "type public.pair: a integer, b text -> a integer, b name"],
+      ["DROP TYPE span", "type public.span"],
+      ["ALTER TABLE child DROP s", "column public.child.s"],
+      [
+        "DROP POLICY everyone ON parent; ALTER TABLE parent ALTER v TYPE varchar(20), ALTER v DROP NOT NULL",
+        "column public.parent.v: character varying(10) not null -> character varying(20)",
+        "policy public.parent.everyone",
+      ],
+      ["DROP INDEX child_lower", "index public.child_lower"],
+      ["ALTER TABLE parent DROP CONSTRAINT short", "constraint public.parent.short"],
+      [
+        "ALTER TABLE child DROP CONSTRAINT child_id_fkey, ADD CONSTRAINT child_id_fkey FOREIGN KEY (id) REFERENCES parent NOT VALID",
+        "constraint public.child.child_id_fkey: valid -> not valid",
+      ],
+      [
+        "DROP TABLE measured_old",
+        "column public.measured_old.at",
+        "column public.measured_old.v",
+        "table public.measured_old",
+      ],
+      ["DROP VIEW seen; DROP MATERIALIZED VIEW kept", "materialized view public.kept", "view public.seen"],
+      ["DROP FUNCTION twice(text)", "function public.twice(n text)"],
+      ["DROP AGGREGATE largest(int)", "aggregate public.largest(integer)"],
+      ["ALTER TABLE parent DISABLE TRIGGER touched", "trigger public.parent.touched: enabled -> disabled"],
+      ["DROP RULE quiet ON child", "rule public.child.quiet"],
+    ] as [string, ...string[]][])
+      assert.deepEqual(await differences(change), expected, change);
+  });
+});

@@ -1,0 +1,228 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { Canceled, ContentDiffers, Refused } from "../../provider/src/errors";
+import { compareTables, type TableComparison, type TablesComparison } from "../../provider/src/verify/compare-tables";
+import { contentDiffers } from "../../provider/src/verify/content-differs";
+import { quoteIdentifier } from "../../provider/src/postgres/identifiers";
+import { listTables } from "../../provider/src/postgres/tables";
+import { EmbeddedServer } from "../support/embedded-server";
+import { everyTypeInserts, everyTypeSchema } from "../copy/every-type";
+import { freshDatabase, open } from "../copy/pairs";
+
+describe("the comparison of tables", () => {
+  let older: EmbeddedServer;
+  let newer: EmbeddedServer;
+  before(async () => {
+    [older, newer] = await Promise.all([EmbeddedServer.start({ major: 10 }), EmbeddedServer.start({ major: 17 })]);
+  });
+  after(() => Promise.all([older.stop(), newer.stop()]));
+
+  async function compare(
+    [source, sourceDatabase]: readonly [EmbeddedServer, string],
+    [target, targetDatabase]: readonly [EmbeddedServer, string],
+    options: Partial<TablesComparison> = {},
+  ): Promise<TableComparison[]> {
+    const openSource = () => open(source, sourceDatabase);
+    const session = await openSource();
+    const tables = (await listTables(session)).filter((table) => !table.partitioned);
+    await session.end();
+    return compareTables({
+      openSource,
+      openTarget: () => open(target, targetDatabase),
+      tables: tables.map((table) => ({ table, condition: undefined })),
+      mode: "content",
+      jobs: 2,
+      ...options,
+    });
+  }
+
+  const values = (id: string): string => `${id}, 'v' || ${id}, ${id} / 10.0::float8`;
+  const small = "CREATE TABLE t (id int PRIMARY KEY, v text, f float8)";
+  const fill = `INSERT INTO t SELECT ${values("i")} FROM generate_series(1, 5000) i`;
+
+  it("finds equal what is equal, over versions that print floats differently", async () => {
+    const [source, target] = [
+      [older, await freshDatabase(older, everyTypeSchema, everyTypeInserts)],
+      [newer, await freshDatabase(newer, everyTypeSchema, everyTypeInserts)],
+    ] as const;
+    assert.deepEqual(await compare(source, target), [
+      { schema: "public", table: "every_type", sourceRows: 4, targetRows: 4, equal: true, firstDifferences: [] },
+    ]);
+  });
+
+  it("is not misled by encodings", async () => {
+    const latin = `db_${Math.random().toString(36).slice(2)}`;
+    await older.query(`CREATE DATABASE ${latin} ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'`);
+    const shape = `CREATE TABLE t (id int, v text, n name, j jsonb); INSERT INTO t VALUES (1, 'éü', 'é', '"é"')`;
+    await older.query(shape, { database: latin });
+    const target = await freshDatabase(newer, shape);
+    assert.equal((await compare([older, latin], [newer, target]))[0]!.equal, true);
+  });
+
+  it("notices any one value that differs, whatever its type", async () => {
+    // Each column of each row in turn gets the value that another row has there.
+    for (const source of [older, newer]) {
+      const sourceDatabase = await freshDatabase(source, everyTypeSchema, everyTypeInserts);
+      const targetDatabase = await freshDatabase(newer, everyTypeSchema, everyTypeInserts);
+      const session = await open(source, sourceDatabase);
+      const changed = await open(newer, targetDatabase);
+      const tables = [{ table: (await listTables(session))[0]!, condition: undefined }];
+      const openSource = async () => noEnd(session);
+      const openTarget = async () => noEnd(changed);
+      let changes = 0;
+      try {
+        for (const { name } of tables[0]!.table.columns.filter((column) => column.name !== "id")) {
+          for (const [row, other] of [
+            [0, 2],
+            [2, 1],
+            [3, 0],
+          ]) {
+            const column = quoteIdentifier(name);
+            await changed.query("BEGIN");
+            const { rowCount } = await changed.query(
+              `UPDATE public.every_type AS mine SET ${column} = theirs.${column} FROM public.every_type AS theirs
+                WHERE mine.id = ${row} AND theirs.id = ${other}
+                  AND mine.${column}::text IS DISTINCT FROM theirs.${column}::text`,
+            );
+            if (rowCount === 1) {
+              changes++;
+              const [result] = await compareTables({ openSource, openTarget, tables, mode: "content", jobs: 1 });
+              assert.deepEqual(result!.firstDifferences, [{ key: `id = ${row}`, kind: "different" }], name);
+            }
+            await changed.query("ROLLBACK");
+          }
+        }
+        assert.ok(changes > 120, `${changes} changes`);
+      } finally {
+        await Promise.all([session.end(), changed.end()]);
+      }
+    }
+  });
+
+  it("tells NULL, '', 'NULL', shifted borders, signed zeros, scales and duplicates apart", async () => {
+    const shape = "CREATE TABLE t (a text, b text, f float8, n numeric, fs float4[], x xml)";
+    const rows = [
+      ...["(NULL, '', 0, 1, '{0}', '')", "('', NULL, 0, 1, '{0}', '')", "('NULL', '', 0, 1, '{0}', '')"],
+      ...["('a', 'bc', 0, 1, '{0}', '')", "('ab', 'c', 0, 1, '{0}', '')", "('a,b', 'c', 0, 1, '{0}', '')"],
+      ...["('a', 'b,c', 0, 1, '{0}', '')", "('a', 'b', '-0', 1, '{0}', '')", "('a', 'b', 0, 1.0, '{0}', '')"],
+      ...["('a', 'b', 0, 1, '{-0}', '')", "('a', 'b', 0, 1, '{{0}}', '')", "('a', 'b', 0, 1, '[0:0]={0}', '')"],
+      ...["('a', 'b', 0, 1, '{0}', NULL)", "('b', 'a', 0, 1, '{0}', '')", "('a', 'b', 0, 1, '{0}', '')"],
+    ];
+    const source = await freshDatabase(older, shape);
+    const target = await freshDatabase(newer, shape);
+    const content = fc.array(fc.integer({ min: 0, max: rows.length - 1 }), { maxLength: 6 });
+    const sorted = (some: number[]): string => JSON.stringify([...some].sort((a, b) => a - b));
+    const put = (server: EmbeddedServer, database: string, some: number[]) =>
+      server.query(`TRUNCATE t; ${some.map((row) => `INSERT INTO t VALUES ${rows[row]!};`).join("")}`, { database });
+    await fc.assert(
+      fc.asyncProperty(content, fc.option(content), async (one, other) => {
+        const shuffled = other ?? [...one].reverse();
+        await Promise.all([put(older, source, one), put(newer, target, shuffled)]);
+        const [result] = await compare([older, source], [newer, target], { jobs: 1 });
+        assert.equal(result!.equal, sorted(one) === sorted(shuffled));
+        assert.equal(result!.firstDifferences.length > 0, !result!.equal);
+      }),
+      { numRuns: 25, examples: rows.slice(1).map((_, i) => [[i], [i + 1]] as [number[], number[]]) },
+    );
+  });
+
+  it("names the first rows that are missing, unexpected or different", async () => {
+    const source = await freshDatabase(older, small, fill);
+    const change = "UPDATE t SET v = 'other' WHERE id = 4000; DELETE FROM t WHERE id = 7; INSERT INTO t VALUES (9000)";
+    const target = await freshDatabase(newer, small, fill, change);
+    const compared = await compare([older, source], [newer, target]);
+    assert.deepEqual(compared[0], {
+      schema: "public",
+      table: "t",
+      sourceRows: 5000,
+      targetRows: 5000,
+      equal: false,
+      firstDifferences: [
+        { key: "id = 7", kind: "missing" },
+        { key: "id = 4000", kind: "different" },
+        { key: "id = 9000", kind: "unexpected" },
+      ],
+    });
+    const error = contentDiffers("shop", compared, [{ kind: "index", name: "public.i" }]);
+    assert.ok(error instanceof ContentDiffers);
+    assert.match(error.message, /shop: .*not equal/);
+    assert.match(error.message, /"public"\."t": 5000 rows on both sides.*missing \(id = 7\), different \(id = 4000\)/);
+    assert.match(error.message, /index public\.i is missing/);
+    assert.equal(contentDiffers("shop", [{ ...compared[0], equal: true }]), undefined);
+
+    await newer.query("TRUNCATE t", { database: target });
+    const [empty] = await compare([older, source], [newer, target]);
+    assert.equal(empty!.targetRows, 0);
+    assert.equal(empty!.firstDifferences.length, 10);
+  });
+
+  it("names rows of a table without a key by their content, duplicates too", async () => {
+    const shape = "CREATE TABLE t (v text, f float8)";
+    const source = await freshDatabase(
+      older,
+      shape,
+      "INSERT INTO t VALUES ('twice', 0.1), ('twice', 0.1), ('once', 1)",
+    );
+    const target = await freshDatabase(newer, shape, "INSERT INTO t VALUES ('twice', 0.1), ('once', 1), ('more', 2)");
+    const [compared] = await compare([older, source], [newer, target]);
+    assert.deepEqual(compared!.firstDifferences, [
+      { key: "(more,2)", kind: "unexpected" },
+      { key: "(twice,0.100000000000000006)", kind: "missing" },
+    ]);
+  });
+
+  it("counts only, where only counts are asked for", async () => {
+    const source = await freshDatabase(older, small, fill);
+    const target = await freshDatabase(newer, small, fill, "UPDATE t SET v = ''");
+    assert.equal((await compare([older, source], [newer, target], { mode: "counts" }))[0]!.equal, true);
+    await newer.query("DELETE FROM t WHERE id = 1", { database: target });
+    const [compared] = await compare([older, source], [newer, target], { mode: "counts" });
+    assert.deepEqual([compared!.equal, compared!.sourceRows, compared!.targetRows], [false, 5000, 4999]);
+  });
+
+  it("sees only the rows of a condition, and tells its progress", async () => {
+    const source = await freshDatabase(older, small, fill);
+    const target = await freshDatabase(newer, small, fill, "DELETE FROM t WHERE id <= 100");
+    const session = await open(older, source);
+    const tables = (await listTables(session)).map((table) => ({ table, condition: "id > 100" }));
+    await session.end();
+    const progress: [number, number][] = [];
+    const onProgress = (done: number, all: number): void => void progress.push([done, all]);
+    const [compared] = await compare([older, source], [newer, target], { tables, onProgress });
+    assert.deepEqual([compared!.equal, compared!.sourceRows], [true, 4900]);
+    assert.deepEqual(progress, [
+      [1, 2],
+      [2, 2],
+    ]);
+  });
+
+  it("is an error where a table is missing, and ends on a signal", async () => {
+    const source = await freshDatabase(older, small, fill);
+    const target = await freshDatabase(newer);
+    await assert.rejects(compare([older, source], [newer, target]), (error: Error) => {
+      assert.ok(error instanceof Refused, String(error));
+      assert.match(error.message, /"public"\."t", the target: .*does not exist/);
+      return true;
+    });
+    await newer.query(
+      `CREATE VIEW t AS SELECT id, pg_sleep(60)::text AS v, 1::float8 AS f FROM generate_series(1, 2) id`,
+      {
+        database: target,
+      },
+    );
+    const began = Date.now();
+    await assert.rejects(compare([older, source], [newer, target], { signal: AbortSignal.timeout(500) }), Canceled);
+    assert.ok(Date.now() - began < 5000);
+  });
+});
+
+/** A session that its borrower does not end. */
+function noEnd<Session extends { end: () => Promise<void> }>(session: Session): Session {
+  return new Proxy(session, {
+    get: (of, name) => {
+      if (name === "end") return () => Promise.resolve();
+      const value: unknown = Reflect.get(of, name);
+      return typeof value === "function" ? (value.bind(of) as unknown) : value;
+    },
+  });
+}
