@@ -1,4 +1,4 @@
-import { CliDeployment } from "./cli-deployment";
+import { CliDeployment, type CliDeploymentOptions } from "./cli-deployment";
 import { Deployment, type DeploymentOptions } from "./deployment";
 import { findPulumi } from "./find-pulumi";
 import type { Host } from "./host";
@@ -7,8 +7,11 @@ export class UnknownHostError extends Error {
   override readonly name = "UnknownHostError";
 }
 
+/** What either host needs; each takes its own of `stateFile` and `directory`. */
+export type SelectedHostOptions = DeploymentOptions & Pick<CliDeploymentOptions, "directory">;
+
 /** The Pulumi CLI where it is installed, else this folder's stand-in; PULUMI_HOST=cli or embedded decides otherwise. */
-export function selectHost(options: DeploymentOptions): Host {
+export function selectHost(options: SelectedHostOptions): Host {
   const wanted = process.env.PULUMI_HOST ?? "";
   const command = findPulumi();
   if (wanted === "embedded") return new Deployment(options);

@@ -29,6 +29,8 @@ export async function leaseHolder(store: Store, migration: string): Promise<Hold
  */
 export class Lease {
   #store: Store;
+  /** Statements run one after another: the session is shared by all that the worker does. */
+  #last: Promise<unknown> = Promise.resolve();
 
   private constructor(
     store: Store,
@@ -63,7 +65,13 @@ export class Lease {
    * Runs one statement under the lease; `$1` is the migration's name and `$2` the generation, which the statement must
    * compare. A lost connection is made anew, and the statement run again: it must be one that may run twice.
    */
-  async query<Row extends object>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
+  query<Row extends object>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
+    const result = this.#last.then(() => this.#run<Row>(sql, values));
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  async #run<Row extends object>(sql: string, values: readonly unknown[]): Promise<Row[]> {
     const deadline = Date.now() + this.reconnectForSeconds * 1000;
     for (let delayMs = 100; ; delayMs = Math.min(delayMs * 2, 5000)) {
       try {
@@ -93,6 +101,7 @@ export class Lease {
   }
 
   async release(): Promise<void> {
+    await this.#last;
     await this.#store.close();
   }
 

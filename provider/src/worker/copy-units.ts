@@ -63,7 +63,7 @@ class CopyPool {
     const tableRunners = Math.min(wish.tableJobs, this.options.tables.length);
     const indexRunners = Math.min(wish.indexJobs, this.#builds.length);
     const runners = [
-      ...Array.from({ length: tableRunners }, () => this.#copyTables()),
+      this.#copyAll(tableRunners),
       ...Array.from({ length: indexRunners }, () => this.#buildIndexes()),
       this.#afterTables(),
     ];
@@ -92,6 +92,14 @@ class CopyPool {
     } finally {
       await Promise.all([source.end(), target.end()]);
     }
+  }
+
+  async #copyAll(runners: number): Promise<void> {
+    await Promise.all(Array.from({ length: runners }, () => this.#copyTables()));
+    if (this.#open > 0)
+      throw new EngineFault(`${this.#open} tables of ${this.options.database} were claimed and not copied`, {
+        remedy: "run pulumi up again: the copy begins anew",
+      });
   }
 
   async #copyTables(): Promise<void> {
