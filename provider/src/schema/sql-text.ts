@@ -42,11 +42,11 @@ export function endOfQuoted(text: string, start: number): number | undefined {
   }
 }
 
-/** The tokens of some SQL, in order. A number is a symbol; so is each character of an operator. */
-export function tokenize(sql: string): Token[] {
+/** The first tokens of some SQL, in order. A number is a symbol; so is each character of an operator. */
+export function tokenize(sql: string, limit = Infinity): Token[] {
   const tokens: Token[] = [];
   let at = 0;
-  while (at < sql.length) {
+  while (at < sql.length && tokens.length < limit) {
     const blank = matchAt(blanks, sql, at);
     if (blank !== undefined) {
       at = blank;

@@ -53,7 +53,7 @@ export function newOwner({ tokens }: Statement): string | undefined {
 
 /** `schema.name` at a position of a statement, as pg_dump writes every relation. */
 export function relationAt(
-  { tokens }: Statement,
+  { tokens }: Pick<Statement, "tokens">,
   index: number,
 ): { readonly schema: string; readonly name: string } | undefined {
   const [schema, dot, name] = tokens.slice(index, index + 3);

@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import type { Client } from "pg";
+import { connect } from "../../provider/src/postgres/connect";
+import {
+  createTargetDatabase,
+  type DatabaseProperties,
+  dropTargetDatabase,
+  readDatabaseProperties,
+} from "../../provider/src/schema/database";
+import { startAzureLikeServer } from "../support/azure-like";
+import { EmbeddedServer, type Login } from "../support/embedded-server";
+
+describe("a database on a managed server", () => {
+  const name = 'Ü "quoted"';
+  let source: EmbeddedServer;
+  let server: EmbeddedServer;
+  let administrator: Login;
+  let target: Client;
+
+  before(async () => {
+    [source, { server, administrator }] = await Promise.all([
+      EmbeddedServer.start({ major: 14 }),
+      startAzureLikeServer({ major: 17 }),
+    ]);
+    target = await connect({ ...administrator, sslMode: "Disable" }, { database: "postgres", purpose: "test" });
+  });
+
+  after(async () => {
+    await target.end();
+    await source.stop();
+    await server.stop();
+  });
+
+  afterEach(async () => dropTargetDatabase(target, name));
+
+  async function read(login: Login, database: string): Promise<DatabaseProperties> {
+    const client = await connect({ ...login, sslMode: "Disable" }, { database, purpose: "test" });
+    try {
+      return await readDatabaseProperties(client);
+    } finally {
+      await client.end();
+    }
+  }
+
+  const plain: DatabaseProperties = {
+    encoding: "UTF8",
+    collate: "C",
+    ctype: "C",
+    provider: "libc",
+    locale: undefined,
+    icuRules: undefined,
+    connectionLimit: -1,
+    comment: undefined,
+    settings: [],
+    privileges: undefined,
+  };
+
+  it("is as on the source, with what is set for it and who may what", async () => {
+    await source.query(`CREATE ROLE visitor; CREATE ROLE unknown`);
+    await server.query(`CREATE ROLE visitor; GRANT visitor TO azureadmin WITH ADMIN TRUE`);
+    await source.query(`CREATE DATABASE rich ENCODING LATIN1 TEMPLATE template0 CONNECTION LIMIT 42`);
+    await source.query(
+      `COMMENT ON DATABASE rich IS 'it''s';
+       ALTER DATABASE rich SET search_path TO "$user", "Sales Data", public;
+       ALTER DATABASE rich SET work_mem TO '5MB';
+       ALTER DATABASE rich SET my.setting TO 'a=b, ''c''';
+       ALTER ROLE visitor IN DATABASE rich SET work_mem TO '6MB';
+       ALTER ROLE unknown IN DATABASE rich SET work_mem TO '7MB';
+       REVOKE TEMPORARY ON DATABASE rich FROM PUBLIC;
+       GRANT CREATE ON DATABASE rich TO visitor WITH GRANT OPTION`,
+    );
+    const properties = await read(source.login, "rich");
+    const findings = await createTargetDatabase(target, name, properties);
+    // Only a superuser may set what no extension has declared.
+    assert.deepEqual(
+      findings.map(({ message }) => message),
+      ['its setting my.setting was left out: permission denied to set parameter "my.setting"'],
+    );
+    const restored = await read(administrator, name);
+    const known = properties.settings.filter((setting) => setting.role !== "unknown" && setting.name !== "my.setting");
+    assert.deepEqual(restored, { ...properties, settings: known });
+    assert.equal(known.length, 3);
+    assert.equal(known.find((setting) => setting.name === "search_path")?.value, '"$user", "Sales Data", public');
+  });
+
+  it("says what it could not set", async () => {
+    const findings = await createTargetDatabase(target, name, {
+      ...plain,
+      settings: [{ role: undefined, name: "log_statement", value: "all" }],
+      privileges: [{ grantee: "nobody", privilege: "CONNECT", grantable: false }],
+    });
+    assert.deepEqual(
+      findings.map(({ message }) => message),
+      [
+        'its setting log_statement was left out: permission denied to set parameter "log_statement"',
+        'the privilege CONNECT of nobody was left out: role "nobody" does not exist',
+      ],
+    );
+    assert.deepEqual((await read(administrator, name)).privileges, []);
+  });
+
+  it("has ICU's locale and rules where the source has", async () => {
+    const icu = { ...plain, provider: "icu" as const, locale: "de-AT", icuRules: "&a < g" };
+    assert.deepEqual(
+      await createTargetDatabase(target, name, { ...icu, collate: "xx_XX.utf8", ctype: "xx_XX.utf8" }),
+      [],
+    );
+    assert.deepEqual(await read(administrator, name), icu);
+  });
+
+  it("has another locale where the source's is not to be had, and says so", async () => {
+    const findings = await createTargetDatabase(target, name, {
+      ...plain,
+      collate: "xx_XX.UTF-8",
+      ctype: "xx_XX.UTF-8",
+    });
+    assert.match(findings[0]?.message ?? "", /locale is not to be had.*xx_XX.*was created with LOCALE_PROVIDER libc/s);
+    assert.equal(findings.length, 1);
+    assert.equal((await read(administrator, name)).encoding, "UTF8");
+  });
+
+  it("is refused when it exists, and dropped with the sessions in it", async () => {
+    await createTargetDatabase(target, name, plain);
+    await assert.rejects(createTargetDatabase(target, name, plain), /already exists[^]*To do: drop/);
+    const guest = await server.connect(name, administrator);
+    const ended = new Promise((resolve) => guest.on("error", resolve));
+    await dropTargetDatabase(target, name);
+    await ended;
+    await dropTargetDatabase(target, name);
+    await assert.rejects(server.connect(name), /does not exist/);
+  });
+});

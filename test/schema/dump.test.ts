@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import { chmod, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Canceled, Refused } from "../../provider/src/errors";
+import type { Endpoint } from "../../provider/src/postgres/connect";
+import { dumpSchema } from "../../provider/src/schema/dump";
+import type { DumpOptions } from "../../provider/src/schema/dump-options";
+import { EmbeddedServer } from "../support/embedded-server";
+
+const odd = "o'd\"d=$d b";
+
+describe("the dump of a schema", () => {
+  let source: EmbeddedServer;
+  let endpoint: Endpoint;
+  let folder: string;
+  let recorded: string;
+
+  before(async () => {
+    source = await EmbeddedServer.start({ major: 14 });
+    // Each would break a dump that took over what role and database have set; the names and the password need quoting.
+    await source.query(`CREATE ROLE "the:dumper\\" LOGIN PASSWORD 'a:b\\c''"'`);
+    await source.query(`CREATE DATABASE "${odd.replaceAll('"', '""')}" OWNER "the:dumper\\"`);
+    await source.query(
+      `CREATE TABLE "ta ble" (id integer); ALTER TABLE "ta ble" OWNER TO "the:dumper\\";
+       ALTER ROLE "the:dumper\\" SET standard_conforming_strings = off;
+       ALTER ROLE "the:dumper\\" SET quote_all_identifiers = on;
+       ALTER ROLE "the:dumper\\" SET statement_timeout = '500ms';
+       ALTER ROLE "the:dumper\\" SET default_transaction_read_only = on`,
+      { database: odd },
+    );
+    endpoint = { ...source.login, user: "the:dumper\\", password: `a:b\\c'"`, sslMode: "Prefer" };
+    folder = await mkdtemp(join(tmpdir(), "fake-tools-"));
+    recorded = join(folder, "recorded");
+  });
+
+  after(async () => {
+    delete process.env.PG_DUMP;
+    await source.stop();
+    await rm(folder, { recursive: true });
+  });
+
+  /** Puts a shell script in the place of pg_dump. */
+  async function pretend(script: string): Promise<void> {
+    const path = join(folder, "pg_dump");
+    await writeFile(
+      path,
+      `#!/bin/sh\nif [ "$1" = --version ]; then echo "pg_dump (PostgreSQL) 17.2"; exit; fi\n${script}\n`,
+    );
+    await chmod(path, 0o755);
+    process.env.PG_DUMP = path;
+  }
+
+  async function leftovers(): Promise<string[]> {
+    return (await readdir(tmpdir())).filter((name) => name.startsWith("pg-migration-dump-"));
+  }
+
+  const dumpersSessions = async (): Promise<number> => {
+    const [row] = await source.query<{ count: number }>(
+      `SELECT count(*)::integer AS count FROM pg_stat_activity WHERE usename = 'the:dumper\\'`,
+    );
+    return row!.count;
+  };
+
+  afterEach(() => {
+    delete process.env.PG_DUMP;
+  });
+
+  for (const tool of ["native", "wasm"] as const) {
+    it(`by the ${tool} tool does not depend on what role and database have set`, async function () {
+      const dump = await dumpSchema(endpoint, odd, { tool }).catch((error: unknown) => {
+        if (tool === "native" && /no pg_dump here/.test(String(error))) return this.skip();
+        throw error;
+      });
+      assert.match(dump.tool, tool === "native" ? /^pg_dump [\d.]+ \(native\)$/ : /^pg_dump 18\.\d+ \(wasm\)$/);
+      assert.match(dump.text, /CREATE TABLE public\."ta ble" \(\n {4}id integer\n\);/);
+      assert.match(dump.text, /standard_conforming_strings = on/);
+    });
+
+    it(`by the ${tool} tool sees what its snapshot sees`, async function () {
+      const holder = await source.connect();
+      try {
+        await holder.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
+        const { rows } = await holder.query<{ id: string }>("SELECT pg_export_snapshot() AS id");
+        await source.query(`CREATE FUNCTION public.later_${tool}() RETURNS integer LANGUAGE sql AS 'SELECT 1'`);
+        const options: DumpOptions = { tool, snapshot: rows[0]!.id };
+        const { text } = await dumpSchema({ ...source.login, sslMode: "Disable" }, "postgres", options);
+        assert.doesNotMatch(text, new RegExp(`later_${tool}`));
+      } catch (error) {
+        if (tool === "native" && /no pg_dump here/.test(String(error))) this.skip();
+        throw error;
+      } finally {
+        await holder.end();
+      }
+    });
+
+    it(`by the ${tool} tool says what the source refused, and leaves nothing`, async function () {
+      await source.query(`CREATE TABLE not_yours (id integer)`, { database: odd });
+      try {
+        await assert.rejects(dumpSchema(endpoint, odd, { tool }), (error) => {
+          if (/no pg_dump here/.test(String(error))) this.skip();
+          return (
+            error instanceof Refused && /could not read.*permission denied for table not_yours/s.test(error.message)
+          );
+        });
+      } finally {
+        await source.query("DROP TABLE not_yours", { database: odd });
+      }
+      assert.deepEqual(await leftovers(), []);
+      while ((await dumpersSessions()) > 0) await sleep(20);
+    });
+
+    it(`by the ${tool} tool ends when it is told to`, async function () {
+      const blocker = await source.connect(odd);
+      try {
+        await blocker.query(`BEGIN; LOCK TABLE "ta ble"`);
+        const started = Date.now();
+        await assert.rejects(dumpSchema(endpoint, odd, { tool, signal: AbortSignal.timeout(1500) }), (error) => {
+          if (/no pg_dump here/.test(String(error))) this.skip();
+          return error instanceof Canceled;
+        });
+        assert.ok(Date.now() - started < 5000);
+      } finally {
+        await blocker.end();
+      }
+      assert.deepEqual(await leftovers(), []);
+    });
+  }
+
+  it("gives a native tool no secret but in a file of its own, and takes nothing of the user's environment along", async () => {
+    process.env.SECRET_OF_MINE = "geheim";
+    await pretend(
+      `{ echo "$@"; env; stat -c %a "$PGPASSFILE"; cat "$PGPASSFILE"; } > ${recorded}; echo "-- Dumped by pg_dump version 17.2"`,
+    );
+    try {
+      await dumpSchema(endpoint, odd, { tool: "native" });
+    } finally {
+      delete process.env.SECRET_OF_MINE;
+    }
+    const text = await readFile(recorded, "utf8");
+    const [ask, file] = [text.split("600\n")[0]!, text.split("600\n")[1]!];
+    assert.doesNotMatch(ask, /a:b|geheim/);
+    assert.equal(file, `*:*:*:*:a\\:b\\\\c'"\n`);
+    assert.match(ask, /^PGDATABASE=o'd"d=\$d b$/m);
+    assert.deepEqual(await leftovers(), []);
+  });
+
+  it("trusts the certificate that it was given", async () => {
+    await pretend(`{ echo $PGSSLMODE; cat $PGSSLROOTCERT; } > ${recorded}; echo "-- Dumped by pg_dump version 17.2"`);
+    const pem = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n";
+    await dumpSchema({ ...endpoint, sslRootCert: pem }, odd, { tool: "native" });
+    assert.equal(await readFile(recorded, "utf8"), `prefer\n${pem}`);
+  });
+
+  it("falls back on the embedded tool when the native one fails, and says so", async () => {
+    await pretend('echo "pg_dump: error: no such library" >&2; exit 1');
+    const { text, tool } = await dumpSchema(endpoint, odd);
+    assert.match(tool, /\(wasm\), after the native one failed:.*no such library/);
+    assert.match(text, /ta ble/);
+  });
+
+  it("uses the embedded tool when the native one is too old, and says what to install when only that will do", async () => {
+    await pretend("exit 1");
+    await writeFile(join(folder, "pg_dump"), '#!/bin/sh\necho "pg_dump (PostgreSQL) 9.6.24"\n');
+    assert.match((await dumpSchema(endpoint, odd)).tool, /\(wasm\)$/);
+    await assert.rejects(dumpSchema(endpoint, odd, { tool: "native" }), /no pg_dump here[^]*To do: install.*14/);
+  });
+});
