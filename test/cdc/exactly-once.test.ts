@@ -14,6 +14,7 @@ import { Scene, type Servers, until } from "./scene";
 describe("following exactly once", () => {
   let servers: Servers;
   let scene: Scene | undefined;
+  let changes: RandomChanges | undefined;
 
   before(async () => {
     const source = await EmbeddedServer.start({
@@ -28,13 +29,16 @@ describe("following exactly once", () => {
     await servers.target.stop();
   });
   afterEach(async () => {
+    await changes?.stop();
     await scene?.close();
-    scene = undefined;
+    changes = scene = undefined;
   });
 
   const open = async (ddl: string): Promise<Scene> => (scene = await Scene.open(servers, ddl));
-  const writers = async (on: Scene, count: number): Promise<RandomChanges> =>
-    new RandomChanges(await Promise.all(Array.from({ length: count }, () => servers.source.connect(on.database))));
+  const writers = async (on: Scene, count: number): Promise<RandomChanges> => {
+    const sessions = await Promise.all(Array.from({ length: count }, () => servers.source.connect(on.database)));
+    return (changes = new RandomChanges(sessions));
+  };
 
   it("loses and doubles nothing when its process is killed again and again", async function () {
     this.timeout(120_000);
@@ -44,7 +48,7 @@ describe("following exactly once", () => {
       const child = followInProcess(s, kill + 1);
       await Promise.race([once(child.stdout!, "data"), once(child, "exit")]);
       await sleep(Math.random() * 400);
-      assert.equal(child.exitCode, null, `the follower ended by itself: ${await textOf(child)}`);
+      if (child.exitCode !== null) assert.fail(`the follower ended by itself: ${await textOf(child)}`);
       child.kill("SIGKILL");
       await once(child, "exit");
     }

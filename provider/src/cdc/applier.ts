@@ -1,11 +1,11 @@
 import type { Client } from "pg";
 import { ContentDiffers, Refused, messageOf } from "../errors.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
-import { applyNet } from "./apply-net.js";
-import { applyOrdered, describeRow } from "./apply-ordered.js";
+import { applyTable } from "./apply-table.js";
 import { Bindings, type RelationChangeHook } from "./binding.js";
 import type { Change, Truncate } from "./change.js";
-import { type OrderedChange, type Step, fold } from "./fold.js";
+import { describeRow } from "./describe-row.js";
+import { type OrderedChange, fold } from "./fold.js";
 import type { Segment } from "./inbox.js";
 import { type ChangeCounts, type Progress, advanceProgress } from "./progress.js";
 import { RowMissing } from "./row-missing.js";
@@ -127,47 +127,24 @@ export class Applier {
   async #applyChanges(batch: readonly Segment[], changes: readonly Change[]): Promise<void> {
     await this.#target.query("SAVEPOINT batch");
     try {
-      for (const step of fold(changes, (change) => this.#bindings.of(change.relation)))
-        await this.#applyStep(step, batch);
+      await this.#applySteps(batch, changes, false);
     } catch (error) {
       if (!wantsSourceOrder(error)) throw error;
       this.#options.onOrderedBatch(messageOf(error));
       await this.#target.query("ROLLBACK TO SAVEPOINT batch");
-      await this.#inSourceOrder(batch, changes);
+      // Constraints that look at a table between two rows may refuse folded changes which the source's order allows.
+      await this.#target.query("SET CONSTRAINTS ALL DEFERRED");
+      await this.#applySteps(batch, changes, true);
     }
     await this.#target.query("RELEASE SAVEPOINT batch");
   }
 
-  async #applyStep(step: Step, batch: readonly Segment[]): Promise<void> {
-    switch (step.kind) {
-      case "truncate":
-        return this.#truncate(step.truncate);
-      case "ordered":
-        return this.#ordered(step.changes, batch);
-      case "net":
-        for (const table of step.tables) await applyNet(this.#target, this.#staging, table);
-        return this.#ordered(step.keyless, batch);
+  async #applySteps(batch: readonly Segment[], changes: readonly Change[], inOrder: boolean): Promise<void> {
+    const failed = (change: OrderedChange, cause: unknown): Error => changeFailure(change, batch, cause);
+    for (const step of fold(changes, (change) => this.#bindings.of(change.relation), inOrder)) {
+      if (step.kind === "truncate") await this.#truncate(step.truncate);
+      else for (const table of step.tables) await applyTable(this.#target, this.#staging, table, failed);
     }
-  }
-
-  /** Constraints that look at a table between two rows may refuse folded changes which the source's order allows. */
-  async #inSourceOrder(batch: readonly Segment[], changes: readonly Change[]): Promise<void> {
-    await this.#target.query("SET CONSTRAINTS ALL DEFERRED");
-    let run: OrderedChange[] = [];
-    for (const [place, change] of changes.entries()) {
-      if (change.kind !== "truncate") {
-        run.push({ change, binding: this.#bindings.of(change.relation), place });
-        continue;
-      }
-      await this.#ordered(run, batch);
-      run = [];
-      await this.#truncate(change);
-    }
-    await this.#ordered(run, batch);
-  }
-
-  async #ordered(changes: readonly OrderedChange[], batch: readonly Segment[]): Promise<void> {
-    await applyOrdered(this.#target, this.#staging, changes, (change, cause) => changeFailure(change, batch, cause));
   }
 
   async #truncate({ relations, restartIdentity }: Truncate): Promise<void> {

@@ -3,7 +3,6 @@ import type { Binding } from "./binding.js";
 
 /** The net effect of a run of changes on one table whose rows have a key. */
 export interface NetChanges {
-  readonly binding: Binding;
   /** Rows of which at least the key is known. */
   readonly deletes: readonly Tuple[];
   /** By the columns that they know. */
@@ -24,11 +23,18 @@ export interface OrderedChange {
   readonly place: number;
 }
 
-/** What to do one after the other. Within `net`, tables and the changes of rows without a key are independent. */
+/** Changes of one table, to be applied after one another. */
+export type Part = NetChanges | { readonly ordered: readonly OrderedChange[] };
+
+export interface TableChanges {
+  readonly binding: Binding;
+  readonly parts: readonly Part[];
+}
+
+/** What to do one after the other. Tables do not depend on each other: nothing on the target looks across them. */
 export type Step =
-  | { readonly kind: "net"; readonly tables: readonly NetChanges[]; readonly keyless: readonly OrderedChange[] }
-  | { readonly kind: "ordered"; readonly changes: readonly OrderedChange[] }
-  | { readonly kind: "truncate"; readonly truncate: Truncate; readonly place: number };
+  | { readonly kind: "tables"; readonly tables: readonly TableChanges[] }
+  | { readonly kind: "truncate"; readonly truncate: Truncate };
 
 /** The net operation on one key, relative to what the target holds when the run begins. */
 interface Net {
@@ -37,70 +43,87 @@ interface Net {
 }
 
 /**
- * Folds changes in source order to one net operation per table and key. TRUNCATE, a new shape of a table, and a change
- * that cannot be folded end a run.
+ * Folds changes in source order to one net operation per table and key. A change that does not fold with those before it
+ * begins a new part of its table; TRUNCATE and a new shape of a table begin a new step.
+ *
+ * @param inOrder fold nothing: keep every table's changes as they came
  */
-export function fold(changes: readonly Change[], bindingOf: (change: RowChange) => Binding): Step[] {
+export function fold(changes: readonly Change[], bindingOf: (change: RowChange) => Binding, inOrder = false): Step[] {
   const steps: Step[] = [];
-  let run = new Run();
-  const endRun = (): void => {
-    steps.push(...run.steps());
-    run = new Run();
+  let tables = new Map<string, TableRun>();
+  const endStep = (): void => {
+    if (tables.size > 0) steps.push({ kind: "tables", tables: [...tables.values()].map((table) => table.end()) });
+    tables = new Map();
   };
   changes.forEach((change, place) => {
     if (change.kind === "truncate") {
-      endRun();
-      steps.push({ kind: "truncate", truncate: change, place });
+      endStep();
+      steps.push({ kind: "truncate", truncate: change });
       return;
     }
     const binding = bindingOf(change);
-    if (run.hasOtherShapeOf(binding)) endRun();
-    if (run.add(change, binding, place)) return;
-    endRun();
-    if (!run.add(change, binding, place)) steps.push({ kind: "ordered", changes: [{ change, binding, place }] });
+    if ((tables.get(binding.name)?.binding ?? binding) !== binding) endStep();
+    let table = tables.get(binding.name);
+    if (!table) tables.set(binding.name, (table = new TableRun(binding)));
+    if (inOrder || !binding.keyed) table.addOrdered({ change, binding, place });
+    else table.addFolded({ change, binding, place });
   });
-  endRun();
+  endStep();
   return steps;
 }
 
-class Run {
-  readonly #tables = new Map<string, { binding: Binding; rows: Map<string, Net>; keyless: OrderedChange[] }>();
+class TableRun {
+  readonly binding: Binding;
+  readonly #parts: Part[] = [];
+  #rows = new Map<string, Net>();
+  #ordered: OrderedChange[] = [];
 
-  hasOtherShapeOf(binding: Binding): boolean {
-    const known = this.#tables.get(binding.name);
-    return known !== undefined && known.binding !== binding;
+  constructor(binding: Binding) {
+    this.binding = binding;
   }
 
-  /** False when the change does not fold with what is here: nothing was done then. */
-  add(change: RowChange, binding: Binding, place: number): boolean {
-    let table = this.#tables.get(binding.name);
-    if (!table) this.#tables.set(binding.name, (table = { binding, rows: new Map(), keyless: [] }));
-    if (!binding.keyed) {
-      table.keyless.push({ change, binding, place });
-      return true;
-    }
-    switch (change.kind) {
-      case "insert":
-        return addInsert(table.rows, binding, change.row);
-      case "update":
-        return addUpdate(table.rows, binding, change.row, change.old);
-      case "delete":
-        return addDelete(table.rows, binding, change.old);
-    }
+  addFolded(ordered: OrderedChange): void {
+    if (this.#ordered.length > 0) this.#endPart();
+    if (addChange(this.#rows, this.binding, ordered.change)) return;
+    this.#endPart();
+    if (addChange(this.#rows, this.binding, ordered.change)) return;
+    this.addOrdered(ordered);
   }
 
-  steps(): Step[] {
-    const tables: NetChanges[] = [];
-    const keyless: OrderedChange[] = [];
-    for (const { binding, rows, keyless: changes } of this.#tables.values()) {
-      if (rows.size > 0) tables.push(netChanges(binding, rows));
-      if (changes.length === 0) continue;
-      // Inserts alone have no order among them.
-      const inserts = changes.flatMap(({ change }) => (change.kind === "insert" ? [change.row] : []));
-      if (inserts.length === changes.length) tables.push({ binding, deletes: [], updates: [], inserts });
-      else keyless.push(...changes);
-    }
-    return tables.length + keyless.length === 0 ? [] : [{ kind: "net", tables, keyless }];
+  addOrdered(ordered: OrderedChange): void {
+    if (this.#rows.size > 0) this.#endPart();
+    this.#ordered.push(ordered);
+  }
+
+  end(): TableChanges {
+    this.#endPart();
+    return { binding: this.binding, parts: this.#parts };
+  }
+
+  #endPart(): void {
+    if (this.#rows.size > 0) this.#parts.push(netChanges(this.binding, this.#rows));
+    if (this.#ordered.length > 0) this.#parts.push(withoutKeys(this.binding, this.#ordered));
+    this.#rows = new Map();
+    this.#ordered = [];
+  }
+}
+
+/** Inserts alone have no order among them. */
+function withoutKeys(binding: Binding, ordered: readonly OrderedChange[]): Part {
+  const inserts = ordered.flatMap(({ change }) => (change.kind === "insert" ? [change.row] : []));
+  const foldable = !binding.keyed && inserts.length === ordered.length;
+  return foldable ? { deletes: [], updates: [], inserts } : { ordered };
+}
+
+/** False when the change does not fold with what is here: nothing was done then. */
+function addChange(rows: Map<string, Net>, binding: Binding, change: RowChange): boolean {
+  switch (change.kind) {
+    case "insert":
+      return addInsert(rows, binding, change.row);
+    case "update":
+      return addUpdate(rows, binding, change.row, change.old);
+    case "delete":
+      return addDelete(rows, binding, change.old);
   }
 }
 
@@ -140,7 +163,7 @@ function addUpdate(rows: Map<string, Net>, binding: Binding, row: Tuple, old: Tu
   return addInsert(rows, binding, after);
 }
 
-function netChanges(binding: Binding, rows: Map<string, Net>): NetChanges {
+function netChanges(binding: Binding, rows: ReadonlyMap<string, Net>): NetChanges {
   const deletes: Tuple[] = [];
   const inserts: Tuple[] = [];
   const groups = new Map<string, { fields: number[]; rows: Tuple[] }>();
@@ -155,7 +178,7 @@ function netChanges(binding: Binding, rows: Map<string, Net>): NetChanges {
       else groups.set(name, { fields, rows: [row] });
     }
   }
-  return { binding, deletes, updates: [...groups.values()], inserts };
+  return { deletes, updates: [...groups.values()], inserts };
 }
 
 /** The relation's fields that the target stores and this row says. */

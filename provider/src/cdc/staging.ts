@@ -5,6 +5,9 @@ import { type Tuple, holderOf } from "./change.js";
 import { copyIn } from "./copy-in.js";
 import { CopyText } from "./copy-text.js";
 
+/** Rows of earlier groups are scanned by every statement, and a TRUNCATE costs a file. */
+const tolerableRows = 1000;
+
 /** One line for a staging table. */
 export interface StagedRow {
   /** Says which statement takes the row. */
@@ -23,8 +26,10 @@ export interface StagedRow {
 export class Staging {
   readonly #target: Client;
   readonly #made = new Set<string>();
-  /** Filled in the current transaction already; a commit empties them all. */
-  readonly #filled = new Set<string>();
+  /** Rows put in by the current transaction; a commit removes them all. */
+  readonly #held = new Map<string, number>();
+  readonly #statementNames = new Map<string, string>();
+  #groups = 0;
 
   constructor(target: Client) {
     this.#target = target;
@@ -43,10 +48,24 @@ export class Staging {
     this.#made.add(binding.staging);
   }
 
-  /** Replaces what the staging table holds. */
+  /** A number that no group of this session has had, so that rows of earlier groups may stay where they are. */
+  nextGroup(): number {
+    this.#groups = (this.#groups + 1) % 0x7fffffff;
+    return this.#groups;
+  }
+
+  /** Under which the session prepares a statement once. */
+  statementName(text: string): string {
+    const name = this.#statementNames.get(text) ?? `pg_migration_${this.#statementNames.size + 1}`;
+    this.#statementNames.set(text, name);
+    return name;
+  }
+
   async fill(binding: Binding, rows: readonly StagedRow[]): Promise<void> {
-    if (this.#filled.has(binding.staging)) await this.#target.query(`TRUNCATE ${binding.staging}`);
-    this.#filled.add(binding.staging);
+    const held = this.#held.get(binding.staging) ?? 0;
+    const crowded = held > tolerableRows;
+    if (crowded) await this.#target.query(`TRUNCATE ${binding.staging}`);
+    this.#held.set(binding.staging, (crowded ? 0 : held) + rows.length);
     const oldFields = binding.keyed ? binding.key : binding.stored;
     const text = new CopyText();
     for (const { group, row, old } of rows) {
@@ -61,7 +80,7 @@ export class Staging {
 
   /** After COMMIT. */
   emptied(): void {
-    this.#filled.clear();
+    this.#held.clear();
   }
 }
 

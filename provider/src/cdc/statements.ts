@@ -21,8 +21,9 @@ export function insertStatement(binding: Binding): string {
   return `INSERT INTO ${binding.name} ${list} SELECT ${values} FROM ${binding.staging} AS s WHERE s.g = $1`;
 }
 
-/** How a row without a key is recognised. */
-export type Likeness = "image" | "text";
+/** How a row without a key is recognised, in the order in which to try. */
+export const likenesses = ["image", "text"] as const;
+export type Likeness = (typeof likenesses)[number];
 
 /** Deletes one of the rows equal to the staged one, not all of them. */
 export const deleteOneStatement = (binding: Binding, likeness: Likeness): string =>
