@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { chmod, chown, stat } from "node:fs/promises";
 import { type Server, type Socket, connect as dial, createServer } from "node:net";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import type pg from "pg";
 import { Canceled, EngineFault, Refused, Unreachable } from "../../provider/src/errors";
 import { relayCopy } from "../../provider/src/copy/relay";
 import { EmbeddedServer } from "../support/embedded-server";
+import { until } from "../support/until";
 import { connect } from "../../provider/src/postgres/connect";
 import { endpointOf, freshDatabase, open } from "./pairs";
 
@@ -39,6 +44,19 @@ async function rechunkingProxy(port: number, lengths: () => number): Promise<{ p
     for (const socket of sockets) socket.destroy();
   };
   return { port: address.port, close };
+}
+
+/** Has a server offer TLS, with a certificate made for it. */
+async function offerTls(server: EmbeddedServer): Promise<void> {
+  const [key, certificate] = [join(server.dataDirectory, "server.key"), join(server.dataDirectory, "server.crt")];
+  const request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"];
+  await promisify(execFile)("openssl", [...request, "-keyout", key, "-out", certificate]);
+  const { uid, gid } = await stat(server.dataDirectory);
+  for (const file of [key, certificate]) await chown(file, uid, gid);
+  await chmod(key, 0o600);
+  await server.query("ALTER SYSTEM SET ssl = on");
+  await server.query("SELECT pg_reload_conf()");
+  await until("TLS is on", async () => (await server.query<{ ssl: string }>("SHOW ssl"))[0]!.ssl === "on");
 }
 
 describe("a relayed copy", () => {
@@ -131,6 +149,42 @@ describe("a relayed copy", () => {
           proxy.close();
         }
       }
+    }
+  });
+
+  it("goes through TLS on both sides", async () => {
+    const encrypted = [];
+    for (const [server, database] of [
+      [sourceServer, sourceDatabase],
+      [targetServer, targetDatabase],
+    ] as const) {
+      await offerTls(server);
+      encrypted.push(await connect({ ...endpointOf(server), sslMode: "Require" }, { database, purpose: "test" }));
+    }
+    const [from, into] = encrypted as [pg.Client, pg.Client];
+    try {
+      for (const each of encrypted)
+        assert.equal((await each.query("SELECT FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl")).rowCount, 1);
+      const copyIn = "COPY public.t FROM STDIN";
+      const done = await relayCopy({
+        what: "public.t",
+        source: from,
+        target: into,
+        copyOut: rowsQuery(50_000),
+        copyIn,
+      });
+      assert.equal(done.rows, 50_000);
+      assert.equal(await stored(), 50_000);
+      await target.query("TRUNCATE public.t");
+      const endless = rowsQuery("1000000000::int8");
+      const signal = AbortSignal.timeout(300);
+      await assert.rejects(
+        relayCopy({ what: "t", source: from, target: into, copyOut: endless, copyIn, signal }),
+        Canceled,
+      );
+      for (const each of encrypted) await each.query("SELECT 1");
+    } finally {
+      await Promise.all(encrypted.map((each) => each.end()));
     }
   });
 

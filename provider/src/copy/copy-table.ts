@@ -28,8 +28,8 @@ export interface TableCopy {
  * Copies a table's rows in one transaction on the target. A copy of the whole table replaces what the target has, so it
  * can be repeated; a part is added, so whether it was done has to be known: write it down in `beforeCommit`.
  *
- * After a failure both sessions are outside a transaction of ours: the target is rolled back, the source has to be reopened in the snapshot,
- * since its transaction has failed.
+ * After a failure the target is rolled back; the source's transaction has failed too, so another session has to be opened
+ * in the snapshot.
  *
  * @throws what {@link relayCopy} throws
  */

@@ -1,5 +1,6 @@
 import { DatabaseError, type Client } from "pg";
-import { Canceled, EngineFault, Refused, Unreachable, messageOf } from "../errors.js";
+import { EngineFault, Refused, Unreachable, messageOf } from "../errors.js";
+import { cancellation } from "./cancellation.js";
 import { CopyFrames } from "./copy-frames.js";
 import { CopyStatement, type CopyOutcome } from "./copy-statement.js";
 
@@ -23,7 +24,9 @@ export interface Relayed {
 }
 
 type Failed = Extract<CopyOutcome, { ended: "failed" }>;
-type End = { readonly of: "source" | "target"; readonly outcome: CopyOutcome } | { readonly of: "signal" };
+type End =
+  | { readonly of: "source" | "target"; readonly outcome: CopyOutcome }
+  | { readonly of: "signal"; readonly error: Error };
 
 /** How many bytes may wait for the target before the source is paused. */
 const mostWaitingBytes = 1 << 20;
@@ -36,25 +39,25 @@ const mostWaitingBytes = 1 << 20;
  *
  * @throws Refused when either server refuses: its message, detail and context
  * @throws Unreachable when either connection breaks
- * @throws Canceled, or the signal's reason where that is an error of ours, when the signal aborts
+ * @throws the error that the signal was aborted with, or Canceled
  * @throws EngineFault when the numbers of rows sent, received and stored differ
  */
 export async function relayCopy(relay: Relay): Promise<Relayed> {
   const { what, source, target, copyOut, copyIn, signal } = relay;
-  throwIfAborted(what, signal);
+  if (signal?.aborted) throw cancellation(`copying ${what}`, signal);
   const into = CopyStatement.from(target, copyIn);
   if ((await into.begun) === undefined) throw failure(what, "target", asFailed(await into.outcome));
 
   const flow = new Flow(into, relay.onProgress);
   const out = CopyStatement.to(source, copyOut, flow.reader);
   flow.source = out;
-  const aborted = abortion(signal);
+  const aborted = abortion(what, signal);
   try {
     const first = await Promise.race([endOf("source", out), endOf("target", into), aborted.promise]);
     if (first.of !== "source" || first.outcome.ended === "failed") flow.stop();
     if (first.of === "signal") {
       await Promise.all([out.cancel(), into.fail("the copy was canceled")]);
-      throw cancellation(what, signal);
+      throw first.error;
     }
     if (first.of === "target") {
       await out.cancel();
@@ -68,7 +71,7 @@ export async function relayCopy(relay: Relay): Promise<Relayed> {
     const last = await Promise.race([endOf("target", into), aborted.promise]);
     if (last.of === "signal") {
       await into.cancel();
-      throw cancellation(what, signal);
+      throw last.error;
     }
     if (last.outcome.ended === "failed") throw failure(what, "target", last.outcome);
     // One CopyData message ends the data in binary format (manual, "Binary Format", file trailer).
@@ -118,22 +121,17 @@ async function endOf(side: "source" | "target", statement: CopyStatement): Promi
   return { of: side, outcome: await statement.outcome };
 }
 
-function abortion(signal: AbortSignal | undefined): { promise: Promise<{ of: "signal" }>; forget: () => void } {
+type Abortion = Extract<End, { of: "signal" }>;
+
+function abortion(what: string, signal: AbortSignal | undefined): { promise: Promise<Abortion>; forget: () => void } {
+  if (!signal) return { promise: new Promise(() => undefined), forget: () => undefined };
   let onAbort = (): void => undefined;
-  const promise = new Promise<{ of: "signal" }>((resolve) => (onAbort = () => resolve({ of: "signal" })));
-  if (signal?.aborted) onAbort();
-  signal?.addEventListener("abort", onAbort);
-  return { promise, forget: () => signal?.removeEventListener("abort", onAbort) };
-}
-
-function throwIfAborted(what: string, signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw cancellation(what, signal);
-}
-
-function cancellation(what: string, signal: AbortSignal | undefined): Error {
-  const reason: unknown = signal?.reason;
-  if (reason instanceof Unreachable || reason instanceof Refused || reason instanceof Canceled) return reason;
-  return new Canceled(`copying ${what} was canceled`, { cause: reason });
+  const promise = new Promise<Abortion>((resolve) => {
+    onAbort = () => resolve({ of: "signal", error: cancellation(`copying ${what}`, signal) });
+  });
+  if (signal.aborted) onAbort();
+  signal.addEventListener("abort", onAbort);
+  return { promise, forget: () => signal.removeEventListener("abort", onAbort) };
 }
 
 function asFailed(outcome: CopyOutcome): Failed {

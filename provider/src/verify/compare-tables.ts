@@ -1,12 +1,14 @@
 import type { Client } from "pg";
+import { cancellation } from "../copy/cancellation.js";
 import { requestCancel } from "../copy/cancel-request.js";
 import { planParts } from "../copy/parts.js";
 import { tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
-import { Canceled, Refused, Unreachable, messageOf } from "../errors.js";
+import { Refused, Unreachable, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { qualify } from "../postgres/identifiers.js";
 import {
   type Checksum,
+  type RowHash,
   addChecksums,
   checksum,
   chooseRowHash,
@@ -61,7 +63,7 @@ const mostDifferences = 10;
  * @returns one comparison per table, in the order given
  * @throws Refused when a server refuses a table, which it may not have
  * @throws Unreachable when a connection breaks
- * @throws Canceled when the signal aborts
+ * @throws the error that the signal was aborted with, or Canceled
  */
 export async function compareTables(comparison: TablesComparison): Promise<TableComparison[]> {
   const sessions = new Sessions(comparison);
@@ -82,19 +84,15 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
     const [sourceSums, targetSums] = await Promise.all([sums("source"), sums("target")]);
 
     const compared: TableComparison[] = [];
-    for (const [i, { table, condition }] of comparison.tables.entries()) {
+    for (const [i, tableToCopy] of comparison.tables.entries()) {
       const [one, other] = [sourceSums[i]!, targetSums[i]!];
       const equal = sameChecksum(one, other);
-      const how = { images, rowHash, rows: Math.max(one.rows, other.rows), most: mostDifferences, condition };
-      compared.push({
-        schema: table.schema,
-        table: table.name,
-        sourceRows: one.rows,
-        targetRows: other.rows,
-        equal,
-        firstDifferences:
-          equal || comparison.mode === "counts" ? [] : await firstDifferences({ source, target }, table, how),
-      });
+      const how = { images, rowHash, rows: Math.max(one.rows, other.rows), most: mostDifferences };
+      const { schema, name } = tableToCopy.table;
+      const differences =
+        equal || comparison.mode === "counts" ? [] : await differencesOf({ source, target }, tableToCopy, how);
+      const rows = { sourceRows: one.rows, targetRows: other.rows };
+      compared.push({ schema, table: name, ...rows, equal, firstDifferences: differences });
     }
     return compared;
   } catch (error) {
@@ -162,14 +160,14 @@ async function sumAll(
   const work = async (session: Client): Promise<void> => {
     for (const { table: index, conditions } of waiting) {
       if (failed) return;
-      if (signal?.aborted) throw canceled(signal);
+      if (signal?.aborted) throw cancellation("the comparison", signal);
       const { table } = tables[index]!;
       try {
         const sum = await checksum(session, table, rowHashes[index], conditions);
         sums[index] = addChecksums(sums[index]!, sum);
       } catch (error) {
         failed = true;
-        if (signal?.aborted) throw canceled(signal);
+        if (signal?.aborted) throw cancellation("the comparison", signal);
         throw comparisonFailure(error, side, qualify(table.schema, table.name));
       }
       progress();
@@ -179,15 +177,24 @@ async function sumAll(
   return sums;
 }
 
-const canceled = (signal: AbortSignal): Canceled =>
-  new Canceled("the comparison was canceled", { cause: signal.reason });
+async function differencesOf(
+  sides: { source: Client; target: Client },
+  { table, condition }: TableToCopy,
+  how: { images: RowImages; rowHash: RowHash; rows: number; most: number },
+): Promise<Difference[]> {
+  try {
+    return await firstDifferences(sides, table, { ...how, condition });
+  } catch (error) {
+    throw comparisonFailure(error, "source or the target", qualify(table.schema, table.name));
+  }
+}
 
 function counter({ onProgress }: TablesComparison, all: number): () => void {
   let done = 0;
   return () => onProgress?.(++done, all);
 }
 
-function comparisonFailure(error: unknown, side: Side, table: string): Refused | Unreachable {
+function comparisonFailure(error: unknown, side: Side | "source or the target", table: string): Refused | Unreachable {
   const what = `comparing ${table}, the ${side}: ${messageOf(error)}`;
   if (isConnectionLoss(error)) return new Unreachable(what, { cause: error });
   return new Refused(what, {
