@@ -171,6 +171,29 @@ describe("the comparison of tables", () => {
     ]);
   });
 
+  it("adds up what several sessions read in parts", async () => {
+    for (const from of [older, newer]) {
+      const source = await freshDatabase(from, small, fill);
+      const target = await freshDatabase(
+        newer,
+        small,
+        fill,
+        "DELETE FROM t WHERE id = 5000; UPDATE t SET v = 'x' WHERE id = 1",
+      );
+      let all = 0;
+      const options = { splitBytes: 20_000, jobs: 3, onProgress: (_: number, of: number) => (all = of) };
+      const [compared] = await compare([from, source], [newer, target], options);
+      assert.ok(all >= 20, `${all} parts`);
+      assert.deepEqual([compared!.sourceRows, compared!.targetRows], [5000, 4999]);
+      assert.deepEqual(compared!.firstDifferences, [
+        { key: "id = 1", kind: "different" },
+        { key: "id = 5000", kind: "missing" },
+      ]);
+      const same = await compare([from, source], [from, source], options);
+      assert.equal(same[0]!.equal, true);
+    }
+  });
+
   it("counts only, where only counts are asked for", async () => {
     const source = await freshDatabase(older, small, fill);
     const target = await freshDatabase(newer, small, fill, "UPDATE t SET v = ''");

@@ -39,6 +39,8 @@ export interface TablesComparison {
   readonly mode: "counts" | "content";
   /** Sessions per side. */
   readonly jobs: number;
+  /** Content of tables from this size on is read in parts by several sessions; 1 GiB unless told. */
+  readonly splitBytes?: number;
   /** Told after each table, or part of one, how many of them are done on either side. */
   readonly onProgress?: ((done: number, all: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -52,7 +54,7 @@ interface Unit {
   readonly conditions: readonly string[];
 }
 
-const splitBytes = 1 << 30;
+const usualSplitBytes = 1 << 30;
 const partsPerJob = 4;
 const mostDifferences = 10;
 
@@ -132,7 +134,10 @@ class Sessions {
 }
 
 /** Largest tables first. The same conditions serve both sides: the parts hold every row once on either. */
-async function planUnits(source: Client, { tables, jobs, mode }: TablesComparison): Promise<Unit[]> {
+async function planUnits(
+  source: Client,
+  { tables, jobs, mode, splitBytes = usualSplitBytes }: TablesComparison,
+): Promise<Unit[]> {
   const bySize = tables.map((each, table) => ({ ...each, index: table }));
   bySize.sort((one, other) => tableBytes(other.table) - tableBytes(one.table));
   const units: Unit[] = [];
