@@ -53,6 +53,11 @@ export class Resource {
     throw new assert.AssertionError({ message: "the operation succeeded, but had to fail" });
   }
 
+  /** What check says against inputs, as `property: reason`. */
+  failures(inputs: Properties): string[] {
+    return lifecycle.check({}, inputs).failures.map(({ property, reason }) => `${property}: ${reason}`);
+  }
+
   #checked(olds: Properties, news: Properties): Properties {
     const { inputs, failures } = lifecycle.check(olds, news);
     if (failures.length > 0)

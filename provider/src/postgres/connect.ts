@@ -101,7 +101,7 @@ async function attempt(
     keepAliveInitialDelayMillis: 10_000,
     ssl,
     ...(options.replication ? { replication: "database" } : {}),
-  } as pg.ClientConfig);
+  });
   // A session that breaks while nothing runs in it is noticed by its next statement; without a listener Node would end.
   client.on("error", () => undefined);
   try {

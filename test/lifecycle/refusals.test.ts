@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { freePort, EmbeddedServer } from "../support/embedded-server";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+
+describe("a migration that cannot be", () => {
+  let lab: Lab;
+  let database: string;
+  let databasesBefore: string[];
+
+  before(async () => {
+    lab = await Lab.start();
+    database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    databasesBefore = await lab.targetDatabases();
+  });
+
+  after(() => lab.stop());
+
+  /** Neither side shows a trace: slots, publications and sessions are watched after every test anyway. */
+  async function assertUntouched(): Promise<void> {
+    assert.deepEqual(await lab.targetDatabases(), databasesBefore);
+  }
+
+  /** Fails in the validation, is kept as a resource with its findings, and can be destroyed. */
+  async function refused(inputs: Record<string, unknown>, ...expected: RegExp[]): Promise<string> {
+    const resource = new Resource();
+    const text = await Resource.failure(resource.create(inputs));
+    for (const pattern of [/ValidationFailed/, /To do: /, ...expected]) assert.match(text, pattern);
+    assert.equal(resource.status.state, "ValidationFailed");
+    assert.equal(resource.status.currentSubStateDetails.validationDetails?.status, "Failed");
+    assert.equal(resource.diff().changes, true);
+    await assertUntouched();
+    await resource.destroy();
+    return text;
+  }
+
+  const online = { migrationMode: "Online" };
+
+  it("names a wrong password on the source", async () => {
+    const inputs = lab.inputs([database]);
+    const text = await refused(
+      { ...inputs, source: { ...lab.source.login, password: "not-the-password" } },
+      /603100/,
+      /the password is wrong/,
+    );
+    assert.doesNotMatch(text, /not-the-password/);
+  });
+
+  it("names a wrong password on the target, where nothing can be recorded", async () => {
+    const inputs = lab.inputs([database], { target: { ...lab.administrator, password: "not-the-password" } });
+    const text = await Resource.failure(new Resource().create(inputs));
+    assert.match(text, /603100.*the password is wrong/s);
+    assert.doesNotMatch(text, /not-the-password/);
+    await assertUntouched();
+  });
+
+  it("names a closed port, on either side", async () => {
+    const port = await freePort();
+    await refused(
+      lab.inputs([database], { source: { ...lab.source.login, port } }),
+      /603000/,
+      /nothing answers/,
+      /pg_isready/,
+    );
+    const inputs = lab.inputs([database], { target: { ...lab.administrator, port } });
+    assert.match(await Resource.failure(new Resource().create(inputs)), /603000.*nothing answers.*pg_isready/s);
+  });
+
+  it("names a missing database", () => refused(lab.inputs(["nowhere"]), /603102/, /nowhere/));
+
+  it("names a server without TLS where TLS is asked for", async () => {
+    await refused(lab.inputs([database], { source: { ...lab.source.login, sslMode: "Require" } }), /603001/, /no TLS/);
+  });
+
+  it("names an extension that azure.extensions does not allow, with the command that allows it", async () => {
+    const withExtension = await lab.database("CREATE EXTENSION hstore; CREATE TABLE h (v hstore)");
+    await refused(
+      lab.inputs([withExtension]),
+      /603108/,
+      /hstore/,
+      /az postgres flexible-server parameter set .*HSTORE/,
+    );
+  });
+
+  it("names a role that may not read everything", async () => {
+    await lab.source.query("CREATE ROLE reader LOGIN PASSWORD 'reader'");
+    const source = { ...lab.source.login, user: "reader", password: "reader" };
+    await refused(lab.inputs([database], { source }), /603110/, /public\.t/, /GRANT SELECT/);
+    await lab.source.query("GRANT SELECT ON t TO reader; ALTER TABLE t ENABLE ROW LEVEL SECURITY", { database });
+    await refused(lab.inputs([database], { source }), /603110/, /row-level security/, /BYPASSRLS/);
+    await lab.source.query("ALTER TABLE t DISABLE ROW LEVEL SECURITY; REVOKE SELECT ON t FROM reader", { database });
+  });
+
+  it("names a role that may not replicate nor publish, when online", async () => {
+    await lab.source.query("CREATE ROLE copier LOGIN PASSWORD 'copier'; GRANT pg_read_all_data TO copier");
+    const source = { ...lab.source.login, user: "copier", password: "copier" };
+    await refused(lab.inputs([database], { ...online, source }), /603104/, /REPLICATION/, /may not publish public\.t/);
+  });
+
+  it("names a wal_level that cannot be followed, missing slots, and how to change both", async () => {
+    const parameters = { wal_level: "replica", max_replication_slots: 1 };
+    const source = await EmbeddedServer.start({ major: 14, parameters });
+    try {
+      await source.query("CREATE DATABASE plain");
+      await refused(
+        lab.inputs(["plain"], { ...online, source: source.login }),
+        /603107/,
+        /ALTER SYSTEM SET wal_level = logical/,
+        /603105/,
+        /ALTER SYSTEM SET max_replication_slots = 2/,
+      );
+    } finally {
+      await source.stop();
+    }
+  });
+
+  it("names a target that is older than the source", async () => {
+    const source = await EmbeddedServer.start({ major: 18 });
+    try {
+      await source.query("CREATE DATABASE newer");
+      await refused(lab.inputs(["newer"], { source: source.login }), /603400/, /older than the source/);
+    } finally {
+      await source.stop();
+    }
+  });
+
+  it("names a target role that may not create databases", async () => {
+    await lab.target.query("CREATE ROLE weak LOGIN PASSWORD 'weak'; GRANT azure_pg_admin TO weak");
+    const target = { ...lab.administrator, user: "weak", password: "weak" };
+    await refused(lab.inputs([database], { target }), /603115/, /CREATEDB/);
+  });
+
+  it("says everything that is wrong with the inputs at once, by property", () => {
+    const wrong: [Record<string, unknown>, RegExp][] = [
+      [{ migrationName: "has space" }, /^migrationName: .*letters, digits and hyphens/],
+      [{ migrationName: "-leading" }, /^migrationName/],
+      [{ migrationName: "x".repeat(64) }, /^migrationName/],
+      [{ dbsToMigrate: [] }, /^dbsToMigrate: name at least one/],
+      [{ dbsToMigrate: ["a", "a"] }, /^dbsToMigrate: a database is named twice/],
+      [{ dbsToMigrate: ["ü".repeat(32)] }, /^dbsToMigrate\[0\]: .*63 bytes/],
+      [{ dbsToMigrate: ["template0"] }, /^dbsToMigrate\[0\]/],
+      [{ dbsToMigrate: ["postgres"] }, /^dbsToMigrate: .*maintenance database/],
+      [{ migrationMode: "online" }, /^migrationMode: .*"Offline", "Online"/],
+      [{ triggerCutover: true }, /^triggerCutover: 603114/],
+      [{ overwriteDbsInTarget: "yes" }, /^overwriteDbsInTarget/],
+      [{ overwriteDbsInTaget: true }, /^overwriteDbsInTaget: .*did you mean overwriteDbsInTarget\?/],
+      [{ source: { ...lab.source.login, port: 0 } }, /^source\.port/],
+      [{ source: { ...lab.source.login, password: undefined } }, /^source\.password: is missing/],
+      [{ source: { ...lab.source.login, passwort: "x" } }, /^source\.passwort: .*did you mean password\?/],
+      [{ target: { ...lab.source.login } }, /^target: .*same server/],
+    ];
+    for (const [change, expected] of wrong) {
+      const text = new Resource().failures(lab.inputs([database], change)).join("\n");
+      assert.match(text, expected, JSON.stringify(change));
+    }
+    const all = Object.assign({}, ...wrong.map(([change]) => change)) as Record<string, unknown>;
+    assert(new Resource().failures(lab.inputs([database], all)).length >= 5, "not only the first one");
+  });
+});

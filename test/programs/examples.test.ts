@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { MigrationStatus } from "pulumi-pg-migration";
+import type { Host, OperationResult } from "../../examples/host/host";
+import { assertSameContent } from "../support/content";
+import { Lab } from "../support/lab";
+import { createHost, hostNames } from "../support/pulumi-cli";
+import { secretsIn } from "../support/secrets";
+import { Traffic } from "../support/traffic";
+import { until } from "../support/until";
+
+for (const hostName of hostNames) {
+  describe(`the example programs, deployed by the ${hostName} host`, () => {
+    let lab: Lab;
+    let directory: string;
+
+    before(async () => {
+      lab = await Lab.start();
+    });
+
+    after(() => lab.stop());
+
+    beforeEach(async () => {
+      directory = await mkdtemp(join(tmpdir(), "pg-migration-test-"));
+    });
+
+    afterEach(() => rm(directory, { recursive: true, force: true }));
+
+    function deploy(program: string, config: Record<string, string>): Host {
+      const { source, administrator } = lab;
+      return createHost(hostName, directory, {
+        programDirectory: resolve(program),
+        stack: "test",
+        passphrase: "only for tests",
+        config: {
+          sourceHost: source.login.host,
+          sourcePort: String(source.port),
+          sourceUser: source.login.user,
+          targetHost: administrator.host,
+          targetPort: String(administrator.port),
+          targetUser: administrator.user,
+          ...config,
+        },
+        secretConfig: { sourcePassword: source.login.password, targetPassword: administrator.password },
+      });
+    }
+
+    const statusOf = (result: OperationResult): MigrationStatus => {
+      assert(result.ok, JSON.stringify(result.diagnostics));
+      return result.outputs.status as unknown as MigrationStatus;
+    };
+
+    it("examples/offline: preview changes nothing, up migrates, a second up is the same, destroy cleans up", async () => {
+      const database = await lab.adventureWorks();
+      const host = deploy("examples/offline", { dbsToMigrate: JSON.stringify([database]) });
+      const preview = await host.preview();
+      assert(preview.ok && preview.summary.create >= 1);
+      assert.deepEqual(await lab.targetDatabases(), []);
+      assert.equal(statusOf(await host.up()).state, "Succeeded");
+      await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+      const again = await host.up();
+      assert.deepEqual([again.ok, again.summary.create, again.summary.update], [true, 0, 0]);
+      assert((await host.destroy()).ok);
+    });
+
+    it("examples/online: a killed worker is replaced at the next up --refresh, and the cutover is an update", async () => {
+      const database = await lab.database(Traffic.schema);
+      const config = { dbsToMigrate: JSON.stringify([database]) };
+      const traffic = Traffic.start(lab.source, database, 2);
+      const host = deploy("examples/online", config);
+      try {
+        const status = statusOf(await host.up());
+        assert.equal(status.currentSubStateDetails.currentSubState, "WaitingForCutoverTrigger");
+        await traffic.forTransactions(50);
+        process.kill(status.worker.pid!, "SIGKILL");
+        await until("the killed worker has left its lease", async () => {
+          const rows = await lab.target.query("SELECT FROM pg_locks WHERE locktype = 'advisory'");
+          return rows.length === 0;
+        });
+        await traffic.forTransactions(50);
+        const successor = statusOf(await host.up({ refresh: true }));
+        assert.equal(successor.worker.state, "running");
+        assert.notEqual(successor.worker.pid, status.worker.pid);
+      } finally {
+        await traffic.stop();
+      }
+      const cutover = deploy("examples/online", { ...config, triggerCutover: "true" });
+      assert.equal(statusOf(await cutover.up()).state, "Succeeded");
+      await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+      assert((await cutover.destroy()).ok);
+    });
+
+    it("the root program takes everything from configuration", async () => {
+      const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+      const host = deploy(".", { dbsToMigrate: JSON.stringify([database]), migrationName: "by-config" });
+      assert.equal(statusOf(await host.up()).state, "Succeeded");
+      await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+      assert((await host.destroy()).ok);
+    });
+
+    it("a refused migration is kept with its findings, and goes on when they are put right", async () => {
+      const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+      await lab.target.query(`CREATE DATABASE ${database} OWNER ${lab.administrator.user}`);
+      const config = { dbsToMigrate: JSON.stringify([database]) };
+      const refused = await deploy("examples/offline", config).up();
+      assert.equal(refused.ok, false);
+      assert.match(JSON.stringify(refused.diagnostics), /603101.*overwriteDbsInTarget to true/);
+      const host = deploy("examples/offline", { ...config, overwriteDbsInTarget: "true" });
+      assert.equal(statusOf(await host.up()).state, "Succeeded");
+      assert((await host.destroy()).ok);
+    });
+
+    it("what a preview does not know yet is let through, and no secret is kept in clear anywhere", async () => {
+      const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+      const host = deploy("test/programs/late-target", {
+        dbsToMigrate: JSON.stringify([database]),
+        sourcePassword: lab.source.login.password,
+      });
+      const preview = await host.preview();
+      assert(preview.ok, JSON.stringify(preview.diagnostics));
+      const result = await host.up();
+      assert(result.ok, JSON.stringify(result.diagnostics));
+      assert.equal((result.outputs.migration as unknown as MigrationStatus).state, "Succeeded");
+      const secrets = [lab.source.login.password, lab.administrator.password];
+      const state = hostName === "embedded" ? await readFile(join(directory, "state.json"), "utf8") : "";
+      assert.deepEqual(await secretsIn(secrets, { lab, texts: [state, JSON.stringify(result)] }), []);
+      assert((await host.destroy()).ok);
+    });
+  });
+}
