@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { Unreachable, messageOf } from "../errors.js";
+import { Canceled, messageOf } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
 import { Bell } from "./bell.js";
@@ -95,7 +95,7 @@ export class Follower {
       },
     };
     const stop = (): void => void this.stop();
-    if (options.signal?.aborted) stop();
+    if (options.signal?.aborted) this.#stopped.abort();
     options.signal?.addEventListener("abort", stop, { once: true });
     this.#reporter = setInterval(() => options.onProgress?.(this.status()), progressEveryMs);
     this.finished = this.#live().finally(() => {
@@ -152,7 +152,7 @@ export class Follower {
     try {
       await this.#untilStopped();
       this.#state = "stopped";
-      this.#gate.fail(new Unreachable("following the source's changes was stopped"));
+      this.#gate.fail(new Canceled("following the source's changes was stopped"));
     } catch (error) {
       this.#state = "failed";
       const failure = asFailure(error, `applying changes to ${this.#options.targetDatabase}`);

@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import { Refused, TimedOut } from "../../provider/src/errors";
+import { changeCaptureNames } from "../../provider/src/cdc/names";
+import { createPublications, dropPublications } from "../../provider/src/cdc/publication";
+import {
+  type BlockingSession,
+  createComparisonPoint,
+  createSlot,
+  dropSlot,
+  inspectSlot,
+} from "../../provider/src/cdc/slot";
+import { listTables } from "../../provider/src/postgres/tables";
+import { EmbeddedServer, type Major } from "../support/embedded-server";
+import { endpointOf } from "./scene";
+
+describe("names of slots and publications", () => {
+  it("are allowed, repeatable and distinct", () => {
+    const names = changeCaptureNames("Ünser Großer-Umzug ".repeat(9), "My Database");
+    for (const name of Object.values(names)) assert.match(name as string, /^[a-z0-9_]{1,63}$/);
+    assert.deepEqual(names, changeCaptureNames("Ünser Großer-Umzug ".repeat(9), "My Database"));
+    assert.notEqual(changeCaptureNames("a_b", "c").slot, changeCaptureNames("a", "b_c").slot);
+    assert.notEqual(changeCaptureNames("A", "c").slot, changeCaptureNames("a", "c").slot);
+  });
+});
+
+for (const major of [10, 18] satisfies Major[])
+  describe(`slots and publications on PostgreSQL ${major}`, () => {
+    let server: EmbeddedServer;
+    const options = () => ({
+      source: endpointOf(server.login),
+      database: "postgres",
+      slot: "s",
+      plugin: "pgoutput" as const,
+    });
+
+    before(async () => {
+      server = await EmbeddedServer.start({
+        major,
+        parameters: { wal_level: "logical", max_prepared_transactions: 5 },
+      });
+    });
+    after(() => server.stop());
+
+    it("exports the snapshot of the slot's consistent point", async () => {
+      await server.query("CREATE TABLE seen (v int); INSERT INTO seen VALUES (1)");
+      const slot = await createSlot(options());
+      await server.query("INSERT INTO seen VALUES (2)");
+      const rows = await server.query(
+        `BEGIN ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION SNAPSHOT '${slot.snapshotId}'; SELECT v FROM seen`,
+      );
+      assert.deepEqual(rows, [{ v: 1 }]);
+      await slot.release();
+      const session = await server.connect();
+      const state = await inspectSlot(session, "s");
+      assert.equal(state!.confirmedFlushLsn, slot.consistentPoint);
+      assert.equal(state!.activePid, undefined);
+      await session.end();
+      await assert.rejects(
+        createSlot(options()),
+        (error: Error) => error instanceof Refused && /already exists/.test(error.message),
+      );
+      await dropSlot(options().source, "postgres", "s");
+      await dropSlot(options().source, "postgres", "s");
+    });
+
+    it("says which transactions it waits for, and leaves nothing behind when it gives up", async () => {
+      const old = await server.connect();
+      await old.query("SET application_name = 'old one'; BEGIN; CREATE TABLE held (v int)");
+      const seen: BlockingSession[] = [];
+      const waiting = createSlot({ ...options(), timeoutSeconds: 2, onWaiting: (sessions) => seen.push(...sessions) });
+      await assert.rejects(
+        waiting,
+        (error: Error) => error instanceof TimedOut && /old one.*idle in transaction/.test(error.message),
+      );
+      assert.equal(seen[0]!.applicationName, "old one");
+      assert.ok(seen[0]!.pid! > 0 && seen[0]!.transactionAgeSeconds! > 0 && seen[0]!.queryStart);
+      await old.query("ROLLBACK; BEGIN; CREATE TABLE held (v int); PREPARE TRANSACTION 'left alone'");
+      await assert.rejects(createSlot({ ...options(), timeoutSeconds: 2 }), /prepared transaction left alone/);
+      await old.query("ROLLBACK PREPARED 'left alone'");
+      await old.end();
+    });
+
+    it("makes comparison points that go by themselves", async () => {
+      const point = await createComparisonPoint({ ...options(), slot: "point" });
+      assert.ok(point.lsn > 0n && point.snapshotId !== "");
+      const session = await server.connect();
+      assert.equal((await inspectSlot(session, "point"))!.temporary, true);
+      await point.release();
+      for (let i = 0; i < 50 && (await inspectSlot(session, "point")); i++)
+        await new Promise((next) => setTimeout(next, 20));
+      assert.equal(await inspectSlot(session, "point"), undefined);
+      await session.end();
+    });
+
+    it("publishes what is selected, so that the source's own updates go on; twice is once", async () => {
+      await server.query("CREATE DATABASE pub");
+      const session = await server.connect("pub");
+      await session.query(`
+        CREATE TABLE keyed (id int PRIMARY KEY); CREATE TABLE keyless (v int); CREATE TABLE unselected (id int PRIMARY KEY);
+        CREATE TABLE whole (v int); ALTER TABLE whole REPLICA IDENTITY FULL; CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY);
+        CREATE TABLE p (id int) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);
+        ALTER TABLE p1 ADD PRIMARY KEY (id); CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20);
+        INSERT INTO keyless VALUES (1); INSERT INTO p VALUES (1), (11)`);
+      const names = changeCaptureNames("m", "pub");
+      const selected = (await listTables(session)).filter(({ name }) => name !== "unselected");
+      await createPublications(session, names, selected);
+      const { publications, insertOnlyTables } = await createPublications(session, names, selected);
+      assert.deepEqual(publications, [names.publication, names.insertOnlyPublication]);
+      assert.deepEqual(
+        insertOnlyTables.map(({ name }) => name),
+        major >= 13 ? ["keyless", "p", "p2"] : ["keyless", "p2"],
+      );
+      const { rows } = await session.query(
+        "SELECT tablename FROM pg_publication_tables WHERE pubname = $1 ORDER BY 1",
+        [names.publication],
+      );
+      assert.deepEqual(rows, [{ tablename: "keyed" }, { tablename: "p1" }, { tablename: "whole" }]);
+      await session.query("UPDATE keyless SET v = 2; UPDATE p SET id = id + 1; DELETE FROM keyless; DELETE FROM p");
+      await dropPublications(session, names);
+      await dropPublications(session, names);
+      await session.end();
+      await server.query("DROP DATABASE pub");
+    });
+  });
