@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { Client, Connection, Submittable } from "pg";
 import { EngineFault } from "../errors.js";
-import { requestCancel } from "./cancel-request.js";
+import { requestCancel } from "../postgres/cancel-request.js";
 
 /** How a COPY ended: the row count of its command tag, or what went wrong and whether the session is gone. */
 export type CopyOutcome =

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
 import pg from "pg";
 import { Refused, Unreachable, messageOf } from "../errors.js";
+import { rememberSession } from "./open-sessions.js";
 
 /** TLS as libpq's sslmode means it (manual, "SSL Support", table "SSL Mode Descriptions"). */
 export type SslMode = "Disable" | "Prefer" | "Require" | "VerifyCA" | "VerifyFull";
@@ -25,6 +26,8 @@ export interface ConnectOptions {
   readonly replication?: boolean;
   /** How long the server may take to accept, in milliseconds. */
   readonly connectTimeoutMs?: number;
+  /** Keeps the records: goes on when everything else is canceled, since the end has to be written down. */
+  readonly bookkeeping?: boolean;
 }
 
 export const applicationNamePrefix = "pg-migration ";
@@ -66,6 +69,7 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions): Prom
   const client = await open(endpoint, options);
   try {
     await fixSettings(client, options.replication ?? false);
+    if (!options.bookkeeping) rememberSession(client);
     return client;
   } catch (error) {
     await client.end().catch(() => undefined);

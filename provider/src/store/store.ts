@@ -29,7 +29,7 @@ export class Store {
   static async open(address: StoreAddress, purpose: string): Promise<Store> {
     const store = await Store.find(address, purpose);
     if (store) return store;
-    const client = await connect(address.target, { database: address.maintenanceDatabase, purpose });
+    const client = await connect(address.target, { database: address.maintenanceDatabase, purpose, bookkeeping: true });
     try {
       if (await mayCreateSchema(client)) return await Store.#install(client, address.maintenanceDatabase);
       await createOwnDatabase(client, address.target.user);
@@ -38,13 +38,13 @@ export class Store {
       throw error;
     }
     await client.end();
-    const own = await connect(address.target, { database: ownDatabase, purpose });
+    const own = await connect(address.target, { database: ownDatabase, purpose, bookkeeping: true });
     return Store.#install(own, ownDatabase);
   }
 
   /** Opens the store where there is one; undefined where nobody has migrated into this server. */
   static async find(address: StoreAddress, purpose: string): Promise<Store | undefined> {
-    const client = await connect(address.target, { database: address.maintenanceDatabase, purpose });
+    const client = await connect(address.target, { database: address.maintenanceDatabase, purpose, bookkeeping: true });
     try {
       if (await hasControlSchema(client)) return await Store.#install(client, address.maintenanceDatabase);
       const { rowCount } = await client.query("SELECT FROM pg_database WHERE datname = $1", [ownDatabase]);
@@ -54,7 +54,7 @@ export class Store {
       await client.end().catch(() => undefined);
       throw error;
     }
-    const own = await connect(address.target, { database: ownDatabase, purpose });
+    const own = await connect(address.target, { database: ownDatabase, purpose, bookkeeping: true });
     if (await hasControlSchema(own)) return Store.#install(own, ownDatabase);
     await own.end();
     return undefined;

@@ -57,7 +57,7 @@ function objectsQuery(version: number): string {
   return `
 WITH users_schema AS (
   SELECT n.oid, quote_ident(n.nspname) AS name FROM pg_namespace n
-   WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pg_migration')
+   WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgmigration')
 ), relation AS (
   SELECT c.oid, c.relkind, n.name || '.' || quote_ident(c.relname) AS name
     FROM pg_class c JOIN users_schema n ON n.oid = c.relnamespace

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { cancellation } from "../copy/cancellation.js";
-import { requestCancel } from "../copy/cancel-request.js";
+import { requestCancel } from "../postgres/cancel-request.js";
 import { planParts } from "../copy/parts.js";
 import { tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
 import { Refused, Unreachable, messageOf } from "../errors.js";

@@ -17,7 +17,7 @@ export function contentDiffers(
   const lines = [...listed(unequal.map(tableLine), "tables"), ...listed(schema.map(schemaLine), "objects")];
   return new ContentDiffers(`${database}: source and target are not equal:\n${lines.join("\n")}`, {
     remedy:
-      "see whether somebody wrote to the target, or to the source during an offline migration; then copy these tables again",
+      "find out who else writes on the target (or, for tables without a key, updates on the source), put these rows right, and run pulumi up again",
   });
 }
 

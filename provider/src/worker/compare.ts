@@ -1,8 +1,8 @@
 import { openInSnapshot } from "../copy/snapshot.js";
 import { tablesToCopy, type TableToCopy } from "../copy/tables-to-copy.js";
-import { ContentDiffers } from "../errors.js";
 import { connect } from "../postgres/connect.js";
-import { compareTables, type TableComparison } from "../verify/compare-tables.js";
+import { compareTables } from "../verify/compare-tables.js";
+import { contentDiffers } from "../verify/content-differs.js";
 import type { Work } from "./work.js";
 
 export interface ComparisonOfDatabase {
@@ -34,8 +34,8 @@ export async function compareDatabase(work: Work, comparison: ComparisonOfDataba
     signal,
   });
   await journal.comparisons(database, results);
-  const different = results.filter(({ equal }) => !equal);
-  if (different.length > 0) throw differenceError(database, different);
+  const difference = contentDiffers(database, results);
+  if (difference) throw difference;
   await journal.event(`${results.length} tables compared, all equal`, { database });
 }
 
@@ -50,19 +50,4 @@ async function tablesToCompare(
   } finally {
     await session.end();
   }
-}
-
-function differenceError(database: string, tables: readonly TableComparison[]): ContentDiffers {
-  const lines = tables.slice(0, 10).map((one) => {
-    const rows = one.firstDifferences.map(({ key, kind }) => `${key} (${kind})`).join(", ");
-    return `${one.schema}.${one.table}: ${one.sourceRows} rows on the source, ${one.targetRows} on the target${rows && `; first: ${rows}`}`;
-  });
-  const more = tables.length > lines.length ? [`and ${tables.length - lines.length} more tables`] : [];
-  return new ContentDiffers(
-    `${tables.length} table${tables.length > 1 ? "s" : ""} of ${database} differ between source and target:\n  ${[...lines, ...more].join("\n  ")}`,
-    {
-      remedy:
-        "find out who else writes on the target (or, for tables without a key, updates on the source), put the rows right, and run pulumi up again",
-    },
-  );
 }

@@ -1,5 +1,6 @@
 import { Canceled, ContentDiffers, EngineFault, TakenOver, messageOf } from "../errors.js";
 import type { Endpoint } from "../postgres/connect.js";
+import { cancelOpenStatements } from "../postgres/open-sessions.js";
 import { Journal } from "../store/journal.js";
 import { Lease } from "../store/lease.js";
 import {
@@ -59,6 +60,8 @@ async function readWish(
   }
 }
 
+const cancelEveryMs = 1000;
+
 class MigrationRun {
   readonly #journal: Journal;
   readonly #work: Work;
@@ -88,11 +91,27 @@ class MigrationRun {
 
   async run(): Promise<void> {
     try {
-      await this.#steps();
+      await this.#unblocked(() => this.#steps());
     } catch (error) {
       await this.#end(this.#work.signal.aborted ? this.#work.signal.reason : error);
     } finally {
       this.#requests.close();
+    }
+  }
+
+  /** Once told to stop, cancels the statements that still run, so that no lock and no index build holds the steps up. */
+  async #unblocked(steps: () => Promise<void>): Promise<void> {
+    const { signal } = this.#work;
+    let timer: NodeJS.Timeout | undefined;
+    const unblock = (): void => {
+      timer = setInterval(() => void cancelOpenStatements(), cancelEveryMs);
+    };
+    signal.addEventListener("abort", unblock, { once: true });
+    try {
+      await steps();
+    } finally {
+      signal.removeEventListener("abort", unblock);
+      clearInterval(timer);
     }
   }
 

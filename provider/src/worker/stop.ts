@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { TimedOut } from "../errors.js";
 import { leaseHolder } from "../store/lease.js";
+import { fenceWorkers } from "../store/records.js";
 import { request, withdrawRequest } from "../store/requests.js";
 import type { Store } from "../store/store.js";
 
@@ -16,6 +17,8 @@ export async function stopWorker(store: Store, migration: string): Promise<void>
     if (!(await leaseHolder(store, migration))) return;
     await request(store, migration, "stop");
     if (await freeWithin(store, migration, gentlyMs)) return;
+    // Fenced first: a worker whose session ends would else take the lease again.
+    await fenceWorkers(store, migration);
     const holder = await leaseHolder(store, migration);
     if (holder) await store.query("SELECT pg_terminate_backend($1)", [holder.backendPid]);
     if (await freeWithin(store, migration, forciblyMs)) return;

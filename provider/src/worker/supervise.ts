@@ -115,16 +115,15 @@ class Watch {
     const deadline = Date.now() + 300_000;
     for (let delayMs = 200; ; delayMs = Math.min(delayMs * 2, 5000)) {
       try {
-        this.#store ??= await Store.open(this.inputs, `${migrationName} watch`);
-        const status = await readStatus(this.#store, migrationName);
-        if (!status)
-          throw new EngineFault(`the record of ${migrationName} has gone from the target while it was followed`, {
-            remedy: "somebody deleted the migration; run pulumi up again to start it anew",
-          });
+        this.#store ??= await Store.find(this.inputs, `${migrationName} watch`);
+        const status = this.#store && (await readStatus(this.#store, migrationName));
+        if (!status) throw recordGone(migrationName);
         return status;
       } catch (error) {
         await this.close();
         this.#store = undefined;
+        // The last migration to be deleted takes the records' schema with it.
+        if ((error as { code?: string }).code === "42P01") throw recordGone(migrationName);
         if (!isConnectionLoss(error)) throw error;
         if (Date.now() > deadline)
           throw new TimedOut(`the target has not answered for 300 s: ${messageOf(error)}`, { cause: error });
@@ -133,3 +132,8 @@ class Watch {
     }
   }
 }
+
+const recordGone = (migration: string): EngineFault =>
+  new EngineFault(`the record of ${migration} has gone from the target while it was followed`, {
+    remedy: "somebody deleted the migration; run pulumi up again to start it anew",
+  });

@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import type pg from "pg";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { until } from "../support/until";
+
+/**
+ * Destroys a migration from another process's point of view while `create` still follows it. That nothing is left on
+ * either side is what the check after every test looks at.
+ */
+describe("a migration that is destroyed", () => {
+  let lab: Lab;
+  const open: pg.Client[] = [];
+
+  before(async () => {
+    lab = await Lab.start();
+  });
+
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((client) => client.end()));
+  });
+
+  after(() => lab.stop());
+
+  const schema =
+    "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 1000) i";
+
+  /** A session of the application that stands in the migration's way until the test ends. */
+  async function obstruct(database: string, sql: string): Promise<void> {
+    const client = await lab.source.connect(database);
+    open.push(client);
+    await client.query(`BEGIN; ${sql}`);
+  }
+
+  async function destroyWhen(
+    inputs: Record<string, unknown>,
+    what: string,
+    isThere: (said: string) => boolean,
+  ): Promise<void> {
+    const creating = new Resource();
+    const created = Resource.failure(creating.create(inputs));
+    const other = new Resource();
+    other.outputs = inputs;
+    await until(what, async () => {
+      const status = await other.refresh();
+      if (!status) return false;
+      const details = Object.values(status.currentSubStateDetails.dbDetails)[0];
+      return isThere(
+        `${status.currentSubStateDetails.currentSubState} ${details?.migrationOperation} ${details?.message ?? ""}`,
+      );
+    });
+    await other.destroy();
+    assert.match(await created, /has gone from the target|not recorded/);
+  }
+
+  it("while it waits for an old transaction to create its slot", async () => {
+    const database = await lab.database(schema);
+    await obstruct(database, "INSERT INTO t VALUES (0, 'open')");
+    await destroyWhen(lab.inputs([database], { migrationMode: "Online" }), "it waits for a transaction", (said) =>
+      /waiting for older transactions on the source: session \d+ \(test\)/.test(said),
+    );
+  });
+
+  it("while a lock on the source holds up its copy", async () => {
+    const database = await lab.database(schema);
+    await obstruct(database, "LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+    await destroyWhen(lab.inputs([database]), "it copies", (said) => /copying/.test(said));
+  });
+
+  it("while it copies", async () => {
+    const database = await lab.database(
+      "CREATE TABLE big AS SELECT i AS id, repeat(md5(i::text), 20) AS v FROM generate_series(1, 300000) i; CREATE INDEX ON big (v)",
+    );
+    await destroyWhen(lab.inputs([database], { migrationMode: "Online" }), "it copies tables", (said) =>
+      /copying copying tables/.test(said),
+    );
+  });
+
+  it("while its cutover waits for an open transaction", async () => {
+    const database = await lab.database(schema);
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    await obstruct(database, "INSERT INTO t VALUES (0, 'open')");
+    const cutover = Resource.failure(resource.update({ triggerCutover: true }));
+    await until("the cutover has begun", async () => {
+      const other = new Resource();
+      other.outputs = resource.inputs;
+      return (await other.refresh()).currentSubStateDetails.currentSubState === "CompletingMigration";
+    });
+    await resource.destroy();
+    assert.match(await cutover, /has gone from the target|not recorded/);
+  });
+
+  it("twice, which changes nothing the second time", async () => {
+    const database = await lab.database(schema);
+    const resource = new Resource();
+    await resource.create(lab.inputs([database]));
+    await resource.destroy();
+    await resource.destroy();
+  });
+
+  it("when its target's records were made by nobody", () => {
+    const never = new Resource();
+    never.outputs = lab.inputs(["nowhere"]);
+    return never.destroy();
+  });
+});
