@@ -206,12 +206,14 @@ const cases: readonly Case[] = [
   },
 ];
 
-for (const [sourceMajor, targetMajor] of [
-  [10, 17],
-  [14, 18],
-  [18, 18],
+for (const [sourceMajor, targetMajor, plugin] of [
+  [10, 17, "pgoutput"],
+  [10, 18, "test_decoding"],
+  [14, 18, "pgoutput"],
+  [18, 18, "pgoutput"],
+  [18, 17, "test_decoding"],
 ] as const)
-  describe(`changes from PostgreSQL ${sourceMajor} to ${targetMajor}`, () => {
+  describe(`changes from PostgreSQL ${sourceMajor} to ${targetMajor} by ${plugin}`, () => {
     let servers: Servers;
     let scene: Scene | undefined;
 
@@ -231,7 +233,7 @@ for (const [sourceMajor, targetMajor] of [
 
     for (const { title, ddl, changes, ordered } of cases.filter((one) => (one.from ?? 0) <= sourceMajor))
       it(title, async () => {
-        scene = await Scene.open(servers, ddl);
+        scene = await Scene.open(servers, ddl, plugin);
         // All at once, so that they meet in one batch...
         for (const change of changes) await scene.onSource(change);
         const follower = scene.follow();

@@ -86,6 +86,23 @@ describe("following exactly once", () => {
     await s.mustBecomeEqual(follower);
   });
 
+  it("drains exactly with test_decoding too, which tells a transaction's place at its end only", async () => {
+    const s = (scene = await Scene.open(servers, randomTables, "test_decoding"));
+    const traffic = await writers(s, 3);
+    const follower = s.follow();
+    for (let round = 0; round < 3; round++) {
+      await sleep(300);
+      await s.compareAtPoint(follower);
+    }
+    await follower.hold();
+    await s.onSource("INSERT INTO bag SELECT i, repeat('x', 50) FROM generate_series(1, 50000) i");
+    const behindLargeTransaction = await s.sourceLsn();
+    await traffic.stop();
+    await follower.drainTo(behindLargeTransaction);
+    follower.resume();
+    await s.mustBecomeEqual(follower);
+  });
+
   it("refuses to drain to a point that it has passed", async () => {
     const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
     const follower = s.follow();

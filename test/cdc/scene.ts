@@ -3,7 +3,7 @@ import { Follower, type FollowOptions } from "../../provider/src/cdc/follow";
 import { changeCaptureNames } from "../../provider/src/cdc/names";
 import { dropProgress, initProgress } from "../../provider/src/cdc/progress";
 import { createPublications, dropPublications } from "../../provider/src/cdc/publication";
-import { createComparisonPoint, createSlot, dropSlot } from "../../provider/src/cdc/slot";
+import { type OutputPlugin, createComparisonPoint, createSlot, dropSlot } from "../../provider/src/cdc/slot";
 import type { Endpoint } from "../../provider/src/postgres/connect";
 import { type Lsn, parseLsn } from "../../provider/src/postgres/lsn";
 import { listTables } from "../../provider/src/postgres/tables";
@@ -28,16 +28,18 @@ export class Scene {
   readonly migration = "test";
   readonly names = changeCaptureNames(this.migration, this.database);
   readonly servers: Servers;
+  readonly plugin: OutputPlugin;
   readonly #followers: Follower[] = [];
   #publications: readonly string[] = [];
 
-  private constructor(servers: Servers) {
+  private constructor(servers: Servers, plugin: OutputPlugin) {
     this.servers = servers;
+    this.plugin = plugin;
   }
 
   /** @param ddl runs on both sides; rows that it inserts are the state before the slot */
-  static async open(servers: Servers, ddl: string): Promise<Scene> {
-    const scene = new Scene(servers);
+  static async open(servers: Servers, ddl: string, plugin: OutputPlugin = "pgoutput"): Promise<Scene> {
+    const scene = new Scene(servers, plugin);
     await servers.source.query(`CREATE DATABASE ${scene.database}`);
     await servers.target.query(`CREATE DATABASE ${scene.database}`, { login: servers.administrator });
     await scene.onSource(ddl);
@@ -63,7 +65,7 @@ export class Scene {
       source: this.source,
       database: this.database,
       slot: this.names.slot,
-      plugin: "pgoutput",
+      plugin: this.plugin,
     });
     await slot.release();
     const target = await this.servers.target.connect(this.database, this.servers.administrator);
@@ -87,6 +89,7 @@ export class Scene {
       targetDatabase: this.database,
       slot: this.names.slot,
       publications: this.#publications,
+      plugin: this.plugin,
       migration: this.migration,
       generation: 1,
       reconnectForSeconds: 20,
@@ -127,7 +130,7 @@ export class Scene {
       source: this.source,
       database: this.database,
       slot: `${this.names.slot}_c`.slice(-63),
-      plugin: "pgoutput",
+      plugin: this.plugin,
     });
     try {
       await follower.drainTo(point.lsn);

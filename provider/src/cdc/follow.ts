@@ -17,9 +17,12 @@ export interface FollowOptions {
   readonly database: string;
   readonly targetDatabase: string;
   readonly slot: string;
-  /** Not empty; from createPublications. */
+  /** From createPublications, not empty; of no meaning to test_decoding. */
   readonly publications: readonly string[];
+  /** The slot's; pgoutput by default. */
   readonly plugin?: OutputPlugin;
+  /** With test_decoding, which knows no publications: the tables to follow, all by default. */
+  readonly tables?: readonly { readonly schema: string; readonly name: string }[];
   readonly migration: string;
   /** Only the highest generation that ever followed may write. */
   readonly generation: number;

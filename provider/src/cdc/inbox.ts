@@ -67,6 +67,12 @@ export class Inbox {
     return first === true && transaction?.commitLsn !== undefined && transaction.commitLsn >= lsn;
   }
 
+  /** The next transaction to take is not known whole, nor where it commits. */
+  get headIsOfUnknownPlace(): boolean {
+    const next = this.#segments[this.#taken];
+    return next?.first === true && isOfUnknownPlace(next);
+  }
+
   /** The oldest transaction that has not been taken whole. */
   get oldest(): Transaction | undefined {
     return this.#segments[this.#taken]?.transaction ?? this.#open?.transaction;
@@ -114,7 +120,7 @@ export class Inbox {
     let bytes = 0;
     while (this.#taken < this.#segments.length) {
       const segment = this.#segments[this.#taken]!;
-      if (segment.first && isBeyond(segment, bound)) break;
+      if (segment.first && (isBeyond(segment, bound) || (bound !== undefined && isOfUnknownPlace(segment)))) break;
       const fits =
         changes + segment.changes.length <= this.#limits.changes && bytes + segment.bytes <= this.#limits.bytes;
       if (batch.length > 0 && !fits) break;
@@ -146,10 +152,20 @@ export class Inbox {
 
   #close(end: { lsn: Lsn; commitTimeMs: number }): void {
     const open = this.#inTransaction();
-    const { transaction, first, changes, bytes } = open;
     // A transaction takes its place even when it changed nothing of ours: progress passes over it.
-    this.#segments.push({ transaction, first, changes, bytes, end });
+    this.#segments.push({ ...open, end });
     this.#open = undefined;
+    if (open.transaction.commitLsn === undefined) this.#placeAt(open.transaction, end);
+  }
+
+  /** Only the end tells where this transaction is: its commit record, wherever it begins, ends there. */
+  #placeAt(transaction: Transaction, { lsn, commitTimeMs }: { lsn: Lsn; commitTimeMs: number }): void {
+    const placed = { xid: transaction.xid, commitLsn: lsn - 1n, commitTimeMs };
+    for (let at = this.#segments.length - 1; at >= this.#taken; at--) {
+      const segment = this.#segments[at]!;
+      if (segment.transaction !== transaction) return;
+      this.#segments[at] = { ...segment, transaction: placed };
+    }
   }
 
   #inTransaction(): OpenSegment {
@@ -164,10 +180,8 @@ export class Inbox {
   }
 }
 
-/** Whether a transaction lies behind a bound; one whose commit record's place is known at its end only, by that end. */
-export function isBeyond(segment: Segment, bound: Lsn | undefined): boolean {
-  if (bound === undefined) return false;
-  const { commitLsn } = segment.transaction;
-  if (commitLsn !== undefined) return commitLsn >= bound;
-  return segment.end !== undefined && segment.end.lsn > bound;
-}
+const isOfUnknownPlace = ({ transaction }: Segment): boolean => transaction.commitLsn === undefined;
+
+/** Whether a transaction is known to lie behind a bound. */
+const isBeyond = ({ transaction }: Segment, bound: Lsn | undefined): boolean =>
+  bound !== undefined && transaction.commitLsn !== undefined && transaction.commitLsn >= bound;

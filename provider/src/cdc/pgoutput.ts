@@ -1,4 +1,5 @@
 import { EngineFault } from "../errors.js";
+import { quoteIdentifier } from "../postgres/identifiers.js";
 import type { Lsn } from "../postgres/lsn.js";
 import { type Decoder, type Relation, type StreamMessage, type Tuple, absentField, nullField } from "./change.js";
 
@@ -6,6 +7,12 @@ const ignored: StreamMessage = { kind: "ignored" };
 
 /** 2000-01-01, PostgreSQL's epoch, in milliseconds since 1970. */
 const epochMs = 946_684_800_000;
+
+/** What START_REPLICATION is given for {@link PgOutputDecoder}. */
+export const pgOutputOptions = (publications: readonly string[]): Readonly<Record<string, string>> => ({
+  proto_version: "1",
+  publication_names: publications.map(quoteIdentifier).join(","),
+});
 
 /**
  * Decodes pgoutput's protocol version 1 with values in text form (manual, "Logical Replication Message Formats").

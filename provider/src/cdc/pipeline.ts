@@ -11,9 +11,12 @@ import type { Gate } from "./gate.js";
 import { Inbox, type Segment } from "./inbox.js";
 import { SourceClock } from "./lag.js";
 import { nudge } from "./nudge.js";
-import { PgOutputDecoder } from "./pgoutput.js";
+import { PgOutputDecoder, pgOutputOptions } from "./pgoutput.js";
 import { readProgress, takeOverProgress } from "./progress.js";
 import { endHolder, verifySlotIdentity } from "./slot.js";
+import { TestDecodingDecoder, testDecodingOptions } from "./test-decoding.js";
+import { qualify } from "../postgres/identifiers.js";
+import { type Table, listTables } from "../postgres/tables.js";
 import { openTargetSession } from "./target-session.js";
 import { WalSender } from "./walsender.js";
 
@@ -64,6 +67,7 @@ export class Pipeline {
     sessions: Sessions,
     applier: Applier,
     clock: SourceClock,
+    decoder: Decoder,
     options: FollowOptions,
     bell: Bell,
     gate: Gate,
@@ -73,14 +77,12 @@ export class Pipeline {
     this.clock = clock;
     this.#bell = bell;
     this.inbox = new Inbox(batchLimits);
-    this.#decoder = new PgOutputDecoder();
+    this.#decoder = decoder;
     this.#startedAfter = this.#receivedLsn = applier.throughLsn;
-    const pluginOptions = {
-      proto_version: "1",
-      publication_names: options.publications.map((name) => `"${name.replaceAll('"', '""')}"`).join(","),
-    };
-    this.#walSender = WalSender.start(sessions.stream, options.slot, applier.throughLsn, pluginOptions, {
-      onData: (payload, position) => this.#receive(payload, position),
+    const { slot, publications, plugin } = options;
+    const pluginOptions = plugin === "test_decoding" ? testDecodingOptions : pgOutputOptions(publications);
+    this.#walSender = WalSender.start(sessions.stream, slot, applier.throughLsn, pluginOptions, {
+      onData: (payload, position) => this.#receive(payload, position, gate),
       onKeepalive: (end) => this.#hear(end),
       onLost: (error) => this.#lose(error),
     });
@@ -157,7 +159,7 @@ export class Pipeline {
     if (reached) gate.reached(this.applier.commitLsn);
   }
 
-  #receive(payload: Buffer, position: () => Lsn): void {
+  #receive(payload: Buffer, position: () => Lsn, gate: Gate): void {
     const message = this.#decoder.decode(payload, position);
     if (message.kind === "begin") {
       // The server skips by the same rule; this holds if it should ever start earlier.
@@ -167,7 +169,9 @@ export class Pipeline {
     if (this.#skipping) return;
     this.inbox.receive(message, payload.length);
     if (message.kind === "commit") this.#receivedLsn = message.endLsn;
-    if (this.inbox.bytes > inFlightBytes) this.#walSender.pause();
+    // Whether a transaction lies before a closed gate may only be known from its end: then that has to come in.
+    const mustGoOn = gate.bound !== undefined && this.inbox.headIsOfUnknownPlace;
+    if (this.inbox.bytes > inFlightBytes && !mustGoOn) this.#walSender.pause();
     this.#bell.ring();
   }
 
@@ -254,5 +258,16 @@ async function start(
   await clock.ask();
   const onOrderedBatch = (reason: string): void => onEvent?.({ kind: "orderedBatch", reason });
   const applier = new Applier(sessions.target, { migration, generation, progress, onRelationChange, onOrderedBatch });
-  return new Pipeline(sessions, applier, clock, options, bell, gate);
+  const decoder =
+    options.plugin === "test_decoding"
+      ? new TestDecodingDecoder(await followedTables(sessions.source, options))
+      : new PgOutputDecoder();
+  return new Pipeline(sessions, applier, clock, decoder, options, bell, gate);
+}
+
+/** test_decoding knows no publications: what to follow is chosen here. */
+async function followedTables(source: Client, { tables }: FollowOptions): Promise<Table[]> {
+  const all = await listTables(source);
+  const selected = tables && new Set(tables.map(({ schema, name }) => qualify(schema, name)));
+  return selected ? all.filter(({ schema, name }) => selected.has(qualify(schema, name))) : all;
 }
