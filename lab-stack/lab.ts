@@ -1,0 +1,90 @@
+import * as resources from "@pulumi/azure-native/resources";
+import * as pulumi from "@pulumi/pulumi";
+import { type ConnectionStrings, connectionStrings } from "./connection-strings";
+import { declareDnsResolver } from "./dns-resolver";
+import { declareFlexibleServer } from "./flexible-server";
+import type { LabConfig } from "./lab-config";
+import { declareMigration } from "./migration";
+import { naming } from "./names";
+import { declareNetwork, type Place } from "./network";
+import { declarePrivateDns, readPrivateAddress } from "./private-dns";
+import { declarePrivateEndpoint } from "./private-endpoint";
+import { declareServerParameters, serverParametersOf } from "./server-parameters";
+import { sourcePreparation, type SourcePreparation } from "./source-preparation";
+import { declareVpnGateway } from "./vpn-gateway";
+
+/** The stack's outputs. */
+export interface Lab {
+  readonly resourceGroup: pulumi.Output<string>;
+  readonly serverName: pulumi.Output<string>;
+  readonly host: pulumi.Output<string>;
+  readonly administratorLogin: string;
+  readonly administratorPassword: pulumi.Output<string>;
+  /** The server's address in the virtual network; a public server has none. */
+  readonly privateAddress: pulumi.Output<string> | undefined;
+  readonly source: SourcePreparation;
+  /** Where a migration's worker may run; a subnet's id. */
+  readonly runnerSubnet: pulumi.Output<string> | undefined;
+  readonly vpnGateway: pulumi.Output<string> | undefined;
+  readonly connectionStrings: pulumi.Output<ConnectionStrings>;
+  readonly migration: pulumi.Output<unknown> | undefined;
+}
+
+/** Declares everything, in the order in which one needs the other. @param fromSource parameters taken from the source */
+export function declareLab(config: LabConfig, fromSource: Readonly<Record<string, string>> = {}): Lab {
+  const names = naming(config.name, config.tags);
+  const group = new resources.ResourceGroup(
+    names.of("rg"),
+    { resourceGroupName: names.of("rg"), location: config.location, tags: names.tags },
+    // Deleting a group deletes what is in it.
+    { protect: config.protectData },
+  );
+  const place: Place = { config, naming: names, group };
+  const network = declareNetwork(place);
+  const dns = config.topology === "public" ? undefined : declarePrivateDns(place, network);
+  const created = declareFlexibleServer(place, network, dns);
+  const set = declareServerParameters(place, created, serverParametersOf(config, fromSource));
+  const ready = dns ? declarePrivateEndpoint(place, network, dns, created.server, set) : set;
+  const privateAddress = dns && readPrivateAddress(place, dns, ready);
+  const gateway = declareVpnGateway(place, network);
+  const resolver = declareDnsResolver(place, network);
+  const reachableThrough = [ready, gateway, resolver].filter((resource) => resource !== undefined);
+  const migration = declareMigration(place, { ...created, privateAddress, reachableThrough });
+  return {
+    ...outputsOf(place, created, privateAddress),
+    runnerSubnet: network.runner?.id,
+    vpnGateway: gateway?.id,
+    migration,
+  };
+}
+
+function outputsOf(
+  { config, group }: Place,
+  { server, administratorPassword }: ReturnType<typeof declareFlexibleServer>,
+  privateAddress: pulumi.Output<string> | undefined,
+): Omit<Lab, "runnerSubnet" | "vpnGateway" | "migration"> {
+  const { administratorLogin } = config.server;
+  const { migration, addressPlan } = config;
+  const database = migration?.databases[0] ?? "postgres";
+  const host = server.fullyQualifiedDomainName;
+  return {
+    resourceGroup: group.name,
+    serverName: server.name,
+    host,
+    administratorLogin,
+    administratorPassword,
+    privateAddress,
+    source: sourcePreparation(
+      migration?.source.user ?? "postgres",
+      migration?.worker === "virtualNetwork" ? addressPlan.runner : addressPlan.server,
+    ),
+    connectionStrings: connectionStrings(
+      pulumi.all([host, administratorPassword]).apply(([known, password]) => ({
+        host: known,
+        user: administratorLogin,
+        password,
+        database,
+      })),
+    ),
+  };
+}

@@ -1,0 +1,24 @@
+/** What the private zone of a flexible server ends in. */
+const suffix = ".postgres.database.azure.com";
+
+export interface ZoneNameParts {
+  readonly lab: string;
+  readonly stack: string;
+  readonly topology: "private" | "public" | "privateEndpoint";
+  /** The configuration's own choice. */
+  readonly wanted?: string | undefined;
+}
+
+/** A private endpoint's zone has one name in all of Azure; a virtual network's server has a zone with a free first part. */
+export function zoneNameOf({ lab, stack, topology, wanted }: ZoneNameParts): string {
+  if (topology === "privateEndpoint") return `privatelink${suffix}`;
+  return wanted ?? `${lab}-${stack}.private${suffix}`;
+}
+
+/** Why Azure would refuse the zone for this server; undefined when it takes it. */
+export function refusedZoneName(zoneName: string, serverName: string): string | undefined {
+  if (!zoneName.endsWith(suffix)) return `${zoneName} must end in ${suffix}, after a name of its own`;
+  if (zoneName === `${serverName}${suffix}`)
+    return `${zoneName} is the server's own public name; Azure refuses it, choose another one`;
+  return undefined;
+}
