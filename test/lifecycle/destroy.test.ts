@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type pg from "pg";
+import type { MigrationStatus } from "../../provider/src/status";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
@@ -42,7 +43,7 @@ describe("a migration that is destroyed", () => {
     const other = new Resource();
     other.outputs = inputs;
     await until(what, async () => {
-      const status = await other.refresh();
+      const status = (await other.refresh()) as MigrationStatus | undefined;
       if (!status) return false;
       const details = Object.values(status.currentSubStateDetails.dbDetails)[0];
       return isThere(

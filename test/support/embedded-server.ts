@@ -19,6 +19,8 @@ export interface ServerOptions {
   readonly parameters?: Readonly<Record<string, string | number>>;
   /** Lines of pg_hba.conf that come before the ordinary ones. */
   readonly hba?: readonly string[];
+  /** Files in the data directory, readable by the server alone: certificates and keys. */
+  readonly files?: Readonly<Record<string, string>>;
   /** Leave the server running when this process ends, as `demo --keep` does. */
   readonly outlive?: boolean;
 }
@@ -186,6 +188,11 @@ export class EmbeddedServer {
       fsync: "off",
       ...options.parameters,
     };
+    for (const [name, text] of Object.entries(options.files ?? {})) {
+      const file = join(this.dataDirectory, name);
+      await writeFile(file, text, { mode: 0o600 });
+      if (owner.uid !== undefined) await chown(file, owner.uid, owner.gid!);
+    }
     const lines = Object.entries(parameters).map(([name, value]) => `${name} = '${String(value)}'\n`);
     await writeFile(join(this.dataDirectory, "postgresql.conf"), lines.join(""), { flag: "a" });
     if (!options.hba) return;

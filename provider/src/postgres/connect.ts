@@ -140,6 +140,8 @@ function certificates(sslRootCert: string): string {
 }
 
 async function fixSettings(client: pg.Client, replication: boolean): Promise<void> {
+  // By itself and first: a role's statement_timeout may be shorter than what follows takes.
+  await client.query("SET statement_timeout = 0");
   // A walsender knows the simple protocol only, so there the settings go in without parameters.
   if (replication) {
     const known = ["DateStyle", "IntervalStyle", "TimeZone", "extra_float_digits", "bytea_output", "lc_monetary"];

@@ -20,10 +20,16 @@ const installLock = 0x70676d69;
  * us, in a database of its own, `pgmigration`.
  */
 export class Store {
+  readonly #address: StoreAddress;
+  #closed = false;
+
   private constructor(
     readonly client: pg.Client,
     readonly database: string,
-  ) {}
+    address: StoreAddress,
+  ) {
+    this.#address = address;
+  }
 
   /** Opens the store and makes it where it is missing. @throws Refused, Unreachable */
   static async open(address: StoreAddress, purpose: string): Promise<Store> {
@@ -31,7 +37,7 @@ export class Store {
     if (store) return store;
     const client = await connect(address.target, { database: address.maintenanceDatabase, purpose, bookkeeping: true });
     try {
-      if (await mayCreateSchema(client)) return await Store.#install(client, address.maintenanceDatabase);
+      if (await mayCreateSchema(client)) return await Store.#install(client, address.maintenanceDatabase, address);
       await createOwnDatabase(client, address.target.user);
     } catch (error) {
       await client.end();
@@ -39,14 +45,14 @@ export class Store {
     }
     await client.end();
     const own = await connect(address.target, { database: ownDatabase, purpose, bookkeeping: true });
-    return Store.#install(own, ownDatabase);
+    return Store.#install(own, ownDatabase, address);
   }
 
   /** Opens the store where there is one; undefined where nobody has migrated into this server. */
   static async find(address: StoreAddress, purpose: string): Promise<Store | undefined> {
     const client = await connect(address.target, { database: address.maintenanceDatabase, purpose, bookkeeping: true });
     try {
-      if (await hasControlSchema(client)) return await Store.#install(client, address.maintenanceDatabase);
+      if (await hasControlSchema(client)) return await Store.#install(client, address.maintenanceDatabase, address);
       const { rowCount } = await client.query("SELECT FROM pg_database WHERE datname = $1", [ownDatabase]);
       await client.end();
       if (rowCount === 0) return undefined;
@@ -55,15 +61,15 @@ export class Store {
       throw error;
     }
     const own = await connect(address.target, { database: ownDatabase, purpose, bookkeeping: true });
-    if (await hasControlSchema(own)) return Store.#install(own, ownDatabase);
+    if (await hasControlSchema(own)) return Store.#install(own, ownDatabase, address);
     await own.end();
     return undefined;
   }
 
-  static async #install(client: pg.Client, database: string): Promise<Store> {
+  static async #install(client: pg.Client, database: string, address: StoreAddress): Promise<Store> {
     try {
       await bringUpToDate(client);
-      return new Store(client, database);
+      return new Store(client, database, address);
     } catch (error) {
       await client.end().catch(() => undefined);
       throw error;
@@ -75,13 +81,37 @@ export class Store {
   }
 
   async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
     await this.client.end();
+  }
+
+  /** Removes and closes the store once no migration is recorded in it any more. */
+  async removeIfEmpty(): Promise<void> {
+    const isEmpty = await dropEmptySchema(this.client);
+    if (!isEmpty || this.database !== ownDatabase) return;
+    await this.close();
+    const maintenance = await connect(this.#address.target, {
+      database: this.#address.maintenanceDatabase,
+      purpose: "remove store",
+      bookkeeping: true,
+    });
+    try {
+      await maintenance.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(ownDatabase)}`);
+    } catch (error) {
+      // Somebody is about to record a migration there.
+      if ((error as { code?: string }).code !== "55006") throw error;
+    } finally {
+      await maintenance.end();
+    }
   }
 }
 
 async function hasControlSchema(client: pg.Client): Promise<boolean> {
   const { rows } = await client.query<{ found: boolean }>(
-    "SELECT to_regclass('pgmigration.migration') IS NOT NULL AND has_schema_privilege('pgmigration', 'USAGE') AS found",
+    `SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                     WHERE n.nspname = 'pgmigration' AND c.relname = 'migration'
+                       AND has_schema_privilege(n.oid, 'USAGE')) AS found`,
   );
   return rows[0]!.found;
 }
@@ -138,17 +168,18 @@ async function installedSteps(client: pg.Client): Promise<number> {
   return Number(/version (\d+)$/.exec(rows[0]?.comment ?? "")?.[1] ?? 0);
 }
 
-/** Removes the control schema once no migration is recorded in it any more. */
-export async function removeEmptyStore(store: Store): Promise<void> {
-  await store.client.query("BEGIN");
+/** Answers whether the schema was empty, and so is gone. */
+async function dropEmptySchema(client: pg.Client): Promise<boolean> {
+  await client.query("BEGIN");
   try {
-    await store.client.query("SELECT pg_advisory_xact_lock($1)", [installLock]);
-    await store.client.query("LOCK TABLE pgmigration.migration IN ACCESS EXCLUSIVE MODE");
-    const { rowCount } = await store.client.query("SELECT FROM pgmigration.migration LIMIT 1");
-    if (rowCount === 0) await store.client.query(`DROP SCHEMA ${controlSchema} CASCADE`);
-    await store.client.query("COMMIT");
+    await client.query("SELECT pg_advisory_xact_lock($1)", [installLock]);
+    await client.query("LOCK TABLE pgmigration.migration IN ACCESS EXCLUSIVE MODE");
+    const { rowCount } = await client.query("SELECT FROM pgmigration.migration LIMIT 1");
+    if (rowCount === 0) await client.query(`DROP SCHEMA ${controlSchema} CASCADE`);
+    await client.query("COMMIT");
+    return rowCount === 0;
   } catch (error) {
-    await store.client.query("ROLLBACK").catch(() => undefined);
+    await client.query("ROLLBACK").catch(() => undefined);
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 import { dropProgress } from "../cdc/progress.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import { deleteMigration, forgetSourceObjects, readDatabases, type DatabaseRecord } from "../store/records.js";
-import { removeEmptyStore, type Store } from "../store/store.js";
+import type { Store } from "../store/store.js";
 import { dropSourceObjects } from "./source-objects.js";
 
 interface Servers {
@@ -18,7 +18,7 @@ export async function eraseMigration(store: Store, servers: Servers): Promise<vo
   for (const database of await readDatabases(store, servers.migrationName))
     await eraseDatabase(store, servers, database);
   await deleteMigration(store, servers.migrationName);
-  await removeEmptyStore(store);
+  await store.removeIfEmpty();
 }
 
 async function eraseDatabase(

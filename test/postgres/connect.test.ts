@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect, type Endpoint } from "../../provider/src/postgres/connect";
+import { certificateFor, type ServerCertificate } from "../support/certificates";
+import { EmbeddedServer } from "../support/embedded-server";
+
+describe("a connection", () => {
+  let plain: EmbeddedServer;
+  let encrypted: EmbeddedServer;
+  let tls: ServerCertificate;
+
+  before(async () => {
+    tls = await certificateFor("localhost");
+    plain = await EmbeddedServer.start({ major: 14 });
+    encrypted = await EmbeddedServer.start({
+      major: 17,
+      parameters: { ssl: "on", ssl_cert_file: "server.crt", ssl_key_file: "server.key" },
+      files: { "server.crt": tls.certificate, "server.key": tls.privateKey },
+      hba: ["hostnossl all guarded all reject", "hostssl all unguarded all reject"],
+    });
+    for (const role of ["guarded", "unguarded"]) await encrypted.query(`CREATE ROLE ${role} LOGIN PASSWORD '${role}'`);
+  });
+
+  after(() => Promise.all([plain.stop(), encrypted.stop()]));
+
+  /** Whether the session is encrypted, as the server sees it. */
+  async function isEncrypted(server: EmbeddedServer, change: Partial<Endpoint>): Promise<boolean> {
+    const client = await connect(
+      { ...server.login, host: "localhost", sslMode: "Prefer", ...change },
+      { database: "postgres", purpose: "test" },
+    );
+    try {
+      const { rows } = await client.query<{ ssl: boolean }>("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()");
+      return rows[0]!.ssl;
+    } finally {
+      await client.end();
+    }
+  }
+
+  const refused = (server: EmbeddedServer, change: Partial<Endpoint>, expected: RegExp): Promise<void> =>
+    assert.rejects(isEncrypted(server, change), expected);
+
+  it("Disable never encrypts; Prefer does where the server can", async () => {
+    assert.equal(await isEncrypted(encrypted, { sslMode: "Disable" }), false);
+    assert.equal(await isEncrypted(encrypted, { sslMode: "Prefer" }), true);
+    assert.equal(await isEncrypted(plain, { sslMode: "Prefer" }), false);
+  });
+
+  it("Prefer goes without TLS where pg_hba.conf refuses it, as libpq does", async () => {
+    const login = { user: "unguarded", password: "unguarded" };
+    assert.equal(await isEncrypted(encrypted, { ...login, sslMode: "Prefer" }), false);
+    await refused(encrypted, { ...login, sslMode: "Require" }, /603002.*pg_hba\.conf/s);
+  });
+
+  it("Require encrypts without looking at the certificate, and with a root certificate looks at its chain", async () => {
+    assert.equal(await isEncrypted(encrypted, { sslMode: "Require" }), true);
+    assert.equal(await isEncrypted(encrypted, { sslMode: "Require", sslRootCert: tls.authority }), true);
+    const other = await certificateFor("localhost");
+    await refused(encrypted, { sslMode: "Require", sslRootCert: other.authority }, /603001/);
+    await refused(plain, { sslMode: "Require" }, /603001.*offers no TLS/s);
+  });
+
+  it("VerifyCA checks the chain and not the name; VerifyFull checks both", async () => {
+    const trusted = { sslRootCert: tls.authority };
+    await refused(encrypted, { sslMode: "VerifyCA" }, /603001/);
+    assert.equal(await isEncrypted(encrypted, { sslMode: "VerifyCA", host: "127.0.0.1", ...trusted }), true);
+    assert.equal(await isEncrypted(encrypted, { sslMode: "VerifyFull", ...trusted }), true);
+    await refused(encrypted, { sslMode: "VerifyFull", host: "127.0.0.1", ...trusted }, /603001/);
+  });
+
+  it("takes the root certificate as a path, too, and names one that it cannot read", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "pg-migration-tls-"));
+    try {
+      const file = join(folder, "ca.pem");
+      await writeFile(file, tls.authority);
+      assert.equal(await isEncrypted(encrypted, { sslMode: "VerifyFull", sslRootCert: file }), true);
+      const missing = join(folder, "missing.pem");
+      await refused(encrypted, { sslMode: "VerifyFull", sslRootCert: missing }, /sslRootCert.*missing\.pem/s);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it("tells a wrong password from a refusal of pg_hba.conf", async () => {
+    await refused(encrypted, { password: "wrong" }, /603100/);
+    await refused(encrypted, { user: "guarded", password: "guarded", sslMode: "Disable" }, /603002/);
+  });
+
+  it("prints values alike whatever role and database have configured", async () => {
+    await plain.query(`
+      CREATE ROLE odd LOGIN REPLICATION PASSWORD 'odd';
+      ALTER ROLE odd SET DateStyle = 'German'; ALTER ROLE odd SET TimeZone = 'Asia/Kolkata';
+      ALTER ROLE odd SET extra_float_digits = 0; ALTER ROLE odd SET IntervalStyle = 'sql_standard';
+      ALTER ROLE odd SET bytea_output = 'escape'; ALTER ROLE odd SET statement_timeout = '10ms';
+      ALTER ROLE odd SET search_path = 'nowhere'; ALTER ROLE odd SET default_transaction_read_only = on`);
+    const endpoint = { ...plain.login, user: "odd", password: "odd", sslMode: "Prefer" } as const;
+    for (const replication of [false, true]) {
+      const client = await connect(endpoint, { database: "postgres", purpose: "test", replication });
+      const { rows } = await client.query<Record<string, string>>(
+        `SELECT '2024-02-03 04:05:06+00'::timestamptz::text AS at, (0.1::float8 + 0.2)::text AS sum,
+                '1 day 2 hours'::interval::text AS span, '\\x00ff'::bytea::text AS bytes, current_setting('statement_timeout') AS patience`,
+      );
+      await client.end();
+      const expected = {
+        at: "2024-02-03 04:05:06+00",
+        sum: "0.30000000000000004",
+        span: "1 day 02:00:00",
+        bytes: "\\x00ff",
+        patience: "0",
+      };
+      assert.deepEqual({ ...rows[0] }, expected, replication ? "walsender" : "ordinary");
+    }
+  });
+
+  it("says who it is", async () => {
+    const client = await connect(
+      { ...plain.login, sslMode: "Prefer" },
+      { database: "postgres", purpose: "x".repeat(80) },
+    );
+    const { rows } = await client.query<{ name: string }>("SELECT current_setting('application_name') AS name");
+    await client.end();
+    assert.match(rows[0]!.name, /^pg-migration x+$/);
+    assert(rows[0]!.name.length <= 63);
+  });
+});

@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import type pg from "pg";
+import { qualify, quoteIdentifier, quoteLiteral } from "../../provider/src/postgres/identifiers";
+import { EmbeddedServer } from "../support/embedded-server";
+
+describe("quoting", () => {
+  let server: EmbeddedServer;
+  let client: pg.Client;
+
+  before(async () => {
+    server = await EmbeddedServer.start({ major: 16 });
+    client = await server.connect();
+  });
+
+  after(async () => {
+    await client.end();
+    await server.stop();
+  });
+
+  // What a server can hold: no NUL, no lone surrogates, at most 63 bytes for names.
+  const text = fc.string({ unit: "binary", maxLength: 40 }).filter((value) => !value.includes("\0"));
+  const name = text.filter((value) => value !== "" && Buffer.byteLength(value) <= 63);
+
+  it("gives every text back as a literal", () =>
+    fc.assert(
+      fc.asyncProperty(text, async (value) => {
+        const { rows } = await client.query<{ value: string }>(`SELECT ${quoteLiteral(value)}::text AS value`);
+        assert.equal(rows[0]!.value, value);
+      }),
+      { numRuns: 200 },
+    ));
+
+  it("gives every name back as an identifier", () =>
+    fc.assert(
+      fc.asyncProperty(name, async (value) => {
+        const { fields } = await client.query(`SELECT 1 AS ${quoteIdentifier(value)}`);
+        assert.equal(fields[0]!.name, value);
+      }),
+      { numRuns: 200 },
+    ));
+
+  it("joins schema and name", () => {
+    assert.equal(qualify('a"b', "c.d"), '"a""b"."c.d"');
+  });
+});

@@ -1,0 +1,44 @@
+import { webcrypto } from "node:crypto";
+import "reflect-metadata";
+import * as x509 from "@peculiar/x509";
+
+const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+
+export interface ServerCertificate {
+  /** PEM of the authority that has signed it. */
+  readonly authority: string;
+  readonly certificate: string;
+  readonly privateKey: string;
+}
+
+/** A certificate for a host, signed by an authority of its own; both are made now and valid for a day. */
+export async function certificateFor(host: string): Promise<ServerCertificate> {
+  const validity = { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 86_400_000) };
+  const authorityKeys = await newKeys();
+  const authority = await x509.X509CertificateGenerator.createSelfSigned({
+    name: "CN=Test authority",
+    keys: authorityKeys,
+    signingAlgorithm: algorithm,
+    extensions: [new x509.BasicConstraintsExtension(true)],
+    ...validity,
+  });
+  const keys = await newKeys();
+  const certificate = await x509.X509CertificateGenerator.create({
+    subject: `CN=${host}`,
+    issuer: authority.subject,
+    publicKey: keys.publicKey,
+    signingKey: authorityKeys.privateKey,
+    signingAlgorithm: algorithm,
+    extensions: [new x509.SubjectAlternativeNameExtension([{ type: "dns", value: host }])],
+    ...validity,
+  });
+  const privateKey = await webcrypto.subtle.exportKey("pkcs8", keys.privateKey);
+  return {
+    authority: authority.toString("pem"),
+    certificate: certificate.toString("pem"),
+    privateKey: x509.PemConverter.encode(privateKey, "PRIVATE KEY"),
+  };
+}
+
+const newKeys = (): Promise<webcrypto.CryptoKeyPair> =>
+  webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]) as Promise<webcrypto.CryptoKeyPair>;
