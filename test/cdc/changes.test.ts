@@ -211,7 +211,7 @@ for (const [sourceMajor, targetMajor, plugin] of [
   [10, 18, "test_decoding"],
   [14, 18, "pgoutput"],
   [18, 18, "pgoutput"],
-  [18, 17, "test_decoding"],
+  [16, 17, "test_decoding"],
 ] as const)
   describe(`changes from PostgreSQL ${sourceMajor} to ${targetMajor} by ${plugin}`, () => {
     let servers: Servers;

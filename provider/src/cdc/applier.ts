@@ -80,6 +80,7 @@ export class Applier {
     const changes = batch.flatMap((segment) => segment.changes);
     await this.#bindAll(changes);
     if (!this.#inTransaction) {
+      await this.#staging.limit();
       await this.#target.query("BEGIN");
       this.#inTransaction = true;
       this.#uncommitted = noChanges;
@@ -116,15 +117,22 @@ export class Applier {
 
   async #bindAll(changes: readonly Change[]): Promise<void> {
     for (const change of changes) {
-      if (change.kind === "truncate") {
-        for (const relation of change.relations) await this.#bindings.bind(relation);
-      } else if (!this.#bindings.knows(change.relation)) {
-        await this.#staging.prepare(await this.#bindings.bind(change.relation));
-      }
+      const relations = change.kind === "truncate" ? change.relations : [change.relation];
+      for (const relation of relations) if (!this.#bindings.knows(relation)) await this.#bindings.bind(relation);
+    }
+  }
+
+  /** Inserts need no staging table, unless they are applied in the source's order. */
+  async #prepareStaging(changes: readonly Change[], inOrder: boolean): Promise<void> {
+    for (const change of changes) {
+      if (change.kind === "truncate" || (change.kind === "insert" && !inOrder)) continue;
+      const binding = this.#bindings.of(change.relation);
+      if (!this.#staging.has(binding)) await this.#staging.make(binding);
     }
   }
 
   async #applyChanges(batch: readonly Segment[], changes: readonly Change[]): Promise<void> {
+    await this.#prepareStaging(changes, false);
     await this.#target.query("SAVEPOINT batch");
     try {
       await this.#applySteps(batch, changes, false);
@@ -134,6 +142,7 @@ export class Applier {
       await this.#target.query("ROLLBACK TO SAVEPOINT batch");
       // Constraints that look at a table between two rows may refuse folded changes which the source's order allows.
       await this.#target.query("SET CONSTRAINTS ALL DEFERRED");
+      await this.#prepareStaging(changes, true);
       await this.#applySteps(batch, changes, true);
     }
     await this.#target.query("RELEASE SAVEPOINT batch");

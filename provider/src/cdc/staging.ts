@@ -7,6 +7,7 @@ import { CopyText } from "./copy-text.js";
 
 /** Rows of earlier groups are scanned by every statement, and a TRUNCATE costs a file. */
 const tolerableRows = 1000;
+const tolerableTables = 200;
 
 /** One line for a staging table. */
 export interface StagedRow {
@@ -35,9 +36,19 @@ export class Staging {
     this.#target = target;
   }
 
-  /** Called outside of any savepoint that may be rolled back. */
-  async prepare(binding: Binding): Promise<void> {
-    if (this.#made.has(binding.staging)) return;
+  has(binding: Binding): boolean {
+    return this.#made.has(binding.staging);
+  }
+
+  /** Between transactions: drops the tables when there are so many that emptying them all at each commit would be felt. */
+  async limit(): Promise<void> {
+    if (this.#made.size <= tolerableTables) return;
+    await this.#target.query(`DROP TABLE ${[...this.#made].join(", ")}`);
+    this.#made.clear();
+  }
+
+  /** Outside of any savepoint that may be rolled back while the session lives on. */
+  async make(binding: Binding): Promise<void> {
     const columns = binding.columns.flatMap((column, field) => {
       const type = qualify(column.baseTypeSchema, column.baseType);
       return [`c${field} ${type}`, `o${field} ${type}`];
