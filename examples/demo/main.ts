@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Display } from "../host/display";
+import type { HostEvent } from "../host/host";
 import { selectHost } from "../host/select-host";
 import { Checks } from "./checks";
 import { startLab, database, type Lab } from "./servers";
@@ -43,7 +44,8 @@ async function main(): Promise<number> {
   let lab: Lab | undefined;
   try {
     lab = await startLab({ ...options, say });
-    await walkThrough({ lab, checks, stateDirectory, say, onEvent: (event) => display.show(event) });
+    process.once("SIGINT", interrupted(lab));
+    await walkThrough({ lab, checks, stateDirectory, say, onEvent: showing(display) });
   } catch (error) {
     checks.equal("the walk-through", error instanceof Error ? error.message : String(error), "no error");
   } finally {
@@ -55,6 +57,31 @@ async function main(): Promise<number> {
   else screen.write(`\n${checks.table()}\n\n${checks.ok ? "All as expected." : "Something is not as expected."}\n`);
   if (lab && options.keep) say(howToConnect(lab));
   return checks.ok ? 0 : 1;
+}
+
+/** Ends what would outlive an interrupted demonstration: the worker, which is a process of its own, and the servers. */
+function interrupted({ source, target }: Lab): () => void {
+  return () => {
+    const end = async (): Promise<void> => {
+      const workers = await target.query<{ pid: number }>(
+        "SELECT (worker ->> 'pid')::int AS pid FROM pgmigration.migration WHERE state <> 'Succeeded'",
+      );
+      for (const { pid } of workers) process.kill(pid, "SIGKILL");
+    };
+    // Where nothing is recorded there is no worker; the servers end in any case.
+    void end()
+      .catch(() => undefined)
+      .then(() => Promise.all([source.stop(), target.stop()]))
+      .finally(() => process.exit(130));
+  };
+}
+
+/** Resources that stay as they are, at every look at the status, are not worth a line. */
+function showing(display: Display): (event: HostEvent) => void {
+  return (event) => {
+    const isSame = event.kind === "step-finished" && event.op === "same";
+    if (!isSame) display.show(event);
+  };
 }
 
 function readOptions(): Options | undefined {

@@ -41,4 +41,4 @@ export async function certificateFor(host: string): Promise<ServerCertificate> {
 }
 
 const newKeys = (): Promise<webcrypto.CryptoKeyPair> =>
-  webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]) as Promise<webcrypto.CryptoKeyPair>;
+  webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import ts from "typescript";
+
+const root = resolve(__dirname, "../..");
+
+function markdownFiles(folder: string): string[] {
+  return readdirSync(folder).flatMap((name) => {
+    if (["node_modules", "dist", ".git"].includes(name)) return [];
+    const path = join(folder, name);
+    if (statSync(path).isDirectory()) return markdownFiles(path);
+    return name.endsWith(".md") ? [path] : [];
+  });
+}
+
+const blocks = (text: string, language: string): string[] =>
+  [...text.matchAll(new RegExp(`^\`\`\`${language}\\n([^]*?)^\`\`\`$`, "gm"))].map((match) => match[1]!);
+
+describe("the documents", () => {
+  const documents = markdownFiles(root).map((path) => ({
+    path: path.slice(root.length + 1),
+    text: readFileSync(path, "utf8"),
+  }));
+
+  it("show TypeScript that compiles", () => {
+    const programs = documents.flatMap(({ path, text }) =>
+      blocks(text, "ts").map((code, index) => ({
+        name: join(root, "examples", `${path.replaceAll("/", "-")}-${index}.ts`),
+        code,
+      })),
+    );
+    assert(programs.length >= 2);
+    assert.deepEqual(compile(new Map(programs.map(({ name, code }) => [name, code]))), []);
+  });
+
+  it("name scripts that exist", () => {
+    const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+      scripts: Record<string, string>;
+    };
+    for (const { path, text } of documents)
+      for (const [, script] of text.matchAll(/npm run (?:--silent )?([\w:-]+)/g))
+        assert(manifest.scripts[script!], `${path} names npm run ${script}`);
+  });
+
+  it("link to files that exist", () => {
+    for (const { path, text } of documents)
+      for (const [, target] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g))
+        assert(existsSync(join(root, dirname(path), target!)), `${path} links to ${target}`);
+  });
+});
+
+/** What the compiler says against programs that exist in memory only, under the project's own strict options. */
+function compile(programs: ReadonlyMap<string, string>): string[] {
+  const config: unknown = ts.readConfigFile(join(root, "tsconfig.json"), (path) => readFileSync(path, "utf8")).config;
+  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root);
+  const host = ts.createCompilerHost(options);
+  const readFile = host.readFile.bind(host);
+  const fileExists = host.fileExists.bind(host);
+  const getSourceFile = host.getSourceFile.bind(host);
+  host.readFile = (name) => programs.get(name) ?? readFile(name);
+  host.fileExists = (name) => programs.has(name) || fileExists(name);
+  host.getSourceFile = (name, version) => {
+    const code = programs.get(name);
+    return code === undefined ? getSourceFile(name, version) : ts.createSourceFile(name, code, version);
+  };
+  const program = ts.createProgram([...programs.keys()], { ...options, noUnusedLocals: false }, host);
+  return ts
+    .getPreEmitDiagnostics(program)
+    .map(({ file, messageText }) => `${file?.fileName ?? ""}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`);
+}
