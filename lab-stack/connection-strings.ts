@@ -15,7 +15,7 @@ export interface ConnectionStrings {
   readonly jdbc: string;
   /** Npgsql. */
   readonly dotnet: string;
-  /** The `pg` package; also what Prisma and others call DATABASE_URL. */
+  /** The `pg` package, which checks the server's certificate in each of its modes: this one says so. */
   readonly node: string;
 }
 
@@ -34,7 +34,7 @@ function format({ host, user, password, database }: ConnectionParts): Connection
     libpq: `postgresql://${authority}?sslmode=require`,
     jdbc: `jdbc:postgresql://${host}:${port}/${databasePart}?user=${userPart}&password=${passwordPart}&sslmode=require`,
     dotnet: `Host=${host};Port=${port};Database=${npgsqlValue(database)};Username=${npgsqlValue(user)};Password=${npgsqlValue(password)};SSL Mode=Require`,
-    node: `postgres://${authority}?sslmode=require`,
+    node: `postgres://${authority}?sslmode=verify-full`,
   };
 }
 

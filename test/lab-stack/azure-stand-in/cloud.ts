@@ -1,0 +1,179 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { RunningServer } from "./flexible-servers";
+import { at, type Properties, text } from "./properties";
+import { AzureError, recordName, refuseWhatAzureRefuses, type StoredResource } from "./refusals";
+import { fixedInputs, parentId, requiredInputs, resourceId, resourceTypes } from "./resource-types";
+
+/** How long a change takes, so that changes side by side are seen. */
+const changeMs = 20;
+
+/** What Pulumi puts in place of a value that a preview does not know. */
+const unknownValue = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+
+export interface Change {
+  readonly method: "create" | "update" | "delete";
+  readonly token: string;
+  readonly id: string;
+  readonly inputs: Properties;
+}
+
+/** A stand-in for Azure: it holds resources, refuses what Azure refuses, and runs PostgreSQL for flexible servers. */
+export class Cloud {
+  readonly resources = new Map<string, StoredResource>();
+  readonly servers = new Map<string, RunningServer>();
+  /** Every change that was made, in order. */
+  readonly changes: Change[] = [];
+  readonly restarts: string[] = [];
+  readonly #busy = new Set<string>();
+
+  /** Without a PostgreSQL behind its flexible servers the stand-in is quicker, and parameters are believed. */
+  constructor(readonly options: { readonly withDatabases: boolean }) {}
+
+  /** The only resource of a type. */
+  the(token: string): StoredResource {
+    const found = [...this.resources.values()].filter((resource) => resource.token === token);
+    if (found.length !== 1) throw new Error(`${found.length} resources are of type ${token}, instead of one`);
+    return found[0]!;
+  }
+
+  check(token: string, inputs: Properties): { property: string; reason: string }[] {
+    if (!(token in resourceTypes)) return [{ property: "", reason: `${token} is not known to the stand-in` }];
+    return requiredInputs(token)
+      .filter((name) => at(inputs, name) === undefined)
+      .map((property) => ({ property, reason: "is missing" }));
+  }
+
+  /** Which of a resource's inputs are others now, and which of these make another resource of it. */
+  diff(token: string, id: string, inputs: Properties): { changes: boolean; replaces: string[] } {
+    const old = this.resources.get(id)?.inputs ?? {};
+    const keys = Object.keys({ ...old, ...inputs }).filter((key) => !key.startsWith("__"));
+    const differs = (path: string) => JSON.stringify(at(old, path)) !== JSON.stringify(at(inputs, path));
+    const replaces = fixedInputs(token).filter((path) => differs(path) && at(inputs, path) !== unknownValue);
+    return { changes: keys.some(differs), replaces: replaces.map((path) => path.split(".")[0]!) };
+  }
+
+  create(token: string, inputs: Properties): Promise<{ id: string; outputs: Properties }> {
+    const id = resourceId(token, inputs);
+    return this.#change({ method: "create", token, id, inputs }, async () => {
+      if (this.resources.has(id)) throw new AzureError("Conflict", `${id} exists`);
+      const parent = parentId(token, id);
+      if (parent !== "" && !this.resources.has(parent))
+        throw new AzureError("ParentResourceNotFound", `there is no ${parent}`);
+      refuseWhatAzureRefuses({ token, id, inputs }, this.resources);
+      if (token === "dbforpostgresql:Server" && this.options.withDatabases)
+        this.servers.set(id, await RunningServer.start(inputs));
+      return { id, outputs: await this.#put({ token, id, inputs }) };
+    });
+  }
+
+  update(token: string, id: string, inputs: Properties): Promise<{ outputs: Properties }> {
+    return this.#change({ method: "update", token, id, inputs }, async () => {
+      refuseWhatAzureRefuses({ token, id, inputs }, this.resources);
+      if (token === "dbforpostgresql:Server") await this.servers.get(id)?.change(inputs);
+      return { outputs: await this.#put({ token, id, inputs }) };
+    });
+  }
+
+  /** Undefined when it is gone. */
+  async read(id: string): Promise<{ outputs: Properties; inputs: Properties } | undefined> {
+    const found = this.resources.get(id);
+    return found && { outputs: await this.#answer(found), inputs: found.inputs };
+  }
+
+  delete(token: string, id: string): Promise<void> {
+    return this.#change({ method: "delete", token, id, inputs: {} }, async () => {
+      const user = [...this.resources.values()].find(
+        (other) =>
+          other.id !== id && (other.id.startsWith(`${id}/`) || JSON.stringify(other.inputs).includes(`"${id}"`)),
+      );
+      if (user && !isOwnChild(token, user)) throw new AzureError("InUse", `${id} is in use by ${user.id}`);
+      if (token === "dbforpostgresql:Server") await this.servers.get(id)?.stop();
+      if (token === "dbforpostgresql:Configuration")
+        await this.servers.get(parentId(token, id))?.setParameter(id.split("/").at(-1)!, undefined);
+      this.servers.delete(id);
+      this.resources.delete(id);
+    });
+  }
+
+  /** The A records of a private zone: Azure keeps one for each server in it, and for each private endpoint. */
+  records(zoneId: string): { name: string; properties: { aRecords: { ipv4Address: string }[] } }[] {
+    const used = (path: string) =>
+      [...this.resources.values()].filter(({ inputs }) => text(inputs, path) === zoneId).map(({ id }) => id);
+    const servers = used("network.privateDnsZoneArmResourceId").map((id) => [recordName(id), id] as const);
+    const endpoints = used("privateDnsZoneConfigs.0.privateDnsZoneId").map((id) => {
+      const endpoint = this.resources.get(id.slice(0, id.indexOf("/privateDnsZoneGroups/")));
+      const server = text(endpoint?.inputs, "privateLinkServiceConnections.0.privateLinkServiceId");
+      return [server.split("/").at(-1)!, server] as const;
+    });
+    return [...servers, ...endpoints].map(([name, server]) => ({
+      name,
+      properties: { aRecords: [{ ipv4Address: this.servers.get(server)?.address ?? "10.0.1.4" }] },
+    }));
+  }
+
+  async restart(serverId: string): Promise<void> {
+    this.restarts.push(serverId);
+    await this.servers.get(serverId)?.restart();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.servers.values()].map((server) => server.stop()));
+    this.servers.clear();
+  }
+
+  /** Azure changes a server, and what belongs to it, in one way at a time; the same holds for a network's subnets. */
+  async #change<Result>(change: Change, work: () => Promise<Result>): Promise<Result> {
+    const owner = /^(.*\/(flexibleServers|virtualNetworks)\/[^/]+)/.exec(change.id)?.[1] ?? change.id;
+    if (this.#busy.has(owner)) {
+      const code = owner.includes("/flexibleServers/") ? "ServerIsBusy" : "AnotherOperationInProgress";
+      throw new AzureError(code, `${owner} is being changed by another operation`);
+    }
+    this.#busy.add(owner);
+    try {
+      await sleep(changeMs);
+      const result = await work();
+      this.changes.push(change);
+      return result;
+    } finally {
+      this.#busy.delete(owner);
+    }
+  }
+
+  async #put(resource: StoredResource): Promise<Properties> {
+    const outputs = await this.#answer(resource, true);
+    this.resources.set(resource.id, resource);
+    return outputs;
+  }
+
+  /** Outputs as Azure gives them: the inputs without secrets, and what Azure adds. */
+  async #answer({ token, id, inputs }: StoredResource, isNew = false): Promise<Properties> {
+    const { writeOnly = [], namespace } = resourceTypes[token]!;
+    const shown = Object.fromEntries(Object.entries(inputs).filter(([key]) => !writeOnly.includes(key)));
+    const name = id.split("/").at(-1)!;
+    const common = { ...shown, name, type: namespace, provisioningState: "Succeeded" };
+    switch (token) {
+      case "dbforpostgresql:Server":
+        return { ...common, fullyQualifiedDomainName: `${name}.postgres.database.azure.com`, state: "Ready" };
+      case "dbforpostgresql:Configuration":
+        return { ...common, ...(await this.#parameter(id, name, inputs, isNew)) };
+      case "dbforpostgresql:Migration":
+        return { ...common, currentStatus: { state: "InProgress" } };
+      case "network:PublicIPAddress":
+        return { ...common, ipAddress: "203.0.113.10" };
+      default:
+        return common;
+    }
+  }
+
+  async #parameter(id: string, name: string, inputs: Properties, isNew: boolean): Promise<Properties> {
+    const server = this.servers.get(id.slice(0, id.indexOf("/configurations/")));
+    if (!server) return { isDynamicConfig: !/^(wal_level|max_|shared_preload)/.test(name) };
+    if (!isNew) return { isDynamicConfig: await server.isDynamic(name) };
+    await server.setParameter(name, text(inputs, "value"));
+    return { isDynamicConfig: await server.isDynamic(name) };
+  }
+}
+
+/** A parameter always exists on Azure, and goes with its server. */
+const isOwnChild = (token: string, user: StoredResource): boolean =>
+  token === "dbforpostgresql:Server" && user.token === "dbforpostgresql:Configuration";

@@ -1,0 +1,157 @@
+import { createHash, X509Certificate } from "node:crypto";
+import { AddressRange } from "../../../lab-stack/address-range";
+import { at, list, type Properties, text } from "./properties";
+
+export interface StoredResource {
+  readonly token: string;
+  readonly id: string;
+  readonly inputs: Properties;
+}
+
+/** Azure refuses a request: its error code, and why. */
+export class AzureError extends Error {
+  override readonly name = "AzureError";
+
+  constructor(
+    readonly code: string,
+    message: string,
+  ) {
+    super(`Code="${code}" Message="${message}"`);
+  }
+}
+
+type Resources = ReadonlyMap<string, StoredResource>;
+type Rule = (resource: StoredResource, resources: Resources) => void;
+
+/** What Azure's documentation says that it does not accept, by type. The codes are Azure's where they are published. */
+const rules: Readonly<Record<string, Rule>> = {
+  "network:Subnet": checkSubnet,
+  "network:VirtualNetworkGateway": checkGateway,
+  "network:PrivateEndpoint": checkPrivateEndpoint,
+  "privatedns:VirtualNetworkLink": checkLink,
+  "dnsresolver:InboundEndpoint": checkInboundEndpoint,
+  "dbforpostgresql:Server": checkServer,
+  "dbforpostgresql:FirewallRule": checkFirewallRule,
+};
+
+/** @throws AzureError when Azure would not create the resource, or not change it to this */
+export function refuseWhatAzureRefuses(resource: StoredResource, resources: Resources): void {
+  rules[resource.token]?.(resource, resources);
+}
+
+function checkSubnet({ id, inputs }: StoredResource, resources: Resources): void {
+  const vnetId = id.slice(0, id.indexOf("/subnets/"));
+  const range = AddressRange.parse(text(inputs, "addressPrefix"));
+  const spaces = list(resources.get(vnetId)?.inputs, "addressSpace.addressPrefixes").map(String);
+  if (!spaces.some((space) => AddressRange.parse(space).contains(range)))
+    throw new AzureError("NetcfgInvalidSubnet", `${range.text} does not lie in the virtual network`);
+  for (const other of resources.values()) {
+    if (!other.id.startsWith(`${vnetId}/subnets/`) || other.id === id) continue;
+    if (AddressRange.parse(text(other.inputs, "addressPrefix")).overlaps(range))
+      throw new AzureError("NetcfgSubnetRangesOverlap", `${range.text} overlaps the subnet ${other.id}`);
+  }
+}
+
+function checkGateway({ inputs }: StoredResource, resources: Resources): void {
+  const subnetId = text(inputs, "ipConfigurations.0.subnet.id");
+  if (!subnetId.endsWith("/subnets/GatewaySubnet"))
+    throw new AzureError("InvalidGatewaySubnetName", `a gateway's subnet must be named GatewaySubnet: ${subnetId}`);
+  const name = text(inputs, "sku.name");
+  if (!/^VpnGw[1-5]AZ$/.test(name))
+    throw new AzureError("NonAzSkusNotAllowedForVPNGateway", `${name} is not zone-redundant`);
+  const vnet = resources.get(subnetId.slice(0, subnetId.indexOf("/subnets/")));
+  const pool = AddressRange.parse(text(inputs, "vpnClientConfiguration.vpnClientAddressPool.addressPrefixes.0"));
+  for (const space of list(vnet?.inputs, "addressSpace.addressPrefixes").map(String)) {
+    if (AddressRange.parse(space).overlaps(pool))
+      throw new AzureError("VpnClientAddressPoolOverlapsWithVirtualNetwork", `${pool.text} overlaps ${space}`);
+  }
+  for (const root of list(inputs, "vpnClientConfiguration.vpnClientRootCertificates")) checkCertificate(root);
+}
+
+function checkCertificate(root: unknown): void {
+  const data = text(root, "publicCertData");
+  try {
+    if (!/^[A-Za-z0-9+/]+=*$/.test(data)) throw new Error("not in one line of base64");
+    new X509Certificate(Buffer.from(data, "base64"));
+  } catch {
+    throw new AzureError("VpnClientRootCertificateDataInvalid", `${text(root, "name")} is no certificate`);
+  }
+}
+
+function checkPrivateEndpoint({ inputs }: StoredResource, resources: Resources): void {
+  const subnet = resources.get(text(inputs, "subnet.id"));
+  if (list(subnet?.inputs, "delegations").length > 0)
+    throw new AzureError("PrivateEndpointCannotBeCreatedInDelegatedSubnet", `${subnet?.id ?? ""} is delegated`);
+  const server = resources.get(text(inputs, "privateLinkServiceConnections.0.privateLinkServiceId"));
+  if (!server || at(server.inputs, "network.delegatedSubnetResourceId") !== undefined)
+    throw new AzureError("PrivateEndpointNotSupported", "a server in a virtual network has no private endpoint");
+}
+
+function checkLink({ id, inputs }: StoredResource, resources: Resources): void {
+  const zoneName = (of: string) => /privateDnsZones\/([^/]+)/.exec(of)?.[1];
+  const clash = [...resources.values()].find(
+    (other) =>
+      other.id !== id &&
+      other.token === "privatedns:VirtualNetworkLink" &&
+      text(other.inputs, "virtualNetwork.id") === text(inputs, "virtualNetwork.id") &&
+      zoneName(other.id) === zoneName(id),
+  );
+  if (clash) throw new AzureError("Conflict", `the network is linked to a zone of this name already: ${clash.id}`);
+}
+
+function checkInboundEndpoint({ inputs }: StoredResource, resources: Resources): void {
+  const subnet = resources.get(text(inputs, "ipConfigurations.0.subnet.id"));
+  if (delegationOf(subnet) !== "Microsoft.Network/dnsResolvers")
+    throw new AzureError("SubnetDelegationMissing", `${subnet?.id ?? "the subnet"} is not delegated to DNS resolvers`);
+  const address = AddressRange.parse(`${text(inputs, "ipConfigurations.0.privateIpAddress")}/32`);
+  const range = AddressRange.parse(text(subnet?.inputs, "addressPrefix"));
+  if (!range.contains(address) || address.first < range.first + 4)
+    throw new AzureError("PrivateIPAddressNotInSubnet", `${address.text} is not free in ${range.text}`);
+}
+
+function checkServer({ id, inputs }: StoredResource, resources: Resources): void {
+  const password = text(inputs, "administratorLoginPassword");
+  const kinds = [/[a-z]/, /[A-Z]/, /[0-9]/, /[^a-zA-Z0-9]/].filter((kind) => kind.test(password)).length;
+  if (password.length < 8 || password.length > 128 || kinds < 3)
+    throw new AzureError("InvalidParameterValue", "the administrator's password is not complex enough");
+  if (text(inputs, "highAvailability.mode") !== "Disabled" && text(inputs, "sku.tier") === "Burstable")
+    throw new AzureError("HighAvailabilityNotSupported", "burstable servers have no high availability");
+  const subnetId = text(inputs, "network.delegatedSubnetResourceId");
+  if (subnetId === "") return;
+  checkDelegatedSubnet(subnetId, id, resources);
+  checkServersZone(text(inputs, "network.privateDnsZoneArmResourceId"), text(inputs, "serverName"), resources);
+}
+
+function checkDelegatedSubnet(subnetId: string, serverId: string, resources: Resources): void {
+  if (delegationOf(resources.get(subnetId)) !== "Microsoft.DBforPostgreSQL/flexibleServers")
+    throw new AzureError("SubnetNotDelegated", `${subnetId} is not delegated to flexible servers`);
+  const guest = [...resources.values()].find(
+    (other) =>
+      other.id !== serverId &&
+      other.token !== "dbforpostgresql:Server" &&
+      JSON.stringify(other.inputs).includes(`"${subnetId}"`),
+  );
+  if (guest) throw new AzureError("SubnetHasOtherGuests", `${subnetId} is used by ${guest.id}`);
+}
+
+function checkServersZone(zoneId: string, serverName: string, resources: Resources): void {
+  const zoneName = zoneId.split("/").at(-1) ?? "";
+  const isNamedRight = zoneName.endsWith(".postgres.database.azure.com");
+  if (!isNamedRight || zoneName === `${serverName}.postgres.database.azure.com`)
+    throw new AzureError("InvalidPrivateDnsZoneName", `${zoneName} cannot be the zone of ${serverName}`);
+  const isLinked = [...resources.keys()].some((id) => id.startsWith(`${zoneId}/virtualNetworkLinks/`));
+  if (!isLinked) throw new AzureError("PrivateDnsZoneNotLinked", `${zoneName} is linked to no virtual network`);
+}
+
+function checkFirewallRule({ id }: StoredResource, resources: Resources): void {
+  const server = resources.get(id.slice(0, id.indexOf("/firewallRules/")));
+  if (text(server?.inputs, "network.publicNetworkAccess") !== "Enabled")
+    throw new AzureError("FirewallRulesNotSupported", "the server has no public access");
+}
+
+function delegationOf(subnet: StoredResource | undefined): string {
+  return text(subnet?.inputs, "delegations.0.serviceName");
+}
+
+/** Azure's made-up name of a server's A record in its private zone. */
+export const recordName = (serverId: string): string => createHash("sha1").update(serverId).digest("hex").slice(0, 12);

@@ -1,0 +1,132 @@
+import { type Properties, text } from "./properties";
+
+const subscription = "/subscriptions/00000000-0000-0000-0000-000000000001";
+
+/** A kind of resource: where it lies, what has to be given, and what cannot be changed once it exists. */
+export interface ResourceType {
+  readonly namespace: string;
+  /** Pairs of a collection's name in the resource's path and the input that names the member. */
+  readonly path: readonly (readonly [collection: string, input: string])[];
+  readonly required: readonly string[];
+  readonly fixed?: readonly string[];
+  /** Inputs that Azure never answers with. */
+  readonly writeOnly?: readonly string[];
+}
+
+const vnet = ["virtualNetworks", "virtualNetworkName"] as const;
+const server = ["flexibleServers", "serverName"] as const;
+const zone = ["privateDnsZones", "privateZoneName"] as const;
+const resolver = ["dnsResolvers", "dnsResolverName"] as const;
+const endpoint = ["privateEndpoints", "privateEndpointName"] as const;
+
+const [network, postgresql] = ["Microsoft.Network", "Microsoft.DBforPostgreSQL"];
+
+/** What the stand-in knows, by azure-native's token. */
+export const resourceTypes: Readonly<Record<string, ResourceType>> = {
+  "resources:ResourceGroup": { namespace: "", path: [], required: ["location"], fixed: ["location"] },
+  "network:VirtualNetwork": { namespace: network, path: [vnet], required: ["addressSpace"], fixed: ["location"] },
+  "network:Subnet": {
+    namespace: network,
+    path: [vnet, ["subnets", "subnetName"]],
+    required: ["addressPrefix"],
+  },
+  "network:PublicIPAddress": {
+    namespace: network,
+    path: [["publicIPAddresses", "publicIpAddressName"]],
+    required: ["sku", "publicIPAllocationMethod"],
+    fixed: ["location", "zones"],
+  },
+  "network:VirtualNetworkGateway": {
+    namespace: network,
+    path: [["virtualNetworkGateways", "virtualNetworkGatewayName"]],
+    required: ["ipConfigurations", "gatewayType", "sku", "vpnType"],
+    fixed: ["gatewayType", "vpnType", "location"],
+  },
+  "network:PrivateEndpoint": {
+    namespace: network,
+    path: [endpoint],
+    required: ["subnet", "privateLinkServiceConnections"],
+    fixed: ["location"],
+  },
+  "network:PrivateDnsZoneGroup": {
+    namespace: network,
+    path: [endpoint, ["privateDnsZoneGroups", "privateDnsZoneGroupName"]],
+    required: ["privateDnsZoneConfigs"],
+  },
+  "privatedns:PrivateZone": { namespace: network, path: [zone], required: ["location"], fixed: ["location"] },
+  "privatedns:VirtualNetworkLink": {
+    namespace: network,
+    path: [zone, ["virtualNetworkLinks", "virtualNetworkLinkName"]],
+    required: ["location", "virtualNetwork", "registrationEnabled"],
+    fixed: ["virtualNetwork"],
+  },
+  "dnsresolver:DnsResolver": {
+    namespace: network,
+    path: [resolver],
+    required: ["location", "virtualNetwork"],
+    fixed: ["location", "virtualNetwork"],
+  },
+  "dnsresolver:InboundEndpoint": {
+    namespace: network,
+    path: [resolver, ["inboundEndpoints", "inboundEndpointName"]],
+    required: ["location", "ipConfigurations"],
+    fixed: ["location", "ipConfigurations"],
+  },
+  "dbforpostgresql:Server": {
+    namespace: postgresql,
+    path: [server],
+    required: ["location", "sku", "storage", "version", "administratorLogin", "administratorLoginPassword"],
+    fixed: ["location", "administratorLogin", "network.delegatedSubnetResourceId"],
+    writeOnly: ["administratorLoginPassword"],
+  },
+  "dbforpostgresql:Configuration": {
+    namespace: postgresql,
+    path: [server, ["configurations", "configurationName"]],
+    required: ["value", "source"],
+  },
+  "dbforpostgresql:FirewallRule": {
+    namespace: postgresql,
+    path: [server, ["firewallRules", "firewallRuleName"]],
+    required: ["startIpAddress", "endIpAddress"],
+  },
+  "dbforpostgresql:AdministratorsMicrosoftEntra": {
+    namespace: postgresql,
+    path: [server, ["administrators", "objectId"]],
+    required: ["principalName", "principalType", "tenantId"],
+  },
+  "dbforpostgresql:Migration": {
+    namespace: postgresql,
+    path: [server, ["migrations", "migrationName"]],
+    required: ["migrationMode", "sourceDbServerResourceId", "secretParameters", "dbsToMigrate"],
+    fixed: ["migrationMode"],
+    writeOnly: ["secretParameters"],
+  },
+};
+
+/** The resource's id in Azure Resource Manager. */
+export function resourceId(token: string, inputs: Properties): string {
+  const { namespace, path } = resourceTypes[token]!;
+  const group = `${subscription}/resourceGroups/${text(inputs, "resourceGroupName")}`;
+  if (path.length === 0) return group;
+  return `${group}/providers/${namespace}/${path.map(([collection, input]) => `${collection}/${text(inputs, input)}`).join("/")}`;
+}
+
+/** The id of that in which a resource lies; empty for a resource group. */
+export function parentId(token: string, id: string): string {
+  const { path } = resourceTypes[token]!;
+  if (path.length === 0) return "";
+  if (path.length === 1) return id.slice(0, id.indexOf("/providers/"));
+  return id.split("/").slice(0, -2).join("/");
+}
+
+/** Everything that must be given: names in the path, and the type's own. */
+export function requiredInputs(token: string): readonly string[] {
+  const { path, required } = resourceTypes[token]!;
+  return ["resourceGroupName", ...path.map(([, input]) => input), ...required];
+}
+
+/** Inputs whose change makes another resource of it. */
+export function fixedInputs(token: string): readonly string[] {
+  const { path, fixed = [] } = resourceTypes[token]!;
+  return ["resourceGroupName", ...path.map(([, input]) => input), ...fixed];
+}
