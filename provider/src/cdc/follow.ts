@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { Bell } from "../bell.js";
 import { Canceled, messageOf } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
-import { Bell } from "./bell.js";
 import type { RelationChangeHook } from "./binding.js";
 import { asFailure, mayPass } from "./failure.js";
 import { Gate } from "./gate.js";

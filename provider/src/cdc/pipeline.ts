@@ -1,10 +1,10 @@
 import type { Client } from "pg";
+import type { Bell } from "../bell.js";
 import { EngineFault, TakenOver } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import type { Lsn } from "../postgres/lsn.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { Applier } from "./applier.js";
-import type { Bell } from "./bell.js";
 import type { Decoder } from "./change.js";
 import type { FollowOptions } from "./follow.js";
 import type { Gate } from "./gate.js";
@@ -111,10 +111,11 @@ export class Pipeline {
   async run(gate: Gate, stopping: () => boolean): Promise<void> {
     while (!stopping()) {
       if (this.#lost) throw this.#lost;
+      const rung = this.#bell.next;
       if (await this.#applyNext(gate)) continue;
       if (await this.#passOver(gate)) continue;
       this.#settle(gate);
-      await this.#bell.heard();
+      await rung;
     }
   }
 

@@ -6,7 +6,7 @@ import type { Table } from "../postgres/tables.js";
 import type { ChangeCaptureNames } from "./names.js";
 
 export interface PublishedTables {
-  /** Names to pass to the stream: those publications that hold a table. */
+  /** Names to pass to the stream. Both are always there, so that a table that is made later finds its place. */
   readonly publications: readonly string[];
   /** Published with every kind of change. */
   readonly tables: readonly Table[];
@@ -40,14 +40,7 @@ export async function createPublications(
   const insertions = version >= 110000 ? "insert, truncate" : "insert";
   await bringInLine(source, names.publication, tables, everything);
   await bringInLine(source, names.insertOnlyPublication, insertOnlyTables, insertions);
-  return {
-    publications: [
-      ...(tables.length > 0 ? [names.publication] : []),
-      ...(insertOnlyTables.length > 0 ? [names.insertOnlyPublication] : []),
-    ],
-    tables,
-    insertOnlyTables,
-  };
+  return { publications: [names.publication, names.insertOnlyPublication], tables, insertOnlyTables };
 }
 
 /** Removes what {@link createPublications} made; idempotent. */
@@ -77,19 +70,32 @@ function leavesOf(root: Table, selected: readonly Table[]): Table[] {
 
 async function bringInLine(source: Client, name: string, tables: readonly Table[], publish: string): Promise<void> {
   const publication = quoteIdentifier(name);
-  if (tables.length === 0) {
-    await source.query(`DROP PUBLICATION IF EXISTS ${publication}`);
-    return;
-  }
-  const list = tables.map((table) => qualify(table.schema, table.name)).join(", ");
-  const { rowCount } = await source.query("SELECT FROM pg_catalog.pg_publication WHERE pubname = $1", [name]);
+  const published = await publishedTables(source, name);
+  const wanted = tables.map((table) => qualify(table.schema, table.name));
+  const missing = wanted.filter((table) => !published?.includes(table));
+  const surplus = published?.filter((table) => !wanted.includes(table)) ?? [];
   try {
-    if (rowCount === 0)
-      await source.query(`CREATE PUBLICATION ${publication} FOR TABLE ${list} WITH (publish = '${publish}')`);
-    else await source.query(`ALTER PUBLICATION ${publication} SET TABLE ${list}`);
+    if (!published) await source.query(`CREATE PUBLICATION ${publication} WITH (publish = '${publish}')`);
+    if (surplus.length > 0) await source.query(`ALTER PUBLICATION ${publication} DROP TABLE ${surplus.join(", ")}`);
+    if (missing.length > 0) await source.query(`ALTER PUBLICATION ${publication} ADD TABLE ${missing.join(", ")}`);
   } catch (cause) {
     throw publicationFailure(cause, name);
   }
+}
+
+/** Qualified and quoted; undefined where there is no such publication. */
+async function publishedTables(source: Client, name: string): Promise<string[] | undefined> {
+  const { rows } = await source.query<{ schema: string | null; table: string | null }>(
+    `SELECT n.nspname AS schema, c.relname AS table
+       FROM pg_catalog.pg_publication p
+       LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid
+       LEFT JOIN pg_catalog.pg_class c ON c.oid = r.prrelid
+       LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE p.pubname = $1`,
+    [name],
+  );
+  if (rows.length === 0) return undefined;
+  return rows.flatMap(({ schema, table }) => (schema === null || table === null ? [] : [qualify(schema, table)]));
 }
 
 function publicationFailure(cause: unknown, name: string): unknown {
