@@ -111,11 +111,20 @@ export class CliDeployment implements Host {
     const stacks = JSON.parse((await this.#run(["stack", "ls", "--json"], { stack: false })).join("\n")) as {
       name: string;
     }[];
-    if (!stacks.some(({ name }) => name.split("/").at(-1) === stack)) {
-      await this.#run(["stack", "init", stack, "--no-select", ...this.#configFlags()], { stack: false });
-    }
+    if (!stacks.some(({ name }) => name.split("/").at(-1) === stack)) await this.#initStack(own);
     for (const [key, value] of Object.entries(config)) await this.#set(key, value, "--plaintext");
     for (const [key, value] of Object.entries(secretConfig)) await this.#set(key, value, "--secret");
+  }
+
+  /** The CLI notes the new stack's encryption beside Pulumi.yaml whatever we say; that file is ours, not the program's. */
+  async #initStack(programsFile: string): Promise<void> {
+    const isTheUsers = existsSync(programsFile);
+    await this.#run(["stack", "init", this.#options.stack, "--no-select"], { stack: false });
+    if (isTheUsers) copyFileSync(programsFile, this.#configFile());
+    else if (existsSync(programsFile)) {
+      copyFileSync(programsFile, this.#configFile());
+      rmSync(programsFile);
+    }
   }
 
   /** Values go by standard input: arguments can be read by every user of the machine. */
