@@ -35,6 +35,9 @@ export class InvalidInput extends MigrationError {
   }
 }
 
+/** What was named is not there: correct the name. */
+export class NotFound extends MigrationError {}
+
 /** A server answered and refused, or is not as it must be: somebody has to change it, a retry changes nothing. */
 export class Refused extends MigrationError {}
 

@@ -1,0 +1,45 @@
+import type { Command } from "commander";
+import { inputsSchema } from "../../inputs.js";
+import { findMigration } from "../../store/list-migrations.js";
+import { addMigrationOptions, readMigrationFlags, type MigrationFlags } from "../migration-flags.js";
+import { withStore } from "../open-store.js";
+import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
+
+interface Availability {
+  readonly nameAvailable: boolean;
+  readonly reason: "Invalid" | "AlreadyExists" | null;
+  readonly message: string;
+}
+
+export function addCheckNameAvailability(program: Command): void {
+  const command = program
+    .command("check-name-availability")
+    .description("tell whether a migration of that name could be created");
+  addOutputOption(addMigrationOptions(command), "json")
+    .addHelpText("after", "\nExample:\n  pg-migration check-name-availability --service prod --name crm")
+    .action(async (flags: MigrationFlags & OutputFlags) => {
+      const answer = await availability(flags);
+      print(flags.output, answer, () =>
+        formatTable(
+          ["Name available", "Reason", "Message"],
+          [[answer.nameAvailable ? "yes" : "no", answer.reason ?? "", answer.message]],
+        ),
+      );
+    });
+}
+
+async function availability(flags: MigrationFlags): Promise<Availability> {
+  const { name, target } = readMigrationFlags(flags);
+  const form = inputsSchema.shape.migrationName.safeParse(name);
+  if (!form.success)
+    return {
+      nameAvailable: false,
+      reason: "Invalid",
+      message: form.error.issues.map(({ message }) => message).join("; "),
+    };
+  return withStore(target, async (store) => {
+    const taken = store && (await findMigration(store, name));
+    if (!taken) return { nameAvailable: true, reason: null, message: `${name} is free` };
+    return { nameAvailable: false, reason: "AlreadyExists", message: `${name} is ${taken.state} on that server` };
+  });
+}

@@ -1,0 +1,34 @@
+import type { Command } from "commander";
+import * as lifecycle from "../../lifecycle.js";
+import { readDatabases } from "../../store/records.js";
+import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
+import { withMigration, type FoundMigration } from "../open-store.js";
+import { confirm } from "../prompt.js";
+import { inputsWithoutSource, recordedInputs } from "../recorded-inputs.js";
+import { addSourceOptions, type SourceFlags } from "../server-options.js";
+
+interface Flags extends MigrationFlags, SourceFlags {
+  readonly yes?: boolean;
+}
+
+export function addDelete(program: Command): void {
+  const command = program
+    .command("delete")
+    .description("stop a migration and remove all it has made but the migrated data")
+    .option("-y, --yes", "do not ask");
+  addSourceOptions(addMigrationOptions(command))
+    .addHelpText("after", "\nExample:\n  pg-migration delete --service prod --name crm --yes")
+    .action((flags: Flags) => withMigration(flags, (found) => remove(found, flags)));
+}
+
+async function remove({ store, target, migration }: FoundMigration, flags: Flags): Promise<void> {
+  await confirm(
+    `Delete the migration ${migration.name} (${migration.state}), its slots, publications and records?`,
+    flags.yes ?? false,
+  );
+  const databases = await readDatabases(store, migration.name);
+  const isOnSource = databases.some(({ slot, publications }) => slot !== undefined || publications.length > 0);
+  const inputs = isOnSource ? await recordedInputs(migration, target, flags) : inputsWithoutSource(migration, target);
+  await lifecycle.remove("", { ...inputs });
+  process.stderr.write(`${migration.name} is deleted; the migrated data stays\n`);
+}

@@ -1,0 +1,43 @@
+import { Option, type Command } from "commander";
+import { hasEnded } from "../../status.js";
+import { listMigrations } from "../../store/list-migrations.js";
+import { gridHead, gridRow, migrationResource } from "../migration-resource.js";
+import { withStore } from "../open-store.js";
+import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
+import { addTargetOptions, type TargetFlags } from "../server-options.js";
+
+interface Flags extends TargetFlags, OutputFlags {
+  readonly filter: "Active" | "All";
+  readonly name?: string;
+}
+
+export function addList(program: Command): void {
+  const command = program
+    .command("list")
+    .description("list migrations into a server, newest first")
+    .addOption(
+      new Option("--filter <which>", "Active: those that have not ended").choices(["Active", "All"]).default("Active"),
+    )
+    .addOption(new Option("-n, --name <server>", "the server, as before az 2.86").hideHelp());
+  addOutputOption(addTargetOptions(command), "json")
+    .addHelpText("after", "\nExample:\n  pg-migration list --service prod --filter All -o table")
+    .action(list);
+}
+
+function list(flags: Flags): Promise<void> {
+  const target =
+    flags.serverName === undefined && flags.name !== undefined ? { ...flags, serverName: flags.name } : flags;
+  return withStore(target, async (store) => {
+    const all = store ? await listMigrations(store) : [];
+    const shown = all.filter(({ state }) => flags.filter === "All" || !hasEnded(state));
+    print(
+      flags.output,
+      shown.map((one) => migrationResource(one)),
+      () =>
+        formatTable(
+          gridHead,
+          shown.map((one) => gridRow(one)),
+        ),
+    );
+  });
+}

@@ -1,0 +1,42 @@
+import type { Command } from "commander";
+import type { MigrationStatus } from "../../status.js";
+import { readStatus } from "../../store/read-status.js";
+import { formatBytes } from "../../worker/describe.js";
+import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
+import { gridHead, gridRow, migrationResource } from "../migration-resource.js";
+import { withMigration, type FoundMigration } from "../open-store.js";
+import { addOutputOption, formatTable, print, type Format, type OutputFlags } from "../output.js";
+
+export function addShow(program: Command): void {
+  const command = program.command("show").description("show one migration and how it stands");
+  addOutputOption(addMigrationOptions(command), "json")
+    .addHelpText("after", "\nExample:\n  pg-migration show --service prod --name crm -o table")
+    .action((flags: MigrationFlags & OutputFlags) => withMigration(flags, (found) => show(found, flags.output)));
+}
+
+/** Prints the migration as it is now. */
+export async function show({ store, migration }: FoundMigration, format: Format): Promise<void> {
+  const status = await readStatus(store, migration.name);
+  print(format, migrationResource(migration, status), () =>
+    [formatTable(gridHead, [gridRow(migration)]), "", ...(status ? [databasesTable(status)] : [])].join("\n"),
+  );
+}
+
+function databasesTable(status: MigrationStatus): string {
+  const head = ["Database", "Status", "Copied", "Queued", "Copying", "In error", "Rows", "Bytes", "Inserts", "Updates"];
+  const rows = Object.values(status.currentSubStateDetails.dbDetails).map((one) => [
+    one.databaseName,
+    one.migrationState,
+    String(one.fullLoadCompletedTables),
+    String(one.fullLoadQueuedTables),
+    String(one.fullLoadLoadingTables),
+    String(one.fullLoadErroredTables),
+    String(one.rowsCopied),
+    formatBytes(one.bytesCopied),
+    String(one.cdcInsertCounter),
+    String(one.cdcUpdateCounter),
+    String(one.cdcDeleteCounter),
+    `${formatBytes(one.lagBytes)} / ${one.latency.toFixed(1)} s`,
+  ]);
+  return formatTable([...head, "Deletes", "Behind"], rows);
+}

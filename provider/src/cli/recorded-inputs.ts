@@ -1,0 +1,24 @@
+import { parseInputs, type Inputs } from "../inputs.js";
+import type { Endpoint } from "../postgres/connect.js";
+import type { MigrationSummary } from "../store/list-migrations.js";
+import { sourceOf, type SourceFlags } from "./server-options.js";
+
+/** The inputs that a migration was recorded with; passwords, which no record has, come from where the command finds them. */
+export async function recordedInputs(
+  migration: MigrationSummary,
+  target: Endpoint,
+  flags: SourceFlags,
+): Promise<Inputs> {
+  const source = await sourceOf(flags, migration.wish.source);
+  return inputsWith(migration, target, source);
+}
+
+/** For what never connects to the source: its password is not asked for. */
+export function inputsWithoutSource(migration: MigrationSummary, target: Endpoint): Inputs {
+  return inputsWith(migration, target, { ...migration.wish.source, password: "(not used)" });
+}
+
+function inputsWith({ wish }: MigrationSummary, target: Endpoint, source: Endpoint): Inputs {
+  const { user, password } = target;
+  return parseInputs({ ...wish, source, target: { ...wish.target, user, password } });
+}

@@ -1,0 +1,106 @@
+import { Option, type Command } from "commander";
+import { InvalidInput } from "../errors.js";
+import { parseInputs, type Inputs } from "../inputs.js";
+import type { Endpoint } from "../postgres/connect.js";
+import { readBody, type Body } from "./body.js";
+import { readMigrationFlags, type MigrationFlags } from "./migration-flags.js";
+import {
+  addSourceOptions,
+  sourceOf,
+  sslModeOf,
+  targetOf,
+  type Server,
+  type SourceFlags,
+  type TargetFlags,
+} from "./server-options.js";
+
+/** What flags say about a migration that is not recorded yet. */
+export interface WantedFlags extends MigrationFlags, SourceFlags {
+  readonly properties?: string;
+  readonly databases?: readonly string[];
+  readonly migrationMode?: string;
+  readonly migrationOption?: string;
+  readonly overwrite?: boolean;
+}
+
+export function addBodyOptions(command: Command): Command {
+  command
+    .optionsGroup("The migration:")
+    .option("-b, --properties <file>", "Azure's JSON body of a migration, keys in any case")
+    .option("-d, --databases <name...>", "the source's databases to migrate");
+  return addSourceOptions(command);
+}
+
+export function addModeOptions(command: Command): Command {
+  return command
+    .optionsGroup("The migration:")
+    .addOption(choice("--migration-mode <mode>", "how the data comes over", ["Offline", "Online"]));
+}
+
+export function addWantedOptions(command: Command): Command {
+  addModeOptions(command)
+    .addOption(choice("--migration-option <option>", "how far it goes", ["Validate", "Migrate", "ValidateAndMigrate"]))
+    .option("--overwrite", "replace databases that exist on the target");
+  return addBodyOptions(command);
+}
+
+/** Azure's command takes such values in any case. */
+function choice(flags: string, description: string, values: readonly string[]): Option {
+  return new Option(flags, `${description}: ${values.join(", ")}`).argParser(
+    (text) => values.find((value) => value.toLowerCase() === text.toLowerCase()) ?? text,
+  );
+}
+
+const emptyBody: Body = { source: {}, target: {}, inputs: {} };
+
+const bodyOf = (flags: WantedFlags): Body => (flags.properties === undefined ? emptyBody : readBody(flags.properties));
+
+/** The inputs that flags, body and environment make together; flags come first. */
+export async function wantedInputs(flags: WantedFlags, standardName?: string): Promise<Inputs> {
+  const body = bodyOf(flags);
+  const named = flags.name ?? flags.migrationName ?? standardName;
+  const { name, target } = readMigrationFlags(named === undefined ? flags : { ...flags, name: flags.name ?? named });
+  return parseInputs({
+    ...body.inputs,
+    migrationName: name,
+    source: await sourceWith(flags, body),
+    target: await targetWith(target, body),
+    maintenanceDatabase: flags.maintenanceDatabase,
+    ...(flags.databases ? { dbsToMigrate: flags.databases } : {}),
+    ...(flags.migrationMode ? { migrationMode: flags.migrationMode } : {}),
+    ...(flags.migrationOption ? { migrationOption: flags.migrationOption } : {}),
+    ...(flags.overwrite ? { overwriteDbsInTarget: true } : {}),
+  });
+}
+
+/** The source and what is to be taken from it, for commands that look at nothing else. */
+export async function wantedSource(flags: WantedFlags): Promise<{ source: Endpoint; databases: readonly string[] }> {
+  const body = bodyOf(flags);
+  const databases = flags.databases ?? (body.inputs.dbsToMigrate as readonly string[] | undefined);
+  if (databases === undefined || databases.length === 0)
+    throw new InvalidInput([{ property: "--databases", reason: "name the databases, or give a body that does" }]);
+  return { source: await sourceWith(flags, body), databases };
+}
+
+async function sourceWith(flags: SourceFlags, { source }: Body): Promise<Endpoint> {
+  const { password, sslMode, ...rest } = source;
+  const known: Partial<Server> = { ...rest, ...(sslMode === undefined ? {} : { sslMode: sslModeOf(sslMode)! }) };
+  return withBodyPassword("PG_MIGRATION_SOURCE_PASSWORD", password, () => sourceOf(flags, known));
+}
+
+function targetWith(flags: TargetFlags, { target }: Body): Promise<Endpoint> {
+  const named = flags.host ?? flags.serverName ?? flags.service ?? target.host;
+  return withBodyPassword("PGPASSWORD", target.password, () =>
+    targetOf({
+      ...flags,
+      ...(named === target.host && target.host !== undefined ? { host: target.host } : {}),
+      ...(flags.user === undefined && target.user !== undefined ? { user: target.user } : {}),
+    }),
+  );
+}
+
+/** A body's password stands where the environment has none. */
+async function withBodyPassword<T>(variable: string, password: string | undefined, run: () => Promise<T>): Promise<T> {
+  if (password !== undefined) process.env[variable] ??= password;
+  return run();
+}

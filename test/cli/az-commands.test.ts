@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { parse } from "yaml";
+import { assertSameContent } from "../support/content";
+import { Lab } from "../support/lab";
+import { until } from "../support/until";
+import { CommandLine } from "./command";
+
+interface Shown {
+  readonly name: string;
+  readonly migrationMode: string;
+  readonly dbsToMigrate: string[];
+  readonly currentStatus: { readonly state: string; readonly worker?: { readonly state: string } };
+}
+
+/** az's commands against real servers, in the words of az's own documentation. */
+describe("pg-migration, az's commands", () => {
+  let lab: Lab;
+  let command: CommandLine;
+
+  before(async () => {
+    lab = await Lab.start();
+    command = await CommandLine.in(lab);
+  });
+
+  after(async () => {
+    await command.close();
+    await lab.stop();
+  });
+
+  const schema =
+    "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 2000) i";
+
+  /** az's example of a body, keys as its documents write them. */
+  const body = (database: string, changes: Record<string, unknown> = {}): string =>
+    JSON.stringify({
+      properties: {
+        SourceDBServerResourceId: `${lab.source.login.host}:${lab.source.port}@${lab.source.login.user}`,
+        SecretParameters: {
+          AdminCredentials: {
+            SourceServerPassword: lab.source.login.password,
+            TargetServerPassword: lab.administrator.password,
+          },
+          TargetServerUserName: lab.administrator.user,
+        },
+        DBsToMigrate: [database],
+        OverwriteDBsInTarget: "true",
+        SourceType: "OnPremises",
+        SslMode: "Prefer",
+        ...changes,
+      },
+    });
+
+  const az = ["--subscription", "11111111-1111", "--resource-group", "my-group", "--name", "testserver"];
+
+  const state = async (name: string): Promise<string> =>
+    (await command.json<Shown>(["show", ...az, "--migration-name", name])).currentStatus.state;
+
+  it("create, show, list, update --cutover and delete run as in az's documents", async () => {
+    const database = await lab.database(schema);
+    const file = await command.file("body.json", body(database));
+    const environment = { PGPASSWORD: undefined, PG_MIGRATION_SOURCE_PASSWORD: undefined, PGHOST: "nowhere.invalid" };
+    const created = await command.json<Shown>(
+      [
+        ...["create", ...az, "--migration-name", "testmigration", "--properties", file],
+        ...["--migration-mode", "online", "--migration-option", "ValidateAndMigrate"],
+      ],
+      { ...environment, PG_MIGRATION_SOURCE_HOST: undefined },
+    );
+    assert.equal(created.name, "testmigration");
+    assert.equal(created.migrationMode, "Online");
+    assert.equal(created.currentStatus.worker?.state, "running");
+    await until("it waits for its cutover", async () => (await state("testmigration")) === "WaitingForUserAction");
+
+    const active = await command.json<Shown[]>(["list", ...az, "--filter", "Active"]);
+    assert.deepEqual(
+      active.map(({ name, currentStatus }) => [name, currentStatus.state]),
+      [["testmigration", "WaitingForUserAction"]],
+    );
+    await lab.source.query("INSERT INTO t VALUES (0, 'late')", { database });
+    await command.json(["update", ...az, "--migration-name", "testmigration", "--cutover", "--wait"]);
+    assert.equal(await state("testmigration"), "Succeeded");
+    await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+    assert.deepEqual(await command.json(["list", ...az]), [], "it is active no longer");
+    assert.equal((await command.json<Shown[]>(["list", ...az, "--filter", "All"])).length, 1);
+
+    const again = await command.run(["update", ...az, "--migration-name", "testmigration", "--cutover"]);
+    assert.equal(again.code, 4);
+    assert.match(again.stderr, /^pg-migration: 603113: the migration testmigration has ended: Succeeded\n {2}To do: /);
+
+    const unasked = await command.run(["delete", ...az, "--migration-name", "testmigration"]);
+    assert.equal(unasked.code, 2, "nobody can be asked here");
+    assert.match(unasked.stderr, /add --yes/);
+    const deleted = await command.run(["delete", ...az, "--migration-name", "testmigration", "--yes"]);
+    assert.equal(deleted.code, 0, deleted.stderr);
+    const gone = await command.run(["show", ...az, "--migration-name", "testmigration"]);
+    assert.equal(gone.code, 3);
+    assert.match(gone.stderr, /^pg-migration: no migration testmigration is recorded on .*\n {2}To do: .*\n$/);
+  });
+
+  it("cancel ends a migration and keeps what was copied", async () => {
+    const database = await lab.database(schema);
+    await command.json(["create", "--name", "given-up", "--databases", database, "--migration-mode", "Online"]);
+    const canceled = await command.json<Shown>(["update", "--name", "given-up", "--cancel", "--wait"]);
+    assert.equal(canceled.currentStatus.state, "Canceled");
+    const deleted = await command.run(["delete", "--name", "given-up", "-y"]);
+    assert.equal(deleted.code, 0, deleted.stderr);
+  });
+
+  it("an update gives a migration whose worker was lost a new one", async () => {
+    const database = await lab.database(schema);
+    await command.json(["create", "--name", "lost", "--databases", database, "--migration-mode", "Online", "--wait"]);
+    const shown = await command.json<{ currentStatus: { worker: { pid: number } } }>(["show", "--name", "lost"]);
+    process.kill(shown.currentStatus.worker.pid, "SIGKILL");
+    await until("the worker is lost", async () => {
+      const { currentStatus } = await command.json<Shown>(["show", "--name", "lost"]);
+      return currentStatus.worker?.state === "lost";
+    });
+    await command.json(["update", "--name", "lost", "--cutover", "--wait"]);
+    await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+    assert.equal((await command.run(["delete", "--name", "lost", "-y"])).code, 0);
+  });
+
+  it("answers as JSON, as YAML and as the portal's grid", async () => {
+    const database = await lab.database(schema);
+    const created = await command.json<Shown>(["create", "--name", "offline", "-d", database, "--wait"]);
+    assert.equal(created.currentStatus.state, "Succeeded");
+    const yaml = await command.run(["show", "--name", "offline", "-o", "yaml"]);
+    assert.deepEqual((parse(yaml.stdout) as Shown).dbsToMigrate, [database]);
+    const table = (await command.run(["list", "--filter", "All", "-o", "table"])).stdout.split("\n");
+    assert.match(table[0]!, /^Name +Status +Migration mode +Migration type +Source server +Databases +Duration +Start/);
+    assert.match(table[2]!, /^offline +Succeeded +Offline +ValidateAndMigrate +127\.0\.0\.1:\d+ +db_\w+ +00:00:\d\d /);
+    const shown = (await command.run(["show", "--name", "offline", "-o", "table"])).stdout;
+    assert.match(shown, new RegExp(`^${database} +Succeeded +1 +0 +0 +0 +2000 `, "m"));
+
+    const name = (given: string): Promise<unknown> => command.json(["check-name-availability", "--name", given]);
+    assert.deepEqual(await name("offline"), {
+      nameAvailable: false,
+      reason: "AlreadyExists",
+      message: "offline is Succeeded on that server",
+    });
+    assert.deepEqual(await name("another"), { nameAvailable: true, reason: null, message: "another is free" });
+    assert.equal(((await name("-no")) as { reason: string }).reason, "Invalid");
+    assert.equal((await command.run(["delete", "--name", "offline", "-y"])).code, 0);
+  });
+
+  it("exits by class of error, and says in a line each what and what to do", async () => {
+    const wrong = async (args: string[], changes: Record<string, string | undefined> = {}): Promise<string> => {
+      const { code, stdout, stderr } = await command.run(args, changes);
+      assert.equal(stdout, "");
+      return `${String(code)} ${stderr}`;
+    };
+    assert.match(await wrong(["crate"]), /^2 .*unknown command 'crate'\n\(Did you mean create\?\)\n {2}To do: /);
+    assert.match(await wrong(["list", "-o", "xml"]), /^2 .*Allowed choices are json, table, yaml/);
+    assert.match(await wrong(["show"]), /^2 pg-migration: --name: name the migration\n$/);
+    assert.match(await wrong(["update", "--name", "x"]), /^3 .*no migration x is recorded/);
+    assert.match(await wrong(["list"], { PGHOST: undefined }), /^2 .*--host: the target is not named; give --host/);
+    assert.match(await wrong(["list", "--port", "5x"]), /^2 .*--port: 5x is no port/);
+    assert.match(await wrong(["list", "--sslmode", "maybe"]), /^2 .*maybe is none of disable, prefer, require/);
+    assert.match(await wrong(["list", "--service", "none"]), /^2 .*no service none in .*\.pg_service\.conf/);
+    assert.match(await wrong(["list"], { PGPASSWORD: undefined }), /^2 .*password: none for .*set PGPASSWORD/);
+    assert.match(await wrong(["list"], { PGPASSWORD: "wrong" }), /^4 .*603100: .*password is wrong.*\n {2}To do: /);
+    assert.match(await wrong(["list"], { PGPORT: "1" }), /^5 .*603000: .*nothing answers.*\n {2}To do: .*pg_isready/);
+    assert.match(await wrong(["create", "--name", "x", "--properties", "none.json"]), /^2 .*none\.json: ENOENT/);
+    const file = await command.file("typo.json", body("x", { DBsToMigrat: [] }));
+    assert.match(await wrong(["create", "--name", "x", "--properties", file]), /^2 .*(dbstomigrat|DBsToMigrat)/);
+    assert.match(await wrong(["create", "--name", "x_y", "-d", "a"]), /^2 .*migrationName: use letters, digits/);
+  });
+
+  it("takes passwords from ~/.pgpass, which others may not read", async () => {
+    const { host, port, user, password } = lab.administrator;
+    const line = `${host}:${port}:*:${user}:${password.replace(/[\\:]/g, "\\$&")}\n`;
+    const file = await command.file("pgpass", line);
+    assert.deepEqual(await command.json(["list"], { PGPASSWORD: undefined, PGPASSFILE: file }), []);
+    const open = await command.file("open-pgpass", line, 0o644);
+    const refused = await command.run(["list"], { PGPASSWORD: undefined, PGPASSFILE: open });
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /is not used: others may read it\n {2}To do: chmod 600/);
+  });
+});
