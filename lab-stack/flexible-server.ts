@@ -5,6 +5,12 @@ import type { LabConfig } from "./lab-config";
 import type { LabNetwork, Place } from "./network";
 import type { PrivateDns } from "./private-dns";
 
+interface FirewallRule {
+  readonly name: string;
+  readonly start: string;
+  readonly end: string;
+}
+
 export interface FlexibleServer {
   readonly server: dbforpostgresql.Server;
   readonly administratorPassword: pulumi.Output<string>;
@@ -13,11 +19,15 @@ export interface FlexibleServer {
 }
 
 /** The server with its network, and those who may connect: administrators and firewall rules, one after another. */
-export function declareFlexibleServer(place: Place, network: LabNetwork, dns?: PrivateDns): FlexibleServer {
-  const { config } = place;
+export function declareFlexibleServer(
+  place: Place,
+  network: LabNetwork,
+  dns: PrivateDns | undefined,
+  inheritedRules: readonly FirewallRule[],
+): FlexibleServer {
   const administratorPassword = administratorPasswordOf();
   const server = declareServer(place, administratorPassword, network, dns);
-  const rules = [...declareEntraAdministrator(place, server), ...declareFirewallRules(config, place, server)];
+  const rules = [...declareEntraAdministrator(place, server), ...declareFirewallRules(place, server, inheritedRules)];
   return { server, administratorPassword, last: rules.at(-1) ?? server };
 }
 
@@ -99,13 +109,14 @@ function declareEntraAdministrator(
 }
 
 function declareFirewallRules(
-  { firewallRules }: Pick<LabConfig, "firewallRules">,
   { config, naming, group }: Place,
   server: dbforpostgresql.Server,
+  inherited: readonly FirewallRule[],
 ): dbforpostgresql.FirewallRule[] {
   if (config.topology !== "public") return [];
   const declared: dbforpostgresql.FirewallRule[] = [];
-  for (const { name, start, end } of firewallRules) {
+  const rules = new Map([...inherited, ...config.firewallRules].map((rule) => [rule.name, rule]));
+  for (const { name, start, end } of rules.values()) {
     const args = {
       resourceGroupName: group.name,
       serverName: server.name,

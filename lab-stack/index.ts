@@ -1,5 +1,12 @@
 import * as pulumi from "@pulumi/pulumi";
+import { readExistingServer } from "./existing-server";
 import { declareLab } from "./lab";
 import { readLabConfig } from "./lab-config";
+import { parametersFromSource } from "./parameters-from-source";
 
-export = () => declareLab(readLabConfig(new pulumi.Config(), pulumi.getStack()));
+export = async () => {
+  const pulumiConfig = new pulumi.Config();
+  const config = readLabConfig(pulumiConfig, pulumi.getStack());
+  const fromSource = await parametersFromSource(config, pulumiConfig.getSecret("sourcePassword"));
+  return declareLab(config, { fromSource, existing: await readExistingServer(config) });
+};

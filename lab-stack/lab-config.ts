@@ -151,6 +151,14 @@ const labSchema = z.strictObject({
   /** A virtual network's machine reaches the lab's by peering or ExpressRoute that somebody else has set up. */
   connectedElsewhere: flag.default(false),
   migration: migrationSchema.optional(),
+  /** A flexible server whose firewall rules, parameters, tags and alerts the new one takes over; its resource id. */
+  existingServer: z
+    .string()
+    .regex(
+      /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.DBforPostgreSQL\/flexibleServers\/[^/]+$/i,
+      "is no flexible server's resource id; az postgres flexible-server show --query id tells it",
+    )
+    .optional(),
   /** Azure Resource Manager; another one in sovereign clouds. */
   resourceManager: z.url().default("https://management.azure.com"),
 });

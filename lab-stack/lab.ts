@@ -1,7 +1,9 @@
 import * as resources from "@pulumi/azure-native/resources";
 import * as pulumi from "@pulumi/pulumi";
+import { declareAlerts } from "./alerts";
 import { type ConnectionStrings, connectionStrings } from "./connection-strings";
 import { declareDnsResolver } from "./dns-resolver";
+import type { ExistingServer } from "./existing-server";
 import { declareFlexibleServer } from "./flexible-server";
 import type { LabConfig } from "./lab-config";
 import { declareMigration } from "./migration";
@@ -30,9 +32,16 @@ export interface Lab {
   readonly migration: pulumi.Output<unknown> | undefined;
 }
 
-/** Declares everything, in the order in which one needs the other. @param fromSource parameters taken from the source */
-export function declareLab(config: LabConfig, fromSource: Readonly<Record<string, string>> = {}): Lab {
-  const names = naming(config.name, config.tags);
+/** What other servers give to the new one. */
+export interface Inheritance {
+  /** Parameters of the migration's source. */
+  readonly fromSource: Readonly<Record<string, string>>;
+  readonly existing: ExistingServer;
+}
+
+/** Declares everything, in the order in which one needs the other. */
+export function declareLab(config: LabConfig, { fromSource, existing }: Inheritance): Lab {
+  const names = naming(config.name, { ...existing.tags, ...config.tags });
   const group = new resources.ResourceGroup(
     names.of("rg"),
     { resourceGroupName: names.of("rg"), location: config.location, tags: names.tags },
@@ -42,12 +51,17 @@ export function declareLab(config: LabConfig, fromSource: Readonly<Record<string
   const place: Place = { config, naming: names, group };
   const network = declareNetwork(place);
   const dns = config.topology === "public" ? undefined : declarePrivateDns(place, network);
-  const created = declareFlexibleServer(place, network, dns);
-  const set = declareServerParameters(place, created, serverParametersOf(config, fromSource));
+  const created = declareFlexibleServer(place, network, dns, existing.firewallRules);
+  const set = declareServerParameters(
+    place,
+    created,
+    serverParametersOf(config, { ...fromSource, ...existing.parameters }),
+  );
   const ready = dns ? declarePrivateEndpoint(place, network, dns, created.server, set) : set;
   const privateAddress = dns && readPrivateAddress(place, dns, ready);
   const gateway = declareVpnGateway(place, network);
   const resolver = declareDnsResolver(place, network);
+  declareAlerts(place, created.server, existing.alerts);
   const reachableThrough = [ready, gateway, resolver].filter((resource) => resource !== undefined);
   const migration = declareMigration(place, { ...created, privateAddress, reachableThrough });
   return {

@@ -1,4 +1,4 @@
-import { getClientTokenOutput } from "@pulumi/azure-native/authorization/getClientToken";
+import { getClientToken, getClientTokenOutput } from "@pulumi/azure-native/authorization/getClientToken";
 import * as pulumi from "@pulumi/pulumi";
 import type { LabConfig } from "./lab-config";
 
@@ -23,6 +23,16 @@ export function readResource(
   return pulumi
     .all([path, token])
     .apply(([known, bearer]) => get(`${resourceManager}${known}?api-version=${apiVersion}`, bearer));
+}
+
+/** The same for what exists before the program runs, and decides what it declares. @throws ResourceManagerError */
+export async function readExisting(
+  { resourceManager }: Pick<LabConfig, "resourceManager">,
+  path: string,
+  apiVersion: string,
+): Promise<unknown> {
+  const { token } = await getClientToken();
+  return get(`${resourceManager}${path}?api-version=${apiVersion}`, token);
 }
 
 async function get(url: string, token: string): Promise<unknown> {

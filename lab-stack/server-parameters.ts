@@ -29,26 +29,37 @@ const logicalReplication = {
   max_worker_processes: "24",
 };
 
-/** The parameters that a configuration asks for, by name and in the order in which they are set. */
+/**
+ * The parameters that a configuration asks for, by name and in the order in which they are set.
+ *
+ * @param inherited what other servers give; the configuration wins, and lists are joined
+ */
 export function serverParametersOf(
   { parameters, migration, phase }: Pick<LabConfig, "parameters" | "migration" | "phase">,
-  fromSource: Readonly<Record<string, string>> = {},
+  inherited: Readonly<Record<string, string>> = {},
 ): ReadonlyMap<string, string> {
-  const extensions = [...new Set(parameters.extensions.map((name) => name.toUpperCase()))].sort();
-  const preloaded = new Set([...preloadedByDefault, ...extensions.flatMap((name) => libraries[name] ?? [])]);
+  const wanted = [...parameters.extensions, ...listIn(inherited["azure.extensions"])];
+  const extensions = [...new Set(wanted.map((name) => name.toUpperCase()))].sort();
+  const preloaded = new Set([
+    ...preloadedByDefault,
+    ...listIn(inherited.shared_preload_libraries),
+    ...extensions.flatMap((name) => libraries[name] ?? []),
+  ]);
   const isOnline = phase === "migrate" && migration?.mode === "Online";
   return new Map(
     Object.entries({
-      ...fromSource,
+      ...inherited,
       "azure.extensions": extensions.join(","),
       ...(preloaded.size > preloadedByDefault.length && { shared_preload_libraries: [...preloaded].join(",") }),
       ...(parameters.isSource && logicalReplication),
-      // Temporary tablespaces on the local disk hold an online migration up (Azure, "Best practices").
+      // An online migration wants temporary tablespaces where the data is.
       ...(isOnline && { "azure.enable_temp_tablespaces_on_local_ssd": "off" }),
       ...parameters.more,
     }),
   );
 }
+
+const listIn = (value = ""): string[] => value.split(",").filter((name) => name !== "");
 
 /** Sets parameters one after another (Azure answers ServerIsBusy to two at once), then restarts if one asks for it. */
 export function declareServerParameters(

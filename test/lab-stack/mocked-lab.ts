@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
+import { readExistingServer } from "../../lab-stack/existing-server";
 import { declareLab, type Lab } from "../../lab-stack/lab";
 import { type LabConfig, parseLabConfig } from "../../lab-stack/lab-config";
 import { at, type Properties } from "./azure-stand-in/properties";
@@ -34,7 +35,8 @@ export class MockedLab {
     const mocked = new MockedLab(parseLabConfig(raw, "dev"));
     const newResource = (resource: Declared) => mocked.#register(resource);
     await pulumi.runtime.setMocks({ newResource, call: () => ({ token: "mocked-token" }) }, "lab", "dev");
-    mocked.declaredLab = declareLab(mocked.config);
+    const existing = await readExistingServer(mocked.config);
+    mocked.declaredLab = declareLab(mocked.config, { fromSource: {}, existing });
     await pulumi.runtime.disconnect();
     return mocked;
   }
@@ -85,4 +87,4 @@ function answerTo({ type, inputs }: Declared): Properties {
 
 /** The value of an output. */
 export const valueOf = <T>(output: pulumi.Output<T>): Promise<T> =>
-  new Promise((resolve) => void output.apply((value) => resolve(value as T)));
+  new Promise((resolve) => void output.apply((value) => resolve(value)));

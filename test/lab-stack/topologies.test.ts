@@ -1,33 +1,22 @@
 import assert from "node:assert/strict";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import * as pulumi from "@pulumi/pulumi";
 import { makeVpnCertificates } from "../../lab-stack/certificates/vpn-certificates";
 import { at } from "./azure-stand-in/properties";
 import { MockedLab, valueOf } from "./mocked-lab";
+import { MockedManager } from "./mocked-manager";
 
 const subnetTag = "network:Subnet";
 
 describe("lab-stack: what each topology declares", function () {
   this.timeout(60_000);
-  let manager: Server;
+  let manager: MockedManager;
   let common: Record<string, unknown>;
-
   before(async () => {
-    // Azure Resource Manager, for the zone's records.
-    manager = createServer((request, response) => {
-      assert.equal(request.headers.authorization, "Bearer mocked-token");
-      const record = { name: "a1b2c3", properties: { aRecords: [{ ipv4Address: "10.0.1.4" }] } };
-      response.end(JSON.stringify({ value: [record] }));
-    });
-    await new Promise<void>((resolve) => manager.listen(0, "127.0.0.1", resolve));
+    manager = await MockedManager.start();
     const { root } = await makeVpnCertificates([]);
-    common = {
-      resourceManager: `http://127.0.0.1:${(manager.address() as AddressInfo).port}`,
-      vpn: { rootCertificate: root.certificate },
-    };
+    common = { resourceManager: manager.url, vpn: { rootCertificate: root.certificate } };
   });
-  after(() => new Promise((resolve) => manager.close(resolve)));
+  after(() => manager.close());
 
   const subnet = (lab: MockedLab, name: string) => {
     const found = lab.all(subnetTag).find((inputs) => inputs.subnetName === name);

@@ -46,7 +46,7 @@ export function azureProvider(url: string): pulumi.provider.Provider {
 const signature = "4dabf18193072939515e22adb298388d";
 
 /** Secrets arrive wrapped; Azure is told them in clear. */
-function reveal(value: unknown): unknown {
+export function reveal(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(reveal);
   if (typeof value !== "object" || value === null) return value;
   if (signature in value) return reveal((value as Properties).value);

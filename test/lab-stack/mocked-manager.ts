@@ -1,0 +1,30 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+
+const records = { value: [{ name: "a1b2c3", properties: { aRecords: [{ ipv4Address: "10.0.1.4" }] } }] };
+
+/** Azure Resource Manager, as a lab under Pulumi's mocks asks it: with the mocked token, and always for a version. */
+export class MockedManager {
+  private constructor(
+    readonly url: string,
+    readonly server: Server,
+  ) {}
+
+  /** @param answers by the path's end, beside that for the A records of a zone */
+  static async start(answers: Readonly<Record<string, unknown>> = {}): Promise<MockedManager> {
+    const all = Object.entries<unknown>({ ...answers, "/A": records });
+    const server = createServer((request, response) => {
+      const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
+      const isWellAsked = request.headers.authorization === "Bearer mocked-token" && searchParams.has("api-version");
+      const found = all.find(([end]) => pathname.endsWith(end));
+      response.writeHead(!isWellAsked ? 401 : found ? 200 : 404).end(JSON.stringify(found?.[1] ?? {}));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return new MockedManager(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, server);
+  }
+
+  async close(): Promise<void> {
+    this.server.closeAllConnections();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+}
