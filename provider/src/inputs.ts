@@ -1,17 +1,41 @@
 import { z } from "zod";
-import { InvalidInput } from "./errors.js";
+import { parseDuration } from "./duration.js";
 import type { Endpoint } from "./postgres/connect.js";
 
-/** What Pulumi hands over in a preview in place of a value that is not known yet (SDK, `runtime.unknownValue`). */
-export const unknownValue = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+/** `true` and `false`, and Azure's REST spelling of them, `"True"` and `"False"`, in any case. */
+const switchSchema = z.union(
+  [
+    z.boolean(),
+    z
+      .string()
+      .regex(/^(true|false)$/i)
+      .transform((text) => text.toLowerCase() === "true"),
+  ],
+  { error: 'give true or false (or "True" or "False", as Azure\'s API does)' },
+);
 
-const serverSchema = z.strictObject({
-  host: z.string().min(1, "name the server: a host name or an address"),
-  port: z.coerce.number().int().min(1).max(65535).default(5432),
-  user: z.string().min(1, "name the role that logs in"),
-  password: z.string().min(1, "give the role's password, from a secret"),
-  sslMode: z.enum(["Disable", "Prefer", "Require", "VerifyCA", "VerifyFull"]).default("Prefer"),
+const sslMode = z.enum(["Disable", "Prefer", "Require", "VerifyCA", "VerifyFull"]);
+
+/** What is missing here may come from the ARM keys: `resolveServers` sees to it that a server is complete. */
+export const serverSchema = z.strictObject({
+  host: z.string().min(1, "name the server: a host name or an address").optional(),
+  port: z.coerce.number("give a port number").int().min(1).max(65535).optional(),
+  user: z.string().min(1, "name the role that logs in").optional(),
+  password: z.string().min(1, "give the role's password, from a secret").optional(),
+  passwordCommand: z.string().min(1, "give a command that prints the password").optional(),
+  sslMode: sslMode.optional(),
   sslRootCert: z.string().min(1).optional(),
+});
+
+export const adminCredentialsSchema = z.strictObject({
+  sourceServerPassword: z.string().min(1, "give the role's password, from a secret").optional(),
+  targetServerPassword: z.string().min(1, "give the role's password, from a secret").optional(),
+});
+
+export const secretParametersSchema = z.strictObject({
+  adminCredentials: adminCredentialsSchema.optional(),
+  sourceServerUsername: z.string().min(1).optional(),
+  targetServerUsername: z.string().min(1).optional(),
 });
 
 const databaseName = z
@@ -24,9 +48,65 @@ const databaseName = z
     "this database belongs to the server and is not migrated",
   );
 
-/** How long a wait may take. */
-const seconds = z.coerce.number().positive();
+const databaseNames = z
+  .array(databaseName)
+  .refine((names) => new Set(names).size === names.length, "a database is named twice");
 
+/** How long a wait may take, in seconds or as text. */
+const duration = z.union(
+  [
+    z.number().positive(),
+    z.string().transform((text, context) => {
+      const seconds = parseDuration(text);
+      if (seconds !== undefined) return seconds;
+      context.addIssue({ code: "custom" });
+      return z.NEVER;
+    }),
+  ],
+  { error: "give seconds, or a text such as 90s, 30m, 2h or 7d" },
+);
+
+export const timeoutsSchema = z.strictObject({
+  create: duration.optional(),
+  update: duration.optional(),
+  delete: duration.optional(),
+});
+
+const moment = z
+  .string()
+  .refine((text) => !Number.isNaN(Date.parse(text)), "give a time in UTC, such as 2030-01-31T22:00:00Z");
+
+/** Where a source may run: `SourceType` of Azure's REST API, version 2025-08-01. */
+export const sourceTypes = [
+  "OnPremises",
+  "AWS",
+  "AWS_RDS",
+  "AWS_AURORA",
+  "AWS_EC2",
+  "GCP",
+  "GCP_CloudSQL",
+  "GCP_AlloyDB",
+  "GCP_Compute",
+  "AzureVM",
+  "PostgreSQLSingleServer",
+  "PostgreSQLFlexibleServer",
+  "PostgreSQLCosmosDB",
+  "EDB",
+  "EDB_Oracle_Server",
+  "EDB_PostgreSQL",
+  "Huawei_RDS",
+  "Huawei_Compute",
+  "Heroku_PostgreSQL",
+  "Crunchy_PostgreSQL",
+  "ApsaraDB_RDS",
+  "Digital_Ocean_Droplets",
+  "Digital_Ocean_PostgreSQL",
+  "Supabase_PostgreSQL",
+] as const;
+
+export type SourceType = (typeof sourceTypes)[number];
+
+/** All inputs as they stand in a program and in the state: the ARM body's keys beside `source` and `target`. */
 export const inputsSchema = z.strictObject({
   migrationName: z
     .string()
@@ -34,143 +114,100 @@ export const inputsSchema = z.strictObject({
       /^[A-Za-z0-9][A-Za-z0-9-]{0,62}$/,
       "use letters, digits and hyphens, starting with a letter or digit, at most 63 (Azure's rule for names)",
     ),
-  source: serverSchema,
-  target: serverSchema,
-  dbsToMigrate: z
-    .array(databaseName)
-    .min(1, "name at least one database")
-    .refine((names) => new Set(names).size === names.length, "a database is named twice"),
+  source: serverSchema.optional(),
+  target: serverSchema.optional(),
+  sourceDbServerResourceId: z.string().min(1).optional(),
+  sourceDbServerFullyQualifiedDomainName: z.string().min(1).optional(),
+  targetDbServerResourceId: z.string().min(1).optional(),
+  targetDbServerFullyQualifiedDomainName: z.string().min(1).optional(),
+  secretParameters: secretParametersSchema.optional(),
+  /** Azure's documents misplace the names beside secretParameters, where its service does not see them. */
+  sourceServerUsername: z.string().min(1).optional(),
+  targetServerUsername: z.string().min(1).optional(),
+  sourceType: z.enum(sourceTypes).optional(),
+  /** Of both servers, where `source` and `target` say nothing else. */
+  sslMode: sslMode.optional(),
+  dbsToMigrate: databaseNames.default([]),
   migrationMode: z.enum(["Offline", "Online"]).default("Offline"),
   migrationOption: z.enum(["Validate", "Migrate", "ValidateAndMigrate"]).default("ValidateAndMigrate"),
-  overwriteDbsInTarget: z.boolean().default(false),
-  triggerCutover: z.boolean().default(false),
+  overwriteDbsInTarget: switchSchema.default(false),
+  setupLogicalReplicationOnSourceDbIfNeeded: switchSchema.default(false),
+  waitForConfirmation: switchSchema.default(false),
+  startDataMigration: switchSchema.default(true),
+  migrationWindowStartTimeInUtc: moment.optional(),
+  migrationWindowEndTimeInUtc: moment.optional(),
+  triggerCutover: switchSchema.default(false),
+  dbsToTriggerCutoverOn: databaseNames.default([]),
+  cancel: switchSchema.default(false),
+  dbsToCancelMigrationOn: databaseNames.default([]),
+  migrationInstanceResourceId: z.string().min(1).optional(),
+  migrationRuntimeResourceId: z.string().min(1).optional(),
+  tags: z.record(z.string(), z.string()).default({}),
   verification: z.enum(["none", "counts", "content"]).default("content"),
   /** Tables copied, and indexes built, at the same time. */
-  tableJobs: z.coerce.number().int().min(1).max(64).default(4),
-  indexJobs: z.coerce.number().int().min(1).max(64).default(4),
+  tableJobs: z.coerce.number("give a number").int().min(1).max(64).default(4),
+  indexJobs: z.coerce.number("give a number").int().min(1).max(64).default(4),
   maintenanceDatabase: databaseName.default("postgres"),
-  timeouts: z
-    .strictObject({
-      createSeconds: seconds.optional(),
-      updateSeconds: seconds.optional(),
-      deleteSeconds: seconds.optional(),
-    })
-    .default({}),
+  runner: z.enum(["local", "external"]).optional(),
+  waitFor: z.enum(["started", "cutoverReady", "succeeded"]).optional(),
+  timeouts: timeoutsSchema.default({}),
   /** Set by the resource class: a newer package makes a difference, so that the provider's text in the state is renewed. */
   engineVersion: z.string().default(""),
   /** Set by the resource class: where live progress is shown. */
   resourceUrn: z.string().default(""),
 });
 
-/** Inputs as users and Pulumi give them, and with defaults filled in. */
-export type RawInputs = z.input<typeof inputsSchema>;
-export type Inputs = z.output<typeof inputsSchema>;
+/** Inputs with their defaults, under the keys that the program used. */
+export type DeclaredInputs = z.output<typeof inputsSchema>;
+
+/** The keys that say in other words what `source`, `target` and `runner` say. */
+const synonyms = [
+  "sourceDbServerResourceId",
+  "sourceDbServerFullyQualifiedDomainName",
+  "targetDbServerResourceId",
+  "targetDbServerFullyQualifiedDomainName",
+  "secretParameters",
+  "sourceServerUsername",
+  "targetServerUsername",
+  "sslMode",
+  "migrationInstanceResourceId",
+  "migrationRuntimeResourceId",
+] as const satisfies readonly (keyof DeclaredInputs)[];
+
+/** What the engine works with: both servers complete, whichever keys they were given by. */
+export interface Inputs extends Omit<DeclaredInputs, (typeof synonyms)[number] | "source" | "target" | "runner"> {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly runner: "local" | "external";
+}
+
+export function inputsOf(declared: DeclaredInputs, servers: Pick<Inputs, "source" | "target">): Inputs {
+  const plain = Object.fromEntries(
+    Object.entries(declared).filter(([key]) => !synonyms.some((synonym) => synonym === key)),
+  ) as Omit<DeclaredInputs, (typeof synonyms)[number]>;
+  const runtimeServer = declared.migrationInstanceResourceId ?? declared.migrationRuntimeResourceId;
+  const runner = declared.runner ?? (runtimeServer === undefined ? "local" : "external");
+  return { ...plain, ...servers, runner };
+}
+
+/** A server as it may be recorded and shown. */
+export type PublicEndpoint = Omit<Endpoint, "password" | "passwordCommand">;
 
 /** What goes into the store: everything but secrets, and what only this machine's Pulumi cares about. */
-export interface Wish extends Omit<Inputs, "source" | "target" | "timeouts" | "engineVersion" | "resourceUrn"> {
-  readonly source: Omit<Endpoint, "password">;
-  readonly target: Omit<Endpoint, "password">;
+export interface Wish extends Omit<
+  Inputs,
+  "source" | "target" | "timeouts" | "waitFor" | "engineVersion" | "resourceUrn"
+> {
+  readonly source: PublicEndpoint;
+  readonly target: PublicEndpoint;
 }
 
-/** @throws InvalidInput naming each property that is wrong, all at once */
-export function parseInputs(raw: unknown): Inputs {
-  const { inputs, failures } = checkInputs(raw);
-  if (failures.length > 0 || !inputs) throw new InvalidInput(failures);
-  return inputs;
-}
-
-export interface CheckedInputs {
-  /** With defaults; undefined when something fails or is not known yet. */
-  readonly inputs: Inputs | undefined;
-  readonly failures: readonly { readonly property: string; readonly reason: string }[];
-}
-
-/** Checks what is known and lets unknown values of a preview through. */
-export function checkInputs(raw: unknown): CheckedInputs {
-  const parsed = inputsSchema.safeParse(raw);
-  if (!parsed.success) {
-    const failures = parsed.error.issues
-      .filter((issue) => !touchesUnknown(raw, issue.path))
-      .flatMap((issue) => explain(issue));
-    return { inputs: undefined, failures };
-  }
-  return { inputs: parsed.data, failures: contradictions(parsed.data) };
-}
-
-function contradictions(inputs: Inputs): CheckedInputs["failures"] {
-  const failures: { property: string; reason: string }[] = [];
-  const { source, target } = inputs;
-  if (source.host === target.host && source.port === target.port)
-    failures.push({ property: "target", reason: "source and target are the same server; name another one" });
-  if (inputs.triggerCutover && inputs.migrationMode === "Offline")
-    failures.push({
-      property: "triggerCutover",
-      reason: "603114: an offline migration has no cutover; leave it out, or set migrationMode to Online",
-    });
-  if (inputs.dbsToMigrate.includes(inputs.maintenanceDatabase))
-    failures.push({
-      property: "dbsToMigrate",
-      reason: `${inputs.maintenanceDatabase} is the target's maintenance database, which holds the migration's records; name another one as maintenanceDatabase to migrate it`,
-    });
-  return failures;
-}
-
-/** Whether the value at the path, or one that it lies in, is not known yet. */
-function touchesUnknown(raw: unknown, path: readonly PropertyKey[]): boolean {
-  let value = raw;
-  for (const key of [...path, undefined]) {
-    if (value === unknownValue) return true;
-    if (key === undefined || typeof value !== "object" || value === null) return false;
-    value = (value as Record<PropertyKey, unknown>)[key];
-  }
-  return false;
-}
-
-function explain(issue: z.core.$ZodIssue): { property: string; reason: string }[] {
-  if (issue.code !== "unrecognized_keys") return [{ property: propertyPath(issue.path), reason: reasonOf(issue) }];
-  return issue.keys.map((key) => ({
-    property: propertyPath([...issue.path, key]),
-    reason: `there is no such input${nearestHint(key, issue.path)}`,
-  }));
-}
-
-function reasonOf(issue: z.core.$ZodIssue): string {
-  if (issue.code === "invalid_type" && issue.input === undefined) return `is missing (${issue.expected})`;
-  if (issue.code === "invalid_value")
-    return `is none of ${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
-  return issue.message;
-}
-
-const propertyPath = (path: readonly PropertyKey[]): string =>
-  path.reduce<string>(
-    (text, key) => (typeof key === "number" ? `${text}[${key}]` : `${text}${text && "."}${String(key)}`),
-    "",
-  );
-
-function nearestHint(key: string, path: readonly PropertyKey[]): string {
-  const known = Object.keys(path.length === 0 ? inputsSchema.shape : serverSchema.shape);
-  const [best] = known
-    .map((name) => ({ name, distance: editDistance(key.toLowerCase(), name.toLowerCase()) }))
-    .sort((a, b) => a.distance - b.distance);
-  return best && best.distance <= Math.max(2, key.length / 3) ? `; did you mean ${best.name}?` : "";
-}
-
-/** Levenshtein's distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++)
-      next.push(Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    row = next;
-  }
-  return row[b.length]!;
-}
-
-/** The wish without secrets, as the store keeps it. */
+/** The wish without secrets, as the store keeps it. A password's command may hold one, too. */
 export function wishOf(inputs: Inputs): Wish {
-  const { timeouts: _timeouts, engineVersion: _engine, resourceUrn: _urn, source, target, ...rest } = inputs;
-  const { password: _sourcePassword, ...sourceServer } = source;
-  const { password: _targetPassword, ...targetServer } = target;
-  return { ...rest, source: sourceServer, target: targetServer };
+  const { timeouts: _timeouts, waitFor: _waitFor, engineVersion: _engine, resourceUrn: _urn, ...rest } = inputs;
+  return { ...rest, source: publicEndpoint(inputs.source), target: publicEndpoint(inputs.target) };
+}
+
+export function publicEndpoint({ password: _password, passwordCommand: _command, ...shown }: Endpoint): PublicEndpoint {
+  return shown;
 }

@@ -1,46 +1,64 @@
 import { isDeepStrictEqual } from "node:util";
-import { Refused, messageOf } from "./errors.js";
-import { checkInputs, parseInputs, unknownValue, wishOf, type Inputs, type Wish } from "./inputs.js";
-import { hasEnded, type MigrationStatus } from "./status.js";
+import { checkInputs, parseInputs, type InputFailure } from "./check-inputs.js";
+import { engineVersion } from "./engine-version.js";
+import { Refused, TimedOut, messageOf } from "./errors.js";
+import { differingIdentity } from "./identity.js";
+import { inputsSchema, publicEndpoint, wishOf, type Inputs } from "./inputs.js";
+import { hasEnded, type MigrationStatus, type ServerMetadata, type TargetConnection } from "./status.js";
 import { readStatus } from "./store/read-status.js";
 import { fenceWorkers, insertMigration, readMigration, restartMigration, updateWish } from "./store/records.js";
-import { request, withdrawRequest } from "./store/requests.js";
+import { everyDatabase, setRequests } from "./store/requests.js";
 import { Store } from "./store/store.js";
+import { dependsOnState, impossibleTransitions } from "./transitions.js";
 import { eraseMigration } from "./worker/erase.js";
+import { goalOf } from "./worker/goal.js";
 import { stopWorker } from "./worker/stop.js";
-import { superviseWorker, type Goal, type Report } from "./worker/supervise.js";
+import { superviseWorker, type Report } from "./worker/supervise.js";
 
 /**
- * What Pulumi asks of a dynamic provider. Inputs and outputs are plain values; `olds` of diff and update are old outputs.
+ * What Pulumi asks of a dynamic provider. Inputs and outputs are plain values; `olds` of check are old inputs, those of
+ * diff and update old outputs. Inputs stay in the state under the keys that the program used, so that a secret stays one.
  */
-export interface Outputs extends Inputs {
-  readonly currentStatus: MigrationStatus;
-}
-
 type Properties = Record<string, unknown>;
 
-/** Checks inputs and fills in defaults; values that a preview does not know yet are let through. */
-export function check(
-  _olds: Properties,
-  news: Properties,
-): { inputs: Properties; failures: { property: string; reason: string }[] } {
-  const { __provider, ...own } = news;
-  const { inputs, failures } = checkInputs(own);
-  const filled = inputs ? (inputs as unknown as Properties) : own;
-  return { inputs: __provider === undefined ? filled : { ...filled, __provider }, failures: [...failures] };
+/** What the state keeps beside the inputs. */
+export interface Outputs {
+  readonly currentStatus: MigrationStatus;
+  readonly migrationId: string;
+  readonly targetConnection: TargetConnection;
+  readonly sourceDbServerMetadata?: ServerMetadata;
+  readonly targetDbServerMetadata?: ServerMetadata;
 }
 
-/** Inputs that name which migration this is: another value means another migration. */
-const identity: readonly (readonly [property: string, pick: (inputs: Wish) => unknown])[] = [
-  ["migrationName", (inputs) => inputs.migrationName],
-  ["migrationMode", (inputs) => inputs.migrationMode],
-  ["source", (inputs) => [inputs.source.host, inputs.source.port]],
-  ["target", (inputs) => [inputs.target.host, inputs.target.port]],
-  ["dbsToMigrate", (inputs) => [...inputs.dbsToMigrate].sort()],
-];
+export interface CheckAnswer {
+  readonly inputs: Properties;
+  readonly failures: InputFailure[];
+}
 
-/** Inputs that only concern the machine that the program runs on. */
-const unrecorded = ["resourceUrn", "timeouts"];
+/**
+ * Checks inputs and fills in defaults; values that a preview does not know yet are let through. What the migration's state
+ * forbids is looked up on the target, only when such a change is asked for.
+ */
+export async function check(olds: Properties, news: Properties): Promise<CheckAnswer> {
+  const { __provider, ...own } = news;
+  const { declared, inputs, failures } = checkInputs(own);
+  const filled: Properties = declared ? plain(declared) : own;
+  const forbidden = inputs ? await forbiddenByState(olds, inputs) : [];
+  return {
+    inputs: __provider === undefined ? filled : { ...filled, __provider },
+    failures: [...failures, ...forbidden],
+  };
+}
+
+async function forbiddenByState(olds: Properties, after: Inputs): Promise<InputFailure[]> {
+  const before = inputsWithin(olds);
+  if (!before || before.migrationName !== after.migrationName || !dependsOnState({ before, after })) return [];
+  const status = await glance(before);
+  return status ? impossibleTransitions({ before, after }, status) : [];
+}
+
+/** Properties that only concern the machine that the program runs on, or how long it looks on. */
+const unrecorded = ["__provider", "resourceUrn", "timeouts", "waitFor"];
 
 export interface DiffAnswer {
   readonly changes: boolean;
@@ -50,51 +68,86 @@ export interface DiffAnswer {
 
 /**
  * What a change of inputs asks for. A migration in need of a worker that has none, or one that failed, is a change too:
- * update puts it right.
+ * update puts it right. Where nothing else has changed, the store is asked how the migration is.
  */
-export function diff(_id: string, olds: Properties, news: Properties): DiffAnswer {
-  const before = olds as unknown as Outputs;
-  const after = news as unknown as Inputs;
-  const replaces = identity
-    .filter(([property]) => !containsUnknown(news[property]))
-    .filter(([, pick]) => !isDeepStrictEqual(pick(before), pick(after)))
-    .map(([property]) => property)
-    .filter((property) => property !== "dbsToMigrate" || before.currentStatus.state !== "ValidationFailed");
+export async function diff(_id: string, olds: Properties, news: Properties): Promise<DiffAnswer> {
+  const before = inputsWithin(olds);
+  const after = inputsWithin(news);
+  const replaces = before && after ? replacing(before, after, statusWithin(olds)) : [];
   // The name is unique on the target: the old migration's record must go before the new one's comes.
   if (replaces.length > 0) return { changes: true, replaces, deleteBeforeReplace: true };
-  const changed = Object.keys(news).some(
-    (key) => key !== "__provider" && !unrecorded.includes(key) && !isDeepStrictEqual(olds[key], news[key]),
+  const changed = Object.keys(inputsSchema.shape).some(
+    (key) => !unrecorded.includes(key) && !isDeepStrictEqual(olds[key], news[key]),
   );
-  return { changes: changed || needsAttention(before.currentStatus) };
+  if (changed || !after) return { changes: changed };
+  const known = statusWithin(olds);
+  if (isSettled(known, after)) return { changes: false };
+  return { changes: needsAttention((await glance(after)) ?? known, after) };
 }
 
-const needsAttention = (status: MigrationStatus | undefined): boolean =>
-  status !== undefined && (status.worker.state === "lost" || (hasEnded(status.state) && status.state !== "Succeeded"));
+function replacing(before: Inputs, after: Inputs, status: MigrationStatus | undefined): string[] {
+  return differingIdentity(before, after).filter(
+    (property) => property !== "dbsToMigrate" || !mayChangeDatabases(before, status),
+  );
+}
 
-function containsUnknown(value: unknown): boolean {
-  if (value === unknownValue) return true;
-  return typeof value === "object" && value !== null && Object.values(value).some(containsUnknown);
+/** Before any data has moved, the list of databases may change in place. */
+const mayChangeDatabases = (before: Inputs, status: MigrationStatus | undefined): boolean =>
+  before.dbsToMigrate.length === 0 || before.migrationOption === "Validate" || status?.state === "ValidationFailed";
+
+/** Nothing will change here any more but by the user's wish. */
+const isSettled = (status: MigrationStatus | undefined, inputs: Inputs): boolean =>
+  status?.state === "Succeeded" || (status?.state === "Canceled" && inputs.cancel);
+
+function needsAttention(status: MigrationStatus | undefined, inputs: Inputs): boolean {
+  if (!status || isSettled(status, inputs)) return false;
+  return hasEnded(status.state) || (status.worker.state === "lost" && inputs.runner === "local");
+}
+
+const glanceMs = 8000;
+
+/** The migration's status as the store has it, where it answers soon; undefined otherwise. Never throws. */
+async function glance(inputs: Inputs): Promise<MigrationStatus | undefined> {
+  const looking = lookUp(inputs, "glance").catch(() => undefined);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, glanceMs, undefined);
+  });
+  try {
+    return await Promise.race([looking, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function lookUp(inputs: Inputs, purpose: string): Promise<MigrationStatus | undefined> {
+  const store = await Store.find(inputs, `${inputs.migrationName} ${purpose}`);
+  if (!store) return undefined;
+  try {
+    return await readStatus(store, inputs.migrationName);
+  } finally {
+    await store.close();
+  }
 }
 
 /**
- * Records the wish, starts a worker and follows it as far as the mode wants: an offline migration until it has succeeded,
- * an online one until it waits for its cutover. A migration of the same name that wants the same is adopted.
+ * Records the wish, starts a worker and follows it as far as `waitFor` says; by default an offline migration until it has
+ * succeeded, an online one until it waits for its cutover, and any until it is the user's turn. A migration of the same
+ * name that wants the same is adopted.
  *
  * @throws InvalidInput, Refused, Unreachable when nothing was recorded; MigrationIncomplete when the migration exists and
  * has not reached its goal
  */
 export async function create(raw: Properties, report: Report): Promise<{ id: string; outs: Properties }> {
-  const inputs = parseInputs(withoutProvider(raw));
+  const inputs = parseInputs(inputsAmong(raw));
   const store = await Store.open(inputs, `${inputs.migrationName} create`);
   try {
-    const wish = wishOf(inputs);
-    if (await insertMigration(store, wish)) {
-      if (inputs.triggerCutover) await request(store, inputs.migrationName, "cutover");
-    } else await goOn(store, inputs);
+    if (await insertMigration(store, wishOf(inputs))) await recordRequests(store, inputs);
+    else await goOn(store, inputs);
   } finally {
     await store.close();
   }
-  return { id: idOf(inputs), outs: await reachGoal(inputs, report, inputs.timeouts.createSeconds) };
+  return { id: idOf(inputs), outs: await reachGoal(raw, inputs, report, inputs.timeouts.create) };
 }
 
 /** Brings a migration that exists to what is wanted now: a cutover, another try, a successor for a lost worker. */
@@ -104,46 +157,71 @@ export async function update(
   raw: Properties,
   report: Report,
 ): Promise<{ outs: Properties }> {
-  const inputs = parseInputs(withoutProvider(raw));
-  const before = olds as unknown as Outputs;
+  const inputs = parseInputs(inputsAmong(raw));
   const store = await Store.open(inputs, `${inputs.migrationName} update`);
   try {
     if (!(await readMigration(store, inputs.migrationName))) {
       // Its record was cleaned away after the end: that is no wish to migrate again, over what has been written since.
-      if (before.currentStatus.state === "Succeeded") return { outs: outputsOf(inputs, before.currentStatus) };
+      const before = statusWithin(olds);
+      if (before?.state === "Succeeded") return { outs: outputsOf(raw, inputs, before) };
       await insertMigration(store, wishOf(inputs));
     }
-    if (!isDeepStrictEqual([before.source, before.target], [inputs.source, inputs.target]))
-      await stopWorker(store, inputs.migrationName);
+    if (await needsAnotherWorker(store, olds, inputs)) await stopWorker(store, inputs.migrationName);
     await goOn(store, inputs);
   } finally {
     await store.close();
   }
-  return { outs: await reachGoal(inputs, report, inputs.timeouts.updateSeconds) };
+  return { outs: await reachGoal(raw, inputs, report, inputs.timeouts.update) };
+}
+
+/** A worker keeps the credentials and the code that it was started with. */
+async function needsAnotherWorker(store: Store, olds: Properties, inputs: Inputs): Promise<boolean> {
+  const before = inputsWithin(olds);
+  if (!before || !isDeepStrictEqual([before.source, before.target], [inputs.source, inputs.target])) return true;
+  const worker = (await readStatus(store, inputs.migrationName))?.worker;
+  return worker?.state === "running" && worker.version !== engineVersion;
 }
 
 /** Reports what the store says; where it cannot be read, what was known before. Never throws, never forgets. */
 export async function read(id: string, props: Properties): Promise<{ id: string; props: Properties }> {
-  const { inputs } = checkInputs(inputsWithin(props));
+  const inputs = inputsWithin(props);
   if (!inputs) return { id, props };
   try {
-    const store = await Store.find(inputs, `${inputs.migrationName} read`);
-    if (!store) return { id, props };
-    try {
-      const currentStatus = await readStatus(store, inputs.migrationName);
-      return { id, props: currentStatus ? { ...props, currentStatus } : props };
-    } finally {
-      await store.close();
-    }
+    const currentStatus = await lookUp(inputs, "read");
+    return { id, props: currentStatus ? { ...props, ...reported(inputs, currentStatus) } : props };
   } catch (error) {
     process.stderr.write(`the migration's status cannot be read: ${messageOf(error)}\n`);
     return { id, props };
   }
 }
 
-/** Stops the worker and removes slot, publications and records; the migrated data stays. */
+/**
+ * Stops the worker and removes slot, publications and records; the migrated data stays.
+ *
+ * @throws TimedOut after `timeouts.delete`; a further try goes on with what is left
+ */
 export async function remove(_id: string, props: Properties): Promise<void> {
-  const inputs = parseInputs(inputsWithin(props));
+  const inputs = parseInputs(inputsAmong(props));
+  const seconds = inputs.timeouts.delete;
+  if (seconds === undefined) return erase(inputs);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(
+        new TimedOut(`${inputs.migrationName} could not be removed within ${seconds} s`, {
+          remedy: "run pulumi destroy again, which goes on with what is left, or raise timeouts.delete",
+        }),
+      );
+    }, seconds * 1000);
+  });
+  try {
+    await Promise.race([erase(inputs), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function erase(inputs: Inputs): Promise<void> {
   const store = await Store.find(inputs, `${inputs.migrationName} delete`);
   if (!store) return;
   try {
@@ -161,16 +239,14 @@ async function goOn(store: Store, inputs: Inputs): Promise<void> {
   const name = inputs.migrationName;
   const wish = wishOf(inputs);
   const record = await readMigration(store, name);
-  const foreign = identity.filter(
-    ([property, pick]) => property !== "dbsToMigrate" && record && !isDeepStrictEqual(pick(record.wish), pick(wish)),
-  );
+  const foreign = record ? differingIdentity(record.wish, wish).filter((property) => property !== "dbsToMigrate") : [];
   if (!record || foreign.length > 0)
     throw new Refused(
-      `the migration ${name} exists on ${inputs.target.host}:${inputs.target.port} already, with another ${foreign.map(([property]) => property).join(", ")}`,
+      `the migration ${name} exists on ${inputs.target.host}:${inputs.target.port} already, with another ${foreign.join(", ")}`,
       { remedy: "choose another migrationName, or destroy that migration first" },
     );
-  if (inputs.triggerCutover) await request(store, name, "cutover");
-  else await withdrawRequest(store, name, "cutover");
+  await recordRequests(store, inputs);
+  if (hasEnded(record.state) && cancelsAll(inputs)) return;
   const onlyValidated = record.state === "Succeeded" && record.wish.migrationOption === "Validate";
   const another =
     hasEnded(record.state) && (record.state !== "Succeeded" || (onlyValidated && wish.migrationOption !== "Validate"));
@@ -178,11 +254,30 @@ async function goOn(store: Store, inputs: Inputs): Promise<void> {
   else await updateWish(store, wish);
 }
 
-async function reachGoal(inputs: Inputs, report: Report, timeoutSeconds: number | undefined): Promise<Properties> {
-  const goal: Goal = inputs.migrationMode === "Online" && !inputs.triggerCutover ? "cutoverReady" : "succeeded";
-  const result = await superviseWorker(inputs, { goal, report, timeoutSeconds: timeoutSeconds ?? longestWaitSeconds });
-  if (result.reached) return outputsOf(inputs, result.status);
-  throw new MigrationIncomplete(idOf(inputs), outputsOf(inputs, result.status), result.reason);
+const cancelsAll = (inputs: Inputs): boolean => inputs.cancel && inputs.dbsToCancelMigrationOn.length === 0;
+
+/** The switches as requests to the worker: of the databases that are listed, of all where none is. */
+async function recordRequests(store: Store, inputs: Inputs): Promise<void> {
+  const concerned = (isOn: boolean, databases: readonly string[]): readonly string[] => {
+    if (!isOn) return [];
+    return databases.length > 0 ? databases : [everyDatabase];
+  };
+  const cutover = concerned(inputs.triggerCutover, inputs.dbsToTriggerCutoverOn);
+  const cancel = concerned(inputs.cancel, inputs.dbsToCancelMigrationOn);
+  await setRequests(store, inputs.migrationName, "cutover", cutover);
+  await setRequests(store, inputs.migrationName, "cancel", cancel);
+}
+
+async function reachGoal(
+  raw: Properties,
+  inputs: Inputs,
+  report: Report,
+  timeoutSeconds = longestWaitSeconds,
+): Promise<Properties> {
+  const result = await superviseWorker(inputs, { goal: goalOf(inputs), report, timeoutSeconds });
+  const outputs = outputsOf(raw, inputs, result.status);
+  if (result.reached) return outputs;
+  throw new MigrationIncomplete(idOf(inputs), outputs, result.reason);
 }
 
 /** Azure's service gives a migration seven days. */
@@ -208,13 +303,38 @@ export class MigrationIncomplete extends Error {
 
 const idOf = (inputs: Inputs): string => `${inputs.target.host}:${inputs.target.port}/${inputs.migrationName}`;
 
-const outputsOf = (inputs: Inputs, currentStatus: MigrationStatus): Properties => ({ ...inputs, currentStatus });
+/** What the state keeps: the program's own inputs, and what is reported. */
+const outputsOf = (raw: Properties, inputs: Inputs, status: MigrationStatus): Properties => ({
+  ...inputsAmong(raw),
+  ...reported(inputs, status),
+});
 
-function withoutProvider({ __provider, ...rest }: Properties): Properties {
-  return rest;
+function reported(inputs: Inputs, currentStatus: MigrationStatus): Properties {
+  const { host, port, user, sslMode } = publicEndpoint(inputs.target);
+  const targetConnection: TargetConnection = { host, port, user, sslMode, databases: inputs.dbsToMigrate };
+  const { migrationId, sourceDbServerMetadata, targetDbServerMetadata } = currentStatus;
+  return plain({ currentStatus, migrationId, targetConnection, sourceDbServerMetadata, targetDbServerMetadata });
 }
 
-/** The inputs among old outputs. @throws nothing: what an older version of the package wrote is taken as it is */
-function inputsWithin({ __provider, currentStatus: _status, ...rest }: Properties): Properties {
-  return rest;
-}
+/** Without what is undefined, which Pulumi refuses in outputs. */
+const plain = (properties: Readonly<Record<string, unknown>>): Properties =>
+  Object.fromEntries(Object.entries(properties).filter(([, value]) => value !== undefined));
+
+/** Our inputs among old outputs, or among what Pulumi hands over: `__provider` is its own. */
+const inputsAmong = (properties: Properties): Properties =>
+  Object.fromEntries(Object.entries(properties).filter(([key]) => !notInputs.includes(key)));
+
+const notInputs = [
+  "__provider",
+  "currentStatus",
+  "migrationId",
+  "targetConnection",
+  "sourceDbServerMetadata",
+  "targetDbServerMetadata",
+];
+
+/** The inputs within what is kept, as the engine uses them; undefined when they are unknown, or of another version's form. */
+const inputsWithin = (properties: Properties): Inputs | undefined => checkInputs(inputsAmong(properties)).inputs;
+
+const statusWithin = (outputs: Properties): MigrationStatus | undefined =>
+  outputs.currentStatus as MigrationStatus | undefined;

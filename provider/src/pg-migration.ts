@@ -1,40 +1,118 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { SslMode } from "./postgres/connect.js";
-import type { MigrationStatus } from "./status.js";
+import { inputsFromArmBody } from "./arm-body.js";
 import { engineVersion } from "./engine-version.js";
+import type { SourceType } from "./inputs.js";
+import type { SslMode } from "./postgres/connect.js";
+import type { MigrationStatus, ServerMetadata, TargetConnection } from "./status.js";
 
-/** A PostgreSQL server, and the role that logs in there. */
+/** A PostgreSQL server, and the role that logs in there. What is left out may come from the ARM keys. */
 export interface ServerArgs {
   /** Host name or address. */
-  readonly host: pulumi.Input<string>;
+  readonly host?: pulumi.Input<string> | undefined;
   /** Default 5432. */
   readonly port?: pulumi.Input<number> | undefined;
-  readonly user: pulumi.Input<string>;
+  readonly user?: pulumi.Input<string> | undefined;
   /** Kept as a secret in the state, whether it is given as one or not. */
-  readonly password: pulumi.Input<string>;
+  readonly password?: pulumi.Input<string> | undefined;
+  /**
+   * Instead of a password: a command of the machine that the worker runs on, run at each connection, that prints the
+   * password. For tokens that are valid for an hour, of a migration that takes longer:
+   * `az account get-access-token --resource-type oss-rdbms --query accessToken --output tsv`.
+   */
+  readonly passwordCommand?: pulumi.Input<string> | undefined;
   /** As libpq's sslmode; default Prefer. */
   readonly sslMode?: pulumi.Input<SslMode> | undefined;
   /** PEM text, or the path of a file, of the certificates to trust. */
   readonly sslRootCert?: pulumi.Input<string> | undefined;
 }
 
+/** A switch: true or false, or as Azure's REST API spells them, "True" and "False". */
+export type Switch = boolean | "True" | "False" | "true" | "false";
+
+/** How long: seconds, or a text such as `90s`, `30m`, `2h`, `7d`. */
+export type Duration = number | string;
+
+/** Azure's place for roles and passwords. Passwords are kept as secrets in the state, whether they are given so or not. */
+export interface SecretParametersArgs {
+  readonly adminCredentials?:
+    | {
+        readonly sourceServerPassword?: pulumi.Input<string> | undefined;
+        readonly targetServerPassword?: pulumi.Input<string> | undefined;
+      }
+    | undefined;
+  readonly sourceServerUsername?: pulumi.Input<string> | undefined;
+  readonly targetServerUsername?: pulumi.Input<string> | undefined;
+}
+
+/**
+ * The properties of a migration. `source` and `target` say all about the servers; beside them, or in their place, stand the
+ * keys of Azure's REST resource `flexibleServers/migrations` (API version 2025-08-01), each doing what it does there.
+ */
 export interface PgMigrationArgs {
   /** The server to migrate from: PostgreSQL 9.5 or later, anywhere. */
-  readonly source: pulumi.Input<ServerArgs>;
+  readonly source?: pulumi.Input<ServerArgs> | undefined;
   /** The server to migrate to, not older than the source. Its role needs CREATEDB. */
-  readonly target: pulumi.Input<ServerArgs>;
-  /** Databases of the source; they keep their names. */
-  readonly dbsToMigrate: pulumi.Input<pulumi.Input<string>[]>;
+  readonly target?: pulumi.Input<ServerArgs> | undefined;
+  /** The source as `host:port@user`, or the Azure resource id of a PostgreSQL server. */
+  readonly sourceDbServerResourceId?: pulumi.Input<string> | undefined;
+  /** Name or address to reach the source by, in place of the one in its id. */
+  readonly sourceDbServerFullyQualifiedDomainName?: pulumi.Input<string> | undefined;
+  /** The target as `host:port@user`, or the Azure resource id of a flexible server. */
+  readonly targetDbServerResourceId?: pulumi.Input<string> | undefined;
+  /** Name or address to reach the target by, in place of the one in its id. */
+  readonly targetDbServerFullyQualifiedDomainName?: pulumi.Input<string> | undefined;
+  readonly secretParameters?: SecretParametersArgs | undefined;
+  /** Where some documents misplace `secretParameters.sourceServerUsername`: taken from here, too, with a warning. */
+  readonly sourceServerUsername?: pulumi.Input<string> | undefined;
+  /** Where some documents misplace `secretParameters.targetServerUsername`: taken from here, too, with a warning. */
+  readonly targetServerUsername?: pulumi.Input<string> | undefined;
+  /** Where the source runs: what has to be changed there is told in that service's own commands. */
+  readonly sourceType?: pulumi.Input<SourceType> | undefined;
+  /** Of both servers, where they say nothing else. Default Prefer. */
+  readonly sslMode?: pulumi.Input<SslMode> | undefined;
+  /**
+   * Databases of the source; they keep their names. As many as you like: Azure's limits (8 in its documents, 50 in its
+   * schema) do not hold here. May be left out with `waitForConfirmation` and named in a later update.
+   */
+  readonly dbsToMigrate?: pulumi.Input<pulumi.Input<string>[]> | undefined;
   /** Letters, digits and hyphens; unique on the target. Default: the resource's name. */
   readonly migrationName?: pulumi.Input<string> | undefined;
   /** Offline (default) copies once; Online follows the source's changes until the cutover. */
   readonly migrationMode?: pulumi.Input<"Offline" | "Online"> | undefined;
   /** Default ValidateAndMigrate, which goes on after a validation that has Succeeded or given a Warning. */
   readonly migrationOption?: pulumi.Input<"Validate" | "Migrate" | "ValidateAndMigrate"> | undefined;
-  /** Replace databases that exist on the target. Default false: they are a finding. */
-  readonly overwriteDbsInTarget?: pulumi.Input<boolean> | undefined;
+  /** Replace databases that exist on the target. Default false: they are a finding, or waited for. */
+  readonly overwriteDbsInTarget?: pulumi.Input<Switch> | undefined;
+  /**
+   * Online: set wal_level, max_replication_slots and max_wal_senders on the source where the role may, else tell how. They
+   * take effect when the source is restarted, which is left to you.
+   */
+  readonly setupLogicalReplicationOnSourceDbIfNeeded?: pulumi.Input<Switch> | undefined;
+  /**
+   * Wait, in the substate of Azure's name, where a confirmation is missing (logical replication, databases, overwriting)
+   * instead of failing the validation. Default false.
+   */
+  readonly waitForConfirmation?: pulumi.Input<Switch> | undefined;
+  /** False: validate, then wait until an update sets this to true or gives a window. Default true. */
+  readonly startDataMigration?: pulumi.Input<Switch> | undefined;
+  /** Data moves not before this time: `2030-01-31T22:00:00Z`. */
+  readonly migrationWindowStartTimeInUtc?: pulumi.Input<string> | undefined;
+  /** Data does not begin to move after this time. */
+  readonly migrationWindowEndTimeInUtc?: pulumi.Input<string> | undefined;
   /** Set to true in an update: apply what the source has committed until now, compare, and finish. Online only. */
-  readonly triggerCutover?: pulumi.Input<boolean> | undefined;
+  readonly triggerCutover?: pulumi.Input<Switch> | undefined;
+  /** With `triggerCutover`: only these databases are cut over, the others go on following. */
+  readonly dbsToTriggerCutoverOn?: pulumi.Input<pulumi.Input<string>[]> | undefined;
+  /** Set to true in an update: stop, and drop the slots on the source. On the target nothing is dropped. */
+  readonly cancel?: pulumi.Input<Switch> | undefined;
+  /** With `cancel`: only these databases are canceled, the others go on. */
+  readonly dbsToCancelMigrationOn?: pulumi.Input<pulumi.Input<string>[]> | undefined;
+  /** Azure's runtime server: a worker elsewhere does the work, as with `runner: "external"`. */
+  readonly migrationInstanceResourceId?: pulumi.Input<string> | undefined;
+  /** The same under the `az` command's key. */
+  readonly migrationRuntimeResourceId?: pulumi.Input<string> | undefined;
+  /** Recorded with the migration. */
+  readonly tags?: pulumi.Input<Readonly<Record<string, pulumi.Input<string>>>> | undefined;
   /** What is compared between source and target: every row's content (default), row counts, or nothing. */
   readonly verification?: pulumi.Input<"none" | "counts" | "content"> | undefined;
   /** Tables copied at the same time. Default 4. */
@@ -43,9 +121,24 @@ export interface PgMigrationArgs {
   readonly indexJobs?: pulumi.Input<number> | undefined;
   /** The target's database that holds the migration's records. Default postgres. */
   readonly maintenanceDatabase?: pulumi.Input<string> | undefined;
+  /**
+   * Where the worker lives. `local` (default) starts it on this machine, where it outlives `pulumi up`; `external` only
+   * records the wish: somebody runs `pg-migration worker`, for instance near the databases.
+   */
+  readonly runner?: pulumi.Input<"local" | "external"> | undefined;
+  /**
+   * How far an operation follows the migration. Default: to its success, to the wait for its cutover, or to where it is
+   * your turn. With `waitFor` it waits there too, for somebody else to release the migration.
+   */
+  readonly waitFor?: pulumi.Input<"started" | "cutoverReady" | "succeeded"> | undefined;
   /** How long an operation may take before it gives up waiting; the worker goes on. Default seven days. */
   readonly timeouts?:
-    pulumi.Input<{ createSeconds?: number; updateSeconds?: number; deleteSeconds?: number }> | undefined;
+    | pulumi.Input<{
+        readonly create?: Duration | undefined;
+        readonly update?: Duration | undefined;
+        readonly delete?: Duration | undefined;
+      }>
+    | undefined;
 }
 
 /**
@@ -74,6 +167,12 @@ export class PgMigration extends pulumi.dynamic.Resource {
   /** State, substate, and details by database, under the names of Azure's migration service. */
   declare readonly currentStatus: pulumi.Output<MigrationStatus>;
   declare readonly migrationName: pulumi.Output<string>;
+  declare readonly migrationId: pulumi.Output<string>;
+  /** How to reach the migrated data, without the password: for an application's configuration. */
+  declare readonly targetConnection: pulumi.Output<TargetConnection>;
+  /** What the worker found; undefined before it could log in. */
+  declare readonly sourceDbServerMetadata: pulumi.Output<ServerMetadata | undefined>;
+  declare readonly targetDbServerMetadata: pulumi.Output<ServerMetadata | undefined>;
 
   constructor(name: string, args: PgMigrationArgs, opts?: pulumi.CustomResourceOptions) {
     super(
@@ -81,10 +180,15 @@ export class PgMigration extends pulumi.dynamic.Resource {
       name,
       {
         currentStatus: undefined,
+        migrationId: undefined,
+        targetConnection: undefined,
+        sourceDbServerMetadata: undefined,
+        targetDbServerMetadata: undefined,
         ...args,
         migrationName: args.migrationName ?? name,
-        source: withSecretPassword(args.source),
-        target: withSecretPassword(args.target),
+        source: withSecrets(args.source, "password", "passwordCommand"),
+        target: withSecrets(args.target, "password", "passwordCommand"),
+        secretParameters: withSecretCredentials(args.secretParameters),
         engineVersion,
         resourceUrn: pulumi.createUrn(name, `pulumi-nodejs:dynamic/${moduleName}:${typeName}`, opts?.parent),
       },
@@ -92,6 +196,26 @@ export class PgMigration extends pulumi.dynamic.Resource {
       moduleName,
       typeName,
     );
+    for (const key of ["sourceServerUsername", "targetServerUsername"] as const)
+      if (args[key] !== undefined)
+        void pulumi.log.warn(
+          `${key} belongs into secretParameters: Azure's service ignores it where it is. It is used here all the same.`,
+          this,
+        );
+  }
+
+  /**
+   * A migration from the JSON body of Azure's REST resource, or of the file that `az postgres flexible-server migration
+   * create --properties` takes, as it is: `properties` around its keys, keys in any case, "True" and "False".
+   *
+   * @param body values may be Pulumi outputs; the object itself may not, since its keys are read at once
+   */
+  static fromArm(
+    name: string,
+    body: Readonly<Record<string, unknown>>,
+    opts?: pulumi.CustomResourceOptions,
+  ): PgMigration {
+    return new PgMigration(name, inputsFromArmBody(body), opts);
   }
 }
 
@@ -99,8 +223,17 @@ const moduleName = "pg-migration";
 const typeName = "PgMigration";
 
 /** Secret even when the program forgets to say so. An object that is itself an output becomes a secret as a whole. */
-function withSecretPassword(server: pulumi.Input<ServerArgs>): pulumi.Input<ServerArgs> {
-  const isPlain = !pulumi.Output.isInstance(server) && !(server instanceof Promise);
-  if (isPlain) return { ...server, password: pulumi.secret(server.password) };
-  return pulumi.secret(server);
+function withSecrets(given: pulumi.Input<object> | undefined, ...keys: readonly string[]): pulumi.Inputs | undefined {
+  if (given === undefined) return undefined;
+  if (pulumi.Output.isInstance(given) || given instanceof Promise) return pulumi.secret(given);
+  const secrets = Object.entries(given)
+    .filter(([key, value]) => keys.includes(key) && value !== undefined)
+    .map(([key, value]) => [key, pulumi.secret(value as unknown)] as const);
+  return { ...given, ...Object.fromEntries(secrets) };
+}
+
+function withSecretCredentials(given: SecretParametersArgs | undefined): pulumi.Inputs | undefined {
+  if (given?.adminCredentials === undefined) return given;
+  const adminCredentials = withSecrets(given.adminCredentials, "sourceServerPassword", "targetServerPassword");
+  return { ...given, adminCredentials };
 }

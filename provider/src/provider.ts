@@ -8,8 +8,8 @@ type Properties = Record<string, unknown>;
 export const provider: Required<
   Pick<dynamic.ResourceProvider<Properties, Properties>, "check" | "diff" | "create" | "read" | "update" | "delete">
 > = {
-  check: (olds, news) => Promise.resolve(lifecycle.check(olds, news)),
-  diff: (id, olds, news) => Promise.resolve(lifecycle.diff(id, olds, news)),
+  check: (olds, news) => lifecycle.check(olds, news),
+  diff: (id, olds, news) => lifecycle.diff(id, olds, news),
   create: (inputs) => withRow(inputs, (report) => lifecycle.create(inputs, report)),
   read: async (id, props) => lifecycle.read(id, props ?? {}),
   update: (id, olds, news) => withRow(news, (report) => lifecycle.update(id, olds, news, report)),

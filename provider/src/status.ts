@@ -9,6 +9,11 @@ export type MigrationState =
 export type MigrationSubState =
   | "PerformingPreRequisiteSteps"
   | "ValidationInProgress"
+  | "WaitingForLogicalReplicationSetupRequestOnSourceDB"
+  | "WaitingForDBsToMigrateSpecification"
+  | "WaitingForTargetDBOverwriteConfirmation"
+  | "WaitingForDataMigrationScheduling"
+  | "WaitingForDataMigrationWindow"
   | "MigratingData"
   | "WaitingForCutoverTrigger"
   | "CompletingMigration"
@@ -74,8 +79,9 @@ export interface DatabaseDetails {
   readonly appliedChanges: number;
   /** Changes received from the source and not applied yet. */
   readonly incomingChanges: number;
-  /** Seconds that the target is behind the source's commits. */
+  /** Seconds that the target is behind the source's commits: Azure's name, and one that says its unit. */
   readonly latency: number;
+  readonly latencySeconds: number;
   readonly message?: string;
   /** Bytes and rows copied so far, and what is to be copied (heap and TOAST, and estimated rows). */
   readonly bytesCopied: number;
@@ -88,9 +94,52 @@ export interface DatabaseDetails {
   readonly lagBytes: number;
   readonly tablesCompared: number;
   readonly tablesDifferent: number;
+  /** Of the base copy, by bytes. */
+  readonly percent: number;
+  /** The largest tables, at most {@link mostTablesShown} of them. */
+  readonly tables: readonly TableDetails[];
+}
+
+export interface TableDetails {
+  /** `schema.table`, quoted where SQL needs it. */
+  readonly table: string;
+  readonly state: "queued" | "loading" | "completed" | "errored";
+  readonly bytesCopied: number;
+  readonly bytesTotal: number;
+  readonly rowsCopied: number;
+  readonly rowsEstimated: number;
+  /** Undefined until it is compared. */
+  readonly verified?: "equal" | "different";
+  readonly sourceRows?: number;
+  readonly targetRows?: number;
+  readonly error?: string;
+}
+
+/** Outputs are kept in the state: a database with ten thousand tables must not fill it. */
+export const mostTablesShown = 200;
+
+/** What a worker has found a server to be. */
+export interface ServerMetadata {
+  /** As `server_version` says it: `17.10`. */
+  readonly version: string;
+  readonly host: string;
+  readonly port: number;
+  /** Megabytes (of 1024 x 1024 bytes) of all databases that the role may connect to. */
+  readonly storageMb: number;
+}
+
+/** How to reach the migrated data; the password is the one that the program has given. */
+export interface TargetConnection {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly sslMode: string;
+  readonly databases: readonly string[];
 }
 
 export interface MigrationStatus {
+  /** Names the migration on its target, as Azure's does: unique there, and the same for as long as it is recorded. */
+  readonly migrationId: string;
   readonly state: MigrationState;
   readonly error?: string;
   readonly currentSubStateDetails: {
@@ -99,12 +148,34 @@ export interface MigrationStatus {
     readonly validationDetails?: ValidationDetails;
   };
   /** The process that does the work. `lost` when it is needed and nobody holds the lease. */
-  readonly worker: { readonly state: "running" | "lost" | "ended"; readonly host?: string; readonly pid?: number };
+  readonly worker: {
+    readonly state: "running" | "lost" | "ended";
+    readonly host?: string;
+    readonly pid?: number;
+    /** Of the package that the worker runs from. */
+    readonly version?: string;
+  };
+  /** The base copy of all databases: 100 when every byte is copied. */
+  readonly percent: number;
+  readonly bytesPerSecond: number;
+  /** Estimate of what is left of the base copy at that rate; absent while nothing can be said. */
+  readonly secondsLeft?: number;
+  readonly sourceDbServerMetadata?: ServerMetadata;
+  readonly targetDbServerMetadata?: ServerMetadata;
   readonly startedOn?: string;
   readonly endedOn?: string;
   /** Steps of the cutover with the seconds that each took; empty before it. */
   readonly cutoverTimeline: readonly { readonly step: string; readonly seconds: number }[];
 }
+
+/** Substates before the data moves, each left by an update of one property, or when its time comes. */
+export const waitsBeforeTheStart: readonly MigrationSubState[] = [
+  "WaitingForLogicalReplicationSetupRequestOnSourceDB",
+  "WaitingForDBsToMigrateSpecification",
+  "WaitingForTargetDBOverwriteConfirmation",
+  "WaitingForDataMigrationScheduling",
+  "WaitingForDataMigrationWindow",
+];
 
 const ends: readonly MigrationState[] = ["Succeeded", "Failed", "ValidationFailed", "Canceled"];
 

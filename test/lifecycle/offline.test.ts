@@ -69,7 +69,7 @@ describe("an offline migration", () => {
     assert.equal(resource.status.state, "ValidationFailed");
     const kept = await lab.target.query("SELECT FROM pg_class WHERE relname = 'precious'", { database });
     assert.equal(kept.length, 1, "the target is untouched");
-    assert.equal(resource.diff().changes, true, "the next up tries again");
+    assert.equal((await resource.diff()).changes, true, "the next up tries again");
     assert.equal((await resource.update({ overwriteDbsInTarget: true })).state, "Succeeded");
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
     await resource.destroy();

@@ -28,7 +28,7 @@ describe("a migration that cannot be", () => {
     for (const pattern of [/ValidationFailed/, /To do: /, ...expected]) assert.match(text, pattern);
     assert.equal(resource.status.state, "ValidationFailed");
     assert.equal(resource.status.currentSubStateDetails.validationDetails?.status, "Failed");
-    assert.equal(resource.diff().changes, true);
+    assert.equal((await resource.diff()).changes, true);
     await assertUntouched();
     await resource.destroy();
     return text;
@@ -130,7 +130,7 @@ describe("a migration that cannot be", () => {
     await refused(lab.inputs([database], { target }), /603115/, /CREATEDB/);
   });
 
-  it("says everything that is wrong with the inputs at once, by property", () => {
+  it("says everything that is wrong with the inputs at once, by property", async () => {
     const wrong: [Record<string, unknown>, RegExp][] = [
       [{ migrationName: "has space" }, /^migrationName: .*letters, digits and hyphens/],
       [{ migrationName: "-leading" }, /^migrationName/],
@@ -150,10 +150,10 @@ describe("a migration that cannot be", () => {
       [{ target: { ...lab.source.login } }, /^target: .*same server/],
     ];
     for (const [change, expected] of wrong) {
-      const text = new Resource().failures(lab.inputs([database], change)).join("\n");
+      const text = (await new Resource().failures(lab.inputs([database], change))).join("\n");
       assert.match(text, expected, JSON.stringify(change));
     }
     const all = Object.assign({}, ...wrong.map(([change]) => change)) as Record<string, unknown>;
-    assert(new Resource().failures(lab.inputs([database], all)).length >= 5, "not only the first one");
+    assert((await new Resource().failures(lab.inputs([database], all))).length >= 5, "not only the first one");
   });
 });

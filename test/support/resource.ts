@@ -16,19 +16,19 @@ export class Resource {
   }
 
   async create(inputs: Properties): Promise<MigrationStatus> {
-    this.inputs = this.#checked({}, inputs);
+    this.inputs = await this.#checked({}, inputs);
     await this.#keep(lifecycle.create(this.inputs, (line) => this.reported.push(line)));
     return this.status;
   }
 
   async update(changes: Properties): Promise<MigrationStatus> {
-    this.inputs = this.#checked(this.inputs, { ...this.inputs, ...changes });
+    this.inputs = await this.#checked(this.inputs, { ...this.inputs, ...changes });
     await this.#keep(lifecycle.update(this.id, this.outputs, this.inputs, (line) => this.reported.push(line)));
     return this.status;
   }
 
-  diff(changes: Properties = {}): lifecycle.DiffAnswer {
-    return lifecycle.diff(this.id, this.outputs, this.#checked(this.inputs, { ...this.inputs, ...changes }));
+  async diff(changes: Properties = {}): Promise<lifecycle.DiffAnswer> {
+    return lifecycle.diff(this.id, this.outputs, await this.#checked(this.inputs, { ...this.inputs, ...changes }));
   }
 
   async refresh(): Promise<MigrationStatus> {
@@ -53,13 +53,14 @@ export class Resource {
     throw new assert.AssertionError({ message: "the operation succeeded, but had to fail" });
   }
 
-  /** What check says against inputs, as `property: reason`. */
-  failures(inputs: Properties): string[] {
-    return lifecycle.check({}, inputs).failures.map(({ property, reason }) => `${property}: ${reason}`);
+  /** What check says against inputs that follow the present ones, as `property: reason`. */
+  async failures(inputs: Properties): Promise<string[]> {
+    const { failures } = await lifecycle.check(this.inputs, inputs);
+    return failures.map(({ property, reason }) => `${property}: ${reason}`);
   }
 
-  #checked(olds: Properties, news: Properties): Properties {
-    const { inputs, failures } = lifecycle.check(olds, news);
+  async #checked(olds: Properties, news: Properties): Promise<Properties> {
+    const { inputs, failures } = await lifecycle.check(olds, news);
     if (failures.length > 0)
       throw new Error(failures.map(({ property, reason }) => `${property}: ${reason}`).join("\n"));
     return inputs;

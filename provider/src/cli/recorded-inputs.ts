@@ -1,4 +1,5 @@
-import { parseInputs, type Inputs } from "../inputs.js";
+import { parseInputs } from "../check-inputs.js";
+import type { Inputs } from "../inputs.js";
 import type { Endpoint } from "../postgres/connect.js";
 import type { MigrationSummary } from "../store/list-migrations.js";
 import { sourceOf, type SourceFlags } from "./server-options.js";

@@ -1,6 +1,7 @@
 import { Option, type Command } from "commander";
+import { parseInputs } from "../check-inputs.js";
 import { InvalidInput } from "../errors.js";
-import { parseInputs, type Inputs } from "../inputs.js";
+import type { Inputs } from "../inputs.js";
 import type { Endpoint } from "../postgres/connect.js";
 import { readBody, type Body } from "./body.js";
 import { readMigrationFlags, type MigrationFlags } from "./migration-flags.js";

@@ -3,6 +3,7 @@ import type { ConnectionOptions } from "node:tls";
 import pg from "pg";
 import { Refused, Unreachable, messageOf } from "../errors.js";
 import { rememberSession } from "./open-sessions.js";
+import { passwordOf } from "./password.js";
 
 /** TLS as libpq's sslmode means it (manual, "SSL Support", table "SSL Mode Descriptions"). */
 export type SslMode = "Disable" | "Prefer" | "Require" | "VerifyCA" | "VerifyFull";
@@ -12,7 +13,9 @@ export interface Endpoint {
   readonly host: string;
   readonly port: number;
   readonly user: string;
-  readonly password: string;
+  readonly password?: string | undefined;
+  /** Run at every connection instead; its standard output is the password: a token that is short-lived, for instance. */
+  readonly passwordCommand?: string | undefined;
   readonly sslMode: SslMode;
   /** Certificates to trust instead of the system's: PEM text, or the path of a PEM file. */
   readonly sslRootCert?: string | undefined;
@@ -97,7 +100,7 @@ async function attempt(
     host: endpoint.host,
     port: endpoint.port,
     user: endpoint.user,
-    password: endpoint.password,
+    password: () => passwordOf(endpoint),
     database: options.database,
     application_name: (applicationNamePrefix + options.purpose).slice(0, 63),
     connectionTimeoutMillis: options.connectTimeoutMs ?? 15_000,

@@ -6,6 +6,7 @@ import { rootCertificates } from "node:tls";
 import { promisify } from "node:util";
 import { Canceled, Refused, messageOf } from "../errors.js";
 import type { Endpoint, SslMode } from "../postgres/connect.js";
+import { passwordOf } from "../postgres/password.js";
 import { type DumpOptions, dumpArguments } from "./dump-options.js";
 
 export interface NativeTool {
@@ -103,7 +104,7 @@ export async function dumpNatively(
 /** Nothing but what pg_dump needs: a name here could otherwise be an option, and a variable of the user's a surprise. */
 async function environment(home: string, source: Endpoint, database: string): Promise<NodeJS.ProcessEnv> {
   const passwordFile = join(home, "password");
-  const password = source.password.replace(/[\\:]/g, "\\$&");
+  const password = (await passwordOf(source)).replace(/[\\:]/g, "\\$&");
   await writeFile(passwordFile, `*:*:*:*:${password}\n`, { mode: 0o600 });
   return {
     ...(await certificates(home, source)),

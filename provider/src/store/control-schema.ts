@@ -9,11 +9,14 @@ export const controlSchemaSteps: readonly string[] = [
 CREATE TABLE pgmigration.migration (
   name text PRIMARY KEY,
   wish jsonb NOT NULL,
+  wish_revision bigint NOT NULL DEFAULT 1,
   state text NOT NULL DEFAULT 'InProgress',
   sub_state text NOT NULL DEFAULT 'PerformingPreRequisiteSteps',
   error text,
   generation bigint NOT NULL DEFAULT 0,
   worker jsonb,
+  source_server jsonb,
+  target_server jsonb,
   validation_started_at timestamptz,
   validation_ended_at timestamptz,
   started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -103,9 +106,11 @@ CREATE TABLE pgmigration.event (
 CREATE TABLE pgmigration.request (
   migration text NOT NULL REFERENCES pgmigration.migration ON DELETE CASCADE,
   kind text NOT NULL CHECK (kind IN ('cutover', 'cancel', 'stop')),
+  database text NOT NULL DEFAULT '',
   requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  PRIMARY KEY (migration, kind)
+  PRIMARY KEY (migration, kind, database)
 );
+COMMENT ON COLUMN pgmigration.request.database IS 'Empty: all databases of the migration';
 
 CREATE TABLE pgmigration.cutover_step (
   migration text NOT NULL REFERENCES pgmigration.migration ON DELETE CASCADE,

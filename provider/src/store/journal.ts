@@ -1,4 +1,11 @@
-import type { DatabaseState, MigrationState, MigrationSubState, ValidationState, ValidationType } from "../status.js";
+import type {
+  DatabaseState,
+  MigrationState,
+  MigrationSubState,
+  ServerMetadata,
+  ValidationState,
+  ValidationType,
+} from "../status.js";
 import type { Lease } from "./lease.js";
 import type { DatabasePhase } from "./records.js";
 
@@ -48,6 +55,15 @@ export class Journal {
               ended_at = CASE WHEN $6 THEN clock_timestamp() END
         WHERE name = $1 AND generation = $2 RETURNING name`,
       [state, subState, error ?? null, ["Succeeded", "Failed", "ValidationFailed", "Canceled"].includes(state)],
+    );
+  }
+
+  /** Notes what the servers are. */
+  async servers(source: ServerMetadata, target: ServerMetadata): Promise<void> {
+    await this.lease.write(
+      `UPDATE pgmigration.migration SET source_server = $3, target_server = $4
+        WHERE name = $1 AND generation = $2 RETURNING name`,
+      [JSON.stringify(source), JSON.stringify(target)],
     );
   }
 

@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
+import { engineVersion } from "../engine-version.js";
 import { TakenOver, TimedOut, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { Store, type StoreAddress } from "./store.js";
@@ -51,7 +52,7 @@ export class Lease {
       const [row] = await store.query<{ generation: string }>(
         `UPDATE pgmigration.migration SET generation = generation + 1, worker = $2
           WHERE name = $1 RETURNING generation`,
-        [migration, { host: hostname(), pid: process.pid, since: new Date().toISOString() }],
+        [migration, { host: hostname(), pid: process.pid, since: new Date().toISOString(), version: engineVersion }],
       );
       if (!row) throw new TakenOver(`the migration ${migration} is not recorded on the target any more`);
       return new Lease(store, address, migration, Number(row.generation), reconnectForSeconds);

@@ -1,25 +1,31 @@
+import type { Wish } from "../inputs.js";
 import type {
   DatabaseDetails,
   DatabaseState,
   MigrationState,
   MigrationStatus,
   MigrationSubState,
+  ServerMetadata,
+  TableDetails,
   ValidationDetails,
   ValidationMessage,
   ValidationState,
   ValidationSummary,
   ValidationType,
 } from "../status.js";
-import { hasEnded } from "../status.js";
+import { hasEnded, mostTablesShown } from "../status.js";
 import type { FollowReport } from "./journal.js";
 import { leaseHolder } from "./lease.js";
 import type { Store } from "./store.js";
 
 interface MigrationRow {
+  readonly wish: Wish;
   readonly state: MigrationState;
   readonly sub_state: MigrationSubState;
   readonly error: string | null;
-  readonly worker: { host: string; pid: number } | null;
+  readonly worker: { host: string; pid: number; version: string } | null;
+  readonly source_server: ServerMetadata | null;
+  readonly target_server: ServerMetadata | null;
   readonly validation_started_at: Date | null;
   readonly validation_ended_at: Date | null;
   readonly started_at: Date;
@@ -46,6 +52,9 @@ interface DatabaseRow {
   readonly indexes_total: number;
   readonly compared: number;
   readonly different: number;
+  /** Seconds that tables have been copied for. */
+  readonly copying_for: number | null;
+  readonly tables: readonly TableDetails[];
 }
 
 interface FindingRow {
@@ -74,6 +83,7 @@ export async function readStatus(store: Store, migration: string): Promise<Migra
     [migration],
   );
   return {
+    migrationId: `${row.wish.target.host}:${row.wish.target.port}/${migration}`,
     state: row.state,
     ...(row.error === null ? {} : { error: row.error }),
     currentSubStateDetails: {
@@ -82,15 +92,58 @@ export async function readStatus(store: Store, migration: string): Promise<Migra
       ...(row.validation_started_at ? { validationDetails: validationOf(row, findings, databases) } : {}),
     },
     worker: await workerOf(store, migration, row),
+    ...copyRate(databases),
+    ...(row.source_server ? { sourceDbServerMetadata: row.source_server } : {}),
+    ...(row.target_server ? { targetDbServerMetadata: row.target_server } : {}),
     startedOn: row.started_at.toISOString(),
     ...(row.ended_at ? { endedOn: row.ended_at.toISOString() } : {}),
     cutoverTimeline,
   };
 }
 
+/** How far the base copy is, and when it may be done, if it goes on as fast as it went. */
+function copyRate(
+  databases: readonly DatabaseRow[],
+): Pick<MigrationStatus, "percent" | "bytesPerSecond" | "secondsLeft"> {
+  const sum = (pick: (row: DatabaseRow) => number): number => databases.reduce((all, row) => all + pick(row), 0);
+  const copied = sum((row) => row.bytes_copied);
+  const total = sum((row) => row.bytes_total);
+  const tables = sum((row) => row.queued + row.loading + row.errored);
+  const seconds = Math.max(0, ...databases.map((row) => row.copying_for ?? 0));
+  const bytesPerSecond = seconds > 0 ? Math.round(copied / seconds) : 0;
+  const complete = tables === 0 && sum((row) => row.completed) > 0;
+  // Sizes on disk are not those on the wire: what is not complete must not look so.
+  const percent = complete ? 100 : percentOf(copied, total);
+  if (complete || bytesPerSecond === 0) return { percent, bytesPerSecond };
+  return { percent, bytesPerSecond, secondsLeft: Math.round(Math.max(0, total - copied) / bytesPerSecond) };
+}
+
+const percentOf = (copied: number, total: number): number =>
+  total > 0 ? Math.min(99, Math.floor((100 * copied) / total)) : 0;
+
+/** The largest tables of database `d`, at most $2. A table may have been copied in parts. */
+const tablesQuery = `
+  SELECT json_agg(json_strip_nulls(json_build_object(
+           'table', format('%I.%I', one.table_schema, one.table_name),
+           'state', one.state, 'bytesCopied', one.bytes_copied, 'bytesTotal', one.bytes_total,
+           'rowsCopied', one.rows_copied, 'rowsEstimated', one.rows_estimated, 'error', one.error,
+           'verified', CASE WHEN compared.equal THEN 'equal' WHEN NOT compared.equal THEN 'different' END,
+           'sourceRows', compared.source_rows, 'targetRows', compared.target_rows))) AS tables
+    FROM (SELECT table_schema, table_name, max(error) AS error,
+                 CASE WHEN bool_or(state = 'errored') THEN 'errored' WHEN bool_and(state = 'completed') THEN 'completed'
+                      WHEN bool_and(state = 'queued') THEN 'queued' ELSE 'loading' END AS state,
+                 sum(bytes_copied) AS bytes_copied, sum(bytes_total) AS bytes_total,
+                 sum(rows_copied) AS rows_copied, sum(rows_estimated) AS rows_estimated
+            FROM pgmigration.unit WHERE migration = d.migration AND database = d.name AND kind = 'table'
+           GROUP BY table_schema, table_name ORDER BY sum(bytes_total) DESC, table_name LIMIT $2) one
+    LEFT JOIN pgmigration.comparison compared
+           ON compared.migration = d.migration AND compared.database = d.name
+          AND compared.table_schema = one.table_schema AND compared.table_name = one.table_name`;
+
 async function readDatabaseRows(store: Store, migration: string): Promise<DatabaseRow[]> {
   return store.query<DatabaseRow>(
-    `SELECT d.name, d.state, d.phase, d.message, d.follow, d.started_at, d.ended_at, u.*, c.*
+    `SELECT d.name, d.state, d.phase, d.message, d.follow, d.started_at, d.ended_at, u.*, c.*,
+            copying.copying_for, coalesce(largest.tables, '[]') AS tables
        FROM pgmigration.database d
        CROSS JOIN LATERAL (
          SELECT count(*) FILTER (WHERE kind = 'table' AND state = 'queued')::float8 AS queued,
@@ -107,8 +160,14 @@ async function readDatabaseRows(store: Store, migration: string): Promise<Databa
        CROSS JOIN LATERAL (
          SELECT count(*)::float8 AS compared, count(*) FILTER (WHERE NOT equal)::float8 AS different
            FROM pgmigration.comparison WHERE migration = d.migration AND database = d.name) c
+       CROSS JOIN LATERAL (
+         SELECT extract(epoch FROM
+                  CASE WHEN bool_and(ended_at IS NOT NULL) THEN max(ended_at) ELSE clock_timestamp() END
+                  - min(started_at))::float8 AS copying_for
+           FROM pgmigration.unit WHERE migration = d.migration AND database = d.name AND kind = 'table') copying
+       CROSS JOIN LATERAL (${tablesQuery}) largest
       WHERE d.migration = $1 ORDER BY d.name`,
-    [migration],
+    [migration, mostTablesShown],
   );
 }
 
@@ -129,6 +188,7 @@ function detailsOf(row: DatabaseRow): DatabaseDetails {
     appliedChanges: row.follow?.appliedChanges ?? 0,
     incomingChanges: row.follow?.incomingChanges ?? 0,
     latency: row.follow?.latencySeconds ?? 0,
+    latencySeconds: row.follow?.latencySeconds ?? 0,
     lagBytes: row.follow?.lagBytes ?? 0,
     ...(row.message === null ? {} : { message: row.message }),
     bytesCopied: row.bytes_copied,
@@ -139,11 +199,17 @@ function detailsOf(row: DatabaseRow): DatabaseDetails {
     indexesTotal: row.indexes_total,
     tablesCompared: row.compared,
     tablesDifferent: row.different,
+    percent:
+      row.completed > 0 && row.queued + row.loading + row.errored === 0
+        ? 100
+        : percentOf(row.bytes_copied, row.bytes_total),
+    tables: row.tables,
   };
 }
 
 async function workerOf(store: Store, migration: string, row: MigrationRow): Promise<MigrationStatus["worker"]> {
-  const identity = row.worker ? { host: row.worker.host, pid: row.worker.pid } : {};
+  const { worker } = row;
+  const identity = worker ? { host: worker.host, pid: worker.pid, version: worker.version } : {};
   if (await leaseHolder(store, migration)) return { state: "running", ...identity };
   return { state: hasEnded(row.state) ? "ended" : "lost", ...identity };
 }

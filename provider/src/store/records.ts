@@ -1,5 +1,5 @@
 import type { Wish } from "../inputs.js";
-import type { MigrationState } from "../status.js";
+import { waitsBeforeTheStart, type MigrationState } from "../status.js";
 import type { Store } from "./store.js";
 
 /** How far a database has come; a successor goes on from here. */
@@ -90,7 +90,7 @@ export async function restartMigration(store: Store, wish: Wish): Promise<void> 
   await store.query(
     `WITH migration AS (
        UPDATE pgmigration.migration
-          SET wish = $2, state = 'InProgress', sub_state = 'PerformingPreRequisiteSteps', error = NULL, ended_at = NULL,
+          SET wish = $2, wish_revision = wish_revision + 1, state = 'InProgress', sub_state = 'PerformingPreRequisiteSteps', error = NULL, ended_at = NULL,
               generation = generation + 1
         WHERE name = $1
      ), gone AS (
@@ -108,12 +108,24 @@ export async function restartMigration(store: Store, wish: Wish): Promise<void> 
   );
 }
 
-/** Puts a changed wish in place of the old one while a worker goes on. */
+/**
+ * Puts a changed wish in place of the old one while a worker goes on. A wait that a property releases is left: a worker
+ * for whom the wish does not suffice says so again.
+ */
 export async function updateWish(store: Store, wish: Wish): Promise<void> {
-  await store.query("UPDATE pgmigration.migration SET wish = $2 WHERE name = $1", [
-    wish.migrationName,
-    JSON.stringify(wish),
-  ]);
+  await store.query(
+    `WITH migration AS (
+       UPDATE pgmigration.migration
+          SET wish = $2, wish_revision = wish_revision + 1,
+              state = CASE WHEN sub_state = ANY ($4::text[]) THEN 'InProgress' ELSE state END,
+              sub_state = CASE WHEN sub_state = ANY ($4::text[]) THEN 'PerformingPreRequisiteSteps' ELSE sub_state END
+        WHERE name = $1 RETURNING name
+     )
+     INSERT INTO pgmigration.database (migration, name)
+     SELECT migration.name, wanted.name FROM migration, unnest($3::text[]) AS wanted (name)
+     ON CONFLICT DO NOTHING`,
+    [wish.migrationName, JSON.stringify(wish), wish.dbsToMigrate, waitsBeforeTheStart],
+  );
 }
 
 /** Takes the right to write from whatever worker there was. */

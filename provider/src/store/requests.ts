@@ -1,27 +1,72 @@
 import { TakenOver } from "../errors.js";
+import type { Wish } from "../inputs.js";
 import type { Lease } from "./lease.js";
 import type { Store } from "./store.js";
 
 /** What a user asks of a running worker. `stop` ends it without an end state, for deletion or a successor. */
 export type RequestKind = "cutover" | "cancel" | "stop";
 
-export async function request(store: Store, migration: string, kind: RequestKind): Promise<void> {
-  await store.query(`INSERT INTO pgmigration.request (migration, kind) VALUES ($1, $2) ON CONFLICT DO NOTHING`, [
-    migration,
-    kind,
-  ]);
+/** Stands for all databases of a migration. */
+export const everyDatabase = "";
+
+export interface Request {
+  readonly kind: RequestKind;
+  /** A database's name, or {@link everyDatabase}. */
+  readonly database: string;
 }
 
+/** Asks for something, of one database or of all. */
+export async function request(
+  store: Store,
+  migration: string,
+  kind: RequestKind,
+  database = everyDatabase,
+): Promise<void> {
+  await store.query(
+    "INSERT INTO pgmigration.request (migration, kind, database) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+    [migration, kind, database],
+  );
+}
+
+/** Takes back all requests of one kind. */
 export async function withdrawRequest(store: Store, migration: string, kind: RequestKind): Promise<void> {
-  await store.query("DELETE FROM pgmigration.request WHERE migration = $1 AND kind = $2", [migration, kind]);
+  await setRequests(store, migration, kind, []);
 }
 
-/** The open requests. @throws TakenOver when somebody else holds the lease now */
-export async function openRequests(lease: Lease): Promise<Set<RequestKind>> {
-  const [row] = await lease.query<{ kinds: RequestKind[] }>(
-    `SELECT array(SELECT kind FROM pgmigration.request WHERE migration = $1) AS kinds
+/** Makes the open requests of one kind those of the given databases, and no other. */
+export async function setRequests(
+  store: Store,
+  migration: string,
+  kind: RequestKind,
+  databases: readonly string[],
+): Promise<void> {
+  await store.query(
+    `WITH withdrawn AS (
+       DELETE FROM pgmigration.request WHERE migration = $1 AND kind = $2 AND database <> ALL ($3::text[])
+     )
+     INSERT INTO pgmigration.request (migration, kind, database)
+     SELECT $1, $2, wanted.name FROM unnest($3::text[]) AS wanted (name)
+     ON CONFLICT DO NOTHING`,
+    [migration, kind, databases],
+  );
+}
+
+/** What is asked of a worker at this moment. */
+export interface Orders {
+  readonly requests: readonly Request[];
+  readonly wish: Wish;
+  /** Grows with every change of the wish. */
+  readonly wishRevision: number;
+}
+
+/** @throws TakenOver when somebody else holds the lease now */
+export async function readOrders(lease: Lease): Promise<Orders> {
+  const [row] = await lease.query<{ requests: Request[]; wish: Wish; revision: number }>(
+    `SELECT wish, wish_revision::float8 AS revision,
+            coalesce((SELECT json_agg(json_build_object('kind', kind, 'database', database))
+                        FROM pgmigration.request WHERE migration = $1), '[]') AS requests
        FROM pgmigration.migration WHERE name = $1 AND generation = $2`,
   );
   if (!row) throw new TakenOver(`another worker has taken over migration ${lease.migration}`);
-  return new Set(row.kinds);
+  return { requests: row.requests, wish: row.wish, wishRevision: row.revision };
 }

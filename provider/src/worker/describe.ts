@@ -1,27 +1,31 @@
+import { formatDuration } from "../duration.js";
 import type { DatabaseDetails, MigrationStatus, ValidationMessage } from "../status.js";
 
 /** One line for the resource's row: where the migration is, how far, how far behind. */
 export function progressLine(status: MigrationStatus): string {
   const { currentSubState, dbDetails } = status.currentSubStateDetails;
-  const databases = Object.values(dbDetails);
   const head = status.worker.state === "lost" ? `${status.state} (no worker)` : status.state;
-  if (currentSubState === "MigratingData") return `${head}: ${copyProgress(databases)}`;
+  if (currentSubState === "MigratingData") return `${head}: ${copyProgress(status)}`;
   if (currentSubState === "WaitingForCutoverTrigger" || currentSubState === "CompletingMigration")
-    return `${head} / ${currentSubState}: ${followProgress(databases)}`;
-  return currentSubState === "Completed" ? `${head}: ${copyProgress(databases)}` : `${head} / ${currentSubState}`;
+    return `${head} / ${currentSubState}: ${followProgress(Object.values(dbDetails))}`;
+  return currentSubState === "Completed" ? `${head}: ${copyProgress(status)}` : `${head} / ${currentSubState}`;
 }
 
-function copyProgress(databases: readonly DatabaseDetails[]): string {
+function copyProgress({ percent, bytesPerSecond, secondsLeft, ...status }: MigrationStatus): string {
+  const databases = Object.values(status.currentSubStateDetails.dbDetails);
   const sum = (pick: (database: DatabaseDetails) => number): number =>
     databases.reduce((all, one) => all + pick(one), 0);
   const done = sum((one) => one.fullLoadCompletedTables);
   const tables = done + sum((one) => one.fullLoadQueuedTables + one.fullLoadLoadingTables + one.fullLoadErroredTables);
-  const rows = sum((one) => one.rowsCopied);
-  const rowsEstimated = sum((one) => one.rowsEstimated);
-  const indexes = `${sum((one) => one.indexesCompleted)} of ${sum((one) => one.indexesTotal)} indexes`;
-  const percent = rowsEstimated > 0 ? Math.min(100, Math.floor((100 * rows) / rowsEstimated)) : 0;
-  const operations = [...new Set(databases.map((one) => one.migrationOperation))].join(", ");
-  return `${operations}, ${done} of ${tables} tables, ${rows.toLocaleString("en")} rows (${percent} %), ${formatBytes(sum((one) => one.bytesCopied))}, ${indexes}`;
+  return [
+    [...new Set(databases.map((one) => one.migrationOperation))].join(", "),
+    `${percent} %`,
+    `${done} of ${tables} tables`,
+    `${sum((one) => one.rowsCopied).toLocaleString("en")} rows`,
+    `${formatBytes(sum((one) => one.bytesCopied))} at ${formatBytes(bytesPerSecond)}/s`,
+    `${sum((one) => one.indexesCompleted)} of ${sum((one) => one.indexesTotal)} indexes`,
+    ...(secondsLeft === undefined ? [] : [`about ${formatDuration(secondsLeft)} left`]),
+  ].join(", ");
 }
 
 function followProgress(databases: readonly DatabaseDetails[]): string {
@@ -48,24 +52,34 @@ export function formatBytes(bytes: number): string {
 /** Why a migration did not succeed: its error, and for a failed validation every finding with its remedy. */
 export function failureText(migration: string, status: MigrationStatus): string {
   const lines = [`migration ${migration}: ${status.state}${status.error ? `: ${status.error}` : ""}`];
-  if (status.state === "ValidationFailed") lines.push(...findingLines(status));
+  if (status.state === "ValidationFailed") lines.push(...findingTable(status));
   return lines.join("\n");
 }
 
-function findingLines(status: MigrationStatus): string[] {
+/** All that is not as it should be, as a table; below each finding what can be done about it. */
+function findingTable(status: MigrationStatus): string[] {
   const details = status.currentSubStateDetails.validationDetails;
   if (!details) return [];
-  const summaries = [
+  const findings = [
     ...details.serverLevelValidationDetails,
     ...details.dbLevelValidationDetails.flatMap((one) => one.summary),
-  ];
-  return summaries
+  ]
     .flatMap((summary) => summary.messages)
-    .filter((message) => message.state !== "Succeeded")
-    .map(findingLine);
+    .filter(({ state }) => state !== "Succeeded")
+    .sort((a, b) => Number(a.state !== "Failed") - Number(b.state !== "Failed"));
+  const rows = [["Status", "Code", "Object", "Object type", "Finding"], ...findings.map(cellsOf)];
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows.flatMap((row, index) => {
+    const remedy = findings[index - 1]?.remedy;
+    const line = `  ${row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ")}`.trimEnd();
+    return remedy === undefined ? [line] : [line, `      To do: ${remedy}`];
+  });
 }
 
-function findingLine({ state, code, object, objectType, message, remedy }: ValidationMessage): string {
-  const subject = [objectType, object].filter(Boolean).join(" ");
-  return `  ${[state, code, subject].filter(Boolean).join(" | ")}: ${message}${remedy ? `\n      To do: ${remedy}` : ""}`;
-}
+const cellsOf = ({ state, code, object, objectType, message }: ValidationMessage): string[] => [
+  state,
+  code ?? "-",
+  object ?? "-",
+  objectType ?? "-",
+  message,
+];

@@ -1,21 +1,21 @@
-/** At most so many jobs at the same time, in the order in which they asked. */
+/** At most so many jobs at the same time, in the order in which they asked. The limit may change while jobs run. */
 export class JobSlots {
   readonly #waiting: (() => void)[] = [];
-  #free: number;
+  #running = 0;
 
-  constructor(limit: number) {
-    this.#free = limit;
-  }
+  constructor(readonly limit: () => number) {}
 
   async run<T>(job: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
+    if (this.#running < this.limit() && this.#waiting.length === 0) this.#running++;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
       return await job();
     } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free++;
+      this.#running--;
+      while (this.#running < this.limit() && this.#waiting.length > 0) {
+        this.#running++;
+        this.#waiting.shift()!();
+      }
     }
   }
 }

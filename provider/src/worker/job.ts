@@ -2,17 +2,18 @@ import { z } from "zod";
 
 const endpointSchema = z.object({
   host: z.string(),
-  port: z.number(),
+  port: z.number().default(5432),
   user: z.string(),
-  password: z.string(),
-  sslMode: z.enum(["Disable", "Prefer", "Require", "VerifyCA", "VerifyFull"]),
+  password: z.string().optional(),
+  passwordCommand: z.string().optional(),
+  sslMode: z.enum(["Disable", "Prefer", "Require", "VerifyCA", "VerifyFull"]).default("Prefer"),
   sslRootCert: z.string().optional(),
 });
 
-/** What a worker is told on its standard input, and nowhere else: the secrets are in it. */
+/** What a worker is told, apart from what the store says: how to reach the servers. The secrets are in it. */
 export const jobSchema = z.object({
   migrationName: z.string(),
-  maintenanceDatabase: z.string(),
+  maintenanceDatabase: z.string().default("postgres"),
   source: endpointSchema,
   target: endpointSchema,
 });

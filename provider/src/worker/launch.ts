@@ -23,6 +23,8 @@ const passedOn = [
   "SSL_CERT_FILE",
   "SSL_CERT_DIR",
   "PG_DUMP",
+  // Where `az`, as a passwordCommand, keeps who is logged in.
+  "AZURE_CONFIG_DIR",
 ];
 
 /** Where workers write their logs, one file a migration: `$XDG_STATE_HOME/pg-migration`, or below the home directory. */

@@ -1,22 +1,16 @@
 import { Canceled, messageOf } from "../errors.js";
-import { jobSchema, type Job } from "./job.js";
+import { readJob } from "./read-job.js";
 import { runMigration } from "./run.js";
 
-/** The worker process: its job comes on standard input, since arguments and environment can be read by others. */
+/** The worker process. The resource gives it its job on standard input, since arguments and environment can be read by others. */
 async function main(): Promise<void> {
-  const job = await readJob();
+  const job = await readJob(process.env);
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
     process.once(signal, () => {
       stop.abort(new Canceled(`the worker was told to stop by ${signal}`));
     });
   await runMigration(job, stop.signal);
-}
-
-async function readJob(): Promise<Job> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  return jobSchema.parse(JSON.parse(Buffer.concat(chunks).toString("utf8")));
 }
 
 main().then(

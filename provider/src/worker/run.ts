@@ -1,24 +1,23 @@
-import { Canceled, ContentDiffers, EngineFault, TakenOver, messageOf } from "../errors.js";
-import type { Endpoint } from "../postgres/connect.js";
+import { Canceled, ContentDiffers, Refused, TakenOver, Unreachable, messageOf } from "../errors.js";
+import type { Wish } from "../inputs.js";
 import { cancelOpenStatements } from "../postgres/open-sessions.js";
-import { Journal } from "../store/journal.js";
+import { Journal, type Finding } from "../store/journal.js";
 import { Lease } from "../store/lease.js";
-import {
-  occupiedDatabases,
-  readDatabases,
-  readMigration,
-  type DatabaseRecord,
-  type MigrationRecord,
-} from "../store/records.js";
+import { occupiedDatabases, readDatabases, type DatabaseRecord } from "../store/records.js";
 import { Store } from "../store/store.js";
 import { validate } from "../validation/validate.js";
-import { dropSourceObjects } from "./source-objects.js";
 import { copyDatabase } from "./base-copy.js";
+import { Bell } from "./bell.js";
+import { Confirmations } from "./confirmations.js";
 import { FollowedDatabase } from "./followed-database.js";
 import { JobSlots } from "./job-slots.js";
 import type { Job } from "./job.js";
-import { watchRequests, type RequestWatch } from "./watch-requests.js";
+import { readServerMetadata } from "./server-metadata.js";
+import { dropSourceObjects } from "./source-objects.js";
+import { RequestWatch } from "./watch-requests.js";
 import type { Work } from "./work.js";
+
+type DatabaseStep = (database: DatabaseRecord, work: Work) => Promise<void>;
 
 /**
  * Takes the lease of a migration and brings it as far as it goes: to its end, or to the wait for its cutover and, when
@@ -35,111 +34,157 @@ export async function runMigration(job: Job, stop: AbortSignal): Promise<void> {
     return;
   }
   try {
-    const { record, databases, occupied } = await readWish(address, job.migrationName);
-    await new MigrationRun(job, lease, record, databases, occupied, stop).run();
+    const requests = await RequestWatch.start(lease);
+    try {
+      await new MigrationRun(job, lease, requests, stop).run();
+    } finally {
+      requests.close();
+    }
   } finally {
     await lease.release();
   }
 }
 
-async function readWish(
-  address: { target: Endpoint; maintenanceDatabase: string },
-  migration: string,
-): Promise<{ record: MigrationRecord; databases: DatabaseRecord[]; occupied: Map<string, string> }> {
-  const store = await Store.open(address, `${migration} wish`);
+const cancelEveryMs = 1000;
+
+/** Once told to stop, cancels the statements that still run, so that no lock and no index build holds the steps up. */
+async function unblocked<T>(signal: AbortSignal, steps: () => Promise<T>, database?: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const unblock = (): void => {
+    timer = setInterval(() => void cancelOpenStatements(database), cancelEveryMs);
+  };
+  if (signal.aborted) unblock();
+  else signal.addEventListener("abort", unblock, { once: true });
   try {
-    const record = await readMigration(store, migration);
-    if (!record) throw new EngineFault(`the migration ${migration} is not recorded on the target`);
-    return {
-      record,
-      databases: await readDatabases(store, migration),
-      occupied: await occupiedDatabases(store, migration),
-    };
+    return await steps();
   } finally {
-    await store.close();
+    signal.removeEventListener("abort", unblock);
+    clearInterval(timer);
   }
 }
 
-const cancelEveryMs = 1000;
+const aborted = (signal: AbortSignal): Promise<never> =>
+  new Promise((_resolve, reject) => {
+    if (signal.aborted) reject(signal.reason as Error);
+    else signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  });
 
 class MigrationRun {
   readonly #journal: Journal;
-  readonly #work: Work;
-  readonly #requests: RequestWatch;
+  readonly #signal: AbortSignal;
+  readonly #tableSlots: JobSlots;
+  readonly #indexSlots: JobSlots;
+  /** Databases that were canceled one by one. */
+  readonly #canceled = new Set<string>();
 
   constructor(
     readonly job: Job,
-    lease: Lease,
-    readonly record: MigrationRecord,
-    readonly databases: readonly DatabaseRecord[],
-    readonly occupied: ReadonlyMap<string, string>,
+    readonly lease: Lease,
+    readonly requests: RequestWatch,
     stop: AbortSignal,
   ) {
     this.#journal = new Journal(lease);
-    this.#requests = watchRequests(lease);
-    this.#work = {
-      wish: record.wish,
-      source: job.source,
-      target: job.target,
-      journal: this.#journal,
-      generation: lease.generation,
-      signal: AbortSignal.any([stop, this.#requests.signal]),
-      tableSlots: new JobSlots(record.wish.tableJobs),
-      indexSlots: new JobSlots(record.wish.indexJobs),
-    };
+    this.#signal = AbortSignal.any([stop, requests.signal]);
+    this.#tableSlots = new JobSlots(() => requests.wish.tableJobs);
+    this.#indexSlots = new JobSlots(() => requests.wish.indexJobs);
   }
 
   async run(): Promise<void> {
     try {
-      await this.#unblocked(() => this.#steps());
+      await unblocked(this.#signal, () => this.#steps());
     } catch (error) {
-      await this.#end(this.#work.signal.aborted ? this.#work.signal.reason : error);
-    } finally {
-      this.#requests.close();
+      await this.#end(this.#signal.aborted ? this.#signal.reason : error);
     }
   }
 
-  /** Once told to stop, cancels the statements that still run, so that no lock and no index build holds the steps up. */
-  async #unblocked(steps: () => Promise<void>): Promise<void> {
-    const { signal } = this.#work;
-    let timer: NodeJS.Timeout | undefined;
-    const unblock = (): void => {
-      timer = setInterval(() => void cancelOpenStatements(), cancelEveryMs);
+  get #wish(): Wish {
+    return this.requests.wish;
+  }
+
+  /** What a database's steps work with. The wish in it is always the present one. */
+  #workOn(database: string): Work {
+    const { requests } = this;
+    return {
+      get wish() {
+        return requests.wish;
+      },
+      source: this.job.source,
+      target: this.job.target,
+      journal: this.#journal,
+      generation: this.lease.generation,
+      signal: AbortSignal.any([this.#signal, requests.cancellationOf(database)]),
+      tableSlots: this.#tableSlots,
+      indexSlots: this.#indexSlots,
     };
-    signal.addEventListener("abort", unblock, { once: true });
-    try {
-      await steps();
-    } finally {
-      signal.removeEventListener("abort", unblock);
-      clearInterval(timer);
-    }
   }
 
   async #steps(): Promise<void> {
-    const { wish } = this.record;
-    await this.#journal.event(`worker of generation ${this.#work.generation} has taken over`);
-    const started = this.databases.some(({ phase }) => phase !== "queued");
-    if (!started && wish.migrationOption !== "Migrate" && !(await this.#validated())) return;
-    if (wish.migrationOption === "Validate") return this.#journal.state("Succeeded", "Completed");
+    await this.#journal.event(`worker of generation ${this.lease.generation} has taken over`);
+    if (!(await this.#prepared())) return;
+    if (this.#wish.migrationOption === "Validate") return this.#journal.state("Succeeded", "Completed");
     await this.#journal.state("InProgress", "MigratingData");
-    if (wish.migrationMode === "Offline") {
-      await this.#eachDatabase((database) => this.#migrateOffline(database));
-      return this.#journal.state("Succeeded", "Completed");
+    const databases = await this.#currentDatabases();
+    if (this.#wish.migrationMode === "Offline") await this.#migrateOffline(databases);
+    else await this.#migrateOnline(databases);
+    const allCanceled = databases.every(({ name }) => this.#canceled.has(name));
+    await this.#journal.state(allCanceled ? "Canceled" : "Succeeded", "Completed");
+  }
+
+  /** Waits for what is to be confirmed and validates. Whether the migration may go on. */
+  async #prepared(): Promise<boolean> {
+    const started = (await this.#currentDatabases()).filter(({ phase }) => phase !== "queued");
+    const confirmations = new Confirmations({
+      source: this.job.source,
+      target: this.job.target,
+      journal: this.#journal,
+      requests: this.requests,
+      signal: this.#signal,
+      ownDatabases: new Set((await this.#currentDatabases()).filter((one) => one.createdByUs).map((one) => one.name)),
+    });
+    await confirmations.databasesSpecified();
+    await this.#describeServers();
+    if (started.length > 0) return true;
+    await confirmations.sourceCanBeFollowed();
+    await confirmations.overwriteAllowed();
+    if (this.#wish.migrationOption !== "Migrate" && !(await this.#validated(confirmations.findings))) return false;
+    if (this.#wish.migrationOption !== "Validate") await confirmations.mayStart();
+    return true;
+  }
+
+  /** What the servers are is only shown: one that does not let us in is the validation's business. */
+  async #describeServers(): Promise<void> {
+    const { migrationName, maintenanceDatabase, dbsToMigrate } = this.#wish;
+    try {
+      await this.#journal.servers(
+        await readServerMetadata(this.job.source, dbsToMigrate[0]!, migrationName),
+        await readServerMetadata(this.job.target, maintenanceDatabase, migrationName),
+      );
+    } catch (error) {
+      if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+      await this.#journal.event(`a server cannot be described: ${error.message}`, { level: "warning" });
     }
-    await this.#migrateOnline();
   }
 
   /** Whether the migration may go on. */
-  async #validated(): Promise<boolean> {
+  async #validated(prepared: readonly Finding[]): Promise<boolean> {
     await this.#journal.state("InProgress", "ValidationInProgress");
     await this.#journal.validationStarted();
-    const findings = await validate({
-      wish: this.record.wish,
-      source: this.job.source,
-      target: this.job.target,
-      ownDatabases: new Set(this.databases.filter((one) => one.createdByUs).map((one) => one.name)),
-      occupied: this.occupied,
-    });
+    const store = await this.#openStore();
+    const findings = [...prepared];
+    try {
+      const databases = await readDatabases(store, this.#wish.migrationName);
+      findings.push(
+        ...(await validate({
+          wish: this.#wish,
+          source: this.job.source,
+          target: this.job.target,
+          ownDatabases: new Set(databases.filter((one) => one.createdByUs).map((one) => one.name)),
+          occupied: await occupiedDatabases(store, this.#wish.migrationName),
+        })),
+      );
+    } finally {
+      await store.close();
+    }
     await this.#journal.validationEnded(findings);
     const failed = findings.filter((finding) => finding.state === "Failed");
     if (failed.length === 0) return true;
@@ -148,55 +193,87 @@ class MigrationRun {
     return false;
   }
 
-  async #migrateOffline(database: DatabaseRecord): Promise<void> {
-    if (database.phase === "done") return;
-    await copyDatabase(this.#work, database);
-    await this.#journal.database(database.name, { phase: "done", state: "Succeeded", message: null });
-  }
-
-  async #migrateOnline(): Promise<void> {
-    const open = this.databases.filter(({ phase }) => phase !== "done");
-    const followed: FollowedDatabase[] = [];
-    try {
-      await this.#eachDatabase(async (database) => {
-        if (!open.includes(database)) return;
-        followed.push(await FollowedDatabase.start(this.#work, database));
-      });
-      await this.#journal.state("WaitingForUserAction", "WaitingForCutoverTrigger");
-      await this.#untilCutover(followed);
-      await this.#journal.state("InProgress", "CompletingMigration");
-      await Promise.all(followed.map((database) => database.cutOver()));
-    } finally {
-      await Promise.all(followed.map((database) => database.stop()));
-    }
-    await this.#journal.state("Succeeded", "Completed");
-  }
-
-  /** Waits for the request, a failure of a stream, or the order to stop, whichever comes first. */
-  async #untilCutover(followed: readonly FollowedDatabase[]): Promise<void> {
-    const aborted = new Promise<never>((_resolve, reject) => {
-      const { signal } = this.#work;
-      if (signal.aborted) reject(signal.reason as Error);
-      else signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  async #migrateOffline(databases: readonly DatabaseRecord[]): Promise<void> {
+    await this.#eachDatabase(databases, async (database, work) => {
+      await copyDatabase(work, database);
+      await this.#journal.database(database.name, { phase: "done", state: "Succeeded", message: null });
     });
-    await Promise.race([this.#requests.cutover, aborted, ...followed.map((database) => database.failure)]);
   }
 
-  async #eachDatabase(migrate: (database: DatabaseRecord) => Promise<void>): Promise<void> {
-    const results = await Promise.allSettled(
-      this.databases.map(async (database) => {
-        try {
-          await migrate(database);
-        } catch (error) {
-          if (!this.#work.signal.aborted && !(error instanceof TakenOver))
-            await this.#journal.database(database.name, { state: "Failed", message: messageOf(error) });
-          throw error;
-        }
-      }),
-    );
+  async #migrateOnline(databases: readonly DatabaseRecord[]): Promise<void> {
+    const followed = new Map<string, FollowedDatabase>();
+    try {
+      await this.#followAll(databases, followed);
+      const open = databases.filter(({ name }) => followed.has(name));
+      const awaited = new Set(open.map(({ name }) => name));
+      if (open.length > 0) await this.#journal.state("WaitingForUserAction", "WaitingForCutoverTrigger");
+      await this.#firstFailureOf(open, async ({ name }, work) => {
+        const follower = followed.get(name)!;
+        await Promise.race([this.requests.cutoverOf(name), aborted(work.signal), follower.failure]);
+        awaited.delete(name);
+        if (awaited.size === 0) await this.#journal.state("InProgress", "CompletingMigration");
+        await follower.cutOver();
+      });
+    } finally {
+      await Promise.all([...followed.values()].map((database) => database.stop()));
+    }
+  }
+
+  /** Copies and follows every database; one that is copied early follows while the others are still copied. */
+  async #followAll(databases: readonly DatabaseRecord[], followed: Map<string, FollowedDatabase>): Promise<void> {
+    const bell = new Bell();
+    let copying = databases.length;
+    await this.#eachDatabase(databases, async (database, work) => {
+      try {
+        followed.set(database.name, await FollowedDatabase.start(work, database));
+      } finally {
+        copying--;
+        bell.ring();
+      }
+      while (copying > 0) await Promise.race([bell.next, aborted(work.signal)]);
+    }).finally(async () => {
+      for (const name of this.#canceled) {
+        await followed.get(name)?.stop();
+        followed.delete(name);
+      }
+    });
+  }
+
+  /** Lets every database come to its end; throws what failed when all have. */
+  async #eachDatabase(databases: readonly DatabaseRecord[], step: DatabaseStep): Promise<void> {
+    const results = await Promise.allSettled(databases.map((database) => this.#one(database, step)));
     const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason as Error] : []));
     if (failures.length === 1) throw failures[0]!;
     if (failures.length > 1) throw new AggregateError(failures);
+  }
+
+  /** Throws what fails first, without waiting for the others: they wait for the user. */
+  async #firstFailureOf(databases: readonly DatabaseRecord[], step: DatabaseStep): Promise<void> {
+    await Promise.all(databases.map((database) => this.#one(database, step)));
+  }
+
+  /** One database's step. When it alone is canceled, that is its end, and the others go on. */
+  async #one(database: DatabaseRecord, step: DatabaseStep): Promise<void> {
+    if (database.phase === "done") return;
+    const cancellation = this.requests.cancellationOf(database.name);
+    try {
+      cancellation.throwIfAborted();
+      await unblocked(cancellation, () => step(database, this.#workOn(database.name)), database.name);
+    } catch (error) {
+      if (this.#signal.aborted || error instanceof TakenOver) throw error;
+      if (cancellation.aborted) return this.#cancel(database);
+      await this.#journal.database(database.name, { state: "Failed", message: messageOf(error) });
+      throw error;
+    }
+  }
+
+  /** Nothing on the target is dropped, as Azure's service has it; a slot on the source must not stay. */
+  async #cancel({ name }: DatabaseRecord): Promise<void> {
+    this.#canceled.add(name);
+    await this.#journal.event("canceled", { database: name });
+    await this.#journal.database(name, { state: "Canceling", message: null });
+    if (this.#wish.migrationMode === "Online") await this.#dropSourceObjects(name);
+    await this.#journal.database(name, { state: "Canceled", phase: "queued" });
   }
 
   /** Writes down how it ended. A worker that was told to stop, or was succeeded, leaves the state as it is. */
@@ -213,7 +290,7 @@ class MigrationRun {
 
   async #endCanceled(error: Canceled): Promise<void> {
     await this.#journal.event(error.message);
-    if (!this.#requests.canceled) return;
+    if (!this.requests.canceled) return;
     await this.#journal.state("CleaningUp", "CancelingRequestedDBMigrations");
     const databases = await this.#currentDatabases();
     for (const database of databases.filter(({ phase }) => phase !== "done")) {
@@ -246,15 +323,20 @@ class MigrationRun {
   }
 
   async #dropSourceObjects(database: string): Promise<void> {
-    await dropSourceObjects(this.job.source, this.record.name, database);
+    await dropSourceObjects(this.job.source, this.job.migrationName, database);
     await this.#journal.database(database, { slot: null, publications: [] });
   }
 
   async #currentDatabases(): Promise<DatabaseRecord[]> {
-    const { databases } = await readWish(
-      { target: this.job.target, maintenanceDatabase: this.job.maintenanceDatabase },
-      this.record.name,
-    );
-    return databases;
+    const store = await this.#openStore();
+    try {
+      return await readDatabases(store, this.job.migrationName);
+    } finally {
+      await store.close();
+    }
+  }
+
+  #openStore(): Promise<Store> {
+    return Store.open(this.lease.address, `${this.job.migrationName} records`);
   }
 }

@@ -6,9 +6,8 @@ import { hasEnded, type MigrationStatus } from "../status.js";
 import { readStatus } from "../store/read-status.js";
 import { Store } from "../store/store.js";
 import { failureText, progressLine } from "./describe.js";
+import type { Goal } from "./goal.js";
 import { launchWorker, logFileOf, logTail, type LaunchedWorker } from "./launch.js";
-
-export type Goal = "cutoverReady" | "succeeded";
 
 /** Takes a line that replaces the one before it, for the resource's row. */
 export type Report = (line: string) => void;
@@ -60,14 +59,14 @@ class Watch {
     const deadline = Date.now() + this.supervision.timeoutSeconds * 1000;
     for (;;) {
       const status = await this.#status();
-      this.supervision.report(progressLine(status));
+      this.supervision.report(this.#line(status));
       const outcome = this.#outcome(status);
       if (outcome) return outcome;
       if (Date.now() > deadline)
         return {
           reached: false,
           status,
-          reason: `${this.inputs.migrationName} has not come to ${this.supervision.goal} within ${this.supervision.timeoutSeconds} s; the worker goes on, and the next pulumi up follows it again`,
+          reason: `${this.inputs.migrationName} has not come to ${this.supervision.goal.name} within ${this.supervision.timeoutSeconds} s; the worker goes on, and the next pulumi up follows it again`,
         };
       await this.#ensureWorker(status);
       await sleep(pollMs);
@@ -79,16 +78,19 @@ class Watch {
   }
 
   #outcome(status: MigrationStatus): Outcome | undefined {
-    if (status.state === "Succeeded") return { reached: true, status, reason: "" };
+    if (this.supervision.goal.isReached(status)) return { reached: true, status, reason: "" };
     if (hasEnded(status.state))
       return { reached: false, status, reason: failureText(this.inputs.migrationName, status) };
-    const waiting = status.state === "WaitingForUserAction" && status.worker.state === "running";
-    if (waiting && this.supervision.goal === "cutoverReady") return { reached: true, status, reason: "" };
     return undefined;
   }
 
+  #line(status: MigrationStatus): string {
+    const lacksWorker = this.inputs.runner === "external" && status.worker.state === "lost";
+    return lacksWorker ? `${status.state}: waiting for a worker (run pg-migration worker)` : progressLine(status);
+  }
+
   async #ensureWorker(status: MigrationStatus): Promise<void> {
-    if (status.worker.state === "running") return;
+    if (status.worker.state === "running" || this.inputs.runner === "external") return;
     const starting = this.#worker && !this.#workerEnded && Date.now() - this.#launchedAt < leaseWithinMs;
     if (starting) return;
     if (this.#launches === mostLaunches) {

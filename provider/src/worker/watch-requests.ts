@@ -1,53 +1,94 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { Canceled, messageOf } from "../errors.js";
+import type { Wish } from "../inputs.js";
 import type { Lease } from "../store/lease.js";
-import { openRequests } from "../store/requests.js";
-
-export interface RequestWatch {
-  /** Aborts on `stop`, `cancel`, and when the lease is lost. */
-  readonly signal: AbortSignal;
-  /** Settles when the cutover is asked for. */
-  readonly cutover: Promise<void>;
-  readonly canceled: boolean;
-  close(): void;
-}
+import { everyDatabase, readOrders, type Orders } from "../store/requests.js";
+import { Bell } from "./bell.js";
 
 const pollMs = 400;
 
-/** Looks for requests until it is closed. */
-export function watchRequests(lease: Lease): RequestWatch {
-  const abort = new AbortController();
-  const watch = { canceled: false, closed: false };
-  let cutOver: () => void = () => undefined;
-  const cutover = new Promise<void>((resolve) => {
-    cutOver = resolve;
-  });
-  const look = async (): Promise<void> => {
-    const requests = await openRequests(lease);
-    if (requests.has("stop")) abort.abort(new Canceled("the worker was asked to stop"));
-    if (requests.has("cancel")) {
-      watch.canceled = true;
-      abort.abort(new Canceled("the migration was canceled"));
+/** What users ask of a running worker, seen within half a second: requests, and changes of the wish. */
+export class RequestWatch {
+  readonly #abort = new AbortController();
+  readonly #canceledDatabases = new Map<string, AbortController>();
+  readonly #bell = new Bell();
+  #orders: Orders;
+  #closed = false;
+
+  private constructor(
+    readonly lease: Lease,
+    orders: Orders,
+  ) {
+    this.#orders = orders;
+    this.#obey();
+    this.#poll().catch((error: unknown) => {
+      process.stderr.write(`the watch for requests ends: ${messageOf(error)}\n`);
+      this.#abort.abort(error);
+    });
+  }
+
+  /** Looks for requests until it is closed; what is asked for already is known when this answers. */
+  static async start(lease: Lease): Promise<RequestWatch> {
+    return new RequestWatch(lease, await readOrders(lease));
+  }
+
+  /** Aborts on `stop`, on `cancel` of the whole migration, and when the lease is lost. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** What is wanted now. */
+  get wish(): Wish {
+    return this.#orders.wish;
+  }
+
+  /** Grows with every change of the wish. */
+  get wishRevision(): number {
+    return this.#orders.wishRevision;
+  }
+
+  /** Whether the whole migration is canceled. */
+  get canceled(): boolean {
+    return this.#asked("cancel", everyDatabase);
+  }
+
+  /** Aborts when the migration of this database alone is canceled. */
+  cancellationOf(database: string): AbortSignal {
+    const known = this.#canceledDatabases.get(database);
+    if (known) return known.signal;
+    const abort = new AbortController();
+    this.#canceledDatabases.set(database, abort);
+    this.#obey();
+    return abort.signal;
+  }
+
+  /** Settles when the cutover of this database, or of all, is asked for. */
+  async cutoverOf(database: string): Promise<void> {
+    while (!this.#asked("cutover", database) && !this.#asked("cutover", everyDatabase)) await this.#bell.next;
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  #asked(kind: string, database: string): boolean {
+    return this.#orders.requests.some((request) => request.kind === kind && request.database === database);
+  }
+
+  async #poll(): Promise<void> {
+    for (;;) {
+      await sleep(pollMs);
+      if (this.#closed || this.#abort.signal.aborted) return;
+      this.#orders = await readOrders(this.lease);
+      this.#obey();
     }
-    if (requests.has("cutover")) cutOver();
-  };
-  const poll = async (): Promise<void> => {
-    while (!watch.closed && !abort.signal.aborted) {
-      await look();
-      await new Promise((resolve) => setTimeout(resolve, pollMs));
-    }
-  };
-  poll().catch((error: unknown) => {
-    process.stderr.write(`the watch for requests ends: ${messageOf(error)}\n`);
-    abort.abort(error);
-  });
-  return {
-    signal: abort.signal,
-    cutover,
-    get canceled() {
-      return watch.canceled;
-    },
-    close() {
-      watch.closed = true;
-    },
-  };
+  }
+
+  #obey(): void {
+    if (this.#asked("stop", everyDatabase)) this.#abort.abort(new Canceled("the worker was asked to stop"));
+    if (this.canceled) this.#abort.abort(new Canceled("the migration was canceled"));
+    for (const [database, abort] of this.#canceledDatabases)
+      if (this.#asked("cancel", database)) abort.abort(new Canceled(`the migration of ${database} was canceled`));
+    this.#bell.ring();
+  }
 }

@@ -5,6 +5,7 @@ import type { JobSlots } from "./job-slots.js";
 
 /** What every step of a worker needs. */
 export interface Work {
+  /** What is wanted now: an update may change it while the worker runs. */
   readonly wish: Wish;
   readonly source: Endpoint;
   readonly target: Endpoint;

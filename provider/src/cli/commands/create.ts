@@ -1,6 +1,7 @@
 import type { Command } from "commander";
+import { checkInputs } from "../../check-inputs.js";
 import { InvalidInput } from "../../errors.js";
-import { checkInputs, type Inputs } from "../../inputs.js";
+import type { Inputs } from "../../inputs.js";
 import * as lifecycle from "../../lifecycle.js";
 import { begin } from "../begin.js";
 import { addMigrationOptions } from "../migration-flags.js";
@@ -34,7 +35,7 @@ export function addCreate(program: Command): void {
 
 async function create(flags: Flags): Promise<void> {
   const inputs = await wantedInputs(flags);
-  const { failures } = checkInputs(inputs);
+  const { failures } = checkInputs({ ...inputs });
   if (failures.length > 0) throw new InvalidInput(failures);
   if (flags.wait) await follow(inputs);
   else await begin(inputs, inputs.migrationName, (report) => lifecycle.create({ ...inputs }, report));

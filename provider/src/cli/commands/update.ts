@@ -65,7 +65,13 @@ async function update(found: FoundMigration, flags: Flags): Promise<void> {
 async function startWorker({ target, migration, store }: FoundMigration, flags: Flags): Promise<void> {
   const inputs = await recordedInputs(migration, target, flags);
   const currentStatus = await readStatus(store, migration.name);
-  const wanted = { ...inputs, triggerCutover: flags.cutover ?? inputs.triggerCutover };
+  const wanted = {
+    ...inputs,
+    triggerCutover: !flags.cancel && (flags.cutover ?? inputs.triggerCutover),
+    cancel: flags.cancel ?? false,
+    dbsToTriggerCutoverOn: [],
+    dbsToCancelMigrationOn: [],
+  };
   await begin(inputs, migration.name, async (report) => {
     try {
       await lifecycle.update("", { ...inputs, currentStatus }, wanted, report);

@@ -1,0 +1,183 @@
+import type { z } from "zod";
+import { resolveServers, serverKeys } from "./arm-body.js";
+import { InvalidInput } from "./errors.js";
+import {
+  adminCredentialsSchema,
+  inputsOf,
+  inputsSchema,
+  secretParametersSchema,
+  serverSchema,
+  timeoutsSchema,
+  type DeclaredInputs,
+  type Inputs,
+} from "./inputs.js";
+import { nearestName } from "./nearest-name.js";
+import { containsUnknown, touchesUnknown } from "./unknown-value.js";
+
+export interface InputFailure {
+  /** Path of the property: `source.port`, `dbsToMigrate[0]`. */
+  readonly property: string;
+  readonly reason: string;
+}
+
+export interface CheckedInputs {
+  /** With defaults, under the program's own keys; undefined when a property is wrong by itself. */
+  readonly declared: DeclaredInputs | undefined;
+  /** What the engine works with; undefined when something fails or is not known yet. */
+  readonly inputs: Inputs | undefined;
+  readonly failures: readonly InputFailure[];
+}
+
+/** @throws InvalidInput naming each property that is wrong, all at once */
+export function parseInputs(raw: Readonly<Record<string, unknown>>): Inputs {
+  const { inputs, failures } = checkInputs(raw);
+  if (failures.length > 0 || !inputs) throw new InvalidInput(failures);
+  return inputs;
+}
+
+/** Checks what is known, property by property and against each other, and lets unknown values of a preview through. */
+export function checkInputs(raw: Readonly<Record<string, unknown>>): CheckedInputs {
+  const parsed = inputsSchema.safeParse(raw);
+  const issues = (parsed.error?.issues ?? []).filter((issue) => !touchesUnknown(raw, issue.path));
+  const wrong = new Set(issues.map((issue) => String(issue.path[0])));
+  const usable = Object.fromEntries(
+    Object.entries(raw).filter(
+      ([key, value]) => key in inputsSchema.shape && !wrong.has(key) && !containsUnknown(value),
+    ),
+  );
+  const unusable = (key: string): boolean => wrong.has(key) || containsUnknown(raw[key]);
+  // Defaults stand in for what is wrong or unknown: rules about such a property are left out.
+  const known = inputsSchema.partial().parse(usable) as DeclaredInputs;
+  const failures = [
+    ...issues.flatMap(explain),
+    ...rules.filter(({ about }) => !about.some(unusable)).flatMap((rule) => rule.failures(known)),
+  ];
+  const declared = parsed.data;
+  if (!declared || failures.length > 0 || containsUnknown(raw)) return { declared, inputs: undefined, failures };
+  const { servers } = resolveServers(declared);
+  return { declared, inputs: servers && inputsOf(declared, servers), failures };
+}
+
+/** What has to hold between properties. */
+interface Rule {
+  readonly about: readonly (keyof DeclaredInputs)[];
+  readonly failures: (inputs: DeclaredInputs) => readonly InputFailure[];
+}
+
+const rules: readonly Rule[] = [
+  { about: serverKeys, failures: (inputs) => resolveServers(inputs).failures },
+  {
+    about: serverKeys,
+    failures: (inputs) => {
+      const { servers } = resolveServers(inputs);
+      if (servers?.source.host !== servers?.target.host || servers?.source.port !== servers?.target.port) return [];
+      if (!servers) return [];
+      return [{ property: "target", reason: "source and target are the same server; name another one" }];
+    },
+  },
+  {
+    about: ["triggerCutover", "migrationMode"],
+    failures: ({ triggerCutover, migrationMode }) =>
+      triggerCutover && migrationMode === "Offline"
+        ? [
+            {
+              property: "triggerCutover",
+              reason: "603114: an offline migration has no cutover; leave it out, or set migrationMode to Online",
+            },
+          ]
+        : [],
+  },
+  {
+    about: ["dbsToMigrate", "waitForConfirmation"],
+    failures: ({ dbsToMigrate, waitForConfirmation }) =>
+      dbsToMigrate.length === 0 && !waitForConfirmation
+        ? [
+            {
+              property: "dbsToMigrate",
+              reason: "name at least one database, or set waitForConfirmation to name them in a later update",
+            },
+          ]
+        : [],
+  },
+  {
+    about: ["dbsToMigrate", "maintenanceDatabase"],
+    failures: ({ dbsToMigrate, maintenanceDatabase }) =>
+      dbsToMigrate.includes(maintenanceDatabase)
+        ? [
+            {
+              property: "dbsToMigrate",
+              reason: `${maintenanceDatabase} is the target's maintenance database, which holds the migration's records; name another one as maintenanceDatabase to migrate it`,
+            },
+          ]
+        : [],
+  },
+  partialList("dbsToTriggerCutoverOn", "triggerCutover"),
+  partialList("dbsToCancelMigrationOn", "cancel"),
+  {
+    about: ["cancel", "dbsToCancelMigrationOn", "triggerCutover"],
+    failures: ({ cancel, dbsToCancelMigrationOn, triggerCutover }) =>
+      cancel && dbsToCancelMigrationOn.length === 0 && triggerCutover
+        ? [{ property: "cancel", reason: "a migration is either canceled or cut over; leave out one of both" }]
+        : [],
+  },
+  {
+    about: ["migrationWindowStartTimeInUtc", "migrationWindowEndTimeInUtc"],
+    failures: ({ migrationWindowStartTimeInUtc: start, migrationWindowEndTimeInUtc: end }) =>
+      start !== undefined && end !== undefined && Date.parse(end) <= Date.parse(start)
+        ? [{ property: "migrationWindowEndTimeInUtc", reason: `the window ends before it begins at ${start}` }]
+        : [],
+  },
+];
+
+/** A list that says on which of the migration's databases a switch works. */
+function partialList(
+  list: "dbsToTriggerCutoverOn" | "dbsToCancelMigrationOn",
+  trigger: "triggerCutover" | "cancel",
+): Rule {
+  return {
+    about: [list, trigger, "dbsToMigrate"],
+    failures: (inputs) => [
+      ...inputs[list]
+        .filter((name) => !inputs.dbsToMigrate.includes(name))
+        .map((name) => ({ property: list, reason: `${name} is none of dbsToMigrate` })),
+      ...(inputs[list].length > 0 && !inputs[trigger]
+        ? [{ property: list, reason: `does nothing without ${trigger}: set ${trigger} to true, too` }]
+        : []),
+    ],
+  };
+}
+
+function explain(issue: z.core.$ZodIssue): InputFailure[] {
+  if (issue.code !== "unrecognized_keys") return [{ property: propertyPath(issue.path), reason: reasonOf(issue) }];
+  return issue.keys.map((key) => {
+    const nearest = nearestName(key, knownKeys(issue.path));
+    const hint = nearest === undefined ? "" : `; did you mean ${nearest}?`;
+    return { property: propertyPath([...issue.path, key]), reason: `there is no such input${hint}` };
+  });
+}
+
+function reasonOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === "invalid_type" && issue.input === undefined) return `is missing (${issue.expected})`;
+  if (issue.code === "invalid_value")
+    return `is none of ${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
+  return issue.message;
+}
+
+const propertyPath = (path: readonly PropertyKey[]): string =>
+  path.reduce<string>(
+    (text, key) => (typeof key === "number" ? `${text}[${key}]` : `${text}${text && "."}${String(key)}`),
+    "",
+  );
+
+const nested: Readonly<Record<string, z.ZodObject>> = {
+  source: serverSchema,
+  target: serverSchema,
+  secretParameters: secretParametersSchema,
+  adminCredentials: adminCredentialsSchema,
+  timeouts: timeoutsSchema,
+};
+
+function knownKeys(path: readonly PropertyKey[]): string[] {
+  const schema = path.length === 0 ? inputsSchema : nested[String(path.at(-1))];
+  return Object.keys(schema?.shape ?? {});
+}

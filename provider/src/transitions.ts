@@ -1,0 +1,34 @@
+import type { InputFailure } from "./check-inputs.js";
+import type { Inputs } from "./inputs.js";
+import type { MigrationStatus } from "./status.js";
+
+/** What the switches of two inputs ask for when one follows the other. */
+interface Change {
+  readonly before: Pick<Inputs, "triggerCutover" | "cancel">;
+  readonly after: Pick<Inputs, "triggerCutover" | "cancel">;
+}
+
+/** Whether a change can be impossible at all, so that the migration's state has to be looked up. */
+export const dependsOnState = ({ before, after }: Change): boolean =>
+  before.triggerCutover !== after.triggerCutover || (after.cancel && !before.cancel);
+
+/** Changes that a migration in this state cannot follow any more, with the code of Azure's service where it has one. */
+export function impossibleTransitions({ before, after }: Change, status: MigrationStatus): InputFailure[] {
+  const { state } = status;
+  const failures: InputFailure[] = [];
+  const refuse = (property: string, reason: string): void => {
+    failures.push({ property, reason });
+  };
+  const isOver = state === "Succeeded" || state === "Canceled";
+  if (after.triggerCutover && !before.triggerCutover && isOver)
+    refuse("triggerCutover", `603113: the migration has ended (${state}) and cannot be cut over; leave it out`);
+  const cuttingOver = status.currentSubStateDetails.currentSubState === "CompletingMigration";
+  if (before.triggerCutover && !after.triggerCutover && (state === "Succeeded" || cuttingOver))
+    refuse(
+      "triggerCutover",
+      `603113: the cutover ${cuttingOver ? "is under way" : "has been done"} and cannot be taken back; leave triggerCutover true`,
+    );
+  if (after.cancel && !before.cancel && state === "Succeeded")
+    refuse("cancel", "the migration has succeeded: there is nothing left to cancel; leave it out");
+  return failures;
+}

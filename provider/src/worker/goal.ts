@@ -1,0 +1,63 @@
+import type { Inputs } from "../inputs.js";
+import { hasEnded, waitsBeforeTheStart, type MigrationStatus } from "../status.js";
+
+/** How far an operation follows a migration before it answers. */
+export interface Goal {
+  /** What is waited for, as a message names it. */
+  readonly name: string;
+  readonly isReached: (status: MigrationStatus) => boolean;
+}
+
+const isRunning = (status: MigrationStatus): boolean => status.worker.state === "running";
+
+const awaitsCutover = (status: MigrationStatus): boolean =>
+  isRunning(status) && status.currentSubStateDetails.currentSubState === "WaitingForCutoverTrigger";
+
+const named = {
+  started: {
+    name: "the start of its worker",
+    isReached: (status) => isRunning(status) || status.state === "Succeeded",
+  },
+  cutoverReady: {
+    name: "the wait for its cutover",
+    isReached: (status) => awaitsCutover(status) || status.state === "Succeeded",
+  },
+  succeeded: { name: "its success", isReached: (status) => status.state === "Succeeded" },
+} as const satisfies Readonly<Record<string, Goal>>;
+
+/**
+ * What the inputs ask to wait for. Without `waitFor` an operation also answers where it is the user's turn, since no
+ * update can come while it runs; with `waitFor` somebody else is expected to release the migration: the command, the page.
+ */
+export function goalOf(inputs: Inputs): Goal {
+  if (inputs.cancel && inputs.dbsToCancelMigrationOn.length === 0)
+    return { name: "its cancellation", isReached: ({ state }) => hasEnded(state) };
+  const canceled = inputs.dbsToCancelMigrationOn;
+  const goal = inputs.waitFor ? named[inputs.waitFor] : untilUsersTurn(defaultGoal(inputs));
+  if (canceled.length === 0) return goal;
+  return { name: goal.name, isReached: (status) => goal.isReached(status) && areAll(status, canceled, "Canceled") };
+}
+
+function defaultGoal(inputs: Inputs): Goal {
+  if (inputs.migrationOption === "Validate" || inputs.migrationMode === "Offline") return named.succeeded;
+  if (!inputs.triggerCutover) return named.cutoverReady;
+  const databases = inputs.dbsToTriggerCutoverOn;
+  if (databases.length === 0) return named.succeeded;
+  return {
+    name: `the cutover of ${databases.join(", ")}`,
+    isReached: (status) => status.state === "Succeeded" || areAll(status, databases, "Succeeded"),
+  };
+}
+
+const untilUsersTurn = (goal: Goal): Goal => ({
+  name: goal.name,
+  isReached: (status) =>
+    goal.isReached(status) ||
+    (isRunning(status) && waitsBeforeTheStart.includes(status.currentSubStateDetails.currentSubState)),
+});
+
+const areAll = (status: MigrationStatus, databases: readonly string[], state: string): boolean =>
+  databases.every((name) => {
+    const details = status.currentSubStateDetails.dbDetails[name];
+    return details?.migrationState === state || details?.migrationState === "Succeeded";
+  });
