@@ -67,10 +67,10 @@ for (const hostName of hostNames) {
       assert.match(errorsOf(result), /it is too short/);
     });
 
-    it("neither deletes nor forgets outputs when the program throws", async () => {
+    it("neither deletes nor forgets outputs when the program fails", async () => {
       await recorder.host([{ name: "a", props: { value: 1, exports: ["derived"] } }, { name: "b" }]).up();
       await recorder.takeCalls();
-      const host = recorder.host([{ name: "a", props: { value: 1 } }], { config: { throws: "a bug in the program" } });
+      const host = recorder.host([{ name: "a", props: { value: 1 } }], { config: { fails: "a bug in the program" } });
       const result = await host.up();
       assert.equal(result.ok, false);
       assert.match(errorsOf(result), /a bug in the program/);

@@ -1,9 +1,17 @@
 import { execFileSync } from "node:child_process";
+import { mkdtempSync, readlinkSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runningServers, type EmbeddedServer } from "./embedded-server";
 
 /** A session or process that was told to end may take this long. */
 const graceMs = 5000;
+
+// Workers write their logs here, so that those of this run are known from others, and nothing is left in the home.
+const stateHome = mkdtempSync(join(tmpdir(), "pg-migration-state-"));
+process.env.XDG_STATE_HOME = stateHome;
+process.on("exit", () => rmSync(stateHome, { recursive: true, force: true }));
 
 /** Fails a test that leaves a worker, a session of ours, a slot or a publication behind. */
 export const mochaHooks = {
@@ -28,7 +36,17 @@ function workers(): string[] {
   const processes = execFileSync("ps", ["-eo", "pid,stat,args"], { encoding: "utf8" }).split("\n");
   return processes
     .filter((line) => /dist\/worker\/main\.js/.test(line) && !/^\s*\d+\s+Z/.test(line))
+    .filter((line) => isOfThisRun(Number.parseInt(line)))
     .map((line) => `worker: ${line.trim()}`);
+}
+
+/** By its standard output, a log below our folder; where the system does not tell, every worker counts. */
+function isOfThisRun(pid: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/1`).startsWith(stateHome);
+  } catch {
+    return process.platform !== "linux";
+  }
 }
 
 async function leftOnServer(server: EmbeddedServer): Promise<string[]> {
