@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { resolveServers, serverKeys } from "./arm-body.js";
 import { InvalidInput } from "./errors.js";
+import { filterSchema } from "./filter.js";
 import {
   adminCredentialsSchema,
   inputsOf,
@@ -12,6 +13,7 @@ import {
   type Inputs,
 } from "./inputs.js";
 import { nearestName } from "./nearest-name.js";
+import { targetDatabase } from "./target-database.js";
 import { containsUnknown, touchesUnknown } from "./unknown-value.js";
 
 export interface InputFailure {
@@ -100,15 +102,30 @@ const rules: readonly Rule[] = [
         : [],
   },
   {
-    about: ["dbsToMigrate", "maintenanceDatabase"],
-    failures: ({ dbsToMigrate, maintenanceDatabase }) =>
-      dbsToMigrate.includes(maintenanceDatabase)
+    about: ["dbsToMigrate", "maintenanceDatabase", "databaseNames"],
+    failures: ({ dbsToMigrate, maintenanceDatabase, databaseNames }) =>
+      dbsToMigrate.some((database) => targetDatabase({ databaseNames }, database) === maintenanceDatabase)
         ? [
             {
               property: "dbsToMigrate",
               reason: `${maintenanceDatabase} is the target's maintenance database, which holds the migration's records; name another one as maintenanceDatabase to migrate it`,
             },
           ]
+        : [],
+  },
+  { about: ["dbsToMigrate", "databaseNames"], failures: contradictoryNames },
+  {
+    about: ["schemaOnly", "dataOnly"],
+    failures: ({ schemaOnly, dataOnly }) =>
+      schemaOnly && dataOnly
+        ? [{ property: "dataOnly", reason: "schemaOnly and dataOnly together leave nothing to migrate" }]
+        : [],
+  },
+  {
+    about: ["schemaOnly", "migrationMode"],
+    failures: ({ schemaOnly, migrationMode }) =>
+      schemaOnly && migrationMode === "Online"
+        ? [{ property: "schemaOnly", reason: "a schema alone has no changes to follow; use Offline" }]
         : [],
   },
   partialList("dbsToTriggerCutoverOn", "triggerCutover"),
@@ -128,6 +145,17 @@ const rules: readonly Rule[] = [
         : [],
   },
 ];
+
+function contradictoryNames({ dbsToMigrate, databaseNames }: DeclaredInputs): InputFailure[] {
+  const failures: InputFailure[] = [];
+  const unknown = Object.keys(databaseNames).filter((name) => !dbsToMigrate.includes(name));
+  if (unknown.length > 0)
+    failures.push({ property: "databaseNames", reason: `${unknown.join(", ")} is not among dbsToMigrate` });
+  const targetNames = dbsToMigrate.map((database) => targetDatabase({ databaseNames }, database));
+  if (new Set(targetNames).size < targetNames.length)
+    failures.push({ property: "databaseNames", reason: "two databases get the same name on the target" });
+  return failures;
+}
 
 /** A list that says on which of the migration's databases a switch works. */
 function partialList(
@@ -170,6 +198,8 @@ const propertyPath = (path: readonly PropertyKey[]): string =>
   );
 
 const nested: Readonly<Record<string, z.ZodObject>> = {
+  include: filterSchema,
+  exclude: filterSchema,
   source: serverSchema,
   target: serverSchema,
   secretParameters: secretParametersSchema,

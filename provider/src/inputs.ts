@@ -1,5 +1,7 @@
 import { z } from "zod";
+import { parseByteSize } from "./byte-size.js";
 import { parseDuration } from "./duration.js";
+import { filterSchema } from "./filter.js";
 import type { Endpoint } from "./postgres/connect.js";
 
 /** `true` and `false`, and Azure's REST spelling of them, `"True"` and `"False"`, in any case. */
@@ -51,6 +53,14 @@ const databaseName = z
 const databaseNames = z
   .array(databaseName)
   .refine((names) => new Set(names).size === names.length, "a database is named twice");
+
+/** Bytes, or a text such as `10GB`. */
+const byteSize = z.union([z.number(), z.string()]).transform((size, context) => {
+  const bytes = parseByteSize(size);
+  if (bytes !== undefined && bytes >= 1) return bytes;
+  context.addIssue({ code: "custom", message: 'is no size: give bytes, or a text such as "10GB"' });
+  return z.NEVER;
+});
 
 /** How long a wait may take, in seconds or as text. */
 const duration = z.union(
@@ -147,6 +157,19 @@ export const inputsSchema = z.strictObject({
   /** Tables copied, and indexes built, at the same time. */
   tableJobs: z.coerce.number("give a number").int().min(1).max(64).default(4),
   indexJobs: z.coerce.number("give a number").int().min(1).max(64).default(4),
+  /** Larger tables are copied in parts. */
+  splitTablesLargerThan: byteSize.default(10 * 1024 ** 3),
+  include: filterSchema.default({}),
+  exclude: filterSchema.default({}),
+  schemaOnly: switchSchema.default(false),
+  dataOnly: switchSchema.default(false),
+  /** Names on the target by names on the source, for those that change. */
+  databaseNames: z.record(z.string(), databaseName).default({}),
+  migrateRoles: switchSchema.default(false),
+  /** Online, tables whose rows nothing names: follow their inserts only, or set REPLICA IDENTITY FULL for the while. */
+  keylessTables: z.enum(["insertsOnly", "full"]).default("insertsOnly"),
+  /** Online: how long, in seconds, a lost server is waited for. */
+  reconnectFor: duration.default(600),
   maintenanceDatabase: databaseName.default("postgres"),
   runner: z.enum(["local", "external"]).optional(),
   waitFor: z.enum(["started", "cutoverReady", "succeeded"]).optional(),

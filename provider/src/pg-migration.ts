@@ -26,6 +26,15 @@ export interface ServerArgs {
   readonly sslRootCert?: pulumi.Input<string> | undefined;
 }
 
+/** Names in which `*` stands for any characters; a kind that is not named is not filtered. */
+export interface FilterArgs {
+  /** `sales*` */
+  readonly schemas?: pulumi.Input<pulumi.Input<string>[]> | undefined;
+  /** Tables and views: `sales.order*`, or `orders` in whatever schema. */
+  readonly tables?: pulumi.Input<pulumi.Input<string>[]> | undefined;
+  readonly extensions?: pulumi.Input<pulumi.Input<string>[]> | undefined;
+}
+
 /** A switch: true or false, or as Azure's REST API spells them, "True" and "False". */
 export type Switch = boolean | "True" | "False" | "true" | "false";
 
@@ -71,7 +80,7 @@ export interface PgMigrationArgs {
   /** Of both servers, where they say nothing else. Default Prefer. */
   readonly sslMode?: pulumi.Input<SslMode> | undefined;
   /**
-   * Databases of the source; they keep their names. As many as you like: Azure's limits (8 in its documents, 50 in its
+   * Databases of the source; they keep their names unless `databaseNames` gives them others. As many as you like: Azure's limits (8 in its documents, 50 in its
    * schema) do not hold here. May be left out with `waitForConfirmation` and named in a later update.
    */
   readonly dbsToMigrate?: pulumi.Input<pulumi.Input<string>[]> | undefined;
@@ -115,10 +124,31 @@ export interface PgMigrationArgs {
   readonly tags?: pulumi.Input<Readonly<Record<string, pulumi.Input<string>>>> | undefined;
   /** What is compared between source and target: every row's content (default), row counts, or nothing. */
   readonly verification?: pulumi.Input<"none" | "counts" | "content"> | undefined;
+  /** A larger table (heap and TOAST) is copied in parts: bytes, or a text such as "10GB". Default 10GB. */
+  readonly splitTablesLargerThan?: pulumi.Input<number | string> | undefined;
+  /** Only these objects; what cannot be without the others is a finding. */
+  readonly include?: pulumi.Input<FilterArgs> | undefined;
+  /** All but these objects, and what cannot be without them, each of which is a finding. */
+  readonly exclude?: pulumi.Input<FilterArgs> | undefined;
+  /** Tables and all else, but no rows. Offline only. */
+  readonly schemaOnly?: pulumi.Input<Switch> | undefined;
+  /** Rows and sequences only, into databases that have the tables already. */
+  readonly dataOnly?: pulumi.Input<Switch> | undefined;
+  /** Other names on the target: `{ shop: "shop_eu" }`. */
+  readonly databaseNames?: pulumi.Input<Record<string, pulumi.Input<string>>> | undefined;
+  /** Roles, their memberships and settings too; never superuser attributes. Default false. */
+  readonly migrateRoles?: pulumi.Input<Switch> | undefined;
   /** Tables copied at the same time. Default 4. */
   readonly tableJobs?: pulumi.Input<number> | undefined;
   /** Indexes built at the same time. Default 4. */
   readonly indexJobs?: pulumi.Input<number> | undefined;
+  /**
+   * Online, for tables without a primary key or replica identity: follow their inserts only (default), or set REPLICA
+   * IDENTITY FULL on them, which is reset when the migration ends, however it ends.
+   */
+  readonly keylessTables?: pulumi.Input<"insertsOnly" | "full"> | undefined;
+  /** Online: how long a server that is away is waited for before the migration fails. Default 10m. */
+  readonly reconnectFor?: pulumi.Input<Duration> | undefined;
   /** The target's database that holds the migration's records. Default postgres. */
   readonly maintenanceDatabase?: pulumi.Input<string> | undefined;
   /**

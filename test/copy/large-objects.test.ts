@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { copyLargeObjects } from "../../provider/src/copy/large-objects";
 import { Refused } from "../../provider/src/errors";
+import { largeObjectEntries } from "../../provider/src/schema/large-object-entries";
+import { readRestoreContext } from "../../provider/src/schema/restore-context";
+import { restoreEntries } from "../../provider/src/schema/restore";
+import { compareLargeObjects } from "../../provider/src/verify/compare-large-objects";
 import { administrator, startAzureLikeServer } from "../support/azure-like";
 import { EmbeddedServer } from "../support/embedded-server";
 import { connect } from "../../provider/src/postgres/connect";
@@ -19,7 +23,7 @@ describe("large objects", () => {
   const content =
     "SELECT oid::text, md5(lo_get(oid)) AS md5, length(lo_get(oid)) AS length FROM pg_largeobject_metadata ORDER BY oid";
 
-  it("arrive whole under their OIDs, owners where they may, and again the same", async () => {
+  it("arrive whole under their OIDs, and again the same; then owners and privileges where they may", async () => {
     const database = await freshDatabase(
       source,
       `SELECT lo_from_bytea(1000 + i, decode(repeat(md5(i::text), i), 'hex')) FROM generate_series(0, 199) i`,
@@ -40,16 +44,39 @@ describe("large objects", () => {
         const progress: number[] = [];
         const copied = await copyLargeObjects(from, into, { onProgress: (objects) => progress.push(objects) });
         assert.equal(copied.objects, 203);
-        assert.equal(copied.withPrivileges, 1);
-        assert.equal(copied.ownersLost, 201);
         assert.equal(progress.at(-1), 203);
         assert.deepEqual(await azure.server.query(content, { database: targetDatabase }), expected);
       }
-      const owners =
-        "SELECT oid::int, lomowner::regrole::text AS owner FROM pg_largeobject_metadata WHERE oid IN (1001, 1002) ORDER BY 1";
-      assert.deepEqual((await into.query(owners)).rows, [
-        { oid: 1001, owner: "there" },
-        { oid: 1002, owner: administrator },
+      assert.equal((await compareLargeObjects(from, into))?.equal, true);
+      const context = await readRestoreContext(into);
+      const findings = await restoreEntries(into, await largeObjectEntries(from), context);
+      assert.match(findings.map(({ message }) => message).join(), /may not give objects to elsewhere/);
+      const access = `SELECT oid::int, lomowner::regrole::text AS owner, lomacl::text AS acl FROM pg_largeobject_metadata
+        WHERE oid IN (1001, 1002, 1003) ORDER BY 1`;
+      assert.deepEqual((await into.query(access)).rows, [
+        { oid: 1001, owner: "there", acl: null },
+        { oid: 1002, owner: administrator, acl: null },
+        { oid: 1003, owner: administrator, acl: `{${administrator}=rw/${administrator},there=r/${administrator}}` },
+      ]);
+    } finally {
+      await Promise.all([from.end(), into.end()]);
+    }
+  });
+
+  it("that differ, are missing or too many are named", async () => {
+    const [one, other] = await Promise.all([
+      freshDatabase(source, "SELECT lo_from_bytea(7, 'same'), lo_from_bytea(8, 'one'), lo_create(9)"),
+      freshDatabase(azure.server, "SELECT lo_from_bytea(7, 'same'), lo_from_bytea(8, 'two'), lo_create(10)"),
+    ]);
+    const from = await open(source, one);
+    const into = await open(azure.server, other);
+    try {
+      const { firstDifferences, ...result } = (await compareLargeObjects(from, into))!;
+      assert.deepEqual([result.equal, result.sourceRows, result.targetRows], [false, 3, 3]);
+      assert.deepEqual(firstDifferences.map(({ kind, key }) => `${kind} ${key}`).sort(), [
+        "different oid=8",
+        "missing oid=9",
+        "unexpected oid=10",
       ]);
     } finally {
       await Promise.all([from.end(), into.end()]);

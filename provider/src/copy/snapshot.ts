@@ -4,6 +4,7 @@ import { type Endpoint, connect } from "../postgres/connect.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { qualify, quoteLiteral } from "../postgres/identifiers.js";
 import type { Table } from "../postgres/tables.js";
+import { passBytes } from "./pass-bytes.js";
 
 /** Firewalls and gateways forget a connection that is silent for some minutes (Azure's: four). */
 const heartbeatMs = 60_000;
@@ -126,6 +127,7 @@ export async function openInSnapshot(
   try {
     await session.query(beginReadOnly);
     await session.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshotId)}`);
+    await passBytes(session);
     return session;
   } catch (error) {
     await session.end();

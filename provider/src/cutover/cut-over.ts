@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Client } from "pg";
 import type { Follower } from "../cdc/follow.js";
 import { createComparisonPoint, type OutputPlugin } from "../cdc/slot.js";
-import { carrySequences } from "../copy/sequences.js";
+import { carrySequences, type SequenceName } from "../copy/sequences.js";
 import type { Endpoint } from "../postgres/connect.js";
 
 export interface CutOver {
@@ -14,6 +14,8 @@ export interface CutOver {
   readonly sourceSession: Client;
   readonly targetSession: Client;
   readonly signal: AbortSignal;
+  /** Whether the target has a sequence of the source. */
+  readonly hasSequence: (sequence: SequenceName) => boolean;
   /** Refreshes what is computed from tables. */
   readonly refreshMaterializedViews: () => Promise<void>;
   /** Compares the target, which rests, with the source's snapshot of just that moment. @throws ContentDiffers */
@@ -51,7 +53,9 @@ export async function cutOver(cut: CutOver): Promise<void> {
   );
   try {
     await timed("apply all commits up to it", () => follower.drainTo(point.lsn));
-    await timed("carry over sequences", () => carrySequences(cut.sourceSession, cut.targetSession));
+    await timed("carry over sequences", () =>
+      carrySequences(cut.sourceSession, cut.targetSession, { only: cut.hasSequence }),
+    );
     await timed("refresh materialized views", cut.refreshMaterializedViews);
     await timed("compare", () => cut.compare(point.snapshotId));
   } finally {

@@ -26,6 +26,9 @@ export interface Entry {
   readonly sql: string;
 }
 
+/** What names an object of the source among all of its catalogues: `1259/16384`. */
+export const catalogueKey = ({ classOid, oid }: Pick<Entry, "classOid" | "oid">): string => `${classOid}/${oid}`;
+
 interface Header {
   readonly start: number;
   readonly end: number;

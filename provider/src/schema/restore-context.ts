@@ -17,6 +17,8 @@ export interface RestoreContext {
   readonly resumed: boolean;
   /** Ids of entries that were left out, and why: the root cause of what fails later. Filled by the restore. */
   readonly leftOut: Map<number, string>;
+  /** {@link catalogueKey}s of objects that the target does not get, each with a finding. Filled by the restore. */
+  readonly missing: Set<string>;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -48,6 +50,7 @@ export async function readRestoreContext(target: Client, options: RestoreOptions
     sourceSearchPath: options.sourceSearchPath,
     resumed: options.resumed ?? false,
     leftOut: new Map(),
+    missing: new Set(),
     signal: options.signal,
   };
 }

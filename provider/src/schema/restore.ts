@@ -3,7 +3,7 @@ import { Canceled, Refused, Unreachable, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { qualify, quoteLiteral } from "../postgres/identifiers.js";
 import { type Draft, draftOf, findingFor, objectName } from "./draft.js";
-import type { Entry } from "./entries.js";
+import { type Entry, catalogueKey } from "./entries.js";
 import { type RestoreFinding, summarize } from "./findings.js";
 import type { RestoreContext } from "./restore-context.js";
 import { type Refusal, asItsOwner, revise } from "./revision.js";
@@ -82,6 +82,17 @@ export async function restoreEntries(
 
 /** Restores one entry, as {@link restoreEntries} does. */
 export async function restoreEntry(
+  target: pg.Client,
+  entry: Entry,
+  context: RestoreContext,
+): Promise<readonly RestoreFinding[]> {
+  const findings = await restoreAdapted(target, entry, context);
+  const isLeftOut = !entry.type.endsWith(" OWNER") && findings.some(({ severity }) => severity === "failed");
+  if (isLeftOut) context.missing.add(catalogueKey(entry));
+  return findings;
+}
+
+async function restoreAdapted(
   target: pg.Client,
   entry: Entry,
   context: RestoreContext,
@@ -231,10 +242,7 @@ function giveUp(draft: Draft, { statement, error }: Refusal, context: RestoreCon
   if (isDispensable(entry) && isForbidden) {
     if (!entry.type.endsWith(" OWNER")) context.leftOut.set(entry.id, `${describe(entry)}: ${error.message}`);
     const message = `it was left out: ${error.message}`;
-    return [
-      ...draft.findings,
-      findingFor(entry, { message, remedy: laterRemedy(entry, statement), severity: "failed" }),
-    ];
+    return [findingFor(entry, { message, remedy: laterRemedy(entry, statement), severity: "failed" })];
   }
   const root = rootCause(entry, context) ?? possibleCause(error, context);
   const because = root === undefined ? "" : `; left out before, and probably the cause: ${root}`;

@@ -27,6 +27,7 @@ COMMENT ON TABLE pgmigration.migration IS 'One row a migration into this server:
 CREATE TABLE pgmigration.database (
   migration text NOT NULL REFERENCES pgmigration.migration ON DELETE CASCADE,
   name text NOT NULL,
+  target_name text NOT NULL,
   phase text NOT NULL DEFAULT 'queued',
   state text NOT NULL DEFAULT 'InProgress',
   message text,
@@ -50,6 +51,7 @@ CREATE TABLE pgmigration.unit (
   table_schema text NOT NULL,
   table_name text NOT NULL,
   entry text NOT NULL,
+  condition text,
   state text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'loading', 'completed', 'errored')),
   generation bigint,
   bytes_total bigint NOT NULL DEFAULT 0,
@@ -62,6 +64,7 @@ CREATE TABLE pgmigration.unit (
   PRIMARY KEY (migration, database, id),
   FOREIGN KEY (migration, database) REFERENCES pgmigration.database ON DELETE CASCADE
 );
+COMMENT ON COLUMN pgmigration.unit.condition IS 'For one of several parts of a table: which of its rows';
 CREATE INDEX unit_open ON pgmigration.unit (migration, database, kind, id) WHERE state = 'queued';
 CREATE INDEX unit_table ON pgmigration.unit (migration, database, table_schema, table_name);
 

@@ -146,17 +146,24 @@ async function readDatabaseRows(store: Store, migration: string): Promise<Databa
             copying.copying_for, coalesce(largest.tables, '[]') AS tables
        FROM pgmigration.database d
        CROSS JOIN LATERAL (
-         SELECT count(*) FILTER (WHERE kind = 'table' AND state = 'queued')::float8 AS queued,
-                count(*) FILTER (WHERE kind = 'table' AND state = 'loading')::float8 AS loading,
-                count(*) FILTER (WHERE kind = 'table' AND state = 'completed')::float8 AS completed,
-                count(*) FILTER (WHERE kind = 'table' AND state = 'errored')::float8 AS errored,
+         SELECT count(*) FILTER (WHERE tables AND queued = units)::float8 AS queued,
+                count(*) FILTER (WHERE tables AND errored = 0 AND queued < units AND completed < units)::float8 AS loading,
+                count(*) FILTER (WHERE tables AND completed = units)::float8 AS completed,
+                count(*) FILTER (WHERE tables AND errored > 0)::float8 AS errored,
                 coalesce(sum(bytes_copied), 0)::float8 AS bytes_copied,
                 coalesce(sum(bytes_total), 0)::float8 AS bytes_total,
                 coalesce(sum(rows_copied), 0)::float8 AS rows_copied,
                 coalesce(sum(greatest(rows_estimated, rows_copied)), 0)::float8 AS rows_estimated,
-                count(*) FILTER (WHERE kind = 'index' AND state = 'completed')::float8 AS indexes_completed,
-                count(*) FILTER (WHERE kind = 'index')::float8 AS indexes_total
-           FROM pgmigration.unit WHERE migration = d.migration AND database = d.name) u
+                coalesce(sum(completed) FILTER (WHERE NOT tables), 0)::float8 AS indexes_completed,
+                coalesce(sum(units) FILTER (WHERE NOT tables), 0)::float8 AS indexes_total
+           FROM (SELECT kind = 'table' AS tables, count(*) AS units,
+                        count(*) FILTER (WHERE state = 'queued') AS queued,
+                        count(*) FILTER (WHERE state = 'completed') AS completed,
+                        count(*) FILTER (WHERE state = 'errored') AS errored,
+                        sum(bytes_copied) AS bytes_copied, sum(bytes_total) AS bytes_total,
+                        sum(rows_copied) AS rows_copied, sum(rows_estimated) AS rows_estimated
+                   FROM pgmigration.unit WHERE migration = d.migration AND database = d.name
+                  GROUP BY kind, table_schema, table_name) one_table) u
        CROSS JOIN LATERAL (
          SELECT count(*)::float8 AS compared, count(*) FILTER (WHERE NOT equal)::float8 AS different
            FROM pgmigration.comparison WHERE migration = d.migration AND database = d.name) c

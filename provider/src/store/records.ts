@@ -1,5 +1,6 @@
 import type { Wish } from "../inputs.js";
 import { waitsBeforeTheStart, type MigrationState } from "../status.js";
+import { targetDatabase } from "../target-database.js";
 import type { Store } from "./store.js";
 
 /** How far a database has come; a successor goes on from here. */
@@ -23,6 +24,8 @@ export interface MigrationRecord {
 
 export interface DatabaseRecord {
   readonly name: string;
+  /** What it is called on the target. */
+  readonly targetName: string;
   readonly phase: DatabasePhase;
   /** The target database was made by this migration, so that a further try may drop it. */
   readonly createdByUs: boolean;
@@ -47,18 +50,20 @@ export async function readMigration(store: Store, name: string): Promise<Migrati
 export async function readDatabases(store: Store, migration: string): Promise<DatabaseRecord[]> {
   const rows = await store.query<{
     name: string;
+    target_name: string;
     phase: DatabasePhase;
     created_by_us: boolean;
     slot: string | null;
     publications: string[];
     handover: unknown;
   }>(
-    `SELECT name, phase, created_by_us, slot, publications, handover FROM pgmigration.database
+    `SELECT name, target_name, phase, created_by_us, slot, publications, handover FROM pgmigration.database
       WHERE migration = $1 ORDER BY name`,
     [migration],
   );
   return rows.map((row) => ({
     name: row.name,
+    targetName: row.target_name,
     phase: row.phase,
     createdByUs: row.created_by_us,
     slot: row.slot ?? undefined,
@@ -73,14 +78,16 @@ export async function insertMigration(store: Store, wish: Wish): Promise<boolean
     `WITH migration AS (
        INSERT INTO pgmigration.migration (name, wish) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING RETURNING name
      ), database AS (
-       INSERT INTO pgmigration.database (migration, name)
-       SELECT migration.name, wanted.name FROM migration, unnest($3::text[]) AS wanted (name)
+       INSERT INTO pgmigration.database (migration, name, target_name)
+       SELECT migration.name, wanted.name, wanted.target FROM migration, unnest($3::text[], $4::text[]) AS wanted (name, target)
      )
      SELECT name FROM migration`,
-    [wish.migrationName, JSON.stringify(wish), wish.dbsToMigrate],
+    [wish.migrationName, JSON.stringify(wish), wish.dbsToMigrate, targetNames(wish)],
   );
   return rows.length === 1;
 }
+
+const targetNames = (wish: Wish): string[] => wish.dbsToMigrate.map((database) => targetDatabase(wish, database));
 
 /**
  * Prepares another try, for which nobody may hold the lease: databases that had come to following stay there, all others
@@ -101,10 +108,10 @@ export async function restartMigration(store: Store, wish: Wish): Promise<void> 
        UPDATE pgmigration.database SET state = 'InProgress', message = NULL, ended_at = NULL
         WHERE migration = $1 AND phase <> 'done'
      )
-     INSERT INTO pgmigration.database (migration, name)
-     SELECT $1, wanted.name FROM unnest($3::text[]) AS wanted (name)
+     INSERT INTO pgmigration.database (migration, name, target_name)
+     SELECT $1, wanted.name, wanted.target FROM unnest($3::text[], $4::text[]) AS wanted (name, target)
      ON CONFLICT DO NOTHING`,
-    [wish.migrationName, JSON.stringify(wish), wish.dbsToMigrate],
+    [wish.migrationName, JSON.stringify(wish), wish.dbsToMigrate, targetNames(wish)],
   );
 }
 
@@ -121,10 +128,11 @@ export async function updateWish(store: Store, wish: Wish): Promise<void> {
               sub_state = CASE WHEN sub_state = ANY ($4::text[]) THEN 'PerformingPreRequisiteSteps' ELSE sub_state END
         WHERE name = $1 RETURNING name
      )
-     INSERT INTO pgmigration.database (migration, name)
-     SELECT migration.name, wanted.name FROM migration, unnest($3::text[]) AS wanted (name)
+     INSERT INTO pgmigration.database (migration, name, target_name)
+     SELECT migration.name, wanted.name, wanted.target
+       FROM migration, unnest($3::text[], $5::text[]) AS wanted (name, target)
      ON CONFLICT DO NOTHING`,
-    [wish.migrationName, JSON.stringify(wish), wish.dbsToMigrate, waitsBeforeTheStart],
+    [wish.migrationName, JSON.stringify(wish), wish.dbsToMigrate, waitsBeforeTheStart, targetNames(wish)],
   );
 }
 
@@ -145,14 +153,14 @@ export async function forgetSourceObjects(store: Store, migration: string, datab
   );
 }
 
-/** Databases that other migrations into this server have not ended with, and the name of such a migration. */
+/** Target databases that other migrations into this server have not ended with, and the name of such a migration. */
 export async function occupiedDatabases(store: Store, migration: string): Promise<Map<string, string>> {
   const rows = await store.query<{ database: string; migration: string }>(
-    `SELECT d.name AS database, m.name AS migration
+    `SELECT d.target_name AS database, m.name AS migration
        FROM pgmigration.database d JOIN pgmigration.migration m ON m.name = d.migration
       WHERE m.name <> $1 AND m.wish ->> 'migrationOption' <> 'Validate'
         AND m.state IN ('InProgress', 'WaitingForUserAction', 'CleaningUp')
-        AND d.name IN (SELECT name FROM pgmigration.database WHERE migration = $1)`,
+        AND d.target_name IN (SELECT target_name FROM pgmigration.database WHERE migration = $1)`,
     [migration],
   );
   return new Map(rows.map((row) => [row.database, row.migration]));

@@ -9,6 +9,8 @@ export interface NewUnit {
   readonly entry: string;
   readonly bytesTotal: number;
   readonly rowsEstimated: number;
+  /** For one of several parts of a table: which of its rows. */
+  readonly condition?: string | undefined;
 }
 
 export interface Unit {
@@ -16,6 +18,7 @@ export interface Unit {
   readonly kind: "table" | "index";
   readonly schema: string;
   readonly table: string;
+  readonly condition: string | undefined;
 }
 
 const mine = "EXISTS (SELECT FROM pgmigration.migration WHERE name = $1 AND generation = $2)";
@@ -36,10 +39,11 @@ export class Units {
     );
     await this.lease.query(
       `INSERT INTO pgmigration.unit
-              (migration, database, id, kind, table_schema, table_name, entry, bytes_total, rows_estimated)
-       SELECT $1, $3, u.id, u.kind, u.schema, u."table", u.entry, u."bytesTotal", u."rowsEstimated"
+              (migration, database, id, kind, table_schema, table_name, entry, bytes_total, rows_estimated, condition)
+       SELECT $1, $3, u.id, u.kind, u.schema, u."table", u.entry, u."bytesTotal", u."rowsEstimated", u.condition
          FROM json_to_recordset($4::json)
-           AS u (id int, kind text, schema text, "table" text, entry text, "bytesTotal" int8, "rowsEstimated" int8)
+           AS u (id int, kind text, schema text, "table" text, entry text, "bytesTotal" int8, "rowsEstimated" int8,
+                 condition text)
         WHERE ${mine}
        ON CONFLICT DO NOTHING`,
       [this.database, JSON.stringify(units.map((unit, id) => ({ id, ...unit })))],
@@ -87,16 +91,16 @@ export class Units {
   }
 
   async #claim(condition: string): Promise<Unit | undefined> {
-    const [row] = await this.lease.query<Unit>(
+    const [row] = await this.lease.query<Omit<Unit, "condition"> & { condition: string | null }>(
       `UPDATE pgmigration.unit
           SET state = 'loading', generation = $2, started_at = clock_timestamp()
         WHERE (migration, database, id) = (
                 SELECT u.migration, u.database, u.id FROM pgmigration.unit u
                  WHERE u.migration = $1 AND u.database = $3 AND u.state = 'queued' AND ${condition} AND ${mine}
                  ORDER BY u.id LIMIT 1 FOR UPDATE SKIP LOCKED)
-       RETURNING id, kind, table_schema AS schema, table_name AS table`,
+       RETURNING id, kind, table_schema AS schema, table_name AS table, condition`,
       [this.database],
     );
-    return row;
+    return row && { ...row, condition: row.condition ?? undefined };
   }
 }

@@ -1,5 +1,7 @@
 import type { Client } from "pg";
 import { quoteIdentifier } from "../postgres/identifiers.js";
+import type { Wish } from "../inputs.js";
+import { targetDatabase } from "../target-database.js";
 import type { Finding } from "../store/journal.js";
 import { enumerate, type Rule } from "./context.js";
 
@@ -10,8 +12,9 @@ export const targetDatabases: Rule = async ({ wish, target, ownDatabases, occupi
   const { rows } = await target.query<{ name: string; owner: string; may_drop: boolean }>(
     `SELECT datname AS name, pg_get_userbyid(datdba) AS owner, pg_has_role(datdba, 'USAGE') AS may_drop
        FROM pg_database WHERE datname = ANY ($1)`,
-    [wish.dbsToMigrate],
+    [wish.dbsToMigrate.map((database) => targetDatabase(wish, database))],
   );
+  if (wish.dataOnly) return missingDatabases(wish, new Set(rows.map(({ name }) => name)));
   const findings: Finding[] = [];
   for (const [database, migration] of occupied) {
     findings.push({
@@ -45,6 +48,20 @@ export const targetDatabases: Rule = async ({ wish, target, ownDatabases, occupi
   }
   return [...findings, ...(await mayCreateDatabases(target, wish.target.user))];
 };
+
+function missingDatabases(wish: Wish, there: ReadonlySet<string>): Finding[] {
+  const missing = wish.dbsToMigrate.filter((database) => !there.has(targetDatabase(wish, database)));
+  return missing.map((database) => ({
+    database,
+    type,
+    state: "Failed",
+    code: "603102",
+    object: targetDatabase(wish, database),
+    objectType: "Database",
+    message: `dataOnly needs the database ${targetDatabase(wish, database)} on the target, where it does not exist`,
+    remedy: "migrate with schemaOnly first, or leave dataOnly out",
+  }));
+}
 
 async function mayCreateDatabases(target: Client, user: string): Promise<Finding[]> {
   const { rows } = await target.query<{ may: boolean }>(
@@ -83,6 +100,13 @@ export const sourcePrivileges: Rule = async ({ wish, sources }) => {
         message: `${wish.source.user} may not read ${enumerate(unreadable)} in ${database}`,
         remedy: `GRANT USAGE ON SCHEMA ... TO ${quoteIdentifier(wish.source.user)}; GRANT SELECT ON ALL TABLES IN SCHEMA ... TO ${quoteIdentifier(wish.source.user)}; the same for sequences`,
       });
+    const objects = await unreadableLargeObjects(client);
+    if (objects.length > 0)
+      findings.push({
+        ...common,
+        message: `${wish.source.user} may not read the large objects ${enumerate(objects)} in ${database}`,
+        remedy: `GRANT SELECT ON LARGE OBJECT ${objects.slice(0, 5).join(", ")} TO ${quoteIdentifier(wish.source.user)}`,
+      });
     const filtered = await rowSecuredTables(client);
     if (filtered.length > 0)
       findings.push({
@@ -108,6 +132,17 @@ async function unreadableRelations(client: Client): Promise<string[]> {
       ORDER BY 1`,
   );
   return rows.map(({ name }) => name);
+}
+
+async function unreadableLargeObjects(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ oid: string }>(
+    `SELECT l.oid::text AS oid FROM pg_largeobject_metadata l
+      WHERE NOT pg_has_role(l.lomowner, 'USAGE')
+        AND NOT EXISTS (SELECT FROM aclexplode(l.lomacl) a
+                         WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))
+      ORDER BY l.oid LIMIT 50`,
+  );
+  return rows.map(({ oid }) => oid);
 }
 
 async function rowSecuredTables(client: Client): Promise<string[]> {

@@ -29,8 +29,8 @@ export const collations: Rule = async ({ sources, target }) => {
         state: "Warning",
         object: encoding,
         objectType: "Database",
-        message: `${database} is encoded in SQL_ASCII, which promises nothing about its bytes; a text that is not valid there will stop the copy`,
-        remedy: "find out the real encoding of the texts and convert them on the source",
+        message: `${database} is encoded in SQL_ASCII, which promises nothing about its bytes: they are carried as they are`,
+        remedy: "none needed for the migration; texts of mixed encodings stay mixed",
       });
   }
   if (findings.length > 0) return findings;

@@ -8,8 +8,10 @@ import { sourcePrivileges, targetDatabases } from "./access.js";
 import { collations } from "./collations.js";
 import type { Rule, ValidationContext } from "./context.js";
 import { extensions } from "./extensions.js";
+import { filters } from "./filters.js";
 import { logicalReplication } from "./logical-replication.js";
 import { objects } from "./objects.js";
+import { owners } from "./owners.js";
 import { versions } from "./versions.js";
 
 const rules: readonly Rule[] = [
@@ -20,6 +22,8 @@ const rules: readonly Rule[] = [
   extensions,
   collations,
   objects,
+  owners,
+  filters,
 ];
 
 export interface ValidationOptions {
@@ -52,6 +56,7 @@ export async function validate(options: ValidationOptions): Promise<Finding[]> {
       target,
       sourceVersion: await serverVersion(anySource),
       targetVersion: await serverVersion(target),
+      targetSuperuser: await isSuperuser(target),
     };
     for (const rule of rules) findings.push(...(await rule(context)));
     return [...connected(findings), ...findings];
@@ -84,6 +89,11 @@ async function open(
     });
     return undefined;
   }
+}
+
+async function isSuperuser(client: Client): Promise<boolean> {
+  const { rows } = await client.query<{ is: string }>("SELECT current_setting('is_superuser') AS is");
+  return rows[0]!.is === "on";
 }
 
 function connected(findings: readonly Finding[]): Finding[] {

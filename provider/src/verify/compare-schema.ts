@@ -12,7 +12,13 @@ export interface SchemaDifference {
   readonly target?: string;
 }
 
+export interface SchemaComparison {
+  /** Objects of the source that do not count, by the OIDs of their catalogue and in it: `1259/16384`. */
+  readonly without?: ReadonlySet<string>;
+}
+
 interface SchemaObject {
+  readonly id: string;
   readonly kind: string;
   readonly name: string;
   /** What has to be equal as well; empty where only the name counts. */
@@ -24,8 +30,13 @@ interface SchemaObject {
  * constraints with their validity too. Definitions are not compared: versions print the same ones differently. What only
  * the target has is no difference. Sorted by kind and name; the catalogues are asked in one set on each side.
  */
-export async function compareSchema(source: Client, target: Client): Promise<SchemaDifference[]> {
-  const [wanted, there] = await Promise.all([listObjects(source), listObjects(target)]);
+export async function compareSchema(
+  source: Client,
+  target: Client,
+  { without = new Set() }: SchemaComparison = {},
+): Promise<SchemaDifference[]> {
+  const [all, there] = await Promise.all([listObjects(source), listObjects(target)]);
+  const wanted = all.filter(({ id, kind, form }) => !without.has(id) && !isInvalidIndex(kind, form));
   const forms = new Map(there.map(({ kind, name, form }) => [`${kind} ${name}`, form]));
   const differences: SchemaDifference[] = [];
   for (const { kind, name, form } of wanted) {
@@ -35,6 +46,9 @@ export async function compareSchema(source: Client, target: Client): Promise<Sch
   }
   return differences;
 }
+
+/** What a CREATE INDEX CONCURRENTLY has left when it failed: no dump carries it. */
+const isInvalidIndex = (kind: string, form: string): boolean => kind === "index" && form.startsWith("invalid");
 
 async function listObjects(client: Client): Promise<SchemaObject[]> {
   const { rows } = await client.query<SchemaObject>(objectsQuery(await serverVersion(client)));
@@ -48,8 +62,11 @@ const ownOnly = (catalogue: string, oid: string): string => `
 
 function objectsQuery(version: number): string {
   const isInternalTrigger = "t.tgisinternal";
+  const id = (catalogue: string, oid: string): string => `'${catalogue}'::regclass::oid || '/' || ${oid} AS id`;
   // Partitions' triggers are made by their parents' since 11, and shown as theirs since 13.
   const ofParent = version >= 130000 ? "t.tgparentid <> 0" : "false";
+  // A partition's share of its parent's constraint comes with it, under a name that the server chooses.
+  const ofParentConstraint = version >= 110000 ? "k.conparentid <> 0" : "false";
   const routine =
     version >= 110000
       ? "CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END"
@@ -63,39 +80,39 @@ WITH users_schema AS (
     FROM pg_class c JOIN users_schema n ON n.oid = c.relnamespace
    WHERE c.relpersistence <> 't' AND ${ownOnly("pg_class", "c.oid")}
 )
-SELECT 'schema' AS kind, n.name, '' AS form FROM users_schema n WHERE ${ownOnly("pg_namespace", "n.oid")}
+SELECT ${id("pg_namespace", "n.oid")}, 'schema' AS kind, n.name, '' AS form FROM users_schema n WHERE ${ownOnly("pg_namespace", "n.oid")}
 UNION ALL
-SELECT 'extension', quote_ident(e.extname), '' FROM pg_extension e
+SELECT ${id("pg_extension", "e.oid")}, 'extension', quote_ident(e.extname), '' FROM pg_extension e
 UNION ALL
-SELECT CASE r.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view'
+SELECT ${id("pg_class", "r.oid")}, CASE r.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view'
                       WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'foreign table' END,
        r.name, ''
   FROM relation r WHERE r.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
 UNION ALL
-SELECT 'column', r.name || '.' || quote_ident(a.attname),
+SELECT ${id("pg_class", "r.oid")}, 'column', r.name || '.' || quote_ident(a.attname),
        format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
   FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid
  WHERE r.relkind IN ('r', 'p', 'f') AND a.attnum > 0 AND NOT a.attisdropped
 UNION ALL
-SELECT 'index', i.name, CASE WHEN x.indisvalid THEN 'valid' ELSE 'invalid' END
+SELECT ${id("pg_class", "i.oid")}, 'index', i.name, CASE WHEN x.indisvalid THEN 'valid' ELSE 'invalid' END
                         || CASE WHEN x.indisunique THEN ', unique' ELSE '' END
-  FROM relation i JOIN pg_index x ON x.indexrelid = i.oid
+  FROM relation i JOIN pg_index x ON x.indexrelid = i.oid JOIN relation r ON r.oid = x.indrelid
 UNION ALL
-SELECT 'constraint', r.name || '.' || quote_ident(k.conname), CASE WHEN k.convalidated THEN 'valid' ELSE 'not valid' END
+SELECT ${id("pg_constraint", "k.oid")}, 'constraint', r.name || '.' || quote_ident(k.conname), CASE WHEN k.convalidated THEN 'valid' ELSE 'not valid' END
   FROM relation r JOIN pg_constraint k ON k.conrelid = r.oid
- WHERE k.contype IN ('c', 'f', 'p', 'u', 'x')
+ WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND NOT ${ofParentConstraint}
 UNION ALL
-SELECT 'trigger', r.name || '.' || quote_ident(t.tgname), CASE t.tgenabled WHEN 'D' THEN 'disabled' ELSE 'enabled' END
+SELECT ${id("pg_trigger", "t.oid")}, 'trigger', r.name || '.' || quote_ident(t.tgname), CASE t.tgenabled WHEN 'D' THEN 'disabled' ELSE 'enabled' END
   FROM relation r JOIN pg_trigger t ON t.tgrelid = r.oid
  WHERE NOT ${isInternalTrigger} AND NOT ${ofParent}
 UNION ALL
-SELECT 'rule', r.name || '.' || quote_ident(w.rulename), ''
+SELECT ${id("pg_rewrite", "w.oid")}, 'rule', r.name || '.' || quote_ident(w.rulename), ''
   FROM relation r JOIN pg_rewrite w ON w.ev_class = r.oid
  WHERE w.rulename <> '_RETURN'
 UNION ALL
-SELECT 'policy', r.name || '.' || quote_ident(p.polname), '' FROM relation r JOIN pg_policy p ON p.polrelid = r.oid
+SELECT ${id("pg_policy", "p.oid")}, 'policy', r.name || '.' || quote_ident(p.polname), '' FROM relation r JOIN pg_policy p ON p.polrelid = r.oid
 UNION ALL
-SELECT ${routine}, n.name || '.' || quote_ident(p.proname) || '(' || pg_get_function_identity_arguments(p.oid) || ')',
+SELECT ${id("pg_proc", "p.oid")}, ${routine}, n.name || '.' || quote_ident(p.proname) || '(' || pg_get_function_identity_arguments(p.oid) || ')',
        ''
   FROM pg_proc p JOIN users_schema n ON n.oid = p.pronamespace
  WHERE ${ownOnly("pg_proc", "p.oid")}
@@ -103,7 +120,7 @@ SELECT ${routine}, n.name || '.' || quote_ident(p.proname) || '(' || pg_get_func
    AND NOT EXISTS (SELECT FROM pg_depend d
                     WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
 UNION ALL
-SELECT CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END, n.name || '.' || quote_ident(t.typname),
+SELECT ${id("pg_type", "t.oid")}, CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END, n.name || '.' || quote_ident(t.typname),
        coalesce((SELECT string_agg(quote_literal(v.enumlabel), ', ' ORDER BY v.enumsortorder)
                    FROM pg_enum v WHERE v.enumtypid = t.oid),
                 (SELECT string_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod), ', '
@@ -114,5 +131,5 @@ SELECT CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END, n.name || '.' || q
  WHERE ${ownOnly("pg_type", "t.oid")}
    AND (t.typtype IN ('b', 'd', 'e', 'r') AND (t.typelem = 0 OR t.typcategory <> 'A')
         OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
- ORDER BY 1, 2`;
+ ORDER BY 2, 3`;
 }

@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { cancellation } from "../copy/cancellation.js";
 import { requestCancel } from "../postgres/cancel-request.js";
+import { useSearchPath } from "../copy/search-path.js";
 import { planParts } from "../copy/parts.js";
 import { tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
 import { Refused, Unreachable, messageOf } from "../errors.js";
@@ -37,6 +38,8 @@ export interface TablesComparison {
   readonly tables: readonly TableToCopy[];
   /** `counts` compares numbers of rows; `content` every stored value. */
   readonly mode: "counts" | "content";
+  /** The search_path of the source's database, under which its indexes' functions can be planned; none unless told. */
+  readonly searchPath?: string | undefined;
   /** Sessions per side. */
   readonly jobs: number;
   /** Content of tables from this size on is read in parts by several sessions; 1 GiB unless told. */
@@ -79,6 +82,7 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
     const rowHashes = comparison.tables.map(({ table }) =>
       comparison.mode === "content" ? hashOf(images.image(table, "r"), rowHash) : undefined,
     );
+    await sessions.useSearchPath();
     const units = await planUnits(source, comparison);
     const progress = counter(comparison, units.length * 2);
     const sums = (side: Side): Promise<Checksum[]> =>
@@ -122,6 +126,12 @@ class Sessions {
       this.source.push(await this.#comparison.openSource());
       this.target.push(await this.#comparison.openTarget());
     }
+  }
+
+  /** Not from the beginning: row images have to name types with their schemas. */
+  async useSearchPath(): Promise<void> {
+    const { searchPath = "" } = this.#comparison;
+    await Promise.all([...this.source, ...this.target].map((session) => useSearchPath(session, searchPath)));
   }
 
   async cancel(): Promise<void> {

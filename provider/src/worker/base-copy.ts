@@ -1,27 +1,29 @@
 import type { Client } from "pg";
-import { initProgress, type SlotIdentity } from "../cdc/progress.js";
-import { changeCaptureNames, sourceObjectPrefix } from "../cdc/names.js";
-import { createPublications } from "../cdc/publication.js";
-import { createSlot } from "../cdc/slot.js";
+import { sourceObjectPrefix } from "../cdc/names.js";
+import { initProgress } from "../cdc/progress.js";
+import { copyLargeObjects } from "../copy/large-objects.js";
+import { planParts } from "../copy/parts.js";
 import { carrySequences } from "../copy/sequences.js";
-import { Snapshot } from "../copy/snapshot.js";
-import { tableBytes, tablesToCopy, type TableToCopy } from "../copy/tables-to-copy.js";
-import { Refused } from "../errors.js";
+import { openInSnapshot } from "../copy/snapshot.js";
+import { tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
 import { connect } from "../postgres/connect.js";
-import { listTables } from "../postgres/tables.js";
-import { createTargetDatabase, dropTargetDatabase, readDatabaseProperties } from "../schema/database.js";
 import { dumpSchema } from "../schema/dump.js";
 import { parseEntries, type Entry } from "../schema/entries.js";
 import { summarize, type RestoreFinding } from "../schema/findings.js";
+import { largeObjectEntries } from "../schema/large-object-entries.js";
 import { refreshMaterializedViews } from "../schema/materialized-views.js";
 import { readRestoreContext, readSearchPath, type RestoreContext } from "../schema/restore-context.js";
-import { planRestore, type Build, type RelationName, type RestorePlan } from "../schema/restore-plan.js";
+import { planRestore, type RelationName, type RestorePlan } from "../schema/restore-plan.js";
 import { restoreEntries } from "../schema/restore.js";
+import { readSelection, selectEntries, sequenceKey, type Selection } from "../schema/selection.js";
 import type { DatabaseRecord } from "../store/records.js";
-import { Units } from "../store/units.js";
-import { compareDatabase } from "./compare.js";
+import { Units, type NewUnit } from "../store/units.js";
+import { compareDatabase, compareLargeObjectsOf, compareSchemas } from "./compare.js";
 import { copyUnits } from "./copy-units.js";
+import { createDatabase, prepareExistingTables } from "./prepare-target.js";
+import { selectedTables } from "./selected-tables.js";
 import { dropSourceObjects } from "./source-objects.js";
+import { takeSnapshot, type CopyPoint } from "./take-snapshot.js";
 import type { Work } from "./work.js";
 
 /** What the base copy leaves for after the last change has been applied. Plain JSON: the store keeps it for a successor. */
@@ -31,6 +33,10 @@ export interface Remainder {
   readonly sourceSearchPath: string;
   /** What the stream is asked for. */
   readonly publications: readonly string[];
+  /** Of {@link sequenceKey}: what the filter leaves out. */
+  readonly cutSequences: readonly string[];
+  /** What the target does not get, and findings have said so: of {@link compareSchemas}. */
+  readonly without: readonly string[];
 }
 
 /**
@@ -43,9 +49,21 @@ export async function copyDatabase(work: Work, record: DatabaseRecord): Promise<
   return copy.run();
 }
 
+const nothing: RestorePlan = { before: [], builds: [], after: [], handover: [], materializedViews: [] };
+
+/** What the steps of one copy share. */
+interface Scene extends CopyPoint {
+  /** Sessions in the source and in the target database. */
+  readonly source: Client;
+  readonly target: Client;
+  readonly selection: Selection;
+  readonly plan: RestorePlan;
+  readonly context: RestoreContext;
+  readonly signal: AbortSignal;
+}
+
 class BaseCopy {
   readonly #name: string;
-  #publications: readonly string[] = [];
 
   constructor(
     readonly work: Work,
@@ -55,77 +73,145 @@ class BaseCopy {
   }
 
   async run(): Promise<Remainder> {
-    const { journal } = this.work;
+    const { journal, wish } = this.work;
     await this.#removeEarlierTry();
     await journal.database(this.#name, { phase: "copying", state: "InProgress", message: "creating the database" });
-    await this.#createDatabase();
-    const { snapshot, slot } = await this.#takeSnapshot();
+    if (!wish.dataOnly) await this.#report(await createDatabase(this.work, this.record));
+    const point = await takeSnapshot(this.work, this.#name);
     try {
-      const signal = AbortSignal.any([this.work.signal, snapshot.lost]);
-      return await this.#fill(snapshot, slot, signal);
+      return await this.#fill(point);
     } finally {
-      await snapshot.release();
+      await point.snapshot.release();
     }
   }
 
-  async #fill(snapshot: Snapshot, slot: SlotIdentity | undefined, signal: AbortSignal): Promise<Remainder> {
-    const { journal } = this.work;
+  async #fill(point: CopyPoint): Promise<Remainder> {
     const target = await this.#connectTarget("restore");
     const source = await connect(this.work.source, { database: this.#name, purpose: this.#purpose("read") });
     try {
-      await journal.database(this.#name, { message: "reading the schema" });
-      const plan = await this.#dump(snapshot.id, signal);
-      const sourceSearchPath = await readSearchPath(source);
-      const context = await readRestoreContext(target, { sourceSearchPath, signal });
-      await this.#restore(target, plan.before, context);
-      await journal.database(this.#name, { message: "copying tables" });
-      const tables = await tablesToCopy(source);
-      await snapshot.lockTables(tables.map(({ table }) => table));
-      const units = await this.#queue(tables, plan.builds);
-      await copyUnits({
-        work: this.work,
-        database: this.#name,
-        units,
-        snapshot,
-        tables,
-        builds: plan.builds,
-        context,
-        signal,
-        onTablesCopied: () => this.#compare(snapshot, slot, signal),
-        onFindings: (findings) => this.#report(findings),
-      });
-      await this.#finish(source, target, plan, context, slot);
-      const { handover, materializedViews } = plan;
-      return { handover, materializedViews, sourceSearchPath, publications: this.#publications };
+      const scene = await this.#scene(point, source, target);
+      await this.#restore(scene, scene.plan.before);
+      await this.#copyRows(scene);
+      await this.#finish(scene);
+      const { plan, context, selection, publications } = scene;
+      return {
+        handover: plan.handover,
+        materializedViews: plan.materializedViews,
+        sourceSearchPath: context.sourceSearchPath ?? "",
+        publications,
+        cutSequences: [...selection.cutSequences],
+        without: [...selection.cut, ...context.missing],
+      };
+    } finally {
+      await Promise.all([target.end(), source.end()]);
+    }
+  }
+
+  async #scene(point: CopyPoint, source: Client, target: Client): Promise<Scene> {
+    const { wish, journal } = this.work;
+    const signal = AbortSignal.any([this.work.signal, point.snapshot.lost]);
+    await journal.database(this.#name, { message: "reading the schema" });
+    const selection = await readSelection(source, wish);
+    const sourceSearchPath = await readSearchPath(source);
+    const context = await readRestoreContext(target, { sourceSearchPath, signal });
+    const plan = wish.dataOnly ? nothing : await this.#dump(point.snapshot.id, selection, signal);
+    return { ...point, source, target, selection, plan, context, signal };
+  }
+
+  async #dump(snapshotId: string, selection: Selection, signal: AbortSignal): Promise<RestorePlan> {
+    const { text, tool } = await dumpSchema(this.work.source, this.#name, { snapshot: snapshotId, signal });
+    const entries = parseEntries(text);
+    await this.work.journal.event(`${entries.length} schema entries read by ${tool}`, { database: this.#name });
+    return planRestore(selectEntries(entries, selection).filter((entry) => !isOwnPublication(entry)));
+  }
+
+  async #copyRows(scene: Scene): Promise<void> {
+    const { work } = this;
+    const { snapshot, source, target, plan, context, signal } = scene;
+    await work.journal.database(this.#name, { message: "copying tables" });
+    const tables = work.wish.schemaOnly ? [] : await selectedTables(source, work.wish);
+    await snapshot.lockTables(tables.map(({ table }) => table));
+    if (work.wish.dataOnly) await prepareExistingTables(work, target, tables);
+    const tableUnits = (await Promise.all(tables.map((table) => this.#tableUnits(source, table)))).flat();
+    const units = new Units(work.journal.lease, this.#name);
+    await units.replace([...tableUnits, ...plan.builds.map(buildUnit)]);
+    await copyUnits({
+      work,
+      database: this.#name,
+      units,
+      snapshot,
+      tables,
+      tableUnits: tableUnits.length,
+      builds: plan.builds,
+      context,
+      signal,
+      beside: (poolSignal) => this.#copyLargeObjects(scene, poolSignal),
+      onTablesCopied: () => this.#compare(scene),
+      onFindings: (findings) => this.#report(findings),
+    });
+  }
+
+  async #tableUnits(source: Client, { table }: TableToCopy): Promise<NewUnit[]> {
+    const bytes = tableBytes(table);
+    const parts = await planParts(source, table, {
+      splitBytes: this.work.wish.splitTablesLargerThan,
+      parts: mostParts,
+    });
+    const shares: readonly (string | undefined)[] = parts.length === 0 ? [undefined] : parts;
+    return shares.map((condition) => ({
+      kind: "table",
+      schema: table.schema,
+      table: table.name,
+      entry: table.name,
+      bytesTotal: Math.round(bytes / shares.length),
+      rowsEstimated: Math.max(0, Math.round(table.estimatedRows / shares.length)),
+      condition,
+    }));
+  }
+
+  /** Compared before they are given to their owners, whose objects the role that migrates may not read. */
+  async #copyLargeObjects({ snapshot, context }: Scene, signal: AbortSignal): Promise<void> {
+    if (this.work.wish.schemaOnly) return;
+    const source = await openInSnapshot(this.work.source, this.#name, snapshot.id, this.#purpose("large objects"));
+    const target = await this.#connectTarget("large objects");
+    try {
+      const { objects } = await copyLargeObjects(source, target, { signal });
+      if (objects === 0) return;
+      await compareLargeObjectsOf(this.work, this.#name, source, target);
+      await this.#report(await restoreEntries(target, await largeObjectEntries(source), context));
     } finally {
       await Promise.all([target.end(), source.end()]);
     }
   }
 
   /** An online migration is compared at its cutover, at just that moment. */
-  async #compare(snapshot: Snapshot, slot: SlotIdentity | undefined, signal: AbortSignal): Promise<void> {
-    if (slot !== undefined) return;
+  async #compare({ snapshot, slot, signal }: Scene): Promise<void> {
+    if (slot !== undefined || this.work.wish.schemaOnly) return;
     await this.work.journal.database(this.#name, { message: "comparing rows, building indexes" });
     await compareDatabase(this.work, { database: this.#name, snapshotId: snapshot.id, signal, followedOnly: false });
   }
 
-  async #finish(
-    source: Client,
-    target: Client,
-    plan: RestorePlan,
-    context: RestoreContext,
-    slot: SlotIdentity | undefined,
-  ): Promise<void> {
-    const { journal } = this.work;
+  async #finish(scene: Scene): Promise<void> {
+    const { journal, wish, generation } = this.work;
+    const { source, target, plan, context, selection, slot } = scene;
     await journal.database(this.#name, { message: "foreign keys, triggers and privileges" });
-    await this.#restore(target, plan.after, context);
-    await carrySequences(source, target);
+    await this.#restore(scene, plan.after);
+    if (!wish.schemaOnly) await this.#fillTheRest(scene);
+    if (slot) return initProgress(target, wish.migrationName, generation, slot);
+    await this.#restore(scene, plan.handover);
+    await compareSchemas(this.work, this.#name, source, target, new Set([...selection.cut, ...context.missing]));
+  }
+
+  /** What is computed from rows, or counts them. */
+  async #fillTheRest({ source, target, selection, plan, context }: Scene): Promise<void> {
+    const { journal } = this.work;
+    await carrySequences(source, target, {
+      only: ({ schema, name }) => !selection.cutSequences.has(sequenceKey(schema, name)),
+    });
     await journal.database(this.#name, { message: "materialized views" });
     await this.#report(await refreshMaterializedViews(source, target, plan.materializedViews, context));
     await journal.database(this.#name, { message: "statistics" });
     await target.query("ANALYZE");
-    if (slot) await initProgress(target, this.work.wish.migrationName, this.work.generation, slot);
-    else await this.#restore(target, plan.handover, context);
   }
 
   async #removeEarlierTry(): Promise<void> {
@@ -135,104 +221,7 @@ class BaseCopy {
     await journal.database(this.#name, { slot: null, publications: [] });
   }
 
-  async #createDatabase(): Promise<void> {
-    const { journal, wish, source, target } = this.work;
-    const maintenance = await connect(target, { database: wish.maintenanceDatabase, purpose: this.#purpose("create") });
-    const from = await connect(source, { database: this.#name, purpose: this.#purpose("properties") });
-    try {
-      const { rowCount } = await maintenance.query("SELECT FROM pg_database WHERE datname = $1", [this.#name]);
-      if (rowCount !== 0) {
-        if (!this.record.createdByUs && !wish.overwriteDbsInTarget)
-          throw new Refused(`the database ${this.#name} exists on the target already`, {
-            code: "603101",
-            remedy: "set overwriteDbsInTarget to true to replace it, or drop it on the target",
-          });
-        await journal.event(`dropping the database ${this.#name} on the target`, { database: this.#name });
-        await dropTargetDatabase(maintenance, this.#name);
-      }
-      await journal.database(this.#name, { createdByUs: true });
-      await this.#report(await createTargetDatabase(maintenance, this.#name, await readDatabaseProperties(from)));
-    } finally {
-      await Promise.all([maintenance.end(), from.end()]);
-    }
-  }
-
-  /** The moment to copy: for an online migration the one at which its slot's stream begins. */
-  async #takeSnapshot(): Promise<{ snapshot: Snapshot; slot?: SlotIdentity }> {
-    const { source, wish, journal, signal } = this.work;
-    if (wish.migrationMode === "Offline") return { snapshot: await Snapshot.export(source, this.#name) };
-    const names = changeCaptureNames(wish.migrationName, this.#name);
-    await journal.database(this.#name, {
-      message: "creating publication and slot",
-      slot: names.slot,
-      publications: [names.publication, names.insertOnlyPublication],
-    });
-    await this.#publish();
-    let said = "";
-    const slot = await createSlot({
-      source,
-      database: this.#name,
-      slot: names.slot,
-      plugin: "pgoutput",
-      signal,
-      onWaiting: (sessions) => {
-        const waiting = `waiting for older transactions on the source: ${sessions.map((one) => (one.pid === undefined ? `prepared ${one.preparedAs ?? ""}` : `session ${one.pid} (${one.applicationName ?? ""})`)).join(", ")}`;
-        if (waiting === said) return;
-        said = waiting;
-        void journal.database(this.#name, { message: waiting }).catch(() => undefined);
-      },
-    });
-    try {
-      return { snapshot: await Snapshot.hold(source, this.#name, slot.snapshotId), slot };
-    } finally {
-      await slot.release();
-    }
-  }
-
-  async #publish(): Promise<void> {
-    const { source, wish } = this.work;
-    const client = await connect(source, { database: this.#name, purpose: this.#purpose("publish") });
-    try {
-      const tables = (await listTables(client)).filter((table) => !table.extensionConfiguration);
-      const names = changeCaptureNames(wish.migrationName, this.#name);
-      const { publications } = await createPublications(client, names, tables);
-      this.#publications = publications;
-    } finally {
-      await client.end();
-    }
-  }
-
-  async #dump(snapshotId: string, signal: AbortSignal): Promise<RestorePlan> {
-    const { text, tool } = await dumpSchema(this.work.source, this.#name, { snapshot: snapshotId, signal });
-    const entries = parseEntries(text);
-    await this.work.journal.event(`${entries.length} schema entries read by ${tool}`, { database: this.#name });
-    return planRestore(entries.filter((entry) => !isOwnPublication(entry)));
-  }
-
-  async #queue(tables: readonly TableToCopy[], builds: readonly Build[]): Promise<Units> {
-    const units = new Units(this.work.journal.lease, this.#name);
-    await units.replace([
-      ...tables.map(({ table }) => ({
-        kind: "table" as const,
-        schema: table.schema,
-        table: table.name,
-        entry: table.name,
-        bytesTotal: tableBytes(table),
-        rowsEstimated: Math.max(0, Math.round(table.estimatedRows)),
-      })),
-      ...builds.map(({ entry, table }) => ({
-        kind: "index" as const,
-        schema: table.schema,
-        table: table.name,
-        entry: entry.name,
-        bytesTotal: 0,
-        rowsEstimated: 0,
-      })),
-    ]);
-    return units;
-  }
-
-  async #restore(target: Client, entries: readonly Entry[], context: RestoreContext): Promise<void> {
+  async #restore({ target, context }: Scene, entries: readonly Entry[]): Promise<void> {
     await this.#report(await restoreEntries(target, entries, context));
   }
 
@@ -241,13 +230,25 @@ class BaseCopy {
   }
 
   async #connectTarget(purpose: string): Promise<Client> {
-    return connect(this.work.target, { database: this.#name, purpose: this.#purpose(purpose) });
+    return connect(this.work.target, { database: this.record.targetName, purpose: this.#purpose(purpose) });
   }
 
   #purpose(what: string): string {
     return `${this.work.wish.migrationName} ${what}`;
   }
 }
+
+/** A table of a hundred terabytes is cut in parts larger than was asked for. */
+const mostParts = 1000;
+
+const buildUnit = ({ entry, table }: RestorePlan["builds"][number]): NewUnit => ({
+  kind: "index",
+  schema: table.schema,
+  table: table.name,
+  entry: entry.name,
+  bytesTotal: 0,
+  rowsEstimated: 0,
+});
 
 /** What migrations publish on the source for themselves is no part of the database. */
 const isOwnPublication = ({ type, name }: Entry): boolean =>

@@ -1,8 +1,16 @@
 import { openInSnapshot } from "../copy/snapshot.js";
-import { tablesToCopy, type TableToCopy } from "../copy/tables-to-copy.js";
+import { passBytes } from "../copy/pass-bytes.js";
+import type { TableToCopy } from "../copy/tables-to-copy.js";
+import type { Client } from "pg";
 import { connect } from "../postgres/connect.js";
+import { compareLargeObjects } from "../verify/compare-large-objects.js";
+import { compareSchema, type SchemaDifference } from "../verify/compare-schema.js";
 import { compareTables } from "../verify/compare-tables.js";
+import { readSearchPath } from "../schema/restore-context.js";
+import type { Finding } from "../store/journal.js";
 import { contentDiffers } from "../verify/content-differs.js";
+import { targetDatabase } from "../target-database.js";
+import { selectedTables } from "./selected-tables.js";
 import type { Work } from "./work.js";
 
 export interface ComparisonOfDatabase {
@@ -27,8 +35,12 @@ export async function compareDatabase(work: Work, comparison: ComparisonOfDataba
   const openSource = () => openInSnapshot(source, database, snapshotId, purpose);
   const results = await compareTables({
     openSource,
-    openTarget: () => connect(target, { database, purpose }),
-    tables: await tablesToCompare(openSource, comparison.followedOnly),
+    openTarget: async () => {
+      const session = await connect(target, { database: targetDatabase(wish, database), purpose });
+      await passBytes(session);
+      return session;
+    },
+    ...(await whatToCompare(work, openSource, comparison.followedOnly)),
     mode: wish.verification,
     jobs: wish.tableJobs,
     signal,
@@ -39,14 +51,64 @@ export async function compareDatabase(work: Work, comparison: ComparisonOfDataba
   await journal.event(`${results.length} tables compared, all equal`, { database });
 }
 
-async function tablesToCompare(
+/** Compares large objects, of which no stream tells. @throws ContentDiffers */
+export async function compareLargeObjectsOf(
+  { wish, journal }: Work,
+  database: string,
+  source: Client,
+  target: Client,
+): Promise<void> {
+  if (wish.verification === "none") return;
+  const result = await compareLargeObjects(source, target);
+  if (!result) return;
+  const difference = contentDiffers(database, [result]);
+  if (difference) throw difference;
+  await journal.event(`${result.sourceRows} large objects compared, all equal`, { database });
+}
+
+/**
+ * Compares the schemas once everything has been restored, `without` what the filter or the restore has left out and said
+ * so ({@link compareSchema}). What is missing without having been found before is an error;
+ * what is there in another form is told.
+ *
+ * @throws ContentDiffers naming what is missing
+ */
+export async function compareSchemas(
+  { journal }: Work,
+  database: string,
+  source: Client,
+  target: Client,
+  without: ReadonlySet<string>,
+): Promise<void> {
+  const differences = await compareSchema(source, target, { without });
+  const missing = differences.filter((one) => one.source === undefined);
+  await journal.findings(differences.filter((one) => one.source !== undefined).map((one) => otherForm(database, one)));
+  const difference = contentDiffers(database, [], missing);
+  if (difference) throw difference;
+  await journal.event("the schema compared, nothing is missing", { database });
+}
+
+const otherForm = (database: string, { kind, name, source, target }: SchemaDifference): Finding => ({
+  database,
+  type: "SchemaValidation",
+  state: "Warning",
+  object: `${kind} ${name}`,
+  objectType: "Database",
+  message: `${kind} ${name} is ${target ?? ""} on the target, ${source ?? ""} on the source`,
+  remedy: "look whether the difference matters; ALTER it on the target where it does",
+});
+
+async function whatToCompare(
+  { wish }: Work,
   openSource: () => ReturnType<typeof openInSnapshot>,
   followedOnly: boolean,
-): Promise<TableToCopy[]> {
+): Promise<{ tables: TableToCopy[]; searchPath: string }> {
   const session = await openSource();
   try {
-    const tables = await tablesToCopy(session);
-    return followedOnly ? tables.filter(({ table }) => !table.unlogged && !table.extensionConfiguration) : tables;
+    const searchPath = await readSearchPath(session);
+    const all = await selectedTables(session, wish);
+    const tables = followedOnly ? all.filter(({ table }) => !table.unlogged && !table.extensionConfiguration) : all;
+    return { tables, searchPath };
   } finally {
     await session.end();
   }

@@ -1,6 +1,8 @@
 import type { Client } from "pg";
 import { copyTable } from "../copy/copy-table.js";
 import { copyFormat } from "../copy/format.js";
+import { passBytes } from "../copy/pass-bytes.js";
+import { useSearchPath } from "../copy/search-path.js";
 import { openInSnapshot, type Snapshot } from "../copy/snapshot.js";
 import type { TableToCopy } from "../copy/tables-to-copy.js";
 import { EngineFault, messageOf } from "../errors.js";
@@ -12,6 +14,7 @@ import type { RestoreContext } from "../schema/restore-context.js";
 import type { Build, RelationName } from "../schema/restore-plan.js";
 import { restoreEntry } from "../schema/restore.js";
 import type { Unit, Units } from "../store/units.js";
+import { targetDatabase } from "../target-database.js";
 import { Bell } from "./bell.js";
 import type { Work } from "./work.js";
 
@@ -21,9 +24,13 @@ export interface UnitsToCopy {
   readonly units: Units;
   readonly snapshot: Snapshot;
   readonly tables: readonly TableToCopy[];
+  /** How many units are tables or parts of them; they come first, then one for each build. */
+  readonly tableUnits: number;
   readonly builds: readonly Build[];
   readonly context: RestoreContext;
   readonly signal: AbortSignal;
+  /** Runs beside the tables; its signal aborts with theirs. */
+  readonly beside: (signal: AbortSignal) => Promise<void>;
   /** Runs when every table is copied, beside the indexes that are still built. */
   readonly onTablesCopied: () => Promise<void>;
   readonly onFindings: (findings: readonly RestoreFinding[]) => Promise<void>;
@@ -54,16 +61,17 @@ class CopyPool {
     this.#signal = AbortSignal.any([options.signal, this.#failed.signal]);
     this.#tables = new Map(options.tables.map((one) => [keyOf(one.table), one]));
     this.#builds = options.builds;
-    this.#open = options.tables.length;
+    this.#open = options.tableUnits;
   }
 
   async run(): Promise<void> {
     const { wish } = this.options.work;
     await this.#learn();
-    const tableRunners = Math.min(wish.tableJobs, this.options.tables.length);
+    const tableRunners = Math.min(wish.tableJobs, this.options.tableUnits);
     const indexRunners = Math.min(wish.indexJobs, this.#builds.length);
     const runners = [
       this.#copyAll(tableRunners),
+      this.options.beside(this.#signal),
       ...Array.from({ length: indexRunners }, () => this.#buildIndexes()),
       this.#afterTables(),
     ];
@@ -84,7 +92,7 @@ class CopyPool {
 
   async #learn(): Promise<void> {
     const { work, database, snapshot } = this.options;
-    const target = await connect(work.target, { database, purpose: this.#purpose("catalogue") });
+    const target = await this.#connectTarget("catalogue");
     const source = await openInSnapshot(work.source, database, snapshot.id, this.#purpose("catalogue"));
     try {
       this.#versions = { source: await serverVersion(source), target: await serverVersion(target) };
@@ -105,8 +113,9 @@ class CopyPool {
   async #copyTables(): Promise<void> {
     const { work, database, snapshot, units } = this.options;
     const source = await openInSnapshot(work.source, database, snapshot.id, this.#purpose("copy"));
-    const target = await connect(work.target, { database, purpose: this.#purpose("copy") });
+    const target = await this.#connectTarget("copy");
     try {
+      await this.#prepareToCopy(source, target);
       for (;;) {
         this.#signal.throwIfAborted();
         const went = await work.tableSlots.run(async () => {
@@ -119,6 +128,14 @@ class CopyPool {
     } finally {
       await Promise.all([source.end(), target.end()]);
     }
+  }
+
+  /** Rows are to meet on the target what they met on the source, and nothing that would change them. */
+  async #prepareToCopy(source: Client, target: Client): Promise<void> {
+    const { wish } = this.options.work;
+    await passBytes(target);
+    for (const session of [source, target]) await useSearchPath(session, this.options.context.sourceSearchPath ?? "");
+    if (wish.dataOnly) await target.query("SET session_replication_role = replica");
   }
 
   async #copyOne(unit: Unit, source: Client, target: Client): Promise<void> {
@@ -134,6 +151,7 @@ class CopyPool {
         target,
         table,
         condition,
+        part: unit.condition,
         format: copyFormat(table, twin, this.#versions.source, this.#versions.target),
         signal: this.#signal,
         onProgress: (bytes, rows) => {
@@ -161,8 +179,8 @@ class CopyPool {
   }
 
   async #buildIndexes(): Promise<void> {
-    const { work, database, units } = this.options;
-    const target = await connect(work.target, { database, purpose: this.#purpose("index") });
+    const { work, units } = this.options;
+    const target = await this.#connectTarget("index");
     try {
       for (;;) {
         this.#signal.throwIfAborted();
@@ -183,9 +201,8 @@ class CopyPool {
   }
 
   async #buildOne(unit: Unit, target: Client): Promise<void> {
-    const { units, context, tables } = this.options;
-    // Units were queued as tables first, then builds, in the order of the plan.
-    const build = this.#builds[unit.id - tables.length];
+    const { units, context, tableUnits } = this.options;
+    const build = this.#builds[unit.id - tableUnits];
     if (!build) throw new EngineFault(`unit ${unit.id} is no build of this plan`);
     try {
       await this.options.onFindings(await restoreEntry(target, build.entry, context));
@@ -200,6 +217,11 @@ class CopyPool {
     const table = this.#tables.get(keyOf({ schema: unit.schema, name: unit.table }));
     if (!table) throw new EngineFault(`unit ${unit.id} names ${unit.schema}.${unit.table}, which is not to be copied`);
     return table;
+  }
+
+  #connectTarget(purpose: string): Promise<Client> {
+    const { work, database } = this.options;
+    return connect(work.target, { database: targetDatabase(work.wish, database), purpose: this.#purpose(purpose) });
   }
 
   #purpose(what: string): string {

@@ -30,8 +30,8 @@ async function eraseDatabase(
     await dropSourceObjects(source, migrationName, database.name);
     await forgetSourceObjects(store, migrationName, database.name);
   }
-  if (!database.createdByUs || !(await databaseExists(store, database.name))) return;
-  const client = await connect(target, { database: database.name, purpose: `${migrationName} clean up` });
+  if (database.phase === "queued" || !(await databaseExists(store, database.targetName))) return;
+  const client = await connect(target, { database: database.targetName, purpose: `${migrationName} clean up` });
   try {
     await dropProgress(client, migrationName);
   } finally {

@@ -7,9 +7,11 @@ import { connect } from "../postgres/connect.js";
 import { refreshMaterializedViews } from "../schema/materialized-views.js";
 import { readRestoreContext } from "../schema/restore-context.js";
 import { restoreEntries } from "../schema/restore.js";
+import { sequenceKey } from "../schema/selection.js";
 import type { DatabaseRecord } from "../store/records.js";
+import { targetDatabase } from "../target-database.js";
 import { copyDatabase, reportFindings, type Remainder } from "./base-copy.js";
-import { compareDatabase } from "./compare.js";
+import { compareDatabase, compareSchemas } from "./compare.js";
 import { dropSourceObjects } from "./source-objects.js";
 import type { Work } from "./work.js";
 
@@ -80,6 +82,7 @@ export class FollowedDatabase {
           sourceSession,
           targetSession,
           signal,
+          hasSequence: ({ schema, name }) => !this.#remainder.cutSequences.includes(sequenceKey(schema, name)),
           refreshMaterializedViews: () => this.#refresh(sourceSession, targetSession),
           compare: (snapshotId) =>
             compareDatabase(this.#work, { database: this.#name, snapshotId, signal, followedOnly: true }),
@@ -112,6 +115,7 @@ export class FollowedDatabase {
       const { sourceSearchPath, handover } = this.#remainder;
       const context = await readRestoreContext(target, { sourceSearchPath, resumed: true });
       await reportFindings(this.#work, this.#name, await restoreEntries(target, handover, context));
+      await this.#compareSchemas(target, context.missing);
       await dropProgress(target, wish.migrationName);
     } finally {
       await target.end();
@@ -121,13 +125,24 @@ export class FollowedDatabase {
     await journal.cutoverStep(this.#name, "clean up", (performance.now() - startedAt) / 1000);
   }
 
+  async #compareSchemas(target: Client, missing: ReadonlySet<string>): Promise<void> {
+    const { source } = this.#work;
+    const session = await connect(source, { database: this.#name, purpose: this.#purpose("compare") });
+    try {
+      const without = new Set([...this.#remainder.without, ...missing]);
+      await compareSchemas(this.#work, this.#name, session, target, without);
+    } finally {
+      await session.end();
+    }
+  }
+
   #follow(): Follower {
     const { wish, source, target, generation, signal } = this.#work;
     return new Follower({
       source,
       target,
       database: this.#name,
-      targetDatabase: this.#name,
+      targetDatabase: targetDatabase(wish, this.#name),
       slot: changeCaptureNames(wish.migrationName, this.#name).slot,
       publications: this.#remainder.publications,
       migration: wish.migrationName,
@@ -146,7 +161,8 @@ export class FollowedDatabase {
   }
 
   #connectTarget(what: string): Promise<Client> {
-    return connect(this.#work.target, { database: this.#name, purpose: this.#purpose(what) });
+    const { target, wish } = this.#work;
+    return connect(target, { database: targetDatabase(wish, this.#name), purpose: this.#purpose(what) });
   }
 
   #purpose(what: string): string {

@@ -1,0 +1,12 @@
+const powers = ["B", "KB", "MB", "GB", "TB"];
+
+/**
+ * Bytes from a number, or a text such as `10GB`, `512 MB`, `1.5GiB`: units are powers of 1024, as PostgreSQL's are.
+ * Undefined when it is neither.
+ */
+export function parseByteSize(size: string | number): number | undefined {
+  if (typeof size === "number") return size;
+  const [, amount, unit = "B"] = /^\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?b)?\s*$/i.exec(size) ?? [];
+  const power = powers.indexOf(unit.toUpperCase().replace("I", ""));
+  return amount === undefined || power < 0 ? undefined : Math.round(Number(amount) * 1024 ** power);
+}

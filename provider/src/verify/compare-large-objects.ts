@@ -1,0 +1,77 @@
+import type { Client } from "pg";
+import type { Difference } from "./first-differences.js";
+import type { TableComparison } from "./compare-tables.js";
+
+/** Objects looked at in one query, and bytes of each of them that it hashes. */
+const objectsPerPage = 1000;
+const chunkBytes = 1 << 22;
+const mostDifferences = 10;
+
+/**
+ * Compares all large objects, content included, page by page in the order of their OIDs; only hashes leave the servers.
+ * The answer looks like that for a table, or is undefined where the source has none.
+ *
+ * @param source a session in the snapshot, whose role may read every one of them, as the target's
+ */
+export async function compareLargeObjects(source: Client, target: Client): Promise<TableComparison | undefined> {
+  const differences: Difference[] = [];
+  let [sourceRows, targetRows] = [0, 0];
+  for (let after = "0"; ;) {
+    const oids = await page(source, after);
+    const last = oids.at(-1);
+    const upTo = last ?? "4294967295";
+    const there = await page(target, after, upTo);
+    sourceRows += oids.length;
+    targetRows += there.length;
+    differences.push(...(await differencesOf(source, target, oids, there)));
+    if (last === undefined) break;
+    after = last;
+  }
+  if (sourceRows === 0 && targetRows === 0) return undefined;
+  const equal = differences.length === 0 && sourceRows === targetRows;
+  const firstDifferences = differences.slice(0, mostDifferences);
+  return { schema: "pg_catalog", table: "pg_largeobject", sourceRows, targetRows, equal, firstDifferences };
+}
+
+async function page(client: Client, after: string, upTo = "4294967295"): Promise<string[]> {
+  const { rows } = await client.query<{ oid: string }>(
+    `SELECT l.oid::text AS oid FROM pg_largeobject_metadata l
+      WHERE l.oid > $1::oid AND l.oid <= $2::oid ORDER BY l.oid LIMIT ${objectsPerPage}`,
+    [after, upTo],
+  );
+  return rows.map(({ oid }) => oid);
+}
+
+async function differencesOf(
+  source: Client,
+  target: Client,
+  wanted: readonly string[],
+  there: readonly string[],
+): Promise<Difference[]> {
+  const [one, other] = [new Set(wanted), new Set(there)];
+  const both = wanted.filter((oid) => other.has(oid));
+  const [expected, actual] = await Promise.all([hashes(source, both), hashes(target, both)]);
+  return [
+    ...wanted.filter((oid) => !other.has(oid)).map((oid): Difference => ({ kind: "missing", key: `oid=${oid}` })),
+    ...there.filter((oid) => !one.has(oid)).map((oid): Difference => ({ kind: "unexpected", key: `oid=${oid}` })),
+    ...both
+      .filter((oid) => expected.get(oid) !== actual.get(oid))
+      .map((oid): Difference => ({ kind: "different", key: `oid=${oid}` })),
+  ];
+}
+
+/** For every object the hashes of its chunks, as one text. */
+async function hashes(client: Client, oids: readonly string[]): Promise<Map<string, string>> {
+  const result = new Map<string, string>();
+  let offset = 0;
+  for (let unfinished = oids; unfinished.length > 0; offset += chunkBytes) {
+    const { rows } = await client.query<{ oid: string; hash: string; full: boolean }>(
+      `SELECT chunk.oid::text AS oid, md5(chunk.data) AS hash, length(chunk.data) = $3::int AS full
+         FROM (SELECT oid, lo_get(oid, $2::int8, $3::int) AS data FROM unnest($1::oid[]) AS oid) AS chunk`,
+      [unfinished, offset, chunkBytes],
+    );
+    for (const { oid, hash } of rows) result.set(oid, `${result.get(oid) ?? ""}${hash}`);
+    unfinished = rows.filter(({ full }) => full).map(({ oid }) => oid);
+  }
+  return result;
+}

@@ -1,0 +1,68 @@
+import type { Client } from "pg";
+import { emptyTarget } from "../copy/copy-table.js";
+import type { TableToCopy } from "../copy/tables-to-copy.js";
+import { Refused } from "../errors.js";
+import { connect } from "../postgres/connect.js";
+import { qualify } from "../postgres/identifiers.js";
+import { listTables, storedColumns } from "../postgres/tables.js";
+import { createTargetDatabase, dropTargetDatabase, readDatabaseProperties } from "../schema/database.js";
+import type { RestoreFinding } from "../schema/findings.js";
+import type { DatabaseRecord } from "../store/records.js";
+import type { Work } from "./work.js";
+
+/** Makes the empty database to restore into, in the place of one that an earlier try has left or that may be overwritten. */
+export async function createDatabase(
+  work: Work,
+  { name, targetName, createdByUs }: DatabaseRecord,
+): Promise<RestoreFinding[]> {
+  const { journal, wish, source, target } = work;
+  const purpose = `${wish.migrationName} create`;
+  const maintenance = await connect(target, { database: wish.maintenanceDatabase, purpose });
+  const from = await connect(source, { database: name, purpose });
+  try {
+    const { rowCount } = await maintenance.query("SELECT FROM pg_database WHERE datname = $1", [targetName]);
+    if (rowCount !== 0) {
+      if (!createdByUs && !wish.overwriteDbsInTarget)
+        throw new Refused(`the database ${targetName} exists on the target already`, {
+          code: "603101",
+          remedy: "set overwriteDbsInTarget to true to replace it, or drop it on the target",
+        });
+      await journal.event(`dropping the database ${targetName} on the target`, { database: name });
+      await dropTargetDatabase(maintenance, targetName);
+    }
+    await journal.database(name, { createdByUs: true });
+    return await createTargetDatabase(maintenance, targetName, await readDatabaseProperties(from));
+  } finally {
+    await Promise.all([maintenance.end(), from.end()]);
+  }
+}
+
+/**
+ * Sees to it that rows can be copied into tables that are there already, and removes the rows that they have.
+ *
+ * @throws Refused naming tables and columns that are missing, or tables with rows that may not be replaced
+ */
+export async function prepareExistingTables(work: Work, target: Client, tables: readonly TableToCopy[]): Promise<void> {
+  const there = new Map((await listTables(target)).map((table) => [qualify(table.schema, table.name), table]));
+  const missing = tables.flatMap(({ table }) => {
+    const name = qualify(table.schema, table.name);
+    const columns = new Set(there.get(name)?.columns.map((column) => column.name));
+    if (columns.size === 0 && !there.has(name)) return [name];
+    return storedColumns(table).flatMap((column) => (columns.has(column.name) ? [] : [`${name}.${column.name}`]));
+  });
+  if (missing.length > 0)
+    throw new Refused(`dataOnly needs the tables on the target, which lacks ${missing.slice(0, 10).join(", ")}`, {
+      remedy: "migrate with schemaOnly first, or leave dataOnly out",
+    });
+  const filled: string[] = [];
+  for (const { table } of tables) {
+    const name = qualify(table.schema, table.name);
+    if (((await target.query(`SELECT FROM ONLY ${name} LIMIT 1`)).rowCount ?? 0) > 0) filled.push(name);
+  }
+  if (filled.length > 0 && !work.wish.overwriteDbsInTarget)
+    throw new Refused(`these tables have rows on the target already: ${filled.slice(0, 10).join(", ")}`, {
+      code: "603101",
+      remedy: "set overwriteDbsInTarget to true to replace their rows, or empty them",
+    });
+  for (const { table, condition } of tables) if (condition === undefined) await emptyTarget(target, table);
+}
