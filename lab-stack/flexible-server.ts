@@ -54,7 +54,7 @@ function declareServer(
 ): dbforpostgresql.Server {
   const { server, topology, phase } = config;
   const isMigrating = phase === "migrate";
-  return new dbforpostgresql.Server(
+  const declared = new dbforpostgresql.Server(
     naming.of("psql"),
     {
       resourceGroupName: group.name,
@@ -85,6 +85,8 @@ function declareServer(
       customTimeouts: { create: "60m", update: "60m", delete: "60m" },
     },
   );
+  void pulumi.log.info("a new server takes 5 to 15 minutes, and so does switching its standby on", declared);
+  return declared;
 }
 
 function authenticationOf({ server }: LabConfig) {

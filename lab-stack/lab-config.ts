@@ -1,6 +1,7 @@
-import * as pulumi from "@pulumi/pulumi";
+import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { checkAddressPlan } from "./address-plan";
+import { LabError } from "./lab-error";
 import { refusedRoute } from "./routes";
 import { refusedZoneName, zoneNameOf } from "./zone-name";
 
@@ -176,7 +177,7 @@ export interface LabConfig extends Omit<ParsedConfig, "vpn"> {
 export type RawLabConfig = z.input<typeof labSchema>;
 
 /** The stack's configuration is wrong. Names every key that is, and the rule that it breaks. */
-export class InvalidLabConfig extends pulumi.RunError {
+export class InvalidLabConfig extends LabError {
   constructor(readonly failures: readonly string[]) {
     super(`The lab's configuration is not valid:\n${failures.map((failure) => `  ${failure}`).join("\n")}`);
   }

@@ -1,6 +1,7 @@
 import * as privatedns from "@pulumi/azure-native/privatedns";
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
+import { LabError } from "./lab-error";
 import type { LabNetwork, Place } from "./network";
 import { readResource } from "./resource-manager";
 
@@ -41,9 +42,7 @@ export function declarePrivateDns({ config, naming, group }: Place, { virtualNet
 }
 
 /** The zone has no address, or several, where the server's single one is looked for. */
-export class PrivateAddressNotFound extends Error {
-  override readonly name = "PrivateAddressNotFound";
-}
+export class PrivateAddressNotFound extends LabError {}
 
 /**
  * The server's address, read from the zone's A records once `ready` exists. All are listed, because the record of a

@@ -1,11 +1,10 @@
 import { getClientToken, getClientTokenOutput } from "@pulumi/azure-native/authorization/getClientToken";
 import * as pulumi from "@pulumi/pulumi";
 import type { LabConfig } from "./lab-config";
+import { LabError } from "./lab-error";
 
 /** Azure Resource Manager has answered with an error. */
-export class ResourceManagerError extends Error {
-  override readonly name = "ResourceManagerError";
-}
+export class ResourceManagerError extends LabError {}
 
 /**
  * A resource, or list of resources, that azure-native has no function for, read with the token that azure-native itself

@@ -1,4 +1,5 @@
 import pg from "pg";
+import { LabError } from "./lab-error";
 
 /** A server, and a role that may read its settings. */
 export interface ServerLogin {
@@ -20,9 +21,7 @@ export interface ParameterProposal {
 }
 
 /** The server cannot be asked for its settings. */
-export class SettingsUnreadable extends Error {
-  override readonly name = "SettingsUnreadable";
-}
+export class SettingsUnreadable extends LabError {}
 
 const groups = {
   "changes what queries answer": [
