@@ -1,0 +1,164 @@
+import assert from "node:assert/strict";
+import { assertSameContent, digests } from "../support/content";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+
+const shop = `
+  CREATE SCHEMA sales; CREATE SCHEMA audit; CREATE EXTENSION tablefunc;
+  CREATE TYPE audit.level AS ENUM ('low', 'high');
+  CREATE TABLE sales.customer (id serial PRIMARY KEY, name text); INSERT INTO sales.customer (name) SELECT 'c' || i FROM generate_series(1, 300) i;
+  CREATE TABLE sales.orders (id serial PRIMARY KEY, customer int REFERENCES sales.customer, v text);
+  INSERT INTO sales.orders (customer, v) SELECT 1 + i % 300, md5(i::text) FROM generate_series(1, 5000) i;
+  CREATE INDEX ON sales.orders (v);
+  CREATE TABLE audit.log (id int PRIMARY KEY, l audit.level); INSERT INTO audit.log VALUES (1, 'low');
+  CREATE VIEW sales.recent AS SELECT o.id, c.name FROM sales.orders o JOIN sales.customer c ON c.id = o.customer;
+  CREATE VIEW sales.logged AS SELECT id FROM audit.log;
+  CREATE VIEW sales.logged_twice AS SELECT id + 1 AS id FROM sales.logged;
+  ANALYZE;`;
+
+const messages = ({ status }: Resource): string =>
+  status.currentSubStateDetails
+    .validationDetails!.dbLevelValidationDetails.flatMap(({ summary }) => summary.flatMap((one) => one.messages))
+    .map(({ state, message }) => `${state}: ${message}`)
+    .join("\n");
+
+describe("what is chosen to be migrated", () => {
+  let lab: Lab;
+  before(async () => {
+    lab = await Lab.start({ source: { major: 16 }, target: { major: 17 } });
+  });
+  after(() => lab.stop());
+
+  /** Migrates the shop, lets the body look at it, and destroys the migration. */
+  async function migrated(
+    changes: (database: string) => Record<string, unknown>,
+    body: (database: string, resource: Resource) => Promise<void>,
+  ): Promise<void> {
+    const database = await lab.database(shop);
+    const resource = new Resource();
+    try {
+      await resource.create(lab.inputs([database], changes(database)));
+      await body(database, resource);
+    } finally {
+      await resource.destroy();
+    }
+  }
+
+  const relations = async (database: string): Promise<string[]> => {
+    const rows = await lab.target.query<{ name: string }>(
+      `SELECT n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'v', 'm', 'S') AND n.nspname IN ('sales', 'audit', 'public') ORDER BY 1`,
+      { database },
+    );
+    return rows.map(({ name }) => name);
+  };
+
+  it("leaves out a schema, and names the views that go with it", async () => {
+    await migrated(
+      () => ({ exclude: { schemas: ["aud*"], extensions: ["tablefunc"] } }),
+      async (database, resource) => {
+        assert.deepEqual(await relations(database), [
+          "sales.customer",
+          "sales.customer_id_seq",
+          "sales.orders",
+          "sales.orders_id_seq",
+          "sales.recent",
+        ]);
+        assert.match(messages(resource), /Warning: not migrated.*view sales\.logged, view sales\.logged_twice/);
+        const extensions = await lab.target.query("SELECT FROM pg_extension WHERE extname = 'tablefunc'", { database });
+        assert.equal(extensions.length, 0);
+      },
+    );
+  });
+
+  it("leaves out a table with the foreign keys to it, and takes only what is included", async () => {
+    await migrated(
+      () => ({ include: { schemas: ["sales"] }, exclude: { tables: ["sales.cust*"] } }),
+      async (database, resource) => {
+        assert.deepEqual(await relations(database), ["sales.orders", "sales.orders_id_seq"]);
+        assert.match(messages(resource), /constraint orders_customer_fkey on table sales\.orders/);
+        const [source, target] = await Promise.all([
+          digests({ server: lab.source, database }),
+          digests({ server: lab.target, database }),
+        ]);
+        assert.equal(target["sales.orders"], source["sales.orders"]);
+      },
+    );
+  });
+
+  it("refuses before the start a filter that takes a column's type", async () => {
+    const database = await lab.database(`${shop} CREATE TABLE sales.typed (l audit.level)`);
+    const resource = new Resource();
+    const text = await Resource.failure(resource.create(lab.inputs([database], { exclude: { schemas: ["audit"] } })));
+    assert.match(text, /ValidationFailed[^]*filter leaves out what is needed by table sales\.typed/);
+    assert(!(await lab.targetDatabases()).includes(database));
+    await resource.destroy();
+  });
+
+  it("copies a table in parts, each row once, under another name of the database", async () => {
+    await migrated(
+      (database) => ({ splitTablesLargerThan: "32kB", databaseNames: { [database]: `Other "${database}` } }),
+      async (database, resource) => {
+        const target = `Other "${database}`;
+        await assertSameContent({ server: lab.source, database }, { server: lab.target, database: target });
+        const details = resource.status.currentSubStateDetails.dbDetails[database]!;
+        assert.equal(details.fullLoadCompletedTables, 3, "parts are not counted as tables");
+        assert.equal(details.rowsCopied, 5301);
+        const parts = await lab.target.query(
+          "SELECT FROM pgmigration.unit WHERE condition IS NOT NULL AND migration = $1",
+          { values: [resource.status ? resource.inputs.migrationName : ""] },
+        );
+        assert(parts.length > 5, `${parts.length} parts`);
+        assert(!(await lab.targetDatabases()).includes(database));
+      },
+    );
+  });
+
+  it("brings the schema alone, then the rows alone", async () => {
+    const database = await lab.database(shop);
+    const schema = new Resource();
+    await schema.create(lab.inputs([database], { schemaOnly: true }));
+    await schema.destroy();
+    const [row] = await lab.target.query<{ n: string }>("SELECT count(*) AS n FROM sales.orders", { database });
+    assert.equal(row!.n, "0");
+
+    const data = new Resource();
+    await data.create(lab.inputs([database], { dataOnly: true }));
+    await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+    const [next] = await lab.target.query<{ id: string }>("SELECT nextval('sales.orders_id_seq') AS id", { database });
+    assert.equal(next!.id, "5001");
+    await data.destroy();
+
+    const again = new Resource();
+    const text = await Resource.failure(again.create(lab.inputs([database], { dataOnly: true })));
+    assert.match(text, /have rows on the target already.*\n.*overwriteDbsInTarget/);
+    await again.update({ overwriteDbsInTarget: true });
+    await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+    await again.destroy();
+    assert((await lab.targetDatabases()).includes(database));
+  });
+
+  it("follows changes into a database of another name, without the tables that are left out", async () => {
+    const database = await lab.database(shop);
+    const target = `${database}_eu`;
+    const resource = new Resource();
+    await resource.create(
+      lab.inputs([database], {
+        migrationMode: "Online",
+        databaseNames: { [database]: target },
+        exclude: { schemas: ["audit"], tables: ["customer"] },
+      }),
+    );
+    await lab.source.query("UPDATE sales.orders SET v = 'changed' WHERE id < 10; UPDATE sales.customer SET name = 'x'", {
+      database,
+    });
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    const [source, there] = await Promise.all([
+      digests({ server: lab.source, database }),
+      digests({ server: lab.target, database: target }),
+    ]);
+    assert.deepEqual(Object.keys(there), ["sales.orders"]);
+    assert.equal(there["sales.orders"], source["sales.orders"]);
+    await resource.destroy();
+  });
+});
