@@ -128,7 +128,10 @@ function declareFirewallRules(
     };
     const previous: pulumi.Resource = declared.at(-1) ?? server;
     declared.push(
-      new dbforpostgresql.FirewallRule(naming.of("psql", `allow-${name}`), args, { dependsOn: [previous] }),
+      new dbforpostgresql.FirewallRule(naming.of("psql", `allow-${name}`), args, {
+        dependsOn: [previous],
+        deletedWith: server,
+      }),
     );
   }
   return declared;

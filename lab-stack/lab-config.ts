@@ -222,7 +222,7 @@ function explain(issue: z.core.$ZodIssue): string[] {
 function contradictions(config: LabConfig): string[] {
   const { server, vpn } = config;
   const plan = checkAddressPlan(config.addressPlan).map(({ key, rule }) => `addressPlan.${key}: ${rule}`);
-  const route = refusedRoute(config);
+  const route = config.phase === "migrate" ? refusedRoute(config) : undefined;
   const zone = config.topology === "public" ? undefined : refusedZoneName(config.zoneName, config.serverName);
   return [
     ...plan,

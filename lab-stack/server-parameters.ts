@@ -79,7 +79,7 @@ export function declareServerParameters(
           value,
           source: "user-override",
         },
-        { dependsOn: [declared.at(-1) ?? last] },
+        { dependsOn: [declared.at(-1) ?? last], deletedWith: server },
       ),
     );
   }

@@ -83,15 +83,16 @@ export class Cloud {
   delete(token: string, id: string): Promise<void> {
     return this.#change({ method: "delete", token, id, inputs: {} }, async () => {
       const user = [...this.resources.values()].find(
-        (other) =>
-          other.id !== id && (other.id.startsWith(`${id}/`) || JSON.stringify(other.inputs).includes(`"${id}"`)),
+        (other) => other.id !== id && !goesWith(token, id, other) && uses(other, id),
       );
-      if (user && !isOwnChild(token, user)) throw new AzureError("InUse", `${id} is in use by ${user.id}`);
+      if (user) throw new AzureError("InUse", `${id} is in use by ${user.id}`);
       if (token === "dbforpostgresql:Server") await this.servers.get(id)?.stop();
       if (token === "dbforpostgresql:Configuration")
         await this.servers.get(parentId(token, id))?.setParameter(id.split("/").at(-1)!, undefined);
       this.servers.delete(id);
-      this.resources.delete(id);
+      for (const other of [...this.resources.keys()]) {
+        if (other === id || other.startsWith(`${id}/`)) this.resources.delete(other);
+      }
     });
   }
 
@@ -174,6 +175,9 @@ export class Cloud {
   }
 }
 
-/** A parameter always exists on Azure, and goes with its server. */
-const isOwnChild = (token: string, user: StoredResource): boolean =>
-  token === "dbforpostgresql:Server" && user.token === "dbforpostgresql:Configuration";
+/** What belongs to a server goes with it; a subnet, or a zone's link, has to go before. */
+const goesWith = (token: string, id: string, user: StoredResource): boolean =>
+  token === "dbforpostgresql:Server" && user.id.startsWith(`${id}/`);
+
+const uses = (user: StoredResource, id: string): boolean =>
+  user.id.startsWith(`${id}/`) || JSON.stringify(user.inputs).includes(`"${id}"`);
