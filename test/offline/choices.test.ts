@@ -149,9 +149,12 @@ describe("what is chosen to be migrated", () => {
         exclude: { schemas: ["audit"], tables: ["customer"] },
       }),
     );
-    await lab.source.query("UPDATE sales.orders SET v = 'changed' WHERE id < 10; UPDATE sales.customer SET name = 'x'", {
-      database,
-    });
+    await lab.source.query(
+      "UPDATE sales.orders SET v = 'changed' WHERE id < 10; UPDATE sales.customer SET name = 'x'",
+      {
+        database,
+      },
+    );
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     const [source, there] = await Promise.all([
       digests({ server: lab.source, database }),

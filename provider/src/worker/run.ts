@@ -10,6 +10,7 @@ import { copyDatabase } from "./base-copy.js";
 import { Bell } from "./bell.js";
 import { Confirmations } from "./confirmations.js";
 import { FollowedDatabase } from "./followed-database.js";
+import { bringRoles } from "./roles.js";
 import { JobSlots } from "./job-slots.js";
 import type { Job } from "./job.js";
 import { readServerMetadata } from "./server-metadata.js";
@@ -124,6 +125,8 @@ class MigrationRun {
     if (this.#wish.migrationOption === "Validate") return this.#journal.state("Succeeded", "Completed");
     await this.#journal.state("InProgress", "MigratingData");
     const databases = await this.#currentDatabases();
+    if (this.#wish.migrateRoles && databases.some(({ phase }) => phase === "queued"))
+      await bringRoles(this.#workOn(databases[0]!.name));
     if (this.#wish.migrationMode === "Offline") await this.#migrateOffline(databases);
     else await this.#migrateOnline(databases);
     const allCanceled = databases.every(({ name }) => this.#canceled.has(name));

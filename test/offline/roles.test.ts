@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+
+const roles = `
+  CREATE ROLE team NOLOGIN CREATEDB CONNECTION LIMIT 7; CREATE ROLE "Mary Ann" LOGIN PASSWORD 'secret of mary' VALID UNTIL '2099-01-01';
+  CREATE ROLE chief LOGIN SUPERUSER PASSWORD 'secret of chief'; CREATE ROLE stranger NOINHERIT;
+  GRANT team TO "Mary Ann" WITH ADMIN TRUE, INHERIT FALSE, SET TRUE; GRANT team TO stranger; GRANT pg_read_all_data TO team;
+  ALTER ROLE team SET work_mem = '8MB'; ALTER ROLE team SET search_path = "A b", public;`;
+
+const schema = `
+  CREATE TABLE t (id int PRIMARY KEY); ALTER TABLE t OWNER TO team; GRANT SELECT ON t TO "Mary Ann";
+  ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t TO stranger USING (true);
+  DO $$ BEGIN EXECUTE format('ALTER ROLE team IN DATABASE %I SET work_mem = ''9MB''', current_database()); END $$`;
+
+describe("roles", () => {
+  let lab: Lab;
+  before(async () => {
+    lab = await Lab.start({ source: { major: 16 }, target: { major: 18 } });
+    await lab.source.query(roles);
+  });
+  after(() => lab.stop());
+
+  it("come with memberships, settings and passwords, without what only a superuser can give", async () => {
+    const database = await lab.database(schema);
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrateRoles: true }));
+    const query = (sql: string): Promise<Record<string, unknown>[]> => lab.target.query(sql, { database });
+    assert.deepEqual(
+      await query(`SELECT rolname, rolcanlogin, rolsuper, rolcreatedb, rolinherit, rolconnlimit FROM pg_roles
+                    WHERE rolname IN ('team', 'Mary Ann', 'chief', 'stranger') ORDER BY 1`),
+      [
+        ["Mary Ann", true, false, false, true, -1],
+        ["chief", true, false, false, true, -1],
+        ["stranger", false, false, false, false, -1],
+        ["team", false, false, true, true, 7],
+      ].map(([rolname, rolcanlogin, rolsuper, rolcreatedb, rolinherit, rolconnlimit]) => ({
+        rolname,
+        rolcanlogin,
+        rolsuper,
+        rolcreatedb,
+        rolinherit,
+        rolconnlimit,
+      })),
+    );
+    assert.deepEqual(
+      await query(`SELECT admin_option, inherit_option, set_option FROM pg_auth_members
+                    WHERE roleid = 'team'::regrole AND member = '"Mary Ann"'::regrole`),
+      [{ admin_option: true, inherit_option: false, set_option: true }],
+    );
+    assert.deepEqual(
+      await query(`SELECT setdatabase <> 0 AS here, unnest(setconfig) AS setting FROM pg_db_role_setting
+                    WHERE setrole = 'team'::regrole ORDER BY 1, 2`),
+      [
+        { here: false, setting: 'search_path="A b", public' },
+        { here: false, setting: "work_mem=8MB" },
+        { here: true, setting: "work_mem=9MB" },
+      ],
+    );
+    assert.deepEqual(await query("SELECT tableowner FROM pg_tables WHERE tablename = 't'"), [{ tableowner: "team" }]);
+    assert.deepEqual(await query("SELECT roles::text FROM pg_policies"), [{ roles: "{stranger}" }]);
+    await lab.target.query("SELECT FROM t", { database, login: { user: "Mary Ann", password: "secret of mary" } });
+    const status = JSON.stringify(resource.status);
+    assert.match(status, /role chief: it is without SUPERUSER/);
+    assert.match(status, /member of pg_read_all_data/);
+    assert(!status.includes("SCRAM-SHA-256$"), "no password's hash is told");
+    await resource.destroy();
+  });
+
+  it("may not log in where their passwords could not be read", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    await lab.source.query(
+      `CREATE ROLE late LOGIN PASSWORD 'late'; CREATE ROLE reader LOGIN PASSWORD 'reader'; GRANT SELECT ON t TO reader`,
+      { database },
+    );
+    const resource = new Resource();
+    const inputs = lab.inputs([database], { migrateRoles: true });
+    const source = { ...(inputs.source as object), user: "reader", password: "reader" };
+    await resource.create({ ...inputs, source });
+    const rows = await lab.target.query("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'late'");
+    assert.deepEqual(rows, [{ rolcanlogin: false }]);
+    assert.match(JSON.stringify(resource.status), /role late: its password could not be read/);
+    await resource.destroy();
+  });
+});
