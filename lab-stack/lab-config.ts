@@ -84,6 +84,8 @@ const vpnSchema = z.strictObject({
       "only zone-redundant SKUs are offered for new gateways",
     )
     .default("VpnGw1AZ"),
+  /** Availability zones of the gateway's address; none in a region that has none. */
+  zones: z.array(z.string()).default(["1", "2", "3"]),
   authentication: z.enum(["certificate", "entra"]).default("certificate"),
   /** The root certificate's DER form in base64, without PEM header; or a file in that form or in PEM. */
   rootCertificate: z.string().optional(),

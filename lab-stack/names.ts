@@ -1,7 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 
 /** The beginning of a resource's name, after Microsoft's Cloud Adoption Framework's list of abbreviations. */
-export type Kind = "rg" | "vnet" | "snet" | "pip" | "vgw" | "dnspr" | "in" | "pdnslink" | "pep" | "psql" | "ma";
+export type Kind =
+  "rg" | "vnet" | "snet" | "pip" | "vgw" | "dnspr" | "in" | "pdns" | "pdnslink" | "pep" | "psql" | "ma";
 
 /** How everything in one lab is named and tagged. */
 export interface Naming {

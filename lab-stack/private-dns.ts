@@ -23,7 +23,7 @@ export interface PrivateDns {
 }
 
 export function declarePrivateDns({ config, naming, group }: Place, { virtualNetwork }: LabNetwork): PrivateDns {
-  const zone = new privatedns.PrivateZone(naming.of("pdnslink", "zone"), {
+  const zone = new privatedns.PrivateZone(naming.of("pdns"), {
     resourceGroupName: group.name,
     privateZoneName: config.zoneName,
     location: "Global",

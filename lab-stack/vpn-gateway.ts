@@ -18,7 +18,7 @@ export function declareVpnGateway(
     sku: { name: "Standard", tier: "Regional" },
     publicIPAllocationMethod: "Static",
     // The gateway's SKU is zone-redundant, and its address has to be as well.
-    zones: ["1", "2", "3"],
+    zones: config.vpn.zones,
     tags: naming.tags,
   });
   const gateway = new network.VirtualNetworkGateway(

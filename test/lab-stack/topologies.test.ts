@@ -53,7 +53,7 @@ describe("lab-stack: what each topology declares", function () {
       const server = lab.the("dbforpostgresql:Server");
       assert.deepEqual(server.network, {
         delegatedSubnetResourceId: "/ids/snet-pglab-dev-server",
-        privateDnsZoneArmResourceId: "/ids/pdnslink-pglab-dev-zone",
+        privateDnsZoneArmResourceId: "/ids/pdns-pglab-dev",
       });
       assert.equal(at(server, "highAvailability.mode"), "Disabled");
       assert.deepEqual(server.storage, { storageSizeGB: 128, autoGrow: "Enabled" });
@@ -162,7 +162,7 @@ describe("lab-stack: what each topology declares", function () {
       assert.equal(subnet(lab, "snet-pglab-dev-endpoints").delegations, undefined);
       assert.equal(
         at(lab.the("network:PrivateDnsZoneGroup"), "privateDnsZoneConfigs.0.privateDnsZoneId"),
-        "/ids/pdnslink-pglab-dev-zone",
+        "/ids/pdns-pglab-dev",
       );
     });
   });
