@@ -127,8 +127,14 @@ describe("pg-migration, az's commands", () => {
     const yaml = await command.run(["show", "--name", "offline", "-o", "yaml"]);
     assert.deepEqual((parse(yaml.stdout) as Shown).dbsToMigrate, [database]);
     const table = (await command.run(["list", "--filter", "All", "-o", "table"])).stdout.split("\n");
-    assert.match(table[0]!, /^Name +Status +Migration mode +Migration type +Source server +Databases +Duration +Start/);
-    assert.match(table[2]!, /^offline +Succeeded +Offline +ValidateAndMigrate +127\.0\.0\.1:\d+ +db_\w+ +00:00:\d\d /);
+    assert.match(
+      table[0]!,
+      /^Name +Status +Migration mode +Migration type +Source server +Source server type +Databases +Duration +Start/,
+    );
+    assert.match(
+      table[2]!,
+      /^offline +Succeeded +Offline +ValidateAndMigrate +127\.0\.0\.1:\d+ +OnPremises +db_\w+ +00:00:\d\d /,
+    );
     const shown = (await command.run(["show", "--name", "offline", "-o", "table"])).stdout;
     assert.match(shown, new RegExp(`^${database} +Succeeded +1 +0 +0 +0 +2000 `, "m"));
 

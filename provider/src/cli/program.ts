@@ -4,6 +4,7 @@ import { addCheckNameAvailability } from "./commands/check-name-availability.js"
 import { addCleanup } from "./commands/cleanup.js";
 import { addCompletion } from "./commands/completion.js";
 import { addCreate } from "./commands/create.js";
+import { addDashboard } from "./commands/dashboard.js";
 import { addDelete } from "./commands/delete.js";
 import { addDiffParameters } from "./commands/diff-parameters.js";
 import { addDoctor } from "./commands/doctor.js";
@@ -35,6 +36,6 @@ export function buildProgram(): Command {
     .showHelpAfterError("  To do: see pg-migration --help, and --help after any command");
   for (const add of [addCreate, addList, addShow, addUpdate, addDelete, addCheckNameAvailability]) add(program);
   for (const add of [addValidate, addPlan, addDoctor, addDiffParameters]) add(program);
-  for (const add of [addWatch, addLogs, addVerify, addWorker, addCleanup, addCompletion]) add(program);
+  for (const add of [addWatch, addLogs, addVerify, addDashboard, addWorker, addCleanup, addCompletion]) add(program);
   return program;
 }

@@ -1,8 +1,8 @@
 import type { DatabaseDetails, MigrationStatus } from "../status.js";
 import type { TableRecord } from "../store/read-tables.js";
 import { formatBytes } from "../worker/describe.js";
-import { formatDuration } from "./migration-resource.js";
-import { bytesPerSecond, secondsLeft, type Sample } from "./rates.js";
+import { formatDuration } from "./grid.js";
+import { bytesPerSecond, secondsLeft, type Sample } from "../rates.js";
 
 export interface WatchedState {
   readonly name: string;
@@ -30,7 +30,9 @@ export function watchScreen({ name, status, tables, samples }: WatchedState): st
 function databaseLine(one: DatabaseDetails): string {
   const tables =
     one.fullLoadCompletedTables + one.fullLoadQueuedTables + one.fullLoadLoadingTables + one.fullLoadErroredTables;
-  const done = one.migrationState === "Succeeded" ? 1 : share(one.bytesCopied, one.bytesTotal);
+  // What tables take on disk only tells about what their copies move: complete is complete.
+  const isCopied = tables > 0 && one.fullLoadCompletedTables === tables;
+  const done = isCopied ? 1 : share(one.bytesCopied, one.bytesTotal);
   return [
     one.databaseName.padEnd(24),
     bar(done),

@@ -1,7 +1,8 @@
 import { Option, type Command } from "commander";
 import { hasEnded } from "../../status.js";
 import { listMigrations } from "../../store/list-migrations.js";
-import { gridHead, gridRow, migrationResource } from "../migration-resource.js";
+import { migrationResource } from "../../migration-resource.js";
+import { gridHead, gridRow } from "../grid.js";
 import { withStore } from "../open-store.js";
 import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
 import { addTargetOptions, type TargetFlags } from "../server-options.js";

@@ -3,7 +3,8 @@ import type { MigrationStatus } from "../../status.js";
 import { readStatus } from "../../store/read-status.js";
 import { formatBytes } from "../../worker/describe.js";
 import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
-import { gridHead, gridRow, migrationResource } from "../migration-resource.js";
+import { migrationResource } from "../../migration-resource.js";
+import { gridHead, gridRow } from "../grid.js";
 import { withMigration, type FoundMigration } from "../open-store.js";
 import { addOutputOption, formatTable, print, type Format, type OutputFlags } from "../output.js";
 

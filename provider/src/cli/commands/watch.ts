@@ -7,7 +7,7 @@ import { exitCodeOfStatus } from "../exit-code.js";
 import { follow } from "../follow.js";
 import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
 import { withMigration, type FoundMigration } from "../open-store.js";
-import { sampleOf, type Sample } from "../rates.js";
+import { sampleOf, type Sample } from "../../rates.js";
 import { watchScreen } from "../watch-screen.js";
 
 export function addWatch(program: Command): void {

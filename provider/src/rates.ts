@@ -1,4 +1,4 @@
-import type { MigrationStatus } from "../status.js";
+import type { MigrationStatus } from "./status.js";
 
 /** What is measured again and again while a migration is watched. */
 export interface Sample {

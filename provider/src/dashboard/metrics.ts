@@ -1,0 +1,77 @@
+import type { MigrationStatus, DatabaseDetails } from "../status.js";
+
+interface Measured {
+  readonly name: string;
+  readonly status: MigrationStatus;
+}
+
+interface Metric {
+  readonly name: string;
+  readonly type: "gauge" | "counter";
+  readonly help: string;
+  readonly value: (database: DatabaseDetails) => number;
+}
+
+/** Of each database of each migration. */
+const databaseMetrics: readonly Metric[] = [
+  {
+    name: "tables_queued",
+    type: "gauge",
+    help: "Tables that wait for their copy",
+    value: (d) => d.fullLoadQueuedTables,
+  },
+  { name: "tables_copying", type: "gauge", help: "Tables being copied", value: (d) => d.fullLoadLoadingTables },
+  { name: "tables_copied", type: "gauge", help: "Tables copied", value: (d) => d.fullLoadCompletedTables },
+  { name: "tables_errored", type: "gauge", help: "Tables that failed", value: (d) => d.fullLoadErroredTables },
+  { name: "bytes_copied", type: "gauge", help: "Bytes copied so far", value: (d) => d.bytesCopied },
+  { name: "bytes", type: "gauge", help: "Bytes to copy", value: (d) => d.bytesTotal },
+  { name: "rows_copied", type: "gauge", help: "Rows copied so far", value: (d) => d.rowsCopied },
+  { name: "indexes_built", type: "gauge", help: "Indexes built", value: (d) => d.indexesCompleted },
+  { name: "indexes", type: "gauge", help: "Indexes to build", value: (d) => d.indexesTotal },
+  { name: "inserts_applied_total", type: "counter", help: "Inserts applied", value: (d) => d.cdcInsertCounter },
+  { name: "updates_applied_total", type: "counter", help: "Updates applied", value: (d) => d.cdcUpdateCounter },
+  { name: "deletes_applied_total", type: "counter", help: "Deletes applied", value: (d) => d.cdcDeleteCounter },
+  {
+    name: "incoming_changes",
+    type: "gauge",
+    help: "Changes received and not applied",
+    value: (d) => d.incomingChanges,
+  },
+  { name: "lag_bytes", type: "gauge", help: "Bytes of WAL that the target is behind", value: (d) => d.lagBytes },
+  { name: "lag_seconds", type: "gauge", help: "Seconds that the target is behind", value: (d) => d.latency },
+  { name: "tables_compared", type: "gauge", help: "Tables compared", value: (d) => d.tablesCompared },
+  { name: "tables_different", type: "gauge", help: "Tables that differ", value: (d) => d.tablesDifferent },
+];
+
+/** Prometheus' text format; every name begins with `pg_migration_`. */
+export function metricsText(migrations: readonly Measured[]): string {
+  const lines = [
+    ...head("state", "gauge", "1 for the state that the migration is in"),
+    ...migrations.map(({ name, status }) => sample("state", { migration: name, state: status.state }, 1)),
+    ...head("worker_running", "gauge", "1 while a worker holds the lease"),
+    ...migrations.map(({ name, status }) =>
+      sample("worker_running", { migration: name }, status.worker.state === "running" ? 1 : 0),
+    ),
+    ...databaseMetrics.flatMap((metric) => [
+      ...head(metric.name, metric.type, metric.help),
+      ...migrations.flatMap(({ name, status }) =>
+        Object.values(status.currentSubStateDetails.dbDetails).map((database) =>
+          sample(metric.name, { migration: name, database: database.databaseName }, metric.value(database)),
+        ),
+      ),
+    ]),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+const head = (name: string, type: string, help: string): string[] => [
+  `# HELP pg_migration_${name} ${help}.`,
+  `# TYPE pg_migration_${name} ${type}`,
+];
+
+function sample(name: string, labels: Readonly<Record<string, string>>, value: number): string {
+  const text = Object.entries(labels).map(([label, content]) => `${label}="${escapeLabel(content)}"`);
+  return `pg_migration_${name}{${text.join(",")}} ${value}`;
+}
+
+const escapeLabel = (text: string): string => text.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n");

@@ -1,0 +1,233 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { startDashboard, type Dashboard } from "../../provider/dist/dashboard/server.js";
+import { assertSameContent } from "../support/content";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { Traffic } from "../support/traffic";
+import { until } from "../support/until";
+import { startBrowser } from "./browser";
+
+/** Where `SCREENSHOTS=1` has pictures for the documents made. */
+const pictures = join(__dirname, "../../docs/images");
+
+/** Scrolls from top to end and answers the milliseconds of the longest frame; run in the browser, hence a text. */
+const slowestFrame = `(async () => {
+  const body = document.querySelector(".virtual .body");
+  let longest = 0;
+  let last = performance.now();
+  for (let top = 0; top <= body.scrollHeight; top += 2000) {
+    body.scrollTop = top;
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+    longest = Math.max(longest, performance.now() - last);
+    last = performance.now();
+  }
+  return longest;
+})()`;
+
+/** The page in a real browser, on migrations that really run. */
+describe("the dashboard's page", function () {
+  let lab: Lab;
+  let browser: Browser;
+  let dashboard: Dashboard;
+  let axe: string;
+  const complaints: string[] = [];
+  const undo: (() => Promise<unknown>)[] = [];
+
+  before(async function () {
+    const started = await startBrowser();
+    if (typeof started === "string") {
+      process.stderr.write(`\n    NOT TESTED: ${started}\n\n`);
+      return this.skip();
+    }
+    browser = started;
+    axe = await readFile(createRequire(__filename).resolve("axe-core/axe.min.js"), "utf8");
+    lab = await Lab.start();
+    return undefined;
+  });
+
+  after(async () => {
+    await (browser as Browser | undefined)?.close();
+    await (lab as Lab | undefined)?.stop();
+  });
+
+  beforeEach(async () => {
+    dashboard = await serve();
+  });
+
+  afterEach(async () => {
+    await dashboard.close();
+    // The other way round, as far as a test has come.
+    for (const step of undo.splice(0).reverse()) await step();
+    assert.deepEqual(complaints.splice(0), [], "the browser complained");
+  });
+
+  const serve = (changes: { readOnly?: boolean } = {}): Promise<Dashboard> =>
+    startDashboard({
+      target: { ...lab.administrator, sslMode: "Prefer" },
+      maintenanceDatabase: "postgres",
+      address: "127.0.0.1",
+      port: 0,
+      token: "a token that nobody guesses",
+      allowedHosts: [],
+      readOnly: false,
+      ...changes,
+    });
+
+  /** A migration that is destroyed when its test ends. */
+  function declare(): Resource {
+    const resource = new Resource();
+    undo.push(() => resource.destroy());
+    return resource;
+  }
+
+  async function open(url: string, options: BrowserContextOptions = {}): Promise<Page> {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: "en-US", ...options });
+    undo.push(() => context.close());
+    const page = await context.newPage();
+    page.on("pageerror", (error) => complaints.push(String(error)));
+    page.on("console", (message) => {
+      if (message.type() === "error") complaints.push(message.text());
+    });
+    await page.goto(url);
+    return page;
+  }
+
+  /** What axe-core finds of serious or critical impact. */
+  async function barriers(page: Page): Promise<string[]> {
+    await page.evaluate(axe);
+    return page.evaluate(async () => {
+      const { axe: engine } = globalThis as unknown as {
+        axe: { run(): Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }> };
+      };
+      const { violations } = await engine.run();
+      return violations
+        .filter(({ impact }) => impact === "serious" || impact === "critical")
+        .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+    });
+  }
+
+  async function picture(page: Page, name: string): Promise<void> {
+    if (process.env.SCREENSHOTS === "1") await page.screenshot({ path: join(pictures, `${name}.png`) });
+  }
+
+  it("takes a running migration through its cutover by clicking", async () => {
+    const database = await lab.database(Traffic.schema);
+    const traffic = Traffic.start(lab.source, database, 2);
+    undo.push(() => traffic.stop());
+    const resource = declare();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const name = resource.inputs.migrationName as string;
+    const page = await open(dashboard.url);
+    assert(!page.url().includes("token"), "the token does not stay in the address");
+    await page.getByRole("link", { name }).waitFor();
+    assert.match(await page.getByRole("row", { name: new RegExp(name) }).innerText(), /WaitingForUserAction\s+Online/);
+    assert.deepEqual(await barriers(page), []);
+    await picture(page, "grid");
+
+    await page.getByRole("link", { name }).click();
+    await page.getByText("WaitingForUserAction").waitFor();
+    assert.equal(await page.locator(".stepper [aria-current]").innerText(), "Follow");
+    const counters = page.getByRole("table", { name: "Databases" });
+    const before = await counters.innerText();
+    await traffic.forTransactions(50);
+    await until("the counters go on by themselves", async () => (await counters.innerText()) !== before);
+    await traffic.stop();
+    assert.deepEqual(await barriers(page), []);
+    await picture(page, "migration");
+
+    await page.getByRole("button", { name: "Cut over" }).click();
+    const dialog = page.getByRole("dialog");
+    assert.match(await dialog.innerText(), /The target is .* behind the source/);
+    assert.deepEqual(await barriers(page), []);
+    await picture(page, "cutover");
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "hidden" });
+    assert.equal((await resource.refresh()).state, "WaitingForUserAction", "Escape says no");
+
+    await page.getByRole("button", { name: "Cut over" }).click();
+    await page.getByRole("button", { name: "Cut over now" }).click();
+    await page.locator("#state").getByText("Succeeded").waitFor();
+    assert.match(await page.getByRole("table", { name: "Cutover" }).innerText(), /apply all commits up to it/);
+    await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+  });
+
+  it("shows findings with a remedy to copy, and what a server says never as HTML", async () => {
+    const database = await lab.database(
+      'CREATE TABLE "<img src=x onerror=alert(1)>" (id int); CREATE TABLE k (id int)',
+    );
+    await lab.target.query(`CREATE DATABASE ${database} OWNER ${lab.administrator.user}`);
+    const resource = declare();
+    await Resource.failure(resource.create(lab.inputs([database], { migrationMode: "Online" })));
+    const page = await open(dashboard.url);
+    await page.getByRole("link", { name: resource.inputs.migrationName as string }).click();
+    const findings = page.getByRole("table", { name: "Validation" });
+    await findings.getByText("603101").waitFor();
+    assert.match(await findings.innerText(), /overwriteDbsInTarget/);
+    assert.match(await findings.innerText(), /<img src=x/);
+    assert.equal(await page.locator("main img").count(), 0);
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await findings.getByRole("button", { name: "Copy" }).first().click();
+    await findings.getByRole("button", { name: "Copied" }).waitFor();
+    assert.match(await page.evaluate("navigator.clipboard.readText()"), /\S/);
+  });
+
+  it("scrolls through 5,000 tables, of which few are in the document, on a phone and in the dark as well", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = declare();
+    await resource.create(lab.inputs([database], { migrationOption: "Validate" }));
+    const name = resource.inputs.migrationName as string;
+    await lab.target.query(
+      `INSERT INTO pgmigration.unit (migration, database, id, kind, table_schema, table_name, entry, state, rows_estimated)
+       SELECT $1, $2, i, 'table', 'public', 'table_' || lpad(i::text, 4, '0'), 'x', 'queued', i
+         FROM generate_series(1, 5000) i`,
+      { values: [name, database] },
+    );
+    const page = await open(dashboard.url, { viewport: { width: 390, height: 800 }, colorScheme: "dark" });
+    await page.getByRole("link", { name }).click();
+    await page.getByText("table_0001").waitFor();
+    assert.equal(await page.locator("[aria-rowcount]").getAttribute("aria-rowcount"), "5001");
+    assert((await page.locator(".virtual .body .row").count()) < 40, "few rows are in the document");
+    assert.deepEqual(await barriers(page), []);
+    const slowest = await page.evaluate<number>(slowestFrame);
+    assert(slowest < 250, `a frame took ${slowest} ms`);
+    await page.getByText("table_5000").waitFor();
+    await page.getByRole("searchbox", { name: "Search tables" }).fill("table_4711");
+    await until("one table is left", async () => (await page.locator(".virtual .body .row").count()) === 1);
+    await page.locator(".virtual .body").focus();
+    const wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth");
+    assert.equal(wide, 0, "a phone scrolls in one direction only");
+    await picture(page, "phone");
+    await page.getByRole("link", { name: "Migrations" }).first().click();
+    await page.getByRole("link", { name }).waitFor();
+    assert.deepEqual(await barriers(page), []);
+  });
+
+  it("offers nothing to click in read-only mode, and weighs less than 200 kB", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = declare();
+    await resource.create(lab.inputs([database], { migrationOption: "Validate" }));
+    const name = resource.inputs.migrationName as string;
+    const readOnly = await serve({ readOnly: true });
+    undo.push(() => readOnly.close());
+    let weight = 0;
+    const page = await open("about:blank");
+    page.on("response", (response) => {
+      if (!response.url().includes("/api/events")) weight += Number(response.headers()["content-length"] ?? 0);
+    });
+    await page.goto(readOnly.url);
+    await page.getByRole("link", { name }).click();
+    await page.getByText("Read-only").waitFor();
+    assert.equal(await page.getByRole("button", { name: /Cut over|Cancel/ }).count(), 0);
+    const refused = await page.evaluate<number, string>(
+      async (path) => (await fetch(path, { method: "POST" })).status,
+      `/api/migrations/${name}/cancel`,
+    );
+    assert.equal(refused, 403);
+    assert.match(complaints.splice(0).join(), /403/);
+    assert(weight > 50_000 && weight < 200_000, `the page weighs ${weight} bytes`);
+  });
+});
