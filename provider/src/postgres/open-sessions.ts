@@ -11,9 +11,9 @@ export function rememberSession(client: Client): void {
 
 /**
  * Cancels whatever statements this process is waiting for, so that one that is told to stop can: a lock on the source or
- * a long index build would hold it for hours. With a database's name, only those in databases of that name.
+ * a long index build would hold it for hours. With databases' names, only those in databases of these names.
  */
-export async function cancelOpenStatements(database?: string): Promise<void> {
-  const concerned = [...sessions].filter((session) => database === undefined || session.database === database);
+export async function cancelOpenStatements(databases?: readonly string[]): Promise<void> {
+  const concerned = [...sessions].filter(({ database }) => !databases || databases.includes(database ?? ""));
   await Promise.all(concerned.map(requestCancel));
 }

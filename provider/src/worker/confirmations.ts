@@ -4,6 +4,7 @@ import type { Wish } from "../inputs.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import type { Finding, Journal } from "../store/journal.js";
 import type { MigrationSubState } from "../status.js";
+import { targetDatabase } from "../target-database.js";
 import { logicalReplicationGaps, setUpLogicalReplication } from "./logical-replication-setup.js";
 import type { RequestWatch } from "./watch-requests.js";
 
@@ -14,7 +15,7 @@ export interface WaitingMigration {
   readonly requests: RequestWatch;
   /** Aborts when the worker has to stop. */
   readonly signal: AbortSignal;
-  /** Databases on the target that an earlier try has made. */
+  /** Names of databases on the target that an earlier try has made. */
   readonly ownDatabases: ReadonlySet<string>;
 }
 
@@ -62,7 +63,7 @@ export class Confirmations {
   /** Released by `overwriteDbsInTarget`, or by the database being dropped. */
   async overwriteAllowed(): Promise<void> {
     await this.#until("WaitingForTargetDBOverwriteConfirmation", async (wish) => {
-      if (wish.overwriteDbsInTarget || !wish.waitForConfirmation) return true;
+      if (wish.overwriteDbsInTarget || wish.dataOnly || !wish.waitForConfirmation) return true;
       return (await this.#existingDatabases(wish)).length === 0;
     });
   }
@@ -91,7 +92,7 @@ export class Confirmations {
     try {
       const { rows } = await client.query<{ name: string }>(
         "SELECT datname AS name FROM pg_database WHERE datname = ANY ($1)",
-        [wish.dbsToMigrate],
+        [wish.dbsToMigrate.map((database) => targetDatabase(wish, database))],
       );
       return rows.map(({ name }) => name).filter((name) => !this.migration.ownDatabases.has(name));
     } finally {

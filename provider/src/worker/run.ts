@@ -49,10 +49,10 @@ export async function runMigration(job: Job, stop: AbortSignal): Promise<void> {
 const cancelEveryMs = 1000;
 
 /** Once told to stop, cancels the statements that still run, so that no lock and no index build holds the steps up. */
-async function unblocked<T>(signal: AbortSignal, steps: () => Promise<T>, database?: string): Promise<T> {
+async function unblocked<T>(signal: AbortSignal, steps: () => Promise<T>, databases?: readonly string[]): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const unblock = (): void => {
-    timer = setInterval(() => void cancelOpenStatements(database), cancelEveryMs);
+    timer = setInterval(() => void cancelOpenStatements(databases), cancelEveryMs);
   };
   if (signal.aborted) unblock();
   else signal.addEventListener("abort", unblock, { once: true });
@@ -142,7 +142,9 @@ class MigrationRun {
       journal: this.#journal,
       requests: this.requests,
       signal: this.#signal,
-      ownDatabases: new Set((await this.#currentDatabases()).filter((one) => one.createdByUs).map((one) => one.name)),
+      ownDatabases: new Set(
+        (await this.#currentDatabases()).filter((one) => one.createdByUs).map((one) => one.targetName),
+      ),
     });
     await confirmations.databasesSpecified();
     await this.#describeServers();
@@ -181,7 +183,7 @@ class MigrationRun {
           wish: this.#wish,
           source: this.job.source,
           target: this.job.target,
-          ownDatabases: new Set(databases.filter((one) => one.createdByUs).map((one) => one.name)),
+          ownDatabases: new Set(databases.filter((one) => one.createdByUs).map((one) => one.targetName)),
           occupied: await occupiedDatabases(store, this.#wish.migrationName),
         })),
       );
@@ -261,7 +263,8 @@ class MigrationRun {
     const cancellation = this.requests.cancellationOf(database.name);
     try {
       cancellation.throwIfAborted();
-      await unblocked(cancellation, () => step(database, this.#workOn(database.name)), database.name);
+      const names = [database.name, database.targetName];
+      await unblocked(cancellation, () => step(database, this.#workOn(database.name)), names);
     } catch (error) {
       if (this.#signal.aborted || error instanceof TakenOver) throw error;
       if (cancellation.aborted) return this.#cancel(database);
@@ -298,7 +301,7 @@ class MigrationRun {
     const databases = await this.#currentDatabases();
     for (const database of databases.filter(({ phase }) => phase !== "done")) {
       if (database.slot !== undefined) await this.#dropSourceObjects(database.name);
-      await this.#journal.database(database.name, { state: "Canceled" });
+      await this.#journal.database(database.name, { state: "Canceled", phase: "queued", message: null });
     }
     await this.#journal.state("Canceled", "Completed");
   }

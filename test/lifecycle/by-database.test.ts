@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { assertSameContent } from "../support/content";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+
+const table = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)";
+
+describe("a migration of several databases", () => {
+  let lab: Lab;
+  let databases: [string, string];
+
+  before(async () => {
+    lab = await Lab.start();
+  });
+
+  beforeEach(async () => {
+    databases = [await lab.database(table), await lab.database(table)];
+  });
+
+  after(() => lab.stop());
+
+  const slots = async (): Promise<number> => (await lab.source.query("SELECT FROM pg_replication_slots")).length;
+
+  const statesOf = (resource: Resource): string[] =>
+    databases.map((name) => resource.status.currentSubStateDetails.dbDetails[name]!.migrationState);
+
+  it("is cut over by database, while the others are followed on", async () => {
+    const [first, second] = databases;
+    const resource = new Resource();
+    await resource.create(lab.inputs(databases, { migrationMode: "Online" }));
+    const partly = await resource.update({ triggerCutover: true, dbsToTriggerCutoverOn: [first] });
+    assert.deepEqual(statesOf(resource), ["Succeeded", "WaitingForCutoverTrigger"]);
+    assert.equal(partly.state, "WaitingForUserAction");
+    assert.equal(await slots(), 1, "the first one's slot is gone");
+    await lab.source.query("INSERT INTO t VALUES (1000)", { database: second });
+    assert.equal((await resource.update({ dbsToTriggerCutoverOn: [] })).state, "Succeeded");
+    for (const database of databases)
+      await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+    await resource.destroy();
+  });
+
+  it("is canceled by database, while the others go on to their end", async () => {
+    const [first, second] = databases;
+    const resource = new Resource();
+    await resource.create(lab.inputs(databases, { migrationMode: "Online" }));
+    const partly = await resource.update({ cancel: "True", dbsToCancelMigrationOn: [first] });
+    assert.deepEqual(statesOf(resource), ["Canceled", "WaitingForCutoverTrigger"]);
+    assert.equal(partly.state, "WaitingForUserAction");
+    assert.equal(await slots(), 1, "the canceled one's slot is gone");
+    assert((await lab.targetDatabases()).includes(first), "nothing on the target is dropped");
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    assert.deepEqual(statesOf(resource), ["Canceled", "Succeeded"]);
+    await assertSameContent({ server: lab.source, database: second }, { server: lab.target, database: second });
+    await resource.destroy();
+  });
+
+  it("is canceled as a whole, stays so, and begins anew when that is taken back", async () => {
+    const resource = new Resource();
+    await resource.create(lab.inputs(databases, { migrationMode: "Online" }));
+    const canceled = await resource.update({ cancel: true });
+    assert.equal(canceled.state, "Canceled");
+    assert.deepEqual(statesOf(resource), ["Canceled", "Canceled"]);
+    assert.equal(await slots(), 0);
+    assert.equal((await resource.diff()).changes, false, "a further up leaves it so");
+    assert.match(
+      (await resource.failures({ ...resource.inputs, cancel: false, triggerCutover: true })).join(),
+      /603113/,
+    );
+    assert.equal((await resource.update({ cancel: false })).state, "WaitingForUserAction");
+    await resource.destroy();
+  });
+
+  it("while one is canceled in the middle of its copy, copies the other", async () => {
+    const [first, second] = databases;
+    const obstacle = await lab.source.connect(first);
+    const resource = new Resource();
+    try {
+      await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+      await resource.create(lab.inputs(databases, { waitFor: "started" }));
+      const status = await resource.update({ cancel: true, dbsToCancelMigrationOn: [first], waitFor: "succeeded" });
+      assert.equal(status.state, "Succeeded");
+      assert.deepEqual(statesOf(resource), ["Canceled", "Succeeded"]);
+    } finally {
+      await obstacle.end();
+    }
+    await assertSameContent({ server: lab.source, database: second }, { server: lab.target, database: second });
+    await resource.destroy();
+  });
+});

@@ -1,0 +1,163 @@
+import assert from "node:assert/strict";
+import { inputsFromArmBody } from "../../provider/src/arm-body";
+import { checkInputs, parseInputs } from "../../provider/src/check-inputs";
+import { wishOf } from "../../provider/src/inputs";
+import { unknownValue } from "../../provider/src/unknown-value";
+
+const friendly = {
+  migrationName: "m",
+  source: { host: "old.example.com", user: "reader", password: "s-secret" },
+  target: { host: "new.example.com", user: "admin", password: "t-secret" },
+  dbsToMigrate: ["crm"],
+};
+
+const reasons = (raw: Record<string, unknown>): string[] =>
+  checkInputs(raw).failures.map(({ property, reason }) => `${property}: ${reason}`);
+
+describe("inputs in Azure's words", () => {
+  const body = {
+    Location: "westeurope",
+    Tags: { team: "crm" },
+    Properties: {
+      MigrationMode: "Online",
+      sourcedbserverresourceid: "old.example.com:5433@reader@old",
+      TARGETDBSERVERFULLYQUALIFIEDDOMAINNAME: "new.postgres.database.azure.com",
+      DbsToMigrate: ["crm", "shop"],
+      OverwriteDbsInTarget: "True",
+      startDataMigration: "false",
+      sourceType: "AWS_RDS",
+      sslMode: "VerifyFull",
+      migrationWindowEndTimeInUtc: null,
+      SecretParameters: {
+        AdminCredentials: { SourceServerPassword: "s-secret", targetserverpassword: "t-secret" },
+        sourceServerUserName: "reader@other",
+      },
+      targetServerUserName: "admin",
+      migrationId: "exported along",
+    },
+  };
+
+  it("are taken from an ARM body as it is: keys in any case, strings as switches, a misplaced user name", () => {
+    const inputs = parseInputs({ migrationName: "m", ...inputsFromArmBody(body) });
+    assert.deepEqual(inputs.source, {
+      host: "old.example.com",
+      port: 5433,
+      user: "reader@other",
+      password: "s-secret",
+      sslMode: "VerifyFull",
+    });
+    assert.deepEqual(inputs.target, {
+      host: "new.postgres.database.azure.com",
+      port: 5432,
+      user: "admin",
+      password: "t-secret",
+      sslMode: "VerifyFull",
+    });
+    assert.deepEqual(
+      [inputs.overwriteDbsInTarget, inputs.startDataMigration, inputs.sourceType, inputs.migrationMode, inputs.tags],
+      [true, false, "AWS_RDS", "Online", { team: "crm" }],
+    );
+    assert.doesNotMatch(JSON.stringify(wishOf(inputs)), /secret/);
+  });
+
+  it("name servers by address and port, by Azure's resource id, and by a name that overrides either", () => {
+    const { source: _source, ...rest } = friendly;
+    const secretParameters = { sourceServerUsername: "u", adminCredentials: { sourceServerPassword: "p" } };
+    const sourceOf = (keys: Record<string, unknown>) => {
+      const { host, port, user } = parseInputs({ ...rest, secretParameters, ...keys }).source;
+      return [host, port, user];
+    };
+    const azure = "/subscriptions/x/resourceGroups/g/providers/Microsoft.DBforPostgreSQL/flexibleServers/crm-server";
+    assert.deepEqual(sourceOf({ sourceDbServerResourceId: "[2001:db8::1]:5432@v" }), ["2001:db8::1", 5432, "u"]);
+    assert.deepEqual(sourceOf({ sourceDbServerResourceId: azure }), [
+      "crm-server.postgres.database.azure.com",
+      5432,
+      "u",
+    ]);
+    assert.deepEqual(
+      sourceOf({ sourceDbServerResourceId: azure, sourceDbServerFullyQualifiedDomainName: "10.0.0.4" }),
+      ["10.0.0.4", 5432, "u"],
+    );
+    assert.deepEqual(sourceOf({ sourceDbServerResourceId: "a:1@v", source: { host: "b", port: 2, user: "w" } }), [
+      "b",
+      2,
+      "w",
+    ]);
+    assert.match(
+      reasons({ ...rest, sourceDbServerResourceId: "no-port" }).join(),
+      /^sourceDbServerResourceId: write host:port@user/,
+    );
+  });
+
+  it("let a runtime server stand for an external worker", () => {
+    assert.equal(parseInputs(friendly).runner, "local");
+    assert.equal(parseInputs({ ...friendly, migrationInstanceResourceId: "/x" }).runner, "external");
+    assert.equal(parseInputs({ ...friendly, migrationRuntimeResourceId: "/x", runner: "local" }).runner, "local");
+  });
+
+  it("take durations as Pulumi spells them", () => {
+    const timeouts = { create: "1h30m", update: "90s", delete: 5 };
+    assert.deepEqual(parseInputs({ ...friendly, timeouts }).timeouts, { create: 5400, update: 90, delete: 5 });
+  });
+
+  const wrong: readonly [Record<string, unknown>, RegExp][] = [
+    [
+      { source: { ...friendly.source, password: undefined } },
+      /^source\.password: is missing: give it here, as secretP/,
+    ],
+    [{ source: { ...friendly.source, passwordCommand: "x" } }, /^source\.passwordCommand: a password is given, too/],
+    [{ source: { host: "a", password: "p" } }, /^source\.user: is missing.*secretParameters\.sourceServerUsername/],
+    [{ target: undefined }, /^target\.host: is missing.*\n?target\.user: is missing.*\n?target\.password: is missing/s],
+    [
+      { secretParameters: { adminCredential: {} } },
+      /^secretParameters\.adminCredential: .*did you mean adminCredentials/,
+    ],
+    [
+      { secretParameters: { adminCredentials: { sourcePassword: "x" } } },
+      /^secretParameters\.adminCredentials\.source/,
+    ],
+    [{ sourceType: "AWSRDS" }, /^sourceType: is none of .*"AWS_RDS"/],
+    [{ cancel: "yes" }, /^cancel: give true or false/],
+    [{ timeouts: { create: "soon" } }, /^timeouts\.create: give seconds, or a text/],
+    [{ timeouts: { creat: 1 } }, /^timeouts\.creat: .*did you mean create\?/],
+    [{ migrationWindowStartTimeInUtc: "tomorrow" }, /^migrationWindowStartTimeInUtc: give a time in UTC/],
+    [
+      { migrationWindowStartTimeInUtc: "2030-01-02T00:00:00Z", migrationWindowEndTimeInUtc: "2030-01-01T00:00:00Z" },
+      /^migrationWindowEndTimeInUtc: the window ends before/,
+    ],
+    [{ dbsToMigrate: undefined }, /^dbsToMigrate: name at least one database, or set waitForConfirmation/],
+    [
+      { migrationMode: "Online", triggerCutover: true, dbsToTriggerCutoverOn: ["x"] },
+      /^dbsToTriggerCutoverOn: x is none/,
+    ],
+    [{ dbsToCancelMigrationOn: ["crm"] }, /^dbsToCancelMigrationOn: does nothing without cancel/],
+    [{ migrationMode: "Online", triggerCutover: true, cancel: true }, /^cancel: .*either canceled or cut over/],
+    [{ runner: "remote" }, /^runner: is none of "local", "external"/],
+    [{ waitFor: "done" }, /^waitFor: is none of/],
+    [{ tags: { a: 1 } }, /^tags\.a/],
+  ];
+  for (const [change, expected] of wrong)
+    it(`refuse ${JSON.stringify(change, (_key, value: unknown) => value ?? "(missing)")}`, () => {
+      assert.match(reasons({ ...friendly, ...change }).join("\n"), expected);
+    });
+
+  it("say all that is wrong at once, also between properties, and nothing that is only unknown in a preview", () => {
+    const all = reasons({
+      ...friendly,
+      migrationMode: "offline",
+      target: friendly.source,
+      tableJobs: 0,
+      dbsToCancelMigrationOn: ["crm"],
+    });
+    assert.equal(all.length, 4, all.join("\n"));
+    const preview = {
+      ...friendly,
+      source: { ...friendly.source, host: unknownValue, port: unknownValue },
+      target: { ...friendly.target, host: unknownValue, port: unknownValue },
+      dbsToMigrate: unknownValue,
+      secretParameters: unknownValue,
+    };
+    assert.deepEqual(reasons(preview), []);
+    assert.equal(checkInputs(preview).inputs, undefined);
+  });
+});

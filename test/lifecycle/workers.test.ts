@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { assertSameContent } from "../support/content";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { secretsIn } from "../support/secrets";
+import { until } from "../support/until";
+
+const table = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)";
+
+describe("the workers of a resource", () => {
+  let lab: Lab;
+  let database: string;
+  let directory: string;
+
+  before(async () => {
+    lab = await Lab.start();
+  });
+
+  beforeEach(async () => {
+    database = await lab.database(table);
+    directory = await mkdtemp(join(tmpdir(), "pg-migration-test-"));
+  });
+
+  afterEach(() => rm(directory, { recursive: true, force: true }));
+
+  after(() => lab.stop());
+
+  const online = (changes: Record<string, unknown> = {}) =>
+    lab.inputs([database], { migrationMode: "Online", ...changes });
+
+  /** Starts a worker as somebody does who was not asked by the resource. */
+  function startWorker(environment: Record<string, string>): { child: ChildProcess; exited: Promise<unknown> } {
+    const child = spawn(process.execPath, [resolve("provider/dist/worker/main.js")], {
+      env: { PATH: process.env.PATH, ...environment },
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    return { child, exited: once(child, "exit") };
+  }
+
+  it("may live elsewhere: the resource waits for one that takes its job from a file or from its environment", async () => {
+    const inputs = online({ runner: "external" });
+    const job = JSON.stringify({ migrationName: inputs.migrationName, source: inputs.source, target: inputs.target });
+    const jobFile = join(directory, "job.json");
+    await writeFile(jobFile, job, { mode: 0o600 });
+    const creating = new Resource();
+    const created = creating.create(inputs);
+    await until("the resource says that it waits", () =>
+      creating.reported.some((line) => /pg-migration worker/.test(line)),
+    );
+    const first = startWorker({ PG_MIGRATION_JOB_FILE: jobFile });
+    const status = await created;
+    assert.deepEqual([status.state, status.worker.pid], ["WaitingForUserAction", first.child.pid]);
+    first.child.kill("SIGTERM");
+    await first.exited;
+    await until("its lease is free", async () => (await creating.refresh()).worker.state === "lost");
+    assert.equal((await creating.diff()).changes, false, "whoever runs it has to start it again");
+    const second = startWorker({ PG_MIGRATION_JOB: job });
+    assert.equal((await creating.update({ triggerCutover: true })).state, "Succeeded");
+    await second.exited;
+    await creating.destroy();
+  });
+
+  it("outlive the operation that started them: waitFor started answers at once, a further create adopts", async () => {
+    const inputs = lab.inputs([database], { waitFor: "started" });
+    const obstacle = await lab.source.connect(database);
+    await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+    const first = await new Resource().create(inputs);
+    assert.equal(first.worker.state, "running");
+    assert.notEqual(first.state, "Succeeded");
+    const adopting = new Resource();
+    const second = await adopting.create(inputs);
+    assert.equal(second.worker.pid, first.worker.pid);
+    await obstacle.end();
+    assert.equal((await adopting.update({ waitFor: "succeeded" })).state, "Succeeded");
+    await adopting.destroy();
+  });
+
+  it("go on when an operation's time is up; id, status and reason are kept, and the next one follows on", async () => {
+    const obstacle = await lab.source.connect(database);
+    await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+    const resource = new Resource();
+    const text = await Resource.failure(resource.create(lab.inputs([database], { timeouts: { create: "1s" } })));
+    assert.match(text, /has not come to its success within 1 s; the worker goes on/);
+    assert.notEqual(resource.id, "");
+    const { pid } = resource.status.worker;
+    await obstacle.end();
+    const status = await resource.update({});
+    assert.deepEqual([status.state, status.worker.pid], ["Succeeded", pid]);
+    await resource.destroy();
+  });
+
+  it("are replaced when they are lost, by a plain up: diff looks at the store", async () => {
+    const resource = new Resource();
+    const { worker } = await resource.create(online());
+    assert.equal((await resource.diff()).changes, false);
+    process.kill(worker.pid!, "SIGKILL");
+    await until("diff sees it", async () => (await resource.diff()).changes);
+    assert.equal(resource.status.worker.state, "running", "though the state still says so");
+    assert.notEqual((await resource.update({})).worker.pid, worker.pid);
+    await resource.destroy();
+  });
+
+  it("are replaced when credentials change, and when the package does", async () => {
+    const resource = new Resource();
+    const first = await resource.create(online());
+    assert.equal((await resource.update({ tableJobs: 5 })).worker.pid, first.worker.pid, "else they stay");
+    const password = "rotated-password";
+    await lab.target.query(`ALTER ROLE ${lab.administrator.user} PASSWORD '${password}'`);
+    const second = await resource.update({ target: { ...lab.administrator, password } });
+    assert.notEqual(second.worker.pid, first.worker.pid);
+    await lab.target.query(
+      `UPDATE pgmigration.migration SET worker = worker || '{"version": "0.0.1"}' WHERE name = $1`,
+      { values: [resource.inputs.migrationName] },
+    );
+    const third = await resource.update({ engineVersion: "0.1.1" });
+    assert.notEqual(third.worker.pid, second.worker.pid);
+    await resource.destroy();
+    await lab.target.query(`ALTER ROLE ${lab.administrator.user} PASSWORD '${lab.administrator.password}'`);
+  });
+
+  it("ask a command for the password at each connection, and keep it nowhere", async () => {
+    const command = join(directory, "token");
+    const calls = join(directory, "calls");
+    await writeFile(join(directory, "secret"), lab.source.login.password, { mode: 0o600 });
+    await writeFile(command, `#!/bin/sh\necho >> ${calls}\ncat ${join(directory, "secret")}\n`);
+    await chmod(command, 0o755);
+    const { host, port, user, password } = lab.source.login;
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { source: { host, port, user, passwordCommand: command } }));
+    await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+    assert((await readFile(calls, "utf8")).length > 3);
+    assert.deepEqual(await secretsIn([password], { lab, texts: [JSON.stringify(resource.outputs)] }), []);
+    await resource.destroy();
+    const refused = new Resource();
+    const source = { host, port, user, passwordCommand: "exit 3" };
+    const text = await Resource.failure(refused.create(lab.inputs([database], { source })));
+    assert.match(text, /603100.*the passwordCommand has failed: exit code 3/s);
+    await refused.destroy();
+  });
+
+  it("tell what they found and did, in plain outputs", async () => {
+    const resource = new Resource();
+    const status = await resource.create(lab.inputs([database]));
+    assert.deepEqual(JSON.parse(JSON.stringify(resource.outputs)), resource.outputs, "nothing undefined, no bigint");
+    assert.match(status.sourceDbServerMetadata!.version, /^14\./);
+    assert.match(status.targetDbServerMetadata!.version, /^17\./);
+    assert.equal(status.migrationId, resource.id);
+    assert.equal(status.percent, 100);
+    const { bytesCopied, tables, percent } = status.currentSubStateDetails.dbDetails[database]!;
+    assert(bytesCopied > 0 && percent === 100);
+    assert.deepEqual(
+      tables.map(({ table, state, rowsCopied, sourceRows, targetRows, verified }) => [
+        table,
+        state,
+        rowsCopied,
+        sourceRows,
+        targetRows,
+        verified,
+      ]),
+      [["public.t", "completed", 100, 100, 100, "equal"]],
+    );
+    const { host, port, user } = lab.administrator;
+    assert.deepEqual(resource.outputs.targetConnection, { host, port, user, sslMode: "Prefer", databases: [database] });
+    await resource.destroy();
+  });
+});
