@@ -1,9 +1,11 @@
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
-import { checkAddressPlan } from "./address-plan";
+import { contradictions } from "./contradictions";
 import { LabError } from "./lab-error";
-import { refusedRoute } from "./routes";
-import { refusedZoneName, zoneNameOf } from "./zone-name";
+import { zoneNameOf } from "./zone-name";
+
+/** `pulumi config set --path` makes a number of what looks like one. */
+const text = z.coerce.string();
 
 /** Pulumi's configuration holds texts at the top level, so a switch arrives as "true". */
 const flag = z.union([z.boolean(), z.stringbool()]);
@@ -38,7 +40,7 @@ const serverSchema = z.strictObject({
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/, "use 3 to 63 lower-case letters, digits and hyphens, none at the ends")
     .optional(),
-  version: z.enum(["13", "14", "15", "16", "17", "18"]).default("17"),
+  version: text.pipe(z.enum(["13", "14", "15", "16", "17", "18"])).default("17"),
   administratorLogin: z
     .string()
     .regex(/^[a-z_][a-z0-9_]{0,62}$/i, "use letters, digits and underscores, not starting with a digit")
@@ -60,7 +62,7 @@ const serverSchema = z.strictObject({
   sourceSizeGb: z.number().nonnegative().default(0),
   /** What is switched on after the migration. */
   highAvailability: z.enum(["Disabled", "SameZone", "ZoneRedundant"]).default("ZoneRedundant"),
-  availabilityZone: z.string().optional(),
+  availabilityZone: text.optional(),
   backupRetentionDays: z.number().int().min(7).max(35).default(7),
   entraAdministrator: entraAdministratorSchema.optional(),
 });
@@ -71,7 +73,7 @@ const parametersSchema = z.strictObject({
   /** The server is to be the source of a later migration, or of the way back. */
   isSource: z.boolean().default(false),
   /** Further ones, by their PostgreSQL name; they win over those that the lab sets itself. */
-  more: z.record(z.string().regex(/^[a-z_][a-z0-9_.-]*$/i, "is no parameter's name"), z.string()).default({}),
+  more: z.record(z.string().regex(/^[a-z_][a-z0-9_.-]*$/i, "is no parameter's name"), text).default({}),
   /** What differs between the source's server and this one: left alone, told as a warning, or set. */
   fromSource: z.enum(["ignore", "propose", "apply"]).default("ignore"),
 });
@@ -85,7 +87,7 @@ const vpnSchema = z.strictObject({
     )
     .default("VpnGw1AZ"),
   /** Availability zones of the gateway's address; none in a region that has none. */
-  zones: z.array(z.string()).default(["1", "2", "3"]),
+  zones: z.array(text).default(["1", "2", "3"]),
   authentication: z.enum(["certificate", "entra"]).default("certificate"),
   /** The root certificate's DER form in base64, without PEM header; or a file in that form or in PEM. */
   rootCertificate: z.string().optional(),
@@ -141,7 +143,7 @@ const labSchema = z.strictObject({
   location: z.string().min(1).default("westeurope"),
   topology: z.enum(["private", "public", "privateEndpoint"]).default("private"),
   phase: z.enum(["migrate", "run"]).default("migrate"),
-  tags: z.record(z.string(), z.string()).default({}),
+  tags: z.record(z.string(), text).default({}),
   /** Pulumi refuses to delete or replace what holds data. */
   protectData: flag.default(true),
   addressPlan: addressPlanSchema.prefault({}),
@@ -185,12 +187,17 @@ export class InvalidLabConfig extends LabError {
   }
 }
 
+/** Keys that are read where they are used, as secrets. */
+const secretKeys = ["administratorPassword", "sourcePassword"];
+
 /** Reads the stack's configuration. @throws InvalidLabConfig */
 export function readLabConfig(config: pulumi.Config, stack: string): LabConfig {
+  const prefix = `${config.name}:`;
   const raw: Record<string, unknown> = {};
-  for (const key of Object.keys(labSchema.shape)) {
-    const text = config.get(key);
-    if (text !== undefined) raw[key] = /^\s*[[{]/.test(text) ? config.getObject(key) : text;
+  for (const [fullKey, text] of Object.entries(pulumi.runtime.allConfig())) {
+    const key = fullKey.slice(prefix.length);
+    if (!fullKey.startsWith(prefix) || secretKeys.includes(key)) continue;
+    raw[key] = /^\s*[[{]/.test(text) ? config.getObject(key) : text;
   }
   return parseLabConfig(raw, stack);
 }
@@ -219,36 +226,4 @@ function explain(issue: z.core.$ZodIssue): string[] {
   if (issue.code === "invalid_value" && issue.message.startsWith("Invalid"))
     return [`${key}: is none of ${issue.values.map(String).join(", ")}`];
   return [`${key}: ${issue.message}`];
-}
-
-function contradictions(config: LabConfig): string[] {
-  const { server, vpn } = config;
-  const plan = checkAddressPlan(config.addressPlan).map(({ key, rule }) => `addressPlan.${key}: ${rule}`);
-  const route = config.phase === "migrate" ? refusedRoute(config) : undefined;
-  const zone = config.topology === "public" ? undefined : refusedZoneName(config.zoneName, config.serverName);
-  return [
-    ...plan,
-    ...(zone === undefined ? [] : [`privateDnsZone: ${zone}`]),
-    ...(server.storageGb < 1.25 * server.sourceSizeGb
-      ? [
-          `server.storageGb: ${server.storageGb} GiB is less than 1.25 x server.sourceSizeGb (${server.sourceSizeGb} GiB), which a migration needs`,
-        ]
-      : []),
-    ...(server.highAvailability !== "Disabled" && server.sku.tier === "Burstable"
-      ? ["server.highAvailability: burstable servers have none; set it to Disabled, or choose another server.sku.tier"]
-      : []),
-    ...(vpn.enabled && vpn.authentication === "entra" && vpn.tenantId === undefined
-      ? ["vpn.tenantId: is missing; Entra authentication asks for the tenant's id"]
-      : []),
-    ...(vpn.enabled && config.topology === "public"
-      ? ["vpn.enabled: a public server does not lie in the virtual network, so a VPN does not lead to it; leave it out"]
-      : []),
-    ...(config.firewallRules.length > 0 && config.topology === "private"
-      ? ["firewallRules: a server in a virtual network has none; use network security groups, or another topology"]
-      : []),
-    ...(config.migration?.triggerCutover && config.migration.mode === "Offline"
-      ? ["migration.triggerCutover: an offline migration has no cutover; leave it out, or set migration.mode to Online"]
-      : []),
-    ...(route === undefined ? [] : [`${route.key}: ${route.reason}`]),
-  ];
 }

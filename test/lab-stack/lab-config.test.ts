@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { InvalidLabConfig, parseLabConfig, type RawLabConfig } from "../../lab-stack/lab-config";
+import * as pulumi from "@pulumi/pulumi";
+import { InvalidLabConfig, parseLabConfig, type RawLabConfig, readLabConfig } from "../../lab-stack/lab-config";
 
 const migration = { source: { host: "192.168.1.10", user: "postgres" }, databases: ["adventureworks"] };
 
@@ -21,6 +22,23 @@ describe("lab-stack: configuration", () => {
     assert.equal(config.zoneName, "pglab-dev.private.postgres.database.azure.com");
     assert.equal(config.vpn.enabled, true);
     assert.equal(parseLabConfig({ topology: "public" }, "dev").vpn.enabled, false);
+  });
+
+  it("takes numbers where `pulumi config set --path` has made them of texts", () => {
+    const { server, tags } = parseLabConfig(
+      { server: { version: 16, availabilityZone: 2 }, tags: { number: 7 } },
+      "dev",
+    );
+    assert.deepEqual([server.version, server.availabilityZone, tags.number], ["16", "2", "7"]);
+  });
+
+  it("is read from the stack's configuration, with secrets left alone and misspelt keys named", () => {
+    const read = (values: Record<string, string>) => {
+      pulumi.runtime.setAllConfig({ "other:key": "x", "lab:sourcePassword": "secret", ...values });
+      return readLabConfig(new pulumi.Config("lab"), "dev");
+    };
+    assert.equal(read({ "lab:server": '{"storageGb":256}', "lab:protectData": "false" }).server.storageGb, 256);
+    assert.throws(() => read({ "lab:topologie": "private" }), /topologie: there is no such key/);
   });
 
   const wrong: readonly (readonly [what: string, raw: unknown, key: RegExp])[] = [
@@ -53,7 +71,7 @@ describe("lab-stack: configuration", () => {
     [
       "firewall rules in a virtual network",
       { firewallRules: [{ name: "a", start: "198.51.100.1", end: "198.51.100.1" }] },
-      /^firewallRules: a server in a virtual network has none/,
+      /^firewallRules: only a public server has any/,
     ],
     [
       "an address that is none",
