@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Wish } from "./inputs.js";
 
-type IdentityProperty = "migrationName" | "migrationMode" | "source" | "target" | "dbsToMigrate" | "databaseNames";
+type IdentityProperty =
+  "migrationName" | "migrationMode" | "source" | "target" | "maintenanceDatabase" | "databaseNames";
 type Identified = Pick<Wish, IdentityProperty>;
 
 /** What makes a migration this one: another value means another migration. */
@@ -10,8 +11,8 @@ const identity: Readonly<Record<IdentityProperty, (wish: Identified) => unknown>
   migrationMode: (wish) => wish.migrationMode,
   source: (wish) => [wish.source.host, wish.source.port],
   target: (wish) => [wish.target.host, wish.target.port],
+  maintenanceDatabase: (wish) => wish.maintenanceDatabase,
   databaseNames: (wish) => wish.databaseNames,
-  dbsToMigrate: (wish) => [...wish.dbsToMigrate].sort(),
 };
 
 /** The properties by which two wishes are different migrations. */

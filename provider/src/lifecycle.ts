@@ -3,10 +3,20 @@ import { checkInputs, parseInputs, type InputFailure } from "./check-inputs.js";
 import { engineVersion } from "./engine-version.js";
 import { Refused, TimedOut, messageOf } from "./errors.js";
 import { differingIdentity } from "./identity.js";
-import { inputsSchema, publicEndpoint, wishOf, type Inputs } from "./inputs.js";
+import { inputsSchema, publicEndpoint, wishOf, type Inputs, type Wish } from "./inputs.js";
 import { hasEnded, type MigrationStatus, type ServerMetadata, type TargetConnection } from "./status.js";
 import { readStatus } from "./store/read-status.js";
-import { fenceWorkers, insertMigration, readMigration, restartMigration, updateWish } from "./store/records.js";
+import { holdLease } from "./store/lease.js";
+import {
+  fenceWorkers,
+  forgetDatabases,
+  insertMigration,
+  readDatabases,
+  readMigration,
+  restartMigration,
+  updateWish,
+  type MigrationRecord,
+} from "./store/records.js";
 import { everyDatabase, setRequests } from "./store/requests.js";
 import { Store } from "./store/store.js";
 import { dependsOnState, impossibleTransitions } from "./transitions.js";
@@ -73,7 +83,7 @@ export interface DiffAnswer {
 export async function diff(_id: string, olds: Properties, news: Properties): Promise<DiffAnswer> {
   const before = inputsWithin(olds);
   const after = inputsWithin(news);
-  const replaces = before && after ? replacing(before, after, statusWithin(olds)) : [];
+  const replaces = before && after ? differingIdentity(before, after) : [];
   // The name is unique on the target: the old migration's record must go before the new one's comes.
   if (replaces.length > 0) return { changes: true, replaces, deleteBeforeReplace: true };
   const changed = Object.keys(inputsSchema.shape).some(
@@ -84,16 +94,6 @@ export async function diff(_id: string, olds: Properties, news: Properties): Pro
   if (isSettled(known, after)) return { changes: false };
   return { changes: needsAttention((await glance(after)) ?? known, after) };
 }
-
-function replacing(before: Inputs, after: Inputs, status: MigrationStatus | undefined): string[] {
-  return differingIdentity(before, after).filter(
-    (property) => property !== "dbsToMigrate" || !mayChangeDatabases(before, status),
-  );
-}
-
-/** Before any data has moved, the list of databases may change in place. */
-const mayChangeDatabases = (before: Inputs, status: MigrationStatus | undefined): boolean =>
-  before.dbsToMigrate.length === 0 || before.migrationOption === "Validate" || status?.state === "ValidationFailed";
 
 /** Nothing will change here any more but by the user's wish. */
 const isSettled = (status: MigrationStatus | undefined, inputs: Inputs): boolean =>
@@ -143,7 +143,7 @@ export async function create(raw: Properties, report: Report): Promise<{ id: str
   const store = await Store.open(inputs, `${inputs.migrationName} create`);
   try {
     if (await insertMigration(store, wishOf(inputs))) await recordRequests(store, inputs);
-    else await goOn(store, inputs);
+    else await adopt(store, inputs);
   } finally {
     await store.close();
   }
@@ -178,6 +178,8 @@ export async function update(
 async function needsAnotherWorker(store: Store, olds: Properties, inputs: Inputs): Promise<boolean> {
   const before = inputsWithin(olds);
   if (!before || !isDeepStrictEqual([before.source, before.target], [inputs.source, inputs.target])) return true;
+  // Databases are waited for while none is named; a list that changes later is for a worker that begins with it.
+  if (before.dbsToMigrate.length > 0 && !haveSameMembers(before.dbsToMigrate, inputs.dbsToMigrate)) return true;
   const worker = (await readStatus(store, inputs.migrationName))?.worker;
   return worker?.state === "running" && worker.version !== engineVersion;
 }
@@ -228,30 +230,65 @@ async function erase(inputs: Inputs): Promise<void> {
     if (!(await readMigration(store, inputs.migrationName))) return;
     await stopWorker(store, inputs.migrationName);
     await fenceWorkers(store, inputs.migrationName);
+    // Held until the store is closed, so that nobody starts a worker for what is being erased.
+    await holdLease(store, inputs.migrationName);
     await eraseMigration(store, inputs);
   } finally {
     await store.close();
   }
 }
 
+/** Takes over a record that somebody else has made. @throws Refused when it is another migration's */
+async function adopt(store: Store, inputs: Inputs): Promise<void> {
+  const record = await readMigration(store, inputs.migrationName);
+  const otherDatabases = record && !haveSameMembers(record.wish.dbsToMigrate, inputs.dbsToMigrate);
+  if (otherDatabases && record.state !== "ValidationFailed") throw foreignRecord(inputs, ["dbsToMigrate"]);
+  await goOn(store, inputs);
+}
+
+const haveSameMembers = (one: readonly string[], other: readonly string[]): boolean =>
+  isDeepStrictEqual([...one].sort(), [...other].sort());
+
 /** Puts an existing record on the way to what is wanted. @throws Refused when it is another migration's */
 async function goOn(store: Store, inputs: Inputs): Promise<void> {
   const name = inputs.migrationName;
   const wish = wishOf(inputs);
   const record = await readMigration(store, name);
-  const foreign = record ? differingIdentity(record.wish, wish).filter((property) => property !== "dbsToMigrate") : [];
-  if (!record || foreign.length > 0)
-    throw new Refused(
-      `the migration ${name} exists on ${inputs.target.host}:${inputs.target.port} already, with another ${foreign.join(", ")}`,
-      { remedy: "choose another migrationName, or destroy that migration first" },
-    );
+  const foreign = record ? differingIdentity(record.wish, wish) : [];
+  if (!record || foreign.length > 0) throw foreignRecord(inputs, foreign);
+  await leaveOutDatabases(store, inputs);
   await recordRequests(store, inputs);
   if (hasEnded(record.state) && cancelsAll(inputs)) return;
-  const onlyValidated = record.state === "Succeeded" && record.wish.migrationOption === "Validate";
-  const another =
-    hasEnded(record.state) && (record.state !== "Succeeded" || (onlyValidated && wish.migrationOption !== "Validate"));
-  if (another) await restartMigration(store, wish);
+  if (hasEnded(record.state) && !isDone(record, wish)) await restartMigration(store, wish);
   else await updateWish(store, wish);
+}
+
+const foreignRecord = (inputs: Inputs, properties: readonly string[]): Refused =>
+  new Refused(
+    `the migration ${inputs.migrationName} exists on ${inputs.target.host}:${inputs.target.port} already, with another ${properties.join(", ")}`,
+    { remedy: "choose another migrationName, or destroy that migration first" },
+  );
+
+/** Whether a migration that has ended has nothing to do for this wish. Databases that are done are never done again. */
+function isDone(record: MigrationRecord, wish: Wish): boolean {
+  if (record.state !== "Succeeded") return false;
+  const onlyValidated = record.wish.migrationOption === "Validate" && wish.migrationOption !== "Validate";
+  return !onlyValidated && wish.dbsToMigrate.every((database) => record.wish.dbsToMigrate.includes(database));
+}
+
+/** Databases that are wanted no more leave the record; their data on the target stays. */
+async function leaveOutDatabases(store: Store, { migrationName, dbsToMigrate }: Inputs): Promise<void> {
+  const left = (await readDatabases(store, migrationName)).filter(({ name }) => !dbsToMigrate.includes(name));
+  const busy = left.filter(({ slot }) => slot !== undefined).map(({ name }) => name);
+  if (busy.length > 0)
+    throw new Refused(`${busy.join(", ")} cannot be taken out of dbsToMigrate while the source is followed`, {
+      remedy: "list it in dbsToCancelMigrationOn with cancel set to true first",
+    });
+  await forgetDatabases(
+    store,
+    migrationName,
+    left.map(({ name }) => name),
+  );
 }
 
 const cancelsAll = (inputs: Inputs): boolean => inputs.cancel && inputs.dbsToCancelMigrationOn.length === 0;
@@ -274,10 +311,18 @@ async function reachGoal(
   report: Report,
   timeoutSeconds = longestWaitSeconds,
 ): Promise<Properties> {
-  const result = await superviseWorker(inputs, { goal: goalOf(inputs), report, timeoutSeconds });
-  const outputs = outputsOf(raw, inputs, result.status);
-  if (result.reached) return outputs;
-  throw new MigrationIncomplete(idOf(inputs), outputs, result.reason);
+  try {
+    const result = await superviseWorker(inputs, { goal: goalOf(inputs), report, timeoutSeconds });
+    const outputs = outputsOf(raw, inputs, result.status);
+    if (result.reached) return outputs;
+    throw new MigrationIncomplete(idOf(inputs), outputs, result.reason);
+  } catch (error) {
+    if (error instanceof MigrationIncomplete) throw error;
+    // The migration is recorded, so Pulumi has to know of it, or nobody could destroy it.
+    const status = await glance(inputs);
+    if (!status) throw error;
+    throw new MigrationIncomplete(idOf(inputs), outputsOf(raw, inputs, status), messageOf(error));
+  }
 }
 
 /** Azure's service gives a migration seven days. */

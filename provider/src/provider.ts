@@ -20,6 +20,10 @@ async function withRow<T>(inputs: Properties, run: (report: (line: string) => vo
   const row = openResourceRow(typeof inputs.resourceUrn === "string" ? inputs.resourceUrn : "");
   try {
     return await run(row.report);
+  } catch (error) {
+    // The SDK adds its serialized provider to answers, not to errors; without it nothing could be read or deleted later.
+    if (error instanceof lifecycle.MigrationIncomplete) error.properties.__provider = inputs.__provider;
+    throw error;
   } finally {
     row.close();
   }

@@ -26,7 +26,10 @@ let scenes = 0;
 export class Scene {
   readonly database = `scene_${++scenes}_${process.pid}`;
   readonly migration = "test";
-  readonly names = changeCaptureNames(this.migration, this.database);
+  readonly names = changeCaptureNames(
+    { migrationName: this.migration, target: { host: "target", port: 5432 } },
+    this.database,
+  );
   readonly servers: Servers;
   readonly plugin: OutputPlugin;
   readonly #followers: Follower[] = [];

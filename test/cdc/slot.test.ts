@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Refused, TimedOut } from "../../provider/src/errors";
-import { changeCaptureNames } from "../../provider/src/cdc/names";
+import { changeCaptureNames, type ChangeCaptureNames } from "../../provider/src/cdc/names";
 import { createPublications, dropPublications } from "../../provider/src/cdc/publication";
 import {
   type BlockingSession,
@@ -13,13 +13,17 @@ import { listTables } from "../../provider/src/postgres/tables";
 import { EmbeddedServer, type Major } from "../support/embedded-server";
 import { endpointOf } from "./scene";
 
+const namesOf = (migrationName: string, database: string, port = 5432): ChangeCaptureNames =>
+  changeCaptureNames({ migrationName, target: { host: "target", port } }, database);
+
 describe("names of slots and publications", () => {
   it("are allowed, repeatable and distinct", () => {
-    const names = changeCaptureNames("Ünser Großer-Umzug ".repeat(9), "My Database");
+    const names = namesOf("Ünser Großer-Umzug ".repeat(9), "My Database");
     for (const name of Object.values(names)) assert.match(name as string, /^[a-z0-9_]{1,63}$/);
-    assert.deepEqual(names, changeCaptureNames("Ünser Großer-Umzug ".repeat(9), "My Database"));
-    assert.notEqual(changeCaptureNames("a_b", "c").slot, changeCaptureNames("a", "b_c").slot);
-    assert.notEqual(changeCaptureNames("A", "c").slot, changeCaptureNames("a", "c").slot);
+    assert.deepEqual(names, namesOf("Ünser Großer-Umzug ".repeat(9), "My Database"));
+    assert.notEqual(namesOf("a_b", "c").slot, namesOf("a", "b_c").slot);
+    assert.notEqual(namesOf("A", "c").slot, namesOf("a", "c").slot);
+    assert.notEqual(namesOf("a", "c").slot, namesOf("a", "c", 5433).slot, "a name is unique on its target only");
   });
 });
 
@@ -101,7 +105,7 @@ for (const major of [10, 18] satisfies Major[])
         CREATE TABLE p (id int) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);
         ALTER TABLE p1 ADD PRIMARY KEY (id); CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20);
         INSERT INTO keyless VALUES (1); INSERT INTO p VALUES (1), (11)`);
-      const names = changeCaptureNames("m", "pub");
+      const names = namesOf("m", "pub");
       const selected = (await listTables(session)).filter(({ name }) => name !== "unselected");
       await createPublications(session, names, selected);
       const { publications, insertOnlyTables } = await createPublications(session, names, selected);

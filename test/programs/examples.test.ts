@@ -107,6 +107,7 @@ for (const hostName of hostNames) {
       const refused = await deploy("examples/offline", config).up();
       assert.equal(refused.ok, false);
       assert.match(JSON.stringify(refused.diagnostics), /603101.*overwriteDbsInTarget to true/);
+      assert((await deploy("examples/offline", config).refresh()).ok, "what failed can be refreshed");
       const host = deploy("examples/offline", { ...config, overwriteDbsInTarget: "true" });
       assert.equal(statusOf(await host.up()).state, "Succeeded");
       assert((await host.destroy()).ok);

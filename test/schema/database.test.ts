@@ -49,7 +49,6 @@ describe("a database on a managed server", () => {
     provider: "libc",
     locale: undefined,
     icuRules: undefined,
-    connectionLimit: -1,
     comment: undefined,
     settings: [],
     privileges: undefined,

@@ -1,10 +1,11 @@
 import type { Client } from "pg";
-import { ContentDiffers, Refused, messageOf } from "../errors.js";
+import { ContentDiffers, Refused, TakenOver, messageOf } from "../errors.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
 import { applyTable } from "./apply-table.js";
-import { Bindings, type RelationChangeHook } from "./binding.js";
+import { Bindings } from "./binding.js";
 import type { Change, Truncate } from "./change.js";
 import { describeRow } from "./describe-row.js";
+import { mayPass } from "./failure.js";
 import { type OrderedChange, fold } from "./fold.js";
 import type { Segment } from "./inbox.js";
 import { type ChangeCounts, type Progress, advanceProgress } from "./progress.js";
@@ -15,7 +16,6 @@ export interface ApplierOptions {
   readonly migration: string;
   readonly generation: number;
   readonly progress: Progress;
-  readonly onRelationChange: RelationChangeHook | undefined;
   /** A batch went in change by change, because of what is said. */
   readonly onOrderedBatch: (reason: string) => void;
 }
@@ -44,7 +44,7 @@ export class Applier {
   constructor(target: Client, options: ApplierOptions) {
     this.#target = target;
     this.#options = options;
-    this.#bindings = new Bindings(target, options.onRelationChange);
+    this.#bindings = new Bindings(target);
     this.#staging = new Staging(target);
     this.#commitLsn = options.progress.commitLsn;
     this.#throughLsn = options.progress.throughLsn;
@@ -77,8 +77,29 @@ export class Applier {
    * @throws TakenOver when another worker has gone on
    */
   async apply(batch: readonly Segment[]): Promise<void> {
+    const misfit = await this.#bindAll(batch);
+    const fitting = misfit ? batch.slice(0, misfit.place) : batch;
+    // What came before the source's table was altered has to go in before the target's can be.
+    if (fitting.length > 0) await this.#applyFitting(fitting);
+    if (misfit) throw misfit.error;
+  }
+
+  async #applyFitting(batch: readonly Segment[]): Promise<void> {
+    const goesOn = this.#inTransaction;
+    try {
+      await this.#applyTogether(batch);
+    } catch (error) {
+      if (goesOn || batch.length === 1 || mayPass(error) || error instanceof TakenOver) throw error;
+      // What came before the transaction that the target refuses has to go in: the target may be altered for what follows.
+      await this.#target.query("ROLLBACK");
+      await this.#staging.drop();
+      this.#inTransaction = false;
+      for (const segment of batch) await this.#applyTogether([segment]);
+    }
+  }
+
+  async #applyTogether(batch: readonly Segment[]): Promise<void> {
     const changes = batch.flatMap((segment) => segment.changes);
-    await this.#bindAll(changes);
     if (!this.#inTransaction) {
       await this.#staging.limit();
       await this.#target.query("BEGIN");
@@ -115,11 +136,18 @@ export class Applier {
     this.#throughLsn = throughLsn;
   }
 
-  async #bindAll(changes: readonly Change[]): Promise<void> {
-    for (const change of changes) {
-      const relations = change.kind === "truncate" ? change.relations : [change.relation];
-      for (const relation of relations) if (!this.#bindings.knows(relation)) await this.#bindings.bind(relation);
-    }
+  /** Answers the first segment with a change that the target's tables do not fit, and why. */
+  async #bindAll(batch: readonly Segment[]): Promise<{ place: number; error: unknown } | undefined> {
+    for (const [place, { changes }] of batch.entries())
+      for (const change of changes) {
+        const relations = change.kind === "truncate" ? change.relations : [change.relation];
+        try {
+          for (const relation of relations) if (!this.#bindings.knows(relation)) await this.#bindings.bind(relation);
+        } catch (error) {
+          return { place, error };
+        }
+      }
+    return undefined;
   }
 
   /** Inserts need no staging table, unless they are applied in the source's order. */
@@ -163,6 +191,17 @@ export class Applier {
   }
 }
 
+/** The target has no row for a change, or refuses it. */
+export class ChangeRefused extends ContentDiffers {
+  constructor(
+    /** Qualified and quoted. */
+    readonly table: string,
+    ...details: ConstructorParameters<typeof ContentDiffers>
+  ) {
+    super(...details);
+  }
+}
+
 /** Class 23: integrity constraint violation. */
 const wantsSourceOrder = (error: unknown): boolean =>
   error instanceof RowMissing || /^23/.test((error as { code?: string }).code ?? "");
@@ -173,7 +212,8 @@ function changeFailure(ordered: OrderedChange, batch: readonly Segment[], cause:
   const { change, binding } = ordered;
   const { transaction, end } = segmentOf(ordered.place, batch);
   const lsn = transaction.commitLsn ?? end?.lsn;
-  return new ContentDiffers(
+  return new ChangeRefused(
+    binding.name,
     `${change.kind.toUpperCase()} of ${describeRow(ordered)} in ${binding.name}, transaction ${transaction.xid} ` +
       `committed at ${lsn === undefined ? "an unknown position" : formatLsn(lsn)}, cannot be applied: ${messageOf(cause)}`,
     {

@@ -5,6 +5,20 @@ import { type Column, type Table, listTables } from "../postgres/tables.js";
 import type { Relation } from "./change.js";
 import { equalityOperators } from "./equality.js";
 
+/** The stream describes a table in a shape that the target's table does not have. */
+export class ShapeDiffers extends Refused {
+  constructor(
+    /** Qualified and quoted. */
+    readonly table: string,
+    ...details: ConstructorParameters<typeof Refused>
+  ) {
+    super(...details);
+  }
+}
+
+/** Object identifiers below it are the same on every server (manual, "System Catalog Initial Data"). */
+const firstUserOid = 16384;
+
 /** How the changes of one shape of a source table are written to the target's table of the same name. */
 export interface Binding {
   /** The target's table, qualified and quoted. */
@@ -28,24 +42,19 @@ export interface Binding {
   readonly staging: string;
 }
 
-/** The stream describes a table in a shape that the target's table does not have. */
-export type RelationChangeHook = (relation: Relation, missing: readonly string[]) => Promise<void>;
-
 /** The bindings of one target session, made from its catalogue as the stream names tables. */
 export class Bindings {
   readonly #target: Client;
-  readonly #onMissing: RelationChangeHook | undefined;
   readonly #bound = new Map<Relation, Binding>();
   readonly #latest = new Map<string, Binding>();
   #tables: Map<string, Table> | undefined;
   #made = 0;
 
-  constructor(target: Client, onMissing: RelationChangeHook | undefined) {
+  constructor(target: Client) {
     this.#target = target;
-    this.#onMissing = onMissing;
   }
 
-  /** @throws Refused when the target lacks the table or a column, and nobody adds it */
+  /** @throws Refused when the target lacks the table or a column */
   async bind(relation: Relation): Promise<Binding> {
     const known = this.#bound.get(relation);
     if (known) return known;
@@ -72,6 +81,7 @@ export class Bindings {
   async #make(relation: Relation, name: string): Promise<Binding> {
     const table = await this.#matchingTable(relation, name);
     const columns = relation.columns.map(({ name: column }) => table.columns.find((other) => other.name === column)!);
+    await this.#checkTypes(relation, name, columns);
     const fields = columns.map((_, field) => field);
     const stored = fields.filter((field) => !columns[field]!.generated);
     const key = keyFields(relation, table);
@@ -95,13 +105,10 @@ export class Bindings {
   async #matchingTable(relation: Relation, name: string): Promise<Table> {
     let missing = await this.#missingIn(relation, this.#tables !== undefined);
     if (missing.length > 0) missing = await this.#missingIn(relation, false);
-    if (missing.length > 0 && this.#onMissing) {
-      await this.#onMissing(relation, missing);
-      missing = await this.#missingIn(relation, false);
-    }
     const table = this.#tables!.get(name);
     if (table && missing.length === 0) return table;
-    throw new Refused(
+    throw new ShapeDiffers(
+      name,
       table
         ? `the target's table ${name} lacks ${missing.join(", ")}, which the source's has: it was altered during the migration`
         : `the target has no table ${name}, which the source has: it was created or renamed during the migration`,
@@ -109,6 +116,34 @@ export class Bindings {
         remedy: table
           ? `on the target, ${missing.map((column) => `ALTER TABLE ${name} ADD COLUMN ${quoteIdentifier(column)} ...`).join("; ")} as on the source; the migration then goes on`
           : `create ${name} on the target as on the source; the migration then goes on`,
+        code: "603130",
+      },
+    );
+  }
+
+  /** A value that the target's type takes, but rounds or cuts, would be lost without a word. */
+  async #checkTypes(relation: Relation, name: string, columns: readonly Column[]): Promise<void> {
+    const types = relation.columns.map(({ typeOid }) => (typeOid < firstUserOid ? typeOid : 0));
+    const { rows } = await this.#target.query<{ type: string }>(
+      `SELECT format_type(t.oid, t.modifier) AS type
+         FROM unnest($1::oid[], $2::int[]) WITH ORDINALITY AS t (oid, modifier, place) ORDER BY place`,
+      [types, relation.columns.map(({ typeModifier }) => typeModifier ?? -1)],
+    );
+    const other = columns.findIndex(
+      ({ type, typeOid }, field) =>
+        types[field] !== 0 &&
+        typeOid < firstUserOid &&
+        (typeOid !== types[field] ||
+          (relation.columns[field]!.typeModifier !== undefined && type !== rows[field]!.type)),
+    );
+    if (other < 0) return;
+    const { name: column, type } = columns[other]!;
+    const [quoted, wanted] = [quoteIdentifier(column), rows[other]!.type];
+    throw new ShapeDiffers(
+      name,
+      `${name}.${quoted} is ${type} on the target and ${wanted} on the source: it was altered there`,
+      {
+        remedy: `on the target: ALTER TABLE ${name} ALTER COLUMN ${quoted} TYPE ${wanted} USING ${quoted}::${wanted}; the migration then goes on`,
         code: "603130",
       },
     );

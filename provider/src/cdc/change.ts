@@ -15,7 +15,8 @@ export interface RelationColumn {
   /** Part of the replica identity. */
   readonly key: boolean;
   readonly typeOid: number;
-  readonly typeModifier: number;
+  /** pg_attribute.atttypmod; undefined when the stream does not say. */
+  readonly typeModifier: number | undefined;
 }
 
 /** In {@link Tuple.bounds}: the field is NULL. */

@@ -3,7 +3,6 @@ import { Bell } from "../bell.js";
 import { Canceled, messageOf } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
-import type { RelationChangeHook } from "./binding.js";
 import { asFailure, mayPass } from "./failure.js";
 import { Gate } from "./gate.js";
 import { Pipeline } from "./pipeline.js";
@@ -32,7 +31,8 @@ export interface FollowOptions {
   readonly onProgress?: (status: FollowStatus) => void;
   /** How long to try again after the loss of a connection, without any progress in between. Ten minutes by default. */
   readonly reconnectForSeconds?: number;
-  readonly onRelationChange?: RelationChangeHook;
+  /** Tables, qualified and quoted, whose changes are left out: they are about to be copied, at a later point. */
+  readonly leaveOut?: ReadonlySet<string>;
 }
 
 export type FollowEvent =

@@ -1,5 +1,6 @@
 import type { Client } from "pg";
 import { type Lsn, parseLsn } from "../postgres/lsn.js";
+import { serverVersion } from "../postgres/server-version.js";
 
 /** Where the source's WAL ends, and what its clock says, as last asked. */
 export class SourceClock {
@@ -30,4 +31,9 @@ export class SourceClock {
   secondsSince(momentMs: number): number {
     return Math.max(0, (Date.now() + this.#offsetMs - momentMs) / 1000);
   }
+}
+
+/** The end of the source's WAL at this moment. */
+export async function currentLsn(source: Client): Promise<Lsn> {
+  return new SourceClock(source, await serverVersion(source)).ask();
 }

@@ -12,17 +12,23 @@ export interface ChangeCaptureNames {
 /** What every slot and publication of ours begins with. */
 export const sourceObjectPrefix = "pg_migration_";
 
+/** Which migration: its name is unique on its target only, and several targets may be filled from one source. */
+export interface MigrationIdentity {
+  readonly migrationName: string;
+  readonly target: { readonly host: string; readonly port: number };
+}
+
 /**
  * The names for one database of one migration: the same on every call and every machine, and distinct for distinct
- * pairs. A slot's name may hold lower-case letters, digits and underscores only, at most 63 of them (manual,
+ * migrations and databases. A slot's name may hold lower-case letters, digits and underscores only, at most 63 of them (manual,
  * "Querying and Manipulating Replication Slots"), so a digest stands for what the readable part loses.
  */
-export function changeCaptureNames(migration: string, database: string): ChangeCaptureNames {
+export function changeCaptureNames({ migrationName, target }: MigrationIdentity, database: string): ChangeCaptureNames {
   const digest = createHash("sha256")
-    .update(JSON.stringify([migration, database]))
+    .update(JSON.stringify([migrationName, target.host, target.port, database]))
     .digest("hex")
     .slice(0, 10);
-  const name = `${sourceObjectPrefix}${readable(migration, 18)}_${readable(database, 14)}_${digest}`;
+  const name = `${sourceObjectPrefix}${readable(migrationName, 18)}_${readable(database, 14)}_${digest}`;
   return { slot: name, publication: name, insertOnlyPublication: `${name}_ins` };
 }
 

@@ -5,7 +5,7 @@ import { connect } from "../postgres/connect.js";
 import type { Lsn } from "../postgres/lsn.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { Applier } from "./applier.js";
-import type { Decoder } from "./change.js";
+import type { Decoder, Relation, StreamMessage } from "./change.js";
 import type { FollowOptions } from "./follow.js";
 import type { Gate } from "./gate.js";
 import { Inbox, type Segment } from "./inbox.js";
@@ -40,6 +40,7 @@ export class Pipeline {
   readonly #decoder: Decoder;
   readonly #bell: Bell;
   readonly #startedAfter: Lsn;
+  readonly #leaveOut: ReadonlySet<string>;
   #skipping = false;
   #receivedLsn: Lsn;
   #passedOverAt = Date.now();
@@ -79,6 +80,7 @@ export class Pipeline {
     this.inbox = new Inbox(batchLimits);
     this.#decoder = decoder;
     this.#startedAfter = this.#receivedLsn = applier.throughLsn;
+    this.#leaveOut = options.leaveOut ?? new Set();
     const { slot, publications, plugin } = options;
     const pluginOptions = plugin === "test_decoding" ? testDecodingOptions : pgOutputOptions(publications);
     this.#walSender = WalSender.start(sessions.stream, slot, applier.throughLsn, pluginOptions, {
@@ -161,7 +163,7 @@ export class Pipeline {
   }
 
   #receive(payload: Buffer, position: () => Lsn, gate: Gate): void {
-    const message = this.#decoder.decode(payload, position);
+    const message = this.#wanted(this.#decoder.decode(payload, position));
     if (message.kind === "begin") {
       // The server skips by the same rule; this holds if it should ever start earlier.
       const { commitLsn } = message.transaction;
@@ -174,6 +176,23 @@ export class Pipeline {
     const mustGoOn = gate.bound !== undefined && this.inbox.headIsOfUnknownPlace;
     if (this.inbox.bytes > inFlightBytes && !mustGoOn) this.#walSender.pause();
     this.#bell.ring();
+  }
+
+  #wanted(message: StreamMessage): StreamMessage {
+    if (this.#leaveOut.size === 0) return message;
+    const isWanted = ({ schema, name }: Relation): boolean => !this.#leaveOut.has(qualify(schema, name));
+    switch (message.kind) {
+      case "insert":
+      case "update":
+      case "delete":
+        return isWanted(message.relation) ? message : { kind: "ignored" };
+      case "truncate": {
+        const relations = message.relations.filter(isWanted);
+        return relations.length > 0 ? { ...message, relations } : { kind: "ignored" };
+      }
+      default:
+        return message;
+    }
   }
 
   #hear(end: Lsn): void {
@@ -239,7 +258,7 @@ async function start(
   gate: Gate,
   takeOver: boolean,
 ): Promise<Pipeline> {
-  const { migration, generation, onRelationChange, onEvent } = options;
+  const { migration, generation, onEvent } = options;
   if (!(await readProgress(sessions.target, migration)))
     throw new EngineFault(`${options.targetDatabase} on the target has no progress of ${migration} to go on from`, {
       remedy: "begin it with the slot's consistent point before following",
@@ -258,7 +277,7 @@ async function start(
   const clock = new SourceClock(sessions.source, await serverVersion(sessions.source));
   await clock.ask();
   const onOrderedBatch = (reason: string): void => onEvent?.({ kind: "orderedBatch", reason });
-  const applier = new Applier(sessions.target, { migration, generation, progress, onRelationChange, onOrderedBatch });
+  const applier = new Applier(sessions.target, { migration, generation, progress, onOrderedBatch });
   const decoder =
     options.plugin === "test_decoding"
       ? new TestDecodingDecoder(await followedTables(sessions.source, options))

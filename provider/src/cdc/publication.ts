@@ -4,6 +4,7 @@ import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Table } from "../postgres/tables.js";
 import type { ChangeCaptureNames } from "./names.js";
+import { identifyByWholeRow, resetReplicaIdentities } from "./replica-identity.js";
 
 export interface PublishedTables {
   /** Names to pass to the stream. Both are always there, so that a table that is made later finds its place. */
@@ -15,6 +16,11 @@ export interface PublishedTables {
    * make these fail in the source's applications. Whether they are updated is for the caller to say to the user.
    */
   readonly insertOnlyTables: readonly Table[];
+}
+
+export interface PublicationOptions {
+  /** What to do with tables whose rows have no identity: `full` sets REPLICA IDENTITY FULL until the publications go. */
+  readonly keyless?: "insertsOnly" | "full";
 }
 
 /**
@@ -30,22 +36,28 @@ export interface PublishedTables {
 export async function createPublications(
   source: Client,
   names: ChangeCaptureNames,
-  selected: readonly Table[],
+  selection: readonly Table[],
+  { keyless = "insertsOnly" }: PublicationOptions = {},
 ): Promise<PublishedTables> {
   const version = await serverVersion(source);
+  await bringInLine(source, names.publication, undefined, everythingSince(version));
+  const selected = keyless === "full" ? await identifyByWholeRow(source, names.publication, selection) : selection;
   const publishable = selected.filter((table) => !table.unlogged && publishesItself(table, version));
   const insertOnlyTables = publishable.filter((table) => !canNameRows(table, selected));
   const tables = publishable.filter((table) => !insertOnlyTables.includes(table));
-  const everything = version >= 110000 ? "insert, update, delete, truncate" : "insert, update, delete";
   const insertions = version >= 110000 ? "insert, truncate" : "insert";
-  await bringInLine(source, names.publication, tables, everything);
+  await bringInLine(source, names.publication, tables, everythingSince(version));
   await bringInLine(source, names.insertOnlyPublication, insertOnlyTables, insertions);
   return { publications: [names.publication, names.insertOnlyPublication], tables, insertOnlyTables };
 }
 
-/** Removes what {@link createPublications} made; idempotent. */
+const everythingSince = (version: number): string =>
+  version >= 110000 ? "insert, update, delete, truncate" : "insert, update, delete";
+
+/** Removes what {@link createPublications} made, and resets the replica identities that it set; idempotent. */
 export async function dropPublications(source: Client, names: ChangeCaptureNames): Promise<void> {
   if ((await serverVersion(source)) < 100000) return;
+  await resetReplicaIdentities(source, names.publication);
   for (const name of [names.publication, names.insertOnlyPublication])
     await source.query(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`);
 }
@@ -68,10 +80,16 @@ function leavesOf(root: Table, selected: readonly Table[]): Table[] {
   return children.flatMap((child) => (child.partitioned ? leavesOf(child, selected) : [child]));
 }
 
-async function bringInLine(source: Client, name: string, tables: readonly Table[], publish: string): Promise<void> {
+/** @param tables undefined leaves them as they are */
+async function bringInLine(
+  source: Client,
+  name: string,
+  tables: readonly Table[] | undefined,
+  publish: string,
+): Promise<void> {
   const publication = quoteIdentifier(name);
   const published = await publishedTables(source, name);
-  const wanted = tables.map((table) => qualify(table.schema, table.name));
+  const wanted = tables?.map((table) => qualify(table.schema, table.name)) ?? published ?? [];
   const missing = wanted.filter((table) => !published?.includes(table));
   const surplus = published?.filter((table) => !wanted.includes(table)) ?? [];
   try {

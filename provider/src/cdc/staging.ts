@@ -42,9 +42,14 @@ export class Staging {
 
   /** Between transactions: drops the tables when there are so many that emptying them all at each commit would be felt. */
   async limit(): Promise<void> {
-    if (this.#made.size <= tolerableTables) return;
-    await this.#target.query(`DROP TABLE ${[...this.#made].join(", ")}`);
+    if (this.#made.size > tolerableTables) await this.drop();
+  }
+
+  /** Between transactions. Tables that were made in one that was rolled back are gone already. */
+  async drop(): Promise<void> {
+    if (this.#made.size > 0) await this.#target.query(`DROP TABLE IF EXISTS ${[...this.#made].join(", ")}`);
     this.#made.clear();
+    this.#held.clear();
   }
 
   /** Outside of any savepoint that may be rolled back while the session lives on. */

@@ -89,7 +89,12 @@ export class TestDecodingDecoder implements Decoder {
     if (known) return known;
     const columns = fields.map(
       ({ name }) =>
-        relation.columns.find((column) => column.name === name) ?? { name, key: false, typeOid: 0, typeModifier: -1 },
+        relation.columns.find((column) => column.name === name) ?? {
+          name,
+          key: false,
+          typeOid: 0,
+          typeModifier: undefined,
+        },
     );
     const altered = { ...relation, columns };
     this.#altered.set(shape, altered);
@@ -107,7 +112,7 @@ function relationOf(table: Table): Relation {
       name,
       key: table.identityColumns.includes(name),
       typeOid,
-      typeModifier: -1,
+      typeModifier: undefined,
     })),
   };
 }

@@ -158,8 +158,10 @@ function failure(what: string, side: "source" | "target", { error, connectionLos
 
 function describe(error: Error): string {
   if (!(error instanceof DatabaseError)) return messageOf(error);
-  const { code, detail, where, hint } = error;
-  const parts = [`${error.message} (SQLSTATE ${code ?? "unknown"})`, detail, where, hint];
+  const { code, where, hint } = error;
+  // DETAIL shows rows, and CONTEXT the value behind the line and column: people's data has no place in a message.
+  const place = where?.split(/: "|\n/)[0];
+  const parts = [`${error.message} (SQLSTATE ${code ?? "unknown"})`, place, hint];
   return parts.filter((part) => part !== undefined && part !== "").join("; ");
 }
 

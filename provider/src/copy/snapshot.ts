@@ -105,6 +105,7 @@ export class Snapshot {
 
   /** Lets go of the snapshot; sessions that have it already keep it until they end their transaction. */
   async release(): Promise<void> {
+    if (this.#released) return;
     this.#released = true;
     clearInterval(this.#heartbeat);
     await this.#session.end();

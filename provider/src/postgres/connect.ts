@@ -56,6 +56,10 @@ const sessionSettings: Readonly<Record<string, string>> = {
   search_path: "",
   standard_conforming_strings: "on",
   statement_timeout: "0",
+  // So that the server, too, notices a peer that has gone without a word, in a minute instead of two hours.
+  tcp_keepalives_count: "3",
+  tcp_keepalives_idle: "30",
+  tcp_keepalives_interval: "10",
   TimeZone: "UTC",
   transaction_timeout: "0",
   xmlbinary: "base64",
@@ -81,9 +85,10 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions): Prom
 }
 
 async function open(endpoint: Endpoint, options: ConnectOptions): Promise<pg.Client> {
-  if (endpoint.sslMode !== "Prefer") return attempt(endpoint, options, tlsOptions(endpoint));
+  const tls = tlsOptions(endpoint);
+  if (endpoint.sslMode !== "Prefer") return attempt(endpoint, options, tls);
   try {
-    return await attempt(endpoint, options, tlsOptions(endpoint));
+    return await attempt(endpoint, options, tls);
   } catch (error) {
     // As libpq does: without TLS where the server has none, or where pg_hba.conf refuses an encrypted session.
     if (!tlsWasRefused(error)) throw error;
@@ -129,7 +134,8 @@ function tlsOptions({ host, sslMode, sslRootCert }: Endpoint): false | Connectio
   return { ...trusted, rejectUnauthorized: checksChain, checkServerIdentity: () => undefined };
 }
 
-function certificates(sslRootCert: string): string {
+/** The PEM text of certificates that are given as such or as the path of a file. @throws Refused */
+export function certificates(sslRootCert: string): string {
   if (sslRootCert.includes("-----BEGIN CERTIFICATE-----")) return sslRootCert;
   try {
     return readFileSync(sslRootCert, "utf8");

@@ -18,8 +18,6 @@ export interface DatabaseProperties {
   /** The provider's own locale and, for ICU, its rules. */
   readonly locale: string | undefined;
   readonly icuRules: string | undefined;
-  /** -1 is no limit. */
-  readonly connectionLimit: number;
   readonly comment: string | undefined;
   /** ALTER DATABASE ... SET, and ALTER ROLE ... IN DATABASE ... SET where a role is named. */
   readonly settings: readonly DatabaseSetting[];
@@ -72,7 +70,6 @@ SELECT json_build_object(
          'provider', ${provider},
          'locale', ${locale},
          'icuRules', ${rules},
-         'connectionLimit', d.datconnlimit,
          'comment', shobj_description(d.oid, 'pg_database'),
          'settings', coalesce((
             SELECT json_agg(json_build_object(
@@ -116,6 +113,16 @@ export async function createTargetDatabase(
   return findings;
 }
 
+/** Gives the target database the source's connection limit: last, since the migration's own sessions count as well. */
+export async function carryConnectionLimit(source: pg.Client, target: pg.Client): Promise<void> {
+  const { rows } = await source.query<{ limit: number }>(
+    "SELECT datconnlimit AS limit FROM pg_database WHERE datname = current_database()",
+  );
+  const { limit } = rows[0]!;
+  if (limit < 0) return;
+  await target.query(`ALTER DATABASE ${quoteIdentifier(target.database!)} CONNECTION LIMIT ${limit}`);
+}
+
 /** What CREATE DATABASE answers to a locale that the target does not have, or that does not fit the encoding. */
 const localeErrors: ReadonlySet<string> = new Set(["22023", "42809", "0A000", "42704", "42601"]);
 
@@ -124,13 +131,13 @@ async function create(
   name: string,
   properties: DatabaseProperties,
 ): Promise<RestoreFinding | undefined> {
-  const { encoding, connectionLimit } = properties;
+  const { encoding } = properties;
   const choices = await localeChoices(target, properties);
   let first: pg.DatabaseError | undefined;
   for (const { clause, isExact } of choices) {
     const error = await refused(
       target,
-      `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ENCODING ${quoteLiteral(encoding)} ${clause} CONNECTION LIMIT ${connectionLimit}`,
+      `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ENCODING ${quoteLiteral(encoding)} ${clause}`,
     );
     if (!error) return isExact ? undefined : otherLocale(name, clause, first);
     if (!localeErrors.has(error.code ?? "")) throw notCreated(name, error);

@@ -115,7 +115,8 @@ export class Journal {
       readonly phase?: DatabasePhase;
       readonly state?: DatabaseState;
       readonly message?: string | null;
-      readonly createdByUs?: boolean;
+      /** `begun` before a database is made on the target, `done` right after. */
+      readonly creation?: "begun" | "done";
       readonly slot?: string | null;
       readonly publications?: readonly string[];
       readonly handover?: unknown;
@@ -125,7 +126,9 @@ export class Journal {
       `UPDATE pgmigration.database
           SET phase = coalesce($4, phase), state = coalesce($5, state),
               message = CASE WHEN $6 THEN $7 ELSE message END,
-              created_by_us = coalesce($8, created_by_us),
+              being_created = CASE $8 WHEN 'begun' THEN true WHEN 'done' THEN false ELSE being_created END,
+              target_oid = CASE $8 WHEN 'done' THEN (SELECT oid::int8 FROM pg_database WHERE datname = target_name)
+                                   ELSE target_oid END,
               slot = CASE WHEN $9 THEN $10 ELSE slot END,
               publications = coalesce($11, publications),
               handover = coalesce($12, handover),
@@ -138,7 +141,7 @@ export class Journal {
         change.state ?? null,
         change.message !== undefined,
         change.message ?? null,
-        change.createdByUs ?? null,
+        change.creation ?? null,
         change.slot !== undefined,
         change.slot ?? null,
         change.publications ?? null,

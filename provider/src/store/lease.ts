@@ -45,16 +45,22 @@ export class Lease {
 
   /** @throws TakenOver when another worker holds the lease */
   static async acquire(address: StoreAddress, migration: string, reconnectForSeconds = 300): Promise<Lease> {
-    const store = await Store.open(address, `${migration} lease`);
+    const store = await Store.find(address, `${migration} lease`);
+    if (!store) throw notRecorded(migration);
     try {
       if (!(await tryLock(store, migration)))
         throw new TakenOver(`another worker holds the lease of migration ${migration}`);
       const [row] = await store.query<{ generation: string }>(
-        `UPDATE pgmigration.migration SET generation = generation + 1, worker = $2
+        // What the worker before has reached is said anew, and what it was told to do was meant for it.
+        `WITH stale AS (DELETE FROM pgmigration.request WHERE migration = $1 AND kind = 'stop')
+         UPDATE pgmigration.migration
+            SET generation = generation + 1, worker = $2,
+                state = CASE WHEN ended_at IS NULL THEN 'InProgress' ELSE state END,
+                sub_state = CASE WHEN ended_at IS NULL THEN 'PerformingPreRequisiteSteps' ELSE sub_state END
           WHERE name = $1 RETURNING generation`,
         [migration, { host: hostname(), pid: process.pid, since: new Date().toISOString(), version: engineVersion }],
       );
-      if (!row) throw new TakenOver(`the migration ${migration} is not recorded on the target any more`);
+      if (!row) throw notRecorded(migration);
       return new Lease(store, address, migration, Number(row.generation), reconnectForSeconds);
     } catch (error) {
       await store.close();
@@ -108,20 +114,40 @@ export class Lease {
 
   async #reacquire(): Promise<void> {
     await this.#store.close().catch(() => undefined);
-    this.#store = await Store.open(this.address, `${this.migration} lease`);
+    const store = await Store.find(this.address, `${this.migration} lease`);
+    if (!store) throw notRecorded(this.migration);
+    this.#store = store;
     const [row] = await this.#store.query<{ generation: string }>(
       "SELECT generation FROM pgmigration.migration WHERE name = $1",
       [this.migration],
     );
     if (Number(row?.generation) !== this.generation)
       throw new TakenOver(`another worker has taken over migration ${this.migration}`);
-    // Our own old session may still hold the lock until the server notices that it is gone.
-    for (let attempt = 0; !(await tryLock(this.#store, this.migration)); attempt++) {
-      if (attempt === 50) throw new TakenOver(`another session holds the lease of migration ${this.migration}`);
-      await sleep(200);
-    }
+    // While the generation is ours, so is the session that holds the lock: our old one, which the server believes alive.
+    await lock(this.#store, this.migration, async ({ backendPid }) => {
+      await this.#store.query("SELECT pg_terminate_backend($1)", [backendPid]);
+    });
   }
 }
+
+/** Keeps every worker away from a migration until the store's session ends. @throws TakenOver when one is at work */
+export async function holdLease(store: Store, migration: string): Promise<void> {
+  await lock(store, migration, () => Promise.resolve());
+}
+
+const lockAttempts = 50;
+
+async function lock(store: Store, migration: string, onHeld: (holder: Holder) => Promise<void>): Promise<void> {
+  for (let attempt = 0; !(await tryLock(store, migration)); attempt++) {
+    if (attempt === lockAttempts) throw new TakenOver(`another session holds the lease of migration ${migration}`);
+    const holder = await leaseHolder(store, migration);
+    if (holder) await onHeld(holder);
+    await sleep(200);
+  }
+}
+
+const notRecorded = (migration: string): TakenOver =>
+  new TakenOver(`the migration ${migration} is not recorded on the target any more`);
 
 async function tryLock(store: Store, migration: string): Promise<boolean> {
   const [row] = await store.query<{ locked: boolean }>("SELECT pg_try_advisory_lock($1, hashtext($2)) AS locked", [

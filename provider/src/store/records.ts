@@ -29,6 +29,8 @@ export interface DatabaseRecord {
   readonly phase: DatabasePhase;
   /** The target database was made by this migration, so that a further try may drop it. */
   readonly createdByUs: boolean;
+  /** An earlier try was about to make it: what is there and empty may be what it has made. */
+  readonly beingCreated: boolean;
   /** What was made on the source and is not dropped yet. */
   readonly slot: string | undefined;
   readonly publications: readonly string[];
@@ -53,12 +55,15 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
     target_name: string;
     phase: DatabasePhase;
     created_by_us: boolean;
+    being_created: boolean;
     slot: string | null;
     publications: string[];
     handover: unknown;
   }>(
-    `SELECT name, target_name, phase, created_by_us, slot, publications, handover FROM pgmigration.database
-      WHERE migration = $1 ORDER BY name`,
+    `SELECT name, target_name, phase, being_created, slot, publications, handover,
+            -- By its OID: a database of that name that somebody has made since is not ours.
+            EXISTS (SELECT FROM pg_database WHERE datname = target_name AND oid::int8 = target_oid) AS created_by_us
+       FROM pgmigration.database WHERE migration = $1 ORDER BY name`,
     [migration],
   );
   return rows.map((row) => ({
@@ -66,6 +71,7 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
     targetName: row.target_name,
     phase: row.phase,
     createdByUs: row.created_by_us,
+    beingCreated: row.being_created,
     slot: row.slot ?? undefined,
     publications: row.publications,
     handover: row.handover,
@@ -143,6 +149,14 @@ export async function fenceWorkers(store: Store, migration: string): Promise<voi
 
 export async function deleteMigration(store: Store, migration: string): Promise<void> {
   await store.query("DELETE FROM pgmigration.migration WHERE name = $1", [migration]);
+}
+
+/** Takes databases out of the record. */
+export async function forgetDatabases(store: Store, migration: string, databases: readonly string[]): Promise<void> {
+  await store.query("DELETE FROM pgmigration.database WHERE migration = $1 AND name = ANY ($2)", [
+    migration,
+    databases,
+  ]);
 }
 
 /** Notes that a database has nothing left on the source. */

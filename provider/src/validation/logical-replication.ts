@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { listTables } from "../postgres/tables.js";
 import type { Finding } from "../store/journal.js";
-import { enumerate, type Rule } from "./context.js";
+import { enumerate, type Rule, type ValidationContext } from "./context.js";
 
 const type = "ServerParametersValidation";
 const server = { type, objectType: "Instance" } as const;
@@ -19,7 +19,7 @@ export const logicalReplication: Rule = async (context) => {
   for (const [database, client] of context.sources)
     findings.push(
       ...(await publicationPrivileges(database, client, context.wish.source.user)),
-      ...(await followableTables(database, client)),
+      ...(await followableTables(database, client, context)),
     );
   findings.push(...(await replicationRole(context.target, context.wish.target.user)));
   return findings.length > 0 ? findings : [{ ...server, state: "Succeeded", message: "the source can be followed" }];
@@ -156,7 +156,11 @@ async function publicationPrivileges(database: string, client: Client, user: str
   return findings;
 }
 
-async function followableTables(database: string, client: Client): Promise<Finding[]> {
+async function followableTables(
+  database: string,
+  client: Client,
+  { wish, sourceVersion }: Pick<ValidationContext, "wish" | "sourceVersion">,
+): Promise<Finding[]> {
   const tables = (await listTables(client)).filter((table) => !table.partitioned);
   const name = (table: { schema: string; name: string }): string => `${table.schema}.${table.name}`;
   const keyless = tables.filter(
@@ -165,18 +169,33 @@ async function followableTables(database: string, client: Client): Promise<Findi
   const unlogged = tables.filter((table) => table.unlogged);
   const common = { type: "SchemaValidation", database, objectType: "Database", state: "Warning" } as const;
   const findings: Finding[] = [];
-  if (keyless.length > 0)
+  if (sourceVersion < 110000)
+    findings.push({
+      ...common,
+      object: database,
+      message:
+        "a source before PostgreSQL 11 does not tell of TRUNCATE: one while following is found at cutover as a difference",
+      remedy: "use DELETE instead of TRUNCATE until the cutover",
+    });
+  if (keyless.length > 0 && wish.keylessTables === "full")
+    findings.push({
+      ...common,
+      object: enumerate(keyless.map(name)),
+      message: `REPLICA IDENTITY FULL is set on ${enumerate(keyless.map(name))} until the migration ends: their updates and deletes write whole rows to the WAL, and are applied one by one`,
+      remedy: "give large tables a primary key before, or set keylessTables to insertsOnly",
+    });
+  if (keyless.length > 0 && wish.keylessTables === "insertsOnly")
     findings.push({
       ...common,
       object: enumerate(keyless.map(name)),
       message: `without a primary key or replica identity only inserts are followed; an UPDATE or DELETE in ${enumerate(keyless.map(name))} is found at cutover as a difference`,
-      remedy: keyless
+      remedy: `keylessTables: "full", or ${keyless
         .slice(0, 5)
         .map(
           (table) =>
             `ALTER TABLE ${quoteIdentifier(table.schema)}.${quoteIdentifier(table.name)} REPLICA IDENTITY FULL`,
         )
-        .join("; "),
+        .join("; ")}`,
     });
   if (unlogged.length > 0)
     findings.push({

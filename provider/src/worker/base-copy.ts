@@ -7,6 +7,7 @@ import { carrySequences } from "../copy/sequences.js";
 import { openInSnapshot } from "../copy/snapshot.js";
 import { tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
 import { connect } from "../postgres/connect.js";
+import { carryConnectionLimit } from "../schema/database.js";
 import { dumpSchema } from "../schema/dump.js";
 import { parseEntries, type Entry } from "../schema/entries.js";
 import { summarize, type RestoreFinding } from "../schema/findings.js";
@@ -146,7 +147,11 @@ class BaseCopy {
       context,
       signal,
       beside: (poolSignal) => this.#copyLargeObjects(scene, poolSignal),
-      onTablesCopied: () => this.#compare(scene),
+      onTablesCopied: async () => {
+        await this.#compare(scene);
+        // Not held through index builds: it keeps the source from vacuuming, and its locks keep TRUNCATE waiting.
+        await snapshot.release();
+      },
       onFindings: (findings) => this.#report(findings),
     });
   }
@@ -199,6 +204,7 @@ class BaseCopy {
     if (!wish.schemaOnly) await this.#fillTheRest(scene);
     if (slot) return initProgress(target, wish.migrationName, generation, slot);
     await this.#restore(scene, plan.handover);
+    if (!wish.dataOnly) await carryConnectionLimit(source, target);
     await compareSchemas(this.work, this.#name, source, target, new Set([...selection.cut, ...context.missing]));
   }
 
@@ -217,7 +223,7 @@ class BaseCopy {
   async #removeEarlierTry(): Promise<void> {
     const { journal, source, wish } = this.work;
     if (this.record.slot === undefined && this.record.publications.length === 0) return;
-    await dropSourceObjects(source, wish.migrationName, this.#name);
+    await dropSourceObjects(source, wish, this.#name);
     await journal.database(this.#name, { slot: null, publications: [] });
   }
 

@@ -55,6 +55,7 @@ class CopyPool {
   #targetTables: ReadonlyMap<string, Table> = new Map();
   #versions = { source: 0, target: 0 };
   #open: number;
+  #unbuilt: number;
   readonly #bell = new Bell();
 
   constructor(readonly options: UnitsToCopy) {
@@ -62,6 +63,7 @@ class CopyPool {
     this.#tables = new Map(options.tables.map((one) => [keyOf(one.table), one]));
     this.#builds = options.builds;
     this.#open = options.tableUnits;
+    this.#unbuilt = options.builds.length;
   }
 
   async run(): Promise<void> {
@@ -72,7 +74,7 @@ class CopyPool {
     const runners = [
       this.#copyAll(tableRunners),
       this.options.beside(this.#signal),
-      ...Array.from({ length: indexRunners }, () => this.#buildIndexes()),
+      this.#buildAll(indexRunners),
       this.#afterTables(),
     ];
     const results = await Promise.allSettled(
@@ -178,6 +180,14 @@ class CopyPool {
     await this.options.onTablesCopied();
   }
 
+  async #buildAll(runners: number): Promise<void> {
+    await Promise.all(Array.from({ length: runners }, () => this.#buildIndexes()));
+    if (this.#unbuilt > 0)
+      throw new EngineFault(`${this.#unbuilt} indexes of ${this.options.database} were claimed and not built`, {
+        remedy: "run pulumi up again: the copy begins anew",
+      });
+  }
+
   async #buildIndexes(): Promise<void> {
     const { work, units } = this.options;
     const target = await this.#connectTarget("index");
@@ -207,6 +217,7 @@ class CopyPool {
     try {
       await this.options.onFindings(await restoreEntry(target, build.entry, context));
       await units.complete(unit.id, { bytes: 0, rows: 0 });
+      this.#unbuilt--;
     } catch (error) {
       if (!this.#signal.aborted) await units.fail(unit.id, messageOf(error));
       throw error;

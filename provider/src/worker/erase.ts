@@ -27,7 +27,7 @@ async function eraseDatabase(
   database: DatabaseRecord,
 ): Promise<void> {
   if (database.slot !== undefined || database.publications.length > 0) {
-    await dropSourceObjects(source, migrationName, database.name);
+    await dropSourceObjects(source, { migrationName, target }, database.name);
     await forgetSourceObjects(store, migrationName, database.name);
   }
   if (database.phase === "queued" || !(await databaseExists(store, database.targetName))) return;

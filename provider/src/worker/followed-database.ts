@@ -1,17 +1,19 @@
 import type { Client } from "pg";
-import { Follower, type FollowEvent, type FollowStatus } from "../cdc/follow.js";
+import { Follower, type FollowEvent, type FollowOptions, type FollowStatus } from "../cdc/follow.js";
 import { changeCaptureNames } from "../cdc/names.js";
 import { dropProgress } from "../cdc/progress.js";
 import { cutOver } from "../cutover/cut-over.js";
 import { connect } from "../postgres/connect.js";
+import { carryConnectionLimit } from "../schema/database.js";
 import { refreshMaterializedViews } from "../schema/materialized-views.js";
 import { readRestoreContext } from "../schema/restore-context.js";
 import { restoreEntries } from "../schema/restore.js";
 import { sequenceKey } from "../schema/selection.js";
 import type { DatabaseRecord } from "../store/records.js";
 import { targetDatabase } from "../target-database.js";
-import { copyDatabase, reportFindings, type Remainder } from "./base-copy.js";
+import { copyDatabase, reportFindings } from "./base-copy.js";
 import { compareDatabase, compareSchemas } from "./compare.js";
+import { type Following, LiveStream } from "./live-stream.js";
 import { dropSourceObjects } from "./source-objects.js";
 import type { Work } from "./work.js";
 
@@ -19,22 +21,22 @@ import type { Work } from "./work.js";
 export class FollowedDatabase {
   readonly #work: Work;
   readonly #name: string;
-  readonly #remainder: Remainder;
+  readonly #handedOver: Following;
   /** None once the cutover has come to its clean-up. */
-  readonly #follower: Follower | undefined;
+  readonly #stream: LiveStream | undefined;
   #reporting = Promise.resolve();
 
-  private constructor(work: Work, name: string, remainder: Remainder, finishing: boolean) {
+  private constructor(work: Work, name: string, following: Following, finishing: boolean) {
     this.#work = work;
     this.#name = name;
-    this.#remainder = remainder;
-    this.#follower = finishing ? undefined : this.#follow();
+    this.#handedOver = following;
+    this.#stream = finishing ? undefined : new LiveStream(work, name, following, (changes) => this.#follow(changes));
   }
 
   /** Copies the database, unless that has been done before, and follows the source from there on. */
   static async start(work: Work, record: DatabaseRecord): Promise<FollowedDatabase> {
     if (record.phase === "following" || record.phase === "finishing")
-      return new FollowedDatabase(work, record.name, record.handover as Remainder, record.phase === "finishing");
+      return new FollowedDatabase(work, record.name, record.handover as Following, record.phase === "finishing");
     const remainder = await copyDatabase(work, record);
     await work.journal.database(record.name, {
       phase: "following",
@@ -47,14 +49,13 @@ export class FollowedDatabase {
 
   /** Rejects when the stream has failed for good; never resolves. */
   get failure(): Promise<never> {
-    const failed = this.#follower?.finished ?? Promise.resolve();
-    return failed.then(() => new Promise<never>(() => undefined));
+    return this.#stream?.failed ?? new Promise<never>(() => undefined);
   }
 
   async cutOver(): Promise<void> {
     const { journal } = this.#work;
-    if (this.#follower) {
-      await this.#reachPoint(this.#follower);
+    if (this.#stream) {
+      await this.#stream.exclusively((follower) => this.#reachPoint(follower));
       // From here on the target stands for itself: a successor only cleans up.
       await journal.database(this.#name, { phase: "finishing", state: "InProgress", message: "cleaning up" });
     }
@@ -63,8 +64,12 @@ export class FollowedDatabase {
   }
 
   async stop(): Promise<void> {
-    await this.#follower?.stop();
+    await this.#stream?.stop();
     await this.#reporting;
+  }
+
+  get #remainder(): Following {
+    return this.#stream?.following ?? this.#handedOver;
   }
 
   async #reachPoint(follower: Follower): Promise<void> {
@@ -115,41 +120,45 @@ export class FollowedDatabase {
       const { sourceSearchPath, handover } = this.#remainder;
       const context = await readRestoreContext(target, { sourceSearchPath, resumed: true });
       await reportFindings(this.#work, this.#name, await restoreEntries(target, handover, context));
-      await this.#compareSchemas(target, context.missing);
+      await this.#compareWithSource(target, context.missing);
       await dropProgress(target, wish.migrationName);
     } finally {
       await target.end();
     }
-    await dropSourceObjects(source, wish.migrationName, this.#name);
+    await dropSourceObjects(source, wish, this.#name);
     await journal.database(this.#name, { slot: null, publications: [] });
     await journal.cutoverStep(this.#name, "clean up", (performance.now() - startedAt) / 1000);
   }
 
-  async #compareSchemas(target: Client, missing: ReadonlySet<string>): Promise<void> {
+  /** The last look at the source, and what is taken from it last of all. */
+  async #compareWithSource(target: Client, missing: ReadonlySet<string>): Promise<void> {
     const { source } = this.#work;
     const session = await connect(source, { database: this.#name, purpose: this.#purpose("compare") });
     try {
       const without = new Set([...this.#remainder.without, ...missing]);
       await compareSchemas(this.#work, this.#name, session, target, without);
+      await carryConnectionLimit(session, target);
     } finally {
       await session.end();
     }
   }
 
-  #follow(): Follower {
+  #follow(changes: Partial<FollowOptions> = {}): Follower {
     const { wish, source, target, generation, signal } = this.#work;
     return new Follower({
       source,
       target,
       database: this.#name,
       targetDatabase: targetDatabase(wish, this.#name),
-      slot: changeCaptureNames(wish.migrationName, this.#name).slot,
+      slot: changeCaptureNames(wish, this.#name).slot,
       publications: this.#remainder.publications,
       migration: wish.migrationName,
       generation,
       signal,
+      reconnectForSeconds: wish.reconnectFor,
       onEvent: (event) => this.#report(() => this.#work.journal.event(describe(event), { database: this.#name })),
       onProgress: (status) => this.#report(() => this.#work.journal.follow(this.#name, reportOf(status))),
+      ...changes,
     });
   }
 

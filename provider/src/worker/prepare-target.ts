@@ -4,6 +4,7 @@ import type { TableToCopy } from "../copy/tables-to-copy.js";
 import { Refused } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import { qualify } from "../postgres/identifiers.js";
+import { isSameServer } from "../postgres/same-server.js";
 import { listTables, storedColumns } from "../postgres/tables.js";
 import { createTargetDatabase, dropTargetDatabase, readDatabaseProperties } from "../schema/database.js";
 import type { RestoreFinding } from "../schema/findings.js";
@@ -11,29 +12,44 @@ import type { DatabaseRecord } from "../store/records.js";
 import type { Work } from "./work.js";
 
 /** Makes the empty database to restore into, in the place of one that an earlier try has left or that may be overwritten. */
-export async function createDatabase(
-  work: Work,
-  { name, targetName, createdByUs }: DatabaseRecord,
-): Promise<RestoreFinding[]> {
+export async function createDatabase(work: Work, record: DatabaseRecord): Promise<RestoreFinding[]> {
   const { journal, wish, source, target } = work;
+  const { name, targetName } = record;
   const purpose = `${wish.migrationName} create`;
   const maintenance = await connect(target, { database: wish.maintenanceDatabase, purpose });
   const from = await connect(source, { database: name, purpose });
   try {
     const { rowCount } = await maintenance.query("SELECT FROM pg_database WHERE datname = $1", [targetName]);
     if (rowCount !== 0) {
-      if (!createdByUs && !wish.overwriteDbsInTarget)
+      if (!wish.overwriteDbsInTarget && !(await isOurs(work, record)))
         throw new Refused(`the database ${targetName} exists on the target already`, {
           code: "603101",
           remedy: "set overwriteDbsInTarget to true to replace it, or drop it on the target",
         });
+      if (await isSameServer(from, maintenance))
+        throw new Refused(`source and target are the same server, so ${targetName} is not dropped`, {
+          remedy: "name another server as target; two names may lead to one server",
+        });
       await journal.event(`dropping the database ${targetName} on the target`, { database: name });
       await dropTargetDatabase(maintenance, targetName);
     }
-    await journal.database(name, { createdByUs: true });
-    return await createTargetDatabase(maintenance, targetName, await readDatabaseProperties(from));
+    await journal.database(name, { creation: "begun" });
+    const findings = await createTargetDatabase(maintenance, targetName, await readDatabaseProperties(from));
+    await journal.database(name, { creation: "done" });
+    return findings;
   } finally {
     await Promise.all([maintenance.end(), from.end()]);
+  }
+}
+
+/** Made by an earlier try, or about to be made when its worker died: then it has nothing in it. */
+async function isOurs({ target }: Work, { targetName, createdByUs, beingCreated }: DatabaseRecord): Promise<boolean> {
+  if (createdByUs || !beingCreated) return createdByUs;
+  const client = await connect(target, { database: targetName, purpose: "look for tables" });
+  try {
+    return (await listTables(client)).length === 0;
+  } finally {
+    await client.end();
   }
 }
 

@@ -10,9 +10,9 @@ import { copyDatabase } from "./base-copy.js";
 import { Bell } from "./bell.js";
 import { Confirmations } from "./confirmations.js";
 import { FollowedDatabase } from "./followed-database.js";
-import { bringRoles } from "./roles.js";
 import { JobSlots } from "./job-slots.js";
 import type { Job } from "./job.js";
+import { bringRoles } from "./roles.js";
 import { readServerMetadata } from "./server-metadata.js";
 import { dropSourceObjects } from "./source-objects.js";
 import { RequestWatch } from "./watch-requests.js";
@@ -63,6 +63,10 @@ async function unblocked<T>(signal: AbortSignal, steps: () => Promise<T>, databa
     clearInterval(timer);
   }
 }
+
+/** Names on the target that do not count as existing: an earlier try has made these databases. */
+const ownDatabases = (databases: readonly DatabaseRecord[]): Set<string> =>
+  new Set(databases.filter((one) => one.createdByUs || one.beingCreated).map((one) => one.targetName));
 
 const aborted = (signal: AbortSignal): Promise<never> =>
   new Promise((_resolve, reject) => {
@@ -142,9 +146,7 @@ class MigrationRun {
       journal: this.#journal,
       requests: this.requests,
       signal: this.#signal,
-      ownDatabases: new Set(
-        (await this.#currentDatabases()).filter((one) => one.createdByUs).map((one) => one.targetName),
-      ),
+      ownDatabases: ownDatabases(await this.#currentDatabases()),
     });
     await confirmations.databasesSpecified();
     await this.#describeServers();
@@ -183,7 +185,7 @@ class MigrationRun {
           wish: this.#wish,
           source: this.job.source,
           target: this.job.target,
-          ownDatabases: new Set(databases.filter((one) => one.createdByUs).map((one) => one.targetName)),
+          ownDatabases: ownDatabases(databases),
           occupied: await occupiedDatabases(store, this.#wish.migrationName),
         })),
       );
@@ -329,7 +331,7 @@ class MigrationRun {
   }
 
   async #dropSourceObjects(database: string): Promise<void> {
-    await dropSourceObjects(this.job.source, this.job.migrationName, database);
+    await dropSourceObjects(this.job.source, this.job, database);
     await this.#journal.database(database, { slot: null, publications: [] });
   }
 
@@ -342,7 +344,9 @@ class MigrationRun {
     }
   }
 
-  #openStore(): Promise<Store> {
-    return Store.open(this.lease.address, `${this.job.migrationName} records`);
+  async #openStore(): Promise<Store> {
+    const store = await Store.find(this.lease.address, `${this.job.migrationName} records`);
+    if (!store) throw new TakenOver(`the migration ${this.job.migrationName} is not recorded on the target any more`);
+    return store;
   }
 }

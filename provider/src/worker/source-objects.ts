@@ -1,5 +1,5 @@
 import { messageOf, Refused } from "../errors.js";
-import { changeCaptureNames } from "../cdc/names.js";
+import { changeCaptureNames, type MigrationIdentity } from "../cdc/names.js";
 import { dropPublications } from "../cdc/publication.js";
 import { dropSlot } from "../cdc/slot.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
@@ -10,11 +10,15 @@ import { connect, type Endpoint } from "../postgres/connect.js";
  *
  * @throws Refused
  */
-export async function dropSourceObjects(source: Endpoint, migration: string, database: string): Promise<void> {
+export async function dropSourceObjects(
+  source: Endpoint,
+  migration: MigrationIdentity,
+  database: string,
+): Promise<void> {
   const names = changeCaptureNames(migration, database);
   try {
     await dropSlot(source, database, names.slot);
-    const client = await connect(source, { database, purpose: `${migration} clean up` });
+    const client = await connect(source, { database, purpose: `${migration.migrationName} clean up` });
     try {
       await dropPublications(client, names);
     } finally {
@@ -22,7 +26,7 @@ export async function dropSourceObjects(source: Endpoint, migration: string, dat
     }
   } catch (cause) {
     throw new Refused(
-      `slot and publications of ${migration} could not be removed from ${database} on the source: ${messageOf(cause)}`,
+      `slot and publications of ${migration.migrationName} could not be removed from ${database} on the source: ${messageOf(cause)}`,
       {
         remedy: `on the source, in ${database}: SELECT pg_drop_replication_slot('${names.slot}') (else it keeps WAL for ever); DROP PUBLICATION IF EXISTS ${names.publication}, ${names.insertOnlyPublication}`,
         cause,

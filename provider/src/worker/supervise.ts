@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { EngineFault, TimedOut, messageOf } from "../errors.js";
 import type { Inputs } from "../inputs.js";
+import { certificates, type Endpoint } from "../postgres/connect.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { hasEnded, type MigrationStatus } from "../status.js";
 import { readStatus } from "../store/read-status.js";
@@ -104,7 +105,12 @@ class Watch {
     this.#launchedAt = Date.now();
     this.#workerEnded = false;
     const { migrationName, maintenanceDatabase, source, target } = this.inputs;
-    const worker = await launchWorker({ migrationName, maintenanceDatabase, source, target });
+    const worker = await launchWorker({
+      migrationName,
+      maintenanceDatabase,
+      source: withCertificates(source),
+      target: withCertificates(target),
+    });
     this.#worker = worker;
     void worker.exited.then(() => {
       if (this.#worker === worker) this.#workerEnded = true;
@@ -134,6 +140,10 @@ class Watch {
     }
   }
 }
+
+/** A path is the program's, relative to its folder; the worker has another one, and may outlive the file. */
+const withCertificates = (endpoint: Endpoint): Endpoint =>
+  endpoint.sslRootCert === undefined ? endpoint : { ...endpoint, sslRootCert: certificates(endpoint.sslRootCert) };
 
 const recordGone = (migration: string): EngineFault =>
   new EngineFault(`the record of ${migration} has gone from the target while it was followed`, {

@@ -21,7 +21,7 @@ export async function takeSnapshot(work: Work, database: string): Promise<CopyPo
   const { source, wish, journal, signal } = work;
   if (wish.migrationMode === "Offline")
     return { snapshot: await Snapshot.export(source, database), slot: undefined, publications: [] };
-  const names = changeCaptureNames(wish.migrationName, database);
+  const names = changeCaptureNames(wish, database);
   await journal.database(database, {
     message: "creating publication and slot",
     slot: names.slot,
@@ -50,7 +50,7 @@ async function publish({ source, wish }: Work, database: string): Promise<readon
     const tables = (await listTables(client)).filter(
       (table) => !table.extensionConfiguration && !isCutRelation(selection, table),
     );
-    const names = changeCaptureNames(wish.migrationName, database);
+    const names = changeCaptureNames(wish, database);
     return (await createPublications(client, names, tables, { keyless: wish.keylessTables })).publications;
   } finally {
     await client.end();

@@ -1,0 +1,346 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Client } from "pg";
+import type { Follower, FollowOptions } from "../cdc/follow.js";
+import { ChangeRefused } from "../cdc/applier.js";
+import { ShapeDiffers } from "../cdc/binding.js";
+import { currentLsn } from "../cdc/lag.js";
+import { Canceled, ContentDiffers, Refused, messageOf } from "../errors.js";
+import { connect } from "../postgres/connect.js";
+import { qualify } from "../postgres/identifiers.js";
+import { type Table, listTables } from "../postgres/tables.js";
+import type { Entry } from "../schema/entries.js";
+import type { RestorePlan } from "../schema/restore-plan.js";
+import { isCutRelation, readSelection } from "../schema/selection.js";
+import { targetDatabase } from "../target-database.js";
+import { compareSchema } from "../verify/compare-schema.js";
+import type { Remainder } from "./base-copy.js";
+import { type NewObjects, joinTables, restoreMissing } from "./new-objects.js";
+import { type Decision, type SchemaDrift, readDrift, schemaFingerprint } from "./schema-drift.js";
+import type { Work } from "./work.js";
+
+/** What a stream hands on to the cutover and to a successor. Plain JSON: the store keeps it. */
+export interface Following extends Remainder {
+  /** Qualified names of the tables that are followed. */
+  readonly followed?: readonly string[];
+  /** Of these, those whose copy was begun and is not known to be complete. */
+  readonly joining?: readonly string[];
+}
+
+const lookEveryMs = 3000;
+const lookWhilePausedMs = 1000;
+
+interface Sessions {
+  readonly source: Client;
+  readonly target: Client;
+}
+
+/**
+ * The stream of one database, from follower to follower: where the source's schema changes on the way, what was added is
+ * carried over, and what cannot be told from the catalogue stops the stream until somebody has run a statement.
+ */
+export class LiveStream {
+  /** Rejects when the stream has failed for good. */
+  readonly failed: Promise<never>;
+  readonly #work: Work;
+  readonly #database: string;
+  readonly #follow: (changes?: Partial<FollowOptions>) => Follower;
+  #following: Following;
+  #follower: Follower;
+  #fail: (error: unknown) => void = () => undefined;
+  #stopped = false;
+  #paused: string | undefined;
+  #fingerprint: string | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+  readonly #watching: Promise<void>;
+
+  /** @param follow starts a follower of this database */
+  constructor(
+    work: Work,
+    database: string,
+    following: Following,
+    follow: (changes?: Partial<FollowOptions>) => Follower,
+  ) {
+    this.#work = work;
+    this.#database = database;
+    this.#following = following;
+    this.#follow = follow;
+    this.failed = new Promise<never>((_resolve, reject) => (this.#fail = reject));
+    // For those who race it; one who does not must not lose the process by it.
+    this.failed.catch(() => undefined);
+    this.#follower = this.#start();
+    this.#watching = this.#watch();
+  }
+
+  get following(): Following {
+    return this.#following;
+  }
+
+  /**
+   * Runs with the stream to itself, the source's schema carried over.
+   *
+   * @throws Refused when the stream is paused, naming what has to be run on the target
+   */
+  async exclusively<Result>(run: (follower: Follower) => Promise<Result>): Promise<Result> {
+    // The statement may have been run just now.
+    if (this.#paused !== undefined) await sleep(2 * lookWhilePausedMs);
+    if (this.#paused !== undefined) throw this.#pausedError(this.#paused);
+    return this.#inTurn(async () => {
+      await this.#carry("once");
+      return run(this.#follower);
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#follower.stop();
+    await this.#watching;
+    await this.#turn.catch(() => undefined);
+    await this.#follower.stop();
+  }
+
+  #inTurn<Result>(run: () => Promise<Result>): Promise<Result> {
+    const result = this.#turn.then(run, run);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+
+  /** What a table's copy will bring, the stream must not: until the copy is complete its changes are left out. */
+  #start(): Follower {
+    const follower = this.#follow({ leaveOut: new Set(this.#following.joining) });
+    follower.finished.catch((error: unknown) => {
+      if (follower === this.#follower && !this.#stopped)
+        void this.#inTurn(() => this.#revive(follower, error)).catch(this.#fail);
+    });
+    return follower;
+  }
+
+  /** Goes on after a change that the target could not take, when the schema says why and that can be put right. */
+  async #revive(follower: Follower, error: unknown): Promise<void> {
+    if (this.#stopped || follower !== this.#follower) return;
+    if (!maySchemaBeWhy(error) || !(await this.#carry("untilPutRight", tableOf(error)))) throw error;
+    if (follower === this.#follower) this.#follower = this.#start();
+  }
+
+  async #watch(): Promise<void> {
+    while (!this.#stopped) {
+      for (let waited = 0; waited < lookEveryMs && !this.#stopped; waited += 100) await sleep(100);
+      if (this.#stopped) return;
+      await this.#inTurn(() => this.#look());
+    }
+  }
+
+  async #look(): Promise<void> {
+    try {
+      const source = await connect(this.#work.source, { database: this.#database, purpose: "watch schema" });
+      try {
+        const now = await schemaFingerprint(source);
+        if (now === this.#fingerprint) return;
+      } finally {
+        await source.end();
+      }
+      await this.#carry("untilPutRight");
+    } catch (error) {
+      if (this.#stopped) return;
+      // The stream itself goes on; what it cannot take without this stops it, and tells.
+      await this.#say(`the source's schema could not be compared: ${messageOf(error)}`, "warning").catch(this.#fail);
+    }
+  }
+
+  /**
+   * @param table the one that the stream cannot go on with; others may be written in their older shape behind it
+   * @returns whether the target was changed
+   */
+  async #carry(patience: "once" | "untilPutRight", table?: string): Promise<boolean> {
+    const { work, sessions, end } = await this.#open();
+    try {
+      const fingerprint = await schemaFingerprint(sessions.source);
+      const drift = await this.#drift(sessions);
+      const settled = drift.byHand.length > 0 ? await this.#pause(sessions, drift, patience, table) : drift;
+      // The rest is at stake when the stream comes to it; until then the target keeps its older shape.
+      if (settled.byHand.length > 0) return true;
+      const changed = await this.#apply(work, settled, fingerprint !== this.#fingerprint);
+      this.#fingerprint = fingerprint;
+      return changed || settled !== drift;
+    } finally {
+      await end();
+    }
+  }
+
+  async #apply(objects: NewObjects, drift: SchemaDrift, fingerprintChanged: boolean): Promise<boolean> {
+    for (const sql of drift.additions) {
+      await objects.target.query(sql);
+      await this.#say(`carried over from the source: ${sql}`);
+    }
+    if (drift.defaults.length > 0)
+      await this.#keep({ handover: [...this.#following.handover, ...drift.defaults.map(defaultEntry)] });
+    const joins = drift.newTables.length > 0;
+    if (joins) await this.#join(objects, drift.newTables);
+    else if (fingerprintChanged && (await this.#lacksObjects(objects)))
+      await this.#adopt(await restoreMissing(objects));
+    return joins || drift.additions.length > 0;
+  }
+
+  /** Dumps are only made where the catalogues say that there is something to find in them. */
+  async #lacksObjects({ source, target }: NewObjects): Promise<boolean> {
+    const differences = await compareSchema(source, target, { without: new Set(this.#following.without) });
+    return differences.some((difference) => difference.source === undefined);
+  }
+
+  async #join(objects: NewObjects, newTables: readonly Table[]): Promise<void> {
+    const names = newTables.map(({ schema, name }) => qualify(schema, name));
+    await this.#say(`new on the source, to be copied: ${names.join(", ")}`);
+    await this.#keep({ joining: names });
+    await this.#follower.stop();
+    try {
+      const tables = await this.#tablesInScope(objects.source);
+      const bridge = (): Follower => (this.#follower = this.#follow({ leaveOut: new Set(names) }));
+      await this.#adopt(await joinTables(objects, tables, newTables, bridge));
+      await this.#keep({ joining: [], followed: tables.map(({ schema, name }) => qualify(schema, name)) });
+    } finally {
+      if (!this.#stopped) this.#follower = this.#start();
+    }
+  }
+
+  /** What runs after the cutover is that of the newest dump. */
+  async #adopt(plan: RestorePlan): Promise<void> {
+    const ownDefaults = this.#following.handover.filter(({ type }) => type === "DEFAULT");
+    await this.#keep({
+      handover: [...plan.handover, ...ownDefaults],
+      materializedViews: plan.materializedViews,
+    });
+  }
+
+  /** Rests behind the last change of the older shape until the target is as the source, for as long as that takes. */
+  async #pause(
+    sessions: Sessions,
+    drift: SchemaDrift,
+    patience: "once" | "untilPutRight",
+    stuckAt: string | undefined,
+  ): Promise<SchemaDrift> {
+    if (patience === "once") throw this.#pausedError(textOf(drift.byHand));
+    await this.#say(`the source's schema has changed; the stream rests for it: ${textOf(drift.byHand)}`, "warning");
+    const table = stuckAt ?? (await this.#applyOlderShapes(sessions.source));
+    const isAtStake = (one: Decision): boolean => table === undefined || one.table === table;
+    let now = drift;
+    while (now.byHand.some(isAtStake)) {
+      await this.#showPaused(textOf(now.byHand.filter(isAtStake)));
+      if (this.#stopped) throw new Canceled("following was stopped");
+      await sleep(lookWhilePausedMs);
+      now = await this.#drift(sessions);
+    }
+    this.#paused = undefined;
+    this.#follower.resume();
+    await this.#work.journal.database(this.#database, { message: null });
+    await this.#say("goes on: the target's schema has been changed as the source's");
+    return now;
+  }
+
+  async #showPaused(statements: string): Promise<void> {
+    if (statements === this.#paused) return;
+    this.#paused = statements;
+    const message = `paused: the source's schema has changed; run on the target, in ${this.#targetName}: ${statements}`;
+    await this.#work.journal.database(this.#database, { message });
+    await this.#say(message, "warning");
+  }
+
+  /**
+   * All that was written before the change has to be applied before the target is altered, which could not take it then.
+   *
+   * @returns the table that the stream came to a new shape of
+   */
+  async #applyOlderShapes(source: Client): Promise<string | undefined> {
+    try {
+      await this.#follower.drainTo(await currentLsn(source));
+      return undefined;
+    } catch (error) {
+      if (!maySchemaBeWhy(error)) throw error;
+      return tableOf(error);
+    }
+  }
+
+  async #drift({ source, target }: Sessions): Promise<SchemaDrift> {
+    const sourceTables = await this.#tablesInScope(source);
+    const targetTables = await listTables(target);
+    const here = new Set(targetTables.map(({ schema, name }) => qualify(schema, name)));
+    // The base copy has just made the target as the source was.
+    if (!this.#following.followed) await this.#keep({ followed: [...here] });
+    const followed = this.#following.followed ?? [];
+    const drift = await readDrift({ source, target, sourceTables, targetTables, followed: new Set(followed) });
+    const joining = sourceTables.filter(({ schema, name }) => {
+      const table = qualify(schema, name);
+      return here.has(table) && (this.#following.joining ?? []).includes(table);
+    });
+    return { ...drift, newTables: [...drift.newTables, ...joining] };
+  }
+
+  async #tablesInScope(source: Client): Promise<Table[]> {
+    const selection = await readSelection(source, this.#work.wish);
+    return (await listTables(source)).filter(
+      (table) => !table.extensionConfiguration && !isCutRelation(selection, table),
+    );
+  }
+
+  async #keep(changes: Partial<Following>): Promise<void> {
+    this.#following = { ...this.#following, ...changes };
+    await this.#work.journal.database(this.#database, { handover: this.#following });
+  }
+
+  async #open(): Promise<{ sessions: Sessions; work: NewObjects; end: () => Promise<void> }> {
+    const { source, target, wish } = this.#work;
+    const purpose = `${wish.migrationName} carry schema`;
+    const from = await connect(source, { database: this.#database, purpose });
+    try {
+      const to = await connect(target, { database: this.#targetName, purpose });
+      const sessions = { source: from, target: to };
+      const { sourceSearchPath } = this.#following;
+      return {
+        sessions,
+        work: { work: this.#work, database: this.#database, ...sessions, sourceSearchPath },
+        end: async () => void (await Promise.all([from.end(), to.end()])),
+      };
+    } catch (error) {
+      await from.end();
+      throw error;
+    }
+  }
+
+  get #targetName(): string {
+    return targetDatabase(this.#work.wish, this.#database);
+  }
+
+  #say(message: string, level: "info" | "warning" = "info"): Promise<void> {
+    return this.#work.journal.event(message, { database: this.#database, level });
+  }
+
+  #pausedError(statements: string): Refused {
+    return new Refused(
+      `${this.#database} is paused: the source's schema has changed in a way that is yours to decide`,
+      {
+        remedy: `on the target, in ${this.#targetName}: ${statements}; the stream then goes on by itself`,
+        code: "603130",
+      },
+    );
+  }
+}
+
+/** A rule that the source has given up refuses its rows on the target, as if they were others. */
+const maySchemaBeWhy = (error: unknown): boolean => error instanceof Refused || error instanceof ContentDiffers;
+
+const tableOf = (error: unknown): string | undefined =>
+  error instanceof ShapeDiffers || error instanceof ChangeRefused ? error.table : undefined;
+
+const textOf = (decisions: readonly Decision[]): string => decisions.map(({ sql }) => sql).join("; ");
+
+const defaultEntry = ({ table, sql }: { table: Table; sql: string }): Entry => ({
+  id: 0,
+  classOid: 0,
+  oid: 0,
+  dependencies: [],
+  name: table.name,
+  type: "DEFAULT",
+  schema: table.schema,
+  owner: undefined,
+  tablespace: undefined,
+  accessMethod: "heap",
+  sql,
+});

@@ -1,0 +1,128 @@
+import { randomBytes } from "node:crypto";
+import type { Client } from "pg";
+import type { Follower } from "../cdc/follow.js";
+import { changeCaptureNames } from "../cdc/names.js";
+import { createPublications } from "../cdc/publication.js";
+import { createComparisonPoint } from "../cdc/slot.js";
+import { openTargetSession } from "../cdc/target-session.js";
+import { copyFormat } from "../copy/format.js";
+import { copyTable } from "../copy/copy-table.js";
+import { openInSnapshot } from "../copy/snapshot.js";
+import { qualify } from "../postgres/identifiers.js";
+import { serverVersion } from "../postgres/server-version.js";
+import { type Table, listTables } from "../postgres/tables.js";
+import { dumpSchema } from "../schema/dump.js";
+import { type Entry, parseEntries } from "../schema/entries.js";
+import { readRestoreContext } from "../schema/restore-context.js";
+import { planRestore, type RestorePlan } from "../schema/restore-plan.js";
+import { restoreEntries } from "../schema/restore.js";
+import { readSelection, selectEntries } from "../schema/selection.js";
+import { targetDatabase } from "../target-database.js";
+import { reportFindings } from "./base-copy.js";
+import type { Work } from "./work.js";
+
+export interface NewObjects {
+  readonly work: Work;
+  readonly database: string;
+  readonly source: Client;
+  readonly target: Client;
+  readonly sourceSearchPath: string;
+}
+
+/**
+ * Brings tables that were made on the source while it is followed to the target. They are published, a point of the
+ * source's history is taken, everything up to it is applied but these tables' changes, and they are copied as they were
+ * at the point: from there on the stream has all of theirs. Begun anew after a failure, it replaces what was copied.
+ *
+ * @param tables those in scope of the source, to be published
+ * @param bridge starts a follower that leaves the new tables out; it is held before anything is applied
+ */
+export async function joinTables(
+  objects: NewObjects,
+  tables: readonly Table[],
+  newTables: readonly Table[],
+  bridge: () => Follower,
+): Promise<RestorePlan> {
+  const { work, database } = objects;
+  const follower = bridge();
+  try {
+    const held = follower.hold();
+    const names = changeCaptureNames(work.wish, database);
+    await createPublications(objects.source, names, tables, { keyless: work.wish.keylessTables });
+    await held;
+    const point = await createComparisonPoint({
+      source: work.source,
+      database,
+      slot: `pg_migration_join_${randomBytes(6).toString("hex")}`,
+      plugin: "pgoutput",
+      signal: work.signal,
+    });
+    try {
+      await follower.drainTo(point.lsn);
+      await follower.stop();
+      return await restoreMissing(objects, point.snapshotId, () => copyTables(objects, newTables, point.snapshotId));
+    } finally {
+      await point.release();
+    }
+  } finally {
+    await follower.stop();
+  }
+}
+
+/** Restores what a dump of the source has and one of the target lacks; `copy` runs when all tables are there. */
+export async function restoreMissing(
+  { work, database, source, target, sourceSearchPath }: NewObjects,
+  snapshot?: string,
+  copy: () => Promise<void> = () => Promise.resolve(),
+): Promise<RestorePlan> {
+  const { signal } = work;
+  const read = async (dump: ReturnType<typeof dumpSchema>): Promise<Entry[]> => parseEntries((await dump).text);
+  const there = selectEntries(
+    await read(dumpSchema(work.source, database, { ...(snapshot ? { snapshot } : {}), signal })),
+    await readSelection(source, work.wish),
+  );
+  const here = await read(dumpSchema(work.target, targetDatabase(work.wish, database), { signal }));
+  const nameOf = ({ type, schema, name }: Entry): string => JSON.stringify([type, schema, name]);
+  const known = new Set(here.map(nameOf));
+  const plan = planRestore(there);
+  const isMissing = (entry: Entry): boolean => !known.has(nameOf(entry));
+  const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
+  const restore = async (entries: readonly Entry[]): Promise<void> =>
+    reportFindings(work, database, await restoreEntries(target, entries.filter(isMissing), context));
+  await restore(plan.before);
+  await copy();
+  await restore([...plan.builds.map(({ entry }) => entry), ...plan.after]);
+  const missing = [...plan.before, ...plan.builds.map(({ entry }) => entry), ...plan.after].filter(isMissing);
+  for (const { type, schema, name } of missing)
+    await work.journal.event(
+      `${type} ${schema === undefined ? "" : `${schema}.`}${name} of the source was carried over`,
+      {
+        database,
+      },
+    );
+  return plan;
+}
+
+async function copyTables(
+  { work, database }: NewObjects,
+  newTables: readonly Table[],
+  snapshotId: string,
+): Promise<void> {
+  const session = await openTargetSession(work.target, targetDatabase(work.wish, database));
+  try {
+    const twins = new Map((await listTables(session)).map((table) => [qualify(table.schema, table.name), table]));
+    for (const table of newTables.filter(({ partitioned }) => !partitioned)) {
+      // Each in a session of its own: an error ends the transaction that sees the snapshot.
+      const source = await openInSnapshot(work.source, database, snapshotId, `${work.wish.migrationName} join`);
+      try {
+        const twin = twins.get(qualify(table.schema, table.name))!;
+        const format = copyFormat(table, twin, await serverVersion(source), await serverVersion(session));
+        await copyTable({ source, target: session, table, format, signal: work.signal });
+      } finally {
+        await source.end();
+      }
+    }
+  } finally {
+    await session.end();
+  }
+}
