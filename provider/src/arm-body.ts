@@ -93,7 +93,7 @@ interface NamedServer {
 }
 
 /** `host:port@user`, as Azure spells servers that are not its own, or the ARM id of one that is. */
-function parseResourceId(id: string): NamedServer | undefined {
+export function parseResourceId(id: string): NamedServer | undefined {
   const azure = /\/providers\/Microsoft\.DBforPostgreSQL\/(?:flexibleServers|servers)\/([^/]+)\/?$/i.exec(id);
   if (azure) return { host: `${azure[1]!}.postgres.database.azure.com` };
   const plain = /^(?:\[([0-9a-f:.]+)\]|([^:@/\s[\]]+)):(\d{1,5})@(\S+)$/i.exec(id);

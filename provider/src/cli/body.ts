@@ -1,117 +1,81 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
+import { inputsFromArmBody, parseResourceId, serverKeys } from "../arm-body.js";
 import { InvalidInput, messageOf } from "../errors.js";
 import { sslModeOf } from "./server-options.js";
 
 const text = z.string().optional();
-const flag = z
-  .union([
-    z.boolean(),
-    z
-      .string()
-      .regex(/^(true|false)$/i)
-      .transform((value) => value.toLowerCase() === "true"),
-  ])
-  .optional();
 
-/** The keys of Azure's body, in lower case: its command reads them in any. */
-const bodySchema = z.strictObject({
-  migrationname: text,
-  migrationmode: text,
-  migrationoption: text,
-  sourcetype: text,
-  sourcedbserverresourceid: text,
-  sourcedbserverfullyqualifieddomainname: text,
-  targetdbserverfullyqualifieddomainname: text,
-  sslmode: text,
-  dbstomigrate: z.array(z.string()).optional(),
-  overwritedbsintarget: flag,
-  triggercutover: flag,
-  tags: z.record(z.string(), z.string()).optional(),
-  secretparameters: z
-    .strictObject({
-      admincredentials: z.strictObject({ sourceserverpassword: text, targetserverpassword: text }).optional(),
-      sourceserverusername: text,
-      targetserverusername: text,
+/** What a body says about the two servers; all else is for the inputs' own check. */
+const serversSchema = z.looseObject({
+  sourceDbServerResourceId: text,
+  sourceDbServerFullyQualifiedDomainName: text,
+  targetDbServerResourceId: text,
+  targetDbServerFullyQualifiedDomainName: text,
+  sslMode: text,
+  secretParameters: z
+    .looseObject({
+      adminCredentials: z.looseObject({ sourceServerPassword: text, targetServerPassword: text }).optional(),
+      sourceServerUsername: text,
+      targetServerUsername: text,
     })
     .optional(),
-  targetserverusername: text,
+  sourceServerUsername: text,
+  targetServerUsername: text,
 });
 
-/** What a body says about a migration, in this package's words. */
+export interface BodyServer {
+  readonly host?: string | undefined;
+  readonly port?: number | undefined;
+  readonly user?: string | undefined;
+  readonly password?: string | undefined;
+  readonly sslMode?: string | undefined;
+}
+
+/** What a body says about a migration: its servers, as far as it names them, and all other inputs. */
 export interface Body {
-  readonly source: { host?: string; port?: number; user?: string; password?: string; sslMode?: string };
-  readonly target: { host?: string; user?: string; password?: string };
+  readonly source: BodyServer;
+  readonly target: BodyServer;
   readonly inputs: Readonly<Record<string, unknown>>;
 }
 
-/** Reads `--properties`: Azure's JSON, with or without the `properties` around it. @throws InvalidInput */
+/** Reads `--properties`: Azure's JSON, with or without the `properties` around it, keys in any case. @throws InvalidInput */
 export function readBody(file: string): Body {
-  const json = readJson(file);
-  const parsed = bodySchema.safeParse(lowerKeys(json));
-  if (!parsed.success)
+  const inputs = inputsFromArmBody(readJson(file));
+  const servers = serversSchema.safeParse(inputs);
+  if (!servers.success)
     throw new InvalidInput(
-      parsed.error.issues.map((issue) => ({
-        property: [file, ...issue.path.map(String)].join(" "),
-        reason: issue.code === "unrecognized_keys" ? `unknown: ${issue.keys.join(", ")}` : issue.message,
-      })),
+      servers.error.issues.map(({ path, message }) => ({ property: `${file} ${path.join(".")}`, reason: message })),
     );
-  return bodyOf(parsed.data);
-}
-
-function bodyOf(body: z.infer<typeof bodySchema>): Body {
-  const address = serverOfResourceId(body.sourcedbserverresourceid);
-  const secrets = body.secretparameters;
-  const sslMode = sslModeOf(body.sslmode) ?? body.sslmode;
+  const isServerKey = (key: string): boolean => serverKeys.some((known) => known === key);
   return {
-    source: defined({
-      host: body.sourcedbserverfullyqualifieddomainname ?? address.host,
-      port: address.port,
-      user: secrets?.sourceserverusername ?? address.user,
-      password: secrets?.admincredentials?.sourceserverpassword,
-      sslMode: body.sslmode === undefined ? undefined : sslMode,
-    }),
-    target: defined({
-      host: body.targetdbserverfullyqualifieddomainname,
-      user: secrets?.targetserverusername ?? body.targetserverusername,
-      password: secrets?.admincredentials?.targetserverpassword,
-    }),
-    inputs: defined({
-      migrationName: body.migrationname,
-      migrationMode: body.migrationmode,
-      migrationOption: body.migrationoption,
-      dbsToMigrate: body.dbstomigrate,
-      overwriteDbsInTarget: body.overwritedbsintarget,
-      triggerCutover: body.triggercutover,
-    }),
+    source: serverOf(servers.data, "source"),
+    target: serverOf(servers.data, "target"),
+    inputs: Object.fromEntries(Object.entries(inputs).filter(([key]) => !isServerKey(key))),
   };
 }
 
-/** `host:port@user`, as Azure writes a server that is not its own. */
-function serverOfResourceId(id: string | undefined): { host?: string; port?: number; user?: string } {
-  const match = /^(.+?)(?::(\d+))?(?:@(.+))?$/.exec(id ?? "");
-  if (!match || id?.startsWith("/")) return {};
-  return defined({ host: match[1], port: match[2] === undefined ? undefined : Number(match[2]), user: match[3] });
+function serverOf(body: z.infer<typeof serversSchema>, side: "source" | "target"): BodyServer {
+  const id = body[`${side}DbServerResourceId`];
+  const named = id === undefined ? {} : parseResourceId(id);
+  if (!named)
+    throw new InvalidInput([
+      { property: `${side}DbServerResourceId`, reason: "write host:port@user, or the Azure resource id of a server" },
+    ]);
+  return {
+    host: body[`${side}DbServerFullyQualifiedDomainName`] ?? named.host,
+    port: named.port,
+    user: body.secretParameters?.[`${side}ServerUsername`] ?? body[`${side}ServerUsername`] ?? named.user,
+    password: body.secretParameters?.adminCredentials?.[`${side}ServerPassword`],
+    sslMode: body.sslMode === undefined ? undefined : (sslModeOf(body.sslMode) ?? body.sslMode),
+  };
 }
 
 function readJson(file: string): Record<string, unknown> {
   try {
-    const json = z.record(z.string(), z.unknown()).parse(JSON.parse(readFileSync(file, "utf8")));
-    const inner = Object.entries(json).find(([key]) => key.toLowerCase() === "properties")?.[1];
-    return inner === undefined ? json : z.record(z.string(), z.unknown()).parse(inner);
+    return z.record(z.string(), z.unknown()).parse(JSON.parse(readFileSync(file, "utf8")));
   } catch (error) {
     const reason = error instanceof z.ZodError ? "is no JSON object" : messageOf(error);
     throw new InvalidInput([{ property: `--properties ${file}`, reason }]);
   }
-}
-
-function lowerKeys(value: unknown): unknown {
-  if (Array.isArray(value) || typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key.toLowerCase(), lowerKeys(inner)]));
-}
-
-function defined<T extends object>(object: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>;
-  };
 }

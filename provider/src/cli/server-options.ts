@@ -30,6 +30,15 @@ export interface SourceFlags {
 /** A server without its password. */
 export type Server = Omit<Endpoint, "password">;
 
+/** What is known of a server from elsewhere; modes in any spelling. */
+export interface KnownServer {
+  readonly host?: string | undefined;
+  readonly port?: number | undefined;
+  readonly user?: string | undefined;
+  readonly sslMode?: string | undefined;
+  readonly sslRootCert?: string | undefined;
+}
+
 /** Flags, a service or the environment, each as libpq's keywords. */
 type Settings = Readonly<Partial<Record<"host" | "port" | "user" | "sslmode" | "sslrootcert" | "password", string>>>;
 
@@ -72,7 +81,7 @@ export async function targetOf(flags: TargetFlags): Promise<Endpoint> {
 }
 
 /** The source, of which `known` may tell what neither flags nor environment do. */
-export async function sourceOf(flags: SourceFlags, known: Partial<Server> = {}): Promise<Endpoint> {
+export async function sourceOf(flags: SourceFlags, known: KnownServer = {}): Promise<Endpoint> {
   const serviceName = flags.sourceService ?? process.env.PG_MIGRATION_SOURCE_SERVICE;
   const service = serviceName === undefined ? undefined : requireService(serviceName, "--source-service");
   const own = {
@@ -84,16 +93,8 @@ export async function sourceOf(flags: SourceFlags, known: Partial<Server> = {}):
   };
   const { host, port, user, sslMode, sslRootCert } = known;
   const recorded = { host, port: port?.toString(), user, sslmode: sslMode, sslrootcert: sslRootCert };
-  const settings = merge(own, service, environment("PG_MIGRATION_SOURCE_"), recorded);
+  const settings = merge(own, service, recorded, environment("PG_MIGRATION_SOURCE_"));
   return withPassword(serverOf(settings, "source"), settings.password, {
-    database: "*",
-    variable: "PG_MIGRATION_SOURCE_PASSWORD",
-  });
-}
-
-/** A password for a server that is known in all else. */
-export function sourcePassword(server: Server): Promise<Endpoint> {
-  return withPassword(server, process.env.PG_MIGRATION_SOURCE_PASSWORD, {
     database: "*",
     variable: "PG_MIGRATION_SOURCE_PASSWORD",
   });

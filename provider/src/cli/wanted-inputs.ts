@@ -5,15 +5,7 @@ import type { Inputs } from "../inputs.js";
 import type { Endpoint } from "../postgres/connect.js";
 import { readBody, type Body } from "./body.js";
 import { readMigrationFlags, type MigrationFlags } from "./migration-flags.js";
-import {
-  addSourceOptions,
-  sourceOf,
-  sslModeOf,
-  targetOf,
-  type Server,
-  type SourceFlags,
-  type TargetFlags,
-} from "./server-options.js";
+import { addSourceOptions, sourceOf, targetOf, type SourceFlags, type TargetFlags } from "./server-options.js";
 
 /** What flags say about a migration that is not recorded yet. */
 export interface WantedFlags extends MigrationFlags, SourceFlags {
@@ -84,17 +76,17 @@ export async function wantedSource(flags: WantedFlags): Promise<{ source: Endpoi
 }
 
 async function sourceWith(flags: SourceFlags, { source }: Body): Promise<Endpoint> {
-  const { password, sslMode, ...rest } = source;
-  const known: Partial<Server> = { ...rest, ...(sslMode === undefined ? {} : { sslMode: sslModeOf(sslMode)! }) };
+  const { password, ...known } = source;
   return withBodyPassword("PG_MIGRATION_SOURCE_PASSWORD", password, () => sourceOf(flags, known));
 }
 
+/** A server that the body names stands behind flags, and before the environment. */
 function targetWith(flags: TargetFlags, { target }: Body): Promise<Endpoint> {
-  const named = flags.host ?? flags.serverName ?? flags.service ?? target.host;
+  const isNamed = (flags.host ?? flags.serverName ?? flags.service) !== undefined;
   return withBodyPassword("PGPASSWORD", target.password, () =>
     targetOf({
       ...flags,
-      ...(named === target.host && target.host !== undefined ? { host: target.host } : {}),
+      ...(isNamed || target.host === undefined ? {} : { host: target.host }),
       ...(flags.user === undefined && target.user !== undefined ? { user: target.user } : {}),
     }),
   );

@@ -1,12 +1,12 @@
 import { Option, type Command } from "commander";
 import type { Client } from "pg";
+import { sourceTypes } from "../../inputs.js";
 import { connect } from "../../postgres/connect.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { exitCodes } from "../exit-code.js";
 import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
 import { addSourceOptions, sourceOf, type SourceFlags } from "../server-options.js";
 import { sourceAdvice, type SourceAdvice } from "../source-advice.js";
-import { sourceTypes } from "../source-types.js";
 import { wholeNumber } from "../whole-number.js";
 
 interface Flags extends SourceFlags, OutputFlags {

@@ -1,0 +1,207 @@
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { buildProgram } from "../../provider/dist/cli/program.js";
+import type { Finding } from "../../provider/dist/store/journal.js";
+import { assertSameContent } from "../support/content";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { until } from "../support/until";
+import { CommandLine, commandPath } from "./command";
+
+const has = (tool: string): boolean => spawnSync("sh", ["-c", `command -v ${tool}`]).status === 0;
+
+describe("pg-migration, its own commands", () => {
+  let lab: Lab;
+  let command: CommandLine;
+  const undo: (() => Promise<unknown>)[] = [];
+
+  before(async () => {
+    lab = await Lab.start();
+    command = await CommandLine.in(lab);
+  });
+
+  afterEach(async () => {
+    for (const step of undo.splice(0).reverse()) await step();
+  });
+
+  after(async () => {
+    await command.close();
+    await lab.stop();
+  });
+
+  const schema =
+    "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 3000) i; CREATE TABLE empty (id int PRIMARY KEY)";
+
+  /** A migration that is destroyed when its test ends. */
+  function declare(): Resource {
+    const resource = new Resource();
+    undo.push(() => resource.destroy());
+    return resource;
+  }
+
+  it("validate shows findings with remedies, and exits with 6 when one has failed", async () => {
+    const database = await lab.database(schema);
+    const good = await command.json<Finding[]>(["validate", "--databases", database, "-o", "json"]);
+    assert(good.length > 0 && good.every(({ state }) => state !== "Failed"));
+    await lab.target.query(`CREATE DATABASE ${database} OWNER ${lab.administrator.user}`);
+    const bad = await command.run(["validate", "--databases", database, "--migration-mode", "ONLINE"]);
+    assert.equal(bad.code, 6, bad.stderr);
+    assert.match(bad.stdout, /^Status +Code +Database +Impacted object +Type +Finding\n/);
+    assert.match(bad.stdout, new RegExp(`^Failed +603101 .*${database}`, "m"));
+    assert.match(bad.stdout, /\nTo do:\n {2}603101: .*overwriteDbsInTarget/);
+    const schemas = await lab.target.query("SELECT FROM pg_namespace WHERE nspname = 'pgmigration'");
+    assert.equal(schemas.length, 0, "nothing is recorded");
+  });
+
+  it("plan lists tables by size with an estimate", async () => {
+    const database = await lab.database(schema);
+    const plan = await command.run(["plan", "--source-service", "old", "-d", database, "--rate", "1"]);
+    assert.match(
+      plan.stdout,
+      new RegExp(`^${database} +public\\.t +2\\d\\d\\.\\d kB +\\d+\\n${database} +public\\.empty`, "m"),
+    );
+    assert.match(plan.stdout, /2 tables, 2\d\d\.\d kB: about 00:00:01 at 1 MB\/s/);
+    const none = await command.run(["plan"]);
+    assert.equal(none.code, 2);
+    assert.match(none.stderr, /--databases: name the databases/);
+  });
+
+  it("doctor tells what a source lacks, in the commands of where it runs", async () => {
+    const ready = await command.run(["doctor"]);
+    assert.equal(ready.code, 0, ready.stdout);
+    assert.match(ready.stdout, /The source is prepared\./);
+    const lacking = await command.run(["doctor", "--source-type", "AWS_RDS", "--database-count", "40"]);
+    assert.equal(lacking.code, 6);
+    assert.match(lacking.stdout, /max_replication_slots +\d+ free +41 free +NO/);
+    assert.match(lacking.stdout, /To do:\n {2}aws rds modify-db-parameter-group .*rds\.logical_replication/);
+    await lab.source.query("CREATE ROLE reader LOGIN PASSWORD 'reader'");
+    const reader = { PG_MIGRATION_SOURCE_USER: "reader", PG_MIGRATION_SOURCE_PASSWORD: "reader" };
+    assert.match((await command.run(["doctor"], reader)).stdout, /To do:\n {2}ALTER ROLE "reader" REPLICATION/);
+  });
+
+  it("diff-parameters lists what is set on the source and differs", async () => {
+    const differing = await command.json<{ name: string }[]>(["diff-parameters", "-o", "json"]);
+    assert(!differing.some(({ name }) => name === "port" || name === "wal_level"));
+    await lab.source.query("ALTER SYSTEM SET work_mem = '7MB'");
+    await lab.source.query("SELECT pg_reload_conf()");
+    await until("it is reloaded", async () => (await lab.source.query("SHOW work_mem"))[0]!.work_mem === "7MB");
+    assert.match((await command.run(["diff-parameters"])).stdout, /^work_mem +7MB +4MB$/m);
+  });
+
+  it("watch and logs follow a migration in plain lines where there is no terminal", async () => {
+    const database = await lab.database(schema);
+    const resource = declare();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const name = resource.inputs.migrationName as string;
+    const watching = command.run(["watch", "--name", name]);
+    const logging = command.run(["logs", "--name", name, "--follow"]);
+    await command.json(["update", "--name", name, "--cutover"]);
+    const [watched, logged] = await Promise.all([watching, logging]);
+    assert.equal(watched.code, 0, watched.stderr);
+    assert.match(watched.stdout, /^\d{4}-\S+Z (WaitingForUserAction|InProgress) \/ /);
+    assert.match(watched.stdout.trimEnd().split("\n").at(-1)!, /Succeeded/);
+    assert(!watched.stdout.includes("\u001b"), "no escape sequences");
+    assert.match(logged.stdout, new RegExp(`info +\\[${database}\\] .*all equal`));
+    const tail = await command.run(["logs", "--name", name, "--tail", "1"]);
+    assert.equal(tail.stdout.trimEnd().split("\n").length, 1);
+  });
+
+  it("watch draws bars on a terminal", async function () {
+    if (!has("script")) {
+      process.stderr.write("    NOT TESTED: there is no command script, which gives a terminal\n");
+      return this.skip();
+    }
+    const database = await lab.database(schema);
+    const resource = declare();
+    await resource.create(lab.inputs([database]));
+    const line = `${process.execPath} ${commandPath} watch --name ${resource.inputs.migrationName as string}`;
+    const shown = execFileSync("script", ["-qec", `stty cols 120 rows 30; ${line}`, "/dev/null"], {
+      env: command.environment,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    assert.match(shown, /Succeeded \/ Completed/);
+    assert.match(shown, new RegExp(`${database} +█{24} 100 % +2/2 tables +2/2 indexes`));
+    return undefined;
+  });
+
+  it("verify exits with 7 and names what differs", async () => {
+    const database = await lab.database(schema);
+    const resource = declare();
+    await resource.create(lab.inputs([database]));
+    const args = ["verify", "--name", resource.inputs.migrationName as string];
+    const equal = await command.run(args);
+    assert.equal(equal.code, 0, equal.stderr);
+    assert.match(equal.stdout, new RegExp(`^${database} +public\\.t +3000 +3000 +yes$`, "m"));
+    await lab.target.query("UPDATE t SET v = 'changed' WHERE id = 417", { database });
+    const differing = await command.run(args);
+    assert.equal(differing.code, 7);
+    assert.match(differing.stdout, /public\.t +3000 +3000 +NO/);
+    assert.match(differing.stderr, /417/);
+    assert.equal((await command.run([...args, "--mode", "counts"])).code, 0, "the numbers of rows are equal");
+  });
+
+  it("worker does a migration's work in the foreground", async () => {
+    const database = await lab.database(schema);
+    const resource = declare();
+    const created = resource.create(lab.inputs([database], { runner: "external" }));
+    await until("it is recorded", async () => (await command.json<{ name: string }[]>(["list"])).length === 1);
+    // Nobody works on it until a worker is run.
+    const [{ name }] = await command.json<[{ name: string }]>(["list"]);
+    const worked = await command.run(["worker", "--name", name]);
+    assert.equal(worked.code, 0, worked.stderr);
+    assert.match(worked.stdout, /all equal/);
+    assert.equal((await created).state, "Succeeded");
+    await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+  });
+
+  it("cleanup shows what dead migrations have left, and removes it only when told to", async () => {
+    const database = await lab.database(schema);
+    const alive = declare();
+    await alive.create(lab.inputs([await lab.database(schema)], { migrationMode: "Online" }));
+    await lab.source.query(
+      "SELECT pg_create_logical_replication_slot('pg_migration_dead', 'pgoutput'); CREATE PUBLICATION pg_migration_dead",
+      { database },
+    );
+    const asked = await command.run(["cleanup"]);
+    assert.equal(asked.code, 2);
+    assert.match(
+      asked.stdout,
+      new RegExp(`^source +slot +${database} +pg_migration_dead\nsource +publication +${database}`, "m"),
+    );
+    assert.equal(asked.stdout.trimEnd().split("\n").length, 4, "what lives is not shown");
+    assert.match(asked.stderr, /add --yes/);
+    const removed = await command.run(["cleanup", "--yes"]);
+    assert.equal(removed.code, 0, removed.stderr);
+    assert.match((await command.run(["cleanup"])).stdout, /^nothing is left\n$/);
+    assert.equal((await alive.update({ triggerCutover: true })).state, "Succeeded", "the living one is unharmed");
+  });
+
+  it("every command has help with an example, and shells can complete it", async () => {
+    assert.match((await command.run(["update", "--help"])).stdout, /Examples?.*:\n {2}pg-migration update/);
+    const { commands } = buildProgram();
+    assert.equal(commands.length, 17);
+    for (const each of commands) {
+      let help = "";
+      each.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
+      assert.match(help, new RegExp(`Examples?.*:\\n(.*\\n)?.*pg-migration ${each.name()}`), each.name());
+    }
+    const bash = (await command.run(["completion", "bash"])).stdout;
+    const complete = `${bash}\nCOMP_WORDS=(pg-migration upd); COMP_CWORD=1; _pg_migration; echo "\${COMPREPLY[@]}"
+      COMP_WORDS=(pg-migration update --cut); COMP_CWORD=2; _pg_migration; echo "\${COMPREPLY[@]}"`;
+    assert.equal(execFileSync("bash", ["-c", complete], { encoding: "utf8" }), "update\n--cutover\n");
+    for (const shell of ["zsh", "fish"]) {
+      const { stdout } = await command.run(["completion", shell]);
+      assert.match(stdout, /cutover/);
+      if (has(shell)) execFileSync(shell, ["-n", await command.file(`completion.${shell}`, stdout)]);
+    }
+  });
+
+  it("dashboard serves on other addresses only with a token of one's own", async () => {
+    const refused = await command.run(["dashboard", "--listen", "0.0.0.0"]);
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /set a token of your own in PG_MIGRATION_DASHBOARD_TOKEN/);
+    const short = await command.run(["dashboard"], { PG_MIGRATION_DASHBOARD_TOKEN: "short" });
+    assert.equal(short.code, 2);
+  });
+});
