@@ -132,7 +132,7 @@ describe("the copy of a table", () => {
 
   it("freezes what fills a whole table, can be repeated, and is undone as a whole", async () => {
     const shape = "CREATE TABLE t (id int PRIMARY KEY)";
-    const sourceDatabase = await freshDatabase(server(14), shape, "INSERT INTO t SELECT generate_series(1, 1000)");
+    const sourceDatabase = await freshDatabase(server(14), shape, "INSERT INTO t SELECT generate_series(1, 5000)");
     const targetDatabase = await freshDatabase(server(18), shape);
     await withSessions([server(14), sourceDatabase], [server(18), targetDatabase], async (source, target) => {
       const table = await tableNamed(source, "t");
@@ -140,7 +140,7 @@ describe("the copy of a table", () => {
         (await target.query<{ n: string }>("SELECT count(*) AS n FROM public.t")).rows[0]!.n;
       for (let round = 0; round < 2; round++) {
         await copyTable({ source, target, table, format: "binary" });
-        assert.equal(await count(), "1000");
+        assert.equal(await count(), "5000");
       }
       await server(18).query("CREATE EXTENSION pg_visibility", { database: targetDatabase });
       const frozen = "SELECT all_frozen FROM public.pg_visibility_map_summary('public.t')";
@@ -156,7 +156,7 @@ describe("the copy of a table", () => {
       await target.query("CREATE TABLE public.r (id int REFERENCES public.t); INSERT INTO public.r VALUES (1)");
       await target.query("SET session_replication_role = replica");
       await copyTable({ source, target, table, format: "binary" });
-      assert.equal(await count(), "1000");
+      assert.equal(await count(), "5000");
       assert.equal((await target.query("SELECT FROM public.r")).rowCount, 1);
     });
   });

@@ -5,6 +5,7 @@ import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { type Table, storedColumns } from "../postgres/tables.js";
 import type { CopyFormat } from "./format.js";
 import { type Relayed, relayCopy } from "./relay.js";
+import { tableBytes } from "./tables-to-copy.js";
 
 export interface TableCopy {
   /** A session in the snapshot, inside its transaction. */
@@ -62,11 +63,19 @@ export async function emptyTarget(target: Client, table: Table): Promise<void> {
   await makeRoom({ target, table });
 }
 
+/** Freezing spares a later vacuum the rewriting of pages; so few are not worth it. */
+const smallBytes = 64 * 1024;
+
 /** Removes the rows that the copy replaces. Answers whether the table is now new to this transaction, for FREEZE. */
 async function makeRoom(copy: Pick<TableCopy, "target" | "table" | "condition">): Promise<boolean> {
   const name = qualify(copy.table.schema, copy.table.name);
   if (copy.condition !== undefined) {
     await run(copy, `DELETE FROM ONLY ${name} WHERE ${copy.condition}`);
+    return false;
+  }
+  // A truncated table gets new files, and its old ones are unlinked: for a few rows that takes longer than their copy.
+  if (tableBytes(copy.table) <= smallBytes) {
+    await run(copy, `DELETE FROM ONLY ${name}`);
     return false;
   }
   // TRUNCATE refuses a table that another one references, and CASCADE must never empty that other one.

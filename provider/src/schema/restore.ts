@@ -60,7 +60,7 @@ function isDuplicate({ type }: Entry, { code, schema }: pg.DatabaseError): boole
 }
 
 /**
- * Runs entries one after another, each in a transaction of its own, fitted to what the target allows. What could not be
+ * Runs entries one after another, each as if in a transaction of its own, fitted to what the target allows. What could not be
  * carried over is found, never skipped in silence.
  *
  * @throws Refused for the first entry that the target does not take; those before it stay
@@ -73,11 +73,47 @@ export async function restoreEntries(
   context: RestoreContext,
 ): Promise<RestoreFinding[]> {
   const findings: RestoreFinding[] = [];
-  for (const entry of entries) {
-    if (context.signal?.aborted) throw new Canceled(`the restore was ended before ${describe(entry)}`);
-    findings.push(...(await restoreEntry(target, entry, context)));
+  for (const batch of batches(entries)) {
+    if (context.signal?.aborted) throw new Canceled(`the restore was ended before ${describe(batch[0]!)}`);
+    if (batch.length > 1 && (await restoreTogether(target, batch, context))) continue;
+    for (const entry of batch) {
+      if (context.signal?.aborted) throw new Canceled(`the restore was ended before ${describe(entry)}`);
+      findings.push(...(await restoreEntry(target, entry, context)));
+    }
   }
   return summarize(findings);
+}
+
+const mostTogether = 100;
+
+/** Kinds of which the server warns where it does not do what it is told, so that each has to be watched. */
+const isWatched = ({ type }: Entry): boolean => type === "ACL" || type === "DEFAULT ACL";
+
+/** Neighbours that can be tried in one transaction: thousands of tables would else be thousands of commits. */
+function* batches(entries: readonly Entry[]): Generator<readonly Entry[]> {
+  let batch: Entry[] = [];
+  for (const entry of entries) {
+    if (batch.length === mostTogether || (batch.length > 0 && (isWatched(entry) || isWatched(batch[0]!)))) {
+      yield batch;
+      batch = [];
+    }
+    batch.push(entry);
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** Answers false, and has done nothing, where any of them needs to be fitted to the target or is refused. */
+async function restoreTogether(target: pg.Client, batch: readonly Entry[], context: RestoreContext): Promise<boolean> {
+  if (context.resumed || batch.some((entry) => rootCause(entry, context) !== undefined)) return false;
+  const drafts = batch.map((entry) => draftOf(entry, context));
+  const plain = drafts.every((draft) => draft.findings.length === 0 && Object.keys(draft.settings).length === 0);
+  if (!plain) return false;
+  const statements = drafts.flatMap((draft) => draft.statements.map(({ text }) => text));
+  if (statements.length === 0) return true;
+  const settings = transactionSettings(drafts[0]!);
+  const error = await refused(target, `BEGIN; ${settings}; ${statements.join(";\n")};\nCOMMIT`);
+  if (error) await refused(target, "ROLLBACK");
+  return error === undefined;
 }
 
 /** Restores one entry, as {@link restoreEntries} does. */
