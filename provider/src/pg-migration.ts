@@ -220,7 +220,7 @@ export class PgMigration extends pulumi.dynamic.Resource {
         target: withSecrets(args.target, "password", "passwordCommand"),
         secretParameters: withSecretCredentials(args.secretParameters),
         engineVersion,
-        resourceUrn: pulumi.createUrn(name, `pulumi-nodejs:dynamic/${moduleName}:${typeName}`, opts?.parent),
+        resourceUrn: urnOf(name, opts?.parent),
       },
       opts,
       moduleName,
@@ -251,6 +251,12 @@ export class PgMigration extends pulumi.dynamic.Resource {
 
 const moduleName = "pg-migration";
 const typeName = "PgMigration";
+
+/** As a promise: an output would make the resource depend on its parent, and so a component's child wait for itself. */
+const urnOf = (name: string, parent: pulumi.Resource | undefined): Promise<string> =>
+  new Promise((resolve) => {
+    pulumi.createUrn(name, `pulumi-nodejs:dynamic/${moduleName}:${typeName}`, parent).apply(resolve);
+  });
 
 /** Secret even when the program forgets to say so. An object that is itself an output becomes a secret as a whole. */
 function withSecrets(given: pulumi.Input<object> | undefined, ...keys: readonly string[]): pulumi.Inputs | undefined {

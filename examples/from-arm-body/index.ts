@@ -1,0 +1,26 @@
+import * as pulumi from "@pulumi/pulumi";
+import { PgMigration } from "pulumi-pg-migration";
+
+const config = new pulumi.Config();
+
+// What `az postgres flexible-server migration create --properties` takes; a file's JSON would do, with the passwords put
+// in from the configuration.
+const migration = PgMigration.fromArm("fromarmbody", {
+  properties: {
+    SourceDBServerResourceId: pulumi.interpolate`${config.require("sourceHost")}:${config.require("sourcePort")}@${config.require("sourceUser")}`,
+    SecretParameters: {
+      AdminCredentials: {
+        SourceServerPassword: config.requireSecret("sourcePassword"),
+        TargetServerPassword: config.requireSecret("targetPassword"),
+      },
+      targetServerUserName: config.require("targetUser"),
+    },
+    targetDbServerResourceId: `${config.require("targetHost")}:${config.require("targetPort")}@${config.require("targetUser")}`,
+    DBsToMigrate: config.requireObject<string[]>("dbsToMigrate"),
+    OverwriteDBsInTarget: "True",
+    MigrationMode: "Offline",
+  },
+});
+
+export const status = migration.currentStatus;
+export const connection = migration.targetConnection;
