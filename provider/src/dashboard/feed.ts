@@ -63,13 +63,15 @@ export class Feed {
 
   /** Never fails: what cannot be read is told to the pages. */
   async #tick(): Promise<void> {
+    // Who comes while the records are read is not among what was looked at.
+    const waiting = [...this.#pages].filter(({ isUpToDate }) => !isUpToDate);
     try {
       await this.records.read(undefined, (store) => this.#poll(store));
       this.#tellTrouble("");
     } catch (error) {
       this.#tellTrouble(messageOf(error));
     }
-    for (const page of this.#pages) if (!page.isUpToDate) this.#sendEverything(page);
+    for (const page of waiting) if (this.#pages.has(page)) this.#sendEverything(page);
   }
 
   async #poll(store: Store): Promise<void> {

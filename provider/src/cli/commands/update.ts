@@ -4,6 +4,7 @@ import * as lifecycle from "../../lifecycle.js";
 import { hasEnded } from "../../status.js";
 import { askCancel, askCutover } from "../../store/ask.js";
 import { readStatus } from "../../store/read-status.js";
+import { updateWish } from "../../store/records.js";
 import { exitCodeOfStatus } from "../exit-code.js";
 import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
 import { withMigration, type FoundMigration } from "../open-store.js";
@@ -35,13 +36,16 @@ export function addUpdate(program: Command): void {
     .description("cut a migration over, cancel it, or have it go on (exactly one)")
     .option("--cutover", "apply what the source has committed until now, compare, and finish")
     .option("--cancel", "give it up; what was copied stays on the target")
-    .option("--setup-replication", "try again once the source is prepared for being followed")
+    .option("--setup-replication", "have it set up what following the source needs")
     .option("--wait", "follow it to its end");
   addSourceOptions(addMigrationOptions(command));
   addOutputOption(command.optionsGroup("Options:"), "json")
     .addHelpText("after", examples)
     .action((flags: Flags) => withMigration(flags, (found) => update(found, flags)));
 }
+
+/** What a migration that waits for its source's preparation waits for. */
+const setUp = { setupLogicalReplicationOnSourceDbIfNeeded: true };
 
 async function update(found: FoundMigration, flags: Flags): Promise<void> {
   const wanted = [flags.cutover, flags.cancel, flags.setupReplication].filter(Boolean);
@@ -52,6 +56,7 @@ async function update(found: FoundMigration, flags: Flags): Promise<void> {
   const { store, migration } = found;
   if (flags.cutover) await askCutover(store, migration.name);
   if (flags.cancel) await askCancel(store, migration.name);
+  if (flags.setupReplication) await updateWish(store, { ...migration.wish, ...setUp });
   const status = await readStatus(store, migration.name);
   const needsWorker = status?.worker.state !== "running";
   if (needsWorker) await startWorker(found, flags);
@@ -67,6 +72,7 @@ async function startWorker({ target, migration, store }: FoundMigration, flags: 
   const currentStatus = await readStatus(store, migration.name);
   const wanted = {
     ...inputs,
+    ...(flags.setupReplication ? setUp : {}),
     triggerCutover: !flags.cancel && (flags.cutover ?? inputs.triggerCutover),
     cancel: flags.cancel ?? false,
     dbsToTriggerCutoverOn: [],
