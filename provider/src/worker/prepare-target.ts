@@ -30,7 +30,8 @@ export async function createDatabase(work: Work, record: DatabaseRecord): Promis
         throw new Refused(`source and target are the same server, so ${targetName} is not dropped`, {
           remedy: "name another server as target; two names may lead to one server",
         });
-      await journal.event(`dropping the database ${targetName} on the target`, { database: name });
+      const why = record.createdByUs ? ": the snapshot of the earlier try is gone, so everything is copied again" : "";
+      await journal.event(`dropping the database ${targetName} on the target${why}`, { database: name });
       await dropTargetDatabase(maintenance, targetName);
     }
     await journal.database(name, { creation: "begun" });
