@@ -15,7 +15,7 @@ import type { Build, RelationName } from "../schema/restore-plan.js";
 import { restoreEntry } from "../schema/restore.js";
 import type { Unit, Units } from "../store/units.js";
 import { targetDatabase } from "../target-database.js";
-import { Bell } from "./bell.js";
+import { Bell } from "../bell.js";
 import type { Work } from "./work.js";
 
 export interface UnitsToCopy {
@@ -31,7 +31,7 @@ export interface UnitsToCopy {
   readonly signal: AbortSignal;
   /** Runs beside the tables; its signal aborts with theirs. */
   readonly beside: (signal: AbortSignal) => Promise<void>;
-  /** Runs when every table is copied, beside the indexes that are still built. */
+  /** Runs when every table is copied, and what runs beside them done, beside the indexes that are still built. */
   readonly onTablesCopied: () => Promise<void>;
   readonly onFindings: (findings: readonly RestoreFinding[]) => Promise<void>;
 }
@@ -71,12 +71,8 @@ class CopyPool {
     await this.#learn();
     const tableRunners = Math.min(wish.tableJobs, this.options.tableUnits);
     const indexRunners = Math.min(wish.indexJobs, this.#builds.length);
-    const runners = [
-      this.#copyAll(tableRunners),
-      this.options.beside(this.#signal),
-      this.#buildAll(indexRunners),
-      this.#afterTables(),
-    ];
+    const beside = this.options.beside(this.#signal);
+    const runners = [this.#copyAll(tableRunners), beside, this.#buildAll(indexRunners), this.#afterTables(beside)];
     const results = await Promise.allSettled(
       runners.map((runner) =>
         runner.catch((error: unknown) => {
@@ -172,11 +168,13 @@ class CopyPool {
     this.#bell.ring();
   }
 
-  async #afterTables(): Promise<void> {
+  /** Behind what runs beside, too: it reads under the same snapshot. */
+  async #afterTables(beside: Promise<void>): Promise<void> {
     while (this.#open > 0) {
       this.#signal.throwIfAborted();
       await this.#bell.next;
     }
+    await beside;
     await this.options.onTablesCopied();
   }
 

@@ -104,6 +104,10 @@ export class LiveStream {
     return result;
   }
 
+  #isStopped(): boolean {
+    return this.#stopped;
+  }
+
   /** What a table's copy will bring, the stream must not: until the copy is complete its changes are left out. */
   #start(): Follower {
     const follower = this.#follow({ leaveOut: new Set(this.#following.joining) });
@@ -122,9 +126,9 @@ export class LiveStream {
   }
 
   async #watch(): Promise<void> {
-    while (!this.#stopped) {
-      for (let waited = 0; waited < lookEveryMs && !this.#stopped; waited += 100) await sleep(100);
-      if (this.#stopped) return;
+    while (!this.#isStopped()) {
+      for (let waited = 0; waited < lookEveryMs && !this.#isStopped(); waited += 100) await sleep(100);
+      if (this.#isStopped()) return;
       await this.#inTurn(() => this.#look());
     }
   }
@@ -296,7 +300,9 @@ export class LiveStream {
       return {
         sessions,
         work: { work: this.#work, database: this.#database, ...sessions, sourceSearchPath },
-        end: async () => void (await Promise.all([from.end(), to.end()])),
+        end: async () => {
+          await Promise.all([from.end(), to.end()]);
+        },
       };
     } catch (error) {
       await from.end();

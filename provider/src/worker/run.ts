@@ -7,7 +7,7 @@ import { occupiedDatabases, readDatabases, type DatabaseRecord } from "../store/
 import { Store } from "../store/store.js";
 import { validate } from "../validation/validate.js";
 import { copyDatabase } from "./base-copy.js";
-import { Bell } from "./bell.js";
+import { Bell } from "../bell.js";
 import { Confirmations } from "./confirmations.js";
 import { FollowedDatabase } from "./followed-database.js";
 import { JobSlots } from "./job-slots.js";

@@ -3,7 +3,7 @@ import { Canceled, messageOf } from "../errors.js";
 import type { Wish } from "../inputs.js";
 import type { Lease } from "../store/lease.js";
 import { everyDatabase, readOrders, type Orders } from "../store/requests.js";
-import { Bell } from "./bell.js";
+import { Bell } from "../bell.js";
 
 const pollMs = 400;
 

@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import { assertSameContent, type Place } from "../support/content";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { until } from "../support/until";
+
+describe("schema changes on the source while it is followed", () => {
+  let lab: Lab;
+
+  before(async () => {
+    lab = await Lab.start({ source: { major: 16 } });
+  });
+  after(() => lab.stop());
+
+  const places = (database: string): [Place, Place] => [
+    { server: lab.source, database },
+    { server: lab.target, database, login: lab.administrator },
+  ];
+  const onTarget = (database: string, sql: string): Promise<Record<string, unknown>[]> =>
+    lab.target.query(sql, { database, login: lab.administrator });
+  const follow = async (database: string): Promise<Resource> => {
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    return resource;
+  };
+  const messageOf = async (resource: Resource, database: string): Promise<string> =>
+    (await resource.refresh()).currentSubStateDetails.dbDetails[database]!.message ?? "";
+
+  it("carries over what is added: columns, tables, partitions, indexes, enum labels", async () => {
+    const database = await lab.database(`
+      CREATE TYPE mood AS ENUM ('sad', 'happy');
+      CREATE TABLE t (id int PRIMARY KEY, v text NOT NULL, m mood);
+      INSERT INTO t SELECT i, 'v', 'sad' FROM generate_series(1, 100) i;
+      CREATE TABLE p (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+      CREATE TABLE p_2024 PARTITION OF p FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')`);
+    const resource = await follow(database);
+    await lab.source.query(
+      `ALTER TABLE t ADD COLUMN note text;
+       ALTER TABLE t ADD COLUMN rank int NOT NULL DEFAULT 7;
+       ALTER TABLE t ALTER COLUMN v DROP NOT NULL;
+       ALTER TYPE mood ADD VALUE 'so so' BEFORE 'happy'`,
+      { database },
+    );
+    await lab.source.query(
+      `UPDATE t SET note = 'told', m = 'so so', v = NULL WHERE id % 2 = 0;
+       ALTER TABLE t ALTER COLUMN rank SET DEFAULT 8;
+       INSERT INTO t (id, v) VALUES (101, 'ranked');
+       CREATE INDEX t_rank ON t (rank);
+       CREATE TABLE "New Table" (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "Name" text, t int REFERENCES t);
+       INSERT INTO "New Table" ("Name", t) SELECT 'before', 1 FROM generate_series(1, 50);
+       CREATE TABLE p_2025 PARTITION OF p FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+       INSERT INTO p SELECT i, '2025-05-05' FROM generate_series(1, 50) i`,
+      { database },
+    );
+    await until("the new table is there", async () => {
+      const [row] = await onTarget(database, `SELECT to_regclass('"New Table"') IS NOT NULL AS found`);
+      return row!.found === true;
+    });
+    await lab.source.query(
+      `INSERT INTO "New Table" ("Name", t) VALUES ('after', 2); UPDATE "New Table" SET "Name" = 'later' WHERE id = 1;
+       DELETE FROM p WHERE id = 7; INSERT INTO p VALUES (1000, '2024-02-02')`,
+      { database },
+    );
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...places(database));
+    const [row] = await onTarget(
+      database,
+      `SELECT to_regclass('t_rank') IS NOT NULL AS index,
+              (SELECT column_default FROM information_schema.columns WHERE table_name = 't' AND column_name = 'rank') AS default,
+              (SELECT count(*)::int FROM pg_constraint WHERE contype = 'f' AND conrelid = '"New Table"'::regclass) AS keys`,
+    );
+    assert.deepEqual(row, { index: true, default: "8", keys: 1 });
+    await resource.destroy();
+  });
+
+  it("pauses for what it cannot decide, names the statement, and goes on each time it has been run", async () => {
+    const database = await lab.database(`
+      CREATE TABLE renamed_column (id int PRIMARY KEY, v text); CREATE TABLE other_type (id int PRIMARY KEY, n numeric(10,2));
+      CREATE TABLE dropped_column (id int PRIMARY KEY, v text NOT NULL); CREATE TABLE not_unique (id int PRIMARY KEY, v text UNIQUE);
+      CREATE TABLE old_name (id int PRIMARY KEY, v text); CREATE TABLE gone (id int PRIMARY KEY);
+      INSERT INTO renamed_column VALUES (1, 'a'); INSERT INTO other_type VALUES (1, 1.25);
+      INSERT INTO dropped_column VALUES (1, 'a'); INSERT INTO not_unique VALUES (1, 'a'), (2, 'b'); INSERT INTO old_name VALUES (1, 'a')`);
+    const resource = await follow(database);
+    const changes: readonly (readonly [older: string, ddl: string, newer: string, expected: string])[] = [
+      [
+        "INSERT INTO renamed_column VALUES (2, 'older')",
+        "ALTER TABLE renamed_column RENAME COLUMN v TO w",
+        "INSERT INTO renamed_column VALUES (3, 'newer')",
+        `ALTER TABLE "public"."renamed_column" RENAME COLUMN "v" TO "w"`,
+      ],
+      [
+        "UPDATE other_type SET n = 2.25",
+        "ALTER TABLE other_type ALTER COLUMN n TYPE numeric(12,4)",
+        "UPDATE other_type SET n = 1.2345",
+        `ALTER TABLE "public"."other_type" ALTER COLUMN "n" TYPE numeric(12,4) USING "n"::numeric(12,4)`,
+      ],
+      [
+        "INSERT INTO dropped_column VALUES (2, 'older')",
+        "ALTER TABLE dropped_column DROP COLUMN v",
+        "INSERT INTO dropped_column VALUES (3)",
+        `ALTER TABLE "public"."dropped_column" DROP COLUMN "v"`,
+      ],
+      [
+        "UPDATE not_unique SET v = 'c' WHERE id = 1",
+        "ALTER TABLE not_unique DROP CONSTRAINT not_unique_v_key",
+        "UPDATE not_unique SET v = 'same'",
+        `ALTER TABLE "public"."not_unique" DROP CONSTRAINT "not_unique_v_key"`,
+      ],
+      [
+        "INSERT INTO old_name VALUES (2, 'older')",
+        "ALTER TABLE old_name RENAME TO new_name",
+        "INSERT INTO new_name VALUES (3, 'newer')",
+        `ALTER TABLE "public"."old_name" RENAME TO "new_name"`,
+      ],
+      [
+        "INSERT INTO gone VALUES (1)",
+        "DROP TABLE gone",
+        "UPDATE not_unique SET v = 'again'",
+        `DROP TABLE "public"."gone"`,
+      ],
+    ];
+    for (const [older, ddl, newer] of changes)
+      for (const sql of [older, ddl, newer]) await lab.source.query(sql, { database });
+    await until("it is paused", async () => (await messageOf(resource, database)).includes("paused"));
+    assert.match(await Resource.failure(resource.update({ triggerCutover: true })), /is paused/);
+    await resource.update({ triggerCutover: false });
+    const ran = new Set<string>();
+    while (ran.size < changes.length) {
+      let named: string[] = [];
+      await until("a statement is named", async () => {
+        const message = await messageOf(resource, database);
+        named = changes.map(([, , , statement]) => statement).filter((one) => !ran.has(one) && message.includes(one));
+        return named.length > 0;
+      });
+      for (const statement of named) {
+        await onTarget(database, statement);
+        ran.add(statement);
+      }
+    }
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...places(database));
+    await resource.destroy();
+  });
+});

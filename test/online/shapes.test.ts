@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { assertSameContent, type Place } from "../support/content";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { until } from "../support/until";
+
+const since = (major: number, source: number, sql: string): string => (source >= major ? sql : "");
+
+const everyShape = (major: number): string => `
+  CREATE TABLE keyless (v text, n int); INSERT INTO keyless SELECT 'twice', i / 2 FROM generate_series(1, 20) i;
+  CREATE TABLE "Mixed Case" ("Id" int PRIMARY KEY, "a ""quoted"" name" text); INSERT INTO "Mixed Case" VALUES (1, 'one');
+  CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY); INSERT INTO unlogged VALUES (1);
+  CREATE TABLE parent (id int PRIMARY KEY, v text); CREATE TABLE child (extra text, PRIMARY KEY (id)) INHERITS (parent);
+  INSERT INTO parent VALUES (1, 'p'); INSERT INTO child VALUES (2, 'c', 'x');
+  CREATE TABLE always (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text); INSERT INTO always (v) VALUES ('a'), ('b');
+  CREATE TABLE part (id int, v text) PARTITION BY RANGE (id);
+  CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (10); CREATE TABLE part_2 PARTITION OF part FOR VALUES FROM (10) TO (20);
+  ALTER TABLE part_1 ADD PRIMARY KEY (id); ALTER TABLE part_2 ADD PRIMARY KEY (id); INSERT INTO part VALUES (1, 'low'), (11, 'high');
+  ${since(12, major, "CREATE TABLE computed (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) STORED); INSERT INTO computed VALUES (1);")}
+  CREATE TABLE empty ();`;
+
+const everyChange = (major: number): string => `
+  INSERT INTO keyless VALUES ('new', NULL); UPDATE keyless SET v = 'once' WHERE ctid = (SELECT ctid FROM keyless WHERE n = 3 LIMIT 1);
+  DELETE FROM keyless WHERE ctid = (SELECT ctid FROM keyless WHERE n = 5 LIMIT 1);
+  UPDATE "Mixed Case" SET "a ""quoted"" name" = 'two'; INSERT INTO "Mixed Case" VALUES (2, NULL);
+  UPDATE parent SET v = 'both'; INSERT INTO child VALUES (3, 'c', 'y'); DELETE FROM child WHERE id = 2;
+  UPDATE always SET v = 'z' WHERE id = 1; INSERT INTO always (v) VALUES ('c'); DELETE FROM always WHERE id = 2;
+  UPDATE part SET v = 'changed'; INSERT INTO part VALUES (2, 'new'); DELETE FROM part WHERE id = 11;
+  ${since(12, major, "UPDATE computed SET id = 5; INSERT INTO computed VALUES (7);")}`;
+
+for (const major of [10, 14, 18] as const)
+  describe(`an online migration from PostgreSQL ${major}`, () => {
+    let lab: Lab;
+
+    before(async () => {
+      lab = await Lab.start({ source: { major: major }, target: { major: 18 } });
+    });
+    after(() => lab.stop());
+
+    const places = (database: string): [Place, Place] => [
+      { server: lab.source, database },
+      { server: lab.target, database, login: lab.administrator },
+    ];
+
+    it("follows tables of every shape, those without a key too, and resets their replica identity", async () => {
+      const database = await lab.database(everyShape(major));
+      const empty = await lab.database("SELECT");
+      const resource = new Resource();
+      await resource.create(lab.inputs([database, empty], { migrationMode: "Online", keylessTables: "full" }));
+      const identity = "SELECT relname FROM pg_class WHERE relreplident = 'f' ORDER BY 1";
+      assert.deepEqual(await lab.source.query(identity, { database }), [{ relname: "keyless" }]);
+      await lab.source.query(everyChange(major), { database });
+      await lab.source.query("CREATE TABLE first (id int PRIMARY KEY); INSERT INTO first VALUES (1)", {
+        database: empty,
+      });
+      assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+      await assertSameContent(...places(database));
+      await assertSameContent(...places(empty));
+      assert.deepEqual(await lab.source.query(identity, { database }), []);
+      await resource.destroy();
+    });
+  });
+
+describe("a table without a key", () => {
+  let lab: Lab;
+
+  before(async () => {
+    lab = await Lab.start({ source: { major: 16 } });
+  });
+  after(() => lab.stop());
+
+  it("is followed by its inserts unless told otherwise, as a finding says; what was updated is found at the cutover", async () => {
+    const database = await lab.database("CREATE TABLE keyless (v int); INSERT INTO keyless VALUES (1), (2)");
+    const resource = new Resource();
+    const status = await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    assert.match(JSON.stringify(status.currentSubStateDetails.validationDetails), /only inserts are followed/);
+    await lab.source.query("INSERT INTO keyless VALUES (3); UPDATE keyless SET v = 4 WHERE v = 1", { database });
+    await until("the insert is applied", async () => {
+      const rows = await lab.target.query("SELECT FROM keyless", { database, login: lab.administrator });
+      return rows.length === 3;
+    });
+    assert.match(await Resource.failure(resource.update({ triggerCutover: true })), /"public"\."keyless"/);
+    await resource.destroy();
+  });
+
+  it("gets its replica identity back when the migration is destroyed before its cutover", async () => {
+    const database = await lab.database("CREATE TABLE keyless (v int); ALTER TABLE keyless REPLICA IDENTITY NOTHING");
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online", keylessTables: "full" }));
+    await resource.destroy();
+    const rows = await lab.source.query("SELECT relreplident::text FROM pg_class WHERE relname = 'keyless'", {
+      database,
+    });
+    assert.deepEqual(rows, [{ relreplident: "n" }]);
+  });
+});
