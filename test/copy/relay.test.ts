@@ -207,10 +207,8 @@ describe("a relayed copy", () => {
     try {
       await assert.rejects(relay(rowsQuery(5_000_000)), (error: Error) => {
         assert.ok(error instanceof Refused, String(error));
-        assert.match(
-          error.message,
-          /public\.t.*target.*small.*23514.*Failing row contains \(100000.*COPY t, line 100000/,
-        );
+        assert.match(error.message, /public\.t.*target.*small.*23514.*COPY t, line 100000/);
+        assert.doesNotMatch(error.message, /Failing row/, "rows have no place in a message");
         return true;
       });
       await bothAnswer();
