@@ -54,7 +54,7 @@ export class Lease {
         // What the worker before has reached is said anew, and what it was told to do was meant for it.
         `WITH stale AS (DELETE FROM pgmigration.request WHERE migration = $1 AND kind = 'stop')
          UPDATE pgmigration.migration
-            SET generation = generation + 1, worker = $2,
+            SET generation = generation + 1, worker = $2::jsonb || jsonb_build_object('backendPid', pg_backend_pid()),
                 state = CASE WHEN ended_at IS NULL THEN 'InProgress' ELSE state END,
                 sub_state = CASE WHEN ended_at IS NULL THEN 'PerformingPreRequisiteSteps' ELSE sub_state END
           WHERE name = $1 RETURNING generation`,
@@ -127,6 +127,11 @@ export class Lease {
     await lock(this.#store, this.migration, async ({ backendPid }) => {
       await this.#store.query("SELECT pg_terminate_backend($1)", [backendPid]);
     });
+    await this.#store.query(
+      `UPDATE pgmigration.migration SET worker = worker || jsonb_build_object('backendPid', pg_backend_pid())
+        WHERE name = $1 AND generation = $2`,
+      [this.migration, this.generation],
+    );
   }
 }
 

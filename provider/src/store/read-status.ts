@@ -23,7 +23,7 @@ interface MigrationRow {
   readonly state: MigrationState;
   readonly sub_state: MigrationSubState;
   readonly error: string | null;
-  readonly worker: { host: string; pid: number; version: string } | null;
+  readonly worker: { host: string; pid: number; version: string; backendPid: number } | null;
   readonly source_server: ServerMetadata | null;
   readonly target_server: ServerMetadata | null;
   readonly validation_started_at: Date | null;
@@ -217,7 +217,9 @@ function detailsOf(row: DatabaseRow): DatabaseDetails {
 async function workerOf(store: Store, migration: string, row: MigrationRow): Promise<MigrationStatus["worker"]> {
   const { worker } = row;
   const identity = worker ? { host: worker.host, pid: worker.pid, version: worker.version } : {};
-  if (await leaseHolder(store, migration)) return { state: "running", ...identity };
+  // One that has the lock and has not put itself down yet is not the worker whose state stands there.
+  const holder = await leaseHolder(store, migration);
+  if (holder && holder.backendPid === worker?.backendPid) return { state: "running", ...identity };
   return { state: hasEnded(row.state) ? "ended" : "lost", ...identity };
 }
 
