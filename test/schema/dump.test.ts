@@ -32,11 +32,14 @@ describe("the dump of a schema", () => {
     );
     endpoint = { ...source.login, user: "the:dumper\\", password: `a:b\\c'"`, sslMode: "Prefer" };
     folder = await mkdtemp(join(tmpdir(), "fake-tools-"));
+    // Of its own: workers that other tests kill cannot remove what their dumps have written.
+    process.env.TMPDIR = folder;
     recorded = join(folder, "recorded");
   });
 
   after(async () => {
     delete process.env.PG_DUMP;
+    delete process.env.TMPDIR;
     await source.stop();
     await rm(folder, { recursive: true });
   });
