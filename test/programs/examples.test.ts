@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import type { MigrationStatus } from "pulumi-pg-migration";
-import type { Host, OperationResult } from "../../examples/host/host";
+import type { Host } from "../../examples/host/host";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
-import { createHost, hostNames } from "../support/pulumi-cli";
+import { deployProgram, statusOf } from "../support/deploy-program";
+import { hostNames } from "../support/pulumi-cli";
 import { secretsIn } from "../support/secrets";
 import { Traffic } from "../support/traffic";
 import { until } from "../support/until";
@@ -28,29 +29,8 @@ for (const hostName of hostNames) {
 
     afterEach(() => rm(directory, { recursive: true, force: true }));
 
-    function deploy(program: string, config: Record<string, string>): Host {
-      const { source, administrator } = lab;
-      return createHost(hostName, directory, {
-        programDirectory: resolve(program),
-        stack: "test",
-        passphrase: "only for tests",
-        config: {
-          sourceHost: source.login.host,
-          sourcePort: String(source.port),
-          sourceUser: source.login.user,
-          targetHost: administrator.host,
-          targetPort: String(administrator.port),
-          targetUser: administrator.user,
-          ...config,
-        },
-        secretConfig: { sourcePassword: source.login.password, targetPassword: administrator.password },
-      });
-    }
-
-    const statusOf = (result: OperationResult): MigrationStatus => {
-      assert(result.ok, JSON.stringify(result.diagnostics));
-      return result.outputs.status as unknown as MigrationStatus;
-    };
+    const deploy = (program: string, config: Record<string, string>): Host =>
+      deployProgram(hostName, directory, lab, program, config);
 
     it("examples/offline: preview changes nothing, up migrates, a second up is the same, destroy cleans up", async () => {
       const database = await lab.adventureWorks();

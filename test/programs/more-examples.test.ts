@@ -4,11 +4,12 @@ import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import type { FleetSummary, MigrationStatus } from "pulumi-pg-migration";
-import type { Host, OperationResult } from "../../examples/host/host";
+import type { FleetSummary } from "pulumi-pg-migration";
+import type { Host } from "../../examples/host/host";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
-import { createHost, hostNames } from "../support/pulumi-cli";
+import { deployProgram, statusOf } from "../support/deploy-program";
+import { hostNames } from "../support/pulumi-cli";
 import { until } from "../support/until";
 
 const table = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)";
@@ -30,30 +31,8 @@ for (const hostName of hostNames) {
 
     afterEach(() => rm(directory, { recursive: true, force: true }));
 
-    function deploy(program: string, databases: readonly string[], config: Record<string, string> = {}): Host {
-      const { source, administrator } = lab;
-      return createHost(hostName, directory, {
-        programDirectory: resolve(program),
-        stack: "test",
-        passphrase: "only for tests",
-        config: {
-          sourceHost: source.login.host,
-          sourcePort: String(source.port),
-          sourceUser: source.login.user,
-          targetHost: administrator.host,
-          targetPort: String(administrator.port),
-          targetUser: administrator.user,
-          dbsToMigrate: JSON.stringify(databases),
-          ...config,
-        },
-        secretConfig: { sourcePassword: source.login.password, targetPassword: administrator.password },
-      });
-    }
-
-    function statusOf(result: OperationResult): MigrationStatus {
-      assert(result.ok, JSON.stringify(result.diagnostics));
-      return result.outputs.status as unknown as MigrationStatus;
-    }
+    const deploy = (program: string, databases: readonly string[], config: Record<string, string> = {}): Host =>
+      deployProgram(hostName, directory, lab, program, { dbsToMigrate: JSON.stringify(databases), ...config });
 
     const assertMigrated = (database: string) =>
       assertSameContent({ server: lab.source, database }, { server: lab.target, database });

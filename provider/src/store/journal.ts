@@ -6,7 +6,7 @@ import type {
   ValidationState,
   ValidationType,
 } from "../status.js";
-import type { Lease } from "./lease.js";
+import { leaseIsOurs, type Lease } from "./lease.js";
 import type { DatabasePhase } from "./records.js";
 
 /** A finding of the validation, before or during the migration. */
@@ -42,8 +42,6 @@ export interface Comparison {
   readonly firstDifferences: unknown;
 }
 
-const mine = "EXISTS (SELECT FROM pgmigration.migration WHERE name = $1 AND generation = $2)";
-
 /** All that a worker writes down about its migration; every write is fenced by the lease's generation. */
 export class Journal {
   constructor(readonly lease: Lease) {}
@@ -69,7 +67,7 @@ export class Journal {
 
   async validationStarted(): Promise<void> {
     await this.lease.write(
-      `WITH stale AS (DELETE FROM pgmigration.finding WHERE migration = $1 AND ${mine})
+      `WITH stale AS (DELETE FROM pgmigration.finding WHERE migration = $1 AND ${leaseIsOurs})
        UPDATE pgmigration.migration SET validation_started_at = clock_timestamp(), validation_ended_at = NULL
         WHERE name = $1 AND generation = $2 RETURNING name`,
     );
@@ -89,7 +87,7 @@ export class Journal {
       `INSERT INTO pgmigration.finding (migration, database, type, state, code, object, object_type, message, remedy)
        SELECT $1, f.* FROM json_to_recordset($3::json)
          AS f (database text, type text, state text, code text, object text, "objectType" text, message text, remedy text)
-        WHERE ${mine}
+        WHERE ${leaseIsOurs}
           AND NOT EXISTS (SELECT FROM pgmigration.finding old
                            WHERE old.migration = $1 AND old.message = f.message
                              AND old.database IS NOT DISTINCT FROM f.database)`,
@@ -103,7 +101,7 @@ export class Journal {
   ): Promise<void> {
     process.stdout.write(`${new Date().toISOString()} ${options.database ? `[${options.database}] ` : ""}${message}\n`);
     await this.lease.query(
-      `INSERT INTO pgmigration.event (migration, database, level, message) SELECT $1, $3, $4, $5 WHERE ${mine}`,
+      `INSERT INTO pgmigration.event (migration, database, level, message) SELECT $1, $3, $4, $5 WHERE ${leaseIsOurs}`,
       [options.database ?? null, options.level ?? "info", message],
     );
   }
@@ -134,7 +132,7 @@ export class Journal {
               handover = coalesce($12, handover),
               started_at = coalesce(started_at, clock_timestamp()),
               ended_at = CASE WHEN coalesce($5, state) IN ('Succeeded', 'Failed', 'Canceled') THEN clock_timestamp() END
-        WHERE migration = $1 AND name = $3 AND ${mine} RETURNING name`,
+        WHERE migration = $1 AND name = $3 AND ${leaseIsOurs} RETURNING name`,
       [
         name,
         change.phase ?? null,
@@ -152,7 +150,7 @@ export class Journal {
 
   async follow(database: string, report: FollowReport): Promise<void> {
     await this.lease.write(
-      `UPDATE pgmigration.database SET follow = $4 WHERE migration = $1 AND name = $3 AND ${mine} RETURNING name`,
+      `UPDATE pgmigration.database SET follow = $4 WHERE migration = $1 AND name = $3 AND ${leaseIsOurs} RETURNING name`,
       [database, JSON.stringify(report)],
     );
   }
@@ -164,7 +162,7 @@ export class Journal {
        SELECT $1, $3, c.schema, c."table", c."sourceRows", c."targetRows", c.equal, c."firstDifferences"
          FROM json_to_recordset($4::json)
            AS c (schema text, "table" text, "sourceRows" int8, "targetRows" int8, equal bool, "firstDifferences" jsonb)
-        WHERE ${mine}
+        WHERE ${leaseIsOurs}
        ON CONFLICT (migration, database, table_schema, table_name) DO UPDATE
           SET source_rows = excluded.source_rows, target_rows = excluded.target_rows, equal = excluded.equal,
               differences = excluded.differences, at = excluded.at`,
@@ -174,7 +172,7 @@ export class Journal {
 
   async cutoverStep(database: string, step: string, seconds: number): Promise<void> {
     await this.lease.query(
-      `INSERT INTO pgmigration.cutover_step (migration, database, step, seconds) SELECT $1, $3, $4, $5 WHERE ${mine}`,
+      `INSERT INTO pgmigration.cutover_step (migration, database, step, seconds) SELECT $1, $3, $4, $5 WHERE ${leaseIsOurs}`,
       [database, step, seconds],
     );
   }

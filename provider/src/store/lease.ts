@@ -8,6 +8,9 @@ import { Store, type StoreAddress } from "./store.js";
 /** First half of the advisory lock's key; the second is a hash of the migration's name. */
 const leaseClass = 0x6d696772;
 
+/** The condition that every write of a worker has in it; `$1` and `$2` are those of {@link Lease.query}. */
+export const leaseIsOurs = "EXISTS (SELECT FROM pgmigration.migration WHERE name = $1 AND generation = $2)";
+
 export interface Holder {
   readonly backendPid: number;
 }

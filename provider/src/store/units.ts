@@ -1,4 +1,4 @@
-import type { Lease } from "./lease.js";
+import { leaseIsOurs, type Lease } from "./lease.js";
 
 /** A table to copy, or one index or constraint to build on it. */
 export interface NewUnit {
@@ -21,8 +21,6 @@ export interface Unit {
   readonly condition: string | undefined;
 }
 
-const mine = "EXISTS (SELECT FROM pgmigration.migration WHERE name = $1 AND generation = $2)";
-
 /** The units of one database's base copy, which processes claim one after another. Ids count from 0, in the given order. */
 export class Units {
   constructor(
@@ -33,8 +31,8 @@ export class Units {
   /** Forgets the units of an earlier try and queues new ones; comparisons of that try go with them. */
   async replace(units: readonly NewUnit[]): Promise<void> {
     await this.lease.query(
-      `WITH compared AS (DELETE FROM pgmigration.comparison WHERE migration = $1 AND database = $3 AND ${mine})
-       DELETE FROM pgmigration.unit WHERE migration = $1 AND database = $3 AND ${mine}`,
+      `WITH compared AS (DELETE FROM pgmigration.comparison WHERE migration = $1 AND database = $3 AND ${leaseIsOurs})
+       DELETE FROM pgmigration.unit WHERE migration = $1 AND database = $3 AND ${leaseIsOurs}`,
       [this.database],
     );
     await this.lease.query(
@@ -44,7 +42,7 @@ export class Units {
          FROM json_to_recordset($4::json)
            AS u (id int, kind text, schema text, "table" text, entry text, "bytesTotal" int8, "rowsEstimated" int8,
                  condition text)
-        WHERE ${mine}
+        WHERE ${leaseIsOurs}
        ON CONFLICT DO NOTHING`,
       [this.database, JSON.stringify(units.map((unit, id) => ({ id, ...unit })))],
     );
@@ -68,7 +66,7 @@ export class Units {
   async progress(id: number, bytes: number, rows: number): Promise<void> {
     await this.lease.query(
       `UPDATE pgmigration.unit SET bytes_copied = $5, rows_copied = $6
-        WHERE migration = $1 AND database = $3 AND id = $4 AND ${mine}`,
+        WHERE migration = $1 AND database = $3 AND id = $4 AND ${leaseIsOurs}`,
       [this.database, id, bytes, rows],
     );
   }
@@ -77,7 +75,7 @@ export class Units {
     await this.lease.write(
       `UPDATE pgmigration.unit
           SET state = 'completed', ended_at = clock_timestamp(), bytes_copied = $5, rows_copied = $6
-        WHERE migration = $1 AND database = $3 AND id = $4 AND ${mine} RETURNING id`,
+        WHERE migration = $1 AND database = $3 AND id = $4 AND ${leaseIsOurs} RETURNING id`,
       [this.database, id, result.bytes, result.rows],
     );
   }
@@ -85,7 +83,7 @@ export class Units {
   async fail(id: number, error: string): Promise<void> {
     await this.lease.write(
       `UPDATE pgmigration.unit SET state = 'errored', ended_at = clock_timestamp(), error = $5
-        WHERE migration = $1 AND database = $3 AND id = $4 AND ${mine} RETURNING id`,
+        WHERE migration = $1 AND database = $3 AND id = $4 AND ${leaseIsOurs} RETURNING id`,
       [this.database, id, error],
     );
   }
@@ -96,7 +94,7 @@ export class Units {
           SET state = 'loading', generation = $2, started_at = clock_timestamp()
         WHERE (migration, database, id) = (
                 SELECT u.migration, u.database, u.id FROM pgmigration.unit u
-                 WHERE u.migration = $1 AND u.database = $3 AND u.state = 'queued' AND ${condition} AND ${mine}
+                 WHERE u.migration = $1 AND u.database = $3 AND u.state = 'queued' AND ${condition} AND ${leaseIsOurs}
                  ORDER BY u.id LIMIT 1 FOR UPDATE SKIP LOCKED)
        RETURNING id, kind, table_schema AS schema, table_name AS table, condition`,
       [this.database],
