@@ -1,0 +1,130 @@
+import { EmbeddedServer } from "../test/support/embedded-server";
+import { type Contender, type Course, dumpAndRestore, ours, pgcopydb, subscription } from "./contenders";
+import { type DataSet, dataSets } from "./data-sets";
+import type { Usage } from "./process-usage";
+
+export interface OfflineOptions {
+  /** 1 is the size that the goals are stated for: about 1.2 GB. */
+  readonly scale: number;
+  readonly rounds: number;
+  /** Jobs of each contender: tables, and indexes, at the same time. */
+  readonly jobs: number;
+  /** Names of {@link dataSets}; all unless told. */
+  readonly sets?: readonly string[] | undefined;
+  /** Takes each line of progress. */
+  readonly say: (line: string) => void;
+}
+
+interface Peer {
+  readonly name: string;
+  readonly version: string | undefined;
+  readonly medianSeconds: number;
+}
+
+/** What `npm run bench -- --json` prints for one set. */
+export interface SetResult {
+  readonly name: string;
+  readonly ours: { readonly medianSeconds: number; readonly cpuSeconds: number; readonly maxRssBytes: number };
+  readonly peers: readonly Peer[];
+  readonly ratioToBestPeer: number;
+}
+
+interface Timed {
+  readonly seconds: number[];
+  readonly usages: Usage[];
+}
+
+/** The contenders side by side, alternating, so that what else the machine does meets them all. */
+async function compare(
+  set: DataSet,
+  course: Course,
+  contenders: readonly Contender[],
+  { rounds, say }: OfflineOptions,
+): Promise<Map<string, Timed>> {
+  const results = new Map(contenders.map(({ name }): [string, Timed] => [name, { seconds: [], usages: [] }]));
+  for (let round = 1; round <= rounds; round++)
+    for (const { name, migrate } of contenders) {
+      // A checkpoint that the one before has left due would count against the next.
+      await course.target.query("CHECKPOINT");
+      const startedAt = performance.now();
+      const usage = await migrate(course);
+      const seconds = (performance.now() - startedAt) / 1000;
+      results.get(name)!.seconds.push(seconds);
+      if (usage) results.get(name)!.usages.push(usage);
+      await course.target.query(`DROP DATABASE ${course.database}`);
+      say(`${set.name}, round ${round}: ${name} ${seconds.toFixed(2)} s`);
+    }
+  return results;
+}
+
+async function summarize(
+  set: DataSet,
+  results: ReadonlyMap<string, Timed>,
+  us: Contender,
+  peers: readonly Contender[],
+): Promise<SetResult> {
+  const mine = results.get(us.name)!;
+  const medianSeconds = median(mine.seconds);
+  const theirs = await Promise.all(
+    peers.map(async ({ name, version }) => ({
+      name,
+      version: await version(),
+      medianSeconds: median(results.get(name)!.seconds),
+    })),
+  );
+  return {
+    name: set.name,
+    ours: {
+      medianSeconds,
+      cpuSeconds: median(mine.usages.map((usage) => usage.cpuSeconds)),
+      maxRssBytes: Math.max(...mine.usages.map((usage) => usage.maxRssBytes)),
+    },
+    peers: theirs,
+    ratioToBestPeer: medianSeconds / Math.min(...theirs.map((peer) => peer.medianSeconds)),
+  };
+}
+
+function summaryLine({ name, ours, peers, ratioToBestPeer }: SetResult, verifiedSeconds: number): string {
+  const used = `CPU ${ours.cpuSeconds.toFixed(2)} s, ${Math.round(ours.maxRssBytes / 2 ** 20)} MB`;
+  const theirs = peers
+    .map((peer) => `${peer.name} ${peer.version ?? ""} ${peer.medianSeconds.toFixed(2)} s`)
+    .join("; ");
+  return `${name}: ours ${ours.medianSeconds.toFixed(2)} s (${used}), with verification ${verifiedSeconds.toFixed(2)} s; ${theirs}; ratio to the best ${ratioToBestPeer.toFixed(2)}`;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((one, other) => one - other);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** Migrates each data set by every contender that is installed. @throws where one of them fails */
+export async function benchOffline(options: OfflineOptions): Promise<SetResult[]> {
+  const parameters = { wal_level: "logical", max_wal_size: "8GB", max_replication_slots: 20, max_wal_senders: 20 };
+  const source = await EmbeddedServer.start({ major: 14, parameters });
+  const target = await EmbeddedServer.start({ major: 17, parameters });
+  try {
+    const [us, verified] = [ours("none"), ours("content")];
+    const installed = await Promise.all(
+      [dumpAndRestore, subscription, pgcopydb].map(async (peer) =>
+        (await peer.version()) === undefined ? [] : [peer],
+      ),
+    );
+    const peers = installed.flat();
+    const results: SetResult[] = [];
+    for (const set of dataSets.filter(({ name }) => options.sets?.includes(name) ?? true)) {
+      const database = `bench_${set.name}`;
+      await source.query(`CREATE DATABASE ${database}`);
+      await source.query(set.sql(options.scale), { database });
+      await source.query("VACUUM ANALYZE", { database });
+      const course = { source, target, database, jobs: options.jobs };
+      const timed = await compare(set, course, [us, ...peers, verified], options);
+      const result = await summarize(set, timed, us, peers);
+      options.say(summaryLine(result, median(timed.get(verified.name)!.seconds)));
+      results.push(result);
+    }
+    return results;
+  } finally {
+    await Promise.all([source.stop(), target.stop()]);
+  }
+}
