@@ -1,11 +1,13 @@
 import type { MigrationStatus } from "./status.js";
 
-/** What is measured again and again while a migration is watched. */
+/** What is measured again and again while a migration runs. */
 export interface Sample {
+  /** Milliseconds since 1970. */
   readonly atMs: number;
   readonly bytesCopied: number;
   readonly bytesTotal: number;
   readonly lagBytes: number;
+  readonly latencySeconds: number;
 }
 
 export function sampleOf(status: MigrationStatus, atMs: number): Sample {
@@ -17,17 +19,20 @@ export function sampleOf(status: MigrationStatus, atMs: number): Sample {
     bytesCopied: sum((one) => one.bytesCopied),
     bytesTotal: sum((one) => one.bytesTotal),
     lagBytes: sum((one) => one.lagBytes),
+    latencySeconds: Math.max(0, ...databases.map((one) => one.latencySeconds)),
   };
 }
 
 const windowMs = 10_000;
 
-/** Bytes a second over the last ten seconds. */
-export function bytesPerSecond(samples: readonly Sample[]): number {
-  const last = samples.at(-1);
-  const first = last && samples.find(({ atMs }) => atMs >= last.atMs - windowMs);
-  if (!first || first === last) return 0;
-  return Math.max(0, ((last.bytesCopied - first.bytesCopied) * 1000) / (last.atMs - first.atMs));
+/** Bytes a second over the ten seconds before a sample, the last one by default; where they lie further apart, since the one before. */
+export function bytesPerSecond(samples: readonly Sample[], index = samples.length - 1): number {
+  const end = samples[index];
+  if (!end || index === 0) return 0;
+  let first = index - 1;
+  while (first > 0 && samples[first - 1]!.atMs >= end.atMs - windowMs) first--;
+  const { atMs, bytesCopied } = samples[first]!;
+  return end.atMs > atMs ? Math.max(0, ((end.bytesCopied - bytesCopied) * 1000) / (end.atMs - atMs)) : 0;
 }
 
 /** Undefined while nothing moves. */

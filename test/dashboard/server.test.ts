@@ -96,13 +96,23 @@ describe("the dashboard's server", () => {
     const resource = new Resource();
     await resource.create(lab.inputs([database]));
     const name = resource.inputs.migrationName as string;
-    const paths = ["", "/tables", "/events"].map((path) => `/api/migrations/${name}${path}`);
+    const paths = ["", "/tables", "/events", "/history"].map((path) => `/api/migrations/${name}${path}`);
     const answers = await Promise.all([...paths, "/api/migrations", "/metrics"].map((path) => ask(path, bearer)));
     for (const answer of answers) assert.equal(answer.status, 200);
-    const [shown, tables, events, list, metrics] = answers.map(({ text }) => text);
+    const [shown, tables, events, history, list, metrics] = answers.map(({ text }) => text);
     assert.match(shown!, /"state":"Succeeded"/);
     assert.match(tables!, /"table":"t","state":"completed"/);
     assert.match(events!, /all equal/);
+    const samples = JSON.parse(history!) as { atMs: number; bytesCopied: number }[];
+    assert(samples.at(-1)!.bytesCopied > 0, history);
+    assert(samples.every(({ atMs }) => atMs < Date.now()));
+    const late = await untilEvent(`/api/events?migration=${name}`, "history");
+    assert.equal(late.all, true);
+    assert.deepEqual(
+      (late.samples as { at: number }[]).map(({ at }) => at),
+      samples.map(({ atMs }) => atMs),
+      "a page that comes late is shown how it went",
+    );
     assert.match(list!, new RegExp(`"name":"${name}"`));
     const labels = `{migration="${name}",database="${database}"}`;
     assert(metrics!.includes(`pg_migration_rows_copied${labels} 2\n`), metrics);
@@ -137,6 +147,24 @@ describe("the dashboard's server", () => {
     for (const stop of stops) stop();
     await resource.destroy();
   });
+
+  /** The first message of that name on a stream. */
+  function untilEvent(path: string, name: string): Promise<Record<string, unknown>> {
+    return new Promise((resolve, reject) => {
+      const asked = request({ host: "127.0.0.1", port, path, headers: bearer }, (response) => {
+        let text = "";
+        response.setEncoding("utf8").on("data", (chunk: string) => {
+          text += chunk;
+          const data = new RegExp(`^event: ${name}\\ndata: (.*)\\n\\n`, "m").exec(text)?.[1];
+          if (data === undefined) return;
+          resolve(JSON.parse(data) as Record<string, unknown>);
+          asked.destroy();
+        });
+        response.on("error", () => undefined);
+      });
+      asked.once("error", reject).end();
+    });
+  }
 
   /** Answers once the first message has come. */
   function openStream(path: string): Promise<() => void> {

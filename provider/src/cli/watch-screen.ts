@@ -49,18 +49,19 @@ function tableLine(one: TableRecord): string {
 }
 
 function footer(status: MigrationStatus, samples: readonly Sample[]): string {
-  if (
-    status.state === "WaitingForUserAction" ||
-    status.currentSubStateDetails.currentSubState === "CompletingMigration"
-  ) {
-    const lags = samples.map(({ lagBytes }) => lagBytes);
-    const latency = Math.max(0, ...Object.values(status.currentSubStateDetails.dbDetails).map((one) => one.latency));
-    return `behind ${formatBytes(lags.at(-1) ?? 0)}, ${latency.toFixed(1)} s  ${sparkline(lags)}`;
+  if (isFollowing(status)) {
+    const last = samples.at(-1);
+    const lags = columns(samples, ({ lagBytes }) => lagBytes);
+    return `behind ${formatBytes(last?.lagBytes ?? 0)}, ${(last?.latencySeconds ?? 0).toFixed(1)} s  ${sparkline(lags)}`;
   }
   const left = secondsLeft(samples);
   const rate = `${formatBytes(Math.round(bytesPerSecond(samples)))}/s`;
-  return left === undefined ? rate : `${rate}, ${formatDuration(left)} left`;
+  const rates = sparkline(columns(samples, (_, i) => bytesPerSecond(samples, i)));
+  return left === undefined ? `${rate}  ${rates}` : `${rate}, ${formatDuration(left)} left  ${rates}`;
 }
+
+const isFollowing = ({ state, currentSubStateDetails }: MigrationStatus): boolean =>
+  state === "WaitingForUserAction" || currentSubStateDetails.currentSubState === "CompletingMigration";
 
 const share = (done: number, all: number): number => (all > 0 ? Math.min(1, done / all) : 0);
 
@@ -71,12 +72,29 @@ export function bar(done: number): string {
   return `${"█".repeat(full)}${"░".repeat(barWidth - full)} ${String(Math.floor(done * 100)).padStart(3)} %`;
 }
 
-const steps = "▁▂▃▄▅▆▇█";
-const sparklineWidth = 40;
+const columnCount = 40;
+const columnsShowMs = 15 * 60 * 1000;
 
-/** The last values as a row of columns, the highest one full. */
+/** The last quarter of an hour, or less where there is less, in equal spans of time; of each its highest value. */
+function columns(samples: readonly Sample[], value: (sample: Sample, index: number) => number): number[] {
+  const end = samples.at(-1)?.atMs ?? 0;
+  const begin = Math.max(samples[0]?.atMs ?? 0, end - columnsShowMs);
+  const spanMs = Math.max(1, end - begin) / columnCount;
+  const highest: number[] = [];
+  for (const [i, sample] of samples.entries()) {
+    if (sample.atMs < begin) continue;
+    const column = Math.min(columnCount - 1, Math.floor((sample.atMs - begin) / spanMs));
+    highest[column] = Math.max(highest[column] ?? 0, value(sample, i));
+  }
+  // Nothing was measured in a span: it is as it was before.
+  for (let i = 1; i < highest.length; i++) highest[i] ??= highest[i - 1] ?? 0;
+  return highest;
+}
+
+const steps = "▁▂▃▄▅▆▇█";
+
+/** Values as a row of columns, the highest one full. */
 export function sparkline(values: readonly number[]): string {
-  const shown = values.slice(-sparklineWidth);
-  const top = Math.max(1, ...shown);
-  return shown.map((value) => steps[Math.round((value / top) * (steps.length - 1))]!).join("");
+  const top = Math.max(1, ...values);
+  return values.map((value) => steps[Math.round((value / top) * (steps.length - 1))]!).join("");
 }

@@ -48,6 +48,7 @@ export const openApi = {
     "/api/migrations/{name}": get("One migration and how it stands", "object", true),
     "/api/migrations/{name}/tables": get("Its tables", "array", true),
     "/api/migrations/{name}/events": get("What its workers have written down", "array", true),
+    "/api/migrations/{name}/history": get("Throughput and lag since it began, thinned with age", "array", true),
     "/api/migrations/{name}/cutover": post("Cut an online migration over"),
     "/api/migrations/{name}/cancel": post("Give a migration up"),
     "/api/events": {

@@ -7,6 +7,7 @@ import { findMigration, listMigrations } from "../store/list-migrations.js";
 import { readEvents } from "../store/read-events.js";
 import { readStatus } from "../store/read-status.js";
 import { readTables } from "../store/read-tables.js";
+import { readSamples } from "../store/samples.js";
 import type { Store, StoreAddress } from "../store/store.js";
 import { Access } from "./access.js";
 import { loadAssets, type Asset } from "./assets.js";
@@ -81,6 +82,7 @@ const readings: Readonly<Record<string, Reading>> = {
   },
   tables: async (store, name) => ((await findMigration(store, name)) ? readTables(store, name) : undefined),
   events: async (store, name) => ((await findMigration(store, name)) ? readEvents(store, name) : undefined),
+  history: async (store, name) => ((await findMigration(store, name)) ? readSamples(store, name) : undefined),
 };
 
 const askings: Readonly<Record<string, (store: Store, name: string) => Promise<void>>> = {

@@ -1,9 +1,10 @@
 import { migrationResource, type MigrationResource } from "../migration-resource.js";
-import { bytesPerSecond, sampleOf, type Sample } from "../rates.js";
+import { bytesPerSecond, type Sample } from "../rates.js";
 import { findMigration } from "../store/list-migrations.js";
 import { readEvents, type EventRecord } from "../store/read-events.js";
 import { readStatus } from "../store/read-status.js";
 import { readTables, type TableRecord } from "../store/read-tables.js";
+import { readSamples } from "../store/samples.js";
 import type { Store } from "../store/store.js";
 import type { HistorySample, Messages } from "./messages.js";
 
@@ -11,8 +12,8 @@ export type Message = {
   [Name in keyof Messages]: { readonly name: Name; readonly data: Messages[Name] };
 }[keyof Messages];
 
-/** At one a second, an hour. */
-const mostSamples = 3600;
+/** The records hold fewer: where more have come together, their thinned form takes their place. */
+const mostSamples = 6000;
 const mostEvents = 500;
 
 /** One migration that pages look at: what they have been told, so that only what is new is sent. */
@@ -21,7 +22,6 @@ export class Topic {
   readonly #tables = new Map<string, { record: TableRecord; text: string }>();
   #events: EventRecord[] = [];
   #samples: Sample[] = [];
-  #history: HistorySample[] = [];
 
   constructor(readonly name: string) {}
 
@@ -35,10 +35,8 @@ export class Topic {
       messages.push({ name: "migration", data: migration });
     this.#migration = migration;
     if (!status) return messages;
-    messages.push({
-      name: "history",
-      data: { all: false, samples: [this.#measure(sampleOf(status, Date.now()), status)] },
-    });
+    const history = await this.#measured(store);
+    if (history.samples.length > 0) messages.push({ name: "history", data: history });
     const tables = this.#changedTables(await readTables(store, this.name));
     if (tables.length > 0) messages.push({ name: "tables", data: { all: false, tables } });
     const events = await readEvents(store, this.name, { after: this.#events.at(-1)?.id ?? 0, most: mostEvents });
@@ -51,23 +49,27 @@ export class Topic {
   everything(): Message[] {
     return [
       { name: "migration", data: this.#migration },
-      { name: "history", data: { all: true, samples: this.#history } },
+      { name: "history", data: { all: true, samples: this.#history(0) } },
       { name: "tables", data: { all: true, tables: [...this.#tables.values()].map(({ record }) => record) } },
       { name: "events", data: { all: true, events: this.#events } },
     ];
   }
 
-  #measure(sample: Sample, status: Parameters<typeof sampleOf>[0]): HistorySample {
-    this.#samples = [...this.#samples, sample].slice(-mostSamples);
-    const latencies = Object.values(status.currentSubStateDetails.dbDetails).map(({ latency }) => latency);
-    const measured: HistorySample = {
+  async #measured(store: Store): Promise<Messages["history"]> {
+    const all = this.#samples.length === 0 || this.#samples.length > mostSamples;
+    if (all) this.#samples = [];
+    const known = this.#samples.length;
+    this.#samples.push(...(await readSamples(store, this.name, this.#samples.at(-1)?.atMs)));
+    return { all, samples: this.#history(known) };
+  }
+
+  #history(from: number): HistorySample[] {
+    return this.#samples.slice(from).map((sample, i) => ({
       at: sample.atMs,
-      bytesPerSecond: Math.round(bytesPerSecond(this.#samples)),
+      bytesPerSecond: Math.round(bytesPerSecond(this.#samples, from + i)),
       lagBytes: sample.lagBytes,
-      latencySeconds: Math.max(0, ...latencies),
-    };
-    this.#history = [...this.#history, measured].slice(-mostSamples);
-    return measured;
+      latencySeconds: sample.latencySeconds,
+    }));
   }
 
   #changedTables(tables: readonly TableRecord[]): TableRecord[] {

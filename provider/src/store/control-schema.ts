@@ -125,4 +125,17 @@ CREATE TABLE pgmigration.cutover_step (
   PRIMARY KEY (migration, id)
 );
 `,
+  `
+CREATE TABLE pgmigration.sample (
+  migration text NOT NULL REFERENCES pgmigration.migration ON DELETE CASCADE,
+  at timestamptz(3) NOT NULL DEFAULT clock_timestamp(),
+  kept_until timestamptz NOT NULL,
+  bytes_copied bigint NOT NULL,
+  bytes_total bigint NOT NULL,
+  lag_bytes bigint NOT NULL,
+  latency_seconds double precision NOT NULL,
+  PRIMARY KEY (migration, at)
+);
+COMMENT ON TABLE pgmigration.sample IS 'How throughput and lag went: every two seconds of late, every minute of the last day, every hour before';
+`,
 ];

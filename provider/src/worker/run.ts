@@ -12,6 +12,7 @@ import { Confirmations } from "./confirmations.js";
 import { FollowedDatabase } from "./followed-database.js";
 import { JobSlots } from "./job-slots.js";
 import type { Job } from "./job.js";
+import { Measuring } from "./measure.js";
 import { bringRoles } from "./roles.js";
 import { readServerMetadata } from "./server-metadata.js";
 import { dropSourceObjects } from "./source-objects.js";
@@ -36,10 +37,12 @@ export async function runMigration(job: Job, stop: AbortSignal): Promise<void> {
   }
   try {
     const requests = await RequestWatch.start(lease);
+    const measuring = new Measuring(lease);
     try {
       await new MigrationRun(job, lease, requests, stop).run();
     } finally {
       requests.close();
+      await measuring.close();
     }
   } finally {
     await lease.release();

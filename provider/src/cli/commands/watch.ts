@@ -2,12 +2,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { hasEnded, type MigrationStatus } from "../../status.js";
 import { readStatus } from "../../store/read-status.js";
+import { readSamples } from "../../store/samples.js";
 import { readTables } from "../../store/read-tables.js";
 import { exitCodeOfStatus } from "../exit-code.js";
 import { follow } from "../follow.js";
 import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
 import { withMigration, type FoundMigration } from "../open-store.js";
-import { sampleOf, type Sample } from "../../rates.js";
+import { sampleOf } from "../../rates.js";
 import { watchScreen } from "../watch-screen.js";
 
 export function addWatch(program: Command): void {
@@ -34,11 +35,12 @@ function watchInLines({ store, migration }: FoundMigration): Promise<MigrationSt
 }
 
 const redrawMs = 500;
-/** Ten minutes. */
-const mostSamples = (10 * 60 * 1000) / redrawMs;
+/** The records hold fewer; an hour of looking comes to it. */
+const mostSamples = 10_000;
 
 async function watchOnTerminal({ store, migration }: FoundMigration): Promise<MigrationStatus | undefined> {
-  const samples: Sample[] = [];
+  // How it went before anybody watched.
+  const samples = await readSamples(store, migration.name);
   const screen = new Screen();
   for (;;) {
     const status = await readStatus(store, migration.name);

@@ -10,8 +10,6 @@ import { bytes, count, duration, time, tone } from "./format.js";
 import { stepper } from "./stepper.js";
 import { VirtualTable } from "./virtual-table.js";
 
-const mostSamples = 3600;
-
 /** One migration, live. Each part is drawn anew only when what it shows has changed. */
 export class MigrationView {
   #migration: MigrationResource | null = null;
@@ -85,7 +83,7 @@ export class MigrationView {
   }
 
   showHistory({ all, samples }: { readonly all: boolean; readonly samples: readonly HistorySample[] }): void {
-    this.#samples = [...(all ? [] : this.#samples), ...samples].slice(-mostSamples);
+    this.#samples = [...(all ? [] : this.#samples), ...samples];
     for (const chart of this.#charts) chart.show(this.#samples);
   }
 
