@@ -2,13 +2,10 @@ import assert from "node:assert/strict";
 import { Refused, TimedOut } from "../../provider/src/errors";
 import { changeCaptureNames, type ChangeCaptureNames } from "../../provider/src/cdc/names";
 import { createPublications, dropPublications } from "../../provider/src/cdc/publication";
-import {
-  type BlockingSession,
-  createComparisonPoint,
-  createSlot,
-  dropSlot,
-  inspectSlot,
-} from "../../provider/src/cdc/slot";
+import type { BlockingSession } from "../../provider/src/cdc/blocking-sessions";
+import { dropSlot } from "../../provider/src/cdc/drop-slot";
+import { createComparisonPoint, createSlot } from "../../provider/src/cdc/slot";
+import { inspectSlot } from "../../provider/src/cdc/slot-state";
 import { listTables } from "../../provider/src/postgres/tables";
 import { EmbeddedServer, type Major } from "../support/embedded-server";
 import { endpointOf } from "./scene";

@@ -1,7 +1,7 @@
 import { listProgress } from "../cdc/list-progress.js";
 import { sourceObjectPrefix } from "../cdc/names.js";
 import { dropProgress } from "../cdc/progress.js";
-import { dropSlot } from "../cdc/slot.js";
+import { dropSlot } from "../cdc/drop-slot.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { listMigrations } from "../store/list-migrations.js";

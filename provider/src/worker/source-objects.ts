@@ -1,7 +1,7 @@
 import { messageOf, Refused } from "../errors.js";
 import { changeCaptureNames, type MigrationIdentity } from "../cdc/names.js";
 import { dropPublications } from "../cdc/publication.js";
-import { dropSlot } from "../cdc/slot.js";
+import { dropSlot } from "../cdc/drop-slot.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 
 /**

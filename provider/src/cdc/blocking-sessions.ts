@@ -1,0 +1,55 @@
+import type { Client } from "pg";
+import { serverVersion } from "../postgres/server-version.js";
+
+/** A session whose open transaction a new slot has to wait for. */
+export interface BlockingSession {
+  /** Undefined for a prepared transaction, which no session holds. */
+  readonly pid: number | undefined;
+  /** Of a prepared transaction: its name for ROLLBACK PREPARED. */
+  readonly preparedAs: string | undefined;
+  readonly transactionAgeSeconds: number | undefined;
+  readonly applicationName: string | undefined;
+  readonly user: string | undefined;
+  readonly state: string | undefined;
+  readonly queryStart: Date | undefined;
+}
+
+/** Whom a walsender that makes a slot waits for at this moment. */
+export async function blockingSessions(observer: Client, walsenderPid: number): Promise<BlockingSession[]> {
+  // pg_blocking_pids is of 9.6, and answers 0 for a prepared transaction.
+  const blockers =
+    (await serverVersion(observer)) >= 90600
+      ? "pg_catalog.pg_blocking_pids($1)"
+      : `(SELECT array_agg(held.pid) FROM pg_locks wanted JOIN pg_locks held USING (locktype, transactionid)
+           WHERE wanted.pid = $1 AND NOT wanted.granted AND held.granted AND locktype = 'transactionid')`;
+  const { rows } = await observer.query<Record<keyof BlockingSession, never>>(
+    `SELECT nullif(blocker.pid, 0) AS pid,
+            prepared.gid AS "preparedAs",
+            extract(epoch FROM now() - coalesce(activity.xact_start, prepared.prepared))::float8 AS "transactionAgeSeconds",
+            activity.application_name AS "applicationName",
+            coalesce(activity.usename, prepared.owner) AS "user",
+            activity.state,
+            activity.query_start AS "queryStart"
+       FROM unnest(${blockers}) AS blocker (pid)
+       LEFT JOIN pg_catalog.pg_stat_activity activity ON activity.pid = blocker.pid
+       LEFT JOIN pg_catalog.pg_prepared_xacts prepared ON blocker.pid = 0`,
+    [walsenderPid],
+  );
+  return rows.map((row) => withoutNulls(row));
+}
+
+const withoutNulls = (row: Record<keyof BlockingSession, unknown>): BlockingSession =>
+  Object.fromEntries(
+    Object.entries(row).map(([name, value]) => [name, value ?? undefined]),
+  ) as unknown as BlockingSession;
+
+/** All of them in one clause, for a message. */
+export function describeBlockers(sessions: readonly BlockingSession[]): string {
+  if (sessions.length === 0) return "the server did not say what it waited for";
+  const lines = sessions.map(({ pid, preparedAs, transactionAgeSeconds, applicationName, user, state }) => {
+    const who = preparedAs === undefined ? `pid ${pid ?? "?"}` : `prepared transaction ${preparedAs}`;
+    const age = transactionAgeSeconds === undefined ? "" : `, open for ${Math.round(transactionAgeSeconds)} s`;
+    return `${who} (${user ?? "unknown user"}, ${applicationName ?? "unknown application"}, ${state ?? "state unknown"}${age})`;
+  });
+  return `it waits for ${lines.join("; ")}`;
+}
