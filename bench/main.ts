@@ -1,11 +1,17 @@
 import { parseArgs } from "node:util";
+import { benchCdc } from "./cdc";
+import { loads } from "./cdc-loads";
 import { dataSets } from "./data-sets";
 import { benchOffline } from "./offline";
 
-/** `npm run bench`: copies of whole databases, ours beside those of others. Prints progress, or with --json only the result. */
+/**
+ * `npm run bench`: copies of whole databases, ours beside those of others; `npm run bench -- cdc`: backlogs of changes.
+ * Prints progress, or with --json only the result.
+ */
 async function main(args: readonly string[]): Promise<void> {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args: [...args],
+    allowPositionals: true,
     options: {
       scale: { type: "string", default: "1" },
       rounds: { type: "string", default: "3" },
@@ -14,10 +20,13 @@ async function main(args: readonly string[]): Promise<void> {
       json: { type: "boolean", default: false },
     },
   });
-  const unknown = values.set?.find((wanted) => !dataSets.some(({ name }) => name === wanted));
+  const [what = "offline"] = positionals;
+  const bench = benches[what];
+  if (!bench) throw new Error(`${what}: there are ${Object.keys(benches).join(", ")}`);
+  const unknown = values.set?.find((wanted) => !bench.sets.some(({ name }) => name === wanted));
   if (unknown !== undefined)
-    throw new Error(`--set ${unknown}: the sets are ${dataSets.map(({ name }) => name).join(", ")}`);
-  const sets = await benchOffline({
+    throw new Error(`--set ${unknown}: the sets are ${bench.sets.map(({ name }) => name).join(", ")}`);
+  const sets = await bench.run({
     scale: positive("--scale", values.scale),
     rounds: positive("--rounds", values.rounds),
     jobs: positive("--jobs", values.jobs),
@@ -28,6 +37,11 @@ async function main(args: readonly string[]): Promise<void> {
   });
   if (values.json) process.stdout.write(`${JSON.stringify({ sets })}\n`);
 }
+
+const benches: Readonly<Record<string, { sets: readonly { name: string }[]; run: typeof benchOffline }>> = {
+  offline: { sets: dataSets, run: benchOffline },
+  cdc: { sets: loads, run: benchCdc },
+};
 
 function positive(option: string, text: string): number {
   const value = Number(text);

@@ -1,6 +1,7 @@
 import { EmbeddedServer } from "../test/support/embedded-server";
 import { type Contender, type Course, dumpAndRestore, ours, pgcopydb, subscription } from "./contenders";
 import { type DataSet, dataSets } from "./data-sets";
+import { median } from "./median";
 import type { Usage } from "./process-usage";
 
 export interface OfflineOptions {
@@ -90,12 +91,6 @@ function summaryLine({ name, ours, peers, ratioToBestPeer }: SetResult, verified
     .map((peer) => `${peer.name} ${peer.version ?? ""} ${peer.medianSeconds.toFixed(2)} s`)
     .join("; ");
   return `${name}: ours ${ours.medianSeconds.toFixed(2)} s (${used}), with verification ${verifiedSeconds.toFixed(2)} s; ${theirs}; ratio to the best ${ratioToBestPeer.toFixed(2)}`;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((one, other) => one - other);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 /** Migrates each data set by every contender that is installed. @throws where one of them fails */

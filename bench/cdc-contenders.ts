@@ -1,0 +1,81 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import type { FollowOptions } from "../provider/dist/cdc/follow.js";
+import { initProgress, type SlotIdentity } from "../provider/dist/cdc/progress.js";
+import { dropSlot } from "../provider/dist/cdc/slot.js";
+import type { EmbeddedServer, Login } from "../test/support/embedded-server";
+import type { Usage } from "./process-usage";
+
+export interface Drain {
+  readonly source: EmbeddedServer;
+  readonly target: EmbeddedServer;
+  /** How the other side is reached: late, when there is a delay. */
+  readonly lateSource: Login;
+  readonly lateTarget: Login;
+  /** The target's holds the data as of the slot. */
+  readonly database: string;
+  readonly slot: SlotIdentity;
+  readonly publications: readonly string[];
+  /** Resolves when the target has the last change. */
+  readonly arrived: () => Promise<void>;
+}
+
+export interface Drained {
+  readonly seconds: number;
+  readonly usage: Usage | undefined;
+}
+
+/** One way of bringing a slot's changes to the target. Leaves no slot. */
+export interface Drainer {
+  readonly name: string;
+  readonly version: (target: EmbeddedServer) => string;
+  readonly drain: (drain: Drain) => Promise<Drained>;
+}
+
+const migration = "bench";
+
+export const ours: Drainer = {
+  name: "pulumi-pg-migration",
+  version: () => "this",
+  async drain({ source, target, lateTarget, database, slot, publications, arrived }) {
+    const session = await target.connect(database);
+    await initProgress(session, migration, 0, slot);
+    await session.end();
+    const options: FollowOptions = {
+      source: { ...source.login, sslMode: "Disable" },
+      target: { ...lateTarget, sslMode: "Disable" },
+      ...{ database, targetDatabase: database, slot: slot.slot, publications, migration, generation: 1 },
+    };
+    const follower = fork(join(__dirname, "cdc-follower.ts"));
+    await once(follower, "message");
+    const startedAt = performance.now();
+    follower.send(options);
+    await arrived();
+    const seconds = (performance.now() - startedAt) / 1000;
+    follower.send("end");
+    const [usage] = (await once(follower, "message")) as [Usage];
+    await once(follower, "exit");
+    await dropSlot(options.source, database, slot.slot);
+    return { seconds, usage };
+  },
+};
+
+export const subscription: Drainer = {
+  name: "native subscription",
+  version: ({ major }) => String(major),
+  async drain({ target, lateSource: { host, port, user, password }, database, slot, publications, arrived }) {
+    const uri = `postgres://${user}:${password}@${host}:${port}/${database}`;
+    await target.query(
+      `CREATE SUBSCRIPTION bench CONNECTION '${uri}' PUBLICATION ${publications.join(", ")}
+         WITH (enabled = false, create_slot = false, slot_name = '${slot.slot}', copy_data = false)`,
+      { database },
+    );
+    const startedAt = performance.now();
+    await target.query("ALTER SUBSCRIPTION bench ENABLE", { database });
+    await arrived();
+    const seconds = (performance.now() - startedAt) / 1000;
+    await target.query("DROP SUBSCRIPTION bench", { database });
+    return { seconds, usage: undefined };
+  },
+};
