@@ -18,6 +18,8 @@ const entry = (type: string, name: string, sql: string): Entry => ({
   sql,
 });
 
+const names = (entries: readonly Entry[]): string[] => entries.map(({ type, name }) => `${type} ${name}`);
+
 describe("the plan of a restore", () => {
   const plan = planRestore([
     entry("SCHEMA", "s", "CREATE SCHEMA s;\n\nALTER SCHEMA s OWNER TO o;"),
@@ -50,8 +52,6 @@ describe("the plan of a restore", () => {
     entry("ROW SECURITY", "t", "ALTER TABLE s.t ENABLE ROW LEVEL SECURITY;"),
     entry("ACL", "TABLE t", "GRANT SELECT ON TABLE s.t TO r;"),
   ]);
-  const names = (entries: readonly Entry[]): string[] => entries.map(({ type, name }) => `${type} ${name}`);
-
   it("puts before the data what the dump does", () => {
     assert.deepEqual(names(plan.before), [
       "SCHEMA s",
@@ -78,6 +78,7 @@ describe("the plan of a restore", () => {
   it("keeps the dump's order for what needs those, or a routine that comes late", () => {
     assert.deepEqual(names(plan.after), [
       "CONSTRAINT p p_key",
+      "CONSTRAINT p1 p1_key",
       "INDEX m_i",
       "FUNCTION late(s.v)",
       "INDEX bound",
@@ -101,5 +102,109 @@ describe("the plan of a restore", () => {
       "EVENT TRIGGER e",
     ]);
     assert.ok(plan.before.every(({ sql }) => !/OWNER TO|FORCE ROW/.test(sql)));
+  });
+});
+
+/** What the statements of a plan's part are, blanks aside. */
+const statements = (entries: readonly Entry[]): string[] => entries.map(({ sql }) => sql.replace(/\s+/g, " "));
+
+describe("the plan of keys, foreign keys and checks", () => {
+  const key = (definition: string): Entry =>
+    entry("CONSTRAINT", "t k", `ALTER TABLE ONLY s.t\n    ADD CONSTRAINT "k" ${definition};`);
+  const foreignKey = (definition: string, table = "ONLY s.t"): Entry =>
+    entry(
+      "FK CONSTRAINT",
+      "t f",
+      `ALTER TABLE ${table}\n    ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES ${definition};`,
+    );
+  const table = entry("TABLE", "t", "CREATE TABLE s.t (\n    a integer,\n    b text\n);");
+  const partitioned = entry("TABLE", "p", "CREATE TABLE s.p (a integer)\nPARTITION BY RANGE (a);");
+
+  it("builds a key as an index, which the constraint takes over with all that is said of it", () => {
+    const options = "(a, b) INCLUDE (c) WITH (fillfactor='50')";
+    for (const [definition, index, constraint] of [
+      ["PRIMARY KEY (a)", 'CREATE UNIQUE INDEX "k" ON s.t USING btree (a);', "PRIMARY KEY"],
+      [`UNIQUE ${options}`, `CREATE UNIQUE INDEX "k" ON s.t USING btree ${options};`, "UNIQUE"],
+      [
+        "UNIQUE NULLS NOT DISTINCT (a) WITH (fillfactor='50')",
+        `CREATE UNIQUE INDEX "k" ON s.t USING btree (a) NULLS NOT DISTINCT WITH (fillfactor='50');`,
+        "UNIQUE",
+      ],
+    ] as const) {
+      const plan = planRestore([table, key(`${definition};\n\nALTER TABLE s.t CLUSTER ON "k"`)]);
+      assert.deepEqual(statements(plan.builds.map((build) => build.entry)), [index]);
+      const adopted = `ALTER TABLE ONLY s.t ADD CONSTRAINT "k" ${constraint} USING INDEX "k"; ALTER TABLE s.t CLUSTER ON "k";`;
+      assert.deepEqual(statements(plan.after), [adopted]);
+    }
+  });
+
+  it("builds as a constraint what no index can become", () => {
+    for (const definition of [
+      "UNIQUE (a) DEFERRABLE INITIALLY DEFERRED",
+      "PRIMARY KEY (a, b WITHOUT OVERLAPS)",
+      "EXCLUDE USING gist (a WITH =)",
+    ]) {
+      const plan = planRestore([table, key(definition)]);
+      assert.match(plan.builds[0]!.entry.sql, /ADD CONSTRAINT/);
+      assert.deepEqual(plan.after, []);
+    }
+  });
+
+  it("adds a foreign key NOT VALID, unless it stays so or a side of it is partitioned", () => {
+    const plan = planRestore([
+      table,
+      partitioned,
+      foreignKey("s.t(a) ON DELETE CASCADE DEFERRABLE"),
+      foreignKey("s.t(a) NOT VALID"),
+      foreignKey("s.t(a) NOT ENFORCED"),
+      foreignKey("s.p(a)"),
+      foreignKey("s.t(a)", "s.p"),
+    ]);
+    const add = "ALTER TABLE ONLY s.t ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES";
+    assert.deepEqual(statements(plan.after), [
+      `${add} s.t(a) ON DELETE CASCADE DEFERRABLE NOT VALID;`,
+      `${add} s.t(a) NOT VALID;`,
+      `${add} s.t(a) NOT ENFORCED;`,
+      `${add} s.p(a);`,
+      "ALTER TABLE s.p ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES s.t(a);",
+    ]);
+    assert.deepEqual(statements(plan.validations.map((validation) => validation.entry)), [
+      "ALTER TABLE ONLY s.t VALIDATE CONSTRAINT f;",
+    ]);
+  });
+
+  it("keeps back checks and indexes that may see other rows, or another moment", () => {
+    const plan = planRestore([
+      entry("FUNCTION", "f(integer)", "CREATE FUNCTION s.f(integer) RETURNS boolean LANGUAGE sql AS 'SELECT true';"),
+      entry(
+        "TABLE",
+        "t",
+        `CREATE TABLE s.t (
+    a integer,
+    age integer,
+    CONSTRAINT "seen, (x)" CHECK (s.f(a)) NO INHERIT,
+    CONSTRAINT old CHECK ((age > 0)),
+    CONSTRAINT fresh CHECK ((a > CURRENT_DATE)),
+    CONSTRAINT unasked CHECK (s.f(a)) NOT ENFORCED
+)
+PARTITION BY LIST (a);`,
+      ),
+      entry("TABLE", "o", "CREATE TABLE s.o (\n    a integer\n);"),
+      entry("COMMENT", 'CONSTRAINT "seen, (x)" ON t', `COMMENT ON CONSTRAINT "seen, (x)" ON s.t IS 'c';`),
+      entry("INDEX", "i", "CREATE INDEX i ON s.o USING btree (s.f(a));"),
+      entry("INDEX", "j", "CREATE INDEX j ON s.o USING btree (lower(a));"),
+    ]);
+    assert.equal(
+      statements(plan.before)[1],
+      "CREATE TABLE s.t ( a integer, age integer, CONSTRAINT old CHECK ((age > 0)), CONSTRAINT unasked CHECK (s.f(a)) NOT ENFORCED ) PARTITION BY LIST (a);",
+    );
+    assert.deepEqual(statements(plan.after), [
+      "ALTER TABLE s.t ADD CONSTRAINT fresh CHECK ((a > CURRENT_DATE)) NOT VALID;",
+      'ALTER TABLE s.t ADD CONSTRAINT "seen, (x)" CHECK (s.f(a)) NO INHERIT NOT VALID;',
+      `COMMENT ON CONSTRAINT "seen, (x)" ON s.t IS 'c';`,
+    ]);
+    assert.equal(plan.validations.length, 2);
+    assert.deepEqual(names(plan.lateBuilds.map((build) => build.entry)), ["INDEX i"]);
+    assert.deepEqual(names(plan.builds.map((build) => build.entry)), ["INDEX j"]);
   });
 });

@@ -80,9 +80,10 @@ for (const [sourceMajor, targetMajor] of [
       try {
         for (const resumed of [false, true]) {
           const context = await readRestoreContext(to, { resumed });
-          const builds = plan.builds.map(({ entry }) => entry).reverse();
+          const builds = [...plan.builds, ...plan.lateBuilds].map(({ entry }) => entry).reverse();
+          const validations = plan.validations.map(({ entry }) => entry);
           const findings = [];
-          for (const part of [plan.before, builds, plan.after])
+          for (const part of [plan.before, builds, plan.after, validations])
             findings.push(...(await restoreEntries(to, part, context)));
           findings.push(...(await refreshMaterializedViews(from, to, plan.materializedViews, context)));
           findings.push(...(await restoreEntries(to, plan.handover, context)));

@@ -1,5 +1,16 @@
 import { sourceObjectPrefix } from "../cdc/names.js";
 import type { Entry } from "./entries.js";
+import { keyThroughIndex } from "./key-constraints.js";
+import {
+  type LateConstraint,
+  type Validation,
+  callsAny,
+  constraintKey,
+  createdRoutine,
+  isCommentOn,
+  lateForeignKey,
+  separateLateChecks,
+} from "./late-constraints.js";
 import { follows, identifierName, tokenize } from "./sql-text.js";
 import { type Statement, newOwner, relationAt, splitStatements } from "./statements.js";
 
@@ -15,19 +26,24 @@ export interface Build {
 }
 
 /**
- * What to run when. Every entry of the dump is in exactly one list; its change of owner and its FORCE ROW LEVEL SECURITY
+ * What to run when. Every entry of the dump is in one list; its change of owner and its FORCE ROW LEVEL SECURITY
  * are taken out of it and are entries of their own in `handover` (types `TABLE OWNER`, `SCHEMA OWNER`, ..., and `ROW SECURITY`; with its id).
+ * A key is a build and, where it takes the built index over, an entry of `after`.
  *
  * - `before` keeps the dump's order and needs nothing else. Rows can be copied once it has run.
  * - A build needs only `before` and its own table's rows: builds can run in any order and side by side.
+ * - A late build calls functions of the database, which may read any table: it needs `before` and all rows.
  * - `after` keeps the dump's order and needs `before` and all builds.
+ * - A validation needs `after`, and no two of a table can run at the same time.
  * - `handover` needs all of the above. Until it runs, everything belongs to the role that restores, which may therefore
  *   read, write and change it; so it comes after verification and, online, after the last change was applied.
  */
 export interface RestorePlan {
   readonly before: readonly Entry[];
   readonly builds: readonly Build[];
+  readonly lateBuilds: readonly Build[];
   readonly after: readonly Entry[];
+  readonly validations: readonly Validation[];
   readonly handover: readonly Entry[];
   /** In the order in which they can be refreshed. */
   readonly materializedViews: readonly RelationName[];
@@ -61,17 +77,52 @@ export function planRestore(entries: readonly Entry[]): RestorePlan {
   const { remaining, ownership } = separateOwnership(entries.filter((entry) => !isOwnPublication(entry)));
   const isHandedOver = (entry: Entry): boolean => handoverRank(entry) !== undefined;
   const objects = remaining.filter((entry) => !isHandedOver(entry));
+  const routines = new Set(objects.flatMap((entry) => createdRoutine(entry) ?? []).map(keyOf));
+  const isUsers = (called: RelationName): boolean => routines.has(keyOf(called));
   const boundary = objects.findIndex((entry) => afterData.has(entry.type));
-  const before = boundary < 0 ? objects : objects.slice(0, boundary);
-  const { builds, after } = separateBuilds(before, boundary < 0 ? [] : objects.slice(boundary));
+  const preData = boundary < 0 ? objects : objects.slice(0, boundary);
+  const { before, checks, comments } = separateChecks(preData, isUsers);
+  const { builds, lateBuilds, after } = separateBuilds(before, boundary < 0 ? [] : objects.slice(boundary), isUsers);
+  const foreignKeys = separateForeignKeys(before, after);
+  // Where a table and one that inherits it both have a check, the latter's comes first and takes the former's in.
+  const lateChecks = checks.map(({ added }) => added).reverse();
   return {
     before,
     builds,
-    after,
+    lateBuilds,
+    after: [...lateChecks, ...comments, ...foreignKeys.after],
+    validations: [...checks.map(({ validation }) => validation), ...foreignKeys.validations],
     handover: inHandoverOrder([...ownership, ...remaining.filter(isHandedOver)]),
     // A materialized view follows what it reads in the dump, so creation order is refresh order.
     materializedViews: objects.filter((entry) => entry.type === "MATERIALIZED VIEW").flatMap(createdRelation),
   };
+}
+
+function separateChecks(
+  entries: readonly Entry[],
+  isUsers: (routine: RelationName) => boolean,
+): { before: Entry[]; checks: LateConstraint[]; comments: Entry[] } {
+  const separated = entries.map((entry) => separateLateChecks(entry, isUsers));
+  const checks = separated.flatMap((one) => one.checks);
+  const names = new Set(checks.map(({ validation: { table, constraint } }) => constraintKey(table, constraint)));
+  const tables = separated.map(({ table }) => table);
+  const isLate = (entry: Entry): boolean => isCommentOn(entry, names);
+  return { before: tables.filter((entry) => !isLate(entry)), checks, comments: tables.filter(isLate) };
+}
+
+function separateForeignKeys(
+  before: readonly Entry[],
+  entries: readonly Entry[],
+): { after: Entry[]; validations: Validation[] } {
+  const partitioned = new Set(before.filter(isPartitionedTable).flatMap(createdRelation).map(keyOf));
+  const validations: Validation[] = [];
+  const after = entries.map((entry) => {
+    const late =
+      entry.type === "FK CONSTRAINT" ? lateForeignKey(entry, (table) => partitioned.has(keyOf(table))) : undefined;
+    if (late) validations.push(late.validation);
+    return late?.added ?? entry;
+  });
+  return { after, validations };
 }
 
 function isOwnPublication({ type, sql }: Entry): boolean {
@@ -123,19 +174,28 @@ function inHandoverOrder(entries: readonly Entry[]): Entry[] {
   return [...entries].sort((left, right) => rank(left) - rank(right));
 }
 
-function separateBuilds(before: readonly Entry[], rest: readonly Entry[]): { builds: Build[]; after: Entry[] } {
+function separateBuilds(
+  before: readonly Entry[],
+  rest: readonly Entry[],
+  isUsers: (routine: RelationName) => boolean,
+): { builds: Build[]; lateBuilds: Build[]; after: Entry[] } {
   const ordinaryTables = new Set(before.filter(isOrdinaryTable).flatMap(createdRelation).map(keyOf));
   const builds: Build[] = [];
+  const lateBuilds: Build[] = [];
   const after: Entry[] = [];
   const postponedRoutines: string[] = [];
   for (const entry of rest) {
     const table = buildable.has(entry.type) ? tableOf(entry) : undefined;
     const isBound = postponedRoutines.some((name) => entry.sql.includes(name));
-    if (table && ordinaryTables.has(keyOf(table)) && !isBound) builds.push({ entry, table });
-    else after.push(entry);
+    if (table && ordinaryTables.has(keyOf(table)) && !isBound) {
+      const key = entry.type === "CONSTRAINT" ? keyThroughIndex(entry) : undefined;
+      const isLate = splitStatements(entry.sql).some((statement) => callsAny(statement, isUsers));
+      (isLate ? lateBuilds : builds).push({ entry: key?.index ?? entry, table });
+      if (key) after.push(key.constraint);
+    } else after.push(entry);
     if (routine.has(entry.type)) postponedRoutines.push(routineName(entry));
   }
-  return { builds, after };
+  return { builds, lateBuilds, after };
 }
 
 /**
@@ -149,13 +209,14 @@ const routineName = ({ name }: Entry): string => name.slice(0, name.indexOf("(")
 const keyOf = ({ schema, name }: RelationName): string => JSON.stringify([schema, name]);
 
 /** A partitioned table holds no rows: its indexes only gather its partitions' and come with them, in `after`. */
-function isOrdinaryTable({ type, sql }: Entry): boolean {
-  if (type !== "TABLE") return false;
+const isOrdinaryTable = (entry: Entry): boolean => entry.type === "TABLE" && !isPartitionedTable(entry);
+
+function isPartitionedTable({ type, sql }: Entry): boolean {
   // Few tables have the words at all, so that few have to be read.
-  if (!sql.includes("PARTITION BY")) return true;
+  if (type !== "TABLE" || !sql.includes("PARTITION BY")) return false;
   const tokens = splitStatements(sql)[0]?.tokens ?? [];
   let depth = 0;
-  return !tokens.some((_, index) => {
+  return tokens.some((_, index) => {
     if (follows(tokens, index, "(")) depth++;
     if (follows(tokens, index, ")")) depth--;
     return depth === 0 && follows(tokens, index, "PARTITION", "BY");

@@ -50,8 +50,8 @@ function isDuplicate({ type }: Entry, { code, schema }: pg.DatabaseError): boole
       return type === "CONSTRAINT";
     case "42809": // the partition is attached
       return type === "TABLE ATTACH";
-    case "55000": // the column is an identity column
-      return type === "SEQUENCE";
+    case "55000": // the column is an identity column; the key has taken its index over
+      return type === "SEQUENCE" || type === "CONSTRAINT";
     case "23505": // for kinds that the server does not look up before; a table's rows are another matter
       return schema === "pg_catalog";
     default:

@@ -7,6 +7,7 @@ import { carrySequences } from "../copy/sequences.js";
 import { openInSnapshot } from "../copy/snapshot.js";
 import { tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
 import { connect } from "../postgres/connect.js";
+import { qualify } from "../postgres/identifiers.js";
 import { carryConnectionLimit } from "../schema/database.js";
 import { dumpSchema } from "../schema/dump.js";
 import { parseEntries, type Entry } from "../schema/entries.js";
@@ -15,14 +16,16 @@ import { largeObjectEntries } from "../schema/large-object-entries.js";
 import { refreshMaterializedViews } from "../schema/materialized-views.js";
 import { readRestoreContext, readSearchPath, type RestoreContext } from "../schema/restore-context.js";
 import { planRestore, type RelationName, type RestorePlan } from "../schema/restore-plan.js";
-import { restoreEntries } from "../schema/restore.js";
+import { restoreEntries, restoreEntry } from "../schema/restore.js";
 import { readSelection, selectEntries, sequenceKey, type Selection } from "../schema/selection.js";
+import { validateConstraint } from "../schema/validate-constraint.js";
 import type { DatabaseRecord } from "../store/records.js";
 import { Units, type NewUnit } from "../store/units.js";
 import { compareDatabase, compareLargeObjectsOf, compareSchemas } from "./compare.js";
 import { copyUnits } from "./copy-units.js";
 import { createDatabase, prepareExistingTables } from "./prepare-target.js";
 import { selectedTables } from "./selected-tables.js";
+import { sideBySide } from "./side-by-side.js";
 import { dropSourceObjects } from "./source-objects.js";
 import { takeSnapshot, type CopyPoint } from "./take-snapshot.js";
 import type { Work } from "./work.js";
@@ -50,7 +53,15 @@ export async function copyDatabase(work: Work, record: DatabaseRecord): Promise<
   return copy.run();
 }
 
-const nothing: RestorePlan = { before: [], builds: [], after: [], handover: [], materializedViews: [] };
+const nothing: RestorePlan = {
+  before: [],
+  builds: [],
+  lateBuilds: [],
+  after: [],
+  validations: [],
+  handover: [],
+  materializedViews: [],
+};
 
 /** What the steps of one copy share. */
 interface Scene extends CopyPoint {
@@ -200,12 +211,37 @@ class BaseCopy {
     const { journal, wish, generation } = this.work;
     const { source, target, plan, context, selection, slot } = scene;
     await journal.database(this.#name, { message: "foreign keys, triggers and privileges" });
+    await this.#buildLate(scene);
     await this.#restore(scene, plan.after);
+    await this.#validate(scene);
     if (!wish.schemaOnly) await this.#fillTheRest(scene);
     if (slot) return initProgress(target, wish.migrationName, generation, slot);
     await this.#restore(scene, plan.handover);
     if (!wish.dataOnly) await carryConnectionLimit(source, target);
     await compareSchemas(this.work, this.#name, source, target, new Set([...selection.cut, ...context.missing]));
+  }
+
+  async #buildLate({ plan, context, signal }: Scene): Promise<void> {
+    await sideBySide({
+      work: this.work,
+      database: this.#name,
+      purpose: "index",
+      groups: plan.lateBuilds.map((build) => [build]),
+      signal,
+      run: async (target, { entry }) => this.#report(await restoreEntry(target, entry, context)),
+    });
+  }
+
+  /** Validations lock their table against each other, and the tables that they look into against nothing they do. */
+  async #validate({ plan, context, signal }: Scene): Promise<void> {
+    await sideBySide({
+      work: this.work,
+      database: this.#name,
+      purpose: "validate",
+      groups: byTable(plan.validations),
+      signal,
+      run: async (target, validation) => this.#report(await validateConstraint(target, validation, context)),
+    });
   }
 
   /** What is computed from rows, or counts them. */
@@ -255,6 +291,17 @@ const buildUnit = ({ entry, table }: RestorePlan["builds"][number]): NewUnit => 
   bytesTotal: 0,
   rowsEstimated: 0,
 });
+
+function byTable(validations: RestorePlan["validations"]): RestorePlan["validations"][number][][] {
+  const groups = new Map<string, RestorePlan["validations"][number][]>();
+  for (const validation of validations) {
+    const key = qualify(validation.table.schema, validation.table.name);
+    const group = groups.get(key);
+    if (group) group.push(validation);
+    else groups.set(key, [validation]);
+  }
+  return [...groups.values()];
+}
 
 /** What migrations publish on the source for themselves is no part of the database. */
 const isOwnPublication = ({ type, name }: Entry): boolean =>

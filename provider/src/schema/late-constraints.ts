@@ -1,0 +1,164 @@
+import type { Entry } from "./entries.js";
+import type { RelationName } from "./restore-plan.js";
+import { type Token, follows, identifierName, tokenize } from "./sql-text.js";
+import { type Statement, relationAt, splitStatements } from "./statements.js";
+
+/** A constraint that was added NOT VALID, and the statement that looks at all rows. */
+export interface Validation {
+  /** ALTER TABLE ... VALIDATE CONSTRAINT, under the constraint's own id. */
+  readonly entry: Entry;
+  readonly table: RelationName;
+  readonly constraint: string;
+}
+
+export interface LateConstraint {
+  /** Adds it NOT VALID, which looks at no row. */
+  readonly added: Entry;
+  readonly validation: Validation;
+}
+
+/**
+ * A foreign key in two steps. Undefined where it is not to be validated (NOT VALID on the source, NOT ENFORCED), and where a
+ * side is partitioned: before 18 such a key either cannot be NOT VALID or stays so for the partitions.
+ */
+export function lateForeignKey(
+  entry: Entry,
+  isPartitioned: (table: RelationName) => boolean,
+): LateConstraint | undefined {
+  const [add, ...others] = splitStatements(entry.sql);
+  if (!add || others.length > 0) return undefined;
+  const { text, tokens } = add;
+  const table = relationAt(add, 3);
+  const name = tokens[8];
+  // pg_dump leaves ONLY out for partitioned tables.
+  if (!table || !name || !follows(tokens, 0, "ALTER", "TABLE", "ONLY")) return undefined;
+  const references = tokens.findIndex((_, index) => follows(tokens, index, "REFERENCES"));
+  const referenced = relationAt(add, references + 1);
+  if (!referenced || isPartitioned(referenced) || isNotChecked(tokens)) return undefined;
+  return {
+    added: { ...entry, sql: `${text} NOT VALID;` },
+    validation: validationOf(entry, `ONLY ${quotedRelation(add, 3)}`, table, name),
+  };
+}
+
+/** NOT VALID or NOT ENFORCED, at the end of a constraint's definition. */
+const isNotChecked = (tokens: readonly Token[]): boolean =>
+  ["VALID", "ENFORCED"].some((word) => tokens.some((_, index) => follows(tokens, index, "NOT", word)));
+
+const quotedRelation = ({ text, tokens }: Statement, at: number): string =>
+  text.slice(tokens[at]!.start, tokens[at + 2]!.end);
+
+const validationOf = (entry: Entry, relation: string, table: RelationName, name: Token): Validation => ({
+  entry: { ...entry, sql: `ALTER TABLE ${relation} VALIDATE CONSTRAINT ${name.text};` },
+  table,
+  constraint: identifierName(name),
+});
+
+/**
+ * A table without those of its checks that may see other rows, or another time or user, than when a row was written: they
+ * would be asked for every row copied, when the tables that their functions read may still be empty.
+ *
+ * @param isUsers whether the dump brings this function
+ */
+export function separateLateChecks(
+  table: Entry,
+  isUsers: (routine: RelationName) => boolean,
+): { readonly table: Entry; readonly checks: readonly LateConstraint[] } {
+  if (table.type !== "TABLE" || !table.sql.includes(" CHECK (")) return { table, checks: [] };
+  const [create, ...others] = splitStatements(table.sql);
+  const relation = create && createdRelationAt(create);
+  if (!create || relation === undefined) return { table, checks: [] };
+  const late = elements(create).filter((element) => isLateCheck(element, isUsers));
+  if (late.length === 0) return { table, checks: [] };
+  const quoted = quotedRelation(create, relation);
+  const checks = late.map(({ tokens, text }): LateConstraint => {
+    const name = `${table.name} ${identifierName(tokens[1]!)}`;
+    // The table's numbers are not the check's.
+    const entry = { ...table, classOid: 0, oid: 0, dependencies: [table.id], type: "CHECK CONSTRAINT", name };
+    return {
+      // Without ONLY: what inherits the table inherits the constraint.
+      added: { ...entry, sql: `ALTER TABLE ${quoted} ADD ${text} NOT VALID;` },
+      validation: validationOf(entry, quoted, relationAt(create, relation)!, tokens[1]!),
+    };
+  });
+  const kept = [withoutElements(create, late), ...others.map(({ text }) => text)];
+  return { table: { ...table, sql: kept.map((text) => `${text};`).join("\n\n") }, checks };
+}
+
+/** Whether a comment is on one of these constraints, and has to wait for it. */
+export function isCommentOn(entry: Entry, constraints: ReadonlySet<string>): boolean {
+  if (entry.type !== "COMMENT" || !entry.name.startsWith("CONSTRAINT ")) return false;
+  const [, , , name, , ...relation] = tokenize(entry.sql, 8);
+  const table = relationAt({ tokens: relation }, 0);
+  return name !== undefined && table !== undefined && constraints.has(constraintKey(table, identifierName(name)));
+}
+
+export const constraintKey = ({ schema, name }: RelationName, constraint: string): string =>
+  JSON.stringify([schema, name, constraint]);
+
+/** Where `schema.name` stands in `CREATE [UNLOGGED] TABLE schema.name`. */
+function createdRelationAt({ tokens }: Statement): number | undefined {
+  const at = tokens.findIndex((_, index) => follows(tokens, index, "TABLE"));
+  return at === 1 || at === 2 ? at + 1 : undefined;
+}
+
+/** A column or constraint in the parentheses of CREATE TABLE; its tokens' positions are those of the statement. */
+interface Element {
+  readonly tokens: readonly Token[];
+  readonly text: string;
+}
+
+function elements({ text, tokens }: Statement): Element[] {
+  const result: Element[] = [];
+  const opened = tokens.findIndex((_, index) => follows(tokens, index, "("));
+  let depth = 0;
+  let first = opened + 1;
+  for (let at = opened; at < tokens.length && opened >= 0; at++) {
+    if (follows(tokens, at, "(")) depth++;
+    if (follows(tokens, at, ")")) depth--;
+    const isEnd = depth === 0 || (depth === 1 && follows(tokens, at, ","));
+    if (isEnd && at > first) {
+      const own = tokens.slice(first, at);
+      result.push({ tokens: own, text: text.slice(own[0]!.start, own.at(-1)!.end) });
+    }
+    if (isEnd) first = at + 1;
+    if (depth === 0) break;
+  }
+  return result;
+}
+
+function withoutElements(create: Statement, removed: readonly Element[]): string {
+  const { text, tokens } = create;
+  const all = elements(create);
+  const gone = new Set(removed.map((element) => element.text));
+  const kept = all.filter((element) => !gone.has(element.text));
+  const opened = tokens.find((_, index) => follows(tokens, index, "("))!;
+  const last = all.at(-1)!.tokens.at(-1)!;
+  return `${text.slice(0, opened.end)}\n    ${kept.map((element) => element.text).join(",\n    ")}${text.slice(last.end)}`;
+}
+
+/** What answers otherwise at another moment, or to another role: key words, and functions. */
+const changingWord =
+  /^(current_(catalog|date|role|schema|time|timestamp|user)|local(time|timestamp)|session_user|user)$/i;
+const changingCall = /^(now|age|current_setting|(clock|statement|transaction)_timestamp)$/i;
+
+function isLateCheck({ tokens }: Element, isUsers: (routine: RelationName) => boolean): boolean {
+  if (!follows(tokens, 0, "CONSTRAINT") || !follows(tokens, 2, "CHECK", "(") || isNotChecked(tokens.slice(-2)))
+    return false;
+  const isChanging = ({ kind, text }: Token, index: number): boolean =>
+    kind === "word" && (changingWord.test(text) || (changingCall.test(text) && follows(tokens, index + 1, "(")));
+  return callsAny({ tokens }, isUsers) || tokens.some(isChanging);
+}
+
+/** Whether a statement calls a function, or uses an operator, that the database brings along. */
+export function callsAny({ tokens }: Pick<Statement, "tokens">, isUsers: (routine: RelationName) => boolean): boolean {
+  return tokens.some((_, index) => {
+    if (follows(tokens, index, "OPERATOR", "(")) return !follows(tokens, index + 2, "PG_CATALOG");
+    const called = follows(tokens, index + 3, "(") ? relationAt({ tokens }, index) : undefined;
+    return called !== undefined && isUsers(called);
+  });
+}
+
+/** The function that an entry makes, by `CREATE FUNCTION schema.name(`. */
+export const createdRoutine = ({ type, sql }: Entry): RelationName | undefined =>
+  type === "FUNCTION" ? relationAt({ tokens: tokenize(sql, 5) }, 2) : undefined;
