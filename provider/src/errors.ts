@@ -15,6 +15,7 @@ abstract class MigrationError extends Error {
   readonly remedy: string | undefined;
   readonly code: string | undefined;
 
+  /** @hidden */
   constructor(what: string, details: FailureDetails = {}) {
     const code = details.code ? `${details.code}: ` : "";
     const remedy = details.remedy ? `\n  To do: ${details.remedy}` : "";
@@ -29,6 +30,7 @@ abstract class MigrationError extends Error {
 export class InvalidInput extends MigrationError {
   readonly failures: readonly { readonly property: string; readonly reason: string }[];
 
+  /** @hidden */
   constructor(failures: readonly { readonly property: string; readonly reason: string }[]) {
     super(failures.map(({ property, reason }) => `${property}: ${reason}`).join("\n"));
     this.failures = failures;

@@ -1,6 +1,7 @@
 export {
   PgMigration,
   type Duration,
+  type FilterArgs,
   type PgMigrationArgs,
   type SecretParametersArgs,
   type ServerArgs,
@@ -12,10 +13,35 @@ export {
   type FleetSummary,
   type PgFleetMigrationArgs,
 } from "./pg-fleet-migration.js";
-export { MigrationIncomplete } from "./lifecycle.js";
-export * from "./errors.js";
-export type * from "./status.js";
 export type { SourceType } from "./inputs.js";
 export type { SslMode } from "./postgres/connect.js";
+export type {
+  DatabaseDetails,
+  DatabaseState,
+  MigrationState,
+  MigrationStatus,
+  MigrationSubState,
+  ServerMetadata,
+  TableDetails,
+  TargetConnection,
+  ValidationDetails,
+  ValidationMessage,
+  ValidationState,
+  ValidationSummary,
+  ValidationType,
+} from "./status.js";
+export { MigrationIncomplete } from "./lifecycle.js";
+export {
+  Canceled,
+  ContentDiffers,
+  EngineFault,
+  InvalidInput,
+  NotFound,
+  Refused,
+  TakenOver,
+  TimedOut,
+  Unreachable,
+  type FailureDetails,
+} from "./errors.js";
 /** @internal what the provider's text in the state calls */
 export { provider } from "./provider.js";

@@ -43,6 +43,10 @@ export class PgFleetMigration extends pulumi.ComponentResource {
   readonly migrations: Readonly<Record<string, PgMigration>>;
   readonly summary: pulumi.Output<FleetSummary>;
 
+  /**
+   * @param name the component's name
+   * @param args its migrations, and what they have in common
+   */
   constructor(name: string, args: PgFleetMigrationArgs, opts?: pulumi.ComponentResourceOptions) {
     super("pg-migration:index:PgFleetMigration", name, {}, opts);
     const { migrations, defaults = {}, concurrency = 4 } = args;

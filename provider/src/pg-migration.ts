@@ -204,6 +204,10 @@ export class PgMigration extends pulumi.dynamic.Resource {
   declare readonly sourceDbServerMetadata: pulumi.Output<ServerMetadata | undefined>;
   declare readonly targetDbServerMetadata: pulumi.Output<ServerMetadata | undefined>;
 
+  /**
+   * @param name the resource's name, and the migration's unless `migrationName` says otherwise
+   * @param args what is to be migrated, whence and where to
+   */
   constructor(name: string, args: PgMigrationArgs, opts?: pulumi.CustomResourceOptions) {
     super(
       provider,

@@ -4,7 +4,7 @@ import { openResourceRow } from "./resource-row.js";
 
 type Properties = Record<string, unknown>;
 
-/** What the text in the state calls, by the names that stand in that text: they may never change. */
+/** What the text in the state calls, by the names that stand in that text: they may never change. @hidden */
 export const provider: Required<
   Pick<dynamic.ResourceProvider<Properties, Properties>, "check" | "diff" | "create" | "read" | "update" | "delete">
 > = {

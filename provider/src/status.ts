@@ -96,7 +96,7 @@ export interface DatabaseDetails {
   readonly tablesDifferent: number;
   /** Of the base copy, by bytes. */
   readonly percent: number;
-  /** The largest tables, at most {@link mostTablesShown} of them. */
+  /** The largest tables, at most 200 of them. */
   readonly tables: readonly TableDetails[];
 }
 
@@ -134,6 +134,7 @@ export interface TargetConnection {
   readonly port: number;
   readonly user: string;
   readonly sslMode: string;
+  /** By their names on the target, in the order of dbsToMigrate. */
   readonly databases: readonly string[];
 }
 
