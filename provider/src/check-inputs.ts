@@ -41,15 +41,10 @@ export function parseInputs(raw: Readonly<Record<string, unknown>>): Inputs {
 export function checkInputs(raw: Readonly<Record<string, unknown>>): CheckedInputs {
   const parsed = inputsSchema.safeParse(raw);
   const issues = (parsed.error?.issues ?? []).filter((issue) => !touchesUnknown(raw, issue.path));
-  const wrong = new Set(issues.map((issue) => String(issue.path[0])));
-  const usable = Object.fromEntries(
-    Object.entries(raw).filter(
-      ([key, value]) => key in inputsSchema.shape && !wrong.has(key) && !containsUnknown(value),
-    ),
-  );
+  const wrong = wrongProperties(issues);
   const unusable = (key: string): boolean => wrong.has(key) || containsUnknown(raw[key]);
-  // Defaults stand in for what is wrong or unknown: rules about such a property are left out.
-  const known = inputsSchema.partial().parse(usable) as DeclaredInputs;
+  // Rules about what is wrong or unknown are left out.
+  const known = parseUsable(raw, wrong);
   const failures = [
     ...issues.flatMap(explain),
     ...rules.filter(({ about }) => !about.some(unusable)).flatMap((rule) => rule.failures(known)),
@@ -58,6 +53,29 @@ export function checkInputs(raw: Readonly<Record<string, unknown>>): CheckedInpu
   if (!declared || failures.length > 0 || containsUnknown(raw)) return { declared, inputs: undefined, failures };
   const { servers } = resolveServers(declared);
   return { declared, inputs: servers && inputsOf(declared, servers), failures };
+}
+
+/**
+ * What is still understood of inputs that another version of this package has kept, so that its migration can be removed.
+ *
+ * @throws InvalidInput when they do not say how to reach both servers
+ */
+export function understandInputs(raw: Readonly<Record<string, unknown>>): Inputs {
+  const known = parseUsable(raw, wrongProperties(inputsSchema.safeParse(raw).error?.issues ?? []));
+  const { servers, failures } = resolveServers(known);
+  if (!servers) throw new InvalidInput(failures);
+  return inputsOf(known, servers);
+}
+
+const wrongProperties = (issues: readonly z.core.$ZodIssue[]): ReadonlySet<string> =>
+  new Set(issues.map((issue) => String(issue.path[0])));
+
+/** Defaults stand in for what is wrong or unknown. */
+function parseUsable(raw: Readonly<Record<string, unknown>>, wrong: ReadonlySet<string>): DeclaredInputs {
+  const usable = Object.entries(raw).filter(
+    ([key, value]) => key in inputsSchema.shape && !wrong.has(key) && !containsUnknown(value),
+  );
+  return inputsSchema.partial().parse(Object.fromEntries(usable)) as DeclaredInputs;
 }
 
 /** What has to hold between properties. */

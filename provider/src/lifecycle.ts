@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { checkInputs, parseInputs, type InputFailure } from "./check-inputs.js";
+import { checkInputs, parseInputs, understandInputs, type InputFailure } from "./check-inputs.js";
 import { engineVersion } from "./engine-version.js";
 import { Refused, TimedOut, messageOf } from "./errors.js";
 import { differingIdentity } from "./identity.js";
@@ -19,6 +19,7 @@ import {
 } from "./store/records.js";
 import { everyDatabase, setRequests } from "./store/requests.js";
 import { Store } from "./store/store.js";
+import { targetDatabase } from "./target-database.js";
 import { dependsOnState, impossibleTransitions } from "./transitions.js";
 import { eraseMigration } from "./worker/erase.js";
 import { goalOf } from "./worker/goal.js";
@@ -203,7 +204,7 @@ export async function read(id: string, props: Properties): Promise<{ id: string;
  * @throws TimedOut after `timeouts.delete`; a further try goes on with what is left
  */
 export async function remove(_id: string, props: Properties): Promise<void> {
-  const inputs = parseInputs(inputsAmong(props));
+  const inputs = understandInputs(inputsAmong(props));
   const seconds = inputs.timeouts.delete;
   if (seconds === undefined) return erase(inputs);
   let timer: NodeJS.Timeout | undefined;
@@ -335,6 +336,7 @@ const longestWaitSeconds = 7 * 24 * 3600;
 export class MigrationIncomplete extends Error {
   readonly reasons: readonly string[];
 
+  /** @hidden */
   constructor(
     readonly id: string,
     readonly properties: Properties,
@@ -356,7 +358,8 @@ const outputsOf = (raw: Properties, inputs: Inputs, status: MigrationStatus): Pr
 
 function reported(inputs: Inputs, currentStatus: MigrationStatus): Properties {
   const { host, port, user, sslMode } = publicEndpoint(inputs.target);
-  const targetConnection: TargetConnection = { host, port, user, sslMode, databases: inputs.dbsToMigrate };
+  const databases = inputs.dbsToMigrate.map((database) => targetDatabase(inputs, database));
+  const targetConnection: TargetConnection = { host, port, user, sslMode, databases };
   const { migrationId, sourceDbServerMetadata, targetDbServerMetadata } = currentStatus;
   return plain({ currentStatus, migrationId, targetConnection, sourceDbServerMetadata, targetDbServerMetadata });
 }

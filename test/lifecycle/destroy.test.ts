@@ -100,6 +100,16 @@ describe("a migration that is destroyed", () => {
     await resource.destroy();
   });
 
+  it("when its state was kept by a version with other inputs", async () => {
+    const database = await lab.database(schema);
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    resource.outputs = { ...resource.outputs, abandonedInput: true, tableJobs: "many", dbsToMigrate: [] };
+    await resource.destroy();
+    resource.outputs = { ...resource.outputs, source: { host: "only" } };
+    assert.match(await Resource.failure(resource.destroy()), /source\.user: is missing/);
+  });
+
   it("when its target's records were made by nobody", () => {
     const never = new Resource();
     never.outputs = lab.inputs(["nowhere"]);

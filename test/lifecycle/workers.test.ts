@@ -87,10 +87,35 @@ describe("the workers of a resource", () => {
     const text = await Resource.failure(resource.create(lab.inputs([database], { timeouts: { create: "1s" } })));
     assert.match(text, /has not come to its success within 1 s; the worker goes on/);
     assert.notEqual(resource.id, "");
+    await until("the worker has put itself down", async () => (await resource.refresh()).worker.pid !== undefined);
     const { pid } = resource.status.worker;
     await obstacle.end();
     const status = await resource.update({});
     assert.deepEqual([status.state, status.worker.pid], ["Succeeded", pid]);
+    await resource.destroy();
+  });
+
+  it("go on when an update's time is up, and so does a removal at the next try", async () => {
+    const resource = new Resource();
+    await resource.create(online());
+    const obstacle = await lab.source.connect(database);
+    await obstacle.query("BEGIN; INSERT INTO t VALUES (0)");
+    const cutover = { triggerCutover: true, timeouts: { update: "1s", delete: "1s" } };
+    assert.match(await Resource.failure(resource.update(cutover)), /within 1 s; the worker goes on/);
+    assert.equal(resource.status.currentSubStateDetails.currentSubState, "CompletingMigration");
+    await obstacle.end();
+    assert.equal((await resource.update({ timeouts: { delete: "1s" } })).state, "Succeeded");
+    const records = await lab.target.connect("postgres");
+    await records.query("BEGIN; LOCK TABLE pgmigration.migration IN ACCESS EXCLUSIVE MODE");
+    const text = await Resource.failure(resource.destroy());
+    assert.match(text, /could not be removed within 1 s.*run pulumi destroy again/s);
+    await records.end();
+    await until("what was given up on comes to its end", async () => {
+      const [row] = await lab.target.query<{ gone: boolean }>(
+        "SELECT to_regclass('pgmigration.request') IS NULL AS gone",
+      );
+      return row!.gone;
+    });
     await resource.destroy();
   });
 

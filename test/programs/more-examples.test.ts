@@ -58,6 +58,30 @@ for (const hostName of hostNames) {
       assert((await both.destroy()).ok);
     });
 
+    it("examples/filters: brings a part of a database, under another name, and says what it cuts", async () => {
+      const database = await lab.database(`
+        CREATE SCHEMA sales; CREATE SCHEMA crm_eu; CREATE SCHEMA hr;
+        CREATE TABLE hr.person (id int PRIMARY KEY); INSERT INTO hr.person VALUES (1);
+        CREATE TABLE sales.orders (id int PRIMARY KEY, seller int REFERENCES hr.person); INSERT INTO sales.orders VALUES (1, 1);
+        CREATE TABLE sales.orders_staging (id int PRIMARY KEY); CREATE TABLE sales.audit_log (id int PRIMARY KEY);
+        CREATE TABLE crm_eu.lead (id int PRIMARY KEY); INSERT INTO crm_eu.lead VALUES (7)`);
+      const host = deploy("examples/filters", [], { database });
+      const result = await host.up();
+      assert.equal(statusOf(result).state, "Succeeded");
+      assert.match(JSON.stringify(result.outputs.findings), /orders_seller_fkey/);
+      assert.deepEqual((result.outputs.connection as { databases: string[] }).databases, [`${database}_eu`]);
+      const tables = await lab.target.query<{ name: string }>(
+        `SELECT schemaname || '.' || tablename AS name FROM pg_tables
+          WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1`,
+        { database: `${database}_eu` },
+      );
+      assert.deepEqual(
+        tables.map(({ name }) => name).filter((name) => !name.startsWith("pgmigration.")),
+        ["crm_eu.lead", "sales.orders"],
+      );
+      assert((await host.destroy()).ok);
+    });
+
     it("examples/from-arm-body: takes Azure's keys, warns of the misplaced one, and keeps passwords out of the state", async () => {
       const database = await lab.database(table);
       const host = deploy("examples/from-arm-body", [database]);
@@ -80,6 +104,12 @@ for (const hostName of hostNames) {
       const { total, succeeded, failed, rowsCopied } = result.outputs.summary as unknown as FleetSummary;
       assert.deepEqual([total, succeeded, failed, rowsCopied], [3, 3, 0, 300]);
       for (const database of databases) await assertMigrated(database);
+      const [overlap] = await lab.target.query<{ most: number }>(
+        `SELECT max(at_once)::int AS most FROM (SELECT count(*) AS at_once FROM pgmigration.migration one
+           JOIN pgmigration.migration other ON one.started_at <@ tstzrange(other.started_at, other.ended_at)
+          GROUP BY one.name) AS counted`,
+      );
+      assert(overlap!.most <= 2, `${overlap!.most} at once, where the example allows 2`);
       assert((await host.destroy()).ok);
     });
 
