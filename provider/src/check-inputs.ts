@@ -9,6 +9,7 @@ import {
   secretParametersSchema,
   serverSchema,
   timeoutsSchema,
+  webhookSchema,
   type DeclaredInputs,
   type Inputs,
 } from "./inputs.js";
@@ -223,6 +224,7 @@ const nested: Readonly<Record<string, z.ZodObject>> = {
   secretParameters: secretParametersSchema,
   adminCredentials: adminCredentialsSchema,
   timeouts: timeoutsSchema,
+  webhook: webhookSchema,
 };
 
 function knownKeys(path: readonly PropertyKey[]): string[] {

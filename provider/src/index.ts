@@ -6,6 +6,7 @@ export {
   type SecretParametersArgs,
   type ServerArgs,
   type Switch,
+  type WebhookArgs,
 } from "./pg-migration.js";
 export {
   PgFleetMigration,

@@ -82,6 +82,14 @@ export const timeoutsSchema = z.strictObject({
   delete: duration.optional(),
 });
 
+/** Where changes of state are told; the address may hold a secret as well as the secret itself. */
+export const webhookSchema = z.strictObject({
+  url: z.url({ protocol: /^https?$/, error: "give an address that begins with https:// or http://" }),
+  secret: z.string().min(16, "a secret has 16 characters or more").optional(),
+});
+
+export type WebhookTarget = z.output<typeof webhookSchema>;
+
 const moment = z
   .string()
   .refine((text) => !Number.isNaN(Date.parse(text)), "give a time in UTC, such as 2030-01-31T22:00:00Z");
@@ -174,6 +182,7 @@ export const inputsSchema = z.strictObject({
   runner: z.enum(["local", "external"]).optional(),
   waitFor: z.enum(["started", "cutoverReady", "succeeded"]).optional(),
   timeouts: timeoutsSchema.default({}),
+  webhook: webhookSchema.optional(),
   /** Set by the resource class: a newer package makes a difference, so that the provider's text in the state is renewed. */
   engineVersion: z.string().default(""),
   /** Set by the resource class: where live progress is shown. */
@@ -219,7 +228,7 @@ export type PublicEndpoint = Omit<Endpoint, "password" | "passwordCommand">;
 /** What goes into the store: everything but secrets, and what only this machine's Pulumi cares about. */
 export interface Wish extends Omit<
   Inputs,
-  "source" | "target" | "timeouts" | "waitFor" | "engineVersion" | "resourceUrn"
+  "source" | "target" | "webhook" | "timeouts" | "waitFor" | "engineVersion" | "resourceUrn"
 > {
   readonly source: PublicEndpoint;
   readonly target: PublicEndpoint;
@@ -227,7 +236,8 @@ export interface Wish extends Omit<
 
 /** The wish without secrets, as the store keeps it. A password's command may hold one, too. */
 export function wishOf(inputs: Inputs): Wish {
-  const { timeouts: _timeouts, waitFor: _waitFor, engineVersion: _engine, resourceUrn: _urn, ...rest } = inputs;
+  const { webhook: _webhook, timeouts: _timeouts, waitFor: _waitFor, ...kept } = inputs;
+  const { engineVersion: _engine, resourceUrn: _urn, ...rest } = kept;
   return { ...rest, source: publicEndpoint(inputs.source), target: publicEndpoint(inputs.target) };
 }
 

@@ -178,7 +178,8 @@ export async function update(
 /** A worker keeps the credentials and the code that it was started with. */
 async function needsAnotherWorker(store: Store, olds: Properties, inputs: Inputs): Promise<boolean> {
   const before = inputsWithin(olds);
-  if (!before || !isDeepStrictEqual([before.source, before.target], [inputs.source, inputs.target])) return true;
+  const startedWith = ({ source, target, webhook }: Inputs): unknown => [source, target, webhook];
+  if (!before || !isDeepStrictEqual(startedWith(before), startedWith(inputs))) return true;
   // Databases are waited for while none is named; a list that changes later is for a worker that begins with it.
   if (before.dbsToMigrate.length > 0 && !haveSameMembers(before.dbsToMigrate, inputs.dbsToMigrate)) return true;
   const worker = (await readStatus(store, inputs.migrationName))?.worker;

@@ -41,6 +41,14 @@ export type Switch = boolean | "True" | "False" | "true" | "false";
 /** How long: seconds, or a text such as `90s`, `30m`, `2h`, `7d`. */
 export type Duration = number | string;
 
+/** Who is told when a migration's state changes, by an HTTP POST whose form docs/webhook.md describes. */
+export interface WebhookArgs {
+  /** Kept as a secret in the state: many services put a token in it. */
+  readonly url: pulumi.Input<string>;
+  /** What deliveries are signed with, 16 characters or more. Kept as a secret in the state. */
+  readonly secret?: pulumi.Input<string> | undefined;
+}
+
 /** Azure's place for roles and passwords. Passwords are kept as secrets in the state, whether they are given so or not. */
 export interface SecretParametersArgs {
   readonly adminCredentials?:
@@ -161,6 +169,8 @@ export interface PgMigrationArgs {
    * your turn. With `waitFor` it waits there too, for somebody else to release the migration.
    */
   readonly waitFor?: pulumi.Input<"started" | "cutoverReady" | "succeeded"> | undefined;
+  /** Told of each change of state. The migration never waits for it, and goes on when it cannot be reached. */
+  readonly webhook?: pulumi.Input<WebhookArgs> | undefined;
   /** How long an operation may take before it gives up waiting; the worker goes on. Default seven days. */
   readonly timeouts?:
     | pulumi.Input<{
@@ -223,6 +233,7 @@ export class PgMigration extends pulumi.dynamic.Resource {
         source: withSecrets(args.source, "password", "passwordCommand"),
         target: withSecrets(args.target, "password", "passwordCommand"),
         secretParameters: withSecretCredentials(args.secretParameters),
+        webhook: withSecrets(args.webhook, "url", "secret"),
         engineVersion,
         resourceUrn: urnOf(name, opts?.parent),
       },

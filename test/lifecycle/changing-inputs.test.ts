@@ -44,6 +44,7 @@ describe("inputs that change", () => {
     { tags: { a: "b" } },
     { sourceType: "AWS_RDS" },
     { runner: "external" },
+    { webhook: { url: "https://hooks.example/token" } },
     { engineVersion: "99.0.0" },
   ];
   for (const change of updating)

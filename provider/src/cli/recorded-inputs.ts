@@ -2,6 +2,7 @@ import { parseInputs } from "../check-inputs.js";
 import type { Inputs } from "../inputs.js";
 import type { Endpoint } from "../postgres/connect.js";
 import type { MigrationSummary } from "../store/list-migrations.js";
+import { webhookInput } from "./webhook-environment.js";
 import { sourceOf, type SourceFlags } from "./server-options.js";
 
 /** The inputs that a migration was recorded with; passwords, which no record has, come from where the command finds them. */
@@ -21,5 +22,5 @@ export function inputsWithoutSource(migration: MigrationSummary, target: Endpoin
 
 function inputsWith({ wish }: MigrationSummary, target: Endpoint, source: Endpoint): Inputs {
   const { user, password } = target;
-  return parseInputs({ ...wish, source, target: { ...wish.target, user, password } });
+  return parseInputs({ ...wish, ...webhookInput(), source, target: { ...wish.target, user, password } });
 }

@@ -5,6 +5,7 @@ import type { Inputs } from "../inputs.js";
 import type { Endpoint } from "../postgres/connect.js";
 import { readBody, type Body } from "./body.js";
 import { readMigrationFlags, type MigrationFlags } from "./migration-flags.js";
+import { webhookInput } from "./webhook-environment.js";
 import { addSourceOptions, sourceOf, targetOf, type SourceFlags, type TargetFlags } from "./server-options.js";
 
 /** What flags say about a migration that is not recorded yet. */
@@ -54,6 +55,7 @@ export async function wantedInputs(flags: WantedFlags, standardName?: string): P
   const named = flags.name ?? flags.migrationName ?? standardName;
   const { name, target } = readMigrationFlags(named === undefined ? flags : { ...flags, name: flags.name ?? named });
   return parseInputs({
+    ...webhookInput(),
     ...body.inputs,
     migrationName: name,
     source: await sourceWith(flags, body),

@@ -42,9 +42,32 @@ export interface Comparison {
   readonly firstDifferences: unknown;
 }
 
+/** Hears of what has been written down. It must neither fail nor wait. */
+export interface JournalObserver {
+  state?(state: MigrationState, subState: MigrationSubState, error: string | undefined): void;
+  database?(name: string, change: DatabaseChange): void;
+  cutoverStep?(database: string, step: string, seconds: number): void;
+}
+
+/** What is said about a database. What is not given stays. */
+export interface DatabaseChange {
+  readonly phase?: DatabasePhase;
+  readonly state?: DatabaseState;
+  /** What is being done; or, of a database that has failed, why. */
+  readonly message?: string | null;
+  /** `begun` before a database is made on the target, `done` right after. */
+  readonly creation?: "begun" | "done";
+  readonly slot?: string | null;
+  readonly publications?: readonly string[];
+  readonly handover?: unknown;
+}
+
 /** All that a worker writes down about its migration; every write is fenced by the lease's generation. */
 export class Journal {
-  constructor(readonly lease: Lease) {}
+  constructor(
+    readonly lease: Lease,
+    readonly observers: readonly JournalObserver[] = [],
+  ) {}
 
   async state(state: MigrationState, subState: MigrationSubState, error?: string): Promise<void> {
     await this.lease.write(
@@ -54,6 +77,7 @@ export class Journal {
         WHERE name = $1 AND generation = $2 RETURNING name`,
       [state, subState, error ?? null, ["Succeeded", "Failed", "ValidationFailed", "Canceled"].includes(state)],
     );
+    for (const observer of this.observers) observer.state?.(state, subState, error);
   }
 
   /** Notes what the servers are. */
@@ -106,20 +130,8 @@ export class Journal {
     );
   }
 
-  /** Moves a database on. What is not given stays. */
-  async database(
-    name: string,
-    change: {
-      readonly phase?: DatabasePhase;
-      readonly state?: DatabaseState;
-      readonly message?: string | null;
-      /** `begun` before a database is made on the target, `done` right after. */
-      readonly creation?: "begun" | "done";
-      readonly slot?: string | null;
-      readonly publications?: readonly string[];
-      readonly handover?: unknown;
-    },
-  ): Promise<void> {
+  /** Moves a database on. */
+  async database(name: string, change: DatabaseChange): Promise<void> {
     await this.lease.write(
       `UPDATE pgmigration.database
           SET phase = coalesce($4, phase), state = coalesce($5, state),
@@ -146,6 +158,7 @@ export class Journal {
         change.handover === undefined ? null : JSON.stringify(change.handover),
       ],
     );
+    for (const observer of this.observers) observer.database?.(name, change);
   }
 
   async follow(database: string, report: FollowReport): Promise<void> {
@@ -175,5 +188,6 @@ export class Journal {
       `INSERT INTO pgmigration.cutover_step (migration, database, step, seconds) SELECT $1, $3, $4, $5 WHERE ${leaseIsOurs}`,
       [database, step, seconds],
     );
+    for (const observer of this.observers) observer.cutoverStep?.(database, step, seconds);
   }
 }

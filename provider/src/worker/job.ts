@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { webhookSchema } from "../inputs.js";
 
 const endpointSchema = z.object({
   host: z.string(),
@@ -16,6 +17,7 @@ export const jobSchema = z.object({
   maintenanceDatabase: z.string().default("postgres"),
   source: endpointSchema,
   target: endpointSchema,
+  webhook: webhookSchema.optional(),
 });
 
 export type Job = z.infer<typeof jobSchema>;

@@ -1,7 +1,7 @@
 import { Canceled, ContentDiffers, Refused, TakenOver, Unreachable, messageOf } from "../errors.js";
 import type { Wish } from "../inputs.js";
 import { cancelOpenStatements } from "../postgres/open-sessions.js";
-import { Journal, type Finding } from "../store/journal.js";
+import type { Finding, Journal } from "../store/journal.js";
 import { Lease } from "../store/lease.js";
 import { occupiedDatabases, readDatabases, type DatabaseRecord } from "../store/records.js";
 import { Store } from "../store/store.js";
@@ -13,6 +13,7 @@ import { FollowedDatabase } from "./followed-database.js";
 import { JobSlots } from "./job-slots.js";
 import type { Job } from "./job.js";
 import { Measuring } from "./measure.js";
+import { Onlookers } from "./onlookers.js";
 import { bringRoles } from "./roles.js";
 import { readServerMetadata } from "./server-metadata.js";
 import { dropSourceObjects } from "./source-objects.js";
@@ -38,9 +39,12 @@ export async function runMigration(job: Job, stop: AbortSignal): Promise<void> {
   try {
     const requests = await RequestWatch.start(lease);
     const measuring = new Measuring(lease);
+    const onlookers = new Onlookers(job, lease, requests);
     try {
-      await new MigrationRun(job, lease, requests, stop).run();
+      await new MigrationRun(job, onlookers.journal, requests, stop).run();
     } finally {
+      // A cancel has been obeyed by now, and is worth telling; a stop is not.
+      await onlookers.close(requests.canceled ? stop : AbortSignal.any([stop, requests.signal]));
       requests.close();
       await measuring.close();
     }
@@ -79,7 +83,6 @@ const aborted = (signal: AbortSignal): Promise<never> =>
   });
 
 class MigrationRun {
-  readonly #journal: Journal;
   readonly #signal: AbortSignal;
   readonly #tableSlots: JobSlots;
   readonly #indexSlots: JobSlots;
@@ -90,11 +93,10 @@ class MigrationRun {
 
   constructor(
     readonly job: Job,
-    readonly lease: Lease,
+    readonly journal: Journal,
     readonly requests: RequestWatch,
     stop: AbortSignal,
   ) {
-    this.#journal = new Journal(lease);
     this.#signal = AbortSignal.any([stop, requests.signal]);
     this.#tableSlots = new JobSlots(() => requests.wish.tableJobs);
     this.#indexSlots = new JobSlots(() => requests.wish.indexJobs);
@@ -121,8 +123,8 @@ class MigrationRun {
       },
       source: this.job.source,
       target: this.job.target,
-      journal: this.#journal,
-      generation: this.lease.generation,
+      journal: this.journal,
+      generation: this.journal.lease.generation,
       signal: AbortSignal.any([this.#signal, requests.cancellationOf(database)]),
       tableSlots: this.#tableSlots,
       indexSlots: this.#indexSlots,
@@ -130,17 +132,17 @@ class MigrationRun {
   }
 
   async #steps(): Promise<void> {
-    await this.#journal.event(`worker of generation ${this.lease.generation} has taken over`);
+    await this.journal.event(`worker of generation ${this.journal.lease.generation} has taken over`);
     if (!(await this.#prepared())) return;
-    if (this.#wish.migrationOption === "Validate") return this.#journal.state("Succeeded", "Completed");
-    await this.#journal.state("InProgress", "MigratingData");
+    if (this.#wish.migrationOption === "Validate") return this.journal.state("Succeeded", "Completed");
+    await this.journal.state("InProgress", "MigratingData");
     const databases = await this.#currentDatabases();
     if (this.#wish.migrateRoles && databases.some(({ phase }) => phase === "queued"))
       await bringRoles(this.#workOn(databases[0]!.name));
     if (this.#wish.migrationMode === "Offline") await this.#migrateOffline(databases);
     else await this.#migrateOnline(databases);
     const allCanceled = databases.every(({ name }) => this.#canceled.has(name));
-    await this.#journal.state(allCanceled ? "Canceled" : "Succeeded", "Completed");
+    await this.journal.state(allCanceled ? "Canceled" : "Succeeded", "Completed");
   }
 
   /** Waits for what is to be confirmed and validates. Whether the migration may go on. */
@@ -149,7 +151,7 @@ class MigrationRun {
     const confirmations = new Confirmations({
       source: this.job.source,
       target: this.job.target,
-      journal: this.#journal,
+      journal: this.journal,
       requests: this.requests,
       signal: this.#signal,
       ownDatabases: ownDatabases(await this.#currentDatabases()),
@@ -168,20 +170,20 @@ class MigrationRun {
   async #describeServers(): Promise<void> {
     const { migrationName, maintenanceDatabase, dbsToMigrate } = this.#wish;
     try {
-      await this.#journal.servers(
+      await this.journal.servers(
         await readServerMetadata(this.job.source, dbsToMigrate[0]!, migrationName),
         await readServerMetadata(this.job.target, maintenanceDatabase, migrationName),
       );
     } catch (error) {
       if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
-      await this.#journal.event(`a server cannot be described: ${error.message}`, { level: "warning" });
+      await this.journal.event(`a server cannot be described: ${error.message}`, { level: "warning" });
     }
   }
 
   /** Whether the migration may go on. */
   async #validated(prepared: readonly Finding[]): Promise<boolean> {
-    await this.#journal.state("InProgress", "ValidationInProgress");
-    await this.#journal.validationStarted();
+    await this.journal.state("InProgress", "ValidationInProgress");
+    await this.journal.validationStarted();
     const store = await this.#openStore();
     const findings = [...prepared];
     try {
@@ -198,18 +200,18 @@ class MigrationRun {
     } finally {
       await store.close();
     }
-    await this.#journal.validationEnded(findings);
+    await this.journal.validationEnded(findings);
     const failed = findings.filter((finding) => finding.state === "Failed");
     if (failed.length === 0) return true;
     const text = `${failed.length} finding${failed.length > 1 ? "s" : ""} of the validation ${failed.length > 1 ? "have" : "has"} to be put right first`;
-    await this.#journal.state("ValidationFailed", "Completed", text);
+    await this.journal.state("ValidationFailed", "Completed", text);
     return false;
   }
 
   async #migrateOffline(databases: readonly DatabaseRecord[]): Promise<void> {
     await this.#eachDatabase(databases, async (database, work) => {
       await this.#databaseSlots.run(() => copyDatabase(work, database));
-      await this.#journal.database(database.name, { phase: "done", state: "Succeeded", message: null });
+      await this.journal.database(database.name, { phase: "done", state: "Succeeded", message: null });
     });
   }
 
@@ -219,12 +221,12 @@ class MigrationRun {
       await this.#followAll(databases, followed);
       const open = databases.filter(({ name }) => followed.has(name));
       const awaited = new Set(open.map(({ name }) => name));
-      if (open.length > 0) await this.#journal.state("WaitingForUserAction", "WaitingForCutoverTrigger");
+      if (open.length > 0) await this.journal.state("WaitingForUserAction", "WaitingForCutoverTrigger");
       await this.#firstFailureOf(open, async ({ name }, work) => {
         const follower = followed.get(name)!;
         await Promise.race([this.requests.cutoverOf(name), aborted(work.signal), follower.failure]);
         awaited.delete(name);
-        if (awaited.size === 0) await this.#journal.state("InProgress", "CompletingMigration");
+        if (awaited.size === 0) await this.journal.state("InProgress", "CompletingMigration");
         await follower.cutOver();
       });
     } finally {
@@ -276,7 +278,7 @@ class MigrationRun {
     } catch (error) {
       if (this.#signal.aborted || error instanceof TakenOver) throw error;
       if (cancellation.aborted) return this.#cancel(database);
-      await this.#journal.database(database.name, { state: "Failed", message: messageOf(error) });
+      await this.journal.database(database.name, { state: "Failed", message: messageOf(error) });
       throw error;
     }
   }
@@ -284,10 +286,10 @@ class MigrationRun {
   /** Nothing on the target is dropped, as Azure's service has it; a slot on the source must not stay. */
   async #cancel({ name }: DatabaseRecord): Promise<void> {
     this.#canceled.add(name);
-    await this.#journal.event("canceled", { database: name });
-    await this.#journal.database(name, { state: "Canceling", message: null });
+    await this.journal.event("canceled", { database: name });
+    await this.journal.database(name, { state: "Canceling", message: null });
     if (this.#wish.migrationMode === "Online") await this.#dropSourceObjects(name);
-    await this.#journal.database(name, { state: "Canceled", phase: "queued" });
+    await this.journal.database(name, { state: "Canceled", phase: "queued" });
   }
 
   /** Writes down how it ended. A worker that was told to stop, or was succeeded, leaves the state as it is. */
@@ -297,21 +299,21 @@ class MigrationRun {
       return;
     }
     if (error instanceof Canceled) return this.#endCanceled(error);
-    await this.#journal.event(messageOf(error), { level: "error" });
+    await this.journal.event(messageOf(error), { level: "error" });
     const cleanUp = await this.#dropWhatFailedCopiesLeft(error);
-    await this.#journal.state("Failed", "Completed", [messageOf(error), ...cleanUp].join("\n"));
+    await this.journal.state("Failed", "Completed", [messageOf(error), ...cleanUp].join("\n"));
   }
 
   async #endCanceled(error: Canceled): Promise<void> {
-    await this.#journal.event(error.message);
+    await this.journal.event(error.message);
     if (!this.requests.canceled) return;
-    await this.#journal.state("CleaningUp", "CancelingRequestedDBMigrations");
+    await this.journal.state("CleaningUp", "CancelingRequestedDBMigrations");
     const databases = await this.#currentDatabases();
     for (const database of databases.filter(({ phase }) => phase !== "done")) {
       if (database.slot !== undefined) await this.#dropSourceObjects(database.name);
-      await this.#journal.database(database.name, { state: "Canceled", phase: "queued", message: null });
+      await this.journal.database(database.name, { state: "Canceled", phase: "queued", message: null });
     }
-    await this.#journal.state("Canceled", "Completed");
+    await this.journal.state("Canceled", "Completed");
   }
 
   /**
@@ -338,7 +340,7 @@ class MigrationRun {
 
   async #dropSourceObjects(database: string): Promise<void> {
     await dropSourceObjects(this.job.source, this.job, database);
-    await this.#journal.database(database, { slot: null, publications: [] });
+    await this.journal.database(database, { slot: null, publications: [] });
   }
 
   async #currentDatabases(): Promise<DatabaseRecord[]> {
@@ -351,7 +353,7 @@ class MigrationRun {
   }
 
   async #openStore(): Promise<Store> {
-    const store = await Store.find(this.lease.address, `${this.job.migrationName} records`);
+    const store = await Store.find(this.journal.lease.address, `${this.job.migrationName} records`);
     if (!store) throw new TakenOver(`the migration ${this.job.migrationName} is not recorded on the target any more`);
     return store;
   }

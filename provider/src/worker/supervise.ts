@@ -104,12 +104,13 @@ class Watch {
     this.#launches++;
     this.#launchedAt = Date.now();
     this.#workerEnded = false;
-    const { migrationName, maintenanceDatabase, source, target } = this.inputs;
+    const { migrationName, maintenanceDatabase, source, target, webhook } = this.inputs;
     const worker = await launchWorker({
       migrationName,
       maintenanceDatabase,
       source: withCertificates(source),
       target: withCertificates(target),
+      webhook,
     });
     this.#worker = worker;
     void worker.exited.then(() => {
