@@ -108,6 +108,7 @@ const rules: readonly Rule[] = [
           ]
         : [],
   },
+  ...(["verifyBeforeCutover", "verifyNow"] as const).map(onlineOnly),
   {
     about: ["dbsToMigrate", "waitForConfirmation"],
     failures: ({ dbsToMigrate, waitForConfirmation }) =>
@@ -164,6 +165,14 @@ const rules: readonly Rule[] = [
         : [],
   },
 ];
+
+function onlineOnly(property: "verifyBeforeCutover" | "verifyNow"): Rule {
+  const reason = "an offline migration compares when it has copied; leave it out, or set migrationMode to Online";
+  return {
+    about: [property, "migrationMode"],
+    failures: (inputs) => (inputs[property] && inputs.migrationMode === "Offline" ? [{ property, reason }] : []),
+  };
+}
 
 function contradictoryNames({ dbsToMigrate, databaseNames }: DeclaredInputs): InputFailure[] {
   const failures: InputFailure[] = [];

@@ -162,6 +162,10 @@ export const inputsSchema = z.strictObject({
   migrationRuntimeResourceId: z.string().min(1).optional(),
   tags: z.record(z.string(), z.string()).default({}),
   verification: z.enum(["none", "counts", "content"]).default("content"),
+  /** Online: compare before the cutover begins, while writes go on; what differs is not cut over. */
+  verifyBeforeCutover: switchSchema.default(false),
+  /** Online: any text; a comparison is made each time that it changes. */
+  verifyNow: z.string().min(1, "give any text that changes with each comparison").max(100).optional(),
   /** Tables copied, and indexes built, at the same time. */
   tableJobs: z.coerce.number("give a number").int().min(1).max(64).default(4),
   indexJobs: z.coerce.number("give a number").int().min(1).max(64).default(4),

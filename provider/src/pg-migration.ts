@@ -132,6 +132,16 @@ export interface PgMigrationArgs {
   readonly tags?: pulumi.Input<Readonly<Record<string, pulumi.Input<string>>>> | undefined;
   /** What is compared between source and target: every row's content (default), row counts, or nothing. */
   readonly verification?: pulumi.Input<"none" | "counts" | "content"> | undefined;
+  /**
+   * Online: before the cutover begins, compare every table's content while writes go on, both sides at the same point of
+   * the source's history. What differs is not cut over. Default false: the cutover compares, at its own point.
+   */
+  readonly verifyBeforeCutover?: pulumi.Input<Switch> | undefined;
+  /**
+   * Online: any text, such as a date. Each time it changes, an update makes that comparison and waits for it; the result
+   * is `currentStatus.currentSubStateDetails.dbDetails[database].verification`.
+   */
+  readonly verifyNow?: pulumi.Input<string> | undefined;
   /** A larger table (heap and TOAST) is copied in parts: bytes, or a text such as "10GB". Default 10GB. */
   readonly splitTablesLargerThan?: pulumi.Input<number | string> | undefined;
   /** Only these objects; what cannot be without the others is a finding. */

@@ -94,10 +94,37 @@ export interface DatabaseDetails {
   readonly lagBytes: number;
   readonly tablesCompared: number;
   readonly tablesDifferent: number;
+  /** Online: the last comparison while writes went on, by `verifyNow` or `verifyBeforeCutover`. */
+  readonly verification?: OnlineVerification;
   /** Of the base copy, by bytes. */
   readonly percent: number;
   /** The largest tables, at most 200 of them. */
   readonly tables: readonly TableDetails[];
+}
+
+/** A comparison of both sides at one point of the source's history, made while writes go on. */
+export interface OnlineVerification {
+  /** `failed`: it could not be made, and nothing is known; {@link message} says why. */
+  readonly state: "running" | "equal" | "different" | "failed";
+  /** The `verifyNow` that asked for it; `beforeCutover` where the cutover did. */
+  readonly requestedBy: string;
+  readonly startedOn: string;
+  readonly endedOn?: string;
+  /** The point: both sides show every transaction that the source had committed before it, and none after. */
+  readonly lsn?: string;
+  /** For how long changes were not applied, in seconds. */
+  readonly heldSeconds?: number;
+  readonly tablesCompared?: number;
+  readonly tablesDifferent?: number;
+  /** The first tables that differ, at most {@link mostTablesShown}. */
+  readonly differences?: readonly {
+    readonly table: string;
+    readonly sourceRows: number;
+    readonly targetRows: number;
+    /** The rows by their keys, and what the target's is: missing, unexpected (the source has none) or different. */
+    readonly firstDifferences: readonly { readonly key: string; readonly kind: string }[];
+  }[];
+  readonly message?: string;
 }
 
 export interface TableDetails {

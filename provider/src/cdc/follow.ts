@@ -135,6 +135,12 @@ export class Follower {
     await drained;
   }
 
+  /** While held: lets pass what committed at or before `lsn`, so that a long wait does not become a long lag. */
+  letPass(lsn: Lsn): void {
+    this.#gate.letPass(lsn);
+    this.#bell.ring();
+  }
+
   /** Goes on after {@link hold} or {@link drainTo}. */
   resume(): void {
     this.#gate.open();

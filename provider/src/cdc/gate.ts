@@ -30,6 +30,12 @@ export class Gate {
     return this.#closeAt(lsn);
   }
 
+  /** Moves a gate that is held to `lsn`, for nobody who waits: what lies before it may pass. */
+  letPass(lsn: Lsn): void {
+    if (this.#waiting || this.#bound === undefined || this.#bound >= lsn) return;
+    this.#bound = lsn;
+  }
+
   open(): void {
     this.#supersede();
     this.#bound = undefined;

@@ -7,6 +7,7 @@ import { quoteIdentifier } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { type BlockingSession, blockingSessions, describeBlockers } from "./blocking-sessions.js";
 import { dropSlot } from "./drop-slot.js";
+import { currentLsn } from "./lag.js";
 import type { SlotIdentity } from "./progress.js";
 import { identifySystem } from "./slot-identity.js";
 
@@ -18,8 +19,11 @@ export interface SlotOptions {
   readonly slot: string;
   /** pgoutput from PostgreSQL 10 on; test_decoding is what 9.4 to 9.6 have. */
   readonly plugin: OutputPlugin;
-  /** Called every second while older transactions are open; the slot begins when the last of them has ended. */
-  readonly onWaiting?: (sessions: readonly BlockingSession[]) => void;
+  /**
+   * Called every second while older transactions are open; the slot begins when the last of them has ended, and so not
+   * before `reached`, where the source's WAL was before they were seen.
+   */
+  readonly onWaiting?: (sessions: readonly BlockingSession[], reached: Lsn) => void;
   /** How long to wait for them; for ever by default. */
   readonly timeoutSeconds?: number;
   readonly signal?: AbortSignal;
@@ -108,8 +112,9 @@ async function watched<Result>(
   );
   for (;;) {
     if (await Promise.race([done, sleep(1000, false)])) return created;
+    const reached = await currentLsn(observer);
     const sessions = await blockingSessions(observer, processIdOf(session));
-    if (sessions.length > 0) onWaiting?.(sessions);
+    if (sessions.length > 0) onWaiting?.(sessions, reached);
     const waitedSeconds = (Date.now() - startedAt) / 1000;
     const late = timeoutSeconds !== undefined && waitedSeconds >= timeoutSeconds;
     if (!late && !signal?.aborted) continue;

@@ -138,4 +138,8 @@ CREATE TABLE pgmigration.sample (
 );
 COMMENT ON TABLE pgmigration.sample IS 'How throughput and lag went: every two seconds of late, every minute of the last day, every hour before';
 `,
+  `
+ALTER TABLE pgmigration.database ADD COLUMN verification jsonb;
+COMMENT ON COLUMN pgmigration.database.verification IS 'Online: the last comparison at one point of both sides, and what asked for it';
+`,
 ];

@@ -2,6 +2,7 @@ import type {
   DatabaseState,
   MigrationState,
   MigrationSubState,
+  OnlineVerification,
   ServerMetadata,
   ValidationState,
   ValidationType,
@@ -165,6 +166,14 @@ export class Journal {
     await this.lease.write(
       `UPDATE pgmigration.database SET follow = $4 WHERE migration = $1 AND name = $3 AND ${leaseIsOurs} RETURNING name`,
       [database, JSON.stringify(report)],
+    );
+  }
+
+  async verification(database: string, verification: OnlineVerification): Promise<void> {
+    await this.lease.write(
+      `UPDATE pgmigration.database SET verification = $4
+        WHERE migration = $1 AND name = $3 AND ${leaseIsOurs} RETURNING name`,
+      [database, JSON.stringify(verification)],
     );
   }
 

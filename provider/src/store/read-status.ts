@@ -5,6 +5,7 @@ import type {
   MigrationState,
   MigrationStatus,
   MigrationSubState,
+  OnlineVerification,
   ServerMetadata,
   TableDetails,
   ValidationDetails,
@@ -38,6 +39,7 @@ interface DatabaseRow {
   readonly phase: string;
   readonly message: string | null;
   readonly follow: FollowReport | null;
+  readonly verification: OnlineVerification | null;
   readonly started_at: Date | null;
   readonly ended_at: Date | null;
   readonly queued: number;
@@ -142,7 +144,7 @@ const tablesQuery = `
 
 async function readDatabaseRows(store: Store, migration: string): Promise<DatabaseRow[]> {
   return store.query<DatabaseRow>(
-    `SELECT d.name, d.state, d.phase, d.message, d.follow, d.started_at, d.ended_at, u.*, c.*,
+    `SELECT d.name, d.state, d.phase, d.message, d.follow, d.verification, d.started_at, d.ended_at, u.*, c.*,
             copying.copying_for, coalesce(largest.tables, '[]') AS tables
        FROM pgmigration.database d
        CROSS JOIN LATERAL (
@@ -206,6 +208,7 @@ function detailsOf(row: DatabaseRow): DatabaseDetails {
     indexesTotal: row.indexes_total,
     tablesCompared: row.compared,
     tablesDifferent: row.different,
+    ...(row.verification === null ? {} : { verification: row.verification }),
     percent:
       row.completed > 0 && row.queued + row.loading + row.errored === 0
         ? 100

@@ -1,5 +1,5 @@
 import type { Wish } from "../inputs.js";
-import { waitsBeforeTheStart, type MigrationState } from "../status.js";
+import { waitsBeforeTheStart, type MigrationState, type OnlineVerification } from "../status.js";
 import { targetDatabase } from "../target-database.js";
 import type { Store } from "./store.js";
 
@@ -34,6 +34,8 @@ export interface DatabaseRecord {
   /** What was made on the source and is not dropped yet. */
   readonly slot: string | undefined;
   readonly publications: readonly string[];
+  /** The last one of an online migration. */
+  readonly verification: OnlineVerification | undefined;
   /** What the worker that copied has left to run after the cutover; its shape is the worker's. */
   readonly handover: unknown;
 }
@@ -59,8 +61,9 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
     slot: string | null;
     publications: string[];
     handover: unknown;
+    verification: OnlineVerification | null;
   }>(
-    `SELECT name, target_name, phase, being_created, slot, publications, handover,
+    `SELECT name, target_name, phase, being_created, slot, publications, handover, verification,
             -- By its OID: a database of that name that somebody has made since is not ours.
             EXISTS (SELECT FROM pg_database WHERE datname = target_name AND oid::int8 = target_oid) AS created_by_us
        FROM pgmigration.database WHERE migration = $1 ORDER BY name`,
@@ -75,6 +78,7 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
     slot: row.slot ?? undefined,
     publications: row.publications,
     handover: row.handover,
+    verification: row.verification ?? undefined,
   }));
 }
 

@@ -28,12 +28,19 @@ export interface TableComparison {
   readonly equal: boolean;
   /** Up to ten rows that differ; empty where only rows were counted. */
   readonly firstDifferences: readonly Difference[];
+  /** Under snapshots: it was truncated or rewritten meanwhile, which no snapshot is proof against: compare it anew. */
+  readonly replaced?: true;
 }
 
 export interface TablesComparison {
   /** Opens a session whose transaction sees what is to be compared; {@link compareTables} ends it. */
   readonly openSource: () => Promise<Client>;
   readonly openTarget: () => Promise<Client>;
+  /**
+   * The sessions of both sides are in transactions of their own, which see no later writes. A table's lock is then let go
+   * as soon as it is read, so that neither a TRUNCATE nor the stream of changes waits for all the others.
+   */
+  readonly underSnapshots?: boolean;
   /** The source's tables, which are looked for by name on the target. */
   readonly tables: readonly TableToCopy[];
   /** `counts` compares numbers of rows; `content` every stored value. */
@@ -96,9 +103,13 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
       const how = { images, rowHash, rows: Math.max(one.rows, other.rows), most: mostDifferences };
       const { schema, name } = tableToCopy.table;
       const differences =
-        equal || comparison.mode === "counts" ? [] : await differencesOf({ source, target }, tableToCopy, how);
+        equal || comparison.mode === "counts"
+          ? []
+          : await lettingGo(comparison, [source, target], () => differencesOf({ source, target }, tableToCopy, how));
       const rows = { sourceRows: one.rows, targetRows: other.rows };
-      compared.push({ schema, table: name, ...rows, equal, firstDifferences: differences });
+      const result = { schema, table: name, ...rows, equal, firstDifferences: differences };
+      const replaced = !equal && comparison.underSnapshots === true && (await isReplaced(source, target, schema, name));
+      compared.push(replaced ? { ...result, replaced } : result);
     }
     return compared;
   } catch (error) {
@@ -166,9 +177,10 @@ async function sumAll(
   side: Side,
   units: readonly Unit[],
   rowHashes: readonly (string | undefined)[],
-  { tables, signal }: TablesComparison,
+  comparison: TablesComparison,
   progress: () => void,
 ): Promise<Checksum[]> {
+  const { tables, signal } = comparison;
   const sums = tables.map(() => emptyChecksum);
   const waiting = units.values();
   let failed = false;
@@ -178,7 +190,9 @@ async function sumAll(
       if (signal?.aborted) throw cancellation("the comparison", signal);
       const { table } = tables[index]!;
       try {
-        const sum = await checksum(session, table, rowHashes[index], conditions);
+        const sum = await lettingGo(comparison, [session], () =>
+          checksum(session, table, rowHashes[index], conditions),
+        );
         sums[index] = addChecksums(sums[index]!, sum);
       } catch (error) {
         failed = true;
@@ -190,6 +204,35 @@ async function sumAll(
   };
   await Promise.all(sessions.map(work));
   return sums;
+}
+
+/** Under snapshots, reads in a subtransaction that is rolled back: with it go the locks that the reading took. */
+async function lettingGo<Result>(
+  { underSnapshots }: TablesComparison,
+  sessions: readonly Client[],
+  read: () => Promise<Result>,
+): Promise<Result> {
+  if (!underSnapshots) return read();
+  const all = (sql: string): Promise<unknown> => Promise.all(sessions.map((session) => session.query(sql)));
+  await all("SAVEPOINT read");
+  const result = await read();
+  await all("ROLLBACK TO SAVEPOINT read; RELEASE SAVEPOINT read");
+  return result;
+}
+
+/** Whether on either side the table has another file than the one that its snapshot belongs to. */
+async function isReplaced(source: Client, target: Client, schema: string, table: string): Promise<boolean> {
+  const sides = await Promise.all(
+    [source, target].map((session) =>
+      session.query(
+        // The function answers what is so now, the column what the transaction sees.
+        `SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+          WHERE n.nspname = $1 AND c.relname = $2 AND c.relfilenode IS DISTINCT FROM pg_relation_filenode(c.oid)`,
+        [schema, table],
+      ),
+    ),
+  );
+  return sides.some(({ rowCount }) => rowCount !== 0);
 }
 
 async function differencesOf(

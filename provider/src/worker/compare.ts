@@ -98,9 +98,10 @@ const otherForm = (database: string, { kind, name, source, target }: SchemaDiffe
   remedy: "look whether the difference matters; ALTER it on the target where it does",
 });
 
-async function whatToCompare(
+/** Which tables of the source, seen through the sessions that are opened, and under which search_path. */
+export async function whatToCompare(
   { wish }: Work,
-  openSource: () => ReturnType<typeof openInSnapshot>,
+  openSource: () => Promise<Client>,
   followedOnly: boolean,
 ): Promise<{ tables: TableToCopy[]; searchPath: string }> {
   const session = await openSource();

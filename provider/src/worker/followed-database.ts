@@ -3,17 +3,20 @@ import { Follower, type FollowEvent, type FollowOptions, type FollowStatus } fro
 import { changeCaptureNames } from "../cdc/names.js";
 import { dropProgress } from "../cdc/progress.js";
 import { cutOver } from "../cutover/cut-over.js";
+import { ContentDiffers, Refused } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import { carryConnectionLimit } from "../schema/database.js";
 import { refreshMaterializedViews } from "../schema/materialized-views.js";
 import { readRestoreContext } from "../schema/restore-context.js";
 import { restoreEntries } from "../schema/restore.js";
 import { sequenceKey } from "../schema/selection.js";
+import type { OnlineVerification } from "../status.js";
 import type { DatabaseRecord } from "../store/records.js";
 import { targetDatabase } from "../target-database.js";
 import { copyDatabase, reportFindings } from "./base-copy.js";
 import { compareDatabase, compareSchemas } from "./compare.js";
 import { type Following, LiveStream } from "./live-stream.js";
+import { sentence, verifyOnline } from "./online-verification.js";
 import { dropSourceObjects } from "./source-objects.js";
 import type { Work } from "./work.js";
 
@@ -52,9 +55,23 @@ export class FollowedDatabase {
     return this.#stream?.failed ?? new Promise<never>(() => undefined);
   }
 
+  /**
+   * Compares every row while writes go on. Nothing to compare with is left once the cutover has come to its clean-up.
+   *
+   * @param requestedBy the `verifyNow` that asks for it, or `beforeCutover`
+   */
+  async verify(requestedBy: string, signal: AbortSignal): Promise<OnlineVerification | undefined> {
+    const [database, stream] = [this.#name, this.#stream];
+    return stream && verifyOnline(this.#work, { database, stream, requestedBy, signal });
+  }
+
   async cutOver(): Promise<void> {
-    const { journal } = this.#work;
+    const { journal, wish, signal } = this.#work;
     if (this.#stream) {
+      if (wish.verifyBeforeCutover) {
+        await journal.database(this.#name, { message: "comparing before the cutover" });
+        refuseUnlessEqual(await this.verify("beforeCutover", signal));
+      }
       await this.#stream.exclusively((follower) => this.#reachPoint(follower));
       // From here on the target stands for itself: a successor only cleans up.
       await journal.database(this.#name, { phase: "finishing", state: "InProgress", message: "cleaning up" });
@@ -177,6 +194,12 @@ export class FollowedDatabase {
   #purpose(what: string): string {
     return `${this.#work.wish.migrationName} ${what}`;
   }
+}
+
+function refuseUnlessEqual(verification: OnlineVerification | undefined): void {
+  if (!verification || verification.state === "equal") return;
+  const text = `not cut over: ${sentence(verification)}`;
+  throw verification.state === "different" ? new ContentDiffers(text) : new Refused(text);
 }
 
 function describe(event: FollowEvent): string {

@@ -33,7 +33,7 @@ export function goalOf(inputs: Inputs): Goal {
   if (inputs.cancel && inputs.dbsToCancelMigrationOn.length === 0)
     return { name: "its cancellation", isReached: ({ state }) => hasEnded(state) };
   const canceled = inputs.dbsToCancelMigrationOn;
-  const goal = inputs.waitFor ? named[inputs.waitFor] : untilUsersTurn(defaultGoal(inputs));
+  const goal = inputs.waitFor ? named[inputs.waitFor] : untilUsersTurn(untilVerified(inputs, defaultGoal(inputs)));
   if (canceled.length === 0) return goal;
   return { name: goal.name, isReached: (status) => goal.isReached(status) && areAll(status, canceled, "Canceled") };
 }
@@ -55,6 +55,23 @@ const untilUsersTurn = (goal: Goal): Goal => ({
     goal.isReached(status) ||
     (isRunning(status) && waitsBeforeTheStart.includes(status.currentSubStateDetails.currentSubState)),
 });
+
+/** A verification that is asked for is waited for, in the databases that still follow their source. */
+function untilVerified({ verifyNow }: Inputs, goal: Goal): Goal {
+  if (verifyNow === undefined) return goal;
+  return {
+    name: `${goal.name} and the verification ${verifyNow}`,
+    isReached: (status) => goal.isReached(status) && isVerified(status, verifyNow),
+  };
+}
+
+/** Whether the verification of that name has come to a result in every database that waits for its cutover. */
+export const isVerified = (status: MigrationStatus, requestedBy: string): boolean =>
+  Object.values(status.currentSubStateDetails.dbDetails).every(
+    ({ migrationState, verification }) =>
+      migrationState !== "WaitingForCutoverTrigger" ||
+      (verification?.requestedBy === requestedBy && verification.state !== "running"),
+  );
 
 const areAll = (status: MigrationStatus, databases: readonly string[], state: string): boolean =>
   databases.every((name) => {

@@ -18,6 +18,7 @@ import { bringRoles } from "./roles.js";
 import { readServerMetadata } from "./server-metadata.js";
 import { dropSourceObjects } from "./source-objects.js";
 import { RequestWatch } from "./watch-requests.js";
+import { VerificationsOnRequest } from "./verifications-on-request.js";
 import type { Work } from "./work.js";
 
 type DatabaseStep = (database: DatabaseRecord, work: Work) => Promise<void>;
@@ -88,6 +89,8 @@ class MigrationRun {
   readonly #indexSlots: JobSlots;
   /** Each database that is copied has a dozen sessions open; both servers have room for a hundred by default. */
   readonly #databaseSlots = new JobSlots(() => databasesAtOnce);
+  /** One at a time: each reads all of a database, and takes a slot, of which the source need have only one to spare. */
+  readonly #verificationSlots = new JobSlots(() => 1);
   /** Databases that were canceled one by one. */
   readonly #canceled = new Set<string>();
 
@@ -222,9 +225,24 @@ class MigrationRun {
       const open = databases.filter(({ name }) => followed.has(name));
       const awaited = new Set(open.map(({ name }) => name));
       if (open.length > 0) await this.journal.state("WaitingForUserAction", "WaitingForCutoverTrigger");
-      await this.#firstFailureOf(open, async ({ name }, work) => {
+      await this.#firstFailureOf(open, async ({ name, verification }, work) => {
         const follower = followed.get(name)!;
-        await Promise.race([this.requests.cutoverOf(name), aborted(work.signal), follower.failure]);
+        const verifications = new VerificationsOnRequest(
+          this.requests,
+          follower,
+          verification,
+          this.#verificationSlots,
+        );
+        try {
+          await Promise.race([
+            this.requests.cutoverOf(name),
+            aborted(work.signal),
+            follower.failure,
+            verifications.failure,
+          ]);
+        } finally {
+          await verifications.end();
+        }
         awaited.delete(name);
         if (awaited.size === 0) await this.journal.state("InProgress", "CompletingMigration");
         await follower.cutOver();

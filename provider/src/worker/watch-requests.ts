@@ -67,6 +67,12 @@ export class RequestWatch {
     while (!this.#asked("cutover", database) && !this.#asked("cutover", everyDatabase)) await this.#bell.next;
   }
 
+  /** Settles when the wish asks for another verification than `done`, and says which. */
+  async verificationBeside(done: string | undefined): Promise<string> {
+    while (this.wish.verifyNow === undefined || this.wish.verifyNow === done) await this.#bell.next;
+    return this.wish.verifyNow;
+  }
+
   close(): void {
     this.#closed = true;
   }

@@ -1,18 +1,28 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { Option, type Command } from "commander";
 import { openInSnapshot, Snapshot } from "../../copy/snapshot.js";
 import { tablesToCopy } from "../../copy/tables-to-copy.js";
 import type { Inputs } from "../../inputs.js";
+import { ContentDiffers, Refused } from "../../errors.js";
 import { connect } from "../../postgres/connect.js";
+import type { MigrationStatus } from "../../status.js";
+import { readStatus } from "../../store/read-status.js";
+import { updateWish } from "../../store/records.js";
+import type { Store } from "../../store/store.js";
+import { targetDatabase } from "../../target-database.js";
+import { isVerified } from "../../worker/goal.js";
+import { sentence } from "../../worker/online-verification.js";
 import { compareTables, type TableComparison } from "../../verify/compare-tables.js";
 import { contentDiffers } from "../../verify/content-differs.js";
 import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
-import { withMigration } from "../open-store.js";
+import { withMigration, type FoundMigration } from "../open-store.js";
 import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
 import { recordedInputs } from "../recorded-inputs.js";
 import { addSourceOptions, type SourceFlags } from "../server-options.js";
 
 interface Flags extends MigrationFlags, SourceFlags, OutputFlags {
   readonly mode: "counts" | "content";
+  readonly online?: boolean;
 }
 
 type Compared = TableComparison & { readonly database: string };
@@ -20,9 +30,11 @@ type Compared = TableComparison & { readonly database: string };
 const examples = `
 Example:
   pg-migration verify --service prod --name crm
+  pg-migration verify --service prod --name crm --online
 
 It reads both sides as they are now: what the source commits while an online migration follows it counts as a difference
-until it is applied. It exits with 7 when something differs.`;
+until it is applied. With --online the migration's worker compares both sides at one point of the source's history, exact
+while writes go on. It exits with 7 when something differs.`;
 
 export function addVerify(program: Command): void {
   const command = program
@@ -32,9 +44,60 @@ export function addVerify(program: Command): void {
       new Option("--mode <mode>", "every stored value, or numbers of rows")
         .choices(["content", "counts"])
         .default("content"),
-    );
+    )
+    .option("--online", "have the worker compare at one point while writes go on");
   addSourceOptions(addMigrationOptions(command));
-  addOutputOption(command.optionsGroup("Options:"), "table").addHelpText("after", examples).action(verify);
+  addOutputOption(command.optionsGroup("Options:"), "table")
+    .addHelpText("after", examples)
+    .action((flags: Flags) =>
+      flags.online ? withMigration(flags, (found) => verifyOnline(found, flags)) : verify(flags),
+    );
+}
+
+const pollMs = 500;
+
+async function verifyOnline({ store, migration }: FoundMigration, { output }: Flags): Promise<void> {
+  const requestedBy = `command ${new Date().toISOString()}`;
+  await requireFollowing(store, migration.name);
+  await updateWish(store, { ...migration.wish, verifyNow: requestedBy });
+  let status = await requireFollowing(store, migration.name);
+  while (!isVerified(status, requestedBy)) {
+    await sleep(pollMs);
+    status = await requireFollowing(store, migration.name);
+  }
+  const results = Object.values(status.currentSubStateDetails.dbDetails).flatMap(({ databaseName, verification }) =>
+    verification?.requestedBy === requestedBy ? [{ database: databaseName, ...verification }] : [],
+  );
+  print(output, results, () =>
+    formatTable(
+      ["Database", "Result", "At", "Tables", "Different", "Held (s)"],
+      results.map((one) => [
+        one.database,
+        one.state,
+        one.lsn ?? "",
+        String(one.tablesCompared ?? ""),
+        String(one.tablesDifferent ?? ""),
+        one.heldSeconds?.toFixed(1) ?? "",
+      ]),
+    ),
+  );
+  const [failed] = results.filter(({ state }) => state === "failed");
+  const different = results.filter(({ state }) => state === "different");
+  if (different.length > 0) throw new ContentDiffers(different.map(sentence).join("\n"));
+  if (failed) throw new Refused(`${failed.database} could not be compared: ${sentence(failed)}`);
+}
+
+/** @throws Refused where no worker follows the source */
+async function requireFollowing(store: Store, name: string): Promise<MigrationStatus> {
+  const status = await readStatus(store, name);
+  if (
+    status?.currentSubStateDetails.currentSubState === "WaitingForCutoverTrigger" &&
+    status.worker.state === "running"
+  )
+    return status;
+  throw new Refused(`${name} does not follow its source now (${status?.state ?? "deleted"})`, {
+    remedy: "leave out --online, or wait for the substate WaitingForCutoverTrigger: pg-migration watch",
+  });
 }
 
 async function verify(flags: Flags): Promise<void> {
@@ -70,7 +133,7 @@ async function compare(inputs: Inputs, database: string, mode: Flags["mode"]): P
     const tables = await tablesToCopy(session).finally(() => session.end());
     const results = await compareTables({
       openSource,
-      openTarget: () => connect(inputs.target, { database, purpose: "verify" }),
+      openTarget: () => connect(inputs.target, { database: targetDatabase(inputs, database), purpose: "verify" }),
       tables,
       mode,
       jobs: inputs.tableJobs,

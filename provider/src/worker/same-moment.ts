@@ -1,0 +1,82 @@
+import { randomBytes } from "node:crypto";
+import type { Follower } from "../cdc/follow.js";
+import { createComparisonPoint } from "../cdc/slot.js";
+import { Snapshot } from "../copy/snapshot.js";
+import type { Endpoint } from "../postgres/connect.js";
+import { formatLsn } from "../postgres/lsn.js";
+
+interface Database {
+  readonly endpoint: Endpoint;
+  readonly database: string;
+}
+
+export interface Meeting {
+  /** Where the follower reads, and where it applies. */
+  readonly source: Database;
+  readonly target: Database;
+  readonly follower: Follower;
+  readonly signal: AbortSignal;
+}
+
+/** Snapshots of both sides that show the same transactions: those that the source had committed before one point. */
+export interface SameMoment {
+  readonly lsn: string;
+  readonly source: Snapshot;
+  readonly target: Snapshot;
+  /** For how long nothing was applied, or only what lay before the point. */
+  readonly heldSeconds: number;
+  readonly release: () => Promise<void>;
+}
+
+/** How long to wait for transactions that are open on the source. */
+const openTransactionsSeconds = 300;
+
+/**
+ * Has source and target show the same moment, while both are written: a temporary slot names a point of the source's WAL
+ * and the snapshot of just the transactions before it; the follower comes to rest there, and the target's snapshot is
+ * taken. Then the follower goes on, whatever has happened.
+ *
+ * The follower is held before the point is made, since it must not have gone beyond. What lies before the point for
+ * certain is let pass meanwhile, so that a long transaction on the source does not hold up the stream.
+ *
+ * @throws Refused where the source has no free slot, TimedOut where transactions stay open on it
+ */
+export async function meet({ source, target, follower, signal }: Meeting): Promise<SameMoment> {
+  const startedAt = performance.now();
+  let sourceSnapshot: Snapshot | undefined;
+  try {
+    await follower.hold();
+    const point = await createComparisonPoint({
+      source: source.endpoint,
+      database: source.database,
+      slot: `pg_migration_verify_${randomBytes(6).toString("hex")}`,
+      plugin: "pgoutput",
+      timeoutSeconds: openTransactionsSeconds,
+      signal,
+      onWaiting: (_sessions, reached) => follower.letPass(reached),
+    });
+    try {
+      sourceSnapshot = await Snapshot.hold(source.endpoint, source.database, point.snapshotId);
+      await follower.drainTo(point.lsn);
+    } finally {
+      // The slot would keep the source from vacuuming its catalogue; the snapshot has a session of its own now.
+      await point.release();
+    }
+    const targetSnapshot = await Snapshot.export(target.endpoint, target.database);
+    const [from, to] = [sourceSnapshot, targetSnapshot];
+    return {
+      lsn: formatLsn(point.lsn),
+      source: from,
+      target: to,
+      heldSeconds: (performance.now() - startedAt) / 1000,
+      release: async () => {
+        await Promise.all([from.release(), to.release()]);
+      },
+    };
+  } catch (error) {
+    await sourceSnapshot?.release();
+    throw error;
+  } finally {
+    follower.resume();
+  }
+}

@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import type { MigrationStatus, OnlineVerification } from "../../provider/src/status";
+import { CommandLine } from "../cli/command";
+import { assertSameContent, type Place } from "../support/content";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { Traffic } from "../support/traffic";
+import { until } from "../support/until";
+
+const rounds = Number(process.env.VERIFICATION_ROUNDS ?? 4);
+
+describe("the verification of an online migration", () => {
+  let lab: Lab;
+
+  before(async () => {
+    lab = await Lab.start();
+  });
+
+  after(() => lab.stop());
+
+  const onTarget = (database: string): { database: string; login: Lab["administrator"] } => ({
+    database,
+    login: lab.administrator,
+  });
+
+  const places = (database: string): [Place, Place] => [
+    { server: lab.source, database },
+    { server: lab.target, ...onTarget(database) },
+  ];
+
+  function verificationOf(status: MigrationStatus, database: string): OnlineVerification {
+    const { verification } = status.currentSubStateDetails.dbDetails[database]!;
+    assert(verification);
+    return verification;
+  }
+
+  it("never finds a difference where there is none, however the source is written", async () => {
+    const database = await lab.database(`${Traffic.schema}
+      CREATE TABLE emptied (id int, v text);
+      CREATE TABLE wide (id int PRIMARY KEY, v text);
+      INSERT INTO wide SELECT i, repeat('w', 500) FROM generate_series(1, 20000) i;`);
+    const traffic = Traffic.start(lab.source, database, 4);
+    const resource = new Resource();
+    let writing = true;
+    const writers: Promise<void>[] = [];
+    const others = async (sql: (round: number) => string): Promise<void> => {
+      for (let round = 0; writing; round++) await lab.source.query(sql(round), { database });
+    };
+    try {
+      await resource.create(lab.inputs([database], { migrationMode: "Online", reconnectFor: 60 }));
+      writers.push(
+        others((round) => `UPDATE wide SET v = ${round} || repeat('w', 500) WHERE id % 50 = ${round % 50}`),
+        others(
+          (round) => `TRUNCATE emptied; INSERT INTO emptied SELECT i, 'x' FROM generate_series(1, ${round % 90}) i`,
+        ),
+      );
+      for (let round = 0; round < rounds; round++) {
+        const found = verificationOf(await resource.update({ verifyNow: `round ${round}` }), database);
+        assert.equal(found.state, "equal", found.message);
+        assert.equal(found.tablesCompared, 5);
+        assert.equal(found.requestedBy, `round ${round}`);
+      }
+      assert.equal(resource.status.state, "WaitingForUserAction");
+    } finally {
+      writing = false;
+      await Promise.all([traffic.stop(), ...writers]);
+    }
+    await resource.update({ triggerCutover: true });
+    await assertSameContent(...places(database));
+    await resource.destroy();
+  });
+
+  it("names what differs, goes on following, and sees that it is put right", async () => {
+    const database = await lab.database(`
+      CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 2000) i;
+      CREATE TABLE keyless (a int, b text); INSERT INTO keyless SELECT i % 10, 'twin' FROM generate_series(1, 100) i;
+      CREATE TABLE untouched (id int PRIMARY KEY)`);
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online", keylessTables: "full" }));
+    await lab.target.query(
+      `UPDATE t SET v = 'another' WHERE id = 417; DELETE FROM t WHERE id = 1000; INSERT INTO t VALUES (-5, 'foreign');
+       INSERT INTO keyless VALUES (3, 'twin')`,
+      onTarget(database),
+    );
+    const found = verificationOf(await resource.update({ verifyNow: "one" }), database);
+    assert.equal(found.state, "different");
+    assert.equal(found.tablesDifferent, 2);
+    const byTable = new Map(found.differences!.map((one) => [one.table, one]));
+    assert.deepEqual(byTable.get('"public"."t"')!.firstDifferences, [
+      { key: "id = -5", kind: "unexpected" },
+      { key: "id = 417", kind: "different" },
+      { key: "id = 1000", kind: "missing" },
+    ]);
+    const keyless = byTable.get('"public"."keyless"')!;
+    assert.deepEqual([keyless.sourceRows, keyless.targetRows], [100, 101]);
+    assert.deepEqual(keyless.firstDifferences, [{ key: "(3,twin)", kind: "unexpected" }]);
+    assert.equal(resource.status.currentSubStateDetails.currentSubState, "WaitingForCutoverTrigger");
+
+    const text = await Resource.failure(resource.update({ verifyBeforeCutover: true, triggerCutover: true }));
+    assert.match(text, /not cut over.*417/s);
+    assert.equal(resource.status.state, "Failed");
+    assert.deepEqual(resource.status.cutoverTimeline, [], "no step of the cutover has been made");
+    const slots = await lab.source.query("SELECT FROM pg_replication_slots WHERE NOT temporary");
+    assert.equal(slots.length, 1);
+
+    await lab.target.query(
+      `UPDATE t SET v = md5('417') WHERE id = 417; DELETE FROM t WHERE id = -5; INSERT INTO t VALUES (1000, md5('1000'));
+       DELETE FROM keyless WHERE ctid = (SELECT max(ctid) FROM keyless WHERE a = 3)`,
+      onTarget(database),
+    );
+    const done = await resource.update({});
+    assert.equal(done.state, "Succeeded");
+    assert.equal(verificationOf(done, database).requestedBy, "beforeCutover");
+    assert.equal(verificationOf(done, database).state, "equal");
+    await assertSameContent(...places(database));
+    await resource.destroy();
+  });
+
+  it("lets the stream go on while a long transaction of the source keeps it waiting", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const long = await lab.source.connect(database);
+    let asked: Promise<MigrationStatus> | undefined;
+    try {
+      await long.query("BEGIN; INSERT INTO t VALUES (-1)");
+      asked = resource.update({ verifyNow: "long" });
+      await until("the point waits for the transaction", async () => {
+        const waiting = await lab.source.query("SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted");
+        return waiting.length > 0;
+      });
+      await lab.source.query("INSERT INTO t VALUES (1)", { database });
+      await until("what commits meanwhile arrives", async () => {
+        return (await lab.target.query("SELECT FROM t WHERE id = 1", onTarget(database))).length === 1;
+      });
+      await long.query("COMMIT");
+    } finally {
+      await long.end();
+    }
+    assert.equal(verificationOf(await asked, database).state, "equal");
+    await resource.destroy();
+  });
+
+  it("says what to do when the source has no slot to spare, and follows on", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const take = `SELECT pg_create_physical_replication_slot('taken_' || i)
+                    FROM generate_series(1, current_setting('max_replication_slots')::int - 1) i`;
+    await lab.source.query(take);
+    try {
+      const found = verificationOf(await resource.update({ verifyNow: "full" }), database);
+      assert.equal(found.state, "failed");
+      assert.match(found.message!, /To do: raise max_replication_slots/);
+      await lab.source.query("INSERT INTO t VALUES (1)", { database });
+      await until("the stream goes on", async () => {
+        return (await lab.target.query("SELECT FROM t", onTarget(database))).length === 1;
+      });
+    } finally {
+      await lab.source.query(
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name ~ '^taken'",
+      );
+    }
+    const command = await CommandLine.in(lab);
+    const answer = await command.run(["verify", "--online", "--name", String(resource.inputs.migrationName)]);
+    assert.equal(answer.code, 0, answer.stderr);
+    assert.match(answer.stdout, new RegExp(`${database}\\s+equal`));
+    await resource.destroy();
+  });
+
+  it("leaves nothing behind when its worker is killed over it, and is made by the successor", async () => {
+    const database = await lab.database(
+      "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, repeat('v', 1000) FROM generate_series(1, 300000) i",
+    );
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const asked = resource.update({ verifyNow: "killed" });
+    await until("it reads the source under its snapshot", async () => {
+      const reading = await lab.source.query(
+        `SELECT FROM pg_stat_activity WHERE state = 'active' AND query ~ 'FROM ONLY' AND application_name ~ 'verify$'`,
+      );
+      return reading.length > 0;
+    });
+    const { worker } = await resource.refresh();
+    assert.equal(verificationOf(resource.status, database).state, "running");
+    process.kill(worker.pid!, "SIGKILL");
+    // The update that is under way starts the successor.
+    assert.equal(verificationOf(await asked, database).state, "equal");
+    assert.notEqual((await resource.refresh()).worker.pid, worker.pid);
+    await resource.destroy();
+  });
+});
