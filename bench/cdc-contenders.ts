@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import type { FollowOptions } from "../provider/dist/cdc/follow.js";
 import { initProgress, type SlotIdentity } from "../provider/dist/cdc/progress.js";
-import { dropSlot } from "../provider/dist/cdc/slot.js";
+import { dropSlot } from "../provider/dist/cdc/drop-slot.js";
 import type { EmbeddedServer, Login } from "../test/support/embedded-server";
 import type { Usage } from "./process-usage";
 
