@@ -23,7 +23,7 @@ type Given = Record<string, unknown>;
 const valueOf = (text: string): unknown => (/^\s*[[{]/.test(text) ? JSON.parse(text) : text);
 
 /** These hold passwords, set with `--secret`; the resource keeps them so. */
-const mayBeSecret = /password|secret|^(source|target)$/i;
+const mayBeSecret = /password|secret|webhook|^(source|target)$/i;
 
 const given = (key: string): unknown =>
   mayBeSecret.test(key) ? config.requireSecret(key).apply(valueOf) : valueOf(config.require(key));
