@@ -22,6 +22,7 @@ export type {
   MigrationState,
   MigrationStatus,
   MigrationSubState,
+  OnlineVerification,
   ServerMetadata,
   TableDetails,
   TargetConnection,
