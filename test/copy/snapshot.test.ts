@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { Snapshot, openInSnapshot } from "../../provider/src/copy/snapshot";
+import { Snapshot, lockedSnapshot, openInSnapshot } from "../../provider/src/copy/snapshot";
 import { Refused, Unreachable } from "../../provider/src/errors";
 import { EmbeddedServer } from "../support/embedded-server";
 import { endpointOf, freshDatabase } from "./pairs";
@@ -26,6 +26,7 @@ describe("a snapshot", () => {
       await session.end();
     }
   };
+  const t = { schema: "public", name: "t" };
   const insert = () => server.query("INSERT INTO t VALUES (2)", { database });
 
   it("shows every session the same moment, for as long as it is held and no longer", async () => {
@@ -78,15 +79,37 @@ describe("a snapshot", () => {
 
   it("keeps TRUNCATE and rewrites away from tables it has locked, and lets writes pass", async () => {
     const snapshot = await Snapshot.export(endpointOf(server), database);
-    await snapshot.lockTables([{ schema: "public", name: "t" }]);
+    await snapshot.lockTables([t]);
     await insert();
     for (const statement of ["TRUNCATE t", "ALTER TABLE t ALTER id TYPE int8", "VACUUM FULL t"])
       await assert.rejects(
         server.query(statement, { database, login: { options: "-c lock_timeout=100" } as object }),
         /lock timeout/,
       );
-    await assert.rejects(snapshot.lockTables([{ schema: "public", name: "nowhere" }]), Refused);
     await snapshot.release();
     await server.query("TRUNCATE t", { database });
   });
+
+  for (const [what, sql] of [
+    ["truncated", "INSERT INTO s VALUES (1); TRUNCATE s"],
+    ["rewritten", "ALTER TABLE s ALTER id TYPE int8"],
+    ["replaced", "DROP TABLE s; CREATE TABLE s (id int)"],
+    ["dropped", "DROP TABLE s"],
+  ] as const)
+    it(`is taken again when a table was ${what} before it was locked`, async () => {
+      await server.query("CREATE TABLE s (id int); INSERT INTO s VALUES (1)", { database });
+      let taken = 0;
+      const { snapshot } = await lockedSnapshot(
+        async () => {
+          const snapshot = await Snapshot.export(endpointOf(server), database);
+          if (taken++ === 0) await server.query(sql, { database });
+          return { snapshot };
+        },
+        () => Promise.resolve(taken === 1 || what !== "dropped" ? [t, { schema: "public", name: "s" }] : [t]),
+        () => Promise.resolve(),
+      );
+      assert.equal(taken, 2);
+      await snapshot.release();
+      await server.query("DROP TABLE IF EXISTS s", { database });
+    });
 });

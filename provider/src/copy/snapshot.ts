@@ -13,6 +13,12 @@ const lockPatienceSeconds = 60;
 /** Tables per LOCK TABLE: a statement of some hundred kilobytes at most. */
 const tablesPerLock = 1000;
 
+const undefinedTable = "42P01";
+/** An application that empties a table more often than this in a row has to be told. */
+const mostSnapshots = 10;
+
+type TableName = Pick<Table, "schema" | "name">;
+
 const beginReadOnly = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /**
@@ -82,9 +88,11 @@ export class Snapshot {
    * Locks tables against what no snapshot is proof against, for as long as it is held: a TRUNCATE or a rewriting ALTER
    * TABLE would make rows vanish from it, and a rewrite would move rows between parts. Reads and writes go on.
    *
+   * @returns the tables, qualified and quoted, to which that has happened since the snapshot: it does not show their rows
+   * any more, and is of no use
    * @throws Refused when a lock is not granted within a minute, or not permitted
    */
-  async lockTables(tables: readonly Pick<Table, "schema" | "name">[]): Promise<void> {
+  async lockTables(tables: readonly TableName[]): Promise<string[]> {
     await this.#session.query(`SET LOCAL lock_timeout = ${lockPatienceSeconds * 1000}`);
     for (let first = 0; first < tables.length; first += tablesPerLock) {
       const names = tables
@@ -94,6 +102,7 @@ export class Snapshot {
         await this.#session.query(`LOCK TABLE ${names.join(", ")} IN ACCESS SHARE MODE`);
       } catch (error) {
         if (isConnectionLoss(error)) throw new Unreachable(`locking tables: ${messageOf(error)}`, { cause: error });
+        if ((error as { code?: string }).code === undefinedTable) return names;
         throw new Refused(`the tables to copy cannot be locked against ALTER and TRUNCATE: ${messageOf(error)}`, {
           remedy: "end the session that holds an ACCESS EXCLUSIVE lock (see pg_locks), or GRANT SELECT on the tables",
           cause: error,
@@ -101,6 +110,21 @@ export class Snapshot {
       }
     }
     await this.#session.query("SET LOCAL lock_timeout = 0");
+    return this.#replacedSince(tables);
+  }
+
+  /** The catalogue's tables are read as of the snapshot, its functions answer as of now. */
+  async #replacedSince(tables: readonly TableName[]): Promise<string[]> {
+    const { rows } = await this.#session.query<{ name: string }>(
+      `SELECT format('%I.%I', wanted.schema, wanted.name) AS name
+         FROM unnest($1::text[], $2::text[]) AS wanted (schema, name)
+         LEFT JOIN pg_namespace n ON n.nspname = wanted.schema
+         LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name
+        WHERE c.oid IS DISTINCT FROM to_regclass(format('%I.%I', wanted.schema, wanted.name))::oid
+           OR nullif(c.relfilenode, 0) IS DISTINCT FROM pg_relation_filenode(c.oid)::oid`,
+      [tables.map(({ schema }) => schema), tables.map(({ name }) => name)],
+    );
+    return rows.map(({ name }) => name);
   }
 
   /** Lets go of the snapshot; sessions that have it already keep it until they end their transaction. */
@@ -109,6 +133,37 @@ export class Snapshot {
     this.#released = true;
     clearInterval(this.#heartbeat);
     await this.#session.end();
+  }
+}
+
+/**
+ * Takes a snapshot and locks its tables, again until nothing was truncated, rewritten or replaced in between: such a table
+ * would be copied empty, and the changes that the stream has from before would find no rows.
+ *
+ * @throws Refused when that happens at every try
+ */
+export async function lockedSnapshot<Taken extends { readonly snapshot: Snapshot }>(
+  take: () => Promise<Taken>,
+  tablesOf: (taken: Taken) => Promise<readonly TableName[]>,
+  giveUp: (taken: Taken) => Promise<void>,
+): Promise<Taken> {
+  for (let attempt = 1; ; attempt++) {
+    const taken = await take();
+    let replaced: readonly string[];
+    try {
+      replaced = await taken.snapshot.lockTables(await tablesOf(taken));
+      if (replaced.length === 0) return taken;
+    } catch (error) {
+      await taken.snapshot.release();
+      throw error;
+    }
+    await taken.snapshot.release();
+    await giveUp(taken);
+    if (attempt === mostSnapshots)
+      throw new Refused(
+        `no snapshot shows all tables: ${replaced.join(", ")} was truncated or rewritten right after each of ${attempt}`,
+        { remedy: "stop what truncates or rewrites it until its rows have been copied, then start again" },
+      );
   }
 }
 

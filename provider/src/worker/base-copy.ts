@@ -142,7 +142,6 @@ class BaseCopy {
     const { snapshot, source, target, plan, context, signal } = scene;
     await work.journal.database(this.#name, { message: "copying tables" });
     const tables = work.wish.schemaOnly ? [] : await selectedTables(source, work.wish);
-    await snapshot.lockTables(tables.map(({ table }) => table));
     if (work.wish.dataOnly) await prepareExistingTables(work, target, tables);
     const tableUnits = (await Promise.all(tables.map((table) => this.#tableUnits(source, table)))).flat();
     const units = new Units(work.journal.lease, this.#name);

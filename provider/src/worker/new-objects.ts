@@ -7,8 +7,9 @@ import { createComparisonPoint } from "../cdc/slot.js";
 import { openTargetSession } from "../cdc/target-session.js";
 import { copyFormat } from "../copy/format.js";
 import { copyTable } from "../copy/copy-table.js";
-import { openInSnapshot } from "../copy/snapshot.js";
+import { Snapshot, lockedSnapshot, openInSnapshot } from "../copy/snapshot.js";
 import { qualify } from "../postgres/identifiers.js";
+import type { Lsn } from "../postgres/lsn.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { type Table, listTables } from "../postgres/tables.js";
 import { dumpSchema } from "../schema/dump.js";
@@ -50,22 +51,35 @@ export async function joinTables(
     const names = changeCaptureNames(work.wish, database);
     await createPublications(objects.source, names, tables, { keyless: work.wish.keylessTables });
     await held;
-    const point = await createComparisonPoint({
-      source: work.source,
-      database,
-      slot: `pg_migration_join_${randomBytes(6).toString("hex")}`,
-      plugin: "pgoutput",
-      signal: work.signal,
-    });
+    const { snapshot, lsn } = await lockedSnapshot(
+      () => comparisonSnapshot(objects),
+      () => Promise.resolve(newTables),
+      () => Promise.resolve(),
+    );
     try {
-      await follower.drainTo(point.lsn);
+      await follower.drainTo(lsn);
       await follower.stop();
-      return await restoreMissing(objects, point.snapshotId, () => copyTables(objects, newTables, point.snapshotId));
+      return await restoreMissing(objects, snapshot.id, () => copyTables(objects, newTables, snapshot.id));
     } finally {
-      await point.release();
+      await snapshot.release();
     }
   } finally {
     await follower.stop();
+  }
+}
+
+async function comparisonSnapshot({ work, database }: NewObjects): Promise<{ snapshot: Snapshot; lsn: Lsn }> {
+  const point = await createComparisonPoint({
+    source: work.source,
+    database,
+    slot: `pg_migration_join_${randomBytes(6).toString("hex")}`,
+    plugin: "pgoutput",
+    signal: work.signal,
+  });
+  try {
+    return { snapshot: await Snapshot.hold(work.source, database, point.snapshotId), lsn: point.lsn };
+  } finally {
+    await point.release();
   }
 }
 

@@ -1,11 +1,13 @@
 import { changeCaptureNames } from "../cdc/names.js";
 import type { SlotIdentity } from "../cdc/progress.js";
+import { dropSlot } from "../cdc/drop-slot.js";
 import { createPublications } from "../cdc/publication.js";
 import { createSlot, type SlotOptions } from "../cdc/slot.js";
-import { Snapshot } from "../copy/snapshot.js";
+import { Snapshot, lockedSnapshot, openInSnapshot } from "../copy/snapshot.js";
 import { connect } from "../postgres/connect.js";
-import { listTables } from "../postgres/tables.js";
+import { type Table, listTables } from "../postgres/tables.js";
 import { isCutRelation, readSelection } from "../schema/selection.js";
+import { selectedTables } from "./selected-tables.js";
 import type { Work } from "./work.js";
 
 export interface CopyPoint {
@@ -16,11 +18,21 @@ export interface CopyPoint {
   readonly publications: readonly string[];
 }
 
-/** The moment to copy: for an online migration the one at which its slot's stream begins. The caller releases it. */
+/**
+ * The moment to copy: for an online migration the one at which its slot's stream begins. The tables are locked against
+ * what no snapshot is proof against. The caller releases it.
+ */
 export async function takeSnapshot(work: Work, database: string): Promise<CopyPoint> {
-  const { source, wish, journal, signal } = work;
-  if (wish.migrationMode === "Offline")
-    return { snapshot: await Snapshot.export(source, database), slot: undefined, publications: [] };
+  const { source, wish, journal } = work;
+  const tablesOf = ({ snapshot }: CopyPoint): Promise<Table[]> => tablesIn(work, database, snapshot);
+  if (wish.migrationMode === "Offline") {
+    const take = async (): Promise<CopyPoint> => ({
+      snapshot: await Snapshot.export(source, database),
+      slot: undefined,
+      publications: [],
+    });
+    return lockedSnapshot(take, tablesOf, () => Promise.resolve());
+  }
   const names = changeCaptureNames(wish, database);
   await journal.database(database, {
     message: "creating publication and slot",
@@ -28,10 +40,24 @@ export async function takeSnapshot(work: Work, database: string): Promise<CopyPo
     publications: [names.publication, names.insertOnlyPublication],
   });
   const publications = await publish(work, database);
+  return lockedSnapshot(
+    () => beginStream(work, database, names.slot, publications),
+    tablesOf,
+    () => dropSlot(source, database, names.slot),
+  );
+}
+
+async function beginStream(
+  work: Work,
+  database: string,
+  slotName: string,
+  publications: readonly string[],
+): Promise<CopyPoint> {
+  const { source, signal } = work;
   const slot = await createSlot({
     source,
     database,
-    slot: names.slot,
+    slot: slotName,
     plugin: "pgoutput",
     signal,
     onWaiting: sayOnce(work, database),
@@ -40,6 +66,17 @@ export async function takeSnapshot(work: Work, database: string): Promise<CopyPo
     return { snapshot: await Snapshot.hold(source, database, slot.snapshotId), slot, publications };
   } finally {
     await slot.release();
+  }
+}
+
+/** Those whose rows are to be copied, as the snapshot shows them. */
+async function tablesIn({ source, wish }: Work, database: string, snapshot: Snapshot): Promise<Table[]> {
+  if (wish.schemaOnly) return [];
+  const session = await openInSnapshot(source, database, snapshot.id, `${wish.migrationName} lock`);
+  try {
+    return (await selectedTables(session, wish)).map(({ table }) => table);
+  } finally {
+    await session.end();
   }
 }
 
