@@ -1,6 +1,6 @@
 import pg from "pg";
 import { type ConnectOptions, type Endpoint, connect } from "../../provider/src/postgres/connect";
-import { type Table, listTables } from "../../provider/src/postgres/tables";
+import { type SizedTable, listSizedTables } from "../../provider/src/postgres/tables";
 import type { EmbeddedServer } from "../support/embedded-server";
 
 /** How the engine reaches a test server. */
@@ -18,8 +18,8 @@ export async function freshDatabase(server: EmbeddedServer, ...statements: strin
   return name;
 }
 
-export async function tableNamed(client: pg.Client, name: string): Promise<Table> {
-  const table = (await listTables(client)).find((each) => each.name === name);
+export async function tableNamed(client: pg.Client, name: string): Promise<SizedTable> {
+  const table = (await listSizedTables(client)).find((each) => each.name === name);
   if (!table) throw new Error(`there is no table ${name}`);
   return table;
 }

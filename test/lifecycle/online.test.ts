@@ -122,6 +122,16 @@ describe("an online migration", () => {
     await resource.destroy();
   });
 
+  it("is validated while somebody holds a table locked", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY, v text)");
+    const obstacle = await lab.source.connect(database);
+    await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online", migrationOption: "Validate" }));
+    await obstacle.end();
+    await resource.destroy();
+  });
+
   it("leaves nothing on the source when it is destroyed before its cutover", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
     const resource = new Resource();

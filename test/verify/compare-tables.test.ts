@@ -4,7 +4,7 @@ import { Canceled, ContentDiffers, Refused } from "../../provider/src/errors";
 import { compareTables, type TableComparison, type TablesComparison } from "../../provider/src/verify/compare-tables";
 import { contentDiffers } from "../../provider/src/verify/content-differs";
 import { quoteIdentifier } from "../../provider/src/postgres/identifiers";
-import { listTables } from "../../provider/src/postgres/tables";
+import { listSizedTables } from "../../provider/src/postgres/tables";
 import { EmbeddedServer } from "../support/embedded-server";
 import { everyTypeInserts, everyTypeSchema } from "../copy/every-type";
 import { freshDatabase, open } from "../copy/pairs";
@@ -24,7 +24,7 @@ describe("the comparison of tables", () => {
   ): Promise<TableComparison[]> {
     const openSource = () => open(source, sourceDatabase);
     const session = await openSource();
-    const tables = (await listTables(session)).filter((table) => !table.partitioned);
+    const tables = (await listSizedTables(session)).filter((table) => !table.partitioned);
     await session.end();
     return compareTables({
       openSource,
@@ -66,7 +66,7 @@ describe("the comparison of tables", () => {
       const targetDatabase = await freshDatabase(newer, everyTypeSchema, everyTypeInserts);
       const session = await open(source, sourceDatabase);
       const changed = await open(newer, targetDatabase);
-      const tables = [{ table: (await listTables(session))[0]!, condition: undefined }];
+      const tables = [{ table: (await listSizedTables(session))[0]!, condition: undefined }];
       const openSource = async () => noEnd(session);
       const openTarget = async () => noEnd(changed);
       let changes = 0;
@@ -207,7 +207,7 @@ describe("the comparison of tables", () => {
     const source = await freshDatabase(older, small, fill);
     const target = await freshDatabase(newer, small, fill, "DELETE FROM t WHERE id <= 100");
     const session = await open(older, source);
-    const tables = (await listTables(session)).map((table) => ({ table, condition: "id > 100" }));
+    const tables = (await listSizedTables(session)).map((table) => ({ table, condition: "id > 100" }));
     await session.end();
     const progress: [number, number][] = [];
     const onProgress = (done: number, all: number): void => void progress.push([done, all]);

@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import { Refused, Unreachable, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
-import { type Table, storedColumns } from "../postgres/tables.js";
+import { type SizedTable, type Table, storedColumns } from "../postgres/tables.js";
 import type { CopyFormat } from "./format.js";
 import { type Relayed, relayCopy } from "./relay.js";
 import { tableBytes } from "./tables-to-copy.js";
@@ -13,7 +13,7 @@ export interface TableCopy {
   /** A session outside a transaction; `session_replication_role` is the caller's to set. */
   readonly target: Client;
   /** The table as the source has it. */
-  readonly table: Table;
+  readonly table: SizedTable;
   readonly format: CopyFormat;
   /** Only these rows, as an SQL condition: an extension's, of {@link TableToCopy}. They replace the same on the target. */
   readonly condition?: string | undefined;
@@ -59,7 +59,7 @@ export async function copyTable(copy: TableCopy): Promise<Relayed> {
 }
 
 /** Removes the target's rows of a table that is then copied in parts. */
-export async function emptyTarget(target: Client, table: Table): Promise<void> {
+export async function emptyTarget(target: Client, table: SizedTable): Promise<void> {
   await makeRoom({ target, table });
 }
 

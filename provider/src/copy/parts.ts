@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 import { quoteIdentifier, qualify } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
-import type { Table } from "../postgres/tables.js";
+import type { SizedTable, Table } from "../postgres/tables.js";
 import { tableBytes } from "./tables-to-copy.js";
 
 export interface PartsOptions {
@@ -22,14 +22,14 @@ const integerTypes: ReadonlySet<string> = new Set(["int2", "int4", "int8"]);
  * one integer, and tables without one stay whole. Parts by block hold only as long as nothing rewrites the table: see
  * {@link Snapshot.lockTables}.
  */
-export async function planParts(source: Client, table: Table, options: PartsOptions): Promise<string[]> {
+export async function planParts(source: Client, table: SizedTable, options: PartsOptions): Promise<string[]> {
   const wanted = Math.min(options.parts, Math.ceil(tableBytes(table) / options.splitBytes));
   if (wanted < 2) return [];
   if ((await serverVersion(source)) >= 140000) return blockRanges(source, table, wanted);
   return keyRanges(source, table, wanted);
 }
 
-async function blockRanges(source: Client, table: Table, wanted: number): Promise<string[]> {
+async function blockRanges(source: Client, table: SizedTable, wanted: number): Promise<string[]> {
   const { rows } = await source.query<{ bytes: string }>("SELECT current_setting('block_size') AS bytes");
   const blocks = Math.ceil(table.heapBytes / Number(rows[0]!.bytes));
   const parts = Math.min(wanted, blocks);

@@ -1,9 +1,9 @@
 import type { Client } from "pg";
-import { type Table, listTables } from "../postgres/tables.js";
+import { type SizedTable, listSizedTables } from "../postgres/tables.js";
 
 /** A table whose rows have to be copied. */
 export interface TableToCopy {
-  readonly table: Table;
+  readonly table: SizedTable;
   /**
    * Which rows, as an SQL condition; undefined for all. Extensions name the rows of their own tables that a dump has to
    * carry (manual, "Extension Configuration Tables"); the others are made by CREATE EXTENSION.
@@ -12,11 +12,11 @@ export interface TableToCopy {
 }
 
 /** The bytes that a table's copy has to move, roughly: heap and TOAST. */
-export const tableBytes = (table: Table): number => table.heapBytes + table.toastBytes;
+export const tableBytes = (table: SizedTable): number => table.heapBytes + table.toastBytes;
 
 /** The tables that hold rows, largest first, so that the longest copy begins first. Partitioned tables hold none. */
 export async function tablesToCopy(source: Client): Promise<TableToCopy[]> {
-  const tables = (await listTables(source)).filter((table) => !table.partitioned);
+  const tables = (await listSizedTables(source)).filter((table) => !table.partitioned);
   const conditions = await extensionConditions(source);
   return tables
     .map((table) => ({ table, condition: conditions.get(table.oid) }))

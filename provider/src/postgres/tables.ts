@@ -30,8 +30,6 @@ export interface Table {
   /** The direct parent, for a partition. */
   readonly partitionOf: { readonly schema: string; readonly name: string } | undefined;
   readonly unlogged: boolean;
-  readonly heapBytes: number;
-  readonly toastBytes: number;
   /** pg_class.reltuples; -1 or 0 before the first ANALYZE. */
   readonly estimatedRows: number;
   /** In the order of their attribute numbers; dropped ones left out. */
@@ -45,10 +43,18 @@ export interface Table {
   readonly extensionConfiguration: boolean;
 }
 
+export interface SizedTable extends Table {
+  readonly heapBytes: number;
+  readonly toastBytes: number;
+}
+
 /** The columns that are stored and so can be copied, in order. */
 export const storedColumns = (table: Table): readonly Column[] => table.columns.filter((column) => !column.generated);
 
-/** Every table of the database that users made, asked in one set, sorted by schema and name. */
+/**
+ * Every table of the database that users made, asked in one set, sorted by schema and name. Reads the catalogue only: a
+ * table that somebody holds locked (VACUUM FULL, ALTER TABLE) does not make it wait.
+ */
 export async function listTables(client: Client): Promise<Table[]> {
   const version = await serverVersion(client);
   const { rows } = await client.query<{ tables: Table[] | null }>(tablesQuery(version));
@@ -61,6 +67,24 @@ export async function listTables(client: Client): Promise<Table[]> {
       identity: column.identity ?? undefined,
     })),
   }));
+}
+
+/** Tables with what they take on disk, for which the server waits for a lock on each. */
+export async function listSizedTables(client: Client): Promise<SizedTable[]> {
+  const tables = await listTables(client);
+  const { rows } = await client.query<{ oid: string; heap: string; toast: string }>(
+    `SELECT oid::int8, pg_relation_size(oid) AS heap,
+            CASE WHEN reltoastrelid <> 0 THEN pg_relation_size(reltoastrelid) ELSE 0 END AS toast
+       FROM pg_class WHERE oid = ANY ($1) AND relkind = 'r'`,
+    [tables.map(({ oid }) => oid)],
+  );
+  const sizes = new Map(
+    rows.map(({ oid, heap, toast }) => [Number(oid), { heap: Number(heap), toast: Number(toast) }]),
+  );
+  return tables.map((table) => {
+    const { heap, toast } = sizes.get(table.oid) ?? { heap: 0, toast: 0 };
+    return { ...table, heapBytes: heap, toastBytes: toast };
+  });
 }
 
 function tablesQuery(version: number): string {
@@ -117,8 +141,6 @@ SELECT json_agg(json_build_object(
               FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
              WHERE h.inhrelid = c.oid) END,
          'unlogged', c.relpersistence = 'u',
-         'heapBytes', CASE WHEN c.relkind = 'r' THEN pg_relation_size(c.oid) ELSE 0 END,
-         'toastBytes', CASE WHEN c.reltoastrelid <> 0 THEN pg_relation_size(c.reltoastrelid) ELSE 0 END,
          'estimatedRows', c.reltuples,
          'columns', coalesce(cl.columns, '[]'),
          'primaryKey', coalesce((SELECT to_json(names) FROM key_columns WHERE indrelid = c.oid AND indisprimary), '[]'),

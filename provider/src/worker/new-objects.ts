@@ -11,7 +11,7 @@ import { Snapshot, lockedSnapshot, openInSnapshot } from "../copy/snapshot.js";
 import { qualify } from "../postgres/identifiers.js";
 import type { Lsn } from "../postgres/lsn.js";
 import { serverVersion } from "../postgres/server-version.js";
-import { type Table, listTables } from "../postgres/tables.js";
+import { type Table, listSizedTables, listTables } from "../postgres/tables.js";
 import { dumpSchema } from "../schema/dump.js";
 import { type Entry, parseEntries } from "../schema/entries.js";
 import { readRestoreContext } from "../schema/restore-context.js";
@@ -125,7 +125,10 @@ async function copyTables(
   const session = await openTargetSession(work.target, targetDatabase(work.wish, database));
   try {
     const twins = new Map((await listTables(session)).map((table) => [qualify(table.schema, table.name), table]));
-    for (const table of newTables.filter(({ partitioned }) => !partitioned)) {
+    const names = new Set(newTables.map(({ schema, name }) => qualify(schema, name)));
+    const catalogue = await openInSnapshot(work.source, database, snapshotId, `${work.wish.migrationName} join`);
+    const sized = await listSizedTables(catalogue).finally(() => catalogue.end());
+    for (const table of sized.filter((one) => !one.partitioned && names.has(qualify(one.schema, one.name)))) {
       // Each in a session of its own: an error ends the transaction that sees the snapshot.
       const source = await openInSnapshot(work.source, database, snapshotId, `${work.wish.migrationName} join`);
       try {
