@@ -104,7 +104,7 @@ export interface DatabaseDetails {
 
 /** A comparison of both sides at one point of the source's history, made while writes go on. */
 export interface OnlineVerification {
-  /** `failed`: it could not be made, and nothing is known; {@link message} says why. */
+  /** `failed`: it could not be made, and nothing is known; `message` says why. */
   readonly state: "running" | "equal" | "different" | "failed";
   /** The `verifyNow` that asked for it; `beforeCutover` where the cutover did. */
   readonly requestedBy: string;
@@ -116,7 +116,7 @@ export interface OnlineVerification {
   readonly heldSeconds?: number;
   readonly tablesCompared?: number;
   readonly tablesDifferent?: number;
-  /** The first tables that differ, at most {@link mostTablesShown}. */
+  /** The first tables that differ, at most 200 of them. */
   readonly differences?: readonly {
     readonly table: string;
     readonly sourceRows: number;
