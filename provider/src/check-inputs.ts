@@ -110,6 +110,13 @@ const rules: readonly Rule[] = [
   },
   ...(["verifyBeforeCutover", "verifyNow"] as const).map(onlineOnly),
   {
+    about: ["fence", "migrationMode"],
+    failures: ({ fence, migrationMode }) =>
+      fence !== "none" && migrationMode === "Offline"
+        ? [{ property: "fence", reason: "goes up at the cutover, which an offline migration has not; use Online" }]
+        : [],
+  },
+  {
     about: ["dbsToMigrate", "waitForConfirmation"],
     failures: ({ dbsToMigrate, waitForConfirmation }) =>
       dbsToMigrate.length === 0 && !waitForConfirmation

@@ -180,6 +180,10 @@ export const inputsSchema = z.strictObject({
   migrateRoles: switchSchema.default(false),
   /** Online, tables whose rows nothing names: follow their inserts only, or set REPLICA IDENTITY FULL for the while. */
   keylessTables: z.enum(["insertsOnly", "full"]).default("insertsOnly"),
+  /** Online: whether the cutover makes the source's databases read only and ends the sessions there. */
+  fence: z.enum(["none", "readOnly"]).default("none"),
+  /** Online: by how many steps sequences are ahead on the target after the cutover. */
+  sequenceMargin: z.coerce.number("give a number of steps").int().min(0).max(1_000_000_000).default(0),
   /** Online: how long, in seconds, a lost server is waited for. */
   reconnectFor: duration.default(600),
   maintenanceDatabase: databaseName.default("postgres"),

@@ -21,7 +21,7 @@ import { everyDatabase, setRequests } from "./store/requests.js";
 import { Store } from "./store/store.js";
 import { targetDatabase } from "./target-database.js";
 import { dependsOnState, impossibleTransitions } from "./transitions.js";
-import { eraseMigration } from "./worker/erase.js";
+import { eraseFence, eraseMigration } from "./worker/erase.js";
 import { goalOf } from "./worker/goal.js";
 import { stopWorker } from "./worker/stop.js";
 import { superviseWorker, type Report } from "./worker/supervise.js";
@@ -169,6 +169,7 @@ export async function update(
     }
     if (await needsAnotherWorker(store, olds, inputs)) await stopWorker(store, inputs.migrationName);
     await goOn(store, inputs);
+    if (inputs.fence === "none") await takeDownFences(store, inputs);
   } finally {
     await store.close();
   }
@@ -279,18 +280,26 @@ function isDone(record: MigrationRecord, wish: Wish): boolean {
 }
 
 /** Databases that are wanted no more leave the record; their data on the target stays. */
-async function leaveOutDatabases(store: Store, { migrationName, dbsToMigrate }: Inputs): Promise<void> {
+async function leaveOutDatabases(store: Store, inputs: Inputs): Promise<void> {
+  const { migrationName, dbsToMigrate } = inputs;
   const left = (await readDatabases(store, migrationName)).filter(({ name }) => !dbsToMigrate.includes(name));
   const busy = left.filter(({ slot }) => slot !== undefined).map(({ name }) => name);
   if (busy.length > 0)
     throw new Refused(`${busy.join(", ")} cannot be taken out of dbsToMigrate while the source is followed`, {
       remedy: "list it in dbsToCancelMigrationOn with cancel set to true first",
     });
+  for (const database of left) await eraseFence(store, inputs, database);
   await forgetDatabases(
     store,
     migrationName,
     left.map(({ name }) => name),
   );
+}
+
+/** Those that stand since their cutover: until then a fence is the worker's. */
+async function takeDownFences(store: Store, inputs: Inputs): Promise<void> {
+  for (const database of await readDatabases(store, inputs.migrationName))
+    if (database.phase === "done") await eraseFence(store, inputs, database);
 }
 
 const cancelsAll = (inputs: Inputs): boolean => inputs.cancel && inputs.dbsToCancelMigrationOn.length === 0;

@@ -165,6 +165,13 @@ export interface PgMigrationArgs {
    * IDENTITY FULL on them, which is reset when the migration ends, however it ends.
    */
   readonly keylessTables?: pulumi.Input<"insertsOnly" | "full"> | undefined;
+  /**
+   * Online: `readOnly` makes each database of the source read only at its cutover, for every role, and ends the sessions
+   * there; undone when the cutover fails. After it the fence stays until `none` is set or the resource is destroyed.
+   */
+  readonly fence?: pulumi.Input<"none" | "readOnly"> | undefined;
+  /** Online: steps of its increment by which the cutover sets every sequence ahead of the source's. Default 0. */
+  readonly sequenceMargin?: pulumi.Input<number> | undefined;
   /** Online: how long a server that is away is waited for before the migration fails. Default 10m. */
   readonly reconnectFor?: pulumi.Input<Duration> | undefined;
   /** The target's database that holds the migration's records. Default postgres. */

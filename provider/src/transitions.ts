@@ -22,7 +22,7 @@ export function impossibleTransitions({ before, after }: Change, status: Migrati
   const isOver = state === "Succeeded" || state === "Canceled";
   if (after.triggerCutover && !before.triggerCutover && isOver)
     refuse("triggerCutover", `603113: the migration has ended (${state}) and cannot be cut over; leave it out`);
-  const cuttingOver = status.currentSubStateDetails.currentSubState === "CompletingMigration";
+  const cuttingOver = isCuttingOver(status) && !after.cancel;
   if (before.triggerCutover && !after.triggerCutover && (state === "Succeeded" || cuttingOver))
     refuse(
       "triggerCutover",
@@ -31,4 +31,10 @@ export function impossibleTransitions({ before, after }: Change, status: Migrati
   if (after.cancel && !before.cancel && state === "Succeeded")
     refuse("cancel", "the migration has succeeded: there is nothing left to cancel; leave it out");
   return failures;
+}
+
+/** One whose worker is lost can be taken back until the first database has come to its clean-up. */
+function isCuttingOver({ worker, currentSubStateDetails: { currentSubState, dbDetails } }: MigrationStatus): boolean {
+  if (worker.state !== "lost") return currentSubState === "CompletingMigration";
+  return Object.values(dbDetails).some(({ migrationOperation }) => migrationOperation === "finishing");
 }

@@ -42,6 +42,7 @@ describe("inputs that change", () => {
     { verification: "counts" },
     { overwriteDbsInTarget: true },
     { tags: { a: "b" } },
+    { sequenceMargin: 5 },
     { sourceType: "AWS_RDS" },
     { runner: "external" },
     { webhook: { url: "https://hooks.example/token" } },

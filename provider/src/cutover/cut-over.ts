@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Client } from "pg";
 import type { Follower } from "../cdc/follow.js";
+import { currentLsn } from "../cdc/lag.js";
 import { createComparisonPoint, type OutputPlugin } from "../cdc/slot.js";
 import { carrySequences, type SequenceName } from "../copy/sequences.js";
 import type { Endpoint } from "../postgres/connect.js";
@@ -16,6 +17,12 @@ export interface CutOver {
   readonly signal: AbortSignal;
   /** Whether the target has a sequence of the source. */
   readonly hasSequence: (sequence: SequenceName) => boolean;
+  /** Sets sequences ahead by so many steps. */
+  readonly sequenceMargin: number;
+  /** Keeps everybody from writing on the source; nothing does when undefined. */
+  readonly putUpFence?: (() => Promise<void>) | undefined;
+  /** Told when changes have been written in spite of the fence; they are on the target. */
+  readonly onEscapedChanges: (changes: number) => Promise<void>;
   /** Refreshes what is computed from tables. */
   readonly refreshMaterializedViews: () => Promise<void>;
   /** Compares the target, which rests, with the source's snapshot of just that moment. @throws ContentDiffers */
@@ -29,7 +36,7 @@ const openTransactionsSeconds = 300;
 /**
  * Brings the target to one point of the source's history: every transaction that committed on the source until now is on
  * the target, none later. Afterwards the stream rests there. A step that fails leaves slot and stream as they were, so
- * that the cutover can be tried again.
+ * that the cutover can be tried again; the fence is for the caller to take down then.
  */
 export async function cutOver(cut: CutOver): Promise<void> {
   const { follower, onStep } = cut;
@@ -39,6 +46,11 @@ export async function cutOver(cut: CutOver): Promise<void> {
     await onStep(step, (performance.now() - startedAt) / 1000);
     return result;
   };
+  if (cut.putUpFence) {
+    // First, so that writers are kept out only for what they write meanwhile.
+    await timed("catch up", () => catchUp(cut));
+    await timed("put up the fence", cut.putUpFence);
+  }
   // Held first: a transaction behind the point must not be applied before the point is known.
   await timed("hold the stream", () => follower.hold());
   const point = await timed("mark the cutover point", () =>
@@ -51,14 +63,34 @@ export async function cutOver(cut: CutOver): Promise<void> {
       signal: cut.signal,
     }),
   );
+  const carry = async (): Promise<void> => {
+    const { sequenceMargin: margin, hasSequence: only } = cut;
+    await carrySequences(cut.sourceSession, cut.targetSession, { margin, only });
+  };
   try {
     await timed("apply all commits up to it", () => follower.drainTo(point.lsn));
-    await timed("carry over sequences", () =>
-      carrySequences(cut.sourceSession, cut.targetSession, { only: cut.hasSequence }),
-    );
+    await timed("carry over sequences", carry);
     await timed("refresh materialized views", cut.refreshMaterializedViews);
     await timed("compare", () => cut.compare(point.snapshotId));
   } finally {
     await point.release();
   }
+  if (cut.putUpFence) await timed("look for writes behind the fence", () => bringEscaped(cut, carry));
+}
+
+async function catchUp({ follower, sourceSession }: CutOver): Promise<void> {
+  await follower.drainTo(await currentLsn(sourceSession));
+  follower.resume();
+}
+
+/** A session can set itself free of the fence: what it has written since the point must not be lost with the slot. */
+async function bringEscaped(cut: CutOver, carry: () => Promise<void>): Promise<void> {
+  const { follower, sourceSession } = cut;
+  const known = follower.status().appliedChanges;
+  await follower.drainTo(await currentLsn(sourceSession));
+  const escaped = follower.status().appliedChanges - known;
+  if (escaped === 0) return;
+  await carry();
+  await cut.refreshMaterializedViews();
+  await cut.onEscapedChanges(escaped);
 }

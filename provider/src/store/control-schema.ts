@@ -142,4 +142,8 @@ COMMENT ON TABLE pgmigration.sample IS 'How throughput and lag went: every two s
 ALTER TABLE pgmigration.database ADD COLUMN verification jsonb;
 COMMENT ON COLUMN pgmigration.database.verification IS 'Online: the last comparison at one point of both sides, and what asked for it';
 `,
+  `
+ALTER TABLE pgmigration.database ADD COLUMN fence jsonb;
+COMMENT ON COLUMN pgmigration.database.fence IS 'Settings of the source that a fence covers: set before it is put up and cleared after it is taken down';
+`,
 ];

@@ -1,3 +1,4 @@
+import type { FenceRecord } from "../cutover/fence.js";
 import type {
   DatabaseState,
   MigrationState,
@@ -61,6 +62,7 @@ export interface DatabaseChange {
   readonly slot?: string | null;
   readonly publications?: readonly string[];
   readonly handover?: unknown;
+  readonly fence?: FenceRecord | null;
 }
 
 /** All that a worker writes down about its migration; every write is fenced by the lease's generation. */
@@ -143,6 +145,7 @@ export class Journal {
               slot = CASE WHEN $9 THEN $10 ELSE slot END,
               publications = coalesce($11, publications),
               handover = coalesce($12, handover),
+              fence = CASE WHEN $13 THEN $14::jsonb ELSE fence END,
               started_at = coalesce(started_at, clock_timestamp()),
               ended_at = CASE WHEN coalesce($5, state) IN ('Succeeded', 'Failed', 'Canceled') THEN clock_timestamp() END
         WHERE migration = $1 AND name = $3 AND ${leaseIsOurs} RETURNING name`,
@@ -157,6 +160,8 @@ export class Journal {
         change.slot ?? null,
         change.publications ?? null,
         change.handover === undefined ? null : JSON.stringify(change.handover),
+        change.fence !== undefined,
+        change.fence ? JSON.stringify(change.fence) : null,
       ],
     );
     for (const observer of this.observers) observer.database?.(name, change);

@@ -1,3 +1,4 @@
+import type { FenceRecord } from "../cutover/fence.js";
 import type { Wish } from "../inputs.js";
 import { waitsBeforeTheStart, type MigrationState, type OnlineVerification } from "../status.js";
 import { targetDatabase } from "../target-database.js";
@@ -38,6 +39,8 @@ export interface DatabaseRecord {
   readonly verification: OnlineVerification | undefined;
   /** What the worker that copied has left to run after the cutover; its shape is the worker's. */
   readonly handover: unknown;
+  /** What a fence on the source covers, from before it is put up until after it is taken down. */
+  readonly fence: FenceRecord | undefined;
 }
 
 export async function readMigration(store: Store, name: string): Promise<MigrationRecord | undefined> {
@@ -62,8 +65,9 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
     publications: string[];
     handover: unknown;
     verification: OnlineVerification | null;
+    fence: FenceRecord | null;
   }>(
-    `SELECT name, target_name, phase, being_created, slot, publications, handover, verification,
+    `SELECT name, target_name, phase, being_created, slot, publications, handover, verification, fence,
             -- By its OID: a database of that name that somebody has made since is not ours.
             EXISTS (SELECT FROM pg_database WHERE datname = target_name AND oid::int8 = target_oid) AS created_by_us
        FROM pgmigration.database WHERE migration = $1 ORDER BY name`,
@@ -79,6 +83,7 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
     publications: row.publications,
     handover: row.handover,
     verification: row.verification ?? undefined,
+    fence: row.fence ?? undefined,
   }));
 }
 
@@ -111,7 +116,7 @@ export async function restartMigration(store: Store, wish: Wish): Promise<void> 
               generation = generation + 1
         WHERE name = $1
      ), gone AS (
-       DELETE FROM pgmigration.database WHERE migration = $1 AND name <> ALL ($3::text[]) AND slot IS NULL
+       DELETE FROM pgmigration.database WHERE migration = $1 AND name <> ALL ($3::text[]) AND slot IS NULL AND fence IS NULL
      ), stale AS (
        DELETE FROM pgmigration.finding WHERE migration = $1
      ), again AS (
@@ -169,6 +174,14 @@ export async function forgetSourceObjects(store: Store, migration: string, datab
     "UPDATE pgmigration.database SET slot = NULL, publications = '{}' WHERE migration = $1 AND name = $2",
     [migration, database],
   );
+}
+
+/** Notes that a database's fence has been taken down. */
+export async function forgetFence(store: Store, migration: string, database: string): Promise<void> {
+  await store.query("UPDATE pgmigration.database SET fence = NULL WHERE migration = $1 AND name = $2", [
+    migration,
+    database,
+  ]);
 }
 
 /** Target databases that other migrations into this server have not ended with, and the name of such a migration. */

@@ -11,6 +11,8 @@ export interface ValidationContext {
   readonly target: Client;
   readonly sourceVersion: number;
   readonly targetVersion: number;
+  /** Whether the source's role is a superuser there. */
+  readonly sourceSuperuser: boolean;
   /** Whether the target's role is a superuser there. */
   readonly targetSuperuser: boolean;
   /** Databases on the target that an earlier try of this migration has made: they do not count as existing. */

@@ -8,6 +8,7 @@ import { sourcePrivileges, targetDatabases } from "./access.js";
 import { collations } from "./collations.js";
 import type { Rule, ValidationContext } from "./context.js";
 import { extensions } from "./extensions.js";
+import { fence } from "./fence.js";
 import { filters } from "./filters.js";
 import { logicalReplication } from "./logical-replication.js";
 import { objects } from "./objects.js";
@@ -19,6 +20,7 @@ const rules: readonly Rule[] = [
   targetDatabases,
   sourcePrivileges,
   logicalReplication,
+  fence,
   extensions,
   collations,
   objects,
@@ -56,6 +58,7 @@ export async function validate(options: ValidationOptions): Promise<Finding[]> {
       target,
       sourceVersion: await serverVersion(anySource),
       targetVersion: await serverVersion(target),
+      sourceSuperuser: await isSuperuser(anySource),
       targetSuperuser: await isSuperuser(target),
     };
     for (const rule of rules) findings.push(...(await rule(context)));

@@ -1,7 +1,15 @@
 import { dropProgress } from "../cdc/progress.js";
+import { Unreachable, messageOf } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
-import { deleteMigration, forgetSourceObjects, readDatabases, type DatabaseRecord } from "../store/records.js";
+import {
+  deleteMigration,
+  forgetFence,
+  forgetSourceObjects,
+  readDatabases,
+  type DatabaseRecord,
+} from "../store/records.js";
 import type { Store } from "../store/store.js";
+import { removeFence } from "./source-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
 
 interface Servers {
@@ -30,6 +38,7 @@ async function eraseDatabase(
     await dropSourceObjects(source, { migrationName, target }, database.name);
     await forgetSourceObjects(store, migrationName, database.name);
   }
+  await eraseFence(store, { migrationName, source }, database);
   if (database.phase === "queued" || !(await databaseExists(store, database.targetName))) return;
   const client = await connect(target, { database: database.targetName, purpose: `${migrationName} clean up` });
   try {
@@ -37,6 +46,28 @@ async function eraseDatabase(
   } finally {
     await client.end();
   }
+}
+
+/**
+ * Takes the fence of a database down and off the record. A source that is gone after the cutover, as old servers will, has
+ * nothing left to take down.
+ *
+ * @throws Refused saying how to do it by hand
+ */
+export async function eraseFence(
+  store: Store,
+  { migrationName, source }: Pick<Servers, "migrationName" | "source">,
+  { name, phase, fence }: DatabaseRecord,
+): Promise<void> {
+  if (!fence) return;
+  const isOver = phase === "done";
+  try {
+    await removeFence(source, name, fence, isOver ? 0 : undefined);
+  } catch (error) {
+    if (!isOver || !((error as Error).cause instanceof Unreachable)) throw error;
+    process.stderr.write(`${messageOf(error)}\n`);
+  }
+  await forgetFence(store, migrationName, name);
 }
 
 async function databaseExists(store: Store, name: string): Promise<boolean> {

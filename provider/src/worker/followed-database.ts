@@ -3,7 +3,7 @@ import { Follower, type FollowEvent, type FollowOptions, type FollowStatus } fro
 import { changeCaptureNames } from "../cdc/names.js";
 import { dropProgress } from "../cdc/progress.js";
 import { cutOver } from "../cutover/cut-over.js";
-import { ContentDiffers, Refused } from "../errors.js";
+import { ContentDiffers, Refused, TakenOver } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import { carryConnectionLimit } from "../schema/database.js";
 import { refreshMaterializedViews } from "../schema/materialized-views.js";
@@ -17,6 +17,7 @@ import { copyDatabase, reportFindings } from "./base-copy.js";
 import { compareDatabase, compareSchemas } from "./compare.js";
 import { type Following, LiveStream } from "./live-stream.js";
 import { sentence, verifyOnline } from "./online-verification.js";
+import { SourceFence } from "./source-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
 import type { Work } from "./work.js";
 
@@ -25,21 +26,23 @@ export class FollowedDatabase {
   readonly #work: Work;
   readonly #name: string;
   readonly #handedOver: Following;
+  readonly #fence: SourceFence;
   /** None once the cutover has come to its clean-up. */
   readonly #stream: LiveStream | undefined;
   #reporting = Promise.resolve();
 
-  private constructor(work: Work, name: string, following: Following, finishing: boolean) {
+  private constructor(work: Work, { name, fence }: DatabaseRecord, following: Following, finishing: boolean) {
     this.#work = work;
     this.#name = name;
     this.#handedOver = following;
+    this.#fence = new SourceFence(work, name, fence);
     this.#stream = finishing ? undefined : new LiveStream(work, name, following, (changes) => this.#follow(changes));
   }
 
   /** Copies the database, unless that has been done before, and follows the source from there on. */
   static async start(work: Work, record: DatabaseRecord): Promise<FollowedDatabase> {
     if (record.phase === "following" || record.phase === "finishing")
-      return new FollowedDatabase(work, record.name, record.handover as Following, record.phase === "finishing");
+      return new FollowedDatabase(work, record, record.handover as Following, record.phase === "finishing");
     const remainder = await copyDatabase(work, record);
     await work.journal.database(record.name, {
       phase: "following",
@@ -47,7 +50,7 @@ export class FollowedDatabase {
       message: null,
       handover: remainder,
     });
-    return new FollowedDatabase(work, record.name, remainder, false);
+    return new FollowedDatabase(work, record, remainder, false);
   }
 
   /** Rejects when the stream has failed for good; never resolves. */
@@ -72,12 +75,17 @@ export class FollowedDatabase {
         await journal.database(this.#name, { message: "comparing before the cutover" });
         refuseUnlessEqual(await this.verify("beforeCutover", signal));
       }
-      await this.#stream.exclusively((follower) => this.#reachPoint(follower));
+      await this.#stream.exclusively((follower) => this.#unfencedIfItFails(() => this.#reachPoint(follower)));
       // From here on the target stands for itself: a successor only cleans up.
       await journal.database(this.#name, { phase: "finishing", state: "InProgress", message: "cleaning up" });
     }
     await this.#finish();
     await journal.database(this.#name, { phase: "done", state: "Succeeded", message: null });
+  }
+
+  /** Takes down the fence that a worker has left whose cutover is not asked for any more. */
+  async takeDownFence(): Promise<void> {
+    if (this.#stream) await this.#fence.takeDown();
   }
 
   async stop(): Promise<void> {
@@ -89,8 +97,21 @@ export class FollowedDatabase {
     return this.#stream?.following ?? this.#handedOver;
   }
 
+  /** A worker that was succeeded leaves the fence to its successor. */
+  async #unfencedIfItFails(run: () => Promise<void>): Promise<void> {
+    try {
+      await run();
+    } catch (error) {
+      if (error instanceof TakenOver) throw error;
+      await this.#fence.takeDown().catch((failure: unknown) => {
+        throw new AggregateError([error, failure]);
+      });
+      throw error;
+    }
+  }
+
   async #reachPoint(follower: Follower): Promise<void> {
-    const { source, journal, signal } = this.#work;
+    const { wish, source, journal, signal } = this.#work;
     await journal.database(this.#name, { state: "InProgress", message: "cutting over" });
     const sourceSession = await connect(source, { database: this.#name, purpose: this.#purpose("cutover") });
     try {
@@ -105,6 +126,9 @@ export class FollowedDatabase {
           targetSession,
           signal,
           hasSequence: ({ schema, name }) => !this.#remainder.cutSequences.includes(sequenceKey(schema, name)),
+          sequenceMargin: wish.sequenceMargin,
+          putUpFence: wish.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
+          onEscapedChanges: (changes) => this.#tellEscaped(changes),
           refreshMaterializedViews: () => this.#refresh(sourceSession, targetSession),
           compare: (snapshotId) =>
             compareDatabase(this.#work, { database: this.#name, snapshotId, signal, followedOnly: true }),
@@ -126,6 +150,19 @@ export class FollowedDatabase {
       this.#name,
       await refreshMaterializedViews(source, target, materializedViews, context),
     );
+  }
+
+  async #tellEscaped(changes: number): Promise<void> {
+    const message = `${changes} changes were written on the source in spite of the fence; they are on the target, and were not compared`;
+    await this.#work.journal.event(message, { database: this.#name, level: "warning" });
+    await this.#work.journal.findings([
+      {
+        ...{ database: this.#name, type: "ServerParametersValidation", state: "Warning" },
+        ...{ object: this.#name, objectType: "Database", message },
+        remedy:
+          "find the application that sets default_transaction_read_only or its transactions to read write, and stop it: what it writes from now on reaches nobody",
+      },
+    ]);
   }
 
   async #finish(): Promise<void> {

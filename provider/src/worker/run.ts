@@ -16,6 +16,7 @@ import { Measuring } from "./measure.js";
 import { Onlookers } from "./onlookers.js";
 import { bringRoles } from "./roles.js";
 import { readServerMetadata } from "./server-metadata.js";
+import { removeFence } from "./source-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
 import { RequestWatch } from "./watch-requests.js";
 import { VerificationsOnRequest } from "./verifications-on-request.js";
@@ -220,6 +221,7 @@ class MigrationRun {
 
   async #migrateOnline(databases: readonly DatabaseRecord[]): Promise<void> {
     const followed = new Map<string, FollowedDatabase>();
+    const cutovers: Promise<void>[] = [];
     try {
       await this.#followAll(databases, followed);
       const open = databases.filter(({ name }) => followed.has(name));
@@ -245,9 +247,13 @@ class MigrationRun {
         }
         awaited.delete(name);
         if (awaited.size === 0) await this.journal.state("InProgress", "CompletingMigration");
-        await follower.cutOver();
+        const cutover = follower.cutOver();
+        cutovers.push(cutover);
+        await cutover;
       });
     } finally {
+      // One that fails does not tear the others out of their cutovers.
+      await Promise.allSettled(cutovers);
       await Promise.all([...followed.values()].map((database) => database.stop()));
     }
   }
@@ -258,7 +264,9 @@ class MigrationRun {
     let copying = databases.length;
     await this.#eachDatabase(databases, async (database, work) => {
       try {
-        followed.set(database.name, await this.#databaseSlots.run(() => FollowedDatabase.start(work, database)));
+        const one = await this.#databaseSlots.run(() => FollowedDatabase.start(work, database));
+        followed.set(database.name, one);
+        if (!this.requests.isCutoverAsked(database.name)) await one.takeDownFence();
       } finally {
         copying--;
         bell.ring();
@@ -307,6 +315,8 @@ class MigrationRun {
     await this.journal.event("canceled", { database: name });
     await this.journal.database(name, { state: "Canceling", message: null });
     if (this.#wish.migrationMode === "Online") await this.#dropSourceObjects(name);
+    for (const database of await this.#currentDatabases())
+      if (database.name === name) await this.#takeDownFence(database);
     await this.journal.database(name, { state: "Canceled", phase: "queued" });
   }
 
@@ -329,6 +339,7 @@ class MigrationRun {
     const databases = await this.#currentDatabases();
     for (const database of databases.filter(({ phase }) => phase !== "done")) {
       if (database.slot !== undefined) await this.#dropSourceObjects(database.name);
+      await this.#takeDownFence(database);
       await this.journal.database(database.name, { state: "Canceled", phase: "queued", message: null });
     }
     await this.journal.state("Canceled", "Completed");
@@ -341,6 +352,10 @@ class MigrationRun {
   async #dropWhatFailedCopiesLeft(error: unknown): Promise<string[]> {
     const notes: string[] = [];
     for (const database of await this.#currentDatabases()) {
+      if (database.phase === "following")
+        await this.#takeDownFence(database).catch((failure: unknown) => {
+          notes.push(messageOf(failure));
+        });
       if (database.slot === undefined) continue;
       if (database.phase === "following" || database.phase === "finishing") {
         if (!(error instanceof ContentDiffers))
@@ -359,6 +374,13 @@ class MigrationRun {
   async #dropSourceObjects(database: string): Promise<void> {
     await dropSourceObjects(this.job.source, this.job, database);
     await this.journal.database(database, { slot: null, publications: [] });
+  }
+
+  /** One that a cutover has left which does not come to its end. */
+  async #takeDownFence({ name, fence }: DatabaseRecord): Promise<void> {
+    if (!fence) return;
+    await removeFence(this.job.source, name, fence);
+    await this.journal.database(name, { fence: null });
   }
 
   async #currentDatabases(): Promise<DatabaseRecord[]> {

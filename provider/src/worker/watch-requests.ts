@@ -64,7 +64,11 @@ export class RequestWatch {
 
   /** Settles when the cutover of this database, or of all, is asked for. */
   async cutoverOf(database: string): Promise<void> {
-    while (!this.#asked("cutover", database) && !this.#asked("cutover", everyDatabase)) await this.#bell.next;
+    while (!this.isCutoverAsked(database)) await this.#bell.next;
+  }
+
+  isCutoverAsked(database: string): boolean {
+    return this.#asked("cutover", database) || this.#asked("cutover", everyDatabase);
   }
 
   /** Settles when the wish asks for another verification than `done`, and says which. */

@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { assertSameContent, type Place } from "../support/content";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+
+describe("a cutover", () => {
+  let lab: Lab;
+
+  before(async () => {
+    lab = await Lab.start();
+  });
+  after(() => lab.stop());
+
+  const places = (database: string): [Place, Place] => [
+    { server: lab.source, database },
+    { server: lab.target, database, login: lab.administrator },
+  ];
+  const onSource = (database: string, sql: string): Promise<Record<string, unknown>[]> =>
+    lab.source.query(sql, { database });
+  const onTarget = (database: string, sql: string): Promise<Record<string, unknown>[]> =>
+    lab.target.query(sql, { database, login: lab.administrator });
+
+  it("sets sequences ahead by the margin, in their direction, within their bounds, without any DML", async () => {
+    const database = await lab.database(
+      `CREATE SEQUENCE up; CREATE SEQUENCE down INCREMENT -2; CREATE SEQUENCE small MAXVALUE 12;
+       CREATE SEQUENCE uncalled; CREATE SEQUENCE ring MAXVALUE 5 CYCLE`,
+    );
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online", sequenceMargin: 10 }));
+    await onSource(
+      database,
+      `SELECT nextval('up') FROM generate_series(1, 7); SELECT nextval('down'), nextval('small'), nextval('ring')`,
+    );
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    const [row] = await onTarget(
+      database,
+      `SELECT nextval('up')::int AS up, nextval('down')::int AS down, nextval('uncalled')::int AS uncalled,
+              (SELECT last_value::int FROM small) AS small, (SELECT last_value::int FROM ring) AS ring`,
+    );
+    assert.deepEqual(row, { up: 18, down: -23, uncalled: 1, small: 11, ring: 5 });
+    await resource.destroy();
+  });
+
+  it("whose foreign key cannot be made leaves the stream as it was: mended, it brings what was written since", async () => {
+    const database = await lab.database(
+      `CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY, a int CONSTRAINT b_a REFERENCES a);
+       INSERT INTO a VALUES (1); INSERT INTO b VALUES (1, 1)`,
+    );
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    await onTarget(database, "ALTER TABLE b DROP CONSTRAINT b_a; INSERT INTO b VALUES (99, 99)");
+    const text = await Resource.failure(resource.update({ triggerCutover: true }));
+    assert.match(text, /b_a/);
+    assert.equal(resource.status.state, "Failed");
+    await onSource(database, "INSERT INTO a VALUES (2); INSERT INTO b VALUES (2, 2); DELETE FROM b WHERE id = 1");
+    await onTarget(database, "DELETE FROM b WHERE id = 99");
+    assert.equal((await resource.update({})).state, "Succeeded");
+    await assertSameContent(...places(database));
+    const keys = "SELECT convalidated FROM pg_constraint WHERE conname = 'b_a'";
+    assert.deepEqual(await onTarget(database, keys), [{ convalidated: true }]);
+    const steps = resource.status.cutoverTimeline;
+    assert.deepEqual(steps.map(({ step }) => step).slice(-7), [
+      ...["hold the stream", "mark the cutover point", "apply all commits up to it", "carry over sequences"],
+      ...["refresh materialized views", "compare", "clean up"],
+    ]);
+    assert(steps.every(({ seconds }) => seconds >= 0));
+    await resource.destroy();
+  });
+});

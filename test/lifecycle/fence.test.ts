@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import pg from "pg";
+import { assertSameContent, type Place } from "../support/content";
+import type { Login } from "../support/embedded-server";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { until } from "../support/until";
+
+const schema = `
+  CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text);
+  INSERT INTO t (v) VALUES ('first');
+  CREATE MATERIALIZED VIEW m AS SELECT 1 AS one;
+  GRANT ALL ON t TO PUBLIC`;
+
+describe("the fence of a cutover", () => {
+  let lab: Lab;
+  let database: string;
+  let resource: Resource;
+
+  before(async () => {
+    lab = await Lab.start({ source: { major: 16 } });
+    await lab.source.query(
+      `CREATE ROLE clerk LOGIN PASSWORD 'clerk'; CREATE ROLE stubborn LOGIN PASSWORD 'stubborn';
+       ALTER ROLE stubborn SET default_transaction_read_only = off;
+       CREATE ROLE half LOGIN PASSWORD 'half'; CREATE ROLE migrator LOGIN REPLICATION PASSWORD 'migrator'`,
+    );
+  });
+  after(() => lab.stop());
+
+  beforeEach(async () => {
+    database = await lab.database(schema);
+    await lab.source.query(
+      `ALTER DATABASE ${database} SET default_transaction_read_only = 'false';
+       ALTER ROLE half IN DATABASE ${database} SET default_transaction_read_only = 'no'`,
+    );
+    resource = new Resource();
+  });
+
+  const login = (name: string): Partial<Login> => ({ user: name, password: name });
+  const places = (): [Place, Place] => [
+    { server: lab.source, database },
+    { server: lab.target, database, login: lab.administrator },
+  ];
+  const inputs = (changes: Record<string, unknown> = {}): Record<string, unknown> =>
+    lab.inputs([database], { migrationMode: "Online", fence: "readOnly", ...changes });
+
+  const settings = (): Promise<Record<string, unknown>[]> =>
+    lab.source.query(
+      `SELECT r.rolname, s.setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+         LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE d.datname = '${database}' ORDER BY 1`,
+    );
+  const write = (name?: string): Promise<unknown> =>
+    lab.source.query("INSERT INTO t (v) VALUES ('later')", { database, ...(name ? { login: login(name) } : {}) });
+  const everybody = [undefined, "clerk", "stubborn", "half"];
+
+  async function assertNobodyWrites(): Promise<void> {
+    for (const name of everybody)
+      await assert.rejects(write(name), { code: "25006" }, `${name ?? "the superuser"} must not write`);
+  }
+
+  /** Keeps the cutover behind its point, at the refresh of a materialized view, for as long as `during` runs. */
+  async function inTheMiddle(during: () => Promise<void>): Promise<void> {
+    const obstacle = await lab.target.connect(database, lab.administrator);
+    try {
+      await obstacle.query("BEGIN; TABLE m");
+      await resource.update({ triggerCutover: true, waitFor: "started" });
+      await until("the cutover waits", async () => {
+        const [row] = await lab.target.query<{ waiting: number }>(
+          "SELECT count(*)::int AS waiting FROM pg_stat_activity WHERE query LIKE '%REFRESH%' AND wait_event_type = 'Lock'",
+        );
+        return row!.waiting > 0;
+      });
+      await during();
+    } finally {
+      await obstacle.end();
+    }
+  }
+
+  async function killWorker(): Promise<void> {
+    const { worker } = await resource.refresh();
+    process.kill(worker.pid!, "SIGKILL");
+    await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
+  }
+
+  it("holds the writers of every role, loses none of their writes, and stays until it is taken back", async () => {
+    const before = await settings();
+    await resource.create(inputs());
+    let isOver = false;
+    let acknowledged = 0;
+    const ends = new Set<string>();
+    // Each comes back after its session was ended, as an application does, and tries on.
+    const writers = everybody.map(async (name) => {
+      while (!isOver) {
+        const client = new pg.Client({ ...lab.source.login, ...(name ? login(name) : {}), database });
+        client.on("error", () => undefined);
+        try {
+          await client.connect();
+          while (!isOver) {
+            await client.query("INSERT INTO t (v) VALUES ($1)", [name ?? "superuser"]);
+            acknowledged++;
+          }
+        } catch (error) {
+          ends.add((error as { code?: string }).code ?? "lost");
+        } finally {
+          await client.end().catch(() => undefined);
+        }
+      }
+    });
+    try {
+      await until("they write", () => acknowledged > 100);
+      assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+      await assertNobodyWrites();
+    } finally {
+      isOver = true;
+      await Promise.all(writers);
+    }
+    assert(ends.has("25006"), `sessions end or find the database read only: ${[...ends].join()}`);
+    await assertSameContent(...places());
+    const [rows] = await lab.source.query<{ count: number }>("SELECT count(*)::int FROM t", { database });
+    assert.equal(rows!.count, acknowledged + 1);
+    assert(resource.status.cutoverTimeline.some(({ step }) => step === "put up the fence"));
+
+    await resource.update({ fence: "none" });
+    assert.deepEqual(await settings(), before);
+    await write("clerk");
+    await resource.destroy();
+  });
+
+  it("is taken down when the cutover fails, and when the resource is destroyed", async () => {
+    const before = await settings();
+    await resource.create(inputs());
+    const onTarget = (sql: string): Promise<unknown> => lab.target.query(sql, { database, login: lab.administrator });
+    await onTarget("UPDATE t SET v = 'changed'");
+    assert.match(await Resource.failure(resource.update({ triggerCutover: true })), /"public"\."t"/);
+    assert.deepEqual(await settings(), before);
+    await write("clerk");
+    await onTarget("UPDATE t SET v = 'first' WHERE v = 'changed'");
+    assert.equal((await resource.update({})).state, "Succeeded");
+    await assertSameContent(...places());
+    await assertNobodyWrites();
+    await resource.destroy();
+    assert.deepEqual(await settings(), before);
+  });
+
+  it("outlives a worker that is killed behind it, and is completed by its successor", async () => {
+    await resource.create(inputs());
+    await inTheMiddle(async () => {
+      await killWorker();
+      await assertNobodyWrites();
+    });
+    assert.equal((await resource.update({ waitFor: "succeeded" })).state, "Succeeded");
+    await assertSameContent(...places());
+    await assertNobodyWrites();
+    await resource.destroy();
+  });
+
+  it("is taken down by the successor when the cutover is taken back, by a cancellation, and by destroying", async () => {
+    const before = await settings();
+    const undone: readonly (() => Promise<unknown>)[] = [
+      () => resource.update({ triggerCutover: false, waitFor: "cutoverReady" }),
+      () => resource.update({ triggerCutover: false, cancel: true, waitFor: undefined }),
+      () => resource.destroy(),
+    ];
+    for (const undo of undone) {
+      database = await lab.database(schema);
+      await resource.create(inputs());
+      await inTheMiddle(killWorker);
+      await undo();
+      assert.deepEqual(await settings(), []);
+      await write("stubborn");
+      await resource.destroy();
+    }
+    assert.equal(before.length, 2);
+  });
+
+  it("cannot hold a session that sets itself free: what that writes is brought over and told", async () => {
+    await resource.create(inputs());
+    await inTheMiddle(async () => {
+      const free = await lab.source.connect(database, login("clerk"));
+      try {
+        await free.query("SET default_transaction_read_only = off");
+        await free.query("INSERT INTO t (v) VALUES ('escaped')");
+      } finally {
+        await free.end();
+      }
+    });
+    const status = await resource.update({ waitFor: "succeeded" });
+    assert.equal(status.state, "Succeeded");
+    await assertSameContent(...places());
+    const messages = status.currentSubStateDetails.validationDetails!.dbLevelValidationDetails.flatMap(({ summary }) =>
+      summary.flatMap((one) => one.messages.map(({ message }) => message)),
+    );
+    assert(messages.some((message) => /^1 changes were written on the source in spite of the fence/.test(message)));
+    await resource.destroy();
+  });
+
+  it("is refused beforehand to a role that may not put it up", async () => {
+    await lab.source.query(`GRANT CREATE ON DATABASE ${database} TO migrator`);
+    const source = { ...lab.source.login, ...login("migrator"), sslMode: "Prefer" };
+    const text = await Resource.failure(resource.create(inputs({ source })));
+    assert.match(text, /migrator does not own db_\w+ on the source/);
+    assert.match(text, /GRANT pg_signal_backend TO "migrator"/);
+    assert.match(text, /ALTER ROLE "stubborn" RESET default_transaction_read_only/);
+    await resource.destroy();
+    const offline = await resource.failures({ ...inputs(), migrationMode: "Offline" });
+    assert.match(offline.join(), /^fence: .*use Online/);
+  });
+});
