@@ -10,3 +10,15 @@ export function parseByteSize(size: string | number): number | undefined {
   const power = powers.indexOf(unit.toUpperCase().replace("I", ""));
   return amount === undefined || power < 0 ? undefined : Math.round(Number(amount) * 1024 ** power);
 }
+
+/** Bytes in the binary units that PostgreSQL's `pg_size_pretty` uses. */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB", "PB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]!}`;
+}

@@ -121,7 +121,34 @@ describe("pg-migration, its own commands", () => {
       stdio: ["ignore", "pipe", "pipe"],
     });
     assert.match(shown, /Succeeded \/ Completed/);
+    assert.match(shown, /● Prepare {3}● Validate {3}● Copy {3}◉ Succeeded/);
     assert.match(shown, new RegExp(`${database} +█{24} 100 % +2/2 tables +2/2 indexes`));
+    assert(!shown.includes("\u001b["), "no colours where the terminal says that it has none");
+    return undefined;
+  });
+
+  it("watch shows the lag from before anybody watched, in colours where the terminal has them", async function () {
+    if (!has("script")) {
+      process.stderr.write("    NOT TESTED: there is no command script, which gives a terminal\n");
+      return this.skip();
+    }
+    const database = await lab.database(schema);
+    const resource = declare();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const name = resource.inputs.migrationName as string;
+    await lab.target.query(
+      `INSERT INTO pgmigration.sample (migration, at, kept_until, bytes_copied, bytes_total, lag_bytes, latency_seconds)
+       SELECT $1, now() - i * interval '1 minute', 'infinity', 0, 0, 1000000, 60 FROM generate_series(5, 10) i`,
+      { values: [name] },
+    );
+    const line = `timeout -s INT 4 ${process.execPath} ${commandPath} watch --name ${name}`;
+    const { stdout } = spawnSync("script", ["-qec", `stty cols 120 rows 30; ${line}`, "/dev/null"], {
+      env: { ...command.environment, TERM: "xterm-256color" },
+      encoding: "utf8",
+    });
+    assert.match(stdout, /\u001b\[36m◉\u001b\[39m Follow/);
+    // Ten minutes in forty columns: the first half as high as it goes, the end as low.
+    assert.match(stdout, /behind .* s {2}\u001b\[36m█{15,}▁+\u001b/);
     return undefined;
   });
 

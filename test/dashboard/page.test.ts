@@ -137,6 +137,7 @@ describe("the dashboard's page", function () {
     await until("the counters go on by themselves", async () => (await counters.innerText()) !== before);
     await traffic.stop();
     assert.deepEqual(await barriers(page), []);
+    await page.getByText("All is copied; following the source until you cut over").waitFor();
     await picture(page, "migration");
 
     await page.getByRole("button", { name: "Cut over" }).click();
@@ -155,6 +156,45 @@ describe("the dashboard's page", function () {
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
   });
 
+  it("cancels a running migration by clicking, which leaves nothing on the source", async () => {
+    const database = await lab.database(Traffic.schema);
+    const resource = declare();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const slots = (): Promise<unknown[]> => lab.source.query("SELECT FROM pg_replication_slots");
+    assert.equal((await slots()).length, 1);
+    const page = await open(dashboard.url);
+    await page.getByRole("link", { name: resource.inputs.migrationName as string }).click();
+    await page.getByRole("button", { name: "Cancel migration" }).click();
+    assert.match(await page.getByRole("dialog").innerText(), /slot and publication on the source are dropped/);
+    await page.getByRole("button", { name: "Not now" }).click();
+    await page.getByRole("button", { name: "Cancel migration" }).click();
+    await page.getByRole("button", { name: "Cancel the migration" }).click();
+    await page.locator("#state").getByText("Canceled").waitFor();
+    assert.equal((await resource.refresh()).state, "Canceled");
+    assert.equal((await slots()).length, 0);
+    assert(await page.getByRole("button", { name: "Cancel migration" }).isDisabled());
+    assert.deepEqual(await barriers(page), []);
+  });
+
+  it("shows a copy on its way: bars, tables that are copied, and throughput over time", async () => {
+    const database = await lab.database(
+      "CREATE TABLE big (id bigint PRIMARY KEY, v text); CREATE TABLE small (id int PRIMARY KEY); " +
+        "INSERT INTO big SELECT i, repeat(md5(i::text), 8) FROM generate_series(1, 500000) i",
+    );
+    const resource = declare();
+    const created = resource.create(lab.inputs([database], { tableJobs: 1 }));
+    undo.push(() => created);
+    const page = await open(dashboard.url);
+    await page.getByRole("link", { name: resource.inputs.migrationName as string }).click();
+    await page.locator("#state").getByText("Copying").waitFor();
+    await page.getByText(/^(copying tables|comparing rows, building indexes)$/).waitFor();
+    await page.getByText(/^(?!0 %)\d+ %$/).waitFor();
+    await picture(page, "copying");
+    assert.deepEqual(await barriers(page), []);
+    await created;
+    await page.locator("#state").getByText("Succeeded").waitFor();
+  });
+
   it("shows findings with a remedy to copy, and what a server says never as HTML", async () => {
     const database = await lab.database(
       'CREATE TABLE "<img src=x onerror=alert(1)>" (id int); CREATE TABLE k (id int)',
@@ -168,6 +208,7 @@ describe("the dashboard's page", function () {
     await findings.getByText("603101").waitFor();
     assert.match(await findings.innerText(), /overwriteDbsInTarget/);
     assert.match(await findings.innerText(), /<img src=x/);
+    await picture(page, "failed");
     assert.equal(await page.locator("main img").count(), 0);
     await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
     await findings.getByRole("button", { name: "Copy" }).first().click();

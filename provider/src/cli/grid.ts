@@ -1,18 +1,5 @@
 import type { MigrationSummary } from "../store/list-migrations.js";
 
-/** The columns of the portal's grid. */
-export const gridHead = [
-  "Name",
-  "Status",
-  "Migration mode",
-  "Migration type",
-  "Source server",
-  "Source server type",
-  "Databases",
-  "Duration",
-  "Start time",
-];
-
 export function gridRow(migration: MigrationSummary, now = new Date()): string[] {
   const { wish } = migration;
   return [

@@ -1,11 +1,14 @@
-import type { DatabaseDetails, MigrationStatus } from "../status.js";
+import type { Wish } from "../inputs.js";
+import { phasesOf } from "../phases.js";
+import { hasEnded, type DatabaseDetails, type MigrationStatus } from "../status.js";
 import type { TableRecord } from "../store/read-tables.js";
-import { formatBytes } from "../worker/describe.js";
+import { formatBytes } from "../byte-size.js";
 import { formatDuration } from "./grid.js";
 import { bytesPerSecond, secondsLeft, type Sample } from "../rates.js";
 
 export interface WatchedState {
   readonly name: string;
+  readonly wish: Pick<Wish, "migrationMode" | "migrationOption">;
   readonly status: MigrationStatus;
   readonly tables: readonly TableRecord[];
   readonly samples: readonly Sample[];
@@ -14,50 +17,72 @@ export interface WatchedState {
 const mostTables = 8;
 
 /** What `watch` shows on a terminal: lines that are drawn anew each time. */
-export function watchScreen({ name, status, tables, samples }: WatchedState): string[] {
+export function watchScreen({ name, wish, status, tables, samples }: WatchedState): string[] {
   const { currentSubState, dbDetails } = status.currentSubStateDetails;
-  const worker = status.worker.state === "lost" ? "  no worker: pg-migration update, or pulumi up, starts one" : "";
+  const databases = Object.values(dbDetails);
   const copying = tables.filter(({ state }) => state === "loading").slice(0, mostTables);
+  const width = Math.max(
+    ...databases.map((one) => one.databaseName.length),
+    ...copying.map((one) => nameOf(one).length),
+  );
   return [
-    `${name}  ${status.state} / ${currentSubState}${worker}`,
-    ...Object.values(dbDetails).map(databaseLine),
-    ...copying.map(tableLine),
-    footer(status, samples),
+    `${name}  ${status.state} / ${currentSubState}`,
+    phasesOf(wish, status.state, currentSubState)
+      .map(({ name: phase, stage }) => `${marks[stage]} ${phase}`)
+      .join("   "),
+    "",
+    ...databases.map((one) => databaseLine(one, width)),
+    ...copying.map((one) => tableLine(one, width)),
+    "",
+    ...(hasEnded(status.state) ? [] : footer(status, samples)),
+    ...(status.worker.state === "lost" ? ["no worker: pg-migration update, or pulumi up, starts one"] : []),
     ...(status.error === undefined ? [] : status.error.split("\n")),
   ];
 }
 
-function databaseLine(one: DatabaseDetails): string {
+const marks = { done: "●", current: "◉", ahead: "○" } as const;
+
+function databaseLine(one: DatabaseDetails, width: number): string {
   const tables =
     one.fullLoadCompletedTables + one.fullLoadQueuedTables + one.fullLoadLoadingTables + one.fullLoadErroredTables;
   // What tables take on disk only tells about what their copies move: complete is complete.
   const isCopied = tables > 0 && one.fullLoadCompletedTables === tables;
   const done = isCopied ? 1 : share(one.bytesCopied, one.bytesTotal);
   return [
-    one.databaseName.padEnd(24),
+    one.databaseName.padEnd(width),
     bar(done),
     `${one.fullLoadCompletedTables}/${tables} tables`,
     `${one.indexesCompleted}/${one.indexesTotal} indexes`,
     formatBytes(one.bytesCopied),
-    one.migrationOperation,
+    one.message ?? one.migrationOperation,
   ].join("  ");
 }
 
-function tableLine(one: TableRecord): string {
-  const name = `  ${one.schema}.${one.table}`;
-  return [name.padEnd(24), bar(share(one.rowsCopied, one.rowsEstimated)), `${one.rowsCopied} rows`].join("  ");
-}
+const nameOf = (one: TableRecord): string => `  ${one.schema}.${one.table}`;
 
-function footer(status: MigrationStatus, samples: readonly Sample[]): string {
+const tableLine = (one: TableRecord, width: number): string =>
+  [
+    nameOf(one).padEnd(width),
+    bar(share(one.rowsCopied, one.rowsEstimated)),
+    `${one.rowsCopied.toLocaleString("en")} rows`,
+  ].join("  ");
+
+function footer(status: MigrationStatus, samples: readonly Sample[]): string[] {
   if (isFollowing(status)) {
     const last = samples.at(-1);
-    const lags = columns(samples, ({ lagBytes }) => lagBytes);
-    return `behind ${formatBytes(last?.lagBytes ?? 0)}, ${(last?.latencySeconds ?? 0).toFixed(1)} s  ${sparkline(lags)}`;
+    const lags = sparkline(columns(samples, ({ lagBytes }) => lagBytes));
+    const changes = Object.values(status.currentSubStateDetails.dbDetails)
+      .reduce((sum, one) => sum + one.cdcInsertCounter + one.cdcUpdateCounter + one.cdcDeleteCounter, 0)
+      .toLocaleString("en");
+    return [
+      `behind ${formatBytes(last?.lagBytes ?? 0)}, ${(last?.latencySeconds ?? 0).toFixed(1)} s  ${lags}`,
+      `${changes} changes applied`,
+    ];
   }
   const left = secondsLeft(samples);
   const rate = `${formatBytes(Math.round(bytesPerSecond(samples)))}/s`;
   const rates = sparkline(columns(samples, (_, i) => bytesPerSecond(samples, i)));
-  return left === undefined ? `${rate}  ${rates}` : `${rate}, ${formatDuration(left)} left  ${rates}`;
+  return [left === undefined ? `${rate}  ${rates}` : `${rate}, ${formatDuration(left)} left  ${rates}`];
 }
 
 const isFollowing = ({ state, currentSubStateDetails }: MigrationStatus): boolean =>

@@ -1,3 +1,4 @@
+import { formatBytes } from "../byte-size.js";
 import { formatDuration } from "../duration.js";
 import type { DatabaseDetails, MigrationStatus, ValidationMessage } from "../status.js";
 
@@ -35,18 +36,6 @@ function followProgress(databases: readonly DatabaseDetails[]): string {
       return `${one.databaseName}: ${changes}, latency ${one.latency.toFixed(1)} s, ${formatBytes(one.lagBytes)} behind`;
     })
     .join("; ");
-}
-
-/** Bytes in the binary units that PostgreSQL's `pg_size_pretty` uses. */
-export function formatBytes(bytes: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB", "PB"];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]!}`;
 }
 
 /** Why a migration did not succeed: its error, and for a failed validation every finding with its remedy. */

@@ -2,7 +2,8 @@ import { Option, type Command } from "commander";
 import { hasEnded } from "../../status.js";
 import { listMigrations } from "../../store/list-migrations.js";
 import { migrationResource } from "../../migration-resource.js";
-import { gridHead, gridRow } from "../grid.js";
+import { gridColumns } from "../../grid-columns.js";
+import { gridRow } from "../grid.js";
 import { withStore } from "../open-store.js";
 import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
 import { addTargetOptions, type TargetFlags } from "../server-options.js";
@@ -36,7 +37,7 @@ function list(flags: Flags): Promise<void> {
       shown.map((one) => migrationResource(one)),
       () =>
         formatTable(
-          gridHead,
+          gridColumns,
           shown.map((one) => gridRow(one)),
         ),
     );

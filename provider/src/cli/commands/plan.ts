@@ -1,7 +1,7 @@
 import { Option, type Command } from "commander";
 import { tableBytes, tablesToCopy } from "../../copy/tables-to-copy.js";
 import { connect, type Endpoint } from "../../postgres/connect.js";
-import { formatBytes } from "../../worker/describe.js";
+import { formatBytes } from "../../byte-size.js";
 import { formatDuration } from "../grid.js";
 import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
 import { addTargetOptions } from "../server-options.js";

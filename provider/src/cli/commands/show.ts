@@ -1,10 +1,11 @@
 import type { Command } from "commander";
 import type { MigrationStatus } from "../../status.js";
 import { readStatus } from "../../store/read-status.js";
-import { formatBytes } from "../../worker/describe.js";
+import { formatBytes } from "../../byte-size.js";
 import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
 import { migrationResource } from "../../migration-resource.js";
-import { gridHead, gridRow } from "../grid.js";
+import { gridColumns } from "../../grid-columns.js";
+import { gridRow } from "../grid.js";
 import { withMigration, type FoundMigration } from "../open-store.js";
 import { addOutputOption, formatTable, print, type Format, type OutputFlags } from "../output.js";
 
@@ -19,7 +20,7 @@ export function addShow(program: Command): void {
 export async function show({ store, migration }: FoundMigration, format: Format): Promise<void> {
   const status = await readStatus(store, migration.name);
   print(format, migrationResource(migration, status), () =>
-    [formatTable(gridHead, [gridRow(migration)]), "", ...(status ? [databasesTable(status)] : [])].join("\n"),
+    [formatTable(gridColumns, [gridRow(migration)]), "", ...(status ? [databasesTable(status)] : [])].join("\n"),
   );
 }
 

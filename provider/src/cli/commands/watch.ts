@@ -9,6 +9,7 @@ import { follow } from "../follow.js";
 import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
 import { withMigration, type FoundMigration } from "../open-store.js";
 import { sampleOf } from "../../rates.js";
+import { paint } from "../paint.js";
 import { watchScreen } from "../watch-screen.js";
 
 export function addWatch(program: Command): void {
@@ -48,7 +49,7 @@ async function watchOnTerminal({ store, migration }: FoundMigration): Promise<Mi
     samples.push(sampleOf(status, Date.now()));
     if (samples.length > mostSamples) samples.shift();
     const tables = await readTables(store, migration.name);
-    screen.draw(watchScreen({ name: migration.name, status, tables, samples }));
+    screen.draw(watchScreen({ name: migration.name, wish: migration.wish, status, tables, samples }));
     if (hasEnded(status.state)) return status;
     await sleep(redrawMs);
   }
@@ -64,7 +65,8 @@ class Screen {
     const rows = process.stdout.rows || 24;
     const shown = lines.slice(0, rows - 1).map((line) => line.slice(0, columns - 1));
     const back = this.#drawn > 0 ? `\x1b[${this.#drawn}A\x1b[J` : "";
-    process.stdout.write(`${back}${shown.join("\n")}\n`);
+    const painted = process.stdout.hasColors() ? shown.map(paint) : shown;
+    process.stdout.write(`${back}${painted.join("\n")}\n`);
     this.#drawn = shown.length;
   }
 }

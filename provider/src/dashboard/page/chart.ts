@@ -10,7 +10,7 @@ export interface ChartOptions {
   readonly format: (value: number) => string;
 }
 
-const height = 170;
+const height = 150;
 
 /** One measure over time, with its last value in words for those who do not see it. */
 export class Chart {
@@ -36,9 +36,15 @@ export class Chart {
         height,
         legend: { show: false },
         cursor: { drag: { x: false, y: false } },
-        scales: { y: { range: (_plot, _low, high) => [0, Math.max(1, high * 1.1)] } },
+        scales: {
+          x: { range: (_plot, first, last) => atLeastAMinute(first, last) },
+          y: { range: (_plot, _low, high) => [0, Math.max(1, high * 1.1)] },
+        },
         axes: [axis, { ...axis, size: 74, values: (_plot, values) => values.map(options.format) }],
-        series: [{}, { stroke: () => paint("--accent"), width: 2, points: { show: false } }],
+        series: [
+          {},
+          { stroke: () => paint("--accent"), fill: () => paint("--shade"), width: 2, points: { show: false } },
+        ],
       },
       [[], []],
       canvas,
@@ -53,7 +59,7 @@ export class Chart {
   show(samples: readonly HistorySample[]): void {
     const { label, value, format } = this.#options;
     const last = samples.at(-1);
-    this.#caption.textContent = `${label}: ${last ? format(value(last)) : "-"}`;
+    this.#caption.replaceChildren(`${label}: `, element("strong", {}, last ? format(value(last)) : "-"));
     this.#plot.setData([samples.map(({ at }) => at / 1000), samples.map(value)]);
   }
 
@@ -62,6 +68,12 @@ export class Chart {
     this.#scheme.removeEventListener("change", this.#redraw);
     this.#plot.destroy();
   }
+}
+
+/** Seconds since 1970; null before anything was measured. */
+function atLeastAMinute(first: number | null, last: number | null): [number, number] {
+  const end = last ?? Date.now() / 1000;
+  return [Math.min(first ?? end, end - 60), end];
 }
 
 /** A canvas knows no `light-dark()`: the colour as the page shows it. */

@@ -31,12 +31,19 @@ export function table(
   numbers: readonly number[] = [],
 ): HTMLElement {
   const classOf = (column: number): Record<string, string> => (numbers.includes(column) ? { class: "number" } : {});
+  const cellOf = (cell: Node | string, i: number): HTMLElement =>
+    element("td", { "data-label": head[i]!, ...classOf(i) }, cell);
   const headRow = element("tr", {}, ...head.map((name, i) => element("th", { scope: "col", ...classOf(i) }, name)));
-  const bodyRows = rows.map((row) => element("tr", {}, ...row.map((cell, i) => element("td", classOf(i), cell))));
+  const bodyRows = rows.map((row) => element("tr", {}, ...row.map(cellOf)));
   return element(
     "div",
     { class: "scroll", tabindex: "0", role: "region", "aria-label": label },
-    element("table", { "aria-label": label }, element("thead", {}, headRow), element("tbody", {}, ...bodyRows)),
+    element(
+      "table",
+      { "aria-label": label, class: "cards" },
+      element("thead", {}, headRow),
+      element("tbody", {}, ...bodyRows),
+    ),
   );
 }
 

@@ -1,26 +1,15 @@
-const units = ["B", "kB", "MB", "GB", "TB", "PB"];
-
-/** In the binary units that PostgreSQL prints. */
-export function bytes(count: number): string {
-  let value = count;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${unit === 0 ? String(Math.round(value)) : value.toFixed(1)} ${units[unit]!}`;
-}
-
 export const count = (value: number): string => value.toLocaleString("en");
 
-export function duration(seconds: number): string {
+/** To the second: a clock that is looked at. */
+export function clock(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
   if (hours > 0) return `${hours} h ${minutes} min`;
   return minutes > 0 ? `${minutes} min ${whole % 60} s` : `${whole} s`;
 }
 
-export const time = (iso: string | undefined): string => (iso === undefined ? "" : new Date(iso).toLocaleString());
+export const time = (iso: string | undefined): string =>
+  iso === undefined ? "" : new Date(iso).toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" });
 
 /** The class that colours a state. */
 export function tone(state: string): string {

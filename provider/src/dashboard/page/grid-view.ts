@@ -1,21 +1,8 @@
+import { gridColumns } from "../../grid-columns.js";
 import type { MigrationResource } from "../../migration-resource.js";
+import { hasEnded } from "../../status.js";
 import { element } from "./element.js";
-import { duration, time, tone } from "./format.js";
-
-const columns = [
-  "Name",
-  "Status",
-  "Migration mode",
-  "Migration type",
-  "Source server",
-  "Source server type",
-  "Databases",
-  "Duration",
-  "Start time",
-] as const;
-
-const hasEnded = (state: string | undefined): boolean =>
-  ["Succeeded", "Failed", "ValidationFailed", "Canceled"].includes(state ?? "");
+import { clock, time, tone } from "./format.js";
 
 /** All migrations, as the portal lists them, newest first. */
 export class GridView {
@@ -32,8 +19,8 @@ export class GridView {
   readonly #clock = setInterval(() => this.#tick(), 1000);
 
   constructor(root: HTMLElement) {
-    const head = element("tr", {}, ...columns.map((name) => element("th", { scope: "col" }, name)));
-    const grid = element("table", { class: "grid" }, element("thead", {}, head), this.#body);
+    const head = element("tr", {}, ...gridColumns.map((name) => element("th", { scope: "col" }, name)));
+    const grid = element("table", { class: "cards" }, element("thead", {}, head), this.#body);
     const scroll = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Migrations" }, grid);
     root.replaceChildren(
       element("h1", {}, "Migrations"),
@@ -57,7 +44,10 @@ export class GridView {
   /** Rows stay where only their words change, so that whoever is on a link stays there. */
   #draw(): void {
     const shown = this.#migrations.filter((one) => this.#isShown(one));
-    this.#note.textContent = `${shown.length} of ${this.#migrations.length} migrations`;
+    this.#note.textContent =
+      this.#migrations.length === 0
+        ? "Nothing has been migrated into this server yet. Begin with pulumi up, or pg-migration create."
+        : `${shown.length} of ${this.#migrations.length} migrations`;
     const old = new Map([...this.#body.rows].map((row) => [row.dataset.name, row]));
     const rows = shown.map((one) => fill(old.get(one.name) ?? emptyRow(one.name), one));
     const isSame = rows.length === this.#body.rows.length && rows.every((row, i) => this.#body.rows[i] === row);
@@ -65,7 +55,7 @@ export class GridView {
   }
 
   #isShown(migration: MigrationResource): boolean {
-    if (this.#filter.value === "active" && hasEnded(migration.currentStatus.state)) return false;
+    if (this.#filter.value === "active" && hasEnded(migration.currentStatus.state ?? "InProgress")) return false;
     const text = [migration.name, migration.currentStatus.state, source(migration), ...migration.dbsToMigrate].join(
       " ",
     );
@@ -80,7 +70,7 @@ export class GridView {
 const source = ({ sourceDbServerResourceId }: MigrationResource): string => sourceDbServerResourceId.split("@")[0]!;
 
 function emptyRow(name: string): HTMLTableRowElement {
-  const row = element("tr", {}, ...columns.map((label) => element("td", { "data-label": label })));
+  const row = element("tr", {}, ...gridColumns.map((label) => element("td", { "data-label": label })));
   row.dataset.name = name;
   row.cells[0]!.append(element("a", { href: `#/migrations/${name}` }, name));
   return row;
@@ -96,13 +86,13 @@ function fill(row: HTMLTableRowElement, one: MigrationResource): HTMLTableRowEle
     source(one),
     one.sourceType,
     one.dbsToMigrate.join(", "),
-    duration((end - Date.parse(one.startedOn)) / 1000),
+    clock((end - Date.parse(one.startedOn)) / 1000),
     time(one.startedOn),
   ];
   for (const [i, text] of words.entries()) {
     const cell = row.cells[i + 1]!;
     if (cell.textContent !== text) cell.textContent = text;
   }
-  row.cells[1]!.className = tone(state);
+  row.cells[1]!.className = `state ${tone(state)}`;
   return row;
 }

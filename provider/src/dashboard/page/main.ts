@@ -32,8 +32,12 @@ class Page {
     const stream = new EventSource(name === undefined ? "/api/events" : `/api/events?migration=${name}`);
     this.#stream = stream;
     const connection = byId("connection");
-    stream.addEventListener("open", () => (connection.textContent = "live"));
-    stream.addEventListener("error", () => (connection.textContent = "not connected, trying again"));
+    const tell = (text: string): void => {
+      connection.textContent = text;
+      connection.className = text;
+    };
+    stream.addEventListener("open", () => tell("live"));
+    stream.addEventListener("error", () => tell("not connected, trying again"));
     const on = <Name extends MessageName>(event: Name, show: (data: Messages[Name]) => void): void =>
       stream.addEventListener(event, ({ data }: MessageEvent<string>) => show(JSON.parse(data) as Messages[Name]));
     on("trouble", showTrouble);

@@ -1,13 +1,17 @@
+import { formatBytes } from "../../byte-size.js";
+import { formatDuration } from "../../duration.js";
 import type { MigrationResource } from "../../migration-resource.js";
-import type { DatabaseDetails, ValidationMessage } from "../../status.js";
+import { sentenceOf } from "../../phases.js";
+import { hasEnded, type DatabaseDetails, type ValidationMessage } from "../../status.js";
 import type { EventRecord } from "../../store/read-events.js";
 import type { TableRecord } from "../../store/read-tables.js";
 import type { HistorySample, PageSettings } from "../messages.js";
 import { Chart } from "./chart.js";
 import { confirm } from "./confirm.js";
 import { button, element, progress, table } from "./element.js";
-import { bytes, count, duration, time, tone } from "./format.js";
+import { count, tone } from "./format.js";
 import { stepper } from "./stepper.js";
+import { summaryPart, tablesOf } from "./summary.js";
 import { VirtualTable } from "./virtual-table.js";
 
 /** One migration, live. Each part is drawn anew only when what it shows has changed. */
@@ -20,9 +24,15 @@ export class MigrationView {
   readonly #tables = new VirtualTable();
   readonly #events = element("ol", { class: "events", tabindex: "0", "aria-label": "Events" });
   readonly #charts = [
-    new Chart({ label: "Copied per second", value: (one) => one.bytesPerSecond, format: bytes }),
-    new Chart({ label: "Behind the source", value: (one) => one.lagBytes, format: bytes }),
+    new Chart({ label: "Copied per second", value: (one) => one.bytesPerSecond, format: formatBytes }),
+    new Chart({ label: "Bytes behind the source", value: (one) => one.lagBytes, format: formatBytes }),
+    new Chart({
+      label: "Seconds behind",
+      value: (one) => one.latencySeconds,
+      format: (value) => `${value.toFixed(1)} s`,
+    }),
   ];
+  readonly #clock = setInterval(() => this.#drawSummary(), 1000);
 
   constructor(
     root: HTMLElement,
@@ -31,11 +41,11 @@ export class MigrationView {
   ) {
     this.#heading.textContent = name;
     root.replaceChildren(
-      this.#heading,
+      element("div", { class: "top" }, this.#heading, this.#actions),
       this.#part("state"),
-      this.#actions,
+      this.#part("summary"),
+      this.#part("failures"),
       this.#part("databases"),
-      this.#part("findings"),
       this.#part("cutover"),
       element(
         "section",
@@ -44,6 +54,7 @@ export class MigrationView {
         element("div", { class: "charts" }, ...this.#charts.map((chart) => chart.root)),
       ),
       element("section", {}, element("h2", {}, "Tables"), this.#tables.root),
+      this.#part("findings"),
       element("section", {}, element("h2", {}, "Events"), this.#events),
     );
   }
@@ -66,7 +77,12 @@ export class MigrationView {
       () => stateOf(migration),
     );
     this.#fill("databases", databases, () => databasesPart(databases));
-    this.#fill("findings", details?.validationDetails, () => findingsPart(migration));
+    this.#drawSummary();
+    for (const chart of this.#charts.slice(1)) chart.root.hidden = migration.migrationMode === "Offline";
+    // What stands in the way is read first, what is well last.
+    const order = findingsOf(migration).some(({ message }) => message.state === "Failed") ? "failures" : "findings";
+    this.#fill(order, details?.validationDetails, () => findingsPart(migration, order === "failures"));
+    this.#fill(order === "failures" ? "findings" : "failures", null, () => []);
     this.#fill("cutover", currentStatus.cutoverTimeline, () => cutoverPart(migration));
     this.#offer(migration);
   }
@@ -88,7 +104,16 @@ export class MigrationView {
   }
 
   close(): void {
+    clearInterval(this.#clock);
     for (const chart of this.#charts) chart.close();
+  }
+
+  #drawSummary(): void {
+    const migration = this.#migration;
+    if (!migration) return;
+    const { currentStatus, endedOn } = migration;
+    const second = endedOn === undefined ? Math.floor(Date.now() / 1000) : 0;
+    this.#fill("summary", [currentStatus, second], () => summaryPart(migration, Date.now()));
   }
 
   #part(name: string): HTMLElement {
@@ -117,10 +142,9 @@ export class MigrationView {
         button("Cancel migration", () => this.#askCancel()),
       );
     const [cutover, cancel] = [...this.#actions.querySelectorAll("button")];
-    const hasEnded = ["Succeeded", "Failed", "ValidationFailed", "Canceled"].includes(currentStatus.state ?? "");
     cutover!.hidden = migrationMode === "Offline";
     cutover!.disabled = currentStatus.state !== "WaitingForUserAction";
-    cancel!.disabled = hasEnded;
+    cancel!.disabled = hasEnded(currentStatus.state ?? "InProgress");
   }
 
   #askCutover(): void {
@@ -130,7 +154,7 @@ export class MigrationView {
     confirm({
       title: `Cut ${this.name} over?`,
       lines: [
-        `The target is ${bytes(lag)} and ${latency.toFixed(1)} s behind the source.`,
+        `The target is ${formatBytes(lag)} and ${latency.toFixed(1)} s behind the source.`,
         "Stop what writes to the source first: what it commits after this moment stays there.",
         "Then all commits until now are applied, sequences carried over, both sides compared, and slot and publication dropped. This cannot be taken back.",
       ],
@@ -161,67 +185,99 @@ export class MigrationView {
 
 function stateOf(migration: MigrationResource): Node[] {
   const { state = "", currentSubStateDetails, worker, error } = migration.currentStatus;
-  const who =
-    worker?.state === "running"
-      ? `worker ${worker.pid ?? ""} on ${worker.host ?? ""}`
-      : `worker: ${worker?.state ?? ""}`;
+  const subState = currentSubStateDetails?.currentSubState;
+  const isLost = worker?.state === "lost";
   return [
     stepper(migration),
     element(
       "p",
       { id: "state", role: "status" },
-      element("strong", { class: tone(state) }, state),
-      ` / ${currentSubStateDetails?.currentSubState ?? ""} `,
-      element("span", { class: worker?.state === "lost" ? "bad" : "quiet" }, who),
+      element("strong", { class: `state ${tone(state)}` }, state),
+      ` ${sentenceOf(subState)} `,
+      element("span", { class: "quiet" }, subState ?? ""),
     ),
-    element(
-      "p",
-      { class: "quiet" },
-      `${migration.migrationMode}, ${migration.migrationOption}, from ${migration.sourceDbServerResourceId}, begun ${time(migration.startedOn)}`,
-    ),
+    ...(isLost
+      ? [
+          element(
+            "p",
+            { class: "error", role: "alert" },
+            "Nobody works on it: pulumi up, or pg-migration update, starts a worker.",
+          ),
+        ]
+      : []),
     ...(error === undefined ? [] : [element("p", { class: "error", role: "alert" }, error)]),
+    element("p", { class: "quiet" }, aboutOf(migration)),
   ];
+}
+
+function aboutOf({ currentStatus, ...migration }: MigrationResource): string {
+  const { worker, sourceDbServerMetadata: source, targetDbServerMetadata: target } = currentStatus;
+  const version = (server: typeof source): string => (server ? ` (PostgreSQL ${server.version})` : "");
+  return [
+    `${migration.migrationMode}, ${migration.migrationOption}`,
+    `from ${migration.sourceDbServerResourceId}${version(source)} to ${migration.targetDbServerFullyQualifiedDomainName}${version(target)}`,
+    ...(worker?.state === "running" ? [`worker ${worker.pid ?? ""} on ${worker.host ?? ""}`] : []),
+  ].join(" · ");
 }
 
 /** What a table takes on disk only tells about what its copy moves: complete is complete. */
 const bytesShare = (one: DatabaseDetails): [done: number, all: number] =>
-  one.fullLoadCompletedTables > 0 &&
-  one.fullLoadQueuedTables + one.fullLoadLoadingTables + one.fullLoadErroredTables === 0
+  one.fullLoadCompletedTables > 0 && one.fullLoadCompletedTables === tablesOf(one)
     ? [1, 1]
     : [one.bytesCopied, one.bytesTotal];
 
+const databaseHead = [
+  "Database",
+  "Rows",
+  "Bytes",
+  "Copied",
+  "Copying",
+  "Queued",
+  "In error",
+  "Indexes",
+  "Inserts / updates / deletes",
+  "Behind",
+  "Verified",
+];
+
 function databasesPart(databases: readonly DatabaseDetails[]): Node[] {
-  const head = ["Database", "Status", "Rows", "Bytes", "Copied", "Copying", "Queued", "In error", "Indexes"];
   const rows = databases.map((one) => [
-    one.databaseName,
     element(
       "span",
-      { class: tone(one.migrationState), title: one.message ?? "" },
-      `${one.migrationState}, ${one.migrationOperation}`,
+      { class: "two" },
+      element("strong", {}, one.databaseName),
+      element(
+        "span",
+        { class: tone(one.migrationState), title: one.message ?? "" },
+        one.message ?? `${one.migrationState}, ${one.migrationOperation}`,
+      ),
     ),
-    element(
-      "span",
-      {},
-      progress(`rows of ${one.databaseName}`, one.rowsCopied, one.rowsEstimated),
-      ` ${count(one.rowsCopied)}`,
-    ),
-    element("span", {}, progress(`bytes of ${one.databaseName}`, ...bytesShare(one)), ` ${bytes(one.bytesCopied)}`),
+    barred(`rows of ${one.databaseName}`, [one.rowsCopied, one.rowsEstimated], count(one.rowsCopied)),
+    barred(`bytes of ${one.databaseName}`, bytesShare(one), formatBytes(one.bytesCopied)),
     count(one.fullLoadCompletedTables),
     count(one.fullLoadLoadingTables),
     count(one.fullLoadQueuedTables),
-    count(one.fullLoadErroredTables),
+    element("span", { class: one.fullLoadErroredTables > 0 ? "bad" : "" }, count(one.fullLoadErroredTables)),
     `${one.indexesCompleted}/${one.indexesTotal}`,
     `${count(one.cdcInsertCounter)} / ${count(one.cdcUpdateCounter)} / ${count(one.cdcDeleteCounter)}`,
-    `${bytes(one.lagBytes)}, ${one.latency.toFixed(1)} s`,
+    `${formatBytes(one.lagBytes)}, ${one.latency.toFixed(1)} s`,
     one.tablesDifferent > 0
       ? element("span", { class: "bad" }, `${one.tablesDifferent} of ${one.tablesCompared} differ`)
       : `${one.tablesCompared} equal`,
   ]);
-  const all = [...head, "Inserts / updates / deletes", "Behind", "Verified"];
-  return [element("h2", {}, "Databases"), table("Databases", all, rows, [4, 5, 6, 7])];
+  return [element("h2", {}, "Databases"), table("Databases", databaseHead, rows, [3, 4, 5, 6, 7])];
 }
 
-function findingsPart(migration: MigrationResource): Node[] {
+const barred = (label: string, [done, all]: readonly [number, number], text: string): HTMLElement =>
+  element("span", { class: "two" }, progress(label, done, all), text);
+
+interface FoundBy {
+  readonly message: ValidationMessage;
+  readonly database: string;
+}
+
+/** Worst first. */
+function findingsOf(migration: MigrationResource): FoundBy[] {
   const details = migration.currentStatus.currentSubStateDetails?.validationDetails;
   if (!details) return [];
   const own = details.serverLevelValidationDetails.flatMap(({ messages }) =>
@@ -231,9 +287,14 @@ function findingsPart(migration: MigrationResource): Node[] {
     summary.flatMap(({ messages }) => messages.map((message) => ({ message, database: databaseName }))),
   );
   const order = ["Failed", "Warning", "Succeeded"];
-  const all = [...own, ...ofDatabases].sort((a, b) => order.indexOf(a.message.state) - order.indexOf(b.message.state));
+  return [...own, ...ofDatabases].sort((a, b) => order.indexOf(a.message.state) - order.indexOf(b.message.state));
+}
+
+function findingsPart(migration: MigrationResource, isOpen: boolean): Node[] {
+  const all = findingsOf(migration);
+  if (all.length === 0) return [];
   const rows = all.map(({ message, database }) => [
-    element("span", { class: tone(message.state) }, message.state),
+    element("span", { class: `state ${tone(message.state)}` }, message.state),
     message.code ?? "",
     [database, message.object].filter(Boolean).join(" "),
     message.objectType ?? "",
@@ -243,8 +304,13 @@ function findingsPart(migration: MigrationResource): Node[] {
   const head = ["Finding status", "Code", "Impacted object", "Object type", "Finding", "To do"];
   const shown = table("Validation", head, rows);
   for (const row of shown.querySelectorAll("tbody tr"))
-    for (const cell of [...row.children].slice(4)) cell.className = "wrap";
-  return [element("h2", {}, "Validation"), shown];
+    for (const cell of [...row.children].slice(4)) cell.classList.add("wrap");
+  const counted = ["Failed", "Warning", "Succeeded"]
+    .map((state) => [state, all.filter(({ message }) => message.state === state).length] as const)
+    .filter(([, number]) => number > 0)
+    .map(([state, number]) => `${number} ${state}`);
+  const title = element("h2", {}, `Validation: ${counted.join(", ")}`);
+  return [element("details", isOpen ? { open: "" } : {}, element("summary", {}, title), shown)];
 }
 
 function remedy({ remedy: text, state }: ValidationMessage): Node | string {
@@ -266,7 +332,7 @@ function cutoverPart(migration: MigrationResource): Node[] {
   const rows = timeline.map(({ step, seconds }) => [
     step,
     progress(step, seconds, longest),
-    seconds < 10 ? `${seconds.toFixed(2)} s` : duration(seconds),
+    seconds < 10 ? `${seconds.toFixed(2)} s` : formatDuration(seconds),
   ]);
   return [element("h2", {}, "Cutover"), table("Cutover", ["Step", "Share", "Took"], rows, [2])];
 }

@@ -1,9 +1,11 @@
+import { formatBytes } from "../../byte-size.js";
 import type { TableRecord } from "../../store/read-tables.js";
 import { element, progress } from "./element.js";
-import { bytes, count, tone } from "./format.js";
+import { count, tone } from "./format.js";
 
 const rowHeight = 32;
 const spareRows = 6;
+const mostRowsInSight = 14;
 const head = ["Table", "State", "Rows", "Bytes", "Indexes", "Equal"];
 
 /** Thousands of tables, of which only those in sight are in the document. */
@@ -63,6 +65,7 @@ export class VirtualTable {
       return `${one.database} ${one.schema}.${one.table}`.toLowerCase().includes(wanted);
     });
     this.#space.style.height = `${this.#shown.length * rowHeight}px`;
+    this.#body.style.height = `${Math.max(1, Math.min(this.#shown.length, mostRowsInSight)) * rowHeight}px`;
     this.#table.setAttribute("aria-rowcount", String(this.#shown.length + 1));
     this.#drawSoon();
   }
@@ -100,7 +103,7 @@ function rowOf(one: TableRecord, index: number): HTMLElement {
       "span",
       { role: "cell" },
       progress(`bytes of ${name}`, one.state === "completed" ? one.bytesTotal : one.bytesCopied, one.bytesTotal),
-      ` ${bytes(one.bytesCopied)}`,
+      ` ${formatBytes(one.bytesCopied)}`,
     ),
     element("span", { role: "cell" }, `${one.indexesCompleted}/${one.indexesTotal}`),
     element("span", { role: "cell", class: equal === "no" ? "bad" : "good" }, equal),
