@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { manPage } from "../../provider/dist/cli/man-page.js";
 import { buildProgram } from "../../provider/dist/cli/program.js";
 import type { Finding } from "../../provider/dist/store/journal.js";
 import { assertSameContent } from "../support/content";
@@ -146,9 +149,10 @@ describe("pg-migration, its own commands", () => {
       env: { ...command.environment, TERM: "xterm-256color" },
       encoding: "utf8",
     });
-    assert.match(stdout, /\u001b\[36m◉\u001b\[39m Follow/);
+    const shown = stdout.replaceAll("\u001b[36m", "<cyan>").replaceAll("\u001b[39m", "</>");
+    assert.match(shown, /<cyan>◉<\/> Follow/);
     // Ten minutes in forty columns: the first half as high as it goes, the end as low.
-    assert.match(stdout, /behind .* s {2}\u001b\[36m█{15,}▁+\u001b/);
+    assert.match(shown, /behind .* s {2}<cyan>█{15,}▁+<\/>/);
     return undefined;
   });
 
@@ -204,7 +208,7 @@ describe("pg-migration, its own commands", () => {
     assert.equal((await alive.update({ triggerCutover: true })).state, "Succeeded", "the living one is unharmed");
   });
 
-  it("every command has help with an example, and shells can complete it", async () => {
+  it("every command has help with an example", async () => {
     assert.match((await command.run(["update", "--help"])).stdout, /Examples?.*:\n {2}pg-migration update/);
     const { commands } = buildProgram();
     assert.equal(commands.length, 17);
@@ -213,6 +217,30 @@ describe("pg-migration, its own commands", () => {
       each.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
       assert.match(help, new RegExp(`Examples?.*:\\n(.*\\n)?.*pg-migration ${each.name()}`), each.name());
     }
+  });
+
+  it("has a manual page of every command, flag and exit code, made from the program itself", async () => {
+    const page = manPage(buildProgram());
+    const file = join(dirname(commandPath), "../dist/pg-migration.1");
+    assert.equal(await readFile(file, "utf8"), page, "npm run build makes it anew");
+    const manifest = JSON.parse(await readFile(join(dirname(commandPath), "../package.json"), "utf8")) as {
+      man: string;
+    };
+    assert.equal(manifest.man, "./dist/pg-migration.1");
+    const plain = page.replaceAll("\\-", "-");
+    for (const each of buildProgram().commands) {
+      assert(plain.includes(`.SS pg-migration ${each.name()}`), each.name());
+      for (const { flags, hidden } of each.options) if (!hidden) assert(plain.includes(flags), flags);
+    }
+    assert.match(plain, /\.TP\n\\fB7\\fR\ncontent differs/);
+    if (!has("man")) return;
+    const { stdout, stderr } = spawnSync("man", ["--warnings", "-P", "cat", "-l", file], { encoding: "utf8" });
+    assert.equal(stderr, "", "the formatter has nothing to complain of");
+    assert.match(stdout, /update --service prod --name crm --cutover --wait/);
+  });
+
+  it("shells complete it", async function () {
+    this.timeout(60_000);
     const bash = (await command.run(["completion", "bash"])).stdout;
     const complete = `${bash}\nCOMP_WORDS=(pg-migration upd); COMP_CWORD=1; _pg_migration; echo "\${COMPREPLY[@]}"
       COMP_WORDS=(pg-migration update --cut); COMP_CWORD=2; _pg_migration; echo "\${COMPREPLY[@]}"`;
