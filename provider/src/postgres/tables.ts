@@ -34,7 +34,7 @@ export interface Table {
   readonly estimatedRows: number;
   /** In the order of their attribute numbers; dropped ones left out. */
   readonly columns: readonly Column[];
-  /** Names of the primary key's columns in key order; empty without one. */
+  /** Names of the primary key's columns in key order; empty without one, and with one that is deferrable. */
   readonly primaryKey: readonly string[];
   readonly replicaIdentity: ReplicaIdentity;
   /** The columns that name an old row in the stream: primary key, index, or all (`full`); empty when nothing does. */
@@ -128,7 +128,8 @@ WITH RECURSIVE base (oid, base) AS (
     FROM pg_index i
     CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, position)
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-   WHERE (i.indisprimary OR i.indisreplident) AND k.position <= ${version >= 110000 ? "i.indnkeyatts" : "i.indnatts"}
+   -- Of a deferrable key there may be two rows at a time, so the stream does not name rows by it, nor may we.
+   WHERE (i.indisprimary OR i.indisreplident) AND i.indimmediate AND k.position <= ${version >= 110000 ? "i.indnkeyatts" : "i.indnatts"}
    GROUP BY i.indexrelid, i.indrelid, i.indisprimary, i.indisreplident
 )
 SELECT json_agg(json_build_object(

@@ -155,18 +155,22 @@ const isOwnership = (statement: Statement): boolean =>
   follows(statement.tokens, statement.tokens.length - 4, "FORCE", "ROW", "LEVEL", "SECURITY");
 
 /**
- * Row security first, while the tables are still ours. A table's change of owner takes its sequences along, which
+ * Row security first, while the tables are still ours, and triggers and rules that fire in a replica too. A table's change of owner takes its sequences along, which
  * therefore follow; a schema's comes when nothing in it is left to change; privileges name the owner, so they come after
  * all owners; an event trigger would fire on every statement before it.
  */
-function handoverRank({ type, name }: Entry): number | undefined {
+function handoverRank({ type, name, sql }: Entry): number | undefined {
   if (type === "ROW SECURITY") return 0;
+  if ((type === "TRIGGER" || type === "RULE") && firesInReplica.test(sql)) return 0;
   if (type === "SEQUENCE OWNER") return 2;
   if (type === "SCHEMA OWNER") return 3;
   if (type === "ACL" || type === "DEFAULT ACL") return 4;
   if (type.startsWith("EVENT TRIGGER") || (type === "COMMENT" && name.startsWith("EVENT TRIGGER "))) return 5;
   return type.endsWith(" OWNER") ? 1 : undefined;
 }
+
+/** It would fire for changes that are applied, whose own effects come by the stream: everything would happen twice. */
+const firesInReplica = /^ALTER TABLE .* ENABLE (ALWAYS|REPLICA) (TRIGGER|RULE) /m;
 
 function inHandoverOrder(entries: readonly Entry[]): Entry[] {
   const rank = (entry: Entry): number => handoverRank(entry) ?? 1;
