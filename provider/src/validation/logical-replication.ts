@@ -174,8 +174,8 @@ async function followableTables(
       ...common,
       object: database,
       message:
-        "a source before PostgreSQL 11 does not tell of TRUNCATE: one while following is found at cutover as a difference",
-      remedy: "use DELETE instead of TRUNCATE until the cutover",
+        "a source before PostgreSQL 11 does not tell of TRUNCATE: a table that is truncated, or rewritten by VACUUM FULL, CLUSTER or ALTER TABLE, is copied anew while following",
+      remedy: "use DELETE instead of TRUNCATE, and rewrite no large table, until the cutover",
     });
   if (keyless.length > 0 && wish.keylessTables === "full")
     findings.push({

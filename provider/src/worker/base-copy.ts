@@ -26,6 +26,7 @@ import { copyUnits } from "./copy-units.js";
 import { createDatabase, prepareExistingTables } from "./prepare-target.js";
 import { selectedTables } from "./selected-tables.js";
 import { sideBySide } from "./side-by-side.js";
+import type { SourceMark } from "./source-mark.js";
 import { dropSourceObjects } from "./source-objects.js";
 import { takeSnapshot, type CopyPoint } from "./take-snapshot.js";
 import type { Work } from "./work.js";
@@ -37,6 +38,8 @@ export interface Remainder {
   readonly sourceSearchPath: string;
   /** What the stream is asked for. */
   readonly publications: readonly string[];
+  /** Of an online migration, as of its snapshot. */
+  readonly mark?: SourceMark | undefined;
   /** Of {@link sequenceKey}: what the filter leaves out. */
   readonly cutSequences: readonly string[];
   /** What the target does not get, and findings have said so: of {@link compareSchemas}. */
@@ -105,12 +108,13 @@ class BaseCopy {
       await this.#restore(scene, scene.plan.before);
       await this.#copyRows(scene);
       await this.#finish(scene);
-      const { plan, context, selection, publications } = scene;
+      const { plan, context, selection, publications, mark } = scene;
       return {
         handover: plan.handover,
         materializedViews: plan.materializedViews,
         sourceSearchPath: context.sourceSearchPath ?? "",
         publications,
+        mark,
         cutSequences: [...selection.cutSequences],
         without: [...selection.cut, ...context.missing],
       };

@@ -4,6 +4,7 @@ import type { Follower, FollowOptions } from "../cdc/follow.js";
 import { ChangeRefused } from "../cdc/applier.js";
 import { ShapeDiffers } from "../cdc/binding.js";
 import { currentLsn } from "../cdc/lag.js";
+import { changeCaptureNames } from "../cdc/names.js";
 import { Canceled, ContentDiffers, Refused, messageOf } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import { qualify } from "../postgres/identifiers.js";
@@ -15,6 +16,7 @@ import { targetDatabase } from "../target-database.js";
 import { compareSchema } from "../verify/compare-schema.js";
 import type { Remainder } from "./base-copy.js";
 import { type NewObjects, joinTables, restoreMissing } from "./new-objects.js";
+import { StreamTampered, readSourceMark, replacedSince } from "./source-mark.js";
 import { type Decision, type SchemaDrift, readDrift, schemaFingerprint } from "./schema-drift.js";
 import type { Work } from "./work.js";
 
@@ -145,6 +147,10 @@ export class LiveStream {
       await this.#carry("untilPutRight");
     } catch (error) {
       if (this.#stopped) return;
+      if (error instanceof StreamTampered) {
+        this.#fail(error);
+        return;
+      }
       // The stream itself goes on; what it cannot take without this stops it, and tells.
       await this.#say(`the source's schema could not be compared: ${messageOf(error)}`, "warning").catch(this.#fail);
     }
@@ -192,14 +198,15 @@ export class LiveStream {
 
   async #join(objects: NewObjects, newTables: readonly Table[]): Promise<void> {
     const names = newTables.map(({ schema, name }) => qualify(schema, name));
-    await this.#say(`new on the source, to be copied: ${names.join(", ")}`);
+    await this.#say(`new on the source, or replaced there, to be copied: ${names.join(", ")}`);
     await this.#keep({ joining: names });
     await this.#follower.stop();
     try {
       const tables = await this.#tablesInScope(objects.source);
       const bridge = (): Follower => (this.#follower = this.#follow({ leaveOut: new Set(names) }));
-      await this.#adopt(await joinTables(objects, tables, newTables, bridge));
-      await this.#keep({ joining: [], followed: tables.map(({ schema, name }) => qualify(schema, name)) });
+      const { plan, mark } = await joinTables(objects, tables, newTables, bridge);
+      await this.#adopt(plan);
+      await this.#keep({ joining: [], followed: tables.map(({ schema, name }) => qualify(schema, name)), mark });
     } finally {
       if (!this.#stopped) this.#follower = this.#start();
     }
@@ -270,11 +277,21 @@ export class LiveStream {
     if (!this.#following.followed) await this.#keep({ followed: [...here] });
     const followed = this.#following.followed ?? [];
     const drift = await readDrift({ source, target, sourceTables, targetTables, followed: new Set(followed) });
-    const joining = sourceTables.filter(({ schema, name }) => {
+    const replaced = await this.#replaced(source);
+    const again = sourceTables.filter(({ schema, name }) => {
       const table = qualify(schema, name);
-      return here.has(table) && (this.#following.joining ?? []).includes(table);
+      return here.has(table) && (replaced.has(table) || (this.#following.joining ?? []).includes(table));
     });
-    return { ...drift, newTables: [...drift.newTables, ...joining] };
+    return { ...drift, newTables: [...drift.newTables, ...again] };
+  }
+
+  /** Their copy is outdated, and the stream does not know: they are copied anew. */
+  async #replaced(source: Client): Promise<Set<string>> {
+    const names = changeCaptureNames(this.#work.wish, this.#database);
+    if (this.#following.mark) return replacedSince(source, names, this.#following.mark);
+    // Begun by an earlier version.
+    await this.#keep({ mark: await readSourceMark(source, names) });
+    return new Set();
   }
 
   async #tablesInScope(source: Client): Promise<Table[]> {

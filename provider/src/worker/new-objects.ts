@@ -20,6 +20,8 @@ import { restoreEntries } from "../schema/restore.js";
 import { readSelection, selectEntries } from "../schema/selection.js";
 import { targetDatabase } from "../target-database.js";
 import { reportFindings } from "./base-copy.js";
+import type { SourceMark } from "./source-mark.js";
+import { markOf } from "./take-snapshot.js";
 import type { Work } from "./work.js";
 
 export interface NewObjects {
@@ -31,7 +33,7 @@ export interface NewObjects {
 }
 
 /**
- * Brings tables that were made on the source while it is followed to the target. They are published, a point of the
+ * Brings tables that were made or replaced on the source while it is followed to the target. They are published, a point of the
  * source's history is taken, everything up to it is applied but these tables' changes, and they are copied as they were
  * at the point: from there on the stream has all of theirs. Begun anew after a failure, it replaces what was copied.
  *
@@ -43,7 +45,7 @@ export async function joinTables(
   tables: readonly Table[],
   newTables: readonly Table[],
   bridge: () => Follower,
-): Promise<RestorePlan> {
+): Promise<{ plan: RestorePlan; mark: SourceMark }> {
   const { work, database } = objects;
   const follower = bridge();
   try {
@@ -59,7 +61,9 @@ export async function joinTables(
     try {
       await follower.drainTo(lsn);
       await follower.stop();
-      return await restoreMissing(objects, snapshot.id, () => copyTables(objects, newTables, snapshot.id));
+      const mark = await markOf(work, database, snapshot.id);
+      const plan = await restoreMissing(objects, snapshot.id, () => copyTables(objects, newTables, snapshot.id));
+      return { plan, mark };
     } finally {
       await snapshot.release();
     }

@@ -8,6 +8,7 @@ import { connect } from "../postgres/connect.js";
 import { type Table, listTables } from "../postgres/tables.js";
 import { isCutRelation, readSelection } from "../schema/selection.js";
 import { selectedTables } from "./selected-tables.js";
+import { type SourceMark, readSourceMark } from "./source-mark.js";
 import type { Work } from "./work.js";
 
 export interface CopyPoint {
@@ -16,6 +17,7 @@ export interface CopyPoint {
   readonly slot: SlotIdentity | undefined;
   /** What the stream is asked for. */
   readonly publications: readonly string[];
+  readonly mark: SourceMark | undefined;
 }
 
 /**
@@ -30,6 +32,7 @@ export async function takeSnapshot(work: Work, database: string): Promise<CopyPo
       snapshot: await Snapshot.export(source, database),
       slot: undefined,
       publications: [],
+      mark: undefined,
     });
     return lockedSnapshot(take, tablesOf, () => Promise.resolve());
   }
@@ -63,9 +66,20 @@ async function beginStream(
     onWaiting: sayOnce(work, database),
   });
   try {
-    return { snapshot: await Snapshot.hold(source, database, slot.snapshotId), slot, publications };
+    const snapshot = await Snapshot.hold(source, database, slot.snapshotId);
+    return { snapshot, slot, publications, mark: await markOf(work, database, snapshot.id) };
   } finally {
     await slot.release();
+  }
+}
+
+/** As of the snapshot. */
+export async function markOf({ source, wish }: Work, database: string, snapshotId: string): Promise<SourceMark> {
+  const session = await openInSnapshot(source, database, snapshotId, `${wish.migrationName} mark`);
+  try {
+    return await readSourceMark(session, changeCaptureNames(wish, database));
+  } finally {
+    await session.end();
   }
 }
 

@@ -1,0 +1,65 @@
+import type { Client } from "pg";
+import type { ChangeCaptureNames } from "../cdc/names.js";
+import { Refused } from "../errors.js";
+import { qualify } from "../postgres/identifiers.js";
+import { serverVersion } from "../postgres/server-version.js";
+
+/**
+ * What tells, at any later time, whether the stream has had every change of every table since. Object identifiers are
+ * given out in rising order: what has a higher one than all that were there is newer than the mark.
+ */
+export interface SourceMark {
+  /** Which publications these are, and which version of their options. */
+  readonly publications: string;
+  readonly highestOid: number;
+}
+
+/** Somebody has changed what the stream is made of: what was written meanwhile is not in it, nor will ever be. */
+export class StreamTampered extends Refused {}
+
+/** Taken in the session that the tables are copied in, so that a mark and its copy are of one moment. */
+export async function readSourceMark(source: Client, names: ChangeCaptureNames): Promise<SourceMark> {
+  const { rows } = await source.query<{ highest: string }>(
+    `SELECT greatest((SELECT max(greatest(oid, relfilenode)::int8) FROM pg_class),
+                     (SELECT max(oid::int8) FROM pg_publication_rel)) AS highest`,
+  );
+  return { publications: await publicationVersions(source, names), highestOid: Number(rows[0]!.highest) };
+}
+
+/**
+ * The tables, qualified and quoted, whose changes are not all in the stream, although they are followed: made anew under
+ * the name of another one, taken out of the publication, or, before 11, which does not publish it, truncated. A table
+ * that was only rewritten looks the same there.
+ *
+ * @throws StreamTampered when this is so of all tables
+ */
+export async function replacedSince(source: Client, names: ChangeCaptureNames, mark: SourceMark): Promise<Set<string>> {
+  const now = await publicationVersions(source, names);
+  if (now !== mark.publications)
+    throw new StreamTampered(
+      `somebody has dropped or altered the publications ${names.publication} and ${names.insertOnlyPublication} on the source: changes are missing in the stream`,
+      { remedy: "delete this migration and start it anew; leave its publications alone", code: "603120" },
+    );
+  const truncated = (await serverVersion(source)) < 110000 ? "c.relfilenode::int8 > $3" : "false";
+  const { rows } = await source.query<{ schema: string; name: string }>(
+    `SELECT n.nspname AS schema, c.relname AS name
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+        AND (NOT EXISTS (SELECT FROM pg_publication_tables p
+                          WHERE p.pubname IN ($1, $2) AND p.schemaname = n.nspname AND p.tablename = c.relname)
+             OR EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
+                         WHERE r.prrelid = c.oid AND p.pubname IN ($1, $2) AND r.oid::int8 > $3)
+             OR ${truncated})`,
+    [names.publication, names.insertOnlyPublication, mark.highestOid],
+  );
+  return new Set(rows.map(({ schema, name }) => qualify(schema, name)));
+}
+
+/** xmin tells options that were changed and changed back, too. */
+async function publicationVersions(source: Client, names: ChangeCaptureNames): Promise<string> {
+  const { rows } = await source.query<{ version: string }>(
+    "SELECT concat_ws('/', oid, xmin) AS version FROM pg_publication WHERE pubname IN ($1, $2) ORDER BY pubname",
+    [names.publication, names.insertOnlyPublication],
+  );
+  return rows.map(({ version }) => version).join(" ");
+}

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { assertSameContent, type Place } from "../support/content";
+import type { Major } from "../support/embedded-server";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { until } from "../support/until";
+
+for (const major of [10, 18] satisfies Major[])
+  describe(`what the stream from PostgreSQL ${major} does not tell of`, () => {
+    let lab: Lab;
+    before(async () => {
+      lab = await Lab.start({ source: { major }, target: { major: 18 } });
+    });
+    after(() => lab.stop());
+
+    const places = (database: string): [Place, Place] => [
+      { server: lab.source, database },
+      { server: lab.target, database, login: lab.administrator },
+    ];
+    const follow = async (database: string): Promise<Resource> => {
+      const resource = new Resource();
+      await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+      return resource;
+    };
+    const tables = `
+      CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'old' FROM generate_series(1, 1000) i;
+      CREATE TABLE refers (id int PRIMARY KEY, t int REFERENCES t);
+      CREATE TABLE other (id int PRIMARY KEY, v text); INSERT INTO other SELECT i, 'as it was' FROM generate_series(1, 10) i;`;
+    const publication = async (database: string): Promise<string> => {
+      const [row] = await lab.source.query<{ name: string }>(
+        "SELECT pubname AS name FROM pg_publication WHERE pubname !~ '_ins$'",
+        { database },
+      );
+      return row!.name;
+    };
+
+    it("a table that takes another one's name, a TRUNCATE, a table out of its publication: they are copied anew", async () => {
+      const database = await lab.database(tables);
+      const resource = await follow(database);
+      await lab.source.query(
+        `BEGIN; CREATE TABLE t_new (id int PRIMARY KEY, v text); INSERT INTO t_new SELECT i, 'new' FROM generate_series(500, 2000) i;
+         ALTER TABLE refers DROP CONSTRAINT refers_t_fkey; ALTER TABLE t RENAME TO t_old; ALTER TABLE t_new RENAME TO t;
+         ALTER INDEX t_pkey RENAME TO t_old_pkey; ALTER INDEX t_new_pkey RENAME TO t_pkey; COMMIT;
+         UPDATE t SET v = 'newer' WHERE id < 600; DELETE FROM t WHERE id > 1900; UPDATE t_old SET v = 'older' WHERE id < 10`,
+        { database },
+      );
+      await lab.source.query("DELETE FROM other WHERE id < 3; TRUNCATE other; INSERT INTO other VALUES (1, 'anew')", {
+        database,
+      });
+      await lab.source.query(`ALTER PUBLICATION ${await publication(database)} DROP TABLE refers`, { database });
+      await lab.source.query("INSERT INTO refers VALUES (1, 1)", { database });
+      await until("the new rows are there", async () => {
+        const rows = await lab.target.query("SELECT FROM t WHERE id = 1900", { database, login: lab.administrator });
+        return rows.length === 1;
+      });
+      await lab.source.query("UPDATE t SET v = 'last' WHERE id = 700; UPDATE refers SET t = 2; DELETE FROM other", {
+        database,
+      });
+      assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+      await assertSameContent(...places(database));
+      await resource.destroy();
+    });
+
+    it("a publication that somebody alters or drops ends it, since changes are missing from then on", async () => {
+      for (const change of ["ALTER PUBLICATION % SET (publish = 'insert')", "DROP PUBLICATION %"]) {
+        const database = await lab.database(tables);
+        const resource = await follow(database);
+        await lab.source.query(change.replace("%", await publication(database)), { database });
+        await lab.source.query("UPDATE t SET v = 'lost' WHERE id = 1", { database });
+        await until(`it has failed by ${change}`, async () => (await resource.refresh()).state === "Failed");
+        assert.match(resource.status.error ?? "", /publication/);
+        assert.match(await Resource.failure(resource.update({ triggerCutover: true })), /publication/);
+        await resource.destroy();
+      }
+    });
+  });
