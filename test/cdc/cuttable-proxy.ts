@@ -1,11 +1,12 @@
 import { type AddressInfo, createServer, connect, type Server, type Socket } from "node:net";
 import type { Endpoint } from "../../provider/src/postgres/connect";
 
-/** A way to a server that can be cut and mended. */
+/** A way to a server that can be cut, blocked and mended. */
 export class CuttableProxy {
   readonly #server: Server;
   readonly #behind: Endpoint;
   readonly #sockets = new Set<Socket>();
+  readonly #pairs = new Set<{ readonly near: Socket; readonly far: Socket }>();
   #mended = true;
 
   private constructor(behind: Endpoint) {
@@ -37,6 +38,16 @@ export class CuttableProxy {
     this.#mended = true;
   }
 
+  /** The server hears nothing more of what clients say on the connections there are; what it says still arrives. */
+  holdBackWords(): void {
+    for (const { near } of this.#pairs) near.unpipe().pause();
+  }
+
+  /** Takes all that either side says on the connections there are, and passes nothing on: half-open connections. */
+  swallow(): void {
+    for (const { near, far } of this.#pairs) for (const socket of [near, far]) socket.unpipe().resume();
+  }
+
   async close(): Promise<void> {
     this.cut();
     await new Promise((resolve) => this.#server.close(resolve));
@@ -48,6 +59,8 @@ export class CuttableProxy {
       return;
     }
     const far = connect(this.#behind.port, this.#behind.host);
+    const pair = { near, far };
+    this.#pairs.add(pair);
     for (const [one, other] of [
       [near, far],
       [far, near],
@@ -56,6 +69,7 @@ export class CuttableProxy {
       one.on("error", () => other.destroy());
       one.on("close", () => {
         this.#sockets.delete(one);
+        this.#pairs.delete(pair);
         other.destroy();
       });
       one.pipe(other);

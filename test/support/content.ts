@@ -28,7 +28,11 @@ export async function digests({ server, database, login }: Place): Promise<Recor
     );
     const { rows } = await client.query<{ schema: string; name: string; columns: string[] }>(
       `SELECT n.nspname AS schema, c.relname AS name,
-              array(SELECT quote_ident(attname) FROM pg_attribute
+              -- Before 12 a server prints more digits of a float than tell it apart: its bytes are the same everywhere.
+              array(SELECT CASE WHEN atttypid IN ('float4'::regtype, 'float8'::regtype, 'point'::regtype)
+                                THEN format('encode(%s(%I), ''hex'')', (SELECT typsend FROM pg_type WHERE oid = atttypid), attname)
+                                ELSE quote_ident(attname) END
+                      FROM pg_attribute
                      WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped ORDER BY attname) AS columns
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE (c.relkind = 'r' OR c.relkind = 'm' AND c.relispopulated) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1, 2`,
