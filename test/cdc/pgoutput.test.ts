@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { EngineFault } from "../../provider/src/errors";
-import { type StreamMessage, type Tuple, absentField, nullField } from "../../provider/src/cdc/change";
+import { type Tuple, absentField, nullField } from "../../provider/src/cdc/change";
 import { PgOutputDecoder } from "../../provider/src/cdc/pgoutput";
+import { decodeWithin } from "./decode-within";
 
 /** A field as a test writes it: text, NULL, or a value that did not change and is not sent. */
 type Field = string | null | undefined;
@@ -60,8 +61,6 @@ const field = fc.oneof(fc.string({ unit: "grapheme" }), fc.constant(null), fc.co
 const sent = fc.oneof(fc.string({ unit: "grapheme" }), fc.constant(null));
 
 describe("the pgoutput decoder", () => {
-  const decode = (decoder: PgOutputDecoder, message: Buffer): StreamMessage => decoder.decode(message);
-
   it("gives back what was encoded", () => {
     const table = fc.record({
       oid: fc.integer({ min: 1, max: 0xffffffff }),
@@ -79,7 +78,7 @@ describe("the pgoutput decoder", () => {
     fc.assert(
       fc.property(table, ({ oid, schema, name: tableName, rows: { columns, inserted, updated, old } }) => {
         const decoder = new PgOutputDecoder();
-        const described = decode(decoder, encodeRelation(oid, schema, tableName, columns));
+        const described = decodeWithin(decoder, encodeRelation(oid, schema, tableName, columns));
         assert.ok(described.kind === "relation");
         const { relation } = described;
         assert.deepEqual([relation.schema, relation.name, relation.oid], [schema, tableName, oid]);
@@ -87,7 +86,7 @@ describe("the pgoutput decoder", () => {
           relation.columns.map((column) => ({ name: column.name, key: column.key })),
           columns.map((column) => ({ ...column })),
         );
-        const insert = decode(decoder, Buffer.concat([char("I"), int32(oid), char("N"), encodeTuple(inserted)]));
+        const insert = decodeWithin(decoder, Buffer.concat([char("I"), int32(oid), char("N"), encodeTuple(inserted)]));
         assert.ok(insert.kind === "insert" && insert.relation === relation);
         assert.deepEqual(fieldsOf(insert.row), inserted);
         for (const marker of ["K", "O"] as const) {
@@ -95,14 +94,14 @@ describe("the pgoutput decoder", () => {
             marker === "O" || value !== null || columns[index]!.key ? value : undefined,
           );
           const oldPart = [char(marker), encodeTuple(old)];
-          const update = decode(
+          const update = decodeWithin(
             decoder,
             Buffer.concat([char("U"), int32(oid), ...oldPart, char("N"), encodeTuple(updated)]),
           );
           assert.ok(update.kind === "update");
           assert.deepEqual(fieldsOf(update.row), updated);
           assert.deepEqual(fieldsOf(update.old!), seen);
-          const deletion = decode(decoder, Buffer.concat([char("D"), int32(oid), ...oldPart]));
+          const deletion = decodeWithin(decoder, Buffer.concat([char("D"), int32(oid), ...oldPart]));
           assert.ok(deletion.kind === "delete");
           assert.deepEqual(fieldsOf(deletion.old), seen);
         }
@@ -112,17 +111,17 @@ describe("the pgoutput decoder", () => {
 
   it("reads begin, commit and truncate", () => {
     const decoder = new PgOutputDecoder();
-    const begin = decode(
+    const begin = decodeWithin(
       decoder,
       Buffer.concat([char("B"), int64(0x1_0000_0002n), int64(1_000_000n), int32(0xfffffffe)]),
     );
     const transaction = { xid: 0xfffffffe, commitLsn: 0x1_0000_0002n, commitTimeMs: 946_684_801_000 };
     assert.deepEqual(begin, { kind: "begin", transaction });
-    const commit = decode(decoder, Buffer.concat([char("C"), byte(0), int64(1n), int64(2n), int64(0n)]));
+    const commit = decodeWithin(decoder, Buffer.concat([char("C"), byte(0), int64(1n), int64(2n), int64(0n)]));
     assert.deepEqual(commit, { kind: "commit", endLsn: 2n, commitTimeMs: 946_684_800_000 });
-    decode(decoder, encodeRelation(1, "s", "a", []));
-    decode(decoder, encodeRelation(2, "", "b", []));
-    const truncate = decode(decoder, Buffer.concat([char("T"), int32(2), byte(3), int32(1), int32(2)]));
+    decodeWithin(decoder, encodeRelation(1, "s", "a", []));
+    decodeWithin(decoder, encodeRelation(2, "", "b", []));
+    const truncate = decodeWithin(decoder, Buffer.concat([char("T"), int32(2), byte(3), int32(1), int32(2)]));
     assert.ok(truncate.kind === "truncate" && truncate.cascade && truncate.restartIdentity);
     assert.deepEqual(
       truncate.relations.map(({ schema, name: table }) => `${schema}.${table}`),
@@ -132,14 +131,17 @@ describe("the pgoutput decoder", () => {
 
   it("takes no message for granted", () => {
     const decoder = new PgOutputDecoder();
-    assert.throws(() => decoder.decode(Buffer.from("?")), EngineFault);
+    assert.throws(() => decodeWithin(decoder, Buffer.from("?")), EngineFault);
     assert.throws(
-      () => decoder.decode(Buffer.concat([char("I"), int32(9), char("N"), encodeTuple(["x"])])),
+      () => decodeWithin(decoder, Buffer.concat([char("I"), int32(9), char("N"), encodeTuple(["x"])])),
       /before describing/,
     );
-    decoder.decode(encodeRelation(9, "s", "t", [{ name: "a", key: true }]));
-    assert.throws(() => decoder.decode(Buffer.concat([char("I"), int32(9), char("N"), encodeTuple([])])), /0 fields/);
+    decodeWithin(decoder, encodeRelation(9, "s", "t", [{ name: "a", key: true }]));
+    assert.throws(
+      () => decodeWithin(decoder, Buffer.concat([char("I"), int32(9), char("N"), encodeTuple([])])),
+      /0 fields/,
+    );
     const whole = Buffer.concat([char("I"), int32(9), char("N"), encodeTuple(["long enough"])]);
-    assert.throws(() => decoder.decode(whole.subarray(0, -3)), /cut off/);
+    assert.throws(() => decodeWithin(decoder, whole.subarray(0, -3)), /cut off/);
   });
 });

@@ -14,7 +14,7 @@ class BothDecoders extends PgoutputPlugin {
   readonly #decoder = new PgOutputDecoder();
 
   override parse(buffer: Buffer): Message {
-    const ours = this.#decoder.decode(Buffer.from(buffer));
+    const ours = this.#decoder.decode(Buffer.from(buffer), 0, buffer.length);
     const theirs = super.parse(buffer);
     this.pairs.push({ theirs, ours });
     return theirs;

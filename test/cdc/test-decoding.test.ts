@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { EngineFault } from "../../provider/src/errors";
 import { type Tuple, absentField, nullField } from "../../provider/src/cdc/change";
 import { TestDecodingDecoder } from "../../provider/src/cdc/test-decoding";
+import { decodeWithin } from "./decode-within";
 import type { Table } from "../../provider/src/postgres/tables";
 
 const quoted = (name: string): string => (/^[a-z_]+$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`);
@@ -58,8 +59,6 @@ const fields = fc.uniqueArray(fc.record({ name, type, key: fc.boolean(), value }
 });
 
 describe("the test_decoding decoder", () => {
-  const at = (): bigint => 7n;
-
   it("gives back what was printed", () => {
     fc.assert(
       fc.property(
@@ -70,7 +69,7 @@ describe("the test_decoding decoder", () => {
         (schema, table, row, identity) => {
           const decoder = new TestDecodingDecoder([tableOf(schema, table, row, identity)]);
           const decode = (text: string) =>
-            decoder.decode(Buffer.from(`table ${quoted(schema)}.${quoted(table)}: ${text}`), at);
+            decodeWithin(decoder, Buffer.from(`table ${quoted(schema)}.${quoted(table)}: ${text}`), 7n);
           const whole = row.map(printed).join("");
           const insert = decode(`INSERT:${whole}`);
           assert.ok(insert.kind === "insert" && insert.relation.name === table && insert.relation.schema === schema);
@@ -103,7 +102,7 @@ describe("the test_decoding decoder", () => {
 
   it("reads begin, commit, truncate, and leaves other tables out", () => {
     const decoder = new TestDecodingDecoder([tableOf("s", "a", [], "default"), tableOf("s", "b", [], "default")]);
-    const decode = (text: string) => decoder.decode(Buffer.from(text), at);
+    const decode = (text: string) => decodeWithin(decoder, Buffer.from(text), 7n);
     assert.deepEqual(decode("BEGIN 529"), {
       kind: "begin",
       transaction: { xid: 529, commitLsn: undefined, commitTimeMs: undefined },
@@ -133,6 +132,6 @@ describe("the test_decoding decoder", () => {
       "table s.a: INSERT: id[integer",
       "table s.a: DELETE: (no-tuple-data)",
     ])
-      assert.throws(() => decoder.decode(Buffer.from(line), at), EngineFault, line);
+      assert.throws(() => decodeWithin(decoder, Buffer.from(line), 7n), EngineFault, line);
   });
 });

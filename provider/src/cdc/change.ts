@@ -101,11 +101,12 @@ export interface Transaction {
   readonly commitTimeMs: number | undefined;
 }
 
-/** Turns the payload of one XLogData message, which it may keep, into a message. */
+/** Turns the payload of one XLogData message into a message. */
 export interface Decoder {
   /**
+   * @param bytes hold the payload from `start` to `end`; the decoder may keep them, and write to them there
    * @param position the LSN in the message's header
    * @throws EngineFault on bytes that are not of the protocol
    */
-  decode(payload: Buffer, position: () => Lsn): StreamMessage;
+  decode(bytes: Buffer, start: number, end: number, position: () => Lsn): StreamMessage;
 }

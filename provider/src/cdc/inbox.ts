@@ -18,12 +18,15 @@ export interface BatchLimits {
   readonly bytes: number;
 }
 
-interface OpenSegment {
-  readonly transaction: Transaction;
-  readonly first: boolean;
-  readonly changes: Change[];
-  bytes: number;
-}
+type OpenSegment = { -readonly [Key in keyof Segment]: Segment[Key] } & { readonly changes: Change[] };
+
+const opened = (transaction: Transaction, first: boolean): OpenSegment => ({
+  transaction,
+  first,
+  changes: [],
+  bytes: 0,
+  end: undefined,
+});
 
 /** What a change holds beside its message. */
 const changeOverheadBytes = 250;
@@ -91,7 +94,7 @@ export class Inbox {
   receive(message: StreamMessage, messageBytes: number): void {
     switch (message.kind) {
       case "begin":
-        this.#open = { transaction: message.transaction, first: true, changes: [], bytes: 0 };
+        this.#open = opened(message.transaction, true);
         return;
       case "commit":
         this.#close({ lsn: message.endLsn, commitTimeMs: message.commitTimeMs });
@@ -146,14 +149,15 @@ export class Inbox {
     this.#bytes += bytes;
     this.#receivedChanges++;
     if (open.changes.length < this.#limits.changes && open.bytes < this.#limits.bytes) return;
-    this.#segments.push({ ...open, end: undefined });
-    this.#open = { transaction: open.transaction, first: false, changes: [], bytes: 0 };
+    this.#segments.push(open);
+    this.#open = opened(open.transaction, false);
   }
 
   #close(end: { lsn: Lsn; commitTimeMs: number }): void {
     const open = this.#inTransaction();
     // A transaction takes its place even when it changed nothing of ours: progress passes over it.
-    this.#segments.push({ ...open, end });
+    open.end = end;
+    this.#segments.push(open);
     this.#open = undefined;
     if (open.transaction.commitLsn === undefined) this.#placeAt(open.transaction, end);
   }

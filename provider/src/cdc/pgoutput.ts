@@ -21,9 +21,9 @@ export const pgOutputOptions = (publications: readonly string[]): Readonly<Recor
 export class PgOutputDecoder implements Decoder {
   readonly #relations = new Map<number, Relation>();
 
-  decode(payload: Buffer): StreamMessage {
-    const reader = new Reader(payload);
-    const type = String.fromCharCode(reader.byte());
+  decode(bytes: Buffer, start: number, end: number): StreamMessage {
+    const reader = new Reader(bytes, start, end);
+    const type = reader.char();
     switch (type) {
       case "I":
         return this.#insert(reader);
@@ -150,14 +150,17 @@ const letter = { text: 0x74, null: 0x6e, unchanged: 0x75 } as const;
 
 class Reader {
   readonly bytes: Buffer;
-  offset = 0;
+  offset: number;
+  readonly #end: number;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, start: number, end: number) {
     this.bytes = bytes;
+    this.offset = start;
+    this.#end = end;
   }
 
   byte(): number {
-    return this.bytes.readUInt8(this.#advance(1));
+    return this.bytes[this.#advance(1)]!;
   }
 
   char(): string {
@@ -181,12 +184,14 @@ class Reader {
   }
 
   timeMs(): number {
-    return Number(this.bytes.readBigInt64BE(this.#advance(8))) / 1000 + epochMs;
+    // Microseconds as two numbers: a bigint on the way would cost more than the rest of the message.
+    const high = this.int32();
+    return (high * 0x1_0000_0000 + this.uint32()) / 1000 + epochMs;
   }
 
   text(): string {
     const end = this.bytes.indexOf(0, this.offset);
-    if (end < 0) throw new EngineFault("pgoutput sent a name without an end");
+    if (end < 0 || end >= this.#end) throw new EngineFault("pgoutput sent a name without an end");
     const text = this.bytes.toString("utf8", this.offset, end);
     this.offset = end + 1;
     return text;
@@ -194,7 +199,6 @@ class Reader {
 
   skip(length: number): void {
     this.#advance(length);
-    if (length < 0 || this.offset > this.bytes.length) throw new EngineFault("pgoutput sent a message that is cut off");
   }
 
   expect(marker: string): void {
@@ -202,9 +206,11 @@ class Reader {
     if (found !== marker) throw new EngineFault(`pgoutput sent ${found} where ${marker} belongs`);
   }
 
+  /** What lies behind the end is another message's. */
   #advance(length: number): number {
     const at = this.offset;
     this.offset += length;
+    if (length < 0 || this.offset > this.#end) throw new EngineFault("pgoutput sent a message that is cut off");
     return at;
   }
 }

@@ -85,9 +85,13 @@ export class Pipeline {
     const { slot, publications, plugin } = options;
     const pluginOptions = plugin === "test_decoding" ? testDecodingOptions : pgOutputOptions(publications);
     this.#walSender = WalSender.start(sessions.stream, slot, applier.throughLsn, pluginOptions, {
-      onData: (payload, position) => this.#receive(payload, position, gate),
+      onData: (bytes, start, end, position) => {
+        const message = this.#wanted(this.#decoder.decode(bytes, start, end, position));
+        this.#receive(message, end - start, gate);
+      },
       onKeepalive: (end) => this.#hear(end),
       onLost: (error) => this.#lose(error),
+      isBusy: () => this.applying !== undefined,
     });
     this.#ticker = setInterval(() => this.#tick(gate), tickMs);
   }
@@ -163,15 +167,14 @@ export class Pipeline {
     if (reached) gate.reached(this.applier.commitLsn);
   }
 
-  #receive(payload: Buffer, position: () => Lsn, gate: Gate): void {
-    const message = this.#wanted(this.#decoder.decode(payload, position));
+  #receive(message: StreamMessage, messageBytes: number, gate: Gate): void {
     if (message.kind === "begin") {
       // The server skips by the same rule; this holds if it should ever start earlier.
       const { commitLsn } = message.transaction;
       this.#skipping = commitLsn !== undefined && commitLsn < this.#startedAfter;
     }
     if (this.#skipping) return;
-    this.inbox.receive(message, payload.length);
+    this.inbox.receive(message, messageBytes);
     if (message.kind === "commit") this.#receivedLsn = message.endLsn;
     // Whether a transaction lies before a closed gate may only be known from its end: then that has to come in.
     const mustGoOn = gate.bound !== undefined && this.inbox.headIsOfUnknownPlace;

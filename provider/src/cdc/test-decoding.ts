@@ -29,7 +29,8 @@ export class TestDecodingDecoder implements Decoder {
     this.#relations = new Map(tables.map((table) => [qualify(table.schema, table.name), relationOf(table)]));
   }
 
-  decode(payload: Buffer, position: () => Lsn): StreamMessage {
+  decode(bytes: Buffer, start: number, end: number, position: () => Lsn): StreamMessage {
+    const payload = bytes.subarray(start, end);
     const reader = new TextReader(payload);
     if (reader.skipped("BEGIN ")) return begin(reader);
     if (reader.skipped("COMMIT ")) return commit(reader, position());

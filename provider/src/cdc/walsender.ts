@@ -3,16 +3,20 @@ import type { Duplex } from "node:stream";
 import type { Client } from "pg";
 import { EngineFault, Unreachable, messageOf } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
+import { divert } from "../postgres/divert.js";
 import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
+import { Frames } from "./frames.js";
 
 export interface WalSenderHandlers {
-  /** One message of the output plugin. `payload` belongs to the receiver; `position` is the LSN in its header. */
-  readonly onData: (payload: Buffer, position: () => Lsn) => void;
+  /** One message of the output plugin: a range of bytes that belong to the receiver. `position` is the LSN in its header. */
+  readonly onData: (bytes: Buffer, start: number, end: number, position: () => Lsn) => void;
   /** Everything that was committed before `end` has been sent. */
   readonly onKeepalive: (end: Lsn) => void;
   /** The stream is over; called once, unless `close` came first. */
   readonly onLost: (error: Error) => void;
+  /** Whether there is enough to do without what the socket may have. */
+  readonly isBusy: () => boolean;
 }
 
 /** What pg's connection offers beneath its queries. */
@@ -26,6 +30,13 @@ const feedbackIntervalMs = 1000;
 /** A server with nothing to say answers a ping; silence beyond this is a dead connection. */
 const silenceLimitMs = 45_000;
 const pingAfterSilenceMs = 10_000;
+/** A chunk below it has emptied the socket: they come with up to 64 kB. */
+const fullChunkBytes = 32 << 10;
+/** How long the socket fills while there is enough to do: long for a processor, short for its buffers. */
+const restMs = 4;
+
+/** Of XLogData: its type, where it starts, where the WAL ends, the time (manual, "Streaming Replication Protocol"). */
+const dataHeaderBytes = 25;
 
 /**
  * The stream of a logical slot (manual, "Streaming Replication Protocol"), over a session of our own `connect`.
@@ -45,6 +56,7 @@ export class WalSender {
   #confirmed: Lsn;
   #heardAt = Date.now();
   #paused = false;
+  #resting: NodeJS.Timeout | undefined;
   #over = false;
 
   private constructor(client: Client, confirmed: Lsn, handlers: WalSenderHandlers) {
@@ -52,7 +64,10 @@ export class WalSender {
     this.#wire = (client as unknown as { connection: Wire }).connection;
     this.#confirmed = confirmed;
     this.#handlers = handlers;
-    this.#wire.on("copyData", ({ chunk }: { chunk: Buffer }) => this.#receive(chunk));
+    divert(this.#wire.stream, (toParser) => {
+      const frames = new Frames((bytes, start, end) => this.#handle(bytes, start, end), toParser);
+      return (chunk) => this.#receive(frames, chunk);
+    });
     this.#timer = setInterval(() => this.#keepInTouch(), feedbackIntervalMs);
   }
 
@@ -109,7 +124,7 @@ export class WalSender {
     if (!this.#paused) return;
     this.#paused = false;
     this.#heardAt = Date.now();
-    this.#wire.stream.resume();
+    if (!this.#resting) this.#wire.stream.resume();
   }
 
   /** Confirms what there is to confirm and ends the session. */
@@ -117,7 +132,7 @@ export class WalSender {
     if (!this.#over) this.#sendFeedback(false);
     this.#over = true;
     clearInterval(this.#timer);
-    this.#wire.removeAllListeners("copyData");
+    clearTimeout(this.#resting);
     // An orderly Terminate, which pg does not send while a query runs, frees the slot at once.
     await new Promise<void>((resolve) => {
       const stream = this.#wire.stream;
@@ -136,28 +151,40 @@ export class WalSender {
     await this.#client.end();
   }
 
-  #receive(chunk: Buffer): void {
-    if (this.#over) return;
+  #receive(frames: Frames, chunk: Buffer): void {
     this.#heardAt = Date.now();
     try {
-      this.#handle(chunk);
+      frames.push(chunk);
     } catch (error) {
       // Thrown on, it would end the process from inside the socket's event.
       this.#lose(error instanceof Error ? error : new EngineFault(messageOf(error)));
     }
+    if (chunk.length < fullChunkBytes && this.#handlers.isBusy()) this.#rest();
   }
 
-  #handle(chunk: Buffer): void {
-    const type = chunk[0];
+  /**
+   * A reader that keeps up is woken for every single message, which costs the walsender, in whose time the kernel wakes
+   * it, as much as the decoding. Nobody waits for what is read ahead: so it is left to gather.
+   */
+  #rest(): void {
+    if (this.#over || this.#paused) return;
+    this.#wire.stream.pause();
+    this.#resting = setTimeout(() => {
+      this.#resting = undefined;
+      if (!this.#paused) this.#wire.stream.resume();
+    }, restMs);
+  }
+
+  #handle(bytes: Buffer, start: number, end: number): void {
+    if (this.#over) return;
+    const type = bytes[start];
     if (type === 0x77) {
-      // pg's parser reuses the memory behind the chunk.
-      const message = Buffer.from(chunk);
-      this.#handlers.onData(message.subarray(25), () => message.readBigUInt64BE(1));
+      this.#handlers.onData(bytes, start + dataHeaderBytes, end, () => bytes.readBigUInt64BE(start + 1));
       return;
     }
     if (type !== 0x6b) throw new EngineFault(`the source sent a replication message of unknown type ${String(type)}`);
-    if (chunk[17] === 1) this.#sendFeedback(false);
-    this.#handlers.onKeepalive(chunk.readBigUInt64BE(1));
+    if (bytes[start + 17] === 1) this.#sendFeedback(false);
+    this.#handlers.onKeepalive(bytes.readBigUInt64BE(start + 1));
   }
 
   #keepInTouch(): void {

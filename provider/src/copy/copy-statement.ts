@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import type { Client, Connection, Submittable } from "pg";
 import { EngineFault } from "../errors.js";
 import { requestCancel } from "../postgres/cancel-request.js";
+import { type ByteReader, divert } from "../postgres/divert.js";
 
 /** How a COPY ended: the row count of its command tag, or what went wrong and whether the session is gone. */
 export type CopyOutcome =
@@ -22,9 +23,6 @@ function copyFail(reason: string): Buffer {
   text.copy(message, 5);
   return message;
 }
-
-/** What reads a COPY TO's bytes in place of `pg`'s parser; it hands on to that parser what is not CopyData. */
-export type ByteReader = (toParser: (bytes: Buffer) => void) => (chunk: Buffer) => void;
 
 /**
  * One COPY statement in an ordinary `pg` client. The client takes it for a query of its own (`pg`'s interface for
@@ -181,27 +179,4 @@ export class CopyStatement implements Submittable {
     if (!this.#stream) throw new EngineFault("a COPY was used before the server had begun it");
     return this.#stream;
   }
-}
-
-/**
- * Puts a reader in the place of `pg`'s parser, the stream's one listener for data (pg-protocol's `parse`).
- * Answers how to put the parser back.
- */
-function divert(stream: Duplex, reader: ByteReader): () => void {
-  const [parser, ...others] = stream.listeners("data") as ((chunk: Buffer) => void)[];
-  if (!parser || others.length > 0)
-    throw new EngineFault(`a pg connection has ${others.length + (parser ? 1 : 0)} readers where one was expected`);
-  const read = reader(parser);
-  const onData = (chunk: Buffer): void => {
-    try {
-      read(chunk);
-    } catch (error) {
-      stream.destroy(error instanceof Error ? error : new Error(String(error)));
-    }
-  };
-  stream.off("data", parser).on("data", onData);
-  return () => {
-    stream.off("data", onData).on("data", parser);
-    stream.resume();
-  };
 }
