@@ -23,6 +23,10 @@ const relation: Relation = {
 };
 const binding = { name: "t", relation, stored: [0, 1, 2], key: [0], keyed: true } as unknown as Binding;
 
+/** The same without a key: old rows come whole, and equal ones cannot be told apart. */
+const bag: Relation = { ...relation, name: "bag", replicaIdentity: "f", columns: relation.columns.slice(0, 2) };
+const bagBinding = { name: "bag", relation: bag, stored: [0, 1], unmatched: [], key: [], keyed: false };
+
 type Value = string | null | undefined;
 type Rows = Map<string, readonly (string | null)[]>;
 
@@ -196,5 +200,54 @@ describe("folding changes", () => {
     let length = 0;
     for (let row: Tuple | undefined = part.updates[0]!.rows[0]; row; row = row.base) length++;
     assert.ok(length <= 2, `${length} states`);
+  });
+
+  it("counts equal rows where there is no key", () => {
+    const content = fc.tuple(fc.constantFrom("a", "b", ""), fc.constantFrom("x", "", null));
+    const action = fc.record({
+      take: fc.option(fc.nat(), { nil: undefined }),
+      put: fc.option(content, { nil: undefined }),
+    });
+    fc.assert(
+      fc.property(fc.array(content, { maxLength: 6 }), fc.array(action, { maxLength: 30 }), (existing, actions) => {
+        const source = [...existing];
+        const changes = actions.flatMap(({ take, put }): Change[] => {
+          const old = take === undefined || source.length === 0 ? undefined : source.splice(take % source.length, 1)[0];
+          if (put) source.push(put);
+          if (old && put) return [{ kind: "update", relation: bag, row: tuple(put), old: tuple(old) }];
+          if (old) return [{ kind: "delete", relation: bag, old: tuple(old) }];
+          return put ? [{ kind: "insert", relation: bag, row: tuple(put) }] : [];
+        });
+        const target = existing.map((row) => JSON.stringify(row));
+        const textOf = (row: Tuple): string => JSON.stringify([valueOf(row, 0), valueOf(row, 1)]);
+        for (const step of fold(changes, () => bagBinding as unknown as Binding)) {
+          assert.ok(step.kind === "tables");
+          for (const part of step.tables.flatMap(({ parts }) => parts)) {
+            assert.ok(!("ordered" in part) && part.updates.length === 0);
+            for (const row of part.deletes) {
+              const place = target.indexOf(textOf(row));
+              assert.ok(place >= 0, `delete of ${textOf(row)} finds a row`);
+              target.splice(place, 1);
+            }
+            target.push(...part.inserts.map(textOf));
+          }
+        }
+        assert.deepEqual(target.sort(), source.map((row) => JSON.stringify(row)).sort());
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it("leaves a row without a key in order where its update does not say all, or the target has columns of its own", () => {
+    const update: Change = { kind: "update", relation: bag, row: tuple(["a", "y"]), old: tuple(["a", "x"]) };
+    const unsaid: Change = { ...update, old: tuple(["a", undefined]) };
+    const wider = { ...bagBinding, unmatched: [{ name: "of the target alone" }] };
+    for (const [change, fitting] of [
+      [unsaid, bagBinding],
+      [update, wider],
+    ] as const) {
+      const [step] = fold([change], () => fitting as unknown as Binding);
+      assert.ok(step?.kind === "tables" && "ordered" in step.tables[0]!.parts[0]!);
+    }
   });
 });

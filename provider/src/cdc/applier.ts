@@ -1,14 +1,15 @@
 import type { Client } from "pg";
 import { ContentDiffers, Refused, TakenOver, messageOf } from "../errors.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
-import { applyTable } from "./apply-table.js";
-import { Bindings } from "./binding.js";
-import type { Change, Truncate } from "./change.js";
+import { type Action, actionsOn } from "./apply-table.js";
+import { type Binding, Bindings } from "./binding.js";
+import type { Change, Relation, Truncate } from "./change.js";
 import { describeRow } from "./describe-row.js";
 import { mayPass } from "./failure.js";
 import { type OrderedChange, fold } from "./fold.js";
 import type { Segment } from "./inbox.js";
-import { type ChangeCounts, type Progress, advanceProgress } from "./progress.js";
+import { type ChangeCounts, type Progress, type ProgressStep, advanceStatement, takenOver } from "./progress.js";
+import { type Statement, RoundTrips } from "./round-trip.js";
 import { RowMissing } from "./row-missing.js";
 import { Staging } from "./staging.js";
 
@@ -22,9 +23,16 @@ export interface ApplierOptions {
 
 export const noChanges: ChangeCounts = { inserts: 0, updates: 0, deletes: 0, truncates: 0 };
 
+/** Segments to apply together, and what does it where that was built already. */
+export interface Batch {
+  readonly segments: readonly Segment[];
+  readonly actions?: readonly Action[] | undefined;
+}
+
 /**
  * Writes batches to the target, each in one transaction with the progress that it makes. A batch that ends inside a
- * transaction of the source leaves the target's open; the next one goes on in it.
+ * transaction of the source leaves the target's open; the next one goes on in it. All of a batch goes out in one round
+ * trip, and its COMMIT in another one when the answers are as they must be.
  *
  * After an error the session is of no use any more: the caller ends it and reads the progress anew.
  */
@@ -33,6 +41,7 @@ export class Applier {
   readonly #options: ApplierOptions;
   readonly #bindings: Bindings;
   readonly #staging: Staging;
+  readonly #roundTrips: RoundTrips;
   #commitLsn: Lsn;
   #throughLsn: Lsn;
   #inTransaction = false;
@@ -46,6 +55,7 @@ export class Applier {
     this.#options = options;
     this.#bindings = new Bindings(target);
     this.#staging = new Staging(target);
+    this.#roundTrips = new RoundTrips(target);
     this.#commitLsn = options.progress.commitLsn;
     this.#throughLsn = options.progress.throughLsn;
     this.#counts = options.progress.counts;
@@ -72,64 +82,127 @@ export class Applier {
   }
 
   /**
+   * Builds what {@link apply} sends, while the target is busy with the batch before; as it is when the target has to be
+   * asked about a table first.
+   */
+  prepare(segments: readonly Segment[]): Batch {
+    const changes = changesOf(segments);
+    const actions = changes.every((change) => this.#knows(change)) ? this.#actionsFor(changes, false) : undefined;
+    // A commit removes what is staged, and comes before what is built next is sent.
+    if (actions && segments.at(-1)!.end) this.#staging.emptied();
+    return { segments, actions };
+  }
+
+  /**
    * @throws ContentDiffers when the target has no row for a change or refuses it in the source's order too
    * @throws Refused when the target's tables do not fit
    * @throws TakenOver when another worker has gone on
    */
-  async apply(batch: readonly Segment[]): Promise<void> {
-    const misfit = await this.#bindAll(batch);
-    const fitting = misfit ? batch.slice(0, misfit.place) : batch;
+  async apply({ segments, actions }: Batch): Promise<void> {
+    if (actions) {
+      await this.#applyFitting(segments, actions);
+      return;
+    }
+    const misfit = await this.#bindAll(segments);
+    const fitting = misfit ? segments.slice(0, misfit.place) : segments;
     // What came before the source's table was altered has to go in before the target's can be.
-    if (fitting.length > 0) await this.#applyFitting(fitting);
+    if (fitting.length > 0) await this.#applyFitting(fitting, undefined);
     if (misfit) throw misfit.error;
   }
 
-  async #applyFitting(batch: readonly Segment[]): Promise<void> {
+  async #applyFitting(batch: readonly Segment[], actions: readonly Action[] | undefined): Promise<void> {
     const goesOn = this.#inTransaction;
     try {
-      await this.#applyTogether(batch);
+      await this.#applyTogether(batch, actions);
     } catch (error) {
       if (goesOn || batch.length === 1 || mayPass(error) || error instanceof TakenOver) throw error;
       // What came before the transaction that the target refuses has to go in: the target may be altered for what follows.
       await this.#target.query("ROLLBACK");
       await this.#staging.drop();
       this.#inTransaction = false;
-      for (const segment of batch) await this.#applyTogether([segment]);
+      for (const segment of batch) await this.#applyTogether([segment], undefined);
     }
   }
 
-  async #applyTogether(batch: readonly Segment[]): Promise<void> {
-    const changes = batch.flatMap((segment) => segment.changes);
-    if (!this.#inTransaction) {
+  async #applyTogether(batch: readonly Segment[], built: readonly Action[] | undefined): Promise<void> {
+    const changes = changesOf(batch);
+    const { end } = batch.at(-1)!;
+    const goesOn = this.#inTransaction;
+    if (!goesOn) {
       await this.#staging.limit();
-      await this.#target.query("BEGIN");
-      this.#inTransaction = true;
       this.#uncommitted = noChanges;
     }
-    if (changes.length > 0) await this.#applyChanges(batch, changes);
     this.#uncommitted = sum(this.#uncommitted, countOf(changes));
-    const { end } = batch.at(-1)!;
-    if (end) await this.#commit(end.lsn, end.lsn, end.commitTimeMs);
+    const step = end && this.#stepTo(end.lsn, end.lsn, end.commitTimeMs);
+    const actions = built ?? this.#actionsFor(changes, false);
+    const begin = goesOn ? ["RELEASE SAVEPOINT batch"] : ["BEGIN"];
+    this.#inTransaction = true;
+    try {
+      await this.#send([...begin.map(plain), ...this.#makeStaging(actions), plain("SAVEPOINT batch")], actions, step);
+    } catch (error) {
+      if (!wantsSourceOrder(error)) throw error;
+      this.#options.onOrderedBatch(messageOf(error));
+      await this.#applyInOrder(batch, changes, step);
+    }
+    if (step) await this.#commit(step);
+  }
+
+  async #applyInOrder(batch: readonly Segment[], changes: readonly Change[], step?: ProgressStep): Promise<void> {
+    await this.#target.query("ROLLBACK TO SAVEPOINT batch");
+    const actions = this.#actionsFor(changes, true);
+    // Constraints that look at a table between two rows may refuse folded changes which the source's order allows.
+    const deferred = plain("SET CONSTRAINTS ALL DEFERRED");
+    await this.#send([...this.#makeStaging(actions), deferred], actions, step, batch);
   }
 
   /** Notes that the source has nothing for us up to `lsn`. */
   async passOver(lsn: Lsn): Promise<void> {
     if (lsn <= this.#throughLsn) return;
     this.#uncommitted = noChanges;
-    await this.#target.query("BEGIN");
-    await this.#commit(this.#commitLsn, lsn, undefined);
+    const step = this.#stepTo(this.#commitLsn, lsn, undefined);
+    await this.#send([plain("BEGIN")], [], step);
+    await this.#commit(step);
   }
 
-  async #commit(commitLsn: Lsn, throughLsn: Lsn, commitTimeMs: number | undefined): Promise<void> {
+  #stepTo(commitLsn: Lsn, throughLsn: Lsn, commitTimeMs: number | undefined): ProgressStep {
     const { migration, generation } = this.#options;
-    await advanceProgress(this.#target, {
+    return {
       ...{ migration, generation, from: this.#throughLsn },
       ...{ commitLsn, throughLsn, commitTimeMs, counts: this.#uncommitted },
-    });
+    };
+  }
+
+  /**
+   * @param inOrder the batch whose changes are applied as they came: what fails names the change then
+   * @throws whatever the target answers, and RowMissing or TakenOver when it is not what must be
+   */
+  async #send(
+    before: readonly Statement[],
+    actions: readonly Action[],
+    step: ProgressStep | undefined,
+    inOrder?: readonly Segment[],
+  ): Promise<void> {
+    const failure = (action: Action | undefined, cause: Error): Error =>
+      inOrder && action?.change ? changeFailure(action.change, inOrder, cause) : cause;
+    const statements = [
+      ...before,
+      ...actions.map(({ statement }) => statement),
+      ...(step ? [advanceStatement(step)] : []),
+    ];
+    const { rows, error } = await this.#roundTrips.make(statements);
+    for (const [place, action] of actions.entries()) {
+      const found = rows[before.length + place];
+      if (found === undefined || action.rows === undefined || found === action.rows) continue;
+      throw failure(action, new RowMissing(`${found} of ${action.rows} rows of ${action.binding!.name} were there`));
+    }
+    if (error) throw failure(actions[rows.length - before.length], error);
+    if (step && rows.at(-1) !== 1) throw takenOver(step);
+  }
+
+  async #commit({ commitLsn, throughLsn }: ProgressStep): Promise<void> {
     const { command } = await this.#target.query("COMMIT");
     if (command !== "COMMIT")
       throw new Refused("the target has rolled back a batch of changes that it should have committed");
-    this.#staging.emptied();
     this.#inTransaction = false;
     this.#counts = sum(this.#counts, this.#uncommitted);
     this.#commitLsn = commitLsn;
@@ -140,6 +213,7 @@ export class Applier {
   async #bindAll(batch: readonly Segment[]): Promise<{ place: number; error: unknown } | undefined> {
     for (const [place, { changes }] of batch.entries())
       for (const change of changes) {
+        if (this.#knows(change)) continue;
         const relations = change.kind === "truncate" ? change.relations : [change.relation];
         try {
           for (const relation of relations) if (!this.#bindings.knows(relation)) await this.#bindings.bind(relation);
@@ -150,46 +224,37 @@ export class Applier {
     return undefined;
   }
 
+  #knows(change: Change): boolean {
+    return change.kind === "truncate"
+      ? change.relations.every((relation) => this.#bindings.knows(relation))
+      : this.#bindings.knows(change.relation);
+  }
+
+  #actionsFor(changes: readonly Change[], inOrder: boolean): Action[] {
+    const bindingOf = (change: { readonly relation: Relation }): Binding => this.#bindings.of(change.relation);
+    return fold(changes, bindingOf, inOrder).flatMap((step) =>
+      step.kind === "truncate"
+        ? { statement: this.#truncate(step.truncate) }
+        : step.tables.flatMap((table) => actionsOn(this.#staging, table)),
+    );
+  }
+
   /** Inserts need no staging table, unless they are applied in the source's order. */
-  async #prepareStaging(changes: readonly Change[], inOrder: boolean): Promise<void> {
-    for (const change of changes) {
-      if (change.kind === "truncate" || (change.kind === "insert" && !inOrder)) continue;
-      const binding = this.#bindings.of(change.relation);
-      if (!this.#staging.has(binding)) await this.#staging.make(binding);
-    }
+  #makeStaging(actions: readonly Action[]): Statement[] {
+    const staged = actions.filter(({ statement }) => statement.copyData === undefined);
+    return this.#staging.make(new Set(staged.flatMap(({ binding }) => binding ?? [])));
   }
 
-  async #applyChanges(batch: readonly Segment[], changes: readonly Change[]): Promise<void> {
-    await this.#prepareStaging(changes, false);
-    await this.#target.query("SAVEPOINT batch");
-    try {
-      await this.#applySteps(batch, changes, false);
-    } catch (error) {
-      if (!wantsSourceOrder(error)) throw error;
-      this.#options.onOrderedBatch(messageOf(error));
-      await this.#target.query("ROLLBACK TO SAVEPOINT batch");
-      // Constraints that look at a table between two rows may refuse folded changes which the source's order allows.
-      await this.#target.query("SET CONSTRAINTS ALL DEFERRED");
-      await this.#prepareStaging(changes, true);
-      await this.#applySteps(batch, changes, true);
-    }
-    await this.#target.query("RELEASE SAVEPOINT batch");
-  }
-
-  async #applySteps(batch: readonly Segment[], changes: readonly Change[], inOrder: boolean): Promise<void> {
-    const failed = (change: OrderedChange, cause: unknown): Error => changeFailure(change, batch, cause);
-    for (const step of fold(changes, (change) => this.#bindings.of(change.relation), inOrder)) {
-      if (step.kind === "truncate") await this.#truncate(step.truncate);
-      else for (const table of step.tables) await applyTable(this.#target, this.#staging, table, failed);
-    }
-  }
-
-  async #truncate({ relations, restartIdentity }: Truncate): Promise<void> {
+  #truncate({ relations, restartIdentity }: Truncate): Statement {
     // The source lists every table that was emptied, those reached by CASCADE too: cascading anew could reach others.
     const names = new Set(relations.map((relation) => this.#bindings.of(relation).only));
-    await this.#target.query(`TRUNCATE ${[...names].join(", ")}${restartIdentity ? " RESTART IDENTITY" : ""}`);
+    return plain(`TRUNCATE ${[...names].join(", ")}${restartIdentity ? " RESTART IDENTITY" : ""}`);
   }
 }
+
+const plain = (text: string): Statement => ({ text });
+
+const changesOf = (segments: readonly Segment[]): Change[] => segments.flatMap(({ changes }) => changes);
 
 /** The target has no row for a change, or refuses it. */
 export class ChangeRefused extends ContentDiffers {
@@ -235,9 +300,9 @@ function segmentOf(place: number, batch: readonly Segment[]): Segment {
 }
 
 function countOf(changes: readonly Change[]): ChangeCounts {
-  const counts = { inserts: 0, updates: 0, deletes: 0, truncates: 0 };
-  for (const { kind } of changes) counts[`${kind}s`]++;
-  return counts;
+  const counts = { insert: 0, update: 0, delete: 0, truncate: 0 };
+  for (const { kind } of changes) counts[kind]++;
+  return { inserts: counts.insert, updates: counts.update, deletes: counts.delete, truncates: counts.truncate };
 }
 
 const sum = (one: ChangeCounts, other: ChangeCounts): ChangeCounts => ({

@@ -1,118 +1,102 @@
-import type { Client } from "pg";
 import type { Binding } from "./binding.js";
 import { onTopOf } from "./change.js";
-import { type NetChanges, type OrderedChange, type TableChanges, knownFields, sameKey } from "./fold.js";
-import { RowMissing } from "./row-missing.js";
-import { type StagedRow, type Staging, copyRows } from "./staging.js";
-import * as statements from "./statements.js";
 import { foundBy } from "./describe-row.js";
+import type { NetChanges, OrderedChange, TableChanges } from "./fold.js";
+import type { Statement } from "./round-trip.js";
+import { knownFields, sameKey } from "./row-identity.js";
+import { type StagedRow, type Staging, insertByCopy } from "./staging.js";
+import * as statements from "./statements.js";
 
-/** One statement over the staged rows of a group. */
-interface Action {
-  readonly group: number;
-  /** One after the other is tried until it affects as many rows as it must. */
-  readonly attempts: readonly string[];
-  readonly rows: number;
+/** A statement that applies changes. */
+export interface Action {
+  readonly statement: Statement;
+  /** The table that it changes, or whose changes it stages. */
+  readonly binding?: Binding;
+  /** How many rows it must affect. */
+  readonly rows?: number;
   /** The one change that it applies, when it is one. */
   readonly change?: OrderedChange;
 }
 
-/** Makes the error for a single change that the target refuses or has no row for. */
-export type ChangeFailed = (change: OrderedChange, cause: unknown) => Error;
-
 /** Every statement scans the staged rows, so that single changes are staged with no more than this many others. */
 const singleChangesAtATime = 500;
 
-/**
- * Applies the changes of one table, part after part; in a net part deletes, updates and inserts, each kind in one go.
- *
- * @throws RowMissing when rows of a net part are not there
- */
-export async function applyTable(
-  target: Client,
-  staging: Staging,
-  { binding, parts }: TableChanges,
-  failed: ChangeFailed,
-): Promise<void> {
-  const stage = new Stage(target, staging, binding, failed);
+/** What applies the changes of one table, part after part; in a net part deletes, updates and inserts, each kind in one go. */
+export function actionsOn(staging: Staging, { binding, parts }: TableChanges): Action[] {
+  const stage = new Stage(staging, binding);
   for (const part of parts) {
-    if ("ordered" in part) {
-      for (const change of part.ordered) await stage.single(change);
-      continue;
-    }
-    stage.net(part);
-    if (part.inserts.length === 0) continue;
-    await stage.flush();
-    await copyRows(target, binding, part.inserts);
+    if ("ordered" in part) for (const change of part.ordered) stage.single(change);
+    else stage.net(part);
   }
-  await stage.flush();
+  return stage.end();
 }
 
 /** Collects rows to stage and the statements for them, so that many small parts cost one COPY. */
 class Stage {
-  readonly #target: Client;
   readonly #staging: Staging;
   readonly #binding: Binding;
-  readonly #failed: ChangeFailed;
+  readonly #actions: Action[] = [];
   #rows: StagedRow[] = [];
-  #actions: Action[] = [];
+  #staged: Action[] = [];
 
-  constructor(target: Client, staging: Staging, binding: Binding, failed: ChangeFailed) {
-    this.#target = target;
+  constructor(staging: Staging, binding: Binding) {
     this.#staging = staging;
     this.#binding = binding;
-    this.#failed = failed;
   }
 
-  net({ deletes, updates }: NetChanges): void {
+  net({ deletes, updates, inserts }: NetChanges): void {
+    const binding = this.#binding;
     if (deletes.length > 0) {
-      const group = this.#add(deletes.length, [statements.deleteStatement(this.#binding)]);
+      const group = this.#staging.nextGroup();
+      this.#deleteAll(group, deletes.length);
       for (const old of deletes) this.#rows.push({ group, row: undefined, old });
     }
     for (const { fields, rows } of updates) {
-      const set = fields.filter((field) => !this.#binding.key.includes(field));
-      const group = this.#add(rows.length, [statements.updateStatement(this.#binding, set)]);
+      const group = this.#staging.nextGroup();
+      const set = fields.filter((field) => !binding.key.includes(field));
+      this.#add(group, statements.updateStatement(binding, set), rows.length);
       for (const row of rows) this.#rows.push({ group, row, old: row });
     }
+    if (inserts.length === 0) return;
+    this.#flush();
+    this.#actions.push({ statement: insertByCopy(binding, inserts), binding, rows: inserts.length });
   }
 
-  async single(ordered: OrderedChange): Promise<void> {
-    const group = this.#add(1, attemptsFor(ordered), ordered);
-    this.#rows.push({ group, row: newRowOf(ordered), old: foundBy(ordered) });
-    if (this.#actions.length >= singleChangesAtATime) await this.flush();
-  }
-
-  async flush(): Promise<void> {
-    if (this.#rows.length === 0) return;
-    await this.#staging.fill(this.#binding, this.#rows);
-    for (const action of this.#actions) await this.#run(action);
-    this.#rows = [];
-    this.#actions = [];
-  }
-
-  #add(rows: number, attempts: readonly string[], change?: OrderedChange): number {
+  single(ordered: OrderedChange): void {
     const group = this.#staging.nextGroup();
-    this.#actions.push({ group, attempts, rows, ...(change ? { change } : {}) });
-    return group;
+    this.#add(group, statementFor(ordered), 1, ordered);
+    this.#rows.push({ group, row: newRowOf(ordered), old: foundBy(ordered) });
+    if (this.#rows.length >= singleChangesAtATime) this.#flush();
   }
 
-  async #run(action: Action): Promise<void> {
-    try {
-      await this.#attempt(action);
-    } catch (cause) {
-      throw action.change ? this.#failed(action.change, cause) : cause;
-    }
+  end(): Action[] {
+    this.#flush();
+    return this.#actions;
   }
 
-  async #attempt({ attempts, group, rows }: Action): Promise<void> {
-    let found = 0;
-    for (const text of attempts) {
-      const { rowCount } = await this.#target.query({ name: this.#staging.statementName(text), text, values: [group] });
-      found = rowCount ?? 0;
-      if (found === rows) return;
-      if (found !== 0) break;
+  #deleteAll(group: number, rows: number): void {
+    if (this.#binding.keyed) {
+      this.#add(group, statements.deleteStatement(this.#binding), rows);
+      return;
     }
-    throw new RowMissing(`${found} of ${rows} rows of ${this.#binding.name} were there`);
+    // The few staged rows meet the whole table here, which is no matter for an index.
+    this.#staged.push({ statement: { text: "SET LOCAL enable_hashjoin = on" } });
+    this.#add(group, statements.deleteEqualStatement(this.#binding), rows);
+    this.#staged.push({ statement: { text: "SET LOCAL enable_hashjoin = off" } });
+  }
+
+  #add(group: number, text: string, rows: number, change?: OrderedChange): void {
+    const statement = { text, values: [String(group)], prepared: true };
+    this.#staged.push({ statement, binding: this.#binding, rows, ...(change ? { change } : {}) });
+  }
+
+  #flush(): void {
+    if (this.#rows.length === 0) return;
+    for (const statement of this.#staging.fill(this.#binding, this.#rows))
+      this.#actions.push({ statement, binding: this.#binding });
+    this.#actions.push(...this.#staged);
+    this.#rows = [];
+    this.#staged = [];
   }
 }
 
@@ -121,18 +105,13 @@ function newRowOf({ change }: OrderedChange): StagedRow["row"] {
   return change.kind === "update" ? onTopOf(change.row, change.old) : change.row;
 }
 
-function attemptsFor({ change, binding }: OrderedChange): readonly string[] {
-  if (change.kind === "insert") return [statements.insertStatement(binding)];
+function statementFor({ change, binding }: OrderedChange): string {
+  if (change.kind === "insert") return statements.insertStatement(binding);
   if (change.kind === "delete")
-    return binding.keyed
-      ? [statements.deleteStatement(binding)]
-      : statements.likenesses.map((likeness) => statements.deleteOneStatement(binding, likeness));
+    return binding.keyed ? statements.deleteStatement(binding) : statements.deleteOneStatement(binding);
   const row = onTopOf(change.row, change.old);
   const known = knownFields(binding, row);
-  if (!binding.keyed)
-    return statements.likenesses.map((likeness) => statements.updateOneStatement(binding, known, likeness));
+  if (!binding.keyed) return statements.updateOneStatement(binding, known);
   const keyStays = !change.old || sameKey(binding, change.old, row);
-  return [
-    statements.updateStatement(binding, keyStays ? known.filter((field) => !binding.key.includes(field)) : known),
-  ];
+  return statements.updateStatement(binding, keyStays ? known.filter((field) => !binding.key.includes(field)) : known);
 }

@@ -7,68 +7,91 @@ const carriageReturn = 0x0d;
 const backslash = 0x5c;
 const letterN = 0x4e;
 
+const messageBytes = 64 << 10;
+const headerBytes = 5;
+/** A field goes in by pieces of this size, so that a long one takes no room for escapes that it may not need. */
+const pieceBytes = 16 << 10;
+
+/** By byte: what stands behind the backslash for it, or 0 where it stands for itself. */
+const escapes = new Uint8Array(256);
+escapes[backslash] = backslash;
+escapes[tab] = 0x74;
+escapes[newline] = 0x6e;
+escapes[carriageReturn] = 0x72;
+
 /**
  * Builds COPY's text format (manual, "COPY", "Text Format") from fields as they came, byte by byte, without strings:
- * backslash, tab, newline and carriage return are escaped, NULL is \N.
+ * backslash, tab, newline and carriage return are escaped, NULL is \N. It comes in CopyData messages, ready to be sent.
  */
 export class CopyText {
-  #buffer = Buffer.allocUnsafe(64 * 1024);
-  #length = 0;
+  readonly #messages: Buffer[] = [];
+  #message = Buffer.allocUnsafe(messageBytes);
+  #length = headerBytes;
   #fieldsInLine = 0;
 
-  get length(): number {
-    return this.#length;
-  }
-
-  /** What was built so far; valid until the next line. */
-  bytes(): Buffer {
-    return this.#buffer.subarray(0, this.#length);
+  /** CopyData messages of all that was built; nothing may be added any more. */
+  messages(): readonly Buffer[] {
+    this.#endMessage();
+    return this.#messages;
   }
 
   integer(value: number): void {
     this.#separate();
     const digits = String(value);
     this.#reserve(digits.length);
-    this.#length += this.#buffer.write(digits, this.#length, "latin1");
+    for (let at = 0; at < digits.length; at++) this.#message[this.#length++] = digits.charCodeAt(at);
   }
 
   null(): void {
     this.#separate();
     this.#reserve(2);
-    this.#buffer[this.#length++] = backslash;
-    this.#buffer[this.#length++] = letterN;
+    this.#message[this.#length++] = backslash;
+    this.#message[this.#length++] = letterN;
   }
 
   /** @throws EngineFault when no state of the row says this field: writing NULL for it would lose a value */
   field(tuple: Tuple, field: number): void {
     const holder = holderOf(tuple, field);
     if (!holder) throw new EngineFault(`field ${field} of a row is not known where it has to be written`);
-    const start = holder.bounds[2 * field]!;
+    this.#value(holder, field);
+  }
+
+  /** For a field that is not used where it is not known. */
+  fieldOrNull(tuple: Tuple | undefined, field: number): void {
+    const holder = tuple && holderOf(tuple, field);
+    if (holder) this.#value(holder, field);
+    else this.null();
+  }
+
+  endLine(): void {
+    this.#reserve(1);
+    this.#message[this.#length++] = newline;
+    this.#fieldsInLine = 0;
+  }
+
+  #value({ bytes, bounds }: Tuple, field: number): void {
+    const start = bounds[2 * field]!;
     if (start === nullField) {
       this.null();
       return;
     }
     this.#separate();
-    this.#escape(holder.bytes, start, holder.bounds[2 * field + 1]!);
-  }
-
-  endLine(): void {
-    this.#reserve(1);
-    this.#buffer[this.#length++] = newline;
-    this.#fieldsInLine = 0;
+    const end = bounds[2 * field + 1]!;
+    for (let from = start; from < end; from += pieceBytes) this.#escape(bytes, from, Math.min(from + pieceBytes, end));
   }
 
   #escape(bytes: Buffer, start: number, end: number): void {
     this.#reserve(2 * (end - start));
-    const buffer = this.#buffer;
+    const message = this.#message;
     let length = this.#length;
     for (let at = start; at < end; at++) {
       const byte = bytes[at]!;
-      if (byte === backslash || byte === tab || byte === newline || byte === carriageReturn) {
-        buffer[length++] = backslash;
-        buffer[length++] = byte === backslash ? backslash : escapedLetter(byte);
+      const escape = escapes[byte]!;
+      if (escape === 0) {
+        message[length++] = byte;
       } else {
-        buffer[length++] = byte;
+        message[length++] = backslash;
+        message[length++] = escape;
       }
     }
     this.#length = length;
@@ -77,16 +100,22 @@ export class CopyText {
   #separate(): void {
     if (this.#fieldsInLine++ === 0) return;
     this.#reserve(1);
-    this.#buffer[this.#length++] = tab;
+    this.#message[this.#length++] = tab;
   }
 
+  /** Room for so many bytes in the message, no more than fit into an empty one. */
   #reserve(bytes: number): void {
-    if (this.#length + bytes <= this.#buffer.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(2 * this.#buffer.length, this.#length + bytes));
-    this.#buffer.copy(larger, 0, 0, this.#length);
-    this.#buffer = larger;
+    if (this.#length + bytes <= this.#message.length) return;
+    this.#endMessage();
+    this.#message = Buffer.allocUnsafe(messageBytes);
+    this.#length = headerBytes;
+  }
+
+  #endMessage(): void {
+    if (this.#length === headerBytes) return;
+    this.#message[0] = 0x64;
+    this.#message.writeInt32BE(this.#length - 1, 1);
+    this.#messages.push(this.#message.subarray(0, this.#length));
+    this.#length = headerBytes;
   }
 }
-
-/** t, n, r. */
-const escapedLetter = (byte: number): number => (byte === tab ? 0x74 : byte === newline ? 0x6e : 0x72);

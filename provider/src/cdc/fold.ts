@@ -1,9 +1,11 @@
-import { type Change, type RowChange, type Truncate, type Tuple, holderOf, nullField, onTopOf } from "./change.js";
 import type { Binding } from "./binding.js";
+import type { Change, RowChange, Truncate, Tuple } from "./change.js";
+import { FoldByContent } from "./fold-by-content.js";
+import { FoldByKey } from "./fold-by-key.js";
 
-/** The net effect of a run of changes on one table whose rows have a key. */
+/** The net effect of a run of changes on one table. */
 export interface NetChanges {
-  /** Rows of which at least the key is known. */
+  /** Rows of which at least the key is known; all of it where there is no key, and equal ones as often as they go. */
   readonly deletes: readonly Tuple[];
   /** By the columns that they know. */
   readonly updates: readonly UpdateGroup[];
@@ -36,14 +38,16 @@ export type Step =
   | { readonly kind: "tables"; readonly tables: readonly TableChanges[] }
   | { readonly kind: "truncate"; readonly truncate: Truncate };
 
-/** The net operation on one key, relative to what the target holds when the run begins. */
-interface Net {
-  operation: "insert" | "update" | "delete" | "replace";
-  row: Tuple;
+/** Takes changes in source order for as long as their net effect can be told. */
+export interface Folding {
+  /** False when the change does not fold with what is here: nothing was done then. */
+  add(change: RowChange): boolean;
+  readonly isEmpty: boolean;
+  net(): NetChanges;
 }
 
 /**
- * Folds changes in source order to one net operation per table and key. A change that does not fold with those before it
+ * Folds changes in source order to one net operation per table and key, or per table and content where there is no key. A change that does not fold with those before it
  * begins a new part of its table; TRUNCATE and a new shape of a table begin a new step.
  *
  * @param inOrder fold nothing: keep every table's changes as they came
@@ -65,7 +69,7 @@ export function fold(changes: readonly Change[], bindingOf: (change: RowChange) 
     if ((tables.get(binding.name)?.binding ?? binding) !== binding) endStep();
     let table = tables.get(binding.name);
     if (!table) tables.set(binding.name, (table = new TableRun(binding)));
-    if (inOrder || !binding.keyed) table.addOrdered({ change, binding, place });
+    if (inOrder) table.addOrdered({ change, binding, place });
     else table.addFolded({ change, binding, place });
   });
   endStep();
@@ -75,23 +79,24 @@ export function fold(changes: readonly Change[], bindingOf: (change: RowChange) 
 class TableRun {
   readonly binding: Binding;
   readonly #parts: Part[] = [];
-  #rows = new Map<string, Net>();
+  #folding: Folding;
   #ordered: OrderedChange[] = [];
 
   constructor(binding: Binding) {
     this.binding = binding;
+    this.#folding = foldingOf(binding);
   }
 
   addFolded(ordered: OrderedChange): void {
     if (this.#ordered.length > 0) this.#endPart();
-    if (addChange(this.#rows, this.binding, ordered.change)) return;
+    if (this.#folding.add(ordered.change)) return;
     this.#endPart();
-    if (addChange(this.#rows, this.binding, ordered.change)) return;
+    if (this.#folding.add(ordered.change)) return;
     this.addOrdered(ordered);
   }
 
   addOrdered(ordered: OrderedChange): void {
-    if (this.#rows.size > 0) this.#endPart();
+    if (!this.#folding.isEmpty) this.#endPart();
     this.#ordered.push(ordered);
   }
 
@@ -101,107 +106,11 @@ class TableRun {
   }
 
   #endPart(): void {
-    if (this.#rows.size > 0) this.#parts.push(netChanges(this.binding, this.#rows));
-    if (this.#ordered.length > 0) this.#parts.push(withoutKeys(this.binding, this.#ordered));
-    this.#rows = new Map();
+    if (!this.#folding.isEmpty) this.#parts.push(this.#folding.net());
+    if (this.#ordered.length > 0) this.#parts.push({ ordered: this.#ordered });
+    this.#folding = foldingOf(this.binding);
     this.#ordered = [];
   }
 }
 
-/** Inserts alone have no order among them. */
-function withoutKeys(binding: Binding, ordered: readonly OrderedChange[]): Part {
-  const inserts = ordered.flatMap(({ change }) => (change.kind === "insert" ? [change.row] : []));
-  const foldable = !binding.keyed && inserts.length === ordered.length;
-  return foldable ? { deletes: [], updates: [], inserts } : { ordered };
-}
-
-/** False when the change does not fold with what is here: nothing was done then. */
-function addChange(rows: Map<string, Net>, binding: Binding, change: RowChange): boolean {
-  switch (change.kind) {
-    case "insert":
-      return addInsert(rows, binding, change.row);
-    case "update":
-      return addUpdate(rows, binding, change.row, change.old);
-    case "delete":
-      return addDelete(rows, binding, change.old);
-  }
-}
-
-function addInsert(rows: Map<string, Net>, binding: Binding, row: Tuple): boolean {
-  const key = keyText(binding, row);
-  const net = rows.get(key);
-  if (!net) rows.set(key, { operation: "insert", row });
-  else if (net.operation === "delete") rows.set(key, { operation: "replace", row });
-  else return false;
-  return true;
-}
-
-function addDelete(rows: Map<string, Net>, binding: Binding, old: Tuple): boolean {
-  const key = keyText(binding, old);
-  const net = rows.get(key);
-  if (net?.operation === "delete") return false;
-  if (net?.operation === "insert") rows.delete(key);
-  else rows.set(key, { operation: "delete", row: old });
-  return true;
-}
-
-function addUpdate(rows: Map<string, Net>, binding: Binding, row: Tuple, old: Tuple | undefined): boolean {
-  const before = onTopOf(row, old);
-  const oldKey = keyText(binding, old ?? row);
-  const newKey = keyText(binding, before);
-  const net = rows.get(oldKey);
-  if (net?.operation === "delete") return false;
-  // What the batch knows of the row holds the old key too, so it can stand below instead of the old key alone.
-  const after = net ? onTopOf(before, net.row) : before;
-  if (newKey === oldKey) {
-    rows.set(oldKey, { operation: net?.operation ?? "update", row: after });
-    return true;
-  }
-  const place = rows.get(newKey);
-  if (!knowsAll(binding, after) || (place && place.operation !== "delete")) return false;
-  addDelete(rows, binding, old ?? row);
-  return addInsert(rows, binding, after);
-}
-
-function netChanges(binding: Binding, rows: ReadonlyMap<string, Net>): NetChanges {
-  const deletes: Tuple[] = [];
-  const inserts: Tuple[] = [];
-  const groups = new Map<string, { fields: number[]; rows: Tuple[] }>();
-  for (const { operation, row } of rows.values()) {
-    if (operation === "delete") deletes.push(row);
-    else if (operation === "insert") inserts.push(row);
-    else {
-      const fields = knownFields(binding, row);
-      const name = fields.join();
-      const group = groups.get(name);
-      if (group) group.rows.push(row);
-      else groups.set(name, { fields, rows: [row] });
-    }
-  }
-  return { deletes, updates: [...groups.values()], inserts };
-}
-
-/** The relation's fields that the target stores and this row says. */
-export const knownFields = (binding: Binding, row: Tuple): number[] =>
-  binding.stored.filter((field) => holderOf(row, field) !== undefined);
-
-const knowsAll = (binding: Binding, row: Tuple): boolean =>
-  binding.stored.every((field) => holderOf(row, field) !== undefined);
-
-export const sameKey = (binding: Binding, one: Tuple, other: Tuple): boolean =>
-  keyText(binding, one) === keyText(binding, other);
-
-/**
- * The key's bytes as one string, for use as a map's key. Equal keys of one row always have equal bytes: the source sends
- * the old key as soon as its bytes differ, even where the type calls them equal.
- */
-function keyText(binding: Binding, row: Tuple): string {
-  let text = "";
-  for (const field of binding.key) {
-    const holder = holderOf(row, field);
-    const start = holder?.bounds[2 * field] ?? nullField;
-    const value = start === nullField ? "" : holder!.bytes.toString("latin1", start, holder!.bounds[2 * field + 1]);
-    text += `${start === nullField ? "n" : value.length}:${value}`;
-  }
-  return text;
-}
+const foldingOf = (binding: Binding): Folding => (binding.keyed ? new FoldByKey(binding) : new FoldByContent(binding));

@@ -225,7 +225,8 @@ export class Follower {
     }
   }
 
-  #statusOf({ applier, inbox, clock, applying, receivedLsn, confirmedLsn }: Pipeline): FollowStatus {
+  #statusOf(pipeline: Pipeline): FollowStatus {
+    const { applier, inbox, clock, applying, receivedLsn, confirmedLsn } = pipeline;
     const sourceLsn = clock.walLsn;
     const oldest = applying?.[0]?.transaction ?? inbox.oldest;
     const { counts } = applier;
@@ -235,7 +236,7 @@ export class Follower {
       lagBytes: sourceLsn === undefined ? undefined : Math.max(0, Number(sourceLsn - applier.throughLsn)),
       latencySeconds: oldest?.commitTimeMs === undefined ? 0 : clock.secondsSince(oldest.commitTimeMs),
       ...counts,
-      pendingTransactions: inbox.pendingTransactions + (applying?.length ?? 0),
+      pendingTransactions: pipeline.pendingTransactions,
       incomingChanges: this.#counts.received + inbox.receivedChanges,
       appliedChanges: counts.inserts + counts.updates + counts.deletes + counts.truncates,
       orderedBatches: this.#counts.ordered,

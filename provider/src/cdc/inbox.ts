@@ -42,6 +42,8 @@ export class Inbox {
   #taken = 0;
   #open: OpenSegment | undefined;
   #bytes = 0;
+  /** Of the segments that wait to be taken. */
+  readonly #waiting = { changes: 0, bytes: 0 };
   #receivedChanges = 0;
 
   constructor(limits: BatchLimits) {
@@ -55,6 +57,11 @@ export class Inbox {
 
   get receivedChanges(): number {
     return this.#receivedChanges;
+  }
+
+  /** As much waits as one batch may take. */
+  get hasFullBatch(): boolean {
+    return this.#waiting.changes >= this.#limits.changes || this.#waiting.bytes >= this.#limits.bytes;
   }
 
   /** Transactions of which a part waits to be taken. */
@@ -129,12 +136,20 @@ export class Inbox {
       if (batch.length > 0 && !fits) break;
       batch.push(segment);
       this.#taken++;
+      this.#wait(segment, -1);
       changes += segment.changes.length;
       bytes += segment.bytes;
       if (segment.end === undefined) break;
     }
     this.#compact();
     return batch.length === 0 ? undefined : batch;
+  }
+
+  /** Undoes the last {@link take}. */
+  giveBack(batch: readonly Segment[]): void {
+    this.#segments = [...batch, ...this.#segments.slice(this.#taken)];
+    this.#taken = 0;
+    for (const segment of batch) this.#wait(segment, 1);
   }
 
   /** Frees the bytes of a batch that has been applied. */
@@ -150,6 +165,7 @@ export class Inbox {
     this.#receivedChanges++;
     if (open.changes.length < this.#limits.changes && open.bytes < this.#limits.bytes) return;
     this.#segments.push(open);
+    this.#wait(open, 1);
     this.#open = opened(open.transaction, false);
   }
 
@@ -158,18 +174,16 @@ export class Inbox {
     // A transaction takes its place even when it changed nothing of ours: progress passes over it.
     open.end = end;
     this.#segments.push(open);
+    this.#wait(open, 1);
     this.#open = undefined;
-    if (open.transaction.commitLsn === undefined) this.#placeAt(open.transaction, end);
+    if (open.transaction.commitLsn !== undefined) return;
+    // Only the end tells where this transaction is, its parts that were taken included: its commit record ends there.
+    Object.assign(open.transaction, { commitLsn: end.lsn - 1n, commitTimeMs: end.commitTimeMs });
   }
 
-  /** Only the end tells where this transaction is: its commit record, wherever it begins, ends there. */
-  #placeAt(transaction: Transaction, { lsn, commitTimeMs }: { lsn: Lsn; commitTimeMs: number }): void {
-    const placed = { xid: transaction.xid, commitLsn: lsn - 1n, commitTimeMs };
-    for (let at = this.#segments.length - 1; at >= this.#taken; at--) {
-      const segment = this.#segments[at]!;
-      if (segment.transaction !== transaction) return;
-      this.#segments[at] = { ...segment, transaction: placed };
-    }
+  #wait({ changes, bytes }: Segment, sign: 1 | -1): void {
+    this.#waiting.changes += sign * changes.length;
+    this.#waiting.bytes += sign * bytes;
   }
 
   #inTransaction(): OpenSegment {

@@ -4,7 +4,7 @@ import { EngineFault, TakenOver } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import type { Lsn } from "../postgres/lsn.js";
 import { serverVersion } from "../postgres/server-version.js";
-import { Applier } from "./applier.js";
+import { Applier, type Batch } from "./applier.js";
 import type { Decoder, Relation, StreamMessage } from "./change.js";
 import type { FollowOptions } from "./follow.js";
 import type { Gate } from "./gate.js";
@@ -21,8 +21,8 @@ import { type Table, listTables } from "../postgres/tables.js";
 import { openTargetSession } from "./target-session.js";
 import { WalSender } from "./walsender.js";
 
-const batchLimits = { changes: 20_000, bytes: 16 << 20 };
-/** Beyond it the socket is not read; at least two batches, so that the applier always has one it can take. */
+const batchLimits = { changes: 20_000, bytes: 8 << 20 };
+/** Beyond it the socket is not read: one batch at the target, one that is prepared, one that is received. */
 const inFlightBytes = 3 * batchLimits.bytes;
 /** How often an idle source is let go on, at a row's update on the target each time. */
 const passOverEveryMs = 5000;
@@ -36,6 +36,7 @@ export class Pipeline {
   readonly inbox: Inbox;
   /** What the applier is at. */
   applying: readonly Segment[] | undefined;
+  #ahead: { readonly batch: Batch; readonly bound: Lsn | undefined } | undefined;
   readonly #sessions: Sessions;
   readonly #walSender: WalSender;
   readonly #decoder: Decoder;
@@ -105,6 +106,12 @@ export class Pipeline {
     return this.#walSender.confirmed;
   }
 
+  /** Transactions of which a part is received and not yet durable on the target. */
+  get pendingTransactions(): number {
+    const taken = (this.applying?.length ?? 0) + (this.#ahead?.batch.segments.length ?? 0);
+    return taken + this.inbox.pendingTransactions;
+  }
+
   /** The target's backend, for ending a statement that does not end. */
   get targetProcessId(): number {
     return (this.#sessions.target as unknown as { processID: number }).processID;
@@ -133,15 +140,44 @@ export class Pipeline {
   }
 
   async #applyNext(gate: Gate): Promise<boolean> {
-    const batch = this.inbox.take(gate.bound);
+    const batch = this.#nextBatch(gate);
     if (!batch) return false;
-    this.applying = batch;
-    await this.applier.apply(batch);
+    this.applying = batch.segments;
+    let isApplied = false;
+    const applied = this.applier.apply(batch).finally(() => {
+      isApplied = true;
+      this.#bell.ring();
+    });
+    // What it fails by is thrown below, once nothing is being prepared any more.
+    applied.catch(() => undefined);
+    while (!isApplied) {
+      const rung = this.#bell.next;
+      this.#prepareAhead(gate);
+      await rung;
+    }
+    await applied;
     this.applying = undefined;
-    this.inbox.release(batch);
-    if (this.inbox.bytes < inFlightBytes / 2) this.#walSender.resume();
+    this.inbox.release(batch.segments);
+    if (this.inbox.bytes <= inFlightBytes - batchLimits.bytes / 2) this.#walSender.resume();
     this.#confirm();
     return true;
+  }
+
+  /** The batch that was prepared, if the gate still stands as it stood then. */
+  #nextBatch(gate: Gate): Batch | undefined {
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    if (ahead && ahead.bound === gate.bound) return ahead.batch;
+    if (ahead) this.inbox.giveBack(ahead.batch.segments);
+    const segments = this.inbox.take(gate.bound);
+    return segments && { segments };
+  }
+
+  /** Folds and writes the next batch down while the target is busy with this one; a small one can wait to grow. */
+  #prepareAhead(gate: Gate): void {
+    if (this.#ahead || !this.inbox.hasFullBatch) return;
+    const segments = this.inbox.take(gate.bound);
+    if (segments) this.#ahead = { batch: this.applier.prepare(segments), bound: gate.bound };
   }
 
   /** Only with nothing received that is not applied: the position heard covers what is still on its way here. */

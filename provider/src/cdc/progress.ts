@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { EngineFault, TakenOver } from "../errors.js";
 import { formatLsn, type Lsn, parseLsn } from "../postgres/lsn.js";
+import type { Statement } from "./round-trip.js";
 
 /** What tells a slot from another one that was made later under the same name. */
 export interface SlotIdentity {
@@ -153,37 +154,35 @@ export interface ProgressStep {
 
 /**
  * The last statement of every transaction that applies changes: it commits with them or not at all, and only the
- * holder of the generation, going on from where it believes to be, may execute it.
- *
- * @throws TakenOver otherwise; the caller rolls back and stops
+ * holder of the generation, going on from where it believes to be, may execute it. It must affect one row: else
+ * {@link takenOver}, and nothing of the transaction may be committed.
  */
-export async function advanceProgress(target: Client, step: ProgressStep): Promise<void> {
-  const { rowCount } = await target.query({
-    name: "pg_migration_advance",
-    text: `UPDATE pgmigration.progress
-              SET commit_lsn = $4, through_lsn = $5,
-                  commit_time = coalesce(to_timestamp($6::float8 / 1000), commit_time),
-                  inserts = inserts + $7, updates = updates + $8, deletes = deletes + $9, truncates = truncates + $10
-            WHERE migration = $1 AND generation = $2 AND through_lsn = $3`,
-    values: [
-      step.migration,
-      step.generation,
-      formatLsn(step.from),
-      formatLsn(step.commitLsn),
-      formatLsn(step.throughLsn),
-      step.commitTimeMs ?? null,
-      step.counts.inserts,
-      step.counts.updates,
-      step.counts.deletes,
-      step.counts.truncates,
-    ],
-  });
-  if (rowCount !== 1)
-    throw new TakenOver(
-      `progress of ${step.migration} is no longer at ${formatLsn(step.from)} in generation ${step.generation}: another ` +
-        "worker has gone on with this migration",
-    );
-}
+export const advanceStatement = (step: ProgressStep): Statement => ({
+  prepared: true,
+  text: `UPDATE pgmigration.progress
+            SET commit_lsn = $4, through_lsn = $5,
+                commit_time = coalesce(to_timestamp($6::float8 / 1000), commit_time),
+                inserts = inserts + $7, updates = updates + $8, deletes = deletes + $9, truncates = truncates + $10
+          WHERE migration = $1 AND generation = $2 AND through_lsn = $3`,
+  values: [
+    step.migration,
+    String(step.generation),
+    formatLsn(step.from),
+    formatLsn(step.commitLsn),
+    formatLsn(step.throughLsn),
+    step.commitTimeMs === undefined ? null : String(step.commitTimeMs),
+    String(step.counts.inserts),
+    String(step.counts.updates),
+    String(step.counts.deletes),
+    String(step.counts.truncates),
+  ],
+});
+
+export const takenOver = ({ migration, generation, from }: ProgressStep): TakenOver =>
+  new TakenOver(
+    `progress of ${migration} is no longer at ${formatLsn(from)} in generation ${generation}: another ` +
+      "worker has gone on with this migration",
+  );
 
 /** Forgets a migration's progress; idempotent. The schema goes too once nothing is left in it. */
 export async function dropProgress(target: Client, migration: string): Promise<void> {

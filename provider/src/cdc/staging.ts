@@ -1,9 +1,9 @@
 import type { Client } from "pg";
 import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import type { Binding } from "./binding.js";
-import { type Tuple, holderOf } from "./change.js";
-import { copyIn } from "./copy-in.js";
+import type { Tuple } from "./change.js";
 import { CopyText } from "./copy-text.js";
+import type { Statement } from "./round-trip.js";
 
 /** Rows of earlier groups are scanned by every statement, and a TRUNCATE costs a file. */
 const tolerableRows = 1000;
@@ -27,17 +27,12 @@ export interface StagedRow {
 export class Staging {
   readonly #target: Client;
   readonly #made = new Set<string>();
-  /** Rows put in by the current transaction; a commit removes them all. */
+  /** Rows put in since the last commit, which removes them all. */
   readonly #held = new Map<string, number>();
-  readonly #statementNames = new Map<string, string>();
   #groups = 0;
 
   constructor(target: Client) {
     this.#target = target;
-  }
-
-  has(binding: Binding): boolean {
-    return this.#made.has(binding.staging);
   }
 
   /** Between transactions: drops the tables when there are so many that emptying them all at each commit would be felt. */
@@ -52,16 +47,13 @@ export class Staging {
     this.#held.clear();
   }
 
-  /** Outside of any savepoint that may be rolled back while the session lives on. */
-  async make(binding: Binding): Promise<void> {
-    const columns = binding.columns.flatMap((column, field) => {
-      const type = qualify(column.baseTypeSchema, column.baseType);
-      return [`c${field} ${type}`, `o${field} ${type}`];
-    });
-    await this.#target.query(
-      `CREATE TEMPORARY TABLE ${binding.staging.slice("pg_temp.".length)} (${["g int4", ...columns].join(", ")}) ON COMMIT DELETE ROWS`,
-    );
-    this.#made.add(binding.staging);
+  /**
+   * Makes the tables that are not there yet. Belongs before any savepoint that may be rolled back while the session lives on.
+   */
+  make(bindings: Iterable<Binding>): Statement[] {
+    const lacking = [...bindings].filter(({ staging }) => !this.#made.has(staging));
+    for (const { staging } of lacking) this.#made.add(staging);
+    return lacking.map((binding) => ({ text: createStatement(binding) }));
   }
 
   /** A number that no group of this session has had, so that rows of earlier groups may stay where they are. */
@@ -70,50 +62,49 @@ export class Staging {
     return this.#groups;
   }
 
-  /** Under which the session prepares a statement once. */
-  statementName(text: string): string {
-    const name = this.#statementNames.get(text) ?? `pg_migration_${this.#statementNames.size + 1}`;
-    this.#statementNames.set(text, name);
-    return name;
-  }
-
-  async fill(binding: Binding, rows: readonly StagedRow[]): Promise<void> {
+  fill(binding: Binding, rows: readonly StagedRow[]): Statement[] {
     const held = this.#held.get(binding.staging) ?? 0;
     const crowded = held > tolerableRows;
-    if (crowded) await this.#target.query(`TRUNCATE ${binding.staging}`);
     this.#held.set(binding.staging, (crowded ? 0 : held) + rows.length);
     const oldFields = binding.keyed ? binding.key : binding.stored;
     const text = new CopyText();
     for (const { group, row, old } of rows) {
       text.integer(group);
-      for (const field of binding.stored) fieldOrNull(text, row, field);
-      for (const field of oldFields) fieldOrNull(text, old, field);
+      for (const field of binding.stored) text.fieldOrNull(row, field);
+      for (const field of oldFields) text.fieldOrNull(old, field);
       text.endLine();
     }
     const columns = ["g", ...binding.stored.map((field) => `c${field}`), ...oldFields.map((field) => `o${field}`)];
-    await copyIn(this.#target, `COPY ${binding.staging} (${columns.join(", ")}) FROM STDIN`, text);
+    const copy = copyStatement(binding.staging, columns, text);
+    return crowded ? [{ text: `TRUNCATE ${binding.staging}` }, copy] : [copy];
   }
 
-  /** After COMMIT. */
+  /** What is built from here on is for after a commit. */
   emptied(): void {
     this.#held.clear();
   }
 }
 
 /** Straight into the table: no statement between could do more for a new row. */
-export async function copyRows(target: Client, binding: Binding, rows: readonly Tuple[]): Promise<number> {
+export function insertByCopy(binding: Binding, rows: readonly Tuple[]): Statement {
   const text = new CopyText();
   for (const row of rows) {
     for (const field of binding.stored) text.field(row, field);
     text.endLine();
   }
   const columns = binding.stored.map((field) => quoteIdentifier(binding.columns[field]!.name));
-  const list = columns.length === 0 ? "" : ` (${columns.join(", ")})`;
-  return copyIn(target, `COPY ${binding.name}${list} FROM STDIN`, text);
+  return copyStatement(binding.name, columns, text);
 }
 
-/** A field that the statement which takes the row does not use may be unknown. */
-function fieldOrNull(text: CopyText, row: Tuple | undefined, field: number): void {
-  if (row && holderOf(row, field)) text.field(row, field);
-  else text.null();
+const copyStatement = (table: string, columns: readonly string[], text: CopyText): Statement => ({
+  text: `COPY ${table}${columns.length === 0 ? "" : ` (${columns.join(", ")})`} FROM STDIN`,
+  copyData: text.messages(),
+});
+
+function createStatement(binding: Binding): string {
+  const columns = binding.columns.flatMap((column, field) => {
+    const type = qualify(column.baseTypeSchema, column.baseType);
+    return [`c${field} ${type}`, `o${field} ${type}`];
+  });
+  return `CREATE TEMPORARY TABLE ${binding.staging.slice("pg_temp.".length)} (${["g int4", ...columns].join(", ")}) ON COMMIT DELETE ROWS`;
 }

@@ -21,41 +21,44 @@ export function insertStatement(binding: Binding): string {
   return `INSERT INTO ${binding.name} ${list} SELECT ${values} FROM ${binding.staging} AS s WHERE s.g = $1`;
 }
 
-/** How a row without a key is recognised, in the order in which to try. */
-export const likenesses = ["image", "text"] as const;
-export type Likeness = (typeof likenesses)[number];
-
 /** Deletes one of the rows equal to the staged one, not all of them. */
-export const deleteOneStatement = (binding: Binding, likeness: Likeness): string =>
-  `WITH ${oneRow(binding, likeness)} DELETE FROM ${binding.only} AS t USING ${binding.staging} AS s WHERE s.g = $1 AND ${isThatRow}`;
+export const deleteOneStatement = (binding: Binding): string =>
+  `WITH ${oneRow(binding)} DELETE FROM ${binding.only} AS t USING ${binding.staging} AS s WHERE s.g = $1 AND ${isThatRow}`;
 
 /** Updates one of the rows equal to the staged old one. */
-export const updateOneStatement = (binding: Binding, fields: readonly number[], likeness: Likeness): string =>
-  updateWhere(binding, fields, isThatRow, [oneRow(binding, likeness)]);
+export const updateOneStatement = (binding: Binding, fields: readonly number[]): string =>
+  updateWhere(binding, fields, isThatRow, [oneRow(binding)]);
+
+/**
+ * Deletes, for each of the staged rows, one row that is equal: one scan of the table for all of them, where taking them
+ * one by one is a scan for each.
+ */
+export const deleteEqualStatement = (binding: Binding): string =>
+  `WITH wanted AS (SELECT ${contentOf(binding, "staged")} AS content, count(*) AS rows
+                     FROM ${binding.staging} AS s WHERE s.g = $1 GROUP BY 1),
+        found AS (SELECT x.tableoid AS "table", x.ctid AS place, wanted.rows,
+                         row_number() OVER (PARTITION BY wanted.content) AS nth
+                    FROM wanted JOIN ${binding.only} AS x ON ${contentOf(binding, "stored")} = wanted.content)
+   DELETE FROM ${binding.only} AS t USING found
+    WHERE found.nth <= found.rows AND t.tableoid = found."table" AND t.ctid = found.place`;
 
 /** A subquery without correlation: the planner evaluates it once, and goes to the row directly. */
-function oneRow(binding: Binding, likeness: Likeness): string {
-  return `that AS (SELECT x.tableoid AS "table", x.ctid AS place FROM ${binding.only} AS x, ${binding.staging} AS s
-                    WHERE s.g = $1 AND ${contentMatches(binding, likeness)} LIMIT 1)`;
-}
+const oneRow = (binding: Binding): string =>
+  `that AS (SELECT x.tableoid AS "table", x.ctid AS place FROM ${binding.only} AS x, ${binding.staging} AS s
+             WHERE s.g = $1 AND ${contentOf(binding, "stored")} = ${contentOf(binding, "staged")} LIMIT 1)`;
 
 const isThatRow = `t.tableoid = (SELECT "table" FROM that) AND t.ctid = (SELECT place FROM that)`;
 
 /**
- * By image first: every type has one, and NULLs are equal in it. Where the target stores an equal value in another form,
- * what the value prints decides.
+ * A row without a key is known by what it prints: every type prints, those without equality too, the same server prints
+ * both sides, and NULL differs from everything else in it.
  */
-function contentMatches(binding: Binding, likeness: Likeness): string {
-  if (binding.stored.length === 0) return "true";
-  const pairs = binding.stored.map((field) => {
+function contentOf(binding: Binding, side: "stored" | "staged"): string {
+  const values = binding.stored.map((field) => {
     const { baseTypeSchema, baseType, name } = binding.columns[field]!;
-    return { here: `x.${quoteIdentifier(name)}::${qualify(baseTypeSchema, baseType)}`, there: `s.o${field}` };
+    return side === "staged" ? `s.o${field}` : `x.${quoteIdentifier(name)}::${qualify(baseTypeSchema, baseType)}`;
   });
-  if (likeness === "text")
-    return pairs.map(({ here, there }) => `${here}::text IS NOT DISTINCT FROM ${there}::text`).join(" AND ");
-  const row = (side: "here" | "there"): string => `ROW(${pairs.map((pair) => pair[side]).join(", ")})`;
-  // The function behind `*=`, which the grammar would take for a comparison column by column between two ROW(...).
-  return `pg_catalog.record_image_eq(${row("here")}, ${row("there")})`;
+  return `ROW(${values.join(", ")})::text`;
 }
 
 /** `ctes` are the WITH queries that the condition refers to. */

@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import type pg from "pg";
+import { RoundTrips, type Statement } from "../../provider/src/cdc/round-trip";
+import { EmbeddedServer } from "../support/embedded-server";
+
+/** CopyData messages of one line each. */
+const lines = (...texts: readonly string[]): Buffer[] =>
+  texts.map((text) => {
+    const message = Buffer.alloc(5 + text.length + 1);
+    message.write("d", 0, "latin1");
+    message.writeInt32BE(message.length - 1, 1);
+    message.write(`${text}\n`, 5, "latin1");
+    return message;
+  });
+
+describe("a round trip of many statements", () => {
+  let server: EmbeddedServer;
+  let session: pg.Client;
+  let trips: RoundTrips;
+
+  before(async () => {
+    server = await EmbeddedServer.start({ major: 17 });
+    session = await server.connect();
+    trips = new RoundTrips(session);
+    await session.query("CREATE TABLE t (id int PRIMARY KEY, v text)");
+  });
+
+  after(async () => {
+    await session.end();
+    await server.stop();
+  });
+
+  const copy = (...texts: readonly string[]): Statement => ({ text: "COPY t FROM STDIN", copyData: lines(...texts) });
+  const update = (id: number): Statement => ({
+    text: "UPDATE t SET v = v || $2 WHERE id = $1",
+    values: [String(id), "!"],
+    prepared: true,
+  });
+  const plain = (text: string): Statement => ({ text });
+  const content = (): Promise<unknown[]> => server.query("TABLE t ORDER BY id");
+
+  it("answers how many rows each of them affected", async () => {
+    const { rows, error } = await trips.make([
+      ...[plain("BEGIN"), copy("1\tone", "2\ttwo"), update(1), update(7), copy("3\tthree")],
+      ...[update(3), plain("SELECT FROM t"), plain("COMMIT")],
+    ]);
+    assert.equal(error, undefined);
+    assert.deepEqual(rows, [0, 2, 1, 0, 1, 1, 3, 0]);
+    assert.deepEqual(await content(), [
+      { id: 1, v: "one!" },
+      { id: 2, v: "two" },
+      { id: 3, v: "three!" },
+    ]);
+  });
+
+  for (const [what, failing] of [
+    ["a statement", plain("SELECT 1 / 0")],
+    ["a COPY at its begin", { text: "COPY nowhere FROM STDIN", copyData: lines("1") }],
+    ["a COPY in its data", copy("8\teight", "not a number\tx", ...Array.from({ length: 5000 }, () => "9\tnine"))],
+    [
+      "a statement that is being prepared",
+      { ...update(1), text: "UPDATE t SET v = (1 / ($1::int - $1::int))::text || $2" },
+    ],
+  ] as const)
+    it(`executes nothing behind ${what} that fails, and the session goes on`, async () => {
+      const before = await content();
+      const { rows, error } = await trips.make([
+        ...[plain("BEGIN"), plain("SAVEPOINT s"), update(2), failing, copy("10\tten"), update(1), plain("COMMIT")],
+      ]);
+      assert.ok(error && /^(22|42)/.test((error as { code?: string }).code ?? ""), String(error));
+      assert.deepEqual(rows, [0, 0, 1]);
+      // What was prepared before and behind the failure is used again, in the same transaction and after it.
+      const again = await trips.make([plain("ROLLBACK TO SAVEPOINT s"), update(2), plain("ROLLBACK")]);
+      assert.deepEqual([again.rows, again.error], [[0, 1, 0], undefined]);
+      const failsAgain = await trips.make([failing]);
+      assert.notEqual((failsAgain.error as { code?: string } | undefined)?.code, "42P05");
+      assert.deepEqual(await content(), before);
+    });
+
+  it("answers with the connection's loss", async () => {
+    const lost = await server.connect();
+    lost.on("error", () => undefined);
+    const { rows, error } = await new RoundTrips(lost).make([
+      ...[plain("BEGIN"), plain("SELECT pg_terminate_backend(pg_backend_pid())"), plain("COMMIT")],
+    ]);
+    assert.deepEqual(rows, [0]);
+    assert.ok(error);
+    await lost.end();
+    const after = await new RoundTrips(lost).make([plain("SELECT 1")]);
+    assert.ok(after.error);
+  });
+});
