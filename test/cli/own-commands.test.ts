@@ -172,6 +172,26 @@ describe("pg-migration, its own commands", () => {
     assert.equal((await command.run([...args, "--mode", "counts"])).code, 0, "the numbers of rows are equal");
   });
 
+  it("verify knows other names on the target, what was filtered away, and large objects", async () => {
+    const database = await lab.database(
+      `${schema}; CREATE TABLE left_out (id int PRIMARY KEY); SELECT lo_from_bytea(4711, 'a large object')`,
+    );
+    const renamed = `${database}_new`;
+    const resource = declare();
+    await resource.create(
+      lab.inputs([database], { databaseNames: { [database]: renamed }, exclude: { tables: ["left_out"] } }),
+    );
+    const args = ["verify", "--name", resource.inputs.migrationName as string];
+    const equal = await command.run(args);
+    assert.equal(equal.code, 0, equal.stderr);
+    assert.match(equal.stdout, /public\.t +3000 +3000 +yes/);
+    assert.match(equal.stdout, /large.?object.* 1 +1 +yes/);
+    assert.doesNotMatch(equal.stdout, /left_out/);
+    await lab.target.query("SELECT lo_put(4711, 2, 'L')", { database: renamed });
+    assert.equal((await command.run(args)).code, 7);
+    assert.equal((await command.run([...args, "--mode", "counts"])).code, 0);
+  });
+
   it("worker does a migration's work in the foreground", async () => {
     const database = await lab.database(schema);
     const resource = declare();

@@ -100,7 +100,7 @@ const otherForm = (database: string, { kind, name, source, target }: SchemaDiffe
 
 /** Which tables of the source, seen through the sessions that are opened, and under which search_path. */
 export async function whatToCompare(
-  { wish }: Work,
+  { wish }: Pick<Work, "wish">,
   openSource: () => Promise<Client>,
   followedOnly: boolean,
 ): Promise<{ tables: TableToCopy[]; searchPath: string }> {

@@ -1,12 +1,13 @@
 import type { Client } from "pg";
 import { messageOf } from "../errors.js";
-import type { SourceType, Wish } from "../inputs.js";
+import type { Wish } from "../inputs.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
+import { sourceAdvice, type WantedParameter } from "../source-advice.js";
 import type { Finding } from "../store/journal.js";
 
 /** A server parameter of the source that has to be changed before it can be followed. */
 export interface ParameterGap {
-  readonly name: "wal_level" | "max_replication_slots" | "max_wal_senders";
+  readonly name: WantedParameter["name"];
   readonly is: string;
   readonly wanted: string;
 }
@@ -66,32 +67,8 @@ async function setParameter(client: Client, wish: Wish, { name, is, wanted }: Pa
     return {
       ...common,
       message: `${name} is ${is} on the source and has to be ${wanted}, which ${wish.source.user} may not set (${messageOf(error)})`,
-      remedy: howToSet(wish.sourceType, name, wanted),
+      remedy: sourceAdvice(wish.sourceType).set([{ name, value: wanted }]),
     };
-  }
-}
-
-/** The command that sets a parameter where the source runs. Managed services have a switch of their own for wal_level. */
-function howToSet(sourceType: SourceType | undefined, name: ParameterGap["name"], wanted: string): string {
-  const level = name === "wal_level";
-  switch (sourceType) {
-    case "AWS":
-    case "AWS_RDS":
-    case "AWS_AURORA":
-      return `in the server's parameter group: aws rds modify-db-parameter-group --db-parameter-group-name <group> --parameters ParameterName=${level ? "rds.logical_replication" : name},ParameterValue=${level ? 1 : wanted},ApplyMethod=pending-reboot; then reboot it`;
-    case "GCP":
-    case "GCP_CloudSQL":
-      return `gcloud sql instances patch <instance> --database-flags=${level ? "cloudsql.logical_decoding=on" : `${name}=${wanted}`}`;
-    case "GCP_AlloyDB":
-      return `set the flag ${level ? "alloydb.logical_decoding=on" : `${name}=${wanted}`} on the instance`;
-    case "PostgreSQLSingleServer":
-      return level
-        ? "az postgres server update --name <server> --resource-group <group> --replication-support Logical; then restart it"
-        : `az postgres server configuration set --name ${name} --value ${wanted} --server-name <server> --resource-group <group>`;
-    case "PostgreSQLFlexibleServer":
-      return `az postgres flexible-server parameter set --name ${name} --value ${wanted} --server-name <server> --resource-group <group>; then restart it`;
-    default:
-      return `as a superuser of the source: ALTER SYSTEM SET ${name} = ${wanted}; then restart it`;
   }
 }
 

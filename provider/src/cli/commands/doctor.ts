@@ -1,16 +1,16 @@
 import { Option, type Command } from "commander";
 import type { Client } from "pg";
-import { sourceTypes } from "../../inputs.js";
+import { sourceTypes, type SourceType } from "../../inputs.js";
 import { connect } from "../../postgres/connect.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
+import { sourceAdvice, type SourceAdvice } from "../../source-advice.js";
 import { exitCodes } from "../exit-code.js";
 import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
 import { addSourceOptions, sourceOf, type SourceFlags } from "../server-options.js";
-import { sourceAdvice, type SourceAdvice } from "../source-advice.js";
 import { wholeNumber } from "../whole-number.js";
 
 interface Flags extends SourceFlags, OutputFlags {
-  readonly sourceType: string;
+  readonly sourceType: SourceType;
   readonly sourceDatabase: string;
   readonly databaseCount: number;
 }
@@ -83,10 +83,11 @@ async function checkSource(client: Client, advice: SourceAdvice, databases: numb
   const facts = (await client.query<Facts>(factsQuery)).rows[0]!;
   // One more than there are databases: the cutover compares under the snapshot of a slot of its own.
   const wanted = databases + 1;
-  const parameters = advice.parameters({
-    slots: facts.slots + Math.max(0, wanted - facts.slots_free),
-    senders: facts.senders + Math.max(0, wanted - facts.senders_free),
-  });
+  const parameters = advice.set([
+    { name: "wal_level", value: "logical" },
+    { name: "max_replication_slots", value: String(facts.slots + Math.max(0, wanted - facts.slots_free)) },
+    { name: "max_wal_senders", value: String(facts.senders + Math.max(0, wanted - facts.senders_free)) },
+  ]);
   const enough = (check: string, free: number): Check => ({
     check,
     is: `${free} free`,

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Option, type Command } from "commander";
+import type { Client } from "pg";
+import { passBytes } from "../../copy/pass-bytes.js";
 import { openInSnapshot, Snapshot } from "../../copy/snapshot.js";
-import { tablesToCopy } from "../../copy/tables-to-copy.js";
-import type { Inputs } from "../../inputs.js";
-import { ContentDiffers, Refused } from "../../errors.js";
+import { wishOf, type Inputs } from "../../inputs.js";
+import { ContentDiffers, Refused, messageOf } from "../../errors.js";
 import { connect } from "../../postgres/connect.js";
 import type { MigrationStatus } from "../../status.js";
 import { readStatus } from "../../store/read-status.js";
@@ -12,6 +13,8 @@ import type { Store } from "../../store/store.js";
 import { targetDatabase } from "../../target-database.js";
 import { isVerified } from "../../worker/goal.js";
 import { sentence } from "../../worker/online-verification.js";
+import { whatToCompare } from "../../worker/compare.js";
+import { compareLargeObjects } from "../../verify/compare-large-objects.js";
 import { compareTables, type TableComparison } from "../../verify/compare-tables.js";
 import { contentDiffers } from "../../verify/content-differs.js";
 import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
@@ -126,21 +129,52 @@ async function verify(flags: Flags): Promise<void> {
 }
 
 async function compare(inputs: Inputs, database: string, mode: Flags["mode"]): Promise<Compared[]> {
+  const wish = wishOf(inputs);
+  const isOnline = wish.migrationMode === "Online";
   const snapshot = await Snapshot.export(inputs.source, database);
-  const openSource = () => openInSnapshot(inputs.source, database, snapshot.id, "verify");
+  const openSource = (): Promise<Client> => openInSnapshot(inputs.source, database, snapshot.id, "verify");
+  const openTarget = async (): Promise<Client> => {
+    const session = await connect(inputs.target, { database: targetDatabase(wish, database), purpose: "verify" });
+    await passBytes(session);
+    return session;
+  };
   try {
-    const session = await openSource();
-    const tables = await tablesToCopy(session).finally(() => session.end());
     const results = await compareTables({
       openSource,
-      openTarget: () => connect(inputs.target, { database: targetDatabase(inputs, database), purpose: "verify" }),
-      tables,
+      openTarget,
+      ...(await whatToCompare({ wish }, openSource, isOnline)),
       mode,
       jobs: inputs.tableJobs,
       signal: snapshot.lost,
     });
-    return results.map((result) => ({ database, ...result }));
+    // No stream tells of large objects: an online migration copies them once, and a finding says so.
+    const objects = mode === "content" && !isOnline ? await compareObjects(openSource, openTarget) : undefined;
+    return [...results, ...(objects ? [objects] : [])].map((result) => ({ database, ...result }));
   } finally {
     await snapshot.release();
   }
 }
+
+async function compareObjects(
+  openSource: () => Promise<Client>,
+  openTarget: () => Promise<Client>,
+): Promise<TableComparison | undefined> {
+  const source = await openSource();
+  const target = await openTarget().catch(async (error: unknown) => {
+    await source.end();
+    throw error;
+  });
+  try {
+    return await compareLargeObjects(source, target);
+  } catch (error) {
+    if ((error as { code?: string }).code !== insufficientPrivilege) throw error;
+    throw new Refused(`large objects cannot be compared: ${messageOf(error)}`, {
+      remedy: "verify with roles that may read them on both sides, or leave them out with --mode counts",
+      cause: error,
+    });
+  } finally {
+    await Promise.all([source.end(), target.end()]);
+  }
+}
+
+const insufficientPrivilege = "42501";
