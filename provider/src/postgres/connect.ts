@@ -49,6 +49,8 @@ const sessionSettings: Readonly<Record<string, string>> = {
   idle_in_transaction_session_timeout: "0",
   idle_session_timeout: "0",
   IntervalStyle: "postgres",
+  // Queries of catalogues look dear to the planner; compiling them takes longer than they do.
+  jit: "off",
   lc_monetary: "C",
   lock_timeout: "0",
   quote_all_identifiers: "off",

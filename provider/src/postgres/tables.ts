@@ -91,6 +91,15 @@ function tablesQuery(version: number): string {
   const generated = version >= 120000 ? "a.attgenerated <> ''" : "false";
   const identity =
     version >= 100000 ? "CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'default' END" : "NULL::text";
+  // Looked up by table: among thousands of tables a list of all keys would be read through for each.
+  const keyColumns = (which: "indisprimary" | "indisreplident"): string => `(
+    SELECT json_agg(a.attname ORDER BY k.position)
+      FROM pg_index i
+      CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, position)
+      JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+     -- Of a deferrable key there may be two rows at a time, so the stream does not name rows by it, nor may we.
+     WHERE i.indrelid = c.oid AND i.${which} AND i.indimmediate
+       AND k.position <= ${version >= 110000 ? "i.indnkeyatts" : "i.indnatts"})`;
   const isPartition = version >= 100000 ? "c.relispartition" : "false";
   return `
 WITH RECURSIVE base (oid, base) AS (
@@ -114,6 +123,7 @@ WITH RECURSIVE base (oid, base) AS (
          ) ORDER BY a.attnum) AS columns,
          array_agg(a.attname ORDER BY a.attnum) AS names
     FROM pg_attribute a
+    JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p')
     JOIN base b ON b.oid = a.atttypid
     JOIN pg_type t ON t.oid = b.base
     JOIN pg_namespace tn ON tn.oid = t.typnamespace
@@ -122,15 +132,6 @@ WITH RECURSIVE base (oid, base) AS (
     LEFT JOIN pg_namespace en ON en.oid = e.typnamespace
    WHERE a.attnum > 0 AND NOT a.attisdropped
    GROUP BY a.attrelid
-), key_columns AS (
-  SELECT i.indrelid, i.indisprimary, i.indisreplident,
-         array_agg(a.attname ORDER BY k.position) AS names
-    FROM pg_index i
-    CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, position)
-    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-   -- Of a deferrable key there may be two rows at a time, so the stream does not name rows by it, nor may we.
-   WHERE (i.indisprimary OR i.indisreplident) AND i.indimmediate AND k.position <= ${version >= 110000 ? "i.indnkeyatts" : "i.indnatts"}
-   GROUP BY i.indexrelid, i.indrelid, i.indisprimary, i.indisreplident
 )
 SELECT json_agg(json_build_object(
          'oid', c.oid::int8,
@@ -144,12 +145,12 @@ SELECT json_agg(json_build_object(
          'unlogged', c.relpersistence = 'u',
          'estimatedRows', c.reltuples,
          'columns', coalesce(cl.columns, '[]'),
-         'primaryKey', coalesce((SELECT to_json(names) FROM key_columns WHERE indrelid = c.oid AND indisprimary), '[]'),
+         'primaryKey', coalesce(${keyColumns("indisprimary")}, '[]'),
          'replicaIdentity', CASE c.relreplident WHEN 'd' THEN 'default' WHEN 'i' THEN 'index'
                                                 WHEN 'f' THEN 'full' ELSE 'nothing' END,
          'identityColumns', coalesce(CASE c.relreplident
-            WHEN 'd' THEN (SELECT to_json(names) FROM key_columns WHERE indrelid = c.oid AND indisprimary)
-            WHEN 'i' THEN (SELECT to_json(names) FROM key_columns WHERE indrelid = c.oid AND indisreplident)
+            WHEN 'd' THEN ${keyColumns("indisprimary")}
+            WHEN 'i' THEN ${keyColumns("indisreplident")}
             WHEN 'f' THEN to_json(cl.names) END, '[]'),
          'extensionConfiguration', x.extension IS NOT NULL
        ) ORDER BY n.nspname, c.relname) AS tables
