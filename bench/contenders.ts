@@ -10,6 +10,10 @@ import { usageOf, type Usage } from "./process-usage";
 
 const run = promisify(execFile);
 
+/** Of the servers that all contenders migrate between. */
+export const sourceMajor = 14;
+export const targetMajor = 17;
+
 export interface Course {
   readonly source: EmbeddedServer;
   readonly target: EmbeddedServer;
@@ -112,15 +116,18 @@ export const dumpAndRestore: Contender = {
 
 export const subscription: Contender = {
   name: "native subscription, initial copy",
-  version: () => toolVersion("pg_dump"),
+  // What copies is the target itself; pg_dump only brings the schema.
+  version: async () => ((await toolVersion("pg_dump")) === undefined ? undefined : String(targetMajor)),
   async migrate({ source, target, database, jobs }) {
-    const { stdout: schema } = await run("pg_dump", ["-s", database], {
-      env: environment(source.login),
-      maxBuffer: 1 << 30,
-    });
-    await target.query(`CREATE DATABASE ${database}`);
-    // What psql alone understands is no SQL.
-    await target.query(schema.replace(/^\\.*$/gm, ""), { database });
+    const directory = await mkdtemp(join(tmpdir(), "bench-"));
+    try {
+      const schema = join(directory, "schema");
+      await run("pg_dump", ["-s", "-Fc", "-f", schema, database], { env: environment(source.login) });
+      await target.query(`CREATE DATABASE ${database}`);
+      await run("pg_restore", ["-d", database, schema], { env: environment(target.login) });
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
     await target.query(`ALTER SYSTEM SET max_sync_workers_per_subscription = ${jobs}`);
     await target.query("SELECT pg_reload_conf()");
     await source.query("CREATE PUBLICATION bench FOR ALL TABLES", { database });

@@ -1,5 +1,14 @@
 import { EmbeddedServer } from "../test/support/embedded-server";
-import { type Contender, type Course, dumpAndRestore, ours, pgcopydb, subscription } from "./contenders";
+import {
+  type Contender,
+  type Course,
+  dumpAndRestore,
+  ours,
+  pgcopydb,
+  sourceMajor,
+  subscription,
+  targetMajor,
+} from "./contenders";
 import { type DataSet, dataSets } from "./data-sets";
 import { median } from "./median";
 import type { Usage } from "./process-usage";
@@ -96,8 +105,8 @@ function summaryLine({ name, ours, peers, ratioToBestPeer }: SetResult, verified
 /** Migrates each data set by every contender that is installed. @throws where one of them fails */
 export async function benchOffline(options: OfflineOptions): Promise<SetResult[]> {
   const parameters = { wal_level: "logical", max_wal_size: "8GB", max_replication_slots: 20, max_wal_senders: 20 };
-  const source = await EmbeddedServer.start({ major: 14, parameters });
-  const target = await EmbeddedServer.start({ major: 17, parameters });
+  const source = await EmbeddedServer.start({ major: sourceMajor, parameters });
+  const target = await EmbeddedServer.start({ major: targetMajor, parameters });
   try {
     const [us, verified] = [ours("none"), ours("content")];
     const installed = await Promise.all(
