@@ -4,10 +4,22 @@ import { EngineFault } from "../errors.js";
 import { requestCancel } from "../postgres/cancel-request.js";
 import { type ByteReader, divert } from "../postgres/divert.js";
 
-/** How a COPY ended: the row count of its command tag, or what went wrong and whether the session is gone. */
+/** One COPY that has run: its command tag's number of rows, and whether they went in binary format. */
+export interface CopyDone {
+  readonly rows: number;
+  readonly binary: boolean;
+}
+
+/** How it ended: what each COPY says in its turn, or what went wrong, and whether the session is gone. */
 export type CopyOutcome =
-  | { readonly ended: "complete"; readonly rows: number }
-  | { readonly ended: "failed"; readonly error: Error; readonly connectionLost: boolean };
+  | { readonly ended: "complete"; readonly copies: readonly CopyDone[] }
+  | {
+      readonly ended: "failed";
+      readonly error: Error;
+      readonly connectionLost: boolean;
+      /** How many COPYs had run before the one that failed. */
+      readonly copiesBefore: number;
+    };
 
 /** How long a server may take to end a statement that it was told to give up, before its connection is cut. */
 const patienceMs = 30_000;
@@ -25,12 +37,13 @@ function copyFail(reason: string): Buffer {
 }
 
 /**
- * One COPY statement in an ordinary `pg` client. The client takes it for a query of its own (`pg`'s interface for
- * pg-cursor and the like), so nothing else can be sent meanwhile and the client is usable again when it has ended.
+ * A COPY statement in an ordinary `pg` client, or several in one query, of the same direction, among others that answer
+ * no rows. The client takes it for a query of its own (`pg`'s interface for pg-cursor and the like), so nothing else can
+ * be sent meanwhile and the client is usable again when it has ended.
  */
 export class CopyStatement implements Submittable {
-  /** Settles when the server has begun to copy: true for binary format; undefined when it has ended before. */
-  readonly begun: Promise<boolean | undefined>;
+  /** Settles when the server has begun to copy: false when it has ended before. */
+  readonly begun: Promise<boolean>;
   /** Settles once the session is free again, or gone. Never rejects. */
   readonly outcome: Promise<CopyOutcome>;
 
@@ -39,8 +52,11 @@ export class CopyStatement implements Submittable {
   readonly #reader: ByteReader | undefined;
   #stream: Duplex | undefined;
   #error: Error | undefined;
-  #tag: string | undefined;
-  #begin: (binary: boolean | undefined) => void = () => undefined;
+  #onCopied: () => void = () => undefined;
+  /** The format of the COPY that runs. */
+  #binary = false;
+  readonly #copies: CopyDone[] = [];
+  #begin: (begun: boolean) => void = () => undefined;
   #end: (outcome: CopyOutcome) => void = () => undefined;
 
   private constructor(client: Client, sql: string, reader?: ByteReader) {
@@ -51,12 +67,12 @@ export class CopyStatement implements Submittable {
     this.outcome = new Promise((resolve) => (this.#end = resolve));
   }
 
-  /** Starts a COPY ... FROM STDIN; once it has {@link begun}, bytes may be {@link write written}. */
+  /** Starts COPY ... FROM STDIN; once it has {@link begun}, bytes may be {@link write written}. */
   static from(client: Client, sql: string): CopyStatement {
     return client.query(new CopyStatement(client, sql));
   }
 
-  /** Starts a COPY ... TO STDOUT, whose bytes go to the reader in the chunks in which they arrive. */
+  /** Starts COPY ... TO STDOUT, whose bytes go to the reader in the chunks in which they arrive. */
   static to(client: Client, sql: string, reader: ByteReader): CopyStatement {
     return client.query(new CopyStatement(client, sql, reader));
   }
@@ -90,7 +106,12 @@ export class CopyStatement implements Submittable {
     this.#openStream().resume();
   }
 
-  /** Tells the server that a COPY FROM has all its rows. */
+  /** Calls back whenever a COPY TO has given its last row, before the next one gives its first. */
+  onCopied(listener: () => void): void {
+    this.#onCopied = listener;
+  }
+
+  /** Tells the server that a COPY FROM has all its rows. The bytes of the next one may follow at once. */
   finish(): void {
     this.#openStream().write(copyDone);
   }
@@ -113,9 +134,13 @@ export class CopyStatement implements Submittable {
     const { stream } = connection;
     this.#stream = stream;
     const release = this.#reader ? divert(stream, this.#reader) : (): void => undefined;
-    const onBegun = (message: { readonly binary?: boolean }): void => this.#begin(message.binary ?? false);
+    const onBegun = ({ binary }: { readonly binary?: boolean }): void => {
+      this.#binary = binary ?? false;
+      this.#begin(true);
+    };
+    const onCopied = (): void => this.#onCopied();
     const settle = (connectionLost: boolean): void => {
-      connection.off("copyInResponse", onBegun).off("copyOutResponse", onBegun);
+      connection.off("copyInResponse", onBegun).off("copyOutResponse", onBegun).off("copyDone", onCopied);
       connection.off("readyForQuery", onReady).off("end", onGone);
       release();
       this.#settle(connectionLost);
@@ -123,7 +148,7 @@ export class CopyStatement implements Submittable {
     const onReady = (): void => settle(false);
     // `pg` tells of the error that broke the connection one tick after its end.
     const onGone = (): void => void setImmediate(() => settle(true));
-    connection.once("copyInResponse", onBegun).once("copyOutResponse", onBegun);
+    connection.on("copyInResponse", onBegun).on("copyOutResponse", onBegun).on("copyDone", onCopied);
     // Before `pg`'s own listener, which may at once send the next query over the same stream.
     connection.prependOnceListener("readyForQuery", onReady);
     connection.once("end", onGone);
@@ -137,9 +162,10 @@ export class CopyStatement implements Submittable {
     if (!this.#stream) this.#settle(true);
   }
 
-  /** For `pg`: the command tag, `COPY 42`. */
+  /** For `pg`: a command tag, `COPY 42`. */
   handleCommandComplete(message: { readonly text: string }): void {
-    this.#tag = message.text;
+    const rows = /^COPY (\d+)$/.exec(message.text)?.[1];
+    if (rows !== undefined) this.#copies.push({ rows: Number(rows), binary: this.#binary });
   }
 
   /** For `pg`: heard on the connection instead, where an error does not hide it. */
@@ -153,17 +179,14 @@ export class CopyStatement implements Submittable {
   }
 
   #settle(connectionLost: boolean): void {
-    this.#begin(undefined);
+    this.#begin(false);
     this.#end(this.#howItEnded(connectionLost));
   }
 
   #howItEnded(connectionLost: boolean): CopyOutcome {
-    if (this.#error) return { ended: "failed", error: this.#error, connectionLost };
-    if (connectionLost) return { ended: "failed", error: new Error("the connection was closed"), connectionLost };
-    const rows = /^COPY (\d+)$/.exec(this.#tag ?? "")?.[1];
-    if (rows !== undefined) return { ended: "complete", rows: Number(rows) };
-    const error = new EngineFault(`a COPY ended with the command tag ${JSON.stringify(this.#tag)}`);
-    return { ended: "failed", error, connectionLost };
+    const error = this.#error ?? (connectionLost ? new Error("the connection was closed") : undefined);
+    if (!error) return { ended: "complete", copies: this.#copies };
+    return { ended: "failed", error, connectionLost, copiesBefore: this.#copies.length };
   }
 
   /** Waits for the end, which has to come soon: else the connection is cut, since nothing more is to be expected of it. */

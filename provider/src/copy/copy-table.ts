@@ -4,8 +4,8 @@ import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { type SizedTable, type Table, storedColumns } from "../postgres/tables.js";
 import type { CopyFormat } from "./format.js";
-import { type Relayed, relayCopy } from "./relay.js";
-import { tableBytes } from "./tables-to-copy.js";
+import { type Relayed, relayCopies, relayCopy } from "./relay.js";
+import { isSmall } from "./tables-to-copy.js";
 
 export interface TableCopy {
   /** A session in the snapshot, inside its transaction. */
@@ -63,24 +63,15 @@ export async function emptyTarget(target: Client, table: SizedTable): Promise<vo
   await makeRoom({ target, table });
 }
 
-/** Freezing spares a later vacuum the rewriting of pages; so few are not worth it. */
-const smallBytes = 64 * 1024;
-
 /** Removes the rows that the copy replaces. Answers whether the table is now new to this transaction, for FREEZE. */
 async function makeRoom(copy: Pick<TableCopy, "target" | "table" | "condition">): Promise<boolean> {
   const name = qualify(copy.table.schema, copy.table.name);
-  if (copy.condition !== undefined) {
-    await run(copy, `DELETE FROM ONLY ${name} WHERE ${copy.condition}`);
-    return false;
-  }
   // A truncated table gets new files, and its old ones are unlinked: for a few rows that takes longer than their copy.
-  if (tableBytes(copy.table) <= smallBytes) {
-    await run(copy, `DELETE FROM ONLY ${name}`);
-    return false;
-  }
+  // Freezing spares a later vacuum the rewriting of pages: so few are not worth it.
+  const isFew = copy.condition !== undefined || isSmall(copy.table);
   // TRUNCATE refuses a table that another one references, and CASCADE must never empty that other one.
-  if (await isReferenced(copy)) {
-    await run(copy, `DELETE FROM ONLY ${name}`);
+  if (isFew || (await isReferenced(copy))) {
+    await run(copy, deleteRows(copy));
     return false;
   }
   await run(copy, `TRUNCATE ONLY ${name}`);
@@ -99,8 +90,54 @@ async function isReferenced({ target, table }: Pick<TableCopy, "target" | "table
   return rows[0]!.referenced;
 }
 
+/** The rows of one table, on their way. */
+export type TableRows = Pick<TableCopy, "table" | "format" | "condition">;
+
+export interface SmallTablesCopy extends Pick<TableCopy, "source" | "target" | "signal"> {
+  /** Told which table was refused, by its position, before that is thrown. */
+  readonly onFailed?: ((position: number) => void) | undefined;
+}
+
+/**
+ * Copies the rows of several small tables in one transaction on the target and two round trips: for a few rows each,
+ * those would take longer than the rows. As {@link copyTable}, it replaces what the target has, and has done nothing where
+ * it fails.
+ *
+ * @throws what {@link relayCopies} throws
+ */
+export async function copySmallTables(
+  tables: readonly TableRows[],
+  { source, target, signal, onFailed }: SmallTablesCopy,
+): Promise<Relayed[]> {
+  await target.query("BEGIN");
+  try {
+    const relayed = await relayCopies({
+      source,
+      target,
+      copies: tables.map((rows) => ({
+        what: qualify(rows.table.schema, rows.table.name),
+        before: deleteRows(rows),
+        copyOut: copyOut(rows),
+        copyIn: copyIn(rows, false),
+      })),
+      signal,
+      onFailed,
+    });
+    await target.query("COMMIT");
+    return relayed;
+  } catch (error) {
+    await target.query("ROLLBACK").catch(() => undefined);
+    throw error;
+  }
+}
+
+function deleteRows({ table, condition }: Pick<TableCopy, "table" | "condition">): string {
+  const all = `DELETE FROM ONLY ${qualify(table.schema, table.name)}`;
+  return condition === undefined ? all : `${all} WHERE ${condition}`;
+}
+
 /** `COPY t TO` reads the table's own rows only, and faster than a query; a query is needed for some of the rows. */
-function copyOut({ table, format, condition, part }: TableCopy): string {
+function copyOut({ table, format, condition, part }: TableRows & Pick<TableCopy, "part">): string {
   const name = qualify(table.schema, table.name);
   const only = [condition, part].filter((each) => each !== undefined);
   const options = `WITH (FORMAT ${format})`;
@@ -109,7 +146,7 @@ function copyOut({ table, format, condition, part }: TableCopy): string {
   return `COPY (SELECT ${columnNames(table)} FROM ONLY ${name} WHERE ${where}) TO STDOUT ${options}`;
 }
 
-function copyIn({ table, format }: TableCopy, frozen: boolean): string {
+function copyIn({ table, format }: TableRows, frozen: boolean): string {
   const freeze = frozen ? ", FREEZE" : "";
   return `COPY ${qualify(table.schema, table.name)}${columnList(table)} FROM STDIN WITH (FORMAT ${format}${freeze})`;
 }

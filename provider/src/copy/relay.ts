@@ -2,20 +2,35 @@ import { DatabaseError, type Client } from "pg";
 import { EngineFault, Refused, Unreachable, messageOf } from "../errors.js";
 import { cancellation } from "./cancellation.js";
 import { CopyFrames } from "./copy-frames.js";
-import { CopyStatement, type CopyOutcome } from "./copy-statement.js";
+import { CopyStatement, type CopyDone, type CopyOutcome } from "./copy-statement.js";
 
-export interface Relay {
+/** One COPY on its way from one server to the other. */
+export interface CopyPair {
   /** What is copied, for messages: a table's qualified name. */
   readonly what: string;
-  readonly source: Client;
-  readonly target: Client;
   /** `COPY ... TO STDOUT` on the source. */
   readonly copyOut: string;
   /** `COPY ... FROM STDIN` on the target, in the same format and with the same columns. */
   readonly copyIn: string;
+  /** What the target runs right before, an SQL statement that answers no rows. */
+  readonly before?: string | undefined;
+}
+
+interface Ends {
+  readonly source: Client;
+  readonly target: Client;
   /** Told after every chunk what has been read so far, CopyData headers included. */
   readonly onProgress?: ((bytes: number, rows: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+export type Relay = Ends & CopyPair;
+
+/** Several COPYs in the order in which they run, at least one. */
+export interface Relays extends Ends {
+  readonly copies: readonly CopyPair[];
+  /** Told which copy has failed, by its position, before that is thrown. */
+  readonly onFailed?: ((position: number) => void) | undefined;
 }
 
 export interface Relayed {
@@ -31,27 +46,48 @@ type End =
 /** How many bytes may wait for the target before the source is paused. */
 const mostWaitingBytes = 1 << 20;
 
+/** Copies what one server's COPY TO gives into another server's COPY FROM: {@link relayCopies} for a single one. */
+export async function relayCopy({ source, target, onProgress, signal, ...copy }: Relay): Promise<Relayed> {
+  const [relayed] = await relayCopies({ source, target, onProgress, signal, copies: [copy] });
+  return relayed!;
+}
+
 /**
- * Copies what one server's COPY TO gives into another server's COPY FROM. CopyData messages are the same in both
- * directions, so they go from socket to socket in the chunks in which they arrive; memory stays below a few megabytes
- * whatever a row's size. However it ends, both clients can be used again unless their connection is lost; after a
- * failure a transaction on either side has to be rolled back.
+ * Copies what one server's COPYs give into another server's, all in one query on either side, so that they cost a single
+ * round trip. CopyData messages are the same in both directions, so they go from socket to socket in the chunks in which
+ * they arrive; memory stays below a few megabytes whatever a row's size. However it ends, both clients can be used again
+ * unless their connection is lost; after a failure a transaction on either side has to be rolled back.
  *
- * @throws Refused when either server refuses: its message, detail and context
+ * @throws Refused when either server refuses: its message and context, and which copy it was
  * @throws Unreachable when either connection breaks
  * @throws the error that the signal was aborted with, or Canceled
  * @throws EngineFault when the numbers of rows sent, received and stored differ
  */
-export async function relayCopy(relay: Relay): Promise<Relayed> {
-  const { what, source, target, copyOut, copyIn, signal } = relay;
-  if (signal?.aborted) throw cancellation(`copying ${what}`, signal);
-  const into = CopyStatement.from(target, copyIn);
-  if ((await into.begun) === undefined) throw failure(what, "target", asFailed(await into.outcome));
+export async function relayCopies({
+  source,
+  target,
+  copies,
+  onProgress,
+  onFailed,
+  signal,
+}: Relays): Promise<Relayed[]> {
+  const all = [copies[0], ...copies.slice(1).slice(-1)].map((copy) => copy!.what).join(" to ");
+  const failure = (side: "source" | "target", failed: Failed): Error => {
+    const position = Math.min(failed.copiesBefore, copies.length - 1);
+    onFailed?.(position);
+    return failureOf(copies[position]!.what, side, failed);
+  };
+  if (signal?.aborted) throw cancellation(`copying ${all}`, signal);
+  const into = CopyStatement.from(
+    target,
+    copies.flatMap(({ before, copyIn }) => (before === undefined ? [copyIn] : [before, copyIn])).join("; "),
+  );
+  if (!(await into.begun)) throw failure("target", asFailed(await into.outcome));
 
-  const flow = new Flow(into, relay.onProgress);
-  const out = CopyStatement.to(source, copyOut, flow.reader);
-  flow.source = out;
-  const aborted = abortion(what, signal);
+  const flow = new Flow(into, copies.length, onProgress);
+  const out = CopyStatement.to(source, copies.map(({ copyOut }) => copyOut).join("; "), flow.reader);
+  flow.readFrom(out);
+  const aborted = abortion(all, signal);
   try {
     const first = await Promise.race([endOf("source", out), endOf("target", into), aborted.promise]);
     if (first.of !== "source" || first.outcome.ended === "failed") flow.stop();
@@ -61,11 +97,11 @@ export async function relayCopy(relay: Relay): Promise<Relayed> {
     }
     if (first.of === "target") {
       await out.cancel();
-      throw failure(what, "target", asFailed(first.outcome));
+      throw failure("target", asFailed(first.outcome));
     }
     if (first.outcome.ended === "failed") {
       await into.fail("the source failed");
-      throw failure(what, "source", first.outcome);
+      throw failure("source", first.outcome);
     }
     into.finish();
     const last = await Promise.race([endOf("target", into), aborted.promise]);
@@ -73,11 +109,8 @@ export async function relayCopy(relay: Relay): Promise<Relayed> {
       await into.cancel();
       throw last.error;
     }
-    if (last.outcome.ended === "failed") throw failure(what, "target", last.outcome);
-    // One CopyData message ends the data in binary format (manual, "Binary Format", file trailer).
-    const received = flow.frames.count - ((await out.begun) === true ? 1 : 0);
-    checkCounts(what, { sent: first.outcome.rows, received, stored: last.outcome.rows });
-    return { rows: received, bytes: flow.bytes };
+    if (last.outcome.ended === "failed") throw failure("target", last.outcome);
+    return accounts(copies, flow.received, first.outcome.copies, last.outcome.copies);
   } finally {
     aborted.forget();
   }
@@ -85,36 +118,78 @@ export async function relayCopy(relay: Relay): Promise<Relayed> {
 
 /** Bytes on their way: read from the source, written to the target, the source paused while too many wait. */
 class Flow {
-  bytes = 0;
-  source: CopyStatement | undefined;
-  readonly frames: CopyFrames;
   readonly reader: (toParser: (bytes: Buffer) => void) => (chunk: Buffer) => void;
+  /** What has been read of each copy: CopyData messages, and their bytes. */
+  readonly received: { messages: number; bytes: number }[] = [];
+  readonly #frames: CopyFrames;
   readonly #target: CopyStatement;
+  readonly #copies: number;
+  #bytes = 0;
+  #bytesBefore = 0;
+  #messagesBefore = 0;
+  #source: CopyStatement | undefined;
   #stopped = false;
   #toParser: (bytes: Buffer) => void = () => undefined;
 
-  constructor(target: CopyStatement, onProgress: Relay["onProgress"]) {
+  constructor(target: CopyStatement, copies: number, onProgress: Ends["onProgress"]) {
     this.#target = target;
-    this.frames = new CopyFrames({
+    this.#copies = copies;
+    this.#frames = new CopyFrames({
       copyData: (bytes) => {
-        this.bytes += bytes.length;
-        if (!this.#stopped && target.write(bytes) > mostWaitingBytes) this.source?.pause();
-        onProgress?.(this.bytes, this.frames.count);
+        this.#bytes += bytes.length;
+        if (!this.#stopped && target.write(bytes) > mostWaitingBytes) this.#source?.pause();
+        onProgress?.(this.#bytes, this.#frames.count);
       },
       other: (bytes) => this.#toParser(bytes),
     });
     this.reader = (toParser) => {
       this.#toParser = toParser;
-      return (chunk) => this.frames.push(chunk);
+      return (chunk) => this.#frames.push(chunk);
     };
-    target.onDrain(() => this.source?.resume());
+    target.onDrain(() => this.#source?.resume());
+  }
+
+  readFrom(source: CopyStatement): void {
+    this.#source = source;
+    source.onCopied(() => this.#nextCopy());
   }
 
   /** What still arrives is read and dropped: the target gets no more, though the message that it is in has to end. */
   stop(): void {
     this.#stopped = true;
-    this.#target.pad(this.frames.lackingBytes);
+    this.#target.pad(this.#frames.lackingBytes);
   }
+
+  /** The last copy is finished by who knows that the source's statement has ended well. */
+  #nextCopy(): void {
+    this.received.push({
+      messages: this.#frames.count - this.#messagesBefore,
+      bytes: this.#bytes - this.#bytesBefore,
+    });
+    this.#messagesBefore = this.#frames.count;
+    this.#bytesBefore = this.#bytes;
+    if (!this.#stopped && this.received.length < this.#copies) this.#target.finish();
+  }
+}
+
+/** What each copy has moved, once the numbers of all who took part agree. */
+function accounts(
+  copies: readonly CopyPair[],
+  received: readonly { readonly messages: number; readonly bytes: number }[],
+  sent: readonly CopyDone[],
+  stored: readonly CopyDone[],
+): Relayed[] {
+  if (sent.length !== copies.length || stored.length !== copies.length)
+    throw new EngineFault(
+      `${copies.length} copies were to run; the source ran ${sent.length}, the target ${stored.length}`,
+    );
+  return copies.map(({ what }, position) => {
+    const { messages, bytes } = received[position]!;
+    // One CopyData message ends the data in binary format (manual, "Binary Format", file trailer).
+    const rows = messages - (sent[position]!.binary ? 1 : 0);
+    checkCounts(what, { sent: sent[position]!.rows, received: rows, stored: stored[position]!.rows });
+    return { rows, bytes };
+  });
 }
 
 async function endOf(side: "source" | "target", statement: CopyStatement): Promise<Exclude<End, { of: "signal" }>> {
@@ -136,10 +211,15 @@ function abortion(what: string, signal: AbortSignal | undefined): { promise: Pro
 
 function asFailed(outcome: CopyOutcome): Failed {
   if (outcome.ended === "failed") return outcome;
-  return { ended: "failed", error: new EngineFault("a COPY FROM ended by itself"), connectionLost: false };
+  return {
+    ended: "failed",
+    error: new EngineFault("a COPY FROM ended by itself"),
+    connectionLost: false,
+    copiesBefore: 0,
+  };
 }
 
-function failure(what: string, side: "source" | "target", { error, connectionLost }: Failed): Error {
+function failureOf(what: string, side: "source" | "target", { error, connectionLost }: Failed): Error {
   if (error instanceof EngineFault) return error;
   const said = describe(error);
   if (connectionLost)

@@ -14,6 +14,9 @@ export interface TableToCopy {
 /** The bytes that a table's copy has to move, roughly: heap and TOAST. */
 export const tableBytes = (table: SizedTable): number => table.heapBytes + table.toastBytes;
 
+/** Whether a table has so few rows that what surrounds its copy takes longer than they do. */
+export const isSmall = (table: SizedTable): boolean => tableBytes(table) <= 64 * 1024;
+
 /** The tables that hold rows, largest first, so that the longest copy begins first. Partitioned tables hold none. */
 export async function tablesToCopy(source: Client): Promise<TableToCopy[]> {
   const tables = (await listSizedTables(source)).filter((table) => !table.partitioned);

@@ -102,8 +102,15 @@ function* batches(entries: readonly Entry[]): Generator<readonly Entry[]> {
   if (batch.length > 0) yield batch;
 }
 
-/** Answers false, and has done nothing, where any of them needs to be fitted to the target or is refused. */
-async function restoreTogether(target: pg.Client, batch: readonly Entry[], context: RestoreContext): Promise<boolean> {
+/**
+ * Restores entries in one transaction and one round trip. Answers false, and has done nothing, where any of them needs to be
+ * fitted to the target or is refused.
+ */
+export async function restoreTogether(
+  target: pg.Client,
+  batch: readonly Entry[],
+  context: RestoreContext,
+): Promise<boolean> {
   if (context.resumed || batch.some((entry) => rootCause(entry, context) !== undefined)) return false;
   const drafts = batch.map((entry) => draftOf(entry, context));
   const plain = drafts.every((draft) => draft.findings.length === 0 && Object.keys(draft.settings).length === 0);

@@ -146,4 +146,11 @@ COMMENT ON COLUMN pgmigration.database.verification IS 'Online: the last compari
 ALTER TABLE pgmigration.database ADD COLUMN fence jsonb;
 COMMENT ON COLUMN pgmigration.database.fence IS 'Settings of the source that a fence covers: set before it is put up and cleared after it is taken down';
 `,
+  `
+ALTER TABLE pgmigration.unit ADD small boolean NOT NULL DEFAULT false, ADD ready boolean NOT NULL DEFAULT true;
+COMMENT ON COLUMN pgmigration.unit.small IS 'A small table, or an index of one: claimed together with others';
+COMMENT ON COLUMN pgmigration.unit.ready IS 'False for an index until its table is complete';
+DROP INDEX pgmigration.unit_open;
+CREATE INDEX unit_open ON pgmigration.unit (migration, database, kind, id) WHERE state = 'queued' AND ready;
+`,
 ];

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { engineVersion } from "../engine-version.js";
 import { TakenOver, TimedOut, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { quoteIdentifier } from "../postgres/identifiers.js";
 import { Store, type StoreAddress } from "./store.js";
 
 /** First half of the advisory lock's key; the second is a hash of the migration's name. */
@@ -76,6 +77,15 @@ export class Lease {
    * compare. A lost connection is made anew, and the statement run again: it must be one that may run twice.
    */
   query<Row extends object>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
+    return this.#inTurn<Row>(sql, [this.migration, this.generation, ...values]);
+  }
+
+  /** Has the planner look at a table of the records that thousands of rows have come to at once. */
+  async analyze(table: string): Promise<void> {
+    await this.#inTurn(`ANALYZE pgmigration.${quoteIdentifier(table)}`, []);
+  }
+
+  #inTurn<Row extends object>(sql: string, values: readonly unknown[]): Promise<Row[]> {
     const result = this.#last.then(() => this.#run<Row>(sql, values));
     this.#last = result.catch(() => undefined);
     return result;
@@ -85,7 +95,7 @@ export class Lease {
     const deadline = Date.now() + this.reconnectForSeconds * 1000;
     for (let delayMs = 100; ; delayMs = Math.min(delayMs * 2, 5000)) {
       try {
-        return await this.#store.query<Row>(sql, [this.migration, this.generation, ...values]);
+        return await this.#store.query<Row>(sql, values);
       } catch (error) {
         if (!isConnectionLoss(error)) throw error;
         if (Date.now() > deadline)

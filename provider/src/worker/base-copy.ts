@@ -5,7 +5,7 @@ import { copyLargeObjects } from "../copy/large-objects.js";
 import { planParts } from "../copy/parts.js";
 import { carrySequences } from "../copy/sequences.js";
 import { openInSnapshot } from "../copy/snapshot.js";
-import { tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
+import { isSmall, tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
 import { connect } from "../postgres/connect.js";
 import { qualify } from "../postgres/identifiers.js";
 import { carryConnectionLimit } from "../schema/database.js";
@@ -15,7 +15,7 @@ import { summarize, type RestoreFinding } from "../schema/findings.js";
 import { largeObjectEntries } from "../schema/large-object-entries.js";
 import { refreshMaterializedViews } from "../schema/materialized-views.js";
 import { readRestoreContext, readSearchPath, type RestoreContext } from "../schema/restore-context.js";
-import { planRestore, type RelationName, type RestorePlan } from "../schema/restore-plan.js";
+import { planRestore, type Build, type RelationName, type RestorePlan } from "../schema/restore-plan.js";
 import { restoreEntries, restoreEntry } from "../schema/restore.js";
 import { readSelection, selectEntries, sequenceKey, type Selection } from "../schema/selection.js";
 import { validateConstraint } from "../schema/validate-constraint.js";
@@ -149,7 +149,8 @@ class BaseCopy {
     if (work.wish.dataOnly) await prepareExistingTables(work, target, tables);
     const tableUnits = (await Promise.all(tables.map((table) => this.#tableUnits(source, table)))).flat();
     const units = new Units(work.journal.lease, this.#name);
-    await units.replace([...tableUnits, ...plan.builds.map(buildUnit)]);
+    const builds = byTableCopied(plan.builds, tableUnits);
+    await units.replace([...tableUnits, ...builds.map(({ unit }) => unit)]);
     await copyUnits({
       work,
       database: this.#name,
@@ -157,7 +158,7 @@ class BaseCopy {
       snapshot,
       tables,
       tableUnits: tableUnits.length,
-      builds: plan.builds,
+      builds: builds.map(({ build }) => build),
       context,
       signal,
       beside: (poolSignal) => this.#copyLargeObjects(scene, poolSignal),
@@ -184,6 +185,8 @@ class BaseCopy {
       entry: table.name,
       bytesTotal: Math.round(bytes / shares.length),
       rowsEstimated: Math.max(0, Math.round(table.estimatedRows / shares.length)),
+      small: condition === undefined && isSmall(table),
+      ready: true,
       condition,
     }));
   }
@@ -286,13 +289,31 @@ class BaseCopy {
 /** A table of a hundred terabytes is cut in parts larger than was asked for. */
 const mostParts = 1000;
 
-const buildUnit = ({ entry, table }: RestorePlan["builds"][number]): NewUnit => ({
+/**
+ * Builds in the order in which their tables are copied. Those of one table are neighbours, so that what is built together
+ * shares no more than one table with what is built beside it: more, and two could wait for each other's locks.
+ */
+function byTableCopied(
+  builds: RestorePlan["builds"],
+  tables: readonly NewUnit[],
+): { readonly build: Build; readonly unit: NewUnit }[] {
+  const ranks = new Map(tables.map(({ schema, table }, rank) => [qualify(schema, table), rank]));
+  return builds
+    .map((build) => ({ build, rank: ranks.get(qualify(build.table.schema, build.table.name)) ?? tables.length }))
+    .sort((one, other) => one.rank - other.rank)
+    .map(({ build, rank }) => ({ build, unit: buildUnit(build, tables[rank]) }));
+}
+
+/** @param copied a unit of its table; undefined where no rows are copied */
+const buildUnit = ({ entry, table }: Build, copied: NewUnit | undefined): NewUnit => ({
   kind: "index",
   schema: table.schema,
   table: table.name,
   entry: entry.name,
   bytesTotal: 0,
   rowsEstimated: 0,
+  small: copied?.small ?? true,
+  ready: copied === undefined,
 });
 
 function byTable(validations: RestorePlan["validations"]): RestorePlan["validations"][number][][] {

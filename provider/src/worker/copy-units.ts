@@ -1,7 +1,8 @@
 import type { Client } from "pg";
-import { copyTable } from "../copy/copy-table.js";
+import { copySmallTables, copyTable, type TableRows } from "../copy/copy-table.js";
 import { copyFormat } from "../copy/format.js";
 import { passBytes } from "../copy/pass-bytes.js";
+import type { Relayed } from "../copy/relay.js";
 import { useSearchPath } from "../copy/search-path.js";
 import { openInSnapshot, type Snapshot } from "../copy/snapshot.js";
 import type { TableToCopy } from "../copy/tables-to-copy.js";
@@ -12,7 +13,7 @@ import { listTables, type Table } from "../postgres/tables.js";
 import type { RestoreFinding } from "../schema/findings.js";
 import type { RestoreContext } from "../schema/restore-context.js";
 import type { Build, RelationName } from "../schema/restore-plan.js";
-import { restoreEntry } from "../schema/restore.js";
+import { restoreEntry, restoreTogether } from "../schema/restore.js";
 import type { Unit, Units } from "../store/units.js";
 import { targetDatabase } from "../target-database.js";
 import { Bell } from "../bell.js";
@@ -117,9 +118,9 @@ class CopyPool {
       for (;;) {
         this.#signal.throwIfAborted();
         const went = await work.tableSlots.run(async () => {
-          const unit = await units.claimTable();
-          if (unit) await this.#copyOne(unit, source, target);
-          return unit !== undefined;
+          const claimed = await units.claimTables();
+          if (claimed.length > 0) await this.#copy(claimed, source, target);
+          return claimed.length > 0;
         });
         if (!went) return;
       }
@@ -136,36 +137,49 @@ class CopyPool {
     if (wish.dataOnly) await target.query("SET session_replication_role = replica");
   }
 
-  async #copyOne(unit: Unit, source: Client, target: Client): Promise<void> {
+  /** One table, or several small ones together. */
+  async #copy(claimed: readonly Unit[], source: Client, target: Client): Promise<void> {
     const { units } = this.options;
+    let failed = claimed[0]!;
+    const together = (): Promise<Relayed[]> =>
+      copySmallTables(
+        claimed.map((unit) => this.#rowsOf(unit)),
+        { source, target, signal: this.#signal, onFailed: (position) => (failed = claimed[position]!) },
+      );
+    try {
+      const copied = claimed.length > 1 ? await together() : [await this.#copyOne(failed, source, target)];
+      await units.complete(claimed.map(({ id }, position) => ({ id, ...copied[position]! })));
+    } catch (error) {
+      if (!this.#signal.aborted) await units.fail(failed.id, messageOf(error));
+      throw error;
+    }
+    this.#open -= claimed.length;
+    this.#bell.ring();
+  }
+
+  #copyOne(unit: Unit, source: Client, target: Client): Promise<Relayed> {
+    let reportedAt = 0;
+    return copyTable({
+      source,
+      target,
+      ...this.#rowsOf(unit),
+      part: unit.condition,
+      signal: this.#signal,
+      onProgress: (bytes, rows) => {
+        if (Date.now() - reportedAt < progressEveryMs) return;
+        reportedAt = Date.now();
+        // A lost report is made good by the next one; a lost lease is noticed by the worker's own watch.
+        this.options.units.progress(unit.id, bytes, rows).catch(() => undefined);
+      },
+    });
+  }
+
+  #rowsOf(unit: Unit): TableRows {
     const { table, condition } = this.#tableOf(unit);
     const twin = this.#targetTables.get(keyOf(table));
     if (!twin)
       throw new EngineFault(`${table.schema}.${table.name} is missing on the target after its schema was restored`);
-    let reportedAt = 0;
-    try {
-      const result = await copyTable({
-        source,
-        target,
-        table,
-        condition,
-        part: unit.condition,
-        format: copyFormat(table, twin, this.#versions.source, this.#versions.target),
-        signal: this.#signal,
-        onProgress: (bytes, rows) => {
-          if (Date.now() - reportedAt < progressEveryMs) return;
-          reportedAt = Date.now();
-          // A lost report is made good by the next one; a lost lease is noticed by the worker's own watch.
-          units.progress(unit.id, bytes, rows).catch(() => undefined);
-        },
-      });
-      await units.complete(unit.id, result);
-    } catch (error) {
-      if (!this.#signal.aborted) await units.fail(unit.id, messageOf(error));
-      throw error;
-    }
-    this.#open--;
-    this.#bell.ring();
+    return { table, condition, format: copyFormat(table, twin, this.#versions.source, this.#versions.target) };
   }
 
   /** Behind what runs beside, too: it reads under the same snapshot. */
@@ -195,9 +209,9 @@ class CopyPool {
         const bell = this.#bell.next;
         const allCopied = this.#open === 0;
         const went = await work.indexSlots.run(async () => {
-          const unit = await units.claimIndex();
-          if (unit) await this.#buildOne(unit, target);
-          return unit !== undefined;
+          const claimed = await units.claimIndexes();
+          if (claimed.length > 0) await this.#build(claimed, target);
+          return claimed.length > 0;
         });
         if (went) continue;
         if (allCopied) return;
@@ -208,18 +222,33 @@ class CopyPool {
     }
   }
 
+  /** One index, or all those of several small tables together, if none of them needs to be fitted to the target. */
+  async #build(claimed: readonly Unit[], target: Client): Promise<void> {
+    const entries = claimed.map((unit) => this.#buildOf(unit).entry);
+    if (claimed.length > 1 && (await restoreTogether(target, entries, this.options.context)))
+      return this.#built(claimed);
+    for (const unit of claimed) await this.#buildOne(unit, target);
+  }
+
   async #buildOne(unit: Unit, target: Client): Promise<void> {
-    const { units, context, tableUnits } = this.options;
-    const build = this.#builds[unit.id - tableUnits];
-    if (!build) throw new EngineFault(`unit ${unit.id} is no build of this plan`);
     try {
-      await this.options.onFindings(await restoreEntry(target, build.entry, context));
-      await units.complete(unit.id, { bytes: 0, rows: 0 });
-      this.#unbuilt--;
+      await this.options.onFindings(await restoreEntry(target, this.#buildOf(unit).entry, this.options.context));
     } catch (error) {
-      if (!this.#signal.aborted) await units.fail(unit.id, messageOf(error));
+      if (!this.#signal.aborted) await this.options.units.fail(unit.id, messageOf(error));
       throw error;
     }
+    await this.#built([unit]);
+  }
+
+  async #built(units: readonly Unit[]): Promise<void> {
+    await this.options.units.complete(units.map(({ id }) => ({ id, bytes: 0, rows: 0 })));
+    this.#unbuilt -= units.length;
+  }
+
+  #buildOf(unit: Unit): Build {
+    const build = this.#builds[unit.id - this.options.tableUnits];
+    if (!build) throw new EngineFault(`unit ${unit.id} is no build of this plan`);
+    return build;
   }
 
   #tableOf(unit: Unit): TableToCopy {

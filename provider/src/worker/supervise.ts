@@ -59,7 +59,9 @@ class Watch {
   async run(): Promise<Outcome> {
     const deadline = Date.now() + this.supervision.timeoutSeconds * 1000;
     for (;;) {
+      const askedAt = Date.now();
       const status = await this.#status();
+      const answeredMs = Date.now() - askedAt;
       this.supervision.report(this.#line(status));
       const outcome = this.#outcome(status);
       if (outcome) return outcome;
@@ -70,7 +72,8 @@ class Watch {
           reason: `${this.inputs.migrationName} has not come to ${this.supervision.goal.name} within ${this.supervision.timeoutSeconds} s; the worker goes on, and the next pulumi up follows it again`,
         };
       await this.#ensureWorker(status);
-      await sleep(pollMs);
+      // Ten thousand tables take the target a while to count, which it has better to do than all the time.
+      await sleep(Math.max(pollMs, answeredMs * 10));
     }
   }
 

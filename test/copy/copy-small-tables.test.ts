@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { copySmallTables, type TableRows } from "../../provider/src/copy/copy-table";
+import { Refused } from "../../provider/src/errors";
+import { listSizedTables } from "../../provider/src/postgres/tables";
+import { assertSameContent } from "../support/content";
+import { EmbeddedServer } from "../support/embedded-server";
+import { freshDatabase, withSessions } from "./pairs";
+
+const shape = `
+  CREATE TABLE empty (v text); CREATE TABLE columnless (); CREATE TABLE few (id int, v text); CREATE TABLE "O'Dd" (v text);
+  CREATE TABLE ten (id int, v text)`;
+const rows = `
+  INSERT INTO columnless SELECT FROM generate_series(1, 3);
+  INSERT INTO few SELECT i, md5(i::text) FROM generate_series(1, 500) i;
+  INSERT INTO "O'Dd" VALUES ('one;'), (NULL);
+  INSERT INTO ten SELECT i, md5(i::text) FROM generate_series(1, 10) i`;
+
+describe("small tables copied together", () => {
+  let sourceServer: EmbeddedServer;
+  let targetServer: EmbeddedServer;
+
+  before(async () => {
+    [sourceServer, targetServer] = await Promise.all([
+      EmbeddedServer.start({ major: 10 }),
+      EmbeddedServer.start({ major: 18 }),
+    ]);
+  });
+  after(() => Promise.all([sourceServer.stop(), targetServer.stop()]));
+
+  async function rowsOf(client: Parameters<typeof listSizedTables>[0]): Promise<TableRows[]> {
+    const tables = await listSizedTables(client);
+    // Both formats in turn: each copy has its own.
+    return tables.map((table, n) => ({ table, format: n % 2 === 0 ? "binary" : "text", condition: undefined }));
+  }
+
+  it("are counted and stored each by itself, and can be repeated", async () => {
+    const from = await freshDatabase(sourceServer, shape, rows);
+    const into = await freshDatabase(targetServer, shape);
+    await withSessions([sourceServer, from], [targetServer, into], async (source, target) => {
+      const tables = await rowsOf(source);
+      for (let time = 0; time < 2; time++) {
+        const copied = await copySmallTables(tables, { source, target });
+        const counts = copied.map((each, position) => [tables[position]!.table.name, each.rows]);
+        assert.deepEqual(Object.fromEntries(counts), { empty: 0, columnless: 3, few: 500, "O'Dd": 2, ten: 10 });
+      }
+    });
+    await assertSameContent({ server: sourceServer, database: from }, { server: targetServer, database: into });
+  });
+
+  it("take only the rows of a condition, and replace only those", async () => {
+    const from = await freshDatabase(sourceServer, shape, rows);
+    const into = await freshDatabase(targetServer, shape, "INSERT INTO ten VALUES (1, 'kept'), (9, 'replaced')");
+    await withSessions([sourceServer, from], [targetServer, into], async (source, target) => {
+      const all = await rowsOf(source);
+      const tables = all.map((each) => ({ ...each, condition: each.table.name === "ten" ? "id > 8" : undefined }));
+      await copySmallTables(tables, { source, target });
+      const { rows: left } = await target.query("SELECT id FROM public.ten ORDER BY id");
+      assert.deepEqual(left, [{ id: 1 }, { id: 9 }, { id: 10 }]);
+    });
+  });
+
+  for (const side of ["target", "source"] as const)
+    it(`leave nothing behind where the ${side} refuses one, and say which`, async () => {
+      const from = await freshDatabase(sourceServer, shape, rows);
+      const into = await freshDatabase(targetServer, shape);
+      if (side === "target") await targetServer.query("ALTER TABLE few ADD CHECK (id < 400)", { database: into });
+      else await sourceServer.query("ALTER TABLE few RENAME TO gone", { database: from });
+      await withSessions([sourceServer, from], [targetServer, into], async (source, target) => {
+        const tables = await rowsOf(side === "target" ? source : target);
+        let failed = -1;
+        const copy = copySmallTables(tables, { source, target, onFailed: (position) => (failed = position) });
+        await assert.rejects(copy, (error: Error) => {
+          assert(error instanceof Refused);
+          assert.match(error.message, /^copying "public"\."few" stopped/);
+          return true;
+        });
+        assert.equal(tables[failed]?.table.name, "few");
+        for (const { table } of tables) {
+          const { rowCount } = await target.query(`SELECT FROM public."${table.name}"`);
+          assert.equal(rowCount, 0, table.name);
+        }
+        // Both sessions go on.
+        await source.query("SELECT");
+        if (side === "target")
+          await copySmallTables(
+            tables.filter(({ table }) => table.name !== "few"),
+            { source, target },
+          );
+      });
+    });
+});
