@@ -180,6 +180,8 @@ export const inputsSchema = z.strictObject({
   migrateRoles: switchSchema.default(false),
   /** Online, tables whose rows nothing names: follow their inserts only, or set REPLICA IDENTITY FULL for the while. */
   keylessTables: z.enum(["insertsOnly", "full"]).default("insertsOnly"),
+  /** Online: how the source tells of its changes; by its version unless given. */
+  decodingPlugin: z.enum(["pgoutput", "test_decoding"]).optional(),
   /** Online: whether the cutover makes the source's databases read only and ends the sessions there. */
   fence: z.enum(["none", "readOnly"]).default("none"),
   /** Online: by how many steps sequences are ahead on the target after the cutover. */

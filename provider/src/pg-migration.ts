@@ -165,6 +165,8 @@ export interface PgMigrationArgs {
    * IDENTITY FULL on them, which is reset when the migration ends, however it ends.
    */
   readonly keylessTables?: pulumi.Input<"insertsOnly" | "full"> | undefined;
+  /** Online: the source's output plugin. Default pgoutput, and test_decoding for sources before PostgreSQL 10. */
+  readonly decodingPlugin?: pulumi.Input<"pgoutput" | "test_decoding"> | undefined;
   /**
    * Online: `readOnly` makes each database of the source read only at its cutover, for every role, and ends the sessions
    * there; undone when the cutover fails. After it the fence stays until `none` is set or the resource is destroyed.

@@ -43,6 +43,7 @@ describe("inputs that change", () => {
     { overwriteDbsInTarget: true },
     { tags: { a: "b" } },
     { sequenceMargin: 5 },
+    { decodingPlugin: "test_decoding" },
     { sourceType: "AWS_RDS" },
     { runner: "external" },
     { webhook: { url: "https://hooks.example/token" } },

@@ -7,6 +7,8 @@ import { asFailure, mayPass } from "./failure.js";
 import { Gate } from "./gate.js";
 import { Pipeline } from "./pipeline.js";
 import type { ChangeCounts } from "./progress.js";
+import type { Client } from "pg";
+import type { Table } from "../postgres/tables.js";
 import type { OutputPlugin } from "./slot.js";
 
 export interface FollowOptions {
@@ -20,8 +22,8 @@ export interface FollowOptions {
   readonly publications: readonly string[];
   /** The slot's; pgoutput by default. */
   readonly plugin?: OutputPlugin;
-  /** With test_decoding, which knows no publications: the tables to follow, all by default. */
-  readonly tables?: readonly { readonly schema: string; readonly name: string }[];
+  /** For test_decoding, which knows no publications: the source's tables to follow, all by default. */
+  readonly tables?: (source: Client) => Promise<readonly Table[]>;
   readonly migration: string;
   /** Only the highest generation that ever followed may write. */
   readonly generation: number;

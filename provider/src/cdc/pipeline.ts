@@ -17,7 +17,7 @@ import { endHolder } from "./drop-slot.js";
 import { verifySlotIdentity } from "./slot-identity.js";
 import { TestDecodingDecoder, testDecodingOptions } from "./test-decoding.js";
 import { qualify } from "../postgres/identifiers.js";
-import { type Table, listTables } from "../postgres/tables.js";
+import { listTables } from "../postgres/tables.js";
 import { openTargetSession } from "./target-session.js";
 import { WalSender } from "./walsender.js";
 
@@ -320,14 +320,7 @@ async function start(
   const applier = new Applier(sessions.target, { migration, generation, progress, onOrderedBatch });
   const decoder =
     options.plugin === "test_decoding"
-      ? new TestDecodingDecoder(await followedTables(sessions.source, options))
+      ? new TestDecodingDecoder(await (options.tables ?? listTables)(sessions.source))
       : new PgOutputDecoder();
   return new Pipeline(sessions, applier, clock, decoder, options, bell, gate);
-}
-
-/** test_decoding knows no publications: what to follow is chosen here. */
-async function followedTables(source: Client, { tables }: FollowOptions): Promise<Table[]> {
-  const all = await listTables(source);
-  const selected = tables && new Set(tables.map(({ schema, name }) => qualify(schema, name)));
-  return selected ? all.filter(({ schema, name }) => selected.has(qualify(schema, name))) : all;
 }

@@ -2,8 +2,9 @@ import { randomBytes } from "node:crypto";
 import type { Client } from "pg";
 import type { Follower } from "../cdc/follow.js";
 import { currentLsn } from "../cdc/lag.js";
-import { createComparisonPoint, type OutputPlugin } from "../cdc/slot.js";
+import type { OutputPlugin } from "../cdc/slot.js";
 import { carrySequences, type SequenceName } from "../copy/sequences.js";
+import { comparisonSnapshot } from "./comparison-snapshot.js";
 import type { Endpoint } from "../postgres/connect.js";
 
 export interface CutOver {
@@ -53,8 +54,8 @@ export async function cutOver(cut: CutOver): Promise<void> {
   }
   // Held first: a transaction behind the point must not be applied before the point is known.
   await timed("hold the stream", () => follower.hold());
-  const point = await timed("mark the cutover point", () =>
-    createComparisonPoint({
+  const { lsn, snapshot } = await timed("mark the cutover point", () =>
+    comparisonSnapshot({
       source: cut.source,
       database: cut.database,
       slot: `pg_migration_cutover_${randomBytes(6).toString("hex")}`,
@@ -68,12 +69,12 @@ export async function cutOver(cut: CutOver): Promise<void> {
     await carrySequences(cut.sourceSession, cut.targetSession, { margin, only });
   };
   try {
-    await timed("apply all commits up to it", () => follower.drainTo(point.lsn));
+    await timed("apply all commits up to it", () => follower.drainTo(lsn));
     await timed("carry over sequences", carry);
     await timed("refresh materialized views", cut.refreshMaterializedViews);
-    await timed("compare", () => cut.compare(point.snapshotId));
+    await timed("compare", () => cut.compare(snapshot.id));
   } finally {
-    await point.release();
+    await snapshot.release();
   }
   if (cut.putUpFence) await timed("look for writes behind the fence", () => bringEscaped(cut, carry));
 }

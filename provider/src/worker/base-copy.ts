@@ -1,5 +1,6 @@
 import type { Client } from "pg";
 import { sourceObjectPrefix } from "../cdc/names.js";
+import type { OutputPlugin } from "../cdc/slot.js";
 import { initProgress } from "../cdc/progress.js";
 import { copyLargeObjects } from "../copy/large-objects.js";
 import { planParts } from "../copy/parts.js";
@@ -40,6 +41,8 @@ export interface Remainder {
   readonly publications: readonly string[];
   /** Of an online migration, as of its snapshot. */
   readonly mark?: SourceMark | undefined;
+  /** The slot's. */
+  readonly plugin: OutputPlugin;
   /** Of {@link sequenceKey}: what the filter leaves out. */
   readonly cutSequences: readonly string[];
   /** What the target does not get, and findings have said so: of {@link compareSchemas}. */
@@ -108,13 +111,14 @@ class BaseCopy {
       await this.#restore(scene, scene.plan.before);
       await this.#copyRows(scene);
       await this.#finish(scene);
-      const { plan, context, selection, publications, mark } = scene;
+      const { plan, context, selection, publications, mark, plugin } = scene;
       return {
         handover: plan.handover,
         materializedViews: plan.materializedViews,
         sourceSearchPath: context.sourceSearchPath ?? "",
         publications,
         mark,
+        plugin,
         cutSequences: [...selection.cutSequences],
         without: [...selection.cut, ...context.missing],
       };

@@ -17,8 +17,10 @@ import { copyDatabase, reportFindings } from "./base-copy.js";
 import { compareDatabase, compareSchemas } from "./compare.js";
 import { type Following, LiveStream } from "./live-stream.js";
 import { sentence, verifyOnline } from "./online-verification.js";
+import { aborted } from "./aborted.js";
 import { SourceFence } from "./source-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
+import { tablesInScope } from "./tables-in-scope.js";
 import type { Work } from "./work.js";
 
 /** One database of an online migration, from its base copy to the end of its cutover. */
@@ -30,6 +32,8 @@ export class FollowedDatabase {
   /** None once the cutover has come to its clean-up. */
   readonly #stream: LiveStream | undefined;
   #reporting = Promise.resolve();
+  #streams: () => void = () => undefined;
+  readonly #streaming = new Promise<void>((resolve) => (this.#streams = resolve));
 
   private constructor(work: Work, { name, fence }: DatabaseRecord, following: Following, finishing: boolean) {
     this.#work = work;
@@ -39,15 +43,30 @@ export class FollowedDatabase {
     this.#stream = finishing ? undefined : new LiveStream(work, name, following, (changes) => this.#follow(changes));
   }
 
-  /** Copies the database, unless that has been done before, and follows the source from there on. */
+  /**
+   * Copies the database, unless that has been done before, and follows the source from there on. Answers when the source
+   * streams: before that, nobody could say that it is followed.
+   */
   static async start(work: Work, record: DatabaseRecord): Promise<FollowedDatabase> {
+    const one = await FollowedDatabase.#begin(work, record);
+    try {
+      if (!one.#stream) return one;
+      await Promise.race([one.#streaming, one.failure, aborted(work.signal)]);
+      await work.journal.database(record.name, { state: "WaitingForCutoverTrigger", message: null });
+      return one;
+    } catch (error) {
+      await one.stop();
+      throw error;
+    }
+  }
+
+  static async #begin(work: Work, record: DatabaseRecord): Promise<FollowedDatabase> {
     if (record.phase === "following" || record.phase === "finishing")
       return new FollowedDatabase(work, record, record.handover as Following, record.phase === "finishing");
     const remainder = await copyDatabase(work, record);
     await work.journal.database(record.name, {
       phase: "following",
-      state: "WaitingForCutoverTrigger",
-      message: null,
+      message: "opening the stream",
       handover: remainder,
     });
     return new FollowedDatabase(work, record, remainder, false);
@@ -120,7 +139,7 @@ export class FollowedDatabase {
         await cutOver({
           source,
           database: this.#name,
-          plugin: "pgoutput",
+          plugin: this.#remainder.plugin,
           follower,
           sourceSession,
           targetSession,
@@ -206,11 +225,16 @@ export class FollowedDatabase {
       targetDatabase: targetDatabase(wish, this.#name),
       slot: changeCaptureNames(wish, this.#name).slot,
       publications: this.#remainder.publications,
+      plugin: this.#remainder.plugin,
+      tables: (session) => tablesInScope(session, wish),
       migration: wish.migrationName,
       generation,
       signal,
       reconnectForSeconds: wish.reconnectFor,
-      onEvent: (event) => this.#report(() => this.#work.journal.event(describe(event), { database: this.#name })),
+      onEvent: (event) => {
+        if (event.kind === "streaming") this.#streams();
+        this.#report(() => this.#work.journal.event(describe(event), { database: this.#name }));
+      },
       onProgress: (status) => this.#report(() => this.#work.journal.follow(this.#name, reportOf(status))),
       ...changes,
     });

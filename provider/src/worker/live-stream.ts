@@ -11,13 +11,13 @@ import { qualify } from "../postgres/identifiers.js";
 import { type Table, listTables } from "../postgres/tables.js";
 import type { Entry } from "../schema/entries.js";
 import type { RestorePlan } from "../schema/restore-plan.js";
-import { isCutRelation, readSelection } from "../schema/selection.js";
 import { targetDatabase } from "../target-database.js";
 import { compareSchema } from "../verify/compare-schema.js";
 import type { Remainder } from "./base-copy.js";
 import { type NewObjects, joinTables, restoreMissing } from "./new-objects.js";
 import { StreamTampered, readSourceMark, replacedSince } from "./source-mark.js";
 import { type Decision, type SchemaDrift, readDrift, schemaFingerprint } from "./schema-drift.js";
+import { tablesInScope } from "./tables-in-scope.js";
 import type { Work } from "./work.js";
 
 /** What a stream hands on to the cutover and to a successor. Plain JSON: the store keeps it. */
@@ -202,7 +202,7 @@ export class LiveStream {
     await this.#keep({ joining: names });
     await this.#follower.stop();
     try {
-      const tables = await this.#tablesInScope(objects.source);
+      const tables = await tablesInScope(objects.source, this.#work.wish);
       const bridge = (): Follower => (this.#follower = this.#follow({ leaveOut: new Set(names) }));
       const { plan, mark } = await joinTables(objects, tables, newTables, bridge);
       await this.#adopt(plan);
@@ -270,7 +270,7 @@ export class LiveStream {
   }
 
   async #drift({ source, target }: Sessions): Promise<SchemaDrift> {
-    const sourceTables = await this.#tablesInScope(source);
+    const sourceTables = await tablesInScope(source, this.#work.wish);
     const targetTables = await listTables(target);
     const here = new Set(targetTables.map(({ schema, name }) => qualify(schema, name)));
     // The base copy has just made the target as the source was.
@@ -294,13 +294,6 @@ export class LiveStream {
     return new Set();
   }
 
-  async #tablesInScope(source: Client): Promise<Table[]> {
-    const selection = await readSelection(source, this.#work.wish);
-    return (await listTables(source)).filter(
-      (table) => !table.extensionConfiguration && !isCutRelation(selection, table),
-    );
-  }
-
   async #keep(changes: Partial<Following>): Promise<void> {
     this.#following = { ...this.#following, ...changes };
     await this.#work.journal.database(this.#database, { handover: this.#following });
@@ -313,10 +306,10 @@ export class LiveStream {
     try {
       const to = await connect(target, { database: this.#targetName, purpose });
       const sessions = { source: from, target: to };
-      const { sourceSearchPath } = this.#following;
+      const { sourceSearchPath, plugin } = this.#following;
       return {
         sessions,
-        work: { work: this.#work, database: this.#database, ...sessions, sourceSearchPath },
+        work: { work: this.#work, database: this.#database, ...sessions, sourceSearchPath, plugin },
         end: async () => {
           await Promise.all([from.end(), to.end()]);
         },

@@ -3,13 +3,13 @@ import type { Client } from "pg";
 import type { Follower } from "../cdc/follow.js";
 import { changeCaptureNames } from "../cdc/names.js";
 import { createPublications } from "../cdc/publication.js";
-import { createComparisonPoint } from "../cdc/slot.js";
+import type { OutputPlugin } from "../cdc/slot.js";
 import { openTargetSession } from "../cdc/target-session.js";
 import { copyFormat } from "../copy/format.js";
 import { copyTable } from "../copy/copy-table.js";
-import { Snapshot, lockedSnapshot, openInSnapshot } from "../copy/snapshot.js";
+import { lockedSnapshot, openInSnapshot } from "../copy/snapshot.js";
+import { comparisonSnapshot } from "../cutover/comparison-snapshot.js";
 import { qualify } from "../postgres/identifiers.js";
-import type { Lsn } from "../postgres/lsn.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { type Table, listSizedTables, listTables } from "../postgres/tables.js";
 import { dumpSchema } from "../schema/dump.js";
@@ -30,6 +30,7 @@ export interface NewObjects {
   readonly source: Client;
   readonly target: Client;
   readonly sourceSearchPath: string;
+  readonly plugin: OutputPlugin;
 }
 
 /**
@@ -54,7 +55,14 @@ export async function joinTables(
     await createPublications(objects.source, names, tables, { keyless: work.wish.keylessTables });
     await held;
     const { snapshot, lsn } = await lockedSnapshot(
-      () => comparisonSnapshot(objects),
+      () =>
+        comparisonSnapshot({
+          source: work.source,
+          database,
+          slot: `pg_migration_join_${randomBytes(6).toString("hex")}`,
+          plugin: objects.plugin,
+          signal: work.signal,
+        }),
       () => Promise.resolve(newTables),
       () => Promise.resolve(),
     );
@@ -69,21 +77,6 @@ export async function joinTables(
     }
   } finally {
     await follower.stop();
-  }
-}
-
-async function comparisonSnapshot({ work, database }: NewObjects): Promise<{ snapshot: Snapshot; lsn: Lsn }> {
-  const point = await createComparisonPoint({
-    source: work.source,
-    database,
-    slot: `pg_migration_join_${randomBytes(6).toString("hex")}`,
-    plugin: "pgoutput",
-    signal: work.signal,
-  });
-  try {
-    return { snapshot: await Snapshot.hold(work.source, database, point.snapshotId), lsn: point.lsn };
-  } finally {
-    await point.release();
   }
 }
 

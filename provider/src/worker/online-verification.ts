@@ -103,7 +103,7 @@ async function compareOnce(
   only: readonly TableComparison[] | undefined,
 ): Promise<Found> {
   const { wish, source, target } = work;
-  const here = { endpoint: source, database };
+  const here = { endpoint: source, database, plugin: stream.following.plugin };
   const there = { endpoint: target, database: targetDatabase(wish, database) };
   const moment = await stream.exclusively((follower) => meet({ source: here, target: there, follower, signal }));
   try {

@@ -6,6 +6,7 @@ import { Lease } from "../store/lease.js";
 import { occupiedDatabases, readDatabases, type DatabaseRecord } from "../store/records.js";
 import { Store } from "../store/store.js";
 import { validate } from "../validation/validate.js";
+import { aborted } from "./aborted.js";
 import { copyDatabase } from "./base-copy.js";
 import { Bell } from "../bell.js";
 import { Confirmations } from "./confirmations.js";
@@ -77,12 +78,6 @@ async function unblocked<T>(signal: AbortSignal, steps: () => Promise<T>, databa
 /** Names on the target that do not count as existing: an earlier try has made these databases. */
 const ownDatabases = (databases: readonly DatabaseRecord[]): Set<string> =>
   new Set(databases.filter((one) => one.createdByUs || one.beingCreated).map((one) => one.targetName));
-
-const aborted = (signal: AbortSignal): Promise<never> =>
-  new Promise((_resolve, reject) => {
-    if (signal.aborted) reject(signal.reason as Error);
-    else signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-  });
 
 class MigrationRun {
   readonly #signal: AbortSignal;

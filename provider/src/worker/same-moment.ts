@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import type { Follower } from "../cdc/follow.js";
-import { createComparisonPoint } from "../cdc/slot.js";
+import type { OutputPlugin } from "../cdc/slot.js";
 import { Snapshot } from "../copy/snapshot.js";
+import { comparisonSnapshot } from "../cutover/comparison-snapshot.js";
 import type { Endpoint } from "../postgres/connect.js";
 import { formatLsn } from "../postgres/lsn.js";
 
@@ -12,7 +13,7 @@ interface Database {
 
 export interface Meeting {
   /** Where the follower reads, and where it applies. */
-  readonly source: Database;
+  readonly source: Database & { readonly plugin: OutputPlugin };
   readonly target: Database;
   readonly follower: Follower;
   readonly signal: AbortSignal;
@@ -46,26 +47,21 @@ export async function meet({ source, target, follower, signal }: Meeting): Promi
   let sourceSnapshot: Snapshot | undefined;
   try {
     await follower.hold();
-    const point = await createComparisonPoint({
+    const { lsn, snapshot } = await comparisonSnapshot({
       source: source.endpoint,
       database: source.database,
       slot: `pg_migration_verify_${randomBytes(6).toString("hex")}`,
-      plugin: "pgoutput",
+      plugin: source.plugin,
       timeoutSeconds: openTransactionsSeconds,
       signal,
       onWaiting: (_sessions, reached) => follower.letPass(reached),
     });
-    try {
-      sourceSnapshot = await Snapshot.hold(source.endpoint, source.database, point.snapshotId);
-      await follower.drainTo(point.lsn);
-    } finally {
-      // The slot would keep the source from vacuuming its catalogue; the snapshot has a session of its own now.
-      await point.release();
-    }
+    sourceSnapshot = snapshot;
+    await follower.drainTo(lsn);
     const targetSnapshot = await Snapshot.export(target.endpoint, target.database);
     const [from, to] = [sourceSnapshot, targetSnapshot];
     return {
-      lsn: formatLsn(point.lsn),
+      lsn: formatLsn(lsn),
       source: from,
       target: to,
       heldSeconds: (performance.now() - startedAt) / 1000,

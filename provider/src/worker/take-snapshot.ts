@@ -1,14 +1,16 @@
 import { changeCaptureNames } from "../cdc/names.js";
 import type { SlotIdentity } from "../cdc/progress.js";
+import { blockerFinding } from "./blocker-finding.js";
 import { dropSlot } from "../cdc/drop-slot.js";
 import { createPublications } from "../cdc/publication.js";
-import { createSlot, type SlotOptions } from "../cdc/slot.js";
+import { type OutputPlugin, createSlot, type SlotOptions } from "../cdc/slot.js";
 import { Snapshot, lockedSnapshot, openInSnapshot } from "../copy/snapshot.js";
 import { connect } from "../postgres/connect.js";
-import { type Table, listTables } from "../postgres/tables.js";
-import { isCutRelation, readSelection } from "../schema/selection.js";
+import { serverVersion } from "../postgres/server-version.js";
+import type { Table } from "../postgres/tables.js";
 import { selectedTables } from "./selected-tables.js";
 import { type SourceMark, readSourceMark } from "./source-mark.js";
+import { tablesInScope } from "./tables-in-scope.js";
 import type { Work } from "./work.js";
 
 export interface CopyPoint {
@@ -18,6 +20,7 @@ export interface CopyPoint {
   /** What the stream is asked for. */
   readonly publications: readonly string[];
   readonly mark: SourceMark | undefined;
+  readonly plugin: OutputPlugin;
 }
 
 /**
@@ -33,6 +36,7 @@ export async function takeSnapshot(work: Work, database: string): Promise<CopyPo
       slot: undefined,
       publications: [],
       mark: undefined,
+      plugin: "pgoutput",
     });
     return lockedSnapshot(take, tablesOf, () => Promise.resolve());
   }
@@ -42,9 +46,9 @@ export async function takeSnapshot(work: Work, database: string): Promise<CopyPo
     slot: names.slot,
     publications: [names.publication, names.insertOnlyPublication],
   });
-  const publications = await publish(work, database);
+  const stream = await publish(work, database);
   return lockedSnapshot(
-    () => beginStream(work, database, names.slot, publications),
+    () => beginStream(work, database, names.slot, stream),
     tablesOf,
     () => dropSlot(source, database, names.slot),
   );
@@ -54,20 +58,20 @@ async function beginStream(
   work: Work,
   database: string,
   slotName: string,
-  publications: readonly string[],
+  { publications, plugin }: Pick<CopyPoint, "publications" | "plugin">,
 ): Promise<CopyPoint> {
   const { source, signal } = work;
   const slot = await createSlot({
     source,
     database,
     slot: slotName,
-    plugin: "pgoutput",
+    plugin,
     signal,
     onWaiting: sayOnce(work, database),
   });
   try {
     const snapshot = await Snapshot.hold(source, database, slot.snapshotId);
-    return { snapshot, slot, publications, mark: await markOf(work, database, snapshot.id) };
+    return { snapshot, slot, publications, mark: await markOf(work, database, snapshot.id), plugin };
   } finally {
     await slot.release();
   }
@@ -94,30 +98,33 @@ async function tablesIn({ source, wish }: Work, database: string, snapshot: Snap
   }
 }
 
-async function publish({ source, wish }: Work, database: string): Promise<readonly string[]> {
+/** Before 10 there are neither publications nor pgoutput: test_decoding tells of every table. */
+async function publish({ source, wish }: Work, database: string): Promise<Pick<CopyPoint, "publications" | "plugin">> {
   const client = await connect(source, { database, purpose: `${wish.migrationName} publish` });
   try {
-    const selection = await readSelection(client, wish);
-    const tables = (await listTables(client)).filter(
-      (table) => !table.extensionConfiguration && !isCutRelation(selection, table),
-    );
+    if ((await serverVersion(client)) < 100000) return { publications: [], plugin: "test_decoding" };
+    const tables = await tablesInScope(client, wish);
     const names = changeCaptureNames(wish, database);
-    return (await createPublications(client, names, tables, { keyless: wish.keylessTables })).publications;
+    const { publications } = await createPublications(client, names, tables, { keyless: wish.keylessTables });
+    return { publications, plugin: wish.decodingPlugin ?? "pgoutput" };
   } finally {
     await client.end();
   }
 }
 
-/** Tells which sessions hold the slot up, again only when it is others. */
+/** Names whom the slot waits for, and how to end each; again only when it is others. */
 function sayOnce({ journal }: Work, database: string): NonNullable<SlotOptions["onWaiting"]> {
   let said = "";
   return (sessions) => {
-    const names = sessions.map((one) =>
-      one.pid === undefined ? `prepared ${one.preparedAs ?? ""}` : `session ${one.pid} (${one.applicationName ?? ""})`,
-    );
-    const message = `waiting for older transactions on the source: ${names.join(", ")}`;
-    if (message === said) return;
-    said = message;
-    void journal.database(database, { message }).catch(() => undefined);
+    const who = sessions.map((one) => one.pid ?? one.preparedAs ?? "").join();
+    if (who === said) return;
+    said = who;
+    const findings = sessions.map((session) => ({ database, ...blockerFinding(session) }));
+    const message = `waiting for older transactions on the source: ${findings.map((one) => one.object).join(", ")}`;
+    const tell = async (): Promise<void> => {
+      await journal.database(database, { message });
+      await journal.findings(findings);
+    };
+    void tell().catch(() => undefined);
   };
 }

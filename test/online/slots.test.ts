@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { assertSameContent } from "../support/content";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { until } from "../support/until";
+
+const table = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)";
+
+describe("slots on the source", () => {
+  let lab: Lab;
+
+  before(async () => {
+    // A slot for each of three databases, and one to spare.
+    lab = await Lab.start({ source: { parameters: { max_replication_slots: 4, max_prepared_transactions: 2 } } });
+  });
+  after(() => lab.stop());
+
+  const online = (databases: string[], changes: Record<string, unknown> = {}): Record<string, unknown> =>
+    lab.inputs(databases, { migrationMode: "Online", ...changes });
+
+  it("suffice, with one to spare, for the cutovers of all databases at once", async () => {
+    const databases = [await lab.database(table), await lab.database(table), await lab.database(table)];
+    const resource = new Resource();
+    await resource.create(online(databases));
+    for (const database of databases) await lab.source.query("INSERT INTO t VALUES (1000)", { database });
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    for (const database of databases)
+      await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+    await resource.destroy();
+  });
+
+  it("move on while their database is idle and others write", async () => {
+    const idle = await lab.database(table);
+    const busy = await lab.database("CREATE TABLE noise (v text)");
+    const resource = new Resource();
+    await resource.create(online([idle]));
+    const confirmed = async (): Promise<unknown> =>
+      (await lab.source.query("SELECT confirmed_flush_lsn FROM pg_replication_slots"))[0]!.confirmed_flush_lsn;
+    await lab.source.query("INSERT INTO noise SELECT repeat('x', 1000) FROM generate_series(1, 1000)", {
+      database: busy,
+    });
+    const [end] = await lab.source.query<{ lsn: string }>("SELECT pg_current_wal_lsn()::text AS lsn");
+    await until("the slot is let go on", async () => {
+      const [row] = await lab.source.query<{ beyond: boolean }>("SELECT $1::pg_lsn >= $2::pg_lsn AS beyond", {
+        values: [await confirmed(), end!.lsn],
+      });
+      return row!.beyond;
+    });
+    await resource.destroy();
+  });
+
+  it("that wait for old transactions name the sessions, since when, and how to end them", async () => {
+    const database = await lab.database(table);
+    const old = await lab.source.connect(database);
+    const resource = new Resource();
+    try {
+      await old.query("SET application_name = 'nightly report'");
+      await old.query("BEGIN; INSERT INTO t VALUES (-1); PREPARE TRANSACTION 'half done'");
+      await old.query("BEGIN; INSERT INTO t VALUES (-2)");
+      const [session] = (await old.query<{ pid: number }>("SELECT pg_backend_pid() AS pid")).rows;
+      await resource.create(online([database], { waitFor: "started" }));
+      const told = async (): Promise<string> => JSON.stringify((await resource.refresh()).currentSubStateDetails);
+      const remedies: readonly (readonly [RegExp, () => Promise<unknown>])[] = [
+        [
+          new RegExp(
+            `session ${session!.pid} of postgres \\(nightly report, idle in transaction\\).*pg_terminate_backend\\(${session!.pid}\\)`,
+          ),
+          () => old.query("ROLLBACK"),
+        ],
+        [
+          /prepared transaction half done of postgres, open since .*ROLLBACK PREPARED 'half done'/,
+          () => old.query("ROLLBACK PREPARED 'half done'"),
+        ],
+      ];
+      const open = [...remedies];
+      while (open.length > 0) {
+        // Which of the two is waited for first is the server's choice.
+        let next = -1;
+        await until("it is told who is waited for", async () => {
+          const text = await told();
+          next = open.findIndex(([pattern]) => pattern.test(text));
+          return next >= 0;
+        });
+        await open.splice(next, 1)[0]![1]();
+      }
+    } finally {
+      await old.end();
+    }
+    assert.equal((await resource.update({ waitFor: undefined })).state, "WaitingForUserAction");
+    await resource.destroy();
+  });
+
+  it("are followed when the state says so: a successor that cannot reach the source does not wait for a cutover yet", async () => {
+    const database = await lab.database(table);
+    const resource = new Resource();
+    const { worker } = await resource.create(online([database]));
+    process.kill(worker.pid!, "SIGKILL");
+    await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
+    await lab.source.halt();
+    let update: Promise<unknown> | undefined;
+    try {
+      update = resource.update({ reconnectFor: 120 });
+      const observer = new Resource();
+      [observer.id, observer.outputs] = [resource.id, { ...resource.outputs }];
+      await until("a successor is at work", async () => (await observer.refresh()).worker.state === "running");
+      for (let look = 0; look < 10; look++) {
+        const { currentSubState } = (await observer.refresh()).currentSubStateDetails;
+        assert.notEqual(currentSubState, "WaitingForCutoverTrigger");
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+    } finally {
+      await lab.source.resume();
+      await update;
+    }
+    assert.equal(resource.status.currentSubStateDetails.currentSubState, "WaitingForCutoverTrigger");
+    await resource.destroy();
+  });
+});
