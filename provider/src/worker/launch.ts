@@ -27,6 +27,9 @@ const passedOn = [
   "AZURE_CONFIG_DIR",
 ];
 
+/** OpenTelemetry is told by variables alone where traces go. */
+const isPassedOn = (name: string): boolean => passedOn.includes(name) || name.startsWith("OTEL_");
+
 /** Where workers write their logs, one file a migration: `$XDG_STATE_HOME/pg-migration`, or below the home directory. */
 export function logFileOf(job: Pick<Job, "migrationName" | "target">): string {
   const stateHome = process.env.XDG_STATE_HOME ?? join(homedir(), ".local", "state");
@@ -46,9 +49,7 @@ export async function launchWorker(job: Job): Promise<LaunchedWorker> {
     const child = spawn(process.execPath, [join(__dirname, "main.js")], {
       detached: true,
       cwd: "/",
-      env: Object.fromEntries(
-        passedOn.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
-      ),
+      env: Object.fromEntries(Object.entries(process.env).filter(([name]) => isPassedOn(name))),
       stdio: ["pipe", log.fd, log.fd],
     });
     const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));

@@ -42,7 +42,7 @@ export async function runMigration(job: Job, stop: AbortSignal): Promise<void> {
   try {
     const requests = await RequestWatch.start(lease);
     const measuring = new Measuring(lease);
-    const onlookers = new Onlookers(job, lease, requests);
+    const onlookers = await Onlookers.gather(job, lease, requests);
     try {
       await new MigrationRun(job, onlookers.journal, requests, stop).run();
     } finally {
