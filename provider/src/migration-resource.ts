@@ -14,6 +14,7 @@ export interface MigrationResource {
   readonly targetDbServerFullyQualifiedDomainName: string;
   readonly dbsToMigrate: readonly string[];
   readonly overwriteDbsInTarget: boolean;
+  readonly tags: Readonly<Record<string, string>>;
   readonly startedOn: string;
   readonly endedOn: string | undefined;
   readonly currentStatus: Partial<MigrationStatus>;
@@ -33,6 +34,7 @@ export function migrationResource(migration: MigrationSummary, status?: Migratio
     targetDbServerFullyQualifiedDomainName: target.host,
     dbsToMigrate: wish.dbsToMigrate,
     overwriteDbsInTarget: wish.overwriteDbsInTarget,
+    tags: wish.tags,
     startedOn: migration.startedOn.toISOString(),
     endedOn: migration.endedOn?.toISOString(),
     currentStatus: status ?? {

@@ -122,8 +122,20 @@ describe("pg-migration, az's commands", () => {
 
   it("answers as JSON, as YAML and as the portal's grid", async () => {
     const database = await lab.database(schema);
-    const created = await command.json<Shown>(["create", "--name", "offline", "-d", database, "--wait"]);
+    const created = await command.json<Shown & { tags: unknown }>([
+      "create",
+      "--name",
+      "offline",
+      "-d",
+      database,
+      "--wait",
+      "--tags",
+      "team=crm",
+      "reviewed",
+      "formula=a=b",
+    ]);
     assert.equal(created.currentStatus.state, "Succeeded");
+    assert.deepEqual(created.tags, { team: "crm", reviewed: "", formula: "a=b" });
     const yaml = await command.run(["show", "--name", "offline", "-o", "yaml"]);
     assert.deepEqual((parse(yaml.stdout) as Shown).dbsToMigrate, [database]);
     const table = (await command.run(["list", "--filter", "All", "-o", "table"])).stdout.split("\n");

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { manPage } from "../../provider/dist/cli/man-page.js";
@@ -237,6 +238,35 @@ describe("pg-migration, its own commands", () => {
       each.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
       assert.match(help, new RegExp(`Examples?.*:\\n(.*\\n)?.*pg-migration ${each.name()}`), each.name());
     }
+  });
+
+  it("asks at a terminal for a password, which is not shown, and before it deletes", async function () {
+    if (!has("script")) {
+      process.stderr.write("    NOT TESTED: there is no command script, which gives a terminal\n");
+      return this.skip();
+    }
+    const database = await lab.database(schema);
+    const resource = declare();
+    await resource.create(lab.inputs([database]));
+    const { PGPASSWORD: password, ...environment } = command.environment;
+    const line = `${process.execPath} ${commandPath} delete --name ${resource.inputs.migrationName as string}`;
+    const terminal = spawn("script", ["-qec", line, "/dev/null"], { env: { ...environment, TERM: "dumb" } });
+    let shown = "";
+    const answers = [
+      { to: /Password of azureadmin@127\.0\.0\.1:\d+: $/, type: password! },
+      { to: /Delete the migration .*\[y\/N\] $/, type: "n" },
+    ];
+    terminal.stdout.setEncoding("utf8").on("data", (text: string) => {
+      shown += text;
+      if (answers[0]?.to.test(shown)) terminal.stdin.write(`${answers.shift()!.type}\r`);
+    });
+    const [status] = (await once(terminal, "close")) as [number];
+    assert.deepEqual(answers, [], shown);
+    assert(!shown.includes(password!), "what is typed is not shown");
+    assert.match(shown, /nothing was changed: you did not agree/);
+    assert.equal(status, 9);
+    assert.equal((await resource.refresh()).state, "Succeeded");
+    return undefined;
   });
 
   it("has a manual page of every command, flag and exit code, made from the program itself", async () => {

@@ -15,6 +15,7 @@ export interface WantedFlags extends MigrationFlags, SourceFlags {
   readonly migrationMode?: string;
   readonly migrationOption?: string;
   readonly overwrite?: boolean;
+  readonly tags?: readonly string[];
 }
 
 export function addBodyOptions(command: Command): Command {
@@ -34,7 +35,8 @@ export function addModeOptions(command: Command): Command {
 export function addWantedOptions(command: Command): Command {
   addModeOptions(command)
     .addOption(choice("--migration-option <option>", "how far it goes", ["Validate", "Migrate", "ValidateAndMigrate"]))
-    .option("--overwrite", "replace databases that exist on the target");
+    .option("--overwrite", "replace databases that exist on the target")
+    .option("--tags <key=value...>", "recorded with the migration");
   return addBodyOptions(command);
 }
 
@@ -65,8 +67,20 @@ export async function wantedInputs(flags: WantedFlags, standardName?: string): P
     ...(flags.migrationMode ? { migrationMode: flags.migrationMode } : {}),
     ...(flags.migrationOption ? { migrationOption: flags.migrationOption } : {}),
     ...(flags.overwrite ? { overwriteDbsInTarget: true } : {}),
+    ...(flags.tags ? { tags: tagsOf(flags.tags) } : {}),
   });
 }
+
+/** As az reads them: `key=value`, `key` for an empty value, and one empty text for none at all. */
+const tagsOf = (texts: readonly string[]): Record<string, string> =>
+  Object.fromEntries(
+    texts
+      .filter((text) => text !== "")
+      .map((text) => {
+        const [key = "", ...value] = text.split("=");
+        return [key, value.join("=")];
+      }),
+  );
 
 /** The source and what is to be taken from it, for commands that look at nothing else. */
 export async function wantedSource(flags: WantedFlags): Promise<{ source: Endpoint; databases: readonly string[] }> {
