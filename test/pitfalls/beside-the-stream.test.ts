@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import { assertSameContent, type Place } from "../support/content";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { until } from "../support/until";
+
+describe("what stands beside the stream", () => {
+  let lab: Lab;
+  before(async () => {
+    lab = await Lab.start({ source: { major: 16 }, target: { major: 18 } });
+  });
+  after(() => lab.stop());
+
+  const places = (database: string): [Place, Place] => [
+    { server: lab.source, database },
+    { server: lab.target, database, login: lab.administrator },
+  ];
+
+  for (const keylessTables of ["insertsOnly", "full"] as const)
+    it(`24: the source's updates of a table with a deferrable key go on (keylessTables: ${keylessTables})`, async () => {
+      const database = await lab.database(
+        "CREATE TABLE t (id int PRIMARY KEY DEFERRABLE, v int); INSERT INTO t VALUES (1, 10), (2, 20), (3, 30)",
+      );
+      const resource = new Resource();
+      const status = await resource.create(lab.inputs([database], { migrationMode: "Online", keylessTables }));
+      assert.match(JSON.stringify(status.currentSubStateDetails.validationDetails), /public\.t/);
+      // In between there are two rows of one key.
+      await lab.source.query("INSERT INTO t VALUES (4, 40); UPDATE t SET id = 5 - id", { database });
+      if (keylessTables === "full") {
+        assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+        await assertSameContent(...places(database));
+      } else {
+        assert.match(await Resource.failure(resource.update({ triggerCutover: true })), /"public"\."t"/);
+      }
+      await resource.destroy();
+    });
+
+  it("what a trigger has done comes by the stream, also of one that fires in a replica: it waits for the handover", async () => {
+    const database = await lab.database(`
+      CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE log (id serial PRIMARY KEY, what text); CREATE TABLE ruled (id int);
+      CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN INSERT INTO public.log (what) VALUES (TG_NAME || NEW.id); RETURN NEW; END $$;
+      CREATE TRIGGER plain AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION note();
+      CREATE TRIGGER always AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE t ENABLE ALWAYS TRIGGER always;
+      CREATE TRIGGER replica AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE t ENABLE REPLICA TRIGGER replica;
+      CREATE RULE rule AS ON INSERT TO t DO ALSO INSERT INTO ruled VALUES (NEW.id); ALTER TABLE t ENABLE ALWAYS RULE rule;`);
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    await lab.source.query("INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)", { database });
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...places(database));
+    const enabled = "SELECT tgname, tgenabled::text FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1";
+    assert.deepEqual(
+      await lab.target.query(enabled, { database }),
+      await lab.source.query(enabled, { database }),
+      "after the cutover they are as on the source",
+    );
+    await resource.destroy();
+  });
+
+  it("10, 21: what roles and databases have set on either side mangles no value and ends no session", async () => {
+    const database = await lab.database(`
+      CREATE TABLE t (id int PRIMARY KEY, f float8, d timestamptz, i interval, m money, b bytea);
+      INSERT INTO t SELECT i, 0.1 + i / 3.0, now() + i * interval '1 hour', i * interval '1 day 2 hours', 12.34, '\\x00ff' FROM generate_series(1, 1000) i`);
+    const settings = [
+      ["extra_float_digits", "0"],
+      ["DateStyle", "'German, DMY'"],
+      ["IntervalStyle", "sql_standard"],
+      ["TimeZone", "'Asia/Kathmandu'"],
+      ["bytea_output", "escape"],
+      ["statement_timeout", "'500ms'"],
+      ["lock_timeout", "'500ms'"],
+      ["idle_in_transaction_session_timeout", "'500ms'"],
+      ["idle_session_timeout", "'500ms'"],
+    ] as const;
+    const everywhere = async (verb: (name: string, value: string) => string): Promise<void> => {
+      const sql = (role: string): string =>
+        settings.map(([name, value]) => `ALTER ROLE ${role} ${verb(name, value)}`).join("; ");
+      // A session that has the settings itself has to get rid of them.
+      const free = { options: "-c statement_timeout=0 -c lock_timeout=0" } as object;
+      await lab.source.query(sql(lab.source.login.user), { login: free });
+      await lab.target.query(sql(lab.administrator.user), { login: free });
+    };
+    await everywhere((name, value) => `SET ${name} = ${value}`);
+    const resource = new Resource();
+    try {
+      const inputs = lab.inputs([database], { migrationMode: "Online" });
+      await resource.create(inputs);
+      await until("the stream rests", async () => (await resource.refresh()).state === "WaitingForUserAction");
+      await sleep(1500);
+      const login = { options: "-c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0" } as object;
+      await lab.source.query("UPDATE t SET f = f / 7, i = -i, m = m * 3 WHERE id % 2 = 0", { database, login });
+      assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    } finally {
+      await everywhere((name) => `RESET ${name}`);
+      await resource.destroy();
+    }
+    await assertSameContent(...places(database));
+  });
+
+  it("15: large objects are said beforehand not to be followed", async () => {
+    const database = await lab.database("SELECT lo_from_bytea(4711, 'first'); CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = new Resource();
+    const status = await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    assert.match(JSON.stringify(status.currentSubStateDetails.validationDetails), /large object 4711/);
+    await resource.destroy();
+  });
+
+  it("31: no snapshot is held on the source once the rows are copied", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const held = await lab.source.query(
+      "SELECT application_name FROM pg_stat_activity WHERE datname = $1 AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND state LIKE 'idle in transaction%'",
+      { values: [database] },
+    );
+    assert.deepEqual(held, []);
+    await resource.destroy();
+  });
+
+  it("40: a clean-up that fails is said, with what is left, and done again when it can be", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    await lab.source.query(
+      `CREATE FUNCTION keep() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$;
+       CREATE EVENT TRIGGER keep ON ddl_command_start WHEN TAG IN ('DROP PUBLICATION') EXECUTE FUNCTION keep()`,
+      { database },
+    );
+    const said = await Resource.failure(resource.update({ triggerCutover: true }));
+    assert.match(said, /could not be removed.*not now/);
+    assert.match(said, /DROP PUBLICATION IF EXISTS pg_migration_/);
+    assert.equal(resource.status.state, "Failed");
+    await lab.source.query("DROP EVENT TRIGGER keep; DROP FUNCTION keep", { database });
+    assert.equal((await resource.update({})).state, "Succeeded");
+    await assertSameContent(...places(database));
+    await resource.destroy();
+  });
+
+  it("4: a role that may not set session_replication_role on the target is refused beforehand", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    await lab.target.query("REVOKE SET ON PARAMETER session_replication_role FROM azure_pg_admin");
+    const resource = new Resource();
+    try {
+      const said = await Resource.failure(resource.create(lab.inputs([database], { migrationMode: "Online" })));
+      assert.match(said, /session_replication_role/);
+      assert.equal(resource.status.state, "ValidationFailed");
+    } finally {
+      await lab.target.query("GRANT SET ON PARAMETER session_replication_role TO azure_pg_admin");
+      await resource.destroy();
+    }
+  });
+});
