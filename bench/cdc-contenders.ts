@@ -47,7 +47,7 @@ export const ours: Drainer = {
       target: { ...lateTarget, sslMode: "Disable" },
       ...{ database, targetDatabase: database, slot: slot.slot, publications, migration, generation: 1 },
     };
-    const follower = fork(join(__dirname, "cdc-follower.ts"));
+    const follower = fork(join(__dirname, "cdc-follower.mjs"), { execArgv: [] });
     await once(follower, "message");
     const startedAt = performance.now();
     follower.send(options);

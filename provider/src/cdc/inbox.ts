@@ -28,8 +28,8 @@ const opened = (transaction: Transaction, first: boolean): OpenSegment => ({
   end: undefined,
 });
 
-/** What a change holds beside its message. */
-const changeOverheadBytes = 250;
+/** What a change holds beside its message: objects, their share of a transaction, and memory that waits to be collected. */
+const changeOverheadBytes = 600;
 
 /**
  * Assembles the stream into segments and keeps them until the applier takes them. What it holds is bounded by its owner,

@@ -110,8 +110,8 @@ function begin(reader: Reader): StreamMessage {
 }
 
 function commit(reader: Reader): StreamMessage {
-  reader.byte();
-  reader.lsn();
+  // Flags, and where the record starts.
+  reader.skip(1 + 8);
   return { kind: "commit", endLsn: reader.lsn(), commitTimeMs: reader.timeMs() };
 }
 
