@@ -92,6 +92,14 @@ export interface DatabaseDetails {
   readonly indexesTotal: number;
   /** Bytes of WAL between the source's end and what is applied. */
   readonly lagBytes: number;
+  /** Transactions received from the source and not applied yet. */
+  readonly pendingTransactions: number;
+  /** Applied, over the last ten seconds. */
+  readonly insertsPerSecond: number;
+  readonly updatesPerSecond: number;
+  readonly deletesPerSecond: number;
+  /** Estimate of when the target has caught up; absent while it does not come nearer. */
+  readonly secondsToCatchUp?: number;
   readonly tablesCompared: number;
   readonly tablesDifferent: number;
   /** Online: the last comparison while writes went on, by `verifyNow` or `verifyBeforeCutover`. */

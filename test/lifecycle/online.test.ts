@@ -70,6 +70,10 @@ describe("an online migration", () => {
     try {
       await resource.create(lab.inputs([database], { migrationMode: "Online" }));
       await traffic.forTransactions(300);
+      await until("its rates are told", async () => {
+        const details = (await resource.refresh()).currentSubStateDetails.dbDetails[database]!;
+        return details.insertsPerSecond > 0 && details.updatesPerSecond > details.insertsPerSecond;
+      });
       // The engine compares under the snapshot of the cutover point itself, while the traffic goes on.
       const status = await resource.update({ triggerCutover: true });
       assert.equal(status.state, "Succeeded");

@@ -33,6 +33,11 @@ export interface FollowReport {
   readonly incomingChanges: number;
   readonly latencySeconds: number;
   readonly lagBytes: number;
+  readonly pendingTransactions: number;
+  readonly insertsPerSecond: number;
+  readonly updatesPerSecond: number;
+  readonly deletesPerSecond: number;
+  readonly secondsToCatchUp: number | undefined;
 }
 
 export interface Comparison {

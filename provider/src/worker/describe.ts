@@ -33,10 +33,16 @@ function followProgress(databases: readonly DatabaseDetails[]): string {
   return databases
     .map((one) => {
       const changes = `${one.cdcInsertCounter} inserts, ${one.cdcUpdateCounter} updates, ${one.cdcDeleteCounter} deletes`;
-      return `${one.databaseName}: ${changes}, latency ${one.latency.toFixed(1)} s, ${formatBytes(one.lagBytes)} behind`;
+      return `${one.databaseName}: ${changes}, latency ${one.latency.toFixed(1)} s, ${formatBytes(one.lagBytes)} behind${catchUp(one)}`;
     })
     .join("; ");
 }
+
+/** Not worth a word within seconds of the source. */
+const catchUp = ({ secondsToCatchUp }: DatabaseDetails): string =>
+  secondsToCatchUp === undefined || secondsToCatchUp < 5
+    ? ""
+    : `, caught up in about ${formatDuration(secondsToCatchUp)}`;
 
 /** Why a migration did not succeed: its error, and for a failed validation every finding with its remedy. */
 export function failureText(migration: string, status: MigrationStatus): string {

@@ -11,10 +11,12 @@ import { readRestoreContext } from "../schema/restore-context.js";
 import { restoreEntries } from "../schema/restore.js";
 import { sequenceKey } from "../schema/selection.js";
 import type { OnlineVerification } from "../status.js";
+import type { FollowReport } from "../store/journal.js";
 import type { DatabaseRecord } from "../store/records.js";
 import { targetDatabase } from "../target-database.js";
 import { copyDatabase, reportFindings } from "./base-copy.js";
 import { compareDatabase, compareSchemas } from "./compare.js";
+import { FollowRateMeter } from "./follow-rates.js";
 import { type Following, LiveStream } from "./live-stream.js";
 import { sentence, verifyOnline } from "./online-verification.js";
 import { aborted } from "./aborted.js";
@@ -32,6 +34,7 @@ export class FollowedDatabase {
   /** None once the cutover has come to its clean-up. */
   readonly #stream: LiveStream | undefined;
   #reporting = Promise.resolve();
+  readonly #rates = new FollowRateMeter();
   #streams: () => void = () => undefined;
   readonly #streaming = new Promise<void>((resolve) => (this.#streams = resolve));
 
@@ -235,9 +238,19 @@ export class FollowedDatabase {
         if (event.kind === "streaming") this.#streams();
         this.#report(() => this.#work.journal.event(describe(event), { database: this.#name }));
       },
-      onProgress: (status) => this.#report(() => this.#work.journal.follow(this.#name, reportOf(status))),
+      onProgress: (status) => this.#report(() => this.#work.journal.follow(this.#name, this.#reportOf(status))),
       ...changes,
     });
+  }
+
+  #reportOf(status: FollowStatus): FollowReport {
+    const { inserts, updates, deletes, appliedChanges, incomingChanges, latencySeconds, pendingTransactions } = status;
+    return {
+      ...{ inserts, updates, deletes, appliedChanges, latencySeconds, pendingTransactions },
+      incomingChanges: Math.max(incomingChanges, appliedChanges),
+      lagBytes: status.lagBytes ?? 0,
+      ...this.#rates.measure(status, Date.now()),
+    };
   }
 
   /** Writes one after another, in the background. Failing to write is the lease's business, which ends the worker. */
@@ -273,13 +286,3 @@ function describe(event: FollowEvent): string {
       return `a batch was applied change by change: ${event.reason}`;
   }
 }
-
-const reportOf = (status: FollowStatus): Parameters<Work["journal"]["follow"]>[1] => ({
-  inserts: status.inserts,
-  updates: status.updates,
-  deletes: status.deletes,
-  appliedChanges: status.appliedChanges,
-  incomingChanges: Math.max(status.incomingChanges, status.appliedChanges),
-  latencySeconds: status.latencySeconds,
-  lagBytes: status.lagBytes ?? 0,
-});
