@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { devNull, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { rootCertificates } from "node:tls";
 import { promisify } from "node:util";
@@ -69,8 +69,8 @@ async function majorOf(path: string): Promise<number | undefined> {
 }
 
 /**
- * Runs a native pg_dump. Its home is a directory of its own, so that no file of the user's changes what it does, and what
- * is secret is there in files that only this user can read; the directory is removed in every case.
+ * Runs a native pg_dump without a home, so that no file of the user's changes what it does. The password is in its
+ * environment, which only this user can read: a file would stay where this process is killed.
  */
 export async function dumpNatively(
   tool: NativeTool,
@@ -78,12 +78,12 @@ export async function dumpNatively(
   database: string,
   options: DumpOptions,
 ): Promise<string> {
-  const home = await mkdtemp(join(tmpdir(), "pg-migration-dump-"));
+  const certificates = await certificatesOf(source);
   try {
-    const env = await environment(home, source, database);
+    const env = { ...environment(source, database), ...certificates.env, PGPASSWORD: await passwordOf(source) };
     const { stdout } = await run(tool.path, dumpArguments(options), {
       env,
-      cwd: home,
+      cwd: tmpdir(),
       encoding: "buffer",
       maxBuffer: outputLimitBytes,
       ...(options.signal ? { signal: options.signal } : {}),
@@ -97,43 +97,45 @@ export async function dumpNatively(
       cause: error,
     });
   } finally {
-    await rm(home, { recursive: true, force: true });
+    if (certificates.folder !== undefined) await rm(certificates.folder, { recursive: true, force: true });
   }
 }
 
 /** Nothing but what pg_dump needs: a name here could otherwise be an option, and a variable of the user's a surprise. */
-async function environment(home: string, source: Endpoint, database: string): Promise<NodeJS.ProcessEnv> {
-  const passwordFile = join(home, "password");
-  const password = (await passwordOf(source)).replace(/[\\:]/g, "\\$&");
-  await writeFile(passwordFile, `*:*:*:*:${password}\n`, { mode: 0o600 });
+function environment(source: Endpoint, database: string): NodeJS.ProcessEnv {
   return {
-    ...(await certificates(home, source)),
     ...(process.env.SYSTEMROOT === undefined ? {} : { SYSTEMROOT: process.env.SYSTEMROOT }),
     PATH: process.env.PATH,
-    HOME: home,
-    APPDATA: home,
+    HOME: devNull,
+    APPDATA: devNull,
     LC_ALL: "C",
     PGAPPNAME: "pg-migration dump",
     PGCONNECT_TIMEOUT: "15",
     PGDATABASE: database,
     PGHOST: source.host,
     PGOPTIONS: "-c standard_conforming_strings=on -c quote_all_identifiers=off",
-    PGPASSFILE: passwordFile,
     PGPORT: String(source.port),
     PGSSLMODE: sslModes[source.sslMode],
     PGUSER: source.user,
   };
 }
 
+interface Certificates {
+  readonly env: NodeJS.ProcessEnv;
+  /** To be removed; nothing in it is secret. */
+  readonly folder?: string;
+}
+
 /** libpq trusts files only; without one it would refuse to verify, where this process trusts the authorities of Node. */
-async function certificates(home: string, { sslMode, sslRootCert }: Endpoint): Promise<NodeJS.ProcessEnv> {
+async function certificatesOf({ sslMode, sslRootCert }: Endpoint): Promise<Certificates> {
   const isVerified = sslMode === "VerifyCA" || sslMode === "VerifyFull";
-  if (sslRootCert === undefined && !isVerified) return {};
+  if (sslRootCert === undefined && !isVerified) return { env: {} };
   if (sslRootCert !== undefined && !sslRootCert.includes("-----BEGIN CERTIFICATE-----"))
-    return { PGSSLROOTCERT: sslRootCert };
-  const file = join(home, "root.crt");
+    return { env: { PGSSLROOTCERT: sslRootCert } };
+  const folder = await mkdtemp(join(tmpdir(), "pg-migration-dump-"));
+  const file = join(folder, "root.crt");
   await writeFile(file, sslRootCert ?? rootCertificates.join("\n"), { mode: 0o600 });
-  return { PGSSLROOTCERT: file };
+  return { env: { PGSSLROOTCERT: file }, folder };
 }
 
 function utf8(bytes: Buffer, database: string): string {

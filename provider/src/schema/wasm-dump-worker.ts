@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { messageOf } from "../errors.js";
 import { turn, type WasmDumpResult, type WasmDumpTask } from "./wasm-dump-task.js";
@@ -109,10 +110,10 @@ async function dump(): Promise<WasmDumpResult> {
   }
 }
 
-/** pg_dump's complaint without its log of progress, which the library keeps in one line with it. */
+/** pg_dump's complaint without its log of progress, which the library keeps in one line with it, under this file's name. */
 function complaint(message: string): string {
-  const start = message.indexOf("pg_dump: error:");
-  return start < 0 ? message : message.slice(start);
+  const error = message.split(`${basename(__filename)}: `).find((line) => line.startsWith("error: "));
+  return error === undefined ? message : `pg_dump: ${error.trimEnd()}`;
 }
 
 void dump().then((result) => parentPort?.postMessage(result));
