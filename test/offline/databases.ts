@@ -17,11 +17,13 @@ export interface HardDatabase {
 /** 63 bytes, the longest name there is. */
 const longest = `${"ü".repeat(31)}x`;
 
-/** Roles of the source; `there` is on the target too. */
+/** Roles of the source; most are on the target too, where its administrator may not act as `present`. */
 export const rolesOfSource = `
-  CREATE ROLE there; CREATE ROLE "Not There"; CREATE ROLE ordinary LOGIN PASSWORD 'ordinary';`;
+  CREATE ROLE there; CREATE ROLE "Not There"; CREATE ROLE ordinary LOGIN PASSWORD 'ordinary';
+  CREATE ROLE grantor; CREATE ROLE g2; CREATE ROLE g3; CREATE ROLE "odd ""role' %s \\ ü"; CREATE ROLE present;`;
 export const rolesOfTarget = (administrator: string): string => `
-  CREATE ROLE there; GRANT there TO ${administrator} WITH INHERIT TRUE, SET TRUE`;
+  CREATE ROLE there; CREATE ROLE grantor; CREATE ROLE g2; CREATE ROLE g3; CREATE ROLE "odd ""role' %s \\ ü"; CREATE ROLE present;
+  GRANT there, grantor, g2, g3, "odd ""role' %s \\ ü" TO ${administrator} WITH INHERIT TRUE, SET TRUE`;
 
 const nested = `
   CREATE TABLE measured (at date NOT NULL, kind text NOT NULL, id bigint, v float8) PARTITION BY RANGE (at);

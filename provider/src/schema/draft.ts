@@ -191,7 +191,12 @@ function withoutSubscription(draft: Draft): Draft {
 function withStorage(draft: Draft, { tableAccessMethods }: RestoreContext): Draft {
   const { tablespace, accessMethod, type } = draft.entry;
   let result = draft;
-  if (tablespace !== undefined && draft.statements.length > 0 && !type.endsWith(" OWNER")) {
+  if (
+    tablespace !== undefined &&
+    tablespace !== "pg_default" &&
+    draft.statements.length > 0 &&
+    !type.endsWith(" OWNER")
+  ) {
     const message = `its tablespace ${tablespace} was left out: it is in the database's default one`;
     result = warned(result, message);
   }

@@ -7,8 +7,8 @@ import { type Entry, catalogueKey } from "./entries.js";
 import { type RestoreFinding, summarize } from "./findings.js";
 import type { RestoreContext } from "./restore-context.js";
 import { type Refusal, asItsOwner, revise } from "./revision.js";
-import { follows, identifierName } from "./sql-text.js";
-import { type Statement, withoutSecrets } from "./statements.js";
+import { follows, identifierName, tokenize } from "./sql-text.js";
+import { type Statement, schemaOf, withoutSecrets } from "./statements.js";
 
 /** Kinds whose loss leaves the data and everything else as it is; what needs one of them names it as the cause. */
 const dispensable: ReadonlySet<string> = new Set([
@@ -35,7 +35,11 @@ const dispensable: ReadonlySet<string> = new Set([
   "USER MAPPING",
 ]);
 
-const isDispensable = ({ type }: Entry): boolean => dispensable.has(type) || type.endsWith(" OWNER");
+const isDispensable = (entry: Entry): boolean =>
+  dispensable.has(entry.type) || entry.type.endsWith(" OWNER") || isShellType(entry);
+
+/** A type that was announced and never defined: nothing can have it. */
+const isShellType = ({ type, sql }: Entry): boolean => type === "TYPE" && tokenize(sql, 7).length === 6;
 
 /** Not allowed, not supported, not installed, not there, not loaded. */
 const forbidding: ReadonlySet<string> = new Set(["42501", "0A000", "58P01", "42704", "22023"]);
@@ -63,7 +67,7 @@ function isDuplicate({ type }: Entry, { code, schema }: pg.DatabaseError): boole
  * Runs entries one after another, each as if in a transaction of its own, fitted to what the target allows. What could not be
  * carried over is found, never skipped in silence.
  *
- * @throws Refused for the first entry that the target does not take; those before it stay
+ * @throws Refused naming every entry that the target does not take; the others stay
  * @throws Unreachable when the connection breaks: run the same entries again with `resumed`
  * @throws Canceled between two entries, once the context's signal is aborted
  */
@@ -73,15 +77,42 @@ export async function restoreEntries(
   context: RestoreContext,
 ): Promise<RestoreFinding[]> {
   const findings: RestoreFinding[] = [];
+  const refusals: Refused[] = [];
   for (const batch of batches(entries)) {
     if (context.signal?.aborted) throw new Canceled(`the restore was ended before ${describe(batch[0]!)}`);
     if (batch.length > 1 && (await restoreTogether(target, batch, context))) continue;
     for (const entry of batch) {
       if (context.signal?.aborted) throw new Canceled(`the restore was ended before ${describe(entry)}`);
-      findings.push(...(await restoreEntry(target, entry, context)));
+      try {
+        findings.push(...(await restoreEntry(target, entry, context)));
+      } catch (error) {
+        if (!(error instanceof Refused) || !isOfItsOwn(error)) throw error;
+        // With the others it is said at once all that has to be changed; this one is the cause of what needs it.
+        if (rootCause(entry, context) === undefined) refusals.push(error);
+        context.leftOut.set(entry.id, `${describe(entry)} was refused`);
+      }
     }
   }
+  if (refusals.length > 0) throw allRefused(refusals);
   return summarize(findings);
+}
+
+const refusalsNamed = 20;
+
+/** Whether the target refused an entry for what it says, and not for the state that the server is in. */
+function isOfItsOwn({ cause }: Refused): boolean {
+  return cause instanceof pg.DatabaseError && /^(0A|22|23|2B|42|3F|P0|55000)/.test(cause.code ?? "");
+}
+
+function allRefused(refusals: readonly Refused[]): Refused {
+  const [first] = refusals;
+  if (refusals.length === 1) return first!;
+  const named = refusals.slice(0, refusalsNamed).map((refusal) => refusal.message.split("\n  To do: ")[0]!);
+  const more = refusals.length > named.length ? [`and ${refusals.length - named.length} more`] : [];
+  return new Refused([`the target refused ${refusals.length} objects:`, ...named, ...more].join("\n"), {
+    remedy: "change or drop them on the source, or exclude them, then run the migration again",
+    cause: new AggregateError(refusals),
+  });
 }
 
 const mostTogether = 100;
@@ -245,7 +276,8 @@ function isDone(entry: Entry, { error }: Refusal, { resumed }: RestoreContext): 
 
 /** Removes an index that was left half built, so that it is built again; false when there is none. */
 async function dropInvalidIndex(target: pg.Client, entry: Entry, { statement }: Refusal): Promise<boolean> {
-  if (entry.schema === undefined || (entry.type !== "INDEX" && entry.type !== "CONSTRAINT")) return false;
+  const schema = schemaOf(statement);
+  if (schema === undefined || (entry.type !== "INDEX" && entry.type !== "CONSTRAINT")) return false;
   const { tokens } = statement;
   const key = tokens.findIndex((_, index) => follows(tokens, index, entry.type));
   const name = tokens[key + 1];
@@ -255,10 +287,10 @@ async function dropInvalidIndex(target: pg.Client, entry: Entry, { statement }: 
     `SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
       WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1)
         AND c.relname = $2 AND c.relkind = 'i' AND NOT i.indisvalid`,
-    [entry.schema, identifierName(name)],
+    [schema, identifierName(name)],
   );
   if (rowCount === 0) return false;
-  await target.query(`DROP INDEX ${qualify(entry.schema, identifierName(name))}`);
+  await target.query(`DROP INDEX ${qualify(schema, identifierName(name))}`);
   return true;
 }
 
@@ -271,7 +303,7 @@ function rootCause({ id, dependencies }: Entry, { leftOut }: RestoreContext): st
 /** A dump does not say what an entry uses, so where something is missing all that was left out may be the cause. */
 function possibleCause({ code }: pg.DatabaseError, { leftOut }: RestoreContext): string | undefined {
   const isMissing = code === "42704" || code === "42883" || code === "42P01" || code === "3F000";
-  return isMissing && leftOut.size > 0 ? [...leftOut.values()].slice(-10).join("; ") : undefined;
+  return isMissing && leftOut.size > 0 ? [...new Set(leftOut.values())].slice(-10).join("; ") : undefined;
 }
 
 function leaveOut(entry: Entry, reason: string, { leftOut }: RestoreContext): RestoreFinding[] {
@@ -304,7 +336,7 @@ function remedyFor(entry: Entry, error: pg.DatabaseError, context: RestoreContex
   if (root !== undefined) return "make what was left out possible on the target, then run the migration again";
   if (!context.resumed && isDuplicate(entry, error))
     return "drop the object on the target, or let the migration overwrite the database";
-  return "change or drop the object on the source so that the target takes it, then run the migration again";
+  return "change or drop the object on the source so that the target takes it, or exclude it, then run the migration again";
 }
 
 const describe = (entry: Entry): string => `${entry.type} ${objectName(entry)}`;

@@ -4,7 +4,7 @@ import { type Draft, findingFor } from "./draft.js";
 import { materializedQuery, pinSearchPath } from "./function-search-path.js";
 import type { RestoreContext } from "./restore-context.js";
 import { type Token, follows, identifierName } from "./sql-text.js";
-import { type Statement, newOwner, parseStatement } from "./statements.js";
+import { type Statement, newOwner, parseStatement, schemaOf } from "./statements.js";
 
 /** A statement of a draft, refused by the target. */
 export interface Refusal {
@@ -26,7 +26,10 @@ export async function revise(
       return withoutCompression(draft, refusal);
     case "42501":
       return (
-        withoutLeakproof(draft, refusal) ?? withRoomForOwner(draft, refusal, context) ?? asItsOwner(draft, context)
+        withoutSetting(draft, refusal) ??
+        withoutLeakproof(draft, refusal) ??
+        withRoomForOwner(draft, refusal, context) ??
+        asItsOwner(draft, context)
       );
     case "3F000":
     case "42883":
@@ -43,10 +46,12 @@ const note = (draft: Draft, message: string, remedy?: string): Draft["findings"]
   findingFor(draft.entry, { message, severity: "warning", ...(remedy === undefined ? {} : { remedy }) }),
 ];
 
+/** The name in a server's message, which is quoted in every language in which it may answer. */
+const quotedName = (message: string): string | undefined => /["«„“](.+?)["»“”]/.exec(message)?.[1];
+
 /** Patched servers keep options of their own beside PostgreSQL's: the rest of the statement is wanted. */
 function withoutUnknownOption(draft: Draft, { error }: Refusal): Draft | undefined {
-  // The name is quoted in every language in which the server may answer.
-  const option = /["«„“](.+?)["»“”]/.exec(error.message)?.[1];
+  const option = quotedName(error.message);
   if (option === undefined) return undefined;
   const statements = draft.statements.flatMap((statement) => withoutOption(statement, option));
   const changed =
@@ -105,6 +110,39 @@ function withoutCompression(draft: Draft, { statement }: Refusal): Draft | undef
   };
 }
 
+/** A function may not set what its maker may not: the clause `SET name TO 'value', ...` that the server names. */
+function withoutSetting(draft: Draft, { statement, error }: Refusal): Draft | undefined {
+  const { tokens, text } = statement;
+  if (!follows(tokens, 0, "CREATE")) return undefined;
+  const refused = quotedName(error.message);
+  const at = tokens.findIndex(
+    (_, index) => follows(tokens, index, "SET") && settingAt(tokens, index + 1)?.name === refused,
+  );
+  const setting = settingAt(tokens, at + 1);
+  if (at < 0 || !setting) return undefined;
+  let last = setting.next + 1;
+  while (tokens[last + 1]?.text === ",") last += 2;
+  const revised = parseStatement(text.slice(0, tokens[at]!.start) + text.slice(tokens[last]!.end));
+  const message = `its setting ${setting.name} was left out: only a superuser of the target may set it`;
+  const remedy = "set it as a server parameter of the target, or have its SET granted to the role that migrates";
+  return {
+    ...draft,
+    statements: draft.statements.map((it) => (it === statement ? revised : it)),
+    findings: note(draft, message, remedy),
+  };
+}
+
+/** A parameter's name, which may have a prefix and may be quoted as a whole or in parts, where TO follows it. */
+function settingAt(tokens: readonly Token[], at: number): { name: string; next: number } | undefined {
+  const to = tokens.findIndex((_, index) => index > at && follows(tokens, index, "TO"));
+  if (to < 0 || to > at + 3) return undefined;
+  const name = tokens
+    .slice(at, to)
+    .map((token) => (token.kind === "symbol" ? token.text : identifierName(token)))
+    .join("");
+  return { name, next: to };
+}
+
 /** Only a superuser may vouch for a function. */
 function withoutLeakproof(draft: Draft, { statement }: Refusal): Draft | undefined {
   const word = statement.tokens.findIndex((_, index) => follows(statement.tokens, index, "LEAKPROOF"));
@@ -127,7 +165,7 @@ function withoutLeakproof(draft: Draft, { statement }: Refusal): Draft | undefin
 function withRoomForOwner(draft: Draft, { statement }: Refusal, { database }: RestoreContext): Draft | undefined {
   const owner = newOwner(statement);
   if (owner === undefined || draft.statements.length > 1) return undefined;
-  const { schema } = draft.entry;
+  const schema = schemaOf(statement);
   const place = schema === undefined ? `DATABASE ${quoteIdentifier(database)}` : `SCHEMA ${quoteIdentifier(schema)}`;
   const lend = parseStatement(`GRANT CREATE ON ${place} TO ${quoteIdentifier(owner)}`);
   const takeBack = parseStatement(`REVOKE CREATE ON ${place} FROM ${quoteIdentifier(owner)}`);

@@ -36,8 +36,12 @@ interface RoleSetting {
 }
 
 /** The bootstrap superuser (OID 10), PostgreSQL's own roles and those of managed services stay where they are. */
-const ofUsers = (alias: string): string =>
-  `${alias}.oid <> 10 AND ${alias}.rolname !~ '^(pg_|rds|azure|cloudsql|alloydb)'`;
+const ofServices = "^(pg_|rds|azure|cloudsql|alloydb)";
+
+const ofUsers = (alias: string): string => `${alias}.oid <> 10 AND ${alias}.rolname !~ '${ofServices}'`;
+
+/** Whether {@link migrateRoles} makes a role of this name where the target lacks it; the bootstrap superuser aside. */
+export const isMigratedRole = (name: string): boolean => !new RegExp(ofServices).test(name);
 
 /**
  * Gives the target the source's roles, with memberships and settings. A role that is there already keeps its attributes,

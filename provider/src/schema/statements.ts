@@ -61,6 +61,12 @@ export function relationAt(
   return { schema: identifierName(schema), name: identifierName(name) };
 }
 
+/** The schema of the first qualified name in a statement. An entry's own field is for people, without line breaks. */
+export function schemaOf({ tokens }: Statement): string | undefined {
+  const dot = tokens.findIndex(({ text }) => text === ".");
+  return dot < 1 ? undefined : identifierName(tokens[dot - 1]!);
+}
+
 /** A statement for messages: a subscription's connection string and a server's or a mapping's options may hold a password. */
 export function withoutSecrets({ text, tokens }: Statement): string {
   const secret = tokens.findIndex(

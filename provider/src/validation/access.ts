@@ -136,9 +136,10 @@ async function unreadableRelations(client: Client): Promise<string[]> {
 
 async function unreadableLargeObjects(client: Client): Promise<string[]> {
   const { rows } = await client.query<{ oid: string }>(
+    // An owner may have taken the privilege from itself.
     `SELECT l.oid::text AS oid FROM pg_largeobject_metadata l
-      WHERE NOT pg_has_role(l.lomowner, 'USAGE')
-        AND NOT EXISTS (SELECT FROM aclexplode(l.lomacl) a
+      WHERE NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+        AND NOT EXISTS (SELECT FROM aclexplode(coalesce(l.lomacl, acldefault('L', l.lomowner))) a
                          WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))
       ORDER BY l.oid LIMIT 50`,
   );

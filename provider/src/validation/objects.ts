@@ -1,10 +1,11 @@
 import type { Client } from "pg";
+import { readSelection } from "../schema/selection.js";
 import type { Finding } from "../store/journal.js";
-import type { Rule } from "./context.js";
+import { enumerate, type Rule } from "./context.js";
 
 interface Check {
   readonly code?: string;
-  /** Answers names in a column `name`. */
+  /** Answers names in a column `name` and, where a filter may leave the object out, its {@link catalogueKey} in `key`. */
   readonly query: string;
   readonly onlineOnly?: true;
   /** Concerns only a target whose role is no superuser. */
@@ -16,9 +17,22 @@ interface Check {
   readonly remedy: string;
 }
 
+const key = (catalogue: string, oid: string): string => `'${catalogue}'::regclass::oid || '/' || ${oid} AS key`;
+
 /** Not an extension's. */
 const ownOnly = (catalogue: string, oid: string): string =>
   `NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = '${catalogue}'::regclass AND d.objid = ${oid} AND d.deptype = 'e')`;
+
+/** A language that somebody made by hand; plpgsql is everywhere. */
+const ownLanguage = `(l.oid >= 16384 AND l.lanname <> 'plpgsql' AND ${ownOnly("pg_language", "l.oid")})`;
+
+/** What PostgreSQL itself brings, whose privileges a dump has where somebody changed them. */
+const systemObjects = [
+  { catalogue: "pg_class", acl: "relacl", kind: "table", name: "o.oid::regclass::text", schema: "relnamespace" },
+  { catalogue: "pg_proc", acl: "proacl", kind: "function", name: "o.oid::regprocedure::text", schema: "pronamespace" },
+  { catalogue: "pg_type", acl: "typacl", kind: "type", name: "o.oid::regtype::text", schema: "typnamespace" },
+  { catalogue: "pg_language", acl: "lanacl", kind: "language", name: "quote_ident(o.lanname)", schema: undefined },
+] as const;
 
 /** Publications FOR TABLES IN SCHEMA, from 15 on; their catalogue is looked for by name, since older servers lack it. */
 const schemaPublications = `SELECT p2.pubname FROM pg_publication p2 JOIN pg_depend d ON d.refobjid = p2.oid
@@ -27,12 +41,23 @@ const schemaPublications = `SELECT p2.pubname FROM pg_publication p2 JOIN pg_dep
 const checks: readonly Check[] = [
   {
     code: "603404",
-    query: `SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c
+    query: `SELECT format('%I.%I', n.nspname, c.relname) AS name, ${key("pg_class", "c.oid")} FROM pg_class c
               JOIN pg_namespace n ON n.oid = c.relnamespace
              WHERE (to_jsonb(c) ->> 'relhasoids')::bool AND c.relkind = 'r' AND n.nspname !~ '^pg_'`,
     message: (names) =>
       `these tables were made WITH OIDS, which PostgreSQL 12 has given up: ${names}; their oid column is not migrated`,
     remedy: "ALTER TABLE ... SET WITHOUT OIDS on the source, after copying what refers to the oids",
+  },
+  {
+    state: "Failed",
+    query: `SELECT format('%I.%I.%I', n.nspname, c.relname, a.attname) AS name, ${key("pg_class", "c.oid")} FROM pg_attribute a
+              JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+              JOIN pg_type t ON t.oid = a.atttypid
+             WHERE t.typname IN ('abstime', 'reltime', 'tinterval') AND t.typnamespace = 'pg_catalog'::regnamespace
+               AND NOT a.attisdropped AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`,
+    message: (names) =>
+      `these columns have a type that PostgreSQL 12 has given up (abstime, reltime, tinterval): ${names}`,
+    remedy: "ALTER TABLE ... ALTER ... TYPE timestamptz or interval on the source, or exclude the tables",
   },
   {
     query: `SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_index x
@@ -74,15 +99,18 @@ const checks: readonly Check[] = [
   },
   {
     superuserOnly: true,
-    query: `SELECT fdwname AS name FROM pg_foreign_data_wrapper w WHERE ${ownOnly("pg_foreign_data_wrapper", "w.oid")}`,
+    query: `SELECT fdwname AS name FROM pg_foreign_data_wrapper w WHERE ${ownOnly("pg_foreign_data_wrapper", "w.oid")}
+            UNION ALL
+            SELECT format('server %I', s.srvname) FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
+             WHERE ${ownOnly("pg_foreign_data_wrapper", "w.oid")}`,
     message: (names) =>
-      `foreign-data wrappers take a superuser of the target, and are left out with their servers: ${names}`,
+      `foreign-data wrappers take a superuser of the target, and are left out with their servers and user mappings: ${names}`,
     remedy: "use a wrapper that an extension of the target brings",
   },
   {
     superuserOnly: true,
     state: "Failed",
-    query: `SELECT t.ftrelid::regclass::text AS name FROM pg_foreign_table t JOIN pg_foreign_server s ON s.oid = t.ftserver
+    query: `SELECT t.ftrelid::regclass::text AS name, ${key("pg_class", "t.ftrelid")} FROM pg_foreign_table t JOIN pg_foreign_server s ON s.oid = t.ftserver
               JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw WHERE ${ownOnly("pg_foreign_data_wrapper", "w.oid")}`,
     message: (names) => `these foreign tables use a wrapper that only a superuser of the target can make: ${names}`,
     remedy: "drop them on the source, or exclude them: exclude: { tables: [...] }",
@@ -90,29 +118,73 @@ const checks: readonly Check[] = [
   {
     superuserOnly: true,
     state: "Failed",
-    query: `SELECT p.oid::regprocedure::text AS name FROM pg_proc p
+    query: `SELECT p.oid::regprocedure::text AS name, ${key("pg_proc", "p.oid")} FROM pg_proc p
               JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
-             WHERE NOT l.lanpltrusted AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+             WHERE (NOT l.lanpltrusted OR ${ownLanguage}) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
                AND ${ownOnly("pg_proc", "p.oid")} AND NOT EXISTS (SELECT FROM pg_aggregate g WHERE g.aggfnoid = p.oid)
                AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
                                   AND d.deptype = 'i')`,
-    message: (names) => `functions in C or another untrusted language take a superuser of the target: ${names}`,
+    message: (names) =>
+      `functions in C, another untrusted language, or one that no extension brings, take a superuser of the target: ${names}`,
     remedy: "rewrite them in a trusted language (plpgsql, sql), or drop them on the source",
   },
   {
     superuserOnly: true,
-    query: `SELECT format('%s %I', 'operator class', o.opcname) AS name FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace
-             WHERE n.nspname <> 'pg_catalog' AND ${ownOnly("pg_opclass", "o.oid")}
+    state: "Failed",
+    query: `SELECT a.aggfnoid::regprocedure::text AS name, ${key("pg_proc", "p.oid")} FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid
+             WHERE 'internal'::regtype IN (a.aggtranstype, a.aggmtranstype) AND p.oid >= 16384 AND ${ownOnly("pg_proc", "p.oid")}`,
+    message: (names) => `aggregates whose state is internal take a superuser of the target: ${names}`,
+    remedy: "give them a state of another type, or drop them on the source",
+  },
+  {
+    superuserOnly: true,
+    query: `SELECT format('operator class %I.%I', n.nspname, o.opcname) AS name FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace
+             WHERE o.oid >= 16384 AND ${ownOnly("pg_opclass", "o.oid")}
             UNION ALL
-            SELECT format('%s %I', 'text search', t.tmplname) FROM pg_ts_template t JOIN pg_namespace n ON n.oid = t.tmplnamespace
-             WHERE n.nspname <> 'pg_catalog' AND ${ownOnly("pg_ts_template", "t.oid")}`,
+            SELECT format('operator family %I.%I', n.nspname, o.opfname) FROM pg_opfamily o JOIN pg_namespace n ON n.oid = o.opfnamespace
+             WHERE o.oid >= 16384 AND ${ownOnly("pg_opfamily", "o.oid")}
+            UNION ALL
+            SELECT format('text search template %I.%I', n.nspname, t.tmplname) FROM pg_ts_template t JOIN pg_namespace n ON n.oid = t.tmplnamespace
+             WHERE t.oid >= 16384 AND ${ownOnly("pg_ts_template", "t.oid")}
+            UNION ALL
+            SELECT format('text search parser %I.%I', n.nspname, t.prsname) FROM pg_ts_parser t JOIN pg_namespace n ON n.oid = t.prsnamespace
+             WHERE t.oid >= 16384 AND ${ownOnly("pg_ts_parser", "t.oid")}
+            UNION ALL
+            SELECT format('access method %I', a.amname) FROM pg_am a WHERE a.oid >= 16384 AND ${ownOnly("pg_am", "a.oid")}
+            UNION ALL
+            SELECT format('language %I', l.lanname) FROM pg_language l WHERE ${ownLanguage}
+            UNION ALL
+            SELECT format('type %I.%I, which was never defined', n.nspname, t.typname) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+             WHERE NOT t.typisdefined AND t.oid >= 16384`,
     message: (names) =>
       `these take a superuser of the target, and are left out: ${names}; an index that needs one stops the migration`,
     remedy: "drop what uses them on the source, or exclude it",
   },
   {
+    superuserOnly: true,
+    from: 90600,
+    query: systemObjects
+      .map(
+        ({ catalogue, acl, kind, name, schema }) =>
+          `SELECT '${kind} ' || ${name} AS name FROM ${catalogue} o
+            WHERE ${schema === undefined ? "(o.lanname = 'plpgsql' OR o.oid < 16384)" : `o.${schema} = 'pg_catalog'::regnamespace`}
+              AND o.${acl} IS DISTINCT FROM (SELECT i.initprivs FROM pg_init_privs i
+                                              WHERE i.classoid = '${catalogue}'::regclass AND i.objoid = o.oid AND i.objsubid = 0)`,
+      )
+      .join(" UNION ALL "),
+    message: (names) =>
+      `privileges on PostgreSQL's own objects stay as the target has them, not as changed here: ${names}`,
+    remedy: "have them granted or revoked by whoever may on the target, where they are needed",
+  },
+  {
+    query: "SELECT DISTINCT format('%s on %s %s', provider, objtype, objname) AS name FROM pg_seclabels ORDER BY 1",
+    message: (names) => `security labels arrive only where the target has loaded their provider: ${names}`,
+    remedy: "load the provider on the target (shared_preload_libraries), or do without",
+  },
+  {
     query: `SELECT spcname AS name FROM pg_tablespace t WHERE spcname NOT IN ('pg_default', 'pg_global')
-               AND EXISTS (SELECT FROM pg_class c WHERE c.reltablespace = t.oid)`,
+               AND (EXISTS (SELECT FROM pg_class c WHERE c.reltablespace = t.oid)
+                    OR EXISTS (SELECT FROM pg_database d WHERE d.dattablespace = t.oid AND d.datname = current_database()))`,
     message: (names) =>
       `what lies in the tablespaces ${names} goes into the target's default one where the target lacks them`,
     remedy: "none needed on a managed server, whose storage is one",
@@ -125,15 +197,19 @@ const checks: readonly Check[] = [
   },
 ];
 
+/** All of them, but for databases in which thousands are concerned. */
+const namesAtMost = 100;
+
 /** What does not arrive, or not as it was, is said before anything is copied. */
 export const objects: Rule = async ({ sources, wish, sourceVersion, targetSuperuser }) => {
   const findings: Finding[] = [];
-  for (const [database, client] of sources)
+  for (const [database, client] of sources) {
+    const { cut } = await readSelection(client, wish);
     for (const check of checks) {
       if (check.onlineOnly && wish.migrationMode === "Offline") continue;
       if (check.superuserOnly && targetSuperuser) continue;
       if (sourceVersion < (check.from ?? 0)) continue;
-      const names = await namesOf(client, check.query);
+      const names = await namesOf(client, check.query, cut);
       if (names.length === 0) continue;
       findings.push({
         database,
@@ -142,18 +218,19 @@ export const objects: Rule = async ({ sources, wish, sourceVersion, targetSuperu
         ...(check.code ? { code: check.code } : {}),
         object: names[0],
         objectType: "Database",
-        message: check.message(names.slice(0, 5).join(", ") + (names.length > 5 ? ", ..." : "")),
+        message: check.message(enumerate(names, namesAtMost)),
         remedy: check.remedy,
       });
     }
+  }
   return findings;
 };
 
-async function namesOf(client: Client, query: string): Promise<string[]> {
+async function namesOf(client: Client, query: string, cut: ReadonlySet<string>): Promise<string[]> {
   // A role that may not look into a catalogue (pg_subscription for ordinary roles) does not see what is in it.
-  const { rows } = await client.query<{ name: string }>(query).catch((error: unknown) => {
+  const { rows } = await client.query<{ name: string; key?: string }>(query).catch((error: unknown) => {
     if ((error as { code?: string }).code === "42501") return { rows: [] };
     throw error;
   });
-  return rows.map(({ name }) => name);
+  return rows.filter((row) => row.key === undefined || !cut.has(row.key)).map(({ name }) => name);
 }

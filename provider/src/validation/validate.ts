@@ -13,6 +13,7 @@ import { filters } from "./filters.js";
 import { logicalReplication } from "./logical-replication.js";
 import { objects } from "./objects.js";
 import { owners } from "./owners.js";
+import { settings } from "./settings.js";
 import { versions } from "./versions.js";
 
 const rules: readonly Rule[] = [
@@ -25,6 +26,7 @@ const rules: readonly Rule[] = [
   collations,
   objects,
   owners,
+  settings,
   filters,
 ];
 
