@@ -45,5 +45,6 @@ export {
   Unreachable,
   type FailureDetails,
 } from "./errors.js";
+export type { WorkerJob, WorkerServer } from "./worker/job.js";
 /** @internal what the provider's text in the state calls */
 export { provider } from "./provider.js";

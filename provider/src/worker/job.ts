@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { SslMode } from "../postgres/connect.js";
 import { webhookSchema } from "../inputs.js";
 
 const endpointSchema = z.object({
@@ -21,3 +22,29 @@ export const jobSchema = z.object({
 });
 
 export type Job = z.infer<typeof jobSchema>;
+
+/** A server as a worker's job has it. */
+export interface WorkerServer {
+  readonly host: string;
+  /** Default 5432. */
+  readonly port?: number | undefined;
+  readonly user: string;
+  readonly password?: string | undefined;
+  /** Run at every connection instead; its standard output is the password. */
+  readonly passwordCommand?: string | undefined;
+  /** Default Prefer. */
+  readonly sslMode?: SslMode | undefined;
+  /** Certificates to trust instead of the system's: PEM text, or the path of a PEM file. */
+  readonly sslRootCert?: string | undefined;
+}
+
+/** What a worker is told, as JSON, in `PG_MIGRATION_JOB` or in the file that `PG_MIGRATION_JOB_FILE` names. Secret. */
+export interface WorkerJob {
+  readonly migrationName: string;
+  /** The target's database that holds the migration's records. Default postgres. */
+  readonly maintenanceDatabase?: string | undefined;
+  readonly source: WorkerServer;
+  readonly target: WorkerServer;
+  /** Told of each change of state. */
+  readonly webhook?: { readonly url: string; readonly secret?: string | undefined } | undefined;
+}

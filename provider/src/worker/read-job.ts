@@ -3,6 +3,10 @@ import { text } from "node:stream/consumers";
 import { Refused, messageOf } from "../errors.js";
 import { jobSchema, type Job } from "./job.js";
 
+/** Whether an environment says where a job is. */
+export const namesJob = ({ PG_MIGRATION_JOB_FILE: file, PG_MIGRATION_JOB: json }: NodeJS.ProcessEnv): boolean =>
+  file !== undefined || json !== undefined;
+
 /**
  * Where a worker's job comes from, the first that there is: the file that `PG_MIGRATION_JOB_FILE` names (a mounted
  * secret), the JSON text in `PG_MIGRATION_JOB` (a container's secret), standard input (what `launchWorker` writes to).

@@ -1,7 +1,11 @@
 import type { Command } from "commander";
-import { Canceled } from "../../errors.js";
+import { Canceled, InvalidInput } from "../../errors.js";
 import { readStatus } from "../../store/read-status.js";
+import { Store } from "../../store/store.js";
+import type { Job } from "../../worker/job.js";
+import { namesJob, readJob } from "../../worker/read-job.js";
 import { runMigration } from "../../worker/run.js";
+import { serveMigration } from "../../worker/serve.js";
 import { exitCodeOfStatus } from "../exit-code.js";
 import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
 import { withMigration } from "../open-store.js";
@@ -9,24 +13,58 @@ import { recordedInputs } from "../recorded-inputs.js";
 import { addSourceOptions, type SourceFlags } from "../server-options.js";
 
 const examples = `
-Example, as a systemd unit or a container runs it (passwords in its environment, or in ~/.pgpass):
+Example, as a systemd unit runs it (passwords in its environment, or in ~/.pgpass):
   PGPASSWORD=... PG_MIGRATION_SOURCE_PASSWORD=... pg-migration worker --service prod --name crm
 
-It does the work of a recorded migration in the foreground, and ends when that has ended or another worker has it.`;
+It does the work of a recorded migration in the foreground, and ends when that has ended or another worker has it.
+
+Example, as a container runs it, with everything in one secret (or in a file that PG_MIGRATION_JOB_FILE names):
+  PG_MIGRATION_JOB='{"migrationName": "crm", "source": {...}, "target": {...}}' pg-migration worker --stay`;
+
+interface WorkerFlags extends MigrationFlags, SourceFlags {
+  readonly stay?: boolean;
+}
 
 export function addWorker(program: Command): void {
   const command = program.command("worker").description("do a recorded migration's work in this process");
-  addSourceOptions(addMigrationOptions(command)).addHelpText("after", examples).action(work);
+  addSourceOptions(addMigrationOptions(command))
+    .option(
+      "--stay",
+      "wait until the migration is recorded, stand by while another worker has it, and go on until it is deleted",
+    )
+    .addHelpText("after", examples)
+    .action(work);
 }
 
-async function work(flags: MigrationFlags & SourceFlags): Promise<void> {
-  const job = await withMigration(flags, ({ migration, target }) => recordedInputs(migration, target, flags));
+async function work(flags: WorkerFlags): Promise<void> {
+  const job = await jobOf(flags);
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
     process.once(signal, () => stop.abort(new Canceled(`the worker was told to stop by ${signal}`)));
+  if (flags.stay) return serveMigration(job, stop.signal);
   await runMigration(job, stop.signal);
-  await withMigration(flags, async ({ store, migration }) => {
-    const status = await readStatus(store, migration.name);
+  await tellEnd(job);
+}
+
+/** @throws InvalidInput when nothing says what to do */
+async function jobOf(flags: WorkerFlags): Promise<Job> {
+  if (namesJob(process.env)) return readJob(process.env);
+  if (flags.stay)
+    throw new InvalidInput([
+      {
+        property: "--stay",
+        reason: "a migration that is not recorded yet says nothing: give PG_MIGRATION_JOB or PG_MIGRATION_JOB_FILE",
+      },
+    ]);
+  return withMigration(flags, ({ migration, target }) => recordedInputs(migration, target, flags));
+}
+
+async function tellEnd(job: Job): Promise<void> {
+  const store = await Store.find(job, "command");
+  try {
+    const status = store && (await readStatus(store, job.migrationName));
     if (status) process.exitCode = exitCodeOfStatus(status);
-  });
+  } finally {
+    await store?.close();
+  }
 }
