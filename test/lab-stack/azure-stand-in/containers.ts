@@ -1,0 +1,70 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import { list, type Properties, text } from "./properties";
+
+/** What is in an image: its entry point, as a program of this machine. */
+export interface Image {
+  readonly entrypoint: readonly [command: string, ...given: string[]];
+  readonly directory: string;
+}
+
+/** As the image's user: somebody who owns nothing. Who is not root cannot be another, and need not. */
+const unprivileged = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
+
+/** Azure waits longer; between two starts of a container that fails. */
+const restartAfterMs = 500;
+const endWithinMs = 20_000;
+
+/** A container group with restart policy OnFailure: its container's process runs on this machine. */
+export class RunningContainer {
+  #child: ChildProcess | undefined;
+  #isDeleted = false;
+  #ended: Promise<void> | undefined;
+  /** Every process that it had, the last one running, or the one that ended well. */
+  readonly processIds: number[] = [];
+  /** What `az container logs` would show. */
+  log = "";
+
+  private constructor(
+    readonly image: Image,
+    readonly environment: Readonly<Record<string, string>>,
+  ) {}
+
+  static start(inputs: Properties, image: Image): RunningContainer {
+    const variables = list(inputs, "containers.0.environmentVariables").map((variable): [string, string] => [
+      text(variable, "name"),
+      text(variable, "secureValue") || text(variable, "value"),
+    ]);
+    const container = new RunningContainer(image, Object.fromEntries(variables));
+    container.#ended = container.#run();
+    return container;
+  }
+
+  async delete(): Promise<void> {
+    this.#isDeleted = true;
+    this.#child?.kill("SIGTERM");
+    const killing = setTimeout(() => this.#child?.kill("SIGKILL"), endWithinMs);
+    await this.#ended;
+    clearTimeout(killing);
+  }
+
+  async #run(): Promise<void> {
+    const [command, ...given] = this.image.entrypoint;
+    while (!this.#isDeleted) {
+      const child = spawn(command, given, {
+        cwd: this.image.directory,
+        env: { PATH: process.env.PATH, ...this.environment },
+        stdio: ["ignore", "pipe", "pipe"],
+        ...unprivileged,
+      });
+      this.#child = child;
+      if (child.pid !== undefined) this.processIds.push(child.pid);
+      for (const stream of [child.stdout, child.stderr])
+        stream.on("data", (chunk: Buffer) => (this.log += chunk.toString()));
+      const [code] = (await once(child, "exit")) as [number | null];
+      if (code === 0) return;
+      await sleep(restartAfterMs);
+    }
+  }
+}
