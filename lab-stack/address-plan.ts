@@ -26,7 +26,7 @@ export interface PlanFailure {
 const subnets = {
   server: { longest: 28, why: "flexible servers need a delegated subnet of at least 16 addresses" },
   privateEndpoints: { longest: 29, why: "Azure keeps five addresses of every subnet" },
-  runner: { longest: 29, why: "Azure keeps five addresses of every subnet" },
+  runner: { longest: 28, why: "up to eight containers have an address each, and Azure keeps five" },
   dnsResolver: { longest: 28, why: "an inbound endpoint's subnet has between 16 and 256 addresses" },
   gateway: { longest: 27, why: "gateway SKUs other than Basic need 32 addresses" },
 } as const;

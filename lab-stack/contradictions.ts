@@ -1,4 +1,5 @@
 import { checkAddressPlan } from "./address-plan";
+import { AddressRange } from "./address-range";
 import type { LabConfig } from "./lab-config";
 import { refusedRoute } from "./routes";
 import { refusedZoneName } from "./zone-name";
@@ -9,8 +10,29 @@ interface Rule {
   readonly rule: string;
 }
 
+/** A server's name is unique in all of Azure, and a label in its zone (Azure, "Naming rules and restrictions"). */
+const serverName = /^[a-z0-9](?:[a-z0-9-]{1,61}[a-z0-9])$/;
+
+const rangeOf = ({ start, end }: LabConfig["firewallRules"][number]) =>
+  [start, end].map((address) => AddressRange.parse(`${address}/32`).first) as [number, number];
+
 /** Values that are right each by itself, and cannot go together. */
 const rules: readonly Rule[] = [
+  {
+    key: "server.name",
+    isBroken: (config) => !serverName.test(config.serverName),
+    rule: "is missing; what the lab's and the stack's name make is no server's name: give 3 to 63 lower-case letters, digits and hyphens, none at the ends",
+  },
+  {
+    key: "firewallRules",
+    isBroken: ({ firewallRules }) => firewallRules.some((rule) => rangeOf(rule)[0] > rangeOf(rule)[1]),
+    rule: "a range ends before it starts; exchange start and end",
+  },
+  {
+    key: "firewallRules",
+    isBroken: ({ firewallRules }) => new Set(firewallRules.map(({ name }) => name)).size < firewallRules.length,
+    rule: "two have the same name, and one would take the place of the other; rename one",
+  },
   {
     key: "server.storageGb",
     isBroken: ({ server }) => server.storageGb < 1.25 * server.sourceSizeGb,
@@ -40,6 +62,27 @@ const rules: readonly Rule[] = [
     key: "migration.triggerCutover",
     isBroken: ({ migration }) => migration?.triggerCutover === true && migration.mode === "Offline",
     rule: "an offline migration has no cutover; leave it out, or set migration.mode to Online",
+  },
+  {
+    key: "migration.runner",
+    isBroken: ({ migration }) => migration?.worker === "container" && migration.runner === undefined,
+    rule: "is missing; a worker in a container needs migration.runner.image",
+  },
+  {
+    key: "migration.runner",
+    isBroken: ({ migration }) => migration?.runner !== undefined && migration.worker !== "container",
+    rule: "nothing would run in it; set migration.worker to container, or leave it out",
+  },
+  {
+    key: "migration.worker",
+    isBroken: ({ migration }) => migration?.worker === "container" && migration.engine === "azure",
+    rule: "Azure's service runs by itself; leave it out, or set migration.engine to embedded",
+  },
+  {
+    key: "migration.runner.registryUser",
+    isBroken: ({ migration }) =>
+      migration?.runner?.registryUser !== undefined && migration.runner.registry !== undefined,
+    rule: "the runner's identity pulls from migration.runner.registry; leave one of the two out",
   },
 ];
 

@@ -7,8 +7,8 @@ import type { PrivateDns } from "./private-dns";
 
 interface FirewallRule {
   readonly name: string;
-  readonly start: string;
-  readonly end: string;
+  readonly start: pulumi.Input<string>;
+  readonly end: pulumi.Input<string>;
 }
 
 export interface FlexibleServer {
@@ -27,8 +27,16 @@ export function declareFlexibleServer(
 ): FlexibleServer {
   const administratorPassword = administratorPasswordOf();
   const server = declareServer(place, administratorPassword, network, dns);
-  const rules = [...declareEntraAdministrator(place, server), ...declareFirewallRules(place, server, inheritedRules)];
-  return { server, administratorPassword, last: rules.at(-1) ?? server };
+  const administrator = declareEntraAdministrator(place, server) ?? server;
+  const rules = [...inheritedRules, ...place.config.firewallRules, ...runnerRule(network)];
+  return { server, administratorPassword, last: declareFirewallRules(place, server, rules, administrator) };
+}
+
+/** Lets the runner's containers in, by the address of their way out. */
+function runnerRule({ wayOut }: LabNetwork): FirewallRule[] {
+  if (!wayOut) return [];
+  const address = wayOut.address.ipAddress.apply((known) => known!);
+  return [{ name: "migration-runner", start: address, end: address }];
 }
 
 /** The secret `administratorPassword` of the configuration, otherwise a generated one that the state keeps. */
@@ -98,41 +106,42 @@ function authenticationOf({ server }: LabConfig) {
 function declareEntraAdministrator(
   { config, naming, group }: Place,
   server: dbforpostgresql.Server,
-): dbforpostgresql.AdministratorsMicrosoftEntra[] {
+): dbforpostgresql.AdministratorsMicrosoftEntra | undefined {
   const { entraAdministrator } = config.server;
-  if (!entraAdministrator) return [];
-  return [
-    new dbforpostgresql.AdministratorsMicrosoftEntra(naming.of("psql", "entra-administrator"), {
-      resourceGroupName: group.name,
-      serverName: server.name,
-      ...entraAdministrator,
-    }),
-  ];
+  if (!entraAdministrator) return undefined;
+  return new dbforpostgresql.AdministratorsMicrosoftEntra(naming.of("psql", "entra-administrator"), {
+    resourceGroupName: group.name,
+    serverName: server.name,
+    ...entraAdministrator,
+  });
 }
 
+/** One after another behind what came before; a later rule of a name takes the place of an earlier one. */
 function declareFirewallRules(
   { config, naming, group }: Place,
   server: dbforpostgresql.Server,
-  inherited: readonly FirewallRule[],
-): dbforpostgresql.FirewallRule[] {
-  if (config.topology !== "public") return [];
-  const declared: dbforpostgresql.FirewallRule[] = [];
-  const rules = new Map([...inherited, ...config.firewallRules].map((rule) => [rule.name, rule]));
-  for (const { name, start, end } of rules.values()) {
-    const args = {
-      resourceGroupName: group.name,
-      serverName: server.name,
-      firewallRuleName: name,
-      startIpAddress: start,
-      endIpAddress: end,
-    };
-    const previous: pulumi.Resource = declared.at(-1) ?? server;
-    declared.push(
-      new dbforpostgresql.FirewallRule(naming.of("psql", `allow-${name}`), args, {
-        dependsOn: [previous],
-        deletedWith: server,
-      }),
+  rules: readonly FirewallRule[],
+  before: pulumi.Resource,
+): pulumi.Resource {
+  if (config.topology !== "public") return before;
+  let last = before;
+  for (const { name, start, end } of new Map(rules.map((rule) => [rule.name, rule])).values())
+    last = new dbforpostgresql.FirewallRule(
+      naming.of("psql", `allow-${name}`),
+      {
+        resourceGroupName: group.name,
+        serverName: server.name,
+        firewallRuleName: name,
+        startIpAddress: start,
+        endIpAddress: end,
+      },
+      { dependsOn: [last], ...goingWith(server, config) },
     );
-  }
-  return declared;
+  return last;
 }
+
+/** What belongs to a server is not deleted one by one before it; unless the server stays, since it is protected. */
+export const goingWith = (
+  server: dbforpostgresql.Server,
+  { protectData }: Pick<LabConfig, "protectData">,
+): pulumi.CustomResourceOptions => (protectData ? {} : { deletedWith: server });

@@ -5,10 +5,10 @@ import { LabError } from "./lab-error";
 import { zoneNameOf } from "./zone-name";
 
 /** `pulumi config set --path` makes a number of what looks like one. */
-const text = z.coerce.string();
+const text = z.union([z.string(), z.number(), z.boolean()], "is no text").transform(String);
 
 /** Pulumi's configuration holds texts at the top level, so a switch arrives as "true". */
-const flag = z.union([z.boolean(), z.stringbool()]);
+const flag = z.union([z.boolean(), z.stringbool()], "is neither true nor false");
 
 const addressPlanSchema = z.strictObject({
   virtualNetwork: z.string().default("10.0.0.0/16"),
@@ -54,7 +54,7 @@ const serverSchema = z.strictObject({
   migrationSku: skuSchema.optional(),
   storageGb: z
     .literal(
-      [32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768],
+      [32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32767],
       "is no size of Azure's premium disks in GiB",
     )
     .default(128),
@@ -103,6 +103,28 @@ const firewallRuleSchema = z.strictObject({
   end: z.ipv4("is no IPv4 address"),
 });
 
+/** The container that a migration's worker runs in. */
+const runnerSchema = z.strictObject({
+  /** What the repository's Dockerfile makes, as it was pushed. */
+  image: z
+    .string()
+    .regex(/^[^\s/]+(\/[^\s/]+)+(:[\w.-]+|@sha256:[0-9a-f]{64})$/, "write registry/repository:tag, as it was pushed"),
+  /** The resource id of a registry of Azure's, from which the runner's identity may then pull. */
+  registry: z
+    .string()
+    .regex(
+      /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.ContainerRegistry\/registries\/[^/]+$/i,
+      "is no container registry's resource id; az acr show --query id tells it",
+    )
+    .optional(),
+  /** A user of another registry, with the secret registryPassword. */
+  registryUser: z.string().min(1).optional(),
+  /** Worker processes, which share the copy. */
+  replicas: z.number().int().min(1).max(8).default(1),
+  cpu: z.number().min(1).max(4).default(2),
+  memoryGb: z.number().min(1).max(16).default(4),
+});
+
 const migrationSchema = z.strictObject({
   /** `embedded` declares a PgMigration, `azure` Microsoft's own service. */
   engine: z.enum(["embedded", "azure"]).default("embedded"),
@@ -125,8 +147,9 @@ const migrationSchema = z.strictObject({
   option: z.enum(["Validate", "Migrate", "ValidateAndMigrate"]).default("ValidateAndMigrate"),
   overwrite: z.boolean().default(false),
   triggerCutover: z.boolean().default(false),
-  /** Where the embedded engine's worker runs, which is where `pulumi up` does. */
-  worker: z.enum(["onPremises", "virtualNetwork"]).default("onPremises"),
+  /** Where the embedded engine's worker runs: where `pulumi up` does, or in a container in the virtual network. */
+  worker: z.enum(["onPremises", "virtualNetwork", "container"]).default("onPremises"),
+  runner: runnerSchema.optional(),
   /** `address` for workers that cannot resolve the private zone. */
   targetBy: z.enum(["name", "address"]).default("name"),
   targetSslMode: z.enum(["Disable", "Prefer", "Require", "VerifyCA", "VerifyFull"]).default("Require"),
@@ -188,7 +211,7 @@ export class InvalidLabConfig extends LabError {
 }
 
 /** Keys that are read where they are used, as secrets. */
-const secretKeys = ["administratorPassword", "sourcePassword"];
+const secretKeys = ["administratorPassword", "sourcePassword", "registryPassword"];
 
 /** Reads the stack's configuration. @throws InvalidLabConfig */
 export function readLabConfig(config: pulumi.Config, stack: string): LabConfig {

@@ -8,7 +8,7 @@ import { declareFlexibleServer } from "./flexible-server";
 import type { LabConfig } from "./lab-config";
 import { declareMigration } from "./migration";
 import { naming } from "./names";
-import { declareNetwork, type Place } from "./network";
+import { declareNetwork, type LabNetwork, type Place } from "./network";
 import { declarePrivateDns, readPrivateAddress } from "./private-dns";
 import { declarePrivateEndpoint } from "./private-endpoint";
 import { declareServerParameters, serverParametersOf } from "./server-parameters";
@@ -24,7 +24,7 @@ export interface Lab {
   readonly administratorPassword: pulumi.Output<string>;
   /** The server's address in the virtual network; a public server has none. */
   readonly privateAddress: pulumi.Output<string> | undefined;
-  readonly source: SourcePreparation;
+  readonly source: pulumi.Output<SourcePreparation>;
   /** Where a migration's worker may run; a subnet's id. */
   readonly runnerSubnet: pulumi.Output<string> | undefined;
   readonly vpnGateway: pulumi.Output<string> | undefined;
@@ -63,9 +63,9 @@ export function declareLab(config: LabConfig, { fromSource, existing }: Inherita
   const resolver = declareDnsResolver(place, network);
   declareAlerts(place, created.server, existing.alerts);
   const reachableThrough = [ready, gateway, resolver].filter((resource) => resource !== undefined);
-  const migration = declareMigration(place, { ...created, privateAddress, reachableThrough });
+  const migration = declareMigration(place, { ...created, network, privateAddress, reachableThrough });
   return {
-    ...outputsOf(place, created, privateAddress),
+    ...outputsOf(place, network, created, privateAddress),
     runnerSubnet: network.runner?.id,
     vpnGateway: gateway?.id,
     migration,
@@ -74,11 +74,12 @@ export function declareLab(config: LabConfig, { fromSource, existing }: Inherita
 
 function outputsOf(
   { config, group }: Place,
+  network: LabNetwork,
   { server, administratorPassword }: ReturnType<typeof declareFlexibleServer>,
   privateAddress: pulumi.Output<string> | undefined,
 ): Omit<Lab, "runnerSubnet" | "vpnGateway" | "migration"> {
   const { administratorLogin } = config.server;
-  const { migration, addressPlan } = config;
+  const { migration } = config;
   const database = migration?.databases[0] ?? "postgres";
   const host = server.fullyQualifiedDomainName;
   return {
@@ -88,10 +89,9 @@ function outputsOf(
     administratorLogin,
     administratorPassword,
     privateAddress,
-    source: sourcePreparation(
-      migration?.source.user ?? "postgres",
-      migration?.worker === "virtualNetwork" ? addressPlan.runner : addressPlan.server,
-    ),
+    source: pulumi
+      .output(visitorsOf(config, network))
+      .apply((from) => sourcePreparation(migration?.source.user ?? "postgres", from)),
     connectionStrings: connectionStrings(
       pulumi.all([host, administratorPassword]).apply(([known, password]) => ({
         host: known,
@@ -101,4 +101,11 @@ function outputsOf(
       })),
     ),
   };
+}
+
+/** Whence connections come to the source, as a range. */
+function visitorsOf({ migration, addressPlan }: LabConfig, { wayOut }: LabNetwork): pulumi.Input<string> {
+  if (migration?.source.network === "public" && wayOut)
+    return wayOut.address.ipAddress.apply((address) => `${address!}/32`);
+  return migration && migration.worker !== "onPremises" ? addressPlan.runner : addressPlan.server;
 }

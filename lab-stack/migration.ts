@@ -1,9 +1,10 @@
 import * as dbforpostgresql from "@pulumi/azure-native/dbforpostgresql";
 import * as pulumi from "@pulumi/pulumi";
-import { PgMigration } from "pulumi-pg-migration";
+import { PgMigration, type WorkerJob } from "pulumi-pg-migration";
 import type { FlexibleServer } from "./flexible-server";
 import type { LabConfig } from "./lab-config";
-import type { Place } from "./network";
+import { MigrationRunner, type RegistryLogin } from "./migration-runner";
+import type { LabNetwork, Place } from "./network";
 
 type MigrationConfig = NonNullable<LabConfig["migration"]>;
 
@@ -12,6 +13,7 @@ export interface MigrationTarget extends FlexibleServer {
   readonly privateAddress: pulumi.Output<string> | undefined;
   /** What has to be there before a migration can reach the server. */
   readonly reachableThrough: readonly pulumi.Resource[];
+  readonly network: LabNetwork;
 }
 
 /**
@@ -23,36 +25,87 @@ export function declareMigration(place: Place, target: MigrationTarget): pulumi.
   if (!migration || phase === "run") return undefined;
   const options = { dependsOn: [...target.reachableThrough] };
   if (migration.engine === "azure") return declareAzureMigration(place, migration, target, options).currentStatus;
-  return declareEmbeddedMigration(place.config, migration, target, options).currentStatus;
+  return declareEmbeddedMigration(place, migration, target, options).currentStatus;
 }
 
 function declareEmbeddedMigration(
-  { server: { administratorLogin } }: LabConfig,
+  place: Place,
   migration: MigrationConfig,
-  { server, privateAddress, administratorPassword }: MigrationTarget,
-  options: pulumi.CustomResourceOptions,
+  target: MigrationTarget,
+  { dependsOn }: { readonly dependsOn: pulumi.Resource[] },
 ): PgMigration {
-  const { host, port, user, sslMode } = migration.source;
-  const address = migration.targetBy === "address" ? privateAddress : undefined;
+  const servers = serversOf(place.config, migration, target);
+  const runner = declareRunner(place, migration, target, servers, dependsOn);
   return new PgMigration(
     migration.name,
     {
-      source: { host, port, user, sslMode, password: sourcePassword() },
-      target: {
-        host: address ?? server.fullyQualifiedDomainName,
-        user: administratorLogin,
-        password: administratorPassword,
-        sslMode: migration.targetSslMode,
-      },
+      ...servers,
       dbsToMigrate: migration.databases,
       migrationMode: migration.mode,
       migrationOption: migration.option,
       overwriteDbsInTarget: migration.overwrite,
       triggerCutover: migration.triggerCutover,
+      ...(runner && { runner: "external" as const }),
     },
-    options,
+    { dependsOn: runner ? [...dependsOn, runner] : dependsOn },
   );
 }
+
+type Servers = ReturnType<typeof serversOf>;
+
+function serversOf(
+  { server: { administratorLogin } }: LabConfig,
+  migration: MigrationConfig,
+  { server, privateAddress, administratorPassword }: MigrationTarget,
+) {
+  const { host, port, user, sslMode } = migration.source;
+  const address = migration.targetBy === "address" ? privateAddress : undefined;
+  return {
+    source: { host, port, user, sslMode, password: sourcePassword() },
+    target: {
+      host: address ?? server.fullyQualifiedDomainName,
+      user: administratorLogin,
+      password: administratorPassword,
+      sslMode: migration.targetSslMode,
+    },
+  };
+}
+
+/** The containers in which the migration's worker runs, where the configuration asks for them. */
+function declareRunner(
+  { naming, group }: Place,
+  { worker, runner, name }: MigrationConfig,
+  { network }: MigrationTarget,
+  servers: Servers,
+  dependsOn: pulumi.Resource[],
+): MigrationRunner | undefined {
+  if (worker !== "container" || !runner || !network.runner) return undefined;
+  const { image, registry, registryUser, replicas, cpu, memoryGb } = runner;
+  const job: pulumi.Output<WorkerJob> = pulumi.all([servers.source, servers.target]).apply(([source, target]) => ({
+    migrationName: name,
+    source,
+    target,
+  }));
+  return new MigrationRunner(
+    naming.ofComponent("runner"),
+    {
+      resourceGroupName: group.name,
+      location: group.location,
+      subnetId: network.runner.id,
+      image,
+      registry: registry === undefined ? loginOf(registryUser) : { id: registry },
+      job,
+      replicas,
+      cpu,
+      memoryGb,
+      tags: naming.tags,
+    },
+    { dependsOn },
+  );
+}
+
+const loginOf = (username: string | undefined): RegistryLogin | undefined =>
+  username === undefined ? undefined : { username, password: new pulumi.Config().requireSecret("registryPassword") };
 
 /** The same wish to Microsoft's service (API 2025-08-01), whose switches are the texts True and False. */
 function declareAzureMigration(

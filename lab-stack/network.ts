@@ -19,6 +19,13 @@ export interface LabNetwork {
   readonly runner?: network.Subnet | undefined;
   readonly dnsResolver?: network.Subnet | undefined;
   readonly gateway?: network.Subnet | undefined;
+  /** The runner's way out to registries and public servers, and the address that it comes from there. */
+  readonly wayOut?: WayOut | undefined;
+}
+
+interface WayOut {
+  readonly natGateway: network.NatGateway;
+  readonly address: network.PublicIPAddress;
 }
 
 type SubnetPart = Partial<network.SubnetArgs> & { readonly range: string; readonly subnetName: string };
@@ -40,6 +47,8 @@ export function declareNetwork(place: Place): LabNetwork {
     tags: naming.tags,
   });
   const subnet = subnetChain(place, virtualNetwork);
+  const isMigrating = phase === "migrate";
+  const wayOut = isMigrating && config.migration?.worker === "container" ? declareWayOut(place) : undefined;
   return {
     virtualNetwork,
     server: topology === "private" ? subnet("server", serverSubnet(naming, plan.server)) : undefined,
@@ -47,10 +56,8 @@ export function declareNetwork(place: Place): LabNetwork {
       topology === "privateEndpoint"
         ? subnet("endpoints", { subnetName: naming.of("snet", "endpoints"), range: plan.privateEndpoints })
         : undefined,
-    runner:
-      phase === "migrate"
-        ? subnet("runner", { subnetName: naming.of("snet", "runner"), range: plan.runner })
-        : undefined,
+    wayOut,
+    runner: isMigrating ? subnet("runner", runnerSubnet(naming, plan.runner, wayOut)) : undefined,
     dnsResolver: vpn.enabled ? subnet("resolver", resolverSubnet(naming, plan.dnsResolver)) : undefined,
     // The name is Azure's: a gateway is refused in a subnet of any other.
     gateway: vpn.enabled ? subnet("gateway", { subnetName: "GatewaySubnet", range: plan.gateway }) : undefined,
@@ -84,6 +91,34 @@ const serverSubnet = (naming: Naming, range: string): SubnetPart => ({
   // Flexible servers keep their backups and archived WAL in storage.
   serviceEndpoints: [{ service: "Microsoft.Storage" }],
 });
+
+/** Where containers run nothing else may; without one the subnet takes any machine. */
+const runnerSubnet = (naming: Naming, range: string, wayOut: WayOut | undefined): SubnetPart => ({
+  subnetName: naming.of("snet", "runner"),
+  range,
+  ...(wayOut && {
+    natGateway: { id: wayOut.natGateway.id },
+    delegations: [{ name: "container-groups", serviceName: "Microsoft.ContainerInstance/containerGroups" }],
+  }),
+});
+
+/** Container groups in a virtual network have no other way out than a NAT gateway. */
+function declareWayOut({ naming, group }: Place): WayOut {
+  const common = { resourceGroupName: group.name, location: group.location, tags: naming.tags };
+  const address = new network.PublicIPAddress(naming.of("pip", "runner"), {
+    ...common,
+    publicIpAddressName: naming.of("pip", "runner"),
+    sku: { name: "Standard", tier: "Regional" },
+    publicIPAllocationMethod: "Static",
+  });
+  const natGateway = new network.NatGateway(naming.of("ng", "runner"), {
+    ...common,
+    natGatewayName: naming.of("ng", "runner"),
+    sku: { name: "Standard" },
+    publicIpAddresses: [{ id: address.id }],
+  });
+  return { natGateway, address };
+}
 
 const resolverSubnet = (naming: Naming, range: string): SubnetPart => ({
   subnetName: naming.of("snet", "resolver"),

@@ -17,8 +17,7 @@ export async function parametersFromSource(
     throw new InvalidLabConfig(["parameters.fromSource: needs migration.source, and the secret sourcePassword"]);
   const { host, port, user, sslMode } = migration.source;
   const known = await new Promise<string>((resolve) => void password.apply(resolve));
-  const ssl = !["Disable", "Prefer"].includes(sslMode);
-  const proposals = await serverParametersFrom({ host, port, user, password: known, ssl });
+  const proposals = await serverParametersFrom({ host, port, user, password: known, sslMode });
   if (parameters.fromSource === "apply") return Object.fromEntries(proposals.map(({ name, value }) => [name, value]));
   for (const proposal of proposals) await pulumi.log.warn(sentence(proposal));
   return {};

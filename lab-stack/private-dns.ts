@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { LabError } from "./lab-error";
 import type { LabNetwork, Place } from "./network";
-import { readResource } from "./resource-manager";
+import { readList } from "./resource-manager";
 
 const apiVersion = "2024-06-01";
 
@@ -55,7 +55,7 @@ export function readPrivateAddress(
   { zone }: PrivateDns,
   ready: pulumi.Input<pulumi.Resource>,
 ): pulumi.Output<string> {
-  const records = readResource(config, pulumi.interpolate`${zone.id}/A`, apiVersion, ready);
+  const records = readList(config, pulumi.interpolate`${zone.id}/A`, apiVersion, ready);
   return records.apply((answer) => onlyAddress(recordSets.parse(answer), config.zoneName));
 }
 

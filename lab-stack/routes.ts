@@ -12,7 +12,7 @@ export interface Route {
     | {
         readonly engine: "embedded" | "azure";
         readonly source: { readonly network: SourceNetwork };
-        readonly worker: "onPremises" | "virtualNetwork";
+        readonly worker: "onPremises" | "virtualNetwork" | "container";
         readonly runtimeServer?: string | undefined;
       }
     | undefined;
@@ -60,7 +60,7 @@ function refusedByWorker(route: Route): RefusedRoute | undefined {
   const { topology, vpn, connectedElsewhere, migration, firewallRules } = route;
   const { worker, source } = migration!;
   const isConnected = vpn.enabled || connectedElsewhere;
-  if (worker === "virtualNetwork" && source.network === "onPremises" && !isConnected)
+  if (worker !== "onPremises" && source.network === "onPremises" && !isConnected)
     return {
       key: "migration.worker",
       reason: "a worker in the virtual network does not reach a source on premises without VPN; run it on premises",
@@ -70,15 +70,17 @@ function refusedByWorker(route: Route): RefusedRoute | undefined {
       key: "migration.worker",
       reason: "a worker on premises does not reach a source in the virtual network; run it in the virtual network",
     };
-  if (worker === "onPremises" && topology !== "public" && !isConnected)
+  // The migration's records lie on the server: `pulumi up` reads them wherever the worker is.
+  if (worker !== "virtualNetwork" && topology !== "public" && !isConnected)
     return {
       key: "vpn.enabled",
-      reason: `a worker on premises reaches a server with topology ${topology} over VPN only; enable it, or set connectedElsewhere`,
+      reason: `${worker === "container" ? "pulumi up" : "a worker on premises"} reaches a server with topology ${topology} over VPN only; enable it, or set connectedElsewhere`,
     };
   if (topology === "public" && firewallRules.length === 0)
     return {
       key: "firewallRules",
-      reason: "a public server refuses everybody until a rule names the address that the worker comes from",
+      reason:
+        "a public server refuses everybody until a rule names the address that pulumi up, or the worker, comes from",
     };
   return undefined;
 }

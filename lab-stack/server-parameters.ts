@@ -1,6 +1,6 @@
 import * as dbforpostgresql from "@pulumi/azure-native/dbforpostgresql";
 import * as pulumi from "@pulumi/pulumi";
-import type { FlexibleServer } from "./flexible-server";
+import { type FlexibleServer, goingWith } from "./flexible-server";
 import type { LabConfig } from "./lab-config";
 import type { Place } from "./network";
 import { ServerRestart } from "./server-restart";
@@ -79,7 +79,7 @@ export function declareServerParameters(
           value,
           source: "user-override",
         },
-        { dependsOn: [declared.at(-1) ?? last], deletedWith: server },
+        { dependsOn: [declared.at(-1) ?? last], ...goingWith(server, config) },
       ),
     );
   }

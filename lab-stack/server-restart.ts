@@ -10,6 +10,7 @@ interface RestartInputs {
 
 const apiVersion = "2025-08-01";
 const waitMs = 5_000;
+const answerMs = 60_000;
 const limitMs = 30 * 60_000;
 
 /**
@@ -37,13 +38,16 @@ const provider: pulumi.dynamic.ResourceProvider<RestartInputs, RestartInputs> = 
 async function restart({ server, resourceManager, token }: RestartInputs): Promise<void> {
   const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
   const url = `${resourceManager}${server}/restart?api-version=${apiVersion}`;
-  const accepted = await fetch(url, { method: "POST", headers, body: "{}" });
+  const accepted = await fetch(url, { method: "POST", headers, body: "{}", signal: AbortSignal.timeout(answerMs) });
   if (!accepted.ok)
     throw new Error(`the restart of ${server} was refused: ${accepted.status} ${await accepted.text()}`);
   const operation = accepted.headers.get("azure-asyncoperation");
   const deadline = Date.now() + limitMs;
   while (operation !== null && Date.now() < deadline) {
-    const answer = (await (await fetch(operation, { headers })).json()) as { status: string };
+    const response = await fetch(operation, { headers, signal: AbortSignal.timeout(answerMs) });
+    if (!response.ok)
+      throw new Error(`the restart of ${server} cannot be followed: ${response.status} ${await response.text()}`);
+    const answer = (await response.json()) as { status: string };
     if (answer.status === "Succeeded") return;
     if (answer.status === "Failed" || answer.status === "Canceled") {
       throw new Error(`the restart of ${server} has ended as ${answer.status}; see the server's activity log`);

@@ -1,4 +1,6 @@
+import type { ConnectionOptions } from "node:tls";
 import pg from "pg";
+import type { SslMode } from "pulumi-pg-migration";
 import { LabError } from "./lab-error";
 
 /** A server, and a role that may read its settings. */
@@ -7,7 +9,7 @@ export interface ServerLogin {
   readonly port: number;
   readonly user: string;
   readonly password: string;
-  readonly ssl: boolean;
+  readonly sslMode: SslMode;
 }
 
 /** A parameter in which a new server should follow the old one. */
@@ -92,11 +94,10 @@ export async function serverParametersFrom(source: ServerLogin, target?: ServerL
 }
 
 /** Settings of the server itself: what a role or a database has set for itself migrates with it. */
-async function readSettings({ ssl, ...server }: ServerLogin): Promise<Setting[]> {
-  const tls = ssl ? { rejectUnauthorized: false } : false;
-  const client = new pg.Client({ ...server, database: "postgres", ssl: tls, connectionTimeoutMillis: 10_000 });
+async function readSettings(server: ServerLogin): Promise<Setting[]> {
+  let client: pg.Client | undefined;
   try {
-    await client.connect();
+    client = await connect(server);
     const { rows } = await client.query<Setting>(
       `SELECT name, setting, boot_val FROM pg_settings
         WHERE name = ANY ($1) AND source NOT IN ('client', 'database', 'user', 'database user', 'session')
@@ -108,6 +109,32 @@ async function readSettings({ ssl, ...server }: ServerLogin): Promise<Setting[]>
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new SettingsUnreadable(`the settings of ${server.host}:${server.port} cannot be read: ${message}`, { cause });
   } finally {
-    await client.end().catch(() => undefined);
+    await client?.end().catch(() => undefined);
+  }
+}
+
+/** How TLS is used, in each mode (PostgreSQL manual, "SSL Support"). */
+const tls: Readonly<Record<SslMode, ConnectionOptions | false>> = {
+  Disable: false,
+  Prefer: { rejectUnauthorized: false },
+  Require: { rejectUnauthorized: false },
+  VerifyCA: { checkServerIdentity: () => undefined },
+  VerifyFull: {},
+};
+
+async function connect({ sslMode, host, port, user, password }: ServerLogin): Promise<pg.Client> {
+  const login = { host, port, user, password, database: "postgres" };
+  const limits = { connectionTimeoutMillis: 10_000, query_timeout: 30_000, application_name: "pg-migration lab" };
+  const connected = async (ssl: ConnectionOptions | false) => {
+    const client = new pg.Client({ ...login, ...limits, ssl });
+    await client.connect();
+    return client;
+  };
+  try {
+    return await connected(tls[sslMode]);
+  } catch (error) {
+    const hasNoTls = error instanceof Error && /does not support SSL/.test(error.message);
+    if (sslMode === "Prefer" && hasNoTls) return connected(false);
+    throw error;
   }
 }

@@ -17,7 +17,10 @@ export function zoneNameOf({ lab, stack, topology, wanted }: ZoneNameParts): str
 
 /** Why Azure would refuse the zone for this server; undefined when it takes it. */
 export function refusedZoneName(zoneName: string, serverName: string): string | undefined {
+  const labels = zoneName.slice(0, -suffix.length).split(".");
   if (!zoneName.endsWith(suffix)) return `${zoneName} must end in ${suffix}, after a name of its own`;
+  if (!labels.every((label) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i.test(label)))
+    return `${zoneName} is no name of a zone; use letters, digits and hyphens between its points`;
   if (zoneName === `${serverName}${suffix}`)
     return `${zoneName} is the server's own public name; Azure refuses it, choose another one`;
   return undefined;

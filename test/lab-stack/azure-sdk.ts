@@ -1,3 +1,4 @@
+import { ContainerInstanceManagementClient } from "@azure/arm-containerinstance";
 import { NetworkManagementClient } from "@azure/arm-network";
 import { PostgreSQLManagementFlexibleServerClient } from "@azure/arm-postgresql-flexible";
 import { PrivateDnsManagementClient } from "@azure/arm-privatedns";
@@ -24,6 +25,7 @@ export class AzureSdk {
     getToken: () => Promise.resolve({ token: "none", expiresOnTimestamp: Date.now() + 3_600_000 }),
   };
   readonly #network = new NetworkManagementClient(this.#credential, subscription, this.#options);
+  readonly #containers = new ContainerInstanceManagementClient(this.#credential, subscription, this.#options);
   readonly #dns = new PrivateDnsManagementClient(this.#credential, subscription, this.#options);
   readonly #postgresql = new PostgreSQLManagementFlexibleServerClient(this.#credential, subscription, this.#options);
 
@@ -43,6 +45,12 @@ export class AzureSdk {
         );
       case "network:PublicIPAddress":
         return this.#sent(() => network.publicIPAddresses.createOrUpdate(group, name("publicIpAddressName"), body));
+      case "network:NatGateway":
+        return this.#sent(() => network.natGateways.createOrUpdate(group, name("natGatewayName"), body));
+      case "containerinstance:ContainerGroup":
+        return this.#sent(() =>
+          this.#containers.containerGroups.beginCreateOrUpdate(group, name("containerGroupName"), body),
+        );
       case "network:VirtualNetworkGateway":
         return this.#sent(() =>
           network.virtualNetworkGateways.createOrUpdate(group, name("virtualNetworkGatewayName"), body),

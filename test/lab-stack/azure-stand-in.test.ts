@@ -153,6 +153,36 @@ describe("lab-stack: the stand-in refuses what Azure refuses", () => {
     );
   });
 
+  it("containers outside a subnet of their own, without a way out, and with an identity that may not pull", async () => {
+    const identity = id("Microsoft.ManagedIdentity/userAssignedIdentities/puller");
+    const create = (subnetName: string, changes: Properties = {}) =>
+      cloud.create("containerinstance:ContainerGroup", {
+        ...group,
+        containerGroupName: "ci",
+        subnetIds: [{ id: subnetId(subnetName) }],
+        ...changes,
+      });
+    await subnet("plain", "10.0.2.0/24");
+    await refused(create("plain"), "SubnetMissingRequiredDelegation");
+    await subnet("closed", "10.0.3.0/24", "Microsoft.ContainerInstance/containerGroups");
+    await refused(create("closed"), "InaccessibleImage");
+    await cloud.create("network:Subnet", {
+      ...network,
+      subnetName: "runner",
+      addressPrefix: "10.0.4.0/24",
+      natGateway: { id: id("Microsoft.Network/natGateways/ng") },
+      delegations: [{ serviceName: "Microsoft.ContainerInstance/containerGroups" }],
+    });
+    const pulling = {
+      identity: { userAssignedIdentities: [identity] },
+      imageRegistryCredentials: [{ server: "example.azurecr.io", identity }],
+    };
+    await refused(create("runner", pulling), "InaccessibleImage");
+    await refused(create("runner", { ...pulling, identity: {} }), "InvalidImageRegistryCredentialType");
+    await create("runner");
+    await refused(cloud.delete("network:Subnet", subnetId("runner")), "InUse");
+  });
+
   it("inputs that are missing, and what lies nowhere", async () => {
     assert.deepEqual(cloud.check("network:Subnet", { ...network, subnetName: "a" }), [
       { property: "addressPrefix", reason: "is missing" },

@@ -1,162 +1,120 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import type { MigrationStatus } from "pulumi-pg-migration";
-import { Deployment } from "../../examples/host/deployment";
-import type { OperationResult } from "../../examples/host/host";
-import { createAdventureWorks } from "../../examples/adventureworks/create-adventureworks";
-import { makeVpnCertificates } from "../../lab-stack/certificates/vpn-certificates";
-import type { RawLabConfig } from "../../lab-stack/lab-config";
 import { assertSameContent } from "../support/content";
-import { EmbeddedServer } from "../support/embedded-server";
-import { AzureServer } from "./azure-stand-in/azure-server";
+import { hostNames } from "../support/pulumi-cli";
 import { at } from "./azure-stand-in/properties";
+import { administratorPassword, database, DeployedLab, failed, relations, statusIn, succeeded } from "./deployed-lab";
 
-const database = "adventureworks";
-/** 68 tables and two materialized views. */
-const relations = 70;
-const administratorPassword = "Given-Passw0rd-4711";
+for (const hostName of hostNames) {
+  describe(`lab-stack: deployed against a stand-in for Azure, on the ${hostName} host`, function () {
+    // The CLI compiles the program anew, and starts each provider, for every operation.
+    this.timeout(hostName === "cli" ? 900_000 : 300_000);
+    let lab: DeployedLab;
 
-describe("lab-stack: deployed against a stand-in for Azure", function () {
-  this.timeout(110_000);
-  let azure: AzureServer;
-  let source: EmbeddedServer;
-  let directory: string;
-  let rootCertificate: string;
-
-  before(async () => {
-    directory = await mkdtemp(join(tmpdir(), "lab-stack-"));
-    rootCertificate = (await makeVpnCertificates([])).root.certificate;
-    azure = await AzureServer.start({ withDatabases: true });
-    source = await EmbeddedServer.start({ major: 14, parameters: { wal_level: "logical" } });
-    await source.query(`CREATE DATABASE ${database}`);
-    await createAdventureWorks({ ...source.login, database }, { scale: 0.01 });
-  });
-  after(async () => {
-    await Promise.all([azure.close(), source.stop()]);
-    await rm(directory, { recursive: true, force: true });
-  });
-
-  // A test that fails half-way leaves a migration's worker behind.
-  afterEach(async () => {
-    if (azure.cloud.resources.size === 0) return;
-    await deployment({ phase: "run", protectData: false }).up();
-    await deployment({ phase: "run", protectData: false }).destroy();
-  });
-
-  const migration = (): NonNullable<RawLabConfig["migration"]> => ({
-    source: { host: source.login.host, port: source.port, user: source.login.user },
-    databases: [database],
-    mode: "Online",
-    targetBy: "address",
-    targetSslMode: "Prefer",
-  });
-
-  function deployment(changes: Partial<RawLabConfig> = {}): Deployment {
-    const config: RawLabConfig = {
-      resourceManager: azure.url,
-      server: { administratorLogin: "pgadmin" },
-      parameters: { isSource: true },
-      vpn: { rootCertificate },
-      migration: migration(),
-      ...changes,
-    };
-    const given = Object.entries(config).filter(([, value]) => value !== undefined);
-    const texts = given.map(([key, value]) => [key, typeof value === "object" ? JSON.stringify(value) : String(value)]);
-    return new Deployment({
-      programDirectory: resolve("lab-stack"),
-      stack: "dev",
-      stateFile: join(directory, "state.json"),
-      passphrase: "a passphrase for tests",
-      config: Object.fromEntries(texts) as Record<string, string>,
-      secretConfig: { sourcePassword: source.login.password, administratorPassword },
-      providers: azure.providers,
+    before(async () => {
+      lab = await DeployedLab.start(hostName);
     });
-  }
+    beforeEach(() => lab.beginStack());
+    afterEach(() => lab.cleanUp());
+    after(() => lab.close());
 
-  // One test, since a migration under way is something left behind.
-  it("up, refresh, cutover, phase run and destroy, with AdventureWorks migrated online into the server", async () => {
-    const up = succeeded(await deployment().up());
-    const [running] = [...azure.cloud.servers.values()];
-    const { address, database: server } = running!;
-    assert.equal(up.outputs.privateAddress, address);
-    assert.equal(up.outputs.administratorPassword, "[secret]");
-    assert.equal(statusIn(up).state, "WaitingForUserAction");
-    assert.deepEqual(await server.query("SHOW wal_level"), [{ wal_level: "logical" }]);
-    assert.deepEqual(await server.query("SHOW max_replication_slots"), [{ max_replication_slots: "20" }]);
-    assert.equal(azure.cloud.restarts.length, 1);
-    await assertStateKeepsSecretsAndProtects();
+    // One test, since a migration under way is something left behind.
+    it("up, refresh, cutover, phase run and destroy, with AdventureWorks migrated online into the server", async () => {
+      const { azure, source } = lab;
+      const up = succeeded(await lab.deployment().up());
+      const [running] = [...azure.cloud.servers.values()];
+      const { address, database: server } = running!;
+      assert.equal(up.outputs.privateAddress, address);
+      assert.equal(up.outputs.administratorPassword, "[secret]");
+      assert.equal(statusIn(up).state, "WaitingForUserAction");
+      assert.deepEqual(await server.query("SHOW wal_level"), [{ wal_level: "logical" }]);
+      assert.deepEqual(await server.query("SHOW max_replication_slots"), [{ max_replication_slots: "20" }]);
+      assert.deepEqual(await server.query("SHOW work_mem"), [{ work_mem: "6MB" }], "as the source has it");
+      assert.equal(azure.cloud.restarts.length, 1);
+      const state = await lab.stateText();
+      assert(!state.includes(administratorPassword) && !state.includes(source.login.password));
+      const protectedTypes = ["azure-native:dbforpostgresql:Server", "azure-native:resources:ResourceGroup"];
+      assert.deepEqual(await lab.protectedTypes(), protectedTypes);
 
-    const refreshed = succeeded(await deployment().refresh());
-    assert.equal(refreshed.summary.delete, 0);
-    const created = azure.cloud.changes.length;
+      const refreshed = succeeded(await lab.deployment().refresh());
+      assert.equal(refreshed.summary.delete, 0);
+      const created = azure.cloud.changes.length;
 
-    await source.query(
-      "INSERT INTO humanresources.department VALUES (17, 'Logistics', 'Inventory Management', DEFAULT)",
-      { database },
-    );
-    const cutOver = succeeded(await deployment({ migration: { ...migration(), triggerCutover: true } }).up());
-    assert.equal(statusIn(cutOver).state, "Succeeded");
-    assert.equal(azure.cloud.changes.length, created, "a cutover changes nothing on Azure");
-    const login = { user: "pgadmin", password: administratorPassword };
-    const same = () => assertSameContent({ server: source, database }, { server, database, login });
-    assert.equal(await same(), relations);
+      await source.query(
+        "INSERT INTO humanresources.department VALUES (17, 'Logistics', 'Inventory Management', DEFAULT)",
+        { database },
+      );
+      const cutOver = succeeded(await lab.deployment({ migration: lab.migration({ triggerCutover: true }) }).up());
+      assert.equal(statusIn(cutOver).state, "Succeeded");
+      assert.equal(azure.cloud.changes.length, created, "a cutover changes nothing on Azure");
+      const login = { user: "pgadmin", password: administratorPassword };
+      const same = () => assertSameContent({ server: source, database }, { server, database, login });
+      assert.equal(await same(), relations);
 
-    succeeded(await deployment({ phase: "run", protectData: false }).up());
-    const changes = azure.cloud.changes.slice(created).map(({ method, id }) => `${method} ${id.split("/").at(-1)!}`);
-    assert.deepEqual(changes.sort(), [
-      "delete azure.enable_temp_tablespaces_on_local_ssd",
-      "delete snet-pglab-dev-runner",
-      "update psql-pglab-dev",
-    ]);
-    assert.equal(at(azure.cloud.the("dbforpostgresql:Server").inputs, "highAvailability.mode"), "ZoneRedundant");
-    assert.equal(await same(), relations);
+      succeeded(await lab.deployment({ phase: "run", protectData: false }).up());
+      assert.equal(at(azure.cloud.the("dbforpostgresql:Server").inputs, "highAvailability.mode"), "ZoneRedundant");
+      const changes = azure.cloud.changes.slice(created).map(({ method, id }) => `${method} ${id.split("/").at(-1)!}`);
+      assert.deepEqual(changes.sort(), [
+        "delete azure.enable_temp_tablespaces_on_local_ssd",
+        "delete snet-pglab-dev-runner",
+        "update psql-pglab-dev",
+      ]);
+      assert.equal(await same(), relations);
 
-    succeeded(await deployment({ phase: "run", protectData: false }).destroy());
-    assert.deepEqual([...azure.cloud.resources.keys()], []);
-    assert.match(azure.cloud.changes.at(-1)!.id, /\/resourceGroups\/rg-pglab-dev$/);
+      succeeded(await lab.deployment({ phase: "run", protectData: false }).destroy());
+      assert.deepEqual([...azure.cloud.resources.keys()], []);
+      assert.match(azure.cloud.changes.at(-1)!.id, /\/resourceGroups\/rg-pglab-dev$/);
+    });
+
+    it("what is protected is not destroyed, and a further up puts right what was", async () => {
+      const { cloud } = lab.azure;
+      const firewallRules = [{ name: "office", start: "198.51.100.7", end: "198.51.100.7" }];
+      const open = { topology: "public", vpn: {}, migration: undefined, parameters: {}, firewallRules } as const;
+      succeeded(await lab.deployment(open).up());
+      assert.match(failed(await lab.deployment(open).destroy()), /protected/);
+      assert.equal(cloud.servers.size, 1);
+      succeeded(await lab.deployment(open).up());
+      for (const token of ["dbforpostgresql:FirewallRule", "dbforpostgresql:Configuration"]) cloud.the(token);
+      succeeded(await lab.deployment({ ...open, protectData: false }).up());
+      succeeded(await lab.deployment({ ...open, protectData: false }).destroy());
+      assert.deepEqual([...cloud.resources.keys()], []);
+    });
+
+    it("other topologies: up, a change, destroy", async () => {
+      const { azure } = lab;
+      const firewallRules = [{ name: "office", start: "198.51.100.7", end: "198.51.100.7" }];
+      const unprotected = { protectData: false, migration: undefined, parameters: {} } as const;
+      const endpoint = { ...unprotected, topology: "privateEndpoint" } as const;
+      succeeded(await lab.deployment(endpoint).up());
+      assert.equal([...azure.cloud.servers.values()].length, 1);
+      succeeded(await lab.deployment(endpoint).destroy());
+      const tenantId = "11111111-2222-4333-8444-555555555555";
+      const entraAdministrator = { objectId: tenantId, principalName: "dba", tenantId };
+      const open = { ...unprotected, topology: "public", vpn: {}, server: { entraAdministrator } } as const;
+      succeeded(await lab.deployment({ ...open, firewallRules }).up());
+      const moved = firewallRules.map((rule) => ({ ...rule, end: "198.51.100.9" }));
+      succeeded(await lab.deployment({ ...open, firewallRules: moved }).up());
+      assert.equal(azure.cloud.the("dbforpostgresql:FirewallRule").inputs.endIpAddress, "198.51.100.9");
+      succeeded(await lab.deployment({ ...open, firewallRules: moved }).destroy());
+      assert.deepEqual([...azure.cloud.resources.keys()], []);
+    });
+
+    it("a preview refuses an impossible route, naming the key and the reason", async () => {
+      const migration = lab.migration({ engine: "azure" });
+      const text = failed(await lab.deployment({ topology: "public", vpn: {}, parameters: {}, migration }).preview());
+      assert.match(text, /topology: a public target and a source in a private network/);
+      assert.equal(lab.azure.cloud.resources.size, 0);
+    });
+
+    it("a preview proposes what the source has set otherwise", async () => {
+      const proposed = succeeded(await lab.deployment({ parameters: { fromSource: "propose" } }).preview());
+      const warnings = proposed.diagnostics.filter(({ severity }) => severity === "warning");
+      const workMem = warnings.map(({ message }) => message).filter((message) => message.includes("work_mem"));
+      assert.equal(workMem.length, 1, JSON.stringify(warnings));
+      assert.match(
+        workMem[0]!,
+        /the source has work_mem = 6144 instead of 4096, which changes plans and speed; pulumi config set/,
+      );
+      assert(!proposed.operations.some(({ urn }) => urn.endsWith("-work_mem")), "a proposal declares nothing");
+    });
   });
-
-  it("other topologies: up, a change, destroy", async () => {
-    const firewallRules = [{ name: "office", start: "198.51.100.7", end: "198.51.100.7" }];
-    const endpoint = { topology: "privateEndpoint", protectData: false, migration: undefined } as const;
-    succeeded(await deployment(endpoint).up());
-    assert.equal([...azure.cloud.servers.values()].length, 1);
-    succeeded(await deployment(endpoint).destroy());
-    const open = { topology: "public", protectData: false, vpn: {}, migration: undefined } as const;
-    succeeded(await deployment({ ...open, firewallRules }).up());
-    const moved = firewallRules.map((rule) => ({ ...rule, end: "198.51.100.9" }));
-    succeeded(await deployment({ ...open, firewallRules: moved }).up());
-    assert.equal(azure.cloud.the("dbforpostgresql:FirewallRule").inputs.endIpAddress, "198.51.100.9");
-    succeeded(await deployment({ ...open, firewallRules: moved }).destroy());
-    assert.deepEqual([...azure.cloud.resources.keys()], []);
-  });
-
-  it("a preview refuses an impossible route, naming the key and the reason", async () => {
-    const impossible = { topology: "public", vpn: {}, migration: { ...migration(), engine: "azure" } } as const;
-    const result = await deployment(impossible).preview();
-    assert.equal(result.ok, false);
-    assert.match(JSON.stringify(result.diagnostics), /topology: a public target and a source in a private network/);
-    assert.equal(azure.cloud.resources.size, 0);
-  });
-
-  async function assertStateKeepsSecretsAndProtects(): Promise<void> {
-    const text = await readFile(join(directory, "state.json"), "utf8");
-    assert(!text.includes(administratorPassword) && !text.includes(source.login.password));
-    const kept = JSON.parse(text) as { resources: { type: string; protect?: boolean }[] };
-    const protectedTypes = kept.resources.filter(({ protect }) => protect).map(({ type }) => type);
-    assert.deepEqual(protectedTypes.sort(), [
-      "azure-native:dbforpostgresql:Server",
-      "azure-native:resources:ResourceGroup",
-    ]);
-  }
-});
-
-const statusIn = (result: OperationResult): MigrationStatus => result.outputs.migration as unknown as MigrationStatus;
-
-function succeeded(result: OperationResult): OperationResult {
-  const errors = result.diagnostics.filter(({ severity }) => severity === "error");
-  assert.equal(result.ok, true, JSON.stringify(errors, null, 1));
-  return result;
 }

@@ -4,9 +4,98 @@ import { InvalidLabConfig, parseLabConfig, type RawLabConfig, readLabConfig } fr
 
 const migration = { source: { host: "192.168.1.10", user: "postgres" }, databases: ["adventureworks"] };
 
-function failures(raw: unknown): string {
+const tenantId = "11111111-2222-4333-8444-555555555555";
+const resource = (path: string) => `/subscriptions/s/resourceGroups/g/providers/${path}`;
+
+/** A configuration in which no key is left to its default. The type sees to it that none is forgotten. */
+const everyKey: Everything<RawLabConfig> = {
+  name: "pglab",
+  location: "westeurope",
+  topology: "private",
+  phase: "migrate",
+  tags: { owner: "dba" },
+  protectData: true,
+  addressPlan: {
+    virtualNetwork: "10.0.0.0/16",
+    server: "10.0.1.0/24",
+    privateEndpoints: "10.0.2.0/24",
+    runner: "10.0.3.0/24",
+    dnsResolver: "10.0.4.0/28",
+    gateway: "10.0.255.0/27",
+    vpnClients: "172.16.201.0/24",
+    onPremises: ["192.168.0.0/16"],
+  },
+  privateDnsZone: "pglab.private.postgres.database.azure.com",
+  server: {
+    name: "psql-pglab",
+    version: "17",
+    administratorLogin: "pgadmin",
+    sku: { name: "Standard_D2ds_v5", tier: "GeneralPurpose" },
+    migrationSku: { name: "Standard_D8ds_v5", tier: "GeneralPurpose" },
+    storageGb: 128,
+    sourceSizeGb: 40,
+    highAvailability: "SameZone",
+    availabilityZone: "1",
+    backupRetentionDays: 7,
+    entraAdministrator: { objectId: tenantId, principalName: "dba", principalType: "Group", tenantId },
+  },
+  parameters: { extensions: ["hstore"], isSource: true, more: { work_mem: "4096" }, fromSource: "ignore" },
+  firewallRules: [],
+  vpn: {
+    enabled: true,
+    sku: "VpnGw1AZ",
+    zones: ["1"],
+    authentication: "entra",
+    rootCertificate: "MII",
+    rootCertificateFile: "root.pem",
+    tenantId,
+    audience: tenantId,
+  },
+  connectedElsewhere: false,
+  migration: {
+    engine: "embedded",
+    name: "crm",
+    source: { host: "db", port: 5432, user: "postgres", sslMode: "Prefer", network: "onPremises", type: "OnPremises" },
+    databases: ["adventureworks"],
+    mode: "Online",
+    option: "Migrate",
+    overwrite: false,
+    triggerCutover: false,
+    worker: "container",
+    runner: {
+      image: "example.azurecr.io/pg-migration:1",
+      registry: resource("Microsoft.ContainerRegistry/registries/example"),
+      registryUser: undefined,
+      replicas: 2,
+      cpu: 2,
+      memoryGb: 4,
+    },
+    targetBy: "name",
+    targetSslMode: "Require",
+    runtimeServer: resource("Microsoft.DBforPostgreSQL/flexibleServers/runtime"),
+  },
+  existingServer: resource("Microsoft.DBforPostgreSQL/flexibleServers/old"),
+  resourceManager: "https://management.azure.com",
+};
+
+type Everything<Config> = {
+  [Key in keyof Required<Config>]: Config[Key] extends Plain ? Config[Key] : Everything<NonNullable<Config[Key]>>;
+};
+type Plain = string | number | boolean | undefined | readonly unknown[];
+
+function leavesOf(value: unknown, path = ""): string[] {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return [path];
+  return Object.entries(value).flatMap(([key, inner]) => leavesOf(inner, path === "" ? key : `${path}.${key}`));
+}
+
+function put(target: Record<string, unknown>, [key, ...rest]: string[], value: unknown): void {
+  if (rest.length === 0) target[key!] = value;
+  else put(target[key!] as Record<string, unknown>, rest, value);
+}
+
+function failures(raw: unknown, stack = "dev"): string {
   try {
-    parseLabConfig(raw, "dev");
+    parseLabConfig(raw, stack);
   } catch (error) {
     assert(error instanceof InvalidLabConfig);
     return error.failures.join("\n");
@@ -41,11 +130,69 @@ describe("lab-stack: configuration", () => {
     assert.throws(() => read({ "lab:topologie": "private" }), /topologie: there is no such key/);
   });
 
-  const wrong: readonly (readonly [what: string, raw: unknown, key: RegExp])[] = [
+  const rule = (name: string, start: number, end: number) => ({
+    name,
+    start: `198.51.100.${start}`,
+    end: `198.51.100.${end}`,
+  });
+  const container = (runner: object, wish: object = {}) => ({
+    migration: { ...migration, worker: "container", runner, ...wish },
+  });
+  const wrong: readonly (readonly [what: string, raw: unknown, key: RegExp, stack?: string])[] = [
     ["an unknown key", { topologie: "private" }, /^topologie: there is no such key$/],
     ["an unknown key within", { server: { versoin: "17" } }, /^server\.versoin: there is no such key$/],
     ["an unknown choice", { topology: "both" }, /^topology: is none of private, public, privateEndpoint$/],
-    ["a switch that is none", { protectData: "perhaps" }, /^protectData: /],
+    ["a switch that is none", { protectData: "perhaps" }, /^protectData: is neither true nor false$/],
+    [
+      "a stack's name that makes no server's",
+      { server: {} },
+      /^server\.name: is missing; .* give 3 to 63 lower-case/m,
+      "Dev_1",
+    ],
+    [
+      "two firewall rules of one name",
+      { topology: "public", firewallRules: [rule("a", 7, 7), rule("a", 8, 8)] },
+      /^firewallRules: two have the same name/,
+    ],
+    [
+      "a firewall rule that ends before it starts",
+      { topology: "public", firewallRules: [rule("a", 8, 7)] },
+      /^firewallRules: a range ends before it starts/,
+    ],
+    [
+      "a zone with an empty label",
+      { privateDnsZone: "a..postgres.database.azure.com" },
+      /^privateDnsZone: .* is no name of a zone/,
+    ],
+    [
+      "an image without a tag",
+      container({ image: "example.azurecr.io/pg-migration" }),
+      /^migration\.runner\.image: write registry/,
+    ],
+    [
+      "a container without an image",
+      { migration: { ...migration, worker: "container" } },
+      /^migration\.runner: is missing/,
+    ],
+    [
+      "a runner that nothing uses",
+      { migration: { ...migration, runner: { image: "r/i:1" } } },
+      /^migration\.runner: nothing would run in it/,
+    ],
+    [
+      "a container for Azure's own service",
+      container({ image: "r/i:1" }, { engine: "azure" }),
+      /^migration\.worker: Azure's service runs by itself/,
+    ],
+    [
+      "two ways to pull an image",
+      container({
+        image: "r/i:1",
+        registryUser: "u",
+        registry: resource("Microsoft.ContainerRegistry/registries/example"),
+      }),
+      /^migration\.runner\.registryUser: the runner's identity pulls/,
+    ],
     ["a name too long", { name: "a-name-that-is-much-too-long" }, /^name: use 3 to 20 lower-case letters/],
     [
       "a reserved administrator",
@@ -85,7 +232,26 @@ describe("lab-stack: configuration", () => {
       /^migration\.triggerCutover: an offline migration/,
     ],
   ];
-  for (const [what, raw, expected] of wrong) it(`refuses ${what}`, () => assert.match(failures(raw), expected));
+  for (const [what, raw, expected, stack] of wrong)
+    it(`refuses ${what}`, () => assert.match(failures(raw, stack), expected));
+
+  // Each leaf in turn is an object that has no business there.
+  for (const path of leavesOf(everyKey)) {
+    it(`names ${path}, and a rule`, () => {
+      const raw = structuredClone(everyKey) as Record<string, unknown>;
+      put(raw, path.split("."), { nonsense: true });
+      const found = failures(raw)
+        .split("\n")
+        .find((line) => line.startsWith(`${path}: `) || line.startsWith(`${path}.`));
+      assert(found, failures(raw));
+      assert.match(found, /: [\p{L}\d][^:]{8,}/u);
+      assert.doesNotMatch(found, /: Invalid input$/);
+    });
+  }
+
+  it("accepts the configuration that those cases begin with", () => {
+    assert.doesNotThrow(() => parseLabConfig(everyKey, "dev"));
+  });
 
   it("names all that is wrong at once", () => {
     const lines = failures({ topology: "both", phase: "walk", server: { version: "9" } }).split("\n");
@@ -104,6 +270,7 @@ describe("lab-stack: configuration", () => {
     const open: Partial<RawLabConfig> = { topology: "public", firewallRules: [rule] };
     const unconnected = { vpn: { enabled: false } };
     const azure = { engine: "azure" };
+    const inContainer = { worker: "container", runner: { image: "example.azurecr.io/pg-migration:1" } };
 
     const possible: readonly (readonly [string, unknown])[] = [
       ["embedded, on premises to private over VPN", route({})],
@@ -116,6 +283,8 @@ describe("lab-stack: configuration", () => {
         "embedded, in the network, from a public source",
         route(unconnected, { worker: "virtualNetwork", source: { network: "public" } }),
       ],
+      ["embedded, in a container, to private over VPN", route({}, inContainer)],
+      ["embedded, in a container, to public", route(open, { ...inContainer, source: { network: "virtualNetwork" } })],
       ["azure, public to private", route(unconnected, { ...azure, source: { network: "public" } })],
       ["azure, public to public", route(open, { ...azure, source: { network: "public" } })],
       ["azure, on premises to private over VPN", route({}, azure)],
@@ -143,6 +312,16 @@ describe("lab-stack: configuration", () => {
         "embedded, in the network, without VPN",
         route(unconnected, { worker: "virtualNetwork" }),
         /^migration\.worker: a worker in/,
+      ],
+      [
+        "embedded, in a container, from a source on premises without VPN",
+        route(unconnected, inContainer),
+        /^migration\.worker: a worker in/,
+      ],
+      [
+        "embedded, in a container, with pulumi up on premises without VPN",
+        route(unconnected, { ...inContainer, source: { network: "public" } }),
+        /^vpn\.enabled: pulumi up reaches a server with topology private over VPN only/,
       ],
       [
         "embedded, on premises, from a source in the network",

@@ -81,6 +81,8 @@ function answerTo({ type, inputs }: Declared): Properties {
     ...(type.endsWith(":Server") && { fullyQualifiedDomainName: "psql.postgres.database.azure.com" }),
     ...(type.endsWith(":Configuration") && { isDynamicConfig: at(inputs, "configurationName") !== "wal_level" }),
     ...(type.endsWith(":RandomPassword") && { result: "Generated1" }),
+    ...(type.endsWith(":PublicIPAddress") && { ipAddress: "203.0.113.10" }),
+    ...(type.endsWith(":UserAssignedIdentity") && { principalId: "a principal" }),
     ...(type.endsWith(":ResourceGroup") && { name: inputs.resourceGroupName }),
   };
 }

@@ -1,7 +1,18 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 
-const records = { value: [{ name: "a1b2c3", properties: { aRecords: [{ ipv4Address: "10.0.1.4" }] } }] };
+export const records = { value: [{ name: "a1b2c3", properties: { aRecords: [{ ipv4Address: "10.0.1.4" }] } }] };
+
+/** What is answered one time after the other, the last one from then on. */
+export class Successive {
+  constructor(readonly answers: readonly [unknown, ...unknown[]]) {}
+
+  #next = 0;
+
+  take(): unknown {
+    return this.answers[Math.min(this.#next++, this.answers.length - 1)];
+  }
+}
 
 /** Azure Resource Manager, as a lab under Pulumi's mocks asks it: with the mocked token, and always for a version. */
 export class MockedManager {
@@ -12,12 +23,14 @@ export class MockedManager {
 
   /** @param answers by the path's end, beside that for the A records of a zone */
   static async start(answers: Readonly<Record<string, unknown>> = {}): Promise<MockedManager> {
-    const all = Object.entries<unknown>({ ...answers, "/A": records });
+    const all = Object.entries<unknown>({ "/A": records, ...answers });
     const server = createServer((request, response) => {
       const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
       const isWellAsked = request.headers.authorization === "Bearer mocked-token" && searchParams.has("api-version");
       const found = all.find(([end]) => pathname.endsWith(end));
-      response.writeHead(!isWellAsked ? 401 : found ? 200 : 404).end(JSON.stringify(found?.[1] ?? {}));
+      const [, answer = {}] = found ?? [];
+      const body = answer instanceof Successive ? answer.take() : answer;
+      response.writeHead(!isWellAsked ? 401 : found ? 200 : 404).end(JSON.stringify(body));
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     return new MockedManager(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, server);

@@ -7,6 +7,8 @@ import { MockedLab } from "./mocked-lab";
 import { MockedManager } from "./mocked-manager";
 
 const sdk = new AzureSdk();
+/** What these SDKs are for. */
+const serialized = /^(network|privatedns|dbforpostgresql|containerinstance):/;
 const tenantId = "11111111-2222-4333-8444-555555555555";
 
 describe("lab-stack: what it sends is what Microsoft's SDKs would send", function () {
@@ -20,6 +22,7 @@ describe("lab-stack: what it sends is what Microsoft's SDKs would send", functio
   });
   after(() => manager.close());
 
+  const secrets = { sourcePassword: "source-secret", registryPassword: "pull-secret" };
   const migration = {
     engine: "azure",
     source: { host: "db.example.com", user: "postgres", network: "public" },
@@ -32,16 +35,25 @@ describe("lab-stack: what it sends is what Microsoft's SDKs would send", functio
     private: { migration, server: { entraAdministrator, availabilityZone: "1" }, parameters: { isSource: true } },
     public: { topology: "public", firewallRules: [rule], migration },
     privateEndpoint: { topology: "privateEndpoint" },
+    "private, with a runner": {
+      migration: {
+        source: { host: "192.168.1.10", user: "postgres" },
+        databases: ["adventureworks"],
+        worker: "container",
+        runner: { image: "registry.example.com/pg-migration:0.1.0", registryUser: "reader" },
+      },
+    },
     "private, with Entra VPN": { vpn: { authentication: "entra", tenantId } },
   };
   for (const [what, raw] of Object.entries(labs)) {
     it(what, async () => {
-      const lab = await MockedLab.declare({ ...common, ...raw }, { sourcePassword: "source-secret" });
+      const lab = await MockedLab.declare({ ...common, ...raw }, secrets);
       let compared = 0;
       for (const { type, inputs } of lab.declared) {
         const token = type.replace("azure-native:", "");
         const plain = reveal(inputs) as Record<string, unknown>;
         const request = await sdk.creating(token, plain);
+        assert(request || !serialized.test(token), `${type} is not compared`);
         if (!request) continue;
         compared++;
         const names = new Set(requiredInputs(token).filter((name) => !resourceTypes[token]!.required.includes(name)));

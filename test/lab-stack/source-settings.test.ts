@@ -15,7 +15,7 @@ describe("lab-stack: parameters taken from a source", () => {
   });
   after(() => Promise.all([source.stop(), target.stop()]));
 
-  const login = (server: EmbeddedServer) => ({ ...server.login, ssl: false });
+  const login = (server: EmbeddedServer) => ({ ...server.login, sslMode: "Prefer" as const });
 
   it("are those that differ and matter, with the reason, in base units", async () => {
     const proposals = await serverParametersFrom(login(source), login(target));

@@ -117,8 +117,9 @@ describe("lab-stack: what each topology declares", function () {
 
     it("tells the server's address, and what the source needs", async () => {
       assert.equal(await valueOf(lab.lab.privateAddress!), "10.0.1.4");
-      assert.equal(lab.lab.source.pgHba, "host all postgres 10.0.1.0/24 scram-sha-256");
-      assert.match(lab.lab.source.walLevel.join("\n"), /wal_level = 'logical'/);
+      const source = await valueOf(lab.lab.source);
+      assert.equal(source.pgHba, "host all postgres 10.0.1.0/24 scram-sha-256");
+      assert.match(source.walLevel.join("\n"), /wal_level = 'logical'/);
     });
 
     it("tags everything that takes tags, and protects what holds data", () => {

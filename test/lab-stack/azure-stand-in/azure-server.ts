@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import type { ProviderLauncher } from "../../../examples/host/provider-process";
-import { Cloud } from "./cloud";
+import { Cloud, type CloudOptions } from "./cloud";
 import type { ProviderRequest } from "./provider";
 import type { Properties } from "./properties";
 
@@ -15,7 +15,7 @@ export class AzureServer {
     readonly server: Server,
   ) {}
 
-  static async start(options: { readonly withDatabases: boolean } = { withDatabases: false }): Promise<AzureServer> {
+  static async start(options: CloudOptions = { withDatabases: false }): Promise<AzureServer> {
     const cloud = new Cloud(options);
     const server = createServer((request, response) => {
       answer(cloud, request, response).catch((error: unknown) => {

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { type Image, RunningContainer } from "./containers";
 import { RunningServer } from "./flexible-servers";
-import { at, type Properties, text } from "./properties";
-import { AzureError, recordName, refuseWhatAzureRefuses, type StoredResource } from "./refusals";
+import { at, list, type Properties, text } from "./properties";
+import { AzureError, principalOf, recordName, refuseWhatAzureRefuses, type StoredResource } from "./refusals";
 import { fixedInputs, parentId, requiredInputs, resourceId, resourceTypes } from "./resource-types";
 
 /** How long a change takes, so that changes side by side are seen. */
@@ -17,17 +18,24 @@ export interface Change {
   readonly inputs: Properties;
 }
 
+export interface CloudOptions {
+  readonly withDatabases: boolean;
+  /** What registries hold, by name; where this is missing, containers are believed and not run. */
+  readonly images?: Readonly<Record<string, Image>>;
+}
+
 /** A stand-in for Azure: it holds resources, refuses what Azure refuses, and runs PostgreSQL for flexible servers. */
 export class Cloud {
   readonly resources = new Map<string, StoredResource>();
   readonly servers = new Map<string, RunningServer>();
+  readonly containers = new Map<string, RunningContainer>();
   /** Every change that was made, in order. */
   readonly changes: Change[] = [];
   readonly restarts: string[] = [];
   readonly #busy = new Set<string>();
 
   /** Without a PostgreSQL behind its flexible servers the stand-in is quicker, and parameters are believed. */
-  constructor(readonly options: { readonly withDatabases: boolean }) {}
+  constructor(readonly options: CloudOptions) {}
 
   /** The only resource of a type. */
   the(token: string): StoredResource {
@@ -55,13 +63,16 @@ export class Cloud {
   create(token: string, inputs: Properties): Promise<{ id: string; outputs: Properties }> {
     const id = resourceId(token, inputs);
     return this.#change({ method: "create", token, id, inputs }, async () => {
-      if (this.resources.has(id)) throw new AzureError("Conflict", `${id} exists`);
+      // A parameter is there with its server: to create one is to set it.
+      if (this.resources.has(id) && token !== "dbforpostgresql:Configuration")
+        throw new AzureError("Conflict", `${id} exists`);
       const parent = parentId(token, id);
       if (parent !== "" && !this.resources.has(parent))
         throw new AzureError("ParentResourceNotFound", `there is no ${parent}`);
       refuseWhatAzureRefuses({ token, id, inputs }, this.resources);
       if (token === "dbforpostgresql:Server" && this.options.withDatabases)
         this.servers.set(id, await RunningServer.start(inputs));
+      if (token === "containerinstance:ContainerGroup") this.#startContainer(id, inputs);
       return { id, outputs: await this.#put({ token, id, inputs }) };
     });
   }
@@ -87,6 +98,8 @@ export class Cloud {
       );
       if (user) throw new AzureError("InUse", `${id} is in use by ${user.id}`);
       if (token === "dbforpostgresql:Server") await this.servers.get(id)?.stop();
+      await this.containers.get(id)?.delete();
+      this.containers.delete(id);
       if (token === "dbforpostgresql:Configuration")
         await this.servers.get(parentId(token, id))?.setParameter(id.split("/").at(-1)!, undefined);
       this.servers.delete(id);
@@ -118,8 +131,17 @@ export class Cloud {
   }
 
   async close(): Promise<void> {
+    await Promise.all([...this.containers.values()].map((container) => container.delete()));
     await Promise.all([...this.servers.values()].map((server) => server.stop()));
     this.servers.clear();
+  }
+
+  #startContainer(id: string, inputs: Properties): void {
+    if (!this.options.images) return;
+    const name = text(inputs, "containers.0.image");
+    const image = this.options.images[name];
+    if (!image) throw new AzureError("InaccessibleImage", `there is no image ${name}`);
+    this.containers.set(id, RunningContainer.start(inputs, image));
   }
 
   /** Azure changes a server, and what belongs to it, in one way at a time; the same holds for a network's subnets. */
@@ -161,6 +183,10 @@ export class Cloud {
         return { ...common, currentStatus: { state: "InProgress" } };
       case "network:PublicIPAddress":
         return { ...common, ipAddress: "203.0.113.10" };
+      case "managedidentity:UserAssignedIdentity":
+        return { ...common, principalId: principalOf(id), clientId: principalOf(`${id}/client`) };
+      case "containerinstance:ContainerGroup":
+        return { ...common, containers: list(inputs, "containers").map(withoutSecureValues) };
       default:
         return common;
     }
@@ -181,3 +207,11 @@ const goesWith = (token: string, id: string, user: StoredResource): boolean =>
 
 const uses = (user: StoredResource, id: string): boolean =>
   user.id.startsWith(`${id}/`) || JSON.stringify(user.inputs).includes(`"${id}"`);
+
+/** Azure answers with the names of secure variables, and without their values. */
+const withoutSecureValues = (container: unknown): unknown => ({
+  ...(container as Properties),
+  environmentVariables: list(container, "environmentVariables").map((variable) =>
+    at(variable, "secureValue") === undefined ? variable : { name: text(variable, "name") },
+  ),
+});

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import type { Properties } from "./properties";
 
@@ -25,7 +26,10 @@ export function azureProvider(url: string): pulumi.provider.Provider {
     return answer as Answer;
   };
   return {
-    check: async (urn, _olds, news: Properties) => ({ inputs: news, failures: await ask("check", urn, "", news) }),
+    check: async (urn, olds: Properties, news: Properties) => {
+      const inputs = urn.includes("RoleAssignment::") ? withName(olds, news) : news;
+      return { inputs, failures: await ask("check", urn, "", inputs) };
+    },
     diff: (id, urn, _olds, news: Properties) => ask("diff", urn, id, news),
     create: async (urn, inputs: Properties) => {
       const { id, outputs } = await ask<{ id: string; outputs: Properties }>("create", urn, "", inputs);
@@ -42,6 +46,12 @@ export function azureProvider(url: string): pulumi.provider.Provider {
     invoke: async (token, inputs: Properties) => ({ outputs: await ask("invoke", token, "", inputs) }),
   };
 }
+
+/** azure-native makes a name up for a role assignment, and keeps it. */
+const withName = (olds: Properties, news: Properties): Properties => ({
+  ...news,
+  roleAssignmentName: news.roleAssignmentName ?? olds.roleAssignmentName ?? randomUUID(),
+});
 
 const signature = "4dabf18193072939515e22adb298388d";
 

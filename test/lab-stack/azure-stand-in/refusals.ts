@@ -30,6 +30,7 @@ const rules: Readonly<Record<string, Rule>> = {
   "network:PrivateEndpoint": checkPrivateEndpoint,
   "privatedns:VirtualNetworkLink": checkLink,
   "dnsresolver:InboundEndpoint": checkInboundEndpoint,
+  "containerinstance:ContainerGroup": checkContainerGroup,
   "dbforpostgresql:Server": checkServer,
   "dbforpostgresql:FirewallRule": checkFirewallRule,
 };
@@ -109,6 +110,36 @@ function checkInboundEndpoint({ inputs }: StoredResource, resources: Resources):
     throw new AzureError("PrivateIPAddressNotInSubnet", `${address.text} is not free in ${range.text}`);
 }
 
+function checkContainerGroup({ id, inputs }: StoredResource, resources: Resources): void {
+  const subnet = resources.get(text(inputs, "subnetIds.0.id"));
+  if (delegationOf(subnet) !== "Microsoft.ContainerInstance/containerGroups")
+    throw new AzureError("SubnetMissingRequiredDelegation", `${subnet?.id ?? ""} is not delegated to container groups`);
+  if (text(subnet?.inputs, "natGateway.id") === "")
+    throw new AzureError("InaccessibleImage", `nothing leads from ${subnet?.id ?? ""} to a registry`);
+  const guest = [...resources.values()].find(
+    (other) =>
+      other.id !== id &&
+      other.token !== "containerinstance:ContainerGroup" &&
+      JSON.stringify(other.inputs).includes(`"${subnet?.id ?? ""}"`),
+  );
+  if (guest) throw new AzureError("SubnetIsNotEmpty", `${subnet?.id ?? ""} is used by ${guest.id}`);
+  for (const credential of list(inputs, "imageRegistryCredentials")) checkPull(credential, inputs, resources);
+}
+
+function checkPull(credential: unknown, inputs: Properties, resources: Resources): void {
+  const identity = text(credential, "identity");
+  if (identity === "") return;
+  if (!list(inputs, "identity.userAssignedIdentities").includes(identity))
+    throw new AzureError("InvalidImageRegistryCredentialType", `${identity} is none of the container group's`);
+  const isAllowed = [...resources.values()].some(
+    ({ token, inputs: grant }) =>
+      token === "authorization:RoleAssignment" &&
+      text(grant, "principalId") === principalOf(identity) &&
+      text(grant, "roleDefinitionId").endsWith("/7f951dda-4ed3-460d-a680-43fe172d538d"),
+  );
+  if (!isAllowed) throw new AzureError("InaccessibleImage", `${identity} may not pull from the registry`);
+}
+
 function checkServer({ id, inputs }: StoredResource, resources: Resources): void {
   const password = text(inputs, "administratorLoginPassword");
   const kinds = [/[a-z]/, /[A-Z]/, /[0-9]/, /[^a-zA-Z0-9]/].filter((kind) => kind.test(password)).length;
@@ -151,6 +182,18 @@ function checkFirewallRule({ id }: StoredResource, resources: Resources): void {
 
 function delegationOf(subnet: StoredResource | undefined): string {
   return text(subnet?.inputs, "delegations.0.serviceName");
+}
+
+/** The Entra object that an identity stands for. */
+export function principalOf(identityId: string): string {
+  const digits = createHash("sha1").update(identityId).digest("hex");
+  return [
+    digits.slice(0, 8),
+    digits.slice(8, 12),
+    digits.slice(12, 16),
+    digits.slice(16, 20),
+    digits.slice(20, 32),
+  ].join("-");
 }
 
 /** Azure's made-up name of a server's A record in its private zone. */

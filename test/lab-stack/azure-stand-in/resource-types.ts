@@ -9,6 +9,8 @@ export interface ResourceType {
   readonly path: readonly (readonly [collection: string, input: string])[];
   readonly required: readonly string[];
   readonly fixed?: readonly string[];
+  /** It lies at the resource that its input `scope` names, and gets a name where none is given. */
+  readonly isExtension?: boolean;
   /** Inputs that Azure never answers with. */
   readonly writeOnly?: readonly string[];
 }
@@ -72,6 +74,31 @@ export const resourceTypes: Readonly<Record<string, ResourceType>> = {
     required: ["location", "ipConfigurations"],
     fixed: ["location", "ipConfigurations"],
   },
+  "network:NatGateway": {
+    namespace: network,
+    path: [["natGateways", "natGatewayName"]],
+    required: ["sku", "publicIpAddresses"],
+    fixed: ["location"],
+  },
+  "managedidentity:UserAssignedIdentity": {
+    namespace: "Microsoft.ManagedIdentity",
+    path: [["userAssignedIdentities", "resourceName"]],
+    required: ["location"],
+    fixed: ["location"],
+  },
+  "authorization:RoleAssignment": {
+    namespace: "Microsoft.Authorization",
+    path: [["roleAssignments", "roleAssignmentName"]],
+    required: ["scope", "principalId", "roleDefinitionId"],
+    fixed: ["scope", "principalId", "roleDefinitionId"],
+    isExtension: true,
+  },
+  "containerinstance:ContainerGroup": {
+    namespace: "Microsoft.ContainerInstance",
+    path: [["containerGroups", "containerGroupName"]],
+    required: ["location", "osType", "containers"],
+    fixed: ["location", "osType", "restartPolicy"],
+  },
   "dbforpostgresql:Server": {
     namespace: postgresql,
     path: [server],
@@ -105,7 +132,11 @@ export const resourceTypes: Readonly<Record<string, ResourceType>> = {
 
 /** The resource's id in Azure Resource Manager. */
 export function resourceId(token: string, inputs: Properties): string {
-  const { namespace, path } = resourceTypes[token]!;
+  const { namespace, path, isExtension } = resourceTypes[token]!;
+  if (isExtension) {
+    const [collection, input] = path[0]!;
+    return `${text(inputs, "scope")}/providers/${namespace}/${collection}/${text(inputs, input)}`;
+  }
   const group = `${subscription}/resourceGroups/${text(inputs, "resourceGroupName")}`;
   if (path.length === 0) return group;
   return `${group}/providers/${namespace}/${path.map(([collection, input]) => `${collection}/${text(inputs, input)}`).join("/")}`;
@@ -113,15 +144,16 @@ export function resourceId(token: string, inputs: Properties): string {
 
 /** The id of that in which a resource lies; empty for a resource group. */
 export function parentId(token: string, id: string): string {
-  const { path } = resourceTypes[token]!;
-  if (path.length === 0) return "";
+  const { path, isExtension } = resourceTypes[token]!;
+  if (path.length === 0 || isExtension) return "";
   if (path.length === 1) return id.slice(0, id.indexOf("/providers/"));
   return id.split("/").slice(0, -2).join("/");
 }
 
 /** Everything that must be given: names in the path, and the type's own. */
 export function requiredInputs(token: string): readonly string[] {
-  const { path, required } = resourceTypes[token]!;
+  const { path, required, isExtension } = resourceTypes[token]!;
+  if (isExtension) return required;
   return ["resourceGroupName", ...path.map(([, input]) => input), ...required];
 }
 
