@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Store } from "../../provider/src/store/store";
 import { Lease, leaseHolder } from "../../provider/src/store/lease";
-import { fenceWorkers, insertMigration, readMigration } from "../../provider/src/store/records";
+import { deleteMigration, fenceWorkers, insertMigration, readMigration } from "../../provider/src/store/records";
 import { Journal } from "../../provider/src/store/journal";
 import { parseInputs } from "../../provider/src/check-inputs";
 import { wishOf } from "../../provider/src/inputs";
@@ -27,8 +27,32 @@ describe("the store", () => {
 
   it("is made once by several that come at the same time", async () => {
     const stores = await Promise.all(Array.from({ length: 5 }, () => Store.open(address(), "test")));
-    await stores[0]!.removeIfEmpty();
-    await Promise.all(stores.map((store) => store.close()));
+    const [first, ...others] = stores;
+    await first!.removeIfEmpty();
+    assert.equal(
+      (await others[0]!.query("SELECT FROM pgmigration.migration")).length,
+      0,
+      "others may be about to record",
+    );
+    await Promise.all(others.map((store) => store.close()));
+    await first!.removeIfEmpty();
+    await first!.close();
+    assert.equal(await Store.find(address(), "test"), undefined);
+  });
+
+  it("is never removed under somebody who is about to record a migration", async () => {
+    const recordAndErase = async (name: string): Promise<void> => {
+      for (let round = 0; round < 10; round++) {
+        const store = await Store.open(address(), "test");
+        await insertMigration(store, wish(name));
+        await store.close();
+        const erasing = (await Store.find(address(), "test"))!;
+        await deleteMigration(erasing, name);
+        await erasing.removeIfEmpty();
+        await erasing.close();
+      }
+    };
+    await Promise.all(["one", "two", "three"].map(recordAndErase));
     assert.equal(await Store.find(address(), "test"), undefined);
   });
 

@@ -15,6 +15,9 @@ const ownDatabase = "pgmigration";
 /** Serializes making and changing the control schema among all that open a store on one server. */
 const installLock = 0x70676d69;
 
+/** Shared by all that are about to record a migration, so that nobody removes the control schema as empty meanwhile. */
+const recordingLock = 0x70676d72;
+
 /**
  * A session on the control schema. It lies in the target's maintenance database; where that database is not writable for
  * us, in a database of its own, `pgmigration`.
@@ -31,12 +34,18 @@ export class Store {
     this.#address = address;
   }
 
-  /** Opens the store and makes it where it is missing. @throws Refused, Unreachable */
+  /**
+   * Opens the store for recording a migration, and makes it where it is missing. To be closed soon: until then the store is
+   * not removed, whoever else finds it empty.
+   *
+   * @throws Refused, Unreachable
+   */
   static async open(address: StoreAddress, purpose: string): Promise<Store> {
-    const store = await Store.find(address, purpose);
+    const store = await Store.#search(address, purpose, keepSchema);
     if (store) return store;
     const client = await connect(address.target, { database: address.maintenanceDatabase, purpose, bookkeeping: true });
     try {
+      await keepSchema(client);
       if (await mayCreateSchema(client)) return await Store.#install(client, address.maintenanceDatabase, address);
       await createOwnDatabase(client, address.target.user);
     } catch (error) {
@@ -45,13 +54,23 @@ export class Store {
     }
     await client.end();
     const own = await connect(address.target, { database: ownDatabase, purpose, bookkeeping: true });
+    await keepSchema(own);
     return Store.#install(own, ownDatabase, address);
   }
 
   /** Opens the store where there is one; undefined where nobody has migrated into this server. */
   static async find(address: StoreAddress, purpose: string): Promise<Store | undefined> {
+    return Store.#search(address, purpose, () => Promise.resolve());
+  }
+
+  static async #search(
+    address: StoreAddress,
+    purpose: string,
+    beforeLooking: (client: pg.Client) => Promise<void>,
+  ): Promise<Store | undefined> {
     const client = await connect(address.target, { database: address.maintenanceDatabase, purpose, bookkeeping: true });
     try {
+      await beforeLooking(client);
       if (await hasControlSchema(client)) return await Store.#install(client, address.maintenanceDatabase, address);
       const { rowCount } = await client.query("SELECT FROM pg_database WHERE datname = $1", [ownDatabase]);
       await client.end();
@@ -61,6 +80,7 @@ export class Store {
       throw error;
     }
     const own = await connect(address.target, { database: ownDatabase, purpose, bookkeeping: true });
+    await beforeLooking(own);
     if (await hasControlSchema(own)) return Store.#install(own, ownDatabase, address);
     await own.end();
     return undefined;
@@ -105,6 +125,11 @@ export class Store {
       await maintenance.end();
     }
   }
+}
+
+/** For as long as the session lasts. */
+async function keepSchema(client: pg.Client): Promise<void> {
+  await client.query("SELECT pg_advisory_lock_shared($1)", [recordingLock]);
 }
 
 async function hasControlSchema(client: pg.Client): Promise<boolean> {
@@ -168,16 +193,25 @@ async function installedSteps(client: pg.Client): Promise<number> {
   return Number(/version (\d+)$/.exec(rows[0]?.comment ?? "")?.[1] ?? 0);
 }
 
-/** Answers whether the schema was empty, and so is gone. */
+async function isEmptySchema(client: pg.Client): Promise<boolean> {
+  await client.query("SELECT pg_advisory_xact_lock($1)", [installLock]);
+  // Somebody else may have removed it since.
+  if (!(await hasControlSchema(client))) return false;
+  await client.query("LOCK TABLE pgmigration.migration IN ACCESS EXCLUSIVE MODE");
+  return (await client.query("SELECT FROM pgmigration.migration LIMIT 1")).rowCount === 0;
+}
+
+/** Answers whether the schema was empty, and so is gone. It stays while somebody is about to record a migration. */
 async function dropEmptySchema(client: pg.Client): Promise<boolean> {
   await client.query("BEGIN");
   try {
-    await client.query("SELECT pg_advisory_xact_lock($1)", [installLock]);
-    await client.query("LOCK TABLE pgmigration.migration IN ACCESS EXCLUSIVE MODE");
-    const { rowCount } = await client.query("SELECT FROM pgmigration.migration LIMIT 1");
-    if (rowCount === 0) await client.query(`DROP SCHEMA ${controlSchema} CASCADE`);
+    const { rows } = await client.query<{ alone: boolean }>("SELECT pg_try_advisory_xact_lock($1) AS alone", [
+      recordingLock,
+    ]);
+    const isEmpty = rows[0]!.alone && (await isEmptySchema(client));
+    if (isEmpty) await client.query(`DROP SCHEMA ${controlSchema} CASCADE`);
     await client.query("COMMIT");
-    return rowCount === 0;
+    return isEmpty;
   } catch (error) {
     await client.query("ROLLBACK").catch(() => undefined);
     throw error;
