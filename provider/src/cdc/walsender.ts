@@ -25,8 +25,8 @@ interface Wire extends EventEmitter {
   sendCopyFromChunk(chunk: Buffer): void;
 }
 
-/** wal_sender_timeout has been seen at 5 s. */
-const feedbackIntervalMs = 1000;
+/** wal_sender_timeout has been seen at 5 s, and 1 s has to do: while the socket is not read, only this keeps the stream. */
+const feedbackIntervalMs = 250;
 /** A server with nothing to say answers a ping; silence beyond this is a dead connection. */
 const silenceLimitMs = 45_000;
 const pingAfterSilenceMs = 10_000;
