@@ -52,6 +52,9 @@ export class TakenOver extends MigrationError {}
 /** The user asked for an end. */
 export class Canceled extends MigrationError {}
 
+/** Going on would harm the source: let go of what is held there. */
+export class SourceAtRisk extends MigrationError {}
+
 /** Source and target are not equal: never report success. */
 export class ContentDiffers extends MigrationError {}
 

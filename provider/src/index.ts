@@ -40,6 +40,7 @@ export {
   InvalidInput,
   NotFound,
   Refused,
+  SourceAtRisk,
   TakenOver,
   TimedOut,
   Unreachable,

@@ -188,6 +188,9 @@ export const inputsSchema = z.strictObject({
   sequenceMargin: z.coerce.number("give a number of steps").int().min(0).max(1_000_000_000).default(0),
   /** Online: how long, in seconds, a lost server is waited for. */
   reconnectFor: duration.default(600),
+  /** Online: how much WAL the source may keep for a slot of ours, and what then becomes of the database. */
+  maxRetainedWal: byteSize.optional(),
+  onMaxRetainedWal: z.enum(["pause", "cancel"]).default("pause"),
   maintenanceDatabase: databaseName.default("postgres"),
   runner: z.enum(["local", "external"]).optional(),
   waitFor: z.enum(["started", "cutoverReady", "succeeded"]).optional(),

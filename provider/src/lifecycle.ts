@@ -98,7 +98,8 @@ export async function diff(_id: string, olds: Properties, news: Properties): Pro
 
 /** Nothing will change here any more but by the user's wish. */
 const isSettled = (status: MigrationStatus | undefined, inputs: Inputs): boolean =>
-  status?.state === "Succeeded" || (status?.state === "Canceled" && inputs.cancel);
+  status?.state === "Succeeded" ||
+  (status?.state === "Canceled" && (inputs.cancel || inputs.onMaxRetainedWal === "cancel"));
 
 function needsAttention(status: MigrationStatus | undefined, inputs: Inputs): boolean {
   if (!status || isSettled(status, inputs)) return false;

@@ -176,6 +176,17 @@ export interface PgMigrationArgs {
   readonly sequenceMargin?: pulumi.Input<number> | undefined;
   /** Online: how long a server that is away is waited for before the migration fails. Default 10m. */
   readonly reconnectFor?: pulumi.Input<Duration> | undefined;
+  /**
+   * Online: how much WAL the source may keep for a database's slot, in bytes or as "200GB". There is a warning at four
+   * fifths of it; when it is reached for half a minute, the slot is dropped, since nothing else gives the source its disk back, and what was
+   * copied has to be copied anew. Default: no limit but the source's own `max_slot_wal_keep_size`.
+   */
+  readonly maxRetainedWal?: pulumi.Input<number | string> | undefined;
+  /**
+   * What becomes of a database at `maxRetainedWal`: `pause` (default) ends the migration as Failed, and the next
+   * `pulumi up` copies that database anew; `cancel` cancels the database, and it stays so until an input changes.
+   */
+  readonly onMaxRetainedWal?: pulumi.Input<"pause" | "cancel"> | undefined;
   /** The target's database that holds the migration's records. Default postgres. */
   readonly maintenanceDatabase?: pulumi.Input<string> | undefined;
   /**

@@ -43,6 +43,8 @@ describe("inputs that change", () => {
     { overwriteDbsInTarget: true },
     { tags: { a: "b" } },
     { sequenceMargin: 5 },
+    { maxRetainedWal: "10GB" },
+    { onMaxRetainedWal: "cancel" },
     { decodingPlugin: "test_decoding" },
     { sourceType: "AWS_RDS" },
     { runner: "external" },

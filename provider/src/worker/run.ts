@@ -1,4 +1,4 @@
-import { Canceled, ContentDiffers, Refused, TakenOver, Unreachable, messageOf } from "../errors.js";
+import { Canceled, ContentDiffers, Refused, SourceAtRisk, TakenOver, Unreachable, messageOf } from "../errors.js";
 import type { Wish } from "../inputs.js";
 import { cancelOpenStatements } from "../postgres/open-sessions.js";
 import type { Finding, Journal } from "../store/journal.js";
@@ -21,6 +21,7 @@ import { removeFence } from "./source-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
 import { RequestWatch } from "./watch-requests.js";
 import { VerificationsOnRequest } from "./verifications-on-request.js";
+import { WalGuard } from "./wal-guard.js";
 import type { Work } from "./work.js";
 
 type DatabaseStep = (database: DatabaseRecord, work: Work) => Promise<void>;
@@ -87,6 +88,8 @@ class MigrationRun {
   readonly #databaseSlots = new JobSlots(() => databasesAtOnce);
   /** One at a time: each reads all of a database, and takes a slot, of which the source need have only one to spare. */
   readonly #verificationSlots = new JobSlots(() => 1);
+  /** Online, one a database, from before its slot is made until the stream has ended. */
+  readonly #guards = new Map<string, WalGuard>();
   /** Databases that were canceled one by one. */
   readonly #canceled = new Set<string>();
 
@@ -124,10 +127,15 @@ class MigrationRun {
       target: this.job.target,
       journal: this.journal,
       generation: this.journal.lease.generation,
-      signal: AbortSignal.any([this.#signal, requests.cancellationOf(database)]),
+      signal: AbortSignal.any([this.#signal, requests.cancellationOf(database), ...this.#guardSignals(database)]),
       tableSlots: this.#tableSlots,
       indexSlots: this.#indexSlots,
     };
+  }
+
+  #guardSignals(database: string): readonly AbortSignal[] {
+    const guard = this.#guards.get(database);
+    return guard ? [guard.signal] : [];
   }
 
   async #steps(): Promise<void> {
@@ -217,6 +225,7 @@ class MigrationRun {
   async #migrateOnline(databases: readonly DatabaseRecord[]): Promise<void> {
     const followed = new Map<string, FollowedDatabase>();
     const cutovers: Promise<void>[] = [];
+    this.#guardSources(databases);
     try {
       await this.#followAll(databases, followed);
       const open = databases.filter(({ name }) => followed.has(name));
@@ -249,7 +258,7 @@ class MigrationRun {
     } finally {
       // One that fails does not tear the others out of their cutovers.
       await Promise.allSettled(cutovers);
-      await Promise.all([...followed.values()].map((database) => database.stop()));
+      await Promise.all([...followed.values(), ...this.#guards.values()].map((one) => one.stop()));
     }
   }
 
@@ -299,9 +308,28 @@ class MigrationRun {
     } catch (error) {
       if (this.#signal.aborted || error instanceof TakenOver) throw error;
       if (cancellation.aborted) return this.#cancel(database);
+      const [guarded] = this.#guardSignals(database.name);
+      if (guarded?.reason instanceof SourceAtRisk) return this.#spareSource(database, guarded.reason);
       await this.journal.database(database.name, { state: "Failed", message: messageOf(error) });
       throw error;
     }
+  }
+
+  #guardSources(databases: readonly DatabaseRecord[]): void {
+    for (const { name } of databases.filter(({ phase }) => phase !== "done"))
+      this.#guards.set(
+        name,
+        new WalGuard({ source: this.job.source, database: name, journal: this.journal, wish: () => this.#wish }),
+      );
+  }
+
+  /** Without its slot a database cannot go on: it is canceled, or begun anew by the next try. */
+  async #spareSource(database: DatabaseRecord, reason: SourceAtRisk): Promise<void> {
+    await this.journal.event(reason.message, { database: database.name, level: "error" });
+    if (this.#wish.onMaxRetainedWal === "cancel") return this.#cancel(database);
+    await this.#dropSourceObjects(database.name);
+    await this.journal.database(database.name, { state: "Failed", phase: "queued", message: reason.message });
+    throw reason;
   }
 
   /** Nothing on the target is dropped, as Azure's service has it; a slot on the source must not stay. */

@@ -1,0 +1,138 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Client } from "pg";
+import { changeCaptureNames } from "../cdc/names.js";
+import { inspectSlot } from "../cdc/slot-state.js";
+import { SourceAtRisk, messageOf } from "../errors.js";
+import type { Wish } from "../inputs.js";
+import { connect, type Endpoint } from "../postgres/connect.js";
+import type { Journal } from "../store/journal.js";
+import { formatBytes } from "../byte-size.js";
+
+const lookEveryMs = 2000;
+
+/**
+ * A slot whose stream is up to date lets go of WAL only when the server has logged who is running, every 15 s: what is
+ * beyond the limit for less than this may be a burst that another database has written.
+ */
+const patienceMs = 30_000;
+
+/** The user is warned from here on, as a part of the limit. */
+const warnedFrom = 0.8;
+
+export interface WalGuardOptions {
+  readonly source: Endpoint;
+  readonly database: string;
+  readonly journal: Journal;
+  /** The present wish: the limit may be raised while it is watched. */
+  readonly wish: () => Wish;
+}
+
+/**
+ * Watches the WAL that a database's slot makes the source keep, from the slot's making on, so that the source's disk does
+ * not fill: warns before the server's `max_slot_wal_keep_size` or the user's `maxRetainedWal` is reached, and aborts
+ * {@link signal} at the latter. Only without the slot does the source get its disk back, whose end is the caller's.
+ */
+export class WalGuard {
+  readonly #options: WalGuardOptions;
+  readonly #exceeded = new AbortController();
+  readonly #watching: Promise<void>;
+  #stopped = false;
+  #warned = false;
+  /** When the limit was first seen reached, and ever since. */
+  #beyondSince: number | undefined;
+  #session: Client | undefined;
+
+  constructor(options: WalGuardOptions) {
+    this.#options = options;
+    this.#watching = this.#watch();
+  }
+
+  /** Aborts with {@link SourceAtRisk}. */
+  get signal(): AbortSignal {
+    return this.#exceeded.signal;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#watching;
+  }
+
+  async #watch(): Promise<void> {
+    try {
+      while (!this.#stopped && !this.signal.aborted) {
+        await this.#look();
+        for (let waited = 0; waited < lookEveryMs && !this.#isStopped(); waited += 100) await sleep(100);
+      }
+    } finally {
+      await this.#session?.end().catch(() => undefined);
+    }
+  }
+
+  #isStopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** A source that is away fills no disk by our doing that it would tell us of: the stream rides that out, or fails. */
+  async #look(): Promise<void> {
+    try {
+      const { source, database, wish } = this.#options;
+      this.#session ??= await connect(source, { database, purpose: `${wish().migrationName} guard` });
+      await this.#judge(this.#session);
+    } catch (error) {
+      process.stderr.write(`the WAL retained for ${this.#options.database} cannot be seen: ${messageOf(error)}\n`);
+      await this.#session?.end().catch(() => undefined);
+      this.#session = undefined;
+    }
+  }
+
+  async #judge(session: Client): Promise<void> {
+    const { database, wish } = this.#options;
+    const { slot } = changeCaptureNames(wish(), database);
+    const retained = (await inspectSlot(session, slot))?.retainedBytes;
+    if (retained === undefined) return;
+    const limit = wish().maxRetainedWal;
+    this.#beyondSince = limit !== undefined && retained >= limit ? (this.#beyondSince ?? Date.now()) : undefined;
+    if (limit !== undefined && this.#beyondSince !== undefined && Date.now() - this.#beyondSince >= patienceMs) {
+      this.#exceeded.abort(
+        new SourceAtRisk(
+          `the source keeps ${formatBytes(retained)} of WAL for the slot ${slot} of ${database}, and maxRetainedWal allows ${formatBytes(limit)}: the slot is dropped, so that the source's disk does not fill`,
+          {
+            remedy:
+              "find out why the target is behind (dbDetails: lag, message), give the source more disk and raise maxRetainedWal; pulumi up then copies the database anew",
+          },
+        ),
+      );
+      return;
+    }
+    await this.#warn(retained, Math.min(limit ?? Infinity, (await slotKeepBytes(session)) ?? Infinity), slot);
+  }
+
+  async #warn(retained: number, limit: number, slot: string): Promise<void> {
+    const { database, journal } = this.#options;
+    const isNear = retained >= warnedFrom * limit;
+    if (!isNear || this.#warned) {
+      this.#warned &&= isNear;
+      return;
+    }
+    this.#warned = true;
+    const message = `the source keeps ${formatBytes(retained)} of WAL for the slot ${slot}, of ${formatBytes(limit)} at most`;
+    await journal.event(message, { database, level: "warning" });
+    await journal.findings([
+      {
+        ...{ database, type: "ServerParametersValidation", state: "Warning" },
+        ...{ object: slot, objectType: "Database", message },
+        remedy:
+          "cut over, or find out why the target is behind; raise maxRetainedWal and, on the source, ALTER SYSTEM SET max_slot_wal_keep_size while its disk has room",
+      },
+    ]);
+  }
+}
+
+/** Beyond it the server gives the slot up by itself (parameter max_slot_wal_keep_size, from 13 on); undefined without. */
+async function slotKeepBytes(session: Client): Promise<number | undefined> {
+  const { rows } = await session.query<{ megabytes: number }>(
+    "SELECT setting::float8 AS megabytes FROM pg_settings WHERE name = 'max_slot_wal_keep_size'",
+  );
+  const megabytes = rows[0]?.megabytes ?? -1;
+  return megabytes < 0 ? undefined : megabytes * 2 ** 20;
+}

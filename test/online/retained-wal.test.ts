@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { assertSameContent } from "../support/content";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { until } from "../support/until";
+
+describe("WAL that the source keeps for a migration", () => {
+  let lab: Lab;
+
+  before(async () => {
+    lab = await Lab.start({ source: { parameters: { max_wal_size: "1GB" } } });
+  });
+
+  after(() => lab.stop());
+
+  const table = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT generate_series(1, 100), 'v'";
+
+  const write = (database: string, megabytes: number) =>
+    lab.source.query(
+      "SELECT pg_logical_emit_message(false, 'test', repeat('x', 1024 * 1024)) FROM generate_series(1, $1)",
+      {
+        database,
+        values: [megabytes],
+      },
+    );
+
+  const slots = () => lab.source.query("SELECT slot_name FROM pg_replication_slots");
+
+  /** The target takes nothing while somebody holds this table locked there. */
+  async function heldUp(database: string, run: () => Promise<void>): Promise<void> {
+    const obstacle = await lab.target.connect(database);
+    try {
+      await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+      await lab.source.query("UPDATE t SET v = 'held up' WHERE id = 1", { database });
+      await run();
+    } finally {
+      await obstacle.end();
+    }
+  }
+
+  it("is warned of before its limit; at the limit the slot goes, and the next up copies the database anew", async () => {
+    const database = await lab.database(table);
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online", maxRetainedWal: "60MB" }));
+    await heldUp(database, async () => {
+      await write(database, 50);
+      await until("there is a warning", async () =>
+        /keeps 5\d\.\d MB of WAL.*of 60\.0 MB at most/.test(JSON.stringify(await resource.refresh())),
+      );
+      assert.equal((await slots()).length, 1);
+      await write(database, 15);
+      await until("the migration has failed", async () => (await resource.refresh()).state === "Failed", 90);
+      assert.match(resource.status.error!, /maxRetainedWal allows 60\.0 MB.*raise maxRetainedWal/s);
+      assert.deepEqual(await slots(), []);
+    });
+    const again = await resource.update({ maxRetainedWal: "10GB" });
+    assert.equal(again.state, "WaitingForUserAction");
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+    await resource.destroy();
+  });
+
+  it("cancels only the database that it is too much for, where that was chosen", async () => {
+    const [database, other] = [await lab.database(table), await lab.database(table)];
+    const resource = new Resource();
+    await resource.create(
+      lab.inputs([database, other], {
+        migrationMode: "Online",
+        maxRetainedWal: "60MB",
+        onMaxRetainedWal: "cancel",
+      }),
+    );
+    await heldUp(database, async () => {
+      await write(database, 70);
+      await until(
+        "it is canceled",
+        async () => {
+          const { dbDetails } = (await resource.refresh()).currentSubStateDetails;
+          return dbDetails[database]!.migrationState === "Canceled";
+        },
+        90,
+      );
+    });
+    assert.equal((await slots()).length, 1, "the other's");
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent({ server: lab.source, database: other }, { server: lab.target, database: other });
+    assert.equal((await resource.diff()).changes, false);
+    await resource.destroy();
+  });
+});
