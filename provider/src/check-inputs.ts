@@ -117,6 +117,16 @@ const rules: readonly Rule[] = [
         : [],
   },
   {
+    about: ["rollback", "migrationMode", "triggerCutover"],
+    failures: ({ rollback, migrationMode, triggerCutover }) => {
+      if (rollback !== "drop" && migrationMode === "Offline")
+        return [{ property: "rollback", reason: "an offline migration does not follow its target; use Online" }];
+      if (rollback === "return" && !triggerCutover)
+        return [{ property: "rollback", reason: "nothing is cut over that one could return from; use keep or drop" }];
+      return [];
+    },
+  },
+  {
     about: ["dbsToMigrate", "waitForConfirmation"],
     failures: ({ dbsToMigrate, waitForConfirmation }) =>
       dbsToMigrate.length === 0 && !waitForConfirmation

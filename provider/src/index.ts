@@ -31,6 +31,7 @@ export type {
   ValidationState,
   ValidationSummary,
   ValidationType,
+  WayBackStatus,
 } from "./status.js";
 export { MigrationIncomplete } from "./lifecycle.js";
 export {

@@ -166,6 +166,11 @@ export const inputsSchema = z.strictObject({
   verifyBeforeCutover: switchSchema.default(false),
   /** Online: any text; a comparison is made each time that it changes. */
   verifyNow: z.string().min(1, "give any text that changes with each comparison").max(100).optional(),
+  /**
+   * Online: after the cutover, follow the target and apply what is written there to the source (`keep`), until there is no
+   * way back wanted any more (`drop`), or it is taken (`return`).
+   */
+  rollback: z.enum(["drop", "keep", "return"]).default("drop"),
   /** Tables copied, and indexes built, at the same time. */
   tableJobs: z.coerce.number("give a number").int().min(1).max(64).default(4),
   indexJobs: z.coerce.number("give a number").int().min(1).max(64).default(4),

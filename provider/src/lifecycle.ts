@@ -99,7 +99,8 @@ export async function diff(_id: string, olds: Properties, news: Properties): Pro
 /** Nothing will change here any more but by the user's wish. */
 const isSettled = (status: MigrationStatus | undefined, inputs: Inputs): boolean =>
   status?.state === "Succeeded" ||
-  (status?.state === "Canceled" && (inputs.cancel || inputs.onMaxRetainedWal === "cancel"));
+  (status?.state === "Canceled" &&
+    (inputs.cancel || inputs.rollback === "return" || inputs.onMaxRetainedWal === "cancel"));
 
 function needsAttention(status: MigrationStatus | undefined, inputs: Inputs): boolean {
   if (!status || isSettled(status, inputs)) return false;
@@ -263,6 +264,7 @@ async function goOn(store: Store, inputs: Inputs): Promise<void> {
   await leaveOutDatabases(store, inputs);
   await recordRequests(store, inputs);
   if (hasEnded(record.state) && cancelsAll(inputs)) return;
+  if (record.state === "Canceled" && inputs.rollback === "return") return updateWish(store, wish);
   if (hasEnded(record.state) && !isDone(record, wish)) await restartMigration(store, wish);
   else await updateWish(store, wish);
 }
@@ -284,7 +286,7 @@ function isDone(record: MigrationRecord, wish: Wish): boolean {
 async function leaveOutDatabases(store: Store, inputs: Inputs): Promise<void> {
   const { migrationName, dbsToMigrate } = inputs;
   const left = (await readDatabases(store, migrationName)).filter(({ name }) => !dbsToMigrate.includes(name));
-  const busy = left.filter(({ slot }) => slot !== undefined).map(({ name }) => name);
+  const busy = left.filter(({ slot, hasWayBack }) => slot !== undefined || hasWayBack).map(({ name }) => name);
   if (busy.length > 0)
     throw new Refused(`${busy.join(", ")} cannot be taken out of dbsToMigrate while the source is followed`, {
       remedy: "list it in dbsToCancelMigrationOn with cancel set to true first",

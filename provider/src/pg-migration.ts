@@ -142,6 +142,13 @@ export interface PgMigrationArgs {
    * is `currentStatus.currentSubStateDetails.dbDetails[database].verification`.
    */
   readonly verifyNow?: pulumi.Input<string> | undefined;
+  /**
+   * Online: `keep`, set before or with `triggerCutover`, has what is written on the target after the cutover applied to the
+   * source, so that one can return without loss; the state is then WaitingForUserAction, WaitingForRollbackDecision. `drop`
+   * (default) ends that, and the migration has succeeded. `return` brings the source up to what the target has, compares, ends
+   * it, and the migration is Canceled: stop the applications first, and start them on the source.
+   */
+  readonly rollback?: pulumi.Input<"drop" | "keep" | "return"> | undefined;
   /** A larger table (heap and TOAST) is copied in parts: bytes, or a text such as "10GB". Default 10GB. */
   readonly splitTablesLargerThan?: pulumi.Input<number | string> | undefined;
   /** Only these objects; what cannot be without the others is a finding. */

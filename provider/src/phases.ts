@@ -35,11 +35,13 @@ function stepsOf({ migrationMode, migrationOption }: Kind): Step[] {
     { name: "Prepare", subStates: ["PerformingPreRequisiteSteps"] },
     ...(migrationOption === "Migrate" ? [] : [step("Validate", "ValidationInProgress")]),
     ...(moves ? [step("Copy", "MigratingData")] : []),
-    ...(follows ? [step("Follow", "WaitingForCutoverTrigger"), step("Cut over", "CompletingMigration")] : []),
+    ...(follows ? [step("Follow", "WaitingForCutoverTrigger"), cutOver] : []),
   ];
 }
 
 const step = (name: string, subState: MigrationSubState): Step => ({ name, subStates: [subState] });
+
+const cutOver: Step = { name: "Cut over", subStates: ["CompletingMigration", "WaitingForRollbackDecision"] };
 
 const sentences: Readonly<Record<MigrationSubState, string>> = {
   PerformingPreRequisiteSteps: "Getting ready",
@@ -52,6 +54,7 @@ const sentences: Readonly<Record<MigrationSubState, string>> = {
   MigratingData: "Copying",
   WaitingForCutoverTrigger: "All is copied; following the source until you cut over",
   CompletingMigration: "Cutting over",
+  WaitingForRollbackDecision: "Cut over; the source is kept as the target is, until you return or drop that",
   CancelingRequestedDBMigrations: "Canceling",
   Completed: "",
 };

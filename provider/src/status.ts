@@ -17,6 +17,8 @@ export type MigrationSubState =
   | "MigratingData"
   | "WaitingForCutoverTrigger"
   | "CompletingMigration"
+  /** Cut over, and the source is kept as the target is: until `rollback` says which of both stays. */
+  | "WaitingForRollbackDecision"
   | "CancelingRequestedDBMigrations"
   | "Completed";
 
@@ -104,6 +106,8 @@ export interface DatabaseDetails {
   readonly tablesDifferent: number;
   /** Online: the last comparison while writes went on, by `verifyNow` or `verifyBeforeCutover`. */
   readonly verification?: OnlineVerification;
+  /** After the cutover, for as long as one can return to the source. */
+  readonly wayBack?: WayBackStatus;
   /** Of the base copy, by bytes. */
   readonly percent: number;
   /** The largest tables, at most 200 of them. */
@@ -133,6 +137,19 @@ export interface OnlineVerification {
     readonly firstDifferences: readonly { readonly key: string; readonly kind: string }[];
   }[];
   readonly message?: string;
+}
+
+/** The stream from the target back to the source, after a cutover with `rollback: "keep"`. */
+export interface WayBackStatus {
+  /** `paused`: the source cannot take a change; `message` says why. It is tried again all the time. */
+  readonly state: "opening" | "following" | "paused" | "returning";
+  readonly message?: string;
+  readonly inserts?: number;
+  readonly updates?: number;
+  readonly deletes?: number;
+  readonly latencySeconds?: number;
+  /** Bytes of the target's WAL that are not applied to the source. */
+  readonly lagBytes?: number;
 }
 
 export interface TableDetails {

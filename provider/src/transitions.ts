@@ -4,13 +4,15 @@ import type { MigrationStatus } from "./status.js";
 
 /** What the switches of two inputs ask for when one follows the other. */
 interface Change {
-  readonly before: Pick<Inputs, "triggerCutover" | "cancel">;
-  readonly after: Pick<Inputs, "triggerCutover" | "cancel">;
+  readonly before: Pick<Inputs, "triggerCutover" | "cancel" | "rollback">;
+  readonly after: Pick<Inputs, "triggerCutover" | "cancel" | "rollback">;
 }
 
 /** Whether a change can be impossible at all, so that the migration's state has to be looked up. */
 export const dependsOnState = ({ before, after }: Change): boolean =>
-  before.triggerCutover !== after.triggerCutover || (after.cancel && !before.cancel);
+  before.triggerCutover !== after.triggerCutover ||
+  (after.cancel && !before.cancel) ||
+  (before.rollback !== after.rollback && after.rollback !== "drop");
 
 /** Changes that a migration in this state cannot follow any more, with the code of Azure's service where it has one. */
 export function impossibleTransitions({ before, after }: Change, status: MigrationStatus): InputFailure[] {
@@ -22,12 +24,21 @@ export function impossibleTransitions({ before, after }: Change, status: Migrati
   const isOver = state === "Succeeded" || state === "Canceled";
   if (after.triggerCutover && !before.triggerCutover && isOver)
     refuse("triggerCutover", `603113: the migration has ended (${state}) and cannot be cut over; leave it out`);
-  const cuttingOver = isCuttingOver(status) && !after.cancel;
+  const { currentSubState, dbDetails } = status.currentSubStateDetails;
+  const isKeeping = currentSubState === "WaitingForRollbackDecision";
+  const cuttingOver = (isCuttingOver(status) && !after.cancel) || isKeeping;
   if (before.triggerCutover && !after.triggerCutover && (state === "Succeeded" || cuttingOver))
     refuse(
       "triggerCutover",
       `603113: the cutover ${cuttingOver ? "is under way" : "has been done"} and cannot be taken back; leave triggerCutover true`,
     );
+  const isKept = Object.values(dbDetails).some(({ wayBack }) => wayBack !== undefined);
+  if (before.rollback !== after.rollback && after.rollback === "return" && !isKept)
+    refuse("rollback", "no way back is kept: it begins with the cutover, where rollback is keep");
+  if (before.rollback !== after.rollback && after.rollback === "keep" && isOver)
+    refuse("rollback", `the migration has ended (${state}): a way back begins with the cutover; leave it out`);
+  if (after.cancel && !before.cancel && isKept)
+    refuse("cancel", "the migration has been cut over; set rollback to return, or to drop");
   if (after.cancel && !before.cancel && state === "Succeeded")
     refuse("cancel", "the migration has succeeded: there is nothing left to cancel; leave it out");
   return failures;

@@ -32,6 +32,19 @@ export function changeCaptureNames({ migrationName, target }: MigrationIdentity,
   return { slot: name, publication: name, insertOnlyPublication: `${name}_ins` };
 }
 
+/** Of the stream back, on the target: what it is applied under on the source is {@link wayBackProgress}. */
+export function wayBackNames({ migrationName, target }: MigrationIdentity, database: string): ChangeCaptureNames {
+  const digest = createHash("sha256")
+    .update(JSON.stringify(["way back", migrationName, target.host, target.port, database]))
+    .digest("hex")
+    .slice(0, 10);
+  const name = `${sourceObjectPrefix}back_${readable(migrationName, 16)}_${readable(database, 11)}_${digest}`;
+  return { slot: name, publication: name, insertOnlyPublication: `${name}_ins` };
+}
+
+/** Under this name the progress of the stream back stands on the source: a migration's own name has no spaces. */
+export const wayBackProgress = (migrationName: string): string => `${migrationName} (way back)`;
+
 const readable = (text: string, length: number): string =>
   text
     .toLowerCase()

@@ -153,4 +153,8 @@ COMMENT ON COLUMN pgmigration.unit.ready IS 'False for an index until its table 
 DROP INDEX pgmigration.unit_open;
 CREATE INDEX unit_open ON pgmigration.unit (migration, database, kind, id) WHERE state = 'queued' AND ready;
 `,
+  `
+ALTER TABLE pgmigration.database ADD COLUMN way_back jsonb;
+COMMENT ON COLUMN pgmigration.database.way_back IS 'How the stream back to the source stands: set before it is made and cleared after it is removed';
+`,
 ];

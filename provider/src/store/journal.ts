@@ -7,6 +7,7 @@ import type {
   ServerMetadata,
   ValidationState,
   ValidationType,
+  WayBackStatus,
 } from "../status.js";
 import { leaseIsOurs, type Lease } from "./lease.js";
 import type { DatabasePhase } from "./records.js";
@@ -184,6 +185,15 @@ export class Journal {
       `UPDATE pgmigration.database SET verification = $4
         WHERE migration = $1 AND name = $3 AND ${leaseIsOurs} RETURNING name`,
       [database, JSON.stringify(verification)],
+    );
+  }
+
+  /** How the way back stands; null once nothing is left of it on either side. */
+  async wayBack(database: string, status: WayBackStatus | null): Promise<void> {
+    await this.lease.write(
+      `UPDATE pgmigration.database SET way_back = $4
+        WHERE migration = $1 AND name = $3 AND ${leaseIsOurs} RETURNING name`,
+      [database, status && JSON.stringify(status)],
     );
   }
 

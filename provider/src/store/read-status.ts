@@ -13,6 +13,7 @@ import type {
   ValidationState,
   ValidationSummary,
   ValidationType,
+  WayBackStatus,
 } from "../status.js";
 import { hasEnded, mostTablesShown } from "../status.js";
 import type { FollowReport } from "./journal.js";
@@ -40,6 +41,7 @@ interface DatabaseRow {
   readonly message: string | null;
   readonly follow: FollowReport | null;
   readonly verification: OnlineVerification | null;
+  readonly way_back: WayBackStatus | null;
   readonly started_at: Date | null;
   readonly ended_at: Date | null;
   readonly queued: number;
@@ -144,7 +146,7 @@ const tablesQuery = `
 
 async function readDatabaseRows(store: Store, migration: string): Promise<DatabaseRow[]> {
   return store.query<DatabaseRow>(
-    `SELECT d.name, d.state, d.phase, d.message, d.follow, d.verification, d.started_at, d.ended_at, u.*, c.*,
+    `SELECT d.name, d.state, d.phase, d.message, d.follow, d.verification, d.way_back, d.started_at, d.ended_at, u.*, c.*,
             copying.copying_for, coalesce(largest.tables, '[]') AS tables
        FROM pgmigration.database d
        CROSS JOIN LATERAL (
@@ -214,6 +216,7 @@ function detailsOf(row: DatabaseRow): DatabaseDetails {
     tablesCompared: row.compared,
     tablesDifferent: row.different,
     ...(row.verification === null ? {} : { verification: row.verification }),
+    ...(row.way_back === null ? {} : { wayBack: row.way_back }),
     percent:
       row.completed > 0 && row.queued + row.loading + row.errored === 0
         ? 100

@@ -13,6 +13,8 @@ export type DatabasePhase =
   | "following"
   /** Cut over and verified; slot and publication are being dropped. */
   | "finishing"
+  /** Cut over; what is written on the target is applied to the source. */
+  | "reversing"
   | "done";
 
 export interface MigrationRecord {
@@ -35,6 +37,8 @@ export interface DatabaseRecord {
   /** What was made on the source and is not dropped yet. */
   readonly slot: string | undefined;
   readonly publications: readonly string[];
+  /** Whether there is, or may be, a slot on the target and progress on the source. */
+  readonly hasWayBack: boolean;
   /** The last one of an online migration. */
   readonly verification: OnlineVerification | undefined;
   /** What the worker that copied has left to run after the cutover; its shape is the worker's. */
@@ -66,8 +70,10 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
     handover: unknown;
     verification: OnlineVerification | null;
     fence: FenceRecord | null;
+    has_way_back: boolean;
   }>(
     `SELECT name, target_name, phase, being_created, slot, publications, handover, verification, fence,
+            way_back IS NOT NULL AS has_way_back,
             -- By its OID: a database of that name that somebody has made since is not ours.
             EXISTS (SELECT FROM pg_database WHERE datname = target_name AND oid::int8 = target_oid) AS created_by_us
        FROM pgmigration.database WHERE migration = $1 ORDER BY name`,
@@ -84,6 +90,7 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
     handover: row.handover,
     verification: row.verification ?? undefined,
     fence: row.fence ?? undefined,
+    hasWayBack: row.has_way_back,
   }));
 }
 
@@ -116,7 +123,8 @@ export async function restartMigration(store: Store, wish: Wish): Promise<void> 
               generation = generation + 1
         WHERE name = $1
      ), gone AS (
-       DELETE FROM pgmigration.database WHERE migration = $1 AND name <> ALL ($3::text[]) AND slot IS NULL AND fence IS NULL
+       DELETE FROM pgmigration.database
+        WHERE migration = $1 AND name <> ALL ($3::text[]) AND slot IS NULL AND fence IS NULL AND way_back IS NULL
      ), stale AS (
        DELETE FROM pgmigration.finding WHERE migration = $1
      ), again AS (
@@ -179,6 +187,14 @@ export async function forgetSourceObjects(store: Store, migration: string, datab
 /** Notes that a database's fence has been taken down. */
 export async function forgetFence(store: Store, migration: string, database: string): Promise<void> {
   await store.query("UPDATE pgmigration.database SET fence = NULL WHERE migration = $1 AND name = $2", [
+    migration,
+    database,
+  ]);
+}
+
+/** Notes that a database's way back has nothing left on either side. */
+export async function forgetWayBack(store: Store, migration: string, database: string): Promise<void> {
+  await store.query("UPDATE pgmigration.database SET way_back = NULL WHERE migration = $1 AND name = $2", [
     migration,
     database,
   ]);

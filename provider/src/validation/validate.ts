@@ -15,6 +15,7 @@ import { objects } from "./objects.js";
 import { owners } from "./owners.js";
 import { settings } from "./settings.js";
 import { versions } from "./versions.js";
+import { wayBack } from "./way-back.js";
 
 const rules: readonly Rule[] = [
   versions,
@@ -22,6 +23,7 @@ const rules: readonly Rule[] = [
   sourcePrivileges,
   logicalReplication,
   fence,
+  wayBack,
   extensions,
   collations,
   objects,

@@ -9,6 +9,8 @@ export function progressLine(status: MigrationStatus): string {
   if (currentSubState === "MigratingData") return `${head}: ${copyProgress(status)}`;
   if (currentSubState === "WaitingForCutoverTrigger" || currentSubState === "CompletingMigration")
     return `${head} / ${currentSubState}: ${followProgress(Object.values(dbDetails))}`;
+  if (currentSubState === "WaitingForRollbackDecision")
+    return `${head} / ${currentSubState}: ${wayBackProgress(Object.values(dbDetails))}`;
   return currentSubState === "Completed" ? `${head}: ${copyProgress(status)}` : `${head} / ${currentSubState}`;
 }
 
@@ -43,6 +45,16 @@ const catchUp = ({ secondsToCatchUp }: DatabaseDetails): string =>
   secondsToCatchUp === undefined || secondsToCatchUp < 5
     ? ""
     : `, caught up in about ${formatDuration(secondsToCatchUp)}`;
+
+function wayBackProgress(databases: readonly DatabaseDetails[]): string {
+  return databases
+    .flatMap(({ databaseName, wayBack }) =>
+      wayBack
+        ? [`${databaseName}: way back ${wayBack.state}, source ${formatBytes(wayBack.lagBytes ?? 0)} behind`]
+        : [],
+    )
+    .join("; ");
+}
 
 /** Why a migration did not succeed: its error, and for a failed validation every finding with its remedy. */
 export function failureText(migration: string, status: MigrationStatus): string {

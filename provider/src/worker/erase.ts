@@ -5,12 +5,14 @@ import {
   deleteMigration,
   forgetFence,
   forgetSourceObjects,
+  forgetWayBack,
   readDatabases,
   type DatabaseRecord,
 } from "../store/records.js";
 import type { Store } from "../store/store.js";
 import { removeFence } from "./source-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
+import { removeWayBack } from "./way-back-objects.js";
 
 interface Servers {
   readonly migrationName: string;
@@ -39,6 +41,12 @@ async function eraseDatabase(
     await forgetSourceObjects(store, migrationName, database.name);
   }
   await eraseFence(store, { migrationName, source }, database);
+  if (database.hasWayBack) {
+    const places = { migrationName, source, target, database: database.name, targetDatabase: database.targetName };
+    const note = await removeWayBack(places);
+    if (note !== undefined) process.stderr.write(`${note}\n`);
+    await forgetWayBack(store, migrationName, database.name);
+  }
   if (database.phase === "queued" || !(await databaseExists(store, database.targetName))) return;
   const client = await connect(target, { database: database.targetName, purpose: `${migrationName} clean up` });
   try {
@@ -60,7 +68,7 @@ export async function eraseFence(
   { name, phase, fence }: DatabaseRecord,
 ): Promise<void> {
   if (!fence) return;
-  const isOver = phase === "done";
+  const isOver = phase === "done" || phase === "reversing";
   try {
     await removeFence(source, name, fence, isOver ? 0 : undefined);
   } catch (error) {

@@ -23,6 +23,7 @@ import { aborted } from "./aborted.js";
 import { SourceFence } from "./source-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
 import { tablesInScope } from "./tables-in-scope.js";
+import { requireWayBack, WayBack } from "./way-back.js";
 import type { Work } from "./work.js";
 
 /** One database of an online migration, from its base copy to the end of its cutover. */
@@ -93,6 +94,7 @@ export class FollowedDatabase {
   async cutOver(): Promise<void> {
     const { journal, wish, signal } = this.#work;
     if (this.#stream) {
+      if (wish.rollback === "keep") await requireWayBack(this.#work, this.#name);
       if (wish.verifyBeforeCutover) {
         await journal.database(this.#name, { message: "comparing before the cutover" });
         refuseUnlessEqual(await this.verify("beforeCutover", signal));
@@ -102,7 +104,11 @@ export class FollowedDatabase {
       await journal.database(this.#name, { phase: "finishing", state: "InProgress", message: "cleaning up" });
     }
     await this.#finish();
-    await journal.database(this.#name, { phase: "done", state: "Succeeded", message: null });
+    if (wish.rollback !== "keep")
+      return journal.database(this.#name, { phase: "done", state: "Succeeded", message: null });
+    const handover = this.#remainder;
+    await WayBack.open(this.#work, { name: this.#name, targetName: targetDatabase(wish, this.#name) });
+    await journal.database(this.#name, { phase: "reversing", state: "Succeeded", message: null, handover });
   }
 
   /** Takes down the fence that a worker has left whose cutover is not asked for any more. */

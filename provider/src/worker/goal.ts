@@ -41,13 +41,22 @@ export function goalOf(inputs: Inputs): Goal {
 function defaultGoal(inputs: Inputs): Goal {
   if (inputs.migrationOption === "Validate" || inputs.migrationMode === "Offline") return named.succeeded;
   if (!inputs.triggerCutover) return named.cutoverReady;
+  if (inputs.rollback === "return")
+    return { name: "the return to its source", isReached: ({ state }) => state === "Canceled" };
   const databases = inputs.dbsToTriggerCutoverOn;
-  if (databases.length === 0) return named.succeeded;
+  if (databases.length === 0) return inputs.rollback === "keep" ? cutOverAndKept : named.succeeded;
   return {
     name: `the cutover of ${databases.join(", ")}`,
     isReached: (status) => status.state === "Succeeded" || areAll(status, databases, "Succeeded"),
   };
 }
+
+const cutOverAndKept: Goal = {
+  name: "its cutover",
+  isReached: (status) =>
+    status.state === "Succeeded" ||
+    (isRunning(status) && status.currentSubStateDetails.currentSubState === "WaitingForRollbackDecision"),
+};
 
 const untilUsersTurn = (goal: Goal): Goal => ({
   name: goal.name,

@@ -22,6 +22,8 @@ import { dropSourceObjects } from "./source-objects.js";
 import { RequestWatch } from "./watch-requests.js";
 import { VerificationsOnRequest } from "./verifications-on-request.js";
 import { WalGuard } from "./wal-guard.js";
+import { removeWayBack } from "./way-back-objects.js";
+import { placesOf, WayBack } from "./way-back.js";
 import type { Work } from "./work.js";
 
 type DatabaseStep = (database: DatabaseRecord, work: Work) => Promise<void>;
@@ -90,8 +92,10 @@ class MigrationRun {
   readonly #verificationSlots = new JobSlots(() => 1);
   /** Online, one a database, from before its slot is made until the stream has ended. */
   readonly #guards = new Map<string, WalGuard>();
-  /** Databases that were canceled one by one. */
+  /** Databases that were canceled one by one, or returned to their source. */
   readonly #canceled = new Set<string>();
+  /** Databases that are cut over and have a way back. */
+  readonly #waysBack = new Set<string>();
 
   constructor(
     readonly job: Job,
@@ -228,11 +232,12 @@ class MigrationRun {
     this.#guardSources(databases);
     try {
       await this.#followAll(databases, followed);
-      const open = databases.filter(({ name }) => followed.has(name));
-      const awaited = new Set(open.map(({ name }) => name));
-      if (open.length > 0) await this.journal.state("WaitingForUserAction", "WaitingForCutoverTrigger");
+      const open = databases.filter(({ name, phase }) => followed.has(name) || phase === "reversing");
+      const awaited = new Set(followed.keys());
+      if (awaited.size > 0) await this.journal.state("WaitingForUserAction", "WaitingForCutoverTrigger");
       await this.#firstFailureOf(open, async ({ name, verification }, work) => {
-        const follower = followed.get(name)!;
+        const follower = followed.get(name);
+        if (!follower) return this.#keepWayBack(name, work, databases.length);
         const verifications = new VerificationsOnRequest(
           this.requests,
           follower,
@@ -254,11 +259,34 @@ class MigrationRun {
         const cutover = follower.cutOver();
         cutovers.push(cutover);
         await cutover;
+        await this.#guards.get(name)?.stop();
+        await this.#keepWayBack(name, work, databases.length);
       });
     } finally {
       // One that fails does not tear the others out of their cutovers.
       await Promise.allSettled(cutovers);
       await Promise.all([...followed.values(), ...this.#guards.values()].map((one) => one.stop()));
+    }
+  }
+
+  /** Until the wish drops it or takes it; nothing where the cutover has opened none. */
+  async #keepWayBack(name: string, work: Work, databases: number): Promise<void> {
+    const record = (await this.#currentDatabases()).find((one) => one.name === name);
+    if (record?.phase !== "reversing") return this.#removeWayBack(name);
+    await this.journal.database(name, { state: "Succeeded", message: null });
+    this.#waysBack.add(name);
+    if (this.#waysBack.size + this.#canceled.size === databases)
+      await this.journal.state("WaitingForUserAction", "WaitingForRollbackDecision");
+    const wayBack = new WayBack(work, record);
+    try {
+      const decision = await Promise.race([this.requests.rollbackDecided(), aborted(work.signal), wayBack.failure]);
+      await this.journal.state("InProgress", "CompletingMigration");
+      if (decision === "return") {
+        await wayBack.take();
+        this.#canceled.add(name);
+      } else await wayBack.drop();
+    } finally {
+      await wayBack.stop();
     }
   }
 
@@ -268,6 +296,7 @@ class MigrationRun {
     let copying = databases.length;
     await this.#eachDatabase(databases, async (database, work) => {
       try {
+        if (database.phase === "reversing") return;
         const one = await this.#databaseSlots.run(() => FollowedDatabase.start(work, database));
         followed.set(database.name, one);
         if (!this.requests.isCutoverAsked(database.name)) await one.takeDownFence();
@@ -316,7 +345,7 @@ class MigrationRun {
   }
 
   #guardSources(databases: readonly DatabaseRecord[]): void {
-    for (const { name } of databases.filter(({ phase }) => phase !== "done"))
+    for (const { name } of databases.filter(({ phase }) => phase !== "done" && phase !== "reversing"))
       this.#guards.set(
         name,
         new WalGuard({ source: this.job.source, database: name, journal: this.journal, wish: () => this.#wish }),
@@ -340,6 +369,7 @@ class MigrationRun {
     if (this.#wish.migrationMode === "Online") await this.#dropSourceObjects(name);
     for (const database of await this.#currentDatabases())
       if (database.name === name) await this.#takeDownFence(database);
+    await this.#removeWayBack(name);
     await this.journal.database(name, { state: "Canceled", phase: "queued" });
   }
 
@@ -363,6 +393,7 @@ class MigrationRun {
     for (const database of databases.filter(({ phase }) => phase !== "done")) {
       if (database.slot !== undefined) await this.#dropSourceObjects(database.name);
       await this.#takeDownFence(database);
+      await this.#removeWayBack(database.name);
       await this.journal.database(database.name, { state: "Canceled", phase: "queued", message: null });
     }
     await this.journal.state("Canceled", "Completed");
@@ -379,6 +410,10 @@ class MigrationRun {
         await this.#takeDownFence(database).catch((failure: unknown) => {
           notes.push(messageOf(failure));
         });
+      if (database.hasWayBack)
+        notes.push(
+          `the way back of ${database.name} has a slot on the target, which retains WAL there until pulumi up goes on, rollback is drop, or pulumi destroy removes it`,
+        );
       if (database.slot === undefined) continue;
       if (database.phase === "following" || database.phase === "finishing") {
         if (!(error instanceof ContentDiffers))
@@ -404,6 +439,13 @@ class MigrationRun {
     if (!fence) return;
     await removeFence(this.job.source, name, fence);
     await this.journal.database(name, { fence: null });
+  }
+
+  async #removeWayBack(name: string): Promise<void> {
+    const record = (await this.#currentDatabases()).find((one) => one.name === name);
+    if (!record?.hasWayBack) return;
+    await removeWayBack(placesOf(this.#workOn(name), record));
+    await this.journal.wayBack(name, null);
   }
 
   async #currentDatabases(): Promise<DatabaseRecord[]> {

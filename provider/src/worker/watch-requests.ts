@@ -77,6 +77,15 @@ export class RequestWatch {
     return this.wish.verifyNow;
   }
 
+  /** Settles when the way back is to be kept no longer: it is dropped, or taken. */
+  async rollbackDecided(): Promise<"drop" | "return"> {
+    for (;;) {
+      const { rollback } = this.wish;
+      if (rollback !== "keep") return rollback;
+      await this.#bell.next;
+    }
+  }
+
   close(): void {
     this.#closed = true;
   }

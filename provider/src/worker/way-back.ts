@@ -1,0 +1,349 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Client } from "pg";
+import { Follower, type FollowStatus } from "../cdc/follow.js";
+import { wayBackNames, wayBackProgress } from "../cdc/names.js";
+import { initProgress } from "../cdc/progress.js";
+import { createPublications } from "../cdc/publication.js";
+import { createSlot } from "../cdc/slot.js";
+import { carrySequences, type SequenceName } from "../copy/sequences.js";
+import { openInSnapshot } from "../copy/snapshot.js";
+import { cutOver } from "../cutover/cut-over.js";
+import { EngineFault, Refused, TakenOver, messageOf } from "../errors.js";
+import { connect } from "../postgres/connect.js";
+import { qualify } from "../postgres/identifiers.js";
+import { listTables } from "../postgres/tables.js";
+import { refreshMaterializedViews } from "../schema/materialized-views.js";
+import { readRestoreContext } from "../schema/restore-context.js";
+import type { WayBackStatus } from "../status.js";
+import type { DatabaseRecord } from "../store/records.js";
+import { compareTables, type TableComparison } from "../verify/compare-tables.js";
+import { contentDiffers } from "../verify/content-differs.js";
+import type { Remainder } from "./base-copy.js";
+import { whatToCompare } from "./compare.js";
+import { removeFence } from "./source-fence.js";
+import { removeWayBack, type WayBackPlaces } from "./way-back-objects.js";
+import { wayBackGaps } from "../validation/way-back.js";
+import type { Work } from "./work.js";
+
+const tryAgainMs = 5000;
+const carrySequencesEveryMs = 10_000;
+/** So far the source's sequences are ahead of the target's, whose values go on being handed out. */
+const sequenceMargin = 1000;
+
+/**
+ * The stream from the target back to the source, once a database has been cut over: the same engine, with the servers'
+ * parts exchanged. It begins when the stream from the source has ended and its slot is dropped, so nothing goes round.
+ * What the source cannot take pauses it: the migration itself has succeeded, and must not fail by it.
+ */
+export class WayBack {
+  /** Rejects with what a worker ends by; never resolves. */
+  readonly failure: Promise<never>;
+  readonly #work: Work;
+  readonly #record: DatabaseRecord;
+  readonly #stopped = new AbortController();
+  readonly #running: Promise<void>;
+  /** Aborts when the source's sequences are to be the target's, and not ahead. */
+  readonly #noLongerAhead = new AbortController();
+  readonly #keepingAhead: Promise<void>;
+  #fail: (error: unknown) => void = () => undefined;
+  #follower: Follower;
+  #reporting = Promise.resolve();
+
+  /**
+   * Opens the way back of a database of which nothing is written on the target yet but by ourselves: what is written from now
+   * on arrives on the source. What a worker that died here has left is made anew.
+   *
+   * @throws Refused where a server does not let it
+   */
+  static async open(work: Work, { name, targetName }: Pick<DatabaseRecord, "name" | "targetName">): Promise<void> {
+    const { wish, source, target, journal, generation, signal } = work;
+    await requireWayBack(work, name);
+    await journal.database(name, { message: "opening the way back" });
+    await journal.wayBack(name, { state: "opening" });
+    await removeWayBack(placesOf(work, { name, targetName }));
+    const names = wayBackNames(wish, name);
+    const onSource = await connect(source, { database: name, purpose: `${wish.migrationName} way back` });
+    try {
+      await publish(work, { name, targetName }, onSource);
+      const { release, ...slot } = await createSlot({
+        ...{ source: target, database: targetName, slot: names.slot, plugin: "pgoutput", signal },
+      });
+      await release();
+      await initProgress(onSource, wayBackProgress(wish.migrationName), generation, slot);
+    } finally {
+      await onSource.end();
+    }
+    await journal.event("what is written on the target from now on is applied to the source", { database: name });
+  }
+
+  constructor(work: Work, record: DatabaseRecord) {
+    this.#work = work;
+    this.#record = record;
+    this.failure = new Promise<never>((_resolve, reject) => (this.#fail = reject));
+    // For those who race it; one who does not must not lose the process by it.
+    this.failure.catch(() => undefined);
+    this.#follower = this.#follow();
+    this.#running = this.#live().catch((error: unknown) => this.#fail(error));
+    this.#keepingAhead = this.#keepSequencesAhead();
+  }
+
+  /** Ends it: the source stays as it is by then. */
+  async drop(): Promise<void> {
+    await this.stop();
+    await this.#remove();
+    await this.#work.journal.database(this.#record.name, { phase: "done", state: "Succeeded", message: null });
+  }
+
+  /**
+   * Brings the source to just what the target has, compares, and ends the way back. A step that fails leaves it as it was.
+   *
+   * @throws ContentDiffers; Refused while the way back is paused
+   */
+  async take(): Promise<void> {
+    const { source, journal } = this.#work;
+    const { name } = this.#record;
+    await journal.wayBack(name, { ...this.#report(), state: "returning" });
+    await this.#endKeepingAhead();
+    await this.#reachPoint();
+    await this.stop();
+    const { fence } = this.#record;
+    if (fence) await removeFence(source, name, fence);
+    await journal.database(name, { fence: null });
+    await this.#remove();
+    const message = "returned to the source, which has all that was written on the target";
+    await journal.database(name, { phase: "queued", state: "Canceled", message });
+    await journal.event(message, { database: name });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await this.#follower.stop();
+    await this.#running;
+    await this.#endKeepingAhead();
+    await this.#reporting;
+  }
+
+  #follow(): Follower {
+    const { wish, source, target, generation, signal, journal } = this.#work;
+    const { name, targetName } = this.#record;
+    const names = wayBackNames(wish, name);
+    return new Follower({
+      ...{ source: target, target: source, database: targetName, targetDatabase: name },
+      ...{ slot: names.slot, publications: [names.publication, names.insertOnlyPublication] },
+      ...{ migration: wayBackProgress(wish.migrationName), generation, signal },
+      reconnectForSeconds: wish.reconnectFor,
+      onProgress: (status) => {
+        if (status.state !== "streaming") return;
+        this.#write(() => journal.wayBack(name, { ...reportOf(status), state: "following" }));
+      },
+    });
+  }
+
+  /** From follower to follower: a change that the source cannot take is tried until it can, or nobody wants it any more. */
+  async #live(): Promise<void> {
+    const { journal } = this.#work;
+    let said = "";
+    while (!this.#isStopped()) {
+      try {
+        await this.#follower.finished;
+      } catch (error) {
+        if (this.#isStopped()) return;
+        if (error instanceof TakenOver || error instanceof EngineFault) throw error;
+        const message = messageOf(error);
+        this.#write(() => journal.wayBack(this.#record.name, { ...this.#report(), state: "paused", message }));
+        if (message !== said)
+          await journal.event(`the way back is paused: ${message}`, { database: this.#record.name, level: "warning" });
+        said = message;
+        await pause(tryAgainMs, this.#stopped.signal);
+        if (!this.#isStopped()) this.#follower = this.#follow();
+      }
+    }
+  }
+
+  /** An application that starts on the source, for whatever reason, must not be handed values that the target has used. */
+  async #keepSequencesAhead(): Promise<void> {
+    const { signal } = this.#noLongerAhead;
+    while (!signal.aborted) {
+      try {
+        await this.#withSessions((target, source) => carryBack(target, source, sequenceMargin));
+      } catch (error) {
+        // The stream tells of a server that is away, and the return carries them once more.
+        process.stderr.write(`${this.#record.name}: sequences could not be carried back: ${messageOf(error)}\n`);
+      }
+      await pause(carrySequencesEveryMs, signal);
+    }
+  }
+
+  async #endKeepingAhead(): Promise<void> {
+    this.#noLongerAhead.abort();
+    await this.#keepingAhead;
+  }
+
+  async #reachPoint(): Promise<void> {
+    const { target, signal, journal } = this.#work;
+    const { name, targetName } = this.#record;
+    await this.#withSessions(async (targetSession, sourceSession) => {
+      const there = await sequencesOf(sourceSession);
+      await cutOver({
+        ...{ source: target, database: targetName, plugin: "pgoutput", follower: this.#follower, signal },
+        ...{ sourceSession: targetSession, targetSession: sourceSession },
+        hasSequence: there,
+        sequenceMargin: 0,
+        onEscapedChanges: () => Promise.resolve(),
+        refreshMaterializedViews: () => this.#refreshViews(targetSession, sourceSession),
+        compare: (snapshotId) => this.#compare(snapshotId),
+        onStep: (step, seconds) => journal.cutoverStep(name, `return: ${step}`, seconds),
+      });
+    });
+  }
+
+  async #refreshViews(target: Client, source: Client): Promise<void> {
+    const { materializedViews, sourceSearchPath } = this.#record.handover as Remainder;
+    const context = await readRestoreContext(source, { sourceSearchPath });
+    await refreshMaterializedViews(target, source, materializedViews, context);
+  }
+
+  /** The source, which rests, with the target as it was at the point. */
+  async #compare(snapshotId: string): Promise<void> {
+    const { wish, source, target, signal, journal } = this.#work;
+    const { name, targetName } = this.#record;
+    if (wish.verification === "none") return;
+    const purpose = `${wish.migrationName} compare`;
+    const openTarget = () => openInSnapshot(target, targetName, snapshotId, purpose);
+    const openSource = () => connect(source, { database: name, purpose });
+    const session = await openSource();
+    const there = await followedNames(session).finally(() => session.end());
+    const { tables, searchPath } = await whatToCompare(this.#work, openTarget, true);
+    const results = await compareTables({
+      ...{
+        openSource: openTarget,
+        openTarget: openSource,
+        searchPath,
+        mode: wish.verification,
+        jobs: wish.tableJobs,
+        signal,
+      },
+      tables: tables.filter(({ table }) => there.has(qualify(table.schema, table.name))),
+    });
+    const difference = contentDiffers(name, results.map(seenFromSource));
+    if (difference) throw difference;
+    await journal.event(`${results.length} tables compared before the return, all equal`, { database: name });
+  }
+
+  async #remove(): Promise<void> {
+    const { journal } = this.#work;
+    const note = await removeWayBack(placesOf(this.#work, this.#record));
+    if (note !== undefined) await journal.event(note, { database: this.#record.name, level: "warning" });
+    await journal.wayBack(this.#record.name, null);
+  }
+
+  async #withSessions(run: (target: Client, source: Client) => Promise<void>): Promise<void> {
+    const { wish, source, target } = this.#work;
+    const purpose = `${wish.migrationName} way back`;
+    const onTarget = await connect(target, { database: this.#record.targetName, purpose });
+    try {
+      const onSource = await connect(source, { database: this.#record.name, purpose });
+      await run(onTarget, onSource).finally(() => onSource.end());
+    } finally {
+      await onTarget.end();
+    }
+  }
+
+  #report(): Omit<WayBackStatus, "state"> {
+    return reportOf(this.#follower.status());
+  }
+
+  /** One after another, in the background. Failing to write is the lease's business, which ends the worker. */
+  #write(write: () => Promise<void>): void {
+    this.#reporting = this.#reporting.then(write).catch((error: unknown) => {
+      process.stderr.write(`a report on ${this.#record.name} is lost: ${messageOf(error)}\n`);
+    });
+  }
+
+  #isStopped(): boolean {
+    return this.#stopped.signal.aborted;
+  }
+}
+
+const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>
+  sleep(milliseconds, undefined, { signal }).catch(() => undefined);
+
+export const placesOf = (
+  { wish, source, target }: Work,
+  { name, targetName }: Pick<DatabaseRecord, "name" | "targetName">,
+): WayBackPlaces => ({
+  ...{ migrationName: wish.migrationName, source, target, database: name, targetDatabase: targetName },
+});
+
+/** Before a cutover that is to keep one. @throws Refused naming all that stands against it */
+export async function requireWayBack({ wish, source, target }: Work, database: string): Promise<void> {
+  const purpose = `${wish.migrationName} way back`;
+  const onTarget = await connect(target, { database: wish.maintenanceDatabase, purpose });
+  try {
+    const onSource = await connect(source, { database, purpose });
+    const gaps = await wayBackGaps(onSource, onTarget, wish).finally(() => onSource.end());
+    if (gaps.length === 0) return;
+    throw new Refused(`no way back can be kept for ${database}: ${gaps.map(({ message }) => message).join("; ")}`, {
+      remedy: `${gaps.map(({ remedy }) => remedy).join("; ")}; or set rollback to drop`,
+    });
+  } finally {
+    await onTarget.end();
+  }
+}
+
+/** Publishes on the target what the source has; rows without an identity by all of their columns. */
+async function publish(
+  { wish, target }: Work,
+  { name, targetName }: Pick<DatabaseRecord, "name" | "targetName">,
+  onSource: Client,
+): Promise<void> {
+  const session = await connect(target, { database: targetName, purpose: `${wish.migrationName} publish` });
+  try {
+    const there = await followedNames(onSource);
+    const tables = (await listTables(session)).filter(
+      (table) => !table.extensionConfiguration && there.has(qualify(table.schema, table.name)),
+    );
+    await createPublications(session, wayBackNames(wish, name), tables, { keyless: "full" });
+  } finally {
+    await session.end();
+  }
+}
+
+async function followedNames(source: Client): Promise<Set<string>> {
+  const tables = (await listTables(source)).filter((table) => !table.unlogged && !table.extensionConfiguration);
+  return new Set(tables.map(({ schema, name }) => qualify(schema, name)));
+}
+
+async function carryBack(target: Client, source: Client, margin: number): Promise<void> {
+  await carrySequences(target, source, { margin, only: await sequencesOf(source) });
+}
+
+async function sequencesOf(source: Client): Promise<(sequence: SequenceName) => boolean> {
+  const { rows } = await source.query<SequenceName>(
+    "SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S'",
+  );
+  const names = new Set(rows.map(({ schema, name }) => qualify(schema, name)));
+  return ({ schema, name }) => names.has(qualify(schema, name));
+}
+
+/** The comparison was made with the sides exchanged; people know them by their parts in the migration. */
+const seenFromSource = (one: TableComparison): TableComparison => ({
+  ...one,
+  sourceRows: one.targetRows,
+  targetRows: one.sourceRows,
+  firstDifferences: one.firstDifferences.map(({ key, kind }) => ({
+    key,
+    kind: kind === "different" ? kind : kind === "missing" ? "unexpected" : "missing",
+  })),
+});
+
+const reportOf = ({
+  inserts,
+  updates,
+  deletes,
+  latencySeconds,
+  lagBytes,
+}: FollowStatus): Omit<WayBackStatus, "state"> => ({
+  ...{ inserts, updates, deletes, latencySeconds },
+  ...(lagBytes === undefined ? {} : { lagBytes }),
+});

@@ -1,0 +1,173 @@
+import assert from "node:assert/strict";
+import type { WayBackStatus } from "../../provider/src/status";
+import { assertSameContent, type Place } from "../support/content";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { Traffic } from "../support/traffic";
+import { until } from "../support/until";
+
+describe("the way back after a cutover", () => {
+  let lab: Lab;
+
+  before(async () => {
+    lab = await Lab.start();
+  });
+
+  after(() => lab.stop());
+
+  const onTarget = (database: string): { database: string; login: Lab["administrator"] } => ({
+    database,
+    login: lab.administrator,
+  });
+
+  const places = (database: string): [Place, Place] => [
+    { server: lab.source, database },
+    { server: lab.target, ...onTarget(database) },
+  ];
+
+  async function cutOverAndKeep(database: string, changes: Record<string, unknown> = {}): Promise<Resource> {
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online", rollback: "keep", ...changes }));
+    const status = await resource.update({ triggerCutover: true });
+    assert.equal(status.state, "WaitingForUserAction");
+    assert.equal(status.currentSubStateDetails.currentSubState, "WaitingForRollbackDecision");
+    assert.equal(status.currentSubStateDetails.dbDetails[database]!.migrationState, "Succeeded");
+    return resource;
+  }
+
+  const wayBackOf = async (resource: Resource, database: string): Promise<WayBackStatus | undefined> =>
+    (await resource.refresh()).currentSubStateDetails.dbDetails[database]!.wayBack;
+
+  const arrives = (database: string, sql: string): Promise<void> =>
+    until(`the source shows ${sql}`, async () => (await lab.source.query(sql, { database })).length === 1);
+
+  it("brings all that is written on the target to the source, whoever is killed, and is taken without loss", async () => {
+    const database = await lab.database(`${Traffic.schema}
+      CREATE TABLE keyless (a int, b text); INSERT INTO keyless SELECT i % 5, 'twin' FROM generate_series(1, 20) i;
+      CREATE TABLE counted (id serial PRIMARY KEY, v text); INSERT INTO counted (v) VALUES ('before');
+      CREATE MATERIALIZED VIEW total AS SELECT count(*) FROM counted`);
+    const resource = await cutOverAndKeep(database);
+    assert.deepEqual(
+      await lab.source.query("SELECT FROM pg_replication_slots"),
+      [],
+      "the stream from the source is over",
+    );
+    const traffic = Traffic.start(lab.target, database, 3);
+    try {
+      await lab.target.query(
+        `INSERT INTO counted (v) VALUES ('after'), ('after'); UPDATE keyless SET b = 'changed' WHERE a = 1;
+         DELETE FROM keyless WHERE ctid = (SELECT min(ctid) FROM keyless WHERE a = 2)`,
+        onTarget(database),
+      );
+      for (let round = 0; round < 2; round++) {
+        await traffic.forTransactions(100);
+        const { worker } = await resource.refresh();
+        process.kill(worker.pid!, "SIGKILL");
+        await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
+        await traffic.forTransactions(50);
+        assert.equal((await resource.diff()).changes, true, "a lost worker is a change");
+        const succeeded = await resource.update({});
+        assert.equal(succeeded.currentSubStateDetails.currentSubState, "WaitingForRollbackDecision");
+      }
+    } finally {
+      await traffic.stop();
+    }
+    await lab.target.query("REFRESH MATERIALIZED VIEW total", { database });
+    const returned = await resource.update({ rollback: "return" });
+    assert.equal(returned.state, "Canceled");
+    assert.equal(returned.currentSubStateDetails.dbDetails[database]!.wayBack, undefined);
+    await assertSameContent(...places(database));
+    await Traffic.assertWhole(lab.source, database, lab.source.login);
+    const next = "SELECT nextval('counted_id_seq') AS id";
+    assert.deepEqual(await lab.source.query(next, { database }), [{ id: "4" }]);
+    assert.equal((await resource.diff()).changes, false, "what was returned is not migrated again");
+    await resource.destroy();
+  });
+
+  it("goes through the fence around the source, which falls when it is taken", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = await cutOverAndKeep(database, { fence: "readOnly" });
+    await lab.target.query("INSERT INTO t VALUES (1)", onTarget(database));
+    await arrives(database, "SELECT FROM t");
+    await assert.rejects(lab.source.query("INSERT INTO t VALUES (2)", { database }), /read-only/);
+    assert.equal((await resource.update({ rollback: "return" })).state, "Canceled");
+    await lab.source.query("INSERT INTO t VALUES (2)", { database });
+    await resource.destroy();
+  });
+
+  it("is not taken where the source has been written otherwise, and is when that is put right", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = await cutOverAndKeep(database);
+    await lab.target.query("INSERT INTO t VALUES (1)", onTarget(database));
+    await lab.source.query("INSERT INTO t VALUES (77)", { database });
+    const text = await Resource.failure(resource.update({ rollback: "return" }));
+    assert.match(text, /2 rows on the source, 1 on the target: missing \(id = 77\)/);
+    assert.equal(resource.status.state, "Failed");
+    await lab.source.query("DELETE FROM t WHERE id = 77", { database });
+    assert.equal((await resource.update({})).state, "Canceled");
+    await assertSameContent(...places(database));
+    await resource.destroy();
+  });
+
+  it("is dropped by an update, and leaves the source as it was by then", async () => {
+    const database = await lab.database("CREATE TABLE t (id serial PRIMARY KEY); CREATE TABLE keyless (a int)");
+    const resource = await cutOverAndKeep(database);
+    await lab.target.query("INSERT INTO t DEFAULT VALUES; INSERT INTO keyless VALUES (1)", onTarget(database));
+    await arrives(database, "SELECT FROM t, keyless");
+    await until("the source's sequence is ahead", async () => {
+      const [row] = await lab.source.query<{ ahead: boolean }>("SELECT last_value > 1 AS ahead FROM t_id_seq", {
+        database,
+      });
+      return row!.ahead;
+    });
+    await until("it is counted", async () => (await wayBackOf(resource, database))?.inserts === 2);
+    assert.equal((await resource.update({ rollback: "drop" })).state, "Succeeded");
+    await lab.target.query("INSERT INTO t DEFAULT VALUES", onTarget(database));
+    assert.equal((await lab.source.query("SELECT FROM t", { database })).length, 1);
+    const identities = "SELECT relreplident AS kind FROM pg_class WHERE relname = 'keyless'";
+    assert.deepEqual(await lab.target.query(identities, onTarget(database)), [{ kind: "d" }]);
+    const schemas = "SELECT FROM pg_namespace WHERE nspname = 'pgmigration'";
+    assert.deepEqual(await lab.source.query(schemas, { database }), []);
+    assert.match((await resource.failures({ ...resource.inputs, rollback: "keep" })).join(), /^rollback: .*has ended/);
+    assert.match(
+      (await resource.failures({ ...resource.inputs, rollback: "return" })).join(),
+      /^rollback: no way back/,
+    );
+    await resource.destroy();
+  });
+
+  it("pauses where the source cannot take a change, goes on when it can, and goes with the resource", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = await cutOverAndKeep(database);
+    await lab.target.query("ALTER TABLE t ADD COLUMN v text; INSERT INTO t VALUES (1, 'new')", onTarget(database));
+    await until("it is paused", async () => (await wayBackOf(resource, database))?.state === "paused");
+    assert.match((await wayBackOf(resource, database))!.message!, /lacks v/);
+    assert.equal((await resource.refresh()).state, "WaitingForUserAction");
+    await lab.source.query("ALTER TABLE t ADD COLUMN v text", { database });
+    await arrives(database, "SELECT FROM t WHERE v = 'new'");
+    await resource.destroy();
+    assert.deepEqual(
+      await lab.source.query("SELECT FROM pg_namespace WHERE nspname = 'pgmigration'", { database }),
+      [],
+    );
+  });
+
+  it("is a finding where the target cannot be followed, and stands before a cutover", async () => {
+    const plain = await Lab.start({ target: { major: 17, parameters: { wal_level: "replica" } } });
+    try {
+      const database = await plain.database("CREATE TABLE t (id int PRIMARY KEY)");
+      const resource = new Resource();
+      const inputs = plain.inputs([database], { migrationMode: "Online" });
+      const text = await Resource.failure(resource.create({ ...inputs, rollback: "keep" }));
+      assert.match(text, /wal_level is replica on the target; a way back needs logical/);
+      await resource.update({ rollback: "drop" });
+      const refused = await Resource.failure(resource.update({ rollback: "keep", triggerCutover: true }));
+      assert.match(refused, /no way back can be kept.*wal_level/s);
+      assert.deepEqual(resource.status.cutoverTimeline, [], "no step of the cutover has been made");
+      assert.equal((await resource.update({ rollback: "drop" })).state, "Succeeded");
+      await resource.destroy();
+    } finally {
+      await plain.stop();
+    }
+  });
+});
