@@ -7,9 +7,8 @@ const isTerminal = (): boolean => process.stdin.isTTY && process.stderr.isTTY;
 /** Asks for a secret without showing what is typed; undefined where there is no terminal to ask at. */
 export async function askSecret(question: string): Promise<string | undefined> {
   if (!isTerminal()) return undefined;
-  process.stderr.write(question);
   const unseen = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const answer = await readAnswer("", unseen);
+  const answer = await readAnswer(question, unseen);
   process.stderr.write("\n");
   return answer;
 }
@@ -27,8 +26,11 @@ export async function confirm(question: string, agreed: boolean): Promise<void> 
   if (!/^y(es)?$/i.test(answer.trim())) throw new Canceled("nothing was changed: you did not agree");
 }
 
-function readAnswer(question: string, output: NodeJS.WritableStream): Promise<string> {
-  const readline = createInterface({ input: process.stdin, output, terminal: true });
+/** @param echo where what is typed is shown */
+function readAnswer(question: string, echo: NodeJS.WritableStream): Promise<string> {
+  // Before the question: whoever answers at once must not find the terminal showing what they type.
+  const readline = createInterface({ input: process.stdin, output: echo, terminal: true });
+  if (echo !== process.stderr) process.stderr.write(question);
   return new Promise((resolve, reject) => {
     readline.once("SIGINT", () => readline.close());
     readline.once("close", () => reject(new Canceled("nothing was changed: the question was not answered")));
