@@ -81,9 +81,10 @@ export async function readStatus(store: Store, migration: string): Promise<Migra
     migration,
   ]);
   const cutoverTimeline = await store.query<{ step: string; seconds: number }>(
-    `SELECT CASE WHEN count(*) OVER (PARTITION BY step) > 1 THEN step || ' (' || database || ')' ELSE step END AS step,
-            seconds
-       FROM pgmigration.cutover_step WHERE migration = $1 ORDER BY id`,
+    `SELECT CASE WHEN several.databases > 1 THEN step || ' (' || database || ')' ELSE step END AS step, seconds
+       FROM pgmigration.cutover_step,
+            (SELECT count(DISTINCT database) AS databases FROM pgmigration.cutover_step WHERE migration = $1) AS several
+      WHERE migration = $1 ORDER BY id`,
     [migration],
   );
   return {

@@ -193,7 +193,9 @@ export class LiveStream {
   /** Dumps are only made where the catalogues say that there is something to find in them. */
   async #lacksObjects({ source, target }: NewObjects): Promise<boolean> {
     const differences = await compareSchema(source, target, { without: new Set(this.#following.without) });
-    return differences.some((difference) => difference.source === undefined);
+    return differences.some(
+      ({ kind, source: form }) => form === undefined || (kind === "constraint" && form === "valid"),
+    );
   }
 
   async #join(objects: NewObjects, newTables: readonly Table[]): Promise<void> {

@@ -15,9 +15,11 @@ import { type Table, listSizedTables, listTables } from "../postgres/tables.js";
 import { dumpSchema } from "../schema/dump.js";
 import { type Entry, parseEntries } from "../schema/entries.js";
 import { readRestoreContext } from "../schema/restore-context.js";
+import type { Validation } from "../schema/late-constraints.js";
 import { planRestore, type RestorePlan } from "../schema/restore-plan.js";
 import { restoreEntries } from "../schema/restore.js";
 import { readSelection, selectEntries } from "../schema/selection.js";
+import { validateConstraint } from "../schema/validate-constraint.js";
 import { targetDatabase } from "../target-database.js";
 import { reportFindings } from "./base-copy.js";
 import type { SourceMark } from "./source-mark.js";
@@ -94,7 +96,8 @@ export async function restoreMissing(
   );
   const here = await read(dumpSchema(work.target, targetDatabase(work.wish, database), { signal }));
   const nameOf = ({ type, schema, name }: Entry): string => JSON.stringify([type, schema, name]);
-  const known = new Set(here.map(nameOf));
+  // Both planned, since a plan gives names of its own to parts of entries: a key's index, a late check.
+  const known = new Set(allEntries(planRestore(here)).map(nameOf));
   const plan = planRestore(there);
   const isMissing = (entry: Entry): boolean => !known.has(nameOf(entry));
   const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
@@ -102,9 +105,13 @@ export async function restoreMissing(
     reportFindings(work, database, await restoreEntries(target, entries.filter(isMissing), context));
   await restore(plan.before);
   await copy();
-  await restore([...plan.builds.map(({ entry }) => entry), ...plan.after]);
-  const missing = [...plan.before, ...plan.builds.map(({ entry }) => entry), ...plan.after].filter(isMissing);
-  for (const { type, schema, name } of missing)
+  await restore(plan.builds.map(({ entry }) => entry));
+  await restore(plan.lateBuilds.map(({ entry }) => entry));
+  await restore(plan.after);
+  const unvalidated = await unvalidatedConstraints(target);
+  for (const validation of plan.validations.filter((one) => unvalidated.has(constraintKey(one))))
+    await reportFindings(work, database, await validateConstraint(target, validation, context));
+  for (const { type, schema, name } of allEntries(plan).filter(isMissing))
     await work.journal.event(
       `${type} ${schema === undefined ? "" : `${schema}.`}${name} of the source was carried over`,
       {
@@ -112,6 +119,27 @@ export async function restoreMissing(
       },
     );
   return plan;
+}
+
+const allEntries = (plan: RestorePlan): Entry[] => [
+  ...plan.before,
+  ...[...plan.builds, ...plan.lateBuilds].map(({ entry }) => entry),
+  ...plan.after,
+];
+
+const constraintKey = ({ table, constraint }: Pick<Validation, "table" | "constraint">): string =>
+  JSON.stringify([table.schema, table.name, constraint]);
+
+/** Added NOT VALID just now, or by a try that failed behind that. */
+async function unvalidatedConstraints(target: Client): Promise<ReadonlySet<string>> {
+  const { rows } = await target.query<{ schema: string; table: string; constraint: string }>(
+    `SELECT n.nspname AS schema, c.relname AS table, k.conname AS constraint
+       FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE NOT k.convalidated`,
+  );
+  return new Set(
+    rows.map(({ schema, table, constraint }) => constraintKey({ table: { schema, name: table }, constraint })),
+  );
 }
 
 async function copyTables(

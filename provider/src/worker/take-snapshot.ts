@@ -120,7 +120,10 @@ function sayOnce({ journal }: Work, database: string): NonNullable<SlotOptions["
     if (who === said) return;
     said = who;
     const findings = sessions.map((session) => ({ database, ...blockerFinding(session) }));
-    const message = `waiting for older transactions on the source: ${findings.map((one) => one.object).join(", ")}`;
+    const named = findings.map(
+      ({ object }, index) => `${object} (${sessions[index]!.applicationName ?? "no application name"})`,
+    );
+    const message = `waiting for older transactions on the source: ${named.join(", ")}`;
     const tell = async (): Promise<void> => {
       await journal.database(database, { message });
       await journal.findings(findings);
