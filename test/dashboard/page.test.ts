@@ -14,18 +14,19 @@ import { startBrowser } from "./browser";
 /** Where `SCREENSHOTS=1` has pictures for the documents made. */
 const pictures = join(__dirname, "../../docs/images");
 
-/** Scrolls from top to end and answers the milliseconds of the longest frame; run in the browser, hence a text. */
-const slowestFrame = `(async () => {
+/**
+ * Scrolls from top to end and answers how many rows were in the document at most: what a frame has to draw. Run in the
+ * browser, hence a text.
+ */
+const mostRows = `(async () => {
   const body = document.querySelector(".virtual .body");
-  let longest = 0;
-  let last = performance.now();
+  let most = 0;
   for (let top = 0; top <= body.scrollHeight; top += 2000) {
     body.scrollTop = top;
     await new Promise((resolve) => requestAnimationFrame(resolve));
-    longest = Math.max(longest, performance.now() - last);
-    last = performance.now();
+    most = Math.max(most, body.querySelectorAll(".row").length);
   }
-  return longest;
+  return most;
 })()`;
 
 /** The page in a real browser, on migrations that really run. */
@@ -231,10 +232,9 @@ describe("the dashboard's page", function () {
     await page.getByRole("link", { name }).click();
     await page.getByText("table_0001").waitFor();
     assert.equal(await page.locator("[aria-rowcount]").getAttribute("aria-rowcount"), "5001");
-    assert((await page.locator(".virtual .body .row").count()) < 40, "few rows are in the document");
     assert.deepEqual(await barriers(page), []);
-    const slowest = await page.evaluate<number>(slowestFrame);
-    assert(slowest < 250, `a frame took ${slowest} ms`);
+    const rows = await page.evaluate<number>(mostRows);
+    assert(rows > 0 && rows < 40, `${rows} rows were in the document`);
     await page.getByText("table_5000").waitFor();
     await page.getByRole("searchbox", { name: "Search tables" }).fill("table_4711");
     await until("one table is left", async () => (await page.locator(".virtual .body .row").count()) === 1);
