@@ -201,6 +201,8 @@ export class Pipeline {
     if (bound === undefined || this.applier.inTransaction) return;
     const reached = bound === 0n || this.applier.throughLsn >= bound || this.inbox.hasTakenAllBefore(bound);
     if (reached) gate.reached(this.applier.commitLsn);
+    // It may have been paused before the gate was closed; only this transaction's end tells whether it lies before.
+    else if (this.inbox.headIsOfUnknownPlace) this.#walSender.resume();
   }
 
   #receive(message: StreamMessage, messageBytes: number, gate: Gate): void {

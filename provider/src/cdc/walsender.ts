@@ -1,5 +1,6 @@
 import type { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
 import type { Client } from "pg";
 import { EngineFault, Unreachable, messageOf } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
@@ -159,7 +160,13 @@ export class WalSender {
       // Thrown on, it would end the process from inside the socket's event.
       this.#lose(error instanceof Error ? error : new EngineFault(messageOf(error)));
     }
-    if (chunk.length < fullChunkBytes && this.#handlers.isBusy()) this.#rest();
+    if (chunk.length < fullChunkBytes && this.#mayRest()) this.#rest();
+  }
+
+  /** Not under TLS, whose records are read one at a time however full they are, nor with more at hand than one chunk. */
+  #mayRest(): boolean {
+    const { stream } = this.#wire;
+    return !(stream instanceof TLSSocket) && stream.readableLength === 0 && this.#handlers.isBusy();
   }
 
   /**

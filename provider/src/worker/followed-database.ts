@@ -56,7 +56,11 @@ export class FollowedDatabase {
     try {
       if (!one.#stream) return one;
       await Promise.race([one.#streaming, one.failure, aborted(work.signal)]);
-      await work.journal.database(record.name, { state: "WaitingForCutoverTrigger", message: null });
+      await work.journal.database(record.name, {
+        phase: "following",
+        state: "WaitingForCutoverTrigger",
+        message: null,
+      });
       return one;
     } catch (error) {
       await one.stop();

@@ -49,6 +49,8 @@ export class LiveStream {
   #following: Following;
   #follower: Follower;
   #fail: (error: unknown) => void = () => undefined;
+  /** How often the target's tables were altered here. */
+  #alterations = 0;
   #stopped = false;
   #paused: string | undefined;
   #fingerprint: string | undefined;
@@ -88,7 +90,16 @@ export class LiveStream {
     if (this.#paused !== undefined) throw this.#pausedError(this.#paused);
     return this.#inTurn(async () => {
       await this.#carry("once");
-      return run(this.#follower);
+      try {
+        return await run(this.#follower);
+      } catch (error) {
+        // It may have come to a table in its new shape before that was carried over, and have ended by it.
+        if (tableOf(error) === undefined) throw error;
+        await this.#follower.stop();
+        await this.#carry("once");
+        this.#follower = this.#start();
+        return run(this.#follower);
+      }
     });
   }
 
@@ -113,17 +124,23 @@ export class LiveStream {
   /** What a table's copy will bring, the stream must not: until the copy is complete its changes are left out. */
   #start(): Follower {
     const follower = this.#follow({ leaveOut: new Set(this.#following.joining) });
+    const alterations = this.#alterations;
     follower.finished.catch((error: unknown) => {
       if (follower === this.#follower && !this.#stopped)
-        void this.#inTurn(() => this.#revive(follower, error)).catch(this.#fail);
+        void this.#inTurn(() => this.#revive(follower, error, alterations)).catch(this.#fail);
     });
     return follower;
   }
 
-  /** Goes on after a change that the target could not take, when the schema says why and that can be put right. */
-  async #revive(follower: Follower, error: unknown): Promise<void> {
+  /**
+   * Goes on after a change that the target could not take, when the schema says why and that can be put right, or was while
+   * the follower still went by the older one.
+   */
+  async #revive(follower: Follower, error: unknown, alterationsAtStart: number): Promise<void> {
     if (this.#stopped || follower !== this.#follower) return;
-    if (!maySchemaBeWhy(error) || !(await this.#carry("untilPutRight", tableOf(error)))) throw error;
+    if (!maySchemaBeWhy(error)) throw error;
+    const carried = await this.#carry("untilPutRight", tableOf(error));
+    if (!carried && this.#alterations === alterationsAtStart) throw error;
     if (follower === this.#follower) this.#follower = this.#start();
   }
 
@@ -187,7 +204,9 @@ export class LiveStream {
     if (joins) await this.#join(objects, drift.newTables);
     else if (fingerprintChanged && (await this.#lacksObjects(objects)))
       await this.#adopt(await restoreMissing(objects));
-    return joins || drift.additions.length > 0;
+    const altered = joins || drift.additions.length > 0;
+    if (altered) this.#alterations++;
+    return altered;
   }
 
   /** Dumps are only made where the catalogues say that there is something to find in them. */

@@ -256,10 +256,11 @@ class MigrationRun {
         }
         awaited.delete(name);
         if (awaited.size === 0) await this.journal.state("InProgress", "CompletingMigration");
+        // Behind the point the target stands for itself: nothing may send this database back to a copy.
+        await this.#guards.get(name)?.stop();
         const cutover = follower.cutOver();
         cutovers.push(cutover);
         await cutover;
-        await this.#guards.get(name)?.stop();
         await this.#keepWayBack(name, work, databases.length);
       });
     } finally {
@@ -333,7 +334,8 @@ class MigrationRun {
     try {
       cancellation.throwIfAborted();
       const names = [database.name, database.targetName];
-      await unblocked(cancellation, () => step(database, this.#workOn(database.name)), names);
+      const unblocking = AbortSignal.any([cancellation, ...this.#guardSignals(database.name)]);
+      await unblocked(unblocking, () => step(database, this.#workOn(database.name)), names);
     } catch (error) {
       if (this.#signal.aborted || error instanceof TakenOver) throw error;
       if (cancellation.aborted) return this.#cancel(database);
@@ -345,7 +347,7 @@ class MigrationRun {
   }
 
   #guardSources(databases: readonly DatabaseRecord[]): void {
-    for (const { name } of databases.filter(({ phase }) => phase !== "done" && phase !== "reversing"))
+    for (const { name } of databases.filter(({ phase }) => ["queued", "copying", "following"].includes(phase)))
       this.#guards.set(
         name,
         new WalGuard({ source: this.job.source, database: name, journal: this.journal, wish: () => this.#wish }),
@@ -356,8 +358,11 @@ class MigrationRun {
   async #spareSource(database: DatabaseRecord, reason: SourceAtRisk): Promise<void> {
     await this.journal.event(reason.message, { database: database.name, level: "error" });
     if (this.#wish.onMaxRetainedWal === "cancel") return this.#cancel(database);
-    await this.#dropSourceObjects(database.name);
+    const present = (await this.#currentDatabases()).find(({ name }) => name === database.name);
+    if (present) await this.#takeDownFence(present);
+    // First: with the slot gone, a worker that is killed here must not leave a database that is followed.
     await this.journal.database(database.name, { state: "Failed", phase: "queued", message: reason.message });
+    await this.#dropSourceObjects(database.name);
     throw reason;
   }
 

@@ -64,7 +64,7 @@ export class Traces implements JournalObserver {
   }
 
   state(state: MigrationState, subState: MigrationSubState, error: string | undefined): void {
-    this.#phase?.span.end();
+    this.#phase?.span.end(Date.now());
     this.#phase = undefined;
     this.#migration.span.setAttribute("pg_migration.state", state);
     if (subState !== "Completed") this.#phase = this.#begin(subState, this.#migration.context);
@@ -74,7 +74,7 @@ export class Traces implements JournalObserver {
   database(name: string, { phase, state, message }: DatabaseChange): void {
     const database = this.#databases.get(name) ?? this.#open(name);
     if (phase !== undefined || message !== undefined) {
-      database.step?.span.end();
+      database.step?.span.end(Date.now());
       const step = message ?? phase;
       database.step = step === undefined ? undefined : this.#begin(step, database.context);
     }
@@ -90,11 +90,11 @@ export class Traces implements JournalObserver {
   /** Sends what is left, for some seconds at most, and not once the worker is told to stop. */
   async close(stop: AbortSignal): Promise<void> {
     for (const { step, span } of this.#databases.values()) {
-      step?.span.end();
-      span.end();
+      step?.span.end(Date.now());
+      span.end(Date.now());
     }
-    this.#phase?.span.end();
-    this.#migration.span.end();
+    this.#phase?.span.end(Date.now());
+    this.#migration.span.end(Date.now());
     const enough = AbortSignal.any([stop, AbortSignal.timeout(lastWithinMs)]);
     const over = new Promise<void>((resolve) => {
       if (enough.aborted) resolve();
@@ -112,10 +112,10 @@ export class Traces implements JournalObserver {
   }
 
   #close(name: string, { span, step }: OpenDatabase, state: DatabaseState, message: string | undefined): void {
-    step?.span.end();
+    step?.span.end(Date.now());
     span.setAttribute("pg_migration.state", state);
     if (state === "Failed") this.#fail(span, message);
-    span.end();
+    span.end(Date.now());
     this.#databases.delete(name);
   }
 
@@ -123,10 +123,11 @@ export class Traces implements JournalObserver {
     span.setStatus({ code: this.api.SpanStatusCode.ERROR, ...(message === undefined ? {} : { message }) });
   }
 
-  #begin(name: string, parent?: Api.Context, attributes: Api.Attributes = {}, startTime?: number): Open {
+  /** All times by one clock: the library would count each end from its own span's start, and children outlive parents. */
+  #begin(name: string, parent?: Api.Context, attributes: Api.Attributes = {}, startTime = Date.now()): Open {
     const { ROOT_CONTEXT, trace } = this.api;
     const from = parent ?? ROOT_CONTEXT;
-    const span = this.#tracer.startSpan(name, { attributes, ...(startTime === undefined ? {} : { startTime }) }, from);
+    const span = this.#tracer.startSpan(name, { attributes, startTime }, from);
     return { span, context: trace.setSpan(from, span) };
   }
 }

@@ -111,7 +111,7 @@ export class WayBack {
     await journal.database(name, { fence: null });
     await this.#remove();
     const message = "returned to the source, which has all that was written on the target";
-    await journal.database(name, { phase: "queued", state: "Canceled", message });
+    await journal.database(name, { phase: "done", state: "Canceled", message });
     await journal.event(message, { database: name });
   }
 
@@ -146,6 +146,8 @@ export class WayBack {
     while (!this.#isStopped()) {
       try {
         await this.#follower.finished;
+        // It was told to end, with the worker or by us.
+        return;
       } catch (error) {
         if (this.#isStopped()) return;
         if (error instanceof TakenOver || error instanceof EngineFault) throw error;
