@@ -47,9 +47,16 @@ function defaultGoal(inputs: Inputs): Goal {
   if (databases.length === 0) return inputs.rollback === "keep" ? cutOverAndKept : named.succeeded;
   return {
     name: `the cutover of ${databases.join(", ")}`,
-    isReached: (status) => status.state === "Succeeded" || areAll(status, databases, "Succeeded"),
+    // With the last of all databases, the migration itself comes to its end: a moment later.
+    isReached: (status) =>
+      cutOverAndKept.isReached(status) || (areAll(status, databases, "Succeeded") && isAnyOpen(status)),
   };
 }
+
+const isAnyOpen = ({ currentSubStateDetails }: MigrationStatus): boolean =>
+  Object.values(currentSubStateDetails.dbDetails).some(
+    ({ migrationState }) => !["Succeeded", "Canceled", "Failed"].includes(migrationState),
+  );
 
 const cutOverAndKept: Goal = {
   name: "its cutover",
