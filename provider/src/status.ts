@@ -234,3 +234,7 @@ const ends: readonly MigrationState[] = ["Succeeded", "Failed", "ValidationFaile
 
 /** No worker goes on from here unless the user asks for it. */
 export const hasEnded = (state: MigrationState): boolean => ends.includes(state);
+
+/** The same of one database. */
+export const hasDatabaseEnded = (state: DatabaseState): boolean =>
+  state === "Succeeded" || state === "Failed" || state === "Canceled";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { assertSameContent, type Place } from "../support/content";
+import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 
@@ -11,10 +11,6 @@ describe("a cutover", () => {
   });
   after(() => lab.stop());
 
-  const places = (database: string): [Place, Place] => [
-    { server: lab.source, database },
-    { server: lab.target, database, login: lab.administrator },
-  ];
   const onSource = (database: string, sql: string): Promise<Record<string, unknown>[]> =>
     lab.source.query(sql, { database });
   const onTarget = (database: string, sql: string): Promise<Record<string, unknown>[]> =>
@@ -56,7 +52,7 @@ describe("a cutover", () => {
     await onSource(database, "INSERT INTO a VALUES (2); INSERT INTO b VALUES (2, 2); DELETE FROM b WHERE id = 1");
     await onTarget(database, "DELETE FROM b WHERE id = 99");
     assert.equal((await resource.update({})).state, "Succeeded");
-    await assertSameContent(...places(database));
+    await assertSameContent(...lab.places(database));
     const keys = "SELECT convalidated FROM pg_constraint WHERE conname = 'b_a'";
     assert.deepEqual(await onTarget(database, keys), [{ convalidated: true }]);
     const steps = resource.status.cutoverTimeline;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { assertSameContent, digests, type Place } from "../support/content";
+import { assertSameContent, digests } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { Traffic } from "../support/traffic";
@@ -13,11 +13,6 @@ describe("an online migration", () => {
   });
 
   after(() => lab.stop());
-
-  const places = (database: string): [Place, Place] => [
-    { server: lab.source, database },
-    { server: lab.target, database, login: lab.administrator },
-  ];
 
   /** The worker that holds the lease, as the status tells it. */
   async function workerPid(resource: Resource): Promise<number> {
@@ -55,7 +50,7 @@ describe("an online migration", () => {
     assert.equal(done.state, "Succeeded");
     assert.equal(done.currentSubStateDetails.dbDetails[database]!.tablesCompared, 68);
     assert(done.cutoverTimeline.some(({ step }) => step === "apply all commits up to it"));
-    await assertSameContent(...places(database));
+    await assertSameContent(...lab.places(database));
     const next = "SELECT nextval('humanresources.department_departmentid_seq') AS id";
     const login = lab.administrator;
     assert.deepEqual(await lab.target.query(next, { database, login }), await lab.source.query(next, { database }));
@@ -103,7 +98,7 @@ describe("an online migration", () => {
       await traffic.stop();
     }
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
-    await assertSameContent(...places(database));
+    await assertSameContent(...lab.places(database));
     await resource.destroy();
   });
 
@@ -122,7 +117,7 @@ describe("an online migration", () => {
     await lab.target.query("UPDATE t SET v = md5('417') WHERE id = 417", { database, login: lab.administrator });
     await lab.source.query("INSERT INTO t VALUES (1001, 'later')", { database });
     assert.equal((await resource.update({})).state, "Succeeded");
-    await assertSameContent(...places(database));
+    await assertSameContent(...lab.places(database));
     await resource.destroy();
   });
 
@@ -142,7 +137,7 @@ describe("an online migration", () => {
     await resource.create(lab.inputs([database], { migrationMode: "Online" }));
     await resource.destroy();
     assert.deepEqual(
-      Object.keys(await digests(places(database)[1])),
+      Object.keys(await digests(lab.places(database)[1])),
       ["public.t"],
       "the data stays, the progress goes",
     );
@@ -161,7 +156,7 @@ describe("an online migration", () => {
     const resource = new Resource();
     const status = await resource.create(lab.inputs([database], { migrationMode: "Online", triggerCutover: true }));
     assert.equal(status.state, "Succeeded");
-    await assertSameContent(...places(database));
+    await assertSameContent(...lab.places(database));
     await resource.destroy();
   });
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { assertSameContent, type Place } from "../support/content";
+import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
@@ -12,10 +12,6 @@ describe("schema changes on the source while it is followed", () => {
   });
   after(() => lab.stop());
 
-  const places = (database: string): [Place, Place] => [
-    { server: lab.source, database },
-    { server: lab.target, database, login: lab.administrator },
-  ];
   const onTarget = (database: string, sql: string): Promise<Record<string, unknown>[]> =>
     lab.target.query(sql, { database, login: lab.administrator });
   const follow = async (database: string): Promise<Resource> => {
@@ -62,7 +58,7 @@ describe("schema changes on the source while it is followed", () => {
       { database },
     );
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
-    await assertSameContent(...places(database));
+    await assertSameContent(...lab.places(database));
     const [row] = await onTarget(
       database,
       `SELECT to_regclass('t_rank') IS NOT NULL AS index,
@@ -138,7 +134,7 @@ describe("schema changes on the source while it is followed", () => {
       }
     }
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
-    await assertSameContent(...places(database));
+    await assertSameContent(...lab.places(database));
     await resource.destroy();
   });
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { MigrationStatus, OnlineVerification } from "../../provider/src/status";
 import { CommandLine } from "../cli/command";
-import { assertSameContent, type Place } from "../support/content";
+import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { Traffic } from "../support/traffic";
@@ -22,11 +22,6 @@ describe("the verification of an online migration", () => {
     database,
     login: lab.administrator,
   });
-
-  const places = (database: string): [Place, Place] => [
-    { server: lab.source, database },
-    { server: lab.target, ...onTarget(database) },
-  ];
 
   function verificationOf(status: MigrationStatus, database: string): OnlineVerification {
     const { verification } = status.currentSubStateDetails.dbDetails[database]!;
@@ -66,7 +61,7 @@ describe("the verification of an online migration", () => {
       await Promise.all([traffic.stop(), ...writers]);
     }
     await resource.update({ triggerCutover: true });
-    await assertSameContent(...places(database));
+    await assertSameContent(...lab.places(database));
     await resource.destroy();
   });
 
@@ -112,7 +107,7 @@ describe("the verification of an online migration", () => {
     assert.equal(done.state, "Succeeded");
     assert.equal(verificationOf(done, database).requestedBy, "beforeCutover");
     assert.equal(verificationOf(done, database).state, "equal");
-    await assertSameContent(...places(database));
+    await assertSameContent(...lab.places(database));
     await resource.destroy();
   });
 

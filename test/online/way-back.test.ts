@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { WayBackStatus } from "../../provider/src/status";
-import { assertSameContent, type Place } from "../support/content";
+import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { Traffic } from "../support/traffic";
@@ -19,11 +19,6 @@ describe("the way back after a cutover", () => {
     database,
     login: lab.administrator,
   });
-
-  const places = (database: string): [Place, Place] => [
-    { server: lab.source, database },
-    { server: lab.target, ...onTarget(database) },
-  ];
 
   async function cutOverAndKeep(database: string, changes: Record<string, unknown> = {}): Promise<Resource> {
     const resource = new Resource();
@@ -76,7 +71,7 @@ describe("the way back after a cutover", () => {
     const returned = await resource.update({ rollback: "return" });
     assert.equal(returned.state, "Canceled");
     assert.equal(returned.currentSubStateDetails.dbDetails[database]!.wayBack, undefined);
-    await assertSameContent(...places(database));
+    await assertSameContent(...lab.places(database));
     await Traffic.assertWhole(lab.source, database, lab.source.login);
     const next = "SELECT nextval('counted_id_seq') AS id";
     assert.deepEqual(await lab.source.query(next, { database }), [{ id: "4" }]);
@@ -105,7 +100,7 @@ describe("the way back after a cutover", () => {
     assert.equal(resource.status.state, "Failed");
     await lab.source.query("DELETE FROM t WHERE id = 77", { database });
     assert.equal((await resource.update({})).state, "Canceled");
-    await assertSameContent(...places(database));
+    await assertSameContent(...lab.places(database));
     await resource.destroy();
   });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { assertSameContent, type Place } from "../support/content";
+import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
@@ -11,11 +11,6 @@ describe("what stands beside the stream", () => {
     lab = await Lab.start({ source: { major: 16 }, target: { major: 18 } });
   });
   after(() => lab.stop());
-
-  const places = (database: string): [Place, Place] => [
-    { server: lab.source, database },
-    { server: lab.target, database, login: lab.administrator },
-  ];
 
   for (const keylessTables of ["insertsOnly", "full"] as const)
     it(`24: the source's updates of a table with a deferrable key go on (keylessTables: ${keylessTables})`, async () => {
@@ -29,7 +24,7 @@ describe("what stands beside the stream", () => {
       await lab.source.query("INSERT INTO t VALUES (4, 40); UPDATE t SET id = 5 - id", { database });
       if (keylessTables === "full") {
         assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
-        await assertSameContent(...places(database));
+        await assertSameContent(...lab.places(database));
       } else {
         assert.match(await Resource.failure(resource.update({ triggerCutover: true })), /"public"\."t"/);
       }
@@ -49,7 +44,7 @@ describe("what stands beside the stream", () => {
     await resource.create(lab.inputs([database], { migrationMode: "Online" }));
     await lab.source.query("INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)", { database });
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
-    await assertSameContent(...places(database));
+    await assertSameContent(...lab.places(database));
     const enabled = "SELECT tgname, tgenabled::text FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1";
     assert.deepEqual(
       await lab.target.query(enabled, { database }),
@@ -96,7 +91,7 @@ describe("what stands beside the stream", () => {
       await everywhere((name) => `RESET ${name}`);
       await resource.destroy();
     }
-    await assertSameContent(...places(database));
+    await assertSameContent(...lab.places(database));
   });
 
   it("15: large objects are said beforehand not to be followed", async () => {
@@ -134,7 +129,7 @@ describe("what stands beside the stream", () => {
     assert.equal(resource.status.state, "Failed");
     await lab.source.query("DROP EVENT TRIGGER keep; DROP FUNCTION keep", { database });
     assert.equal((await resource.update({})).state, "Succeeded");
-    await assertSameContent(...places(database));
+    await assertSameContent(...lab.places(database));
     await resource.destroy();
   });
 

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { createAdventureWorks } from "../../examples/adventureworks/create-adventureworks";
 import { startAzureLikeServer, type AzureLikeOptions } from "./azure-like";
+import type { Place } from "./content";
 import { EmbeddedServer, type Login, type ServerOptions } from "./embedded-server";
 
 export interface LabOptions {
@@ -59,6 +60,14 @@ export class Lab {
       dbsToMigrate: [...databases],
       ...changes,
     };
+  }
+
+  /** A migrated database on both sides, to be compared. */
+  places(database: string): [Place, Place] {
+    return [
+      { server: this.source, database },
+      { server: this.target, database, login: this.administrator },
+    ];
   }
 
   /** The target's databases that users made. */

@@ -1,5 +1,5 @@
 import type { Inputs } from "../inputs.js";
-import { hasEnded, waitsBeforeTheStart, type MigrationStatus } from "../status.js";
+import { hasDatabaseEnded, hasEnded, waitsBeforeTheStart, type MigrationStatus } from "../status.js";
 
 /** How far an operation follows a migration before it answers. */
 export interface Goal {
@@ -54,9 +54,7 @@ function defaultGoal(inputs: Inputs): Goal {
 }
 
 const isAnyOpen = ({ currentSubStateDetails }: MigrationStatus): boolean =>
-  Object.values(currentSubStateDetails.dbDetails).some(
-    ({ migrationState }) => !["Succeeded", "Canceled", "Failed"].includes(migrationState),
-  );
+  Object.values(currentSubStateDetails.dbDetails).some(({ migrationState }) => !hasDatabaseEnded(migrationState));
 
 const cutOverAndKept: Goal = {
   name: "its cutover",

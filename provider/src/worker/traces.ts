@@ -1,7 +1,7 @@
 import type * as Api from "@opentelemetry/api";
 import type { BasicTracerProvider, SpanExporter } from "@opentelemetry/sdk-trace-base";
 import { engineVersion } from "../engine-version.js";
-import type { DatabaseState, MigrationState, MigrationSubState } from "../status.js";
+import { hasDatabaseEnded, type DatabaseState, type MigrationState, type MigrationSubState } from "../status.js";
 import type { DatabaseChange, JournalObserver } from "../store/journal.js";
 import type { WebhookSubject } from "./webhook.js";
 
@@ -78,7 +78,7 @@ export class Traces implements JournalObserver {
       const step = message ?? phase;
       database.step = step === undefined ? undefined : this.#begin(step, database.context);
     }
-    if (state !== undefined && isEnd(state)) this.#close(name, database, state, message ?? undefined);
+    if (state !== undefined && hasDatabaseEnded(state)) this.#close(name, database, state, message ?? undefined);
   }
 
   cutoverStep(database: string, step: string, seconds: number): void {
@@ -131,8 +131,6 @@ export class Traces implements JournalObserver {
     return { span, context: trace.setSpan(from, span) };
   }
 }
-
-const isEnd = (state: DatabaseState): boolean => ["Succeeded", "Failed", "Canceled"].includes(state);
 
 /** By OTEL_EXPORTER_OTLP_PROTOCOL; http/protobuf is the specification's default. */
 async function exporterFor(environment: Environment): Promise<SpanExporter> {
