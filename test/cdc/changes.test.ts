@@ -99,6 +99,23 @@ const cases: readonly Case[] = [
     ],
   },
   {
+    title: "values that print by the database's settings",
+    ddl: `DO $$ DECLARE setting text; BEGIN
+            FOREACH setting IN ARRAY ARRAY['DateStyle = ''German, DMY''', 'IntervalStyle = ''sql_standard''', 'TimeZone = ''Asia/Kathmandu''',
+              'extra_float_digits = -5', 'bytea_output = ''escape''', 'search_path = ''elsewhere'', ''public''', 'quote_all_identifiers = on'] LOOP
+              EXECUTE format('ALTER DATABASE %I SET %s', current_database(), setting);
+            END LOOP; END $$;
+          CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.e (id int PRIMARY KEY);
+          CREATE FUNCTION public.f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TYPE public.own AS ENUM ('a');
+          CREATE TABLE public.s (id int PRIMARY KEY, rel regclass, kind regtype, code regprocedure, name regproc, op regoperator,
+                                 at timestamptz, span interval, f float8, r real, b bytea)`,
+    changes: [
+      `INSERT INTO s VALUES (1, 's', 'own', 'f(int)', 'f', '=(int,int)', '2024-02-03 04:05:06.789+01', '-1 day 02:03:04.5', 0.1 + 0.2::float8, 1.1, '\\x00ff'),
+         (2, 'elsewhere.e', 'own[]', 'pg_catalog.abs(int)', 'pg_catalog.pi', '+(int,int)', '-infinity', '1 mon -3 days', 1e-300, 'NaN', '')`,
+      "UPDATE s SET rel = 'elsewhere.e', f = f / 3, span = -span WHERE id = 1",
+    ],
+  },
+  {
     title: "every kind of value",
     ddl: `CREATE TYPE mood AS ENUM ('sad', 'ok', 'it''s, "fine"');
           CREATE TYPE pair AS (a int, b text);

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import type { Duplex } from "node:stream";
 import type pg from "pg";
+import { mayPass } from "../../provider/src/cdc/failure";
 import { RoundTrips, type Statement } from "../../provider/src/cdc/round-trip";
 import { EmbeddedServer } from "../support/embedded-server";
 
@@ -88,5 +90,21 @@ describe("a round trip of many statements", () => {
     await lost.end();
     const after = await new RoundTrips(lost).make([plain("SELECT 1")]);
     assert.ok(after.error);
+  });
+
+  it("takes a connection that the server has half closed for lost, so that it is ridden out", async () => {
+    const lost = await server.connect();
+    const { stream } = (lost as unknown as { connection: { stream: Duplex } }).connection;
+    const said: Error[] = [];
+    lost.on("error", (error) => said.push(error));
+    const nothing = await new RoundTrips(lost).make([plain("CREATE TEMPORARY TABLE t (id int, v text)")]);
+    assert.equal(nothing.error, undefined);
+    // What Node does when the server's end arrives.
+    stream.end();
+    const { rows, error } = await new RoundTrips(lost).make([copy("1\tone"), plain("SELECT 1")]);
+    assert.deepEqual(rows, []);
+    assert.ok(error && mayPass(error), String(error));
+    for (const one of said) assert.ok(mayPass(one), String(one));
+    await lost.end();
   });
 });

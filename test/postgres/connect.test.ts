@@ -94,13 +94,15 @@ describe("a connection", () => {
       ALTER ROLE odd SET DateStyle = 'German'; ALTER ROLE odd SET TimeZone = 'Asia/Kolkata';
       ALTER ROLE odd SET extra_float_digits = 0; ALTER ROLE odd SET IntervalStyle = 'sql_standard';
       ALTER ROLE odd SET bytea_output = 'escape'; ALTER ROLE odd SET statement_timeout = '10ms';
-      ALTER ROLE odd SET search_path = 'nowhere'; ALTER ROLE odd SET default_transaction_read_only = on`);
+      ALTER ROLE odd SET search_path = 'public'; ALTER ROLE odd SET idle_in_transaction_session_timeout = '10min';
+      CREATE TABLE own (); ALTER ROLE odd SET default_transaction_read_only = on`);
     const endpoint = { ...plain.login, user: "odd", password: "odd", sslMode: "Prefer" } as const;
     for (const replication of [false, true]) {
       const client = await connect(endpoint, { database: "postgres", purpose: "test", replication });
       const { rows } = await client.query<Record<string, string>>(
         `SELECT '2024-02-03 04:05:06+00'::timestamptz::text AS at, (0.1::float8 + 0.2)::text AS sum,
-                '1 day 2 hours'::interval::text AS span, '\\x00ff'::bytea::text AS bytes, current_setting('statement_timeout') AS patience`,
+                '1 day 2 hours'::interval::text AS span, '\\x00ff'::bytea::text AS bytes, 'public.own'::regclass::text AS relation,
+                current_setting('statement_timeout') AS patience, current_setting('idle_in_transaction_session_timeout') AS rest`,
       );
       await client.end();
       const expected = {
@@ -108,7 +110,9 @@ describe("a connection", () => {
         sum: "0.30000000000000004",
         span: "1 day 02:00:00",
         bytes: "\\x00ff",
+        relation: "public.own",
         patience: "0",
+        rest: "0",
       };
       assert.deepEqual({ ...rows[0] }, expected, replication ? "walsender" : "ordinary");
     }

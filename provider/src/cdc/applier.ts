@@ -83,14 +83,16 @@ export class Applier {
 
   /**
    * Builds what {@link apply} sends, while the target is busy with the batch before; as it is when the target has to be
-   * asked about a table first.
+   * asked about a table first, or when it cannot be built: that is for its own turn to tell, not for the one in hand.
    */
   prepare(segments: readonly Segment[]): Batch {
     const changes = changesOf(segments);
-    const actions = changes.every((change) => this.#knows(change)) ? this.#actionsFor(changes, false) : undefined;
-    // A commit removes what is staged, and comes before what is built next is sent.
-    if (actions && segments.at(-1)!.end) this.#staging.emptied();
-    return { segments, actions };
+    if (!changes.every((change) => this.#knows(change))) return { segments };
+    try {
+      return { segments, actions: this.#build(segments, changes) };
+    } catch {
+      return { segments };
+    }
   }
 
   /**
@@ -134,7 +136,7 @@ export class Applier {
     }
     this.#uncommitted = sum(this.#uncommitted, countOf(changes));
     const step = end && this.#stepTo(end.lsn, end.lsn, end.commitTimeMs);
-    const actions = built ?? this.#actionsFor(changes, false);
+    const actions = built ?? this.#build(batch, changes);
     const begin = goesOn ? ["RELEASE SAVEPOINT batch"] : ["BEGIN"];
     this.#inTransaction = true;
     try {
@@ -228,6 +230,13 @@ export class Applier {
     return change.kind === "truncate"
       ? change.relations.every((relation) => this.#bindings.knows(relation))
       : this.#bindings.knows(change.relation);
+  }
+
+  #build(batch: readonly Segment[], changes: readonly Change[]): Action[] {
+    const actions = this.#actionsFor(changes, false);
+    // A commit removes what is staged, and comes before what is built next is sent.
+    if (batch.at(-1)!.end) this.#staging.emptied();
+    return actions;
   }
 
   #actionsFor(changes: readonly Change[], inOrder: boolean): Action[] {

@@ -7,7 +7,10 @@ const carriageReturn = 0x0d;
 const backslash = 0x5c;
 const letterN = 0x4e;
 
-const messageBytes = 64 << 10;
+/** The first message is short, since a batch may hold a line or two for each of thousands of tables; each next one is longer. */
+const firstMessageBytes = 512;
+const messageGrowth = 4;
+const longestMessageBytes = 64 << 10;
 const headerBytes = 5;
 /** A field goes in by pieces of this size, so that a long one takes no room for escapes that it may not need. */
 const pieceBytes = 16 << 10;
@@ -25,7 +28,7 @@ escapes[carriageReturn] = 0x72;
  */
 export class CopyText {
   readonly #messages: Buffer[] = [];
-  #message = Buffer.allocUnsafe(messageBytes);
+  #message = Buffer.allocUnsafe(firstMessageBytes);
   #length = headerBytes;
   #fieldsInLine = 0;
 
@@ -103,11 +106,12 @@ export class CopyText {
     this.#message[this.#length++] = tab;
   }
 
-  /** Room for so many bytes in the message, no more than fit into an empty one. */
+  /** Room for so many bytes in the message, no more than fit into an empty one of the longest kind. */
   #reserve(bytes: number): void {
     if (this.#length + bytes <= this.#message.length) return;
     this.#endMessage();
-    this.#message = Buffer.allocUnsafe(messageBytes);
+    const grown = Math.min(messageGrowth * this.#message.length, longestMessageBytes);
+    this.#message = Buffer.allocUnsafe(Math.max(grown, headerBytes + bytes));
     this.#length = headerBytes;
   }
 

@@ -7,7 +7,9 @@ import { EngineFault, Refused, Unreachable, messageOf } from "../errors.js";
  */
 const passing = /^(08|40|53|57)|^(55P03|55006)$/;
 
-const brokenSocket = /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENETDOWN|EAI_AGAIN)/;
+/** A server that is gone is met as the one or the other: by what the network says, or by a stream that is closed. */
+const brokenSocket =
+  /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENETDOWN|EAI_AGAIN|ERR_STREAM_|ERR_SOCKET_CLOSED|ERR_SSL_)/;
 
 /** Whether connecting anew may help. */
 export function mayPass(error: unknown): boolean {

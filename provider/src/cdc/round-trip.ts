@@ -1,6 +1,6 @@
 import type { EventEmitter } from "node:events";
 import type { Client, Connection, Submittable } from "pg";
-import { EngineFault, messageOf } from "../errors.js";
+import { EngineFault, Unreachable, messageOf } from "../errors.js";
 
 export interface Statement {
   readonly text: string;
@@ -81,8 +81,11 @@ class RoundTrip implements Submittable {
     this.#resolve = resolve;
   }
 
-  submit(connection: Connection): void {
+  /** Answers why nothing could be sent, which comes back through {@link handleError}. */
+  submit(connection: Connection): Error | undefined {
     const wire = connection as unknown as Wire;
+    // The server has said its last word, and pg has not heard of the end yet.
+    if (!wire.stream.writable) return new Unreachable("the server has closed the connection");
     const parsed = new Set(this.#prepared);
     const onParsed = (): void => this.#noteParsed();
     wire.on("parseComplete", onParsed);
@@ -102,6 +105,7 @@ class RoundTrip implements Submittable {
     }
     wire.sync();
     wire.stream.uncork();
+    return undefined;
   }
 
   handleCommandComplete({ text }: { text: string }): void {

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
 import pg from "pg";
 import { Refused, Unreachable, messageOf } from "../errors.js";
+import { quoteLiteral } from "./identifiers.js";
 import { rememberSession } from "./open-sessions.js";
 import { passwordOf } from "./password.js";
 
@@ -114,7 +115,7 @@ async function attempt(
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     ssl,
-    ...(options.replication ? { replication: "database" } : {}),
+    ...(options.replication ? { replication: "database", options: startUpOptions() } : {}),
   });
   // A session that breaks while nothing runs in it is noticed by its next statement; without a listener Node would end.
   client.on("error", () => undefined);
@@ -151,21 +152,37 @@ export function certificates(sslRootCert: string): string {
 }
 
 async function fixSettings(client: pg.Client, replication: boolean): Promise<void> {
-  // By itself and first: a role's statement_timeout may be shorter than what follows takes.
-  await client.query("SET statement_timeout = 0");
-  // A walsender knows the simple protocol only, so there the settings go in without parameters.
-  if (replication) {
-    const known = ["DateStyle", "IntervalStyle", "TimeZone", "extra_float_digits", "bytea_output", "lc_monetary"];
-    await client.query(known.map((name) => `SET ${name} = '${sessionSettings[name]!}'`).join("; "));
+  const fix = (settings: string): string =>
+    `SELECT pg_catalog.set_config(wanted.key, wanted.value, false)
+       FROM pg_catalog.json_each_text(${settings}) AS wanted
+      WHERE lower(wanted.key) IN (SELECT lower(name) FROM pg_catalog.pg_settings)`;
+  const wanted = JSON.stringify(sessionSettings);
+  if (!replication) {
+    // By itself and first: a role's statement_timeout may be shorter than what follows takes.
+    await client.query("SET statement_timeout = 0");
+    await client.query(fix("$1"), [wanted]);
     return;
   }
-  await client.query(
-    `SELECT pg_catalog.set_config(wanted.key, wanted.value, false)
-       FROM pg_catalog.json_each_text($1) AS wanted
-      WHERE lower(wanted.key) IN (SELECT lower(name) FROM pg_catalog.pg_settings)`,
-    [JSON.stringify(sessionSettings)],
-  );
+  try {
+    // A walsender knows the simple protocol only, which has no parameters.
+    await client.query(fix(quoteLiteral(wanted)));
+  } catch (error) {
+    // Before 10 it knows no SQL at all; what values print by it was told at its start.
+    if ((error as DatabaseError).code !== syntaxError) throw error;
+  }
 }
+
+const syntaxError = "42601";
+
+/** What decides how values print, and how long a walsender lives, in every version that has logical decoding. */
+const walSenderSettings = [
+  ...["bytea_output", "DateStyle", "extra_float_digits", "IntervalStyle", "lc_monetary", "quote_all_identifiers"],
+  ...["search_path", "statement_timeout", "TimeZone"],
+];
+
+/** For the start-up message, whose settings come before those of role and database. */
+const startUpOptions = (): string =>
+  walSenderSettings.map((name) => `-c ${name}=${sessionSettings[name]!.replaceAll(" ", "")}`).join(" ");
 
 const tlsWasRefused = (error: unknown): boolean =>
   error instanceof Refused && (error.code === "603001" || error.code === "603002");

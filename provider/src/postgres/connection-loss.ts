@@ -7,6 +7,10 @@ import { Unreachable, messageOf } from "../errors.js";
 export function isConnectionLoss(error: unknown): boolean {
   if (error instanceof Unreachable) return true;
   const { code } = error as { code?: string };
-  if (code !== undefined && /^(08|57P0[123]|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)/.test(code)) return true;
+  if (
+    code !== undefined &&
+    /^(08|57P0[123]|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ERR_STREAM_|ERR_SOCKET_CLOSED)/.test(code)
+  )
+    return true;
   return /Connection terminated|not queryable|Client was closed|connection error/i.test(messageOf(error));
 }

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import type pg from "pg";
+import { Applier } from "../../provider/src/cdc/applier";
+import type { Change, Relation, Tuple } from "../../provider/src/cdc/change";
+import type { Segment } from "../../provider/src/cdc/inbox";
+import { initProgress, readProgress } from "../../provider/src/cdc/progress";
+import { openTargetSession } from "../../provider/src/cdc/target-session";
+import { EngineFault } from "../../provider/src/errors";
+import { EmbeddedServer } from "../support/embedded-server";
+import { endpointOf } from "./scene";
+
+describe("an applier", () => {
+  let server: EmbeddedServer;
+  let session: pg.Client;
+  let applier: Applier;
+
+  before(async () => {
+    server = await EmbeddedServer.start({ major: 17 });
+  });
+  after(() => server.stop());
+
+  beforeEach(async () => {
+    session = await openTargetSession(endpointOf(server.login), "postgres");
+    await session.query("CREATE TABLE public.t (id int PRIMARY KEY, v text)");
+    const identity = { slot: "s", consistentPoint: 1n, systemIdentifier: "1", timeline: 1 };
+    await initProgress(session, "m", 1, identity);
+    const progress = (await readProgress(session, "m"))!;
+    const onOrderedBatch = (reason: string): void => assert.fail(reason);
+    applier = new Applier(session, { migration: "m", generation: 1, progress, onOrderedBatch });
+  });
+  afterEach(async () => {
+    await session.end();
+    await server.query("DROP TABLE t; DROP SCHEMA pgmigration CASCADE");
+  });
+
+  const relation: Relation = {
+    ...{ oid: 1, schema: "public", name: "t", replicaIdentity: "d" },
+    columns: [
+      { name: "id", key: true, typeOid: 23, typeModifier: -1 },
+      { name: "v", key: false, typeOid: 25, typeModifier: -1 },
+    ],
+  };
+  const rowOf = (id: number, value: string): Tuple => {
+    const bytes = Buffer.from(`${id}${value}`);
+    const middle = String(id).length;
+    return { bytes, bounds: [0, middle, middle, bytes.length] };
+  };
+  let lsn = 10n;
+  const transaction = (changes: readonly Change[]): Segment[] => {
+    lsn += 10n;
+    const of = { xid: Number(lsn), commitLsn: lsn - 1n, commitTimeMs: 0 };
+    return [{ transaction: of, first: true, changes, bytes: 0, end: { lsn, commitTimeMs: 0 } }];
+  };
+  const insert = (row: Tuple): Change => ({ kind: "insert", relation, row });
+  const update = (row: Tuple): Change => ({ kind: "update", relation, row, old: undefined });
+
+  it("brings the batch in hand home although the next one cannot be built, which then says why", async () => {
+    await applier.apply({ segments: transaction([insert(rowOf(1, "one"))]) });
+    const inHand = applier.apply(applier.prepare(transaction([insert(rowOf(2, "two"))])));
+    const lacksField: Tuple = { bytes: Buffer.from("3"), bounds: [0, 1, -2, -2] };
+    const next = applier.prepare(transaction([insert(lacksField)]));
+    await inHand;
+    assert.deepEqual(await server.query("SELECT id FROM t ORDER BY 1"), [{ id: 1 }, { id: 2 }]);
+    await assert.rejects(applier.apply(next), EngineFault);
+  });
+
+  it("empties no staging table that a commit has emptied, whoever built the batch", async () => {
+    const rows = Array.from({ length: 700 }, (_, id) => rowOf(id, "v"));
+    await applier.apply({ segments: transaction(rows.map(insert)) });
+    const sent: string[] = [];
+    // What goes out in a round trip is told by what it has pg's connection parse.
+    const wire = (session as unknown as { connection: { parse: (statement: { text: string }) => void } }).connection;
+    const parse = wire.parse.bind(wire);
+    wire.parse = (statement) => {
+      sent.push(statement.text);
+      parse(statement);
+    };
+    for (let batch = 0; batch < 5; batch++) {
+      const segments = transaction(rows.map(update));
+      await applier.apply(batch < 4 ? { segments } : applier.prepare(segments));
+    }
+    assert.ok(sent.some((text) => /^COPY pg_temp/.test(text)));
+    assert.deepEqual(
+      sent.filter((text) => /^TRUNCATE/.test(text)),
+      [],
+    );
+  });
+});

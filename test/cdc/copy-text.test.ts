@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import type { Tuple } from "../../provider/src/cdc/change";
+import { CopyText } from "../../provider/src/cdc/copy-text";
+
+describe("COPY's text", () => {
+  const tupleOf = (text: string): Tuple => {
+    const bytes = Buffer.from(text);
+    return { bytes, bounds: [0, bytes.length] };
+  };
+  const escaped = (text: string): string =>
+    text.replace(/[\\\t\n\r]/g, (c) => ({ "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r" })[c]!);
+
+  it("says every byte of long and short fields, escaped, whatever messages they fall into", () => {
+    const values = [0, 1, 507, 512, 2048, 16_384, 70_000, 200_000].map((length) => "a\t\\é\n\r".repeat(length / 6 + 1));
+    const text = new CopyText();
+    for (const [place, value] of values.entries()) {
+      text.integer(place);
+      text.field(tupleOf(value), 0);
+      text.null();
+      text.endLine();
+    }
+    const messages = text.messages();
+    for (const message of messages) assert.equal(message.readInt32BE(1), message.length - 1);
+    const said = Buffer.concat(messages.map((message) => message.subarray(5))).toString();
+    assert.equal(said, values.map((value, place) => `${place}\t${escaped(value)}\t\\N\n`).join(""));
+  });
+
+  it("of a line for each of thousands of tables takes little memory", () => {
+    const buffers = new Set<ArrayBufferLike>();
+    const kept = Array.from({ length: 20_000 }, (_, table) => {
+      const text = new CopyText();
+      text.integer(table);
+      text.endLine();
+      return text.messages();
+    });
+    for (const message of kept.flat()) buffers.add(message.buffer);
+    const bytes = [...buffers].reduce((sum, buffer) => sum + buffer.byteLength, 0);
+    assert.ok(bytes < 20e6, `${bytes} bytes`);
+  });
+});
