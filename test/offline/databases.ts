@@ -21,9 +21,9 @@ const longest = `${"ü".repeat(31)}x`;
 export const rolesOfSource = `
   CREATE ROLE there; CREATE ROLE "Not There"; CREATE ROLE ordinary LOGIN PASSWORD 'ordinary';
   CREATE ROLE grantor; CREATE ROLE g2; CREATE ROLE g3; CREATE ROLE "odd ""role' %s \\ ü"; CREATE ROLE present;`;
-export const rolesOfTarget = (administrator: string): string => `
+export const rolesOfTarget = (administrator: string, target: Major): string => `
   CREATE ROLE there; CREATE ROLE grantor; CREATE ROLE g2; CREATE ROLE g3; CREATE ROLE "odd ""role' %s \\ ü"; CREATE ROLE present;
-  GRANT there, grantor, g2, g3, "odd ""role' %s \\ ü" TO ${administrator} WITH INHERIT TRUE, SET TRUE`;
+  GRANT there, grantor, g2, g3, "odd ""role' %s \\ ü" TO ${administrator} ${target >= 16 ? "WITH INHERIT TRUE, SET TRUE" : ""}`;
 
 const nested = `
   CREATE TABLE measured (at date NOT NULL, kind text NOT NULL, id bigint, v float8) PARTITION BY RANGE (at);

@@ -4,17 +4,38 @@ import type { MigrationStatus } from "../../provider/dist/status.js";
 import { dumpSchema } from "../../provider/src/schema/dump";
 import { parseEntries, type Entry } from "../../provider/src/schema/entries";
 import { digests } from "../support/content";
+import type { AzureLikeOptions } from "../support/azure-like";
 import type { Major } from "../support/embedded-server";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { hardDatabases, rolesOfSource, rolesOfTarget } from "./databases";
 import { nastyDatabases } from "./nasty-databases";
 
-const pairs = [
+interface Pair {
+  readonly from: Major;
+  readonly to: AzureLikeOptions["major"];
+  readonly tool: "native" | "embedded";
+}
+
+/** Other pairs by hand: `PG_MIGRATION_TEST_PAIRS=11-13,12-15-embedded`. */
+function pairsAskedFor(text: string): Pair[] {
+  return text.split(",").map((pair) => {
+    const [from, to, tool] = pair.split("-");
+    return {
+      from: Number(from) as Major,
+      to: Number(to) as Pair["to"],
+      tool: tool === "embedded" ? "embedded" : "native",
+    };
+  });
+}
+
+const usualPairs = [
   { from: 10, to: 17, tool: "native" },
   { from: 14, to: 18, tool: "embedded" },
   { from: 18, to: 18, tool: "embedded" },
-] as const satisfies readonly { from: Major; to: 17 | 18; tool: string }[];
+] as const satisfies readonly Pair[];
+const asked = process.env.PG_MIGRATION_TEST_PAIRS;
+const pairs: readonly Pair[] = asked ? pairsAskedFor(asked) : usualPairs;
 
 /** Everything that was found about one database, as text. */
 function findingsOf(status: MigrationStatus, database: string): string[] {
@@ -63,7 +84,7 @@ for (const { from, to, tool } of pairs) {
       const extensions = ["HSTORE", "CITEXT", "LTREE"];
       lab = await Lab.start({ source: { major: from }, target: { major: to, extensions } });
       await lab.source.query(rolesOfSource);
-      await lab.target.query(rolesOfTarget(lab.administrator.user));
+      await lab.target.query(rolesOfTarget(lab.administrator.user, to));
       for (const { name, options = "", sql } of databases) {
         await lab.source.query(`CREATE DATABASE ${escapeIdentifier(name)} ${options}`);
         await lab.source.query(sql, { database: name });

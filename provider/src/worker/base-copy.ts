@@ -4,6 +4,7 @@ import type { OutputPlugin } from "../cdc/slot.js";
 import { initProgress } from "../cdc/progress.js";
 import { copyLargeObjects } from "../copy/large-objects.js";
 import { planParts } from "../copy/parts.js";
+import { useSearchPath } from "../copy/search-path.js";
 import { carrySequences } from "../copy/sequences.js";
 import { openInSnapshot } from "../copy/snapshot.js";
 import { isSmall, tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
@@ -263,7 +264,10 @@ class BaseCopy {
     await journal.database(this.#name, { message: "materialized views" });
     await this.#report(await refreshMaterializedViews(source, target, plan.materializedViews, context));
     await journal.database(this.#name, { message: "statistics" });
+    // Before 17, ANALYZE runs the functions of expression indexes under the session's search_path.
+    await useSearchPath(target, context.sourceSearchPath ?? "");
     await target.query("ANALYZE");
+    await useSearchPath(target, "");
   }
 
   async #removeEarlierTry(): Promise<void> {
