@@ -31,7 +31,7 @@ function pairsAskedFor(text: string): Pair[] {
 
 const usualPairs = [
   { from: 10, to: 17, tool: "native" },
-  { from: 14, to: 18, tool: "embedded" },
+  { from: 14, to: 16, tool: "embedded" },
   { from: 18, to: 18, tool: "embedded" },
 ] as const satisfies readonly Pair[];
 const asked = process.env.PG_MIGRATION_TEST_PAIRS;

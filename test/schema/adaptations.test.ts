@@ -64,6 +64,24 @@ for (const major of [16, 18] as const) {
 
     const table = (name: string): Entry => entry("TABLE", name, `CREATE TABLE public.${name} (id integer, note text);`);
 
+    it("makes a child's own NOT NULL of an inherited column, as the pg_dump of 18 writes it", async () => {
+      const findings = await restore([
+        entry("TABLE", "parent", `CREATE TABLE public.parent (id integer, "a ""b" integer, note text);`),
+        entry(
+          "TABLE",
+          "child",
+          `CREATE TABLE public.child (\n    NOT NULL id,\n    extra integer DEFAULT length('NOT NULL, x') NOT NULL,\n    NOT NULL "a ""b",
+    CONSTRAINT c CHECK ((id IN (1, 2)))\n)\nINHERITS (public.parent);\n\nALTER TABLE public.child ALTER COLUMN note SET STORAGE PLAIN;`,
+        ),
+      ]);
+      assert.deepEqual(findings, []);
+      const columns = `SELECT string_agg(attname || CASE WHEN attnotnull THEN '!' ELSE '' END, ' ' ORDER BY attnum)
+        FROM pg_attribute WHERE attnum > 0 AND attrelid =`;
+      assert.equal(await ask(`(${columns} 'public.child'::regclass)`), 'id! a "b! note extra!');
+      assert.equal(await ask(`(${columns} 'public.parent'::regclass)`), 'id a "b note');
+      assert.equal(await ask("(SELECT count(*)::int FROM pg_constraint WHERE conname = 'c')"), 1);
+    });
+
     it("gives objects only to roles that it may give to, and says so once for all of them", async () => {
       const give = (name: string, role: string): Entry =>
         entry("TABLE OWNER", name, `ALTER TABLE public.${name} OWNER TO ${role};`);

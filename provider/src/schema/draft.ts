@@ -1,6 +1,7 @@
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import type { Entry } from "./entries.js";
 import type { RestoreFinding } from "./findings.js";
+import { withoutNotNullElements } from "./not-null-elements.js";
 import type { RestoreContext } from "./restore-context.js";
 import { follows, identifierName } from "./sql-text.js";
 import { type Statement, newOwner, parseStatement, splitStatements, withoutSecrets } from "./statements.js";
@@ -48,6 +49,11 @@ function withContent(draft: Draft, context: RestoreContext): Draft {
     case "MATERIALIZED VIEW DATA":
       // A view whose owner is subject to policies holds what they let it see, as it does on the source.
       return { ...draft, settings: { ...draft.settings, row_security: "on" } };
+    case "TABLE":
+    case "FOREIGN TABLE":
+      return context.version >= 180000
+        ? draft
+        : { ...draft, statements: draft.statements.flatMap(withoutNotNullElements) };
     case "SCHEMA":
     case "EXTENSION":
     case "COMMENT":

@@ -2,6 +2,7 @@ import type { Entry } from "./entries.js";
 import type { RelationName } from "./restore-plan.js";
 import { type Token, follows, identifierName, tokenize } from "./sql-text.js";
 import { type Statement, relationAt, splitStatements } from "./statements.js";
+import { type TableElement, createdRelationAt, elementsOf, withoutElements } from "./table-elements.js";
 
 /** A constraint that was added NOT VALID, and the statement that looks at all rows. */
 export interface Validation {
@@ -68,7 +69,7 @@ export function separateLateChecks(
   const [create, ...others] = splitStatements(table.sql);
   const relation = create && createdRelationAt(create);
   if (!create || relation === undefined) return { table, checks: [] };
-  const late = elements(create).filter((element) => isLateCheck(element, isUsers));
+  const late = elementsOf(create).filter((element) => isLateCheck(element, isUsers));
   if (late.length === 0) return { table, checks: [] };
   const quoted = quotedRelation(create, relation);
   const checks = late.map(({ tokens, text }): LateConstraint => {
@@ -96,53 +97,12 @@ export function isCommentOn(entry: Entry, constraints: ReadonlySet<string>): boo
 export const constraintKey = ({ schema, name }: RelationName, constraint: string): string =>
   JSON.stringify([schema, name, constraint]);
 
-/** Where `schema.name` stands in `CREATE [UNLOGGED] TABLE schema.name`. */
-function createdRelationAt({ tokens }: Statement): number | undefined {
-  const at = tokens.findIndex((_, index) => follows(tokens, index, "TABLE"));
-  return at === 1 || at === 2 ? at + 1 : undefined;
-}
-
-/** A column or constraint in the parentheses of CREATE TABLE; its tokens' positions are those of the statement. */
-interface Element {
-  readonly tokens: readonly Token[];
-  readonly text: string;
-}
-
-function elements({ text, tokens }: Statement): Element[] {
-  const result: Element[] = [];
-  const opened = tokens.findIndex((_, index) => follows(tokens, index, "("));
-  let depth = 0;
-  let first = opened + 1;
-  for (let at = opened; at < tokens.length && opened >= 0; at++) {
-    if (follows(tokens, at, "(")) depth++;
-    if (follows(tokens, at, ")")) depth--;
-    const isEnd = depth === 0 || (depth === 1 && follows(tokens, at, ","));
-    if (isEnd && at > first) {
-      const own = tokens.slice(first, at);
-      result.push({ tokens: own, text: text.slice(own[0]!.start, own.at(-1)!.end) });
-    }
-    if (isEnd) first = at + 1;
-    if (depth === 0) break;
-  }
-  return result;
-}
-
-function withoutElements(create: Statement, removed: readonly Element[]): string {
-  const { text, tokens } = create;
-  const all = elements(create);
-  const gone = new Set(removed.map((element) => element.text));
-  const kept = all.filter((element) => !gone.has(element.text));
-  const opened = tokens.find((_, index) => follows(tokens, index, "("))!;
-  const last = all.at(-1)!.tokens.at(-1)!;
-  return `${text.slice(0, opened.end)}\n    ${kept.map((element) => element.text).join(",\n    ")}${text.slice(last.end)}`;
-}
-
 /** What answers otherwise at another moment, or to another role: key words, and functions. */
 const changingWord =
   /^(current_(catalog|date|role|schema|time|timestamp|user)|local(time|timestamp)|session_user|user)$/i;
 const changingCall = /^(now|age|current_setting|(clock|statement|transaction)_timestamp)$/i;
 
-function isLateCheck({ tokens }: Element, isUsers: (routine: RelationName) => boolean): boolean {
+function isLateCheck({ tokens }: TableElement, isUsers: (routine: RelationName) => boolean): boolean {
   if (!follows(tokens, 0, "CONSTRAINT") || !follows(tokens, 2, "CHECK", "(") || isNotChecked(tokens.slice(-2)))
     return false;
   const isChanging = ({ kind, text }: Token, index: number): boolean =>

@@ -1,0 +1,45 @@
+import { type Token, follows } from "./sql-text.js";
+import type { Statement } from "./statements.js";
+
+/** Where `schema.name` stands in `CREATE [UNLOGGED] TABLE schema.name`. */
+export function createdRelationAt({ tokens }: Statement): number | undefined {
+  const at = tokens.findIndex((_, index) => follows(tokens, index, "TABLE"));
+  return at === 1 || at === 2 ? at + 1 : undefined;
+}
+
+/** A column or constraint in the parentheses of CREATE TABLE; its tokens' positions are those of the statement. */
+export interface TableElement {
+  readonly tokens: readonly Token[];
+  readonly text: string;
+}
+
+/** The elements of CREATE TABLE, in order; none where it has no list. */
+export function elementsOf({ text, tokens }: Statement): TableElement[] {
+  const result: TableElement[] = [];
+  const opened = tokens.findIndex((_, index) => follows(tokens, index, "("));
+  let depth = 0;
+  let first = opened + 1;
+  for (let at = opened; at < tokens.length && opened >= 0; at++) {
+    if (follows(tokens, at, "(")) depth++;
+    if (follows(tokens, at, ")")) depth--;
+    const isEnd = depth === 0 || (depth === 1 && follows(tokens, at, ","));
+    if (isEnd && at > first) {
+      const own = tokens.slice(first, at);
+      result.push({ tokens: own, text: text.slice(own[0]!.start, own.at(-1)!.end) });
+    }
+    if (isEnd) first = at + 1;
+    if (depth === 0) break;
+  }
+  return result;
+}
+
+/** The text of CREATE TABLE without some of its elements. */
+export function withoutElements(create: Statement, removed: readonly TableElement[]): string {
+  const { text, tokens } = create;
+  const all = elementsOf(create);
+  const gone = new Set(removed.map((element) => element.text));
+  const kept = all.filter((element) => !gone.has(element.text));
+  const opened = tokens.find((_, index) => follows(tokens, index, "("))!;
+  const last = all.at(-1)!.tokens.at(-1)!;
+  return `${text.slice(0, opened.end)}\n    ${kept.map((element) => element.text).join(",\n    ")}${text.slice(last.end)}`;
+}
