@@ -14,6 +14,7 @@ import {
   readDatabases,
   readMigration,
   restartMigration,
+  reviveDatabases,
   updateWish,
   type MigrationRecord,
 } from "./store/records.js";
@@ -163,19 +164,30 @@ export async function update(
   const inputs = parseInputs(inputsAmong(raw));
   const store = await Store.open(inputs, `${inputs.migrationName} update`);
   try {
-    if (!(await readMigration(store, inputs.migrationName))) {
+    const record = await readMigration(store, inputs.migrationName);
+    if (!record) {
       // Its record was cleaned away after the end: that is no wish to migrate again, over what has been written since.
       const before = statusWithin(olds);
       if (before?.state === "Succeeded") return { outs: outputsOf(raw, inputs, before) };
       await insertMigration(store, wishOf(inputs));
     }
-    if (await needsAnotherWorker(store, olds, inputs)) await stopWorker(store, inputs.migrationName);
+    // A program that is tidied up after the end does not ask for what was left out until then.
+    const revived = record?.state === "Succeeded" ? [] : revivedDatabases(inputsWithin(olds), inputs);
+    if (revived.length > 0 || (await needsAnotherWorker(store, olds, inputs)))
+      await stopWorker(store, inputs.migrationName);
+    await reviveDatabases(store, inputs.migrationName, revived);
     await goOn(store, inputs);
     if (inputs.fence === "none") await takeDownFences(store, inputs);
   } finally {
     await store.close();
   }
   return { outs: await reachGoal(raw, inputs, report, inputs.timeouts.update) };
+}
+
+/** Those whose cancel by name is taken back: they begin anew, with a worker that does so too. */
+function revivedDatabases(before: Inputs | undefined, after: Inputs): readonly string[] {
+  if (!before?.cancel || cancelsAll(after)) return [];
+  return before.dbsToCancelMigrationOn.filter((name) => !after.dbsToCancelMigrationOn.includes(name));
 }
 
 /** A worker keeps the credentials and the code that it was started with. */

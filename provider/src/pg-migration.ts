@@ -191,7 +191,8 @@ export interface PgMigrationArgs {
   readonly maxRetainedWal?: pulumi.Input<number | string> | undefined;
   /**
    * What becomes of a database at `maxRetainedWal`: `pause` (default) ends the migration as Failed, and the next
-   * `pulumi up` copies that database anew; `cancel` cancels the database, and it stays so until an input changes.
+   * `pulumi up` copies that database anew; `cancel` cancels the database, and the others go on. It stays so: until an
+   * input changes, where all are canceled; else take it out of `dbsToMigrate` for an update, and put it in again.
    */
   readonly onMaxRetainedWal?: pulumi.Input<"pause" | "cancel"> | undefined;
   /** The target's database that holds the migration's records. Default postgres. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
+import { until } from "../support/until";
 
 const table = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)";
 
@@ -32,6 +33,10 @@ describe("a migration of several databases", () => {
     assert.deepEqual(statesOf(resource), ["Succeeded", "WaitingForCutoverTrigger"]);
     assert.equal(partly.state, "WaitingForUserAction");
     assert.equal(await slots(), 1, "the first one's slot is gone");
+    process.kill((await resource.refresh()).worker.pid!, "SIGKILL");
+    await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
+    await resource.update({});
+    assert.deepEqual(statesOf(resource), ["Succeeded", "WaitingForCutoverTrigger"], "with a successor");
     await lab.source.query("INSERT INTO t VALUES (1000)", { database: second });
     assert.equal((await resource.update({ dbsToTriggerCutoverOn: [] })).state, "Succeeded");
     for (const database of databases)
@@ -48,8 +53,15 @@ describe("a migration of several databases", () => {
     assert.equal(partly.state, "WaitingForUserAction");
     assert.equal(await slots(), 1, "the canceled one's slot is gone");
     assert((await lab.targetDatabases()).includes(first), "nothing on the target is dropped");
+    await lab.source.query("INSERT INTO t VALUES (1000)", { database: first });
+    await resource.update({ cancel: false, dbsToCancelMigrationOn: [] });
+    assert.deepEqual(statesOf(resource), ["WaitingForCutoverTrigger", "WaitingForCutoverTrigger"], "begun anew");
+    assert.equal((await lab.target.query("SELECT FROM t WHERE id = 1000", { database: first })).length, 1);
+    await resource.update({ cancel: true, dbsToCancelMigrationOn: [first] });
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     assert.deepEqual(statesOf(resource), ["Canceled", "Succeeded"]);
+    await resource.update({ cancel: false, dbsToCancelMigrationOn: [] });
+    assert.deepEqual(statesOf(resource), ["Canceled", "Succeeded"], "a program that is tidied up");
     await assertSameContent({ server: lab.source, database: second }, { server: lab.target, database: second });
     await resource.destroy();
   });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { changeCaptureNames } from "../../provider/dist/cdc/names.js";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
@@ -82,6 +83,24 @@ describe("WAL that the source keeps for a migration", () => {
       );
     });
     assert.equal((await slots()).length, 1, "the other's");
+    const details = resource.status.currentSubStateDetails.dbDetails[database]!;
+    assert.equal(details.migrationOperation, "canceled");
+    assert.match(details.message!, /maxRetainedWal allows 60\.0 MB.*taken out of dbsToMigrate/s);
+    // As a worker leaves it that is killed when it has said so, and before it has dropped the slot.
+    const { slot } = changeCaptureNames(
+      { migrationName: resource.inputs.migrationName as string, target: lab.administrator },
+      database,
+    );
+    await lab.source.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", { database, values: [slot] });
+    await lab.target.query("UPDATE pgmigration.database SET slot = $1, state = 'Canceling' WHERE name = $2", {
+      values: [slot, database],
+    });
+    process.kill((await resource.refresh()).worker.pid!, "SIGKILL");
+    await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
+    await resource.update({});
+    assert.equal((await slots()).length, 1, "the other's, again");
+    const again = resource.status.currentSubStateDetails.dbDetails[database]!;
+    assert.deepEqual([again.migrationState, again.migrationOperation], ["Canceled", "canceled"]);
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     await assertSameContent({ server: lab.source, database: other }, { server: lab.target, database: other });
     assert.equal((await resource.diff()).changes, false);

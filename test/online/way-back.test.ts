@@ -90,6 +90,32 @@ describe("the way back after a cutover", () => {
     await resource.destroy();
   });
 
+  it("is only cleaned up by a successor once the source has all, and may have been written since", async () => {
+    const database = await lab.database("CREATE TABLE t (id serial PRIMARY KEY, v text)");
+    const resource = await cutOverAndKeep(database, { fence: "readOnly" });
+    await lab.target.query("INSERT INTO t (v) VALUES ('on the target')", onTarget(database));
+    const obstacle = await lab.source.connect();
+    try {
+      // Nobody can lift the fence now.
+      await obstacle.query("BEGIN; LOCK TABLE pg_db_role_setting IN SHARE MODE");
+      await Resource.failure(resource.update({ rollback: "return", timeouts: { update: "1s" } }));
+      await until("the source has all", async () => {
+        const { dbDetails } = (await resource.refresh()).currentSubStateDetails;
+        return dbDetails[database]!.migrationOperation === "returned";
+      });
+      process.kill(resource.status.worker.pid!, "SIGKILL");
+    } finally {
+      await obstacle.end();
+    }
+    const write = "SET default_transaction_read_only = off; INSERT INTO t (v) VALUES ('on the source')";
+    for (let n = 0; n < 5; n++) await lab.source.query(write, { database });
+    assert.equal((await resource.update({ timeouts: {} })).state, "Canceled");
+    assert.deepEqual(await lab.source.query("INSERT INTO t (v) VALUES ('free') RETURNING id", { database }), [
+      { id: 7 },
+    ]);
+    await resource.destroy();
+  });
+
   it("is not taken where the source has been written otherwise, and is when that is put right", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
     const resource = await cutOverAndKeep(database);

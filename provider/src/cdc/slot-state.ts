@@ -13,6 +13,8 @@ export interface SlotState {
   readonly walStatus: string | undefined;
   /** WAL that the source keeps because of this slot. */
   readonly retainedBytes: number | undefined;
+  /** WAL that the slot's stream has not been told to be done with. */
+  readonly unconfirmedBytes: number | undefined;
 }
 
 /** Undefined when there is no slot of that name. */
@@ -26,7 +28,8 @@ export async function inspectSlot(source: Client, slot: string): Promise<SlotSta
             ${confirmed} AS confirmed_flush_lsn,
             ${version >= 100000 ? "temporary" : "false"} AS temporary,
             ${version >= 130000 ? "wal_status" : "NULL"} AS wal_status,
-            ${distance}(${position}, restart_lsn)::float8 AS retained
+            ${distance}(${position}, restart_lsn)::float8 AS retained,
+            ${distance}(${position}, ${version >= 90600 ? "confirmed_flush_lsn" : "restart_lsn"})::float8 AS unconfirmed
        FROM pg_catalog.pg_replication_slots WHERE slot_name = $1`,
     [slot],
   );
@@ -41,5 +44,6 @@ export async function inspectSlot(source: Client, slot: string): Promise<SlotSta
     restartLsn: lsn(row.restart_lsn),
     walStatus: (row.wal_status as string | null) ?? undefined,
     retainedBytes: (row.retained as number | null) ?? undefined,
+    unconfirmedBytes: (row.unconfirmed as number | null) ?? undefined,
   };
 }

@@ -1,6 +1,6 @@
 import type { FenceRecord } from "../cutover/fence.js";
 import type { Wish } from "../inputs.js";
-import { waitsBeforeTheStart, type MigrationState, type OnlineVerification } from "../status.js";
+import { waitsBeforeTheStart, type DatabaseState, type MigrationState, type OnlineVerification } from "../status.js";
 import { targetDatabase } from "../target-database.js";
 import type { Store } from "./store.js";
 
@@ -15,6 +15,10 @@ export type DatabasePhase =
   | "finishing"
   /** Cut over; what is written on the target is applied to the source. */
   | "reversing"
+  /** The source has all that was written on the target, and stands for itself again; the way back is being removed. */
+  | "returned"
+  /** Let go of, by the user or by the guard of the source's WAL; what it has on the source is being removed, or is. */
+  | "canceled"
   | "done";
 
 export interface MigrationRecord {
@@ -30,6 +34,7 @@ export interface DatabaseRecord {
   /** What it is called on the target. */
   readonly targetName: string;
   readonly phase: DatabasePhase;
+  readonly state: DatabaseState;
   /** The target database was made by this migration, so that a further try may drop it. */
   readonly createdByUs: boolean;
   /** An earlier try was about to make it: what is there and empty may be what it has made. */
@@ -63,6 +68,7 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
     name: string;
     target_name: string;
     phase: DatabasePhase;
+    state: DatabaseState;
     created_by_us: boolean;
     being_created: boolean;
     slot: string | null;
@@ -72,7 +78,7 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
     fence: FenceRecord | null;
     has_way_back: boolean;
   }>(
-    `SELECT name, target_name, phase, being_created, slot, publications, handover, verification, fence,
+    `SELECT name, target_name, phase, state, being_created, slot, publications, handover, verification, fence,
             way_back IS NOT NULL AS has_way_back,
             -- By its OID: a database of that name that somebody has made since is not ours.
             EXISTS (SELECT FROM pg_database WHERE datname = target_name AND oid::int8 = target_oid) AS created_by_us
@@ -83,6 +89,7 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
     name: row.name,
     targetName: row.target_name,
     phase: row.phase,
+    state: row.state,
     createdByUs: row.created_by_us,
     beingCreated: row.being_created,
     slot: row.slot ?? undefined,
@@ -112,8 +119,8 @@ export async function insertMigration(store: Store, wish: Wish): Promise<boolean
 const targetNames = (wish: Wish): string[] => wish.dbsToMigrate.map((database) => targetDatabase(wish, database));
 
 /**
- * Prepares another try, for which nobody may hold the lease: databases that had come to following stay there, all others
- * begin anew, and what the last try had found is forgotten.
+ * Prepares another try, for which nobody may hold the lease: databases that had come to following stay there, those that were
+ * canceled by themselves stay so, all others begin anew, and what the last try had found is forgotten.
  */
 export async function restartMigration(store: Store, wish: Wish): Promise<void> {
   await store.query(
@@ -128,13 +135,25 @@ export async function restartMigration(store: Store, wish: Wish): Promise<void> 
      ), stale AS (
        DELETE FROM pgmigration.finding WHERE migration = $1
      ), again AS (
-       UPDATE pgmigration.database SET state = 'InProgress', message = NULL, ended_at = NULL
+       UPDATE pgmigration.database SET state = 'InProgress', message = NULL, ended_at = NULL,
+              phase = CASE WHEN phase = 'canceled' THEN 'queued' ELSE phase END
         WHERE migration = $1 AND phase <> 'done'
+          -- All of them, where that was the end.
+          AND (phase <> 'canceled' OR (SELECT state FROM pgmigration.migration WHERE name = $1) = 'Canceled')
      )
      INSERT INTO pgmigration.database (migration, name, target_name)
      SELECT $1, wanted.name, wanted.target FROM unnest($3::text[], $4::text[]) AS wanted (name, target)
      ON CONFLICT DO NOTHING`,
     [wish.migrationName, JSON.stringify(wish), wish.dbsToMigrate, targetNames(wish)],
+  );
+}
+
+/** Lets databases begin anew that were canceled by name, once their cancel is taken back and nobody holds the lease. */
+export async function reviveDatabases(store: Store, migration: string, databases: readonly string[]): Promise<void> {
+  await store.query(
+    `UPDATE pgmigration.database SET phase = 'queued', state = 'InProgress', message = NULL, ended_at = NULL
+      WHERE migration = $1 AND name = ANY ($2) AND phase = 'canceled'`,
+    [migration, databases],
   );
 }
 

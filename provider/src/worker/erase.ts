@@ -68,7 +68,7 @@ export async function eraseFence(
   { name, phase, fence }: DatabaseRecord,
 ): Promise<void> {
   if (!fence) return;
-  const isOver = phase === "done" || phase === "reversing";
+  const isOver = phase === "done" || phase === "reversing" || phase === "returned";
   try {
     await removeFence(source, name, fence, isOver ? 0 : undefined);
   } catch (error) {

@@ -3,7 +3,7 @@ import type { Wish } from "../inputs.js";
 import { cancelOpenStatements } from "../postgres/open-sessions.js";
 import type { Finding, Journal } from "../store/journal.js";
 import { Lease } from "../store/lease.js";
-import { occupiedDatabases, readDatabases, type DatabaseRecord } from "../store/records.js";
+import { occupiedDatabases, readDatabases, type DatabasePhase, type DatabaseRecord } from "../store/records.js";
 import { Store } from "../store/store.js";
 import { validate } from "../validation/validate.js";
 import { aborted } from "./aborted.js";
@@ -82,6 +82,9 @@ async function unblocked<T>(signal: AbortSignal, steps: () => Promise<T>, databa
 const ownDatabases = (databases: readonly DatabaseRecord[]): Set<string> =>
   new Set(databases.filter((one) => one.createdByUs || one.beingCreated).map((one) => one.targetName));
 
+/** Neither copied nor followed any more, and not at its end. */
+const isCutOver = (phase: DatabasePhase): boolean => phase === "reversing" || phase === "returned";
+
 class MigrationRun {
   readonly #signal: AbortSignal;
   readonly #tableSlots: JobSlots;
@@ -92,7 +95,7 @@ class MigrationRun {
   readonly #verificationSlots = new JobSlots(() => 1);
   /** Online, one a database, from before its slot is made until the stream has ended. */
   readonly #guards = new Map<string, WalGuard>();
-  /** Databases that were canceled one by one, or returned to their source. */
+  /** Databases of this run that were canceled one by one. */
   readonly #canceled = new Set<string>();
   /** Databases that are cut over and have a way back. */
   readonly #waysBack = new Set<string>();
@@ -152,7 +155,7 @@ class MigrationRun {
       await bringRoles(this.#workOn(databases[0]!.name));
     if (this.#wish.migrationMode === "Offline") await this.#migrateOffline(databases);
     else await this.#migrateOnline(databases);
-    const allCanceled = databases.every(({ name }) => this.#canceled.has(name));
+    const allCanceled = (await this.#currentDatabases()).every(({ state }) => state === "Canceled");
     await this.journal.state(allCanceled ? "Canceled" : "Succeeded", "Completed");
   }
 
@@ -232,7 +235,7 @@ class MigrationRun {
     this.#guardSources(databases);
     try {
       await this.#followAll(databases, followed);
-      const open = databases.filter(({ name, phase }) => followed.has(name) || phase === "reversing");
+      const open = databases.filter(({ name, phase }) => followed.has(name) || isCutOver(phase));
       const awaited = new Set(followed.keys());
       if (awaited.size > 0) await this.journal.state("WaitingForUserAction", "WaitingForCutoverTrigger");
       await this.#firstFailureOf(open, async ({ name, verification }, work) => {
@@ -273,6 +276,7 @@ class MigrationRun {
   /** Until the wish drops it or takes it; nothing where the cutover has opened none. */
   async #keepWayBack(name: string, work: Work, databases: number): Promise<void> {
     const record = (await this.#currentDatabases()).find((one) => one.name === name);
+    if (record?.phase === "returned") return WayBack.finishReturn(work, record);
     if (record?.phase !== "reversing") return this.#removeWayBack(name);
     await this.journal.database(name, { state: "Succeeded", message: null });
     this.#waysBack.add(name);
@@ -294,10 +298,11 @@ class MigrationRun {
   /** Copies and follows every database; one that is copied early follows while the others are still copied. */
   async #followAll(databases: readonly DatabaseRecord[], followed: Map<string, FollowedDatabase>): Promise<void> {
     const bell = new Bell();
-    let copying = databases.length;
+    // One that has ended, with whatever worker, has no step here.
+    let copying = databases.filter(({ phase }) => phase !== "done" && phase !== "canceled").length;
     await this.#eachDatabase(databases, async (database, work) => {
       try {
-        if (database.phase === "reversing") return;
+        if (isCutOver(database.phase)) return;
         const one = await this.#databaseSlots.run(() => FollowedDatabase.start(work, database));
         followed.set(database.name, one);
         if (!this.requests.isCutoverAsked(database.name)) await one.takeDownFence();
@@ -330,6 +335,7 @@ class MigrationRun {
   /** One database's step. When it alone is canceled, that is its end, and the others go on. */
   async #one(database: DatabaseRecord, step: DatabaseStep): Promise<void> {
     if (database.phase === "done") return;
+    if (database.phase === "canceled") return this.#letGo(database.name);
     const cancellation = this.requests.cancellationOf(database.name);
     try {
       cancellation.throwIfAborted();
@@ -357,7 +363,7 @@ class MigrationRun {
   /** Without its slot a database cannot go on: it is canceled, or begun anew by the next try. */
   async #spareSource(database: DatabaseRecord, reason: SourceAtRisk): Promise<void> {
     await this.journal.event(reason.message, { database: database.name, level: "error" });
-    if (this.#wish.onMaxRetainedWal === "cancel") return this.#cancel(database);
+    if (this.#wish.onMaxRetainedWal === "cancel") return this.#cancel(database, reason.message);
     const present = (await this.#currentDatabases()).find(({ name }) => name === database.name);
     if (present) await this.#takeDownFence(present);
     // First: with the slot gone, a worker that is killed here must not leave a database that is followed.
@@ -367,15 +373,22 @@ class MigrationRun {
   }
 
   /** Nothing on the target is dropped, as Azure's service has it; a slot on the source must not stay. */
-  async #cancel({ name }: DatabaseRecord): Promise<void> {
-    this.#canceled.add(name);
+  async #cancel({ name }: DatabaseRecord, why: string | null = null): Promise<void> {
     await this.journal.event("canceled", { database: name });
-    await this.journal.database(name, { state: "Canceling", message: null });
-    if (this.#wish.migrationMode === "Online") await this.#dropSourceObjects(name);
-    for (const database of await this.#currentDatabases())
-      if (database.name === name) await this.#takeDownFence(database);
+    // First: what a worker that is killed from here on leaves, its successor only cleans up after.
+    await this.journal.database(name, { phase: "canceled", state: "Canceling", message: why });
+    await this.#letGo(name);
+  }
+
+  /** Removes what a canceled database has on the source, and on the target for its way back. */
+  async #letGo(name: string): Promise<void> {
+    this.#canceled.add(name);
+    const record = (await this.#currentDatabases()).find((one) => one.name === name);
+    if (!record) return;
+    if (record.slot !== undefined || record.publications.length > 0) await this.#dropSourceObjects(name);
+    await this.#takeDownFence(record);
     await this.#removeWayBack(name);
-    await this.journal.database(name, { state: "Canceled", phase: "queued" });
+    await this.journal.database(name, { state: "Canceled" });
   }
 
   /** Writes down how it ended. A worker that was told to stop, or was succeeded, leaves the state as it is. */
@@ -395,11 +408,10 @@ class MigrationRun {
     if (!this.requests.canceled) return;
     await this.journal.state("CleaningUp", "CancelingRequestedDBMigrations");
     const databases = await this.#currentDatabases();
-    for (const database of databases.filter(({ phase }) => phase !== "done")) {
-      if (database.slot !== undefined) await this.#dropSourceObjects(database.name);
-      await this.#takeDownFence(database);
-      await this.#removeWayBack(database.name);
-      await this.journal.database(database.name, { state: "Canceled", phase: "queued", message: null });
+    for (const { name, phase } of databases.filter((one) => one.phase !== "done")) {
+      if (phase !== "canceled")
+        await this.journal.database(name, { phase: "canceled", state: "Canceling", message: null });
+      await this.#letGo(name);
     }
     await this.journal.state("Canceled", "Completed");
   }

@@ -11,10 +11,10 @@ import { formatBytes } from "../byte-size.js";
 const lookEveryMs = 2000;
 
 /**
- * A slot whose stream is up to date lets go of WAL only when the server has logged who is running, every 15 s: what is
- * beyond the limit for less than this may be a burst that another database has written.
+ * What is beyond the limit for less than this may be a burst that another database has written. A slot whose stream is up to
+ * date lets go of WAL only when the server has logged who is running, every 15 s, and its stream has come to that.
  */
-const patienceMs = 30_000;
+const patienceMs = { behind: 30_000, upToDate: 120_000 };
 
 /** The user is warned from here on, as a part of the limit. */
 const warnedFrom = 0.8;
@@ -88,17 +88,23 @@ export class WalGuard {
   async #judge(session: Client): Promise<void> {
     const { database, wish } = this.#options;
     const { slot } = changeCaptureNames(wish(), database);
-    const retained = (await inspectSlot(session, slot))?.retainedBytes;
+    const state = await inspectSlot(session, slot);
+    const retained = state?.retainedBytes;
     if (retained === undefined) return;
     const limit = wish().maxRetainedWal;
+    const isBehind = (state?.unconfirmedBytes ?? retained) >= (limit ?? Infinity);
+    const patience = isBehind ? patienceMs.behind : patienceMs.upToDate;
     this.#beyondSince = limit !== undefined && retained >= limit ? (this.#beyondSince ?? Date.now()) : undefined;
-    if (limit !== undefined && this.#beyondSince !== undefined && Date.now() - this.#beyondSince >= patienceMs) {
+    if (limit !== undefined && this.#beyondSince !== undefined && Date.now() - this.#beyondSince >= patience) {
       this.#exceeded.abort(
         new SourceAtRisk(
           `the source keeps ${formatBytes(retained)} of WAL for the slot ${slot} of ${database}, and maxRetainedWal allows ${formatBytes(limit)}: the slot is dropped, so that the source's disk does not fill`,
           {
-            remedy:
-              "find out why the target is behind (dbDetails: lag, message), give the source more disk and raise maxRetainedWal; pulumi up then copies the database anew",
+            remedy: `find out why the target is behind (dbDetails: lag, message), give the source more disk and raise maxRetainedWal; ${
+              wish().onMaxRetainedWal === "pause"
+                ? "pulumi up then copies the database anew"
+                : "the database stays canceled until it is taken out of dbsToMigrate and put in again"
+            }`,
           },
         ),
       );

@@ -90,7 +90,7 @@ export class WayBack {
   /** Ends it: the source stays as it is by then. */
   async drop(): Promise<void> {
     await this.stop();
-    await this.#remove();
+    await remove(this.#work, this.#record);
     await this.#work.journal.database(this.#record.name, { phase: "done", state: "Succeeded", message: null });
   }
 
@@ -100,16 +100,24 @@ export class WayBack {
    * @throws ContentDiffers; Refused while the way back is paused
    */
   async take(): Promise<void> {
-    const { source, journal } = this.#work;
+    const { journal } = this.#work;
     const { name } = this.#record;
     await journal.wayBack(name, { ...this.#report(), state: "returning" });
     await this.#endKeepingAhead();
     await this.#reachPoint();
+    // From here on the source stands for itself: to carry anything over once more could undo what it is written.
+    await journal.database(name, { phase: "returned", state: "InProgress", message: "cleaning up" });
     await this.stop();
-    const { fence } = this.#record;
+    await WayBack.finishReturn(this.#work, this.#record);
+  }
+
+  /** The end of a return whose point has been reached, by whichever worker; idempotent. */
+  static async finishReturn(work: Work, record: DatabaseRecord): Promise<void> {
+    const { source, journal } = work;
+    const { name, fence } = record;
     if (fence) await removeFence(source, name, fence);
     await journal.database(name, { fence: null });
-    await this.#remove();
+    await remove(work, record);
     const message = "returned to the source, which has all that was written on the target";
     await journal.database(name, { phase: "done", state: "Canceled", message });
     await journal.event(message, { database: name });
@@ -232,13 +240,6 @@ export class WayBack {
     await journal.event(`${results.length} tables compared before the return, all equal`, { database: name });
   }
 
-  async #remove(): Promise<void> {
-    const { journal } = this.#work;
-    const note = await removeWayBack(placesOf(this.#work, this.#record));
-    if (note !== undefined) await journal.event(note, { database: this.#record.name, level: "warning" });
-    await journal.wayBack(this.#record.name, null);
-  }
-
   async #withSessions(run: (target: Client, source: Client) => Promise<void>): Promise<void> {
     const { wish, source, target } = this.#work;
     const purpose = `${wish.migrationName} way back`;
@@ -269,6 +270,12 @@ export class WayBack {
 
 const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>
   sleep(milliseconds, undefined, { signal }).catch(() => undefined);
+
+async function remove(work: Work, record: DatabaseRecord): Promise<void> {
+  const note = await removeWayBack(placesOf(work, record));
+  if (note !== undefined) await work.journal.event(note, { database: record.name, level: "warning" });
+  await work.journal.wayBack(record.name, null);
+}
 
 export const placesOf = (
   { wish, source, target }: Work,
