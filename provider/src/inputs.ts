@@ -189,6 +189,8 @@ export const inputsSchema = z.strictObject({
   decodingPlugin: z.enum(["pgoutput", "test_decoding"]).optional(),
   /** Online: whether the cutover makes the source's databases read only and ends the sessions there. */
   fence: z.enum(["none", "readOnly"]).default("none"),
+  /** Online: for how long, in seconds, a cutover compares content; the rest of the tables is counted. */
+  cutoverVerificationBudget: duration.default(300),
   /** Online: by how many steps sequences are ahead on the target after the cutover. */
   sequenceMargin: z.coerce.number("give a number of steps").int().min(0).max(1_000_000_000).default(0),
   /** Online: how long, in seconds, a lost server is waited for. */

@@ -179,6 +179,11 @@ export interface PgMigrationArgs {
    * there; undone when the cutover fails. After it the fence stays until `none` is set or the resource is destroyed.
    */
   readonly fence?: pulumi.Input<"none" | "readOnly"> | undefined;
+  /**
+   * Online: for how long each database's cutover compares tables by content, the smallest first. Those that do not fit are compared by
+   * their numbers of rows, and the status says which. Default 5m.
+   */
+  readonly cutoverVerificationBudget?: pulumi.Input<Duration> | undefined;
   /** Online: steps of its increment by which the cutover sets every sequence ahead of the source's. Default 0. */
   readonly sequenceMargin?: pulumi.Input<number> | undefined;
   /** Online: how long a server that is away is waited for before the migration fails. Default 10m. */

@@ -104,6 +104,8 @@ export interface DatabaseDetails {
   readonly secondsToCatchUp?: number;
   readonly tablesCompared: number;
   readonly tablesDifferent: number;
+  /** Of those compared: only their rows were counted, as `verification` wants it or beyond `cutoverVerificationBudget`. */
+  readonly tablesCounted: number;
   /** Online: the last comparison while writes went on, by `verifyNow` or `verifyBeforeCutover`. */
   readonly verification?: OnlineVerification;
   /** After the cutover, for as long as one can return to the source. */
@@ -162,6 +164,8 @@ export interface TableDetails {
   readonly rowsEstimated: number;
   /** Undefined until it is compared. */
   readonly verified?: "equal" | "different";
+  /** What was compared: every stored value, or only the number of rows. */
+  readonly verifiedBy?: "content" | "counts";
   readonly sourceRows?: number;
   readonly targetRows?: number;
   readonly error?: string;

@@ -43,6 +43,7 @@ describe("inputs that change", () => {
     { overwriteDbsInTarget: true },
     { tags: { a: "b" } },
     { sequenceMargin: 5 },
+    { cutoverVerificationBudget: "10m" },
     { maxRetainedWal: "10GB" },
     { onMaxRetainedWal: "cancel" },
     { decodingPlugin: "test_decoding" },

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Canceled, ContentDiffers, Refused } from "../../provider/src/errors";
 import { compareTables, type TableComparison, type TablesComparison } from "../../provider/src/verify/compare-tables";
+import { compareWithinBudget } from "../../provider/src/verify/compare-within-budget";
+import { ContentBudget } from "../../provider/src/verify/content-budget";
 import { contentDiffers } from "../../provider/src/verify/content-differs";
 import { quoteIdentifier } from "../../provider/src/postgres/identifiers";
 import { listSizedTables } from "../../provider/src/postgres/tables";
@@ -46,7 +48,15 @@ describe("the comparison of tables", () => {
       [newer, await freshDatabase(newer, everyTypeSchema, everyTypeInserts)],
     ] as const;
     assert.deepEqual(await compare(source, target), [
-      { schema: "public", table: "every_type", sourceRows: 4, targetRows: 4, equal: true, firstDifferences: [] },
+      {
+        schema: "public",
+        table: "every_type",
+        sourceRows: 4,
+        targetRows: 4,
+        by: "content",
+        equal: true,
+        firstDifferences: [],
+      },
     ]);
   });
 
@@ -136,6 +146,7 @@ describe("the comparison of tables", () => {
       table: "t",
       sourceRows: 5000,
       targetRows: 5000,
+      by: "content",
       equal: false,
       firstDifferences: [
         { key: "id = 7", kind: "missing" },
@@ -217,6 +228,66 @@ describe("the comparison of tables", () => {
       [1, 2],
       [2, 2],
     ]);
+  });
+
+  it("counts what does not fit in the budget, from the largest down, and says so", async () => {
+    const tables = "CREATE TABLE small (id int PRIMARY KEY, v text); INSERT INTO small VALUES (1, 'a');";
+    const source = await freshDatabase(older, tables, small, fill);
+    // Its content would take hours, its count takes nothing.
+    const slow = `CREATE FUNCTION slow() RETURNS text STABLE LANGUAGE sql AS 'SELECT pg_sleep(60)::text';
+      CREATE VIEW t AS SELECT id, slow() AS v, 1::float8 AS f FROM generate_series(1, 5000) id`;
+    const target = await freshDatabase(newer, tables, slow);
+    const within = async (seconds: number): Promise<[string, string, boolean][]> => {
+      const session = await open(older, source);
+      const sized = await listSizedTables(session);
+      await session.end();
+      const results = await compareWithinBudget(
+        {
+          openSource: async () => {
+            const opened = await open(older, source);
+            await opened.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+            return opened;
+          },
+          openTarget: () => open(newer, target),
+          tables: sized.map((table) => ({ table, condition: undefined })),
+          jobs: 1,
+        },
+        seconds,
+      );
+      return results.map(({ table, by, equal }): [string, string, boolean] => [table, by, equal]).sort();
+    };
+    assert.deepEqual(await within(4), [
+      ["small", "content", true],
+      ["t", "counts", true],
+    ]);
+    await newer.query(
+      "UPDATE small SET v = 'b'; CREATE OR REPLACE VIEW t AS SELECT 1 AS id, ''::text AS v, 1::float8 AS f",
+      {
+        database: target,
+      },
+    );
+    assert.deepEqual(await within(1e-6), [
+      ["small", "counts", true],
+      ["t", "counts", false],
+    ]);
+    assert.deepEqual(await within(1e9), [
+      ["small", "content", false],
+      ["t", "content", false],
+    ]);
+  });
+
+  it("does not begin what takes longer than is left, by the rate that was measured", () => {
+    const budget = new ContentBudget(1000);
+    const megabyte = 1 << 20;
+    assert(budget.admits("source", 0, 1e15, 1), "nothing is known yet");
+    budget.measured("source", 8192, 10);
+    assert(budget.admits("source", 1, 1e15, 1), "a small table tells nothing of the rate");
+    budget.measured("source", 100 * megabyte, 1);
+    assert(budget.admits("source", 2, 90_000 * megabyte, 1));
+    assert(!budget.admits("source", 3, 101_000 * megabyte, 1));
+    assert(budget.admits("source", 4, 101_000 * megabyte, 2), "two sessions read it");
+    assert(!budget.admits("target", 3, 1, 1), "what the source has given up is of no use on the target");
+    assert(budget.admits("target", 5, 1e15, 1));
   });
 
   it("is an error where a table is missing, and ends on a signal", async () => {

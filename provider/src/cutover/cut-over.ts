@@ -26,8 +26,8 @@ export interface CutOver {
   readonly onEscapedChanges: (changes: number) => Promise<void>;
   /** Refreshes what is computed from tables. */
   readonly refreshMaterializedViews: () => Promise<void>;
-  /** Compares the target, which rests, with the source's snapshot of just that moment. @throws ContentDiffers */
-  readonly compare: (snapshotId: string) => Promise<void>;
+  /** Compares the target, which rests, with the source's snapshot of just that moment; answers the step's name. @throws ContentDiffers */
+  readonly compare: (snapshotId: string) => Promise<string>;
   readonly onStep: (step: string, seconds: number) => Promise<void>;
 }
 
@@ -41,10 +41,10 @@ const openTransactionsSeconds = 300;
  */
 export async function cutOver(cut: CutOver): Promise<void> {
   const { follower, onStep } = cut;
-  const timed = async <T>(step: string, run: () => Promise<T>): Promise<T> => {
+  const timed = async <T>(step: string | ((result: T) => string), run: () => Promise<T>): Promise<T> => {
     const startedAt = performance.now();
     const result = await run();
-    await onStep(step, (performance.now() - startedAt) / 1000);
+    await onStep(typeof step === "string" ? step : step(result), (performance.now() - startedAt) / 1000);
     return result;
   };
   if (cut.putUpFence) {
@@ -72,7 +72,10 @@ export async function cutOver(cut: CutOver): Promise<void> {
     await timed("apply all commits up to it", () => follower.drainTo(lsn));
     await timed("carry over sequences", carry);
     await timed("refresh materialized views", cut.refreshMaterializedViews);
-    await timed("compare", () => cut.compare(snapshot.id));
+    await timed<string>(
+      (step) => step,
+      () => cut.compare(snapshot.id),
+    );
   } finally {
     await snapshot.release();
   }

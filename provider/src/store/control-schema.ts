@@ -157,4 +157,8 @@ CREATE INDEX unit_open ON pgmigration.unit (migration, database, kind, id) WHERE
 ALTER TABLE pgmigration.database ADD COLUMN way_back jsonb;
 COMMENT ON COLUMN pgmigration.database.way_back IS 'How the stream back to the source stands: set before it is made and cleared after it is removed';
 `,
+  `
+ALTER TABLE pgmigration.comparison ADD COLUMN compared_by text CHECK (compared_by IN ('content', 'counts'));
+COMMENT ON COLUMN pgmigration.comparison.compared_by IS 'Every stored value, or only the number of rows; null where an earlier version has not said';
+`,
 ];

@@ -47,6 +47,7 @@ export interface Comparison {
   readonly sourceRows: number;
   readonly targetRows: number;
   readonly equal: boolean;
+  readonly by: "content" | "counts";
   readonly firstDifferences: unknown;
 }
 
@@ -200,14 +201,16 @@ export class Journal {
   async comparisons(database: string, results: readonly Comparison[]): Promise<void> {
     await this.lease.query(
       `INSERT INTO pgmigration.comparison
-              (migration, database, table_schema, table_name, source_rows, target_rows, equal, differences)
-       SELECT $1, $3, c.schema, c."table", c."sourceRows", c."targetRows", c.equal, c."firstDifferences"
+              (migration, database, table_schema, table_name, source_rows, target_rows, equal, compared_by,
+               differences)
+       SELECT $1, $3, c.schema, c."table", c."sourceRows", c."targetRows", c.equal, c.by, c."firstDifferences"
          FROM json_to_recordset($4::json)
-           AS c (schema text, "table" text, "sourceRows" int8, "targetRows" int8, equal bool, "firstDifferences" jsonb)
+           AS c (schema text, "table" text, "sourceRows" int8, "targetRows" int8, equal bool, by text,
+                 "firstDifferences" jsonb)
         WHERE ${leaseIsOurs}
        ON CONFLICT (migration, database, table_schema, table_name) DO UPDATE
           SET source_rows = excluded.source_rows, target_rows = excluded.target_rows, equal = excluded.equal,
-              differences = excluded.differences, at = excluded.at`,
+              compared_by = excluded.compared_by, differences = excluded.differences, at = excluded.at`,
       [database, JSON.stringify(results)],
     );
   }

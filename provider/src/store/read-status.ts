@@ -56,6 +56,7 @@ interface DatabaseRow {
   readonly indexes_total: number;
   readonly compared: number;
   readonly different: number;
+  readonly counted: number;
   /** Seconds that tables have been copied for. */
   readonly copying_for: number | null;
   readonly tables: readonly TableDetails[];
@@ -133,7 +134,7 @@ const tablesQuery = `
            'state', one.state, 'bytesCopied', one.bytes_copied, 'bytesTotal', one.bytes_total,
            'rowsCopied', one.rows_copied, 'rowsEstimated', one.rows_estimated, 'error', one.error,
            'verified', CASE WHEN compared.equal THEN 'equal' WHEN NOT compared.equal THEN 'different' END,
-           'sourceRows', compared.source_rows, 'targetRows', compared.target_rows))) AS tables
+           'verifiedBy', compared.compared_by, 'sourceRows', compared.source_rows, 'targetRows', compared.target_rows))) AS tables
     FROM (SELECT table_schema, table_name, max(error) AS error,
                  CASE WHEN bool_or(state = 'errored') THEN 'errored' WHEN bool_and(state = 'completed') THEN 'completed'
                       WHEN bool_and(state = 'queued') THEN 'queued' ELSE 'loading' END AS state,
@@ -170,7 +171,8 @@ async function readDatabaseRows(store: Store, migration: string): Promise<Databa
                    FROM pgmigration.unit WHERE migration = d.migration AND database = d.name
                   GROUP BY kind, table_schema, table_name) one_table) u
        CROSS JOIN LATERAL (
-         SELECT count(*)::float8 AS compared, count(*) FILTER (WHERE NOT equal)::float8 AS different
+         SELECT count(*)::float8 AS compared, count(*) FILTER (WHERE NOT equal)::float8 AS different,
+                count(*) FILTER (WHERE compared_by = 'counts')::float8 AS counted
            FROM pgmigration.comparison WHERE migration = d.migration AND database = d.name) c
        CROSS JOIN LATERAL (
          SELECT extract(epoch FROM
@@ -216,6 +218,7 @@ function detailsOf(row: DatabaseRow): DatabaseDetails {
     indexesTotal: row.indexes_total,
     tablesCompared: row.compared,
     tablesDifferent: row.different,
+    tablesCounted: row.counted,
     ...(row.verification === null ? {} : { verification: row.verification }),
     ...(row.way_back === null ? {} : { wayBack: row.way_back }),
     percent:

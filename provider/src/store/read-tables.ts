@@ -14,6 +14,8 @@ export interface TableRecord {
   readonly indexesTotal: number;
   /** Null until it is compared. */
   readonly equal: boolean | null;
+  /** What it was compared by; null until then. */
+  readonly by: "content" | "counts" | null;
   readonly sourceRows: number | null;
   readonly targetRows: number | null;
   /** The first rows that differ, as the comparison has written them down. */
@@ -36,7 +38,7 @@ export async function readTables(store: Store, migration: string): Promise<Table
               AS "rowsEstimated",
             (count(*) FILTER (WHERE u.kind = 'index' AND u.state = 'completed'))::float8 AS "indexesCompleted",
             (count(*) FILTER (WHERE u.kind = 'index'))::float8 AS "indexesTotal",
-            bool_and(c.equal) AS equal, max(c.source_rows)::float8 AS "sourceRows",
+            bool_and(c.equal) AS equal, max(c.compared_by) AS by, max(c.source_rows)::float8 AS "sourceRows",
             max(c.target_rows)::float8 AS "targetRows",
             CASE WHEN NOT bool_and(c.equal) THEN (array_agg(c.differences))[1] END AS differences,
             string_agg(u.error, E'\\n') AS error

@@ -30,7 +30,15 @@ export async function compareLargeObjects(source: Client, target: Client): Promi
   if (sourceRows === 0 && targetRows === 0) return undefined;
   const equal = differences.length === 0 && sourceRows === targetRows;
   const firstDifferences = differences.slice(0, mostDifferences);
-  return { schema: "pg_catalog", table: "pg_largeobject", sourceRows, targetRows, equal, firstDifferences };
+  return {
+    schema: "pg_catalog",
+    table: "pg_largeobject",
+    sourceRows,
+    targetRows,
+    equal,
+    by: "content",
+    firstDifferences,
+  };
 }
 
 async function page(client: Client, after: string, upTo = "4294967295"): Promise<string[]> {

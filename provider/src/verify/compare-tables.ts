@@ -17,6 +17,7 @@ import {
   hashOf,
   sameChecksum,
 } from "./checksum.js";
+import type { ContentBudget, Side } from "./content-budget.js";
 import { type Difference, firstDifferences } from "./first-differences.js";
 import { RowImages } from "./row-image.js";
 
@@ -26,6 +27,8 @@ export interface TableComparison {
   readonly sourceRows: number;
   readonly targetRows: number;
   readonly equal: boolean;
+  /** What was compared: every stored value, or only the number of rows. */
+  readonly by: "content" | "counts";
   /** Up to ten rows that differ; empty where only rows were counted. */
   readonly firstDifferences: readonly Difference[];
   /** Under snapshots: it was truncated or rewritten meanwhile, which no snapshot is proof against: compare it anew. */
@@ -45,6 +48,8 @@ export interface TablesComparison {
   readonly tables: readonly TableToCopy[];
   /** `counts` compares numbers of rows; `content` every stored value. */
   readonly mode: "counts" | "content";
+  /** For content: the smallest tables come first, and those that it does not suffice for are not in the answer. */
+  readonly budget?: ContentBudget | undefined;
   /** The search_path of the source's database, under which its indexes' functions can be planned; none unless told. */
   readonly searchPath?: string | undefined;
   /** Sessions per side. */
@@ -56,23 +61,24 @@ export interface TablesComparison {
   readonly signal?: AbortSignal | undefined;
 }
 
-type Side = "source" | "target";
-
 /** One query: a table, or a part of one, on one side. */
 interface Unit {
   readonly table: number;
+  readonly bytes: number;
   readonly conditions: readonly string[];
 }
 
 const usualSplitBytes = 1 << 30;
 const partsPerJob = 4;
 const mostDifferences = 10;
+const cancelEveryMs = 1000;
+const queryCanceled = "57014";
 
 /**
  * Compares tables' rows, both sides at once and large tables in parts. Only sums leave the servers, so that the time it
  * takes is the slower server's for one read of its tables. Generated columns are left out: each server computes its own.
  *
- * @returns one comparison per table, in the order given
+ * @returns one comparison per table, in the order given; with a budget, one per table that it sufficed for
  * @throws Refused when a server refuses a table, which it may not have
  * @throws Unreachable when a connection breaks
  * @throws the error that the signal was aborted with, or Canceled
@@ -83,7 +89,7 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
   comparison.signal?.addEventListener("abort", cancel);
   try {
     await sessions.open();
-    const [source, target] = [sessions.source[0]!, sessions.target[0]!];
+    const { source, target } = await sessions.pair();
     const images = await RowImages.of(source);
     const rowHash = await chooseRowHash(source, target);
     const rowHashes = comparison.tables.map(({ table }) =>
@@ -92,24 +98,30 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
     await sessions.useSearchPath();
     const units = await planUnits(source, comparison);
     const progress = counter(comparison, units.length * 2);
-    const sums = (side: Side): Promise<Checksum[]> =>
+    const sums = (side: Side): Promise<(Checksum | undefined)[]> =>
       sumAll(sessions[side], side, units, rowHashes, comparison, progress);
-    const [sourceSums, targetSums] = await Promise.all([sums("source"), sums("target")]);
+    const [sourceSums, targetSums] = await sessions.within(comparison.budget, () =>
+      Promise.all([sums("source"), sums("target")]),
+    );
 
     const compared: TableComparison[] = [];
     for (const [i, tableToCopy] of comparison.tables.entries()) {
-      const [one, other] = [sourceSums[i]!, targetSums[i]!];
-      const equal = sameChecksum(one, other);
-      const how = { images, rowHash, rows: Math.max(one.rows, other.rows), most: mostDifferences };
+      const [one, other] = [sourceSums[i], targetSums[i]];
+      if (!one || !other) continue;
       const { schema, name } = tableToCopy.table;
-      const differences =
-        equal || comparison.mode === "counts"
+      const result = { schema, table: name, sourceRows: one.rows, targetRows: other.rows, by: comparison.mode };
+      if (sameChecksum(one, other)) {
+        compared.push({ ...result, equal: true, firstDifferences: [] });
+        continue;
+      }
+      const pair = await sessions.pair();
+      const how = { images, rowHash, rows: Math.max(one.rows, other.rows), most: mostDifferences };
+      const firstDifferences =
+        comparison.mode === "counts"
           ? []
-          : await lettingGo(comparison, [source, target], () => differencesOf({ source, target }, tableToCopy, how));
-      const rows = { sourceRows: one.rows, targetRows: other.rows };
-      const result = { schema, table: name, ...rows, equal, firstDifferences: differences };
-      const replaced = !equal && comparison.underSnapshots === true && (await isReplaced(source, target, schema, name));
-      compared.push(replaced ? { ...result, replaced } : result);
+          : await lettingGo(comparison, [pair.source, pair.target], () => differencesOf(pair, tableToCopy, how));
+      const replaced = comparison.underSnapshots === true && (await isReplaced(pair, schema, name));
+      compared.push({ ...result, equal: false, firstDifferences, ...(replaced ? { replaced } : {}) });
     }
     return compared;
   } catch (error) {
@@ -127,15 +139,46 @@ class Sessions {
   readonly source: Client[] = [];
   readonly target: Client[] = [];
   readonly #comparison: TablesComparison;
+  /** A canceled statement ends its transaction, and with it what the session sees. */
+  #broken = false;
 
   constructor(comparison: TablesComparison) {
     this.#comparison = comparison;
   }
 
-  async open(): Promise<void> {
-    for (let job = 0; job < Math.max(1, this.#comparison.jobs); job++) {
+  async open(sessions = Math.max(1, this.#comparison.jobs)): Promise<void> {
+    for (let job = 0; job < sessions; job++) {
       this.source.push(await this.#comparison.openSource());
       this.target.push(await this.#comparison.openTarget());
+    }
+  }
+
+  /** One session of either side, in which nothing was canceled. */
+  async pair(): Promise<{ readonly source: Client; readonly target: Client }> {
+    if (this.#broken) {
+      await this.end();
+      await this.open(1);
+      await this.useSearchPath();
+      this.#broken = false;
+    }
+    return { source: this.source[0]!, target: this.target[0]! };
+  }
+
+  /** Cancels what runs when the budget is spent; again, until it has ended, since a request to cancel may get lost. */
+  async within<Result>(budget: ContentBudget | undefined, run: () => Promise<Result>): Promise<Result> {
+    if (!budget) return run();
+    let timer: NodeJS.Timeout | undefined;
+    const stop = (): void => {
+      this.#broken = true;
+      void this.cancel();
+      timer = setInterval(() => void this.cancel(), cancelEveryMs);
+    };
+    budget.spent.addEventListener("abort", stop, { once: true });
+    try {
+      return await run();
+    } finally {
+      budget.spent.removeEventListener("abort", stop);
+      clearInterval(timer);
     }
   }
 
@@ -150,28 +193,30 @@ class Sessions {
   }
 
   async end(): Promise<void> {
-    await Promise.all([...this.source, ...this.target].map((session) => session.end()));
+    const ending = [...this.source.splice(0), ...this.target.splice(0)];
+    await Promise.all(ending.map((session) => session.end()));
   }
 }
 
-/** Largest tables first. The same conditions serve both sides: the parts hold every row once on either. */
+/** Largest tables first, but smallest first where a budget may run out. The same conditions serve both sides: the parts hold every row once on either. */
 async function planUnits(
   source: Client,
-  { tables, jobs, mode, splitBytes = usualSplitBytes }: TablesComparison,
+  { tables, jobs, mode, budget, splitBytes = usualSplitBytes }: TablesComparison,
 ): Promise<Unit[]> {
   const bySize = tables.map((each, table) => ({ ...each, index: table }));
-  bySize.sort((one, other) => tableBytes(other.table) - tableBytes(one.table));
+  bySize.sort((one, other) => (tableBytes(other.table) - tableBytes(one.table)) * (budget ? -1 : 1));
   const units: Unit[] = [];
   for (const { table, condition, index } of bySize) {
     const parts = mode === "counts" ? [] : await planParts(source, table, { splitBytes, parts: jobs * partsPerJob });
     const own = condition === undefined ? [] : [condition];
-    if (parts.length === 0) units.push({ table: index, conditions: own });
-    for (const part of parts) units.push({ table: index, conditions: [...own, part] });
+    const bytes = tableBytes(table) / Math.max(1, parts.length);
+    if (parts.length === 0) units.push({ table: index, bytes, conditions: own });
+    for (const part of parts) units.push({ table: index, bytes, conditions: [...own, part] });
   }
   return units;
 }
 
-/** Has a side's sessions take unit after unit; answers each table's sum. */
+/** Has a side's sessions take unit after unit; answers each table's sum, unless the budget did not suffice for it. */
 async function sumAll(
   sessions: readonly Client[],
   side: Side,
@@ -179,31 +224,39 @@ async function sumAll(
   rowHashes: readonly (string | undefined)[],
   comparison: TablesComparison,
   progress: () => void,
-): Promise<Checksum[]> {
-  const { tables, signal } = comparison;
+): Promise<(Checksum | undefined)[]> {
+  const { tables, signal, budget } = comparison;
   const sums = tables.map(() => emptyChecksum);
+  const unread = tables.map(() => 0);
+  for (const { table } of units) unread[table]!++;
   const waiting = units.values();
   let failed = false;
   const work = async (session: Client): Promise<void> => {
-    for (const { table: index, conditions } of waiting) {
+    for (const { table: index, bytes, conditions } of waiting) {
       if (failed) return;
       if (signal?.aborted) throw cancellation("the comparison", signal);
+      const left = unread[index]!;
+      if (budget && !budget.admits(side, index, left * bytes, Math.min(left, sessions.length))) continue;
       const { table } = tables[index]!;
+      const startedAt = performance.now();
       try {
         const sum = await lettingGo(comparison, [session], () =>
           checksum(session, table, rowHashes[index], conditions),
         );
         sums[index] = addChecksums(sums[index]!, sum);
       } catch (error) {
+        if (budget?.spent.aborted && (error as { code?: string }).code === queryCanceled && !signal?.aborted) return;
         failed = true;
         if (signal?.aborted) throw cancellation("the comparison", signal);
         throw comparisonFailure(error, side, qualify(table.schema, table.name));
       }
+      budget?.measured(side, bytes, (performance.now() - startedAt) / 1000);
+      unread[index]!--;
       progress();
     }
   };
   await Promise.all(sessions.map(work));
-  return sums;
+  return sums.map((sum, index) => (unread[index] === 0 ? sum : undefined));
 }
 
 /** Under snapshots, reads in a subtransaction that is rolled back: with it go the locks that the reading took. */
@@ -221,7 +274,11 @@ async function lettingGo<Result>(
 }
 
 /** Whether on either side the table has another file than the one that its snapshot belongs to. */
-async function isReplaced(source: Client, target: Client, schema: string, table: string): Promise<boolean> {
+async function isReplaced(
+  { source, target }: { readonly source: Client; readonly target: Client },
+  schema: string,
+  table: string,
+): Promise<boolean> {
   const sides = await Promise.all(
     [source, target].map((session) =>
       session.query(

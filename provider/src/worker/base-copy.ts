@@ -215,7 +215,7 @@ class BaseCopy {
   async #compare({ snapshot, slot, signal }: Scene): Promise<void> {
     if (slot !== undefined || this.work.wish.schemaOnly) return;
     await this.work.journal.database(this.#name, { message: "comparing rows, building indexes" });
-    await compareDatabase(this.work, { database: this.#name, snapshotId: snapshot.id, signal, followedOnly: false });
+    await compareDatabase(this.work, { database: this.#name, snapshotId: snapshot.id, signal, inCutover: false });
   }
 
   async #finish(scene: Scene): Promise<void> {

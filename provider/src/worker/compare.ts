@@ -2,10 +2,13 @@ import { openInSnapshot } from "../copy/snapshot.js";
 import { passBytes } from "../copy/pass-bytes.js";
 import type { TableToCopy } from "../copy/tables-to-copy.js";
 import type { Client } from "pg";
+import type { Wish } from "../inputs.js";
 import { connect } from "../postgres/connect.js";
+import { qualify } from "../postgres/identifiers.js";
 import { compareLargeObjects } from "../verify/compare-large-objects.js";
 import { compareSchema, type SchemaDifference } from "../verify/compare-schema.js";
-import { compareTables } from "../verify/compare-tables.js";
+import { compareTables, type TableComparison, type TablesComparison } from "../verify/compare-tables.js";
+import { compareWithinBudget } from "../verify/compare-within-budget.js";
 import { readSearchPath } from "../schema/restore-context.js";
 import type { Finding } from "../store/journal.js";
 import { contentDiffers } from "../verify/content-differs.js";
@@ -18,8 +21,8 @@ export interface ComparisonOfDatabase {
   /** The moment of the source that the target has to show. */
   readonly snapshotId: string;
   readonly signal: AbortSignal;
-  /** Leaves out what is copied once and not followed: the findings have said so. */
-  readonly followedOnly: boolean;
+  /** In a cutover: what is copied once and not followed is left out, as the findings have said, and content has a budget. */
+  readonly inCutover: boolean;
 }
 
 /**
@@ -27,28 +30,61 @@ export interface ComparisonOfDatabase {
  *
  * @throws ContentDiffers naming tables, numbers and keys
  */
-export async function compareDatabase(work: Work, comparison: ComparisonOfDatabase): Promise<void> {
+export async function compareDatabase(
+  work: Work,
+  comparison: ComparisonOfDatabase,
+): Promise<readonly TableComparison[]> {
   const { wish, source, target, journal } = work;
-  const { database, snapshotId, signal } = comparison;
-  if (wish.verification === "none") return;
+  const { database, snapshotId, signal, inCutover } = comparison;
+  if (wish.verification === "none") return [];
   const purpose = `${wish.migrationName} compare`;
   const openSource = () => openInSnapshot(source, database, snapshotId, purpose);
-  const results = await compareTables({
+  const tables = {
     openSource,
     openTarget: async () => {
       const session = await connect(target, { database: targetDatabase(wish, database), purpose });
       await passBytes(session);
       return session;
     },
-    ...(await whatToCompare(work, openSource, comparison.followedOnly)),
-    mode: wish.verification,
+    ...(await whatToCompare(work, openSource, inCutover)),
     jobs: wish.tableJobs,
     signal,
-  });
+  };
+  const results = inCutover
+    ? await compareInCutover(wish, tables)
+    : await compareTables({ ...tables, mode: wish.verification });
   await journal.comparisons(database, results);
   const difference = contentDiffers(database, results);
   if (difference) throw difference;
-  await journal.event(`${results.length} tables compared, all equal`, { database });
+  await journal.event(`${inWords(results)}, all equal`, { database });
+  return results;
+}
+
+/** The cutover's step, as its timeline has it: with what was compared how, where not all was by content. */
+export function comparisonStep(results: readonly TableComparison[]): string {
+  const counted = results.filter(({ by }) => by === "counts").length;
+  return counted === 0 ? "compare" : `compare (${results.length - counted} by content, ${counted} by counts)`;
+}
+
+const mostNamed = 20;
+
+/** What was compared how, and which tables were only counted. */
+export function inWords(results: readonly TableComparison[]): string {
+  const counted = results.filter(({ by }) => by === "counts");
+  if (counted.length === 0) return `${results.length} tables compared`;
+  if (counted.length === results.length) return `${results.length} tables compared by counts`;
+  const names = counted.slice(0, mostNamed).map(({ schema, table }) => qualify(schema, table));
+  const more = counted.length > mostNamed ? ` and ${counted.length - mostNamed} more` : "";
+  return `${results.length - counted.length} tables compared by content, ${counted.length} by counts (${names.join(", ")}${more})`;
+}
+
+/** Content as far as `cutoverVerificationBudget` goes, and counts for the rest; counts where only these are wanted. */
+export async function compareInCutover(
+  { verification, cutoverVerificationBudget }: Wish,
+  tables: Omit<TablesComparison, "mode" | "budget">,
+): Promise<TableComparison[]> {
+  if (verification === "counts") return compareTables({ ...tables, mode: "counts" });
+  return compareWithinBudget(tables, cutoverVerificationBudget);
 }
 
 /** Compares large objects, of which no stream tells. @throws ContentDiffers */

@@ -15,7 +15,7 @@ import type { FollowReport } from "../store/journal.js";
 import type { DatabaseRecord } from "../store/records.js";
 import { targetDatabase } from "../target-database.js";
 import { copyDatabase, reportFindings } from "./base-copy.js";
-import { compareDatabase, compareSchemas } from "./compare.js";
+import { compareDatabase, compareSchemas, comparisonStep } from "./compare.js";
 import { FollowRateMeter } from "./follow-rates.js";
 import { type Following, LiveStream } from "./live-stream.js";
 import { sentence, verifyOnline } from "./online-verification.js";
@@ -162,8 +162,10 @@ export class FollowedDatabase {
           putUpFence: wish.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
           onEscapedChanges: (changes) => this.#tellEscaped(changes),
           refreshMaterializedViews: () => this.#refresh(sourceSession, targetSession),
-          compare: (snapshotId) =>
-            compareDatabase(this.#work, { database: this.#name, snapshotId, signal, followedOnly: true }),
+          compare: async (snapshotId) => {
+            const comparison = { database: this.#name, snapshotId, signal, inCutover: true };
+            return comparisonStep(await compareDatabase(this.#work, comparison));
+          },
           onStep: (step, seconds) => journal.cutoverStep(this.#name, step, seconds),
         });
       } finally {

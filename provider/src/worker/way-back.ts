@@ -16,10 +16,10 @@ import { refreshMaterializedViews } from "../schema/materialized-views.js";
 import { readRestoreContext } from "../schema/restore-context.js";
 import type { WayBackStatus } from "../status.js";
 import type { DatabaseRecord } from "../store/records.js";
-import { compareTables, type TableComparison } from "../verify/compare-tables.js";
+import type { TableComparison } from "../verify/compare-tables.js";
 import { contentDiffers } from "../verify/content-differs.js";
 import type { Remainder } from "./base-copy.js";
-import { whatToCompare } from "./compare.js";
+import { compareInCutover, comparisonStep, inWords, whatToCompare } from "./compare.js";
 import { removeFence } from "./source-fence.js";
 import { removeWayBack, type WayBackPlaces } from "./way-back-objects.js";
 import { wayBackGaps } from "../validation/way-back.js";
@@ -214,30 +214,24 @@ export class WayBack {
   }
 
   /** The source, which rests, with the target as it was at the point. */
-  async #compare(snapshotId: string): Promise<void> {
+  async #compare(snapshotId: string): Promise<string> {
     const { wish, source, target, signal, journal } = this.#work;
     const { name, targetName } = this.#record;
-    if (wish.verification === "none") return;
+    if (wish.verification === "none") return comparisonStep([]);
     const purpose = `${wish.migrationName} compare`;
     const openTarget = () => openInSnapshot(target, targetName, snapshotId, purpose);
     const openSource = () => connect(source, { database: name, purpose });
     const session = await openSource();
     const there = await followedNames(session).finally(() => session.end());
     const { tables, searchPath } = await whatToCompare(this.#work, openTarget, true);
-    const results = await compareTables({
-      ...{
-        openSource: openTarget,
-        openTarget: openSource,
-        searchPath,
-        mode: wish.verification,
-        jobs: wish.tableJobs,
-        signal,
-      },
+    const results = await compareInCutover(wish, {
+      ...{ openSource: openTarget, openTarget: openSource, searchPath, jobs: wish.tableJobs, signal },
       tables: tables.filter(({ table }) => there.has(qualify(table.schema, table.name))),
     });
     const difference = contentDiffers(name, results.map(seenFromSource));
     if (difference) throw difference;
-    await journal.event(`${results.length} tables compared before the return, all equal`, { database: name });
+    await journal.event(`before the return: ${inWords(results)}, all equal`, { database: name });
+    return comparisonStep(results);
   }
 
   async #withSessions(run: (target: Client, source: Client) => Promise<void>): Promise<void> {

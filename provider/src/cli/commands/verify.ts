@@ -109,12 +109,13 @@ async function verify(flags: Flags): Promise<void> {
   for (const database of inputs.dbsToMigrate) compared.push(...(await compare(inputs, database, flags.mode)));
   print(flags.output, compared, () =>
     formatTable(
-      ["Database", "Table", "Source rows", "Target rows", "Equal"],
+      ["Database", "Table", "Source rows", "Target rows", "By", "Equal"],
       compared.map((one) => [
         one.database,
         `${one.schema}.${one.table}`,
         String(one.sourceRows),
         String(one.targetRows),
+        one.by,
         one.equal ? "yes" : "NO",
       ]),
     ),

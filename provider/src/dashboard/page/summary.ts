@@ -14,6 +14,7 @@ export function summaryPart(migration: MigrationResource, now: number): Node[] {
   const tables = sum(tablesOf);
   const compared = sum((one) => one.tablesCompared);
   const different = sum((one) => one.tablesDifferent);
+  const counted = sum((one) => one.tablesCounted);
   const end = migration.endedOn === undefined ? now : Date.parse(migration.endedOn);
   const left = secondsLeft === undefined ? "" : `, about ${formatDuration(secondsLeft)} left`;
   const changes = sum((one) => one.cdcInsertCounter + one.cdcUpdateCounter + one.cdcDeleteCounter);
@@ -42,7 +43,9 @@ export function summaryPart(migration: MigrationResource, now: number): Node[] {
       tile(
         "Verified",
         different > 0 ? `${count(different)} differ` : compared === 0 ? "-" : `${count(compared)} equal`,
-        compared === 0 ? "not compared yet" : `of ${count(tables)} tables`,
+        compared === 0
+          ? "not compared yet"
+          : `of ${count(tables)} tables${counted === 0 ? "" : `, ${count(counted)} by counts only`}`,
         [],
         different > 0 ? "bad" : "",
       ),

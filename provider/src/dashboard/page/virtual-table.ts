@@ -87,7 +87,7 @@ const keyOf = (one: TableRecord): string => JSON.stringify([one.database, one.sc
 
 function rowOf(one: TableRecord, index: number): HTMLElement {
   const name = `${one.schema}.${one.table}`;
-  const equal = one.equal === null ? "" : one.equal ? "yes" : "no";
+  const equal = one.equal === null ? "" : one.equal ? (one.by === "counts" ? "counted" : "yes") : "no";
   const row = element(
     "div",
     { class: "row", role: "row", "aria-rowindex": String(index + 2) },

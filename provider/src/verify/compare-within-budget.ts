@@ -1,0 +1,23 @@
+import { qualify } from "../postgres/identifiers.js";
+import { type TableComparison, type TablesComparison, compareTables } from "./compare-tables.js";
+import { ContentBudget } from "./content-budget.js";
+
+/**
+ * Compares tables by content, the smallest first, for as long as the budget lasts, and all others by their numbers of
+ * rows, however long that takes: none is left out. A table whose comparison is caught by the budget's end is counted.
+ *
+ * @returns one comparison per table, in the order given; each says what it was made by
+ * @throws as {@link compareTables}
+ */
+export async function compareWithinBudget(
+  comparison: Omit<TablesComparison, "mode" | "budget">,
+  budgetSeconds: number,
+): Promise<TableComparison[]> {
+  const budget = new ContentBudget(budgetSeconds);
+  const results = await compareTables({ ...comparison, mode: "content", budget });
+  const known = new Map(results.map((one) => [qualify(one.schema, one.table), one]));
+  const rest = comparison.tables.filter(({ table }) => !known.has(qualify(table.schema, table.name)));
+  const counted = rest.length === 0 ? [] : await compareTables({ ...comparison, tables: rest, mode: "counts" });
+  for (const one of counted) known.set(qualify(one.schema, one.table), one);
+  return comparison.tables.map(({ table }) => known.get(qualify(table.schema, table.name))!);
+}

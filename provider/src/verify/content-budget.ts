@@ -1,0 +1,41 @@
+export type Side = "source" | "target";
+
+/** What reads less than this tells of round trips, not of how fast a table is read. */
+const leastMeasuredBytes = 16 << 20;
+/** Timers know no more; four weeks. */
+const mostMs = 2 ** 31 - 1;
+
+/** For how long tables may be compared by content, and what fits in the rest of it as far as has been measured. */
+export class ContentBudget {
+  /** Aborts when the time is over. */
+  readonly spent: AbortSignal;
+  readonly #endsAtMs: number;
+  readonly #bytesPerSecond = new Map<Side, number>();
+  readonly #givenUp = new Set<number>();
+
+  constructor(readonly seconds: number) {
+    const ms = Math.min(Math.ceil(seconds * 1000), mostMs);
+    this.#endsAtMs = performance.now() + ms;
+    this.spent = AbortSignal.timeout(ms);
+  }
+
+  /**
+   * Whether a side may read what is left of a table. One that either side has given up is admitted on neither. While
+   * nothing large has been read, nothing is known of the rate, and what may fit is begun.
+   *
+   * @param sessions that read it at the same time
+   */
+  admits(side: Side, table: number, bytesLeft: number, sessions: number): boolean {
+    const rate = this.#bytesPerSecond.get(side);
+    const secondsLeft = (this.#endsAtMs - performance.now()) / 1000;
+    const fits = !this.spent.aborted && secondsLeft > 0 && bytesLeft / ((rate ?? Infinity) * sessions) <= secondsLeft;
+    if (!fits) this.#givenUp.add(table);
+    return !this.#givenUp.has(table);
+  }
+
+  /** Notes what one session has read. The best rate counts: what may fit is tried, and stopped where it does not. */
+  measured(side: Side, bytes: number, seconds: number): void {
+    if (bytes < leastMeasuredBytes) return;
+    this.#bytesPerSecond.set(side, Math.max(this.#bytesPerSecond.get(side) ?? 0, bytes / seconds));
+  }
+}
