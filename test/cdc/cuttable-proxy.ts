@@ -48,6 +48,19 @@ export class CuttableProxy {
     for (const { near, far } of this.#pairs) for (const socket of [near, far]) socket.unpipe().resume();
   }
 
+  /** From now on so many bytes a second go to the server on each connection there is. */
+  slowDown(bytesPerSecond: number): void {
+    for (const { near, far } of this.#pairs) {
+      near.unpipe(far);
+      near.on("data", (chunk: Buffer) => {
+        far.write(chunk);
+        near.pause();
+        setTimeout(() => near.resume(), (1000 * chunk.length) / bytesPerSecond);
+      });
+      near.resume();
+    }
+  }
+
   async close(): Promise<void> {
     this.cut();
     await new Promise((resolve) => this.#server.close(resolve));

@@ -164,6 +164,57 @@ describe("following exactly once", () => {
     await toTarget.close();
   });
 
+  for (const side of ["source", "target"] as const)
+    it(`notices connections to the ${side} that have gone dead without a word, and rides it out`, async function () {
+      this.timeout(60_000);
+      const s = await open("CREATE TABLE t (id int PRIMARY KEY, v text)");
+      const proxy = await CuttableProxy.to(s[side]);
+      const lost: string[] = [];
+      const follower = s.follow({
+        [side]: proxy.endpoint,
+        silenceLimitSeconds: 3,
+        onEvent: (event) => {
+          if (event.kind === "connectionLost") lost.push(event.reason);
+        },
+      });
+      await s.onSource("INSERT INTO t VALUES (1, 'before')");
+      await s.mustBecomeEqual(follower);
+      proxy.swallow();
+      await s.onSource("INSERT INTO t VALUES (2, 'meanwhile')");
+      await until(() => lost.length > 0, "the loss being noticed");
+      assert.match(lost[0]!, side === "source" ? /silent|not answered/ : /dead/);
+      await s.mustBecomeEqual(follower);
+      proxy.swallow();
+      await s.onSource("INSERT INTO t VALUES (3, 'before the end')");
+      await follower.stop();
+      await proxy.close();
+    });
+
+  it("takes no target for dead that is only slow: behind a slow line, or behind a lock", async function () {
+    this.timeout(60_000);
+    const s = await open("CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE locked (id int PRIMARY KEY)");
+    const proxy = await CuttableProxy.to(s.target);
+    const events: string[] = [];
+    const follower = s.follow({
+      target: proxy.endpoint,
+      silenceLimitSeconds: 2,
+      onEvent: ({ kind }) => events.push(kind),
+    });
+    await until(() => follower.status().state === "streaming", "the stream");
+    proxy.slowDown(400_000);
+    await s.onSource("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 3000) i");
+    await s.mustBecomeEqual(follower);
+    const lock = await servers.target.connect(s.database, servers.administrator);
+    await lock.query("BEGIN; LOCK TABLE locked IN ACCESS EXCLUSIVE MODE");
+    await s.onSource("INSERT INTO locked VALUES (1)");
+    await sleep(3000);
+    await lock.end();
+    await s.mustBecomeEqual(follower);
+    assert.deepEqual(events, ["streaming"]);
+    await follower.stop();
+    await proxy.close();
+  });
+
   it("stays connected while the target takes longer than wal_sender_timeout", async function () {
     this.timeout(60_000);
     const s = await open("CREATE TABLE t (id int PRIMARY KEY, v text)");

@@ -33,6 +33,8 @@ export interface FollowOptions {
   readonly onProgress?: (status: FollowStatus) => void;
   /** How long to try again after the loss of a connection, without any progress in between. Ten minutes by default. */
   readonly reconnectForSeconds?: number;
+  /** How long a server may be silent where an answer is due, before its connection is taken for dead. 45 by default. */
+  readonly silenceLimitSeconds?: number;
   /** Tables, qualified and quoted, whose changes are left out: they are about to be copied, at a later point. */
   readonly leaveOut?: ReadonlySet<string>;
 }
@@ -254,8 +256,10 @@ export class Follower {
       await session.query("SELECT pg_catalog.pg_terminate_backend($1)", [pipeline.targetProcessId]);
       await session.end();
     } catch {
-      // The target is away: then so is the session, and its socket will tell.
+      // The target is away: then so is the session.
     }
+    // Its end may never be heard of.
+    pipeline.abandonTarget();
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import type { Bell } from "../bell.js";
-import { EngineFault, TakenOver } from "../errors.js";
+import { EngineFault, TakenOver, Unreachable } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import type { Lsn } from "../postgres/lsn.js";
 import { serverVersion } from "../postgres/server-version.js";
@@ -17,8 +17,10 @@ import { endHolder } from "./drop-slot.js";
 import { verifySlotIdentity } from "./slot-identity.js";
 import { TestDecodingDecoder, testDecodingOptions } from "./test-decoding.js";
 import { qualify } from "../postgres/identifiers.js";
+import { abandon } from "../postgres/session.js";
 import { listTables } from "../postgres/tables.js";
 import { openTargetSession } from "./target-session.js";
+import { TargetWatch } from "./target-watch.js";
 import { WalSender } from "./walsender.js";
 
 const batchLimits = { changes: 20_000, bytes: 8 << 20 };
@@ -28,6 +30,11 @@ const inFlightBytes = 3 * batchLimits.bytes;
 const passOverEveryMs = 5000;
 const tickMs = 200;
 const ticksPerQuestion = 5;
+const defaultSilenceLimitSeconds = 45;
+/** Looks at a silent target within the limit: one to see it wait, one to see it still wait. */
+const looksWithinSilence = 3;
+/** How long a slot and its progress may take to be taken up: the server may have to end a predecessor's sessions first. */
+const startLimitMs = 120_000;
 
 /** Reader and applier over one set of connections, from their opening to their loss. */
 export class Pipeline {
@@ -50,6 +57,9 @@ export class Pipeline {
   #ticker: NodeJS.Timeout;
   #ticks = 0;
   #nudgedFor: Lsn | undefined;
+  readonly #silenceLimitMs: number;
+  /** Since when questions to the source are without an answer. */
+  #askedAt: number | undefined;
 
   /**
    * Connects, takes the progress up and starts the stream.
@@ -58,11 +68,19 @@ export class Pipeline {
    */
   static async open(options: FollowOptions, bell: Bell, gate: Gate, takeOver: boolean): Promise<Pipeline> {
     const sessions = await openSessions(options);
+    const late = setTimeout(() => {
+      const stuck = new Unreachable(
+        `a server has not answered for ${startLimitMs / 1000} s when the stream was to start`,
+      );
+      for (const session of [sessions.source, sessions.stream, sessions.target]) abandon(session, stuck);
+    }, startLimitMs);
     try {
       return await start(sessions, options, bell, gate, takeOver);
     } catch (error) {
       await endSessions(sessions);
       throw error;
+    } finally {
+      clearTimeout(late);
     }
   }
 
@@ -83,7 +101,8 @@ export class Pipeline {
     this.#decoder = decoder;
     this.#startedAfter = this.#receivedLsn = applier.throughLsn;
     this.#leaveOut = options.leaveOut ?? new Set();
-    const { slot, publications, plugin } = options;
+    const { slot, publications, plugin, silenceLimitSeconds } = options;
+    this.#silenceLimitMs = 1000 * (silenceLimitSeconds ?? defaultSilenceLimitSeconds);
     const pluginOptions = plugin === "test_decoding" ? testDecodingOptions : pgOutputOptions(publications);
     this.#walSender = WalSender.start(sessions.stream, slot, applier.throughLsn, pluginOptions, {
       onData: (bytes, start, end, position) => {
@@ -93,6 +112,7 @@ export class Pipeline {
       onKeepalive: (end) => this.#hear(end),
       onLost: (error) => this.#lose(error),
       isBusy: () => this.applying !== undefined,
+      silenceLimitMs: this.#silenceLimitMs,
     });
     this.#ticker = setInterval(() => this.#tick(gate), tickMs);
   }
@@ -114,7 +134,12 @@ export class Pipeline {
 
   /** The target's backend, for ending a statement that does not end. */
   get targetProcessId(): number {
-    return (this.#sessions.target as unknown as { processID: number }).processID;
+    return this.#sessions.watch.processId;
+  }
+
+  /** Ends what runs at the target here, whatever becomes of it there. */
+  abandonTarget(): void {
+    abandon(this.#sessions.target, new Unreachable("the session with the target was given up"));
   }
 
   /**
@@ -144,7 +169,7 @@ export class Pipeline {
     if (!batch) return false;
     this.applying = batch.segments;
     let isApplied = false;
-    const applied = this.applier.apply(batch).finally(() => {
+    const applied = this.#sessions.watch.during(this.applier.apply(batch)).finally(() => {
       isApplied = true;
       this.#bell.ring();
     });
@@ -187,7 +212,7 @@ export class Pipeline {
     const due = gate.awaited !== undefined || Date.now() - this.#passedOverAt >= passOverEveryMs;
     if (!due) return false;
     this.#passedOverAt = Date.now();
-    await this.applier.passOver(this.#receivedLsn);
+    await this.#sessions.watch.during(this.applier.passOver(this.#receivedLsn));
     this.#confirm();
     return true;
   }
@@ -255,12 +280,20 @@ export class Pipeline {
       if (this.#nudgedFor !== gate.awaited) this.#ask(nudge(this.#sessions.source));
       this.#nudgedFor = gate.awaited;
     }
-    if (this.#ticks++ % ticksPerQuestion === 0) this.#ask(this.clock.ask());
+    if (this.#ticks++ % ticksPerQuestion === 0 && this.#askedAt === undefined) this.#ask(this.clock.ask());
+    const silentMs = Date.now() - (this.#askedAt ?? Date.now());
+    if (silentMs > this.#silenceLimitMs)
+      this.#lose(new Unreachable(`the source has not answered for ${Math.round(silentMs / 1000)} s`));
     this.#bell.ring();
   }
 
+  /** One after the other, as the session answers them. */
   #ask(question: Promise<unknown>): void {
-    question.catch((error: unknown) => this.#lose(error instanceof Error ? error : new EngineFault(String(error))));
+    this.#askedAt ??= Date.now();
+    question.then(
+      () => (this.#askedAt = undefined),
+      (error: unknown) => this.#lose(error instanceof Error ? error : new EngineFault(String(error))),
+    );
   }
 }
 
@@ -268,9 +301,12 @@ interface Sessions {
   readonly source: Client;
   readonly stream: Client;
   readonly target: Client;
+  readonly watch: TargetWatch;
 }
 
-async function openSessions({ source, target, database, targetDatabase }: FollowOptions): Promise<Sessions> {
+async function openSessions(options: FollowOptions): Promise<Sessions> {
+  const { source, target, database, targetDatabase, silenceLimitSeconds } = options;
+  const patienceMs = (1000 * (silenceLimitSeconds ?? defaultSilenceLimitSeconds)) / looksWithinSilence;
   const opened: Client[] = [];
   const keep = async (session: Promise<Client>): Promise<Client> => {
     const client = await session;
@@ -278,8 +314,10 @@ async function openSessions({ source, target, database, targetDatabase }: Follow
     return client;
   };
   try {
+    const applying = await keep(openTargetSession(target, targetDatabase));
     return {
-      target: await keep(openTargetSession(target, targetDatabase)),
+      target: applying,
+      watch: await TargetWatch.of(target, targetDatabase, applying, patienceMs),
       source: await keep(connect(source, { database, purpose: "follow" })),
       stream: await keep(WalSender.session(source, database)),
     };

@@ -18,6 +18,8 @@ export interface WalSenderHandlers {
   readonly onLost: (error: Error) => void;
   /** Whether there is enough to do without what the socket may have. */
   readonly isBusy: () => boolean;
+  /** Silence beyond it, pings included, is a dead connection. */
+  readonly silenceLimitMs: number;
 }
 
 /** What pg's connection offers beneath its queries. */
@@ -28,9 +30,8 @@ interface Wire extends EventEmitter {
 
 /** wal_sender_timeout has been seen at 5 s, and 1 s has to do: while the socket is not read, only this keeps the stream. */
 const feedbackIntervalMs = 250;
-/** A server with nothing to say answers a ping; silence beyond this is a dead connection. */
-const silenceLimitMs = 45_000;
-const pingAfterSilenceMs = 10_000;
+/** A server with nothing to say answers a ping, for which it has the rest of the limit on silence. */
+const pingAfterShareOfSilence = 0.25;
 /** A chunk below it has emptied the socket: they come with up to 64 kB. */
 const fullChunkBytes = 32 << 10;
 /** How long the socket fills while there is enough to do: long for a processor, short for its buffers. */
@@ -196,11 +197,12 @@ export class WalSender {
 
   #keepInTouch(): void {
     const silenceMs = this.#paused ? 0 : Date.now() - this.#heardAt;
+    const { silenceLimitMs } = this.#handlers;
     if (silenceMs > silenceLimitMs) {
       this.#lose(new Unreachable(`the source has been silent for ${Math.round(silenceMs / 1000)} s`));
       return;
     }
-    this.#sendFeedback(silenceMs > pingAfterSilenceMs);
+    this.#sendFeedback(silenceMs > pingAfterShareOfSilence * silenceLimitMs);
   }
 
   #sendFeedback(replyRequested: boolean): void {

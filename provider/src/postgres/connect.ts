@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
-import pg from "pg";
+import type pg from "pg";
 import { Refused, Unreachable, messageOf } from "../errors.js";
 import { quoteLiteral } from "./identifiers.js";
 import { rememberSession } from "./open-sessions.js";
 import { passwordOf } from "./password.js";
+import { Session, abandon } from "./session.js";
 
 /** TLS as libpq's sslmode means it (manual, "SSL Support", table "SSL Mode Descriptions"). */
 export type SslMode = "Disable" | "Prefer" | "Require" | "VerifyCA" | "VerifyFull";
@@ -28,7 +29,7 @@ export interface ConnectOptions {
   readonly purpose: string;
   /** Open a walsender session (`replication=database`) for replication commands. */
   readonly replication?: boolean;
-  /** How long the server may take to accept, in milliseconds. */
+  /** How long the server may take to accept, and then to answer the first statements, in milliseconds. */
   readonly connectTimeoutMs?: number;
   /** Keeps the records: goes on when everything else is canceled, since the end has to be written down. */
   readonly bookkeeping?: boolean;
@@ -77,6 +78,8 @@ const sessionSettings: Readonly<Record<string, string>> = {
  */
 export async function connect(endpoint: Endpoint, options: ConnectOptions): Promise<pg.Client> {
   const client = await open(endpoint, options);
+  const silent = new Unreachable(`${endpoint.host}:${endpoint.port} has accepted a connection and then fallen silent`);
+  const late = setTimeout(() => abandon(client, silent), connectTimeoutOf(options));
   try {
     await fixSettings(client, options.replication ?? false);
     if (!options.bookkeeping) rememberSession(client);
@@ -84,8 +87,12 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions): Prom
   } catch (error) {
     await client.end().catch(() => undefined);
     throw connectionFailure(error, endpoint, options);
+  } finally {
+    clearTimeout(late);
   }
 }
+
+const connectTimeoutOf = ({ connectTimeoutMs }: ConnectOptions): number => connectTimeoutMs ?? 15_000;
 
 async function open(endpoint: Endpoint, options: ConnectOptions): Promise<pg.Client> {
   const tls = tlsOptions(endpoint);
@@ -104,14 +111,14 @@ async function attempt(
   options: ConnectOptions,
   ssl: false | ConnectionOptions,
 ): Promise<pg.Client> {
-  const client = new pg.Client({
+  const client = new Session({
     host: endpoint.host,
     port: endpoint.port,
     user: endpoint.user,
     password: () => passwordOf(endpoint),
     database: options.database,
     application_name: (applicationNamePrefix + options.purpose).slice(0, 63),
-    connectionTimeoutMillis: options.connectTimeoutMs ?? 15_000,
+    connectionTimeoutMillis: connectTimeoutOf(options),
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     ssl,

@@ -1,0 +1,97 @@
+import type { Client } from "pg";
+import { Unreachable } from "../errors.js";
+import { connect, type Endpoint } from "../postgres/connect.js";
+import { serverVersion } from "../postgres/server-version.js";
+import { abandon, streamOf } from "../postgres/session.js";
+
+/**
+ * A connection whose other end has gone without a word looks like a statement that takes long. The server knows which it
+ * is: while nothing is heard in the session, it is asked over another connection what that session does. One that waits for
+ * its client while its client waits for it, or is not there any more, is let go.
+ */
+export class TargetWatch {
+  readonly #endpoint: Endpoint;
+  readonly #database: string;
+  readonly #session: Client;
+  readonly #processId: number;
+  readonly #patienceMs: number;
+
+  /** @param patienceMs how long the session may be silent before it is looked at, and then until it is looked at again */
+  private constructor(endpoint: Endpoint, database: string, session: Client, processId: number, patienceMs: number) {
+    this.#endpoint = endpoint;
+    this.#database = database;
+    this.#session = session;
+    this.#processId = processId;
+    this.#patienceMs = patienceMs;
+  }
+
+  static async of(endpoint: Endpoint, database: string, session: Client, patienceMs: number): Promise<TargetWatch> {
+    // Not that of the protocol: behind a pooler it is the pooler's.
+    const { rows } = await session.query<{ pid: number }>("SELECT pg_catalog.pg_backend_pid() AS pid");
+    return new TargetWatch(endpoint, database, session, rows[0]!.pid, patienceMs);
+  }
+
+  get processId(): number {
+    return this.#processId;
+  }
+
+  /** Looks after the session until the work in it has ended, which fails with Unreachable when the session is let go. */
+  async during<Result>(work: Promise<Result>): Promise<Result> {
+    const sight = { heardBytes: streamOf(this.#session).bytesRead, waiting: undefined as string | undefined };
+    let looking: Promise<void> | undefined;
+    const timer = setInterval(() => {
+      looking ??= this.#look(sight).finally(() => (looking = undefined));
+    }, this.#patienceMs);
+    try {
+      return await work;
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  async #look(sight: { heardBytes: number; waiting: string | undefined }): Promise<void> {
+    const heardBytes = streamOf(this.#session).bytesRead;
+    const waiting = heardBytes === sight.heardBytes ? await this.#waitingSince() : undefined;
+    // Twice the same, so that what was on its way at the first look has had time to arrive.
+    const stillSilent = streamOf(this.#session).bytesRead === heardBytes;
+    if (waiting !== undefined && waiting === sight.waiting && stillSilent)
+      abandon(
+        this.#session,
+        new Unreachable(`the connection to the target's ${this.#database} is dead: its session there is ${waiting}`),
+      );
+    sight.heardBytes = heardBytes;
+    sight.waiting = waiting;
+  }
+
+  /** What tells this wait for the client from any later one; undefined when the session is at work, or nobody can tell. */
+  async #waitingSince(): Promise<string | undefined> {
+    try {
+      const asking = await connect(this.#endpoint, { database: this.#database, purpose: "watch a batch" });
+      try {
+        return await waitOf(asking, this.#processId);
+      } finally {
+        await asking.end();
+      }
+    } catch {
+      // No connection left, or none at all: whether the session lives is seen when there is one again.
+      return undefined;
+    }
+  }
+}
+
+/** A COPY whose data come slowly waits for its client most of the time, and yet gets on. */
+async function waitOf(asking: Client, processId: number): Promise<string | undefined> {
+  const copied =
+    (await serverVersion(asking)) >= 140000
+      ? "pg_catalog.pg_stat_progress_copy"
+      : "(SELECT NULL::int AS pid, 0 AS bytes_processed)";
+  const { rows } = await asking.query<{ waits: boolean | null; since: string }>(
+    `SELECT a.wait_event_type = 'Client' AS waits,
+            concat_ws(' ', a.state, a.wait_event, a.query_start, a.state_change, c.bytes_processed) AS since
+       FROM pg_catalog.pg_stat_activity a LEFT JOIN ${copied} c ON c.pid = a.pid WHERE a.pid = $1`,
+    [processId],
+  );
+  const session = rows[0];
+  if (!session) return "gone";
+  return session.waits ? session.since : undefined;
+}

@@ -1,0 +1,29 @@
+import type { Duplex } from "node:stream";
+import pg from "pg";
+
+/** How long the server may take to hang up. */
+const partingMs = 5000;
+
+/**
+ * A client whose end has an end: of a connection whose other side has gone without a word, as behind a gateway that has
+ * forgotten it, nothing is ever heard, not even that it is over.
+ */
+export class Session extends pg.Client {
+  override async end(): Promise<void> {
+    const late = setTimeout(() => abandon(this), partingMs);
+    try {
+      await super.end();
+    } finally {
+      clearTimeout(late);
+    }
+  }
+}
+
+/** What a client reads and writes; under TLS another one than before it was agreed on. */
+export const streamOf = (client: pg.Client): Duplex & { readonly bytesRead: number } =>
+  (client as unknown as { connection: { stream: Duplex & { readonly bytesRead: number } } }).connection.stream;
+
+/** Lets go of a connection at once, without a word to the server; what waits in it fails by the reason. */
+export function abandon(client: pg.Client, reason?: Error): void {
+  streamOf(client).destroy(reason);
+}
