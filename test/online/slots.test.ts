@@ -29,6 +29,43 @@ describe("slots on the source", () => {
     await resource.destroy();
   });
 
+  it("are waited for by databases for which there are none, and given to them when others are cut over", async () => {
+    const databases = [await lab.database(table), await lab.database(table), await lab.database(table)];
+    // Two slots are left: one to follow with, one for the comparison.
+    for (const name of ["a_replica", "another"])
+      await lab.source.query(`SELECT pg_create_physical_replication_slot('${name}')`);
+    const resource = new Resource();
+    const detailsOf = (name: string) => resource.status.currentSubStateDetails.dbDetails[name]!;
+    const waiting = (): string[] => databases.filter((name) => detailsOf(name).migrationState === "InProgress");
+    await resource.create(online(databases));
+    assert.equal(resource.status.currentSubStateDetails.currentSubState, "WaitingForCutoverTrigger");
+    const finding = /2 of 4 replication slots are free[^}]*4 are needed[^}]*2 of them will wait/;
+    assert.match(JSON.stringify(resource.status), finding);
+    const late = waiting();
+    assert.equal(late.length, 2);
+    for (const name of late) {
+      assert.match(detailsOf(name).message!, /waiting for a free replication slot of the source: 3 of 4 are taken/);
+      assert.match(detailsOf(name).message!, /To do: .*ALTER SYSTEM SET max_replication_slots = 5/);
+    }
+    for (const database of databases) await lab.source.query("INSERT INTO t VALUES (1000)", { database });
+    const dbsToTriggerCutoverOn = databases.filter((name) => !late.includes(name));
+    await resource.update({ triggerCutover: true, dbsToTriggerCutoverOn });
+    await until("the next one follows", async () => {
+      await resource.refresh();
+      return waiting().length === 1;
+    });
+    await lab.source.query("SELECT pg_drop_replication_slot('another')");
+    await until("all follow", async () => {
+      await resource.refresh();
+      return waiting().length === 0;
+    });
+    assert.equal((await resource.update({ dbsToTriggerCutoverOn: databases })).state, "Succeeded");
+    for (const database of databases)
+      await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+    await lab.source.query("SELECT pg_drop_replication_slot('a_replica')");
+    await resource.destroy();
+  });
+
   it("move on while their database is idle and others write", async () => {
     const idle = await lab.database(table);
     const busy = await lab.database("CREATE TABLE noise (v text)");

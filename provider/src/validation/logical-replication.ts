@@ -63,22 +63,29 @@ async function walSettings(client: Client, databases: number): Promise<Finding[]
     });
   // One more than there are databases: the cutover compares content under the snapshot of a temporary slot.
   const wanted = databases + 1;
+  // With one for a database they follow one after another: the worker has them wait.
+  const lacking = (free: number, limit: number, what: string): Pick<Finding, "state" | "message"> => ({
+    state: free < 2 ? "Failed" : "Warning",
+    message:
+      `${free} of ${limit} ${what} are free on the source; ${wanted} are needed` +
+      (free < 2
+        ? ""
+        : ` to follow ${databases} databases at once: ${wanted - free} of them will wait until one is free`),
+  });
   if (row.slots - row.slots_used < wanted)
     findings.push({
       ...server,
-      state: "Failed",
+      ...lacking(row.slots - row.slots_used, row.slots, "replication slots"),
       code: "603105",
       object: "max_replication_slots",
-      message: `${row.slots - row.slots_used} of ${row.slots} replication slots are free on the source; ${wanted} are needed`,
       remedy: alter("max_replication_slots", row.slots_used + wanted),
     });
   if (row.senders - row.senders_used < wanted)
     findings.push({
       ...server,
-      state: "Failed",
+      ...lacking(row.senders - row.senders_used, row.senders, "WAL senders"),
       code: "603106",
       object: "max_wal_senders",
-      message: `${row.senders - row.senders_used} of ${row.senders} WAL senders are free on the source; ${wanted} are needed`,
       remedy: alter("max_wal_senders", row.senders_used + wanted),
     });
   return findings;

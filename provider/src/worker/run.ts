@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { Canceled, ContentDiffers, Refused, SourceAtRisk, TakenOver, Unreachable, messageOf } from "../errors.js";
 import type { Wish } from "../inputs.js";
 import { cancelOpenStatements } from "../postgres/open-sessions.js";
@@ -19,6 +20,7 @@ import { bringRoles } from "./roles.js";
 import { readServerMetadata } from "./server-metadata.js";
 import { removeFence } from "./source-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
+import { SourceSlots } from "./source-slots.js";
 import { RequestWatch } from "./watch-requests.js";
 import { VerificationsOnRequest } from "./verifications-on-request.js";
 import { WalGuard } from "./wal-guard.js";
@@ -61,6 +63,7 @@ export async function runMigration(job: Job, stop: AbortSignal): Promise<void> {
 
 const cancelEveryMs = 1000;
 const databasesAtOnce = 4;
+const lookForSlotsMs = 2000;
 
 /** Once told to stop, cancels the statements that still run, so that no lock and no index build holds the steps up. */
 async function unblocked<T>(signal: AbortSignal, steps: () => Promise<T>, databases?: readonly string[]): Promise<T> {
@@ -85,6 +88,8 @@ const ownDatabases = (databases: readonly DatabaseRecord[]): Set<string> =>
 /** Neither copied nor followed any more, and not at its end. */
 const isCutOver = (phase: DatabasePhase): boolean => phase === "reversing" || phase === "returned";
 
+const hasEnded = (phase: DatabasePhase): boolean => phase === "done" || phase === "canceled";
+
 class MigrationRun {
   readonly #signal: AbortSignal;
   readonly #tableSlots: JobSlots;
@@ -95,6 +100,7 @@ class MigrationRun {
   readonly #verificationSlots = new JobSlots(() => 1);
   /** Online, one a database, from before its slot is made until the stream has ended. */
   readonly #guards = new Map<string, WalGuard>();
+  readonly #sourceSlots = new SourceSlots();
   /** Databases of this run that were canceled one by one. */
   readonly #canceled = new Set<string>();
   /** Databases that are cut over and have a way back. */
@@ -235,12 +241,12 @@ class MigrationRun {
     this.#guardSources(databases);
     try {
       await this.#followAll(databases, followed);
-      const open = databases.filter(({ name, phase }) => followed.has(name) || isCutOver(phase));
-      const awaited = new Set(followed.keys());
-      if (awaited.size > 0) await this.journal.state("WaitingForUserAction", "WaitingForCutoverTrigger");
-      await this.#firstFailureOf(open, async ({ name, verification }, work) => {
-        const follower = followed.get(name);
-        if (!follower) return this.#keepWayBack(name, work, databases.length);
+      const open = databases.filter(({ name, phase }) => !hasEnded(phase) && !this.#canceled.has(name));
+      const awaited = new Set(open.flatMap(({ name, phase }) => (isCutOver(phase) ? [] : [name])));
+      if (followed.size > 0) await this.journal.state("WaitingForUserAction", "WaitingForCutoverTrigger");
+      await this.#firstFailureOf(open, async ({ name, phase, verification }, work) => {
+        if (isCutOver(phase)) return this.#keepWayBack(name, work, databases.length);
+        const follower = followed.get(name) ?? (await this.#followLate(name, work, followed));
         const verifications = new VerificationsOnRequest(
           this.requests,
           follower,
@@ -295,17 +301,49 @@ class MigrationRun {
     }
   }
 
+  /** Copies and follows a database for which the source has had no slot, once it has one. */
+  async #followLate(name: string, work: Work, followed: Map<string, FollowedDatabase>): Promise<FollowedDatabase> {
+    let answeredAtMs = Date.now();
+    for (;;) {
+      await Promise.race([sleep(lookForSlotsMs), aborted(work.signal)]);
+      const record = (await this.#currentDatabases()).find((one) => one.name === name)!;
+      try {
+        await this.#follow(record, work, followed);
+        answeredAtMs = Date.now();
+      } catch (error) {
+        // Having a limit raised restarts the source.
+        const isAway = error instanceof Unreachable && Date.now() - answeredAtMs < this.#wish.reconnectFor * 1000;
+        if (!isAway) throw error;
+      }
+      const follower = followed.get(name);
+      if (!follower) continue;
+      if (!this.requests.isCutoverAsked(name))
+        await this.journal.state("WaitingForUserAction", "WaitingForCutoverTrigger");
+      return follower;
+    }
+  }
+
+  /** Begins to follow a database, unless the source has no slot for it. */
+  async #follow(record: DatabaseRecord, work: Work, followed: Map<string, FollowedDatabase>): Promise<void> {
+    const start = (): Promise<FollowedDatabase> => FollowedDatabase.start(work, record);
+    const hasSlot = record.phase === "following" || record.phase === "finishing";
+    const one = await this.#databaseSlots.run(() =>
+      hasSlot ? start() : this.#sourceSlots.begin(work, record.name, start),
+    );
+    if (!one) return;
+    followed.set(record.name, one);
+    if (!this.requests.isCutoverAsked(record.name)) await one.takeDownFence();
+  }
+
   /** Copies and follows every database; one that is copied early follows while the others are still copied. */
   async #followAll(databases: readonly DatabaseRecord[], followed: Map<string, FollowedDatabase>): Promise<void> {
     const bell = new Bell();
     // One that has ended, with whatever worker, has no step here.
-    let copying = databases.filter(({ phase }) => phase !== "done" && phase !== "canceled").length;
+    let copying = databases.filter(({ phase }) => !hasEnded(phase)).length;
     await this.#eachDatabase(databases, async (database, work) => {
       try {
         if (isCutOver(database.phase)) return;
-        const one = await this.#databaseSlots.run(() => FollowedDatabase.start(work, database));
-        followed.set(database.name, one);
-        if (!this.requests.isCutoverAsked(database.name)) await one.takeDownFence();
+        await this.#follow(database, work, followed);
       } finally {
         copying--;
         bell.ring();
