@@ -38,13 +38,17 @@ export class SourceSlots {
       if (!found) this.#promised.add(slot);
       return found;
     });
-    if (lack) return tell(work, database, sentence(work, lack));
+    if (lack) {
+      await tell(work, database, sentence(work, lack));
+      return undefined;
+    }
     try {
       return await begin();
     } catch (error) {
       if (!isLackOfSlots(error)) throw error;
       // Somebody else was faster.
-      return await tell(work, database, `waiting for a replication slot of the source: ${messageOf(error)}`);
+      await tell(work, database, `waiting for a replication slot of the source: ${messageOf(error)}`);
+      return undefined;
     } finally {
       // From here on it is among those that the source names.
       this.#promised.delete(slot);
@@ -79,7 +83,7 @@ export class SourceSlots {
   }
 }
 
-async function tell({ journal }: Work, database: string, message: string): Promise<undefined> {
+async function tell({ journal }: Work, database: string, message: string): Promise<void> {
   await journal.database(database, { state: "InProgress", message });
 }
 
