@@ -61,6 +61,31 @@ for (const major of [10, 18] satisfies Major[])
       await resource.destroy();
     });
 
+    it("a column that takes another one's name: its table is copied anew", async () => {
+      const database = await lab.database(`
+        CREATE TABLE again (id int PRIMARY KEY, v text); INSERT INTO again SELECT i, 'old' FROM generate_series(1, 100) i;
+        CREATE TABLE swapped (id int PRIMARY KEY, v text, w text); INSERT INTO swapped SELECT i, 'v', 'w' FROM generate_series(1, 100) i;
+        CREATE TABLE grown (id int PRIMARY KEY); INSERT INTO grown SELECT generate_series(1, 100)`);
+      const resource = await follow(database);
+      await lab.source.query("ALTER TABLE grown ADD COLUMN extra text", { database });
+      await lab.source.query("UPDATE grown SET extra = 'carried over'", { database });
+      await until("the added column is carried over", async () => {
+        const login = lab.administrator;
+        const filled = "SELECT FROM pg_attribute WHERE attrelid = 'grown'::regclass AND attname = 'extra'";
+        return (await lab.target.query(filled, { database, login })).length === 1;
+      });
+      for (const sql of [
+        "ALTER TABLE again DROP COLUMN v, ADD COLUMN v text",
+        "ALTER TABLE grown DROP COLUMN extra; ALTER TABLE grown ADD COLUMN extra text",
+        "ALTER TABLE swapped RENAME v TO x; ALTER TABLE swapped RENAME w TO v; ALTER TABLE swapped RENAME x TO w",
+        "UPDATE again SET v = 'new' WHERE id = 1; UPDATE swapped SET v = 'new' WHERE id = 2; INSERT INTO grown VALUES (101, 'new')",
+      ])
+        await lab.source.query(sql, { database });
+      assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+      await assertSameContent(...places(database));
+      await resource.destroy();
+    });
+
     it("a publication that somebody alters or drops ends it, since changes are missing from then on", async () => {
       for (const change of ["ALTER PUBLICATION % SET (publish = 'insert')", "DROP PUBLICATION %"]) {
         const database = await lab.database(tables);

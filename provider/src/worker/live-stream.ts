@@ -15,7 +15,7 @@ import { targetDatabase } from "../target-database.js";
 import { compareSchema } from "../verify/compare-schema.js";
 import type { Remainder } from "./base-copy.js";
 import { type NewObjects, joinTables, restoreMissing } from "./new-objects.js";
-import { StreamTampered, readSourceMark, replacedSince } from "./source-mark.js";
+import { StreamTampered, readColumnPlaces, readSourceMark, replacedSince } from "./source-mark.js";
 import { type Decision, type SchemaDrift, readDrift, schemaFingerprint } from "./schema-drift.js";
 import { tablesInScope } from "./tables-in-scope.js";
 import type { Work } from "./work.js";
@@ -181,11 +181,16 @@ export class LiveStream {
     const { work, sessions, end } = await this.#open();
     try {
       const fingerprint = await schemaFingerprint(sessions.source);
+      const columns = await readColumnPlaces(sessions.source);
       const drift = await this.#drift(sessions);
       const settled = drift.byHand.length > 0 ? await this.#pause(sessions, drift, patience, table) : drift;
       // The rest is at stake when the stream comes to it; until then the target keeps its older shape.
       if (settled.byHand.length > 0) return true;
+      const { mark } = this.#following;
       const changed = await this.#apply(work, settled, fingerprint !== this.#fingerprint);
+      // What was added is the target's too by now; where tables were copied, there is a newer mark.
+      if (fingerprint !== this.#fingerprint && mark && mark === this.#following.mark)
+        await this.#keep({ mark: { ...mark, columns } });
       this.#fingerprint = fingerprint;
       return changed || settled !== drift;
     } finally {
@@ -227,7 +232,9 @@ export class LiveStream {
       const bridge = (): Follower => (this.#follower = this.#follow({ leaveOut: new Set(names) }));
       const { plan, mark } = await joinTables(objects, tables, newTables, bridge);
       await this.#adopt(plan);
-      await this.#keep({ joining: [], followed: tables.map(({ schema, name }) => qualify(schema, name)), mark });
+      // The new mark knows nothing of what was replaced meanwhile and not copied with these.
+      const joining = [...(await this.#replaced(objects.source))].filter((name) => !names.includes(name));
+      await this.#keep({ joining, followed: tables.map(({ schema, name }) => qualify(schema, name)), mark });
     } finally {
       if (!this.#stopped) this.#follower = this.#start();
     }

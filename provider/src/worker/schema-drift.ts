@@ -230,7 +230,7 @@ export async function schemaFingerprint(source: Client): Promise<string> {
           AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')
      SELECT concat_ws(' ',
        (SELECT sum(hashtext(concat_ws(' ', oid, relname, relkind, relnamespace${file}))::int8) FROM relation),
-       (SELECT sum(hashtext(concat_ws(' ', attrelid, attname, atttypid, atttypmod, attnotnull, atthasdef, attisdropped))::int8)
+       (SELECT sum(hashtext(concat_ws(' ', attrelid, attnum, attname, atttypid, atttypmod, attnotnull, atthasdef, attisdropped))::int8)
           FROM pg_attribute JOIN relation ON relation.oid = attrelid WHERE attnum > 0),
        (SELECT sum(hashtext(concat_ws(' ', k.oid, k.conname))::int8) FROM pg_constraint k JOIN relation ON relation.oid = k.conrelid),
        (SELECT sum(hashtext(concat_ws(' ', oid, xmin))::int8) FROM pg_publication),

@@ -12,7 +12,15 @@ export interface SourceMark {
   /** Which publications these are, and which version of their options. */
   readonly publications: string;
   readonly highestOid: number;
+  /** Unknown in the mark of an earlier version. */
+  readonly columns?: ColumnPlaces;
 }
+
+/**
+ * By a table's object identifier: its columns' names by their attribute numbers, less one; null for one that was dropped.
+ * Numbers are never given out again, so that a column under another one's name is seen, although it looks the same.
+ */
+export type ColumnPlaces = Readonly<Record<string, readonly (string | null)[]>>;
 
 /** Somebody has changed what the stream is made of: what was written meanwhile is not in it, nor will ever be. */
 export class StreamTampered extends Refused {}
@@ -23,13 +31,29 @@ export async function readSourceMark(source: Client, names: ChangeCaptureNames):
     `SELECT greatest((SELECT max(greatest(oid, relfilenode)::int8) FROM pg_class),
                      (SELECT max(oid::int8) FROM pg_publication_rel)) AS highest`,
   );
-  return { publications: await publicationVersions(source, names), highestOid: Number(rows[0]!.highest) };
+  return {
+    publications: await publicationVersions(source, names),
+    highestOid: Number(rows[0]!.highest),
+    columns: await readColumnPlaces(source),
+  };
+}
+
+export async function readColumnPlaces(source: Client): Promise<ColumnPlaces> {
+  const { rows } = await source.query<{ places: ColumnPlaces | null }>(
+    `SELECT json_object_agg(oid, names) AS places
+       FROM (SELECT c.oid::text AS oid, json_agg(CASE WHEN NOT a.attisdropped THEN a.attname END ORDER BY a.attnum) AS names
+               FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+              WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND a.attnum > 0
+                AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+              GROUP BY c.oid) AS tables`,
+  );
+  return rows[0]!.places ?? {};
 }
 
 /**
  * The tables, qualified and quoted, whose changes are not all in the stream, although they are followed: made anew under
- * the name of another one, taken out of the publication, or, before 11, which does not publish it, truncated. A table
- * that was only rewritten looks the same there.
+ * the name of another one, with a column under the name of another one, taken out of the publication, or, before 11,
+ * which does not publish it, truncated. A table that was only rewritten looks the same there.
  *
  * @throws StreamTampered when this is so of all tables
  */
@@ -49,10 +73,20 @@ export async function replacedSince(source: Client, names: ChangeCaptureNames, m
                           WHERE p.pubname IN ($1, $2) AND p.schemaname = n.nspname AND p.tablename = c.relname)
              OR EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
                          WHERE r.prrelid = c.oid AND p.pubname IN ($1, $2) AND r.oid::int8 > $3)
-             OR ${truncated})`,
-    [names.publication, names.insertOnlyPublication, mark.highestOid],
+             OR c.oid::text = ANY ($4) OR ${truncated})`,
+    [names.publication, names.insertOnlyPublication, mark.highestOid, await withOtherColumns(source, mark)],
   );
   return new Set(rows.map(({ schema, name }) => qualify(schema, name)));
+}
+
+/** The tables' object identifiers. */
+async function withOtherColumns(source: Client, { columns = {} }: SourceMark): Promise<string[]> {
+  const now = await readColumnPlaces(source);
+  const isOther = (oid: string, name: string | null, place: number): boolean => {
+    const before = name === null ? -1 : (columns[oid]?.indexOf(name) ?? -1);
+    return before >= 0 && before !== place;
+  };
+  return Object.keys(now).filter((oid) => now[oid]!.some((name, place) => isOther(oid, name, place)));
 }
 
 /** xmin tells options that were changed and changed back, too. */
