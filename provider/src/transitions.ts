@@ -5,7 +5,7 @@ import type { MigrationStatus } from "./status.js";
 /** What the switches of two inputs ask for when one follows the other. */
 interface Change {
   readonly before: Pick<Inputs, "triggerCutover" | "cancel" | "rollback">;
-  readonly after: Pick<Inputs, "triggerCutover" | "cancel" | "rollback">;
+  readonly after: Pick<Inputs, "triggerCutover" | "cancel" | "rollback" | "dbsToCancelMigrationOn">;
 }
 
 /** Whether a change can be impossible at all, so that the migration's state has to be looked up. */
@@ -37,8 +37,10 @@ export function impossibleTransitions({ before, after }: Change, status: Migrati
     refuse("rollback", "no way back is kept: it begins with the cutover, where rollback is keep");
   if (before.rollback !== after.rollback && after.rollback === "keep" && isOver)
     refuse("rollback", `the migration has ended (${state}): a way back begins with the cutover; leave it out`);
-  if (after.cancel && !before.cancel && isKept)
-    refuse("cancel", "the migration has been cut over; set rollback to return, or to drop");
+  const canceled = after.dbsToCancelMigrationOn.length > 0 ? after.dbsToCancelMigrationOn : Object.keys(dbDetails);
+  const kept = canceled.filter((name) => dbDetails[name]?.wayBack !== undefined);
+  if (after.cancel && !before.cancel && kept.length > 0)
+    refuse("cancel", `${kept.join(", ")} has been cut over; set rollback to return, or to drop`);
   if (after.cancel && !before.cancel && state === "Succeeded")
     refuse("cancel", "the migration has succeeded: there is nothing left to cancel; leave it out");
   return failures;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
@@ -43,4 +44,73 @@ describe("an online migration whose servers restart while it follows", () => {
     );
     await resource.destroy();
   });
+
+  it("waits at its begin for a server that says that it is starting up", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    const resource = new Resource();
+    await lab.source.halt();
+    const starting = await saysThatItIsStarting(lab.source.port);
+    let created: Promise<unknown>;
+    try {
+      created = resource.create(lab.inputs([database], { migrationMode: "Online" }));
+      created.catch(() => undefined);
+      await starting.asked(3);
+    } finally {
+      await starting.stop();
+      await lab.source.resume();
+    }
+    await created;
+    assert.equal(resource.status.state, "WaitingForUserAction");
+    await resource.destroy();
+  });
+
+  it("begins a copy anew that a restart has ended", async () => {
+    const database = await lab.database(
+      "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 9)",
+    );
+    const obstacle = await lab.source.connect(database);
+    obstacle.on("error", () => undefined);
+    await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+    const resource = new Resource();
+    const inputs = lab.inputs([database], { migrationMode: "Online" });
+    await resource.create({ ...inputs, waitFor: "started" });
+    await until("the copy waits for the lock", async () => {
+      const waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE 'pg-mig%'";
+      return (await lab.source.query(waiting)).length > 0;
+    });
+    const { worker } = await resource.refresh();
+    await lab.source.restart("immediate");
+    const status = await resource.update({ waitFor: undefined });
+    assert.equal(status.state, "WaitingForUserAction");
+    assert.equal(status.worker.pid, worker.pid);
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
 });
+
+/** Plays a server that is starting up: 57P03 for everybody, and no TLS. */
+async function saysThatItIsStarting(
+  port: number,
+): Promise<{ asked(times: number): Promise<void>; stop(): Promise<void> }> {
+  const fields = ["SFATAL", "VFATAL", "C57P03", "Mthe database system is starting up", ""].join("\0") + "\0";
+  const refusal = Buffer.alloc(5 + fields.length);
+  refusal.write("E");
+  refusal.writeInt32BE(4 + fields.length, 1);
+  refusal.write(fields, 5);
+  let asked = 0;
+  const server = createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.on("data", (bytes) => {
+      const wantsTls = bytes.length === 8 && bytes.readInt32BE(4) === 80877103;
+      if (wantsTls) return socket.write("N");
+      asked++;
+      return socket.end(refusal);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  return {
+    asked: (times) => until("it was asked", () => asked >= times),
+    stop: () => new Promise((resolve) => server.close(() => resolve())),
+  };
+}

@@ -66,6 +66,34 @@ describe("a migration of several databases", () => {
     await resource.destroy();
   });
 
+  it("keeps a way back for each that is cut over, whoever is killed, and returns one while the other is followed", async () => {
+    const [first, second] = databases;
+    const onTarget = { login: lab.administrator };
+    const resource = new Resource();
+    await resource.create(lab.inputs(databases, { migrationMode: "Online", rollback: "keep", fence: "readOnly" }));
+    const partly = await resource.update({ triggerCutover: true, dbsToTriggerCutoverOn: [first] });
+    assert.deepEqual(statesOf(resource), ["Succeeded", "WaitingForCutoverTrigger"]);
+    assert.equal(partly.currentSubStateDetails.currentSubState, "WaitingForCutoverTrigger");
+    process.kill(partly.worker.pid!, "SIGKILL");
+    await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
+    await resource.update({});
+    await lab.target.query("INSERT INTO t VALUES (500)", { database: first, ...onTarget });
+    await lab.source.query("INSERT INTO t VALUES (600)", { database: second });
+    assert.match(
+      (await resource.failures({ ...resource.inputs, cancel: true, dbsToCancelMigrationOn: [first] })).join(),
+      /^cancel: .*has been cut over/,
+    );
+    const returned = await resource.update({ rollback: "return" });
+    assert.deepEqual(statesOf(resource), ["Canceled", "WaitingForCutoverTrigger"]);
+    assert.equal(returned.currentSubStateDetails.currentSubState, "WaitingForCutoverTrigger");
+    assert.equal((await lab.source.query("SELECT FROM t WHERE id = 500", { database: first })).length, 1);
+    await lab.source.query("INSERT INTO t VALUES (501)", { database: first });
+    await resource.update({ cancel: true, dbsToCancelMigrationOn: [second] });
+    assert.deepEqual(statesOf(resource), ["Canceled", "Canceled"]);
+    await lab.source.query("INSERT INTO t VALUES (601)", { database: second });
+    await resource.destroy();
+  });
+
   it("is canceled as a whole, stays so, and begins anew when that is taken back", async () => {
     const resource = new Resource();
     await resource.create(lab.inputs(databases, { migrationMode: "Online" }));

@@ -2,6 +2,7 @@ import type { Client } from "pg";
 import { Refused, Unreachable } from "../errors.js";
 import type { Wish } from "../inputs.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
+import { isStarting } from "../postgres/connection-loss.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Finding } from "../store/journal.js";
 import { sourcePrivileges, targetDatabases } from "./access.js";
@@ -43,6 +44,8 @@ export interface ValidationOptions {
 /**
  * Looks at both servers and changes nothing. Every rule runs, so that all that is wrong is said at once; what cannot be
  * looked at because a server does not let us in is a finding itself.
+ *
+ * @throws Unreachable for a server that is starting up or shutting down; whatever a connection is lost by on the way
  */
 export async function validate(options: ValidationOptions): Promise<Finding[]> {
   const findings: Finding[] = [];
@@ -81,7 +84,8 @@ async function open(
   try {
     return await connect(endpoint, { database, purpose: `validate ${side}` });
   } catch (error) {
-    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    // One that is being restarted is nothing to put right.
+    if (!(error instanceof Refused || error instanceof Unreachable) || isStarting(error)) throw error;
     if (findings.some((finding) => finding.message.includes(error.message.split("\n")[0]!))) return undefined;
     const [what] = error.message.split("\n");
     findings.push({

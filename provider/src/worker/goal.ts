@@ -41,9 +41,16 @@ export function goalOf(inputs: Inputs): Goal {
 function defaultGoal(inputs: Inputs): Goal {
   if (inputs.migrationOption === "Validate" || inputs.migrationMode === "Offline") return named.succeeded;
   if (!inputs.triggerCutover) return named.cutoverReady;
-  if (inputs.rollback === "return")
-    return { name: "the return to its source", isReached: ({ state }) => state === "Canceled" };
   const databases = inputs.dbsToTriggerCutoverOn;
+  if (inputs.rollback === "return")
+    return {
+      name: "the return to its source",
+      // One that was cut over without a way back has succeeded beside.
+      isReached: (status) =>
+        status.state === "Canceled" ||
+        status.state === "Succeeded" ||
+        (databases.length > 0 && databases.every((name) => isReturned(status, name)) && isAnyOpen(status)),
+    };
   if (databases.length === 0) return inputs.rollback === "keep" ? cutOverAndKept : named.succeeded;
   return {
     name: `the cutover of ${databases.join(", ")}`,
@@ -51,6 +58,11 @@ function defaultGoal(inputs: Inputs): Goal {
     isReached: (status) =>
       cutOverAndKept.isReached(status) || (areAll(status, databases, "Succeeded") && isAnyOpen(status)),
   };
+}
+
+function isReturned({ currentSubStateDetails: { dbDetails } }: MigrationStatus, name: string): boolean {
+  const details = dbDetails[name];
+  return details !== undefined && hasDatabaseEnded(details.migrationState) && details.wayBack === undefined;
 }
 
 const isAnyOpen = ({ currentSubStateDetails }: MigrationStatus): boolean =>

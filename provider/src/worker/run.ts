@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { Canceled, ContentDiffers, Refused, SourceAtRisk, TakenOver, Unreachable, messageOf } from "../errors.js";
+import { Canceled, ContentDiffers, Refused, SourceAtRisk, TakenOver, messageOf } from "../errors.js";
 import type { Wish } from "../inputs.js";
+import { isConnectionLoss, isStarting } from "../postgres/connection-loss.js";
 import { cancelOpenStatements } from "../postgres/open-sessions.js";
 import type { Finding, Journal } from "../store/journal.js";
 import { Lease } from "../store/lease.js";
@@ -18,9 +19,11 @@ import { Measuring } from "./measure.js";
 import { Onlookers } from "./onlookers.js";
 import { bringRoles } from "./roles.js";
 import { readServerMetadata } from "./server-metadata.js";
+import { rideOut, type Patience } from "./ride-out.js";
 import { removeFence } from "./source-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
 import { SourceSlots } from "./source-slots.js";
+import { Standing } from "./standing.js";
 import { RequestWatch } from "./watch-requests.js";
 import { VerificationsOnRequest } from "./verifications-on-request.js";
 import { WalGuard } from "./wal-guard.js";
@@ -38,7 +41,9 @@ export async function runMigration(job: Job, stop: AbortSignal): Promise<void> {
   const address = { target: job.target, maintenanceDatabase: job.maintenanceDatabase };
   let lease: Lease;
   try {
-    lease = await Lease.acquire(address, job.migrationName);
+    lease = await rideOut({ seconds: targetPatienceSeconds, signal: stop }, () =>
+      Lease.acquire(address, job.migrationName),
+    );
   } catch (error) {
     if (!(error instanceof TakenOver)) throw error;
     process.stdout.write(`${error.message}\n`);
@@ -61,6 +66,8 @@ export async function runMigration(job: Job, stop: AbortSignal): Promise<void> {
   }
 }
 
+/** The wish, which says otherwise, is not known before; as long as the lease itself waits. */
+const targetPatienceSeconds = 300;
 const cancelEveryMs = 1000;
 const databasesAtOnce = 4;
 const lookForSlotsMs = 2000;
@@ -103,8 +110,7 @@ class MigrationRun {
   readonly #sourceSlots = new SourceSlots();
   /** Databases of this run that were canceled one by one. */
   readonly #canceled = new Set<string>();
-  /** Databases that are cut over and have a way back. */
-  readonly #waysBack = new Set<string>();
+  readonly #standing: Standing;
 
   constructor(
     readonly job: Job,
@@ -115,6 +121,7 @@ class MigrationRun {
     this.#signal = AbortSignal.any([stop, requests.signal]);
     this.#tableSlots = new JobSlots(() => requests.wish.tableJobs);
     this.#indexSlots = new JobSlots(() => requests.wish.indexJobs);
+    this.#standing = new Standing(journal);
   }
 
   async run(): Promise<void> {
@@ -158,7 +165,7 @@ class MigrationRun {
     await this.journal.state("InProgress", "MigratingData");
     const databases = await this.#currentDatabases();
     if (this.#wish.migrateRoles && databases.some(({ phase }) => phase === "queued"))
-      await bringRoles(this.#workOn(databases[0]!.name));
+      await rideOut(this.#patience(), () => bringRoles(this.#workOn(databases[0]!.name)));
     if (this.#wish.migrationMode === "Offline") await this.#migrateOffline(databases);
     else await this.#migrateOnline(databases);
     const allCanceled = (await this.#currentDatabases()).every(({ state }) => state === "Canceled");
@@ -186,17 +193,23 @@ class MigrationRun {
     return true;
   }
 
-  /** What the servers are is only shown: one that does not let us in is the validation's business. */
+  /**
+   * What the servers are is only shown: one that does not let us in, or is not there, is the validation's business. One that
+   * says that it is being restarted is waited for.
+   */
   async #describeServers(): Promise<void> {
     const { migrationName, maintenanceDatabase, dbsToMigrate } = this.#wish;
     try {
-      await this.journal.servers(
-        await readServerMetadata(this.job.source, dbsToMigrate[0]!, migrationName),
-        await readServerMetadata(this.job.target, maintenanceDatabase, migrationName),
+      const source = await rideOut(this.#patience(isStarting), () =>
+        readServerMetadata(this.job.source, dbsToMigrate[0]!, migrationName),
       );
+      const target = await rideOut(this.#patience(isStarting), () =>
+        readServerMetadata(this.job.target, maintenanceDatabase, migrationName),
+      );
+      await this.journal.servers(source, target);
     } catch (error) {
-      if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
-      await this.journal.event(`a server cannot be described: ${error.message}`, { level: "warning" });
+      if (!(error instanceof Refused || isConnectionLoss(error))) throw error;
+      await this.journal.event(`a server cannot be described: ${messageOf(error)}`, { level: "warning" });
     }
   }
 
@@ -204,22 +217,7 @@ class MigrationRun {
   async #validated(prepared: readonly Finding[]): Promise<boolean> {
     await this.journal.state("InProgress", "ValidationInProgress");
     await this.journal.validationStarted();
-    const store = await this.#openStore();
-    const findings = [...prepared];
-    try {
-      const databases = await readDatabases(store, this.#wish.migrationName);
-      findings.push(
-        ...(await validate({
-          wish: this.#wish,
-          source: this.job.source,
-          target: this.job.target,
-          ownDatabases: ownDatabases(databases),
-          occupied: await occupiedDatabases(store, this.#wish.migrationName),
-        })),
-      );
-    } finally {
-      await store.close();
-    }
+    const findings = [...prepared, ...(await rideOut(this.#patience(), () => this.#validate()))];
     await this.journal.validationEnded(findings);
     const failed = findings.filter((finding) => finding.state === "Failed");
     if (failed.length === 0) return true;
@@ -228,9 +226,23 @@ class MigrationRun {
     return false;
   }
 
+  #validate(): Promise<Finding[]> {
+    return this.#withStore(async (store) => {
+      const { migrationName } = this.#wish;
+      return validate({
+        wish: this.#wish,
+        source: this.job.source,
+        target: this.job.target,
+        ownDatabases: ownDatabases(await readDatabases(store, migrationName)),
+        occupied: await occupiedDatabases(store, migrationName),
+      });
+    });
+  }
+
   async #migrateOffline(databases: readonly DatabaseRecord[]): Promise<void> {
     await this.#eachDatabase(databases, async (database, work) => {
-      await this.#databaseSlots.run(() => copyDatabase(work, database));
+      work.signal.throwIfAborted();
+      await this.#databaseSlots.run(() => this.#copying(database, work, (record) => copyDatabase(work, record)));
       await this.journal.database(database.name, { phase: "done", state: "Succeeded", message: null });
     });
   }
@@ -242,10 +254,12 @@ class MigrationRun {
     try {
       await this.#followAll(databases, followed);
       const open = databases.filter(({ name, phase }) => !hasEnded(phase) && !this.#canceled.has(name));
-      const awaited = new Set(open.flatMap(({ name, phase }) => (isCutOver(phase) ? [] : [name])));
-      if (followed.size > 0) await this.journal.state("WaitingForUserAction", "WaitingForCutoverTrigger");
+      await this.#standing.begin(
+        open.flatMap(({ name, phase }) => (isCutOver(phase) ? [] : [name])),
+        followed,
+      );
       await this.#firstFailureOf(open, async ({ name, phase, verification }, work) => {
-        if (isCutOver(phase)) return this.#keepWayBack(name, work, databases.length);
+        if (isCutOver(phase)) return this.#keepWayBack(name, work);
         const follower = followed.get(name) ?? (await this.#followLate(name, work, followed));
         const verifications = new VerificationsOnRequest(
           this.requests,
@@ -263,16 +277,16 @@ class MigrationRun {
         } finally {
           await verifications.end();
         }
-        awaited.delete(name);
-        if (awaited.size === 0) await this.journal.state("InProgress", "CompletingMigration");
+        await this.#standing.is(name, "completing");
         // Behind the point the target stands for itself: nothing may send this database back to a copy.
         await this.#guards.get(name)?.stop();
         const cutover = follower.cutOver();
         cutovers.push(cutover);
         await cutover;
-        await this.#keepWayBack(name, work, databases.length);
+        await this.#keepWayBack(name, work);
       });
     } finally {
+      this.#standing.end();
       // One that fails does not tear the others out of their cutovers.
       await Promise.allSettled(cutovers);
       await Promise.all([...followed.values(), ...this.#guards.values()].map((one) => one.stop()));
@@ -280,22 +294,18 @@ class MigrationRun {
   }
 
   /** Until the wish drops it or takes it; nothing where the cutover has opened none. */
-  async #keepWayBack(name: string, work: Work, databases: number): Promise<void> {
+  async #keepWayBack(name: string, work: Work): Promise<void> {
     const record = (await this.#currentDatabases()).find((one) => one.name === name);
     if (record?.phase === "returned") return WayBack.finishReturn(work, record);
     if (record?.phase !== "reversing") return this.#removeWayBack(name);
     await this.journal.database(name, { state: "Succeeded", message: null });
-    this.#waysBack.add(name);
-    if (this.#waysBack.size + this.#canceled.size === databases)
-      await this.journal.state("WaitingForUserAction", "WaitingForRollbackDecision");
+    await this.#standing.is(name, "kept");
     const wayBack = new WayBack(work, record);
     try {
       const decision = await Promise.race([this.requests.rollbackDecided(), aborted(work.signal), wayBack.failure]);
-      await this.journal.state("InProgress", "CompletingMigration");
-      if (decision === "return") {
-        await wayBack.take();
-        this.#canceled.add(name);
-      } else await wayBack.drop();
+      await this.#standing.is(name, "completing");
+      if (decision === "return") await wayBack.take();
+      else await wayBack.drop();
     } finally {
       await wayBack.stop();
     }
@@ -303,32 +313,25 @@ class MigrationRun {
 
   /** Copies and follows a database for which the source has had no slot, once it has one. */
   async #followLate(name: string, work: Work, followed: Map<string, FollowedDatabase>): Promise<FollowedDatabase> {
-    let answeredAtMs = Date.now();
     for (;;) {
       await Promise.race([sleep(lookForSlotsMs), aborted(work.signal)]);
       const record = (await this.#currentDatabases()).find((one) => one.name === name)!;
-      try {
-        await this.#follow(record, work, followed);
-        answeredAtMs = Date.now();
-      } catch (error) {
-        // Having a limit raised restarts the source.
-        const isAway = error instanceof Unreachable && Date.now() - answeredAtMs < this.#wish.reconnectFor * 1000;
-        if (!isAway) throw error;
-      }
+      await this.#follow(record, work, followed);
       const follower = followed.get(name);
       if (!follower) continue;
-      if (!this.requests.isCutoverAsked(name))
-        await this.journal.state("WaitingForUserAction", "WaitingForCutoverTrigger");
+      if (!this.requests.isCutoverAsked(name)) await this.#standing.is(name, "awaitsCutover");
       return follower;
     }
   }
 
   /** Begins to follow a database, unless the source has no slot for it. */
   async #follow(record: DatabaseRecord, work: Work, followed: Map<string, FollowedDatabase>): Promise<void> {
-    const start = (): Promise<FollowedDatabase> => FollowedDatabase.start(work, record);
-    const hasSlot = record.phase === "following" || record.phase === "finishing";
     const one = await this.#databaseSlots.run(() =>
-      hasSlot ? start() : this.#sourceSlots.begin(work, record.name, start),
+      this.#copying(record, work, async (present) => {
+        const start = (): Promise<FollowedDatabase> => FollowedDatabase.start(work, present);
+        const hasSlot = present.phase === "following" || present.phase === "finishing";
+        return hasSlot ? start() : this.#sourceSlots.begin(work, present.name, start);
+      }),
     );
     if (!one) return;
     followed.set(record.name, one);
@@ -343,6 +346,7 @@ class MigrationRun {
     await this.#eachDatabase(databases, async (database, work) => {
       try {
         if (isCutOver(database.phase)) return;
+        work.signal.throwIfAborted();
         await this.#follow(database, work, followed);
       } finally {
         copying--;
@@ -367,7 +371,12 @@ class MigrationRun {
 
   /** Throws what fails first, without waiting for the others: they wait for the user. */
   async #firstFailureOf(databases: readonly DatabaseRecord[], step: DatabaseStep): Promise<void> {
-    await Promise.all(databases.map((database) => this.#one(database, step)));
+    await Promise.all(
+      databases.map(async (database) => {
+        await this.#one(database, step);
+        await this.#standing.is(database.name, "ended");
+      }),
+    );
   }
 
   /** One database's step. When it alone is canceled, that is its end, and the others go on. */
@@ -376,7 +385,6 @@ class MigrationRun {
     if (database.phase === "canceled") return this.#letGo(database.name);
     const cancellation = this.requests.cancellationOf(database.name);
     try {
-      cancellation.throwIfAborted();
       const names = [database.name, database.targetName];
       const unblocking = AbortSignal.any([cancellation, ...this.#guardSignals(database.name)]);
       await unblocked(unblocking, () => step(database, this.#workOn(database.name)), names);
@@ -504,17 +512,48 @@ class MigrationRun {
   }
 
   async #currentDatabases(): Promise<DatabaseRecord[]> {
-    const store = await this.#openStore();
-    try {
-      return await readDatabases(store, this.job.migrationName);
-    } finally {
-      await store.close();
-    }
+    return rideOut({ seconds: this.#wish.reconnectFor }, () =>
+      this.#withStore((store) => readDatabases(store, this.job.migrationName)),
+    );
   }
 
-  async #openStore(): Promise<Store> {
+  /**
+   * A copy whose servers were away begins anew when they are back: nothing of it can be kept without its snapshot. A stream
+   * waits for them by itself.
+   */
+  async #copying<T>(database: DatabaseRecord, work: Work, run: (record: DatabaseRecord) => Promise<T>): Promise<T> {
+    let record = database;
+    let canBeginAnew = false;
+    const refresh = async (): Promise<void> => {
+      record = (await this.#currentDatabases()).find(({ name }) => name === record.name) ?? record;
+      canBeginAnew = record.phase === "queued" || record.phase === "copying";
+    };
+    const patience = { ...this.#patience((error) => canBeginAnew && isConnectionLoss(error)), signal: work.signal };
+    return rideOut(patience, async () => {
+      try {
+        return await run(record);
+      } catch (error) {
+        if (!work.signal.aborted && isConnectionLoss(error)) await refresh();
+        throw error;
+      }
+    });
+  }
+
+  #patience(mayPass?: (error: unknown) => boolean): Patience {
+    return {
+      seconds: this.#wish.reconnectFor,
+      signal: this.#signal,
+      ...(mayPass ? { mayPass } : {}),
+      onLost: (reason, retryInMs) =>
+        this.journal.event(`the connection was lost (${reason}); trying again in ${retryInMs / 1000} s`, {
+          level: "warning",
+        }),
+    };
+  }
+
+  async #withStore<T>(run: (store: Store) => Promise<T>): Promise<T> {
     const store = await Store.find(this.journal.lease.address, `${this.job.migrationName} records`);
     if (!store) throw new TakenOver(`the migration ${this.job.migrationName} is not recorded on the target any more`);
-    return store;
+    return run(store).finally(() => store.close().catch(() => undefined));
   }
 }

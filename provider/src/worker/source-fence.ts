@@ -7,7 +7,8 @@ import {
   takeDownFence,
   type FenceRecord,
 } from "../cutover/fence.js";
-import { Refused, Unreachable, messageOf } from "../errors.js";
+import { Refused, messageOf } from "../errors.js";
+import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import type { Work } from "./work.js";
 
@@ -75,7 +76,7 @@ export async function removeFence(
       await removeOnce(source, database, record);
       return;
     } catch (cause) {
-      if (cause instanceof Unreachable && Date.now() < deadline) {
+      if (isConnectionLoss(cause) && Date.now() < deadline) {
         await sleep(retryEveryMs);
         continue;
       }

@@ -1,0 +1,37 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { messageOf } from "../errors.js";
+import { isConnectionLoss } from "../postgres/connection-loss.js";
+
+const firstRetryMs = 200;
+const longestRetryMs = 5000;
+
+export interface Patience {
+  /** How long a server may be away. */
+  readonly seconds: number;
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal;
+  /** What may be tried again; any loss of a connection by default. */
+  readonly mayPass?: (error: unknown) => boolean;
+  readonly onLost?: (reason: string, retryInMs: number) => Promise<void>;
+}
+
+/**
+ * Runs what a lost connection, or a server that is not there, has ended once more, with backoff, for as long as the patience
+ * lasts since it was lost first. What is run must be one that may run twice.
+ */
+export async function rideOut<T>(patience: Patience, run: () => Promise<T>): Promise<T> {
+  const { seconds, signal, onLost, mayPass = isConnectionLoss } = patience;
+  let deadline: number | undefined;
+  for (let retryMs = firstRetryMs; ; retryMs = Math.min(2 * retryMs, longestRetryMs)) {
+    signal?.throwIfAborted();
+    try {
+      return await run();
+    } catch (error) {
+      if (signal?.aborted || !mayPass(error)) throw error;
+      deadline ??= Date.now() + seconds * 1000;
+      if (Date.now() + retryMs > deadline) throw error;
+      await onLost?.(messageOf(error), retryMs);
+    }
+    await sleep(retryMs, undefined, { signal }).catch(() => undefined);
+  }
+}
