@@ -8,10 +8,14 @@ interface Check {
   /** Answers names in a column `name` and, where a filter may leave the object out, its {@link catalogueKey} in `key`. */
   readonly query: string;
   readonly onlineOnly?: true;
+  /** Concerns rows, not the schema. */
+  readonly rowsOnly?: true;
   /** Concerns only a target whose role is no superuser. */
   readonly superuserOnly?: true;
   /** The oldest source that has the catalogue. */
   readonly from?: number;
+  /** The oldest target that refuses it. */
+  readonly to?: number;
   readonly state?: "Failed";
   readonly message: (names: string) => string;
   readonly remedy: string;
@@ -26,13 +30,67 @@ const ownOnly = (catalogue: string, oid: string): string =>
 /** A language that somebody made by hand; plpgsql is everywhere. */
 const ownLanguage = `(l.oid >= 16384 AND l.lanname <> 'plpgsql' AND ${ownOnly("pg_language", "l.oid")})`;
 
-/** What PostgreSQL itself brings, whose privileges a dump has where somebody changed them. */
+const usersSchema = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
+
+const inCatalogue = (schema: string): string => `o.${schema} = 'pg_catalog'::regnamespace`;
+
+/** What PostgreSQL itself and extensions bring, whose privileges a dump has where somebody changed them. */
 const systemObjects = [
-  { catalogue: "pg_class", acl: "relacl", kind: "table", name: "o.oid::regclass::text", schema: "relnamespace" },
-  { catalogue: "pg_proc", acl: "proacl", kind: "function", name: "o.oid::regprocedure::text", schema: "pronamespace" },
-  { catalogue: "pg_type", acl: "typacl", kind: "type", name: "o.oid::regtype::text", schema: "typnamespace" },
-  { catalogue: "pg_language", acl: "lanacl", kind: "language", name: "quote_ident(o.lanname)", schema: undefined },
+  {
+    catalogue: "pg_class",
+    acl: "relacl",
+    kind: "table",
+    name: "o.oid::regclass::text",
+    own: inCatalogue("relnamespace"),
+  },
+  {
+    catalogue: "pg_proc",
+    acl: "proacl",
+    kind: "function",
+    name: "o.oid::regprocedure::text",
+    own: inCatalogue("pronamespace"),
+  },
+  { catalogue: "pg_type", acl: "typacl", kind: "type", name: "o.oid::regtype::text", own: inCatalogue("typnamespace") },
+  {
+    catalogue: "pg_language",
+    acl: "lanacl",
+    kind: "language",
+    name: "quote_ident(o.lanname)",
+    own: "(o.lanname = 'plpgsql' OR o.oid < 16384)",
+  },
+  {
+    catalogue: "pg_namespace",
+    acl: "nspacl",
+    kind: "schema",
+    name: "quote_ident(o.nspname)",
+    own: "o.nspname = 'pg_catalog'",
+  },
 ] as const;
+
+/** Neither side is the user's own. */
+const isForeignType = (oid: string): string => `(${oid} < 16384 OR NOT ${ownOnly("pg_type", oid)})`;
+
+/** What somebody has made inside PostgreSQL's own schemas, which no dump looks into. */
+const insideSystemSchemas = `
+  WITH system_schema AS (SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema') AND oid < 16384),
+  made (classid, objid) AS (
+    SELECT 'pg_class'::regclass::oid, c.oid FROM pg_class c WHERE c.relnamespace IN (SELECT oid FROM system_schema)
+       AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+    UNION ALL SELECT 'pg_proc'::regclass, oid FROM pg_proc WHERE pronamespace IN (SELECT oid FROM system_schema)
+    UNION ALL SELECT 'pg_operator'::regclass, oid FROM pg_operator WHERE oprnamespace IN (SELECT oid FROM system_schema)
+    UNION ALL SELECT 'pg_type'::regclass, t.oid FROM pg_type t WHERE t.typnamespace IN (SELECT oid FROM system_schema)
+                 AND t.typrelid = 0 AND NOT (t.typelem <> 0 AND t.typcategory = 'A')
+  )
+  SELECT pg_describe_object(classid, objid, 0) AS name FROM made
+   WHERE objid >= 16384
+     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = made.classid AND d.objid = made.objid AND d.deptype IN ('e', 'i'))
+     AND`;
+
+const usedOutside = `EXISTS (
+       SELECT FROM pg_depend d LEFT JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid
+        WHERE d.refclassid = made.classid AND d.refobjid = made.objid AND d.deptype = 'n'
+          AND (d.classid, d.objid) NOT IN (SELECT classid, objid FROM made)
+          AND (w.oid IS NULL OR w.ev_class NOT IN (SELECT objid FROM made)))`;
 
 /** Publications FOR TABLES IN SCHEMA, from 15 on; their catalogue is looked for by name, since older servers lack it. */
 const schemaPublications = `SELECT p2.pubname FROM pg_publication p2 JOIN pg_depend d ON d.refobjid = p2.oid
@@ -50,14 +108,74 @@ const checks: readonly Check[] = [
   },
   {
     state: "Failed",
-    query: `SELECT format('%I.%I.%I', n.nspname, c.relname, a.attname) AS name, ${key("pg_class", "c.oid")} FROM pg_attribute a
+    to: 120000,
+    query: `SELECT pg_describe_object(d.classid, d.objid, 0) AS name, d.classid || '/' || d.objid AS key
+              FROM pg_depend d JOIN pg_class c ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
+             WHERE d.refobjsubid = -2 AND (to_jsonb(c) ->> 'relhasoids')::bool`,
+    message: (names) => `these need a table's oid column, which PostgreSQL 12 has given up: ${names}`,
+    remedy: "drop them on the source, or let them use a column of the table's own",
+  },
+  {
+    state: "Failed",
+    to: 120000,
+    query: `WITH RECURSIVE given_up (oid) AS (
+              SELECT oid FROM pg_type WHERE typname IN ('abstime', 'reltime', 'tinterval') AND typnamespace = 'pg_catalog'::regnamespace
+              UNION
+              SELECT t.oid FROM pg_type t JOIN given_up g ON t.typbasetype = g.oid OR t.typelem = g.oid AND t.typcategory = 'A'
+            )
+            SELECT format('%I.%I.%I', n.nspname, c.relname, a.attname) AS name, ${key("pg_class", "c.oid")} FROM pg_attribute a
               JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-              JOIN pg_type t ON t.oid = a.atttypid
-             WHERE t.typname IN ('abstime', 'reltime', 'tinterval') AND t.typnamespace = 'pg_catalog'::regnamespace
-               AND NOT a.attisdropped AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`,
+             WHERE a.atttypid IN (SELECT oid FROM given_up) AND NOT a.attisdropped AND ${usersSchema}
+            UNION ALL
+            SELECT format('domain %I.%I', n.nspname, t.typname), ${key("pg_type", "t.oid")} FROM pg_type t
+              JOIN pg_namespace n ON n.oid = t.typnamespace
+             WHERE t.typtype = 'd' AND t.oid IN (SELECT oid FROM given_up) AND ${usersSchema}
+            UNION ALL
+            SELECT p.oid::regprocedure::text, ${key("pg_proc", "p.oid")} FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+             WHERE ARRAY(SELECT oid FROM given_up) && (coalesce(p.proallargtypes, p.proargtypes::oid[]) || p.prorettype) AND ${usersSchema}`,
     message: (names) =>
-      `these columns have a type that PostgreSQL 12 has given up (abstime, reltime, tinterval): ${names}`,
-    remedy: "ALTER TABLE ... ALTER ... TYPE timestamptz or interval on the source, or exclude the tables",
+      `these columns, domains and functions have a type that PostgreSQL 12 has given up (abstime, reltime, tinterval): ${names}`,
+    remedy:
+      "let them have timestamptz or interval on the source (ALTER TABLE ... ALTER ... TYPE), or exclude the tables",
+  },
+  {
+    state: "Failed",
+    to: 140000,
+    query: `SELECT o.oid::regoperator::text AS name, ${key("pg_operator", "o.oid")} FROM pg_operator o
+             WHERE o.oid >= 16384 AND o.oprkind = 'r' AND ${ownOnly("pg_operator", "o.oid")}`,
+    message: (names) => `PostgreSQL 14 has given up operators behind their operand: ${names}`,
+    remedy: "drop them on the source, and call their functions instead",
+  },
+  {
+    state: "Failed",
+    to: 140000,
+    query: `WITH array_function AS (
+              SELECT oid FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND 'anyarray'::regtype = ANY (proargtypes::oid[])
+                 AND proname IN ('array_append', 'array_prepend', 'array_cat', 'array_position', 'array_positions', 'array_remove', 'array_replace', 'width_bucket')
+            )
+            SELECT a.aggfnoid::regprocedure::text AS name, ${key("pg_proc", "a.aggfnoid::oid")} FROM pg_aggregate a
+             WHERE a.aggtranstype IN ('anyarray'::regtype, 'anyelement'::regtype) AND a.aggfnoid >= 16384
+               AND (a.aggtransfn IN (SELECT oid FROM array_function) OR a.aggfinalfn IN (SELECT oid FROM array_function))
+            UNION ALL
+            SELECT o.oid::regoperator::text, ${key("pg_operator", "o.oid")} FROM pg_operator o
+             WHERE o.oid >= 16384 AND o.oprcode IN (SELECT oid FROM array_function)
+               AND ARRAY[o.oprleft, o.oprright] && ARRAY['anyarray'::regtype::oid, 'anyelement'::regtype]`,
+    message: (names) =>
+      `these use array functions by argument types that PostgreSQL 14 has changed to anycompatiblearray and anycompatible: ${names}`,
+    remedy: "drop them on the source, and create them on the target with the new types after the migration",
+  },
+  {
+    state: "Failed",
+    rowsOnly: true,
+    query: `SELECT format('%s.%I', c.oid::regclass, a.attname) AS name, ${key("pg_class", "c.oid")} FROM pg_inherits h
+              JOIN pg_attribute p ON p.attrelid = h.inhparent AND p.attnotnull AND p.attnum > 0
+              JOIN pg_attribute a ON a.attrelid = h.inhrelid AND a.attname = p.attname AND NOT a.attnotnull
+              JOIN pg_class c ON c.oid = h.inhrelid AND c.relkind IN ('r', 'p', 'f')
+             WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = p.attrelid AND k.contype = 'n'
+                                  AND k.conkey = ARRAY[p.attnum] AND k.connoinherit)`,
+    message: (names) =>
+      `these columns may be null, and those that they inherit may not; the target makes them NOT NULL, and refuses rows: ${names}`,
+    remedy: "on the source: UPDATE ... WHERE ... IS NULL, then ALTER TABLE ... ALTER ... SET NOT NULL",
   },
   {
     query: `SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_index x
@@ -93,8 +211,9 @@ const checks: readonly Check[] = [
     superuserOnly: true,
     query: `SELECT format('%s AS %s', c.castsource::regtype, c.casttarget::regtype) AS name FROM pg_cast c
              WHERE c.oid >= 16384 AND ${ownOnly("pg_cast", "c.oid")}
-               AND c.castsource < 16384 AND c.casttarget < 16384`,
-    message: (names) => `casts between built-in types take a superuser of the target, and are left out: ${names}`,
+               AND ${isForeignType("c.castsource")} AND ${isForeignType("c.casttarget")}`,
+    message: (names) =>
+      `casts between types that PostgreSQL or an extension brings take a superuser of the target, and are left out: ${names}`,
     remedy: "write the conversion in the queries that rely on it",
   },
   {
@@ -156,24 +275,32 @@ const checks: readonly Check[] = [
             UNION ALL
             SELECT format('type %I.%I, which was never defined', n.nspname, t.typname) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
              WHERE NOT t.typisdefined AND t.oid >= 16384`,
-    message: (names) =>
-      `these take a superuser of the target, and are left out: ${names}; an index that needs one stops the migration`,
+    message: (names) => `these take a superuser of the target, and are left out: ${names}`,
     remedy: "drop what uses them on the source, or exclude it",
+  },
+  {
+    superuserOnly: true,
+    state: "Failed",
+    query: `SELECT x.indexrelid::regclass::text AS name, ${key("pg_class", "x.indrelid")} FROM pg_index x
+             WHERE EXISTS (SELECT FROM pg_opclass o WHERE o.oid = ANY (x.indclass::oid[]) AND o.oid >= 16384
+                              AND ${ownOnly("pg_opclass", "o.oid")})`,
+    message: (names) => `these indexes use operator classes that only a superuser of the target can make: ${names}`,
+    remedy: "drop the indexes on the source, or create them with an operator class of PostgreSQL's own",
   },
   {
     superuserOnly: true,
     from: 90600,
     query: systemObjects
       .map(
-        ({ catalogue, acl, kind, name, schema }) =>
+        ({ catalogue, acl, kind, name, own }) =>
           `SELECT '${kind} ' || ${name} AS name FROM ${catalogue} o
-            WHERE ${schema === undefined ? "(o.lanname = 'plpgsql' OR o.oid < 16384)" : `o.${schema} = 'pg_catalog'::regnamespace`}
+            WHERE (${own} OR NOT ${ownOnly(catalogue, "o.oid")})
               AND o.${acl} IS DISTINCT FROM (SELECT i.initprivs FROM pg_init_privs i
                                               WHERE i.classoid = '${catalogue}'::regclass AND i.objoid = o.oid AND i.objsubid = 0)`,
       )
       .join(" UNION ALL "),
     message: (names) =>
-      `privileges on PostgreSQL's own objects stay as the target has them, not as changed here: ${names}`,
+      `privileges on what PostgreSQL or an extension brings stay as the target has them, not as changed here: ${names}`,
     remedy: "have them granted or revoked by whoever may on the target, where they are needed",
   },
   {
@@ -190,6 +317,40 @@ const checks: readonly Check[] = [
     remedy: "none needed on a managed server, whose storage is one",
   },
   {
+    query: `${insideSystemSchemas} NOT ${usedOutside}`,
+    message: (names) =>
+      `objects that were made in pg_catalog or information_schema are in no dump, and not migrated: ${names}`,
+    remedy: "move them on the source to a schema of their own (ALTER ... SET SCHEMA), where they are needed",
+  },
+  {
+    state: "Failed",
+    query: `${insideSystemSchemas} ${usedOutside}`,
+    message: (names) =>
+      `these objects were made in pg_catalog or information_schema, where no dump looks, and others need them: ${names}`,
+    remedy: "move them on the source to a schema of their own: ALTER ... SET SCHEMA",
+  },
+  {
+    rowsOnly: true,
+    query: `SELECT c.oid::regclass::text AS name, ${key("pg_class", "c.oid")} FROM pg_class c
+             WHERE c.relkind = 'r' AND NOT ${ownOnly("pg_class", "c.oid")} AND pg_relation_size(c.oid) > 0
+               AND NOT EXISTS (SELECT FROM pg_extension e WHERE c.oid = ANY (e.extconfig))`,
+    message: (names) =>
+      `tables of extensions get the rows that CREATE EXTENSION gives them; those that they have here are not migrated: ${names}`,
+    remedy:
+      "where a table is yours, ALTER EXTENSION ... DROP TABLE on the source; else copy its rows after the migration",
+  },
+  {
+    rowsOnly: true,
+    state: "Failed",
+    from: 110000,
+    query: `SELECT p.partrelid::regclass::text AS name, ${key("pg_class", "p.partrelid")} FROM pg_partitioned_table p
+             WHERE p.partstrat = 'h' AND EXISTS (SELECT FROM pg_opclass o WHERE o.oid = ANY (p.partclass) AND o.opcintype = 'anyenum'::regtype)`,
+    message: (names) =>
+      `the values of an enum hash otherwise on every server, so that rows do not fit the partitions of these tables: ${names}`,
+    remedy:
+      "partition them by list, or by the enum's text, on the source; or exclude them and load them through pg_dump",
+  },
+  {
     onlineOnly: true,
     query: "SELECT 'large object ' || oid AS name FROM pg_largeobject_metadata LIMIT 6",
     message: (names) => `large objects are copied once and not followed: ${names}`,
@@ -201,14 +362,15 @@ const checks: readonly Check[] = [
 const namesAtMost = 100;
 
 /** What does not arrive, or not as it was, is said before anything is copied. */
-export const objects: Rule = async ({ sources, wish, sourceVersion, targetSuperuser }) => {
+export const objects: Rule = async ({ sources, wish, sourceVersion, targetVersion, targetSuperuser }) => {
   const findings: Finding[] = [];
   for (const [database, client] of sources) {
     const { cut } = await readSelection(client, wish);
     for (const check of checks) {
       if (check.onlineOnly && wish.migrationMode === "Offline") continue;
+      if (check.rowsOnly && wish.schemaOnly) continue;
       if (check.superuserOnly && targetSuperuser) continue;
-      if (sourceVersion < (check.from ?? 0)) continue;
+      if (sourceVersion < (check.from ?? 0) || targetVersion < (check.to ?? 0)) continue;
       const names = await namesOf(client, check.query, cut);
       if (names.length === 0) continue;
       findings.push({
