@@ -8,7 +8,8 @@ import type { AzureLikeOptions } from "../support/azure-like";
 import type { Major } from "../support/embedded-server";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
-import { hardDatabases, rolesOfSource, rolesOfTarget } from "./databases";
+import { cornerDatabases, refusedDatabases } from "./corner-databases";
+import { type HardDatabase, hardDatabases, rolesOfSource, rolesOfTarget } from "./databases";
 import { nastyDatabases } from "./nasty-databases";
 
 interface Pair {
@@ -68,24 +69,31 @@ async function missingObjects(lab: Lab, database: string): Promise<string[][]> {
   });
 }
 
+const isMadeBy = ({ from = 10, to = 18 }: HardDatabase, major: number): boolean => from <= major && to >= major;
+
+/** Of all pairs the first that a database can be made for: one is enough for what does not hang on versions. */
+const firstSource = (one: HardDatabase): number | undefined => pairs.find(({ from }) => isMadeBy(one, from))?.from;
+
 for (const { from, to, tool } of pairs) {
   describe(`hard databases from PostgreSQL ${from} to ${to}, read by the ${tool} pg_dump`, () => {
-    const databases = [...hardDatabases, ...nastyDatabases].filter(
-      (one) => (one.from ?? 10) <= from && (one.to ?? 18) >= from,
-    );
+    const ofSource = [...hardDatabases, ...nastyDatabases].filter((one) => isMadeBy(one, from));
+    const databases = [...ofSource, ...cornerDatabases.filter((one) => firstSource(one) === from)];
+    const refused = refusedDatabases.filter((one) => firstSource(one) === from);
     const unlessSet = process.env.PG_DUMP;
     let lab: Lab;
     let resource: Resource | undefined;
     let status: MigrationStatus;
     /** What was found before anything was copied, or even created. */
     let validated: MigrationStatus;
+    let judged: MigrationStatus;
 
     before(async () => {
-      const extensions = ["HSTORE", "CITEXT", "LTREE"];
-      lab = await Lab.start({ source: { major: from }, target: { major: to, extensions } });
+      const extensions =
+        "HSTORE,CITEXT,LTREE,PG_TRGM,BTREE_GIST,BTREE_GIN,INTARRAY,CUBE,ISN,SEG,LO,UNACCENT,PGCRYPTO,UUID-OSSP,DICT_INT";
+      lab = await Lab.start({ source: { major: from }, target: { major: to, extensions: extensions.split(",") } });
       await lab.source.query(rolesOfSource);
       await lab.target.query(rolesOfTarget(lab.administrator.user, to));
-      for (const { name, options = "", sql } of databases) {
+      for (const { name, options = "", sql } of [...databases, ...refused]) {
         await lab.source.query(`CREATE DATABASE ${escapeIdentifier(name)} ${options}`);
         await lab.source.query(sql, { database: name });
       }
@@ -94,9 +102,20 @@ for (const { from, to, tool } of pairs) {
       const names = databases.map(({ name }) => name);
       validated = await validation.create(lab.inputs(names, { migrationOption: "Validate" }));
       await validation.destroy();
+      if (refused.length > 0) judged = await judge(refused);
       resource = new Resource();
       status = await resource.create(lab.inputs(names));
     });
+
+    /** What validation says of databases that it has to stop. */
+    async function judge(stopped: readonly HardDatabase[]): Promise<MigrationStatus> {
+      const judgement = new Resource();
+      const names = stopped.map(({ name }) => name);
+      await Resource.failure(judgement.create(lab.inputs(names, { migrationOption: "Validate" })));
+      const { status: said } = judgement;
+      await judgement.destroy();
+      return said;
+    }
 
     after(async () => {
       if (unlessSet === undefined) delete process.env.PG_DUMP;
@@ -104,6 +123,15 @@ for (const { from, to, tool } of pairs) {
       await resource?.destroy();
       await lab.stop();
     });
+
+    for (const { name, refused: finding } of refused)
+      it(`are stopped before anything is copied: ${name}`, () => {
+        const found = findingsOf(judged, name);
+        assert(
+          found.some((text) => finding!.test(text)),
+          `${finding} in ${found.join("\n")}`,
+        );
+      });
 
     for (const { name, findings } of databases)
       it(`arrive whole or say what is missing: ${name}`, async () => {

@@ -207,4 +207,36 @@ PARTITION BY LIST (a);`,
     assert.deepEqual(names(plan.lateBuilds.map((build) => build.entry)), ["INDEX i"]);
     assert.deepEqual(names(plan.builds.map((build) => build.entry)), ["INDEX j"]);
   });
+
+  it("keeps back a domain's checks that call functions, unless arrays or composite types are made of it", () => {
+    const domain = (name: string): Entry =>
+      entry(
+        "DOMAIN",
+        name,
+        `CREATE DOMAIN s.${name} AS text DEFAULT 'CONSTRAINT x'::text
+\tCONSTRAINT plain CHECK ((length(VALUE) > 0))
+\tCONSTRAINT "looks up" CHECK (s.f(VALUE))
+\tCONSTRAINT last CHECK ((VALUE <> ')'::text));`,
+      );
+    const plan = planRestore([
+      entry("FUNCTION", "f(text)", "CREATE FUNCTION s.f(text) RETURNS boolean LANGUAGE sql AS 'SELECT true';"),
+      domain("d"),
+      domain("inside"),
+      entry("TYPE", "c", "CREATE TYPE s.c AS (\n\ta s.inside\n);"),
+      entry("COMMENT", 'CONSTRAINT "looks up" ON DOMAIN d', `COMMENT ON CONSTRAINT "looks up" ON DOMAIN s.d IS 'c';`),
+      entry("TABLE", "t", "CREATE TABLE s.t (\n    a s.d\n);"),
+    ]);
+    assert.equal(
+      statements(plan.before)[1],
+      "CREATE DOMAIN s.d AS text DEFAULT 'CONSTRAINT x'::text CONSTRAINT plain CHECK ((length(VALUE) > 0)) CONSTRAINT last CHECK ((VALUE <> ')'::text));",
+    );
+    assert.match(statements(plan.before)[2]!, /looks up/);
+    assert.deepEqual(statements(plan.after), [
+      'ALTER DOMAIN s.d ADD CONSTRAINT "looks up" CHECK (s.f(VALUE)) NOT VALID;',
+      `COMMENT ON CONSTRAINT "looks up" ON DOMAIN s.d IS 'c';`,
+    ]);
+    assert.deepEqual(statements(plan.validations.map((validation) => validation.entry)), [
+      'ALTER DOMAIN s.d VALIDATE CONSTRAINT "looks up";',
+    ]);
+  });
 });

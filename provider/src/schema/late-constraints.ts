@@ -86,11 +86,64 @@ export function separateLateChecks(
   return { table: { ...table, sql: kept.map((text) => `${text};`).join("\n\n") }, checks };
 }
 
+/**
+ * A domain without those of its checks that may answer otherwise at another moment: their functions may read tables that
+ * are filled later.
+ *
+ * @param isInside whether arrays or composite types are made of the domain: the server validates none of their values, so
+ *   that the checks have to be there from the beginning
+ */
+export function separateLateDomainChecks(
+  domain: Entry,
+  isUsers: (routine: RelationName) => boolean,
+  isInside: (quotedDomain: string) => boolean,
+): { readonly domain: Entry; readonly checks: readonly LateConstraint[] } {
+  if (domain.type !== "DOMAIN" || !domain.sql.includes(" CHECK (")) return { domain, checks: [] };
+  const [create, ...others] = splitStatements(domain.sql);
+  const name = create && relationAt(create, 2);
+  if (!create || !name) return { domain, checks: [] };
+  const late = domainConstraints(create).filter((element) => isLateCheck(element, isUsers));
+  const quoted = quotedRelation(create, 2);
+  if (late.length === 0 || isInside(quoted)) return { domain, checks: [] };
+  const checks = late.map(({ tokens, text }): LateConstraint => {
+    const constraint = tokens[1]!;
+    const title = `${domain.name} ${identifierName(constraint)}`;
+    const entry = { ...domain, classOid: 0, oid: 0, dependencies: [domain.id], type: "CHECK CONSTRAINT", name: title };
+    return {
+      added: { ...entry, sql: `ALTER DOMAIN ${quoted} ADD ${text} NOT VALID;` },
+      validation: {
+        entry: { ...entry, sql: `ALTER DOMAIN ${quoted} VALIDATE CONSTRAINT ${constraint.text};` },
+        table: name,
+        constraint: identifierName(constraint),
+      },
+    };
+  });
+  let kept = create.text;
+  for (const { tokens } of late.toReversed())
+    kept = kept.slice(0, tokens[0]!.start).trimEnd() + kept.slice(tokens.at(-1)!.end);
+  const statements = [kept, ...others.map(({ text }) => text)];
+  return { domain: { ...domain, sql: statements.map((text) => `${text};`).join("\n\n") }, checks };
+}
+
+/** `CONSTRAINT name ...` at the end of CREATE DOMAIN, one after another without commas. */
+function domainConstraints({ text, tokens }: Statement): TableElement[] {
+  let depth = 0;
+  const starts = tokens.flatMap((_, index) => {
+    if (follows(tokens, index, "(")) depth++;
+    if (follows(tokens, index, ")")) depth--;
+    return depth === 0 && follows(tokens, index, "CONSTRAINT") ? [index] : [];
+  });
+  return starts.map((start, position) => {
+    const own = tokens.slice(start, starts[position + 1]);
+    return { tokens: own, text: text.slice(own[0]!.start, own.at(-1)!.end) };
+  });
+}
+
 /** Whether a comment is on one of these constraints, and has to wait for it. */
 export function isCommentOn(entry: Entry, constraints: ReadonlySet<string>): boolean {
   if (entry.type !== "COMMENT" || !entry.name.startsWith("CONSTRAINT ")) return false;
-  const [, , , name, , ...relation] = tokenize(entry.sql, 8);
-  const table = relationAt({ tokens: relation }, 0);
+  const [, , , name, , ...relation] = tokenize(entry.sql, 9);
+  const table = relationAt({ tokens: relation }, follows(relation, 0, "DOMAIN") ? 1 : 0);
   return name !== undefined && table !== undefined && constraints.has(constraintKey(table, identifierName(name)));
 }
 

@@ -1,19 +1,21 @@
-import type { Client } from "pg";
+import pg from "pg";
+import { Canceled, Refused } from "../errors.js";
 import { qualify } from "../postgres/identifiers.js";
 import type { Entry } from "./entries.js";
-import type { RestoreFinding } from "./findings.js";
+import { type RestoreFinding, summarize } from "./findings.js";
 import type { RestoreContext } from "./restore-context.js";
 import type { RelationName } from "./restore-plan.js";
-import { restoreEntries } from "./restore.js";
+import { allRefused, restoreEntry } from "./restore.js";
 
 /**
  * Fills the materialized views that are filled on the source, in the order given. Those without rows there stay without.
+ * One that reads another by way of a function, which no catalogue tells, is tried again when the others are filled.
  *
- * @throws Refused when one cannot be filled; the ones before it are
+ * @throws Refused naming those that cannot be filled; the others are
  */
 export async function refreshMaterializedViews(
-  source: Client,
-  target: Client,
+  source: pg.Client,
+  target: pg.Client,
   views: readonly RelationName[],
   context: RestoreContext,
 ): Promise<RestoreFinding[]> {
@@ -23,8 +25,38 @@ export async function refreshMaterializedViews(
   );
   const keyOf = ({ schema, name }: RelationName): string => JSON.stringify([schema, name]);
   const populated = new Set(rows.map(keyOf));
-  return restoreEntries(target, views.filter((view) => populated.has(keyOf(view))).map(refresh), context);
+  const findings: RestoreFinding[] = [];
+  let waiting = views.filter((view) => populated.has(keyOf(view)));
+  while (waiting.length > 0) {
+    const refusals = await refreshEach(target, waiting, context, findings);
+    const unfilled = [...refusals].filter(([, refusal]) => isReadTooEarly(refusal)).map(([view]) => view);
+    if (unfilled.length < refusals.size || unfilled.length === waiting.length) throw allRefused([...refusals.values()]);
+    waiting = unfilled;
+  }
+  return summarize(findings);
 }
+
+async function refreshEach(
+  target: pg.Client,
+  views: readonly RelationName[],
+  context: RestoreContext,
+  findings: RestoreFinding[],
+): Promise<ReadonlyMap<RelationName, Refused>> {
+  const refusals = new Map<RelationName, Refused>();
+  for (const view of views) {
+    if (context.signal?.aborted) throw new Canceled(`the restore was ended before materialized view ${view.name}`);
+    try {
+      findings.push(...(await restoreEntry(target, refresh(view), context)));
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      refusals.set(view, error);
+    }
+  }
+  return refusals;
+}
+
+/** object_not_in_prerequisite_state: "materialized view ... has not been populated" */
+const isReadTooEarly = ({ cause }: Refused): boolean => cause instanceof pg.DatabaseError && cause.code === "55000";
 
 /** As pg_dump would write it with the data. */
 const refresh = ({ schema, name }: RelationName): Entry => ({

@@ -10,6 +10,7 @@ import {
   isCommentOn,
   lateForeignKey,
   separateLateChecks,
+  separateLateDomainChecks,
 } from "./late-constraints.js";
 import { follows, identifierName, tokenize } from "./sql-text.js";
 import { type Statement, newOwner, relationAt, splitStatements } from "./statements.js";
@@ -102,7 +103,13 @@ function separateChecks(
   entries: readonly Entry[],
   isUsers: (routine: RelationName) => boolean,
 ): { before: Entry[]; checks: LateConstraint[]; comments: Entry[] } {
-  const separated = entries.map((entry) => separateLateChecks(entry, isUsers));
+  const isInside = (domain: string): boolean =>
+    entries.some(({ type, sql }) => (type === "TYPE" && sql.includes(domain)) || sql.includes(`${domain}[]`));
+  const separated = entries.map((entry) => {
+    if (entry.type !== "DOMAIN") return separateLateChecks(entry, isUsers);
+    const { domain, checks } = separateLateDomainChecks(entry, isUsers, isInside);
+    return { table: domain, checks };
+  });
   const checks = separated.flatMap((one) => one.checks);
   const names = new Set(checks.map(({ validation: { table, constraint } }) => constraintKey(table, constraint)));
   const tables = separated.map(({ table }) => table);
