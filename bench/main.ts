@@ -2,10 +2,12 @@ import { parseArgs } from "node:util";
 import { benchCdc } from "./cdc";
 import { loads } from "./cdc-loads";
 import { dataSets } from "./data-sets";
-import { benchOffline } from "./offline";
+import { benchCutover, situations } from "./cutover";
+import { benchOffline, type OfflineOptions } from "./offline";
 
 /**
- * `npm run bench`: copies of whole databases, ours beside those of others; `npm run bench -- cdc`: backlogs of changes.
+ * `npm run bench`: copies of whole databases, ours beside those of others; `npm run bench -- cdc`: backlogs of changes;
+ * `npm run bench -- cutover`: the seconds of a cutover.
  * Prints progress, or with --json only the result.
  */
 async function main(args: readonly string[]): Promise<void> {
@@ -38,9 +40,15 @@ async function main(args: readonly string[]): Promise<void> {
   if (values.json) process.stdout.write(`${JSON.stringify({ sets })}\n`);
 }
 
-const benches: Readonly<Record<string, { sets: readonly { name: string }[]; run: typeof benchOffline }>> = {
+interface Bench {
+  readonly sets: readonly { readonly name: string }[];
+  readonly run: (options: OfflineOptions) => Promise<readonly object[]>;
+}
+
+const benches: Readonly<Record<string, Bench>> = {
   offline: { sets: dataSets, run: benchOffline },
   cdc: { sets: loads, run: benchCdc },
+  cutover: { sets: situations, run: benchCutover },
 };
 
 function positive(option: string, text: string): number {

@@ -147,10 +147,14 @@ class Sessions {
   }
 
   async open(sessions = Math.max(1, this.#comparison.jobs)): Promise<void> {
-    for (let job = 0; job < sessions; job++) {
-      this.source.push(await this.#comparison.openSource());
-      this.target.push(await this.#comparison.openTarget());
-    }
+    const { openSource, openTarget } = this.#comparison;
+    const opening = Array.from({ length: sessions }, () => [
+      openSource().then((session) => this.source.push(session)),
+      openTarget().then((session) => this.target.push(session)),
+    ]).flat();
+    // All, so that one that fails leaves none behind which comes to be later.
+    await Promise.allSettled(opening);
+    await Promise.all(opening);
   }
 
   /** One session of either side, in which nothing was canceled. */
