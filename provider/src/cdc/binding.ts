@@ -38,7 +38,9 @@ export interface Binding {
   readonly equality: readonly string[];
   /** Rows have a key; else they are found by their whole content. */
   readonly keyed: boolean;
-  /** The temporary table that changes pass through. */
+  /** Fields that old rows are staged with: the key, or all where there is none. */
+  readonly old: readonly number[];
+  /** The temporary table that changes pass through; tables of one shape have one. */
   readonly staging: string;
 }
 
@@ -47,8 +49,8 @@ export class Bindings {
   readonly #target: Client;
   readonly #bound = new Map<Relation, Binding>();
   readonly #latest = new Map<string, Binding>();
+  readonly #stagings = new Map<string, string>();
   #tables: Map<string, Table> | undefined;
-  #made = 0;
 
   constructor(target: Client) {
     this.#target = target;
@@ -85,6 +87,7 @@ export class Bindings {
     const fields = columns.map((_, field) => field);
     const stored = fields.filter((field) => !columns[field]!.generated);
     const key = keyFields(relation, table);
+    const old = key.length > 0 ? key : stored;
     return {
       name,
       only: table.partitioned ? name : `ONLY ${name}`,
@@ -98,8 +101,18 @@ export class Bindings {
         key.map((field) => columns[field]!),
       ),
       keyed: key.length > 0,
-      staging: `pg_temp.${quoteIdentifier(`pg_migration_${++this.#made}`)}`,
+      old,
+      staging: this.#stagingOf(columns, stored, old),
     };
+  }
+
+  /** Thousands of tables of one shape, as partitions and tenants have them, would else take thousands of files and locks. */
+  #stagingOf(columns: readonly Column[], stored: readonly number[], old: readonly number[]): string {
+    const types = stored.map((field) => [field, columns[field]!.baseTypeSchema, columns[field]!.baseType]);
+    const shape = JSON.stringify([types, old]);
+    const known = this.#stagings.get(shape) ?? `pg_temp.${quoteIdentifier(`pg_migration_${this.#stagings.size + 1}`)}`;
+    this.#stagings.set(shape, known);
+    return known;
   }
 
   async #matchingTable(relation: Relation, name: string): Promise<Table> {

@@ -20,8 +20,8 @@ export interface StagedRow {
 }
 
 /**
- * Temporary tables of one target session, one for each binding: column `g` for the group, `c<field>` for the new values
- * and `o<field>` for those that find the old row, each of the type below the target column's domains and without its
+ * Temporary tables of one target session, one for each shape of table: column `g` for the group, `c<field>` for the new
+ * values and `o<field>` for those that find the old row, each of the type below the target column's domains and without its
  * modifier. So values are parsed by their own type, once, and no cast from text is ever made.
  */
 export class Staging {
@@ -51,9 +51,13 @@ export class Staging {
    * Makes the tables that are not there yet. Belongs before any savepoint that may be rolled back while the session lives on.
    */
   make(bindings: Iterable<Binding>): Statement[] {
-    const lacking = [...bindings].filter(({ staging }) => !this.#made.has(staging));
-    for (const { staging } of lacking) this.#made.add(staging);
-    return lacking.map((binding) => ({ text: createStatement(binding) }));
+    const statements: Statement[] = [];
+    for (const binding of bindings) {
+      if (this.#made.has(binding.staging)) continue;
+      this.#made.add(binding.staging);
+      statements.push({ text: createStatement(binding) });
+    }
+    return statements;
   }
 
   /** A number that no group of this session has had, so that rows of earlier groups may stay where they are. */
@@ -66,15 +70,14 @@ export class Staging {
     const held = this.#held.get(binding.staging) ?? 0;
     const crowded = held > tolerableRows;
     this.#held.set(binding.staging, (crowded ? 0 : held) + rows.length);
-    const oldFields = binding.keyed ? binding.key : binding.stored;
     const text = new CopyText();
     for (const { group, row, old } of rows) {
       text.integer(group);
       for (const field of binding.stored) text.fieldOrNull(row, field);
-      for (const field of oldFields) text.fieldOrNull(old, field);
+      for (const field of binding.old) text.fieldOrNull(old, field);
       text.endLine();
     }
-    const columns = ["g", ...binding.stored.map((field) => `c${field}`), ...oldFields.map((field) => `o${field}`)];
+    const columns = ["g", ...binding.stored.map((field) => `c${field}`), ...binding.old.map((field) => `o${field}`)];
     const copy = copyStatement(binding.staging, columns, text);
     return crowded ? [{ text: `TRUNCATE ${binding.staging}` }, copy] : [copy];
   }
@@ -102,9 +105,10 @@ const copyStatement = (table: string, columns: readonly string[], text: CopyText
 });
 
 function createStatement(binding: Binding): string {
-  const columns = binding.columns.flatMap((column, field) => {
-    const type = qualify(column.baseTypeSchema, column.baseType);
-    return [`c${field} ${type}`, `o${field} ${type}`];
-  });
+  const typed = (prefix: string) => (field: number) => {
+    const { baseTypeSchema, baseType } = binding.columns[field]!;
+    return `${prefix}${field} ${qualify(baseTypeSchema, baseType)}`;
+  };
+  const columns = [...binding.stored.map(typed("c")), ...binding.old.map(typed("o"))];
   return `CREATE TEMPORARY TABLE ${binding.staging.slice("pg_temp.".length)} (${["g int4", ...columns].join(", ")}) ON COMMIT DELETE ROWS`;
 }

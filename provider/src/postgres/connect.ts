@@ -206,6 +206,12 @@ function connectionFailure(error: unknown, endpoint: Endpoint, options: ConnectO
   const fail = (what: string, remedy: string, code: string): Refused =>
     new Refused(`${where}: ${what} (${said})`, { remedy, code, cause: error });
   const sqlState = (error as DatabaseError).code ?? "";
+  const unanswered = (): Unreachable =>
+    new Unreachable(`${where}: nothing answers (${said || sqlState})`, {
+      remedy: `check host, port, firewall and that PostgreSQL listens there: pg_isready -h ${endpoint.host} -p ${endpoint.port}`,
+      code: "603000",
+      cause: error,
+    });
   switch (sqlState) {
     case "28P01":
       return fail("the password is wrong", `check the password of ${endpoint.user}`, "603100");
@@ -234,6 +240,8 @@ function connectionFailure(error: unknown, endpoint: Endpoint, options: ConnectO
         cause: error,
       });
   }
+  // Also in the middle of agreeing on TLS: what a network breaks off is no refusal.
+  if (/^(ECONNRESET|EPIPE|ETIMEDOUT)/.test(sqlState)) return unanswered();
   if (/does not support SSL/.test(said))
     return fail("the server offers no TLS", "switch ssl on there, or set sslMode to Prefer", "603001");
   if (/certificate|self[- ]signed|Hostname\/IP|altnames|SSL|TLS|EPROTO/i.test(`${sqlState} ${said}`))
@@ -242,9 +250,5 @@ function connectionFailure(error: unknown, endpoint: Endpoint, options: ConnectO
       "give the server's root certificate as sslRootCert, use the name in the certificate as host, or lower sslMode",
       "603001",
     );
-  return new Unreachable(`${where}: nothing answers (${said || sqlState})`, {
-    remedy: `check host, port, firewall and that PostgreSQL listens there: pg_isready -h ${endpoint.host} -p ${endpoint.port}`,
-    code: "603000",
-    cause: error,
-  });
+  return unanswered();
 }
