@@ -137,4 +137,62 @@ describe("schema changes on the source while it is followed", () => {
     await assertSameContent(...lab.places(database));
     await resource.destroy();
   });
+
+  it("carries over, at the cutover, what no change of a table tells of; what the target cannot be given stands before it", async () => {
+    const database = await lab.database(`
+      CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'v');
+      CREATE FUNCTION fires() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+      CREATE TRIGGER always BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION fires();
+      ALTER TABLE t ENABLE ALWAYS TRIGGER always`);
+    const resource = await follow(database);
+    await lab.source.query(
+      `CREATE FUNCTION doubled(int) RETURNS int LANGUAGE sql AS 'SELECT 2 * $1';
+       CREATE VIEW twice AS SELECT doubled(id) FROM t;
+       CREATE TRIGGER too BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION fires();
+       CREATE POLICY own ON t USING (true);
+       CREATE VIEW taken AS SELECT v FROM t`,
+      { database },
+    );
+    await onTarget(database, "CREATE SEQUENCE taken");
+    const refused = await Resource.failure(resource.update({ triggerCutover: true }));
+    assert.match(refused, /not cut over: the target lacks view public\.taken, .*drop it on the source/s);
+    assert.deepEqual(resource.status.cutoverTimeline, []);
+    await onTarget(database, "DROP SEQUENCE taken");
+    await lab.source.query("INSERT INTO t VALUES (2, 'after')", { database });
+    assert.equal((await resource.update({})).state, "Succeeded");
+    const [row] = await onTarget(database, "SELECT count(*)::int AS n, sum(doubled)::int AS sum FROM twice");
+    assert.deepEqual(row, { n: 2, sum: 6 });
+    const triggers = await onTarget(database, "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1");
+    assert.deepEqual(triggers, [{ tgname: "always" }, { tgname: "too" }]);
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
+  it("validates a new foreign key when the rows that it needs have come", async () => {
+    const database = await lab.database(`
+      CREATE TABLE other (id int PRIMARY KEY); INSERT INTO other VALUES (1);
+      CREATE TABLE parent (id int PRIMARY KEY);
+      CREATE TABLE child (id int PRIMARY KEY, parent int); INSERT INTO child VALUES (1, 5)`);
+    const resource = await follow(database);
+    const obstacle = await lab.target.connect(database);
+    try {
+      await obstacle.query("BEGIN; LOCK TABLE other IN ACCESS EXCLUSIVE MODE");
+      await lab.source.query(
+        `UPDATE other SET id = 2; INSERT INTO parent VALUES (5);
+         ALTER TABLE child ADD FOREIGN KEY (parent) REFERENCES parent`,
+        { database },
+      );
+      // Time enough for it to be noticed.
+      await new Promise((resolve) => setTimeout(resolve, 5000));
+    } finally {
+      await obstacle.end();
+    }
+    await until("it is valid", async () => {
+      const keys = await onTarget(database, "SELECT FROM pg_constraint WHERE contype = 'f' AND convalidated");
+      return keys.length === 1;
+    });
+    const { validationDetails } = (await resource.refresh()).currentSubStateDetails;
+    assert.doesNotMatch(JSON.stringify(validationDetails), /NOT VALID/);
+    await resource.destroy();
+  });
 });

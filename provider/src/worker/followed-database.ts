@@ -103,7 +103,8 @@ export class FollowedDatabase {
         await journal.database(this.#name, { message: "comparing before the cutover" });
         refuseUnlessEqual(await this.verify("beforeCutover", signal));
       }
-      await this.#stream.exclusively((follower) => this.#unfencedIfItFails(() => this.#reachPoint(follower)));
+      // What the target lacks would be found behind the point as well, and could not be tried again there.
+      await this.#stream.exclusively((follower) => this.#unfencedIfItFails(() => this.#reachPoint(follower)), true);
       // From here on the target stands for itself: a successor only cleans up.
       await journal.database(this.#name, { phase: "finishing", state: "InProgress", message: "cleaning up" });
     }

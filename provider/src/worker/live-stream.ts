@@ -9,12 +9,11 @@ import { Canceled, ContentDiffers, Refused, messageOf } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import { qualify } from "../postgres/identifiers.js";
 import { type Table, listTables } from "../postgres/tables.js";
-import type { Entry } from "../schema/entries.js";
-import type { RestorePlan } from "../schema/restore-plan.js";
+import { catalogueKey, type Entry } from "../schema/entries.js";
 import { targetDatabase } from "../target-database.js";
-import { compareSchema } from "../verify/compare-schema.js";
+import { compareSchema, type SchemaDifference } from "../verify/compare-schema.js";
 import type { Remainder } from "./base-copy.js";
-import { type NewObjects, joinTables, restoreMissing } from "./new-objects.js";
+import { type NewObjects, type Restored, joinTables, restoreMissing } from "./new-objects.js";
 import { StreamTampered, readColumnPlaces, readSourceMark, replacedSince } from "./source-mark.js";
 import { type Decision, type SchemaDrift, readDrift, schemaFingerprint } from "./schema-drift.js";
 import { tablesInScope } from "./tables-in-scope.js";
@@ -82,14 +81,17 @@ export class LiveStream {
   /**
    * Runs with the stream to itself, the source's schema carried over.
    *
-   * @throws Refused when the stream is paused, naming what has to be run on the target
+   * @param whole with all of it, also what no change of a table tells of, as new functions and views
+   * @throws Refused when the stream is paused, naming what has to be run on the target; naming what that still lacks
    */
-  async exclusively<Result>(run: (follower: Follower) => Promise<Result>): Promise<Result> {
+  async exclusively<Result>(run: (follower: Follower) => Promise<Result>, whole = false): Promise<Result> {
     // The statement may have been run just now.
     if (this.#paused !== undefined) await sleep(2 * lookWhilePausedMs);
     if (this.#paused !== undefined) throw this.#pausedError(this.#paused);
     return this.#inTurn(async () => {
       await this.#carry("once");
+      // A table that came meanwhile is there by now, and has to be copied.
+      if (whole && (await this.#completeSchema())) await this.#carry("once");
       try {
         return await run(this.#follower);
       } catch (error) {
@@ -208,18 +210,57 @@ export class LiveStream {
     const joins = drift.newTables.length > 0;
     if (joins) await this.#join(objects, drift.newTables);
     else if (fingerprintChanged && (await this.#lacksObjects(objects)))
-      await this.#adopt(await restoreMissing(objects));
+      await this.#adopt(await this.#restoreMissing(objects));
     const altered = joins || drift.additions.length > 0;
     if (altered) this.#alterations++;
     return altered;
   }
 
   /** Dumps are only made where the catalogues say that there is something to find in them. */
-  async #lacksObjects({ source, target }: NewObjects): Promise<boolean> {
-    const differences = await compareSchema(source, target, { without: new Set(this.#following.without) });
-    return differences.some(
+  async #lacksObjects(objects: NewObjects): Promise<boolean> {
+    return (await this.#differences(objects)).some(
       ({ kind, source: form }) => form === undefined || (kind === "constraint" && form === "valid"),
     );
+  }
+
+  #differences({ source, target }: NewObjects): Promise<SchemaDifference[]> {
+    const { without, handover } = this.#following;
+    // They fire for what is applied, too, so the target gets them after the cutover.
+    const later = handover.filter(({ type }) => type === "TRIGGER" || type === "RULE").map(catalogueKey);
+    return compareSchema(source, target, { without: new Set([...without, ...later]) });
+  }
+
+  /** Whether there was anything to bring. @throws Refused naming what the target still lacks */
+  async #completeSchema(): Promise<boolean> {
+    const { work: objects, end } = await this.#open();
+    try {
+      if (!(await this.#lacksObjects(objects))) return false;
+      await this.#adopt(await this.#restoreMissing(objects));
+      const lacking = (await this.#differences(objects)).filter(({ source: form }) => form === undefined);
+      if (lacking.length > 0) throw lacksError(this.#database, this.#targetName, lacking);
+      return true;
+    } finally {
+      await end();
+    }
+  }
+
+  /** What it validates are the rows of a moment that the source had the constraint at, at which the stream rests. */
+  async #restoreMissing(objects: NewObjects): Promise<Restored> {
+    const catchUp = async (): Promise<boolean> => {
+      try {
+        await this.#follower.drainTo(await currentLsn(objects.source));
+        return true;
+      } catch (error) {
+        // It has come to what the target cannot take without all this.
+        if (!maySchemaBeWhy(error)) throw error;
+        return false;
+      }
+    };
+    try {
+      return await restoreMissing(objects, { catchUp });
+    } finally {
+      this.#follower.resume();
+    }
   }
 
   async #join(objects: NewObjects, newTables: readonly Table[]): Promise<void> {
@@ -230,8 +271,8 @@ export class LiveStream {
     try {
       const tables = await tablesInScope(objects.source, this.#work.wish);
       const bridge = (): Follower => (this.#follower = this.#follow({ leaveOut: new Set(names) }));
-      const { plan, mark } = await joinTables(objects, tables, newTables, bridge);
-      await this.#adopt(plan);
+      const { mark, ...restored } = await joinTables(objects, tables, newTables, bridge);
+      await this.#adopt(restored);
       // The new mark knows nothing of what was replaced meanwhile and not copied with these.
       const joining = [...(await this.#replaced(objects.source))].filter((name) => !names.includes(name));
       await this.#keep({ joining, followed: tables.map(({ schema, name }) => qualify(schema, name)), mark });
@@ -241,11 +282,12 @@ export class LiveStream {
   }
 
   /** What runs after the cutover is that of the newest dump. */
-  async #adopt(plan: RestorePlan): Promise<void> {
+  async #adopt({ plan, missing }: Restored): Promise<void> {
     const ownDefaults = this.#following.handover.filter(({ type }) => type === "DEFAULT");
     await this.#keep({
       handover: [...plan.handover, ...ownDefaults],
       materializedViews: plan.materializedViews,
+      without: [...new Set([...this.#following.without, ...missing])],
     });
   }
 
@@ -369,6 +411,20 @@ export class LiveStream {
 
 /** A rule that the source has given up refuses its rows on the target, as if they were others. */
 const maySchemaBeWhy = (error: unknown): boolean => error instanceof Refused || error instanceof ContentDiffers;
+
+const mostNamed = 10;
+
+function lacksError(database: string, targetName: string, lacking: readonly SchemaDifference[]): Refused {
+  const names = lacking.map(({ kind, name }) => `${kind} ${name}`);
+  const rest = names.length > mostNamed ? ` and ${names.length - mostNamed} more` : "";
+  return new Refused(
+    `${database} is not cut over: the target lacks ${names.slice(0, mostNamed).join(", ")}${rest}, made on the source while it was followed, and could not be given it`,
+    {
+      remedy: `create it on the target, in ${targetName}, where something else may have its name, or drop it on the source; then cut over again`,
+      code: "603130",
+    },
+  );
+}
 
 const tableOf = (error: unknown): string | undefined =>
   error instanceof ShapeDiffers || error instanceof ChangeRefused ? error.table : undefined;

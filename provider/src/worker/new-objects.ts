@@ -48,7 +48,7 @@ export async function joinTables(
   tables: readonly Table[],
   newTables: readonly Table[],
   bridge: () => Follower,
-): Promise<{ plan: RestorePlan; mark: SourceMark }> {
+): Promise<Restored & { readonly mark: SourceMark }> {
   const { work, database } = objects;
   const follower = bridge();
   try {
@@ -72,8 +72,11 @@ export async function joinTables(
       await follower.drainTo(lsn);
       await follower.stop();
       const mark = await markOf(work, database, snapshot.id);
-      const plan = await restoreMissing(objects, snapshot.id, () => copyTables(objects, newTables, snapshot.id));
-      return { plan, mark };
+      const restored = await restoreMissing(objects, {
+        snapshot: snapshot.id,
+        copy: () => copyTables(objects, newTables, snapshot.id),
+      });
+      return { ...restored, mark };
     } finally {
       await snapshot.release();
     }
@@ -82,12 +85,26 @@ export async function joinTables(
   }
 }
 
-/** Restores what a dump of the source has and one of the target lacks; `copy` runs when all tables are there. */
+export interface Restored {
+  readonly plan: RestorePlan;
+  /** What could not be restored, and findings say so: of {@link compareSchemas}. */
+  readonly missing: ReadonlySet<string>;
+}
+
+export interface RestoreMissing {
+  /** Of the source, which the dump is to be of. */
+  readonly snapshot?: string;
+  /** Runs when all tables are there. */
+  readonly copy?: () => Promise<void>;
+  /** Has the target come to the moment of the dump; false where it cannot, so that its rows must not be judged by it. */
+  readonly catchUp?: () => Promise<boolean>;
+}
+
+/** Restores what a dump of the source has and one of the target lacks. */
 export async function restoreMissing(
   { work, database, source, target, sourceSearchPath }: NewObjects,
-  snapshot?: string,
-  copy: () => Promise<void> = () => Promise.resolve(),
-): Promise<RestorePlan> {
+  { snapshot, copy, catchUp }: RestoreMissing,
+): Promise<Restored> {
   const { signal } = work;
   const read = async (dump: ReturnType<typeof dumpSchema>): Promise<Entry[]> => parseEntries((await dump).text);
   const there = selectEntries(
@@ -103,13 +120,15 @@ export async function restoreMissing(
   const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
   const restore = async (entries: readonly Entry[]): Promise<void> =>
     reportFindings(work, database, await restoreEntries(target, entries.filter(isMissing), context));
+  const isCaughtUp = (await catchUp?.()) ?? true;
   await restore(plan.before);
-  await copy();
+  await copy?.();
   await restore(plan.builds.map(({ entry }) => entry));
   await restore(plan.lateBuilds.map(({ entry }) => entry));
   await restore(plan.after);
   const unvalidated = await unvalidatedConstraints(target);
-  for (const validation of plan.validations.filter((one) => unvalidated.has(constraintKey(one))))
+  const due = isCaughtUp ? plan.validations.filter((one) => unvalidated.has(constraintKey(one))) : [];
+  for (const validation of due)
     await reportFindings(work, database, await validateConstraint(target, validation, context));
   for (const { type, schema, name } of allEntries(plan).filter(isMissing))
     await work.journal.event(
@@ -118,7 +137,7 @@ export async function restoreMissing(
         database,
       },
     );
-  return plan;
+  return { plan, missing: context.missing };
 }
 
 const allEntries = (plan: RestorePlan): Entry[] => [
