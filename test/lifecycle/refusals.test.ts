@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { freePort, EmbeddedServer } from "../support/embedded-server";
 import { Lab } from "../support/lab";
+import { Pooler } from "../support/pooler";
 import { Resource } from "../support/resource";
 
 describe("a migration that cannot be", () => {
@@ -111,6 +112,26 @@ describe("a migration that cannot be", () => {
       );
     } finally {
       await source.stop();
+    }
+  });
+
+  it("names a pooler in transaction mode, and warns of one that keeps sessions together", async () => {
+    for (const mode of ["transaction", "session"] as const) {
+      const pooler = await Pooler.to(lab.source.login.port, mode);
+      try {
+        const source = { ...lab.source.login, host: "127.0.0.1", port: pooler.port, sslMode: "Disable" };
+        if (mode === "transaction") {
+          const what = /Failed?[^]*a pooler in transaction mode stands between the worker and the source/;
+          await refused(lab.inputs([database], { source }), what, /name the source server itself/);
+          continue;
+        }
+        const resource = new Resource();
+        await resource.create(lab.inputs([database], { source, migrationOption: "Validate" }));
+        assert.match(JSON.stringify(resource.status), /a pooler or proxy stands between the worker and the source/);
+        await resource.destroy();
+      } finally {
+        await pooler.close();
+      }
     }
   });
 

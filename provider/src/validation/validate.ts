@@ -14,6 +14,7 @@ import { filters } from "./filters.js";
 import { logicalReplication } from "./logical-replication.js";
 import { objects } from "./objects.js";
 import { owners } from "./owners.js";
+import { lookBetween, poolerFindings } from "./pooler.js";
 import { settings } from "./settings.js";
 import { versions } from "./versions.js";
 import { wayBack } from "./way-back.js";
@@ -59,6 +60,17 @@ export async function validate(options: ValidationOptions): Promise<Finding[]> {
     target = await open(options.target, options.wish.maintenanceDatabase, "target", findings);
     const [anySource] = sources.values();
     if (!anySource || !target) return findings;
+    const { dbsToMigrate, maintenanceDatabase } = options.wish;
+    const database = dbsToMigrate.find((name) => sources.has(name))!;
+    for (const reached of [
+      { side: "source", endpoint: options.source, database, session: anySource },
+      { side: "target", endpoint: options.target, database: maintenanceDatabase, session: target },
+    ] as const) {
+      const between = await lookBetween(reached);
+      findings.push(...poolerFindings(reached, between));
+      // Through such a one nothing is seen as it is.
+      if (between === "transactionPooler") return findings;
+    }
     const context: ValidationContext = {
       ...options,
       sources,

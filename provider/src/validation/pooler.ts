@@ -1,0 +1,74 @@
+import type { Client } from "pg";
+import { connect, type Endpoint } from "../postgres/connect.js";
+import type { Finding } from "../store/journal.js";
+
+/** What is between us and the server. */
+export type Between = "nothing" | "pooler" | "transactionPooler";
+
+export interface Reached {
+  readonly side: "source" | "target";
+  readonly endpoint: Endpoint;
+  readonly database: string;
+  /** Open to that database. */
+  readonly session: Client;
+}
+
+/** A pooler need not mix up two sessions at the first look. */
+const looks = 3;
+
+/**
+ * Whether a session keeps the server's process to itself. A pooler that gives processes by transactions loses what a
+ * session holds: settings, snapshots, advisory locks, prepared statements. Two sessions that meet in one process, or one
+ * that changes it, are the proof of that.
+ */
+export async function lookBetween({ side, endpoint, database, session }: Reached): Promise<Between> {
+  const told = (session as unknown as { readonly processID: number | null }).processID;
+  const other = await connect(endpoint, { database, purpose: `validate ${side}` });
+  try {
+    const first = await processOf(session);
+    for (let look = 0; look < looks; look++) {
+      await other.query("BEGIN");
+      if ((await processOf(other)) === first || (await processOf(session)) !== first) return "transactionPooler";
+      await other.query("COMMIT");
+      if ((await processOf(session)) !== first) return "transactionPooler";
+    }
+    return first === told ? "nothing" : "pooler";
+  } finally {
+    await other.end();
+  }
+}
+
+async function processOf(session: Client): Promise<number> {
+  const { rows } = await session.query<{ pid: number }>("SELECT pg_catalog.pg_backend_pid() AS pid");
+  return rows[0]!.pid;
+}
+
+/** What a pooler means for a migration. */
+export function poolerFindings({ side, endpoint }: Reached, between: Between): Finding[] {
+  if (between === "nothing") return [];
+  const { host, port } = endpoint;
+  const common = {
+    type: "AuthenticationAndConnectivityValidation",
+    object: `${host}:${port}`,
+    objectType: "Instance",
+    remedy:
+      `name the ${side} server itself, not a pooler in front of it` +
+      (port === 6432 ? `: port 5432 instead of 6432, where Azure's PgBouncer listens` : ""),
+  } as const;
+  if (between === "pooler")
+    return [
+      {
+        ...common,
+        state: "Warning",
+        message: `a pooler or proxy stands between the worker and the ${side}: sessions that have to be ended, or are told from others, are not known by their process there`,
+      },
+    ];
+  return [
+    {
+      ...common,
+      state: "Failed",
+      code: "603000",
+      message: `a pooler in transaction mode stands between the worker and the ${side}: settings, snapshots and locks of a session are lost on the way`,
+    },
+  ];
+}
