@@ -8,6 +8,7 @@ export class CuttableProxy {
   readonly #sockets = new Set<Socket>();
   readonly #pairs = new Set<{ readonly near: Socket; readonly far: Socket }>();
   #mended = true;
+  #breakAfterBytes = Infinity;
 
   private constructor(behind: Endpoint) {
     this.#behind = behind;
@@ -48,6 +49,11 @@ export class CuttableProxy {
     for (const { near, far } of this.#pairs) for (const socket of [near, far]) socket.unpipe().resume();
   }
 
+  /** Resets every connection, from now on, that so many bytes have gone through, either way. */
+  breakAfter(bytes: number): void {
+    this.#breakAfterBytes = bytes;
+  }
+
   /** From now on so many bytes a second go to the server on each connection there is. */
   slowDown(bytesPerSecond: number): void {
     for (const { near, far } of this.#pairs) {
@@ -86,6 +92,9 @@ export class CuttableProxy {
         other.destroy();
       });
       one.pipe(other);
+      one.on("data", () => {
+        if (near.bytesRead + far.bytesRead > this.#breakAfterBytes) near.resetAndDestroy();
+      });
     }
   }
 }

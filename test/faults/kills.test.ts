@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { endpointOf } from "../cdc/scene";
 import { assertSameContent } from "../support/content";
-import type { Major } from "../support/embedded-server";
+import type { EmbeddedServer, Major } from "../support/embedded-server";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { randomSchema } from "./random-schema";
@@ -47,10 +47,20 @@ for (const [place, [from, to]] of pairs.entries())
     });
   });
 
-type Fault = "kill" | "killBeforeConfirmation" | "cutSource" | "cutTarget" | "restartSource" | "restartTarget";
+type Fault =
+  | "kill"
+  | "killBeforeConfirmation"
+  | "freeze"
+  | "endSourceSession"
+  | "endTargetSession"
+  | "cutSource"
+  | "cutTarget"
+  | "restartSource"
+  | "restartTarget";
 const faults: readonly Fault[] = [
   ...(["kill", "kill", "kill", "kill", "kill", "kill", "killBeforeConfirmation", "killBeforeConfirmation"] as const),
   ...(["killBeforeConfirmation", "cutSource", "cutTarget", "restartSource", "restartTarget"] as const),
+  ...(["freeze", "endSourceSession", "endTargetSession"] as const),
 ];
 
 /** One migration of a random schema under random writes, disturbed from its copy to its cutover. */
@@ -159,6 +169,18 @@ class Round {
       case "restartTarget":
         await lab.target.restart(mode);
         return false;
+      case "endSourceSession":
+        await endOneSession(lab.source, random);
+        return false;
+      case "endTargetSession":
+        await endOneSession(lab.target, random);
+        return false;
+      case "freeze":
+        if (phase?.pid === undefined || !isAlive(phase.pid)) return false;
+        process.kill(phase.pid, "SIGSTOP");
+        await sleep(random.below(3000));
+        process.kill(phase.pid, "SIGCONT");
+        return false;
       case "killBeforeConfirmation":
         // What the target commits from now on is not confirmed to the source.
         toSource.holdBackWords();
@@ -222,6 +244,17 @@ async function untilReached(resource: Resource, first: () => Promise<unknown>): 
 
 const explained =
   /terminat|ECONN|EPIPE|nothing answers|connection|closed|starting up|shutting down|recovery mode|times without an end state|snapshot|in use|crash/i;
+
+/** As an administrator does, or a server that has no memory left; of whatever session of ours. */
+async function endOneSession(server: EmbeddedServer, random: Seeded): Promise<void> {
+  const rows = await server
+    .query<{ pid: number }>(
+      "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'pg-migration %' ORDER BY pid",
+    )
+    .catch(() => []);
+  if (rows.length === 0) return;
+  await server.query("SELECT pg_terminate_backend($1)", { values: [random.pick(rows).pid] }).catch(() => undefined);
+}
 
 function isAlive(pid: number): boolean {
   try {

@@ -21,6 +21,10 @@ export function mayPass(error: unknown): boolean {
   return /^Connection terminated|not queryable|^Client was closed/.test(messageOf(error));
 }
 
+/** Whether a server did not let us in: for password, role, passwordCommand or pg_hba.conf. */
+export const isLogin = (error: unknown): boolean =>
+  error instanceof Refused && (error.code === "603100" || error.code === "603002");
+
 /** An error of a server or of the socket as one of ours; ours as they are. */
 export function asFailure(error: unknown, doing: string): Error {
   const said = `${doing}: ${messageOf(error)}`;

@@ -3,7 +3,7 @@ import { Bell } from "../bell.js";
 import { Canceled, messageOf } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
-import { asFailure, mayPass } from "./failure.js";
+import { asFailure, isLogin, mayPass } from "./failure.js";
 import { Gate } from "./gate.js";
 import { Pipeline } from "./pipeline.js";
 import type { ChangeCounts } from "./progress.js";
@@ -185,7 +185,8 @@ export class Follower {
         await this.#once(takeOver, () => (takeOver = false));
       } catch (error) {
         if (this.#isStopping()) return;
-        if (!mayPass(error)) throw error;
+        // Who was let in before may be again: a password is being changed, a token's server is away.
+        if (!mayPass(error) && (takeOver || !isLogin(error))) throw error;
         if (lostAt === undefined || this.#last.appliedLsn !== before) {
           lostAt = Date.now();
           retryMs = firstRetryMs;

@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import { startAzureLikeServer } from "../support/azure-like";
+import { EmbeddedServer } from "../support/embedded-server";
+import { CuttableProxy } from "./cuttable-proxy";
+import { RandomChanges, randomTables } from "./random-changes";
+import { Scene, type Servers, until } from "./scene";
+
+const ours = "application_name LIKE 'pg-migration %'";
+
+describe("a follower among troubles that pass", () => {
+  let servers: Servers;
+  let scene: Scene;
+  let changes: RandomChanges;
+
+  before(async () => {
+    const source = await EmbeddedServer.start({ major: 14, parameters: { wal_level: "logical" } });
+    const { server: target, administrator } = await startAzureLikeServer({ major: 17 });
+    servers = { source, target, administrator };
+  });
+  after(async () => {
+    await servers.source.stop();
+    await servers.target.stop();
+  });
+  beforeEach(async () => {
+    scene = await Scene.open(servers, randomTables);
+    const sessions = [await servers.source.connect(scene.database), await servers.source.connect(scene.database)];
+    changes = new RandomChanges(sessions);
+  });
+  afterEach(async () => {
+    await changes.stop();
+    await scene.close();
+  });
+
+  const endSessions = (server: EmbeddedServer): Promise<unknown> =>
+    server.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${ours}`);
+  const role = (): string => servers.administrator.user;
+
+  const troubles: readonly (readonly [title: string, trouble: () => Promise<void>, expected: RegExp])[] = [
+    [
+      "its password being another one for a while",
+      async () => {
+        await servers.target.query(`ALTER ROLE ${role()} PASSWORD 'another'`);
+        await endSessions(servers.target);
+        await sleep(1500);
+        await servers.target.query(`ALTER ROLE ${role()} PASSWORD '${servers.administrator.password}'`);
+      },
+      /password/,
+    ],
+    [
+      "a target that has no connection left",
+      async () => {
+        await servers.target.query(`ALTER ROLE ${role()} CONNECTION LIMIT 0`);
+        await endSessions(servers.target);
+        await sleep(1000);
+        await servers.target.query(`ALTER ROLE ${role()} CONNECTION LIMIT -1`);
+      },
+      /no connection left/,
+    ],
+    [
+      "a role that may not write and has little patience",
+      async () => {
+        const settings = ["default_transaction_read_only = on", "statement_timeout = 1", "lock_timeout = 1"];
+        for (const setting of settings) await servers.target.query(`ALTER ROLE ${role()} SET ${setting}`);
+        await endSessions(servers.target);
+        await sleep(1500);
+        await servers.target.query(`ALTER ROLE ${role()} RESET ALL`);
+      },
+      /terminat/,
+    ],
+    [
+      "its sessions being ended on both sides",
+      async () => {
+        for (let time = 0; time < 6; time++) {
+          await endSessions(time % 2 === 0 ? servers.source : servers.target);
+          await sleep(250);
+        }
+      },
+      /terminat/,
+    ],
+  ];
+
+  for (const [title, trouble, expected] of troubles)
+    it(`goes on after ${title}`, async () => {
+      const lost: string[] = [];
+      const follower = scene.follow({
+        onEvent: (event) => {
+          if (event.kind === "connectionLost") lost.push(event.reason);
+        },
+      });
+      await until(() => follower.status().appliedChanges > 0, "the first changes");
+      await Promise.race([trouble(), follower.finished]);
+      await changes.stop();
+      await scene.mustBecomeEqual(follower);
+      assert.match(lost.join("\n"), expected);
+    });
+
+  it("goes on behind a line that breaks after ever so many bytes", async function () {
+    this.timeout(60_000);
+    const proxies = { source: await CuttableProxy.to(scene.source), target: await CuttableProxy.to(scene.target) };
+    const follower = scene.follow({ source: proxies.source.endpoint, target: proxies.target.endpoint });
+    for (const bytes of [900, 5000, 20_000, 100_000, 1234, 40_000]) {
+      proxies.source.breakAfter(bytes * 2);
+      proxies.target.breakAfter(bytes);
+      await sleep(700);
+    }
+    for (const proxy of [proxies.source, proxies.target]) proxy.breakAfter(Infinity);
+    await changes.stop();
+    await scene.mustBecomeEqual(follower);
+    await follower.stop();
+    for (const proxy of [proxies.source, proxies.target]) await proxy.close();
+  });
+});
