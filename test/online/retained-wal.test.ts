@@ -106,4 +106,54 @@ describe("WAL that the source keeps for a migration", () => {
     assert.equal((await resource.diff()).changes, false);
     await resource.destroy();
   });
+
+  it("is gone by the source's own limit: the migration ends as Failed and says what to do", async () => {
+    const database = await lab.database(table);
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    await lab.source.query("ALTER SYSTEM SET max_slot_wal_keep_size = '32MB'");
+    await lab.source.query("SELECT pg_reload_conf()");
+    try {
+      await heldUp(database, async () => {
+        await write(database, 120);
+        await until("the slot is lost", async () => {
+          await lab.source.query("CHECKPOINT");
+          return (await lab.source.query("SELECT FROM pg_replication_slots WHERE wal_status = 'lost'")).length === 1;
+        });
+      });
+      await until("the migration has failed", async () => (await resource.refresh()).state === "Failed", 60);
+      assert.match(resource.status.error!, /603120.*removed WAL that the slot needs.*start it anew/s);
+    } finally {
+      await lab.source.query("ALTER SYSTEM RESET max_slot_wal_keep_size");
+      await lab.source.query("SELECT pg_reload_conf()");
+    }
+    await resource.destroy();
+  });
+
+  it("is warned of on the target, too, while a way back is kept, and goes on there", async () => {
+    const database = await lab.database(table);
+    const resource = new Resource();
+    const inputs = lab.inputs([database], { migrationMode: "Online", maxRetainedWal: "60MB", rollback: "keep" });
+    await resource.create(inputs);
+    await resource.update({ triggerCutover: true });
+    const obstacle = await lab.source.connect(database);
+    try {
+      await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+      await lab.target.query(
+        `UPDATE t SET v = 'back' WHERE id = 1;
+         SELECT pg_logical_emit_message(false, 'test', repeat('x', 1024 * 1024)) FROM generate_series(1, 70)`,
+        { database },
+      );
+      await until("there is a warning", async () =>
+        /the target keeps \d\d\.\d MB of WAL.*of 60\.0 MB at most.*set rollback to drop/.test(
+          JSON.stringify(await resource.refresh()),
+        ),
+      );
+    } finally {
+      await obstacle.end();
+    }
+    assert.equal((await resource.update({ rollback: "return" })).state, "Canceled");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
 });

@@ -55,7 +55,10 @@ export interface FollowStatus extends ChangeCounts {
   readonly sourceLsn: Lsn | undefined;
   /** WAL of the source, of whatever database, written beyond what is applied. */
   readonly lagBytes: number | undefined;
-  /** The age, by the source's clock, of the oldest commit that is received and not applied; 0 when there is none. */
+  /**
+   * The age, by the source's clock, of the oldest commit that is received and not applied; or, where that is longer, for how
+   * long there has been WAL that the stream has not come to. 0 when there is neither.
+   */
   readonly latencySeconds: number;
   readonly pendingTransactions: number;
   readonly incomingChanges: number;
@@ -239,7 +242,10 @@ export class Follower {
       state: this.#gate.bound === undefined ? "streaming" : "held",
       ...{ receivedLsn, appliedLsn: applier.throughLsn, confirmedLsn, sourceLsn },
       lagBytes: sourceLsn === undefined ? undefined : Math.max(0, Number(sourceLsn - applier.throughLsn)),
-      latencySeconds: oldest?.commitTimeMs === undefined ? 0 : clock.secondsSince(oldest.commitTimeMs),
+      latencySeconds: Math.max(
+        oldest?.commitTimeMs === undefined ? 0 : clock.secondsSince(oldest.commitTimeMs),
+        clock.secondsBehind(receivedLsn),
+      ),
       ...counts,
       pendingTransactions: pipeline.pendingTransactions,
       incomingChanges: this.#counts.received + inbox.receivedChanges,

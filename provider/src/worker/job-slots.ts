@@ -5,9 +5,11 @@ export class JobSlots {
 
   constructor(readonly limit: () => number) {}
 
-  async run<T>(job: () => Promise<T>): Promise<T> {
+  /** @param signal takes the job out of the queue, by its reason, as long as it has not begun */
+  async run<T>(job: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    signal?.throwIfAborted();
     if (this.#running < this.limit() && this.#waiting.length === 0) this.#running++;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else await this.#turn(signal);
     try {
       return await job();
     } finally {
@@ -17,5 +19,20 @@ export class JobSlots {
         this.#waiting.shift()!();
       }
     }
+  }
+
+  #turn(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        this.#waiting.splice(this.#waiting.indexOf(begin), 1);
+        reject(signal?.reason as Error);
+      };
+      const begin = (): void => {
+        signal?.removeEventListener("abort", leave);
+        resolve();
+      };
+      this.#waiting.push(begin);
+      signal?.addEventListener("abort", leave, { once: true });
+    });
   }
 }

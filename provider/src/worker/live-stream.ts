@@ -14,6 +14,7 @@ import { targetDatabase } from "../target-database.js";
 import { compareSchema, type SchemaDifference } from "../verify/compare-schema.js";
 import type { Remainder } from "./base-copy.js";
 import { type NewObjects, type Restored, joinTables, restoreMissing } from "./new-objects.js";
+import { pause } from "./pause.js";
 import { StreamTampered, readColumnPlaces, readSourceMark, replacedSince } from "./source-mark.js";
 import { type Decision, type SchemaDrift, readDrift, schemaFingerprint } from "./schema-drift.js";
 import { tablesInScope } from "./tables-in-scope.js";
@@ -50,7 +51,7 @@ export class LiveStream {
   #fail: (error: unknown) => void = () => undefined;
   /** How often the target's tables were altered here. */
   #alterations = 0;
-  #stopped = false;
+  readonly #stopped = new AbortController();
   #paused: string | undefined;
   #fingerprint: string | undefined;
   #turn: Promise<unknown> = Promise.resolve();
@@ -106,7 +107,7 @@ export class LiveStream {
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#stopped.abort();
     await this.#follower.stop();
     await this.#watching;
     await this.#turn.catch(() => undefined);
@@ -120,7 +121,7 @@ export class LiveStream {
   }
 
   #isStopped(): boolean {
-    return this.#stopped;
+    return this.#stopped.signal.aborted;
   }
 
   /** What a table's copy will bring, the stream must not: until the copy is complete its changes are left out. */
@@ -128,7 +129,7 @@ export class LiveStream {
     const follower = this.#follow({ leaveOut: new Set(this.#following.joining) });
     const alterations = this.#alterations;
     follower.finished.catch((error: unknown) => {
-      if (follower === this.#follower && !this.#stopped)
+      if (follower === this.#follower && !this.#isStopped())
         void this.#inTurn(() => this.#revive(follower, error, alterations)).catch(this.#fail);
     });
     return follower;
@@ -139,7 +140,7 @@ export class LiveStream {
    * the follower still went by the older one.
    */
   async #revive(follower: Follower, error: unknown, alterationsAtStart: number): Promise<void> {
-    if (this.#stopped || follower !== this.#follower) return;
+    if (this.#isStopped() || follower !== this.#follower) return;
     if (!maySchemaBeWhy(error)) throw error;
     const carried = await this.#carry("untilPutRight", tableOf(error));
     if (!carried && this.#alterations === alterationsAtStart) throw error;
@@ -148,7 +149,7 @@ export class LiveStream {
 
   async #watch(): Promise<void> {
     while (!this.#isStopped()) {
-      for (let waited = 0; waited < lookEveryMs && !this.#isStopped(); waited += 100) await sleep(100);
+      await pause(lookEveryMs, this.#stopped.signal);
       if (this.#isStopped()) return;
       await this.#inTurn(() => this.#look());
     }
@@ -165,7 +166,7 @@ export class LiveStream {
       }
       await this.#carry("untilPutRight");
     } catch (error) {
-      if (this.#stopped) return;
+      if (this.#isStopped()) return;
       if (error instanceof StreamTampered) {
         this.#fail(error);
         return;
@@ -277,7 +278,7 @@ export class LiveStream {
       const joining = [...(await this.#replaced(objects.source))].filter((name) => !names.includes(name));
       await this.#keep({ joining, followed: tables.map(({ schema, name }) => qualify(schema, name)), mark });
     } finally {
-      if (!this.#stopped) this.#follower = this.#start();
+      if (!this.#isStopped()) this.#follower = this.#start();
     }
   }
 
@@ -305,8 +306,8 @@ export class LiveStream {
     let now = drift;
     while (now.byHand.some(isAtStake)) {
       await this.#showPaused(textOf(now.byHand.filter(isAtStake)));
-      if (this.#stopped) throw new Canceled("following was stopped");
-      await sleep(lookWhilePausedMs);
+      if (this.#isStopped()) throw new Canceled("following was stopped");
+      await pause(lookWhilePausedMs, this.#stopped.signal);
       now = await this.#drift(sessions);
     }
     this.#paused = undefined;

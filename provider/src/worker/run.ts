@@ -11,6 +11,7 @@ import { validate } from "../validation/validate.js";
 import { aborted } from "./aborted.js";
 import { copyDatabase } from "./base-copy.js";
 import { Bell } from "../bell.js";
+import { changeCaptureNames } from "../cdc/names.js";
 import { Confirmations } from "./confirmations.js";
 import { FollowedDatabase } from "./followed-database.js";
 import { JobSlots } from "./job-slots.js";
@@ -402,7 +403,11 @@ class MigrationRun {
     for (const { name } of databases.filter(({ phase }) => ["queued", "copying", "following"].includes(phase)))
       this.#guards.set(
         name,
-        new WalGuard({ source: this.job.source, database: name, journal: this.journal, wish: () => this.#wish }),
+        new WalGuard({
+          ...{ server: this.job.source, side: "source", database: name, slotDatabase: name },
+          slot: changeCaptureNames(this.job, name).slot,
+          ...{ journal: this.journal, wish: () => this.#wish },
+        }),
       );
   }
 

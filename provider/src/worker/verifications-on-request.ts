@@ -28,16 +28,17 @@ export class VerificationsOnRequest {
       for (let done = made; !signal.aborted;) {
         const wanted = await Promise.race([requests.verificationBeside(done), isOver]);
         if (wanted === undefined) return;
-        await slots.run(async () => {
-          if (!signal.aborted) await database.verify(wanted, signal);
-        });
+        await slots.run(() => database.verify(wanted, signal), signal);
         done = wanted;
       }
     };
     this.failure = new Promise((_resolve, reject) => (this.#fail = reject));
     // For those who race it; one who does not must not lose the process by it.
     this.failure.catch(() => undefined);
-    this.#ended = serve().catch((error: unknown) => this.#fail(error));
+    this.#ended = serve().catch((error: unknown) => {
+      // Given up in the queue, or over a comparison.
+      if (!signal.aborted) this.#fail(error);
+    });
   }
 
   /** Gives up what is under way; resolves when its sessions have ended. */

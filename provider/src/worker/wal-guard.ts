@@ -1,12 +1,11 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
-import { changeCaptureNames } from "../cdc/names.js";
 import { inspectSlot } from "../cdc/slot-state.js";
 import { SourceAtRisk, messageOf } from "../errors.js";
 import type { Wish } from "../inputs.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import type { Journal } from "../store/journal.js";
 import { formatBytes } from "../byte-size.js";
+import { pause } from "./pause.js";
 
 const lookEveryMs = 2000;
 
@@ -20,15 +19,22 @@ const patienceMs = { behind: 30_000, upToDate: 120_000 };
 const warnedFrom = 0.8;
 
 export interface WalGuardOptions {
-  readonly source: Endpoint;
+  /** The server that has the slot, which streams from the database there. */
+  readonly server: Endpoint;
+  readonly side: "source" | "target";
+  readonly slot: string;
+  readonly slotDatabase: string;
+  /** Whom it is told about. */
   readonly database: string;
   readonly journal: Journal;
   /** The present wish: the limit may be raised while it is watched. */
   readonly wish: () => Wish;
+  /** Where nothing else than a warning is wanted: what to do then. */
+  readonly onlyWarns?: string;
 }
 
 /**
- * Watches the WAL that a database's slot makes the source keep, from the slot's making on, so that the source's disk does
+ * Watches the WAL that a database's slot makes its server keep, from the slot's making on, so that the server's disk does
  * not fill: warns before the server's `max_slot_wal_keep_size` or the user's `maxRetainedWal` is reached, and aborts
  * {@link signal} at the latter. Only without the slot does the source get its disk back, whose end is the caller's.
  */
@@ -36,7 +42,7 @@ export class WalGuard {
   readonly #options: WalGuardOptions;
   readonly #exceeded = new AbortController();
   readonly #watching: Promise<void>;
-  #stopped = false;
+  readonly #stopped = new AbortController();
   #warned = false;
   /** When the limit was first seen reached, and ever since. */
   #beyondSince: number | undefined;
@@ -53,30 +59,27 @@ export class WalGuard {
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#stopped.abort();
     await this.#watching;
   }
 
   async #watch(): Promise<void> {
     try {
-      while (!this.#stopped && !this.signal.aborted) {
+      while (!this.#stopped.signal.aborted && !this.signal.aborted) {
         await this.#look();
-        for (let waited = 0; waited < lookEveryMs && !this.#isStopped(); waited += 100) await sleep(100);
+        await pause(lookEveryMs, this.#stopped.signal);
       }
     } finally {
       await this.#session?.end().catch(() => undefined);
     }
   }
 
-  #isStopped(): boolean {
-    return this.#stopped;
-  }
-
   /** A source that is away fills no disk by our doing that it would tell us of: the stream rides that out, or fails. */
   async #look(): Promise<void> {
     try {
-      const { source, database, wish } = this.#options;
-      this.#session ??= await connect(source, { database, purpose: `${wish().migrationName} guard` });
+      const { server, slotDatabase, wish } = this.#options;
+      const purpose = `${wish().migrationName} guard`;
+      this.#session ??= await connect(server, { database: slotDatabase, purpose });
       await this.#judge(this.#session);
     } catch (error) {
       process.stderr.write(`the WAL retained for ${this.#options.database} cannot be seen: ${messageOf(error)}\n`);
@@ -86,16 +89,21 @@ export class WalGuard {
   }
 
   async #judge(session: Client): Promise<void> {
-    const { database, wish } = this.#options;
-    const { slot } = changeCaptureNames(wish(), database);
+    const { database, slot, onlyWarns, wish } = this.#options;
     const state = await inspectSlot(session, slot);
     const retained = state?.retainedBytes;
     if (retained === undefined) return;
     const limit = wish().maxRetainedWal;
     const isBehind = (state?.unconfirmedBytes ?? retained) >= (limit ?? Infinity);
+    const mayAbort = onlyWarns === undefined;
     const patience = isBehind ? patienceMs.behind : patienceMs.upToDate;
     this.#beyondSince = limit !== undefined && retained >= limit ? (this.#beyondSince ?? Date.now()) : undefined;
-    if (limit !== undefined && this.#beyondSince !== undefined && Date.now() - this.#beyondSince >= patience) {
+    if (
+      mayAbort &&
+      limit !== undefined &&
+      this.#beyondSince !== undefined &&
+      Date.now() - this.#beyondSince >= patience
+    ) {
       this.#exceeded.abort(
         new SourceAtRisk(
           `the source keeps ${formatBytes(retained)} of WAL for the slot ${slot} of ${database}, and maxRetainedWal allows ${formatBytes(limit)}: the slot is dropped, so that the source's disk does not fill`,
@@ -114,20 +122,21 @@ export class WalGuard {
   }
 
   async #warn(retained: number, limit: number, slot: string): Promise<void> {
-    const { database, journal } = this.#options;
+    const { database, journal, side, onlyWarns } = this.#options;
     const isNear = retained >= warnedFrom * limit;
     if (!isNear || this.#warned) {
       this.#warned &&= isNear;
       return;
     }
     this.#warned = true;
-    const message = `the source keeps ${formatBytes(retained)} of WAL for the slot ${slot}, of ${formatBytes(limit)} at most`;
+    const message = `the ${side} keeps ${formatBytes(retained)} of WAL for the slot ${slot}, of ${formatBytes(limit)} at most`;
     await journal.event(message, { database, level: "warning" });
     await journal.findings([
       {
         ...{ database, type: "ServerParametersValidation", state: "Warning" },
         ...{ object: slot, objectType: "Database", message },
         remedy:
+          onlyWarns ??
           "cut over, or find out why the target is behind; raise maxRetainedWal and, on the source, ALTER SYSTEM SET max_slot_wal_keep_size while its disk has room",
       },
     ]);

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { Follower, type FollowStatus } from "../cdc/follow.js";
 import { wayBackNames, wayBackProgress } from "../cdc/names.js";
@@ -20,8 +19,10 @@ import type { TableComparison } from "../verify/compare-tables.js";
 import { contentDiffers } from "../verify/content-differs.js";
 import type { Remainder } from "./base-copy.js";
 import { compareInCutover, comparisonStep, inWords, whatToCompare } from "./compare.js";
+import { pause } from "./pause.js";
 import { removeFence } from "./source-fence.js";
 import { removeWayBack, type WayBackPlaces } from "./way-back-objects.js";
+import { WalGuard } from "./wal-guard.js";
 import { wayBackGaps } from "../validation/way-back.js";
 import type { Work } from "./work.js";
 
@@ -45,6 +46,7 @@ export class WayBack {
   /** Aborts when the source's sequences are to be the target's, and not ahead. */
   readonly #noLongerAhead = new AbortController();
   readonly #keepingAhead: Promise<void>;
+  readonly #guard: WalGuard;
   #fail: (error: unknown) => void = () => undefined;
   #follower: Follower;
   #reporting = Promise.resolve();
@@ -85,6 +87,13 @@ export class WayBack {
     this.#follower = this.#follow();
     this.#running = this.#live().catch((error: unknown) => this.#fail(error));
     this.#keepingAhead = this.#keepSequencesAhead();
+    this.#guard = new WalGuard({
+      ...{ server: work.target, side: "target", database: record.name, slotDatabase: record.targetName },
+      slot: wayBackNames(work.wish, record.name).slot,
+      ...{ journal: work.journal, wish: () => work.wish },
+      onlyWarns:
+        "see wayBack in dbDetails why the source is behind; set rollback to drop, which gives the target its disk back, or to return",
+    });
   }
 
   /** Ends it: the source stays as it is by then. */
@@ -128,6 +137,7 @@ export class WayBack {
     await this.#follower.stop();
     await this.#running;
     await this.#endKeepingAhead();
+    await this.#guard.stop();
     await this.#reporting;
   }
 
@@ -261,9 +271,6 @@ export class WayBack {
     return this.#stopped.signal.aborted;
   }
 }
-
-const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>
-  sleep(milliseconds, undefined, { signal }).catch(() => undefined);
 
 async function remove(work: Work, record: DatabaseRecord): Promise<void> {
   const note = await removeWayBack(placesOf(work, record));
