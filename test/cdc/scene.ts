@@ -108,7 +108,8 @@ export class Scene {
   }
 
   async sourceLsn(): Promise<Lsn> {
-    const [row] = await this.onSource("SELECT pg_current_wal_lsn()::text AS lsn");
+    const position = this.servers.source.major < 10 ? "pg_current_xlog_location()" : "pg_current_wal_lsn()";
+    const [row] = await this.onSource(`SELECT ${position}::text AS lsn`);
     return parseLsn(row!.lsn as string);
   }
 

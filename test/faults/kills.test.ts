@@ -3,9 +3,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { endpointOf } from "../cdc/scene";
 import { assertSameContent } from "../support/content";
-import type { EmbeddedServer, Major } from "../support/embedded-server";
+import type { EmbeddedServer } from "../support/embedded-server";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
+import { versionPairs } from "../support/version-pairs";
 import { randomSchema } from "./random-schema";
 import { RandomWriters } from "./random-writers";
 import { Seeded } from "./seeded";
@@ -15,16 +16,18 @@ const kills = Number(process.env.PG_MIGRATION_TEST_KILLS ?? 8);
 /** `PG_MIGRATION_TEST_SEED=123` repeats schema, statements and faults; not their moments. */
 const seed = Number(process.env.PG_MIGRATION_TEST_SEED ?? Date.now() % 1e9);
 const isLong = process.env.PG_MIGRATION_TEST_KILLS !== undefined;
-const pairs: readonly (readonly [source: Major, target: 16 | 17 | 18])[] = isLong
-  ? [
-      [10, 16],
-      [14, 17],
-      [16, 18],
-      [18, 18],
-    ]
-  : [[14, 18]];
+const pairs = versionPairs(
+  isLong
+    ? [
+        { from: 10, to: 16 },
+        { from: 14, to: 17 },
+        { from: 16, to: 18 },
+        { from: 18, to: 18 },
+      ]
+    : [{ from: 14, to: 18 }],
+);
 
-for (const [place, [from, to]] of pairs.entries())
+for (const [place, { from, to }] of pairs.entries())
   describe(`an online migration from PostgreSQL ${from} to ${to} under faults`, () => {
     let lab: Lab;
     before(async () => {

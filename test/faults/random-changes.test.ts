@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Scene, type Servers } from "../cdc/scene";
 import { startAzureLikeServer } from "../support/azure-like";
 import { EmbeddedServer } from "../support/embedded-server";
+import { versionPairs } from "../support/version-pairs";
 import { randomSchema } from "./random-schema";
 import { RandomWriters } from "./random-writers";
 import { Seeded } from "./seeded";
@@ -10,12 +11,12 @@ import { Seeded } from "./seeded";
 const schemas = Number(process.env.PG_MIGRATION_TEST_SCHEMAS ?? 1);
 const seed = Number(process.env.PG_MIGRATION_TEST_SEED ?? Date.now() % 1e9);
 
-for (const [from, to] of [
-  [10, 17],
-  [14, 18],
-  [16, 16],
-  [18, 18],
-] as const)
+for (const { from, to } of versionPairs([
+  { from: 10, to: 17 },
+  { from: 14, to: 18 },
+  { from: 16, to: 16 },
+  { from: 18, to: 18 },
+]))
   describe(`random changes of random schemas, followed from PostgreSQL ${from} to ${to}`, () => {
     let servers: Servers;
     before(async () => {
@@ -33,7 +34,7 @@ for (const [from, to] of [
       it(`arrive once, in whatever batches (PG_MIGRATION_TEST_SEED=${seed + one})`, async () => {
         const random = new Seeded(seed + one);
         const schema = randomSchema(random, from);
-        const scene = await Scene.open(servers, schema.ddl);
+        const scene = await Scene.open(servers, schema.ddl, from < 10 ? "test_decoding" : "pgoutput");
         try {
           await scene.onSource(schema.rows);
           // Alternately large batches, of what has piled up, and small ones.

@@ -112,7 +112,7 @@ function randomTable(
   const columns = [...key, ...randomColumns(random), ...(hasSeat ? [seat] : []), big];
   const keyNames = (kind === "always" ? ["id"] : key.map((column) => column.name)).join(", ");
   const definitions = columns.map((column) => `${column.name} ${column.type}`);
-  if (kind === "always") definitions.unshift("id int GENERATED ALWAYS AS IDENTITY");
+  if (kind === "always") definitions.unshift(major >= 10 ? "id int GENERATED ALWAYS AS IDENTITY" : "id serial");
   if (major >= 12 && random.oneIn(2))
     definitions.push("computed text GENERATED ALWAYS AS (left(big, 10) || 'x') STORED");
   if (!["full", "index", "nothing"].includes(kind))

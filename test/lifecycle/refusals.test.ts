@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { freePort, EmbeddedServer } from "../support/embedded-server";
 import { Lab } from "../support/lab";
 import { Pooler } from "../support/pooler";
@@ -53,6 +54,34 @@ describe("a migration that cannot be", () => {
     assert.match(text, /603100.*the password is wrong/s);
     assert.doesNotMatch(text, /not-the-password/);
     await assertUntouched();
+  });
+
+  it("names a way to the source that knows no replication, as many poolers", async () => {
+    const pooler = createServer((client) =>
+      client.once("data", (startUp) => {
+        // As PgBouncer answers: ErrorResponse with severity and message.
+        const fields = Buffer.from("SFATAL\0C08P01\0Munsupported startup parameter: replication\0\0");
+        const length = Buffer.alloc(4);
+        length.writeInt32BE(fields.length + 4);
+        if (startUp.includes("replication\0")) {
+          client.end(Buffer.concat([Buffer.from("E"), length, fields]));
+          return;
+        }
+        const server = connect(lab.source.login.port, "127.0.0.1");
+        server.write(startUp);
+        client.pipe(server).pipe(client);
+        for (const socket of [client, server]) socket.on("error", () => undefined);
+      }),
+    );
+    await new Promise<void>((listening) => pooler.listen(0, "127.0.0.1", listening));
+    const { port } = pooler.address() as AddressInfo;
+    const inputs = lab.inputs([database], online);
+    await refused(
+      { ...inputs, source: { ...lab.source.login, port, sslMode: "Disable" } },
+      /no connection for replication: .*unsupported startup parameter: replication/,
+      /To do: give host and port of the server itself/,
+    );
+    await new Promise((closed) => pooler.close(closed));
   });
 
   it("names a closed port, on either side", async () => {

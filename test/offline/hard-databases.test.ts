@@ -4,39 +4,18 @@ import type { MigrationStatus } from "../../provider/dist/status.js";
 import { dumpSchema } from "../../provider/src/schema/dump";
 import { parseEntries, type Entry } from "../../provider/src/schema/entries";
 import { digests } from "../support/content";
-import type { AzureLikeOptions } from "../support/azure-like";
-import type { Major } from "../support/embedded-server";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
+import { versionPairs } from "../support/version-pairs";
 import { cornerDatabases, refusedDatabases } from "./corner-databases";
 import { type HardDatabase, hardDatabases, rolesOfSource, rolesOfTarget } from "./databases";
 import { nastyDatabases } from "./nasty-databases";
 
-interface Pair {
-  readonly from: Major;
-  readonly to: AzureLikeOptions["major"];
-  readonly tool: "native" | "embedded";
-}
-
-/** Other pairs by hand: `PG_MIGRATION_TEST_PAIRS=11-13,12-15-embedded`. */
-function pairsAskedFor(text: string): Pair[] {
-  return text.split(",").map((pair) => {
-    const [from, to, tool] = pair.split("-");
-    return {
-      from: Number(from) as Major,
-      to: Number(to) as Pair["to"],
-      tool: tool === "embedded" ? "embedded" : "native",
-    };
-  });
-}
-
-const usualPairs = [
+const pairs = versionPairs([
   { from: 10, to: 17, tool: "native" },
   { from: 14, to: 16, tool: "embedded" },
   { from: 18, to: 18, tool: "embedded" },
-] as const satisfies readonly Pair[];
-const asked = process.env.PG_MIGRATION_TEST_PAIRS;
-const pairs: readonly Pair[] = asked ? pairsAskedFor(asked) : usualPairs;
+]);
 
 /** Everything that was found about one database, as text. */
 function findingsOf(status: MigrationStatus, database: string): string[] {
@@ -75,7 +54,7 @@ const isMadeBy = ({ from = 10, to = 18 }: HardDatabase, major: number): boolean 
 const firstSource = (one: HardDatabase): number | undefined => pairs.find(({ from }) => isMadeBy(one, from))?.from;
 
 for (const { from, to, tool } of pairs) {
-  describe(`hard databases from PostgreSQL ${from} to ${to}, read by the ${tool} pg_dump`, () => {
+  describe(`hard databases from PostgreSQL ${from} to ${to}, read by the ${tool ?? "native"} pg_dump`, () => {
     const ofSource = [...hardDatabases, ...nastyDatabases].filter((one) => isMadeBy(one, from));
     const databases = [...ofSource, ...cornerDatabases.filter((one) => firstSource(one) === from)];
     const refused = refusedDatabases.filter((one) => firstSource(one) === from);

@@ -11,7 +11,7 @@ import pg from "pg";
 
 /**
  * 10, 14, 16, 17 and 18 are installed from npm with the workspace. The others are for runs by hand: their binaries lie in
- * folders named after the major below PG_MIGRATION_TEST_BINARIES (`npm run versions` puts them there).
+ * folders named after the major below PG_MIGRATION_TEST_BINARIES (`CONTRIBUTING.md says how they get there).
  */
 export type Major = 9.5 | 9.6 | 10 | 11 | 12 | 13 | 14 | 15 | 16 | 17 | 18;
 
@@ -48,7 +48,7 @@ process.on("exit", () => {
 
 /**
  * A PostgreSQL server of a given major on a free loopback port, with a data directory of its own under the system's
- * temporary directory. Authentication is scram-sha-256 for everybody, so that a wrong password is really refused.
+ * temporary directory. Authentication is scram-sha-256 (md5 before 10) for everybody, so that a wrong password is really refused.
  */
 export class EmbeddedServer {
   readonly major: Major;
@@ -170,11 +170,13 @@ export class EmbeddedServer {
     if (owner.uid !== undefined) {
       for (const path of [this.directory, this.dataDirectory, passwordFile]) await chown(path, owner.uid, owner.gid!);
     }
+    const isBefore10 = this.major < 10;
     await run(
       join(this.#binaries, "bin", "initdb"),
       [
         ...["-D", this.dataDirectory, "-U", superuser, `--pwfile=${passwordFile}`],
-        ...["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"],
+        ...["--encoding=UTF8", "--locale=C", `--auth=${isBefore10 ? "md5" : "scram-sha-256"}`],
+        isBefore10 ? "--nosync" : "--no-sync",
       ],
       { ...owner, cwd: this.directory, env: { PATH: process.env.PATH, LC_ALL: "C" } },
     );
@@ -183,7 +185,8 @@ export class EmbeddedServer {
       listen_addresses: "127.0.0.1",
       port: this.port,
       unix_socket_directories: "",
-      password_encryption: "scram-sha-256",
+      // What 10 brought: the better passwords, and room for replication from the start.
+      ...(isBefore10 ? { max_wal_senders: 10, max_replication_slots: 10 } : { password_encryption: "scram-sha-256" }),
       max_connections: 100,
       shared_buffers: "64MB",
       max_wal_size: "4GB",
@@ -197,9 +200,10 @@ export class EmbeddedServer {
     }
     const lines = Object.entries(parameters).map(([name, value]) => `${name} = '${String(value)}'\n`);
     await writeFile(join(this.dataDirectory, "postgresql.conf"), lines.join(""), { flag: "a" });
-    if (!options.hba) return;
     const hbaFile = join(this.dataDirectory, "pg_hba.conf");
-    await writeFile(hbaFile, [...options.hba, await readFile(hbaFile, "utf8")].join("\n"));
+    // Before 10 nobody was let in for replication unless a line said so.
+    const replication = isBefore10 ? ["host replication all 127.0.0.1/32 md5"] : [];
+    await writeFile(hbaFile, [...(options.hba ?? []), ...replication, await readFile(hbaFile, "utf8")].join("\n"));
   }
 
   async #untilReady(child: ChildProcess): Promise<void> {

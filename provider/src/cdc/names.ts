@@ -32,6 +32,9 @@ export function changeCaptureNames({ migrationName, target }: MigrationIdentity,
   return { slot: name, publication: name, insertOnlyPublication: `${name}_ins` };
 }
 
+/** The slot that is there for as long as a snapshot is taken at one point of the stream. */
+export const pointSlot = ({ slot }: ChangeCaptureNames): string => `${slot}_point`;
+
 /** Of the stream back, on the target: what it is applied under on the source is {@link wayBackProgress}. */
 export function wayBackNames({ migrationName, target }: MigrationIdentity, database: string): ChangeCaptureNames {
   const digest = createHash("sha256")

@@ -30,6 +30,7 @@ export interface PublicationOptions {
  *
  * Partitions: from 13 on a partitioned table stands for its leaves, those made later included, whose changes come under
  * the leaves' names (under the root's, TRUNCATE of a leaf would be lost); before, the leaves themselves are published.
+ * A source before 10 has no publications, and test_decoding tells of every table.
  *
  * @throws Refused when the role may not publish a table
  */
@@ -39,6 +40,7 @@ export async function createPublications(
   selection: readonly Table[],
   { keyless = "insertsOnly" }: PublicationOptions = {},
 ): Promise<PublishedTables> {
+  if (!(await hasPublications(source))) return { publications: [], tables: selection, insertOnlyTables: [] };
   const version = await serverVersion(source);
   await bringInLine(source, names.publication, undefined, everythingSince(version));
   const selected = keyless === "full" ? await identifyByWholeRow(source, names.publication, selection) : selection;
@@ -56,7 +58,7 @@ const everythingSince = (version: number): string =>
 
 /** Removes what {@link createPublications} made, and resets the replica identities that it set; idempotent. */
 export async function dropPublications(source: Client, names: ChangeCaptureNames): Promise<void> {
-  if ((await serverVersion(source)) < 100000) return;
+  if (!(await hasPublications(source))) return;
   await resetReplicaIdentities(source, names.publication);
   for (const name of [names.publication, names.insertOnlyPublication])
     await source.query(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`);
@@ -100,6 +102,9 @@ async function bringInLine(
     throw publicationFailure(cause, name);
   }
 }
+
+/** PostgreSQL 10 brought them, with pgoutput. */
+export const hasPublications = async (client: Client): Promise<boolean> => (await serverVersion(client)) >= 100000;
 
 /** Qualified and quoted; undefined where there is no such publication. */
 async function publishedTables(source: Client, name: string): Promise<string[] | undefined> {

@@ -73,8 +73,9 @@ async function create(options: SlotOptions, temporary: boolean): Promise<Created
   let observer: Client | undefined;
   try {
     observer = await connect(source, { database, purpose: "slot observer" });
-    // TEMPORARY came with 10; before, the slot is dropped on release.
+    // TEMPORARY came with 10; before, the slot is dropped on release, or by who takes the next point after a killed process.
     const goesWithSession = temporary && (await serverVersion(observer)) >= 100000;
+    if (temporary) await dropSlot(source, database, slot);
     const system = await identifySystem(session);
     // Exporting the snapshot is the default in every version; the word for it differs.
     const command = `CREATE_REPLICATION_SLOT ${quoteIdentifier(slot)}${goesWithSession ? " TEMPORARY" : ""} LOGICAL ${options.plugin}`;

@@ -1,6 +1,7 @@
 import { listProgress } from "../cdc/list-progress.js";
 import { sourceObjectPrefix } from "../cdc/names.js";
 import { dropProgress } from "../cdc/progress.js";
+import { hasPublications } from "../cdc/publication.js";
 import { dropSlot } from "../cdc/drop-slot.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
@@ -59,13 +60,6 @@ async function onSource(source: Endpoint, { objects }: Known): Promise<Leftover[
     }
   }
   return found;
-}
-
-async function hasPublications(client: Awaited<ReturnType<typeof connect>>): Promise<boolean> {
-  const { rows } = await client.query<{ has: boolean }>(
-    "SELECT to_regclass('pg_catalog.pg_publication') IS NOT NULL AS has",
-  );
-  return rows[0]!.has;
 }
 
 async function onTarget(target: Endpoint, { migrations }: Known): Promise<Leftover[]> {

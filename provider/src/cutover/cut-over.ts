@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import type { Client } from "pg";
 import type { Follower } from "../cdc/follow.js";
 import { currentLsn } from "../cdc/lag.js";
@@ -12,6 +11,8 @@ export interface CutOver {
   readonly database: string;
   readonly plugin: OutputPlugin;
   readonly follower: Follower;
+  /** What the temporary slot of the cutover point is called. */
+  readonly slot: string;
   /** Sessions in the source and in the target database. */
   readonly sourceSession: Client;
   readonly targetSession: Client;
@@ -58,7 +59,7 @@ export async function cutOver(cut: CutOver): Promise<void> {
     comparisonSnapshot({
       source: cut.source,
       database: cut.database,
-      slot: `pg_migration_cutover_${randomBytes(6).toString("hex")}`,
+      slot: cut.slot,
       plugin: cut.plugin,
       timeoutSeconds: openTransactionsSeconds,
       signal: cut.signal,

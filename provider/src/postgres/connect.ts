@@ -219,7 +219,9 @@ function connectionFailure(error: unknown, endpoint: Endpoint, options: ConnectO
       if (/no encryption|SSL off|SSL encryption/i.test(said) || /pg_hba\.conf rejects|no pg_hba\.conf entry/.test(said))
         return fail(
           "the server's pg_hba.conf refuses this connection",
-          `add a line to pg_hba.conf that lets ${endpoint.user} reach ${options.database} from this machine, then SELECT pg_reload_conf()`,
+          options.replication
+            ? `add to pg_hba.conf: host ${options.database},replication ${endpoint.user} <this machine's address>/32 scram-sha-256 (md5 before 10), then SELECT pg_reload_conf()`
+            : `add a line to pg_hba.conf that lets ${endpoint.user} reach ${options.database} from this machine, then SELECT pg_reload_conf()`,
           "603002",
         );
       return fail(
@@ -233,6 +235,12 @@ function connectionFailure(error: unknown, endpoint: Endpoint, options: ConnectO
       return fail("the role may not connect", `GRANT CONNECT ON DATABASE to ${endpoint.user}`, "603110");
     case "53300":
       return fail("the server has no connection left", "raise max_connections, or end idle sessions", "603000");
+    case "08P01":
+      return fail(
+        "what answers there does not take such a connection, as a pooler does not",
+        "give host and port of the server itself (on Azure 5432, not PgBouncer's 6432)",
+        "603000",
+      );
     case "57P03":
       return new Unreachable(`${where}: the server is starting up or shutting down (${said})`, {
         remedy: "wait until the server accepts connections",

@@ -1,10 +1,13 @@
 import type { Client } from "pg";
 import type { Wish } from "../inputs.js";
+import type { Endpoint } from "../postgres/connect.js";
 import type { Finding } from "../store/journal.js";
 
 /** What the rules look at. Sessions are open for as long as the rules run. */
 export interface ValidationContext {
   readonly wish: Wish;
+  /** How the source is reached, for what takes a session of another kind. */
+  readonly source: Endpoint;
   /** One session a database of the source; databases that could not be opened are missing. */
   readonly sources: ReadonlyMap<string, Client>;
   /** A session in the target's maintenance database. */

@@ -1,7 +1,8 @@
 import type { Client } from "pg";
-import { quoteIdentifier } from "../postgres/identifiers.js";
+import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { listTables } from "../postgres/tables.js";
 import type { Finding } from "../store/journal.js";
+import { replicationConnections } from "./replication-connection.js";
 import { enumerate, type Rule, type ValidationContext } from "./context.js";
 
 const type = "ServerParametersValidation";
@@ -16,6 +17,8 @@ export const logicalReplication: Rule = async (context) => {
     ...(await replicationPrivilege(first, context.wish.source.user)),
     ...(await longTransactions(first)),
   ];
+  // What stands in the way of every one would only be said again.
+  if (findings.every(({ state }) => state !== "Failed")) findings.push(...(await replicationConnections(context)));
   for (const [database, client] of context.sources)
     findings.push(
       ...(await publicationPrivileges(database, client, context.wish.source.user)),
@@ -184,7 +187,20 @@ async function followableTables(
         "a source before PostgreSQL 11 does not tell of TRUNCATE: a table that is truncated, or rewritten by VACUUM FULL, CLUSTER or ALTER TABLE, is copied anew while following",
       remedy: "use DELETE instead of TRUNCATE, and rewrite no large table, until the cutover",
     });
-  if (keyless.length > 0 && wish.keylessTables === "full")
+  const fullByHand = keyless
+    .slice(0, 5)
+    .map(({ schema, name: table }) => `ALTER TABLE ${qualify(schema, table)} REPLICA IDENTITY FULL`)
+    .join("; ");
+  // What was set is kept with the publication, for it to be reset, and there is none.
+  if (keyless.length > 0 && wish.keylessTables === "full" && sourceVersion < 100000)
+    findings.push({
+      ...common,
+      state: "Failed",
+      object: enumerate(keyless.map(name)),
+      message: `before PostgreSQL 10 keylessTables: "full" cannot set REPLICA IDENTITY FULL for you on ${enumerate(keyless.map(name))}`,
+      remedy: `set keylessTables to insertsOnly, and on the source: ${fullByHand}`,
+    });
+  else if (keyless.length > 0 && wish.keylessTables === "full")
     findings.push({
       ...common,
       object: enumerate(keyless.map(name)),
@@ -196,13 +212,7 @@ async function followableTables(
       ...common,
       object: enumerate(keyless.map(name)),
       message: `without a primary key or replica identity only inserts are followed; an UPDATE or DELETE in ${enumerate(keyless.map(name))} is found at cutover as a difference`,
-      remedy: `keylessTables: "full", or ${keyless
-        .slice(0, 5)
-        .map(
-          (table) =>
-            `ALTER TABLE ${quoteIdentifier(table.schema)}.${quoteIdentifier(table.name)} REPLICA IDENTITY FULL`,
-        )
-        .join("; ")}`,
+      remedy: `keylessTables: "full" (from PostgreSQL 10 on), or ${fullByHand}`,
     });
   if (unlogged.length > 0)
     findings.push({

@@ -1,12 +1,11 @@
 import type { Client } from "pg";
-import { Refused, Unreachable } from "../errors.js";
 import type { Wish } from "../inputs.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
-import { isStarting } from "../postgres/connection-loss.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Finding } from "../store/journal.js";
 import { sourcePrivileges, targetDatabases } from "./access.js";
 import { collations } from "./collations.js";
+import { connectionFinding } from "./connection-finding.js";
 import type { Rule, ValidationContext } from "./context.js";
 import { extensions } from "./extensions.js";
 import { fence } from "./fence.js";
@@ -96,20 +95,13 @@ async function open(
   try {
     return await connect(endpoint, { database, purpose: `validate ${side}` });
   } catch (error) {
-    // One that is being restarted is nothing to put right.
-    if (!(error instanceof Refused || error instanceof Unreachable) || isStarting(error)) throw error;
-    if (findings.some((finding) => finding.message.includes(error.message.split("\n")[0]!))) return undefined;
-    const [what] = error.message.split("\n");
-    findings.push({
+    const finding = connectionFinding(error, side, {
       ...(side === "source" ? { database } : {}),
       type: "AuthenticationAndConnectivityValidation",
-      state: "Failed",
-      code: error.code,
       object: side === "source" ? database : endpoint.host,
       objectType: side === "source" ? "Database" : "Instance",
-      message: `${side}: ${what!.replace(/^\d{6}: /, "")}`,
-      remedy: error.remedy,
     });
+    if (!findings.some(({ message }) => message === finding.message)) findings.push(finding);
     return undefined;
   }
 }

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { Follower, type FollowEvent, type FollowOptions, type FollowStatus } from "../cdc/follow.js";
-import { changeCaptureNames } from "../cdc/names.js";
+import { changeCaptureNames, pointSlot } from "../cdc/names.js";
 import { dropProgress } from "../cdc/progress.js";
 import { cutOver } from "../cutover/cut-over.js";
 import { ContentDiffers, Refused, TakenOver } from "../errors.js";
@@ -153,6 +153,7 @@ export class FollowedDatabase {
         await cutOver({
           source,
           database: this.#name,
+          slot: pointSlot(changeCaptureNames(wish, this.#name)),
           plugin: this.#remainder.plugin,
           follower,
           sourceSession,

@@ -1,7 +1,6 @@
-import { randomBytes } from "node:crypto";
 import type { Client } from "pg";
 import type { Follower } from "../cdc/follow.js";
-import { changeCaptureNames } from "../cdc/names.js";
+import { changeCaptureNames, pointSlot } from "../cdc/names.js";
 import { createPublications } from "../cdc/publication.js";
 import type { OutputPlugin } from "../cdc/slot.js";
 import { openTargetSession } from "../cdc/target-session.js";
@@ -52,16 +51,17 @@ export async function joinTables(
   const { work, database } = objects;
   const follower = bridge();
   try {
-    const held = follower.hold();
     const names = changeCaptureNames(work.wish, database);
-    await createPublications(objects.source, names, tables, { keyless: work.wish.keylessTables });
-    await held;
+    await Promise.all([
+      follower.hold(),
+      createPublications(objects.source, names, tables, { keyless: work.wish.keylessTables }),
+    ]);
     const { snapshot, lsn } = await lockedSnapshot(
       () =>
         comparisonSnapshot({
           source: work.source,
           database,
-          slot: `pg_migration_join_${randomBytes(6).toString("hex")}`,
+          slot: pointSlot(names),
           plugin: objects.plugin,
           signal: work.signal,
         }),

@@ -1,3 +1,4 @@
+import { changeCaptureNames, pointSlot } from "../cdc/names.js";
 import { openInSnapshot } from "../copy/snapshot.js";
 import type { TableToCopy } from "../copy/tables-to-copy.js";
 import { TakenOver, messageOf } from "../errors.js";
@@ -103,7 +104,8 @@ async function compareOnce(
   only: readonly TableComparison[] | undefined,
 ): Promise<Found> {
   const { wish, source, target } = work;
-  const here = { endpoint: source, database, plugin: stream.following.plugin };
+  const slot = pointSlot(changeCaptureNames(wish, database));
+  const here = { endpoint: source, database, slot, plugin: stream.following.plugin };
   const there = { endpoint: target, database: targetDatabase(wish, database) };
   const moment = await stream.exclusively((follower) => meet({ source: here, target: there, follower, signal }));
   try {

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import type { Follower } from "../cdc/follow.js";
 import type { OutputPlugin } from "../cdc/slot.js";
 import { Snapshot } from "../copy/snapshot.js";
@@ -12,8 +11,8 @@ interface Database {
 }
 
 export interface Meeting {
-  /** Where the follower reads, and where it applies. */
-  readonly source: Database & { readonly plugin: OutputPlugin };
+  /** Where the follower reads, with the temporary slot's name, and where it applies. */
+  readonly source: Database & { readonly plugin: OutputPlugin; readonly slot: string };
   readonly target: Database;
   readonly follower: Follower;
   readonly signal: AbortSignal;
@@ -50,7 +49,7 @@ export async function meet({ source, target, follower, signal }: Meeting): Promi
     const { lsn, snapshot } = await comparisonSnapshot({
       source: source.endpoint,
       database: source.database,
-      slot: `pg_migration_verify_${randomBytes(6).toString("hex")}`,
+      slot: source.slot,
       plugin: source.plugin,
       timeoutSeconds: openTransactionsSeconds,
       signal,

@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { hasPublications } from "../cdc/publication.js";
 import { qualify, quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Column, Table } from "../postgres/tables.js";
@@ -233,9 +234,12 @@ export async function schemaFingerprint(source: Client): Promise<string> {
        (SELECT sum(hashtext(concat_ws(' ', attrelid, attnum, attname, atttypid, atttypmod, attnotnull, atthasdef, attisdropped))::int8)
           FROM pg_attribute JOIN relation ON relation.oid = attrelid WHERE attnum > 0),
        (SELECT sum(hashtext(concat_ws(' ', k.oid, k.conname))::int8) FROM pg_constraint k JOIN relation ON relation.oid = k.conrelid),
-       (SELECT sum(hashtext(concat_ws(' ', oid, xmin))::int8) FROM pg_publication),
-       (SELECT sum(hashtext(concat_ws(' ', oid, prpubid, prrelid))::int8) FROM pg_publication_rel),
+       ${(await hasPublications(source)) ? publicationSums : ""}
        (SELECT sum(hashtext(concat_ws(' ', enumtypid, enumlabel))::int8) FROM pg_enum)) AS fingerprint`,
   );
   return rows[0]!.fingerprint;
 }
+
+const publicationSums = `
+       (SELECT sum(hashtext(concat_ws(' ', oid, xmin))::int8) FROM pg_publication),
+       (SELECT sum(hashtext(concat_ws(' ', oid, prpubid, prrelid))::int8) FROM pg_publication_rel),`;

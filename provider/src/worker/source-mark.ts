@@ -1,7 +1,8 @@
 import type { Client } from "pg";
 import type { ChangeCaptureNames } from "../cdc/names.js";
+import { hasPublications } from "../cdc/publication.js";
 import { Refused } from "../errors.js";
-import { qualify } from "../postgres/identifiers.js";
+import { qualify, quoteLiteral } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
 
 /**
@@ -27,9 +28,9 @@ export class StreamTampered extends Refused {}
 
 /** Taken in the session that the tables are copied in, so that a mark and its copy are of one moment. */
 export async function readSourceMark(source: Client, names: ChangeCaptureNames): Promise<SourceMark> {
+  const published = (await hasPublications(source)) ? ", (SELECT max(oid::int8) FROM pg_publication_rel)" : "";
   const { rows } = await source.query<{ highest: string }>(
-    `SELECT greatest((SELECT max(greatest(oid, relfilenode)::int8) FROM pg_class),
-                     (SELECT max(oid::int8) FROM pg_publication_rel)) AS highest`,
+    `SELECT greatest((SELECT max(greatest(oid, relfilenode)::int8) FROM pg_class)${published}) AS highest`,
   );
   return {
     publications: await publicationVersions(source, names),
@@ -64,17 +65,14 @@ export async function replacedSince(source: Client, names: ChangeCaptureNames, m
       `somebody has dropped or altered the publications ${names.publication} and ${names.insertOnlyPublication} on the source: changes are missing in the stream`,
       { remedy: "delete this migration and start it anew; leave its publications alone", code: "603120" },
     );
-  const truncated = (await serverVersion(source)) < 110000 ? "c.relfilenode::int8 > $3" : "false";
+  const isRewritten = (await serverVersion(source)) < 110000 ? `c.relfilenode::int8 > ${mark.highestOid}` : "false";
+  const isNotPublished = (await hasPublications(source)) ? notPublished(names, mark) : "false";
   const { rows } = await source.query<{ schema: string; name: string }>(
     `SELECT n.nspname AS schema, c.relname AS name
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-        AND (NOT EXISTS (SELECT FROM pg_publication_tables p
-                          WHERE p.pubname IN ($1, $2) AND p.schemaname = n.nspname AND p.tablename = c.relname)
-             OR EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
-                         WHERE r.prrelid = c.oid AND p.pubname IN ($1, $2) AND r.oid::int8 > $3)
-             OR c.oid::text = ANY ($4) OR ${truncated})`,
-    [names.publication, names.insertOnlyPublication, mark.highestOid, await withOtherColumns(source, mark)],
+        AND (${isNotPublished} OR c.oid::text = ANY ($1) OR ${isRewritten})`,
+    [await withOtherColumns(source, mark)],
   );
   return new Set(rows.map(({ schema, name }) => qualify(schema, name)));
 }
@@ -89,8 +87,18 @@ async function withOtherColumns(source: Client, { columns = {} }: SourceMark): P
   return Object.keys(now).filter((oid) => now[oid]!.some((name, place) => isOther(oid, name, place)));
 }
 
+/** Whether the table `c` is not in the migration's publications, or was put there later than the mark. */
+function notPublished({ publication, insertOnlyPublication }: ChangeCaptureNames, { highestOid }: SourceMark): string {
+  const own = `p.pubname IN (${quoteLiteral(publication)}, ${quoteLiteral(insertOnlyPublication)})`;
+  return `(NOT EXISTS (SELECT FROM pg_publication_tables p
+                        WHERE ${own} AND p.schemaname = n.nspname AND p.tablename = c.relname)
+           OR EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
+                       WHERE r.prrelid = c.oid AND ${own} AND r.oid::int8 > ${highestOid}))`;
+}
+
 /** xmin tells options that were changed and changed back, too. */
 async function publicationVersions(source: Client, names: ChangeCaptureNames): Promise<string> {
+  if (!(await hasPublications(source))) return "";
   const { rows } = await source.query<{ version: string }>(
     "SELECT concat_ws('/', oid, xmin) AS version FROM pg_publication WHERE pubname IN ($1, $2) ORDER BY pubname",
     [names.publication, names.insertOnlyPublication],

@@ -1,5 +1,5 @@
 import { messageOf, Refused } from "../errors.js";
-import { changeCaptureNames, type MigrationIdentity } from "../cdc/names.js";
+import { changeCaptureNames, type MigrationIdentity, pointSlot } from "../cdc/names.js";
 import { dropPublications } from "../cdc/publication.js";
 import { dropSlot } from "../cdc/drop-slot.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
@@ -17,7 +17,7 @@ export async function dropSourceObjects(
 ): Promise<void> {
   const names = changeCaptureNames(migration, database);
   try {
-    await dropSlot(source, database, names.slot);
+    for (const slot of [names.slot, pointSlot(names)]) await dropSlot(source, database, slot);
     const client = await connect(source, { database, purpose: `${migration.migrationName} clean up` });
     try {
       await dropPublications(client, names);

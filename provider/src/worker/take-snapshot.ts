@@ -6,7 +6,6 @@ import { createPublications } from "../cdc/publication.js";
 import { type OutputPlugin, createSlot, type SlotOptions } from "../cdc/slot.js";
 import { Snapshot, lockedSnapshot, openInSnapshot } from "../copy/snapshot.js";
 import { connect } from "../postgres/connect.js";
-import { serverVersion } from "../postgres/server-version.js";
 import type { Table } from "../postgres/tables.js";
 import { selectedTables } from "./selected-tables.js";
 import { type SourceMark, readSourceMark } from "./source-mark.js";
@@ -98,15 +97,14 @@ async function tablesIn({ source, wish }: Work, database: string, snapshot: Snap
   }
 }
 
-/** Before 10 there are neither publications nor pgoutput: test_decoding tells of every table. */
+/** Where there are no publications, there is no pgoutput. */
 async function publish({ source, wish }: Work, database: string): Promise<Pick<CopyPoint, "publications" | "plugin">> {
   const client = await connect(source, { database, purpose: `${wish.migrationName} publish` });
   try {
-    if ((await serverVersion(client)) < 100000) return { publications: [], plugin: "test_decoding" };
     const tables = await tablesInScope(client, wish);
     const names = changeCaptureNames(wish, database);
     const { publications } = await createPublications(client, names, tables, { keyless: wish.keylessTables });
-    return { publications, plugin: wish.decodingPlugin ?? "pgoutput" };
+    return { publications, plugin: publications.length === 0 ? "test_decoding" : (wish.decodingPlugin ?? "pgoutput") };
   } finally {
     await client.end();
   }

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { Follower, type FollowStatus } from "../cdc/follow.js";
-import { wayBackNames, wayBackProgress } from "../cdc/names.js";
+import { pointSlot, wayBackNames, wayBackProgress } from "../cdc/names.js";
 import { initProgress } from "../cdc/progress.js";
 import { createPublications } from "../cdc/publication.js";
 import { createSlot } from "../cdc/slot.js";
@@ -200,12 +200,13 @@ export class WayBack {
   }
 
   async #reachPoint(): Promise<void> {
-    const { target, signal, journal } = this.#work;
+    const { target, signal, journal, wish } = this.#work;
     const { name, targetName } = this.#record;
+    const slot = pointSlot(wayBackNames(wish, name));
     await this.#withSessions(async (targetSession, sourceSession) => {
       const there = await sequencesOf(sourceSession);
       await cutOver({
-        ...{ source: target, database: targetName, plugin: "pgoutput", follower: this.#follower, signal },
+        ...{ source: target, database: targetName, slot, plugin: "pgoutput", follower: this.#follower, signal },
         ...{ sourceSession: targetSession, targetSession: sourceSession },
         hasSequence: there,
         sequenceMargin: 0,
