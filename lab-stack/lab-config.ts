@@ -119,7 +119,7 @@ const runnerSchema = z.strictObject({
     .optional(),
   /** A user of another registry, with the secret registryPassword. */
   registryUser: z.string().min(1).optional(),
-  /** Worker processes: one has the migration, the others stand by and take over. */
+  /** Worker processes: one leads the migration, the others share its copy, and take the lead when it is gone. */
   replicas: z.number().int().min(1).max(8).default(1),
   cpu: z.number().min(1).max(4).default(2),
   memoryGb: z.number().min(1).max(16).default(4),

@@ -124,6 +124,8 @@ export const sourceTypes = [
 
 export type SourceType = (typeof sourceTypes)[number];
 
+export const mostWorkers = 16;
+
 /** All inputs as they stand in a program and in the state: the ARM body's keys beside `source` and `target`. */
 export const inputsSchema = z.strictObject({
   migrationName: z
@@ -174,6 +176,8 @@ export const inputsSchema = z.strictObject({
   /** Tables copied, and indexes built, at the same time. */
   tableJobs: z.coerce.number("give a number").int().min(1).max(64).default(4),
   indexJobs: z.coerce.number("give a number").int().min(1).max(64).default(4),
+  /** Processes that share the copy, each with its own jobs. */
+  workers: z.coerce.number("give a number").int().min(1).max(mostWorkers).default(1),
   /** Larger tables are copied in parts. */
   splitTablesLargerThan: byteSize.default(10 * 1024 ** 3),
   include: filterSchema.default({}),

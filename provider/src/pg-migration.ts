@@ -168,6 +168,12 @@ export interface PgMigrationArgs {
   /** Indexes built at the same time. Default 4. */
   readonly indexJobs?: pulumi.Input<number> | undefined;
   /**
+   * Worker processes that share the copy on one machine, 1 to 16, each with `tableJobs` and `indexJobs` of its own. One that
+   * dies is replaced, and only what it had begun is done again; where the first one dies, its successor goes on under the same
+   * snapshot as long as another one lives. Default 1.
+   */
+  readonly workers?: pulumi.Input<number> | undefined;
+  /**
    * Online, for tables without a primary key or replica identity: follow their inserts only (default), or set REPLICA
    * IDENTITY FULL on them, which is reset when the migration ends, however it ends.
    */

@@ -39,6 +39,7 @@ describe("inputs that change", () => {
     { dbsToMigrate: ["another"] },
     { tableJobs: 8 },
     { indexJobs: 8 },
+    { workers: 2 },
     { verification: "counts" },
     { overwriteDbsInTarget: true },
     { tags: { a: "b" } },

@@ -22,7 +22,7 @@ export interface TableCopy {
   readonly onProgress?: ((bytes: number, rows: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Runs inside the target's transaction before its COMMIT, to write down there that this copy is done. */
-  readonly beforeCommit?: ((target: Client) => Promise<void>) | undefined;
+  readonly beforeCommit?: ((relayed: readonly Relayed[]) => Promise<void>) | undefined;
 }
 
 /**
@@ -48,7 +48,7 @@ export async function copyTable(copy: TableCopy): Promise<Relayed> {
       onProgress: copy.onProgress,
       signal: copy.signal,
     });
-    await copy.beforeCommit?.(target);
+    await copy.beforeCommit?.([relayed]);
     await run(copy, "COMMIT");
     return relayed;
   } catch (error) {
@@ -93,7 +93,7 @@ async function isReferenced({ target, table }: Pick<TableCopy, "target" | "table
 /** The rows of one table, on their way. */
 export type TableRows = Pick<TableCopy, "table" | "format" | "condition">;
 
-export interface SmallTablesCopy extends Pick<TableCopy, "source" | "target" | "signal"> {
+export interface SmallTablesCopy extends Pick<TableCopy, "source" | "target" | "signal" | "beforeCommit"> {
   /** Told which table was refused, by its position, before that is thrown. */
   readonly onFailed?: ((position: number) => void) | undefined;
 }
@@ -107,7 +107,7 @@ export interface SmallTablesCopy extends Pick<TableCopy, "source" | "target" | "
  */
 export async function copySmallTables(
   tables: readonly TableRows[],
-  { source, target, signal, onFailed }: SmallTablesCopy,
+  { source, target, signal, onFailed, beforeCommit }: SmallTablesCopy,
 ): Promise<Relayed[]> {
   await target.query("BEGIN");
   try {
@@ -123,6 +123,7 @@ export async function copySmallTables(
       signal,
       onFailed,
     });
+    await beforeCommit?.(relayed);
     await target.query("COMMIT");
     return relayed;
   } catch (error) {

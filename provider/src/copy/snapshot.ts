@@ -28,6 +28,8 @@ const beginReadOnly = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 export class Snapshot {
   /** What SET TRANSACTION SNAPSHOT takes. */
   readonly id: string;
+  /** What it shows, as txid_current_snapshot() says it: the same of every session that has it, and of no other moment. */
+  readonly moment: string;
   /** Aborts, with an Unreachable as its reason, when the session has died: what is copied from then on is no longer one. */
   readonly lost: AbortSignal;
   readonly #session: Client;
@@ -35,9 +37,10 @@ export class Snapshot {
   readonly #heartbeat: NodeJS.Timeout;
   #released = false;
 
-  private constructor(session: Client, id: string, where: string) {
+  private constructor(session: Client, { id, moment }: Pick<Snapshot, "id" | "moment">, where: string) {
     this.#session = session;
     this.id = id;
+    this.moment = moment;
     this.lost = this.#loss.signal;
     const onEnd = (cause?: unknown): void => {
       clearInterval(this.#heartbeat);
@@ -72,8 +75,10 @@ export class Snapshot {
   static async #exportFrom(session: Client, begin: () => Promise<unknown>, where: string): Promise<Snapshot> {
     try {
       await begin();
-      const { rows } = await session.query<{ id: string }>("SELECT pg_export_snapshot() AS id");
-      return new Snapshot(session, rows[0]!.id, where);
+      const { rows } = await session.query<{ id: string; moment: string }>(
+        "SELECT pg_export_snapshot() AS id, txid_current_snapshot()::text AS moment",
+      );
+      return new Snapshot(session, rows[0]!, where);
     } catch (error) {
       await session.end();
       if (isConnectionLoss(error)) throw new Unreachable(`${where}: ${messageOf(error)}`, { cause: error });

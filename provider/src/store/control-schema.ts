@@ -161,4 +161,24 @@ COMMENT ON COLUMN pgmigration.database.way_back IS 'How the stream back to the s
 ALTER TABLE pgmigration.comparison ADD COLUMN compared_by text CHECK (compared_by IN ('content', 'counts'));
 COMMENT ON COLUMN pgmigration.comparison.compared_by IS 'Every stored value, or only the number of rows; null where an earlier version has not said';
 `,
+  `
+ALTER TABLE pgmigration.database ADD COLUMN shared_copy jsonb, ADD COLUMN copy_state jsonb;
+COMMENT ON COLUMN pgmigration.database.shared_copy IS 'The base copy that other workers may share now, and that a successor may go on with';
+COMMENT ON COLUMN pgmigration.database.copy_state IS 'What they need for that';
+ALTER TABLE pgmigration.unit ADD claimed_by text, ADD session_pid int, ADD session_since text, ADD target_xid bigint,
+  ADD build jsonb, ADD left_out jsonb, ADD returned boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN pgmigration.unit.session_pid IS 'The session on the target that does it, with session_since, its backend_start';
+COMMENT ON COLUMN pgmigration.unit.target_xid IS 'The transaction on the target that does it, from right before its COMMIT: what becomes of that is what becomes of the unit';
+COMMENT ON COLUMN pgmigration.unit.returned IS 'A worker that is gone had begun it';
+CREATE INDEX unit_loading ON pgmigration.unit (migration, database) WHERE state = 'loading';
+CREATE TABLE pgmigration.held_snapshot (
+  migration text NOT NULL,
+  database text NOT NULL,
+  copy text NOT NULL,
+  snapshot text NOT NULL,
+  PRIMARY KEY (migration, database, snapshot),
+  FOREIGN KEY (migration, database) REFERENCES pgmigration.database ON DELETE CASCADE
+);
+COMMENT ON TABLE pgmigration.held_snapshot IS 'Where a base copy''s snapshot lives on, should the session that exported it end';
+`,
 ];

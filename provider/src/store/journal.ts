@@ -9,8 +9,9 @@ import type {
   ValidationType,
   WayBackStatus,
 } from "../status.js";
-import { leaseIsOurs, type Lease } from "./lease.js";
+import { leaseIsOurs, type WorkRight } from "./lease.js";
 import type { DatabasePhase } from "./records.js";
+import type { SharedCopy } from "./shared-copies.js";
 
 /** A finding of the validation, before or during the migration. */
 export interface Finding {
@@ -70,12 +71,18 @@ export interface DatabaseChange {
   readonly publications?: readonly string[];
   readonly handover?: unknown;
   readonly fence?: FenceRecord | null;
+  /** Null while there is none to share. It ends with the phase, and when the database fails or is canceled. */
+  readonly sharedCopy?: SharedCopy | null;
+  /** With a shared copy: what a successor needs to go on with it. */
+  readonly copyState?: unknown;
 }
+
+const copyHasEnded = "coalesce($4, phase) <> 'copying' OR coalesce($5, state) IN ('Failed', 'Canceling', 'Canceled')";
 
 /** All that a worker writes down about its migration; every write is fenced by the lease's generation. */
 export class Journal {
   constructor(
-    readonly lease: Lease,
+    readonly lease: WorkRight,
     readonly observers: readonly JournalObserver[] = [],
   ) {}
 
@@ -153,6 +160,9 @@ export class Journal {
               publications = coalesce($11, publications),
               handover = coalesce($12, handover),
               fence = CASE WHEN $13 THEN $14::jsonb ELSE fence END,
+              shared_copy = CASE WHEN ${copyHasEnded} THEN NULL WHEN $15 THEN $16::jsonb ELSE shared_copy END,
+              copy_state = CASE WHEN ${copyHasEnded} OR $15 AND $16 IS NULL THEN NULL
+                                ELSE coalesce($17::jsonb, copy_state) END,
               started_at = coalesce(started_at, clock_timestamp()),
               ended_at = CASE WHEN coalesce($5, state) IN ('Succeeded', 'Failed', 'Canceled') THEN clock_timestamp() END
         WHERE migration = $1 AND name = $3 AND ${leaseIsOurs} RETURNING name`,
@@ -169,6 +179,9 @@ export class Journal {
         change.handover === undefined ? null : JSON.stringify(change.handover),
         change.fence !== undefined,
         change.fence ? JSON.stringify(change.fence) : null,
+        change.sharedCopy !== undefined,
+        change.sharedCopy ? JSON.stringify(change.sharedCopy) : null,
+        change.copyState === undefined ? null : JSON.stringify(change.copyState),
       ],
     );
     for (const observer of this.observers) observer.database?.(name, change);

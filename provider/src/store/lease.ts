@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { engineVersion } from "../engine-version.js";
@@ -11,6 +12,25 @@ const leaseClass = 0x6d696772;
 
 /** The condition that every write of a worker has in it; `$1` and `$2` are those of {@link Lease.query}. */
 export const leaseIsOurs = "EXISTS (SELECT FROM pgmigration.migration WHERE name = $1 AND generation = $2)";
+
+/**
+ * What lets a process write down what it does for a migration: the lease, or a place beside its holder. Statements have
+ * the migration's name as `$1` and the generation as `$2`, which they must compare.
+ */
+export interface WorkRight {
+  readonly migration: string;
+  readonly generation: number;
+  /** Names this process, now, among all that ever work on the migration. */
+  readonly worker: string;
+  query<Row extends object>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
+  /** For a write that changes one row. @throws TakenOver when it changed none */
+  write(sql: string, values?: readonly unknown[]): Promise<void>;
+  /** Has the planner look at a table of the records that thousands of rows have come to at once. */
+  analyze(table: string): Promise<void>;
+}
+
+/** Host and process, for people, and what makes it unique: containers have few process numbers. */
+export const newWorkerName = (): string => `${hostname()}:${process.pid}:${randomBytes(4).toString("hex")}`;
 
 export interface Holder {
   readonly backendPid: number;
@@ -32,7 +52,8 @@ export async function leaseHolder(store: Store, migration: string): Promise<Hold
  * The right to work on a migration: a session advisory lock on the target, which ends with its session, and a generation
  * number, which every write compares. A worker that was cut off for a while can go on only while nobody came after it.
  */
-export class Lease {
+export class Lease implements WorkRight {
+  readonly worker = newWorkerName();
   #store: Store;
   /** Statements run one after another: the session is shared by all that the worker does. */
   #last: Promise<unknown> = Promise.resolve();
@@ -80,7 +101,6 @@ export class Lease {
     return this.#inTurn<Row>(sql, [this.migration, this.generation, ...values]);
   }
 
-  /** Has the planner look at a table of the records that thousands of rows have come to at once. */
   async analyze(table: string): Promise<void> {
     await this.#inTurn(`ANALYZE pgmigration.${quoteIdentifier(table)}`, []);
   }
@@ -113,11 +133,7 @@ export class Lease {
 
   /** Like {@link query}, for a write that changes one row. @throws TakenOver when it changed none */
   async write(sql: string, values: readonly unknown[] = []): Promise<void> {
-    const rows = await this.query(sql, values);
-    if (rows.length === 0)
-      throw new TakenOver(
-        `another worker has taken over migration ${this.migration} (after generation ${this.generation})`,
-      );
+    requireRow(this, await this.query(sql, values));
   }
 
   async release(): Promise<void> {
@@ -146,6 +162,12 @@ export class Lease {
       [this.migration, this.generation],
     );
   }
+}
+
+/** @throws TakenOver when a write that changes one row has changed none: another generation has begun */
+export function requireRow({ migration, generation }: WorkRight, rows: readonly object[]): void {
+  if (rows.length === 0)
+    throw new TakenOver(`another worker has taken over migration ${migration} (after generation ${generation})`);
 }
 
 /** Keeps every worker away from a migration until the store's session ends. @throws TakenOver when one is at work */

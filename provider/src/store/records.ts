@@ -2,6 +2,7 @@ import type { FenceRecord } from "../cutover/fence.js";
 import type { Wish } from "../inputs.js";
 import { waitsBeforeTheStart, type DatabaseState, type MigrationState, type OnlineVerification } from "../status.js";
 import { targetDatabase } from "../target-database.js";
+import type { SharedCopy } from "./shared-copies.js";
 import type { Store } from "./store.js";
 
 /** How far a database has come; a successor goes on from here. */
@@ -50,6 +51,8 @@ export interface DatabaseRecord {
   readonly handover: unknown;
   /** What a fence on the source covers, from before it is put up until after it is taken down. */
   readonly fence: FenceRecord | undefined;
+  /** The base copy that an earlier worker has left, with which one may go on. */
+  readonly sharedCopy: SharedCopy | undefined;
 }
 
 export async function readMigration(store: Store, name: string): Promise<MigrationRecord | undefined> {
@@ -76,9 +79,10 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
     handover: unknown;
     verification: OnlineVerification | null;
     fence: FenceRecord | null;
+    shared_copy: SharedCopy | null;
     has_way_back: boolean;
   }>(
-    `SELECT name, target_name, phase, state, being_created, slot, publications, handover, verification, fence,
+    `SELECT name, target_name, phase, state, being_created, slot, publications, handover, verification, fence, shared_copy,
             way_back IS NOT NULL AS has_way_back,
             -- By its OID: a database of that name that somebody has made since is not ours.
             EXISTS (SELECT FROM pg_database WHERE datname = target_name AND oid::int8 = target_oid) AS created_by_us
@@ -97,6 +101,7 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
     handover: row.handover,
     verification: row.verification ?? undefined,
     fence: row.fence ?? undefined,
+    sharedCopy: row.shared_copy ?? undefined,
     hasWayBack: row.has_way_back,
   }));
 }
@@ -135,7 +140,7 @@ export async function restartMigration(store: Store, wish: Wish): Promise<void> 
      ), stale AS (
        DELETE FROM pgmigration.finding WHERE migration = $1
      ), again AS (
-       UPDATE pgmigration.database SET state = 'InProgress', message = NULL, ended_at = NULL,
+       UPDATE pgmigration.database SET state = 'InProgress', message = NULL, ended_at = NULL, shared_copy = NULL, copy_state = NULL,
               phase = CASE WHEN phase = 'canceled' THEN 'queued' ELSE phase END
         WHERE migration = $1 AND phase <> 'done'
           -- All of them, where that was the end.

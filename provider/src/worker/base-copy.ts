@@ -1,3 +1,5 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { sourceObjectPrefix } from "../cdc/names.js";
 import type { OutputPlugin } from "../cdc/slot.js";
@@ -6,8 +8,9 @@ import { copyLargeObjects } from "../copy/large-objects.js";
 import { planParts } from "../copy/parts.js";
 import { useSearchPath } from "../copy/search-path.js";
 import { carrySequences } from "../copy/sequences.js";
-import { openInSnapshot } from "../copy/snapshot.js";
+import { openInSnapshot, type Snapshot } from "../copy/snapshot.js";
 import { isSmall, tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
+import { TimedOut } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import { qualify } from "../postgres/identifiers.js";
 import { carryConnectionLimit } from "../schema/database.js";
@@ -22,9 +25,11 @@ import { restoreEntries, restoreEntry } from "../schema/restore.js";
 import { readSelection, selectEntries, sequenceKey, type Selection } from "../schema/selection.js";
 import { validateConstraint } from "../schema/validate-constraint.js";
 import type { DatabaseRecord } from "../store/records.js";
+import { forgetHeldSnapshots, type SharedCopy } from "../store/shared-copies.js";
 import { Units, type NewUnit } from "../store/units.js";
 import { compareDatabase, compareLargeObjectsOf, compareSchemas } from "./compare.js";
-import { copyUnits } from "./copy-units.js";
+import { copyUnits, takeLeftOut } from "./copy-units.js";
+import { copyStateOf, findEarlierCopy, type EarlierCopy } from "./earlier-copy.js";
 import { createDatabase, prepareExistingTables } from "./prepare-target.js";
 import { selectedTables } from "./selected-tables.js";
 import { sideBySide } from "./side-by-side.js";
@@ -52,8 +57,9 @@ export interface Remainder {
 
 /**
  * Brings schema and rows of one database to the target as they were at one moment; for an online migration, at the
- * beginning of its slot's stream. What an earlier try has left is thrown away first: rows copied under a snapshot that
- * is gone belong to another moment.
+ * beginning of its slot's stream. Other workers may share the copy. One that an earlier worker has left is gone on with
+ * where its snapshot still lives, or is needed no longer; else it is thrown away: rows copied under a snapshot that is gone
+ * belong to another moment.
  */
 export async function copyDatabase(work: Work, record: DatabaseRecord): Promise<Remainder> {
   const copy = new BaseCopy(work, record);
@@ -71,7 +77,9 @@ const nothing: RestorePlan = {
 };
 
 /** What the steps of one copy share. */
-interface Scene extends CopyPoint {
+interface Scene extends Omit<CopyPoint, "snapshot"> {
+  /** None where an earlier worker has copied all rows. */
+  readonly snapshot: Snapshot | undefined;
   /** Sessions in the source and in the target database. */
   readonly source: Client;
   readonly target: Client;
@@ -81,51 +89,116 @@ interface Scene extends CopyPoint {
   readonly signal: AbortSignal;
 }
 
+const leftSessionsWithinMs = 30_000;
+
 class BaseCopy {
   readonly #name: string;
+  readonly #units: Units;
+  #shared: SharedCopy | undefined;
 
   constructor(
     readonly work: Work,
     readonly record: DatabaseRecord,
   ) {
     this.#name = record.name;
+    this.#units = new Units(work.journal.lease, record.name);
   }
 
   async run(): Promise<Remainder> {
+    await this.#endLeftSessions();
+    const earlier = await findEarlierCopy(this.work, this.record);
+    if (earlier) return this.#goOn(earlier);
+    return this.#begin();
+  }
+
+  async #begin(): Promise<Remainder> {
     const { journal, wish } = this.work;
     await this.#removeEarlierTry();
-    await journal.database(this.#name, { phase: "copying", state: "InProgress", message: "creating the database" });
+    await journal.database(this.#name, {
+      phase: "copying",
+      state: "InProgress",
+      message: "creating the database",
+      sharedCopy: null,
+    });
+    await forgetHeldSnapshots(journal.lease, this.#name);
     if (!wish.dataOnly) await this.#report(await createDatabase(this.work, this.record));
     const point = await takeSnapshot(this.work, this.#name);
+    return this.#inSessions(point.snapshot, async (source, target) => {
+      const scene = await this.#scene(point, source, target);
+      await this.#restore(scene, scene.plan.before);
+      const tables = await this.#queueUnits(scene);
+      await this.#offer(point, scene);
+      return this.#fill(scene, tables);
+    });
+  }
+
+  /** Under the same snapshot, or where nobody needs it any more. */
+  async #goOn({ shared, snapshot, point, plan, leftOut }: EarlierCopy): Promise<Remainder> {
+    const { journal, wish } = this.work;
+    const how = snapshot
+      ? "going on with the copy of the worker before under the same snapshot, which another one has held"
+      : "going on with what the worker before has left to do: all rows are copied";
+    await journal.event(how, { database: this.#name });
+    return this.#inSessions(snapshot, async (source, target) => {
+      const signal = snapshot ? AbortSignal.any([this.work.signal, snapshot.lost]) : this.work.signal;
+      const { sourceSearchPath } = shared;
+      const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
+      takeLeftOut(context, leftOut);
+      const selection = await readSelection(source, wish);
+      await this.#share({
+        ...shared,
+        generation: this.work.generation,
+        snapshotId: snapshot?.id ?? shared.snapshotId,
+      });
+      const tables = snapshot && !wish.schemaOnly ? await this.#tablesIn(snapshot) : [];
+      return this.#fill({ ...point, snapshot, source, target, selection, plan, context, signal }, tables);
+    });
+  }
+
+  async #inSessions(
+    snapshot: Snapshot | undefined,
+    run: (source: Client, target: Client) => Promise<Remainder>,
+  ): Promise<Remainder> {
+    const opened: Client[] = [];
     try {
-      return await this.#fill(point);
+      const target = await this.#connectTarget("restore");
+      opened.push(target);
+      const source = await connect(this.work.source, { database: this.#name, purpose: this.#purpose("read") });
+      opened.push(source);
+      return await run(source, target);
     } finally {
-      await point.snapshot.release();
+      await Promise.all(opened.map((session) => session.end()));
+      await snapshot?.release();
     }
   }
 
-  async #fill(point: CopyPoint): Promise<Remainder> {
-    const target = await this.#connectTarget("restore");
-    const source = await connect(this.work.source, { database: this.#name, purpose: this.#purpose("read") });
-    try {
-      const scene = await this.#scene(point, source, target);
-      await this.#restore(scene, scene.plan.before);
-      await this.#copyRows(scene);
-      await this.#finish(scene);
-      const { plan, context, selection, publications, mark, plugin } = scene;
-      return {
-        handover: plan.handover,
-        materializedViews: plan.materializedViews,
-        sourceSearchPath: context.sourceSearchPath ?? "",
-        publications,
-        mark,
-        plugin,
-        cutSequences: [...selection.cutSequences],
-        without: [...selection.cut, ...context.missing],
-      };
-    } finally {
-      await Promise.all([target.end(), source.end()]);
+  async #fill(scene: Scene, tables: readonly TableToCopy[]): Promise<Remainder> {
+    await this.#copyRows(scene, tables);
+    await this.#finish(scene);
+    const { plan, context, selection, publications, mark, plugin } = scene;
+    return {
+      handover: plan.handover,
+      materializedViews: plan.materializedViews,
+      sourceSearchPath: context.sourceSearchPath ?? "",
+      publications,
+      mark,
+      plugin,
+      cutSequences: [...selection.cutSequences],
+      without: [...selection.cut, ...context.missing],
+    };
+  }
+
+  /** What workers before this one still run on the target must not come between. */
+  async #endLeftSessions(): Promise<void> {
+    const deadline = Date.now() + leftSessionsWithinMs;
+    while ((await this.#units.takeBack(true)).sessions > 0) {
+      if (Date.now() > deadline)
+        throw new TimedOut(`sessions of an earlier worker on ${this.record.targetName} do not end`, {
+          remedy: "end them on the target: pg_terminate_backend of those that pg_stat_activity names pg-migration",
+        });
+      await sleep(200);
     }
+    await this.#units.letOthersIndexesGoAhead();
   }
 
   async #scene(point: CopyPoint, source: Client, target: Client): Promise<Scene> {
@@ -146,34 +219,82 @@ class BaseCopy {
     return planRestore(selectEntries(entries, selection).filter((entry) => !isOwnPublication(entry)));
   }
 
-  async #copyRows(scene: Scene): Promise<void> {
+  /** Answers the tables to copy. */
+  async #queueUnits({ source, target, plan }: Scene): Promise<TableToCopy[]> {
     const { work } = this;
-    const { snapshot, source, target, plan, context, signal } = scene;
-    await work.journal.database(this.#name, { message: "copying tables" });
     const tables = work.wish.schemaOnly ? [] : await selectedTables(source, work.wish);
     if (work.wish.dataOnly) await prepareExistingTables(work, target, tables);
     const tableUnits = (await Promise.all(tables.map((table) => this.#tableUnits(source, table)))).flat();
-    const units = new Units(work.journal.lease, this.#name);
-    const builds = byTableCopied(plan.builds, tableUnits);
-    await units.replace([...tableUnits, ...builds.map(({ unit }) => unit)]);
-    await copyUnits({
-      work,
-      database: this.#name,
-      units,
-      snapshot,
-      tables,
-      tableUnits: tableUnits.length,
-      builds: builds.map(({ build }) => build),
-      context,
-      signal,
-      beside: (poolSignal) => this.#copyLargeObjects(scene, poolSignal),
-      onTablesCopied: async () => {
-        await this.#compare(scene);
-        // Not held through index builds: it keeps the source from vacuuming, and its locks keep TRUNCATE waiting.
-        await snapshot.release();
+    await this.#units.replace([...tableUnits, ...byTableCopied(plan.builds, tableUnits)]);
+    return tables;
+  }
+
+  /** From here on other workers may share the copy, and a successor go on with it. */
+  async #offer(point: CopyPoint, { plan, context }: Scene): Promise<void> {
+    const leftOut = { entries: [...context.leftOut], missing: [...context.missing] };
+    const shared = {
+      id: randomUUID(),
+      generation: this.work.generation,
+      snapshotId: point.snapshot.id,
+      moment: point.snapshot.moment,
+      sourceSearchPath: context.sourceSearchPath ?? "",
+      leftOut: leftOut.entries,
+      largeObjectsCopied: false,
+      tablesCopied: false,
+    };
+    await this.#share(shared, copyStateOf(point, plan, leftOut));
+  }
+
+  async #share(shared: SharedCopy, copyState?: unknown): Promise<void> {
+    this.#shared = shared;
+    await this.work.journal.database(this.#name, { sharedCopy: shared, copyState });
+  }
+
+  async #copyRows(scene: Scene, tables: readonly TableToCopy[]): Promise<void> {
+    const { work } = this;
+    const { snapshot, context, signal } = scene;
+    await work.journal.database(this.#name, { message: "copying tables" });
+    await copyUnits(
+      {
+        work,
+        database: this.#name,
+        units: this.#units,
+        snapshotId: snapshot?.id,
+        tables,
+        // What an earlier worker has begun is known of each unit.
+        context: { ...context, resumed: false },
+        signal,
+        onFindings: (findings) => this.#report(findings),
       },
-      onFindings: (findings) => this.#report(findings),
-    });
+      {
+        beside: (poolSignal) => this.#copyLargeObjects(scene, poolSignal),
+        onTablesCopied: () => this.#tablesCopied(scene),
+        onTakenBack: ({ completed, queued }) =>
+          work.journal.event(
+            `a worker that shared the copy is gone: ${queued} of its units are done again, ${completed} it had done`,
+            { database: this.#name, level: "warning" },
+          ),
+      },
+    );
+    for (const leftOut of await this.#units.leftOut()) takeLeftOut(context, leftOut);
+  }
+
+  async #tablesCopied({ snapshot, slot, signal }: Scene): Promise<void> {
+    if (!snapshot) return;
+    await this.#compare(snapshot, slot !== undefined, signal);
+    if (this.#shared) await this.#share({ ...this.#shared, tablesCopied: true });
+    // Not held through index builds: it keeps the source from vacuuming, and its locks keep TRUNCATE waiting.
+    await snapshot.release();
+  }
+
+  /** As the snapshot shows them. */
+  async #tablesIn(snapshot: Snapshot): Promise<TableToCopy[]> {
+    const session = await openInSnapshot(this.work.source, this.#name, snapshot.id, this.#purpose("catalogue"));
+    try {
+      return await selectedTables(session, this.work.wish);
+    } finally {
+      await session.end();
+    }
   }
 
   async #tableUnits(source: Client, { table }: TableToCopy): Promise<NewUnit[]> {
@@ -198,13 +319,16 @@ class BaseCopy {
 
   /** Compared before they are given to their owners, whose objects the role that migrates may not read. */
   async #copyLargeObjects({ snapshot, context }: Scene, signal: AbortSignal): Promise<void> {
-    if (this.work.wish.schemaOnly) return;
+    if (this.work.wish.schemaOnly || !snapshot) return;
     const source = await openInSnapshot(this.work.source, this.#name, snapshot.id, this.#purpose("large objects"));
     const target = await this.#connectTarget("large objects");
     try {
-      const { objects } = await copyLargeObjects(source, target, { signal });
-      if (objects === 0) return;
-      await compareLargeObjectsOf(this.work, this.#name, source, target);
+      if (this.#shared?.largeObjectsCopied !== true) {
+        const { objects } = await copyLargeObjects(source, target, { signal });
+        if (objects === 0) return;
+        await compareLargeObjectsOf(this.work, this.#name, source, target);
+        if (this.#shared) await this.#share({ ...this.#shared, largeObjectsCopied: true });
+      }
       await this.#report(await restoreEntries(target, await largeObjectEntries(source), context));
     } finally {
       await Promise.all([target.end(), source.end()]);
@@ -212,8 +336,8 @@ class BaseCopy {
   }
 
   /** An online migration is compared at its cutover, at just that moment. */
-  async #compare({ snapshot, slot, signal }: Scene): Promise<void> {
-    if (slot !== undefined || this.work.wish.schemaOnly) return;
+  async #compare(snapshot: Snapshot, isOnline: boolean, signal: AbortSignal): Promise<void> {
+    if (isOnline || this.work.wish.schemaOnly) return;
     await this.work.journal.database(this.#name, { message: "comparing rows, building indexes" });
     await compareDatabase(this.work, { database: this.#name, snapshotId: snapshot.id, signal, inCutover: false });
   }
@@ -301,15 +425,12 @@ const mostParts = 1000;
  * Builds in the order in which their tables are copied. Those of one table are neighbours, so that what is built together
  * shares no more than one table with what is built beside it: more, and two could wait for each other's locks.
  */
-function byTableCopied(
-  builds: RestorePlan["builds"],
-  tables: readonly NewUnit[],
-): { readonly build: Build; readonly unit: NewUnit }[] {
+function byTableCopied(builds: RestorePlan["builds"], tables: readonly NewUnit[]): NewUnit[] {
   const ranks = new Map(tables.map(({ schema, table }, rank) => [qualify(schema, table), rank]));
   return builds
     .map((build) => ({ build, rank: ranks.get(qualify(build.table.schema, build.table.name)) ?? tables.length }))
     .sort((one, other) => one.rank - other.rank)
-    .map(({ build, rank }) => ({ build, unit: buildUnit(build, tables[rank]) }));
+    .map(({ build, rank }) => buildUnit(build, tables[rank]));
 }
 
 /** @param copied a unit of its table; undefined where no rows are copied */
@@ -322,6 +443,7 @@ const buildUnit = ({ entry, table }: Build, copied: NewUnit | undefined): NewUni
   rowsEstimated: 0,
   small: copied?.small ?? true,
   ready: copied === undefined,
+  build: entry,
 });
 
 function byTable(validations: RestorePlan["validations"]): RestorePlan["validations"][number][][] {

@@ -1,20 +1,22 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { copySmallTables, copyTable, type TableRows } from "../copy/copy-table.js";
 import { copyFormat } from "../copy/format.js";
 import { passBytes } from "../copy/pass-bytes.js";
 import type { Relayed } from "../copy/relay.js";
 import { useSearchPath } from "../copy/search-path.js";
-import { openInSnapshot, type Snapshot } from "../copy/snapshot.js";
+import { openInSnapshot } from "../copy/snapshot.js";
 import type { TableToCopy } from "../copy/tables-to-copy.js";
-import { EngineFault, messageOf } from "../errors.js";
+import { EngineFault, Refused, TakenOver, Unreachable, messageOf } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { listTables, type Table } from "../postgres/tables.js";
 import type { RestoreFinding } from "../schema/findings.js";
 import type { RestoreContext } from "../schema/restore-context.js";
-import type { Build, RelationName } from "../schema/restore-plan.js";
+import type { Entry } from "../schema/entries.js";
+import type { RelationName } from "../schema/restore-plan.js";
 import { restoreEntry, restoreTogether } from "../schema/restore.js";
-import type { Unit, Units } from "../store/units.js";
+import type { CopiedUnit, Counts, LeftOut, Returned, TargetSession, Unit, Units } from "../store/units.js";
 import { targetDatabase } from "../target-database.js";
 import { Bell } from "../bell.js";
 import type { Work } from "./work.js";
@@ -23,28 +25,35 @@ export interface UnitsToCopy {
   readonly work: Work;
   readonly database: string;
   readonly units: Units;
-  readonly snapshot: Snapshot;
+  /** Where tables are to be copied. */
+  readonly snapshotId: string | undefined;
   readonly tables: readonly TableToCopy[];
-  /** How many units are tables or parts of them; they come first, then one for each build. */
-  readonly tableUnits: number;
-  readonly builds: readonly Build[];
   readonly context: RestoreContext;
   readonly signal: AbortSignal;
+  readonly onFindings: (findings: readonly RestoreFinding[]) => Promise<void>;
+}
+
+/** What one worker does alone: the holder of the lease, while others may share its units. */
+export interface LeadersPart {
   /** Runs beside the tables; its signal aborts with theirs. */
   readonly beside: (signal: AbortSignal) => Promise<void>;
   /** Runs when every table is copied, and what runs beside them done, beside the indexes that are still built. */
   readonly onTablesCopied: () => Promise<void>;
-  readonly onFindings: (findings: readonly RestoreFinding[]) => Promise<void>;
+  readonly onTakenBack: (returned: Returned) => Promise<void>;
 }
 
 const progressEveryMs = 1000;
+/** How often it is looked what other workers have done. */
+const lookEveryMs = 500;
+/** Of these looks, how many until one for what a killed worker may have left unsaid. */
+const looksPerMend = 10;
 
 /**
- * Copies tables, and builds the indexes of each as soon as its rows are there, while others still copy. The first failure
- * ends all of it.
+ * Copies tables, and builds the indexes of each as soon as its rows are there, while others still copy; answers when every
+ * unit is done, whoever has done it. The first failure ends all of it.
  */
-export async function copyUnits(options: UnitsToCopy): Promise<void> {
-  const pool = new CopyPool(options);
+export async function copyUnits(options: UnitsToCopy, lead?: LeadersPart): Promise<void> {
+  const pool = new CopyPool(options, lead);
   await pool.run();
 }
 
@@ -52,81 +61,132 @@ class CopyPool {
   readonly #failed = new AbortController();
   readonly #signal: AbortSignal;
   readonly #tables: ReadonlyMap<string, TableToCopy>;
-  readonly #builds: readonly Build[];
+  readonly #over = new AbortController();
+  readonly #bell = new Bell();
   #targetTables: ReadonlyMap<string, Table> = new Map();
   #versions = { source: 0, target: 0 };
-  #open: number;
-  #unbuilt: number;
-  readonly #bell = new Bell();
+  #total: Counts = { tables: 0, indexes: 0 };
+  #byOthers: Counts = { tables: 0, indexes: 0 };
+  #copied = 0;
+  #built = 0;
 
-  constructor(readonly options: UnitsToCopy) {
+  constructor(
+    readonly options: UnitsToCopy,
+    readonly lead: LeadersPart | undefined,
+  ) {
     this.#signal = AbortSignal.any([options.signal, this.#failed.signal]);
     this.#tables = new Map(options.tables.map((one) => [keyOf(one.table), one]));
-    this.#builds = options.builds;
-    this.#open = options.tableUnits;
-    this.#unbuilt = options.builds.length;
   }
 
   async run(): Promise<void> {
-    const { wish } = this.options.work;
-    await this.#learn();
-    const tableRunners = Math.min(wish.tableJobs, this.options.tableUnits);
-    const indexRunners = Math.min(wish.indexJobs, this.#builds.length);
-    const beside = this.options.beside(this.#signal);
-    const runners = [this.#copyAll(tableRunners), beside, this.#buildAll(indexRunners), this.#afterTables(beside)];
-    const results = await Promise.allSettled(
-      runners.map((runner) =>
-        runner.catch((error: unknown) => {
-          this.#failed.abort(error);
-          this.#bell.ring();
-          throw error;
-        }),
-      ),
-    );
-    this.options.signal.throwIfAborted();
-    if (this.#failed.signal.aborted) throw this.#failed.signal.reason;
-    const failure = results.find((result) => result.status === "rejected");
-    if (failure) throw failure.reason;
+    const { work, units } = this.options;
+    const { tableJobs, indexJobs } = work.wish;
+    this.#total = await units.total();
+    // By an earlier try of this same worker.
+    const here = await units.completedHere();
+    [this.#copied, this.#built] = [here.tables, here.indexes];
+    this.#byOthers = await units.completedByOthers();
+    if (this.#openTables > 0) await this.#learn();
+    const wake = (): void => this.#bell.ring();
+    this.#signal.addEventListener("abort", wake);
+    const beside = this.lead?.beside(this.#signal) ?? Promise.resolve();
+    const watch = this.#failing(this.#watch()).catch(() => undefined);
+    const steps = [
+      ...this.#runners(Math.min(tableJobs, this.#openTables), () => this.#copyTables()),
+      ...this.#runners(Math.min(indexJobs, this.#openIndexes), () => this.#buildIndexes()),
+      beside,
+      this.#afterTables(beside),
+    ];
+    await Promise.allSettled(steps.map((step) => this.#failing(step)));
+    this.#over.abort();
+    await watch;
+    this.#signal.removeEventListener("abort", wake);
+    this.#signal.throwIfAborted();
+  }
+
+  #runners(jobs: number, runner: () => Promise<void>): Promise<void>[] {
+    return Array.from({ length: jobs }, runner);
+  }
+
+  async #failing(step: Promise<void>): Promise<void> {
+    try {
+      await step;
+    } catch (error) {
+      this.#failed.abort(error);
+      throw error;
+    }
+  }
+
+  get #openTables(): number {
+    return this.#total.tables - this.#copied - this.#byOthers.tables;
+  }
+
+  get #openIndexes(): number {
+    return this.#total.indexes - this.#built - this.#byOthers.indexes;
   }
 
   async #learn(): Promise<void> {
-    const { work, database, snapshot } = this.options;
-    const target = await this.#connectTarget("catalogue");
-    const source = await openInSnapshot(work.source, database, snapshot.id, this.#purpose("catalogue"));
-    try {
+    await this.#inSessions("catalogue", async (source, target) => {
       this.#versions = { source: await serverVersion(source), target: await serverVersion(target) };
       this.#targetTables = new Map((await listTables(target)).map((table) => [keyOf(table), table]));
+    });
+  }
+
+  /** One in the snapshot, and one on the target. */
+  async #inSessions(purpose: string, run: (source: Client, target: Client) => Promise<void>): Promise<void> {
+    const source = await this.#openSource(purpose);
+    try {
+      const target = await this.#connectTarget(purpose);
+      try {
+        await run(source, target);
+      } finally {
+        await target.end();
+      }
     } finally {
-      await Promise.all([source.end(), target.end()]);
+      await source.end();
     }
   }
 
-  async #copyAll(runners: number): Promise<void> {
-    await Promise.all(Array.from({ length: runners }, () => this.#copyTables()));
-    if (this.#open > 0)
-      throw new EngineFault(`${this.#open} tables of ${this.options.database} were claimed and not copied`, {
-        remedy: "run pulumi up again: the copy begins anew",
-      });
+  /** What other workers do, and what becomes of what they leave undone. */
+  async #watch(): Promise<void> {
+    const { units } = this.options;
+    for (let look = 1; ; look++) {
+      await sleep(lookEveryMs, undefined, { signal: this.#over.signal }).catch(() => undefined);
+      if (this.#over.signal.aborted || this.#signal.aborted) return;
+      if (this.lead) await this.#takeBack(this.lead, look % looksPerMend === 0);
+      this.#byOthers = await units.completedByOthers();
+      const failure = await units.failureOfOthers();
+      if (failure !== undefined) throw new Refused(failure);
+      this.#bell.ring();
+    }
+  }
+
+  async #takeBack({ onTakenBack }: LeadersPart, mend: boolean): Promise<void> {
+    const { units } = this.options;
+    const returned = await units.takeBack();
+    if (returned.completed + returned.queued > 0) await onTakenBack(returned);
+    if (mend || returned.completed > 0) await units.letOthersIndexesGoAhead();
   }
 
   async #copyTables(): Promise<void> {
-    const { work, database, snapshot, units } = this.options;
-    const source = await openInSnapshot(work.source, database, snapshot.id, this.#purpose("copy"));
-    const target = await this.#connectTarget("copy");
-    try {
+    const { work, units } = this.options;
+    await this.#inSessions("copy", async (source, target) => {
       await this.#prepareToCopy(source, target);
+      const session = await targetSession(target);
       for (;;) {
+        const bell = this.#bell.next;
         this.#signal.throwIfAborted();
         const went = await work.tableSlots.run(async () => {
-          const claimed = await units.claimTables();
+          const claimed = await units.claimTables(session);
           if (claimed.length > 0) await this.#copy(claimed, source, target);
           return claimed.length > 0;
         });
-        if (!went) return;
+        if (went) continue;
+        // Another worker may leave some undone.
+        if (this.#openTables <= 0) return;
+        await bell;
       }
-    } finally {
-      await Promise.all([source.end(), target.end()]);
-    }
+    });
   }
 
   /** Rows are to meet on the target what they met on the source, and nothing that would change them. */
@@ -141,23 +201,39 @@ class CopyPool {
   async #copy(claimed: readonly Unit[], source: Client, target: Client): Promise<void> {
     const { units } = this.options;
     let failed = claimed[0]!;
+    const moved = (relayed: readonly Relayed[]): CopiedUnit[] =>
+      claimed.map(({ id }, position) => ({ id, ...relayed[position]! }));
+    const beforeCommit = async (relayed: readonly Relayed[]): Promise<void> =>
+      units.committing(moved(relayed), await currentTransaction(target));
     const together = (): Promise<Relayed[]> =>
       copySmallTables(
         claimed.map((unit) => this.#rowsOf(unit)),
-        { source, target, signal: this.#signal, onFailed: (position) => (failed = claimed[position]!) },
+        { source, target, signal: this.#signal, onFailed: (position) => (failed = claimed[position]!), beforeCommit },
       );
     try {
-      const copied = claimed.length > 1 ? await together() : [await this.#copyOne(failed, source, target)];
-      await units.complete(claimed.map(({ id }, position) => ({ id, ...copied[position]! })));
+      const relayed =
+        claimed.length > 1 ? await together() : [await this.#copyOne(failed, source, target, beforeCommit)];
+      await units.complete(moved(relayed));
     } catch (error) {
-      if (!this.#signal.aborted) await units.fail(failed.id, messageOf(error));
+      if (this.#isUnits(error)) await units.fail(failed.id, messageOf(error));
       throw error;
     }
-    this.#open -= claimed.length;
+    this.#copied += claimed.length;
     this.#bell.ring();
   }
 
-  #copyOne(unit: Unit, source: Client, target: Client): Promise<Relayed> {
+  /** Whether a unit has failed for what it is: what has become of this worker alone leaves it to another one. */
+  #isUnits(error: unknown): boolean {
+    if (this.#signal.aborted || error instanceof TakenOver) return false;
+    return this.lead !== undefined || !(error instanceof Unreachable);
+  }
+
+  #copyOne(
+    unit: Unit,
+    source: Client,
+    target: Client,
+    beforeCommit: (relayed: readonly Relayed[]) => Promise<void>,
+  ): Promise<Relayed> {
     let reportedAt = 0;
     return copyTable({
       source,
@@ -165,6 +241,7 @@ class CopyPool {
       ...this.#rowsOf(unit),
       part: unit.condition,
       signal: this.#signal,
+      beforeCommit,
       onProgress: (bytes, rows) => {
         if (Date.now() - reportedAt < progressEveryMs) return;
         reportedAt = Date.now();
@@ -184,37 +261,31 @@ class CopyPool {
 
   /** Behind what runs beside, too: it reads under the same snapshot. */
   async #afterTables(beside: Promise<void>): Promise<void> {
-    while (this.#open > 0) {
+    for (;;) {
+      const bell = this.#bell.next;
       this.#signal.throwIfAborted();
-      await this.#bell.next;
+      if (this.#openTables <= 0) break;
+      await bell;
     }
     await beside;
-    await this.options.onTablesCopied();
-  }
-
-  async #buildAll(runners: number): Promise<void> {
-    await Promise.all(Array.from({ length: runners }, () => this.#buildIndexes()));
-    if (this.#unbuilt > 0)
-      throw new EngineFault(`${this.#unbuilt} indexes of ${this.options.database} were claimed and not built`, {
-        remedy: "run pulumi up again: the copy begins anew",
-      });
+    await this.lead?.onTablesCopied();
   }
 
   async #buildIndexes(): Promise<void> {
     const { work, units } = this.options;
     const target = await this.#connectTarget("index");
     try {
+      const session = await targetSession(target);
       for (;;) {
-        this.#signal.throwIfAborted();
         const bell = this.#bell.next;
-        const allCopied = this.#open === 0;
+        this.#signal.throwIfAborted();
         const went = await work.indexSlots.run(async () => {
-          const claimed = await units.claimIndexes();
+          const claimed = await units.claimIndexes(session);
           if (claimed.length > 0) await this.#build(claimed, target);
           return claimed.length > 0;
         });
         if (went) continue;
-        if (allCopied) return;
+        if (this.#openIndexes <= 0) return;
         await bell;
       }
     } finally {
@@ -224,37 +295,48 @@ class CopyPool {
 
   /** One index, or all those of several small tables together, if none of them needs to be fitted to the target. */
   async #build(claimed: readonly Unit[], target: Client): Promise<void> {
-    const entries = claimed.map((unit) => this.#buildOf(unit).entry);
-    if (claimed.length > 1 && (await restoreTogether(target, entries, this.options.context)))
-      return this.#built(claimed);
+    const entries = claimed.map(buildOf);
+    const isNew = claimed.every(({ returned }) => !returned);
+    if (claimed.length > 1 && isNew && (await restoreTogether(target, entries, this.options.context)))
+      return this.#completeBuilds(claimed);
     for (const unit of claimed) await this.#buildOne(unit, target);
   }
 
   async #buildOne(unit: Unit, target: Client): Promise<void> {
+    const { units, context, onFindings } = this.options;
+    const resumed = context.resumed || unit.returned;
+    const own = { ...context, resumed, leftOut: new Map(context.leftOut), missing: new Set<string>() };
     try {
-      await this.options.onFindings(await restoreEntry(target, this.#buildOf(unit).entry, this.options.context));
+      await onFindings(await restoreEntry(target, buildOf(unit), own));
     } catch (error) {
-      if (!this.#signal.aborted) await this.options.units.fail(unit.id, messageOf(error));
+      if (this.#isUnits(error)) await units.fail(unit.id, messageOf(error));
       throw error;
     }
-    await this.#built([unit]);
+    const entries = [...own.leftOut].filter(([id]) => !context.leftOut.has(id));
+    const leftOut = { entries, missing: [...own.missing] };
+    takeLeftOut(context, leftOut);
+    await this.#completeBuilds([unit], entries.length > 0 || own.missing.size > 0 ? leftOut : undefined);
   }
 
-  async #built(units: readonly Unit[]): Promise<void> {
-    await this.options.units.complete(units.map(({ id }) => ({ id, bytes: 0, rows: 0 })));
-    this.#unbuilt -= units.length;
-  }
-
-  #buildOf(unit: Unit): Build {
-    const build = this.#builds[unit.id - this.options.tableUnits];
-    if (!build) throw new EngineFault(`unit ${unit.id} is no build of this plan`);
-    return build;
+  async #completeBuilds(units: readonly Unit[], leftOut?: LeftOut): Promise<void> {
+    await this.options.units.complete(
+      units.map(({ id }) => ({ id, bytes: 0, rows: 0 })),
+      leftOut,
+    );
+    this.#built += units.length;
+    this.#bell.ring();
   }
 
   #tableOf(unit: Unit): TableToCopy {
     const table = this.#tables.get(keyOf({ schema: unit.schema, name: unit.table }));
     if (!table) throw new EngineFault(`unit ${unit.id} names ${unit.schema}.${unit.table}, which is not to be copied`);
     return table;
+  }
+
+  #openSource(purpose: string): Promise<Client> {
+    const { work, database, snapshotId } = this.options;
+    if (snapshotId === undefined) throw new EngineFault(`tables of ${database} are to be copied without a snapshot`);
+    return openInSnapshot(work.source, database, snapshotId, this.#purpose(purpose));
   }
 
   #connectTarget(purpose: string): Promise<Client> {
@@ -265,6 +347,30 @@ class CopyPool {
   #purpose(what: string): string {
     return `${this.options.work.wish.migrationName} ${what}`;
   }
+}
+
+/** Puts what the target did not take among what is known of that. */
+export function takeLeftOut(context: RestoreContext, { entries, missing }: LeftOut): void {
+  for (const [id, reason] of entries) context.leftOut.set(id, reason);
+  for (const key of missing) context.missing.add(key);
+}
+
+function buildOf({ id, build }: Unit): Entry {
+  if (!build) throw new EngineFault(`unit ${id} is claimed as an index and has none to build`);
+  return build;
+}
+
+async function targetSession(target: Client): Promise<TargetSession> {
+  const { rows } = await target.query<TargetSession>(
+    "SELECT pid, backend_start::text AS since FROM pg_stat_activity WHERE pid = pg_backend_pid()",
+  );
+  return rows[0]!;
+}
+
+/** As txid_status understands it, from whatever database of the server. */
+async function currentTransaction(target: Client): Promise<string> {
+  const { rows } = await target.query<{ transaction: string }>("SELECT txid_current()::text AS transaction");
+  return rows[0]!.transaction;
 }
 
 const keyOf = ({ schema, name }: RelationName): string => JSON.stringify([schema, name]);

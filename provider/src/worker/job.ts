@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { SslMode } from "../postgres/connect.js";
-import { webhookSchema } from "../inputs.js";
+import { mostWorkers, webhookSchema } from "../inputs.js";
 
 const endpointSchema = z.object({
   host: z.string(),
@@ -19,6 +19,7 @@ export const jobSchema = z.object({
   source: endpointSchema,
   target: endpointSchema,
   webhook: webhookSchema.optional(),
+  workers: z.number().int().min(1).max(mostWorkers).optional(),
 });
 
 export type Job = z.infer<typeof jobSchema>;
@@ -47,4 +48,6 @@ export interface WorkerJob {
   readonly target: WorkerServer;
   /** Told of each change of state. */
   readonly webhook?: { readonly url: string; readonly secret?: string | undefined } | undefined;
+  /** Processes that share the copy on this machine while this one leads it; what the migration says unless given. */
+  readonly workers?: number | undefined;
 }

@@ -1,5 +1,6 @@
 import { Canceled, messageOf } from "../errors.js";
 import { readJob } from "./read-job.js";
+import { helpCopying, shareArgument } from "./help-copying.js";
 import { runMigration } from "./run.js";
 
 /** The worker process. The resource gives it its job on standard input, since arguments and environment can be read by others. */
@@ -10,7 +11,8 @@ async function main(): Promise<void> {
     process.once(signal, () => {
       stop.abort(new Canceled(`the worker was told to stop by ${signal}`));
     });
-  await runMigration(job, stop.signal);
+  if (process.argv[2] === shareArgument) await helpCopying(job, stop.signal);
+  else await runMigration(job, stop.signal);
 }
 
 main().then(

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Canceled, ContentDiffers, Refused, SourceAtRisk, TakenOver, messageOf } from "../errors.js";
 import type { Wish } from "../inputs.js";
 import { isConnectionLoss, isStarting } from "../postgres/connection-loss.js";
-import { cancelOpenStatements } from "../postgres/open-sessions.js";
 import type { Finding, Journal } from "../store/journal.js";
 import { Lease } from "../store/lease.js";
 import { occupiedDatabases, readDatabases, type DatabasePhase, type DatabaseRecord } from "../store/records.js";
@@ -16,6 +15,7 @@ import { Confirmations } from "./confirmations.js";
 import { FollowedDatabase } from "./followed-database.js";
 import { JobSlots } from "./job-slots.js";
 import type { Job } from "./job.js";
+import { LocalHelpers } from "./local-helpers.js";
 import { Measuring } from "./measure.js";
 import { Onlookers } from "./onlookers.js";
 import { bringRoles } from "./roles.js";
@@ -26,6 +26,7 @@ import { dropSourceObjects } from "./source-objects.js";
 import { SourceSlots } from "./source-slots.js";
 import { Standing } from "./standing.js";
 import { RequestWatch } from "./watch-requests.js";
+import { unblocked } from "./unblocked.js";
 import { VerificationsOnRequest } from "./verifications-on-request.js";
 import { WalGuard } from "./wal-guard.js";
 import { removeWayBack } from "./way-back-objects.js";
@@ -69,25 +70,8 @@ export async function runMigration(job: Job, stop: AbortSignal): Promise<void> {
 
 /** The wish, which says otherwise, is not known before; as long as the lease itself waits. */
 const targetPatienceSeconds = 300;
-const cancelEveryMs = 1000;
 const databasesAtOnce = 4;
 const lookForSlotsMs = 2000;
-
-/** Once told to stop, cancels the statements that still run, so that no lock and no index build holds the steps up. */
-async function unblocked<T>(signal: AbortSignal, steps: () => Promise<T>, databases?: readonly string[]): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const unblock = (): void => {
-    timer = setInterval(() => void cancelOpenStatements(databases), cancelEveryMs);
-  };
-  if (signal.aborted) unblock();
-  else signal.addEventListener("abort", unblock, { once: true });
-  try {
-    return await steps();
-  } finally {
-    signal.removeEventListener("abort", unblock);
-    clearInterval(timer);
-  }
-}
 
 /** Names on the target that do not count as existing: an earlier try has made these databases. */
 const ownDatabases = (databases: readonly DatabaseRecord[]): Set<string> =>
@@ -106,6 +90,7 @@ class MigrationRun {
   readonly #databaseSlots = new JobSlots(() => databasesAtOnce);
   /** One at a time: each reads all of a database, and takes a slot, of which the source need have only one to spare. */
   readonly #verificationSlots = new JobSlots(() => 1);
+  readonly #helpers: LocalHelpers;
   /** Online, one a database, from before its slot is made until the stream has ended. */
   readonly #guards = new Map<string, WalGuard>();
   readonly #sourceSlots = new SourceSlots();
@@ -123,6 +108,7 @@ class MigrationRun {
     this.#tableSlots = new JobSlots(() => requests.wish.tableJobs);
     this.#indexSlots = new JobSlots(() => requests.wish.indexJobs);
     this.#standing = new Standing(journal);
+    this.#helpers = new LocalHelpers(job, () => job.workers ?? requests.wish.workers, this.#signal);
   }
 
   async run(): Promise<void> {
@@ -523,7 +509,7 @@ class MigrationRun {
   }
 
   /**
-   * A copy whose servers were away begins anew when they are back: nothing of it can be kept without its snapshot. A stream
+   * A copy whose servers were away begins anew when they are back, or goes on where somebody has kept its snapshot. A stream
    * waits for them by itself.
    */
   async #copying<T>(database: DatabaseRecord, work: Work, run: (record: DatabaseRecord) => Promise<T>): Promise<T> {
@@ -534,14 +520,17 @@ class MigrationRun {
       canBeginAnew = record.phase === "queued" || record.phase === "copying";
     };
     const patience = { ...this.#patience((error) => canBeginAnew && isConnectionLoss(error)), signal: work.signal };
-    return rideOut(patience, async () => {
-      try {
-        return await run(record);
-      } catch (error) {
-        if (!work.signal.aborted && isConnectionLoss(error)) await refresh();
-        throw error;
-      }
-    });
+    const copy = (): Promise<T> =>
+      rideOut(patience, async () => {
+        try {
+          return await run(record);
+        } catch (error) {
+          if (!work.signal.aborted && isConnectionLoss(error)) await refresh();
+          throw error;
+        }
+      });
+    const isToBeCopied = database.phase === "queued" || database.phase === "copying";
+    return isToBeCopied ? this.#helpers.during(copy) : copy();
   }
 
   #patience(mayPass?: (error: unknown) => boolean): Patience {
@@ -557,7 +546,7 @@ class MigrationRun {
   }
 
   async #withStore<T>(run: (store: Store) => Promise<T>): Promise<T> {
-    const store = await Store.find(this.journal.lease.address, `${this.job.migrationName} records`);
+    const store = await Store.find(this.job, `${this.job.migrationName} records`);
     if (!store) throw new TakenOver(`the migration ${this.job.migrationName} is not recorded on the target any more`);
     return run(store).finally(() => store.close().catch(() => undefined));
   }

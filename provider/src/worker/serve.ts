@@ -1,50 +1,68 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { hasEnded, type MigrationState } from "../status.js";
-import { leaseHolder } from "../store/lease.js";
-import { readMigration } from "../store/records.js";
-import { Store } from "../store/store.js";
+import { hasEnded } from "../status.js";
+import { CopyHelper, lookAt } from "./copy-helper.js";
 import type { Job } from "./job.js";
 import { runMigration } from "./run.js";
 
-const pollMs = 2000;
+const pollMs = 1000;
 
 /** A worker that was told to stop has time to be succeeded, or erased, before another takes the lease unasked. */
 const freeForMs = 5000;
 
-/** What a worker that stays sees of its migration. */
-interface Sight {
-  readonly state: MigrationState;
-  readonly hasWorker: boolean;
+interface Serving {
+  readonly job: Job;
+  /** For containers and units that are started once; else it ends with the work that there is. */
+  readonly stays: boolean;
+  readonly stop: AbortSignal;
 }
 
 /**
- * Does a migration's work whenever there is some, for containers and units that are started once: waits until the migration
- * is recorded, works, stands by while another worker works, tries again when an update asks for that, and ends when the
- * migration is deleted, or when it is told to stop.
+ * Does a migration's work, or shares the copy while another worker leads it. One that stays waits until the migration is
+ * recorded, stands by behind the copy, tries again when an update asks for that, and ends when the migration is deleted, or
+ * when it is told to stop.
  */
-export async function serveMigration(job: Job, stop: AbortSignal): Promise<void> {
+export async function serveMigration(serving: Serving): Promise<void> {
+  const say = teller(serving.job);
+  const helper = new CopyHelper(serving.job, say);
+  try {
+    await serve(serving, helper, say);
+  } finally {
+    await helper.close();
+  }
+}
+
+async function serve(
+  { job, stays, stop }: Serving,
+  helper: CopyHelper,
+  say: (sentence: string) => void,
+): Promise<void> {
   let wasRecorded = false;
   let freeSince: number | undefined;
-  let said = "";
-  const say = (sentence: string): void => {
-    if (sentence !== said) process.stdout.write(`${new Date().toISOString()} ${job.migrationName}: ${sentence}\n`);
-    said = sentence;
-  };
   while (!stop.aborted) {
-    const sight = await look(job);
-    if (!sight && wasRecorded) {
-      say("is deleted; nothing is left to do");
+    const sight = await lookAt(job);
+    if (!sight && (wasRecorded || !stays)) {
+      say(wasRecorded ? "is deleted; nothing is left to do" : "is not recorded on the target");
       return;
     }
+    const isOver = sight !== undefined && hasEnded(sight.state);
     if (!sight) say(`waits until the migration is recorded on ${job.target.host}:${job.target.port}`);
-    else if (sight.hasWorker) say("another worker is at work; stands by");
-    else if (hasEnded(sight.state)) say(`has ended as ${sight.state}; waits for another wish, or for its deletion`);
-    const isFree = sight !== undefined && !sight.hasWorker && !hasEnded(sight.state);
+    else if (sight.hasLeader) {
+      if (!stays && sight.toCopy === 0) {
+        say("another worker is at work, and nothing is left to copy");
+        return;
+      }
+      if (sight.copies.length === 0) say("another worker is at work; stands by to share what it copies");
+      await helper.share(sight);
+    } else if (isOver && stays) say(`has ended as ${sight.state}; waits for another wish, or for its deletion`);
+    await helper.keepSnapshotsOf(sight && !isOver ? sight.copies : []);
+    const isFree = sight !== undefined && !sight.hasLeader && !(isOver && stays);
     freeSince = isFree ? (freeSince ?? Date.now()) : undefined;
     // At first nobody can have been told to stop.
     if (isFree && (!wasRecorded || Date.now() - freeSince! >= freeForMs)) {
       say("works");
-      await runMigration(job, stop);
+      await helper.stopSharing();
+      await lead(job, helper, stop);
+      if (!stays) return;
       freeSince = undefined;
     }
     wasRecorded ||= sight !== undefined;
@@ -52,13 +70,31 @@ export async function serveMigration(job: Job, stop: AbortSignal): Promise<void>
   }
 }
 
-async function look(job: Job): Promise<Sight | undefined> {
-  const store = await Store.find(job, `${job.migrationName} stand-by`);
-  if (!store) return undefined;
+/** What was kept while another worker led is kept on until this one has copied what it needs it for. */
+async function lead(job: Job, helper: CopyHelper, stop: AbortSignal): Promise<void> {
+  const over = new AbortController();
+  const keep = async (): Promise<void> => {
+    while (helper.holdsSnapshot && !over.signal.aborted) {
+      const sight = await lookAt(job);
+      await helper.keepSnapshotsOf(sight && !hasEnded(sight.state) ? sight.copies : []);
+      await sleep(pollMs, undefined, { signal: over.signal }).catch(() => undefined);
+    }
+  };
+  // Who cannot look can be of no use either: what it keeps ends with it.
+  const keeping = keep().catch(() => helper.close());
   try {
-    const record = await readMigration(store, job.migrationName);
-    return record && { state: record.state, hasWorker: (await leaseHolder(store, job.migrationName)) !== undefined };
+    await runMigration(job, stop);
   } finally {
-    await store.close();
+    over.abort();
+    await keeping;
   }
+}
+
+/** Says a sentence once, until there is another one to say. */
+export function teller({ migrationName }: Job): (sentence: string) => void {
+  let said = "";
+  return (sentence) => {
+    if (sentence !== said) process.stdout.write(`${new Date().toISOString()} ${migrationName}: ${sentence}\n`);
+    said = sentence;
+  };
 }

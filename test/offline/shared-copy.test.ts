@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { resolve } from "node:path";
+import { assertSameContent } from "../support/content";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { until } from "../support/until";
+
+/** Tables whose rows come slowly, in two parts each, without a key: a part that came twice would stay. */
+const tables = 8;
+const slowTables = (seconds: number): string =>
+  Array.from(
+    { length: tables },
+    (_, i) => `
+      CREATE TABLE t${i} (id int, v text);
+      INSERT INTO t${i} SELECT i, repeat('x', 500) FROM generate_series(1, 200) i;
+      ALTER TABLE t${i} ADD CHECK (pg_sleep(${seconds}) IS NOT NULL) NOT VALID;
+      UPDATE pg_constraint SET convalidated = true WHERE conrelid = 't${i}'::regclass;
+      CREATE INDEX ON t${i} (id);`,
+  ).join("");
+
+interface UnitRow extends Record<string, unknown> {
+  id: number;
+  state: string;
+  kind: string;
+  claimed_by: string | null;
+  returned: boolean;
+  ended: string | null;
+}
+
+describe("a copy that several workers share", function () {
+  this.timeout(180_000);
+  let lab: Lab;
+  let database: string;
+  const workers: ChildProcess[] = [];
+
+  before(async () => {
+    lab = await Lab.start();
+  });
+  beforeEach(async () => {
+    database = await lab.database(slowTables(0.004));
+  });
+  afterEach(async () => {
+    for (const worker of workers.splice(0)) {
+      const exited = once(worker, "exit");
+      if (worker.exitCode === null && worker.signalCode === null && worker.kill("SIGKILL")) await exited;
+    }
+  });
+  after(() => lab.stop());
+
+  const inputs = (changes: Record<string, unknown> = {}) =>
+    lab.inputs([database], { tableJobs: 1, indexJobs: 1, splitTablesLargerThan: "64kB", ...changes });
+
+  const units = (): Promise<UnitRow[]> =>
+    lab.target
+      .query<UnitRow>(
+        `SELECT id, state, kind, claimed_by, returned, ended_at::text AS ended FROM pgmigration.unit
+          WHERE database = $1 ORDER BY id`,
+        { values: [database] },
+      )
+      .catch(() => []);
+
+  const leader = async (): Promise<number> => {
+    const [row] = await lab.target.query<{ pid: number }>(
+      "SELECT (worker ->> 'pid')::int AS pid FROM pgmigration.migration m JOIN pgmigration.database d ON d.migration = m.name WHERE d.name = $1",
+      { values: [database] },
+    );
+    return row!.pid;
+  };
+
+  const events = async (): Promise<string> => {
+    const rows = await lab.target.query<{ message: string }>(
+      "SELECT message FROM pgmigration.event WHERE database = $1 ORDER BY id",
+      { values: [database] },
+    );
+    return rows.map(({ message }) => message).join("\n");
+  };
+
+  const pidOf = (claimedBy: string | null): number => Number(claimedBy?.split(":").at(-2));
+
+  /** Once some units are complete, and this one of the processes is at work on another: its number. */
+  const busy = async (which: (pid: number, led: number) => boolean): Promise<number> => {
+    let found: number | undefined;
+    await until("a worker of the wanted kind is in the middle of a unit", async () => {
+      const all = await units();
+      if (all.filter(({ state }) => state === "completed").length < 4) return false;
+      const led = await leader();
+      const loading = all.find(({ state, claimed_by }) => state === "loading" && which(pidOf(claimed_by), led));
+      found = loading && pidOf(loading.claimed_by);
+      return found !== undefined;
+    });
+    return found!;
+  };
+
+  const assertSame = () => assertSameContent(...lab.places(database));
+
+  /** Each worker's process, by what it has claimed. */
+  const claimants = async (): Promise<Set<number>> => new Set((await units()).map((unit) => pidOf(unit.claimed_by)));
+
+  it("is done by all of them, each unit once", async () => {
+    const resource = new Resource();
+    assert.equal((await resource.create(inputs({ workers: 3 }))).state, "Succeeded");
+    const all = await units();
+    assert.equal(all.filter(({ kind }) => kind === "table").length, tables * 2);
+    assert(all.every(({ state, returned }) => state === "completed" && !returned));
+    assert.equal((await claimants()).size, 3);
+    await assertSame();
+    await resource.destroy();
+  });
+
+  it("goes on when one of them is killed: only what that had begun is done again", async () => {
+    const resource = new Resource();
+    const created = resource.create(inputs({ workers: 2 }));
+    const victim = await busy((pid, led) => pid !== led);
+    process.kill(victim, "SIGKILL");
+    const before = (await units()).filter(({ state }) => state === "completed");
+    assert.equal((await created).state, "Succeeded");
+    const after = await units();
+    for (const { id, ended } of before) assert.equal(after.find((unit) => unit.id === id)?.ended, ended);
+    assert(
+      after.filter(({ returned }) => returned).length <= 2,
+      "more was repeated than one job of each kind had begun",
+    );
+    assert.match(await events(), /a worker that shared the copy is gone: [12] of its units are done again/);
+    await assertSame();
+    await resource.destroy();
+  });
+
+  it("goes on under the same snapshot when the one that leads is killed", async () => {
+    const resource = new Resource();
+    const created = resource.create(inputs({ workers: 2 }));
+    const victim = await busy((pid, led) => pid === led);
+    process.kill(victim, "SIGKILL");
+    const before = (await units()).filter(({ state }) => state === "completed");
+    await lab.source.query("INSERT INTO t0 VALUES (-1, 'later')", { database });
+    assert.equal((await created).state, "Succeeded");
+    assert.match(await events(), /going on with the copy .* under the same snapshot/);
+    const after = await units();
+    for (const { id, ended } of before) assert.equal(after.find((unit) => unit.id === id)?.ended, ended);
+    await lab.source.query("DELETE FROM t0 WHERE id = -1", { database });
+    await assertSame();
+    await resource.destroy();
+  });
+
+  it("is shared by replicas of an external runner, and one leads on when the other is killed", async () => {
+    const wish = inputs({ runner: "external" });
+    const { migrationName, source, target } = wish;
+    for (let replica = 0; replica < 2; replica++)
+      workers.push(
+        spawn(process.execPath, [resolve("provider/bin/pg-migration.js"), "worker", "--stay"], {
+          env: { PATH: process.env.PATH, PG_MIGRATION_JOB: JSON.stringify({ migrationName, source, target }) },
+          stdio: ["ignore", "ignore", "inherit"],
+        }),
+      );
+    const resource = new Resource();
+    const created = resource.create(wish);
+    await busy((pid, led) => pid !== led);
+    const first = await claimants();
+    first.delete(NaN);
+    assert.deepEqual([...first].sort(), workers.map(({ pid }) => pid).sort());
+    process.kill(await leader(), "SIGKILL");
+    assert.equal((await created).state, "Succeeded");
+    assert.match(await events(), /going on with (the copy .* under the same snapshot|what the worker before has left)/);
+    await assertSame();
+    await resource.destroy();
+  });
+});
