@@ -235,6 +235,23 @@ export class Units {
     return { sessions: sessions.length, completed, queued: rows.length - completed };
   }
 
+  /** Has nobody claim what is not done: workers that share the copy may not know yet that it does not go on. */
+  async withhold(): Promise<void> {
+    await this.right.query(
+      `UPDATE pgmigration.unit u SET ready = false WHERE ${ours} AND u.state <> 'completed' AND ${leaseIsOurs}`,
+      [this.database],
+    );
+  }
+
+  /** Undoes {@link withhold}. */
+  async release(): Promise<void> {
+    await this.right.query(
+      `UPDATE pgmigration.unit u SET ready = true WHERE ${ours} AND u.kind = 'table' AND ${leaseIsOurs}`,
+      [this.database],
+    );
+    await this.letOthersIndexesGoAhead();
+  }
+
   /** Lets indexes go ahead where a worker was killed between completing the table and saying so. */
   async letOthersIndexesGoAhead(): Promise<void> {
     await this.right.query(

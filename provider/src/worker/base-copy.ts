@@ -145,6 +145,7 @@ class BaseCopy {
       const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
       takeLeftOut(context, leftOut);
       const selection = await readSelection(source, wish);
+      await this.#units.release();
       await this.#share({
         ...shared,
         generation: this.work.generation,
@@ -190,6 +191,7 @@ class BaseCopy {
 
   /** What workers before this one still run on the target must not come between. */
   async #endLeftSessions(): Promise<void> {
+    await this.#units.withhold();
     const deadline = Date.now() + leftSessionsWithinMs;
     while ((await this.#units.takeBack(true)).sessions > 0) {
       if (Date.now() > deadline)
@@ -198,7 +200,6 @@ class BaseCopy {
         });
       await sleep(200);
     }
-    await this.#units.letOthersIndexesGoAhead();
   }
 
   async #scene(point: CopyPoint, source: Client, target: Client): Promise<Scene> {
