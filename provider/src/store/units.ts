@@ -159,9 +159,10 @@ export class Units {
 
   async fail(id: number, error: string): Promise<void> {
     await this.right.write(
-      `UPDATE pgmigration.unit SET state = 'errored', ended_at = clock_timestamp(), error = $5
-        WHERE migration = $1 AND database = $3 AND id = $4 AND ${leaseIsOurs} RETURNING id`,
-      [this.database, id, error],
+      `UPDATE pgmigration.unit u SET state = 'errored', ended_at = clock_timestamp(), error = $5
+        WHERE ${ours} AND u.id = $4 AND u.claimed_by = $6 AND u.state IN ('loading', 'errored') AND ${leaseIsOurs}
+       RETURNING u.id`,
+      [this.database, id, error, this.right.worker],
     );
   }
 

@@ -7,8 +7,9 @@ import type { Relayed } from "../copy/relay.js";
 import { useSearchPath } from "../copy/search-path.js";
 import { openInSnapshot } from "../copy/snapshot.js";
 import type { TableToCopy } from "../copy/tables-to-copy.js";
-import { EngineFault, Refused, TakenOver, Unreachable, messageOf } from "../errors.js";
+import { EngineFault, Refused, TakenOver, messageOf } from "../errors.js";
 import { connect } from "../postgres/connect.js";
+import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { listTables, type Table } from "../postgres/tables.js";
 import type { RestoreFinding } from "../schema/findings.js";
@@ -222,10 +223,9 @@ class CopyPool {
     this.#bell.ring();
   }
 
-  /** Whether a unit has failed for what it is: what has become of this worker alone leaves it to another one. */
+  /** Whether a unit has failed for what it is: what has become of this worker leaves it to another one, or another try. */
   #isUnits(error: unknown): boolean {
-    if (this.#signal.aborted || error instanceof TakenOver) return false;
-    return this.lead !== undefined || !(error instanceof Unreachable);
+    return !(this.#signal.aborted || error instanceof TakenOver || isConnectionLoss(error));
   }
 
   #copyOne(
