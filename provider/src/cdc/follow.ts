@@ -95,6 +95,7 @@ export class Follower {
   #state: FollowState = "connecting";
   #counts = { received: 0, ordered: 0 };
   #disconnectedAt: number | undefined;
+  #wasOpened = false;
 
   constructor(options: FollowOptions) {
     this.#options = {
@@ -181,15 +182,14 @@ export class Follower {
     const windowMs = (this.#options.reconnectForSeconds ?? 600) * 1000;
     let retryMs = firstRetryMs;
     let lostAt: number | undefined;
-    let takeOver = true;
     while (!this.#isStopping()) {
       const before = this.#last.appliedLsn;
       try {
-        await this.#once(takeOver, () => (takeOver = false));
+        await this.#once();
       } catch (error) {
         if (this.#isStopping()) return;
         // Who was let in before may be again: a password is being changed, a token's server is away.
-        if (!mayPass(error) && (takeOver || !isLogin(error))) throw error;
+        if (!mayPass(error) && !(this.#wasOpened && isLogin(error))) throw error;
         if (lostAt === undefined || this.#last.appliedLsn !== before) {
           lostAt = Date.now();
           retryMs = firstRetryMs;
@@ -204,9 +204,10 @@ export class Follower {
   }
 
   /** One connected lifetime. */
-  async #once(takeOver: boolean, opened: () => void): Promise<void> {
+  async #once(): Promise<void> {
+    const takeOver = !this.#wasOpened;
     const pipeline = await Pipeline.open(this.#options, this.#bell, this.#gate, takeOver);
-    opened();
+    this.#wasOpened = true;
     this.#pipeline = pipeline;
     this.#disconnectedAt = undefined;
     this.#options.onEvent?.({ kind: "streaming", from: formatLsn(pipeline.applier.throughLsn) });

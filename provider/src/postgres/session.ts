@@ -1,8 +1,8 @@
 import type { Duplex } from "node:stream";
 import pg from "pg";
 
-/** How long the server may take to hang up. */
-const partingMs = 5000;
+/** How long the server may take to hang up, after it has dropped what was temporary. */
+const partingMs = 15_000;
 
 /**
  * A client whose end has an end: of a connection whose other side has gone without a word, as behind a gateway that has

@@ -90,20 +90,26 @@ export class LiveStream {
     if (this.#paused !== undefined) await sleep(2 * lookWhilePausedMs);
     if (this.#paused !== undefined) throw this.#pausedError(this.#paused);
     return this.#inTurn(async () => {
-      await this.#carry("once");
+      await this.#carryAll();
       // A table that came meanwhile is there by now, and has to be copied.
-      if (whole && (await this.#completeSchema())) await this.#carry("once");
+      if (whole && (await this.#completeSchema())) await this.#carryAll();
       try {
         return await run(this.#follower);
       } catch (error) {
         // It may have come to a table in its new shape before that was carried over, and have ended by it.
         if (tableOf(error) === undefined) throw error;
         await this.#follower.stop();
-        await this.#carry("once");
+        await this.#carryAll();
         this.#follower = this.#start();
         return run(this.#follower);
       }
     });
+  }
+
+  /** Until no table is left that was replaced while others were copied: its changes would be missing. */
+  async #carryAll(): Promise<void> {
+    do await this.#carry("once");
+    while ((this.#following.joining ?? []).length > 0);
   }
 
   async stop(): Promise<void> {
@@ -275,8 +281,10 @@ export class LiveStream {
       const { mark, ...restored } = await joinTables(objects, tables, newTables, bridge);
       await this.#adopt(restored);
       // The new mark knows nothing of what was replaced meanwhile and not copied with these.
-      const joining = [...(await this.#replaced(objects.source))].filter((name) => !names.includes(name));
-      await this.#keep({ joining, followed: tables.map(({ schema, name }) => qualify(schema, name)), mark });
+      const replaced = await this.#replaced(objects.source);
+      const followed = tables.map(({ schema, name }) => qualify(schema, name));
+      const joining = followed.filter((name) => replaced.has(name) && !names.includes(name));
+      await this.#keep({ joining, followed, mark });
     } finally {
       if (!this.#isStopped()) this.#follower = this.#start();
     }
