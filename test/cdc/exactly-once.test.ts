@@ -114,6 +114,21 @@ describe("following exactly once", () => {
     await assert.rejects(follower.drainTo(early), EngineFault);
   });
 
+  it("does not take for a difference what a successor has applied meanwhile", async () => {
+    const s = await open("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'v')");
+    const follower = s.follow({ generation: 1 });
+    await s.onSource("UPDATE t SET v = 'w'");
+    await s.mustBecomeEqual(follower);
+    const ended = assert.rejects(follower.finished, TakenOver);
+    await follower.hold();
+    await servers.target.query("UPDATE pgmigration.progress SET generation = 2; DELETE FROM t", {
+      database: s.database,
+    });
+    await s.onSource("UPDATE t SET v = 'x'");
+    follower.resume();
+    await ended;
+  });
+
   it("drains an idle source, and lets its slot go on", async () => {
     const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
     const follower = s.follow();

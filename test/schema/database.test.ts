@@ -54,6 +54,17 @@ describe("a database on a managed server", () => {
     privileges: undefined,
   };
 
+  it("may be written where a fence stands around the source's", async () => {
+    const setting = { name: "default_transaction_read_only", role: undefined };
+    const settings = [
+      { ...setting, value: "on" },
+      { ...setting, name: "work_mem", value: "5MB" },
+    ];
+    const findings = await createTargetDatabase(target, name, { ...plain, settings });
+    assert.match(findings.map(({ message }) => message).join(), /^default_transaction_read_only = on.* was left out$/);
+    assert.deepEqual((await read(administrator, name)).settings, [settings[1]]);
+  });
+
   it("is as on the source, with what is set for it and who may what", async () => {
     await source.query(`CREATE ROLE visitor; CREATE ROLE unknown`);
     await server.query(`CREATE ROLE visitor; GRANT visitor TO azureadmin WITH ADMIN TRUE`);

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Bell } from "../bell.js";
-import { Canceled, messageOf } from "../errors.js";
+import { Canceled, ContentDiffers, Refused, TakenOver, messageOf } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
 import { asFailure, isLogin, mayPass } from "./failure.js";
 import { Gate } from "./gate.js";
 import { Pipeline } from "./pipeline.js";
-import type { ChangeCounts } from "./progress.js";
+import { readProgress, type ChangeCounts } from "./progress.js";
 import type { Client } from "pg";
 import type { Table } from "../postgres/tables.js";
 import type { OutputPlugin } from "./slot.js";
@@ -172,9 +172,26 @@ export class Follower {
       this.#gate.fail(new Canceled("following the source's changes was stopped"));
     } catch (error) {
       this.#state = "failed";
-      const failure = asFailure(error, `applying changes to ${this.#options.targetDatabase}`);
+      const failure = await this.#orTakenOver(asFailure(error, `applying changes to ${this.#options.targetDatabase}`));
       this.#gate.fail(failure);
       throw failure;
+    }
+  }
+
+  /** What a successor has applied meanwhile looks like a difference, or a change that is refused: it is no fault of anybody. */
+  async #orTakenOver(failure: Error): Promise<Error> {
+    if (!(failure instanceof Refused || failure instanceof ContentDiffers)) return failure;
+    const { target, targetDatabase, migration, generation } = this.#options;
+    try {
+      const session = await connect(target, { database: targetDatabase, purpose: "look for a successor" });
+      const progress = await readProgress(session, migration).finally(() => session.end());
+      if (progress === undefined || progress.generation <= generation) return failure;
+      return new TakenOver(`changes of ${migration} are applied by a worker of generation ${progress.generation} now`, {
+        cause: failure,
+      });
+    } catch {
+      // Then nobody can tell, and the failure stands.
+      return failure;
     }
   }
 

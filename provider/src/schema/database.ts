@@ -106,6 +106,7 @@ export async function createTargetDatabase(
 ): Promise<RestoreFinding[]> {
   const finding = await create(target, name, properties);
   const findings = finding ? [finding] : [];
+  if (properties.settings.some(isFence)) findings.push(fenceLeftOut(name));
   for (const { sql, what } of await refinements(target, name, properties)) {
     const error = await refused(target, sql);
     if (error) findings.push(leftOut(name, what, error, sql));
@@ -182,7 +183,7 @@ async function refinements(target: pg.Client, name: string, properties: Database
       ? []
       : [{ sql: `COMMENT ON DATABASE ${database} IS ${quoteLiteral(comment)}`, what: "its comment" }]),
     ...settings
-      .filter(({ role }) => role === undefined || roles.has(role))
+      .filter((setting) => !isFence(setting) && (setting.role === undefined || roles.has(setting.role)))
       .map(({ role, name: setting, value }) => ({
         sql: `ALTER ${role === undefined ? "" : `ROLE ${quoteIdentifier(role)} IN `}DATABASE ${database} SET ${settingName(setting)} TO ${settingValue(setting, value)}`,
         what: `its setting ${setting}`,
@@ -196,6 +197,18 @@ async function refinements(target: pg.Client, name: string, properties: Database
     })),
   ];
 }
+
+/** Set on the source so that nobody writes there any more, by an earlier cutover for instance; the target is to be written. */
+const isFence = ({ name, value }: DatabaseProperties["settings"][number]): boolean =>
+  name === "default_transaction_read_only" && /^(on|t\w*|y\w*|1)$/i.test(value);
+
+const fenceLeftOut = (name: string): RestoreFinding => ({
+  object: name,
+  objectType: "DATABASE",
+  message: "default_transaction_read_only = on, which fences the source, was left out",
+  remedy: `where the target is meant to be read only, too: ALTER DATABASE ${quoteIdentifier(name)} SET default_transaction_read_only = on`,
+  severity: "warning",
+});
 
 /** An extension's setting has a prefix: `pgaudit.log`. */
 const settingName = (name: string): string => name.split(".").map(quoteIdentifier).join(".");
