@@ -66,7 +66,9 @@ for (const { from, to, tool } of pairs) {
     let validated: MigrationStatus;
     let judged: MigrationStatus;
 
-    before(async () => {
+    before(async function () {
+      // Dozens of databases are made and migrated here, on a machine that may do other things as well.
+      this.timeout(400_000);
       const extensions =
         "HSTORE,CITEXT,LTREE,PG_TRGM,BTREE_GIST,BTREE_GIN,INTARRAY,CUBE,ISN,SEG,LO,UNACCENT,PGCRYPTO,UUID-OSSP,DICT_INT";
       lab = await Lab.start({ source: { major: from }, target: { major: to, extensions: extensions.split(",") } });

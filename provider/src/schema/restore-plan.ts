@@ -12,6 +12,7 @@ import {
   separateLateChecks,
   separateLateDomainChecks,
 } from "./late-constraints.js";
+import { addExclusionsToTrees } from "./partitioned-exclusions.js";
 import { follows, identifierName, tokenize } from "./sql-text.js";
 import { type Statement, newOwner, relationAt, splitStatements } from "./statements.js";
 
@@ -75,7 +76,9 @@ const buildable: ReadonlySet<string> = new Set(["CONSTRAINT", "INDEX", "STATISTI
 
 /** The publications of a migration itself are the source's alone, and in no list. */
 export function planRestore(entries: readonly Entry[]): RestorePlan {
-  const { remaining, ownership } = separateOwnership(entries.filter((entry) => !isOwnPublication(entry)));
+  const { remaining, ownership } = separateOwnership(
+    addExclusionsToTrees(entries.filter((entry) => !isOwnPublication(entry))),
+  );
   const isHandedOver = (entry: Entry): boolean => handoverRank(entry) !== undefined;
   const objects = remaining.filter((entry) => !isHandedOver(entry));
   const routines = new Set(objects.flatMap((entry) => createdRoutine(entry) ?? []).map(keyOf));
