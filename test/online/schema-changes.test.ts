@@ -168,6 +168,18 @@ describe("schema changes on the source while it is followed", () => {
     await resource.destroy();
   });
 
+  it("leaves out what is made beyond the filter, and is cut over all the same", async () => {
+    const database = await lab.database("CREATE SCHEMA private; CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online", exclude: { schemas: ["private"] } }));
+    await lab.source.query("CREATE TABLE private.late (id int PRIMARY KEY); CREATE VIEW private.seen AS SELECT 1", {
+      database,
+    });
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    assert.deepEqual(await onTarget(database, "SELECT FROM pg_namespace WHERE nspname = 'private'"), []);
+    await resource.destroy();
+  });
+
   it("validates a new foreign key when the rows that it needs have come", async () => {
     const database = await lab.database(`
       CREATE TABLE other (id int PRIMARY KEY); INSERT INTO other VALUES (1);

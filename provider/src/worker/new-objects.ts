@@ -87,7 +87,7 @@ export async function joinTables(
 
 export interface Restored {
   readonly plan: RestorePlan;
-  /** What could not be restored, and findings say so: of {@link compareSchemas}. */
+  /** What the filter leaves out by now, and what could not be restored, as findings say: of {@link compareSchemas}. */
   readonly missing: ReadonlySet<string>;
 }
 
@@ -107,9 +107,10 @@ export async function restoreMissing(
 ): Promise<Restored> {
   const { signal } = work;
   const read = async (dump: ReturnType<typeof dumpSchema>): Promise<Entry[]> => parseEntries((await dump).text);
+  const selection = await readSelection(source, work.wish);
   const there = selectEntries(
     await read(dumpSchema(work.source, database, { ...(snapshot ? { snapshot } : {}), signal })),
-    await readSelection(source, work.wish),
+    selection,
   );
   const here = await read(dumpSchema(work.target, targetDatabase(work.wish, database), { signal }));
   const nameOf = ({ type, schema, name }: Entry): string => JSON.stringify([type, schema, name]);
@@ -139,7 +140,7 @@ export async function restoreMissing(
         database,
       },
     );
-  return { plan, missing };
+  return { plan, missing: new Set([...selection.cut, ...missing]) };
 }
 
 const allEntries = (plan: RestorePlan): Entry[] => [

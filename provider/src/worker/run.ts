@@ -47,7 +47,7 @@ export async function runMigration(job: Job, stop: AbortSignal): Promise<void> {
       Lease.acquire(address, job.migrationName),
     );
   } catch (error) {
-    if (!(error instanceof TakenOver)) throw error;
+    if (!(error instanceof TakenOver || error instanceof Canceled)) throw error;
     process.stdout.write(`${error.message}\n`);
     return;
   }
