@@ -6,6 +6,10 @@ import { Resource } from "../support/resource";
 
 /** `PG_MIGRATION_TEST_KILLS=100` for the long run. */
 const kills = Number(process.env.PG_MIGRATION_TEST_KILLS ?? 10);
+/** After a worker has come to the lease; in the long run up to the end of the migration, which some then reach. */
+const killedWithinMs = process.env.PG_MIGRATION_TEST_KILLS ? 5000 : 800;
+/** `PG_MIGRATION_TEST_WORKERS=2`: helpers share the copy, and keep its snapshot for the successor. */
+const workers = Number(process.env.PG_MIGRATION_TEST_WORKERS ?? 1);
 /** A supervisor starts a worker four times at most; then the user runs `pulumi up` again. */
 const killsPerMigration = 5;
 
@@ -28,12 +32,13 @@ describe("an offline migration whose workers are killed", () => {
     this.timeout(kills * 20_000);
     const database = await lab.database(schema);
     const phases = new Set<string>();
+    let wentOn = 0;
     for (let killed = 0; killed < kills;) {
       const resource = new Resource();
-      const inputs = lab.inputs([database], { splitTablesLargerThan: "1MB", overwriteDbsInTarget: true });
+      const inputs = lab.inputs([database], { splitTablesLargerThan: "1MB", overwriteDbsInTarget: true, workers });
       let running = resource.create(inputs).catch(() => resource.outputs);
       for (let here = 0; here < killsPerMigration && killed < kills; here++) {
-        const phase = await killAfter(lab, String(inputs.migrationName), Math.random() * 800);
+        const phase = await killAfter(lab, String(inputs.migrationName), Math.random() * killedWithinMs);
         if (phase === undefined) break;
         phases.add(phase);
         killed++;
@@ -45,13 +50,25 @@ describe("an offline migration whose workers are killed", () => {
       if (resource.status.state !== "Succeeded") await resource.update({});
       assert.equal(resource.status.state, "Succeeded");
       await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+      wentOn += await timesGoneOn(lab, String(inputs.migrationName));
       const rows = await lab.target.query("SELECT count(*)::int AS objects FROM pg_largeobject_metadata", { database });
       assert.deepEqual(rows, [{ objects: 100 }]);
       await resource.destroy();
     }
     assert(phases.size > 1, `killed in ${[...phases].join(", ")}`);
+    if (process.env.PG_MIGRATION_TEST_KILLS)
+      console.log(`      went on ${wentOn} times; killed in ${[...phases].join(", ")}`);
   });
 });
+
+/** How often a successor went on with a copy instead of beginning it anew. */
+async function timesGoneOn(lab: Lab, migration: string): Promise<number> {
+  const [row] = await lab.target.query<{ times: number }>(
+    "SELECT count(*)::int AS times FROM pgmigration.event WHERE migration = $1 AND message LIKE 'going on with%'",
+    { values: [migration] },
+  );
+  return row!.times;
+}
 
 /** Kills the worker some time after it has come to the lease; answers what it was doing, or undefined if it has ended. */
 async function killAfter(lab: Lab, migration: string, ms: number): Promise<string | undefined> {

@@ -225,7 +225,8 @@ class BaseCopy {
     const { work } = this;
     const tables = work.wish.schemaOnly ? [] : await selectedTables(source, work.wish);
     if (work.wish.dataOnly) await prepareExistingTables(work, target, tables);
-    const tableUnits = (await Promise.all(tables.map((table) => this.#tableUnits(source, table)))).flat();
+    const tableUnits: NewUnit[] = [];
+    for (const table of tables) tableUnits.push(...(await this.#tableUnits(source, table)));
     await this.#units.replace([...tableUnits, ...byTableCopied(plan.builds, tableUnits)]);
     return tables;
   }
