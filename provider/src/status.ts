@@ -104,6 +104,10 @@ export interface DatabaseDetails {
   readonly secondsToCatchUp?: number;
   readonly tablesCompared: number;
   readonly tablesDifferent: number;
+  /** WAL that the source keeps for the slot; absent where there is none. */
+  readonly retainedWalBytes?: number;
+  /** How much it may keep, by `maxRetainedWal` or the source's `max_slot_wal_keep_size`; absent where neither is set. */
+  readonly retainedWalLimitBytes?: number;
   /** Of those compared: only their rows were counted, as `verification` wants it or beyond `cutoverVerificationBudget`. */
   readonly tablesCounted: number;
   /** Online: the last comparison while writes went on, by `verifyNow` or `verifyBeforeCutover`. */

@@ -97,6 +97,8 @@ describe("pg-migration, its own commands", () => {
     const resource = declare();
     await resource.create(lab.inputs([database], { migrationMode: "Online" }));
     const name = resource.inputs.migrationName as string;
+    const shown = await command.run(["show", "--name", name, "-o", "table"]);
+    assert.match(shown.stdout, new RegExp(`^${database}: behind .*transactions pending; \\d+ inserts/s`, "m"));
     const watching = command.run(["watch", "--name", name]);
     const logging = command.run(["logs", "--name", name, "--follow"]);
     await command.json(["update", "--name", name, "--cutover"]);

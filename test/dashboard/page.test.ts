@@ -133,6 +133,9 @@ describe("the dashboard's page", function () {
     await page.getByText("WaitingForUserAction").waitFor();
     assert.equal(await page.locator(".stepper [aria-current]").innerText(), "Follow");
     const counters = page.getByRole("table", { name: "Databases" });
+    const stream = page.locator(".stream");
+    await page.locator(".stream", { hasText: /WAL kept on the source: \d/ }).waitFor();
+    assert.match(await stream.innerText(), /behind .* pending · .*inserts\/s/);
     const before = await counters.innerText();
     await traffic.forTransactions(50);
     await until("the counters go on by themselves", async () => (await counters.innerText()) !== before);

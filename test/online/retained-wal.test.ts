@@ -49,6 +49,9 @@ describe("WAL that the source keeps for a migration", () => {
         /keeps 5\d\.\d MB of WAL.*of 60\.0 MB at most/.test(JSON.stringify(await resource.refresh())),
       );
       assert.equal((await slots()).length, 1);
+      const { retainedWalBytes, retainedWalLimitBytes } = resource.status.currentSubStateDetails.dbDetails[database]!;
+      assert(retainedWalBytes! >= 50 * 2 ** 20);
+      assert.equal(retainedWalLimitBytes, 60 * 2 ** 20);
       await write(database, 15);
       await until("the migration has failed", async () => (await resource.refresh()).state === "Failed", 90);
       assert.match(resource.status.error!, /maxRetainedWal allows 60\.0 MB.*raise maxRetainedWal/s);

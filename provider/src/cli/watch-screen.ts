@@ -1,6 +1,7 @@
 import type { Wish } from "../inputs.js";
 import { phasesOf } from "../phases.js";
 import { hasEnded, type DatabaseDetails, type MigrationStatus } from "../status.js";
+import { streamFacts } from "../stream-facts.js";
 import type { TableRecord } from "../store/read-tables.js";
 import { formatBytes } from "../byte-size.js";
 import { formatDuration } from "./grid.js";
@@ -31,7 +32,10 @@ export function watchScreen({ name, wish, status, tables, samples }: WatchedStat
       .map(({ name: phase, stage }) => `${marks[stage]} ${phase}`)
       .join("   "),
     "",
-    ...databases.map((one) => databaseLine(one, width)),
+    ...databases.flatMap((one) => [
+      databaseLine(one, width),
+      ...streamFacts(one).map((fact) => `${" ".repeat(width)}  ${fact}`),
+    ]),
     ...copying.map((one) => tableLine(one, width)),
     "",
     ...(hasEnded(status.state) ? [] : footer(status, samples)),

@@ -181,4 +181,8 @@ CREATE TABLE pgmigration.held_snapshot (
 );
 COMMENT ON TABLE pgmigration.held_snapshot IS 'Where a base copy''s snapshot lives on, should the session that exported it end';
 `,
+  `
+ALTER TABLE pgmigration.database ADD COLUMN retained_wal jsonb;
+COMMENT ON COLUMN pgmigration.database.retained_wal IS 'Bytes of WAL that the source keeps for the slot, and how many it may keep';
+`,
 ];

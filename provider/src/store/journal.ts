@@ -26,6 +26,12 @@ export interface Finding {
   readonly remedy?: string | undefined;
 }
 
+/** How much WAL the source keeps for a database's slot, and how much it may keep before the slot is given up. */
+export interface RetainedWal {
+  readonly bytes: number;
+  readonly limitBytes: number | undefined;
+}
+
 /** What the stream says about itself, once a second. */
 export interface FollowReport {
   readonly inserts: number;
@@ -191,6 +197,14 @@ export class Journal {
     await this.lease.write(
       `UPDATE pgmigration.database SET follow = $4 WHERE migration = $1 AND name = $3 AND ${leaseIsOurs} RETURNING name`,
       [database, JSON.stringify(report)],
+    );
+  }
+
+  async retainedWal(database: string, retained: RetainedWal): Promise<void> {
+    await this.lease.write(
+      `UPDATE pgmigration.database SET retained_wal = $4
+        WHERE migration = $1 AND name = $3 AND ${leaseIsOurs} RETURNING name`,
+      [database, JSON.stringify(retained)],
     );
   }
 

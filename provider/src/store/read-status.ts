@@ -16,7 +16,7 @@ import type {
   WayBackStatus,
 } from "../status.js";
 import { hasEnded, mostTablesShown } from "../status.js";
-import type { FollowReport } from "./journal.js";
+import type { FollowReport, RetainedWal } from "./journal.js";
 import { leaseHolder } from "./lease.js";
 import type { Store } from "./store.js";
 
@@ -40,6 +40,7 @@ interface DatabaseRow {
   readonly phase: string;
   readonly message: string | null;
   readonly follow: FollowReport | null;
+  readonly retained_wal: RetainedWal | null;
   readonly verification: OnlineVerification | null;
   readonly way_back: WayBackStatus | null;
   readonly started_at: Date | null;
@@ -148,7 +149,7 @@ const tablesQuery = `
 
 async function readDatabaseRows(store: Store, migration: string): Promise<DatabaseRow[]> {
   return store.query<DatabaseRow>(
-    `SELECT d.name, d.state, d.phase, d.message, d.follow, d.verification, d.way_back, d.started_at, d.ended_at, u.*, c.*,
+    `SELECT d.name, d.state, d.phase, d.message, d.follow, CASE WHEN d.slot IS NOT NULL THEN d.retained_wal END AS retained_wal, d.verification, d.way_back, d.started_at, d.ended_at, u.*, c.*,
             copying.copying_for, coalesce(largest.tables, '[]') AS tables
        FROM pgmigration.database d
        CROSS JOIN LATERAL (
@@ -219,6 +220,8 @@ function detailsOf(row: DatabaseRow): DatabaseDetails {
     tablesCompared: row.compared,
     tablesDifferent: row.different,
     tablesCounted: row.counted,
+    ...(row.retained_wal === null ? {} : { retainedWalBytes: row.retained_wal.bytes }),
+    ...(row.retained_wal?.limitBytes === undefined ? {} : { retainedWalLimitBytes: row.retained_wal.limitBytes }),
     ...(row.verification === null ? {} : { verification: row.verification }),
     ...(row.way_back === null ? {} : { wayBack: row.way_back }),
     percent:

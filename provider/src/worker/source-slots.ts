@@ -59,21 +59,21 @@ export class SourceSlots {
   async #lackFor({ source, wish }: Work, database: string, slot: string): Promise<Lack | undefined> {
     const session = await connect(source, { database, purpose: `${wish.migrationName} slots` });
     try {
-      const { rows } = await session.query<Lack>(
+      const { rows } = await session.query<Lack & { readonly held: boolean }>(
         `WITH slot AS (
            SELECT slot_name::text AS name FROM pg_catalog.pg_replication_slots UNION SELECT unnest($1::text[])
          )
-         SELECT 'max_replication_slots' AS name, current_setting('max_replication_slots')::int AS limit,
+         SELECT 'max_replication_slots' AS name, EXISTS (SELECT FROM slot WHERE name = $2) AS held, current_setting('max_replication_slots')::int AS limit,
                 (SELECT count(*)::int FROM slot WHERE name <> $2) AS taken
          UNION ALL
          -- A slot of ours has, or is to have, a sender.
-         SELECT 'max_wal_senders', current_setting('max_wal_senders')::int,
+         SELECT 'max_wal_senders', EXISTS (SELECT FROM slot WHERE name = $2), current_setting('max_wal_senders')::int,
                 (SELECT count(*)::int FROM slot WHERE name <> $2 AND strpos(name, $3) = 1)
                 + (SELECT count(*)::int FROM pg_catalog.pg_stat_replication
                     WHERE strpos(coalesce(application_name, ''), $4) <> 1)`,
         [[...this.#promised], slot, sourceObjectPrefix, applicationNamePrefix],
       );
-      return rows.find(({ limit, taken }) => limit - taken < 1 + spare);
+      return rows.find(({ limit, taken, held }) => !held && limit - taken < 1 + spare);
     } catch (error) {
       if (!isConnectionLoss(error)) throw error;
       throw new Unreachable(`${database}: ${messageOf(error)}`, { cause: error });

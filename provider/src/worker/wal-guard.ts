@@ -1,9 +1,10 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Client } from "pg";
 import { inspectSlot } from "../cdc/slot-state.js";
 import { SourceAtRisk, messageOf } from "../errors.js";
 import type { Wish } from "../inputs.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
-import type { Journal } from "../store/journal.js";
+import type { Journal, RetainedWal } from "../store/journal.js";
 import { formatBytes } from "../byte-size.js";
 import { pause } from "./pause.js";
 
@@ -44,6 +45,7 @@ export class WalGuard {
   readonly #watching: Promise<void>;
   readonly #stopped = new AbortController();
   #warned = false;
+  #noted: RetainedWal | undefined;
   /** When the limit was first seen reached, and ever since. */
   #beyondSince: number | undefined;
   #session: Client | undefined;
@@ -94,6 +96,9 @@ export class WalGuard {
     const retained = state?.retainedBytes;
     if (retained === undefined) return;
     const limit = wish().maxRetainedWal;
+    const lowest = Math.min(limit ?? Infinity, (await slotKeepBytes(session)) ?? Infinity);
+    if (onlyWarns === undefined)
+      await this.#note({ bytes: retained, limitBytes: lowest === Infinity ? undefined : lowest });
     const isBehind = (state?.unconfirmedBytes ?? retained) >= (limit ?? Infinity);
     const mayAbort = onlyWarns === undefined;
     const patience = isBehind ? patienceMs.behind : patienceMs.upToDate;
@@ -118,7 +123,13 @@ export class WalGuard {
       );
       return;
     }
-    await this.#warn(retained, Math.min(limit ?? Infinity, (await slotKeepBytes(session)) ?? Infinity), slot);
+    await this.#warn(retained, lowest, slot);
+  }
+
+  async #note(retained: RetainedWal): Promise<void> {
+    if (isDeepStrictEqual(retained, this.#noted)) return;
+    await this.#options.journal.retainedWal(this.#options.database, retained);
+    this.#noted = retained;
   }
 
   async #warn(retained: number, limit: number, slot: string): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import type { MigrationStatus } from "../../status.js";
+import type { DatabaseDetails, MigrationStatus } from "../../status.js";
+import { streamFacts } from "../../stream-facts.js";
 import { readStatus } from "../../store/read-status.js";
 import { formatBytes } from "../../byte-size.js";
 import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
@@ -39,6 +40,22 @@ function databasesTable(status: MigrationStatus): string {
     String(one.cdcUpdateCounter),
     String(one.cdcDeleteCounter),
     `${formatBytes(one.lagBytes)} / ${one.latency.toFixed(1)} s`,
+    verified(one),
   ]);
-  return formatTable([...head, "Deletes", "Behind"], rows);
+  return [formatTable([...head, "Deletes", "Behind", "Verified"], rows), ...streams(status)].join("\n");
+}
+
+/** What is known of each stream, below the table, which has no room for it. */
+function streams(status: MigrationStatus): string[] {
+  const lines = Object.values(status.currentSubStateDetails.dbDetails).flatMap((one) => {
+    const facts = streamFacts(one);
+    return facts.length === 0 ? [] : [`${one.databaseName}: ${facts.join("; ")}`];
+  });
+  return lines.length === 0 ? [] : ["", ...lines];
+}
+
+function verified({ tablesCompared, tablesDifferent, tablesCounted }: DatabaseDetails): string {
+  if (tablesCompared === 0) return "-";
+  const what = tablesDifferent > 0 ? `${tablesDifferent} of ${tablesCompared} differ` : `${tablesCompared} equal`;
+  return tablesCounted === 0 ? what : `${what} (${tablesCounted} by counts)`;
 }

@@ -3,6 +3,7 @@ import { formatDuration } from "../../duration.js";
 import type { MigrationResource } from "../../migration-resource.js";
 import { sentenceOf } from "../../phases.js";
 import { hasEnded, type DatabaseDetails, type ValidationMessage } from "../../status.js";
+import { streamFacts } from "../../stream-facts.js";
 import type { EventRecord } from "../../store/read-events.js";
 import type { TableRecord } from "../../store/read-tables.js";
 import type { HistorySample, PageSettings } from "../messages.js";
@@ -263,9 +264,19 @@ function databasesPart(databases: readonly DatabaseDetails[]): Node[] {
     `${formatBytes(one.lagBytes)}, ${one.latency.toFixed(1)} s`,
     one.tablesDifferent > 0
       ? element("span", { class: "bad" }, `${one.tablesDifferent} of ${one.tablesCompared} differ`)
-      : `${one.tablesCompared} equal`,
+      : `${one.tablesCompared} equal${one.tablesCounted > 0 ? `, ${one.tablesCounted} by counts` : ""}`,
   ]);
-  return [element("h2", {}, "Databases"), table("Databases", databaseHead, rows, [3, 4, 5, 6, 7])];
+  const grid = table("Databases", databaseHead, rows, [3, 4, 5, 6, 7]);
+  return [element("h2", {}, "Databases"), grid, ...streamLines(databases)];
+}
+
+/** Below the table, which has no room for it. */
+function streamLines(databases: readonly DatabaseDetails[]): HTMLElement[] {
+  return databases.flatMap((one) => {
+    const facts = streamFacts(one);
+    if (facts.length === 0) return [];
+    return [element("p", { class: "stream" }, element("strong", {}, one.databaseName), ` ${facts.join(" · ")}`)];
+  });
 }
 
 const barred = (label: string, [done, all]: readonly [number, number], text: string): HTMLElement =>

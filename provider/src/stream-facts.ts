@@ -1,0 +1,43 @@
+import { formatBytes } from "./byte-size.js";
+import { formatDuration } from "./duration.js";
+import type { DatabaseDetails, OnlineVerification, WayBackStatus } from "./status.js";
+
+/** What is known of a followed database's stream, a fact each, for command and page alike; empty where nothing is followed. */
+export function streamFacts(one: DatabaseDetails): string[] {
+  const isFollowed = one.migrationOperation === "following" || one.migrationOperation === "finishing";
+  return [...(isFollowed ? lagFacts(one) : []), ...verificationFact(one.verification), ...wayBackFact(one.wayBack)];
+}
+
+function lagFacts(one: DatabaseDetails): string[] {
+  const rates = [
+    [one.insertsPerSecond, "inserts"],
+    [one.updatesPerSecond, "updates"],
+    [one.deletesPerSecond, "deletes"],
+  ] as const;
+  const { retainedWalBytes: retained, retainedWalLimitBytes: limit, secondsToCatchUp } = one;
+  return [
+    `behind ${formatBytes(one.lagBytes)}, ${one.latencySeconds.toFixed(1)} s, ${one.pendingTransactions} transactions pending`,
+    rates.map(([rate, what]) => `${Math.round(rate)} ${what}/s`).join(", "),
+    ...(secondsToCatchUp === undefined || secondsToCatchUp < 1
+      ? []
+      : [`caught up in about ${formatDuration(secondsToCatchUp)}`]),
+    ...(retained === undefined
+      ? []
+      : [`WAL kept on the source: ${formatBytes(retained)}${limit === undefined ? "" : ` of ${formatBytes(limit)}`}`]),
+  ];
+}
+
+function verificationFact(verification: OnlineVerification | undefined): string[] {
+  if (!verification) return [];
+  const { state, requestedBy, tablesCompared, tablesDifferent = 0 } = verification;
+  const counted = tablesCompared === undefined ? "" : `, ${tablesDifferent} of ${tablesCompared} tables differ`;
+  return [`verification (${requestedBy}): ${state}${counted}`];
+}
+
+function wayBackFact(wayBack: WayBackStatus | undefined): string[] {
+  if (!wayBack) return [];
+  const { state, latencySeconds, lagBytes, message } = wayBack;
+  const lag = latencySeconds === undefined ? "" : `, ${latencySeconds.toFixed(1)} s`;
+  const bytes = lagBytes === undefined ? "" : `, ${formatBytes(lagBytes)} behind`;
+  return [`way back: ${state}${bytes}${lag}${message === undefined ? "" : `: ${message}`}`];
+}

@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { streamFacts } from "../../provider/src/stream-facts";
+import type { DatabaseDetails } from "../../provider/src/status";
+
+describe("what is told of a stream", () => {
+  const followed: DatabaseDetails = {
+    ...{ databaseName: "crm", migrationState: "WaitingForCutoverTrigger", migrationOperation: "following" },
+    ...{ fullLoadQueuedTables: 0, fullLoadLoadingTables: 0, fullLoadCompletedTables: 1, fullLoadErroredTables: 0 },
+    ...{ cdcInsertCounter: 9, cdcUpdateCounter: 9, cdcDeleteCounter: 9, appliedChanges: 27, incomingChanges: 30 },
+    ...{ latency: 1.25, latencySeconds: 1.25, lagBytes: 3 * 2 ** 20, pendingTransactions: 2 },
+    ...{ bytesCopied: 0, bytesTotal: 0, rowsCopied: 0, rowsEstimated: 0, indexesCompleted: 0, indexesTotal: 0 },
+    ...{ insertsPerSecond: 120.4, updatesPerSecond: 3, deletesPerSecond: 0, secondsToCatchUp: 40 },
+    ...{ tablesCompared: 0, tablesDifferent: 0, tablesCounted: 0, percent: 100, tables: [] },
+    ...{ retainedWalBytes: 2 ** 30, retainedWalLimitBytes: 10 * 2 ** 30 },
+  };
+
+  it("is its lag, its rates, when it has caught up, and what it costs the source", () => {
+    assert.deepEqual(streamFacts(followed), [
+      "behind 3.0 MB, 1.3 s, 2 transactions pending",
+      "120 inserts/s, 3 updates/s, 0 deletes/s",
+      "caught up in about 40 s",
+      "WAL kept on the source: 1.0 GB of 10.0 GB",
+    ]);
+  });
+
+  it("is what was compared, and the way back after a cutover", () => {
+    const verification = {
+      state: "different",
+      requestedBy: "monday",
+      startedOn: "",
+      tablesCompared: 7,
+      tablesDifferent: 2,
+    } as const;
+    const wayBack = { state: "following", latencySeconds: 0.5, lagBytes: 1024 } as const;
+    assert.deepEqual(streamFacts({ ...followed, migrationOperation: "reversing", verification, wayBack }), [
+      "verification (monday): different, 2 of 7 tables differ",
+      "way back: following, 1.0 kB behind, 0.5 s",
+    ]);
+    assert.deepEqual(streamFacts({ ...followed, migrationOperation: "copying" }), []);
+  });
+});
