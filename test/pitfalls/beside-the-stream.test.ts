@@ -133,14 +133,45 @@ describe("what stands beside the stream", () => {
     await resource.destroy();
   });
 
-  it("4: a role that may not set session_replication_role on the target is refused beforehand", async () => {
-    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+  it("4: where the role may not set session_replication_role, what fires is made at the cutover, as a finding says", async () => {
+    const database = await lab.database(
+      `CREATE TABLE m (id int PRIMARY KEY, n int DEFAULT 0); CREATE TABLE said (id serial PRIMARY KEY, what text);
+       CREATE TABLE d (id int PRIMARY KEY, m int CONSTRAINT "d ""m" REFERENCES m ON DELETE CASCADE); COMMENT ON CONSTRAINT "d ""m" ON d IS 'key';
+       CREATE TABLE p (m int REFERENCES m) PARTITION BY LIST (m); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1, 2);
+       CREATE FUNCTION say() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.said (what) VALUES (TG_OP); RETURN NULL; END $$;
+       CREATE TRIGGER says AFTER INSERT OR DELETE ON m FOR EACH ROW EXECUTE FUNCTION say(); COMMENT ON TRIGGER says ON m IS 'says';
+       CREATE TRIGGER always AFTER INSERT ON d FOR EACH ROW EXECUTE FUNCTION say(); ALTER TABLE d ENABLE ALWAYS TRIGGER always;
+       COMMENT ON TRIGGER always ON d IS 'replicas, too';
+       CREATE TABLE odd (id int PRIMARY KEY); CREATE RULE twice AS ON UPDATE TO odd DO ALSO INSERT INTO said (what) VALUES ('rule');
+       INSERT INTO m VALUES (1), (2); INSERT INTO d VALUES (1, 1), (2, 2); INSERT INTO odd VALUES (1); INSERT INTO p VALUES (1);
+       ALTER TABLE p REPLICA IDENTITY FULL; ALTER TABLE p1 REPLICA IDENTITY FULL`,
+    );
     await lab.target.query("REVOKE SET ON PARAMETER session_replication_role FROM azure_pg_admin");
     const resource = new Resource();
     try {
-      const said = await Resource.failure(resource.create(lab.inputs([database], { migrationMode: "Online" })));
-      assert.match(said, /session_replication_role/);
-      assert.equal(resource.status.state, "ValidationFailed");
+      const inputs = lab.inputs([database], { migrationMode: "Online" });
+      const status = await resource.create(inputs);
+      assert.match(JSON.stringify(status), /may not set session_replication_role[^}]*created at the cutover/);
+      await lab.source.query(
+        `INSERT INTO m VALUES (3); INSERT INTO d VALUES (3, 3); UPDATE odd SET id = 2; DELETE FROM m WHERE id = 2;
+         CREATE TABLE late (id int PRIMARY KEY, m int REFERENCES m); INSERT INTO late VALUES (1, 3);
+         CREATE TRIGGER says AFTER INSERT ON late FOR EACH ROW EXECUTE FUNCTION say()`,
+        { database },
+      );
+      await lab.source.query("INSERT INTO late VALUES (2, 1); INSERT INTO m VALUES (4)", { database });
+      assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+      await assertSameContent(...lab.places(database));
+      const objects = `SELECT conname::text AS name, convalidated AS valid, obj_description(oid, 'pg_constraint') AS comment
+                         FROM pg_constraint WHERE contype = 'f'
+                       UNION ALL SELECT tgname::text || tgenabled::text, true, obj_description(oid, 'pg_trigger') FROM pg_trigger WHERE NOT tgisinternal
+                       UNION ALL SELECT rulename::text, true, NULL FROM pg_rewrite WHERE rulename = 'twice' ORDER BY 1, 2, 3`;
+      const expected = await lab.source.query(objects, { database });
+      assert.equal(expected.length, 8);
+      assert.deepEqual(await lab.target.query(objects, { database }), expected);
+      const refused = Resource.failure(
+        new Resource().create({ ...inputs, migrationName: `${String(inputs.migrationName)}-rows`, dataOnly: true }),
+      );
+      assert.match(await refused, /its triggers would fire again for what is applied/);
     } finally {
       await lab.target.query("GRANT SET ON PARAMETER session_replication_role TO azure_pg_admin");
       await resource.destroy();

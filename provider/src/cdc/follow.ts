@@ -37,6 +37,8 @@ export interface FollowOptions {
   readonly silenceLimitSeconds?: number;
   /** Tables, qualified and quoted, whose changes are left out: they are about to be copied, at a later point. */
   readonly leaveOut?: ReadonlySet<string>;
+  /** The target has no triggers and no foreign keys yet, and its role may not keep them from firing. */
+  readonly firesNothing?: boolean;
 }
 
 export type FollowEvent =

@@ -314,7 +314,7 @@ async function openSessions(options: FollowOptions): Promise<Sessions> {
     return client;
   };
   try {
-    const applying = await keep(openTargetSession(target, targetDatabase));
+    const applying = await keep(openTargetSession(target, targetDatabase, options.firesNothing));
     return {
       target: applying,
       watch: await TargetWatch.of(target, targetDatabase, applying, patienceMs),

@@ -21,12 +21,13 @@ const settings: Readonly<Record<string, string>> = {
 /**
  * A session in which changes are applied as they are: no triggers, no foreign key checks, as in a replica.
  *
+ * @param firesNothing the target has no triggers and no foreign keys yet, so that the session need not be a replica's
  * @throws Refused when the role may not have that
  */
-export async function openTargetSession(target: Endpoint, database: string): Promise<Client> {
+export async function openTargetSession(target: Endpoint, database: string, firesNothing = false): Promise<Client> {
   const client = await connect(target, { database, purpose: "apply changes" });
   try {
-    await becomeReplica(client, database);
+    if (!firesNothing) await becomeReplica(client, database);
     await client.query(
       `SELECT pg_catalog.set_config(wanted.key, wanted.value, false)
          FROM pg_catalog.json_each_text($1) AS wanted
@@ -37,6 +38,20 @@ export async function openTargetSession(target: Endpoint, database: string): Pro
   } catch (error) {
     await client.end();
     throw error;
+  }
+}
+
+/** Whether this session's role may apply changes as a replica does: tried, since a privilege alone proves nothing. */
+export async function mayBecomeReplica(session: Client): Promise<boolean> {
+  await session.query("BEGIN");
+  try {
+    await session.query("SET LOCAL session_replication_role = replica");
+    return true;
+  } catch (error) {
+    if ((error as { code?: string }).code !== "42501") throw error;
+    return false;
+  } finally {
+    await session.query("ROLLBACK");
   }
 }
 

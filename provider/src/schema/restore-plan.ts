@@ -37,6 +37,8 @@ export interface Build {
  * - A late build calls functions of the database, which may read any table: it needs `before` and all rows.
  * - `after` keeps the dump's order and needs `before` and all builds.
  * - A validation needs `after`, and no two of a table can run at the same time.
+ * - `firing` is what would fire for each change that is applied, or check it: foreign keys, triggers and rules. It is kept
+ *   back where asked for, and part of `after` else; its own validations follow it. It comes after the last change.
  * - `handover` needs all of the above. Until it runs, everything belongs to the role that restores, which may therefore
  *   read, write and change it; so it comes after verification and, online, after the last change was applied.
  */
@@ -46,6 +48,10 @@ export interface RestorePlan {
   readonly lateBuilds: readonly Build[];
   readonly after: readonly Entry[];
   readonly validations: readonly Validation[];
+  /** Whether `firing` was asked for, even where there is none. */
+  readonly keepsBackFiring: boolean;
+  readonly firing: readonly Entry[];
+  readonly firingValidations: readonly Validation[];
   readonly handover: readonly Entry[];
   /** In the order in which they can be refreshed. */
   readonly materializedViews: readonly RelationName[];
@@ -74,8 +80,13 @@ const afterData: ReadonlySet<string> = new Set([
 
 const buildable: ReadonlySet<string> = new Set(["CONSTRAINT", "INDEX", "STATISTICS"]);
 
+export interface PlanOptions {
+  /** Where changes cannot be applied as in a replica, which fires nothing: see {@link RestorePlan}. */
+  readonly keepsBackFiring?: boolean;
+}
+
 /** The publications of a migration itself are the source's alone, and in no list. */
-export function planRestore(entries: readonly Entry[]): RestorePlan {
+export function planRestore(entries: readonly Entry[], { keepsBackFiring = false }: PlanOptions = {}): RestorePlan {
   const { remaining, ownership } = separateOwnership(
     addExclusionsToTrees(entries.filter((entry) => !isOwnPublication(entry))),
   );
@@ -88,14 +99,18 @@ export function planRestore(entries: readonly Entry[]): RestorePlan {
   const { before, checks, comments } = separateChecks(preData, isUsers);
   const { builds, lateBuilds, after } = separateBuilds(before, boundary < 0 ? [] : objects.slice(boundary), isUsers);
   const foreignKeys = separateForeignKeys(before, after);
+  const firing = new Set(keepsBackFiring ? firingOf(foreignKeys.after) : []);
   // Where a table and one that inherits it both have a check, the latter's comes first and takes the former's in.
   const lateChecks = checks.map(({ added }) => added).reverse();
   return {
     before,
     builds,
     lateBuilds,
-    after: [...lateChecks, ...comments, ...foreignKeys.after],
-    validations: [...checks.map(({ validation }) => validation), ...foreignKeys.validations],
+    after: [...lateChecks, ...comments, ...foreignKeys.after.filter((entry) => !firing.has(entry))],
+    validations: [...checks.map(({ validation }) => validation), ...(keepsBackFiring ? [] : foreignKeys.validations)],
+    keepsBackFiring,
+    firing: [...firing],
+    firingValidations: keepsBackFiring ? foreignKeys.validations : [],
     handover: inHandoverOrder([...ownership, ...remaining.filter(isHandedOver)]),
     // A materialized view follows what it reads in the dump, so creation order is refresh order.
     materializedViews: objects.filter((entry) => entry.type === "MATERIALIZED VIEW").flatMap(createdRelation),
@@ -118,6 +133,23 @@ function separateChecks(
   const tables = separated.map(({ table }) => table);
   const isLate = (entry: Entry): boolean => isCommentOn(entry, names);
   return { before: tables.filter((entry) => !isLate(entry)), checks, comments: tables.filter(isLate) };
+}
+
+const firingTypes: ReadonlySet<string> = new Set(["FK CONSTRAINT", "RULE", "TRIGGER"]);
+
+/** With the comments on them. */
+function firingOf(entries: readonly Entry[]): Entry[] {
+  const foreignKeys = new Set(entries.filter(({ type }) => type === "FK CONSTRAINT").flatMap(addedConstraint));
+  return entries.filter((entry) => firingTypes.has(entry.type) || isCommentOn(entry, foreignKeys));
+}
+
+/** The constraint that `ALTER TABLE [ONLY] x.y ADD CONSTRAINT z` makes, as {@link constraintKey}. */
+function addedConstraint({ sql }: Entry): string[] {
+  const tokens = tokenize(sql, 9);
+  const at = follows(tokens, 2, "ONLY") ? 3 : 2;
+  const table = relationAt({ tokens }, at);
+  const name = tokens[at + 5];
+  return table && name ? [constraintKey(table, identifierName(name))] : [];
 }
 
 function separateForeignKeys(
@@ -172,6 +204,8 @@ const isOwnership = (statement: Statement): boolean =>
 function handoverRank({ type, name, sql }: Entry): number | undefined {
   if (type === "ROW SECURITY") return 0;
   if ((type === "TRIGGER" || type === "RULE") && firesInReplica.test(sql)) return 0;
+  // Of any trigger: a comment does not tell whether its trigger is one of these.
+  if (type === "COMMENT" && /^(TRIGGER|RULE) /.test(name)) return 0;
   if (type === "SEQUENCE OWNER") return 2;
   if (type === "SCHEMA OWNER") return 3;
   if (type === "ACL" || type === "DEFAULT ACL") return 4;

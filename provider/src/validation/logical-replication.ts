@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { mayBecomeReplica } from "../cdc/target-session.js";
 import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { listTables } from "../postgres/tables.js";
 import type { Finding } from "../store/journal.js";
@@ -24,7 +25,7 @@ export const logicalReplication: Rule = async (context) => {
       ...(await publicationPrivileges(database, client, context.wish.source.user)),
       ...(await followableTables(database, client, context)),
     );
-  findings.push(...(await replicationRole(context.target, context.wish.target.user)));
+  findings.push(...(await replicationRole(context)));
   return findings.length > 0 ? findings : [{ ...server, state: "Succeeded", message: "the source can be followed" }];
 };
 
@@ -227,23 +228,28 @@ async function followableTables(
   return findings;
 }
 
-/** The applier must not fire triggers nor check foreign keys again: tried, since a privilege alone proves nothing. */
-async function replicationRole(target: Client, user: string): Promise<Finding[]> {
-  try {
-    await target.query("BEGIN");
-    await target.query("SET LOCAL session_replication_role = 'replica'");
-    return [];
-  } catch {
+/** The applier must not fire triggers nor check foreign keys again. */
+async function replicationRole({ target, wish }: ValidationContext): Promise<Finding[]> {
+  if (await mayBecomeReplica(target)) return [];
+  const role = quoteIdentifier(wish.target.user);
+  const mayNot = `${wish.target.user} may not set session_replication_role on the target`;
+  const finding = { ...server, object: "session_replication_role" };
+  const remedy = `as a superuser of the target: GRANT SET ON PARAMETER session_replication_role TO ${role} (PostgreSQL 15 or later); on Azure, use the server's administrator`;
+  if (wish.dataOnly)
     return [
       {
-        ...server,
+        ...finding,
         state: "Failed",
-        object: "session_replication_role",
-        message: `${user} may not set session_replication_role on the target, so triggers there would fire again for changes that are applied`,
-        remedy: `as a superuser of the target: GRANT SET ON PARAMETER session_replication_role TO ${quoteIdentifier(user)} (PostgreSQL 15 or later); on Azure, use the server's administrator`,
+        message: `${mayNot}, so its triggers would fire again for what is applied`,
+        remedy,
       },
     ];
-  } finally {
-    await target.query("ROLLBACK");
-  }
+  return [
+    {
+      ...finding,
+      state: "Warning",
+      message: `${mayNot}: foreign keys, triggers and rules are created at the cutover, foreign keys NOT VALID and then validated`,
+      remedy: `none needed, where the cutover may take the time that the foreign keys' validation takes; else, ${remedy}`,
+    },
+  ];
 }

@@ -4,6 +4,7 @@ import type { Client } from "pg";
 import { sourceObjectPrefix } from "../cdc/names.js";
 import type { OutputPlugin } from "../cdc/slot.js";
 import { initProgress } from "../cdc/progress.js";
+import { mayBecomeReplica } from "../cdc/target-session.js";
 import { copyLargeObjects } from "../copy/large-objects.js";
 import { planParts } from "../copy/parts.js";
 import { useSearchPath } from "../copy/search-path.js";
@@ -41,6 +42,8 @@ import type { Work } from "./work.js";
 /** What the base copy leaves for after the last change has been applied. Plain JSON: the store keeps it for a successor. */
 export interface Remainder {
   readonly handover: readonly Entry[];
+  /** What the applier could not keep from firing, and what is to be validated then; in the form of {@link RestorePlan}. */
+  readonly keptBack?: Pick<RestorePlan, "firing" | "firingValidations"> | undefined;
   readonly materializedViews: readonly RelationName[];
   readonly sourceSearchPath: string;
   /** What the stream is asked for. */
@@ -72,6 +75,9 @@ const nothing: RestorePlan = {
   lateBuilds: [],
   after: [],
   validations: [],
+  keepsBackFiring: false,
+  firing: [],
+  firingValidations: [],
   handover: [],
   materializedViews: [],
 };
@@ -88,6 +94,10 @@ interface Scene extends Omit<CopyPoint, "snapshot"> {
   readonly context: RestoreContext;
   readonly signal: AbortSignal;
 }
+
+/** Of a plan that keeps something back, although it may turn out to be nothing. */
+export const keptBackOf = ({ keepsBackFiring, firing, firingValidations }: RestorePlan): Remainder["keptBack"] =>
+  keepsBackFiring ? { firing, firingValidations } : undefined;
 
 const leftSessionsWithinMs = 30_000;
 
@@ -179,6 +189,7 @@ class BaseCopy {
     const { plan, context, selection, publications, mark, plugin } = scene;
     return {
       handover: plan.handover,
+      keptBack: keptBackOf(plan),
       materializedViews: plan.materializedViews,
       sourceSearchPath: context.sourceSearchPath ?? "",
       publications,
@@ -209,15 +220,17 @@ class BaseCopy {
     const selection = await readSelection(source, wish);
     const sourceSearchPath = await readSearchPath(source);
     const context = await readRestoreContext(target, { sourceSearchPath, signal });
-    const plan = wish.dataOnly ? nothing : await this.#dump(point.snapshot.id, selection, signal);
+    const keepsBackFiring = point.slot !== undefined && !(await mayBecomeReplica(target));
+    const entries = wish.dataOnly ? [] : await this.#dump(point.snapshot.id, selection, signal);
+    const plan = wish.dataOnly ? nothing : planRestore(entries, { keepsBackFiring });
     return { ...point, source, target, selection, plan, context, signal };
   }
 
-  async #dump(snapshotId: string, selection: Selection, signal: AbortSignal): Promise<RestorePlan> {
+  async #dump(snapshotId: string, selection: Selection, signal: AbortSignal): Promise<Entry[]> {
     const { text, tool } = await dumpSchema(this.work.source, this.#name, { snapshot: snapshotId, signal });
     const entries = parseEntries(text);
     await this.work.journal.event(`${entries.length} schema entries read by ${tool}`, { database: this.#name });
-    return planRestore(selectEntries(entries, selection).filter((entry) => !isOwnPublication(entry)));
+    return selectEntries(entries, selection).filter((entry) => !isOwnPublication(entry));
   }
 
   /** Answers the tables to copy. */

@@ -7,14 +7,15 @@ import { ContentDiffers, Refused, TakenOver } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import { carryConnectionLimit } from "../schema/database.js";
 import { refreshMaterializedViews } from "../schema/materialized-views.js";
-import { readRestoreContext } from "../schema/restore-context.js";
+import { readRestoreContext, type RestoreContext } from "../schema/restore-context.js";
 import { restoreEntries } from "../schema/restore.js";
 import { sequenceKey } from "../schema/selection.js";
+import { validateConstraint } from "../schema/validate-constraint.js";
 import type { OnlineVerification } from "../status.js";
 import type { FollowReport } from "../store/journal.js";
 import type { DatabaseRecord } from "../store/records.js";
 import { targetDatabase } from "../target-database.js";
-import { copyDatabase, reportFindings } from "./base-copy.js";
+import { copyDatabase, type Remainder, reportFindings } from "./base-copy.js";
 import { compareDatabase, compareSchemas, comparisonStep } from "./compare.js";
 import { FollowRateMeter } from "./follow-rates.js";
 import { type Following, LiveStream } from "./live-stream.js";
@@ -207,8 +208,9 @@ export class FollowedDatabase {
     await this.stop();
     const target = await this.#connectTarget("finish");
     try {
-      const { sourceSearchPath, handover } = this.#remainder;
+      const { sourceSearchPath, handover, keptBack } = this.#remainder;
       const context = await readRestoreContext(target, { sourceSearchPath, resumed: true });
+      if (keptBack) await this.#restoreFiring(target, keptBack, context);
       await reportFindings(this.#work, this.#name, await restoreEntries(target, handover, context));
       await this.#compareWithSource(target, context.missing);
       await dropProgress(target, wish.migrationName);
@@ -218,6 +220,18 @@ export class FollowedDatabase {
     await dropSourceObjects(source, wish, this.#name);
     await journal.database(this.#name, { slot: null, publications: [] });
     await journal.cutoverStep(this.#name, "clean up", (performance.now() - startedAt) / 1000);
+  }
+
+  /** While the tables still belong to the role that migrates, and nobody writes yet. */
+  async #restoreFiring(
+    target: Client,
+    { firing, firingValidations }: NonNullable<Remainder["keptBack"]>,
+    context: RestoreContext,
+  ): Promise<void> {
+    await this.#work.journal.database(this.#name, { message: "foreign keys, triggers and rules" });
+    await reportFindings(this.#work, this.#name, await restoreEntries(target, firing, context));
+    for (const validation of firingValidations)
+      await reportFindings(this.#work, this.#name, await validateConstraint(target, validation, context));
   }
 
   /** The last look at the source, and what is taken from it last of all. */
@@ -244,6 +258,7 @@ export class FollowedDatabase {
       publications: this.#remainder.publications,
       plugin: this.#remainder.plugin,
       tables: (session) => tablesInScope(session, wish),
+      firesNothing: this.#remainder.keptBack !== undefined,
       migration: wish.migrationName,
       generation,
       signal,

@@ -12,7 +12,7 @@ import { type Table, listTables } from "../postgres/tables.js";
 import { catalogueKey, type Entry } from "../schema/entries.js";
 import { targetDatabase } from "../target-database.js";
 import { compareSchema, type SchemaDifference } from "../verify/compare-schema.js";
-import type { Remainder } from "./base-copy.js";
+import { keptBackOf, type Remainder } from "./base-copy.js";
 import { type NewObjects, type Restored, joinTables, restoreMissing } from "./new-objects.js";
 import { pause } from "./pause.js";
 import { StreamTampered, readColumnPlaces, readSourceMark, replacedSince } from "./source-mark.js";
@@ -231,9 +231,10 @@ export class LiveStream {
   }
 
   #differences({ source, target }: NewObjects): Promise<SchemaDifference[]> {
-    const { without, handover } = this.#following;
+    const { without, handover, keptBack } = this.#following;
     // They fire for what is applied, too, so the target gets them after the cutover.
-    const later = handover.filter(({ type }) => type === "TRIGGER" || type === "RULE").map(catalogueKey);
+    const fires = handover.filter(({ type }) => type === "TRIGGER" || type === "RULE");
+    const later = [...fires, ...(keptBack?.firing ?? [])].map(catalogueKey);
     return compareSchema(source, target, { without: new Set([...without, ...later]) });
   }
 
@@ -295,6 +296,7 @@ export class LiveStream {
     const ownDefaults = this.#following.handover.filter(({ type }) => type === "DEFAULT");
     await this.#keep({
       handover: [...plan.handover, ...ownDefaults],
+      keptBack: keptBackOf(plan),
       materializedViews: plan.materializedViews,
       without: [...new Set([...this.#following.without, ...missing])],
     });
@@ -385,10 +387,11 @@ export class LiveStream {
     try {
       const to = await connect(target, { database: this.#targetName, purpose });
       const sessions = { source: from, target: to };
-      const { sourceSearchPath, plugin } = this.#following;
+      const { sourceSearchPath, plugin, keptBack } = this.#following;
+      const keepsBackFiring = keptBack !== undefined;
       return {
         sessions,
-        work: { work: this.#work, database: this.#database, ...sessions, sourceSearchPath, plugin },
+        work: { work: this.#work, database: this.#database, ...sessions, sourceSearchPath, plugin, keepsBackFiring },
         end: async () => {
           await Promise.all([from.end(), to.end()]);
         },

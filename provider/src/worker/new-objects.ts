@@ -32,6 +32,8 @@ export interface NewObjects {
   readonly target: Client;
   readonly sourceSearchPath: string;
   readonly plugin: OutputPlugin;
+  /** Whether the target gets no foreign keys, triggers and rules before the cutover. */
+  readonly keepsBackFiring: boolean;
 }
 
 /**
@@ -102,7 +104,7 @@ export interface RestoreMissing {
 
 /** Restores what a dump of the source has and one of the target lacks. */
 export async function restoreMissing(
-  { work, database, source, target, sourceSearchPath }: NewObjects,
+  { work, database, source, target, sourceSearchPath, keepsBackFiring }: NewObjects,
   { snapshot, copy, catchUp }: RestoreMissing,
 ): Promise<Restored> {
   const { signal } = work;
@@ -116,7 +118,7 @@ export async function restoreMissing(
   const nameOf = ({ type, schema, name }: Entry): string => JSON.stringify([type, schema, name]);
   // Both planned, since a plan gives names of its own to parts of entries: a key's index, a late check.
   const known = new Set(allEntries(planRestore(here)).map(nameOf));
-  const plan = planRestore(there);
+  const plan = planRestore(there, { keepsBackFiring });
   const isMissing = (entry: Entry): boolean => !known.has(nameOf(entry));
   const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
   const restore = async (entries: readonly Entry[]): Promise<void> =>
@@ -165,11 +167,11 @@ async function unvalidatedConstraints(target: Client): Promise<ReadonlySet<strin
 }
 
 async function copyTables(
-  { work, database }: NewObjects,
+  { work, database, keepsBackFiring }: NewObjects,
   newTables: readonly Table[],
   snapshotId: string,
 ): Promise<void> {
-  const session = await openTargetSession(work.target, targetDatabase(work.wish, database));
+  const session = await openTargetSession(work.target, targetDatabase(work.wish, database), keepsBackFiring);
   try {
     const twins = new Map((await listTables(session)).map((table) => [qualify(table.schema, table.name), table]));
     const names = new Set(newTables.map(({ schema, name }) => qualify(schema, name)));
