@@ -173,9 +173,9 @@ export const inputsSchema = z.strictObject({
    * way back wanted any more (`drop`), or it is taken (`return`).
    */
   rollback: z.enum(["drop", "keep", "return"]).default("drop"),
-  /** Tables copied, and indexes built, at the same time. */
-  tableJobs: z.coerce.number("give a number").int().min(1).max(64).default(4),
-  indexJobs: z.coerce.number("give a number").int().min(1).max(64).default(4),
+  /** Tables copied, and indexes built, at the same time; by both servers' settings where undefined. */
+  tableJobs: z.coerce.number("give a number").int().min(1).max(64).optional(),
+  indexJobs: z.coerce.number("give a number").int().min(1).max(64).optional(),
   /** Processes that share the copy, each with its own jobs. */
   workers: z.coerce.number("give a number").int().min(1).max(mostWorkers).default(1),
   /** Larger tables are copied in parts. */

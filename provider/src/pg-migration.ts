@@ -163,9 +163,15 @@ export interface PgMigrationArgs {
   readonly databaseNames?: pulumi.Input<Record<string, pulumi.Input<string>>> | undefined;
   /** Roles, their memberships and settings too; never superuser attributes. Default false. */
   readonly migrateRoles?: pulumi.Input<Switch> | undefined;
-  /** Tables copied at the same time. Default 4. */
+  /**
+   * Tables copied, and compared, at the same time. By default what both servers' settings have room for: 4, on large servers
+   * up to 8 (one for each gibibyte of shared_buffers), and no more than a quarter of the free connections.
+   */
   readonly tableJobs?: pulumi.Input<number> | undefined;
-  /** Indexes built at the same time. Default 4. */
+  /**
+   * Indexes built, and constraints validated, at the same time. By default as many as tables are copied, and no more than the
+   * target's maintenance_work_mem leaves room for in twice its shared_buffers.
+   */
   readonly indexJobs?: pulumi.Input<number> | undefined;
   /**
    * Worker processes that share the copy on one machine, 1 to 16, each with `tableJobs` and `indexJobs` of its own. One that

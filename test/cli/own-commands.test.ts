@@ -166,11 +166,11 @@ describe("pg-migration, its own commands", () => {
     const args = ["verify", "--name", resource.inputs.migrationName as string];
     const equal = await command.run(args);
     assert.equal(equal.code, 0, equal.stderr);
-    assert.match(equal.stdout, new RegExp(`^${database} +public\\.t +3000 +3000 +yes$`, "m"));
+    assert.match(equal.stdout, new RegExp(`^${database} +public\\.t +3000 +3000 +content +yes$`, "m"));
     await lab.target.query("UPDATE t SET v = 'changed' WHERE id = 417", { database });
     const differing = await command.run(args);
     assert.equal(differing.code, 7);
-    assert.match(differing.stdout, /public\.t +3000 +3000 +NO/);
+    assert.match(differing.stdout, /public\.t +3000 +3000 +content +NO/);
     assert.match(differing.stderr, /417/);
     assert.equal((await command.run([...args, "--mode", "counts"])).code, 0, "the numbers of rows are equal");
   });
@@ -187,8 +187,8 @@ describe("pg-migration, its own commands", () => {
     const args = ["verify", "--name", resource.inputs.migrationName as string];
     const equal = await command.run(args);
     assert.equal(equal.code, 0, equal.stderr);
-    assert.match(equal.stdout, /public\.t +3000 +3000 +yes/);
-    assert.match(equal.stdout, /large.?object.* 1 +1 +yes/);
+    assert.match(equal.stdout, /public\.t +3000 +3000 +content +yes/);
+    assert.match(equal.stdout, /large.?object.* 1 +1 +content +yes/);
     assert.doesNotMatch(equal.stdout, /left_out/);
     await lab.target.query("SELECT lo_put(4711, 2, 'L')", { database: renamed });
     assert.equal((await command.run(args)).code, 7);

@@ -47,7 +47,7 @@ export async function compareDatabase(
       return session;
     },
     ...(await whatToCompare(work, openSource, inCutover)),
-    jobs: wish.tableJobs,
+    jobs: work.tableSlots.limit(),
     signal,
   };
   const results = inCutover

@@ -18,6 +18,7 @@ import { Units } from "../store/units.js";
 import { targetDatabase } from "../target-database.js";
 import { reportFindings } from "./base-copy.js";
 import { copyUnits } from "./copy-units.js";
+import { defaultJobs, type Jobs } from "./default-jobs.js";
 import { heldAs } from "./earlier-copy.js";
 import type { Job } from "./job.js";
 import { JobSlots } from "./job-slots.js";
@@ -81,8 +82,9 @@ export class CopyHelper {
   readonly #shares = new Map<string, Share>();
   readonly #held = new Map<string, Promise<Snapshot | undefined>>();
   #wish: Wish | undefined;
-  readonly #tableSlots = new JobSlots(() => this.#wish?.tableJobs ?? 1);
-  readonly #indexSlots = new JobSlots(() => this.#wish?.indexJobs ?? 1);
+  #defaultJobs: Jobs | undefined;
+  readonly #tableSlots = new JobSlots(() => this.#wish?.tableJobs ?? this.#defaultJobs?.tableJobs ?? 1);
+  readonly #indexSlots = new JobSlots(() => this.#wish?.indexJobs ?? this.#defaultJobs?.indexJobs ?? 1);
 
   constructor(job: Job, say: Say) {
     this.#job = job;
@@ -179,6 +181,7 @@ export class CopyHelper {
     const membership = await Membership.join(this.#job, this.#job.migrationName);
     try {
       if (membership.generation !== copy.generation) return;
+      this.#defaultJobs ??= await defaultJobs(this.#job, this.#wish!);
       const work = this.#workOf(membership, signal);
       const { database } = copy;
       this.#say(`shares the copy of ${database} as ${membership.worker}`);

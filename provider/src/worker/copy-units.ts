@@ -81,7 +81,7 @@ class CopyPool {
 
   async run(): Promise<void> {
     const { work, units } = this.options;
-    const { tableJobs, indexJobs } = work.wish;
+    const [tableJobs, indexJobs] = [work.tableSlots.limit(), work.indexSlots.limit()];
     this.#total = await units.total();
     // By an earlier try of this same worker.
     const here = await units.completedHere();

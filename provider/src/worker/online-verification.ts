@@ -145,7 +145,7 @@ async function compareAt(
     tables: tables.filter((table) => isThere(table) && isWanted(table)),
     searchPath,
     mode: "content",
-    jobs: wish.tableJobs,
+    jobs: work.tableSlots.limit(),
     signal: AbortSignal.any([at.signal, moment.source.lost, moment.target.lost]),
   });
 }

@@ -12,6 +12,7 @@ import { copyDatabase } from "./base-copy.js";
 import { Bell } from "../bell.js";
 import { changeCaptureNames } from "../cdc/names.js";
 import { Confirmations } from "./confirmations.js";
+import { defaultJobs, usualJobs } from "./default-jobs.js";
 import { FollowedDatabase } from "./followed-database.js";
 import { JobSlots } from "./job-slots.js";
 import type { Job } from "./job.js";
@@ -86,6 +87,7 @@ class MigrationRun {
   readonly #signal: AbortSignal;
   readonly #tableSlots: JobSlots;
   readonly #indexSlots: JobSlots;
+  #defaultJobs = usualJobs;
   /** Each database that is copied has a dozen sessions open; both servers have room for a hundred by default. */
   readonly #databaseSlots = new JobSlots(() => databasesAtOnce);
   /** One at a time: each reads all of a database, and takes a slot, of which the source need have only one to spare. */
@@ -105,8 +107,8 @@ class MigrationRun {
     stop: AbortSignal,
   ) {
     this.#signal = AbortSignal.any([stop, requests.signal]);
-    this.#tableSlots = new JobSlots(() => requests.wish.tableJobs);
-    this.#indexSlots = new JobSlots(() => requests.wish.indexJobs);
+    this.#tableSlots = new JobSlots(() => requests.wish.tableJobs ?? this.#defaultJobs.tableJobs);
+    this.#indexSlots = new JobSlots(() => requests.wish.indexJobs ?? this.#defaultJobs.indexJobs);
     this.#standing = new Standing(journal);
     this.#helpers = new LocalHelpers(job, () => job.workers ?? requests.wish.workers, this.#signal);
   }
@@ -150,6 +152,7 @@ class MigrationRun {
     if (!(await this.#prepared())) return;
     if (this.#wish.migrationOption === "Validate") return this.journal.state("Succeeded", "Completed");
     await this.journal.state("InProgress", "MigratingData");
+    await this.#planJobs();
     const databases = await this.#currentDatabases();
     if (this.#wish.migrateRoles && databases.some(({ phase }) => phase === "queued"))
       await rideOut(this.#patience(), () => bringRoles(this.#workOn(databases[0]!.name)));
@@ -157,6 +160,14 @@ class MigrationRun {
     else await this.#migrateOnline(databases);
     const allCanceled = (await this.#currentDatabases()).every(({ state }) => state === "Canceled");
     await this.journal.state(allCanceled ? "Canceled" : "Succeeded", "Completed");
+  }
+
+  async #planJobs(): Promise<void> {
+    const { tableJobs, indexJobs } = this.#wish;
+    if (tableJobs !== undefined && indexJobs !== undefined) return;
+    this.#defaultJobs = await rideOut(this.#patience(), () => defaultJobs(this.job, this.#wish));
+    const [tables, indexes] = [this.#tableSlots.limit(), this.#indexSlots.limit()];
+    await this.journal.event(`up to ${tables} tables are copied, and ${indexes} indexes built, at the same time`);
   }
 
   /** Waits for what is to be confirmed and validates. Whether the migration may go on. */

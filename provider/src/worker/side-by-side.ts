@@ -20,7 +20,7 @@ export async function sideBySide<Step>(options: StepsSideBySide<Step>): Promise<
   const failed = new AbortController();
   const signal = AbortSignal.any([options.signal, failed.signal]);
   const waiting = [...groups];
-  const runners = Array.from({ length: Math.min(work.wish.indexJobs, groups.length) }, async () => {
+  const runners = Array.from({ length: Math.min(work.indexSlots.limit(), groups.length) }, async () => {
     try {
       await runGroups(options, waiting, signal);
     } catch (error) {

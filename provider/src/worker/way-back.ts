@@ -226,7 +226,7 @@ export class WayBack {
 
   /** The source, which rests, with the target as it was at the point. */
   async #compare(snapshotId: string): Promise<string> {
-    const { wish, source, target, signal, journal } = this.#work;
+    const { wish, source, target, signal, journal, tableSlots } = this.#work;
     const { name, targetName } = this.#record;
     if (wish.verification === "none") return comparisonStep([]);
     const purpose = `${wish.migrationName} compare`;
@@ -236,7 +236,7 @@ export class WayBack {
     const there = await followedNames(session).finally(() => session.end());
     const { tables, searchPath } = await whatToCompare(this.#work, openTarget, true);
     const results = await compareInCutover(wish, {
-      ...{ openSource: openTarget, openTarget: openSource, searchPath, jobs: wish.tableJobs, signal },
+      ...{ openSource: openTarget, openTarget: openSource, searchPath, jobs: tableSlots.limit(), signal },
       tables: tables.filter(({ table }) => there.has(qualify(table.schema, table.name))),
     });
     const difference = contentDiffers(name, results.map(seenFromSource));

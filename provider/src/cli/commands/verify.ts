@@ -14,6 +14,7 @@ import { targetDatabase } from "../../target-database.js";
 import { isVerified } from "../../worker/goal.js";
 import { sentence } from "../../worker/online-verification.js";
 import { whatToCompare } from "../../worker/compare.js";
+import { defaultJobs } from "../../worker/default-jobs.js";
 import { compareLargeObjects } from "../../verify/compare-large-objects.js";
 import { compareTables, type TableComparison } from "../../verify/compare-tables.js";
 import { contentDiffers } from "../../verify/content-differs.js";
@@ -145,7 +146,7 @@ async function compare(inputs: Inputs, database: string, mode: Flags["mode"]): P
       openTarget,
       ...(await whatToCompare({ wish }, openSource, isOnline)),
       mode,
-      jobs: inputs.tableJobs,
+      jobs: inputs.tableJobs ?? (await defaultJobs(inputs, wish)).tableJobs,
       signal: snapshot.lost,
     });
     // No stream tells of large objects: an online migration copies them once, and a finding says so.
