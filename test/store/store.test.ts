@@ -2,12 +2,20 @@ import assert from "node:assert/strict";
 import { Store } from "../../provider/src/store/store";
 import { Lease, leaseHolder } from "../../provider/src/store/lease";
 import { deleteMigration, fenceWorkers, insertMigration, readMigration } from "../../provider/src/store/records";
+import { Membership } from "../../provider/src/store/membership";
+import { Units } from "../../provider/src/store/units";
 import { Journal } from "../../provider/src/store/journal";
 import { parseInputs } from "../../provider/src/check-inputs";
 import { wishOf } from "../../provider/src/inputs";
 import { TakenOver } from "../../provider/src/errors";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
+
+const tableUnit = {
+  ...{ kind: "table" as const, schema: "public", table: "t", entry: "t" },
+  ...{ bytesTotal: 0, rowsEstimated: 0, small: false, ready: true },
+};
+const shared = { sourceSearchPath: "", leftOut: [], largeObjectsCopied: false, tablesCopied: false };
 
 describe("the store", () => {
   let lab: Lab;
@@ -102,6 +110,33 @@ describe("the store", () => {
     await cut();
     await fenceWorkers(store, "cut");
     await assert.rejects(journal.state("InProgress", "MigratingData"), TakenOver);
+    await lease.release();
+    await store.close();
+  });
+
+  it("gives no unit to who shares another copy than the one it is of", async () => {
+    const store = await Store.open(address(), "test");
+    await insertMigration(store, wish("shared"));
+    const lease = await Lease.acquire(address(), "shared");
+    const journal = new Journal(lease);
+    const beginCopy = async (id: string): Promise<void> => {
+      await journal.database("app", { phase: "copying", sharedCopy: null });
+      await new Units(lease, "app").replace([tableUnit, tableUnit]);
+      assert.deepEqual(await claim("one"), [], `while ${id} is not offered yet`);
+      const { snapshotId, moment } = { snapshotId: "00000003-00000002-1", moment: "7:7:" };
+      await journal.database("app", {
+        sharedCopy: { ...shared, id, snapshotId, moment, generation: lease.generation },
+      });
+    };
+    const member = await Membership.join(address(), "shared");
+    const claim = async (copy: string): Promise<number[]> =>
+      (await new Units(member, "app", copy).claimTables({ pid: 1, since: copy })).map(({ id }) => id);
+    await beginCopy("one");
+    assert.deepEqual(await claim("one"), [0]);
+    await beginCopy("two");
+    assert.deepEqual(await claim("one"), [], "its rows would be of another moment");
+    assert.deepEqual(await claim("two"), [0]);
+    await member.leave();
     await lease.release();
     await store.close();
   });

@@ -78,9 +78,14 @@ const ours = "u.migration = $1 AND u.database = $3";
  * else that session is ended, and then the server knows whether the transaction was committed.
  */
 export class Units {
+  /**
+   * @param copy of who shares a copy that another worker leads, its `SharedCopy.id`: claims nothing of another one,
+   *   which has another snapshot
+   */
   constructor(
     readonly right: WorkRight,
     readonly database: string,
+    readonly copy?: string,
   ) {}
 
   /** Forgets the units of an earlier try and queues new ones; comparisons of that try go with them. */
@@ -298,6 +303,8 @@ export class Units {
    */
   async #claim(kind: Unit["kind"], session: TargetSession): Promise<Unit[]> {
     const open = `${ours} AND u.kind = $4 AND u.state = 'queued' AND u.ready`;
+    const isStillShared = `($8::text IS NULL OR EXISTS (
+      SELECT FROM pgmigration.database d WHERE d.migration = $1 AND d.name = $3 AND d.shared_copy ->> 'id' = $8))`;
     const rows = await this.right.query<
       Omit<Unit, "condition" | "build"> & { condition: string | null; build: Entry | null }
     >(
@@ -307,7 +314,7 @@ export class Units {
             AND u.session_pid = $6 AND u.session_since = $7
        ), first AS (
          SELECT u.id, u.small FROM pgmigration.unit u
-          WHERE ${open} AND ${leaseIsOurs} AND NOT EXISTS (SELECT FROM unanswered)
+          WHERE ${open} AND ${leaseIsOurs} AND ${isStillShared} AND NOT EXISTS (SELECT FROM unanswered)
           ORDER BY u.id LIMIT 1 FOR UPDATE SKIP LOCKED
        ), others AS (
          SELECT u.id FROM pgmigration.unit u
@@ -320,7 +327,7 @@ export class Units {
         WHERE migration = $1 AND database = $3 AND ${leaseIsOurs}
           AND id = ANY (ARRAY (SELECT id FROM unanswered UNION ALL SELECT id FROM first UNION ALL SELECT id FROM others))
        RETURNING id, kind, table_schema AS schema, table_name AS table, condition, build, returned`,
-      [this.database, kind, this.right.worker, session.pid, session.since],
+      [this.database, kind, this.right.worker, session.pid, session.since, this.copy ?? null],
     );
     return rows
       .map((row) => ({ ...row, condition: row.condition ?? undefined, build: row.build ?? undefined }))

@@ -189,7 +189,7 @@ export class CopyHelper {
       const options = {
         work,
         database,
-        units: new Units(membership, database),
+        units: new Units(membership, database, copy.id),
         snapshotId: copy.tablesCopied ? undefined : copy.snapshotId,
         tables,
         context: await contextOf(work, copy),
