@@ -2,6 +2,11 @@ import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseInputs } from "../../provider/src/check-inputs";
+import { wishOf } from "../../provider/src/inputs";
+import { CopyHelper } from "../../provider/src/worker/copy-helper";
+import { jobSchema } from "../../provider/src/worker/job";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
@@ -143,9 +148,26 @@ describe("a copy that several workers share", function () {
     await resource.destroy();
   });
 
-  it("is shared by replicas of an external runner, and one leads on when the other is killed", async () => {
-    const wish = inputs({ runner: "external" });
-    const { migrationName, source, target } = wish;
+  it("is not shared by a worker of another version", async () => {
+    const wish = inputs();
+    const said: string[] = [];
+    const helper = new CopyHelper(jobSchema.parse(wish), (sentence) => said.push(sentence));
+    const { id, generation } = { id: "one", generation: 1 };
+    await helper.share({
+      ...{ state: "InProgress", hasLeader: true, toCopy: 1, generation, wish: wishOf(parseInputs(wish)) },
+      copies: [
+        {
+          ...{ id, generation, database, engineVersion: "0.0.1", snapshotId: "00000003-00000002-1", moment: "7:7:" },
+          ...{ sourceSearchPath: "", leftOut: [], largeObjectsCopied: false, tablesCopied: false },
+        },
+      ],
+    });
+    assert.match(said.join("\n"), /shares no copy that another version leads/);
+    assert.equal(helper.holdsSnapshot, false);
+    await helper.close();
+  });
+
+  const startReplicas = ({ migrationName, source, target }: Record<string, unknown>): void => {
     for (let replica = 0; replica < 2; replica++)
       workers.push(
         spawn(process.execPath, [resolve("provider/bin/pg-migration.js"), "worker", "--stay"], {
@@ -153,6 +175,11 @@ describe("a copy that several workers share", function () {
           stdio: ["ignore", "ignore", "inherit"],
         }),
       );
+  };
+
+  it("is shared by replicas of an external runner, and one leads on when the other is killed", async () => {
+    const wish = inputs({ runner: "external" });
+    startReplicas(wish);
     const resource = new Resource();
     const created = resource.create(wish);
     await busy((pid, led) => pid !== led);
@@ -162,6 +189,26 @@ describe("a copy that several workers share", function () {
     process.kill(await leader(), "SIGKILL");
     assert.equal((await created).state, "Succeeded");
     assert.match(await events(), /going on with (the copy .* under the same snapshot|what the worker before has left)/);
+    await assertSame();
+    await resource.destroy();
+  });
+
+  it("goes on under the same snapshot when the target is back, which a replica has kept", async () => {
+    const wish = inputs({ runner: "external" });
+    startReplicas(wish);
+    const resource = new Resource();
+    const created = resource.create(wish);
+    await busy((pid, led) => pid !== led);
+    const before = (await units()).filter(({ state }) => state === "completed");
+    await lab.target.halt();
+    await sleep(2500);
+    await lab.target.resume();
+    assert.equal((await created).state, "Succeeded");
+    assert(workers.every(({ exitCode }) => exitCode === null));
+    const after = await units();
+    const since = after.filter(({ id }) => !before.some((unit) => unit.id === id));
+    assert.equal(new Set(since.map((unit) => pidOf(unit.claimed_by))).size, 2, "both go on to share it");
+    for (const { id, ended } of before) assert.equal(after.find((unit) => unit.id === id)?.ended, ended);
     await assertSame();
     await resource.destroy();
   });

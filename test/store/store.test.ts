@@ -15,7 +15,13 @@ const tableUnit = {
   ...{ kind: "table" as const, schema: "public", table: "t", entry: "t" },
   ...{ bytesTotal: 0, rowsEstimated: 0, small: false, ready: true },
 };
-const shared = { sourceSearchPath: "", leftOut: [], largeObjectsCopied: false, tablesCopied: false };
+const shared = {
+  engineVersion: "1.0.0",
+  sourceSearchPath: "",
+  leftOut: [],
+  largeObjectsCopied: false,
+  tablesCopied: false,
+};
 
 describe("the store", () => {
   let lab: Lab;

@@ -7,6 +7,8 @@ export interface SharedCopy {
   readonly id: string;
   /** Of the lease's holder that leads it. */
   readonly generation: number;
+  /** Of who began it: another version may read, cut or write its rows in another way. */
+  readonly engineVersion: string;
   /** Under which its tables are read, and the moment that it shows: `Snapshot.moment`. */
   readonly snapshotId: string;
   readonly moment: string;

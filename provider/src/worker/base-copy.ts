@@ -11,6 +11,7 @@ import { useSearchPath } from "../copy/search-path.js";
 import { carrySequences } from "../copy/sequences.js";
 import { openInSnapshot, type Snapshot } from "../copy/snapshot.js";
 import { isSmall, tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
+import { engineVersion } from "../engine-version.js";
 import { TimedOut } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import { qualify } from "../postgres/identifiers.js";
@@ -250,6 +251,7 @@ class BaseCopy {
     const shared = {
       id: randomUUID(),
       generation: this.work.generation,
+      engineVersion,
       snapshotId: point.snapshot.id,
       moment: point.snapshot.moment,
       sourceSearchPath: context.sourceSearchPath ?? "",

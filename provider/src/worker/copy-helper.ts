@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { openInSnapshot, type Snapshot } from "../copy/snapshot.js";
 import type { TableToCopy } from "../copy/tables-to-copy.js";
+import { engineVersion } from "../engine-version.js";
 import { Canceled, TakenOver, Unreachable, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import type { Wish } from "../inputs.js";
@@ -25,6 +26,9 @@ import { JobSlots } from "./job-slots.js";
 import { selectedTables } from "./selected-tables.js";
 import { unblocked } from "./unblocked.js";
 import type { Work } from "./work.js";
+
+/** How long who shares waits for a leader, or for the target: as long a snapshot keeps the source from vacuuming. */
+export const aloneForSeconds = 600;
 
 /** What a worker sees of a migration that it does not lead. */
 export interface Sight {
@@ -60,6 +64,10 @@ export async function lookAt(job: Job): Promise<Sight | undefined> {
   }
 }
 
+/** A leader that was cut off goes on with its copy under the snapshot that another one has held, which has another name. */
+const isSame = (one: DatabaseCopy, other: DatabaseCopy): boolean =>
+  one.id === other.id && one.generation === other.generation && one.snapshotId === other.snapshotId;
+
 const isToBeCopied = ({ phase, state }: DatabaseRecord): boolean =>
   (phase === "queued" || phase === "copying") && state === "InProgress";
 
@@ -67,7 +75,7 @@ type Say = (sentence: string) => void;
 
 /** One copy that is shared, under one leader. */
 interface Share {
-  readonly generation: number;
+  readonly copy: DatabaseCopy;
   readonly abort: AbortController;
   readonly ended: Promise<void>;
 }
@@ -99,9 +107,12 @@ export class CopyHelper {
   /** Shares the copies that are seen, and ends what is shared of others. */
   async share(sight: Sight): Promise<void> {
     this.#wish = sight.wish;
-    const copies = sight.copies.filter(({ generation }) => generation === sight.generation);
+    const led = sight.copies.filter(({ generation }) => generation === sight.generation);
+    const copies = led.filter((copy) => copy.engineVersion === engineVersion);
+    if (copies.length < led.length)
+      this.#say(`is of version ${engineVersion}, and shares no copy that another version leads`);
     for (const [id, share] of this.#shares)
-      if (!copies.some((copy) => copy.id === id && copy.generation === share.generation)) await this.#end(id, share);
+      if (!copies.some((copy) => isSame(copy, share.copy))) await this.#end(id, share);
     for (const copy of copies) {
       if (!copy.tablesCopied && !this.#held.has(copy.id)) this.#held.set(copy.id, this.#hold(copy));
       if (!this.#shares.has(copy.id)) this.#begin(copy);
@@ -160,7 +171,7 @@ export class CopyHelper {
       if (abort.signal.aborted || error instanceof TakenOver) return;
       this.#say(`its share of ${copy.database} has ended: ${messageOf(error)}`);
     });
-    this.#shares.set(copy.id, { generation: copy.generation, abort, ended });
+    this.#shares.set(copy.id, { copy, abort, ended });
   }
 
   async #share(copy: DatabaseCopy, stop: AbortSignal): Promise<void> {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Unreachable, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { hasEnded } from "../status.js";
-import { CopyHelper, lookAt, type Sight } from "./copy-helper.js";
+import { aloneForSeconds, CopyHelper, lookAt, type Sight } from "./copy-helper.js";
 import type { Job } from "./job.js";
 import { teller } from "./serve.js";
 
@@ -10,8 +10,6 @@ import { teller } from "./serve.js";
 export const shareArgument = "share";
 
 const pollMs = 500;
-/** How long it waits for a leader, or for the target: as long a snapshot keeps the source from vacuuming. */
-const aloneForMs = 600_000;
 
 /**
  * Shares the copies of the worker that has started this one. When that is gone, it does nothing more than to keep the
@@ -23,7 +21,7 @@ export async function helpCopying(job: Job, stop: AbortSignal): Promise<void> {
   let leader: number | undefined;
   let ledAt = Date.now();
   try {
-    while (!stop.aborted && Date.now() - ledAt < aloneForMs) {
+    while (!stop.aborted && Date.now() - ledAt < aloneForSeconds * 1000) {
       const sight = await look(job, say);
       if (sight !== "unreachable") {
         if (!sight || hasEnded(sight.state) || sight.toCopy === 0) return;

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { hasEnded } from "../status.js";
-import { CopyHelper, lookAt } from "./copy-helper.js";
+import { aloneForSeconds, CopyHelper, lookAt, type Sight } from "./copy-helper.js";
 import type { Job } from "./job.js";
+import { rideOut } from "./ride-out.js";
 import { runMigration } from "./run.js";
 
 const pollMs = 1000;
@@ -39,7 +40,9 @@ async function serve(
   let wasRecorded = false;
   let freeSince: number | undefined;
   while (!stop.aborted) {
-    const sight = await lookAt(job);
+    // At first there may be none, or another address: its user is to know.
+    const sight: Sight | "stopped" | undefined = wasRecorded ? await lookAgain(job, stop) : await lookAt(job);
+    if (sight === "stopped") return;
     if (!sight && (wasRecorded || !stays)) {
       say(wasRecorded ? "is deleted; nothing is left to do" : "is not recorded on the target");
       return;
@@ -70,12 +73,23 @@ async function serve(
   }
 }
 
+/** Rides out a target that is away for a while: what is kept here lets whoever leads then go on with the copy. */
+async function lookAgain(job: Job, stop: AbortSignal): Promise<Sight | "stopped" | undefined> {
+  try {
+    return await rideOut({ seconds: aloneForSeconds, signal: stop }, () => lookAt(job));
+  } catch (error) {
+    if (stop.aborted) return "stopped";
+    throw error;
+  }
+}
+
 /** What was kept while another worker led is kept on until this one has copied what it needs it for. */
 async function lead(job: Job, helper: CopyHelper, stop: AbortSignal): Promise<void> {
   const over = new AbortController();
   const keep = async (): Promise<void> => {
     while (helper.holdsSnapshot && !over.signal.aborted) {
-      const sight = await lookAt(job);
+      const sight = await lookAgain(job, over.signal);
+      if (sight === "stopped") return;
       await helper.keepSnapshotsOf(sight && !hasEnded(sight.state) ? sight.copies : []);
       await sleep(pollMs, undefined, { signal: over.signal }).catch(() => undefined);
     }
