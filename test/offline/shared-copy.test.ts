@@ -201,7 +201,7 @@ describe("a copy that several workers share", function () {
     await busy((pid, led) => pid !== led);
     const before = (await units()).filter(({ state }) => state === "completed");
     await lab.target.halt();
-    await sleep(2500);
+    await sleep(1200);
     await lab.target.resume();
     assert.equal((await created).state, "Succeeded");
     assert(workers.every(({ exitCode }) => exitCode === null));

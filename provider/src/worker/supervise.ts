@@ -59,9 +59,7 @@ class Watch {
   async run(): Promise<Outcome> {
     const deadline = Date.now() + this.supervision.timeoutSeconds * 1000;
     for (;;) {
-      const askedAt = Date.now();
-      const status = await this.#status();
-      const answeredMs = Date.now() - askedAt;
+      const { status, answeredMs } = await this.#status();
       this.supervision.report(this.#line(status));
       const outcome = this.#outcome(status);
       if (outcome) return outcome;
@@ -121,16 +119,20 @@ class Watch {
     });
   }
 
-  /** The status, through a connection that is made anew when it breaks. */
-  async #status(): Promise<MigrationStatus> {
+  /**
+   * The status, through a connection that is made anew when it breaks, and how long that answer took: not the time for which
+   * the target was away, behind which a worker that has died must not wait.
+   */
+  async #status(): Promise<{ status: MigrationStatus; answeredMs: number }> {
     const { migrationName } = this.inputs;
     const deadline = Date.now() + 300_000;
     for (let delayMs = 200; ; delayMs = Math.min(delayMs * 2, 5000)) {
+      const askedAt = Date.now();
       try {
         this.#store ??= await Store.find(this.inputs, `${migrationName} watch`);
         const status = this.#store && (await readStatus(this.#store, migrationName));
         if (!status) throw recordGone(migrationName);
-        return status;
+        return { status, answeredMs: Date.now() - askedAt };
       } catch (error) {
         await this.close();
         this.#store = undefined;
