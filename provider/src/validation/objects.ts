@@ -331,9 +331,11 @@ const checks: readonly Check[] = [
   },
   {
     rowsOnly: true,
-    query: `SELECT c.oid::regclass::text AS name, ${key("pg_class", "c.oid")} FROM pg_class c
-             WHERE c.relkind = 'r' AND NOT ${ownOnly("pg_class", "c.oid")} AND pg_relation_size(c.oid) > 0
-               AND NOT EXISTS (SELECT FROM pg_extension e WHERE c.oid = ANY (e.extconfig))`,
+    // OFFSET 0 keeps pg_relation_size, which waits for a table's lock, from being asked of all tables.
+    query: `SELECT c.oid::regclass::text AS name, ${key("pg_class", "c.oid")}
+              FROM (SELECT oid FROM pg_class c WHERE relkind = 'r' AND NOT ${ownOnly("pg_class", "c.oid")}
+                       AND NOT EXISTS (SELECT FROM pg_extension e WHERE c.oid = ANY (e.extconfig)) OFFSET 0) AS c
+             WHERE pg_relation_size(c.oid) > 0`,
     message: (names) =>
       `tables of extensions get the rows that CREATE EXTENSION gives them; those that they have here are not migrated: ${names}`,
     remedy:
