@@ -95,6 +95,35 @@ describe("a follower among troubles that pass", () => {
       assert.match(lost.join("\n"), expected);
     });
 
+  it("takes no two losses of an idle stream for one long one", async () => {
+    await changes.stop();
+    const proxy = await CuttableProxy.to(scene.source);
+    let streaming = 0;
+    const follower = scene.follow({
+      source: proxy.endpoint,
+      reconnectForSeconds: 2,
+      onEvent: ({ kind }) => {
+        if (kind === "streaming") streaming++;
+      },
+    });
+    const streams = (times: number): Promise<void> =>
+      Promise.race([until(() => streaming === times, `stream ${times}`), follower.finished]);
+    try {
+      await streams(1);
+      await scene.mustBecomeEqual(follower);
+      // So that its position stays, as that of a server on which nobody writes does.
+      await follower.hold();
+      for (const times of [2, 3]) {
+        proxy.cut();
+        await streams(times);
+        if (times === 2) await sleep(5500);
+      }
+    } finally {
+      await follower.stop();
+      await proxy.close();
+    }
+  });
+
   it("goes on behind a line that breaks after ever so many bytes", async function () {
     this.timeout(60_000);
     const proxies = { source: await CuttableProxy.to(scene.source), target: await CuttableProxy.to(scene.target) };

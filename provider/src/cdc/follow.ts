@@ -31,7 +31,10 @@ export interface FollowOptions {
   readonly onEvent?: (event: FollowEvent) => void;
   /** Called about once a second. */
   readonly onProgress?: (status: FollowStatus) => void;
-  /** How long to try again after the loss of a connection, without any progress in between. Ten minutes by default. */
+  /**
+   * How long to try again after the loss of a connection, without any progress in between. Ten minutes by default. A stream that
+   * had nothing left to apply for a while has come as far as it could.
+   */
   readonly reconnectForSeconds?: number;
   /** How long a server may be silent where an answer is due, before its connection is taken for dead. 45 by default. */
   readonly silenceLimitSeconds?: number;
@@ -98,6 +101,8 @@ export class Follower {
   #counts = { received: 0, ordered: 0 };
   #disconnectedAt: number | undefined;
   #wasOpened = false;
+  /** The last connected lifetime lacked nothing: what ended it is another loss than the one before. */
+  #hadCaughtUp = false;
 
   constructor(options: FollowOptions) {
     this.#options = {
@@ -209,7 +214,7 @@ export class Follower {
         if (this.#isStopping()) return;
         // Who was let in before may be again: a password is being changed, a token's server is away.
         if (!mayPass(error) && !(this.#wasOpened && isLogin(error))) throw error;
-        if (lostAt === undefined || this.#last.appliedLsn !== before) {
+        if (lostAt === undefined || this.#last.appliedLsn !== before || this.#hadCaughtUp) {
           lostAt = Date.now();
           retryMs = firstRetryMs;
         }
@@ -225,8 +230,10 @@ export class Follower {
   /** One connected lifetime. */
   async #once(): Promise<void> {
     const takeOver = !this.#wasOpened;
+    this.#hadCaughtUp = false;
     const pipeline = await Pipeline.open(this.#options, this.#bell, this.#gate, takeOver);
     this.#wasOpened = true;
+    const openedAt = Date.now();
     this.#pipeline = pipeline;
     this.#disconnectedAt = undefined;
     this.#options.onEvent?.({ kind: "streaming", from: formatLsn(pipeline.applier.throughLsn) });
@@ -234,6 +241,7 @@ export class Follower {
       await pipeline.run(this.#gate, () => this.#isStopping());
     } finally {
       this.#last = this.#statusOf(pipeline);
+      this.#hadCaughtUp = pipeline.pendingTransactions === 0 && Date.now() - openedAt > longestRetryMs;
       this.#counts.received += pipeline.inbox.receivedChanges;
       this.#pipeline = undefined;
       this.#disconnectedAt = Date.now();
