@@ -7,6 +7,7 @@ import { parseInputs } from "../../provider/src/check-inputs";
 import { wishOf } from "../../provider/src/inputs";
 import { CopyHelper } from "../../provider/src/worker/copy-helper";
 import { jobSchema } from "../../provider/src/worker/job";
+import { LocalHelpers } from "../../provider/src/worker/local-helpers";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
@@ -146,6 +147,17 @@ describe("a copy that several workers share", function () {
     await lab.source.query("DELETE FROM t0 WHERE id = -1", { database });
     await assertSame();
     await resource.destroy();
+  });
+
+  it("is led alone where the machine has no room for other processes", async () => {
+    const helpers = new LocalHelpers(jobSchema.parse(inputs()), () => 2, new AbortController().signal);
+    // Linux takes no string of more than 128 kB: what it says at once, as where memory for a process is missing.
+    process.env.PG_MIGRATION_TEST_TOO_LONG = "x".repeat(200_000);
+    try {
+      assert.equal(await helpers.during(() => Promise.resolve("copied")), "copied");
+    } finally {
+      delete process.env.PG_MIGRATION_TEST_TOO_LONG;
+    }
   });
 
   it("is not shared by a worker of another version", async () => {

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import { messageOf } from "../errors.js";
 import { shareArgument } from "./help-copying.js";
 import type { Job } from "./job.js";
 
@@ -43,19 +44,26 @@ export class LocalHelpers {
   }
 
   #launch(): void {
-    while (this.#children.size < this.workers() - 1 && this.#launches++ < mostLaunches) {
-      const child = spawn(process.execPath, [join(__dirname, "main.js"), shareArgument], {
-        stdio: ["pipe", "inherit", "inherit"],
-      });
-      this.#children.add(child);
-      const forget = (): void => void this.#children.delete(child);
-      child.once("exit", forget);
-      child.once("error", forget);
-      // A process that dies at once closes its end; its output says why.
-      child.stdin.on("error", () => undefined);
-      child.stdin.end(JSON.stringify(this.job));
-      child.unref();
+    try {
+      while (this.#children.size < this.workers() - 1 && this.#launches++ < mostLaunches) this.#start();
+    } catch (error) {
+      // For want of memory or descriptors, for example: this one copies by itself what they would have shared.
+      process.stderr.write(`a process to share the copy cannot be started: ${messageOf(error)}\n`);
     }
+  }
+
+  #start(): void {
+    const child = spawn(process.execPath, [join(__dirname, "main.js"), shareArgument], {
+      stdio: ["pipe", "inherit", "inherit"],
+    });
+    this.#children.add(child);
+    const forget = (): void => void this.#children.delete(child);
+    child.once("exit", forget);
+    child.once("error", forget);
+    // A process that dies at once closes its end; its output says why.
+    child.stdin.on("error", () => undefined);
+    child.stdin.end(JSON.stringify(this.job));
+    child.unref();
   }
 
   async #end(): Promise<void> {
