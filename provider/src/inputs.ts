@@ -265,6 +265,17 @@ export function wishOf(inputs: Inputs): Wish {
   return { ...rest, source: publicEndpoint(inputs.source), target: publicEndpoint(inputs.target) };
 }
 
+const { timeouts: _timeouts, engineVersion: _engine, resourceUrn: _urn, ...recorded } = inputsSchema.shape;
+const defaults: Readonly<Record<string, unknown>> = Object.fromEntries(
+  Object.entries(recorded).flatMap(([key, schema]) => {
+    const { data } = schema.safeParse(undefined);
+    return data === undefined ? [] : [[key, data]];
+  }),
+);
+
+/** A wish from the store: one that an earlier version has recorded knows nothing of the inputs that came later. */
+export const completeWish = (wish: Wish): Wish => ({ ...defaults, ...wish });
+
 export function publicEndpoint({ password: _password, passwordCommand: _command, ...shown }: Endpoint): PublicEndpoint {
   return shown;
 }

@@ -3,10 +3,11 @@ import { Store } from "../../provider/src/store/store";
 import { Lease, leaseHolder } from "../../provider/src/store/lease";
 import { deleteMigration, fenceWorkers, insertMigration, readMigration } from "../../provider/src/store/records";
 import { Membership } from "../../provider/src/store/membership";
+import { readOrders } from "../../provider/src/store/requests";
 import { Units } from "../../provider/src/store/units";
 import { Journal } from "../../provider/src/store/journal";
 import { parseInputs } from "../../provider/src/check-inputs";
-import { wishOf } from "../../provider/src/inputs";
+import { type Wish, wishOf } from "../../provider/src/inputs";
 import { TakenOver } from "../../provider/src/errors";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
@@ -80,6 +81,17 @@ describe("the store", () => {
       new RegExp(`${lab.administrator.password}|${lab.source.login.password}`),
     );
     assert.deepEqual(record?.wish.dbsToMigrate, ["app"]);
+    await store.close();
+  });
+
+  it("completes a wish that an earlier version has recorded", async () => {
+    const store = await Store.open(address(), "test");
+    const { cutoverVerificationBudget, reconnectFor, ...known } = wish("older");
+    await insertMigration(store, known as Wish);
+    const lease = await Lease.acquire(address(), "older");
+    const { wish: completed } = await readOrders(lease);
+    assert.deepEqual(completed, { ...known, cutoverVerificationBudget, reconnectFor });
+    await lease.release();
     await store.close();
   });
 

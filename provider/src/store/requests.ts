@@ -1,5 +1,5 @@
 import { TakenOver } from "../errors.js";
-import type { Wish } from "../inputs.js";
+import { completeWish, type Wish } from "../inputs.js";
 import type { Lease } from "./lease.js";
 import type { Store } from "./store.js";
 
@@ -68,5 +68,5 @@ export async function readOrders(lease: Lease): Promise<Orders> {
        FROM pgmigration.migration WHERE name = $1 AND generation = $2`,
   );
   if (!row) throw new TakenOver(`another worker has taken over migration ${lease.migration}`);
-  return { requests: row.requests, wish: row.wish, wishRevision: row.revision };
+  return { requests: row.requests, wish: completeWish(row.wish), wishRevision: row.revision };
 }
