@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Store } from "../../provider/src/store/store";
 import { Lease, leaseHolder } from "../../provider/src/store/lease";
 import { deleteMigration, fenceWorkers, insertMigration, readMigration } from "../../provider/src/store/records";
@@ -9,6 +10,7 @@ import { Journal } from "../../provider/src/store/journal";
 import { parseInputs } from "../../provider/src/check-inputs";
 import { type Wish, wishOf } from "../../provider/src/inputs";
 import { TakenOver } from "../../provider/src/errors";
+import { until } from "../support/until";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 
@@ -128,6 +130,26 @@ describe("the store", () => {
     await cut();
     await fenceWorkers(store, "cut");
     await assert.rejects(journal.state("InProgress", "MigratingData"), TakenOver);
+    await lease.release();
+    await store.close();
+  });
+
+  it("takes back what a worker has in hand that says nothing any more, and never lets it write again", async () => {
+    const store = await Store.open(address(), "test");
+    await insertMigration(store, wish("silent"));
+    const lease = await Lease.acquire(address(), "silent");
+    const units = new Units(lease, "app");
+    await units.replace([tableUnit]);
+    const member = await Membership.join(address(), "silent");
+    const theirs = new Units(member, "app");
+    const [claimed] = await theirs.claimTables({ pid: 1, since: "of a session that has ended" });
+    await units.giveUpSilent(60);
+    assert.equal((await units.takeBack()).queued, 0, "it has just been heard");
+    await sleep(1100);
+    await units.giveUpSilent(1);
+    await until("it is gone", async () => (await units.takeBack()).queued === 1);
+    await assert.rejects(theirs.committing([{ id: claimed!.id, bytes: 0, rows: 0 }], "1"), /terminat|not queryable/);
+    await member.leave();
     await lease.release();
     await store.close();
   });

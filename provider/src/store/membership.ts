@@ -7,12 +7,30 @@ import { Store, type StoreAddress } from "./store.js";
 /** First half of the advisory lock's key; the second is a hash of the worker's name. */
 const memberClass = 0x706d6872;
 
+const locksOfMembers = `FROM pg_locks l
+ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND l.classid = ${memberClass}::int8::oid`;
+
+/**
+ * Ends the places of workers that have said nothing for so long, though each looks twice a second: one that is stopped, or
+ * whose machine sleeps, keeps its sessions open, and everybody would wait for it for ever. Should it wake, it has no place.
+ */
+export async function endSilentMembers(right: WorkRight, database: string, silentForSeconds: number): Promise<void> {
+  await right.query(
+    `SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a
+      WHERE a.state = 'idle' AND a.state_change < clock_timestamp() - make_interval(secs => $4)
+        AND EXISTS (
+              SELECT ${locksOfMembers} AND l.pid = a.pid AND l.objid IN (
+                SELECT (hashtext(u.claimed_by)::int8 & 4294967295)::oid FROM pgmigration.unit u
+                 WHERE u.migration = $1 AND u.database = $3 AND u.state = 'loading'))
+        AND EXISTS (SELECT FROM pgmigration.migration WHERE name = $1 AND generation = $2)`,
+    [database, silentForSeconds],
+  );
+}
+
 /** Whether the worker that has claimed a unit `u` shares the copy no longer: its lock has ended with its session. */
 export const claimantIsGone = `NOT EXISTS (
-  SELECT FROM pg_locks
-   WHERE locktype = 'advisory' AND granted AND objsubid = 2
-     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-     AND classid = ${memberClass}::int8::oid AND objid = (hashtext(u.claimed_by)::int8 & 4294967295)::oid)`;
+  SELECT ${locksOfMembers} AND l.objid = (hashtext(u.claimed_by)::int8 & 4294967295)::oid)`;
 
 /**
  * A place beside the holder of a migration's lease, to share its copies under its generation. It ends with its session,

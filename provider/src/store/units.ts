@@ -1,7 +1,7 @@
 import type { Entry } from "../schema/entries.js";
 import { TakenOver } from "../errors.js";
 import { leaseIsOurs, type WorkRight } from "./lease.js";
-import { claimantIsGone } from "./membership.js";
+import { claimantIsGone, endSilentMembers } from "./membership.js";
 
 /** A table to copy, or one index or constraint to build on it. */
 export interface NewUnit {
@@ -239,6 +239,11 @@ export class Units {
     );
     const completed = rows.filter((row) => row.completed).length;
     return { sessions: sessions.length, completed, queued: rows.length - completed };
+  }
+
+  /** For the lease's holder: gives up workers that say nothing, so that {@link takeBack} finds them gone. */
+  async giveUpSilent(silentForSeconds: number): Promise<void> {
+    await endSilentMembers(this.right, this.database, silentForSeconds);
   }
 
   /** Has nobody claim what is not done: workers that share the copy may not know yet that it does not go on. */

@@ -48,6 +48,8 @@ const progressEveryMs = 1000;
 const lookEveryMs = 500;
 /** Of these looks, how many until one for what a killed worker may have left unsaid. */
 const looksPerMend = 10;
+/** How long another worker, which looks as often, may do without: longer than a machine is ever that busy. */
+const silentForSeconds = 120;
 
 /**
  * Copies tables, and builds the indexes of each as soon as its rows are there, while others still copy; answers when every
@@ -164,6 +166,7 @@ class CopyPool {
 
   async #takeBack({ onTakenBack }: LeadersPart, mend: boolean): Promise<void> {
     const { units } = this.options;
+    if (mend) await units.giveUpSilent(silentForSeconds);
     const returned = await units.takeBack();
     if (returned.completed + returned.queued > 0) await onTakenBack(returned);
     if (mend || returned.completed > 0) await units.letOthersIndexesGoAhead();
