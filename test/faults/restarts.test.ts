@@ -87,6 +87,33 @@ describe("an online migration whose servers restart while it follows", () => {
     await assertSameContent(...lab.places(database));
     await resource.destroy();
   });
+
+  it("cleans up after its cutover although the target restarts meanwhile", async () => {
+    const database = await lab.database(
+      `CREATE TABLE t (id int PRIMARY KEY); CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+       CREATE TRIGGER always BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f(); ALTER TABLE t ENABLE ALWAYS TRIGGER always`,
+    );
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const { worker } = await resource.refresh();
+    const obstacle = await lab.target.connect(database);
+    obstacle.on("error", () => undefined);
+    await obstacle.query("BEGIN; LOCK TABLE t IN ROW EXCLUSIVE MODE");
+    const done = resource.update({ triggerCutover: true });
+    done.catch(() => undefined);
+    await until("the trigger waits for the lock", async () => {
+      const waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%CREATE TRIGGER%'";
+      return (await lab.target.query(waiting)).length > 0;
+    });
+    await lab.target.restart("immediate");
+    const status = await done;
+    assert.equal(status.state, "Succeeded", status.error);
+    assert.equal(status.worker.pid, worker.pid);
+    const triggers = "SELECT FROM pg_trigger WHERE tgname = 'always' AND tgenabled = 'A'";
+    assert.equal((await lab.target.query(triggers, { database })).length, 1);
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
 });
 
 /** Plays a server that is starting up: 57P03 for everybody, and no TLS. */

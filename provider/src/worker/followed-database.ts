@@ -5,6 +5,7 @@ import { dropProgress } from "../cdc/progress.js";
 import { cutOver } from "../cutover/cut-over.js";
 import { ContentDiffers, Refused, TakenOver } from "../errors.js";
 import { connect } from "../postgres/connect.js";
+import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { carryConnectionLimit } from "../schema/database.js";
 import { refreshMaterializedViews } from "../schema/materialized-views.js";
 import { readRestoreContext, type RestoreContext } from "../schema/restore-context.js";
@@ -21,6 +22,7 @@ import { FollowRateMeter } from "./follow-rates.js";
 import { type Following, LiveStream } from "./live-stream.js";
 import { sentence, verifyOnline } from "./online-verification.js";
 import { aborted } from "./aborted.js";
+import { rideOut } from "./ride-out.js";
 import { SourceFence } from "./source-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
 import { tablesInScope } from "./tables-in-scope.js";
@@ -99,7 +101,7 @@ export class FollowedDatabase {
   async cutOver(): Promise<void> {
     const { journal, wish, signal } = this.#work;
     if (this.#stream) {
-      if (wish.rollback === "keep") await requireWayBack(this.#work, this.#name);
+      if (wish.rollback === "keep") await this.#riddenOut(() => requireWayBack(this.#work, this.#name));
       if (wish.verifyBeforeCutover) {
         await journal.database(this.#name, { message: "comparing before the cutover" });
         refuseUnlessEqual(await this.verify("beforeCutover", signal));
@@ -109,11 +111,12 @@ export class FollowedDatabase {
       // From here on the target stands for itself: a successor only cleans up.
       await journal.database(this.#name, { phase: "finishing", state: "InProgress", message: "cleaning up" });
     }
-    await this.#finish();
+    await this.#riddenOut(() => this.#finish());
     if (wish.rollback !== "keep")
       return journal.database(this.#name, { phase: "done", state: "Succeeded", message: null });
     const handover = this.#remainder;
-    await WayBack.open(this.#work, { name: this.#name, targetName: targetDatabase(wish, this.#name) });
+    const places = { name: this.#name, targetName: targetDatabase(wish, this.#name) };
+    await this.#riddenOut(() => WayBack.open(this.#work, places));
     await journal.database(this.#name, { phase: "reversing", state: "Succeeded", message: null, handover });
   }
 
@@ -200,6 +203,18 @@ export class FollowedDatabase {
           "find the application that sets default_transaction_read_only or its transactions to read write, and stop it: what it writes from now on reaches nobody",
       },
     ]);
+  }
+
+  /** What may run twice: behind the point, what was done already is found done, as it is by a successor. */
+  #riddenOut(run: () => Promise<void>): Promise<void> {
+    const { wish, journal, signal } = this.#work;
+    const onLost = (reason: string, retryInMs: number): Promise<void> =>
+      journal.event(`the connection was lost (${reason}); trying again in ${retryInMs / 1000} s`, {
+        ...{ database: this.#name, level: "warning" },
+      });
+    const mayPass = (error: unknown): boolean =>
+      isConnectionLoss(error) || isConnectionLoss((error as { cause?: unknown }).cause ?? {});
+    return rideOut({ seconds: wish.reconnectFor, signal, mayPass, onLost }, run);
   }
 
   async #finish(): Promise<void> {
