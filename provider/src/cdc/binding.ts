@@ -108,7 +108,7 @@ export class Bindings {
 
   /** Thousands of tables of one shape, as partitions and tenants have them, would else take thousands of files and locks. */
   #stagingOf(columns: readonly Column[], stored: readonly number[], old: readonly number[]): string {
-    const types = stored.map((field) => [field, columns[field]!.baseTypeSchema, columns[field]!.baseType]);
+    const types = [...stored, ...old].map((field) => [field, columns[field]!.baseTypeSchema, columns[field]!.baseType]);
     const shape = JSON.stringify([types, old]);
     const known = this.#stagings.get(shape) ?? `pg_temp.${quoteIdentifier(`pg_migration_${this.#stagings.size + 1}`)}`;
     this.#stagings.set(shape, known);
