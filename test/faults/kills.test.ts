@@ -12,7 +12,7 @@ import { RandomWriters } from "./random-writers";
 import { Seeded } from "./seeded";
 
 /** `PG_MIGRATION_TEST_KILLS=300` for the long run; then over every pair of versions. */
-const kills = Number(process.env.PG_MIGRATION_TEST_KILLS ?? 8);
+const kills = Number(process.env.PG_MIGRATION_TEST_KILLS ?? 5);
 /** `PG_MIGRATION_TEST_SEED=123` repeats schema, statements and faults; not their moments. */
 const seed = Number(process.env.PG_MIGRATION_TEST_SEED ?? Date.now() % 1e9);
 const isLong = process.env.PG_MIGRATION_TEST_KILLS !== undefined;

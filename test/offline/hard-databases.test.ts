@@ -55,8 +55,8 @@ const firstSource = (one: HardDatabase): number | undefined => pairs.find(({ fro
 
 for (const { from, to, tool } of pairs) {
   describe(`hard databases from PostgreSQL ${from} to ${to}, read by the ${tool ?? "native"} pg_dump`, () => {
-    const ofSource = [...hardDatabases, ...nastyDatabases].filter((one) => isMadeBy(one, from));
-    const databases = [...ofSource, ...cornerDatabases.filter((one) => firstSource(one) === from)];
+    const onceEach = [...nastyDatabases, ...cornerDatabases].filter((one) => firstSource(one) === from);
+    const databases = [...hardDatabases.filter((one) => isMadeBy(one, from)), ...onceEach];
     const refused = refusedDatabases.filter((one) => firstSource(one) === from);
     const unlessSet = process.env.PG_DUMP;
     let lab: Lab;

@@ -5,7 +5,7 @@ import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 
 /** `PG_MIGRATION_TEST_KILLS=100` for the long run. */
-const kills = Number(process.env.PG_MIGRATION_TEST_KILLS ?? 10);
+const kills = Number(process.env.PG_MIGRATION_TEST_KILLS ?? 6);
 /** After a worker has come to the lease; in the long run up to the end of the migration, which some then reach. */
 const killedWithinMs = process.env.PG_MIGRATION_TEST_KILLS ? 5000 : 800;
 /** `PG_MIGRATION_TEST_WORKERS=2`: helpers share the copy, and keep its snapshot for the successor. */
