@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { mayBecomeReplica } from "../cdc/target-session.js";
 import type { Wish } from "../inputs.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
@@ -70,19 +71,12 @@ async function sourceGaps(source: Client, user: string): Promise<WayBackGap[]> {
         remedy: "migrate without a way back",
       },
     ];
-  try {
-    await source.query("BEGIN");
-    await source.query("SET LOCAL session_replication_role = 'replica'");
-    return [];
-  } catch {
-    return [
-      {
-        object: "session_replication_role",
-        message: `${user} may not set session_replication_role on the source, so triggers there would fire again for changes that come back`,
-        remedy: `as a superuser of the source: GRANT SET ON PARAMETER session_replication_role TO ${quoteIdentifier(user)} (15 or later), ALTER ROLE ${quoteIdentifier(user)} SUPERUSER before`,
-      },
-    ];
-  } finally {
-    await source.query("ROLLBACK");
-  }
+  if (await mayBecomeReplica(source)) return [];
+  return [
+    {
+      object: "session_replication_role",
+      message: `${user} may not set session_replication_role on the source, so triggers there would fire again for changes that come back`,
+      remedy: `as a superuser of the source: GRANT SET ON PARAMETER session_replication_role TO ${quoteIdentifier(user)} (15 or later), ALTER ROLE ${quoteIdentifier(user)} SUPERUSER before`,
+    },
+  ];
 }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { copySmallTables, copyTable, type TableRows } from "../copy/copy-table.js";
 import { copyFormat } from "../copy/format.js";
@@ -21,6 +20,7 @@ import type { CopiedUnit, Counts, LeftOut, Returned, TargetSession, Unit, Units 
 import { targetDatabase } from "../target-database.js";
 import { Bell } from "../bell.js";
 import type { Work } from "./work.js";
+import { pause } from "./pause.js";
 
 export interface UnitsToCopy {
   readonly work: Work;
@@ -154,7 +154,7 @@ class CopyPool {
   async #watch(): Promise<void> {
     const { units } = this.options;
     for (let look = 1; ; look++) {
-      await sleep(lookEveryMs, undefined, { signal: this.#over.signal }).catch(() => undefined);
+      await pause(lookEveryMs, this.#over.signal);
       if (this.#over.signal.aborted || this.#signal.aborted) return;
       if (this.lead) await this.#takeBack(this.lead, look % looksPerMend === 0);
       this.#byOthers = await units.completedByOthers();

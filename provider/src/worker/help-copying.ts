@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { Unreachable, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { hasEnded } from "../status.js";
 import { aloneForSeconds, CopyHelper, lookAt, type Sight } from "./copy-helper.js";
 import type { Job } from "./job.js";
 import { teller } from "./serve.js";
+import { pause } from "./pause.js";
 
 /** Has a worker process share what another one copies. */
 export const shareArgument = "share";
@@ -33,7 +33,7 @@ export async function helpCopying(job: Job, stop: AbortSignal): Promise<void> {
         if (sight.generation !== leader && copies.length === 0) return;
         if (sight.hasLeader) ledAt = Date.now();
       }
-      await sleep(pollMs, undefined, { signal: stop }).catch(() => undefined);
+      await pause(pollMs, stop);
     }
   } finally {
     await helper.close();

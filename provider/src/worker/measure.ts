@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../errors.js";
 import type { Lease } from "../store/lease.js";
 import { recordSample } from "../store/samples.js";
+import { pause } from "./pause.js";
 
 const everyMs = 2000;
 
@@ -34,7 +34,7 @@ export class Measuring {
   async #measure(lease: Lease): Promise<void> {
     for (let n = 0; !this.#end.signal.aborted; n++) {
       await recordSample(lease, keptForSeconds(n));
-      await sleep(everyMs, undefined, { signal: this.#end.signal }).catch(() => undefined);
+      await pause(everyMs, this.#end.signal);
     }
     // A migration that took less than two seconds has a beginning and an end, too.
     await recordSample(lease, keptForSeconds(0));

@@ -14,7 +14,7 @@ import { type Table, listSizedTables, listTables } from "../postgres/tables.js";
 import { dumpSchema } from "../schema/dump.js";
 import { type Entry, parseEntries } from "../schema/entries.js";
 import { readRestoreContext } from "../schema/restore-context.js";
-import type { Validation } from "../schema/late-constraints.js";
+import { constraintKey } from "../schema/late-constraints.js";
 import { planRestore, type RestorePlan } from "../schema/restore-plan.js";
 import { restoreEntries } from "../schema/restore.js";
 import { readSelection, selectEntries } from "../schema/selection.js";
@@ -132,7 +132,9 @@ export async function restoreMissing(
   const unvalidated = await unvalidatedConstraints(target);
   // One that rows violate now is tried again by whoever comes next: somebody may have put them right.
   const missing = new Set(context.missing);
-  const due = isCaughtUp ? plan.validations.filter((one) => unvalidated.has(constraintKey(one))) : [];
+  const due = isCaughtUp
+    ? plan.validations.filter((one) => unvalidated.has(constraintKey(one.table, one.constraint)))
+    : [];
   for (const validation of due)
     await reportFindings(work, database, await validateConstraint(target, validation, context));
   for (const { type, schema, name } of allEntries(plan).filter(isMissing))
@@ -151,9 +153,6 @@ const allEntries = (plan: RestorePlan): Entry[] => [
   ...plan.after,
 ];
 
-const constraintKey = ({ table, constraint }: Pick<Validation, "table" | "constraint">): string =>
-  JSON.stringify([table.schema, table.name, constraint]);
-
 /** Added NOT VALID just now, or by a try that failed behind that. */
 async function unvalidatedConstraints(target: Client): Promise<ReadonlySet<string>> {
   const { rows } = await target.query<{ schema: string; table: string; constraint: string }>(
@@ -161,9 +160,7 @@ async function unvalidatedConstraints(target: Client): Promise<ReadonlySet<strin
        FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE NOT k.convalidated`,
   );
-  return new Set(
-    rows.map(({ schema, table, constraint }) => constraintKey({ table: { schema, name: table }, constraint })),
-  );
+  return new Set(rows.map(({ schema, table, constraint }) => constraintKey({ schema, name: table }, constraint)));
 }
 
 async function copyTables(

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { pause } from "./pause.js";
 
 const firstRetryMs = 200;
 const longestRetryMs = 5000;
@@ -32,6 +32,6 @@ export async function rideOut<T>(patience: Patience, run: () => Promise<T>): Pro
       if (Date.now() + retryMs > deadline) throw error;
       await onLost?.(messageOf(error), retryMs);
     }
-    await sleep(retryMs, undefined, { signal }).catch(() => undefined);
+    await pause(retryMs, signal);
   }
 }

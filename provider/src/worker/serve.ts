@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { hasEnded } from "../status.js";
 import { aloneForSeconds, CopyHelper, lookAt, type Sight } from "./copy-helper.js";
 import type { Job } from "./job.js";
 import { rideOut } from "./ride-out.js";
 import { runMigration } from "./run.js";
+import { pause } from "./pause.js";
 
 const pollMs = 1000;
 
@@ -69,7 +69,7 @@ async function serve(
       freeSince = undefined;
     }
     wasRecorded ||= sight !== undefined;
-    await sleep(pollMs, undefined, { signal: stop }).catch(() => undefined);
+    await pause(pollMs, stop);
   }
 }
 
@@ -91,7 +91,7 @@ async function lead(job: Job, helper: CopyHelper, stop: AbortSignal): Promise<vo
       const sight = await lookAgain(job, over.signal);
       if (sight === "stopped") return;
       await helper.keepSnapshotsOf(sight && !hasEnded(sight.state) ? sight.copies : []);
-      await sleep(pollMs, undefined, { signal: over.signal }).catch(() => undefined);
+      await pause(pollMs, over.signal);
     }
   };
   // Who cannot look can be of no use either: what it keeps ends with it.

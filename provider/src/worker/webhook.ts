@@ -1,10 +1,10 @@
 import { createHmac, randomUUID } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import { engineVersion } from "../engine-version.js";
 import { messageOf } from "../errors.js";
 import type { WebhookTarget } from "../inputs.js";
 import type { MigrationState, MigrationSubState } from "../status.js";
 import type { JournalObserver } from "../store/journal.js";
+import { pause } from "./pause.js";
 
 /** What a receiver is told of every change; docs/webhook.md describes it. */
 export interface WebhookPayload {
@@ -96,7 +96,7 @@ export class Webhook implements JournalObserver {
       if (isTaken) return undefined;
       const pauseMs = pausesMs[tries];
       if (isFinal || pauseMs === undefined || this.#end.signal.aborted) return why;
-      await sleep(pauseMs, undefined, { signal: this.#end.signal }).catch(() => undefined);
+      await pause(pauseMs, this.#end.signal);
     }
   }
 
