@@ -56,14 +56,16 @@ describe("what stands beside the stream", () => {
 
   it("10, 21: what roles and databases have set on either side mangles no value and ends no session", async () => {
     const database = await lab.database(`
-      CREATE TABLE t (id int PRIMARY KEY, f float8, d timestamptz, i interval, m money, b bytea);
-      INSERT INTO t SELECT i, 0.1 + i / 3.0, now() + i * interval '1 hour', i * interval '1 day 2 hours', 12.34, '\\x00ff' FROM generate_series(1, 1000) i`);
+      CREATE TABLE t (id int PRIMARY KEY, f float8, d timestamptz, i interval, m money, b bytea, a text[], x xml);
+      INSERT INTO t SELECT i, 0.1 + i / 3.0, now() + i * interval '1 hour', i * interval '1 day 2 hours', 12.34, '\\x00ff', '{"NULL",NULL}', '<a/><b/>' FROM generate_series(1, 1000) i`);
     const settings = [
       ["extra_float_digits", "0"],
       ["DateStyle", "'German, DMY'"],
       ["IntervalStyle", "sql_standard"],
       ["TimeZone", "'Asia/Kathmandu'"],
       ["bytea_output", "escape"],
+      ["array_nulls", "off"],
+      ["xmloption", "document"],
       ["statement_timeout", "'500ms'"],
       ["lock_timeout", "'500ms'"],
       ["idle_in_transaction_session_timeout", "'500ms'"],
@@ -85,7 +87,10 @@ describe("what stands beside the stream", () => {
       await until("the stream rests", async () => (await resource.refresh()).state === "WaitingForUserAction");
       await sleep(1500);
       const login = { options: "-c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0" } as object;
-      await lab.source.query("UPDATE t SET f = f / 7, i = -i, m = m * 3 WHERE id % 2 = 0", { database, login });
+      await lab.source.query(
+        "UPDATE t SET f = f / 7, i = -i, m = m * 3, a = a || array[NULL, 'NULL'] WHERE id % 2 = 0",
+        { database, login },
+      );
       assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     } finally {
       await everywhere((name) => `RESET ${name}`);

@@ -42,6 +42,8 @@ export const applicationNamePrefix = "pg-migration ";
  * A setting that the server does not know yet is left out by `set_config` over pg_settings.
  */
 const sessionSettings: Readonly<Record<string, string>> = {
+  // Without it NULL in an array's text is the word "NULL".
+  array_nulls: "on",
   bytea_output: "hex",
   client_min_messages: "warning",
   DateStyle: "ISO, YMD",
