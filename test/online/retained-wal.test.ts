@@ -1,9 +1,20 @@
 import assert from "node:assert/strict";
 import { changeCaptureNames } from "../../provider/dist/cdc/names.js";
+import { patienceSeconds } from "../../provider/dist/worker/wal-guard.js";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
+
+describe("the patience with WAL beyond its limit", () => {
+  for (const [what, unconfirmed, seconds] of [
+    ["a burst is waited for", 65, 30],
+    ["far beyond is hardly waited for", 95, 3],
+    ["a stream that is up to date is given the time to let go", 5, 120],
+  ] as const) {
+    it(what, () => assert.equal(patienceSeconds(unconfirmed, 60), seconds));
+  }
+});
 
 describe("WAL that the source keeps for a migration", () => {
   let lab: Lab;
@@ -52,7 +63,7 @@ describe("WAL that the source keeps for a migration", () => {
       const { retainedWalBytes, retainedWalLimitBytes } = resource.status.currentSubStateDetails.dbDetails[database]!;
       assert(retainedWalBytes! >= 50 * 2 ** 20);
       assert.equal(retainedWalLimitBytes, 60 * 2 ** 20);
-      await write(database, 15);
+      await write(database, 50);
       await until("the migration has failed", async () => (await resource.refresh()).state === "Failed", 90);
       assert.match(resource.status.error!, /maxRetainedWal allows 60\.0 MB.*raise maxRetainedWal/s);
       assert.deepEqual(await slots(), []);
@@ -75,7 +86,7 @@ describe("WAL that the source keeps for a migration", () => {
       }),
     );
     await heldUp(database, async () => {
-      await write(database, 70);
+      await write(database, 100);
       await until(
         "it is canceled",
         async () => {

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { existsSync, statSync } from "node:fs";
-import { chmod, chown, cp, mkdir, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
+import { existsSync, rmSync, statSync } from "node:fs";
+import { chmod, chown, cp, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -37,7 +37,9 @@ export interface Login {
 
 const run = promisify(execFile);
 const superuser = "postgres";
+const superuserPassword = `super-${Math.random().toString(36).slice(2)}`;
 const running = new Set<EmbeddedServer>();
+const templates = new Map<Major, Promise<string>>();
 
 /** The servers that this process has started and not stopped. */
 export const runningServers = (): readonly EmbeddedServer[] => [...running];
@@ -59,13 +61,13 @@ export class EmbeddedServer {
   readonly #outlive: boolean;
   #process: ChildProcess | undefined;
 
-  private constructor(options: ServerOptions, port: number, directory: string, binaries: string, password: string) {
+  private constructor(options: ServerOptions, port: number, directory: string, binaries: string) {
     this.major = options.major;
     this.port = port;
     this.directory = directory;
     this.#binaries = binaries;
     this.#outlive = options.outlive ?? false;
-    this.login = { host: "127.0.0.1", port, user: superuser, password };
+    this.login = { host: "127.0.0.1", port, user: superuser, password: superuserPassword };
   }
 
   /** Creates the cluster and starts it; answers when it accepts connections. */
@@ -74,8 +76,7 @@ export class EmbeddedServer {
     await chmod(directory, 0o755);
     const owner = serverOwner();
     const binaries = await reachableBinaries(options.major, owner, directory);
-    const password = `super-${Math.random().toString(36).slice(2)}`;
-    const server = new EmbeddedServer(options, await freePort(), directory, binaries, password);
+    const server = new EmbeddedServer(options, await freePort(), directory, binaries);
     try {
       await server.#initialize(options, owner);
       await server.resume();
@@ -164,23 +165,11 @@ export class EmbeddedServer {
   }
 
   async #initialize(options: ServerOptions, owner: Owner): Promise<void> {
-    const passwordFile = join(this.directory, "password");
-    await writeFile(passwordFile, this.login.password);
-    await mkdir(this.dataDirectory);
-    if (owner.uid !== undefined) {
-      for (const path of [this.directory, this.dataDirectory, passwordFile]) await chown(path, owner.uid, owner.gid!);
-    }
     const isBefore10 = this.major < 10;
-    await run(
-      join(this.#binaries, "bin", "initdb"),
-      [
-        ...["-D", this.dataDirectory, "-U", superuser, `--pwfile=${passwordFile}`],
-        ...["--encoding=UTF8", "--locale=C", `--auth=${isBefore10 ? "md5" : "scram-sha-256"}`],
-        isBefore10 ? "--nosync" : "--no-sync",
-      ],
-      { ...owner, cwd: this.directory, env: { PATH: process.env.PATH, LC_ALL: "C" } },
-    );
-    await rm(passwordFile);
+    const template = await templateCluster(this.major, this.#binaries, owner);
+    // By the server's own user, since it refuses files that are somebody else's.
+    if (owner.uid !== undefined) await chown(this.directory, owner.uid, owner.gid!);
+    await run("cp", ["-Rp", template, this.dataDirectory], owner);
     const parameters = {
       listen_addresses: "127.0.0.1",
       port: this.port,
@@ -231,6 +220,34 @@ interface Owner {
 /** PostgreSQL refuses to run as root; there, it runs as `nobody`, which every system has. */
 function serverOwner(): Owner {
   return process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
+}
+
+/** What initdb makes of a major, once in a process: a copy of it takes a tenth of the time that initdb does. */
+function templateCluster(major: Major, binaries: string, owner: Owner): Promise<string> {
+  const template = templates.get(major) ?? initializeCluster(major, binaries, owner);
+  templates.set(major, template);
+  return template;
+}
+
+async function initializeCluster(major: Major, binaries: string, owner: Owner): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), `pg-${major}-template-`));
+  process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+  const passwordFile = join(directory, "password");
+  await writeFile(passwordFile, superuserPassword);
+  if (owner.uid !== undefined) {
+    for (const path of [directory, passwordFile]) await chown(path, owner.uid, owner.gid!);
+  }
+  const dataDirectory = join(directory, "data");
+  await run(
+    join(binaries, "bin", "initdb"),
+    [
+      ...["-D", dataDirectory, "-U", superuser, `--pwfile=${passwordFile}`],
+      ...["--encoding=UTF8", "--locale=C", `--auth=${major < 10 ? "md5" : "scram-sha-256"}`],
+      major < 10 ? "--nosync" : "--no-sync",
+    ],
+    { ...owner, cwd: directory, env: { PATH: process.env.PATH, LC_ALL: "C" } },
+  );
+  return dataDirectory;
 }
 
 /** Where the binaries of a major lie, copied beside the data if the server's owner cannot read them in place. */

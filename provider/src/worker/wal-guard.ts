@@ -10,11 +10,8 @@ import { pause } from "./pause.js";
 
 const lookEveryMs = 2000;
 
-/**
- * What is beyond the limit for less than this may be a burst that another database has written. A slot whose stream is up to
- * date lets go of WAL only when the server has logged who is running, every 15 s, and its stream has come to that.
- */
-const patienceMs = { behind: 30_000, upToDate: 120_000 };
+/** So far beyond the limit, as a part of it, a source fills its disk while one waits. */
+const farBeyond = 1.5;
 
 /** The user is warned from here on, as a part of the limit. */
 const warnedFrom = 0.8;
@@ -99,15 +96,13 @@ export class WalGuard {
     const lowest = Math.min(limit ?? Infinity, (await slotKeepBytes(session)) ?? Infinity);
     if (onlyWarns === undefined)
       await this.#note({ bytes: retained, limitBytes: lowest === Infinity ? undefined : lowest });
-    const isBehind = (state?.unconfirmedBytes ?? retained) >= (limit ?? Infinity);
     const mayAbort = onlyWarns === undefined;
-    const patience = isBehind ? patienceMs.behind : patienceMs.upToDate;
     this.#beyondSince = limit !== undefined && retained >= limit ? (this.#beyondSince ?? Date.now()) : undefined;
     if (
       mayAbort &&
       limit !== undefined &&
       this.#beyondSince !== undefined &&
-      Date.now() - this.#beyondSince >= patience
+      Date.now() - this.#beyondSince >= 1000 * patienceSeconds(state?.unconfirmedBytes ?? retained, limit)
     ) {
       this.#exceeded.abort(
         new SourceAtRisk(
@@ -152,6 +147,16 @@ export class WalGuard {
       },
     ]);
   }
+}
+
+/**
+ * How long the WAL that a slot retains may be beyond the limit; unconfirmed is what its stream has not taken yet, both in bytes. For less than 30 s it may be a burst that
+ * another database has written, unless it is far beyond. A slot whose stream is up to date lets go of WAL only when the server
+ * has logged who is running, every 15 s, and its stream has come to that: dropping it earlier would be for nothing.
+ */
+export function patienceSeconds(unconfirmed: number, limit: number): number {
+  if (unconfirmed < limit) return 120;
+  return unconfirmed < farBeyond * limit ? 30 : 3;
 }
 
 /** Beyond it the server gives the slot up by itself (parameter max_slot_wal_keep_size, from 13 on); undefined without. */
