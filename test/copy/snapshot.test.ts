@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { Snapshot, lockedSnapshot, openInSnapshot } from "../../provider/src/copy/snapshot";
-import { Refused, Unreachable } from "../../provider/src/errors";
+import { Snapshot, SnapshotGone, lockedSnapshot, openInSnapshot } from "../../provider/src/copy/snapshot";
+import { Unreachable } from "../../provider/src/errors";
 import { EmbeddedServer } from "../support/embedded-server";
 import { endpointOf, freshDatabase } from "./pairs";
 
@@ -38,8 +38,8 @@ describe("a snapshot", () => {
     await snapshot.release();
     assert.equal(snapshot.lost.aborted, false);
     await assert.rejects(count(snapshot), (error: Error) => {
-      assert.ok(error instanceof Refused, String(error));
-      assert.match(error.message, /snapshot.*cannot be used/);
+      assert.ok(error instanceof SnapshotGone, String(error));
+      assert.match(error.message, /the connection that held the snapshot .* is lost/);
       return true;
     });
   });

@@ -246,7 +246,7 @@ async function untilReached(resource: Resource, first: () => Promise<unknown>): 
 }
 
 const explained =
-  /terminat|ECONN|EPIPE|nothing answers|connection|closed|starting up|shutting down|recovery mode|times without an end state|snapshot|in use|crash/i;
+  /terminat|ECONN|EPIPE|nothing answers|connection|closed|starting up|shutting down|recovery mode|times without an end state|in use|crash/i;
 
 /** As an administrator does, or a server that has no memory left; of whatever session of ours. */
 async function endOneSession(server: EmbeddedServer, random: Seeded): Promise<void> {

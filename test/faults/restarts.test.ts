@@ -88,6 +88,40 @@ describe("an online migration whose servers restart while it follows", () => {
     await resource.destroy();
   });
 
+  it("is cut over although the session that held the point's snapshot is ended meanwhile", async () => {
+    const database = await lab.database(
+      "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY); INSERT INTO t VALUES (1)",
+    );
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const { worker } = await resource.refresh();
+    const obstacle = await lab.target.connect(database);
+    await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+    const done = resource.update({ triggerCutover: true });
+    done.catch(() => undefined);
+    await until("the comparison waits for the lock", async () => {
+      const waiting =
+        "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE '%compare'";
+      return (await lab.target.query(waiting)).length > 0;
+    });
+    // Behind the point by now, and before the next one.
+    await lab.source.query("INSERT INTO u VALUES (2)", { database });
+    const holders = "FROM pg_stat_activity WHERE application_name = 'pg-migration snapshot'";
+    const ended = await lab.source.query<{ pid: number }>(`SELECT pid, pg_terminate_backend(pid) ${holders}`);
+    assert.equal(ended.length, 1);
+    await until("another point is held", async () => {
+      const rows = await lab.source.query<{ pid: number }>(`SELECT pid ${holders}`);
+      return rows.some(({ pid }) => pid !== ended[0]!.pid);
+    });
+    await obstacle.query("COMMIT");
+    await obstacle.end();
+    const status = await done;
+    assert.equal(status.state, "Succeeded", status.error);
+    assert.equal(status.worker.pid, worker.pid);
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
   it("cleans up after its cutover although the target restarts meanwhile", async () => {
     const database = await lab.database(
       `CREATE TABLE t (id int PRIMARY KEY); CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';

@@ -69,6 +69,23 @@ describe("the comparison of tables", () => {
     assert.equal((await compare([older, latin], [newer, target]))[0]!.equal, true);
   });
 
+  it("says how to find who keeps a table locked when its sessions wait no longer", async () => {
+    const [database, other] = [await freshDatabase(newer, small, fill), await freshDatabase(newer, small, fill)];
+    const obstacle = await newer.connect(other);
+    await obstacle.query("BEGIN; LOCK TABLE t");
+    const openTarget = async () => {
+      const session = await open(newer, other);
+      await session.query("SET lock_timeout = '100ms'");
+      return session;
+    };
+    await assert.rejects(compare([newer, database], [newer, other], { openTarget }), (error: Error) => {
+      assert.ok(error instanceof Refused);
+      assert.match(error.message, /comparing "public"\."t", the target: .*lock timeout[^]*pg_locks/);
+      return true;
+    });
+    await obstacle.end();
+  });
+
   it("notices any one value that differs, whatever its type", async () => {
     // Each column of each row in turn gets the value that another row has there.
     for (const source of [older, newer]) {

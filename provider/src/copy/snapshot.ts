@@ -14,8 +14,13 @@ const lockPatienceSeconds = 60;
 const tablesPerLock = 1000;
 
 const undefinedTable = "42P01";
+/** "invalid snapshot identifier", of one that is well formed: its file is gone; "snapshot does not exist" from 17 on. */
+const snapshotGone = /^(22023|42704)$/;
 /** An application that empties a table more often than this in a row has to be told. */
 const mostSnapshots = 10;
+
+/** The session that exported a snapshot has ended: what was to be read under it has to be read under another one. */
+export class SnapshotGone extends Unreachable {}
 
 type TableName = Pick<Table, "schema" | "name">;
 
@@ -175,7 +180,7 @@ export async function lockedSnapshot<Taken extends { readonly snapshot: Snapshot
 /**
  * Opens a session whose transaction, read only, sees what the snapshot sees. The caller ends it.
  *
- * @throws Refused when the snapshot is there no longer
+ * @throws SnapshotGone when the snapshot is there no longer
  */
 export async function openInSnapshot(
   source: Endpoint,
@@ -193,9 +198,11 @@ export async function openInSnapshot(
   } catch (error) {
     await session.end();
     if (isConnectionLoss(error)) throw new Unreachable(`${database}: ${messageOf(error)}`, { cause: error });
-    throw new Refused(`${database}: the snapshot ${snapshotId} cannot be used: ${messageOf(error)}`, {
-      remedy: "start again: the session that exported it has ended, so the copy needs a new snapshot",
-      cause: error,
-    });
+    if (snapshotGone.test((error as { code?: string }).code ?? ""))
+      throw new SnapshotGone(
+        `${database}: the connection that held the snapshot ${snapshotId} is lost (${messageOf(error)})`,
+        { remedy: "start again: what is read under this snapshot has to be read under another one", cause: error },
+      );
+    throw new Refused(`${database}: the snapshot ${snapshotId} cannot be used: ${messageOf(error)}`, { cause: error });
   }
 }

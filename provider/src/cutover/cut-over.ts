@@ -3,8 +3,11 @@ import type { Follower } from "../cdc/follow.js";
 import { currentLsn } from "../cdc/lag.js";
 import type { OutputPlugin } from "../cdc/slot.js";
 import { carrySequences, type SequenceName } from "../copy/sequences.js";
+import type { Snapshot } from "../copy/snapshot.js";
 import { comparisonSnapshot } from "./comparison-snapshot.js";
+import { Refused, messageOf } from "../errors.js";
 import type { Endpoint } from "../postgres/connect.js";
+import { isLockTimeout, limitLockWaits, lockRemedy } from "../postgres/lock-waits.js";
 
 export interface CutOver {
   readonly source: Endpoint;
@@ -28,7 +31,7 @@ export interface CutOver {
   /** Refreshes what is computed from tables. */
   readonly refreshMaterializedViews: () => Promise<void>;
   /** Compares the target, which rests, with the source's snapshot of just that moment; answers the step's name. @throws ContentDiffers */
-  readonly compare: (snapshotId: string) => Promise<string>;
+  readonly compare: (snapshot: Snapshot) => Promise<string>;
   readonly onStep: (step: string, seconds: number) => Promise<void>;
 }
 
@@ -39,8 +42,25 @@ const openTransactionsSeconds = 300;
  * Brings the target to one point of the source's history: every transaction that committed on the source until now is on
  * the target, none later. Afterwards the stream rests there. A step that fails leaves slot and stream as they were, so
  * that the cutover can be tried again; the fence is for the caller to take down then.
+ *
+ * @throws Unreachable when a connection breaks, that of the snapshot included: another try may pass
  */
 export async function cutOver(cut: CutOver): Promise<void> {
+  try {
+    await limitLockWaits(cut.sourceSession);
+    await limitLockWaits(cut.targetSession);
+    await reachPoint(cut);
+  } catch (error) {
+    cut.follower.resume();
+    if (!isLockTimeout(error) || error instanceof Refused) throw error;
+    throw new Refused(`the cutover of ${cut.database} waits for a lock: ${messageOf(error)}`, {
+      remedy: `on source or target: ${lockRemedy}`,
+      cause: error,
+    });
+  }
+}
+
+async function reachPoint(cut: CutOver): Promise<void> {
   const { follower, onStep } = cut;
   const timed = async <T>(step: string | ((result: T) => string), run: () => Promise<T>): Promise<T> => {
     const startedAt = performance.now();
@@ -75,7 +95,7 @@ export async function cutOver(cut: CutOver): Promise<void> {
     await timed("refresh materialized views", cut.refreshMaterializedViews);
     await timed<string>(
       (step) => step,
-      () => cut.compare(snapshot.id),
+      () => cut.compare(snapshot),
     );
   } finally {
     await snapshot.release();

@@ -5,6 +5,7 @@ import type { Client } from "pg";
 import type { Wish } from "../inputs.js";
 import { connect } from "../postgres/connect.js";
 import { qualify } from "../postgres/identifiers.js";
+import { limitLockWaits } from "../postgres/lock-waits.js";
 import { compareLargeObjects } from "../verify/compare-large-objects.js";
 import { compareSchema, type SchemaDifference } from "../verify/compare-schema.js";
 import { compareTables, type TableComparison, type TablesComparison } from "../verify/compare-tables.js";
@@ -38,13 +39,17 @@ export async function compareDatabase(
   const { database, snapshotId, signal, inCutover } = comparison;
   if (wish.verification === "none") return [];
   const purpose = `${wish.migrationName} compare`;
-  const openSource = () => openInSnapshot(source, database, snapshotId, purpose);
+  const ready = async (session: Client): Promise<Client> => {
+    if (inCutover) await limitLockWaits(session);
+    return session;
+  };
+  const openSource = async () => ready(await openInSnapshot(source, database, snapshotId, purpose));
   const tables = {
     openSource,
     openTarget: async () => {
       const session = await connect(target, { database: targetDatabase(wish, database), purpose });
       await passBytes(session);
-      return session;
+      return ready(session);
     },
     ...(await whatToCompare(work, openSource, inCutover)),
     jobs: work.tableSlots.limit(),

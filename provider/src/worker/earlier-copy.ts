@@ -1,6 +1,6 @@
 import { inspectSlot } from "../cdc/slot-state.js";
 import type { SlotIdentity } from "../cdc/progress.js";
-import { openInSnapshot, Snapshot } from "../copy/snapshot.js";
+import { openInSnapshot, Snapshot, SnapshotGone } from "../copy/snapshot.js";
 import { engineVersion } from "../engine-version.js";
 import { Refused } from "../errors.js";
 import { connect } from "../postgres/connect.js";
@@ -106,7 +106,7 @@ export async function heldAs(
     // Servers that were started anew give out the same names for other snapshots.
     if (snapshot.moment === moment && (await locksAll({ source, wish }, database, snapshot))) return snapshot;
   } catch (error) {
-    if (!(error instanceof Refused)) {
+    if (!(error instanceof Refused || error instanceof SnapshotGone)) {
       await snapshot?.release();
       throw error;
     }

@@ -106,8 +106,10 @@ export class FollowedDatabase {
         await journal.database(this.#name, { message: "comparing before the cutover" });
         refuseUnlessEqual(await this.verify("beforeCutover", signal));
       }
+      const stream = this.#stream;
       // What the target lacks would be found behind the point as well, and could not be tried again there.
-      await this.#stream.exclusively((follower) => this.#unfencedIfItFails(() => this.#reachPoint(follower)), true);
+      const reachPoint = (): Promise<void> => stream.exclusively((follower) => this.#reachPoint(follower), true);
+      await this.#unfencedIfItFails(() => this.#riddenOut(reachPoint, () => !stream.hasFailed));
       // From here on the target stands for itself: a successor only cleans up.
       await journal.database(this.#name, { phase: "finishing", state: "InProgress", message: "cleaning up" });
     }
@@ -168,8 +170,9 @@ export class FollowedDatabase {
           putUpFence: wish.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
           onEscapedChanges: (changes) => this.#tellEscaped(changes),
           refreshMaterializedViews: () => this.#refresh(sourceSession, targetSession),
-          compare: async (snapshotId) => {
-            const comparison = { database: this.#name, snapshotId, signal, inCutover: true };
+          compare: async (snapshot) => {
+            const whileHeld = AbortSignal.any([signal, snapshot.lost]);
+            const comparison = { database: this.#name, snapshotId: snapshot.id, signal: whileHeld, inCutover: true };
             return comparisonStep(await compareDatabase(this.#work, comparison));
           },
           onStep: (step, seconds) => journal.cutoverStep(this.#name, step, seconds),
@@ -205,15 +208,15 @@ export class FollowedDatabase {
     ]);
   }
 
-  /** What may run twice: behind the point, what was done already is found done, as it is by a successor. */
-  #riddenOut(run: () => Promise<void>): Promise<void> {
+  /** What may run twice: what was done already is found done, as it is by a successor; before the point, all is done anew. */
+  #riddenOut(run: () => Promise<void>, isOfUse = (): boolean => true): Promise<void> {
     const { wish, journal, signal } = this.#work;
     const onLost = (reason: string, retryInMs: number): Promise<void> =>
       journal.event(`the connection was lost (${reason}); trying again in ${retryInMs / 1000} s`, {
         ...{ database: this.#name, level: "warning" },
       });
     const mayPass = (error: unknown): boolean =>
-      isConnectionLoss(error) || isConnectionLoss((error as { cause?: unknown }).cause ?? {});
+      isOfUse() && (isConnectionLoss(error) || isConnectionLoss((error as { cause?: unknown }).cause ?? {}));
     return rideOut({ seconds: wish.reconnectFor, signal, mayPass, onLost }, run);
   }
 

@@ -49,6 +49,7 @@ export class LiveStream {
   #following: Following;
   #follower: Follower;
   #fail: (error: unknown) => void = () => undefined;
+  #hasFailed = false;
   /** How often the target's tables were altered here. */
   #alterations = 0;
   readonly #stopped = new AbortController();
@@ -70,9 +71,14 @@ export class LiveStream {
     this.#follow = follow;
     this.failed = new Promise<never>((_resolve, reject) => (this.#fail = reject));
     // For those who race it; one who does not must not lose the process by it.
-    this.failed.catch(() => undefined);
+    this.failed.catch(() => (this.#hasFailed = true));
     this.#follower = this.#start();
     this.#watching = this.#watch();
+  }
+
+  /** Whether {@link failed} has rejected: no other follower will come. */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
   }
 
   get following(): Following {

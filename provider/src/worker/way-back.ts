@@ -5,11 +5,12 @@ import { initProgress } from "../cdc/progress.js";
 import { createPublications } from "../cdc/publication.js";
 import { createSlot } from "../cdc/slot.js";
 import { carrySequences, type SequenceName } from "../copy/sequences.js";
-import { openInSnapshot } from "../copy/snapshot.js";
+import { openInSnapshot, type Snapshot } from "../copy/snapshot.js";
 import { cutOver } from "../cutover/cut-over.js";
 import { EngineFault, Refused, TakenOver, messageOf } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import { qualify } from "../postgres/identifiers.js";
+import { limitLockWaits } from "../postgres/lock-waits.js";
 import { listTables } from "../postgres/tables.js";
 import { refreshMaterializedViews } from "../schema/materialized-views.js";
 import { readRestoreContext } from "../schema/restore-context.js";
@@ -212,7 +213,7 @@ export class WayBack {
         sequenceMargin: 0,
         onEscapedChanges: () => Promise.resolve(),
         refreshMaterializedViews: () => this.#refreshViews(targetSession, sourceSession),
-        compare: (snapshotId) => this.#compare(snapshotId),
+        compare: (snapshot) => this.#compare(snapshot),
         onStep: (step, seconds) => journal.cutoverStep(name, `return: ${step}`, seconds),
       });
     });
@@ -225,13 +226,19 @@ export class WayBack {
   }
 
   /** The source, which rests, with the target as it was at the point. */
-  async #compare(snapshotId: string): Promise<string> {
-    const { wish, source, target, signal, journal, tableSlots } = this.#work;
+  async #compare(snapshot: Snapshot): Promise<string> {
+    const { wish, source, target, journal, tableSlots } = this.#work;
+    const signal = AbortSignal.any([this.#work.signal, snapshot.lost]);
     const { name, targetName } = this.#record;
     if (wish.verification === "none") return comparisonStep([]);
     const purpose = `${wish.migrationName} compare`;
-    const openTarget = () => openInSnapshot(target, targetName, snapshotId, purpose);
-    const openSource = () => connect(source, { database: name, purpose });
+    const limited = async (opening: Promise<Client>): Promise<Client> => {
+      const session = await opening;
+      await limitLockWaits(session);
+      return session;
+    };
+    const openTarget = () => limited(openInSnapshot(target, targetName, snapshot.id, purpose));
+    const openSource = () => limited(connect(source, { database: name, purpose }));
     const session = await openSource();
     const there = await followedNames(session).finally(() => session.end());
     const { tables, searchPath } = await whatToCompare(this.#work, openTarget, true);
