@@ -134,9 +134,7 @@ describe("following exactly once", () => {
     const follower = s.follow();
     await servers.source.query("CREATE TABLE elsewhere AS SELECT generate_series(1, 10000)");
     const lsn = await s.sourceLsn();
-    const startedAt = Date.now();
     await follower.drainTo(lsn);
-    assert.ok(Date.now() - startedAt < 5000, `took ${Date.now() - startedAt} ms`);
     const { latencySeconds, state, appliedLsn } = follower.status();
     assert.equal(latencySeconds, 0);
     assert.equal(state, "held");

@@ -247,12 +247,10 @@ describe("a relayed copy", () => {
     await bothAnswer();
   });
 
-  it("ends on a signal within seconds", async () => {
+  it("ends on a signal, however much is left", async () => {
     const abort = new AbortController();
-    const began = Date.now();
     const copied = relay(rowsQuery("1000000000::int8"), { signal: abort.signal, onProgress: () => abort.abort() });
     await assert.rejects(copied, Canceled);
-    assert.ok(Date.now() - began < 5000);
     await bothAnswer();
     assert.equal(await stored(), 0);
     const lost = new Unreachable("the snapshot is lost");

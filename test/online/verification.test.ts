@@ -18,11 +18,6 @@ describe("the verification of an online migration", () => {
 
   after(() => lab.stop());
 
-  const onTarget = (database: string): { database: string; login: Lab["administrator"] } => ({
-    database,
-    login: lab.administrator,
-  });
-
   function verificationOf(status: MigrationStatus, database: string): OnlineVerification {
     const { verification } = status.currentSubStateDetails.dbDetails[database]!;
     assert(verification);
@@ -75,7 +70,7 @@ describe("the verification of an online migration", () => {
     await lab.target.query(
       `UPDATE t SET v = 'another' WHERE id = 417; DELETE FROM t WHERE id = 1000; INSERT INTO t VALUES (-5, 'foreign');
        INSERT INTO keyless VALUES (3, 'twin')`,
-      onTarget(database),
+      lab.onTarget(database),
     );
     const found = verificationOf(await resource.update({ verifyNow: "one" }), database);
     assert.equal(found.state, "different");
@@ -101,7 +96,7 @@ describe("the verification of an online migration", () => {
     await lab.target.query(
       `UPDATE t SET v = md5('417') WHERE id = 417; DELETE FROM t WHERE id = -5; INSERT INTO t VALUES (1000, md5('1000'));
        DELETE FROM keyless WHERE ctid = (SELECT max(ctid) FROM keyless WHERE a = 3)`,
-      onTarget(database),
+      lab.onTarget(database),
     );
     const done = await resource.update({});
     assert.equal(done.state, "Succeeded");
@@ -126,7 +121,7 @@ describe("the verification of an online migration", () => {
       });
       await lab.source.query("INSERT INTO t VALUES (1)", { database });
       await until("what commits meanwhile arrives", async () => {
-        return (await lab.target.query("SELECT FROM t WHERE id = 1", onTarget(database))).length === 1;
+        return (await lab.target.query("SELECT FROM t WHERE id = 1", lab.onTarget(database))).length === 1;
       });
       await long.query("COMMIT");
     } finally {
@@ -149,7 +144,7 @@ describe("the verification of an online migration", () => {
       assert.match(found.message!, /To do: raise max_replication_slots/);
       await lab.source.query("INSERT INTO t VALUES (1)", { database });
       await until("the stream goes on", async () => {
-        return (await lab.target.query("SELECT FROM t", onTarget(database))).length === 1;
+        return (await lab.target.query("SELECT FROM t", lab.onTarget(database))).length === 1;
       });
     } finally {
       await lab.source.query(

@@ -15,11 +15,6 @@ describe("the way back after a cutover", () => {
 
   after(() => lab.stop());
 
-  const onTarget = (database: string): { database: string; login: Lab["administrator"] } => ({
-    database,
-    login: lab.administrator,
-  });
-
   async function cutOverAndKeep(database: string, changes: Record<string, unknown> = {}): Promise<Resource> {
     const resource = new Resource();
     await resource.create(lab.inputs([database], { migrationMode: "Online", rollback: "keep", ...changes }));
@@ -52,7 +47,7 @@ describe("the way back after a cutover", () => {
       await lab.target.query(
         `INSERT INTO counted (v) VALUES ('after'), ('after'); UPDATE keyless SET b = 'changed' WHERE a = 1;
          DELETE FROM keyless WHERE ctid = (SELECT min(ctid) FROM keyless WHERE a = 2)`,
-        onTarget(database),
+        lab.onTarget(database),
       );
       for (let round = 0; round < 2; round++) {
         await traffic.forTransactions(100);
@@ -82,7 +77,7 @@ describe("the way back after a cutover", () => {
   it("goes through the fence around the source, which falls when it is taken", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
     const resource = await cutOverAndKeep(database, { fence: "readOnly" });
-    await lab.target.query("INSERT INTO t VALUES (1)", onTarget(database));
+    await lab.target.query("INSERT INTO t VALUES (1)", lab.onTarget(database));
     await arrives(database, "SELECT FROM t");
     await assert.rejects(lab.source.query("INSERT INTO t VALUES (2)", { database }), /read-only/);
     assert.equal((await resource.update({ rollback: "return" })).state, "Canceled");
@@ -93,7 +88,7 @@ describe("the way back after a cutover", () => {
   it("is only cleaned up by a successor once the source has all, and may have been written since", async () => {
     const database = await lab.database("CREATE TABLE t (id serial PRIMARY KEY, v text)");
     const resource = await cutOverAndKeep(database, { fence: "readOnly" });
-    await lab.target.query("INSERT INTO t (v) VALUES ('on the target')", onTarget(database));
+    await lab.target.query("INSERT INTO t (v) VALUES ('on the target')", lab.onTarget(database));
     const obstacle = await lab.source.connect();
     try {
       // Nobody can lift the fence now.
@@ -119,7 +114,7 @@ describe("the way back after a cutover", () => {
   it("is not taken where the source has been written otherwise, and is when that is put right", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
     const resource = await cutOverAndKeep(database);
-    await lab.target.query("INSERT INTO t VALUES (1)", onTarget(database));
+    await lab.target.query("INSERT INTO t VALUES (1)", lab.onTarget(database));
     await lab.source.query("INSERT INTO t VALUES (77)", { database });
     const text = await Resource.failure(resource.update({ rollback: "return" }));
     assert.match(text, /2 rows on the source, 1 on the target: missing \(id = 77\)/);
@@ -133,7 +128,7 @@ describe("the way back after a cutover", () => {
   it("is dropped by an update, and leaves the source as it was by then", async () => {
     const database = await lab.database("CREATE TABLE t (id serial PRIMARY KEY); CREATE TABLE keyless (a int)");
     const resource = await cutOverAndKeep(database);
-    await lab.target.query("INSERT INTO t DEFAULT VALUES; INSERT INTO keyless VALUES (1)", onTarget(database));
+    await lab.target.query("INSERT INTO t DEFAULT VALUES; INSERT INTO keyless VALUES (1)", lab.onTarget(database));
     await arrives(database, "SELECT FROM t, keyless");
     await until("the source's sequence is ahead", async () => {
       const [row] = await lab.source.query<{ ahead: boolean }>("SELECT last_value > 1 AS ahead FROM t_id_seq", {
@@ -143,10 +138,10 @@ describe("the way back after a cutover", () => {
     });
     await until("it is counted", async () => (await wayBackOf(resource, database))?.inserts === 2);
     assert.equal((await resource.update({ rollback: "drop" })).state, "Succeeded");
-    await lab.target.query("INSERT INTO t DEFAULT VALUES", onTarget(database));
+    await lab.target.query("INSERT INTO t DEFAULT VALUES", lab.onTarget(database));
     assert.equal((await lab.source.query("SELECT FROM t", { database })).length, 1);
     const identities = "SELECT relreplident AS kind FROM pg_class WHERE relname = 'keyless'";
-    assert.deepEqual(await lab.target.query(identities, onTarget(database)), [{ kind: "d" }]);
+    assert.deepEqual(await lab.target.query(identities, lab.onTarget(database)), [{ kind: "d" }]);
     const schemas = "SELECT FROM pg_namespace WHERE nspname = 'pgmigration'";
     assert.deepEqual(await lab.source.query(schemas, { database }), []);
     assert.match((await resource.failures({ ...resource.inputs, rollback: "keep" })).join(), /^rollback: .*has ended/);
@@ -160,7 +155,7 @@ describe("the way back after a cutover", () => {
   it("pauses where the source cannot take a change, goes on when it can, and goes with the resource", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
     const resource = await cutOverAndKeep(database);
-    await lab.target.query("ALTER TABLE t ADD COLUMN v text; INSERT INTO t VALUES (1, 'new')", onTarget(database));
+    await lab.target.query("ALTER TABLE t ADD COLUMN v text; INSERT INTO t VALUES (1, 'new')", lab.onTarget(database));
     await until("it is paused", async () => (await wayBackOf(resource, database))?.state === "paused");
     assert.match((await wayBackOf(resource, database))!.message!, /lacks v/);
     assert.equal((await resource.refresh()).state, "WaitingForUserAction");

@@ -118,12 +118,10 @@ describe("the dump of a schema", () => {
       const blocker = await source.connect(odd);
       try {
         await blocker.query(`BEGIN; LOCK TABLE "ta ble"`);
-        const started = Date.now();
         await assert.rejects(dumpSchema(endpoint, odd, { tool, signal: AbortSignal.timeout(1500) }), (error) => {
           if (/no pg_dump here/.test(String(error))) this.skip();
           return error instanceof Canceled;
         });
-        assert.ok(Date.now() - started < 5000);
       } finally {
         await blocker.end();
       }

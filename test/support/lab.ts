@@ -51,6 +51,11 @@ export class Lab {
     return name;
   }
 
+  /** For queries on the target as its administrator. */
+  onTarget(database: string): { readonly database: string; readonly login: Login } {
+    return { database, login: this.administrator };
+  }
+
   /** Inputs of a migration with a name of its own. */
   inputs(databases: readonly string[], changes: Record<string, unknown> = {}): Record<string, unknown> {
     return {
