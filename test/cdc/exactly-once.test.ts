@@ -13,6 +13,9 @@ import { CuttableProxy } from "./cuttable-proxy";
 import { RandomChanges, randomTables } from "./random-changes";
 import { Scene, type Servers, until } from "./scene";
 
+/** More of them by hand, when what they guard is touched. */
+const kills = Number(process.env.PG_MIGRATION_TEST_KILLS ?? 12);
+
 describe("following exactly once", () => {
   let servers: Servers;
   let scene: Scene | undefined;
@@ -46,7 +49,7 @@ describe("following exactly once", () => {
     this.timeout(120_000);
     const s = await open(randomTables);
     const changes = await writers(s, 3);
-    for (let kill = 0; kill < 25; kill++) {
+    for (let kill = 0; kill < kills; kill++) {
       const child = followInProcess(s, kill + 1);
       await Promise.race([once(child.stdout!, "data"), once(child, "exit")]);
       await sleep(Math.random() * 400);
@@ -55,7 +58,7 @@ describe("following exactly once", () => {
       await once(child, "exit");
     }
     await changes.stop();
-    assert.ok(changes.transactions > 200, `only ${changes.transactions} transactions were written`);
+    assert.ok(changes.transactions > 5 * kills, `only ${changes.transactions} transactions were written`);
     await s.mustBecomeEqual(s.follow({ generation: 1000 }));
   });
 
