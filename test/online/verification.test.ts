@@ -7,7 +7,7 @@ import { Resource } from "../support/resource";
 import { Traffic } from "../support/traffic";
 import { until } from "../support/until";
 
-const rounds = Number(process.env.VERIFICATION_ROUNDS ?? 4);
+const rounds = Number(process.env.PG_MIGRATION_TEST_ROUNDS ?? 4);
 
 describe("the verification of an online migration", () => {
   let lab: Lab;
