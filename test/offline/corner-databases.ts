@@ -194,6 +194,34 @@ export const cornerDatabases: readonly HardDatabase[] = [
     CREATE TABLE nv (id int, b int); ALTER TABLE nv ADD CONSTRAINT nn NOT NULL b NOT VALID; CREATE TABLE q (id int PRIMARY KEY); CREATE TABLE r (id int REFERENCES q NOT ENFORCED, id2 int); ALTER TABLE r ADD CONSTRAINT nvf FOREIGN KEY (id2) REFERENCES q NOT VALID; INSERT INTO r (id) VALUES (5); CREATE TABLE pr (id int PRIMARY KEY, b int) PARTITION BY RANGE (id); CREATE TABLE pr1 PARTITION OF pr DEFAULT; ALTER TABLE pr ADD CONSTRAINT prf FOREIGN KEY (b) REFERENCES q NOT VALID; 
     CREATE PUBLICATION pg FOR TABLE t WITH (publish_generated_columns = stored); CREATE UNIQUE INDEX nnd ON q (id) NULLS NOT DISTINCT; CREATE TABLE und (a int UNIQUE NULLS NOT DISTINCT, b int, CONSTRAINT two UNIQUE NULLS NOT DISTINCT (a, b)); INSERT INTO und VALUES (NULL, NULL); CREATE TABLE ident (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE ident1 PARTITION OF ident DEFAULT; INSERT INTO ident DEFAULT VALUES; CREATE TABLE j (d jsonb CHECK (d IS JSON OBJECT), e text CHECK (e IS JSON)); INSERT INTO j VALUES ('{}', '1'); CREATE VIEW jt AS SELECT x.* FROM j, JSON_TABLE(d, '$[*]' COLUMNS (id FOR ORDINALITY, v int PATH '$.v' DEFAULT 3 ON EMPTY)) x; CREATE VIEW rn AS SELECT json_object('a': 1 ABSENT ON NULL), json_arrayagg(id ORDER BY id), any_value(id) FROM t; ALTER TABLE t ALTER a SET STATISTICS DEFAULT; CREATE COLLATION b (PROVIDER = builtin, LOCALE = 'C.UTF-8'); CREATE TABLE bc (a text COLLATE b PRIMARY KEY); INSERT INTO bc VALUES ('ä'); CREATE TABLE uu (id uuid DEFAULT uuidv7() PRIMARY KEY); INSERT INTO uu DEFAULT VALUES;`,
   },
+  {
+    name: "settings against everybody",
+    from: 14,
+    findings: [/settings .* left out: .*commit_delay/],
+    sql: `    CREATE SCHEMA "A,b"; CREATE TABLE "A,b".t (id int PRIMARY KEY, x xml, d date DEFAULT '2020-02-01', i interval DEFAULT '1 mon -2 days', b bytea DEFAULT '\\x5c00ff', s text DEFAULT E'back\\slash''q\\n' CHECK (s <> E'\\\\d'), arr text[]); INSERT INTO "A,b".t (id, x, arr) VALUES (1, 'text only<a/>', '{NULL,"NULL",a}'), (2, '<!DOCTYPE a><a/>', NULL); COMMENT ON TABLE "A,b".t IS E'c:\\\\dir';
+    CREATE FUNCTION esc() RETURNS text LANGUAGE sql AS $f$ SELECT 'a\\b' $f$; CREATE VIEW vesc AS SELECT 'x\\y'::text AS a; CREATE MATERIALIZED VIEW mv AS SELECT 1.1::float8 AS f, '1 mon'::interval AS i, date '2020-02-01' AS d;
+    DO $$ DECLARE s text; BEGIN FOREACH s IN ARRAY ARRAY[$q$search_path TO "$user", "A,b", public$q$, $q$DateStyle TO 'SQL, DMY'$q$, 'IntervalStyle TO sql_standard', 'extra_float_digits TO -15', 'bytea_output TO escape', 'xmloption TO document', 'array_nulls TO off', 'quote_all_identifiers TO on', 'standard_conforming_strings TO off', 'statement_timeout TO 1', 'lock_timeout TO 1', 'idle_in_transaction_session_timeout TO 5', 'default_transaction_isolation TO serializable', 'row_security TO off', 'transform_null_equals TO on', $q$TimeZone TO 'Asia/Kathmandu'$q$, 'client_encoding TO LATIN1', 'session_replication_role TO replica', 'xmlbinary TO hex', 'commit_delay TO 5', 'default_text_search_config TO german']
+      LOOP EXECUTE format('ALTER DATABASE %I SET ', current_database()) || s; END LOOP; END $$;`,
+  },
+  {
+    name: "names before PostgreSQL's own",
+    from: 14,
+    sql: `    CREATE FUNCTION public.lower(pg_catalog.text) RETURNS pg_catalog.text LANGUAGE sql IMMUTABLE AS 'SELECT upper($1)'; CREATE FUNCTION public.now() RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$ SELECT '2000-01-01 00:00+00'::timestamptz $$; CREATE FUNCTION "check"(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT true'; CREATE FUNCTION format(pg_catalog.text, name, name) RETURNS pg_catalog.text LANGUAGE sql AS $$ SELECT 'evil'::pg_catalog.text $$; CREATE FUNCTION md5(varchar) RETURNS pg_catalog.text LANGUAGE sql AS $$ SELECT 'evil'::pg_catalog.text $$;
+    CREATE TYPE "integer" AS (a int); CREATE TYPE public."text" AS ENUM ('q'); CREATE DOMAIN "char" AS varchar(7); CREATE DOMAIN "int4" AS bigint; CREATE TYPE public.regclass AS ENUM ('evil'); CREATE TYPE public.oid AS ENUM ('evil'); CREATE FUNCTION teq(pg_catalog.text, pg_catalog.text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT false'; CREATE OPERATOR public.= (LEFTARG = pg_catalog.text, RIGHTARG = pg_catalog.text, PROCEDURE = teq);
+    CREATE TABLE "table" ("current_user" int, "user" public."text", "now" timestamptz DEFAULT public.now(), "integer" public."integer", "char" public."char", "CHECK" int CONSTRAINT "CONSTRAINT" CHECK (public."check"("CHECK")), "primary key" public.int4, CHECK (public.lower("user"::pg_catalog.text) OPERATOR(public.=) 'x' IS NOT NULL)); INSERT INTO "table" VALUES (1, 'q', DEFAULT, ROW(1), 'abc', 3, 5000000000);
+    CREATE INDEX ON "table" (public.lower("char"::pg_catalog.text)); CREATE VIEW "select" AS SELECT "user"::public."text" AS u, 'a'::pg_catalog.text OPERATOR(public.=) 'a' AS b FROM "table"; CREATE TABLE public.pg_class (oid int, relname pg_catalog.text); INSERT INTO public.pg_class VALUES (1, 'x'); CREATE TABLE public.pg_attribute (a int); CREATE TABLE public.pg_namespace (oid int);
+    DO $$ BEGIN EXECUTE pg_catalog.format('ALTER DATABASE %I SET search_path TO public, pg_catalog, "$user"', current_database()); END $$;`,
+  },
+  {
+    name: "vouched for by superusers",
+    from: 14,
+    findings: [
+      /without LEAKPROOF and SUPPORT.*: public.un\(anyarray\), public.vouched\(integer\)/,
+      /TRANSFORM FOR integer LANGUAGE sql/,
+    ],
+    sql: `CREATE FUNCTION un(anyarray) RETURNS SETOF anyelement LANGUAGE sql IMMUTABLE SUPPORT array_unnest_support AS 'SELECT unnest($1)'; CREATE FUNCTION vouched(int) RETURNS boolean LANGUAGE sql LEAKPROOF AS 'SELECT true'; CREATE VIEW v AS SELECT un(ARRAY[1]);
+      CREATE TRANSFORM FOR int LANGUAGE sql (FROM SQL WITH FUNCTION prsd_lextype(internal), TO SQL WITH FUNCTION int4recv(internal))`,
+  },
 ];
 
 /** What cannot arrive, which validation has to say. */
@@ -244,9 +272,35 @@ export const refusedDatabases: readonly HardDatabase[] = [
   },
   {
     name: "refused: operator class",
-    refused: /indexes use operator classes .*: public.i/,
+    refused: /need operator classes.*: index public.i/,
     sql: `CREATE FUNCTION cmp(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $2 - $1'; CREATE TABLE t (a int);
       CREATE OPERATOR CLASS rev FOR TYPE int USING btree AS OPERATOR 1 >, OPERATOR 2 >=, OPERATOR 3 =, OPERATOR 4 <=, OPERATOR 5 <, FUNCTION 1 cmp(int, int); CREATE INDEX i ON t (a rev)`,
+  },
+  {
+    name: "refused: what superusers' objects are needed for",
+    from: 14,
+    refused:
+      /need operator classes.*: function public.f\(integer\), table public.hp, text search configuration public.c, text search dictionary public.d, type public.revr$/,
+    sql: `CREATE FUNCTION h(int, int8) RETURNS int8 LANGUAGE sql IMMUTABLE AS 'SELECT $1::int8 + $2'; CREATE OPERATOR CLASS hash_int FOR TYPE int USING hash AS OPERATOR 1 =, FUNCTION 2 h(int, int8); CREATE TABLE hp (a int) PARTITION BY HASH (a hash_int);
+      CREATE FUNCTION cmp(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $2 - $1'; CREATE OPERATOR CLASS rev FOR TYPE int USING btree AS OPERATOR 1 >, OPERATOR 2 >=, OPERATOR 3 =, OPERATOR 4 <=, OPERATOR 5 <, FUNCTION 1 cmp(int, int); CREATE TYPE revr AS RANGE (subtype = int, subtype_opclass = rev);
+      CREATE TEXT SEARCH PARSER prs (START = prsd_start, GETTOKEN = prsd_nexttoken, END = prsd_end, LEXTYPES = prsd_lextype); CREATE TEXT SEARCH CONFIGURATION c (PARSER = prs); CREATE TEXT SEARCH TEMPLATE tmpl (LEXIZE = dsimple_lexize, INIT = dsimple_init); CREATE TEXT SEARCH DICTIONARY d (TEMPLATE = tmpl);
+      CREATE TRANSFORM FOR int LANGUAGE sql (FROM SQL WITH FUNCTION prsd_lextype(internal), TO SQL WITH FUNCTION int4recv(internal)); CREATE FUNCTION f(int) RETURNS int TRANSFORM FOR TYPE int LANGUAGE sql AS 'SELECT 1'`,
+  },
+  {
+    name: "refused: catalogues of ten",
+    to: 10,
+    refused:
+      /does not have what these use: view public.checks \(column pg_catalog.pg_constraint.consrc\), view public.factorial \(operator ! of bigint\), view public.routines/,
+    sql: `CREATE VIEW routines AS SELECT proname, proisagg FROM pg_proc; CREATE VIEW checks AS SELECT conname, consrc FROM pg_constraint; CREATE VIEW factorial AS SELECT 5! AS f; CREATE VIEW allowed AS SELECT relname, count(*) FROM pg_class GROUP BY relname`,
+  },
+  {
+    name: "refused: catalogues of fourteen",
+    from: 14,
+    to: 14,
+    refused:
+      /: default value for column a of table public.du \(function pg_is_in_backup of 0 arguments\), function public.f\(\) \(column pg_catalog.pg_database.datlastsysoid\), policy p on table public.t \(f/,
+    sql: `CREATE TABLE du (a bool DEFAULT pg_is_in_backup()); CREATE FUNCTION f() RETURNS SETOF name LANGUAGE sql BEGIN ATOMIC SELECT datname FROM pg_database WHERE datlastsysoid > 0; END; CREATE TABLE t (a int); CREATE POLICY p ON t USING (NOT pg_is_in_backup());
+      CREATE VIEW arrays AS SELECT array_append(ARRAY[1], 2) AS a, ARRAY[1] || 2 AS b, ARRAY['a'] || ARRAY['b'] AS c, EXTRACT(year FROM now()) AS y FROM pg_tables`,
   },
   {
     name: "refused: base type",

@@ -23,8 +23,10 @@ export async function assertSameContent(source: Place, target: Place): Promise<n
 export async function digests({ server, database, login }: Place): Promise<Record<string, string>> {
   const client = await server.connect(database, login);
   try {
+    // First: a database may have settings under which nothing else works.
+    await client.query("SET statement_timeout = 0; SET search_path = ''");
     await client.query(
-      "SET extra_float_digits = 3; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET row_security = off",
+      "SET extra_float_digits = 3; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET row_security = off; SET quote_all_identifiers = off",
     );
     const { rows } = await client.query<{ schema: string; name: string; columns: string[] }>(
       `SELECT n.nspname AS schema, c.relname AS name,
@@ -37,12 +39,14 @@ export async function digests({ server, database, login }: Place): Promise<Recor
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE (c.relkind = 'r' OR c.relkind = 'm' AND c.relispopulated) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1, 2`,
     );
+    // What the tables' own expressions call is found as applications find it.
+    await client.query("RESET search_path");
     const result: Record<string, string> = {};
     for (const { schema, name, columns } of rows) {
       const table = `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`;
       const digest = await client.query<{ digest: string }>(
-        `SELECT count(*) || ' ' || coalesce(md5(string_agg(hash, '' ORDER BY hash)), '') AS digest
-           FROM (SELECT md5(ROW(${columns.join(", ")})::text) AS hash FROM ONLY ${table}) AS r`,
+        `SELECT count(*) || ' ' || coalesce(pg_catalog.md5(string_agg(hash, '' ORDER BY hash)), '') AS digest
+           FROM (SELECT pg_catalog.md5(ROW(${columns.join(", ")})::pg_catalog.text) AS hash FROM ONLY ${table}) AS r`,
       );
       result[`${schema}.${name}`] = digest.rows[0]!.digest;
     }

@@ -67,7 +67,7 @@ async function leftOnServer(server: EmbeddedServer): Promise<string[]> {
 async function publicationsIn(server: EmbeddedServer, database: string): Promise<string[]> {
   if (server.major < 10) return [];
   const rows = await server.query<{ pubname: string }>(
-    "SELECT pubname FROM pg_publication WHERE pubname LIKE 'pg_migration%'",
+    "SET statement_timeout = 0; SELECT pubname FROM pg_catalog.pg_publication WHERE pubname LIKE 'pg_migration%'",
     { database },
   );
   return rows.map(({ pubname }) => `publication ${pubname} in ${database}`);

@@ -58,6 +58,7 @@ const sessionSettings: Readonly<Record<string, string>> = {
   lc_monetary: "C",
   lock_timeout: "0",
   quote_all_identifiers: "off",
+  restrict_nonsystem_relation_kind: "",
   row_security: "off",
   search_path: "",
   standard_conforming_strings: "on",
@@ -68,6 +69,7 @@ const sessionSettings: Readonly<Record<string, string>> = {
   tcp_keepalives_interval: "10",
   TimeZone: "UTC",
   transaction_timeout: "0",
+  transform_null_equals: "off",
   xmlbinary: "base64",
   xmloption: "content",
 };
@@ -167,8 +169,9 @@ async function fixSettings(client: pg.Client, replication: boolean): Promise<voi
       WHERE lower(wanted.key) IN (SELECT lower(name) FROM pg_catalog.pg_settings)`;
   const wanted = JSON.stringify(sessionSettings);
   if (!replication) {
-    // By itself and first: a role's statement_timeout may be shorter than what follows takes.
-    await client.query("SET statement_timeout = 0");
+    // First: a role's statement_timeout may be shorter than what follows takes, and under a database's search_path its own
+    // functions and operators may stand before PostgreSQL's.
+    await client.query("SET statement_timeout = 0; SET search_path = ''");
     await client.query(fix("$1"), [wanted]);
     return;
   }

@@ -28,6 +28,7 @@ export async function revise(
       return (
         withoutSetting(draft, refusal) ??
         withoutLeakproof(draft, refusal) ??
+        withoutSupport(draft, refusal) ??
         withRoomForOwner(draft, refusal, context) ??
         asItsOwner(draft, context)
       );
@@ -151,6 +152,24 @@ function withoutLeakproof(draft: Draft, { statement }: Refusal): Draft | undefin
   const revised = parseStatement(statement.text.slice(0, start) + statement.text.slice(end));
   const message = "it is not LEAKPROOF on the target, where that takes a superuser";
   const remedy = "none needed for correct results: views with security barriers may use fewer indexes";
+  return {
+    ...draft,
+    statements: draft.statements.map((it) => (it === statement ? revised : it)),
+    findings: note(draft, message, remedy),
+  };
+}
+
+/** Only a superuser may name a function that advises the planner: `SUPPORT schema.name` among a function's options. */
+function withoutSupport(draft: Draft, { statement }: Refusal): Draft | undefined {
+  const { tokens, text } = statement;
+  if (draft.entry.type !== "FUNCTION") return undefined;
+  const language = tokens.findIndex((_, index) => follows(tokens, index, "LANGUAGE"));
+  const word = tokens.findIndex((_, index) => index > language && follows(tokens, index, "SUPPORT"));
+  if (language < 0 || word < 0) return undefined;
+  const last = tokens[word + 2]?.text === "." ? word + 3 : word + 1;
+  const revised = parseStatement(text.slice(0, tokens[word]!.start) + text.slice(tokens[last]!.end));
+  const message = "it is without SUPPORT on the target, where that takes a superuser";
+  const remedy = "none needed for correct results: the planner knows less about it";
   return {
     ...draft,
     statements: draft.statements.map((it) => (it === statement ? revised : it)),

@@ -273,6 +273,9 @@ const checks: readonly Check[] = [
             UNION ALL
             SELECT format('language %I', l.lanname) FROM pg_language l WHERE ${ownLanguage}
             UNION ALL
+            SELECT format('TRANSFORM FOR %s LANGUAGE %I', t.trftype::regtype, l.lanname) FROM pg_transform t
+              JOIN pg_language l ON l.oid = t.trflang WHERE t.oid >= 16384 AND ${ownOnly("pg_transform", "t.oid")}
+            UNION ALL
             SELECT format('type %I.%I, which was never defined', n.nspname, t.typname) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
              WHERE NOT t.typisdefined AND t.oid >= 16384`,
     message: (names) => `these take a superuser of the target, and are left out: ${names}`,
@@ -281,11 +284,33 @@ const checks: readonly Check[] = [
   {
     superuserOnly: true,
     state: "Failed",
-    query: `SELECT x.indexrelid::regclass::text AS name, ${key("pg_class", "x.indrelid")} FROM pg_index x
-             WHERE EXISTS (SELECT FROM pg_opclass o WHERE o.oid = ANY (x.indclass::oid[]) AND o.oid >= 16384
-                              AND ${ownOnly("pg_opclass", "o.oid")})`,
-    message: (names) => `these indexes use operator classes that only a superuser of the target can make: ${names}`,
-    remedy: "drop the indexes on the source, or create them with an operator class of PostgreSQL's own",
+    query: `WITH left_out (classid, objid) AS (${[
+      "pg_opclass",
+      "pg_opfamily",
+      "pg_ts_template",
+      "pg_ts_parser",
+      "pg_transform",
+    ]
+      .map(
+        (catalogue) =>
+          `SELECT '${catalogue}'::regclass::oid, o.oid FROM ${catalogue} o WHERE o.oid >= 16384 AND ${ownOnly(catalogue, "o.oid")}`,
+      )
+      .join(" UNION ALL ")})
+            SELECT DISTINCT pg_describe_object(d.classid, d.objid, 0) AS name, d.classid || '/' || d.objid AS key
+              FROM pg_depend d JOIN left_out l ON l.classid = d.refclassid AND l.objid = d.refobjid
+             WHERE d.deptype = 'n' AND (d.classid, d.objid) NOT IN (SELECT classid, objid FROM left_out)
+               AND d.classid NOT IN ('pg_amop'::regclass, 'pg_amproc'::regclass) ORDER BY 1`,
+    message: (names) =>
+      `these need operator classes, transforms, or parsers or templates of text search that only a superuser of the target can make: ${names}`,
+    remedy: "drop them on the source, exclude them, or let them use what PostgreSQL itself brings",
+  },
+  {
+    superuserOnly: true,
+    query: `SELECT p.oid::regprocedure::text AS name, ${key("pg_proc", "p.oid")} FROM pg_proc p
+             WHERE p.oid >= 16384 AND (p.proleakproof OR to_jsonb(p) ->> 'prosupport' <> '-') AND ${ownOnly("pg_proc", "p.oid")}`,
+    message: (names) =>
+      `functions are without LEAKPROOF and SUPPORT on the target, where these take a superuser: ${names}`,
+    remedy: "none needed for correct results: plans may use fewer indexes, and guess numbers of rows worse",
   },
   {
     superuserOnly: true,
@@ -351,6 +376,13 @@ const checks: readonly Check[] = [
       `the values of an enum hash otherwise on every server, so that rows do not fit the partitions of these tables: ${names}`,
     remedy:
       "partition them by list, or by the enum's text, on the source; or exclude them and load them through pg_dump",
+  },
+  {
+    rowsOnly: true,
+    query:
+      "SELECT quote_literal(gid) AS name FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared",
+    message: (names) => `prepared transactions are open, and what they have written is not in the copy: ${names}`,
+    remedy: "COMMIT PREPARED or ROLLBACK PREPARED on the source before the copy starts",
   },
   {
     onlineOnly: true,

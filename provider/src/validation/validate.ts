@@ -15,6 +15,7 @@ import { objects } from "./objects.js";
 import { owners } from "./owners.js";
 import { lookBetween, poolerFindings } from "./pooler.js";
 import { settings } from "./settings.js";
+import { systemObjects } from "./system-objects.js";
 import { versions } from "./versions.js";
 import { wayBack } from "./way-back.js";
 
@@ -28,6 +29,7 @@ const rules: readonly Rule[] = [
   extensions,
   collations,
   objects,
+  systemObjects,
   owners,
   settings,
   filters,
