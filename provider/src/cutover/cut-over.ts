@@ -3,7 +3,6 @@ import type { Follower } from "../cdc/follow.js";
 import { currentLsn } from "../cdc/lag.js";
 import type { OutputPlugin } from "../cdc/slot.js";
 import { carrySequences, type SequenceName } from "../copy/sequences.js";
-import type { Snapshot } from "../copy/snapshot.js";
 import { comparisonSnapshot } from "./comparison-snapshot.js";
 import { Refused, messageOf } from "../errors.js";
 import type { Endpoint } from "../postgres/connect.js";
@@ -30,9 +29,16 @@ export interface CutOver {
   readonly onEscapedChanges: (changes: number) => Promise<void>;
   /** Refreshes what is computed from tables. */
   readonly refreshMaterializedViews: () => Promise<void>;
-  /** Compares the target, which rests, with the source's snapshot of just that moment; answers the step's name. @throws ContentDiffers */
-  readonly compare: (snapshot: Snapshot) => Promise<string>;
+  /** Compares the target with the source as it was at the point; answers the step's name. @throws ContentDiffers */
+  readonly compare: (point: PointToCompare) => Promise<string>;
   readonly onStep: (step: string, seconds: number) => Promise<void>;
+}
+
+export interface PointToCompare {
+  readonly snapshotId: string;
+  /** Resolves when the target has come to the point and rests there; the source may be read before. */
+  readonly targetRests: Promise<void>;
+  readonly signal: AbortSignal;
 }
 
 /** How long to wait for transactions that were open on the source when the cutover began. */
@@ -89,14 +95,28 @@ async function reachPoint(cut: CutOver): Promise<void> {
     const { sequenceMargin: margin, hasSequence: only } = cut;
     await carrySequences(cut.sourceSession, cut.targetSession, { margin, only });
   };
+  const over = new AbortController();
+  let rest = (): void => undefined;
+  const targetRests = new Promise<void>((resolve) => (rest = resolve));
+  const signal = AbortSignal.any([cut.signal, snapshot.lost, over.signal]);
+  const compared = cut.compare({ snapshotId: snapshot.id, targetRests, signal });
+  const comparisonFails = compared.then(() => new Promise<never>(() => undefined));
+  comparisonFails.catch(() => undefined);
   try {
-    await timed("apply all commits up to it", () => follower.drainTo(lsn));
+    await timed("apply all commits up to it", () => Promise.race([follower.drainTo(lsn), comparisonFails]));
+    rest();
     await timed("carry over sequences", carry);
     await timed("refresh materialized views", cut.refreshMaterializedViews);
+    // What is left of it: the source has been read meanwhile.
     await timed<string>(
       (step) => step,
-      () => cut.compare(snapshot),
+      () => compared,
     );
+  } catch (error) {
+    over.abort(error);
+    rest();
+    await compared.catch(() => undefined);
+    throw error;
   } finally {
     await snapshot.release();
   }

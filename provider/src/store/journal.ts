@@ -12,6 +12,7 @@ import type {
 import { leaseIsOurs, type WorkRight } from "./lease.js";
 import type { DatabasePhase } from "./records.js";
 import type { SharedCopy } from "./shared-copies.js";
+import { tells } from "./store.js";
 
 /** A finding of the validation, before or during the migration. */
 export interface Finding {
@@ -97,7 +98,7 @@ export class Journal {
       `UPDATE pgmigration.migration
           SET state = $3, sub_state = $4, error = $5,
               ended_at = CASE WHEN $6 THEN clock_timestamp() END
-        WHERE name = $1 AND generation = $2 RETURNING name`,
+        WHERE name = $1 AND generation = $2 RETURNING ${tells("name")}`,
       [state, subState, error ?? null, ["Succeeded", "Failed", "ValidationFailed", "Canceled"].includes(state)],
     );
     for (const observer of this.observers) observer.state?.(state, subState, error);

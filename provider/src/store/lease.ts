@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Bell } from "../bell.js";
 import { engineVersion } from "../engine-version.js";
 import { TakenOver, TimedOut, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
@@ -54,6 +55,8 @@ export async function leaseHolder(store: Store, migration: string): Promise<Hold
  */
 export class Lease implements WorkRight {
   readonly worker = newWorkerName();
+  /** Rings when something is asked of the migration, unless the target's connection is being made anew at that moment. */
+  readonly asked = new Bell();
   #store: Store;
   /** Statements run one after another: the session is shared by all that the worker does. */
   #last: Promise<unknown> = Promise.resolve();
@@ -86,7 +89,9 @@ export class Lease implements WorkRight {
         [migration, { host: hostname(), pid: process.pid, since: new Date().toISOString(), version: engineVersion }],
       );
       if (!row) throw notRecorded(migration);
-      return new Lease(store, address, migration, Number(row.generation), reconnectForSeconds);
+      const lease = new Lease(store, address, migration, Number(row.generation), reconnectForSeconds);
+      await store.listen(migration, () => lease.asked.ring());
+      return lease;
     } catch (error) {
       await store.close();
       throw error;
@@ -146,6 +151,7 @@ export class Lease implements WorkRight {
     const store = await Store.find(this.address, `${this.migration} lease`);
     if (!store) throw notRecorded(this.migration);
     this.#store = store;
+    await store.listen(this.migration, () => this.asked.ring());
     const [row] = await this.#store.query<{ generation: string }>(
       "SELECT generation FROM pgmigration.migration WHERE name = $1",
       [this.migration],

@@ -1,7 +1,7 @@
 import { TakenOver } from "../errors.js";
 import { completeWish, type Wish } from "../inputs.js";
 import type { Lease } from "./lease.js";
-import type { Store } from "./store.js";
+import { tells, type Store } from "./store.js";
 
 /** What a user asks of a running worker. `stop` ends it without an end state, for deletion or a successor. */
 export type RequestKind = "cutover" | "cancel" | "stop";
@@ -23,7 +23,8 @@ export async function request(
   database = everyDatabase,
 ): Promise<void> {
   await store.query(
-    "INSERT INTO pgmigration.request (migration, kind, database) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+    `WITH asked AS (INSERT INTO pgmigration.request (migration, kind, database) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING)
+     SELECT ${tells("$1")}`,
     [migration, kind, database],
   );
 }
@@ -43,10 +44,12 @@ export async function setRequests(
   await store.query(
     `WITH withdrawn AS (
        DELETE FROM pgmigration.request WHERE migration = $1 AND kind = $2 AND database <> ALL ($3::text[])
+     ), asked AS (
+       INSERT INTO pgmigration.request (migration, kind, database)
+       SELECT $1, $2, wanted.name FROM unnest($3::text[]) AS wanted (name)
+       ON CONFLICT DO NOTHING
      )
-     INSERT INTO pgmigration.request (migration, kind, database)
-     SELECT $1, $2, wanted.name FROM unnest($3::text[]) AS wanted (name)
-     ON CONFLICT DO NOTHING`,
+     SELECT ${tells("$1")}`,
     [migration, kind, databases],
   );
 }

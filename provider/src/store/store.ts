@@ -12,6 +12,11 @@ export interface StoreAddress {
 
 const ownDatabase = "pgmigration";
 
+const changesChannel = "pgmigration";
+
+/** In a statement that changes something: tells those who {@link Store.listen}, when it is committed. */
+export const tells = (migration: string): string => `pg_notify('${changesChannel}', ${migration})`;
+
 /** Serializes making and changing the control schema among all that open a store on one server. */
 const installLock = 0x70676d69;
 
@@ -98,6 +103,14 @@ export class Store {
 
   async query<Row extends pg.QueryResultRow>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
     return (await this.client.query<Row>(sql, [...values])).rows;
+  }
+
+  /** Calls back each time that somebody {@link tells} that something of a migration has changed, until the session ends. */
+  async listen(migration: string, heard: () => void): Promise<void> {
+    this.client.on("notification", ({ payload }) => {
+      if (payload === migration) heard();
+    });
+    await this.query(`LISTEN ${changesChannel}`);
   }
 
   async close(): Promise<void> {

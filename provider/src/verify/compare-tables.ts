@@ -45,6 +45,8 @@ export interface TablesComparison {
    * as soon as it is read, so that neither a TRUNCATE nor the stream of changes waits for all the others.
    */
   readonly underSnapshots?: boolean;
+  /** Resolves when the target shows what is to be compared, at once unless given: until then only the source is read. */
+  readonly targetRests?: Promise<void> | undefined;
   /** The source's tables, which are looked for by name on the target. */
   readonly tables: readonly TableToCopy[];
   /** `counts` compares numbers of rows; `content` every stored value. */
@@ -102,7 +104,7 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
     const sums = (side: Side): Promise<(Checksum | undefined)[]> =>
       sumAll(sessions[side], side, units, rowHashes, comparison, progress);
     const [sourceSums, targetSums] = await sessions.within(comparison.budget, () =>
-      Promise.all([sums("source"), sums("target")]),
+      Promise.all([sums("source"), comparison.targetRests?.then(() => sums("target")) ?? sums("target")]),
     );
 
     const compared: TableComparison[] = [];

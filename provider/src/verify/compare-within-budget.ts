@@ -13,7 +13,7 @@ export async function compareWithinBudget(
   comparison: Omit<TablesComparison, "mode" | "budget">,
   budgetSeconds: number,
 ): Promise<TableComparison[]> {
-  const budget = new ContentBudget(budgetSeconds);
+  const budget = new ContentBudget(budgetSeconds, comparison.targetRests);
   const results = await compareTables({ ...comparison, mode: "content", budget });
   const known = new Map(results.map((one) => [qualify(one.schema, one.table), one]));
   const rest = comparison.tables.filter(({ table }) => !known.has(qualify(table.schema, table.name)));

@@ -7,16 +7,29 @@ const mostMs = 2 ** 31 - 1;
 
 /** For how long tables may be compared by content, and what fits in the rest of it as far as has been measured. */
 export class ContentBudget {
-  /** Aborts when the time is over. */
-  readonly spent: AbortSignal;
-  readonly #endsAtMs: number;
+  readonly #over = new AbortController();
+  #endsAtMs = Infinity;
   readonly #bytesPerSecond = new Map<Side, number>();
   readonly #givenUp = new Set<number>();
 
-  constructor(readonly seconds: number) {
-    const ms = Math.min(Math.ceil(seconds * 1000), mostMs);
+  /** @param begins when the time begins to run; at once unless given */
+  constructor(
+    readonly seconds: number,
+    begins?: Promise<void>,
+  ) {
+    if (begins) void begins.then(() => this.#begin());
+    else this.#begin();
+  }
+
+  /** Aborts when the time is over. */
+  get spent(): AbortSignal {
+    return this.#over.signal;
+  }
+
+  #begin(): void {
+    const ms = Math.min(Math.ceil(this.seconds * 1000), mostMs);
     this.#endsAtMs = performance.now() + ms;
-    this.spent = AbortSignal.timeout(ms);
+    setTimeout(() => this.#over.abort(), ms).unref();
   }
 
   /**
@@ -27,7 +40,7 @@ export class ContentBudget {
    */
   admits(side: Side, table: number, bytesLeft: number, sessions: number): boolean {
     const rate = this.#bytesPerSecond.get(side);
-    const secondsLeft = (this.#endsAtMs - performance.now()) / 1000;
+    const secondsLeft = Math.min(this.seconds, (this.#endsAtMs - performance.now()) / 1000);
     const fits = !this.spent.aborted && secondsLeft > 0 && bytesLeft / ((rate ?? Infinity) * sessions) <= secondsLeft;
     if (!fits) this.#givenUp.add(table);
     return !this.#givenUp.has(table);

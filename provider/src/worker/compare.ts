@@ -24,6 +24,8 @@ export interface ComparisonOfDatabase {
   readonly signal: AbortSignal;
   /** In a cutover: what is copied once and not followed is left out, as the findings have said, and content has a budget. */
   readonly inCutover: boolean;
+  /** {@link TablesComparison.targetRests} */
+  readonly targetRests?: Promise<void>;
 }
 
 /**
@@ -36,7 +38,7 @@ export async function compareDatabase(
   comparison: ComparisonOfDatabase,
 ): Promise<readonly TableComparison[]> {
   const { wish, source, target, journal } = work;
-  const { database, snapshotId, signal, inCutover } = comparison;
+  const { database, snapshotId, signal, inCutover, targetRests } = comparison;
   if (wish.verification === "none") return [];
   const purpose = `${wish.migrationName} compare`;
   const ready = async (session: Client): Promise<Client> => {
@@ -53,6 +55,7 @@ export async function compareDatabase(
     },
     ...(await whatToCompare(work, openSource, inCutover)),
     jobs: work.tableSlots.limit(),
+    targetRests,
     signal,
   };
   const results = inCutover

@@ -170,11 +170,8 @@ export class FollowedDatabase {
           putUpFence: wish.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
           onEscapedChanges: (changes) => this.#tellEscaped(changes),
           refreshMaterializedViews: () => this.#refresh(sourceSession, targetSession),
-          compare: async (snapshot) => {
-            const whileHeld = AbortSignal.any([signal, snapshot.lost]);
-            const comparison = { database: this.#name, snapshotId: snapshot.id, signal: whileHeld, inCutover: true };
-            return comparisonStep(await compareDatabase(this.#work, comparison));
-          },
+          compare: async (point) =>
+            comparisonStep(await compareDatabase(this.#work, { database: this.#name, ...point, inCutover: true })),
           onStep: (step, seconds) => journal.cutoverStep(this.#name, step, seconds),
         });
       } finally {

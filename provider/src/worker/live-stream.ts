@@ -389,23 +389,26 @@ export class LiveStream {
   async #open(): Promise<{ sessions: Sessions; work: NewObjects; end: () => Promise<void> }> {
     const { source, target, wish } = this.#work;
     const purpose = `${wish.migrationName} carry schema`;
-    const from = await connect(source, { database: this.#database, purpose });
-    try {
-      const to = await connect(target, { database: this.#targetName, purpose });
-      const sessions = { source: from, target: to };
-      const { sourceSearchPath, plugin, keptBack } = this.#following;
-      const keepsBackFiring = keptBack !== undefined;
-      return {
-        sessions,
-        work: { work: this.#work, database: this.#database, ...sessions, sourceSearchPath, plugin, keepsBackFiring },
-        end: async () => {
-          await Promise.all([from.end(), to.end()]);
-        },
-      };
-    } catch (error) {
-      await from.end();
+    const opening = [
+      connect(source, { database: this.#database, purpose }),
+      connect(target, { database: this.#targetName, purpose }),
+    ] as const;
+    const end = async (): Promise<void> => {
+      const opened = await Promise.allSettled(opening);
+      await Promise.all(opened.flatMap((one) => (one.status === "fulfilled" ? [one.value.end()] : [])));
+    };
+    const [from, to] = await Promise.all(opening).catch(async (error: unknown) => {
+      await end();
       throw error;
-    }
+    });
+    const sessions = { source: from, target: to };
+    const { sourceSearchPath, plugin, keptBack } = this.#following;
+    const keepsBackFiring = keptBack !== undefined;
+    return {
+      sessions,
+      work: { work: this.#work, database: this.#database, ...sessions, sourceSearchPath, plugin, keepsBackFiring },
+      end,
+    };
   }
 
   get #targetName(): string {

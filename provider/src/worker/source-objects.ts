@@ -17,13 +17,17 @@ export async function dropSourceObjects(
 ): Promise<void> {
   const names = changeCaptureNames(migration, database);
   try {
-    for (const slot of [names.slot, pointSlot(names)]) await dropSlot(source, database, slot);
-    const client = await connect(source, { database, purpose: `${migration.migrationName} clean up` });
-    try {
-      await dropPublications(client, names);
-    } finally {
-      await client.end();
-    }
+    const publications = async (): Promise<void> => {
+      const client = await connect(source, { database, purpose: `${migration.migrationName} clean up` });
+      await dropPublications(client, names).finally(() => client.end());
+    };
+    const dropped = await Promise.allSettled([
+      dropSlot(source, database, names.slot),
+      dropSlot(source, database, pointSlot(names)),
+      publications(),
+    ]);
+    const failed = dropped.find((result) => result.status === "rejected");
+    if (failed) throw failed.reason;
   } catch (cause) {
     throw new Refused(
       `slot and publications of ${migration.migrationName} could not be removed from ${database} on the source: ${messageOf(cause)}`,

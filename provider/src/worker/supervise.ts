@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { Bell } from "../bell.js";
 import { EngineFault, TimedOut, messageOf } from "../errors.js";
 import type { Inputs } from "../inputs.js";
 import { certificates, type Endpoint } from "../postgres/connect.js";
@@ -46,6 +47,8 @@ export async function superviseWorker(inputs: Inputs, supervision: Supervision):
 
 class Watch {
   #store: Store | undefined;
+  /** Rings when the migration comes to another state. */
+  readonly #changes = new Bell();
   #worker: LaunchedWorker | undefined;
   #launchedAt = 0;
   #launches = 0;
@@ -59,6 +62,7 @@ class Watch {
   async run(): Promise<Outcome> {
     const deadline = Date.now() + this.supervision.timeoutSeconds * 1000;
     for (;;) {
+      const changed = this.#changes.next;
       const { status, answeredMs } = await this.#status();
       this.supervision.report(this.#line(status));
       const outcome = this.#outcome(status);
@@ -71,12 +75,19 @@ class Watch {
         };
       await this.#ensureWorker(status);
       // Ten thousand tables take the target a while to count, which it has better to do than all the time.
-      await sleep(Math.max(pollMs, answeredMs * 10));
+      await Promise.race([sleep(Math.max(pollMs, answeredMs * 10)), changed]);
     }
   }
 
   async close(): Promise<void> {
     await this.#store?.close().catch(() => undefined);
+  }
+
+  async #openStore(): Promise<Store | undefined> {
+    const { migrationName } = this.inputs;
+    const store = await Store.find(this.inputs, `${migrationName} watch`);
+    await store?.listen(migrationName, () => this.#changes.ring());
+    return store;
   }
 
   #outcome(status: MigrationStatus): Outcome | undefined {
@@ -129,7 +140,7 @@ class Watch {
     for (let delayMs = 200; ; delayMs = Math.min(delayMs * 2, 5000)) {
       const askedAt = Date.now();
       try {
-        this.#store ??= await Store.find(this.inputs, `${migrationName} watch`);
+        this.#store ??= await this.#openStore();
         const status = this.#store && (await readStatus(this.#store, migrationName));
         if (!status) throw recordGone(migrationName);
         return { status, answeredMs: Date.now() - askedAt };

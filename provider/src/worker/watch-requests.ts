@@ -7,7 +7,7 @@ import { Bell } from "../bell.js";
 
 const pollMs = 400;
 
-/** What users ask of a running worker, seen within half a second: requests, and changes of the wish. */
+/** What users ask of a running worker, seen at once, or within half a second: requests, and changes of the wish. */
 export class RequestWatch {
   readonly #abort = new AbortController();
   readonly #canceledDatabases = new Map<string, AbortController>();
@@ -95,9 +95,11 @@ export class RequestWatch {
   }
 
   async #poll(): Promise<void> {
+    let asked = this.lease.asked.next;
     for (;;) {
-      await sleep(pollMs);
+      await Promise.race([sleep(pollMs), asked]);
       if (this.#closed || this.#abort.signal.aborted) return;
+      asked = this.lease.asked.next;
       this.#orders = await readOrders(this.lease);
       this.#obey();
     }

@@ -5,8 +5,8 @@ import { initProgress } from "../cdc/progress.js";
 import { createPublications } from "../cdc/publication.js";
 import { createSlot } from "../cdc/slot.js";
 import { carrySequences, type SequenceName } from "../copy/sequences.js";
-import { openInSnapshot, type Snapshot } from "../copy/snapshot.js";
-import { cutOver } from "../cutover/cut-over.js";
+import { openInSnapshot } from "../copy/snapshot.js";
+import { cutOver, type PointToCompare } from "../cutover/cut-over.js";
 import { EngineFault, Refused, TakenOver, messageOf } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import { qualify } from "../postgres/identifiers.js";
@@ -213,7 +213,7 @@ export class WayBack {
         sequenceMargin: 0,
         onEscapedChanges: () => Promise.resolve(),
         refreshMaterializedViews: () => this.#refreshViews(targetSession, sourceSession),
-        compare: (snapshot) => this.#compare(snapshot),
+        compare: (point) => this.#compare(point),
         onStep: (step, seconds) => journal.cutoverStep(name, `return: ${step}`, seconds),
       });
     });
@@ -226,9 +226,8 @@ export class WayBack {
   }
 
   /** The source, which rests, with the target as it was at the point. */
-  async #compare(snapshot: Snapshot): Promise<string> {
+  async #compare({ snapshotId, ...when }: PointToCompare): Promise<string> {
     const { wish, source, target, journal, tableSlots } = this.#work;
-    const signal = AbortSignal.any([this.#work.signal, snapshot.lost]);
     const { name, targetName } = this.#record;
     if (wish.verification === "none") return comparisonStep([]);
     const purpose = `${wish.migrationName} compare`;
@@ -237,13 +236,13 @@ export class WayBack {
       await limitLockWaits(session);
       return session;
     };
-    const openTarget = () => limited(openInSnapshot(target, targetName, snapshot.id, purpose));
+    const openTarget = () => limited(openInSnapshot(target, targetName, snapshotId, purpose));
     const openSource = () => limited(connect(source, { database: name, purpose }));
     const session = await openSource();
     const there = await followedNames(session).finally(() => session.end());
     const { tables, searchPath } = await whatToCompare(this.#work, openTarget, true);
     const results = await compareInCutover(wish, {
-      ...{ openSource: openTarget, openTarget: openSource, searchPath, jobs: tableSlots.limit(), signal },
+      ...{ openSource: openTarget, openTarget: openSource, searchPath, jobs: tableSlots.limit(), ...when },
       tables: tables.filter(({ table }) => there.has(qualify(table.schema, table.name))),
     });
     const difference = contentDiffers(name, results.map(seenFromSource));
