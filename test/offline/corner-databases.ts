@@ -222,6 +222,15 @@ export const cornerDatabases: readonly HardDatabase[] = [
     sql: `CREATE FUNCTION un(anyarray) RETURNS SETOF anyelement LANGUAGE sql IMMUTABLE SUPPORT array_unnest_support AS 'SELECT unnest($1)'; CREATE FUNCTION vouched(int) RETURNS boolean LANGUAGE sql LEAKPROOF AS 'SELECT true'; CREATE VIEW v AS SELECT un(ARRAY[1]);
       CREATE TRANSFORM FOR int LANGUAGE sql (FROM SQL WITH FUNCTION prsd_lextype(internal), TO SQL WITH FUNCTION int4recv(internal))`,
   },
+  {
+    name: "rows that need other tables' rows",
+    from: 14,
+    sql: `    CREATE TABLE z_rate (k int PRIMARY KEY, v int); INSERT INTO z_rate VALUES (1, 10); CREATE FUNCTION rate(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT v FROM public.z_rate WHERE k = $1'; CREATE FUNCTION twice(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 2 * public.rate($1); END'; CREATE TABLE a_big (k int, r int GENERATED ALWAYS AS (rate(k)) STORED, t int GENERATED ALWAYS AS (twice(k)) STORED, pad text); COMMENT ON COLUMN a_big.r IS 'looked up'; CREATE VIEW of_big AS SELECT r FROM a_big; INSERT INTO a_big (k, pad) SELECT 1, repeat('x', 1000) FROM generate_series(1, 2000);
+    CREATE TABLE d0 (v int); CREATE FUNCTION dchk(int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN EXISTS (SELECT FROM public.d0 WHERE v = $1); END'; INSERT INTO d0 VALUES (1), (2); CREATE DOMAIN dd AS int CHECK (dchk(VALUE)); CREATE DOMAIN ddd AS dd CHECK (VALUE < 10); CREATE TABLE rt (a int, d ddd); CREATE TYPE comp AS (x dd, y rt); CREATE DOMAIN dcomp AS comp CHECK ((VALUE).x IS NOT NULL); CREATE DOMAIN rtd AS rt CHECK ((VALUE).a > 0); CREATE DOMAIN darr AS rtd[] CHECK (cardinality(VALUE) < 5);
+    CREATE TABLE a_use (r rt, c comp, dc dcomp, arr ddd[], drr dcomp[], v rtd, vs darr, pad text); INSERT INTO a_use SELECT ROW(1, 2)::rt, ROW(1, ROW(3, 1))::comp, ROW(2, NULL)::comp, '{1,2}', ARRAY[ROW(1, ROW(1, 1))::comp]::dcomp[], ROW(1, 1)::rt, ARRAY[ROW(2, 2)::rt]::rtd[], repeat('y', 1000) FROM generate_series(1, 200);
+    CREATE TABLE pa (id int, k int, b_id int, b_k int, PRIMARY KEY (id, k)) PARTITION BY LIST (k); CREATE TABLE pa1 PARTITION OF pa FOR VALUES IN (1); CREATE TABLE pa2 PARTITION OF pa FOR VALUES IN (2) PARTITION BY RANGE (id); CREATE TABLE pa2x PARTITION OF pa2 DEFAULT; CREATE TABLE pb (id int, k int, a_id int, a_k int, PRIMARY KEY (id, k), CONSTRAINT ba FOREIGN KEY (a_id, a_k) REFERENCES pa DEFERRABLE INITIALLY DEFERRED) PARTITION BY HASH (id); CREATE TABLE pb0 PARTITION OF pb FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+    ALTER TABLE pa ADD CONSTRAINT ab FOREIGN KEY (b_id, b_k) REFERENCES pb ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED; COMMENT ON CONSTRAINT ab ON pa1 IS 'ab of pa1'; INSERT INTO pa SELECT i, 1 + i % 2, i, 1 + i % 2 FROM generate_series(1, 50) i; INSERT INTO pb SELECT i, 1 + i % 2, i, 1 + i % 2 FROM generate_series(1, 50) i;`,
+  },
 ];
 
 /** What cannot arrive, which validation has to say. */

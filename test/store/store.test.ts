@@ -16,7 +16,7 @@ import { Resource } from "../support/resource";
 
 const tableUnit = {
   ...{ kind: "table" as const, schema: "public", table: "t", entry: "t" },
-  ...{ bytesTotal: 0, rowsEstimated: 0, small: false, ready: true },
+  ...{ bytesTotal: 0, rowsEstimated: 0, small: false, ready: true, late: false },
 };
 const shared = {
   engineVersion: "1.0.0",

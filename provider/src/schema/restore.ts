@@ -77,24 +77,74 @@ export async function restoreEntries(
   context: RestoreContext,
 ): Promise<RestoreFinding[]> {
   const findings: RestoreFinding[] = [];
-  const refusals: Refused[] = [];
+  const waiting: Entry[] = [];
   for (const batch of batches(entries)) {
     if (context.signal?.aborted) throw new Canceled(`the restore was ended before ${describe(batch[0]!)}`);
     if (batch.length > 1 && (await restoreTogether(target, batch, context))) continue;
-    for (const entry of batch) {
-      if (context.signal?.aborted) throw new Canceled(`the restore was ended before ${describe(entry)}`);
-      try {
-        findings.push(...(await restoreEntry(target, entry, context)));
-      } catch (error) {
-        if (!(error instanceof Refused) || !isOfItsOwn(error)) throw error;
-        // With the others it is said at once all that has to be changed; this one is the cause of what needs it.
-        if (rootCause(entry, context) === undefined) refusals.push(error);
-        context.leftOut.set(entry.id, `${describe(entry)} was refused`);
-      }
+    waiting.push(...(await restoreReady(target, batch, waiting, context, findings)));
+  }
+  await restoreWaiting(target, waiting, context, findings);
+  return summarize(findings);
+}
+
+/** Answers those that need what may come yet, and what belongs to such entries. */
+async function restoreReady(
+  target: pg.Client,
+  entries: readonly Entry[],
+  before: readonly Entry[],
+  context: RestoreContext,
+  findings: RestoreFinding[],
+): Promise<Entry[]> {
+  const waits = new Set(before.map(({ id }) => id));
+  const waiting: Entry[] = [];
+  const wait = (entry: Entry): void => {
+    waits.add(entry.id);
+    waiting.push(entry);
+  };
+  for (const entry of entries) {
+    if (context.signal?.aborted) throw new Canceled(`the restore was ended before ${describe(entry)}`);
+    if (entry.dependencies.some((id) => waits.has(id))) {
+      wait(entry);
+      continue;
+    }
+    try {
+      findings.push(...(await restoreEntry(target, entry, context)));
+    } catch (error) {
+      if (!(error instanceof Refused) || !isOfItsOwn(error)) throw error;
+      wait(entry);
+    }
+  }
+  return waiting;
+}
+
+/**
+ * pg_dump does not know what a function's body needs, which a server looks into where it is planned: for a generated column,
+ * a view. So what was refused is tried again behind the rest, for as long as any of it goes; then the refusals count.
+ */
+async function restoreWaiting(
+  target: pg.Client,
+  entries: readonly Entry[],
+  context: RestoreContext,
+  findings: RestoreFinding[],
+): Promise<void> {
+  let waiting = entries;
+  let tried = Infinity;
+  while (waiting.length > 0 && waiting.length < tried) {
+    tried = waiting.length;
+    waiting = await restoreReady(target, waiting, [], context, findings);
+  }
+  const refusals: Refused[] = [];
+  for (const entry of waiting) {
+    try {
+      findings.push(...(await restoreEntry(target, entry, context)));
+    } catch (error) {
+      if (!(error instanceof Refused) || !isOfItsOwn(error)) throw error;
+      // With the others it is said at once all that has to be changed; this one is the cause of what needs it.
+      if (rootCause(entry, context) === undefined) refusals.push(error);
+      context.leftOut.set(entry.id, `${describe(entry)} was refused`);
     }
   }
   if (refusals.length > 0) throw allRefused(refusals);
-  return summarize(findings);
 }
 
 const refusalsNamed = 20;

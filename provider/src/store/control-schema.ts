@@ -185,4 +185,8 @@ COMMENT ON TABLE pgmigration.held_snapshot IS 'Where a base copy''s snapshot liv
 ALTER TABLE pgmigration.database ADD COLUMN retained_wal jsonb;
 COMMENT ON COLUMN pgmigration.database.retained_wal IS 'Bytes of WAL that the source keeps for the slot, and how many it may keep';
 `,
+  `
+ALTER TABLE pgmigration.unit ADD late boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN pgmigration.unit.late IS 'A table of which the rows need those of others: it waits for all tables that are not late';
+`,
 ];

@@ -16,6 +16,8 @@ export interface NewUnit {
   readonly small: boolean;
   /** False for an index whose table is among the units: it waits for that. */
   readonly ready: boolean;
+  /** A table of which the rows need those of others on the target: it waits for all tables that are not late. */
+  readonly late: boolean;
   /** For one of several parts of a table: which of its rows. */
   readonly condition?: string | undefined;
   /** For an index: what is to be run. */
@@ -98,12 +100,12 @@ export class Units {
     await this.right.query(
       `INSERT INTO pgmigration.unit
               (migration, database, id, kind, table_schema, table_name, entry, bytes_total, rows_estimated, small,
-               ready, condition, build)
+               ready, late, condition, build)
        SELECT $1, $3, u.id, u.kind, u.schema, u."table", u.entry, u."bytesTotal", u."rowsEstimated", u.small,
-              u.ready, u.condition, u.build
+              u.ready, u.late, u.condition, u.build
          FROM json_to_recordset($4::json)
            AS u (id int, kind text, schema text, "table" text, entry text, "bytesTotal" int8, "rowsEstimated" int8,
-                 small bool, ready bool, condition text, build jsonb)
+                 small bool, ready bool, late bool, condition text, build jsonb)
         WHERE ${leaseIsOurs}
        ON CONFLICT DO NOTHING`,
       [this.database, JSON.stringify(units.map((unit, id) => ({ id, ...unit })))],
@@ -307,7 +309,9 @@ export class Units {
    * claimed by a statement whose answer was lost: it has nothing else in hand when it asks.
    */
   async #claim(kind: Unit["kind"], session: TargetSession): Promise<Unit[]> {
-    const open = `${ours} AND u.kind = $4 AND u.state = 'queued' AND u.ready`;
+    const open = `${ours} AND u.kind = $4 AND u.state = 'queued' AND u.ready AND (NOT u.late OR NOT EXISTS (
+      SELECT FROM pgmigration.unit t WHERE t.migration = $1 AND t.database = $3 AND t.kind = 'table' AND NOT t.late
+         AND t.state <> 'completed'))`;
     const isStillShared = `($8::text IS NULL OR EXISTS (
       SELECT FROM pgmigration.database d WHERE d.migration = $1 AND d.name = $3 AND d.shared_copy ->> 'id' = $8))`;
     const rows = await this.right.query<

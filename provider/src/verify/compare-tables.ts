@@ -79,7 +79,7 @@ const queryCanceled = "57014";
 
 /**
  * Compares tables' rows, both sides at once and large tables in parts. Only sums leave the servers, so that the time it
- * takes is the slower server's for one read of its tables. Generated columns are left out: each server computes its own.
+ * takes is the slower server's for one read of its tables. Generated columns count, too: each server computes its own, and may come to another value.
  *
  * @returns one comparison per table, in the order given; with a budget, one per table that it sufficed for
  * @throws Refused when a server refuses a table, which it may not have

@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 import { hasPortableBinaryForm } from "../copy/format.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
-import { type Column, type Table, storedColumns } from "../postgres/tables.js";
+import { type Column, type Table } from "../postgres/tables.js";
 
 /** A type as far as its values' image needs it. */
 interface Type {
@@ -21,7 +21,7 @@ interface Type {
  * Writes, for a table's row, an SQL expression of type bytea: the row's image. It is the same on every server that holds
  * the same row, whatever its version, encoding, locale and settings, and different for any other row.
  *
- * The image is what `record_send` makes of the stored columns: every value is preceded by its length, so that borders
+ * The image is what `record_send` makes of all columns: every value is preceded by its length, so that borders
  * cannot shift, and NULL is a length of its own; texts are in the session's encoding, always UTF-8; numbers are exact to
  * the bit. It names types by OID, so only values of built-in types may enter; a value of any other type is taken apart
  * first, down to built-in values, and enters as text where it cannot be: reg* by name, enums by label, xml, and base types
@@ -41,7 +41,7 @@ export class RowImages {
   }
 
   /** The image of a table's row, or of some of its columns, in a query where the table has the alias. */
-  image(table: Table, alias: string, columns: readonly Column[] = storedColumns(table)): string {
+  image(table: Table, alias: string, columns: readonly Column[] = table.columns): string {
     return record(columns.map(({ name, typeOid }) => this.#value(typeOid, `${alias}.${quoteIdentifier(name)}`, 0)));
   }
 

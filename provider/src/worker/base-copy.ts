@@ -6,6 +6,7 @@ import type { OutputPlugin } from "../cdc/slot.js";
 import { initProgress } from "../cdc/progress.js";
 import { mayBecomeReplica } from "../cdc/target-session.js";
 import { copyLargeObjects } from "../copy/large-objects.js";
+import { tablesThatLookElsewhere } from "../copy/look-elsewhere.js";
 import { planParts } from "../copy/parts.js";
 import { useSearchPath } from "../copy/search-path.js";
 import { carrySequences } from "../copy/sequences.js";
@@ -240,7 +241,8 @@ class BaseCopy {
     const tables = work.wish.schemaOnly ? [] : await selectedTables(source, work.wish);
     if (work.wish.dataOnly) await prepareExistingTables(work, target, tables);
     const tableUnits: NewUnit[] = [];
-    for (const table of tables) tableUnits.push(...(await this.#tableUnits(source, table)));
+    const late = await tablesThatLookElsewhere(source);
+    for (const table of tables) tableUnits.push(...(await this.#tableUnits(source, table, late.has(table.table.oid))));
     await this.#units.replace([...tableUnits, ...byTableCopied(plan.builds, tableUnits)]);
     return tables;
   }
@@ -314,7 +316,7 @@ class BaseCopy {
     }
   }
 
-  async #tableUnits(source: Client, { table }: TableToCopy): Promise<NewUnit[]> {
+  async #tableUnits(source: Client, { table }: TableToCopy, late: boolean): Promise<NewUnit[]> {
     const bytes = tableBytes(table);
     const parts = await planParts(source, table, {
       splitBytes: this.work.wish.splitTablesLargerThan,
@@ -330,6 +332,7 @@ class BaseCopy {
       rowsEstimated: Math.max(0, Math.round(table.estimatedRows / shares.length)),
       small: condition === undefined && isSmall(table),
       ready: true,
+      late,
       condition,
     }));
   }
@@ -460,6 +463,7 @@ const buildUnit = ({ entry, table }: Build, copied: NewUnit | undefined): NewUni
   rowsEstimated: 0,
   small: copied?.small ?? true,
   ready: copied === undefined,
+  late: false,
   build: entry,
 });
 

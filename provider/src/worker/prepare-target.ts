@@ -5,7 +5,7 @@ import { Refused } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import { qualify } from "../postgres/identifiers.js";
 import { isSameServer } from "../postgres/same-server.js";
-import { listTables, storedColumns } from "../postgres/tables.js";
+import { listTables } from "../postgres/tables.js";
 import { createTargetDatabase, dropTargetDatabase, readDatabaseProperties } from "../schema/database.js";
 import type { RestoreFinding } from "../schema/findings.js";
 import type { DatabaseRecord } from "../store/records.js";
@@ -65,7 +65,7 @@ export async function prepareExistingTables(work: Work, target: Client, tables: 
     const name = qualify(table.schema, table.name);
     const columns = new Set(there.get(name)?.columns.map((column) => column.name));
     if (columns.size === 0 && !there.has(name)) return [name];
-    return storedColumns(table).flatMap((column) => (columns.has(column.name) ? [] : [`${name}.${column.name}`]));
+    return table.columns.flatMap((column) => (columns.has(column.name) ? [] : [`${name}.${column.name}`]));
   });
   if (missing.length > 0)
     throw new Refused(`dataOnly needs the tables on the target, which lacks ${missing.slice(0, 10).join(", ")}`, {
