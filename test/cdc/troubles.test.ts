@@ -124,6 +124,37 @@ describe("a follower among troubles that pass", () => {
     }
   });
 
+  it("brings a transaction home that takes longer than a server may be away, and loses its connection at every other place", async () => {
+    await changes.stop();
+    await servers.source.query("CREATE TABLE large (id int PRIMARY KEY)", { database: scene.database });
+    await scene.onTarget(
+      `CREATE TABLE large (id int PRIMARY KEY);
+       CREATE FUNCTION rest() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.8); RETURN NULL; END';
+       CREATE TRIGGER rest AFTER INSERT ON large EXECUTE FUNCTION rest(); ALTER TABLE large ENABLE ALWAYS TRIGGER rest`,
+    );
+    const publication = `ALTER PUBLICATION "${scene.names.publication}" ADD TABLE large`;
+    await servers.source.query(publication, { database: scene.database });
+    const proxy = await CuttableProxy.to(scene.target);
+    let losses = 0;
+    const follower = scene.follow({
+      target: proxy.endpoint,
+      reconnectForSeconds: 1,
+      onEvent: ({ kind }) => {
+        // Behind the first of the transaction's batches, then behind the second.
+        if (kind === "connectionLost") proxy.breakAfter(++losses === 1 ? 300_000 : Infinity);
+      },
+    });
+    try {
+      proxy.breakAfter(180_000);
+      await scene.onSource("INSERT INTO large SELECT generate_series(1, 60000)");
+      await scene.mustBecomeEqual(follower);
+      assert.equal(losses, 2);
+    } finally {
+      await follower.stop();
+      await proxy.close();
+    }
+  });
+
   it("goes on behind a line that breaks after ever so many bytes", async function () {
     this.timeout(60_000);
     const proxies = { source: await CuttableProxy.to(scene.source), target: await CuttableProxy.to(scene.target) };

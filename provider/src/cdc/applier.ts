@@ -81,6 +81,12 @@ export class Applier {
     return this.#inTransaction;
   }
 
+  /** Changes of that transaction, the batch in hand included; 0 between two. */
+  get uncommittedChanges(): number {
+    const { inserts, updates, deletes, truncates } = this.#uncommitted;
+    return this.#inTransaction ? inserts + updates + deletes + truncates : 0;
+  }
+
   /**
    * Builds what {@link apply} sends, while the target is busy with the batch before; as it is when the target has to be
    * asked about a table first, or when it cannot be built: that is for its own turn to tell, not for the one in hand.

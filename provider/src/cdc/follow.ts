@@ -101,8 +101,10 @@ export class Follower {
   #counts = { received: 0, ordered: 0 };
   #disconnectedAt: number | undefined;
   #wasOpened = false;
-  /** The last connected lifetime lacked nothing: what ended it is another loss than the one before. */
-  #hadCaughtUp = false;
+  /** The last connected lifetime lacked nothing, or got further than any before: what ended it is another loss. */
+  #hadGotOn = false;
+  /** How far any of them has come: a position, and so many changes of the transaction behind it. */
+  #furthest = { lsn: 0n, changes: 0 };
 
   constructor(options: FollowOptions) {
     this.#options = {
@@ -207,14 +209,13 @@ export class Follower {
     let retryMs = firstRetryMs;
     let lostAt: number | undefined;
     while (!this.#isStopping()) {
-      const before = this.#last.appliedLsn;
       try {
         await this.#once();
       } catch (error) {
         if (this.#isStopping()) return;
         // Who was let in before may be again: a password is being changed, a token's server is away.
         if (!mayPass(error) && !(this.#wasOpened && isLogin(error))) throw error;
-        if (lostAt === undefined || this.#last.appliedLsn !== before || this.#hadCaughtUp) {
+        if (lostAt === undefined || this.#hadGotOn) {
           lostAt = Date.now();
           retryMs = firstRetryMs;
         }
@@ -230,7 +231,7 @@ export class Follower {
   /** One connected lifetime. */
   async #once(): Promise<void> {
     const takeOver = !this.#wasOpened;
-    this.#hadCaughtUp = false;
+    this.#hadGotOn = false;
     const pipeline = await Pipeline.open(this.#options, this.#bell, this.#gate, takeOver);
     this.#wasOpened = true;
     const openedAt = Date.now();
@@ -241,12 +242,21 @@ export class Follower {
       await pipeline.run(this.#gate, () => this.#isStopping());
     } finally {
       this.#last = this.#statusOf(pipeline);
-      this.#hadCaughtUp = pipeline.pendingTransactions === 0 && Date.now() - openedAt > longestRetryMs;
+      const hadCaughtUp = pipeline.pendingTransactions === 0 && Date.now() - openedAt > longestRetryMs;
+      this.#hadGotOn = this.#goesFurther(pipeline) || hadCaughtUp;
       this.#counts.received += pipeline.inbox.receivedChanges;
       this.#pipeline = undefined;
       this.#disconnectedAt = Date.now();
       await pipeline.close();
     }
+  }
+
+  /** Notes how far it has come, also within a transaction that is begun anew: one that takes longer than a server may be away. */
+  #goesFurther({ applier: { throughLsn: lsn }, takenOfTransaction: changes }: Pipeline): boolean {
+    const { lsn: before, changes: taken } = this.#furthest;
+    const isFurther = lsn > before || (lsn === before && changes > taken);
+    if (isFurther) this.#furthest = { lsn, changes };
+    return isFurther;
   }
 
   #isStopping(): boolean {

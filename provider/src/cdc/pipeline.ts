@@ -41,6 +41,8 @@ export class Pipeline {
   readonly applier: Applier;
   readonly clock: SourceClock;
   readonly inbox: Inbox;
+  /** Changes that the target has taken of a transaction of which it has not all. */
+  takenOfTransaction = 0;
   /** What the applier is at. */
   applying: readonly Segment[] | undefined;
   #ahead: { readonly batch: Batch; readonly bound: Lsn | undefined } | undefined;
@@ -181,6 +183,7 @@ export class Pipeline {
       await rung;
     }
     await applied;
+    this.takenOfTransaction = this.applier.uncommittedChanges;
     this.applying = undefined;
     this.inbox.release(batch.segments);
     if (this.inbox.bytes <= inFlightBytes - batchLimits.bytes / 2) this.#walSender.resume();

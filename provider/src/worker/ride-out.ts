@@ -4,6 +4,8 @@ import { pause } from "./pause.js";
 
 const firstRetryMs = 200;
 const longestRetryMs = 5000;
+/** What has run for less may have waited for servers that do not answer, one after the other. */
+const leastGoodRunMs = 60_000;
 
 export interface Patience {
   /** How long a server may be away. */
@@ -17,18 +19,24 @@ export interface Patience {
 
 /**
  * Runs what a lost connection, or a server that is not there, has ended once more, with backoff, for as long as the patience
- * lasts since it was lost first. What is run must be one that may run twice.
+ * lasts since it was lost first; what has run well for as long as that has been lost anew. What is run must be one that may
+ * run twice.
  */
 export async function rideOut<T>(patience: Patience, run: () => Promise<T>): Promise<T> {
   const { seconds, signal, onLost, mayPass = isConnectionLoss } = patience;
+  const goodRunMs = Math.max(seconds * 1000, leastGoodRunMs);
   let deadline: number | undefined;
   for (let retryMs = firstRetryMs; ; retryMs = Math.min(2 * retryMs, longestRetryMs)) {
     signal?.throwIfAborted();
+    const startedAt = Date.now();
     try {
       return await run();
     } catch (error) {
       if (signal?.aborted || !mayPass(error)) throw error;
-      deadline ??= Date.now() + seconds * 1000;
+      if (deadline === undefined || Date.now() - startedAt >= goodRunMs) {
+        deadline = Date.now() + seconds * 1000;
+        retryMs = firstRetryMs;
+      }
       if (Date.now() + retryMs > deadline) throw error;
       await onLost?.(messageOf(error), retryMs);
     }

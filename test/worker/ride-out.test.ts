@@ -1,0 +1,36 @@
+import assert from "node:assert/strict";
+import { Unreachable } from "../../provider/src/errors";
+import { rideOut } from "../../provider/src/worker/ride-out";
+
+describe("riding out a lost connection", () => {
+  const seconds = 600;
+  const realNow = Date.now;
+  let skippedMs = 0;
+  beforeEach(() => {
+    skippedMs = 0;
+    Date.now = () => realNow() + skippedMs;
+  });
+  afterEach(() => {
+    Date.now = realNow;
+  });
+
+  /** A run that is lost each time it has gone on for so long, until it ends well. */
+  async function losses(...hours: readonly number[]): Promise<number> {
+    const left = [...hours];
+    await rideOut({ seconds }, () => {
+      const lost = left.shift();
+      if (lost === undefined) return Promise.resolve();
+      skippedMs += lost * 3_600_000;
+      return Promise.reject(new Unreachable("lost"));
+    });
+    return hours.length - left.length;
+  }
+
+  it("has all of its patience for each loss of a run that goes on well for hours", async () => {
+    assert.equal(await losses(1, 0.01, 19, 0.01), 4);
+  });
+
+  it("comes to its end where the server stays away", async () => {
+    await assert.rejects(losses(1, 0.1, 0.1), Unreachable);
+  });
+});
