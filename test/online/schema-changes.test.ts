@@ -207,4 +207,85 @@ describe("schema changes on the source while it is followed", () => {
     assert.doesNotMatch(JSON.stringify(validationDetails), /NOT VALID/);
     await resource.destroy();
   });
+
+  it("copies anew what the stream cannot tell: rows that ALTER TABLE has written, shapes that were there for a while only", async () => {
+    const rows = "SELECT i, i, 'v' FROM generate_series(1, 20) i";
+    const database = await lab.database(`
+      CREATE TABLE doubled (id int PRIMARY KEY, n int, v text); INSERT INTO doubled ${rows};
+      CREATE TABLE within (id int PRIMARY KEY, n int, v text); INSERT INTO within ${rows};
+      CREATE TABLE there_and_back (id int PRIMARY KEY, n int, v text); INSERT INTO there_and_back ${rows}`);
+    const resource = await follow(database);
+    for (const sql of [
+      "ALTER TABLE doubled ALTER COLUMN n TYPE int USING n * 2; UPDATE doubled SET v = 'w' WHERE id < 3",
+      `BEGIN; UPDATE within SET v = 'before'; ALTER TABLE within ADD COLUMN extra int DEFAULT 3; UPDATE within SET extra = id;
+       ALTER TABLE within DROP COLUMN extra; UPDATE within SET v = 'after' WHERE id = 3; COMMIT`,
+      "ALTER TABLE there_and_back RENAME v TO w; UPDATE there_and_back SET w = 'x' WHERE id = 1",
+      "ALTER TABLE there_and_back RENAME TO there; UPDATE there SET w = 'y' WHERE id = 2",
+      "ALTER TABLE there RENAME TO there_and_back; ALTER TABLE there_and_back RENAME w TO v; DELETE FROM there_and_back WHERE id = 4",
+    ])
+      await lab.source.query(sql, { database });
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
+  it("brings what a column is made of: types, sequences, schemas; rows whose default differs are copied anew", async () => {
+    const database = await lab.database(`
+      CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT 21 - i FROM generate_series(1, 20) i;
+      CREATE TABLE numbered (id int PRIMARY KEY); INSERT INTO numbered SELECT 21 - i FROM generate_series(1, 20) i;
+      CREATE TABLE moved (id int PRIMARY KEY)`);
+    const resource = await follow(database);
+    await lab.source.query(
+      `CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE DOMAIN positive AS int CHECK (value > 0);
+       ALTER TABLE t ADD COLUMN m mood, ADD COLUMN p positive; UPDATE t SET m = 'happy', p = id`,
+      { database },
+    );
+    await lab.source.query("ALTER TABLE numbered ADD COLUMN n serial; INSERT INTO numbered VALUES (100)", { database });
+    await lab.source.query('CREATE SCHEMA "New"; ALTER TABLE moved SET SCHEMA "New"', { database });
+    for (const statement of [
+      `ALTER TABLE "public"."numbered" ADD COLUMN "n" integer DEFAULT nextval('public.numbered_n_seq'::regclass) NOT NULL`,
+      `ALTER TABLE "public"."moved" SET SCHEMA "New"`,
+    ]) {
+      await until(`${statement} is named`, async () => (await messageOf(resource, database)).includes(statement));
+      await onTarget(database, statement);
+    }
+    await until("it goes on", async () => (await messageOf(resource, database)) === "");
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
+  it("24: follows what becomes of keys, so that the source's own updates go on and are not lost", async () => {
+    const database = await lab.database(`
+      CREATE TABLE losing (id int PRIMARY KEY, v text); INSERT INTO losing VALUES (1, 'a'), (2, 'b');
+      CREATE TABLE gaining (id int NOT NULL, v text); INSERT INTO gaining VALUES (1, 'a'), (2, 'b')`);
+    const losing = new Resource();
+    await losing.create(lab.inputs([database], { migrationMode: "Online", keylessTables: "full" }));
+    await lab.source.query("ALTER TABLE losing DROP CONSTRAINT losing_pkey", { database });
+    const update = async (table: string): Promise<boolean> => {
+      const sql = `UPDATE ${table} SET v = v || '!' WHERE id = 1; DELETE FROM ${table} WHERE id = 2`;
+      return lab.source.query(sql, { database }).then(
+        () => true,
+        () => false,
+      );
+    };
+    await until("the source's update goes on", () => update("losing"));
+    const drop = `ALTER TABLE "public"."losing" DROP CONSTRAINT "losing_pkey"`;
+    await until("the statement is named", async () => (await messageOf(losing, database)).includes(drop));
+    await onTarget(database, drop);
+    await until("it goes on", async () => (await messageOf(losing, database)) === "");
+    assert.equal((await losing.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await losing.destroy();
+
+    await lab.target.query(`DROP DATABASE ${database}`);
+    const gaining = await follow(database);
+    await lab.source.query("ALTER TABLE gaining ADD PRIMARY KEY (id)", { database });
+    const isCopied = "SELECT FROM pg_constraint WHERE conname = 'gaining_pkey'";
+    await until("the key is carried over", async () => (await onTarget(database, isCopied)).length === 1);
+    assert(await update("gaining"));
+    assert.equal((await gaining.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await gaining.destroy();
+  });
 });

@@ -10,6 +10,7 @@ export class ShapeDiffers extends Refused {
   constructor(
     /** Qualified and quoted. */
     readonly table: string,
+    readonly relation: Relation,
     ...details: ConstructorParameters<typeof Refused>
   ) {
     super(...details);
@@ -122,6 +123,7 @@ export class Bindings {
     if (table && missing.length === 0) return table;
     throw new ShapeDiffers(
       name,
+      relation,
       table
         ? `the target's table ${name} lacks ${missing.join(", ")}, which the source's has: it was altered during the migration`
         : `the target has no table ${name}, which the source has: it was created or renamed during the migration`,
@@ -154,6 +156,7 @@ export class Bindings {
     const [quoted, wanted] = [quoteIdentifier(column), rows[other]!.type];
     throw new ShapeDiffers(
       name,
+      relation,
       `${name}.${quoted} is ${type} on the target and ${wanted} on the source: it was altered there`,
       {
         remedy: `on the target: ALTER TABLE ${name} ALTER COLUMN ${quoted} TYPE ${wanted} USING ${quoted}::${wanted}; the migration then goes on`,

@@ -53,6 +53,48 @@ export async function createPublications(
   return { publications: [names.publication, names.insertOnlyPublication], tables, insertOnlyTables };
 }
 
+/**
+ * Follows what has become of the keys of published tables. One that has lost its key would make UPDATE and DELETE fail in the
+ * source's applications; the changes of one that has got a key can be followed. A table that moves has changes that neither
+ * publication tells of: it has to be copied anew.
+ *
+ * @param selection tables as they are now
+ * @returns the tables that only inserts are followed of from now on
+ * @throws Refused when the role may not publish a table, or set its replica identity
+ */
+export async function followKeys(
+  source: Client,
+  names: ChangeCaptureNames,
+  selection: readonly Table[],
+  { keyless = "insertsOnly" }: PublicationOptions = {},
+): Promise<readonly Table[]> {
+  const published = await publishedTables(source, names.publication);
+  const insertOnly = await publishedTables(source, names.insertOnlyPublication);
+  // Dropped by somebody, which ends the stream, or a source that has none.
+  if (!published || !insertOnly) return [];
+  const isIn = (list: readonly string[]) => (table: Table) => list.includes(qualify(table.schema, table.name));
+  const tables = keyless === "full" ? await identifyByWholeRow(source, names.publication, selection) : selection;
+  const losing = tables.filter(isIn(published)).filter((table) => !canNameRows(table, tables));
+  const gaining = tables.filter(isIn(insertOnly)).filter((table) => canNameRows(table, tables));
+  await move(source, losing, names.publication, names.insertOnlyPublication);
+  await move(source, gaining, names.insertOnlyPublication, names.publication);
+  return losing;
+}
+
+async function move(source: Client, tables: readonly Table[], from: string, to: string): Promise<void> {
+  if (tables.length === 0) return;
+  const list = tables.map(({ schema, name }) => qualify(schema, name)).join(", ");
+  await source.query("BEGIN");
+  try {
+    await source.query(`ALTER PUBLICATION ${quoteIdentifier(from)} DROP TABLE ${list}`);
+    await source.query(`ALTER PUBLICATION ${quoteIdentifier(to)} ADD TABLE ${list}`);
+    await source.query("COMMIT");
+  } catch (cause) {
+    await source.query("ROLLBACK").catch(() => undefined);
+    throw publicationFailure(cause, to);
+  }
+}
+
 const everythingSince = (version: number): string =>
   version >= 110000 ? "insert, update, delete, truncate" : "insert, update, delete";
 

@@ -4,6 +4,7 @@ import type { Follower, FollowOptions } from "../cdc/follow.js";
 import { ChangeRefused } from "../cdc/applier.js";
 import { ShapeDiffers } from "../cdc/binding.js";
 import { currentLsn } from "../cdc/lag.js";
+import { followKeys } from "../cdc/publication.js";
 import { changeCaptureNames } from "../cdc/names.js";
 import { Canceled, ContentDiffers, Refused, messageOf } from "../errors.js";
 import { connect } from "../postgres/connect.js";
@@ -13,9 +14,10 @@ import { catalogueKey, type Entry } from "../schema/entries.js";
 import { targetDatabase } from "../target-database.js";
 import { compareSchema, type SchemaDifference } from "../verify/compare-schema.js";
 import { keptBackOf, type Remainder } from "./base-copy.js";
-import { type NewObjects, type Restored, joinTables, restoreMissing } from "./new-objects.js";
+import { type NewObjects, type Restored, joinTables, restoreGroundwork, restoreMissing } from "./new-objects.js";
+import { outlivedShape } from "./outlived-shape.js";
 import { pause } from "./pause.js";
-import { StreamTampered, readColumnPlaces, readSourceMark, replacedSince } from "./source-mark.js";
+import { StreamTampered, readColumnPlaces, readSourceMark, readTableForms, replacedSince } from "./source-mark.js";
 import { type Decision, type SchemaDrift, readDrift, schemaFingerprint } from "./schema-drift.js";
 import { tablesInScope } from "./tables-in-scope.js";
 import type { Work } from "./work.js";
@@ -55,6 +57,10 @@ export class LiveStream {
   readonly #stopped = new AbortController();
   #paused: string | undefined;
   #fingerprint: string | undefined;
+  /** What the follower failed by last, of which it was started again. */
+  #revivedFrom: string | undefined;
+  /** Names, qualified and quoted, by which the stream will call tables that are called otherwise now, or are gone. */
+  readonly #formerNames = new Set<string>();
   #turn: Promise<unknown> = Promise.resolve();
   readonly #watching: Promise<void>;
 
@@ -95,19 +101,22 @@ export class LiveStream {
     // The statement may have been run just now.
     if (this.#paused !== undefined) await sleep(2 * lookWhilePausedMs);
     if (this.#paused !== undefined) throw this.#pausedError(this.#paused);
-    return this.#inTurn(async () => {
+    return this.#inTurnUnlessPaused(async () => {
       await this.#carryAll();
       // A table that came meanwhile is there by now, and has to be copied.
       if (whole && (await this.#completeSchema())) await this.#carryAll();
-      try {
-        return await run(this.#follower);
-      } catch (error) {
-        // It may have come to a table in its new shape before that was carried over, and have ended by it.
-        if (tableOf(error) === undefined) throw error;
-        await this.#follower.stop();
-        await this.#carryAll();
-        this.#follower = this.#start();
-        return run(this.#follower);
+      for (let isFirst = true; ; isFirst = false) {
+        try {
+          return await run(this.#follower);
+        } catch (error) {
+          // It may have come to a table in its new shape before that was carried over, and have ended by it.
+          if (tableOf(error) === undefined) throw error;
+          const isOutlived = await this.#outlives(error);
+          if (!isFirst && !isOutlived) throw error;
+          await this.#follower.stop();
+          await this.#carryAll();
+          this.#follower = this.#start();
+        }
       }
     });
   }
@@ -132,6 +141,23 @@ export class LiveStream {
     return result;
   }
 
+  /** Whoever has the turn may be waiting for a statement to be run, for as long as that takes. */
+  async #inTurnUnlessPaused<Result>(run: () => Promise<Result>): Promise<Result> {
+    const givenUp = new AbortController();
+    const come = new AbortController();
+    const result = this.#inTurn(() => {
+      givenUp.signal.throwIfAborted();
+      come.abort();
+      return run();
+    });
+    // For those who await it; one who gives up does not.
+    result.catch(() => undefined);
+    while (this.#paused === undefined && !come.signal.aborted) await pause(lookWhilePausedMs, come.signal);
+    if (this.#paused === undefined || come.signal.aborted) return result;
+    givenUp.abort();
+    throw this.#pausedError(this.#paused);
+  }
+
   #isStopped(): boolean {
     return this.#stopped.signal.aborted;
   }
@@ -154,8 +180,13 @@ export class LiveStream {
   async #revive(follower: Follower, error: unknown, alterationsAtStart: number): Promise<void> {
     if (this.#isStopped() || follower !== this.#follower) return;
     if (!maySchemaBeWhy(error)) throw error;
-    const carried = await this.#carry("untilPutRight", tableOf(error));
-    if (!carried && this.#alterations === alterationsAtStart) throw error;
+    // What it is copied anew by has to pass all the others' changes.
+    const stuckAt = (await this.#outlives(error)) ? undefined : tableOf(error);
+    const carried = await this.#carry("untilPutRight", stuckAt);
+    const isAgain = messageOf(error) === this.#revivedFrom;
+    this.#revivedFrom = messageOf(error);
+    const isHelped = carried === "changed" || this.#alterations !== alterationsAtStart;
+    if (!isHelped && (carried === "same" || isAgain)) throw error;
     if (follower === this.#follower) this.#follower = this.#start();
   }
 
@@ -190,24 +221,33 @@ export class LiveStream {
 
   /**
    * @param table the one that the stream cannot go on with; others may be written in their older shape behind it
-   * @returns whether the target was changed
+   * @returns whether the target was changed; `othersRest` when it was not, and only other tables wait for statements: this one's
+   *   may have been run just before
    */
-  async #carry(patience: "once" | "untilPutRight", table?: string): Promise<boolean> {
+  async #carry(patience: "once" | "untilPutRight", table?: string): Promise<"changed" | "same" | "othersRest"> {
     const { work, sessions, end } = await this.#open();
     try {
       const fingerprint = await schemaFingerprint(sessions.source);
+      if (fingerprint !== this.#fingerprint) await this.#followKeys(sessions.source);
       const columns = await readColumnPlaces(sessions.source);
+      const forms = await readTableForms(sessions.source);
       const drift = await this.#drift(sessions);
+      // What is added, here or by hand, may need it.
+      if (drift.additions.length + drift.byHand.length > 0 && (await this.#lacksObjects(work, isGroundwork)))
+        await restoreGroundwork(work);
       const settled = drift.byHand.length > 0 ? await this.#pause(sessions, drift, patience, table) : drift;
-      // The rest is at stake when the stream comes to it; until then the target keeps its older shape.
-      if (settled.byHand.length > 0) return true;
+      // The rest is at stake when the stream comes to it; until then its tables keep their older shape on the target.
+      if (settled.byHand.length > 0) {
+        const changed = await this.#apply(work, { ...settled, newTables: [] }, false);
+        return changed || settled !== drift ? "changed" : "othersRest";
+      }
       const { mark } = this.#following;
       const changed = await this.#apply(work, settled, fingerprint !== this.#fingerprint);
       // What was added is the target's too by now; where tables were copied, there is a newer mark.
       if (fingerprint !== this.#fingerprint && mark && mark === this.#following.mark)
-        await this.#keep({ mark: { ...mark, columns } });
+        await this.#keep({ mark: { ...mark, columns, forms } });
       this.#fingerprint = fingerprint;
-      return changed || settled !== drift;
+      return changed || settled !== drift ? "changed" : "same";
     } finally {
       await end();
     }
@@ -220,7 +260,7 @@ export class LiveStream {
     }
     if (drift.defaults.length > 0)
       await this.#keep({ handover: [...this.#following.handover, ...drift.defaults.map(defaultEntry)] });
-    const joins = drift.newTables.length > 0;
+    const joins = drift.newTables.length + this.#formerNames.size > 0;
     if (joins) await this.#join(objects, drift.newTables);
     else if (fingerprintChanged && (await this.#lacksObjects(objects)))
       await this.#adopt(await this.#restoreMissing(objects));
@@ -230,9 +270,41 @@ export class LiveStream {
   }
 
   /** Dumps are only made where the catalogues say that there is something to find in them. */
-  async #lacksObjects(objects: NewObjects): Promise<boolean> {
+  async #lacksObjects(objects: NewObjects, ofKind: (kind: string) => boolean = () => true): Promise<boolean> {
     return (await this.#differences(objects)).some(
-      ({ kind, source: form }) => form === undefined || (kind === "constraint" && form === "valid"),
+      ({ kind, source: form }) => ofKind(kind) && (form === undefined || (kind === "constraint" && form === "valid")),
+    );
+  }
+
+  /** Whether the stream has ended at a shape that no target can have any more: the table is to be copied anew then. */
+  async #outlives(error: unknown): Promise<boolean> {
+    if (!(error instanceof ShapeDiffers)) return false;
+    const source = await connect(this.#work.source, { database: this.#database, purpose: "look at a table" });
+    try {
+      const outlived = await outlivedShape(source, error.relation);
+      if (!outlived) return false;
+      const { present } = outlived;
+      await this.#say(
+        `the stream tells of ${error.table} as it was for a while only: ${present === undefined ? "it is gone by now" : `${present} is copied anew`}`,
+      );
+      if (present !== error.table) this.#formerNames.add(error.table);
+      if (present !== undefined) await this.#keep({ joining: [...new Set(this.#following.joining).add(present)] });
+      return true;
+    } finally {
+      await source.end();
+    }
+  }
+
+  /** At once, also where the stream is going to be paused: the source's applications go on. */
+  async #followKeys(source: Client): Promise<void> {
+    const { wish } = this.#work;
+    const names = changeCaptureNames(wish, this.#database);
+    const keyless = await followKeys(source, names, await tablesInScope(source, wish), { keyless: wish.keylessTables });
+    if (keyless.length === 0) return;
+    const tables = keyless.map(({ schema, name }) => qualify(schema, name)).join(", ");
+    await this.#say(
+      `${tables} on the source has no key any more: only inserts are followed; an UPDATE or DELETE there is found at the cutover as a difference`,
+      "warning",
     );
   }
 
@@ -277,24 +349,46 @@ export class LiveStream {
     }
   }
 
+  /** However many shapes the stream tells of that nobody has any more. */
   async #join(objects: NewObjects, newTables: readonly Table[]): Promise<void> {
-    const names = newTables.map(({ schema, name }) => qualify(schema, name));
-    await this.#say(`new on the source, or replaced there, to be copied: ${names.join(", ")}`);
-    await this.#keep({ joining: names });
-    await this.#follower.stop();
     try {
-      const tables = await tablesInScope(objects.source, this.#work.wish);
-      const bridge = (): Follower => (this.#follower = this.#follow({ leaveOut: new Set(names) }));
-      const { mark, ...restored } = await joinTables(objects, tables, newTables, bridge);
-      await this.#adopt(restored);
-      // The new mark knows nothing of what was replaced meanwhile and not copied with these.
-      const replaced = await this.#replaced(objects.source);
-      const followed = tables.map(({ schema, name }) => qualify(schema, name));
-      const joining = followed.filter((name) => replaced.has(name) && !names.includes(name));
-      await this.#keep({ joining, followed, mark });
+      for (let tables = newTables; !(await this.#isJoined(objects, tables));) {
+        const joining = new Set(this.#following.joining);
+        const present = await tablesInScope(objects.source, this.#work.wish);
+        tables = present.filter(({ schema, name }) => joining.has(qualify(schema, name)));
+      }
     } finally {
       if (!this.#isStopped()) this.#follower = this.#start();
     }
+  }
+
+  /** False when one more table turns out to have outlived what the stream tells of it. */
+  async #isJoined(objects: NewObjects, tables: readonly Table[]): Promise<boolean> {
+    try {
+      await this.#joinOnce(objects, tables);
+      return true;
+    } catch (error) {
+      if (!(await this.#outlives(error))) throw error;
+      return false;
+    }
+  }
+
+  async #joinOnce(objects: NewObjects, newTables: readonly Table[]): Promise<void> {
+    const names = newTables.map(({ schema, name }) => qualify(schema, name));
+    if (names.length > 0) await this.#say(`new on the source, or replaced there, to be copied: ${names.join(", ")}`);
+    await this.#keep({ joining: names });
+    await this.#follower.stop();
+    const leaveOut = new Set([...names, ...this.#formerNames]);
+    const tables = await tablesInScope(objects.source, this.#work.wish);
+    const bridge = (): Follower => (this.#follower = this.#follow({ leaveOut }));
+    const { mark, ...restored } = await joinTables(objects, tables, newTables, bridge);
+    await this.#adopt(restored);
+    // The new mark knows nothing of what was replaced meanwhile and not copied with these.
+    const replaced = await this.#replaced(objects.source);
+    const followed = tables.map(({ schema, name }) => qualify(schema, name));
+    const joining = followed.filter((name) => replaced.has(name) && !names.includes(name));
+    await this.#keep({ joining, followed, mark });
+    this.#formerNames.clear();
   }
 
   /** What runs after the cutover is that of the newest dump. */
@@ -352,7 +446,7 @@ export class LiveStream {
       return undefined;
     } catch (error) {
       if (!maySchemaBeWhy(error)) throw error;
-      return tableOf(error);
+      return (await this.#outlives(error)) ? undefined : tableOf(error);
     }
   }
 
@@ -432,6 +526,10 @@ export class LiveStream {
 
 /** A rule that the source has given up refuses its rows on the target, as if they were others. */
 const maySchemaBeWhy = (error: unknown): boolean => error instanceof Refused || error instanceof ContentDiffers;
+
+/** As compareSchema calls what {@link restoreGroundwork} brings. */
+const isGroundwork = (kind: string): boolean =>
+  ["schema", "extension", "type", "domain", "sequence", "function"].includes(kind);
 
 const mostNamed = 10;
 

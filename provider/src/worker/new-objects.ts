@@ -1,5 +1,6 @@
 import type { Client } from "pg";
 import type { Follower } from "../cdc/follow.js";
+import { Refused } from "../errors.js";
 import { changeCaptureNames, pointSlot } from "../cdc/names.js";
 import { createPublications } from "../cdc/publication.js";
 import type { OutputPlugin } from "../cdc/slot.js";
@@ -40,6 +41,8 @@ export interface NewObjects {
  * Brings tables that were made or replaced on the source while it is followed to the target. They are published, a point of the
  * source's history is taken, everything up to it is applied but these tables' changes, and they are copied as they were
  * at the point: from there on the stream has all of theirs. Begun anew after a failure, it replaces what was copied.
+ *
+ * Tables that have outlived their shape come to it as well: without them it only passes what the stream tells of them.
  *
  * @param tables those in scope of the source, to be published
  * @param bridge starts a follower that leaves the new tables out; it is held before anything is applied
@@ -102,6 +105,36 @@ export interface RestoreMissing {
   readonly catchUp?: () => Promise<boolean>;
 }
 
+/** What a column is made of: kinds of entries that need no table. A function may; it comes with the rest then. */
+const groundwork: ReadonlySet<string> = new Set([
+  ...["SCHEMA", "EXTENSION", "COLLATION", "TYPE", "DOMAIN", "SEQUENCE", "FUNCTION"],
+]);
+
+/** Restores what has to be there before a table gets a new column, or moves to a new schema. */
+export async function restoreGroundwork({
+  work,
+  database,
+  source,
+  target,
+  sourceSearchPath,
+}: NewObjects): Promise<void> {
+  const { signal } = work;
+  const there = parseEntries((await dumpSchema(work.source, database, { signal })).text);
+  const here = parseEntries((await dumpSchema(work.target, targetDatabase(work.wish, database), { signal })).text);
+  const known = new Set(here.map(nameOf));
+  const { before } = planRestore(selectEntries(there, await readSelection(source, work.wish)));
+  const wanted = before.filter((entry) => groundwork.has(entry.type) && !known.has(nameOf(entry)));
+  const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
+  try {
+    await restoreEntries(target, wanted, context);
+  } catch (error) {
+    // What the target refuses is told when it is tried with all else, or by the column that lacks it.
+    if (!(error instanceof Refused)) throw error;
+  }
+}
+
+const nameOf = ({ type, schema, name }: Entry): string => JSON.stringify([type, schema, name]);
+
 /** Restores what a dump of the source has and one of the target lacks. */
 export async function restoreMissing(
   { work, database, source, target, sourceSearchPath, keepsBackFiring }: NewObjects,
@@ -115,7 +148,6 @@ export async function restoreMissing(
     selection,
   );
   const here = await read(dumpSchema(work.target, targetDatabase(work.wish, database), { signal }));
-  const nameOf = ({ type, schema, name }: Entry): string => JSON.stringify([type, schema, name]);
   // Both planned, since a plan gives names of its own to parts of entries: a key's index, a late check.
   const known = new Set(allEntries(planRestore(here)).map(nameOf));
   const plan = planRestore(there, { keepsBackFiring });

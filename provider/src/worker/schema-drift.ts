@@ -226,13 +226,13 @@ export async function schemaFingerprint(source: Client): Promise<string> {
   const file = (await serverVersion(source)) < 110000 ? ", relfilenode" : "";
   const { rows } = await source.query<{ fingerprint: string }>(
     `WITH relation AS (
-       SELECT c.oid, c.relname, c.relkind, c.relnamespace, c.relfilenode FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       SELECT c.oid, c.relname, c.relkind, c.relnamespace, c.relfilenode, c.relreplident FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p', 'i', 'I') AND c.relpersistence <> 't'
           AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')
      SELECT concat_ws(' ',
-       (SELECT sum(hashtext(concat_ws(' ', oid, relname, relkind, relnamespace${file}))::int8) FROM relation),
-       (SELECT sum(hashtext(concat_ws(' ', attrelid, attnum, attname, atttypid, atttypmod, attnotnull, atthasdef, attisdropped))::int8)
-          FROM pg_attribute JOIN relation ON relation.oid = attrelid WHERE attnum > 0),
+       (SELECT sum(hashtext(concat_ws(' ', oid, relname, relkind, relnamespace, relreplident${file}))::int8) FROM relation),
+       (SELECT sum(hashtext(concat_ws(' ', attrelid, attnum, attname, atttypid, atttypmod, attnotnull, atthasdef, attisdropped, a.xmin))::int8)
+          FROM pg_attribute a JOIN relation ON relation.oid = attrelid WHERE attnum > 0),
        (SELECT sum(hashtext(concat_ws(' ', k.oid, k.conname))::int8) FROM pg_constraint k JOIN relation ON relation.oid = k.conrelid),
        ${(await hasPublications(source)) ? publicationSums : ""}
        (SELECT sum(hashtext(concat_ws(' ', enumtypid, enumlabel))::int8) FROM pg_enum)) AS fingerprint`,

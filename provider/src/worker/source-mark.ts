@@ -15,7 +15,12 @@ export interface SourceMark {
   readonly highestOid: number;
   /** Unknown in the mark of an earlier version. */
   readonly columns?: ColumnPlaces;
+  /** Unknown in the mark of an earlier version. */
+  readonly forms?: TableForms;
 }
+
+/** By a table's object identifier: the file that its rows are in, and the versions of its columns in the catalogue. */
+export type TableForms = Readonly<Record<string, { readonly file: number; readonly columns: readonly string[] }>>;
 
 /**
  * By a table's object identifier: its columns' names by their attribute numbers, less one; null for one that was dropped.
@@ -36,7 +41,30 @@ export async function readSourceMark(source: Client, names: ChangeCaptureNames):
     publications: await publicationVersions(source, names),
     highestOid: Number(rows[0]!.highest),
     columns: await readColumnPlaces(source),
+    forms: await readTableForms(source),
   };
+}
+
+const followedTables = `
+  c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`;
+
+/**
+ * ALTER TABLE writes a table's rows anew for a type, with USING for other values of the same one, and for a column whose
+ * default differs from row to row: the stream has none of these rows. It leaves another file and another version of
+ * a column, where VACUUM FULL, CLUSTER and TRUNCATE leave another file alone.
+ */
+export async function readTableForms(source: Client): Promise<TableForms> {
+  const isComputed = (await serverVersion(source)) >= 120000 ? "a.attgenerated <> ''" : "false";
+  const { rows } = await source.query<{ forms: TableForms | null }>(
+    `SELECT json_object_agg(oid, json_build_object('file', file, 'columns', columns)) AS forms
+       FROM (SELECT c.oid::text AS oid, c.relfilenode::int8 AS file,
+                    -- What the target computes, or fills alike by a constant, it has by itself.
+                    json_agg(CASE WHEN ${isComputed} OR a.attisdropped THEN '' ELSE a.xmin::text END ORDER BY a.attnum) AS columns
+               FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+              WHERE ${followedTables} AND a.attnum > 0
+              GROUP BY c.oid, c.relfilenode) AS tables`,
+  );
+  return rows[0]!.forms ?? {};
 }
 
 export async function readColumnPlaces(source: Client): Promise<ColumnPlaces> {
@@ -44,8 +72,7 @@ export async function readColumnPlaces(source: Client): Promise<ColumnPlaces> {
     `SELECT json_object_agg(oid, names) AS places
        FROM (SELECT c.oid::text AS oid, json_agg(CASE WHEN NOT a.attisdropped THEN a.attname END ORDER BY a.attnum) AS names
                FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-              WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND a.attnum > 0
-                AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+              WHERE ${followedTables} AND a.attnum > 0
               GROUP BY c.oid) AS tables`,
   );
   return rows[0]!.places ?? {};
@@ -53,8 +80,8 @@ export async function readColumnPlaces(source: Client): Promise<ColumnPlaces> {
 
 /**
  * The tables, qualified and quoted, whose changes are not all in the stream, although they are followed: made anew under
- * the name of another one, with a column under the name of another one, taken out of the publication, or, before 11,
- * which does not publish it, truncated. A table that was only rewritten looks the same there.
+ * the name of another one, with a column under the name of another one, written anew by ALTER TABLE, taken out of the
+ * publication, or, before 11, which does not publish it, truncated. A table that was only rewritten looks the same there.
  *
  * @throws StreamTampered when this is so of all tables
  */
@@ -70,9 +97,9 @@ export async function replacedSince(source: Client, names: ChangeCaptureNames, m
   const { rows } = await source.query<{ schema: string; name: string }>(
     `SELECT n.nspname AS schema, c.relname AS name
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      WHERE ${followedTables}
         AND (${isNotPublished} OR c.oid::text = ANY ($1) OR ${isRewritten})`,
-    [await withOtherColumns(source, mark)],
+    [[...(await withOtherColumns(source, mark)), ...(await withOtherForm(source, mark))]],
   );
   return new Set(rows.map(({ schema, name }) => qualify(schema, name)));
 }
@@ -85,6 +112,16 @@ async function withOtherColumns(source: Client, { columns = {} }: SourceMark): P
     return before >= 0 && before !== place;
   };
   return Object.keys(now).filter((oid) => now[oid]!.some((name, place) => isOther(oid, name, place)));
+}
+
+/** The tables' object identifiers. A dropped column alone is none: its rows stay as they are. */
+async function withOtherForm(source: Client, { forms = {} }: SourceMark): Promise<string[]> {
+  const now = await readTableForms(source);
+  return Object.keys(now).filter((oid) => {
+    const [before, after] = [forms[oid], now[oid]!];
+    if (!before || before.file === after.file) return false;
+    return after.columns.some((version, place) => version !== "" && version !== before.columns[place]);
+  });
 }
 
 /** Whether the table `c` is not in the migration's publications, or was put there later than the mark. */
