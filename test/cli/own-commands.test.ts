@@ -64,7 +64,9 @@ describe("pg-migration, its own commands", () => {
       plan.stdout,
       new RegExp(`^${database} +public\\.t +2\\d\\d\\.\\d kB +\\d+\\n${database} +public\\.empty`, "m"),
     );
-    assert.match(plan.stdout, /2 tables, 2\d\d\.\d kB: about 00:00:01 at 1 MB\/s/);
+    assert.match(plan.stdout, /2 tables, 2\d\d\.\d kB: about 00:00:01 at 1 MB\/s\n4 tables at a time and 2 indexes/);
+    const withoutTarget = await command.run(["plan", "-d", database], { PGHOST: undefined });
+    assert.match(withoutTarget.stdout, /name the target, too/);
     const none = await command.run(["plan"]);
     assert.equal(none.code, 2);
     assert.match(none.stderr, /--databases: name the databases/);

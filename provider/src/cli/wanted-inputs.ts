@@ -91,6 +91,14 @@ export async function wantedSource(flags: WantedFlags): Promise<{ source: Endpoi
   return { source: await sourceWith(flags, body), databases };
 }
 
+/** The target, where flags, body or environment name one: a look at a source does not need it. */
+export async function wantedTarget(flags: WantedFlags): Promise<Endpoint | undefined> {
+  const body = bodyOf(flags);
+  const { PGHOST, PGSERVICE } = process.env;
+  const names = [flags.serverName, flags.service, flags.host, body.target.host, PGSERVICE, PGHOST];
+  return names.some((name) => name !== undefined && name !== "") ? targetWith(flags, body) : undefined;
+}
+
 async function sourceWith(flags: SourceFlags, { source }: Body): Promise<Endpoint> {
   const { password, ...known } = source;
   return withBodyPassword("PG_MIGRATION_SOURCE_PASSWORD", password, () => sourceOf(flags, known));

@@ -5,7 +5,8 @@ import { formatBytes } from "../../byte-size.js";
 import { formatDuration } from "../grid.js";
 import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
 import { addTargetOptions } from "../server-options.js";
-import { addBodyOptions, wantedSource, type WantedFlags } from "../wanted-inputs.js";
+import { addBodyOptions, wantedSource, wantedTarget, type WantedFlags } from "../wanted-inputs.js";
+import { defaultJobs } from "../../worker/default-jobs.js";
 import { wholeNumber } from "../whole-number.js";
 
 interface PlannedTable {
@@ -38,12 +39,15 @@ export function addPlan(program: Command): void {
 
 async function plan(flags: Flags): Promise<void> {
   const { source, databases } = await wantedSource(flags);
+  const target = await wantedTarget(flags);
+  const { maintenanceDatabase } = flags;
+  const jobs = target && (await defaultJobs({ source, target }, { dbsToMigrate: [...databases], maintenanceDatabase }));
   const tables: PlannedTable[] = [];
   for (const database of databases) tables.push(...(await tablesOf(source, database)));
   tables.sort((one, other) => other.bytes - one.bytes);
   const bytes = tables.reduce((sum, table) => sum + table.bytes, 0);
   const secondsEstimated = Math.ceil(bytes / (Math.max(1, flags.rate) * 1024 * 1024));
-  print(flags.output, { tables, bytes, secondsEstimated }, () =>
+  print(flags.output, { tables, bytes, secondsEstimated, ...jobs }, () =>
     [
       formatTable(
         ["Database", "Table", "Size", "Rows (estimated)"],
@@ -51,6 +55,9 @@ async function plan(flags: Flags): Promise<void> {
       ),
       "",
       `${tables.length} tables, ${formatBytes(bytes)}: about ${formatDuration(secondsEstimated)} at ${flags.rate} MB/s`,
+      jobs
+        ? `${jobs.tableJobs} tables at a time and ${jobs.indexJobs} indexes, by both servers' settings (tableJobs, indexJobs)`
+        : "name the target, too, to see how many tables and indexes at a time",
     ].join("\n"),
   );
 }
