@@ -249,7 +249,7 @@ export class Applier {
     const bindingOf = (change: { readonly relation: Relation }): Binding => this.#bindings.of(change.relation);
     return fold(changes, bindingOf, inOrder).flatMap((step) =>
       step.kind === "truncate"
-        ? { statement: this.#truncate(step.truncate) }
+        ? this.#truncate(step.truncate, inOrder)
         : step.tables.flatMap((table) => actionsOn(this.#staging, table)),
     );
   }
@@ -260,10 +260,11 @@ export class Applier {
     return this.#staging.make(new Set(staged.flatMap(({ binding }) => binding ?? [])));
   }
 
-  #truncate({ relations, restartIdentity }: Truncate): Statement {
+  #truncate({ relations, restartIdentity }: Truncate, inOrder: boolean): Action[] {
     // The source lists every table that was emptied, those reached by CASCADE too: cascading anew could reach others.
-    const names = new Set(relations.map((relation) => this.#bindings.of(relation).only));
-    return plain(`TRUNCATE ${[...names].join(", ")}${restartIdentity ? " RESTART IDENTITY" : ""}`);
+    const names = [...new Set(relations.map((relation) => this.#bindings.of(relation).only))];
+    if (inOrder) return names.map((name) => ({ statement: plain(`DELETE FROM ${name}`) }));
+    return [{ statement: plain(`TRUNCATE ${names.join(", ")}${restartIdentity ? " RESTART IDENTITY" : ""}`) }];
   }
 }
 
@@ -287,9 +288,12 @@ export class ChangeRefused extends ContentDiffers {
   }
 }
 
-/** Class 23: integrity constraint violation. */
+/**
+ * Class 23: integrity constraint violation. And 0A000: a TRUNCATE of a table that another one refers to of which no stream tells, as
+ * an unlogged one; rows may be deleted there.
+ */
 const wantsSourceOrder = (error: unknown): boolean =>
-  error instanceof RowMissing || /^23/.test((error as { code?: string }).code ?? "");
+  error instanceof RowMissing || /^23|^0A000$/.test((error as { code?: string }).code ?? "");
 
 /** Names the transaction, the table and the row; what is only the session's trouble stays as it is. */
 function changeFailure(ordered: OrderedChange, batch: readonly Segment[], cause: unknown): Error {
