@@ -37,6 +37,8 @@ export interface Binding {
   readonly key: readonly number[];
   /** `=` for each of the key's fields, as the index on the target understands it. */
   readonly equality: readonly string[];
+  /** The first of the key's fields, as far as sorting by them costs little. */
+  readonly sorted: readonly number[];
   /** Rows have a key; else they are found by their whole content. */
   readonly keyed: boolean;
   /** Fields that old rows are staged with: the key, or all where there is none. */
@@ -100,6 +102,10 @@ export class Bindings {
       equality: await equalityOperators(
         this.#target,
         key.map((field) => columns[field]!),
+      ),
+      sorted: key.slice(
+        0,
+        leading(key, (field) => sortsFast(columns[field]!)),
       ),
       keyed: key.length > 0,
       old,
@@ -175,6 +181,18 @@ export class Bindings {
     const missing = relation.columns.map(({ name }) => name).filter((name) => !has.has(name));
     return table ? missing : ["the table"];
   }
+}
+
+/** Compared as numbers or bytes; text by a collation would cost more than the order saves. */
+const fastTypes = new Set(["int2", "int4", "int8", "numeric", "oid", "uuid", "date", "timestamp", "timestamptz"]);
+
+const sortsFast = ({ baseTypeSchema, baseType }: Column): boolean =>
+  baseTypeSchema === "pg_catalog" && fastTypes.has(baseType);
+
+/** How many there are before the first that does not hold. */
+function leading(fields: readonly number[], holds: (field: number) => boolean): number {
+  const first = fields.findIndex((field) => !holds(field));
+  return first < 0 ? fields.length : first;
 }
 
 /** Under REPLICA IDENTITY FULL the whole old row comes, so the target's primary key names it as well. */

@@ -7,7 +7,7 @@ import type { Binding } from "./binding.js";
  */
 
 export const deleteStatement = (binding: Binding): string =>
-  `DELETE FROM ${binding.only} AS t USING ${binding.staging} AS s WHERE s.g = $1 AND ${keysMatch(binding)}`;
+  `DELETE FROM ${binding.only} AS t USING ${staged(binding)} WHERE ${keysMatch(binding)}`;
 
 /** Sets the given fields. */
 export function updateStatement(binding: Binding, fields: readonly number[]): string {
@@ -18,12 +18,12 @@ export function insertStatement(binding: Binding): string {
   const columns = binding.stored.map((field) => column(binding, field)).join(", ");
   const values = binding.stored.map((field) => `s.c${field}`).join(", ");
   const list = columns === "" ? "" : `(${columns}) OVERRIDING SYSTEM VALUE`;
-  return `INSERT INTO ${binding.name} ${list} SELECT ${values} FROM ${binding.staging} AS s WHERE s.g = $1`;
+  return `INSERT INTO ${binding.name} ${list} SELECT ${values} FROM ${staged(binding)}`;
 }
 
 /** Deletes one of the rows equal to the staged one, not all of them. */
 export const deleteOneStatement = (binding: Binding): string =>
-  `WITH ${oneRow(binding)} DELETE FROM ${binding.only} AS t USING ${binding.staging} AS s WHERE s.g = $1 AND ${isThatRow}`;
+  `WITH ${oneRow(binding)} DELETE FROM ${binding.only} AS t USING ${staged(binding)} WHERE ${isThatRow}`;
 
 /** Updates one of the rows equal to the staged old one. */
 export const updateOneStatement = (binding: Binding, fields: readonly number[]): string =>
@@ -66,7 +66,7 @@ function updateWhere(binding: Binding, fields: readonly number[], condition: str
   if (fields.some((field) => binding.columns[field]!.identity === "always"))
     return replaceWhere(binding, fields, condition, ctes);
   const assignments = fields.map((field) => `${column(binding, field)} = s.c${field}`);
-  const rows = `${binding.staging} AS s WHERE s.g = $1 AND ${condition}`;
+  const rows = `${staged(binding)} WHERE ${condition}`;
   // Nothing to set, but the row has to be there.
   if (assignments.length === 0) return `${withQueries(ctes)}SELECT FROM ${binding.only} AS t, ${rows}`;
   return `${withQueries(ctes)}UPDATE ${binding.only} AS t SET ${assignments.join(", ")} FROM ${rows}`;
@@ -82,10 +82,19 @@ function replaceWhere(binding: Binding, fields: readonly number[], condition: st
     ...binding.unmatched.map(({ name }) => ({ name: quoteIdentifier(name), value: `t.${quoteIdentifier(name)}` })),
   ];
   const returned = values.map(({ value }, index) => `${value} AS v${index}`).join(", ");
-  const gone = `gone AS (DELETE FROM ${binding.only} AS t USING ${binding.staging} AS s
-                          WHERE s.g = $1 AND ${condition} RETURNING ${returned})`;
+  const gone = `gone AS (DELETE FROM ${binding.only} AS t USING ${staged(binding)}
+                          WHERE ${condition} RETURNING ${returned})`;
   return `${withQueries([...ctes, gone])}INSERT INTO ${binding.name} (${values.map(({ name }) => name).join(", ")})
           OVERRIDING SYSTEM VALUE SELECT ${values.map((_, index) => `v${index}`).join(", ")} FROM gone`;
+}
+
+/**
+ * The group's rows, in the order of the key: neighbours in an index, and most often in the table, are then met one after
+ * another while their pages are at hand.
+ */
+function staged(binding: Binding): string {
+  const order = binding.sorted.map((field) => `o${field}`).join(", ");
+  return `(SELECT * FROM ${binding.staging} WHERE g = $1${order && ` ORDER BY ${order}`}) AS s`;
 }
 
 const withQueries = (ctes: readonly string[]): string => (ctes.length === 0 ? "" : `WITH ${ctes.join(", ")} `);

@@ -35,7 +35,7 @@ const pingAfterShareOfSilence = 0.25;
 /** A chunk below it has emptied the socket: they come with up to 64 kB. */
 const fullChunkBytes = 32 << 10;
 /** How long the socket fills while there is enough to do: long for a processor, short for its buffers. */
-const restMs = 4;
+const restMs = 10;
 
 /** Of XLogData: its type, where it starts, where the WAL ends, the time (manual, "Streaming Replication Protocol"). */
 const dataHeaderBytes = 25;
