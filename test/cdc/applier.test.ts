@@ -85,4 +85,39 @@ describe("an applier", () => {
       [],
     );
   });
+
+  it("sends COMMIT in front of a batch that follows at once", async () => {
+    const isFollowed = (): boolean => true;
+    await applier.apply({ segments: transaction([insert(rowOf(1, "one"))]) }, isFollowed);
+    assert.deepEqual(await server.query("SELECT id FROM t"), []);
+    const first = lsn;
+    assert.ok(applier.throughLsn < first && applier.inTransaction);
+    await applier.apply(applier.prepare(transaction([insert(rowOf(2, "two"))])), isFollowed);
+    assert.deepEqual(await server.query("SELECT id FROM t"), [{ id: 1 }]);
+    assert.equal(applier.throughLsn, first);
+    await applier.commit();
+    assert.deepEqual(await server.query("SELECT id FROM t ORDER BY 1"), [{ id: 1 }, { id: 2 }]);
+    assert.ok(applier.throughLsn === lsn && !applier.inTransaction);
+  });
+
+  it("leaves no batch out when the COMMIT in front of the next one fails", async () => {
+    const checking = await openTargetSession(endpointOf(server.login), "postgres", true);
+    await checking.query("ALTER TABLE public.t ADD UNIQUE (v) DEFERRABLE INITIALLY DEFERRED");
+    const progress = (await readProgress(checking, "m"))!;
+    const done: Segment[] = [];
+    applier = new Applier(checking, {
+      ...{ migration: "m", generation: 1, progress, onOrderedBatch: (reason: string) => assert.fail(reason) },
+      onDone: (segments) => done.push(...segments),
+    });
+    const good = transaction([insert(rowOf(1, "one"))]);
+    const throughGood = lsn;
+    const refused = transaction([insert(rowOf(2, "one"))]);
+    await applier.apply({ segments: [...good, ...refused] }, () => true);
+    const next = applier.prepare(transaction([insert(rowOf(3, "three"))]));
+    await assert.rejects(applier.apply(next), { code: "23505" });
+    assert.deepEqual(await server.query("SELECT id FROM t"), [{ id: 1 }]);
+    assert.equal((await readProgress(session, "m"))!.throughLsn, throughGood);
+    assert.deepEqual(done, good);
+    await checking.end();
+  });
 });

@@ -19,6 +19,8 @@ export interface ApplierOptions {
   readonly progress: Progress;
   /** A batch went in change by change, because of what is said. */
   readonly onOrderedBatch: (reason: string) => void;
+  /** These are needed no more, in the order in which they came: durable, or part of a transaction that is open on the target. */
+  readonly onDone?: (segments: readonly Segment[]) => void;
 }
 
 export const noChanges: ChangeCounts = { inserts: 0, updates: 0, deletes: 0, truncates: 0 };
@@ -29,10 +31,19 @@ export interface Batch {
   readonly actions?: readonly Action[] | undefined;
 }
 
+/** A target's transaction to which nothing is left to do but its COMMIT. */
+interface Complete {
+  readonly segments: readonly Segment[];
+  /** It began with a batch before. */
+  readonly goesOn: boolean;
+  readonly step: ProgressStep;
+}
+
 /**
  * Writes batches to the target, each in one transaction with the progress that it makes. A batch that ends inside a
  * transaction of the source leaves the target's open; the next one goes on in it. All of a batch goes out in one round
- * trip, and its COMMIT in another one when the answers are as they must be.
+ * trip, and its COMMIT when the answers are as they must be: in front of the next batch where that is ready, so that a
+ * backlog costs one round trip a batch, else by itself.
  *
  * After an error the session is of no use any more: the caller ends it and reads the progress anew.
  */
@@ -44,7 +55,9 @@ export class Applier {
   readonly #roundTrips: RoundTrips;
   #commitLsn: Lsn;
   #throughLsn: Lsn;
-  #inTransaction = false;
+  /** In the middle of a transaction of the source. */
+  #isPartial = false;
+  #complete: Complete | undefined;
   /** Of all that is durable on the target. */
   #counts: ChangeCounts;
   /** Of the open transaction. */
@@ -76,15 +89,20 @@ export class Applier {
     return this.#counts;
   }
 
-  /** In the middle of a transaction of the source. */
+  /** Something is applied that is not committed. */
   get inTransaction(): boolean {
-    return this.#inTransaction;
+    return this.#isPartial || this.#complete !== undefined;
   }
 
-  /** Changes of that transaction, the batch in hand included; 0 between two. */
+  /** {@link commit} has something to do. */
+  get hasToCommit(): boolean {
+    return this.#complete !== undefined;
+  }
+
+  /** Changes of the transaction of the source in whose middle it is, the batch in hand included; 0 between two. */
   get uncommittedChanges(): number {
     const { inserts, updates, deletes, truncates } = this.#uncommitted;
-    return this.#inTransaction ? inserts + updates + deletes + truncates : 0;
+    return this.#isPartial ? inserts + updates + deletes + truncates : 0;
   }
 
   /**
@@ -102,57 +120,94 @@ export class Applier {
   }
 
   /**
+   * @param isFollowed asked when all is applied: whether the next batch comes at once, so that COMMIT may wait for it
    * @throws ContentDiffers when the target has no row for a change or refuses it in the source's order too
    * @throws Refused when the target's tables do not fit
    * @throws TakenOver when another worker has gone on
    */
-  async apply({ segments, actions }: Batch): Promise<void> {
-    if (actions) {
-      await this.#applyFitting(segments, actions);
-      return;
+  async apply({ segments, actions }: Batch, isFollowed: () => boolean = () => false): Promise<void> {
+    if (actions) await this.#applyFitting(segments, actions);
+    else await this.#applyUnbuilt(segments);
+    if (!isFollowed()) await this.commit();
+  }
+
+  /** Commits what {@link apply} has left for it; as it throws. */
+  async commit(): Promise<void> {
+    const complete = this.#complete;
+    if (!complete) return;
+    try {
+      await this.#commit();
+    } catch (error) {
+      await this.#applyApart(complete, error);
     }
+  }
+
+  async #applyUnbuilt(segments: readonly Segment[]): Promise<void> {
+    // The target is asked for its tables, for which nothing need wait.
+    await this.commit();
     const misfit = await this.#bindAll(segments);
     const fitting = misfit ? segments.slice(0, misfit.place) : segments;
     // What came before the source's table was altered has to go in before the target's can be.
     if (fitting.length > 0) await this.#applyFitting(fitting, undefined);
-    if (misfit) throw misfit.error;
+    if (!misfit) return;
+    await this.commit();
+    throw misfit.error;
   }
 
   async #applyFitting(batch: readonly Segment[], actions: readonly Action[] | undefined): Promise<void> {
-    const goesOn = this.#inTransaction;
+    const goesOn = this.#isPartial;
+    if (!goesOn && this.#staging.isCrowded) {
+      await this.commit();
+      await this.#staging.drop();
+    }
+    const former = this.#complete;
     try {
       await this.#applyTogether(batch, actions);
     } catch (error) {
-      if (goesOn || batch.length === 1 || mayPass(error) || error instanceof TakenOver) throw error;
-      // What came before the transaction that the target refuses has to go in: the target may be altered for what follows.
-      await this.#target.query("ROLLBACK");
-      await this.#staging.drop();
-      this.#inTransaction = false;
-      for (const segment of batch) await this.#applyTogether([segment], undefined);
+      if (!former || this.#complete !== former) {
+        await this.#applyApart({ segments: batch, goesOn }, error);
+        return;
+      }
+      // It was the former batch's COMMIT that failed; nothing of this one was executed.
+      await this.#applyApart(former, error);
+      await this.#applyFitting(batch, undefined);
+    }
+  }
+
+  /** What came before the transaction that the target refuses has to go in: the target may be altered for what follows. */
+  async #applyApart({ segments, goesOn }: Omit<Complete, "step">, error: unknown): Promise<void> {
+    if (goesOn || segments.length === 1 || mayPass(error) || error instanceof TakenOver) throw error;
+    await this.#target.query("ROLLBACK");
+    await this.#staging.drop();
+    this.#isPartial = false;
+    this.#complete = undefined;
+    for (const segment of segments) {
+      await this.#applyTogether([segment], undefined);
+      await this.#commit();
     }
   }
 
   async #applyTogether(batch: readonly Segment[], built: readonly Action[] | undefined): Promise<void> {
     const changes = changesOf(batch);
     const { end } = batch.at(-1)!;
-    const goesOn = this.#inTransaction;
-    if (!goesOn) {
-      await this.#staging.limit();
-      this.#uncommitted = noChanges;
-    }
+    const goesOn = this.#isPartial;
+    if (!goesOn) this.#uncommitted = noChanges;
+    const former = this.#complete;
     this.#uncommitted = sum(this.#uncommitted, countOf(changes));
     const step = end && this.#stepTo(end.lsn, end.lsn, end.commitTimeMs);
     const actions = built ?? this.#build(batch, changes);
-    const begin = goesOn ? ["RELEASE SAVEPOINT batch"] : ["BEGIN"];
-    this.#inTransaction = true;
+    const begin = goesOn ? [plain("RELEASE SAVEPOINT batch")] : [...this.#commitFirst(), plain("BEGIN")];
+    this.#isPartial = true;
     try {
-      await this.#send([...begin.map(plain), ...this.#makeStaging(actions), plain("SAVEPOINT batch")], actions, step);
+      await this.#send([...begin, ...this.#makeStaging(actions), plain("SAVEPOINT batch")], actions, step);
     } catch (error) {
-      if (!wantsSourceOrder(error)) throw error;
+      if ((former && this.#complete === former) || !wantsSourceOrder(error)) throw error;
       this.#options.onOrderedBatch(messageOf(error));
       await this.#applyInOrder(batch, changes, step);
     }
-    if (step) await this.#commit(step);
+    this.#isPartial = step === undefined;
+    if (step) this.#complete = { segments: batch, goesOn, step };
+    else this.#options.onDone?.(batch);
   }
 
   async #applyInOrder(batch: readonly Segment[], changes: readonly Change[], step?: ProgressStep): Promise<void> {
@@ -169,13 +224,14 @@ export class Applier {
     this.#uncommitted = noChanges;
     const step = this.#stepTo(this.#commitLsn, lsn, undefined);
     await this.#send([plain("BEGIN")], [], step);
-    await this.#commit(step);
+    this.#complete = { segments: [], goesOn: false, step };
+    await this.#commit();
   }
 
   #stepTo(commitLsn: Lsn, throughLsn: Lsn, commitTimeMs: number | undefined): ProgressStep {
     const { migration, generation } = this.#options;
     return {
-      ...{ migration, generation, from: this.#throughLsn },
+      ...{ migration, generation, from: this.#complete?.step.throughLsn ?? this.#throughLsn },
       ...{ commitLsn, throughLsn, commitTimeMs, counts: this.#uncommitted },
     };
   }
@@ -197,7 +253,9 @@ export class Applier {
       ...actions.map(({ statement }) => statement),
       ...(step ? [advanceStatement(step)] : []),
     ];
+    const former = this.#complete;
     const { rows, error } = await this.#roundTrips.make(statements);
+    if (former && this.#complete === former) throw error ?? rolledBack();
     for (const [place, action] of actions.entries()) {
       const found = rows[before.length + place];
       if (found === undefined || action.rows === undefined || found === action.rows) continue;
@@ -207,14 +265,27 @@ export class Applier {
     if (step && rows.at(-1) !== 1) throw takenOver(step);
   }
 
-  async #commit({ commitLsn, throughLsn }: ProgressStep): Promise<void> {
+  /** For the front of a round trip: what stands behind it belongs to the next transaction. */
+  #commitFirst(): Statement[] {
+    const complete = this.#complete;
+    if (!complete) return [];
+    return [{ text: "COMMIT", onDone: (tag) => tag === "COMMIT" && this.#committed(complete) }];
+  }
+
+  async #commit(): Promise<void> {
+    const complete = this.#complete;
+    if (!complete) return;
     const { command } = await this.#target.query("COMMIT");
-    if (command !== "COMMIT")
-      throw new Refused("the target has rolled back a batch of changes that it should have committed");
-    this.#inTransaction = false;
-    this.#counts = sum(this.#counts, this.#uncommitted);
-    this.#commitLsn = commitLsn;
-    this.#throughLsn = throughLsn;
+    if (command !== "COMMIT") throw rolledBack();
+    this.#committed(complete);
+  }
+
+  #committed({ segments, step }: Complete): void {
+    this.#complete = undefined;
+    this.#counts = sum(this.#counts, step.counts);
+    this.#commitLsn = step.commitLsn;
+    this.#throughLsn = step.throughLsn;
+    this.#options.onDone?.(segments);
   }
 
   /** Answers the first segment with a change that the target's tables do not fit, and why. */
@@ -267,6 +338,9 @@ export class Applier {
     return [{ statement: plain(`TRUNCATE ${names.join(", ")}${restartIdentity ? " RESTART IDENTITY" : ""}`) }];
   }
 }
+
+const rolledBack = (): Refused =>
+  new Refused("the target has rolled back a batch of changes that it should have committed");
 
 const plain = (text: string): Statement => ({ text });
 

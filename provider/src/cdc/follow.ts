@@ -272,9 +272,8 @@ export class Follower {
   }
 
   #statusOf(pipeline: Pipeline): FollowStatus {
-    const { applier, inbox, clock, applying, receivedLsn, confirmedLsn } = pipeline;
+    const { applier, inbox, clock, oldest, receivedLsn, confirmedLsn } = pipeline;
     const sourceLsn = clock.walLsn;
-    const oldest = applying?.[0]?.transaction ?? inbox.oldest;
     const { counts } = applier;
     return {
       state: this.#gate.bound === undefined ? "streaming" : "held",

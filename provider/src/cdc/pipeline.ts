@@ -5,14 +5,14 @@ import { connect } from "../postgres/connect.js";
 import type { Lsn } from "../postgres/lsn.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { Applier, type Batch } from "./applier.js";
-import type { Decoder, Relation, StreamMessage } from "./change.js";
+import type { Decoder, Relation, StreamMessage, Transaction } from "./change.js";
 import type { FollowOptions } from "./follow.js";
 import type { Gate } from "./gate.js";
 import { Inbox, type Segment } from "./inbox.js";
 import { SourceClock } from "./lag.js";
 import { nudge } from "./nudge.js";
 import { PgOutputDecoder, pgOutputOptions } from "./pgoutput.js";
-import { readProgress, takeOverProgress } from "./progress.js";
+import { type Progress, readProgress, takeOverProgress } from "./progress.js";
 import { endHolder } from "./drop-slot.js";
 import { verifySlotIdentity } from "./slot-identity.js";
 import { TestDecodingDecoder, testDecodingOptions } from "./test-decoding.js";
@@ -43,8 +43,8 @@ export class Pipeline {
   readonly inbox: Inbox;
   /** Changes that the target has taken of a transaction of which it has not all. */
   takenOfTransaction = 0;
-  /** What the applier is at. */
-  applying: readonly Segment[] | undefined;
+  /** What the applier has been given and still needs. */
+  #applying: readonly Segment[] = [];
   #ahead: { readonly batch: Batch; readonly bound: Lsn | undefined } | undefined;
   readonly #sessions: Sessions;
   readonly #walSender: WalSender;
@@ -88,7 +88,7 @@ export class Pipeline {
 
   constructor(
     sessions: Sessions,
-    applier: Applier,
+    progress: Progress,
     clock: SourceClock,
     decoder: Decoder,
     options: FollowOptions,
@@ -96,24 +96,29 @@ export class Pipeline {
     gate: Gate,
   ) {
     this.#sessions = sessions;
-    this.applier = applier;
+    const { migration, generation, onEvent } = options;
+    this.applier = new Applier(sessions.target, {
+      ...{ migration, generation, progress },
+      onOrderedBatch: (reason) => onEvent?.({ kind: "orderedBatch", reason }),
+      onDone: (segments) => this.#done(segments),
+    });
     this.clock = clock;
     this.#bell = bell;
     this.inbox = new Inbox(batchLimits);
     this.#decoder = decoder;
-    this.#startedAfter = this.#receivedLsn = applier.throughLsn;
+    this.#startedAfter = this.#receivedLsn = progress.throughLsn;
     this.#leaveOut = options.leaveOut ?? new Set();
     const { slot, publications, plugin, silenceLimitSeconds } = options;
     this.#silenceLimitMs = 1000 * (silenceLimitSeconds ?? defaultSilenceLimitSeconds);
     const pluginOptions = plugin === "test_decoding" ? testDecodingOptions : pgOutputOptions(publications);
-    this.#walSender = WalSender.start(sessions.stream, slot, applier.throughLsn, pluginOptions, {
+    this.#walSender = WalSender.start(sessions.stream, slot, progress.throughLsn, pluginOptions, {
       onData: (bytes, start, end, position) => {
         const message = this.#wanted(this.#decoder.decode(bytes, start, end, position));
         this.#receive(message, end - start, gate);
       },
       onKeepalive: (end) => this.#hear(end),
       onLost: (error) => this.#lose(error),
-      isBusy: () => this.applying !== undefined,
+      isBusy: () => this.#applying.length > 0,
       silenceLimitMs: this.#silenceLimitMs,
     });
     this.#ticker = setInterval(() => this.#tick(gate), tickMs);
@@ -128,9 +133,14 @@ export class Pipeline {
     return this.#walSender.confirmed;
   }
 
+  /** The oldest transaction that is received and not durable on the target. */
+  get oldest(): Transaction | undefined {
+    return (this.#applying[0] ?? this.#ahead?.batch.segments[0])?.transaction ?? this.inbox.oldest;
+  }
+
   /** Transactions of which a part is received and not yet durable on the target. */
   get pendingTransactions(): number {
-    const taken = (this.applying?.length ?? 0) + (this.#ahead?.batch.segments.length ?? 0);
+    const taken = this.#applying.length + (this.#ahead?.batch.segments.length ?? 0);
     return taken + this.inbox.pendingTransactions;
   }
 
@@ -153,7 +163,7 @@ export class Pipeline {
     while (!stopping()) {
       if (this.#lost) throw this.#lost;
       const rung = this.#bell.next;
-      if (await this.#applyNext(gate)) continue;
+      if (await this.#applyNext(gate, stopping)) continue;
       if (await this.#passOver(gate)) continue;
       this.#settle(gate);
       await rung;
@@ -166,12 +176,14 @@ export class Pipeline {
     await endSessions(this.#sessions);
   }
 
-  async #applyNext(gate: Gate): Promise<boolean> {
+  async #applyNext(gate: Gate, stopping: () => boolean): Promise<boolean> {
     const batch = this.#nextBatch(gate);
-    if (!batch) return false;
-    this.applying = batch.segments;
+    if (!batch && !this.applier.hasToCommit) return false;
+    if (batch) this.#applying = [...this.#applying, ...batch.segments];
+    const isFollowed = (): boolean => !stopping() && this.#lost === undefined && this.#isReady(gate);
+    const work = batch ? this.applier.apply(batch, isFollowed) : this.applier.commit();
     let isApplied = false;
-    const applied = this.#sessions.watch.during(this.applier.apply(batch)).finally(() => {
+    const applied = this.#sessions.watch.during(work).finally(() => {
       isApplied = true;
       this.#bell.ring();
     });
@@ -184,11 +196,19 @@ export class Pipeline {
     }
     await applied;
     this.takenOfTransaction = this.applier.uncommittedChanges;
-    this.applying = undefined;
-    this.inbox.release(batch.segments);
+    return true;
+  }
+
+  #done(segments: readonly Segment[]): void {
+    this.#applying = this.#applying.slice(segments.length);
+    this.inbox.release(segments);
     if (this.inbox.bytes <= inFlightBytes - batchLimits.bytes / 2) this.#walSender.resume();
     this.#confirm();
-    return true;
+  }
+
+  /** The next batch can be sent as it is. */
+  #isReady(gate: Gate): boolean {
+    return this.#ahead?.batch.actions !== undefined && this.#ahead.bound === gate.bound;
   }
 
   /** The batch that was prepared, if the gate still stands as it stood then. */
@@ -341,7 +361,7 @@ async function start(
   gate: Gate,
   takeOver: boolean,
 ): Promise<Pipeline> {
-  const { migration, generation, onEvent } = options;
+  const { migration, generation } = options;
   if (!(await readProgress(sessions.target, migration)))
     throw new EngineFault(`${options.targetDatabase} on the target has no progress of ${migration} to go on from`, {
       remedy: "begin it with the slot's consistent point before following",
@@ -359,11 +379,9 @@ async function start(
   await endHolder(sessions.source, options.slot);
   const clock = new SourceClock(sessions.source, await serverVersion(sessions.source));
   await clock.ask();
-  const onOrderedBatch = (reason: string): void => onEvent?.({ kind: "orderedBatch", reason });
-  const applier = new Applier(sessions.target, { migration, generation, progress, onOrderedBatch });
   const decoder =
     options.plugin === "test_decoding"
       ? new TestDecodingDecoder(await (options.tables ?? listTables)(sessions.source))
       : new PgOutputDecoder();
-  return new Pipeline(sessions, applier, clock, decoder, options, bell, gate);
+  return new Pipeline(sessions, progress, clock, decoder, options, bell, gate);
 }

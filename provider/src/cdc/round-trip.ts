@@ -9,6 +9,8 @@ export interface Statement {
   readonly prepared?: boolean;
   /** What a `COPY ... FROM STDIN` is given: CopyData messages, headers included. */
   readonly copyData?: readonly Buffer[];
+  /** Told the command's tag as soon as the server has executed it, whatever becomes of those behind it. */
+  readonly onDone?: (tag: string) => void;
 }
 
 export interface Answers {
@@ -109,6 +111,7 @@ class RoundTrip implements Submittable {
   }
 
   handleCommandComplete({ text }: { text: string }): void {
+    this.#sent[this.#rows.length]?.statement.onDone?.(text);
     this.#rows.push(Number(/\d+$/.exec(text)?.[0] ?? 0));
   }
 

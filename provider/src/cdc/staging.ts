@@ -35,9 +35,9 @@ export class Staging {
     this.#target = target;
   }
 
-  /** Between transactions: drops the tables when there are so many that emptying them all at each commit would be felt. */
-  async limit(): Promise<void> {
-    if (this.#made.size > tolerableTables) await this.drop();
+  /** There are so many tables that emptying them all at each commit is felt. */
+  get isCrowded(): boolean {
+    return this.#made.size > tolerableTables;
   }
 
   /** Between transactions. Tables that were made in one that was rolled back are gone already. */
