@@ -43,7 +43,7 @@ describe("an applier", () => {
   const rowOf = (id: number, value: string): Tuple => {
     const bytes = Buffer.from(`${id}${value}`);
     const middle = String(id).length;
-    return { bytes, bounds: [0, middle, middle, bytes.length] };
+    return { bytes, bounds: [0, middle, middle, bytes.length], at: 0, fields: 2, base: undefined };
   };
   let lsn = 10n;
   const transaction = (changes: readonly Change[]): Segment[] => {
@@ -57,7 +57,7 @@ describe("an applier", () => {
   it("brings the batch in hand home although the next one cannot be built, which then says why", async () => {
     await applier.apply({ segments: transaction([insert(rowOf(1, "one"))]) });
     const inHand = applier.apply(applier.prepare(transaction([insert(rowOf(2, "two"))])));
-    const lacksField: Tuple = { bytes: Buffer.from("3"), bounds: [0, 1, -2, -2] };
+    const lacksField: Tuple = { ...rowOf(3, ""), bounds: [0, 1, -2, -2] };
     const next = applier.prepare(transaction([insert(lacksField)]));
     await inHand;
     assert.deepEqual(await server.query("SELECT id FROM t ORDER BY 1"), [{ id: 1 }, { id: 2 }]);

@@ -5,7 +5,7 @@ import { CopyText } from "../../provider/src/cdc/copy-text";
 describe("COPY's text", () => {
   const tupleOf = (text: string): Tuple => {
     const bytes = Buffer.from(text);
-    return { bytes, bounds: [0, bytes.length] };
+    return { bytes, bounds: [0, bytes.length], at: 0, fields: 1, base: undefined };
   };
   const escaped = (text: string): string =>
     text.replace(/[\\\t\n\r]/g, (c) => ({ "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r" })[c]!);

@@ -8,7 +8,9 @@ import {
   type Tuple,
   absentField,
   holderOf,
+  endOf,
   nullField,
+  startOf,
   onTopOf,
 } from "../../provider/src/cdc/change";
 import { fold, type NetChanges } from "../../provider/src/cdc/fold";
@@ -39,14 +41,14 @@ function tuple(values: readonly Value[]): Tuple {
     if (value === undefined) return [absentField, absentField];
     return value === null ? [nullField, nullField] : [start, at];
   });
-  return { bytes: Buffer.concat(parts), bounds };
+  return { bytes: Buffer.concat(parts), bounds, at: 0, fields: values.length, base: undefined };
 }
 
 function valueOf(row: Tuple, field: number): Value {
   const holder = holderOf(row, field);
   if (!holder) return undefined;
-  const start = holder.bounds[2 * field]!;
-  return start === nullField ? null : holder.bytes.toString("utf8", start, holder.bounds[2 * field + 1]);
+  const start = startOf(holder, field);
+  return start === nullField ? null : holder.bytes.toString("utf8", start, endOf(holder, field));
 }
 
 const keyOf = (row: Tuple): string => valueOf(row, 0)!;

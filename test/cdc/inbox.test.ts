@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { Relation } from "../../provider/src/cdc/change";
+import type { Relation, Tuple } from "../../provider/src/cdc/change";
 import { Inbox } from "../../provider/src/cdc/inbox";
 
 const relation: Relation = { oid: 1, schema: "s", name: "t", replicaIdentity: "d", columns: [] };
+const empty: Tuple = { bytes: Buffer.alloc(0), bounds: [], at: 0, fields: 0, base: undefined };
 
 function receive(inbox: Inbox, xid: number, changes: number, isPlaced: boolean): void {
   const commitLsn = isPlaced ? BigInt(xid * 10) : undefined;
   inbox.receive({ kind: "begin", transaction: { xid, commitLsn, commitTimeMs: undefined } }, 0);
-  for (let n = 0; n < changes; n++)
-    inbox.receive({ kind: "insert", relation, row: { bytes: Buffer.alloc(0), bounds: [] } }, 1);
+  for (let n = 0; n < changes; n++) inbox.receive({ kind: "insert", relation, row: empty }, 1);
   inbox.receive({ kind: "commit", endLsn: BigInt(xid * 10 + 1), commitTimeMs: 0 }, 0);
 }
 
@@ -57,7 +57,7 @@ describe("the inbox", () => {
 
   it("knows where a transaction is whose first part was taken before its end came, and given back after", () => {
     const inbox = new Inbox({ changes: 2, bytes: 1e9 });
-    const change = { kind: "insert", relation, row: { bytes: Buffer.alloc(0), bounds: [] } } as const;
+    const change = { kind: "insert", relation, row: empty } as const;
     inbox.receive({ kind: "begin", transaction: { xid: 1, commitLsn: undefined, commitTimeMs: undefined } }, 0);
     for (let n = 0; n < 5; n++) inbox.receive(change, 1);
     const first = inbox.take(undefined)!;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { EngineFault } from "../../provider/src/errors";
-import { type Tuple, absentField, nullField } from "../../provider/src/cdc/change";
+import { type Tuple, absentField, endOf, nullField, startOf } from "../../provider/src/cdc/change";
 import { PgOutputDecoder } from "../../provider/src/cdc/pgoutput";
 import { decodeWithin } from "./decode-within";
 
@@ -48,11 +48,11 @@ const encodeRelation = (
     ...columns.flatMap((column) => [byte(column.key ? 1 : 0), text(column.name), int32(23), int32(-1)]),
   ]);
 
-function fieldsOf({ bytes, bounds }: Tuple): Field[] {
-  return Array.from({ length: bounds.length / 2 }, (_, field) => {
-    const start = bounds[2 * field]!;
+function fieldsOf(tuple: Tuple): Field[] {
+  return Array.from({ length: tuple.fields }, (_, field) => {
+    const start = startOf(tuple, field);
     if (start === absentField) return undefined;
-    return start === nullField ? null : bytes.toString("utf8", start, bounds[2 * field + 1]);
+    return start === nullField ? null : tuple.bytes.toString("utf8", start, endOf(tuple, field));
   });
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { LogicalReplicationService, PgoutputPlugin } from "pg-logical-replication";
 import type { StreamMessage, Tuple } from "../../provider/src/cdc/change";
-import { nullField } from "../../provider/src/cdc/change";
+import { endOf, nullField, startOf } from "../../provider/src/cdc/change";
 import { PgOutputDecoder } from "../../provider/src/cdc/pgoutput";
 import { EmbeddedServer } from "../support/embedded-server";
 import { until } from "../support/until";
@@ -72,13 +72,13 @@ async function readAll(server: EmbeddedServer): Promise<BothDecoders["pairs"]> {
 
 type Row = Record<string, string | null>;
 
-const named = (names: readonly string[], { bytes, bounds }: Tuple): Row =>
+const named = (names: readonly string[], tuple: Tuple): Row =>
   Object.fromEntries(
     names.map((name, field) => {
-      const start = bounds[2 * field]!;
+      const start = startOf(tuple, field);
       const isText = start >= 0;
       assert(isText || start <= nullField);
-      return [name, isText ? bytes.toString("utf8", start, bounds[2 * field + 1]) : null];
+      return [name, isText ? tuple.bytes.toString("utf8", start, endOf(tuple, field)) : null];
     }),
   );
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { EngineFault } from "../../provider/src/errors";
-import { type Tuple, absentField, nullField } from "../../provider/src/cdc/change";
+import { type Tuple, absentField, endOf, nullField, startOf } from "../../provider/src/cdc/change";
 import { TestDecodingDecoder } from "../../provider/src/cdc/test-decoding";
 import { decodeWithin } from "./decode-within";
 import type { Table } from "../../provider/src/postgres/tables";
@@ -32,11 +32,11 @@ const tableOf = (schema: string, name: string, fields: readonly Field[], replica
     identityColumns: fields.filter(({ key }) => key || replicaIdentity === "full").map((field) => field.name),
   }) as unknown as Table;
 
-function valuesOf({ bytes, bounds }: Tuple): (string | null | undefined)[] {
-  return Array.from({ length: bounds.length / 2 }, (_, field) => {
-    const start = bounds[2 * field]!;
+function valuesOf(tuple: Tuple): (string | null | undefined)[] {
+  return Array.from({ length: tuple.fields }, (_, field) => {
+    const start = startOf(tuple, field);
     if (start === absentField) return undefined;
-    return start === nullField ? null : bytes.toString("utf8", start, bounds[2 * field + 1]);
+    return start === nullField ? null : tuple.bytes.toString("utf8", start, endOf(tuple, field));
   });
 }
 

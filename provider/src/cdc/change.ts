@@ -19,39 +19,55 @@ export interface RelationColumn {
   readonly typeModifier: number | undefined;
 }
 
-/** In {@link Tuple.bounds}: the field is NULL. */
+/** Where a field that is NULL starts, see {@link startOf}. */
 export const nullField = -1;
-/** In {@link Tuple.bounds}: the stream does not say (an unchanged TOAST value, or no part of the key). */
+/** Where a field starts that the stream does not say (an unchanged TOAST value, or no part of the key). */
 export const absentField = -2;
 
 /**
- * A row as bytes, without a JavaScript string or buffer per field: field `i` is `bytes[bounds[2i] .. bounds[2i + 1]]` in
- * PostgreSQL's text form, unless `bounds[2i]` is {@link nullField} or {@link absentField}.
+ * A row as bytes in PostgreSQL's text form, without a JavaScript string, buffer or array of its own: the places of its
+ * fields lie among those of other rows.
  */
 export interface Tuple {
   readonly bytes: Buffer;
-  readonly bounds: readonly number[];
+  /** From `at` on: where each field starts in the bytes, or {@link nullField} or {@link absentField}, and where it ends. */
+  readonly bounds: ArrayLike<number>;
+  readonly at: number;
+  /** How many fields. */
+  readonly fields: number;
   /** Where absent fields are looked up: an earlier state of the same row. */
-  readonly base?: Tuple;
+  readonly base: Tuple | undefined;
 }
+
+export const startOf = ({ bounds, at }: Tuple, field: number): number => bounds[at + 2 * field]!;
+
+export const endOf = ({ bounds, at }: Tuple, field: number): number => bounds[at + 2 * field + 1]!;
 
 /** The tuple of the chain that knows the field; undefined when none does. */
 export function holderOf(tuple: Tuple, field: number): Tuple | undefined {
   let holder: Tuple | undefined = tuple;
-  while (holder && holder.bounds[2 * field] === absentField) holder = holder.base;
+  while (holder && startOf(holder, field) === absentField) holder = holder.base;
   return holder;
 }
 
 /** The row after an update that does not say every field, on top of the row before. */
 export function onTopOf(row: Tuple, before: Tuple | undefined): Tuple {
-  if (!before || !row.bounds.includes(absentField)) return row;
+  if (!before || saysAll(row)) return row;
   // A state in between that adds nothing is left out, so that a thousand updates of one row make no chain of a thousand.
   const base = before.base && addsNothing(before, row) ? before.base : before;
-  return { bytes: row.bytes, bounds: row.bounds, base };
+  return { bytes: row.bytes, bounds: row.bounds, at: row.at, fields: row.fields, base };
 }
 
-const addsNothing = (between: Tuple, row: Tuple): boolean =>
-  row.bounds.every((bound, index) => bound !== absentField || between.bounds[index] === absentField);
+function saysAll(row: Tuple): boolean {
+  for (let field = 0; field < row.fields; field++) if (startOf(row, field) === absentField) return false;
+  return true;
+}
+
+function addsNothing(between: Tuple, row: Tuple): boolean {
+  for (let field = 0; field < row.fields; field++)
+    if (startOf(row, field) === absentField && startOf(between, field) !== absentField) return false;
+  return true;
+}
 
 export interface Insert {
   readonly kind: "insert";

@@ -1,5 +1,5 @@
 import { EngineFault } from "../errors.js";
-import { type Tuple, holderOf, nullField } from "./change.js";
+import { type Tuple, endOf, holderOf, nullField, startOf } from "./change.js";
 
 const tab = 0x09;
 const newline = 0x0a;
@@ -72,14 +72,15 @@ export class CopyText {
     this.#fieldsInLine = 0;
   }
 
-  #value({ bytes, bounds }: Tuple, field: number): void {
-    const start = bounds[2 * field]!;
+  #value(tuple: Tuple, field: number): void {
+    const start = startOf(tuple, field);
     if (start === nullField) {
       this.null();
       return;
     }
     this.#separate();
-    const end = bounds[2 * field + 1]!;
+    const { bytes } = tuple;
+    const end = endOf(tuple, field);
     for (let from = start; from < end; from += pieceBytes) this.#escape(bytes, from, Math.min(from + pieceBytes, end));
   }
 

@@ -1,4 +1,4 @@
-import { type Tuple, holderOf, nullField } from "./change.js";
+import { type Tuple, endOf, holderOf, nullField, startOf } from "./change.js";
 import type { OrderedChange } from "./fold.js";
 
 /** The state by which the target's row is found: the old row or key, or the new row when its key is the old one. */
@@ -18,7 +18,7 @@ export function describeRow(ordered: OrderedChange): string {
 
 function valueText(row: Tuple, field: number): string {
   const holder = holderOf(row, field);
-  const start = holder?.bounds[2 * field] ?? nullField;
+  const start = holder ? startOf(holder, field) : nullField;
   if (start === nullField) return "null";
-  return holder!.bytes.toString("utf8", start, holder!.bounds[2 * field + 1]).slice(0, 100);
+  return holder!.bytes.toString("utf8", start, endOf(holder!, field)).slice(0, 100);
 }

@@ -18,7 +18,7 @@ export interface BatchLimits {
   readonly bytes: number;
 }
 
-type OpenSegment = { -readonly [Key in keyof Segment]: Segment[Key] } & { readonly changes: Change[] };
+type OpenSegment = { -readonly [Key in keyof Segment]: Segment[Key] } & { changes: Change[] };
 
 const opened = (transaction: Transaction, first: boolean): OpenSegment => ({
   transaction,
@@ -30,6 +30,8 @@ const opened = (transaction: Transaction, first: boolean): OpenSegment => ({
 
 /** What a change holds beside its message: objects, their share of a transaction, and memory that waits to be collected. */
 const changeOverheadBytes = 600;
+
+const fewChanges = 16;
 
 /**
  * Assembles the stream into segments and keeps them until the applier takes them. What it holds is bounded by its owner,
@@ -171,6 +173,8 @@ export class Inbox {
 
   #close(end: { lsn: Lsn; commitTimeMs: number }): void {
     const open = this.#inTransaction();
+    // An array that grows has room for many; most transactions are of a few changes.
+    if (open.changes.length < fewChanges) open.changes = open.changes.slice();
     // A transaction takes its place even when it changed nothing of ours: progress passes over it.
     open.end = end;
     this.#segments.push(open);

@@ -20,9 +20,12 @@ export const pgOutputOptions = (publications: readonly string[]): Readonly<Recor
  */
 export class PgOutputDecoder implements Decoder {
   readonly #relations = new Map<number, Relation>();
+  readonly #reader = new Reader();
+  readonly #places = new Places();
 
   decode(bytes: Buffer, start: number, end: number): StreamMessage {
-    const reader = new Reader(bytes, start, end);
+    const reader = this.#reader;
+    reader.over(bytes, start, end);
     const type = reader.char();
     switch (type) {
       case "I":
@@ -52,7 +55,7 @@ export class PgOutputDecoder implements Decoder {
   #insert(reader: Reader): StreamMessage {
     const relation = this.#known(reader.uint32());
     reader.expect("N");
-    return { kind: "insert", relation, row: tuple(reader, relation, false) };
+    return { kind: "insert", relation, row: this.#tuple(reader, relation, false) };
   }
 
   #update(reader: Reader): StreamMessage {
@@ -60,11 +63,11 @@ export class PgOutputDecoder implements Decoder {
     let marker = reader.char();
     let old: Tuple | undefined;
     if (marker === "K" || marker === "O") {
-      old = tuple(reader, relation, marker === "K");
+      old = this.#tuple(reader, relation, marker === "K");
       marker = reader.char();
     }
     if (marker !== "N") throw new EngineFault(`pgoutput sent an update whose new row starts with ${marker}`);
-    return { kind: "update", relation, row: tuple(reader, relation, false), old };
+    return { kind: "update", relation, row: this.#tuple(reader, relation, false), old };
   }
 
   #delete(reader: Reader): StreamMessage {
@@ -72,7 +75,7 @@ export class PgOutputDecoder implements Decoder {
     const marker = reader.char();
     if (marker !== "K" && marker !== "O")
       throw new EngineFault(`pgoutput sent a delete whose row starts with ${marker}`);
-    return { kind: "delete", relation, old: tuple(reader, relation, marker === "K") };
+    return { kind: "delete", relation, old: this.#tuple(reader, relation, marker === "K") };
   }
 
   #truncate(reader: Reader): StreamMessage {
@@ -96,6 +99,38 @@ export class PgOutputDecoder implements Decoder {
     return { kind: "relation", relation };
   }
 
+  /**
+   * Only the bounds are noted. In a key tuple the columns outside the key come as NULL and mean nothing: taking them for
+   * values would write NULLs, so they are absent.
+   */
+  #tuple(reader: Reader, relation: Relation, keyOnly: boolean): Tuple {
+    const fields = reader.int16();
+    if (fields !== relation.columns.length)
+      throw new EngineFault(
+        `pgoutput sent ${fields} fields for the ${relation.columns.length} columns of ${relation.name}`,
+      );
+    const at = this.#places.reserve(2 * fields);
+    const { bounds } = this.#places;
+    for (let field = 0; field < fields; field++) {
+      const kind = reader.byte();
+      let start = absentField;
+      let end = absentField;
+      if (kind === letter.text) {
+        const length = reader.int32();
+        start = reader.offset;
+        end = start + length;
+        reader.skip(length);
+      } else if (kind === letter.null) {
+        if (!keyOnly || relation.columns[field]!.key) start = end = nullField;
+      } else if (kind !== letter.unchanged) {
+        throw new EngineFault(`pgoutput sent a field of unknown kind ${String.fromCharCode(kind)} in ${relation.name}`);
+      }
+      bounds[at + 2 * field] = start;
+      bounds[at + 2 * field + 1] = end;
+    }
+    return { bytes: reader.bytes, bounds, at, fields, base: undefined };
+  }
+
   #known(oid: number): Relation {
     const relation = this.#relations.get(oid);
     if (!relation) throw new EngineFault(`pgoutput sent a change of relation ${oid} before describing it`);
@@ -115,45 +150,33 @@ function commit(reader: Reader): StreamMessage {
   return { kind: "commit", endLsn: reader.lsn(), commitTimeMs: reader.timeMs() };
 }
 
-/**
- * Only the bounds are noted. In a key tuple the columns outside the key come as NULL and mean nothing: taking them for
- * values would write NULLs, so they are absent.
- */
-function tuple(reader: Reader, relation: Relation, keyOnly: boolean): Tuple {
-  const count = reader.int16();
-  if (count !== relation.columns.length)
-    throw new EngineFault(
-      `pgoutput sent ${count} fields for the ${relation.columns.length} columns of ${relation.name}`,
-    );
-  const bounds = new Array<number>(2 * count);
-  for (let field = 0; field < count; field++) {
-    const kind = reader.byte();
-    let start = absentField;
-    let end = absentField;
-    if (kind === letter.text) {
-      const length = reader.int32();
-      start = reader.offset;
-      end = start + length;
-      reader.skip(length);
-    } else if (kind === letter.null) {
-      if (!keyOnly || relation.columns[field]!.key) start = end = nullField;
-    } else if (kind !== letter.unchanged) {
-      throw new EngineFault(`pgoutput sent a field of unknown kind ${String.fromCharCode(kind)} in ${relation.name}`);
-    }
-    bounds[2 * field] = start;
-    bounds[2 * field + 1] = end;
-  }
-  return { bytes: reader.bytes, bounds };
-}
-
 const letter = { text: 0x74, null: 0x6e, unchanged: 0x75 } as const;
 
-class Reader {
-  readonly bytes: Buffer;
-  offset: number;
-  readonly #end: number;
+const placesAtATime = 8192;
 
-  constructor(bytes: Buffer, start: number, end: number) {
+/** Room for the bounds of many rows in one array: arrays of their own would be most of what a row in memory takes. */
+class Places {
+  bounds = new Int32Array(placesAtATime);
+  #used = 0;
+
+  /** Answers where so many places begin in `bounds`, which may be another array than before. */
+  reserve(places: number): number {
+    if (this.#used + places > this.bounds.length) {
+      this.bounds = new Int32Array(Math.max(placesAtATime, places));
+      this.#used = 0;
+    }
+    const at = this.#used;
+    this.#used += places;
+    return at;
+  }
+}
+
+class Reader {
+  bytes: Buffer = Buffer.alloc(0);
+  offset = 0;
+  #end = 0;
+
+  over(bytes: Buffer, start: number, end: number): void {
     this.bytes = bytes;
     this.offset = start;
     this.#end = end;

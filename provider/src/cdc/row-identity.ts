@@ -1,5 +1,5 @@
 import type { Binding } from "./binding.js";
-import { type Tuple, holderOf, nullField } from "./change.js";
+import { type Tuple, endOf, holderOf, nullField, startOf } from "./change.js";
 
 /** The relation's fields that the target stores and this row says. */
 export const knownFields = (binding: Binding, row: Tuple): number[] =>
@@ -24,8 +24,8 @@ function bytesOf(fields: readonly number[], row: Tuple): string {
   let text = "";
   for (const field of fields) {
     const holder = holderOf(row, field);
-    const start = holder?.bounds[2 * field] ?? nullField;
-    const value = start === nullField ? "" : holder!.bytes.toString("latin1", start, holder!.bounds[2 * field + 1]);
+    const start = holder ? startOf(holder, field) : nullField;
+    const value = start === nullField ? "" : holder!.bytes.toString("latin1", start, endOf(holder!, field));
     text += `${start === nullField ? "n" : value.length}:${value}`;
   }
   return text;

@@ -142,7 +142,7 @@ function tupleOf(reader: TextReader, relation: Relation, fields: readonly Printe
     const field = byName.get(name);
     return field ? [field.start, field.end] : [missing, missing];
   });
-  return { bytes: reader.bytes, bounds };
+  return { bytes: reader.bytes, bounds, at: 0, fields: relation.columns.length, base: undefined };
 }
 
 /** Reads a line in place. Doubled quotes are undone where they stand, so a field is a range of the line as elsewhere. */
