@@ -94,6 +94,24 @@ describe("a table without a key", () => {
     await resource.destroy();
   });
 
+  it("keeps its replica identity for as long as another migration follows it", async () => {
+    const database = await lab.database("CREATE TABLE keyless (v int); INSERT INTO keyless VALUES (1), (1), (2)");
+    const follow = async (changes: object): Promise<Resource> => {
+      const resource = new Resource();
+      await resource.create(lab.inputs([database], { migrationMode: "Online", keylessTables: "full", ...changes }));
+      return resource;
+    };
+    const [first, second] = [await follow({}), await follow({ databaseNames: { [database]: `${database}_2` } })];
+    await first.destroy();
+    await lab.source.query("UPDATE keyless SET v = 3 WHERE v = 2; INSERT INTO keyless VALUES (3)", { database });
+    assert.equal((await second.update({ triggerCutover: true })).state, "Succeeded");
+    const [source, target] = lab.places(database);
+    await assertSameContent(source, { ...target, database: `${database}_2` });
+    const identity = "SELECT relreplident::text FROM pg_class WHERE relname = 'keyless'";
+    assert.deepEqual(await lab.source.query(identity, { database }), [{ relreplident: "d" }]);
+    await second.destroy();
+  });
+
   it("gets its replica identity back when the migration is destroyed before its cutover", async () => {
     const database = await lab.database("CREATE TABLE keyless (v int); ALTER TABLE keyless REPLICA IDENTITY NOTHING");
     const resource = new Resource();

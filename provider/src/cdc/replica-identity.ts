@@ -2,6 +2,7 @@ import type { Client } from "pg";
 import { Refused, messageOf } from "../errors.js";
 import { qualify, quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
 import type { Table } from "../postgres/tables.js";
+import { sourceObjectPrefix } from "./names.js";
 
 /*
  * Which tables got REPLICA IDENTITY FULL from us is written into the publication's comment, in the transaction that sets
@@ -32,10 +33,13 @@ export async function identifyByWholeRow(
     await source.query("SET LOCAL lock_timeout = '30s'");
     const before = await markedTables(source, publication);
     const names = keyless.map(({ schema, name }) => qualify(schema, name));
-    const identities = keyless.map(({ replicaIdentity }) => (replicaIdentity === "nothing" ? "NOTHING" : "DEFAULT"));
-    const now = Object.fromEntries(names.map((name, index) => [name, identities[index]]));
-    const comment = mark + JSON.stringify({ ...before, ...now });
-    await source.query(`COMMENT ON PUBLICATION ${quoteIdentifier(publication)} IS ${quoteLiteral(comment)}`);
+    const now: MarkedTables = Object.fromEntries(
+      keyless.map(({ replicaIdentity }, index) => [
+        names[index]!,
+        replicaIdentity === "nothing" ? "NOTHING" : "DEFAULT",
+      ]),
+    );
+    await writeMark(source, publication, { ...before, ...now });
     for (const name of names) await source.query(`ALTER TABLE ${name} REPLICA IDENTITY FULL`);
     await source.query("COMMIT");
   } catch (cause) {
@@ -53,9 +57,20 @@ export async function identifyByWholeRow(
   );
 }
 
-/** Gives the tables that {@link identifyByWholeRow} has set back what they had; idempotent. */
+/**
+ * Gives the tables that {@link identifyByWholeRow} has set back what they had; idempotent. Those that another migration follows,
+ * too, it is given to reset: without a replica identity their updates would fail in the source's applications.
+ */
 export async function resetReplicaIdentities(source: Client, publication: string): Promise<void> {
-  const marked = Object.entries(await markedTables(source, publication));
+  const own = await markedTables(source, publication);
+  if (Object.keys(own).length === 0) return;
+  const others = await otherFollowers(source, publication);
+  for (const [heir, tables] of others) {
+    const handed = Object.entries(own).filter(([table]) => tables.has(table));
+    if (handed.length > 0)
+      await writeMark(source, heir, { ...Object.fromEntries(handed), ...(await markedTables(source, heir)) });
+  }
+  const marked = Object.entries(own).filter(([table]) => [...others.values()].every((tables) => !tables.has(table)));
   if (marked.length === 0) return;
   const { rows } = await source.query<{ schema: string; name: string }>(
     `SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -66,13 +81,35 @@ export async function resetReplicaIdentities(source: Client, publication: string
     await source.query(`ALTER TABLE ${name} REPLICA IDENTITY ${identity}`);
 }
 
+/** By the publications of other migrations: the tables, qualified and quoted, whose updates they publish. */
+async function otherFollowers(source: Client, publication: string): Promise<Map<string, Set<string>>> {
+  const { rows } = await source.query<{ publication: string; schema: string; name: string }>(
+    `SELECT p.pubname AS publication, n.nspname AS schema, c.relname AS name
+       FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
+       JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE p.pubupdate AND left(p.pubname, length($2)) = $2 AND p.pubname <> $1`,
+    [publication, sourceObjectPrefix],
+  );
+  const others = new Map<string, Set<string>>();
+  for (const row of rows)
+    others.set(row.publication, (others.get(row.publication) ?? new Set()).add(qualify(row.schema, row.name)));
+  return others;
+}
+
+async function writeMark(source: Client, publication: string, tables: MarkedTables): Promise<void> {
+  const comment = quoteLiteral(mark + JSON.stringify(tables));
+  await source.query(`COMMENT ON PUBLICATION ${quoteIdentifier(publication)} IS ${comment}`);
+}
+
+type MarkedTables = Readonly<Record<string, "DEFAULT" | "NOTHING">>;
+
 /** What each table had before, by its name, qualified and quoted. */
-async function markedTables(source: Client, publication: string): Promise<Record<string, "DEFAULT" | "NOTHING">> {
+async function markedTables(source: Client, publication: string): Promise<MarkedTables> {
   const { rows } = await source.query<{ comment: string | null }>(
     "SELECT obj_description(oid, 'pg_publication') AS comment FROM pg_publication WHERE pubname = $1",
     [publication],
   );
   const comment = rows[0]?.comment ?? "";
   if (!comment.startsWith(mark)) return {};
-  return JSON.parse(comment.slice(mark.length)) as Record<string, "DEFAULT" | "NOTHING">;
+  return JSON.parse(comment.slice(mark.length)) as MarkedTables;
 }
