@@ -12,6 +12,8 @@ const settings: Readonly<Record<string, string>> = {
   enable_mergejoin: "off",
   jit: "off",
   temp_buffers: "32MB",
+  // A batch is sorted by its key, of wide rows too, without a file.
+  work_mem: "32MB",
   // What is confirmed to the source is forgotten there, so it has to be durable here, whatever the database has set.
   synchronous_commit: "on",
   // A backend whose client is gone gives up its locks although it waits itself.
