@@ -73,6 +73,34 @@ describe("constraints", () => {
     await resource.destroy();
   });
 
+  it("and materialized views whose queries fail over the rows as they are stay empty, and are found", async () => {
+    const database = await lab.database(`
+      CREATE TABLE t (a int); INSERT INTO t VALUES (1); CREATE MATERIALIZED VIEW boom AS SELECT 10 / a AS q FROM t; CREATE MATERIALIZED VIEW on_boom AS SELECT * FROM boom;
+      CREATE MATERIALIZED VIEW twice AS SELECT 1 / (2 - count(*)) AS q FROM t GROUP BY a; CREATE UNIQUE INDEX ON twice (q); CREATE MATERIALIZED VIEW fine AS SELECT count(*) FROM t;
+      CREATE FUNCTION f() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM public.boom); END'; CREATE MATERIALIZED VIEW by_function AS SELECT f() AS n; INSERT INTO t VALUES (0), (2)`);
+    const resource = new Resource();
+    await resource.create(lab.inputs([database]));
+    const filled = await lab.target.query("SELECT matviewname AS name FROM pg_matviews WHERE ispopulated", {
+      database,
+    });
+    assert.deepEqual(filled, [{ name: "fine" }]);
+    const details = resource.status.currentSubStateDetails.validationDetails!.dbLevelValidationDetails;
+    const said = details
+      .flatMap(({ summary }) => summary.flatMap((one) => one.messages))
+      .map(({ object, message }) => `${object}: ${message}`);
+    for (const view of [
+      /boom: .*division by zero/,
+      /twice: .*unique index/,
+      /on_boom: .*has not been populated/,
+      /by_function: .*has not been populated/,
+    ])
+      assert(
+        said.some((text) => view.test(text)),
+        `${view} in ${said.join("\n")}`,
+      );
+    await resource.destroy();
+  });
+
   it("of tables that refer to each other are validated side by side without a deadlock", async () => {
     const tables = Array.from({ length: 8 }, (_, i) => `t${i}`);
     const database = await lab.database(`

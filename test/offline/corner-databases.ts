@@ -312,6 +312,14 @@ export const refusedDatabases: readonly HardDatabase[] = [
       CREATE VIEW arrays AS SELECT array_append(ARRAY[1], 2) AS a, ARRAY[1] || 2 AS b, ARRAY['a'] || ARRAY['b'] AS c, EXTRACT(year FROM now()) AS y FROM pg_tables`,
   },
   {
+    name: "refused: locales of the source's machine",
+    from: 14,
+    refused: /no locale for collations .*: found_there, public.made_there$/,
+    sql: `CREATE COLLATION public.made_there (LOCALE = 'C'); CREATE COLLATION public.everywhere (PROVIDER = icu, LOCALE = 'de-u-co-phonebk', DETERMINISTIC = false); SET allow_system_table_mods = on;
+      UPDATE pg_collation SET collcollate = 'xx_YY.utf8', collctype = 'xx_YY.utf8' WHERE collname = 'made_there';
+      INSERT INTO pg_collation (SELECT (json_populate_record(c, '{"oid": 15999, "collname": "found_there"}')).* FROM pg_collation c WHERE collname = 'C' LIMIT 1); CREATE TABLE t (a text COLLATE "found_there", b text COLLATE "C")`,
+  },
+  {
     name: "refused: base type",
     refused: /functions in C.*public.bt_in/,
     sql: `CREATE TYPE bt; CREATE FUNCTION bt_in(cstring) RETURNS bt LANGUAGE internal IMMUTABLE STRICT AS 'int4in'; CREATE FUNCTION bt_out(bt) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out';

@@ -3,7 +3,7 @@ import { escapeIdentifier } from "pg";
 import type { MigrationStatus } from "../../provider/dist/status.js";
 import { dumpSchema } from "../../provider/src/schema/dump";
 import { parseEntries, type Entry } from "../../provider/src/schema/entries";
-import { digests } from "../support/content";
+import { assertSameContent, digests } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { versionPairs } from "../support/version-pairs";
@@ -49,6 +49,15 @@ async function missingObjects(lab: Lab, database: string): Promise<string[][]> {
 }
 
 const isMadeBy = ({ from = 10, to = 18 }: HardDatabase, major: number): boolean => from <= major && to >= major;
+
+/** What takes no superuser to make. */
+const ownersDatabases: ReadonlySet<string> = new Set([
+  "odd partitions",
+  "views of views",
+  "functions everywhere",
+  "odd sequences",
+  "odd large objects",
+]);
 
 /** Of all pairs the first that a database can be made for: one is enough for what does not hang on versions. */
 const firstSource = (one: HardDatabase): number | undefined => pairs.find(({ from }) => isMadeBy(one, from))?.from;
@@ -104,6 +113,33 @@ for (const { from, to, tool } of pairs) {
       await resource?.destroy();
       await lab.stop();
     });
+
+    if (firstSource({ name: "", sql: "", from: 14 }) === from)
+      it("arrive whole where nobody is a superuser, on either side", async function () {
+        this.timeout(200_000);
+        const login = { user: "ordinary", password: "ordinary" };
+        await lab.source.query(`GRANT there, g2, g3 TO ${login.user}`);
+        const owned = onceEach
+          .filter(({ name }) => ownersDatabases.has(name))
+          .map((one) => ({ ...one, name: `my ${one.name}` }));
+        assert.equal(owned.length, ownersDatabases.size);
+        for (const { name, options = "", sql } of owned) {
+          await lab.source.query(`CREATE DATABASE ${escapeIdentifier(name)} OWNER ${login.user} ${options}`);
+          await lab.source.query(sql, { database: name, login });
+        }
+        const byOwner = new Resource();
+        const names = owned.map(({ name }) => name);
+        await byOwner.create(lab.inputs(names, { source: { ...lab.source.login, ...login, sslMode: "Prefer" } }));
+        for (const database of names) {
+          await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+          const said = findingsOf(byOwner.status, database).join("\n");
+          const unsaid = (await missingObjects(lab, database)).filter(
+            (parts) => !parts.some((part) => said.includes(part)),
+          );
+          assert.deepEqual(unsaid, [], `not named: ${said}`);
+        }
+        await byOwner.destroy();
+      });
 
     for (const { name, refused: finding } of refused)
       it(`are stopped before anything is copied: ${name}`, () => {

@@ -1,17 +1,19 @@
 import pg from "pg";
-import { Canceled, Refused } from "../errors.js";
+import { Canceled, Refused, messageOf } from "../errors.js";
 import { qualify } from "../postgres/identifiers.js";
+import { findingFor } from "./draft.js";
 import type { Entry } from "./entries.js";
 import { type RestoreFinding, summarize } from "./findings.js";
 import type { RestoreContext } from "./restore-context.js";
 import type { RelationName } from "./restore-plan.js";
-import { allRefused, restoreEntry } from "./restore.js";
+import { isOfItsOwn, restoreEntry } from "./restore.js";
 
 /**
  * Fills the materialized views that are filled on the source, in the order given. Those without rows there stay without.
- * One that reads another by way of a function, which no catalogue tells, is tried again when the others are filled.
+ * One that reads another by way of a function, which no catalogue tells, is tried again when the others are filled. One
+ * whose query fails over the rows as they are now stays empty and is found: it would on the source, too.
  *
- * @throws Refused naming those that cannot be filled; the others are
+ * @throws Refused when the server is in no state to fill them
  */
 export async function refreshMaterializedViews(
   source: pg.Client,
@@ -30,11 +32,21 @@ export async function refreshMaterializedViews(
   while (waiting.length > 0) {
     const refusals = await refreshEach(target, waiting, context, findings);
     const unfilled = [...refusals].filter(([, refusal]) => isReadTooEarly(refusal)).map(([view]) => view);
-    if (unfilled.length < refusals.size || unfilled.length === waiting.length) throw allRefused([...refusals.values()]);
-    waiting = unfilled;
+    // What waits for one that cannot be filled waits in vain.
+    const isOver = unfilled.length === waiting.length;
+    const lost = [...refusals].filter(([view]) => isOver || !unfilled.includes(view));
+    findings.push(...lost.map(([view, refusal]) => stayedEmpty(view, refusal)));
+    waiting = isOver ? [] : unfilled;
   }
   return summarize(findings);
 }
+
+const stayedEmpty = (view: RelationName, refusal: Refused): RestoreFinding =>
+  findingFor(refresh(view), {
+    message: `the materialized view was not filled, since its query fails: ${messageOf(refusal.cause)}`,
+    remedy: `correct what its query meets, then: ${refresh(view).sql}`,
+    severity: "warning",
+  });
 
 async function refreshEach(
   target: pg.Client,
@@ -48,7 +60,7 @@ async function refreshEach(
     try {
       findings.push(...(await restoreEntry(target, refresh(view), context)));
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
+      if (!(error instanceof Refused) || !isOfItsOwn(error)) throw error;
       refusals.set(view, error);
     }
   }

@@ -150,12 +150,12 @@ async function restoreWaiting(
 const refusalsNamed = 20;
 
 /** Whether the target refused an entry for what it says, and not for the state that the server is in. */
-function isOfItsOwn({ cause }: Refused): boolean {
+export function isOfItsOwn({ cause }: Refused): boolean {
   return cause instanceof pg.DatabaseError && /^(0A|22|23|2B|42|3F|P0|55000)/.test(cause.code ?? "");
 }
 
 /** One error for all of them. */
-export function allRefused(refusals: readonly Refused[]): Refused {
+function allRefused(refusals: readonly Refused[]): Refused {
   const [first] = refusals;
   if (refusals.length === 1) return first!;
   const named = refusals.slice(0, refusalsNamed).map((refusal) => refusal.message.split("\n  To do: ")[0]!);

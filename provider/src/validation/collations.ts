@@ -1,8 +1,9 @@
 import type { Client } from "pg";
+import { quoteLiteral } from "../postgres/identifiers.js";
 import type { Finding } from "../store/journal.js";
 import { enumerate, type Rule } from "./context.js";
 
-/** 603401, 603403: the databases' locales exist on the target. */
+/** 603401, 603403: the locales of databases and collations exist on the target. */
 export const collations: Rule = async ({ sources, target }) => {
   const findings: Finding[] = [];
   for (const [database, client] of sources) {
@@ -32,6 +33,19 @@ export const collations: Rule = async ({ sources, target }) => {
         message: `${database} is encoded in SQL_ASCII, which promises nothing about its bytes: they are carried as they are`,
         remedy: "none needed for the migration; texts of mixed encodings stay mixed",
       });
+    const missing = await missingCollations(client, target, encoding);
+    if (missing.length > 0)
+      findings.push({
+        database,
+        type: "CollationsValidation",
+        state: "Failed",
+        code: "603403",
+        object: missing[0],
+        objectType: "Database",
+        message: `the target has no locale for collations that the schema of ${database} names: ${enumerate(missing, 20)}`,
+        remedy:
+          "on the source, give the columns and indexes another collation (ALTER TABLE ... ALTER ... TYPE ... COLLATE), and drop these; an ICU one is on every server",
+      });
     const unreadable = encoding === "SQL_ASCII" ? await namesOfOtherEncodings(client) : [];
     if (unreadable.length > 0)
       findings.push({
@@ -49,6 +63,72 @@ export const collations: Rule = async ({ sources, target }) => {
     { type: "CollationsValidation", state: "Succeeded", objectType: "Instance", message: "every locale is there" },
   ];
 };
+
+interface OwnCollation {
+  readonly name: string;
+  readonly provider: "c" | "i" | "b";
+  readonly collate: string | null;
+  readonly ctype: string | null;
+  readonly locale: string | null;
+  readonly deterministic: boolean;
+}
+
+/** Collations that the schema names and the target neither has nor can make. */
+async function missingCollations(source: Client, target: Client, encoding: string): Promise<string[]> {
+  const { rows: brought } = await source.query<{ name: string }>(
+    // What initdb has found on the machine, and something uses.
+    `SELECT DISTINCT c.collname AS name FROM pg_depend d
+       JOIN pg_collation c ON d.refclassid = 'pg_collation'::regclass AND c.oid = d.refobjid WHERE c.oid < 16384`,
+  );
+  const { rows: absent } = await target.query<{ name: string }>(
+    `SELECT name FROM unnest($1::name[]) AS name
+      WHERE NOT EXISTS (SELECT FROM pg_collation c WHERE c.collnamespace = 'pg_catalog'::regnamespace AND c.collname = name
+                           AND c.collencoding IN (-1, pg_char_to_encoding($2)))`,
+    [brought.map(({ name }) => name), encoding],
+  );
+  const { rows } = await target.query<{ encoding: string }>("SELECT current_setting('server_encoding') AS encoding");
+  // Which locales fit hangs on the database's encoding.
+  const own = rows[0]!.encoding === encoding ? await ownCollations(source) : [];
+  const refused: string[] = [];
+  for (const collation of own) if (await isRefused(target, collation)) refused.push(collation.name);
+  return [...absent.map(({ name }) => name), ...refused];
+}
+
+async function ownCollations(source: Client): Promise<OwnCollation[]> {
+  const { rows } = await source.query<OwnCollation>(
+    `SELECT format('%I.%I', n.nspname, c.collname) AS name, coalesce(to_jsonb(c) ->> 'collprovider', 'c') AS provider,
+            c.collcollate AS collate, c.collctype AS ctype,
+            coalesce(to_jsonb(c) ->> 'colllocale', to_jsonb(c) ->> 'colliculocale', c.collcollate::text) AS locale,
+            coalesce((to_jsonb(c) ->> 'collisdeterministic')::bool, true) AS deterministic
+       FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
+      WHERE c.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_collation'::regclass
+                                              AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1`,
+  );
+  return rows;
+}
+
+/** Tried as a temporary one, in a transaction that is rolled back. */
+async function isRefused(
+  target: Client,
+  { provider, collate, ctype, locale, deterministic }: OwnCollation,
+): Promise<boolean> {
+  const options =
+    provider === "c"
+      ? `LC_COLLATE = ${quoteLiteral(collate ?? "C")}, LC_CTYPE = ${quoteLiteral(ctype ?? "C")}`
+      : `PROVIDER = ${provider === "i" ? "icu" : "builtin"}, LOCALE = ${quoteLiteral(locale ?? "C")}, DETERMINISTIC = ${String(deterministic)}`;
+  await target.query("BEGIN");
+  try {
+    await target.query(`CREATE COLLATION pg_temp.tried (${options})`);
+    return false;
+  } catch (error) {
+    return localeErrors.has((error as { code?: string }).code ?? "");
+  } finally {
+    await target.query("ROLLBACK");
+  }
+}
+
+/** No such locale; a provider that the server is built without. */
+const localeErrors: ReadonlySet<string> = new Set(["22023", "42704", "0A000"]);
 
 /** What a dump would have to carry and cannot: told with a mark in the place of each byte that is not UTF-8. */
 async function namesOfOtherEncodings(source: Client): Promise<string[]> {

@@ -18,7 +18,7 @@ import type { WayBackStatus } from "../status.js";
 import type { DatabaseRecord } from "../store/records.js";
 import type { TableComparison } from "../verify/compare-tables.js";
 import { contentDiffers } from "../verify/content-differs.js";
-import type { Remainder } from "./base-copy.js";
+import { reportFindings, type Remainder } from "./base-copy.js";
 import { compareInCutover, comparisonStep, inWords, whatToCompare } from "./compare.js";
 import { pause } from "./pause.js";
 import { removeFence } from "./source-fence.js";
@@ -222,7 +222,8 @@ export class WayBack {
   async #refreshViews(target: Client, source: Client): Promise<void> {
     const { materializedViews, sourceSearchPath } = this.#record.handover as Remainder;
     const context = await readRestoreContext(source, { sourceSearchPath });
-    await refreshMaterializedViews(target, source, materializedViews, context);
+    const findings = await refreshMaterializedViews(target, source, materializedViews, context);
+    await reportFindings(this.#work, this.#record.name, findings);
   }
 
   /** The source, which rests, with the target as it was at the point. */
