@@ -8,7 +8,6 @@ import { mayBecomeReplica } from "../cdc/target-session.js";
 import { copyLargeObjects } from "../copy/large-objects.js";
 import { tablesThatLookElsewhere } from "../copy/look-elsewhere.js";
 import { planParts } from "../copy/parts.js";
-import { useSearchPath } from "../copy/search-path.js";
 import { carrySequences } from "../copy/sequences.js";
 import { openInSnapshot, type Snapshot } from "../copy/snapshot.js";
 import { isSmall, tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
@@ -31,6 +30,7 @@ import type { DatabaseRecord } from "../store/records.js";
 import { forgetHeldSnapshots, type SharedCopy } from "../store/shared-copies.js";
 import { Units, type NewUnit } from "../store/units.js";
 import { compareDatabase, compareLargeObjectsOf, compareSchemas } from "./compare.js";
+import { analyzeDatabase } from "./analyze.js";
 import { copyUnits, takeLeftOut } from "./copy-units.js";
 import { copyStateOf, findEarlierCopy, type EarlierCopy } from "./earlier-copy.js";
 import { createDatabase, prepareExistingTables } from "./prepare-target.js";
@@ -400,18 +400,16 @@ class BaseCopy {
   }
 
   /** What is computed from rows, or counts them. */
-  async #fillTheRest({ source, target, selection, plan, context }: Scene): Promise<void> {
-    const { journal } = this.work;
+  async #fillTheRest({ source, target, selection, plan, context, signal }: Scene): Promise<void> {
+    const { work } = this;
+    const { journal } = work;
     await carrySequences(source, target, {
       only: ({ schema, name }) => !selection.cutSequences.has(sequenceKey(schema, name)),
     });
     await journal.database(this.#name, { message: "materialized views" });
     await this.#report(await refreshMaterializedViews(source, target, plan.materializedViews, context));
     await journal.database(this.#name, { message: "statistics" });
-    // Before 17, ANALYZE runs the functions of expression indexes under the session's search_path.
-    await useSearchPath(target, context.sourceSearchPath ?? "");
-    await target.query("ANALYZE");
-    await useSearchPath(target, "");
+    await analyzeDatabase(target, { work, database: this.#name, searchPath: context.sourceSearchPath ?? "", signal });
   }
 
   async #removeEarlierTry(): Promise<void> {

@@ -1,0 +1,51 @@
+import type { Client } from "pg";
+import { useSearchPath } from "../copy/search-path.js";
+import { qualify } from "../postgres/identifiers.js";
+import type { Work } from "./work.js";
+import { sideBySide } from "./side-by-side.js";
+
+export interface Analysis {
+  readonly work: Work;
+  readonly database: string;
+  /** Of the source: before 17, ANALYZE runs the functions of expression indexes under the session's search_path. */
+  readonly searchPath: string;
+  readonly signal: AbortSignal;
+}
+
+/** Relations per ANALYZE: with a few rows each, asking takes longer than looking at them. */
+const mostTogether = 50;
+/** From here on a relation is asked for alone: 30 MB. */
+const largePages = 4000;
+
+/** Gathers the planner's statistics of the whole database, its catalogue included, in as many sessions as build indexes. */
+export async function analyzeDatabase(target: Client, { work, database, searchPath, signal }: Analysis): Promise<void> {
+  await sideBySide({
+    work,
+    database,
+    purpose: "statistics",
+    groups: (await groupsOf(target)).map((group) => [group]),
+    signal,
+    run: async (session, relations) => {
+      await useSearchPath(session, searchPath);
+      await session.query(`ANALYZE ${relations.join(", ")}`);
+    },
+  });
+}
+
+/** What ANALYZE by itself would look at, largest first. Partitions come with the table that they are of. */
+async function groupsOf(target: Client): Promise<string[][]> {
+  const { rows } = await target.query<{ schema: string; name: string; large: boolean }>(
+    `SELECT n.nspname AS schema, c.relname AS name, c.relkind = 'p' OR c.relpages > $1 AS large
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition AND NOT c.relisshared
+      ORDER BY c.relkind = 'p' DESC, c.relpages DESC, c.oid`,
+    [largePages],
+  );
+  const names = (large: boolean): string[] =>
+    rows.filter((row) => row.large === large).map(({ schema, name }) => qualify(schema, name));
+  const groups = names(true).map((name) => [name]);
+  const small = names(false);
+  for (let first = 0; first < small.length; first += mostTogether)
+    groups.push(small.slice(first, first + mostTogether));
+  return groups;
+}
