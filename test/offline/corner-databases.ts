@@ -231,6 +231,20 @@ export const cornerDatabases: readonly HardDatabase[] = [
     CREATE TABLE pa (id int, k int, b_id int, b_k int, PRIMARY KEY (id, k)) PARTITION BY LIST (k); CREATE TABLE pa1 PARTITION OF pa FOR VALUES IN (1); CREATE TABLE pa2 PARTITION OF pa FOR VALUES IN (2) PARTITION BY RANGE (id); CREATE TABLE pa2x PARTITION OF pa2 DEFAULT; CREATE TABLE pb (id int, k int, a_id int, a_k int, PRIMARY KEY (id, k), CONSTRAINT ba FOREIGN KEY (a_id, a_k) REFERENCES pa DEFERRABLE INITIALLY DEFERRED) PARTITION BY HASH (id); CREATE TABLE pb0 PARTITION OF pb FOR VALUES WITH (MODULUS 1, REMAINDER 0);
     ALTER TABLE pa ADD CONSTRAINT ab FOREIGN KEY (b_id, b_k) REFERENCES pb ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED; COMMENT ON CONSTRAINT ab ON pa1 IS 'ab of pa1'; INSERT INTO pa SELECT i, 1 + i % 2, i, 1 + i % 2 FROM generate_series(1, 50) i; INSERT INTO pb SELECT i, 1 + i % 2, i, 1 + i % 2 FROM generate_series(1, 50) i;`,
   },
+  {
+    // So many that they are made in several sessions, although some need others; what a_late needs seems to be quoted.
+    name: "hundreds",
+    from: 14,
+    sql: `CREATE TABLE a_base (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text); CREATE SEQUENCE a_seq; INSERT INTO a_base (v) VALUES ('x');
+    DO $$ BEGIN FOR n IN 1..150 LOOP
+      EXECUTE format('CREATE TABLE "T %s" (id serial PRIMARY KEY, v text UNIQUE, w int DEFAULT nextval(''a_seq'')); COMMENT ON TABLE "T %s" IS ''table %s''', n, n, n);
+      EXECUTE format('CREATE VIEW "a view %s" AS SELECT id, v FROM "T %s"; COMMENT ON COLUMN "a view %s".id IS ''id''', n, n, n);
+      EXECUTE format('CREATE TABLE b_%s (extra "T %s"[]) INHERITS (a_base); GRANT SELECT ON b_%s TO PUBLIC', n, 1 + (n - 1) % 7, n);
+      EXECUTE format('INSERT INTO "T %s" (v) VALUES (%L); INSERT INTO b_%s (id, v) VALUES (1, %L)', n, n, n, n);
+    END LOOP; END $$;
+    CREATE VIEW a_late AS SELECT '"'::text AS a FROM "T 150" WHERE v <> '".b';
+    CREATE TABLE p (a int PRIMARY KEY, b text) PARTITION BY RANGE (a); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10); CREATE TABLE p2 PARTITION OF p DEFAULT; INSERT INTO p SELECT i, i FROM generate_series(1, 20) i;`,
+  },
 ];
 
 /** What cannot arrive, which validation has to say. */

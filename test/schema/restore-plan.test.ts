@@ -138,6 +138,15 @@ describe("the plan of keys, foreign keys and checks", () => {
     }
   });
 
+  it("makes a small table's key in one statement, with all that is said of it", () => {
+    const definition = `PRIMARY KEY (a);\n\nALTER TABLE s.t CLUSTER ON "k"`;
+    const plan = planRestore([table, key(definition)], {
+      isSmall: ({ schema, name }) => schema === "s" && name === "t",
+    });
+    assert.deepEqual(statements(plan.builds.map((build) => build.entry)), statements([key(definition)]));
+    assert.deepEqual(plan.after, []);
+  });
+
   it("builds as a constraint what no index can become", () => {
     for (const definition of [
       "UNIQUE (a) DEFERRABLE INITIALLY DEFERRED",

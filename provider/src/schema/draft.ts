@@ -77,9 +77,11 @@ const withoutStatements = (draft: Draft, finding: Pick<RestoreFinding, "message"
 
 function withOwner(draft: Draft, { roles, administrator }: RestoreContext): Draft {
   const owner = draft.statements.map(newOwner).find((role) => role !== undefined);
-  // pg_database_owner stands for whoever owns the database, which is the administrator already.
-  if (owner === undefined || owner === administrator) return draft;
+  if (owner === undefined) return draft;
+  // What the restore has made is the administrator's; a schema may have been there before.
+  if (owner === administrator) return draft.entry.type === "SCHEMA OWNER" ? draft : { ...draft, statements: [] };
   const role = roles.get(owner);
+  // Also of pg_database_owner, which stands for whoever owns the database: the administrator.
   if (role?.mayBecome) return draft;
   const quoted = quoteIdentifier(owner);
   return withoutStatements(draft, {

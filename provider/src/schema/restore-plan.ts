@@ -30,7 +30,7 @@ export interface Build {
 /**
  * What to run when. Every entry of the dump is in one list; its change of owner and its FORCE ROW LEVEL SECURITY
  * are taken out of it and are entries of their own in `handover` (types `TABLE OWNER`, `SCHEMA OWNER`, ..., and `ROW SECURITY`; with its id).
- * A key is a build and, where it takes the built index over, an entry of `after`.
+ * A key is a build and, where it takes the built index over, as a large table's does, an entry of `after`.
  *
  * - `before` keeps the dump's order and needs nothing else. Rows can be copied once it has run.
  * - A build needs only `before` and its own table's rows: builds can run in any order and side by side.
@@ -81,12 +81,17 @@ const afterData: ReadonlySet<string> = new Set([
 const buildable: ReadonlySet<string> = new Set(["CONSTRAINT", "INDEX", "STATISTICS"]);
 
 export interface PlanOptions {
+  /** Tables with so few rows that a key is made in one statement; none unless told. */
+  readonly isSmall?: (table: RelationName) => boolean;
   /** Where changes cannot be applied as in a replica, which fires nothing: see {@link RestorePlan}. */
   readonly keepsBackFiring?: boolean;
 }
 
 /** The publications of a migration itself are the source's alone, and in no list. */
-export function planRestore(entries: readonly Entry[], { keepsBackFiring = false }: PlanOptions = {}): RestorePlan {
+export function planRestore(
+  entries: readonly Entry[],
+  { keepsBackFiring = false, isSmall = () => false }: PlanOptions = {},
+): RestorePlan {
   const { remaining, ownership } = separateOwnership(
     addExclusionsToTrees(entries.filter((entry) => !isOwnPublication(entry))),
   );
@@ -97,7 +102,8 @@ export function planRestore(entries: readonly Entry[], { keepsBackFiring = false
   const boundary = objects.findIndex((entry) => afterData.has(entry.type));
   const preData = boundary < 0 ? objects : objects.slice(0, boundary);
   const { before, checks, comments } = separateChecks(preData, isUsers);
-  const { builds, lateBuilds, after } = separateBuilds(before, boundary < 0 ? [] : objects.slice(boundary), isUsers);
+  const postData = boundary < 0 ? [] : objects.slice(boundary);
+  const { builds, lateBuilds, after } = separateBuilds(before, postData, { isUsers, isSmall });
   const foreignKeys = separateForeignKeys(before, after);
   const firing = new Set(keepsBackFiring ? firingOf(foreignKeys.after) : []);
   // Where a table and one that inherits it both have a check, the latter's comes first and takes the former's in.
@@ -225,7 +231,7 @@ function inHandoverOrder(entries: readonly Entry[]): Entry[] {
 function separateBuilds(
   before: readonly Entry[],
   rest: readonly Entry[],
-  isUsers: (routine: RelationName) => boolean,
+  { isUsers, isSmall }: Pick<Required<PlanOptions>, "isSmall"> & { isUsers: (routine: RelationName) => boolean },
 ): { builds: Build[]; lateBuilds: Build[]; after: Entry[] } {
   const ordinaryTables = new Set(before.filter(isOrdinaryTable).flatMap(createdRelation).map(keyOf));
   const builds: Build[] = [];
@@ -236,7 +242,7 @@ function separateBuilds(
     const table = buildable.has(entry.type) ? tableOf(entry) : undefined;
     const isBound = postponedRoutines.some((name) => entry.sql.includes(name));
     if (table && ordinaryTables.has(keyOf(table)) && !isBound) {
-      const key = entry.type === "CONSTRAINT" ? keyThroughIndex(entry) : undefined;
+      const key = entry.type === "CONSTRAINT" && !isSmall(table) ? keyThroughIndex(entry) : undefined;
       const isLate = splitStatements(entry.sql).some((statement) => callsAny(statement, isUsers));
       (isLate ? lateBuilds : builds).push({ entry: key?.index ?? entry, table });
       if (key) after.push(key.constraint);

@@ -9,6 +9,7 @@ import type { RestoreContext } from "./restore-context.js";
 import { type Refusal, asItsOwner, revise } from "./revision.js";
 import { follows, identifierName, tokenize } from "./sql-text.js";
 import { type Statement, schemaOf, withoutSecrets } from "./statements.js";
+import { stretchesOf } from "./stretches.js";
 
 /** Kinds whose loss leaves the data and everything else as it is; what needs one of them names it as the cause. */
 const dispensable: ReadonlySet<string> = new Set([
@@ -64,9 +65,16 @@ function isDuplicate({ type }: Entry, { code, schema }: pg.DatabaseError): boole
 }
 
 /**
+ * Restores in several sessions what can be: groups side by side, and the entries of each as {@link restoreTogether} does.
+ * Answers those that it has restored.
+ */
+export type RestoreApart = (groups: readonly (readonly Entry[])[]) => Promise<ReadonlySet<Entry>>;
+
+/**
  * Runs entries one after another, each as if in a transaction of its own, fitted to what the target allows. What could not be
  * carried over is found, never skipped in silence.
  *
+ * @param apart for entries by the hundred, of which most do not need each other
  * @throws Refused naming every entry that the target does not take; the others stay
  * @throws Unreachable when the connection breaks: run the same entries again with `resumed`
  * @throws Canceled between two entries, once the context's signal is aborted
@@ -75,10 +83,11 @@ export async function restoreEntries(
   target: pg.Client,
   entries: readonly Entry[],
   context: RestoreContext,
+  apart?: RestoreApart,
 ): Promise<RestoreFinding[]> {
   const findings: RestoreFinding[] = [];
   const waiting: Entry[] = [];
-  for (const batch of batches(entries)) {
+  for await (const batch of apart ? batchesLeft(entries, apart) : batches(entries)) {
     if (context.signal?.aborted) throw new Canceled(`the restore was ended before ${describe(batch[0]!)}`);
     if (batch.length > 1 && (await restoreTogether(target, batch, context))) continue;
     waiting.push(...(await restoreReady(target, batch, waiting, context, findings)));
@@ -166,22 +175,31 @@ function allRefused(refusals: readonly Refused[]): Refused {
   });
 }
 
+/** Entries of one transaction: each table that is made keeps some of the server's locks until it is committed. */
 const mostTogether = 100;
 
-/** Kinds of which the server warns where it does not do what it is told, so that each has to be watched. */
+/** Kinds of which the server only warns where it does not do what it is told. */
 const isWatched = ({ type }: Entry): boolean => type === "ACL" || type === "DEFAULT ACL";
 
 /** Neighbours that can be tried in one transaction: thousands of tables would else be thousands of commits. */
-function* batches(entries: readonly Entry[]): Generator<readonly Entry[]> {
+export function* batches(entries: readonly Entry[]): Generator<readonly Entry[]> {
   let batch: Entry[] = [];
   for (const entry of entries) {
-    if (batch.length === mostTogether || (batch.length > 0 && (isWatched(entry) || isWatched(batch[0]!)))) {
+    if (batch.length === mostTogether || (batch.length > 0 && isWatched(entry) !== isWatched(batch[0]!))) {
       yield batch;
       batch = [];
     }
     batch.push(entry);
   }
   if (batch.length > 0) yield batch;
+}
+
+/** What is left to do once others have done what they can, in the dump's order. */
+async function* batchesLeft(entries: readonly Entry[], apart: RestoreApart): AsyncGenerator<readonly Entry[]> {
+  for (const { entries: stretch, groups } of stretchesOf(entries)) {
+    const restored = groups.length > 1 ? await apart(groups) : undefined;
+    yield* batches(restored ? stretch.filter((entry) => !restored.has(entry)) : stretch);
+  }
 }
 
 /**
@@ -199,10 +217,17 @@ export async function restoreTogether(
   if (!plain) return false;
   const statements = drafts.flatMap((draft) => draft.statements.map(({ text }) => text));
   if (statements.length === 0) return true;
-  const settings = transactionSettings(drafts[0]!);
-  const error = await refused(target, `BEGIN; ${settings}; ${statements.join(";\n")};\nCOMMIT`);
-  if (error) await refused(target, "ROLLBACK");
-  return error === undefined;
+  const all = `BEGIN; ${transactionSettings(drafts[0]!)}; ${statements.join(";\n")}`;
+  // What would be warned of is not committed before that is known.
+  const commitsApart = batch.some(isWatched);
+  const { answer: error, ungranted } = await watched(target, () =>
+    refused(target, commitsApart ? all : `${all};\nCOMMIT`),
+  );
+  if (error || ungranted.length > 0) {
+    await refused(target, "ROLLBACK");
+    return false;
+  }
+  return !commitsApart || (await refused(target, "COMMIT")) === undefined;
 }
 
 /** Restores one entry, as {@link restoreEntries} does. */
@@ -227,7 +252,7 @@ async function restoreAdapted(
   let draft = draftOf(entry, context);
   let deadlocks = 0;
   while (true) {
-    const { refusal, ungranted } = await attemptWatched(target, draft);
+    const { answer: refusal, ungranted } = await watched(target, () => attempt(target, draft));
     if (!refusal) {
       const asOwner = ungranted.length === 0 ? undefined : asItsOwner(draft, context);
       if (!asOwner) return [...draft.findings, ...ungranted.map((message) => notGranted(entry, message))];
@@ -248,18 +273,18 @@ async function restoreAdapted(
 /** privilege_not_granted and privilege_not_revoked: what the server only warns of, and does nothing. */
 const ungrantedCodes: ReadonlySet<string> = new Set(["01006", "01007"]);
 
-async function attemptWatched(
+/** What a statement's answer is, and what the server has only warned of meanwhile. */
+async function watched<T>(
   target: pg.Client,
-  draft: Draft,
-): Promise<{ refusal: Refusal | undefined; ungranted: readonly string[] }> {
+  run: () => Promise<T>,
+): Promise<{ readonly answer: T; readonly ungranted: readonly string[] }> {
   const ungranted: string[] = [];
   const watch = ({ code, message }: { code: string | undefined; message: string | undefined }): void => {
     if (ungrantedCodes.has(code ?? "")) ungranted.push(message ?? "");
   };
   target.on("notice", watch);
   try {
-    const refusal = await attempt(target, draft);
-    return { refusal, ungranted };
+    return { answer: await run(), ungranted };
   } finally {
     target.off("notice", watch);
   }

@@ -23,7 +23,7 @@ import { largeObjectEntries } from "../schema/large-object-entries.js";
 import { refreshMaterializedViews } from "../schema/materialized-views.js";
 import { readRestoreContext, readSearchPath, type RestoreContext } from "../schema/restore-context.js";
 import { planRestore, type Build, type RelationName, type RestorePlan } from "../schema/restore-plan.js";
-import { restoreEntries, restoreEntry } from "../schema/restore.js";
+import { batches, restoreEntries, restoreEntry, restoreTogether } from "../schema/restore.js";
 import { readSelection, selectEntries, sequenceKey, type Selection } from "../schema/selection.js";
 import { validateConstraint } from "../schema/validate-constraint.js";
 import type { DatabaseRecord } from "../store/records.js";
@@ -134,11 +134,12 @@ class BaseCopy {
     });
     await forgetHeldSnapshots(journal.lease, this.#name);
     if (!wish.dataOnly) await this.#report(await createDatabase(this.work, this.record));
-    const point = await takeSnapshot(this.work, this.#name);
+    const { point, tables } = await takeSnapshot(this.work, this.#name);
     return this.#inSessions(point.snapshot, async (source, target) => {
-      const scene = await this.#scene(point, source, target);
-      await this.#restore(scene, scene.plan.before);
-      const tables = await this.#queueUnits(scene);
+      const scene = await this.#scene(point, source, target, tables);
+      // Both have to end before anything follows, or another try: neither could be told from what comes then.
+      const steps = await Promise.allSettled([this.#restoreBefore(scene), this.#queueUnits(scene, tables)]);
+      for (const step of steps) if (step.status === "rejected") throw step.reason;
       await this.#offer(point, scene);
       return this.#fill(scene, tables);
     });
@@ -215,7 +216,7 @@ class BaseCopy {
     }
   }
 
-  async #scene(point: CopyPoint, source: Client, target: Client): Promise<Scene> {
+  async #scene(point: CopyPoint, source: Client, target: Client, tables: readonly TableToCopy[]): Promise<Scene> {
     const { wish, journal } = this.work;
     const signal = AbortSignal.any([this.work.signal, point.snapshot.lost]);
     await journal.database(this.#name, { message: "reading the schema" });
@@ -224,7 +225,10 @@ class BaseCopy {
     const context = await readRestoreContext(target, { sourceSearchPath, signal });
     const keepsBackFiring = point.slot !== undefined && !(await mayBecomeReplica(target));
     const entries = wish.dataOnly ? [] : await this.#dump(point.snapshot.id, selection, signal);
-    const plan = wish.dataOnly ? nothing : planRestore(entries, { keepsBackFiring });
+    const large = new Set(tables.filter(({ table }) => !isSmall(table)).map(({ table }) => keyOf(table)));
+    const plan = wish.dataOnly
+      ? nothing
+      : planRestore(entries, { keepsBackFiring, isSmall: (table) => !large.has(keyOf(table)) });
     return { ...point, source, target, selection, plan, context, signal };
   }
 
@@ -235,16 +239,13 @@ class BaseCopy {
     return selectEntries(entries, selection).filter((entry) => !isOwnPublication(entry));
   }
 
-  /** Answers the tables to copy. */
-  async #queueUnits({ source, target, plan }: Scene): Promise<TableToCopy[]> {
+  async #queueUnits({ source, target, plan }: Scene, tables: readonly TableToCopy[]): Promise<void> {
     const { work } = this;
-    const tables = work.wish.schemaOnly ? [] : await selectedTables(source, work.wish);
     if (work.wish.dataOnly) await prepareExistingTables(work, target, tables);
     const tableUnits: NewUnit[] = [];
     const late = await tablesThatLookElsewhere(source);
     for (const table of tables) tableUnits.push(...(await this.#tableUnits(source, table, late.has(table.table.oid))));
     await this.#units.replace([...tableUnits, ...byTableCopied(plan.builds, tableUnits)]);
-    return tables;
   }
 
   /** From here on other workers may share the copy, and a successor go on with it. */
@@ -423,6 +424,28 @@ class BaseCopy {
     await this.#report(await restoreEntries(target, entries, context));
   }
 
+  async #restoreBefore(scene: Scene): Promise<void> {
+    const { target, plan, context } = scene;
+    const apart = (groups: readonly (readonly Entry[])[]): Promise<Set<Entry>> => this.#restoreApart(scene, groups);
+    await this.#report(await restoreEntries(target, plan.before, context, apart));
+  }
+
+  async #restoreApart({ context, signal }: Scene, groups: readonly (readonly Entry[])[]): Promise<Set<Entry>> {
+    const restored = new Set<Entry>();
+    await sideBySide({
+      work: this.work,
+      database: this.#name,
+      purpose: "restore",
+      groups: groups.map((group) => [...batches(group)]),
+      signal,
+      run: async (target, batch) => {
+        if (!(await restoreTogether(target, batch, context))) return;
+        for (const entry of batch) restored.add(entry);
+      },
+    });
+    return restored;
+  }
+
   async #report(findings: readonly RestoreFinding[]): Promise<void> {
     await reportFindings(this.work, this.#name, findings);
   }
@@ -446,7 +469,7 @@ const mostParts = 1000;
 function byTableCopied(builds: RestorePlan["builds"], tables: readonly NewUnit[]): NewUnit[] {
   const ranks = new Map(tables.map(({ schema, table }, rank) => [qualify(schema, table), rank]));
   return builds
-    .map((build) => ({ build, rank: ranks.get(qualify(build.table.schema, build.table.name)) ?? tables.length }))
+    .map((build) => ({ build, rank: ranks.get(keyOf(build.table)) ?? tables.length }))
     .sort((one, other) => one.rank - other.rank)
     .map(({ build, rank }) => buildUnit(build, tables[rank]));
 }
@@ -465,10 +488,12 @@ const buildUnit = ({ entry, table }: Build, copied: NewUnit | undefined): NewUni
   build: entry,
 });
 
+const keyOf = ({ schema, name }: RelationName): string => qualify(schema, name);
+
 function byTable(validations: RestorePlan["validations"]): RestorePlan["validations"][number][][] {
   const groups = new Map<string, RestorePlan["validations"][number][]>();
   for (const validation of validations) {
-    const key = qualify(validation.table.schema, validation.table.name);
+    const key = keyOf(validation.table);
     const group = groups.get(key);
     if (group) group.push(validation);
     else groups.set(key, [validation]);

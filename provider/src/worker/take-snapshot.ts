@@ -5,6 +5,7 @@ import { dropSlot } from "../cdc/drop-slot.js";
 import { createPublications } from "../cdc/publication.js";
 import { type OutputPlugin, createSlot, type SlotOptions } from "../cdc/slot.js";
 import { Snapshot, lockedSnapshot, openInSnapshot } from "../copy/snapshot.js";
+import type { TableToCopy } from "../copy/tables-to-copy.js";
 import { connect } from "../postgres/connect.js";
 import type { Table } from "../postgres/tables.js";
 import { selectedTables } from "./selected-tables.js";
@@ -22,13 +23,31 @@ export interface CopyPoint {
   readonly plugin: OutputPlugin;
 }
 
+export interface CopyPlace {
+  readonly point: CopyPoint;
+  /** Those whose rows are to be copied, as the snapshot shows them, largest first. */
+  readonly tables: readonly TableToCopy[];
+}
+
 /**
  * The moment to copy: for an online migration the one at which its slot's stream begins. The tables are locked against
  * what no snapshot is proof against. The caller releases it.
  */
-export async function takeSnapshot(work: Work, database: string): Promise<CopyPoint> {
+export async function takeSnapshot(work: Work, database: string): Promise<CopyPlace> {
+  let tables: readonly TableToCopy[] = [];
+  const point = await lockedPoint(work, database, async ({ snapshot }) => {
+    tables = await tablesIn(work, database, snapshot);
+    return tables.map(({ table }) => table);
+  });
+  return { point, tables };
+}
+
+async function lockedPoint(
+  work: Work,
+  database: string,
+  tablesOf: (point: CopyPoint) => Promise<Table[]>,
+): Promise<CopyPoint> {
   const { source, wish, journal } = work;
-  const tablesOf = ({ snapshot }: CopyPoint): Promise<Table[]> => tablesIn(work, database, snapshot);
   if (wish.migrationMode === "Offline") {
     const take = async (): Promise<CopyPoint> => ({
       snapshot: await Snapshot.export(source, database),
@@ -86,12 +105,11 @@ export async function markOf({ source, wish }: Work, database: string, snapshotI
   }
 }
 
-/** Those whose rows are to be copied, as the snapshot shows them. */
-async function tablesIn({ source, wish }: Work, database: string, snapshot: Snapshot): Promise<Table[]> {
+async function tablesIn({ source, wish }: Work, database: string, snapshot: Snapshot): Promise<TableToCopy[]> {
   if (wish.schemaOnly) return [];
   const session = await openInSnapshot(source, database, snapshot.id, `${wish.migrationName} lock`);
   try {
-    return (await selectedTables(session, wish)).map(({ table }) => table);
+    return await selectedTables(session, wish);
   } finally {
     await session.end();
   }

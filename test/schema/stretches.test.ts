@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import type { Entry } from "../../provider/src/schema/entries";
+import { stretchesOf } from "../../provider/src/schema/stretches";
+
+let lastId = 0;
+
+const entry = (type: string, name: string, sql: string, dependencies: readonly number[] = []): Entry => ({
+  id: ++lastId,
+  classOid: 0,
+  oid: 0,
+  dependencies,
+  name,
+  type,
+  schema: "s",
+  owner: "o",
+  tablespace: undefined,
+  accessMethod: "heap",
+  sql,
+});
+
+const plain = (count: number): Entry[] =>
+  Array.from({ length: count }, (_, n) => entry("TABLE", `t${n}`, `CREATE TABLE s.t${n} (a integer);`));
+
+describe("the stretches of a restore", () => {
+  it("keep the dump's order where there is little to restore", () => {
+    const entries = [entry("SCHEMA", "s", "CREATE SCHEMA s;"), ...plain(100), entry("FUNCTION", "f()", "...")];
+    assert.deepEqual(stretchesOf(entries), [{ entries, groups: [] }]);
+  });
+
+  it("hold every entry once, and have others wait for what is before them", () => {
+    const before = entry("TYPE", "e", "CREATE TYPE s.e AS ENUM ();");
+    const after = entry("FUNCTION", "f()", "CREATE FUNCTION s.f() RETURNS SETOF s.t1 ...;");
+    const [one, several] = [plain(250), plain(300)];
+    const stretches = stretchesOf([before, ...one, after, ...several]);
+    assert.deepEqual(
+      stretches.map(({ entries }) => entries),
+      [[before], one, [after], several],
+    );
+    for (const { entries, groups } of stretches)
+      if (groups.length > 0)
+        assert.deepEqual(
+          groups.flat().sort((left, right) => left.id - right.id),
+          entries,
+        );
+    assert.deepEqual(
+      stretches.map(({ groups }) => groups.length),
+      [0, 5, 0, 6],
+    );
+  });
+
+  it("keep together, in order, what mentions each other", () => {
+    const parent = entry("TABLE", "A.b", 'CREATE TABLE s."A.b" (a integer);');
+    const sequence = entry("SEQUENCE", "q", "CREATE SEQUENCE s.q;");
+    const owned = entry("SEQUENCE OWNED BY", "q", 'ALTER SEQUENCE s.q OWNED BY s."A.b".a;', [sequence.id]);
+    const child = entry("TABLE", "child", 'CREATE TABLE s.child (\n)\nINHERITS (s."A.b");');
+    const view = entry("VIEW", "v", "CREATE VIEW s.v AS SELECT child.a FROM s.child;");
+    const comment = entry("COMMENT", "COLUMN v.a", "COMMENT ON COLUMN s.v.a IS 'of s.t1';", [view.id]);
+    const value = entry(
+      "DEFAULT",
+      "t7 a",
+      "ALTER TABLE ONLY s.t7 ALTER COLUMN a SET DEFAULT nextval('s.q'::regclass);",
+    );
+    const tables = plain(300);
+    const family = [parent, sequence, owned, child, view, comment, value];
+    // Between them is what has nothing to do with them; t1 and t7 are mentioned.
+    const entries = family.flatMap((one, n) => [...tables.slice(n * 40, n * 40 + 40), one]);
+    const [stretch] = stretchesOf(entries);
+    const group = stretch!.groups.find((one) => one.includes(parent))!;
+    const wanted = [tables[1]!, tables[7]!, ...family];
+    assert.deepEqual(
+      group.filter((one) => wanted.includes(one)),
+      entries.filter((one) => wanted.includes(one)),
+    );
+  });
+});
