@@ -75,11 +75,12 @@ const withoutStatements = (draft: Draft, finding: Pick<RestoreFinding, "message"
   findings: [...draft.findings, findingFor(draft.entry, finding)],
 });
 
-function withOwner(draft: Draft, { roles, administrator }: RestoreContext): Draft {
+function withOwner(draft: Draft, { roles, administrator, resumed }: RestoreContext): Draft {
   const owner = draft.statements.map(newOwner).find((role) => role !== undefined);
   if (owner === undefined) return draft;
-  // What the restore has made is the administrator's; a schema may have been there before.
-  if (owner === administrator) return draft.entry.type === "SCHEMA OWNER" ? draft : { ...draft, statements: [] };
+  // What this restore has made is the administrator's; a schema may have been there before.
+  const isMadeHere = !resumed && draft.entry.type !== "SCHEMA OWNER";
+  if (owner === administrator) return isMadeHere ? { ...draft, statements: [] } : draft;
   const role = roles.get(owner);
   // Also of pg_database_owner, which stands for whoever owns the database: the administrator.
   if (role?.mayBecome) return draft;

@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { connect } from "../postgres/connect.js";
 import { targetDatabase } from "../target-database.js";
+import type { JobSlots } from "./job-slots.js";
 import type { Work } from "./work.js";
 
 export interface StepsSideBySide<Step> {
@@ -11,6 +12,8 @@ export interface StepsSideBySide<Step> {
   /** Steps of one group run one after another. */
   readonly groups: readonly (readonly Step[])[];
   readonly signal: AbortSignal;
+  /** Whose turns the steps wait for: unless told, those of all index jobs, which may take hours. */
+  readonly slots?: JobSlots;
   readonly run: (target: Client, step: Step, signal: AbortSignal) => Promise<void>;
 }
 
@@ -33,7 +36,7 @@ export async function sideBySide<Step>(options: StepsSideBySide<Step>): Promise<
 }
 
 async function runGroups<Step>(
-  { work, database, purpose, run }: StepsSideBySide<Step>,
+  { work, database, purpose, run, slots = work.indexSlots }: StepsSideBySide<Step>,
   waiting: (readonly Step[])[],
   signal: AbortSignal,
 ): Promise<void> {
@@ -44,7 +47,7 @@ async function runGroups<Step>(
   try {
     for (let group = waiting.shift(); group; group = waiting.shift()) {
       const steps = group;
-      await work.indexSlots.run(async () => {
+      await slots.run(async () => {
         for (const step of steps) {
           signal.throwIfAborted();
           await run(target, step, signal);
