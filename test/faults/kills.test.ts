@@ -180,9 +180,9 @@ class Round {
         return false;
       case "freeze":
         if (phase?.pid === undefined || !isAlive(phase.pid)) return false;
-        process.kill(phase.pid, "SIGSTOP");
+        signal(phase.pid, "SIGSTOP");
         await sleep(random.below(3000));
-        process.kill(phase.pid, "SIGCONT");
+        signal(phase.pid, "SIGCONT");
         return false;
       case "killBeforeConfirmation":
         // What the target commits from now on is not confirmed to the source.
@@ -196,7 +196,7 @@ class Round {
       toSource.cut();
       return false;
     }
-    process.kill(pid, "SIGKILL");
+    signal(pid, "SIGKILL");
     toSource.cut();
     this.#kills++;
     return true;
@@ -257,6 +257,15 @@ async function endOneSession(server: EmbeddedServer, random: Seeded): Promise<vo
     .catch(() => []);
   if (rows.length === 0) return;
   await server.query("SELECT pg_terminate_backend($1)", { values: [random.pick(rows).pid] }).catch(() => undefined);
+}
+
+/** A worker may have ended by itself at that moment. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as { code?: string }).code !== "ESRCH") throw error;
+  }
 }
 
 function isAlive(pid: number): boolean {

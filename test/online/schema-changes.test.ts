@@ -168,6 +168,46 @@ describe("schema changes on the source while it is followed", () => {
     await resource.destroy();
   });
 
+  it("carries over, at the cutover, what was replaced under its name; what cannot be stands before it", async () => {
+    const database = await lab.database(`
+      CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'v');
+      CREATE SCHEMA "Odd";
+      CREATE FUNCTION "Odd"."F"(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+      CREATE FUNCTION typed() RETURNS int LANGUAGE sql AS 'SELECT 1';
+      CREATE FUNCTION same() RETURNS int LANGUAGE sql AS 'SELECT 5';
+      CREATE FUNCTION fires() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+      CREATE TRIGGER fires BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION fires();
+      CREATE VIEW seen AS SELECT id FROM t;
+      CREATE POLICY own ON t USING (true)`);
+    const resource = await follow(database);
+    await lab.source.query(
+      `CREATE OR REPLACE FUNCTION "Odd"."F"(int) RETURNS int LANGUAGE sql AS 'SELECT 2';
+       DROP FUNCTION typed(); CREATE FUNCTION typed() RETURNS text LANGUAGE sql AS $$ SELECT 'typed' $$;
+       CREATE OR REPLACE VIEW seen AS SELECT id, v FROM t;
+       DROP TRIGGER fires ON t; CREATE TRIGGER fires BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION fires();
+       DROP POLICY own ON t; CREATE POLICY own ON t USING (id > 0)`,
+      { database },
+    );
+    // Notices the new table, and gives the target no older definition for a newer one by that.
+    await lab.source.query("CREATE TABLE late (id int PRIMARY KEY)", { database });
+    const refused = await Resource.failure(resource.update({ triggerCutover: true }));
+    assert.match(
+      refused,
+      /function public\.typed\(\) was changed .*cannot change return type.*DROP function public\.typed\(\)/s,
+    );
+    await onTarget(database, "DROP FUNCTION typed()");
+    assert.equal((await resource.update({})).state, "Succeeded");
+    const [row] = await onTarget(
+      database,
+      `SELECT "Odd"."F"(0) AS f, typed(), same(), (SELECT v FROM seen) AS seen,
+              (SELECT pg_get_triggerdef(oid) ~ 'BEFORE UPDATE' FROM pg_trigger WHERE tgname = 'fires') AS trigger,
+              (SELECT pg_get_expr(polqual, polrelid) FROM pg_policy) AS policy`,
+    );
+    assert.deepEqual(row, { f: 2, typed: "typed", same: 5, seen: "v", trigger: true, policy: "(id > 0)" });
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
   it("leaves out what is made beyond the filter, and is cut over all the same", async () => {
     const database = await lab.database("CREATE SCHEMA private; CREATE TABLE t (id int PRIMARY KEY)");
     const resource = new Resource();

@@ -10,6 +10,7 @@ import { Canceled, ContentDiffers, Refused, messageOf } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import { qualify } from "../postgres/identifiers.js";
 import { type Table, listTables } from "../postgres/tables.js";
+import { digestsOf, readDefinitions, type Redefined, redefinedSince } from "../schema/definitions.js";
 import { catalogueKey, type Entry } from "../schema/entries.js";
 import { targetDatabase } from "../target-database.js";
 import { compareSchema, type SchemaDifference } from "../verify/compare-schema.js";
@@ -320,8 +321,10 @@ export class LiveStream {
   async #completeSchema(): Promise<boolean> {
     const { work: objects, end } = await this.#open();
     try {
-      if (!(await this.#lacksObjects(objects))) return false;
-      await this.#adopt(await this.#restoreMissing(objects));
+      const before = this.#following.mark?.definitions ?? {};
+      const redefined = redefinedSince(before, await readDefinitions(objects.source));
+      if (redefined.length === 0 && !(await this.#lacksObjects(objects))) return false;
+      await this.#adopt(await this.#restoreMissing(objects, redefined));
       const lacking = (await this.#differences(objects)).filter(({ source: form }) => form === undefined);
       if (lacking.length > 0) throw lacksError(this.#database, this.#targetName, lacking);
       return true;
@@ -331,7 +334,7 @@ export class LiveStream {
   }
 
   /** What it validates are the rows of a moment that the source had the constraint at, at which the stream rests. */
-  async #restoreMissing(objects: NewObjects): Promise<Restored> {
+  async #restoreMissing(objects: NewObjects, redefined: readonly Redefined[] = []): Promise<Restored> {
     const catchUp = async (): Promise<boolean> => {
       try {
         await this.#follower.drainTo(await currentLsn(objects.source));
@@ -342,8 +345,14 @@ export class LiveStream {
         return false;
       }
     };
+    // Before the dump: what is changed between the two is carried over once more, the next time.
+    const now = digestsOf(await readDefinitions(objects.source));
     try {
-      return await restoreMissing(objects, { catchUp });
+      const restored = await restoreMissing(objects, { catchUp, redefined });
+      const { mark } = this.#following;
+      const definitions = { ...now, ...mark?.definitions, ...digestsOf(redefined) };
+      if (mark) await this.#keep({ mark: { ...mark, definitions } });
+      return restored;
     } finally {
       this.#follower.resume();
     }
@@ -387,7 +396,9 @@ export class LiveStream {
     const replaced = await this.#replaced(objects.source);
     const followed = tables.map(({ schema, name }) => qualify(schema, name));
     const joining = followed.filter((name) => replaced.has(name) && !names.includes(name));
-    await this.#keep({ joining, followed, mark });
+    // What was there before has not been given to the target anew.
+    const definitions = { ...mark.definitions, ...this.#following.mark?.definitions };
+    await this.#keep({ joining, followed, mark: { ...mark, definitions } });
     this.#formerNames.clear();
   }
 

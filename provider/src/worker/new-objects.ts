@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import type { Follower } from "../cdc/follow.js";
-import { Refused } from "../errors.js";
+import { Refused, messageOf } from "../errors.js";
 import { changeCaptureNames, pointSlot } from "../cdc/names.js";
 import { createPublications } from "../cdc/publication.js";
 import type { OutputPlugin } from "../cdc/slot.js";
@@ -13,11 +13,13 @@ import { qualify } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { type Table, listSizedTables, listTables } from "../postgres/tables.js";
 import { dumpSchema } from "../schema/dump.js";
-import { type Entry, parseEntries } from "../schema/entries.js";
-import { readRestoreContext } from "../schema/restore-context.js";
+import { inPlaceOf, type Redefined } from "../schema/definitions.js";
+import { catalogueKey, type Entry, parseEntries } from "../schema/entries.js";
+import type { RestoreFinding } from "../schema/findings.js";
+import { readRestoreContext, type RestoreContext } from "../schema/restore-context.js";
 import { constraintKey } from "../schema/late-constraints.js";
 import { planRestore, type RestorePlan } from "../schema/restore-plan.js";
-import { restoreEntries } from "../schema/restore.js";
+import { restoreEntries, restoreEntry } from "../schema/restore.js";
 import { readSelection, selectEntries } from "../schema/selection.js";
 import { validateConstraint } from "../schema/validate-constraint.js";
 import { targetDatabase } from "../target-database.js";
@@ -101,6 +103,8 @@ export interface RestoreMissing {
   readonly snapshot?: string;
   /** Runs when all tables are there. */
   readonly copy?: () => Promise<void>;
+  /** What the target has by the same name, and the source has changed since. */
+  readonly redefined?: readonly Redefined[];
   /** Has the target come to the moment of the dump; false where it cannot, so that its rows must not be judged by it. */
   readonly catchUp?: () => Promise<boolean>;
 }
@@ -135,10 +139,14 @@ export async function restoreGroundwork({
 
 const nameOf = ({ type, schema, name }: Entry): string => JSON.stringify([type, schema, name]);
 
-/** Restores what a dump of the source has and one of the target lacks. */
+/**
+ * Restores what a dump of the source has and one of the target lacks, or has as it was before.
+ *
+ * @throws Refused naming what the target cannot be given
+ */
 export async function restoreMissing(
   { work, database, source, target, sourceSearchPath, keepsBackFiring }: NewObjects,
-  { snapshot, copy, catchUp }: RestoreMissing,
+  { snapshot, copy, catchUp, redefined = [] }: RestoreMissing,
 ): Promise<Restored> {
   const { signal } = work;
   const read = async (dump: ReturnType<typeof dumpSchema>): Promise<Entry[]> => parseEntries((await dump).text);
@@ -153,8 +161,16 @@ export async function restoreMissing(
   const plan = planRestore(there, { keepsBackFiring });
   const isMissing = (entry: Entry): boolean => !known.has(nameOf(entry));
   const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
-  const restore = async (entries: readonly Entry[]): Promise<void> =>
-    reportFindings(work, database, await restoreEntries(target, entries.filter(isMissing), context));
+  const replacements = new Map(redefined.map((one) => [one.id, one]));
+  const restore = async (entries: readonly Entry[]): Promise<void> => {
+    await reportFindings(work, database, await restoreEntries(target, entries.filter(isMissing), context));
+    for (const entry of entries.filter((one) => redefinable.has(one.type) && !isMissing(one))) {
+      const replacement = replacements.get(catalogueKey(entry));
+      if (!replacement) continue;
+      await reportFindings(work, database, await replace(target, replacement, entry, context));
+      await work.journal.event(`${replacement.key} was changed on the source, and is carried over`, { database });
+    }
+  };
   const isCaughtUp = (await catchUp?.()) ?? true;
   await restore(plan.before);
   await copy?.();
@@ -177,6 +193,29 @@ export async function restoreMissing(
       },
     );
   return { plan, missing: new Set([...selection.cut, ...missing]) };
+}
+
+const redefinable = new Set(["FUNCTION", "PROCEDURE", "VIEW", "MATERIALIZED VIEW", "RULE", "TRIGGER", "POLICY"]);
+
+async function replace(
+  target: Client,
+  redefined: Redefined,
+  entry: Entry,
+  context: RestoreContext,
+): Promise<RestoreFinding[]> {
+  const refuse = (why: string, cause?: unknown): Refused =>
+    new Refused(`${redefined.key} was changed on the source while it was followed, and ${why}`, {
+      remedy: `on the target, in ${context.database}: ${redefined.drop} (what depends on it is yours to look after); then cut over again, which creates it as it is on the source`,
+      code: "603130",
+      cause,
+    });
+  if (entry.type === "MATERIALIZED VIEW") throw refuse("cannot be replaced while it is there");
+  try {
+    return [...(await restoreEntry(target, inPlaceOf(redefined, entry), context))];
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    throw refuse(`the target cannot be given it: ${messageOf(error)}`, error);
+  }
 }
 
 const allEntries = (plan: RestorePlan): Entry[] => [

@@ -4,6 +4,7 @@ import { hasPublications } from "../cdc/publication.js";
 import { Refused } from "../errors.js";
 import { qualify, quoteLiteral } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
+import { type Definitions, digestsOf, readDefinitions } from "../schema/definitions.js";
 
 /**
  * What tells, at any later time, whether the stream has had every change of every table since. Object identifiers are
@@ -17,6 +18,8 @@ export interface SourceMark {
   readonly columns?: ColumnPlaces;
   /** Unknown in the mark of an earlier version. */
   readonly forms?: TableForms;
+  /** What functions, views and the like were when the target was given them; unknown in the mark of an earlier version. */
+  readonly definitions?: Definitions;
 }
 
 /** By a table's object identifier: the file that its rows are in, and the versions of its columns in the catalogue. */
@@ -42,6 +45,7 @@ export async function readSourceMark(source: Client, names: ChangeCaptureNames):
     highestOid: Number(rows[0]!.highest),
     columns: await readColumnPlaces(source),
     forms: await readTableForms(source),
+    definitions: digestsOf(await readDefinitions(source)),
   };
 }
 

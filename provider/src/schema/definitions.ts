@@ -1,0 +1,81 @@
+import type { Client } from "pg";
+import { serverVersion } from "../postgres/server-version.js";
+import type { Entry } from "./entries.js";
+
+/** By kind and name, a digest of what is defined there on the source: replaced, it leaves no other trace. Plain JSON. */
+export type Definitions = Readonly<Record<string, string>>;
+
+/** A function, view, rule, trigger or policy whose definition somebody has changed under its name. */
+export interface Redefined {
+  /** `function public.f(integer)` */
+  readonly key: string;
+  /** Of {@link catalogueKey}, on the source. */
+  readonly id: string;
+  readonly digest: string;
+  readonly drop: string;
+}
+
+/** All that is defined in a source's database by users, and not by extensions. The session's search_path has to be empty. */
+export async function readDefinitions(source: Client): Promise<Redefined[]> {
+  const { rows } = await source.query<Redefined>(definitionsQuery(await serverVersion(source)));
+  return rows;
+}
+
+export const digestsOf = (defined: readonly Redefined[]): Definitions =>
+  Object.fromEntries(defined.map(({ key, digest }) => [key, digest]));
+
+/** Those that are another thing than before; of what is new, an object's absence on the target tells. */
+export const redefinedSince = (before: Definitions, now: readonly Redefined[]): Redefined[] =>
+  now.filter(({ key, digest }) => before[key] !== undefined && before[key] !== digest);
+
+/** A dump's entry in such a form that it takes the place of what is there. */
+export function inPlaceOf({ drop }: Redefined, entry: Entry): Entry {
+  const replacing = entry.sql.replace(/CREATE (FUNCTION|PROCEDURE|VIEW|RULE)\b/, "CREATE OR REPLACE $1");
+  return { ...entry, sql: replacing === entry.sql ? `${drop};\n${entry.sql}` : replacing };
+}
+
+const ownOnly = (catalogue: string, oid: string): string =>
+  `NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = '${catalogue}'::regclass AND d.objid = ${oid} AND d.deptype = 'e')`;
+
+function definitionsQuery(version: number): string {
+  const isRoutine = version >= 110000 ? "p.prokind IN ('f', 'p')" : "NOT p.proisagg AND NOT p.proiswindow";
+  const routine = version >= 110000 ? "CASE p.prokind WHEN 'p' THEN 'procedure' ELSE 'function' END" : "'function'";
+  const permissive = version >= 100000 ? "p.polpermissive" : "true";
+  const id = (catalogue: string, oid: string): string => `'${catalogue}'::regclass::oid || '/' || ${oid} AS id`;
+  return `
+WITH users_schema AS (
+  SELECT n.oid, quote_ident(n.nspname) AS name FROM pg_namespace n
+   WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgmigration')
+), relation AS (
+  SELECT c.oid, c.relkind, n.name || '.' || quote_ident(c.relname) AS name, c.reloptions
+    FROM pg_class c JOIN users_schema n ON n.oid = c.relnamespace
+   WHERE c.relpersistence <> 't' AND ${ownOnly("pg_class", "c.oid")}
+), routine AS (
+  SELECT p.oid, ${routine} AS kind, n.name || '.' || quote_ident(p.proname) || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS name
+    FROM pg_proc p JOIN users_schema n ON n.oid = p.pronamespace WHERE ${isRoutine} AND ${ownOnly("pg_proc", "p.oid")}
+), defined AS (
+  SELECT kind || ' ' || name AS key, ${id("pg_proc", "oid")}, pg_get_functiondef(oid) AS definition, 'DROP ' || kind || ' ' || name AS drop
+    FROM routine
+  UNION ALL
+  SELECT 'view ' || name, ${id("pg_class", "oid")}, concat_ws(' ', pg_get_viewdef(oid), reloptions::text), 'DROP VIEW ' || name
+    FROM relation WHERE relkind = 'v'
+  UNION ALL
+  SELECT 'materialized view ' || name, ${id("pg_class", "oid")}, pg_get_viewdef(oid), 'DROP MATERIALIZED VIEW ' || name
+    FROM relation WHERE relkind = 'm'
+  UNION ALL
+  SELECT 'rule ' || r.name || '.' || quote_ident(w.rulename), ${id("pg_rewrite", "w.oid")}, pg_get_ruledef(w.oid),
+         'DROP RULE ' || quote_ident(w.rulename) || ' ON ' || r.name
+    FROM relation r JOIN pg_rewrite w ON w.ev_class = r.oid WHERE w.rulename <> '_RETURN'
+  UNION ALL
+  SELECT 'trigger ' || r.name || '.' || quote_ident(t.tgname), ${id("pg_trigger", "t.oid")}, concat_ws(' ', pg_get_triggerdef(t.oid), t.tgenabled),
+         'DROP TRIGGER IF EXISTS ' || quote_ident(t.tgname) || ' ON ' || r.name
+    FROM relation r JOIN pg_trigger t ON t.tgrelid = r.oid WHERE NOT t.tgisinternal
+  UNION ALL
+  SELECT 'policy ' || r.name || '.' || quote_ident(p.polname), ${id("pg_policy", "p.oid")},
+         concat_ws(' ', p.polcmd, ${permissive}, (SELECT string_agg(coalesce(a.rolname, 'public'), ',') FROM unnest(p.polroles) AS one (oid) LEFT JOIN pg_roles a USING (oid)),
+                   pg_get_expr(p.polqual, p.polrelid), '/', pg_get_expr(p.polwithcheck, p.polrelid)),
+         'DROP POLICY IF EXISTS ' || quote_ident(p.polname) || ' ON ' || r.name
+    FROM relation r JOIN pg_policy p ON p.polrelid = r.oid
+)
+SELECT key, id, md5(coalesce(definition, '')) AS digest, drop FROM defined`;
+}
