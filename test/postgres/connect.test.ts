@@ -13,7 +13,7 @@ describe("a connection", () => {
 
   before(async () => {
     tls = await certificateFor("localhost");
-    plain = await EmbeddedServer.start({ major: 14 });
+    plain = await EmbeddedServer.start({ major: 14, parameters: { max_wal_senders: 1 } });
     encrypted = await EmbeddedServer.start({
       major: 17,
       parameters: { ssl: "on", ssl_cert_file: "server.crt", ssl_key_file: "server.key" },
@@ -86,6 +86,17 @@ describe("a connection", () => {
   it("tells a wrong password from a refusal of pg_hba.conf", async () => {
     await refused(encrypted, { password: "wrong" }, /603100/);
     await refused(encrypted, { user: "guarded", password: "guarded", sslMode: "Disable" }, /603002/);
+  });
+
+  it("tells a lack of WAL senders from one of connections", async () => {
+    const endpoint: Endpoint = { ...plain.login, sslMode: "Prefer" };
+    const open = () => connect(endpoint, { database: "postgres", purpose: "test", replication: true });
+    const only = await open();
+    try {
+      await assert.rejects(open(), /no WAL sender left.*\n.*raise max_wal_senders/);
+    } finally {
+      await only.end();
+    }
   });
 
   it("prints values alike whatever role and database have configured", async () => {

@@ -239,6 +239,12 @@ function connectionFailure(error: unknown, endpoint: Endpoint, options: ConnectO
     case "42501":
       return fail("the role may not connect", `GRANT CONNECT ON DATABASE to ${endpoint.user}`, "603110");
     case "53300":
+      if (said.includes("max_wal_senders"))
+        return fail(
+          "the server has no WAL sender left",
+          "raise max_wal_senders and restart the server, or end streams that nothing needs (see pg_stat_replication)",
+          "603101",
+        );
       return fail("the server has no connection left", "raise max_connections, or end idle sessions", "603000");
     case "08P01":
       return fail(
