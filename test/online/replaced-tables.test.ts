@@ -61,10 +61,12 @@ for (const major of [10, 18] satisfies Major[])
       await resource.destroy();
     });
 
-    it("a column that takes another one's name: its table is copied anew", async () => {
+    it("a column that takes another one's name, tables that swap theirs: they are copied anew", async () => {
       const database = await lab.database(`
         CREATE TABLE again (id int PRIMARY KEY, v text); INSERT INTO again SELECT i, 'old' FROM generate_series(1, 100) i;
         CREATE TABLE swapped (id int PRIMARY KEY, v text, w text); INSERT INTO swapped SELECT i, 'v', 'w' FROM generate_series(1, 100) i;
+        CREATE TABLE one (id int PRIMARY KEY, v text); INSERT INTO one SELECT i, 'one' FROM generate_series(1, 100) i;
+        CREATE TABLE other (id int PRIMARY KEY, v text); INSERT INTO other SELECT i, 'other' FROM generate_series(1, 100) i;
         CREATE TABLE grown (id int PRIMARY KEY); INSERT INTO grown SELECT generate_series(1, 100)`);
       const resource = await follow(database);
       await lab.source.query("ALTER TABLE grown ADD COLUMN extra text", { database });
@@ -78,6 +80,9 @@ for (const major of [10, 18] satisfies Major[])
         "ALTER TABLE again DROP COLUMN v, ADD COLUMN v text",
         "ALTER TABLE grown DROP COLUMN extra; ALTER TABLE grown ADD COLUMN extra text",
         "ALTER TABLE swapped RENAME v TO x; ALTER TABLE swapped RENAME w TO v; ALTER TABLE swapped RENAME x TO w",
+        "BEGIN; ALTER TABLE one RENAME TO third; ALTER TABLE other RENAME TO one; ALTER TABLE third RENAME TO other; COMMIT",
+        "ALTER INDEX one_pkey RENAME TO x; ALTER INDEX other_pkey RENAME TO one_pkey; ALTER INDEX x RENAME TO other_pkey",
+        "UPDATE one SET v = 'changed' WHERE id < 3; INSERT INTO other VALUES (101, 'new')",
         "UPDATE again SET v = 'new' WHERE id = 1; UPDATE swapped SET v = 'new' WHERE id = 2; INSERT INTO grown VALUES (101, 'new')",
       ])
         await lab.source.query(sql, { database });

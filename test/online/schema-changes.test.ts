@@ -295,6 +295,26 @@ describe("schema changes on the source while it is followed", () => {
     await resource.destroy();
   });
 
+  it("does not take a table for one of the same columns that has made room for it", async () => {
+    const database = await lab.database(`
+      CREATE TABLE live (id int PRIMARY KEY, v text); INSERT INTO live SELECT i, 'old' FROM generate_series(1, 20) i;
+      CREATE TABLE next (id int PRIMARY KEY, v text); INSERT INTO next SELECT i, 'new' FROM generate_series(1, 20) i`);
+    const resource = await follow(database);
+    await lab.source.query(
+      `BEGIN; ALTER TABLE live RENAME TO past; ALTER TABLE next RENAME TO live;
+       ALTER INDEX live_pkey RENAME TO past_pkey; ALTER INDEX next_pkey RENAME TO live_pkey; COMMIT;
+       UPDATE live SET v = 'newer' WHERE id < 4; UPDATE past SET v = 'older' WHERE id > 15`,
+      { database },
+    );
+    const statement = `DROP TABLE "public"."next"`;
+    await until("the statement is named", async () => (await messageOf(resource, database)).endsWith(statement));
+    await onTarget(database, statement);
+    await until("it goes on", async () => (await messageOf(resource, database)) === "");
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
   it("24: follows what becomes of keys, so that the source's own updates go on and are not lost", async () => {
     const database = await lab.database(`
       CREATE TABLE losing (id int PRIMARY KEY, v text); INSERT INTO losing VALUES (1, 'a'), (2, 'b');

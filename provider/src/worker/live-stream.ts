@@ -18,7 +18,14 @@ import { keptBackOf, type Remainder } from "./base-copy.js";
 import { type NewObjects, type Restored, joinTables, restoreGroundwork, restoreMissing } from "./new-objects.js";
 import { outlivedShape } from "./outlived-shape.js";
 import { pause } from "./pause.js";
-import { StreamTampered, readColumnPlaces, readSourceMark, readTableForms, replacedSince } from "./source-mark.js";
+import {
+  StreamTampered,
+  readColumnPlaces,
+  readSourceMark,
+  readTableForms,
+  readTableNames,
+  replacedSince,
+} from "./source-mark.js";
 import { type Decision, type SchemaDrift, readDrift, schemaFingerprint } from "./schema-drift.js";
 import { tablesInScope } from "./tables-in-scope.js";
 import type { Work } from "./work.js";
@@ -232,6 +239,7 @@ export class LiveStream {
       if (fingerprint !== this.#fingerprint) await this.#followKeys(sessions.source);
       const columns = await readColumnPlaces(sessions.source);
       const forms = await readTableForms(sessions.source);
+      const names = await readTableNames(sessions.source);
       const drift = await this.#drift(sessions);
       // What is added, here or by hand, may need it.
       if (drift.additions.length + drift.byHand.length > 0 && (await this.#lacksObjects(work, isGroundwork)))
@@ -246,7 +254,7 @@ export class LiveStream {
       const changed = await this.#apply(work, settled, fingerprint !== this.#fingerprint);
       // What was added is the target's too by now; where tables were copied, there is a newer mark.
       if (fingerprint !== this.#fingerprint && mark && mark === this.#following.mark)
-        await this.#keep({ mark: { ...mark, columns, forms } });
+        await this.#keep({ mark: { ...mark, columns, forms, names } });
       this.#fingerprint = fingerprint;
       return changed || settled !== drift ? "changed" : "same";
     } finally {
@@ -422,7 +430,10 @@ export class LiveStream {
   ): Promise<SchemaDrift> {
     if (patience === "once") throw this.#pausedError(textOf(drift.byHand));
     await this.#say(`the source's schema has changed; the stream rests for it: ${textOf(drift.byHand)}`, "warning");
-    const table = stuckAt ?? (await this.#applyOlderShapes(sessions.source));
+    const stuck = stuckAt ?? (await this.#applyOlderShapes(sessions.source));
+    // A table that waits for its copy waits for all: the copy has to pass the others' changes.
+    const isCopied = drift.newTables.some(({ schema, name }) => qualify(schema, name) === stuck);
+    const table = isCopied ? undefined : stuck;
     const isAtStake = (one: Decision): boolean => table === undefined || one.table === table;
     let now = drift;
     while (now.byHand.some(isAtStake)) {
@@ -468,8 +479,10 @@ export class LiveStream {
     // The base copy has just made the target as the source was.
     if (!this.#following.followed) await this.#keep({ followed: [...here] });
     const followed = this.#following.followed ?? [];
-    const drift = await readDrift({ source, target, sourceTables, targetTables, followed: new Set(followed) });
     const replaced = await this.#replaced(source);
+    const formerNames = this.#following.mark?.names;
+    const shapes = { source, target, sourceTables, targetTables, followed: new Set(followed), formerNames };
+    const drift = await readDrift(shapes);
     const again = sourceTables.filter(({ schema, name }) => {
       const table = qualify(schema, name);
       return here.has(table) && (replaced.has(table) || (this.#following.joining ?? []).includes(table));

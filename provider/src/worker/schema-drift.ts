@@ -30,17 +30,19 @@ export interface Shapes {
   readonly targetTables: readonly Table[];
   /** Qualified names of the tables that were followed until now. */
   readonly followed: ReadonlySet<string>;
+  /** By object identifier: what the source's tables were called when the target's were made; undefined where nobody has noted it. */
+  readonly formerNames: Readonly<Record<string, string>> | undefined;
 }
 
 const nameOf = ({ schema, name }: Table): string => qualify(schema, name);
 
 export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
-  const { sourceTables, targetTables, followed } = shapes;
+  const { sourceTables, targetTables, followed, formerNames } = shapes;
   const here = new Map(targetTables.map((table) => [nameOf(table), table]));
   const there = new Map(sourceTables.map((table) => [nameOf(table), table]));
   const gone = targetTables.filter((table) => followed.has(nameOf(table)) && !there.has(nameOf(table)));
   const unknown = sourceTables.filter((table) => !here.has(nameOf(table)));
-  const renamed = new Map(gone.flatMap((table) => renamedTo(table, unknown)));
+  const renamed = new Map(gone.flatMap((table) => renamedTo(table, unknown, formerNames)));
   const facts = await columnFacts(shapes.source);
   const drift = {
     newTables: unknown.filter((table) => ![...renamed.values()].includes(table)),
@@ -61,9 +63,17 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
   return drift;
 }
 
-function renamedTo(table: Table, candidates: readonly Table[]): [Table, Table][] {
+function renamedTo(table: Table, candidates: readonly Table[], formerNames: Shapes["formerNames"]): [Table, Table][] {
+  // By its looks one table may pass for another, which made room for it.
+  const itself = candidates.find(({ oid }) => formerNames?.[String(oid)] === nameOf(table));
+  if (itself) return [[table, itself]];
   const shape = ({ columns }: Table): string => JSON.stringify(columns.map(({ name, type }) => [name, type]));
-  const same = candidates.filter((candidate) => candidate.columns.length > 0 && shape(candidate) === shape(table));
+  const same = candidates.filter(
+    (candidate) =>
+      candidate.columns.length > 0 &&
+      formerNames?.[String(candidate.oid)] === undefined &&
+      shape(candidate) === shape(table),
+  );
   return same.length === 1 ? [[table, same[0]!]] : [];
 }
 

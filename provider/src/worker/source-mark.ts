@@ -20,7 +20,12 @@ export interface SourceMark {
   readonly forms?: TableForms;
   /** What functions, views and the like were when the target was given them; unknown in the mark of an earlier version. */
   readonly definitions?: Definitions;
+  /** Unknown in the mark of an earlier version. */
+  readonly names?: TableNames;
 }
+
+/** By a table's object identifier: what it is called, qualified and quoted. */
+export type TableNames = Readonly<Record<string, string>>;
 
 /** By a table's object identifier: the file that its rows are in, and the versions of its columns in the catalogue. */
 export type TableForms = Readonly<Record<string, { readonly file: number; readonly columns: readonly string[] }>>;
@@ -46,7 +51,16 @@ export async function readSourceMark(source: Client, names: ChangeCaptureNames):
     columns: await readColumnPlaces(source),
     forms: await readTableForms(source),
     definitions: digestsOf(await readDefinitions(source)),
+    names: await readTableNames(source),
   };
+}
+
+export async function readTableNames(source: Client): Promise<TableNames> {
+  const { rows } = await source.query<{ oid: string; schema: string; name: string }>(
+    `SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${followedTables}`,
+  );
+  return Object.fromEntries(rows.map(({ oid, schema, name }) => [oid, qualify(schema, name)]));
 }
 
 const followedTables = `
@@ -103,7 +117,13 @@ export async function replacedSince(source: Client, names: ChangeCaptureNames, m
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE ${followedTables}
         AND (${isNotPublished} OR c.oid::text = ANY ($1) OR ${isRewritten})`,
-    [[...(await withOtherColumns(source, mark)), ...(await withOtherForm(source, mark))]],
+    [
+      [
+        ...(await withOtherColumns(source, mark)),
+        ...(await withOtherForm(source, mark)),
+        ...(await withOthersName(source, mark)),
+      ],
+    ],
   );
   return new Set(rows.map(({ schema, name }) => qualify(schema, name)));
 }
@@ -116,6 +136,13 @@ async function withOtherColumns(source: Client, { columns = {} }: SourceMark): P
     return before >= 0 && before !== place;
   };
   return Object.keys(now).filter((oid) => now[oid]!.some((name, place) => isOther(oid, name, place)));
+}
+
+/** The tables' object identifiers: two tables may have swapped their names, and one may have made room for another. */
+async function withOthersName(source: Client, { names = {} }: SourceMark): Promise<string[]> {
+  const now = await readTableNames(source);
+  const taken = new Set(Object.values(names));
+  return Object.keys(now).filter((oid) => names[oid] !== undefined && names[oid] !== now[oid] && taken.has(now[oid]!));
 }
 
 /** The tables' object identifiers. A dropped column alone is none: its rows stay as they are. */
