@@ -1,3 +1,4 @@
+import { quoteLiteral } from "../postgres/identifiers.js";
 import type { Entry } from "./entries.js";
 import type { RelationName } from "./restore-plan.js";
 import { follows, identifierName } from "./sql-text.js";
@@ -14,19 +15,27 @@ interface Exclusion {
 /**
  * Servers refuse to attach an index that excludes (EXCLUDE, and WITHOUT OVERLAPS since 18) to that of a partitioned table,
  * though this is how pg_dump builds it. So the constraint is added to the whole tree at once, which makes the partitions'
- * own; what else a partition's entry says takes the place where it would have been attached.
+ * own, under names that the server chooses. Where it would have been attached, a partition's gets its name back; then comes what else
+ * its entry says, and the comments on it.
  */
 export function addExclusionsToTrees(entries: readonly Entry[]): readonly Entry[] {
   const exclusions = new Map(entries.flatMap((entry) => exclusionOf(entry) ?? []).map((one) => [one.key, one]));
   if (exclusions.size === 0) return entries;
   const attachments = entries.flatMap((entry) => attachmentOf(entry, exclusions) ?? []);
-  const attached = new Map(attachments.map(({ entry, child }) => [entry, child]));
+  const attached = new Map(attachments.map((attachment) => [attachment.entry, attachment]));
   const partitions = new Set(attachments.map(({ child }) => child.entry));
   const trees = new Map(attachments.map(({ parent }) => [parent.entry, parent]));
+  const ids = new Set([...partitions].map(({ id }) => id));
+  const comments = entries.filter(
+    ({ type, dependencies }) => type === "COMMENT" && dependencies.some((id) => ids.has(id)),
+  );
   return entries.flatMap((entry) => {
-    const child = attached.get(entry);
-    if (child) return rest(child);
-    if (partitions.has(entry)) return [];
+    const attachment = attached.get(entry);
+    if (attachment) {
+      const { id } = attachment.child.entry;
+      return [ofPartition(attachment), ...comments.filter(({ dependencies }) => dependencies.includes(id))];
+    }
+    if (partitions.has(entry) || comments.includes(entry)) return [];
     const tree = trees.get(entry);
     return tree ? [ofTree(tree)] : [entry];
   });
@@ -63,8 +72,22 @@ function attachmentOf(entry: Entry, exclusions: ReadonlyMap<string, Exclusion>):
   return parent && child && { entry, parent, child };
 }
 
-const rest = ({ entry, others }: Exclusion): Entry[] =>
-  others.length === 0 ? [] : [{ ...entry, sql: others.map(({ text }) => `${text};`).join("\n\n") }];
+/** Its key, named as on the source, and what else its entry says. */
+function ofPartition({ parent, child: { entry, add, others } }: Attachment): Entry {
+  const [table, name] = [relationText(add), add.tokens[8]!.text];
+  const rename = `DO ${quoteLiteral(`DECLARE given name;
+BEGIN
+  SELECT k.conname INTO given FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_constraint p ON p.oid = k.conparentid
+   WHERE k.conrelid = ${quoteLiteral(table)}::pg_catalog.regclass AND p.conrelid = ${quoteLiteral(relationText(parent.add))}::pg_catalog.regclass
+     AND p.conname = ${quoteLiteral(identifierName(parent.add.tokens[8]!))};
+  IF given <> ${quoteLiteral(identifierName(add.tokens[8]!))} THEN
+    EXECUTE pg_catalog.format(${quoteLiteral(`ALTER TABLE ${table.replaceAll("%", "%%")} RENAME CONSTRAINT %I TO ${name.replaceAll("%", "%%")}`)}, given);
+  END IF;
+END`)}`;
+  return { ...entry, sql: [rename, ...others.map(({ text }) => text)].map((text) => `${text};`).join("\n\n") };
+}
+
+const relationText = ({ text, tokens }: Statement): string => text.slice(tokens[3]!.start, tokens[5]!.end);
 
 function ofTree({ entry, add, others }: Exclusion): Entry {
   const only = add.tokens[2]!;
