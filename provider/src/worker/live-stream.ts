@@ -253,8 +253,9 @@ export class LiveStream {
       const { mark } = this.#following;
       const changed = await this.#apply(work, settled, fingerprint !== this.#fingerprint);
       // What was added is the target's too by now; where tables were copied, there is a newer mark.
-      if (fingerprint !== this.#fingerprint && mark && mark === this.#following.mark)
-        await this.#keep({ mark: { ...mark, columns, forms, names } });
+      const present = this.#following.mark;
+      if (fingerprint !== this.#fingerprint && present && present.highestOid === mark?.highestOid)
+        await this.#keep({ mark: { ...present, columns, forms, names } });
       this.#fingerprint = fingerprint;
       return changed || settled !== drift ? "changed" : "same";
     } finally {
