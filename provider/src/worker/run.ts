@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { Canceled, ContentDiffers, Refused, SourceAtRisk, TakenOver, messageOf } from "../errors.js";
 import type { Wish } from "../inputs.js";
 import { isConnectionLoss, isStarting } from "../postgres/connection-loss.js";
@@ -19,6 +18,7 @@ import type { Job } from "./job.js";
 import { LocalHelpers } from "./local-helpers.js";
 import { Measuring } from "./measure.js";
 import { Onlookers } from "./onlookers.js";
+import { pause } from "./pause.js";
 import { bringRoles } from "./roles.js";
 import { readServerMetadata } from "./server-metadata.js";
 import { rideOut, type Patience } from "./ride-out.js";
@@ -312,7 +312,8 @@ class MigrationRun {
   /** Copies and follows a database for which the source has had no slot, once it has one. */
   async #followLate(name: string, work: Work, followed: Map<string, FollowedDatabase>): Promise<FollowedDatabase> {
     for (;;) {
-      await Promise.race([sleep(lookForSlotsMs), aborted(work.signal)]);
+      await pause(lookForSlotsMs, work.signal);
+      work.signal.throwIfAborted();
       const record = (await this.#currentDatabases()).find((one) => one.name === name)!;
       await this.#follow(record, work, followed);
       const follower = followed.get(name);

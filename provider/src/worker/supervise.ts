@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { Bell } from "../bell.js";
 import { EngineFault, TimedOut, messageOf } from "../errors.js";
 import type { Inputs } from "../inputs.js";
@@ -10,6 +9,7 @@ import { Store } from "../store/store.js";
 import { failureText, progressLine } from "./describe.js";
 import type { Goal } from "./goal.js";
 import { launchWorker, logFileOf, logTail, type LaunchedWorker } from "./launch.js";
+import { pause } from "./pause.js";
 
 /** Takes a line that replaces the one before it, for the resource's row. */
 export type Report = (line: string) => void;
@@ -62,7 +62,7 @@ class Watch {
   async run(): Promise<Outcome> {
     const deadline = Date.now() + this.supervision.timeoutSeconds * 1000;
     for (;;) {
-      const changed = this.#changes.next;
+      const changed = this.#changes.nextSignal;
       const { status, answeredMs } = await this.#status();
       this.supervision.report(this.#line(status));
       const outcome = this.#outcome(status);
@@ -75,7 +75,7 @@ class Watch {
         };
       await this.#ensureWorker(status);
       // Ten thousand tables take the target a while to count, which it has better to do than all the time.
-      await Promise.race([sleep(Math.max(pollMs, answeredMs * 10)), changed]);
+      await pause(Math.max(pollMs, answeredMs * 10), changed);
     }
   }
 
@@ -152,7 +152,7 @@ class Watch {
         if (!isConnectionLoss(error)) throw error;
         if (Date.now() > deadline)
           throw new TimedOut(`the target has not answered for 300 s: ${messageOf(error)}`, { cause: error });
-        await sleep(delayMs);
+        await pause(delayMs);
       }
     }
   }

@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { Canceled, messageOf } from "../errors.js";
 import type { Wish } from "../inputs.js";
 import type { Lease } from "../store/lease.js";
 import { everyDatabase, readOrders, type Orders } from "../store/requests.js";
 import { Bell } from "../bell.js";
+import { pause } from "./pause.js";
 
 const pollMs = 400;
 
@@ -95,11 +95,11 @@ export class RequestWatch {
   }
 
   async #poll(): Promise<void> {
-    let asked = this.lease.asked.next;
+    let asked = this.lease.asked.nextSignal;
     for (;;) {
-      await Promise.race([sleep(pollMs), asked]);
+      await pause(pollMs, asked);
       if (this.#closed || this.#abort.signal.aborted) return;
-      asked = this.lease.asked.next;
+      asked = this.lease.asked.nextSignal;
       this.#orders = await readOrders(this.lease);
       this.#obey();
     }
