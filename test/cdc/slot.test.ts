@@ -8,6 +8,7 @@ import { createComparisonPoint, createSlot } from "../../provider/src/cdc/slot";
 import { inspectSlot } from "../../provider/src/cdc/slot-state";
 import { listTables } from "../../provider/src/postgres/tables";
 import { EmbeddedServer, type Major } from "../support/embedded-server";
+import { until } from "../support/until";
 import { endpointOf } from "./scene";
 
 const namesOf = (migrationName: string, database: string, port = 5432): ChangeCaptureNames =>
@@ -121,5 +122,24 @@ for (const major of [10, 18] satisfies Major[])
       await dropPublications(session, names);
       await session.end();
       await server.query("DROP DATABASE pub");
+    });
+
+    it("gives replica identities back while the source's applications go on updating", async () => {
+      await server.query("CREATE DATABASE identities");
+      const session = await server.connect("identities");
+      await session.query("CREATE TABLE first (v int); CREATE TABLE second (v int); INSERT INTO first VALUES (1)");
+      const names = namesOf("m", "identities");
+      await createPublications(session, names, await listTables(session), { keyless: "full" });
+      const reader = await server.connect("identities");
+      await reader.query("BEGIN; SELECT FROM second");
+      const dropped = dropPublications(session, names);
+      const identity = "SELECT FROM pg_class WHERE relname = 'first' AND relreplident = 'd'";
+      await until("one table has its own again", async () => (await reader.query(identity)).rowCount === 1);
+      await reader.query("UPDATE first SET v = 2");
+      await reader.query("COMMIT");
+      await dropped;
+      await reader.end();
+      await session.end();
+      await server.query("DROP DATABASE identities");
     });
   });

@@ -64,6 +64,8 @@ export async function identifyByWholeRow(
 export async function resetReplicaIdentities(source: Client, publication: string): Promise<void> {
   const own = await markedTables(source, publication);
   if (Object.keys(own).length === 0) return;
+  // A table whose updates are published, and which has no replica identity, cannot be updated by the source's applications.
+  await source.query(`ALTER PUBLICATION ${quoteIdentifier(publication)} SET (publish = 'insert')`);
   const others = await otherFollowers(source, publication);
   for (const [heir, tables] of others) {
     const handed = Object.entries(own).filter(([table]) => tables.has(table));
