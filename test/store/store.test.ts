@@ -9,7 +9,7 @@ import { Units } from "../../provider/src/store/units";
 import { Journal } from "../../provider/src/store/journal";
 import { parseInputs } from "../../provider/src/check-inputs";
 import { type Wish, wishOf } from "../../provider/src/inputs";
-import { TakenOver } from "../../provider/src/errors";
+import { TakenOver, TimedOut } from "../../provider/src/errors";
 import { until } from "../support/until";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
@@ -132,6 +132,27 @@ describe("the store", () => {
     await assert.rejects(journal.state("InProgress", "MigratingData"), TakenOver);
     await lease.release();
     await store.close();
+  });
+
+  it("waits for a target that is gone once, not once for each statement, and is held again when that is back", async () => {
+    const store = await Store.open(address(), "test");
+    await insertMigration(store, wish("gone"));
+    const lease = await Lease.acquire(address(), "gone", 3);
+    await store.close();
+    await lab.target.halt();
+    try {
+      // Were each to wait in its turn, they would take longer than a test may.
+      const waiting = Array.from({ length: 45 }, () => assert.rejects(lease.query("SELECT $1, $2"), TimedOut));
+      await Promise.all(waiting);
+    } finally {
+      await lab.target.resume();
+    }
+    await lease.query("SELECT $1, $2");
+    await lease.release();
+    const after = (await Store.find(address(), "test"))!;
+    await deleteMigration(after, "gone");
+    await after.removeIfEmpty();
+    await after.close();
   });
 
   it("takes back what a worker has in hand that says nothing any more, and never lets it write again", async () => {

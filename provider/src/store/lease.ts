@@ -58,6 +58,8 @@ export class Lease implements WorkRight {
   /** Rings when something is asked of the migration, unless the target's connection is being made anew at that moment. */
   readonly asked = new Bell();
   #store: Store;
+  /** When the connection was lost over which no statement has run since. */
+  #lostSince: number | undefined;
   /** Statements run one after another: the session is shared by all that the worker does. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -116,14 +118,17 @@ export class Lease implements WorkRight {
     return result;
   }
 
+  /** Statements wait for one another: were each given the whole patience, a target that is gone would be waited for as often. */
   async #run<Row extends object>(sql: string, values: readonly unknown[]): Promise<Row[]> {
-    const deadline = Date.now() + this.reconnectForSeconds * 1000;
-    for (let delayMs = 100; ; delayMs = Math.min(delayMs * 2, 5000)) {
+    for (let delayMs = 100, tries = 0; ; delayMs = Math.min(delayMs * 2, 5000), tries++) {
       try {
-        return await this.#store.query<Row>(sql, values);
+        const rows = await this.#store.query<Row>(sql, values);
+        this.#lostSince = undefined;
+        return rows;
       } catch (error) {
         if (!isConnectionLoss(error)) throw error;
-        if (Date.now() > deadline)
+        this.#lostSince ??= Date.now();
+        if (tries > 0 && Date.now() > this.#lostSince + this.reconnectForSeconds * 1000)
           throw new TimedOut(
             `the target did not come back within ${this.reconnectForSeconds} s (${messageOf(error)})`,
             { remedy: "check the target; the next pulumi up goes on from what was reached", cause: error },
