@@ -98,7 +98,7 @@ for (const major of [10, 18] satisfies Major[])
       await server.query("CREATE DATABASE pub");
       const session = await server.connect("pub");
       await session.query(`
-        CREATE TABLE keyed (id int PRIMARY KEY); CREATE TABLE keyless (v int); CREATE TABLE unselected (id int PRIMARY KEY);
+        CREATE TABLE keyed (id int PRIMARY KEY); CREATE TABLE keyless (v int); CREATE TABLE unselected (id int PRIMARY KEY) INHERITS (keyed);
         CREATE TABLE whole (v int); ALTER TABLE whole REPLICA IDENTITY FULL; CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY);
         CREATE TABLE p (id int) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);
         ALTER TABLE p1 ADD PRIMARY KEY (id); CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20);
@@ -122,6 +122,36 @@ for (const major of [10, 18] satisfies Major[])
       await dropPublications(session, names);
       await session.end();
       await server.query("DROP DATABASE pub");
+    });
+
+    it("takes no application's locks away by a deadlock: of busy tables it alters one at a time", async () => {
+      await server.query("CREATE DATABASE busy");
+      const session = await server.connect("busy");
+      const application = await server.connect("busy");
+      await session.query("CREATE TABLE first (v int); CREATE TABLE second (v int)");
+      const names = namesOf("m", "busy");
+      const besideApplication = async (isAltered: string): Promise<void> => {
+        await application.query("BEGIN; LOCK TABLE second IN ACCESS EXCLUSIVE MODE");
+        const created = createPublications(session, names, await listTables(session), { keyless: "full" });
+        const waits = `SELECT FROM pg_locks WHERE NOT granted AND relation = 'second'::regclass
+          AND EXISTS (${isAltered})`;
+        await until(
+          "one is altered, the other waited for",
+          async () => (await server.query(waits, { database: "busy" })).length === 1,
+        );
+        await application.query("LOCK TABLE first IN ACCESS EXCLUSIVE MODE; COMMIT");
+        await created;
+      };
+      await besideApplication("SELECT FROM pg_class WHERE relname = 'first' AND relreplident = 'f'");
+      for (const table of ["first", "second"])
+        await session.query(`ALTER PUBLICATION "${names.publication}" DROP TABLE ${table}`);
+      await besideApplication("SELECT FROM pg_publication_rel WHERE prrelid = 'first'::regclass");
+      const { rowCount } = await session.query("SELECT FROM pg_publication_rel");
+      assert.equal(rowCount, 2);
+      await dropPublications(session, names);
+      assert.equal((await session.query("SELECT FROM pg_class WHERE relreplident = 'f'")).rowCount, 0);
+      await Promise.all([application.end(), session.end()]);
+      await server.query("DROP DATABASE busy");
     });
 
     it("gives replica identities back while the source's applications go on updating", async () => {

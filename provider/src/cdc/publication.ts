@@ -1,6 +1,8 @@
 import type { Client } from "pg";
-import { Refused } from "../errors.js";
+import { Refused, messageOf } from "../errors.js";
+import { asFailure } from "./failure.js";
 import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
+import { alterTables } from "../postgres/lock-waits.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Table } from "../postgres/tables.js";
 import type { ChangeCaptureNames } from "./names.js";
@@ -83,17 +85,20 @@ export async function followKeys(
 
 async function move(source: Client, tables: readonly Table[], from: string, to: string): Promise<void> {
   if (tables.length === 0) return;
-  const list = tables.map(({ schema, name }) => qualify(schema, name)).join(", ");
-  await source.query("BEGIN");
+  const names = tables.map(({ schema, name }) => qualify(schema, name));
   try {
-    await source.query(`ALTER PUBLICATION ${quoteIdentifier(from)} DROP TABLE ${list}`);
-    await source.query(`ALTER PUBLICATION ${quoteIdentifier(to)} ADD TABLE ${list}`);
-    await source.query("COMMIT");
+    // A table that was in neither would have changes that are lost, unnoticed.
+    await alterTables(source, names, (some) => [
+      `ALTER PUBLICATION ${quoteIdentifier(from)} DROP TABLE ${onlyThese(some)}`,
+      `ALTER PUBLICATION ${quoteIdentifier(to)} ADD TABLE ${onlyThese(some)}`,
+    ]);
   } catch (cause) {
-    await source.query("ROLLBACK").catch(() => undefined);
     throw publicationFailure(cause, to);
   }
 }
+
+/** Not those that inherit from them: each is named for itself. */
+const onlyThese = (tables: readonly string[]): string => tables.map((table) => `ONLY ${table}`).join(", ");
 
 const everythingSince = (version: number): string =>
   version >= 110000 ? "insert, update, delete, truncate" : "insert, update, delete";
@@ -138,8 +143,8 @@ async function bringInLine(
   const surplus = published?.filter((table) => !wanted.includes(table)) ?? [];
   try {
     if (!published) await source.query(`CREATE PUBLICATION ${publication} WITH (publish = '${publish}')`);
-    if (surplus.length > 0) await source.query(`ALTER PUBLICATION ${publication} DROP TABLE ${surplus.join(", ")}`);
-    if (missing.length > 0) await source.query(`ALTER PUBLICATION ${publication} ADD TABLE ${missing.join(", ")}`);
+    await alterTables(source, surplus, (some) => [`ALTER PUBLICATION ${publication} DROP TABLE ${onlyThese(some)}`]);
+    await alterTables(source, missing, (some) => [`ALTER PUBLICATION ${publication} ADD TABLE ${onlyThese(some)}`]);
   } catch (cause) {
     throw publicationFailure(cause, name);
   }
@@ -163,10 +168,10 @@ async function publishedTables(source: Client, name: string): Promise<string[] |
   return rows.flatMap(({ schema, table }) => (schema === null || table === null ? [] : [qualify(schema, table)]));
 }
 
-function publicationFailure(cause: unknown, name: string): unknown {
-  const { code, message } = cause as { code?: string; message: string };
-  if (code !== "42501") return cause;
-  return new Refused(`the source refuses to publish the selected tables as ${name} (${message})`, {
+function publicationFailure(cause: unknown, name: string): Error {
+  const { code } = cause as { code?: string };
+  if (code !== "42501") return asFailure(cause, `publishing tables of the source as ${name}`);
+  return new Refused(`the source refuses to publish the selected tables as ${name} (${messageOf(cause)})`, {
     remedy:
       "connect as the role that owns the tables and has CREATE on the database: GRANT <owner> TO <role>; GRANT CREATE ON DATABASE",
     code: "603112",

@@ -1,19 +1,22 @@
 import type { Client } from "pg";
-import { Refused, messageOf } from "../errors.js";
+import { Refused, Unreachable, messageOf } from "../errors.js";
+import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { alterTable } from "../postgres/lock-waits.js";
 import { qualify, quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
 import type { Table } from "../postgres/tables.js";
 import { sourceObjectPrefix } from "./names.js";
 
 /*
- * Which tables got REPLICA IDENTITY FULL from us is written into the publication's comment, in the transaction that sets
- * it: so whoever drops the publication, from whatever machine and after whatever crash, knows what to reset.
+ * Which tables get REPLICA IDENTITY FULL from us is written into the publication's comment before any of them does: so
+ * whoever drops the publication, from whatever machine and after whatever crash, knows what to reset. Each table is then altered
+ * in a transaction of its own: of a session that held one and waited for another, the source's applications would be the victims.
  */
 
 const mark = "REPLICA IDENTITY FULL set by pulumi-pg-migration, to be reset: ";
 
 /**
  * Sets REPLICA IDENTITY FULL on the tables whose rows have no identity, so that their updates and deletes can be
- * followed. The publication has to exist.
+ * followed. The publication has to exist. What was set before an error stays noted, and is reset with the rest.
  *
  * @returns the tables as they are now
  * @throws Refused when the role does not own one of them, or it stays locked
@@ -27,24 +30,18 @@ export async function identifyByWholeRow(
     (table) => !table.partitioned && !table.unlogged && table.identityColumns.length === 0 && table.columns.length > 0,
   );
   if (keyless.length === 0) return tables;
-  await source.query("BEGIN");
+  const before = await markedTables(source, publication);
+  const names = keyless.map(({ schema, name }) => qualify(schema, name));
+  const now: MarkedTables = Object.fromEntries(
+    keyless.map(({ replicaIdentity }, index) => [names[index]!, replicaIdentity === "nothing" ? "NOTHING" : "DEFAULT"]),
+  );
+  await writeMark(source, publication, { ...before, ...now });
   try {
-    // Writers of the source must not queue behind us for long.
-    await source.query("SET LOCAL lock_timeout = '30s'");
-    const before = await markedTables(source, publication);
-    const names = keyless.map(({ schema, name }) => qualify(schema, name));
-    const now: MarkedTables = Object.fromEntries(
-      keyless.map(({ replicaIdentity }, index) => [
-        names[index]!,
-        replicaIdentity === "nothing" ? "NOTHING" : "DEFAULT",
-      ]),
-    );
-    await writeMark(source, publication, { ...before, ...now });
-    for (const name of names) await source.query(`ALTER TABLE ${name} REPLICA IDENTITY FULL`);
-    await source.query("COMMIT");
+    for (const name of names) await alterTable(source, name, [`ALTER TABLE ${name} REPLICA IDENTITY FULL`]);
   } catch (cause) {
-    await source.query("ROLLBACK").catch(() => undefined);
-    throw new Refused(`REPLICA IDENTITY FULL cannot be set on the source's tables without a key: ${messageOf(cause)}`, {
+    const what = `REPLICA IDENTITY FULL cannot be set on the source's tables without a key: ${messageOf(cause)}`;
+    if (isConnectionLoss(cause)) throw new Unreachable(what, { cause });
+    throw new Refused(what, {
       remedy:
         "connect as the role that owns them and end sessions that hold them locked, or set keylessTables to insertsOnly",
       cause,
@@ -80,7 +77,7 @@ export async function resetReplicaIdentities(source: Client, publication: string
   );
   const full = new Set(rows.map(({ schema, name }) => qualify(schema, name)));
   for (const [name, identity] of marked.filter(([table]) => full.has(table)))
-    await source.query(`ALTER TABLE ${name} REPLICA IDENTITY ${identity}`);
+    await alterTable(source, name, [`ALTER TABLE ${name} REPLICA IDENTITY ${identity}`]);
 }
 
 /** By the publications of other migrations: the tables, qualified and quoted, whose updates they publish. */
