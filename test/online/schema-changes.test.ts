@@ -30,6 +30,20 @@ describe("schema changes on the source while it is followed", () => {
       CREATE TABLE p (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
       CREATE TABLE p_2024 PARTITION OF p FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')`);
     const resource = await follow(database);
+    await lab.source.query("VACUUM FULL t", { database });
+    const [file] = await lab.source.query(
+      "SELECT oid::text AS oid, relfilenode::text AS number FROM pg_class WHERE relname = 't'",
+      {
+        database,
+      },
+    );
+    await until("it is seen that t only lies in another file", async () => {
+      const [seen] = await lab.target.query(
+        "SELECT handover->'mark'->'forms'->$2->>'file' AS file FROM pgmigration.database WHERE name = $1",
+        { values: [database, file!.oid] },
+      );
+      return seen!.file === file!.number;
+    });
     await lab.source.query(
       `ALTER TABLE t ADD COLUMN note text;
        ALTER TABLE t ADD COLUMN rank int NOT NULL DEFAULT 7;
@@ -66,6 +80,11 @@ describe("schema changes on the source while it is followed", () => {
               (SELECT count(*)::int FROM pg_constraint WHERE contype = 'f' AND conrelid = '"New Table"'::regclass) AS keys`,
     );
     assert.deepEqual(row, { index: true, default: "8", keys: 1 });
+    const copied = await lab.target.query(
+      `SELECT message FROM pgmigration.event WHERE migration = $1 AND message LIKE '%to be copied:%"public"."t"%'`,
+      { values: [resource.inputs.migrationName] },
+    );
+    assert.deepEqual(copied, [], "t itself had all its changes in the stream");
     await resource.destroy();
   });
 

@@ -163,15 +163,16 @@ export function certificates(sslRootCert: string): string {
 }
 
 async function fixSettings(client: pg.Client, replication: boolean): Promise<void> {
+  // Every name says where it is: under a database's search_path its own functions and operators may stand before PostgreSQL's.
   const fix = (settings: string): string =>
     `SELECT pg_catalog.set_config(wanted.key, wanted.value, false)
        FROM pg_catalog.json_each_text(${settings}) AS wanted
-      WHERE lower(wanted.key) IN (SELECT lower(name) FROM pg_catalog.pg_settings)`;
+      WHERE pg_catalog.lower(wanted.key) OPERATOR(pg_catalog.=) ANY
+            (ARRAY(SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings))`;
   const wanted = JSON.stringify(sessionSettings);
   if (!replication) {
-    // First: a role's statement_timeout may be shorter than what follows takes, and under a database's search_path its own
-    // functions and operators may stand before PostgreSQL's.
-    await client.query("SET statement_timeout = 0; SET search_path = ''");
+    // First, and by itself: a role's may be shorter than what follows takes.
+    await client.query("SET statement_timeout = 0");
     await client.query(fix("$1"), [wanted]);
     return;
   }

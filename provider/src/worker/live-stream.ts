@@ -25,6 +25,8 @@ import {
   readTableForms,
   readTableNames,
   replacedSince,
+  sumOfFiles,
+  withPresentFiles,
 } from "./source-mark.js";
 import { type Decision, type SchemaDrift, readDrift, schemaFingerprint } from "./schema-drift.js";
 import { tablesInScope } from "./tables-in-scope.js";
@@ -65,6 +67,8 @@ export class LiveStream {
   readonly #stopped = new AbortController();
   #paused: string | undefined;
   #fingerprint: string | undefined;
+  /** {@link sumOfFiles} at the last look. */
+  #files: string | undefined;
   /** What the follower failed by last, of which it was started again. */
   #revivedFrom: string | undefined;
   /** Names, qualified and quoted, by which the stream will call tables that are called otherwise now, or are gone. */
@@ -210,6 +214,7 @@ export class LiveStream {
     try {
       const source = await connect(this.#work.source, { database: this.#database, purpose: "watch schema" });
       try {
+        await this.#keepFiles(source);
         const now = await schemaFingerprint(source);
         if (now === this.#fingerprint) return;
       } finally {
@@ -225,6 +230,15 @@ export class LiveStream {
       // The stream itself goes on; what it cannot take without this stops it, and tells.
       await this.#say(`the source's schema could not be compared: ${messageOf(error)}`, "warning").catch(this.#fail);
     }
+  }
+
+  async #keepFiles(source: Client): Promise<void> {
+    const files = await sumOfFiles(source);
+    if (files === this.#files) return;
+    const { mark } = this.#following;
+    if (mark?.forms)
+      await this.#keep({ mark: { ...mark, forms: withPresentFiles(mark.forms, await readTableForms(source)) } });
+    this.#files = files;
   }
 
   /**

@@ -86,7 +86,12 @@ class Watch {
   async #openStore(): Promise<Store | undefined> {
     const { migrationName } = this.inputs;
     const store = await Store.find(this.inputs, `${migrationName} watch`);
-    await store?.listen(migrationName, () => this.#changes.ring());
+    try {
+      await store?.listen(migrationName, () => this.#changes.ring());
+    } catch (error) {
+      await store?.close();
+      throw error;
+    }
     return store;
   }
 
