@@ -39,11 +39,12 @@ export async function identifyByWholeRow(
   try {
     for (const name of names) await alterTable(source, name, [`ALTER TABLE ${name} REPLICA IDENTITY FULL`]);
   } catch (cause) {
+    // That one stays locked says it all.
+    if (cause instanceof Refused) throw cause;
     const what = `REPLICA IDENTITY FULL cannot be set on the source's tables without a key: ${messageOf(cause)}`;
     if (isConnectionLoss(cause)) throw new Unreachable(what, { cause });
     throw new Refused(what, {
-      remedy:
-        "connect as the role that owns them and end sessions that hold them locked, or set keylessTables to insertsOnly",
+      remedy: "connect as the role that owns them, or set keylessTables to insertsOnly",
       cause,
     });
   }

@@ -4,9 +4,9 @@ import { currentLsn } from "../cdc/lag.js";
 import type { OutputPlugin } from "../cdc/slot.js";
 import { carrySequences, type SequenceName } from "../copy/sequences.js";
 import { comparisonSnapshot } from "./comparison-snapshot.js";
-import { Refused, messageOf } from "../errors.js";
+import { Refused, Unreachable, messageOf } from "../errors.js";
 import type { Endpoint } from "../postgres/connect.js";
-import { isLockTimeout, limitLockWaits, lockRemedy } from "../postgres/lock-waits.js";
+import { isUngranted, limitLockWaits, lockRemedy } from "../postgres/lock-waits.js";
 
 export interface CutOver {
   readonly source: Endpoint;
@@ -58,8 +58,9 @@ export async function cutOver(cut: CutOver): Promise<void> {
     await reachPoint(cut);
   } catch (error) {
     cut.follower.resume();
-    if (!isLockTimeout(error) || error instanceof Refused) throw error;
-    throw new Refused(`the cutover of ${cut.database} waits for a lock: ${messageOf(error)}`, {
+    // Ours say themselves what they were doing.
+    if (!isUngranted(error) || error instanceof Refused || error instanceof Unreachable) throw error;
+    throw new Refused(`the cutover of ${cut.database} was not granted a lock: ${messageOf(error)}`, {
       remedy: `on source or target: ${lockRemedy}`,
       cause: error,
     });

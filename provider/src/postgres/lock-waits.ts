@@ -9,18 +9,18 @@ export async function limitLockWaits(session: Client): Promise<void> {
   await session.query(`SET lock_timeout = '${patienceSeconds}s'`);
 }
 
-/** Whether a statement failed because a lock was not granted in that time; ours wrap the server's error. */
-export const isLockTimeout = (error: unknown): boolean =>
-  [error, (error as { cause?: unknown }).cause].some((one) => (one as { code?: string } | undefined)?.code === "55P03");
+/** lock_not_available, deadlock_detected: the transaction was rolled back, and has done nothing. */
+const ungranted: ReadonlySet<string> = new Set(["55P03", "40P01"]);
+
+/** Whether a statement failed because a lock was not granted, in that time or ever; ours wrap the server's error. */
+export const isUngranted = (error: unknown): boolean =>
+  [error, (error as { cause?: unknown }).cause].some((one) =>
+    ungranted.has((one as { code?: string } | undefined)?.code ?? ""),
+  );
 
 /** How to find whom a statement has waited for. */
 export const lockRemedy =
   "end the session that holds the lock, e.g. one of SELECT pid, relation::regclass, mode FROM pg_locks WHERE granted AND mode ~ 'Exclusive', and try again";
-
-/** lock_not_available, deadlock_detected: the transaction was rolled back, and has done nothing. */
-const ungranted: ReadonlySet<string> = new Set(["55P03", "40P01"]);
-
-const isUngranted = (error: unknown): boolean => ungranted.has((error as { code?: string }).code ?? "");
 
 /**
  * How long the tries to lock one table wait, in seconds. Each a while longer, since whoever comes behind it waits too; in between

@@ -6,7 +6,7 @@ import { planParts } from "../copy/parts.js";
 import { tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
 import { Refused, Unreachable, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
-import { isLockTimeout, lockRemedy } from "../postgres/lock-waits.js";
+import { isUngranted, lockRemedy } from "../postgres/lock-waits.js";
 import { qualify } from "../postgres/identifiers.js";
 import {
   type Checksum,
@@ -319,7 +319,7 @@ function counter({ onProgress }: TablesComparison, all: number): () => void {
 function comparisonFailure(error: unknown, side: Side | "source or the target", table: string): Refused | Unreachable {
   const what = `comparing ${table}, the ${side}: ${messageOf(error)}`;
   if (isConnectionLoss(error)) return new Unreachable(what, { cause: error });
-  if (isLockTimeout(error)) return new Refused(what, { remedy: `on the ${side}: ${lockRemedy}`, cause: error });
+  if (isUngranted(error)) return new Refused(what, { remedy: `on the ${side}: ${lockRemedy}`, cause: error });
   return new Refused(what, {
     remedy: "check that the table is there with the same columns and that the role may read all of it",
     cause: error,
