@@ -1,5 +1,6 @@
 import pg from "pg";
 import { Refused, messageOf } from "../errors.js";
+import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { RestoreFinding } from "./findings.js";
@@ -248,7 +249,7 @@ async function refused(target: pg.Client, sql: string): Promise<pg.DatabaseError
     await target.query(sql);
     return undefined;
   } catch (error) {
-    if (error instanceof pg.DatabaseError) return error;
+    if (error instanceof pg.DatabaseError && !isConnectionLoss(error)) return error;
     throw error;
   }
 }
