@@ -363,9 +363,10 @@ async function start(
 ): Promise<Pipeline> {
   const { migration, generation } = options;
   if (!(await readProgress(sessions.target, migration)))
-    throw new EngineFault(`${options.targetDatabase} on the target has no progress of ${migration} to go on from`, {
-      remedy: "begin it with the slot's consistent point before following",
-    });
+    throw new EngineFault(
+      `the row of ${migration} in pgmigration.progress of ${options.targetDatabase} on the target is gone, so nobody knows how far it has come`,
+      { remedy: "delete this migration and start it anew; leave the schema pgmigration alone while it is followed" },
+    );
   if (takeOver) await takeOverProgress(sessions.target, migration, generation);
   const progress = await readProgress(sessions.target, migration);
   if (progress?.generation !== generation)
