@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Store } from "../../provider/src/store/store";
-import { Lease, leaseHolder } from "../../provider/src/store/lease";
+import { holdLease, Lease, leaseHolder } from "../../provider/src/store/lease";
 import { deleteMigration, fenceWorkers, insertMigration, readMigration } from "../../provider/src/store/records";
 import { Membership } from "../../provider/src/store/membership";
 import { readOrders } from "../../provider/src/store/requests";
@@ -112,6 +112,23 @@ describe("the store", () => {
     const successor = await Lease.acquire(address(), "leased");
     assert(successor.generation > lease.generation);
     await successor.release();
+    await store.close();
+  });
+
+  it("gives the lease of a worker that has fallen silent to the next one, and to nobody while it speaks", async () => {
+    const store = await Store.open(address(), "test");
+    await insertMigration(store, wish("frozen"));
+    const frozen = await Lease.acquire(address(), "frozen");
+    await sleep(1100);
+    await assert.rejects(Lease.acquire(address(), "frozen"), TakenOver);
+    const successor = await Lease.acquire(address(), "frozen", 300, 1);
+    await assert.rejects(new Journal(frozen).state("Failed", "Completed"), TakenOver);
+    await assert.rejects(Lease.acquire(address(), "frozen", 300, 5), TakenOver);
+    await new Journal(successor).state("InProgress", "MigratingData");
+    await Promise.all([frozen.release(), successor.release()]);
+    await holdLease(store, "frozen");
+    await sleep(1100);
+    await assert.rejects(Lease.acquire(address(), "frozen", 300, 1), TakenOver, "a removal is silent");
     await store.close();
   });
 

@@ -1,7 +1,9 @@
 import type { Client } from "pg";
 import { EngineFault, TakenOver } from "../errors.js";
+import { applicationNamePrefix } from "../postgres/connect.js";
 import { formatLsn, type Lsn, parseLsn } from "../postgres/lsn.js";
 import type { Statement } from "./round-trip.js";
+import { applyingPurpose } from "./target-session.js";
 
 /** What tells a slot from another one that was made later under the same name. */
 export interface SlotIdentity {
@@ -86,12 +88,23 @@ export async function initProgress(
   if (progress.generation !== generation) await takeOverProgress(target, migration, generation);
 }
 
+/** A session that applies waits for its client between the round trips of a batch, not for minutes. */
+const stuckAfterSeconds = 60;
+
 /**
- * Makes `generation` the only one that may write, from now on.
+ * Makes `generation` the only one that may write, from now on. A worker that was stopped within a transaction would keep
+ * its locks for ever: such a session is ended.
  *
  * @throws TakenOver when a later generation has it
  */
 export async function takeOverProgress(target: Client, migration: string, generation: number): Promise<void> {
+  await target.query(
+    `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+      WHERE datname = current_database() AND usename = current_user AND pid <> pg_catalog.pg_backend_pid()
+        AND application_name = $1 AND state = 'idle in transaction'
+        AND state_change < clock_timestamp() - make_interval(secs => $2)`,
+    [applicationNamePrefix + applyingPurpose, stuckAfterSeconds],
+  );
   const { rowCount } = await target.query(
     "UPDATE pgmigration.progress SET generation = $2 WHERE migration = $1 AND generation <= $2",
     [migration, generation],

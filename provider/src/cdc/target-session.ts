@@ -20,6 +20,8 @@ const settings: Readonly<Record<string, string>> = {
   client_connection_check_interval: "5s",
 };
 
+export const applyingPurpose = "apply changes";
+
 /**
  * A session in which changes are applied as they are: no triggers, no foreign key checks, as in a replica.
  *
@@ -27,7 +29,7 @@ const settings: Readonly<Record<string, string>> = {
  * @throws Refused when the role may not have that
  */
 export async function openTargetSession(target: Endpoint, database: string, firesNothing = false): Promise<Client> {
-  const client = await connect(target, { database, purpose: "apply changes" });
+  const client = await connect(target, { database, purpose: applyingPurpose });
   try {
     if (!firesNothing) await becomeReplica(client, database);
     await client.query(

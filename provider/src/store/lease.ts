@@ -33,20 +33,34 @@ export interface WorkRight {
 /** Host and process, for people, and what makes it unique: containers have few process numbers. */
 export const newWorkerName = (): string => `${hostname()}:${process.pid}:${randomBytes(4).toString("hex")}`;
 
+/**
+ * A worker looks for requests twice a second, through the session that holds its lease. One that is stopped, or whose machine
+ * sleeps, keeps that session open, and would be waited for for ever.
+ */
+const silentAfterSeconds = 60;
+
+/** Whether a worker is there, but does nothing any more: the next one may end its session. */
+export const isStuck = ({ silentSeconds }: Holder): boolean => silentSeconds >= silentAfterSeconds;
+
 export interface Holder {
   readonly backendPid: number;
+  /** For how long a worker has said nothing; 0 of others, who hold the lease in silence: a removal, for one. */
+  readonly silentSeconds: number;
 }
 
 /** Who holds the lease of a migration, if anybody does. */
 export async function leaseHolder(store: Store, migration: string): Promise<Holder | undefined> {
-  const [row] = await store.query<{ pid: number }>(
-    `SELECT pid FROM pg_locks
-      WHERE locktype = 'advisory' AND granted AND objsubid = 2
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND classid = $1::int8::oid AND objid = (hashtext($2)::int8 & 4294967295)::oid`,
+  const [row] = await store.query<{ pid: number; silent: number | null }>(
+    `SELECT l.pid, (SELECT extract(epoch FROM clock_timestamp() - a.state_change)::float8
+                      FROM pg_stat_activity a JOIN pgmigration.migration m ON (m.worker ->> 'backendPid')::int = a.pid
+                     WHERE a.pid = l.pid AND m.name = $2 AND a.state = 'idle') AS silent
+       FROM pg_locks l
+      WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND l.classid = $1::int8::oid AND l.objid = (hashtext($2)::int8 & 4294967295)::oid`,
     [leaseClass, migration],
   );
-  return row && { backendPid: row.pid };
+  return row && { backendPid: row.pid, silentSeconds: row.silent ?? 0 };
 }
 
 /**
@@ -73,13 +87,25 @@ export class Lease implements WorkRight {
     this.#store = store;
   }
 
-  /** @throws TakenOver when another worker holds the lease */
-  static async acquire(address: StoreAddress, migration: string, reconnectForSeconds = 300): Promise<Lease> {
+  /**
+   * Ends the session of a worker that has said nothing for a minute; should it wake, it is taken over.
+   *
+   * @throws TakenOver when another worker holds the lease
+   */
+  static async acquire(
+    address: StoreAddress,
+    migration: string,
+    reconnectForSeconds = 300,
+    silentForSeconds = silentAfterSeconds,
+  ): Promise<Lease> {
     const store = await Store.find(address, `${migration} lease`);
     if (!store) throw notRecorded(migration);
     try {
-      if (!(await tryLock(store, migration)))
-        throw new TakenOver(`another worker holds the lease of migration ${migration}`);
+      await lock(store, migration, async ({ backendPid, silentSeconds }) => {
+        if (silentSeconds < silentForSeconds)
+          throw new TakenOver(`another worker holds the lease of migration ${migration}`);
+        await endSilentWorker(store, migration, backendPid);
+      });
       const [row] = await store.query<{ generation: string }>(
         // What the worker before has reached is said anew, and what it was told to do was meant for it.
         `WITH stale AS (DELETE FROM pgmigration.request WHERE migration = $1 AND kind = 'stop')
@@ -195,6 +221,15 @@ async function lock(store: Store, migration: string, onHeld: (holder: Holder) =>
     if (holder) await onHeld(holder);
     await sleep(200);
   }
+}
+
+/** Fenced first: it may wake right now, and would take the lease again. */
+async function endSilentWorker(store: Store, migration: string, backendPid: number): Promise<void> {
+  await store.query(
+    "UPDATE pgmigration.migration SET generation = generation + 1 WHERE name = $1 AND (worker ->> 'backendPid')::int = $2",
+    [migration, backendPid],
+  );
+  await store.query("SELECT pg_terminate_backend($1)", [backendPid]);
 }
 
 const notRecorded = (migration: string): TakenOver =>

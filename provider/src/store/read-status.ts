@@ -17,7 +17,7 @@ import type {
 } from "../status.js";
 import { hasEnded, mostTablesShown } from "../status.js";
 import type { FollowReport, RetainedWal } from "./journal.js";
-import { leaseHolder } from "./lease.js";
+import { isStuck, leaseHolder } from "./lease.js";
 import type { Store } from "./store.js";
 
 interface MigrationRow {
@@ -237,7 +237,7 @@ async function workerOf(store: Store, migration: string, row: MigrationRow): Pro
   const identity = worker ? { host: worker.host, pid: worker.pid, version: worker.version } : {};
   // One that has the lock and has not put itself down yet is not the worker whose state stands there.
   const holder = await leaseHolder(store, migration);
-  if (holder && holder.backendPid === worker?.backendPid) return { state: "running", ...identity };
+  if (holder && !isStuck(holder) && holder.backendPid === worker?.backendPid) return { state: "running", ...identity };
   return { state: hasEnded(row.state) ? "ended" : "lost", ...identity };
 }
 
