@@ -133,7 +133,7 @@ for (const { from, to, tool } of pairs) {
         this.timeout(200_000);
         const login = { user: "ordinary", password: "ordinary" };
         await lab.source.query(`GRANT there, g2, g3 TO ${login.user}`);
-        const owned = onceEach
+        const owned = [...nastyDatabases, ...cornerDatabases]
           .filter(({ name }) => ownersDatabases.has(name))
           .map((one) => ({ ...one, name: `my ${one.name}` }));
         assert.equal(owned.length, ownersDatabases.size);
