@@ -154,7 +154,7 @@ async function notCreatable(database: string, source: Client, names: readonly st
             state: "Failed" as const,
             object: enumerate(needed),
             message: `only a superuser of the target can create ${enumerate(needed)}, which ${database} uses`,
-            remedy: `have a superuser add it to the target's template: CREATE EXTENSION ${quoteIdentifier(needed[0]!)} in template1, or name a superuser as target.user, or leave it out with what needs it: exclude: { extensions: ${list(needed)} }`,
+            remedy: `name a superuser as target.user where the target has one, or leave it out with what needs it: exclude: { extensions: ${list(needed)} }`,
           },
         ]),
     ...(unneeded.length === 0
