@@ -102,7 +102,8 @@ describe("the way back after a cutover", () => {
     } finally {
       await obstacle.end();
     }
-    const write = "SET default_transaction_read_only = off; INSERT INTO t (v) VALUES ('on the source')";
+    // The fence may stand until the killed worker's last statement has run.
+    const write = "BEGIN READ WRITE; INSERT INTO t (v) VALUES ('on the source'); COMMIT";
     for (let n = 0; n < 5; n++) await lab.source.query(write, { database });
     assert.equal((await resource.update({ timeouts: {} })).state, "Canceled");
     assert.deepEqual(await lab.source.query("INSERT INTO t (v) VALUES ('free') RETURNING id", { database }), [
