@@ -4,9 +4,10 @@ import { Refused, messageOf } from "../errors.js";
 
 const patienceSeconds = 60;
 
-/** Has a session's statements give up on a lock that somebody else holds on: while applications wait, nothing may wait for ever. */
-export async function limitLockWaits(session: Client): Promise<void> {
+/** Has a session's statements give up on a lock that somebody else holds on: while applications wait, nothing may wait for ever. Answers the session. */
+export async function limitLockWaits(session: Client): Promise<Client> {
   await session.query(`SET lock_timeout = '${patienceSeconds}s'`);
+  return session;
 }
 
 /** lock_not_available, deadlock_detected: the transaction was rolled back, and has done nothing. */

@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { ownOnly } from "../postgres/own-only.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Entry } from "./entries.js";
 
@@ -33,9 +34,6 @@ export function inPlaceOf({ drop }: Redefined, entry: Entry): Entry {
   const replacing = entry.sql.replace(/CREATE (FUNCTION|PROCEDURE|VIEW|RULE)\b/, "CREATE OR REPLACE $1");
   return { ...entry, sql: replacing === entry.sql ? `${drop};\n${entry.sql}` : replacing };
 }
-
-const ownOnly = (catalogue: string, oid: string): string =>
-  `NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = '${catalogue}'::regclass AND d.objid = ${oid} AND d.deptype = 'e')`;
 
 function definitionsQuery(version: number): string {
   const isRoutine = version >= 110000 ? "p.prokind IN ('f', 'p')" : "NOT p.proisagg AND NOT p.proiswindow";

@@ -1,12 +1,12 @@
 import pg from "pg";
-import { Canceled, Refused, messageOf } from "../errors.js";
+import { Canceled, type Refused, messageOf } from "../errors.js";
 import { qualify } from "../postgres/identifiers.js";
 import { findingFor } from "./draft.js";
 import type { Entry } from "./entries.js";
 import { type RestoreFinding, summarize } from "./findings.js";
 import type { RestoreContext } from "./restore-context.js";
 import type { RelationName } from "./restore-plan.js";
-import { isOfItsOwn, restoreEntry } from "./restore.js";
+import { refusalOf } from "./restore.js";
 
 /**
  * Fills the materialized views that are filled on the source, in the order given. Those without rows there stay without.
@@ -57,12 +57,8 @@ async function refreshEach(
   const refusals = new Map<RelationName, Refused>();
   for (const view of views) {
     if (context.signal?.aborted) throw new Canceled(`the restore was ended before materialized view ${view.name}`);
-    try {
-      findings.push(...(await restoreEntry(target, refresh(view), context)));
-    } catch (error) {
-      if (!(error instanceof Refused) || !isOfItsOwn(error)) throw error;
-      refusals.set(view, error);
-    }
+    const refusal = await refusalOf(target, refresh(view), context, findings);
+    if (refusal) refusals.set(view, refusal);
   }
   return refusals;
 }

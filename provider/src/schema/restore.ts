@@ -116,12 +116,7 @@ async function restoreReady(
       wait(entry);
       continue;
     }
-    try {
-      findings.push(...(await restoreEntry(target, entry, context)));
-    } catch (error) {
-      if (!(error instanceof Refused) || !isOfItsOwn(error)) throw error;
-      wait(entry);
-    }
+    if (await refusalOf(target, entry, context, findings)) wait(entry);
   }
   return waiting;
 }
@@ -144,22 +139,38 @@ async function restoreWaiting(
   }
   const refusals: Refused[] = [];
   for (const entry of waiting) {
-    try {
-      findings.push(...(await restoreEntry(target, entry, context)));
-    } catch (error) {
-      if (!(error instanceof Refused) || !isOfItsOwn(error)) throw error;
-      // With the others it is said at once all that has to be changed; this one is the cause of what needs it.
-      if (rootCause(entry, context) === undefined) refusals.push(error);
-      context.leftOut.set(entry.id, `${describe(entry)} was refused`);
-    }
+    const refusal = await refusalOf(target, entry, context, findings);
+    if (!refusal) continue;
+    // With the others it is said at once all that has to be changed; this one is the cause of what needs it.
+    if (rootCause(entry, context) === undefined) refusals.push(refusal);
+    context.leftOut.set(entry.id, `${describe(entry)} was refused`);
   }
   if (refusals.length > 0) throw allRefused(refusals);
+}
+
+/**
+ * Restores one entry, as {@link restoreEntries} does, and adds what it finds. Answers why the target refused the entry for what
+ * it says; undefined when it is there.
+ */
+export async function refusalOf(
+  target: pg.Client,
+  entry: Entry,
+  context: RestoreContext,
+  findings: RestoreFinding[],
+): Promise<Refused | undefined> {
+  try {
+    findings.push(...(await restoreEntry(target, entry, context)));
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof Refused) || !isOfItsOwn(error)) throw error;
+    return error;
+  }
 }
 
 const refusalsNamed = 20;
 
 /** Whether the target refused an entry for what it says, and not for the state that the server is in. */
-export function isOfItsOwn({ cause }: Refused): boolean {
+function isOfItsOwn({ cause }: Refused): boolean {
   return cause instanceof pg.DatabaseError && /^(0A|22|23|2B|42|3F|P0|55000)/.test(cause.code ?? "");
 }
 

@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { ownOnly } from "../postgres/own-only.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
 import type { Finding } from "../store/journal.js";
 import { enumerate, type Rule } from "./context.js";
@@ -101,8 +102,7 @@ async function ownCollations(source: Client): Promise<OwnCollation[]> {
             coalesce(to_jsonb(c) ->> 'colllocale', to_jsonb(c) ->> 'colliculocale', c.collcollate::text) AS locale,
             coalesce((to_jsonb(c) ->> 'collisdeterministic')::bool, true) AS deterministic
        FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
-      WHERE c.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_collation'::regclass
-                                              AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1`,
+      WHERE c.oid >= 16384 AND ${ownOnly("pg_collation", "c.oid")} ORDER BY 1`,
   );
   return rows;
 }

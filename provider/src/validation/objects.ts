@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { ownOnly } from "../postgres/own-only.js";
 import { readSelection } from "../schema/selection.js";
 import type { Finding } from "../store/journal.js";
 import { enumerate, type Rule } from "./context.js";
@@ -22,10 +23,6 @@ interface Check {
 }
 
 const key = (catalogue: string, oid: string): string => `'${catalogue}'::regclass::oid || '/' || ${oid} AS key`;
-
-/** Not an extension's. */
-const ownOnly = (catalogue: string, oid: string): string =>
-  `NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = '${catalogue}'::regclass AND d.objid = ${oid} AND d.deptype = 'e')`;
 
 /** A language that somebody made by hand; plpgsql is everywhere. */
 const ownLanguage = `(l.oid >= 16384 AND l.lanname <> 'plpgsql' AND ${ownOnly("pg_language", "l.oid")})`;

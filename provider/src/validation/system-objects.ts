@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { ownOnly } from "../postgres/own-only.js";
 import { readSelection } from "../schema/selection.js";
 import type { Finding } from "../store/journal.js";
 import { enumerate, type Rule } from "./context.js";
@@ -56,12 +57,11 @@ function titleOf({ kind, schema, name, detail }: Use): string {
 
 /** Catalogues of stored expressions: who an expression belongs to, and the expression as pg_node_tree. */
 function trees(version: number): string {
-  const ownView = `NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = w.ev_class AND d.deptype = 'e')`;
   const whole = `CASE WHEN w.rulename = '_RETURN' THEN 'pg_class'::regclass ELSE 'pg_rewrite'::regclass END::oid`;
   const part = `CASE WHEN w.rulename = '_RETURN' THEN w.ev_class ELSE w.oid END`;
   return [
     `SELECT ${whole} AS classid, ${part} AS objid, w.ev_action::text || w.ev_qual::text AS tree
-       FROM pg_rewrite w WHERE w.oid >= 16384 AND ${ownView}`,
+       FROM pg_rewrite w WHERE w.oid >= 16384 AND ${ownOnly("pg_class", "w.ev_class")}`,
     "SELECT 'pg_attrdef'::regclass, oid, adbin::text FROM pg_attrdef WHERE oid >= 16384",
     "SELECT 'pg_constraint'::regclass, oid, conbin::text FROM pg_constraint WHERE oid >= 16384 AND conbin IS NOT NULL",
     "SELECT 'pg_policy'::regclass, oid, concat(polqual::text, polwithcheck::text) FROM pg_policy",
@@ -69,7 +69,7 @@ function trees(version: number): string {
     `SELECT 'pg_class'::regclass, indexrelid, concat(indexprs::text, indpred::text) FROM pg_index
       WHERE indexrelid >= 16384 AND coalesce(indexprs, indpred) IS NOT NULL`,
     `SELECT 'pg_proc'::regclass, p.oid, concat(p.proargdefaults::text${version >= 140000 ? ", p.prosqlbody::text" : ""}) FROM pg_proc p
-      WHERE p.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')`,
+      WHERE p.oid >= 16384 AND ${ownOnly("pg_proc", "p.oid")}`,
   ].join(" UNION ALL ");
 }
 

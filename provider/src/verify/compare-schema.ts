@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { ownOnly } from "../postgres/own-only.js";
 import { serverVersion } from "../postgres/server-version.js";
 
 /** Something that the source has and the target lacks, or has otherwise. */
@@ -54,11 +55,6 @@ async function listObjects(client: Client): Promise<SchemaObject[]> {
   const { rows } = await client.query<SchemaObject>(objectsQuery(await serverVersion(client)));
   return rows;
 }
-
-/** Not an extension's: those come and change with it. */
-const ownOnly = (catalogue: string, oid: string): string => `
-  NOT EXISTS (SELECT FROM pg_depend d
-               WHERE d.classid = '${catalogue}'::regclass AND d.objid = ${oid} AND d.deptype = 'e')`;
 
 function objectsQuery(version: number): string {
   const isInternalTrigger = "t.tgisinternal";

@@ -1,7 +1,6 @@
 import type { Client } from "pg";
 import { useSearchPath } from "../copy/search-path.js";
 import { qualify } from "../postgres/identifiers.js";
-import { JobSlots } from "./job-slots.js";
 import { sideBySide } from "./side-by-side.js";
 import type { Work } from "./work.js";
 
@@ -26,8 +25,7 @@ export async function analyzeDatabase(target: Client, { work, database, searchPa
     purpose: "statistics",
     groups: (await groupsOf(target)).map((group) => [group]),
     signal,
-    // Soon over, and not to wait until another database's indexes are built.
-    slots: new JobSlots(() => work.indexSlots.limit()),
+    areBrief: true,
     run: async (session, relations) => {
       await useSearchPath(session, searchPath);
       await session.query(`ANALYZE ${relations.join(", ")}`);

@@ -34,7 +34,6 @@ import { analyzeDatabase } from "./analyze.js";
 import { copyUnits, takeLeftOut } from "./copy-units.js";
 import { copyStateOf, findEarlierCopy, type EarlierCopy } from "./earlier-copy.js";
 import { createDatabase, prepareExistingTables } from "./prepare-target.js";
-import { JobSlots } from "./job-slots.js";
 import { selectedTables } from "./selected-tables.js";
 import { sideBySide } from "./side-by-side.js";
 import type { SourceMark } from "./source-mark.js";
@@ -439,8 +438,7 @@ class BaseCopy {
       purpose: "restore",
       groups: groups.map((group) => [...batches(group)]),
       signal,
-      // Soon over, and not to wait until another database's indexes are built.
-      slots: new JobSlots(() => this.work.indexSlots.limit()),
+      areBrief: true,
       run: async (target, batch) => {
         if (!(await restoreTogether(target, batch, context))) return;
         for (const entry of batch) restored.add(entry);

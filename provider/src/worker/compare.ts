@@ -41,10 +41,7 @@ export async function compareDatabase(
   const { database, snapshotId, signal, inCutover, targetRests } = comparison;
   if (wish.verification === "none") return [];
   const purpose = `${wish.migrationName} compare`;
-  const ready = async (session: Client): Promise<Client> => {
-    if (inCutover) await limitLockWaits(session);
-    return session;
-  };
+  const ready = async (session: Client): Promise<Client> => (inCutover ? limitLockWaits(session) : session);
   const openSource = async () => ready(await openInSnapshot(source, database, snapshotId, purpose));
   const tables = {
     openSource,

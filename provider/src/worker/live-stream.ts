@@ -20,10 +20,9 @@ import { outlivedShape } from "./outlived-shape.js";
 import { pause } from "./pause.js";
 import {
   StreamTampered,
-  readColumnPlaces,
   readSourceMark,
   readTableForms,
-  readTableNames,
+  readTables,
   replacedSince,
   sumOfFiles,
   withPresentFiles,
@@ -251,9 +250,7 @@ export class LiveStream {
     try {
       const fingerprint = await schemaFingerprint(sessions.source);
       if (fingerprint !== this.#fingerprint) await this.#followKeys(sessions.source);
-      const columns = await readColumnPlaces(sessions.source);
-      const forms = await readTableForms(sessions.source);
-      const names = await readTableNames(sessions.source);
+      const tables = await readTables(sessions.source);
       const drift = await this.#drift(sessions);
       // What is added, here or by hand, may need it.
       if (drift.additions.length + drift.byHand.length > 0 && (await this.#lacksObjects(work, isGroundwork)))
@@ -269,7 +266,7 @@ export class LiveStream {
       // What was added is the target's too by now; where tables were copied, there is a newer mark.
       const present = this.#following.mark;
       if (fingerprint !== this.#fingerprint && present && present.highestOid === mark?.highestOid)
-        await this.#keep({ mark: { ...present, columns, forms, names } });
+        await this.#keep({ mark: { ...present, ...tables } });
       this.#fingerprint = fingerprint;
       return changed || settled !== drift ? "changed" : "same";
     } finally {

@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 import { connect } from "../postgres/connect.js";
 import { targetDatabase } from "../target-database.js";
-import type { JobSlots } from "./job-slots.js";
+import { JobSlots } from "./job-slots.js";
 import type { Work } from "./work.js";
 
 export interface StepsSideBySide<Step> {
@@ -12,20 +12,21 @@ export interface StepsSideBySide<Step> {
   /** Steps of one group run one after another. */
   readonly groups: readonly (readonly Step[])[];
   readonly signal: AbortSignal;
-  /** Whose turns the steps wait for: unless told, those of all index jobs, which may take hours. */
-  readonly slots?: JobSlots;
+  /** Steps that are soon over do not wait for turns among all index jobs, of which another database's may take hours. */
+  readonly areBrief?: boolean;
   readonly run: (target: Client, step: Step, signal: AbortSignal) => Promise<void>;
 }
 
 /** Runs groups of steps on the target at the same time, as many as index jobs may run. The first failure ends all of it. */
 export async function sideBySide<Step>(options: StepsSideBySide<Step>): Promise<void> {
-  const { work, groups } = options;
+  const { work, groups, areBrief = false } = options;
+  const slots = areBrief ? new JobSlots(() => work.indexSlots.limit()) : work.indexSlots;
   const failed = new AbortController();
   const signal = AbortSignal.any([options.signal, failed.signal]);
   const waiting = [...groups];
   const runners = Array.from({ length: Math.min(work.indexSlots.limit(), groups.length) }, async () => {
     try {
-      await runGroups(options, waiting, signal);
+      await runGroups(options, waiting, slots, signal);
     } catch (error) {
       failed.abort(error);
       throw error;
@@ -36,8 +37,9 @@ export async function sideBySide<Step>(options: StepsSideBySide<Step>): Promise<
 }
 
 async function runGroups<Step>(
-  { work, database, purpose, run, slots = work.indexSlots }: StepsSideBySide<Step>,
+  { work, database, purpose, run }: StepsSideBySide<Step>,
   waiting: (readonly Step[])[],
+  slots: JobSlots,
   signal: AbortSignal,
 ): Promise<void> {
   const target = await connect(work.target, {

@@ -49,14 +49,21 @@ export async function readSourceMark(source: Client, names: ChangeCaptureNames):
   return {
     publications: await publicationVersions(source, names),
     highestOid: Number(rows[0]!.highest),
+    definitions: digestsOf(await readDefinitions(source)),
+    ...(await readTables(source)),
+  };
+}
+
+/** What a mark knows of the source's tables. */
+export async function readTables(source: Client): Promise<Required<Pick<SourceMark, "columns" | "forms" | "names">>> {
+  return {
     columns: await readColumnPlaces(source),
     forms: await readTableForms(source),
-    definitions: digestsOf(await readDefinitions(source)),
     names: await readTableNames(source),
   };
 }
 
-export async function readTableNames(source: Client): Promise<TableNames> {
+async function readTableNames(source: Client): Promise<TableNames> {
   const { rows } = await source.query<{ oid: string; schema: string; name: string }>(
     `SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${followedTables}`,
@@ -104,7 +111,7 @@ export function withPresentFiles(known: TableForms, present: TableForms): TableF
   return Object.fromEntries(Object.keys(known).map((oid) => [oid, isSame(oid) ? present[oid]! : known[oid]!]));
 }
 
-export async function readColumnPlaces(source: Client): Promise<ColumnPlaces> {
+async function readColumnPlaces(source: Client): Promise<ColumnPlaces> {
   const { rows } = await source.query<{ places: ColumnPlaces | null }>(
     `SELECT json_object_agg(oid, names) AS places
        FROM (SELECT c.oid::text AS oid, json_agg(CASE WHEN NOT a.attisdropped THEN a.attname END ORDER BY a.attnum) AS names

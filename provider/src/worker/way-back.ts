@@ -232,13 +232,8 @@ export class WayBack {
     const { name, targetName } = this.#record;
     if (wish.verification === "none") return comparisonStep([]);
     const purpose = `${wish.migrationName} compare`;
-    const limited = async (opening: Promise<Client>): Promise<Client> => {
-      const session = await opening;
-      await limitLockWaits(session);
-      return session;
-    };
-    const openTarget = () => limited(openInSnapshot(target, targetName, snapshotId, purpose));
-    const openSource = () => limited(connect(source, { database: name, purpose }));
+    const openTarget = async () => limitLockWaits(await openInSnapshot(target, targetName, snapshotId, purpose));
+    const openSource = async () => limitLockWaits(await connect(source, { database: name, purpose }));
     const session = await openSource();
     const there = await followedNames(session).finally(() => session.end());
     const { tables, searchPath } = await whatToCompare(this.#work, openTarget, true);
