@@ -7,12 +7,13 @@ import { Resource } from "../support/resource";
 import { until } from "../support/until";
 
 describe("the patience with WAL beyond its limit", () => {
-  for (const [what, unconfirmed, seconds] of [
-    ["a burst is waited for", 65, 30],
-    ["far beyond is hardly waited for", 95, 3],
-    ["a stream that is up to date is given the time to let go", 5, 120],
+  for (const [what, unconfirmed, isHeldUp, seconds] of [
+    ["a burst is waited for", 65, true, 30],
+    ["far beyond is hardly waited for", 95, true, 3],
+    ["unless nothing holds the stream up", 95, false, 30],
+    ["a stream that is up to date is given the time to let go", 5, false, 120],
   ] as const) {
-    it(what, () => assert.equal(patienceSeconds(unconfirmed, 60), seconds));
+    it(what, () => assert.equal(patienceSeconds(unconfirmed, 60, isHeldUp), seconds));
   }
 });
 

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type Endpoint } from "../../provider/src/postgres/connect";
+import { whatBroke } from "../../provider/src/postgres/session";
 import { certificateFor, type ServerCertificate } from "../support/certificates";
 import { EmbeddedServer } from "../support/embedded-server";
 
@@ -41,6 +42,23 @@ describe("a connection", () => {
 
   const refused = (server: EmbeddedServer, change: Partial<Endpoint>, expected: RegExp): Promise<void> =>
     assert.rejects(isEncrypted(server, change), expected);
+
+  it("says what a session was broken by while nothing ran in it", async () => {
+    const client = await connect({ ...plain.login, sslMode: "Disable" }, { database: "postgres", purpose: "test" });
+    const { rows } = await client.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
+    const broken = new Promise((resolve) => client.once("end", resolve));
+    await plain.query("SELECT pg_terminate_backend($1)", { values: [rows[0]!.pid] });
+    await broken;
+    const error = await client.query("SELECT").then(
+      () => assert.fail("it is gone"),
+      (failure: unknown) => failure,
+    );
+    assert.match(String(error), /not queryable/);
+    assert.match(String(whatBroke(error, [client])), /terminating connection due to administrator command/);
+    const other = new Error("permission denied");
+    assert.equal(whatBroke(other, [client]), other);
+    await client.end();
+  });
 
   it("Disable never encrypts; Prefer does where the server can", async () => {
     assert.equal(await isEncrypted(encrypted, { sslMode: "Disable" }), false);

@@ -17,7 +17,7 @@ import { endHolder } from "./drop-slot.js";
 import { verifySlotIdentity } from "./slot-identity.js";
 import { TestDecodingDecoder, testDecodingOptions } from "./test-decoding.js";
 import { qualify } from "../postgres/identifiers.js";
-import { abandon } from "../postgres/session.js";
+import { abandon, whatBroke } from "../postgres/session.js";
 import { listTables } from "../postgres/tables.js";
 import { openTargetSession } from "./target-session.js";
 import { TargetWatch } from "./target-watch.js";
@@ -160,6 +160,15 @@ export class Pipeline {
    * @throws what a connection was lost by, or what a batch could not be applied for
    */
   async run(gate: Gate, stopping: () => boolean): Promise<void> {
+    const { source, stream, target } = this.#sessions;
+    try {
+      await this.#applyUntil(stopping, gate);
+    } catch (error) {
+      throw whatBroke(error, [target, source, stream]);
+    }
+  }
+
+  async #applyUntil(stopping: () => boolean, gate: Gate): Promise<void> {
     while (!stopping()) {
       if (this.#lost) throw this.#lost;
       const rung = this.#bell.next;

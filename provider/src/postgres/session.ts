@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import pg from "pg";
+import { messageOf } from "../errors.js";
 
 /** How long the server may take to hang up, after it has dropped what was temporary. */
 const partingMs = 15_000;
@@ -9,6 +10,18 @@ const partingMs = 15_000;
  * forgotten it, nothing is ever heard, not even that it is over.
  */
 export class Session extends pg.Client {
+  #brokenBy: Error | undefined;
+
+  constructor(config: pg.ClientConfig) {
+    super(config);
+    this.once("error", (error: Error) => (this.#brokenBy = error));
+  }
+
+  /** What it was broken by while nothing ran in it, as the server or the socket said. */
+  get brokenBy(): Error | undefined {
+    return this.#brokenBy;
+  }
+
   override async end(): Promise<void> {
     const late = setTimeout(() => abandon(this), partingMs);
     try {
@@ -17,6 +30,15 @@ export class Session extends pg.Client {
       clearTimeout(late);
     }
   }
+}
+
+/**
+ * Of a session that has broken while nothing ran in it, `pg` says to the next statement only that it is not queryable:
+ * what it was broken by instead, as far as the error is that and one of the sessions knows.
+ */
+export function whatBroke(error: unknown, sessions: readonly pg.Client[]): unknown {
+  if (!/is not queryable/.test(messageOf(error))) return error;
+  return sessions.map((session) => (session instanceof Session ? session.brokenBy : undefined)).find(Boolean) ?? error;
 }
 
 /** What a client reads and writes; under TLS another one than before it was agreed on. */

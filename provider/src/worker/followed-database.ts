@@ -88,6 +88,11 @@ export class FollowedDatabase {
     return this.#stream?.failed ?? new Promise<never>(() => undefined);
   }
 
+  /** Whether changes have come that the target has not taken. */
+  get isHeldUp(): boolean {
+    return this.#stream?.isHeldUp ?? false;
+  }
+
   /**
    * Compares every row while writes go on. Nothing to compare with is left once the cutover has come to its clean-up.
    *

@@ -98,6 +98,11 @@ export class LiveStream {
     return this.#hasFailed;
   }
 
+  /** Whether changes have come that the target has not taken. */
+  get isHeldUp(): boolean {
+    return this.#follower.status().pendingTransactions > 0;
+  }
+
   get following(): Following {
     return this.#following;
   }

@@ -248,7 +248,7 @@ class MigrationRun {
   async #migrateOnline(databases: readonly DatabaseRecord[]): Promise<void> {
     const followed = new Map<string, FollowedDatabase>();
     const cutovers: Promise<void>[] = [];
-    this.#guardSources(databases);
+    this.#guardSources(databases, followed);
     try {
       await this.#followAll(databases, followed);
       const open = databases.filter(({ name, phase }) => !hasEnded(phase) && !this.#canceled.has(name));
@@ -397,13 +397,14 @@ class MigrationRun {
     }
   }
 
-  #guardSources(databases: readonly DatabaseRecord[]): void {
+  #guardSources(databases: readonly DatabaseRecord[], followed: ReadonlyMap<string, FollowedDatabase>): void {
     for (const { name } of databases.filter(({ phase }) => ["queued", "copying", "following"].includes(phase)))
       this.#guards.set(
         name,
         new WalGuard({
           ...{ server: this.job.source, side: "source", database: name, slotDatabase: name },
           slot: changeCaptureNames(this.job, name).slot,
+          isHeldUp: () => followed.get(name)?.isHeldUp,
           ...{ journal: this.journal, wish: () => this.#wish },
         }),
       );

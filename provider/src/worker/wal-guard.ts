@@ -24,6 +24,8 @@ export interface WalGuardOptions {
   readonly slotDatabase: string;
   /** Whom it is told about. */
   readonly database: string;
+  /** Whether the stream has changes at hand that the other side has not taken; unknown before there is a stream. */
+  readonly isHeldUp?: () => boolean | undefined;
   readonly journal: Journal;
   /** The present wish: the limit may be raised while it is watched. */
   readonly wish: () => Wish;
@@ -102,7 +104,7 @@ export class WalGuard {
       mayAbort &&
       limit !== undefined &&
       this.#beyondSince !== undefined &&
-      Date.now() - this.#beyondSince >= 1000 * patienceSeconds(state?.unconfirmedBytes ?? retained, limit)
+      Date.now() - this.#beyondSince >= 1000 * this.#patienceSeconds(state?.unconfirmedBytes ?? retained, limit)
     ) {
       this.#exceeded.abort(
         new SourceAtRisk(
@@ -119,6 +121,10 @@ export class WalGuard {
       return;
     }
     await this.#warn(retained, lowest, slot);
+  }
+
+  #patienceSeconds(unconfirmed: number, limit: number): number {
+    return patienceSeconds(unconfirmed, limit, this.#options.isHeldUp?.() ?? true);
   }
 
   async #note(retained: RetainedWal): Promise<void> {
@@ -150,13 +156,15 @@ export class WalGuard {
 }
 
 /**
- * How long the WAL that a slot retains may be beyond the limit; unconfirmed is what its stream has not taken yet, both in bytes. For less than 30 s it may be a burst that
- * another database has written, unless it is far beyond. A slot whose stream is up to date lets go of WAL only when the server
- * has logged who is running, every 15 s, and its stream has come to that: dropping it earlier would be for nothing.
+ * How long the WAL that a slot retains may be beyond the limit; unconfirmed is what its stream has not taken yet, both in
+ * bytes. For less than 30 s it may be a burst that another database has written: a stream that is not held up has it behind
+ * it as soon as the server has read it. One that is held up far beyond the limit has no such time. A slot whose stream is up
+ * to date lets go of WAL only when the server has logged who is running, every 15 s, and its stream has come to that:
+ * dropping it earlier would be for nothing.
  */
-export function patienceSeconds(unconfirmed: number, limit: number): number {
+export function patienceSeconds(unconfirmed: number, limit: number, isHeldUp: boolean): number {
   if (unconfirmed < limit) return 120;
-  return unconfirmed < farBeyond * limit ? 30 : 3;
+  return isHeldUp && unconfirmed >= farBeyond * limit ? 3 : 30;
 }
 
 /** Beyond it the server gives the slot up by itself (parameter max_slot_wal_keep_size, from 13 on); undefined without. */
