@@ -120,4 +120,24 @@ describe("an applier", () => {
     assert.deepEqual(done, good);
     await checking.end();
   });
+
+  it("compares no row of a table without key with every staged one", async () => {
+    await session.query("ALTER TABLE public.t DROP CONSTRAINT t_pkey; ALTER TABLE public.t REPLICA IDENTITY FULL");
+    const wholeRow: Relation = { ...relation, replicaIdentity: "f" };
+    const rows = Array.from({ length: 300 }, (_, id) => rowOf(id, "v"));
+    await applier.apply({ segments: transaction(rows.map((row) => ({ kind: "insert", relation: wholeRow, row }))) });
+    const plans: string[] = [];
+    session.on("notice", ({ message }) => /^duration/.test(message ?? "") && plans.push(message!));
+    await session.query(`LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_level = notice;
+                         SET auto_explain.log_nested_statements = off; SET client_min_messages = notice`);
+    // More often than a prepared statement is planned anew.
+    for (let batch = 0; batch < 8; batch++) {
+      const gone = rows.slice(30 * batch, 30 * (batch + 1));
+      await applier.apply({ segments: transaction(gone.map((old) => ({ kind: "delete", relation: wholeRow, old }))) });
+    }
+    assert.equal((await server.query("SELECT FROM t")).length, 60);
+    const deletes = plans.filter((plan) => plan.includes("Query Text: WITH wanted"));
+    assert.equal(deletes.length, 8);
+    for (const plan of deletes) assert.doesNotMatch(plan, /Join Filter: \(?\(?\(?ROW/);
+  });
 });

@@ -79,10 +79,15 @@ class Stage {
       this.#add(group, statements.deleteStatement(this.#binding), rows);
       return;
     }
-    // The few staged rows meet the whole table here, which is no matter for an index.
-    this.#staged.push({ statement: { text: "SET LOCAL enable_hashjoin = on" } });
+    // The staged rows meet the whole table here. A nested loop, to which the planner's guess of a few staged rows leads,
+    // would print every row of the table once for each of them.
+    for (const setting of ["enable_hashjoin = on", "enable_nestloop = off"]) this.#set(setting);
     this.#add(group, statements.deleteEqualStatement(this.#binding), rows);
-    this.#staged.push({ statement: { text: "SET LOCAL enable_hashjoin = off" } });
+    for (const setting of ["enable_nestloop = on", "enable_hashjoin = off"]) this.#set(setting);
+  }
+
+  #set(setting: string): void {
+    this.#staged.push({ statement: { text: `SET LOCAL ${setting}` } });
   }
 
   #add(group: number, text: string, rows: number, change?: OrderedChange): void {
