@@ -22,7 +22,7 @@ import { everyDatabase, setRequests } from "./store/requests.js";
 import { Store } from "./store/store.js";
 import { targetDatabase } from "./target-database.js";
 import { dependsOnState, impossibleTransitions } from "./transitions.js";
-import { eraseFence, eraseMigration } from "./worker/erase.js";
+import { eraseFence, eraseMigration, eraseUnrecorded } from "./worker/erase.js";
 import { goalOf } from "./worker/goal.js";
 import { stopWorker } from "./worker/stop.js";
 import { superviseWorker, type Report } from "./worker/supervise.js";
@@ -222,7 +222,8 @@ export async function read(id: string, props: Properties): Promise<{ id: string;
 export async function remove(_id: string, props: Properties): Promise<void> {
   const inputs = understandInputs(inputsAmong(props));
   const seconds = inputs.timeouts.delete;
-  if (seconds === undefined) return erase(inputs);
+  const erasing = erase(inputs, statusWithin(props)?.state);
+  if (seconds === undefined) return erasing;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {
@@ -234,17 +235,21 @@ export async function remove(_id: string, props: Properties): Promise<void> {
     }, seconds * 1000);
   });
   try {
-    await Promise.race([erase(inputs), late]);
+    await Promise.race([erasing, late]);
   } finally {
     clearTimeout(timer);
   }
 }
 
-async function erase(inputs: Inputs): Promise<void> {
+/** @param known the last state that was heard of */
+async function erase(inputs: Inputs, known?: MigrationStatus["state"]): Promise<void> {
   const store = await Store.find(inputs, `${inputs.migrationName} delete`);
-  if (!store) return;
+  if (!store) return eraseFromServers(inputs, known);
   try {
-    if (!(await readMigration(store, inputs.migrationName))) return;
+    if (!(await readMigration(store, inputs.migrationName))) {
+      await eraseFromServers(inputs, known);
+      return;
+    }
     await stopWorker(store, inputs.migrationName);
     await fenceWorkers(store, inputs.migrationName);
     // Held until the store is closed, so that nobody starts a worker for what is being erased.
@@ -253,6 +258,13 @@ async function erase(inputs: Inputs): Promise<void> {
   } finally {
     await store.close();
   }
+}
+
+/** Somebody has removed the records; what an online migration has made on the servers is known by name. */
+async function eraseFromServers(inputs: Inputs, known?: MigrationStatus["state"]): Promise<void> {
+  if (inputs.migrationMode !== "Online") return;
+  const databases = inputs.dbsToMigrate.map((name) => ({ name, targetName: targetDatabase(inputs, name) }));
+  await eraseUnrecorded({ ...inputs, databases, hasEnded: known === "Succeeded" || known === "Canceled" });
 }
 
 /** Takes over a record that somebody else has made. @throws Refused when it is another migration's */

@@ -115,4 +115,16 @@ describe("a migration that is destroyed", () => {
     never.outputs = lab.inputs(["nowhere"]);
     return never.destroy();
   });
+
+  it("although somebody has removed its records from the target", async () => {
+    const database = await lab.database(schema);
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    assert.equal((await lab.source.query("SELECT FROM pg_replication_slots")).length, 1);
+    await lab.target.query("DROP SCHEMA pgmigration CASCADE");
+    await resource.destroy();
+    assert.deepEqual(await lab.source.query("SELECT slot_name FROM pg_replication_slots"), []);
+    assert.deepEqual(await lab.source.query("SELECT pubname FROM pg_publication", { database }), []);
+    await resource.destroy();
+  });
 });

@@ -10,6 +10,7 @@ import {
   type DatabaseRecord,
 } from "../store/records.js";
 import type { Store } from "../store/store.js";
+import { fenceRemedy, lookBehindFence } from "../cutover/fence.js";
 import { removeFence } from "./source-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
 import { removeWayBack } from "./way-back-objects.js";
@@ -56,6 +57,61 @@ async function eraseDatabase(
   }
 }
 
+/** Of a migration that is on no record any more. */
+interface Unrecorded extends Servers {
+  readonly databases: readonly { readonly name: string; readonly targetName: string }[];
+  /** Where nothing can be left to remove, a source that is gone is no matter. */
+  readonly hasEnded: boolean;
+}
+
+/**
+ * Removes what is found by its name alone, of an online migration whose records somebody has removed from the target: the
+ * slot on the source would retain WAL for ever.
+ *
+ * @throws Refused saying how to do it by hand
+ */
+export async function eraseUnrecorded({ databases, hasEnded, ...servers }: Unrecorded): Promise<void> {
+  for (const { name, targetName } of databases)
+    try {
+      // A source that is gone keeps nothing from being removed here.
+      await eraseFromTarget(servers, name, targetName);
+      await dropSourceObjects(servers.source, servers, name);
+      await tellOfFence(servers, name);
+    } catch (error) {
+      if (!hasEnded || !isUnreachable(error)) throw error;
+      process.stderr.write(`${messageOf(error)}\n`);
+    }
+}
+
+/** What it covers was on record only. */
+async function tellOfFence({ migrationName, source }: Servers, database: string): Promise<void> {
+  const session = await connect(source, { database, purpose: `${migrationName} clean up` });
+  const fence = await lookBehindFence(session).finally(() => session.end());
+  if (fence.database !== "on") return;
+  process.stderr.write(
+    `${database} on the source is read only, maybe by a fence of which the record is gone: ${fenceRemedy(database, fence)}\n`,
+  );
+}
+
+async function eraseFromTarget(
+  { migrationName, source, target }: Servers,
+  database: string,
+  targetDatabase: string,
+): Promise<void> {
+  try {
+    const note = await removeWayBack({ migrationName, source, target, database, targetDatabase });
+    if (note !== undefined) process.stderr.write(`${note}\n`);
+    const client = await connect(target, { database: targetDatabase, purpose: `${migrationName} clean up` });
+    await dropProgress(client, migrationName).finally(() => client.end());
+  } catch (error) {
+    // The database may not have been made, or is gone.
+    if ((error as { code?: string }).code !== "603102") throw error;
+  }
+}
+
+const isUnreachable = (error: unknown): boolean =>
+  error instanceof Unreachable || (error as Error).cause instanceof Unreachable;
+
 /**
  * Takes the fence of a database down and off the record. A source that is gone after the cutover, as old servers will, has
  * nothing left to take down.
@@ -72,7 +128,7 @@ export async function eraseFence(
   try {
     await removeFence(source, name, fence, isOver ? 0 : undefined);
   } catch (error) {
-    if (!isOver || !((error as Error).cause instanceof Unreachable)) throw error;
+    if (!isOver || !isUnreachable(error)) throw error;
     process.stderr.write(`${messageOf(error)}\n`);
   }
   await forgetFence(store, migrationName, name);
