@@ -46,7 +46,7 @@ describe("following exactly once", () => {
   };
 
   it("loses and doubles nothing when its process is killed again and again", async function () {
-    this.timeout(120_000);
+    this.timeout(60_000 + kills * 30_000);
     const s = await open(randomTables);
     const changes = await writers(s, 3);
     for (let kill = 0; kill < kills; kill++) {
@@ -138,10 +138,10 @@ describe("following exactly once", () => {
     await servers.source.query("CREATE TABLE elsewhere AS SELECT generate_series(1, 10000)");
     const lsn = await s.sourceLsn();
     await follower.drainTo(lsn);
-    const { latencySeconds, state, appliedLsn } = follower.status();
-    assert.equal(latencySeconds, 0);
+    const { state, appliedLsn } = follower.status();
     assert.equal(state, "held");
     assert.ok(appliedLsn! >= lsn);
+    await until(() => follower.status().latencySeconds === 0, "no latency");
     follower.resume();
     await servers.source.query("DROP TABLE elsewhere");
     const session = await servers.source.connect(s.database);
@@ -149,8 +149,7 @@ describe("following exactly once", () => {
     await session.end();
   });
 
-  it("survives cuts of its connections on either side", async function () {
-    this.timeout(60_000);
+  it("survives cuts of its connections on either side", async () => {
     const s = await open(randomTables);
     const toSource = await CuttableProxy.to(s.source);
     const toTarget = await CuttableProxy.to(s.target);
@@ -163,26 +162,26 @@ describe("following exactly once", () => {
       },
     });
     const changes = await writers(s, 2);
-    for (let round = 0; round < 5; round++) {
-      await sleep(400);
-      toSource.cut();
-      await sleep(600);
-      toTarget.cut();
+    for (const proxy of [toSource, toTarget, toSource, toTarget, toTarget, toSource]) {
+      await until(() => follower.status().state === "streaming", "the stream");
+      await sleep(Math.random() * 400);
+      const before = lost.length;
+      proxy.cut();
+      await until(() => lost.length > before, "the cut being noticed");
     }
+    await until(() => follower.status().state === "streaming", "the stream, again");
     toSource.refuse();
     await until(() => follower.status().state === "reconnecting", "the loss being noticed");
     toSource.mend();
     await changes.stop();
     await s.mustBecomeEqual(follower);
-    assert.ok(lost.length >= 5, `only ${lost.length} losses were noticed`);
     await follower.stop();
     await toSource.close();
     await toTarget.close();
   });
 
   for (const side of ["source", "target"] as const)
-    it(`notices connections to the ${side} that have gone dead without a word, and rides it out`, async function () {
-      this.timeout(60_000);
+    it(`notices connections to the ${side} that have gone dead without a word, and rides it out`, async () => {
       const s = await open("CREATE TABLE t (id int PRIMARY KEY, v text)");
       const proxy = await CuttableProxy.to(s[side]);
       const lost: string[] = [];
@@ -197,8 +196,8 @@ describe("following exactly once", () => {
       await s.mustBecomeEqual(follower);
       proxy.swallow();
       await s.onSource("INSERT INTO t VALUES (2, 'meanwhile')");
-      await until(() => lost.length > 0, "the loss being noticed");
-      assert.match(lost[0]!, side === "source" ? /silent|not answered/ : /dead/);
+      const expected = side === "source" ? /silent|not answered/ : /dead/;
+      await until(() => lost.some((reason) => expected.test(reason)), `a loss by ${expected.source}`);
       await s.mustBecomeEqual(follower);
       proxy.swallow();
       await s.onSource("INSERT INTO t VALUES (3, 'before the end')");
@@ -206,15 +205,16 @@ describe("following exactly once", () => {
       await proxy.close();
     });
 
-  it("takes no target for dead that is only slow: behind a slow line, or behind a lock", async function () {
-    this.timeout(60_000);
+  it("takes no target for dead that is only slow: behind a slow line, or behind a lock", async () => {
     const s = await open("CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE locked (id int PRIMARY KEY)");
     const proxy = await CuttableProxy.to(s.target);
-    const events: string[] = [];
+    const lost: string[] = [];
     const follower = s.follow({
       target: proxy.endpoint,
-      silenceLimitSeconds: 2,
-      onEvent: ({ kind }) => events.push(kind),
+      silenceLimitSeconds: 4,
+      onEvent: (event) => {
+        if (event.kind === "connectionLost") lost.push(event.reason);
+      },
     });
     await until(() => follower.status().state === "streaming", "the stream");
     proxy.slowDown(400_000);
@@ -223,16 +223,15 @@ describe("following exactly once", () => {
     const lock = await servers.target.connect(s.database, servers.administrator);
     await lock.query("BEGIN; LOCK TABLE locked IN ACCESS EXCLUSIVE MODE");
     await s.onSource("INSERT INTO locked VALUES (1)");
-    await sleep(3000);
+    await until(() => follower.status().latencySeconds > 5, "the lock taking longer than silence may");
     await lock.end();
     await s.mustBecomeEqual(follower);
-    assert.deepEqual(events, ["streaming"]);
+    assert.deepEqual(lost, []);
     await follower.stop();
     await proxy.close();
   });
 
-  it("stays connected while the target takes longer than wal_sender_timeout", async function () {
-    this.timeout(60_000);
+  it("stays connected while the target takes longer than wal_sender_timeout", async () => {
     const s = await open("CREATE TABLE t (id int PRIMARY KEY, v text)");
     const events: string[] = [];
     const follower = s.follow({ onEvent: ({ kind }) => events.push(kind) });
@@ -245,8 +244,7 @@ describe("following exactly once", () => {
     assert.deepEqual(events, ["streaming"]);
   });
 
-  it("applies a transaction much larger than a batch with bounded memory", async function () {
-    this.timeout(90_000);
+  it("applies a transaction much larger than a batch with bounded memory", async () => {
     const s = await open("CREATE TABLE t (id int PRIMARY KEY, v text, w text)");
     const follower = s.follow();
     let peak = 0;

@@ -96,7 +96,7 @@ export class Scene {
       plugin: this.plugin,
       migration: this.migration,
       generation: 1,
-      reconnectForSeconds: 20,
+      reconnectForSeconds: 180,
       ...changed,
     };
   }
@@ -185,7 +185,7 @@ export class Scene {
   }
 }
 
-export async function until(condition: () => boolean | Promise<boolean>, what: string, seconds = 20): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, what: string, seconds = 180): Promise<void> {
   const deadline = Date.now() + seconds * 1000;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`${what} did not come true within ${seconds} s`);

@@ -69,7 +69,7 @@ for (const major of [10, 18] satisfies Major[])
       const old = await server.connect();
       await old.query("SET application_name = 'old one'; BEGIN; CREATE TABLE held (v int)");
       const seen: BlockingSession[] = [];
-      const waiting = createSlot({ ...options(), timeoutSeconds: 2, onWaiting: (sessions) => seen.push(...sessions) });
+      const waiting = createSlot({ ...options(), timeoutSeconds: 4, onWaiting: (sessions) => seen.push(...sessions) });
       await assert.rejects(
         waiting,
         (error: Error) => error instanceof TimedOut && /old one.*idle in transaction/.test(error.message),
@@ -77,7 +77,7 @@ for (const major of [10, 18] satisfies Major[])
       assert.equal(seen[0]!.applicationName, "old one");
       assert.ok(seen[0]!.pid! > 0 && seen[0]!.transactionAgeSeconds! > 0 && seen[0]!.queryStart);
       await old.query("ROLLBACK; BEGIN; CREATE TABLE held (v int); PREPARE TRANSACTION 'left alone'");
-      await assert.rejects(createSlot({ ...options(), timeoutSeconds: 2 }), /prepared transaction left alone/);
+      await assert.rejects(createSlot({ ...options(), timeoutSeconds: 4 }), /prepared transaction left alone/);
       await old.query("ROLLBACK PREPARED 'left alone'");
       await old.end();
     });
@@ -88,9 +88,7 @@ for (const major of [10, 18] satisfies Major[])
       const session = await server.connect();
       assert.equal((await inspectSlot(session, "point"))!.temporary, true);
       await point.release();
-      for (let i = 0; i < 50 && (await inspectSlot(session, "point")); i++)
-        await new Promise((next) => setTimeout(next, 20));
-      assert.equal(await inspectSlot(session, "point"), undefined);
+      await until("it is gone", async () => (await inspectSlot(session, "point")) === undefined);
       await session.end();
     });
 

@@ -53,7 +53,12 @@ export class CommandLine {
     return path;
   }
 
-  run(args: readonly string[], changes: Readonly<Record<string, string | undefined>> = {}): Promise<Answer> {
+  /** @param onOutput is given what it prints, while it prints it */
+  run(
+    args: readonly string[],
+    changes: Readonly<Record<string, string | undefined>> = {},
+    onOutput?: (text: string) => void,
+  ): Promise<Answer> {
     const child = spawn(process.execPath, [commandPath, ...args], {
       cwd: this.directory,
       env: { ...this.environment, ...changes },
@@ -61,7 +66,10 @@ export class CommandLine {
     });
     let stdout = "";
     let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      stdout += text;
+      onOutput?.(text);
+    });
     child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
     return new Promise((resolve, reject) => {
       child.once("error", reject);

@@ -12,7 +12,7 @@ describe("a snapshot", () => {
     server = await EmbeddedServer.start({
       major: 14,
       // What would end an idle session that does not defend itself.
-      parameters: { idle_in_transaction_session_timeout: "1s", idle_session_timeout: "1s", wal_level: "logical" },
+      parameters: { idle_in_transaction_session_timeout: "3s", idle_session_timeout: "3s", wal_level: "logical" },
     });
     database = await freshDatabase(server, "CREATE TABLE t (id int); INSERT INTO t VALUES (1)");
   });
@@ -33,7 +33,7 @@ describe("a snapshot", () => {
     const snapshot = await Snapshot.export(endpointOf(server), database);
     const before = await count(snapshot);
     await insert();
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await new Promise((resolve) => setTimeout(resolve, 4000));
     assert.equal(await count(snapshot), before);
     await snapshot.release();
     assert.equal(snapshot.lost.aborted, false);

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { changesIn, type Planned, Recorder } from "../support/pulumi-cli";
+import { until } from "../support/until";
 
 const main = resolve("examples/host/main.ts");
 
@@ -15,6 +15,7 @@ interface Ended {
 /** The command in a process of its own. */
 class Command {
   readonly process: ChildProcess;
+  output = "";
   readonly ended: Promise<Ended>;
 
   constructor(recorder: Recorder, ...words: string[]) {
@@ -22,18 +23,9 @@ class Command {
     this.process = spawn(process.execPath, ["--import", "tsx", main, ...words, ...options], {
       env: { ...process.env, PULUMI_CONFIG_PASSPHRASE: "a passphrase for tests" },
     });
-    let output = "";
-    this.process.stdout?.on("data", (chunk) => (output += String(chunk)));
-    this.process.stderr?.on("data", (chunk) => (output += String(chunk)));
-    this.ended = new Promise((done) => this.process.once("close", (code) => done({ code, output })));
-  }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  const limit = Date.now() + 30_000;
-  while (!condition()) {
-    if (Date.now() > limit) throw new Error("the condition was not met in time");
-    await sleep(50);
+    this.process.stdout?.on("data", (chunk) => (this.output += String(chunk)));
+    this.process.stderr?.on("data", (chunk) => (this.output += String(chunk)));
+    this.ended = new Promise((done) => this.process.once("close", (code) => done({ code, output: this.output })));
   }
 }
 
@@ -42,11 +34,13 @@ describe("the embedded host's command", () => {
   beforeEach(async () => (recorder = await Recorder.create()));
   afterEach(() => recorder.remove());
 
-  const slow = (sleepMs: number): Planned[] => [
+  /** The second of three is not done before {@link goOn}. */
+  const held = (): Planned[] => [
     { name: "first" },
-    { name: "second", props: { sleepMs }, dependsOn: ["first"] },
+    { name: "second", props: { waitsFor: `${recorder.directory}/go-on` }, dependsOn: ["first"] },
     { name: "third", dependsOn: ["second"] },
   ];
+  const goOn = () => writeFileSync(`${recorder.directory}/go-on`, "");
   const stateHas = (name: string) =>
     existsSync(recorder.stateFile) &&
     readFileSync(recorder.stateFile, "utf8").includes(
@@ -73,10 +67,12 @@ describe("the embedded host's command", () => {
   });
 
   it("finishes the running step at the first interrupt, and begins no other", async () => {
-    await recorder.copyProgram(slow(1500));
+    await recorder.copyProgram(held());
     const command = new Command(recorder, "up");
-    await until(() => hasCalled("create second"));
+    await until("the second is being created", () => hasCalled("create second"));
     command.process.kill("SIGINT");
+    await until("the interrupt is heard", () => /interrupt again/.test(command.output));
+    goOn();
     const { code, output } = await command.ended;
     assert.equal(code, 1);
     assert.match(output, /cancelled/);
@@ -85,11 +81,11 @@ describe("the embedded host's command", () => {
   });
 
   it("breaks the running step off at the second interrupt", async () => {
-    await recorder.copyProgram(slow(60_000));
+    await recorder.copyProgram(held());
     const command = new Command(recorder, "up");
-    await until(() => hasCalled("create second"));
+    await until("the second is being created", () => hasCalled("create second"));
     command.process.kill("SIGINT");
-    await sleep(300);
+    await until("the interrupt is heard", () => /interrupt again/.test(command.output));
     command.process.kill("SIGINT");
     const { code } = await command.ended;
     assert.equal(code, 1);
@@ -97,26 +93,28 @@ describe("the embedded host's command", () => {
   });
 
   it("loses nothing but the running step when it is killed, and leaves no process behind", async () => {
-    await recorder.copyProgram(slow(60_000));
+    await recorder.copyProgram(held());
     const command = new Command(recorder, "up");
-    await until(() => hasCalled("create second"));
+    await until("the second is being created", () => hasCalled("create second"));
     const children = childrenOf(command.process.pid ?? 0);
     command.process.kill("SIGKILL");
     await command.ended;
-    await until(() => children.every((pid) => !existsSync(`/proc/${pid}`)));
+    await until("they are gone", () => children.every((pid) => !existsSync(`/proc/${pid}`)));
     assert.ok(children.length >= 2, "the program and its provider");
     assert.ok(stateHas("first") && !stateHas("second"));
     await recorder.takeCalls();
-    const again = await recorder.host(slow(0)).up();
+    goOn();
+    const again = await recorder.host(held()).up();
     assert.equal(again.ok, true);
     assert.deepEqual(changesIn(await recorder.takeCalls()), ["create second", "create third"]);
   });
 
   it("is refused while another operation runs on the stack", async () => {
-    await recorder.copyProgram(slow(1500));
+    await recorder.copyProgram(held());
     const command = new Command(recorder, "up");
-    await until(() => hasCalled("create second"));
+    await until("the second is being created", () => hasCalled("create second"));
     await assert.rejects(recorder.host([]).up(), /is running an operation/);
+    goOn();
     assert.equal((await command.ended).code, 0);
   });
 });

@@ -11,8 +11,7 @@ import type { RunningServer } from "./azure-stand-in/flexible-servers";
 
 const targetPassword = "Given-Passw0rd-4711";
 
-describe("examples/azure-server, deployed against a stand-in for Azure", function () {
-  this.timeout(110_000);
+describe("examples/azure-server, deployed against a stand-in for Azure", () => {
   let azure: AzureServer;
   let source: EmbeddedServer;
   let directory: string;

@@ -11,8 +11,7 @@ const registry =
   "/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/images/providers/Microsoft.ContainerRegistry/registries/example";
 const image = "example.azurecr.io/pg-migration:0.1.0";
 
-describe("lab-stack: the migration's runner", function () {
-  this.timeout(60_000);
+describe("lab-stack: the migration's runner", () => {
   let manager: MockedManager;
   let rootCertificate: string;
   before(async () => {

@@ -3,8 +3,7 @@ import { makeVpnCertificates } from "../../lab-stack/certificates/vpn-certificat
 import { MockedLab, valueOf } from "./mocked-lab";
 import { MockedManager, records, Successive } from "./mocked-manager";
 
-describe("lab-stack: the server's private address", function () {
-  this.timeout(60_000);
+describe("lab-stack: the server's private address", () => {
   let rootCertificate: string;
   before(async () => {
     rootCertificate = (await makeVpnCertificates([])).root.certificate;

@@ -11,8 +11,7 @@ const sdk = new AzureSdk();
 const serialized = /^(network|privatedns|dbforpostgresql|containerinstance):/;
 const tenantId = "11111111-2222-4333-8444-555555555555";
 
-describe("lab-stack: what it sends is what Microsoft's SDKs would send", function () {
-  this.timeout(60_000);
+describe("lab-stack: what it sends is what Microsoft's SDKs would send", () => {
   let manager: MockedManager;
   let common: Record<string, unknown>;
   before(async () => {

@@ -7,8 +7,7 @@ import { MockedManager } from "./mocked-manager";
 
 const subnetTag = "network:Subnet";
 
-describe("lab-stack: what each topology declares", function () {
-  this.timeout(60_000);
+describe("lab-stack: what each topology declares", () => {
   let manager: MockedManager;
   let common: Record<string, unknown>;
   before(async () => {

@@ -70,7 +70,10 @@ describe("a migration that is destroyed", () => {
 
   it("while it copies", async () => {
     const database = await lab.database(
-      "CREATE TABLE big AS SELECT i AS id, repeat(md5(i::text), 20) AS v FROM generate_series(1, 300000) i; CREATE INDEX ON big (v)",
+      // Its rows take 20 s, so that they are seen on their way.
+      `CREATE TABLE slow AS SELECT i AS id, md5(i::text) AS v FROM generate_series(1, 2000) i; CREATE INDEX ON slow (v);
+       ALTER TABLE slow ADD CHECK (pg_sleep(0.01) IS NOT NULL) NOT VALID;
+       UPDATE pg_constraint SET convalidated = true WHERE conrelid = 'slow'::regclass`,
     );
     await destroyWhen(lab.inputs([database], { migrationMode: "Online" }), "it copies tables", (said) =>
       /copying copying tables/.test(said),

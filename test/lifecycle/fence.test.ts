@@ -110,11 +110,11 @@ describe("the fence of a cutover", () => {
       await until("they write", () => acknowledged > 100);
       assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
       await assertNobodyWrites();
+      await until("the writers find it read only", () => ends.has("25006"));
     } finally {
       isOver = true;
       await Promise.all(writers);
     }
-    assert(ends.has("25006"), `sessions end or find the database read only: ${[...ends].join()}`);
     await assertSameContent(...places());
     const [rows] = await lab.source.query<{ count: number }>("SELECT count(*)::int FROM t", { database });
     assert.equal(rows!.count, acknowledged + 1);

@@ -102,7 +102,10 @@ describe("the workers of a resource", () => {
     await obstacle.query("BEGIN; INSERT INTO t VALUES (0)");
     const cutover = { triggerCutover: true, timeouts: { update: "1s", delete: "1s" } };
     assert.match(await Resource.failure(resource.update(cutover)), /within 1 s; the worker goes on/);
-    assert.equal(resource.status.currentSubStateDetails.currentSubState, "CompletingMigration");
+    await until("it is being completed", async () => {
+      const { currentSubState } = (await resource.refresh()).currentSubStateDetails;
+      return currentSubState === "CompletingMigration";
+    });
     await obstacle.end();
     assert.equal((await resource.update({ timeouts: { delete: "1s" } })).state, "Succeeded");
     const records = await lab.target.connect("postgres");

@@ -91,7 +91,7 @@ for (const { from, to, tool } of pairs) {
 
     before(async function () {
       // Dozens of databases are made and migrated here, on a machine that may do other things as well.
-      this.timeout(400_000);
+      this.timeout(900_000);
       const extensions =
         "HSTORE,CITEXT,LTREE,PG_TRGM,BTREE_GIST,BTREE_GIN,INTARRAY,CUBE,ISN,SEG,LO,UNACCENT,PGCRYPTO,UUID-OSSP,DICT_INT";
       lab = await Lab.start({ source: { major: from }, target: { major: to, extensions: extensions.split(",") } });
@@ -129,8 +129,7 @@ for (const { from, to, tool } of pairs) {
     });
 
     if (firstSource({ name: "", sql: "", from: 14 }) === from)
-      it("arrive whole where nobody is a superuser, on either side", async function () {
-        this.timeout(200_000);
+      it("arrive whole where nobody is a superuser, on either side", async () => {
         const login = { user: "ordinary", password: "ordinary" };
         await lab.source.query(`GRANT there, g2, g3 TO ${login.user}`);
         const owned = [...nastyDatabases, ...cornerDatabases]

@@ -77,7 +77,7 @@ describe("pulumi up that is interrupted", () => {
     const obstacle = await lab.source.connect(database);
     await obstacle.query("BEGIN; DELETE FROM t WHERE id = 1");
     const first = pulumi("up");
-    await until("the worker waits for that transaction", waitsForTransaction, 60);
+    await until("the worker waits for that transaction", waitsForTransaction);
     const { pid } = (await worker())!;
     first.interrupt();
     await until("the interrupt is heard", () => /Cancelling/.test(first.output()));

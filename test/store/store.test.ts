@@ -123,7 +123,7 @@ describe("the store", () => {
     await assert.rejects(Lease.acquire(address(), "frozen"), TakenOver);
     const successor = await Lease.acquire(address(), "frozen", 300, 1);
     await assert.rejects(new Journal(frozen).state("Failed", "Completed"), TakenOver);
-    await assert.rejects(Lease.acquire(address(), "frozen", 300, 5), TakenOver);
+    await assert.rejects(Lease.acquire(address(), "frozen", 300, 60), TakenOver);
     await new Journal(successor).state("InProgress", "MigratingData");
     await Promise.all([frozen.release(), successor.release()]);
     await holdLease(store, "frozen");
@@ -159,7 +159,7 @@ describe("the store", () => {
     await lab.target.halt();
     try {
       // Were each to wait in its turn, they would take longer than a test may.
-      const waiting = Array.from({ length: 45 }, () => assert.rejects(lease.query("SELECT $1, $2"), TimedOut));
+      const waiting = Array.from({ length: 120 }, () => assert.rejects(lease.query("SELECT $1, $2"), TimedOut));
       await Promise.all(waiting);
     } finally {
       await lab.target.resume();

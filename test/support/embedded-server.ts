@@ -196,7 +196,7 @@ export class EmbeddedServer {
   }
 
   async #untilReady(child: ChildProcess): Promise<void> {
-    const deadline = Date.now() + 60_000;
+    const deadline = Date.now() + 180_000;
     let last: unknown;
     while (Date.now() < deadline) {
       if (child.exitCode !== null || child.signalCode !== null) break;
@@ -286,12 +286,27 @@ function everyoneMayRead(path: string): boolean {
   return true;
 }
 
-/** A port that nobody listens on at this moment. */
+/**
+ * Ports of this process alone, below those that the system gives to others: a server that is down for a while finds its
+ * own free when it starts again.
+ */
+const firstPort = 10_000 + (process.pid % 100) * 200;
+let portsGiven = 0;
+
+/** A port that nobody listens on at this moment, and that is given to nobody else. */
 export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < 200; tries++) {
+    const port = firstPort + (portsGiven++ % 200);
+    if (await isFree(port)) return port;
+  }
+  throw new Error(`none of the ports from ${firstPort} on is free`);
+}
+
+async function isFree(port: number): Promise<boolean> {
   const probe = createServer();
-  await new Promise<void>((resolve, reject) => probe.once("error", reject).listen(0, "127.0.0.1", resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("the probe has no port");
-  return address.port;
+  const listens = await new Promise<boolean>((resolve) =>
+    probe.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true)),
+  );
+  if (listens) await new Promise((resolve) => probe.close(resolve));
+  return listens;
 }

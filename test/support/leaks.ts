@@ -1,12 +1,12 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readlinkSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runningServers, type EmbeddedServer } from "./embedded-server";
 
 /** A session or process that was told to end may take this long. */
-const graceMs = 5000;
+const graceMs = 60_000;
 
 // Workers write their logs here, so that those of this run are known from others, and nothing is left in the home.
 const stateHome = mkdtempSync(join(tmpdir(), "pg-migration-state-"));
@@ -33,35 +33,51 @@ async function leftBehind(): Promise<string[]> {
 }
 
 function workers(): string[] {
+  const ours = logWriters();
+  if (ours?.size === 0) return [];
   const processes = execFileSync("ps", ["-eo", "pid,stat,args"], { encoding: "utf8" }).split("\n");
   return processes
     .filter((line) => /dist\/worker\/main\.js/.test(line) && !/^\s*\d+\s+Z/.test(line))
-    .filter((line) => isOfThisRun(Number.parseInt(line)))
+    .filter((line) => ours?.has(Number.parseInt(line)) ?? true)
     .map((line) => `worker: ${line.trim()}`);
 }
 
-/** By its standard output, a log below our folder; where the system does not tell, every worker counts. */
-function isOfThisRun(pid: number): boolean {
+/** Who writes to a log below our folder; undefined where the system does not tell, and every worker counts. */
+function logWriters(): Set<number> | undefined {
+  if (process.platform !== "linux") return undefined;
+  return new Set(
+    readdirSync("/proc")
+      .map(Number)
+      .filter((pid) => pid > 0 && writesTo(pid).startsWith(stateHome)),
+  );
+}
+
+function writesTo(pid: number): string {
   try {
-    return readlinkSync(`/proc/${pid}/fd/1`).startsWith(stateHome);
+    return readlinkSync(`/proc/${pid}/fd/1`);
   } catch {
-    return process.platform !== "linux";
+    // It has ended, or is somebody else's.
+    return "";
   }
 }
 
 async function leftOnServer(server: EmbeddedServer): Promise<string[]> {
   const where = `on PostgreSQL ${server.major}:${server.port}`;
-  const rows = await server.query<{ what: string }>(
-    `SELECT format('slot %s', slot_name) AS what FROM pg_replication_slots
+  const rows = await server.query<{ what: string | null; database: string }>(
+    `SELECT format('slot %s', slot_name) AS what, NULL AS database FROM pg_replication_slots
      UNION ALL
-     SELECT format('session %s in %s', application_name, datname) FROM pg_stat_activity
+     SELECT format('session %s in %s', application_name, datname), NULL FROM pg_stat_activity
       WHERE application_name LIKE 'pg-migration%'
         -- Tests open sessions of their own this way, which they keep from one test to the next.
-        AND application_name <> 'pg-migration test'`,
+        AND application_name <> 'pg-migration test'
+     UNION ALL
+     -- Where a publication was ever made: the file of pg_publication, whose number every database keeps, is not empty.
+     SELECT NULL, datname FROM pg_database
+      WHERE datallowconn AND (pg_stat_file(format('base/%s/6104', oid), true)).size IS DISTINCT FROM 0`,
   );
-  const databases = await server.query<{ name: string }>("SELECT datname AS name FROM pg_database WHERE datallowconn");
-  const publications = await Promise.all(databases.map(({ name }) => publicationsIn(server, name)));
-  return [...rows.map(({ what }) => `${what} ${where}`), ...publications.flat().map((what) => `${what} ${where}`)];
+  const published = rows.filter(({ what }) => what === null);
+  const publications = await Promise.all(published.map(({ database }) => publicationsIn(server, database)));
+  return [...rows.flatMap(({ what }) => what ?? []), ...publications.flat()].map((what) => `${what} ${where}`);
 }
 
 async function publicationsIn(server: EmbeddedServer, database: string): Promise<string[]> {

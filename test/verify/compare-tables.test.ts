@@ -273,7 +273,7 @@ describe("the comparison of tables", () => {
       );
       return results.map(({ table, by, equal }): [string, string, boolean] => [table, by, equal]).sort();
     };
-    assert.deepEqual(await within(4), [
+    assert.deepEqual(await within(8), [
       ["small", "content", true],
       ["t", "counts", true],
     ]);

@@ -24,7 +24,8 @@ const say = (props) =>
 const apply = async (call, id, props) => {
   await say(props);
   if (props.crashes) process.kill(process.pid, "SIGKILL");
-  if (props.sleepMs) await new Promise((resolve) => setTimeout(resolve, props.sleepMs));
+  while (props.waitsFor && !require("node:fs").existsSync(props.waitsFor))
+    await new Promise((resolve) => setTimeout(resolve, 50));
   if (props[`${call}Fails`]) throw new Error(props[`${call}Fails`]);
   if (!props.incomplete) return { ...props, derived: `<${props.value}>` };
   throw Object.assign(new Error("incomplete"), { id, properties: props, reasons: [props.incomplete] });
