@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Refused } from "../../provider/src/errors";
 import { startAzureLikeServer } from "../support/azure-like";
 import { EmbeddedServer } from "../support/embedded-server";
 import { CuttableProxy } from "./cuttable-proxy";
@@ -94,6 +95,34 @@ describe("a follower among troubles that pass", () => {
       await scene.mustBecomeEqual(follower);
       assert.match(lost.join("\n"), expected);
     });
+
+  it("says which session holds the lock that a batch needs, and lets nobody wait for its rest for ever", async () => {
+    await changes.stop();
+    const blocked: string[] = [];
+    const follower = scene.follow({
+      silenceLimitSeconds: 1.5,
+      onEvent: (event) => {
+        if (event.kind === "blocked") blocked.push(event.by);
+      },
+    });
+    await scene.mustBecomeEqual(follower);
+    const obstacle = await servers.target.connect(scene.database, servers.administrator);
+    const [{ pid }] = (await obstacle.query<{ pid: number }>("SELECT pg_backend_pid() AS pid")).rows as [
+      { pid: number },
+    ];
+    await obstacle.query("BEGIN; LOCK TABLE account");
+    await scene.onSource("INSERT INTO account VALUES (1000000)");
+    await until(() => blocked.length > 0, "a word about the lock");
+    await assert.rejects(
+      follower.hold(),
+      (error: Error) => error instanceof Refused && error.message.includes(`pid ${pid} `),
+    );
+    await obstacle.query("ROLLBACK");
+    await obstacle.end();
+    follower.resume();
+    await scene.mustBecomeEqual(follower);
+    assert.equal(blocked.length, 1);
+  });
 
   it("takes no two losses of an idle stream for one long one", async () => {
     await changes.stop();

@@ -126,6 +126,25 @@ describe("the way back after a cutover", () => {
     await resource.destroy();
   });
 
+  it("is taken although every connection is lost on the way", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = await cutOverAndKeep(database);
+    const obstacle = await lab.source.connect(database);
+    await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+    await lab.target.query("INSERT INTO t VALUES (1)", lab.onTarget(database));
+    const returning = resource.update({ rollback: "return" });
+    const ours = `FROM pg_stat_activity WHERE datname = '${database}' AND application_name LIKE 'pg-migration %'`;
+    await until(
+      "the return has begun",
+      async () => (await lab.target.query(`SELECT ${ours} AND query LIKE 'SET lock_timeout%'`)).length > 0,
+    );
+    for (const server of [lab.source, lab.target]) await server.query(`SELECT pg_terminate_backend(pid) ${ours}`);
+    await obstacle.end();
+    assert.equal((await returning).state, "Canceled");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
   it("is dropped by an update, and leaves the source as it was by then", async () => {
     const database = await lab.database("CREATE TABLE t (id serial PRIMARY KEY); CREATE TABLE keyless (a int)");
     const resource = await cutOverAndKeep(database);

@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 import { serverVersion } from "../postgres/server-version.js";
 
-/** A session whose open transaction a new slot has to wait for. */
+/** A session whose open transaction another one has to wait for: a new slot's, or that which applies changes. */
 export interface BlockingSession {
   /** Undefined for a prepared transaction, which no session holds. */
   readonly pid: number | undefined;
@@ -14,8 +14,8 @@ export interface BlockingSession {
   readonly queryStart: Date | undefined;
 }
 
-/** Whom a walsender that makes a slot waits for at this moment. */
-export async function blockingSessions(observer: Client, walsenderPid: number): Promise<BlockingSession[]> {
+/** Whom a session waits for at this moment. */
+export async function blockingSessions(observer: Client, waitingPid: number): Promise<BlockingSession[]> {
   // pg_blocking_pids is of 9.6, and answers 0 for a prepared transaction.
   const blockers =
     (await serverVersion(observer)) >= 90600
@@ -33,7 +33,7 @@ export async function blockingSessions(observer: Client, walsenderPid: number): 
        FROM unnest(${blockers}) AS blocker (pid)
        LEFT JOIN pg_catalog.pg_stat_activity activity ON activity.pid = blocker.pid
        LEFT JOIN pg_catalog.pg_prepared_xacts prepared ON blocker.pid = 0`,
-    [walsenderPid],
+    [waitingPid],
   );
   return rows.map((row) => withoutNulls(row));
 }

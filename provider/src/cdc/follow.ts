@@ -47,7 +47,9 @@ export interface FollowOptions {
 export type FollowEvent =
   | { readonly kind: "streaming"; readonly from: string }
   | { readonly kind: "connectionLost"; readonly reason: string; readonly retryInMs: number }
-  | { readonly kind: "orderedBatch"; readonly reason: string };
+  | { readonly kind: "orderedBatch"; readonly reason: string }
+  /** A batch waits for a lock on the target. */
+  | { readonly kind: "blocked"; readonly by: string };
 
 export type FollowState = "connecting" | "streaming" | "held" | "reconnecting" | "stopped" | "failed";
 
@@ -132,7 +134,11 @@ export class Follower {
     return { ...this.#last, state: this.#state, latencySeconds: this.#last.latencySeconds + disconnectedSeconds };
   }
 
-  /** Stops applying between two transactions; resolves when it rests. Reading goes on within its bounds. */
+  /**
+   * Stops applying between two transactions; resolves when it rests. Reading goes on within its bounds.
+   *
+   * @throws Refused naming the session that holds a lock which a batch has waited for all this time
+   */
   async hold(): Promise<void> {
     const held = this.#gate.hold();
     this.#bell.ring();
@@ -144,6 +150,7 @@ export class Follower {
    * durable, also on an idle source. Applying rests there until {@link resume}.
    *
    * @throws EngineFault when a later transaction has been applied already: see {@link hold}
+   * @throws Refused as {@link hold}
    * @throws whatever {@link finished} rejects with
    */
   async drainTo(lsn: Lsn): Promise<void> {

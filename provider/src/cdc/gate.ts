@@ -1,4 +1,4 @@
-import { EngineFault } from "../errors.js";
+import { EngineFault, Refused } from "../errors.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
 
 /**
@@ -59,6 +59,18 @@ export class Gate {
           { remedy: "hold the follower before reading the position to drain to" },
         ),
       );
+  }
+
+  /** A lock on the target holds the applier up: whoever waits is told, and the gate stays as it is. */
+  heldUp(by: string): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.reject(
+      new Refused(`the stream of changes comes to no rest, since a batch needs a lock on the target: ${by}`, {
+        remedy:
+          "let that session end its transaction, or end it: SELECT pg_terminate_backend(<pid>) on the target; then try again",
+      }),
+    );
   }
 
   fail(error: Error): void {

@@ -20,7 +20,7 @@ import { qualify } from "../postgres/identifiers.js";
 import { abandon, whatBroke } from "../postgres/session.js";
 import { listTables } from "../postgres/tables.js";
 import { openTargetSession } from "./target-session.js";
-import { TargetWatch } from "./target-watch.js";
+import { type OnBlocked, TargetWatch } from "./target-watch.js";
 import { WalSender } from "./walsender.js";
 
 const batchLimits = { changes: 20_000, bytes: 8 << 20 };
@@ -33,6 +33,8 @@ const ticksPerQuestion = 5;
 const defaultSilenceLimitSeconds = 45;
 /** Looks at a silent target within the limit: one to see it wait, one to see it still wait. */
 const looksWithinSilence = 3;
+/** A minute, by the limit that stands by default: a lock that is held for longer does not pass by itself. */
+const looksAtLock = 4;
 /** How long a slot and its progress may take to be taken up: the server may have to end a predecessor's sessions first. */
 const startLimitMs = 120_000;
 
@@ -69,7 +71,14 @@ export class Pipeline {
    * @param takeOver whether to become the holder of the progress; else it has to be ours still
    */
   static async open(options: FollowOptions, bell: Bell, gate: Gate, takeOver: boolean): Promise<Pipeline> {
-    const sessions = await openSessions(options);
+    let saidBlocked: string | undefined;
+    const sessions = await openSessions(options, (by, looks) => {
+      if (looks >= looksAtLock) gate.heldUp(by);
+      // Its age, which it ends with, is another one each time.
+      const who = by.replace(/, open for \d+ s/g, "");
+      if (who !== saidBlocked) options.onEvent?.({ kind: "blocked", by });
+      saidBlocked = who;
+    });
     const late = setTimeout(() => {
       const stuck = new Unreachable(
         `a server has not answered for ${startLimitMs / 1000} s when the stream was to start`,
@@ -336,7 +345,7 @@ interface Sessions {
   readonly watch: TargetWatch;
 }
 
-async function openSessions(options: FollowOptions): Promise<Sessions> {
+async function openSessions(options: FollowOptions, onBlocked: OnBlocked): Promise<Sessions> {
   const { source, target, database, targetDatabase, silenceLimitSeconds } = options;
   const patienceMs = (1000 * (silenceLimitSeconds ?? defaultSilenceLimitSeconds)) / looksWithinSilence;
   const opened: Client[] = [];
@@ -349,7 +358,7 @@ async function openSessions(options: FollowOptions): Promise<Sessions> {
     const applying = await keep(openTargetSession(target, targetDatabase, options.firesNothing));
     return {
       target: applying,
-      watch: await TargetWatch.of(target, targetDatabase, applying, patienceMs),
+      watch: await TargetWatch.of(target, targetDatabase, applying, patienceMs, onBlocked),
       source: await keep(connect(source, { database, purpose: "follow" })),
       stream: await keep(WalSender.session(source, database)),
     };

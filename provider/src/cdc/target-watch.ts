@@ -1,8 +1,19 @@
 import type { Client } from "pg";
 import { Unreachable } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
+import { blockingSessions, describeBlockers } from "./blocking-sessions.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { abandon, streamOf } from "../postgres/session.js";
+
+/** Told at every look that finds the session waiting for a lock: for whom, and at how many looks in a row. */
+export type OnBlocked = (by: string, looks: number) => void;
+
+interface Sight {
+  heardBytes: number;
+  /** For its client. */
+  waiting: string | undefined;
+  blockedLooks: number;
+}
 
 /**
  * A connection whose other end has gone without a word looks like a statement that takes long. The server knows which it
@@ -15,9 +26,18 @@ export class TargetWatch {
   readonly #session: Client;
   readonly #processId: number;
   readonly #patienceMs: number;
+  readonly #onBlocked: OnBlocked;
 
   /** @param patienceMs how long the session may be silent before it is looked at, and then until it is looked at again */
-  private constructor(endpoint: Endpoint, database: string, session: Client, processId: number, patienceMs: number) {
+  private constructor(
+    endpoint: Endpoint,
+    database: string,
+    session: Client,
+    processId: number,
+    patienceMs: number,
+    onBlocked: OnBlocked,
+  ) {
+    this.#onBlocked = onBlocked;
     this.#endpoint = endpoint;
     this.#database = database;
     this.#session = session;
@@ -25,10 +45,16 @@ export class TargetWatch {
     this.#patienceMs = patienceMs;
   }
 
-  static async of(endpoint: Endpoint, database: string, session: Client, patienceMs: number): Promise<TargetWatch> {
+  static async of(
+    endpoint: Endpoint,
+    database: string,
+    session: Client,
+    patienceMs: number,
+    onBlocked: OnBlocked,
+  ): Promise<TargetWatch> {
     // Not that of the protocol: behind a pooler it is the pooler's.
     const { rows } = await session.query<{ pid: number }>("SELECT pg_catalog.pg_backend_pid() AS pid");
-    return new TargetWatch(endpoint, database, session, rows[0]!.pid, patienceMs);
+    return new TargetWatch(endpoint, database, session, rows[0]!.pid, patienceMs, onBlocked);
   }
 
   get processId(): number {
@@ -37,7 +63,7 @@ export class TargetWatch {
 
   /** Looks after the session until the work in it has ended, which fails with Unreachable when the session is let go. */
   async during<Result>(work: Promise<Result>): Promise<Result> {
-    const sight = { heardBytes: streamOf(this.#session).bytesRead, waiting: undefined as string | undefined };
+    const sight: Sight = { heardBytes: streamOf(this.#session).bytesRead, waiting: undefined, blockedLooks: 0 };
     let looking: Promise<void> | undefined;
     const timer = setInterval(() => {
       looking ??= this.#look(sight).finally(() => (looking = undefined));
@@ -49,9 +75,9 @@ export class TargetWatch {
     }
   }
 
-  async #look(sight: { heardBytes: number; waiting: string | undefined }): Promise<void> {
+  async #look(sight: Sight): Promise<void> {
     const heardBytes = streamOf(this.#session).bytesRead;
-    const waiting = heardBytes === sight.heardBytes ? await this.#waitingSince() : undefined;
+    const waiting = heardBytes === sight.heardBytes ? await this.#waitingSince(sight) : undefined;
     // Twice the same, so that what was on its way at the first look has had time to arrive.
     const stillSilent = streamOf(this.#session).bytesRead === heardBytes;
     if (waiting !== undefined && waiting === sight.waiting && stillSilent)
@@ -64,11 +90,15 @@ export class TargetWatch {
   }
 
   /** What tells this wait for the client from any later one; undefined when the session is at work, or nobody can tell. */
-  async #waitingSince(): Promise<string | undefined> {
+  async #waitingSince(sight: Sight): Promise<string | undefined> {
     try {
       const asking = await connect(this.#endpoint, { database: this.#database, purpose: "watch a batch" });
       try {
-        return await waitOf(asking, this.#processId);
+        const { client, lock } = await waitOf(asking, this.#processId);
+        sight.blockedLooks = lock ? sight.blockedLooks + 1 : 0;
+        if (lock)
+          this.#onBlocked(describeBlockers(await blockingSessions(asking, this.#processId)), sight.blockedLooks);
+        return client;
       } finally {
         await asking.end();
       }
@@ -79,19 +109,27 @@ export class TargetWatch {
   }
 }
 
+interface Wait {
+  /** For its client: what tells this wait from any later one. */
+  readonly client?: string;
+  /** For a lock that somebody else holds. */
+  readonly lock?: boolean;
+}
+
 /** A COPY whose data come slowly waits for its client most of the time, and yet gets on. */
-async function waitOf(asking: Client, processId: number): Promise<string | undefined> {
+async function waitOf(asking: Client, processId: number): Promise<Wait> {
   const copied =
     (await serverVersion(asking)) >= 140000
       ? "pg_catalog.pg_stat_progress_copy"
       : "(SELECT NULL::int AS pid, 0 AS bytes_processed)";
-  const { rows } = await asking.query<{ waits: boolean | null; since: string }>(
-    `SELECT a.wait_event_type = 'Client' AS waits,
+  const { rows } = await asking.query<{ waitsFor: string | null; since: string }>(
+    `SELECT a.wait_event_type AS "waitsFor",
             concat_ws(' ', a.state, a.wait_event, a.query_start, a.state_change, c.bytes_processed) AS since
        FROM pg_catalog.pg_stat_activity a LEFT JOIN ${copied} c ON c.pid = a.pid WHERE a.pid = $1`,
     [processId],
   );
   const session = rows[0];
-  if (!session) return "gone";
-  return session.waits ? session.since : undefined;
+  if (!session) return { client: "gone" };
+  if (session.waitsFor === "Client") return { client: session.since };
+  return { lock: session.waitsFor === "Lock" };
 }

@@ -5,7 +5,6 @@ import { dropProgress } from "../cdc/progress.js";
 import { cutOver } from "../cutover/cut-over.js";
 import { ContentDiffers, Refused, TakenOver } from "../errors.js";
 import { connect } from "../postgres/connect.js";
-import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { carryConnectionLimit } from "../schema/database.js";
 import { refreshMaterializedViews } from "../schema/materialized-views.js";
 import { readRestoreContext, type RestoreContext } from "../schema/restore-context.js";
@@ -22,7 +21,7 @@ import { FollowRateMeter } from "./follow-rates.js";
 import { type Following, LiveStream } from "./live-stream.js";
 import { sentence, verifyOnline } from "./online-verification.js";
 import { aborted } from "./aborted.js";
-import { rideOut } from "./ride-out.js";
+import { riddenOut } from "./ride-out.js";
 import { SourceFence } from "./source-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
 import { tablesInScope } from "./tables-in-scope.js";
@@ -211,15 +210,8 @@ export class FollowedDatabase {
   }
 
   /** What may run twice: what was done already is found done, as it is by a successor; before the point, all is done anew. */
-  #riddenOut(run: () => Promise<void>, isOfUse = (): boolean => true): Promise<void> {
-    const { wish, journal, signal } = this.#work;
-    const onLost = (reason: string, retryInMs: number): Promise<void> =>
-      journal.event(`the connection was lost (${reason}); trying again in ${retryInMs / 1000} s`, {
-        ...{ database: this.#name, level: "warning" },
-      });
-    const mayPass = (error: unknown): boolean =>
-      isOfUse() && (isConnectionLoss(error) || isConnectionLoss((error as { cause?: unknown }).cause ?? {}));
-    return rideOut({ seconds: wish.reconnectFor, signal, mayPass, onLost }, run);
+  #riddenOut(run: () => Promise<void>, isOfUse?: () => boolean): Promise<void> {
+    return riddenOut(this.#work, this.#name, run, isOfUse);
   }
 
   async #finish(): Promise<void> {
@@ -333,5 +325,7 @@ function describe(event: FollowEvent): string {
       return `the connection was lost (${event.reason}); trying again in ${event.retryInMs / 1000} s`;
     case "orderedBatch":
       return `a batch was applied change by change: ${event.reason}`;
+    case "blocked":
+      return `changes wait for a lock on the target: ${event.by}`;
   }
 }

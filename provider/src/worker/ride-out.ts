@@ -1,6 +1,7 @@
 import { messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { pause } from "./pause.js";
+import type { Work } from "./work.js";
 
 const firstRetryMs = 200;
 const longestRetryMs = 5000;
@@ -42,4 +43,24 @@ export async function rideOut<T>(patience: Patience, run: () => Promise<T>): Pro
     }
     await pause(retryMs, signal);
   }
+}
+
+/**
+ * A step with one database, as {@link rideOut}, for as long as the wish says; each loss is told.
+ *
+ * @param isOfUse asked after a loss: whether another try could come to anything
+ */
+export function riddenOut(
+  { wish, journal, signal }: Work,
+  database: string,
+  run: () => Promise<void>,
+  isOfUse = (): boolean => true,
+): Promise<void> {
+  const onLost = (reason: string, retryInMs: number): Promise<void> =>
+    journal.event(`the connection was lost (${reason}); trying again in ${retryInMs / 1000} s`, {
+      ...{ database, level: "warning" },
+    });
+  const mayPass = (error: unknown): boolean =>
+    isOfUse() && (isConnectionLoss(error) || isConnectionLoss((error as { cause?: unknown }).cause ?? {}));
+  return rideOut({ seconds: wish.reconnectFor, signal, mayPass, onLost }, run);
 }

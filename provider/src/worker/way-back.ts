@@ -21,6 +21,7 @@ import { contentDiffers } from "../verify/content-differs.js";
 import { reportFindings, type Remainder } from "./base-copy.js";
 import { compareInCutover, comparisonStep, inWords, whatToCompare } from "./compare.js";
 import { pause } from "./pause.js";
+import { riddenOut } from "./ride-out.js";
 import { removeFence } from "./source-fence.js";
 import { removeWayBack, type WayBackPlaces } from "./way-back-objects.js";
 import { WalGuard } from "./wal-guard.js";
@@ -105,7 +106,8 @@ export class WayBack {
   }
 
   /**
-   * Brings the source to just what the target has, compares, and ends the way back. A step that fails leaves it as it was.
+   * Brings the source to just what the target has, compares, and ends the way back. A connection that is lost is ridden out; a
+   * step that fails leaves it as it was.
    *
    * @throws ContentDiffers; Refused while the way back is paused
    */
@@ -114,7 +116,7 @@ export class WayBack {
     const { name } = this.#record;
     await journal.wayBack(name, { ...this.#report(), state: "returning" });
     await this.#endKeepingAhead();
-    await this.#reachPoint();
+    await riddenOut(this.#work, name, () => this.#reachPoint());
     // From here on the source stands for itself: to carry anything over once more could undo what it is written.
     await journal.database(name, { phase: "returned", state: "InProgress", message: "cleaning up" });
     await this.stop();
@@ -125,9 +127,11 @@ export class WayBack {
   static async finishReturn(work: Work, record: DatabaseRecord): Promise<void> {
     const { source, journal } = work;
     const { name, fence } = record;
-    if (fence) await removeFence(source, name, fence);
-    await journal.database(name, { fence: null });
-    await remove(work, record);
+    await riddenOut(work, name, async () => {
+      if (fence) await removeFence(source, name, fence);
+      await journal.database(name, { fence: null });
+      await remove(work, record);
+    });
     const message = "returned to the source, which has all that was written on the target";
     await journal.database(name, { phase: "done", state: "Canceled", message });
     await journal.event(message, { database: name });
