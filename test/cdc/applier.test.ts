@@ -140,4 +140,20 @@ describe("an applier", () => {
     assert.equal(deletes.length, 8);
     for (const plan of deletes) assert.doesNotMatch(plan, /Join Filter: \(?\(?\(?ROW/);
   });
+
+  it("counts a transaction that the target has whole as taken until its COMMIT", async () => {
+    await applier.apply({ segments: transaction([insert(rowOf(1, "one")), insert(rowOf(2, "two"))]) }, () => true);
+    assert.equal(applier.uncommittedChanges, 2);
+    await applier.commit();
+    assert.equal(applier.uncommittedChanges, 0);
+  });
+
+  it("does not take a feature that the target lacks for a matter of order", async () => {
+    await session.query(`CREATE FUNCTION public.lack() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN RAISE feature_not_supported; END $$;
+      CREATE TRIGGER lack BEFORE INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION public.lack();
+      ALTER TABLE public.t ENABLE ALWAYS TRIGGER lack`);
+    await assert.rejects(applier.apply({ segments: transaction([insert(rowOf(1, "one"))]) }), { code: "0A000" });
+    await session.query("ROLLBACK; DROP FUNCTION public.lack CASCADE");
+  });
 });

@@ -12,6 +12,7 @@ import { type ChangeCounts, type Progress, type ProgressStep, advanceStatement, 
 import { type Statement, RoundTrips } from "./round-trip.js";
 import { RowMissing } from "./row-missing.js";
 import { Staging } from "./staging.js";
+import { TruncateRefused } from "./truncate-refused.js";
 
 export interface ApplierOptions {
   readonly migration: string;
@@ -99,10 +100,10 @@ export class Applier {
     return this.#complete !== undefined;
   }
 
-  /** Changes of the transaction of the source in whose middle it is, the batch in hand included; 0 between two. */
+  /** Changes that the target has taken without its COMMIT, the batch in hand included; 0 between two transactions. */
   get uncommittedChanges(): number {
     const { inserts, updates, deletes, truncates } = this.#uncommitted;
-    return this.#isPartial ? inserts + updates + deletes + truncates : 0;
+    return this.inTransaction ? inserts + updates + deletes + truncates : 0;
   }
 
   /**
@@ -261,7 +262,9 @@ export class Applier {
       if (found === undefined || action.rows === undefined || found === action.rows) continue;
       throw failure(action, new RowMissing(`${found} of ${action.rows} rows of ${action.binding!.name} were there`));
     }
-    if (error) throw failure(actions[rows.length - before.length], error);
+    const refused = actions[rows.length - before.length];
+    if (isReferredTo(refused, error)) throw new TruncateRefused(messageOf(error), { cause: error });
+    if (error) throw failure(refused, error);
     if (step && rows.at(-1) !== 1) throw takenOver(step);
   }
 
@@ -362,12 +365,15 @@ export class ChangeRefused extends ContentDiffers {
   }
 }
 
-/**
- * Class 23: integrity constraint violation. And 0A000: a TRUNCATE of a table that another one refers to of which no stream tells, as
- * an unlogged one; rows may be deleted there.
- */
+/** Class 23: integrity constraint violation. */
 const wantsSourceOrder = (error: unknown): boolean =>
-  error instanceof RowMissing || /^23|^0A000$/.test((error as { code?: string }).code ?? "");
+  error instanceof RowMissing ||
+  error instanceof TruncateRefused ||
+  (error as { code?: string }).code?.startsWith("23") === true;
+
+/** 0A000 says the same of much else, which no order of the changes could help. */
+const isReferredTo = (action: Action | undefined, error: Error | undefined): boolean =>
+  action?.statement.text.startsWith("TRUNCATE") === true && (error as { code?: string } | undefined)?.code === "0A000";
 
 /** Names the transaction, the table and the row; what is only the session's trouble stays as it is. */
 function changeFailure(ordered: OrderedChange, batch: readonly Segment[], cause: unknown): Error {

@@ -10,6 +10,8 @@ import { aborted } from "./aborted.js";
 import { copyDatabase } from "./base-copy.js";
 import { Bell } from "../bell.js";
 import { changeCaptureNames } from "../cdc/names.js";
+import { inspectSlot } from "../cdc/slot-state.js";
+import { connect } from "../postgres/connect.js";
 import { Confirmations } from "./confirmations.js";
 import { defaultJobs, usualJobs } from "./default-jobs.js";
 import { FollowedDatabase } from "./followed-database.js";
@@ -483,7 +485,7 @@ class MigrationRun {
         );
       if (database.slot === undefined) continue;
       if (database.phase === "following" || database.phase === "finishing") {
-        if (!(error instanceof ContentDiffers))
+        if (!(error instanceof ContentDiffers) && (await this.#retainsWal(database.slot, database.name)))
           notes.push(
             `the slot ${database.slot} is kept on the source and retains WAL there until pulumi up goes on or pulumi destroy removes it`,
           );
@@ -494,6 +496,19 @@ class MigrationRun {
       });
     }
     return notes;
+  }
+
+  /** As far as anybody knows, where the source does not answer. */
+  async #retainsWal(slot: string, database: string): Promise<boolean> {
+    try {
+      const session = await connect(this.job.source, {
+        ...{ database, purpose: `${this.#wish.migrationName} look at slot`, bookkeeping: true },
+      });
+      const state = await inspectSlot(session, slot).finally(() => session.end());
+      return state !== undefined && state.walStatus !== "lost";
+    } catch {
+      return true;
+    }
   }
 
   async #dropSourceObjects(database: string): Promise<void> {
