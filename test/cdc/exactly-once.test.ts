@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ContentDiffers, EngineFault, Refused, TakenOver } from "../../provider/src/errors";
@@ -278,6 +279,23 @@ describe("following exactly once", () => {
     await assert.rejects(
       s.follow().finished,
       (error: Error) => error instanceof Refused && /made anew/.test(error.message),
+    );
+  });
+
+  it("refuses a source that was promoted, whose history may be another one", async () => {
+    const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
+    const follower = s.follow();
+    await s.onSource("INSERT INTO t VALUES (1)");
+    await s.mustBecomeEqual(follower);
+    await servers.source.halt();
+    const signal = join(servers.source.dataDirectory, "standby.signal");
+    await writeFile(signal, "");
+    await chmod(signal, 0o666);
+    await servers.source.resume();
+    await servers.source.query("SELECT pg_promote()");
+    await assert.rejects(
+      follower.finished,
+      (error: Error) => error instanceof Refused && /source was promoted .*timeline 2, not 1/.test(error.message),
     );
   });
 

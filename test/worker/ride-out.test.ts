@@ -33,4 +33,12 @@ describe("riding out a lost connection", () => {
   it("comes to its end where the server stays away", async () => {
     await assert.rejects(losses(1, 0.1, 0.1), Unreachable);
   });
+
+  it("does not hand on the bare words of a server when its patience is over", async () => {
+    const terminated = Object.assign(new Error("terminating connection"), { code: "57P01" });
+    await assert.rejects(
+      rideOut({ seconds: 0 }, () => Promise.reject(terminated)),
+      (error: Error) => error instanceof Unreachable && error.cause === terminated && /pulumi up/.test(String(error)),
+    );
+  });
 });

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { Refused } from "../errors.js";
+import { Refused, Unreachable } from "../errors.js";
 import { formatLsn } from "../postgres/lsn.js";
 import type { Progress, SlotIdentity } from "./progress.js";
 import { inspectSlot } from "./slot-state.js";
@@ -16,6 +16,7 @@ export async function identifySystem(session: Client): Promise<Pick<SlotIdentity
  * slot made anew under the old name, or one on a promoted standby, would leave a gap that nobody sees.
  *
  * @throws Refused when it is not; only a new copy helps then
+ * @throws Unreachable while the source is a standby
  */
 export async function verifySlotIdentity(source: Client, session: Client, progress: Progress): Promise<void> {
   const refuse = (what: string): Refused =>
@@ -23,6 +24,7 @@ export async function verifySlotIdentity(source: Client, session: Client, progre
       remedy: "delete this migration and start it anew: a gap cannot be filled from the slot",
       code: "603120",
     });
+  await refuseStandby(source);
   const state = await inspectSlot(source, progress.slot);
   if (!state) throw refuse("the slot is gone; it was dropped, or lost in a failover");
   const { systemIdentifier, timeline } = await identifySystem(session);
@@ -40,4 +42,13 @@ export async function verifySlotIdentity(source: Client, session: Client, progre
       `the slot begins at ${formatLsn(state.confirmedFlushLsn)}, beyond the ${formatLsn(progress.throughLsn)} that the ` +
         "target has; it was dropped and made anew, or advanced by somebody else",
     );
+}
+
+/** In the middle of a failover an address may lead to a standby: it is promoted soon, or the address leads elsewhere. */
+async function refuseStandby(source: Client): Promise<void> {
+  const { rows } = await source.query<{ standby: boolean }>("SELECT pg_catalog.pg_is_in_recovery() AS standby");
+  if (rows[0]!.standby)
+    throw new Unreachable("the source is a standby at present, which has no stream of its own", {
+      remedy: "let the source's address lead to the primary that the slot is on",
+    });
 }

@@ -1,4 +1,4 @@
-import { messageOf } from "../errors.js";
+import { Refused, Unreachable, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { pause } from "./pause.js";
 import type { Work } from "./work.js";
@@ -22,6 +22,8 @@ export interface Patience {
  * Runs what a lost connection, or a server that is not there, has ended once more, with backoff, for as long as the patience
  * lasts since it was lost first; what has run well for as long as that has been lost anew. What is run must be one that may
  * run twice.
+ *
+ * @throws Unreachable where the patience is over; else what it has ended by
  */
 export async function rideOut<T>(patience: Patience, run: () => Promise<T>): Promise<T> {
   const { seconds, signal, onLost, mayPass = isConnectionLoss } = patience;
@@ -38,12 +40,25 @@ export async function rideOut<T>(patience: Patience, run: () => Promise<T>): Pro
         deadline = Date.now() + seconds * 1000;
         retryMs = firstRetryMs;
       }
-      if (Date.now() + retryMs > deadline) throw error;
+      if (Date.now() + retryMs > deadline) throw givenUp(error, seconds);
       await onLost?.(messageOf(error), retryMs);
     }
     await pause(retryMs, signal);
   }
 }
+
+/** What the server or the socket says is bare; ours say what to do. */
+const givenUp = (error: unknown, seconds: number): unknown =>
+  error instanceof Unreachable || error instanceof Refused || !isConnectionLoss(error)
+    ? error
+    : new Unreachable(
+        `a connection was lost, and no other try within ${seconds} s has come further: ${messageOf(error)}`,
+        {
+          remedy:
+            "see in the logs of source and target why they end sessions; pulumi up goes on where this has stopped",
+          cause: error,
+        },
+      );
 
 /**
  * A step with one database, as {@link rideOut}, for as long as the wish says; each loss is told.
