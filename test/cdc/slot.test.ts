@@ -170,4 +170,51 @@ for (const major of [10, 18] satisfies Major[])
       await session.end();
       await server.query("DROP DATABASE identities");
     });
+
+    it("gives replica identities back when two migrations end together, whoever is first", async () => {
+      await server.query("CREATE DATABASE together");
+      const [one, other, obstacle] = await Promise.all([1, 2, 3].map(() => server.connect("together")));
+      await one!.query("CREATE TABLE t (v int)");
+      const tables = await listTables(one!);
+      const [ones, others] = [namesOf("one", "together"), namesOf("other", "together")];
+      await createPublications(one!, ones, tables, { keyless: "full" });
+      await createPublications(other!, others, await listTables(one!), { keyless: "full" });
+      // The first cannot hand on what it knows yet.
+      await obstacle!.query("BEGIN; LOCK TABLE pg_description IN SHARE MODE");
+      const waiting = (count: number) => async (): Promise<boolean> =>
+        (
+          await server.query(
+            "SELECT FROM pg_stat_activity WHERE application_name = 'test' AND datname = 'together' AND wait_event_type = 'Lock'",
+          )
+        ).length === count;
+      const first = dropPublications(one!, ones);
+      await until("the first waits", waiting(1));
+      const second = dropPublications(other!, others);
+      await until("the second waits, too", waiting(2));
+      await obstacle!.query("ROLLBACK");
+      await Promise.all([first, second]);
+      assert.equal((await one!.query("SELECT FROM pg_class WHERE relreplident = 'f'")).rowCount, 0);
+      await Promise.all([one, other, obstacle].map((session) => session!.end()));
+      await server.query("DROP DATABASE together");
+    });
+
+    it("leaves REPLICA IDENTITY FULL to a migration of another role, on whose publication it may not comment", async () => {
+      const login = { user: "migrator", password: "m" };
+      await server.query("CREATE ROLE migrator LOGIN PASSWORD 'm'");
+      await server.query("CREATE DATABASE roles OWNER migrator");
+      const [owner, superuser] = await Promise.all([server.connect("roles", login), server.connect("roles")]);
+      await superuser.query("GRANT ALL ON SCHEMA public TO migrator");
+      await owner.query("CREATE TABLE t (v int)");
+      const [owners, superusers] = [namesOf("owners", "roles"), namesOf("superusers", "roles")];
+      await createPublications(owner, owners, await listTables(owner), { keyless: "full" });
+      await createPublications(superuser, superusers, await listTables(owner), { keyless: "full" });
+      await dropPublications(owner, owners);
+      const { rows } = await owner.query("SELECT pubname FROM pg_publication WHERE pubupdate");
+      assert.deepEqual(rows, [{ pubname: superusers.publication }]);
+      assert.equal((await owner.query("SELECT FROM pg_class WHERE relreplident = 'f'")).rowCount, 1);
+      await dropPublications(superuser, superusers);
+      await Promise.all([owner.end(), superuser.end()]);
+      await server.query("DROP DATABASE roles");
+      await server.query("DROP ROLE migrator");
+    });
   });

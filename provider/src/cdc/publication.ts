@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import { Refused, messageOf } from "../errors.js";
 import { asFailure } from "./failure.js";
 import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
-import { alterTables } from "../postgres/lock-waits.js";
+import { alterTables, limitLockWaits } from "../postgres/lock-waits.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Table } from "../postgres/tables.js";
 import type { ChangeCaptureNames } from "./names.js";
@@ -103,12 +103,25 @@ const onlyThese = (tables: readonly string[]): string => tables.map((table) => `
 const everythingSince = (version: number): string =>
   version >= 110000 ? "insert, update, delete, truncate" : "insert, update, delete";
 
-/** Removes what {@link createPublications} made, and resets the replica identities that it set; idempotent. */
+/** Class of an advisory lock in the source's database: what one migration hands on, no other may be about to drop. */
+const droppingLock = 1885433709;
+
+/**
+ * Removes what {@link createPublications} made, and resets the replica identities that it set; idempotent. Waits for no lock,
+ * of another migration's or an application's, for longer than a minute.
+ */
 export async function dropPublications(source: Client, names: ChangeCaptureNames): Promise<void> {
   if (!(await hasPublications(source))) return;
-  await resetReplicaIdentities(source, names.publication);
-  for (const name of [names.publication, names.insertOnlyPublication])
-    await source.query(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`);
+  await limitLockWaits(source);
+  await source.query("SELECT pg_catalog.pg_advisory_lock($1)", [droppingLock]);
+  try {
+    await resetReplicaIdentities(source, names.publication);
+    for (const name of [names.publication, names.insertOnlyPublication])
+      await source.query(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`);
+  } finally {
+    // The error is the one to tell; a session that has ended has let go of it.
+    await source.query("SELECT pg_catalog.pg_advisory_unlock($1)", [droppingLock]).catch(() => undefined);
+  }
 }
 
 const publishesItself = (table: Table, version: number): boolean => (version >= 130000 ? true : !table.partitioned);
