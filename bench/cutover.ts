@@ -63,7 +63,7 @@ async function cutOver(lab: Lab, database: string, { load, delayMs = 0 }: Situat
   const proxies = await Promise.all([lab.source, lab.target].map(({ login }) => DelayingProxy.to(login.port, delayMs)));
   const resource = new Resource();
   await lab.source.query("TRUNCATE ledger", { database });
-  const traffic = load && Traffic.start(lab.source, database, load.sessions);
+  const traffic = load && Traffic.start(lab.source, database, load.sessions, 0);
   try {
     const [source, target] = [
       { ...lab.source.login, port: proxies[0]!.port, sslMode: "Prefer" },

@@ -38,6 +38,9 @@ async function countIn(server: EmbeddedServer, database: string, from: string): 
   return row!.count;
 }
 
+/** `PG_MIGRATION_TEST_ALL=1` for the real size and every major. */
+const everything = process.env.PG_MIGRATION_TEST_ALL !== undefined;
+
 describe("AdventureWorks on PostgreSQL 14", () => {
   let server: EmbeddedServer;
   const database = "adventureworks";
@@ -239,19 +242,20 @@ describe("AdventureWorks on PostgreSQL 14", () => {
     assert.equal(await countIn(server, "by command", "humanresources.department"), 16);
   });
 
-  it("has the real row counts at scale 1", async () => {
-    const created = await createAt(server, "real", 1);
-    assert.equal(
-      created.rows,
-      catalogue.tables.reduce((sum, table) => sum + table.rows, 0),
-    );
-    for (const table of catalogue.tables) {
-      assert.equal(await countIn(server, "real", quoted(nameOf(table))), table.rows, nameOf(table));
-    }
-  });
+  if (everything)
+    it("has the real row counts at scale 1", async () => {
+      const created = await createAt(server, "real", 1);
+      assert.equal(
+        created.rows,
+        catalogue.tables.reduce((sum, table) => sum + table.rows, 0),
+      );
+      for (const table of catalogue.tables) {
+        assert.equal(await countIn(server, "real", quoted(nameOf(table))), table.rows, nameOf(table));
+      }
+    });
 });
 
-for (const major of [10, 16, 17, 18] satisfies Major[]) {
+for (const major of (everything ? [10, 16, 17, 18] : [10, 18]) satisfies Major[]) {
   describe(`AdventureWorks on PostgreSQL ${major}`, () => {
     let server: EmbeddedServer;
     before(async () => {

@@ -38,7 +38,7 @@ export class RandomChanges {
   readonly #done: Promise<unknown>;
   transactions = 0;
 
-  constructor(sessions: readonly pg.Client[], pauseMs = 2) {
+  constructor(sessions: readonly pg.Client[], pauseMs = 5) {
     this.#done = Promise.all(sessions.map((session) => this.#write(session, pauseMs)));
   }
 

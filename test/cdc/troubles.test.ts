@@ -184,8 +184,7 @@ describe("a follower among troubles that pass", () => {
     }
   });
 
-  it("goes on behind a line that breaks after ever so many bytes", async function () {
-    this.timeout(60_000);
+  it("goes on behind a line that breaks after ever so many bytes", async () => {
     const proxies = { source: await CuttableProxy.to(scene.source), target: await CuttableProxy.to(scene.target) };
     const follower = scene.follow({ source: proxies.source.endpoint, target: proxies.target.endpoint });
     for (const bytes of [900, 5000, 20_000, 100_000, 1234, 40_000]) {

@@ -88,6 +88,7 @@ describe("the dashboard's page", function () {
   async function open(url: string, options: BrowserContextOptions = {}): Promise<Page> {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: "en-US", ...options });
     undo.push(() => context.close());
+    context.setDefaultTimeout(180_000);
     const page = await context.newPage();
     page.on("pageerror", (error) => complaints.push(String(error)));
     page.on("console", (message) => {
@@ -182,8 +183,11 @@ describe("the dashboard's page", function () {
 
   it("shows a copy on its way: bars, tables that are copied, and throughput over time", async () => {
     const database = await lab.database(
-      "CREATE TABLE big (id bigint PRIMARY KEY, v text); CREATE TABLE small (id int PRIMARY KEY); " +
-        "INSERT INTO big SELECT i, repeat(md5(i::text), 8) FROM generate_series(1, 500000) i",
+      // Its rows take 20 s, so that they are seen on their way.
+      `CREATE TABLE big (id bigint PRIMARY KEY, v text); CREATE TABLE small (id int PRIMARY KEY);
+       INSERT INTO big SELECT i, repeat(md5(i::text), 400) FROM generate_series(1, 2000) i;
+       ALTER TABLE big ADD CHECK (pg_sleep(0.01) IS NOT NULL) NOT VALID;
+       UPDATE pg_constraint SET convalidated = true WHERE conrelid = 'big'::regclass`,
     );
     const resource = declare();
     const created = resource.create(lab.inputs([database], { tableJobs: 1 }));

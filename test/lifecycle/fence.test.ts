@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { assertSameContent, type Place } from "../support/content";
 import type { Login } from "../support/embedded-server";
@@ -98,6 +99,7 @@ describe("the fence of a cutover", () => {
           while (!isOver) {
             await client.query("INSERT INTO t (v) VALUES ($1)", [name ?? "superuser"]);
             acknowledged++;
+            await sleep(5);
           }
         } catch (error) {
           ends.add((error as { code?: string }).code ?? "lost");

@@ -13,18 +13,22 @@ import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
 
+/** What each row takes on the target, until {@link hurry}: long enough for a process to start meanwhile. */
+const rowSeconds = "test.row_seconds";
+/** As a text: a check that is seen to change with a setting would be kept back until the rows are there. */
+const rest = `SELECT pg_sleep(current_setting(''${rowSeconds}'')::float8)`;
+
 /** Tables whose rows come slowly, in two parts each, without a key: a part that came twice would stay. */
 const tables = 8;
-const slowTables = (seconds: number): string =>
-  Array.from(
-    { length: tables },
-    (_, i) => `
+const slowTables = Array.from(
+  { length: tables },
+  (_, i) => `
       CREATE TABLE t${i} (id int, v text);
       INSERT INTO t${i} SELECT i, repeat('x', 500) FROM generate_series(1, 200) i;
-      ALTER TABLE t${i} ADD CHECK (pg_sleep(${seconds}) IS NOT NULL) NOT VALID;
+      ALTER TABLE t${i} ADD CHECK (query_to_xml('${rest}', true, true, '') IS NOT NULL) NOT VALID;
       UPDATE pg_constraint SET convalidated = true WHERE conrelid = 't${i}'::regclass;
       CREATE INDEX ON t${i} (id);`,
-  ).join("");
+).join("");
 
 interface UnitRow extends Record<string, unknown> {
   id: number;
@@ -35,17 +39,21 @@ interface UnitRow extends Record<string, unknown> {
   ended: string | null;
 }
 
-describe("a copy that several workers share", function () {
-  this.timeout(180_000);
+describe("a copy that several workers share", () => {
   let lab: Lab;
   let database: string;
   const workers: ChildProcess[] = [];
 
   before(async () => {
-    lab = await Lab.start();
+    lab = await Lab.start({
+      source: { parameters: { [rowSeconds]: 0 } },
+      target: { parameters: { [rowSeconds]: 0.03 } },
+    });
   });
   beforeEach(async () => {
-    database = await lab.database(slowTables(0.004));
+    await lab.target.query(`ALTER SYSTEM RESET ${rowSeconds}`);
+    await lab.target.query("SELECT pg_reload_conf()");
+    database = await lab.database(slowTables);
   });
   afterEach(async () => {
     for (const worker of workers.splice(0)) {
@@ -57,6 +65,12 @@ describe("a copy that several workers share", function () {
 
   const inputs = (changes: Record<string, unknown> = {}) =>
     lab.inputs([database], { tableJobs: 1, indexJobs: 1, splitTablesLargerThan: "64kB", ...changes });
+
+  /** From now on a unit that begins takes no time. */
+  const hurry = async (): Promise<void> => {
+    await lab.target.query(`ALTER SYSTEM SET ${rowSeconds} = 0`);
+    await lab.target.query("SELECT pg_reload_conf()");
+  };
 
   const units = (): Promise<UnitRow[]> =>
     lab.target
@@ -90,7 +104,7 @@ describe("a copy that several workers share", function () {
     let found: number | undefined;
     await until("a worker of the wanted kind is in the middle of a unit", async () => {
       const all = await units();
-      if (all.filter(({ state }) => state === "completed").length < 4) return false;
+      if (all.filter(({ state }) => state === "completed").length < 2) return false;
       const led = await leader();
       const loading = all.find(({ state, claimed_by }) => state === "loading" && which(pidOf(claimed_by), led));
       found = loading && pidOf(loading.claimed_by);
@@ -102,15 +116,24 @@ describe("a copy that several workers share", function () {
   const assertSame = () => assertSameContent(...lab.places(database));
 
   /** Each worker's process, by what it has claimed. */
-  const claimants = async (): Promise<Set<number>> => new Set((await units()).map((unit) => pidOf(unit.claimed_by)));
+  const claimants = async (): Promise<Set<number>> =>
+    new Set((await units()).map((unit) => pidOf(unit.claimed_by)).filter((pid) => !Number.isNaN(pid)));
+
+  const shared = (by: number): Promise<void> =>
+    until(`${by} workers share it`, async () => (await claimants()).size === by);
+
+  const told = (what: RegExp): Promise<void> => until(`it tells ${what.source}`, async () => what.test(await events()));
 
   it("is done by all of them, each unit once", async () => {
     const resource = new Resource();
-    assert.equal((await resource.create(inputs({ workers: 3 }))).state, "Succeeded");
+    const created = resource.create(inputs({ workers: 3 }));
+    await shared(3);
+    await hurry();
+    assert.equal((await created).state, "Succeeded");
     const all = await units();
     assert.equal(all.filter(({ kind }) => kind === "table").length, tables * 2);
     assert(all.every(({ state, returned }) => state === "completed" && !returned));
-    assert.equal((await claimants()).size, 3);
+    assert.equal((await claimants()).size, 3, "and a worker more came in nobody's stead");
     await assertSame();
     await resource.destroy();
   });
@@ -121,6 +144,7 @@ describe("a copy that several workers share", function () {
     const victim = await busy((pid, led) => pid !== led);
     process.kill(victim, "SIGKILL");
     const before = (await units()).filter(({ state }) => state === "completed");
+    await hurry();
     assert.equal((await created).state, "Succeeded");
     const after = await units();
     for (const { id, ended } of before) assert.equal(after.find((unit) => unit.id === id)?.ended, ended);
@@ -140,8 +164,9 @@ describe("a copy that several workers share", function () {
     process.kill(victim, "SIGKILL");
     const before = (await units()).filter(({ state }) => state === "completed");
     await lab.source.query("INSERT INTO t0 VALUES (-1, 'later')", { database });
+    await told(/going on with the copy .* under the same snapshot/);
+    await hurry();
     assert.equal((await created).state, "Succeeded");
-    assert.match(await events(), /going on with the copy .* under the same snapshot/);
     const after = await units();
     for (const { id, ended } of before) assert.equal(after.find((unit) => unit.id === id)?.ended, ended);
     await lab.source.query("DELETE FROM t0 WHERE id = -1", { database });
@@ -195,12 +220,12 @@ describe("a copy that several workers share", function () {
     const resource = new Resource();
     const created = resource.create(wish);
     await busy((pid, led) => pid !== led);
-    const first = await claimants();
-    first.delete(NaN);
-    assert.deepEqual([...first].sort(), workers.map(({ pid }) => pid).sort());
+    await shared(2);
+    assert.deepEqual([...(await claimants())].sort(), workers.map(({ pid }) => pid).sort());
     process.kill(await leader(), "SIGKILL");
+    await told(/going on with (the copy .* under the same snapshot|what the worker before has left)/);
+    await hurry();
     assert.equal((await created).state, "Succeeded");
-    assert.match(await events(), /going on with (the copy .* under the same snapshot|what the worker before has left)/);
     await assertSame();
     await resource.destroy();
   });
@@ -211,15 +236,20 @@ describe("a copy that several workers share", function () {
     const resource = new Resource();
     const created = resource.create(wish);
     await busy((pid, led) => pid !== led);
-    const before = (await units()).filter(({ state }) => state === "completed");
     await lab.target.halt();
     await sleep(1200);
     await lab.target.resume();
+    const before = (await units()).filter(({ state }) => state === "completed");
+    await until("both go on to share it", async () => {
+      const since = (await units()).filter(
+        ({ id, state }) => state === "completed" && !before.some((b) => b.id === id),
+      );
+      return new Set(since.map((unit) => pidOf(unit.claimed_by))).size === 2;
+    });
+    await hurry();
     assert.equal((await created).state, "Succeeded");
     assert(workers.every(({ exitCode }) => exitCode === null));
     const after = await units();
-    const since = after.filter(({ id }) => !before.some((unit) => unit.id === id));
-    assert.equal(new Set(since.map((unit) => pidOf(unit.claimed_by))).size, 2, "both go on to share it");
     for (const { id, ended } of before) assert.equal(after.find((unit) => unit.id === id)?.ended, ended);
     await assertSame();
     await resource.destroy();

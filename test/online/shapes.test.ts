@@ -34,7 +34,6 @@ const everyChange = (major: number): string => `
 
 for (const { from: major, to } of versionPairs([
   { from: 10, to: 18 },
-  { from: 14, to: 18 },
   { from: 18, to: 18 },
 ]))
   describe(`an online migration from PostgreSQL ${major} to ${to}`, () => {

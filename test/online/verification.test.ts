@@ -160,20 +160,26 @@ describe("the verification of an online migration", () => {
 
   it("leaves nothing behind when its worker is killed over it, and is made by the successor", async () => {
     const database = await lab.database(
-      "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, repeat('v', 1000) FROM generate_series(1, 300000) i",
+      "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, repeat('v', 1000) FROM generate_series(1, 3000) i",
     );
     const resource = new Resource();
-    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const { worker } = await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const obstacle = await lab.target.connect(database);
+    await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
     const asked = resource.update({ verifyNow: "killed" });
-    await until("it reads the source under its snapshot", async () => {
-      const reading = await lab.source.query(
-        `SELECT FROM pg_stat_activity WHERE state = 'active' AND query ~ 'FROM ONLY' AND application_name ~ 'verify$'`,
-      );
-      return reading.length > 0;
-    });
-    const { worker } = await resource.refresh();
-    assert.equal(verificationOf(resource.status, database).state, "running");
-    process.kill(worker.pid!, "SIGKILL");
+    asked.catch(() => undefined);
+    try {
+      await until("it is in the middle of its comparison", async () => {
+        const waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name ~ '^pg-migr'";
+        return (await lab.target.query(waiting)).length > 0;
+      });
+      const observer = new Resource();
+      [observer.id, observer.outputs] = [resource.id, { ...resource.outputs }];
+      assert.equal(verificationOf(await observer.refresh(), database).state, "running");
+      process.kill(worker.pid!, "SIGKILL");
+    } finally {
+      await obstacle.end();
+    }
     // The update that is under way starts the successor.
     assert.equal(verificationOf(await asked, database).state, "equal");
     assert.notEqual((await resource.refresh()).worker.pid, worker.pid);

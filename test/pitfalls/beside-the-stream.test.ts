@@ -66,10 +66,10 @@ describe("what stands beside the stream", () => {
       ["bytea_output", "escape"],
       ["array_nulls", "off"],
       ["xmloption", "document"],
-      ["statement_timeout", "'500ms'"],
-      ["lock_timeout", "'500ms'"],
-      ["idle_in_transaction_session_timeout", "'500ms'"],
-      ["idle_session_timeout", "'500ms'"],
+      ["statement_timeout", "'2s'"],
+      ["lock_timeout", "'2s'"],
+      ["idle_in_transaction_session_timeout", "'2s'"],
+      ["idle_session_timeout", "'2s'"],
     ] as const;
     const everywhere = async (verb: (name: string, value: string) => string): Promise<void> => {
       const sql = (role: string): string =>
@@ -85,7 +85,7 @@ describe("what stands beside the stream", () => {
       const inputs = lab.inputs([database], { migrationMode: "Online" });
       await resource.create(inputs);
       await until("the stream rests", async () => (await resource.refresh()).state === "WaitingForUserAction");
-      await sleep(1500);
+      await sleep(3000);
       const login = { options: "-c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0" } as object;
       await lab.source.query(
         "UPDATE t SET f = f / 7, i = -i, m = m * 3, a = a || array[NULL, 'NULL'] WHERE id % 2 = 0",

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
 import type { EmbeddedServer, Login } from "./embedded-server";
 import { until } from "./until";
@@ -19,12 +20,18 @@ export class Traffic {
   #stopping = false;
   readonly #sessions: Promise<void>[];
 
-  private constructor(server: EmbeddedServer, database: string, sessions: number) {
+  private constructor(
+    server: EmbeddedServer,
+    database: string,
+    sessions: number,
+    readonly pauseMs: number,
+  ) {
     this.#sessions = Array.from({ length: sessions }, (_, session) => this.#run(server, database, session));
   }
 
-  static start(server: EmbeddedServer, database: string, sessions: number): Traffic {
-    return new Traffic(server, database, sessions);
+  /** @param pauseMs how long each rests after a transaction, so that a processor is left for what is tested */
+  static start(server: EmbeddedServer, database: string, sessions: number, pauseMs = 5): Traffic {
+    return new Traffic(server, database, sessions, pauseMs);
   }
 
   /** Waits for so many further transactions. */
@@ -60,6 +67,7 @@ export class Traffic {
         await client.query(isCommitted ? "COMMIT" : "ROLLBACK");
         if (isCommitted) number++;
         this.#transactions++;
+        if (this.pauseMs > 0) await sleep(this.pauseMs);
       }
     } finally {
       await client.end();
