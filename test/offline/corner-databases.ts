@@ -201,7 +201,7 @@ export const cornerDatabases: readonly HardDatabase[] = [
     findings: [/settings .* left out: .*commit_delay/],
     sql: `    CREATE SCHEMA "A,b"; CREATE TABLE "A,b".t (id int PRIMARY KEY, x xml, d date DEFAULT '2020-02-01', i interval DEFAULT '1 mon -2 days', b bytea DEFAULT '\\x5c00ff', s text DEFAULT E'back\\slash''q\\n' CHECK (s <> E'\\\\d'), arr text[]); INSERT INTO "A,b".t (id, x, arr) VALUES (1, 'text only<a/>', '{NULL,"NULL",a}'), (2, '<!DOCTYPE a><a/>', NULL); COMMENT ON TABLE "A,b".t IS E'c:\\\\dir';
     CREATE FUNCTION esc() RETURNS text LANGUAGE sql AS $f$ SELECT 'a\\b' $f$; CREATE VIEW vesc AS SELECT 'x\\y'::text AS a; CREATE MATERIALIZED VIEW mv AS SELECT 1.1::float8 AS f, '1 mon'::interval AS i, date '2020-02-01' AS d;
-    DO $$ DECLARE s text; BEGIN FOREACH s IN ARRAY ARRAY[$q$search_path TO "$user", "A,b", public$q$, $q$DateStyle TO 'SQL, DMY'$q$, 'IntervalStyle TO sql_standard', 'extra_float_digits TO -15', 'bytea_output TO escape', 'xmloption TO document', 'array_nulls TO off', 'quote_all_identifiers TO on', 'standard_conforming_strings TO off', 'statement_timeout TO 1', 'lock_timeout TO 1', 'idle_in_transaction_session_timeout TO 5', 'default_transaction_isolation TO serializable', 'row_security TO off', 'transform_null_equals TO on', $q$TimeZone TO 'Asia/Kathmandu'$q$, 'client_encoding TO LATIN1', 'session_replication_role TO replica', 'xmlbinary TO hex', 'commit_delay TO 5', 'default_text_search_config TO german']
+    DO $$ DECLARE s text; BEGIN FOREACH s IN ARRAY ARRAY[$q$search_path TO "$user", "A,b", public$q$, $q$DateStyle TO 'SQL, DMY'$q$, 'IntervalStyle TO sql_standard', 'extra_float_digits TO -15', 'bytea_output TO escape', 'xmloption TO document', 'array_nulls TO off', 'quote_all_identifiers TO on', 'standard_conforming_strings TO off', 'statement_timeout TO 20', 'lock_timeout TO 1', 'idle_in_transaction_session_timeout TO 5', 'default_transaction_isolation TO serializable', 'row_security TO off', 'transform_null_equals TO on', $q$TimeZone TO 'Asia/Kathmandu'$q$, 'client_encoding TO LATIN1', 'session_replication_role TO replica', 'xmlbinary TO hex', 'commit_delay TO 5', 'default_text_search_config TO german']
       LOOP EXECUTE format('ALTER DATABASE %I SET ', current_database()) || s; END LOOP; END $$;`,
   },
   {
@@ -339,6 +339,31 @@ export const refusedDatabases: readonly HardDatabase[] = [
     refused: /functions in C.*public.bt_in/,
     sql: `CREATE TYPE bt; CREATE FUNCTION bt_in(cstring) RETURNS bt LANGUAGE internal IMMUTABLE STRICT AS 'int4in'; CREATE FUNCTION bt_out(bt) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out';
       CREATE TYPE bt (INPUT = bt_in, OUTPUT = bt_out, LIKE = int4); CREATE TABLE t (b bt)`,
+  },
+  {
+    name: "refused: names of what is not there",
+    refused:
+      /rows name objects .*: "public"."a_names"."c" \(regclass i\), "public"."a_names"."f" \(regproc public.twice\), "public"."a_names"."k" \(regclass i, pg_toast.pg_toast_\d+\), "public"."a_names"."k" \(regrole "Not There"\)$/,
+    sql: `CREATE TABLE t (a int); CREATE INDEX i ON t (a); CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION twice(text) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TYPE kind AS (r regrole, c regclass);
+      CREATE TABLE a_names (c regclass, f regproc, k kind[]); INSERT INTO a_names VALUES ('i', 'twice(int)'::regprocedure::oid, ARRAY[ROW('"Not There"', 't')::kind, ROW('postgres', 'i')::kind, ROW('there', (SELECT reltoastrelid FROM pg_class WHERE relname = 'pg_rewrite'))::kind])`,
+  },
+  {
+    name: "refused: what was put into an extension",
+    refused: /and others need them: type public.mine \(default value for column a of table public.t, table public.t\)$/,
+    sql: `CREATE EXTENSION citext; CREATE TYPE mine AS ENUM ('a'); ALTER EXTENSION citext ADD TYPE mine; CREATE TABLE t (a mine DEFAULT 'a')`,
+  },
+  {
+    name: "refused: a schema pgmigration",
+    refused: /schema pgmigration, and leaves out what else is there: table pgmigration.mine$/,
+    sql: `CREATE SCHEMA pgmigration; CREATE TABLE pgmigration.mine (a int); CREATE TABLE pgmigration.progress (through_lsn int)`,
+  },
+  {
+    name: "refused: generated otherwise now",
+    from: 14,
+    refused: /no longer give.*: "public"."t"."g", "public"."t"."n"$/,
+    sql: `CREATE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1'; CREATE FUNCTION n() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+      CREATE TABLE t (a int, g int GENERATED ALWAYS AS (f(a)) STORED, n int GENERATED ALWAYS AS (n()) STORED, same int GENERATED ALWAYS AS (f(a) * 0) STORED); INSERT INTO t VALUES (1);
+      CREATE OR REPLACE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1'; CREATE OR REPLACE FUNCTION n() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 2'`,
   },
   {
     name: "refused: in pg_catalog",

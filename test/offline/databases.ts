@@ -12,6 +12,8 @@ export interface HardDatabase {
   readonly sql: string;
   /** What has to be among its findings, since it cannot be as on the source. */
   readonly findings?: readonly RegExp[];
+  /** Materialized views that their queries cannot fill any more. */
+  readonly unfilled?: readonly string[];
   /** What validation has to say of what cannot arrive. */
   readonly refused?: RegExp;
 }

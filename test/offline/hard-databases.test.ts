@@ -165,14 +165,15 @@ for (const { from, to, tool } of pairs) {
         );
       });
 
-    for (const { name, findings } of databases)
+    for (const { name, findings, unfilled = [] } of databases)
       it(`arrive whole or say what is missing: ${name}`, async () => {
         assert.equal(status.currentSubStateDetails.dbDetails[name]!.migrationState, "Succeeded");
         const [expected, actual] = await Promise.all([
           digests({ server: lab.source, database: name }),
           digests({ server: lab.target, database: name }),
         ]);
-        assert.deepEqual(actual, expected);
+        const kept = Object.entries(expected).filter(([table]) => !unfilled.includes(table));
+        assert.deepEqual(actual, Object.fromEntries(kept));
         assert.deepEqual(await notAnalyzed(lab, name), []);
         const found = findingsOf(status, name);
         for (const finding of findings ?? [])

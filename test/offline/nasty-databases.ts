@@ -210,6 +210,36 @@ q"');
 `,
   },
   {
+    name: "closed",
+    findings: [/closed is closed on the source.*CONNECTION LIMIT 0; .*default_transaction_read_only = on/],
+    sql: `CREATE TABLE t (a int); INSERT INTO t VALUES (1); CREATE TABLE hidden (a int); INSERT INTO hidden VALUES (2);
+      ALTER DATABASE closed SET default_transaction_read_only TO on; ALTER DATABASE closed CONNECTION LIMIT 0; ALTER DATABASE closed SET role TO there; REVOKE ALL ON hidden FROM there`,
+  },
+  {
+    name: "put into an extension",
+    findings: [
+      /extension on the source and not on the target, and are not migrated: function public.mine\(public.citext\[\]\), view public.my_view/,
+    ],
+    sql: `CREATE EXTENSION citext; CREATE FUNCTION mine(citext[]) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE VIEW my_view AS SELECT 'a'::citext AS a;
+      ALTER EXTENSION citext ADD FUNCTION mine(citext[]); ALTER EXTENSION citext ADD VIEW my_view; CREATE TABLE t (a citext, b citext[]); INSERT INTO t VALUES ('A', '{b,C}')`,
+  },
+  {
+    name: "names in rows",
+    from: 14,
+    sql: `CREATE SCHEMA s; CREATE TABLE s.named (a int); CREATE FUNCTION s.once(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TYPE s.kind AS (r regtype, n regnamespace); CREATE DOMAIN s.place AS regclass; CREATE TABLE gone (a int);
+      CREATE TABLE a_names (c regclass, d s.place[], p regproc, f regprocedure, o regoperator, k s.kind[], r regrole, t regconfig, y regdictionary);
+      INSERT INTO a_names VALUES ('s.named', ARRAY['s.named'::regclass, 'pg_class', NULL], 's.once', 's.once(int)', '+(int,int)', ARRAY[ROW('s.named'::regtype, 's')::s.kind], 'there', 'english', 'simple'), ('gone', NULL, '-', 'now()', 0, NULL, 424242, NULL, NULL); DROP TABLE gone`,
+  },
+  {
+    name: "views that fail now",
+    unfilled: ["public.boom", "public.fine", "public.twice"],
+    findings: [
+      /stay empty: "public"."boom" \(division by zero\), "public"."twice" \(two rows have the same a\), "public"."fine" \(reads "public"."twice"\)$/,
+    ],
+    sql: `CREATE TABLE t (a int); INSERT INTO t VALUES (1); CREATE MATERIALIZED VIEW boom AS SELECT 10 / a AS q FROM t; CREATE MATERIALIZED VIEW twice AS SELECT a % 2 AS a FROM t; CREATE UNIQUE INDEX ON twice (a); CREATE MATERIALIZED VIEW fine AS SELECT * FROM twice;
+      INSERT INTO t VALUES (0), (2), (NULL), (NULL)`,
+  },
+  {
     name: "labels",
     from: 14,
     findings: [/labels arrive only/],

@@ -24,7 +24,7 @@ export async function digests({ server, database, login }: Place): Promise<Recor
   const client = await server.connect(database, login);
   try {
     // First: a database may have settings under which nothing else works.
-    await client.query("SET statement_timeout = 0; SET search_path = ''");
+    await client.query("SET statement_timeout = 0; SET ROLE NONE; SET search_path = ''");
     await client.query(
       "SET extra_float_digits = 3; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET row_security = off; SET quote_all_identifiers = off",
     );

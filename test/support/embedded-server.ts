@@ -145,7 +145,9 @@ export class EmbeddedServer {
 
   /** A connected session; the caller ends it. */
   async connect(database = "postgres", login: Partial<Login> = {}): Promise<pg.Client> {
-    const client = new pg.Client({ ...this.login, ...login, database, application_name: "test" });
+    // A database may have settings under which nothing else ends in time.
+    const options = "-c statement_timeout=0";
+    const client = new pg.Client({ ...this.login, options, ...login, database, application_name: "test" });
     await client.connect();
     return client;
   }

@@ -171,8 +171,9 @@ async function fixSettings(client: pg.Client, replication: boolean): Promise<voi
             (ARRAY(SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings))`;
   const wanted = JSON.stringify(sessionSettings);
   if (!replication) {
-    // First, and by itself: a role's may be shorter than what follows takes.
-    await client.query("SET statement_timeout = 0");
+    // First, and by itself: a role's may be shorter than what follows takes. A database may set another role for its sessions
+    // than the one that logs in, and that is granted what a migration takes.
+    await client.query("SET statement_timeout = 0; SET ROLE NONE");
     await client.query(fix("$1"), [wanted]);
     return;
   }
@@ -195,7 +196,9 @@ const walSenderSettings = [
 
 /** For the start-up message, whose settings come before those of role and database. */
 const startUpOptions = (): string =>
-  walSenderSettings.map((name) => `-c ${name}=${sessionSettings[name]!.replaceAll(" ", "")}`).join(" ");
+  ["-c role=none", ...walSenderSettings.map((name) => `-c ${name}=${sessionSettings[name]!.replaceAll(" ", "")}`)].join(
+    " ",
+  );
 
 const tlsWasRefused = (error: unknown): boolean =>
   error instanceof Refused && (error.code === "603001" || error.code === "603002");

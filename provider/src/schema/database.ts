@@ -22,6 +22,8 @@ export interface DatabaseProperties {
   readonly comment: string | undefined;
   /** ALTER DATABASE ... SET, and ALTER ROLE ... IN DATABASE ... SET where a role is named. */
   readonly settings: readonly DatabaseSetting[];
+  /** -1: none. 0 keeps everybody out but superusers. */
+  readonly connectionLimit: number;
   /** Undefined: the privileges that every database has by default. */
   readonly privileges: readonly DatabasePrivilege[] | undefined;
 }
@@ -72,6 +74,7 @@ SELECT json_build_object(
          'locale', ${locale},
          'icuRules', ${rules},
          'comment', shobj_description(d.oid, 'pg_database'),
+         'connectionLimit', d.datconnlimit,
          'settings', coalesce((
             SELECT json_agg(json_build_object(
                      'role', r.rolname,
@@ -115,13 +118,16 @@ export async function createTargetDatabase(
   return findings;
 }
 
-/** Gives the target database the source's connection limit: last, since the migration's own sessions count as well. */
+/**
+ * Gives the target database the source's connection limit: last, since the migration's own sessions count as well. A limit of 0
+ * is left out, as validation says: like a fence it keeps everybody from the source, and is not meant for what comes after.
+ */
 export async function carryConnectionLimit(source: pg.Client, target: pg.Client): Promise<void> {
   const { rows } = await source.query<{ limit: number }>(
     "SELECT datconnlimit AS limit FROM pg_database WHERE datname = current_database()",
   );
   const { limit } = rows[0]!;
-  if (limit < 0) return;
+  if (limit <= 0) return;
   await target.query(`ALTER DATABASE ${quoteIdentifier(target.database!)} CONNECTION LIMIT ${limit}`);
 }
 
@@ -200,7 +206,7 @@ async function refinements(target: pg.Client, name: string, properties: Database
 }
 
 /** Set on the source so that nobody writes there any more, by an earlier cutover for instance; the target is to be written. */
-const isFence = ({ name, value }: DatabaseProperties["settings"][number]): boolean =>
+export const isFence = ({ name, value }: Pick<DatabaseSetting, "name" | "value">): boolean =>
   name === "default_transaction_read_only" && /^(on|t\w*|y\w*|1)$/i.test(value);
 
 const fenceLeftOut = (name: string): RestoreFinding => ({

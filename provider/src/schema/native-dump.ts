@@ -113,7 +113,7 @@ function environment(source: Endpoint, database: string): NodeJS.ProcessEnv {
     PGCONNECT_TIMEOUT: "15",
     PGDATABASE: database,
     PGHOST: source.host,
-    PGOPTIONS: "-c standard_conforming_strings=on -c quote_all_identifiers=off",
+    PGOPTIONS: "-c role=none -c standard_conforming_strings=on -c quote_all_identifiers=off",
     PGPORT: String(source.port),
     PGSSLMODE: sslModes[source.sslMode],
     PGUSER: source.user,

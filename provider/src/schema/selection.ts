@@ -85,7 +85,7 @@ WITH RECURSIVE lineage (oid, ancestor) AS (
     JOIN pg_inherits h ON h.inhrelid = c.oid
 ), named_schema AS (
   SELECT n.oid FROM pg_namespace n
-   WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgmigration') AND ${isNamed("n.nspname", 1)}
+   WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${isNamed("n.nspname", 1)}
 ), named_relation AS (
   SELECT l.oid FROM lineage l JOIN pg_class c ON c.oid = l.ancestor JOIN pg_namespace n ON n.oid = c.relnamespace
    WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgmigration')

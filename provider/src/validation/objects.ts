@@ -352,6 +352,18 @@ const checks: readonly Check[] = [
     remedy: "move them on the source to a schema of their own: ALTER ... SET SCHEMA",
   },
   {
+    state: "Failed",
+    query: `SELECT pg_describe_object(d.classid, d.objid, 0) AS name, d.classid || '/' || d.objid AS key
+              FROM pg_depend d JOIN pg_namespace n ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid
+             WHERE n.nspname = 'pgmigration' AND d.deptype = 'n' AND NOT EXISTS (
+                     SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+                      WHERE d.classid = 'pg_class'::regclass AND c.oid = d.objid AND c.relname = 'progress' AND a.attname = 'through_lsn')`,
+    message: (names) =>
+      `a migration keeps its progress in the schema pgmigration, and leaves out what else is there: ${names}`,
+    remedy:
+      'rename the schema on the source (ALTER SCHEMA pgmigration RENAME TO ...), or exclude it: exclude: { schemas: ["pgmigration"] }',
+  },
+  {
     rowsOnly: true,
     // OFFSET 0 keeps pg_relation_size, which waits for a table's lock, from being asked of all tables.
     query: `SELECT c.oid::regclass::text AS name, ${key("pg_class", "c.oid")}

@@ -1,17 +1,31 @@
 import type { Client } from "pg";
-import { readDatabaseProperties } from "../schema/database.js";
+import { quoteIdentifier } from "../postgres/identifiers.js";
+import { isFence, readDatabaseProperties } from "../schema/database.js";
 import { isMigratedRole } from "../schema/roles.js";
+import { targetDatabase } from "../target-database.js";
 import type { Finding } from "../store/journal.js";
 import { enumerate, type Rule } from "./context.js";
 
-/** Settings of databases and functions that only a superuser of the target may set. */
+/** Settings of databases and functions that only a superuser of the target may set, or that would close the target. */
 export const settings: Rule = async ({ sources, target, targetVersion, targetSuperuser, wish }) => {
-  if (targetSuperuser) return [];
   const findings: Finding[] = [];
   const alterable = await alterableRoles(target, targetVersion);
   for (const [database, source] of sources) {
     const common = { database, type: "SchemaValidation", state: "Warning", objectType: "Database" } as const;
-    const ofDatabase = (await readDatabaseProperties(source)).settings;
+    const { settings: ofDatabase, connectionLimit } = await readDatabaseProperties(source);
+    const name = quoteIdentifier(targetDatabase(wish, database));
+    const closing = [
+      ...(connectionLimit === 0 ? [`ALTER DATABASE ${name} CONNECTION LIMIT 0`] : []),
+      ...(ofDatabase.some(isFence) ? [`ALTER DATABASE ${name} SET default_transaction_read_only = on`] : []),
+    ];
+    if (closing.length > 0 && !wish.dataOnly)
+      findings.push({
+        ...common,
+        object: database,
+        message: `${database} is closed on the source, and open on the target, without: ${closing.join("; ")}`,
+        remedy: "where the target is meant to be closed, too, run this there once the migration is over",
+      });
+    if (targetSuperuser) continue;
     const ofFunctions = await functionSettings(source);
     const names = [...ofDatabase, ...ofFunctions].map(({ name }) => name);
     const refused = await refusedSettings(target, targetVersion, names);
@@ -76,7 +90,8 @@ async function refusedSettings(
   const { rows } = await target.query<{ name: string }>(
     `SELECT wanted.name FROM unnest($1::text[]) AS wanted (name)
        LEFT JOIN pg_catalog.pg_settings s ON lower(s.name) = lower(wanted.name)
-      WHERE coalesce(s.context, CASE WHEN ${version} >= 160000 THEN 'superuser' END) NOT IN ('user', 'backend')
+      WHERE wanted.name <> 'role' -- not among pg_settings, and anybody's
+        AND coalesce(s.context, CASE WHEN ${version} >= 160000 THEN 'superuser' END) NOT IN ('user', 'backend')
         AND NOT ${granted}`,
     [[...new Set(names)]],
   );

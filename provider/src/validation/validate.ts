@@ -5,12 +5,15 @@ import { serverVersion } from "../postgres/server-version.js";
 import type { Finding } from "../store/journal.js";
 import { sourcePrivileges, targetDatabases } from "./access.js";
 import { collations } from "./collations.js";
+import { computedAnew } from "./computed-anew.js";
 import { connectionFinding } from "./connection-finding.js";
 import type { Rule, ValidationContext } from "./context.js";
+import { extensionMembers } from "./extension-members.js";
 import { extensions } from "./extensions.js";
 import { fence } from "./fence.js";
 import { filters } from "./filters.js";
 import { logicalReplication } from "./logical-replication.js";
+import { namesInRows } from "./names-in-rows.js";
 import { objects } from "./objects.js";
 import { owners } from "./owners.js";
 import { lookBetween, poolerFindings } from "./pooler.js";
@@ -27,9 +30,12 @@ const rules: readonly Rule[] = [
   fence,
   wayBack,
   extensions,
+  extensionMembers,
   collations,
   objects,
   systemObjects,
+  namesInRows,
+  computedAnew,
   owners,
   settings,
   filters,
