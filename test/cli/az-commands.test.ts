@@ -145,7 +145,7 @@ describe("pg-migration, az's commands", () => {
     );
     assert.match(
       table[2]!,
-      /^offline +Succeeded +Offline +ValidateAndMigrate +127\.0\.0\.1:\d+ +OnPremises +db_\w+ +00:00:\d\d /,
+      /^offline +Succeeded +Offline +ValidateAndMigrate +127\.0\.0\.1:\d+ +OnPremises +db_\w+ +\d\d:\d\d:\d\d /,
     );
     const shown = (await command.run(["show", "--name", "offline", "-o", "table"])).stdout;
     assert.match(shown, new RegExp(`^${database} +Succeeded +1 +0 +0 +0 +2000 `, "m"));
