@@ -31,6 +31,7 @@ export function asFailure(error: unknown, doing: string): Error {
   if (mayPass(error)) return error instanceof Unreachable ? error : new Unreachable(said, { cause: error });
   const code = (error as { code?: string }).code;
   if (error instanceof Error && code?.length !== 5) return error;
+  if (code === untranslatable) return untranslatableBytes(said, error as { where?: string });
   if (code?.length === 5)
     return new Refused(said, {
       remedy: `see the server's log for SQLSTATE ${code}, correct it, and go on`,
@@ -38,3 +39,13 @@ export function asFailure(error: unknown, doing: string): Error {
     });
   return new EngineFault(said, { cause: error });
 }
+
+const untranslatable = "22021";
+
+/** A source in SQL_ASCII takes any bytes, at any time. */
+const untranslatableBytes = (said: string, error: { where?: string }): Refused =>
+  new Refused(`${said}${error.where === undefined ? "" : ` (${error.where})`}`, {
+    remedy:
+      "correct these bytes on the source, then delete this migration and begin anew: this stream has them for ever. Or make the target's database in the source's encoding beforehand",
+    cause: error,
+  });

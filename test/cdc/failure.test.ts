@@ -1,0 +1,18 @@
+import assert from "node:assert/strict";
+import { asFailure } from "../../provider/src/cdc/failure";
+import { Refused } from "../../provider/src/errors";
+
+describe("a failure of the target", () => {
+  it("by bytes that its encoding does not know says where they are, and that another try meets them again", () => {
+    const said = Object.assign(new Error('invalid byte sequence for encoding "UTF8": 0xe4'), {
+      code: "22021",
+      where: "COPY t, line 1",
+    });
+    const failure = asFailure(said, "applying changes to db");
+    assert.ok(failure instanceof Refused);
+    assert.match(
+      failure.message,
+      /^applying changes to db: invalid byte .* \(COPY t, line 1\)\n {2}To do: correct .*begin anew/,
+    );
+  });
+});
