@@ -239,11 +239,12 @@ function separateBuilds(
   const after: Entry[] = [];
   const postponedRoutines: string[] = [];
   for (const entry of rest) {
-    const table = buildable.has(entry.type) ? tableOf(entry) : undefined;
+    const statements = buildable.has(entry.type) ? splitStatements(entry.sql) : [];
+    const table = tableOf(entry, statements[0]);
     const isBound = postponedRoutines.some((name) => entry.sql.includes(name));
     if (table && ordinaryTables.has(keyOf(table)) && !isBound) {
       const key = entry.type === "CONSTRAINT" && !isSmall(table) ? keyThroughIndex(entry) : undefined;
-      const isLate = splitStatements(entry.sql).some((statement) => callsAny(statement, isUsers));
+      const isLate = statements.some((statement) => callsAny(statement, isUsers));
       (isLate ? lateBuilds : builds).push({ entry: key?.index ?? entry, table });
       if (key) after.push(key.constraint);
     } else after.push(entry);
@@ -286,8 +287,7 @@ function createdRelation({ sql }: Entry): RelationName[] {
 }
 
 /** The table that an index, a table constraint or a statistics object is on; undefined for a domain's constraint. */
-function tableOf(entry: Entry): RelationName | undefined {
-  const statement = splitStatements(entry.sql)[0];
+function tableOf(entry: Entry, statement: Statement | undefined): RelationName | undefined {
   if (!statement) return undefined;
   const { tokens } = statement;
   if (follows(tokens, 0, "ALTER", "TABLE")) return relationAt(statement, follows(tokens, 2, "ONLY") ? 3 : 2);

@@ -55,7 +55,10 @@ export function tokenize(sql: string, limit = Infinity): Token[] {
     const quoted = endOfQuoted(sql, at);
     const isComment = quoted !== undefined && (sql[at] === "-" || sql[at] === "/");
     const end = quoted ?? matchAt(word, sql, at) ?? at + 1;
-    if (!isComment) tokens.push({ kind: kindOf(sql[at]!, quoted !== undefined, end - at), ...slice(sql, at, end) });
+    if (!isComment) {
+      const kind = kindOf(sql[at]!, quoted !== undefined, end - at);
+      tokens.push({ kind, text: sql.slice(at, end), start: at, end });
+    }
     at = end;
   }
   return tokens;
@@ -70,15 +73,11 @@ export function identifierName(token: Token): string {
 export function follows(tokens: readonly Token[], at: number, ...expected: readonly string[]): boolean {
   return expected.every((text, offset) => {
     const token = tokens[at + offset];
-    return token !== undefined && token.kind !== "identifier" && token.text.toUpperCase() === text;
+    // Asked of every token of a dump, most of which are not even as long.
+    if (token?.text.length !== text.length) return false;
+    return token.kind !== "identifier" && token.text.toUpperCase() === text;
   });
 }
-
-const slice = (sql: string, start: number, end: number): Omit<Token, "kind"> => ({
-  text: sql.slice(start, end),
-  start,
-  end,
-});
 
 function kindOf(first: string, quoted: boolean, length: number): Token["kind"] {
   if (quoted) return first === '"' ? "identifier" : "string";
