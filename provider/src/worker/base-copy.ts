@@ -134,9 +134,11 @@ class BaseCopy {
     });
     await forgetHeldSnapshots(journal.lease, this.#name);
     if (!wish.dataOnly) await this.#report(await createDatabase(this.work, this.record));
-    const { point, tables } = await takeSnapshot(this.work, this.#name);
+    const { point, tables, read } = await takeSnapshot(this.work, this.#name, ({ id }, signal) =>
+      wish.dataOnly ? Promise.resolve([]) : this.#dump(id, signal),
+    );
     return this.#inSessions(point.snapshot, async (source, target) => {
-      const scene = await this.#scene(point, source, target, tables);
+      const scene = await this.#scene(point, source, target, tables, read);
       // Both have to end before anything follows, or another try: neither could be told from what comes then.
       const steps = await Promise.allSettled([this.#restoreBefore(scene), this.#queueUnits(scene, tables)]);
       for (const step of steps) if (step.status === "rejected") throw step.reason;
@@ -216,15 +218,20 @@ class BaseCopy {
     }
   }
 
-  async #scene(point: CopyPoint, source: Client, target: Client, tables: readonly TableToCopy[]): Promise<Scene> {
-    const { wish, journal } = this.work;
+  async #scene(
+    point: CopyPoint,
+    source: Client,
+    target: Client,
+    tables: readonly TableToCopy[],
+    dumped: readonly Entry[],
+  ): Promise<Scene> {
+    const { wish } = this.work;
     const signal = AbortSignal.any([this.work.signal, point.snapshot.lost]);
-    await journal.database(this.#name, { message: "reading the schema" });
     const selection = await readSelection(source, wish);
     const sourceSearchPath = await readSearchPath(source);
     const context = await readRestoreContext(target, { sourceSearchPath, signal });
     const keepsBackFiring = point.slot !== undefined && !(await mayBecomeReplica(target));
-    const entries = wish.dataOnly ? [] : await this.#dump(point.snapshot.id, selection, signal);
+    const entries = selectEntries(dumped, selection).filter((entry) => !isOwnPublication(entry));
     const large = new Set(tables.filter(({ table }) => !isSmall(table)).map(({ table }) => keyOf(table)));
     const plan = wish.dataOnly
       ? nothing
@@ -232,11 +239,13 @@ class BaseCopy {
     return { ...point, source, target, selection, plan, context, signal };
   }
 
-  async #dump(snapshotId: string, selection: Selection, signal: AbortSignal): Promise<Entry[]> {
-    const { text, tool } = await dumpSchema(this.work.source, this.#name, { snapshot: snapshotId, signal });
+  async #dump(snapshot: string, signal: AbortSignal): Promise<Entry[]> {
+    const { source, journal } = this.work;
+    await journal.database(this.#name, { message: "reading the schema" });
+    const { text, tool } = await dumpSchema(source, this.#name, { snapshot, signal });
     const entries = parseEntries(text);
-    await this.work.journal.event(`${entries.length} schema entries read by ${tool}`, { database: this.#name });
-    return selectEntries(entries, selection).filter((entry) => !isOwnPublication(entry));
+    await journal.event(`${entries.length} schema entries read by ${tool}`, { database: this.#name });
+    return entries;
   }
 
   async #queueUnits({ source, target, plan }: Scene, tables: readonly TableToCopy[]): Promise<void> {

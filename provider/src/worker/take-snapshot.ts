@@ -6,6 +6,7 @@ import { createPublications } from "../cdc/publication.js";
 import { type OutputPlugin, createSlot, type SlotOptions } from "../cdc/slot.js";
 import { Snapshot, lockedSnapshot, openInSnapshot } from "../copy/snapshot.js";
 import type { TableToCopy } from "../copy/tables-to-copy.js";
+import { Canceled } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import type { Table } from "../postgres/tables.js";
 import { selectedTables } from "./selected-tables.js";
@@ -23,23 +24,60 @@ export interface CopyPoint {
   readonly plugin: OutputPlugin;
 }
 
-export interface CopyPlace {
+export interface CopyPlace<Read> {
   readonly point: CopyPoint;
   /** Those whose rows are to be copied, as the snapshot shows them, largest first. */
   readonly tables: readonly TableToCopy[];
+  /** What else was read under the snapshot. */
+  readonly read: Read;
 }
 
 /**
  * The moment to copy: for an online migration the one at which its slot's stream begins. The tables are locked against
  * what no snapshot is proof against. The caller releases it.
+ *
+ * @param read runs while tables are listed and locked, which takes as long where there are thousands of them; again, once
+ *   its signal has ended it, where that takes another snapshot
  */
-export async function takeSnapshot(work: Work, database: string): Promise<CopyPlace> {
+export async function takeSnapshot<Read>(
+  work: Work,
+  database: string,
+  read: (snapshot: Snapshot, signal: AbortSignal) => Promise<Read>,
+): Promise<CopyPlace<Read>> {
   let tables: readonly TableToCopy[] = [];
-  const point = await lockedPoint(work, database, async ({ snapshot }) => {
-    tables = await tablesIn(work, database, snapshot);
-    return tables.map(({ table }) => table);
-  });
-  return { point, tables };
+  let reading: Reading<Read> | undefined;
+  let taken: Snapshot | undefined;
+  try {
+    const point = await lockedPoint(work, database, async ({ snapshot }) => {
+      await reading?.end();
+      reading = new Reading((signal) => read(snapshot, AbortSignal.any([signal, work.signal, snapshot.lost])));
+      tables = await tablesIn(work, database, snapshot);
+      return tables.map(({ table }) => table);
+    });
+    taken = point.snapshot;
+    return { point, tables, read: await reading!.result };
+  } catch (error) {
+    await reading?.end();
+    await taken?.release();
+    throw error;
+  }
+}
+
+/** What is read beside something else, which may come to nothing. */
+class Reading<Read> {
+  readonly #abort = new AbortController();
+  readonly result: Promise<Read>;
+
+  constructor(read: (signal: AbortSignal) => Promise<Read>) {
+    this.result = read(this.#abort.signal);
+    // Its failure counts only for who waits for the result.
+    this.result.catch(() => undefined);
+  }
+
+  async end(): Promise<void> {
+    this.#abort.abort(new Canceled("what was read belongs to a snapshot that is of no use"));
+    await this.result.catch(() => undefined);
+  }
 }
 
 async function lockedPoint(
