@@ -171,9 +171,8 @@ async function fixSettings(client: pg.Client, replication: boolean): Promise<voi
             (ARRAY(SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings))`;
   const wanted = JSON.stringify(sessionSettings);
   if (!replication) {
-    // First, and by itself: a role's may be shorter than what follows takes. A database may set another role for its sessions
-    // than the one that logs in, and that is granted what a migration takes.
-    await client.query("SET statement_timeout = 0; SET ROLE NONE");
+    // First, and by itself: a role's may be shorter than what follows takes.
+    await client.query(`SET statement_timeout = 0; ${withoutDatabasesRole}`);
     await client.query(fix("$1"), [wanted]);
     return;
   }
@@ -187,6 +186,18 @@ async function fixSettings(client: pg.Client, replication: boolean): Promise<voi
 }
 
 const syntaxError = "42601";
+
+/**
+ * A database may give every session another role than the one that logs in, which is the one that is granted what a migration
+ * takes. What a role has set for itself is meant.
+ */
+const withoutDatabasesRole = `
+  SELECT pg_catalog.set_config('role', 'none', false)
+    FROM pg_catalog.pg_db_role_setting AS s
+    JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) s.setdatabase
+   CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS setting
+   WHERE s.setrole OPERATOR(pg_catalog.=) 0 AND setting OPERATOR(pg_catalog.~~) 'role=%'
+     AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()`;
 
 /** What decides how values print, and how long a walsender lives, in every version that has logical decoding. */
 const walSenderSettings = [

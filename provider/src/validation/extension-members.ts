@@ -34,21 +34,22 @@ export const extensionMembers: Rule = async ({ sources, target, wish }) => {
     const { cut } = await readSelection(source, wish);
     const used = (await usedExtensions(source)).filter(({ key, name }) => !cut.has(key) && offered.has(name));
     const common = { database, type: "ExtensionsValidation", objectType: "Database" } as const;
-    const changing = used.filter(({ name, version }) => offered.get(name) !== version);
+    const changing = used.filter(({ name, version }) => offered.get(name)!.version !== version);
     if (changing.length > 0)
       findings.push({
         ...common,
         state: "Warning",
         object: changing[0]!.name,
         message: `extensions are made in the version that the target offers: ${enumerate(
-          changing.map(({ name, version }) => `${name} ${offered.get(name)!} instead of ${version}`),
+          changing.map(({ name, version }) => `${name} ${offered.get(name)!.version} instead of ${version}`),
           namedAtMost,
         )}`,
         remedy: "look into the extension's notes where it is older, or much newer, than on the source",
       });
     const schemas = await extensionSchemas(source);
     const lost: Member[] = [];
-    for (const { name } of used) {
+    // An untrusted one may do anything as it is made: one that wants to be preloaded ends the session.
+    for (const { name } of used.filter((one) => offered.get(one.name)!.trusted)) {
       if (!onTarget.has(name)) onTarget.set(name, await membersOnTarget(target, name));
       const there = onTarget.get(name);
       if (there) lost.push(...(await membersOf(source, name)).filter((member) => !there.has(titleOf(member, schemas))));
@@ -95,11 +96,17 @@ function lostMembers(common: Pick<Finding, "database" | "type" | "objectType">, 
   ];
 }
 
-async function offeredVersions(target: pg.Client): Promise<ReadonlyMap<string, string>> {
-  const { rows } = await target.query<{ name: string; version: string }>(
-    "SELECT name, default_version AS version FROM pg_available_extensions",
+interface OfferedExtension {
+  readonly version: string;
+  readonly trusted: boolean;
+}
+
+async function offeredVersions(target: pg.Client): Promise<ReadonlyMap<string, OfferedExtension>> {
+  const { rows } = await target.query<OfferedExtension & { name: string }>(
+    `SELECT e.name, e.default_version AS version, v.trusted
+       FROM pg_available_extensions e JOIN pg_available_extension_versions v ON v.name = e.name AND v.version = e.default_version`,
   );
-  return new Map(rows.map(({ name, version }) => [name, version]));
+  return new Map(rows.map(({ name, version, trusted }) => [name, { version, trusted }]));
 }
 
 async function usedExtensions(source: pg.Client): Promise<UsedExtension[]> {
