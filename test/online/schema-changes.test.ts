@@ -157,6 +157,134 @@ describe("schema changes on the source while it is followed", () => {
     await resource.destroy();
   });
 
+  it("carries over what becomes of types, rules, defaults, partitions and sequences, so that nothing is refused on the way", async () => {
+    const database = await lab.database(`
+      CREATE TYPE old_mood AS ENUM ('sad', 'happy'); CREATE TYPE pair AS (a int, b text);
+      CREATE DOMAIN loose AS int CONSTRAINT positive CHECK (value > 0); CREATE DOMAIN strict AS int DEFAULT 6 NOT NULL; CREATE DOMAIN free AS int;
+      CREATE TABLE t (id int PRIMARY KEY, m old_mood, p pair, l loose, s strict, f free, v int CONSTRAINT old_name UNIQUE,
+                      d text DEFAULT 'a', w text, x int DEFAULT 4, CONSTRAINT c CHECK (id > 0));
+      CREATE INDEX i ON t (d); CREATE INDEX j ON t (w);
+      INSERT INTO t SELECT i, 'sad', ROW(i, 'b')::pair, i, i, i, i FROM generate_series(1, 20) i;
+      CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY, a int CONSTRAINT f REFERENCES a);
+      CREATE TABLE heir (id int PRIMARY KEY);
+      INSERT INTO a VALUES (1); INSERT INTO b VALUES (1, 1);
+      CREATE TABLE p (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+      CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10); CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20);
+      CREATE TABLE p3 PARTITION OF p FOR VALUES FROM (20) TO (30); CREATE TABLE p4 PARTITION OF p FOR VALUES FROM (30) TO (40);
+      INSERT INTO p SELECT i FROM generate_series(1, 39) i; CREATE TABLE q (id int PRIMARY KEY, v text); INSERT INTO q SELECT generate_series(41, 49);
+      CREATE SEQUENCE counted; CREATE AGGREGATE total (int) (SFUNC = int4pl, STYPE = int, INITCOND = '0')`);
+    const resource = await follow(database);
+    await lab.source.query(
+      `INSERT INTO t (id, f) VALUES (30, -5); UPDATE t SET f = 5 WHERE id = 30;
+       ALTER TYPE old_mood RENAME TO mood; ALTER TYPE pair RENAME ATTRIBUTE b TO c;
+       ALTER DOMAIN loose DROP CONSTRAINT positive; ALTER DOMAIN loose ADD CONSTRAINT positive CHECK (value > -10);
+       ALTER DOMAIN strict DROP NOT NULL; ALTER DOMAIN strict DROP DEFAULT;
+       ALTER DOMAIN free ADD CONSTRAINT positive CHECK (value > 0); ALTER DOMAIN free SET DEFAULT 7`,
+      { database },
+    );
+    await lab.source.query(
+      `ALTER TABLE t RENAME CONSTRAINT old_name TO new_name; ALTER TABLE t ALTER d SET DEFAULT 'b', ALTER w SET DEFAULT 'w', ALTER x DROP DEFAULT;
+       ALTER TABLE t DROP CONSTRAINT c, ADD CONSTRAINT c CHECK (id > -100); INSERT INTO t (id, l) VALUES (-5, -1);
+       DROP INDEX i; CREATE INDEX i ON t (w); DROP INDEX j; ALTER TABLE t ADD CONSTRAINT new_check CHECK (id < 1000);
+       ALTER TABLE b DROP CONSTRAINT f; UPDATE b SET a = 2; ALTER TABLE heir INHERIT a`,
+      { database },
+    );
+    await lab.source.query(
+      `ALTER TABLE p DETACH PARTITION p2; INSERT INTO p2 VALUES (100); ALTER TABLE p ADD COLUMN x int;
+       ALTER TABLE p DETACH PARTITION p3; UPDATE p3 SET id = id + 100;
+       ALTER TABLE p ATTACH PARTITION p3 FOR VALUES FROM (100) TO (200); INSERT INTO p VALUES (150);
+       DROP TABLE p4; CREATE TABLE p4 PARTITION OF p FOR VALUES FROM (30) TO (40); INSERT INTO p VALUES (31, 'new');
+       ALTER TABLE q ADD COLUMN x int; ALTER TABLE p ATTACH PARTITION q FOR VALUES FROM (40) TO (50); INSERT INTO p VALUES (40);
+       ALTER SEQUENCE counted INCREMENT 5 MAXVALUE 100 CYCLE;
+       DROP AGGREGATE total (int); CREATE AGGREGATE total (int) (SFUNC = int4pl, STYPE = int, INITCOND = '100')`,
+      { database },
+    );
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    const shape = `
+      SELECT (SELECT json_agg(typname ORDER BY 1) FROM pg_type WHERE typtype = 'e') AS enums,
+             (SELECT json_agg(attname ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'pair'::regclass) AS attributes,
+             (SELECT json_agg(json_build_array(typname, typnotnull, typdefault) ORDER BY typname) FROM pg_type WHERE typtype = 'd' AND typname IN ('loose', 'strict', 'free')) AS domains,
+             (SELECT json_agg(json_build_array(coalesce(conrelid::regclass::text, contypid::regtype::text), conname, pg_get_constraintdef(oid))
+                              ORDER BY concat(conrelid::regclass, contypid::regtype) COLLATE "C", conname, pg_get_constraintdef(oid) COLLATE "C")
+                FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n') AS constraints,
+             (SELECT json_agg(indexdef ORDER BY indexdef COLLATE "C") FROM pg_indexes WHERE schemaname = 'public') AS indexes,
+             (SELECT json_agg(json_build_array(attrelid::regclass, attname, pg_get_expr(adbin, adrelid)) ORDER BY adrelid::regclass::text COLLATE "C", attnum)
+                FROM pg_attrdef JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum) AS defaults,
+             (SELECT json_agg(json_build_array(inhrelid::regclass, inhparent::regclass, pg_get_expr(relpartbound, inhrelid)) ORDER BY inhrelid::regclass::text COLLATE "C")
+                FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE relkind = 'r') AS children,
+             (SELECT json_build_array(seqincrement, seqmax, seqcycle) FROM pg_sequence WHERE seqrelid = 'counted'::regclass) AS sequence, total(1)
+        FROM (VALUES (1)) AS one`;
+    assert.deepEqual(await onTarget(database, shape), await lab.source.query(shape, { database }));
+    await resource.destroy();
+  });
+
+  it("pauses for what values are made of, and for a schema's name", async () => {
+    const database = await lab.database(`
+      CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE TYPE pair AS (a int, b text); CREATE SCHEMA "Old";
+      CREATE TABLE feels (id int PRIMARY KEY, m mood[]); INSERT INTO feels VALUES (1, '{sad}');
+      CREATE TABLE paired (id int PRIMARY KEY, p pair); INSERT INTO paired VALUES (1, '(1,b)');
+      CREATE TABLE computed (id int PRIMARY KEY, g int GENERATED ALWAYS AS (id * 2) STORED); INSERT INTO computed VALUES (1);
+      CREATE TABLE parted (id int PRIMARY KEY, v text, w text) PARTITION BY RANGE (id);
+      CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (10); INSERT INTO parted VALUES (1, 'v', 'w');
+      CREATE TABLE "Old".t (id serial PRIMARY KEY, m mood); INSERT INTO "Old".t (m) VALUES ('sad')`);
+    const resource = await follow(database);
+    const changes: readonly (readonly [older: string, ddl: string, newer: string, expected: string])[] = [
+      [
+        "INSERT INTO feels VALUES (2, '{sad,happy}')",
+        "ALTER TYPE mood ADD VALUE 'so so' BEFORE 'happy'; ALTER TYPE mood RENAME VALUE 'sad' TO 'low'",
+        "INSERT INTO feels VALUES (3, '{low}'), (4, '{so so}')",
+        `ALTER TYPE "public"."mood" RENAME VALUE 'sad' TO 'low'`,
+      ],
+      [
+        "INSERT INTO paired VALUES (2, '(2,b)')",
+        "ALTER TYPE pair ADD ATTRIBUTE c int",
+        "INSERT INTO paired VALUES (3, '(3,b,3)')",
+        `ALTER TYPE "public"."pair" ADD ATTRIBUTE "c" integer`,
+      ],
+      [
+        "INSERT INTO computed VALUES (2)",
+        "ALTER TABLE computed ALTER g DROP EXPRESSION",
+        "INSERT INTO computed VALUES (3, 5)",
+        `ALTER TABLE "public"."computed" ALTER COLUMN "g" DROP EXPRESSION`,
+      ],
+      [
+        "INSERT INTO parted VALUES (2, 'older', 'older')",
+        "ALTER TABLE parted RENAME v TO x; ALTER TABLE parted RENAME w TO y",
+        "INSERT INTO parted VALUES (3, 'newer', 'newer')",
+        `ALTER TABLE "public"."parted" RENAME COLUMN "v" TO "x"; ALTER TABLE "public"."parted" RENAME COLUMN "w" TO "y"`,
+      ],
+      [
+        `INSERT INTO "Old".t (m) VALUES ('happy')`,
+        `ALTER SCHEMA "Old" RENAME TO "New"`,
+        `INSERT INTO "New".t (m) VALUES ('low')`,
+        `ALTER SCHEMA "Old" RENAME TO "New"`,
+      ],
+    ];
+    for (const [older, ddl, newer] of changes)
+      for (const sql of [older, ...ddl.split("; "), newer]) await lab.source.query(sql, { database });
+    const waiting = new Set(changes.map(([, , , statement]) => statement));
+    while (waiting.size > 0) {
+      let named: string[] = [];
+      await until(
+        "a statement is named",
+        async () => {
+          const message = await messageOf(resource, database);
+          named = [...waiting].filter((statement) => message.includes(statement));
+          return named.length > 0;
+        },
+        90,
+      );
+      for (const statement of named) {
+        await onTarget(database, statement);
+        waiting.delete(statement);
+      }
+    }
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
   it("carries over, at the cutover, what no change of a table tells of; what the target cannot be given stands before it", async () => {
     const database = await lab.database(`
       CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'v');

@@ -76,6 +76,7 @@ describe("the comparison of schemas", () => {
         "DROP TABLE measured_old",
         "column public.measured_old.at",
         "column public.measured_old.v",
+        "partition public.measured_old of public.measured",
         "table public.measured_old",
       ],
       ["DROP VIEW seen; DROP MATERIALIZED VIEW kept", "materialized view public.kept", "view public.seen"],

@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import { ContentDiffers, Refused, TakenOver, messageOf } from "../errors.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
 import { type Action, actionsOn } from "./apply-table.js";
-import { type Binding, Bindings } from "./binding.js";
+import { type Binding, Bindings, ShapeDiffers } from "./binding.js";
 import type { Change, Relation, Truncate } from "./change.js";
 import { describeRow } from "./describe-row.js";
 import { mayPass } from "./failure.js";
@@ -247,8 +247,10 @@ export class Applier {
     step: ProgressStep | undefined,
     inOrder?: readonly Segment[],
   ): Promise<void> {
-    const failure = (action: Action | undefined, cause: Error): Error =>
-      inOrder && action?.change ? changeFailure(action.change, inOrder, cause) : cause;
+    const failure = (action: Action | undefined, cause: Error): Error => {
+      const said = action?.binding ? valueFailure(action.binding, cause) : cause;
+      return inOrder && action?.change ? changeFailure(action.change, inOrder, said) : said;
+    };
     const statements = [
       ...before,
       ...actions.map(({ statement }) => statement),
@@ -374,6 +376,22 @@ const wantsSourceOrder = (error: unknown): boolean =>
 /** 0A000 says the same of much else, which no order of the changes could help. */
 const isReferredTo = (action: Action | undefined, error: Error | undefined): boolean =>
   action?.statement.text.startsWith("TRUNCATE") === true && (error as { code?: string } | undefined)?.code === "0A000";
+
+/** No such text is a value of the type: it may be another one on the source by now, as an enum or a composite type. */
+function valueFailure({ name, relation }: Binding, cause: Error): Error {
+  const { code } = cause as { code?: string };
+  if (code !== "22P02") return cause;
+  return new ShapeDiffers(
+    name,
+    relation,
+    `the target's ${name} cannot take what the source's has: ${messageOf(cause)} (SQLSTATE ${code})`,
+    {
+      remedy: `alter the types of the columns of ${name} on the target as they are on the source; the migration then goes on`,
+      code: "603130",
+      cause,
+    },
+  );
+}
 
 /** Names the transaction, the table and the row; what is only the session's trouble stays as it is. */
 function changeFailure(ordered: OrderedChange, batch: readonly Segment[], cause: unknown): Error {

@@ -150,6 +150,22 @@ export class Bindings {
          FROM unnest($1::oid[], $2::int[]) WITH ORDINALITY AS t (oid, modifier, place) ORDER BY place`,
       [types, relation.columns.map(({ typeModifier }) => typeModifier ?? -1)],
     );
+    // pgoutput, which tells modifiers, leaves out what the source generates.
+    const generated = columns.find(
+      (one, field) => one.generated && relation.columns[field]!.typeModifier !== undefined,
+    );
+    if (generated) {
+      const column = quoteIdentifier(generated.name);
+      throw new ShapeDiffers(
+        name,
+        relation,
+        `${name}.${column} is generated on the target and written on the source: it was altered there`,
+        {
+          remedy: `on the target: ALTER TABLE ${name} ALTER COLUMN ${column} DROP EXPRESSION; the migration then goes on`,
+          code: "603130",
+        },
+      );
+    }
     const other = columns.findIndex(
       ({ type, typeOid }, field) =>
         types[field] !== 0 &&

@@ -6,7 +6,7 @@ import type { Entry } from "./entries.js";
 /** By kind and name, a digest of what is defined there on the source: replaced, it leaves no other trace. Plain JSON. */
 export type Definitions = Readonly<Record<string, string>>;
 
-/** A function, view, rule, trigger or policy whose definition somebody has changed under its name. */
+/** A function, aggregate, view, rule, trigger or policy whose definition somebody has changed under its name. */
 export interface Redefined {
   /** `function public.f(integer)` */
   readonly key: string;
@@ -54,6 +54,11 @@ WITH users_schema AS (
 ), defined AS (
   SELECT kind || ' ' || name AS key, ${id("pg_proc", "oid")}, pg_get_functiondef(oid) AS definition, 'DROP ' || kind || ' ' || name AS drop
     FROM routine
+  UNION ALL
+  SELECT 'aggregate ' || n.name || '.' || quote_ident(p.proname) || '(' || pg_get_function_identity_arguments(p.oid) || ')', ${id("pg_proc", "p.oid")}, a::text,
+         'DROP AGGREGATE ' || n.name || '.' || quote_ident(p.proname) || '(' || coalesce(nullif(pg_get_function_identity_arguments(p.oid), ''), '*') || ')'
+    FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid JOIN users_schema n ON n.oid = p.pronamespace
+   WHERE ${ownOnly("pg_proc", "p.oid")}
   UNION ALL
   SELECT 'view ' || name, ${id("pg_class", "oid")}, concat_ws(' ', pg_get_viewdef(oid), reloptions::text), 'DROP VIEW ' || name
     FROM relation WHERE relkind = 'v'

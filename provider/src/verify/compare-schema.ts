@@ -98,6 +98,10 @@ SELECT ${id("pg_constraint", "k.oid")}, 'constraint', r.name || '.' || quote_ide
   FROM relation r JOIN pg_constraint k ON k.conrelid = r.oid
  WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND NOT ${ofParentConstraint}
 UNION ALL
+SELECT ${id("pg_class", "r.oid")}, 'partition', r.name || ' of ' || p.name, ''
+  FROM relation r JOIN pg_inherits h ON h.inhrelid = r.oid JOIN relation p ON p.oid = h.inhparent
+ WHERE r.relkind IN ('r', 'p', 'f') AND p.relkind = 'p'
+UNION ALL
 SELECT ${id("pg_trigger", "t.oid")}, 'trigger', r.name || '.' || quote_ident(t.tgname), CASE t.tgenabled WHEN 'D' THEN 'disabled' ELSE 'enabled' END
   FROM relation r JOIN pg_trigger t ON t.tgrelid = r.oid
  WHERE NOT ${isInternalTrigger} AND NOT ${ofParent}

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Client } from "pg";
+import pg, { type Client } from "pg";
 import type { Follower, FollowOptions } from "../cdc/follow.js";
 import { ChangeRefused } from "../cdc/applier.js";
 import { ShapeDiffers } from "../cdc/binding.js";
@@ -11,7 +11,7 @@ import { connect } from "../postgres/connect.js";
 import { qualify } from "../postgres/identifiers.js";
 import { type Table, listTables } from "../postgres/tables.js";
 import { digestsOf, readDefinitions, type Redefined, redefinedSince } from "../schema/definitions.js";
-import { catalogueKey, type Entry } from "../schema/entries.js";
+import { catalogueKey } from "../schema/entries.js";
 import { targetDatabase } from "../target-database.js";
 import { compareSchema, type SchemaDifference } from "../verify/compare-schema.js";
 import { keptBackOf, type Remainder } from "./base-copy.js";
@@ -20,6 +20,7 @@ import { outlivedShape } from "./outlived-shape.js";
 import { pause } from "./pause.js";
 import {
   StreamTampered,
+  readGiven,
   readSourceMark,
   readTableForms,
   readTables,
@@ -63,6 +64,8 @@ export class LiveStream {
   #hasFailed = false;
   /** How often the target's tables were altered here. */
   #alterations = 0;
+  /** How often they had been when the follower began. */
+  #alterationsSeen = 0;
   readonly #stopped = new AbortController();
   #paused: string | undefined;
   #fingerprint: string | undefined;
@@ -182,6 +185,7 @@ export class LiveStream {
   #start(): Follower {
     const follower = this.#follow({ leaveOut: new Set(this.#following.joining) });
     const alterations = this.#alterations;
+    this.#alterationsSeen = alterations;
     follower.finished.catch((error: unknown) => {
       if (follower === this.#follower && !this.#isStopped())
         void this.#inTurn(() => this.#revive(follower, error, alterations)).catch(this.#fail);
@@ -256,10 +260,11 @@ export class LiveStream {
       const fingerprint = await schemaFingerprint(sessions.source);
       if (fingerprint !== this.#fingerprint) await this.#followKeys(sessions.source);
       const tables = await readTables(sessions.source);
+      const given = await readGiven(sessions.source);
       const drift = await this.#drift(sessions);
       // What is added, here or by hand, may need it.
-      if (drift.additions.length + drift.byHand.length > 0 && (await this.#lacksObjects(work, isGroundwork)))
-        await restoreGroundwork(work);
+      const isDue = drift.additions.length + drift.byHand.length > 0 && !drift.awaitsSchema;
+      if (isDue && (await this.#lacksObjects(work, isGroundwork))) await restoreGroundwork(work, drift.renamedTypes);
       const settled = drift.byHand.length > 0 ? await this.#pause(sessions, drift, patience, table) : drift;
       // The rest is at stake when the stream comes to it; until then its tables keep their older shape on the target.
       if (settled.byHand.length > 0) {
@@ -268,10 +273,13 @@ export class LiveStream {
       }
       const { mark } = this.#following;
       const changed = await this.#apply(work, settled, fingerprint !== this.#fingerprint);
+      // The stream has come to what it cannot take yet, and will be looked after.
+      if (settled.late.length > 0 && !(await this.#applyLate(sessions, work))) return changed ? "changed" : "same";
       // What was added is the target's too by now; where tables were copied, there is a newer mark.
       const present = this.#following.mark;
-      if (fingerprint !== this.#fingerprint && present && present.highestOid === mark?.highestOid)
-        await this.#keep({ mark: { ...present, ...tables } });
+      const isNewer = present?.highestOid !== mark?.highestOid;
+      if (fingerprint !== this.#fingerprint && present)
+        await this.#keep({ mark: { ...present, ...(isNewer ? {} : tables), given } });
       this.#fingerprint = fingerprint;
       return changed || settled !== drift ? "changed" : "same";
     } finally {
@@ -284,15 +292,52 @@ export class LiveStream {
       await objects.target.query(sql);
       await this.#say(`carried over from the source: ${sql}`);
     }
-    if (drift.defaults.length > 0)
-      await this.#keep({ handover: [...this.#following.handover, ...drift.defaults.map(defaultEntry)] });
+    if (drift.additions.length > 0) this.#alterations++;
     const joins = drift.newTables.length + this.#formerNames.size > 0;
     if (joins) await this.#join(objects, drift.newTables);
     else if (fingerprintChanged && (await this.#lacksObjects(objects)))
       await this.#adopt(await this.#restoreMissing(objects));
-    const altered = joins || drift.additions.length > 0;
-    if (altered) this.#alterations++;
-    return altered;
+    if (joins) this.#alterations++;
+    return joins || drift.additions.length > 0;
+  }
+
+  /** @returns false when the stream does not come to where the source demands all this of its rows */
+  async #applyLate(sessions: Sessions, objects: NewObjects): Promise<boolean> {
+    try {
+      if (!(await this.#catchUp(objects))) return false;
+      // Some of it may have come with what was restored.
+      for (const sql of (await this.#drift(sessions)).late) await this.#tryStatement(objects.target, sql);
+      return true;
+    } finally {
+      this.#follower.resume();
+    }
+  }
+
+  async #tryStatement(target: Client, sql: string): Promise<void> {
+    try {
+      await target.query(sql);
+      await this.#say(`carried over from the source: ${sql}`);
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError)) throw error;
+      await this.#say(`could not be carried over from the source: ${sql}: ${error.message}`, "warning");
+    }
+  }
+
+  /** @returns false when the stream has come to what the target cannot take yet */
+  async #catchUp({ source }: NewObjects): Promise<boolean> {
+    const lsn = await currentLsn(source);
+    for (;;) {
+      try {
+        await this.#follower.drainTo(lsn);
+        return true;
+      } catch (error) {
+        if (!maySchemaBeWhy(error)) throw error;
+        if (this.#alterationsSeen === this.#alterations) return false;
+        // The target has been altered since, perhaps for just that.
+        await this.#follower.stop();
+        this.#follower = this.#start();
+      }
+    }
   }
 
   /** Dumps are only made where the catalogues say that there is something to find in them. */
@@ -360,20 +405,10 @@ export class LiveStream {
 
   /** What it validates are the rows of a moment that the source had the constraint at, at which the stream rests. */
   async #restoreMissing(objects: NewObjects, redefined: readonly Redefined[] = []): Promise<Restored> {
-    const catchUp = async (): Promise<boolean> => {
-      try {
-        await this.#follower.drainTo(await currentLsn(objects.source));
-        return true;
-      } catch (error) {
-        // It has come to what the target cannot take without all this.
-        if (!maySchemaBeWhy(error)) throw error;
-        return false;
-      }
-    };
     // Before the dump: what is changed between the two is carried over once more, the next time.
     const now = digestsOf(await readDefinitions(objects.source));
     try {
-      const restored = await restoreMissing(objects, { catchUp, redefined });
+      const restored = await restoreMissing(objects, { catchUp: () => this.#catchUp(objects), redefined });
       const { mark } = this.#following;
       const definitions = { ...now, ...mark?.definitions, ...digestsOf(redefined) };
       if (mark) await this.#keep({ mark: { ...mark, definitions } });
@@ -423,7 +458,8 @@ export class LiveStream {
     const joining = followed.filter((name) => replaced.has(name) && !names.includes(name));
     // What was there before has not been given to the target anew.
     const definitions = { ...mark.definitions, ...this.#following.mark?.definitions };
-    await this.#keep({ joining, followed, mark: { ...mark, definitions } });
+    const given = this.#following.mark?.given ?? mark.given;
+    await this.#keep({ joining, followed, mark: { ...mark, definitions, ...(given ? { given } : {}) } });
     this.#formerNames.clear();
   }
 
@@ -451,7 +487,7 @@ export class LiveStream {
     // A table that waits for its copy waits for all: the copy has to pass the others' changes.
     const isCopied = drift.newTables.some(({ schema, name }) => qualify(schema, name) === stuck);
     const table = isCopied ? undefined : stuck;
-    const isAtStake = (one: Decision): boolean => table === undefined || one.table === table;
+    const isAtStake = (one: Decision): boolean => table === undefined || one.tables.includes(table);
     let now = drift;
     while (now.byHand.some(isAtStake)) {
       await this.#showPaused(textOf(now.byHand.filter(isAtStake)));
@@ -497,8 +533,8 @@ export class LiveStream {
     if (!this.#following.followed) await this.#keep({ followed: [...here] });
     const followed = this.#following.followed ?? [];
     const replaced = await this.#replaced(source);
-    const formerNames = this.#following.mark?.names;
-    const shapes = { source, target, sourceTables, targetTables, followed: new Set(followed), formerNames };
+    const { mark } = this.#following;
+    const shapes = { source, target, sourceTables, targetTables, followed: new Set(followed), mark };
     const drift = await readDrift(shapes);
     const again = sourceTables.filter(({ schema, name }) => {
       const table = qualify(schema, name);
@@ -590,17 +626,3 @@ const tableOf = (error: unknown): string | undefined =>
   error instanceof ShapeDiffers || error instanceof ChangeRefused ? error.table : undefined;
 
 const textOf = (decisions: readonly Decision[]): string => decisions.map(({ sql }) => sql).join("; ");
-
-const defaultEntry = ({ table, sql }: { table: Table; sql: string }): Entry => ({
-  id: 0,
-  classOid: 0,
-  oid: 0,
-  dependencies: [],
-  name: table.name,
-  type: "DEFAULT",
-  schema: table.schema,
-  owner: undefined,
-  tablespace: undefined,
-  accessMethod: "heap",
-  sql,
-});

@@ -114,20 +114,23 @@ const groundwork: ReadonlySet<string> = new Set([
   ...["SCHEMA", "EXTENSION", "COLLATION", "TYPE", "DOMAIN", "SEQUENCE", "FUNCTION"],
 ]);
 
-/** Restores what has to be there before a table gets a new column, or moves to a new schema. */
-export async function restoreGroundwork({
-  work,
-  database,
-  source,
-  target,
-  sourceSearchPath,
-}: NewObjects): Promise<void> {
+/**
+ * Restores what has to be there before a table gets a new column, or moves to a new schema.
+ *
+ * @param renamedTypes qualified names of types that the target has under another name
+ */
+export async function restoreGroundwork(
+  { work, database, source, target, sourceSearchPath }: NewObjects,
+  renamedTypes: ReadonlySet<string>,
+): Promise<void> {
   const { signal } = work;
   const there = parseEntries((await dumpSchema(work.source, database, { signal })).text);
   const here = parseEntries((await dumpSchema(work.target, targetDatabase(work.wish, database), { signal })).text);
   const known = new Set(here.map(nameOf));
   const { before } = planRestore(selectEntries(there, await readSelection(source, work.wish)));
-  const wanted = before.filter((entry) => groundwork.has(entry.type) && !known.has(nameOf(entry)));
+  const isRenamed = ({ type, schema, name }: Entry): boolean =>
+    (type === "TYPE" || type === "DOMAIN") && renamedTypes.has(qualify(schema ?? "", name));
+  const wanted = before.filter((entry) => groundwork.has(entry.type) && !known.has(nameOf(entry)) && !isRenamed(entry));
   const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
   try {
     await restoreEntries(target, wanted, context);
@@ -159,7 +162,10 @@ export async function restoreMissing(
   // Both planned, since a plan gives names of its own to parts of entries: a key's index, a late check.
   const known = new Set(allEntries(planRestore(here)).map(nameOf));
   const plan = planRestore(there, { keepsBackFiring });
-  const isMissing = (entry: Entry): boolean => !known.has(nameOf(entry));
+  let isCaughtUp = true;
+  // Older rows may lie beyond the bounds.
+  const isMissing = (entry: Entry): boolean =>
+    !known.has(nameOf(entry)) && (isCaughtUp || entry.type !== "TABLE ATTACH");
   const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
   const replacements = new Map(redefined.map((one) => [one.id, one]));
   const restore = async (entries: readonly Entry[]): Promise<void> => {
@@ -171,7 +177,7 @@ export async function restoreMissing(
       await work.journal.event(`${replacement.key} was changed on the source, and is carried over`, { database });
     }
   };
-  const isCaughtUp = (await catchUp?.()) ?? true;
+  isCaughtUp = (await catchUp?.()) ?? true;
   await restore(plan.before);
   await copy?.();
   await restore(plan.builds.map(({ entry }) => entry));
@@ -195,7 +201,9 @@ export async function restoreMissing(
   return { plan, missing: new Set([...selection.cut, ...missing]) };
 }
 
-const redefinable = new Set(["FUNCTION", "PROCEDURE", "VIEW", "MATERIALIZED VIEW", "RULE", "TRIGGER", "POLICY"]);
+const redefinable = new Set([
+  ...["AGGREGATE", "FUNCTION", "PROCEDURE", "VIEW", "MATERIALIZED VIEW", "RULE", "TRIGGER", "POLICY"],
+]);
 
 async function replace(
   target: Client,

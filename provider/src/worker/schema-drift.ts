@@ -3,6 +3,13 @@ import { hasPublications } from "../cdc/publication.js";
 import { qualify, quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Column, Table } from "../postgres/tables.js";
+import { readInheritanceDrift } from "./inheritance-drift.js";
+import { readLateColumns } from "./late-columns.js";
+import { readRenamedSchemas } from "./renamed-schemas.js";
+import { readRuleDrift } from "./rule-drift.js";
+import { readSequenceDrift } from "./sequence-drift.js";
+import { type ColumnPlaces, type SourceMark, readColumnPlaces } from "./source-mark.js";
+import { readTypeDrift, typeOf } from "./type-drift.js";
 
 /** What the source's tables have become while they are followed, in terms of what the target needs. */
 export interface SchemaDrift {
@@ -10,15 +17,19 @@ export interface SchemaDrift {
   readonly newTables: readonly Table[];
   /** Statements that leave the changes of the older shape applicable. */
   readonly additions: readonly string[];
-  /** Defaults that only the target's own writers will need. */
-  readonly defaults: readonly { readonly table: Table; readonly sql: string }[];
+  /** Statements that the target's own writers will need, and that refuse nothing once all that was written before is applied. */
+  readonly late: readonly string[];
   /** Statements that somebody has to decide on: what they do cannot be told from the catalogue with certainty. */
   readonly byHand: readonly Decision[];
+  /** Types that the target has under another name, qualified and quoted: additions rename them. */
+  readonly renamedTypes: ReadonlySet<string>;
+  /** A schema's new name waits for somebody: until then nothing can be made in it. */
+  readonly awaitsSchema: boolean;
 }
 
 export interface Decision {
-  /** Qualified and quoted. */
-  readonly table: string;
+  /** Whose changes cannot be applied before; qualified and quoted. */
+  readonly tables: readonly string[];
   readonly sql: string;
 }
 
@@ -30,40 +41,110 @@ export interface Shapes {
   readonly targetTables: readonly Table[];
   /** Qualified names of the tables that were followed until now. */
   readonly followed: ReadonlySet<string>;
-  /** By object identifier: what the source's tables were called when the target's were made; undefined where nobody has noted it. */
-  readonly formerNames: Readonly<Record<string, string>> | undefined;
+  /** What the source was like when the target was made like it; undefined where nobody has noted it. */
+  readonly mark: SourceMark | undefined;
 }
 
-const nameOf = ({ schema, name }: Table): string => qualify(schema, name);
+const nameOf = ({ schema, name }: Pick<Table, "schema" | "name">): string => qualify(schema, name);
 
 export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
-  const { sourceTables, targetTables, followed, formerNames } = shapes;
+  const { source, target, targetTables, followed, mark } = shapes;
+  const given = mark?.given;
+  const schemas = await readRenamedSchemas(source, target, given?.schemas);
+  const schemaOnTarget = (schema: string): string => schemas.get(schema) ?? schema;
+  // As if their schemas had their former names still, until somebody has renamed these.
+  const sourceTables = shapes.sourceTables.map((table) => asOnTarget(table, schemaOnTarget));
   const here = new Map(targetTables.map((table) => [nameOf(table), table]));
   const there = new Map(sourceTables.map((table) => [nameOf(table), table]));
   const gone = targetTables.filter((table) => followed.has(nameOf(table)) && !there.has(nameOf(table)));
   const unknown = sourceTables.filter((table) => !here.has(nameOf(table)));
-  const renamed = new Map(gone.flatMap((table) => renamedTo(table, unknown, formerNames)));
-  const facts = await columnFacts(shapes.source);
+  const renamed = new Map(gone.flatMap((table) => renamedTo(table, unknown, mark?.names)));
+  const sides = { source, target, schemaOnTarget, hasTable: (name: string) => here.has(name) && there.has(name) };
+  const types = await readTypeDrift({ ...sides, before: given?.types });
+  const inheritance = await readInheritanceDrift({ ...sides, before: given?.bounds });
+  const rules = await readRuleDrift({ ...sides, before: given?.rules });
   const drift = {
-    newTables: unknown.filter((table) => ![...renamed.values()].includes(table)),
-    additions: [...(await newEnumLabels(shapes))],
-    defaults: [] as { table: Table; sql: string }[],
+    newTables: shapes.sourceTables.filter((table, place) => {
+      const one = sourceTables[place]!;
+      return !here.has(nameOf(one)) && ![...renamed.values()].includes(one) && !schemas.has(table.schema);
+    }),
+    additions: [...types.additions, ...inheritance.additions, ...rules.additions],
     byHand: [
+      ...[...schemas].map(([now, former]) => renameSchema(former, now, shapes.sourceTables)),
       ...gone.map((table) => ({
-        table: nameOf(renamed.get(table) ?? table),
+        tables: [nameOf(renamed.get(table) ?? table)],
         sql: goneStatement(table, renamed.get(table)),
       })),
-      ...(await surplusRules(shapes, new Set([...here.keys()].filter((name) => there.has(name))))),
+      ...types.byHand,
+      ...rules.byHand,
     ],
+    late: [] as string[],
+    renamedTypes: types.renamed,
+    awaitsSchema: schemas.size > 0,
+  };
+  const comparison = {
+    facts: await columnFacts(source),
+    formerNames: formerColumnNames(mark?.columns, await readColumnPlaces(source)),
+    typeOnTarget: types.typeOnTarget,
+    targetVersion: await serverVersion(target),
+    detached: inheritance.detached,
   };
   for (const table of sourceTables) {
     const twin = here.get(nameOf(table));
-    if (twin) compareColumns(table, twin, facts, drift);
+    if (twin) compareColumns(table, twin, comparison, drift);
   }
-  return drift;
+  const pairs = sourceTables.flatMap((table) => {
+    const twin = here.get(nameOf(table));
+    return twin ? [{ table, twin }] : [];
+  });
+  const late = [
+    ...drift.late,
+    ...types.late,
+    ...inheritance.late,
+    ...rules.late,
+    ...(await readLateColumns({ source, target, pairs, before: given?.defaults })),
+    ...(await readSequenceDrift(source, target, schemaOnTarget)),
+  ];
+  return { ...drift, late, byHand: drift.byHand.map((decision) => withPartitions(decision, sourceTables)) };
 }
 
-function renamedTo(table: Table, candidates: readonly Table[], formerNames: Shapes["formerNames"]): [Table, Table][] {
+/** Their changes come by their own names, and wait for what is decided on their parents. */
+function withPartitions({ tables, sql }: Decision, all: readonly Table[]): Decision {
+  const wanted = new Set(tables);
+  for (let size = 0; size < wanted.size;) {
+    size = wanted.size;
+    for (const table of all) if (table.partitionOf && wanted.has(nameOf(table.partitionOf))) wanted.add(nameOf(table));
+  }
+  return { tables: [...wanted], sql };
+}
+
+function asOnTarget(table: Table, schemaOnTarget: (schema: string) => string): Table {
+  const schema = schemaOnTarget(table.schema);
+  return schema === table.schema ? table : { ...table, schema };
+}
+
+const renameSchema = (from: string, to: string, tables: readonly Table[]): Decision => ({
+  tables: tables.filter(({ schema }) => schema === to).map(nameOf),
+  sql: `ALTER SCHEMA ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`,
+});
+
+/** By a table's object identifier, what columns with other names now were called. */
+function formerColumnNames(before: ColumnPlaces = {}, now: ColumnPlaces): ReadonlyMap<string, Map<string, string>> {
+  const known = Object.entries(now).filter(([oid]) => before[oid] !== undefined);
+  return new Map(
+    known.map(([oid, names]) => [
+      oid,
+      new Map(
+        names.flatMap((name, place): [string, string][] => {
+          const former = before[oid]![place] ?? null;
+          return name !== null && former !== null && former !== name ? [[name, former]] : [];
+        }),
+      ),
+    ]),
+  );
+}
+
+function renamedTo(table: Table, candidates: readonly Table[], formerNames: SourceMark["names"]): [Table, Table][] {
   // By its looks one table may pass for another, which made room for it.
   const itself = candidates.find(({ oid }) => formerNames?.[String(oid)] === nameOf(table));
   if (itself) return [[table, itself]];
@@ -88,162 +169,140 @@ interface ColumnFact {
   readonly defaultExpression: string | null;
   /** The value that rows have which are older than the column, kept by the catalogue since 11. */
   readonly missingValue: string | null;
+  readonly isVirtual: boolean;
+}
+
+interface Comparison {
+  /** By schema, table and column. */
+  readonly facts: ReadonlyMap<string, ColumnFact>;
+  readonly formerNames: ReadonlyMap<string, ReadonlyMap<string, string>>;
+  readonly typeOnTarget: (type: string) => string;
+  readonly targetVersion: number;
+  /** Partitions that stand for themselves once the additions have run. */
+  readonly detached: ReadonlySet<string>;
 }
 
 interface Changes {
   readonly additions: string[];
-  readonly defaults: { table: Table; sql: string }[];
+  readonly late: string[];
   readonly byHand: Decision[];
 }
 
 function compareColumns(
   table: Table,
   twin: Table,
-  facts: ReadonlyMap<string, ColumnFact>,
-  { additions, defaults, byHand }: Changes,
+  { facts, formerNames, typeOnTarget, targetVersion, detached }: Comparison,
+  { additions, late, byHand }: Changes,
 ): void {
   const name = nameOf(table);
-  const decide = (sql: string): void => void byHand.push({ table: name, sql });
+  const decide = (sql: string): void => void byHand.push({ tables: [name], sql });
+  const sameType = (column: Column, other: Column): boolean => typeOf(typeOnTarget(column.type)) === typeOf(other.type);
   const added = table.columns.filter((column) => !twin.columns.some((other) => other.name === column.name));
   const gone = twin.columns.filter((column) => !table.columns.some((other) => other.name === column.name));
-  if (gone.length === 1 && added.length === 1 && typeOf(gone[0]!) === typeOf(added[0]!)) {
-    const [from, to] = [gone[0]!.name, added[0]!.name].map(quoteIdentifier);
-    decide(`ALTER TABLE ${name} RENAME COLUMN ${from!} TO ${to!}`);
-  } else {
-    for (const column of gone) decide(`ALTER TABLE ${name} DROP COLUMN ${quoteIdentifier(column.name)}`);
-    // A partition gets its columns from its parent.
-    for (const column of twin.partitionOf ? [] : added) {
-      const fact = facts.get(JSON.stringify([table.schema, table.name, column.name]));
-      const sql = `ALTER TABLE ${name} ADD COLUMN ${quoteIdentifier(column.name)} ${column.type}`;
-      const missing = fact?.missingValue ?? null;
-      const isPlain = !column.generated && column.identity === undefined;
-      if (!isPlain || (missing === null && (column.notNull || (fact?.defaultExpression ?? null) !== null))) {
-        decide(`${sql}${clauses(column, fact)}`);
-        continue;
-      }
-      const filled = missing === null ? "" : ` DEFAULT ${quoteLiteral(missing)}${column.notNull ? " NOT NULL" : ""}`;
-      additions.push(`${sql}${filled}`);
-      const expression = fact?.defaultExpression ?? null;
-      const alter = `ALTER TABLE ${name} ALTER COLUMN ${quoteIdentifier(column.name)}`;
-      if (missing !== null)
-        defaults.push({
-          table,
-          sql: expression === null ? `${alter} DROP DEFAULT;` : `${alter} SET DEFAULT ${expression};`,
-        });
+  // A partition gets its columns from its parent, and keeps them as that.
+  const isAttached = table.partitionOf !== undefined && twin.partitionOf !== undefined && !detached.has(name);
+  for (const [from, to] of renamedColumns(gone, added, { formerNames: formerNames.get(String(table.oid)), sameType })) {
+    gone.splice(gone.indexOf(from), 1);
+    added.splice(added.indexOf(to), 1);
+    if (!isAttached)
+      decide(`ALTER TABLE ${name} RENAME COLUMN ${quoteIdentifier(from.name)} TO ${quoteIdentifier(to.name)}`);
+  }
+  for (const column of isAttached ? [] : gone)
+    decide(`ALTER TABLE ${name} DROP COLUMN ${quoteIdentifier(column.name)}`);
+  for (const column of isAttached ? [] : added) {
+    const fact = facts.get(JSON.stringify([table.oid, column.name]));
+    const sql = `ALTER TABLE ${name} ADD COLUMN ${quoteIdentifier(column.name)} ${column.type}`;
+    const missing = fact?.missingValue ?? null;
+    const isPlain = !column.generated && column.identity === undefined;
+    if (!isPlain || (missing === null && (column.notNull || (fact?.defaultExpression ?? null) !== null))) {
+      decide(`${sql}${clauses(column, fact, targetVersion)}`);
+      continue;
     }
+    const filled = missing === null ? "" : ` DEFAULT ${quoteLiteral(missing)}${column.notNull ? " NOT NULL" : ""}`;
+    additions.push(`${sql}${filled}`);
+    const expression = fact?.defaultExpression ?? null;
+    const alter = `ALTER TABLE ONLY ${name} ALTER COLUMN ${quoteIdentifier(column.name)}`;
+    if (missing !== null)
+      late.push(expression === null ? `${alter} DROP DEFAULT` : `${alter} SET DEFAULT ${expression}`);
   }
   for (const column of table.columns) {
     const other = twin.columns.find((one) => one.name === column.name);
     if (!other) continue;
     const alter = `ALTER TABLE ${name} ALTER COLUMN ${quoteIdentifier(column.name)}`;
-    if (typeOf(column) !== typeOf(other))
+    if (!isAttached && !sameType(column, other))
       decide(`${alter} TYPE ${column.type} USING ${quoteIdentifier(column.name)}::${column.type}`);
+    if (!isAttached && other.generated && !column.generated) decide(`${alter} DROP EXPRESSION`);
     if (other.notNull && !column.notNull && !twin.primaryKey.includes(column.name))
       additions.push(`${alter} DROP NOT NULL`);
   }
 }
 
-/** Without the schema: an extension's may be another one on the target. */
-const typeOf = ({ type }: Column): string => type.replace(/^("(?:[^"]|"")*"|\w+)\./, "");
+/** A column's place tells; where nobody has noted it, one that went and one that came, of one type, are taken for the same. */
+function renamedColumns(
+  gone: readonly Column[],
+  added: readonly Column[],
+  known: {
+    readonly formerNames: ReadonlyMap<string, string> | undefined;
+    readonly sameType: (column: Column, other: Column) => boolean;
+  },
+): [Column, Column][] {
+  const { formerNames, sameType } = known;
+  const isSingle = gone.length === 1 && added.length === 1 && sameType(added[0]!, gone[0]!);
+  if (!formerNames) return isSingle ? [[gone[0]!, added[0]!]] : [];
+  return added.flatMap((column): [Column, Column][] => {
+    const from = gone.find(({ name }) => name === formerNames.get(column.name));
+    return from ? [[from, column]] : [];
+  });
+}
 
-function clauses(column: Column, fact: ColumnFact | undefined): string {
+function clauses(column: Column, fact: ColumnFact | undefined, targetVersion: number): string {
   const expression = fact?.defaultExpression ?? null;
   const nullability = column.notNull ? " NOT NULL" : "";
-  if (column.generated) return ` GENERATED ALWAYS AS (${expression ?? ""}) STORED`;
+  const stored = fact?.isVirtual === true && targetVersion >= 180000 ? "VIRTUAL" : "STORED";
+  if (column.generated) return ` GENERATED ALWAYS AS (${expression ?? ""}) ${stored}`;
   if (column.identity) return ` GENERATED ${column.identity === "always" ? "ALWAYS" : "BY DEFAULT"} AS IDENTITY`;
   return `${expression === null ? "" : ` DEFAULT ${expression}`}${nullability}`;
 }
 
 async function columnFacts(source: Client): Promise<Map<string, ColumnFact>> {
+  const version = await serverVersion(source);
   const missing =
-    (await serverVersion(source)) >= 110000
-      ? "CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END"
-      : "NULL::text";
-  const { rows } = await source.query<{ schema: string; table: string; column: string } & ColumnFact>(
-    `SELECT n.nspname AS schema, c.relname AS table, a.attname AS column,
-            pg_get_expr(d.adbin, d.adrelid) AS "defaultExpression", ${missing} AS "missingValue"
+    version >= 110000 ? "CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END" : "NULL::text";
+  const { rows } = await source.query<{ table: string; column: string } & ColumnFact>(
+    `SELECT a.attrelid::int8 AS table, a.attname AS column,
+            pg_get_expr(d.adbin, d.adrelid) AS "defaultExpression", ${missing} AS "missingValue",
+            ${version >= 180000 ? "a.attgenerated = 'v'" : "false"} AS "isVirtual"
        FROM pg_attrdef d
        JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
        JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`,
   );
-  return new Map(rows.map((row) => [JSON.stringify([row.schema, row.table, row.column]), row]));
-}
-
-/** What the target still demands of rows and the source no longer does. */
-async function surplusRules({ source, target }: Shapes, tables: ReadonlySet<string>): Promise<Decision[]> {
-  const query = `
-    SELECT n.nspname AS schema, c.relname AS table, k.conname AS name, true AS constraint
-      FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE k.contype IN ('c', 'p', 'u', 'x') AND k.conislocal AND n.nspname !~ '^pg_'
-    UNION ALL
-    SELECT n.nspname, c.relname, i.relname, false
-      FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid
-      JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE x.indisunique AND n.nspname !~ '^pg_' AND i.relkind = 'i'
-       AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.oid)
-       AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.oid AND k.contype IN ('p', 'u', 'x'))`;
-  interface Rule {
-    readonly schema: string;
-    readonly table: string;
-    readonly name: string;
-    readonly constraint: boolean;
-  }
-  const key = ({ schema, table, name }: Rule): string => JSON.stringify([schema, table, name]);
-  const there = new Set((await source.query<Rule>(query)).rows.map(key));
-  const { rows } = await target.query<Rule>(query);
-  return rows
-    .filter((rule) => tables.has(qualify(rule.schema, rule.table)) && !there.has(key(rule)))
-    .map(({ schema, table, name, constraint }) => ({
-      table: qualify(schema, table),
-      sql: constraint
-        ? `ALTER TABLE ${qualify(schema, table)} DROP CONSTRAINT ${quoteIdentifier(name)}`
-        : `DROP INDEX ${qualify(schema, name)}`,
-    }));
-}
-
-interface EnumType {
-  readonly schema: string;
-  readonly name: string;
-  readonly labels: string[];
-}
-
-async function newEnumLabels({ source, target }: Shapes): Promise<string[]> {
-  const query = `
-    SELECT n.nspname AS schema, t.typname AS name, array_agg(e.enumlabel::text ORDER BY e.enumsortorder) AS labels
-      FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid JOIN pg_namespace n ON n.oid = t.typnamespace
-     GROUP BY 1, 2`;
-  const here = new Map((await target.query<EnumType>(query)).rows.map((row) => [qualify(row.schema, row.name), row]));
-  const { rows } = await source.query<EnumType>(query);
-  return rows.flatMap(({ schema, name, labels }) => {
-    const known = here.get(qualify(schema, name))?.labels;
-    if (!known) return [];
-    const place = (index: number): string =>
-      index === 0 ? `BEFORE ${quoteLiteral(known[0]!)}` : `AFTER ${quoteLiteral(labels[index - 1]!)}`;
-    return labels.flatMap((label, index) =>
-      known.includes(label)
-        ? []
-        : [`ALTER TYPE ${qualify(schema, name)} ADD VALUE IF NOT EXISTS ${quoteLiteral(label)} ${place(index)}`],
-    );
-  });
+  return new Map(rows.map((row) => [JSON.stringify([Number(row.table), row.column]), row]));
 }
 
 /**
- * Changes with every change of a table, its columns, indexes and constraints, of an enum, and of what is published;
+ * Changes with every change of a table, its columns, indexes, constraints and partitions, of a type, of a schema's name, and of what is published;
  * before 11, of which no stream tells, with TRUNCATE too.
  */
 export async function schemaFingerprint(source: Client): Promise<string> {
-  const file = (await serverVersion(source)) < 110000 ? ", relfilenode" : "";
+  const version = await serverVersion(source);
+  const file = version < 110000 ? ", relfilenode" : "";
+  const sequences = version < 100000 ? "" : "(SELECT sum(hashtext(s::text)::int8) FROM pg_sequence s),";
   const { rows } = await source.query<{ fingerprint: string }>(
     `WITH relation AS (
        SELECT c.oid, c.relname, c.relkind, c.relnamespace, c.relfilenode, c.relreplident FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.relkind IN ('r', 'p', 'i', 'I') AND c.relpersistence <> 't'
+        WHERE c.relkind IN ('r', 'p', 'i', 'I', 'c') AND c.relpersistence <> 't'
           AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')
      SELECT concat_ws(' ',
        (SELECT sum(hashtext(concat_ws(' ', oid, relname, relkind, relnamespace, relreplident${file}))::int8) FROM relation),
        (SELECT sum(hashtext(concat_ws(' ', attrelid, attnum, attname, atttypid, atttypmod, attnotnull, atthasdef, attisdropped, a.xmin))::int8)
           FROM pg_attribute a JOIN relation ON relation.oid = attrelid WHERE attnum > 0),
-       (SELECT sum(hashtext(concat_ws(' ', k.oid, k.conname))::int8) FROM pg_constraint k JOIN relation ON relation.oid = k.conrelid),
+       (SELECT sum(hashtext(concat_ws(' ', k.oid, k.conname))::int8) FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace AND n.nspname !~ '^pg_'),
+       (SELECT sum(hashtext(concat_ws(' ', h.inhrelid, h.inhparent, h.xmin))::int8) FROM pg_inherits h JOIN relation ON relation.oid = h.inhrelid),
+       (SELECT sum(hashtext(concat_ws(' ', t.oid, t.typname, t.typnamespace, t.typnotnull, t.typdefault))::int8)
+          FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace AND n.nspname !~ '^pg_' WHERE t.typtype IN ('d', 'e', 'r')),
+       (SELECT sum(hashtext(concat_ws(' ', n.oid, n.nspname))::int8) FROM pg_namespace n WHERE n.nspname !~ '^pg_'),
+       ${sequences}
        ${(await hasPublications(source)) ? publicationSums : ""}
        (SELECT sum(hashtext(concat_ws(' ', enumtypid, enumlabel))::int8) FROM pg_enum)) AS fingerprint`,
   );

@@ -6,6 +6,11 @@ import { Refused } from "../errors.js";
 import { qualify, quoteLiteral } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { type Definitions, digestsOf, readDefinitions } from "../schema/definitions.js";
+import { type Bounds, readBounds } from "./inheritance-drift.js";
+import { type Defaults, readDefaults } from "./late-columns.js";
+import { readSchemaNames, type SchemaNames } from "./renamed-schemas.js";
+import { readRules, type Rules } from "./rule-drift.js";
+import { readTypeMarks, type TypeMarks } from "./type-drift.js";
 
 /**
  * What tells, at any later time, whether the stream has had every change of every table since. Object identifiers are
@@ -23,6 +28,17 @@ export interface SourceMark {
   readonly definitions?: Definitions;
   /** Unknown in the mark of an earlier version. */
   readonly names?: TableNames;
+  /** Unknown in the mark of an earlier version. */
+  readonly given?: Given;
+}
+
+/** What the target was given last of what shapes the source's tables, beside their columns. */
+export interface Given {
+  readonly schemas: SchemaNames;
+  readonly types: TypeMarks;
+  readonly rules: Rules;
+  readonly bounds: Bounds;
+  readonly defaults: Defaults;
 }
 
 /** By a table's object identifier: what it is called, qualified and quoted. */
@@ -51,6 +67,7 @@ export async function readSourceMark(source: Client, names: ChangeCaptureNames):
     highestOid: Number(rows[0]!.highest),
     definitions: digestsOf(await readDefinitions(source)),
     ...(await readTables(source)),
+    given: await readGiven(source),
   };
 }
 
@@ -60,6 +77,16 @@ export async function readTables(source: Client): Promise<Required<Pick<SourceMa
     columns: await readColumnPlaces(source),
     forms: await readTableForms(source),
     names: await readTableNames(source),
+  };
+}
+
+export async function readGiven(source: Client): Promise<Given> {
+  return {
+    schemas: await readSchemaNames(source),
+    types: await readTypeMarks(source),
+    rules: await readRules(source),
+    bounds: await readBounds(source),
+    defaults: await readDefaults(source),
   };
 }
 
@@ -111,12 +138,12 @@ export function withPresentFiles(known: TableForms, present: TableForms): TableF
   return Object.fromEntries(Object.keys(known).map((oid) => [oid, isSame(oid) ? present[oid]! : known[oid]!]));
 }
 
-async function readColumnPlaces(source: Client): Promise<ColumnPlaces> {
+export async function readColumnPlaces(source: Client): Promise<ColumnPlaces> {
   const { rows } = await source.query<{ places: ColumnPlaces | null }>(
     `SELECT json_object_agg(oid, names) AS places
        FROM (SELECT c.oid::text AS oid, json_agg(CASE WHEN NOT a.attisdropped THEN a.attname END ORDER BY a.attnum) AS names
                FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-              WHERE ${followedTables} AND a.attnum > 0
+              WHERE (${followedTables} OR c.relkind = 'p' AND n.nspname !~ '^pg_') AND a.attnum > 0
               GROUP BY c.oid) AS tables`,
   );
   return rows[0]!.places ?? {};
@@ -164,11 +191,11 @@ async function withOtherColumns(source: Client, { columns = {} }: SourceMark): P
   return Object.keys(now).filter((oid) => now[oid]!.some((name, place) => isOther(oid, name, place)));
 }
 
-/** The tables' object identifiers: two tables may have swapped their names, and one may have made room for another. */
+/** The tables' object identifiers: two tables may have swapped their names, one may have made room for another, or be gone. */
 async function withOthersName(source: Client, { names = {} }: SourceMark): Promise<string[]> {
   const now = await readTableNames(source);
   const taken = new Set(Object.values(names));
-  return Object.keys(now).filter((oid) => names[oid] !== undefined && names[oid] !== now[oid] && taken.has(now[oid]!));
+  return Object.keys(now).filter((oid) => names[oid] !== now[oid] && taken.has(now[oid]!));
 }
 
 /** The tables' object identifiers. A dropped column alone is none: its rows stay as they are. */

@@ -1,0 +1,171 @@
+import type { Client } from "pg";
+import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
+import { ownOnly } from "../postgres/own-only.js";
+import { serverVersion } from "../postgres/server-version.js";
+import type { Decision } from "./schema-drift.js";
+
+/** A constraint of a table or a domain, or an index that is no constraint's. Plain JSON. */
+export interface Rule {
+  readonly kind: "check" | "domain" | "foreign key" | "index" | "key" | "unique index";
+  /** The schema and the table; for a domain's constraint the domain. */
+  readonly schema: string;
+  readonly of: string;
+  readonly name: string;
+  readonly digest: string;
+}
+
+/** By their object identifiers, in pg_constraint and pg_class. */
+export type Rules = Readonly<Record<string, Rule>>;
+
+interface FoundRule extends Rule {
+  readonly id: string;
+  /** It comes and goes with one of the table's parent. */
+  readonly inherited: boolean;
+  /** As ADD CONSTRAINT takes it; null for an index. */
+  readonly definition: string | null;
+}
+
+export interface RuleDrift {
+  /** Statements that let the target take whatever the source does; what is new on the source is restored behind them. */
+  readonly additions: readonly string[];
+  readonly byHand: readonly Decision[];
+  /** Checks, which no dump has apart from their tables and domains; once all that was written before is applied. */
+  readonly late: readonly string[];
+}
+
+/** What the source's own rules are, for a later {@link readRuleDrift}. */
+export async function readRules(source: Client): Promise<Rules> {
+  const own = (await listRules(source)).filter(({ inherited }) => !inherited);
+  return Object.fromEntries(
+    own.map(({ id, kind, schema, of, name, digest }) => [id, { kind, schema, of, name, digest }]),
+  );
+}
+
+export interface RuleSides {
+  readonly source: Client;
+  readonly target: Client;
+  /** Where the target still has another name for a schema of the source. */
+  readonly schemaOnTarget: (schema: string) => string;
+  /** Whether both sides have a table, qualified and quoted as on the target. */
+  readonly hasTable: (table: string) => boolean;
+  /** The source's rules when the target had got them all; undefined where nobody has noted them. */
+  readonly before: Rules | undefined;
+}
+
+/**
+ * What the target still demands of rows and the source no longer does, and what is called otherwise there. An object identifier tells a
+ * rule that was renamed, and, with another definition, one that was made anew under its name.
+ */
+export async function readRuleDrift({
+  source,
+  target,
+  schemaOnTarget,
+  hasTable,
+  before,
+}: RuleSides): Promise<RuleDrift> {
+  const there = (await listRules(source)).map((rule) => ({ ...rule, schema: schemaOnTarget(rule.schema) }));
+  const here = (await listRules(target)).filter(
+    (rule) => !rule.inherited && (rule.kind === "domain" || hasTable(qualify(rule.schema, rule.of))),
+  );
+  const thereByKey = new Map(there.map((rule) => [keyOf(rule), rule]));
+  const hereByKey = new Map(here.map((rule) => [keyOf(rule), rule]));
+  const known = new Map(Object.entries(before ?? {}));
+  const knownByKey = new Map([...known.values()].map((rule) => [keyOf(rule), rule]));
+  const renamed = new Map(
+    there.flatMap((rule) => {
+      const former = known.get(rule.id);
+      const twin = former && hereByKey.get(keyOf({ ...rule, name: former.name }));
+      const isOther = twin && former.name !== rule.name && !hereByKey.has(keyOf(rule));
+      return isOther && !thereByKey.has(keyOf(twin)) ? [[twin, rule] as const] : [];
+    }),
+  );
+  const additions = [...renamed].map(([rule, { name }]) => renameStatement(rule, name));
+  const byHand: Decision[] = [];
+  const dropped = new Set<Rule>();
+  for (const rule of here.filter((one) => !renamed.has(one))) {
+    const twin = thereByKey.get(keyOf(rule));
+    const former = knownByKey.get(keyOf(rule));
+    const isGone = twin === undefined;
+    const isReplaced = twin && former && !known.has(twin.id) && former.digest !== twin.digest;
+    if (isReplaced || (isGone && former && binds(rule))) {
+      additions.push(dropStatement(rule));
+      dropped.add(rule);
+    } else if (isGone && rule.kind !== "foreign key" && rule.kind !== "index")
+      byHand.push({ tables: [qualify(rule.schema, rule.of)], sql: dropByHand(rule) });
+  }
+  const domains = await listDomains(target);
+  const stands = new Set(here.filter((rule) => !dropped.has(rule)).map(keyOf));
+  const isThere = ({ kind, schema, of }: Rule): boolean =>
+    kind === "domain" ? domains.has(qualify(schema, of)) : kind === "check" && hasTable(qualify(schema, of));
+  const isRenamed = new Set<Rule>(renamed.values());
+  const late = there
+    .filter((rule) => !rule.inherited && isThere(rule) && !stands.has(keyOf(rule)) && !isRenamed.has(rule))
+    .flatMap(addStatements);
+  return { additions, byHand, late };
+}
+
+/** Without it nothing that the stream brings is taken otherwise, or a decision of anybody's undone. */
+const binds = ({ kind }: Rule): boolean => kind === "domain" || kind === "foreign key" || kind === "index";
+
+/** An index has the name of the constraint that it is going to be. */
+const keyOf = ({ kind, schema, of, name }: Rule): string => JSON.stringify([kind === "domain", schema, of, name]);
+
+function renameStatement({ kind, schema, of, name }: Rule, to: string): string {
+  if (kind.endsWith("index")) return `ALTER INDEX ${qualify(schema, name)} RENAME TO ${quoteIdentifier(to)}`;
+  const whose = `ALTER ${kind === "domain" ? "DOMAIN" : "TABLE"} ${qualify(schema, of)}`;
+  return `${whose} RENAME CONSTRAINT ${quoteIdentifier(name)} TO ${quoteIdentifier(to)}`;
+}
+
+/** What refers to a key is gone on the source, or made anew there, and then restored as all that the target lacks. */
+function dropStatement({ kind, schema, of, name }: Rule): string {
+  if (kind.endsWith("index")) return `DROP INDEX IF EXISTS ${qualify(schema, name)}`;
+  const whose = `ALTER ${kind === "domain" ? "DOMAIN" : "TABLE"} ${qualify(schema, of)}`;
+  return `${whose} DROP CONSTRAINT IF EXISTS ${quoteIdentifier(name)}${kind === "key" ? " CASCADE" : ""}`;
+}
+
+/** Rows are looked through while they can be written. */
+function addStatements({ kind, schema, of, name, definition }: FoundRule): string[] {
+  const alter = `ALTER ${kind === "domain" ? "DOMAIN" : "TABLE"} ${qualify(schema, of)}`;
+  const constraint = quoteIdentifier(name);
+  if (definition!.endsWith(" NOT VALID")) return [`${alter} ADD CONSTRAINT ${constraint} ${definition!}`];
+  return [
+    `${alter} ADD CONSTRAINT ${constraint} ${definition!} NOT VALID`,
+    `${alter} VALIDATE CONSTRAINT ${constraint}`,
+  ];
+}
+
+function dropByHand({ kind, schema, of, name }: Rule): string {
+  if (kind === "unique index") return `DROP INDEX ${qualify(schema, name)}`;
+  const whose = `ALTER ${kind === "domain" ? "DOMAIN" : "TABLE"} ${qualify(schema, of)}`;
+  return `${whose} DROP CONSTRAINT ${quoteIdentifier(name)}`;
+}
+
+async function listRules(client: Client): Promise<FoundRule[]> {
+  const ofParent = (await serverVersion(client)) >= 110000 ? "OR k.conparentid <> 0" : "";
+  const { rows } = await client.query<FoundRule>(`
+    SELECT 'constraint/' || k.oid AS id, n.nspname AS schema, coalesce(c.relname, t.typname) AS of, k.conname AS name,
+           CASE WHEN t.oid IS NOT NULL THEN 'domain' WHEN k.contype = 'c' THEN 'check' WHEN k.contype = 'f' THEN 'foreign key' ELSE 'key' END AS kind,
+           left(md5(pg_get_constraintdef(k.oid)), 8) AS digest, pg_get_constraintdef(k.oid) AS definition,
+           NOT k.conislocal ${ofParent} AS inherited
+      FROM pg_constraint k
+      LEFT JOIN pg_class c ON c.oid = k.conrelid LEFT JOIN pg_type t ON t.oid = k.contypid
+      JOIN pg_namespace n ON n.oid = coalesce(c.relnamespace, t.typnamespace)
+     WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+       AND (t.oid IS NULL OR ${ownOnly("pg_type", "t.oid")})
+    UNION ALL
+    SELECT 'index/' || i.oid, n.nspname, c.relname, i.relname, CASE WHEN x.indisunique THEN 'unique index' ELSE 'index' END,
+           left(md5(pg_get_indexdef(i.oid)), 8), NULL, EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.oid)
+      FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relkind IN ('r', 'p')
+       AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.oid AND k.contype IN ('p', 'u', 'x'))`);
+  return rows;
+}
+
+/** Qualified and quoted. */
+async function listDomains(client: Client): Promise<Set<string>> {
+  const { rows } = await client.query<{ schema: string; name: string }>(
+    "SELECT n.nspname AS schema, t.typname AS name FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype = 'd'",
+  );
+  return new Set(rows.map(({ schema, name }) => qualify(schema, name)));
+}
