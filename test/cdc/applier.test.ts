@@ -26,7 +26,7 @@ describe("an applier", () => {
     await initProgress(session, "m", 1, identity);
     const progress = (await readProgress(session, "m"))!;
     const onOrderedBatch = (reason: string): void => assert.fail(reason);
-    applier = new Applier(session, { migration: "m", generation: 1, progress, onOrderedBatch });
+    applier = new Applier(session, { migration: "m", generation: 1, progress, form: "text", onOrderedBatch });
   });
   afterEach(async () => {
     await session.end();
@@ -106,7 +106,13 @@ describe("an applier", () => {
     const progress = (await readProgress(checking, "m"))!;
     const done: Segment[] = [];
     applier = new Applier(checking, {
-      ...{ migration: "m", generation: 1, progress, onOrderedBatch: (reason: string) => assert.fail(reason) },
+      ...{
+        migration: "m",
+        generation: 1,
+        progress,
+        form: "text",
+        onOrderedBatch: (reason: string) => assert.fail(reason),
+      },
       onDone: (segments) => done.push(...segments),
     });
     const good = transaction([insert(rowOf(1, "one"))]);

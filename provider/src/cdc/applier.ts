@@ -13,11 +13,13 @@ import { type Statement, RoundTrips } from "./round-trip.js";
 import { RowMissing } from "./row-missing.js";
 import { Staging } from "./staging.js";
 import { TruncateRefused } from "./truncate-refused.js";
+import type { ValueForm } from "./value-form.js";
 
 export interface ApplierOptions {
   readonly migration: string;
   readonly generation: number;
   readonly progress: Progress;
+  readonly form: ValueForm;
   /** A batch went in change by change, because of what is said. */
   readonly onOrderedBatch: (reason: string) => void;
   /** These are needed no more, in the order in which they came: durable, or part of a transaction that is open on the target. */
@@ -67,8 +69,8 @@ export class Applier {
   constructor(target: Client, options: ApplierOptions) {
     this.#target = target;
     this.#options = options;
-    this.#bindings = new Bindings(target);
-    this.#staging = new Staging(target);
+    this.#bindings = new Bindings(target, options.form);
+    this.#staging = new Staging(target, options.form);
     this.#roundTrips = new RoundTrips(target);
     this.#commitLsn = options.progress.commitLsn;
     this.#throughLsn = options.progress.throughLsn;
@@ -122,7 +124,9 @@ export class Applier {
 
   /**
    * @param isFollowed asked when all is applied: whether the next batch comes at once, so that COMMIT may wait for it
-   * @throws ContentDiffers when the target has no row for a change or refuses it in the source's order too
+   * @throws ContentDiffers when the target has no row for a change or refuses it in the source's order too; what it says
+   * of values can be read where they are in text form
+   * @throws NeedsText when the target's tables take no values in binary form
    * @throws Refused when the target's tables do not fit
    * @throws TakenOver when another worker has gone on
    */

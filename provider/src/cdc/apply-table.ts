@@ -4,7 +4,7 @@ import { foundBy } from "./describe-row.js";
 import type { NetChanges, OrderedChange, TableChanges } from "./fold.js";
 import type { Statement } from "./round-trip.js";
 import { knownFields, sameKey } from "./row-identity.js";
-import { type StagedRow, type Staging, insertByCopy } from "./staging.js";
+import type { StagedRow, Staging } from "./staging.js";
 import * as statements from "./statements.js";
 
 /** A statement that applies changes. */
@@ -59,7 +59,7 @@ class Stage {
     }
     if (inserts.length === 0) return;
     this.#flush();
-    this.#actions.push({ statement: insertByCopy(binding, inserts), binding, rows: inserts.length });
+    this.#actions.push({ statement: this.#staging.insert(binding, inserts), binding, rows: inserts.length });
   }
 
   single(ordered: OrderedChange): void {

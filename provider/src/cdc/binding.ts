@@ -4,6 +4,7 @@ import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { type Column, type Table, listTables } from "../postgres/tables.js";
 import type { Relation } from "./change.js";
 import { equalityOperators } from "./equality.js";
+import { NeedsText, type ValueForm } from "./value-form.js";
 
 /** The stream describes a table in a shape that the target's table does not have. */
 export class ShapeDiffers extends Refused {
@@ -50,16 +51,21 @@ export interface Binding {
 /** The bindings of one target session, made from its catalogue as the stream names tables. */
 export class Bindings {
   readonly #target: Client;
+  readonly #form: ValueForm;
   readonly #bound = new Map<Relation, Binding>();
   readonly #latest = new Map<string, Binding>();
   readonly #stagings = new Map<string, string>();
   #tables: Map<string, Table> | undefined;
 
-  constructor(target: Client) {
+  constructor(target: Client, form: ValueForm) {
     this.#target = target;
+    this.#form = form;
   }
 
-  /** @throws Refused when the target lacks the table or a column */
+  /**
+   * @throws Refused when the target lacks the table or a column
+   * @throws NeedsText when values are in binary form and the target has another type for one
+   */
   async bind(relation: Relation): Promise<Binding> {
     const known = this.#bound.get(relation);
     if (known) return known;
@@ -89,6 +95,8 @@ export class Bindings {
     await this.#checkTypes(relation, name, columns);
     const fields = columns.map((_, field) => field);
     const stored = fields.filter((field) => !columns[field]!.generated);
+    if (this.#form === "binary" && stored.some((field) => columns[field]!.typeOid !== relation.columns[field]!.typeOid))
+      throw new NeedsText(`${name} has other types on the target than on the source`);
     const key = keyFields(relation, table);
     const old = key.length > 0 ? key : stored;
     return {

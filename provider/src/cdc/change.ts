@@ -25,7 +25,7 @@ export const nullField = -1;
 export const absentField = -2;
 
 /**
- * A row as bytes in PostgreSQL's text form, without a JavaScript string, buffer or array of its own: the places of its
+ * A row as bytes in the form of its stream, PostgreSQL's text or binary, without a JavaScript string, buffer or array of its own: the places of its
  * fields lie among those of other rows.
  */
 export interface Tuple {

@@ -10,6 +10,7 @@ import { readProgress, type ChangeCounts } from "./progress.js";
 import type { Client } from "pg";
 import type { Table } from "../postgres/tables.js";
 import type { OutputPlugin } from "./slot.js";
+import { NeedsText, type ValueForm } from "./value-form.js";
 
 export interface FollowOptions {
   readonly source: Endpoint;
@@ -24,6 +25,8 @@ export interface FollowOptions {
   readonly plugin?: OutputPlugin;
   /** For test_decoding, which knows no publications: the source's tables to follow, all by default. */
   readonly tables?: (source: Client) => Promise<readonly Table[]>;
+  /** Text keeps pgoutput from sending values in binary form, which it does where every type allows. */
+  readonly valueForm?: "text";
   readonly migration: string;
   /** Only the highest generation that ever followed may write. */
   readonly generation: number;
@@ -92,7 +95,7 @@ export class Follower {
    * Unreachable when a server stays away for too long.
    */
   readonly finished: Promise<void>;
-  readonly #options: FollowOptions;
+  #options: FollowOptions;
   readonly #bell = new Bell();
   readonly #gate = new Gate();
   readonly #reporter: NodeJS.Timeout;
@@ -103,6 +106,8 @@ export class Follower {
   #counts = { received: 0, ordered: 0 };
   #disconnectedAt: number | undefined;
   #wasOpened = false;
+  /** Of the last stream. */
+  #form: ValueForm = "text";
   /** The last connected lifetime lacked nothing, or got further than any before: what ended it is another loss. */
   #hadGotOn = false;
   /** How far any of them has come: a position, and so many changes of the transaction behind it. */
@@ -220,6 +225,10 @@ export class Follower {
         await this.#once();
       } catch (error) {
         if (this.#isStopping()) return;
+        if (this.#form === "binary" && isToBeToldInText(error)) {
+          this.#options = { ...this.#options, valueForm: "text" };
+          continue;
+        }
         // Who was let in before may be again: a password is being changed, a token's server is away.
         if (!mayPass(error) && !(this.#wasOpened && isLogin(error))) throw error;
         if (lostAt === undefined || this.#hadGotOn) {
@@ -241,6 +250,7 @@ export class Follower {
     this.#hadGotOn = false;
     const pipeline = await Pipeline.open(this.#options, this.#bell, this.#gate, takeOver);
     this.#wasOpened = true;
+    this.#form = pipeline.form;
     const openedAt = Date.now();
     this.#pipeline = pipeline;
     this.#disconnectedAt = undefined;
@@ -313,6 +323,17 @@ export class Follower {
     pipeline.abandonTarget();
   }
 }
+
+/**
+ * Whether what failed with values in binary form is to be tried with their text: that goes on, or fails with a message in
+ * which a value can be read. Class 22: data exception, which a server may see in a form that it does not know.
+ */
+const isToBeToldInText = (error: unknown): boolean =>
+  error instanceof NeedsText ||
+  error instanceof ContentDiffers ||
+  [error, (error as { cause?: unknown }).cause].some((one) =>
+    /^22...$/.test((one as { code?: string } | undefined)?.code ?? ""),
+  );
 
 const nothingYet: FollowStatus = {
   state: "connecting",

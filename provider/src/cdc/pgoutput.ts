@@ -2,6 +2,7 @@ import { EngineFault } from "../errors.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import type { Lsn } from "../postgres/lsn.js";
 import { type Decoder, type Relation, type StreamMessage, type Tuple, absentField, nullField } from "./change.js";
+import { NeedsText, type ValueForm, hasSameBinaryForm } from "./value-form.js";
 
 const ignored: StreamMessage = { kind: "ignored" };
 
@@ -9,20 +10,34 @@ const ignored: StreamMessage = { kind: "ignored" };
 const epochMs = 946_684_800_000;
 
 /** What START_REPLICATION is given for {@link PgOutputDecoder}. */
-export const pgOutputOptions = (publications: readonly string[]): Readonly<Record<string, string>> => ({
+export const pgOutputOptions = (
+  publications: readonly string[],
+  form: ValueForm,
+): Readonly<Record<string, string>> => ({
   proto_version: "1",
   publication_names: publications.map(quoteIdentifier).join(","),
+  // Servers before 14 do not know the option.
+  ...(form === "binary" ? { binary: "true" } : {}),
 });
 
 /**
- * Decodes pgoutput's protocol version 1 with values in text form (manual, "Logical Replication Message Formats").
+ * Decodes pgoutput's protocol version 1 (manual, "Logical Replication Message Formats") with values of one form.
  * Remembers the relations that the stream has described; one decoder serves one stream.
  */
 export class PgOutputDecoder implements Decoder {
   readonly #relations = new Map<number, Relation>();
   readonly #reader = new Reader();
   readonly #places = new Places();
+  readonly #form: ValueForm;
+  /** By which a value is announced. */
+  readonly #valueLetter: number;
 
+  constructor(form: ValueForm = "text") {
+    this.#form = form;
+    this.#valueLetter = letter[form];
+  }
+
+  /** @throws NeedsText before any change of a table whose values can not be taken in binary form */
   decode(bytes: Buffer, start: number, end: number): StreamMessage {
     const reader = this.#reader;
     reader.over(bytes, start, end);
@@ -94,6 +109,8 @@ export class PgOutputDecoder implements Decoder {
       const key = (reader.byte() & 1) !== 0;
       return { key, name: reader.text(), typeOid: reader.uint32(), typeModifier: reader.int32() };
     });
+    if (this.#form === "binary" && !columns.every(({ typeOid }) => hasSameBinaryForm(typeOid)))
+      throw new NeedsText(`${schema}.${name} has a type without a binary form that both servers share`);
     const relation = { oid, schema, name, replicaIdentity, columns };
     this.#relations.set(oid, relation);
     return { kind: "relation", relation };
@@ -115,7 +132,7 @@ export class PgOutputDecoder implements Decoder {
       const kind = reader.byte();
       let start = absentField;
       let end = absentField;
-      if (kind === letter.text) {
+      if (kind === this.#valueLetter) {
         const length = reader.int32();
         start = reader.offset;
         end = start + length;
@@ -150,7 +167,7 @@ function commit(reader: Reader): StreamMessage {
   return { kind: "commit", endLsn: reader.lsn(), commitTimeMs: reader.timeMs() };
 }
 
-const letter = { text: 0x74, null: 0x6e, unchanged: 0x75 } as const;
+const letter = { text: 0x74, binary: 0x62, null: 0x6e, unchanged: 0x75 } as const;
 
 const placesAtATime = 8192;
 

@@ -21,6 +21,7 @@ import { abandon, whatBroke } from "../postgres/session.js";
 import { listTables } from "../postgres/tables.js";
 import { openTargetSession } from "./target-session.js";
 import { type OnBlocked, TargetWatch } from "./target-watch.js";
+import { type ValueForm, valueFormOf } from "./value-form.js";
 import { WalSender } from "./walsender.js";
 
 const batchLimits = { changes: 20_000, bytes: 8 << 20 };
@@ -41,6 +42,7 @@ const startLimitMs = 120_000;
 /** Reader and applier over one set of connections, from their opening to their loss. */
 export class Pipeline {
   readonly applier: Applier;
+  readonly form: ValueForm;
   readonly clock: SourceClock;
   readonly inbox: Inbox;
   /** Changes that the target has taken of a transaction of which it has not all. */
@@ -99,6 +101,7 @@ export class Pipeline {
     sessions: Sessions,
     progress: Progress,
     clock: SourceClock,
+    form: ValueForm,
     decoder: Decoder,
     options: FollowOptions,
     bell: Bell,
@@ -107,10 +110,11 @@ export class Pipeline {
     this.#sessions = sessions;
     const { migration, generation, onEvent } = options;
     this.applier = new Applier(sessions.target, {
-      ...{ migration, generation, progress },
+      ...{ migration, generation, progress, form },
       onOrderedBatch: (reason) => onEvent?.({ kind: "orderedBatch", reason }),
       onDone: (segments) => this.#done(segments),
     });
+    this.form = form;
     this.clock = clock;
     this.#bell = bell;
     this.inbox = new Inbox(batchLimits);
@@ -119,7 +123,7 @@ export class Pipeline {
     this.#leaveOut = options.leaveOut ?? new Set();
     const { slot, publications, plugin, silenceLimitSeconds } = options;
     this.#silenceLimitMs = 1000 * (silenceLimitSeconds ?? defaultSilenceLimitSeconds);
-    const pluginOptions = plugin === "test_decoding" ? testDecodingOptions : pgOutputOptions(publications);
+    const pluginOptions = plugin === "test_decoding" ? testDecodingOptions : pgOutputOptions(publications, form);
     this.#walSender = WalSender.start(sessions.stream, slot, progress.throughLsn, pluginOptions, {
       onData: (bytes, start, end, position) => {
         const message = this.#wanted(this.#decoder.decode(bytes, start, end, position));
@@ -396,11 +400,17 @@ async function start(
   await verifySlotIdentity(sessions.source, sessions.stream, progress);
   // A walsender of a worker that died, or that has just been taken over.
   await endHolder(sessions.source, options.slot);
-  const clock = new SourceClock(sessions.source, await serverVersion(sessions.source));
+  const version = await serverVersion(sessions.source);
+  const clock = new SourceClock(sessions.source, version);
   await clock.ask();
+  const { plugin, publications, valueForm } = options;
+  const form =
+    plugin === "test_decoding" || valueForm === "text"
+      ? "text"
+      : await valueFormOf(sessions.source, version, publications);
   const decoder =
-    options.plugin === "test_decoding"
+    plugin === "test_decoding"
       ? new TestDecodingDecoder(await (options.tables ?? listTables)(sessions.source))
-      : new PgOutputDecoder();
-  return new Pipeline(sessions, progress, clock, decoder, options, bell, gate);
+      : new PgOutputDecoder(form);
+  return new Pipeline(sessions, progress, clock, form, decoder, options, bell, gate);
 }

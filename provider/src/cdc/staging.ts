@@ -2,8 +2,11 @@ import type { Client } from "pg";
 import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import type { Binding } from "./binding.js";
 import type { Tuple } from "./change.js";
+import { CopyBinary } from "./copy-binary.js";
+import type { CopyRows } from "./copy-rows.js";
 import { CopyText } from "./copy-text.js";
 import type { Statement } from "./round-trip.js";
+import type { ValueForm } from "./value-form.js";
 
 /** Rows of earlier groups are scanned by every statement, and a TRUNCATE costs a file. */
 const tolerableRows = 1000;
@@ -26,13 +29,16 @@ export interface StagedRow {
  */
 export class Staging {
   readonly #target: Client;
+  readonly #form: ValueForm;
   readonly #made = new Set<string>();
   /** Rows put in since the last commit, which removes them all. */
   readonly #held = new Map<string, number>();
   #groups = 0;
 
-  constructor(target: Client) {
+  /** @param form in which the rows' values come */
+  constructor(target: Client, form: ValueForm) {
     this.#target = target;
+    this.#form = form;
   }
 
   /** There are so many tables that emptying them all at each commit is felt. */
@@ -70,39 +76,44 @@ export class Staging {
     const held = this.#held.get(binding.staging) ?? 0;
     const crowded = held > tolerableRows;
     this.#held.set(binding.staging, (crowded ? 0 : held) + rows.length);
-    const text = new CopyText();
-    for (const { group, row, old } of rows) {
-      text.integer(group);
-      for (const field of binding.stored) text.fieldOrNull(row, field);
-      for (const field of binding.old) text.fieldOrNull(old, field);
-      text.endLine();
-    }
     const columns = ["g", ...binding.stored.map((field) => `c${field}`), ...binding.old.map((field) => `o${field}`)];
-    const copy = copyStatement(binding.staging, columns, text);
+    const copied = this.#rowsOf(columns.length);
+    for (const { group, row, old } of rows) {
+      copied.integer(group);
+      for (const field of binding.stored) copied.fieldOrNull(row, field);
+      for (const field of binding.old) copied.fieldOrNull(old, field);
+      copied.endLine();
+    }
+    const copy = this.#copy(binding.staging, columns, copied);
     return crowded ? [{ text: `TRUNCATE ${binding.staging}` }, copy] : [copy];
+  }
+
+  /** Straight into the table: no statement between could do more for a new row. */
+  insert(binding: Binding, rows: readonly Tuple[]): Statement {
+    const columns = binding.stored.map((field) => quoteIdentifier(binding.columns[field]!.name));
+    const copied = this.#rowsOf(columns.length);
+    for (const row of rows) {
+      for (const field of binding.stored) copied.field(row, field);
+      copied.endLine();
+    }
+    return this.#copy(binding.name, columns, copied);
   }
 
   /** What is built from here on is for after a commit. */
   emptied(): void {
     this.#held.clear();
   }
-}
 
-/** Straight into the table: no statement between could do more for a new row. */
-export function insertByCopy(binding: Binding, rows: readonly Tuple[]): Statement {
-  const text = new CopyText();
-  for (const row of rows) {
-    for (const field of binding.stored) text.field(row, field);
-    text.endLine();
+  #rowsOf(columns: number): CopyRows {
+    return this.#form === "binary" ? new CopyBinary(columns) : new CopyText();
   }
-  const columns = binding.stored.map((field) => quoteIdentifier(binding.columns[field]!.name));
-  return copyStatement(binding.name, columns, text);
-}
 
-const copyStatement = (table: string, columns: readonly string[], text: CopyText): Statement => ({
-  text: `COPY ${table}${columns.length === 0 ? "" : ` (${columns.join(", ")})`} FROM STDIN`,
-  copyData: text.messages(),
-});
+  #copy(table: string, columns: readonly string[], rows: CopyRows): Statement {
+    const list = columns.length === 0 ? "" : ` (${columns.join(", ")})`;
+    const format = this.#form === "binary" ? " (FORMAT binary)" : "";
+    return { text: `COPY ${table}${list} FROM STDIN${format}`, copyData: rows.messages() };
+  }
+}
 
 function createStatement(binding: Binding): string {
   const typed = (prefix: string) => (field: number) => {
