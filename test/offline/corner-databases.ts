@@ -289,10 +289,14 @@ export const refusedDatabases: readonly HardDatabase[] = [
     sql: `CREATE TABLE parent (a int); CREATE TABLE child () INHERITS (parent); ALTER TABLE ONLY parent ALTER a SET NOT NULL; INSERT INTO child VALUES (NULL)`,
   },
   {
-    name: "refused: hashed enum",
+    name: "refused: hashed object identifiers",
     from: 14,
-    refused: /enum hash otherwise.*: public.he/,
-    sql: `CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TABLE he (m mood) PARTITION BY HASH (m); CREATE TABLE he0 PARTITION OF he FOR VALUES WITH (MODULUS 1, REMAINDER 0)`,
+    refused:
+      /hash otherwise on every server.*: public.h_array, public.h_composite, public.h_domain, public.h_enum, public.h_expression, public.h_multirange, public.h_oid, public.h_range, public.h_reg$/,
+    sql: `CREATE TYPE mood AS ENUM ('a', 'b'); CREATE DOMAIN moods AS mood[]; CREATE TYPE felt AS (t text, d moods); CREATE TYPE span AS RANGE (subtype = mood, multirange_type_name = spans); CREATE DOMAIN place AS regclass; CREATE SCHEMA "S";
+      CREATE TABLE h_enum (a int, k mood) PARTITION BY HASH (a, k); CREATE TABLE h_array (k mood[]) PARTITION BY HASH (k); CREATE TABLE h_domain (k place) PARTITION BY HASH (k); CREATE TABLE h_composite (k felt) PARTITION BY HASH (k); CREATE TABLE h_range (k span) PARTITION BY HASH (k);
+      CREATE TABLE h_multirange (k spans) PARTITION BY HASH (k); CREATE TABLE h_reg (k regtype[], t text) PARTITION BY HASH (t, k); CREATE TABLE h_expression (a mood, b mood) PARTITION BY HASH ((coalesce(a, b))); CREATE TABLE h_oid (k regtype) PARTITION BY HASH ((k::oid));
+      CREATE TABLE fits (a mood[], k regtype, t text, o oid, r int4range) PARTITION BY HASH (o, t, r, (array_length(a, 1)), ((k IS NULL))); CREATE TABLE fits_too (m mood, t text[]) PARTITION BY HASH ((ARRAY[t[1], 'a']))`,
   },
   {
     name: "refused: operator class",

@@ -93,6 +93,31 @@ const usedOutside = `EXISTS (
 const schemaPublications = `SELECT p2.pubname FROM pg_publication p2 JOIN pg_depend d ON d.refobjid = p2.oid
   AND d.refclassid = 'pg_publication'::regclass AND d.classid = to_regclass('pg_catalog.pg_publication_namespace')`;
 
+/**
+ * The types of hash partitions' keys, and what these have inside: elements, attributes, bounds, what a domain is made of.
+ * The node tree of an expression has its result's type somewhere among those of its parts, which the operator class tells it from.
+ */
+const hashKeyTypes = `
+  WITH RECURSIVE hash_key AS (
+    SELECT p.partrelid AS relation, p.partexprs::text AS expressions, k.attribute, o.opcintype::regtype::text AS hashed
+      FROM pg_partitioned_table p, unnest(p.partattrs::int2[], p.partclass::oid[]) AS k (attribute, class) JOIN pg_opclass o ON o.oid = k.class
+     WHERE p.partstrat = 'h'
+  ),
+  key_type (relation, type) AS (
+    SELECT k.relation, a.atttypid FROM hash_key k JOIN pg_attribute a ON a.attrelid = k.relation AND a.attnum = k.attribute
+    UNION
+    SELECT k.relation, t.oid FROM hash_key k, regexp_matches(k.expressions, ':\\w*type(?:id)? (\\d+)', 'g') AS m JOIN pg_type t ON t.oid = m[1]::oid
+     WHERE k.attribute = 0
+       AND CASE k.hashed WHEN 'anyenum' THEN t.typtype = 'e' WHEN 'anyarray' THEN t.typcategory = 'A' WHEN 'record' THEN t.typtype = 'c'
+                         WHEN 'anyrange' THEN t.typtype = 'r' WHEN 'anymultirange' THEN t.typtype = 'm' WHEN 'oid' THEN t.typname ~ '^reg' END
+    UNION
+    SELECT k.relation, i.type FROM key_type k JOIN pg_type t ON t.oid = k.type, LATERAL (
+      SELECT unnest(ARRAY[t.typbasetype, t.typelem])
+      UNION ALL SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+      UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE t.oid IN (r.rngtypid, (to_jsonb(r) ->> 'rngmultitypid')::oid)
+    ) AS i (type) WHERE i.type <> 0
+  )`;
+
 const checks: readonly Check[] = [
   {
     code: "603404",
@@ -379,12 +404,13 @@ const checks: readonly Check[] = [
     rowsOnly: true,
     state: "Failed",
     from: 110000,
-    query: `SELECT p.partrelid::regclass::text AS name, ${key("pg_class", "p.partrelid")} FROM pg_partitioned_table p
-             WHERE p.partstrat = 'h' AND EXISTS (SELECT FROM pg_opclass o WHERE o.oid = ANY (p.partclass) AND o.opcintype = 'anyenum'::regtype)`,
+    query: `${hashKeyTypes}
+            SELECT DISTINCT relation::regclass::text AS name, ${key("pg_class", "relation")} FROM key_type JOIN pg_type t ON t.oid = type
+             WHERE t.typtype = 'e' OR t.typtype = 'b' AND t.typnamespace = 'pg_catalog'::regnamespace AND t.typname ~ '^reg' ORDER BY 1`,
     message: (names) =>
-      `the values of an enum hash otherwise on every server, so that rows do not fit the partitions of these tables: ${names}`,
+      `values with object identifiers inside (of an enum, or regtype, regclass, ...) hash otherwise on every server, so that rows do not fit the partitions of these tables: ${names}`,
     remedy:
-      "partition them by list, or by the enum's text, on the source; or exclude them and load them through pg_dump",
+      "partition them by list, or by the key's text, on the source; or exclude them and load them through pg_dump",
   },
   {
     rowsOnly: true,
