@@ -163,9 +163,14 @@ export async function restoreMissing(
   const known = new Set(allEntries(planRestore(here)).map(nameOf));
   const plan = planRestore(there, { keepsBackFiring });
   let isCaughtUp = true;
-  // Older rows may lie beyond the bounds.
-  const isMissing = (entry: Entry): boolean =>
-    !known.has(nameOf(entry)) && (isCaughtUp || entry.type !== "TABLE ATTACH");
+  const isUnknown = (entry: Entry): boolean => !known.has(nameOf(entry));
+  const attachesOld = (entry: Entry): boolean =>
+    entry.type === "TABLE ATTACH" && isUnknown(entry) && known.has(nameOf({ ...entry, type: "TABLE" }));
+  const attachesAnyOld = there.some(attachesOld);
+  // Rows of a table that was there before may lie beyond the bounds still.
+  const isPutOff = (entry: Entry): boolean =>
+    !isCaughtUp && (attachesOld(entry) || (attachesAnyOld && entry.type === "INDEX ATTACH"));
+  const isMissing = (entry: Entry): boolean => isUnknown(entry) && !isPutOff(entry);
   const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
   const replacements = new Map(redefined.map((one) => [one.id, one]));
   const restore = async (entries: readonly Entry[]): Promise<void> => {
