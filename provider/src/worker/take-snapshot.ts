@@ -103,11 +103,18 @@ async function lockedPoint(
     publications: [names.publication, names.insertOnlyPublication],
   });
   const stream = await publish(work, database);
-  return lockedSnapshot(
+  const point = await lockedSnapshot(
     () => beginStream(work, database, names.slot, stream),
     tablesOf,
     () => dropSlot(source, database, names.slot),
   );
+  try {
+    // Not before: whoever truncates a table until it is locked costs the snapshot.
+    return { ...point, mark: await markOf(work, database, point.snapshot.id) };
+  } catch (error) {
+    await point.snapshot.release();
+    throw error;
+  }
 }
 
 async function beginStream(
@@ -127,7 +134,7 @@ async function beginStream(
   });
   try {
     const snapshot = await Snapshot.hold(source, database, slot.snapshotId);
-    return { snapshot, slot, publications, mark: await markOf(work, database, snapshot.id), plugin };
+    return { snapshot, slot, publications, mark: undefined, plugin };
   } finally {
     await slot.release();
   }
