@@ -210,6 +210,15 @@ q"');
 `,
   },
   {
+    name: "functions that call each other",
+    from: 14,
+    findings: [],
+    sql: `CREATE FUNCTION fact(n int, "return" int DEFAULT 1) RETURNS int LANGUAGE sql RETURN 1; CREATE OR REPLACE FUNCTION fact(n int, "return" int DEFAULT 1) RETURNS int LANGUAGE sql IMMUTABLE STRICT SET search_path = '' RETURN CASE WHEN n < 2 THEN "return" ELSE n * public.fact(n - 1, "return") END; COMMENT ON FUNCTION fact IS 'n!'; REVOKE ALL ON FUNCTION fact FROM PUBLIC;
+      CREATE FUNCTION even(n int) RETURNS TABLE (yes bool) LANGUAGE sql RETURN true; CREATE FUNCTION odd(n int) RETURNS TABLE (yes bool) LANGUAGE sql STABLE BEGIN ATOMIC SELECT CASE WHEN n > 0 THEN (SELECT e.yes FROM public.even(n - 1) e) ELSE false END; END;
+      CREATE OR REPLACE FUNCTION even(n int) RETURNS TABLE (yes bool) LANGUAGE sql BEGIN ATOMIC SELECT n = 0 OR o.yes AND public.fact(3) = 6 FROM public.odd(n - 1) o; END; CREATE FUNCTION a_caller(int) RETURNS bool LANGUAGE sql RETURN (SELECT yes FROM public.odd($1));
+      CREATE TABLE t (a int, f int GENERATED ALWAYS AS (fact(a)) STORED); INSERT INTO t VALUES (1), (5); CREATE VIEW a_view AS SELECT a, yes FROM t, odd(a); CREATE MATERIALIZED VIEW a_mv AS SELECT * FROM a_view`,
+  },
+  {
     name: "closed",
     findings: [/closed is closed on the source.*CONNECTION LIMIT 0; .*default_transaction_read_only = on/],
     sql: `CREATE TABLE t (a int); INSERT INTO t VALUES (1); CREATE TABLE hidden (a int); INSERT INTO hidden VALUES (2);

@@ -5,6 +5,7 @@ import { qualify, quoteLiteral } from "../postgres/identifiers.js";
 import { type Draft, draftOf, findingFor, objectName } from "./draft.js";
 import { type Entry, catalogueKey } from "./entries.js";
 import { type RestoreFinding, summarize } from "./findings.js";
+import { madeInTwoSteps } from "./recursive-functions.js";
 import type { RestoreContext } from "./restore-context.js";
 import { type Refusal, asItsOwner, revise } from "./revision.js";
 import { follows, identifierName, tokenize } from "./sql-text.js";
@@ -136,6 +137,7 @@ async function restoreWaiting(
   while (waiting.length > 0 && waiting.length < tried) {
     tried = waiting.length;
     waiting = await restoreReady(target, waiting, [], context, findings);
+    if (waiting.length === tried) waiting = await restoreRecursive(target, waiting, context, findings);
   }
   const refusals: Refused[] = [];
   for (const entry of waiting) {
@@ -146,6 +148,22 @@ async function restoreWaiting(
     context.leftOut.set(entry.id, `${describe(entry)} was refused`);
   }
   if (refusals.length > 0) throw allRefused(refusals);
+}
+
+/** Functions that call themselves or each other, as far as nothing else keeps them back. Answers what still waits. */
+async function restoreRecursive(
+  target: pg.Client,
+  entries: readonly Entry[],
+  context: RestoreContext,
+  findings: RestoreFinding[],
+): Promise<readonly Entry[]> {
+  let waiting = entries;
+  for (const { entry, replaces } of madeInTwoSteps(entries)) {
+    if (!replaces.every((one) => waiting.includes(one))) continue;
+    if (await refusalOf(target, entry, context, findings)) continue;
+    waiting = waiting.filter((one) => !replaces.includes(one));
+  }
+  return waiting;
 }
 
 /**
