@@ -43,6 +43,9 @@ export class NotFound extends MigrationError {}
 /** A server answered and refused, or is not as it must be: somebody has to change it, a retry changes nothing. */
 export class Refused extends MigrationError {}
 
+/** Another session holds a lock that is needed: it passes with that session's transaction, and is nobody's mistake. */
+export class HeldUp extends Refused {}
+
 /** A server did not answer, or the connection broke: try again, with backoff, for as long as the caller may. */
 export class Unreachable extends MigrationError {}
 

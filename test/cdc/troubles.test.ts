@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Refused } from "../../provider/src/errors";
+import { HeldUp } from "../../provider/src/errors";
 import { startAzureLikeServer } from "../support/azure-like";
 import { EmbeddedServer } from "../support/embedded-server";
 import { CuttableProxy } from "./cuttable-proxy";
@@ -115,7 +115,7 @@ describe("a follower among troubles that pass", () => {
     await until(() => blocked[0]?.includes(`pid ${pid} `) === true, "a word about who holds the lock");
     await assert.rejects(
       follower.hold(),
-      (error: Error) => error instanceof Refused && error.message.includes(`pid ${pid} `),
+      (error: Error) => error instanceof HeldUp && error.message.includes(`pid ${pid} `),
     );
     await obstacle.query("ROLLBACK");
     await obstacle.end();

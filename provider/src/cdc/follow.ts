@@ -142,7 +142,7 @@ export class Follower {
   /**
    * Stops applying between two transactions; resolves when it rests. Reading goes on within its bounds.
    *
-   * @throws Refused naming the session that holds a lock which a batch has waited for all this time
+   * @throws HeldUp naming the session that holds a lock which a batch has waited for all this time
    */
   async hold(): Promise<void> {
     const held = this.#gate.hold();
@@ -155,7 +155,7 @@ export class Follower {
    * durable, also on an idle source. Applying rests there until {@link resume}.
    *
    * @throws EngineFault when a later transaction has been applied already: see {@link hold}
-   * @throws Refused as {@link hold}
+   * @throws HeldUp as {@link hold}
    * @throws whatever {@link finished} rejects with
    */
   async drainTo(lsn: Lsn): Promise<void> {

@@ -1,4 +1,4 @@
-import { EngineFault, Refused } from "../errors.js";
+import { EngineFault, HeldUp } from "../errors.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
 
 /**
@@ -66,7 +66,7 @@ export class Gate {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.reject(
-      new Refused(`the stream of changes comes to no rest, since a batch needs a lock on the target: ${by}`, {
+      new HeldUp(`the stream of changes comes to no rest, since a batch needs a lock on the target: ${by}`, {
         remedy:
           "let that session end its transaction, or end it: SELECT pg_terminate_backend(<pid>) on the target; then try again",
       }),

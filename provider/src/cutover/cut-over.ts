@@ -125,6 +125,8 @@ async function reachPoint(cut: CutOver): Promise<void> {
 }
 
 async function catchUp({ follower, sourceSession }: CutOver): Promise<void> {
+  // Held first, as for the point itself.
+  await follower.hold();
   await follower.drainTo(await currentLsn(sourceSession));
   follower.resume();
 }

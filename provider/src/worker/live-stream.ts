@@ -6,7 +6,7 @@ import { ShapeDiffers } from "../cdc/binding.js";
 import { currentLsn } from "../cdc/lag.js";
 import { followKeys } from "../cdc/publication.js";
 import { changeCaptureNames } from "../cdc/names.js";
-import { Canceled, ContentDiffers, Refused, messageOf } from "../errors.js";
+import { Canceled, ContentDiffers, HeldUp, Refused, messageOf } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import { qualify } from "../postgres/identifiers.js";
 import { type Table, listTables } from "../postgres/tables.js";
@@ -202,7 +202,17 @@ export class LiveStream {
     if (!maySchemaBeWhy(error)) throw error;
     // What it is copied anew by has to pass all the others' changes.
     const stuckAt = (await this.#outlives(error)) ? undefined : tableOf(error);
-    const carried = await this.#carry("untilPutRight", stuckAt);
+    const carried = await this.#carry("untilPutRight", stuckAt).catch((held: unknown) => {
+      if (held instanceof HeldUp) return held;
+      throw held;
+    });
+    if (carried instanceof HeldUp) {
+      // The next look goes on with it, whatever it finds.
+      this.#fingerprint = undefined;
+      await this.#sayHeldUp(carried);
+      if (follower === this.#follower) this.#follower = this.#start();
+      return;
+    }
     const isAgain = messageOf(error) === this.#revivedFrom;
     this.#revivedFrom = messageOf(error);
     const isHelped = carried === "changed" || this.#alterations !== alterationsAtStart;
@@ -235,9 +245,17 @@ export class LiveStream {
         this.#fail(error);
         return;
       }
+      if (error instanceof HeldUp) {
+        await this.#sayHeldUp(error).catch(this.#fail);
+        return;
+      }
       // The stream itself goes on; what it cannot take without this stops it, and tells.
       await this.#say(`the source's schema could not be compared: ${messageOf(error)}`, "warning").catch(this.#fail);
     }
+  }
+
+  #sayHeldUp(error: HeldUp): Promise<void> {
+    return this.#say(`what has become of the source's schema waits to be carried over: ${messageOf(error)}`, "warning");
   }
 
   async #keepFiles(source: Client): Promise<void> {
@@ -274,13 +292,15 @@ export class LiveStream {
       const { mark } = this.#following;
       const changed = await this.#apply(work, settled, fingerprint !== this.#fingerprint);
       // The stream has come to what it cannot take yet, and will be looked after.
-      if (settled.late.length > 0 && !(await this.#applyLate(sessions, work))) return changed ? "changed" : "same";
+      const late = settled.late.length > 0 ? await this.#applyLate(sessions, work, settled.late) : "none";
+      if (late === "notCome") return changed ? "changed" : "same";
       // What was added is the target's too by now; where tables were copied, there is a newer mark.
       const present = this.#following.mark;
       const isNewer = present?.highestOid !== mark?.highestOid;
       if (fingerprint !== this.#fingerprint && present)
         await this.#keep({ mark: { ...present, ...(isNewer ? {} : tables), given } });
-      this.#fingerprint = fingerprint;
+      // A column that was made anew has lost its indexes and constraints: the next look restores them.
+      this.#fingerprint = late === "some" ? undefined : fingerprint;
       return changed || settled !== drift ? "changed" : "same";
     } finally {
       await end();
@@ -301,34 +321,54 @@ export class LiveStream {
     return joins || drift.additions.length > 0;
   }
 
-  /** @returns false when the stream does not come to where the source demands all this of its rows */
-  async #applyLate(sessions: Sessions, objects: NewObjects): Promise<boolean> {
+  /**
+   * @param due what was read before the stream is brought up: rows that it still brings may violate what is read later
+   * @returns how much of it the target has taken; `notCome` when the stream does not come to where the source demands all
+   *   this of its rows
+   */
+  async #applyLate(
+    sessions: Sessions,
+    objects: NewObjects,
+    due: readonly string[],
+  ): Promise<"none" | "some" | "notCome"> {
     try {
-      if (!(await this.#catchUp(objects))) return false;
-      // Some of it may have come with what was restored.
-      for (const sql of (await this.#drift(sessions)).late) await this.#tryStatement(objects.target, sql);
-      return true;
+      if (!(await this.#catchUp(objects))) return "notCome";
+      // Some of it may have come with what was restored, or be the source's no more.
+      const { late } = await this.#drift(sessions);
+      let taken: "none" | "some" = "none";
+      for (const sql of due.filter((one) => late.includes(one)))
+        if (await this.#tryStatement(objects.target, sql)) taken = "some";
+      return taken;
     } finally {
       this.#follower.resume();
     }
   }
 
-  async #tryStatement(target: Client, sql: string): Promise<void> {
+  /** Whether the target has taken it. */
+  async #tryStatement(target: Client, sql: string): Promise<boolean> {
     try {
       await target.query(sql);
       await this.#say(`carried over from the source: ${sql}`);
+      return true;
     } catch (error) {
       if (!(error instanceof pg.DatabaseError)) throw error;
       await this.#say(`could not be carried over from the source: ${sql}: ${error.message}`, "warning");
+      return false;
     }
+  }
+
+  /** Rests behind all that has committed on the source by now. @throws HeldUp, and whatever the follower has failed by */
+  async #drain(source: Client): Promise<void> {
+    // Before the position is read: on a busy source a later commit would be in the batch at hand.
+    await this.#follower.hold();
+    await this.#follower.drainTo(await currentLsn(source));
   }
 
   /** @returns false when the stream has come to what the target cannot take yet */
   async #catchUp({ source }: NewObjects): Promise<boolean> {
-    const lsn = await currentLsn(source);
     for (;;) {
       try {
-        await this.#follower.drainTo(lsn);
+        await this.#drain(source);
         return true;
       } catch (error) {
         if (!maySchemaBeWhy(error)) throw error;
@@ -483,6 +523,20 @@ export class LiveStream {
   ): Promise<SchemaDrift> {
     if (patience === "once") throw this.#pausedError(textOf(drift.byHand));
     await this.#say(`the source's schema has changed; the stream rests for it: ${textOf(drift.byHand)}`, "warning");
+    try {
+      const now = await this.#untilPutRight(sessions, drift, stuckAt);
+      await this.#say("goes on: the target's schema has been changed as the source's");
+      return now;
+    } finally {
+      // Whatever has ended it: nobody else would let the stream go on.
+      this.#paused = undefined;
+      this.#follower.resume();
+      // A successor pauses for the same.
+      if (!this.#isStopped()) await this.#work.journal.database(this.#database, { message: null });
+    }
+  }
+
+  async #untilPutRight(sessions: Sessions, drift: SchemaDrift, stuckAt: string | undefined): Promise<SchemaDrift> {
     const stuck = stuckAt ?? (await this.#applyOlderShapes(sessions.source));
     // A table that waits for its copy waits for all: the copy has to pass the others' changes.
     const isCopied = drift.newTables.some(({ schema, name }) => qualify(schema, name) === stuck);
@@ -495,10 +549,6 @@ export class LiveStream {
       await pause(lookWhilePausedMs, this.#stopped.signal);
       now = await this.#drift(sessions);
     }
-    this.#paused = undefined;
-    this.#follower.resume();
-    await this.#work.journal.database(this.#database, { message: null });
-    await this.#say("goes on: the target's schema has been changed as the source's");
     return now;
   }
 
@@ -517,7 +567,7 @@ export class LiveStream {
    */
   async #applyOlderShapes(source: Client): Promise<string | undefined> {
     try {
-      await this.#follower.drainTo(await currentLsn(source));
+      await this.#drain(source);
       return undefined;
     } catch (error) {
       if (!maySchemaBeWhy(error)) throw error;
@@ -601,8 +651,9 @@ export class LiveStream {
   }
 }
 
-/** A rule that the source has given up refuses its rows on the target, as if they were others. */
-const maySchemaBeWhy = (error: unknown): boolean => error instanceof Refused || error instanceof ContentDiffers;
+/** A rule that the source has given up refuses its rows on the target, as if they were others. A lock is no matter of the schema. */
+const maySchemaBeWhy = (error: unknown): boolean =>
+  (error instanceof Refused && !(error instanceof HeldUp)) || error instanceof ContentDiffers;
 
 /** As compareSchema calls what {@link restoreGroundwork} brings. */
 const isGroundwork = (kind: string): boolean =>
