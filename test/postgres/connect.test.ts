@@ -147,6 +147,34 @@ describe("a connection", () => {
     }
   });
 
+  it("has the role that is set for the login, not one that a database or the server sets for all", async () => {
+    await plain.query(
+      "CREATE ROLE app; CREATE ROLE another; CREATE ROLE mig LOGIN PASSWORD 'mig' IN ROLE app, another",
+    );
+    const endpoint = { ...plain.login, user: "mig", password: "mig", sslMode: "Prefer" } as const;
+    const roleAfter = async (sql: string): Promise<string> => {
+      // What is set for all is set for the superuser, too.
+      await plain.query(`SET ROLE NONE; ${sql}`);
+      const client = await connect(endpoint, { database: "postgres", purpose: "test" });
+      const { rows } = await client.query<{ role: string }>("SELECT current_user AS role");
+      await client.end();
+      return rows[0]!.role;
+    };
+    try {
+      assert.equal(await roleAfter("ALTER DATABASE postgres SET role = 'another'"), "mig");
+      assert.equal(await roleAfter("ALTER ROLE mig SET role = 'app'"), "app");
+      assert.equal(await roleAfter("ALTER DATABASE postgres RESET role"), "app");
+      assert.equal(await roleAfter("ALTER ROLE mig IN DATABASE postgres SET role = 'another'"), "another");
+      assert.equal(await roleAfter("ALTER ROLE mig RESET role"), "another");
+      assert.equal(
+        await roleAfter("ALTER ROLE mig IN DATABASE postgres RESET role; ALTER ROLE ALL SET role = 'app'"),
+        "mig",
+      );
+    } finally {
+      await plain.query("SET ROLE NONE; ALTER ROLE ALL RESET role; ALTER DATABASE postgres RESET role");
+    }
+  });
+
   it("says who it is", async () => {
     const client = await connect(
       { ...plain.login, sslMode: "Prefer" },

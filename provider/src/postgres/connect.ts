@@ -188,16 +188,19 @@ async function fixSettings(client: pg.Client, replication: boolean): Promise<voi
 const syntaxError = "42601";
 
 /**
- * A database may give every session another role than the one that logs in, which is the one that is granted what a migration
- * takes. What a role has set for itself is meant.
+ * A database, or the server, may give every session another role than the one that logs in, which is the one that is granted what
+ * a migration takes. What is set for that role itself is meant, and comes before what is set for all.
  */
 const withoutDatabasesRole = `
   SELECT pg_catalog.set_config('role', 'none', false)
     FROM pg_catalog.pg_db_role_setting AS s
-    JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) s.setdatabase
+    JOIN pg_catalog.pg_database AS d ON d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+    JOIN pg_catalog.pg_roles AS login ON login.rolname OPERATOR(pg_catalog.=) session_user
    CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS setting
-   WHERE s.setrole OPERATOR(pg_catalog.=) 0 AND setting OPERATOR(pg_catalog.~~) 'role=%'
-     AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()`;
+   WHERE setting OPERATOR(pg_catalog.~~) 'role=%'
+     AND s.setdatabase OPERATOR(pg_catalog.=) ANY (ARRAY[0, d.oid])
+     AND s.setrole OPERATOR(pg_catalog.=) ANY (ARRAY[0, login.oid])
+  HAVING pg_catalog.bool_and(s.setrole OPERATOR(pg_catalog.=) 0)`;
 
 /** What decides how values print, and how long a walsender lives, in every version that has logical decoding. */
 const walSenderSettings = [
@@ -210,6 +213,14 @@ const startUpOptions = (): string =>
   ["-c role=none", ...walSenderSettings.map((name) => `-c ${name}=${sessionSettings[name]!.replaceAll(" ", "")}`)].join(
     " ",
   );
+
+/** Of {@link connect}: TLS, pg_hba.conf, the password, the database, CONNECT. Not that the server is full. */
+const loginRefusals: ReadonlySet<string | undefined> = new Set(["603001", "603002", "603100", "603102", "603110"]);
+
+/** Whether a server lets nobody of that name in, as one that was given up does. */
+export const refusesLogin = (error: unknown): boolean => error instanceof Refused && loginRefusals.has(error.code);
+
+export const isMissingDatabase = (error: unknown): boolean => error instanceof Refused && error.code === "603102";
 
 const tlsWasRefused = (error: unknown): boolean =>
   error instanceof Refused && (error.code === "603001" || error.code === "603002");
