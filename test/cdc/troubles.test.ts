@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
+import { TargetWatch } from "../../provider/src/cdc/target-watch";
 import { HeldUp } from "../../provider/src/errors";
 import { startAzureLikeServer } from "../support/azure-like";
 import { EmbeddedServer } from "../support/embedded-server";
@@ -121,6 +122,31 @@ describe("a follower among troubles that pass", () => {
     await obstacle.end();
     follower.resume();
     await scene.mustBecomeEqual(follower);
+  });
+
+  it("counts the looks at a session that waits for a lock anew when it has got on in between", async () => {
+    await changes.stop();
+    const { database } = scene;
+    const open = () => servers.target.connect(database, servers.administrator);
+    const [session, first, second] = await Promise.all([open(), open(), open()]);
+    await first.query("SELECT pg_advisory_lock(1)");
+    await second.query("SELECT pg_advisory_lock(2)");
+    const looks: number[] = [];
+    const watch = await TargetWatch.of(scene.target, database, session, 50, (_by, look) => looks.push(look));
+    const gotOn = async (): Promise<void> => {
+      await session.query("SELECT pg_advisory_lock(1)");
+      await session.query("SELECT pg_advisory_lock(2)");
+    };
+    const work = watch.during(gotOn());
+    await until(() => looks.includes(2), "two looks in a row");
+    const before = looks.length;
+    await first.end();
+    // One may have been under way as it got on.
+    await until(() => looks.length >= before + 3, "looks at the second wait");
+    assert(looks.slice(before).includes(1), looks.join());
+    await second.end();
+    await work;
+    await session.end();
   });
 
   it("takes no two losses of an idle stream for one long one", async () => {

@@ -77,7 +77,8 @@ export class TargetWatch {
 
   async #look(sight: Sight): Promise<void> {
     const heardBytes = streamOf(this.#session).bytesRead;
-    const waiting = heardBytes === sight.heardBytes ? await this.#waitingSince(sight) : undefined;
+    const wait = heardBytes === sight.heardBytes ? await this.#wait(sight.blockedLooks + 1) : {};
+    const waiting = wait.client;
     // Twice the same, so that what was on its way at the first look has had time to arrive.
     const stillSilent = streamOf(this.#session).bytesRead === heardBytes;
     if (waiting !== undefined && waiting === sight.waiting && stillSilent)
@@ -87,24 +88,23 @@ export class TargetWatch {
       );
     sight.heardBytes = heardBytes;
     sight.waiting = waiting;
+    sight.blockedLooks = wait.lock ? sight.blockedLooks + 1 : 0;
   }
 
-  /** What tells this wait for the client from any later one; undefined when the session is at work, or nobody can tell. */
-  async #waitingSince(sight: Sight): Promise<string | undefined> {
+  /** What the session waits for: nothing when it is at work, or nobody can tell. */
+  async #wait(look: number): Promise<Wait> {
     try {
       const asking = await connect(this.#endpoint, { database: this.#database, purpose: "watch a batch" });
       try {
-        const { client, lock } = await waitOf(asking, this.#processId);
-        sight.blockedLooks = lock ? sight.blockedLooks + 1 : 0;
-        if (lock)
-          this.#onBlocked(describeBlockers(await blockingSessions(asking, this.#processId)), sight.blockedLooks);
-        return client;
+        const wait = await waitOf(asking, this.#processId);
+        if (wait.lock) this.#onBlocked(describeBlockers(await blockingSessions(asking, this.#processId)), look);
+        return wait;
       } finally {
         await asking.end();
       }
     } catch {
       // No connection left, or none at all: whether the session lives is seen when there is one again.
-      return undefined;
+      return {};
     }
   }
 }
