@@ -198,6 +198,35 @@ for (const major of [10, 18] satisfies Major[])
       await server.query("DROP DATABASE together");
     });
 
+    it("gives replica identities back that it was given while it noted more of its own", async () => {
+      await server.query("CREATE DATABASE given");
+      const [ending, heir, obstacle] = await Promise.all([1, 2, 3].map(() => server.connect("given")));
+      await ending!.query("CREATE TABLE t (v int)");
+      const [endings, heirs] = [namesOf("ending", "given"), namesOf("heir", "given")];
+      await createPublications(ending!, endings, await listTables(ending!), { keyless: "full" });
+      await createPublications(heir!, heirs, await listTables(ending!), { keyless: "full" });
+      await ending!.query("CREATE TABLE later (v int)");
+      // The heir has read what it knows, and cannot write yet.
+      await obstacle!.query("BEGIN; LOCK TABLE pg_description IN SHARE MODE");
+      const waiting = (count: number) => async (): Promise<boolean> =>
+        (
+          await server.query(
+            "SELECT FROM pg_stat_activity WHERE application_name = 'test' AND datname = 'given' AND wait_event_type = 'Lock'",
+          )
+        ).length === count;
+      const noted = createPublications(heir!, heirs, await listTables(ending!), { keyless: "full" });
+      await until("the heir waits", waiting(1));
+      const given = dropPublications(ending!, endings);
+      await until("the one that ends waits, too", waiting(2));
+      await obstacle!.query("ROLLBACK");
+      await Promise.all([noted, given]);
+      assert.equal((await heir!.query("SELECT FROM pg_class WHERE relreplident = 'f'")).rowCount, 2);
+      assert.deepEqual(await dropPublications(heir!, heirs), []);
+      assert.equal((await heir!.query("SELECT FROM pg_class WHERE relreplident = 'f'")).rowCount, 0);
+      await Promise.all([ending, heir, obstacle].map((session) => session!.end()));
+      await server.query("DROP DATABASE given");
+    });
+
     it("leaves REPLICA IDENTITY FULL to a migration of another role, on whose publication it may not comment", async () => {
       const login = { user: "migrator", password: "m" };
       await server.query("CREATE ROLE migrator LOGIN PASSWORD 'm'");
@@ -208,7 +237,11 @@ for (const major of [10, 18] satisfies Major[])
       const [owners, superusers] = [namesOf("owners", "roles"), namesOf("superusers", "roles")];
       await createPublications(owner, owners, await listTables(owner), { keyless: "full" });
       await createPublications(superuser, superusers, await listTables(owner), { keyless: "full" });
-      await dropPublications(owner, owners);
+      const notes = await dropPublications(owner, owners);
+      assert.match(
+        notes.join(),
+        /of another role.*when it is gone: ALTER TABLE "?public"?\."?t"? REPLICA IDENTITY DEFAULT/,
+      );
       const { rows } = await owner.query("SELECT pubname FROM pg_publication WHERE pubupdate");
       assert.deepEqual(rows, [{ pubname: superusers.publication }]);
       assert.equal((await owner.query("SELECT FROM pg_class WHERE relreplident = 'f'")).rowCount, 1);

@@ -6,7 +6,7 @@ import { alterTables, limitLockWaits } from "../postgres/lock-waits.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Table } from "../postgres/tables.js";
 import type { ChangeCaptureNames } from "./names.js";
-import { identifyByWholeRow, resetReplicaIdentities } from "./replica-identity.js";
+import { identifyByWholeRow, resetReplicaIdentities, whileHandingOn } from "./replica-identity.js";
 
 export interface PublishedTables {
   /** Names to pass to the stream. Both are always there, so that a table that is made later finds its place. */
@@ -103,25 +103,21 @@ const onlyThese = (tables: readonly string[]): string => tables.map((table) => `
 const everythingSince = (version: number): string =>
   version >= 110000 ? "insert, update, delete, truncate" : "insert, update, delete";
 
-/** Class of an advisory lock in the source's database: what one migration hands on, no other may be about to drop. */
-const droppingLock = 1885433709;
-
 /**
  * Removes what {@link createPublications} made, and resets the replica identities that it set; idempotent. Waits for no lock,
  * of another migration's or an application's, for longer than a minute.
+ *
+ * @returns what is left for somebody to do on the source
  */
-export async function dropPublications(source: Client, names: ChangeCaptureNames): Promise<void> {
-  if (!(await hasPublications(source))) return;
+export async function dropPublications(source: Client, names: ChangeCaptureNames): Promise<readonly string[]> {
+  if (!(await hasPublications(source))) return [];
   await limitLockWaits(source);
-  await source.query("SELECT pg_catalog.pg_advisory_lock($1)", [droppingLock]);
-  try {
-    await resetReplicaIdentities(source, names.publication);
+  return whileHandingOn(source, async () => {
+    const notes = await resetReplicaIdentities(source, names.publication);
     for (const name of [names.publication, names.insertOnlyPublication])
       await source.query(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`);
-  } finally {
-    // The error is the one to tell; a session that has ended has let go of it.
-    await source.query("SELECT pg_catalog.pg_advisory_unlock($1)", [droppingLock]).catch(() => undefined);
-  }
+    return notes;
+  });
 }
 
 const publishesItself = (table: Table, version: number): boolean => (version >= 130000 ? true : !table.partitioned);

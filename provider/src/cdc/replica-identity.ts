@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 import { Refused, Unreachable, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
-import { alterTable } from "../postgres/lock-waits.js";
+import { alterTable, isUngranted, patienceSeconds } from "../postgres/lock-waits.js";
 import { qualify, quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
 import type { Table } from "../postgres/tables.js";
 import { sourceObjectPrefix } from "./names.js";
@@ -30,12 +30,11 @@ export async function identifyByWholeRow(
     (table) => !table.partitioned && !table.unlogged && table.identityColumns.length === 0 && table.columns.length > 0,
   );
   if (keyless.length === 0) return tables;
-  const before = await markedTables(source, publication);
   const names = keyless.map(({ schema, name }) => qualify(schema, name));
   const now: MarkedTables = Object.fromEntries(
     keyless.map(({ replicaIdentity }, index) => [names[index]!, replicaIdentity === "nothing" ? "NOTHING" : "DEFAULT"]),
   );
-  await writeMark(source, publication, { ...before, ...now });
+  await addToMark(source, publication, now);
   try {
     for (const name of names) await alterTable(source, name, [`ALTER TABLE ${name} REPLICA IDENTITY FULL`]);
   } catch (cause) {
@@ -57,20 +56,24 @@ export async function identifyByWholeRow(
 
 /**
  * Gives the tables that {@link identifyByWholeRow} has set back what they had; idempotent. Those that another migration follows,
- * too, it is given to reset: without a replica identity their updates would fail in the source's applications.
+ * too, it is given to reset: without a replica identity their updates would fail in the source's applications. Runs within
+ * {@link whileHandingOn}.
+ *
+ * @returns what is left for somebody to do
  */
-export async function resetReplicaIdentities(source: Client, publication: string): Promise<void> {
+export async function resetReplicaIdentities(source: Client, publication: string): Promise<readonly string[]> {
   const own = await markedTables(source, publication);
-  if (Object.keys(own).length === 0) return;
+  if (Object.keys(own).length === 0) return [];
+  const notes: string[] = [];
   // A table whose updates are published, and which has no replica identity, cannot be updated by the source's applications.
   await source.query(`ALTER PUBLICATION ${quoteIdentifier(publication)} SET (publish = 'insert')`);
   const others = await otherFollowers(source, publication);
   for (const [heir, tables] of others) {
     const handed = Object.entries(own).filter(([table]) => tables.has(table));
-    if (handed.length > 0) await handOn(source, heir, Object.fromEntries(handed));
+    if (handed.length > 0) notes.push(...(await handOn(source, heir, Object.fromEntries(handed))));
   }
   const marked = Object.entries(own).filter(([table]) => [...others.values()].every((tables) => !tables.has(table)));
-  if (marked.length === 0) return;
+  if (marked.length === 0) return notes;
   const { rows } = await source.query<{ schema: string; name: string }>(
     `SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relreplident = 'f'`,
@@ -78,18 +81,52 @@ export async function resetReplicaIdentities(source: Client, publication: string
   const full = new Set(rows.map(({ schema, name }) => qualify(schema, name)));
   for (const [name, identity] of marked.filter(([table]) => full.has(table)))
     await alterTable(source, name, [`ALTER TABLE ${name} REPLICA IDENTITY ${identity}`]);
+  return notes;
+}
+
+/** Class of an advisory lock in the source's database: who hands on what is marked, or adds to it, has it alone. */
+const markLock = 1885433709;
+
+/** Holds the lock under which {@link resetReplicaIdentities} hands on, and its publication is dropped: no heir may be about to go. */
+export async function whileHandingOn<Result>(source: Client, work: () => Promise<Result>): Promise<Result> {
+  await source.query("SELECT pg_catalog.pg_advisory_lock($1)", [markLock]);
+  try {
+    return await work();
+  } finally {
+    // The error is the one to tell; a session that has ended has let go of it.
+    await source.query("SELECT pg_catalog.pg_advisory_unlock($1)", [markLock]).catch(() => undefined);
+  }
+}
+
+/** @throws Refused when another migration does not come to the end of handing on */
+async function addToMark(source: Client, publication: string, tables: MarkedTables): Promise<void> {
+  try {
+    await source.query(`BEGIN; SET LOCAL lock_timeout = '${patienceSeconds}s'`);
+    await source.query("SELECT pg_catalog.pg_advisory_xact_lock($1)", [markLock]);
+    await writeMark(source, publication, { ...(await markedTables(source, publication)), ...tables });
+    await source.query("COMMIT");
+  } catch (cause) {
+    // The error is the one to tell; a connection that is lost has rolled back.
+    await source.query("ROLLBACK").catch(() => undefined);
+    if (!isUngranted(cause)) throw cause;
+    throw new Refused(
+      `which tables get REPLICA IDENTITY FULL cannot be noted while another migration gives its own back: ${messageOf(cause)}`,
+      { remedy: "try again when that migration has ended", cause },
+    );
+  }
 }
 
 /** Another role's publication is not ours to comment on: its migration goes on, and what is to be reset behind it is told. */
-async function handOn(source: Client, heir: string, tables: MarkedTables): Promise<void> {
+async function handOn(source: Client, heir: string, tables: MarkedTables): Promise<readonly string[]> {
   try {
     await writeMark(source, heir, { ...tables, ...(await markedTables(source, heir)) });
+    return [];
   } catch (error) {
     if ((error as { code?: string }).code !== "42501") throw error;
     const resets = Object.entries(tables).map(([name, identity]) => `ALTER TABLE ${name} REPLICA IDENTITY ${identity}`);
-    process.stderr.write(
-      `publication ${heir} of another role still needs REPLICA IDENTITY FULL; when it is gone, on the source: ${resets.join("; ")}\n`,
-    );
+    return [
+      `publication ${heir} of another role still needs REPLICA IDENTITY FULL; when it is gone: ${resets.join("; ")}`,
+    ];
   }
 }
 

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { Refused, messageOf } from "../errors.js";
 
-const patienceSeconds = 60;
+/** How long a statement waits for a lock where nothing else is said. */
+export const patienceSeconds = 60;
 
 /** Has a session's statements give up on a lock that somebody else holds on: while applications wait, nothing may wait for ever. Answers the session. */
 export async function limitLockWaits(session: Client): Promise<Client> {

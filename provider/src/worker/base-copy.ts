@@ -425,7 +425,8 @@ class BaseCopy {
   async #removeEarlierTry(): Promise<void> {
     const { journal, source, wish } = this.work;
     if (this.record.slot === undefined && this.record.publications.length === 0) return;
-    await dropSourceObjects(source, wish, this.#name);
+    for (const note of await dropSourceObjects(source, wish, this.#name))
+      await journal.event(note, { database: this.#name, level: "warning" });
     await journal.database(this.#name, { slot: null, publications: [] });
   }
 

@@ -229,7 +229,8 @@ export class FollowedDatabase {
     } finally {
       await target.end();
     }
-    await dropSourceObjects(source, wish, this.#name);
+    for (const note of await dropSourceObjects(source, wish, this.#name))
+      await journal.event(note, { database: this.#name, level: "warning" });
     await journal.database(this.#name, { slot: null, publications: [] });
     await journal.cutoverStep(this.#name, "clean up", (performance.now() - startedAt) / 1000);
   }

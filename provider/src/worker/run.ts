@@ -512,7 +512,8 @@ class MigrationRun {
   }
 
   async #dropSourceObjects(database: string): Promise<void> {
-    await dropSourceObjects(this.job.source, this.job, database);
+    for (const note of await dropSourceObjects(this.job.source, this.job, database))
+      await this.journal.event(note, { database, level: "warning" });
     await this.journal.database(database, { slot: null, publications: [] });
   }
 

@@ -8,26 +8,29 @@ import { connect, type Endpoint } from "../postgres/connect.js";
  * Drops the slot and the publications that a migration has made for a database on the source; idempotent. A slot that is
  * left fills the source's disk, so a failure says how to drop it by hand.
  *
+ * @returns what is left for somebody to do on the source
  * @throws Refused
  */
 export async function dropSourceObjects(
   source: Endpoint,
   migration: MigrationIdentity,
   database: string,
-): Promise<void> {
+): Promise<readonly string[]> {
   const names = changeCaptureNames(migration, database);
   try {
-    const publications = async (): Promise<void> => {
+    const publications = async (): Promise<readonly string[]> => {
       const client = await connect(source, { database, purpose: `${migration.migrationName} clean up` });
-      await dropPublications(client, names).finally(() => client.end());
+      return dropPublications(client, names).finally(() => client.end());
     };
-    const dropped = await Promise.allSettled([
+    const [notes, ...slots] = await Promise.allSettled([
+      publications(),
       dropSlot(source, database, names.slot),
       dropSlot(source, database, pointSlot(names)),
-      publications(),
     ]);
-    const failed = dropped.find((result) => result.status === "rejected");
+    const failed = slots.find((result) => result.status === "rejected");
     if (failed) throw failed.reason;
+    if (notes.status === "rejected") throw notes.reason;
+    return notes.value;
   } catch (cause) {
     throw new Refused(
       `slot and publications of ${migration.migrationName} could not be removed from ${database} on the source: ${messageOf(cause)}`,
