@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import type pg from "pg";
+import { changeCaptureNames } from "../../provider/src/cdc/names";
 import type { MigrationStatus } from "../../provider/src/status";
+import { eraseUnrecorded } from "../../provider/src/worker/erase";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
@@ -129,5 +131,28 @@ describe("a migration that is destroyed", () => {
     assert.deepEqual(await lab.source.query("SELECT slot_name FROM pg_replication_slots"), []);
     assert.deepEqual(await lab.source.query("SELECT pubname FROM pg_publication", { database }), []);
     await resource.destroy();
+  });
+
+  it("without its records, although databases of its are gone from the source, or nobody is let in there any more", async () => {
+    const [source, target] = [lab.source, lab.target].map(({ login }) => ({ ...login, sslMode: "Disable" }) as const);
+    const servers = { migrationName: "unrecorded", source: source!, target: target! };
+    const there = await lab.database("SELECT");
+    const renamed = `${there}_before`;
+    const slots = "SELECT database FROM pg_replication_slots";
+    for (const database of [there, renamed])
+      await lab.source.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", {
+        database: there,
+        values: [changeCaptureNames(servers, database).slot],
+      });
+    const databases = ["dropped", renamed, there].map((name) => ({ name, targetName: name }));
+    const erase = (hasEnded: boolean, source = servers.source) =>
+      eraseUnrecorded({ ...servers, source, databases, hasEnded });
+    await assert.rejects(erase(false), new RegExp(`removed from ${renamed} .*pg_drop_replication_slot`, "s"));
+    assert.equal((await lab.source.query(slots)).length, 1);
+    await lab.source.query("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots");
+    await erase(false);
+    const shut = { ...servers.source, user: "nobody_any_more" };
+    await assert.rejects(erase(false, shut), /603100/);
+    await erase(true, shut);
   });
 });

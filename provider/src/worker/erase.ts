@@ -1,6 +1,8 @@
+import { changeCaptureNames, pointSlot } from "../cdc/names.js";
 import { dropProgress } from "../cdc/progress.js";
-import { Unreachable, messageOf } from "../errors.js";
-import { connect, type Endpoint } from "../postgres/connect.js";
+import { Refused, Unreachable, messageOf } from "../errors.js";
+import { connect, isMissingDatabase, refusesLogin, type Endpoint } from "../postgres/connect.js";
+import { inspectSlot } from "../cdc/slot-state.js";
 import {
   deleteMigration,
   forgetFence,
@@ -26,19 +28,32 @@ interface Servers {
  * stopped its worker. Where a server refuses, the rest is kept on record, so that it can be tried again.
  */
 export async function eraseMigration(store: Store, servers: Servers): Promise<void> {
-  for (const database of await readDatabases(store, servers.migrationName))
-    await eraseDatabase(store, servers, database);
+  await eachOf(await readDatabases(store, servers.migrationName), (database) =>
+    eraseDatabase(store, servers, database),
+  );
   await deleteMigration(store, servers.migrationName);
   await store.removeIfEmpty();
 }
 
-async function eraseDatabase(
-  store: Store,
-  { migrationName, source, target }: Servers,
-  database: DatabaseRecord,
+/** All of them, also where one fails: the slot of each retains WAL. @throws what has failed, in the end */
+async function eachOf<Database>(
+  databases: readonly Database[],
+  erase: (database: Database) => Promise<void>,
 ): Promise<void> {
+  const failures: unknown[] = [];
+  for (const database of databases)
+    await erase(database).catch((failure: unknown) => {
+      failures.push(failure);
+    });
+  if (failures.length === 1) throw failures[0];
+  if (failures.length > 1)
+    throw new Refused(failures.map(messageOf).join("\n"), { cause: new AggregateError(failures) });
+}
+
+async function eraseDatabase(store: Store, servers: Servers, database: DatabaseRecord): Promise<void> {
+  const { migrationName, source, target } = servers;
   if (database.slot !== undefined || database.publications.length > 0) {
-    await dropSourceObjects(source, { migrationName, target }, database.name);
+    await eraseFromSource(servers, database.name);
     await forgetSourceObjects(store, migrationName, database.name);
   }
   await eraseFence(store, { migrationName, source }, database);
@@ -71,16 +86,46 @@ interface Unrecorded extends Servers {
  * @throws Refused saying how to do it by hand
  */
 export async function eraseUnrecorded({ databases, hasEnded, ...servers }: Unrecorded): Promise<void> {
-  for (const { name, targetName } of databases)
+  await eachOf(databases, async ({ name, targetName }) => {
+    // A source that is gone keeps nothing from being removed here.
+    await eraseFromTarget(servers, name, targetName);
     try {
-      // A source that is gone keeps nothing from being removed here.
-      await eraseFromTarget(servers, name, targetName);
-      await dropSourceObjects(servers.source, servers, name);
-      await tellOfFence(servers, name);
+      if (await eraseFromSource(servers, name)) await tellOfFence(servers, name);
     } catch (error) {
-      if (!hasEnded || !isUnreachable(error)) throw error;
+      if (!hasEnded || !isShut(error)) throw error;
       process.stderr.write(`${messageOf(error)}\n`);
     }
+  });
+}
+
+/** @returns whether there is such a database. @throws Refused saying how to do it by hand */
+async function eraseFromSource(servers: Servers, database: string): Promise<boolean> {
+  try {
+    for (const note of await dropSourceObjects(servers.source, servers, database)) process.stderr.write(`${note}\n`);
+    return true;
+  } catch (error) {
+    if (!isMissingDatabase((error as Error).cause) || (await keepsSlot(servers, database))) throw error;
+    process.stderr.write(`${database} is not on the source any more, so nothing is left to remove there\n`);
+    return false;
+  }
+}
+
+/** A database that is dropped takes its slots with it; one that has another name now does not. */
+async function keepsSlot({ source, ...migration }: Servers, database: string): Promise<boolean> {
+  const names = changeCaptureNames(migration, database);
+  try {
+    const session = await connect(source, { database: "postgres", purpose: `${migration.migrationName} clean up` });
+    try {
+      for (const slot of [names.slot, pointSlot(names)]) if (await inspectSlot(session, slot)) return true;
+      return false;
+    } finally {
+      await session.end();
+    }
+  } catch (error) {
+    // A server may have no such database, either: then nobody can tell.
+    if (isMissingDatabase(error)) return false;
+    throw error;
+  }
 }
 
 /** What it covers was on record only. */
@@ -109,12 +154,13 @@ async function eraseFromTarget(
   }
 }
 
-const isUnreachable = (error: unknown): boolean =>
-  error instanceof Unreachable || (error as Error).cause instanceof Unreachable;
+/** Nobody answers any more, or nobody is let in. */
+const isShut = (error: unknown): boolean =>
+  [error, (error as Error).cause].some((one) => one instanceof Unreachable || refusesLogin(one));
 
 /**
- * Takes the fence of a database down and off the record. A source that is gone after the cutover, as old servers will, has
- * nothing left to take down.
+ * Takes the fence of a database down and off the record. A source that is gone after the cutover, or lets nobody in, as old
+ * servers will, has nothing left to take down.
  *
  * @throws Refused saying how to do it by hand
  */
@@ -128,7 +174,7 @@ export async function eraseFence(
   try {
     await removeFence(source, name, fence, isOver ? 0 : undefined);
   } catch (error) {
-    if (!isOver || !isUnreachable(error)) throw error;
+    if (!isOver || !isShut(error)) throw error;
     process.stderr.write(`${messageOf(error)}\n`);
   }
   await forgetFence(store, migrationName, name);

@@ -3,7 +3,7 @@ import { dropSlot } from "../cdc/drop-slot.js";
 import { dropProgress } from "../cdc/progress.js";
 import { dropPublications } from "../cdc/publication.js";
 import { Unreachable, messageOf } from "../errors.js";
-import { connect, type Endpoint } from "../postgres/connect.js";
+import { connect, isMissingDatabase, refusesLogin, type Endpoint } from "../postgres/connect.js";
 
 export interface WayBackPlaces {
   readonly migrationName: string;
@@ -16,27 +16,35 @@ export interface WayBackPlaces {
 
 /**
  * Removes what a way back has on both sides; idempotent. The target's first: its slot fills the disk of a server that is in
- * use. A source that is gone by then, as old servers will, has nothing left to remove, and that is answered as a note.
+ * use. A source that is gone by then, or lets nobody in, as old servers will, has nothing left to remove, and that is answered as
+ * a note.
  *
  * @throws Refused, Unreachable when the target does not let it
  */
 export async function removeWayBack(places: WayBackPlaces): Promise<string | undefined> {
-  const { migrationName, source, target, database, targetDatabase } = places;
+  const { migrationName, target, database, targetDatabase } = places;
   const names = wayBackNames(places, database);
   const purpose = `${migrationName} clean up`;
   await dropSlot(target, targetDatabase, names.slot);
   const onTarget = await connect(target, { database: targetDatabase, purpose });
-  try {
-    await dropPublications(onTarget, names);
-  } finally {
-    await onTarget.end();
-  }
+  const left = await dropPublications(onTarget, names).finally(() => onTarget.end());
+  const notes = [...left, ...(await forgetOnSource(places, purpose))];
+  return notes.length > 0 ? notes.join("; ") : undefined;
+}
+
+async function forgetOnSource(
+  { migrationName, source, database }: WayBackPlaces,
+  purpose: string,
+): Promise<readonly string[]> {
   try {
     const onSource = await connect(source, { database, purpose });
     await dropProgress(onSource, wayBackProgress(migrationName)).finally(() => onSource.end());
-    return undefined;
+    return [];
   } catch (error) {
-    if (!(error instanceof Unreachable)) throw error;
-    return `what is applied of the way back is still on record in the schema pgmigration of ${database} on the source: ${messageOf(error)}`;
+    if (isMissingDatabase(error)) return [];
+    if (!(error instanceof Unreachable) && !refusesLogin(error)) throw error;
+    return [
+      `what is applied of the way back is still on record in the schema pgmigration of ${database} on the source: ${messageOf(error)}`,
+    ];
   }
 }
