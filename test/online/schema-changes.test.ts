@@ -47,6 +47,8 @@ describe("schema changes on the source while it is followed", () => {
     await lab.source.query(
       `ALTER TABLE t ADD COLUMN note text;
        ALTER TABLE t ADD COLUMN rank int NOT NULL DEFAULT 7;
+       ALTER TABLE t ADD COLUMN filled int NOT NULL DEFAULT 5, ADD COLUMN "Lists" int[] DEFAULT '{1,2}';
+       ALTER TABLE t ALTER COLUMN filled DROP DEFAULT, ALTER COLUMN "Lists" DROP DEFAULT;
        ALTER TABLE t ALTER COLUMN v DROP NOT NULL;
        ALTER TYPE mood ADD VALUE 'so so' BEFORE 'happy'`,
       { database },
@@ -54,7 +56,7 @@ describe("schema changes on the source while it is followed", () => {
     await lab.source.query(
       `UPDATE t SET note = 'told', m = 'so so', v = NULL WHERE id % 2 = 0;
        ALTER TABLE t ALTER COLUMN rank SET DEFAULT 8;
-       INSERT INTO t (id, v) VALUES (101, 'ranked');
+       INSERT INTO t (id, v, filled) VALUES (101, 'ranked', 6);
        CREATE INDEX t_rank ON t (rank);
        CREATE TABLE "New Table" (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "Name" text, t int REFERENCES t);
        INSERT INTO "New Table" ("Name", t) SELECT 'before', 1 FROM generate_series(1, 50);
@@ -77,9 +79,10 @@ describe("schema changes on the source while it is followed", () => {
       database,
       `SELECT to_regclass('t_rank') IS NOT NULL AS index,
               (SELECT column_default FROM information_schema.columns WHERE table_name = 't' AND column_name = 'rank') AS default,
+              (SELECT json_agg(column_default) FROM information_schema.columns WHERE table_name = 't' AND column_name IN ('filled', 'Lists')) AS dropped,
               (SELECT count(*)::int FROM pg_constraint WHERE contype = 'f' AND conrelid = '"New Table"'::regclass) AS keys`,
     );
-    assert.deepEqual(row, { index: true, default: "8", keys: 1 });
+    assert.deepEqual(row, { index: true, default: "8", dropped: [null, null], keys: 1 });
     const copied = await lab.target.query(
       `SELECT message FROM pgmigration.event WHERE migration = $1 AND message LIKE '%to be copied:%"public"."t"%'`,
       { values: [resource.inputs.migrationName] },
@@ -160,9 +163,11 @@ describe("schema changes on the source while it is followed", () => {
   it("carries over what becomes of types, rules, defaults, partitions and sequences, so that nothing is refused on the way", async () => {
     const database = await lab.database(`
       CREATE TYPE old_mood AS ENUM ('sad', 'happy'); CREATE TYPE pair AS (a int, b text);
+      CREATE DOMAIN old_domain AS int CONSTRAINT positive CHECK (value > 0) CONSTRAINT small CHECK (value < 100);
       CREATE DOMAIN loose AS int CONSTRAINT positive CHECK (value > 0); CREATE DOMAIN strict AS int DEFAULT 6 NOT NULL; CREATE DOMAIN free AS int;
       CREATE TABLE t (id int PRIMARY KEY, m old_mood, p pair, l loose, s strict, f free, v int CONSTRAINT old_name UNIQUE,
-                      d text DEFAULT 'a', w text, x int DEFAULT 4, CONSTRAINT c CHECK (id > 0));
+                      d text DEFAULT 'a', w text, x int DEFAULT 4, r old_domain,
+                      CONSTRAINT c CHECK (id > 0));
       CREATE INDEX i ON t (d); CREATE INDEX j ON t (w);
       INSERT INTO t SELECT i, 'sad', ROW(i, 'b')::pair, i, i, i, i FROM generate_series(1, 20) i;
       CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY, a int CONSTRAINT f REFERENCES a);
@@ -176,7 +181,10 @@ describe("schema changes on the source while it is followed", () => {
     const resource = await follow(database);
     await lab.source.query(
       `INSERT INTO t (id, f) VALUES (30, -5); UPDATE t SET f = 5 WHERE id = 30;
-       ALTER TYPE old_mood RENAME TO mood; ALTER TYPE pair RENAME ATTRIBUTE b TO c;
+       ALTER TYPE old_mood RENAME TO "order"; ALTER DOMAIN old_domain RENAME TO new_domain;
+       ALTER DOMAIN new_domain DROP CONSTRAINT small; ALTER DOMAIN new_domain ADD CONSTRAINT big CHECK (value > 10) NOT VALID;
+       UPDATE t SET r = 200 WHERE id = 3;
+       ALTER TYPE pair RENAME ATTRIBUTE b TO c;
        ALTER DOMAIN loose DROP CONSTRAINT positive; ALTER DOMAIN loose ADD CONSTRAINT positive CHECK (value > -10);
        ALTER DOMAIN strict DROP NOT NULL; ALTER DOMAIN strict DROP DEFAULT;
        ALTER DOMAIN free ADD CONSTRAINT positive CHECK (value > 0); ALTER DOMAIN free SET DEFAULT 7`,
@@ -204,7 +212,7 @@ describe("schema changes on the source while it is followed", () => {
     const shape = `
       SELECT (SELECT json_agg(typname ORDER BY 1) FROM pg_type WHERE typtype = 'e') AS enums,
              (SELECT json_agg(attname ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'pair'::regclass) AS attributes,
-             (SELECT json_agg(json_build_array(typname, typnotnull, typdefault) ORDER BY typname) FROM pg_type WHERE typtype = 'd' AND typname IN ('loose', 'strict', 'free')) AS domains,
+             (SELECT json_agg(json_build_array(typname, typnotnull, typdefault) ORDER BY typname) FROM pg_type WHERE typtype = 'd' AND typname IN ('loose', 'strict', 'free', 'new_domain')) AS domains,
              (SELECT json_agg(json_build_array(coalesce(conrelid::regclass::text, contypid::regtype::text), conname, pg_get_constraintdef(oid))
                               ORDER BY concat(conrelid::regclass, contypid::regtype) COLLATE "C", conname, pg_get_constraintdef(oid) COLLATE "C")
                 FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n') AS constraints,

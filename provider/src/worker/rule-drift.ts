@@ -3,6 +3,7 @@ import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { ownOnly } from "../postgres/own-only.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Decision } from "./schema-drift.js";
+import type { TypeDrift, TypeName } from "./type-drift.js";
 
 /** A constraint of a table or a domain, or an index that is no constraint's. Plain JSON. */
 export interface Rule {
@@ -48,6 +49,8 @@ export interface RuleSides {
   readonly schemaOnTarget: (schema: string) => string;
   /** Whether both sides have a table, qualified and quoted as on the target. */
   readonly hasTable: (table: string) => boolean;
+  /** {@link TypeDrift.nowCalled}: what is said of domains here is said once they have these names. */
+  readonly nowCalled: TypeDrift["nowCalled"];
   /** The source's rules when the target had got them all; undefined where nobody has noted them. */
   readonly before: Rules | undefined;
 }
@@ -61,16 +64,21 @@ export async function readRuleDrift({
   target,
   schemaOnTarget,
   hasTable,
+  nowCalled,
   before,
 }: RuleSides): Promise<RuleDrift> {
+  const asCalledNow = <Some extends Rule>(rule: Some): Some => {
+    const now = rule.kind === "domain" ? nowCalled.get(qualify(rule.schema, rule.of)) : undefined;
+    return now ? { ...rule, schema: now.schema, of: now.name } : rule;
+  };
   const there = (await listRules(source)).map((rule) => ({ ...rule, schema: schemaOnTarget(rule.schema) }));
-  const here = (await listRules(target)).filter(
-    (rule) => !rule.inherited && (rule.kind === "domain" || hasTable(qualify(rule.schema, rule.of))),
-  );
+  const here = (await listRules(target))
+    .map(asCalledNow)
+    .filter((rule) => !rule.inherited && (rule.kind === "domain" || hasTable(qualify(rule.schema, rule.of))));
   const thereByKey = new Map(there.map((rule) => [keyOf(rule), rule]));
   const hereByKey = new Map(here.map((rule) => [keyOf(rule), rule]));
   const known = new Map(Object.entries(before ?? {}));
-  const knownByKey = new Map([...known.values()].map((rule) => [keyOf(rule), rule]));
+  const knownByKey = new Map([...known.values()].map((rule) => [keyOf(asCalledNow(rule)), rule]));
   const renamed = new Map(
     there.flatMap((rule) => {
       const former = known.get(rule.id);
@@ -93,7 +101,7 @@ export async function readRuleDrift({
     } else if (isGone && rule.kind !== "foreign key" && rule.kind !== "index")
       byHand.push({ tables: [qualify(rule.schema, rule.of)], sql: dropByHand(rule) });
   }
-  const domains = await listDomains(target);
+  const domains = new Set((await listDomains(target)).map((domain) => nameOf(nowCalled.get(nameOf(domain)) ?? domain)));
   const stands = new Set(here.filter((rule) => !dropped.has(rule)).map(keyOf));
   const isThere = ({ kind, schema, of }: Rule): boolean =>
     kind === "domain" ? domains.has(qualify(schema, of)) : kind === "check" && hasTable(qualify(schema, of));
@@ -106,6 +114,8 @@ export async function readRuleDrift({
 
 /** Without it nothing that the stream brings is taken otherwise, or a decision of anybody's undone. */
 const binds = ({ kind }: Rule): boolean => kind === "domain" || kind === "foreign key" || kind === "index";
+
+const nameOf = ({ schema, name }: TypeName): string => qualify(schema, name);
 
 /** An index has the name of the constraint that it is going to be. */
 const keyOf = ({ kind, schema, of, name }: Rule): string => JSON.stringify([kind === "domain", schema, of, name]);
@@ -157,10 +167,9 @@ async function listRules(client: Client): Promise<FoundRule[]> {
   return rows;
 }
 
-/** Qualified and quoted. */
-async function listDomains(client: Client): Promise<Set<string>> {
-  const { rows } = await client.query<{ schema: string; name: string }>(
+async function listDomains(client: Client): Promise<TypeName[]> {
+  const { rows } = await client.query<TypeName>(
     "SELECT n.nspname AS schema, t.typname AS name FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype = 'd'",
   );
-  return new Set(rows.map(({ schema, name }) => qualify(schema, name)));
+  return rows;
 }

@@ -62,7 +62,7 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
   const sides = { source, target, schemaOnTarget, hasTable: (name: string) => here.has(name) && there.has(name) };
   const types = await readTypeDrift({ ...sides, before: given?.types });
   const inheritance = await readInheritanceDrift({ ...sides, before: given?.bounds });
-  const rules = await readRuleDrift({ ...sides, before: given?.rules });
+  const rules = await readRuleDrift({ ...sides, nowCalled: types.nowCalled, before: given?.rules });
   const drift = {
     newTables: shapes.sourceTables.filter((table, place) => {
       const one = sourceTables[place]!;
@@ -272,10 +272,11 @@ async function columnFacts(source: Client): Promise<Map<string, ColumnFact>> {
     `SELECT a.attrelid::int8 AS table, a.attname AS column,
             pg_get_expr(d.adbin, d.adrelid) AS "defaultExpression", ${missing} AS "missingValue",
             ${version >= 180000 ? "a.attgenerated = 'v'" : "false"} AS "isVirtual"
-       FROM pg_attrdef d
-       JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+       FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
        JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`,
+      WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+        -- Rows older than a column have its first default, also when it has none any more.
+        AND (d.oid IS NOT NULL${version >= 110000 ? " OR a.atthasmissing" : ""})`,
   );
   return new Map(rows.map((row) => [JSON.stringify([Number(row.table), row.column]), row]));
 }

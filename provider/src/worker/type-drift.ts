@@ -20,6 +20,8 @@ interface UsersType {
   readonly oid: string;
   readonly schema: string;
   readonly name: string;
+  /** As format_type prints it. */
+  readonly printed: string;
   readonly isDomain: boolean;
   readonly notNull: boolean;
   readonly default: string | null;
@@ -40,6 +42,13 @@ export interface TypeDrift {
   readonly renamed: ReadonlySet<string>;
   /** What a type of the source's, as format_type prints it, is called on the target. */
   readonly typeOnTarget: (type: string) => string;
+  /** By the former qualified name of a type that the source has no longer, what it is called, there and, once the additions have run, here. */
+  readonly nowCalled: ReadonlyMap<string, TypeName>;
+}
+
+export interface TypeName {
+  readonly schema: string;
+  readonly name: string;
 }
 
 export interface TypeSides {
@@ -75,7 +84,7 @@ export async function readTypeDrift({ source, target, schemaOnTarget, before }: 
     return twin ? [{ type, twin, former, isRenamed: isRenamed === true }] : [];
   });
   const renamed = pairs.filter((pair) => pair.isRenamed);
-  const formerNames = new Map(renamed.map(({ type, twin }) => [printed(type), printed(twin)]));
+  const formerNames = new Map(renamed.map(({ type, twin }) => [type.printed, twin.printed]));
   const typeOnTarget = (type: string): string => {
     const [, name = type, rest = ""] = /^(.*?)((?:\[\])?)$/s.exec(type) ?? [];
     return `${formerNames.get(name) ?? name}${rest}`;
@@ -94,14 +103,16 @@ export async function readTypeDrift({ source, target, schemaOnTarget, before }: 
   additions.push(...renamed.flatMap(({ type, twin }) => renameStatements(twin, type)));
   const tables = decisions.length > 0 ? await tablesByType(source) : new Map<string, string[]>();
   const byHand = decisions.map(({ oid, sql }) => ({ tables: tables.get(oid) ?? [], sql }));
-  return { additions, byHand, late, renamed: new Set(renamed.map(({ type }) => nameOf(type))), typeOnTarget };
+  const nowCalled = new Map(
+    pairs.flatMap(({ type, former }): [string, TypeName][] =>
+      former && !taken.has(nameOf(former)) ? [[nameOf(former), type]] : [],
+    ),
+  );
+  const names = { renamed: new Set(renamed.map(({ type }) => nameOf(type))), typeOnTarget, nowCalled };
+  return { additions, byHand, late, ...names };
 }
 
-const nameOf = ({ schema, name }: { readonly schema: string; readonly name: string }): string => qualify(schema, name);
-
-/** As format_type prints it under an empty search_path. */
-const printed = ({ schema, name }: { readonly schema: string; readonly name: string }): string =>
-  [schema, name].map((part) => (/^[a-z_][a-z0-9_$]*$/.test(part) ? part : quoteIdentifier(part))).join(".");
+const nameOf = ({ schema, name }: TypeName): string => qualify(schema, name);
 
 function renameStatements(from: UsersType, to: UsersType): string[] {
   const kind = to.isDomain ? "DOMAIN" : "TYPE";
@@ -213,7 +224,7 @@ export const typeOf = (type: string): string => type.replace(/^("(?:[^"]|"")*"|\
 
 async function listTypes(client: Client): Promise<UsersType[]> {
   const { rows } = await client.query<UsersType>(`
-    SELECT t.oid::text AS oid, n.nspname AS schema, t.typname AS name, t.typtype = 'd' AS "isDomain", t.typnotnull AS "notNull",
+    SELECT t.oid::text AS oid, n.nspname AS schema, t.typname AS name, format_type(t.oid, NULL) AS printed, t.typtype = 'd' AS "isDomain", t.typnotnull AS "notNull",
            pg_get_expr(t.typdefaultbin, 0) AS default, left(md5(pg_get_expr(t.typdefaultbin, 0)), 8) AS "defaultDigest",
            (SELECT coalesce(json_agg(json_build_object('oid', e.oid::int8, 'label', e.enumlabel) ORDER BY e.enumsortorder), '[]')
               FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels,
