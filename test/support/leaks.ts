@@ -22,8 +22,9 @@ export const mochaHooks = {
       await sleep(100);
       left = await leftBehind();
     }
-    if (left.length > 0)
-      throw new Error(`left behind by "${this.currentTest?.fullTitle() ?? "?"}":\n  ${left.join("\n  ")}`);
+    if (left.length === 0) return;
+    endWorkers();
+    throw new Error(`left behind by "${this.currentTest?.fullTitle() ?? "?"}":\n  ${left.join("\n  ")}`);
   },
 };
 
@@ -40,6 +41,17 @@ function workers(): string[] {
     .filter((line) => /dist\/worker\/main\.js/.test(line) && !/^\s*\d+\s+Z/.test(line))
     .filter((line) => ours?.has(Number.parseInt(line)) ?? true)
     .map((line) => `worker: ${line.trim()}`);
+}
+
+/** Else the tests of other files would be blamed for them, too. */
+function endWorkers(): void {
+  for (const pid of logWriters() ?? []) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It has ended by itself just now.
+    }
+  }
 }
 
 /** Who writes to a log below our folder; undefined where the system does not tell, and every worker counts. */
