@@ -71,9 +71,9 @@ for (const hostName of hostNames) {
       const entraAdministrator = { objectId: tenantId, principalName: "dba", tenantId };
       const office = { name: "office", start: "198.51.100.7", end: "198.51.100.7" };
       const open = {
-        ...{ topology: "public", vpn: {}, server: { entraAdministrator }, firewallRules: [office] },
+        ...{ topology: "public" as const, vpn: {}, server: { entraAdministrator }, firewallRules: [office] },
         ...{ migration: undefined, parameters: {} },
-      } as const;
+      };
       succeeded(await lab.deployment(open).up());
       assert.match(failed(await lab.deployment(open).destroy()), /protected/);
       assert.equal(cloud.servers.size, 1);
