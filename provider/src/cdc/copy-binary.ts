@@ -1,4 +1,3 @@
-import { type Tuple, endOf, nullField, startOf } from "./change.js";
 import { CopyRows } from "./copy-rows.js";
 
 /** The signature, no flags, no extension. */
@@ -37,16 +36,11 @@ export class CopyBinary extends CopyRows {
     this.#fieldsInLine = 0;
   }
 
-  protected value(holder: Tuple, field: number): void {
-    const start = startOf(holder, field);
-    if (start === nullField) {
-      this.null();
-      return;
-    }
+  protected value(bytes: Buffer, start: number, end: number): void {
     this.#beginField();
-    const size = endOf(holder, field) - start;
-    if (size > pieceBytes) this.#long(holder.bytes, start, size);
-    else this.#short(holder.bytes, start, size);
+    const size = end - start;
+    if (size > pieceBytes) this.#long(bytes, start, size);
+    else this.#short(bytes, start, size);
   }
 
   protected end(): void {

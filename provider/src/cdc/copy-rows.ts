@@ -1,5 +1,5 @@
 import { EngineFault } from "../errors.js";
-import { type Tuple, holderOf } from "./change.js";
+import { type Tuple, endOf, holderOf, nullField, startOf } from "./change.js";
 
 /** The first message is short, since a batch may hold a line or two for each of thousands of tables; each next one is longer. */
 const firstMessageBytes = 512;
@@ -20,7 +20,8 @@ export abstract class CopyRows {
   abstract integer(value: number): void;
   abstract null(): void;
   abstract endLine(): void;
-  protected abstract value(holder: Tuple, field: number): void;
+  /** The bytes of a field that is not NULL. */
+  protected abstract value(bytes: Buffer, start: number, end: number): void;
   /** Adds what stands behind the last line. */
   protected abstract end(): void;
 
@@ -35,13 +36,13 @@ export abstract class CopyRows {
   field(tuple: Tuple, field: number): void {
     const holder = holderOf(tuple, field);
     if (!holder) throw new EngineFault(`field ${field} of a row is not known where it has to be written`);
-    this.value(holder, field);
+    this.#held(holder, field);
   }
 
   /** For a field that is not used where it is not known. */
   fieldOrNull(tuple: Tuple | undefined, field: number): void {
     const holder = tuple && holderOf(tuple, field);
-    if (holder) this.value(holder, field);
+    if (holder) this.#held(holder, field);
     else this.null();
   }
 
@@ -52,6 +53,12 @@ export abstract class CopyRows {
     const grown = Math.min(messageGrowth * this.message.length, longestMessageBytes);
     this.message = Buffer.allocUnsafe(Math.max(grown, headerBytes + bytes));
     this.length = headerBytes;
+  }
+
+  #held(holder: Tuple, field: number): void {
+    const start = startOf(holder, field);
+    if (start === nullField) this.null();
+    else this.value(holder.bytes, start, endOf(holder, field));
   }
 
   #endMessage(): void {

@@ -1,5 +1,4 @@
 import { CopyRows } from "./copy-rows.js";
-import { type Tuple, endOf, nullField, startOf } from "./change.js";
 
 const tab = 0x09;
 const newline = 0x0a;
@@ -44,15 +43,8 @@ export class CopyText extends CopyRows {
     this.#fieldsInLine = 0;
   }
 
-  protected value(holder: Tuple, field: number): void {
-    const start = startOf(holder, field);
-    if (start === nullField) {
-      this.null();
-      return;
-    }
+  protected value(bytes: Buffer, start: number, end: number): void {
     this.#separate();
-    const { bytes } = holder;
-    const end = endOf(holder, field);
     for (let from = start; from < end; from += pieceBytes) this.#escape(bytes, from, Math.min(from + pieceBytes, end));
   }
 

@@ -51,25 +51,28 @@ async function eachOf<Database>(
 }
 
 async function eraseDatabase(store: Store, servers: Servers, database: DatabaseRecord): Promise<void> {
-  const { migrationName, source, target } = servers;
+  const { migrationName, source } = servers;
   if (database.slot !== undefined || database.publications.length > 0) {
     await eraseFromSource(servers, database.name);
     await forgetSourceObjects(store, migrationName, database.name);
   }
   await eraseFence(store, { migrationName, source }, database);
   if (database.hasWayBack) {
-    const places = { migrationName, source, target, database: database.name, targetDatabase: database.targetName };
-    const note = await removeWayBack(places);
-    if (note !== undefined) process.stderr.write(`${note}\n`);
+    await eraseWayBack(servers, database.name, database.targetName);
     await forgetWayBack(store, migrationName, database.name);
   }
   if (database.phase === "queued" || !(await databaseExists(store, database.targetName))) return;
-  const client = await connect(target, { database: database.targetName, purpose: `${migrationName} clean up` });
-  try {
-    await dropProgress(client, migrationName);
-  } finally {
-    await client.end();
-  }
+  await eraseProgress(servers, database.targetName);
+}
+
+async function eraseWayBack(servers: Servers, database: string, targetDatabase: string): Promise<void> {
+  const note = await removeWayBack({ ...servers, database, targetDatabase });
+  if (note !== undefined) process.stderr.write(`${note}\n`);
+}
+
+async function eraseProgress({ migrationName, target }: Servers, targetDatabase: string): Promise<void> {
+  const client = await connect(target, { database: targetDatabase, purpose: `${migrationName} clean up` });
+  await dropProgress(client, migrationName).finally(() => client.end());
 }
 
 /** Of a migration that is on no record any more. */
@@ -138,19 +141,13 @@ async function tellOfFence({ migrationName, source }: Servers, database: string)
   );
 }
 
-async function eraseFromTarget(
-  { migrationName, source, target }: Servers,
-  database: string,
-  targetDatabase: string,
-): Promise<void> {
+async function eraseFromTarget(servers: Servers, database: string, targetDatabase: string): Promise<void> {
   try {
-    const note = await removeWayBack({ migrationName, source, target, database, targetDatabase });
-    if (note !== undefined) process.stderr.write(`${note}\n`);
-    const client = await connect(target, { database: targetDatabase, purpose: `${migrationName} clean up` });
-    await dropProgress(client, migrationName).finally(() => client.end());
+    await eraseWayBack(servers, database, targetDatabase);
+    await eraseProgress(servers, targetDatabase);
   } catch (error) {
     // The database may not have been made, or is gone.
-    if ((error as { code?: string }).code !== "603102") throw error;
+    if (!isMissingDatabase(error)) throw error;
   }
 }
 

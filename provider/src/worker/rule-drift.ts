@@ -120,29 +120,30 @@ const nameOf = ({ schema, name }: TypeName): string => qualify(schema, name);
 /** An index has the name of the constraint that it is going to be. */
 const keyOf = ({ kind, schema, of, name }: Rule): string => JSON.stringify([kind === "domain", schema, of, name]);
 
-function renameStatement({ kind, schema, of, name }: Rule, to: string): string {
+const alterOwner = ({ kind, schema, of }: Rule): string =>
+  `ALTER ${kind === "domain" ? "DOMAIN" : "TABLE"} ${qualify(schema, of)}`;
+
+function renameStatement(rule: Rule, to: string): string {
+  const { kind, schema, name } = rule;
   if (kind.endsWith("index")) return `ALTER INDEX ${qualify(schema, name)} RENAME TO ${quoteIdentifier(to)}`;
-  const whose = `ALTER ${kind === "domain" ? "DOMAIN" : "TABLE"} ${qualify(schema, of)}`;
-  return `${whose} RENAME CONSTRAINT ${quoteIdentifier(name)} TO ${quoteIdentifier(to)}`;
+  return `${alterOwner(rule)} RENAME CONSTRAINT ${quoteIdentifier(name)} TO ${quoteIdentifier(to)}`;
 }
 
 /** What refers to a key is gone on the source, or made anew there, and then restored as all that the target lacks. */
-function dropStatement({ kind, schema, of, name }: Rule): string {
+function dropStatement(rule: Rule): string {
+  const { kind, schema, name } = rule;
   if (kind.endsWith("index")) return `DROP INDEX IF EXISTS ${qualify(schema, name)}`;
-  const whose = `ALTER ${kind === "domain" ? "DOMAIN" : "TABLE"} ${qualify(schema, of)}`;
-  return `${whose} DROP CONSTRAINT IF EXISTS ${quoteIdentifier(name)}${kind === "key" ? " CASCADE" : ""}`;
+  return `${alterOwner(rule)} DROP CONSTRAINT IF EXISTS ${quoteIdentifier(name)}${kind === "key" ? " CASCADE" : ""}`;
 }
 
 /** In one statement, though readers wait for the scan: a check that rows violate must not stay to refuse what the stream brings. */
-function addStatement({ kind, schema, of, name, definition }: FoundRule): string {
-  const whose = `ALTER ${kind === "domain" ? "DOMAIN" : "TABLE"} ${qualify(schema, of)}`;
-  return `${whose} ADD CONSTRAINT ${quoteIdentifier(name)} ${definition!}`;
-}
+const addStatement = (rule: FoundRule): string =>
+  `${alterOwner(rule)} ADD CONSTRAINT ${quoteIdentifier(rule.name)} ${rule.definition!}`;
 
-function dropByHand({ kind, schema, of, name }: Rule): string {
+function dropByHand(rule: Rule): string {
+  const { kind, schema, name } = rule;
   if (kind === "unique index") return `DROP INDEX ${qualify(schema, name)}`;
-  const whose = `ALTER ${kind === "domain" ? "DOMAIN" : "TABLE"} ${qualify(schema, of)}`;
-  return `${whose} DROP CONSTRAINT ${quoteIdentifier(name)}`;
+  return `${alterOwner(rule)} DROP CONSTRAINT ${quoteIdentifier(name)}`;
 }
 
 async function listRules(client: Client): Promise<FoundRule[]> {
