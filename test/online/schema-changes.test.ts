@@ -227,6 +227,52 @@ describe("schema changes on the source while it is followed", () => {
     await resource.destroy();
   });
 
+  it("replaces a key with an index at hand for the rows of before and after, and drops nothing that only the target has", async () => {
+    const database = await lab.database(`
+      CREATE TABLE parent (id int CONSTRAINT "Key" PRIMARY KEY, code int NOT NULL, v text);
+      CREATE TABLE child (id int PRIMARY KEY, parent int CONSTRAINT child_parent REFERENCES parent);
+      CREATE VIEW grouped AS SELECT id, v FROM parent GROUP BY id; CREATE VIEW upon AS SELECT count(*) FROM grouped;
+      CREATE TABLE kept (id int CONSTRAINT kept_key PRIMARY KEY, code int NOT NULL, v text);
+      INSERT INTO parent SELECT i, i, 'a' FROM generate_series(1, 50) i; INSERT INTO child SELECT i, i FROM generate_series(1, 50) i;
+      INSERT INTO kept SELECT i, i, 'a' FROM generate_series(1, 50) i`);
+    const resource = await follow(database);
+    await onTarget(database, "CREATE VIEW only_here AS SELECT id, v FROM public.kept GROUP BY id");
+    await lab.source.query(
+      `UPDATE parent SET v = 'before', code = code + 100; DROP VIEW upon, grouped; ALTER TABLE child DROP CONSTRAINT child_parent;
+       ALTER TABLE parent DROP CONSTRAINT "Key", ADD CONSTRAINT "Key" PRIMARY KEY (code);
+       UPDATE parent SET id = 1; UPDATE child SET parent = parent + 100;
+       ALTER TABLE child ADD CONSTRAINT child_parent FOREIGN KEY (parent) REFERENCES parent;
+       CREATE VIEW grouped AS SELECT code, v FROM parent GROUP BY code; CREATE VIEW upon AS SELECT count(*) FROM grouped`,
+      { database },
+    );
+    const created = (): Promise<Record<string, unknown>[]> =>
+      lab.target.query(
+        `SELECT FROM pgmigration.event WHERE database = $1 AND message LIKE 'carried over from the source: CREATE INDEX%"pg\\_migration\\_%'`,
+        { values: [database] },
+      );
+    await until("indexes stand in for the key", async () => (await created()).length === 2);
+    const keys =
+      "SELECT pg_get_constraintdef(oid) AS definition FROM pg_constraint WHERE contype IN ('p', 'f') AND connamespace = 'public'::regnamespace ORDER BY 1";
+    await until("the key is the source's", async () => (await onTarget(database, keys)).length === 4);
+
+    await lab.source.query(
+      `UPDATE kept SET v = 'before'; ALTER TABLE kept DROP CONSTRAINT kept_key, ADD CONSTRAINT kept_key PRIMARY KEY (code);
+       UPDATE kept SET id = 1`,
+      { database },
+    );
+    const statement = `DROP VIEW IF EXISTS public.only_here; ALTER TABLE "public"."kept" DROP CONSTRAINT IF EXISTS "kept_key"`;
+    await until("the statement is named", async () => (await messageOf(resource, database)).includes(statement));
+    assert.equal((await onTarget(database, "SELECT FROM only_here")).length, 50);
+    await onTarget(database, statement);
+    await until("it goes on", async () => (await messageOf(resource, database)) === "");
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    assert.deepEqual(await onTarget(database, keys), await lab.source.query(keys, { database }));
+    assert.deepEqual(await onTarget(database, "SELECT count FROM upon"), [{ count: "50" }]);
+    assert.deepEqual(await onTarget(database, "SELECT relname FROM pg_class WHERE relname LIKE 'pg\\_migration%'"), []);
+    await resource.destroy();
+  });
+
   it("pauses for what values are made of, and for a schema's name", async () => {
     const database = await lab.database(`
       CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE TYPE pair AS (a int, b text); CREATE SCHEMA "Old";

@@ -31,8 +31,9 @@ export const redefinedSince = (before: Definitions, now: readonly Redefined[]): 
 
 /** A dump's entry in such a form that it takes the place of what is there. */
 export function inPlaceOf({ drop }: Redefined, entry: Entry): Entry {
-  const replacing = entry.sql.replace(/CREATE (FUNCTION|PROCEDURE|VIEW|RULE)\b/, "CREATE OR REPLACE $1");
-  return { ...entry, sql: replacing === entry.sql ? `${drop};\n${entry.sql}` : replacing };
+  const create = /CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE|VIEW|RULE)\b/;
+  if (!create.test(entry.sql)) return { ...entry, sql: `${drop};\n${entry.sql}` };
+  return { ...entry, sql: entry.sql.replace(create, "CREATE OR REPLACE $1") };
 }
 
 function definitionsQuery(version: number): string {

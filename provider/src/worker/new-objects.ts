@@ -142,6 +142,8 @@ export async function restoreGroundwork(
 
 const nameOf = ({ type, schema, name }: Entry): string => JSON.stringify([type, schema, name]);
 
+const returnRuleOf = (view: Entry): string => nameOf({ ...view, type: "RULE", name: `${view.name} _RETURN` });
+
 /**
  * Restores what a dump of the source has and one of the target lacks, or has as it was before.
  *
@@ -173,11 +175,14 @@ export async function restoreMissing(
   const isMissing = (entry: Entry): boolean => isUnknown(entry) && !isPutOff(entry);
   const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
   const replacements = new Map(redefined.map((one) => [one.id, one]));
+  // A view that needs a key has only its columns before that; then comes a rule, which is all of it.
+  const laterViews = new Map(there.filter(({ type }) => type === "VIEW").map((view) => [returnRuleOf(view), view]));
+  const comesLater = new Set(there.flatMap((entry) => laterViews.get(nameOf(entry)) ?? []));
   const restore = async (entries: readonly Entry[]): Promise<void> => {
     await reportFindings(work, database, await restoreEntries(target, entries.filter(isMissing), context));
     for (const entry of entries.filter((one) => redefinable.has(one.type) && !isMissing(one))) {
-      const replacement = replacements.get(catalogueKey(entry));
-      if (!replacement) continue;
+      const replacement = replacements.get(catalogueKey(laterViews.get(nameOf(entry)) ?? entry));
+      if (!replacement || comesLater.has(entry)) continue;
       await reportFindings(work, database, await replace(target, replacement, entry, context));
       await work.journal.event(`${replacement.key} was changed on the source, and is carried over`, { database });
     }

@@ -2,6 +2,7 @@ import type { Client } from "pg";
 import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { ownOnly } from "../postgres/own-only.js";
 import { serverVersion } from "../postgres/server-version.js";
+import { dropStandIn, isStandIn, replaceKey } from "./replaced-keys.js";
 import type { Decision } from "./schema-drift.js";
 import type { TypeDrift, TypeName } from "./type-drift.js";
 
@@ -30,7 +31,7 @@ export interface RuleDrift {
   /** Statements that let the target take whatever the source does; what is new on the source is restored behind them. */
   readonly additions: readonly string[];
   readonly byHand: readonly Decision[];
-  /** Checks, which no dump has apart from their tables and domains; once all that was written before is applied. */
+  /** Once all that was written before is applied: checks, which no dump has apart from their tables and domains, and the end of what stood in for keys. */
   readonly late: readonly string[];
 }
 
@@ -89,17 +90,34 @@ export async function readRuleDrift({
   );
   const additions = [...renamed].map(([rule, { name }]) => renameStatement(rule, name));
   const byHand: Decision[] = [];
+  const standIns = new Set<string>();
   const dropped = new Set<Rule>();
+  const replacedKeys: [FoundRule, FoundRule][] = [];
   for (const rule of here.filter((one) => !renamed.has(one))) {
     const twin = thereByKey.get(keyOf(rule));
     const former = knownByKey.get(keyOf(rule));
     const isGone = twin === undefined;
     const isReplaced = twin && former && !known.has(twin.id) && former.digest !== twin.digest;
-    if (isReplaced || (isGone && former && binds(rule))) {
+    if (isReplaced && (rule.kind === "key" || rule.kind === "unique index")) replacedKeys.push([rule, twin]);
+    else if (isReplaced || (isGone && former && binds(rule))) {
       additions.push(dropStatement(rule));
       dropped.add(rule);
     } else if (isGone && rule.kind !== "foreign key" && rule.kind !== "index")
       byHand.push({ tables: [qualify(rule.schema, rule.of)], sql: dropByHand(rule) });
+  }
+  // Behind the foreign keys, of which some may refer to them and are gone.
+  for (const [rule, twin] of replacedKeys) {
+    const table = qualify(rule.schema, rule.of);
+    const hasForeignKey = (schema: string, of: string, name: string): boolean => {
+      const key = keyOf({ ...rule, kind: "foreign key", schema, of, name });
+      return thereByKey.has(key) || knownByKey.has(key);
+    };
+    const key = { table, schema: rule.schema, here: rule.id, there: twin.id, drop: dropStatement(rule) };
+    const replacement = await replaceKey({ source, target, hasForeignKey }, key);
+    if (replacement.byHand !== undefined) byHand.push({ tables: [table], sql: replacement.byHand });
+    else dropped.add(rule);
+    additions.push(...replacement.additions);
+    for (const statement of replacement.late) standIns.add(statement);
   }
   const domains = new Set((await listDomains(target)).map((domain) => nameOf(nowCalled.get(nameOf(domain)) ?? domain)));
   const stands = new Set(here.filter((rule) => !dropped.has(rule)).map(keyOf));
@@ -109,7 +127,13 @@ export async function readRuleDrift({
   const late = there
     .filter((rule) => !rule.inherited && isThere(rule) && !stands.has(keyOf(rule)) && !isRenamed.has(rule))
     .map(addStatement);
-  return { additions, byHand, late };
+  const hasItsKeys = ({ schema, of }: Rule): boolean =>
+    there
+      .filter((rule) => !rule.inherited && rule.schema === schema && rule.of === of)
+      .every((rule) => (rule.kind !== "key" && rule.kind !== "unique index") || stands.has(keyOf(rule)));
+  for (const index of here.filter((rule) => rule.kind === "index" && isStandIn(rule.name) && hasItsKeys(rule)))
+    standIns.add(dropStandIn(index.schema, index.name));
+  return { additions, byHand, late: [...late, ...standIns] };
 }
 
 /** Without it nothing that the stream brings is taken otherwise, or a decision of anybody's undone. */
@@ -129,11 +153,10 @@ function renameStatement(rule: Rule, to: string): string {
   return `${alterOwner(rule)} RENAME CONSTRAINT ${quoteIdentifier(name)} TO ${quoteIdentifier(to)}`;
 }
 
-/** What refers to a key is gone on the source, or made anew there, and then restored as all that the target lacks. */
 function dropStatement(rule: Rule): string {
   const { kind, schema, name } = rule;
   if (kind.endsWith("index")) return `DROP INDEX IF EXISTS ${qualify(schema, name)}`;
-  return `${alterOwner(rule)} DROP CONSTRAINT IF EXISTS ${quoteIdentifier(name)}${kind === "key" ? " CASCADE" : ""}`;
+  return `${alterOwner(rule)} DROP CONSTRAINT IF EXISTS ${quoteIdentifier(name)}`;
 }
 
 /** In one statement, though readers wait for the scan: a check that rows violate must not stay to refuse what the stream brings. */
