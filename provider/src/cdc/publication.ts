@@ -6,7 +6,7 @@ import { alterTables, limitLockWaits } from "../postgres/lock-waits.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Table } from "../postgres/tables.js";
 import type { ChangeCaptureNames } from "./names.js";
-import { identifyByWholeRow, resetReplicaIdentities, whileHandingOn } from "./replica-identity.js";
+import { identifyByWholeRow, namesItsRows, resetReplicaIdentities, whileHandingOn } from "./replica-identity.js";
 
 export interface PublishedTables {
   /** Names to pass to the stream. Both are always there, so that a table that is made later finds its place. */
@@ -47,7 +47,7 @@ export async function createPublications(
   await bringInLine(source, names.publication, undefined, everythingSince(version));
   const selected = keyless === "full" ? await identifyByWholeRow(source, names.publication, selection) : selection;
   const publishable = selected.filter((table) => !table.unlogged && publishesItself(table, version));
-  const insertOnlyTables = publishable.filter((table) => !canNameRows(table, selected));
+  const insertOnlyTables = publishable.filter((table) => !canNameRows(table, selected, version));
   const tables = publishable.filter((table) => !insertOnlyTables.includes(table));
   const insertions = version >= 110000 ? "insert, truncate" : "insert";
   await bringInLine(source, names.publication, tables, everythingSince(version));
@@ -76,8 +76,9 @@ export async function followKeys(
   if (!published || !insertOnly) return [];
   const isIn = (list: readonly string[]) => (table: Table) => list.includes(qualify(table.schema, table.name));
   const tables = keyless === "full" ? await identifyByWholeRow(source, names.publication, selection) : selection;
-  const losing = tables.filter(isIn(published)).filter((table) => !canNameRows(table, tables));
-  const gaining = tables.filter(isIn(insertOnly)).filter((table) => canNameRows(table, tables));
+  const version = await serverVersion(source);
+  const losing = tables.filter(isIn(published)).filter((table) => !canNameRows(table, tables, version));
+  const gaining = tables.filter(isIn(insertOnly)).filter((table) => canNameRows(table, tables, version));
   await move(source, losing, names.publication, names.insertOnlyPublication);
   await move(source, gaining, names.insertOnlyPublication, names.publication);
   return losing;
@@ -123,12 +124,10 @@ export async function dropPublications(source: Client, names: ChangeCaptureNames
 const publishesItself = (table: Table, version: number): boolean => (version >= 130000 ? true : !table.partitioned);
 
 /** A partitioned table holds no rows: what counts are its leaves, each with an identity of its own. */
-function canNameRows(table: Table, selected: readonly Table[]): boolean {
-  if (!table.partitioned) return table.identityColumns.length > 0;
+function canNameRows(table: Table, selected: readonly Table[], version: number): boolean {
+  if (!table.partitioned) return namesItsRows(table, version);
   const leaves = leavesOf(table, selected);
-  return leaves.length === 0
-    ? table.identityColumns.length > 0
-    : leaves.every((leaf) => leaf.identityColumns.length > 0);
+  return leaves.length === 0 ? namesItsRows(table, version) : leaves.every((leaf) => namesItsRows(leaf, version));
 }
 
 function leavesOf(root: Table, selected: readonly Table[]): Table[] {

@@ -3,6 +3,7 @@ import { Refused, Unreachable, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { alterTable, isUngranted, patienceSeconds } from "../postgres/lock-waits.js";
 import { qualify, quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
+import { serverVersion } from "../postgres/server-version.js";
 import type { Table } from "../postgres/tables.js";
 import { sourceObjectPrefix } from "./names.js";
 
@@ -11,6 +12,24 @@ import { sourceObjectPrefix } from "./names.js";
  * whoever drops the publication, from whatever machine and after whatever crash, knows what to reset. Each table is then altered
  * in a transaction of its own: of a session that held one and waited for another, the source's applications would be the victims.
  */
+
+/** From it on a published UPDATE or DELETE fails where the replica identity has a generated column: pgoutput leaves these out. */
+const firstVersionThatRefuses = 180000;
+
+/** Whether the stream tells which of the table's rows was updated or deleted. */
+export function namesItsRows({ columns, identityColumns, replicaIdentity }: Table, version: number): boolean {
+  if (identityColumns.length === 0) return false;
+  const isRefused = columns.some(({ name, generated }) => generated && identityColumns.includes(name));
+  return !isRefused || (replicaIdentity === "full" && version < firstVersionThatRefuses);
+}
+
+/** Whether REPLICA IDENTITY FULL, set by us and reset again, would do for a table whose rows have no identity. */
+export function mayBeNamedByWholeRow(table: Table, version: number): boolean {
+  const { columns, identityColumns, replicaIdentity } = table;
+  const isChosen = replicaIdentity === "index" && identityColumns.length > 0;
+  const isRefused = version >= firstVersionThatRefuses && columns.some(({ generated }) => generated);
+  return columns.length > 0 && !isChosen && !isRefused;
+}
 
 const mark = "REPLICA IDENTITY FULL set by pulumi-pg-migration, to be reset: ";
 
@@ -26,8 +45,10 @@ export async function identifyByWholeRow(
   publication: string,
   tables: readonly Table[],
 ): Promise<readonly Table[]> {
+  const version = await serverVersion(source);
   const keyless = tables.filter(
-    (table) => !table.partitioned && !table.unlogged && table.identityColumns.length === 0 && table.columns.length > 0,
+    (table) =>
+      !table.partitioned && !table.unlogged && !namesItsRows(table, version) && mayBeNamedByWholeRow(table, version),
   );
   if (keyless.length === 0) return tables;
   const names = keyless.map(({ schema, name }) => qualify(schema, name));

@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { mayBeNamedByWholeRow, namesItsRows } from "../cdc/replica-identity.js";
 import { mayBecomeReplica } from "../cdc/target-session.js";
 import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { listTables } from "../postgres/tables.js";
@@ -174,9 +175,11 @@ async function followableTables(
 ): Promise<Finding[]> {
   const tables = (await listTables(client)).filter((table) => !table.partitioned);
   const name = (table: { schema: string; name: string }): string => `${table.schema}.${table.name}`;
-  const keyless = tables.filter(
-    (table) => !table.unlogged && table.identityColumns.length === 0 && table.columns.length > 0,
+  const nameless = tables.filter(
+    (table) => !table.unlogged && !namesItsRows(table, sourceVersion) && table.columns.length > 0,
   );
+  const keyless = nameless.filter((table) => mayBeNamedByWholeRow(table, sourceVersion));
+  const computed = nameless.filter((table) => !keyless.includes(table));
   const unlogged = tables.filter((table) => table.unlogged);
   const common = { type: "SchemaValidation", database, objectType: "Database", state: "Warning" } as const;
   const findings: Finding[] = [];
@@ -212,8 +215,15 @@ async function followableTables(
     findings.push({
       ...common,
       object: enumerate(keyless.map(name)),
-      message: `without a primary key or replica identity only inserts are followed; an UPDATE or DELETE in ${enumerate(keyless.map(name))} is found at cutover as a difference`,
+      message: `without a primary key or replica identity, or with one that is generated, only inserts are followed; an UPDATE or DELETE in ${enumerate(keyless.map(name))} is found at cutover as a difference`,
       remedy: `keylessTables: "full" (from PostgreSQL 10 on), or ${fullByHand}`,
+    });
+  if (computed.length > 0)
+    findings.push({
+      ...common,
+      object: enumerate(computed.map(name)),
+      message: `what names rows of ${enumerate(computed.map(name))} is generated, and the stream of changes leaves generated columns out: only inserts are followed; an UPDATE or DELETE there is found at cutover as a difference`,
+      remedy: `give each a replica identity without generated columns, before: ALTER TABLE <table> REPLICA IDENTITY USING INDEX <a unique index over NOT NULL columns>${sourceVersion < 180000 ? ", or FULL" : ""}`,
     });
   if (unlogged.length > 0)
     findings.push({
