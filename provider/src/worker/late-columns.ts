@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { defaultExpression } from "../postgres/default-expression.js";
 import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Column, Table } from "../postgres/tables.js";
@@ -71,10 +72,11 @@ const byColumn = (defaults: readonly Default[]): Map<string, Default> =>
   new Map(defaults.map((one) => [JSON.stringify([one.table, one.column]), one]));
 
 async function listDefaults(client: Client): Promise<Default[]> {
+  const expression = defaultExpression(await serverVersion(client));
   const { rows } = await client.query<Default>(`
     SELECT *, left(md5(expression), 8) AS digest
       FROM (SELECT a.attrelid::text AS table, a.attname AS column, a.attrelid || '/' || a.attnum AS key,
-                   coalesce(pg_get_expr(d.adbin, d.adrelid), '') AS expression
+                   coalesce(${expression}, '') AS expression
               FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
               JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
              WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema') AS one`);

@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { hasPublications } from "../cdc/publication.js";
 import { qualify, quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
+import { defaultExpression } from "../postgres/default-expression.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Column, Table } from "../postgres/tables.js";
 import { readInheritanceDrift } from "./inheritance-drift.js";
@@ -270,7 +271,7 @@ async function columnFacts(source: Client): Promise<Map<string, ColumnFact>> {
     version >= 110000 ? "CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END" : "NULL::text";
   const { rows } = await source.query<{ table: string; column: string } & ColumnFact>(
     `SELECT a.attrelid::int8 AS table, a.attname AS column,
-            pg_get_expr(d.adbin, d.adrelid) AS "defaultExpression", ${missing} AS "missingValue",
+            ${defaultExpression(version)} AS "defaultExpression", ${missing} AS "missingValue",
             ${version >= 180000 ? "a.attgenerated = 'v'" : "false"} AS "isVirtual"
        FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
        JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
