@@ -28,7 +28,9 @@ describe("schema changes on the source while it is followed", () => {
       CREATE TABLE t (id int PRIMARY KEY, v text NOT NULL, m mood);
       INSERT INTO t SELECT i, 'v', 'sad' FROM generate_series(1, 100) i;
       CREATE TABLE p (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
-      CREATE TABLE p_2024 PARTITION OF p FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')`);
+      CREATE TABLE p_2024 PARTITION OF p FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+      CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE heir (PRIMARY KEY (id)) INHERITS (parent);
+      CREATE TABLE heirs_heir (PRIMARY KEY (id)) INHERITS (heir); INSERT INTO heirs_heir VALUES (1)`);
     const resource = await follow(database);
     await lab.source.query("VACUUM FULL t", { database });
     const [file] = await lab.source.query(
@@ -47,6 +49,7 @@ describe("schema changes on the source while it is followed", () => {
     await lab.source.query(
       `ALTER TABLE t ADD COLUMN note text;
        ALTER TABLE t ADD COLUMN rank int NOT NULL DEFAULT 7;
+       ALTER TABLE parent ADD COLUMN inherited int NOT NULL DEFAULT 4;
        ALTER TABLE t ADD COLUMN filled int NOT NULL DEFAULT 5, ADD COLUMN "Lists" int[] DEFAULT '{1,2}';
        ALTER TABLE t ALTER COLUMN filled DROP DEFAULT, ALTER COLUMN "Lists" DROP DEFAULT;
        ALTER TABLE t ALTER COLUMN v DROP NOT NULL;
@@ -55,6 +58,7 @@ describe("schema changes on the source while it is followed", () => {
     );
     await lab.source.query(
       `UPDATE t SET note = 'told', m = 'so so', v = NULL WHERE id % 2 = 0;
+       UPDATE parent SET inherited = 5; INSERT INTO heir VALUES (2, 6);
        ALTER TABLE t ALTER COLUMN rank SET DEFAULT 8;
        INSERT INTO t (id, v, filled) VALUES (101, 'ranked', 6);
        CREATE INDEX t_rank ON t (rank);
@@ -96,6 +100,7 @@ describe("schema changes on the source while it is followed", () => {
       CREATE TABLE renamed_column (id int PRIMARY KEY, v text); CREATE TABLE other_type (id int PRIMARY KEY, n numeric(10,2));
       CREATE TABLE dropped_column (id int PRIMARY KEY, v text NOT NULL); CREATE TABLE not_unique (id int PRIMARY KEY, v text UNIQUE);
       CREATE TABLE old_name (id int PRIMARY KEY, v text); CREATE TABLE gone (id int PRIMARY KEY);
+      CREATE TABLE parent (id int PRIMARY KEY, v text); CREATE TABLE heir (PRIMARY KEY (id)) INHERITS (parent); INSERT INTO heir VALUES (1, 'a');
       INSERT INTO renamed_column VALUES (1, 'a'); INSERT INTO other_type VALUES (1, 1.25);
       INSERT INTO dropped_column VALUES (1, 'a'); INSERT INTO not_unique VALUES (1, 'a'), (2, 'b'); INSERT INTO old_name VALUES (1, 'a')`);
     const resource = await follow(database);
@@ -105,6 +110,12 @@ describe("schema changes on the source while it is followed", () => {
         "ALTER TABLE renamed_column RENAME COLUMN v TO w",
         "INSERT INTO renamed_column VALUES (3, 'newer')",
         `ALTER TABLE "public"."renamed_column" RENAME COLUMN "v" TO "w"`,
+      ],
+      [
+        "UPDATE parent SET v = 'older'",
+        "ALTER TABLE parent RENAME COLUMN v TO w",
+        "INSERT INTO heir VALUES (2, 'newer')",
+        `ALTER TABLE "public"."parent" RENAME COLUMN "v" TO "w"`,
       ],
       [
         "UPDATE other_type SET n = 2.25",
@@ -147,6 +158,7 @@ describe("schema changes on the source while it is followed", () => {
       let named: string[] = [];
       await until("a statement is named", async () => {
         const message = await messageOf(resource, database);
+        assert.doesNotMatch(message, /"heir"/, "what is done to its parent is done to it");
         named = changes.map(([, , , statement]) => statement).filter((one) => !ran.has(one) && message.includes(one));
         return named.length > 0;
       });

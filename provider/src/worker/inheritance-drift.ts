@@ -37,6 +37,8 @@ export interface InheritanceDrift {
   readonly additions: readonly string[];
   /** Those that the additions take from their parents, qualified and quoted. */
   readonly detached: ReadonlySet<string>;
+  /** By a table that inherits on both sides, and goes on to, the parents that it does from; no partitions. Qualified and quoted. */
+  readonly parents: ReadonlyMap<string, readonly string[]>;
   /** Make heirs; partitions are attached as whatever the target lacks. */
   readonly late: readonly string[];
 }
@@ -46,13 +48,17 @@ export async function readInheritanceDrift(sides: InheritanceSides): Promise<Inh
   const there = new Map((await listChildren(sides.source)).map((child) => [keyOf(child, schemaOnTarget), child]));
   const here = new Map((await listChildren(sides.target)).map((child) => [keyOf(child), child]));
   const detached = new Set<string>();
+  const parents = new Map<string, string[]>();
   const additions = [...here].flatMap(([key, child]) => {
     const [name, parent] = [qualify(child.schema, child.name), qualify(child.parentSchema, child.parent)];
     if (!hasTable(name) || !hasTable(parent)) return [];
     const twin = there.get(key);
     // Versions may print the same bounds in two ways.
     const isMoved = twin && twin.bound !== child.bound && (before[twin.oid] ?? twin.digest) !== twin.digest;
-    if (twin && !isMoved) return [];
+    if (twin && !isMoved) {
+      if (child.bound === "") parents.set(name, [...(parents.get(name) ?? []), parent]);
+      return [];
+    }
     detached.add(name);
     return [
       child.bound === ""
@@ -65,7 +71,7 @@ export async function readInheritanceDrift(sides: InheritanceSides): Promise<Inh
     const isWanted = bound === "" && !here.has(key) && hasTable(heir) && hasTable(from);
     return isWanted ? [`ALTER TABLE ${heir} INHERIT ${from}`] : [];
   });
-  return { additions, detached, late };
+  return { additions, detached, parents, late };
 }
 
 const keyOf = ({ schema, name, parentSchema, parent }: Child, schemaOnTarget = (one: string): string => one): string =>

@@ -4,7 +4,7 @@ import { qualify, quoteIdentifier, quoteLiteral } from "../postgres/identifiers.
 import { defaultExpression } from "../postgres/default-expression.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Column, Table } from "../postgres/tables.js";
-import { readInheritanceDrift } from "./inheritance-drift.js";
+import { type InheritanceDrift, readInheritanceDrift } from "./inheritance-drift.js";
 import { readLateColumns } from "./late-columns.js";
 import { readRenamedSchemas } from "./renamed-schemas.js";
 import { readRuleDrift } from "./rule-drift.js";
@@ -89,6 +89,10 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
     typeOnTarget: types.typeOnTarget,
     targetVersion: await serverVersion(target),
     detached: inheritance.detached,
+    inherited: (name: string) => ({
+      there: columnsOf(inheritance.parents.get(name) ?? [], there),
+      here: columnsOf(inheritance.parents.get(name) ?? [], here),
+    }),
   };
   for (const table of sourceTables) {
     const twin = here.get(nameOf(table));
@@ -106,18 +110,24 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
     ...(await readLateColumns({ source, target, pairs, before: given?.defaults })),
     ...(await readSequenceDrift(source, target, schemaOnTarget)),
   ];
-  return { ...drift, late, byHand: drift.byHand.map((decision) => withPartitions(decision, sourceTables)) };
+  return { ...drift, late, byHand: drift.byHand.map((decision) => withChildren(decision, sourceTables, inheritance)) };
 }
 
 /** Their changes come by their own names, and wait for what is decided on their parents. */
-function withPartitions({ tables, sql }: Decision, all: readonly Table[]): Decision {
+function withChildren({ tables, sql }: Decision, all: readonly Table[], { parents }: InheritanceDrift): Decision {
   const wanted = new Set(tables);
+  const isChild = (table: Table): boolean =>
+    (table.partitionOf !== undefined && wanted.has(nameOf(table.partitionOf))) ||
+    (parents.get(nameOf(table)) ?? []).some((parent) => wanted.has(parent));
   for (let size = 0; size < wanted.size;) {
     size = wanted.size;
-    for (const table of all) if (table.partitionOf && wanted.has(nameOf(table.partitionOf))) wanted.add(nameOf(table));
+    for (const table of all) if (isChild(table)) wanted.add(nameOf(table));
   }
   return { tables: [...wanted], sql };
 }
+
+const columnsOf = (names: readonly string[], tables: ReadonlyMap<string, Table>): ReadonlySet<string> =>
+  new Set(names.flatMap((name) => tables.get(name)?.columns ?? []).map(({ name }) => name));
 
 function asOnTarget(table: Table, schemaOnTarget: (schema: string) => string): Table {
   const schema = schemaOnTarget(table.schema);
@@ -181,6 +191,8 @@ interface Comparison {
   readonly targetVersion: number;
   /** Partitions that stand for themselves once the additions have run. */
   readonly detached: ReadonlySet<string>;
+  /** The columns that a table, and its twin here, has from parents that both have: what is done to a parent's is done to its heirs'. */
+  readonly inherited: (table: string) => { readonly there: ReadonlySet<string>; readonly here: ReadonlySet<string> };
 }
 
 interface Changes {
@@ -192,7 +204,7 @@ interface Changes {
 function compareColumns(
   table: Table,
   twin: Table,
-  { facts, formerNames, typeOnTarget, targetVersion, detached }: Comparison,
+  { facts, formerNames, typeOnTarget, targetVersion, detached, inherited }: Comparison,
   { additions, late, byHand }: Changes,
 ): void {
   const name = nameOf(table);
@@ -202,15 +214,16 @@ function compareColumns(
   const gone = twin.columns.filter((column) => !table.columns.some((other) => other.name === column.name));
   // A partition gets its columns from its parent, and keeps them as that.
   const isAttached = table.partitionOf !== undefined && twin.partitionOf !== undefined && !detached.has(name);
+  const { there, here } = inherited(name);
   for (const [from, to] of renamedColumns(gone, added, { formerNames: formerNames.get(String(table.oid)), sameType })) {
     gone.splice(gone.indexOf(from), 1);
     added.splice(added.indexOf(to), 1);
-    if (!isAttached)
+    if (!isAttached && !here.has(from.name))
       decide(`ALTER TABLE ${name} RENAME COLUMN ${quoteIdentifier(from.name)} TO ${quoteIdentifier(to.name)}`);
   }
-  for (const column of isAttached ? [] : gone)
+  for (const column of isAttached ? [] : gone.filter((one) => !here.has(one.name)))
     decide(`ALTER TABLE ${name} DROP COLUMN ${quoteIdentifier(column.name)}`);
-  for (const column of isAttached ? [] : added) {
+  for (const column of isAttached ? [] : added.filter((one) => !there.has(one.name))) {
     const fact = facts.get(JSON.stringify([table.oid, column.name]));
     const sql = `ALTER TABLE ${name} ADD COLUMN ${quoteIdentifier(column.name)} ${column.type}`;
     const missing = fact?.missingValue ?? null;
@@ -230,7 +243,8 @@ function compareColumns(
     const other = twin.columns.find((one) => one.name === column.name);
     if (!other) continue;
     const alter = `ALTER TABLE ${name} ALTER COLUMN ${quoteIdentifier(column.name)}`;
-    if (!isAttached && !sameType(column, other))
+    const isInherited = here.has(column.name) && there.has(column.name);
+    if (!isAttached && !isInherited && !sameType(column, other))
       decide(`${alter} TYPE ${column.type} USING ${quoteIdentifier(column.name)}::${column.type}`);
     if (!isAttached && other.generated && !column.generated) decide(`${alter} DROP EXPRESSION`);
     if (other.notNull && !column.notNull && !twin.primaryKey.includes(column.name))
