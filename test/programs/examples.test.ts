@@ -29,13 +29,15 @@ for (const hostName of hostNames) {
 
     afterEach(() => rm(directory, { recursive: true, force: true }));
 
-    const deploy = (program: string, config: Record<string, string>): Host =>
-      deployProgram(hostName, directory, lab, program, config);
+    const deploy = (program: string, config: Record<string, string>, environment?: Record<string, string>): Host =>
+      deployProgram(hostName, directory, lab, program, config, environment);
 
     it("examples/offline: preview changes nothing, up migrates, a second up is the same, destroy cleans up", async () => {
       const database = await lab.adventureWorks();
-      const host = deploy("examples/offline", { dbsToMigrate: JSON.stringify([database]) });
-      const preview = await host.preview();
+      const config = { dbsToMigrate: JSON.stringify([database]) };
+      const host = deploy("examples/offline", config);
+      // As users run it: with its types checked by Pulumi, too.
+      const preview = await deploy("examples/offline", config, { PULUMI_NODEJS_TRANSPILE_ONLY: "false" }).preview();
       assert(preview.ok && preview.summary.create >= 1);
       assert.deepEqual(await lab.targetDatabases(), []);
       assert.equal(statusOf(await host.up()).state, "Succeeded");

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { access, constants, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { devNull, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { rootCertificates } from "node:tls";
@@ -59,6 +59,8 @@ async function packagedFolders(): Promise<string[]> {
 
 async function majorOf(path: string): Promise<number | undefined> {
   try {
+    // Most folders of PATH have none, and a process that cannot be started is dear.
+    await access(path, constants.X_OK);
     const { stdout } = await run(path, ["--version"], { timeout: 10_000 });
     const version = /(\d+)(?:\.\d+|devel|beta|rc)/.exec(stdout)?.[1];
     return version === undefined ? undefined : Number(version);

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { extname, join } from "node:path";
 import type { Duplex } from "node:stream";
+import { setFlagsFromString } from "node:v8";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import type { Client } from "pg";
 import { Canceled, EngineFault, Refused } from "../errors.js";
@@ -84,7 +85,17 @@ function completeMessages(bytes: Buffer): { end: number; isReady: boolean } {
   return { end, isReady };
 }
 
+/**
+ * V8 compiles what runs often a second time, for speed: with a program that runs for a moment, that takes twice as long as all of
+ * its work (0.5 s of CPU against 0.15 s for an empty database, 0.75 s against 0.45 s for 2,000 tables). A V8 that does not
+ * know these options says so and goes on.
+ */
+function compileOnce(): void {
+  for (const option of ["--no-wasm-tier-up", "--no-wasm-dynamic-tiering"]) setFlagsFromString(option);
+}
+
 function startWorker(task: WasmDumpTask): Worker {
+  compileOnce();
   // Compiled, the worker lies beside this file; where this file runs as TypeScript, so does the worker.
   const extension = extname(__filename);
   return new Worker(join(__dirname, `wasm-dump-worker${extension}`), {
