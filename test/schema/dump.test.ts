@@ -8,6 +8,7 @@ import type { Endpoint } from "../../provider/src/postgres/connect";
 import { dumpSchema } from "../../provider/src/schema/dump";
 import type { DumpOptions } from "../../provider/src/schema/dump-options";
 import { EmbeddedServer } from "../support/embedded-server";
+import { until } from "../support/until";
 
 const odd = "o'd\"d=$d b";
 
@@ -122,6 +123,8 @@ describe("the dump of a schema", () => {
           if (/no pg_dump here/.test(String(error))) this.skip();
           return error instanceof Canceled;
         });
+        // Not left in the queue for the lock that the blocker holds.
+        await until("the dump's session has ended", async () => (await dumpersSessions()) === 0);
       } finally {
         await blocker.end();
       }

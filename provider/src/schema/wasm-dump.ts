@@ -5,6 +5,7 @@ import { setFlagsFromString } from "node:v8";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import type { Client } from "pg";
 import { Canceled, EngineFault, Refused } from "../errors.js";
+import { requestCancel } from "../postgres/cancel-request.js";
 import { type Endpoint, connect } from "../postgres/connect.js";
 import { type DumpOptions, dumpArguments } from "./dump-options.js";
 import { turn, type WasmDumpResult, type WasmDumpTask } from "./wasm-dump-task.js";
@@ -25,16 +26,20 @@ export async function dumpInWasm(source: Endpoint, database: string, options: Du
   const { port1, port2 } = new MessageChannel();
   const turns = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   let worker: Worker | undefined;
+  let isRead = false;
   try {
     const parameters = await reportedParameters(client);
     relay(client.connection.stream, port1, new Int32Array(turns));
     worker = startWorker({ port: port2, turns, parameters, arguments: dumpArguments(options) });
     const text = await resultOf(worker, database, options.signal);
+    isRead = true;
     checkEncoding(text, parameters, database);
     return text;
   } finally {
     await worker?.terminate();
     port1.close();
+    // A server does not notice that nobody listens any more while it waits for a lock, and what it waits for others wait behind.
+    if (!isRead) await requestCancel(client);
     // Its protocol was taken over, so the session cannot be ended through the client.
     client.connection.stream.destroy();
   }
