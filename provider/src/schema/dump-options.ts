@@ -1,13 +1,18 @@
+import { qualify } from "../postgres/identifiers.js";
+import type { RelationName } from "./restore-plan.js";
+
 export interface DumpOptions {
   /** An exported snapshot (pg_export_snapshot) in which to read the catalogue. */
   readonly snapshot?: string | undefined;
   /** Use this one only; else a native pg_dump that is new enough, and the WASM one where there is none or it fails. */
   readonly tool?: "native" | "wasm" | undefined;
+  /** Tables to leave out: pg_dump locks all others, which takes the right to read them. */
+  readonly without?: readonly RelationName[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** What pg_dump is asked for, whichever one it is. */
-export function dumpArguments({ snapshot }: DumpOptions): string[] {
+export function dumpArguments({ snapshot, without = [] }: DumpOptions): string[] {
   return [
     "--schema-only",
     "--verbose",
@@ -16,6 +21,8 @@ export function dumpArguments({ snapshot }: DumpOptions): string[] {
     "--exclude-schema=pgmigration",
     // A lock that is held for longer than this is named by pg_dump's error, rather than waited for in silence.
     "--lock-wait-timeout=600000",
+    // In quotes nothing of a name is a pattern.
+    ...without.map(({ schema, name }) => `--exclude-table=${qualify(schema, name)}`),
     ...(snapshot === undefined ? [] : [`--snapshot=${snapshot}`]),
   ];
 }

@@ -2,6 +2,7 @@ import type { Client } from "pg";
 import { type Filter, patternExpression } from "../filter.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { type Entry, catalogueKey } from "./entries.js";
+import type { RelationName } from "./restore-plan.js";
 
 export interface Filters {
   readonly include: Filter;
@@ -51,6 +52,17 @@ export const sequenceKey = (schema: string, name: string): string => JSON.string
 
 export const isCutRelation = ({ cut }: Selection, { oid }: { readonly oid: number }): boolean =>
   cut.has(catalogueKey({ classOid: relations, oid }));
+
+/** Tables that stay behind and that this role may not even read: a filter is how one goes around them. */
+export async function hiddenTables(source: Client, { cut }: Selection): Promise<RelationName[]> {
+  if (cut.size === 0) return [];
+  const { rows } = await source.query<RelationName & { readonly oid: number }>(
+    `SELECT n.nspname AS schema, c.relname AS name, c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+        AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))`,
+  );
+  return rows.filter(({ oid }) => cut.has(catalogueKey({ classOid: relations, oid })));
+}
 
 /** The entries without those that are cut, and without what is about one of these: its comment, its privileges. */
 export function selectEntries(entries: readonly Entry[], { cut }: Selection): Entry[] {

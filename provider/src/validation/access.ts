@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import type { Wish } from "../inputs.js";
+import { readSelection } from "../schema/selection.js";
 import { targetDatabase } from "../target-database.js";
 import type { Finding } from "../store/journal.js";
 import { enumerate, type Rule } from "./context.js";
@@ -81,7 +82,7 @@ async function mayCreateDatabases(target: Client, user: string): Promise<Finding
   ];
 }
 
-/** 603110: everything that is to be migrated can be read, and read whole. */
+/** 603110: everything that is to be migrated can be read, and read whole. What a filter leaves out need not be. */
 export const sourcePrivileges: Rule = async ({ wish, sources }) => {
   const findings: Finding[] = [];
   for (const [database, client] of sources) {
@@ -93,7 +94,10 @@ export const sourcePrivileges: Rule = async ({ wish, sources }) => {
       objectType: "Database",
       state: "Failed",
     } as const;
-    const unreadable = await unreadableRelations(client);
+    const { cut } = await readSelection(client, wish);
+    const selected = (relations: readonly Relation[]): string[] =>
+      relations.filter(({ key }) => !cut.has(key)).map(({ name }) => name);
+    const unreadable = selected(await unreadableRelations(client));
     if (unreadable.length > 0)
       findings.push({
         ...common,
@@ -107,7 +111,7 @@ export const sourcePrivileges: Rule = async ({ wish, sources }) => {
         message: `${wish.source.user} may not read the large objects ${enumerate(objects)} in ${database}`,
         remedy: `GRANT SELECT ON LARGE OBJECT ${objects.slice(0, 5).join(", ")} TO ${quoteIdentifier(wish.source.user)}`,
       });
-    const filtered = await rowSecuredTables(client);
+    const filtered = selected(await rowSecuredTables(client));
     if (filtered.length > 0)
       findings.push({
         ...common,
@@ -118,12 +122,20 @@ export const sourcePrivileges: Rule = async ({ wish, sources }) => {
   return findings;
 };
 
+interface Relation {
+  readonly name: string;
+  /** Among all catalogues. */
+  readonly key: string;
+}
+
+const relation = "format('%I.%I', n.nspname, c.relname) AS name, 'pg_class'::regclass::oid || '/' || c.oid AS key";
+
 const userRelations = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`;
 
-async function unreadableRelations(client: Client): Promise<string[]> {
-  const { rows } = await client.query<{ name: string }>(
-    `SELECT format('%I.%I', n.nspname, c.relname) AS name
+async function unreadableRelations(client: Client): Promise<Relation[]> {
+  const { rows } = await client.query<Relation>(
+    `SELECT ${relation}
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind IN ('r', 'p', 'S', 'm') AND ${userRelations}
         AND NOT (has_schema_privilege(n.oid, 'USAGE')
@@ -131,7 +143,7 @@ async function unreadableRelations(client: Client): Promise<string[]> {
                                     ELSE has_table_privilege(c.oid, 'SELECT') END)
       ORDER BY 1`,
   );
-  return rows.map(({ name }) => name);
+  return rows;
 }
 
 async function unreadableLargeObjects(client: Client): Promise<string[]> {
@@ -146,10 +158,10 @@ async function unreadableLargeObjects(client: Client): Promise<string[]> {
   return rows.map(({ oid }) => oid);
 }
 
-async function rowSecuredTables(client: Client): Promise<string[]> {
+async function rowSecuredTables(client: Client): Promise<Relation[]> {
   // Our sessions run with row_security off, under which the function answers as for one that enforces policies.
-  const { rows } = await client.query<{ name: string }>(
-    `SELECT format('%I.%I', n.nspname, c.relname) AS name
+  const { rows } = await client.query<Relation>(
+    `SELECT ${relation}
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
        JOIN pg_roles me ON me.rolname = current_user
       WHERE c.relkind IN ('r', 'p') AND ${userRelations} AND c.relrowsecurity
@@ -157,5 +169,5 @@ async function rowSecuredTables(client: Client): Promise<string[]> {
         AND (c.relforcerowsecurity OR NOT pg_has_role(c.relowner, 'USAGE'))
       ORDER BY 1`,
   );
-  return rows.map(({ name }) => name);
+  return rows;
 }

@@ -24,7 +24,7 @@ import { refreshMaterializedViews } from "../schema/materialized-views.js";
 import { readRestoreContext, readSearchPath, type RestoreContext } from "../schema/restore-context.js";
 import { planRestore, type Build, type RelationName, type RestorePlan } from "../schema/restore-plan.js";
 import { batches, restoreEntries, restoreEntry, restoreTogether } from "../schema/restore.js";
-import { readSelection, selectEntries, sequenceKey, type Selection } from "../schema/selection.js";
+import { hiddenTables, readSelection, selectEntries, sequenceKey, type Selection } from "../schema/selection.js";
 import { validateConstraint } from "../schema/validate-constraint.js";
 import type { DatabaseRecord } from "../store/records.js";
 import { forgetHeldSnapshots, type SharedCopy } from "../store/shared-copies.js";
@@ -242,10 +242,20 @@ class BaseCopy {
   async #dump(snapshot: string, signal: AbortSignal): Promise<Entry[]> {
     const { source, journal } = this.work;
     await journal.database(this.#name, { message: "reading the schema" });
-    const { text, tool } = await dumpSchema(source, this.#name, { snapshot, signal });
+    const without = await this.#hiddenTables();
+    const { text, tool } = await dumpSchema(source, this.#name, { snapshot, without, signal });
     const entries = parseEntries(text);
     await journal.event(`${entries.length} schema entries read by ${tool}`, { database: this.#name });
     return entries;
+  }
+
+  async #hiddenTables(): Promise<RelationName[]> {
+    const source = await connect(this.work.source, { database: this.#name, purpose: this.#purpose("read") });
+    try {
+      return await hiddenTables(source, await readSelection(source, this.work.wish));
+    } finally {
+      await source.end();
+    }
   }
 
   async #queueUnits({ source, target, plan }: Scene, tables: readonly TableToCopy[]): Promise<void> {

@@ -20,7 +20,7 @@ import { readRestoreContext, type RestoreContext } from "../schema/restore-conte
 import { constraintKey } from "../schema/late-constraints.js";
 import { planRestore, type RestorePlan } from "../schema/restore-plan.js";
 import { restoreEntries, restoreEntry } from "../schema/restore.js";
-import { readSelection, selectEntries } from "../schema/selection.js";
+import { hiddenTables, readSelection, selectEntries } from "../schema/selection.js";
 import { validateConstraint } from "../schema/validate-constraint.js";
 import { targetDatabase } from "../target-database.js";
 import { reportFindings } from "./base-copy.js";
@@ -124,10 +124,12 @@ export async function restoreGroundwork(
   renamedTypes: ReadonlySet<string>,
 ): Promise<void> {
   const { signal } = work;
-  const there = parseEntries((await dumpSchema(work.source, database, { signal })).text);
+  const selection = await readSelection(source, work.wish);
+  const without = await hiddenTables(source, selection);
+  const there = parseEntries((await dumpSchema(work.source, database, { without, signal })).text);
   const here = parseEntries((await dumpSchema(work.target, targetDatabase(work.wish, database), { signal })).text);
   const known = new Set(here.map(nameOf));
-  const { before } = planRestore(selectEntries(there, await readSelection(source, work.wish)));
+  const { before } = planRestore(selectEntries(there, selection));
   const isRenamed = ({ type, schema, name }: Entry): boolean =>
     (type === "TYPE" || type === "DOMAIN") && renamedTypes.has(qualify(schema ?? "", name));
   const wanted = before.filter((entry) => groundwork.has(entry.type) && !known.has(nameOf(entry)) && !isRenamed(entry));
@@ -156,10 +158,8 @@ export async function restoreMissing(
   const { signal } = work;
   const read = async (dump: ReturnType<typeof dumpSchema>): Promise<Entry[]> => parseEntries((await dump).text);
   const selection = await readSelection(source, work.wish);
-  const there = selectEntries(
-    await read(dumpSchema(work.source, database, { ...(snapshot ? { snapshot } : {}), signal })),
-    selection,
-  );
+  const without = await hiddenTables(source, selection);
+  const there = selectEntries(await read(dumpSchema(work.source, database, { snapshot, without, signal })), selection);
   const here = await read(dumpSchema(work.target, targetDatabase(work.wish, database), { signal }));
   // Both planned, since a plan gives names of its own to parts of entries: a key's index, a late check.
   const known = new Set(allEntries(planRestore(here)).map(nameOf));
