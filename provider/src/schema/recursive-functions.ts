@@ -33,6 +33,28 @@ export function madeInTwoSteps(
   });
 }
 
+/** What may stand between a function and itself, and is made by what its entry says alone. */
+const between: ReadonlySet<string> = new Set(["AGGREGATE", "CAST", "OPERATOR", "VIEW"]);
+
+/**
+ * All such functions and what may stand between them, as one entry: for a function that reaches itself by way of an operator
+ * or a view, which a body does not tell. Undefined where there are none.
+ */
+export function madeAtOnce(
+  entries: readonly Entry[],
+): { readonly entry: Entry; readonly replaces: readonly Entry[] } | undefined {
+  const functions = entries.flatMap((entry) => standardFunction(entry) ?? []);
+  const others = entries.filter(({ type }) => between.has(type));
+  const [first] = functions;
+  if (!first || others.length === 0) return undefined;
+  const sql = [
+    ...functions.map(({ head }) => head),
+    ...others.map((entry) => entry.sql),
+    ...functions.map(({ replacement }) => replacement),
+  ].join("\n");
+  return { entry: { ...first.entry, sql }, replaces: [...functions.map(({ entry }) => entry), ...others] };
+}
+
 function reachedFrom(first: StandardFunction, functions: readonly StandardFunction[]): StandardFunction[] {
   const reached = new Set<StandardFunction>();
   const callers = [first];

@@ -5,7 +5,7 @@ import { qualify, quoteLiteral } from "../postgres/identifiers.js";
 import { type Draft, draftOf, findingFor, objectName } from "./draft.js";
 import { type Entry, catalogueKey } from "./entries.js";
 import { type RestoreFinding, summarize } from "./findings.js";
-import { madeInTwoSteps } from "./recursive-functions.js";
+import { madeAtOnce, madeInTwoSteps } from "./recursive-functions.js";
 import type { RestoreContext } from "./restore-context.js";
 import { type Refusal, asItsOwner, revise } from "./revision.js";
 import { follows, identifierName, tokenize } from "./sql-text.js";
@@ -150,7 +150,7 @@ async function restoreWaiting(
   if (refusals.length > 0) throw allRefused(refusals);
 }
 
-/** Functions that call themselves or each other, as far as nothing else keeps them back. Answers what still waits. */
+/** Functions that call themselves or each other, by way of operators and views as well, as far as nothing else keeps them back. Answers what still waits. */
 async function restoreRecursive(
   target: pg.Client,
   entries: readonly Entry[],
@@ -163,7 +163,9 @@ async function restoreRecursive(
     if (await refusalOf(target, entry, context, findings)) continue;
     waiting = waiting.filter((one) => !replaces.includes(one));
   }
-  return waiting;
+  const atOnce = madeAtOnce(waiting);
+  if (!atOnce || (await refusalOf(target, atOnce.entry, context, findings))) return waiting;
+  return waiting.filter((one) => !atOnce.replaces.includes(one));
 }
 
 /**
@@ -419,7 +421,9 @@ function leaveOut(entry: Entry, reason: string, { leftOut }: RestoreContext): Re
 function giveUp(draft: Draft, { statement, error }: Refusal, context: RestoreContext): readonly RestoreFinding[] {
   const { entry } = draft;
   const isForbidden = entry.type === "EXTENSION" || forbidding.has(error.code ?? "");
-  if (isDispensable(entry) && isForbidden) {
+  // What is on a member of an extension does not name the extension.
+  const isLeftBehind = possibleCause(error, context) !== undefined;
+  if (isDispensable(entry) && (isForbidden || isLeftBehind)) {
     if (!entry.type.endsWith(" OWNER")) context.leftOut.set(entry.id, `${describe(entry)}: ${error.message}`);
     const message = `it was left out: ${error.message}`;
     return [findingFor(entry, { message, remedy: laterRemedy(entry, statement), severity: "failed" })];
