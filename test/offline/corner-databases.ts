@@ -91,6 +91,7 @@ export const cornerDatabases: readonly HardDatabase[] = [
     sql: `    CREATE SCHEMA ext; CREATE EXTENSION hstore SCHEMA ext; CREATE EXTENSION pg_trgm SCHEMA ext; CREATE EXTENSION btree_gist; CREATE EXTENSION intarray; CREATE EXTENSION cube; CREATE EXTENSION isn; CREATE EXTENSION seg; CREATE EXTENSION lo; CREATE EXTENSION unaccent; CREATE EXTENSION pgcrypto; CREATE EXTENSION "uuid-ossp" SCHEMA ext; CREATE EXTENSION citext; CREATE EXTENSION dict_int; CREATE EXTENSION btree_gin;
     CREATE TABLE e (h ext.hstore, i int[], c cube, isb isbn13, s seg, l lo, ci citext, u uuid DEFAULT ext.uuid_generate_v4(), r int4range); INSERT INTO e (h, i, c, isb, s, ci, r) VALUES ('a=>"b,c", "d\\"e"=>NULL', '{3,1,2}', '(1,2),(3,4)', '978-0-393-04002-9', '1.5 .. 2.50', 'AbC', '[1,5)'), ('', '{}', '(0)', '978-0-11-000222-4!', '~5', '', NULL);
     CREATE INDEX ON e USING gin (h ext.gin_hstore_ops); CREATE INDEX ON e USING gist (i gist__int_ops(numranges = 50)); CREATE INDEX ON e USING gist (c); ALTER TABLE e ADD EXCLUDE USING gist (s WITH &&, (coalesce(r, 'empty')) WITH &&) WHERE (ci <> ''); CREATE UNIQUE INDEX ON e (ci); CREATE TRIGGER lom BEFORE UPDATE OR DELETE ON e FOR EACH ROW EXECUTE FUNCTION lo_manage(l);
+    CREATE EXTENSION pageinspect SCHEMA ext; GRANT EXECUTE ON FUNCTION ext.get_raw_page(text, int8) TO there; COMMENT ON EXTENSION pageinspect IS 'left out';
     GRANT EXECUTE ON FUNCTION ext.similarity(text, text) TO there; REVOKE EXECUTE ON FUNCTION crypt(text, text) FROM PUBLIC; COMMENT ON EXTENSION hstore IS 'mine'; CREATE TEXT SEARCH CONFIGURATION fr (COPY = french); ALTER TEXT SEARCH CONFIGURATION fr ALTER MAPPING FOR hword, hword_part, word WITH unaccent, french_stem; ALTER TEXT SEARCH DICTIONARY intdict (MAXLEN = 4); CREATE TEXT SEARCH DICTIONARY mydict (TEMPLATE = intdict_template, MAXLEN = 3);
     CREATE FUNCTION usesext(h ext.hstore DEFAULT 'a=>1') RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1 OPERATOR(ext.->) ''a'''; CREATE INDEX ON e (usesext(h)); CREATE VIEW ve AS SELECT h OPERATOR(ext.->) 'a' AS a, ci = 'abc' AS b FROM e; CREATE DOMAIN dci AS citext CHECK (VALUE ~ '^a'); CREATE TYPE hc AS (h ext.hstore, c cube[]); CREATE TABLE ehc (x hc, d dci); INSERT INTO ehc VALUES (ROW('a=>1', ARRAY['(1)'::cube]), 'ABC'); CREATE CAST (ext.hstore AS xml) WITH INOUT;`,
   },
@@ -368,6 +369,14 @@ export const refusedDatabases: readonly HardDatabase[] = [
     sql: `CREATE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1'; CREATE FUNCTION n() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
       CREATE TABLE t (a int, g int GENERATED ALWAYS AS (f(a)) STORED, n int GENERATED ALWAYS AS (n()) STORED, same int GENERATED ALWAYS AS (f(a) * 0) STORED); INSERT INTO t VALUES (1);
       CREATE OR REPLACE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1'; CREATE OR REPLACE FUNCTION n() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 2'`,
+  },
+  {
+    name: "refused: indexed otherwise now",
+    from: 14,
+    refused:
+      /cannot be built any more .*: "public"."once" \(two rows have the same key\), "public"."inverse" \(division by zero\)$/,
+    sql: `CREATE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1'; CREATE TABLE t (a int, b text); CREATE UNIQUE INDEX once ON t (f(a), b) WHERE b <> 'y'; CREATE TABLE u (a int); CREATE INDEX inverse ON u ((1 / f(a))); INSERT INTO u VALUES (1); CREATE INDEX part ON t (a) WHERE f(a) > 0; CREATE UNIQUE INDEX nulls ON t (f(a), nullif(b, 'x')); INSERT INTO t VALUES (1, 'x'), (2, 'x'), (3, 'y');
+      CREATE OR REPLACE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 0'`,
   },
   {
     name: "refused: in pg_catalog",

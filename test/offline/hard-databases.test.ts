@@ -101,7 +101,7 @@ for (const { from, to, tool } of pairs) {
       // Dozens of databases are made and migrated here, on a machine that may do other things as well.
       this.timeout(900_000);
       const extensions =
-        "HSTORE,CITEXT,LTREE,PG_TRGM,BTREE_GIST,BTREE_GIN,INTARRAY,CUBE,ISN,SEG,LO,UNACCENT,PGCRYPTO,UUID-OSSP,DICT_INT";
+        "HSTORE,CITEXT,LTREE,PG_TRGM,BTREE_GIST,BTREE_GIN,INTARRAY,CUBE,ISN,SEG,LO,UNACCENT,PGCRYPTO,UUID-OSSP,DICT_INT,PAGEINSPECT";
       lab = await Lab.start({ source: { major: from }, target: { major: to, extensions: extensions.split(",") } });
       await lab.source.query(rolesOfSource);
       await lab.target.query(rolesOfTarget(lab.administrator.user, to));

@@ -80,6 +80,7 @@ q"');
   CREATE TABLE td (id int PRIMARY KEY, x dct, y outer_t, z darr); INSERT INTO td VALUES (1, ROW(1, 'x'), ROW(ROW(2, 'y')::dct, ARRAY[ROW(1, NULL)::ct]), ARRAY[ROW(NULL, NULL)::outer_t]);
   CREATE DOMAIN us AS text CONSTRAINT fmt CHECK (VALUE ~ '^\\d{5}$') CONSTRAINT len CHECK (length(VALUE) = 5); ALTER DOMAIN us ADD CONSTRAINT later CHECK (VALUE <> '00000') NOT VALID; COMMENT ON CONSTRAINT fmt ON DOMAIN us IS 'cc'; COMMENT ON DOMAIN us IS 'dom';
   CREATE DOMAIN coll AS text COLLATE "C" DEFAULT 'x';
+  CREATE DOMAIN low AS int; CREATE DOMAIN mid AS low; CREATE DOMAIN high AS mid CHECK (VALUE > 0); CREATE TABLE before_rule (v high, vs high[]); INSERT INTO before_rule VALUES (1, '{1}'); ALTER DOMAIN low ADD CONSTRAINT rule CHECK (VALUE <> 1) NOT VALID;
   CREATE FUNCTION in_range(int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN $1 < 1000; END'; CREATE DOMAIN fnd AS int CHECK (in_range(VALUE)); CREATE TABLE fndt (x fnd, u us, c coll); INSERT INTO fndt VALUES (1, '12345', 'y');
   CREATE TYPE e AS ENUM (); CREATE TYPE e2 AS ENUM ('a', 'b'); ALTER TYPE e2 RENAME VALUE 'b' TO 'c'; CREATE TABLE et (e e2, e0 e, es e2[]); INSERT INTO et VALUES ('a', NULL, '{c,a}');
   CREATE FUNCTION e2diff(e2, e2) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT 1.0::float8'; CREATE TYPE e2r AS RANGE (subtype = e2, subtype_diff = e2diff); CREATE TABLE rt (r e2r, EXCLUDE USING gist (r WITH &&)); INSERT INTO rt VALUES ('[a,c)');
@@ -216,7 +217,8 @@ q"');
     sql: `CREATE FUNCTION fact(n int, "return" int DEFAULT 1) RETURNS int LANGUAGE sql RETURN 1; CREATE OR REPLACE FUNCTION fact(n int, "return" int DEFAULT 1) RETURNS int LANGUAGE sql IMMUTABLE STRICT SET search_path = '' RETURN CASE WHEN n < 2 THEN "return" ELSE n * public.fact(n - 1, "return") END; COMMENT ON FUNCTION fact IS 'n!'; REVOKE ALL ON FUNCTION fact FROM PUBLIC;
       CREATE FUNCTION even(n int) RETURNS TABLE (yes bool) LANGUAGE sql RETURN true; CREATE FUNCTION odd(n int) RETURNS TABLE (yes bool) LANGUAGE sql STABLE BEGIN ATOMIC SELECT CASE WHEN n > 0 THEN (SELECT e.yes FROM public.even(n - 1) e) ELSE false END; END;
       CREATE OR REPLACE FUNCTION even(n int) RETURNS TABLE (yes bool) LANGUAGE sql BEGIN ATOMIC SELECT n = 0 OR o.yes AND public.fact(3) = 6 FROM public.odd(n - 1) o; END; CREATE FUNCTION a_caller(int) RETURNS bool LANGUAGE sql RETURN (SELECT yes FROM public.odd($1));
-      CREATE TABLE t (a int, f int GENERATED ALWAYS AS (fact(a)) STORED); INSERT INTO t VALUES (1), (5); CREATE VIEW a_view AS SELECT a, yes FROM t, odd(a); CREATE MATERIALIZED VIEW a_mv AS SELECT * FROM a_view`,
+      CREATE TABLE t (a int, f int GENERATED ALWAYS AS (fact(a)) STORED); INSERT INTO t VALUES (1), (5); CREATE VIEW a_view AS SELECT a, yes FROM t, odd(a); CREATE MATERIALIZED VIEW a_mv AS SELECT * FROM a_view;
+      CREATE TYPE pair AS (a int); CREATE FUNCTION plus(pair, pair) RETURNS int LANGUAGE sql RETURN 1; CREATE OPERATOR @+@ (LEFTARG = pair, RIGHTARG = pair, FUNCTION = plus); CREATE OR REPLACE FUNCTION plus(pair, pair) RETURNS int LANGUAGE sql RETURN CASE WHEN ($1).a > 0 THEN ROW(($1).a - 1)::pair @+@ ROW(($2).a + 1)::pair ELSE ($2).a END; CREATE VIEW sums AS SELECT ROW(a)::pair @+@ ROW(1)::pair AS s FROM t`,
   },
   {
     name: "closed",
@@ -244,9 +246,23 @@ q"');
     unfilled: ["public.boom", "public.fine", "public.twice"],
     findings: [
       /stay empty: "public"."boom" \(division by zero\), "public"."twice" \(two rows have the same a\), "public"."fine" \(reads "public"."twice"\)$/,
+      /do not pass .* come as NOT VALID: "ck" on "public"."u" \(rows do not pass it\)$/,
     ],
     sql: `CREATE TABLE t (a int); INSERT INTO t VALUES (1); CREATE MATERIALIZED VIEW boom AS SELECT 10 / a AS q FROM t; CREATE MATERIALIZED VIEW twice AS SELECT a % 2 AS a FROM t; CREATE UNIQUE INDEX ON twice (a); CREATE MATERIALIZED VIEW fine AS SELECT * FROM twice;
-      INSERT INTO t VALUES (0), (2), (NULL), (NULL)`,
+      INSERT INTO t VALUES (0), (2), (NULL), (NULL);
+      CREATE FUNCTION passes(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'; CREATE TABLE u (a int CONSTRAINT ck CHECK (passes(a)), CONSTRAINT fine CHECK (passes(a * 0 + 1))); INSERT INTO u VALUES (-1); CREATE OR REPLACE FUNCTION passes(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 0'`,
+  },
+  {
+    name: "code of others",
+    from: 14,
+    unfilled: ["public.boom"],
+    findings: [
+      /stay empty: "public"."boom" \(division by zero\)$/,
+      /computes these anew, and nobody has tried .*: "public"."hidden", "public"."t"."g"$/,
+      /calls functions anew .* nobody has tried .*: "ck" on "public"."t", "public"."i"$/,
+    ],
+    sql: `CREATE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1'; ALTER FUNCTION f(int) OWNER TO there; CREATE TABLE t (a int, g int GENERATED ALWAYS AS (f(a)) STORED, CONSTRAINT ck CHECK (f(a) >= 0)); INSERT INTO t VALUES (1); CREATE INDEX i ON t (f(a));
+      CREATE VIEW calls AS SELECT f(a) AS a FROM t; CREATE MATERIALIZED VIEW hidden AS SELECT max(a) FROM calls; CREATE MATERIALIZED VIEW plain AS SELECT a, lower(a::text) AS l, count(*) FROM t GROUP BY a; CREATE UNIQUE INDEX ON plain (a); CREATE MATERIALIZED VIEW boom AS SELECT 10 / a AS q FROM t; INSERT INTO t VALUES (0); REFRESH MATERIALIZED VIEW plain`,
   },
   {
     name: "labels",

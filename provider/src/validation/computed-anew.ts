@@ -1,16 +1,20 @@
 import type { Client } from "pg";
 import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
+import { ownOnly } from "../postgres/own-only.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { readSelection } from "../schema/selection.js";
 import type { Finding } from "../store/journal.js";
 import { enumerate, type Rule } from "./context.js";
-import { Trials } from "./trial.js";
+import { type Trial, Trials } from "./trial.js";
+import { calledBy, callsUsers, callsWritten } from "./called-functions.js";
 
 interface FilledView {
   readonly key: string;
   readonly schema: string;
   readonly name: string;
   readonly query: string;
+  /** Whether it calls nothing but functions of PostgreSQL's own that only compute. */
+  readonly isPlain: boolean;
   /** Keys of what it reads, by way of other views as well. */
   readonly reads: readonly string[];
   /** Columns that may not have the same values in two rows, of each such index. */
@@ -40,7 +44,8 @@ export const computedAnew: Rule = async ({ sources, wish }) => {
     const { cut } = await readSelection(source, wish);
     const trials = new Trials(source);
     const common = { database, type: "SchemaValidation", objectType: "Database" } as const;
-    const failing = wish.dataOnly ? [] : await viewsNotFilled(source, trials, cut);
+    const views = wish.dataOnly ? [] : (await filledViews(source)).filter(({ key }) => !cut.has(key));
+    const { failing, untried } = await viewsNotFilled(trials, views);
     if (failing.length > 0)
       findings.push({
         ...common,
@@ -51,8 +56,12 @@ export const computedAnew: Rule = async ({ sources, wish }) => {
           "on the source, correct what the query meets until REFRESH MATERIALIZED VIEW goes through, or refresh it on the target later",
       });
     const stale: GeneratedColumn[] = [];
-    for (const column of await generatedColumns(source))
-      if (!cut.has(column.key) && (await isStale(trials, column))) stale.push(column);
+    for (const column of await generatedColumns(source)) {
+      if (cut.has(column.key)) continue;
+      const trial = await staleRow(trials, column);
+      if (trial.ended === "rows" && trial.rows.length > 0) stale.push(column);
+      if (trial.ended === "untrusted") untried.push(titleOf(column));
+    }
     if (stale.length > 0)
       findings.push({
         ...common,
@@ -60,6 +69,15 @@ export const computedAnew: Rule = async ({ sources, wish }) => {
         object: titleOf(stale[0]!),
         message: `stored generated columns hold what their expressions no longer give, and the target computes them anew: ${enumerate(stale.map(titleOf), namedAtMost)}`,
         remedy: `let the source compute them anew, too: ${stale.slice(0, 5).map(recomputation).join("; ")}`,
+      });
+    if (untried.length > 0)
+      findings.push({
+        ...common,
+        state: "Warning",
+        object: untried[0],
+        message: `the target computes these anew, and nobody has tried on the source what they give by now, since they call functions that neither superusers nor this role own: ${enumerate(untried, namedAtMost)}`,
+        remedy:
+          "before the copy, as their owners on the source: REFRESH MATERIALIZED VIEW has to go through, and generated columns have to equal their expressions",
       });
   }
   return findings;
@@ -77,12 +95,12 @@ function recomputation({ schema, table, column, base, expression }: GeneratedCol
 async function filledViews(source: Client): Promise<FilledView[]> {
   const { rows } = await source.query<FilledView>(
     `SELECT 'pg_class'::regclass::oid || '/' || c.oid AS key, n.nspname AS schema, c.relname AS name, pg_get_viewdef(c.oid) AS query,
-            ARRAY(WITH RECURSIVE read (oid) AS (
-                    SELECT c.oid
-                    UNION
-                    SELECT d.refobjid FROM read JOIN pg_rewrite w ON w.ev_class = read.oid
-                      JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
-                  ) SELECT 'pg_class'::regclass::oid || '/' || oid FROM read WHERE oid <> c.oid) AS reads,
+            ARRAY(${readBy("c.oid")} SELECT 'pg_class'::regclass::oid || '/' || oid FROM read WHERE oid <> c.oid) AS reads,
+            -- Of a cast the query says nothing where it is implied.
+            NOT EXISTS (SELECT FROM pg_cast k WHERE k.castfunc >= 16384 AND ${ownOnly("pg_cast", "k.oid")})
+              AND NOT EXISTS (${readBy("c.oid")} SELECT FROM read JOIN pg_class r ON r.oid = read.oid
+                               WHERE r.relkind = 'f' OR EXISTS (SELECT FROM pg_rewrite w WHERE w.ev_class = read.oid
+                                  AND (w.ev_action ~ 'COERCETODOMAIN' OR ${callsUsers("w.ev_action")} OR ${callsVolatile("w.ev_action")}))) AS "isPlain",
             coalesce((SELECT json_agg((SELECT json_agg(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey)))
                         FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indexprs IS NULL AND i.indpred IS NULL), '[]') AS "uniqueColumns"
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -91,35 +109,60 @@ async function filledViews(source: Client): Promise<FilledView[]> {
   return rows;
 }
 
-/** With the reason of each, which for what reads another one is that one. */
-async function viewsNotFilled(source: Client, trials: Trials, cut: ReadonlySet<string>): Promise<string[]> {
-  const views = (await filledViews(source)).filter(({ key }) => !cut.has(key));
+/** A relation and all that it reads, by way of views. */
+const readBy = (oid: string): string => `
+  WITH RECURSIVE read (oid) AS (
+    SELECT ${oid}
+    UNION
+    SELECT d.refobjid FROM read JOIN pg_rewrite w ON w.ev_class = read.oid
+      JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
+  )`;
+
+/** PostgreSQL has functions that read files, end sessions or run a text as a query: all of them are volatile. */
+const callsVolatile = (tree: string): string =>
+  `EXISTS (SELECT FROM ${calledBy(tree)} JOIN pg_proc p ON p.oid = called.oid WHERE p.provolatile = 'v')`;
+
+interface Trying {
+  /** With the reason of each, which for what reads another one is that one. */
+  readonly failing: readonly string[];
+  readonly untried: string[];
+}
+
+async function viewsNotFilled(trials: Trials, views: readonly FilledView[]): Promise<Trying> {
   const titleOfView = ({ schema, name }: FilledView): string => qualify(schema, name);
   const failing = new Map<FilledView, string>();
+  const untried: string[] = [];
   for (const view of views) {
     const why = await whyNotFilled(trials, view);
-    if (why !== undefined) failing.set(view, why);
+    if (why === "untrusted") untried.push(titleOfView(view));
+    else if (why !== undefined) failing.set(view, why.reason);
   }
   for (const view of views) {
     const cause = [...failing.keys()].find(({ key }) => view.reads.includes(key));
     if (cause && !failing.has(view)) failing.set(view, `reads ${titleOfView(cause)}`);
   }
-  return [...failing].map(([view, why]) => `${titleOfView(view)} (${why})`);
+  return { failing: [...failing].map(([view, why]) => `${titleOfView(view)} (${why})`), untried };
 }
 
 /** What the query says, or that it gives a key twice; undefined where it goes through or nobody can tell in time. */
-async function whyNotFilled(trials: Trials, { query, uniqueColumns }: FilledView): Promise<string | undefined> {
+async function whyNotFilled(
+  trials: Trials,
+  { query, isPlain, uniqueColumns }: FilledView,
+): Promise<{ readonly reason: string } | "untrusted" | undefined> {
+  const run = (sql: string): Promise<Trial> => (isPlain ? trials.runPlain(sql) : trials.runUsersCode(sql));
   const definition = query.replace(/;\s*$/, "");
   // All of its rows are computed, and none of them sent.
-  const filled = await trials.runUsersCode(`EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) ${definition}`);
-  if (filled.ended === "refused") return filled.error.message;
+  const filled = await run(`EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) ${definition}`);
+  if (filled.ended === "refused") return { reason: filled.error.message };
+  if (filled.ended === "untrusted") return "untrusted";
   if (filled.ended === "unknown") return undefined;
   for (const columns of uniqueColumns) {
     const names = columns.map(quoteIdentifier);
-    const twice = await trials.runUsersCode(
+    const twice = await run(
       `SELECT FROM (${definition}) AS filled WHERE ROW(${names.join(", ")}) IS NOT NULL GROUP BY ${names.join(", ")} HAVING count(*) > 1 LIMIT 1`,
     );
-    if (twice.ended === "rows" && twice.rows.length > 0) return `two rows have the same ${columns.join(", ")}`;
+    if (twice.ended === "rows" && twice.rows.length > 0)
+      return { reason: `two rows have the same ${columns.join(", ")}` };
   }
   return undefined;
 }
@@ -138,18 +181,15 @@ async function generatedColumns(source: Client): Promise<GeneratedColumn[]> {
        FROM pg_attribute a JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
        JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE a.attgenerated = 's' AND c.relkind = 'r' AND c.relpersistence <> 't'
-        AND EXISTS (SELECT FROM regexp_matches(f.adbin::text, ':(?:funcid|opfuncid) (\\d+)', 'g') AS m
-                      JOIN pg_proc p ON p.oid = m[1]::oid JOIN pg_language l ON l.oid = p.prolang
-                     WHERE l.lanname NOT IN ('internal', 'c') AND p.oid >= 16384)
+        AND ${callsWritten("f.adbin")}
       ORDER BY 2, 3, 4`,
   );
   return rows;
 }
 
 /** Compared as it is printed: not every type has an equality. */
-async function isStale(trials: Trials, { schema, table, column, expression }: GeneratedColumn): Promise<boolean> {
-  const trial = await trials.runUsersCode(
+function staleRow(trials: Trials, { schema, table, column, expression }: GeneratedColumn): Promise<Trial> {
+  return trials.runUsersCode(
     `SELECT FROM ONLY ${qualify(schema, table)} WHERE ${quoteIdentifier(column)}::text IS DISTINCT FROM (${expression})::text LIMIT 1`,
   );
-  return trial.ended === "rows" && trial.rows.length > 0;
 }

@@ -2,11 +2,14 @@ import pg from "pg";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { readSearchPath } from "../schema/restore-context.js";
 
-/** How a query ended: `unknown` where it took too long, might write, or is nothing that this role may run. */
+/**
+ * How a query ended: `unknown` where it took too long, might write, or is nothing that this role may run; `untrusted` where
+ * it was not begun, since it would run what others have written.
+ */
 export type Trial =
   | { readonly ended: "rows"; readonly rows: readonly unknown[] }
   | { readonly ended: "refused"; readonly error: pg.DatabaseError }
-  | { readonly ended: "unknown" };
+  | { readonly ended: "unknown" | "untrusted" };
 
 const eachMs = 5_000;
 const allMs = 30_000;
@@ -34,22 +37,30 @@ export class Trials {
    */
   async runUsersCode(sql: string): Promise<Trial> {
     this.#isAllTrusted ??= await isAllTrusted(this.#source);
-    return this.#isAllTrusted ? this.run(sql) : { ended: "unknown" };
+    return this.#isAllTrusted ? this.run(sql) : { ended: "untrusted" };
   }
 
-  /** @throws whatever a connection is lost by */
-  async run(sql: string): Promise<Trial> {
+  /** A query that calls nothing but PostgreSQL's own: no name in it may lead to anything else. */
+  runPlain(sql: string): Promise<Trial> {
+    return this.run(sql, "");
+  }
+
+  /**
+   * @param searchPath the one with which the application's sessions begin, unless told
+   * @throws whatever a connection is lost by
+   */
+  async run(sql: string, searchPath?: string): Promise<Trial> {
     const leftMs = Math.min(eachMs, this.#over - Date.now());
     if (leftMs <= 0) return { ended: "unknown" };
     const source = this.#source;
-    this.#searchPath ??= await readSearchPath(source);
+    const path = searchPath ?? (this.#searchPath ??= await readSearchPath(source));
     await source.query("BEGIN READ ONLY");
     try {
       // As the application's sessions find their own; the catalogue first, since nothing of theirs may take its place here.
       await source.query(
         `SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', '1000', true),
                 set_config('search_path', $2, true)`,
-        [String(leftMs), this.#searchPath === "" ? "" : `pg_catalog, ${this.#searchPath}`],
+        [String(leftMs), path === "" ? "" : `pg_catalog, ${path}`],
       );
       const { rows } = await source.query(sql);
       return { ended: "rows", rows };

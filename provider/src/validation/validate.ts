@@ -4,6 +4,7 @@ import { connect, type Endpoint } from "../postgres/connect.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Finding } from "../store/journal.js";
 import { sourcePrivileges, targetDatabases } from "./access.js";
+import { calledAgain } from "./called-again.js";
 import { collations } from "./collations.js";
 import { computedAnew } from "./computed-anew.js";
 import { connectionFinding } from "./connection-finding.js";
@@ -36,6 +37,7 @@ const rules: readonly Rule[] = [
   systemObjects,
   namesInRows,
   computedAnew,
+  calledAgain,
   owners,
   settings,
   filters,
