@@ -96,11 +96,13 @@ async function filledViews(source: Client): Promise<FilledView[]> {
   const { rows } = await source.query<FilledView>(
     `SELECT 'pg_class'::regclass::oid || '/' || c.oid AS key, n.nspname AS schema, c.relname AS name, pg_get_viewdef(c.oid) AS query,
             ARRAY(${readBy("c.oid")} SELECT 'pg_class'::regclass::oid || '/' || oid FROM read WHERE oid <> c.oid) AS reads,
-            -- Of a cast the query says nothing where it is implied.
+            -- The query does not show implied casts, nor functions that make values of a domain out of JSON or text.
             NOT EXISTS (SELECT FROM pg_cast k WHERE k.castfunc >= 16384 AND ${ownOnly("pg_cast", "k.oid")})
+              AND NOT EXISTS (SELECT FROM pg_constraint k
+                               WHERE k.contypid <> 0 AND (${callsUsers("k.conbin")} OR ${callsVolatile("k.conbin")}))
               AND NOT EXISTS (${readBy("c.oid")} SELECT FROM read JOIN pg_class r ON r.oid = read.oid
                                WHERE r.relkind = 'f' OR EXISTS (SELECT FROM pg_rewrite w WHERE w.ev_class = read.oid
-                                  AND (w.ev_action ~ 'COERCETODOMAIN' OR ${callsUsers("w.ev_action")} OR ${callsVolatile("w.ev_action")}))) AS "isPlain",
+                                  AND (${callsUsers("w.ev_action")} OR ${callsVolatile("w.ev_action")}))) AS "isPlain",
             coalesce((SELECT json_agg((SELECT json_agg(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey)))
                         FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indexprs IS NULL AND i.indpred IS NULL), '[]') AS "uniqueColumns"
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
