@@ -138,13 +138,44 @@ describe("the plan of keys, foreign keys and checks", () => {
     }
   });
 
-  it("makes a small table's key in one statement, with all that is said of it", () => {
-    const definition = `PRIMARY KEY (a);\n\nALTER TABLE s.t CLUSTER ON "k"`;
-    const plan = planRestore([table, key(definition)], {
-      isSmall: ({ schema, name }) => schema === "s" && name === "t",
+  describe("of small tables", () => {
+    const isSmall = ({ schema, name }: { schema: string; name: string }): boolean => schema === "s" && name === "t";
+
+    it("makes keys with their table", () => {
+      const others = `ALTER TABLE ONLY s.t ALTER COLUMN b SET STORAGE PLAIN;`;
+      const unique = entry("CONSTRAINT", "t u", `ALTER TABLE ONLY s.t ADD CONSTRAINT u UNIQUE (b) INCLUDE (a);`);
+      const plan = planRestore([{ ...table, sql: `${table.sql}\n\n${others}` }, key("PRIMARY KEY (a)"), unique], {
+        isSmall,
+      });
+      assert.deepEqual(statements(plan.before), [
+        `CREATE TABLE s.t ( a integer, b text, CONSTRAINT "k" PRIMARY KEY (a), CONSTRAINT u UNIQUE (b) INCLUDE (a) ); ${others}`,
+      ]);
+      assert.deepEqual([plan.builds, plan.after], [[], []]);
     });
-    assert.deepEqual(statements(plan.builds.map((build) => build.entry)), statements([key(definition)]));
-    assert.deepEqual(plan.after, []);
+
+    it("makes a key in one statement of which more is said, or whose table has no list", () => {
+      const clustered = key(`PRIMARY KEY (a);\n\nALTER TABLE s.t CLUSTER ON "k"`);
+      const deferrable = key("PRIMARY KEY (a) DEFERRABLE");
+      const elsewhere = { ...key("PRIMARY KEY (a)"), tablespace: "elsewhere" };
+      for (const one of [clustered, deferrable, elsewhere]) {
+        const plan = planRestore([table, one], { isSmall });
+        assert.deepEqual(plan.before, [table]);
+        assert.deepEqual(statements(plan.builds.map((build) => build.entry)), statements([one]));
+        assert.deepEqual(plan.after, []);
+      }
+      const typed = entry("TABLE", "t", "CREATE TABLE s.t OF s.y WITH (fillfactor='50');");
+      const plan = planRestore([typed, key("PRIMARY KEY (a)")], { isSmall });
+      assert.deepEqual(plan.before, [typed]);
+      assert.equal(plan.builds.length, 1);
+    });
+
+    it("makes the key of a table without columns of its own", () => {
+      const child = entry("TABLE", "t", "CREATE TABLE s.t (\n)\nINHERITS (s.p);");
+      const plan = planRestore([child, key("PRIMARY KEY (a)")], { isSmall });
+      assert.deepEqual(statements(plan.before), [
+        `CREATE TABLE s.t ( CONSTRAINT "k" PRIMARY KEY (a) ) INHERITS (s.p);`,
+      ]);
+    });
   });
 
   it("builds as a constraint what no index can become", () => {

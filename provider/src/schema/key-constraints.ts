@@ -46,6 +46,16 @@ export function keyThroughIndex(entry: Entry): KeyThroughIndex | undefined {
   };
 }
 
+/**
+ * The same key as an element of its table's list, by which it is made with the table. Undefined for what
+ * {@link keyThroughIndex} does not know, and where more is said of the key than its definition.
+ */
+export function keyElement(entry: Entry): string | undefined {
+  const [add, ...others] = splitStatements(entry.sql);
+  if (!add || others.length > 0 || entry.tablespace !== undefined || !keyThroughIndex(entry)) return undefined;
+  return add.text.slice(add.tokens[7]!.start);
+}
+
 interface Key {
   readonly kind: "PRIMARY KEY" | "UNIQUE";
   readonly nullsNotDistinct: boolean;

@@ -1,6 +1,6 @@
 import { sourceObjectPrefix } from "../cdc/names.js";
 import type { Entry } from "./entries.js";
-import { keyThroughIndex } from "./key-constraints.js";
+import { keyElement, keyThroughIndex } from "./key-constraints.js";
 import {
   type LateConstraint,
   type Validation,
@@ -15,6 +15,7 @@ import {
 import { addExclusionsToTrees } from "./partitioned-exclusions.js";
 import { follows, identifierName, tokenize } from "./sql-text.js";
 import { type Statement, newOwner, relationAt, splitStatements } from "./statements.js";
+import { withElements } from "./table-elements.js";
 
 export interface RelationName {
   readonly schema: string;
@@ -30,7 +31,8 @@ export interface Build {
 /**
  * What to run when. Every entry of the dump is in one list; its change of owner and its FORCE ROW LEVEL SECURITY
  * are taken out of it and are entries of their own in `handover` (types `TABLE OWNER`, `SCHEMA OWNER`, ..., and `ROW SECURITY`; with its id).
- * A key is a build and, where it takes the built index over, as a large table's does, an entry of `after`.
+ * A key is a build and, where it takes the built index over, as a large table's does, an entry of `after`; a small table
+ * is made with its keys.
  *
  * - `before` keeps the dump's order and needs nothing else. Rows can be copied once it has run.
  * - A build needs only `before` and its own table's rows: builds can run in any order and side by side.
@@ -81,7 +83,7 @@ const afterData: ReadonlySet<string> = new Set([
 const buildable: ReadonlySet<string> = new Set(["CONSTRAINT", "INDEX", "STATISTICS"]);
 
 export interface PlanOptions {
-  /** Tables with so few rows that a key is made in one statement; none unless told. */
+  /** Tables with so few rows that they may come into a key as well as a key be built over them; none unless told. */
   readonly isSmall?: (table: RelationName) => boolean;
   /** Where changes cannot be applied as in a replica, which fires nothing: see {@link RestorePlan}. */
   readonly keepsBackFiring?: boolean;
@@ -101,8 +103,8 @@ export function planRestore(
   const isUsers = (called: RelationName): boolean => routines.has(keyOf(called));
   const boundary = objects.findIndex((entry) => afterData.has(entry.type));
   const preData = boundary < 0 ? objects : objects.slice(0, boundary);
-  const { before, checks, comments } = separateChecks(preData, isUsers);
-  const postData = boundary < 0 ? [] : objects.slice(boundary);
+  const { before: unkeyed, checks, comments } = separateChecks(preData, isUsers);
+  const { before, postData } = withSmallKeys(unkeyed, boundary < 0 ? [] : objects.slice(boundary), isSmall);
   const { builds, lateBuilds, after } = separateBuilds(before, postData, { isUsers, isSmall });
   const foreignKeys = separateForeignKeys(before, after);
   const firing = new Set(keepsBackFiring ? firingOf(foreignKeys.after) : []);
@@ -226,6 +228,31 @@ function inHandoverOrder(entries: readonly Entry[]): Entry[] {
   const rank = (entry: Entry): number => handoverRank(entry) ?? 1;
   // Array.prototype.sort is stable: within a rank the dump's order stays.
   return [...entries].sort((left, right) => rank(left) - rank(right));
+}
+
+/** To make a table with its keys takes the server less than to alter it for each, and no unit has to be kept of it. */
+function withSmallKeys(
+  before: readonly Entry[],
+  postData: readonly Entry[],
+  isSmall: (table: RelationName) => boolean,
+): { before: readonly Entry[]; postData: readonly Entry[] } {
+  const keys = new Map<string, { entry: Entry; element: string }[]>();
+  for (const entry of postData) {
+    const table = entry.type === "CONSTRAINT" ? tableOf(entry, splitStatements(entry.sql)[0]) : undefined;
+    const element = table && isSmall(table) ? keyElement(entry) : undefined;
+    if (table && element !== undefined) keys.set(keyOf(table), [...(keys.get(keyOf(table)) ?? []), { entry, element }]);
+  }
+  const made = new Set<Entry>();
+  const keyed = before.map((table) => {
+    const own = isOrdinaryTable(table) ? createdRelation(table).flatMap((name) => keys.get(keyOf(name)) ?? []) : [];
+    const [create, ...others] = own.length > 0 ? splitStatements(table.sql) : [];
+    const elements = own.map(({ element }) => element);
+    const text = create && withElements(create, elements);
+    if (text === undefined) return table;
+    for (const { entry } of own) made.add(entry);
+    return { ...table, sql: [text, ...others.map((other) => other.text)].map((sql) => `${sql};`).join("\n\n") };
+  });
+  return { before: keyed, postData: postData.filter((entry) => !made.has(entry)) };
 }
 
 function separateBuilds(

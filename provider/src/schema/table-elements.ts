@@ -35,11 +35,22 @@ export function elementsOf({ text, tokens }: Statement): TableElement[] {
 
 /** The text of CREATE TABLE without some of its elements. */
 export function withoutElements(create: Statement, removed: readonly TableElement[]): string {
+  const gone = new Set(removed.map(({ text }) => text));
+  return relisted(create, (texts) => texts.filter((text) => !gone.has(text)));
+}
+
+/** The text of CREATE TABLE with elements behind its own; undefined where its name is not followed by a list. */
+export function withElements(create: Statement, added: readonly string[]): string | undefined {
+  const at = createdRelationAt(create);
+  if (at === undefined || !follows(create.tokens, at + 3, "(")) return undefined;
+  return relisted(create, (texts) => [...texts, ...added]);
+}
+
+function relisted(create: Statement, change: (texts: readonly string[]) => readonly string[]): string {
   const { text, tokens } = create;
-  const all = elementsOf(create);
-  const gone = new Set(removed.map((element) => element.text));
-  const kept = all.filter((element) => !gone.has(element.text));
+  const elements = elementsOf(create);
   const opened = tokens.find((_, index) => follows(tokens, index, "("))!;
-  const last = all.at(-1)!.tokens.at(-1)!;
-  return `${text.slice(0, opened.end)}\n    ${kept.map((element) => element.text).join(",\n    ")}${text.slice(last.end)}`;
+  const last = elements.at(-1)?.tokens.at(-1) ?? opened;
+  const list = change(elements.map((element) => element.text));
+  return `${text.slice(0, opened.end)}\n    ${list.join(",\n    ")}${text.slice(last.end)}`;
 }
