@@ -151,6 +151,31 @@ describe("the store", () => {
     await store.close();
   });
 
+  it("waits for a target that has no connection left, as applications leave none that all come back after a restart", async () => {
+    const store = await Store.open(address(), "test");
+    await insertMigration(store, wish("full"));
+    const lease = await Lease.acquire(address(), "full");
+    const holder = await leaseHolder(store, "full");
+    const limit = (connections: number): Promise<unknown> =>
+      lab.target.query(`ALTER ROLE ${lab.administrator.user} CONNECTION LIMIT ${connections}`);
+    await limit(0);
+    try {
+      await lab.target.query("SELECT pg_terminate_backend($1)", { values: [holder!.backendPid] });
+      const written = new Journal(lease).state("InProgress", "MigratingData");
+      written.catch(() => undefined);
+      await until("the lease has asked for a connection", async () =>
+        (await lab.target.log()).includes("too many connections"),
+      );
+      await limit(-1);
+      await written;
+    } finally {
+      await limit(-1);
+    }
+    assert(await leaseHolder(store, "full"), "the lock is held again");
+    await lease.release();
+    await store.close();
+  });
+
   it("waits for a target that is gone once, not once for each statement, and is held again when that is back", async () => {
     const store = await Store.open(address(), "test");
     await insertMigration(store, wish("gone"));

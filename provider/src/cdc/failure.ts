@@ -14,7 +14,7 @@ const brokenSocket =
 /** Whether connecting anew may help. */
 export function mayPass(error: unknown): boolean {
   if (error instanceof Unreachable) return true;
-  // connect() refuses when a server has no connection left; that ends by itself.
+  // connect() refuses when a server has no WAL sender left; that ends by itself.
   if (error instanceof Refused) return (error.cause as { code?: string } | undefined)?.code === "53300";
   const code = (error as { code?: string }).code;
   if (code !== undefined) return passing.test(code) || brokenSocket.test(code);

@@ -271,7 +271,12 @@ function connectionFailure(error: unknown, endpoint: Endpoint, options: ConnectO
           "raise max_wal_senders and restart the server, or end streams that nothing needs (see pg_stat_replication)",
           "603101",
         );
-      return fail("the server has no connection left", "raise max_connections, or end idle sessions", "603000");
+      // Which passes, as when the applications have come back at once after a restart.
+      return new Unreachable(`${where}: the server has no connection left (${said})`, {
+        remedy: "raise max_connections, or end idle sessions",
+        code: "603000",
+        cause: error,
+      });
     case "08P01":
       return fail(
         "what answers there does not take such a connection, as a pooler does not",
