@@ -13,7 +13,8 @@ interface Case {
 }
 
 const rows = (count: number): string => `generate_series(1, ${count}) i`;
-const wide = Array.from({ length: 1000 }, (_, place) => `c${place} int`).join(", ");
+const columns = (count: number, type: string): string =>
+  Array.from({ length: count }, (_, place) => `c${place} ${type}`).join(", ");
 
 const cases: readonly Case[] = [
   {
@@ -97,14 +98,25 @@ const cases: readonly Case[] = [
     ],
   },
   {
-    title: "a table of 1000 columns, and tables with columns of our own names",
-    ddl: `CREATE TABLE wide (id int PRIMARY KEY, ${wide}); INSERT INTO wide (id, c0, c999) SELECT i, i, i FROM ${rows(20)};
-          CREATE TABLE "s" (g int PRIMARY KEY, c0 text, o0 text, t text, x text, s text, "table" text, place int, "rows" int, "found" int);
-          CREATE TABLE "wanted" (g int, s text, t text, x text, content text, "table" text, nth int, place int); ALTER TABLE "wanted" REPLICA IDENTITY FULL;
+    title: "as many columns as a table has at most, with a key and without one, and rows that fill a page",
+    ddl: `CREATE TABLE wide (id int PRIMARY KEY, ${columns(1599, "text")}); INSERT INTO wide (id, c0, c999) SELECT i, i, '' FROM ${rows(20)};
+          CREATE TABLE keyless (${columns(1600, "int")}); ALTER TABLE keyless REPLICA IDENTITY FULL; INSERT INTO keyless (c0) SELECT i / 2 FROM ${rows(9)};
+          CREATE TABLE page (id bigint PRIMARY KEY, ${columns(1015, "bigint DEFAULT 1")}); INSERT INTO page (id) SELECT i FROM ${rows(4)}`,
+    changes: [
+      `UPDATE wide SET c500 = E'a "b" \\c,(d)\t\n\r\\\\"', c999 = NULL WHERE id % 2 = 0; UPDATE wide SET id = id + 100, c1 = repeat('ä"', 9000) WHERE id < 5`,
+      "DELETE FROM wide WHERE id = 11; INSERT INTO wide (id) VALUES (77); UPDATE wide SET c1598 = '' WHERE id > 50",
+      "UPDATE keyless SET c1599 = 5 WHERE c0 = 2; DELETE FROM keyless WHERE ctid = (SELECT min(ctid) FROM keyless WHERE c0 = 3); INSERT INTO keyless (c7) VALUES (7)",
+      "UPDATE page SET c1014 = id; UPDATE page SET id = 50 WHERE id = 3; DELETE FROM page WHERE id = 4",
+    ],
+  },
+  {
+    title: "tables with columns of our own names",
+    ddl: `CREATE TABLE "s" (g int PRIMARY KEY, c0 text, o0 text, t text, x text, s text, "table" text, place int, "rows" int, "found" int);
+          CREATE TABLE "n" (n int PRIMARY KEY, o int, c int); CREATE TABLE "wanted" (g int, s text, t text, x text, content text, "table" text, nth int, place int); ALTER TABLE "wanted" REPLICA IDENTITY FULL;
           CREATE TABLE "täble ""q"".\\x" ("a ""b"".c" int PRIMARY KEY, "\\n'" text, "%s$1" text);
           CREATE TABLE hash (a int, b int); ALTER TABLE hash REPLICA IDENTITY FULL; CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY)`,
     changes: [
-      "UPDATE wide SET c500 = id, c999 = NULL WHERE id % 2 = 0; UPDATE wide SET id = id + 100 WHERE id < 5; DELETE FROM wide WHERE id = 11; INSERT INTO wide (id) VALUES (77)",
+      "INSERT INTO n VALUES (1, 2, 3), (2, 3, 4); UPDATE n SET o = 5; UPDATE n SET n = 6 WHERE n = 1",
       `INSERT INTO s SELECT i, 'c', 'o', 't', 'x', 's', 'table', i, i, i FROM ${rows(10)}; UPDATE s SET c0 = t, g = g + 5 WHERE g > 5; DELETE FROM s WHERE g = 2`,
       `INSERT INTO wanted SELECT i % 3, 's', 't', 'x', 'c', 'w', 1, 2 FROM ${rows(9)}; UPDATE wanted SET s = NULL WHERE ctid = (SELECT min(ctid) FROM wanted); DELETE FROM wanted WHERE ctid = (SELECT max(ctid) FROM wanted)`,
       `INSERT INTO "täble ""q"".\\x" VALUES (1, E'a\\tb\\\\N', '\\N'), (2, '', NULL); UPDATE "täble ""q"".\\x" SET "\\n'" = E'\\\\.', "a ""b"".c" = 3 WHERE "a ""b"".c" = 2; DELETE FROM "täble ""q"".\\x" WHERE "%s$1" = '\\N'`,

@@ -46,7 +46,15 @@ export interface Binding {
   readonly old: readonly number[];
   /** The temporary table that changes pass through; tables of one shape have one. */
   readonly staging: string;
+  /** So many fields are staged that one row of a table does not hold them: as two records then. */
+  readonly staged: "inColumns" | "inRecords";
 }
+
+/**
+ * A table has 1,600 columns at most, and a row that is on one page; of a row that nearly fills its page there is no room for the
+ * key beside it. Less than these, eight bytes each, are no page.
+ */
+const mostStagedColumns = 1000;
 
 /** The bindings of one target session, made from its catalogue as the stream names tables. */
 export class Bindings {
@@ -95,10 +103,12 @@ export class Bindings {
     await this.#checkTypes(relation, name, columns);
     const fields = columns.map((_, field) => field);
     const stored = fields.filter((field) => !columns[field]!.generated);
-    if (this.#form === "binary" && stored.some((field) => columns[field]!.typeOid !== relation.columns[field]!.typeOid))
-      throw new NeedsText(`${name} has other types on the target than on the source`);
     const key = keyFields(relation, table);
     const old = key.length > 0 ? key : stored;
+    const staged = stored.length + old.length > mostStagedColumns ? "inRecords" : "inColumns";
+    if (this.#form === "binary" && staged === "inRecords") throw new NeedsText(`${name} is staged in records`);
+    if (this.#form === "binary" && stored.some((field) => columns[field]!.typeOid !== relation.columns[field]!.typeOid))
+      throw new NeedsText(`${name} has other types on the target than on the source`);
     return {
       name,
       only: table.partitioned ? name : `ONLY ${name}`,
@@ -117,6 +127,7 @@ export class Bindings {
       ),
       keyed: key.length > 0,
       old,
+      staged,
       staging: this.#stagingOf(columns, stored, old),
     };
   }

@@ -1,3 +1,4 @@
+import { EngineFault } from "../errors.js";
 import { CopyRows } from "./copy-rows.js";
 
 /** The signature, no flags, no extension. */
@@ -34,6 +35,15 @@ export class CopyBinary extends CopyRows {
   endLine(): void {
     if (this.#fieldsPerLine === 0) this.#int16(0);
     this.#fieldsInLine = 0;
+  }
+
+  /** Its binary form names the types of its fields: what is staged in records is taken in text form. */
+  beginRecord(): void {
+    throw new EngineFault("a record is not written in binary form");
+  }
+
+  endRecord(): void {
+    throw new EngineFault("a record is not written in binary form");
   }
 
   protected value(bytes: Buffer, start: number, end: number): void {

@@ -20,6 +20,9 @@ export abstract class CopyRows {
   abstract integer(value: number): void;
   abstract null(): void;
   abstract endLine(): void;
+  /** Fields up to {@link endRecord} are those of one composite value. */
+  abstract beginRecord(): void;
+  abstract endRecord(): void;
   /** The bytes of a field that is not NULL. */
   protected abstract value(bytes: Buffer, start: number, end: number): void;
   /** Adds what stands behind the last line. */

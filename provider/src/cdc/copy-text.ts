@@ -5,6 +5,10 @@ const newline = 0x0a;
 const carriageReturn = 0x0d;
 const backslash = 0x5c;
 const letterN = 0x4e;
+const quote = 0x22;
+const comma = 0x2c;
+const leftParenthesis = 0x28;
+const rightParenthesis = 0x29;
 
 /** A field goes in by pieces of this size, so that a long one takes no room for escapes that it may not need. */
 const pieceBytes = 16 << 10;
@@ -16,12 +20,17 @@ escapes[tab] = 0x74;
 escapes[newline] = 0x6e;
 escapes[carriageReturn] = 0x72;
 
+/** So many bytes a byte becomes at most: a backslash in a record is doubled there, and each of the two by COPY. */
+const mostEscaped = 4;
+
 /**
  * COPY's text format (manual, "COPY", "Text Format"), of fields in text form: backslash, tab, newline and carriage return
  * are escaped, NULL is \N.
  */
 export class CopyText extends CopyRows {
   #fieldsInLine = 0;
+  /** Undefined outside of a record. */
+  #fieldsInRecord: number | undefined;
 
   integer(value: number): void {
     this.#separate();
@@ -32,6 +41,7 @@ export class CopyText extends CopyRows {
 
   null(): void {
     this.#separate();
+    if (this.#fieldsInRecord !== undefined) return;
     this.reserve(2);
     this.message[this.length++] = backslash;
     this.message[this.length++] = letterN;
@@ -43,8 +53,24 @@ export class CopyText extends CopyRows {
     this.#fieldsInLine = 0;
   }
 
+  beginRecord(): void {
+    this.#separate();
+    this.#byte(leftParenthesis);
+    this.#fieldsInRecord = 0;
+  }
+
+  endRecord(): void {
+    this.#fieldsInRecord = undefined;
+    this.#byte(rightParenthesis);
+  }
+
   protected value(bytes: Buffer, start: number, end: number): void {
     this.#separate();
+    if (this.#fieldsInRecord !== undefined) this.#quoted(bytes, start, end);
+    else this.#escaped(bytes, start, end);
+  }
+
+  #escaped(bytes: Buffer, start: number, end: number): void {
     for (let from = start; from < end; from += pieceBytes) this.#escape(bytes, from, Math.min(from + pieceBytes, end));
   }
 
@@ -69,9 +95,32 @@ export class CopyText extends CopyRows {
     this.length = length;
   }
 
-  #separate(): void {
-    if (this.#fieldsInLine++ === 0) return;
+  /** As a composite value's field is written (manual, "Composite Types", "Composite Type Input and Output Syntax"). */
+  #quoted(bytes: Buffer, start: number, end: number): void {
+    this.#byte(quote);
+    for (let at = start; at < end; at++) {
+      const byte = bytes[at]!;
+      this.reserve(mostEscaped);
+      const doubled = byte === quote || byte === backslash ? 2 : 1;
+      for (let time = 0; time < doubled; time++) this.#escapedByte(byte);
+    }
+    this.#byte(quote);
+  }
+
+  #escapedByte(byte: number): void {
+    const escape = escapes[byte]!;
+    if (escape !== 0) this.message[this.length++] = backslash;
+    this.message[this.length++] = escape === 0 ? byte : escape;
+  }
+
+  #byte(byte: number): void {
     this.reserve(1);
-    this.message[this.length++] = tab;
+    this.message[this.length++] = byte;
+  }
+
+  #separate(): void {
+    const isRecord = this.#fieldsInRecord !== undefined;
+    const before = isRecord ? this.#fieldsInRecord!++ : this.#fieldsInLine++;
+    if (before > 0) this.#byte(isRecord ? comma : tab);
   }
 }

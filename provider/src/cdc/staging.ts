@@ -25,7 +25,7 @@ export interface StagedRow {
 /**
  * Temporary tables of one target session, one for each shape of table: column `g` for the group, `c<field>` for the new
  * values and `o<field>` for those that find the old row, each of the type below the target column's domains and without its
- * modifier. So values are parsed by their own type, once, and no cast from text is ever made.
+ * modifier; of the widest tables the fields of records `c` and `o`. So values are parsed by their own type, once, and no cast from text is ever made.
  */
 export class Staging {
   readonly #target: Client;
@@ -60,8 +60,10 @@ export class Staging {
     const statements: Statement[] = [];
     for (const binding of bindings) {
       if (this.#made.has(binding.staging)) continue;
-      this.#made.add(binding.staging);
-      statements.push({ text: createStatement(binding) });
+      for (const { name, columns } of tablesOf(binding)) {
+        this.#made.add(`pg_temp.${name}`);
+        statements.push({ text: `CREATE TEMPORARY TABLE ${name} (${columns.join(", ")}) ON COMMIT DELETE ROWS` });
+      }
     }
     return statements;
   }
@@ -76,12 +78,17 @@ export class Staging {
     const held = this.#held.get(binding.staging) ?? 0;
     const crowded = held > tolerableRows;
     this.#held.set(binding.staging, (crowded ? 0 : held) + rows.length);
-    const columns = ["g", ...binding.stored.map((field) => `c${field}`), ...binding.old.map((field) => `o${field}`)];
+    const inRecords = binding.staged === "inRecords";
+    const columns = inRecords ? ["g", "c", "o"] : ["g", ...newColumns(binding), ...oldColumns(binding)];
     const copied = this.#rowsOf(columns.length);
     for (const { group, row, old } of rows) {
       copied.integer(group);
+      if (inRecords) copied.beginRecord();
       for (const field of binding.stored) copied.fieldOrNull(row, field);
+      if (inRecords) copied.endRecord();
+      if (inRecords) copied.beginRecord();
       for (const field of binding.old) copied.fieldOrNull(old, field);
+      if (inRecords) copied.endRecord();
       copied.endLine();
     }
     const copy = this.#copy(binding.staging, columns, copied);
@@ -115,11 +122,25 @@ export class Staging {
   }
 }
 
-function createStatement(binding: Binding): string {
-  const typed = (prefix: string) => (field: number) => {
-    const { baseTypeSchema, baseType } = binding.columns[field]!;
-    return `${prefix}${field} ${qualify(baseTypeSchema, baseType)}`;
-  };
-  const columns = [...binding.stored.map(typed("c")), ...binding.old.map(typed("o"))];
-  return `CREATE TEMPORARY TABLE ${binding.staging.slice("pg_temp.".length)} (${["g int4", ...columns].join(", ")}) ON COMMIT DELETE ROWS`;
+const newColumns = ({ stored }: Binding): string[] => stored.map((field) => `c${field}`);
+
+const oldColumns = ({ old }: Binding): string[] => old.map((field) => `o${field}`);
+
+/** The staging table; before it, where it holds records, tables that stay empty and whose rows' types these are. */
+function tablesOf(binding: Binding): { readonly name: string; readonly columns: readonly string[] }[] {
+  const name = binding.staging.slice("pg_temp.".length);
+  const typed = (columns: readonly string[], fields: readonly number[]): string[] =>
+    columns.map((column, index) => {
+      const { baseTypeSchema, baseType } = binding.columns[fields[index]!]!;
+      return `${column} ${qualify(baseTypeSchema, baseType)}`;
+    });
+  const columns = typed(newColumns(binding), binding.stored);
+  const old = typed(oldColumns(binding), binding.old);
+  if (binding.staged === "inColumns") return [{ name, columns: ["g int4", ...columns, ...old] }];
+  const [row, key] = ["new", "old"].map((which) => `${name.slice(0, -1)}_${which}"`) as [string, string];
+  return [
+    { name: row, columns },
+    { name: key, columns: old },
+    { name, columns: ["g int4", `c pg_temp.${row}`, `o pg_temp.${key}`] },
+  ];
 }

@@ -16,7 +16,7 @@ export function updateStatement(binding: Binding, fields: readonly number[]): st
 
 export function insertStatement(binding: Binding): string {
   const columns = binding.stored.map((field) => column(binding, field)).join(", ");
-  const values = binding.stored.map((field) => `s.c${field}`).join(", ");
+  const values = binding.stored.map((field) => newValue(binding, field)).join(", ");
   const list = columns === "" ? "" : `(${columns}) OVERRIDING SYSTEM VALUE`;
   return `INSERT INTO ${binding.name} ${list} SELECT ${values} FROM ${staged(binding)}`;
 }
@@ -35,7 +35,7 @@ export const updateOneStatement = (binding: Binding, fields: readonly number[]):
  */
 export const deleteEqualStatement = (binding: Binding): string =>
   `WITH wanted AS (SELECT ${contentOf(binding, "staged")} AS content, count(*) AS rows
-                     FROM ${binding.staging} AS s WHERE s.g = $1 GROUP BY 1),
+                     FROM ${staged(binding)} GROUP BY 1),
         found AS (SELECT x.tableoid AS "table", x.ctid AS place, wanted.rows,
                          row_number() OVER (PARTITION BY wanted.content) AS nth
                     FROM wanted JOIN ${binding.only} AS x ON ${contentOf(binding, "stored")} = wanted.content)
@@ -44,8 +44,8 @@ export const deleteEqualStatement = (binding: Binding): string =>
 
 /** A subquery without correlation: the planner evaluates it once, and goes to the row directly. */
 const oneRow = (binding: Binding): string =>
-  `that AS (SELECT x.tableoid AS "table", x.ctid AS place FROM ${binding.only} AS x, ${binding.staging} AS s
-             WHERE s.g = $1 AND ${contentOf(binding, "stored")} = ${contentOf(binding, "staged")} LIMIT 1)`;
+  `that AS (SELECT x.tableoid AS "table", x.ctid AS place FROM ${binding.only} AS x, ${staged(binding)}
+             WHERE ${contentOf(binding, "stored")} = ${contentOf(binding, "staged")} LIMIT 1)`;
 
 const isThatRow = `t.tableoid = (SELECT "table" FROM that) AND t.ctid = (SELECT place FROM that)`;
 
@@ -56,7 +56,9 @@ const isThatRow = `t.tableoid = (SELECT "table" FROM that) AND t.ctid = (SELECT 
 function contentOf(binding: Binding, side: "stored" | "staged"): string {
   const values = binding.stored.map((field) => {
     const { baseTypeSchema, baseType, name } = binding.columns[field]!;
-    return side === "staged" ? `s.o${field}` : `x.${quoteIdentifier(name)}::${qualify(baseTypeSchema, baseType)}`;
+    return side === "staged"
+      ? oldValue(binding, field)
+      : `x.${quoteIdentifier(name)}::${qualify(baseTypeSchema, baseType)}`;
   });
   return `ROW(${values.join(", ")})::text`;
 }
@@ -65,7 +67,7 @@ function contentOf(binding: Binding, side: "stored" | "staged"): string {
 function updateWhere(binding: Binding, fields: readonly number[], condition: string, ctes: readonly string[]): string {
   if (fields.some((field) => binding.columns[field]!.identity === "always"))
     return replaceWhere(binding, fields, condition, ctes);
-  const assignments = fields.map((field) => `${column(binding, field)} = s.c${field}`);
+  const assignments = fields.map((field) => `${column(binding, field)} = ${newValue(binding, field)}`);
   const rows = `${staged(binding)} WHERE ${condition}`;
   // Nothing to set, but the row has to be there.
   if (assignments.length === 0) return `${withQueries(ctes)}SELECT FROM ${binding.only} AS t, ${rows}`;
@@ -77,7 +79,7 @@ function replaceWhere(binding: Binding, fields: readonly number[], condition: st
   const values = [
     ...binding.stored.map((field) => ({
       name: column(binding, field),
-      value: fields.includes(field) ? `s.c${field}` : `t.${column(binding, field)}`,
+      value: fields.includes(field) ? newValue(binding, field) : `t.${column(binding, field)}`,
     })),
     ...binding.unmatched.map(({ name }) => ({ name: quoteIdentifier(name), value: `t.${quoteIdentifier(name)}` })),
   ];
@@ -93,6 +95,9 @@ function replaceWhere(binding: Binding, fields: readonly number[], condition: st
  * another while their pages are at hand.
  */
 function staged(binding: Binding): string {
+  if (binding.staged === "inRecords")
+    // Taken apart once for a row, where each mention of a field would do so anew.
+    return `(SELECT * FROM ${binding.staging} WHERE g = $1) AS s, unnest(ARRAY[s.c]) AS n, unnest(ARRAY[s.o]) AS o`;
   const order = binding.sorted.map((field) => `o${field}`).join(", ");
   return `(SELECT * FROM ${binding.staging} WHERE g = $1${order && ` ORDER BY ${order}`}) AS s`;
 }
@@ -101,7 +106,11 @@ const withQueries = (ctes: readonly string[]): string => (ctes.length === 0 ? ""
 
 const keysMatch = (binding: Binding): string =>
   binding.key
-    .map((field, index) => `t.${column(binding, field)} ${binding.equality[index]!} s.o${field}`)
+    .map((field, index) => `t.${column(binding, field)} ${binding.equality[index]!} ${oldValue(binding, field)}`)
     .join(" AND ");
+
+const newValue = ({ staged }: Binding, field: number): string => `${staged === "inRecords" ? "n" : "s"}.c${field}`;
+
+const oldValue = ({ staged }: Binding, field: number): string => `${staged === "inRecords" ? "o" : "s"}.o${field}`;
 
 const column = (binding: Binding, field: number): string => quoteIdentifier(binding.columns[field]!.name);
