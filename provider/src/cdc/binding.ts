@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import { Refused } from "../errors.js";
 import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { type Column, type Table, listTables } from "../postgres/tables.js";
-import type { Relation } from "./change.js";
+import { type Relation, isSameShape } from "./change.js";
 import { equalityOperators } from "./equality.js";
 import { NeedsText, type ValueForm } from "./value-form.js";
 
@@ -79,8 +79,7 @@ export class Bindings {
     if (known) return known;
     const name = qualify(relation.schema, relation.name);
     const latest = this.#latest.get(name);
-    // The source describes a table again without need, too.
-    const binding = latest && sameShape(latest.relation, relation) ? latest : await this.#make(relation, name);
+    const binding = latest && isSameShape(latest.relation, relation) ? latest : await this.#make(relation, name);
     this.#bound.set(relation, binding);
     this.#latest.set(name, binding);
     return binding;
@@ -240,8 +239,3 @@ function keyFields(relation: Relation, table: Table): number[] {
   const usable = identity.every((field) => field >= 0);
   return usable ? identity : [];
 }
-
-const sameShape = (one: Relation, other: Relation): boolean =>
-  one.oid === other.oid &&
-  one.replicaIdentity === other.replicaIdentity &&
-  JSON.stringify(one.columns) === JSON.stringify(other.columns);

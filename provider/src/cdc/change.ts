@@ -19,6 +19,14 @@ export interface RelationColumn {
   readonly typeModifier: number | undefined;
 }
 
+/** The source describes a table again without need, too. */
+export const isSameShape = (one: Relation, other: Relation): boolean =>
+  one.oid === other.oid &&
+  one.schema === other.schema &&
+  one.name === other.name &&
+  one.replicaIdentity === other.replicaIdentity &&
+  JSON.stringify(one.columns) === JSON.stringify(other.columns);
+
 /** Where a field that is NULL starts, see {@link startOf}. */
 export const nullField = -1;
 /** Where a field starts that the stream does not say (an unchanged TOAST value, or no part of the key). */

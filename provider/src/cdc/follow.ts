@@ -3,6 +3,7 @@ import { Bell } from "../bell.js";
 import { Canceled, ContentDiffers, Refused, TakenOver, messageOf } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
+import { type BacklogLimits, BacklogLeft } from "./backlog-reader.js";
 import { asFailure, isLogin, mayPass } from "./failure.js";
 import { Gate } from "./gate.js";
 import { Pipeline } from "./pipeline.js";
@@ -43,12 +44,16 @@ export interface FollowOptions {
   readonly silenceLimitSeconds?: number;
   /** Tables, qualified and quoted, whose changes are left out: they are about to be copied, at a later point. */
   readonly leaveOut?: ReadonlySet<string>;
+  /** When and how a backlog is read in portions; otherwise than by default in tests only. */
+  readonly backlog?: Partial<BacklogLimits>;
   /** The target has no triggers and no foreign keys yet, and its role may not keep them from firing. */
   readonly firesNothing?: boolean;
 }
 
 export type FollowEvent =
   | { readonly kind: "streaming"; readonly from: string }
+  /** So much WAL waits that the stream begins by reading it in portions; or does not, since the source refuses that. */
+  | { readonly kind: "backlog"; readonly bytes: number; readonly refused: string | undefined }
   | { readonly kind: "connectionLost"; readonly reason: string; readonly retryInMs: number }
   | { readonly kind: "orderedBatch"; readonly reason: string }
   /** A batch waits for a lock on the target. */
@@ -227,6 +232,10 @@ export class Follower {
         if (this.#isStopping()) return;
         if (this.#form === "binary" && isToBeToldInText(error)) {
           this.#options = { ...this.#options, valueForm: "text" };
+          continue;
+        }
+        if (error instanceof BacklogLeft) {
+          this.#options = { ...this.#options, backlog: { behindBytes: Infinity } };
           continue;
         }
         // Who was let in before may be again: a password is being changed, a token's server is away.

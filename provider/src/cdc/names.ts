@@ -35,6 +35,9 @@ export function changeCaptureNames({ migrationName, target }: MigrationIdentity,
 /** The slot that is there for as long as a snapshot is taken at one point of the stream. */
 export const pointSlot = ({ slot }: ChangeCaptureNames): string => `${slot}_point`;
 
+/** The temporary copy of a stream's slot by which a backlog is read. */
+export const readerSlot = (slot: string): string => `${slot}_read`;
+
 /** Of the stream back, on the target: what it is applied under on the source is {@link wayBackProgress}. */
 export function wayBackNames({ migrationName, target }: MigrationIdentity, database: string): ChangeCaptureNames {
   const digest = createHash("sha256")

@@ -1,7 +1,15 @@
 import { EngineFault } from "../errors.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import type { Lsn } from "../postgres/lsn.js";
-import { type Decoder, type Relation, type StreamMessage, type Tuple, absentField, nullField } from "./change.js";
+import {
+  type Decoder,
+  type Relation,
+  type StreamMessage,
+  type Tuple,
+  absentField,
+  isSameShape,
+  nullField,
+} from "./change.js";
 import { NeedsText, type ValueForm, hasSameBinaryForm } from "./value-form.js";
 
 const ignored: StreamMessage = { kind: "ignored" };
@@ -112,6 +120,8 @@ export class PgOutputDecoder implements Decoder {
     if (this.#form === "binary" && !columns.every(({ typeOid }) => hasSameBinaryForm(typeOid)))
       throw new NeedsText(`${schema}.${name} has a type without a binary form that both servers share`);
     const relation = { oid, schema, name, replicaIdentity, columns };
+    const known = this.#relations.get(oid);
+    if (known && isSameShape(known, relation)) return { kind: "relation", relation: known };
     this.#relations.set(oid, relation);
     return { kind: "relation", relation };
   }

@@ -5,7 +5,15 @@ import { connect } from "../postgres/connect.js";
 import type { Lsn } from "../postgres/lsn.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { Applier, type Batch } from "./applier.js";
+import {
+  type BacklogLimits,
+  BacklogReader,
+  type BacklogSession,
+  backlogLimits,
+  movesSlotsSoundly,
+} from "./backlog-reader.js";
 import type { Decoder, Relation, StreamMessage, Transaction } from "./change.js";
+import type { ChangeStream, ChangeStreamHandlers } from "./change-stream.js";
 import type { FollowOptions } from "./follow.js";
 import type { Gate } from "./gate.js";
 import { Inbox, type Segment } from "./inbox.js";
@@ -51,13 +59,15 @@ export class Pipeline {
   #applying: readonly Segment[] = [];
   #ahead: { readonly batch: Batch; readonly bound: Lsn | undefined } | undefined;
   readonly #sessions: Sessions;
-  readonly #walSender: WalSender;
+  #stream: ChangeStream;
   readonly #decoder: Decoder;
   readonly #bell: Bell;
   readonly #startedAfter: Lsn;
   readonly #leaveOut: ReadonlySet<string>;
   #skipping = false;
   #receivedLsn: Lsn;
+  /** The backlog's session, read and on its way out. */
+  #parting: Promise<void> | undefined;
   #passedOverAt = Date.now();
   #lost: Error | undefined;
   #ticker: NodeJS.Timeout;
@@ -103,6 +113,7 @@ export class Pipeline {
     clock: SourceClock,
     form: ValueForm,
     decoder: Decoder,
+    backlog: BacklogSession | undefined,
     options: FollowOptions,
     bell: Bell,
     gate: Gate,
@@ -124,7 +135,7 @@ export class Pipeline {
     const { slot, publications, plugin, silenceLimitSeconds } = options;
     this.#silenceLimitMs = 1000 * (silenceLimitSeconds ?? defaultSilenceLimitSeconds);
     const pluginOptions = plugin === "test_decoding" ? testDecodingOptions : pgOutputOptions(publications, form);
-    this.#walSender = WalSender.start(sessions.stream, slot, progress.throughLsn, pluginOptions, {
+    const handlers: ChangeStreamHandlers = {
       onData: (bytes, start, end, position) => {
         const message = this.#wanted(this.#decoder.decode(bytes, start, end, position));
         this.#receive(message, end - start, gate);
@@ -133,7 +144,16 @@ export class Pipeline {
       onLost: (error) => this.#lose(error),
       isBusy: () => this.#applying.length > 0,
       silenceLimitMs: this.#silenceLimitMs,
-    });
+    };
+    const stream = (from: Lsn): ChangeStream =>
+      WalSender.start(sessions.stream, slot, from, this.applier.throughLsn, pluginOptions, handlers);
+    const { throughLsn } = progress;
+    this.#stream = backlog
+      ? new BacklogReader(backlog, sessions.source, slot, throughLsn, pluginOptions, limitsOf(options), {
+          ...handlers,
+          onRead: (end) => this.#goOnWith(() => stream(end > throughLsn ? end : throughLsn)),
+        })
+      : stream(throughLsn);
     this.#ticker = setInterval(() => this.#tick(gate), tickMs);
   }
 
@@ -143,7 +163,7 @@ export class Pipeline {
   }
 
   get confirmedLsn(): Lsn {
-    return this.#walSender.confirmed;
+    return this.#stream.confirmed;
   }
 
   /** The oldest transaction that is received and not durable on the target. */
@@ -194,7 +214,7 @@ export class Pipeline {
 
   async close(): Promise<void> {
     clearInterval(this.#ticker);
-    await this.#walSender.close();
+    await Promise.all([this.#stream.close(), this.#parting]);
     await endSessions(this.#sessions);
   }
 
@@ -224,7 +244,7 @@ export class Pipeline {
   #done(segments: readonly Segment[]): void {
     this.#applying = this.#applying.slice(segments.length);
     this.inbox.release(segments);
-    if (this.inbox.bytes <= inFlightBytes - batchLimits.bytes / 2) this.#walSender.resume();
+    if (this.inbox.bytes <= inFlightBytes - batchLimits.bytes / 2) this.#stream.resume();
     this.#confirm();
   }
 
@@ -263,7 +283,7 @@ export class Pipeline {
   }
 
   #confirm(): void {
-    this.#walSender.confirm(this.applier.throughLsn);
+    this.#stream.confirm(this.applier.throughLsn);
   }
 
   #settle(gate: Gate): void {
@@ -272,7 +292,7 @@ export class Pipeline {
     const reached = bound === 0n || this.applier.throughLsn >= bound || this.inbox.hasTakenAllBefore(bound);
     if (reached) gate.reached(this.applier.commitLsn);
     // It may have been paused before the gate was closed; only this transaction's end tells whether it lies before.
-    else if (this.inbox.headIsOfUnknownPlace) this.#walSender.resume();
+    else if (this.inbox.headIsOfUnknownPlace) this.#stream.resume();
   }
 
   #receive(message: StreamMessage, messageBytes: number, gate: Gate): void {
@@ -286,8 +306,18 @@ export class Pipeline {
     if (message.kind === "commit") this.#receivedLsn = message.endLsn;
     // Whether a transaction lies before a closed gate may only be known from its end: then that has to come in.
     const mustGoOn = gate.bound !== undefined && this.inbox.headIsOfUnknownPlace;
-    if (this.inbox.bytes > inFlightBytes && !mustGoOn) this.#walSender.pause();
+    if (this.inbox.bytes > inFlightBytes && !mustGoOn) this.#stream.pause();
     this.#bell.ring();
+  }
+
+  /** What is confirmed from here on is confirmed by it; what the former stream has read is here. */
+  #goOnWith(next: () => ChangeStream): void {
+    this.#parting = this.#stream.close();
+    try {
+      this.#stream = next();
+    } catch (error) {
+      this.#lose(error instanceof Error ? error : new EngineFault(String(error)));
+    }
   }
 
   #wanted(message: StreamMessage): StreamMessage {
@@ -321,7 +351,7 @@ export class Pipeline {
 
   #tick(gate: Gate): void {
     if (gate.awaited !== undefined) {
-      this.#walSender.ping();
+      this.#stream.ping();
       if (this.#nudgedFor !== gate.awaited) this.#ask(nudge(this.#sessions.source));
       this.#nudgedFor = gate.awaited;
     }
@@ -412,5 +442,23 @@ async function start(
     plugin === "test_decoding"
       ? new TestDecodingDecoder(await (options.tables ?? listTables)(sessions.source))
       : new PgOutputDecoder(form);
-  return new Pipeline(sessions, progress, clock, form, decoder, options, bell, gate);
+  const backlog = await openBacklog(options, version, Number(clock.walLsn! - progress.throughLsn));
+  return new Pipeline(sessions, progress, clock, form, decoder, backlog, options, bell, gate);
+}
+
+const limitsOf = ({ backlog }: FollowOptions): BacklogLimits => ({ ...backlogLimits, ...backlog });
+
+/** A session to begin with where the stream is far behind, and the source lets it be read by SQL. */
+async function openBacklog(
+  options: FollowOptions,
+  version: number,
+  bytes: number,
+): Promise<BacklogSession | undefined> {
+  const { source, database, slot, plugin, onEvent } = options;
+  if (plugin === "test_decoding" || !movesSlotsSoundly(version)) return undefined;
+  if (bytes <= limitsOf(options).behindBytes) return undefined;
+  const session = await BacklogReader.session(source, database, slot);
+  const refused = typeof session === "string" ? session : undefined;
+  onEvent?.({ kind: "backlog", bytes, refused });
+  return typeof session === "string" ? undefined : session;
 }

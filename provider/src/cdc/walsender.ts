@@ -7,20 +7,8 @@ import { connect, type Endpoint } from "../postgres/connect.js";
 import { divert } from "../postgres/divert.js";
 import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
+import type { ChangeStream, ChangeStreamHandlers } from "./change-stream.js";
 import { Frames } from "./frames.js";
-
-export interface WalSenderHandlers {
-  /** One message of the output plugin: a range of bytes that belong to the receiver. `position` is the LSN in its header. */
-  readonly onData: (bytes: Buffer, start: number, end: number, position: () => Lsn) => void;
-  /** Everything that was committed before `end` has been sent. */
-  readonly onKeepalive: (end: Lsn) => void;
-  /** The stream is over; called once, unless `close` came first. */
-  readonly onLost: (error: Error) => void;
-  /** Whether there is enough to do without what the socket may have. */
-  readonly isBusy: () => boolean;
-  /** Silence beyond it, pings included, is a dead connection. */
-  readonly silenceLimitMs: number;
-}
 
 /** What pg's connection offers beneath its queries. */
 interface Wire extends EventEmitter {
@@ -50,10 +38,10 @@ const dataHeaderBytes = 25;
  * Feedback runs on a timer of its own, so however long the target takes, the source hears from us. It says only what was
  * handed to {@link confirm}.
  */
-export class WalSender {
+export class WalSender implements ChangeStream {
   readonly #client: Client;
   readonly #wire: Wire;
-  readonly #handlers: WalSenderHandlers;
+  readonly #handlers: ChangeStreamHandlers;
   readonly #timer: NodeJS.Timeout;
   #confirmed: Lsn;
   #heardAt = Date.now();
@@ -61,7 +49,7 @@ export class WalSender {
   #resting: NodeJS.Timeout | undefined;
   #over = false;
 
-  private constructor(client: Client, confirmed: Lsn, handlers: WalSenderHandlers) {
+  private constructor(client: Client, confirmed: Lsn, handlers: ChangeStreamHandlers) {
     this.#client = client;
     this.#wire = (client as unknown as { connection: Wire }).connection;
     this.#confirmed = confirmed;
@@ -81,15 +69,18 @@ export class WalSender {
   /**
    * Starts streaming what was committed after `from`. The server goes on from its confirmed position when that is later.
    * Errors, a refusal to start included, come through `onLost`.
+   *
+   * @param confirmed what the target has: no later than `from`
    */
   static start(
     session: Client,
     slot: string,
     from: Lsn,
+    confirmed: Lsn,
     options: Readonly<Record<string, string>>,
-    handlers: WalSenderHandlers,
+    handlers: ChangeStreamHandlers,
   ): WalSender {
-    const sender = new WalSender(session, from, handlers);
+    const sender = new WalSender(session, confirmed, handlers);
     const list = Object.entries(options).map(([name, value]) => `${quoteIdentifier(name)} ${quoteLiteral(value)}`);
     const command = `START_REPLICATION SLOT ${quoteIdentifier(slot)} LOGICAL ${formatLsn(from)} (${list.join(", ")})`;
     session.query(command).then(

@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { formatBytes } from "../byte-size.js";
 import { Follower, type FollowEvent, type FollowOptions, type FollowStatus } from "../cdc/follow.js";
 import { changeCaptureNames, pointSlot } from "../cdc/names.js";
 import { dropProgress } from "../cdc/progress.js";
@@ -322,6 +323,11 @@ function describe(event: FollowEvent): string {
   switch (event.kind) {
     case "streaming":
       return `following the source from ${event.from}`;
+    case "backlog":
+      return (
+        `${formatBytes(event.bytes)} of the source's WAL wait to be read` +
+        (event.refused === undefined ? "" : `, by its walsender, which takes longer than SQL (${event.refused})`)
+      );
     case "connectionLost":
       return `the connection was lost (${event.reason}); trying again in ${event.retryInMs / 1000} s`;
     case "orderedBatch":

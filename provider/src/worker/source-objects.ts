@@ -1,5 +1,5 @@
 import { messageOf, Refused } from "../errors.js";
-import { changeCaptureNames, type MigrationIdentity, pointSlot } from "../cdc/names.js";
+import { changeCaptureNames, type MigrationIdentity, pointSlot, readerSlot } from "../cdc/names.js";
 import { dropPublications } from "../cdc/publication.js";
 import { dropSlot } from "../cdc/drop-slot.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
@@ -26,6 +26,7 @@ export async function dropSourceObjects(
       publications(),
       dropSlot(source, database, names.slot),
       dropSlot(source, database, pointSlot(names)),
+      dropSlot(source, database, readerSlot(names.slot)),
     ]);
     const failed = slots.find((result) => result.status === "rejected");
     if (failed) throw failed.reason;

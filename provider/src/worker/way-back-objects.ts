@@ -1,4 +1,4 @@
-import { wayBackNames, wayBackProgress } from "../cdc/names.js";
+import { readerSlot, wayBackNames, wayBackProgress } from "../cdc/names.js";
 import { dropSlot } from "../cdc/drop-slot.js";
 import { dropProgress } from "../cdc/progress.js";
 import { dropPublications } from "../cdc/publication.js";
@@ -25,7 +25,7 @@ export async function removeWayBack(places: WayBackPlaces): Promise<string | und
   const { migrationName, target, database, targetDatabase } = places;
   const names = wayBackNames(places, database);
   const purpose = `${migrationName} clean up`;
-  await dropSlot(target, targetDatabase, names.slot);
+  for (const slot of [names.slot, readerSlot(names.slot)]) await dropSlot(target, targetDatabase, slot);
   const onTarget = await connect(target, { database: targetDatabase, purpose });
   const left = await dropPublications(onTarget, names).finally(() => onTarget.end());
   const notes = [...left, ...(await forgetOnSource(places, purpose))];

@@ -1,0 +1,221 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { movesSlotsSoundly } from "../../provider/src/cdc/backlog-reader";
+import type { Follower, FollowEvent, FollowOptions } from "../../provider/src/cdc/follow";
+import { readerSlot } from "../../provider/src/cdc/names";
+import { startAzureLikeServer } from "../support/azure-like";
+import { EmbeddedServer } from "../support/embedded-server";
+import { RandomChanges, randomTables } from "./random-changes";
+import { Scene, type Servers, until } from "./scene";
+
+/** Portions of little WAL, and of any backlog. */
+const backlog = { behindBytes: 0, portionBytes: 1 << 20, restBytes: 8 << 10 };
+
+const manyRows = "CREATE TABLE many (id int PRIMARY KEY, n int)";
+
+/** More than may be in flight, so that a portion is not read to its end while the target takes none of it. */
+const writeManyRows = (from: number): string => `
+  DO $$ BEGIN
+    FOR batch IN 0..599 LOOP
+      INSERT INTO many SELECT ${from} + batch * 100 + i, batch FROM generate_series(1, 100) i;
+      COMMIT;
+    END LOOP;
+  END $$`;
+
+describe("a backlog", () => {
+  let servers: Servers;
+  let scene: Scene | undefined;
+  let changes: RandomChanges | undefined;
+
+  before(async () => {
+    const source = await EmbeddedServer.start({
+      major: 16,
+      parameters: { wal_level: "logical", wal_sender_timeout: "5s", max_replication_slots: "6" },
+    });
+    const { server: target, administrator } = await startAzureLikeServer({ major: 17 });
+    servers = { source, target, administrator };
+  });
+  after(async () => {
+    await servers.source.stop();
+    await servers.target.stop();
+  });
+  afterEach(async () => {
+    await changes?.stop();
+    await scene?.close();
+    changes = scene = undefined;
+  });
+
+  const open = async (ddl: string): Promise<Scene> => (scene = await Scene.open(servers, ddl));
+  const writers = async (on: Scene, count: number): Promise<RandomChanges> => {
+    const sessions = await Promise.all(Array.from({ length: count }, () => servers.source.connect(on.database)));
+    return (changes = new RandomChanges(sessions));
+  };
+  const follow = (on: Scene, options: Partial<FollowOptions> = {}): { follower: Follower; events: FollowEvent[] } => {
+    const events: FollowEvent[] = [];
+    return { follower: on.follow({ backlog, onEvent: (event) => events.push(event), ...options }), events };
+  };
+  const slots = async (on: Scene): Promise<Record<string, boolean>> => {
+    const rows = await on.onSource(
+      "SELECT slot_name AS name, active FROM pg_replication_slots WHERE database = current_database()",
+    );
+    return Object.fromEntries(rows.map(({ name, active }) => [name as string, active as boolean]));
+  };
+  /** In the middle of a portion: its rows are held back by the target's gate. */
+  const heldInPortion = async (on: Scene, follower: Follower): Promise<void> => {
+    await follower.hold();
+    await until(() => follower.status().incomingChanges > 20_000, "much being received");
+    assert.deepEqual(await slots(on), { [on.names.slot]: false, [readerSlot(on.names.slot)]: true });
+  };
+
+  it("is read by SQL in portions, with tables altered in its middle, and a walsender goes on from there", async () => {
+    const s = await open(`${randomTables}; ${manyRows}`);
+    await s.onTarget("ALTER TABLE many ADD COLUMN late text");
+    const random = await writers(s, 3);
+    await s.onSource(writeManyRows(0));
+    await s.onSource("ALTER TABLE many ADD COLUMN late text; INSERT INTO many VALUES (-1, 0, 'late')");
+    await s.onSource(writeManyRows(100_000));
+    const { follower, events } = follow(s);
+    await heldInPortion(s, follower);
+    await s.compareAtPoint(follower);
+    await until(async () => (await slots(s))[s.names.slot] === true, "the walsender going on");
+    assert.deepEqual(Object.keys(await slots(s)), [s.names.slot]);
+    await s.compareAtPoint(follower);
+    await random.stop();
+    await s.mustBecomeEqual(follower);
+    assert.deepEqual(
+      events.map((event) => (event.kind === "backlog" ? event.refused : event.kind)),
+      [undefined, "streaming"],
+    );
+  });
+
+  it("is left to the walsender of a version that would forget rows of its catalogue too early", () => {
+    const sound = [130021, 140018, 150013, 160009, 170005, 180000, 190000];
+    const unsound = [100023, 120022, 130020, 140017, 150012, 160008, 170004];
+    assert.deepEqual(
+      sound.map(movesSlotsSoundly),
+      sound.map(() => true),
+    );
+    assert.deepEqual(
+      unsound.map(movesSlotsSoundly),
+      unsound.map(() => false),
+    );
+  });
+
+  it("moves the slot on to what is applied, exactly, also between commits without a gap, over restarts", async () => {
+    const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
+    const sessions = await Promise.all(Array.from({ length: 8 }, () => servers.source.connect(s.database)));
+    let next = 0;
+    const write = (): Promise<unknown> =>
+      Promise.all(
+        sessions.map(async (session) => {
+          for (let i = 0; i < 30; i++) await session.query("INSERT INTO t VALUES ($1)", [next++]);
+        }),
+      );
+    // It never comes to its end, so that nothing but itself moves the slot on.
+    const endless = { behindBytes: 0, restBytes: -1, advanceEveryMs: 0 };
+    for (let round = 0; round < 5; round++) {
+      const written = write();
+      await until(() => next > round * 240 + 100, "some being written");
+      const middle = await s.sourceLsn();
+      await written;
+      const { follower } = follow(s, { generation: round + 1, backlog: endless });
+      await follower.drainTo(middle);
+      await until(() => {
+        const { appliedLsn, confirmedLsn } = follower.status();
+        return appliedLsn !== undefined && confirmedLsn === appliedLsn;
+      }, "the slot moving on");
+      await follower.stop();
+    }
+    for (const session of sessions) await session.end();
+    await s.mustBecomeEqual(s.follow({ generation: 100, backlog }));
+  });
+
+  it("loses and doubles nothing when its process is killed in the middle of a portion, or a server goes", async () => {
+    const s = await open(`${randomTables}; ${manyRows}`);
+    await writers(s, 2);
+    for (let kill = 0; kill < 3; kill++) {
+      await s.onSource(writeManyRows(kill * 100_000));
+      const child = spawn(process.execPath, ["--import", "tsx", join(__dirname, "follower-process.ts")], {
+        env: { ...process.env, FOLLOW_OPTIONS: JSON.stringify(s.options({ generation: kill + 1, backlog })) },
+        stdio: ["ignore", "ignore", "inherit"],
+      });
+      await until(async () => readerSlot(s.names.slot) in (await slots(s)) || child.exitCode !== null, "a portion");
+      child.kill("SIGKILL");
+      await once(child, "exit");
+    }
+    await s.onSource(writeManyRows(900_000));
+    await changes!.stop();
+    changes = undefined;
+    const { follower, events } = follow(s, { generation: 10 });
+    await heldInPortion(s, follower);
+    await servers.source.restart();
+    follower.resume();
+    await until(() => events.some(({ kind }) => kind === "connectionLost"), "the loss of the source");
+    await s.mustBecomeEqual(follower);
+  });
+
+  it("is begun again when somebody ends the session that reads it", async () => {
+    const s = await open(manyRows);
+    await s.onSource(writeManyRows(0));
+    const { follower, events } = follow(s);
+    await heldInPortion(s, follower);
+    await s.onSource(
+      "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE temporary AND database = current_database()",
+    );
+    follower.resume();
+    await until(() => events.some(({ kind }) => kind === "connectionLost"), "the loss being noticed");
+    await s.mustBecomeEqual(follower);
+    assert.equal(events.filter(({ kind }) => kind === "backlog").length, 2);
+  });
+
+  it("is left to the walsender while the target takes so long that the source's vacuum would be held back", async () => {
+    const s = await open(manyRows);
+    await s.onSource(writeManyRows(0));
+    const { follower, events } = follow(s, { backlog: { ...backlog, longestPauseMs: 2000 } });
+    await follower.hold();
+    await until(async () => (await slots(s))[s.names.slot] === true, "the walsender beginning anew");
+    await until(async () => !(readerSlot(s.names.slot) in (await slots(s))), "the other session ending");
+    follower.resume();
+    await s.mustBecomeEqual(follower);
+    assert.deepEqual(
+      events.map(({ kind }) => kind),
+      ["backlog", "streaming", "streaming"],
+    );
+  });
+
+  it("is left to the walsender where it would take the source's last replication slot", async () => {
+    const s = await open(manyRows);
+    await s.onSource(writeManyRows(0));
+    for (const name of ["a", "b", "c", "d"])
+      await servers.source.query(`SELECT pg_create_physical_replication_slot('${name}')`);
+    try {
+      const { follower, events } = follow(s);
+      await s.mustBecomeEqual(follower);
+      assert.match((events[0] as { refused?: string }).refused ?? "", /too few are free/);
+      assert.deepEqual(Object.keys(await slots(s)), [s.names.slot]);
+    } finally {
+      for (const name of ["a", "b", "c", "d"]) await servers.source.query(`SELECT pg_drop_replication_slot('${name}')`);
+    }
+  });
+
+  it("is left to the walsender at a transaction so large that the source would write a file of its size", async () => {
+    const s = await open("CREATE TABLE t (id int PRIMARY KEY, v text)");
+    const temporaryBytes = async (): Promise<unknown> =>
+      s.onSource("SELECT temp_bytes FROM pg_stat_database WHERE datname = current_database()");
+    const before = await temporaryBytes();
+    await s.onSource("INSERT INTO t VALUES (0, 'before')");
+    await s.onSource("INSERT INTO t SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, 50000) i");
+    await s.onSource("INSERT INTO t VALUES (-1, 'after')");
+    const { follower, events } = follow(s, { backlog: { ...backlog, spanBytes: 8 << 20 } });
+    await follower.drainTo(await s.sourceLsn());
+    assert.deepEqual(Object.keys(await slots(s)), [s.names.slot]);
+    assert.deepEqual(await temporaryBytes(), before);
+    await s.mustBecomeEqual(follower);
+    assert.deepEqual(
+      events.map(({ kind }) => kind),
+      ["backlog", "streaming"],
+    );
+  });
+});
