@@ -47,6 +47,7 @@ describe("the plan of a restore", () => {
       "pg_migration_x",
       "CREATE PUBLICATION pg_migration_x;\n\nALTER PUBLICATION pg_migration_x OWNER TO o;",
     ),
+    entry("COMMENT", "PUBLICATION pg_migration_x", "COMMENT ON PUBLICATION pg_migration_x IS 'pg_migration: full';"),
     entry("PUBLICATION TABLE", "pg_migration_x t", "ALTER PUBLICATION pg_migration_x ADD TABLE ONLY s.t;"),
     entry("EVENT TRIGGER", "e", "CREATE EVENT TRIGGER e ON ddl_command_start EXECUTE FUNCTION s.f();"),
     entry("ROW SECURITY", "t", "ALTER TABLE s.t ENABLE ROW LEVEL SECURITY;"),

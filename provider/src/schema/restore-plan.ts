@@ -175,9 +175,11 @@ function separateForeignKeys(
   return { after, validations };
 }
 
-function isOwnPublication({ type, sql }: Entry): boolean {
-  if (!type.startsWith("PUBLICATION")) return false;
-  const name = splitStatements(sql)[0]?.tokens[2];
+/** A publication, what it has, or a comment on it, in which the replica identities that it has changed are kept. */
+function isOwnPublication({ type, name: title, sql }: Entry): boolean {
+  const isComment = type === "COMMENT" && title.startsWith("PUBLICATION ");
+  if (!isComment && !type.startsWith("PUBLICATION")) return false;
+  const name = splitStatements(sql)[0]?.tokens[isComment ? 3 : 2];
   return name !== undefined && identifierName(name).startsWith(sourceObjectPrefix);
 }
 

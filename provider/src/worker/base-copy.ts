@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
-import { sourceObjectPrefix } from "../cdc/names.js";
 import type { OutputPlugin } from "../cdc/slot.js";
 import { initProgress } from "../cdc/progress.js";
 import { mayBecomeReplica } from "../cdc/target-session.js";
@@ -231,7 +230,7 @@ class BaseCopy {
     const sourceSearchPath = await readSearchPath(source);
     const context = await readRestoreContext(target, { sourceSearchPath, signal });
     const keepsBackFiring = point.slot !== undefined && !(await mayBecomeReplica(target));
-    const entries = selectEntries(dumped, selection).filter((entry) => !isOwnPublication(entry));
+    const entries = selectEntries(dumped, selection);
     const large = new Set(tables.filter(({ table }) => !isSmall(table)).map(({ table }) => keyOf(table)));
     const plan = wish.dataOnly
       ? nothing
@@ -521,10 +520,6 @@ function byTable(validations: RestorePlan["validations"]): RestorePlan["validati
   }
   return [...groups.values()];
 }
-
-/** What migrations publish on the source for themselves is no part of the database. */
-const isOwnPublication = ({ type, name }: Entry): boolean =>
-  type.startsWith("PUBLICATION") && name.startsWith(sourceObjectPrefix);
 
 /** Puts what could not be carried over, or not as it was, among the findings. It does not stop a migration. */
 export async function reportFindings(work: Work, database: string, findings: readonly RestoreFinding[]): Promise<void> {
