@@ -9,6 +9,7 @@ export class CuttableProxy {
   readonly #pairs = new Set<{ readonly near: Socket; readonly far: Socket }>();
   #mended = true;
   #breakAfterBytes = Infinity;
+  #onRelay: () => void = () => undefined;
 
   private constructor(behind: Endpoint) {
     this.#behind = behind;
@@ -35,8 +36,10 @@ export class CuttableProxy {
     this.cut();
   }
 
-  mend(): void {
+  /** @param onRelay told of each connection that is let through from now on */
+  mend(onRelay: () => void = () => undefined): void {
     this.#mended = true;
+    this.#onRelay = onRelay;
   }
 
   /** The server hears nothing more of what clients say on the connections there are; what it says still arrives. */
@@ -77,6 +80,7 @@ export class CuttableProxy {
       near.resetAndDestroy();
       return;
     }
+    this.#onRelay();
     const far = connect(this.#behind.port, this.#behind.host);
     const pair = { near, far };
     this.#pairs.add(pair);

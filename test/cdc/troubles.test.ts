@@ -210,21 +210,32 @@ describe("a follower among troubles that pass", () => {
     await servers.source.query(publication, { database: scene.database });
     const proxy = await CuttableProxy.to(scene.target);
     let streaming = 0;
+    let losses = 0;
     const follower = scene.follow({
       target: proxy.endpoint,
       ...patience,
       onEvent: ({ kind }) => {
-        if (kind !== "streaming") return;
-        // Behind the first of the transaction's batches, then behind the second.
-        proxy.breakAfter([180_000, 300_000][streaming++] ?? Infinity);
-        if (streaming === 2) outlastPatience();
+        if (kind === "streaming") streaming++;
+        if (kind !== "connectionLost") return;
+        if (losses++ === 0) proxy.refuse();
+        else if (streaming === 2) proxy.breakAfter(Infinity);
       },
     });
+    const happens = (what: string, condition: () => boolean | Promise<boolean>): Promise<void> =>
+      Promise.race([until(condition, what), follower.finished]);
+    const isSlotFree = async (): Promise<boolean> =>
+      (await scene.onSource("SELECT FROM pg_replication_slots WHERE active")).length === 0;
     try {
-      await until(() => streaming === 1, "the stream");
+      // Behind the first of the transaction's batches, then behind the second.
+      proxy.breakAfter(180_000);
       await scene.onSource("INSERT INTO large SELECT generate_series(1, 60000)");
+      await happens("the first loss", () => losses > 0);
+      await happens("a slot that can be streamed from again", isSlotFree);
+      proxy.breakAfter(300_000);
+      // In the midst of a connection that will succeed: what it gets to is behind the end of the patience with the first loss.
+      proxy.mend(outlastPatience);
+      await happens("the third stream", () => streaming >= 3);
       await scene.mustBecomeEqual(follower);
-      assert(streaming >= 3, `${streaming} streams`);
     } finally {
       await follower.stop();
       await proxy.close();

@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import { assertSameContent } from "../support/content";
+import type { Major } from "../support/embedded-server";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
 
-for (const major of [10, 16] as const)
+/** From 10, as from those before it that know no other plugin; what a newer one prints, `cdc/changes` and `cdc/exactly-once` read. */
+const majors: readonly Major[] = process.env.PG_MIGRATION_TEST_ALL === undefined ? [10] : [10, 16];
+
+for (const major of majors)
   describe(`test_decoding from PostgreSQL ${major}`, () => {
     let lab: Lab;
 

@@ -61,6 +61,9 @@ for (const major of [10, 18] satisfies Major[])
       await resource.destroy();
     });
 
+    // Up to 10 the stream does not tell of a TRUNCATE either; the rest is the same in every version.
+    if (major !== 18 && process.env.PG_MIGRATION_TEST_ALL === undefined) return;
+
     it("a column that takes another one's name, tables that swap theirs: they are copied anew", async () => {
       const database = await lab.database(`
         CREATE TABLE again (id int PRIMARY KEY, v text); INSERT INTO again SELECT i, 'old' FROM generate_series(1, 100) i;
