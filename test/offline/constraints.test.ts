@@ -26,7 +26,7 @@ describe("constraints", () => {
       SET session_replication_role = replica; INSERT INTO orphaned VALUES (1000, 1), (1, 1), (NULL, 5); RESET session_replication_role;
       CREATE TABLE unasked (x int, y int, FOREIGN KEY (x, y) REFERENCES parent);
       ALTER TABLE unasked DROP CONSTRAINT unasked_x_y_fkey, ADD CONSTRAINT never FOREIGN KEY (x, y) REFERENCES parent NOT VALID;
-      CREATE TABLE self (id int PRIMARY KEY, up int REFERENCES self); INSERT INTO self VALUES (1, 2), (2, 1);
+      CREATE TABLE self (id int PRIMARY KEY, up int REFERENCES self); INSERT INTO self VALUES (1, 2), (2, 1); ALTER TABLE self ADD CONSTRAINT again UNIQUE (id) INCLUDE (up), ADD UNIQUE (id);
       CREATE FUNCTION positive(i int) RETURNS boolean LANGUAGE sql AS 'SELECT true';
       CREATE TABLE changed (i int CONSTRAINT was_right CHECK (positive(i))); INSERT INTO changed VALUES (1), (-1);
       CREATE OR REPLACE FUNCTION positive(i int) RETURNS boolean LANGUAGE sql AS 'SELECT i > 0'`);

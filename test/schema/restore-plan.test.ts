@@ -170,12 +170,17 @@ describe("the plan of keys, foreign keys and checks", () => {
       assert.equal(plan.builds.length, 1);
     });
 
-    it("makes the key of a table without columns of its own", () => {
-      const child = entry("TABLE", "t", "CREATE TABLE s.t (\n)\nINHERITS (s.p);");
-      const plan = planRestore([child, key("PRIMARY KEY (a)")], { isSmall });
+    it("makes apart what CREATE TABLE takes for another key, and the key of an heir, whose columns it calls the heir's", () => {
+      const again = entry("CONSTRAINT", "t again", `ALTER TABLE ONLY s.t ADD CONSTRAINT again UNIQUE (a);`);
+      const plan = planRestore([table, key("PRIMARY KEY (a)"), again], { isSmall });
       assert.deepEqual(statements(plan.before), [
-        `CREATE TABLE s.t ( CONSTRAINT "k" PRIMARY KEY (a) ) INHERITS (s.p);`,
+        `CREATE TABLE s.t ( a integer, b text, CONSTRAINT "k" PRIMARY KEY (a) );`,
       ]);
+      assert.deepEqual(statements(plan.builds.map((build) => build.entry)), statements([again]));
+      const heir = entry("TABLE", "t", "CREATE TABLE s.t (\n)\nINHERITS (s.p);");
+      const ofHeir = planRestore([heir, again], { isSmall });
+      assert.deepEqual(ofHeir.before, [heir]);
+      assert.deepEqual(statements(ofHeir.builds.map((build) => build.entry)), statements([again]));
     });
   });
 

@@ -46,14 +46,23 @@ export function keyThroughIndex(entry: Entry): KeyThroughIndex | undefined {
   };
 }
 
+/** A key as an element of its table's list. */
+export interface KeyElement {
+  readonly text: string;
+  /** With their parentheses. */
+  readonly columns: string;
+}
+
 /**
  * The same key as an element of its table's list, by which it is made with the table. Undefined for what
  * {@link keyThroughIndex} does not know, and where more is said of the key than its definition.
  */
-export function keyElement(entry: Entry): string | undefined {
+export function keyElement(entry: Entry): KeyElement | undefined {
   const [add, ...others] = splitStatements(entry.sql);
   if (!add || others.length > 0 || entry.tablespace !== undefined || !keyThroughIndex(entry)) return undefined;
-  return add.text.slice(add.tokens[7]!.start);
+  const { text, tokens } = add;
+  const columns = parenthesized(tokens, keyAt(tokens, 9)!.columnsAt);
+  return { text: text.slice(tokens[7]!.start), columns: text.slice(columns.start, columns.end) };
 }
 
 interface Key {

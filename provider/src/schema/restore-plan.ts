@@ -1,6 +1,6 @@
 import { sourceObjectPrefix } from "../cdc/names.js";
 import type { Entry } from "./entries.js";
-import { keyElement, keyThroughIndex } from "./key-constraints.js";
+import { type KeyElement, keyElement, keyThroughIndex } from "./key-constraints.js";
 import {
   type LateConstraint,
   type Validation,
@@ -232,23 +232,30 @@ function inHandoverOrder(entries: readonly Entry[]): Entry[] {
   return [...entries].sort((left, right) => rank(left) - rank(right));
 }
 
-/** To make a table with its keys takes the server less than to alter it for each, and no unit has to be kept of it. */
+/**
+ * To make a table with its keys takes the server less than to alter it for each, and no unit has to be kept of it. But CREATE
+ * TABLE takes keys of the same columns for one, of which it makes the first, and calls what an heir inherits its own.
+ */
 function withSmallKeys(
   before: readonly Entry[],
   postData: readonly Entry[],
   isSmall: (table: RelationName) => boolean,
 ): { before: readonly Entry[]; postData: readonly Entry[] } {
-  const keys = new Map<string, { entry: Entry; element: string }[]>();
+  const keys = new Map<string, { entry: Entry; element: KeyElement }[]>();
   for (const entry of postData) {
     const table = entry.type === "CONSTRAINT" ? tableOf(entry, splitStatements(entry.sql)[0]) : undefined;
     const element = table && isSmall(table) ? keyElement(entry) : undefined;
-    if (table && element !== undefined) keys.set(keyOf(table), [...(keys.get(keyOf(table)) ?? []), { entry, element }]);
+    if (!table || !element) continue;
+    const others = keys.get(keyOf(table)) ?? [];
+    if (others.some((other) => other.element.columns === element.columns)) continue;
+    keys.set(keyOf(table), [...others, { entry, element }]);
   }
   const made = new Set<Entry>();
   const keyed = before.map((table) => {
-    const own = isOrdinaryTable(table) ? createdRelation(table).flatMap((name) => keys.get(keyOf(name)) ?? []) : [];
+    const mayHave = isOrdinaryTable(table) && !isHeir(table);
+    const own = mayHave ? createdRelation(table).flatMap((name) => keys.get(keyOf(name)) ?? []) : [];
     const [create, ...others] = own.length > 0 ? splitStatements(table.sql) : [];
-    const elements = own.map(({ element }) => element);
+    const elements = own.map(({ element }) => element.text);
     const text = create && withElements(create, elements);
     if (text === undefined) return table;
     for (const { entry } of own) made.add(entry);
@@ -295,15 +302,20 @@ const keyOf = ({ schema, name }: RelationName): string => JSON.stringify([schema
 /** A partitioned table holds no rows: its indexes only gather its partitions' and come with them, in `after`. */
 const isOrdinaryTable = (entry: Entry): boolean => entry.type === "TABLE" && !isPartitionedTable(entry);
 
-function isPartitionedTable({ type, sql }: Entry): boolean {
+const isPartitionedTable = (entry: Entry): boolean => entry.type === "TABLE" && saysOutside(entry, "PARTITION BY");
+
+const isHeir = (entry: Entry): boolean => saysOutside(entry, "INHERITS");
+
+/** Whether CREATE TABLE says so outside of its list. */
+function saysOutside({ sql }: Entry, words: string): boolean {
   // Few tables have the words at all, so that few have to be read.
-  if (type !== "TABLE" || !sql.includes("PARTITION BY")) return false;
+  if (!sql.includes(words)) return false;
   const tokens = splitStatements(sql)[0]?.tokens ?? [];
   let depth = 0;
   return tokens.some((_, index) => {
     if (follows(tokens, index, "(")) depth++;
     if (follows(tokens, index, ")")) depth--;
-    return depth === 0 && follows(tokens, index, "PARTITION", "BY");
+    return depth === 0 && follows(tokens, index, ...words.split(" "));
   });
 }
 

@@ -50,7 +50,7 @@ function relisted(create: Statement, change: (texts: readonly string[]) => reado
   const { text, tokens } = create;
   const elements = elementsOf(create);
   const opened = tokens.find((_, index) => follows(tokens, index, "("))!;
-  const last = elements.at(-1)?.tokens.at(-1) ?? opened;
+  const last = elements.at(-1)!.tokens.at(-1)!;
   const list = change(elements.map((element) => element.text));
   return `${text.slice(0, opened.end)}\n    ${list.join(",\n    ")}${text.slice(last.end)}`;
 }
