@@ -375,7 +375,7 @@ export const refusedDatabases: readonly HardDatabase[] = [
     from: 14,
     refused:
       /cannot be built any more .*: "public"."once" \(two rows have the same key\), "public"."inverse" \(division by zero\)$/,
-    sql: `CREATE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1'; CREATE TABLE t (a int, b text); CREATE UNIQUE INDEX once ON t (f(a), b) WHERE b <> 'y'; CREATE TABLE u (a int); CREATE INDEX inverse ON u ((1 / f(a))); INSERT INTO u VALUES (1); CREATE INDEX part ON t (a) WHERE f(a) > 0; CREATE UNIQUE INDEX nulls ON t (f(a), nullif(b, 'x')); INSERT INTO t VALUES (1, 'x'), (2, 'x'), (3, 'y');
+    sql: `CREATE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1'; CREATE TABLE t (a int, b text); CREATE UNIQUE INDEX once ON t (f(a), b) WHERE b <> 'y'; CREATE TABLE u (a int); CREATE INDEX inverse ON u ((1 / f(a))); INSERT INTO u VALUES (1); CREATE INDEX part ON t (a) WHERE f(a) > 0; CREATE UNIQUE INDEX nulls ON t (f(a), nullif(b, 'x')); CREATE UNIQUE INDEX single ON t ((1), (true)) WHERE f(a) > 2; INSERT INTO t VALUES (1, 'x'), (2, 'x'), (3, 'y');
       CREATE OR REPLACE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 0'`,
   },
   {

@@ -110,8 +110,15 @@ async function outcomeOf(
   // All of its values are computed, and none of them sent.
   const computed = judge(await trials.runUsersCode(`EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) SELECT ${keys} ${rows}`));
   if (computed !== undefined || !isUnique) return computed;
-  const twice = `SELECT ${rows} AND num_nulls(${keys}) = 0 GROUP BY ${keys} HAVING count(*) > 1 LIMIT 1`;
-  return judge(await trials.runUsersCode(twice), "two rows have the same key");
+  // GROUP BY would take a constant for the place of a column.
+  const names = expressions.map((_, index) => `key_${index}`);
+  const named = expressions.map((expression, index) => `${expression} AS key_${index}`);
+  const twice = await trials.runUsersCode(
+    `SELECT FROM (SELECT ${named.join(", ")} ${rows}) AS kept
+      WHERE ${names.map((name) => `${name} IS DISTINCT FROM NULL`).join(" AND ")}
+      GROUP BY ${names.join(", ")} HAVING count(*) > 1 LIMIT 1`,
+  );
+  return judge(twice, "two rows have the same key");
 }
 
 /** @param onRows what it means that there are any */

@@ -120,9 +120,13 @@ const readBy = (oid: string): string => `
       JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
   )`;
 
-/** PostgreSQL has functions that read files, end sessions or run a text as a query: all of them are volatile. */
+/**
+ * PostgreSQL has functions that read files, end sessions or run a text as a query: all of them are volatile, but for some that
+ * make XML of a table, or of all of a schema, that is known by then only, and may be a view that calls anything.
+ */
 const callsVolatile = (tree: string): string =>
-  `EXISTS (SELECT FROM ${calledBy(tree)} JOIN pg_proc p ON p.oid = called.oid WHERE p.provolatile = 'v')`;
+  `EXISTS (SELECT FROM ${calledBy(tree)} JOIN pg_proc p ON p.oid = called.oid
+            WHERE p.provolatile = 'v' OR p.proname ~ '^(table|schema|database)_to_xml')`;
 
 interface Trying {
   /** With the reason of each, which for what reads another one is that one. */
