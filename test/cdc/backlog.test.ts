@@ -170,6 +170,23 @@ describe("a backlog", () => {
     assert.equal(events.filter(({ kind }) => kind === "backlog").length, 2);
   });
 
+  it("is never sent twice where the source lets nobody see, behind a portion, how far that has come", async () => {
+    const s = await open("CREATE TABLE many (id int, n int); ALTER TABLE many REPLICA IDENTITY FULL");
+    await s.onSource(writeManyRows(0));
+    await servers.source.query("CREATE ROLE reader LOGIN REPLICATION PASSWORD 'reader'");
+    try {
+      const { follower } = follow(s, { source: { ...s.source, user: "reader", password: "reader" } });
+      await heldInPortion(s, follower);
+      await s.onSource("REVOKE SELECT ON pg_catalog.pg_replication_slots FROM PUBLIC");
+      follower.resume();
+      await assert.rejects(s.mustBecomeEqual(follower), /permission denied for view pg_replication_slots/);
+      await s.onSource("GRANT SELECT ON pg_catalog.pg_replication_slots TO PUBLIC");
+      await s.mustBecomeEqual(follow(s, { generation: 2 }).follower);
+    } finally {
+      await servers.source.query("DROP ROLE reader");
+    }
+  });
+
   it("is left to the walsender while the target takes so long that the source's vacuum would be held back", async () => {
     const s = await open(manyRows);
     await s.onSource(writeManyRows(0));

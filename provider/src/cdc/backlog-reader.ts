@@ -98,8 +98,9 @@ export class BacklogReader implements ChangeStream {
   #advancedAt = Date.now();
   /** Everything that committed before has been sent. */
   #sentLsn: Lsn;
+  /** Behind {@link #sentLsn}, how far is not known: what goes on from there would send it again. */
+  #hasSentMore = false;
   /** Of the portion in hand. */
-  #rows: "none" | "some" = "none";
   #header = true;
   #heardAt = Date.now();
   #pausedAt: number | undefined;
@@ -217,6 +218,7 @@ export class BacklogReader implements ChangeStream {
         const place = await this.#place();
         if (this.#over) return;
         this.#sentLsn = place.confirmed;
+        this.#hasSentMore = false;
         this.#handlers.onKeepalive(place.confirmed);
         const spanBytes = Number(place.confirmed - place.restart);
         const isRead = Number(place.end - place.confirmed) <= this.#limits.restBytes;
@@ -226,21 +228,21 @@ export class BacklogReader implements ChangeStream {
         await this.#readPortion(place.confirmed + BigInt(portionBehind(spanBytes, this.#limits.portionBytes)));
       }
     } catch (error) {
-      if (!this.#isRefusedWhole(error)) {
+      if (!isRefused(error)) {
         this.#lose(error instanceof Error ? error : new EngineFault(messageOf(error)));
         return;
       }
-      // Nothing of this portion has come; if it is not the way of reading that the source refuses, the walsender will meet it, too.
+      if (this.#hasSentMore) {
+        this.#lose(
+          new BacklogLeft(`the source does not let its backlog be read: ${messageOf(error)}`, { cause: error }),
+        );
+        return;
+      }
+      // If it is not the way of reading that the source refuses, the walsender will meet it, too.
     }
     if (this.#over) return;
     this.#end();
     this.#handlers.onRead(this.#sentLsn);
-  }
-
-  /** A server's own word, before any row, that does not end the session. */
-  #isRefusedWhole(error: unknown): boolean {
-    const { code } = error as { code?: string };
-    return this.#rows === "none" && code?.length === 5 && !/^(08|57P)/.test(code);
   }
 
   async #ask<Row extends object>(query: string, values?: readonly unknown[]): Promise<Row[]> {
@@ -266,7 +268,6 @@ export class BacklogReader implements ChangeStream {
 
   async #readPortion(upTo: Lsn): Promise<void> {
     this.#header = true;
-    this.#rows = "none";
     const { slot } = this.#session;
     const call = [slot, formatLsn(upTo)].map(quoteLiteral);
     const options = this.#options.map(quoteLiteral);
@@ -274,7 +275,6 @@ export class BacklogReader implements ChangeStream {
       `COPY (SELECT data FROM pg_catalog.pg_logical_slot_get_binary_changes(${[...call, "NULL", ...options].join(", ")}))
          TO STDOUT (FORMAT binary)`,
     );
-    this.#rows = "none";
   }
 
   /** A commit record may begin at exactly the end of the one before, and the slot skips only what begins earlier. */
@@ -306,7 +306,7 @@ export class BacklogReader implements ChangeStream {
     if (fields === endOfRows) return;
     if (fields !== 1 || start + rowHeaderBytes + bytes.readInt32BE(start + 2) !== end)
       throw new EngineFault("the source sent a row of its backlog that is not one message");
-    this.#rows = "some";
+    this.#hasSentMore = true;
     this.#handlers.onData(bytes, start + rowHeaderBytes, end, placeless);
   }
 
@@ -367,6 +367,12 @@ export class BacklogReader implements ChangeStream {
 /** So much that what is decoded again, from where decoding has to start, is no more than what is read; quicker at first. */
 const portionBehind = (spanBytes: number, portionBytes: number): number =>
   Math.max(portionBytes, Math.min(4 * spanBytes, 4 * portionBytes), spanBytes);
+
+/** A server's own word, which does not end the session. */
+const isRefused = (error: unknown): boolean => {
+  const { code } = error as { code?: string };
+  return code?.length === 5 && !/^(08|57P)/.test(code);
+};
 
 const freeSlots =
   "current_setting('max_replication_slots')::int - (SELECT count(*)::int FROM pg_catalog.pg_replication_slots)";
