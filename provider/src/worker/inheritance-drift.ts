@@ -81,7 +81,7 @@ async function listChildren(client: Client): Promise<Child[]> {
   const bound =
     (await serverVersion(client)) >= 100000
       ? "CASE WHEN c.relispartition THEN coalesce(pg_get_expr(c.relpartbound, c.oid), '') ELSE '' END"
-      : "''";
+      : "''::text";
   const { rows } = await client.query<Child>(`
     SELECT oid::text AS oid, schema, name, "parentSchema", parent, bound, left(md5(bound), 8) AS digest
       FROM (SELECT c.oid, n.nspname AS schema, c.relname AS name, pn.nspname AS "parentSchema", p.relname AS parent, ${bound} AS bound
