@@ -70,9 +70,10 @@ export async function followKeys(
   selection: readonly Table[],
   { keyless = "insertsOnly" }: PublicationOptions = {},
 ): Promise<readonly Table[]> {
+  if (!(await hasPublications(source))) return [];
   const published = await publishedTables(source, names.publication);
   const insertOnly = await publishedTables(source, names.insertOnlyPublication);
-  // Dropped by somebody, which ends the stream, or a source that has none.
+  // Dropped by somebody, which ends the stream.
   if (!published || !insertOnly) return [];
   const isIn = (list: readonly string[]) => (table: Table) => list.includes(qualify(table.schema, table.name));
   const tables = keyless === "full" ? await identifyByWholeRow(source, names.publication, selection) : selection;
