@@ -101,12 +101,12 @@ describe("an online migration whose servers restart while it follows", () => {
     done.catch(() => undefined);
     await until("the comparison waits for the lock", async () => {
       const waiting =
-        "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE '%compare'";
+        "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE '%compare%'";
       return (await lab.target.query(waiting)).length > 0;
     });
     // Behind the point by now, and before the next one.
     await lab.source.query("INSERT INTO u VALUES (2)", { database });
-    const holders = "FROM pg_stat_activity WHERE application_name = 'pg-migration snapshot'";
+    const holders = "FROM pg_stat_activity WHERE application_name LIKE 'pg-migration snapshot%'";
     const ended = await lab.source.query<{ pid: number }>(`SELECT pid, pg_terminate_backend(pid) ${holders}`);
     assert.equal(ended.length, 1);
     await until("another point is held", async () => {

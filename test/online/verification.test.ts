@@ -176,7 +176,15 @@ describe("the verification of an online migration", () => {
       const observer = new Resource();
       [observer.id, observer.outputs] = [resource.id, { ...resource.outputs }];
       assert.equal(verificationOf(await observer.refresh(), database).state, "running");
+      const [waiting] = await lab.target.query<{ pid: number }>(
+        "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name ~ '^pg-migr'",
+      );
       process.kill(worker.pid!, "SIGKILL");
+      // It would wait for the lock as long as it is held, and then read the table for nobody.
+      await until("the successor has ended what its predecessor has left", async () => {
+        const rows = await lab.target.query("SELECT FROM pg_stat_activity WHERE pid = $1", { values: [waiting!.pid] });
+        return rows.length === 0;
+      });
     } finally {
       await obstacle.end();
     }

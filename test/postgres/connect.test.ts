@@ -2,8 +2,11 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect, type Endpoint } from "../../provider/src/postgres/connect";
+import type { Client } from "pg";
+import { connect, nameSessionsAfter, type Endpoint } from "../../provider/src/postgres/connect";
 import { whatBroke } from "../../provider/src/postgres/session";
+import { type Bearer, bearerName, endEarlierSessions } from "../../provider/src/worker/earlier-sessions";
+import { until } from "../support/until";
 import { certificateFor, type ServerCertificate } from "../support/certificates";
 import { EmbeddedServer } from "../support/embedded-server";
 
@@ -184,5 +187,58 @@ describe("a connection", () => {
     await client.end();
     assert.match(rows[0]!.name, /^pg-migration x+$/);
     assert(rows[0]!.name.length <= 63);
+  });
+
+  it("lets a successor end what earlier workers of its migration have left, and nothing else", async () => {
+    const place = { ...plain.login, sslMode: "Prefer" } as const;
+    const first = { migration: "m", startedAt: "2026-01-01 00:00:00+00", generation: 9 };
+    const other = { ...first, startedAt: "2026-01-02 00:00:00+00" };
+    await plain.query("CREATE DATABASE copied");
+    const opened: [string, Client][] = [];
+    const open = async (name: string, bearer: Bearer | undefined, purpose: string, database = "postgres") => {
+      nameSessionsAfter(bearer && bearerName(bearer));
+      try {
+        opened.push([name, await connect(place, { database, purpose })]);
+      } finally {
+        nameSessionsAfter(undefined);
+      }
+    };
+    await open("earlier", first, "m compare " + "x".repeat(60));
+    await open("earlier elsewhere", first, "m read", "copied");
+    await open("earlier snapshot", first, "snapshot");
+    await open("snapshot to go on under", first, "snapshot", "copied");
+    await open("much earlier", { ...first, generation: 1 }, "apply changes");
+    await open("own", { ...first, generation: 10 }, "m compare");
+    await open("later", { ...first, generation: 11 }, "m compare");
+    await open("of its name", { ...other, generation: 1 }, "m compare");
+    await open("a helper's", undefined, "m share");
+    const left = async (): Promise<string[]> => {
+      const names = await Promise.all(
+        opened.map(([name, session]) =>
+          session.query("SELECT").then(
+            () => [name],
+            () => [],
+          ),
+        ),
+      );
+      return names.flat();
+    };
+    const successor = await connect(place, { database: "postgres", purpose: "m take over" });
+    try {
+      const bearer = { ...first, generation: 10 };
+      const answer = await endEarlierSessions(successor, bearer, { spareSnapshotsIn: ["copied"] });
+      assert.deepEqual(answer, { ended: 4, refused: [] });
+      const others = ["own", "later", "of its name", "a helper's"];
+      await until("four have ended", async () => (await left()).length === 5);
+      assert.deepEqual(await left(), ["snapshot to go on under", ...others]);
+      assert.equal((await endEarlierSessions(successor, bearer, { onlyIn: "postgres" })).ended, 0);
+      assert.equal((await endEarlierSessions(successor, bearer, { onlyIn: "copied" })).ended, 1);
+      await until("the snapshot has ended", async () => (await left()).length === 4);
+      assert.deepEqual(await left(), others);
+    } finally {
+      for (const [, session] of opened) await session.end().catch(() => undefined);
+      await successor.end();
+      await plain.query("DROP DATABASE copied");
+    }
   });
 });

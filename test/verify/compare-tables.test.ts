@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Canceled, ContentDiffers, Refused } from "../../provider/src/errors";
+import type { Client } from "pg";
+import { watched } from "../../provider/src/cdc/watched-session";
+import { Canceled, ContentDiffers, Refused, Unreachable } from "../../provider/src/errors";
+import { connect } from "../../provider/src/postgres/connect";
 import { compareTables, type TableComparison, type TablesComparison } from "../../provider/src/verify/compare-tables";
 import { compareWithinBudget } from "../../provider/src/verify/compare-within-budget";
 import { ContentBudget } from "../../provider/src/verify/content-budget";
 import { contentDiffers } from "../../provider/src/verify/content-differs";
 import { quoteIdentifier } from "../../provider/src/postgres/identifiers";
 import { listSizedTables } from "../../provider/src/postgres/tables";
+import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { EmbeddedServer } from "../support/embedded-server";
+import { until } from "../support/until";
 import { everyTypeInserts, everyTypeSchema } from "../copy/every-type";
 import { freshDatabase, open } from "../copy/pairs";
 
@@ -37,6 +42,65 @@ describe("the comparison of tables", () => {
       ...options,
     });
   }
+
+  it("tells a table that differs from one that was truncated or made anew behind the moment to compare", async () => {
+    const tables =
+      "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int); CREATE TABLE gone (id int); CREATE TABLE same (id int)";
+    const rows =
+      "INSERT INTO t SELECT generate_series(1, 9); INSERT INTO u SELECT * FROM t; INSERT INTO gone SELECT * FROM t; INSERT INTO same SELECT * FROM t";
+    const [source, target] = await Promise.all([
+      freshDatabase(older, `${tables}; ${rows}`),
+      freshDatabase(newer, `${tables}; ${rows}; DELETE FROM u WHERE id = 1`),
+    ]);
+    const seen = await open(older, source);
+    await seen.query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SELECT count(*) FROM pg_class");
+    await older.query("TRUNCATE t; INSERT INTO t VALUES (10); DROP TABLE gone; CREATE TABLE gone (id int)", {
+      database: source,
+    });
+    const results = await compare([older, source], [newer, target], {
+      openSource: () => Promise.resolve(seen),
+      jobs: 1,
+    });
+    const found = results.map(({ table, equal, replaced }) => [table, equal, replaced ?? false]).sort();
+    assert.deepEqual(found, [
+      ["gone", false, true],
+      ["same", true, false],
+      ["t", false, true],
+      ["u", false, false],
+    ]);
+  });
+
+  it("comes to an end when a line breaks in the middle of it without a word", async () => {
+    const [source, target] = await Promise.all([
+      freshDatabase(older, `${small}; ${fill}`),
+      freshDatabase(newer, `${small}; ${fill}`),
+    ]);
+    const proxy = await CuttableProxy.to({ ...newer.login, sslMode: "Disable" });
+    const obstacle = await newer.connect(target);
+    try {
+      await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+      const openTarget = async (): Promise<Client> => {
+        const session = await connect(proxy.endpoint, { database: target, purpose: "test of a line" });
+        return watched(proxy.endpoint, target, session, 200);
+      };
+      const compared = compare([older, source], [newer, target], { openTarget });
+      compared.catch(() => undefined);
+      await until("a table is read there", async () => {
+        const waiting =
+          "SELECT FROM pg_stat_activity WHERE application_name = 'pg-migration test of a line' AND wait_event_type = 'Lock'";
+        return (await newer.query(waiting, { database: target })).length > 0;
+      });
+      proxy.swallow();
+      await obstacle.query("COMMIT");
+      await assert.rejects(
+        compared,
+        (error: Error) => error instanceof Unreachable && error.message.includes("is dead"),
+      );
+    } finally {
+      await obstacle.end();
+      await proxy.close();
+    }
+  });
 
   const values = (id: string): string => `${id}, 'v' || ${id}, ${id} / 10.0::float8`;
   const small = "CREATE TABLE t (id int PRIMARY KEY, v text, f float8)";

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { EngineFault, TakenOver } from "../errors.js";
-import { applicationNamePrefix } from "../postgres/connect.js";
+import { applicationNamePrefix, bearerSign } from "../postgres/connect.js";
 import { formatLsn, type Lsn, parseLsn } from "../postgres/lsn.js";
 import type { Statement } from "./round-trip.js";
 import { applyingPurpose } from "./target-session.js";
@@ -101,9 +101,9 @@ export async function takeOverProgress(target: Client, migration: string, genera
   await target.query(
     `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
       WHERE datname = current_database() AND usename = current_user AND pid <> pg_catalog.pg_backend_pid()
-        AND application_name = $1 AND state = 'idle in transaction'
+        AND split_part(application_name, $3, 1) = $1 AND state = 'idle in transaction'
         AND state_change < clock_timestamp() - make_interval(secs => $2)`,
-    [applicationNamePrefix + applyingPurpose, stuckAfterSeconds],
+    [applicationNamePrefix + applyingPurpose, stuckAfterSeconds, bearerSign],
   );
   const { rowCount } = await target.query(
     "UPDATE pgmigration.progress SET generation = $2 WHERE migration = $1 AND generation <= $2",

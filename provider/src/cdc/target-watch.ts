@@ -84,7 +84,9 @@ export class TargetWatch {
     if (waiting !== undefined && waiting === sight.waiting && stillSilent)
       abandon(
         this.#session,
-        new Unreachable(`the connection to the target's ${this.#database} is dead: its session there is ${waiting}`),
+        new Unreachable(
+          `the connection to ${this.#database} on ${this.#endpoint.host}:${this.#endpoint.port} is dead: its session there is ${waiting}`,
+        ),
       );
     sight.heardBytes = heardBytes;
     sight.waiting = waiting;

@@ -37,6 +37,25 @@ export interface ConnectOptions {
 
 export const applicationNamePrefix = "pg-migration ";
 
+/** PostgreSQL cuts a longer one. */
+const applicationNameBytes = 63;
+
+/** Behind this a session's name says which worker's it is. */
+export const bearerSign = " #";
+
+let bearer = "";
+
+/**
+ * Has the sessions that this process opens from now on say at the end of their names whose they are, or no longer: a successor
+ * knows by it what its predecessor has left open.
+ */
+export function nameSessionsAfter(worker: string | undefined): void {
+  bearer = worker === undefined ? "" : bearerSign + worker;
+}
+
+const applicationName = (purpose: string): string =>
+  (applicationNamePrefix + purpose).slice(0, applicationNameBytes - bearer.length) + bearer;
+
 /**
  * What a role or a database may have set otherwise and would mangle values, hide rows or end a session that has to wait.
  * A setting that the server does not know yet is left out by `set_config` over pg_settings.
@@ -121,7 +140,7 @@ async function attempt(
     user: endpoint.user,
     password: () => passwordOf(endpoint),
     database: options.database,
-    application_name: (applicationNamePrefix + options.purpose).slice(0, 63),
+    application_name: applicationName(options.purpose),
     connectionTimeoutMillis: connectTimeoutOf(options),
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,

@@ -82,6 +82,8 @@ export class Lease implements WorkRight {
     readonly address: StoreAddress,
     readonly migration: string,
     readonly generation: number,
+    /** When the migration began, as the records have it: tells it from all others of its name, on any target. */
+    readonly startedAt: string,
     readonly reconnectForSeconds: number,
   ) {
     this.#store = store;
@@ -106,18 +108,18 @@ export class Lease implements WorkRight {
           throw new TakenOver(`another worker holds the lease of migration ${migration}`);
         await endSilentWorker(store, migration, backendPid);
       });
-      const [row] = await store.query<{ generation: string }>(
+      const [row] = await store.query<{ generation: string; startedAt: string }>(
         // What the worker before has reached is said anew, and what it was told to do was meant for it.
         `WITH stale AS (DELETE FROM pgmigration.request WHERE migration = $1 AND kind = 'stop')
          UPDATE pgmigration.migration
             SET generation = generation + 1, worker = $2::jsonb || jsonb_build_object('backendPid', pg_backend_pid()),
                 state = CASE WHEN ended_at IS NULL THEN 'InProgress' ELSE state END,
                 sub_state = CASE WHEN ended_at IS NULL THEN 'PerformingPreRequisiteSteps' ELSE sub_state END
-          WHERE name = $1 RETURNING generation`,
+          WHERE name = $1 RETURNING generation, started_at::text AS "startedAt"`,
         [migration, { host: hostname(), pid: process.pid, since: new Date().toISOString(), version: engineVersion }],
       );
       if (!row) throw notRecorded(migration);
-      const lease = new Lease(store, address, migration, Number(row.generation), reconnectForSeconds);
+      const lease = new Lease(store, address, migration, Number(row.generation), row.startedAt, reconnectForSeconds);
       await store.listen(migration, () => lease.asked.ring());
       return lease;
     } catch (error) {

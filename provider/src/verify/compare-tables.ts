@@ -32,7 +32,7 @@ export interface TableComparison {
   readonly by: "content" | "counts";
   /** Up to ten rows that differ; empty where only rows were counted. */
   readonly firstDifferences: readonly Difference[];
-  /** Under snapshots: it was truncated or rewritten meanwhile, which no snapshot is proof against: compare it anew. */
+  /** It differs, but was truncated or rewritten behind the moment that a session sees, which no snapshot is proof against: compare it anew. */
   readonly replaced?: true;
 }
 
@@ -123,7 +123,7 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
         comparison.mode === "counts"
           ? []
           : await lettingGo(comparison, [pair.source, pair.target], () => differencesOf(pair, tableToCopy, how));
-      const replaced = comparison.underSnapshots === true && (await isReplaced(pair, schema, name));
+      const replaced = await isReplaced(pair, schema, name);
       compared.push({ ...result, equal: false, firstDifferences, ...(replaced ? { replaced } : {}) });
     }
     return compared;
@@ -280,7 +280,7 @@ async function lettingGo<Result>(
   return result;
 }
 
-/** Whether on either side the table has another file than the one that its snapshot belongs to. */
+/** Whether on either side the table has another file than the one that its snapshot belongs to; never of a side without a snapshot. */
 async function isReplaced(
   { source, target }: { readonly source: Client; readonly target: Client },
   schema: string,
@@ -291,7 +291,7 @@ async function isReplaced(
       session.query(
         // The function answers what is so now, the column what the transaction sees.
         `SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-          WHERE n.nspname = $1 AND c.relname = $2 AND c.relfilenode IS DISTINCT FROM pg_relation_filenode(c.oid)`,
+          WHERE n.nspname = $1 AND c.relname = $2 AND nullif(c.relfilenode, 0) IS DISTINCT FROM pg_relation_filenode(c.oid)`,
         [schema, table],
       ),
     ),

@@ -31,6 +31,7 @@ import { Units, type NewUnit } from "../store/units.js";
 import { compareDatabase, compareLargeObjectsOf, compareSchemas } from "./compare.js";
 import { analyzeDatabase } from "./analyze.js";
 import { copyUnits, takeLeftOut } from "./copy-units.js";
+import { endEarlierSessions } from "./earlier-sessions.js";
 import { copyStateOf, findEarlierCopy, type EarlierCopy } from "./earlier-copy.js";
 import { createDatabase, prepareExistingTables } from "./prepare-target.js";
 import { selectedTables } from "./selected-tables.js";
@@ -118,6 +119,7 @@ class BaseCopy {
   async run(): Promise<Remainder> {
     await this.#endLeftSessions();
     const earlier = await findEarlierCopy(this.work, this.record);
+    await this.#endLeftSnapshots();
     if (earlier) return this.#goOn(earlier);
     return this.#begin();
   }
@@ -215,6 +217,14 @@ class BaseCopy {
         });
       await sleep(200);
     }
+  }
+
+  /** What the copy goes on under, if it does, has been taken over; the former leader's would only keep the source from vacuuming. */
+  async #endLeftSnapshots(): Promise<void> {
+    const { bearer } = this.work;
+    if (!bearer || bearer.generation === 1) return;
+    const session = await connect(this.work.source, { database: this.#name, purpose: this.#purpose("take over") });
+    await endEarlierSessions(session, bearer, { onlyIn: this.#name }).finally(() => session.end());
   }
 
   async #scene(

@@ -1,8 +1,10 @@
+import { watched } from "../cdc/watched-session.js";
 import { openInSnapshot } from "../copy/snapshot.js";
 import { passBytes } from "../copy/pass-bytes.js";
 import type { TableToCopy } from "../copy/tables-to-copy.js";
 import type { Client } from "pg";
 import type { Wish } from "../inputs.js";
+import { Overtaken } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import { qualify } from "../postgres/identifiers.js";
 import { limitLockWaits } from "../postgres/lock-waits.js";
@@ -42,11 +44,13 @@ export async function compareDatabase(
   if (wish.verification === "none") return [];
   const purpose = `${wish.migrationName} compare`;
   const ready = async (session: Client): Promise<Client> => (inCutover ? limitLockWaits(session) : session);
-  const openSource = async () => ready(await openInSnapshot(source, database, snapshotId, purpose));
+  const openSource = async () =>
+    ready(await watched(source, database, await openInSnapshot(source, database, snapshotId, purpose)));
   const tables = {
     openSource,
     openTarget: async () => {
-      const session = await connect(target, { database: targetDatabase(wish, database), purpose });
+      const here = targetDatabase(wish, database);
+      const session = await watched(target, here, await connect(target, { database: here, purpose }));
       await passBytes(session);
       return ready(session);
     },
@@ -59,10 +63,27 @@ export async function compareDatabase(
     ? await compareInCutover(wish, tables)
     : await compareTables({ ...tables, mode: wish.verification });
   await journal.comparisons(database, results);
-  const difference = contentDiffers(database, results);
+  const difference = contentDiffers(
+    database,
+    results.filter(({ replaced }) => !replaced),
+  );
   if (difference) throw difference;
+  const overtaken = results.filter(({ replaced }) => replaced);
+  if (overtaken.length > 0) throw overtakenError(database, overtaken);
   await journal.event(`${inWords(results)}, all equal`, { database });
   return results;
+}
+
+/** That they were truncated or rewritten between the moment to compare and their reading. */
+export function overtakenError(database: string, tables: readonly TableComparison[]): Overtaken {
+  const names = tables.slice(0, mostNamed).map(({ schema, table }) => qualify(schema, table));
+  const more = tables.length > mostNamed ? ` and ${tables.length - mostNamed} more` : "";
+  return new Overtaken(
+    `${database}: ${names.join(", ")}${more} could not be compared: truncated or rewritten meanwhile`,
+    {
+      remedy: "compare again, at a moment when nothing truncates or rewrites it",
+    },
+  );
 }
 
 /** The cutover's step, as its timeline has it: with what was compared how, where not all was by content. */

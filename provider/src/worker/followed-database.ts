@@ -2,9 +2,10 @@ import type { Client } from "pg";
 import { formatBytes } from "../byte-size.js";
 import { Follower, type FollowEvent, type FollowOptions, type FollowStatus } from "../cdc/follow.js";
 import { changeCaptureNames, pointSlot } from "../cdc/names.js";
+import { watched } from "../cdc/watched-session.js";
 import { dropProgress } from "../cdc/progress.js";
 import { cutOver } from "../cutover/cut-over.js";
-import { ContentDiffers, Refused, TakenOver } from "../errors.js";
+import { ContentDiffers, Overtaken, Refused, TakenOver } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import { carryConnectionLimit } from "../schema/database.js";
 import { refreshMaterializedViews } from "../schema/materialized-views.js";
@@ -22,12 +23,17 @@ import { FollowRateMeter } from "./follow-rates.js";
 import { type Following, LiveStream } from "./live-stream.js";
 import { sentence, verifyOnline } from "./online-verification.js";
 import { aborted } from "./aborted.js";
+import { pause } from "./pause.js";
 import { riddenOut } from "./ride-out.js";
 import { SourceFence } from "./source-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
 import { tablesInScope } from "./tables-in-scope.js";
 import { requireWayBack, WayBack } from "./way-back.js";
 import type { Work } from "./work.js";
+
+/** How often a cutover marks its point before a table that is truncated behind each of them is the result. */
+const mostPoints = 3;
+const pauseBetweenPointsMs = 1000;
 
 /** One database of an online migration, from its base copy to the end of its cutover. */
 export class FollowedDatabase {
@@ -113,7 +119,8 @@ export class FollowedDatabase {
       }
       const stream = this.#stream;
       // What the target lacks would be found behind the point as well, and could not be tried again there.
-      const reachPoint = (): Promise<void> => stream.exclusively((follower) => this.#reachPoint(follower), true);
+      const reachPoint = (): Promise<void> =>
+        this.#unlessOvertaken(() => stream.exclusively((follower) => this.#reachPoint(follower), true));
       await this.#unfencedIfItFails(() => this.#riddenOut(reachPoint, () => !stream.hasFailed));
       // From here on the target stands for itself: a successor only cleans up.
       await journal.database(this.#name, { phase: "finishing", state: "InProgress", message: "cleaning up" });
@@ -154,10 +161,26 @@ export class FollowedDatabase {
     }
   }
 
+  /** What somebody has truncated between the point and its comparison is compared at another point. */
+  async #unlessOvertaken(run: () => Promise<void>): Promise<void> {
+    const { journal, signal } = this.#work;
+    for (let round = 1; ; round++)
+      try {
+        await run();
+        return;
+      } catch (error) {
+        if (!(error instanceof Overtaken) || round === mostPoints) throw error;
+        const text = `the cutover is begun again at another point: ${error.message}`;
+        await journal.event(text, { database: this.#name, level: "warning" });
+        await pause(round * pauseBetweenPointsMs, signal);
+        signal.throwIfAborted();
+      }
+  }
+
   async #reachPoint(follower: Follower): Promise<void> {
     const { wish, source, journal, signal } = this.#work;
     await journal.database(this.#name, { state: "InProgress", message: "cutting over" });
-    const sourceSession = await connect(source, { database: this.#name, purpose: this.#purpose("cutover") });
+    const sourceSession = await this.#connectSource("cutover");
     try {
       const targetSession = await this.#connectTarget("cutover");
       try {
@@ -250,8 +273,7 @@ export class FollowedDatabase {
 
   /** The last look at the source, and what is taken from it last of all. */
   async #compareWithSource(target: Client, missing: ReadonlySet<string>): Promise<void> {
-    const { source } = this.#work;
-    const session = await connect(source, { database: this.#name, purpose: this.#purpose("compare") });
+    const session = await this.#connectSource("compare");
     try {
       const without = new Set([...this.#remainder.without, ...missing]);
       await compareSchemas(this.#work, this.#name, session, target, without);
@@ -303,9 +325,15 @@ export class FollowedDatabase {
     });
   }
 
-  #connectTarget(what: string): Promise<Client> {
+  async #connectSource(what: string): Promise<Client> {
+    const { source } = this.#work;
+    return watched(source, this.#name, await connect(source, { database: this.#name, purpose: this.#purpose(what) }));
+  }
+
+  async #connectTarget(what: string): Promise<Client> {
     const { target, wish } = this.#work;
-    return connect(target, { database: targetDatabase(wish, this.#name), purpose: this.#purpose(what) });
+    const database = targetDatabase(wish, this.#name);
+    return watched(target, database, await connect(target, { database, purpose: this.#purpose(what) }));
   }
 
   #purpose(what: string): string {

@@ -1,4 +1,5 @@
 import { changeCaptureNames, pointSlot } from "../cdc/names.js";
+import { watched } from "../cdc/watched-session.js";
 import { openInSnapshot } from "../copy/snapshot.js";
 import type { TableToCopy } from "../copy/tables-to-copy.js";
 import { TakenOver, messageOf } from "../errors.js";
@@ -7,13 +8,16 @@ import { mostTablesShown, type OnlineVerification } from "../status.js";
 import { targetDatabase } from "../target-database.js";
 import { compareTables, type TableComparison } from "../verify/compare-tables.js";
 import { contentDiffers } from "../verify/content-differs.js";
-import { whatToCompare } from "./compare.js";
+import { overtakenError, whatToCompare } from "./compare.js";
 import type { LiveStream } from "./live-stream.js";
+import { pause } from "./pause.js";
 import { meet, type SameMoment } from "./same-moment.js";
 import type { Work } from "./work.js";
 
 /** How often a table may be replaced, or the stream be caught by a change of the schema, before that is the result. */
 const mostRounds = 5;
+/** Before the second; each later one comes after twice as long. */
+const firstPauseMs = 1000;
 
 export interface VerificationOfDatabase {
   readonly database: string;
@@ -61,9 +65,11 @@ async function outcome(
   try {
     const { lsn, heldSeconds, results } = await compare(work, verification);
     await work.journal.comparisons(verification.database, results);
-    const different = results.filter(({ equal }) => !equal);
+    const overtaken = results.filter(({ replaced }) => replaced);
+    const different = results.filter(({ equal, replaced }) => !equal && !replaced);
     const counts = { lsn, heldSeconds, tablesCompared: results.length, tablesDifferent: different.length };
-    const difference = contentDiffers(verification.database, results);
+    const difference = contentDiffers(verification.database, different);
+    if (!difference && overtaken.length > 0) throw overtakenError(verification.database, overtaken);
     if (!difference) return { state: "equal", ...counts };
     const differences = different.slice(0, mostTablesShown).map(({ schema, table, ...rest }) => ({
       table: qualify(schema, table),
@@ -81,16 +87,26 @@ async function outcome(
 /** Tables that were replaced while they were read are compared again, at a point of their own. */
 async function compare(work: Work, verification: VerificationOfDatabase): Promise<Found> {
   let found: Found | undefined;
+  const { database, requestedBy, signal } = verification;
+  const again = async (round: number, why: string): Promise<void> => {
+    const pauseMs = firstPauseMs * 2 ** (round - 1);
+    const text = `verification (${requestedBy}): ${why}; compared again in ${pauseMs / 1000} s`;
+    await work.journal.event(text, { database, level: "warning" });
+    await pause(pauseMs, signal);
+  };
   for (let round = 1; ; round++) {
     try {
       const replaced = found?.results.filter((result) => result.replaced);
       const next = await compareOnce(work, verification, replaced);
       found = found ? { ...next, results: merge(found.results, next.results) } : next;
-      if (round === mostRounds || !found.results.some((result) => result.replaced)) return found;
+      const overtaken = found.results.filter((result) => result.replaced);
+      if (round === mostRounds || overtaken.length === 0) return found;
+      await again(round, messageOf(overtakenError(database, overtaken)));
     } catch (error) {
       // The stream may have been caught by a change of the source's schema, which is carried over when it is let go.
-      const isLast = round === mostRounds || error instanceof TakenOver || verification.signal.aborted;
+      const isLast = round === mostRounds || error instanceof TakenOver || signal.aborted;
       if (isLast) throw error;
+      await again(round, messageOf(error));
     }
   }
 }
@@ -129,7 +145,9 @@ async function compareAt(
   const { wish, source, target } = work;
   const { database, stream, moment, only } = at;
   const purpose = `${wish.migrationName} verify`;
-  const openSource = () => openInSnapshot(source, database, moment.source.id, purpose);
+  const here = targetDatabase(wish, database);
+  const openSource = async () =>
+    watched(source, database, await openInSnapshot(source, database, moment.source.id, purpose));
   const { tables, searchPath } = await whatToCompare(work, openSource, true);
   const { followed, joining } = stream.following;
   const isThere = ({ table }: TableToCopy): boolean => {
@@ -140,7 +158,7 @@ async function compareAt(
     only?.some((one) => one.schema === schema && one.table === name) ?? true;
   return compareTables({
     openSource,
-    openTarget: () => openInSnapshot(target, targetDatabase(wish, database), moment.target.id, purpose),
+    openTarget: async () => watched(target, here, await openInSnapshot(target, here, moment.target.id, purpose)),
     underSnapshots: true,
     tables: tables.filter((table) => isThere(table) && isWanted(table)),
     searchPath,

@@ -11,9 +11,10 @@ import { copyDatabase } from "./base-copy.js";
 import { Bell } from "../bell.js";
 import { changeCaptureNames } from "../cdc/names.js";
 import { inspectSlot } from "../cdc/slot-state.js";
-import { connect } from "../postgres/connect.js";
+import { connect, nameSessionsAfter, type Endpoint } from "../postgres/connect.js";
 import { Confirmations } from "./confirmations.js";
 import { defaultJobs, usualJobs } from "./default-jobs.js";
+import { bearerName, endEarlierSessions, type Bearer, type WhichSessions } from "./earlier-sessions.js";
 import { FollowedDatabase } from "./followed-database.js";
 import { JobSlots } from "./job-slots.js";
 import type { Job } from "./job.js";
@@ -54,12 +55,14 @@ export async function runMigration(job: Job, stop: AbortSignal): Promise<void> {
     process.stdout.write(`${error.message}\n`);
     return;
   }
+  const bearer = { migration: job.migrationName, startedAt: lease.startedAt, generation: lease.generation };
+  nameSessionsAfter(bearerName(bearer));
   try {
     const requests = await RequestWatch.start(lease);
     const measuring = new Measuring(lease);
     const onlookers = await Onlookers.gather(job, lease, requests);
     try {
-      await new MigrationRun(job, onlookers.journal, requests, stop).run();
+      await new MigrationRun(job, bearer, onlookers.journal, requests, stop).run();
     } finally {
       // A cancel has been obeyed by now, and is worth telling; a stop is not.
       await onlookers.close(requests.canceled ? stop : AbortSignal.any([stop, requests.signal]));
@@ -67,6 +70,8 @@ export async function runMigration(job: Job, stop: AbortSignal): Promise<void> {
       await measuring.close();
     }
   } finally {
+    // What this process opens from here on may be as another worker's helper.
+    nameSessionsAfter(undefined);
     await lease.release();
   }
 }
@@ -104,6 +109,7 @@ class MigrationRun {
 
   constructor(
     readonly job: Job,
+    readonly bearer: Bearer,
     readonly journal: Journal,
     readonly requests: RequestWatch,
     stop: AbortSignal,
@@ -137,7 +143,8 @@ class MigrationRun {
       source: this.job.source,
       target: this.job.target,
       journal: this.journal,
-      generation: this.journal.lease.generation,
+      generation: this.bearer.generation,
+      bearer: this.bearer,
       signal: AbortSignal.any([this.#signal, requests.cancellationOf(database), ...this.#guardSignals(database)]),
       tableSlots: this.#tableSlots,
       indexSlots: this.#indexSlots,
@@ -151,6 +158,7 @@ class MigrationRun {
 
   async #steps(): Promise<void> {
     await this.journal.event(`worker of generation ${this.journal.lease.generation} has taken over`);
+    await this.#endEarlierSessions();
     if (!(await this.#prepared())) return;
     if (this.#wish.migrationOption === "Validate") return this.journal.state("Succeeded", "Completed");
     await this.journal.state("InProgress", "MigratingData");
@@ -162,6 +170,36 @@ class MigrationRun {
     else await this.#migrateOnline(databases);
     const allCanceled = (await this.#currentDatabases()).every(({ state }) => state === "Canceled");
     await this.journal.state(allCanceled ? "Canceled" : "Succeeded", "Completed");
+  }
+
+  /** They hold locks and snapshots that this worker would wait for. Where that cannot be, it does wait. */
+  async #endEarlierSessions(): Promise<void> {
+    const { source, target, maintenanceDatabase } = this.job;
+    const { bearer } = this;
+    if (bearer.generation === 1) return;
+    const databases = await this.#currentDatabases();
+    // A copy may go on under the snapshot that its former leader keeps, and ends it then.
+    const spareSnapshotsIn = databases.filter(({ phase }) => phase === "copying").map(({ name }) => name);
+    const end = async (side: string, endpoint: Endpoint, database: string, which: WhichSessions): Promise<void> => {
+      try {
+        const session = await connect(endpoint, { database, purpose: `${bearer.migration} take over` });
+        const { ended, refused } = await endEarlierSessions(session, bearer, which).finally(() => session.end());
+        if (ended > 0)
+          await this.journal.event(`sessions that an earlier worker had left on the ${side} were ended: ${ended}`);
+        if (refused.length > 0)
+          await this.journal.event(`an earlier worker's sessions on the ${side} go on: ${refused.join("; ")}`, {
+            level: "warning",
+          });
+      } catch (error) {
+        if (!(error instanceof Refused || isConnectionLoss(error))) throw error;
+        const why = messageOf(error);
+        await this.journal.event(`an earlier worker's sessions on the ${side} cannot be looked for: ${why}`, {
+          level: "warning",
+        });
+      }
+    };
+    await end("target", target, maintenanceDatabase, {});
+    await end("source", source, databases[0]!.name, { spareSnapshotsIn });
   }
 
   async #planJobs(): Promise<void> {

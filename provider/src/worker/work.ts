@@ -1,6 +1,7 @@
 import type { Wish } from "../inputs.js";
 import type { Endpoint } from "../postgres/connect.js";
 import type { Journal } from "../store/journal.js";
+import type { Bearer } from "./earlier-sessions.js";
 import type { JobSlots } from "./job-slots.js";
 
 /** What every step of a worker needs. */
@@ -11,6 +12,8 @@ export interface Work {
   readonly target: Endpoint;
   readonly journal: Journal;
   readonly generation: number;
+  /** Whose this worker's sessions are; not said of one that only helps another one. */
+  readonly bearer?: Bearer;
   /** Aborts when the worker has to stop: its reason says why. */
   readonly signal: AbortSignal;
   /** Shared by all databases of the migration. */

@@ -1,0 +1,32 @@
+import type { Client } from "pg";
+import type { Endpoint } from "../postgres/connect.js";
+import { TargetWatch } from "./target-watch.js";
+
+const usualPatienceMs = 30_000;
+
+/**
+ * Sees to it that every statement of a session comes to an end: one that takes hours looks like one whose line has broken
+ * without a word, which the server can tell apart ({@link TargetWatch}). Takes over the session, also where it fails.
+ *
+ * @param patienceMs how long the session may be silent before it is looked at, and then until it is looked at again
+ * @returns the session; a statement on a dead line is rejected with Unreachable
+ */
+export async function watched(
+  endpoint: Endpoint,
+  database: string,
+  session: Client,
+  patienceMs = usualPatienceMs,
+): Promise<Client> {
+  try {
+    const watch = await TargetWatch.of(endpoint, database, session, patienceMs, () => undefined);
+    const query = session.query.bind(session) as (...statement: readonly unknown[]) => unknown;
+    session.query = ((...statement: readonly unknown[]) => {
+      const answer = query(...statement);
+      return answer instanceof Promise ? watch.during(answer) : answer;
+    }) as Client["query"];
+    return session;
+  } catch (error) {
+    await session.end();
+    throw error;
+  }
+}

@@ -1,0 +1,67 @@
+import { createHash } from "node:crypto";
+import type { Client } from "pg";
+import { messageOf } from "../errors.js";
+import { applicationNamePrefix, bearerSign } from "../postgres/connect.js";
+
+/** Whose sessions they are: of which migration, told apart from all of its name by when it began, and of which worker of it. */
+export interface Bearer {
+  readonly migration: string;
+  /** As the records have it. */
+  readonly startedAt: string;
+  readonly generation: number;
+}
+
+/** What the sessions' names end with: short, since a name has room for 63 bytes. */
+export const bearerName = (bearer: Bearer): string => `${digestOf(bearer)}.${bearer.generation}`;
+
+const digestOf = ({ migration, startedAt }: Bearer): string =>
+  createHash("sha256")
+    .update(JSON.stringify([migration, startedAt]))
+    .digest("hex")
+    .slice(0, 8);
+
+export interface EndedSessions {
+  readonly ended: number;
+  /** Why some go on. */
+  readonly refused: readonly string[];
+}
+
+export interface WhichSessions {
+  /** Databases whose snapshots somebody may go on under, which are left. */
+  readonly spareSnapshotsIn?: readonly string[];
+  /** The only database to look at. */
+  readonly onlyIn?: string;
+}
+
+/**
+ * Ends, in all databases of a server, what workers of earlier generations have left open: one that is stopped or cut off
+ * keeps its locks and snapshots for as long as nobody does, and one that was killed those of the statement that still runs.
+ */
+export async function endEarlierSessions(
+  session: Client,
+  bearer: Bearer,
+  { spareSnapshotsIn = [], onlyIn }: WhichSessions = {},
+): Promise<EndedSessions> {
+  const { rows } = await session.query<{ pid: number }>(
+    `SELECT pid FROM (SELECT pid, datname, split_part(application_name, $1, 1) AS purpose, split_part(application_name, $1, 2) AS bearer
+                        FROM pg_catalog.pg_stat_activity WHERE pid <> pg_catalog.pg_backend_pid()) AS one
+      WHERE purpose LIKE $2 AND bearer ~ ('^' || $3 || '\\.[0-9]{1,15}$') AND NOT (purpose = $5 AND datname = ANY ($6)) AND datname = coalesce($7, datname)
+        AND (CASE WHEN bearer ~ '\\.[0-9]{1,15}$' THEN split_part(bearer, '.', 2)::bigint END) < $4`,
+    [
+      bearerSign,
+      `${applicationNamePrefix}%`,
+      digestOf(bearer),
+      bearer.generation,
+      `${applicationNamePrefix}snapshot`,
+      spareSnapshotsIn,
+      onlyIn ?? null,
+    ],
+  );
+  const refused: string[] = [];
+  for (const { pid } of rows)
+    await session.query("SELECT pg_catalog.pg_terminate_backend($1)", [pid]).catch((error: unknown) => {
+      if ((error as { code?: string }).code !== "42501") throw error;
+      refused.push(`session ${pid}: ${messageOf(error)}`);
+    });
+  return { ended: rows.length - refused.length, refused };
+}
