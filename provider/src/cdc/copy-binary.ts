@@ -5,7 +5,7 @@ import { CopyRows } from "./copy-rows.js";
 const fileHeader = Buffer.from("PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", "latin1");
 const endOfFile = -1;
 const nullLength = -1;
-/** Of a longer field one message would hold it all: it goes in by pieces of this size. */
+/** Of a longer field one message would hold it all: it goes in by pieces of this size, which are not copied. */
 const pieceBytes = 32 << 10;
 /** So many bytes are copied sooner than a call to do so is made. */
 const shortBytes = 64;
@@ -91,9 +91,7 @@ export class CopyBinary extends CopyRows {
   #long(bytes: Buffer, start: number, size: number): void {
     this.#int32(size);
     for (let from = start; from < start + size; from += pieceBytes) {
-      const piece = Math.min(pieceBytes, start + size - from);
-      this.reserve(piece);
-      this.length += bytes.copy(this.message, this.length, from, from + piece);
+      this.asTheyLie(bytes, from, Math.min(from + pieceBytes, start + size));
     }
   }
 }

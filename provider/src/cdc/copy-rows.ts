@@ -6,6 +6,7 @@ const firstMessageBytes = 512;
 const messageGrowth = 4;
 const longestMessageBytes = 64 << 10;
 const headerBytes = 5;
+const copyData = 0x64;
 
 /**
  * What a `COPY ... FROM STDIN` is given, built from fields as they came, byte by byte, without strings. It comes in CopyData
@@ -28,7 +29,7 @@ export abstract class CopyRows {
   /** Adds what stands behind the last line. */
   protected abstract end(): void;
 
-  /** CopyData messages of all that was built; nothing may be added any more. */
+  /** All that was built, as CopyData messages, of which one may come in two pieces; nothing may be added any more. */
   messages(): readonly Buffer[] {
     this.end();
     this.#endMessage();
@@ -58,6 +59,18 @@ export abstract class CopyRows {
     this.length = headerBytes;
   }
 
+  /** Sends so many bytes from where they lie: of a long field there need be no copy. */
+  protected asTheyLie(bytes: Buffer, start: number, end: number): void {
+    const { length } = this;
+    this.#endMessage();
+    // What stands before them is sent from where it lies, too.
+    if (length > headerBytes) this.message = this.message.subarray(length);
+    const header = Buffer.allocUnsafe(headerBytes);
+    header[0] = copyData;
+    header.writeInt32BE(4 + end - start, 1);
+    this.#messages.push(header, bytes.subarray(start, end));
+  }
+
   #held(holder: Tuple, field: number): void {
     const start = startOf(holder, field);
     if (start === nullField) this.null();
@@ -66,7 +79,7 @@ export abstract class CopyRows {
 
   #endMessage(): void {
     if (this.length === headerBytes) return;
-    this.message[0] = 0x64;
+    this.message[0] = copyData;
     this.message.writeInt32BE(this.length - 1, 1);
     this.#messages.push(this.message.subarray(0, this.length));
     this.length = headerBytes;

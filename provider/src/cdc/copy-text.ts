@@ -12,6 +12,8 @@ const rightParenthesis = 0x29;
 
 /** A field goes in by pieces of this size, so that a long one takes no room for escapes that it may not need. */
 const pieceBytes = 16 << 10;
+/** From this size on the pieces of a field that need no escapes are not copied. */
+const longFieldBytes = 4 * pieceBytes;
 
 /** By byte: what stands behind the backslash for it, or 0 where it stands for itself. */
 const escapes = new Uint8Array(256);
@@ -22,6 +24,11 @@ escapes[carriageReturn] = 0x72;
 
 /** So many bytes a byte becomes at most: a backslash in a record is doubled there, and each of the two by COPY. */
 const mostEscaped = 4;
+
+function isPlain(bytes: Buffer, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if (escapes[bytes[at]!] !== 0) return false;
+  return true;
+}
 
 /**
  * COPY's text format (manual, "COPY", "Text Format"), of fields in text form: backslash, tab, newline and carriage return
@@ -71,7 +78,12 @@ export class CopyText extends CopyRows {
   }
 
   #escaped(bytes: Buffer, start: number, end: number): void {
-    for (let from = start; from < end; from += pieceBytes) this.#escape(bytes, from, Math.min(from + pieceBytes, end));
+    const isLong = end - start >= longFieldBytes;
+    for (let from = start; from < end; from += pieceBytes) {
+      const to = Math.min(from + pieceBytes, end);
+      if (isLong && isPlain(bytes, from, to)) this.asTheyLie(bytes, from, to);
+      else this.#escape(bytes, from, to);
+    }
   }
 
   protected end(): void {

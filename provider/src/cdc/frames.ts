@@ -10,11 +10,10 @@ const headerBytes = 5;
 export class Frames {
   readonly #onCopyData: (bytes: Buffer, start: number, end: number) => void;
   readonly #onOther: (message: Buffer) => void;
-  /** The beginning of a message that the last chunk cut. */
-  #pieces: Buffer[] = [];
+  /** Room for a message that the last chunk cut, whole, so that a long one is there once; for its header as long as that is cut itself. */
+  #cut: Buffer = Buffer.alloc(0);
+  /** How much of it has come. */
   #have = 0;
-  /** How many bytes the cut message has; of its header as long as that is cut itself. */
-  #need = 0;
 
   /**
    * @param onCopyData told the place of what one CopyData message holds, in bytes that are never written to again
@@ -41,25 +40,24 @@ export class Frames {
   #complete(chunk: Buffer): number {
     let at = 0;
     while (this.#have > 0) {
-      const lacking = this.#need - this.#have;
-      this.#pieces.push(chunk.subarray(at, at + lacking));
-      this.#have += Math.min(lacking, chunk.length - at);
-      at = Math.min(at + lacking, chunk.length);
-      if (this.#have < this.#need) return at;
-      const joined = Buffer.concat(this.#pieces, this.#have);
-      this.#pieces = [];
+      const come = Math.min(this.#cut.length - this.#have, chunk.length - at);
+      chunk.copy(this.#cut, this.#have, at, at + come);
+      this.#have += come;
+      at += come;
+      if (this.#have < this.#cut.length) return at;
+      const whole = this.#cut;
+      this.#cut = Buffer.alloc(0);
       this.#have = 0;
-      const bytes = messageBytes(joined, 0);
-      if (bytes > joined.length) this.#keep(joined);
-      else this.#hand(joined, 0, bytes);
+      const bytes = messageBytes(whole, 0);
+      if (bytes > whole.length) this.#keep(whole);
+      else this.#hand(whole, 0, bytes);
     }
     return at;
   }
 
   #keep(piece: Buffer): void {
-    this.#pieces = [piece];
-    this.#have = piece.length;
-    this.#need = piece.length < headerBytes ? headerBytes : messageBytes(piece, 0);
+    this.#cut = Buffer.allocUnsafe(piece.length < headerBytes ? headerBytes : messageBytes(piece, 0));
+    this.#have = piece.copy(this.#cut);
   }
 
   #hand(bytes: Buffer, start: number, end: number): void {
