@@ -392,7 +392,14 @@ describe("schema changes on the source while it is followed", () => {
       CREATE TRIGGER fires BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION fires();
       CREATE VIEW seen AS SELECT id FROM t;
       CREATE POLICY own ON t USING (true)`);
+    await lab.source.query(
+      `CREATE FUNCTION dropped(int, text) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE VIEW "Dropped" AS SELECT v FROM t;
+       CREATE RULE dropped AS ON UPDATE TO "Dropped" DO INSTEAD NOTHING`,
+      { database },
+    );
     const resource = await follow(database);
+    await onTarget(database, "CREATE VIEW only_here AS SELECT 1 AS one");
+    await lab.source.query(`DROP FUNCTION dropped(int, text); DROP VIEW "Dropped"`, { database });
     await lab.source.query(
       `CREATE OR REPLACE FUNCTION "Odd"."F"(int) RETURNS int LANGUAGE sql AS 'SELECT 2';
        DROP FUNCTION typed(); CREATE FUNCTION typed() RETURNS text LANGUAGE sql AS $$ SELECT 'typed' $$;
@@ -417,6 +424,19 @@ describe("schema changes on the source while it is followed", () => {
               (SELECT pg_get_expr(polqual, polrelid) FROM pg_policy) AS policy`,
     );
     assert.deepEqual(row, { f: 2, typed: "typed", same: 5, seen: "v", trigger: true, policy: "(id > 0)" });
+    const named = await lab.target.query(
+      "SELECT object, remedy FROM pgmigration.finding WHERE database = $1 AND message LIKE '%was dropped on the source%' ORDER BY object",
+      { values: [database] },
+    );
+    const unless = "on the target, unless it is needed there:";
+    assert.deepEqual(named, [
+      {
+        object: "function public.dropped(integer, text)",
+        remedy: `${unless} DROP function public.dropped(integer, text)`,
+      },
+      { object: `rule public."Dropped".dropped`, remedy: `${unless} DROP RULE dropped ON public."Dropped"` },
+      { object: `view public."Dropped"`, remedy: `${unless} DROP VIEW public."Dropped"` },
+    ]);
     await assertSameContent(...lab.places(database));
     await resource.destroy();
   });

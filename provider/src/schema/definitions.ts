@@ -29,6 +29,16 @@ export const digestsOf = (defined: readonly Redefined[]): Definitions =>
 export const redefinedSince = (before: Definitions, now: readonly Redefined[]): Redefined[] =>
   now.filter(({ key, digest }) => before[key] !== undefined && before[key] !== digest);
 
+/** What was there before and is the source's no longer, as far as the target still has it. */
+export const droppedSince = (
+  before: Definitions,
+  now: readonly Redefined[],
+  onTarget: readonly Redefined[],
+): Redefined[] => {
+  const stands = new Set(now.map(({ key }) => key));
+  return onTarget.filter(({ key }) => before[key] !== undefined && !stands.has(key));
+};
+
 /** A dump's entry in such a form that it takes the place of what is there. */
 export function inPlaceOf({ drop }: Redefined, entry: Entry): Entry {
   const create = /CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE|VIEW|RULE)\b/;

@@ -12,6 +12,7 @@ import { compareLargeObjects } from "../verify/compare-large-objects.js";
 import { compareSchema, type SchemaDifference } from "../verify/compare-schema.js";
 import { compareTables, type TableComparison, type TablesComparison } from "../verify/compare-tables.js";
 import { compareWithinBudget } from "../verify/compare-within-budget.js";
+import { type Definitions, droppedSince, readDefinitions, type Redefined } from "../schema/definitions.js";
 import { readSearchPath } from "../schema/restore-context.js";
 import type { Finding } from "../store/journal.js";
 import { contentDiffers } from "../verify/content-differs.js";
@@ -149,6 +150,28 @@ export async function compareSchemas(
   if (difference) throw difference;
   await journal.event("the schema compared, nothing is missing", { database });
 }
+
+/** Names what was dropped on the source while it was followed: on the target somebody may have come to use it. */
+export async function nameDropped(
+  { journal }: Work,
+  database: string,
+  before: Definitions,
+  source: Client,
+  target: Client,
+): Promise<void> {
+  const dropped = droppedSince(before, await readDefinitions(source), await readDefinitions(target));
+  await journal.findings(dropped.map((one) => stillThere(database, one)));
+}
+
+const stillThere = (database: string, { key, drop }: Redefined): Finding => ({
+  database,
+  type: "SchemaValidation",
+  state: "Warning",
+  object: key,
+  objectType: "Database",
+  message: `${key} was dropped on the source while it was followed, and is still on the target`,
+  remedy: `on the target, unless it is needed there: ${drop}`,
+});
 
 const otherForm = (database: string, { kind, name, source, target }: SchemaDifference): Finding => ({
   database,

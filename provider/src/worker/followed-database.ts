@@ -18,7 +18,7 @@ import type { FollowReport } from "../store/journal.js";
 import type { DatabaseRecord } from "../store/records.js";
 import { targetDatabase } from "../target-database.js";
 import { copyDatabase, type Remainder, reportFindings } from "./base-copy.js";
-import { compareDatabase, compareSchemas, comparisonStep } from "./compare.js";
+import { compareDatabase, compareSchemas, comparisonStep, nameDropped } from "./compare.js";
 import { FollowRateMeter } from "./follow-rates.js";
 import { type Following, LiveStream } from "./live-stream.js";
 import { sentence, verifyOnline } from "./online-verification.js";
@@ -277,6 +277,7 @@ export class FollowedDatabase {
     try {
       const without = new Set([...this.#remainder.without, ...missing]);
       await compareSchemas(this.#work, this.#name, session, target, without);
+      await nameDropped(this.#work, this.#name, this.#remainder.mark?.definitions ?? {}, session, target);
       await carryConnectionLimit(session, target);
     } finally {
       await session.end();

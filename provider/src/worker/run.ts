@@ -1,3 +1,4 @@
+import pg from "pg";
 import { Canceled, ContentDiffers, Refused, SourceAtRisk, TakenOver, messageOf } from "../errors.js";
 import type { Wish } from "../inputs.js";
 import { isConnectionLoss, isStarting } from "../postgres/connection-loss.js";
@@ -191,7 +192,7 @@ class MigrationRun {
             level: "warning",
           });
       } catch (error) {
-        if (!(error instanceof Refused || isConnectionLoss(error))) throw error;
+        if (!(error instanceof Refused || error instanceof pg.DatabaseError || isConnectionLoss(error))) throw error;
         const why = messageOf(error);
         await this.journal.event(`an earlier worker's sessions on the ${side} cannot be looked for: ${why}`, {
           level: "warning",
