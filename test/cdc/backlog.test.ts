@@ -217,22 +217,35 @@ describe("a backlog", () => {
     }
   });
 
-  it("is left to the walsender at a transaction so large that the source would write a file of its size", async () => {
-    const s = await open("CREATE TABLE t (id int PRIMARY KEY, v text)");
-    const temporaryBytes = async (): Promise<unknown> =>
-      s.onSource("SELECT temp_bytes FROM pg_stat_database WHERE datname = current_database()");
-    const before = await temporaryBytes();
-    await s.onSource("INSERT INTO t VALUES (0, 'before')");
-    await s.onSource("INSERT INTO t SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, 50000) i");
-    await s.onSource("INSERT INTO t VALUES (-1, 'after')");
-    const { follower, events } = follow(s, { backlog: { ...backlog, spanBytes: 8 << 20 } });
-    await follower.drainTo(await s.sourceLsn());
-    assert.deepEqual(Object.keys(await slots(s)), [s.names.slot]);
-    assert.deepEqual(await temporaryBytes(), before);
-    await s.mustBecomeEqual(follower);
-    assert.deepEqual(
-      events.map(({ kind }) => kind),
-      ["backlog", "streaming"],
-    );
-  });
+  for (const [what, write] of [
+    ["alone", undefined],
+    ["with others beside it", (step: number) => `INSERT INTO t VALUES (${-1 - step}, 'beside')`],
+  ] as const)
+    it(`is left to the walsender at a transaction so large that the source would write a file of its size, ${what}`, async () => {
+      const s = await open("CREATE TABLE t (id int PRIMARY KEY, v text)");
+      const temporaryBytes = async (): Promise<unknown> =>
+        s.onSource("SELECT temp_bytes FROM pg_stat_database WHERE datname = current_database()");
+      const before = await temporaryBytes();
+      const session = await servers.source.connect(s.database);
+      await session.query("BEGIN");
+      for (let step = 0; step < 50; step++) {
+        await session.query(
+          `INSERT INTO t SELECT ${step * 1000} + i, repeat(md5(i::text), 30) FROM generate_series(1, 1000) i`,
+        );
+        if (write) await s.onSource(write(step));
+      }
+      await session.query("COMMIT");
+      await session.end();
+      // Beside others only what the portions span tells.
+      const spanBytes = write ? 8 << 20 : 1 << 30;
+      const { follower, events } = follow(s, { backlog: { ...backlog, spanBytes } });
+      await follower.drainTo(await s.sourceLsn());
+      assert.deepEqual(Object.keys(await slots(s)), [s.names.slot]);
+      assert.deepEqual(await temporaryBytes(), before);
+      await s.mustBecomeEqual(follower);
+      assert.deepEqual(
+        events.map(({ kind }) => kind),
+        ["backlog", "streaming"],
+      );
+    });
 });

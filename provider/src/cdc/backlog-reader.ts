@@ -57,6 +57,9 @@ export function movesSlotsSoundly(version: number): boolean {
 }
 
 const watchEveryMs = 1000;
+const portionGrowth = 4;
+/** Then there is mostly one large transaction, which every portion would decode again and none would hold. */
+const mostEmptyPortions = 2;
 const startLimitMs = 30_000;
 const partingMs = 2000;
 
@@ -100,6 +103,8 @@ export class BacklogReader implements ChangeStream {
   #sentLsn: Lsn;
   /** Behind {@link #sentLsn}, how far is not known: what goes on from there would send it again. */
   #hasSentMore = false;
+  /** Portions in a row without a row. */
+  #emptyPortions = 0;
   /** Of the portion in hand. */
   #header = true;
   #heardAt = Date.now();
@@ -222,10 +227,15 @@ export class BacklogReader implements ChangeStream {
         this.#handlers.onKeepalive(place.confirmed);
         const spanBytes = Number(place.confirmed - place.restart);
         const isRead = Number(place.end - place.confirmed) <= this.#limits.restBytes;
-        const isLast = isRead || spanBytes > this.#limits.spanBytes / 2;
+        const { portionBytes } = this.#limits;
+        const isInLarge =
+          (this.#emptyPortions >= mostEmptyPortions && spanBytes > portionGrowth * portionBytes) ||
+          spanBytes > this.#limits.spanBytes / 2;
+        const isLast = isRead || isInLarge;
         if (isLast || Date.now() - this.#advancedAt > this.#limits.advanceEveryMs) await this.#advance();
         if (isLast) break;
-        await this.#readPortion(place.confirmed + BigInt(portionBehind(spanBytes, this.#limits.portionBytes)));
+        const growth = this.#emptyPortions > 0 ? 1 : portionGrowth;
+        await this.#readPortion(place.confirmed + BigInt(portionBehind(spanBytes, portionBytes, growth)));
       }
     } catch (error) {
       if (!isRefused(error)) {
@@ -275,6 +285,7 @@ export class BacklogReader implements ChangeStream {
       `COPY (SELECT data FROM pg_catalog.pg_logical_slot_get_binary_changes(${[...call, "NULL", ...options].join(", ")}))
          TO STDOUT (FORMAT binary)`,
     );
+    this.#emptyPortions = this.#hasSentMore ? 0 : this.#emptyPortions + 1;
   }
 
   /** A commit record may begin at exactly the end of the one before, and the slot skips only what begins earlier. */
@@ -365,8 +376,8 @@ export class BacklogReader implements ChangeStream {
 }
 
 /** So much that what is decoded again, from where decoding has to start, is no more than what is read; quicker at first. */
-const portionBehind = (spanBytes: number, portionBytes: number): number =>
-  Math.max(portionBytes, Math.min(4 * spanBytes, 4 * portionBytes), spanBytes);
+const portionBehind = (spanBytes: number, portionBytes: number, growth: number): number =>
+  Math.max(portionBytes, Math.min(growth * spanBytes, growth * portionBytes), spanBytes);
 
 /** A server's own word, which does not end the session. */
 const isRefused = (error: unknown): boolean => {
