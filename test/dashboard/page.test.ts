@@ -165,7 +165,7 @@ describe("the dashboard's page", function () {
     const database = await lab.database(Traffic.schema);
     const resource = declare();
     await resource.create(lab.inputs([database], { migrationMode: "Online" }));
-    const slots = (): Promise<unknown[]> => lab.source.query("SELECT FROM pg_replication_slots");
+    const slots = (): Promise<unknown[]> => lab.source.query("SELECT FROM pg_replication_slots WHERE NOT temporary");
     assert.equal((await slots()).length, 1);
     const page = await open(dashboard.url);
     await page.getByRole("link", { name: resource.inputs.migrationName as string }).click();

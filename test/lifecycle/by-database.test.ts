@@ -20,7 +20,8 @@ describe("a migration of several databases", () => {
 
   after(() => lab.stop());
 
-  const slots = async (): Promise<number> => (await lab.source.query("SELECT FROM pg_replication_slots")).length;
+  const slots = async (): Promise<number> =>
+    (await lab.source.query("SELECT FROM pg_replication_slots WHERE NOT temporary")).length;
 
   const statesOf = (resource: Resource): string[] =>
     databases.map((name) => resource.status.currentSubStateDetails.dbDetails[name]!.migrationState);

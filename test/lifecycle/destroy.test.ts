@@ -125,7 +125,7 @@ describe("a migration that is destroyed", () => {
     const database = await lab.database(schema);
     const resource = new Resource();
     await resource.create(lab.inputs([database], { migrationMode: "Online" }));
-    assert.equal((await lab.source.query("SELECT FROM pg_replication_slots")).length, 1);
+    assert.equal((await lab.source.query("SELECT FROM pg_replication_slots WHERE NOT temporary")).length, 1);
     await lab.target.query("DROP SCHEMA pgmigration CASCADE");
     await resource.destroy();
     assert.deepEqual(await lab.source.query("SELECT slot_name FROM pg_replication_slots"), []);

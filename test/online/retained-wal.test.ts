@@ -37,7 +37,7 @@ describe("WAL that the source keeps for a migration", () => {
       },
     );
 
-  const slots = () => lab.source.query("SELECT slot_name FROM pg_replication_slots");
+  const slots = () => lab.source.query("SELECT slot_name FROM pg_replication_slots WHERE NOT temporary");
 
   /** The target takes nothing while somebody holds this table locked there. */
   async function heldUp(database: string, run: () => Promise<void>): Promise<void> {

@@ -72,7 +72,8 @@ describe("slots on the source", () => {
     const resource = new Resource();
     await resource.create(online([idle]));
     const confirmed = async (): Promise<unknown> =>
-      (await lab.source.query("SELECT confirmed_flush_lsn FROM pg_replication_slots"))[0]!.confirmed_flush_lsn;
+      (await lab.source.query("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE NOT temporary"))[0]!
+        .confirmed_flush_lsn;
     await lab.source.query("INSERT INTO noise SELECT repeat('x', 1000) FROM generate_series(1, 1000)", {
       database: busy,
     });
