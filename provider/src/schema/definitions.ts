@@ -48,7 +48,8 @@ export function inPlaceOf({ drop }: Redefined, entry: Entry): Entry {
 
 function definitionsQuery(version: number): string {
   const isRoutine = version >= 110000 ? "p.prokind IN ('f', 'p')" : "NOT p.proisagg AND NOT p.proiswindow";
-  const routine = version >= 110000 ? "CASE p.prokind WHEN 'p' THEN 'procedure' ELSE 'function' END" : "'function'::text";
+  const routine =
+    version >= 110000 ? "CASE p.prokind WHEN 'p' THEN 'procedure' ELSE 'function' END" : "'function'::text";
   const permissive = version >= 100000 ? "p.polpermissive" : "true";
   const id = (catalogue: string, oid: string): string => `'${catalogue}'::regclass::oid || '/' || ${oid} AS id`;
   return `
