@@ -28,7 +28,7 @@ export interface BacklogLimits {
 
 export const backlogLimits: BacklogLimits = {
   behindBytes: 16 << 20,
-  portionBytes: 16 << 20,
+  portionBytes: 8 << 20,
   restBytes: 1 << 20,
   spanBytes: 1 << 30,
   advanceEveryMs: 5000,
@@ -57,9 +57,11 @@ export function movesSlotsSoundly(version: number): boolean {
 }
 
 const watchEveryMs = 1000;
-const portionGrowth = 4;
+/** The target is to have enough to do with one portion for as long as the next one, which begins anew, takes to be decoded. */
+const portionGrowth = 2;
 /** Then there is mostly one large transaction, which every portion would decode again and none would hold. */
 const mostEmptyPortions = 2;
+const largeSpanPortions = 4;
 const startLimitMs = 30_000;
 const partingMs = 2000;
 
@@ -229,7 +231,7 @@ export class BacklogReader implements ChangeStream {
         const isRead = Number(place.end - place.confirmed) <= this.#limits.restBytes;
         const { portionBytes } = this.#limits;
         const isInLarge =
-          (this.#emptyPortions >= mostEmptyPortions && spanBytes > portionGrowth * portionBytes) ||
+          (this.#emptyPortions >= mostEmptyPortions && spanBytes > largeSpanPortions * portionBytes) ||
           spanBytes > this.#limits.spanBytes / 2;
         const isLast = isRead || isInLarge;
         if (isLast || Date.now() - this.#advancedAt > this.#limits.advanceEveryMs) await this.#advance();
