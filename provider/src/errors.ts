@@ -75,3 +75,6 @@ export function messageOf(error: unknown): string {
   if (error instanceof AggregateError) return error.errors.map(messageOf).join("; ");
   return error instanceof Error ? error.message : String(error);
 }
+
+/** For those who have to be told an Error, whatever was thrown. */
+export const asError = (error: unknown): Error => (error instanceof Error ? error : new EngineFault(messageOf(error)));

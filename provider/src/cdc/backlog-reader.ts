@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
-import { EngineFault, Unreachable, messageOf } from "../errors.js";
+import { EngineFault, Unreachable, asError, messageOf } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import { divert } from "../postgres/divert.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
@@ -241,7 +241,7 @@ export class BacklogReader implements ChangeStream {
       }
     } catch (error) {
       if (!isRefused(error)) {
-        this.#lose(error instanceof Error ? error : new EngineFault(messageOf(error)));
+        this.#lose(asError(error));
         return;
       }
       if (this.#hasSentMore) {
@@ -305,7 +305,7 @@ export class BacklogReader implements ChangeStream {
       frames.push(chunk);
     } catch (error) {
       // Thrown on, it would end the process from inside the socket's event.
-      this.#lose(error instanceof Error ? error : new EngineFault(messageOf(error)));
+      this.#lose(asError(error));
     }
   }
 

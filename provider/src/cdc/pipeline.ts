@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import type { Bell } from "../bell.js";
-import { EngineFault, TakenOver, Unreachable } from "../errors.js";
+import { EngineFault, TakenOver, Unreachable, asError } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import type { Lsn } from "../postgres/lsn.js";
 import { serverVersion } from "../postgres/server-version.js";
@@ -316,7 +316,7 @@ export class Pipeline {
     try {
       this.#stream = next();
     } catch (error) {
-      this.#lose(error instanceof Error ? error : new EngineFault(String(error)));
+      this.#lose(asError(error));
     }
   }
 
@@ -367,7 +367,7 @@ export class Pipeline {
     this.#askedAt ??= Date.now();
     question.then(
       () => (this.#askedAt = undefined),
-      (error: unknown) => this.#lose(error instanceof Error ? error : new EngineFault(String(error))),
+      (error: unknown) => this.#lose(asError(error)),
     );
   }
 }

@@ -1,6 +1,6 @@
 import type { EventEmitter } from "node:events";
 import type { Client, Connection, Submittable } from "pg";
-import { EngineFault, Unreachable, messageOf } from "../errors.js";
+import { Unreachable, asError } from "../errors.js";
 
 export interface Statement {
   readonly text: string;
@@ -116,7 +116,7 @@ class RoundTrip implements Submittable {
   }
 
   handleError(error: unknown): void {
-    this.#end(error instanceof Error ? error : new EngineFault(messageOf(error)));
+    this.#end(asError(error));
   }
 
   handleReadyForQuery(): void {

@@ -2,7 +2,7 @@ import type { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import type { Client } from "pg";
-import { EngineFault, Unreachable, messageOf } from "../errors.js";
+import { EngineFault, Unreachable, asError } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import { divert } from "../postgres/divert.js";
 import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
@@ -85,7 +85,7 @@ export class WalSender implements ChangeStream {
     const command = `START_REPLICATION SLOT ${quoteIdentifier(slot)} LOGICAL ${formatLsn(from)} (${list.join(", ")})`;
     session.query(command).then(
       () => sender.#lose(new Unreachable("the source has ended the stream of changes; it is shutting down")),
-      (error: unknown) => sender.#lose(error instanceof Error ? error : new EngineFault(messageOf(error))),
+      (error: unknown) => sender.#lose(asError(error)),
     );
     return sender;
   }
@@ -150,7 +150,7 @@ export class WalSender implements ChangeStream {
       frames.push(chunk);
     } catch (error) {
       // Thrown on, it would end the process from inside the socket's event.
-      this.#lose(error instanceof Error ? error : new EngineFault(messageOf(error)));
+      this.#lose(asError(error));
     }
     if (chunk.length < fullChunkBytes && this.#mayRest()) this.#rest();
   }

@@ -31,9 +31,14 @@ const everything: Selection = { cut: new Set(), cutSequences: new Set(), lost: [
 /** The OID of pg_class, the same on every server. */
 const relations = 1259;
 
+/** Whether nothing is named: then all of a database is selected, and nobody has to be asked. */
+export const selectsAll = ({ include, exclude }: Filters): boolean =>
+  [include, exclude].every((filter) => Object.keys(filter).length === 0);
+
 /** Follows the source's own record of dependencies from what the filters name to all that would be left without it. */
-export async function readSelection(source: Client, { include, exclude }: Filters): Promise<Selection> {
-  if ([include, exclude].every((filter) => Object.keys(filter).length === 0)) return everything;
+export async function readSelection(source: Client, filters: Filters): Promise<Selection> {
+  if (selectsAll(filters)) return everything;
+  const { include, exclude } = filters;
   const { rows } = await source.query<{
     key: string;
     lost: boolean;

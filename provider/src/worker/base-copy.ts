@@ -23,7 +23,14 @@ import { refreshMaterializedViews } from "../schema/materialized-views.js";
 import { readRestoreContext, readSearchPath, type RestoreContext } from "../schema/restore-context.js";
 import { planRestore, type Build, type RelationName, type RestorePlan } from "../schema/restore-plan.js";
 import { batches, restoreEntries, restoreEntry, restoreTogether } from "../schema/restore.js";
-import { hiddenTables, readSelection, selectEntries, sequenceKey, type Selection } from "../schema/selection.js";
+import {
+  hiddenTables,
+  readSelection,
+  selectEntries,
+  selectsAll,
+  sequenceKey,
+  type Selection,
+} from "../schema/selection.js";
 import { validateConstraint } from "../schema/validate-constraint.js";
 import type { DatabaseRecord } from "../store/records.js";
 import { forgetHeldSnapshots, type SharedCopy } from "../store/shared-copies.js";
@@ -259,6 +266,7 @@ class BaseCopy {
   }
 
   async #hiddenTables(): Promise<RelationName[]> {
+    if (selectsAll(this.work.wish)) return [];
     const source = await connect(this.work.source, { database: this.#name, purpose: this.#purpose("read") });
     try {
       return await hiddenTables(source, await readSelection(source, this.work.wish));
