@@ -11,7 +11,7 @@ import { RandomChanges, randomTables } from "./random-changes";
 import { Scene, type Servers, until } from "./scene";
 
 /** Portions of little WAL, and of any backlog. */
-const backlog = { behindBytes: 0, portionBytes: 1 << 20, restBytes: 8 << 10 };
+const backlog = { behindBytes: 0, portionBytes: 1 << 20, aheadBytes: 64 << 10, restBytes: 8 << 10 };
 
 const manyRows = "CREATE TABLE many (id int PRIMARY KEY, n int)";
 

@@ -10,12 +10,15 @@ import type { ChangeStream, ChangeStreamHandlers } from "./change-stream.js";
 import { dropSlot } from "./drop-slot.js";
 import { Frames } from "./frames.js";
 import { readerSlot } from "./names.js";
+import { ReadAhead } from "./read-ahead.js";
 
 export interface BacklogLimits {
   /** A stream that is so far behind the source's WAL is begun in portions. */
   readonly behindBytes: number;
   /** WAL that one portion covers, at least. */
   readonly portionBytes: number;
+  /** Of portions that have come and wait for their turn: enough to do for the target while the next one is decoded. */
+  readonly aheadBytes: number;
   /** The rest is left to the walsender. */
   readonly restBytes: number;
   /** WAL from which one portion may be decoded, and so what its file on the source may come to, about. */
@@ -29,6 +32,7 @@ export interface BacklogLimits {
 export const backlogLimits: BacklogLimits = {
   behindBytes: 16 << 20,
   portionBytes: 8 << 20,
+  aheadBytes: 8 << 20,
   restBytes: 1 << 20,
   spanBytes: 1 << 30,
   advanceEveryMs: 5000,
@@ -98,12 +102,13 @@ export class BacklogReader implements ChangeStream {
   readonly #limits: BacklogLimits;
   readonly #handlers: BacklogHandlers;
   readonly #watch: NodeJS.Timeout;
+  readonly #ahead: ReadAhead;
   #toConfirm: Lsn;
   #confirmed: Lsn;
   #advancedAt = Date.now();
-  /** Everything that committed before has been sent. */
+  /** Everything that committed before has come here. */
   #sentLsn: Lsn;
-  /** Behind {@link #sentLsn}, how far is not known: what goes on from there would send it again. */
+  /** And more of what is behind, how far is not known: what goes on from there would send it again. */
   #hasSentMore = false;
   /** Portions in a row without a row. */
   #emptyPortions = 0;
@@ -172,6 +177,13 @@ export class BacklogReader implements ChangeStream {
     this.#options = Object.entries(options).flat();
     this.#limits = limits;
     this.#handlers = handlers;
+    this.#ahead = new ReadAhead({
+      limitBytes: limits.aheadBytes,
+      onMessage: (bytes, start, end) => this.#handlers.onData(bytes, start, end, placeless),
+      onFull: () => this.#rest(),
+      onRoom: () => this.#goOn(),
+      onFailed: (error) => this.#lose(asError(error)),
+    });
     divert(streamOf(session.client), (toParser) => {
       const frames = new Frames((bytes, start, end) => this.#handle(bytes, start, end), toParser);
       return (chunk) => this.#receive(frames, chunk);
@@ -194,15 +206,11 @@ export class BacklogReader implements ChangeStream {
   }
 
   pause(): void {
-    this.#pausedAt ??= Date.now();
-    streamOf(this.#session.client).pause();
+    this.#ahead.pause();
   }
 
   resume(): void {
-    if (this.#pausedAt === undefined) return;
-    this.#pausedAt = undefined;
-    this.#heardAt = Date.now();
-    streamOf(this.#session.client).resume();
+    this.#ahead.resume();
   }
 
   /** Its slot is gone with it. */
@@ -219,6 +227,17 @@ export class BacklogReader implements ChangeStream {
     await client.end().catch(() => undefined);
   }
 
+  #rest(): void {
+    this.#pausedAt = Date.now();
+    streamOf(this.#session.client).pause();
+  }
+
+  #goOn(): void {
+    this.#pausedAt = undefined;
+    this.#heardAt = Date.now();
+    streamOf(this.#session.client).resume();
+  }
+
   async #read(): Promise<void> {
     try {
       for (;;) {
@@ -226,7 +245,7 @@ export class BacklogReader implements ChangeStream {
         if (this.#over) return;
         this.#sentLsn = place.confirmed;
         this.#hasSentMore = false;
-        this.#handlers.onKeepalive(place.confirmed);
+        this.#ahead.then(() => this.#handlers.onKeepalive(place.confirmed));
         const spanBytes = Number(place.confirmed - place.restart);
         const isRead = Number(place.end - place.confirmed) <= this.#limits.restBytes;
         const { portionBytes } = this.#limits;
@@ -252,9 +271,12 @@ export class BacklogReader implements ChangeStream {
       }
       // If it is not the way of reading that the source refuses, the walsender will meet it, too.
     }
-    if (this.#over) return;
-    this.#end();
-    this.#handlers.onRead(this.#sentLsn);
+    const sentLsn = this.#sentLsn;
+    this.#ahead.then(() => {
+      if (this.#over) return;
+      this.#end();
+      this.#handlers.onRead(sentLsn);
+    });
   }
 
   async #ask<Row extends object>(query: string, values?: readonly unknown[]): Promise<Row[]> {
@@ -320,7 +342,7 @@ export class BacklogReader implements ChangeStream {
     if (fields !== 1 || start + rowHeaderBytes + bytes.readInt32BE(start + 2) !== end)
       throw new EngineFault("the source sent a row of its backlog that is not one message");
     this.#hasSentMore = true;
-    this.#handlers.onData(bytes, start + rowHeaderBytes, end, placeless);
+    this.#ahead.push(bytes, start + rowHeaderBytes, end);
   }
 
   /** A portion may take long to decode: whether the session lives is known from another one. */
@@ -373,6 +395,7 @@ export class BacklogReader implements ChangeStream {
 
   #end(): void {
     this.#over = true;
+    this.#ahead.close();
     clearInterval(this.#watch);
   }
 }
