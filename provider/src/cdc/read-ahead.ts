@@ -11,18 +11,23 @@ export interface ReadAheadOptions {
   readonly onFailed: (error: unknown) => void;
 }
 
-interface Message {
+/** Messages that lie in the same bytes: without an object for each, which would take more than most messages do. */
+interface Run {
   readonly bytes: Buffer;
-  readonly start: number;
-  readonly end: number;
+  /** Where each message starts and ends. */
+  readonly bounds: number[];
+  /** The place in {@link bounds} of the first that is not handed on. */
+  next: number;
 }
 
-type Item = Message | (() => void);
+type Item = Run | (() => void);
 
-/** What a message holds beside its bytes. */
-const itemBytes = 64;
+/** What a message holds beside its bytes, with what the protocol has put around these. */
+const overheadBytes = 32;
 /** Handed on at a time: about what one read of a socket brings, so that what waits for a turn beside it has one. */
 const turnBytes = 64 << 10;
+/** Places of items that were handed on, before the list is made anew. */
+const itemsLeftAtMost = 1024;
 
 /**
  * Messages that have come before their receiver wants them, as they came: a fraction of what they are decoded. So the sender
@@ -53,8 +58,8 @@ export class ReadAhead {
       this.#options.onMessage(bytes, start, end);
       return;
     }
-    this.#items.push({ bytes, start, end });
-    this.#bytes += end - start + itemBytes;
+    this.#runIn(bytes).bounds.push(start, end);
+    this.#bytes += end - start + overheadBytes;
     this.#weigh();
   }
 
@@ -90,26 +95,43 @@ export class ReadAhead {
       this.#options.onFailed(error);
       return;
     }
-    if (this.#isEmpty) {
-      this.#items = [];
+    if (this.#isEmpty || this.#next >= itemsLeftAtMost) {
+      this.#items = this.#items.slice(this.#next);
       this.#next = 0;
     }
     this.#weigh();
     if (this.#isWanted && !this.#isEmpty) this.#turn ??= setImmediate(() => this.#handOn());
   }
 
+  #runIn(bytes: Buffer): Run {
+    const last = this.#items.at(-1);
+    if (typeof last === "object" && last.bytes === bytes) return last;
+    const run = { bytes, bounds: [], next: 0 };
+    this.#items.push(run);
+    return run;
+  }
+
+  /** Answers how many bytes it had. */
   #handOne(): number {
     const item = this.#items[this.#next]!;
-    // It is not to be held for as long as those behind it.
-    this.#items[this.#next++] = handedOn;
     if (typeof item === "function") {
+      this.#leave();
       item();
       return 0;
     }
-    const { bytes, start, end } = item;
-    this.#bytes -= end - start + itemBytes;
+    const { bytes, bounds } = item;
+    const [start, end] = [bounds[item.next]!, bounds[item.next + 1]!];
+    item.next += 2;
+    // Before it is handed on: its receiver may close us.
+    if (item.next === bounds.length) this.#leave();
+    this.#bytes -= end - start + overheadBytes;
     this.#options.onMessage(bytes, start, end);
     return end - start;
+  }
+
+  /** The item in hand is not to be held for as long as those behind it. */
+  #leave(): void {
+    this.#items[this.#next++] = nothing;
   }
 
   #weigh(): void {
@@ -125,4 +147,4 @@ export class ReadAhead {
   }
 }
 
-const handedOn = (): void => undefined;
+const nothing = (): void => undefined;
