@@ -1,6 +1,27 @@
 import { type AddressInfo, createServer, connect, type Server, type Socket } from "node:net";
 import type { Endpoint } from "../../provider/src/postgres/connect";
 
+export class HeldConnections {
+  /** Resolves when one is held. */
+  readonly first: Promise<void>;
+  letGo: () => void = () => undefined;
+  readonly #text: string;
+  readonly #over: Promise<void>;
+  #onFirst: () => void = () => undefined;
+
+  constructor(text: string) {
+    this.#text = text;
+    this.first = new Promise((resolve) => (this.#onFirst = resolve));
+    this.#over = new Promise((resolve) => (this.letGo = resolve));
+  }
+
+  async until(startUp: Buffer): Promise<void> {
+    if (!startUp.includes(this.#text)) return;
+    this.#onFirst();
+    await this.#over;
+  }
+}
+
 /** A way to a server that can be cut, blocked and mended. */
 export class CuttableProxy {
   readonly #server: Server;
@@ -10,6 +31,7 @@ export class CuttableProxy {
   #mended = true;
   #breakAfterBytes = Infinity;
   #onRelay: () => void = () => undefined;
+  #held: HeldConnections | undefined;
 
   private constructor(behind: Endpoint) {
     this.#behind = behind;
@@ -40,6 +62,11 @@ export class CuttableProxy {
   mend(onRelay: () => void = () => undefined): void {
     this.#mended = true;
     this.#onRelay = onRelay;
+  }
+
+  /** From now on connections whose start-up message, which is not encrypted, has the text reach the server when they are let go. */
+  hold(text: string): HeldConnections {
+    return (this.#held = new HeldConnections(text));
   }
 
   /** The server hears nothing more of what clients say on the connections there are; what it says still arrives. */
@@ -81,6 +108,19 @@ export class CuttableProxy {
       return;
     }
     this.#onRelay();
+    if (!this.#held) {
+      this.#pass(near);
+      return;
+    }
+    const held = this.#held;
+    near.once("data", (startUp: Buffer) => {
+      near.pause();
+      near.unshift(startUp);
+      void held.until(startUp).then(() => this.#pass(near));
+    });
+  }
+
+  #pass(near: Socket): void {
     const far = connect(this.#behind.port, this.#behind.host);
     const pair = { near, far };
     this.#pairs.add(pair);

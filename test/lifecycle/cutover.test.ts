@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
@@ -81,6 +82,31 @@ describe("a cutover", () => {
     );
     await assertSameContent(...lab.places(database));
     await resource.destroy();
+  });
+
+  it("is begun again at another point when a table is truncated between the first and its comparison", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    const proxy = await CuttableProxy.to({ ...lab.source.login, sslMode: "Disable" });
+    const resource = new Resource();
+    try {
+      await resource.create(lab.inputs([database], { migrationMode: "Online", source: proxy.endpoint }));
+      const held = proxy.hold(`${String(resource.inputs.migrationName)} compare`);
+      const done = resource.update({ triggerCutover: true });
+      done.catch(() => undefined);
+      try {
+        await Promise.race([held.first, done]);
+        await onSource(database, "TRUNCATE t; INSERT INTO t VALUES (2), (3)");
+      } finally {
+        held.letGo();
+      }
+      assert.equal((await done).state, "Succeeded");
+      const steps = resource.status.cutoverTimeline.filter(({ step }) => step === "mark the cutover point");
+      assert.equal(steps.length, 2);
+      await assertSameContent(...lab.places(database));
+      await resource.destroy();
+    } finally {
+      await proxy.close();
+    }
   });
 
   it("whose foreign key cannot be validated leaves the stream as it was: mended, it brings what was written since", async () => {
