@@ -71,8 +71,8 @@ for (const { from: major, to } of versionPairs([
       if (major < 10) await lab.source.query("ALTER TABLE keyless REPLICA IDENTITY FULL", { database });
       await resource.create(lab.inputs([database, empty], { migrationMode: "Online", keylessTables }));
       const byUser = major >= 18 ? ["full_computed"] : [];
-      const identities = async (): Promise<unknown> =>
-        (await lab.source.query(identity, { database })).map(({ relname }) => relname);
+      const identities = async (server = lab.source): Promise<unknown> =>
+        (await server.query(identity, { database })).map(({ relname }) => relname);
       assert.deepEqual(await identities(), [...byUser, "keyless"]);
       await lab.source.query(everyChange(major), { database });
       await lab.source.query("CREATE TABLE first (id int PRIMARY KEY); INSERT INTO first VALUES (1)", {
@@ -82,6 +82,7 @@ for (const { from: major, to } of versionPairs([
       await assertSameContent(...places(database));
       await assertSameContent(...places(empty));
       if (major >= 10) assert.deepEqual(await identities(), byUser);
+      assert.deepEqual(await identities(lab.target), await identities(), "the target's are as the source's");
       await resource.destroy();
     });
   });
@@ -110,16 +111,30 @@ describe("a table without a key", () => {
 
   it("is one, too, whose key is generated: the stream leaves that out, so its rows are known by their whole content", async () => {
     const database = await lab.database(
-      "CREATE TABLE computed (id int, twice int GENERATED ALWAYS AS (id * 2) STORED PRIMARY KEY, v text); INSERT INTO computed VALUES (1), (2), (3)",
+      `CREATE TABLE computed (id int, twice int GENERATED ALWAYS AS (id * 2) STORED PRIMARY KEY, v text);
+       INSERT INTO computed VALUES (1), (2), (3);
+       CREATE TABLE "un's" (id int); ALTER TABLE "un's" REPLICA IDENTITY NOTHING;
+       CREATE TABLE chosen (id int); ALTER TABLE chosen REPLICA IDENTITY FULL`,
     );
     const resource = new Resource();
     await resource.create(lab.inputs([database], { migrationMode: "Online", keylessTables: "full" }));
     await lab.source.query(
-      "UPDATE computed SET v = 'changed' WHERE id = 1; UPDATE computed SET id = 20 WHERE id = 2; DELETE FROM computed WHERE id = 3",
+      `UPDATE computed SET v = 'changed' WHERE id = 1; UPDATE computed SET id = 20 WHERE id = 2; DELETE FROM computed WHERE id = 3;
+       CREATE TABLE late (id int); INSERT INTO late VALUES (1)`,
       { database },
     );
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     await assertSameContent(...lab.places(database));
+    const identities =
+      "SELECT relname, relreplident::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1";
+    const asBefore = [
+      { relname: "chosen", relreplident: "f" },
+      { relname: "computed", relreplident: "d" },
+      { relname: "late", relreplident: "d" },
+      { relname: "un's", relreplident: "n" },
+    ];
+    for (const { server } of lab.places(database))
+      assert.deepEqual(await server.query(identities, { database }), asBefore);
     await resource.destroy();
   });
 

@@ -171,15 +171,17 @@ async function writeMark(source: Client, publication: string, tables: MarkedTabl
   await source.query(`COMMENT ON PUBLICATION ${quoteIdentifier(publication)} IS ${comment}`);
 }
 
-type MarkedTables = Readonly<Record<string, "DEFAULT" | "NOTHING">>;
-
 /** What each table had before, by its name, qualified and quoted. */
+export type MarkedTables = Readonly<Record<string, "DEFAULT" | "NOTHING">>;
+
+/** Of which tables a publication's comment says that they were given REPLICA IDENTITY FULL for its sake. */
+export const tablesMarkedBy = (comment: string): MarkedTables =>
+  comment.startsWith(mark) ? (JSON.parse(comment.slice(mark.length)) as MarkedTables) : {};
+
 async function markedTables(source: Client, publication: string): Promise<MarkedTables> {
   const { rows } = await source.query<{ comment: string | null }>(
     "SELECT obj_description(oid, 'pg_publication') AS comment FROM pg_publication WHERE pubname = $1",
     [publication],
   );
-  const comment = rows[0]?.comment ?? "";
-  if (!comment.startsWith(mark)) return {};
-  return JSON.parse(comment.slice(mark.length)) as MarkedTables;
+  return tablesMarkedBy(rows[0]?.comment ?? "");
 }

@@ -176,7 +176,7 @@ function separateForeignKeys(
 }
 
 /** A publication, what it has, or a comment on it, in which the replica identities that it has changed are kept. */
-function isOwnPublication({ type, name: title, sql }: Entry): boolean {
+export function isOwnPublication({ type, name: title, sql }: Entry): boolean {
   const isComment = type === "COMMENT" && title.startsWith("PUBLICATION ");
   if (!isComment && !type.startsWith("PUBLICATION")) return false;
   const name = splitStatements(sql)[0]?.tokens[isComment ? 3 : 2];

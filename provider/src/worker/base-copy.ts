@@ -21,6 +21,7 @@ import { summarize, type RestoreFinding } from "../schema/findings.js";
 import { largeObjectEntries } from "../schema/large-object-entries.js";
 import { refreshMaterializedViews } from "../schema/materialized-views.js";
 import { readRestoreContext, readSearchPath, type RestoreContext } from "../schema/restore-context.js";
+import { withoutLentIdentities } from "../schema/lent-identities.js";
 import { planRestore, type Build, type RelationName, type RestorePlan } from "../schema/restore-plan.js";
 import { batches, restoreEntries, restoreEntry, restoreTogether } from "../schema/restore.js";
 import {
@@ -260,7 +261,7 @@ class BaseCopy {
     await journal.database(this.#name, { message: "reading the schema" });
     const without = await this.#hiddenTables();
     const { text, tool } = await dumpSchema(source, this.#name, { snapshot, without, signal });
-    const entries = parseEntries(text);
+    const entries = withoutLentIdentities(parseEntries(text));
     await journal.event(`${entries.length} schema entries read by ${tool}`, { database: this.#name });
     return entries;
   }

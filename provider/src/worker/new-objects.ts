@@ -17,6 +17,7 @@ import { inPlaceOf, type Redefined } from "../schema/definitions.js";
 import { catalogueKey, type Entry, parseEntries } from "../schema/entries.js";
 import type { RestoreFinding } from "../schema/findings.js";
 import { readRestoreContext, type RestoreContext } from "../schema/restore-context.js";
+import { withoutLentIdentities } from "../schema/lent-identities.js";
 import { constraintKey } from "../schema/late-constraints.js";
 import { planRestore, type RestorePlan } from "../schema/restore-plan.js";
 import { restoreEntries, restoreEntry } from "../schema/restore.js";
@@ -156,7 +157,8 @@ export async function restoreMissing(
   { snapshot, copy, catchUp, redefined = [] }: RestoreMissing,
 ): Promise<Restored> {
   const { signal } = work;
-  const read = async (dump: ReturnType<typeof dumpSchema>): Promise<Entry[]> => parseEntries((await dump).text);
+  const read = async (dump: ReturnType<typeof dumpSchema>): Promise<Entry[]> =>
+    withoutLentIdentities(parseEntries((await dump).text));
   const selection = await readSelection(source, work.wish);
   const without = await hiddenTables(source, selection);
   const there = selectEntries(await read(dumpSchema(work.source, database, { snapshot, without, signal })), selection);
