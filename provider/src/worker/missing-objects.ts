@@ -1,0 +1,93 @@
+import { Refused } from "../errors.js";
+import { digestsOf, readDefinitions, type Redefined, redefinedSince } from "../schema/definitions.js";
+import { catalogueKey } from "../schema/entries.js";
+import { compareSchema, type SchemaDifference } from "../verify/compare-schema.js";
+import type { Followers } from "./followers.js";
+import { adopted } from "./following.js";
+import { type NewObjects, restoreGroundwork, restoreMissing } from "./new-objects.js";
+import type { StreamRecord } from "./stream-record.js";
+
+/** What the target of a stream lacks of the source's schema beside columns: functions, views, indexes, constraints. */
+export class MissingObjects {
+  readonly #record: StreamRecord;
+  readonly #followers: Followers;
+
+  constructor(record: StreamRecord, followers: Followers) {
+    this.#record = record;
+    this.#followers = followers;
+  }
+
+  /** What columns are made of, before they are added. */
+  async restoreGroundwork(objects: NewObjects, renamedTypes: ReadonlySet<string>): Promise<void> {
+    if (await this.#lacksAny(objects, isGroundwork)) await restoreGroundwork(objects, renamedTypes);
+  }
+
+  async restore(objects: NewObjects): Promise<void> {
+    if (await this.#lacksAny(objects)) await this.#restore(objects, []);
+  }
+
+  /**
+   * All of it, also what was there and is defined otherwise by now.
+   *
+   * @returns whether there was anything to bring
+   * @throws Refused naming what the target still lacks
+   */
+  async complete(objects: NewObjects): Promise<boolean> {
+    const before = this.#record.following.mark?.definitions ?? {};
+    const redefined = redefinedSince(before, await readDefinitions(objects.source));
+    if (redefined.length === 0 && !(await this.#lacksAny(objects))) return false;
+    await this.#restore(objects, redefined);
+    const lacking = (await this.#differences(objects)).filter(({ source: form }) => form === undefined);
+    if (lacking.length > 0) throw lacksError(this.#record, lacking);
+    return true;
+  }
+
+  /** What it validates are the rows of a moment that the source had the constraint at, at which the stream rests. */
+  async #restore(objects: NewObjects, redefined: readonly Redefined[]): Promise<void> {
+    // Before the dump: what is changed between the two is carried over once more, the next time.
+    const now = digestsOf(await readDefinitions(objects.source));
+    try {
+      const catchUp = () => this.#followers.catchUp(objects.source);
+      const restored = await restoreMissing(objects, { catchUp, redefined });
+      const { mark } = this.#record.following;
+      const definitions = { ...now, ...mark?.definitions, ...digestsOf(redefined) };
+      if (mark) await this.#record.keep({ mark: { ...mark, definitions } });
+      await this.#record.keep(adopted(this.#record.following, restored));
+    } finally {
+      this.#followers.current.resume();
+    }
+  }
+
+  /** Dumps are only made where the catalogues say that there is something to find in them. */
+  async #lacksAny(objects: NewObjects, ofKind: (kind: string) => boolean = () => true): Promise<boolean> {
+    return (await this.#differences(objects)).some(
+      ({ kind, source: form }) => ofKind(kind) && (form === undefined || (kind === "constraint" && form === "valid")),
+    );
+  }
+
+  #differences({ source, target }: NewObjects): Promise<SchemaDifference[]> {
+    const { without, handover, keptBack } = this.#record.following;
+    // They fire for what is applied, too, so the target gets them after the cutover.
+    const fires = handover.filter(({ type }) => type === "TRIGGER" || type === "RULE");
+    const later = [...fires, ...(keptBack?.firing ?? [])].map(catalogueKey);
+    return compareSchema(source, target, { without: new Set([...without, ...later]) });
+  }
+}
+
+/** As compareSchema calls what {@link restoreGroundwork} brings. */
+const isGroundwork = (kind: string): boolean =>
+  ["schema", "extension", "type", "domain", "sequence", "function"].includes(kind);
+
+const mostNamed = 10;
+
+function lacksError({ database, targetName }: StreamRecord, lacking: readonly SchemaDifference[]): Refused {
+  const names = lacking.map(({ kind, name }) => `${kind} ${name}`);
+  const rest = names.length > mostNamed ? ` and ${names.length - mostNamed} more` : "";
+  return new Refused(
+    `${database} is not cut over: the target lacks ${names.slice(0, mostNamed).join(", ")}${rest}, made on the source while it was followed, and could not be given it`,
+    {
+      remedy: `create it on the target, in ${targetName}, where something else may have its name, or drop it on the source; then cut over again`,
+      code: "603130",
+    },
+  );
+}

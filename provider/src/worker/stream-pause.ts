@@ -1,0 +1,118 @@
+import type { Client } from "pg";
+import { Canceled, Refused } from "../errors.js";
+import { qualify } from "../postgres/identifiers.js";
+import type { Followers } from "./followers.js";
+import { pause } from "./pause.js";
+import type { Decision, SchemaDrift } from "./schema-drift.js";
+import type { StreamRecord } from "./stream-record.js";
+import { maySchemaBeWhy, stuckTable } from "./stuck-stream.js";
+import type { TableJoins } from "./table-joins.js";
+
+export const lookWhilePausedMs = 1000;
+
+/** The stream's rest where somebody has to decide on statements: until the target is as the source, however long that takes. */
+export class StreamPause {
+  readonly #record: StreamRecord;
+  readonly #followers: Followers;
+  readonly #joins: TableJoins;
+  readonly #stopped: AbortSignal;
+  #statements: string | undefined;
+
+  constructor(record: StreamRecord, followers: Followers, joins: TableJoins, stopped: AbortSignal) {
+    this.#record = record;
+    this.#followers = followers;
+    this.#joins = joins;
+    this.#stopped = stopped;
+  }
+
+  /** Why nothing can be done with the stream now; undefined while it is not paused. */
+  get refusal(): Refused | undefined {
+    return this.#statements === undefined ? undefined : this.#refusalFor(this.#statements);
+  }
+
+  /** As {@link refusal}, where nobody waits for these. */
+  refusalOf(decisions: readonly Decision[]): Refused {
+    return this.#refusalFor(textOf(decisions));
+  }
+
+  /**
+   * Rests behind the last change of the older shape.
+   *
+   * @param stuckAt the table that the stream cannot go on with, where that is known
+   * @returns what is left then: with it, statements for other tables only
+   */
+  async untilPutRight(
+    source: Client,
+    drift: SchemaDrift,
+    stuckAt: string | undefined,
+    readAgain: () => Promise<SchemaDrift>,
+  ): Promise<SchemaDrift> {
+    const said = `the source's schema has changed; the stream rests for it: ${textOf(drift.byHand)}`;
+    await this.#record.say(said, "warning");
+    try {
+      const stuck = stuckAt ?? (await this.#applyOlderShapes(source));
+      const now = await this.#whileAtStake(drift, stuck, readAgain);
+      await this.#record.say("goes on: the target's schema has been changed as the source's");
+      return now;
+    } finally {
+      // Whatever has ended it: nobody else would let the stream go on.
+      this.#statements = undefined;
+      this.#followers.current.resume();
+      // A successor pauses for the same.
+      if (!this.#stopped.aborted) await this.#record.showMessage(null);
+    }
+  }
+
+  /**
+   * All that was written before the change has to be applied before the target is altered, which could not take it then.
+   *
+   * @returns the table that the stream came to a new shape of
+   */
+  async #applyOlderShapes(source: Client): Promise<string | undefined> {
+    try {
+      await this.#followers.drain(source);
+      return undefined;
+    } catch (error) {
+      if (!maySchemaBeWhy(error)) throw error;
+      return (await this.#joins.outlives(error)) ? undefined : stuckTable(error);
+    }
+  }
+
+  async #whileAtStake(
+    drift: SchemaDrift,
+    stuck: string | undefined,
+    readAgain: () => Promise<SchemaDrift>,
+  ): Promise<SchemaDrift> {
+    // A table that waits for its copy waits for all: the copy has to pass the others' changes.
+    const isCopied = drift.newTables.some(({ schema, name }) => qualify(schema, name) === stuck);
+    const table = isCopied ? undefined : stuck;
+    const isAtStake = (one: Decision): boolean => table === undefined || one.tables.includes(table);
+    let now = drift;
+    while (now.byHand.some(isAtStake)) {
+      await this.#show(textOf(now.byHand.filter(isAtStake)));
+      if (this.#stopped.aborted) throw new Canceled("following was stopped");
+      await pause(lookWhilePausedMs, this.#stopped);
+      now = await readAgain();
+    }
+    return now;
+  }
+
+  async #show(statements: string): Promise<void> {
+    if (statements === this.#statements) return;
+    this.#statements = statements;
+    const place = `on the target, in ${this.#record.targetName}`;
+    const message = `paused: the source's schema has changed; run ${place}: ${statements}`;
+    await this.#record.showMessage(message);
+    await this.#record.say(message, "warning");
+  }
+
+  #refusalFor(statements: string): Refused {
+    const { database, targetName } = this.#record;
+    return new Refused(`${database} is paused: the source's schema has changed in a way that is yours to decide`, {
+      remedy: `on the target, in ${targetName}: ${statements}; the stream then goes on by itself`,
+      code: "603130",
+    });
+  }
+}
+
+const textOf = (decisions: readonly Decision[]): string => decisions.map(({ sql }) => sql).join("; ");
