@@ -34,7 +34,7 @@ describe("an applier", () => {
   });
 
   const relation: Relation = {
-    ...{ oid: 1, schema: "public", name: "t", replicaIdentity: "d" },
+    ...{ oid: 1, schema: "public", name: "t", replicaIdentity: "d", tellsGenerated: false },
     columns: [
       { name: "id", key: true, typeOid: 23, typeModifier: -1 },
       { name: "v", key: false, typeOid: 25, typeModifier: -1 },

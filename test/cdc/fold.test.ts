@@ -21,6 +21,7 @@ const relation: Relation = {
   schema: "public",
   name: "t",
   replicaIdentity: "d",
+  tellsGenerated: false,
   columns: ["id", "v", "big"].map((name) => ({ name, key: name === "id", typeOid: 25, typeModifier: -1 })),
 };
 const binding = { name: "t", relation, stored: [0, 1, 2], key: [0], keyed: true } as unknown as Binding;

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { Relation, Tuple } from "../../provider/src/cdc/change";
 import { Inbox } from "../../provider/src/cdc/inbox";
 
-const relation: Relation = { oid: 1, schema: "s", name: "t", replicaIdentity: "d", columns: [] };
+const relation: Relation = { oid: 1, schema: "s", name: "t", replicaIdentity: "d", columns: [], tellsGenerated: false };
 const empty: Tuple = { bytes: Buffer.alloc(0), bounds: [], at: 0, fields: 0, base: undefined };
 
 function receive(inbox: Inbox, xid: number, changes: number, isPlaced: boolean): void {

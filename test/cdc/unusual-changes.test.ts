@@ -162,6 +162,19 @@ const cases: readonly Case[] = [
     ],
   },
   {
+    title: "rows that are known by what the server computes, large values among it, added to and written meanwhile",
+    from: 18,
+    ddl: `CREATE TABLE k (a int, v text, twice int GENERATED ALWAYS AS (a * 2) STORED PRIMARY KEY); INSERT INTO k SELECT i, 'v' FROM ${rows(20)};
+          CREATE TABLE f (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a int, b text, c text GENERATED ALWAYS AS (b || 'x') STORED, n numeric GENERATED ALWAYS AS (a / 3.0) STORED);
+          ALTER TABLE f ALTER b SET STORAGE EXTERNAL, ALTER c SET STORAGE EXTERNAL; ALTER TABLE f REPLICA IDENTITY FULL; INSERT INTO f (a, b) SELECT i, repeat('b', 3000) FROM ${rows(9)};
+          CREATE TABLE bag (a int, l text[] GENERATED ALWAYS AS (ARRAY[a::text, NULL]) STORED); ALTER TABLE bag REPLICA IDENTITY FULL; INSERT INTO bag SELECT i / 3 FROM ${rows(9)}`,
+    changes: [
+      "UPDATE k SET v = 'new' WHERE a < 9; UPDATE k SET a = -a WHERE a > 15; DELETE FROM k WHERE twice = 8; INSERT INTO k VALUES (4, 'again'); UPDATE k SET a = a + 100",
+      "UPDATE f SET a = a + 1 WHERE id < 5; UPDATE f SET b = 'short' WHERE id = 3; DELETE FROM f WHERE id = 4; INSERT INTO f (id, a) OVERRIDING SYSTEM VALUE VALUES (4, NULL); UPDATE f SET id = DEFAULT WHERE id = 7",
+      "UPDATE bag SET a = 9 WHERE ctid = (SELECT min(ctid) FROM bag); DELETE FROM bag WHERE ctid = (SELECT max(ctid) FROM bag WHERE a = 1); INSERT INTO bag VALUES (NULL); DELETE FROM bag WHERE a IS NULL",
+    ],
+  },
+  {
     title: "constraints that are looked at in the end",
     ddl: `CREATE TABLE d (id int PRIMARY KEY, seat int UNIQUE DEFERRABLE, boss int REFERENCES d DEFERRABLE INITIALLY DEFERRED,
                           span int4range, EXCLUDE USING gist (span WITH &&) DEFERRABLE INITIALLY DEFERRED);

@@ -126,8 +126,7 @@ function randomTable(
       : "",
     isFull ? `ALTER TABLE ${name} REPLICA IDENTITY FULL;` : "",
   ];
-  // From 18 on an identity with a generated column is none to a publication: such a table's inserts alone are followed.
-  const changeable = kind !== "nothing" && kind !== "deferrable" && !(isFull && isComputed && major >= 18);
+  const changeable = kind !== "nothing" && kind !== "deferrable";
   const deferrable = hasSeat || kind === "deferrable";
   return { table: { name, key, columns, deferrable, changeable }, ddl: ddl.join("\n") };
 }

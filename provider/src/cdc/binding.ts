@@ -106,7 +106,11 @@ export class Bindings {
     const old = key.length > 0 ? key : stored;
     const staged = stored.length + old.length > mostStagedColumns ? "inRecords" : "inColumns";
     if (this.#form === "binary" && staged === "inRecords") throw new NeedsText(`${name} is staged in records`);
-    if (this.#form === "binary" && stored.some((field) => columns[field]!.typeOid !== relation.columns[field]!.typeOid))
+    const carried = [...stored, ...old];
+    if (
+      this.#form === "binary" &&
+      carried.some((field) => columns[field]!.typeOid !== relation.columns[field]!.typeOid)
+    )
       throw new NeedsText(`${name} has other types on the target than on the source`);
     return {
       name,
@@ -168,10 +172,7 @@ export class Bindings {
          FROM unnest($1::oid[], $2::int[]) WITH ORDINALITY AS t (oid, modifier, place) ORDER BY place`,
       [types, relation.columns.map(({ typeModifier }) => typeModifier ?? -1)],
     );
-    // pgoutput, which tells modifiers, leaves out what the source generates.
-    const generated = columns.find(
-      (one, field) => one.generated && relation.columns[field]!.typeModifier !== undefined,
-    );
+    const generated = relation.tellsGenerated ? undefined : columns.find((one) => one.generated);
     if (generated) {
       const column = quoteIdentifier(generated.name);
       throw new ShapeDiffers(

@@ -8,6 +8,8 @@ export interface Relation {
   /** How old rows are named: d(efault), i(ndex), f(ull), n(othing); pg_class.relreplident. */
   readonly replicaIdentity: string;
   readonly columns: readonly RelationColumn[];
+  /** Whether columns that the source generates are among these; else each is written there. */
+  readonly tellsGenerated: boolean;
 }
 
 export interface RelationColumn {

@@ -37,11 +37,14 @@ export class PgOutputDecoder implements Decoder {
   readonly #reader = new Reader();
   readonly #places = new Places();
   readonly #form: ValueForm;
+  readonly #tellsGenerated: boolean;
   /** By which a value is announced. */
   readonly #valueLetter: number;
 
-  constructor(form: ValueForm = "text") {
+  /** @param tellsGenerated as of its {@link Relation}s */
+  constructor(form: ValueForm = "text", tellsGenerated = false) {
     this.#form = form;
+    this.#tellsGenerated = tellsGenerated;
     this.#valueLetter = letter[form];
   }
 
@@ -119,7 +122,7 @@ export class PgOutputDecoder implements Decoder {
     });
     if (this.#form === "binary" && !columns.every(({ typeOid }) => hasSameBinaryForm(typeOid)))
       throw new NeedsText(`${schema}.${name} has a type without a binary form that both servers share`);
-    const relation = { oid, schema, name, replicaIdentity, columns };
+    const relation = { oid, schema, name, replicaIdentity, columns, tellsGenerated: this.#tellsGenerated };
     const known = this.#relations.get(oid);
     if (known && isSameShape(known, relation)) return { kind: "relation", relation: known };
     this.#relations.set(oid, relation);

@@ -29,6 +29,7 @@ import { abandon, whatBroke } from "../postgres/session.js";
 import { listTables } from "../postgres/tables.js";
 import { openTargetSession } from "./target-session.js";
 import { type OnBlocked, TargetWatch } from "./target-watch.js";
+import { publishesGenerated } from "./publication.js";
 import { type ValueForm, valueFormOf } from "./value-form.js";
 import { WalSender } from "./walsender.js";
 
@@ -434,14 +435,15 @@ async function start(
   const clock = new SourceClock(sessions.source, version);
   await clock.ask();
   const { plugin, publications, valueForm } = options;
+  const tellsGenerated = await publishesGenerated(sessions.source, publications);
   const form =
     plugin === "test_decoding" || valueForm === "text"
       ? "text"
-      : await valueFormOf(sessions.source, version, publications);
+      : await valueFormOf(sessions.source, version, publications, tellsGenerated);
   const decoder =
     plugin === "test_decoding"
       ? new TestDecodingDecoder(await (options.tables ?? listTables)(sessions.source))
-      : new PgOutputDecoder(form);
+      : new PgOutputDecoder(form, tellsGenerated);
   const backlog = await openBacklog(options, version, Number(clock.walLsn! - progress.throughLsn));
   return new Pipeline(sessions, progress, clock, form, decoder, backlog, options, bell, gate);
 }

@@ -6,7 +6,15 @@ import { alterTables, limitLockWaits } from "../postgres/lock-waits.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Table } from "../postgres/tables.js";
 import type { ChangeCaptureNames } from "./names.js";
-import { identifyByWholeRow, namesItsRows, resetReplicaIdentities, whileHandingOn } from "./replica-identity.js";
+import {
+  identifyByWholeRow,
+  mayBeNamedByWholeRow,
+  mostTold,
+  namesItsRows,
+  resetReplicaIdentities,
+  type Telling,
+  whileHandingOn,
+} from "./replica-identity.js";
 
 export interface PublishedTables {
   /** Names to pass to the stream. Both are always there, so that a table that is made later finds its place. */
@@ -44,14 +52,18 @@ export async function createPublications(
 ): Promise<PublishedTables> {
   if (!(await hasPublications(source))) return { publications: [], tables: selection, insertOnlyTables: [] };
   const version = await serverVersion(source);
-  await bringInLine(source, names.publication, undefined, everythingSince(version));
-  const selected = keyless === "full" ? await identifyByWholeRow(source, names.publication, selection) : selection;
+  const generated = takesGenerated(selection, keyless, version) ? ", publish_generated_columns = stored" : "";
+  const everything = `publish = '${everythingSince(version)}'${generated}`;
+  await bringInLine(source, names.publication, undefined, everything);
+  const telling = { version, generated: await publishesGenerated(source, [names.publication]) };
+  const selected =
+    keyless === "full" ? await identifyByWholeRow(source, names.publication, selection, telling) : selection;
   const publishable = selected.filter((table) => !table.unlogged && publishesItself(table, version));
-  const insertOnlyTables = publishable.filter((table) => !canNameRows(table, selected, version));
+  const insertOnlyTables = publishable.filter((table) => !canNameRows(table, selected, telling));
   const tables = publishable.filter((table) => !insertOnlyTables.includes(table));
   const insertions = version >= 110000 ? "insert, truncate" : "insert";
-  await bringInLine(source, names.publication, tables, everythingSince(version));
-  await bringInLine(source, names.insertOnlyPublication, insertOnlyTables, insertions);
+  await bringInLine(source, names.publication, tables, everything);
+  await bringInLine(source, names.insertOnlyPublication, insertOnlyTables, `publish = '${insertions}'`);
   return { publications: [names.publication, names.insertOnlyPublication], tables, insertOnlyTables };
 }
 
@@ -76,10 +88,14 @@ export async function followKeys(
   // Dropped by somebody, which ends the stream.
   if (!published || !insertOnly) return [];
   const isIn = (list: readonly string[]) => (table: Table) => list.includes(qualify(table.schema, table.name));
-  const tables = keyless === "full" ? await identifyByWholeRow(source, names.publication, selection) : selection;
-  const version = await serverVersion(source);
-  const losing = tables.filter(isIn(published)).filter((table) => !canNameRows(table, tables, version));
-  const gaining = tables.filter(isIn(insertOnly)).filter((table) => canNameRows(table, tables, version));
+  const telling = {
+    version: await serverVersion(source),
+    generated: await publishesGenerated(source, [names.publication]),
+  };
+  const tables =
+    keyless === "full" ? await identifyByWholeRow(source, names.publication, selection, telling) : selection;
+  const losing = tables.filter(isIn(published)).filter((table) => !canNameRows(table, tables, telling));
+  const gaining = tables.filter(isIn(insertOnly)).filter((table) => canNameRows(table, tables, telling));
   await move(source, losing, names.publication, names.insertOnlyPublication);
   await move(source, gaining, names.insertOnlyPublication, names.publication);
   return losing;
@@ -125,10 +141,25 @@ export async function dropPublications(source: Client, names: ChangeCaptureNames
 const publishesItself = (table: Table, version: number): boolean => (version >= 130000 ? true : !table.partitioned);
 
 /** A partitioned table holds no rows: what counts are its leaves, each with an identity of its own. */
-function canNameRows(table: Table, selected: readonly Table[], version: number): boolean {
-  if (!table.partitioned) return namesItsRows(table, version);
+function canNameRows(table: Table, selected: readonly Table[], telling: Telling): boolean {
+  if (!table.partitioned) return namesItsRows(table, telling);
   const leaves = leavesOf(table, selected);
-  return leaves.length === 0 ? namesItsRows(table, version) : leaves.every((leaf) => namesItsRows(leaf, version));
+  return leaves.length === 0 ? namesItsRows(table, telling) : leaves.every((leaf) => namesItsRows(leaf, telling));
+}
+
+/**
+ * Whether only with its generated columns a table can be followed. For all others they are a burden to the stream, which the target
+ * computes by itself; so it is settled once, when the publication is made.
+ */
+function takesGenerated(selection: readonly Table[], keyless: PublicationOptions["keyless"], version: number): boolean {
+  const canBeFollowed = (table: Table, telling: Telling): boolean =>
+    namesItsRows(table, telling) || (keyless === "full" && mayBeNamedByWholeRow(table, telling));
+  return selection.some(
+    (table) =>
+      !table.unlogged &&
+      !canBeFollowed(table, { version, generated: false }) &&
+      canBeFollowed(table, mostTold(version)),
+  );
 }
 
 function leavesOf(root: Table, selected: readonly Table[]): Table[] {
@@ -143,7 +174,7 @@ async function bringInLine(
   source: Client,
   name: string,
   tables: readonly Table[] | undefined,
-  publish: string,
+  options: string,
 ): Promise<void> {
   const publication = quoteIdentifier(name);
   const published = await publishedTables(source, name);
@@ -151,12 +182,22 @@ async function bringInLine(
   const missing = wanted.filter((table) => !published?.includes(table));
   const surplus = published?.filter((table) => !wanted.includes(table)) ?? [];
   try {
-    if (!published) await source.query(`CREATE PUBLICATION ${publication} WITH (publish = '${publish}')`);
+    if (!published) await source.query(`CREATE PUBLICATION ${publication} WITH (${options})`);
     await alterTables(source, surplus, (some) => [`ALTER PUBLICATION ${publication} DROP TABLE ${onlyThese(some)}`]);
     await alterTables(source, missing, (some) => [`ALTER PUBLICATION ${publication} ADD TABLE ${onlyThese(some)}`]);
   } catch (cause) {
     throw publicationFailure(cause, name);
   }
+}
+
+/** Whether they publish stored generated columns: as values of the server's, to be compared with the target's own. */
+export async function publishesGenerated(source: Client, publications: readonly string[]): Promise<boolean> {
+  if (!mostTold(await serverVersion(source)).generated) return false;
+  const { rows } = await source.query(
+    "SELECT FROM pg_catalog.pg_publication WHERE pubname = ANY ($1) AND pubgencols = 's'",
+    [publications],
+  );
+  return rows.length > 0;
 }
 
 /** PostgreSQL 10 brought them, with pgoutput. */

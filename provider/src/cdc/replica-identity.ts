@@ -3,8 +3,7 @@ import { Refused, Unreachable, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { alterTable, isUngranted, patienceSeconds } from "../postgres/lock-waits.js";
 import { qualify, quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
-import { serverVersion } from "../postgres/server-version.js";
-import type { Table } from "../postgres/tables.js";
+import type { Column, Table } from "../postgres/tables.js";
 import { sourceObjectPrefix } from "./names.js";
 
 /*
@@ -13,23 +12,40 @@ import { sourceObjectPrefix } from "./names.js";
  * in a transaction of its own: of a session that held one and waited for another, the source's applications would be the victims.
  */
 
-/** From it on a published UPDATE or DELETE fails where the replica identity has a generated column: pgoutput leaves these out. */
+/**
+ * From it on a published UPDATE or DELETE fails where the replica identity has a generated column that is not published; and one
+ * that is stored may be.
+ */
 const firstVersionThatRefuses = 180000;
 
+/** What a stream, or one that is about to begin, tells of the source's rows. */
+export interface Telling {
+  readonly version: number;
+  /** Generated columns that are stored, too. */
+  readonly generated: boolean;
+}
+
+/** The most that a publication on a source of this version may tell. */
+export const mostTold = (version: number): Telling => ({ version, generated: version >= firstVersionThatRefuses });
+
 /** Whether the stream tells which of the table's rows was updated or deleted. */
-export function namesItsRows({ columns, identityColumns, replicaIdentity }: Table, version: number): boolean {
+export function namesItsRows({ columns, identityColumns, replicaIdentity }: Table, telling: Telling): boolean {
   if (identityColumns.length === 0) return false;
-  const isRefused = columns.some(({ name, generated }) => generated && identityColumns.includes(name));
-  return !isRefused || (replicaIdentity === "full" && version < firstVersionThatRefuses);
+  const identity = columns.filter(({ name }) => identityColumns.includes(name));
+  if (identity.every((column) => isTold(column, telling))) return true;
+  return replicaIdentity === "full" && telling.version < firstVersionThatRefuses;
 }
 
 /** Whether REPLICA IDENTITY FULL, set by us and reset again, would do for a table whose rows have no identity. */
-export function mayBeNamedByWholeRow(table: Table, version: number): boolean {
+export function mayBeNamedByWholeRow(table: Table, telling: Telling): boolean {
   const { columns, identityColumns, replicaIdentity } = table;
   const isChosen = replicaIdentity === "index" && identityColumns.length > 0;
-  const isRefused = version >= firstVersionThatRefuses && columns.some(({ generated }) => generated);
+  const isRefused = telling.version >= firstVersionThatRefuses && !columns.every((column) => isTold(column, telling));
   return columns.length > 0 && !isChosen && !isRefused;
 }
+
+const isTold = ({ generated }: Column, telling: Telling): boolean =>
+  generated === undefined || (generated === "stored" && telling.generated);
 
 const mark = "REPLICA IDENTITY FULL set by pulumi-pg-migration, to be reset: ";
 
@@ -44,11 +60,11 @@ export async function identifyByWholeRow(
   source: Client,
   publication: string,
   tables: readonly Table[],
+  telling: Telling,
 ): Promise<readonly Table[]> {
-  const version = await serverVersion(source);
   const keyless = tables.filter(
     (table) =>
-      !table.partitioned && !table.unlogged && !namesItsRows(table, version) && mayBeNamedByWholeRow(table, version),
+      !table.partitioned && !table.unlogged && !namesItsRows(table, telling) && mayBeNamedByWholeRow(table, telling),
   );
   if (keyless.length === 0) return tables;
   const names = keyless.map(({ schema, name }) => qualify(schema, name));

@@ -109,6 +109,7 @@ function relationOf(table: Table): Relation {
     schema: table.schema,
     name: table.name,
     replicaIdentity: table.replicaIdentity.charAt(0),
+    tellsGenerated: true,
     columns: table.columns.map(({ name, typeOid }) => ({
       name,
       key: table.identityColumns.includes(name),

@@ -34,15 +34,17 @@ export async function valueFormOf(
   source: Client,
   version: number,
   publications: readonly string[],
+  tellsGenerated: boolean,
 ): Promise<ValueForm> {
   if (version < firstVersionWithBinary) return "text";
   const { rows } = await source.query(
     `SELECT FROM pg_catalog.pg_publication_tables p
        JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname
        JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
-       JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+       JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                                        AND (a.attgenerated = '' OR (a.attgenerated = 's' AND $3))
       WHERE p.pubname = ANY($1) AND a.atttypid <> ALL($2::oid[]) LIMIT 1`,
-    [publications, [...sameOnBothSides]],
+    [publications, [...sameOnBothSides], tellsGenerated],
   );
   return rows.length > 0 ? "text" : "binary";
 }

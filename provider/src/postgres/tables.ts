@@ -13,8 +13,8 @@ export interface Column {
   /** For an array, the element's base type in the same form; else undefined. */
   readonly element: { readonly schema: string; readonly name: string; readonly kind: string } | undefined;
   readonly notNull: boolean;
-  /** Computed by the server: in no COPY, INSERT or UPDATE. */
-  readonly generated: boolean;
+  /** Computed by the server when a row is written, or when it is read: in no COPY, INSERT or UPDATE. */
+  readonly generated: "stored" | "virtual" | undefined;
   /** GENERATED ALWAYS AS IDENTITY, BY DEFAULT, or no identity column. */
   readonly identity: "always" | "default" | undefined;
 }
@@ -64,6 +64,7 @@ export async function listTables(client: Client): Promise<Table[]> {
     columns: table.columns.map((column) => ({
       ...column,
       element: column.element ?? undefined,
+      generated: column.generated ?? undefined,
       identity: column.identity ?? undefined,
     })),
   }));
@@ -88,7 +89,8 @@ export async function listSizedTables(client: Client): Promise<SizedTable[]> {
 }
 
 function tablesQuery(version: number): string {
-  const generated = version >= 120000 ? "a.attgenerated <> ''" : "false";
+  const generated =
+    version >= 120000 ? "CASE a.attgenerated WHEN 's' THEN 'stored' WHEN 'v' THEN 'virtual' END" : "NULL::text";
   const identity =
     version >= 100000 ? "CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'default' END" : "NULL::text";
   // Looked up by table: among thousands of tables a list of all keys would be read through for each.

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { mayBeNamedByWholeRow, namesItsRows } from "../cdc/replica-identity.js";
+import { mayBeNamedByWholeRow, mostTold, namesItsRows } from "../cdc/replica-identity.js";
 import { mayBecomeReplica } from "../cdc/target-session.js";
 import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { listTables } from "../postgres/tables.js";
@@ -175,10 +175,11 @@ async function followableTables(
 ): Promise<Finding[]> {
   const tables = (await listTables(client)).filter((table) => !table.partitioned);
   const name = (table: { schema: string; name: string }): string => `${table.schema}.${table.name}`;
+  const telling = mostTold(sourceVersion);
   const nameless = tables.filter(
-    (table) => !table.unlogged && !namesItsRows(table, sourceVersion) && table.columns.length > 0,
+    (table) => !table.unlogged && !namesItsRows(table, telling) && table.columns.length > 0,
   );
-  const keyless = nameless.filter((table) => mayBeNamedByWholeRow(table, sourceVersion));
+  const keyless = nameless.filter((table) => mayBeNamedByWholeRow(table, telling));
   const computed = nameless.filter((table) => !keyless.includes(table));
   const unlogged = tables.filter((table) => table.unlogged);
   const common = { type: "SchemaValidation", database, objectType: "Database", state: "Warning" } as const;
@@ -222,8 +223,8 @@ async function followableTables(
     findings.push({
       ...common,
       object: enumerate(computed.map(name)),
-      message: `what names rows of ${enumerate(computed.map(name))} is generated, and the stream of changes leaves generated columns out: only inserts are followed; an UPDATE or DELETE there is found at cutover as a difference`,
-      remedy: `give each a replica identity without generated columns, before: ALTER TABLE <table> REPLICA IDENTITY USING INDEX <a unique index over NOT NULL columns>${sourceVersion < 180000 ? ", or FULL" : ""}`,
+      message: `what names rows of ${enumerate(computed.map(name))} is generated, and the stream of changes leaves ${sourceVersion < 180000 ? "" : "virtual "}generated columns out: only inserts are followed; an UPDATE or DELETE there is found at cutover as a difference`,
+      remedy: `give each a replica identity without generated columns, before: ALTER TABLE <table> REPLICA IDENTITY DEFAULT where it has such a primary key, or USING INDEX <a unique index over NOT NULL columns>${sourceVersion < 180000 ? ", or FULL" : ""}`,
     });
   if (unlogged.length > 0)
     findings.push({

@@ -37,7 +37,7 @@ export async function readLateColumns({ source, target, pairs, before }: LateCol
   return pairs.flatMap(({ table, twin }) =>
     table.columns.flatMap((column) => {
       const other = twin.columns.find(({ name }) => name === column.name);
-      if (!other || column.generated !== other.generated) return [];
+      if (!other || (column.generated === undefined) !== (other.generated === undefined)) return [];
       const wanted = there.get(JSON.stringify([String(table.oid), column.name]));
       const present = here.get(JSON.stringify([String(twin.oid), column.name]));
       const name = qualify(twin.schema, twin.name);

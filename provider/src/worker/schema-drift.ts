@@ -180,7 +180,6 @@ interface ColumnFact {
   readonly defaultExpression: string | null;
   /** The value that rows have which are older than the column, kept by the catalogue since 11. */
   readonly missingValue: string | null;
-  readonly isVirtual: boolean;
 }
 
 interface Comparison {
@@ -273,7 +272,7 @@ function renamedColumns(
 function clauses(column: Column, fact: ColumnFact | undefined, targetVersion: number): string {
   const expression = fact?.defaultExpression ?? null;
   const nullability = column.notNull ? " NOT NULL" : "";
-  const stored = fact?.isVirtual === true && targetVersion >= 180000 ? "VIRTUAL" : "STORED";
+  const stored = column.generated === "virtual" && targetVersion >= 180000 ? "VIRTUAL" : "STORED";
   if (column.generated) return ` GENERATED ALWAYS AS (${expression ?? ""}) ${stored}`;
   if (column.identity) return ` GENERATED ${column.identity === "always" ? "ALWAYS" : "BY DEFAULT"} AS IDENTITY`;
   return `${expression === null ? "" : ` DEFAULT ${expression}`}${nullability}`;
@@ -285,8 +284,7 @@ async function columnFacts(source: Client): Promise<Map<string, ColumnFact>> {
     version >= 110000 ? "CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END" : "NULL::text";
   const { rows } = await source.query<{ table: string; column: string } & ColumnFact>(
     `SELECT a.attrelid::int8 AS table, a.attname AS column,
-            ${defaultExpression(version)} AS "defaultExpression", ${missing} AS "missingValue",
-            ${version >= 180000 ? "a.attgenerated = 'v'" : "false"} AS "isVirtual"
+            ${defaultExpression(version)} AS "defaultExpression", ${missing} AS "missingValue"
        FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
        JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Client } from "pg";
 import type { ChangeCaptureNames } from "../cdc/names.js";
-import { hasPublications } from "../cdc/publication.js";
+import { hasPublications, publishesGenerated } from "../cdc/publication.js";
 import { Refused } from "../errors.js";
 import { qualify, quoteLiteral } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
@@ -174,6 +174,7 @@ export async function replacedSince(source: Client, names: ChangeCaptureNames, m
       [
         ...(await withOtherColumns(source, mark)),
         ...(await withOtherForm(source, mark)),
+        ...((await publishesGenerated(source, [names.publication])) ? await withWrittenColumns(source, mark) : []),
         ...(await withOthersName(source, mark)),
       ],
     ],
@@ -206,6 +207,17 @@ async function withOtherForm(source: Client, { forms = {} }: SourceMark): Promis
     if (!before || before.file === after.file) return false;
     return after.columns.some((version, place) => version !== "" && version !== before.columns[place]);
   });
+}
+
+/**
+ * The tables' object identifiers: a column was generated and is written now. Where the stream tells of generated columns, it does
+ * not tell these apart, and what was written before anybody looked has not been taken for more than the target's own.
+ */
+async function withWrittenColumns(source: Client, { forms = {} }: SourceMark): Promise<string[]> {
+  const now = await readTableForms(source);
+  return Object.keys(now).filter((oid) =>
+    now[oid]!.columns.some((version, place) => version !== "" && forms[oid]?.columns[place] === ""),
+  );
 }
 
 /** Whether the table `c` is not in the migration's publications, or was put there later than the mark. */
