@@ -101,7 +101,7 @@ export class WayBack {
   /** Ends it: the source stays as it is by then. */
   async drop(): Promise<void> {
     await this.stop();
-    await remove(this.#work, this.#record);
+    await clearWayBack(this.#work, this.#record);
     await this.#work.journal.database(this.#record.name, { phase: "done", state: "Succeeded", message: null });
   }
 
@@ -130,7 +130,7 @@ export class WayBack {
     await riddenOut(work, name, async () => {
       if (fence) await removeFence(source, name, fence);
       await journal.database(name, { fence: null });
-      await remove(work, record);
+      await clearWayBack(work, record);
     });
     const message = "returned to the source, which has all that was written on the target";
     await journal.database(name, { phase: "done", state: "Canceled", message });
@@ -279,14 +279,18 @@ export class WayBack {
   }
 }
 
-async function remove(work: Work, record: DatabaseRecord): Promise<void> {
+/** Removes what a way back has on both sides, and that there is one from the records. */
+export async function clearWayBack(
+  work: Pick<Work, "wish" | "source" | "target" | "journal">,
+  record: DatabaseRecord,
+): Promise<void> {
   const note = await removeWayBack(placesOf(work, record));
   if (note !== undefined) await work.journal.event(note, { database: record.name, level: "warning" });
   await work.journal.wayBack(record.name, null);
 }
 
-export const placesOf = (
-  { wish, source, target }: Work,
+const placesOf = (
+  { wish, source, target }: Pick<Work, "wish" | "source" | "target">,
   { name, targetName }: Pick<DatabaseRecord, "name" | "targetName">,
 ): WayBackPlaces => ({
   ...{ migrationName: wish.migrationName, source, target, database: name, targetDatabase: targetName },

@@ -1,0 +1,87 @@
+import { inspectSlot } from "../cdc/slot-state.js";
+import { Canceled, ContentDiffers, TakenOver, messageOf } from "../errors.js";
+import { connect } from "../postgres/connect.js";
+import type { DatabaseRecord } from "../store/records.js";
+import type { DatabaseSteps } from "./database-steps.js";
+import type { Leavings } from "./leavings.js";
+import type { RunContext } from "./run-context.js";
+
+/** How a run that does not come to its end is ended, and written down. */
+export class Ending {
+  readonly #context: RunContext;
+  readonly #steps: DatabaseSteps;
+  readonly #leavings: Leavings;
+
+  constructor(context: RunContext, steps: DatabaseSteps, leavings: Leavings) {
+    this.#context = context;
+    this.#steps = steps;
+    this.#leavings = leavings;
+  }
+
+  /** A worker that was told to stop, or was succeeded, leaves the state as it is. */
+  async by(error: unknown): Promise<void> {
+    if (error instanceof TakenOver) {
+      process.stdout.write(`${error.message}\n`);
+      return;
+    }
+    if (error instanceof Canceled) return this.#byCancel(error);
+    const { journal } = this.#context;
+    await journal.event(messageOf(error), { level: "error" });
+    const notes: string[] = [];
+    for (const database of await this.#context.currentDatabases()) notes.push(...(await this.#leave(database, error)));
+    await journal.state("Failed", "Completed", [messageOf(error), ...notes].join("\n"));
+  }
+
+  async #byCancel(error: Canceled): Promise<void> {
+    const { journal, requests } = this.#context;
+    await journal.event(error.message);
+    if (!requests.canceled) return;
+    await journal.state("CleaningUp", "CancelingRequestedDBMigrations");
+    const databases = await this.#context.currentDatabases();
+    for (const { name, phase } of databases.filter((one) => one.phase !== "done")) {
+      if (phase !== "canceled") await journal.database(name, { phase: "canceled", state: "Canceling", message: null });
+      await this.#steps.letGo(name);
+    }
+    await journal.state("Canceled", "Completed");
+  }
+
+  /**
+   * A copy that failed is begun anew, so its slot only fills the source's disk; one that had come to following keeps its
+   * slot, without which it could not go on.
+   *
+   * @returns what the user is told of: what stays, and what could not be removed
+   */
+  async #leave(database: DatabaseRecord, error: unknown): Promise<string[]> {
+    const { name, phase, slot, hasWayBack } = database;
+    const notes: string[] = [];
+    const tried = (removal: Promise<void>): Promise<unknown> =>
+      removal.catch((failure: unknown) => notes.push(messageOf(failure)));
+    if (phase === "following") await tried(this.#leavings.takeDownFence(database));
+    if (hasWayBack)
+      notes.push(
+        `the way back of ${name} has a slot on the target, which retains WAL there until pulumi up goes on, rollback is drop, or pulumi destroy removes it`,
+      );
+    if (slot === undefined) return notes;
+    const isFollowed = phase === "following" || phase === "finishing";
+    if (!isFollowed) await tried(this.#leavings.dropSourceObjects(name));
+    else if (!(error instanceof ContentDiffers) && (await this.#retainsWal(slot, name)))
+      notes.push(
+        `the slot ${slot} is kept on the source and retains WAL there until pulumi up goes on or pulumi destroy removes it`,
+      );
+    return notes;
+  }
+
+  /** As far as anybody knows, where the source does not answer. */
+  async #retainsWal(slot: string, database: string): Promise<boolean> {
+    const { source, wish } = this.#context;
+    try {
+      const session = await connect(source, {
+        ...{ database, purpose: `${wish.migrationName} look at slot`, bookkeeping: true },
+      });
+      const state = await inspectSlot(session, slot).finally(() => session.end());
+      return state !== undefined && state.walStatus !== "lost";
+    } catch {
+      return true;
+    }
+  }
+}

@@ -1,0 +1,185 @@
+import { Bell } from "../bell.js";
+import { changeCaptureNames } from "../cdc/names.js";
+import type { DatabasePhase, DatabaseRecord } from "../store/records.js";
+import { aborted } from "./aborted.js";
+import type { DatabaseSteps } from "./database-steps.js";
+import { FollowedDatabase } from "./followed-database.js";
+import { JobSlots } from "./job-slots.js";
+import type { Leavings } from "./leavings.js";
+import type { PatientCopies } from "./patient-copies.js";
+import { pause } from "./pause.js";
+import type { RunContext } from "./run-context.js";
+import { SourceSlots } from "./source-slots.js";
+import { Standing } from "./standing.js";
+import { VerificationsOnRequest } from "./verifications-on-request.js";
+import { WalGuard } from "./wal-guard.js";
+import { WayBack } from "./way-back.js";
+import type { Work } from "./work.js";
+
+const lookForSlotsMs = 2000;
+
+/** Neither copied nor followed any more, and not at its end. */
+const isCutOver = (phase: DatabasePhase): boolean => phase === "reversing" || phase === "returned";
+
+const hasEnded = (phase: DatabasePhase): boolean => phase === "done" || phase === "canceled";
+
+/** The databases of an online migration, each followed until its cutover, and then for as long as its way back is kept. */
+export class OnlineRun {
+  readonly #context: RunContext;
+  readonly #steps: DatabaseSteps;
+  readonly #copies: PatientCopies;
+  readonly #leavings: Leavings;
+  readonly #followed = new Map<string, FollowedDatabase>();
+  readonly #cutovers: Promise<void>[] = [];
+  readonly #sourceSlots = new SourceSlots();
+  /** One at a time: each reads all of a database, and takes a slot, of which the source need have only one to spare. */
+  readonly #verificationSlots = new JobSlots(() => 1);
+  readonly #standing: Standing;
+
+  constructor(context: RunContext, steps: DatabaseSteps, copies: PatientCopies, leavings: Leavings) {
+    this.#context = context;
+    this.#steps = steps;
+    this.#copies = copies;
+    this.#leavings = leavings;
+    this.#standing = new Standing(context.journal);
+  }
+
+  /** Throws what fails first, without waiting for the other databases: they wait for the user. */
+  async run(databases: readonly DatabaseRecord[]): Promise<void> {
+    this.#guardSources(databases);
+    try {
+      await this.#followAll(databases);
+      const open = databases.filter(({ name, phase }) => !hasEnded(phase) && !this.#steps.canceled.has(name));
+      await this.#standing.begin(
+        open.flatMap(({ name, phase }) => (isCutOver(phase) ? [] : [name])),
+        this.#followed,
+      );
+      await Promise.all(
+        open.map(async (database) => {
+          await this.#steps.take(database, (record, work) => this.#bringToItsEnd(record, work));
+          await this.#standing.is(database.name, "ended");
+        }),
+      );
+    } finally {
+      this.#standing.end();
+      // One that fails does not tear the others out of their cutovers.
+      await Promise.allSettled(this.#cutovers);
+      await Promise.all([...this.#followed.values(), ...this.#steps.guards.values()].map((one) => one.stop()));
+    }
+  }
+
+  #guardSources(databases: readonly DatabaseRecord[]): void {
+    const { job, source, journal } = this.#context;
+    for (const { name } of databases.filter(({ phase }) => ["queued", "copying", "following"].includes(phase)))
+      this.#steps.guards.set(
+        name,
+        new WalGuard({
+          ...{ server: source, side: "source", database: name, slotDatabase: name },
+          slot: changeCaptureNames(job, name).slot,
+          isHeldUp: () => this.#followed.get(name)?.isHeldUp,
+          ...{ journal, wish: () => this.#context.wish },
+        }),
+      );
+  }
+
+  /** Copies and follows every database; one that is copied early follows while the others are still copied. */
+  async #followAll(databases: readonly DatabaseRecord[]): Promise<void> {
+    const bell = new Bell();
+    // One that has ended, with whatever worker, has no step here.
+    let copying = databases.filter(({ phase }) => !hasEnded(phase)).length;
+    const followUntilAllAre = async (database: DatabaseRecord, work: Work): Promise<void> => {
+      try {
+        if (isCutOver(database.phase)) return;
+        work.signal.throwIfAborted();
+        await this.#follow(database, work);
+      } finally {
+        copying--;
+        bell.ring();
+      }
+      while (copying > 0) await Promise.race([bell.next, aborted(work.signal)]);
+    };
+    try {
+      await this.#steps.allEnd(databases, followUntilAllAre);
+    } finally {
+      for (const name of this.#steps.canceled) {
+        await this.#followed.get(name)?.stop();
+        this.#followed.delete(name);
+      }
+    }
+  }
+
+  /** Begins to follow a database, unless the source has no slot for it. */
+  async #follow(record: DatabaseRecord, work: Work): Promise<void> {
+    const one = await this.#copies.run(record, work, async (present) => {
+      const start = (): Promise<FollowedDatabase> => FollowedDatabase.start(work, present);
+      const hasSlot = present.phase === "following" || present.phase === "finishing";
+      return hasSlot ? start() : this.#sourceSlots.begin(work, present.name, start);
+    });
+    if (!one) return;
+    this.#followed.set(record.name, one);
+    if (!this.#context.requests.isCutoverAsked(record.name)) await one.takeDownFence();
+  }
+
+  /** Copies and follows a database for which the source has had no slot, once it has one. */
+  async #followLate(name: string, work: Work): Promise<FollowedDatabase> {
+    for (;;) {
+      await pause(lookForSlotsMs, work.signal);
+      work.signal.throwIfAborted();
+      const record = (await this.#context.currentDatabase(name))!;
+      await this.#follow(record, work);
+      const follower = this.#followed.get(name);
+      if (!follower) continue;
+      if (!this.#context.requests.isCutoverAsked(name)) await this.#standing.is(name, "awaitsCutover");
+      return follower;
+    }
+  }
+
+  async #bringToItsEnd(record: DatabaseRecord, work: Work): Promise<void> {
+    const { name, phase } = record;
+    if (isCutOver(phase)) return this.#keepWayBack(name, work);
+    const follower = this.#followed.get(name) ?? (await this.#followLate(name, work));
+    await this.#untilCutoverIsAsked(record, work, follower);
+    await this.#standing.is(name, "completing");
+    // Behind the point the target stands for itself: nothing may send this database back to a copy.
+    await this.#steps.guards.get(name)?.stop();
+    const cutover = follower.cutOver();
+    this.#cutovers.push(cutover);
+    await cutover;
+    await this.#keepWayBack(name, work);
+  }
+
+  async #untilCutoverIsAsked(record: DatabaseRecord, work: Work, follower: FollowedDatabase): Promise<void> {
+    const { requests } = this.#context;
+    const verifications = new VerificationsOnRequest(requests, follower, record.verification, this.#verificationSlots);
+    try {
+      await Promise.race([
+        requests.cutoverOf(record.name),
+        aborted(work.signal),
+        follower.failure,
+        verifications.failure,
+      ]);
+    } finally {
+      await verifications.end();
+    }
+  }
+
+  /** Until the wish drops it or takes it; nothing where the cutover has opened none. */
+  async #keepWayBack(name: string, work: Work): Promise<void> {
+    const record = await this.#context.currentDatabase(name);
+    if (!record) return;
+    if (record.phase === "returned") return WayBack.finishReturn(work, record);
+    if (record.phase !== "reversing") return this.#leavings.removeWayBack(record);
+    await work.journal.database(name, { state: "Succeeded", message: null });
+    await this.#standing.is(name, "kept");
+    const wayBack = new WayBack(work, record);
+    try {
+      const decided = this.#context.requests.rollbackDecided();
+      const decision = await Promise.race([decided, aborted(work.signal), wayBack.failure]);
+      await this.#standing.is(name, "completing");
+      if (decision === "return") await wayBack.take();
+      else await wayBack.drop();
+    } finally {
+      await wayBack.stop();
+    }
+  }
+}
