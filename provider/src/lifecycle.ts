@@ -286,10 +286,18 @@ async function goOn(store: Store, inputs: Inputs): Promise<void> {
   const foreign = record ? differingIdentity(record.wish, wish) : [];
   if (!record || foreign.length > 0) throw foreignRecord(inputs, foreign);
   await leaveOutDatabases(store, inputs);
-  await recordRequests(store, inputs);
-  if (hasEnded(record.state) && cancelsAll(inputs)) return;
-  if (record.state === "Canceled" && inputs.rollback === "return") return updateWish(store, wish);
-  if (hasEnded(record.state) && !isDone(record, wish)) await restartMigration(store, wish);
+  // A worker that saw the cutover asked for before the wish it comes with would cut over by the former one.
+  await store.atOnce(async () => {
+    await recordWish(store, record, inputs, wish);
+    await recordRequests(store, inputs);
+  });
+}
+
+async function recordWish(store: Store, record: MigrationRecord, inputs: Inputs, wish: Wish): Promise<void> {
+  const { state } = record;
+  if (hasEnded(state) && cancelsAll(inputs)) return;
+  const isTakenBack = state === "Canceled" && inputs.rollback === "return";
+  if (hasEnded(state) && !isTakenBack && !isDone(record, wish)) await restartMigration(store, wish);
   else await updateWish(store, wish);
 }
 

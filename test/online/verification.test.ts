@@ -24,6 +24,24 @@ describe("the verification of an online migration", () => {
     return verification;
   }
 
+  /** A cutover that the worker saw before the wish it comes with would be made by the former one. */
+  async function whileNobodySeesAPart(ask: () => Promise<string>): Promise<string> {
+    const obstacle = await lab.target.connect();
+    try {
+      await obstacle.query("BEGIN; SELECT FROM pgmigration.migration FOR NO KEY UPDATE");
+      const answer = ask();
+      await until("the wish waits to be written", async () => {
+        const waiting = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE '% update%'`;
+        return (await lab.target.query(waiting)).length > 0;
+      });
+      assert.deepEqual(await lab.target.query("SELECT kind FROM pgmigration.request"), []);
+      await obstacle.query("COMMIT");
+      return await answer;
+    } finally {
+      await obstacle.end();
+    }
+  }
+
   it("never finds a difference where there is none, however the source is written", async () => {
     const database = await lab.database(`${Traffic.schema}
       CREATE TABLE emptied (id int, v text);
@@ -86,7 +104,8 @@ describe("the verification of an online migration", () => {
     assert.deepEqual(keyless.firstDifferences, [{ key: "(3,twin)", kind: "unexpected" }]);
     assert.equal(resource.status.currentSubStateDetails.currentSubState, "WaitingForCutoverTrigger");
 
-    const text = await Resource.failure(resource.update({ verifyBeforeCutover: true, triggerCutover: true }));
+    const asked = () => Resource.failure(resource.update({ verifyBeforeCutover: true, triggerCutover: true }));
+    const text = await whileNobodySeesAPart(asked);
     assert.match(text, /not cut over.*417/s);
     assert.equal(resource.status.state, "Failed");
     assert.deepEqual(resource.status.cutoverTimeline, [], "no step of the cutover has been made");

@@ -2,6 +2,7 @@ import type pg from "pg";
 import { Refused, messageOf } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
+import { inTransaction } from "../postgres/transaction.js";
 import { controlSchema, controlSchemaSteps } from "./control-schema.js";
 
 /** A target and the database on it that holds the records. */
@@ -105,6 +106,11 @@ export class Store {
     return (await this.client.query<Row>(sql, [...values])).rows;
   }
 
+  /** Whoever reads the records sees all that this writes, or nothing of it. */
+  atOnce<Result>(write: () => Promise<Result>): Promise<Result> {
+    return inTransaction(this.client, write);
+  }
+
   /** Calls back each time that somebody {@link tells} that something of a migration has changed, until the session ends. */
   async listen(migration: string, heard: () => void): Promise<void> {
     this.client.on("notification", ({ payload }) => {
@@ -177,8 +183,7 @@ async function createOwnDatabase(client: pg.Client, user: string): Promise<void>
 
 async function bringUpToDate(client: pg.Client): Promise<void> {
   if ((await installedSteps(client)) === controlSchemaSteps.length) return;
-  await client.query("BEGIN");
-  try {
+  await inTransaction(client, async () => {
     await client.query("SELECT pg_advisory_xact_lock($1)", [installLock]);
     const installed = await installedSteps(client);
     if (installed > controlSchemaSteps.length)
@@ -188,11 +193,7 @@ async function bringUpToDate(client: pg.Client): Promise<void> {
     if (installed === 0) await client.query(`CREATE SCHEMA IF NOT EXISTS ${controlSchema}`);
     for (const step of controlSchemaSteps.slice(installed)) await client.query(step);
     await client.query(`COMMENT ON SCHEMA ${controlSchema} IS ${quoteLiteral(versionMark(controlSchemaSteps.length))}`);
-    await client.query("COMMIT");
-  } catch (error) {
-    await client.query("ROLLBACK").catch(() => undefined);
-    throw error;
-  }
+  });
 }
 
 const versionMark = (steps: number): string => `records of pulumi-pg-migration, version ${steps}`;
@@ -216,17 +217,12 @@ async function isEmptySchema(client: pg.Client): Promise<boolean> {
 
 /** Answers whether the schema was empty, and so is gone. It stays while somebody is about to record a migration. */
 async function dropEmptySchema(client: pg.Client): Promise<boolean> {
-  await client.query("BEGIN");
-  try {
+  return inTransaction(client, async () => {
     const { rows } = await client.query<{ alone: boolean }>("SELECT pg_try_advisory_xact_lock($1) AS alone", [
       recordingLock,
     ]);
     const isEmpty = rows[0]!.alone && (await isEmptySchema(client));
     if (isEmpty) await client.query(`DROP SCHEMA ${controlSchema} CASCADE`);
-    await client.query("COMMIT");
     return isEmpty;
-  } catch (error) {
-    await client.query("ROLLBACK").catch(() => undefined);
-    throw error;
-  }
+  });
 }
