@@ -2,11 +2,20 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { movesSlotsSoundly } from "../../provider/src/cdc/backlog-reader";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  BacklogLeft,
+  type BacklogLimits,
+  BacklogReader,
+  backlogLimits,
+  movesSlotsSoundly,
+} from "../../provider/src/cdc/backlog-reader";
 import type { Follower, FollowEvent, FollowOptions } from "../../provider/src/cdc/follow";
 import { readerSlot } from "../../provider/src/cdc/names";
+import { pgOutputOptions } from "../../provider/src/cdc/pgoutput";
 import { startAzureLikeServer } from "../support/azure-like";
 import { EmbeddedServer } from "../support/embedded-server";
+import { CuttableProxy } from "./cuttable-proxy";
 import { RandomChanges, randomTables } from "./random-changes";
 import { Scene, type Servers, until } from "./scene";
 
@@ -248,4 +257,92 @@ describe("a backlog", () => {
         ["backlog", "streaming"],
       );
     });
+
+  describe("whose reader hears nothing", () => {
+    interface Reading {
+      readonly proxy: CuttableProxy;
+      readonly ends: unknown[];
+      messages: number;
+      /** Lets the reader see how far it has come. */
+      readonly release: () => Promise<unknown>;
+    }
+
+    /** A reader behind a proxy, watched from a session that goes past it. Its first look at how far it has come waits. */
+    const read = async (
+      on: Scene,
+      limits: Partial<BacklogLimits>,
+      during: (reading: Reading) => Promise<void>,
+    ): Promise<void> => {
+      const proxy = await CuttableProxy.to(on.source);
+      const [source, holder] = await Promise.all([1, 2].map(() => servers.source.connect(on.database)));
+      const session = await BacklogReader.session(proxy.endpoint, source!, on.database, on.names.slot);
+      if (typeof session === "string") throw new Error(session);
+      // Unlike LOCK TABLE, this leaves the tables alone that the view reads.
+      await holder!.query("SET allow_system_table_mods = on");
+      await holder!.query("BEGIN; ALTER VIEW pg_catalog.pg_replication_slots OWNER TO CURRENT_USER");
+      const release = (): Promise<unknown> => holder!.query("ROLLBACK");
+      const reading: Reading = { proxy, ends: [], messages: 0, release };
+      const reader = new BacklogReader(
+        session,
+        source!,
+        on.names.slot,
+        0n,
+        pgOutputOptions(on.options().publications, "text"),
+        { ...backlogLimits, ...backlog, ...limits },
+        {
+          onData: () => reading.messages++,
+          onKeepalive: () => undefined,
+          onRead: () => reading.ends.push("read"),
+          onLost: (error) => reading.ends.push(error),
+          isBusy: () => false,
+          silenceLimitMs: 500,
+        },
+      );
+      try {
+        await until(waitsForLock, "its waiting");
+        await during(reading);
+      } finally {
+        await holder!.end();
+        await reader.close();
+        await source!.end();
+        await proxy.close();
+      }
+    };
+    const waitsForLock = async (): Promise<boolean> =>
+      (
+        await scene!.onSource(
+          "SELECT FROM pg_stat_activity WHERE application_name = 'pg-migration read backlog' AND wait_event_type = 'Lock'",
+        )
+      ).length > 0;
+
+    it("knows a connection for dead by the session at its other end", async () => {
+      const s = await open(manyRows);
+      await s.onSource(writeManyRows(0));
+      await read(s, {}, async ({ proxy, ends, release }) => {
+        proxy.swallow();
+        await release();
+        await until(() => ends.length > 0, "its being noticed");
+        assert.match(String(ends[0]), /the connection on which the source's backlog is read is dead/);
+      });
+    });
+
+    it("waits for a session that is at work, also where the server does not tell what sessions do, but not for ever", async () => {
+      const s = await open(manyRows);
+      await s.onSource(writeManyRows(0));
+      await s.onSource(`ALTER DATABASE ${s.database} SET track_activities = off`);
+      await read(s, {}, async (reading) => {
+        // Several looks.
+        await sleep(4000);
+        assert.deepEqual(reading.ends, []);
+        await reading.release();
+        await until(() => reading.ends.length > 0, "its end");
+        assert.deepEqual(reading.ends, ["read"]);
+        assert.ok(reading.messages > 60_000);
+      });
+      await read(s, { longestSilenceMs: 2000 }, async ({ ends }) => {
+        await until(() => ends.length > 0, "its being left");
+        assert.ok(ends[0] instanceof BacklogLeft);
+      });
+    });
+  });
 });

@@ -7,7 +7,7 @@ import { quoteLiteral } from "../postgres/identifiers.js";
 import { formatLsn, type Lsn, parseLsn } from "../postgres/lsn.js";
 import { abandon, streamOf } from "../postgres/session.js";
 import type { ChangeStream, ChangeStreamHandlers } from "./change-stream.js";
-import { dropSlot } from "./drop-slot.js";
+import { dropSlotBy } from "./drop-slot.js";
 import { Frames } from "./frames.js";
 import { readerSlot } from "./names.js";
 import { ReadAhead } from "./read-ahead.js";
@@ -27,6 +27,8 @@ export interface BacklogLimits {
   readonly advanceEveryMs: number;
   /** A portion that is not read holds the source's vacuum back, as any long statement does. */
   readonly longestPauseMs: number;
+  /** Nor is one waited for that does not come, although its session is there. */
+  readonly longestSilenceMs: number;
 }
 
 export const backlogLimits: BacklogLimits = {
@@ -37,6 +39,7 @@ export const backlogLimits: BacklogLimits = {
   spanBytes: 1 << 30,
   advanceEveryMs: 5000,
   longestPauseMs: 60_000,
+  longestSilenceMs: 600_000,
 };
 
 export interface BacklogHandlers extends ChangeStreamHandlers {
@@ -115,6 +118,7 @@ export class BacklogReader implements ChangeStream {
   /** Of the portion in hand. */
   #header = true;
   #heardAt = Date.now();
+  #seenAtWorkAt = 0;
   #pausedAt: number | undefined;
   #looks = 0;
   #looking = false;
@@ -124,15 +128,16 @@ export class BacklogReader implements ChangeStream {
   /**
    * Copies the slot. Taking the source's last free slot would leave none for a comparison.
    *
+   * @param by another session there, whose owner ends it where the source falls silent
    * @returns why not, where the source does not let us: then a walsender has to do
    */
-  static async session(source: Endpoint, database: string, slot: string): Promise<BacklogSession | string> {
+  static async session(source: Endpoint, by: Client, database: string, slot: string): Promise<BacklogSession | string> {
     const copy = readerSlot(slot);
     let client: Client | undefined;
     let late: NodeJS.Timeout | undefined;
     try {
       // Of a worker that died, or that has just been taken over.
-      await dropSlot(source, database, copy, startLimitMs / 1000);
+      await dropSlotBy(by, copy, startLimitMs / 1000);
       const opened = (client = await connect(source, { database, purpose: "read backlog" }));
       late = setTimeout(() => abandon(opened), startLimitMs);
       const { rows } = await client.query<{ pid: number }>(
@@ -349,13 +354,16 @@ export class BacklogReader implements ChangeStream {
   #look(): void {
     const now = Date.now();
     if (this.#pausedAt !== undefined) {
-      if (now - this.#pausedAt > this.#limits.longestPauseMs) {
-        this.#lose(new BacklogLeft("the backlog is not read in portions while the target takes so long"));
-        this.#terminate();
-      }
+      if (now - this.#pausedAt > this.#limits.longestPauseMs)
+        this.#leave("the backlog is not read in portions while the target takes so long");
       return;
     }
-    if (!this.#asking || this.#looking || now - this.#heardAt < this.#handlers.silenceLimitMs) {
+    if (this.#asking && now - this.#heardAt > this.#limits.longestSilenceMs) {
+      this.#leave("the source is at work on a portion of its backlog for too long");
+      return;
+    }
+    const knownAt = Math.max(this.#heardAt, this.#seenAtWorkAt);
+    if (!this.#asking || this.#looking || now - knownAt < this.#handlers.silenceLimitMs) {
       this.#looks = 0;
       return;
     }
@@ -364,7 +372,7 @@ export class BacklogReader implements ChangeStream {
     this.#isAtWork().then(
       (isAtWork) => {
         this.#looking = false;
-        if (isAtWork) this.#heardAt = Date.now();
+        if (isAtWork) this.#seenAtWorkAt = Date.now();
         // Twice, so that what was on its way at the first look has had time to arrive.
         else if (heardAt === this.#heardAt && ++this.#looks > 1)
           this.#lose(new Unreachable("the connection on which the source's backlog is read is dead"));
@@ -373,13 +381,18 @@ export class BacklogReader implements ChangeStream {
     );
   }
 
+  /** Not by the session's state, which is not told where track_activities is off; an idle one, too, waits for its client. */
   async #isAtWork(): Promise<boolean> {
     const { rowCount } = await this.#source.query(
-      `SELECT FROM pg_catalog.pg_stat_activity
-        WHERE pid = $1 AND state = 'active' AND wait_event_type IS DISTINCT FROM 'Client'`,
+      "SELECT FROM pg_catalog.pg_stat_activity WHERE pid = $1 AND wait_event_type IS DISTINCT FROM 'Client'",
       [this.#session.processId],
     );
     return rowCount === 1;
+  }
+
+  #leave(reason: string): void {
+    this.#lose(new BacklogLeft(reason));
+    this.#terminate();
   }
 
   #terminate(): void {

@@ -13,19 +13,24 @@ import { inspectSlot } from "./slot-state.js";
 export async function dropSlot(source: Endpoint, database: string, slot: string, timeoutSeconds = 30): Promise<void> {
   const client = await connect(source, { database, purpose: "drop slot" });
   try {
-    const deadline = Date.now() + timeoutSeconds * 1000;
-    for (;;) {
-      if (!(await inspectSlot(client, slot))) return;
-      await endHolder(client, slot);
-      if (await droppedNow(client, slot)) return;
-      if (Date.now() > deadline)
-        throw new TimedOut(`slot ${slot} on ${source.host} stays in use after ${timeoutSeconds} s`, {
-          remedy: `end the session that streams from it, then SELECT pg_drop_replication_slot('${slot}')`,
-        });
-      await sleep(100);
-    }
+    await dropSlotBy(client, slot, timeoutSeconds);
   } finally {
     await client.end();
+  }
+}
+
+/** As {@link dropSlot}, by a session that there is. */
+export async function dropSlotBy(source: Client, slot: string, timeoutSeconds: number): Promise<void> {
+  const deadline = Date.now() + timeoutSeconds * 1000;
+  for (;;) {
+    if (!(await inspectSlot(source, slot))) return;
+    await endHolder(source, slot);
+    if (await droppedNow(source, slot)) return;
+    if (Date.now() > deadline)
+      throw new TimedOut(`slot ${slot} on ${source.host} stays in use after ${timeoutSeconds} s`, {
+        remedy: `end the session that streams from it, then SELECT pg_drop_replication_slot('${slot}')`,
+      });
+    await sleep(100);
   }
 }
 

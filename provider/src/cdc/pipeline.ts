@@ -444,7 +444,7 @@ async function start(
     plugin === "test_decoding"
       ? new TestDecodingDecoder(await (options.tables ?? listTables)(sessions.source))
       : new PgOutputDecoder(form, tellsGenerated);
-  const backlog = await openBacklog(options, version, Number(clock.walLsn! - progress.throughLsn));
+  const backlog = await openBacklog(options, sessions.source, version, Number(clock.walLsn! - progress.throughLsn));
   return new Pipeline(sessions, progress, clock, form, decoder, backlog, options, bell, gate);
 }
 
@@ -453,13 +453,14 @@ const limitsOf = ({ backlog }: FollowOptions): BacklogLimits => ({ ...backlogLim
 /** A session to begin with where the stream is far behind, and the source lets it be read by SQL. */
 async function openBacklog(
   options: FollowOptions,
+  by: Client,
   version: number,
   bytes: number,
 ): Promise<BacklogSession | undefined> {
   const { source, database, slot, plugin, onEvent } = options;
   if (plugin === "test_decoding" || !movesSlotsSoundly(version)) return undefined;
   if (bytes <= limitsOf(options).behindBytes) return undefined;
-  const session = await BacklogReader.session(source, database, slot);
+  const session = await BacklogReader.session(source, by, database, slot);
   const refused = typeof session === "string" ? session : undefined;
   onEvent?.({ kind: "backlog", bytes, refused });
   return typeof session === "string" ? undefined : session;
