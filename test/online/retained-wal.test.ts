@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { changeCaptureNames } from "../../provider/dist/cdc/names.js";
-import { patienceSeconds } from "../../provider/dist/worker/wal-guard.js";
+import type { Wish } from "../../provider/dist/inputs.js";
+import type { Journal, RetainedWal } from "../../provider/dist/store/journal.js";
+import { WalGuard, patienceSeconds } from "../../provider/dist/worker/wal-guard.js";
+import { CuttableProxy } from "../cdc/cuttable-proxy";
+import { endpointOf } from "../cdc/scene";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
@@ -75,6 +79,35 @@ describe("WAL that the source keeps for a migration", () => {
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
     await resource.destroy();
+  });
+
+  it("is watched on, and given up watching, when the line to the source has gone dead", async () => {
+    const slot = "guarded";
+    await lab.source.query("SELECT pg_create_physical_replication_slot($1, true)", { values: [slot] });
+    const proxy = await CuttableProxy.to(endpointOf(lab.source.login));
+    const noted: number[] = [];
+    const guard = new WalGuard({
+      ...{ server: proxy.endpoint, side: "source", slot, slotDatabase: "postgres", database: "d", patienceMs: 500 },
+      journal: {
+        retainedWal: async (_: string, { bytes }: RetainedWal) => void noted.push(bytes),
+      } as unknown as Journal,
+      wish: () => ({ migrationName: "m" }) as Wish,
+    });
+    const noteAnew = async (): Promise<void> => {
+      const before = noted.length;
+      await write("postgres", 1);
+      await until("what is retained is noted", () => noted.length > before);
+    };
+    try {
+      await noteAnew();
+      proxy.swallow();
+      await noteAnew();
+      proxy.swallow();
+    } finally {
+      await guard.stop();
+      await proxy.close();
+      await lab.source.query("SELECT pg_drop_replication_slot($1)", { values: [slot] });
+    }
   });
 
   it("cancels only the database that it is too much for, where that was chosen", async () => {

@@ -1,8 +1,15 @@
 import type { Client } from "pg";
-import type { Endpoint } from "../postgres/connect.js";
+import { connect, type Endpoint } from "../postgres/connect.js";
 import { TargetWatch } from "./target-watch.js";
 
 const usualPatienceMs = 30_000;
+
+/** A new session of which every statement comes to an end, also on a line that has gone dead: see {@link watched}. */
+export const connectWatched = async (
+  endpoint: Endpoint,
+  { database, purpose }: { readonly database: string; readonly purpose: string },
+  patienceMs = usualPatienceMs,
+): Promise<Client> => watched(endpoint, database, await connect(endpoint, { database, purpose }), patienceMs);
 
 /**
  * Sees to it that every statement of a session comes to an end: one that takes hours looks like one whose line has broken
