@@ -39,6 +39,7 @@ describe("a migration that is destroyed", () => {
     inputs: Record<string, unknown>,
     what: string,
     isThere: (said: string) => boolean,
+    destroy = (other: Resource): Promise<void> => other.destroy(),
   ): Promise<void> {
     const creating = new Resource();
     const created = Resource.failure(creating.create(inputs));
@@ -52,7 +53,7 @@ describe("a migration that is destroyed", () => {
         `${status.currentSubStateDetails.currentSubState} ${details?.migrationOperation} ${details?.message ?? ""}`,
       );
     });
-    await other.destroy();
+    await destroy(other);
     assert.match(await created, /has gone from the target|not recorded/);
   }
 
@@ -70,16 +71,35 @@ describe("a migration that is destroyed", () => {
     await destroyWhen(lab.inputs([database]), "it copies", (said) => /copying/.test(said));
   });
 
-  it("while it copies", async () => {
+  it("while its worker is stopped in the middle of its copy: what that holds is let go, and it does not go on when it wakes", async () => {
     const database = await lab.database(
       // Its rows take 20 s, so that they are seen on their way.
       `CREATE TABLE slow AS SELECT i AS id, md5(i::text) AS v FROM generate_series(1, 2000) i; CREATE INDEX ON slow (v);
        ALTER TABLE slow ADD CHECK (pg_sleep(0.01) IS NOT NULL) NOT VALID;
        UPDATE pg_constraint SET convalidated = true WHERE conrelid = 'slow'::regclass`,
     );
-    await destroyWhen(lab.inputs([database], { migrationMode: "Online" }), "it copies tables", (said) =>
-      /copying copying tables/.test(said),
+    const destroyFrozen = async (other: Resource): Promise<void> => {
+      const pid = (await other.refresh()).worker.pid!;
+      process.kill(pid, "SIGSTOP");
+      try {
+        await other.destroy();
+        for (const server of [lab.source, lab.target])
+          await until("no session is left of it", async () => {
+            const ours = "SELECT FROM pg_stat_activity WHERE application_name LIKE 'pg-migration %'";
+            return (await server.query(ours)).length === 0;
+          });
+        await lab.target.query("TRUNCATE slow", { database });
+      } finally {
+        process.kill(pid, "SIGCONT");
+      }
+    };
+    await destroyWhen(
+      lab.inputs([database], { migrationMode: "Online" }),
+      "it copies tables",
+      (said) => /copying copying tables/.test(said),
+      destroyFrozen,
     );
+    assert.deepEqual(await lab.target.query("SELECT FROM slow", { database }), []);
   });
 
   it("while its cutover waits for an open transaction", async () => {

@@ -28,6 +28,8 @@ export interface MigrationRecord {
   readonly state: MigrationState;
   readonly error: string | undefined;
   readonly generation: number;
+  /** When it began: tells it from all others of its name, on any target. */
+  readonly startedAt: string;
 }
 
 export interface DatabaseRecord {
@@ -62,7 +64,12 @@ export async function readMigration(store: Store, name: string): Promise<Migrati
     state: MigrationState;
     error: string | null;
     generation: string;
-  }>("SELECT name, wish, state, error, generation FROM pgmigration.migration WHERE name = $1", [name]);
+    startedAt: string;
+  }>(
+    `SELECT name, wish, state, error, generation, started_at::text AS "startedAt"
+       FROM pgmigration.migration WHERE name = $1`,
+    [name],
+  );
   return row && { ...row, error: row.error ?? undefined, generation: Number(row.generation) };
 }
 

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import type { Client } from "pg";
-import { messageOf } from "../errors.js";
-import { applicationNamePrefix, bearerSign } from "../postgres/connect.js";
+import pg, { type Client } from "pg";
+import { Refused, messageOf } from "../errors.js";
+import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { applicationNamePrefix, bearerSign, connect, type Endpoint } from "../postgres/connect.js";
 
 /** Whose sessions they are: of which migration, told apart from all of its name by when it began, and of which worker of it. */
 export interface Bearer {
@@ -64,4 +65,45 @@ export async function endEarlierSessions(
       refused.push(`session ${pid}: ${messageOf(error)}`);
     });
   return { ended: rows.length - refused.length, refused };
+}
+
+export interface Side {
+  readonly name: "source" | "target";
+  readonly endpoint: Endpoint;
+  /** To connect to; sessions are looked for in all of them. */
+  readonly database: string;
+}
+
+/** What has become of an earlier worker's sessions, for people. */
+export interface Told {
+  readonly message: string;
+  readonly level: "info" | "warning";
+}
+
+/** As {@link endEarlierSessions}, on a server that may not be there, or not let it: that is told, and whoever comes has to wait. */
+export async function endEarlierSessionsOn(
+  { name, endpoint, database }: Side,
+  bearer: Bearer,
+  which: WhichSessions = {},
+): Promise<readonly Told[]> {
+  try {
+    const session = await connect(endpoint, { database, purpose: `${bearer.migration} take over` });
+    const { ended, refused } = await endEarlierSessions(session, bearer, which).finally(() => session.end());
+    const told: Told[] = [];
+    if (ended > 0)
+      told.push({
+        message: `sessions that an earlier worker had left on the ${name} were ended: ${ended}`,
+        level: "info",
+      });
+    if (refused.length > 0)
+      told.push({
+        message: `an earlier worker's sessions on the ${name} go on: ${refused.join("; ")}`,
+        level: "warning",
+      });
+    return told;
+  } catch (error) {
+    if (!(error instanceof Refused || error instanceof pg.DatabaseError || isConnectionLoss(error))) throw error;
+    const message = `an earlier worker's sessions on the ${name} cannot be looked for: ${messageOf(error)}`;
+    return [{ message, level: "warning" }];
+  }
 }

@@ -9,9 +9,12 @@ import {
   forgetSourceObjects,
   forgetWayBack,
   readDatabases,
+  readMigration,
   type DatabaseRecord,
 } from "../store/records.js";
 import type { Store } from "../store/store.js";
+import { hasEnded } from "../status.js";
+import { endEarlierSessionsOn, type Side } from "./earlier-sessions.js";
 import { fenceRemedy, lookBehindFence } from "../cutover/fence.js";
 import { removeFence } from "./source-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
@@ -25,14 +28,35 @@ interface Servers {
 
 /**
  * Removes all that a migration has made but the migrated data: slots and publications, progress, records. The caller has
- * stopped its worker. Where a server refuses, the rest is kept on record, so that it can be tried again.
+ * stopped its worker, or taken its rights: what that has left open is ended. Where a server refuses, the rest is kept on record, so that it can be tried again.
  */
-export async function eraseMigration(store: Store, servers: Servers): Promise<void> {
-  await eachOf(await readDatabases(store, servers.migrationName), (database) =>
-    eraseDatabase(store, servers, database),
-  );
+export async function eraseMigration(
+  store: Store,
+  servers: Servers & { readonly maintenanceDatabase: string },
+): Promise<void> {
+  const databases = await readDatabases(store, servers.migrationName);
+  await endLeftSessions(store, servers, databases[0]?.name);
+  await eachOf(databases, (database) => eraseDatabase(store, servers, database));
   await deleteMigration(store, servers.migrationName);
   await store.removeIfEmpty();
+}
+
+/**
+ * Those of a worker that is stopped, or was cut off, hold its locks and snapshots for as long as nobody ends them, and what was
+ * killed in the middle of a statement still runs. A worker that has come to an end has left none.
+ */
+async function endLeftSessions(
+  store: Store,
+  { migrationName: migration, source, target, maintenanceDatabase }: Servers & { readonly maintenanceDatabase: string },
+  database: string | undefined,
+): Promise<void> {
+  const record = await readMigration(store, migration);
+  if (!record || hasEnded(record.state)) return;
+  const bearer = { migration, startedAt: record.startedAt, generation: record.generation };
+  const sides: Side[] = [{ name: "target", endpoint: target, database: maintenanceDatabase }];
+  if (database !== undefined) sides.push({ name: "source", endpoint: source, database });
+  for (const side of sides)
+    for (const { message } of await endEarlierSessionsOn(side, bearer)) process.stderr.write(`${message}\n`);
 }
 
 /** All of them, also where one fails: the slot of each retains WAL. @throws what has failed, in the end */
@@ -136,8 +160,9 @@ async function tellOfFence({ migrationName, source }: Servers, database: string)
   const session = await connect(source, { database, purpose: `${migrationName} clean up` });
   const fence = await lookBehindFence(session).finally(() => session.end());
   if (fence.database !== "on") return;
+  const unset = { database: null, roles: fence.roles.map(({ role }) => ({ role, setting: null })) };
   process.stderr.write(
-    `${database} on the source is read only, maybe by a fence of which the record is gone: ${fenceRemedy(database, fence)}\n`,
+    `${database} on the source is read only, maybe by a fence of which the record is gone: ${fenceRemedy(database, unset)}\n`,
   );
 }
 
