@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
+import { lookBehindFence, putUpFence } from "../../provider/src/cutover/fence";
+import type { Endpoint } from "../../provider/src/postgres/connect";
+import { removeFence } from "../../provider/src/worker/source-fence";
 import { assertSameContent, type Place } from "../support/content";
 import type { Login } from "../support/embedded-server";
 import { Lab } from "../support/lab";
@@ -142,6 +145,27 @@ describe("the fence of a cutover", () => {
     await assertNobodyWrites();
     await resource.destroy();
     assert.deepEqual(await settings(), before);
+  });
+
+  it("is not waited for without end when it cannot be taken down: an error says how to do it by hand", async () => {
+    const before = await settings();
+    const source: Endpoint = { ...lab.source.login, sslMode: "Disable" };
+    const session = await lab.source.connect(database);
+    const obstacle = await lab.source.connect();
+    try {
+      const record = await lookBehindFence(session);
+      await putUpFence(session, database, record);
+      await obstacle.query("BEGIN; LOCK TABLE pg_db_role_setting IN SHARE MODE");
+      const text = await Resource.failure(removeFence(source, database, record, 0));
+      assert.match(text, /stays read only on the source .*lock timeout/);
+      await obstacle.query("COMMIT");
+      const [, byHand] = /To do: on the source: (.*)$/.exec(text)!;
+      for (const statement of byHand!.split("; ")) await lab.source.query(statement);
+    } finally {
+      await Promise.all([session.end(), obstacle.end()]);
+    }
+    assert.deepEqual(await settings(), before);
+    await write("clerk");
   });
 
   it("outlives a worker that is killed behind it, and is completed by its successor", async () => {

@@ -63,24 +63,25 @@ export async function putUpFence(source: Client, name: string, { roles }: FenceR
 
 /** Restores what the record says; idempotent. Roles that have been dropped since are no loss. @throws Refused */
 export async function takeDownFence(source: Client, name: string, record: FenceRecord): Promise<void> {
-  const database = quoteIdentifier(name);
-  const to = (value: string | null): string =>
-    value === null ? `RESET ${setting}` : `SET ${setting} = ${quoteLiteral(value)}`;
   const { rows } = await source.query<{ role: string }>("SELECT rolname AS role FROM pg_catalog.pg_roles");
   const there = new Set(rows.map(({ role }) => role));
-  for (const { role, setting: value } of record.roles.filter(({ role: name }) => there.has(name)))
-    await alter(source, `ALTER ROLE ${quoteIdentifier(role)} IN DATABASE ${database} ${to(value)}`);
-  await alter(source, `ALTER DATABASE ${database} ${to(record.database)}`);
+  const roles = record.roles.filter(({ role }) => there.has(role));
+  for (const statement of liftingStatements(name, { ...record, roles })) await alter(source, statement);
 }
 
 /** How to take a fence down by hand. */
 export const fenceRemedy = (database: string, record: FenceRecord): string =>
-  [
-    `ALTER DATABASE ${quoteIdentifier(database)} RESET ${setting}`,
-    ...record.roles.map(
-      ({ role }) => `ALTER ROLE ${quoteIdentifier(role)} IN DATABASE ${quoteIdentifier(database)} RESET ${setting}`,
-    ),
-  ].join("; ");
+  liftingStatements(database, record).join("; ");
+
+function liftingStatements(name: string, record: FenceRecord): string[] {
+  const database = quoteIdentifier(name);
+  const to = (value: string | null): string =>
+    value === null ? `RESET ${setting}` : `SET ${setting} = ${quoteLiteral(value)}`;
+  return [
+    ...record.roles.map((one) => `ALTER ROLE ${quoteIdentifier(one.role)} IN DATABASE ${database} ${to(one.setting)}`),
+    `ALTER DATABASE ${database} ${to(record.database)}`,
+  ];
+}
 
 async function alter(source: Client, statement: string): Promise<void> {
   try {

@@ -7,13 +7,16 @@ import {
   takeDownFence,
   type FenceRecord,
 } from "../cutover/fence.js";
+import { watched } from "../cdc/watched-session.js";
 import { Refused, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
+import { limitLockWaits } from "../postgres/lock-waits.js";
 import type { Work } from "./work.js";
 
 const usualRetryMs = 60_000;
 const retryEveryMs = 2000;
+const leastLockWaitMs = 5000;
 
 /**
  * The fence around one database of the source. What it covers is on record before it is put up and until it is taken
@@ -34,8 +37,10 @@ export class SourceFence {
   /** Also completes a fence that an earlier worker had begun. @throws Refused where the role may not */
   async putUp(): Promise<void> {
     const { source, wish, journal } = this.#work;
-    const session = await connect(source, { database: this.#database, purpose: `${wish.migrationName} fence` });
+    const purpose = `${wish.migrationName} fence`;
+    const session = await watched(source, this.#database, await connect(source, { database: this.#database, purpose }));
     try {
+      await limitLockWaits(session);
       const now = await lookBehindFence(session);
       this.#record = this.#record ? extendRecord(this.#record, now) : now;
       await journal.database(this.#database, { fence: this.#record });
@@ -60,7 +65,8 @@ export class SourceFence {
 }
 
 /**
- * Takes a fence down, also when all else is being canceled; a source that is away is tried again for a minute.
+ * Takes a fence down, also when all else is being canceled; a source that is away is tried again for a minute, and whoever
+ * holds a lock on its settings is waited for no longer: nobody could tell why the source cannot be written.
  *
  * @throws Refused saying how to do it by hand; its cause is Unreachable when the source stays away
  */
@@ -73,7 +79,7 @@ export async function removeFence(
   const deadline = Date.now() + retryForMs;
   for (;;) {
     try {
-      await removeOnce(source, database, record);
+      await removeOnce(source, database, record, Math.max(deadline - Date.now(), leastLockWaitMs));
       return;
     } catch (cause) {
       if (isConnectionLoss(cause) && Date.now() < deadline) {
@@ -88,9 +94,11 @@ export async function removeFence(
   }
 }
 
-async function removeOnce(source: Endpoint, database: string, record: FenceRecord): Promise<void> {
-  const session = await connect(source, { database, purpose: "take down fence", bookkeeping: true });
+async function removeOnce(source: Endpoint, database: string, record: FenceRecord, lockWaitMs: number): Promise<void> {
+  const connecting = connect(source, { database, purpose: "take down fence", bookkeeping: true });
+  const session = await watched(source, database, await connecting);
   try {
+    await session.query(`SET lock_timeout = ${lockWaitMs}`);
     await takeDownFence(session, database, record);
   } finally {
     await session.end();
