@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { Client } from "pg";
-import { watched } from "../../provider/src/cdc/watched-session";
+import { type WatchedSession, watched } from "../../provider/src/cdc/watched-session";
 import { Canceled, ContentDiffers, Refused, Unreachable } from "../../provider/src/errors";
 import { connect } from "../../provider/src/postgres/connect";
 import { compareTables, type TableComparison, type TablesComparison } from "../../provider/src/verify/compare-tables";
@@ -14,7 +13,7 @@ import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { EmbeddedServer } from "../support/embedded-server";
 import { until } from "../support/until";
 import { everyTypeInserts, everyTypeSchema } from "../copy/every-type";
-import { freshDatabase, open } from "../copy/pairs";
+import { freshDatabase, open, openWatched } from "../copy/pairs";
 
 describe("the comparison of tables", () => {
   let older: EmbeddedServer;
@@ -29,13 +28,13 @@ describe("the comparison of tables", () => {
     [target, targetDatabase]: readonly [EmbeddedServer, string],
     options: Partial<TablesComparison> = {},
   ): Promise<TableComparison[]> {
-    const openSource = () => open(source, sourceDatabase);
+    const openSource = () => openWatched(source, sourceDatabase);
     const session = await openSource();
     const tables = (await listSizedTables(session)).filter((table) => !table.partitioned);
     await session.end();
     return compareTables({
       openSource,
-      openTarget: () => open(target, targetDatabase),
+      openTarget: () => openWatched(target, targetDatabase),
       tables: tables.map((table) => ({ table, condition: undefined })),
       mode: "content",
       jobs: 2,
@@ -52,7 +51,7 @@ describe("the comparison of tables", () => {
       freshDatabase(older, `${tables}; ${rows}`),
       freshDatabase(newer, `${tables}; ${rows}; DELETE FROM u WHERE id = 1`),
     ]);
-    const seen = await open(older, source);
+    const seen = await openWatched(older, source);
     await seen.query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SELECT count(*) FROM pg_class");
     await older.query("TRUNCATE t; INSERT INTO t VALUES (10); DROP TABLE gone; CREATE TABLE gone (id int)", {
       database: source,
@@ -79,7 +78,7 @@ describe("the comparison of tables", () => {
     const obstacle = await newer.connect(target);
     try {
       await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
-      const openTarget = async (): Promise<Client> => {
+      const openTarget = async (): Promise<WatchedSession> => {
         const session = await connect(proxy.endpoint, { database: target, purpose: "test of a line" });
         return watched(proxy.endpoint, target, session, 200);
       };
@@ -138,7 +137,7 @@ describe("the comparison of tables", () => {
     const obstacle = await newer.connect(other);
     await obstacle.query("BEGIN; LOCK TABLE t");
     const openTarget = async () => {
-      const session = await open(newer, other);
+      const session = await openWatched(newer, other);
       await session.query("SET lock_timeout = '100ms'");
       return session;
     };
@@ -155,8 +154,8 @@ describe("the comparison of tables", () => {
     for (const source of [older, newer]) {
       const sourceDatabase = await freshDatabase(source, everyTypeSchema, everyTypeInserts);
       const targetDatabase = await freshDatabase(newer, everyTypeSchema, everyTypeInserts);
-      const session = await open(source, sourceDatabase);
-      const changed = await open(newer, targetDatabase);
+      const session = await openWatched(source, sourceDatabase);
+      const changed = await openWatched(newer, targetDatabase);
       const tables = [{ table: (await listSizedTables(session))[0]!, condition: undefined }];
       const openSource = async () => noEnd(session);
       const openTarget = async () => noEnd(changed);
@@ -325,11 +324,11 @@ describe("the comparison of tables", () => {
       const results = await compareWithinBudget(
         {
           openSource: async () => {
-            const opened = await open(older, source);
+            const opened = await openWatched(older, source);
             await opened.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
             return opened;
           },
-          openTarget: () => open(newer, target),
+          openTarget: () => openWatched(newer, target),
           tables: sized.map((table) => ({ table, condition: undefined })),
           jobs: 1,
         },

@@ -2,6 +2,11 @@ import type { Client } from "pg";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import { TargetWatch } from "./target-watch.js";
 
+/** One of which every statement comes to an end; made by {@link watched}. */
+export interface WatchedSession extends Client {
+  readonly isWatched: true;
+}
+
 const usualPatienceMs = 30_000;
 
 /** A new session of which every statement comes to an end, also on a line that has gone dead: see {@link watched}. */
@@ -23,7 +28,7 @@ export async function watched(
   database: string,
   session: Client,
   patienceMs = usualPatienceMs,
-): Promise<Client> {
+): Promise<WatchedSession> {
   try {
     const watch = await TargetWatch.of(endpoint, database, session, patienceMs, () => undefined);
     const query = session.query.bind(session) as (...statement: readonly unknown[]) => unknown;
@@ -31,7 +36,7 @@ export async function watched(
       const answer = query(...statement);
       return answer instanceof Promise ? watch.during(answer) : answer;
     }) as Client["query"];
-    return session;
+    return Object.assign(session, { isWatched: true } as const);
   } catch (error) {
     await session.end();
     throw error;

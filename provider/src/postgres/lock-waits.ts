@@ -6,7 +6,7 @@ import { Refused, messageOf } from "../errors.js";
 export const patienceSeconds = 60;
 
 /** Has a session's statements give up on a lock that somebody else holds on: while applications wait, nothing may wait for ever. Answers the session. */
-export async function limitLockWaits(session: Client): Promise<Client> {
+export async function limitLockWaits<Session extends Client>(session: Session): Promise<Session> {
   await session.query(`SET lock_timeout = '${patienceSeconds}s'`);
   return session;
 }

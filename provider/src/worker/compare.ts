@@ -1,11 +1,8 @@
-import { watched } from "../cdc/watched-session.js";
-import { openInSnapshot } from "../copy/snapshot.js";
-import { passBytes } from "../copy/pass-bytes.js";
+import type { WatchedSession } from "../cdc/watched-session.js";
 import type { TableToCopy } from "../copy/tables-to-copy.js";
 import type { Client } from "pg";
 import type { Wish } from "../inputs.js";
 import { Overtaken } from "../errors.js";
-import { connect } from "../postgres/connect.js";
 import { qualify } from "../postgres/identifiers.js";
 import { limitLockWaits } from "../postgres/lock-waits.js";
 import { compareLargeObjects } from "../verify/compare-large-objects.js";
@@ -16,6 +13,7 @@ import { type Definitions, droppedSince, readDefinitions, type Redefined } from 
 import { readSearchPath } from "../schema/restore-context.js";
 import type { Finding } from "../store/journal.js";
 import { contentDiffers } from "../verify/content-differs.js";
+import { openToCompare, type PlaceToCompare } from "../verify/open-to-compare.js";
 import { targetDatabase } from "../target-database.js";
 import { selectedTables } from "./selected-tables.js";
 import type { Work } from "./work.js";
@@ -44,17 +42,14 @@ export async function compareDatabase(
   const { database, snapshotId, signal, inCutover, targetRests } = comparison;
   if (wish.verification === "none") return [];
   const purpose = `${wish.migrationName} compare`;
-  const ready = async (session: Client): Promise<Client> => (inCutover ? limitLockWaits(session) : session);
-  const openSource = async () =>
-    ready(await watched(source, database, await openInSnapshot(source, database, snapshotId, purpose)));
+  const open = async (place: Omit<PlaceToCompare, "purpose">): Promise<WatchedSession> => {
+    const session = await openToCompare({ ...place, purpose });
+    return inCutover ? limitLockWaits(session) : session;
+  };
+  const openSource = () => open({ endpoint: source, database, snapshotId });
   const tables = {
     openSource,
-    openTarget: async () => {
-      const here = targetDatabase(wish, database);
-      const session = await watched(target, here, await connect(target, { database: here, purpose }));
-      await passBytes(session);
-      return ready(session);
-    },
+    openTarget: () => open({ endpoint: target, database: targetDatabase(wish, database) }),
     ...(await whatToCompare(work, openSource, inCutover)),
     jobs: work.tableSlots.limit(),
     targetRests,

@@ -1,6 +1,4 @@
 import { changeCaptureNames, pointSlot } from "../cdc/names.js";
-import { watched } from "../cdc/watched-session.js";
-import { openInSnapshot } from "../copy/snapshot.js";
 import type { TableToCopy } from "../copy/tables-to-copy.js";
 import { TakenOver, messageOf } from "../errors.js";
 import { qualify } from "../postgres/identifiers.js";
@@ -8,6 +6,7 @@ import { mostTablesShown, type OnlineVerification } from "../status.js";
 import { targetDatabase } from "../target-database.js";
 import { compareTables, type TableComparison } from "../verify/compare-tables.js";
 import { contentDiffers } from "../verify/content-differs.js";
+import { openToCompare } from "../verify/open-to-compare.js";
 import { overtakenError, whatToCompare } from "./compare.js";
 import type { LiveStream } from "./live-stream.js";
 import { pause } from "./pause.js";
@@ -146,8 +145,7 @@ async function compareAt(
   const { database, stream, moment, only } = at;
   const purpose = `${wish.migrationName} verify`;
   const here = targetDatabase(wish, database);
-  const openSource = async () =>
-    watched(source, database, await openInSnapshot(source, database, moment.source.id, purpose));
+  const openSource = () => openToCompare({ endpoint: source, database, purpose, snapshotId: moment.source.id });
   const { tables, searchPath } = await whatToCompare(work, openSource, true);
   const { followed, joining } = stream.following;
   const isThere = ({ table }: TableToCopy): boolean => {
@@ -158,7 +156,7 @@ async function compareAt(
     only?.some((one) => one.schema === schema && one.table === name) ?? true;
   return compareTables({
     openSource,
-    openTarget: async () => watched(target, here, await openInSnapshot(target, here, moment.target.id, purpose)),
+    openTarget: () => openToCompare({ endpoint: target, database: here, purpose, snapshotId: moment.target.id }),
     underSnapshots: true,
     tables: tables.filter((table) => isThere(table) && isWanted(table)),
     searchPath,

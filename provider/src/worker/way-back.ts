@@ -4,8 +4,8 @@ import { pointSlot, wayBackNames, wayBackProgress } from "../cdc/names.js";
 import { initProgress } from "../cdc/progress.js";
 import { createPublications } from "../cdc/publication.js";
 import { createSlot } from "../cdc/slot.js";
+import { watched } from "../cdc/watched-session.js";
 import { carrySequences, type SequenceName } from "../copy/sequences.js";
-import { openInSnapshot } from "../copy/snapshot.js";
 import { cutOver, type PointToCompare } from "../cutover/cut-over.js";
 import { EngineFault, Refused, TakenOver, messageOf } from "../errors.js";
 import { connect } from "../postgres/connect.js";
@@ -18,6 +18,7 @@ import type { WayBackStatus } from "../status.js";
 import type { DatabaseRecord } from "../store/records.js";
 import type { TableComparison } from "../verify/compare-tables.js";
 import { contentDiffers } from "../verify/content-differs.js";
+import { openToCompare } from "../verify/open-to-compare.js";
 import { reportFindings, type Remainder } from "./base-copy.js";
 import { compareInCutover, comparisonStep, inWords, whatToCompare } from "./compare.js";
 import { pause } from "./pause.js";
@@ -236,8 +237,9 @@ export class WayBack {
     const { name, targetName } = this.#record;
     if (wish.verification === "none") return comparisonStep([]);
     const purpose = `${wish.migrationName} compare`;
-    const openTarget = async () => limitLockWaits(await openInSnapshot(target, targetName, snapshotId, purpose));
-    const openSource = async () => limitLockWaits(await connect(source, { database: name, purpose }));
+    const onTarget = { endpoint: target, database: targetName, purpose, snapshotId };
+    const openTarget = async () => limitLockWaits(await openToCompare(onTarget));
+    const openSource = async () => limitLockWaits(await openToCompare({ endpoint: source, database: name, purpose }));
     const session = await openSource();
     const there = await followedNames(session).finally(() => session.end());
     const { tables, searchPath } = await whatToCompare(this.#work, openTarget, true);
@@ -254,9 +256,10 @@ export class WayBack {
   async #withSessions(run: (target: Client, source: Client) => Promise<void>): Promise<void> {
     const { wish, source, target } = this.#work;
     const purpose = `${wish.migrationName} way back`;
-    const onTarget = await connect(target, { database: this.#record.targetName, purpose });
+    const { name, targetName } = this.#record;
+    const onTarget = await watched(target, targetName, await connect(target, { database: targetName, purpose }));
     try {
-      const onSource = await connect(source, { database: this.#record.name, purpose });
+      const onSource = await watched(source, name, await connect(source, { database: name, purpose }));
       await run(onTarget, onSource).finally(() => onSource.end());
     } finally {
       await onTarget.end();

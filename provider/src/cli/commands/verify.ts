@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Option, type Command } from "commander";
 import type { Client } from "pg";
-import { passBytes } from "../../copy/pass-bytes.js";
-import { openInSnapshot, Snapshot } from "../../copy/snapshot.js";
+import type { WatchedSession } from "../../cdc/watched-session.js";
+import { Snapshot } from "../../copy/snapshot.js";
 import { wishOf, type Inputs } from "../../inputs.js";
 import { ContentDiffers, Refused, messageOf } from "../../errors.js";
-import { connect } from "../../postgres/connect.js";
 import type { MigrationStatus } from "../../status.js";
 import { readStatus } from "../../store/read-status.js";
 import { updateWish } from "../../store/records.js";
@@ -18,6 +17,7 @@ import { defaultJobs } from "../../worker/default-jobs.js";
 import { compareLargeObjects } from "../../verify/compare-large-objects.js";
 import { compareTables, type TableComparison } from "../../verify/compare-tables.js";
 import { contentDiffers } from "../../verify/content-differs.js";
+import { openToCompare } from "../../verify/open-to-compare.js";
 import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
 import { withMigration, type FoundMigration } from "../open-store.js";
 import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
@@ -134,12 +134,11 @@ async function compare(inputs: Inputs, database: string, mode: Flags["mode"]): P
   const wish = wishOf(inputs);
   const isOnline = wish.migrationMode === "Online";
   const snapshot = await Snapshot.export(inputs.source, database);
-  const openSource = (): Promise<Client> => openInSnapshot(inputs.source, database, snapshot.id, "verify");
-  const openTarget = async (): Promise<Client> => {
-    const session = await connect(inputs.target, { database: targetDatabase(wish, database), purpose: "verify" });
-    await passBytes(session);
-    return session;
-  };
+  const purpose = "verify";
+  const openSource = (): Promise<WatchedSession> =>
+    openToCompare({ endpoint: inputs.source, database, purpose, snapshotId: snapshot.id });
+  const openTarget = (): Promise<WatchedSession> =>
+    openToCompare({ endpoint: inputs.target, database: targetDatabase(wish, database), purpose });
   try {
     const results = await compareTables({
       openSource,

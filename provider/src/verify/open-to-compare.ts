@@ -1,0 +1,33 @@
+import { type WatchedSession, watched } from "../cdc/watched-session.js";
+import { passBytes } from "../copy/pass-bytes.js";
+import { openInSnapshot } from "../copy/snapshot.js";
+import { type Endpoint, connect } from "../postgres/connect.js";
+
+/** Where a comparison reads. */
+export interface PlaceToCompare {
+  readonly endpoint: Endpoint;
+  readonly database: string;
+  /** What its sessions are for, as {@link connect} shows it. */
+  readonly purpose: string;
+  /** The moment that is seen; every statement sees what is there by then where none is given. */
+  readonly snapshotId?: string;
+}
+
+/** Opens a session for a comparison, in which values print as they are copied. @throws as openInSnapshot and connect */
+export async function openToCompare({
+  endpoint,
+  database,
+  purpose,
+  snapshotId,
+}: PlaceToCompare): Promise<WatchedSession> {
+  if (snapshotId !== undefined)
+    return watched(endpoint, database, await openInSnapshot(endpoint, database, snapshotId, purpose));
+  const session = await watched(endpoint, database, await connect(endpoint, { database, purpose }));
+  try {
+    await passBytes(session);
+    return session;
+  } catch (error) {
+    await session.end();
+    throw error;
+  }
+}
