@@ -1,7 +1,8 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, cp, mkdir, readFile } from "node:fs/promises";
-import { basename, join, relative, resolve } from "node:path";
+import { chmod, cp, mkdir, readFile, stat } from "node:fs/promises";
+import { basename, dirname, join, relative, resolve } from "node:path";
+import { promisify } from "node:util";
 import { Copy, DockerfileParser, type Instruction } from "dockerfile-ast";
 import type { Image } from "./azure-stand-in/containers";
 
@@ -98,12 +99,21 @@ async function copy(
     const source = join(from === undefined ? context : stages.get(from)!.root, path);
     if (from === undefined && isLeftOut(path)) throw new Error(`COPY ${path}: .dockerignore leaves it out`);
     const target = destination.endsWith("/") ? join(destination, basename(path)) : destination;
-    await cp(source, within(stage, target), {
-      recursive: true,
-      verbatimSymlinks: true,
-      filter: (one) => from !== undefined || !isLeftOut(relative(context, one)),
-    });
+    if (from !== undefined) await copyWhole(source, within(stage, target));
+    else
+      await cp(source, within(stage, target), {
+        recursive: true,
+        verbatimSymlinks: true,
+        filter: (one) => !isLeftOut(relative(context, one)),
+      });
   }
+}
+
+/** By the system's program: fs.cp takes three times its CPU for all the small files of node_modules. */
+async function copyWhole(source: string, target: string): Promise<void> {
+  const isDirectory = (await stat(source)).isDirectory();
+  await mkdir(isDirectory ? target : dirname(target), { recursive: true });
+  await promisify(execFile)("cp", ["-RP", isDirectory ? `${source}/.` : source, target]);
 }
 
 async function run(command: string, stage: Stage): Promise<void> {
