@@ -394,12 +394,16 @@ describe("schema changes on the source while it is followed", () => {
       CREATE POLICY own ON t USING (true)`);
     await lab.source.query(
       `CREATE FUNCTION dropped(int, text) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE VIEW "Dropped" AS SELECT v FROM t;
-       CREATE RULE dropped AS ON UPDATE TO "Dropped" DO INSTEAD NOTHING`,
+       CREATE RULE dropped AS ON UPDATE TO "Dropped" DO INSTEAD NOTHING;
+       CREATE TYPE dropped AS (a int); CREATE DOMAIN "Less" AS int; CREATE SEQUENCE gone; CREATE SCHEMA "No"; CREATE EXTENSION tablefunc`,
       { database },
     );
     const resource = await follow(database);
     await onTarget(database, "CREATE VIEW only_here AS SELECT 1 AS one");
-    await lab.source.query(`DROP FUNCTION dropped(int, text); DROP VIEW "Dropped"`, { database });
+    await lab.source.query(
+      `DROP FUNCTION dropped(int, text); DROP VIEW "Dropped"; DROP TYPE dropped; DROP DOMAIN "Less"; DROP SEQUENCE gone; DROP SCHEMA "No"; DROP EXTENSION tablefunc`,
+      { database },
+    );
     await lab.source.query(
       `CREATE OR REPLACE FUNCTION "Odd"."F"(int) RETURNS int LANGUAGE sql AS 'SELECT 2';
        DROP FUNCTION typed(); CREATE FUNCTION typed() RETURNS text LANGUAGE sql AS $$ SELECT 'typed' $$;
@@ -430,11 +434,16 @@ describe("schema changes on the source while it is followed", () => {
     );
     const unless = "on the target, unless it is needed there:";
     assert.deepEqual(named, [
+      { object: `domain public."Less"`, remedy: `${unless} DROP DOMAIN public."Less"` },
+      { object: "extension tablefunc", remedy: `${unless} DROP EXTENSION tablefunc` },
       {
         object: "function public.dropped(integer, text)",
         remedy: `${unless} DROP function public.dropped(integer, text)`,
       },
       { object: `rule public."Dropped".dropped`, remedy: `${unless} DROP RULE dropped ON public."Dropped"` },
+      { object: `schema "No"`, remedy: `${unless} DROP SCHEMA "No"` },
+      { object: "sequence public.gone", remedy: `${unless} DROP SEQUENCE public.gone` },
+      { object: "type public.dropped", remedy: `${unless} DROP TYPE public.dropped` },
       { object: `view public."Dropped"`, remedy: `${unless} DROP VIEW public."Dropped"` },
     ]);
     await assertSameContent(...lab.places(database));

@@ -6,7 +6,10 @@ import type { Entry } from "./entries.js";
 /** By kind and name, a digest of what is defined there on the source: replaced, it leaves no other trace. Plain JSON. */
 export type Definitions = Readonly<Record<string, string>>;
 
-/** A function, aggregate, view, rule, trigger or policy whose definition somebody has changed under its name. */
+/**
+ * A function, aggregate, view, rule, trigger or policy whose definition somebody has changed under its name; or a type, sequence, schema
+ * or extension, of which only the name is known here, so that it can be missed.
+ */
 export interface Redefined {
   /** `function public.f(integer)` */
   readonly key: string;
@@ -63,6 +66,17 @@ WITH users_schema AS (
 ), routine AS (
   SELECT p.oid, ${routine} AS kind, n.name || '.' || quote_ident(p.proname) || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS name
     FROM pg_proc p JOIN users_schema n ON n.oid = p.pronamespace WHERE ${isRoutine} AND ${ownOnly("pg_proc", "p.oid")}
+), named AS (
+  SELECT CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END AS kind, n.name || '.' || quote_ident(t.typname) AS name, ${id("pg_type", "t.oid")}
+    FROM pg_type t JOIN users_schema n ON n.oid = t.typnamespace
+   WHERE (t.typtype IN ('d', 'e', 'r') OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
+     AND ${ownOnly("pg_type", "t.oid")}
+  UNION ALL
+  SELECT 'sequence', name, ${id("pg_class", "oid")} FROM relation WHERE relkind = 'S'
+  UNION ALL
+  SELECT 'schema', name, ${id("pg_namespace", "oid")} FROM users_schema
+  UNION ALL
+  SELECT 'extension', quote_ident(extname), ${id("pg_extension", "oid")} FROM pg_extension
 ), defined AS (
   SELECT kind || ' ' || name AS key, ${id("pg_proc", "oid")}, pg_get_functiondef(oid) AS definition, 'DROP ' || kind || ' ' || name AS drop
     FROM routine
@@ -91,6 +105,8 @@ WITH users_schema AS (
                    pg_get_expr(p.polqual, p.polrelid), '/', pg_get_expr(p.polwithcheck, p.polrelid)),
          'DROP POLICY IF EXISTS ' || quote_ident(p.polname) || ' ON ' || r.name
     FROM relation r JOIN pg_policy p ON p.polrelid = r.oid
+  UNION ALL
+  SELECT kind || ' ' || name, id, '', 'DROP ' || upper(kind) || ' ' || name FROM named
 )
 SELECT key, id, md5(coalesce(definition, '')) AS digest, drop FROM defined`;
 }
