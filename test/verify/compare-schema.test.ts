@@ -25,7 +25,8 @@ const schema = `
   CREATE TRIGGER touched BEFORE INSERT ON parent FOR EACH ROW EXECUTE PROCEDURE touch();
   CREATE RULE quiet AS ON DELETE TO child DO INSTEAD NOTHING;
   ALTER TABLE parent ENABLE ROW LEVEL SECURITY;
-  CREATE POLICY everyone ON parent USING (true)`;
+  CREATE POLICY everyone ON parent USING (true);
+  CREATE STATISTICS "Related" ON id, v FROM parent`;
 
 describe("the comparison of schemas", () => {
   let older: EmbeddedServer;
@@ -84,6 +85,7 @@ describe("the comparison of schemas", () => {
       ["DROP AGGREGATE largest(int)", "aggregate public.largest(integer)"],
       ["ALTER TABLE parent DISABLE TRIGGER touched", "trigger public.parent.touched: enabled -> disabled"],
       ["DROP RULE quiet ON child", "rule public.child.quiet"],
+      ['DROP STATISTICS "Related"', 'statistics public."Related"'],
     ] as [string, ...string[]][])
       assert.deepEqual(await differences(change), expected, change);
   });

@@ -63,6 +63,11 @@ function objectsQuery(version: number): string {
   const ofParent = version >= 130000 ? "t.tgparentid <> 0" : "false";
   // A partition's share of its parent's constraint comes with it, under a name that the server chooses.
   const ofParentConstraint = version >= 110000 ? "k.conparentid <> 0" : "false";
+  const statistics = `SELECT ${id("pg_statistic_ext", "s.oid")}, 'statistics', n.name || '.' || quote_ident(s.stxname), ''
+  FROM pg_statistic_ext s JOIN users_schema n ON n.oid = s.stxnamespace JOIN relation r ON r.oid = s.stxrelid
+ WHERE ${ownOnly("pg_statistic_ext", "s.oid")}
+UNION ALL
+`;
   const routine =
     version >= 110000
       ? "CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END"
@@ -110,7 +115,7 @@ SELECT ${id("pg_rewrite", "w.oid")}, 'rule', r.name || '.' || quote_ident(w.rule
   FROM relation r JOIN pg_rewrite w ON w.ev_class = r.oid
  WHERE w.rulename <> '_RETURN'
 UNION ALL
-SELECT ${id("pg_policy", "p.oid")}, 'policy', r.name || '.' || quote_ident(p.polname), '' FROM relation r JOIN pg_policy p ON p.polrelid = r.oid
+${version >= 100000 ? statistics : ""}SELECT ${id("pg_policy", "p.oid")}, 'policy', r.name || '.' || quote_ident(p.polname), '' FROM relation r JOIN pg_policy p ON p.polrelid = r.oid
 UNION ALL
 SELECT ${id("pg_proc", "p.oid")}, ${routine}, n.name || '.' || quote_ident(p.proname) || '(' || pg_get_function_identity_arguments(p.oid) || ')',
        ''
