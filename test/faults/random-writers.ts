@@ -7,8 +7,8 @@ import type { EmbeddedServer } from "../support/embedded-server";
 import { insertRows, type RandomSchema, type RandomTable } from "./random-schema";
 import type { Seeded } from "./seeded";
 
-/** Class 23 and 40, a value out of its domain or type, a lock: as applications meet them. */
-const ordinary = /^(23|40|22|55P03|55006|42P10|55000)/;
+/** Class 23 and 40, a value out of its domain or type, a lock, a fence: as applications meet them. */
+const ordinary = /^(23|40|22|25006|55P03|55006|42P10|55000)/;
 const lost = /^(08|57P|53)|^ECONN|terminated|not queryable|Client was closed/;
 
 /** Sessions that write random transactions into a random schema until told to stop, over restarts of the server. */
@@ -23,6 +23,8 @@ export class RandomWriters {
     readonly schema: RandomSchema,
     random: Seeded,
     sessions: number,
+    /** How long each rests after a transaction, at most. */
+    readonly longestPauseMs = 8,
   ) {
     this.#done = Promise.all(Array.from({ length: sessions }, () => this.#session(random.fork())));
     // For those who stop it.
@@ -36,7 +38,8 @@ export class RandomWriters {
 
   async #session(random: Seeded): Promise<void> {
     const own = `p${random.below(2 ** 31)}_`;
-    while (this.#running) {
+    // Also when it was told to stop while its server was away: what it has prepared would hold back every slot.
+    for (;;) {
       let client: pg.Client | undefined;
       try {
         client = await this.server.connect(this.database);
@@ -45,8 +48,9 @@ export class RandomWriters {
         await client.query("SET lock_timeout = '2s'");
         while (this.#running) {
           await this.#transaction(client, random, own);
-          await sleep(random.below(8));
+          await sleep(random.below(this.longestPauseMs));
         }
+        return;
       } catch (error) {
         const { code, message } = error as { code?: string; message: string };
         if (!lost.test(code ?? "") && !lost.test(message)) throw error;

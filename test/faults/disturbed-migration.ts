@@ -1,0 +1,260 @@
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import { CuttableProxy } from "../cdc/cuttable-proxy";
+import { endpointOf } from "../cdc/scene";
+import { digests } from "../support/content";
+import type { EmbeddedServer } from "../support/embedded-server";
+import type { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { assertNothingLeft, replicaIdentities } from "./nothing-left";
+import { type RandomSchema, randomSchema } from "./random-schema";
+import { RandomWriters } from "./random-writers";
+import { assertSameDefinitions } from "./same-definitions";
+import { assertSameSequences } from "./same-sequences";
+import type { Seeded } from "./seeded";
+import { bulkTable, changeSchema, writeBacklog } from "./source-acts";
+import { Strikes } from "./strikes";
+
+/** What the user asks for, and so through which phases the migration passes. */
+interface Course {
+  readonly keylessTables: "full" | "insertsOnly";
+  /** Where there is one, sessions write on until it stops them; else they have stopped before the cutover. */
+  readonly fence: "none" | "readOnly";
+  readonly verifyBeforeCutover: boolean;
+  /** After the cutover the target is written, and all of it returns to the source; or a way back is kept and dropped. */
+  readonly wayBack: "none" | "return" | "drop";
+  readonly workers: number;
+}
+
+function randomCourse(random: Seeded): Course {
+  const fence = random.oneIn(3) ? "readOnly" : "none";
+  return {
+    keylessTables: random.oneIn(2) ? "full" : "insertsOnly",
+    fence,
+    // Whoever truncates a table again and again keeps it from being compared.
+    verifyBeforeCutover: random.oneIn(2) && fence === "none",
+    wayBack: random.pick(["none", "none", "return", "drop"] as const),
+    workers: random.oneIn(4) ? 2 : 1,
+  };
+}
+
+const momentsOfCopy = [
+  ...["any", "creating publication and slot", "copying tables", "copying tables", "comparing rows, building indexes"],
+  ...["foreign keys, triggers and privileges", "opening the stream"],
+];
+
+/** So that a processor is left for the worker, which has to catch up again and again. */
+const writersPauseMs = 40;
+/** Copies of slots, by which a backlog is read in portions. */
+const firstToReadInPortions = 13;
+
+/** One migration of a random schema under random writes, disturbed from its copy to its end. */
+export class DisturbedMigration {
+  readonly #resource = new Resource();
+  readonly #lab: Lab;
+  readonly #random: Seeded;
+  readonly #course: Course;
+  readonly #schema: RandomSchema;
+  readonly #database: string;
+  readonly #strikes: Strikes;
+  #acts = 0;
+
+  private constructor(
+    lab: Lab,
+    random: Seeded,
+    parts: {
+      readonly course: Course;
+      readonly schema: RandomSchema;
+      readonly database: string;
+      readonly strikes: Strikes;
+    },
+  ) {
+    this.#lab = lab;
+    this.#random = random;
+    this.#course = parts.course;
+    this.#schema = parts.schema;
+    this.#database = parts.database;
+    this.#strikes = parts.strikes;
+  }
+
+  /**
+   * @param kills of its workers, at most
+   * @returns what was done to it
+   */
+  static async run(lab: Lab, random: Seeded, kills: number): Promise<Strikes> {
+    const course = randomCourse(random);
+    const schema = randomSchema(random, lab.source.major);
+    const database = await lab.database(schema.ddl + bulkTable + schema.rows);
+    const toSource = await CuttableProxy.to(endpointOf(lab.source.login));
+    const toTarget = await CuttableProxy.to(endpointOf(lab.administrator));
+    const inputs = lab.inputs([database], {
+      migrationMode: "Online",
+      overwriteDbsInTarget: true,
+      splitTablesLargerThan: "2MB",
+      keylessTables: course.keylessTables,
+      fence: course.fence,
+      verifyBeforeCutover: course.verifyBeforeCutover,
+      rollback: course.wayBack === "none" ? "drop" : "keep",
+      workers: course.workers,
+      source: { ...toSource.endpoint, sslMode: "Disable" },
+      target: { ...toTarget.endpoint, sslMode: "Disable" },
+    });
+    const strikes = new Strikes(lab, random.fork(), String(inputs.migrationName), toSource, toTarget);
+    try {
+      await new DisturbedMigration(lab, random, { course, schema, database, strikes }).#run(inputs, kills);
+    } catch (error) {
+      const told = `seed ${random.seed}, database ${database}, ${JSON.stringify(course)}, ${strikes.told()}`;
+      throw new Error(`${told}: ${(error as Error).message}`, { cause: error });
+    } finally {
+      await toSource.close();
+      await toTarget.close();
+    }
+    for (const server of [lab.source, lab.target]) await server.query(`DROP DATABASE ${database}`);
+    return strikes;
+  }
+
+  async #run(inputs: Record<string, unknown>, kills: number): Promise<void> {
+    const [resource, strikes] = [this.#resource, this.#strikes];
+    const identities = await replicaIdentities(this.#lab.source, this.#database);
+    const writers = this.#write(this.#lab.source);
+    try {
+      const inCopy = Math.ceil(kills / 4);
+      await strikes.during(
+        this.#reach(() => resource.create(inputs)),
+        inCopy,
+        momentsOfCopy,
+      );
+      await this.#follow(Math.ceil((3 * kills) / 8));
+      if (this.#course.fence === "none") await writers.stop();
+      await this.#cutOver(Math.max(kills - strikes.kills, 1));
+    } finally {
+      await writers.stop();
+    }
+    assert.ok(writers.transactions > 0, "nothing was written");
+    await this.#assertEqual();
+    if (this.#course.wayBack !== "none") await this.#endWayBack();
+    await resource.destroy();
+    await assertNothingLeft(this.#lab, this.#database);
+    const now = await replicaIdentities(this.#lab.source, this.#database);
+    for (const [table, identity] of identities) assert.equal(now.get(table), identity, `replica identity of ${table}`);
+  }
+
+  #write(server: EmbeddedServer): RandomWriters {
+    return new RandomWriters(server, this.#database, this.#schema, this.#random.fork(), 3, writersPauseMs);
+  }
+
+  /** The worker is seen to again and again, while it falls behind, tables are altered and rows compared. */
+  async #follow(kills: number): Promise<void> {
+    const [strikes, random, { source }] = [this.#strikes, this.#random, this.#lab];
+    const acts = [
+      () => strikes.times(1, ["any"]),
+      async () => {
+        await changeSchema(source, this.#database, ++this.#acts, random);
+        // It is looked for now and then.
+        await sleep(random.below(3500));
+        await strikes.times(1, ["following"]);
+      },
+      async () => {
+        await strikes.killFrozen(() => writeBacklog(source, this.#database));
+        if (source.major >= firstToReadInPortions) await strikes.times(1, ["reading its backlog"]);
+      },
+      async () => {
+        if (this.#course.fence !== "none") return;
+        this.#resource.inputs = { ...this.#resource.inputs, verifyNow: `v${++this.#acts}` };
+        await strikes.times(1, ["verifying"]);
+      },
+    ];
+    await this.#attended(async () => {
+      for (const last = strikes.kills + kills; strikes.kills < last;) await random.pick(acts)();
+    });
+  }
+
+  async #cutOver(kills: number): Promise<void> {
+    const { wayBack, verifyBeforeCutover } = this.#course;
+    const moments = ["any", "cutting over", "cutting over", "cleaning up"];
+    if (verifyBeforeCutover) moments.push("comparing before the cutover");
+    if (wayBack !== "none") moments.push("opening the way back");
+    await this.#strikes.during(
+      this.#reach(() => this.#resource.update({ triggerCutover: true })),
+      kills,
+      moments,
+    );
+    const { state, error } = this.#resource.status;
+    assert.equal(state, wayBack === "none" ? "Succeeded" : "WaitingForUserAction", error);
+  }
+
+  async #endWayBack(): Promise<void> {
+    const [resource, strikes] = [this.#resource, this.#strikes];
+    if (this.#course.wayBack === "drop") {
+      await strikes.during(
+        this.#reach(() => resource.update({ rollback: "drop" })),
+        1,
+        ["any", "reversing"],
+      );
+      assert.equal(resource.status.state, "Succeeded", resource.status.error);
+      return;
+    }
+    const writers = this.#write(this.#lab.target);
+    try {
+      await this.#attended(() => strikes.times(1, ["any"]));
+    } finally {
+      await writers.stop();
+    }
+    assert.ok(writers.transactions > 0, "nothing was written on the target");
+    const moments = ["any", "returning", "cleaning up"];
+    await strikes.during(
+      this.#reach(() => resource.update({ rollback: "return" })),
+      1,
+      moments,
+    );
+    assert.equal(resource.status.state, "Canceled", resource.status.error);
+    await this.#assertEqual();
+  }
+
+  async #assertEqual(): Promise<void> {
+    const places = this.#lab.places(this.#database);
+    const [expected, actual] = await Promise.all(places.map(digests));
+    // Of the way back, on the source.
+    delete expected!["pgmigration.progress"];
+    assert.deepEqual(actual, expected);
+    await assertSameDefinitions(...places);
+    // A way back that is kept sets the source's ahead; after a crash a sequence is ahead of what it has handed out.
+    const isKept = this.#resource.status.state === "WaitingForUserAction";
+    if (!isKept && this.#strikes.crashes === 0) await assertSameSequences(...places);
+  }
+
+  /** A worker is started again and again, as a user does, while something is done to it. */
+  async #attended(act: () => Promise<void>): Promise<void> {
+    const over = { is: false };
+    const attend = async (): Promise<void> => {
+      while (!over.is) {
+        await this.#reach(() => this.#resource.update({}));
+        await sleep(200);
+      }
+    };
+    const results = await Promise.allSettled([act().finally(() => (over.is = true)), attend()]);
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+  }
+
+  /** What a user does: again, until it is reached. Only what the faults explain may be the reason. */
+  async #reach(first: () => Promise<unknown>): Promise<void> {
+    let run = first;
+    for (let attempt = 0; attempt < 100; attempt++) {
+      try {
+        await run();
+        const { verification } = this.#resource.status.currentSubStateDetails.dbDetails[this.#database] ?? {};
+        assert.notEqual(verification?.state, "different", verification?.message);
+        return;
+      } catch (error) {
+        const { message } = error as Error;
+        if (error instanceof assert.AssertionError || !explained.test(message)) throw error;
+        await sleep(300);
+      }
+      run = this.#resource.id === "" ? first : () => this.#resource.update({});
+    }
+    throw new Error("the migration came to no end in 100 attempts");
+  }
+}
+
+const explained =
+  /terminat|ECONN|EPIPE|nothing answers|connection|closed|starting up|shutting down|recovery mode|times without an end state|in use|crash/i;

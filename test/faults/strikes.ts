@@ -1,0 +1,221 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { CuttableProxy } from "../cdc/cuttable-proxy";
+import type { EmbeddedServer } from "../support/embedded-server";
+import type { Lab } from "../support/lab";
+import type { Seeded } from "./seeded";
+
+export type Fault =
+  | "kill"
+  | "killBeforeConfirmation"
+  | "freeze"
+  | "endSourceSession"
+  | "endTargetSession"
+  | "cutSource"
+  | "cutTarget"
+  | "restartSource"
+  | "restartTarget";
+const faults: readonly Fault[] = [
+  ...(["kill", "kill", "kill", "kill", "kill", "kill", "killBeforeConfirmation", "killBeforeConfirmation"] as const),
+  ...(["killBeforeConfirmation", "cutSource", "cutTarget", "restartSource", "restartTarget"] as const),
+  ...(["freeze", "endSourceSession", "endTargetSession"] as const),
+];
+
+/** What a worker says that it does, or `any`. */
+export type Moment = string;
+
+/** It may pass unseen, or never come. */
+const waitForMomentMs = 5_000;
+const waitForWorkerMs = 300_000;
+const longestAfterMs = 400;
+
+interface Worker {
+  readonly pid: number;
+  readonly doing: Moment;
+}
+
+/** What is done to one migration: its workers, its connections and both servers. */
+export class Strikes {
+  /** What was done while the worker did what. */
+  readonly seen = new Map<string, number>();
+  kills = 0;
+  /** How often a server was restarted that had no time to write down what its sequences have not handed out. */
+  crashes = 0;
+
+  constructor(
+    readonly lab: Lab,
+    readonly random: Seeded,
+    readonly migration: string,
+    readonly toSource: CuttableProxy,
+    readonly toTarget: CuttableProxy,
+  ) {}
+
+  told(): string {
+    return told(this.seen);
+  }
+
+  /** Strikes until the goal is reached or so many workers were killed. */
+  async during<T>(goal: Promise<T>, most: number, moments: readonly Moment[]): Promise<T> {
+    const state = { isReached: false };
+    const reached = goal.finally(() => (state.isReached = true));
+    // For those who await it below.
+    reached.catch(() => undefined);
+    const last = this.kills + most;
+    while (this.kills < last && !state.isReached) await this.strike(this.random.pick(moments), () => state.isReached);
+    return reached;
+  }
+
+  /** Strikes until so many workers were killed. */
+  async times(kills: number, moments: readonly Moment[]): Promise<void> {
+    for (const last = this.kills + kills; this.kills < last;) await this.strike(this.random.pick(moments));
+  }
+
+  /** Once, at a moment or soon after it. */
+  async strike(moment: Moment, isOver: () => boolean = () => false): Promise<void> {
+    const { random } = this;
+    if (moment === "any") await sleep(random.below(1500));
+    const worker = await this.#worker(moment, isOver);
+    if (moment !== "any" && worker.doing === moment) await sleep(random.below(longestAfterMs));
+    if (isOver()) return;
+    // It may have come to something else by now.
+    await this.#do(random.pick(faults), (await this.#look()) ?? worker);
+  }
+
+  /** The worker lies still while `meanwhile` is done, and then for ever. */
+  async killFrozen(meanwhile: () => Promise<void>): Promise<void> {
+    const worker = await this.#worker("any", () => false);
+    signal(worker.pid, "SIGSTOP");
+    await meanwhile();
+    this.#kill(worker, "kill frozen");
+  }
+
+  async #do(fault: Fault, worker: Worker): Promise<void> {
+    if (fault === "killBeforeConfirmation") {
+      // What is committed from now on is not confirmed to where it came from.
+      (isOnItsWayBack(worker) ? this.toTarget : this.toSource).holdBackWords();
+      await sleep(this.random.below(500));
+    }
+    if (fault === "kill" || fault === "killBeforeConfirmation") this.#kill(worker, fault);
+    else await this.#disturb(fault, worker);
+  }
+
+  async #disturb(fault: Exclude<Fault, "kill" | "killBeforeConfirmation">, { pid, doing }: Worker): Promise<void> {
+    const { lab, random } = this;
+    const mode = random.oneIn(2) ? "fast" : "immediate";
+    this.#note(`${fault} (${doing})`);
+    if (fault.startsWith("restart") && mode === "immediate") this.crashes++;
+    switch (fault) {
+      case "cutSource":
+        this.toSource.cut();
+        break;
+      case "cutTarget":
+        this.toTarget.cut();
+        break;
+      case "restartSource":
+        await lab.source.restart(mode);
+        break;
+      case "restartTarget":
+        await lab.target.restart(mode);
+        break;
+      case "endSourceSession":
+        await endOneSession(lab.source, random);
+        break;
+      case "endTargetSession":
+        await endOneSession(lab.target, random);
+        break;
+      case "freeze":
+        signal(pid, "SIGSTOP");
+        await sleep(random.below(3000));
+        signal(pid, "SIGCONT");
+    }
+  }
+
+  #kill(worker: Worker, how: string): void {
+    const { pid, doing } = worker;
+    if (isAlive(pid)) {
+      signal(pid, "SIGKILL");
+      this.kills++;
+      this.#note(`${how} (${doing})`);
+    }
+    for (const proxy of [this.toSource, ...(isOnItsWayBack(worker) ? [this.toTarget] : [])]) proxy.cut();
+  }
+
+  #note(what: string): void {
+    this.seen.set(what, (this.seen.get(what) ?? 0) + 1);
+  }
+
+  /** A live worker, at the moment if that comes. */
+  async #worker(moment: Moment, isOver: () => boolean): Promise<Worker> {
+    const startedAt = Date.now();
+    for (;;) {
+      const waitedMs = Date.now() - startedAt;
+      const worker = await this.#look();
+      if (worker && isAlive(worker.pid)) {
+        const isIt = moment === "any" || worker.doing === moment;
+        if (isIt || isOver() || waitedMs > waitForMomentMs) return worker;
+      } else if (isOver()) return { pid: NaN, doing: "ended" };
+      else if (waitedMs > waitForWorkerMs)
+        throw new Error(`no worker of ${this.migration} has come to disturb it at ${moment}`);
+      await sleep(10);
+    }
+  }
+
+  async #look(): Promise<Worker | undefined> {
+    const [row] = await this.lab.target
+      .query<{ pid: number | null; doing: string; isStreaming: boolean }>(
+        `SELECT (m.worker ->> 'pid')::int AS pid, d.phase = 'following' AND d.message IS DISTINCT FROM 'cutting over' AS "isStreaming",
+                CASE WHEN d.message IS NOT NULL THEN d.message
+                     WHEN d.verification ->> 'state' = 'running' AND d.phase = 'following' THEN 'verifying'
+                     WHEN d.way_back ->> 'state' = 'returning' AND d.phase = 'reversing' THEN 'returning'
+                     ELSE d.phase END AS doing
+           FROM pgmigration.migration m JOIN pgmigration.database d ON d.migration = m.name WHERE m.name = $1`,
+        { values: [this.migration] },
+      )
+      .catch(() => []);
+    if (!row?.pid) return undefined;
+    const isReading = row.isStreaming && (await this.#readsBacklog());
+    return { pid: row.pid, doing: isReading ? "reading its backlog" : row.doing };
+  }
+
+  async #readsBacklog(): Promise<boolean> {
+    const slots = "SELECT FROM pg_replication_slots WHERE slot_name ~ '_read$'";
+    const rows = await this.lab.source.query(slots).catch(() => []);
+    return rows.length > 0;
+  }
+}
+
+export const told = (seen: ReadonlyMap<string, number>): string =>
+  [...seen]
+    .sort()
+    .map(([what, times]) => `${times} × ${what}`)
+    .join(", ");
+
+const isOnItsWayBack = ({ doing }: Worker): boolean => doing === "reversing" || doing === "returning";
+
+/** As an administrator does, or a server that has no memory left; of whatever session of ours. */
+async function endOneSession(server: EmbeddedServer, random: Seeded): Promise<void> {
+  const rows = await server
+    .query<{ pid: number }>(
+      "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'pg-migration %' ORDER BY pid",
+    )
+    .catch(() => []);
+  if (rows.length === 0) return;
+  await server.query("SELECT pg_terminate_backend($1)", { values: [random.pick(rows).pid] }).catch(() => undefined);
+}
+
+/** A worker may have ended by itself at that moment. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as { code?: string }).code !== "ESRCH") throw error;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
