@@ -52,7 +52,7 @@ export async function createPublications(
 ): Promise<PublishedTables> {
   if (!(await hasPublications(source))) return { publications: [], tables: selection, insertOnlyTables: [] };
   const version = await serverVersion(source);
-  const generated = takesGenerated(selection, keyless, version) ? ", publish_generated_columns = stored" : "";
+  const generated = takesGenerated(selection, keyless, version) ? withGenerated : "";
   const everything = `publish = '${everythingSince(version)}'${generated}`;
   await bringInLine(source, names.publication, undefined, everything);
   const telling = { version, generated: await publishesGenerated(source, [names.publication]) };
@@ -61,9 +61,10 @@ export async function createPublications(
   const publishable = selected.filter((table) => !table.unlogged && publishesItself(table, version));
   const insertOnlyTables = publishable.filter((table) => !canNameRows(table, selected, telling));
   const tables = publishable.filter((table) => !insertOnlyTables.includes(table));
-  const insertions = version >= 110000 ? "insert, truncate" : "insert";
+  // Of partitions of one table, some with a key and some without, both publications tell: at odds, the server would refuse to.
+  const insertions = `publish = '${insertionsSince(version)}'${telling.generated ? withGenerated : ""}`;
   await bringInLine(source, names.publication, tables, everything);
-  await bringInLine(source, names.insertOnlyPublication, insertOnlyTables, `publish = '${insertions}'`);
+  await bringInLine(source, names.insertOnlyPublication, insertOnlyTables, insertions);
   return { publications: [names.publication, names.insertOnlyPublication], tables, insertOnlyTables };
 }
 
@@ -120,6 +121,10 @@ const onlyThese = (tables: readonly string[]): string => tables.map((table) => `
 
 const everythingSince = (version: number): string =>
   version >= 110000 ? "insert, update, delete, truncate" : "insert, update, delete";
+
+const insertionsSince = (version: number): string => (version >= 110000 ? "insert, truncate" : "insert");
+
+const withGenerated = ", publish_generated_columns = stored";
 
 /**
  * Removes what {@link createPublications} made, and resets the replica identities that it set; idempotent. Waits for no lock,
