@@ -193,14 +193,15 @@ export class Bindings {
           (relation.columns[field]!.typeModifier !== undefined && type !== rows[field]!.type)),
     );
     if (other < 0) return;
-    const { name: column, type } = columns[other]!;
+    const { name: column, type, generated: isComputed } = columns[other]!;
     const [quoted, wanted] = [quoteIdentifier(column), rows[other]!.type];
+    const conversion = isComputed ? "" : ` USING ${quoted}::${wanted}`;
     throw new ShapeDiffers(
       name,
       relation,
       `${name}.${quoted} is ${type} on the target and ${wanted} on the source: it was altered there`,
       {
-        remedy: `on the target: ALTER TABLE ${name} ALTER COLUMN ${quoted} TYPE ${wanted} USING ${quoted}::${wanted}; the migration then goes on`,
+        remedy: `on the target: ALTER TABLE ${name} ALTER COLUMN ${quoted} TYPE ${wanted}${conversion}; the migration then goes on`,
         code: "603130",
       },
     );

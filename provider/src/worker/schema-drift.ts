@@ -243,8 +243,9 @@ function compareColumns(
     if (!other) continue;
     const alter = `ALTER TABLE ${name} ALTER COLUMN ${quoteIdentifier(column.name)}`;
     const isInherited = here.has(column.name) && there.has(column.name);
-    if (!isAttached && !isInherited && !sameType(column, other))
-      decide(`${alter} TYPE ${column.type} USING ${quoteIdentifier(column.name)}::${column.type}`);
+    // What a generated column holds is computed anew, and may not be told how to be converted.
+    const conversion = other.generated ? "" : ` USING ${quoteIdentifier(column.name)}::${column.type}`;
+    if (!isAttached && !isInherited && !sameType(column, other)) decide(`${alter} TYPE ${column.type}${conversion}`);
     if (!isAttached && other.generated && !column.generated) decide(`${alter} DROP EXPRESSION`);
     if (other.notNull && !column.notNull && !twin.primaryKey.includes(column.name))
       additions.push(`${alter} DROP NOT NULL`);
