@@ -34,7 +34,7 @@ export class TableJoins {
   /** Whether the stream has ended at a shape that no target can have any more: the table is to be copied anew then. */
   async outlives(error: unknown): Promise<boolean> {
     if (!(error instanceof ShapeDiffers)) return false;
-    const { work, database, following } = this.#record;
+    const { work, database } = this.#record;
     const source = await connectWatched(work.source, { database, purpose: "look at a table" });
     try {
       const outlived = await outlivedShape(source, error.relation);
@@ -43,7 +43,8 @@ export class TableJoins {
       const fate = present === undefined ? "it is gone by now" : `${present} is copied anew`;
       await this.#record.say(`the stream tells of ${error.table} as it was for a while only: ${fate}`);
       if (present !== error.table) this.#formerNames.add(error.table);
-      if (present !== undefined) await this.#record.keep({ joining: [...new Set(following.joining).add(present)] });
+      if (present !== undefined)
+        await this.#record.keep({ joining: [...new Set(this.#record.following.joining).add(present)] });
       return true;
     } finally {
       await source.end();
