@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { schemaFingerprint } from "../../provider/src/worker/schema-drift";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
@@ -283,6 +284,20 @@ describe("schema changes on the source while it is followed", () => {
     assert.deepEqual(await onTarget(database, "SELECT count FROM upon"), [{ count: "50" }]);
     assert.deepEqual(await onTarget(database, "SELECT relname FROM pg_class WHERE relname LIKE 'pg\\_migration%'"), []);
     await resource.destroy();
+  });
+
+  it("notices labels that change places, whose names are the same ones as before", async () => {
+    const database = await lab.database("CREATE TYPE side AS ENUM ('left', 'right')");
+    const session = await lab.source.connect(database);
+    try {
+      const before = await schemaFingerprint(session);
+      assert.equal(await schemaFingerprint(session), before);
+      for (const names of ["'left' TO 'x'", "'right' TO 'left'", "'x' TO 'right'"])
+        await session.query(`ALTER TYPE side RENAME VALUE ${names}`);
+      assert.notEqual(await schemaFingerprint(session), before);
+    } finally {
+      await session.end();
+    }
   });
 
   it("pauses for what values are made of, and for a schema's name", async () => {

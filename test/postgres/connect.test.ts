@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Client } from "pg";
+import { Unreachable } from "../../provider/src/errors";
 import { connect, nameSessionsAfter, type Endpoint } from "../../provider/src/postgres/connect";
 import { whatBroke } from "../../provider/src/postgres/session";
 import { type Bearer, bearerName, endEarlierSessions } from "../../provider/src/worker/earlier-sessions";
@@ -118,6 +119,18 @@ describe("a connection", () => {
     } finally {
       await only.end();
     }
+  });
+
+  it("tells a server that begins no session from one that does not answer", async () => {
+    await plain.query(
+      "CREATE ROLE unlucky LOGIN PASSWORD 'unlucky'; ALTER ROLE unlucky SET session_preload_libraries = 'not_there'",
+    );
+    const endpoint: Endpoint = { ...plain.login, user: "unlucky", password: "unlucky", sslMode: "Prefer" };
+    await assert.rejects(connect(endpoint, { database: "postgres", purpose: "test" }), (error) => {
+      assert.ok(error instanceof Unreachable, String(error));
+      assert.match(error.message, /begins no session.*not_there/);
+      return true;
+    });
   });
 
   it("prints values alike whatever role and database have configured", async () => {

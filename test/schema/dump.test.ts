@@ -3,7 +3,7 @@ import { chmod, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Canceled, Refused } from "../../provider/src/errors";
+import { Canceled, Refused, Unreachable } from "../../provider/src/errors";
 import type { Endpoint } from "../../provider/src/postgres/connect";
 import { dumpSchema } from "../../provider/src/schema/dump";
 import type { DumpOptions } from "../../provider/src/schema/dump-options";
@@ -129,6 +129,27 @@ describe("the dump of a schema", () => {
         await blocker.end();
       }
       assert.deepEqual(await leftovers(), []);
+    });
+
+    it(`by the ${tool} tool may be tried again where its session is ended`, async function () {
+      const blocker = await source.connect(odd);
+      try {
+        await blocker.query(`BEGIN; LOCK TABLE "ta ble"`);
+        let failure: unknown;
+        const dumped = dumpSchema(endpoint, odd, { tool }).catch((error: unknown) => (failure = error));
+        await until("the dump waits and is ended, or cannot be made", async () => {
+          const sessions = await source.query(
+            `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+              WHERE usename = 'the:dumper\\' AND wait_event_type = 'Lock'`,
+          );
+          return sessions.length > 0 || failure !== undefined;
+        });
+        await dumped;
+        if (/no pg_dump here/.test(String(failure))) this.skip();
+        assert.ok(failure instanceof Unreachable, String(failure));
+      } finally {
+        await blocker.end();
+      }
     });
   }
 

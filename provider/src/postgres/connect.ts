@@ -319,5 +319,12 @@ function connectionFailure(error: unknown, endpoint: Endpoint, options: ConnectO
       "give the server's root certificate as sslRootCert, use the name in the certificate as host, or lower sslMode",
       "603001",
     );
+  // By its severity it is known for a server's own word.
+  if ("severity" in (error as object))
+    return new Unreachable(`${where}: the server answers, but begins no session (${said})`, {
+      remedy: "correct on the server what it names",
+      code: "603000",
+      cause: error,
+    });
   return unanswered();
 }

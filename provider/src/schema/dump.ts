@@ -1,4 +1,4 @@
-import { Canceled, EngineFault, Refused, messageOf } from "../errors.js";
+import { Canceled, EngineFault, Refused, Unreachable, messageOf } from "../errors.js";
 import { type Endpoint, connect } from "../postgres/connect.js";
 import { majorVersion, serverVersion } from "../postgres/server-version.js";
 import type { DumpOptions } from "./dump-options.js";
@@ -44,7 +44,7 @@ async function withoutNative(
     const { text, tool } = await inWasm(source, database, major, options);
     return { text, tool: `${tool}, after the native one failed: ${messageOf(nativeError)}` };
   } catch (error) {
-    if (error instanceof Canceled) throw error;
+    if (error instanceof Canceled || error instanceof Unreachable) throw error;
     throw new Refused(`neither pg_dump could read ${database}: ${messageOf(nativeError)}; ${messageOf(error)}`, {
       remedy: "correct what they name on the source, then run the migration again",
       cause: new AggregateError([nativeError, error]),

@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { Canceled, Refused, messageOf } from "../errors.js";
 import type { Endpoint, SslMode } from "../postgres/connect.js";
 import { passwordOf } from "../postgres/password.js";
+import { dumpFailure } from "./dump-failure.js";
 import { type DumpOptions, dumpArguments } from "./dump-options.js";
 
 export interface NativeTool {
@@ -94,10 +95,7 @@ export async function dumpNatively(
   } catch (error) {
     if (error instanceof Refused) throw error;
     if (options.signal?.aborted) throw new Canceled(`the dump of ${database} was ended`, { cause: error });
-    throw new Refused(`pg_dump could not read ${database}: ${complaint(error)}`, {
-      remedy: "correct on the source what it names, then run the migration again",
-      cause: error,
-    });
+    throw dumpFailure(database, complaint(error), error);
   } finally {
     if (certificates.folder !== undefined) await rm(certificates.folder, { recursive: true, force: true });
   }

@@ -7,6 +7,7 @@ import type { Client } from "pg";
 import { Canceled, EngineFault, Refused } from "../errors.js";
 import { requestCancel } from "../postgres/cancel-request.js";
 import { type Endpoint, connect } from "../postgres/connect.js";
+import { dumpFailure } from "./dump-failure.js";
 import { type DumpOptions, dumpArguments } from "./dump-options.js";
 import { turn, type WasmDumpResult, type WasmDumpTask } from "./wasm-dump-task.js";
 
@@ -123,9 +124,7 @@ async function resultOf(worker: Worker, database: string, signal: AbortSignal | 
     });
   }
   if ("text" in result) return result.text;
-  throw new Refused(`pg_dump could not read ${database}: ${result.failure}`, {
-    remedy: "correct on the source what it names, then run the migration again",
-  });
+  throw dumpFailure(database, result.failure);
 }
 
 function checkEncoding(text: string, parameters: readonly [string, string][], database: string): void {

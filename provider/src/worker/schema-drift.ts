@@ -319,7 +319,7 @@ export async function schemaFingerprint(source: Client): Promise<string> {
        (SELECT sum(hashtext(concat_ws(' ', n.oid, n.nspname))::int8) FROM pg_namespace n WHERE n.nspname !~ '^pg_'),
        ${sequences}
        ${(await hasPublications(source)) ? publicationSums : ""}
-       (SELECT sum(hashtext(concat_ws(' ', enumtypid, enumlabel))::int8) FROM pg_enum)) AS fingerprint`,
+       (SELECT sum(hashtext(concat_ws(' ', oid, enumtypid, enumlabel, enumsortorder))::int8) FROM pg_enum)) AS fingerprint`,
   );
   return rows[0]!.fingerprint;
 }
