@@ -19,6 +19,7 @@ const namedByComputed = `
   INSERT INTO full_keyed SELECT i, 'v' FROM generate_series(1, 9) i;
   CREATE TABLE full_computed (id int, twice int GENERATED ALWAYS AS (id * 2) STORED); ALTER TABLE full_computed REPLICA IDENTITY FULL;
   INSERT INTO full_computed SELECT i / 2 FROM generate_series(1, 9) i;
+  CREATE TABLE rekeyed (id int, v text, twice int GENERATED ALWAYS AS (id * 2) STORED PRIMARY KEY); INSERT INTO rekeyed SELECT i, 'v' FROM generate_series(1, 9) i;
   CREATE TABLE keyless_computed (v text, loud text GENERATED ALWAYS AS (upper(v)) STORED); INSERT INTO keyless_computed VALUES ('a'), ('a'), ('b');
   CREATE TABLE full_virtual (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) VIRTUAL); ALTER TABLE full_virtual REPLICA IDENTITY FULL;`;
 
@@ -56,6 +57,8 @@ const changeComputed = `
   UPDATE full_keyed SET v = 'new' WHERE id < 4; UPDATE full_keyed SET id = 20 WHERE id = 5; DELETE FROM full_keyed WHERE id IN (1, 6); INSERT INTO full_keyed VALUES (1, 'again');
   UPDATE full_computed SET id = 7 WHERE ctid = (SELECT min(ctid) FROM full_computed WHERE id = 2); DELETE FROM full_computed WHERE id = 1; INSERT INTO full_computed VALUES (1);
   UPDATE keyless_computed SET v = 'c' WHERE ctid = (SELECT min(ctid) FROM keyless_computed); DELETE FROM keyless_computed WHERE v = 'b'; INSERT INTO keyless_computed VALUES ('b');
+  ALTER TABLE rekeyed ALTER twice SET EXPRESSION AS (id * 2 + length(v) * 2);
+  DELETE FROM rekeyed WHERE id IN (2, 9); UPDATE rekeyed SET id = 50 WHERE id = 5; INSERT INTO rekeyed VALUES (10, 'v'), (3, repeat('v', 20));
   INSERT INTO full_virtual VALUES (3);
   DO $$ BEGIN
     UPDATE full_virtual SET id = 4; DELETE FROM full_virtual;

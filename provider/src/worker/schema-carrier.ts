@@ -111,12 +111,12 @@ export class SchemaCarrier {
   }
 
   async #apply(objects: NewObjects, drift: SchemaDrift, isSourceAltered: boolean): Promise<boolean> {
-    for (const sql of drift.additions) {
+    const joins = drift.newTables.length > 0 || this.#joins.areDue;
+    for (const sql of [...drift.additions, ...(joins ? drift.beforeCopies : [])]) {
       await objects.target.query(sql);
       await this.#record.say(`carried over from the source: ${sql}`);
     }
     if (drift.additions.length > 0) this.#followers.noteAlteration();
-    const joins = drift.newTables.length > 0 || this.#joins.areDue;
     if (joins) await this.#joins.join(objects, drift.newTables);
     else if (isSourceAltered) await this.#missing.restore(objects);
     if (joins) this.#followers.noteAlteration();
@@ -178,7 +178,7 @@ export class SchemaCarrier {
     if (!record.following.followed) await record.keep({ followed: [...here] });
     const outdated = await this.#joins.outdated(source);
     const { followed, joining, mark } = record.following;
-    const shapes = { source, target, sourceTables, targetTables, followed: new Set(followed), mark };
+    const shapes = { source, target, sourceTables, targetTables, followed: new Set(followed), mark, outdated };
     const drift = await readDrift(shapes);
     const again = sourceTables.filter(({ schema, name }) => {
       const table = qualify(schema, name);

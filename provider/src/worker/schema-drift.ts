@@ -5,7 +5,7 @@ import { defaultExpression } from "../postgres/default-expression.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Column, Table } from "../postgres/tables.js";
 import { type InheritanceDrift, readInheritanceDrift } from "./inheritance-drift.js";
-import { readLateColumns } from "./late-columns.js";
+import { type LateStatement, readLateColumns } from "./late-columns.js";
 import { readRenamedSchemas } from "./renamed-schemas.js";
 import { readRuleDrift } from "./rule-drift.js";
 import { readSequenceDrift } from "./sequence-drift.js";
@@ -20,6 +20,8 @@ export interface SchemaDrift {
   readonly additions: readonly string[];
   /** Statements that the target's own writers will need, and that refuse nothing once all that was written before is applied. */
   readonly late: readonly string[];
+  /** Statements that compute all rows anew of tables that are copied anew: their copies, and what the stream tells from then on, need it. */
+  readonly beforeCopies: readonly string[];
   /** Statements that somebody has to decide on: what they do cannot be told from the catalogue with certainty. */
   readonly byHand: readonly Decision[];
   /** Types that the target has under another name, qualified and quoted: additions rename them. */
@@ -44,12 +46,14 @@ export interface Shapes {
   readonly followed: ReadonlySet<string>;
   /** What the source was like when the target was made like it; undefined where nobody has noted it. */
   readonly mark: SourceMark | undefined;
+  /** Qualified names of the tables that are copied anew. */
+  readonly outdated: ReadonlySet<string>;
 }
 
 const nameOf = ({ schema, name }: Pick<Table, "schema" | "name">): string => qualify(schema, name);
 
 export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
-  const { source, target, targetTables, followed, mark } = shapes;
+  const { source, target, targetTables, followed, mark, outdated } = shapes;
   const given = mark?.given;
   const schemas = await readRenamedSchemas(source, target, given?.schemas);
   const schemaOnTarget = (schema: string): string => schemas.get(schema) ?? schema;
@@ -102,15 +106,20 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
     const twin = here.get(nameOf(table));
     return twin ? [{ table, twin }] : [];
   });
+  const lateColumns = await readLateColumns({ source, target, pairs, before: given?.defaults });
+  const precedesCopy = ({ computesAnew }: LateStatement): boolean =>
+    computesAnew !== undefined && outdated.has(computesAnew);
   const late = [
     ...drift.late,
     ...types.late,
     ...inheritance.late,
     ...rules.late,
-    ...(await readLateColumns({ source, target, pairs, before: given?.defaults })),
+    ...lateColumns.filter((one) => !precedesCopy(one)).map(({ sql }) => sql),
     ...(await readSequenceDrift(source, target, schemaOnTarget)),
   ];
-  return { ...drift, late, byHand: drift.byHand.map((decision) => withChildren(decision, sourceTables, inheritance)) };
+  const beforeCopies = lateColumns.filter(precedesCopy).map(({ sql }) => sql);
+  const byHand = drift.byHand.map((decision) => withChildren(decision, sourceTables, inheritance));
+  return { ...drift, late, beforeCopies, byHand };
 }
 
 /** Their changes come by their own names, and wait for what is decided on their parents. */

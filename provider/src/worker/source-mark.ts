@@ -7,7 +7,7 @@ import { qualify, quoteLiteral } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { type Definitions, digestsOf, readDefinitions } from "../schema/definitions.js";
 import { type Bounds, readBounds } from "./inheritance-drift.js";
-import { type Defaults, readDefaults } from "./late-columns.js";
+import { type Defaults, readDefaults, withKeysComputedAnew } from "./late-columns.js";
 import { readSchemaNames, type SchemaNames } from "./renamed-schemas.js";
 import { readRules, type Rules } from "./rule-drift.js";
 import { readTypeMarks, type TypeMarks } from "./type-drift.js";
@@ -151,8 +151,8 @@ export async function readColumnPlaces(source: Client): Promise<ColumnPlaces> {
 
 /**
  * The tables, qualified and quoted, whose changes are not all in the stream, although they are followed: made anew under
- * the name of another one, with a column under the name of another one, written anew by ALTER TABLE, taken out of the
- * publication, or, before 11, which does not publish it, truncated. A table that was only rewritten looks the same there.
+ * the name of another one, with a column under the name of another one, written anew by ALTER TABLE, with keys that are
+ * computed otherwise, taken out of the publication, or, before 11, which does not publish it, truncated. A table that was only rewritten looks the same there.
  *
  * @throws StreamTampered when this is so of all tables
  */
@@ -174,7 +174,7 @@ export async function replacedSince(source: Client, names: ChangeCaptureNames, m
       [
         ...(await withOtherColumns(source, mark)),
         ...(await withOtherForm(source, mark)),
-        ...((await publishesGenerated(source, [names.publication])) ? await withWrittenColumns(source, mark) : []),
+        ...((await publishesGenerated(source, [names.publication])) ? await withOtherGenerated(source, mark) : []),
         ...(await withOthersName(source, mark)),
       ],
     ],
@@ -219,6 +219,12 @@ async function withWrittenColumns(source: Client, { forms = {} }: SourceMark): P
     now[oid]!.columns.some((version, place) => version !== "" && forms[oid]?.columns[place] === ""),
   );
 }
+
+/** The tables' object identifiers, where the stream tells of generated columns. */
+const withOtherGenerated = async (source: Client, mark: SourceMark): Promise<string[]> => [
+  ...(await withWrittenColumns(source, mark)),
+  ...(await withKeysComputedAnew(source, mark.given?.defaults)),
+];
 
 /** Whether the table `c` is not in the migration's publications, or was put there later than the mark. */
 function notPublished({ publication, insertOnlyPublication }: ChangeCaptureNames, { highestOid }: SourceMark): string {
