@@ -113,7 +113,8 @@ for (const { from: major, to } of versionPairs([
       it("copies a table anew whose column is no longer generated, since the stream tells of it all the time, and of partitions twice", async () => {
         const database = await lab.database(
           `CREATE TABLE computed (id int, twice int GENERATED ALWAYS AS (id * 2) STORED); ALTER TABLE computed REPLICA IDENTITY FULL;
-           INSERT INTO computed VALUES (1); ${halfKeyed}`,
+           INSERT INTO computed VALUES (1); CREATE TABLE late (LIKE computed INCLUDING GENERATED); ALTER TABLE late REPLICA IDENTITY FULL;
+           INSERT INTO late VALUES (1); ${halfKeyed}`,
         );
         const resource = new Resource();
         await resource.create(lab.inputs([database], { migrationMode: "Online" }));
@@ -125,13 +126,38 @@ for (const { from: major, to } of versionPairs([
           "ALTER TABLE computed ALTER twice DROP EXPRESSION; INSERT INTO computed VALUES (2, 5); UPDATE computed SET twice = 7 WHERE id = 1",
           { database },
         );
-        const statement = `ALTER TABLE "public"."computed" ALTER COLUMN "twice" DROP EXPRESSION`;
+        const statementFor = (table: string): string =>
+          `ALTER TABLE "public"."${table}" ALTER COLUMN "twice" DROP EXPRESSION`;
+        const statement = statementFor("computed");
         await until("the statement is named", async () => {
           const { dbDetails } = (await resource.refresh()).currentSubStateDetails;
           return (dbDetails[database]!.message ?? "").includes(statement);
         });
         await lab.target.query(statement, { database, login: lab.administrator });
-        assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+        await until("the table is copied anew", async () => {
+          const rows = await lab.target.query("SELECT FROM computed WHERE twice = 7", lab.onTarget(database));
+          return rows.length === 1;
+        });
+        // The cutover waits for what is open on the source before it marks its point, and has carried the schema over by then.
+        const open = await lab.source.connect(database);
+        await open.query("BEGIN; SELECT txid_current()");
+        const failure = Resource.failure(resource.update({ triggerCutover: true }));
+        await until("the point is being marked", async () => {
+          const slots = await lab.source.query("SELECT FROM pg_replication_slots WHERE temporary");
+          return slots.length > 0;
+        });
+        await lab.source.query("ALTER TABLE late ALTER twice DROP EXPRESSION; UPDATE late SET twice = 7", { database });
+        await open.end();
+        assert.ok((await failure).includes(statementFor("late")));
+        await lab.target.query(statementFor("late"), { database, login: lab.administrator });
+        const kept = await resource.update({ triggerCutover: true, rollback: "keep" });
+        assert.equal(kept.currentSubStateDetails.dbDetails[database]!.migrationState, "Succeeded");
+        // Nobody follows the target's schema.
+        const altered = "ALTER TABLE half ALTER twice DROP EXPRESSION; UPDATE half SET twice = 7";
+        await lab.target.query(altered, lab.onTarget(database));
+        assert.ok((await Resource.failure(resource.update({ rollback: "return" }))).includes(statementFor("half")));
+        await lab.source.query(altered, { database });
+        assert.equal((await resource.update({ rollback: "return" })).state, "Canceled");
         await assertSameContent(...places(database));
         await resource.destroy();
       });

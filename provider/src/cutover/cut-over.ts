@@ -4,6 +4,7 @@ import { currentLsn } from "../cdc/lag.js";
 import type { OutputPlugin } from "../cdc/slot.js";
 import { carrySequences, type SequenceName } from "../copy/sequences.js";
 import { comparisonSnapshot } from "./comparison-snapshot.js";
+import { dropsOfExpressions } from "./computed-columns.js";
 import { Refused, Unreachable, messageOf } from "../errors.js";
 import type { Endpoint } from "../postgres/connect.js";
 import { isUngranted, limitLockWaits, lockRemedy } from "../postgres/lock-waits.js";
@@ -29,6 +30,10 @@ export interface CutOver {
   readonly onEscapedChanges: (changes: number) => Promise<void>;
   /** Refreshes what is computed from tables. */
   readonly refreshMaterializedViews: () => Promise<void>;
+  /** Told the statements that the target needs to be written all that was sent to it, if there are any; @throws Refused naming them */
+  readonly refuseComputed: (statements: readonly string[]) => never;
+  /** The source's, by which its tables are followed. */
+  readonly publications: readonly string[];
   /** Compares the target with the source as it was at the point; answers the step's name. @throws ContentDiffers */
   readonly compare: (point: PointToCompare) => Promise<string>;
   readonly onStep: (step: string, seconds: number) => Promise<void>;
@@ -105,6 +110,7 @@ async function reachPoint(cut: CutOver): Promise<void> {
   comparisonFails.catch(() => undefined);
   try {
     await timed("apply all commits up to it", () => Promise.race([follower.drainTo(lsn), comparisonFails]));
+    await requireAllWritten(cut);
     rest();
     await timed("carry over sequences", carry);
     await timed("refresh materialized views", cut.refreshMaterializedViews);
@@ -124,6 +130,17 @@ async function reachPoint(cut: CutOver): Promise<void> {
   if (cut.putUpFence) await timed("look for writes behind the fence", () => bringEscaped(cut, carry));
 }
 
+/** Nobody has looked since the schema was carried over, which may be long ago. */
+async function requireAllWritten({
+  sourceSession,
+  targetSession,
+  publications,
+  refuseComputed,
+}: CutOver): Promise<void> {
+  const statements = await dropsOfExpressions(sourceSession, targetSession, publications);
+  if (statements.length > 0) refuseComputed(statements);
+}
+
 async function catchUp({ follower, sourceSession }: CutOver): Promise<void> {
   // Held first, as for the point itself.
   await follower.hold();
@@ -138,6 +155,7 @@ async function bringEscaped(cut: CutOver, carry: () => Promise<void>): Promise<v
   await follower.drainTo(await currentLsn(sourceSession));
   const escaped = follower.status().appliedChanges - known;
   if (escaped === 0) return;
+  await requireAllWritten(cut);
   await carry();
   await cut.refreshMaterializedViews();
   await cut.onEscapedChanges(escaped);

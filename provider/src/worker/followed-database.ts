@@ -198,6 +198,8 @@ export class FollowedDatabase {
           sequenceMargin: wish.sequenceMargin,
           putUpFence: wish.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
           onEscapedChanges: (changes) => this.#tellEscaped(changes),
+          publications: this.#remainder.publications,
+          refuseComputed: (statements) => this.#refuseComputed(statements),
           refreshMaterializedViews: () => this.#refresh(sourceSession, targetSession),
           compare: async (point) =>
             comparisonStep(await compareDatabase(this.#work, { database: this.#name, ...point, inCutover: true })),
@@ -219,6 +221,14 @@ export class FollowedDatabase {
       this.#name,
       await refreshMaterializedViews(source, target, materializedViews, context),
     );
+  }
+
+  #refuseComputed(statements: readonly string[]): never {
+    const what = "columns are generated on the target and written on the source, where they were altered just now";
+    throw new Refused(`${this.#name} cannot be cut over: ${what}`, {
+      remedy: `on the target, in ${targetDatabase(this.#work.wish, this.#name)}: ${statements.join("; ")}; then cut over again, which copies their tables anew`,
+      code: "603130",
+    });
   }
 
   async #tellEscaped(changes: number): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { Follower, type FollowStatus } from "../cdc/follow.js";
-import { pointSlot, wayBackNames, wayBackProgress } from "../cdc/names.js";
+import { type ChangeCaptureNames, pointSlot, wayBackNames, wayBackProgress } from "../cdc/names.js";
 import { initProgress } from "../cdc/progress.js";
 import { createPublications } from "../cdc/publication.js";
 import { createSlot } from "../cdc/slot.js";
@@ -153,7 +153,7 @@ export class WayBack {
     const names = wayBackNames(wish, name);
     return new Follower({
       ...{ source: target, target: source, database: targetName, targetDatabase: name },
-      ...{ slot: names.slot, publications: [names.publication, names.insertOnlyPublication] },
+      ...{ slot: names.slot, publications: publicationsOf(names) },
       ...{ migration: wayBackProgress(wish.migrationName), generation, signal },
       reconnectForSeconds: wish.reconnectFor,
       onProgress: (status) => {
@@ -217,6 +217,8 @@ export class WayBack {
         hasSequence: there,
         sequenceMargin: 0,
         onEscapedChanges: () => Promise.resolve(),
+        publications: publicationsOf(wayBackNames(wish, name)),
+        refuseComputed: (statements) => refuseComputed(name, statements),
         refreshMaterializedViews: () => this.#refreshViews(targetSession, sourceSession),
         compare: (point) => this.#compare(point),
         onStep: (step, seconds) => journal.cutoverStep(name, `return: ${step}`, seconds),
@@ -348,6 +350,22 @@ async function sequencesOf(source: Client): Promise<(sequence: SequenceName) => 
   );
   const names = new Set(rows.map(({ schema, name }) => qualify(schema, name)));
   return ({ schema, name }) => names.has(qualify(schema, name));
+}
+
+const publicationsOf = ({ publication, insertOnlyPublication }: ChangeCaptureNames): string[] => [
+  publication,
+  insertOnlyPublication,
+];
+
+/** Nobody follows the target's schema: what the source has computed instead of taking it is not to be had from the stream any more. */
+function refuseComputed(database: string, statements: readonly string[]): never {
+  throw new Refused(
+    `${database} cannot be returned: columns are generated on the source and written on the target, where they were altered since`,
+    {
+      remedy: `on the source, in ${database}: ${statements.join("; ")}; and give these columns the values that they have on the target, which the way back could not; then return again, or set rollback to drop`,
+      code: "603130",
+    },
+  );
 }
 
 /** The comparison was made with the sides exchanged; people know them by their parts in the migration. */
