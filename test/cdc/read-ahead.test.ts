@@ -68,7 +68,7 @@ describe("reading ahead", () => {
               reading.send(message);
               sent.push(message);
             } else if (kind === "step") {
-              reading.ahead.then(() => reading.got.push(name));
+              reading.ahead.after(() => reading.got.push(name));
               sent.push(name);
             } else if (kind === "pause") reading.ahead.pause();
             else if (kind === "resume") reading.ahead.resume();

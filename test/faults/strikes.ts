@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CuttableProxy } from "../cdc/cuttable-proxy";
 import type { EmbeddedServer } from "../support/embedded-server";
+import { isAlive } from "../support/is-alive";
 import type { Lab } from "../support/lab";
 import type { Seeded } from "./seeded";
 
@@ -208,14 +209,5 @@ function signal(pid: number, name: NodeJS.Signals): void {
     process.kill(pid, name);
   } catch (error) {
     if ((error as { code?: string }).code !== "ESRCH") throw error;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
   }
 }

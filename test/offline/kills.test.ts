@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { assertSameContent } from "../support/content";
+import { isAlive } from "../support/is-alive";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
@@ -94,13 +95,4 @@ async function killAfter(lab: Lab, migration: string, ms: number, hasToSay: bool
   if (!row?.pid || row.state === "Succeeded" || !isAlive(row.pid)) return undefined;
   process.kill(row.pid, "SIGKILL");
   return row.message ?? row.state;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }

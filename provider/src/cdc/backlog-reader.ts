@@ -250,7 +250,7 @@ export class BacklogReader implements ChangeStream {
         if (this.#over) return;
         this.#sentLsn = place.confirmed;
         this.#hasSentMore = false;
-        this.#ahead.then(() => this.#handlers.onKeepalive(place.confirmed));
+        this.#ahead.after(() => this.#handlers.onKeepalive(place.confirmed));
         const spanBytes = Number(place.confirmed - place.restart);
         const isRead = Number(place.end - place.confirmed) <= this.#limits.restBytes;
         const { portionBytes } = this.#limits;
@@ -277,7 +277,7 @@ export class BacklogReader implements ChangeStream {
       // If it is not the way of reading that the source refuses, the walsender will meet it, too.
     }
     const sentLsn = this.#sentLsn;
-    this.#ahead.then(() => {
+    this.#ahead.after(() => {
       if (this.#over) return;
       this.#end();
       this.#handlers.onRead(sentLsn);

@@ -55,7 +55,7 @@ export async function createPublications(
   const generated = takesGenerated(selection, keyless, version) ? withGenerated : "";
   const everything = `publish = '${everythingSince(version)}'${generated}`;
   await bringInLine(source, names.publication, undefined, everything);
-  const telling = { version, generated: await publishesGenerated(source, [names.publication]) };
+  const telling = await tellingOf(source, names.publication);
   const selected =
     keyless === "full" ? await identifyByWholeRow(source, names.publication, selection, telling) : selection;
   const publishable = selected.filter((table) => !table.unlogged && publishesItself(table, version));
@@ -89,10 +89,7 @@ export async function followKeys(
   // Dropped by somebody, which ends the stream.
   if (!published || !insertOnly) return [];
   const isIn = (list: readonly string[]) => (table: Table) => list.includes(qualify(table.schema, table.name));
-  const telling = {
-    version: await serverVersion(source),
-    generated: await publishesGenerated(source, [names.publication]),
-  };
+  const telling = await tellingOf(source, names.publication);
   const tables =
     keyless === "full" ? await identifyByWholeRow(source, names.publication, selection, telling) : selection;
   const losing = tables.filter(isIn(published)).filter((table) => !canNameRows(table, tables, telling));
@@ -194,6 +191,11 @@ async function bringInLine(
     throw publicationFailure(cause, name);
   }
 }
+
+const tellingOf = async (source: Client, publication: string): Promise<Telling> => ({
+  version: await serverVersion(source),
+  generated: await publishesGenerated(source, [publication]),
+});
 
 /** Whether they publish stored generated columns: as values of the server's, to be compared with the target's own. */
 export async function publishesGenerated(source: Client, publications: readonly string[]): Promise<boolean> {

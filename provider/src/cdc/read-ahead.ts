@@ -63,8 +63,8 @@ export class ReadAhead {
     this.#weigh();
   }
 
-  /** Takes the step when all messages before it have been handed on. */
-  then(step: () => void): void {
+  /** Takes the step after all messages before it have been handed on. */
+  after(step: () => void): void {
     if (this.#isWanted && this.#isEmpty) step();
     else this.#items.push(step);
   }
@@ -77,7 +77,7 @@ export class ReadAhead {
   resume(): void {
     this.#isWanted = true;
     this.#weigh();
-    if (!this.#isEmpty) this.#turn ??= setImmediate(() => this.#handOn());
+    this.#goOn();
   }
 
   /** Nothing is handed on from here. */
@@ -100,6 +100,10 @@ export class ReadAhead {
       this.#next = 0;
     }
     this.#weigh();
+    this.#goOn();
+  }
+
+  #goOn(): void {
     if (this.#isWanted && !this.#isEmpty) this.#turn ??= setImmediate(() => this.#handOn());
   }
 
