@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Refused, TimedOut } from "../../provider/src/errors";
 import { changeCaptureNames, type ChangeCaptureNames } from "../../provider/src/cdc/names";
 import { createPublications, dropPublications } from "../../provider/src/cdc/publication";
-import type { BlockingSession } from "../../provider/src/cdc/blocking-sessions";
+import type { BlockingSession } from "../../provider/src/postgres/blocking-sessions";
 import { dropSlot } from "../../provider/src/cdc/drop-slot";
 import { createComparisonPoint, createSlot } from "../../provider/src/cdc/slot";
 import { inspectSlot } from "../../provider/src/cdc/slot-state";

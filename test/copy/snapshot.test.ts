@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Snapshot, SnapshotGone, lockedSnapshot, openInSnapshot } from "../../provider/src/copy/snapshot";
-import { Unreachable } from "../../provider/src/errors";
+import { Refused, Unreachable } from "../../provider/src/errors";
 import { EmbeddedServer } from "../support/embedded-server";
 import { endpointOf, freshDatabase } from "./pairs";
 
@@ -88,6 +88,76 @@ describe("a snapshot", () => {
       );
     await snapshot.release();
     await server.query("TRUNCATE t", { database });
+  });
+
+  it("waits for no table while it holds another, which an application may want", async () => {
+    await server.query('CREATE TABLE a (id int); CREATE TABLE "B" (id int)', { database });
+    const snapshot = await Snapshot.export(endpointOf(server), database);
+    const application = await server.connect(database);
+    try {
+      await application.query('BEGIN; LOCK TABLE "B" IN ACCESS EXCLUSIVE MODE');
+      let onTold: (holders: string) => void = () => undefined;
+      const told = new Promise<string>((resolve) => (onTold = resolve));
+      const tables = ["a", "B"].map((name) => ({ schema: "public", name }));
+      const locked = snapshot.lockTables(tables, { onWaiting: onTold });
+      assert.match(
+        await told,
+        /^public\."B" is locked by pid \d+ \(postgres, test, idle in transaction, open for \d+ s\)$/,
+      );
+      await application.query("ALTER TABLE a ADD COLUMN v text; COMMIT");
+      assert.deepEqual(await locked, []);
+    } finally {
+      await application.end();
+      await snapshot.release();
+      await server.query('DROP TABLE a, "B"', { database });
+    }
+  });
+
+  it("names who keeps a table locked, and how to end that", async () => {
+    const snapshot = await Snapshot.export(endpointOf(server), database);
+    const application = await server.connect(database);
+    try {
+      await application.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+      await assert.rejects(snapshot.lockTables([t], { seconds: 0 }), (error: Error) => {
+        assert.ok(error instanceof Refused);
+        assert.match(
+          error.message,
+          /could not be locked .* for 0 s: public\.t is locked by pid \d+ \(postgres, test, idle/,
+        );
+        assert.match(error.remedy ?? "", /on the source: SELECT pg_terminate_backend\(\d+\); then start again/);
+        return true;
+      });
+      await application.query("ROLLBACK");
+      assert.deepEqual(await snapshot.lockTables([t]), []);
+    } finally {
+      await application.end();
+      await snapshot.release();
+    }
+  });
+
+  it("says which setting of which server leaves no room for its locks", async () => {
+    // As many as go into a session's own slots need no room.
+    const tables = Array.from({ length: 40 }, (_, index) => ({ schema: "public", name: `room${index}` }));
+    await server.query(tables.map(({ name }) => `CREATE TABLE ${name} ()`).join("; "), { database });
+    const snapshot = await Snapshot.export(endpointOf(server), database);
+    const greedy = await server.connect(database);
+    try {
+      await assert.rejects(greedy.query("SELECT pg_advisory_lock(i) FROM generate_series(1, 1000000) i"), {
+        code: "53200",
+      });
+      await assert.rejects(snapshot.lockTables(tables), (error: Error) => {
+        assert.ok(error instanceof Refused);
+        assert.match(error.message, /out of shared memory/);
+        assert.match(
+          error.remedy ?? "",
+          /^raise max_locks_per_transaction on the source 127\.0\.0\.1:\d+ from 64 to 128 /,
+        );
+        return true;
+      });
+    } finally {
+      await greedy.end();
+      await snapshot.release();
+    }
   });
 
   for (const [what, sql] of [

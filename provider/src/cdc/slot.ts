@@ -5,7 +5,7 @@ import { connect, type Endpoint } from "../postgres/connect.js";
 import { type Lsn, parseLsn } from "../postgres/lsn.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
-import { type BlockingSession, blockingSessions, describeBlockers } from "./blocking-sessions.js";
+import { type BlockingSession, blockingSessions, describeBlockers } from "../postgres/blocking-sessions.js";
 import { dropSlot } from "./drop-slot.js";
 import { currentLsn } from "./lag.js";
 import type { SlotIdentity } from "./progress.js";

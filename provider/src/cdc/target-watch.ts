@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 import { Unreachable } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
-import { blockingSessions, describeBlockers } from "./blocking-sessions.js";
+import { blockingSessions, describeBlockers } from "../postgres/blocking-sessions.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { abandon, streamOf } from "../postgres/session.js";
 

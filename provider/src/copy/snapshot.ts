@@ -2,18 +2,12 @@ import type { Client } from "pg";
 import { EngineFault, Refused, Unreachable, messageOf } from "../errors.js";
 import { type Endpoint, connect } from "../postgres/connect.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
-import { qualify, quoteLiteral } from "../postgres/identifiers.js";
-import type { Table } from "../postgres/tables.js";
+import { quoteLiteral } from "../postgres/identifiers.js";
+import { type LockOptions, lockTogether, type TableName } from "./lock-together.js";
 import { passBytes } from "./pass-bytes.js";
 
 /** Firewalls and gateways forget a connection that is silent for some minutes (Azure's: four). */
 const heartbeatMs = 60_000;
-/** How long one LOCK TABLE may wait, in seconds. */
-const lockPatienceSeconds = 60;
-/** Tables per LOCK TABLE: a statement of some hundred kilobytes at most. */
-const tablesPerLock = 1000;
-
-const undefinedTable = "42P01";
 /** "invalid snapshot identifier", of one that is well formed: its file is gone; "snapshot does not exist" from 17 on. */
 const snapshotGone = /^(22023|42704)$/;
 /** An application that empties a table more often than this in a row has to be told. */
@@ -21,8 +15,6 @@ const mostSnapshots = 10;
 
 /** The session that exported a snapshot has ended: what was to be read under it has to be read under another one. */
 export class SnapshotGone extends Unreachable {}
-
-type TableName = Pick<Table, "schema" | "name">;
 
 const beginReadOnly = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
@@ -100,27 +92,11 @@ export class Snapshot {
    *
    * @returns the tables, qualified and quoted, to which that has happened since the snapshot: it does not show their rows
    * any more, and is of no use
-   * @throws Refused when a lock is not granted within a minute, or not permitted
+   * @throws as {@link lockTogether}
    */
-  async lockTables(tables: readonly TableName[]): Promise<string[]> {
-    await this.#session.query(`SET LOCAL lock_timeout = ${lockPatienceSeconds * 1000}`);
-    for (let first = 0; first < tables.length; first += tablesPerLock) {
-      const names = tables
-        .slice(first, first + tablesPerLock)
-        .map(({ schema, name }) => `ONLY ${qualify(schema, name)}`);
-      try {
-        await this.#session.query(`LOCK TABLE ${names.join(", ")} IN ACCESS SHARE MODE`);
-      } catch (error) {
-        if (isConnectionLoss(error)) throw new Unreachable(`locking tables: ${messageOf(error)}`, { cause: error });
-        if ((error as { code?: string }).code === undefinedTable) return names;
-        throw new Refused(`the tables to copy cannot be locked against ALTER and TRUNCATE: ${messageOf(error)}`, {
-          remedy: "end the session that holds an ACCESS EXCLUSIVE lock (see pg_locks), or GRANT SELECT on the tables",
-          cause: error,
-        });
-      }
-    }
-    await this.#session.query("SET LOCAL lock_timeout = 0");
-    return this.#replacedSince(tables);
+  async lockTables(tables: readonly TableName[], options: LockOptions = {}): Promise<readonly string[]> {
+    const dropped = await lockTogether(this.#session, tables, options);
+    return dropped.length > 0 ? dropped : this.#replacedSince(tables);
   }
 
   /** The catalogue's tables are read as of the snapshot, its functions answer as of now. */
@@ -150,18 +126,19 @@ export class Snapshot {
  * Takes a snapshot and locks its tables, again until nothing was truncated, rewritten or replaced in between: such a table
  * would be copied empty, and the changes that the stream has from before would find no rows.
  *
- * @throws Refused when that happens at every try
+ * @throws Refused when that happens at every try; as {@link lockTogether}
  */
 export async function lockedSnapshot<Taken extends { readonly snapshot: Snapshot }>(
   take: () => Promise<Taken>,
   tablesOf: (taken: Taken) => Promise<readonly TableName[]>,
   giveUp: (taken: Taken) => Promise<void>,
+  options: LockOptions = {},
 ): Promise<Taken> {
   for (let attempt = 1; ; attempt++) {
     const taken = await take();
     let replaced: readonly string[];
     try {
-      replaced = await taken.snapshot.lockTables(await tablesOf(taken));
+      replaced = await taken.snapshot.lockTables(await tablesOf(taken), options);
       if (replaced.length === 0) return taken;
     } catch (error) {
       await taken.snapshot.release();

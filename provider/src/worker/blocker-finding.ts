@@ -1,4 +1,4 @@
-import type { BlockingSession } from "../cdc/blocking-sessions.js";
+import type { BlockingSession } from "../postgres/blocking-sessions.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
 import type { Finding } from "../store/journal.js";
 

@@ -89,6 +89,7 @@ export class CopyHelper {
   readonly #say: Say;
   readonly #shares = new Map<string, Share>();
   readonly #held = new Map<string, Promise<Snapshot | undefined>>();
+  readonly #closing = new AbortController();
   #wish: Wish | undefined;
   #defaultJobs: Jobs | undefined;
   readonly #tableSlots = new JobSlots(() => this.#wish?.tableJobs ?? this.#defaultJobs?.tableJobs ?? 1);
@@ -134,6 +135,7 @@ export class CopyHelper {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort();
     await this.stopSharing();
     await this.keepSnapshotsOf([]);
   }
@@ -148,8 +150,8 @@ export class CopyHelper {
   async #hold(copy: DatabaseCopy): Promise<Snapshot | undefined> {
     let snapshot: Snapshot | undefined;
     try {
-      const wish = this.#wish!;
-      snapshot = await heldAs({ source: this.#job.source, wish }, copy.database, copy.snapshotId, copy.moment);
+      const [wish, { signal }] = [this.#wish!, this.#closing];
+      snapshot = await heldAs({ source: this.#job.source, wish, signal }, copy.database, copy.snapshotId, copy.moment);
       if (!snapshot) return undefined;
       const store = await Store.find(this.#job, `${this.#job.migrationName} stand-by`);
       try {

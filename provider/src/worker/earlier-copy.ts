@@ -89,13 +89,15 @@ async function survivingSnapshot(work: Work, database: string, shared: SharedCop
   return undefined;
 }
 
+type SnapshotKeeper = Pick<Work, "source" | "wish" | "signal">;
+
 /**
  * Holds a copy's snapshot in a session of its own, locks included; undefined where it is there no longer.
  *
  * @throws Unreachable when the connection breaks
  */
 export async function heldAs(
-  { source, wish }: Pick<Work, "source" | "wish">,
+  { source, wish, signal }: SnapshotKeeper,
   database: string,
   snapshotId: string,
   moment: string,
@@ -104,7 +106,7 @@ export async function heldAs(
   try {
     snapshot = await Snapshot.hold(source, database, snapshotId);
     // Servers that were started anew give out the same names for other snapshots.
-    if (snapshot.moment === moment && (await locksAll({ source, wish }, database, snapshot))) return snapshot;
+    if (snapshot.moment === moment && (await locksAll({ source, wish, signal }, database, snapshot))) return snapshot;
   } catch (error) {
     if (!(error instanceof Refused || error instanceof SnapshotGone)) {
       await snapshot?.release();
@@ -116,7 +118,7 @@ export async function heldAs(
 }
 
 async function locksAll(
-  { source, wish }: Pick<Work, "source" | "wish">,
+  { source, wish, signal }: SnapshotKeeper,
   database: string,
   snapshot: Snapshot,
 ): Promise<boolean> {
@@ -124,7 +126,7 @@ async function locksAll(
   const session = await openInSnapshot(source, database, snapshot.id, `${wish.migrationName} lock`);
   try {
     const tables = (await selectedTables(session, wish)).map(({ table }) => table);
-    return (await snapshot.lockTables(tables)).length === 0;
+    return (await snapshot.lockTables(tables, { signal })).length === 0;
   } finally {
     await session.end();
   }

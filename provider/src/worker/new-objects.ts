@@ -26,7 +26,7 @@ import { validateConstraint } from "../schema/validate-constraint.js";
 import { targetDatabase } from "../target-database.js";
 import { reportFindings } from "./base-copy.js";
 import type { SourceMark } from "./source-mark.js";
-import { markOf } from "./take-snapshot.js";
+import { lockOptions, markOf } from "./take-snapshot.js";
 import type { Work } from "./work.js";
 
 export interface NewObjects {
@@ -75,6 +75,7 @@ export async function joinTables(
         }),
       () => Promise.resolve(newTables),
       () => Promise.resolve(),
+      lockOptions(work, database),
     );
     try {
       await follower.drainTo(lsn);

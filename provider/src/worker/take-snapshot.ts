@@ -4,6 +4,7 @@ import { blockerFinding } from "./blocker-finding.js";
 import { dropSlot } from "../cdc/drop-slot.js";
 import { createPublications } from "../cdc/publication.js";
 import { type OutputPlugin, createSlot, type SlotOptions } from "../cdc/slot.js";
+import type { LockOptions } from "../copy/lock-together.js";
 import { Snapshot, lockedSnapshot, openInSnapshot } from "../copy/snapshot.js";
 import type { TableToCopy } from "../copy/tables-to-copy.js";
 import { Canceled } from "../errors.js";
@@ -94,7 +95,7 @@ async function lockedPoint(
       mark: undefined,
       plugin: "pgoutput",
     });
-    return lockedSnapshot(take, tablesOf, () => Promise.resolve());
+    return lockedSnapshot(take, tablesOf, () => Promise.resolve(), lockOptions(work, database));
   }
   const names = changeCaptureNames(wish, database);
   await journal.database(database, {
@@ -107,6 +108,7 @@ async function lockedPoint(
     () => beginStream(work, database, names.slot, stream),
     tablesOf,
     () => dropSlot(source, database, names.slot),
+    lockOptions(work, database),
   );
   try {
     // Not before: whoever truncates a table until it is locked costs the snapshot.
@@ -116,6 +118,16 @@ async function lockedPoint(
     throw error;
   }
 }
+
+/** Who keeps tables locked is told. */
+export const lockOptions = ({ journal, signal }: Work, database: string): LockOptions => ({
+  signal,
+  onWaiting: (holders) =>
+    // A lost event is no reason to give up.
+    void journal
+      .event(`waiting for locks on the source: ${holders}`, { database, level: "warning" })
+      .catch(() => undefined),
+});
 
 async function beginStream(
   work: Work,

@@ -1,7 +1,8 @@
 import type { Client } from "pg";
-import { serverVersion } from "../postgres/server-version.js";
+import { quoteLiteral } from "./identifiers.js";
+import { serverVersion } from "./server-version.js";
 
-/** A session whose open transaction another one has to wait for: a new slot's, or that which applies changes. */
+/** A session whose open transaction another one has to wait for: a new slot's, that which applies changes, or locks tables. */
 export interface BlockingSession {
   /** Undefined for a prepared transaction, which no session holds. */
   readonly pid: number | undefined;
@@ -14,6 +15,15 @@ export interface BlockingSession {
   readonly queryStart: Date | undefined;
 }
 
+/** Of `activity`, which is pg_stat_activity, and `prepared`, which is pg_prepared_xacts; without the process. */
+export const sessionColumns = `
+  prepared.gid AS "preparedAs",
+  extract(epoch FROM clock_timestamp() - coalesce(activity.xact_start, prepared.prepared))::float8 AS "transactionAgeSeconds",
+  activity.application_name AS "applicationName",
+  coalesce(activity.usename, prepared.owner) AS "user",
+  activity.state,
+  activity.query_start AS "queryStart"`;
+
 /** Whom a session waits for at this moment. */
 export async function blockingSessions(observer: Client, waitingPid: number): Promise<BlockingSession[]> {
   // pg_blocking_pids is of 9.6, and answers 0 for a prepared transaction.
@@ -23,13 +33,7 @@ export async function blockingSessions(observer: Client, waitingPid: number): Pr
       : `(SELECT array_agg(held.pid) FROM pg_locks wanted JOIN pg_locks held USING (locktype, transactionid)
            WHERE wanted.pid = $1 AND NOT wanted.granted AND held.granted AND locktype = 'transactionid')`;
   const { rows } = await observer.query<Record<keyof BlockingSession, never>>(
-    `SELECT nullif(blocker.pid, 0) AS pid,
-            prepared.gid AS "preparedAs",
-            extract(epoch FROM now() - coalesce(activity.xact_start, prepared.prepared))::float8 AS "transactionAgeSeconds",
-            activity.application_name AS "applicationName",
-            coalesce(activity.usename, prepared.owner) AS "user",
-            activity.state,
-            activity.query_start AS "queryStart"
+    `SELECT nullif(blocker.pid, 0) AS pid, ${sessionColumns}
        FROM unnest(${blockers}) AS blocker (pid)
        LEFT JOIN pg_catalog.pg_stat_activity activity ON activity.pid = blocker.pid
        LEFT JOIN pg_catalog.pg_prepared_xacts prepared ON blocker.pid = 0`,
@@ -38,7 +42,7 @@ export async function blockingSessions(observer: Client, waitingPid: number): Pr
   return rows.map((row) => withoutNulls(row));
 }
 
-const withoutNulls = (row: Record<keyof BlockingSession, unknown>): BlockingSession =>
+export const withoutNulls = (row: Record<keyof BlockingSession, unknown>): BlockingSession =>
   Object.fromEntries(
     Object.entries(row).map(([name, value]) => [name, value ?? undefined]),
   ) as unknown as BlockingSession;
@@ -46,10 +50,18 @@ const withoutNulls = (row: Record<keyof BlockingSession, unknown>): BlockingSess
 /** All of them in one clause, for a message. */
 export function describeBlockers(sessions: readonly BlockingSession[]): string {
   if (sessions.length === 0) return "the server did not say what it waited for";
-  const lines = sessions.map(({ pid, preparedAs, transactionAgeSeconds, applicationName, user, state }) => {
-    const who = preparedAs === undefined ? `pid ${pid ?? "?"}` : `prepared transaction ${preparedAs}`;
-    const age = transactionAgeSeconds === undefined ? "" : `, open for ${Math.round(transactionAgeSeconds)} s`;
-    return `${who} (${user ?? "unknown user"}, ${applicationName ?? "unknown application"}, ${state ?? "state unknown"}${age})`;
-  });
-  return `it waits for ${lines.join("; ")}`;
+  return `it waits for ${sessions.map(describeSession).join("; ")}`;
 }
+
+export function describeSession(session: BlockingSession): string {
+  const { pid, preparedAs, transactionAgeSeconds, applicationName, user, state } = session;
+  const who = preparedAs === undefined ? `pid ${pid ?? "?"}` : `prepared transaction ${preparedAs}`;
+  const age = transactionAgeSeconds === undefined ? "" : `, open for ${Math.round(transactionAgeSeconds)} s`;
+  return `${who} (${user ?? "unknown user"}, ${applicationName ?? "unknown application"}, ${state ?? "state unknown"}${age})`;
+}
+
+/** What ends it, as SQL. */
+export const endingStatement = ({ pid, preparedAs }: BlockingSession): string =>
+  preparedAs === undefined
+    ? `SELECT pg_terminate_backend(${pid ?? "?"})`
+    : `ROLLBACK PREPARED ${quoteLiteral(preparedAs)}`;
