@@ -303,6 +303,9 @@ describe("schema changes on the source while it is followed", () => {
   it("pauses for what values are made of, and for a schema's name", async () => {
     const database = await lab.database(`
       CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE TYPE pair AS (a int, b text); CREATE SCHEMA "Old";
+      CREATE TYPE side AS ENUM ('left', 'right'); CREATE DOMAIN "Sided" AS side; CREATE TYPE place AS (s "Sided"[]); CREATE TYPE turned AS (a int, b int);
+      CREATE TABLE sides (id int PRIMARY KEY, s side, p place); INSERT INTO sides VALUES (1, 'left', '({right})');
+      CREATE TABLE turns (t turned); INSERT INTO turns VALUES ('(1,2)');
       CREATE TABLE feels (id int PRIMARY KEY, m mood[]); INSERT INTO feels VALUES (1, '{sad}');
       CREATE TABLE paired (id int PRIMARY KEY, p pair); INSERT INTO paired VALUES (1, '(1,b)');
       CREATE TABLE computed (id int PRIMARY KEY, g int GENERATED ALWAYS AS (id * 2) STORED); INSERT INTO computed VALUES (1);
@@ -316,6 +319,18 @@ describe("schema changes on the source while it is followed", () => {
         "ALTER TYPE mood ADD VALUE 'so so' BEFORE 'happy'; ALTER TYPE mood RENAME VALUE 'sad' TO 'low'",
         "INSERT INTO feels VALUES (3, '{low}'), (4, '{so so}')",
         `ALTER TYPE "public"."mood" RENAME VALUE 'sad' TO 'low'`,
+      ],
+      [
+        "INSERT INTO sides VALUES (2, 'right', '({left})')",
+        "ALTER TYPE side RENAME VALUE 'left' TO 'x'; ALTER TYPE side RENAME VALUE 'right' TO 'left'; ALTER TYPE side RENAME VALUE 'x' TO 'right'",
+        "INSERT INTO sides VALUES (3, 'left', '({right})'); UPDATE sides SET id = 4 WHERE s = 'right'",
+        `ALTER TYPE "public"."side" RENAME VALUE 'left' TO 'left (renamed)'; ALTER TYPE "public"."side" RENAME VALUE 'right' TO 'left'; ALTER TYPE "public"."side" RENAME VALUE 'left (renamed)' TO 'right'`,
+      ],
+      [
+        "INSERT INTO turns VALUES ('(3,4)')",
+        "ALTER TYPE turned DROP ATTRIBUTE a, ADD ATTRIBUTE a int",
+        "INSERT INTO turns VALUES ('(5,6)')",
+        `ALTER TYPE "public"."turned" DROP ATTRIBUTE "a"; ALTER TYPE "public"."turned" ADD ATTRIBUTE "a" integer`,
       ],
       [
         "INSERT INTO paired VALUES (2, '(2,b)')",

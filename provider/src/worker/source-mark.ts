@@ -11,6 +11,7 @@ import { type Defaults, readDefaults, withKeysComputedAnew } from "./late-column
 import { readSchemaNames, type SchemaNames } from "./renamed-schemas.js";
 import { readRules, type Rules } from "./rule-drift.js";
 import { readTypeMarks, type TypeMarks } from "./type-drift.js";
+import { readTypeParts, type TypeParts, withOtherParts } from "./type-parts.js";
 
 /**
  * What tells, at any later time, whether the stream has had every change of every table since. Object identifiers are
@@ -28,6 +29,8 @@ export interface SourceMark {
   readonly definitions?: Definitions;
   /** Unknown in the mark of an earlier version. */
   readonly names?: TableNames;
+  /** Unknown in the mark of an earlier version. */
+  readonly parts?: TypeParts;
   /** Unknown in the mark of an earlier version. */
   readonly given?: Given;
 }
@@ -72,11 +75,14 @@ export async function readSourceMark(source: Client, names: ChangeCaptureNames):
 }
 
 /** What a mark knows of the source's tables. */
-export async function readTables(source: Client): Promise<Required<Pick<SourceMark, "columns" | "forms" | "names">>> {
+export async function readTables(
+  source: Client,
+): Promise<Required<Pick<SourceMark, "columns" | "forms" | "names" | "parts">>> {
   return {
     columns: await readColumnPlaces(source),
     forms: await readTableForms(source),
     names: await readTableNames(source),
+    parts: await readTypeParts(source),
   };
 }
 
@@ -151,8 +157,8 @@ export async function readColumnPlaces(source: Client): Promise<ColumnPlaces> {
 
 /**
  * The tables, qualified and quoted, whose changes are not all in the stream, although they are followed: made anew under
- * the name of another one, with a column under the name of another one, written anew by ALTER TABLE, with keys that are
- * computed otherwise, taken out of the publication, or, before 11, which does not publish it, truncated. A table that was only rewritten looks the same there.
+ * the name of another one, with a column under the name of another one, or a label or an attribute, written anew by ALTER TABLE, with
+ * keys that are computed otherwise, taken out of the publication, or, before 11, which does not publish it, truncated. A table that was only rewritten looks the same there.
  *
  * @throws StreamTampered when this is so of all tables
  */
@@ -176,6 +182,7 @@ export async function replacedSince(source: Client, names: ChangeCaptureNames, m
         ...(await withOtherForm(source, mark)),
         ...((await publishesGenerated(source, [names.publication])) ? await withOtherGenerated(source, mark) : []),
         ...(await withOthersName(source, mark)),
+        ...(await withOtherParts(source, mark.parts)),
       ],
     ],
   );

@@ -101,8 +101,8 @@ export async function readTypeDrift({ source, target, schemaOnTarget, before }: 
   const late = pairs.flatMap(({ type, twin, former }) => (type.isDomain ? domainDrift(twin, type, former) : []));
   // Last, since what is above names them as they are called now.
   additions.push(...renamed.flatMap(({ type, twin }) => renameStatements(twin, type)));
-  const tables = decisions.length > 0 ? await tablesByType(source) : new Map<string, string[]>();
-  const byHand = decisions.map(({ oid, sql }) => ({ tables: tables.get(oid) ?? [], sql }));
+  const tables = decisions.length > 0 ? await tablesByType(source) : new Map<string, TableOfType[]>();
+  const byHand = decisions.map(({ oid, sql }) => ({ tables: (tables.get(oid) ?? []).map(nameOf), sql }));
   const nowCalled = new Map(
     pairs.flatMap(({ type, former }): [string, TypeName][] =>
       former && !taken.has(nameOf(former)) ? [[nameOf(former), type]] : [],
@@ -194,15 +194,26 @@ function attributeDrift(
     }),
   );
   const alter = `ALTER TYPE ${nameOf(twin)}`;
-  const kept = new Set([...there.keys()].map((name) => formerly.get(name) ?? name));
-  const byHand = [...here.keys()]
-    .filter((name) => !kept.has(name))
+  const twinOf = (name: string): string => formerly.get(name) ?? name;
+  const isOther = (name: string, wanted: string): boolean =>
+    typeOf(here.get(twinOf(name))?.type ?? "") !== typeOf(typeOnTarget(wanted));
+  const order = [...here.keys()];
+  // What is added comes last: those stay that are in the source's order so far. One made anew has no values to convert.
+  const stay: string[] = [];
+  for (const [place, one] of type.attributes.entries()) {
+    if (!one) continue;
+    const isMadeAnew = before?.includes(one.name) === true && before[place] !== one.name;
+    const isBehind = order.indexOf(twinOf(one.name)) > order.indexOf(stay.at(-1) ?? "");
+    if (!isBehind || (isMadeAnew && isOther(one.name, one.type))) break;
+    stay.push(twinOf(one.name));
+  }
+  const byHand = order
+    .filter((name) => !stay.includes(name))
     .map((name) => `${alter} DROP ATTRIBUTE ${quoteIdentifier(name)}`);
   for (const { name, type: wanted } of there.values()) {
-    const other = here.get(formerly.get(name) ?? name);
-    if (!other) byHand.push(`${alter} ADD ATTRIBUTE ${quoteIdentifier(name)} ${wanted}`);
-    else if (typeOf(other.type) !== typeOf(typeOnTarget(wanted)))
-      byHand.push(`${alter} ALTER ATTRIBUTE ${quoteIdentifier(other.name)} TYPE ${wanted}`);
+    if (!stay.includes(twinOf(name))) byHand.push(`${alter} ADD ATTRIBUTE ${quoteIdentifier(name)} ${wanted}`);
+    else if (isOther(name, wanted))
+      byHand.push(`${alter} ALTER ATTRIBUTE ${quoteIdentifier(twinOf(name))} TYPE ${wanted}`);
   }
   const additions = [...formerly].map(
     ([name, former]) => `${alter} RENAME ATTRIBUTE ${quoteIdentifier(former)} TO ${quoteIdentifier(name)}`,
@@ -239,9 +250,13 @@ async function listTypes(client: Client): Promise<UsersType[]> {
   return rows;
 }
 
+export interface TableOfType extends TypeName {
+  readonly oid: string;
+}
+
 /** By a type's object identifier, the tables with a column that has it, or has it inside: as arrays, domains, ranges, attributes. */
-async function tablesByType(source: Client): Promise<Map<string, string[]>> {
-  const { rows } = await source.query<{ oid: string; tables: { schema: string; name: string }[] }>(`
+export async function tablesByType(source: Client): Promise<Map<string, TableOfType[]>> {
+  const { rows } = await source.query<{ oid: string; tables: TableOfType[] }>(`
     WITH RECURSIVE inside (part, whole) AS (
       SELECT oid, oid FROM pg_type WHERE typtype IN ('c', 'd', 'e', 'r')
       UNION
@@ -252,10 +267,10 @@ async function tablesByType(source: Client): Promise<Map<string, string[]>> {
               UNION ALL SELECT rngsubtype, rngtypid FROM pg_range
               UNION ALL SELECT a.atttypid, t.oid FROM pg_attribute a JOIN pg_type t ON t.typrelid = a.attrelid
                          WHERE a.attnum > 0 AND NOT a.attisdropped) w ON w.part = i.whole)
-    SELECT i.part::text AS oid, json_agg(DISTINCT jsonb_build_object('schema', n.nspname, 'name', c.relname)) AS tables
+    SELECT i.part::text AS oid, json_agg(DISTINCT jsonb_build_object('oid', c.oid::text, 'schema', n.nspname, 'name', c.relname)) AS tables
       FROM inside i JOIN pg_attribute a ON a.atttypid = i.whole AND a.attnum > 0 AND NOT a.attisdropped
       JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p') JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
      GROUP BY 1`);
-  return new Map(rows.map(({ oid, tables }) => [oid, tables.map(nameOf)]));
+  return new Map(rows.map(({ oid, tables }) => [oid, tables]));
 }
