@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { ContentDiffers, Refused, TakenOver, messageOf } from "../errors.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { type Action, actionsOn } from "./apply-table.js";
 import { type Binding, Bindings, ShapeDiffers } from "./binding.js";
 import type { Change, Relation, Truncate } from "./change.js";
@@ -373,18 +374,16 @@ export class ChangeRefused extends ContentDiffers {
 
 /** Class 23: integrity constraint violation. */
 const wantsSourceOrder = (error: unknown): boolean =>
-  error instanceof RowMissing ||
-  error instanceof TruncateRefused ||
-  (error as { code?: string }).code?.startsWith("23") === true;
+  error instanceof RowMissing || error instanceof TruncateRefused || sqlStateOf(error).startsWith("23");
 
 /** 0A000 says the same of much else, which no order of the changes could help. */
 const isReferredTo = (action: Action | undefined, error: Error | undefined): boolean =>
-  action?.statement.text.startsWith("TRUNCATE") === true && (error as { code?: string } | undefined)?.code === "0A000";
+  action?.statement.text.startsWith("TRUNCATE") === true && sqlStateOf(error) === sqlStates.featureNotSupported;
 
 /** No such text is a value of the type: it may be another one on the source by now, as an enum or a composite type. */
 function valueFailure({ name, relation }: Binding, cause: Error): Error {
-  const { code } = cause as { code?: string };
-  if (code !== "22P02") return cause;
+  const code = sqlStateOf(cause);
+  if (code !== sqlStates.invalidTextRepresentation) return cause;
   return new ShapeDiffers(
     name,
     relation,

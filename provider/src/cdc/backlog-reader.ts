@@ -6,6 +6,7 @@ import { divert } from "../postgres/divert.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
 import { formatLsn, type Lsn, parseLsn } from "../postgres/lsn.js";
 import { abandon, streamOf } from "../postgres/session.js";
+import { sqlStateOf } from "../postgres/sql-state.js";
 import type { ChangeStream, ChangeStreamHandlers } from "./change-stream.js";
 import { dropSlotBy } from "./drop-slot.js";
 import { Frames } from "./frames.js";
@@ -419,8 +420,8 @@ const portionBehind = (spanBytes: number, portionBytes: number, growth: number):
 
 /** A server's own word, which does not end the session. */
 const isRefused = (error: unknown): boolean => {
-  const { code } = error as { code?: string };
-  return code?.length === 5 && !/^(08|57P)/.test(code);
+  const code = sqlStateOf(error);
+  return code.length === 5 && !/^(08|57P)/.test(code);
 };
 
 const freeSlots =

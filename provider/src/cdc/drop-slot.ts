@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { Refused, TimedOut } from "../errors.js";
 import { applicationNamePrefix, connect, type Endpoint } from "../postgres/connect.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { inspectSlot } from "./slot-state.js";
 
 /**
@@ -39,9 +40,8 @@ async function droppedNow(client: Client, slot: string): Promise<boolean> {
     await client.query("SELECT pg_catalog.pg_drop_replication_slot($1)", [slot]);
     return true;
   } catch (error) {
-    const { code } = error as { code?: string };
-    if (code === "42704") return true;
-    if (code === "55006") return false;
+    if (sqlStateOf(error) === sqlStates.undefinedObject) return true;
+    if (sqlStateOf(error) === sqlStates.objectInUse) return false;
     throw error;
   }
 }

@@ -1,4 +1,5 @@
 import { EngineFault, Refused, Unreachable, messageOf } from "../errors.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 
 /**
  * SQLSTATEs that a later attempt may not meet: connection exceptions, transaction rollbacks (deadlock, serialization),
@@ -15,9 +16,9 @@ const brokenSocket =
 export function mayPass(error: unknown): boolean {
   if (error instanceof Unreachable) return true;
   // connect() refuses when a server has no WAL sender left; that ends by itself.
-  if (error instanceof Refused) return (error.cause as { code?: string } | undefined)?.code === "53300";
-  const code = (error as { code?: string }).code;
-  if (code !== undefined) return passing.test(code) || brokenSocket.test(code);
+  if (error instanceof Refused) return sqlStateOf(error.cause) === sqlStates.tooManyConnections;
+  const code = sqlStateOf(error);
+  if (code !== "") return passing.test(code) || brokenSocket.test(code);
   return /^Connection terminated|not queryable|^Client was closed/.test(messageOf(error));
 }
 
@@ -29,18 +30,16 @@ export const isLogin = (error: unknown): boolean =>
 export function asFailure(error: unknown, doing: string): Error {
   const said = `${doing}: ${messageOf(error)}`;
   if (mayPass(error)) return error instanceof Unreachable ? error : new Unreachable(said, { cause: error });
-  const code = (error as { code?: string }).code;
-  if (error instanceof Error && code?.length !== 5) return error;
-  if (code === untranslatable) return untranslatableBytes(said, error as { where?: string });
-  if (code?.length === 5)
+  const code = sqlStateOf(error);
+  if (error instanceof Error && code.length !== 5) return error;
+  if (code === sqlStates.characterNotInRepertoire) return untranslatableBytes(said, error as { where?: string });
+  if (code.length === 5)
     return new Refused(said, {
       remedy: `see the server's log for SQLSTATE ${code}, correct it, and go on`,
       cause: error,
     });
   return new EngineFault(said, { cause: error });
 }
-
-const untranslatable = "22021";
 
 /** A source in SQL_ASCII takes any bytes, at any time. */
 const untranslatableBytes = (said: string, error: { where?: string }): Refused =>

@@ -3,6 +3,7 @@ import { Bell } from "../bell.js";
 import { Canceled, ContentDiffers, Refused, TakenOver, messageOf } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
+import { sqlStateOf } from "../postgres/sql-state.js";
 import { type BacklogLimits, BacklogLeft } from "./backlog-reader.js";
 import { asFailure, isLogin, mayPass } from "./failure.js";
 import { Gate } from "./gate.js";
@@ -340,9 +341,7 @@ export class Follower {
 const isToBeToldInText = (error: unknown): boolean =>
   error instanceof NeedsText ||
   error instanceof ContentDiffers ||
-  [error, (error as { cause?: unknown }).cause].some((one) =>
-    /^22...$/.test((one as { code?: string } | undefined)?.code ?? ""),
-  );
+  [error, (error as { cause?: unknown }).cause].some((one) => /^22...$/.test(sqlStateOf(one)));
 
 const nothingYet: FollowStatus = {
   state: "connecting",

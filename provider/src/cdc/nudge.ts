@@ -1,5 +1,6 @@
 import type { Client } from "pg";
 import { serverVersion } from "../postgres/server-version.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 
 /**
  * Writes an empty transaction to the source's WAL, so that an idle source has something to read beyond the position that
@@ -17,7 +18,7 @@ export async function nudge(source: Client): Promise<boolean> {
     await source.query(statement);
     return true;
   } catch (error) {
-    if ((error as { code?: string }).code === "42501") return false;
+    if (sqlStateOf(error) === sqlStates.insufficientPrivilege) return false;
     throw error;
   }
 }

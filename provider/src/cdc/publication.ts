@@ -1,5 +1,6 @@
 import type { Client } from "pg";
 import { Refused, messageOf } from "../errors.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { asFailure } from "./failure.js";
 import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { alterTables, limitLockWaits } from "../postgres/lock-waits.js";
@@ -226,8 +227,8 @@ async function publishedTables(source: Client, name: string): Promise<string[] |
 }
 
 function publicationFailure(cause: unknown, name: string): Error {
-  const { code } = cause as { code?: string };
-  if (code !== "42501") return asFailure(cause, `publishing tables of the source as ${name}`);
+  if (sqlStateOf(cause) !== sqlStates.insufficientPrivilege)
+    return asFailure(cause, `publishing tables of the source as ${name}`);
   return new Refused(`the source refuses to publish the selected tables as ${name} (${messageOf(cause)})`, {
     remedy:
       "connect as the role that owns the tables and has CREATE on the database: GRANT <owner> TO <role>; GRANT CREATE ON DATABASE",

@@ -3,6 +3,7 @@ import { Refused, Unreachable, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { alterTable, isUngranted, patienceSeconds } from "../postgres/lock-waits.js";
 import { qualify, quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import type { Column, Table } from "../postgres/tables.js";
 import { sourceObjectPrefix } from "./names.js";
 
@@ -159,7 +160,7 @@ async function handOn(source: Client, heir: string, tables: MarkedTables): Promi
     await writeMark(source, heir, { ...tables, ...(await markedTables(source, heir)) });
     return [];
   } catch (error) {
-    if ((error as { code?: string }).code !== "42501") throw error;
+    if (sqlStateOf(error) !== sqlStates.insufficientPrivilege) throw error;
     const resets = Object.entries(tables).map(([name, identity]) => `ALTER TABLE ${name} REPLICA IDENTITY ${identity}`);
     return [
       `publication ${heir} of another role still needs REPLICA IDENTITY FULL; when it is gone: ${resets.join("; ")}`,

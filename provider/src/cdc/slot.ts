@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
-import { Canceled, Refused, TimedOut } from "../errors.js";
+import { Canceled, Refused, TimedOut, messageOf } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import { type Lsn, parseLsn } from "../postgres/lsn.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { type BlockingSession, blockingSessions, describeBlockers } from "../postgres/blocking-sessions.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { dropSlot } from "./drop-slot.js";
 import { currentLsn } from "./lag.js";
 import type { SlotIdentity } from "./progress.js";
@@ -132,17 +133,20 @@ async function watched<Result>(
 const processIdOf = (client: Client): number => (client as unknown as { processID: number }).processID;
 
 function slotFailure(cause: unknown, { slot, database }: SlotOptions): unknown {
-  const { code, message } = cause as { code?: string; message: string };
   const refuse = (remedy: string): Refused =>
-    new Refused(`the source cannot create slot ${slot} in ${database} (${message})`, { remedy, code: "603101", cause });
-  switch (code) {
-    case "42710":
+    new Refused(`the source cannot create slot ${slot} in ${database} (${messageOf(cause)})`, {
+      remedy,
+      code: "603101",
+      cause,
+    });
+  switch (sqlStateOf(cause)) {
+    case sqlStates.duplicateObject:
       return refuse(`drop it if nothing needs it: SELECT pg_drop_replication_slot('${slot}')`);
-    case "53400":
+    case sqlStates.configurationLimitExceeded:
       return refuse("raise max_replication_slots on the source and restart it, or drop slots that nothing needs");
-    case "55000":
+    case sqlStates.objectNotInPrerequisiteState:
       return refuse("set wal_level = logical on the source and restart it");
-    case "42501":
+    case sqlStates.insufficientPrivilege:
       return refuse("give the role REPLICATION: ALTER ROLE <role> REPLICATION");
     default:
       return cause;

@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { Refused, messageOf } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 
 /**
  * Few staged rows meet tables of any size: the way is a scan of the few and an index look-up for each. The planner knows
@@ -52,7 +53,7 @@ export async function mayBecomeReplica(session: Client): Promise<boolean> {
     await session.query("SET LOCAL session_replication_role = replica");
     return true;
   } catch (error) {
-    if ((error as { code?: string }).code !== "42501") throw error;
+    if (sqlStateOf(error) !== sqlStates.insufficientPrivilege) throw error;
     return false;
   } finally {
     await session.query("ROLLBACK");
@@ -73,7 +74,7 @@ async function becomeReplica(client: Client, database: string): Promise<void> {
   try {
     await client.query("SET session_replication_role = replica");
   } catch (cause) {
-    if ((cause as { code?: string }).code !== "42501") throw cause;
+    if (sqlStateOf(cause) !== sqlStates.insufficientPrivilege) throw cause;
     throw refuse(messageOf(cause), cause);
   }
   const { rows } = await client.query<{ role: string }>("SELECT current_setting('session_replication_role') AS role");

@@ -1,4 +1,5 @@
 import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { Store, type StoreAddress } from "../store/store.js";
 
 /** The target's records through one session, made anew when it breaks; whoever asks waits for those before. */
@@ -26,7 +27,7 @@ export class Records {
     try {
       return await run(this.#store);
     } catch (error) {
-      const isGone = (error as { code?: string }).code === undefinedTable;
+      const isGone = sqlStateOf(error) === sqlStates.undefinedTable;
       if (isGone || isConnectionLoss(error)) await this.#forget();
       // The last migration to be deleted takes the records' schema with it.
       if (isGone) return nothing;
@@ -40,5 +41,3 @@ export class Records {
     await store?.close().catch(() => undefined);
   }
 }
-
-const undefinedTable = "42P01";

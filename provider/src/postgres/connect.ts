@@ -2,10 +2,12 @@ import { readFileSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
 import type pg from "pg";
 import { Refused, Unreachable, messageOf } from "../errors.js";
+import { connectionFailure } from "./connection-failure.js";
 import { quoteLiteral } from "./identifiers.js";
 import { rememberSession } from "./open-sessions.js";
 import { passwordOf } from "./password.js";
 import { Session, abandon } from "./session.js";
+import { sqlStateOf, sqlStates } from "./sql-state.js";
 
 /** TLS as libpq's sslmode means it (manual, "SSL Support", table "SSL Mode Descriptions"). */
 export type SslMode = "Disable" | "Prefer" | "Require" | "VerifyCA" | "VerifyFull";
@@ -200,11 +202,9 @@ async function fixSettings(client: pg.Client, replication: boolean): Promise<voi
     await client.query(fix(quoteLiteral(wanted)));
   } catch (error) {
     // Before 10 it knows no SQL at all; what values print by it was told at its start.
-    if ((error as DatabaseError).code !== syntaxError) throw error;
+    if (sqlStateOf(error) !== sqlStates.syntaxError) throw error;
   }
 }
-
-const syntaxError = "42601";
 
 /**
  * A database, or the server, may give every session another role than the one that logs in, which is the one that is granted what
@@ -243,88 +243,3 @@ export const isMissingDatabase = (error: unknown): boolean => error instanceof R
 
 const tlsWasRefused = (error: unknown): boolean =>
   error instanceof Refused && (error.code === "603001" || error.code === "603002");
-
-interface DatabaseError extends Error {
-  readonly code?: string;
-}
-
-/** Names what refused: the password, pg_hba.conf, the database, TLS, a full server, or nobody at all. */
-function connectionFailure(error: unknown, endpoint: Endpoint, options: ConnectOptions): Refused | Unreachable {
-  if (error instanceof Refused || error instanceof Unreachable) return error;
-  const where = `${endpoint.user}@${endpoint.host}:${endpoint.port}/${options.database}`;
-  const said = messageOf(error);
-  const fail = (what: string, remedy: string, code: string): Refused =>
-    new Refused(`${where}: ${what} (${said})`, { remedy, code, cause: error });
-  const sqlState = (error as DatabaseError).code ?? "";
-  const unanswered = (): Unreachable =>
-    new Unreachable(`${where}: nothing answers (${said || sqlState})`, {
-      remedy: `check host, port, firewall and that PostgreSQL listens there: pg_isready -h ${endpoint.host} -p ${endpoint.port}`,
-      code: "603000",
-      cause: error,
-    });
-  switch (sqlState) {
-    case "28P01":
-      return fail("the password is wrong", `check the password of ${endpoint.user}`, "603100");
-    case "28000":
-      if (/no encryption|SSL off|SSL encryption/i.test(said) || /pg_hba\.conf rejects|no pg_hba\.conf entry/.test(said))
-        return fail(
-          "the server's pg_hba.conf refuses this connection",
-          options.replication
-            ? `add to pg_hba.conf: host ${options.database},replication ${endpoint.user} <this machine's address>/32 scram-sha-256 (md5 before 10), then SELECT pg_reload_conf()`
-            : `add a line to pg_hba.conf that lets ${endpoint.user} reach ${options.database} from this machine, then SELECT pg_reload_conf()`,
-          "603002",
-        );
-      return fail(
-        "the server refuses the role",
-        `check that the role ${endpoint.user} exists and may log in`,
-        "603100",
-      );
-    case "3D000":
-      return fail("the database does not exist", `create ${options.database}, or correct its name`, "603102");
-    case "42501":
-      return fail("the role may not connect", `GRANT CONNECT ON DATABASE to ${endpoint.user}`, "603110");
-    case "53300":
-      if (said.includes("max_wal_senders"))
-        return fail(
-          "the server has no WAL sender left",
-          "raise max_wal_senders and restart the server, or end streams that nothing needs (see pg_stat_replication)",
-          "603101",
-        );
-      // Which passes, as when the applications have come back at once after a restart.
-      return new Unreachable(`${where}: the server has no connection left (${said})`, {
-        remedy: "raise max_connections, or end idle sessions",
-        code: "603000",
-        cause: error,
-      });
-    case "08P01":
-      return fail(
-        "what answers there does not take such a connection, as a pooler does not",
-        "give host and port of the server itself (on Azure 5432, not PgBouncer's 6432)",
-        "603000",
-      );
-    case "57P03":
-      return new Unreachable(`${where}: the server is starting up or shutting down (${said})`, {
-        remedy: "wait until the server accepts connections",
-        code: "603000",
-        cause: error,
-      });
-  }
-  // Also in the middle of agreeing on TLS: what a network breaks off is no refusal.
-  if (/^(ECONNRESET|EPIPE|ETIMEDOUT)/.test(sqlState)) return unanswered();
-  if (/does not support SSL/.test(said))
-    return fail("the server offers no TLS", "switch ssl on there, or set sslMode to Prefer", "603001");
-  if (/certificate|self[- ]signed|Hostname\/IP|altnames|SSL|TLS|EPROTO/i.test(`${sqlState} ${said}`))
-    return fail(
-      "TLS could not be agreed on",
-      "give the server's root certificate as sslRootCert, use the name in the certificate as host, or lower sslMode",
-      "603001",
-    );
-  // By its severity it is known for a server's own word.
-  if ("severity" in (error as object))
-    return new Unreachable(`${where}: the server answers, but begins no session (${said})`, {
-      remedy: "correct on the server what it names",
-      code: "603000",
-      cause: error,
-    });
-  return unanswered();
-}

@@ -1,4 +1,5 @@
 import { Unreachable, messageOf } from "../errors.js";
+import { sqlStateOf, sqlStates } from "./sql-state.js";
 
 /**
  * Whether a statement failed because its connection broke or the server went away, so that it may be tried again: class 08
@@ -7,15 +8,11 @@ import { Unreachable, messageOf } from "../errors.js";
  */
 export function isConnectionLoss(error: unknown): boolean {
   if (error instanceof Unreachable) return true;
-  const { code } = error as { code?: string };
-  if (
-    code !== undefined &&
-    /^(08(?!P01)|57P0[123]|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ERR_STREAM_|ERR_SOCKET_CLOSED)/.test(code)
-  )
-    return true;
+  const broken = /^(08(?!P01)|57P0[123]|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ERR_STREAM_|ERR_SOCKET_CLOSED)/;
+  if (broken.test(sqlStateOf(error))) return true;
   return /Connection terminated|not queryable|Client was closed|connection error/i.test(messageOf(error));
 }
 
 /** Whether a server has said that it is starting up or shutting down: it is the right one, and will be there. */
 export const isStarting = (error: unknown): boolean =>
-  [error, (error as { cause?: unknown }).cause].some((one) => (one as { code?: string } | undefined)?.code === "57P03");
+  [error, (error as { cause?: unknown }).cause].some((one) => sqlStateOf(one) === sqlStates.cannotConnectNow);

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { Refused, messageOf } from "../errors.js";
+import { sqlStateOf } from "./sql-state.js";
 
 /** How long a statement waits for a lock where nothing else is said. */
 export const patienceSeconds = 60;
@@ -16,9 +17,7 @@ const ungranted: ReadonlySet<string> = new Set(["55P03", "40P01"]);
 
 /** Whether a statement failed because a lock was not granted, in that time or ever; ours wrap the server's error. */
 export const isUngranted = (error: unknown): boolean =>
-  [error, (error as { cause?: unknown }).cause].some((one) =>
-    ungranted.has((one as { code?: string } | undefined)?.code ?? ""),
-  );
+  [error, (error as { cause?: unknown }).cause].some((one) => ungranted.has(sqlStateOf(one)));
 
 /** How to find whom a statement has waited for. */
 export const lockRemedy =

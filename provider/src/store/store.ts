@@ -2,6 +2,7 @@ import type pg from "pg";
 import { Refused, messageOf } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { inTransaction } from "../postgres/transaction.js";
 import { controlSchema, controlSchemaSteps } from "./control-schema.js";
 
@@ -139,7 +140,7 @@ export class Store {
       await maintenance.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(ownDatabase)}`);
     } catch (error) {
       // Somebody is about to record a migration there.
-      if ((error as { code?: string }).code !== "55006") throw error;
+      if (sqlStateOf(error) !== sqlStates.objectInUse) throw error;
     } finally {
       await maintenance.end();
     }

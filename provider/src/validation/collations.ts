@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { ownOnly } from "../postgres/own-only.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
+import { sqlStateOf } from "../postgres/sql-state.js";
 import type { Finding } from "../store/journal.js";
 import { enumerate, type Rule } from "./context.js";
 
@@ -121,7 +122,7 @@ async function isRefused(
     await target.query(`CREATE COLLATION pg_temp.tried (${options})`);
     return false;
   } catch (error) {
-    return localeErrors.has((error as { code?: string }).code ?? "");
+    return localeErrors.has(sqlStateOf(error));
   } finally {
     await target.query("ROLLBACK");
   }

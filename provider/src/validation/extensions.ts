@@ -1,5 +1,6 @@
 import type { Client } from "pg";
 import { quoteIdentifier } from "../postgres/identifiers.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { readSelection } from "../schema/selection.js";
 import type { Finding } from "../store/journal.js";
 import { enumerate, type Rule } from "./context.js";
@@ -112,15 +113,13 @@ async function refusedExtensions(target: Client, names: readonly string[]): Prom
       await target.query(`CREATE EXTENSION IF NOT EXISTS ${quoteIdentifier(name)} CASCADE`);
     } catch (error) {
       // Any other refusal is about this database, which is not the one that the extension is to be in.
-      if ((error as { code?: string }).code === insufficientPrivilege) refused.push(name);
+      if (sqlStateOf(error) === sqlStates.insufficientPrivilege) refused.push(name);
     } finally {
       await target.query("ROLLBACK");
     }
   }
   return refused;
 }
-
-const insufficientPrivilege = "42501";
 
 /** What nothing in the database needs is left out by a warning (pg_stat_statements); anything else would fail later. */
 async function notCreatable(database: string, source: Client, names: readonly string[]): Promise<Finding[]> {

@@ -1,5 +1,6 @@
 import type { Client } from "pg";
 import { ownOnly } from "../postgres/own-only.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { readSelection } from "../schema/selection.js";
 import type { Finding } from "../store/journal.js";
 import { enumerate, type Rule } from "./context.js";
@@ -460,7 +461,7 @@ export const objects: Rule = async ({ sources, wish, sourceVersion, targetVersio
 async function namesOf(client: Client, query: string, cut: ReadonlySet<string>): Promise<string[]> {
   // A role that may not look into a catalogue (pg_subscription for ordinary roles) does not see what is in it.
   const { rows } = await client.query<{ name: string; key?: string }>(query).catch((error: unknown) => {
-    if ((error as { code?: string }).code === "42501") return { rows: [] };
+    if (sqlStateOf(error) === sqlStates.insufficientPrivilege) return { rows: [] };
     throw error;
   });
   return rows.filter((row) => row.key === undefined || !cut.has(row.key)).map(({ name }) => name);

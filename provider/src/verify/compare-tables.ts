@@ -9,6 +9,7 @@ import { Refused, Unreachable, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { isUngranted, lockRemedy } from "../postgres/lock-waits.js";
 import { qualify } from "../postgres/identifiers.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import {
   type Checksum,
   type RowHash,
@@ -79,7 +80,6 @@ const usualSplitBytes = 1 << 30;
 const partsPerJob = 4;
 const mostDifferences = 10;
 const cancelEveryMs = 1000;
-const queryCanceled = "57014";
 
 /**
  * Compares tables' rows, both sides at once and large tables in parts. Only sums leave the servers, so that the time it
@@ -256,7 +256,7 @@ async function sumAll(
         );
         sums[index] = addChecksums(sums[index]!, sum);
       } catch (error) {
-        if (budget?.spent.aborted && (error as { code?: string }).code === queryCanceled && !signal?.aborted) return;
+        if (budget?.spent.aborted && sqlStateOf(error) === sqlStates.queryCanceled && !signal?.aborted) return;
         failed = true;
         if (signal?.aborted) throw cancellation("the comparison", signal);
         throw comparisonFailure(error, side, qualify(table.schema, table.name));

@@ -6,6 +6,7 @@ import { Canceled, TakenOver, Unreachable, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import type { Wish } from "../inputs.js";
 import { connect } from "../postgres/connect.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import type { RestoreFinding } from "../schema/findings.js";
 import { readRestoreContext, type RestoreContext } from "../schema/restore-context.js";
 import type { MigrationState } from "../status.js";
@@ -57,7 +58,7 @@ export async function lookAt(job: Job): Promise<Sight | undefined> {
     };
   } catch (error) {
     // The last migration to be deleted takes the records' schema with it.
-    if ((error as { code?: string }).code === "42P01") return undefined;
+    if (sqlStateOf(error) === sqlStates.undefinedTable) return undefined;
     throw error;
   } finally {
     await store.close();

@@ -3,6 +3,7 @@ import pg, { type Client } from "pg";
 import { Refused, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { applicationNamePrefix, bearerSign, connect, type Endpoint } from "../postgres/connect.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 
 /** Whose sessions they are: of which migration, told apart from all of its name by when it began, and of which worker of it. */
 export interface Bearer {
@@ -61,7 +62,7 @@ export async function endEarlierSessions(
   const refused: string[] = [];
   for (const { pid } of rows)
     await session.query("SELECT pg_catalog.pg_terminate_backend($1)", [pid]).catch((error: unknown) => {
-      if ((error as { code?: string }).code !== "42501") throw error;
+      if (sqlStateOf(error) !== sqlStates.insufficientPrivilege) throw error;
       refused.push(`session ${pid}: ${messageOf(error)}`);
     });
   return { ended: rows.length - refused.length, refused };

@@ -2,6 +2,7 @@ import { changeCaptureNames, sourceObjectPrefix } from "../cdc/names.js";
 import { Refused, Unreachable, messageOf } from "../errors.js";
 import { applicationNamePrefix, connect } from "../postgres/connect.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { sourceAdvice } from "../source-advice.js";
 import { JobSlots } from "./job-slots.js";
 import type { Work } from "./work.js";
@@ -100,6 +101,7 @@ function sentence({ wish }: Work, { name, limit, taken }: Lack): string {
 /** configuration_limit_exceeded, and too_many_connections where it says what of. */
 function isLackOfSlots(error: unknown): boolean {
   if (!(error instanceof Refused)) return false;
-  const { code } = (error.cause ?? {}) as { code?: string };
-  return code === "53400" || (code === "53300" && error.message.includes("max_wal_senders"));
+  const code = sqlStateOf(error.cause);
+  if (code === sqlStates.configurationLimitExceeded) return true;
+  return code === sqlStates.tooManyConnections && error.message.includes("max_wal_senders");
 }

@@ -3,6 +3,7 @@ import { EngineFault, TimedOut, messageOf } from "../errors.js";
 import type { Inputs } from "../inputs.js";
 import { certificates, type Endpoint } from "../postgres/connect.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { hasEnded, type MigrationStatus } from "../status.js";
 import { readStatus } from "../store/read-status.js";
 import { Store } from "../store/store.js";
@@ -153,7 +154,7 @@ class Watch {
         await this.close();
         this.#store = undefined;
         // The last migration to be deleted takes the records' schema with it.
-        if ((error as { code?: string }).code === "42P01") throw recordGone(migrationName);
+        if (sqlStateOf(error) === sqlStates.undefinedTable) throw recordGone(migrationName);
         if (!isConnectionLoss(error)) throw error;
         if (Date.now() > deadline)
           throw new TimedOut(`the target has not answered for 300 s: ${messageOf(error)}`, { cause: error });

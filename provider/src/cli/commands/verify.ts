@@ -5,6 +5,7 @@ import type { WatchedSession } from "../../cdc/watched-session.js";
 import { Snapshot } from "../../copy/snapshot.js";
 import { wishOf, type Inputs } from "../../inputs.js";
 import { ContentDiffers, Refused, messageOf } from "../../errors.js";
+import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import type { MigrationStatus } from "../../status.js";
 import { readStatus } from "../../store/read-status.js";
 import { updateWish } from "../../store/records.js";
@@ -168,7 +169,7 @@ async function compareObjects(
   try {
     return await compareLargeObjects(source, target);
   } catch (error) {
-    if ((error as { code?: string }).code !== insufficientPrivilege) throw error;
+    if (sqlStateOf(error) !== sqlStates.insufficientPrivilege) throw error;
     throw new Refused(`large objects cannot be compared: ${messageOf(error)}`, {
       remedy: "verify with roles that may read them on both sides, or leave them out with --mode counts",
       cause: error,
@@ -177,5 +178,3 @@ async function compareObjects(
     await Promise.all([source.end(), target.end()]);
   }
 }
-
-const insufficientPrivilege = "42501";

@@ -1,0 +1,27 @@
+/** Codes by the names that the manual gives them (appendix "PostgreSQL Error Codes"). */
+export const sqlStates = {
+  featureNotSupported: "0A000",
+  protocolViolation: "08P01",
+  characterNotInRepertoire: "22021",
+  invalidTextRepresentation: "22P02",
+  invalidAuthorizationSpecification: "28000",
+  invalidPassword: "28P01",
+  invalidCatalogName: "3D000",
+  insufficientPrivilege: "42501",
+  syntaxError: "42601",
+  undefinedObject: "42704",
+  duplicateObject: "42710",
+  undefinedTable: "42P01",
+  tooManyConnections: "53300",
+  configurationLimitExceeded: "53400",
+  objectNotInPrerequisiteState: "55000",
+  objectInUse: "55006",
+  queryCanceled: "57014",
+  cannotConnectNow: "57P03",
+} as const;
+
+/** The code that a server has given its error; that of the system, such as ECONNRESET, where a socket's; else empty. */
+export function sqlStateOf(error: unknown): string {
+  const { code } = (error ?? {}) as { readonly code?: unknown };
+  return typeof code === "string" ? code : "";
+}
