@@ -13,6 +13,7 @@ import {
 import type { Follower, FollowEvent, FollowOptions } from "../../provider/src/cdc/follow";
 import { readerSlot } from "../../provider/src/cdc/names";
 import { pgOutputOptions } from "../../provider/src/cdc/pgoutput";
+import { Refused } from "../../provider/src/errors";
 import { startAzureLikeServer } from "../support/azure-like";
 import { EmbeddedServer } from "../support/embedded-server";
 import { CuttableProxy } from "./cuttable-proxy";
@@ -179,6 +180,34 @@ describe("a backlog", () => {
     assert.equal(events.filter(({ kind }) => kind === "backlog").length, 2);
   });
 
+  for (const [what, act, said] of [
+    ["dropped", "SELECT pg_drop_replication_slot($slot)", /slot is gone/],
+    [
+      "dropped and made anew",
+      "SELECT pg_drop_replication_slot($slot); SELECT pg_create_logical_replication_slot($slot, 'pgoutput')",
+      /made anew/,
+    ],
+    ["moved on", "SELECT pg_replication_slot_advance($slot, pg_current_wal_lsn())", /advanced by somebody else/],
+  ] as const)
+    it(`ends the stream where somebody has ${what} the slot meanwhile, and nothing is left out`, async () => {
+      const s = await open(manyRows);
+      await s.onSource(writeManyRows(0));
+      const { follower } = follow(s);
+      await heldInPortion(s, follower);
+      const before = await s.sourceLsn();
+      await s.onSource("UPDATE many SET n = -1 WHERE id < 100");
+      await s.onSource(act.replaceAll("$slot", `'${s.names.slot}'`));
+      await s.onSource("INSERT INTO many VALUES (-1, -1)");
+      // So that the target lacks the update for as long as nobody has seen that the slot has passed it.
+      follower.letPass(before);
+      const goesOn = async (): Promise<boolean> => (await slots(s))[s.names.slot] === true;
+      await until(async () => follower.status().state === "failed" || (await goesOn()), "a walsender or its refusal");
+      await assert.rejects(
+        Promise.race([s.mustBecomeEqual(follower), follower.finished]),
+        (error: Error) => error instanceof Refused && said.test(error.message),
+      );
+    });
+
   it("is never sent twice where the source lets nobody see, behind a portion, how far that has come", async () => {
     const s = await open("CREATE TABLE many (id int, n int); ALTER TABLE many REPLICA IDENTITY FULL");
     await s.onSource(writeManyRows(0));
@@ -286,7 +315,7 @@ describe("a backlog", () => {
         session,
         source!,
         on.names.slot,
-        0n,
+        await on.sourceLsn(),
         pgOutputOptions(on.options().publications, "text"),
         { ...backlogLimits, ...backlog, ...limits },
         {

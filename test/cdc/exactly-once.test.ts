@@ -299,6 +299,19 @@ describe("following exactly once", () => {
     );
   });
 
+  it("refuses a source that was put back to before what the target has", async () => {
+    const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
+    await s.onSource("INSERT INTO t VALUES (1)");
+    const follower = s.follow();
+    await s.mustBecomeEqual(follower);
+    await follower.stop();
+    await s.onTarget("UPDATE pgmigration.progress SET through_lsn = through_lsn + 1000000000");
+    await assert.rejects(
+      s.follow().finished,
+      (error: Error) => error instanceof Refused && /put back to an earlier state/.test(error.message),
+    );
+  });
+
   it("gives way to a follower of a later generation", async () => {
     const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
     const first = s.follow({ generation: 1 });

@@ -12,6 +12,7 @@ import { dropSlotBy } from "./drop-slot.js";
 import { Frames } from "./frames.js";
 import { readerSlot } from "./names.js";
 import { ReadAhead } from "./read-ahead.js";
+import { requireBehind } from "./slot-identity.js";
 
 export interface BacklogLimits {
   /** A stream that is so far behind the source's WAL is begun in portions. */
@@ -246,9 +247,11 @@ export class BacklogReader implements ChangeStream {
 
   async #read(): Promise<void> {
     try {
-      for (;;) {
+      for (let isFirst = true; ; isFirst = false) {
         const place = await this.#place();
         if (this.#over) return;
+        // It was copied from where somebody else may have moved the slot on to.
+        if (isFirst) requireBehind(this.#slot, place.confirmed, this.#confirmed);
         this.#sentLsn = place.confirmed;
         this.#hasSentMore = false;
         this.#ahead.after(() => this.#handlers.onKeepalive(place.confirmed));

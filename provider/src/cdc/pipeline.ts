@@ -22,7 +22,7 @@ import { nudge } from "./nudge.js";
 import { PgOutputDecoder, pgOutputOptions } from "./pgoutput.js";
 import { type Progress, readProgress, takeOverProgress } from "./progress.js";
 import { endHolder } from "./drop-slot.js";
-import { verifySlotIdentity } from "./slot-identity.js";
+import { verifySlotIdentity, verifySlotPlace } from "./slot-identity.js";
 import { TestDecodingDecoder, testDecodingOptions } from "./test-decoding.js";
 import { qualify } from "../postgres/identifiers.js";
 import { abandon, whatBroke } from "../postgres/session.js";
@@ -31,7 +31,7 @@ import { openTargetSession } from "./target-session.js";
 import { type OnBlocked, TargetWatch } from "./target-watch.js";
 import { publishesGenerated } from "./publication.js";
 import { type ValueForm, valueFormOf } from "./value-form.js";
-import { WalSender } from "./walsender.js";
+import { WalSender, type WalSenderHandlers } from "./walsender.js";
 
 const batchLimits = { changes: 20_000, bytes: 8 << 20 };
 /** Beyond it the socket is not read: one batch at the target, one that is prepared, one that is received. */
@@ -66,6 +66,8 @@ export class Pipeline {
   readonly #startedAfter: Lsn;
   readonly #leaveOut: ReadonlySet<string>;
   #skipping = false;
+  /** What comes is known to begin where the target's ends; it is not applied before. */
+  #hasSlot = true;
   #receivedLsn: Lsn;
   /** The backlog's session, read and on its way out. */
   #parting: Promise<void> | undefined;
@@ -146,8 +148,12 @@ export class Pipeline {
       isBusy: () => this.#applying.length > 0,
       silenceLimitMs: this.#silenceLimitMs,
     };
-    const stream = (from: Lsn): ChangeStream =>
-      WalSender.start(sessions.stream, slot, from, this.applier.throughLsn, pluginOptions, handlers);
+    const stream = (from: Lsn): ChangeStream => {
+      this.#hasSlot = false;
+      const { throughLsn } = this.applier;
+      const looks = { ...handlers, ...this.#lookAt(slot) };
+      return WalSender.start(sessions.stream, slot, from, throughLsn, pluginOptions, looks);
+    };
     const { throughLsn } = progress;
     this.#stream = backlog
       ? new BacklogReader(backlog, sessions.source, slot, throughLsn, pluginOptions, limitsOf(options), {
@@ -206,9 +212,11 @@ export class Pipeline {
     while (!stopping()) {
       if (this.#lost) throw this.#lost;
       const rung = this.#bell.next;
-      if (await this.#applyNext(gate, stopping)) continue;
-      if (await this.#passOver(gate)) continue;
-      this.#settle(gate);
+      if (this.#hasSlot) {
+        if (await this.#applyNext(gate, stopping)) continue;
+        if (await this.#passOver(gate)) continue;
+        this.#settle(gate);
+      }
       await rung;
     }
   }
@@ -319,6 +327,34 @@ export class Pipeline {
     } catch (error) {
       this.#lose(asError(error));
     }
+  }
+
+  /**
+   * A slot that was dropped and made anew, or moved on, begins behind what it was asked for, without a word: it is looked at
+   * once nobody else can have it any more, and where it is refused, which may be why.
+   */
+  #lookAt(slot: string): Pick<WalSenderHandlers, "onBegun" | "onLost"> {
+    let hasBegun = false;
+    const look = (): Promise<void> => verifySlotPlace(this.#sessions.source, slot, this.applier.throughLsn);
+    const begin = async (): Promise<void> => {
+      await look();
+      this.#hasSlot = true;
+      this.#bell.ring();
+    };
+    const fail = async (error: Error): Promise<never> => {
+      await look();
+      throw error;
+    };
+    return {
+      onBegun: () => {
+        hasBegun = true;
+        this.#ask(begin());
+      },
+      onLost: (error) => {
+        if (hasBegun) this.#lose(error);
+        else this.#ask(fail(error));
+      },
+    };
   }
 
   #wanted(message: StreamMessage): StreamMessage {

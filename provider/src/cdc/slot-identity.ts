@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { Refused, Unreachable } from "../errors.js";
-import { formatLsn } from "../postgres/lsn.js";
+import { formatLsn, type Lsn } from "../postgres/lsn.js";
+import { currentLsn } from "./lag.js";
 import type { Progress, SlotIdentity } from "./progress.js";
 import { inspectSlot } from "./slot-state.js";
 
@@ -11,37 +12,65 @@ export async function identifySystem(session: Client): Promise<Pick<SlotIdentity
   return { systemIdentifier: rows[0]!.systemid, timeline: Number(rows[0]!.timeline) };
 }
 
+/** Only a new copy helps then. */
+export const changesLost = (slot: string, what: string): Refused =>
+  new Refused(`changes have been lost between slot ${slot} and the target: ${what}`, {
+    remedy: "delete this migration and start it anew: a gap cannot be filled from the slot",
+    code: "603120",
+  });
+
 /**
  * Checks before streaming that the slot is the one that this progress began with, and still has all that is missing: a
  * slot made anew under the old name, or one on a promoted standby, would leave a gap that nobody sees.
  *
- * @throws Refused when it is not; only a new copy helps then
+ * @throws Refused when it is not
  * @throws Unreachable while the source is a standby
  */
 export async function verifySlotIdentity(source: Client, session: Client, progress: Progress): Promise<void> {
-  const refuse = (what: string): Refused =>
-    new Refused(`changes have been lost between slot ${progress.slot} and the target: ${what}`, {
-      remedy: "delete this migration and start it anew: a gap cannot be filled from the slot",
-      code: "603120",
-    });
+  const { slot, throughLsn } = progress;
   await refuseStandby(source);
-  const state = await inspectSlot(source, progress.slot);
-  if (!state) throw refuse("the slot is gone; it was dropped, or lost in a failover");
+  await verifySlotPlace(source, slot, throughLsn);
   const { systemIdentifier, timeline } = await identifySystem(session);
   if (systemIdentifier !== progress.systemIdentifier)
-    throw refuse(
+    throw changesLost(
+      slot,
       `the source is another server (system identifier ${systemIdentifier}, not ${progress.systemIdentifier})`,
     );
   if (timeline !== progress.timeline)
-    throw refuse(`the source was promoted or restored (timeline ${timeline}, not ${progress.timeline})`);
-  if (state.walStatus === "lost")
-    throw refuse("the source has removed WAL that the slot needs (max_slot_wal_keep_size)");
-  // Nothing is ever confirmed that is not durable in the progress row, so our own slot is never ahead of it.
-  if (state.confirmedFlushLsn !== undefined && state.confirmedFlushLsn > progress.throughLsn)
-    throw refuse(
-      `the slot begins at ${formatLsn(state.confirmedFlushLsn)}, beyond the ${formatLsn(progress.throughLsn)} that the ` +
-        "target has; it was dropped and made anew, or advanced by somebody else",
+    throw changesLost(slot, `the source was promoted or restored (timeline ${timeline}, not ${progress.timeline})`);
+  // It would send nothing that commits before its WAL has come there once more.
+  const end = await currentLsn(source);
+  if (end < throughLsn)
+    throw changesLost(
+      slot,
+      `the source's WAL ends at ${formatLsn(end)}, before the ${formatLsn(throughLsn)} that the target has; ` +
+        "the source was put back to an earlier state",
     );
+}
+
+/**
+ * Checks that the slot still has all that is behind `throughLsn`. What is seen stays so only once a session of ours has the slot:
+ * before that, anybody may drop it or move it on.
+ *
+ * @throws Refused when it has not
+ */
+export async function verifySlotPlace(source: Client, slot: string, throughLsn: Lsn): Promise<void> {
+  const state = await inspectSlot(source, slot);
+  if (!state) throw changesLost(slot, "the slot is gone; it was dropped, or lost in a failover");
+  if (state.walStatus === "lost")
+    throw changesLost(slot, "the source has removed WAL that the slot needs (max_slot_wal_keep_size)");
+  const { confirmedFlushLsn } = state;
+  if (confirmedFlushLsn !== undefined) requireBehind(slot, confirmedFlushLsn, throughLsn);
+}
+
+/** Nothing is ever confirmed that is not durable in the progress row, so our own slot is never ahead of it. */
+export function requireBehind(slot: string, beginsAt: Lsn, throughLsn: Lsn): void {
+  if (beginsAt <= throughLsn) return;
+  throw changesLost(
+    slot,
+    `the slot begins at ${formatLsn(beginsAt)}, beyond the ${formatLsn(throughLsn)} that the ` +
+      "target has; it was dropped and made anew, or advanced by somebody else",
+  );
 }
 
 /** In the middle of a failover an address may lead to a standby: it is promoted soon, or the address leads elsewhere. */

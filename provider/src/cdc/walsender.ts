@@ -16,6 +16,11 @@ interface Wire extends EventEmitter {
   sendCopyFromChunk(chunk: Buffer): void;
 }
 
+export interface WalSenderHandlers extends ChangeStreamHandlers {
+  /** The session has the slot for itself. */
+  readonly onBegun: () => void;
+}
+
 /** wal_sender_timeout has been seen at 5 s, and 1 s has to do: while the socket is not read, only this keeps the stream. */
 const feedbackIntervalMs = 250;
 /** A server with nothing to say answers a ping, for which it has the rest of the limit on silence. */
@@ -78,9 +83,10 @@ export class WalSender implements ChangeStream {
     from: Lsn,
     confirmed: Lsn,
     options: Readonly<Record<string, string>>,
-    handlers: ChangeStreamHandlers,
+    handlers: WalSenderHandlers,
   ): WalSender {
     const sender = new WalSender(session, confirmed, handlers);
+    sender.#wire.once("replicationStart", () => handlers.onBegun());
     const list = Object.entries(options).map(([name, value]) => `${quoteIdentifier(name)} ${quoteLiteral(value)}`);
     const command = `START_REPLICATION SLOT ${quoteIdentifier(slot)} LOGICAL ${formatLsn(from)} (${list.join(", ")})`;
     session.query(command).then(
