@@ -32,14 +32,31 @@ const cases: readonly Case[] = [
     ],
   },
   {
-    title: "unique constraints that only the source's order, or a deferred check, allows",
+    title: "unique and exclusion constraints whose places change hands, beside another table",
     ddl: `CREATE TABLE u (id int PRIMARY KEY, slot int UNIQUE, seat int UNIQUE DEFERRABLE INITIALLY DEFERRED);
-          INSERT INTO u SELECT i, i, i FROM generate_series(1, 20) i`,
+          CREATE TABLE booked (id int PRIMARY KEY, during int4range, EXCLUDE USING gist (during WITH &&));
+          CREATE TABLE beside (id int PRIMARY KEY, v text);
+          INSERT INTO u SELECT i, i, i FROM generate_series(1, 20) i;
+          INSERT INTO booked SELECT i, int4range(10 * i, 10 * i + 10) FROM generate_series(1, 20) i`,
     changes: [
-      // Folded, 1 would take 2's place while 2 still has it.
+      // Updated one after the other, 1 would take 2's place while 2 still has it.
       "UPDATE u SET slot = -1 WHERE id = 1; UPDATE u SET slot = 1 WHERE id = 2; UPDATE u SET slot = 2 WHERE id = 1",
       "UPDATE u SET seat = 21 - seat",
       "UPDATE u SET slot = -5 WHERE id = 5; INSERT INTO u VALUES (50, 5, 50)",
+      "INSERT INTO beside VALUES (1, 'one'); UPDATE beside SET v = 'two'",
+      `UPDATE booked SET during = 'empty' WHERE id = 1; UPDATE booked SET during = '[10,20)' WHERE id = 2;
+       UPDATE booked SET during = '[20,30)' WHERE id = 1`,
+    ],
+  },
+  {
+    title: "unique constraints that only the source's order allows, since of a row an unchanged long value is not told",
+    ddl: `CREATE TABLE u (id int PRIMARY KEY, slot int UNIQUE, long text);
+          CREATE TABLE beside (id int PRIMARY KEY, v text);
+          ALTER TABLE u ALTER long SET STORAGE EXTERNAL;
+          INSERT INTO u SELECT i, i, ${long("a")} FROM generate_series(1, 20) AS g (i)`,
+    changes: [
+      "UPDATE u SET slot = -1 WHERE id = 1; UPDATE u SET slot = 1 WHERE id = 2; UPDATE u SET slot = 2 WHERE id = 1",
+      "INSERT INTO beside VALUES (1, 'one'); UPDATE beside SET v = 'two'",
     ],
     ordered: true,
   },

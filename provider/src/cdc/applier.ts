@@ -13,6 +13,7 @@ import { type ChangeCounts, type Progress, type ProgressStep, advanceStatement, 
 import { type Statement, RoundTrips } from "./round-trip.js";
 import { RowMissing } from "./row-missing.js";
 import { Staging } from "./staging.js";
+import { Treatments } from "./treatments.js";
 import { TruncateRefused } from "./truncate-refused.js";
 import type { ValueForm } from "./value-form.js";
 
@@ -32,8 +33,16 @@ export const noChanges: ChangeCounts = { inserts: 0, updates: 0, deletes: 0, tru
 /** Segments to apply together, and what does it where that was built already. */
 export interface Batch {
   readonly segments: readonly Segment[];
-  readonly actions?: readonly Action[] | undefined;
+  readonly built?: Built | undefined;
 }
+
+interface Built {
+  readonly actions: readonly Action[];
+  readonly treatments: Treatments;
+}
+
+/** A constraint that was in the way of folded changes is likely to be so in the batches behind. */
+const batchesReplaced = 20;
 
 /** A target's transaction to which nothing is left to do but its COMMIT. */
 interface Complete {
@@ -62,6 +71,8 @@ export class Applier {
   /** In the middle of a transaction of the source. */
   #isPartial = false;
   #complete: Complete | undefined;
+  /** Tables whose updated rows are replaced, and for how many batches more. */
+  readonly #replaced = new Map<string, number>();
   /** Of all that is durable on the target. */
   #counts: ChangeCounts;
   /** Of the open transaction. */
@@ -117,7 +128,7 @@ export class Applier {
     const changes = changesOf(segments);
     if (!changes.every((change) => this.#knows(change))) return { segments };
     try {
-      return { segments, actions: this.#build(segments, changes) };
+      return { segments, built: this.#build(segments, changes) };
     } catch {
       return { segments };
     }
@@ -131,8 +142,8 @@ export class Applier {
    * @throws Refused when the target's tables do not fit
    * @throws TakenOver when another worker has gone on
    */
-  async apply({ segments, actions }: Batch, isFollowed: () => boolean = () => false): Promise<void> {
-    if (actions) await this.#applyFitting(segments, actions);
+  async apply({ segments, built }: Batch, isFollowed: () => boolean = () => false): Promise<void> {
+    if (built) await this.#applyFitting(segments, built);
     else await this.#applyUnbuilt(segments);
     if (!isFollowed()) await this.commit();
   }
@@ -160,7 +171,7 @@ export class Applier {
     throw misfit.error;
   }
 
-  async #applyFitting(batch: readonly Segment[], actions: readonly Action[] | undefined): Promise<void> {
+  async #applyFitting(batch: readonly Segment[], built: Built | undefined): Promise<void> {
     const goesOn = this.#isPartial;
     if (!goesOn && this.#staging.isCrowded) {
       await this.commit();
@@ -168,7 +179,7 @@ export class Applier {
     }
     const former = this.#complete;
     try {
-      await this.#applyTogether(batch, actions);
+      await this.#applyTogether(batch, built);
     } catch (error) {
       if (!former || this.#complete !== former) {
         await this.#applyApart({ segments: batch, goesOn }, error);
@@ -193,35 +204,48 @@ export class Applier {
     }
   }
 
-  async #applyTogether(batch: readonly Segment[], built: readonly Action[] | undefined): Promise<void> {
+  async #applyTogether(batch: readonly Segment[], built: Built | undefined): Promise<void> {
     const changes = changesOf(batch);
     const { end } = batch.at(-1)!;
     const goesOn = this.#isPartial;
     if (!goesOn) this.#uncommitted = noChanges;
-    const former = this.#complete;
     this.#uncommitted = sum(this.#uncommitted, countOf(changes));
     const step = end && this.#stepTo(end.lsn, end.lsn, end.commitTimeMs);
-    const actions = built ?? this.#build(batch, changes);
+    const { actions, treatments } = built ?? this.#build(batch, changes);
     const begin = goesOn ? [plain("RELEASE SAVEPOINT batch")] : [...this.#commitFirst(), plain("BEGIN")];
     this.#isPartial = true;
     try {
       await this.#send([...begin, ...this.#makeStaging(actions), plain("SAVEPOINT batch")], actions, step);
     } catch (error) {
-      if ((former && this.#complete === former) || !wantsSourceOrder(error)) throw error;
-      this.#options.onOrderedBatch(messageOf(error));
-      await this.#applyInOrder(batch, changes, step);
+      if (!(error instanceof FoldRefused)) throw error;
+      await this.#applyOtherwise(batch, changes, step, treatments, error);
     }
     this.#isPartial = step === undefined;
     if (step) this.#complete = { segments: batch, goesOn, step };
     else this.#options.onDone?.(batch);
   }
 
-  async #applyInOrder(batch: readonly Segment[], changes: readonly Change[], step?: ProgressStep): Promise<void> {
-    await this.#target.query("ROLLBACK TO SAVEPOINT batch");
-    const actions = this.#actionsFor(changes, true);
-    // Constraints that look at a table between two rows may refuse folded changes which the source's order allows.
-    const deferred = plain("SET CONSTRAINTS ALL DEFERRED");
-    await this.#send([...this.#makeStaging(actions), deferred], actions, step, batch);
+  /** Constraints that look at a table between two rows may refuse folded changes which the source's order allows. */
+  async #applyOtherwise(
+    batch: readonly Segment[],
+    changes: readonly Change[],
+    step: ProgressStep | undefined,
+    tried: Treatments,
+    refused: FoldRefused,
+  ): Promise<void> {
+    const treatments = tried.afterRefusal(refused.table, refused.cause);
+    if (!treatments) throw refused.cause;
+    if (treatments.anyOrdered && !tried.anyOrdered) this.#options.onOrderedBatch(messageOf(refused.cause));
+    for (const table of treatments.replaced) this.#replaced.set(table, batchesReplaced);
+    const actions = this.#actionsFor(changes, treatments);
+    const again = ["ROLLBACK TO SAVEPOINT batch", "RELEASE SAVEPOINT batch"].map(plain);
+    const before = [...this.#makeStaging(actions), ...["SAVEPOINT batch", "SET CONSTRAINTS ALL DEFERRED"].map(plain)];
+    try {
+      await this.#send([...again, ...before], actions, step, batch);
+    } catch (error) {
+      if (!(error instanceof FoldRefused)) throw error;
+      await this.#applyOtherwise(batch, changes, step, treatments, error);
+    }
   }
 
   /** Notes that the source has nothing for us up to `lsn`. */
@@ -243,8 +267,9 @@ export class Applier {
   }
 
   /**
-   * @param inOrder the batch whose changes are applied as they came: what fails names the change then
-   * @throws whatever the target answers, and RowMissing or TakenOver when it is not what must be
+   * @param inOrder the batch of which changes are applied as they came: one that fails is named then
+   * @throws FoldRefused when folded changes fail as they may not one by one
+   * @throws whatever else the target answers, and TakenOver when it is not what must be
    */
   async #send(
     before: readonly Statement[],
@@ -254,7 +279,8 @@ export class Applier {
   ): Promise<void> {
     const failure = (action: Action | undefined, cause: Error): Error => {
       const said = action?.binding ? valueFailure(action.binding, cause) : cause;
-      return inOrder && action?.change ? changeFailure(action.change, inOrder, said) : said;
+      if (inOrder && action?.change) return changeFailure(action.change, inOrder, said);
+      return wantsSourceOrder(said) ? new FoldRefused(action?.binding?.name, said) : said;
     };
     const statements = [
       ...before,
@@ -270,8 +296,11 @@ export class Applier {
       throw failure(action, new RowMissing(`${found} of ${action.rows} rows of ${action.binding!.name} were there`));
     }
     const refused = actions[rows.length - before.length];
-    if (isReferredTo(refused, error)) throw new TruncateRefused(messageOf(error), { cause: error });
-    if (error) throw failure(refused, error);
+    if (error)
+      throw failure(
+        refused,
+        isReferredTo(refused, error) ? new TruncateRefused(messageOf(error), { cause: error }) : error,
+      );
     if (step && rows.at(-1) !== 1) throw takenOver(step);
   }
 
@@ -319,19 +348,23 @@ export class Applier {
       : this.#bindings.knows(change.relation);
   }
 
-  #build(batch: readonly Segment[], changes: readonly Change[]): Action[] {
-    const actions = this.#actionsFor(changes, false);
+  #build(batch: readonly Segment[], changes: readonly Change[]): Built {
+    const treatments = Treatments.replacing(this.#replaced.keys());
+    for (const [table, left] of this.#replaced)
+      if (left > 1) this.#replaced.set(table, left - 1);
+      else this.#replaced.delete(table);
+    const actions = this.#actionsFor(changes, treatments);
     // A commit removes what is staged, and comes before what is built next is sent.
     if (batch.at(-1)!.end) this.#staging.emptied();
-    return actions;
+    return { actions, treatments };
   }
 
-  #actionsFor(changes: readonly Change[], inOrder: boolean): Action[] {
+  #actionsFor(changes: readonly Change[], treatments: Treatments): Action[] {
     const bindingOf = (change: { readonly relation: Relation }): Binding => this.#bindings.of(change.relation);
-    return fold(changes, bindingOf, inOrder).flatMap((step) =>
+    return fold(changes, bindingOf, (binding) => treatments.of(binding) === "ordered").flatMap((step) =>
       step.kind === "truncate"
-        ? this.#truncate(step.truncate, inOrder)
-        : step.tables.flatMap((table) => actionsOn(this.#staging, table)),
+        ? this.#truncate(step.truncate, treatments.allOrdered)
+        : step.tables.flatMap((table) => actionsOn(this.#staging, table, treatments.of(table.binding) === "replaced")),
     );
   }
 
@@ -341,11 +374,22 @@ export class Applier {
     return this.#staging.make(new Set(staged.flatMap(({ binding }) => binding ?? [])));
   }
 
-  #truncate({ relations, restartIdentity }: Truncate, inOrder: boolean): Action[] {
+  #truncate({ relations, restartIdentity }: Truncate, byDelete: boolean): Action[] {
     // The source lists every table that was emptied, those reached by CASCADE too: cascading anew could reach others.
     const names = [...new Set(relations.map((relation) => this.#bindings.of(relation).only))];
-    if (inOrder) return names.map((name) => ({ statement: plain(`DELETE FROM ${name}`) }));
+    if (byDelete) return names.map((name) => ({ statement: plain(`DELETE FROM ${name}`) }));
     return [{ statement: plain(`TRUNCATE ${names.join(", ")}${restartIdentity ? " RESTART IDENTITY" : ""}`) }];
+  }
+}
+
+/** The target refuses what the source's order may allow. */
+class FoldRefused extends Error {
+  constructor(
+    /** By its binding's name; undefined for a TRUNCATE. */
+    readonly table: string | undefined,
+    override readonly cause: Error & { readonly code?: string },
+  ) {
+    super(cause.message, { cause });
   }
 }
 

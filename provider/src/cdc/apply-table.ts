@@ -1,7 +1,7 @@
 import type { Binding } from "./binding.js";
 import { onTopOf } from "./change.js";
 import { foundBy } from "./describe-row.js";
-import type { NetChanges, OrderedChange, TableChanges } from "./fold.js";
+import type { NetChanges, OrderedChange, TableChanges, UpdateGroup } from "./fold.js";
 import type { Statement } from "./round-trip.js";
 import { knownFields, sameKey } from "./row-identity.js";
 import type { StagedRow, Staging } from "./staging.js";
@@ -18,17 +18,29 @@ export interface Action {
   readonly change?: OrderedChange;
 }
 
-/** Every statement scans the staged rows, so that single changes are staged with no more than this many others. */
-const singleChangesAtATime = 500;
-
-/** What applies the changes of one table, part after part; in a net part deletes, updates and inserts, each kind in one go. */
-export function actionsOn(staging: Staging, { binding, parts }: TableChanges): Action[] {
+/**
+ * What applies the changes of one table, part after part; in a net part deletes, updates and inserts, each kind in one go.
+ *
+ * @param replaces rows that are known whole are deleted and inserted rather than updated
+ */
+export function actionsOn(staging: Staging, { binding, parts }: TableChanges, replaces = false): Action[] {
   const stage = new Stage(staging, binding);
   for (const part of parts) {
     if ("ordered" in part) for (const change of part.ordered) stage.single(change);
-    else stage.net(part);
+    else stage.net(replaces ? replacing(binding, part) : part);
   }
   return stage.end();
+}
+
+function replacing(binding: Binding, { deletes, updates, inserts }: NetChanges): NetChanges {
+  const isWhole = ({ fields }: UpdateGroup): boolean =>
+    binding.unmatched.length === 0 && fields.length === binding.stored.length;
+  const replaced = updates.filter(isWhole).flatMap(({ rows }) => rows);
+  return {
+    deletes: [...deletes, ...replaced],
+    updates: updates.filter((group) => !isWhole(group)),
+    inserts: [...replaced, ...inserts],
+  };
 }
 
 /** Collects rows to stage and the statements for them, so that many small parts cost one COPY. */
@@ -63,10 +75,9 @@ class Stage {
   }
 
   single(ordered: OrderedChange): void {
-    const group = this.#staging.nextGroup();
+    const group = this.#staging.nextSingle(this.#binding);
     this.#add(group, statementFor(ordered), 1, ordered);
     this.#rows.push({ group, row: newRowOf(ordered), old: foundBy(ordered) });
-    if (this.#rows.length >= singleChangesAtATime) this.#flush();
   }
 
   end(): Action[] {

@@ -50,9 +50,13 @@ export interface Folding {
  * Folds changes in source order to one net operation per table and key, or per table and content where there is no key. A change that does not fold with those before it
  * begins a new part of its table; TRUNCATE and a new shape of a table begin a new step.
  *
- * @param inOrder fold nothing: keep every table's changes as they came
+ * @param isOrdered of which tables to fold nothing: their changes are kept as they came
  */
-export function fold(changes: readonly Change[], bindingOf: (change: RowChange) => Binding, inOrder = false): Step[] {
+export function fold(
+  changes: readonly Change[],
+  bindingOf: (change: RowChange) => Binding,
+  isOrdered: (binding: Binding) => boolean = () => false,
+): Step[] {
   const steps: Step[] = [];
   let tables = new Map<string, TableRun>();
   const endStep = (): void => {
@@ -69,7 +73,7 @@ export function fold(changes: readonly Change[], bindingOf: (change: RowChange) 
     if ((tables.get(binding.name)?.binding ?? binding) !== binding) endStep();
     let table = tables.get(binding.name);
     if (!table) tables.set(binding.name, (table = new TableRun(binding)));
-    if (inOrder) table.addOrdered({ change, binding, place });
+    if (isOrdered(binding)) table.addOrdered({ change, binding, place });
     else table.addFolded({ change, binding, place });
   });
   endStep();

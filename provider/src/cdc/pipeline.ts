@@ -259,7 +259,7 @@ export class Pipeline {
 
   /** The next batch can be sent as it is. */
   #isReady(gate: Gate): boolean {
-    return this.#ahead?.batch.actions !== undefined && this.#ahead.bound === gate.bound;
+    return this.#ahead?.batch.built !== undefined && this.#ahead.bound === gate.bound;
   }
 
   /** The batch that was prepared, if the gate still stands as it stood then. */
