@@ -386,8 +386,29 @@ describe("schema changes on the source while it is followed", () => {
       CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'v');
       CREATE FUNCTION fires() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
       CREATE TRIGGER always BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION fires();
-      ALTER TABLE t ENABLE ALWAYS TRIGGER always`);
+      ALTER TABLE t ENABLE ALWAYS TRIGGER always;
+      CREATE TABLE "Kept" (id int PRIMARY KEY, v text, w text); COMMENT ON TABLE "Kept" IS 'before'; COMMENT ON COLUMN "Kept".w IS 'before'; COMMENT ON COLUMN "Kept".id IS 'same';
+      CREATE TRIGGER seldom BEFORE INSERT ON "Kept" FOR EACH ROW EXECUTE FUNCTION fires();
+      CREATE RULE kept AS ON DELETE TO "Kept" DO INSTEAD NOTHING;
+      GRANT SELECT, INSERT ON "Kept" TO pg_monitor; ALTER TABLE "Kept" SET (fillfactor = 50, autovacuum_enabled = false), ALTER v SET STATISTICS 50`);
+    for (const server of [lab.source, lab.target]) await server.query('CREATE ROLE "New Owner"');
+    await lab.target.query(`GRANT "New Owner" TO ${lab.administrator.user}`);
     const resource = await follow(database);
+    await onTarget(database, `COMMENT ON COLUMN "Kept".id IS 'of the target'`);
+    await lab.source.query(
+      `COMMENT ON TABLE "Kept" IS 'it''s'; COMMENT ON COLUMN "Kept".w IS NULL; COMMENT ON FUNCTION fires() IS 'fires'; COMMENT ON CONSTRAINT "Kept_pkey" ON "Kept" IS 'key';
+       ALTER TABLE "Kept" RESET (autovacuum_enabled), SET (fillfactor = 70, toast.autovacuum_enabled = false), ALTER v SET STATISTICS -1, ALTER w SET STATISTICS 200,
+             ALTER v SET STORAGE EXTERNAL, ALTER v SET (n_distinct = 5), ALTER w SET COMPRESSION pglz, ENABLE ROW LEVEL SECURITY,
+             ENABLE ALWAYS TRIGGER seldom, DISABLE RULE kept, OWNER TO "New Owner";
+       ALTER INDEX "Kept_pkey" SET (fillfactor = 60); REVOKE INSERT ON "Kept" FROM pg_monitor; GRANT UPDATE (v) ON "Kept" TO pg_monitor;
+       ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO pg_monitor;
+       CREATE COLLATION "Posix" FROM "C"; CREATE TEXT SEARCH DICTIONARY plain (TEMPLATE = simple); CREATE TEXT SEARCH CONFIGURATION mine (COPY = simple);
+       CREATE OPERATOR === (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int); CREATE TYPE pair AS (a int);
+       CREATE FUNCTION to_pair(int) RETURNS pair LANGUAGE sql AS 'SELECT ROW($1)::pair'; CREATE CAST (int AS pair) WITH FUNCTION to_pair(int);
+       CREATE FUNCTION told() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$; CREATE EVENT TRIGGER later_on ON ddl_command_end EXECUTE FUNCTION told();
+       CREATE FOREIGN DATA WRAPPER far; CREATE SERVER away FOREIGN DATA WRAPPER far`,
+      { database },
+    );
     await lab.source.query(
       `CREATE FUNCTION doubled(int) RETURNS int LANGUAGE sql AS 'SELECT 2 * $1';
        CREATE VIEW twice AS SELECT doubled(id) FROM t;
@@ -406,7 +427,38 @@ describe("schema changes on the source while it is followed", () => {
     const [row] = await onTarget(database, "SELECT count(*)::int AS n, sum(doubled)::int AS sum FROM twice");
     assert.deepEqual(row, { n: 2, sum: 6 });
     const triggers = await onTarget(database, "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1");
-    assert.deepEqual(triggers, [{ tgname: "always" }, { tgname: "too" }]);
+    assert.deepEqual(triggers, [{ tgname: "always" }, { tgname: "seldom" }, { tgname: "too" }]);
+    const kept = `
+      SELECT obj_description('"Kept"'::regclass) AS comment, obj_description('fires()'::regprocedure) AS function, col_description('"Kept"'::regclass, 3) AS column,
+             (SELECT obj_description(oid) FROM pg_constraint WHERE conname = 'Kept_pkey') AS key,
+             c.reloptions AS options, (SELECT reloptions FROM pg_class WHERE oid = '"Kept_pkey"'::regclass) AS index, (SELECT reloptions FROM pg_class WHERE oid = c.reltoastrelid) AS toast,
+             c.relrowsecurity, c.relforcerowsecurity,
+             (SELECT json_agg(json_build_array(nullif(attstattarget, -1), attstorage, attcompression, attoptions) ORDER BY attnum) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0) AS columns,
+             (SELECT json_agg(json_build_array(e.privilege_type) ORDER BY 1) FROM aclexplode(relacl) AS e WHERE e.grantee = 'pg_monitor'::regrole) AS privileges,
+             (SELECT json_agg(json_build_array(attname, e.privilege_type)) FROM pg_attribute, aclexplode(attacl) AS e WHERE attrelid = c.oid AND e.grantee = 'pg_monitor'::regrole) AS granted,
+             (SELECT tgenabled FROM pg_trigger WHERE tgname = 'seldom') AS trigger, (SELECT ev_enabled FROM pg_rewrite WHERE rulename = 'kept') AS rule,
+             pg_get_userbyid(c.relowner) AS owner, (SELECT count(*)::int FROM pg_collation WHERE collname = 'Posix') AS collations,
+             (SELECT count(*)::int FROM pg_ts_dict WHERE dictname = 'plain') AS dictionaries, (SELECT count(*)::int FROM pg_ts_config WHERE cfgname = 'mine') AS configurations,
+             1 === 1 AS operator, (3::pair).a AS cast
+        FROM pg_class c WHERE c.oid = '"Kept"'::regclass`;
+    assert.deepEqual(await onTarget(database, kept), await lab.source.query(kept, { database }));
+    const [own] = await onTarget(database, `SELECT col_description('"Kept"'::regclass, 1) AS comment`);
+    assert.deepEqual(own, { comment: "of the target" });
+    const named = await lab.target.query<{ object: string }>(
+      "SELECT object FROM pgmigration.finding WHERE database = $1 AND type = 'SchemaValidation'",
+      { values: [database] },
+    );
+    // What only a superuser may make, and privileges that only their grantor may give.
+    for (const object of [
+      "SERVER away",
+      "FOREIGN DATA WRAPPER far",
+      "EVENT TRIGGER later_on",
+      "DEFAULT ACL DEFAULT PRIVILEGES FOR TABLES",
+    ])
+      assert(
+        named.some((finding) => finding.object === object),
+        object,
+      );
     await assertSameContent(...lab.places(database));
     await resource.destroy();
   });
@@ -616,8 +668,12 @@ describe("schema changes on the source while it is followed", () => {
     const isCopied = "SELECT FROM pg_constraint WHERE conname = 'gaining_pkey'";
     await until("the key is carried over", async () => (await onTarget(database, isCopied)).length === 1);
     assert(await update("gaining"));
+    // Nothing but the catalogues tells of these by now.
+    await lab.source.query(`GRANT SELECT ON gaining TO pg_monitor; CREATE COLLATION "Only" FROM "C"`, { database });
     assert.equal((await gaining.update({ triggerCutover: true })).state, "Succeeded");
     await assertSameContent(...lab.places(database));
+    const carried = `SELECT has_table_privilege('pg_monitor', 'gaining', 'SELECT') AS granted, count(*)::int AS collations FROM pg_collation WHERE collname = 'Only'`;
+    assert.deepEqual(await onTarget(database, carried), [{ granted: true, collations: 1 }]);
     await gaining.destroy();
   });
 });

@@ -92,7 +92,7 @@ WITH users_schema AS (
   SELECT 'materialized view ' || name, ${id("pg_class", "oid")}, pg_get_viewdef(oid), 'DROP MATERIALIZED VIEW ' || name
     FROM relation WHERE relkind = 'm'
   UNION ALL
-  SELECT 'rule ' || r.name || '.' || quote_ident(w.rulename), ${id("pg_rewrite", "w.oid")}, pg_get_ruledef(w.oid),
+  SELECT 'rule ' || r.name || '.' || quote_ident(w.rulename), ${id("pg_rewrite", "w.oid")}, concat_ws(' ', pg_get_ruledef(w.oid), w.ev_enabled),
          'DROP RULE ' || quote_ident(w.rulename) || ' ON ' || r.name
     FROM relation r JOIN pg_rewrite w ON w.ev_class = r.oid WHERE w.rulename <> '_RETURN'
   UNION ALL

@@ -1,6 +1,10 @@
+import pg from "pg";
 import { Refused } from "../errors.js";
+import { readCatalogueVersion } from "../schema/catalogue-version.js";
 import { digestsOf, readDefinitions, type Redefined, redefinedSince } from "../schema/definitions.js";
 import { catalogueKey } from "../schema/entries.js";
+import { readObjectSettings, settingDigestsOf, settingsSince } from "../schema/object-settings.js";
+import type { Finding } from "../store/journal.js";
 import { compareSchema, type SchemaDifference } from "../verify/compare-schema.js";
 import type { Followers } from "./followers.js";
 import { adopted } from "./following.js";
@@ -27,31 +31,62 @@ export class MissingObjects {
   }
 
   /**
-   * All of it, also what was there and is defined otherwise by now.
+   * All of it, also what was there and is defined otherwise by now, and whose it is and who may use it.
    *
    * @returns whether there was anything to bring
    * @throws Refused naming what the target still lacks
    */
   async complete(objects: NewObjects): Promise<boolean> {
-    const before = this.#record.following.mark?.definitions ?? {};
-    const redefined = redefinedSince(before, await readDefinitions(objects.source));
-    if (redefined.length === 0 && !(await this.#lacksAny(objects))) return false;
-    await this.#restore(objects, redefined);
-    const lacking = (await this.#differences(objects)).filter(({ source: form }) => form === undefined);
-    if (lacking.length > 0) throw lacksError(this.#record, lacking);
-    return true;
+    const { mark } = this.#record.following;
+    const redefined = redefinedSince(mark?.definitions ?? {}, await readDefinitions(objects.source));
+    const isChanged = mark?.catalogues !== (await readCatalogueVersion(objects.source));
+    const hasBrought = isChanged || redefined.length > 0 || (await this.#lacksAny(objects));
+    if (hasBrought) {
+      await this.#restore(objects, redefined);
+      const lacking = (await this.#differences(objects)).filter(({ source: form }) => form === undefined);
+      if (lacking.length > 0) throw lacksError(this.#record, lacking);
+    }
+    await this.#carrySettings(objects);
+    return hasBrought;
+  }
+
+  /** What the target refuses is no reason not to be cut over: nothing but speed and descriptions are at stake. */
+  async #carrySettings({ source, target }: NewObjects): Promise<void> {
+    const { mark } = this.#record.following;
+    const now = await readObjectSettings(source);
+    const due = mark?.settings ? settingsSince(mark.settings, now, await readObjectSettings(target)) : [];
+    for (const sql of due)
+      try {
+        await target.query(sql);
+        await this.#record.say(`carried over from the source: ${sql}`);
+      } catch (error) {
+        if (!(error instanceof pg.DatabaseError)) throw error;
+        await this.#nameSetting(sql, error.message);
+      }
+    if (mark) await this.#record.keep({ mark: { ...mark, settings: settingDigestsOf(now) } });
+  }
+
+  #nameSetting(sql: string, why: string): Promise<void> {
+    const { work, database, targetName } = this.#record;
+    const finding: Finding = {
+      ...{ database, type: "SchemaValidation", state: "Warning", object: sql, objectType: "Database" },
+      message: `${sql} of the source, run there while it was followed, could not be carried over: ${why}`,
+      remedy: `on the target, in ${targetName}, as a role that may, where it has the object: ${sql}`,
+    };
+    return work.journal.findings([finding]);
   }
 
   /** What it validates are the rows of a moment that the source had the constraint at, at which the stream rests. */
   async #restore(objects: NewObjects, redefined: readonly Redefined[]): Promise<void> {
     // Before the dump: what is changed between the two is carried over once more, the next time.
     const now = digestsOf(await readDefinitions(objects.source));
+    const catalogues = await readCatalogueVersion(objects.source);
     try {
       const catchUp = () => this.#followers.catchUp(objects.source);
       const restored = await restoreMissing(objects, { catchUp, redefined });
       const { mark } = this.#record.following;
       const definitions = { ...now, ...mark?.definitions, ...digestsOf(redefined) };
-      if (mark) await this.#record.keep({ mark: { ...mark, definitions } });
+      if (mark) await this.#record.keep({ mark: { ...mark, definitions, catalogues } });
       await this.#record.keep(adopted(this.#record.following, restored));
     } finally {
       this.#followers.current.resume();

@@ -22,6 +22,7 @@ import { constraintKey } from "../schema/late-constraints.js";
 import { planRestore, type RestorePlan } from "../schema/restore-plan.js";
 import { restoreEntries, restoreEntry } from "../schema/restore.js";
 import { hiddenTables, readSelection, selectEntries } from "../schema/selection.js";
+import { splitStatements } from "../schema/statements.js";
 import { validateConstraint } from "../schema/validate-constraint.js";
 import { targetDatabase } from "../target-database.js";
 import { reportFindings } from "./base-copy.js";
@@ -196,6 +197,10 @@ export async function restoreMissing(
   await restore(plan.builds.map(({ entry }) => entry));
   await restore(plan.lateBuilds.map(({ entry }) => entry));
   await restore(plan.after);
+  // What fires for applied changes as well by now is only enabled so behind the last of them.
+  const isEnabledLater = (entry: Entry): boolean => firingTypes.has(entry.type) && !isUnknown(entry);
+  await restore(plan.handover.filter(isEnabledLater).map((entry) => onlyStatements(entry, 0, 1)));
+  const handover = plan.handover.map((entry) => (isEnabledLater(entry) ? onlyStatements(entry, 1) : entry));
   const unvalidated = await unvalidatedConstraints(target);
   // One that rows violate now is tried again by whoever comes next: somebody may have put them right.
   const missing = new Set(context.missing);
@@ -211,8 +216,19 @@ export async function restoreMissing(
         database,
       },
     );
-  return { plan, missing: new Set([...selection.cut, ...missing]) };
+  return { plan: { ...plan, handover }, missing: new Set([...selection.cut, ...missing]) };
 }
+
+const firingTypes = new Set(["RULE", "TRIGGER"]);
+
+/** A trigger or rule is made by its entry's first statement, and enabled or disabled by the next one. */
+const onlyStatements = (entry: Entry, from: number, to?: number): Entry => ({
+  ...entry,
+  sql: splitStatements(entry.sql)
+    .slice(from, to)
+    .map(({ text }) => `${text};`)
+    .join("\n"),
+});
 
 const redefinable = new Set([
   ...["AGGREGATE", "FUNCTION", "PROCEDURE", "VIEW", "MATERIALIZED VIEW", "RULE", "TRIGGER", "POLICY"],

@@ -5,7 +5,9 @@ import { hasPublications, publishesGenerated } from "../cdc/publication.js";
 import { Refused } from "../errors.js";
 import { qualify, quoteLiteral } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
+import { readCatalogueVersion } from "../schema/catalogue-version.js";
 import { type Definitions, digestsOf, readDefinitions } from "../schema/definitions.js";
+import { type ObjectSettings, readObjectSettings, settingDigestsOf } from "../schema/object-settings.js";
 import { type Bounds, readBounds } from "./inheritance-drift.js";
 import { type Defaults, readDefaults, withKeysComputedAnew } from "./late-columns.js";
 import { readSchemaNames, type SchemaNames } from "./renamed-schemas.js";
@@ -27,6 +29,10 @@ export interface SourceMark {
   readonly forms?: TableForms;
   /** What functions, views and the like were when the target was given them; unknown in the mark of an earlier version. */
   readonly definitions?: Definitions;
+  /** Of when the target was given them; unknown in the mark of an earlier version. */
+  readonly settings?: ObjectSettings;
+  /** Of the newest dump's moment, from {@link readCatalogueVersion}; unknown in the mark of an earlier version. */
+  readonly catalogues?: string;
   /** Unknown in the mark of an earlier version. */
   readonly names?: TableNames;
   /** Unknown in the mark of an earlier version. */
@@ -69,6 +75,8 @@ export async function readSourceMark(source: Client, names: ChangeCaptureNames):
     publications: await publicationVersions(source, names),
     highestOid: Number(rows[0]!.highest),
     definitions: digestsOf(await readDefinitions(source)),
+    settings: settingDigestsOf(await readObjectSettings(source)),
+    catalogues: await readCatalogueVersion(source),
     ...(await readTables(source)),
     given: await readGiven(source),
   };

@@ -103,8 +103,9 @@ export class TableJoins {
     // What was there before has not been given to the target anew.
     const before = record.following.mark;
     const definitions = { ...mark.definitions, ...before?.definitions };
+    const settings = { ...mark.settings, ...before?.settings };
     const given = before?.given ?? mark.given;
-    await record.keep({ joining, followed, mark: { ...mark, definitions, ...(given ? { given } : {}) } });
+    await record.keep({ joining, followed, mark: { ...mark, definitions, settings, ...(given ? { given } : {}) } });
     this.#formerNames.clear();
   }
 }
