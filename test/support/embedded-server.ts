@@ -1,9 +1,9 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { existsSync, rmSync, statSync } from "node:fs";
-import { chmod, chown, cp, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdtemp, open, readFile, rm, statfs, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { freemem, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -40,17 +40,24 @@ const superuser = "postgres";
 const superuserPassword = `super-${Math.random().toString(36).slice(2)}`;
 const running = new Set<EmbeddedServer>();
 const templates = new Map<Major, Promise<string>>();
+const binaryCopies = new Map<Major, Promise<string>>();
+/** A folder in memory has to have this much room for another server's data, since it may have to hold much of it. */
+const roomBytes = 4 * 2 ** 30;
 
 /** The servers that this process has started and not stopped. */
 export const runningServers = (): readonly EmbeddedServer[] => [...running];
 
 process.on("exit", () => {
-  for (const server of running) server.kill();
+  for (const server of running) {
+    server.kill();
+    // What lies in memory must not stay there.
+    rmSync(server.directory, { recursive: true, force: true, maxRetries: 10 });
+  }
 });
 
 /**
- * A PostgreSQL server of a given major on a free loopback port, with a data directory of its own under the system's
- * temporary directory. Authentication is scram-sha-256 (md5 before 10) for everybody, so that a wrong password is really refused.
+ * A PostgreSQL server of a given major on a free loopback port, with a data directory of its own in the folder that
+ * PG_MIGRATION_TEST_DATA names, or under the system's temporary directory. Authentication is scram-sha-256 (md5 before 10) for everybody, so that a wrong password is really refused.
  */
 export class EmbeddedServer {
   readonly major: Major;
@@ -72,10 +79,10 @@ export class EmbeddedServer {
 
   /** Creates the cluster and starts it; answers when it accepts connections. */
   static async start(options: ServerOptions): Promise<EmbeddedServer> {
-    const directory = await mkdtemp(join(tmpdir(), `pg-${options.major}-`));
+    const directory = await mkdtemp(join(await dataFolder(options), `pg-${options.major}-`));
     await chmod(directory, 0o755);
     const owner = serverOwner();
-    const binaries = await reachableBinaries(options.major, owner, directory);
+    const binaries = await reachableBinaries(options, owner, directory);
     const server = new EmbeddedServer(options, await freePort(), directory, binaries);
     try {
       await server.#initialize(options, owner);
@@ -168,7 +175,7 @@ export class EmbeddedServer {
 
   async #initialize(options: ServerOptions, owner: Owner): Promise<void> {
     const isBefore10 = this.major < 10;
-    const template = await templateCluster(this.major, this.#binaries, owner);
+    const template = await templateCluster(options, this.#binaries, owner);
     // By the server's own user, since it refuses files that are somebody else's.
     if (owner.uid !== undefined) await chown(this.directory, owner.uid, owner.gid!);
     await run("cp", ["-Rp", template, this.dataDirectory], owner);
@@ -180,7 +187,6 @@ export class EmbeddedServer {
       ...(isBefore10 ? { max_wal_senders: 10, max_replication_slots: 10 } : { password_encryption: "scram-sha-256" }),
       max_connections: 100,
       shared_buffers: "64MB",
-      max_wal_size: "4GB",
       fsync: "off",
       ...options.parameters,
     };
@@ -225,14 +231,15 @@ function serverOwner(): Owner {
 }
 
 /** What initdb makes of a major, once in a process: a copy of it takes a tenth of the time that initdb does. */
-function templateCluster(major: Major, binaries: string, owner: Owner): Promise<string> {
-  const template = templates.get(major) ?? initializeCluster(major, binaries, owner);
-  templates.set(major, template);
+function templateCluster(options: ServerOptions, binaries: string, owner: Owner): Promise<string> {
+  const template = templates.get(options.major) ?? initializeCluster(options, binaries, owner);
+  templates.set(options.major, template);
   return template;
 }
 
-async function initializeCluster(major: Major, binaries: string, owner: Owner): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), `pg-${major}-template-`));
+async function initializeCluster(options: ServerOptions, binaries: string, owner: Owner): Promise<string> {
+  const { major } = options;
+  const directory = await mkdtemp(join(await dataFolder(options), `pg-${major}-template-`));
   process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
   const passwordFile = join(directory, "password");
   await writeFile(passwordFile, superuserPassword);
@@ -252,12 +259,38 @@ async function initializeCluster(major: Major, binaries: string, owner: Owner): 
   return dataDirectory;
 }
 
-/** Where the binaries of a major lie, copied beside the data if the server's owner cannot read them in place. */
-async function reachableBinaries(major: Major, owner: Owner, directory: string): Promise<string> {
+/** Where a new server's data lie: in a folder that is asked for, as one in memory is, as long as it has room. */
+async function dataFolder({ outlive }: ServerOptions): Promise<string> {
+  const asked = process.env.PG_MIGRATION_TEST_DATA;
+  if (asked === undefined || outlive) return tmpdir();
+  const free = await statfs(asked).then(
+    ({ bavail, bsize }) => bavail * bsize,
+    () => 0,
+  );
+  return Math.min(free, freemem()) < roomBytes ? tmpdir() : asked;
+}
+
+/** Where the binaries of a major lie, copied once in a process if the server's owner cannot read them in place. */
+async function reachableBinaries(options: ServerOptions, owner: Owner, directory: string): Promise<string> {
+  const { major, outlive } = options;
   const installed = installedBinaries(major);
   if (owner.uid === undefined || everyoneMayRead(installed)) return installed;
-  const copy = join(directory, "binaries");
-  await cp(installed, copy, { recursive: true, verbatimSymlinks: true });
+  if (outlive) return copyBinaries(installed, join(directory, "binaries"));
+  const copy = binaryCopies.get(major) ?? copyForProcess(major, installed);
+  binaryCopies.set(major, copy);
+  return copy;
+}
+
+/** On disk: what lies in memory may not be run on every system. */
+async function copyForProcess(major: Major, installed: string): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), `pg-${major}-binaries-`));
+  process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+  await chmod(directory, 0o755);
+  return copyBinaries(installed, join(directory, "binaries"));
+}
+
+async function copyBinaries(installed: string, copy: string): Promise<string> {
+  await run("cp", ["-RP", installed, copy]);
   return copy;
 }
 
