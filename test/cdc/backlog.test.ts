@@ -14,11 +14,10 @@ import type { Follower, FollowEvent, FollowOptions } from "../../provider/src/cd
 import { readerSlot } from "../../provider/src/cdc/names";
 import { pgOutputOptions } from "../../provider/src/cdc/pgoutput";
 import { Refused } from "../../provider/src/errors";
-import { startAzureLikeServer } from "../support/azure-like";
-import { EmbeddedServer } from "../support/embedded-server";
 import { CuttableProxy } from "./cuttable-proxy";
-import { RandomChanges, randomTables } from "./random-changes";
-import { Scene, type Servers, until } from "./scene";
+import { randomTables } from "./random-changes";
+import { type Scene, until } from "./scene";
+import { Stage } from "./stage";
 
 /** Portions of little WAL, and of any backlog. */
 const backlog = { behindBytes: 0, portionBytes: 1 << 20, aheadBytes: 64 << 10, restBytes: 8 << 10 };
@@ -35,33 +34,8 @@ const writeManyRows = (from: number): string => `
   END $$`;
 
 describe("a backlog", () => {
-  let servers: Servers;
-  let scene: Scene | undefined;
-  let changes: RandomChanges | undefined;
+  const servers = new Stage({ from: 16, to: 17, parameters: { wal_sender_timeout: "5s", max_replication_slots: "6" } });
 
-  before(async () => {
-    const source = await EmbeddedServer.start({
-      major: 16,
-      parameters: { wal_level: "logical", wal_sender_timeout: "5s", max_replication_slots: "6" },
-    });
-    const { server: target, administrator } = await startAzureLikeServer({ major: 17 });
-    servers = { source, target, administrator };
-  });
-  after(async () => {
-    await servers.source.stop();
-    await servers.target.stop();
-  });
-  afterEach(async () => {
-    await changes?.stop();
-    await scene?.close();
-    changes = scene = undefined;
-  });
-
-  const open = async (ddl: string): Promise<Scene> => (scene = await Scene.open(servers, ddl));
-  const writers = async (on: Scene, count: number): Promise<RandomChanges> => {
-    const sessions = await Promise.all(Array.from({ length: count }, () => servers.source.connect(on.database)));
-    return (changes = new RandomChanges(sessions));
-  };
   const follow = (on: Scene, options: Partial<FollowOptions> = {}): { follower: Follower; events: FollowEvent[] } => {
     const events: FollowEvent[] = [];
     return { follower: on.follow({ backlog, onEvent: (event) => events.push(event), ...options }), events };
@@ -80,9 +54,9 @@ describe("a backlog", () => {
   };
 
   it("is read by SQL in portions, with tables altered in its middle, and a walsender goes on from there", async () => {
-    const s = await open(`${randomTables}; ${manyRows}`);
+    const s = await servers.open(`${randomTables}; ${manyRows}`);
     await s.onTarget("ALTER TABLE many ADD COLUMN late text");
-    const random = await writers(s, 3);
+    const random = await servers.write(s, 3);
     await s.onSource(writeManyRows(0));
     await s.onSource("ALTER TABLE many ADD COLUMN late text; INSERT INTO many VALUES (-1, 0, 'late')");
     await s.onSource(writeManyRows(100_000));
@@ -114,7 +88,7 @@ describe("a backlog", () => {
   });
 
   it("moves the slot on to what is applied, exactly, also between commits without a gap, over restarts", async () => {
-    const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
     const sessions = await Promise.all(Array.from({ length: 8 }, () => servers.source.connect(s.database)));
     let next = 0;
     const write = (): Promise<unknown> =>
@@ -143,8 +117,8 @@ describe("a backlog", () => {
   });
 
   it("loses and doubles nothing when its process is killed in the middle of a portion, or a server goes", async () => {
-    const s = await open(`${randomTables}; ${manyRows}`);
-    await writers(s, 2);
+    const s = await servers.open(`${randomTables}; ${manyRows}`);
+    const random = await servers.write(s, 2);
     for (let kill = 0; kill < 3; kill++) {
       await s.onSource(writeManyRows(kill * 100_000));
       const child = spawn(process.execPath, ["--import", "tsx", join(__dirname, "follower-process.ts")], {
@@ -156,8 +130,7 @@ describe("a backlog", () => {
       await once(child, "exit");
     }
     await s.onSource(writeManyRows(900_000));
-    await changes!.stop();
-    changes = undefined;
+    await random.stop();
     const { follower, events } = follow(s, { generation: 10 });
     await heldInPortion(s, follower);
     await servers.source.restart();
@@ -167,7 +140,7 @@ describe("a backlog", () => {
   });
 
   it("is begun again when somebody ends the session that reads it", async () => {
-    const s = await open(manyRows);
+    const s = await servers.open(manyRows);
     await s.onSource(writeManyRows(0));
     const { follower, events } = follow(s);
     await heldInPortion(s, follower);
@@ -190,7 +163,7 @@ describe("a backlog", () => {
     ["moved on", "SELECT pg_replication_slot_advance($slot, pg_current_wal_lsn())", /advanced by somebody else/],
   ] as const)
     it(`ends the stream where somebody has ${what} the slot meanwhile, and nothing is left out`, async () => {
-      const s = await open(manyRows);
+      const s = await servers.open(manyRows);
       await s.onSource(writeManyRows(0));
       const { follower } = follow(s);
       await heldInPortion(s, follower);
@@ -209,7 +182,7 @@ describe("a backlog", () => {
     });
 
   it("is never sent twice where the source lets nobody see, behind a portion, how far that has come", async () => {
-    const s = await open("CREATE TABLE many (id int, n int); ALTER TABLE many REPLICA IDENTITY FULL");
+    const s = await servers.open("CREATE TABLE many (id int, n int); ALTER TABLE many REPLICA IDENTITY FULL");
     await s.onSource(writeManyRows(0));
     await servers.source.query("CREATE ROLE reader LOGIN REPLICATION PASSWORD 'reader'");
     try {
@@ -226,7 +199,7 @@ describe("a backlog", () => {
   });
 
   it("is left to the walsender while the target takes so long that the source's vacuum would be held back", async () => {
-    const s = await open(manyRows);
+    const s = await servers.open(manyRows);
     await s.onSource(writeManyRows(0));
     const { follower, events } = follow(s, { backlog: { ...backlog, longestPauseMs: 2000 } });
     await follower.hold();
@@ -241,7 +214,7 @@ describe("a backlog", () => {
   });
 
   it("is left to the walsender where it would take the source's last replication slot", async () => {
-    const s = await open(manyRows);
+    const s = await servers.open(manyRows);
     await s.onSource(writeManyRows(0));
     for (const name of ["a", "b", "c", "d"])
       await servers.source.query(`SELECT pg_create_physical_replication_slot('${name}')`);
@@ -260,7 +233,7 @@ describe("a backlog", () => {
     ["with others beside it", (step: number) => `INSERT INTO t VALUES (${-1 - step}, 'beside')`],
   ] as const)
     it(`is left to the walsender at a transaction so large that the source would write a file of its size, ${what}`, async () => {
-      const s = await open("CREATE TABLE t (id int PRIMARY KEY, v text)");
+      const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v text)");
       const temporaryBytes = async (): Promise<unknown> =>
         s.onSource("SELECT temp_bytes FROM pg_stat_database WHERE datname = current_database()");
       const before = await temporaryBytes();
@@ -339,13 +312,13 @@ describe("a backlog", () => {
     };
     const waitsForLock = async (): Promise<boolean> =>
       (
-        await scene!.onSource(
+        await servers.source.query(
           "SELECT FROM pg_stat_activity WHERE application_name = 'pg-migration read backlog' AND wait_event_type = 'Lock'",
         )
       ).length > 0;
 
     it("knows a connection for dead by the session at its other end", async () => {
-      const s = await open(manyRows);
+      const s = await servers.open(manyRows);
       await s.onSource(writeManyRows(0));
       await read(s, {}, async ({ proxy, ends, release }) => {
         proxy.swallow();
@@ -356,7 +329,7 @@ describe("a backlog", () => {
     });
 
     it("waits for a session that is at work, also where the server does not tell what sessions do, but not for ever", async () => {
-      const s = await open(manyRows);
+      const s = await servers.open(manyRows);
       await s.onSource(writeManyRows(0));
       await s.onSource(`ALTER DATABASE ${s.database} SET track_activities = off`);
       await read(s, {}, async (reading) => {

@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
-import { startAzureLikeServer } from "../support/azure-like";
-import { EmbeddedServer } from "../support/embedded-server";
-import { Scene, type Servers } from "./scene";
+import { Stage } from "./stage";
 
 interface Case {
   readonly title: string;
@@ -252,26 +250,11 @@ for (const [sourceMajor, targetMajor, plugin, byDefault] of [
 ] as const) {
   if (!byDefault && !everyPair) continue;
   describe(`changes from PostgreSQL ${sourceMajor} to ${targetMajor} by ${plugin}`, () => {
-    let servers: Servers;
-    let scene: Scene | undefined;
-
-    before(async () => {
-      const source = await EmbeddedServer.start({ major: sourceMajor, parameters: { wal_level: "logical" } });
-      const { server: target, administrator } = await startAzureLikeServer({ major: targetMajor });
-      servers = { source, target, administrator };
-    });
-    after(async () => {
-      await servers.source.stop();
-      await servers.target.stop();
-    });
-    afterEach(async () => {
-      await scene?.close();
-      scene = undefined;
-    });
+    const servers = new Stage({ from: sourceMajor, to: targetMajor });
 
     for (const { title, ddl, changes, ordered } of cases.filter((one) => (one.from ?? 0) <= sourceMajor))
       it(title, async () => {
-        scene = await Scene.open(servers, ddl, plugin);
+        const scene = await servers.open(ddl, plugin);
         // All at once, so that they meet in one batch...
         for (const change of changes) await scene.onSource(change);
         const follower = scene.follow();

@@ -8,48 +8,21 @@ import { ContentDiffers, EngineFault, Refused, TakenOver } from "../../provider/
 import { dropSlot } from "../../provider/src/cdc/drop-slot";
 import { createSlot } from "../../provider/src/cdc/slot";
 import { inspectSlot } from "../../provider/src/cdc/slot-state";
-import { startAzureLikeServer } from "../support/azure-like";
-import { EmbeddedServer } from "../support/embedded-server";
 import { CuttableProxy } from "./cuttable-proxy";
-import { RandomChanges, randomTables } from "./random-changes";
-import { Scene, type Servers, until } from "./scene";
+import { randomTables } from "./random-changes";
+import { type Scene, until } from "./scene";
+import { Stage } from "./stage";
 
 /** More of them by hand, when what they guard is touched. */
 const kills = Number(process.env.PG_MIGRATION_TEST_KILLS ?? 8);
 
 describe("following exactly once", () => {
-  let servers: Servers;
-  let scene: Scene | undefined;
-  let changes: RandomChanges | undefined;
-
-  before(async () => {
-    const source = await EmbeddedServer.start({
-      major: 14,
-      parameters: { wal_level: "logical", wal_sender_timeout: "5s" },
-    });
-    const { server: target, administrator } = await startAzureLikeServer({ major: 18 });
-    servers = { source, target, administrator };
-  });
-  after(async () => {
-    await servers.source.stop();
-    await servers.target.stop();
-  });
-  afterEach(async () => {
-    await changes?.stop();
-    await scene?.close();
-    changes = scene = undefined;
-  });
-
-  const open = async (ddl: string): Promise<Scene> => (scene = await Scene.open(servers, ddl));
-  const writers = async (on: Scene, count: number): Promise<RandomChanges> => {
-    const sessions = await Promise.all(Array.from({ length: count }, () => servers.source.connect(on.database)));
-    return (changes = new RandomChanges(sessions));
-  };
+  const servers = new Stage({ from: 14, to: 18, parameters: { wal_sender_timeout: "5s" } });
 
   it("loses and doubles nothing when its process is killed again and again", async function () {
     this.timeout(60_000 + kills * 30_000);
-    const s = await open(randomTables);
-    const changes = await writers(s, 3);
+    const s = await servers.open(randomTables);
+    const changes = await servers.write(s, 3);
     for (let kill = 0; kill < kills; kill++) {
       const child = followInProcess(s, kill + 1);
       await Promise.race([once(child.stdout!, "data"), once(child, "exit")]);
@@ -64,7 +37,7 @@ describe("following exactly once", () => {
   });
 
   it("loses nothing between commits that follow one another without a gap, over restarts", async () => {
-    const s = await open("CREATE TABLE t (id int PRIMARY KEY, v int)");
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v int)");
     let next = 0;
     for (let round = 0; round < 5; round++) {
       const sessions = await Promise.all(Array.from({ length: 8 }, () => servers.source.connect(s.database)));
@@ -81,8 +54,8 @@ describe("following exactly once", () => {
   });
 
   it("drains exactly to a point while traffic goes on: the target is the source's snapshot there", async () => {
-    const s = await open(randomTables);
-    const changes = await writers(s, 3);
+    const s = await servers.open(randomTables);
+    const changes = await servers.write(s, 3);
     const follower = s.follow();
     for (let round = 0; round < 4; round++) {
       await sleep(300);
@@ -93,8 +66,8 @@ describe("following exactly once", () => {
   });
 
   it("drains exactly with test_decoding too, which tells a transaction's place at its end only", async () => {
-    const s = (scene = await Scene.open(servers, randomTables, "test_decoding"));
-    const traffic = await writers(s, 3);
+    const s = await servers.open(randomTables, "test_decoding");
+    const traffic = await servers.write(s, 3);
     const follower = s.follow();
     for (let round = 0; round < 3; round++) {
       await sleep(300);
@@ -110,7 +83,7 @@ describe("following exactly once", () => {
   });
 
   it("refuses to drain to a point that it has passed", async () => {
-    const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
     const follower = s.follow();
     const early = await s.sourceLsn();
     await s.onSource("INSERT INTO t VALUES (1)");
@@ -119,7 +92,7 @@ describe("following exactly once", () => {
   });
 
   it("does not take for a difference what a successor has applied meanwhile", async () => {
-    const s = await open("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'v')");
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'v')");
     const follower = s.follow({ generation: 1 });
     await s.onSource("UPDATE t SET v = 'w'");
     await s.mustBecomeEqual(follower);
@@ -134,7 +107,7 @@ describe("following exactly once", () => {
   });
 
   it("drains an idle source, and lets its slot go on", async () => {
-    const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
     const follower = s.follow();
     await servers.source.query("CREATE TABLE elsewhere AS SELECT generate_series(1, 10000)");
     const lsn = await s.sourceLsn();
@@ -151,7 +124,7 @@ describe("following exactly once", () => {
   });
 
   it("survives cuts of its connections on either side", async () => {
-    const s = await open(randomTables);
+    const s = await servers.open(randomTables);
     const toSource = await CuttableProxy.to(s.source);
     const toTarget = await CuttableProxy.to(s.target);
     const lost: string[] = [];
@@ -162,7 +135,7 @@ describe("following exactly once", () => {
         if (event.kind === "connectionLost") lost.push(event.reason);
       },
     });
-    const changes = await writers(s, 2);
+    const changes = await servers.write(s, 2);
     for (const proxy of [toSource, toTarget, toSource, toTarget, toTarget, toSource]) {
       await until(() => follower.status().state === "streaming", "the stream");
       await sleep(Math.random() * 400);
@@ -183,7 +156,7 @@ describe("following exactly once", () => {
 
   for (const side of ["source", "target"] as const)
     it(`notices connections to the ${side} that have gone dead without a word, and rides it out`, async () => {
-      const s = await open("CREATE TABLE t (id int PRIMARY KEY, v text)");
+      const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v text)");
       const proxy = await CuttableProxy.to(s[side]);
       const lost: string[] = [];
       const follower = s.follow({
@@ -207,7 +180,9 @@ describe("following exactly once", () => {
     });
 
   it("takes no target for dead that is only slow: behind a slow line, or behind a lock", async () => {
-    const s = await open("CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE locked (id int PRIMARY KEY)");
+    const s = await servers.open(
+      "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE locked (id int PRIMARY KEY)",
+    );
     const proxy = await CuttableProxy.to(s.target);
     const lost: string[] = [];
     const follower = s.follow({
@@ -233,7 +208,7 @@ describe("following exactly once", () => {
   });
 
   it("stays connected while the target takes longer than wal_sender_timeout", async () => {
-    const s = await open("CREATE TABLE t (id int PRIMARY KEY, v text)");
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v text)");
     const events: string[] = [];
     const follower = s.follow({ onEvent: ({ kind }) => events.push(kind) });
     const lock = await servers.target.connect(s.database, servers.administrator);
@@ -246,7 +221,7 @@ describe("following exactly once", () => {
   });
 
   it("applies a transaction much larger than a batch with bounded memory", async () => {
-    const s = await open("CREATE TABLE t (id int PRIMARY KEY, v text, w text)");
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v text, w text)");
     const follower = s.follow();
     let peak = 0;
     const watch = setInterval(() => (peak = Math.max(peak, process.memoryUsage().rss)), 50);
@@ -267,7 +242,7 @@ describe("following exactly once", () => {
   });
 
   it("refuses a slot that was dropped and made anew", async () => {
-    const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
     await s.onSource("INSERT INTO t VALUES (1)");
     await dropSlot(s.source, s.database, s.names.slot);
     await assert.rejects(
@@ -283,7 +258,7 @@ describe("following exactly once", () => {
   });
 
   it("refuses a source that was promoted, whose history may be another one", async () => {
-    const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
     const follower = s.follow();
     await s.onSource("INSERT INTO t VALUES (1)");
     await s.mustBecomeEqual(follower);
@@ -300,7 +275,7 @@ describe("following exactly once", () => {
   });
 
   it("refuses a source that was put back to before what the target has", async () => {
-    const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
     await s.onSource("INSERT INTO t VALUES (1)");
     const follower = s.follow();
     await s.mustBecomeEqual(follower);
@@ -313,7 +288,7 @@ describe("following exactly once", () => {
   });
 
   it("gives way to a follower of a later generation", async () => {
-    const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
     const first = s.follow({ generation: 1 });
     await until(() => first.status().state === "streaming", "streaming");
     const second = s.follow({ generation: 2 });
@@ -324,7 +299,7 @@ describe("following exactly once", () => {
   });
 
   it("names transaction, table and row of a change that the target has no row for", async () => {
-    const s = await open("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1), (2, 2)");
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1), (2, 2)");
     await s.onTarget("DELETE FROM t WHERE id = 2");
     const follower = s.follow();
     await s.onSource("UPDATE t SET v = 3");
@@ -337,7 +312,7 @@ describe("following exactly once", () => {
   });
 
   it("names the row of an insert that the target has already", async () => {
-    const s = await open("CREATE TABLE t (id int PRIMARY KEY, v int)");
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v int)");
     await s.onTarget("INSERT INTO t VALUES (7, 0)");
     const follower = s.follow();
     await s.onSource("INSERT INTO t VALUES (6, 1), (7, 1)");
@@ -345,7 +320,7 @@ describe("following exactly once", () => {
   });
 
   it("names the DDL that the target lacks, and goes on once it has it", async () => {
-    const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
     await s.onSource("INSERT INTO t VALUES (1); ALTER TABLE t ADD COLUMN extra text");
     await s.onSource("INSERT INTO t VALUES (2, 'x')");
     await assert.rejects(
@@ -357,7 +332,7 @@ describe("following exactly once", () => {
   });
 
   it("stops at once although the target hangs", async () => {
-    const s = await open("CREATE TABLE t (id int PRIMARY KEY)");
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
     const lock = await servers.target.connect(s.database, servers.administrator);
     await lock.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
     const follower = s.follow();

@@ -150,7 +150,11 @@ describe("folding changes", () => {
           const source: Rows = new Map(existing.map((key) => [key, [key, "old", `old big ${key}`]]));
           const target: Rows = new Map(source);
           const changes = commands.flatMap((one) => execute(source, one) ?? []);
-          for (const step of fold(changes, () => binding, () => inOrder)) {
+          for (const step of fold(
+            changes,
+            () => binding,
+            () => inOrder,
+          )) {
             if (step.kind === "truncate") target.clear();
             else
               for (const { parts } of step.tables)

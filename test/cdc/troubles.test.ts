@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TargetWatch } from "../../provider/src/cdc/target-watch";
 import { HeldUp } from "../../provider/src/errors";
-import { startAzureLikeServer } from "../support/azure-like";
 import { EmbeddedServer } from "../support/embedded-server";
 import { CuttableProxy } from "./cuttable-proxy";
-import { RandomChanges, randomTables } from "./random-changes";
-import { Scene, type Servers, until } from "./scene";
+import { type RandomChanges, randomTables } from "./random-changes";
+import { type Scene, until } from "./scene";
+import { Stage } from "./stage";
 
 const ours = "application_name LIKE 'pg-migration %'";
 
@@ -20,28 +20,16 @@ function outlastPatience(): void {
 }
 
 describe("a follower among troubles that pass", () => {
-  let servers: Servers;
   let scene: Scene;
   let changes: RandomChanges;
 
-  before(async () => {
-    const source = await EmbeddedServer.start({ major: 14, parameters: { wal_level: "logical" } });
-    const { server: target, administrator } = await startAzureLikeServer({ major: 17 });
-    servers = { source, target, administrator };
-  });
-  after(async () => {
-    await servers.source.stop();
-    await servers.target.stop();
-  });
-  beforeEach(async () => {
-    scene = await Scene.open(servers, randomTables);
-    const sessions = [await servers.source.connect(scene.database), await servers.source.connect(scene.database)];
-    changes = new RandomChanges(sessions);
-  });
-  afterEach(async () => {
+  afterEach(() => {
     Date.now = realNow;
-    await changes.stop();
-    await scene.close();
+  });
+  const servers = new Stage({ from: 14, to: 17 });
+  beforeEach(async () => {
+    scene = await servers.open(randomTables);
+    changes = await servers.write(scene, 2);
   });
 
   const endSessions = (server: EmbeddedServer): Promise<unknown> =>

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { startAzureLikeServer } from "../support/azure-like";
-import { EmbeddedServer, type Major } from "../support/embedded-server";
-import { Scene, type Servers } from "./scene";
+import { type Major } from "../support/embedded-server";
+import { Stage } from "./stage";
 
 interface Case {
   readonly title: string;
@@ -203,27 +202,15 @@ if (process.env.PG_MIGRATION_TEST_SCHEMAS !== undefined) pairs.push([14, 18], [1
 
 for (const [from, to] of pairs)
   describe(`unusual changes from PostgreSQL ${from} to ${to}`, () => {
-    let servers: Servers;
-    let scene: Scene | undefined;
-
-    before(async () => {
-      const parameters = { wal_level: "logical", max_prepared_transactions: 10, max_locks_per_transaction: 500 };
-      const source = await EmbeddedServer.start({ major: from, parameters });
-      const { server: target, administrator } = await startAzureLikeServer({ major: to });
-      servers = { source, target, administrator };
-    });
-    after(async () => {
-      await servers.source.stop();
-      await servers.target.stop();
-    });
-    afterEach(async () => {
-      await scene?.close();
-      scene = undefined;
+    const servers = new Stage({
+      from,
+      to,
+      parameters: { max_prepared_transactions: 10, max_locks_per_transaction: 500 },
     });
 
     for (const { title, ddl, changes } of cases.filter((one) => (one.from ?? 0) <= from))
       it(title, async () => {
-        scene = await Scene.open(servers, ddl);
+        const scene = await servers.open(ddl);
         for (const change of changes) await scene.onSource(change);
         const follower = scene.follow();
         // One that is lost for good would be tried for as long as connections are.

@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { hasSameBinaryForm } from "../../provider/src/cdc/value-form";
-import { startAzureLikeServer } from "../support/azure-like";
-import { EmbeddedServer } from "../support/embedded-server";
-import { Scene, type Servers } from "./scene";
+import { Stage } from "./stage";
 
 const text = fc.oneof(
   fc.string({ unit: "grapheme" }).map((value) => value.replaceAll("\0", "")),
@@ -95,22 +93,7 @@ const ddl = `
 const rows = 40;
 
 describe("values in binary form and in text form", () => {
-  let servers: Servers;
-  let scene: Scene | undefined;
-
-  before(async () => {
-    const source = await EmbeddedServer.start({ major: 14, parameters: { wal_level: "logical" } });
-    const { server: target, administrator } = await startAzureLikeServer({ major: 17 });
-    servers = { source, target, administrator };
-  });
-  after(async () => {
-    await servers.source.stop();
-    await servers.target.stop();
-  });
-  afterEach(async () => {
-    await scene?.close();
-    scene = undefined;
-  });
+  const servers = new Stage({ from: 14, to: 17 });
 
   const isStreamBinary = async (): Promise<boolean> => {
     const streams = await servers.source.query<{ query: string }>(
@@ -133,7 +116,7 @@ describe("values in binary form and in text form", () => {
   const seed = Number(process.env.PG_MIGRATION_TEST_SEED ?? Math.floor(Math.random() * 1e9));
   for (const valueForm of ["binary", "text"] as const)
     it(`arrive bit for bit in ${valueForm} form (seed ${seed})`, async () => {
-      scene = await Scene.open(servers, ddl);
+      const scene = await servers.open(ddl);
       const session = await servers.source.connect(scene.database);
       const row = fc.tuple(...types.map(([, values]) => fc.option(values, { freq: 9 })));
       const places = ["$1", ...types.map((_, place) => `$${place + 2}`)].join(", ");
@@ -163,7 +146,7 @@ describe("values in binary form and in text form", () => {
     });
 
   it("change from binary to text where a table gets a type of its own, and nothing is lost or doubled", async () => {
-    scene = await Scene.open(servers, "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE log (line text)");
+    const scene = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE log (line text)");
     const follower = scene.follow();
     await scene.onSource("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 100) i; INSERT INTO log VALUES ('a')");
     await scene.mustBecomeEqual(follower);
@@ -179,7 +162,7 @@ describe("values in binary form and in text form", () => {
   });
 
   it("are taken as text where the target's column has another type", async () => {
-    scene = await Scene.open(servers, "CREATE TABLE t (id int PRIMARY KEY, v text)");
+    const scene = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v text)");
     await scene.onTarget("CREATE DOMAIN short AS text CHECK (length(value) < 9); ALTER TABLE t ALTER v TYPE short");
     await scene.onSource("INSERT INTO t VALUES (1, 'one'), (2, 'two'); UPDATE t SET v = 'three' WHERE id = 2");
     await scene.mustBecomeEqual(scene.follow());
@@ -187,7 +170,7 @@ describe("values in binary form and in text form", () => {
   });
 
   it("are named as text when the target has no row for a change", async () => {
-    scene = await Scene.open(servers, "CREATE TABLE t (id int, at timestamp, v text, PRIMARY KEY (id, at))");
+    const scene = await servers.open("CREATE TABLE t (id int, at timestamp, v text, PRIMARY KEY (id, at))");
     const follower = scene.follow();
     await scene.onSource("INSERT INTO t VALUES (7, '2024-02-03 04:05:06', 'v'), (8, 'infinity', 'v')");
     await scene.mustBecomeEqual(follower);
