@@ -172,16 +172,35 @@ describe("a table without a key", () => {
   after(() => lab.stop());
 
   it("is followed by its inserts unless told otherwise, as a finding says; what was updated is found at the cutover", async () => {
-    const database = await lab.database("CREATE TABLE keyless (v int); INSERT INTO keyless VALUES (1), (2)");
+    const database = await lab.database(
+      `CREATE TABLE keyless (v int); INSERT INTO keyless VALUES (1), (2); CREATE TABLE "Unique" (v int UNIQUE); INSERT INTO "Unique" VALUES (1)`,
+    );
     const resource = new Resource();
     const status = await resource.create(lab.inputs([database], { migrationMode: "Online" }));
     assert.match(JSON.stringify(status.currentSubStateDetails.validationDetails), /only inserts are followed/);
-    await lab.source.query("INSERT INTO keyless VALUES (3); UPDATE keyless SET v = 4 WHERE v = 1", { database });
+    await lab.source.query(
+      `INSERT INTO keyless VALUES (3); UPDATE keyless SET v = 4 WHERE v = 1; CREATE TABLE late (id int, twice int GENERATED ALWAYS AS (id * 2) STORED PRIMARY KEY)`,
+      { database },
+    );
     await until("the insert is applied", async () => {
       const rows = await lab.target.query("SELECT FROM keyless", { database, login: lab.administrator });
       return rows.length === 3;
     });
     assert.match(await Resource.failure(resource.update({ triggerCutover: true })), /"public"\."keyless"/);
+    const named = await lab.target.query(
+      `SELECT FROM pgmigration.finding WHERE database = $1 AND object = '"public"."late"' AND message LIKE '%only inserts are followed%'`,
+      { values: [database] },
+    );
+    assert.equal(named.length, 1, "a table that comes meanwhile");
+
+    await lab.source.query(`DELETE FROM "Unique"; INSERT INTO "Unique" VALUES (1)`, { database });
+    const refused = await Resource.failure(resource.update({ triggerCutover: true }));
+    assert.match(refused, /on the source, ALTER TABLE "public"\."Unique" REPLICA IDENTITY FULL/);
+    await lab.source.query(`ALTER TABLE "Unique" REPLICA IDENTITY FULL; ALTER TABLE keyless REPLICA IDENTITY FULL`, {
+      database,
+    });
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
     await resource.destroy();
   });
 

@@ -451,13 +451,18 @@ function changeFailure(ordered: OrderedChange, batch: readonly Segment[], cause:
     `${change.kind.toUpperCase()} of ${describeRow(ordered)} in ${binding.name}, transaction ${transaction.xid} ` +
       `committed at ${lsn === undefined ? "an unknown position" : formatLsn(lsn)}, cannot be applied: ${messageOf(cause)}`,
     {
-      remedy:
-        "somebody else has written to the target, or the copy was not complete: compare this row on both sides, then begin anew",
+      remedy: isInsertOnly(change, binding)
+        ? `the row in its way is one that the source has deleted or updated since, which the stream does not tell of a table without a key: on the source, ALTER TABLE ${binding.name} REPLICA IDENTITY FULL, or a primary key there; then go on, and it is copied anew`
+        : "somebody else has written to the target, or the copy was not complete: compare this row on both sides, then begin anew",
       code: "603410",
       cause,
     },
   );
 }
+
+/** Of a table whose rows the stream tells apart by nothing, it has inserts only. */
+const isInsertOnly = ({ kind }: Change, { relation }: Binding): boolean =>
+  kind === "insert" && relation.columns.every(({ key }) => !key);
 
 function segmentOf(place: number, batch: readonly Segment[]): Segment {
   let before = 0;

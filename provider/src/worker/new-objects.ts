@@ -26,6 +26,7 @@ import { splitStatements } from "../schema/statements.js";
 import { validateConstraint } from "../schema/validate-constraint.js";
 import { targetDatabase } from "../target-database.js";
 import { reportFindings } from "./base-copy.js";
+import { insertOnlyFinding } from "./insert-only.js";
 import type { SourceMark } from "./source-mark.js";
 import { lockOptions, markOf } from "./take-snapshot.js";
 import type { Work } from "./work.js";
@@ -61,10 +62,15 @@ export async function joinTables(
   const follower = bridge();
   try {
     const names = changeCaptureNames(work.wish, database);
-    await Promise.all([
-      follower.hold(),
+    const [published] = await Promise.all([
       createPublications(objects.source, names, tables, { keyless: work.wish.keylessTables }),
+      follower.hold(),
     ]);
+    const isNew = new Set(newTables.map(nameOfTable));
+    const insertOnly = published.insertOnlyTables.filter(
+      (table) => !table.partitioned && isNew.has(nameOfTable(table)),
+    );
+    if (insertOnly.length > 0) await work.journal.findings([insertOnlyFinding(database, insertOnly)]);
     const { snapshot, lsn } = await lockedSnapshot(
       () =>
         comparisonSnapshot({
@@ -94,6 +100,8 @@ export async function joinTables(
     await follower.stop();
   }
 }
+
+const nameOfTable = ({ schema, name }: Table): string => qualify(schema, name);
 
 export interface Restored {
   readonly plan: RestorePlan;
@@ -278,15 +286,15 @@ async function copyTables(
 ): Promise<void> {
   const session = await openTargetSession(work.target, targetDatabase(work.wish, database), keepsBackFiring);
   try {
-    const twins = new Map((await listTables(session)).map((table) => [qualify(table.schema, table.name), table]));
-    const names = new Set(newTables.map(({ schema, name }) => qualify(schema, name)));
+    const twins = new Map((await listTables(session)).map((table) => [nameOfTable(table), table]));
+    const names = new Set(newTables.map(nameOfTable));
     const catalogue = await openInSnapshot(work.source, database, snapshotId, `${work.wish.migrationName} join`);
     const sized = await listSizedTables(catalogue).finally(() => catalogue.end());
-    for (const table of sized.filter((one) => !one.partitioned && names.has(qualify(one.schema, one.name)))) {
+    for (const table of sized.filter((one) => !one.partitioned && names.has(nameOfTable(one)))) {
       // Each in a session of its own: an error ends the transaction that sees the snapshot.
       const source = await openInSnapshot(work.source, database, snapshotId, `${work.wish.migrationName} join`);
       try {
-        const twin = twins.get(qualify(table.schema, table.name))!;
+        const twin = twins.get(nameOfTable(table))!;
         const format = copyFormat(table, twin, await serverVersion(source), await serverVersion(session));
         await copyTable({ source, target: session, table, format, signal: work.signal });
       } finally {

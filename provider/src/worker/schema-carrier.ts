@@ -5,6 +5,7 @@ import { qualify } from "../postgres/identifiers.js";
 import { listTables } from "../postgres/tables.js";
 import { inCarrySessions } from "./carry-sessions.js";
 import type { Followers } from "./followers.js";
+import { insertOnlyFinding } from "./insert-only.js";
 import { MissingObjects } from "./missing-objects.js";
 import type { NewObjects } from "./new-objects.js";
 import { readDrift, type SchemaDrift, schemaFingerprint } from "./schema-drift.js";
@@ -162,11 +163,7 @@ export class SchemaCarrier {
     const tables = await tablesInScope(source, work.wish);
     const keyless = await followKeys(source, names, tables, { keyless: work.wish.keylessTables });
     if (keyless.length === 0) return;
-    const list = keyless.map(({ schema, name }) => qualify(schema, name)).join(", ");
-    await this.#record.say(
-      `${list} on the source has no key any more: only inserts are followed; an UPDATE or DELETE there is found at the cutover as a difference`,
-      "warning",
-    );
+    await work.journal.findings([insertOnlyFinding(database, keyless)]);
   }
 
   async #drift({ source, target }: NewObjects): Promise<SchemaDrift> {
