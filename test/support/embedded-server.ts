@@ -3,7 +3,7 @@ import { existsSync, rmSync, statSync } from "node:fs";
 import { chmod, chown, mkdtemp, open, readFile, rm, statfs, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
-import { freemem, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -259,7 +259,7 @@ async function initializeCluster(options: ServerOptions, binaries: string, owner
   return dataDirectory;
 }
 
-/** Where a new server's data lie: in a folder that is asked for, as one in memory is, as long as it has room. */
+/** Where a new server's data lie: in a folder that is asked for, as one in memory is, as long as it, and what a container gives this process, has room. */
 async function dataFolder({ outlive }: ServerOptions): Promise<string> {
   const asked = process.env.PG_MIGRATION_TEST_DATA;
   if (asked === undefined || outlive) return tmpdir();
@@ -267,7 +267,7 @@ async function dataFolder({ outlive }: ServerOptions): Promise<string> {
     ({ bavail, bsize }) => bavail * bsize,
     () => 0,
   );
-  return Math.min(free, freemem()) < roomBytes ? tmpdir() : asked;
+  return Math.min(free, process.availableMemory()) < roomBytes ? tmpdir() : asked;
 }
 
 /** Where the binaries of a major lie, copied once in a process if the server's owner cannot read them in place. */
