@@ -147,6 +147,33 @@ describe("an applier", () => {
     for (const plan of deletes) assert.doesNotMatch(plan, /Join Filter: \(?\(?\(?ROW/);
   });
 
+  it("looks up rows without a key by an index, and compares them whole", async () => {
+    await session.query(`ALTER TABLE public.t DROP CONSTRAINT t_pkey; ALTER TABLE public.t ALTER id DROP NOT NULL;
+                         ALTER TABLE public.t REPLICA IDENTITY FULL; CREATE INDEX ON public.t (id);
+                         INSERT INTO public.t SELECT i % 500, i::text FROM generate_series(0, 999) AS i;
+                         INSERT INTO public.t VALUES (7, '7'), (NULL, 'nothing'), (NULL, 'nothing'); ANALYZE public.t`);
+    const wholeRow: Relation = { ...relation, replicaIdentity: "f" };
+    const withoutId: Tuple = { ...rowOf(8, "nothing"), bounds: [-1, -1, 1, 8] };
+    const rows = [rowOf(7, "7"), rowOf(7, "507"), rowOf(8, "8"), withoutId];
+    const plans: string[] = [];
+    session.on("notice", ({ message }) => /^duration/.test(message ?? "") && plans.push(message!));
+    await session.query(`LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_level = notice;
+                         SET auto_explain.log_nested_statements = off; SET client_min_messages = notice`);
+    await applier.apply({ segments: transaction(rows.map((old) => ({ kind: "delete", relation: wholeRow, old }))) });
+    const left = await server.query("SELECT id, v FROM t WHERE id IN (7, 8) OR id IS NULL ORDER BY id, v");
+    assert.deepEqual(left, [
+      ...[
+        { id: 7, v: "7" },
+        { id: 8, v: "508" },
+      ],
+      { id: null, v: "nothing" },
+    ]);
+    const deletes = plans.filter((plan) => plan.includes("Query Text: WITH wanted"));
+    assert.equal(deletes.length, 2, "one for the NULL, by which nothing is looked up");
+    assert.match(deletes[0]!, /Index Cond: \(id = /);
+    assert.match(deletes[1]!, /Seq Scan on t x/);
+  });
+
   it("counts a transaction that the target has whole as taken until its COMMIT", async () => {
     await applier.apply({ segments: transaction([insert(rowOf(1, "one")), insert(rowOf(2, "two"))]) }, () => true);
     assert.equal(applier.uncommittedChanges, 2);

@@ -87,6 +87,19 @@ const cases: readonly Case[] = [
     ],
   },
   {
+    title: "equal rows and NULLs under REPLICA IDENTITY FULL where the target has an index to find them by",
+    ddl: `CREATE DOMAIN code AS varchar(9);
+          CREATE TABLE fi (a int, "B" code, n numeric, j json); ALTER TABLE fi REPLICA IDENTITY FULL;
+          CREATE INDEX ON fi ("B", a); CREATE INDEX ON fi (n); CREATE UNIQUE INDEX ON fi (a) WHERE a < 0;
+          INSERT INTO fi SELECT nullif(i % 300, 7), 'c' || i % 250, 1.10, '{"a":  1}' FROM generate_series(1, 900) i;
+          INSERT INTO fi SELECT * FROM fi; ANALYZE fi`,
+    changes: [
+      "UPDATE fi SET j = '[]' WHERE a BETWEEN 3 AND 9; DELETE FROM fi WHERE ctid IN (SELECT ctid FROM fi WHERE a = 20 LIMIT 3)",
+      `UPDATE fi SET n = 1.1 WHERE ctid = (SELECT ctid FROM fi WHERE a = 21 LIMIT 1); UPDATE fi SET "B" = 'C' WHERE a = 22`,
+      `UPDATE fi SET a = NULL WHERE a = 30; DELETE FROM fi WHERE a IS NULL AND n = 1.1; DELETE FROM fi WHERE "B" = 'c17'`,
+    ],
+  },
+  {
     title: "a large value of a row without a key that an update leaves alone",
     ddl: `CREATE TABLE fb (n int, body text); ALTER TABLE fb ALTER body SET STORAGE EXTERNAL; ALTER TABLE fb REPLICA IDENTITY FULL;
           CREATE TABLE fk (id int PRIMARY KEY, n int, body text); ALTER TABLE fk ALTER body SET STORAGE EXTERNAL; ALTER TABLE fk REPLICA IDENTITY FULL;

@@ -1,9 +1,10 @@
 import type { Binding } from "./binding.js";
-import { onTopOf } from "./change.js";
+import { type Tuple, onTopOf } from "./change.js";
 import { foundBy } from "./describe-row.js";
 import type { NetChanges, OrderedChange, TableChanges, UpdateGroup } from "./fold.js";
 import type { Statement } from "./round-trip.js";
 import { knownFields, sameKey } from "./row-identity.js";
+import { isWorthIt, mayLookUp } from "./row-lookup.js";
 import type { StagedRow, Staging } from "./staging.js";
 import * as statements from "./statements.js";
 
@@ -58,11 +59,8 @@ class Stage {
 
   net({ deletes, updates, inserts }: NetChanges): void {
     const binding = this.#binding;
-    if (deletes.length > 0) {
-      const group = this.#staging.nextGroup();
-      this.#deleteAll(group, deletes.length);
-      for (const old of deletes) this.#rows.push({ group, row: undefined, old });
-    }
+    if (binding.keyed) this.#deleteAll(deletes, statements.deleteStatement(binding));
+    else this.#deleteEqual(deletes);
     for (const { fields, rows } of updates) {
       const group = this.#staging.nextGroup();
       const set = fields.filter((field) => !binding.key.includes(field));
@@ -85,15 +83,23 @@ class Stage {
     return this.#actions;
   }
 
-  #deleteAll(group: number, rows: number): void {
-    if (this.#binding.keyed) {
-      this.#add(group, statements.deleteStatement(this.#binding), rows);
-      return;
-    }
+  #deleteAll(rows: readonly Tuple[], statement: string): void {
+    if (rows.length === 0) return;
+    const group = this.#staging.nextGroup();
+    this.#add(group, statement, rows.length);
+    for (const old of rows) this.#rows.push({ group, row: undefined, old });
+  }
+
+  #deleteEqual(rows: readonly Tuple[]): void {
+    const binding = this.#binding;
+    const looked = rows.filter((row) => isLookedUp(binding, row, rows.length));
+    if (looked.length > 0) this.#deleteAll(looked, statements.deleteEqualStatement(binding, true));
+    const others = looked.length === 0 ? rows : rows.filter((row) => !isLookedUp(binding, row, rows.length));
+    if (others.length === 0) return;
     // The staged rows meet the whole table here. A nested loop, to which the planner's guess of a few staged rows leads,
     // would print every row of the table once for each of them.
     for (const setting of ["enable_hashjoin = on", "enable_nestloop = off"]) this.#set(setting);
-    this.#add(group, statements.deleteEqualStatement(this.#binding), rows);
+    this.#deleteAll(others, statements.deleteEqualStatement(binding, false));
     for (const setting of ["enable_nestloop = on", "enable_hashjoin = off"]) this.#set(setting);
   }
 
@@ -121,13 +127,18 @@ function newRowOf({ change }: OrderedChange): StagedRow["row"] {
   return change.kind === "update" ? onTopOf(change.row, change.old) : change.row;
 }
 
-function statementFor({ change, binding }: OrderedChange): string {
+const isLookedUp = ({ lookup }: Binding, row: Tuple, rows: number): boolean =>
+  lookup !== undefined && isWorthIt(lookup, rows) && mayLookUp(lookup, row);
+
+function statementFor(ordered: OrderedChange): string {
+  const { change, binding } = ordered;
   if (change.kind === "insert") return statements.insertStatement(binding);
+  const looked = isLookedUp(binding, foundBy(ordered)!, 1);
   if (change.kind === "delete")
-    return binding.keyed ? statements.deleteStatement(binding) : statements.deleteOneStatement(binding);
+    return binding.keyed ? statements.deleteStatement(binding) : statements.deleteOneStatement(binding, looked);
   const row = onTopOf(change.row, change.old);
   const known = knownFields(binding, row);
-  if (!binding.keyed) return statements.updateOneStatement(binding, known);
+  if (!binding.keyed) return statements.updateOneStatement(binding, known, looked);
   const keyStays = !change.old || sameKey(binding, change.old, row);
   return statements.updateStatement(binding, keyStays ? known.filter((field) => !binding.key.includes(field)) : known);
 }

@@ -4,6 +4,7 @@ import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { type Column, type Table, listTables } from "../postgres/tables.js";
 import { type Relation, isSameShape } from "./change.js";
 import { equalityOperators } from "./equality.js";
+import { type RowLookup, rowLookup } from "./row-lookup.js";
 import { NeedsText, type ValueForm } from "./value-form.js";
 
 /** The stream describes a table in a shape that the target's table does not have. */
@@ -42,6 +43,8 @@ export interface Binding {
   readonly sorted: readonly number[];
   /** Rows have a key; else they are found by their whole content. */
   readonly keyed: boolean;
+  /** How a row that has no key is found without going through all others. */
+  readonly lookup: RowLookup | undefined;
   /** Fields that old rows are staged with: the key, or all where there is none. */
   readonly old: readonly number[];
   /** The temporary table that changes pass through; tables of one shape have one. */
@@ -129,6 +132,10 @@ export class Bindings {
         leading(key, (field) => sortsFast(columns[field]!)),
       ),
       keyed: key.length > 0,
+      lookup:
+        relation.replicaIdentity === "f" && key.length === 0
+          ? await rowLookup(this.#target, table, columns)
+          : undefined,
       old,
       staged,
       staging: this.#stagingOf(columns, stored, old),

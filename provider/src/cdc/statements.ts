@@ -21,31 +21,40 @@ export function insertStatement(binding: Binding): string {
   return `INSERT INTO ${binding.name} ${list} SELECT ${values} FROM ${staged(binding)}`;
 }
 
-/** Deletes one of the rows equal to the staged one, not all of them. */
-export const deleteOneStatement = (binding: Binding): string =>
-  `WITH ${oneRow(binding)} DELETE FROM ${binding.only} AS t USING ${staged(binding)} WHERE ${isThatRow}`;
+/** Deletes one of the rows equal to the staged one, not all of them. @param looked by the binding's lookup */
+export const deleteOneStatement = (binding: Binding, looked: boolean): string =>
+  `WITH ${oneRow(binding, looked)} DELETE FROM ${binding.only} AS t USING ${staged(binding)} WHERE ${isThatRow}`;
 
 /** Updates one of the rows equal to the staged old one. */
-export const updateOneStatement = (binding: Binding, fields: readonly number[]): string =>
-  updateWhere(binding, fields, isThatRow, [oneRow(binding)]);
+export const updateOneStatement = (binding: Binding, fields: readonly number[], looked: boolean): string =>
+  updateWhere(binding, fields, isThatRow, [oneRow(binding, looked)]);
 
 /**
- * Deletes, for each of the staged rows, one row that is equal: one scan of the table for all of them, where taking them
- * one by one is a scan for each.
+ * Deletes, for each of the staged rows, one row that is equal: by the binding's lookup, or one scan of the table for all of
+ * them, where taking them one by one is a scan for each.
  */
-export const deleteEqualStatement = (binding: Binding): string =>
-  `WITH wanted AS (SELECT ${contentOf(binding, "staged")} AS content, count(*) AS rows
-                     FROM ${staged(binding)} GROUP BY 1),
+export function deleteEqualStatement(binding: Binding, looked: boolean): string {
+  const fields = looked ? binding.lookup!.fields : [];
+  const wanted = fields.map((field) => `, ${oldValue(binding, field)} AS f${field}`).join("");
+  const isLooked = fields.map((field) => `x.${column(binding, field)} = wanted.f${field} AND `).join("");
+  return `WITH wanted AS (SELECT ${contentOf(binding, "staged")} AS content, count(*) AS rows${wanted}
+                     FROM ${staged(binding)} GROUP BY 1${fields.map((_, index) => `, ${index + 3}`).join("")}),
         found AS (SELECT x.tableoid AS "table", x.ctid AS place, wanted.rows,
                          row_number() OVER (PARTITION BY wanted.content) AS nth
-                    FROM wanted JOIN ${binding.only} AS x ON ${contentOf(binding, "stored")} = wanted.content)
+                    FROM wanted JOIN ${binding.only} AS x
+                      ON ${isLooked}${contentOf(binding, "stored")} = wanted.content)
    DELETE FROM ${binding.only} AS t USING found
     WHERE found.nth <= found.rows AND t.tableoid = found."table" AND t.ctid = found.place`;
+}
 
 /** A subquery without correlation: the planner evaluates it once, and goes to the row directly. */
-const oneRow = (binding: Binding): string =>
-  `that AS (SELECT x.tableoid AS "table", x.ctid AS place FROM ${binding.only} AS x, ${staged(binding)}
-             WHERE ${contentOf(binding, "stored")} = ${contentOf(binding, "staged")} LIMIT 1)`;
+function oneRow(binding: Binding, looked: boolean): string {
+  const isLooked = (looked ? binding.lookup!.fields : []).map(
+    (field) => `x.${column(binding, field)} = ${oldValue(binding, field)} AND `,
+  );
+  return `that AS (SELECT x.tableoid AS "table", x.ctid AS place FROM ${binding.only} AS x, ${staged(binding)}
+             WHERE ${isLooked.join("")}${contentOf(binding, "stored")} = ${contentOf(binding, "staged")} LIMIT 1)`;
+}
 
 const isThatRow = `t.tableoid = (SELECT "table" FROM that) AND t.ctid = (SELECT place FROM that)`;
 
