@@ -22,7 +22,7 @@ import { everyDatabase, setRequests } from "./store/requests.js";
 import { Store } from "./store/store.js";
 import { targetDatabase } from "./target-database.js";
 import { dependsOnState, impossibleTransitions } from "./transitions.js";
-import { eraseFence, eraseMigration, eraseUnrecorded } from "./worker/erase.js";
+import { eraseFences, eraseMigration, eraseUnrecorded } from "./worker/erase.js";
 import { goalOf } from "./worker/goal.js";
 import { stopWorker } from "./worker/stop.js";
 import { superviseWorker, type Report } from "./worker/supervise.js";
@@ -323,7 +323,7 @@ async function leaveOutDatabases(store: Store, inputs: Inputs): Promise<void> {
     throw new Refused(`${busy.join(", ")} cannot be taken out of dbsToMigrate while the source is followed`, {
       remedy: "list it in dbsToCancelMigrationOn with cancel set to true first",
     });
-  for (const database of left) await eraseFence(store, inputs, database);
+  for (const database of left) await eraseFences(store, inputs, database);
   await forgetDatabases(
     store,
     migrationName,
@@ -334,7 +334,7 @@ async function leaveOutDatabases(store: Store, inputs: Inputs): Promise<void> {
 /** Those that stand since their cutover: until then a fence is the worker's. */
 async function takeDownFences(store: Store, inputs: Inputs): Promise<void> {
   for (const database of await readDatabases(store, inputs.migrationName))
-    if (database.phase === "done") await eraseFence(store, inputs, database);
+    if (database.phase === "done") await eraseFences(store, inputs, database);
 }
 
 const cancelsAll = (inputs: Inputs): boolean => inputs.cancel && inputs.dbsToCancelMigrationOn.length === 0;

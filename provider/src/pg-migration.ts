@@ -188,7 +188,8 @@ export interface PgMigrationArgs {
   readonly decodingPlugin?: pulumi.Input<"pgoutput" | "test_decoding"> | undefined;
   /**
    * Online: `readOnly` makes each database of the source read only at its cutover, for every role, and ends the sessions
-   * there; undone when the cutover fails. After it the fence stays until `none` is set or the resource is destroyed.
+   * there; undone when the cutover fails. After it the fence stays until `none` is set or the resource is destroyed. A return
+   * (`rollback`) puts one around the target in the same way, and lifts the source's.
    */
   readonly fence?: pulumi.Input<"none" | "readOnly"> | undefined;
   /**

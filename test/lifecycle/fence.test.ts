@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { lookBehindFence, putUpFence } from "../../provider/src/cutover/fence";
 import type { Endpoint } from "../../provider/src/postgres/connect";
-import { removeFence } from "../../provider/src/worker/source-fence";
+import { removeFence } from "../../provider/src/worker/database-fence";
 import { assertSameContent, type Place } from "../support/content";
 import type { Login } from "../support/embedded-server";
 import { Lab } from "../support/lab";
@@ -150,13 +150,14 @@ describe("the fence of a cutover", () => {
   it("is not waited for without end when it cannot be taken down: an error says how to do it by hand", async () => {
     const before = await settings();
     const source: Endpoint = { ...lab.source.login, sslMode: "Disable" };
+    const fenced = { side: "source", database } as const;
     const session = await lab.source.connect(database);
     const obstacle = await lab.source.connect();
     try {
-      const record = await lookBehindFence(session);
-      await putUpFence(session, database, record);
+      const record = await lookBehindFence(session, "source");
+      await putUpFence(session, fenced, record);
       await obstacle.query("BEGIN; LOCK TABLE pg_db_role_setting IN SHARE MODE");
-      const text = await Resource.failure(removeFence(source, database, record, 0));
+      const text = await Resource.failure(removeFence(source, fenced, record, 0));
       assert.match(text, /stays read only on the source .*lock timeout/);
       await obstacle.query("COMMIT");
       const [, byHand] = /To do: on the source: (.*)$/.exec(text)!;

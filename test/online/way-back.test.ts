@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
 import type { WayBackStatus } from "../../provider/src/status";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
@@ -83,6 +85,113 @@ describe("the way back after a cutover", () => {
     assert.equal((await resource.update({ rollback: "return" })).state, "Canceled");
     await lab.source.query("INSERT INTO t VALUES (2)", { database });
     await resource.destroy();
+  });
+
+  const settingsOnTarget = (database: string): Promise<Record<string, unknown>[]> =>
+    lab.target.query(
+      `SELECT r.rolname, s.setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+         LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE d.datname = '${database}' ORDER BY 1`,
+    );
+
+  it("puts a fence around the target, so that no write there is lost behind its point, until that is taken back", async () => {
+    const database = await lab.database("CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text)");
+    const resource = await cutOverAndKeep(database, { fence: "readOnly" });
+    await lab.target.query(
+      `CREATE ROLE clerk LOGIN PASSWORD 'clerk'; CREATE ROLE stubborn LOGIN PASSWORD 'stubborn';
+       ALTER ROLE stubborn SET default_transaction_read_only = off; GRANT ALL ON t TO PUBLIC;
+       ALTER ROLE clerk IN DATABASE ${database} SET default_transaction_read_only = 'no'`,
+      lab.onTarget(database),
+    );
+    const before = await settingsOnTarget(database);
+    const logins = [lab.administrator, ...["clerk", "stubborn"].map((name) => ({ user: name, password: name }))];
+    let isOver = false;
+    let acknowledged = 0;
+    const ends = new Set<string>();
+    // Each comes back after its session was ended, as an application does, and tries on.
+    const writers = logins.map(async (login) => {
+      while (!isOver) {
+        const client = new pg.Client({ ...lab.target.login, ...login, database });
+        client.on("error", () => undefined);
+        try {
+          await client.connect();
+          while (!isOver) {
+            await client.query("INSERT INTO t (v) VALUES (current_user)");
+            acknowledged++;
+            await sleep(5);
+          }
+        } catch (error) {
+          ends.add((error as { code?: string }).code ?? "lost");
+        } finally {
+          await client.end().catch(() => undefined);
+        }
+      }
+    });
+    const operator = await lab.target.connect(database);
+    try {
+      await until("they write", () => acknowledged > 100);
+      assert.equal((await resource.update({ rollback: "return" })).state, "Canceled");
+      await until("the writers find it read only", () => ends.has("25006"));
+      await operator.query("SELECT 'is let alone'");
+    } finally {
+      isOver = true;
+      await Promise.all([...writers, operator.end()]);
+    }
+    const [rows] = await lab.source.query<{ count: number }>("SELECT count(*)::int FROM t", { database });
+    assert.equal(rows!.count, acknowledged);
+    await assertSameContent(...lab.places(database));
+    assert(resource.status.cutoverTimeline.some(({ step }) => step === "return: put up the fence"));
+    assert.match(JSON.stringify(resource.status), /sessions of postgres on the target were left open/);
+    for (const login of [{}, ...logins])
+      await assert.rejects(lab.target.query("INSERT INTO t (v) VALUES ('late')", { database, login }), {
+        code: "25006",
+      });
+
+    await resource.update({ fence: "none" });
+    assert.deepEqual(await settingsOnTarget(database), before);
+    await lab.target.query("INSERT INTO t (v) VALUES ('free')", lab.onTarget(database));
+    await resource.destroy();
+  });
+
+  it("takes the target's fence down when the return fails, is taken back after its worker's death, or the resource goes", async () => {
+    const database = await lab.database(
+      "CREATE TABLE t (id int PRIMARY KEY); CREATE MATERIALIZED VIEW m AS SELECT 1 AS one",
+    );
+    const write = (id: number): Promise<unknown> =>
+      lab.target.query("INSERT INTO t VALUES ($1)", { ...lab.onTarget(database), values: [id] });
+    const resource = await cutOverAndKeep(database, { fence: "readOnly" });
+    await lab.source.query("BEGIN READ WRITE; INSERT INTO t VALUES (77); COMMIT", { database });
+    assert.match(await Resource.failure(resource.update({ rollback: "return" })), /missing \(id = 77\)/);
+    assert.deepEqual(await settingsOnTarget(database), []);
+    await write(1);
+    await lab.source.query("BEGIN READ WRITE; DELETE FROM t WHERE id = 77; COMMIT", { database });
+
+    await resource.update({ rollback: "keep" });
+    const obstacle = await lab.source.connect(database);
+    try {
+      // Behind the point, where views are refreshed.
+      await obstacle.query("BEGIN; TABLE m");
+      await resource.update({ rollback: "return", waitFor: "started" });
+      await until("the target is fenced", async () => (await settingsOnTarget(database)).length > 0);
+      await until("the return waits", async () => {
+        const waiting = "SELECT FROM pg_stat_activity WHERE query LIKE '%REFRESH%' AND wait_event_type = 'Lock'";
+        return (await lab.source.query(waiting)).length > 0;
+      });
+      await assert.rejects(write(2), { code: "25006" });
+      process.kill((await resource.refresh()).worker.pid!, "SIGKILL");
+      await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
+      await assert.rejects(write(2), { code: "25006" });
+    } finally {
+      await obstacle.end();
+    }
+    await resource.update({ rollback: "keep", waitFor: undefined });
+    assert.deepEqual(await settingsOnTarget(database), []);
+    await write(2);
+    assert.equal((await resource.update({ rollback: "return" })).state, "Canceled");
+    await assertSameContent(...lab.places(database));
+    await assert.rejects(write(3), { code: "25006" });
+    await resource.destroy();
+    assert.deepEqual(await settingsOnTarget(database), []);
+    await write(3);
   });
 
   it("is only cleaned up by a successor once the source has all, and may have been written since", async () => {

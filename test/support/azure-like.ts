@@ -27,7 +27,7 @@ export async function startAzureLikeServer(
   const password = `admin-${Math.random().toString(36).slice(2)}`;
   await server.query(`
     CREATE ROLE azure_pg_admin NOLOGIN;
-    GRANT pg_monitor, pg_read_all_settings, pg_read_all_stats, pg_stat_scan_tables TO azure_pg_admin;
+    GRANT pg_monitor, pg_signal_backend, pg_read_all_settings, pg_read_all_stats, pg_stat_scan_tables TO azure_pg_admin;
     CREATE ROLE ${administrator} LOGIN CREATEDB CREATEROLE REPLICATION PASSWORD '${password}';
     GRANT azure_pg_admin TO ${administrator};
     ${options.major >= 15 ? "GRANT SET ON PARAMETER session_replication_role TO azure_pg_admin;" : ""}

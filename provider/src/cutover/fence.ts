@@ -15,12 +15,24 @@ export interface FenceRecord {
   readonly roles: readonly { readonly role: string; readonly setting: string | null }[];
 }
 
+export type FenceSide = "source" | "target";
+
+/** What is fenced: a database of the source from its cutover on, one of the target from its return on. */
+export interface FencedDatabase {
+  readonly side: FenceSide;
+  /** On that server. */
+  readonly database: string;
+}
+
 const setting = "default_transaction_read_only";
 const endWithinMs = 30_000;
 
-/** What putting a fence up would cover. A fence that stands is seen as it stands: keep the record of the first look. */
-export async function lookBehindFence(source: Client): Promise<FenceRecord> {
-  const { rows } = await source.query<{ role: string | null; setting: string | null }>(
+/**
+ * What putting a fence up would cover. A fence that stands is seen as it stands: keep the record of the first look.
+ * Superusers of the target are spared as in {@link putUpFence}.
+ */
+export async function lookBehindFence(session: Client, side: FenceSide): Promise<FenceRecord> {
+  const { rows } = await session.query<{ role: string | null; setting: string | null }>(
     `WITH setting AS (
        SELECT s.setrole, s.setdatabase, substr(one, strpos(one, '=') + 1) AS value
          FROM pg_catalog.pg_db_role_setting s, unnest(s.setconfig) AS one
@@ -28,10 +40,11 @@ export async function lookBehindFence(source: Client): Promise<FenceRecord> {
           AND s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
      )
      SELECT r.rolname AS role, (SELECT value FROM setting WHERE setrole = r.oid AND setdatabase <> 0) AS setting
-       FROM pg_catalog.pg_roles r WHERE r.oid IN (SELECT setrole FROM setting)
+       FROM pg_catalog.pg_roles r
+      WHERE r.oid IN (SELECT setrole FROM setting) AND NOT (r.rolsuper AND $2)
      UNION ALL
      SELECT NULL, (SELECT value FROM setting WHERE setrole = 0 AND setdatabase <> 0)`,
-    [setting],
+    [setting, await sparesSuperusers(session, side)],
   );
   return {
     database: rows.find(({ role }) => role === null)?.setting ?? null,
@@ -49,24 +62,35 @@ export const extendRecord = (record: FenceRecord, now: FenceRecord): FenceRecord
  * Makes every transaction that begins in the session's database from now on read only, whatever its role, and ends the sessions
  * that began before: theirs would go on writing. Our own sessions stay, and set themselves free (`connect`).
  *
- * It does not hold a session that sets itself free: `SET default_transaction_read_only = off`, `BEGIN READ WRITE`.
+ * It does not hold a session that sets itself free: `SET default_transaction_read_only = off`, `BEGIN READ WRITE`. On a
+ * target whose superusers are its operator's, as Azure's `azuresu`, nobody else can hold or end theirs: these are spared.
  *
+ * @returns the superusers whose sessions were spared
  * @throws Refused when a setting or the end of a session is denied, TimedOut when a session does not end
  */
-export async function putUpFence(source: Client, name: string, { roles }: FenceRecord): Promise<void> {
-  const database = quoteIdentifier(name);
-  await alter(source, `ALTER DATABASE ${database} SET ${setting} = on`);
+export async function putUpFence(session: Client, fenced: FencedDatabase, { roles }: FenceRecord): Promise<string[]> {
+  const database = quoteIdentifier(fenced.database);
+  await alter(session, fenced, `ALTER DATABASE ${database} SET ${setting} = on`);
   for (const { role } of roles)
-    await alter(source, `ALTER ROLE ${quoteIdentifier(role)} IN DATABASE ${database} SET ${setting} = on`);
-  await endSessionsFromBefore(source);
+    await alter(session, fenced, `ALTER ROLE ${quoteIdentifier(role)} IN DATABASE ${database} SET ${setting} = on`);
+  return endSessionsFromBefore(session, fenced);
 }
 
 /** Restores what the record says; idempotent. Roles that have been dropped since are no loss. @throws Refused */
-export async function takeDownFence(source: Client, name: string, record: FenceRecord): Promise<void> {
-  const { rows } = await source.query<{ role: string }>("SELECT rolname AS role FROM pg_catalog.pg_roles");
+export async function takeDownFence(session: Client, fenced: FencedDatabase, record: FenceRecord): Promise<void> {
+  const { rows } = await session.query<{ role: string }>("SELECT rolname AS role FROM pg_catalog.pg_roles");
   const there = new Set(rows.map(({ role }) => role));
   const roles = record.roles.filter(({ role }) => there.has(role));
-  for (const statement of liftingStatements(name, { ...record, roles })) await alter(source, statement);
+  for (const statement of liftingStatements(fenced.database, { ...record, roles }))
+    await alter(session, fenced, statement);
+}
+
+async function sparesSuperusers(session: Client, side: FenceSide): Promise<boolean> {
+  if (side === "source") return false;
+  const { rows } = await session.query<{ super: boolean }>(
+    "SELECT rolsuper AS super FROM pg_catalog.pg_roles WHERE rolname = current_user",
+  );
+  return !rows[0]!.super;
 }
 
 /** How to take a fence down by hand. */
@@ -83,13 +107,13 @@ function liftingStatements(name: string, record: FenceRecord): string[] {
   ];
 }
 
-async function alter(source: Client, statement: string): Promise<void> {
+async function alter(session: Client, { side }: FencedDatabase, statement: string): Promise<void> {
   try {
-    await source.query(statement);
+    await session.query(statement);
   } catch (cause) {
     if ((cause as { code?: string }).code !== "42501") throw cause;
-    throw new Refused(`the source does not let the fence be set (${messageOf(cause)}): ${statement}`, {
-      remedy: 'connect to the source as the owner of the database, or as a superuser, or set fence to "none"',
+    throw new Refused(`the ${side} does not let the fence be set (${messageOf(cause)}): ${statement}`, {
+      remedy: `connect to the ${side} as the owner of the database, or as a superuser, or set fence to "none"`,
       code: "603110",
       cause,
     });
@@ -99,49 +123,55 @@ async function alter(source: Client, statement: string): Promise<void> {
 interface Session {
   readonly pid: number;
   readonly user: string | null;
+  readonly isSpared: boolean;
 }
 
 /** A session reads the database's settings while it begins, and is listed a moment later: so the last look is a second one. */
-async function endSessionsFromBefore(source: Client): Promise<void> {
-  const { rows } = await source.query<{ now: string }>("SELECT clock_timestamp()::text AS now");
+async function endSessionsFromBefore(client: Client, fenced: FencedDatabase): Promise<string[]> {
+  const { rows } = await client.query<{ now: string }>("SELECT clock_timestamp()::text AS now");
   const fencedAt = rows[0]!.now;
   const deadline = Date.now() + endWithinMs;
+  const spared = new Set<string>();
   let clearLooks = 0;
   while (clearLooks < 2) {
     await sleep(100);
-    const sessions = await sessionsFromBefore(source, fencedAt);
+    const all = await sessionsFromBefore(client, fencedAt, await sparesSuperusers(client, fenced.side));
+    const sessions = all.filter(({ isSpared }) => !isSpared);
+    for (const { user } of all.filter(({ isSpared }) => isSpared)) spared.add(user ?? "an unknown role");
     clearLooks = sessions.length === 0 ? clearLooks + 1 : 0;
     if (sessions.length > 0 && Date.now() > deadline)
       throw new TimedOut(`sessions do not end within ${endWithinMs / 1000} s: ${sessions.map(nameOf).join(", ")}`, {
-        remedy: "see in pg_stat_activity on the source what they wait for",
+        remedy: `see in pg_stat_activity on the ${fenced.side} what they wait for`,
       });
-    for (const session of sessions) await endSession(source, session);
+    for (const session of sessions) await endSession(client, fenced, session);
   }
+  return [...spared];
 }
 
 /** Neither ours, by whatever migration, nor those of the server itself, of replicas and of other tools' streams. */
-async function sessionsFromBefore(source: Client, moment: string): Promise<Session[]> {
+async function sessionsFromBefore(client: Client, moment: string, sparesSuperusers: boolean): Promise<Session[]> {
   const isClient =
-    (await serverVersion(source)) >= 100000
+    (await serverVersion(client)) >= 100000
       ? "coalesce(backend_type, 'client backend') = 'client backend'"
       : "pid NOT IN (SELECT pid FROM pg_catalog.pg_stat_replication)";
-  const { rows } = await source.query<Session>(
-    `SELECT pid, usename AS user FROM pg_catalog.pg_stat_activity
+  const { rows } = await client.query<Session>(
+    `SELECT pid, usename AS user,
+            $3 AND coalesce((SELECT rolsuper FROM pg_catalog.pg_roles WHERE oid = usesysid), false) AS "isSpared"
+       FROM pg_catalog.pg_stat_activity
       WHERE datname = current_database() AND pid <> pg_backend_pid() AND ${isClient}
         AND coalesce(application_name, '') NOT LIKE $2 AND (backend_start IS NULL OR backend_start <= $1::timestamptz)`,
-    [moment, `${applicationNamePrefix}%`],
+    [moment, `${applicationNamePrefix}%`, sparesSuperusers],
   );
   return rows;
 }
 
-async function endSession(source: Client, session: Session): Promise<void> {
+async function endSession(client: Client, { side }: FencedDatabase, session: Session): Promise<void> {
   try {
-    await source.query("SELECT pg_catalog.pg_terminate_backend($1)", [session.pid]);
+    await client.query("SELECT pg_catalog.pg_terminate_backend($1)", [session.pid]);
   } catch (cause) {
     if ((cause as { code?: string }).code !== "42501") throw cause;
-    throw new Refused(`${nameOf(session)} on the source may not be ended (${messageOf(cause)})`, {
-      remedy:
-        "as a superuser: GRANT pg_signal_backend to the source's role; a superuser's session only a superuser can end",
+    throw new Refused(`${nameOf(session)} on the ${side} may not be ended (${messageOf(cause)})`, {
+      remedy: `as a superuser: GRANT pg_signal_backend to the ${side}'s role; a superuser's session only a superuser can end`,
       code: "603110",
       cause,
     });

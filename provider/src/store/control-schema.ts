@@ -189,4 +189,8 @@ COMMENT ON COLUMN pgmigration.database.retained_wal IS 'Bytes of WAL that the so
 ALTER TABLE pgmigration.unit ADD late boolean NOT NULL DEFAULT false;
 COMMENT ON COLUMN pgmigration.unit.late IS 'A table of which the rows need those of others: it waits for all tables that are not late';
 `,
+  `
+ALTER TABLE pgmigration.database ADD COLUMN target_fence jsonb;
+COMMENT ON COLUMN pgmigration.database.target_fence IS 'As fence, of a fence around the target, put up when it is returned from';
+`,
 ];

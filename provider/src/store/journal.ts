@@ -1,4 +1,4 @@
-import type { FenceRecord } from "../cutover/fence.js";
+import type { FenceRecord, FenceSide } from "../cutover/fence.js";
 import type {
   DatabaseState,
   MigrationState,
@@ -10,7 +10,7 @@ import type {
   WayBackStatus,
 } from "../status.js";
 import { leaseIsOurs, type WorkRight } from "./lease.js";
-import type { DatabasePhase } from "./records.js";
+import { fenceColumns, type DatabasePhase } from "./records.js";
 import type { SharedCopy } from "./shared-copies.js";
 import { tells } from "./store.js";
 
@@ -77,7 +77,6 @@ export interface DatabaseChange {
   readonly slot?: string | null;
   readonly publications?: readonly string[];
   readonly handover?: unknown;
-  readonly fence?: FenceRecord | null;
   /** Null while there is none to share. It ends with the phase, and when the database fails or is canceled. */
   readonly sharedCopy?: SharedCopy | null;
   /** With a shared copy: what a successor needs to go on with it. */
@@ -166,10 +165,9 @@ export class Journal {
               slot = CASE WHEN $9 THEN $10 ELSE slot END,
               publications = coalesce($11, publications),
               handover = coalesce($12, handover),
-              fence = CASE WHEN $13 THEN $14::jsonb ELSE fence END,
-              shared_copy = CASE WHEN ${copyHasEnded} THEN NULL WHEN $15 THEN $16::jsonb ELSE shared_copy END,
-              copy_state = CASE WHEN ${copyHasEnded} OR $15 AND $16 IS NULL THEN NULL
-                                ELSE coalesce($17::jsonb, copy_state) END,
+              shared_copy = CASE WHEN ${copyHasEnded} THEN NULL WHEN $13 THEN $14::jsonb ELSE shared_copy END,
+              copy_state = CASE WHEN ${copyHasEnded} OR $13 AND $14 IS NULL THEN NULL
+                                ELSE coalesce($15::jsonb, copy_state) END,
               started_at = coalesce(started_at, clock_timestamp()),
               ended_at = CASE WHEN coalesce($5, state) IN ('Succeeded', 'Failed', 'Canceled') THEN clock_timestamp() END
         WHERE migration = $1 AND name = $3 AND ${leaseIsOurs} RETURNING name`,
@@ -184,14 +182,21 @@ export class Journal {
         change.slot ?? null,
         change.publications ?? null,
         change.handover === undefined ? null : JSON.stringify(change.handover),
-        change.fence !== undefined,
-        change.fence ? JSON.stringify(change.fence) : null,
         change.sharedCopy !== undefined,
         change.sharedCopy ? JSON.stringify(change.sharedCopy) : null,
         change.copyState === undefined ? null : JSON.stringify(change.copyState),
       ],
     );
     for (const observer of this.observers) observer.database?.(name, change);
+  }
+
+  /** What a fence covers; null once it is taken down. */
+  async fence(database: string, side: FenceSide, record: FenceRecord | null): Promise<void> {
+    await this.lease.write(
+      `UPDATE pgmigration.database SET ${fenceColumns[side]} = $4::jsonb
+        WHERE migration = $1 AND name = $3 AND ${leaseIsOurs} RETURNING name`,
+      [database, record && JSON.stringify(record)],
+    );
   }
 
   async follow(database: string, report: FollowReport): Promise<void> {

@@ -1,4 +1,4 @@
-import type { FenceRecord } from "../cutover/fence.js";
+import type { FenceRecord, FenceSide } from "../cutover/fence.js";
 import type { Wish } from "../inputs.js";
 import { waitsBeforeTheStart, type DatabaseState, type MigrationState, type OnlineVerification } from "../status.js";
 import { targetDatabase } from "../target-database.js";
@@ -51,8 +51,8 @@ export interface DatabaseRecord {
   readonly verification: OnlineVerification | undefined;
   /** What the worker that copied has left to run after the cutover; its shape is the worker's. */
   readonly handover: unknown;
-  /** What a fence on the source covers, from before it is put up until after it is taken down. */
-  readonly fence: FenceRecord | undefined;
+  /** What a fence covers on either side, from before it is put up until after it is taken down. */
+  readonly fences: Readonly<Record<FenceSide, FenceRecord | undefined>>;
   /** The base copy that an earlier worker has left, with which one may go on. */
   readonly sharedCopy: SharedCopy | undefined;
 }
@@ -86,10 +86,11 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
     handover: unknown;
     verification: OnlineVerification | null;
     fence: FenceRecord | null;
+    target_fence: FenceRecord | null;
     shared_copy: SharedCopy | null;
     has_way_back: boolean;
   }>(
-    `SELECT name, target_name, phase, state, being_created, slot, publications, handover, verification, fence, shared_copy,
+    `SELECT name, target_name, phase, state, being_created, slot, publications, handover, verification, fence, target_fence, shared_copy,
             way_back IS NOT NULL AS has_way_back,
             -- By its OID: a database of that name that somebody has made since is not ours.
             EXISTS (SELECT FROM pg_database WHERE datname = target_name AND oid::int8 = target_oid) AS created_by_us
@@ -107,7 +108,7 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
     publications: row.publications,
     handover: row.handover,
     verification: row.verification ?? undefined,
-    fence: row.fence ?? undefined,
+    fences: { source: row.fence ?? undefined, target: row.target_fence ?? undefined },
     sharedCopy: row.shared_copy ?? undefined,
     hasWayBack: row.has_way_back,
   }));
@@ -143,7 +144,8 @@ export async function restartMigration(store: Store, wish: Wish): Promise<void> 
         WHERE name = $1
      ), gone AS (
        DELETE FROM pgmigration.database
-        WHERE migration = $1 AND name <> ALL ($3::text[]) AND slot IS NULL AND fence IS NULL AND way_back IS NULL
+        WHERE migration = $1 AND name <> ALL ($3::text[]) AND slot IS NULL AND fence IS NULL AND target_fence IS NULL
+          AND way_back IS NULL
      ), stale AS (
        DELETE FROM pgmigration.finding WHERE migration = $1
      ), again AS (
@@ -215,9 +217,12 @@ export async function forgetSourceObjects(store: Store, migration: string, datab
   );
 }
 
+/** Where a fence is on record. */
+export const fenceColumns: Readonly<Record<FenceSide, string>> = { source: "fence", target: "target_fence" };
+
 /** Notes that a database's fence has been taken down. */
-export async function forgetFence(store: Store, migration: string, database: string): Promise<void> {
-  await store.query("UPDATE pgmigration.database SET fence = NULL WHERE migration = $1 AND name = $2", [
+export async function forgetFence(store: Store, migration: string, database: string, side: FenceSide): Promise<void> {
+  await store.query(`UPDATE pgmigration.database SET ${fenceColumns[side]} = NULL WHERE migration = $1 AND name = $2`, [
     migration,
     database,
   ]);

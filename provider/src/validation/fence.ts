@@ -1,8 +1,16 @@
 import type { Client } from "pg";
+import type { FenceSide } from "../cutover/fence.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Finding } from "../store/journal.js";
 import { enumerate, type Rule } from "./context.js";
+
+const fenceOf: Readonly<Record<FenceSide, string>> = {
+  source: "the fence of the cutover",
+  target: "the fence of a return",
+};
+
+type ServerFinding = Finding & { readonly object: string; readonly remedy: string };
 
 const common = { type: "ServerParametersValidation", code: "603110" } as const;
 
@@ -11,10 +19,15 @@ export const fence: Rule = async ({ wish, sources, sourceSuperuser }) => {
   if (wish.migrationMode === "Offline" || wish.fence === "none") return [];
   const [first] = sources.values();
   if (!first || sourceSuperuser) return subscriptions(sources);
-  const findings = [...(await signalPrivilege(first, wish.source.user)), ...(await rolesWithOwnSetting(first))];
+  const findings: Finding[] = await serverFindings(first, "source", wish.source.user);
   for (const [database, client] of sources) findings.push(...(await ownership(database, client, wish.source.user)));
   return [...findings, ...(await subscriptions(sources))];
 };
+
+/** What stands against a fence on a whole server. Superusers of the target are spared by it. */
+export async function serverFindings(client: Client, side: FenceSide, user: string): Promise<ServerFinding[]> {
+  return [...(await signalPrivilege(client, side, user)), ...(await rolesWithOwnSetting(client, side))];
+}
 
 async function ownership(database: string, client: Client, user: string): Promise<Finding[]> {
   const { rows } = await client.query<{ owner: string; owns: boolean; superusers: string[] }>(
@@ -43,22 +56,23 @@ async function ownership(database: string, client: Client, user: string): Promis
   return findings;
 }
 
-async function signalPrivilege(client: Client, user: string): Promise<Finding[]> {
+async function signalPrivilege(client: Client, side: FenceSide, user: string): Promise<ServerFinding[]> {
   const { rows } = await client.query<{ may: boolean }>(
-    `SELECT coalesce((SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = 'pg_signal_backend'), false) AS may`,
+    `SELECT coalesce((SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = 'pg_signal_backend'), false)
+            OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS may`,
   );
   if (rows[0]!.may) return [];
   return [
     {
       ...{ ...common, object: user, objectType: "Instance", state: "Failed" },
-      message: `${user} may not end other roles' sessions on the source, which the fence of the cutover has to`,
-      remedy: `as a superuser of the source: GRANT pg_signal_backend TO ${quoteIdentifier(user)}; or set fence to "none"`,
+      message: `${user} may not end other roles' sessions on the ${side}, which ${fenceOf[side]} has to`,
+      remedy: `as a superuser of the ${side}: GRANT pg_signal_backend TO ${quoteIdentifier(user)}; or set fence to "none"`,
     },
   ];
 }
 
 /** Theirs would win over the database's. */
-async function rolesWithOwnSetting(client: Client): Promise<Finding[]> {
+async function rolesWithOwnSetting(client: Client, side: FenceSide): Promise<ServerFinding[]> {
   // Since 16 CREATEROLE is a right over the roles that one has ADMIN OPTION on only.
   const mayAlter =
     (await serverVersion(client)) >= 160000
@@ -66,14 +80,16 @@ async function rolesWithOwnSetting(client: Client): Promise<Finding[]> {
       : "me.rolcreaterole";
   const { rows } = await client.query<{ role: string }>(
     `SELECT r.rolname AS role FROM pg_roles r, pg_roles me
-      WHERE me.rolname = current_user AND r.rolname <> current_user AND (r.rolsuper OR NOT ${mayAlter})
+      WHERE me.rolname = current_user AND NOT me.rolsuper AND r.rolname <> current_user
+        AND (CASE WHEN r.rolsuper THEN $1 ELSE NOT ${mayAlter} END)
         AND EXISTS (SELECT FROM pg_db_role_setting s, unnest(s.setconfig) AS setting
                      WHERE s.setrole = r.oid AND setting LIKE 'default_transaction_read_only=%')`,
+    [side === "source"],
   );
   return rows.map(({ role }) => ({
     ...{ ...common, object: role, objectType: "Instance", state: "Failed" },
-    message: `${role} has a default_transaction_read_only of its own on the source, which the fence of the cutover cannot cover`,
-    remedy: `as a superuser of the source: ALTER ROLE ${quoteIdentifier(role)} RESET default_transaction_read_only`,
+    message: `${role} has a default_transaction_read_only of its own on the ${side}, which ${fenceOf[side]} cannot cover`,
+    remedy: `as a superuser of the ${side}: ALTER ROLE ${quoteIdentifier(role)} RESET default_transaction_read_only`,
   }));
 }
 

@@ -5,6 +5,7 @@ import { quoteIdentifier } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Finding } from "../store/journal.js";
 import type { Rule } from "./context.js";
+import { serverFindings } from "./fence.js";
 
 const server = { type: "ServerParametersValidation", objectType: "Instance", state: "Failed" } as const;
 
@@ -52,6 +53,7 @@ async function targetGaps(target: Client, wish: Wish): Promise<WayBackGap[]> {
   if (senders < wanted)
     parameter("max_wal_senders", `${senders} WAL senders are free on the target, a way back needs ${wanted}`, "more");
   const { user } = wish.target;
+  if (wish.fence === "readOnly") gaps.push(...(await serverFindings(target, "target", user)));
   if (!may)
     gaps.push({
       object: user,

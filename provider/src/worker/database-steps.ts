@@ -91,7 +91,7 @@ export class DatabaseSteps {
     await journal.event(reason.message, { database: name, level: "error" });
     if (wish.onMaxRetainedWal === "cancel") return this.#cancel(name, reason.message);
     const present = await this.#context.currentDatabase(name);
-    if (present) await this.#leavings.takeDownFence(present);
+    if (present) await this.#leavings.takeDownFences(present);
     // First: with the slot gone, a worker that is killed here must not leave a database that is followed.
     await journal.database(name, { state: "Failed", phase: "queued", message: reason.message });
     await this.#leavings.dropSourceObjects(name);

@@ -56,7 +56,8 @@ export class Ending {
     const notes: string[] = [];
     const tried = (removal: Promise<void>): Promise<unknown> =>
       removal.catch((failure: unknown) => notes.push(messageOf(failure)));
-    if (phase === "following") await tried(this.#leavings.takeDownFence(database));
+    if (phase === "following") await tried(this.#leavings.takeDownFences(database));
+    if (phase === "reversing") await tried(this.#leavings.takeDownFences(database, ["target"]));
     if (hasWayBack)
       notes.push(
         `the way back of ${name} has a slot on the target, which retains WAL there until pulumi up goes on, rollback is drop, or pulumi destroy removes it`,

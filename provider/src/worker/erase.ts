@@ -15,8 +15,8 @@ import {
 import type { Store } from "../store/store.js";
 import { hasEnded } from "../status.js";
 import { endEarlierSessionsOn, type Side } from "./earlier-sessions.js";
-import { fenceRemedy, lookBehindFence } from "../cutover/fence.js";
-import { removeFence } from "./source-fence.js";
+import { fenceRemedy, lookBehindFence, type FencedDatabase } from "../cutover/fence.js";
+import { fencedDatabase, fenceSides, removeFence } from "./database-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
 import { removeWayBack } from "./way-back-objects.js";
 
@@ -75,12 +75,12 @@ async function eachOf<Database>(
 }
 
 async function eraseDatabase(store: Store, servers: Servers, database: DatabaseRecord): Promise<void> {
-  const { migrationName, source } = servers;
+  const { migrationName } = servers;
   if (database.slot !== undefined || database.publications.length > 0) {
     await eraseFromSource(servers, database.name);
     await forgetSourceObjects(store, migrationName, database.name);
   }
-  await eraseFence(store, { migrationName, source }, database);
+  await eraseFences(store, servers, database);
   if (database.hasWayBack) {
     await eraseWayBack(servers, database.name, database.targetName);
     await forgetWayBack(store, migrationName, database.name);
@@ -117,7 +117,7 @@ export async function eraseUnrecorded({ databases, hasEnded, ...servers }: Unrec
     // A source that is gone keeps nothing from being removed here.
     await eraseFromTarget(servers, name, targetName);
     try {
-      if (await eraseFromSource(servers, name)) await tellOfFence(servers, name);
+      if (await eraseFromSource(servers, name)) await tellOfFence(servers, { side: "source", database: name });
     } catch (error) {
       if (!hasEnded || !isShut(error)) throw error;
       process.stderr.write(`${messageOf(error)}\n`);
@@ -156,13 +156,13 @@ async function keepsSlot({ source, ...migration }: Servers, database: string): P
 }
 
 /** What it covers was on record only. */
-async function tellOfFence({ migrationName, source }: Servers, database: string): Promise<void> {
-  const session = await connect(source, { database, purpose: `${migrationName} clean up` });
-  const fence = await lookBehindFence(session).finally(() => session.end());
+async function tellOfFence(servers: Servers, { side, database }: FencedDatabase): Promise<void> {
+  const session = await connect(servers[side], { database, purpose: `${servers.migrationName} clean up` });
+  const fence = await lookBehindFence(session, side).finally(() => session.end());
   if (fence.database !== "on") return;
   const unset = { database: null, roles: fence.roles.map(({ role }) => ({ role, setting: null })) };
   process.stderr.write(
-    `${database} on the source is read only, maybe by a fence of which the record is gone: ${fenceRemedy(database, unset)}\n`,
+    `${database} on the ${side} is read only, maybe by a fence of which the record is gone: ${fenceRemedy(database, unset)}\n`,
   );
 }
 
@@ -170,6 +170,7 @@ async function eraseFromTarget(servers: Servers, database: string, targetDatabas
   try {
     await eraseWayBack(servers, database, targetDatabase);
     await eraseProgress(servers, targetDatabase);
+    await tellOfFence(servers, { side: "target", database: targetDatabase });
   } catch (error) {
     // The database may not have been made, or is gone.
     if (!isMissingDatabase(error)) throw error;
@@ -181,25 +182,26 @@ const isShut = (error: unknown): boolean =>
   [error, (error as Error).cause].some((one) => one instanceof Unreachable || refusesLogin(one));
 
 /**
- * Takes the fence of a database down and off the record. A source that is gone after the cutover, or lets nobody in, as old
+ * Takes the fences of a database down and off the record. A source that is gone after the cutover, or lets nobody in, as old
  * servers will, has nothing left to take down.
  *
  * @throws Refused saying how to do it by hand
  */
-export async function eraseFence(
-  store: Store,
-  { migrationName, source }: Pick<Servers, "migrationName" | "source">,
-  { name, phase, fence }: DatabaseRecord,
-): Promise<void> {
-  if (!fence) return;
+export async function eraseFences(store: Store, servers: Servers, database: DatabaseRecord): Promise<void> {
+  const { name, phase, fences } = database;
   const isOver = phase === "done" || phase === "reversing" || phase === "returned";
-  try {
-    await removeFence(source, name, fence, isOver ? 0 : undefined);
-  } catch (error) {
-    if (!isOver || !isShut(error)) throw error;
-    process.stderr.write(`${messageOf(error)}\n`);
+  for (const side of fenceSides) {
+    const fence = fences[side];
+    if (!fence) continue;
+    const mayBeGone = isOver && side === "source";
+    try {
+      await removeFence(servers[side], fencedDatabase(database, side), fence, mayBeGone ? 0 : undefined);
+    } catch (error) {
+      if (!mayBeGone || !isShut(error)) throw error;
+      process.stderr.write(`${messageOf(error)}\n`);
+    }
+    await forgetFence(store, servers.migrationName, name, side);
   }
-  await forgetFence(store, migrationName, name);
 }
 
 async function databaseExists(store: Store, name: string): Promise<boolean> {

@@ -5,7 +5,7 @@ import { changeCaptureNames, pointSlot } from "../cdc/names.js";
 import { watched } from "../cdc/watched-session.js";
 import { dropProgress } from "../cdc/progress.js";
 import { cutOver } from "../cutover/cut-over.js";
-import { ContentDiffers, Overtaken, Refused, TakenOver } from "../errors.js";
+import { ContentDiffers, Overtaken, Refused } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import { carryConnectionLimit } from "../schema/database.js";
 import { refreshMaterializedViews } from "../schema/materialized-views.js";
@@ -26,7 +26,7 @@ import { sentence, verifyOnline } from "./online-verification.js";
 import { aborted } from "./aborted.js";
 import { pause } from "./pause.js";
 import { riddenOut } from "./ride-out.js";
-import { SourceFence } from "./source-fence.js";
+import { DatabaseFence } from "./database-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
 import { tablesInScope } from "./tables-in-scope.js";
 import { requireWayBack, WayBack } from "./way-back.js";
@@ -41,7 +41,7 @@ export class FollowedDatabase {
   readonly #work: Work;
   readonly #name: string;
   readonly #handedOver: Following;
-  readonly #fence: SourceFence;
+  readonly #fence: DatabaseFence;
   /** None once the cutover has come to its clean-up. */
   readonly #stream: LiveStream | undefined;
   #reporting = Promise.resolve();
@@ -49,11 +49,12 @@ export class FollowedDatabase {
   #streams: () => void = () => undefined;
   readonly #streaming = new Promise<void>((resolve) => (this.#streams = resolve));
 
-  private constructor(work: Work, { name, fence }: DatabaseRecord, following: Following, finishing: boolean) {
+  private constructor(work: Work, record: DatabaseRecord, following: Following, finishing: boolean) {
+    const { name } = record;
     this.#work = work;
     this.#name = name;
     this.#handedOver = following;
-    this.#fence = new SourceFence(work, name, fence);
+    this.#fence = new DatabaseFence(work, record, "source");
     this.#stream = finishing ? undefined : new LiveStream(work, name, following, (changes) => this.#follow(changes));
   }
 
@@ -122,7 +123,7 @@ export class FollowedDatabase {
       // What the target lacks would be found behind the point as well, and could not be tried again there.
       const reachPoint = (): Promise<void> =>
         this.#unlessOvertaken(() => stream.exclusively((follower) => this.#reachPoint(follower), true));
-      await this.#unfencedIfItFails(() => this.#riddenOut(reachPoint, () => !stream.hasFailed));
+      await this.#fence.downIfItFails(() => this.#riddenOut(reachPoint, () => !stream.hasFailed));
       // From here on the target stands for itself: a successor only cleans up.
       await journal.database(this.#name, { phase: "finishing", state: "InProgress", message: "cleaning up" });
     }
@@ -147,19 +148,6 @@ export class FollowedDatabase {
 
   get #remainder(): Following {
     return this.#stream?.following ?? this.#handedOver;
-  }
-
-  /** A worker that was succeeded leaves the fence to its successor. */
-  async #unfencedIfItFails(run: () => Promise<void>): Promise<void> {
-    try {
-      await run();
-    } catch (error) {
-      if (error instanceof TakenOver) throw error;
-      await this.#fence.takeDown().catch((failure: unknown) => {
-        throw new AggregateError([error, failure]);
-      });
-      throw error;
-    }
   }
 
   /** What somebody has truncated between the point and its comparison is compared at another point. */
@@ -197,7 +185,7 @@ export class FollowedDatabase {
           hasSequence: ({ schema, name }) => !this.#remainder.cutSequences.includes(sequenceKey(schema, name)),
           sequenceMargin: wish.sequenceMargin,
           putUpFence: wish.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
-          onEscapedChanges: (changes) => this.#tellEscaped(changes),
+          onEscapedChanges: (changes) => this.#fence.tellEscaped(changes),
           publications: this.#remainder.publications,
           refuseComputed: (statements) => this.#refuseComputed(statements),
           refreshMaterializedViews: () => this.#refresh(sourceSession, targetSession),
@@ -229,19 +217,6 @@ export class FollowedDatabase {
       remedy: `on the target, in ${targetDatabase(this.#work.wish, this.#name)}: ${statements.join("; ")}; then cut over again, which copies their tables anew`,
       code: "603130",
     });
-  }
-
-  async #tellEscaped(changes: number): Promise<void> {
-    const message = `${changes} changes were written on the source in spite of the fence; they are on the target, and were not compared`;
-    await this.#work.journal.event(message, { database: this.#name, level: "warning" });
-    await this.#work.journal.findings([
-      {
-        ...{ database: this.#name, type: "ServerParametersValidation", state: "Warning" },
-        ...{ object: this.#name, objectType: "Database", message },
-        remedy:
-          "find the application that sets default_transaction_read_only or its transactions to read write, and stop it: what it writes from now on reaches nobody",
-      },
-    ]);
   }
 
   /** What may run twice: what was done already is found done, as it is by a successor; before the point, all is done anew. */

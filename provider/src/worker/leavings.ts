@@ -1,7 +1,8 @@
 import { dropSourceObjects } from "./source-objects.js";
+import type { FenceSide } from "../cutover/fence.js";
 import type { DatabaseRecord } from "../store/records.js";
 import type { RunContext } from "./run-context.js";
-import { removeFence } from "./source-fence.js";
+import { fencedDatabase, fenceSides, removeFence } from "./database-fence.js";
 import { clearWayBack } from "./way-back.js";
 
 /** What a database that does not come to its end has on the servers that must not stay there. */
@@ -15,7 +16,7 @@ export class Leavings {
   /** On the source, and on the target for its way back. */
   async removeAll(record: DatabaseRecord): Promise<void> {
     if (record.slot !== undefined || record.publications.length > 0) await this.dropSourceObjects(record.name);
-    await this.takeDownFence(record);
+    await this.takeDownFences(record);
     await this.removeWayBack(record);
   }
 
@@ -26,11 +27,14 @@ export class Leavings {
     await journal.database(database, { slot: null, publications: [] });
   }
 
-  /** One that a cutover has left which does not come to its end. */
-  async takeDownFence({ name, fence }: DatabaseRecord): Promise<void> {
-    if (!fence) return;
-    await removeFence(this.#context.source, name, fence);
-    await this.#context.journal.database(name, { fence: null });
+  /** Those that a cutover or a return has left which does not come to its end. */
+  async takeDownFences(record: DatabaseRecord, sides: readonly FenceSide[] = fenceSides): Promise<void> {
+    for (const side of sides) {
+      const fence = record.fences[side];
+      if (!fence) continue;
+      await removeFence(this.#context[side], fencedDatabase(record, side), fence);
+      await this.#context.journal.fence(record.name, side, null);
+    }
   }
 
   async removeWayBack(record: DatabaseRecord): Promise<void> {

@@ -170,9 +170,10 @@ export class OnlineRun {
     if (record.phase === "returned") return WayBack.finishReturn(work, record);
     if (record.phase !== "reversing") return this.#leavings.removeWayBack(record);
     await work.journal.database(name, { state: "Succeeded", message: null });
-    await this.#standing.is(name, "kept");
     const wayBack = new WayBack(work, record);
     try {
+      if (work.wish.rollback !== "return") await wayBack.takeDownFence();
+      await this.#standing.is(name, "kept");
       const decided = this.#context.requests.rollbackDecided();
       const decision = await Promise.race([decided, aborted(work.signal), wayBack.failure]);
       await this.#standing.is(name, "completing");

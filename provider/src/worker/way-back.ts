@@ -23,7 +23,7 @@ import { reportFindings, type Remainder } from "./base-copy.js";
 import { compareInCutover, comparisonStep, inWords, whatToCompare } from "./compare.js";
 import { pause } from "./pause.js";
 import { riddenOut } from "./ride-out.js";
-import { removeFence } from "./source-fence.js";
+import { DatabaseFence, fencedDatabase, removeFence } from "./database-fence.js";
 import { removeWayBack, type WayBackPlaces } from "./way-back-objects.js";
 import { WalGuard } from "./wal-guard.js";
 import { wayBackGaps } from "../validation/way-back.js";
@@ -50,6 +50,8 @@ export class WayBack {
   readonly #noLongerAhead = new AbortController();
   readonly #keepingAhead: Promise<void>;
   readonly #guard: WalGuard;
+  /** Around the target, once it is returned from. */
+  readonly #fence: DatabaseFence;
   #fail: (error: unknown) => void = () => undefined;
   #follower: Follower;
   #reporting = Promise.resolve();
@@ -84,6 +86,7 @@ export class WayBack {
   constructor(work: Work, record: DatabaseRecord) {
     this.#work = work;
     this.#record = record;
+    this.#fence = new DatabaseFence(work, record, "target");
     this.failure = new Promise<never>((_resolve, reject) => (this.#fail = reject));
     // For those who race it; one who does not must not lose the process by it.
     this.failure.catch(() => undefined);
@@ -97,6 +100,11 @@ export class WayBack {
       onlyWarns:
         "see wayBack in dbDetails why the source is behind; set rollback to drop, which gives the target its disk back, or to return",
     });
+  }
+
+  /** Takes down the fence that a worker has left whose return is not asked for any more. */
+  takeDownFence(): Promise<void> {
+    return this.#fence.takeDown();
   }
 
   /** Ends it: the source stays as it is by then. */
@@ -117,7 +125,7 @@ export class WayBack {
     const { name } = this.#record;
     await journal.wayBack(name, { ...this.#report(), state: "returning" });
     await this.#endKeepingAhead();
-    await riddenOut(this.#work, name, () => this.#reachPoint());
+    await this.#fence.downIfItFails(() => riddenOut(this.#work, name, () => this.#reachPoint()));
     // From here on the source stands for itself: to carry anything over once more could undo what it is written.
     await journal.database(name, { phase: "returned", state: "InProgress", message: "cleaning up" });
     await this.stop();
@@ -127,10 +135,10 @@ export class WayBack {
   /** The end of a return whose point has been reached, by whichever worker; idempotent. */
   static async finishReturn(work: Work, record: DatabaseRecord): Promise<void> {
     const { source, journal } = work;
-    const { name, fence } = record;
+    const { name, fences } = record;
     await riddenOut(work, name, async () => {
-      if (fence) await removeFence(source, name, fence);
-      await journal.database(name, { fence: null });
+      if (fences.source) await removeFence(source, fencedDatabase(record, "source"), fences.source);
+      await journal.fence(name, "source", null);
       await clearWayBack(work, record);
     });
     const message = "returned to the source, which has all that was written on the target";
@@ -216,7 +224,8 @@ export class WayBack {
         ...{ sourceSession: targetSession, targetSession: sourceSession },
         hasSequence: there,
         sequenceMargin: 0,
-        onEscapedChanges: () => Promise.resolve(),
+        putUpFence: wish.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
+        onEscapedChanges: (changes) => this.#fence.tellEscaped(changes),
         publications: publicationsOf(wayBackNames(wish, name)),
         refuseComputed: (statements) => refuseComputed(name, statements),
         refreshMaterializedViews: () => this.#refreshViews(targetSession, sourceSession),
