@@ -286,10 +286,22 @@ describe("the way back after a cutover", () => {
     const resource = await cutOverAndKeep(database);
     await lab.target.query("ALTER TABLE t ADD COLUMN v text; INSERT INTO t VALUES (1, 'new')", lab.onTarget(database));
     await until("it is paused", async () => (await wayBackOf(resource, database))?.state === "paused");
-    assert.match((await wayBackOf(resource, database))!.message!, /lacks v/);
+    assert.match(
+      (await wayBackOf(resource, database))!.message!,
+      /the source's table "public"."t" lacks v, which the target's has.*To do: on the source, ALTER TABLE.*the way back then goes on/s,
+    );
     assert.equal((await resource.refresh()).state, "WaitingForUserAction");
     await lab.source.query("ALTER TABLE t ADD COLUMN v text", { database });
     await arrives(database, "SELECT FROM t WHERE v = 'new'");
+    await lab.source.query("INSERT INTO t VALUES (5, 'otherwise')", { database });
+    await lab.target.query("INSERT INTO t VALUES (5, 'taken')", lab.onTarget(database));
+    await until("it is paused for that row, and says what to do", async () =>
+      /INSERT of .*id.*5.* in "public"\."t".*To do: the source was written otherwise since the cutover.*put it right on the source/s.test(
+        (await wayBackOf(resource, database))?.message ?? "",
+      ),
+    );
+    await lab.source.query("DELETE FROM t WHERE id = 5", { database });
+    await arrives(database, "SELECT FROM t WHERE v = 'taken'");
     await resource.destroy();
     assert.deepEqual(
       await lab.source.query("SELECT FROM pg_namespace WHERE nspname = 'pgmigration'", { database }),

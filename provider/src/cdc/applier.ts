@@ -11,6 +11,7 @@ import { type OrderedChange, fold } from "./fold.js";
 import type { Segment } from "./inbox.js";
 import { type ChangeCounts, type Progress, type ProgressStep, advanceStatement, takenOver } from "./progress.js";
 import { type Statement, RoundTrips } from "./round-trip.js";
+import { migrationParts, type Parts } from "./parts.js";
 import { RowMissing } from "./row-missing.js";
 import { Staging } from "./staging.js";
 import { Treatments } from "./treatments.js";
@@ -22,6 +23,8 @@ export interface ApplierOptions {
   readonly generation: number;
   readonly progress: Progress;
   readonly form: ValueForm;
+  /** As messages name the servers; a migration's by default. */
+  readonly parts?: Parts | undefined;
   /** A batch went in change by change, because of what is said. */
   readonly onOrderedBatch: (reason: string) => void;
   /** These are needed no more, in the order in which they came: durable, or part of a transaction that is open on the target. */
@@ -81,12 +84,16 @@ export class Applier {
   constructor(target: Client, options: ApplierOptions) {
     this.#target = target;
     this.#options = options;
-    this.#bindings = new Bindings(target, options.form);
+    this.#bindings = new Bindings(target, options.form, options.parts);
     this.#staging = new Staging(target, options.form);
     this.#roundTrips = new RoundTrips(target);
     this.#commitLsn = options.progress.commitLsn;
     this.#throughLsn = options.progress.throughLsn;
     this.#counts = options.progress.counts;
+  }
+
+  get #parts(): Parts {
+    return this.#options.parts ?? migrationParts;
   }
 
   /** The end of the last transaction of the source that is durable on the target. */
@@ -278,8 +285,8 @@ export class Applier {
     inOrder?: readonly Segment[],
   ): Promise<void> {
     const failure = (action: Action | undefined, cause: Error): Error => {
-      const said = action?.binding ? valueFailure(action.binding, cause) : cause;
-      if (inOrder && action?.change) return changeFailure(action.change, inOrder, said);
+      const said = action?.binding ? valueFailure(action.binding, this.#parts, cause) : cause;
+      if (inOrder && action?.change) return changeFailure(action.change, inOrder, this.#parts, said);
       return wantsSourceOrder(said) ? new FoldRefused(action?.binding?.name, said) : said;
     };
     const statements = [
@@ -289,7 +296,7 @@ export class Applier {
     ];
     const former = this.#complete;
     const { rows, error } = await this.#roundTrips.make(statements);
-    if (former && this.#complete === former) throw error ?? rolledBack();
+    if (former && this.#complete === former) throw error ?? rolledBack(this.#parts);
     for (const [place, action] of actions.entries()) {
       const found = rows[before.length + place];
       if (found === undefined || action.rows === undefined || found === action.rows) continue;
@@ -315,7 +322,7 @@ export class Applier {
     const complete = this.#complete;
     if (!complete) return;
     const { command } = await this.#target.query("COMMIT");
-    if (command !== "COMMIT") throw rolledBack();
+    if (command !== "COMMIT") throw rolledBack(this.#parts);
     this.#committed(complete);
   }
 
@@ -393,8 +400,8 @@ class FoldRefused extends Error {
   }
 }
 
-const rolledBack = (): Refused =>
-  new Refused("the target has rolled back a batch of changes that it should have committed");
+const rolledBack = ({ receiver }: Parts): Refused =>
+  new Refused(`the ${receiver} has rolled back a batch of changes that it should have committed`);
 
 const plain = (text: string): Statement => ({ text });
 
@@ -425,23 +432,31 @@ const isReferredTo = (action: Action | undefined, error: Error | undefined): boo
   action?.statement.text.startsWith("TRUNCATE") === true && sqlStateOf(error) === sqlStates.featureNotSupported;
 
 /** No such text is a value of the type: it may be another one on the source by now, as an enum or a composite type. */
-function valueFailure({ name, relation }: Binding, cause: Error): Error {
+function valueFailure({ name, relation }: Binding, { sender, receiver, stream }: Parts, cause: Error): Error {
   const code = sqlStateOf(cause);
   if (code !== sqlStates.invalidTextRepresentation) return cause;
   return new ShapeDiffers(
     name,
     relation,
-    `the target's ${name} cannot take what the source's has: ${messageOf(cause)} (SQLSTATE ${code})`,
+    `the ${receiver}'s ${name} cannot take what the ${sender}'s has: ${messageOf(cause)} (SQLSTATE ${code})`,
     {
-      remedy: `alter the types of the columns of ${name} on the target as they are on the source; the migration then goes on`,
+      remedy: `alter the types of the columns of ${name} on the ${receiver} as they are on the ${sender}; the ${stream} then goes on`,
       code: "603130",
       cause,
     },
   );
 }
 
+function changeRemedy({ change, binding }: OrderedChange, { stream }: Parts): string {
+  if (stream === "way back")
+    return "the source was written otherwise since the cutover: compare this row on both sides and put it right on the source; the way back then goes on";
+  return isInsertOnly(change, binding)
+    ? `the row in its way is one that the source has deleted or updated since, which the stream does not tell of a table without a key: on the source, ALTER TABLE ${binding.name} REPLICA IDENTITY FULL, or a primary key there; then go on, and it is copied anew`
+    : "somebody else has written to the target, or the copy was not complete: compare this row on both sides, then begin anew";
+}
+
 /** Names the transaction, the table and the row; what is only the session's trouble stays as it is. */
-function changeFailure(ordered: OrderedChange, batch: readonly Segment[], cause: unknown): Error {
+function changeFailure(ordered: OrderedChange, batch: readonly Segment[], parts: Parts, cause: unknown): Error {
   if (!wantsSourceOrder(cause)) return cause as Error;
   const { change, binding } = ordered;
   const { transaction, end } = segmentOf(ordered.place, batch);
@@ -451,9 +466,7 @@ function changeFailure(ordered: OrderedChange, batch: readonly Segment[], cause:
     `${change.kind.toUpperCase()} of ${describeRow(ordered)} in ${binding.name}, transaction ${transaction.xid} ` +
       `committed at ${lsn === undefined ? "an unknown position" : formatLsn(lsn)}, cannot be applied: ${messageOf(cause)}`,
     {
-      remedy: isInsertOnly(change, binding)
-        ? `the row in its way is one that the source has deleted or updated since, which the stream does not tell of a table without a key: on the source, ALTER TABLE ${binding.name} REPLICA IDENTITY FULL, or a primary key there; then go on, and it is copied anew`
-        : "somebody else has written to the target, or the copy was not complete: compare this row on both sides, then begin anew",
+      remedy: changeRemedy(ordered, parts),
       code: "603410",
       cause,
     },

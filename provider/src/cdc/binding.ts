@@ -4,6 +4,7 @@ import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { type Column, type Table, listTables } from "../postgres/tables.js";
 import { type Relation, isSameShape } from "./change.js";
 import { equalityOperators } from "./equality.js";
+import { migrationParts, type Parts } from "./parts.js";
 import { type RowLookup, rowLookup } from "./row-lookup.js";
 import { NeedsText, type ValueForm } from "./value-form.js";
 
@@ -63,14 +64,16 @@ const mostStagedColumns = 1000;
 export class Bindings {
   readonly #target: Client;
   readonly #form: ValueForm;
+  readonly #parts: Parts;
   readonly #bound = new Map<Relation, Binding>();
   readonly #latest = new Map<string, Binding>();
   readonly #stagings = new Map<string, string>();
   #tables: Map<string, Table> | undefined;
 
-  constructor(target: Client, form: ValueForm) {
+  constructor(target: Client, form: ValueForm, parts = migrationParts) {
     this.#target = target;
     this.#form = form;
+    this.#parts = parts;
   }
 
   /**
@@ -155,17 +158,18 @@ export class Bindings {
     let missing = await this.#missingIn(relation, this.#tables !== undefined);
     if (missing.length > 0) missing = await this.#missingIn(relation, false);
     const table = this.#tables!.get(name);
+    const { sender, receiver, stream } = this.#parts;
     if (table && missing.length === 0) return table;
     throw new ShapeDiffers(
       name,
       relation,
       table
-        ? `the target's table ${name} lacks ${missing.join(", ")}, which the source's has: it was altered during the migration`
-        : `the target has no table ${name}, which the source has: it was created or renamed during the migration`,
+        ? `the ${receiver}'s table ${name} lacks ${missing.join(", ")}, which the ${sender}'s has: it was altered during the ${stream}`
+        : `the ${receiver} has no table ${name}, which the ${sender} has: it was created or renamed during the ${stream}`,
       {
         remedy: table
-          ? `on the target, ${missing.map((column) => `ALTER TABLE ${name} ADD COLUMN ${quoteIdentifier(column)} ...`).join("; ")} as on the source; the migration then goes on`
-          : `create ${name} on the target as on the source; the migration then goes on`,
+          ? `on the ${receiver}, ${missing.map((column) => `ALTER TABLE ${name} ADD COLUMN ${quoteIdentifier(column)} ...`).join("; ")} as on the ${sender}; the ${stream} then goes on`
+          : `create ${name} on the ${receiver} as on the ${sender}; the ${stream} then goes on`,
         code: "603130",
       },
     );
@@ -179,15 +183,16 @@ export class Bindings {
          FROM unnest($1::oid[], $2::int[]) WITH ORDINALITY AS t (oid, modifier, place) ORDER BY place`,
       [types, relation.columns.map(({ typeModifier }) => typeModifier ?? -1)],
     );
+    const { sender, receiver, stream } = this.#parts;
     const generated = relation.tellsGenerated ? undefined : columns.find((one) => one.generated);
     if (generated) {
       const column = quoteIdentifier(generated.name);
       throw new ShapeDiffers(
         name,
         relation,
-        `${name}.${column} is generated on the target and written on the source: it was altered there`,
+        `${name}.${column} is generated on the ${receiver} and written on the ${sender}: it was altered there`,
         {
-          remedy: `on the target: ALTER TABLE ${name} ALTER COLUMN ${column} DROP EXPRESSION; the migration then goes on`,
+          remedy: `on the ${receiver}: ALTER TABLE ${name} ALTER COLUMN ${column} DROP EXPRESSION; the ${stream} then goes on`,
           code: "603130",
         },
       );
@@ -206,9 +211,9 @@ export class Bindings {
     throw new ShapeDiffers(
       name,
       relation,
-      `${name}.${quoted} is ${type} on the target and ${wanted} on the source: it was altered there`,
+      `${name}.${quoted} is ${type} on the ${receiver} and ${wanted} on the ${sender}: it was altered there`,
       {
-        remedy: `on the target: ALTER TABLE ${name} ALTER COLUMN ${quoted} TYPE ${wanted}${conversion}; the migration then goes on`,
+        remedy: `on the ${receiver}: ALTER TABLE ${name} ALTER COLUMN ${quoted} TYPE ${wanted}${conversion}; the ${stream} then goes on`,
         code: "603130",
       },
     );

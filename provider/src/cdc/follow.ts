@@ -7,6 +7,7 @@ import { sqlStateOf } from "../postgres/sql-state.js";
 import { type BacklogLimits, BacklogLeft } from "./backlog-reader.js";
 import { asFailure, isLogin, mayPass } from "./failure.js";
 import { Gate } from "./gate.js";
+import type { Parts } from "./parts.js";
 import { Pipeline } from "./pipeline.js";
 import { readProgress, type ChangeCounts } from "./progress.js";
 import type { Client } from "pg";
@@ -49,6 +50,8 @@ export interface FollowOptions {
   readonly backlog?: Partial<BacklogLimits>;
   /** The target has no triggers and no foreign keys yet, and its role may not keep them from firing. */
   readonly firesNothing?: boolean;
+  /** As messages name the servers; a migration's by default. */
+  readonly parts?: Parts;
 }
 
 export type FollowEvent =

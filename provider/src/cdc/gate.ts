@@ -1,5 +1,6 @@
 import { EngineFault, HeldUp } from "../errors.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
+import type { Parts } from "./parts.js";
 
 /**
  * Where the applier has to stop, and who waits for it to get there. Outlives connections: a gate that is closed stays so
@@ -61,14 +62,13 @@ export class Gate {
       );
   }
 
-  /** A lock on the target holds the applier up: whoever waits is told, and the gate stays as it is. */
-  heldUp(by: string): void {
+  /** A lock on the receiving server holds the applier up: whoever waits is told, and the gate stays as it is. */
+  heldUp(by: string, { receiver }: Parts): void {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.reject(
-      new HeldUp(`the stream of changes comes to no rest, since a batch needs a lock on the target: ${by}`, {
-        remedy:
-          "let that session end its transaction, or end it: SELECT pg_terminate_backend(<pid>) on the target; then try again",
+      new HeldUp(`the stream of changes comes to no rest, since a batch needs a lock on the ${receiver}: ${by}`, {
+        remedy: `let that session end its transaction, or end it: SELECT pg_terminate_backend(<pid>) on the ${receiver}; then try again`,
       }),
     );
   }

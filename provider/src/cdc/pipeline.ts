@@ -19,6 +19,7 @@ import type { Gate } from "./gate.js";
 import { Inbox, type Segment } from "./inbox.js";
 import { SourceClock } from "./lag.js";
 import { nudge } from "./nudge.js";
+import { migrationParts, type Parts } from "./parts.js";
 import { PgOutputDecoder, pgOutputOptions } from "./pgoutput.js";
 import { type Progress, readProgress, takeOverProgress } from "./progress.js";
 import { endHolder } from "./drop-slot.js";
@@ -88,7 +89,7 @@ export class Pipeline {
   static async open(options: FollowOptions, bell: Bell, gate: Gate, takeOver: boolean): Promise<Pipeline> {
     let saidBlocked: string | undefined;
     const sessions = await openSessions(options, (by, looks) => {
-      if (looks >= looksAtLock) gate.heldUp(by);
+      if (looks >= looksAtLock) gate.heldUp(by, partsOf(options));
       // Its age, which it ends with, is another one each time.
       const who = by.replace(/, open for \d+ s/g, "");
       if (who !== saidBlocked) options.onEvent?.({ kind: "blocked", by });
@@ -124,7 +125,7 @@ export class Pipeline {
     this.#sessions = sessions;
     const { migration, generation, onEvent } = options;
     this.applier = new Applier(sessions.target, {
-      ...{ migration, generation, progress, form },
+      ...{ migration, generation, progress, form, parts: options.parts },
       onOrderedBatch: (reason) => onEvent?.({ kind: "orderedBatch", reason }),
       onDone: (segments) => this.#done(segments),
     });
@@ -426,7 +427,7 @@ async function openSessions(options: FollowOptions, onBlocked: OnBlocked): Promi
     return client;
   };
   try {
-    const applying = await keep(openTargetSession(target, targetDatabase, options.firesNothing));
+    const applying = await keep(openTargetSession(target, targetDatabase, options.firesNothing, partsOf(options)));
     return {
       target: applying,
       watch: await TargetWatch.of(target, targetDatabase, applying, patienceMs, onBlocked),
@@ -438,6 +439,8 @@ async function openSessions(options: FollowOptions, onBlocked: OnBlocked): Promi
     throw error;
   }
 }
+
+const partsOf = ({ parts = migrationParts }: FollowOptions): Parts => parts;
 
 async function endSessions({ source, stream, target }: Sessions): Promise<void> {
   await Promise.all([source.end(), stream.end(), target.end()]);
@@ -453,7 +456,7 @@ async function start(
   const { migration, generation } = options;
   if (!(await readProgress(sessions.target, migration)))
     throw new EngineFault(
-      `the row of ${migration} in pgmigration.progress of ${options.targetDatabase} on the target is gone, so nobody knows how far it has come`,
+      `the row of ${migration} in pgmigration.progress of ${options.targetDatabase} on the ${partsOf(options).receiver} is gone, so nobody knows how far it has come`,
       { remedy: "delete this migration and start it anew; leave the schema pgmigration alone while it is followed" },
     );
   if (takeOver) await takeOverProgress(sessions.target, migration, generation);

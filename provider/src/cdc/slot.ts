@@ -9,6 +9,7 @@ import { type BlockingSession, blockingSessions, describeBlockers } from "../pos
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { dropSlot } from "./drop-slot.js";
 import { currentLsn } from "./lag.js";
+import type { Parts } from "./parts.js";
 import type { SlotIdentity } from "./progress.js";
 import { identifySystem } from "./slot-identity.js";
 
@@ -20,6 +21,8 @@ export interface SlotOptions {
   readonly slot: string;
   /** pgoutput from PostgreSQL 10 on; test_decoding is what 9.4 to 9.6 have. */
   readonly plugin: OutputPlugin;
+  /** What the server is called in messages. */
+  readonly sender?: Parts["sender"];
   /**
    * Called every second while older transactions are open; the slot begins when the last of them has ended, and so not
    * before `reached`, where the source's WAL was before they were seen.
@@ -105,7 +108,7 @@ async function watched<Result>(
   created: Promise<Result>,
   session: Client,
   observer: Client,
-  { slot, onWaiting, timeoutSeconds, signal }: SlotOptions,
+  { slot, sender = "source", onWaiting, timeoutSeconds, signal }: SlotOptions,
 ): Promise<Result> {
   const startedAt = Date.now();
   const done = created.then(
@@ -125,16 +128,16 @@ async function watched<Result>(
     await done;
     if (signal?.aborted) throw new Canceled(`creating slot ${slot} was given up`);
     throw new TimedOut(`slot ${slot} could not begin within ${timeoutSeconds ?? 0} s: ${describeBlockers(sessions)}`, {
-      remedy: "end these transactions on the source, e.g. SELECT pg_terminate_backend(<pid>), and try again",
+      remedy: `end these transactions on the ${sender}, e.g. SELECT pg_terminate_backend(<pid>), and try again`,
     });
   }
 }
 
 const processIdOf = (client: Client): number => (client as unknown as { processID: number }).processID;
 
-function slotFailure(cause: unknown, { slot, database }: SlotOptions): unknown {
+function slotFailure(cause: unknown, { slot, database, sender = "source" }: SlotOptions): unknown {
   const refuse = (remedy: string): Refused =>
-    new Refused(`the source cannot create slot ${slot} in ${database} (${messageOf(cause)})`, {
+    new Refused(`the ${sender} cannot create slot ${slot} in ${database} (${messageOf(cause)})`, {
       remedy,
       code: "603101",
       cause,
@@ -143,9 +146,9 @@ function slotFailure(cause: unknown, { slot, database }: SlotOptions): unknown {
     case sqlStates.duplicateObject:
       return refuse(`drop it if nothing needs it: SELECT pg_drop_replication_slot('${slot}')`);
     case sqlStates.configurationLimitExceeded:
-      return refuse("raise max_replication_slots on the source and restart it, or drop slots that nothing needs");
+      return refuse(`raise max_replication_slots on the ${sender} and restart it, or drop slots that nothing needs`);
     case sqlStates.objectNotInPrerequisiteState:
-      return refuse("set wal_level = logical on the source and restart it");
+      return refuse(`set wal_level = logical on the ${sender} and restart it`);
     case sqlStates.insufficientPrivilege:
       return refuse("give the role REPLICATION: ALTER ROLE <role> REPLICATION");
     default:

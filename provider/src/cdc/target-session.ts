@@ -2,6 +2,7 @@ import type { Client } from "pg";
 import { Refused, messageOf } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
+import { migrationParts, type Parts } from "./parts.js";
 
 /**
  * Few staged rows meet tables of any size: the way is a scan of the few and an index look-up for each. The planner knows
@@ -29,10 +30,15 @@ export const applyingPurpose = "apply changes";
  * @param firesNothing the target has no triggers and no foreign keys yet, so that the session need not be a replica's
  * @throws Refused when the role may not have that
  */
-export async function openTargetSession(target: Endpoint, database: string, firesNothing = false): Promise<Client> {
+export async function openTargetSession(
+  target: Endpoint,
+  database: string,
+  firesNothing = false,
+  { receiver } = migrationParts,
+): Promise<Client> {
   const client = await connect(target, { database, purpose: applyingPurpose });
   try {
-    if (!firesNothing) await becomeReplica(client, database);
+    if (!firesNothing) await becomeReplica(client, database, receiver);
     await client.query(
       `SELECT pg_catalog.set_config(wanted.key, wanted.value, false)
          FROM pg_catalog.json_each_text($1) AS wanted
@@ -61,10 +67,10 @@ export async function mayBecomeReplica(session: Client): Promise<boolean> {
 }
 
 /** Set after connecting, since it may be refused as a start-up option; and looked at, since a pooler may forget it. */
-async function becomeReplica(client: Client, database: string): Promise<void> {
+async function becomeReplica(client: Client, database: string, receiver: Parts["receiver"]): Promise<void> {
   const refuse = (said: string, cause?: unknown): Refused =>
     new Refused(
-      `the target does not let ${client.user ?? "the role"} set session_replication_role in ${database} (${said})`,
+      `the ${receiver} does not let ${client.user ?? "the role"} set session_replication_role in ${database} (${said})`,
       {
         remedy: `GRANT SET ON PARAMETER session_replication_role TO ${client.user ?? "<role>"} as a superuser (15+), or use the server's administrator`,
         code: "603113",

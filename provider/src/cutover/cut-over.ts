@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import type { Follower } from "../cdc/follow.js";
 import { currentLsn } from "../cdc/lag.js";
+import type { Parts } from "../cdc/parts.js";
 import type { OutputPlugin } from "../cdc/slot.js";
 import { carrySequences, type SequenceName } from "../copy/sequences.js";
 import { comparisonSnapshot } from "./comparison-snapshot.js";
@@ -13,6 +14,8 @@ export interface CutOver {
   readonly source: Endpoint;
   readonly database: string;
   readonly plugin: OutputPlugin;
+  /** What the source is called in messages. */
+  readonly sender?: Parts["sender"];
   readonly follower: Follower;
   /** What the temporary slot of the cutover point is called. */
   readonly slot: string;
@@ -93,6 +96,7 @@ async function reachPoint(cut: CutOver): Promise<void> {
       database: cut.database,
       slot: cut.slot,
       plugin: cut.plugin,
+      sender: cut.sender ?? "source",
       timeoutSeconds: openTransactionsSeconds,
       signal: cut.signal,
     }),

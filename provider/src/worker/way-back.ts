@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { Follower, type FollowStatus } from "../cdc/follow.js";
 import { type ChangeCaptureNames, pointSlot, wayBackNames, wayBackProgress } from "../cdc/names.js";
+import { wayBackParts } from "../cdc/parts.js";
 import { initProgress } from "../cdc/progress.js";
 import { createPublications } from "../cdc/publication.js";
 import { createSlot } from "../cdc/slot.js";
@@ -29,6 +30,7 @@ import { WalGuard } from "./wal-guard.js";
 import { wayBackGaps } from "../validation/way-back.js";
 import type { Work } from "./work.js";
 
+const { sender } = wayBackParts;
 const tryAgainMs = 5000;
 const carrySequencesEveryMs = 10_000;
 /** So far the source's sequences are ahead of the target's, whose values go on being handed out. */
@@ -73,7 +75,7 @@ export class WayBack {
     try {
       await publish(work, { name, targetName }, onSource);
       const { release, ...slot } = await createSlot({
-        ...{ source: target, database: targetName, slot: names.slot, plugin: "pgoutput", signal },
+        ...{ source: target, database: targetName, slot: names.slot, plugin: "pgoutput", sender, signal },
       });
       await release();
       await initProgress(onSource, wayBackProgress(wish.migrationName), generation, slot);
@@ -163,7 +165,7 @@ export class WayBack {
       ...{ source: target, target: source, database: targetName, targetDatabase: name },
       ...{ slot: names.slot, publications: publicationsOf(names) },
       ...{ migration: wayBackProgress(wish.migrationName), generation, signal },
-      reconnectForSeconds: wish.reconnectFor,
+      ...{ reconnectForSeconds: wish.reconnectFor, parts: wayBackParts },
       onProgress: (status) => {
         if (status.state !== "streaming") return;
         this.#write(() => journal.wayBack(name, { ...reportOf(status), state: "following" }));
@@ -220,7 +222,7 @@ export class WayBack {
     await this.#withSessions(async (targetSession, sourceSession) => {
       const there = await sequencesOf(sourceSession);
       await cutOver({
-        ...{ source: target, database: targetName, slot, plugin: "pgoutput", follower: this.#follower, signal },
+        ...{ source: target, database: targetName, slot, plugin: "pgoutput", follower: this.#follower, signal, sender },
         ...{ sourceSession: targetSession, targetSession: sourceSession },
         hasSequence: there,
         sequenceMargin: 0,
