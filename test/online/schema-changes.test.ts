@@ -544,25 +544,48 @@ describe("schema changes on the source while it is followed", () => {
     await resource.destroy();
   });
 
-  it("validates a new foreign key when the rows that it needs have come", async () => {
+  it("demands what the source came to demand only of the rows from then on: NOT NULL, a check of a domain, a foreign key", async () => {
     const database = await lab.database(`
-      CREATE TABLE other (id int PRIMARY KEY); INSERT INTO other VALUES (1);
+      CREATE TABLE other (id int PRIMARY KEY); INSERT INTO other VALUES (1); CREATE TABLE noticed (id int PRIMARY KEY);
+      CREATE DOMAIN whole AS int; CREATE TABLE strict (id int PRIMARY KEY, v text, d whole);
       CREATE TABLE parent (id int PRIMARY KEY);
       CREATE TABLE child (id int PRIMARY KEY, parent int); INSERT INTO child VALUES (1, 5)`);
     const resource = await follow(database);
-    const obstacle = await lab.target.connect(database);
-    try {
-      await obstacle.query("BEGIN; LOCK TABLE other IN ACCESS EXCLUSIVE MODE");
-      await lab.source.query(
-        `UPDATE other SET id = 2; INSERT INTO parent VALUES (5);
-         ALTER TABLE child ADD FOREIGN KEY (parent) REFERENCES parent`,
-        { database },
+    /** Its changes come to the target when the new column, which is added at once, has told that the schema is looked at. */
+    const behindObstacle = async (sql: string, column: string): Promise<void> => {
+      const obstacle = await lab.target.connect(database);
+      try {
+        await obstacle.query("BEGIN; LOCK TABLE other IN ACCESS EXCLUSIVE MODE");
+        await lab.source.query(`UPDATE other SET id = id + 1; ${sql}; ALTER TABLE noticed ADD COLUMN ${column} int`, {
+          database,
+        });
+        await until("the schema is looked at", async () => {
+          const found = await onTarget(database, `SELECT FROM pg_attribute WHERE attname = '${column}'`);
+          return found.length === 1;
+        });
+        // Time enough for what must not be done yet.
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+      } finally {
+        await obstacle.end();
+      }
+    };
+    await behindObstacle(
+      // What a TRUNCATE lies between is not taken together.
+      `INSERT INTO strict VALUES (1, NULL, -1); TRUNCATE parent; UPDATE strict SET v = 'v', d = 1;
+       ALTER TABLE strict ALTER v SET NOT NULL; ALTER DOMAIN whole ADD CONSTRAINT positive CHECK (value > 0)`,
+      "one",
+    );
+    await until("the target demands it as well", async () => {
+      const demanded = await onTarget(
+        database,
+        "SELECT FROM pg_attribute, pg_constraint WHERE attrelid = 'strict'::regclass AND attname = 'v' AND attnotnull AND conname = 'positive'",
       );
-      // Time enough for it to be noticed.
-      await new Promise((resolve) => setTimeout(resolve, 5000));
-    } finally {
-      await obstacle.end();
-    }
+      return demanded.length === 1;
+    });
+    await behindObstacle(
+      "INSERT INTO parent VALUES (5); ALTER TABLE child ADD FOREIGN KEY (parent) REFERENCES parent",
+      "two",
+    );
     await until("it is valid", async () => {
       const keys = await onTarget(database, "SELECT FROM pg_constraint WHERE contype = 'f' AND convalidated");
       return keys.length === 1;
@@ -570,6 +593,7 @@ describe("schema changes on the source while it is followed", () => {
     const { validationDetails } = (await resource.refresh()).currentSubStateDetails;
     assert.doesNotMatch(JSON.stringify(validationDetails), /NOT VALID/);
     await resource.destroy();
+    await assertSameContent(...lab.places(database));
   });
 
   it("copies anew what the stream cannot tell: rows that ALTER TABLE has written, shapes that were there for a while only", async () => {
