@@ -7,7 +7,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ContentDiffers, EngineFault, Refused, TakenOver } from "../../provider/src/errors";
 import { dropSlot } from "../../provider/src/cdc/drop-slot";
 import { createSlot } from "../../provider/src/cdc/slot";
+import { verifySlotPlace } from "../../provider/src/cdc/slot-identity";
 import { inspectSlot } from "../../provider/src/cdc/slot-state";
+import { formatLsn } from "../../provider/src/postgres/lsn";
 import { CuttableProxy } from "./cuttable-proxy";
 import { randomTables } from "./random-changes";
 import { type Scene, until } from "./scene";
@@ -255,6 +257,29 @@ describe("following exactly once", () => {
       s.follow().finished,
       (error: Error) => error instanceof Refused && /made anew/.test(error.message),
     );
+  });
+
+  it("takes a slot for no other one that is moved on by what it is looked at beside", async () => {
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
+    const session = await servers.source.connect(s.database);
+    const other = await servers.source.connect(s.database);
+    await other.query("SELECT pg_advisory_lock(1)");
+    let throughLsn = await s.sourceLsn();
+    // A session has one answer after the other.
+    const isHeld = session.query("SELECT pg_advisory_lock(1)");
+    const isVerified = verifySlotPlace(session, s.names.slot, () => throughLsn);
+    await s.onSource("INSERT INTO t VALUES (1)");
+    throughLsn = await s.sourceLsn();
+    await s.onSource(`SELECT pg_replication_slot_advance('${s.names.slot}', '${formatLsn(throughLsn)}')`);
+    await other.end();
+    await isHeld;
+    await isVerified;
+    throughLsn = 1n;
+    await assert.rejects(
+      verifySlotPlace(session, s.names.slot, () => throughLsn),
+      Refused,
+    );
+    await session.end();
   });
 
   it("refuses a source that was promoted, whose history may be another one", async () => {

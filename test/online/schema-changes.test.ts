@@ -422,8 +422,19 @@ describe("schema changes on the source while it is followed", () => {
     assert.match(refused, /not cut over: the target lacks view public\.taken, .*drop it on the source/s);
     assert.deepEqual(resource.status.cutoverTimeline, []);
     await onTarget(database, "DROP SEQUENCE taken");
-    await lab.source.query("INSERT INTO t VALUES (2, 'after')", { database });
-    assert.equal((await resource.update({})).state, "Succeeded");
+    const storage = "ALTER TABLE ONLY public.t ALTER COLUMN v SET STORAGE EXTERNAL";
+    await lab.source.query(`${storage}; INSERT INTO t VALUES (2, 'after')`, { database });
+    const reader = await lab.target.connect(database, lab.administrator);
+    await reader.query("BEGIN; LOCK TABLE t IN ACCESS SHARE MODE");
+    const isNamed = async (): Promise<boolean> =>
+      (await lab.target.query<{ object: string }>("SELECT object FROM pgmigration.finding")).some(
+        ({ object }) => object === storage,
+      );
+    const [cutOver] = await Promise.all([
+      resource.update({}),
+      until("a setting that waits for a reader is named", isNamed).finally(() => reader.end()),
+    ]);
+    assert.equal(cutOver.state, "Succeeded");
     const [row] = await onTarget(database, "SELECT count(*)::int AS n, sum(doubled)::int AS sum FROM twice");
     assert.deepEqual(row, { n: 2, sum: 6 });
     const triggers = await onTarget(database, "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1");

@@ -306,7 +306,7 @@ export class Applier {
     if (error)
       throw failure(
         refused,
-        isReferredTo(refused, error) ? new TruncateRefused(messageOf(error), { cause: error }) : error,
+        isTruncateRefused(refused, error) ? new TruncateRefused(messageOf(error), { cause: error }) : error,
       );
     if (step && rows.at(-1) !== 1) throw takenOver(step);
   }
@@ -428,8 +428,9 @@ const wantsSourceOrder = (error: unknown): boolean =>
   error instanceof RowMissing || error instanceof TruncateRefused || sqlStateOf(error).startsWith("23");
 
 /** 0A000 says the same of much else, which no order of the changes could help. */
-const isReferredTo = (action: Action | undefined, error: Error | undefined): boolean =>
-  action?.statement.text.startsWith("TRUNCATE") === true && sqlStateOf(error) === sqlStates.featureNotSupported;
+const isTruncateRefused = (action: Action | undefined, error: Error | undefined): boolean =>
+  action?.statement.text.startsWith("TRUNCATE") === true &&
+  (sqlStateOf(error) === sqlStates.featureNotSupported || sqlStateOf(error) === sqlStates.objectInUse);
 
 /** No such text is a value of the type: it may be another one on the source by now, as an enum or a composite type. */
 function valueFailure({ name, relation }: Binding, { sender, receiver, stream }: Parts, cause: Error): Error {

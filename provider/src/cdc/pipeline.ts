@@ -336,7 +336,7 @@ export class Pipeline {
    */
   #lookAt(slot: string): Pick<WalSenderHandlers, "onBegun" | "onLost"> {
     let hasBegun = false;
-    const look = (): Promise<void> => verifySlotPlace(this.#sessions.source, slot, this.applier.throughLsn);
+    const look = (): Promise<void> => verifySlotPlace(this.#sessions.source, slot, () => this.applier.throughLsn);
     const begin = async (): Promise<void> => {
       await look();
       this.#hasSlot = true;

@@ -29,7 +29,7 @@ export const changesLost = (slot: string, what: string): Refused =>
 export async function verifySlotIdentity(source: Client, session: Client, progress: Progress): Promise<void> {
   const { slot, throughLsn } = progress;
   await refuseStandby(source);
-  await verifySlotPlace(source, slot, throughLsn);
+  await verifySlotPlace(source, slot, () => throughLsn);
   const { systemIdentifier, timeline } = await identifySystem(session);
   if (systemIdentifier !== progress.systemIdentifier)
     throw changesLost(
@@ -49,18 +49,19 @@ export async function verifySlotIdentity(source: Client, session: Client, progre
 }
 
 /**
- * Checks that the slot still has all that is behind `throughLsn`. What is seen stays so only once a session of ours has the slot:
- * before that, anybody may drop it or move it on.
+ * Checks that the slot still has all that is behind what the target has. What is seen stays so only once a session of ours has the
+ * slot: before that, anybody may drop it or move it on.
  *
+ * @param throughLsn asked when the slot has been seen: what is applied and confirmed meanwhile moves it on
  * @throws Refused when it has not
  */
-export async function verifySlotPlace(source: Client, slot: string, throughLsn: Lsn): Promise<void> {
+export async function verifySlotPlace(source: Client, slot: string, throughLsn: () => Lsn): Promise<void> {
   const state = await inspectSlot(source, slot);
   if (!state) throw changesLost(slot, "the slot is gone; it was dropped, or lost in a failover");
   if (state.walStatus === "lost")
     throw changesLost(slot, "the source has removed WAL that the slot needs (max_slot_wal_keep_size)");
   const { confirmedFlushLsn } = state;
-  if (confirmedFlushLsn !== undefined) requireBehind(slot, confirmedFlushLsn, throughLsn);
+  if (confirmedFlushLsn !== undefined) requireBehind(slot, confirmedFlushLsn, throughLsn());
 }
 
 /** Nothing is ever confirmed that is not durable in the progress row, so our own slot is never ahead of it. */

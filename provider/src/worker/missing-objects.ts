@@ -55,6 +55,8 @@ export class MissingObjects {
     const { mark } = this.#record.following;
     const now = await readObjectSettings(source);
     const due = mark?.settings ? settingsSince(mark.settings, now, await readObjectSettings(target)) : [];
+    // The stream waits behind whoever waits for a table, and the cutover for both.
+    if (due.length > 0) await target.query(`SET lock_timeout = '${settingLockSeconds}s'`);
     for (const sql of due)
       try {
         await target.query(sql);
@@ -114,6 +116,7 @@ const isGroundwork = (kind: string): boolean =>
   ["schema", "extension", "type", "domain", "sequence", "function"].includes(kind);
 
 const mostNamed = 10;
+const settingLockSeconds = 5;
 
 function lacksError({ database, targetName }: StreamRecord, lacking: readonly SchemaDifference[]): Refused {
   const names = lacking.map(({ kind, name }) => `${kind} ${name}`);
