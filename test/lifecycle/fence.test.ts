@@ -22,7 +22,7 @@ describe("the fence of a cutover", () => {
   let resource: Resource;
 
   before(async () => {
-    lab = await Lab.start({ source: { major: 16 } });
+    lab = await Lab.start({ source: { major: 16, parameters: { max_prepared_transactions: 2 } } });
     await lab.source.query(
       `CREATE ROLE clerk LOGIN PASSWORD 'clerk'; CREATE ROLE stubborn LOGIN PASSWORD 'stubborn';
        ALTER ROLE stubborn SET default_transaction_read_only = off;
@@ -218,6 +218,30 @@ describe("the fence of a cutover", () => {
       summary.flatMap((one) => one.messages.map(({ message }) => message)),
     );
     assert(messages.some((message) => /^1 changes were written on the source in spite of the fence/.test(message)));
+    await resource.destroy();
+  });
+
+  it("waits for a transaction that is prepared, which no fence ends, says so, and brings it", async () => {
+    await resource.create(inputs());
+    await lab.source.query("BEGIN; INSERT INTO t (v) VALUES ('prepared'); PREPARE TRANSACTION 'left alone'", {
+      database,
+    });
+    const done = resource.update({ triggerCutover: true });
+    done.catch(() => undefined);
+    try {
+      await until("who is waited for is told", async () => {
+        const said = await lab.target.query(
+          "SELECT FROM pgmigration.finding WHERE message LIKE '%waits for the prepared transaction left alone%'",
+        );
+        return said.length > 0;
+      });
+    } finally {
+      await lab.source.query("COMMIT PREPARED 'left alone'", { database });
+    }
+    assert.equal((await done).state, "Succeeded");
+    await assertSameContent(...places());
+    const prepared = "SELECT FROM t WHERE v = 'prepared'";
+    assert.equal((await lab.target.query(prepared, { database })).length, 1);
     await resource.destroy();
   });
 

@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import type { Follower } from "../cdc/follow.js";
 import { currentLsn } from "../cdc/lag.js";
 import type { Parts } from "../cdc/parts.js";
-import type { OutputPlugin } from "../cdc/slot.js";
+import type { OutputPlugin, SlotOptions } from "../cdc/slot.js";
 import { carrySequences, type SequenceName } from "../copy/sequences.js";
 import { comparisonSnapshot } from "./comparison-snapshot.js";
 import { dropsOfExpressions } from "./computed-columns.js";
@@ -23,6 +23,8 @@ export interface CutOver {
   readonly sourceSession: Client;
   readonly targetSession: Client;
   readonly signal: AbortSignal;
+  /** Told whose transactions the point waits for: nobody ends a prepared one, whatever the fence does. */
+  readonly onWaiting: NonNullable<SlotOptions["onWaiting"]>;
   /** Whether the target has a sequence of the source. */
   readonly hasSequence: (sequence: SequenceName) => boolean;
   /** Sets sequences ahead by so many steps. */
@@ -98,6 +100,7 @@ async function reachPoint(cut: CutOver): Promise<void> {
       plugin: cut.plugin,
       sender: cut.sender ?? "source",
       timeoutSeconds: openTransactionsSeconds,
+      onWaiting: cut.onWaiting,
       signal: cut.signal,
     }),
   );

@@ -26,6 +26,7 @@ import { sentence, verifyOnline } from "./online-verification.js";
 import { aborted } from "./aborted.js";
 import { pause } from "./pause.js";
 import { riddenOut } from "./ride-out.js";
+import { blockerTeller } from "./blocker-finding.js";
 import { DatabaseFence } from "./database-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
 import { tablesInScope } from "./tables-in-scope.js";
@@ -182,6 +183,7 @@ export class FollowedDatabase {
           sourceSession,
           targetSession,
           signal,
+          onWaiting: blockerTeller(this.#work, this.#name, "source"),
           hasSequence: ({ schema, name }) => !this.#remainder.cutSequences.includes(sequenceKey(schema, name)),
           sequenceMargin: wish.sequenceMargin,
           putUpFence: wish.fence === "readOnly" ? () => this.#fence.putUp() : undefined,

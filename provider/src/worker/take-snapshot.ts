@@ -1,9 +1,9 @@
 import { changeCaptureNames } from "../cdc/names.js";
 import type { SlotIdentity } from "../cdc/progress.js";
-import { blockerFinding } from "./blocker-finding.js";
+import { blockerTeller } from "./blocker-finding.js";
 import { dropSlot } from "../cdc/drop-slot.js";
 import { createPublications } from "../cdc/publication.js";
-import { type OutputPlugin, createSlot, type SlotOptions } from "../cdc/slot.js";
+import { type OutputPlugin, createSlot } from "../cdc/slot.js";
 import type { LockOptions } from "../copy/lock-together.js";
 import { Snapshot, lockedSnapshot, openInSnapshot } from "../copy/snapshot.js";
 import type { TableToCopy } from "../copy/tables-to-copy.js";
@@ -142,7 +142,7 @@ async function beginStream(
     slot: slotName,
     plugin,
     signal,
-    onWaiting: sayOnce(work, database),
+    onWaiting: blockerTeller(work, database, "source"),
   });
   try {
     const snapshot = await Snapshot.hold(source, database, slot.snapshotId);
@@ -183,24 +183,4 @@ async function publish({ source, wish }: Work, database: string): Promise<Pick<C
   } finally {
     await client.end();
   }
-}
-
-/** Names whom the slot waits for, and how to end each; again only when it is others. */
-function sayOnce({ journal }: Work, database: string): NonNullable<SlotOptions["onWaiting"]> {
-  let said = "";
-  return (sessions) => {
-    const who = sessions.map((one) => one.pid ?? one.preparedAs ?? "").join();
-    if (who === said) return;
-    said = who;
-    const findings = sessions.map((session) => ({ database, ...blockerFinding(session) }));
-    const named = findings.map(
-      ({ object }, index) => `${object} (${sessions[index]!.applicationName ?? "no application name"})`,
-    );
-    const message = `waiting for older transactions on the source: ${named.join(", ")}`;
-    const tell = async (): Promise<void> => {
-      await journal.database(database, { message });
-      await journal.findings(findings);
-    };
-    void tell().catch(() => undefined);
-  };
 }

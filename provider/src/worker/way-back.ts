@@ -24,6 +24,7 @@ import { reportFindings, type Remainder } from "./base-copy.js";
 import { compareInCutover, comparisonStep, inWords, whatToCompare } from "./compare.js";
 import { pause } from "./pause.js";
 import { riddenOut } from "./ride-out.js";
+import { blockerTeller } from "./blocker-finding.js";
 import { DatabaseFence, fencedDatabase, removeFence } from "./database-fence.js";
 import { removeWayBack, type WayBackPlaces } from "./way-back-objects.js";
 import { WalGuard } from "./wal-guard.js";
@@ -224,6 +225,7 @@ export class WayBack {
       await cutOver({
         ...{ source: target, database: targetName, slot, plugin: "pgoutput", follower: this.#follower, signal, sender },
         ...{ sourceSession: targetSession, targetSession: sourceSession },
+        onWaiting: blockerTeller(this.#work, name, sender),
         hasSequence: there,
         sequenceMargin: 0,
         putUpFence: wish.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
