@@ -6,10 +6,12 @@ import { Inbox } from "../../provider/src/cdc/inbox";
 const relation: Relation = { oid: 1, schema: "s", name: "t", replicaIdentity: "d", columns: [], tellsGenerated: false };
 const empty: Tuple = { bytes: Buffer.alloc(0), bounds: [], at: 0, fields: 0, base: undefined };
 
-function receive(inbox: Inbox, xid: number, changes: number, isPlaced: boolean): void {
+/** @param tables of which each change in turn is of another one */
+function receive(inbox: Inbox, xid: number, changes: number, isPlaced: boolean, tables = [relation]): void {
   const commitLsn = isPlaced ? BigInt(xid * 10) : undefined;
   inbox.receive({ kind: "begin", transaction: { xid, commitLsn, commitTimeMs: undefined } }, 0);
-  for (let n = 0; n < changes; n++) inbox.receive({ kind: "insert", relation, row: empty }, 1);
+  for (let n = 0; n < changes; n++)
+    inbox.receive({ kind: "insert", relation: tables[n % tables.length]!, row: empty }, 1);
   inbox.receive({ kind: "commit", endLsn: BigInt(xid * 10 + 1), commitTimeMs: 0 }, 0);
 }
 
@@ -23,7 +25,7 @@ describe("the inbox", () => {
         fc.nat({ max: 21 }),
         fc.array(fc.boolean()),
         (transactions, isPlaced, at, backs) => {
-          const inbox = new Inbox({ changes: 5, bytes: 1e9 });
+          const inbox = new Inbox({ changes: 5, bytes: 1e9, tables: 9 });
           const bound = BigInt(at * 10);
           const applied: number[] = [];
           const apply = (limit: bigint | undefined, giveBack: boolean): boolean => {
@@ -55,8 +57,19 @@ describe("the inbox", () => {
     );
   });
 
+  it("gives no more tables at a time than the target may hold locks on, unless a transaction has more", () => {
+    const inbox = new Inbox({ changes: 100, bytes: 1e9, tables: 3 });
+    const named = (...oids: number[]): Relation[] => oids.map((oid) => ({ ...relation, oid }));
+    const transactions = [[1, 2], [1, 2], [2, 3], [4], [5, 6, 7, 8], [5], [5, 6]].map((oids) => named(...oids));
+    transactions.forEach((tables, place) => receive(inbox, place + 1, tables.length, true, tables));
+    const batches: number[][] = [];
+    for (let batch = inbox.take(undefined); batch; batch = inbox.take(undefined))
+      batches.push(batch.map(({ transaction }) => transaction.xid));
+    assert.deepEqual(batches, [[1, 2, 3], [4], [5], [6, 7]]);
+  });
+
   it("knows where a transaction is whose first part was taken before its end came, and given back after", () => {
-    const inbox = new Inbox({ changes: 2, bytes: 1e9 });
+    const inbox = new Inbox({ changes: 2, bytes: 1e9, tables: 9 });
     const change = { kind: "insert", relation, row: empty } as const;
     inbox.receive({ kind: "begin", transaction: { xid: 1, commitLsn: undefined, commitTimeMs: undefined } }, 0);
     for (let n = 0; n < 5; n++) inbox.receive(change, 1);

@@ -68,6 +68,7 @@ export class Bindings {
   readonly #bound = new Map<Relation, Binding>();
   readonly #latest = new Map<string, Binding>();
   readonly #stagings = new Map<string, string>();
+  readonly #types = new Map<string, string>();
   #tables: Map<string, Table> | undefined;
 
   constructor(target: Client, form: ValueForm, parts = migrationParts) {
@@ -178,10 +179,9 @@ export class Bindings {
   /** A value that the target's type takes, but rounds or cuts, would be lost without a word. */
   async #checkTypes(relation: Relation, name: string, columns: readonly Column[]): Promise<void> {
     const types = relation.columns.map(({ typeOid }) => (typeOid < firstUserOid ? typeOid : 0));
-    const { rows } = await this.#target.query<{ type: string }>(
-      `SELECT format_type(t.oid, t.modifier) AS type
-         FROM unnest($1::oid[], $2::int[]) WITH ORDINALITY AS t (oid, modifier, place) ORDER BY place`,
-      [types, relation.columns.map(({ typeModifier }) => typeModifier ?? -1)],
+    const written = await this.#formatTypes(
+      types,
+      relation.columns.map(({ typeModifier }) => typeModifier ?? -1),
     );
     const { sender, receiver, stream } = this.#parts;
     const generated = relation.tellsGenerated ? undefined : columns.find((one) => one.generated);
@@ -201,12 +201,11 @@ export class Bindings {
       ({ type, typeOid }, field) =>
         types[field] !== 0 &&
         typeOid < firstUserOid &&
-        (typeOid !== types[field] ||
-          (relation.columns[field]!.typeModifier !== undefined && type !== rows[field]!.type)),
+        (typeOid !== types[field] || (relation.columns[field]!.typeModifier !== undefined && type !== written[field])),
     );
     if (other < 0) return;
     const { name: column, type, generated: isComputed } = columns[other]!;
-    const [quoted, wanted] = [quoteIdentifier(column), rows[other]!.type];
+    const [quoted, wanted] = [quoteIdentifier(column), written[other]!];
     const conversion = isComputed ? "" : ` USING ${quoted}::${wanted}`;
     throw new ShapeDiffers(
       name,
@@ -217,6 +216,20 @@ export class Bindings {
         code: "603130",
       },
     );
+  }
+
+  /** As {@link Column.type}; thousands of tables have few types, so that the target need not be asked for each of them. */
+  async #formatTypes(types: readonly number[], modifiers: readonly number[]): Promise<string[]> {
+    const names = types.map((type, place) => `${type} ${modifiers[place]!}`);
+    if (!names.every((name) => this.#types.has(name))) {
+      const { rows } = await this.#target.query<{ type: string }>(
+        `SELECT format_type(t.oid, t.modifier) AS type
+           FROM unnest($1::oid[], $2::int[]) WITH ORDINALITY AS t (oid, modifier, place) ORDER BY place`,
+        [types, modifiers],
+      );
+      for (const [place, { type }] of rows.entries()) this.#types.set(names[place]!, type);
+    }
+    return names.map((name) => this.#types.get(name)!);
   }
 
   async #missingIn(relation: Relation, useKnown: boolean): Promise<string[]> {

@@ -16,6 +16,8 @@ export interface Segment {
 export interface BatchLimits {
   readonly changes: number;
   readonly bytes: number;
+  /** Of as many the target has to hold locks at a time, on their indexes too. */
+  readonly tables: number;
 }
 
 type OpenSegment = { -readonly [Key in keyof Segment]: Segment[Key] } & { changes: Change[] };
@@ -128,13 +130,17 @@ export class Inbox {
    */
   take(bound: Lsn | undefined): Segment[] | undefined {
     const batch: Segment[] = [];
+    const tables = new Set<number>();
     let changes = 0;
     let bytes = 0;
     while (this.#taken < this.#segments.length) {
       const segment = this.#segments[this.#taken]!;
       if (segment.first && (isBeyond(segment, bound) || (bound !== undefined && isOfUnknownPlace(segment)))) break;
+      addTables(segment, tables);
       const fits =
-        changes + segment.changes.length <= this.#limits.changes && bytes + segment.bytes <= this.#limits.bytes;
+        changes + segment.changes.length <= this.#limits.changes &&
+        bytes + segment.bytes <= this.#limits.bytes &&
+        tables.size <= this.#limits.tables;
       if (batch.length > 0 && !fits) break;
       batch.push(segment);
       this.#taken++;
@@ -200,6 +206,12 @@ export class Inbox {
     this.#segments = this.#segments.slice(this.#taken);
     this.#taken = 0;
   }
+}
+
+function addTables({ changes }: Segment, tables: Set<number>): void {
+  for (const change of changes)
+    if (change.kind === "truncate") for (const { oid } of change.relations) tables.add(oid);
+    else tables.add(change.relation.oid);
 }
 
 const isOfUnknownPlace = ({ transaction }: Segment): boolean => transaction.commitLsn === undefined;

@@ -34,7 +34,7 @@ import { publishesGenerated } from "./publication.js";
 import { type ValueForm, valueFormOf } from "./value-form.js";
 import { WalSender, type WalSenderHandlers } from "./walsender.js";
 
-const batchLimits = { changes: 20_000, bytes: 8 << 20 };
+const batchLimits = { changes: 20_000, bytes: 8 << 20, tables: 1000 };
 /** Beyond it the socket is not read: one batch at the target, one that is prepared, one that is received. */
 const inFlightBytes = 3 * batchLimits.bytes;
 /** How often an idle source is let go on, at a row's update on the target each time. */
