@@ -101,7 +101,7 @@ describe("an applier", () => {
   });
 
   it("leaves no batch out when the COMMIT in front of the next one fails", async () => {
-    const checking = await openTargetSession(endpointOf(server.login), "postgres", true);
+    const checking = await openTargetSession(endpointOf(server.login), "postgres", { firesNothing: true });
     await checking.query("ALTER TABLE public.t ADD UNIQUE (v) DEFERRABLE INITIALLY DEFERRED");
     const progress = (await readProgress(checking, "m"))!;
     const done: Segment[] = [];

@@ -23,7 +23,16 @@ const namedByComputed = `
   CREATE TABLE keyless_computed (v text, loud text GENERATED ALWAYS AS (upper(v)) STORED); INSERT INTO keyless_computed VALUES ('a'), ('a'), ('b');
   CREATE TABLE full_virtual (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) VIRTUAL); ALTER TABLE full_virtual REPLICA IDENTITY FULL;`;
 
-const everyShape = (major: number): string => `
+/** Functions that name others without a schema, each called by one thing only: what gives one a search_path gives it to all. */
+const namedWithoutSchema = `
+  CREATE FUNCTION low(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 < 1000';
+  CREATE FUNCTION fits_check(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN low($1); END';
+  CREATE FUNCTION fits_domain(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN low($1); END';
+  CREATE FUNCTION fits_index(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN low($1); END';
+  CREATE DOMAIN small AS int CHECK (fits_domain(VALUE)); CREATE TABLE checked (id int PRIMARY KEY, n int CHECK (fits_check(n)), d small);
+  CREATE INDEX ON checked (fits_index(n)); INSERT INTO checked SELECT i, i, i FROM generate_series(1, 9) i;`;
+
+const everyShape = (major: number): string => `${namedWithoutSchema}
   CREATE TABLE keyless (v text, n int); INSERT INTO keyless SELECT 'twice', i / 2 FROM generate_series(1, 20) i;
   CREATE TABLE "Mixed Case" ("Id" int PRIMARY KEY, "a ""quoted"" name" text); INSERT INTO "Mixed Case" VALUES (1, 'one');
   CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY); INSERT INTO unlogged VALUES (1);
@@ -36,6 +45,7 @@ const everyShape = (major: number): string => `
   CREATE TABLE empty ();`;
 
 const everyChange = (major: number): string => `
+  INSERT INTO checked VALUES (10, 10, 10); UPDATE checked SET n = n + 1, d = d + 1 WHERE id < 5; DELETE FROM checked WHERE id = 7;
   INSERT INTO keyless VALUES ('new', NULL); UPDATE keyless SET v = 'once' WHERE ctid = (SELECT ctid FROM keyless WHERE n = 3 LIMIT 1);
   DELETE FROM keyless WHERE ctid = (SELECT ctid FROM keyless WHERE n = 5 LIMIT 1);
   UPDATE "Mixed Case" SET "a ""quoted"" name" = 'two'; INSERT INTO "Mixed Case" VALUES (2, NULL);

@@ -2,12 +2,15 @@ import type { Client } from "pg";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import type { Column } from "../postgres/tables.js";
 
+/** Not the users' own of that name, whatever the search_path. */
+const builtIn = "OPERATOR(pg_catalog.=)";
+
 /**
  * The operator by which an index on each column finds equal values. Under the empty search_path a plain `=` on a type
  * that an extension brought (citext) would be that of a type it can be cast to, which no index on the column serves.
  */
 export async function equalityOperators(target: Client, columns: readonly Column[]): Promise<string[]> {
-  if (columns.every(({ baseTypeSchema }) => baseTypeSchema === "pg_catalog")) return columns.map(() => "=");
+  if (columns.every(({ baseTypeSchema }) => baseTypeSchema === "pg_catalog")) return columns.map(() => builtIn);
   const { rows } = await target.query<{ place: string; schema: string | null; operator: string | null }>(
     `SELECT wanted.place, operators.schema, operators.operator
        FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (schema, name, place)
@@ -27,6 +30,6 @@ export async function equalityOperators(target: Client, columns: readonly Column
     [columns.map(({ baseTypeSchema }) => baseTypeSchema), columns.map(({ baseType }) => baseType)],
   );
   return rows.map(({ schema, operator }) =>
-    schema === null || operator === null ? "=" : `OPERATOR(${quoteIdentifier(schema)}.${operator})`,
+    schema === null || operator === null ? builtIn : `OPERATOR(${quoteIdentifier(schema)}.${operator})`,
   );
 }

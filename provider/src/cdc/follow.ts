@@ -52,6 +52,8 @@ export interface FollowOptions {
   readonly firesNothing?: boolean;
   /** As messages name the servers; a migration's by default. */
   readonly parts?: Parts;
+  /** Of the database at home, under which the functions of its checks and generated columns run; none unless told. */
+  readonly searchPath?: string;
 }
 
 export type FollowEvent =

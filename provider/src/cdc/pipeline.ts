@@ -427,7 +427,7 @@ async function openSessions(options: FollowOptions, onBlocked: OnBlocked): Promi
     return client;
   };
   try {
-    const applying = await keep(openTargetSession(target, targetDatabase, options.firesNothing, partsOf(options)));
+    const applying = await keep(openTargetSession(target, targetDatabase, options));
     return {
       target: applying,
       watch: await TargetWatch.of(target, targetDatabase, applying, patienceMs, onBlocked),

@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { Refused, messageOf } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
+import { useSearchPath } from "../postgres/search-path.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { migrationParts, type Parts } from "./parts.js";
 
@@ -24,17 +25,24 @@ const settings: Readonly<Record<string, string>> = {
 
 export const applyingPurpose = "apply changes";
 
+export interface TargetSessionOptions {
+  /** The target has no triggers and no foreign keys yet, so that the session need not be a replica's. */
+  readonly firesNothing?: boolean | undefined;
+  /** For the functions of checks and generated columns, which may name what they use without a schema; as of useSearchPath. */
+  readonly searchPath?: string | undefined;
+  /** As messages name the server; a migration's target by default. */
+  readonly parts?: Parts | undefined;
+}
+
 /**
  * A session in which changes are applied as they are: no triggers, no foreign key checks, as in a replica.
  *
- * @param firesNothing the target has no triggers and no foreign keys yet, so that the session need not be a replica's
  * @throws Refused when the role may not have that
  */
 export async function openTargetSession(
   target: Endpoint,
   database: string,
-  firesNothing = false,
-  { receiver } = migrationParts,
+  { firesNothing = false, searchPath = "", parts: { receiver } = migrationParts }: TargetSessionOptions = {},
 ): Promise<Client> {
   const client = await connect(target, { database, purpose: applyingPurpose });
   try {
@@ -45,6 +53,7 @@ export async function openTargetSession(
          JOIN pg_catalog.pg_settings AS known ON known.name = wanted.key`,
       [JSON.stringify(settings)],
     );
+    await useSearchPath(client, searchPath);
     return client;
   } catch (error) {
     await client.end();

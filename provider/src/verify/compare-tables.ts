@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import type { WatchedSession } from "../cdc/watched-session.js";
 import { cancellation } from "../copy/cancellation.js";
 import { requestCancel } from "../postgres/cancel-request.js";
-import { useSearchPath } from "../copy/search-path.js";
+import { useSearchPath } from "../postgres/search-path.js";
 import { planParts } from "../copy/parts.js";
 import { tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
 import { Refused, Unreachable, messageOf } from "../errors.js";

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { useSearchPath } from "../copy/search-path.js";
+import { useSearchPath } from "../postgres/search-path.js";
 import { qualify } from "../postgres/identifiers.js";
 import { sideBySide } from "./side-by-side.js";
 import type { Work } from "./work.js";

@@ -3,7 +3,7 @@ import { copySmallTables, copyTable, type TableRows } from "../copy/copy-table.j
 import { copyFormat } from "../copy/format.js";
 import { passBytes } from "../copy/pass-bytes.js";
 import type { Relayed } from "../copy/relay.js";
-import { useSearchPath } from "../copy/search-path.js";
+import { useSearchPath } from "../postgres/search-path.js";
 import { openInSnapshot } from "../copy/snapshot.js";
 import type { TableToCopy } from "../copy/tables-to-copy.js";
 import { EngineFault, Refused, TakenOver, messageOf } from "../errors.js";

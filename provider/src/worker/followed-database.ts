@@ -284,6 +284,7 @@ export class FollowedDatabase {
       plugin: this.#remainder.plugin,
       tables: (session) => tablesInScope(session, wish),
       firesNothing: this.#remainder.keptBack !== undefined,
+      searchPath: this.#remainder.sourceSearchPath,
       migration: wish.migrationName,
       generation,
       signal,

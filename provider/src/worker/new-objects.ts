@@ -11,6 +11,7 @@ import { lockedSnapshot, openInSnapshot } from "../copy/snapshot.js";
 import { comparisonSnapshot } from "../cutover/comparison-snapshot.js";
 import { qualify } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
+import { useSearchPath } from "../postgres/search-path.js";
 import { type Table, listSizedTables, listTables } from "../postgres/tables.js";
 import { dumpSchema } from "../schema/dump.js";
 import { inPlaceOf, type Redefined } from "../schema/definitions.js";
@@ -280,13 +281,16 @@ async function unvalidatedConstraints(target: Client): Promise<ReadonlySet<strin
 }
 
 async function copyTables(
-  { work, database, keepsBackFiring }: NewObjects,
+  { work, database, sourceSearchPath, keepsBackFiring }: NewObjects,
   newTables: readonly Table[],
   snapshotId: string,
 ): Promise<void> {
-  const session = await openTargetSession(work.target, targetDatabase(work.wish, database), keepsBackFiring);
+  const session = await openTargetSession(work.target, targetDatabase(work.wish, database), {
+    firesNothing: keepsBackFiring,
+  });
   try {
     const twins = new Map((await listTables(session)).map((table) => [nameOfTable(table), table]));
+    await useSearchPath(session, sourceSearchPath);
     const names = new Set(newTables.map(nameOfTable));
     const catalogue = await openInSnapshot(work.source, database, snapshotId, `${work.wish.migrationName} join`);
     const sized = await listSizedTables(catalogue).finally(() => catalogue.end());
@@ -294,6 +298,7 @@ async function copyTables(
       // Each in a session of its own: an error ends the transaction that sees the snapshot.
       const source = await openInSnapshot(work.source, database, snapshotId, `${work.wish.migrationName} join`);
       try {
+        await useSearchPath(source, sourceSearchPath);
         const twin = twins.get(nameOfTable(table))!;
         const format = copyFormat(table, twin, await serverVersion(source), await serverVersion(session));
         await copyTable({ source, target: session, table, format, signal: work.signal });

@@ -167,6 +167,7 @@ export class WayBack {
       ...{ slot: names.slot, publications: publicationsOf(names) },
       ...{ migration: wayBackProgress(wish.migrationName), generation, signal },
       ...{ reconnectForSeconds: wish.reconnectFor, parts: wayBackParts },
+      searchPath: (this.#record.handover as Remainder).sourceSearchPath,
       onProgress: (status) => {
         if (status.state !== "streaming") return;
         this.#write(() => journal.wayBack(name, { ...reportOf(status), state: "following" }));
