@@ -176,6 +176,7 @@ describe("the way back after a cutover", () => {
         const waiting = "SELECT FROM pg_stat_activity WHERE query LIKE '%REFRESH%' AND wait_event_type = 'Lock'";
         return (await lab.source.query(waiting)).length > 0;
       });
+      assert.equal((await wayBackOf(resource, database))?.state, "returning");
       await assert.rejects(write(2), { code: "25006" });
       process.kill((await resource.refresh()).worker.pid!, "SIGKILL");
       await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");

@@ -58,6 +58,7 @@ export class WayBack {
   #fail: (error: unknown) => void = () => undefined;
   #follower: Follower;
   #reporting = Promise.resolve();
+  #whileItRuns: "following" | "returning" = "following";
 
   /**
    * Opens the way back of a database of which nothing is written on the target yet but by ourselves: what is written from now
@@ -126,6 +127,9 @@ export class WayBack {
   async take(): Promise<void> {
     const { journal } = this.#work;
     const { name } = this.#record;
+    this.#whileItRuns = "returning";
+    // What was said before may be on its way still.
+    await this.#reporting;
     await journal.wayBack(name, { ...this.#report(), state: "returning" });
     await this.#endKeepingAhead();
     await this.#fence.downIfItFails(() => riddenOut(this.#work, name, () => this.#reachPoint()));
@@ -170,7 +174,7 @@ export class WayBack {
       searchPath: (this.#record.handover as Remainder).sourceSearchPath,
       onProgress: (status) => {
         if (status.state !== "streaming") return;
-        this.#write(() => journal.wayBack(name, { ...reportOf(status), state: "following" }));
+        this.#write(() => journal.wayBack(name, { ...reportOf(status), state: this.#whileItRuns }));
       },
     });
   }
