@@ -118,15 +118,19 @@ describe("a snapshot", () => {
     const application = await server.connect(database);
     try {
       await application.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
-      await assert.rejects(snapshot.lockTables([t], { seconds: 0 }), (error: Error) => {
+      const told: string[] = [];
+      const onWaiting = (holders: string): unknown => told.push(holders);
+      await assert.rejects(snapshot.lockTables([t], { seconds: 2, onWaiting }), (error: Error) => {
         assert.ok(error instanceof Refused);
         assert.match(
           error.message,
-          /could not be locked .* for 0 s: public\.t is locked by pid \d+ \(postgres, test, idle/,
+          /could not be locked .* for 2 s: public\.t is locked by pid \d+ \(postgres, test, idle/,
         );
         assert.match(error.remedy ?? "", /on the source: SELECT pg_terminate_backend\(\d+\); then start again/);
         return true;
       });
+      // Not again for each second that its transaction has become older by.
+      assert.equal(told.length, 1);
       await application.query("ROLLBACK");
       assert.deepEqual(await snapshot.lockTables([t]), []);
     } finally {

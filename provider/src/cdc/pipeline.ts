@@ -25,6 +25,7 @@ import { type Progress, readProgress, takeOverProgress } from "./progress.js";
 import { endHolder } from "./drop-slot.js";
 import { verifySlotIdentity, verifySlotPlace } from "./slot-identity.js";
 import { TestDecodingDecoder, testDecodingOptions } from "./test-decoding.js";
+import { withoutAges } from "../postgres/blocking-sessions.js";
 import { qualify } from "../postgres/identifiers.js";
 import { abandon, whatBroke } from "../postgres/session.js";
 import { listTables } from "../postgres/tables.js";
@@ -91,7 +92,7 @@ export class Pipeline {
     const sessions = await openSessions(options, (by, looks) => {
       if (looks >= looksAtLock) gate.heldUp(by, partsOf(options));
       // Its age, which it ends with, is another one each time.
-      const who = by.replace(/, open for \d+ s/g, "");
+      const who = withoutAges(by);
       if (who !== saidBlocked) options.onEvent?.({ kind: "blocked", by });
       saidBlocked = who;
     });

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { Refused, Unreachable, messageOf } from "../errors.js";
-import { describeSession, endingStatement } from "../postgres/blocking-sessions.js";
+import { describeSession, endingStatement, withoutAges } from "../postgres/blocking-sessions.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { qualify } from "../postgres/identifiers.js";
 import { type LockHolder, lockHolders } from "../postgres/lock-holders.js";
@@ -54,8 +54,9 @@ export async function lockTogether(
     const holders = await lockHolders(session, tables);
     if (Date.now() >= deadline) throw stayLocked(holders, seconds, error);
     const said = inWords(holders);
-    if (said !== told && said !== "") onWaiting?.(said);
-    told = said;
+    const who = withoutAges(said);
+    if (who !== told && who !== "") onWaiting?.(said);
+    told = who;
     // What it was aborted by is told behind the next try.
     await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
   }

@@ -60,6 +60,9 @@ export function describeSession(session: BlockingSession): string {
   return `${who} (${user ?? "unknown user"}, ${applicationName ?? "unknown application"}, ${state ?? "state unknown"}${age})`;
 }
 
+/** Of what {@link describeSession} has said: the same for as long as the sessions are, and what they do. */
+export const withoutAges = (said: string): string => said.replace(/, open for \d+ s/g, "");
+
 /** What ends it, as SQL. */
 export const endingStatement = ({ pid, preparedAs }: BlockingSession): string =>
   preparedAs === undefined

@@ -58,9 +58,10 @@ WITH relation AS (
          format('ALTER %s %s%s ALTER COLUMN %I', r.kind, CASE r.kind WHEN 'TABLE' THEN 'ONLY ' END, r.name, a.attname) AS alter
     FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid WHERE r.kind <> 'INDEX' AND a.attnum > 0 AND NOT a.attisdropped
 ), comment AS (
-  -- 'table constraint', 'composite type column', 'domain constraint': in the words of the command.
-  SELECT regexp_replace(regexp_replace(upper(i.type), '^.* (COLUMN|CONSTRAINT|TYPE)$', '\\1'), ' OBJECT$', '') || ' '
+  -- 'table constraint', 'composite type column', 'foreign-data wrapper', 'statistics object': in the words of the command.
+  SELECT regexp_replace(regexp_replace(replace(upper(i.type), '-', ' '), '^.* (COLUMN|CONSTRAINT|TYPE)$', '\\1'), 'S OBJECT$', 'S') || ' '
          || CASE i.type WHEN 'domain constraint' THEN regexp_replace(i.identity, '^(.*) on ', '\\1 ON DOMAIN ')
+                        WHEN 'transform' THEN replace(i.identity, ' on language ', ' language ')
                         WHEN 'aggregate' THEN regexp_replace(i.identity, '\\(\\)$', '(*)') ELSE i.identity END AS label, d.description
     FROM pg_description d CROSS JOIN LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) AS i
    WHERE d.objoid >= 16384 AND i.type NOT IN ('extension', 'publication', 'subscription') AND coalesce(i.schema, '') !~ '^pg_'
