@@ -193,7 +193,13 @@ describe("the workers of a resource", () => {
       [["public.t", "completed", 100, 100, 100, "equal"]],
     );
     const { host, port, user } = lab.administrator;
-    assert.deepEqual(resource.outputs.targetConnection, { host, port, user, sslMode: "Prefer", databases: [database] });
+    assert.deepEqual(resource.outputs.targetConnection, {
+      host,
+      port,
+      user,
+      sslMode: "Disable",
+      databases: [database],
+    });
     await resource.destroy();
   });
 });

@@ -1,4 +1,5 @@
 import { EmbeddedServer, type Login, type Major, type ServerOptions } from "./embedded-server";
+import { scramVerifier } from "./scram-verifier";
 
 export const administrator = "azureadmin";
 
@@ -28,7 +29,7 @@ export async function startAzureLikeServer(
   await server.query(`
     CREATE ROLE azure_pg_admin NOLOGIN;
     GRANT pg_monitor, pg_signal_backend, pg_read_all_settings, pg_read_all_stats, pg_stat_scan_tables TO azure_pg_admin;
-    CREATE ROLE ${administrator} LOGIN CREATEDB CREATEROLE REPLICATION PASSWORD '${password}';
+    CREATE ROLE ${administrator} LOGIN CREATEDB CREATEROLE REPLICATION PASSWORD '${scramVerifier(password)}';
     GRANT azure_pg_admin TO ${administrator};
     ${options.major >= 15 ? "GRANT SET ON PARAMETER session_replication_role TO azure_pg_admin;" : ""}
     ALTER DATABASE postgres OWNER TO azure_pg_admin;

