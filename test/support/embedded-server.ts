@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { existsSync, rmSync, statSync } from "node:fs";
-import { chmod, chown, mkdtemp, open, readFile, rm, statfs, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdtemp, open, readdir, readFile, rm, statfs, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import pg from "pg";
+import { isAlive } from "./is-alive";
 import { scramVerifier } from "./scram-verifier";
 
 /**
@@ -42,6 +43,7 @@ const superuserPassword = `super-${Math.random().toString(36).slice(2)}`;
 const running = new Set<EmbeddedServer>();
 const templates = new Map<Major, Promise<string>>();
 const binaryCopies = new Map<Major, Promise<string>>();
+let swept: Promise<void> | undefined;
 /** A folder in memory has to have this much room for another server's data, since it may have to hold much of it. */
 const roomBytes = 4 * 2 ** 30;
 
@@ -80,7 +82,7 @@ export class EmbeddedServer {
 
   /** Creates the cluster and starts it; answers when it accepts connections. */
   static async start(options: ServerOptions): Promise<EmbeddedServer> {
-    const directory = await mkdtemp(join(await dataFolder(options), `pg-${options.major}-`));
+    const directory = await mkdtemp(join(await dataFolder(options), `pg-${options.major}-${process.pid}-`));
     await chmod(directory, 0o755);
     const owner = serverOwner();
     const binaries = await reachableBinaries(options, owner, directory);
@@ -240,7 +242,7 @@ function templateCluster(options: ServerOptions, binaries: string, owner: Owner)
 
 async function initializeCluster(options: ServerOptions, binaries: string, owner: Owner): Promise<string> {
   const { major } = options;
-  const directory = await mkdtemp(join(await dataFolder(options), `pg-${major}-template-`));
+  const directory = await mkdtemp(join(await dataFolder(options), `pg-${major}-${process.pid}-template-`));
   process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
   const passwordFile = join(directory, "password");
   // The initdb of 10 makes nothing of a verifier that can be logged in with.
@@ -269,7 +271,20 @@ async function dataFolder({ outlive }: ServerOptions): Promise<string> {
     ({ bavail, bsize }) => bavail * bsize,
     () => 0,
   );
-  return Math.min(free, process.availableMemory()) < roomBytes ? tmpdir() : asked;
+  if (Math.min(free, process.availableMemory()) < roomBytes) return tmpdir();
+  swept ??= sweep(asked);
+  await swept;
+  return asked;
+}
+
+/** What processes that were killed have left would stay in memory until the machine is started again. */
+async function sweep(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const pid = /^pg-[\d.]+-(\d+)-/.exec(name)?.[1];
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    // Somebody else's cannot be removed, and need not be.
+    await rm(join(folder, name), { recursive: true, force: true }).catch(() => undefined);
+  }
 }
 
 /** Where the binaries of a major lie, copied once in a process if the server's owner cannot read them in place. */
