@@ -612,9 +612,11 @@ describe("schema changes on the source while it is followed", () => {
     const database = await lab.database(`
       CREATE TABLE doubled (id int PRIMARY KEY, n int, v text); INSERT INTO doubled ${rows};
       CREATE TABLE within (id int PRIMARY KEY, n int, v text); INSERT INTO within ${rows};
-      CREATE TABLE there_and_back (id int PRIMARY KEY, n int, v text); INSERT INTO there_and_back ${rows}`);
+      CREATE TABLE there_and_back (id int PRIMARY KEY, n int, v text); INSERT INTO there_and_back ${rows};
+      CREATE TABLE computed (id int PRIMARY KEY, n int, v text, g int GENERATED ALWAYS AS (n + 1) STORED); INSERT INTO computed ${rows}`);
     const resource = await follow(database);
     for (const sql of [
+      "ALTER TABLE computed DROP g; ALTER TABLE computed ADD g int GENERATED ALWAYS AS (n * 10) STORED; UPDATE computed SET n = 50 WHERE id = 1",
       "ALTER TABLE doubled ALTER COLUMN n TYPE int USING n * 2; UPDATE doubled SET v = 'w' WHERE id < 3",
       `BEGIN; UPDATE within SET v = 'before'; ALTER TABLE within ADD COLUMN extra int DEFAULT 3; UPDATE within SET extra = id;
        ALTER TABLE within DROP COLUMN extra; UPDATE within SET v = 'after' WHERE id = 3; COMMIT`,

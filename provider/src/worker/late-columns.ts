@@ -23,6 +23,8 @@ export interface LateColumns {
   readonly pairs: readonly { readonly table: Table; readonly twin: Table }[];
   /** The source's when the target had got them all; undefined where nobody has noted them. */
   readonly before: Defaults | undefined;
+  /** Whether another column of the source's table had this name when the target had got them all. */
+  readonly isMadeAnew: (table: Table, column: string) => boolean;
 }
 
 export interface LateStatement {
@@ -36,7 +38,13 @@ export async function readDefaults(source: Client): Promise<Defaults> {
 }
 
 /** Statements that have columns demand and fill in what the source's do, where these have come to do so. */
-export async function readLateColumns({ source, target, pairs, before }: LateColumns): Promise<LateStatement[]> {
+export async function readLateColumns({
+  source,
+  target,
+  pairs,
+  before,
+  isMadeAnew,
+}: LateColumns): Promise<LateStatement[]> {
   const there = byColumn(await listDefaults(source));
   const here = byColumn(await listDefaults(target));
   const isOldTarget = (await serverVersion(target)) < 170000;
@@ -49,7 +57,7 @@ export async function readLateColumns({ source, target, pairs, before }: LateCol
       const name = qualify(twin.schema, twin.name);
       const isChanged = wanted && before && before[wanted.key] !== undefined && before[wanted.key] !== wanted.digest;
       if (column.generated)
-        return wanted && isChanged
+        return wanted && (isChanged || isMadeAnew(table, column.name))
           ? [{ sql: generatedAnew(name, column, wanted.expression, isOldTarget), computesAnew: name }]
           : [];
       const alter = `ALTER COLUMN ${quoteIdentifier(column.name)}`;

@@ -63,7 +63,8 @@ export class MissingObjects {
         await this.#record.say(`carried over from the source: ${sql}`);
       } catch (error) {
         if (!(error instanceof pg.DatabaseError)) throw error;
-        await this.#nameSetting(sql, error.message);
+        // The filter leaves the object out, or a finding has named it.
+        if (!isUndefined.test(error.code ?? "")) await this.#nameSetting(sql, error.message);
       }
     if (mark) await this.#record.keep({ mark: { ...mark, settings: settingDigestsOf(now) } });
   }
@@ -73,7 +74,7 @@ export class MissingObjects {
     const finding: Finding = {
       ...{ database, type: "SchemaValidation", state: "Warning", object: sql, objectType: "Database" },
       message: `${sql} of the source, run there while it was followed, could not be carried over: ${why}`,
-      remedy: `on the target, in ${targetName}, as a role that may, where it has the object: ${sql}`,
+      remedy: `on the target, in ${targetName}, as a role that may: ${sql}`,
     };
     return work.journal.findings([finding]);
   }
@@ -110,6 +111,9 @@ export class MissingObjects {
     return compareSchema(source, target, { without: new Set([...without, ...later]) });
   }
 }
+
+/** No such table, column, function, schema, or object of another kind. */
+const isUndefined = /^(42P01|42703|42883|3F000|42704)$/;
 
 /** As compareSchema calls what {@link restoreGroundwork} brings. */
 const isGroundwork = (kind: string): boolean =>

@@ -87,9 +87,10 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
     renamedTypes: types.renamed,
     awaitsSchema: schemas.size > 0,
   };
+  const places = await readColumnPlaces(source);
   const comparison = {
     facts: await columnFacts(source),
-    formerNames: formerColumnNames(mark?.columns, await readColumnPlaces(source)),
+    formerNames: formerColumnNames(mark?.columns, places),
     typeOnTarget: types.typeOnTarget,
     targetVersion: await serverVersion(target),
     detached: inheritance.detached,
@@ -106,7 +107,11 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
     const twin = here.get(nameOf(table));
     return twin ? [{ table, twin }] : [];
   });
-  const lateColumns = await readLateColumns({ source, target, pairs, before: given?.defaults });
+  const isMadeAnew = ({ oid }: Table, column: string): boolean => {
+    const place = mark?.columns?.[String(oid)]?.indexOf(column) ?? -1;
+    return place >= 0 && places[String(oid)]?.[place] !== column;
+  };
+  const lateColumns = await readLateColumns({ source, target, pairs, before: given?.defaults, isMadeAnew });
   const precedesCopy = ({ computesAnew }: LateStatement): boolean =>
     computesAnew !== undefined && outdated.has(computesAnew);
   const late = [

@@ -177,6 +177,8 @@ export async function replacedSince(source: Client, names: ChangeCaptureNames, m
       `somebody has dropped or altered the publications ${names.publication} and ${names.insertOnlyPublication} on the source: changes are missing in the stream`,
       { remedy: "delete this migration and start it anew; leave its publications alone", code: "603120" },
     );
+  const tables = await readTables(source);
+  const tellsGenerated = await publishesGenerated(source, [names.publication]);
   const isRewritten = (await serverVersion(source)) < 110000 ? `c.relfilenode::int8 > ${mark.highestOid}` : "false";
   const isNotPublished = (await hasPublications(source)) ? notPublished(names, mark) : "false";
   const { rows } = await source.query<{ schema: string; name: string }>(
@@ -186,11 +188,12 @@ export async function replacedSince(source: Client, names: ChangeCaptureNames, m
         AND (${isNotPublished} OR c.oid::text = ANY ($1) OR ${isRewritten})`,
     [
       [
-        ...(await withOtherColumns(source, mark)),
-        ...(await withOtherForm(source, mark)),
-        ...((await publishesGenerated(source, [names.publication])) ? await withOtherGenerated(source, mark) : []),
-        ...(await withOthersName(source, mark)),
-        ...(await withOtherParts(source, mark.parts)),
+        ...withOtherColumns(tables.columns, mark),
+        ...withOtherForm(tables.forms, mark),
+        ...(tellsGenerated ? withWrittenColumns(tables.forms, mark) : []),
+        ...(tellsGenerated ? await withKeysComputedAnew(source, mark.given?.defaults) : []),
+        ...withOthersName(tables.names, mark),
+        ...(await withOtherParts(source, tables.parts, mark.parts)),
       ],
     ],
   );
@@ -198,8 +201,7 @@ export async function replacedSince(source: Client, names: ChangeCaptureNames, m
 }
 
 /** The tables' object identifiers. */
-async function withOtherColumns(source: Client, { columns = {} }: SourceMark): Promise<string[]> {
-  const now = await readColumnPlaces(source);
+function withOtherColumns(now: ColumnPlaces, { columns = {} }: SourceMark): string[] {
   const isOther = (oid: string, name: string | null, place: number): boolean => {
     const before = name === null ? -1 : (columns[oid]?.indexOf(name) ?? -1);
     return before >= 0 && before !== place;
@@ -208,15 +210,13 @@ async function withOtherColumns(source: Client, { columns = {} }: SourceMark): P
 }
 
 /** The tables' object identifiers: two tables may have swapped their names, one may have made room for another, or be gone. */
-async function withOthersName(source: Client, { names = {} }: SourceMark): Promise<string[]> {
-  const now = await readTableNames(source);
+function withOthersName(now: TableNames, { names = {} }: SourceMark): string[] {
   const taken = new Set(Object.values(names));
   return Object.keys(now).filter((oid) => names[oid] !== now[oid] && taken.has(now[oid]!));
 }
 
 /** The tables' object identifiers. A dropped column alone is none: its rows stay as they are. */
-async function withOtherForm(source: Client, { forms = {} }: SourceMark): Promise<string[]> {
-  const now = await readTableForms(source);
+function withOtherForm(now: TableForms, { forms = {} }: SourceMark): string[] {
   return Object.keys(now).filter((oid) => {
     const [before, after] = [forms[oid], now[oid]!];
     if (!before || before.file === after.file) return false;
@@ -228,18 +228,11 @@ async function withOtherForm(source: Client, { forms = {} }: SourceMark): Promis
  * The tables' object identifiers: a column was generated and is written now. Where the stream tells of generated columns, it does
  * not tell these apart, and what was written before anybody looked has not been taken for more than the target's own.
  */
-async function withWrittenColumns(source: Client, { forms = {} }: SourceMark): Promise<string[]> {
-  const now = await readTableForms(source);
+function withWrittenColumns(now: TableForms, { forms = {} }: SourceMark): string[] {
   return Object.keys(now).filter((oid) =>
     now[oid]!.columns.some((version, place) => version !== "" && forms[oid]?.columns[place] === ""),
   );
 }
-
-/** The tables' object identifiers, where the stream tells of generated columns. */
-const withOtherGenerated = async (source: Client, mark: SourceMark): Promise<string[]> => [
-  ...(await withWrittenColumns(source, mark)),
-  ...(await withKeysComputedAnew(source, mark.given?.defaults)),
-];
 
 /** Whether the table `c` is not in the migration's publications, or was put there later than the mark. */
 function notPublished({ publication, insertOnlyPublication }: ChangeCaptureNames, { highestOid }: SourceMark): string {

@@ -27,8 +27,7 @@ export async function readTypeParts(source: Client): Promise<TypeParts> {
  * The object identifiers of the source's tables with values whose text means another thing than it did: the stream tells these as
  * text, and the target took it, until it was altered as well, for what it meant before.
  */
-export async function withOtherParts(source: Client, before: TypeParts = {}): Promise<string[]> {
-  const now = await readTypeParts(source);
+export async function withOtherParts(source: Client, now: TypeParts, before: TypeParts = {}): Promise<string[]> {
   const isOther = (type: string): boolean =>
     Object.entries(before[type] ?? {}).some(([name, part]) => (now[type]?.[name] ?? part) !== part);
   const types = Object.keys(now).filter(isOther);
