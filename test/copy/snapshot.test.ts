@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Snapshot, SnapshotGone, lockedSnapshot, openInSnapshot } from "../../provider/src/copy/snapshot";
+import { tableHeldUp } from "../../provider/src/copy/table-held-up";
 import { Refused, Unreachable } from "../../provider/src/errors";
+import { isUngranted } from "../../provider/src/postgres/lock-waits";
 import { EmbeddedServer } from "../support/embedded-server";
+import { until } from "../support/until";
 import { endpointOf, freshDatabase } from "./pairs";
 
 describe("a snapshot", () => {
@@ -110,6 +113,33 @@ describe("a snapshot", () => {
       await application.end();
       await snapshot.release();
       await server.query('DROP TABLE a, "B"', { database });
+    }
+  });
+
+  it("is read without waiting for ever behind one who waits to alter a table, and it is told who that is", async () => {
+    const snapshot = await Snapshot.export(endpointOf(server), database);
+    await snapshot.lockTables([t]);
+    const session = await openInSnapshot(endpointOf(server), database, snapshot.id, "test");
+    const application = await server.connect(database);
+    try {
+      assert.deepEqual((await session.query("SHOW lock_timeout")).rows, [{ lock_timeout: "1min" }]);
+      const altered = application.query("BEGIN; LOCK TABLE t; COMMIT");
+      await until("the application waits", async () => {
+        const waiting = await server.query("SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'");
+        return waiting.length > 0;
+      });
+      await session.query("SET lock_timeout = 100");
+      const cause = await session.query("TABLE public.t").catch((error: unknown) => error);
+      assert.ok(isUngranted(cause), String(cause));
+      const told = await tableHeldUp(endpointOf(server), database, t, cause);
+      assert.match(told.message, /cannot be read: public\.t is about to be locked by pid \d+ \(postgres, test, active/);
+      assert.match(told.remedy ?? "", /SELECT pg_terminate_backend\(\d+\); then start again/);
+      await snapshot.release();
+      await altered;
+    } finally {
+      await session.end();
+      await application.end();
+      await snapshot.release();
     }
   });
 

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { SourceSlots } from "../../provider/src/worker/source-slots";
+import type { Work } from "../../provider/src/worker/work";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
@@ -64,6 +66,29 @@ describe("slots on the source", () => {
       await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
     await lab.source.query("SELECT pg_drop_replication_slot('a_replica')");
     await resource.destroy();
+  });
+
+  it("that SQL reads take no WAL sender from other databases", async () => {
+    const database = await lab.database(table);
+    const own = ["pg_migration_another", "pg_migration_another_read"];
+    for (const name of own) await lab.source.query(`SELECT pg_create_logical_replication_slot('${name}', 'pgoutput')`);
+    // Of ten senders one is to be for the slot that is followed, one for this database, and one to spare.
+    const senders = await Promise.all(
+      Array.from({ length: 7 }, () => lab.source.connect(database, { replication: "database" } as object)),
+    );
+    const told: unknown[] = [];
+    const work = {
+      wish: { migrationName: "m", target: lab.administrator },
+      source: { ...lab.source.login, sslMode: "Disable" },
+      journal: { database: (_name: string, changes: unknown) => Promise.resolve(told.push(changes)) },
+    } as unknown as Work;
+    try {
+      const begun = await new SourceSlots().begin(work, database, () => Promise.resolve("begun"));
+      assert.deepEqual([begun, told], ["begun", []]);
+    } finally {
+      await Promise.all(senders.map((sender) => sender.end()));
+      for (const name of own) await lab.source.query(`SELECT pg_drop_replication_slot('${name}')`);
+    }
   });
 
   it("move on while their database is idle and others write", async () => {

@@ -3,7 +3,7 @@ import { chmod, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Canceled, Refused, Unreachable } from "../../provider/src/errors";
+import { Canceled, HeldUp, Refused, Unreachable } from "../../provider/src/errors";
 import type { Endpoint } from "../../provider/src/postgres/connect";
 import { dumpSchema } from "../../provider/src/schema/dump";
 import type { DumpOptions } from "../../provider/src/schema/dump-options";
@@ -129,6 +129,36 @@ describe("the dump of a schema", () => {
         await blocker.end();
       }
       assert.deepEqual(await leftovers(), []);
+    });
+
+    it(`by the ${tool} tool keeps no table for long that somebody wants who has the next one`, async function () {
+      await source.query("CREATE TABLE next (); GRANT SELECT ON next TO PUBLIC", { database: odd });
+      const blocker = await source.connect(odd);
+      try {
+        await blocker.query("BEGIN; LOCK TABLE next");
+        await assert.rejects(dumpSchema(endpoint, odd, { tool, lockSeconds: 0 }), (error: Error) => {
+          if (/no pg_dump here/.test(String(error))) this.skip();
+          assert.ok(error instanceof HeldUp, String(error));
+          assert.match(
+            error.message,
+            /could not be read for 0 s: public\.next is locked by pid \d+ \(postgres, test, /,
+          );
+          assert.match(error.remedy ?? "", /SELECT pg_terminate_backend\(\d+\)/);
+          return true;
+        });
+        const dumped = dumpSchema(endpoint, odd, { tool });
+        await until("the dump waits", async () => {
+          const waiting = await source.query(
+            `SELECT FROM pg_stat_activity WHERE usename = 'the:dumper\\' AND wait_event_type = 'Lock'`,
+          );
+          return waiting.length > 0;
+        });
+        await blocker.query(`LOCK TABLE "ta ble"; COMMIT`);
+        assert.match((await dumped).text, /CREATE TABLE public\.next/);
+      } finally {
+        await blocker.end();
+        await source.query("DROP TABLE next", { database: odd });
+      }
     });
 
     it(`by the ${tool} tool may be tried again where its session is ended`, async function () {

@@ -35,8 +35,11 @@ export function changeCaptureNames({ migrationName, target }: MigrationIdentity,
 /** The slot that is there for as long as a snapshot is taken at one point of the stream. */
 export const pointSlot = ({ slot }: ChangeCaptureNames): string => `${slot}_point`;
 
+/** What the name of a slot ends with that SQL reads, without a walsender. */
+export const readerSuffix = "_read";
+
 /** The temporary copy of a stream's slot by which a backlog is read. */
-export const readerSlot = (slot: string): string => `${slot}_read`;
+export const readerSlot = (slot: string): string => slot + readerSuffix;
 
 /** Of the stream back, on the target: what it is applied under on the source is {@link wayBackProgress}. */
 export function wayBackNames({ migrationName, target }: MigrationIdentity, database: string): ChangeCaptureNames {

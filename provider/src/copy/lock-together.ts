@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
-import { Refused, Unreachable, messageOf } from "../errors.js";
-import { describeSession, endingStatement, withoutAges } from "../postgres/blocking-sessions.js";
+import { HeldUp, Refused, Unreachable, messageOf } from "../errors.js";
+import { withoutAges } from "../postgres/blocking-sessions.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { qualify } from "../postgres/identifiers.js";
-import { type LockHolder, lockHolders } from "../postgres/lock-holders.js";
+import { describeHolders, type LockHolder, lockHolders, remedyAgainst } from "../postgres/lock-holders.js";
 import { isUngranted, patienceSeconds } from "../postgres/lock-waits.js";
 import type { Table } from "../postgres/tables.js";
 import { cancellation } from "./cancellation.js";
@@ -23,7 +23,6 @@ export interface LockOptions {
 const tablesPerLock = 1000;
 /** Between two tries nothing is locked, and whoever waits for one of the tables gets it. */
 const pauseMs = 500;
-const mostNamed = 5;
 
 const what = "locking the tables to copy";
 
@@ -36,8 +35,8 @@ const outOfMemory = "53200";
  * for us, and we for him.
  *
  * @returns the tables, qualified and quoted, among which is one that is gone; nothing is locked then
- * @throws Refused where others keep one locked for all of the time, naming them; where the role may not; where the server
- *   has no room for so many locks
+ * @throws HeldUp where others keep one locked for all of the time, naming them
+ * @throws Refused where the role may not, or the server has no room for so many locks
  */
 export async function lockTogether(
   session: Client,
@@ -53,7 +52,7 @@ export async function lockTogether(
     if (!isUngranted(error)) throw await lockFailure(session, error, tables);
     const holders = await lockHolders(session, tables);
     if (Date.now() >= deadline) throw stayLocked(holders, seconds, error);
-    const said = inWords(holders);
+    const said = describeHolders(holders);
     const who = withoutAges(said);
     if (who !== told && who !== "") onWaiting?.(said);
     told = who;
@@ -83,25 +82,12 @@ async function tryToLock(
   }
 }
 
-function stayLocked(holders: readonly LockHolder[], seconds: number, cause: unknown): Refused {
+const stayLocked = (holders: readonly LockHolder[], seconds: number, cause: unknown): HeldUp =>
   // Who was in the way may have gone just now.
-  const who = holders.length > 0 ? inWords(holders) : messageOf(cause);
-  const ends = [...new Set(holders.map(({ session }) => endingStatement(session)))].slice(0, mostNamed);
-  const remedy = ends.length > 0 ? `have them end their transactions, or on the source: ${ends.join("; ")}` : "";
-  return new Refused(`the tables to copy could not be locked against ALTER and TRUNCATE for ${seconds} s: ${who}`, {
-    remedy: `${remedy || "see in pg_locks on the source who takes ACCESS EXCLUSIVE locks"}; then start again`,
-    cause,
-  });
-}
-
-function inWords(holders: readonly LockHolder[]): string {
-  const lines = holders.slice(0, mostNamed).map(({ table, isGranted, session }) => {
-    const how = isGranted ? "is locked" : "is about to be locked";
-    return `${table} ${how} by ${describeSession(session)}`;
-  });
-  const more = holders.length > mostNamed ? [`${holders.length - mostNamed} more`] : [];
-  return [...lines, ...more].join("; ");
-}
+  new HeldUp(
+    `the tables to copy could not be locked against ALTER and TRUNCATE for ${seconds} s: ${describeHolders(holders) || messageOf(cause)}`,
+    { remedy: `${remedyAgainst(holders, "the source")}; then start again`, cause },
+  );
 
 async function lockFailure(session: Client, cause: unknown, tables: readonly TableName[]): Promise<Refused> {
   const { code } = cause as { code?: string };

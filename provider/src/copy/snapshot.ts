@@ -3,6 +3,7 @@ import { EngineFault, Refused, Unreachable, messageOf } from "../errors.js";
 import { type Endpoint, connect } from "../postgres/connect.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
+import { limitLockWaits } from "../postgres/lock-waits.js";
 import { type LockOptions, lockTogether, type TableName } from "./lock-together.js";
 import { passBytes } from "./pass-bytes.js";
 
@@ -155,7 +156,8 @@ export async function lockedSnapshot<Taken extends { readonly snapshot: Snapshot
 }
 
 /**
- * Opens a session whose transaction, read only, sees what the snapshot sees. The caller ends it.
+ * Opens a session whose transaction, read only, sees what the snapshot sees, and waits for no lock for longer than a minute. The
+ * caller ends it.
  *
  * @throws SnapshotGone when the snapshot is there no longer
  */
@@ -170,6 +172,8 @@ export async function openInSnapshot(
   try {
     await session.query(beginReadOnly);
     await session.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshotId)}`);
+    // Whoever waits for a table that the snapshot's holder has locked keeps all others from it: from reading it here, too.
+    await limitLockWaits(session);
     await passBytes(session);
     return session;
   } catch (error) {

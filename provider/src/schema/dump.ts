@@ -1,5 +1,8 @@
-import { Canceled, EngineFault, Refused, Unreachable, messageOf } from "../errors.js";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Canceled, EngineFault, HeldUp, Refused, Unreachable, messageOf } from "../errors.js";
 import { type Endpoint, connect } from "../postgres/connect.js";
+import { describeHolders, lockHolders, remedyAgainst } from "../postgres/lock-holders.js";
+import { patienceSeconds } from "../postgres/lock-waits.js";
 import { majorVersion, serverVersion } from "../postgres/server-version.js";
 import type { DumpOptions } from "./dump-options.js";
 import { dumpNatively, findNativeTool } from "./native-dump.js";
@@ -12,14 +15,46 @@ export interface Dump {
   readonly tool: string;
 }
 
+/** Between two tries nothing is locked. */
+const pauseMs = 500;
+
 /**
- * The definition of everything in a database, as pg_dump prints it.
+ * The definition of everything in a database, as pg_dump prints it. While others keep a table locked it is tried again, for a
+ * minute.
  *
+ * @throws HeldUp when they do for longer, naming them
  * @throws Refused when no pg_dump is new enough, or the source refuses what pg_dump asks
  * @throws Unreachable when the source does not answer
  * @throws Canceled once the signal is aborted
  */
 export async function dumpSchema(source: Endpoint, database: string, options: DumpOptions = {}): Promise<Dump> {
+  const { signal, lockSeconds = patienceSeconds } = options;
+  const deadline = Date.now() + lockSeconds * 1000;
+  for (;;) {
+    try {
+      return await dumpOnce(source, database, options);
+    } catch (error) {
+      if (!(error instanceof HeldUp)) throw error;
+      if (Date.now() >= deadline) throw await stayLocked(source, database, lockSeconds, error);
+      // What it was aborted by, the next try tells.
+      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+async function stayLocked(source: Endpoint, database: string, seconds: number, cause: HeldUp): Promise<HeldUp> {
+  const client = await connect(source, { database, purpose: "look at locks" });
+  const holders = await lockHolders(client).finally(() => client.end());
+  return new HeldUp(
+    `the schema of ${database} could not be read for ${seconds} s: ${describeHolders(holders) || cause.message}`,
+    {
+      remedy: `${remedyAgainst(holders, `${source.host}:${source.port}`)}; then start again`,
+      cause,
+    },
+  );
+}
+
+async function dumpOnce(source: Endpoint, database: string, options: DumpOptions): Promise<Dump> {
   const major = await majorOf(source, database);
   const native = options.tool === "wasm" ? undefined : await findNativeTool(major);
   if (options.tool !== "native" && !native) return inWasm(source, database, major, options);
@@ -27,7 +62,8 @@ export async function dumpSchema(source: Endpoint, database: string, options: Du
   try {
     return named(await dumpNatively(native, source, database, options), "native");
   } catch (error) {
-    if (options.tool === "native" || error instanceof Canceled || major > wasmMajor) throw error;
+    const isFinal = error instanceof Canceled || error instanceof HeldUp || major > wasmMajor;
+    if (options.tool === "native" || isFinal) throw error;
     return withoutNative(source, database, major, options, error);
   }
 }
@@ -44,7 +80,7 @@ async function withoutNative(
     const { text, tool } = await inWasm(source, database, major, options);
     return { text, tool: `${tool}, after the native one failed: ${messageOf(nativeError)}` };
   } catch (error) {
-    if (error instanceof Canceled || error instanceof Unreachable) throw error;
+    if (error instanceof Canceled || error instanceof HeldUp || error instanceof Unreachable) throw error;
     throw new Refused(`neither pg_dump could read ${database}: ${messageOf(nativeError)}; ${messageOf(error)}`, {
       remedy: "correct what they name on the source, then run the migration again",
       cause: new AggregateError([nativeError, error]),

@@ -5,9 +5,11 @@ import { passBytes } from "../copy/pass-bytes.js";
 import type { Relayed } from "../copy/relay.js";
 import { useSearchPath } from "../postgres/search-path.js";
 import { openInSnapshot } from "../copy/snapshot.js";
+import { tableHeldUp } from "../copy/table-held-up.js";
 import type { TableToCopy } from "../copy/tables-to-copy.js";
-import { EngineFault, Refused, TakenOver, messageOf } from "../errors.js";
+import { EngineFault, type HeldUp, Refused, TakenOver, messageOf } from "../errors.js";
 import { connect } from "../postgres/connect.js";
+import { isUngranted } from "../postgres/lock-waits.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { listTables, type Table } from "../postgres/tables.js";
@@ -218,12 +220,18 @@ class CopyPool {
       const relayed =
         claimed.length > 1 ? await together() : [await this.#copyOne(failed, source, target, beforeCommit)];
       await units.complete(moved(relayed));
-    } catch (error) {
+    } catch (cause) {
+      const error = isUngranted(cause) ? await this.#heldUp(failed, cause) : cause;
       if (this.#isUnits(error)) await units.fail(failed.id, messageOf(error));
       throw error;
     }
     this.#copied += claimed.length;
     this.#bell.ring();
+  }
+
+  #heldUp({ schema, table }: Unit, cause: unknown): Promise<HeldUp> {
+    const { work, database } = this.options;
+    return tableHeldUp(work.source, database, { schema, name: table }, cause);
   }
 
   /** Whether a unit has failed for what it is: what has become of this worker leaves it to another one, or another try. */

@@ -13,9 +13,13 @@ import { StreamRecord } from "./stream-record.js";
 import { maySchemaBeWhy, stuckTable } from "./stuck-stream.js";
 import { TableJoins } from "./table-joins.js";
 import { Turns } from "./turns.js";
+import { VainLooks } from "./vain-looks.js";
 import type { Work } from "./work.js";
 
 const lookEveryMs = 3000;
+
+const heldUpText = (error: HeldUp): string =>
+  `what has become of the source's schema waits to be carried over: ${messageOf(error)}`;
 
 /**
  * The stream of one database, from follower to follower: where the source's schema changes on the way, what was added is
@@ -35,6 +39,7 @@ export class LiveStream {
   readonly #watching: Promise<void>;
   #fail: (error: unknown) => void = () => undefined;
   #hasFailed = false;
+  readonly #vainLooks = new VainLooks();
   /** {@link sumOfFiles} at the last look. */
   #files: string | undefined;
   /** What the follower failed by last, of which it was started again. */
@@ -155,7 +160,7 @@ export class LiveStream {
     });
     if (carried instanceof HeldUp) {
       this.#carrier.outdate();
-      await this.#sayHeldUp(carried);
+      await this.#record.say(heldUpText(carried), "warning");
     } else {
       const isAgain = messageOf(error) === this.#revivedFrom;
       this.#revivedFrom = messageOf(error);
@@ -174,38 +179,34 @@ export class LiveStream {
   }
 
   async #look(): Promise<void> {
+    let changed: string | undefined;
     try {
-      if (await this.#hasChanged()) await this.#carrier.carry("untilPutRight");
+      changed = await this.#changedSchema();
+      if (changed !== undefined && this.#vainLooks.isToRest(changed)) return;
+      if (changed !== undefined) await this.#carrier.carry("untilPutRight");
+      this.#vainLooks.forget();
     } catch (error) {
       if (this.#isStopped()) return;
       if (error instanceof StreamTampered) {
         this.#fail(error);
         return;
       }
-      if (error instanceof HeldUp) {
-        await this.#sayHeldUp(error).catch(this.#fail);
-        return;
-      }
       // The stream itself goes on; what it cannot take without this stops it, and tells.
-      const text = `the source's schema could not be compared: ${messageOf(error)}`;
-      await this.#record.say(text, "warning").catch(this.#fail);
+      const text =
+        error instanceof HeldUp ? heldUpText(error) : `the source's schema could not be compared: ${messageOf(error)}`;
+      if (this.#vainLooks.note(changed ?? "", text)) await this.#record.say(text, "warning").catch(this.#fail);
     }
   }
 
-  async #hasChanged(): Promise<boolean> {
+  async #changedSchema(): Promise<string | undefined> {
     const { work, database } = this.#record;
     const source = await connectWatched(work.source, { database, purpose: "watch schema" });
     try {
       await this.#keepFiles(source);
-      return !(await this.#carrier.isUpToDate(source));
+      return await this.#carrier.changedSchema(source);
     } finally {
       await source.end();
     }
-  }
-
-  #sayHeldUp(error: HeldUp): Promise<void> {
-    const text = `what has become of the source's schema waits to be carried over: ${messageOf(error)}`;
-    return this.#record.say(text, "warning");
   }
 
   async #keepFiles(source: Client): Promise<void> {

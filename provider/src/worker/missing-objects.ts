@@ -15,6 +15,8 @@ import type { StreamRecord } from "./stream-record.js";
 export class MissingObjects {
   readonly #record: StreamRecord;
   readonly #followers: Followers;
+  /** Of what columns are made of, as it was told. */
+  #refusal: string | undefined;
 
   constructor(record: StreamRecord, followers: Followers) {
     this.#record = record;
@@ -23,7 +25,11 @@ export class MissingObjects {
 
   /** What columns are made of, before they are added. */
   async restoreGroundwork(objects: NewObjects, renamedTypes: ReadonlySet<string>): Promise<void> {
-    if (await this.#lacksAny(objects, isGroundwork)) await restoreGroundwork(objects, renamedTypes);
+    if (!(await this.#lacksAny(objects, isGroundwork))) return;
+    const refusal = (await restoreGroundwork(objects, renamedTypes))?.message;
+    if (refusal !== undefined && refusal !== this.#refusal)
+      await this.#record.say(`the target is not given what columns may be made of: ${refusal}`, "warning");
+    this.#refusal = refusal;
   }
 
   async restore(objects: NewObjects): Promise<void> {

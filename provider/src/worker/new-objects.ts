@@ -130,11 +130,12 @@ const groundwork: ReadonlySet<string> = new Set([
  * Restores what has to be there before a table gets a new column, or moves to a new schema.
  *
  * @param renamedTypes qualified names of types that the target has under another name
+ * @returns what the target has refused of it; the rest is there, and what needs the refused may be none of a table's
  */
 export async function restoreGroundwork(
   { work, database, source, target, sourceSearchPath }: NewObjects,
   renamedTypes: ReadonlySet<string>,
-): Promise<void> {
+): Promise<Refused | undefined> {
   const { signal } = work;
   const selection = await readSelection(source, work.wish);
   const without = await hiddenTables(source, selection);
@@ -147,10 +148,11 @@ export async function restoreGroundwork(
   const wanted = before.filter((entry) => groundwork.has(entry.type) && !known.has(nameOf(entry)) && !isRenamed(entry));
   const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
   try {
-    await restoreEntries(target, wanted, context);
+    await reportFindings(work, database, await restoreEntries(target, wanted, context));
+    return undefined;
   } catch (error) {
-    // What the target refuses is told when it is tried with all else, or by the column that lacks it.
     if (!(error instanceof Refused)) throw error;
+    return error;
   }
 }
 

@@ -39,8 +39,10 @@ export class SchemaCarrier {
     this.#missing = new MissingObjects(record, followers);
   }
 
-  async isUpToDate(source: Client): Promise<boolean> {
-    return (await schemaFingerprint(source)) === this.#fingerprint;
+  /** The fingerprint of the source's schema, where it is not the one that was carried over last. */
+  async changedSchema(source: Client): Promise<string | undefined> {
+    const fingerprint = await schemaFingerprint(source);
+    return fingerprint === this.#fingerprint ? undefined : fingerprint;
   }
 
   /** The next look goes on with it, whatever it finds. */

@@ -1,4 +1,4 @@
-import { changeCaptureNames, sourceObjectPrefix } from "../cdc/names.js";
+import { changeCaptureNames, readerSuffix, sourceObjectPrefix } from "../cdc/names.js";
 import { Refused, Unreachable, messageOf } from "../errors.js";
 import { applicationNamePrefix, connect } from "../postgres/connect.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
@@ -67,12 +67,12 @@ export class SourceSlots {
          SELECT 'max_replication_slots' AS name, EXISTS (SELECT FROM slot WHERE name = $2) AS held, current_setting('max_replication_slots')::int AS limit,
                 (SELECT count(*)::int FROM slot WHERE name <> $2) AS taken
          UNION ALL
-         -- A slot of ours has, or is to have, a sender.
+         -- A slot of ours has, or is to have, a sender, unless SQL reads it.
          SELECT 'max_wal_senders', EXISTS (SELECT FROM slot WHERE name = $2), current_setting('max_wal_senders')::int,
-                (SELECT count(*)::int FROM slot WHERE name <> $2 AND strpos(name, $3) = 1)
+                (SELECT count(*)::int FROM slot WHERE name <> $2 AND strpos(name, $3) = 1 AND right(name, length($5)) <> $5)
                 + (SELECT count(*)::int FROM pg_catalog.pg_stat_replication
                     WHERE strpos(coalesce(application_name, ''), $4) <> 1)`,
-        [[...this.#promised], slot, sourceObjectPrefix, applicationNamePrefix],
+        [[...this.#promised], slot, sourceObjectPrefix, applicationNamePrefix, readerSuffix],
       );
       return rows.find(({ limit, taken, held }) => !held && limit - taken < 1 + spare);
     } catch (error) {
