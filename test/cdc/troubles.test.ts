@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { TargetWatch } from "../../provider/src/cdc/target-watch";
 import { HeldUp } from "../../provider/src/errors";
+import { watchSession } from "../../provider/src/postgres/connect";
 import { EmbeddedServer } from "../support/embedded-server";
 import { CuttableProxy } from "./cuttable-proxy";
 import { type RandomChanges, randomTables } from "./random-changes";
@@ -143,7 +143,10 @@ describe("a follower among troubles that pass", () => {
     await first.query("SELECT pg_advisory_lock(1)");
     await second.query("SELECT pg_advisory_lock(2)");
     const looks: number[] = [];
-    const watch = await TargetWatch.of(scene.target, database, session, 50, (_by, look) => looks.push(look));
+    const watch = await watchSession(scene.target, database, session, {
+      patienceMs: 50,
+      onBlocked: (_by, look) => looks.push(look),
+    });
     const gotOn = async (): Promise<void> => {
       await session.query("SELECT pg_advisory_lock(1)");
       await session.query("SELECT pg_advisory_lock(2)");

@@ -6,7 +6,7 @@ import { Refused } from "../../provider/src/errors";
 import { compareTables } from "../../provider/src/verify/compare-tables";
 import { EmbeddedServer } from "../support/embedded-server";
 import { everyTypeInserts, everyTypeSchema } from "./every-type";
-import { freshDatabase, openWatched, tableNamed, withSessions } from "./pairs";
+import { freshDatabase, open, tableNamed, withSessions } from "./pairs";
 
 describe("the copy of a table", () => {
   const servers = new Map<number, EmbeddedServer>();
@@ -49,8 +49,8 @@ describe("the copy of a table", () => {
           const { rows } = await copyTable({ source, target, table: some, format });
           assert.equal(rows, 4);
           const [compared] = await compareTables({
-            openSource: () => openWatched(server(from), sourceDatabase),
-            openTarget: () => openWatched(server(to), targetDatabase),
+            openSource: () => open(server(from), sourceDatabase),
+            openTarget: () => open(server(to), targetDatabase),
             tables: [{ table: some, condition: undefined }],
             mode: "content",
             jobs: 1,

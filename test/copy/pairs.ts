@@ -1,5 +1,4 @@
 import pg from "pg";
-import { type WatchedSession, watched } from "../../provider/src/cdc/watched-session";
 import { type ConnectOptions, type Endpoint, connect } from "../../provider/src/postgres/connect";
 import { type SizedTable, listSizedTables } from "../../provider/src/postgres/tables";
 import type { EmbeddedServer } from "../support/embedded-server";
@@ -10,10 +9,6 @@ export const endpointOf = (server: EmbeddedServer): Endpoint => ({ ...server.log
 /** A session as the engine opens it. */
 export const open = (server: EmbeddedServer, database: string, purpose = "test"): Promise<pg.Client> =>
   connect(endpointOf(server), { database, purpose } satisfies ConnectOptions);
-
-/** One in which what is compared may be read. */
-export const openWatched = async (server: EmbeddedServer, database: string): Promise<WatchedSession> =>
-  watched(endpointOf(server), database, await open(server, database));
 
 /** A fresh database of a name that no other test uses. */
 export async function freshDatabase(server: EmbeddedServer, ...statements: string[]): Promise<string> {

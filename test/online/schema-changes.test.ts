@@ -9,7 +9,7 @@ describe("schema changes on the source while it is followed", () => {
   let lab: Lab;
 
   before(async () => {
-    lab = await Lab.start({ source: { major: 16 } });
+    lab = await Lab.start({ source: { major: 16, parameters: { log_connections: "on" } } });
   });
   after(() => lab.stop());
 
@@ -93,6 +93,35 @@ describe("schema changes on the source while it is followed", () => {
       { values: [resource.inputs.migrationName] },
     );
     assert.deepEqual(copied, [], "t itself had all its changes in the stream");
+    await resource.destroy();
+  });
+
+  it("tells once what the target refuses, however often that is tried", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = await follow(database);
+    // A type of its own only a superuser makes.
+    await lab.source.query(
+      `CREATE TYPE alien;
+       CREATE FUNCTION alien_in(cstring) RETURNS alien LANGUAGE internal IMMUTABLE STRICT AS 'int4in';
+       CREATE FUNCTION alien_out(alien) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out';
+       CREATE TYPE alien (INPUT = alien_in, OUTPUT = alien_out, INTERNALLENGTH = 4, PASSEDBYVALUE, ALIGNMENT = int4);
+       ALTER TABLE t ADD COLUMN a alien`,
+      { database },
+    );
+    const told = (): Promise<{ message: string }[]> =>
+      lab.target.query<{ message: string }>(
+        "SELECT message FROM pgmigration.event WHERE migration = $1 AND level = 'warning' ORDER BY id",
+        { values: [resource.inputs.migrationName] },
+      );
+    const dumps = async (): Promise<number> =>
+      (await lab.source.log()).split(`database=${database} application_name=pg-migration dump version`).length - 1;
+    await until("the refusal is told", async () => (await told()).length >= 2);
+    const before = await dumps();
+    await until("it has been tried twice more", async () => (await dumps()) >= before + 2);
+    const [refusal, consequence, ...more] = (await told()).map(({ message }) => message);
+    assert.match(refusal!, /the target is not given what columns may be made of: .*alien/s);
+    assert.match(consequence!, /the source's schema could not be compared: .*alien/s);
+    assert.deepEqual(more, []);
     await resource.destroy();
   });
 

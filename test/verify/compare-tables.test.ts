@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type WatchedSession, watched } from "../../provider/src/cdc/watched-session";
 import { Canceled, ContentDiffers, Refused, Unreachable } from "../../provider/src/errors";
 import { connect } from "../../provider/src/postgres/connect";
 import { compareTables, type TableComparison, type TablesComparison } from "../../provider/src/verify/compare-tables";
@@ -13,7 +12,7 @@ import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { EmbeddedServer } from "../support/embedded-server";
 import { until } from "../support/until";
 import { everyTypeInserts, everyTypeSchema } from "../copy/every-type";
-import { freshDatabase, open, openWatched } from "../copy/pairs";
+import { freshDatabase, open } from "../copy/pairs";
 
 describe("the comparison of tables", () => {
   let older: EmbeddedServer;
@@ -28,13 +27,13 @@ describe("the comparison of tables", () => {
     [target, targetDatabase]: readonly [EmbeddedServer, string],
     options: Partial<TablesComparison> = {},
   ): Promise<TableComparison[]> {
-    const openSource = () => openWatched(source, sourceDatabase);
+    const openSource = () => open(source, sourceDatabase);
     const session = await openSource();
     const tables = (await listSizedTables(session)).filter((table) => !table.partitioned);
     await session.end();
     return compareTables({
       openSource,
-      openTarget: () => openWatched(target, targetDatabase),
+      openTarget: () => open(target, targetDatabase),
       tables: tables.map((table) => ({ table, condition: undefined })),
       mode: "content",
       jobs: 2,
@@ -51,7 +50,7 @@ describe("the comparison of tables", () => {
       freshDatabase(older, `${tables}; ${rows}`),
       freshDatabase(newer, `${tables}; ${rows}; DELETE FROM u WHERE id = 1`),
     ]);
-    const seen = await openWatched(older, source);
+    const seen = await open(older, source);
     await seen.query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SELECT count(*) FROM pg_class");
     await older.query("TRUNCATE t; INSERT INTO t VALUES (10); DROP TABLE gone; CREATE TABLE gone (id int)", {
       database: source,
@@ -78,10 +77,8 @@ describe("the comparison of tables", () => {
     const obstacle = await newer.connect(target);
     try {
       await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
-      const openTarget = async (): Promise<WatchedSession> => {
-        const session = await connect(proxy.endpoint, { database: target, purpose: "test of a line" });
-        return watched(proxy.endpoint, target, session, 200);
-      };
+      const openTarget = () =>
+        connect(proxy.endpoint, { database: target, purpose: "test of a line", patienceMs: 200 });
       const compared = compare([older, source], [newer, target], { openTarget });
       compared.catch(() => undefined);
       await until("a table is read there", async () => {
@@ -137,7 +134,7 @@ describe("the comparison of tables", () => {
     const obstacle = await newer.connect(other);
     await obstacle.query("BEGIN; LOCK TABLE t");
     const openTarget = async () => {
-      const session = await openWatched(newer, other);
+      const session = await open(newer, other);
       await session.query("SET lock_timeout = '100ms'");
       return session;
     };
@@ -154,8 +151,8 @@ describe("the comparison of tables", () => {
     for (const source of [older, newer]) {
       const sourceDatabase = await freshDatabase(source, everyTypeSchema, everyTypeInserts);
       const targetDatabase = await freshDatabase(newer, everyTypeSchema, everyTypeInserts);
-      const session = await openWatched(source, sourceDatabase);
-      const changed = await openWatched(newer, targetDatabase);
+      const session = await open(source, sourceDatabase);
+      const changed = await open(newer, targetDatabase);
       const tables = [{ table: (await listSizedTables(session))[0]!, condition: undefined }];
       const openSource = async () => noEnd(session);
       const openTarget = async () => noEnd(changed);
@@ -324,11 +321,11 @@ describe("the comparison of tables", () => {
       const results = await compareWithinBudget(
         {
           openSource: async () => {
-            const opened = await openWatched(older, source);
+            const opened = await open(older, source);
             await opened.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
             return opened;
           },
-          openTarget: () => openWatched(newer, target),
+          openTarget: () => open(newer, target),
           tables: sized.map((table) => ({ table, condition: undefined })),
           jobs: 1,
         },

@@ -140,7 +140,7 @@ export class BacklogReader implements ChangeStream {
     try {
       // Of a worker that died, or that has just been taken over.
       await dropSlotBy(by, copy, startLimitMs / 1000);
-      const opened = (client = await connect(source, { database, purpose: "read backlog" }));
+      const opened = (client = await connect(source, { database, purpose: "read backlog", unwatched: true }));
       late = setTimeout(() => abandon(opened), startLimitMs);
       const { rows } = await client.query<{ pid: number }>(
         `SELECT pg_catalog.pg_backend_pid() AS pid, pg_catalog.pg_copy_logical_replication_slot($1, $2, true)

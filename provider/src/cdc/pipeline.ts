@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 import type { Bell } from "../bell.js";
 import { EngineFault, TakenOver, Unreachable, asError } from "../errors.js";
-import { connect } from "../postgres/connect.js";
+import { connect, watchSession } from "../postgres/connect.js";
 import type { Lsn } from "../postgres/lsn.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { Applier, type Batch } from "./applier.js";
@@ -30,7 +30,7 @@ import { qualify } from "../postgres/identifiers.js";
 import { abandon, whatBroke } from "../postgres/session.js";
 import { listTables } from "../postgres/tables.js";
 import { openTargetSession } from "./target-session.js";
-import { type OnBlocked, TargetWatch } from "./target-watch.js";
+import type { OnBlocked, SessionWatch } from "../postgres/session-watch.js";
 import { publishesGenerated } from "./publication.js";
 import { type ValueForm, valueFormOf } from "./value-form.js";
 import { WalSender, type WalSenderHandlers } from "./walsender.js";
@@ -415,7 +415,7 @@ interface Sessions {
   readonly source: Client;
   readonly stream: Client;
   readonly target: Client;
-  readonly watch: TargetWatch;
+  readonly watch: SessionWatch;
 }
 
 async function openSessions(options: FollowOptions, onBlocked: OnBlocked): Promise<Sessions> {
@@ -431,7 +431,7 @@ async function openSessions(options: FollowOptions, onBlocked: OnBlocked): Promi
     const applying = await keep(openTargetSession(target, targetDatabase, options));
     return {
       target: applying,
-      watch: await TargetWatch.of(target, targetDatabase, applying, patienceMs, onBlocked),
+      watch: await watchSession(target, targetDatabase, applying, { patienceMs, onBlocked }),
       source: await keep(connect(source, { database, purpose: "follow" })),
       stream: await keep(WalSender.session(source, database)),
     };

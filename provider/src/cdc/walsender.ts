@@ -68,7 +68,7 @@ export class WalSender implements ChangeStream {
 
   /** A walsender session that does not stream yet, for IDENTIFY_SYSTEM and then {@link start}. */
   static session(source: Endpoint, database: string): Promise<Client> {
-    return connect(source, { database, purpose: "changes", replication: true });
+    return connect(source, { database, purpose: "changes", replication: true, unwatched: true });
   }
 
   /**

@@ -53,6 +53,7 @@ export class CopyStatement implements Submittable {
   #stream: Duplex | undefined;
   #error: Error | undefined;
   #onCopied: () => void = () => undefined;
+  #hasBegun = false;
   /** The format of the COPY that runs. */
   #binary = false;
   readonly #copies: CopyDone[] = [];
@@ -102,6 +103,20 @@ export class CopyStatement implements Submittable {
     this.#openStream().pause();
   }
 
+  /** Whether the server has begun to copy. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
+  get isPaused(): boolean {
+    return this.#stream?.isPaused() ?? false;
+  }
+
+  /** Whether bytes wait to be sent. */
+  get isSending(): boolean {
+    return (this.#stream?.writableLength ?? 0) > 0;
+  }
+
   resume(): void {
     this.#openStream().resume();
   }
@@ -136,6 +151,7 @@ export class CopyStatement implements Submittable {
     const release = this.#reader ? divert(stream, this.#reader) : (): void => undefined;
     const onBegun = ({ binary }: { readonly binary?: boolean }): void => {
       this.#binary = binary ?? false;
+      this.#hasBegun = true;
       this.#begin(true);
     };
     const onCopied = (): void => this.#onCopied();

@@ -1,5 +1,6 @@
 import { DatabaseError, type Client } from "pg";
 import { EngineFault, Refused, Unreachable, messageOf } from "../errors.js";
+import { watchOf } from "../postgres/session-watch.js";
 import { cancellation } from "./cancellation.js";
 import { CopyFrames } from "./copy-frames.js";
 import { CopyStatement, type CopyDone, type CopyOutcome } from "./copy-statement.js";
@@ -82,10 +83,13 @@ export async function relayCopies({
     target,
     copies.flatMap(({ before, copyIn }) => (before === undefined ? [copyIn] : [before, copyIn])).join("; "),
   );
+  let isFinished = false;
+  watchTarget(target, into, () => isFinished);
   if (!(await into.begun)) throw failure("target", asFailed(await into.outcome));
 
   const flow = new Flow(into, copies.length, onProgress);
   const out = CopyStatement.to(source, copies.map(({ copyOut }) => copyOut).join("; "), flow.reader);
+  watchSource(source, out);
   flow.readFrom(out);
   const aborted = abortion(all, signal);
   try {
@@ -104,6 +108,7 @@ export async function relayCopies({
       throw failure("source", first.outcome);
     }
     into.finish();
+    isFinished = true;
     const last = await Promise.race([endOf("target", into), aborted.promise]);
     if (last.of === "signal") {
       await into.cancel();
@@ -191,6 +196,16 @@ function accounts(
     return { rows, bytes };
   });
 }
+
+/**
+ * Both ends are looked after, since of a line that has gone dead nothing is heard. Whose word is next changes: the source's, unless
+ * it is paused; the target's, until it has begun, while something is on its way there, and when it has all.
+ */
+const watchSource = (source: Client, out: CopyStatement): void =>
+  void watchOf(source)?.during(out.outcome, () => !out.isPaused);
+
+const watchTarget = (target: Client, into: CopyStatement, isFinished: () => boolean): void =>
+  void watchOf(target)?.during(into.outcome, () => !into.hasBegun || into.isSending || isFinished());
 
 async function endOf(side: "source" | "target", statement: CopyStatement): Promise<Exclude<End, { of: "signal" }>> {
   return { of: side, outcome: await statement.outcome };

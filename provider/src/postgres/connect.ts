@@ -7,6 +7,7 @@ import { quoteLiteral } from "./identifiers.js";
 import { rememberSession } from "./open-sessions.js";
 import { passwordOf } from "./password.js";
 import { Session, abandon } from "./session.js";
+import { SessionWatch, type WatchOptions, watchStatements } from "./session-watch.js";
 import { sqlStateOf, sqlStates } from "./sql-state.js";
 
 /** TLS as libpq's sslmode means it (manual, "SSL Support", table "SSL Mode Descriptions"). */
@@ -33,6 +34,10 @@ export interface ConnectOptions {
   readonly replication?: boolean;
   /** How long the server may take to accept, and then to answer the first statements, in milliseconds. */
   readonly connectTimeoutMs?: number;
+  /** How long a statement may be silent before it is looked whether the line is dead, and then once more: {@link SessionWatch}. */
+  readonly patienceMs?: number;
+  /** Whoever opens it looks after it himself: one that streams, and is not always read. */
+  readonly unwatched?: boolean;
   /** Keeps the records: goes on when everything else is canceled, since the end has to be written down. */
   readonly bookkeeping?: boolean;
 }
@@ -106,7 +111,9 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions): Prom
   const silent = new Unreachable(`${endpoint.host}:${endpoint.port} has accepted a connection and then fallen silent`);
   const late = setTimeout(() => abandon(client, silent), connectTimeoutOf(options));
   try {
-    await fixSettings(client, options.replication ?? false);
+    const processId = await fixSettings(client, options.replication ?? false);
+    const { database, patienceMs = usualPatienceMs } = options;
+    if (!options.unwatched) watchStatements(watchFor(endpoint, database, client, { processId, patienceMs }), client);
     if (!options.bookkeeping) rememberSession(client);
     return client;
   } catch (error) {
@@ -115,6 +122,35 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions): Prom
   } finally {
     clearTimeout(late);
   }
+}
+
+const usualPatienceMs = 30_000;
+
+type Watching = Pick<WatchOptions, "patienceMs" | "onBlocked">;
+
+function watchFor(
+  endpoint: Endpoint,
+  database: string,
+  session: pg.Client,
+  options: Watching & Pick<WatchOptions, "processId">,
+): SessionWatch {
+  return new SessionWatch({
+    ...options,
+    session,
+    where: `${database} on ${endpoint.host}:${endpoint.port}`,
+    ask: () => connect(endpoint, { database, purpose: "watch a session", bookkeeping: true }),
+  });
+}
+
+/** A watch beside that of the session's statements, for what is sent in it without awaiting each answer. */
+export async function watchSession(
+  endpoint: Endpoint,
+  database: string,
+  session: pg.Client,
+  options: Watching,
+): Promise<SessionWatch> {
+  const { rows } = await session.query<{ pid: number }>("SELECT pg_catalog.pg_backend_pid() AS pid");
+  return watchFor(endpoint, database, session, { ...options, processId: rows[0]!.pid });
 }
 
 const connectTimeoutOf = ({ connectTimeoutMs }: ConnectOptions): number => connectTimeoutMs ?? 15_000;
@@ -183,10 +219,11 @@ export function certificates(sslRootCert: string): string {
   }
 }
 
-async function fixSettings(client: pg.Client, replication: boolean): Promise<void> {
+/** Answers the server's process. */
+async function fixSettings(client: pg.Client, replication: boolean): Promise<number> {
   // Every name says where it is: under a database's search_path its own functions and operators may stand before PostgreSQL's.
   const fix = (settings: string): string =>
-    `SELECT pg_catalog.set_config(wanted.key, wanted.value, false)
+    `SELECT pg_catalog.set_config(wanted.key, wanted.value, false), pg_catalog.pg_backend_pid() AS pid
        FROM pg_catalog.json_each_text(${settings}) AS wanted
       WHERE pg_catalog.lower(wanted.key) OPERATOR(pg_catalog.=) ANY
             (ARRAY(SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings))`;
@@ -194,8 +231,8 @@ async function fixSettings(client: pg.Client, replication: boolean): Promise<voi
   if (!replication) {
     // First, and by itself: a role's may be shorter than what follows takes.
     await client.query(`SET statement_timeout = 0; ${withoutDatabasesRole}`);
-    await client.query(fix("$1"), [wanted]);
-    return;
+    const { rows } = await client.query<{ pid: number }>(fix("$1"), [wanted]);
+    return rows[0]!.pid;
   }
   try {
     // A walsender knows the simple protocol only, which has no parameters.
@@ -204,6 +241,7 @@ async function fixSettings(client: pg.Client, replication: boolean): Promise<voi
     // Before 10 it knows no SQL at all; what values print by it was told at its start.
     if (sqlStateOf(error) !== sqlStates.syntaxError) throw error;
   }
+  return (client as unknown as { processID: number }).processID;
 }
 
 /**

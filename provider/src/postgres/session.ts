@@ -1,4 +1,4 @@
-import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
 import pg from "pg";
 import { messageOf } from "../errors.js";
 
@@ -42,8 +42,8 @@ export function whatBroke(error: unknown, sessions: readonly pg.Client[]): unkno
 }
 
 /** What a client reads and writes; under TLS another one than before it was agreed on. */
-export const streamOf = (client: pg.Client): Duplex & { readonly bytesRead: number } =>
-  (client as unknown as { connection: { stream: Duplex & { readonly bytesRead: number } } }).connection.stream;
+export const streamOf = (client: pg.Client): Socket =>
+  (client as unknown as { connection: { stream: Socket } }).connection.stream;
 
 /** Lets go of a connection at once, without a word to the server; what waits in it fails by the reason. */
 export function abandon(client: pg.Client, reason?: Error): void {

@@ -7,6 +7,7 @@ import type { Client } from "pg";
 import { Canceled, EngineFault, Refused } from "../errors.js";
 import { requestCancel } from "../postgres/cancel-request.js";
 import { type Endpoint, connect } from "../postgres/connect.js";
+import { watchOf } from "../postgres/session-watch.js";
 import { dumpFailure } from "./dump-failure.js";
 import { type DumpOptions, dumpArguments } from "./dump-options.js";
 import { turn, type WasmDumpResult, type WasmDumpTask } from "./wasm-dump-task.js";
@@ -30,7 +31,7 @@ export async function dumpInWasm(source: Endpoint, database: string, options: Du
   let isRead = false;
   try {
     const parameters = await reportedParameters(client);
-    relay(client.connection.stream, port1, new Int32Array(turns));
+    relay(client, port1, new Int32Array(turns));
     worker = startWorker({ port: port2, turns, parameters, arguments: dumpArguments(options) });
     const text = await resultOf(worker, database, options.signal);
     isRead = true;
@@ -56,7 +57,9 @@ async function reportedParameters(client: Client): Promise<[string, string][]> {
 }
 
 /** Hands the worker's requests to the socket, and the answers back as soon as the server is ready for the next. */
-function relay(socket: Duplex, port: MessagePort, turns: Int32Array): void {
+function relay(client: Client, port: MessagePort, turns: Int32Array): void {
+  const socket: Duplex = client.connection.stream;
+  let answered = (): void => undefined;
   let incomplete: Buffer = Buffer.alloc(0);
   let answer: Buffer[] = [];
   const giveTurn = (to: number): void => {
@@ -73,10 +76,18 @@ function relay(socket: Duplex, port: MessagePort, turns: Int32Array): void {
     // The message first: the worker looks for it as soon as it is woken.
     port.postMessage(new Uint8Array(Buffer.concat(answer)));
     answer = [];
+    answered();
     giveTurn(turn.worker);
   });
-  socket.on("close", () => giveTurn(turn.connectionLost));
-  port.on("message", (request: Uint8Array) => socket.write(request));
+  socket.on("close", () => {
+    answered();
+    giveTurn(turn.connectionLost);
+  });
+  port.on("message", (request: Uint8Array) => {
+    answered();
+    void watchOf(client)?.during(new Promise<void>((resolve) => (answered = resolve)));
+    socket.write(request);
+  });
 }
 
 function completeMessages(bytes: Buffer): { end: number; isReady: boolean } {

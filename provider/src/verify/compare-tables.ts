@@ -1,5 +1,4 @@
 import type { Client } from "pg";
-import type { WatchedSession } from "../cdc/watched-session.js";
 import { cancellation } from "../copy/cancellation.js";
 import { requestCancel } from "../postgres/cancel-request.js";
 import { useSearchPath } from "../postgres/search-path.js";
@@ -39,12 +38,9 @@ export interface TableComparison {
 }
 
 export interface TablesComparison {
-  /**
-   * Opens a session whose transaction sees what is to be compared; {@link compareTables} ends it. To read a table takes hours, and
-   * a line that breaks meanwhile without a word would be waited on for ever: so it has to be a watched one.
-   */
-  readonly openSource: () => Promise<WatchedSession>;
-  readonly openTarget: () => Promise<WatchedSession>;
+  /** Opens a session whose transaction sees what is to be compared; {@link compareTables} ends it. */
+  readonly openSource: () => Promise<Client>;
+  readonly openTarget: () => Promise<Client>;
   /**
    * The sessions of both sides are in transactions of their own, which see no later writes. A table's lock is then let go
    * as soon as it is read, so that neither a TRUNCATE nor the stream of changes waits for all the others.

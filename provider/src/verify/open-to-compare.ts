@@ -1,4 +1,4 @@
-import { type WatchedSession, watched } from "../cdc/watched-session.js";
+import type { Client } from "pg";
 import { passBytes } from "../copy/pass-bytes.js";
 import { openInSnapshot } from "../copy/snapshot.js";
 import { type Endpoint, connect } from "../postgres/connect.js";
@@ -14,15 +14,9 @@ export interface PlaceToCompare {
 }
 
 /** Opens a session for a comparison, in which values print as they are copied. @throws as openInSnapshot and connect */
-export async function openToCompare({
-  endpoint,
-  database,
-  purpose,
-  snapshotId,
-}: PlaceToCompare): Promise<WatchedSession> {
-  if (snapshotId !== undefined)
-    return watched(endpoint, database, await openInSnapshot(endpoint, database, snapshotId, purpose));
-  const session = await watched(endpoint, database, await connect(endpoint, { database, purpose }));
+export async function openToCompare({ endpoint, database, purpose, snapshotId }: PlaceToCompare): Promise<Client> {
+  if (snapshotId !== undefined) return openInSnapshot(endpoint, database, snapshotId, purpose);
+  const session = await connect(endpoint, { database, purpose });
   try {
     await passBytes(session);
     return session;

@@ -1,4 +1,4 @@
-import { connectWatched } from "../cdc/watched-session.js";
+import { connect } from "../postgres/connect.js";
 import type { NewObjects } from "./new-objects.js";
 import type { StreamRecord } from "./stream-record.js";
 
@@ -9,8 +9,8 @@ export async function inCarrySessions<Result>(
 ): Promise<Result> {
   const purpose = `${work.wish.migrationName} carry schema`;
   const opening = [
-    connectWatched(work.source, { database, purpose }),
-    connectWatched(work.target, { database: targetName, purpose }),
+    connect(work.source, { database, purpose }),
+    connect(work.target, { database: targetName, purpose }),
   ] as const;
   try {
     const [source, target] = await Promise.all(opening);

@@ -1,4 +1,3 @@
-import type { WatchedSession } from "../cdc/watched-session.js";
 import type { TableToCopy } from "../copy/tables-to-copy.js";
 import type { Client } from "pg";
 import type { Wish } from "../inputs.js";
@@ -42,7 +41,7 @@ export async function compareDatabase(
   const { database, snapshotId, signal, inCutover, targetRests } = comparison;
   if (wish.verification === "none") return [];
   const purpose = `${wish.migrationName} compare`;
-  const open = async (place: Omit<PlaceToCompare, "purpose">): Promise<WatchedSession> => {
+  const open = async (place: Omit<PlaceToCompare, "purpose">): Promise<Client> => {
     const session = await openToCompare({ ...place, purpose });
     return inCutover ? limitLockWaits(session) : session;
   };

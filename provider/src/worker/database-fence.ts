@@ -9,7 +9,6 @@ import {
   type FenceRecord,
   type FenceSide,
 } from "../cutover/fence.js";
-import { watched } from "../cdc/watched-session.js";
 import { Refused, TakenOver, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { connect, isMissingDatabase, type Endpoint } from "../postgres/connect.js";
@@ -48,8 +47,7 @@ export class DatabaseFence {
   async putUp(): Promise<void> {
     const { wish, journal } = this.#work;
     const { side, database } = this.#fenced;
-    const connecting = connect(this.#endpoint, { database, purpose: `${wish.migrationName} fence` });
-    const session = await watched(this.#endpoint, database, await connecting);
+    const session = await connect(this.#endpoint, { database, purpose: `${wish.migrationName} fence` });
     try {
       await limitLockWaits(session);
       const now = await lookBehindFence(session, side);
@@ -164,8 +162,7 @@ async function removeOnce(
   lockWaitMs: number,
 ): Promise<void> {
   const { database } = fenced;
-  const connecting = connect(endpoint, { database, purpose: "take down fence", bookkeeping: true });
-  const session = await watched(endpoint, database, await connecting);
+  const session = await connect(endpoint, { database, purpose: "take down fence", bookkeeping: true });
   try {
     await session.query(`SET lock_timeout = ${lockWaitMs}`);
     await takeDownFence(session, fenced, record);

@@ -2,7 +2,6 @@ import type { Client } from "pg";
 import { formatBytes } from "../byte-size.js";
 import { Follower, type FollowEvent, type FollowOptions, type FollowStatus } from "../cdc/follow.js";
 import { changeCaptureNames, pointSlot } from "../cdc/names.js";
-import { watched } from "../cdc/watched-session.js";
 import { dropProgress } from "../cdc/progress.js";
 import { cutOver } from "../cutover/cut-over.js";
 import { ContentDiffers, Overtaken, Refused } from "../errors.js";
@@ -317,13 +316,13 @@ export class FollowedDatabase {
 
   async #connectSource(what: string): Promise<Client> {
     const { source } = this.#work;
-    return watched(source, this.#name, await connect(source, { database: this.#name, purpose: this.#purpose(what) }));
+    return connect(source, { database: this.#name, purpose: this.#purpose(what) });
   }
 
   async #connectTarget(what: string): Promise<Client> {
     const { target, wish } = this.#work;
     const database = targetDatabase(wish, this.#name);
-    return watched(target, database, await connect(target, { database, purpose: this.#purpose(what) }));
+    return connect(target, { database, purpose: this.#purpose(what) });
   }
 
   #purpose(what: string): string {

@@ -1,8 +1,8 @@
+import { connect } from "../postgres/connect.js";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import type { Follower } from "../cdc/follow.js";
 import { HeldUp, messageOf } from "../errors.js";
-import { connectWatched } from "../cdc/watched-session.js";
 import { type EndedFollower, Followers, type StartFollower } from "./followers.js";
 import type { Following } from "./following.js";
 import { pause } from "./pause.js";
@@ -200,7 +200,7 @@ export class LiveStream {
 
   async #changedSchema(): Promise<string | undefined> {
     const { work, database } = this.#record;
-    const source = await connectWatched(work.source, { database, purpose: "watch schema" });
+    const source = await connect(work.source, { database, purpose: "watch schema" });
     try {
       await this.#keepFiles(source);
       return await this.#carrier.changedSchema(source);

@@ -1,7 +1,7 @@
+import { connect } from "../postgres/connect.js";
 import type { Client } from "pg";
 import { ShapeDiffers } from "../cdc/binding.js";
 import { changeCaptureNames } from "../cdc/names.js";
-import { connectWatched } from "../cdc/watched-session.js";
 import { qualify } from "../postgres/identifiers.js";
 import type { Table } from "../postgres/tables.js";
 import type { Followers } from "./followers.js";
@@ -35,7 +35,7 @@ export class TableJoins {
   async outlives(error: unknown): Promise<boolean> {
     if (!(error instanceof ShapeDiffers)) return false;
     const { work, database } = this.#record;
-    const source = await connectWatched(work.source, { database, purpose: "look at a table" });
+    const source = await connect(work.source, { database, purpose: "look at a table" });
     try {
       const outlived = await outlivedShape(source, error.relation);
       if (!outlived) return false;

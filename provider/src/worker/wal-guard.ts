@@ -1,10 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Client } from "pg";
 import { inspectSlot } from "../cdc/slot-state.js";
-import { connectWatched } from "../cdc/watched-session.js";
 import { SourceAtRisk, messageOf } from "../errors.js";
 import type { Wish } from "../inputs.js";
-import type { Endpoint } from "../postgres/connect.js";
+import { connect, type Endpoint } from "../postgres/connect.js";
 import type { Journal, RetainedWal } from "../store/journal.js";
 import { formatBytes } from "../byte-size.js";
 import { pause } from "./pause.js";
@@ -32,7 +31,7 @@ export interface WalGuardOptions {
   readonly wish: () => Wish;
   /** Where nothing else than a warning is wanted: what to do then. */
   readonly onlyWarns?: string;
-  /** As in connectWatched; otherwise than by default in tests only. */
+  /** As in connect; otherwise than by default in tests only. */
   readonly patienceMs?: number;
 }
 
@@ -83,7 +82,11 @@ export class WalGuard {
     try {
       const { server, slotDatabase, wish, patienceMs } = this.#options;
       const purpose = `${wish().migrationName} guard`;
-      this.#session ??= await connectWatched(server, { database: slotDatabase, purpose }, patienceMs);
+      this.#session ??= await connect(server, {
+        database: slotDatabase,
+        purpose,
+        ...(patienceMs === undefined ? {} : { patienceMs }),
+      });
       await this.#judge(this.#session);
     } catch (error) {
       process.stderr.write(`the WAL retained for ${this.#options.database} cannot be seen: ${messageOf(error)}\n`);

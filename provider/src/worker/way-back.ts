@@ -5,7 +5,6 @@ import { wayBackParts } from "../cdc/parts.js";
 import { initProgress } from "../cdc/progress.js";
 import { createPublications } from "../cdc/publication.js";
 import { createSlot } from "../cdc/slot.js";
-import { watched } from "../cdc/watched-session.js";
 import { carrySequences, type SequenceName } from "../copy/sequences.js";
 import { cutOver, type PointToCompare } from "../cutover/cut-over.js";
 import { EngineFault, Refused, TakenOver, messageOf } from "../errors.js";
@@ -277,9 +276,9 @@ export class WayBack {
     const { wish, source, target } = this.#work;
     const purpose = `${wish.migrationName} way back`;
     const { name, targetName } = this.#record;
-    const onTarget = await watched(target, targetName, await connect(target, { database: targetName, purpose }));
+    const onTarget = await connect(target, { database: targetName, purpose });
     try {
-      const onSource = await watched(source, name, await connect(source, { database: name, purpose }));
+      const onSource = await connect(source, { database: name, purpose });
       await run(onTarget, onSource).finally(() => onSource.end());
     } finally {
       await onTarget.end();

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Option, type Command } from "commander";
 import type { Client } from "pg";
-import type { WatchedSession } from "../../cdc/watched-session.js";
 import { Snapshot } from "../../copy/snapshot.js";
 import { wishOf, type Inputs } from "../../inputs.js";
 import { ContentDiffers, Refused, messageOf } from "../../errors.js";
@@ -136,9 +135,9 @@ async function compare(inputs: Inputs, database: string, mode: Flags["mode"]): P
   const isOnline = wish.migrationMode === "Online";
   const snapshot = await Snapshot.export(inputs.source, database);
   const purpose = "verify";
-  const openSource = (): Promise<WatchedSession> =>
+  const openSource = (): Promise<Client> =>
     openToCompare({ endpoint: inputs.source, database, purpose, snapshotId: snapshot.id });
-  const openTarget = (): Promise<WatchedSession> =>
+  const openTarget = (): Promise<Client> =>
     openToCompare({ endpoint: inputs.target, database: targetDatabase(wish, database), purpose });
   try {
     const results = await compareTables({

@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { Unreachable } from "../../provider/src/errors";
+import { connect } from "../../provider/src/postgres/connect";
+import { relayCopy } from "../../provider/src/copy/relay";
+import { CuttableProxy } from "../cdc/cuttable-proxy";
+import { EmbeddedServer } from "../support/embedded-server";
+import { until } from "../support/until";
+import { endpointOf, freshDatabase } from "./pairs";
+
+describe("a line that goes dead without a word", () => {
+  let server: EmbeddedServer;
+  let database: string;
+  let proxy: CuttableProxy;
+  const patienceMs = 200;
+
+  before(async () => {
+    server = await EmbeddedServer.start({ major: 16 });
+    database = await freshDatabase(
+      server,
+      "CREATE TABLE t (v text); INSERT INTO t SELECT repeat('x', 1000) FROM generate_series(1, 1000)",
+      "CREATE TABLE copied (LIKE t)",
+    );
+  });
+  after(() => server.stop());
+  beforeEach(async () => {
+    proxy = await CuttableProxy.to(endpointOf(server));
+  });
+  afterEach(() => proxy.close());
+
+  const near = () => connect(endpointOf(server), { database, purpose: "test" });
+  const far = () => connect(proxy.endpoint, { database, purpose: "test", patienceMs });
+  const isDead = (error: unknown): boolean => error instanceof Unreachable && error.message.includes(" is dead");
+
+  const untilWaiting = (): Promise<void> =>
+    until("the lock is waited for", async () => {
+      const waiting = await server.query(
+        "SELECT FROM pg_stat_activity WHERE application_name LIKE 'pg-migration %' AND wait_event_type = 'Lock'",
+      );
+      return waiting.length > 0;
+    });
+
+  it("ends any statement of any session", async () => {
+    const session = await far();
+    const answer = session.query("SELECT pg_sleep(0.5)");
+    proxy.swallow();
+    await assert.rejects(answer, isDead);
+    await session.end();
+  });
+
+  for (const end of ["source", "target"] as const)
+    it(`ends a COPY whose ${end} it leads to`, async () => {
+      const obstacle = await server.connect(database);
+      const [source, target] = end === "source" ? [await far(), await near()] : [await near(), await far()];
+      try {
+        await obstacle.query(`BEGIN; LOCK TABLE ${end === "source" ? "t" : "copied"}`);
+        const pair = { copyOut: "COPY public.t TO STDOUT", copyIn: "COPY public.copied FROM STDIN" };
+        const copied = relayCopy({ source, target, what: "t", ...pair });
+        copied.catch(() => undefined);
+        await untilWaiting();
+        proxy.swallow();
+        await obstacle.query("ROLLBACK");
+        await assert.rejects(copied, (error: Error) => error instanceof Unreachable && isDead(error.cause));
+      } finally {
+        await Promise.all([obstacle.end(), source.end(), target.end()]);
+      }
+    });
+
+  it("ends no COPY of which the other end is only slow", async () => {
+    const obstacle = await server.connect(database);
+    const [source, target] = await Promise.all([near(), far()]);
+    try {
+      await obstacle.query("BEGIN; LOCK TABLE t");
+      const pair = { copyOut: "COPY public.t TO STDOUT", copyIn: "COPY public.copied FROM STDIN" };
+      let looks = 0;
+      proxy.mend(() => looks++);
+      const copied = relayCopy({ source, target, what: "t", ...pair });
+      copied.catch(() => undefined);
+      await until("the target has been looked at five times", () => looks >= 5);
+      await obstacle.query("ROLLBACK");
+      assert.equal((await copied).rows, 1000);
+    } finally {
+      await Promise.all([obstacle.end(), source.end(), target.end()]);
+    }
+  });
+});

@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { VainLooks } from "../../provider/src/worker/vain-looks";
+
+describe("looks at a schema that come to nothing", () => {
+  const realNow = Date.now;
+  let nowMs = 0;
+  beforeEach(() => {
+    nowMs = 0;
+    Date.now = () => nowMs;
+  });
+  afterEach(() => {
+    Date.now = realNow;
+  });
+
+  /** When the schema is tried, of looks every three seconds that all come to this. */
+  const triesAt = (vain: VainLooks, fingerprint: string, seconds: number): number[] => {
+    const tries: number[] = [];
+    for (const end = nowMs + seconds * 1000; nowMs < end; nowMs += 3000)
+      if (!vain.isToRest(fingerprint)) {
+        tries.push(nowMs / 1000);
+        vain.note(fingerprint, "refused");
+      }
+    return tries;
+  };
+
+  it("are made less and less often while the schema stays as it is, and at once when it changes", () => {
+    const vain = new VainLooks();
+    assert.deepEqual(triesAt(vain, "one", 120), [0, 3, 9, 21, 45, 75, 105]);
+    assert.deepEqual(triesAt(vain, "another", 10), [120, 123, 129]);
+    vain.forget();
+    assert.equal(vain.isToRest("another"), false);
+  });
+
+  it("are told once until they come to something else, or to something at all", () => {
+    const vain = new VainLooks();
+    assert.deepEqual(
+      [vain.note("one", "refused"), vain.note("one", "refused"), vain.note("one", "locked")],
+      [true, false, true],
+    );
+    vain.forget();
+    assert.equal(vain.note("one", "locked"), true);
+  });
+});
