@@ -9,6 +9,7 @@ import { CopyHelper } from "../../provider/src/worker/copy-helper";
 import { jobSchema } from "../../provider/src/worker/job";
 import { LocalHelpers } from "../../provider/src/worker/local-helpers";
 import { assertSameContent } from "../support/content";
+import { isAlive } from "../support/is-alive";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
@@ -174,6 +175,27 @@ describe("a copy that several workers share", () => {
     await resource.destroy();
   });
 
+  it("leaves no session of a process that shares it when it is destroyed, and of one that is stopped neither", async () => {
+    const wanted = inputs({ workers: 2 });
+    const created = Resource.failure(new Resource().create(wanted));
+    const helper = await busy((pid, led) => pid !== led);
+    process.kill(helper, "SIGSTOP");
+    try {
+      const other = new Resource();
+      other.outputs = wanted;
+      await other.destroy();
+      for (const server of [lab.source, lab.target])
+        await until("no session is left of it", async () => {
+          const ours = "SELECT FROM pg_stat_activity WHERE application_name LIKE 'pg-migration %'";
+          return (await server.query(ours)).length === 0;
+        });
+    } finally {
+      process.kill(helper, "SIGCONT");
+    }
+    assert.match(await created, /has gone from the target|not recorded/);
+    await until("the process that has shared it has ended", () => !isAlive(helper));
+  });
+
   it("is led alone where the machine has no room for other processes", async () => {
     const helpers = new LocalHelpers(jobSchema.parse(inputs()), () => 2, new AbortController().signal);
     // Linux takes no string of more than 128 kB: what it says at once, as where memory for a process is missing.
@@ -190,8 +212,9 @@ describe("a copy that several workers share", () => {
     const said: string[] = [];
     const helper = new CopyHelper(jobSchema.parse(wish), (sentence) => said.push(sentence));
     const { id, generation } = { id: "one", generation: 1 };
+    const startedAt = new Date().toISOString();
     await helper.share({
-      ...{ state: "InProgress", hasLeader: true, toCopy: 1, generation, wish: wishOf(parseInputs(wish)) },
+      ...{ startedAt, state: "InProgress", hasLeader: true, toCopy: 1, generation, wish: wishOf(parseInputs(wish)) },
       copies: [
         {
           ...{ id, generation, database, engineVersion: "0.0.1", snapshotId: "00000003-00000002-1", moment: "7:7:" },
@@ -201,6 +224,7 @@ describe("a copy that several workers share", () => {
     });
     assert.match(said.join("\n"), /shares no copy that another version leads/);
     assert.equal(helper.holdsSnapshot, false);
+    await helper.close();
     await helper.close();
   });
 

@@ -4,6 +4,14 @@ import { join, resolve } from "node:path";
 
 const root = resolve(__dirname, "../..");
 
+it("each lock in docs/source-locks.md is shown by the tests that it names", () => {
+  const text = readFileSync(join(root, "docs/source-locks.md"), "utf8");
+  const named = [...text.matchAll(/`(test\/[^`]+)`: ([^;|]+)/g)];
+  assert(named.length > 10);
+  for (const [, file, title] of named)
+    assert(readFileSync(join(root, file!), "utf8").includes(title!.trim()), `${file} has no test "${title}"`);
+});
+
 describe("the pitfalls in docs/how-data-is-kept.md", () => {
   const text = readFileSync(join(root, "docs/how-data-is-kept.md"), "utf8");
   const rows = [...text.matchAll(/^\| *(\d+) *\|.*\| (.*?) *\|$/gm)].map(([, number, tests]) => ({

@@ -68,6 +68,39 @@ describe("the comparison of tables", () => {
     ]);
   });
 
+  it("keeps no lock on a table of the side under a snapshot that it has read, while it waits for another one", async () => {
+    const tables = "CREATE TABLE large (v text); CREATE TABLE t (id int)";
+    const rows = "INSERT INTO large SELECT repeat('x', 1000) FROM generate_series(1, 1000); INSERT INTO t VALUES (1)";
+    const [source, target] = await Promise.all([
+      freshDatabase(newer, `${tables}; ${rows}`),
+      freshDatabase(older, `${tables}; ${rows}`),
+    ]);
+    const [seen, obstacle] = await Promise.all([open(newer, source, "test of locks"), newer.connect(source)]);
+    await seen.query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SELECT count(*) FROM pg_class");
+    try {
+      const compared = compare([newer, source], [older, target], {
+        // Not before: whoever lists the tables looks at their sizes.
+        openSource: async () => {
+          await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+          return seen;
+        },
+        underSnapshots: ["source"],
+        jobs: 1,
+      });
+      compared.catch(() => undefined);
+      await until("the smaller table is waited for", async () => {
+        const waiting =
+          "SELECT FROM pg_stat_activity WHERE application_name = 'pg-migration test of locks' AND wait_event_type = 'Lock'";
+        return (await newer.query(waiting, { database: source })).length > 0;
+      });
+      await newer.query("SET lock_timeout = '10s'; ALTER TABLE large ADD COLUMN later int", { database: source });
+      await obstacle.query("ROLLBACK");
+      assert.ok((await compared).every(({ equal }) => equal));
+    } finally {
+      await obstacle.end();
+    }
+  });
+
   it("comes to an end when a line breaks in the middle of it without a word", async () => {
     const [source, target] = await Promise.all([
       freshDatabase(older, `${small}; ${fill}`),

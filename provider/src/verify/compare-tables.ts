@@ -42,10 +42,10 @@ export interface TablesComparison {
   readonly openSource: () => Promise<Client>;
   readonly openTarget: () => Promise<Client>;
   /**
-   * The sessions of both sides are in transactions of their own, which see no later writes. A table's lock is then let go
+   * Sides of which the sessions are in transactions of their own, which see no later writes. A table's lock is then let go
    * as soon as it is read, so that neither a TRUNCATE nor the stream of changes waits for all the others.
    */
-  readonly underSnapshots?: boolean;
+  readonly underSnapshots?: readonly Side[];
   /** Resolves when the target shows what is to be compared, at once unless given: until then only the source is read. */
   readonly targetRests?: Promise<void> | undefined;
   /** The source's tables, which are looked for by name on the target. */
@@ -122,7 +122,7 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
       const firstDifferences =
         comparison.mode === "counts"
           ? []
-          : await lettingGo(comparison, [pair.source, pair.target], () => differencesOf(pair, tableToCopy, how));
+          : await lettingGo(comparison, pair, () => differencesOf(pair, tableToCopy, how));
       const replaced = await isReplaced(pair, schema, name);
       compared.push({ ...result, equal: false, firstDifferences, ...(replaced ? { replaced } : {}) });
     }
@@ -247,7 +247,7 @@ async function sumAll(
       const { table } = tables[index]!;
       const startedAt = performance.now();
       try {
-        const sum = await lettingGo(comparison, [session], () =>
+        const sum = await lettingGo(comparison, { [side]: session }, () =>
           checksum(session, table, rowHashes[index], conditions),
         );
         sums[index] = addChecksums(sums[index]!, sum);
@@ -268,17 +268,24 @@ async function sumAll(
 
 /** Under snapshots, reads in a subtransaction that is rolled back: with it go the locks that the reading took. */
 async function lettingGo<Result>(
-  { underSnapshots }: TablesComparison,
-  sessions: readonly Client[],
+  { underSnapshots = [] }: TablesComparison,
+  sessions: Partial<Record<Side, Client>>,
   read: () => Promise<Result>,
 ): Promise<Result> {
-  if (!underSnapshots) return read();
-  const all = (sql: string): Promise<unknown> => Promise.all(sessions.map((session) => session.query(sql)));
-  await all("SAVEPOINT read");
+  const inTransactions = underSnapshots.flatMap((side) => sessions[side] ?? []);
+  const all = (run: (session: Client) => Promise<unknown>): Promise<unknown> => Promise.all(inTransactions.map(run));
+  await all(async (session) => {
+    if (readsBehindSavepoint.has(session)) return;
+    await session.query("SAVEPOINT read");
+    readsBehindSavepoint.add(session);
+  });
   const result = await read();
-  await all("ROLLBACK TO SAVEPOINT read; RELEASE SAVEPOINT read");
+  // It stays for the next table.
+  await all((session) => session.query("ROLLBACK TO SAVEPOINT read"));
   return result;
 }
+
+const readsBehindSavepoint = new WeakSet<Client>();
 
 /** Whether on either side the table has another file than the one that its snapshot belongs to; never of a side without a snapshot. */
 async function isReplaced(

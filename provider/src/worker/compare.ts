@@ -46,10 +46,11 @@ export async function compareDatabase(
     return inCutover ? limitLockWaits(session) : session;
   };
   const openSource = () => open({ endpoint: source, database, snapshotId });
-  const tables = {
+  const tables: Omit<TablesComparison, "mode"> = {
     openSource,
     openTarget: () => open({ endpoint: target, database: targetDatabase(wish, database) }),
     ...(await whatToCompare(work, openSource, inCutover)),
+    underSnapshots: ["source"],
     jobs: work.tableSlots.limit(),
     targetRests,
     signal,

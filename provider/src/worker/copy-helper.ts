@@ -5,8 +5,8 @@ import { engineVersion } from "../engine-version.js";
 import { Canceled, TakenOver, Unreachable, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import type { Wish } from "../inputs.js";
-import { connect } from "../postgres/connect.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
+import { connect, nameSessionsAfter } from "../postgres/connect.js";
 import type { RestoreFinding } from "../schema/findings.js";
 import { readRestoreContext, type RestoreContext } from "../schema/restore-context.js";
 import type { MigrationState } from "../status.js";
@@ -21,6 +21,7 @@ import { targetDatabase } from "../target-database.js";
 import { reportFindings } from "./base-copy.js";
 import { copyUnits } from "./copy-units.js";
 import { defaultJobs, type Jobs } from "./default-jobs.js";
+import { helperName } from "./earlier-sessions.js";
 import { heldAs } from "./earlier-copy.js";
 import type { Job } from "./job.js";
 import { JobSlots } from "./job-slots.js";
@@ -36,6 +37,8 @@ export interface Sight {
   readonly state: MigrationState;
   readonly wish: Wish;
   readonly generation: number;
+  /** As the records have it. */
+  readonly startedAt: string;
   readonly hasLeader: boolean;
   /** How many databases are copied, or will be. */
   readonly toCopy: number;
@@ -52,6 +55,7 @@ export async function lookAt(job: Job): Promise<Sight | undefined> {
       state: record.state,
       wish: record.wish,
       generation: record.generation,
+      startedAt: record.startedAt,
       toCopy: (await readDatabases(store, job.migrationName)).filter(isToBeCopied).length,
       hasLeader: (await leaseHolder(store, job.migrationName)) !== undefined,
       copies: await readSharedCopies(store, job.migrationName),
@@ -109,6 +113,8 @@ export class CopyHelper {
   /** Shares the copies that are seen, and ends what is shared of others. */
   async share(sight: Sight): Promise<void> {
     this.#wish = sight.wish;
+    const { startedAt, generation } = sight;
+    nameSessionsAfter(helperName({ migration: this.#job.migrationName, startedAt, generation }));
     const led = sight.copies.filter(({ generation }) => generation === sight.generation);
     const copies = led.filter((copy) => copy.engineVersion === engineVersion);
     if (copies.length < led.length)
@@ -133,6 +139,7 @@ export class CopyHelper {
   /** Ends what is shared; what is kept stays. */
   async stopSharing(): Promise<void> {
     for (const [id, share] of this.#shares) await this.#end(id, share);
+    nameSessionsAfter(undefined);
   }
 
   async close(): Promise<void> {

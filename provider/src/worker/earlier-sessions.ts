@@ -16,6 +16,9 @@ export interface Bearer {
 /** What the sessions' names end with: short, since a name has room for 63 bytes. */
 export const bearerName = (bearer: Bearer): string => `${digestOf(bearer)}.${bearer.generation}`;
 
+/** What those end with of a process that shares the copies of such a worker: they may outlive it, and end by themselves. */
+export const helperName = (bearer: Bearer): string => `${bearerName(bearer)}h`;
+
 const digestOf = ({ migration, startedAt }: Bearer): string =>
   createHash("sha256")
     .update(JSON.stringify([migration, startedAt]))
@@ -31,6 +34,8 @@ export interface EndedSessions {
 export interface WhichSessions {
   /** Databases whose snapshots somebody may go on under, which are left. */
   readonly spareSnapshotsIn?: readonly string[];
+  /** Those of processes that have shared its copies, too. */
+  readonly helpers?: boolean;
   /** The only database to look at. */
   readonly onlyIn?: string;
 }
@@ -42,13 +47,13 @@ export interface WhichSessions {
 export async function endEarlierSessions(
   session: Client,
   bearer: Bearer,
-  { spareSnapshotsIn = [], onlyIn }: WhichSessions = {},
+  { spareSnapshotsIn = [], helpers = false, onlyIn }: WhichSessions = {},
 ): Promise<EndedSessions> {
   const { rows } = await session.query<{ pid: number }>(
     `SELECT pid FROM (SELECT pid, datname, split_part(application_name, $1, 1) AS purpose, split_part(application_name, $1, 2) AS bearer
                         FROM pg_catalog.pg_stat_activity WHERE pid <> pg_catalog.pg_backend_pid()) AS one
-      WHERE purpose LIKE $2 AND bearer ~ ('^' || $3 || '\\.[0-9]{1,15}$') AND NOT (purpose = $5 AND datname = ANY ($6)) AND datname = coalesce($7, datname)
-        AND (CASE WHEN bearer ~ '\\.[0-9]{1,15}$' THEN split_part(bearer, '.', 2)::bigint END) < $4`,
+      WHERE purpose LIKE $2 AND bearer ~ ('^' || $3 || '\\.[0-9]{1,15}' || $8 || '$') AND NOT (purpose = $5 AND datname = ANY ($6)) AND datname = coalesce($7, datname)
+        AND (CASE WHEN bearer ~ '\\.[0-9]{1,15}h?$' THEN rtrim(split_part(bearer, '.', 2), 'h')::bigint END) < $4`,
     [
       bearerSign,
       `${applicationNamePrefix}%`,
@@ -57,6 +62,7 @@ export async function endEarlierSessions(
       `${applicationNamePrefix}snapshot`,
       spareSnapshotsIn,
       onlyIn ?? null,
+      helpers ? "h?" : "",
     ],
   );
   const refused: string[] = [];

@@ -43,7 +43,7 @@ export async function eraseMigration(
 
 /**
  * Those of a worker that is stopped, or was cut off, hold its locks and snapshots for as long as nobody ends them, and what was
- * killed in the middle of a statement still runs. A worker that has come to an end has left none.
+ * killed in the middle of a statement still runs. Processes that have shared its copies keep their snapshots for a successor. A worker that has come to an end has left none.
  */
 async function endLeftSessions(
   store: Store,
@@ -56,7 +56,8 @@ async function endLeftSessions(
   const sides: Side[] = [{ name: "target", endpoint: target, database: maintenanceDatabase }];
   if (database !== undefined) sides.push({ name: "source", endpoint: source, database });
   for (const side of sides)
-    for (const { message } of await endEarlierSessionsOn(side, bearer)) process.stderr.write(`${message}\n`);
+    for (const { message } of await endEarlierSessionsOn(side, bearer, { helpers: true }))
+      process.stderr.write(`${message}\n`);
 }
 
 /** All of them, also where one fails: the slot of each retains WAL. @throws what has failed, in the end */

@@ -157,7 +157,7 @@ async function compareAt(
   return compareTables({
     openSource,
     openTarget: () => openToCompare({ endpoint: target, database: here, purpose, snapshotId: moment.target.id }),
-    underSnapshots: true,
+    underSnapshots: ["source", "target"],
     tables: tables.filter((table) => isThere(table) && isWanted(table)),
     searchPath,
     mode: "content",

@@ -263,7 +263,14 @@ export class WayBack {
     const there = await followedNames(session).finally(() => session.end());
     const { tables, searchPath } = await whatToCompare(this.#work, openTarget, true);
     const results = await compareInCutover(wish, {
-      ...{ openSource: openTarget, openTarget: openSource, searchPath, jobs: tableSlots.limit(), ...when },
+      ...{
+        openSource: openTarget,
+        openTarget: openSource,
+        underSnapshots: ["source"],
+        searchPath,
+        jobs: tableSlots.limit(),
+        ...when,
+      },
       tables: tables.filter(({ table }) => there.has(qualify(table.schema, table.name))),
     });
     const difference = contentDiffers(name, results.map(seenFromSource));

@@ -143,6 +143,7 @@ async function compare(inputs: Inputs, database: string, mode: Flags["mode"]): P
     const results = await compareTables({
       openSource,
       openTarget,
+      underSnapshots: ["source"],
       ...(await whatToCompare({ wish }, openSource, isOnline)),
       mode,
       jobs: inputs.tableJobs ?? (await defaultJobs(inputs, wish)).tableJobs,
