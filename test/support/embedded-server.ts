@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { existsSync, rmSync, statSync } from "node:fs";
-import { chmod, chown, mkdtemp, open, readdir, readFile, rm, statfs, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdtemp, open, readdir, readFile, rm, stat, statfs, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -43,6 +43,7 @@ const superuserPassword = `super-${Math.random().toString(36).slice(2)}`;
 const running = new Set<EmbeddedServer>();
 const templates = new Map<Major, Promise<string>>();
 const binaryCopies = new Map<Major, Promise<string>>();
+const sweptAfterMs = 6 * 3_600_000;
 let swept: Promise<void> | undefined;
 /** A folder in memory has to have this much room for another server's data, since it may have to hold much of it. */
 const roomBytes = 4 * 2 ** 30;
@@ -282,6 +283,9 @@ async function sweep(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     const pid = /^pg-[\d.]+-(\d+)-/.exec(name)?.[1];
     if (pid === undefined || isAlive(Number(pid))) continue;
+    // A process of another container that shares this memory is not seen from here, but does not take this long.
+    const { mtimeMs } = await stat(join(folder, name)).catch(() => ({ mtimeMs: Date.now() }));
+    if (Date.now() - mtimeMs < sweptAfterMs) continue;
     // Somebody else's cannot be removed, and need not be.
     await rm(join(folder, name), { recursive: true, force: true }).catch(() => undefined);
   }
