@@ -82,7 +82,13 @@ describe("the way back after a cutover", () => {
     await lab.target.query("INSERT INTO t VALUES (1)", lab.onTarget(database));
     await arrives(database, "SELECT FROM t");
     await assert.rejects(lab.source.query("INSERT INTO t VALUES (2)", { database }), /read-only/);
-    assert.equal((await resource.update({ rollback: "return" })).state, "Canceled");
+    await lab.target.query(
+      'CREATE TABLE "Made" AS SELECT 1 AS id; CREATE TABLE made_empty (id int)',
+      lab.onTarget(database),
+    );
+    const returned = await resource.update({ rollback: "return" });
+    assert.equal(returned.state, "Canceled");
+    assert.match(JSON.stringify(returned), /do not come back[^{}]*"object":"TABLE \\"public\\".\\"Made\\""/);
     await lab.source.query("INSERT INTO t VALUES (2)", { database });
     await resource.destroy();
   });

@@ -21,6 +21,7 @@ import { contentDiffers } from "../verify/content-differs.js";
 import { openToCompare } from "../verify/open-to-compare.js";
 import { reportFindings, type Remainder } from "./base-copy.js";
 import { compareInCutover, comparisonStep, inWords, whatToCompare } from "./compare.js";
+import { leftBehind } from "./left-behind.js";
 import { pause } from "./pause.js";
 import { riddenOut } from "./ride-out.js";
 import { blockerTeller } from "./blocker-finding.js";
@@ -223,9 +224,12 @@ export class WayBack {
   async #reachPoint(): Promise<void> {
     const { target, signal, journal, wish } = this.#work;
     const { name, targetName } = this.#record;
-    const slot = pointSlot(wayBackNames(wish, name));
+    const names = wayBackNames(wish, name);
+    const slot = pointSlot(names);
+    const publications = publicationsOf(names);
     await this.#withSessions(async (targetSession, sourceSession) => {
       const there = await sequencesOf(sourceSession);
+      await reportFindings(this.#work, name, await leftBehind(targetSession, publications));
       await cutOver({
         ...{ source: target, database: targetName, slot, plugin: "pgoutput", follower: this.#follower, signal, sender },
         ...{ sourceSession: targetSession, targetSession: sourceSession },
@@ -234,7 +238,7 @@ export class WayBack {
         sequenceMargin: 0,
         putUpFence: wish.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
         onEscapedChanges: (changes) => this.#fence.tellEscaped(changes),
-        publications: publicationsOf(wayBackNames(wish, name)),
+        publications,
         refuseComputed: (statements) => refuseComputed(name, statements),
         refreshMaterializedViews: () => this.#refreshViews(targetSession, sourceSession),
         compare: (point) => this.#compare(point),
