@@ -65,7 +65,10 @@ const groups = {
   "tells what is logged": ["log_min_duration_statement", "log_statement", "log_lock_waits", "track_functions"],
 } as const;
 
-/** Why a parameter matters, by its name. Sizes that follow from the machine, such as shared_buffers, are Azure's business. */
+/**
+ * Why a parameter matters, by its name. Sizes that follow from the machine, such as shared_buffers, are Azure's
+ * business.
+ */
 const reasons = new Map<string, string>(
   Object.entries(groups).flatMap(([why, names]) => names.map((name): [string, string] => [name, why])),
 );

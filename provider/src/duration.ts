@@ -1,6 +1,9 @@
 const secondsPerUnit: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
-/** Seconds of a duration as Pulumi's customTimeouts spell it: `90s`, `30m`, `2h`, `1h30m`, `7d`; undefined for anything else. */
+/**
+ * Seconds of a duration as Pulumi's customTimeouts spell it: `90s`, `30m`, `2h`, `1h30m`, `7d`; undefined for anything
+ * else.
+ */
 export function parseDuration(text: string): number | undefined {
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)([smhd])/g)];
   if (parts.length === 0 || parts.map(([whole]) => whole).join("") !== text) return undefined;

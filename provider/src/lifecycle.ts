@@ -426,7 +426,10 @@ const notInputs = [
   "targetDbServerMetadata",
 ];
 
-/** The inputs within what is kept, as the engine uses them; undefined when they are unknown, or of another version's form. */
+/**
+ * The inputs within what is kept, as the engine uses them; undefined when they are unknown, or of another version's
+ * form.
+ */
 const inputsWithin = (properties: Properties): Inputs | undefined => checkInputs(inputsAmong(properties)).inputs;
 
 const statusWithin = (outputs: Properties): MigrationStatus | undefined =>

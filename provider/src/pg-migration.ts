@@ -88,8 +88,9 @@ export interface PgMigrationArgs {
   /** Of both servers, where they say nothing else. Default Prefer. */
   readonly sslMode?: pulumi.Input<SslMode> | undefined;
   /**
-   * Databases of the source; they keep their names unless `databaseNames` gives them others. As many as you like: Azure's limits (8 in its documents, 50 in its
-   * schema) do not hold here. May be left out with `waitForConfirmation` and named in a later update.
+   * Databases of the source; they keep their names unless `databaseNames` gives them others. As many as you like:
+   * Azure's limits (8 in its documents, 50 in its schema) do not hold here. May be left out with `waitForConfirmation`
+   * and named in a later update.
    */
   readonly dbsToMigrate?: pulumi.Input<pulumi.Input<string>[]> | undefined;
   /** Letters, digits and hyphens; unique on the target. Default: the resource's name. */
@@ -143,10 +144,11 @@ export interface PgMigrationArgs {
    */
   readonly verifyNow?: pulumi.Input<string> | undefined;
   /**
-   * Online: `keep`, set before or with `triggerCutover`, has what is written on the target after the cutover applied to the
-   * source, so that one can return without loss; the state is then WaitingForUserAction, WaitingForRollbackDecision. `drop`
-   * (default) ends that, and the migration has succeeded. `return` brings the source up to what the target has, compares, ends
-   * it, and the migration is Canceled: stop the applications first, and start them on the source.
+   * Online: `keep`, set before or with `triggerCutover`, has what is written on the target after the cutover applied to
+   * the source, so that one can return without loss; the state is then WaitingForUserAction,
+   * WaitingForRollbackDecision. `drop` (default) ends that, and the migration has succeeded. `return` brings the source
+   * up to what the target has, compares, ends it, and the migration is Canceled: stop the applications first, and start
+   * them on the source.
    */
   readonly rollback?: pulumi.Input<"drop" | "keep" | "return"> | undefined;
   /** A larger table (heap and TOAST) is copied in parts: bytes, or a text such as "10GB". Default 10GB. */
@@ -169,14 +171,14 @@ export interface PgMigrationArgs {
    */
   readonly tableJobs?: pulumi.Input<number> | undefined;
   /**
-   * Indexes built, and constraints validated, at the same time. By default as many as tables are copied, and no more than the
-   * target's maintenance_work_mem leaves room for in twice its shared_buffers.
+   * Indexes built, and constraints validated, at the same time. By default as many as tables are copied, and no more
+   * than the target's maintenance_work_mem leaves room for in twice its shared_buffers.
    */
   readonly indexJobs?: pulumi.Input<number> | undefined;
   /**
-   * Worker processes that share the copy on one machine, 1 to 16, each with `tableJobs` and `indexJobs` of its own. One that
-   * dies is replaced, and only what it had begun is done again; where the first one dies, its successor goes on under the same
-   * snapshot as long as another one lives. Default 1.
+   * Worker processes that share the copy on one machine, 1 to 16, each with `tableJobs` and `indexJobs` of its own. One
+   * that dies is replaced, and only what it had begun is done again; where the first one dies, its successor goes on
+   * under the same snapshot as long as another one lives. Default 1.
    */
   readonly workers?: pulumi.Input<number> | undefined;
   /**
@@ -187,14 +189,14 @@ export interface PgMigrationArgs {
   /** Online: the source's output plugin. Default pgoutput, and test_decoding for sources before PostgreSQL 10. */
   readonly decodingPlugin?: pulumi.Input<"pgoutput" | "test_decoding"> | undefined;
   /**
-   * Online: `readOnly` makes each database of the source read only at its cutover, for every role, and ends the sessions
-   * there; undone when the cutover fails. After it the fence stays until `none` is set or the resource is destroyed. A return
-   * (`rollback`) puts one around the target in the same way, and lifts the source's.
+   * Online: `readOnly` makes each database of the source read only at its cutover, for every role, and ends the
+   * sessions there; undone when the cutover fails. After it the fence stays until `none` is set or the resource is
+   * destroyed. A return (`rollback`) puts one around the target in the same way, and lifts the source's.
    */
   readonly fence?: pulumi.Input<"none" | "readOnly"> | undefined;
   /**
-   * Online: for how long each database's cutover compares tables by content, the smallest first. Those that do not fit are compared by
-   * their numbers of rows, and the status says which. Default 5m.
+   * Online: for how long each database's cutover compares tables by content, the smallest first. Those that do not fit
+   * are compared by their numbers of rows, and the status says which. Default 5m.
    */
   readonly cutoverVerificationBudget?: pulumi.Input<Duration> | undefined;
   /** Online: steps of its increment by which the cutover sets every sequence ahead of the source's. Default 0. */
@@ -203,8 +205,9 @@ export interface PgMigrationArgs {
   readonly reconnectFor?: pulumi.Input<Duration> | undefined;
   /**
    * Online: how much WAL the source may keep for a database's slot, in bytes or as "200GB". There is a warning at four
-   * fifths of it; when it is reached for half a minute, the slot is dropped, since nothing else gives the source its disk back, and what was
-   * copied has to be copied anew. Default: no limit but the source's own `max_slot_wal_keep_size`.
+   * fifths of it; when it is reached for half a minute, the slot is dropped, since nothing else gives the source its
+   * disk back, and what was copied has to be copied anew. Default: no limit but the source's own
+   * `max_slot_wal_keep_size`.
    */
   readonly maxRetainedWal?: pulumi.Input<number | string> | undefined;
   /**

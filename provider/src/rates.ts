@@ -25,7 +25,10 @@ export function sampleOf(status: MigrationStatus, atMs: number): Sample {
 
 const windowMs = 10_000;
 
-/** Bytes a second over the ten seconds before a sample, the last one by default; where they lie further apart, since the one before. */
+/**
+ * Bytes a second over the ten seconds before a sample, the last one by default; where they lie further apart, since the
+ * one before.
+ */
 export function bytesPerSecond(samples: readonly Sample[], index = samples.length - 1): number {
   const end = samples[index];
   if (!end || index === 0) return 0;

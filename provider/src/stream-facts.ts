@@ -2,7 +2,10 @@ import { formatBytes } from "./byte-size.js";
 import { formatDuration } from "./duration.js";
 import type { DatabaseDetails, OnlineVerification, WayBackStatus } from "./status.js";
 
-/** What is known of a followed database's stream, a fact each, for command and page alike; empty where nothing is followed. */
+/**
+ * What is known of a followed database's stream, a fact each, for command and page alike; empty where nothing is
+ * followed.
+ */
 export function streamFacts(one: DatabaseDetails): string[] {
   const isFollowed = one.migrationOperation === "following" || one.migrationOperation === "finishing";
   return [...(isFollowed ? lagFacts(one) : []), ...verificationFact(one.verification), ...wayBackFact(one.wayBack)];

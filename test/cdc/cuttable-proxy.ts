@@ -64,7 +64,10 @@ export class CuttableProxy {
     this.#onRelay = onRelay;
   }
 
-  /** From now on connections whose start-up message, which is not encrypted, has the text reach the server when they are let go. */
+  /**
+   * From now on connections whose start-up message, which is not encrypted, has the text reach the server when they are
+   * let go.
+   */
   hold(text: string): HeldConnections {
     return (this.#held = new HeldConnections(text));
   }

@@ -11,7 +11,10 @@ export interface StageOptions {
   readonly parameters?: Readonly<Record<string, string | number>>;
 }
 
-/** Both servers for the tests of the `describe` that it is made in, and at most one scene at a time, closed after its test. */
+/**
+ * Both servers for the tests of the `describe` that it is made in, and at most one scene at a time, closed after its
+ * test.
+ */
 export class Stage implements Servers {
   #servers: Servers | undefined;
   #scene: Scene | undefined;

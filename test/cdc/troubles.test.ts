@@ -223,7 +223,8 @@ describe("a follower among troubles that pass", () => {
       await happens("the first loss", () => losses > 0);
       await happens("a slot that can be streamed from again", isSlotFree);
       proxy.breakAfter(300_000);
-      // In the midst of a connection that will succeed: what it gets to is behind the end of the patience with the first loss.
+      // In the midst of a connection that will succeed: what it gets to is behind the end of the patience with the
+      // first loss.
       proxy.mend(outlastPatience);
       await happens("the third stream", () => streaming >= 3);
       await scene.mustBecomeEqual(follower);

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import type { Place } from "../support/content";
 
-/** Fails unless both databases have the same columns, constraints, indexes, triggers and statistics objects, all of them valid. */
+/**
+ * Fails unless both databases have the same columns, constraints, indexes, triggers and statistics objects, all of them
+ * valid.
+ */
 export async function assertSameDefinitions(source: Place, target: Place): Promise<void> {
   const [expected, actual] = await Promise.all([definitions(source), definitions(target)]);
   assert.deepEqual(actual, expected);

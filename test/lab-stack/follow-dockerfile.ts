@@ -133,7 +133,10 @@ async function run(command: string, stage: Stage): Promise<void> {
   if (code !== 0) throw new Error(`RUN ${command} has failed:\n${errors}`);
 }
 
-/** The rules of .dockerignore, as far as this one uses them: paths, `*` for all, `!` for exceptions; the last one decides. */
+/**
+ * The rules of .dockerignore, as far as this one uses them: paths, `*` for all, `!` for exceptions; the last one
+ * decides.
+ */
 function ignored(lines: readonly string[]): (path: string) => boolean {
   const rules = lines.filter((line) => line !== "");
   return (path) => {

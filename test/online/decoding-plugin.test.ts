@@ -5,7 +5,10 @@ import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
 
-/** From 10, as from those before it that know no other plugin; what a newer one prints, `cdc/changes` and `cdc/exactly-once` read. */
+/**
+ * From 10, as from those before it that know no other plugin; what a newer one prints, `cdc/changes` and
+ * `cdc/exactly-once` read.
+ */
 const majors: readonly Major[] = process.env.PG_MIGRATION_TEST_ALL === undefined ? [10] : [10, 16];
 
 for (const major of majors)

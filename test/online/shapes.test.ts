@@ -23,7 +23,10 @@ const namedByComputed = `
   CREATE TABLE keyless_computed (v text, loud text GENERATED ALWAYS AS (upper(v)) STORED); INSERT INTO keyless_computed VALUES ('a'), ('a'), ('b');
   CREATE TABLE full_virtual (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) VIRTUAL); ALTER TABLE full_virtual REPLICA IDENTITY FULL;`;
 
-/** Functions that name others without a schema, each called by one thing only: what gives one a search_path gives it to all. */
+/**
+ * Functions that name others without a schema, each called by one thing only: what gives one a search_path gives it to
+ * all.
+ */
 const namedWithoutSchema = `
   CREATE FUNCTION low(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 < 1000';
   CREATE FUNCTION fits_check(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN low($1); END';
@@ -55,7 +58,10 @@ const everyChange = (major: number): string => `
   ${since(12, major, "UPDATE computed SET id = 5; INSERT INTO computed VALUES (7);")}
   ${since(18, major, changeComputed)}`;
 
-/** Only the inserts of the second partition can be followed, so of the root too: what is published of the first is published twice. */
+/**
+ * Only the inserts of the second partition can be followed, so of the root too: what is published of the first is
+ * published twice.
+ */
 const halfKeyed = `
   CREATE TABLE half (id int, v text, twice int GENERATED ALWAYS AS (id * 2) STORED) PARTITION BY RANGE (id);
   CREATE TABLE half_keyed PARTITION OF half FOR VALUES FROM (0) TO (10); CREATE TABLE half_keyless PARTITION OF half FOR VALUES FROM (10) TO (20);
@@ -148,7 +154,8 @@ for (const { from: major, to } of versionPairs([
           const rows = await lab.target.query("SELECT FROM computed WHERE twice = 7", lab.onTarget(database));
           return rows.length === 1;
         });
-        // The cutover waits for what is open on the source before it marks its point, and has carried the schema over by then.
+        // The cutover waits for what is open on the source before it marks its point, and has carried the schema over
+        // by then.
         const open = await lab.source.connect(database);
         await open.query("BEGIN; SELECT txid_current()");
         const failure = Resource.failure(resource.update({ triggerCutover: true }));

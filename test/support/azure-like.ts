@@ -4,7 +4,10 @@ import { scramVerifier } from "./scram-verifier";
 export const administrator = "azureadmin";
 
 export interface AzureLikeOptions extends Omit<ServerOptions, "major"> {
-  /** From 13 on. SET on a parameter can be granted from 15 on; before, the administrator may not set session_replication_role. */
+  /**
+   * From 13 on. SET on a parameter can be granted from 15 on; before, the administrator may not set
+   * session_replication_role.
+   */
   readonly major: Exclude<Major, 9.5 | 9.6 | 10 | 11 | 12>;
   /** The server parameter `azure.extensions`: extensions that may be created, in capitals. */
   readonly extensions?: readonly string[];

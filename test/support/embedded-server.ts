@@ -61,7 +61,8 @@ process.on("exit", () => {
 
 /**
  * A PostgreSQL server of a given major on a free loopback port, with a data directory of its own in the folder that
- * PG_MIGRATION_TEST_DATA names, or under the system's temporary directory. Authentication is scram-sha-256 (md5 before 10) for everybody, so that a wrong password is really refused.
+ * PG_MIGRATION_TEST_DATA names, or under the system's temporary directory. Authentication is scram-sha-256 (md5 before
+ * 10) for everybody, so that a wrong password is really refused.
  */
 export class EmbeddedServer {
   readonly major: Major;
@@ -264,7 +265,10 @@ async function initializeCluster(options: ServerOptions, binaries: string, owner
   return dataDirectory;
 }
 
-/** Where a new server's data lie: in a folder that is asked for, as one in memory is, as long as it, and what a container gives this process, has room. */
+/**
+ * Where a new server's data lie: in a folder that is asked for, as one in memory is, as long as it, and what a
+ * container gives this process, has room.
+ */
 async function dataFolder({ outlive }: ServerOptions): Promise<string> {
   const asked = process.env.PG_MIGRATION_TEST_DATA;
   if (asked === undefined || outlive) return tmpdir();

@@ -27,7 +27,10 @@ export interface ApplierOptions {
   readonly parts?: Parts | undefined;
   /** A batch went in change by change, because of what is said. */
   readonly onOrderedBatch: (reason: string) => void;
-  /** These are needed no more, in the order in which they came: durable, or part of a transaction that is open on the target. */
+  /**
+   * These are needed no more, in the order in which they came: durable, or part of a transaction that is open on the
+   * target.
+   */
   readonly onDone?: (segments: readonly Segment[]) => void;
 }
 

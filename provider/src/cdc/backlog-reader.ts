@@ -53,8 +53,8 @@ export interface BacklogHandlers extends ChangeStreamHandlers {
 export class BacklogLeft extends Error {}
 
 /**
- * The minor releases from which on pg_replication_slot_advance leaves the catalogue's rows alone that a slot still needs ("fast forward"
- * in the release notes of 17.5); all of these copy slots.
+ * The minor releases from which on pg_replication_slot_advance leaves the catalogue's rows alone that a slot still
+ * needs ("fast forward" in the release notes of 17.5); all of these copy slots.
  */
 const firstSoundMinors: Readonly<Record<number, number>> = { 13: 21, 14: 18, 15: 13, 16: 9, 17: 5 };
 const firstSoundMajor = 18;
@@ -66,7 +66,10 @@ export function movesSlotsSoundly(version: number): boolean {
 }
 
 const watchEveryMs = 1000;
-/** The target is to have enough to do with one portion for as long as the next one, which begins anew, takes to be decoded. */
+/**
+ * The target is to have enough to do with one portion for as long as the next one, which begins anew, takes to be
+ * decoded.
+ */
 const portionGrowth = 2;
 /** Then there is mostly one large transaction, which every portion would decode again and none would hold. */
 const mostEmptyPortions = 2;

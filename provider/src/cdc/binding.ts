@@ -55,8 +55,8 @@ export interface Binding {
 }
 
 /**
- * A table has 1,600 columns at most, and a row that is on one page; of a row that nearly fills its page there is no room for the
- * key beside it. Less than these, eight bytes each, are no page.
+ * A table has 1,600 columns at most, and a row that is on one page; of a row that nearly fills its page there is no
+ * room for the key beside it. Less than these, eight bytes each, are no page.
  */
 const mostStagedColumns = 1000;
 

@@ -35,8 +35,8 @@ export const nullField = -1;
 export const absentField = -2;
 
 /**
- * A row as bytes in the form of its stream, PostgreSQL's text or binary, without a JavaScript string, buffer or array of its own: the places of its
- * fields lie among those of other rows.
+ * A row as bytes in the form of its stream, PostgreSQL's text or binary, without a JavaScript string, buffer or array
+ * of its own: the places of its fields lie among those of other rows.
  */
 export interface Tuple {
   readonly bytes: Buffer;

@@ -1,7 +1,10 @@
 import { EngineFault } from "../errors.js";
 import { type Tuple, endOf, holderOf, nullField, startOf } from "./change.js";
 
-/** The first message is short, since a batch may hold a line or two for each of thousands of tables; each next one is longer. */
+/**
+ * The first message is short, since a batch may hold a line or two for each of thousands of tables; each next one is
+ * longer.
+ */
 const firstMessageBytes = 512;
 const messageGrowth = 4;
 const longestMessageBytes = 64 << 10;

@@ -47,8 +47,9 @@ export interface Folding {
 }
 
 /**
- * Folds changes in source order to one net operation per table and key, or per table and content where there is no key. A change that does not fold with those before it
- * begins a new part of its table; TRUNCATE and a new shape of a table begin a new step.
+ * Folds changes in source order to one net operation per table and key, or per table and content where there is no key.
+ * A change that does not fold with those before it begins a new part of its table; TRUNCATE and a new shape of a table
+ * begin a new step.
  *
  * @param isOrdered of which tables to fold nothing: their changes are kept as they came
  */

@@ -38,8 +38,8 @@ export interface FollowOptions {
   /** Called about once a second. */
   readonly onProgress?: (status: FollowStatus) => void;
   /**
-   * How long to try again after the loss of a connection, without any progress in between. Ten minutes by default. A stream that
-   * had nothing left to apply for a while has come as far as it could.
+   * How long to try again after the loss of a connection, without any progress in between. Ten minutes by default. A
+   * stream that had nothing left to apply for a while has come as far as it could.
    */
   readonly reconnectForSeconds?: number;
   /** How long a server may be silent where an answer is due, before its connection is taken for dead. 45 by default. */
@@ -210,7 +210,10 @@ export class Follower {
     }
   }
 
-  /** What a successor has applied meanwhile looks like a difference, or a change that is refused: it is no fault of anybody. */
+  /**
+   * What a successor has applied meanwhile looks like a difference, or a change that is refused: it is no fault of
+   * anybody.
+   */
   async #orTakenOver(failure: Error): Promise<Error> {
     if (!(failure instanceof Refused || failure instanceof ContentDiffers)) return failure;
     const { target, targetDatabase, migration, generation } = this.#options;
@@ -283,7 +286,10 @@ export class Follower {
     }
   }
 
-  /** Notes how far it has come, also within a transaction that is begun anew: one that takes longer than a server may be away. */
+  /**
+   * Notes how far it has come, also within a transaction that is begun anew: one that takes longer than a server may be
+   * away.
+   */
   #goesFurther({ applier: { throughLsn: lsn }, takenOfTransaction: changes }: Pipeline): boolean {
     const { lsn: before, changes: taken } = this.#furthest;
     const isFurther = lsn > before || (lsn === before && changes > taken);

@@ -10,7 +10,10 @@ const headerBytes = 5;
 export class Frames {
   readonly #onCopyData: (bytes: Buffer, start: number, end: number) => void;
   readonly #onOther: (message: Buffer) => void;
-  /** Room for a message that the last chunk cut, whole, so that a long one is there once; for its header as long as that is cut itself. */
+  /**
+   * Room for a message that the last chunk cut, whole, so that a long one is there once; for its header as long as that
+   * is cut itself.
+   */
   #cut: Buffer = Buffer.alloc(0);
   /** How much of it has come. */
   #have = 0;

@@ -36,8 +36,8 @@ export class SourceClock {
   }
 
   /**
-   * For how long, in seconds, the source has had WAL that a stream has not come to: nobody can tell whether there is a commit
-   * in it. 0 while that is no longer than questions are apart.
+   * For how long, in seconds, the source has had WAL that a stream has not come to: nobody can tell whether there is a
+   * commit in it. 0 while that is no longer than questions are apart.
    */
   secondsBehind(receivedLsn: Lsn): number {
     this.#ahead = this.#ahead.filter(({ lsn }) => lsn > receivedLsn);

@@ -20,8 +20,8 @@ export interface MigrationIdentity {
 
 /**
  * The names for one database of one migration: the same on every call and every machine, and distinct for distinct
- * migrations and databases. A slot's name may hold lower-case letters, digits and underscores only, at most 63 of them (manual,
- * "Querying and Manipulating Replication Slots"), so a digest stands for what the readable part loses.
+ * migrations and databases. A slot's name may hold lower-case letters, digits and underscores only, at most 63 of them
+ * (manual, "Querying and Manipulating Replication Slots"), so a digest stands for what the readable part loses.
  */
 export function changeCaptureNames({ migrationName, target }: MigrationIdentity, database: string): ChangeCaptureNames {
   const digest = createHash("sha256")

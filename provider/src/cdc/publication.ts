@@ -62,7 +62,8 @@ export async function createPublications(
   const publishable = selected.filter((table) => !table.unlogged && publishesItself(table, version));
   const insertOnlyTables = publishable.filter((table) => !canNameRows(table, selected, telling));
   const tables = publishable.filter((table) => !insertOnlyTables.includes(table));
-  // Of partitions of one table, some with a key and some without, both publications tell: at odds, the server would refuse to.
+  // Of partitions of one table, some with a key and some without, both publications tell: at odds, the server would
+  // refuse to.
   const insertions = `publish = '${insertionsSince(version)}'${telling.generated ? withGenerated : ""}`;
   await bringInLine(source, names.publication, tables, everything);
   await bringInLine(source, names.insertOnlyPublication, insertOnlyTables, insertions);
@@ -70,9 +71,9 @@ export async function createPublications(
 }
 
 /**
- * Follows what has become of the keys of published tables. One that has lost its key would make UPDATE and DELETE fail in the
- * source's applications; the changes of one that has got a key can be followed. A table that moves has changes that neither
- * publication tells of: it has to be copied anew.
+ * Follows what has become of the keys of published tables. One that has lost its key would make UPDATE and DELETE fail
+ * in the source's applications; the changes of one that has got a key can be followed. A table that moves has changes
+ * that neither publication tells of: it has to be copied anew.
  *
  * @param selection tables as they are now
  * @returns the tables that only inserts are followed of from now on
@@ -125,8 +126,8 @@ const insertionsSince = (version: number): string => (version >= 110000 ? "inser
 const withGenerated = ", publish_generated_columns = stored";
 
 /**
- * Removes what {@link createPublications} made, and resets the replica identities that it set; idempotent. Waits for no lock,
- * of another migration's or an application's, for longer than a minute.
+ * Removes what {@link createPublications} made, and resets the replica identities that it set; idempotent. Waits for no
+ * lock, of another migration's or an application's, for longer than a minute.
  *
  * @returns what is left for somebody to do on the source
  */
@@ -151,8 +152,8 @@ function canNameRows(table: Table, selected: readonly Table[], telling: Telling)
 }
 
 /**
- * Whether only with its generated columns a table can be followed. For all others they are a burden to the stream, which the target
- * computes by itself; so it is settled once, when the publication is made.
+ * Whether only with its generated columns a table can be followed. For all others they are a burden to the stream,
+ * which the target computes by itself; so it is settled once, when the publication is made.
  */
 function takesGenerated(selection: readonly Table[], keyless: PublicationOptions["keyless"], version: number): boolean {
   const canBeFollowed = (table: Table, telling: Telling): boolean =>

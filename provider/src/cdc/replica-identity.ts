@@ -9,13 +9,14 @@ import { sourceObjectPrefix } from "./names.js";
 
 /*
  * Which tables get REPLICA IDENTITY FULL from us is written into the publication's comment before any of them does: so
- * whoever drops the publication, from whatever machine and after whatever crash, knows what to reset. Each table is then altered
- * in a transaction of its own: of a session that held one and waited for another, the source's applications would be the victims.
+ * whoever drops the publication, from whatever machine and after whatever crash, knows what to reset. Each table is
+ * then altered in a transaction of its own: of a session that held one and waited for another, the source's
+ * applications would be the victims.
  */
 
 /**
- * From it on a published UPDATE or DELETE fails where the replica identity has a generated column that is not published; and one
- * that is stored may be.
+ * From it on a published UPDATE or DELETE fails where the replica identity has a generated column that is not
+ * published; and one that is stored may be.
  */
 const firstVersionThatRefuses = 180000;
 
@@ -93,9 +94,9 @@ export async function identifyByWholeRow(
 }
 
 /**
- * Gives the tables that {@link identifyByWholeRow} has set back what they had; idempotent. Those that another migration follows,
- * too, it is given to reset: without a replica identity their updates would fail in the source's applications. Runs within
- * {@link whileHandingOn}.
+ * Gives the tables that {@link identifyByWholeRow} has set back what they had; idempotent. Those that another migration
+ * follows, too, it is given to reset: without a replica identity their updates would fail in the source's applications.
+ * Runs within {@link whileHandingOn}.
  *
  * @returns what is left for somebody to do
  */
@@ -125,7 +126,10 @@ export async function resetReplicaIdentities(source: Client, publication: string
 /** Class of an advisory lock in the source's database: who hands on what is marked, or adds to it, has it alone. */
 const markLock = 1885433709;
 
-/** Holds the lock under which {@link resetReplicaIdentities} hands on, and its publication is dropped: no heir may be about to go. */
+/**
+ * Holds the lock under which {@link resetReplicaIdentities} hands on, and its publication is dropped: no heir may be
+ * about to go.
+ */
 export async function whileHandingOn<Result>(source: Client, work: () => Promise<Result>): Promise<Result> {
   await source.query("SELECT pg_catalog.pg_advisory_lock($1)", [markLock]);
   try {
@@ -154,7 +158,10 @@ async function addToMark(source: Client, publication: string, tables: MarkedTabl
   }
 }
 
-/** Another role's publication is not ours to comment on: its migration goes on, and what is to be reset behind it is told. */
+/**
+ * Another role's publication is not ours to comment on: its migration goes on, and what is to be reset behind it is
+ * told.
+ */
 async function handOn(source: Client, heir: string, tables: MarkedTables): Promise<readonly string[]> {
   try {
     await writeMark(source, heir, { ...tables, ...(await markedTables(source, heir)) });

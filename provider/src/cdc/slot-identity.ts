@@ -49,8 +49,8 @@ export async function verifySlotIdentity(source: Client, session: Client, progre
 }
 
 /**
- * Checks that the slot still has all that is behind what the target has. What is seen stays so only once a session of ours has the
- * slot: before that, anybody may drop it or move it on.
+ * Checks that the slot still has all that is behind what the target has. What is seen stays so only once a session of
+ * ours has the slot: before that, anybody may drop it or move it on.
  *
  * @param throughLsn asked when the slot has been seen: what is applied and confirmed meanwhile moves it on
  * @throws Refused when it has not

@@ -26,8 +26,9 @@ export interface StagedRow {
 
 /**
  * Temporary tables of one target session, one for each shape of table: column `g` for the group, `c<field>` for the new
- * values and `o<field>` for those that find the old row, each of the type below the target column's domains and without its
- * modifier; of the widest tables the fields of records `c` and `o`. So values are parsed by their own type, once, and no cast from text is ever made.
+ * values and `o<field>` for those that find the old row, each of the type below the target column's domains and without
+ * its modifier; of the widest tables the fields of records `c` and `o`. So values are parsed by their own type, once,
+ * and no cast from text is ever made.
  */
 export class Staging {
   readonly #target: Client;
@@ -60,7 +61,8 @@ export class Staging {
   }
 
   /**
-   * Makes the tables, and the indexes on them, that are not there yet. Belongs before any savepoint that may be rolled back while the session lives on.
+   * Makes the tables, and the indexes on them, that are not there yet. Belongs before any savepoint that may be rolled
+   * back while the session lives on.
    */
   make(bindings: Iterable<Binding>): Statement[] {
     const statements: Statement[] = [];

@@ -28,7 +28,10 @@ export const applyingPurpose = "apply changes";
 export interface TargetSessionOptions {
   /** The target has no triggers and no foreign keys yet, so that the session need not be a replica's. */
   readonly firesNothing?: boolean | undefined;
-  /** For the functions of checks and generated columns, which may name what they use without a schema; as of useSearchPath. */
+  /**
+   * For the functions of checks and generated columns, which may name what they use without a schema; as of
+   * useSearchPath.
+   */
   readonly searchPath?: string | undefined;
   /** As messages name the server; a migration's target by default. */
   readonly parts?: Parts | undefined;

@@ -10,9 +10,10 @@ export class NeedsText extends Error {}
 const firstVersionWithBinary = 140000;
 
 /**
- * Types whose binary form is the same in every version from 14 on, whatever is set on either side, by the object identifiers that they have
- * on every server (pg_type.dat). Left out: what carries identifiers of its own database (enums, composites, reg*), what
- * a setting or the platform writes (money, xml), and interval, of which 17 reads the extremes as infinity. An array names the type of its elements.
+ * Types whose binary form is the same in every version from 14 on, whatever is set on either side, by the object
+ * identifiers that they have on every server (pg_type.dat). Left out: what carries identifiers of its own database
+ * (enums, composites, reg*), what a setting or the platform writes (money, xml), and interval, of which 17 reads the
+ * extremes as infinity. An array names the type of its elements.
  */
 const sameOnBothSides: ReadonlySet<number> = new Set([
   // bool, bytea, name, int8, int2, int4, text, oid
@@ -29,7 +30,10 @@ const sameOnBothSides: ReadonlySet<number> = new Set([
 
 export const hasSameBinaryForm = (typeOid: number): boolean => sameOnBothSides.has(typeOid);
 
-/** The form to ask pgoutput for: binary costs both servers and us less, and will do for as long as no table has another type. */
+/**
+ * The form to ask pgoutput for: binary costs both servers and us less, and will do for as long as no table has another
+ * type.
+ */
 export async function valueFormOf(
   source: Client,
   version: number,

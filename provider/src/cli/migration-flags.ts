@@ -15,7 +15,10 @@ export function addMigrationOptions(command: Command): Command {
   return addTargetOptions(command);
 }
 
-/** Until az 2.86 `--migration-name` named the migration and `--name` the server; from then on `--name` and `--server-name`. */
+/**
+ * Until az 2.86 `--migration-name` named the migration and `--name` the server; from then on `--name` and
+ * `--server-name`.
+ */
 export function readMigrationFlags(flags: MigrationFlags): { name: string; target: TargetFlags } {
   const name = flags.migrationName ?? flags.name;
   if (name === undefined) throw new InvalidInput([{ property: "--name", reason: "name the migration" }]);

@@ -30,9 +30,9 @@ const undefinedTable = "42P01";
 const outOfMemory = "53200";
 
 /**
- * Locks tables in ACCESS SHARE mode in a transaction that there is: all of them at once, and again in a while where one cannot be
- * had. It never waits for one table while it holds another, as whoever has altered the one and goes on to the other would wait
- * for us, and we for him.
+ * Locks tables in ACCESS SHARE mode in a transaction that there is: all of them at once, and again in a while where one
+ * cannot be had. It never waits for one table while it holds another, as whoever has altered the one and goes on to the
+ * other would wait for us, and we for him.
  *
  * @returns the tables, qualified and quoted, among which is one that is gone; nothing is locked then
  * @throws HeldUp where others keep one locked for all of the time, naming them
@@ -100,7 +100,10 @@ async function lockFailure(session: Client, cause: unknown, tables: readonly Tab
   });
 }
 
-/** Each session that copies, the dump, and whoever else keeps the snapshot has a lock on each table, beside the applications' own. */
+/**
+ * Each session that copies, the dump, and whoever else keeps the snapshot has a lock on each table, beside the
+ * applications' own.
+ */
 const locksPerTable = 4;
 
 async function moreLocks(session: Client, tables: number): Promise<string> {

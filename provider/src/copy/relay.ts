@@ -198,8 +198,9 @@ function accounts(
 }
 
 /**
- * Both ends are looked after, since of a line that has gone dead nothing is heard. Whose word is next changes: the source's, unless
- * it is paused; the target's, until it has begun, while something is on its way there, and when it has all.
+ * Both ends are looked after, since of a line that has gone dead nothing is heard. Whose word is next changes: the
+ * source's, unless it is paused; the target's, until it has begun, while something is on its way there, and when it has
+ * all.
  */
 const watchSource = (source: Client, out: CopyStatement): void =>
   void watchOf(source)?.during(out.outcome, () => !out.isPaused);

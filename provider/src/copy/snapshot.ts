@@ -156,8 +156,8 @@ export async function lockedSnapshot<Taken extends { readonly snapshot: Snapshot
 }
 
 /**
- * Opens a session whose transaction, read only, sees what the snapshot sees, and waits for no lock for longer than a minute. The
- * caller ends it.
+ * Opens a session whose transaction, read only, sees what the snapshot sees, and waits for no lock for longer than a
+ * minute. The caller ends it.
  *
  * @throws SnapshotGone when the snapshot is there no longer
  */

@@ -5,8 +5,8 @@ import { describeHolders, type LockHolder, lockHolders, remedyAgainst } from "..
 import type { TableName } from "./lock-together.js";
 
 /**
- * Names who keeps the source's table from being read, as one does who waits to alter or truncate it: the snapshot's holder has it
- * locked until all rows are copied, and everybody else waits behind.
+ * Names who keeps the source's table from being read, as one does who waits to alter or truncate it: the snapshot's
+ * holder has it locked until all rows are copied, and everybody else waits behind.
  *
  * @param cause what was not granted
  */

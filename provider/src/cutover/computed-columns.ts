@@ -17,8 +17,9 @@ interface ComputedColumn extends NamedColumn {
 const firstVersionWithGenerated = 120000;
 
 /**
- * Statements that let the receiver be written what the sender writes, and the receiver computes by itself: the expression was dropped
- * on the sender, and a stream that tells of generated columns tells these no different. What was sent of them is not there.
+ * Statements that let the receiver be written what the sender writes, and the receiver computes by itself: the
+ * expression was dropped on the sender, and a stream that tells of generated columns tells these no different. What was
+ * sent of them is not there.
  *
  * @param publications the sender's, by which its tables are known to be followed
  */

@@ -35,7 +35,10 @@ export interface CutOver {
   readonly onEscapedChanges: (changes: number) => Promise<void>;
   /** Refreshes what is computed from tables. */
   readonly refreshMaterializedViews: () => Promise<void>;
-  /** Told the statements that the target needs to be written all that was sent to it, if there are any; @throws Refused naming them */
+  /**
+   * Told the statements that the target needs to be written all that was sent to it, if there are any; @throws Refused
+   * naming them
+   */
   readonly refuseComputed: (statements: readonly string[]) => never;
   /** The source's, by which its tables are followed. */
   readonly publications: readonly string[];

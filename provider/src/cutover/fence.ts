@@ -59,8 +59,8 @@ export const extendRecord = (record: FenceRecord, now: FenceRecord): FenceRecord
 });
 
 /**
- * Makes every transaction that begins in the session's database from now on read only, whatever its role, and ends the sessions
- * that began before: theirs would go on writing. Our own sessions stay, and set themselves free (`connect`).
+ * Makes every transaction that begins in the session's database from now on read only, whatever its role, and ends the
+ * sessions that began before: theirs would go on writing. Our own sessions stay, and set themselves free (`connect`).
  *
  * It does not hold a session that sets itself free: `SET default_transaction_read_only = off`, `BEGIN READ WRITE`. On a
  * target whose superusers are its operator's, as Azure's `azuresu`, nobody else can hold or end theirs: these are spared.
@@ -126,7 +126,10 @@ interface Session {
   readonly isSpared: boolean;
 }
 
-/** A session reads the database's settings while it begins, and is listed a moment later: so the last look is a second one. */
+/**
+ * A session reads the database's settings while it begins, and is listed a moment later: so the last look is a second
+ * one.
+ */
 async function endSessionsFromBefore(client: Client, fenced: FencedDatabase): Promise<string[]> {
   const { rows } = await client.query<{ now: string }>("SELECT clock_timestamp()::text AS now");
   const fencedAt = rows[0]!.now;

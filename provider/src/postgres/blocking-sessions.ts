@@ -2,7 +2,10 @@ import type { Client } from "pg";
 import { quoteLiteral } from "./identifiers.js";
 import { serverVersion } from "./server-version.js";
 
-/** A session whose open transaction another one has to wait for: a new slot's, that which applies changes, or locks tables. */
+/**
+ * A session whose open transaction another one has to wait for: a new slot's, that which applies changes, or locks
+ * tables.
+ */
 export interface BlockingSession {
   /** Undefined for a prepared transaction, which no session holds. */
   readonly pid: number | undefined;

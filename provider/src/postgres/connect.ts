@@ -34,7 +34,10 @@ export interface ConnectOptions {
   readonly replication?: boolean;
   /** How long the server may take to accept, and then to answer the first statements, in milliseconds. */
   readonly connectTimeoutMs?: number;
-  /** How long a statement may be silent before it is looked whether the line is dead, and then once more: {@link SessionWatch}. */
+  /**
+   * How long a statement may be silent before it is looked whether the line is dead, and then once more: {@link
+   * SessionWatch}.
+   */
   readonly patienceMs?: number;
   /** Whoever opens it looks after it himself: one that streams, and is not always read. */
   readonly unwatched?: boolean;
@@ -53,8 +56,8 @@ export const bearerSign = " #";
 let bearer = "";
 
 /**
- * Has the sessions that this process opens from now on say at the end of their names whose they are, or no longer: a successor
- * knows by it what its predecessor has left open.
+ * Has the sessions that this process opens from now on say at the end of their names whose they are, or no longer: a
+ * successor knows by it what its predecessor has left open.
  */
 export function nameSessionsAfter(worker: string | undefined): void {
   bearer = worker === undefined ? "" : bearerSign + worker;
@@ -221,7 +224,8 @@ export function certificates(sslRootCert: string): string {
 
 /** Answers the server's process. */
 async function fixSettings(client: pg.Client, replication: boolean): Promise<number> {
-  // Every name says where it is: under a database's search_path its own functions and operators may stand before PostgreSQL's.
+  // Every name says where it is: under a database's search_path its own functions and operators may stand before
+  // PostgreSQL's.
   const fix = (settings: string): string =>
     `SELECT pg_catalog.set_config(wanted.key, wanted.value, false), pg_catalog.pg_backend_pid() AS pid
        FROM pg_catalog.json_each_text(${settings}) AS wanted
@@ -245,8 +249,8 @@ async function fixSettings(client: pg.Client, replication: boolean): Promise<num
 }
 
 /**
- * A database, or the server, may give every session another role than the one that logs in, which is the one that is granted what
- * a migration takes. What is set for that role itself is meant, and comes before what is set for all.
+ * A database, or the server, may give every session another role than the one that logs in, which is the one that is
+ * granted what a migration takes. What is set for that role itself is meant, and comes before what is set for all.
  */
 const withoutDatabasesRole = `
   SELECT pg_catalog.set_config('role', 'none', false)

@@ -6,7 +6,10 @@ import { sqlStateOf } from "./sql-state.js";
 /** How long a statement waits for a lock where nothing else is said. */
 export const patienceSeconds = 60;
 
-/** Has a session's statements give up on a lock that somebody else holds on: while applications wait, nothing may wait for ever. Answers the session. */
+/**
+ * Has a session's statements give up on a lock that somebody else holds on: while applications wait, nothing may wait
+ * for ever. Answers the session.
+ */
 export async function limitLockWaits<Session extends Client>(session: Session): Promise<Session> {
   await session.query(`SET lock_timeout = '${patienceSeconds}s'`);
   return session;
@@ -24,8 +27,8 @@ export const lockRemedy =
   "end the session that holds the lock, e.g. one of SELECT pid, relation::regclass, mode FROM pg_locks WHERE granted AND mode ~ 'Exclusive', and try again";
 
 /**
- * How long the tries to lock one table wait, in seconds. Each a while longer, since whoever comes behind it waits too; in between
- * they go ahead.
+ * How long the tries to lock one table wait, in seconds. Each a while longer, since whoever comes behind it waits too;
+ * in between they go ahead.
  */
 const waitsSeconds = [1, 2, 4, 8, 15];
 const pauseMs = 300;
@@ -33,9 +36,9 @@ const pauseMs = 300;
 const mostTogether = 200;
 
 /**
- * Alters tables beside the sessions that work with them, without ever waiting for one while it holds another: a deadlock might
- * end somebody else's transaction. Many together where all can be locked at once, else each in a transaction of its own:
- * what was altered before an error stays.
+ * Alters tables beside the sessions that work with them, without ever waiting for one while it holds another: a
+ * deadlock might end somebody else's transaction. Many together where all can be locked at once, else each in a
+ * transaction of its own: what was altered before an error stays.
  *
  * @param tables qualified and quoted
  * @param statements what to run for some of them, without waits but for their locks

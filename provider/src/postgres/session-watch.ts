@@ -138,7 +138,10 @@ async function waitOf(asking: Client, processId: number): Promise<Wait> {
 
 const watches = new WeakMap<Client, SessionWatch>();
 
-/** Sees to it that every statement of a session that is awaited comes to an end; one on a dead line is rejected with Unreachable. */
+/**
+ * Sees to it that every statement of a session that is awaited comes to an end; one on a dead line is rejected with
+ * Unreachable.
+ */
 export function watchStatements(watch: SessionWatch, session: Client): void {
   const query = session.query.bind(session) as (...statement: readonly unknown[]) => unknown;
   // However many wait in it, it is one session to look at.

@@ -28,8 +28,8 @@ const catalogues: readonly (readonly [since: number, names: readonly string[]])[
 ];
 
 /**
- * Another text where a dump of the schema, with owners and privileges, may differ from one of before in what neither tables nor
- * their columns, indexes and constraints tell. Much cheaper than a dump.
+ * Another text where a dump of the schema, with owners and privileges, may differ from one of before in what neither
+ * tables nor their columns, indexes and constraints tell. Much cheaper than a dump.
  */
 export async function readCatalogueVersion(source: Client): Promise<string> {
   const version = await serverVersion(source);

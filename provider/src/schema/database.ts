@@ -119,8 +119,9 @@ export async function createTargetDatabase(
 }
 
 /**
- * Gives the target database the source's connection limit: last, since the migration's own sessions count as well. A limit of 0
- * is left out, as validation says: like a fence it keeps everybody from the source, and is not meant for what comes after.
+ * Gives the target database the source's connection limit: last, since the migration's own sessions count as well. A
+ * limit of 0 is left out, as validation says: like a fence it keeps everybody from the source, and is not meant for
+ * what comes after.
  */
 export async function carryConnectionLimit(source: pg.Client, target: pg.Client): Promise<void> {
   const { rows } = await source.query<{ limit: number }>(
@@ -205,7 +206,10 @@ async function refinements(target: pg.Client, name: string, properties: Database
   ];
 }
 
-/** Set on the source so that nobody writes there any more, by an earlier cutover for instance; the target is to be written. */
+/**
+ * Set on the source so that nobody writes there any more, by an earlier cutover for instance; the target is to be
+ * written.
+ */
 export const isFence = ({ name, value }: Pick<DatabaseSetting, "name" | "value">): boolean =>
   name === "default_transaction_read_only" && /^(on|t\w*|y\w*|1)$/i.test(value);
 

@@ -7,8 +7,8 @@ import type { Entry } from "./entries.js";
 export type Definitions = Readonly<Record<string, string>>;
 
 /**
- * A function, aggregate, view, rule, trigger or policy whose definition somebody has changed under its name; or a type, sequence, schema
- * or extension, of which only the name is known here, so that it can be missed.
+ * A function, aggregate, view, rule, trigger or policy whose definition somebody has changed under its name; or a type,
+ * sequence, schema or extension, of which only the name is known here, so that it can be missed.
  */
 export interface Redefined {
   /** `function public.f(integer)` */

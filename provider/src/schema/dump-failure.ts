@@ -1,6 +1,9 @@
 import { HeldUp, Refused, Unreachable } from "../errors.js";
 
-/** What pg_dump, libpq beneath it and our own relay say of a connection that is gone, or of a server that is away for a moment. */
+/**
+ * What pg_dump, libpq beneath it and our own relay say of a connection that is gone, or of a server that is away for a
+ * moment.
+ */
 const lostConnection =
   /connection broke|server closed the connection|terminating connection|the database system is (starting up|shutting down|in recovery)|could not (receive data from|send data to) server|SSL connection has been closed|Connection refused|timeout expired/i;
 

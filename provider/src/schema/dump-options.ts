@@ -14,8 +14,9 @@ export interface DumpOptions {
 }
 
 /**
- * pg_dump locks table after table, and keeps what it has while it waits for the next. Shorter than PostgreSQL's deadlock_timeout,
- * so that no application loses its transaction to it: whoever wants what we have gets it before he is told of a deadlock.
+ * pg_dump locks table after table, and keeps what it has while it waits for the next. Shorter than PostgreSQL's
+ * deadlock_timeout, so that no application loses its transaction to it: whoever wants what we have gets it before he is
+ * told of a deadlock.
  */
 const lockWaitMs = 500;
 

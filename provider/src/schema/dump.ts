@@ -19,8 +19,8 @@ export interface Dump {
 const pauseMs = 500;
 
 /**
- * The definition of everything in a database, as pg_dump prints it. While others keep a table locked it is tried again, for a
- * minute.
+ * The definition of everything in a database, as pg_dump prints it. While others keep a table locked it is tried again,
+ * for a minute.
  *
  * @throws HeldUp when they do for longer, naming them
  * @throws Refused when no pg_dump is new enough, or the source refuses what pg_dump asks

@@ -2,7 +2,10 @@ import type { Client } from "pg";
 import { ownOnly } from "../postgres/own-only.js";
 import { serverVersion } from "../postgres/server-version.js";
 
-/** What is set on an object beside its definition: a storage option, a column's statistics target, storage or compression, a comment. */
+/**
+ * What is set on an object beside its definition: a storage option, a column's statistics target, storage or
+ * compression, a comment.
+ */
 export interface ObjectSetting {
   /** `option public.t fillfactor`, `comment COLUMN public.t.v` */
   readonly key: string;

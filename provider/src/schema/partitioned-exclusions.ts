@@ -13,10 +13,10 @@ interface Exclusion {
 }
 
 /**
- * Servers refuse to attach an index that excludes (EXCLUDE, and WITHOUT OVERLAPS since 18) to that of a partitioned table,
- * though this is how pg_dump builds it. So the constraint is added to the whole tree at once, which makes the partitions'
- * own, under names that the server chooses. Where it would have been attached, a partition's gets its name back; then comes what else
- * its entry says, and the comments on it.
+ * Servers refuse to attach an index that excludes (EXCLUDE, and WITHOUT OVERLAPS since 18) to that of a partitioned
+ * table, though this is how pg_dump builds it. So the constraint is added to the whole tree at once, which makes the
+ * partitions' own, under names that the server chooses. Where it would have been attached, a partition's gets its name
+ * back; then comes what else its entry says, and the comments on it.
  */
 export function addExclusionsToTrees(entries: readonly Entry[]): readonly Entry[] {
   const exclusions = new Map(entries.flatMap((entry) => exclusionOf(entry) ?? []).map((one) => [one.key, one]));

@@ -29,10 +29,10 @@ export interface Build {
 }
 
 /**
- * What to run when. Every entry of the dump is in one list; its change of owner and its FORCE ROW LEVEL SECURITY
- * are taken out of it and are entries of their own in `handover` (types `TABLE OWNER`, `SCHEMA OWNER`, ..., and `ROW SECURITY`; with its id).
- * A key is a build and, where it takes the built index over, as a large table's does, an entry of `after`; a small table
- * is made with its keys.
+ * What to run when. Every entry of the dump is in one list; its change of owner and its FORCE ROW LEVEL SECURITY are
+ * taken out of it and are entries of their own in `handover` (types `TABLE OWNER`, `SCHEMA OWNER`, ..., and `ROW
+ * SECURITY`; with its id). A key is a build and, where it takes the built index over, as a large table's does, an entry
+ * of `after`; a small table is made with its keys.
  *
  * - `before` keeps the dump's order and needs nothing else. Rows can be copied once it has run.
  * - A build needs only `before` and its own table's rows: builds can run in any order and side by side.
@@ -207,9 +207,10 @@ const isOwnership = (statement: Statement): boolean =>
   follows(statement.tokens, statement.tokens.length - 4, "FORCE", "ROW", "LEVEL", "SECURITY");
 
 /**
- * Row security first, while the tables are still ours, and triggers and rules that fire in a replica too. A table's change of owner takes its sequences along, which
- * therefore follow; a schema's comes when nothing in it is left to change; privileges name the owner, so they come after
- * all owners; an event trigger would fire on every statement before it.
+ * Row security first, while the tables are still ours, and triggers and rules that fire in a replica too. A table's
+ * change of owner takes its sequences along, which therefore follow; a schema's comes when nothing in it is left to
+ * change; privileges name the owner, so they come after all owners; an event trigger would fire on every statement
+ * before it.
  */
 function handoverRank({ type, name, sql }: Entry): number | undefined {
   if (type === "ROW SECURITY") return 0;
@@ -233,8 +234,9 @@ function inHandoverOrder(entries: readonly Entry[]): Entry[] {
 }
 
 /**
- * To make a table with its keys takes the server less than to alter it for each, and no unit has to be kept of it. But CREATE
- * TABLE takes keys of the same columns for one, of which it makes the first, and calls what an heir inherits its own.
+ * To make a table with its keys takes the server less than to alter it for each, and no unit has to be kept of it. But
+ * CREATE TABLE takes keys of the same columns for one, of which it makes the first, and calls what an heir inherits its
+ * own.
  */
 function withSmallKeys(
   before: readonly Entry[],

@@ -72,8 +72,8 @@ function isDuplicate({ type }: Entry, { code, schema }: pg.DatabaseError): boole
 export type RestoreApart = (groups: readonly (readonly Entry[])[]) => Promise<ReadonlySet<Entry>>;
 
 /**
- * Runs entries one after another, each as if in a transaction of its own, fitted to what the target allows. What could not be
- * carried over is found, never skipped in silence.
+ * Runs entries one after another, each as if in a transaction of its own, fitted to what the target allows. What could
+ * not be carried over is found, never skipped in silence.
  *
  * @param apart for entries by the hundred, of which most do not need each other
  * @throws Refused naming every entry that the target does not take; the others stay
@@ -150,7 +150,10 @@ async function restoreWaiting(
   if (refusals.length > 0) throw allRefused(refusals);
 }
 
-/** Functions that call themselves or each other, by way of operators and views as well, as far as nothing else keeps them back. Answers what still waits. */
+/**
+ * Functions that call themselves or each other, by way of operators and views as well, as far as nothing else keeps
+ * them back. Answers what still waits.
+ */
 async function restoreRecursive(
   target: pg.Client,
   entries: readonly Entry[],
@@ -169,8 +172,8 @@ async function restoreRecursive(
 }
 
 /**
- * Restores one entry, as {@link restoreEntries} does, and adds what it finds. Answers why the target refused the entry for what
- * it says; undefined when it is there.
+ * Restores one entry, as {@link restoreEntries} does, and adds what it finds. Answers why the target refused the entry
+ * for what it says; undefined when it is there.
  */
 export async function refusalOf(
   target: pg.Client,

@@ -69,7 +69,10 @@ export function schemaOf({ tokens }: Statement): string | undefined {
   return dot < 1 ? undefined : identifierName(tokens[dot - 1]!);
 }
 
-/** A statement for messages: a subscription's connection string and a server's or a mapping's options may hold a password. */
+/**
+ * A statement for messages: a subscription's connection string and a server's or a mapping's options may hold a
+ * password.
+ */
 export function withoutSecrets({ text, tokens }: Statement): string {
   const secret = tokens.findIndex(
     (_, index) => follows(tokens, index, "CONNECTION") || follows(tokens, index, "OPTIONS"),

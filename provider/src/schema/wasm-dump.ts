@@ -40,7 +40,8 @@ export async function dumpInWasm(source: Endpoint, database: string, options: Du
   } finally {
     await worker?.terminate();
     port1.close();
-    // A server does not notice that nobody listens any more while it waits for a lock, and what it waits for others wait behind.
+    // A server does not notice that nobody listens any more while it waits for a lock, and what it waits for others
+    // wait behind.
     if (!isRead) await requestCancel(client);
     // Its protocol was taken over, so the session cannot be ended through the client.
     client.connection.stream.destroy();
@@ -103,9 +104,9 @@ function completeMessages(bytes: Buffer): { end: number; isReady: boolean } {
 }
 
 /**
- * V8 compiles what runs often a second time, for speed: with a program that runs for a moment, that takes twice as long as all of
- * its work (0.5 s of CPU against 0.15 s for an empty database, 0.75 s against 0.45 s for 2,000 tables). A V8 that does not
- * know these options says so and goes on.
+ * V8 compiles what runs often a second time, for speed: with a program that runs for a moment, that takes twice as long
+ * as all of its work (0.5 s of CPU against 0.15 s for an empty database, 0.75 s against 0.45 s for 2,000 tables). A V8
+ * that does not know these options says so and goes on.
  */
 function compileOnce(): void {
   for (const option of ["--no-wasm-tier-up", "--no-wasm-dynamic-tiering"]) setFlagsFromString(option);

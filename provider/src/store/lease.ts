@@ -34,8 +34,8 @@ export interface WorkRight {
 export const newWorkerName = (): string => `${hostname()}:${process.pid}:${randomBytes(4).toString("hex")}`;
 
 /**
- * A worker looks for requests twice a second, through the session that holds its lease. One that is stopped, or whose machine
- * sleeps, keeps that session open, and would be waited for for ever.
+ * A worker looks for requests twice a second, through the session that holds its lease. One that is stopped, or whose
+ * machine sleeps, keeps that session open, and would be waited for for ever.
  */
 const silentAfterSeconds = 60;
 
@@ -146,7 +146,10 @@ export class Lease implements WorkRight {
     return result;
   }
 
-  /** Statements wait for one another: were each given the whole patience, a target that is gone would be waited for as often. */
+  /**
+   * Statements wait for one another: were each given the whole patience, a target that is gone would be waited for as
+   * often.
+   */
   async #run<Row extends object>(sql: string, values: readonly unknown[]): Promise<Row[]> {
     for (let delayMs = 100, tries = 0; ; delayMs = Math.min(delayMs * 2, 5000), tries++) {
       try {

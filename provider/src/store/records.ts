@@ -132,8 +132,8 @@ export async function insertMigration(store: Store, wish: Wish): Promise<boolean
 const targetNames = (wish: Wish): string[] => wish.dbsToMigrate.map((database) => targetDatabase(wish, database));
 
 /**
- * Prepares another try, for which nobody may hold the lease: databases that had come to following stay there, those that were
- * canceled by themselves stay so, all others begin anew, and what the last try had found is forgotten.
+ * Prepares another try, for which nobody may hold the lease: databases that had come to following stay there, those
+ * that were canceled by themselves stay so, all others begin anew, and what the last try had found is forgotten.
  */
 export async function restartMigration(store: Store, wish: Wish): Promise<void> {
   await store.query(

@@ -207,9 +207,9 @@ export class Units {
   }
 
   /**
-   * For the lease's holder: takes back what workers have claimed that are gone, or, of `everybody`, while this one has nothing
-   * in hand, whatever is claimed.
-   * A session of theirs that is still there is told to end; what it does is taken back the next time, once it has ended.
+   * For the lease's holder: takes back what workers have claimed that are gone, or, of `everybody`, while this one has
+   * nothing in hand, whatever is claimed. A session of theirs that is still there is told to end; what it does is taken
+   * back the next time, once it has ended.
    */
   async takeBack(everybody = false): Promise<Returned & { readonly sessions: number }> {
     const gone = `${ours} AND u.state = 'loading' AND ${everybody ? "$4::text IS NOT NULL" : `u.claimed_by <> $4 AND ${claimantIsGone}`}`;

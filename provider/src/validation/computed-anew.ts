@@ -121,8 +121,9 @@ const readBy = (oid: string): string => `
   )`;
 
 /**
- * PostgreSQL has functions that read files, end sessions or run a text as a query: all of them are volatile, but for some that
- * make XML of a table, or of all of a schema, that is known by then only, and may be a view that calls anything.
+ * PostgreSQL has functions that read files, end sessions or run a text as a query: all of them are volatile, but for
+ * some that make XML of a table, or of all of a schema, that is known by then only, and may be a view that calls
+ * anything.
  */
 const callsVolatile = (tree: string): string =>
   `EXISTS (SELECT FROM ${calledBy(tree)} JOIN pg_proc p ON p.oid = called.oid

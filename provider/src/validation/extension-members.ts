@@ -158,7 +158,10 @@ function titleOf({ type, identity }: Member, schemas: readonly string[]): string
   return `${type} ${bare}`;
 }
 
-/** Made in a transaction that is rolled back; undefined where it cannot be made in this database, or is in another version. */
+/**
+ * Made in a transaction that is rolled back; undefined where it cannot be made in this database, or is in another
+ * version.
+ */
 async function membersOnTarget(target: pg.Client, extension: string): Promise<ReadonlySet<string> | undefined> {
   await target.query("BEGIN");
   try {

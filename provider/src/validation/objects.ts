@@ -95,8 +95,9 @@ const schemaPublications = `SELECT p2.pubname FROM pg_publication p2 JOIN pg_dep
   AND d.refclassid = 'pg_publication'::regclass AND d.classid = to_regclass('pg_catalog.pg_publication_namespace')`;
 
 /**
- * The types of hash partitions' keys, and what these have inside: elements, attributes, bounds, what a domain is made of.
- * The node tree of an expression has its result's type somewhere among those of its parts, which the operator class tells it from.
+ * The types of hash partitions' keys, and what these have inside: elements, attributes, bounds, what a domain is made
+ * of. The node tree of an expression has its result's type somewhere among those of its parts, which the operator class
+ * tells it from.
  */
 const hashKeyTypes = `
   WITH RECURSIVE hash_key AS (

@@ -49,8 +49,8 @@ export const owners: Rule = async ({ sources, target, targetVersion, wish }) => 
 };
 
 /**
- * The bootstrap superuser is in no dependency, since it can never be dropped. That another role owns its objects on the target
- * goes without saying, but for default privileges.
+ * The bootstrap superuser is in no dependency, since it can never be dropped. That another role owns its objects on the
+ * target goes without saying, but for default privileges.
  */
 async function usedRoles(client: Client): Promise<UsedRole[]> {
   const { rows } = await client.query<UsedRole>(

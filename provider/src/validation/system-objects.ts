@@ -20,9 +20,9 @@ interface Use {
 const namedAtMost = 50;
 
 /**
- * Columns of system catalogues, and functions and operators, that another version of PostgreSQL (or a fork of it) has and
- * the target has not: what is made with them is refused there. A function whose body is a string is not looked into, since it
- * is not when it is made.
+ * Columns of system catalogues, and functions and operators, that another version of PostgreSQL (or a fork of it) has
+ * and the target has not: what is made with them is refused there. A function whose body is a string is not looked
+ * into, since it is not when it is made.
  */
 export const systemObjects: Rule = async ({ sources, target, sourceVersion, wish }) => {
   const findings: Finding[] = [];

@@ -18,8 +18,8 @@ const allMs = 30_000;
 const ofTheMoment = /^(42501|25006|57014|55P03|53|54|40)/;
 
 /**
- * Queries over users' rows, tried on the source in transactions that may not write. Each has a few seconds, all of a database
- * half a minute: what they would tell is worth no more of a busy server.
+ * Queries over users' rows, tried on the source in transactions that may not write. Each has a few seconds, all of a
+ * database half a minute: what they would tell is worth no more of a busy server.
  */
 export class Trials {
   readonly #source: pg.Client;
@@ -32,8 +32,8 @@ export class Trials {
   }
 
   /**
-   * A query that calls what users have written. It would run with all the rights of the role that migrates, so that it is tried
-   * only in a database in which everything is that role's own, or superusers'.
+   * A query that calls what users have written. It would run with all the rights of the role that migrates, so that it
+   * is tried only in a database in which everything is that role's own, or superusers'.
    */
   async runUsersCode(sql: string): Promise<Trial> {
     this.#isAllTrusted ??= await isAllTrusted(this.#source);

@@ -33,7 +33,10 @@ export interface TableComparison {
   readonly by: "content" | "counts";
   /** Up to ten rows that differ; empty where only rows were counted. */
   readonly firstDifferences: readonly Difference[];
-  /** It differs, but was truncated or rewritten behind the moment that a session sees, which no snapshot is proof against: compare it anew. */
+  /**
+   * It differs, but was truncated or rewritten behind the moment that a session sees, which no snapshot is proof
+   * against: compare it anew.
+   */
   readonly replaced?: true;
 }
 
@@ -79,7 +82,8 @@ const cancelEveryMs = 1000;
 
 /**
  * Compares tables' rows, both sides at once and large tables in parts. Only sums leave the servers, so that the time it
- * takes is the slower server's for one read of its tables. Generated columns count, too: each server computes its own, and may come to another value.
+ * takes is the slower server's for one read of its tables. Generated columns count, too: each server computes its own,
+ * and may come to another value.
  *
  * @returns one comparison per table, in the order given; with a budget, one per table that it sufficed for
  * @throws Refused when a server refuses a table, which it may not have
@@ -205,7 +209,10 @@ class Sessions {
   }
 }
 
-/** Largest tables first, but smallest first where a budget may run out. The same conditions serve both sides: the parts hold every row once on either. */
+/**
+ * Largest tables first, but smallest first where a budget may run out. The same conditions serve both sides: the parts
+ * hold every row once on either.
+ */
 async function planUnits(
   source: Client,
   { tables, jobs, mode, budget, splitBytes = usualSplitBytes }: TablesComparison,
@@ -287,7 +294,10 @@ async function lettingGo<Result>(
 
 const readsBehindSavepoint = new WeakSet<Client>();
 
-/** Whether on either side the table has another file than the one that its snapshot belongs to; never of a side without a snapshot. */
+/**
+ * Whether on either side the table has another file than the one that its snapshot belongs to; never of a side without
+ * a snapshot.
+ */
 async function isReplaced(
   { source, target }: { readonly source: Client; readonly target: Client },
   schema: string,

@@ -227,7 +227,10 @@ class BaseCopy {
     }
   }
 
-  /** What the copy goes on under, if it does, has been taken over; the former leader's would only keep the source from vacuuming. */
+  /**
+   * What the copy goes on under, if it does, has been taken over; the former leader's would only keep the source from
+   * vacuuming.
+   */
   async #endLeftSnapshots(): Promise<void> {
     const { bearer } = this.work;
     if (!bearer || bearer.generation === 1) return;

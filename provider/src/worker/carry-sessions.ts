@@ -2,7 +2,10 @@ import { connect } from "../postgres/connect.js";
 import type { NewObjects } from "./new-objects.js";
 import type { StreamRecord } from "./stream-record.js";
 
-/** Runs with a session on either side that lives until it is over, which it is also where a line has gone dead: the stream waits for it. */
+/**
+ * Runs with a session on either side that lives until it is over, which it is also where a line has gone dead: the
+ * stream waits for it.
+ */
 export async function inCarrySessions<Result>(
   { work, database, targetName, following }: StreamRecord,
   run: (objects: NewObjects) => Promise<Result>,

@@ -23,9 +23,9 @@ const leastLockWaitMs = 5000;
 export const fenceSides: readonly FenceSide[] = ["source", "target"];
 
 /**
- * The fence around one database: the source's from its cutover on, the target's from its return on. What it covers is on
- * record before it is put up and until it is taken down again, so that after the death of a worker its successor, an update or
- * the deletion can restore what was.
+ * The fence around one database: the source's from its cutover on, the target's from its return on. What it covers is
+ * on record before it is put up and until it is taken down again, so that after the death of a worker its successor, an
+ * update or the deletion can restore what was.
  */
 export class DatabaseFence {
   readonly #work: Work;
@@ -123,9 +123,9 @@ export const fencedDatabase = (
 ): FencedDatabase => ({ side, database: side === "source" ? name : targetName });
 
 /**
- * Takes a fence down, also when all else is being canceled; a server that is away is tried again for a minute, and whoever
- * holds a lock on its settings is waited for no longer: nobody could tell why it cannot be written. A database that was dropped
- * has taken its settings with it.
+ * Takes a fence down, also when all else is being canceled; a server that is away is tried again for a minute, and
+ * whoever holds a lock on its settings is waited for no longer: nobody could tell why it cannot be written. A database
+ * that was dropped has taken its settings with it.
  *
  * @throws Refused saying how to do it by hand; its cause is Unreachable when the server stays away
  */

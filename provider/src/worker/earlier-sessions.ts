@@ -5,7 +5,10 @@ import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { applicationNamePrefix, bearerSign, connect, type Endpoint } from "../postgres/connect.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 
-/** Whose sessions they are: of which migration, told apart from all of its name by when it began, and of which worker of it. */
+/**
+ * Whose sessions they are: of which migration, told apart from all of its name by when it began, and of which worker of
+ * it.
+ */
 export interface Bearer {
   readonly migration: string;
   /** As the records have it. */
@@ -87,7 +90,10 @@ export interface Told {
   readonly level: "info" | "warning";
 }
 
-/** As {@link endEarlierSessions}, on a server that may not be there, or not let it: that is told, and whoever comes has to wait. */
+/**
+ * As {@link endEarlierSessions}, on a server that may not be there, or not let it: that is told, and whoever comes has
+ * to wait.
+ */
 export async function endEarlierSessionsOn(
   { name, endpoint, database }: Side,
   bearer: Bearer,

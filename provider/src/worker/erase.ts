@@ -27,8 +27,9 @@ interface Servers {
 }
 
 /**
- * Removes all that a migration has made but the migrated data: slots and publications, progress, records. The caller has
- * stopped its worker, or taken its rights: what that has left open is ended. Where a server refuses, the rest is kept on record, so that it can be tried again.
+ * Removes all that a migration has made but the migrated data: slots and publications, progress, records. The caller
+ * has stopped its worker, or taken its rights: what that has left open is ended. Where a server refuses, the rest is
+ * kept on record, so that it can be tried again.
  */
 export async function eraseMigration(
   store: Store,
@@ -42,8 +43,9 @@ export async function eraseMigration(
 }
 
 /**
- * Those of a worker that is stopped, or was cut off, hold its locks and snapshots for as long as nobody ends them, and what was
- * killed in the middle of a statement still runs. Processes that have shared its copies keep their snapshots for a successor. A worker that has come to an end has left none.
+ * Those of a worker that is stopped, or was cut off, hold its locks and snapshots for as long as nobody ends them, and
+ * what was killed in the middle of a statement still runs. Processes that have shared its copies keep their snapshots
+ * for a successor. A worker that has come to an end has left none.
  */
 async function endLeftSessions(
   store: Store,

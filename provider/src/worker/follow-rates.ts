@@ -6,7 +6,10 @@ export interface FollowRates {
   readonly insertsPerSecond: number;
   readonly updatesPerSecond: number;
   readonly deletesPerSecond: number;
-  /** Until nothing is left to apply, if both sides go on as in the last ten seconds; undefined while it does not get less. */
+  /**
+   * Until nothing is left to apply, if both sides go on as in the last ten seconds; undefined while it does not get
+   * less.
+   */
   readonly secondsToCatchUp: number | undefined;
 }
 

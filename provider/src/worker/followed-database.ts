@@ -220,7 +220,10 @@ export class FollowedDatabase {
     });
   }
 
-  /** What may run twice: what was done already is found done, as it is by a successor; before the point, all is done anew. */
+  /**
+   * What may run twice: what was done already is found done, as it is by a successor; before the point, all is done
+   * anew.
+   */
   #riddenOut(run: () => Promise<void>, isOfUse?: () => boolean): Promise<void> {
     return riddenOut(this.#work, this.#name, run, isOfUse);
   }

@@ -33,11 +33,17 @@ export interface InheritanceSides {
 }
 
 export interface InheritanceDrift {
-  /** Take from their parents what is no partition or heir any more, or has other bounds: changes come by tables' own names. */
+  /**
+   * Take from their parents what is no partition or heir any more, or has other bounds: changes come by tables' own
+   * names.
+   */
   readonly additions: readonly string[];
   /** Those that the additions take from their parents, qualified and quoted. */
   readonly detached: ReadonlySet<string>;
-  /** By a table that inherits on both sides, and goes on to, the parents that it does from; no partitions. Qualified and quoted. */
+  /**
+   * By a table that inherits on both sides, and goes on to, the parents that it does from; no partitions. Qualified and
+   * quoted.
+   */
   readonly parents: ReadonlyMap<string, readonly string[]>;
   /** Make heirs; partitions are attached as whatever the target lacks. */
   readonly late: readonly string[];

@@ -4,8 +4,8 @@ import { listTables } from "../postgres/tables.js";
 import type { RestoreFinding } from "../schema/findings.js";
 
 /**
- * The target's tables with rows that a way back does not follow: made there since it began, or unlogged. Their rows do not come
- * back, and the comparison, which goes by what both sides have, does not miss them.
+ * The target's tables with rows that a way back does not follow: made there since it began, or unlogged. Their rows do
+ * not come back, and the comparison, which goes by what both sides have, does not miss them.
  */
 export async function leftBehind(target: Client, publications: readonly string[]): Promise<RestoreFinding[]> {
   const { rows } = await target.query<{ schema: string; name: string }>(

@@ -40,7 +40,10 @@ export async function logicalReplicationGaps(source: Endpoint, wish: Wish): Prom
   });
 }
 
-/** Changes the parameters where the role may, and says what is left for somebody to do. Nobody restarts a server from SQL. */
+/**
+ * Changes the parameters where the role may, and says what is left for somebody to do. Nobody restarts a server from
+ * SQL.
+ */
 export async function setUpLogicalReplication(
   source: Endpoint,
   wish: Wish,

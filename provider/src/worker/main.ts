@@ -3,7 +3,10 @@ import { readJob } from "./read-job.js";
 import { helpCopying, shareArgument } from "./help-copying.js";
 import { runMigration } from "./run.js";
 
-/** The worker process. The resource gives it its job on standard input, since arguments and environment can be read by others. */
+/**
+ * The worker process. The resource gives it its job on standard input, since arguments and environment can be read by
+ * others.
+ */
 async function main(): Promise<void> {
   const job = await readJob(process.env);
   const stop = new AbortController();

@@ -44,9 +44,10 @@ export interface NewObjects {
 }
 
 /**
- * Brings tables that were made or replaced on the source while it is followed to the target. They are published, a point of the
- * source's history is taken, everything up to it is applied but these tables' changes, and they are copied as they were
- * at the point: from there on the stream has all of theirs. Begun anew after a failure, it replaces what was copied.
+ * Brings tables that were made or replaced on the source while it is followed to the target. They are published, a
+ * point of the source's history is taken, everything up to it is applied but these tables' changes, and they are copied
+ * as they were at the point: from there on the stream has all of theirs. Begun anew after a failure, it replaces what
+ * was copied.
  *
  * Tables that have outlived their shape come to it as well: without them it only passes what the stream tells of them.
  *

@@ -38,9 +38,9 @@ export const isStandIn = (index: string): boolean => standInName.test(index);
 export const dropStandIn = (schema: string, index: string): string => `DROP INDEX IF EXISTS ${qualify(schema, index)}`;
 
 /**
- * Neither key may stand while changes of before and after are applied: what is unique by one of them need not be so by the other.
- * Plain indexes find the rows meanwhile. What refers to the key is dropped by name, as far as the source has it, and is then
- * restored like all that the target lacks.
+ * Neither key may stand while changes of before and after are applied: what is unique by one of them need not be so by
+ * the other. Plain indexes find the rows meanwhile. What refers to the key is dropped by name, as far as the source has
+ * it, and is then restored like all that the target lacks.
  */
 export async function replaceKey(sides: KeySides, key: ReplacedKey): Promise<KeyReplacement> {
   const { source, target } = sides;

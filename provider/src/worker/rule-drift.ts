@@ -31,7 +31,10 @@ export interface RuleDrift {
   /** Statements that let the target take whatever the source does; what is new on the source is restored behind them. */
   readonly additions: readonly string[];
   readonly byHand: readonly Decision[];
-  /** Once all that was written before is applied: checks, which no dump has apart from their tables and domains, and the end of what stood in for keys. */
+  /**
+   * Once all that was written before is applied: checks, which no dump has apart from their tables and domains, and the
+   * end of what stood in for keys.
+   */
   readonly late: readonly string[];
 }
 
@@ -57,8 +60,8 @@ export interface RuleSides {
 }
 
 /**
- * What the target still demands of rows and the source no longer does, and what is called otherwise there. An object identifier tells a
- * rule that was renamed, and, with another definition, one that was made anew under its name.
+ * What the target still demands of rows and the source no longer does, and what is called otherwise there. An object
+ * identifier tells a rule that was renamed, and, with another definition, one that was made anew under its name.
  */
 export async function readRuleDrift({
   source,
@@ -159,7 +162,10 @@ function dropStatement(rule: Rule): string {
   return `${alterOwner(rule)} DROP CONSTRAINT IF EXISTS ${quoteIdentifier(name)}`;
 }
 
-/** In one statement, though readers wait for the scan: a check that rows violate must not stay to refuse what the stream brings. */
+/**
+ * In one statement, though readers wait for the scan: a check that rows violate must not stay to refuse what the stream
+ * brings.
+ */
 const addStatement = (rule: FoundRule): string =>
   `${alterOwner(rule)} ADD CONSTRAINT ${quoteIdentifier(rule.name)} ${rule.definition!}`;
 

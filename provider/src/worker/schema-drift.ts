@@ -18,9 +18,15 @@ export interface SchemaDrift {
   readonly newTables: readonly Table[];
   /** Statements that leave the changes of the older shape applicable. */
   readonly additions: readonly string[];
-  /** Statements that the target's own writers will need, and that refuse nothing once all that was written before is applied. */
+  /**
+   * Statements that the target's own writers will need, and that refuse nothing once all that was written before is
+   * applied.
+   */
   readonly late: readonly string[];
-  /** Statements that compute all rows anew of tables that are copied anew: their copies, and what the stream tells from then on, need it. */
+  /**
+   * Statements that compute all rows anew of tables that are copied anew: their copies, and what the stream tells from
+   * then on, need it.
+   */
   readonly beforeCopies: readonly string[];
   /** Statements that somebody has to decide on: what they do cannot be told from the catalogue with certainty. */
   readonly byHand: readonly Decision[];
@@ -204,7 +210,10 @@ interface Comparison {
   readonly targetVersion: number;
   /** Partitions that stand for themselves once the additions have run. */
   readonly detached: ReadonlySet<string>;
-  /** The columns that a table, and its twin here, has from parents that both have: what is done to a parent's is done to its heirs'. */
+  /**
+   * The columns that a table, and its twin here, has from parents that both have: what is done to a parent's is done to
+   * its heirs'.
+   */
   readonly inherited: (table: string) => { readonly there: ReadonlySet<string>; readonly here: ReadonlySet<string> };
 }
 
@@ -266,7 +275,10 @@ function compareColumns(
   }
 }
 
-/** A column's place tells; where nobody has noted it, one that went and one that came, of one type, are taken for the same. */
+/**
+ * A column's place tells; where nobody has noted it, one that went and one that came, of one type, are taken for the
+ * same.
+ */
 function renamedColumns(
   gone: readonly Column[],
   added: readonly Column[],
@@ -310,8 +322,8 @@ async function columnFacts(source: Client): Promise<Map<string, ColumnFact>> {
 }
 
 /**
- * Changes with every change of a table, its columns, indexes, constraints and partitions, of a type, of a schema's name, and of what is published;
- * before 11, of which no stream tells, with TRUNCATE too.
+ * Changes with every change of a table, its columns, indexes, constraints and partitions, of a type, of a schema's
+ * name, and of what is published; before 11, of which no stream tells, with TRUNCATE too.
  */
 export async function schemaFingerprint(source: Client): Promise<string> {
   const version = await serverVersion(source);

@@ -144,8 +144,9 @@ export async function sumOfFiles(source: Client): Promise<string> {
 }
 
 /**
- * What is known of tables, with their present files where their columns are as they were: these VACUUM FULL, CLUSTER or TRUNCATE has
- * made, of which the stream tells enough. Else a column that is added later would be taken for what has rewritten the table.
+ * What is known of tables, with their present files where their columns are as they were: these VACUUM FULL, CLUSTER or
+ * TRUNCATE has made, of which the stream tells enough. Else a column that is added later would be taken for what has
+ * rewritten the table.
  */
 export function withPresentFiles(known: TableForms, present: TableForms): TableForms {
   const isSame = (oid: string): boolean => isDeepStrictEqual(known[oid]!.columns, present[oid]?.columns);
@@ -164,9 +165,10 @@ export async function readColumnPlaces(source: Client): Promise<ColumnPlaces> {
 }
 
 /**
- * The tables, qualified and quoted, whose changes are not all in the stream, although they are followed: made anew under
- * the name of another one, with a column under the name of another one, or a label or an attribute, written anew by ALTER TABLE, with
- * keys that are computed otherwise, taken out of the publication, or, before 11, which does not publish it, truncated. A table that was only rewritten looks the same there.
+ * The tables, qualified and quoted, whose changes are not all in the stream, although they are followed: made anew
+ * under the name of another one, with a column under the name of another one, or a label or an attribute, written anew
+ * by ALTER TABLE, with keys that are computed otherwise, taken out of the publication, or, before 11, which does not
+ * publish it, truncated. A table that was only rewritten looks the same there.
  *
  * @throws StreamTampered when this is so of all tables
  */
@@ -209,7 +211,10 @@ function withOtherColumns(now: ColumnPlaces, { columns = {} }: SourceMark): stri
   return Object.keys(now).filter((oid) => now[oid]!.some((name, place) => isOther(oid, name, place)));
 }
 
-/** The tables' object identifiers: two tables may have swapped their names, one may have made room for another, or be gone. */
+/**
+ * The tables' object identifiers: two tables may have swapped their names, one may have made room for another, or be
+ * gone.
+ */
 function withOthersName(now: TableNames, { names = {} }: SourceMark): string[] {
   const taken = new Set(Object.values(names));
   return Object.keys(now).filter((oid) => names[oid] !== now[oid] && taken.has(now[oid]!));
@@ -225,8 +230,9 @@ function withOtherForm(now: TableForms, { forms = {} }: SourceMark): string[] {
 }
 
 /**
- * The tables' object identifiers: a column was generated and is written now. Where the stream tells of generated columns, it does
- * not tell these apart, and what was written before anybody looked has not been taken for more than the target's own.
+ * The tables' object identifiers: a column was generated and is written now. Where the stream tells of generated
+ * columns, it does not tell these apart, and what was written before anybody looked has not been taken for more than
+ * the target's own.
  */
 function withWrittenColumns(now: TableForms, { forms = {} }: SourceMark): string[] {
   return Object.keys(now).filter((oid) =>

@@ -10,7 +10,10 @@ import type { TableJoins } from "./table-joins.js";
 
 export const lookWhilePausedMs = 1000;
 
-/** The stream's rest where somebody has to decide on statements: until the target is as the source, however long that takes. */
+/**
+ * The stream's rest where somebody has to decide on statements: until the target is as the source, however long that
+ * takes.
+ */
 export class StreamPause {
   readonly #record: StreamRecord;
   readonly #followers: Followers;

@@ -2,8 +2,8 @@ import { endEarlierSessionsOn, type Side, type WhichSessions } from "./earlier-s
 import type { RunContext } from "./run-context.js";
 
 /**
- * Ends what earlier workers have left open: they hold locks and snapshots that this one would wait for. Where that cannot be,
- * it does wait.
+ * Ends what earlier workers have left open: they hold locks and snapshots that this one would wait for. Where that
+ * cannot be, it does wait.
  */
 export async function takeOver(context: RunContext): Promise<void> {
   const { job, bearer, journal, source, target } = context;

@@ -42,7 +42,10 @@ export interface TypeDrift {
   readonly renamed: ReadonlySet<string>;
   /** What a type of the source's, as format_type prints it, is called on the target. */
   readonly typeOnTarget: (type: string) => string;
-  /** By the former qualified name of a type that the source has no longer, what it is called, there and, once the additions have run, here. */
+  /**
+   * By the former qualified name of a type that the source has no longer, what it is called, there and, once the
+   * additions have run, here.
+   */
   readonly nowCalled: ReadonlyMap<string, TypeName>;
 }
 
@@ -129,8 +132,8 @@ interface Statements {
 }
 
 /**
- * Labels never go, and keep their order: the target's are the oldest of the source's, which later ones have come between. Object
- * identifiers are given out in rising order.
+ * Labels never go, and keep their order: the target's are the oldest of the source's, which later ones have come
+ * between. Object identifiers are given out in rising order.
  */
 function labelDrift(twin: UsersType, type: UsersType): Statements {
   if (twin.labels.length === 0 || twin.labels.length > type.labels.length) return { additions: [], byHand: [] };
@@ -254,7 +257,10 @@ export interface TableOfType extends TypeName {
   readonly oid: string;
 }
 
-/** By a type's object identifier, the tables with a column that has it, or has it inside: as arrays, domains, ranges, attributes. */
+/**
+ * By a type's object identifier, the tables with a column that has it, or has it inside: as arrays, domains, ranges,
+ * attributes.
+ */
 export async function tablesByType(source: Client): Promise<Map<string, TableOfType[]>> {
   const { rows } = await source.query<{ oid: string; tables: TableOfType[] }>(`
     WITH RECURSIVE inside (part, whole) AS (

@@ -3,8 +3,8 @@ import { ownOnly } from "../postgres/own-only.js";
 import { tablesByType } from "./type-drift.js";
 
 /**
- * By a type's object identifier and a part's name, what tells this part from others that have the name before or later. Parts are
- * an enum's labels and a composite type's attributes. Plain JSON.
+ * By a type's object identifier and a part's name, what tells this part from others that have the name before or later.
+ * Parts are an enum's labels and a composite type's attributes. Plain JSON.
  */
 export type TypeParts = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
@@ -24,8 +24,8 @@ export async function readTypeParts(source: Client): Promise<TypeParts> {
 }
 
 /**
- * The object identifiers of the source's tables with values whose text means another thing than it did: the stream tells these as
- * text, and the target took it, until it was altered as well, for what it meant before.
+ * The object identifiers of the source's tables with values whose text means another thing than it did: the stream
+ * tells these as text, and the target took it, until it was altered as well, for what it meant before.
  */
 export async function withOtherParts(source: Client, now: TypeParts, before: TypeParts = {}): Promise<string[]> {
   const isOther = (type: string): boolean =>

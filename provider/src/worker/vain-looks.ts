@@ -1,7 +1,10 @@
 const firstPauseMs = 3000;
 const longestPauseMs = 30_000;
 
-/** Looks at a schema that came to nothing: told once, and less and less often tried again while the schema stays as it was. */
+/**
+ * Looks at a schema that came to nothing: told once, and less and less often tried again while the schema stays as it
+ * was.
+ */
 export class VainLooks {
   #fingerprint: string | undefined;
   #said = "";

@@ -15,9 +15,9 @@ export interface WayBackPlaces {
 }
 
 /**
- * Removes what a way back has on both sides; idempotent. The target's first: its slot fills the disk of a server that is in
- * use. A source that is gone by then, or lets nobody in, as old servers will, has nothing left to remove, and that is answered as
- * a note.
+ * Removes what a way back has on both sides; idempotent. The target's first: its slot fills the disk of a server that
+ * is in use. A source that is gone by then, or lets nobody in, as old servers will, has nothing left to remove, and
+ * that is answered as a note.
  *
  * @throws Refused, Unreachable when the target does not let it
  */

@@ -61,8 +61,8 @@ export class WayBack {
   #whileItRuns: "following" | "returning" = "following";
 
   /**
-   * Opens the way back of a database of which nothing is written on the target yet but by ourselves: what is written from now
-   * on arrives on the source. What a worker that died here has left is made anew.
+   * Opens the way back of a database of which nothing is written on the target yet but by ourselves: what is written
+   * from now on arrives on the source. What a worker that died here has left is made anew.
    *
    * @throws Refused where a server does not let it
    */
@@ -119,8 +119,8 @@ export class WayBack {
   }
 
   /**
-   * Brings the source to just what the target has, compares, and ends the way back. A connection that is lost is ridden out; a
-   * step that fails leaves it as it was.
+   * Brings the source to just what the target has, compares, and ends the way back. A connection that is lost is ridden
+   * out; a step that fails leaves it as it was.
    *
    * @throws ContentDiffers; Refused while the way back is paused
    */
@@ -385,7 +385,10 @@ const publicationsOf = ({ publication, insertOnlyPublication }: ChangeCaptureNam
   insertOnlyPublication,
 ];
 
-/** Nobody follows the target's schema: what the source has computed instead of taking it is not to be had from the stream any more. */
+/**
+ * Nobody follows the target's schema: what the source has computed instead of taking it is not to be had from the
+ * stream any more.
+ */
 function refuseComputed(database: string, statements: readonly string[]): never {
   throw new Refused(
     `${database} cannot be returned: columns are generated on the source and written on the target, where they were altered since`,
