@@ -6,6 +6,7 @@ import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { qualify } from "../postgres/identifiers.js";
 import { describeHolders, type LockHolder, lockHolders, remedyAgainst } from "../postgres/lock-holders.js";
 import { isUngranted, patienceSeconds } from "../postgres/lock-waits.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import type { Table } from "../postgres/tables.js";
 import { cancellation } from "./cancellation.js";
 
@@ -26,9 +27,6 @@ const pauseMs = 500;
 
 const what = "locking the tables to copy";
 
-const undefinedTable = "42P01";
-const outOfMemory = "53200";
-
 /**
  * Locks tables in ACCESS SHARE mode in a transaction that there is: all of them at once, and again in a while where one
  * cannot be had. It never waits for one table while it holds another, as whoever has altered the one and goes on to the
@@ -47,7 +45,7 @@ export async function lockTogether(
   let told = "";
   for (;;) {
     const { error, among } = await tryToLock(session, tables);
-    if (error === undefined || (error as { code?: string }).code === undefinedTable) return among;
+    if (error === undefined || sqlStateOf(error) === sqlStates.undefinedTable) return among;
     if (signal?.aborted) throw cancellation(what, signal);
     if (!isUngranted(error)) throw await lockFailure(session, error, tables);
     const holders = await lockHolders(session, tables);
@@ -90,10 +88,9 @@ const stayLocked = (holders: readonly LockHolder[], seconds: number, cause: unkn
   );
 
 async function lockFailure(session: Client, cause: unknown, tables: readonly TableName[]): Promise<Refused> {
-  const { code } = cause as { code?: string };
   return new Refused(`the tables to copy cannot be locked against ALTER and TRUNCATE: ${messageOf(cause)}`, {
     remedy:
-      code === outOfMemory
+      sqlStateOf(cause) === sqlStates.outOfMemory
         ? await moreLocks(session, tables.length)
         : "GRANT SELECT on the tables, and USAGE on their schemas, to the source's role",
     cause,

@@ -3,7 +3,9 @@ import { EngineFault, Refused, Unreachable, messageOf } from "../errors.js";
 import { type Endpoint, connect } from "../postgres/connect.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
+import { relationNow } from "../postgres/relation-now.js";
 import { limitLockWaits } from "../postgres/lock-waits.js";
+import { sqlStateOf } from "../postgres/sql-state.js";
 import { type LockOptions, lockTogether, type TableName } from "./lock-together.js";
 import { passBytes } from "./pass-bytes.js";
 
@@ -102,12 +104,13 @@ export class Snapshot {
 
   /** The catalogue's tables are read as of the snapshot, its functions answer as of now. */
   async #replacedSince(tables: readonly TableName[]): Promise<string[]> {
+    const named = await relationNow(this.#session, "format('%I.%I', wanted.schema, wanted.name)");
     const { rows } = await this.#session.query<{ name: string }>(
       `SELECT format('%I.%I', wanted.schema, wanted.name) AS name
          FROM unnest($1::text[], $2::text[]) AS wanted (schema, name)
          LEFT JOIN pg_namespace n ON n.nspname = wanted.schema
          LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name
-        WHERE c.oid IS DISTINCT FROM to_regclass(format('%I.%I', wanted.schema, wanted.name))::oid
+        WHERE c.oid IS DISTINCT FROM ${named}
            OR nullif(c.relfilenode, 0) IS DISTINCT FROM pg_relation_filenode(c.oid)::oid`,
       [tables.map(({ schema }) => schema), tables.map(({ name }) => name)],
     );
@@ -179,7 +182,7 @@ export async function openInSnapshot(
   } catch (error) {
     await session.end();
     if (isConnectionLoss(error)) throw new Unreachable(`${database}: ${messageOf(error)}`, { cause: error });
-    if (snapshotGone.test((error as { code?: string }).code ?? ""))
+    if (snapshotGone.test(sqlStateOf(error)))
       throw new SnapshotGone(
         `${database}: the connection that held the snapshot ${snapshotId} is lost (${messageOf(error)})`,
         { remedy: "start again: what is read under this snapshot has to be read under another one", cause: error },

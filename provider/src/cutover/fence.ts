@@ -4,6 +4,7 @@ import { Refused, TimedOut, messageOf } from "../errors.js";
 import { applicationNamePrefix } from "../postgres/connect.js";
 import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 
 /**
  * What a fence has covered up, by `default_transaction_read_only` as it was set before: null where it was not set. Plain
@@ -111,7 +112,7 @@ async function alter(session: Client, { side }: FencedDatabase, statement: strin
   try {
     await session.query(statement);
   } catch (cause) {
-    if ((cause as { code?: string }).code !== "42501") throw cause;
+    if (sqlStateOf(cause) !== sqlStates.insufficientPrivilege) throw cause;
     throw new Refused(`the ${side} does not let the fence be set (${messageOf(cause)}): ${statement}`, {
       remedy: `connect to the ${side} as the owner of the database, or as a superuser, or set fence to "none"`,
       code: "603110",
@@ -172,7 +173,7 @@ async function endSession(client: Client, { side }: FencedDatabase, session: Ses
   try {
     await client.query("SELECT pg_catalog.pg_terminate_backend($1)", [session.pid]);
   } catch (cause) {
-    if ((cause as { code?: string }).code !== "42501") throw cause;
+    if (sqlStateOf(cause) !== sqlStates.insufficientPrivilege) throw cause;
     throw new Refused(`${nameOf(session)} on the ${side} may not be ended (${messageOf(cause)})`, {
       remedy: `as a superuser: GRANT pg_signal_backend to the ${side}'s role; a superuser's session only a superuser can end`,
       code: "603110",

@@ -6,6 +6,7 @@ import {
   sessionColumns,
   withoutNulls,
 } from "./blocking-sessions.js";
+import { relationNow } from "./relation-now.js";
 
 /** Who keeps even readers from a table. */
 export interface LockHolder {
@@ -26,6 +27,7 @@ export async function lockHolders(
 ): Promise<LockHolder[]> {
   // What pg_stat_activity has told once, it tells again for as long as the transaction lasts.
   await session.query("SELECT pg_catalog.pg_stat_clear_snapshot()");
+  const named = await relationNow(session, "format('%I.%I', wanted.schema, wanted.name)");
   const { rows } = await session.query<{ table: string; isGranted: boolean } & Record<keyof BlockingSession, never>>(
     `SELECT held.relation::regclass::text AS "table", held.granted AS "isGranted", held.pid, ${sessionColumns}
        FROM pg_catalog.pg_locks held
@@ -36,7 +38,7 @@ export async function lockHolders(
         AND held.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
         AND held.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
         AND ($1::text[] IS NULL OR held.relation IN (
-              SELECT to_regclass(format('%I.%I', wanted.schema, wanted.name))::oid
+              SELECT ${named}
                 FROM unnest($1::text[], $2::text[]) AS wanted (schema, name)))
       ORDER BY held.granted DESC, 1`,
     tables ? [tables.map(({ schema }) => schema), tables.map(({ name }) => name)] : [null, null],

@@ -12,6 +12,7 @@ export const sqlStates = {
   undefinedObject: "42704",
   duplicateObject: "42710",
   undefinedTable: "42P01",
+  outOfMemory: "53200",
   tooManyConnections: "53300",
   configurationLimitExceeded: "53400",
   objectNotInPrerequisiteState: "55000",
