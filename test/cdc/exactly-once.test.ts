@@ -213,6 +213,8 @@ describe("following exactly once", () => {
     const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v text)");
     const events: string[] = [];
     const follower = s.follow({ onEvent: ({ kind }) => events.push(kind) });
+    // What is written before is a backlog, which is read in another way.
+    await until(() => follower.status().state === "streaming", "the stream");
     const lock = await servers.target.connect(s.database, servers.administrator);
     await lock.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
     await s.onSource("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 50000) i");
