@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import { schemaFingerprint } from "../../provider/src/worker/schema-drift";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
@@ -386,9 +387,18 @@ describe("schema changes on the source while it is followed", () => {
         `ALTER SCHEMA "Old" RENAME TO "New"`,
       ],
     ];
-    for (const [older, ddl, newer] of changes)
-      for (const sql of [older, ...ddl.split("; "), newer]) await lab.source.query(sql, { database });
     const waiting = new Set(changes.map(([, , , statement]) => statement));
+    const write = async (...statements: readonly string[]): Promise<void> => {
+      for (const sql of statements) await lab.source.query(sql, { database });
+    };
+    for (const [index, [older, ddl, newer, statement]] of changes.entries()) {
+      await write(older, ...ddl.split("; "));
+      // The others come while the stream rests, which has rows of their older shapes before it still.
+      if (index === 0) await until("it rests", async () => (await messageOf(resource, database)).includes(statement));
+      await write(newer);
+    }
+    // It looks each second: a statement that is named too early is in the message by then.
+    await sleep(3000);
     while (waiting.size > 0) {
       let named: string[] = [];
       await until(

@@ -42,7 +42,7 @@ export class StreamPause {
    * Rests behind the last change of the older shape.
    *
    * @param stuckAt the table that the stream cannot go on with, where that is known
-   * @returns what is left then: with it, statements for other tables only
+   * @returns what is left then: statements for other tables, and for what has changed meanwhile
    */
   async untilPutRight(
     source: Client,
@@ -89,7 +89,10 @@ export class StreamPause {
     // A table that waits for its copy waits for all: the copy has to pass the others' changes.
     const isCopied = drift.newTables.some(({ schema, name }) => qualify(schema, name) === stuck);
     const table = isCopied ? undefined : stuck;
-    const isAtStake = (one: Decision): boolean => table === undefined || one.tables.includes(table);
+    // What has changed since then has rows of its older shape before it, which have not been applied.
+    const drained = new Set(drift.byHand.map(({ sql }) => sql));
+    const isAtStake = ({ sql, tables }: Decision): boolean =>
+      table === undefined ? drained.has(sql) : tables.includes(table);
     let now = drift;
     while (now.byHand.some(isAtStake)) {
       await this.#show(textOf(now.byHand.filter(isAtStake)));
