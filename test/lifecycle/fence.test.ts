@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
-import pg from "pg";
 import { lookBehindFence, putUpFence } from "../../provider/src/cutover/fence";
 import type { Endpoint } from "../../provider/src/postgres/connect";
 import { removeFence } from "../../provider/src/worker/database-fence";
 import { assertSameContent, type Place } from "../support/content";
 import type { Login } from "../support/embedded-server";
+import { InsistentWriters } from "../support/insistent-writers";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
@@ -89,40 +88,21 @@ describe("the fence of a cutover", () => {
   it("holds the writers of every role, loses none of their writes, and stays until it is taken back", async () => {
     const before = await settings();
     await resource.create(inputs());
-    let isOver = false;
-    let acknowledged = 0;
-    const ends = new Set<string>();
-    // Each comes back after its session was ended, as an application does, and tries on.
-    const writers = everybody.map(async (name) => {
-      while (!isOver) {
-        const client = new pg.Client({ ...lab.source.login, ...(name ? login(name) : {}), database });
-        client.on("error", () => undefined);
-        try {
-          await client.connect();
-          while (!isOver) {
-            await client.query("INSERT INTO t (v) VALUES ($1)", [name ?? "superuser"]);
-            acknowledged++;
-            await sleep(5);
-          }
-        } catch (error) {
-          ends.add((error as { code?: string }).code ?? "lost");
-        } finally {
-          await client.end().catch(() => undefined);
-        }
-      }
-    });
+    const writers = new InsistentWriters(
+      database,
+      everybody.map((name) => ({ ...lab.source.login, ...(name ? login(name) : {}) })),
+    );
     try {
-      await until("they write", () => acknowledged > 100);
+      await until("they write", () => writers.acknowledged > 100);
       assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
       await assertNobodyWrites();
-      await until("the writers find it read only", () => ends.has("25006"));
+      await until("the writers find it read only", () => writers.ends.has("25006"));
     } finally {
-      isOver = true;
-      await Promise.all(writers);
+      await writers.stop();
     }
     await assertSameContent(...places());
     const [rows] = await lab.source.query<{ count: number }>("SELECT count(*)::int FROM t", { database });
-    assert.equal(rows!.count, acknowledged + 1);
+    assert.equal(rows!.count, writers.acknowledged + 1);
     assert(resource.status.cutoverTimeline.some(({ step }) => step === "put up the fence"));
 
     await resource.update({ fence: "none" });

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
-import pg from "pg";
 import type { WayBackStatus } from "../../provider/src/status";
 import { assertSameContent } from "../support/content";
+import { InsistentWriters } from "../support/insistent-writers";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { Traffic } from "../support/traffic";
@@ -110,40 +109,21 @@ describe("the way back after a cutover", () => {
     );
     const before = await settingsOnTarget(database);
     const logins = [lab.administrator, ...["clerk", "stubborn"].map((name) => ({ user: name, password: name }))];
-    let isOver = false;
-    let acknowledged = 0;
-    const ends = new Set<string>();
-    // Each comes back after its session was ended, as an application does, and tries on.
-    const writers = logins.map(async (login) => {
-      while (!isOver) {
-        const client = new pg.Client({ ...lab.target.login, ...login, database });
-        client.on("error", () => undefined);
-        try {
-          await client.connect();
-          while (!isOver) {
-            await client.query("INSERT INTO t (v) VALUES (current_user)");
-            acknowledged++;
-            await sleep(5);
-          }
-        } catch (error) {
-          ends.add((error as { code?: string }).code ?? "lost");
-        } finally {
-          await client.end().catch(() => undefined);
-        }
-      }
-    });
+    const writers = new InsistentWriters(
+      database,
+      logins.map((login) => ({ ...lab.target.login, ...login })),
+    );
     const operator = await lab.target.connect(database);
     try {
-      await until("they write", () => acknowledged > 100);
+      await until("they write", () => writers.acknowledged > 100);
       assert.equal((await resource.update({ rollback: "return" })).state, "Canceled");
-      await until("the writers find it read only", () => ends.has("25006"));
+      await until("the writers find it read only", () => writers.ends.has("25006"));
       await operator.query("SELECT 'is let alone'");
     } finally {
-      isOver = true;
-      await Promise.all([...writers, operator.end()]);
+      await Promise.all([writers.stop(), operator.end()]);
     }
     const [rows] = await lab.source.query<{ count: number }>("SELECT count(*)::int FROM t", { database });
-    assert.equal(rows!.count, acknowledged);
+    assert.equal(rows!.count, writers.acknowledged);
     await assertSameContent(...lab.places(database));
     assert(resource.status.cutoverTimeline.some(({ step }) => step === "return: put up the fence"));
     assert.match(JSON.stringify(resource.status), /sessions of postgres on the target were left open/);
