@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { changeCaptureNames } from "../../provider/dist/cdc/names.js";
+import { verifySlotPlace } from "../../provider/dist/cdc/slot-identity.js";
 import type { Wish } from "../../provider/dist/inputs.js";
-import type { Journal, RetainedWal } from "../../provider/dist/store/journal.js";
+import type { Finding, Journal, RetainedWal } from "../../provider/dist/store/journal.js";
 import { WalGuard, patienceSeconds } from "../../provider/dist/worker/wal-guard.js";
 import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { endpointOf } from "../cdc/scene";
 import { assertSameContent } from "../support/content";
+import { EmbeddedServer } from "../support/embedded-server";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
@@ -19,6 +21,55 @@ describe("the patience with WAL beyond its limit", () => {
   ] as const) {
     it(what, () => assert.equal(patienceSeconds(unconfirmed, 60, isHeldUp), seconds));
   }
+});
+
+describe("a slot that nobody reads", () => {
+  const slot = "unread";
+  const told: string[] = [];
+  let server: EmbeddedServer;
+  let guard: WalGuard;
+
+  before(async () => {
+    const parameters = { wal_level: "logical", idle_replication_slot_timeout: "2s" };
+    server = await EmbeddedServer.start({ major: 18, parameters });
+    guard = new WalGuard({
+      ...{ server: endpointOf(server.login), side: "source", slot, slotDatabase: "postgres", database: "d" },
+      journal: {
+        retainedWal: () => Promise.resolve(),
+        event: () => Promise.resolve(),
+        findings: async ([{ message, remedy }]: [Finding]) => void told.push(`${message}: ${remedy}`),
+      } as unknown as Journal,
+      wish: () => ({ migrationName: "m" }) as Wish,
+    });
+  });
+  after(async () => {
+    await guard.stop();
+    await server.stop();
+  });
+
+  it("is warned of before its server gives it up for that, and its loss is told as what it is", async () => {
+    await server.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", { values: [slot] });
+    await until("there is a warning", () => told.length > 0);
+    assert.match(
+      told.join(),
+      /^nobody reads the slot unread, which the source gives up after 2 s without.*: on the source, .*idle_replication_slot_timeout = 0/,
+    );
+    await until("it is given up", async () => {
+      await server.query("CHECKPOINT");
+      return guard.signal.aborted;
+    });
+    const why =
+      /603120: .*nobody has read it for longer than idle_replication_slot_timeout.*To do: set .* to 0 on the/s;
+    assert.match(String(guard.signal.reason), why);
+    const session = await server.connect();
+    await assert.rejects(
+      verifySlotPlace(session, slot, () => 0n),
+      why,
+    );
+    await session.query("SELECT pg_drop_replication_slot($1)", [slot]);
+    await session.end();
+    assert.equal(told.length, 1);
+  });
 });
 
 describe("WAL that the source keeps for a migration", () => {
@@ -156,27 +207,48 @@ describe("WAL that the source keeps for a migration", () => {
     await resource.destroy();
   });
 
-  it("is gone by the source's own limit: the migration ends as Failed and says what to do", async () => {
-    const database = await lab.database(table);
-    const resource = new Resource();
-    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+  /** Has the source remove WAL that slots need, while something keeps them from going on. */
+  async function loseSlots(database: string): Promise<void> {
     await lab.source.query("ALTER SYSTEM SET max_slot_wal_keep_size = '32MB'");
     await lab.source.query("SELECT pg_reload_conf()");
     try {
-      await heldUp(database, async () => {
-        await write(database, 120);
-        await until("the slot is lost", async () => {
-          await lab.source.query("CHECKPOINT");
-          return (await lab.source.query("SELECT FROM pg_replication_slots WHERE wal_status = 'lost'")).length === 1;
-        });
+      await write(database, 120);
+      await until("the slot is lost", async () => {
+        await lab.source.query("CHECKPOINT");
+        return (await lab.source.query("SELECT FROM pg_replication_slots WHERE wal_status = 'lost'")).length === 1;
       });
-      await until("the migration has failed", async () => (await resource.refresh()).state === "Failed", 60);
-      assert.match(resource.status.error!, /603120.*removed WAL that the slot needs.*start it anew/s);
-      assert.doesNotMatch(resource.status.error!, /is kept on the source/);
     } finally {
       await lab.source.query("ALTER SYSTEM RESET max_slot_wal_keep_size");
       await lab.source.query("SELECT pg_reload_conf()");
     }
+  }
+
+  it("is gone by the source's own limit: the migration ends as Failed and says what to do", async () => {
+    const database = await lab.database(table);
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    await heldUp(database, () => loseSlots(database));
+    await until("the migration has failed", async () => (await resource.refresh()).state === "Failed", 60);
+    assert.match(resource.status.error!, /603120.*removed WAL that the slot needs.*start it anew/s);
+    assert.doesNotMatch(resource.status.error!, /is kept on the source/);
+    await resource.destroy();
+  });
+
+  it("is gone in the middle of a copy, which does not go on in vain", async () => {
+    // Its rows take minutes.
+    const database = await lab.database(
+      `CREATE TABLE slow AS SELECT generate_series(1, 20000) AS id; ALTER TABLE slow ADD CHECK (pg_sleep(0.01) IS NOT NULL) NOT VALID;
+       UPDATE pg_constraint SET convalidated = true WHERE conrelid = 'slow'::regclass`,
+    );
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online", waitFor: "started" }));
+    await until("tables are copied", async () => {
+      const { dbDetails } = (await resource.refresh()).currentSubStateDetails;
+      return dbDetails[database]?.message === "copying tables";
+    });
+    await loseSlots(database);
+    await until("the migration has failed", async () => (await resource.refresh()).state === "Failed", 60);
+    assert.match(resource.status.error!, /603120.*removed WAL that the slot needs/s);
     await resource.destroy();
   });
 

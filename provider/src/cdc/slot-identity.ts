@@ -3,7 +3,7 @@ import { Refused, Unreachable } from "../errors.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
 import { currentLsn } from "./lag.js";
 import type { Progress, SlotIdentity } from "./progress.js";
-import { inspectSlot } from "./slot-state.js";
+import { type SlotState, inspectSlot } from "./slot-state.js";
 
 /** Which server a walsender session is on. */
 export async function identifySystem(session: Client): Promise<Pick<SlotIdentity, "systemIdentifier" | "timeline">> {
@@ -13,11 +13,22 @@ export async function identifySystem(session: Client): Promise<Pick<SlotIdentity
 }
 
 /** Only a new copy helps then. */
-export const changesLost = (slot: string, what: string): Refused =>
+export const changesLost = (slot: string, what: string, beforehand = ""): Refused =>
   new Refused(`changes have been lost between slot ${slot} and the target: ${what}`, {
-    remedy: "delete this migration and start it anew: a gap cannot be filled from the slot",
+    remedy: `${beforehand}delete this migration and start it anew: a gap cannot be filled from the slot`,
     code: "603120",
   });
+
+/** Of a slot that its server has given up by itself. */
+export function slotLost(slot: string, { invalidationReason }: Pick<SlotState, "invalidationReason">): Refused {
+  if (invalidationReason !== "idle_timeout")
+    return changesLost(slot, "the source has removed WAL that the slot needs (max_slot_wal_keep_size)");
+  return changesLost(
+    slot,
+    "the source has given the slot up, since nobody has read it for longer than idle_replication_slot_timeout",
+    "set idle_replication_slot_timeout to 0 on the source, then ",
+  );
+}
 
 /**
  * Checks before streaming that the slot is the one that this progress began with, and still has all that is missing: a
@@ -58,8 +69,7 @@ export async function verifySlotIdentity(source: Client, session: Client, progre
 export async function verifySlotPlace(source: Client, slot: string, throughLsn: () => Lsn): Promise<void> {
   const state = await inspectSlot(source, slot);
   if (!state) throw changesLost(slot, "the slot is gone; it was dropped, or lost in a failover");
-  if (state.walStatus === "lost")
-    throw changesLost(slot, "the source has removed WAL that the slot needs (max_slot_wal_keep_size)");
+  if (state.walStatus === "lost") throw slotLost(slot, state);
   const { confirmedFlushLsn } = state;
   if (confirmedFlushLsn !== undefined) requireBehind(slot, confirmedFlushLsn, throughLsn());
 }

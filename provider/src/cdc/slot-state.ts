@@ -11,6 +11,10 @@ export interface SlotState {
   readonly restartLsn: Lsn | undefined;
   /** `reserved`, `extended`, `unreserved` or `lost`; undefined before 13, which removes no slot's WAL. */
   readonly walStatus: string | undefined;
+  /** Why it is lost, as pg_replication_slots.invalidation_reason has it; undefined while it is not, and before 17. */
+  readonly invalidationReason: string | undefined;
+  /** For how long nobody has read it; undefined while somebody does, and before 17. */
+  readonly idleSeconds: number | undefined;
   /** WAL that the source keeps because of this slot. */
   readonly retainedBytes: number | undefined;
   /** WAL that the slot's stream has not been told to be done with. */
@@ -28,6 +32,8 @@ export async function inspectSlot(source: Client, slot: string): Promise<SlotSta
             ${confirmed} AS confirmed_flush_lsn,
             ${version >= 100000 ? "temporary" : "false"} AS temporary,
             ${version >= 130000 ? "wal_status" : "NULL"} AS wal_status,
+            ${version >= 170000 ? "invalidation_reason" : "NULL"} AS invalidation_reason,
+            ${version >= 170000 ? "extract(epoch FROM clock_timestamp() - inactive_since)::float8" : "NULL"} AS idle,
             ${distance}(${position}, restart_lsn)::float8 AS retained,
             ${distance}(${position}, ${version >= 90600 ? "confirmed_flush_lsn" : "restart_lsn"})::float8 AS unconfirmed
        FROM pg_catalog.pg_replication_slots WHERE slot_name = $1`,
@@ -43,6 +49,8 @@ export async function inspectSlot(source: Client, slot: string): Promise<SlotSta
     confirmedFlushLsn: lsn(row.confirmed_flush_lsn),
     restartLsn: lsn(row.restart_lsn),
     walStatus: (row.wal_status as string | null) ?? undefined,
+    invalidationReason: (row.invalidation_reason as string | null) ?? undefined,
+    idleSeconds: (row.idle as number | null) ?? undefined,
     retainedBytes: (row.retained as number | null) ?? undefined,
     unconfirmedBytes: (row.unconfirmed as number | null) ?? undefined,
   };

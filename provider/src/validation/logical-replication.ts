@@ -4,6 +4,7 @@ import { mayBecomeReplica } from "../cdc/target-session.js";
 import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { listTables } from "../postgres/tables.js";
 import type { Finding } from "../store/journal.js";
+import { idleSlotTimeout } from "./idle-slot-timeout.js";
 import { replicationConnections } from "./replication-connection.js";
 import { enumerate, type Rule, type ValidationContext } from "./context.js";
 
@@ -18,6 +19,7 @@ export const logicalReplication: Rule = async (context) => {
     ...(await walSettings(first, context.wish.dbsToMigrate.length)),
     ...(await replicationPrivilege(first, context.wish.source.user)),
     ...(await longTransactions(first)),
+    ...(await idleSlotTimeout(first)),
   ];
   // What stands in the way of every one would only be said again.
   if (findings.every(({ state }) => state !== "Failed")) findings.push(...(await replicationConnections(context)));

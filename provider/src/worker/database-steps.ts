@@ -66,8 +66,9 @@ export class DatabaseSteps {
       if (cancellation.aborted) return this.#cancel(name);
       const reason: unknown = this.guards.get(name)?.signal.reason;
       if (reason instanceof SourceAtRisk) return this.#spareSource(name, reason);
-      await journal.database(name, { state: "Failed", message: messageOf(error) });
-      throw error;
+      const failure: unknown = reason ?? error;
+      await journal.database(name, { state: "Failed", message: messageOf(failure) });
+      throw failure;
     }
   }
 

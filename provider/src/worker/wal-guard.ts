@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Client } from "pg";
-import { inspectSlot } from "../cdc/slot-state.js";
+import { idleTimeoutSeconds, withoutIdleTimeout } from "../cdc/idle-slot.js";
+import { slotLost } from "../cdc/slot-identity.js";
+import { type SlotState, inspectSlot } from "../cdc/slot-state.js";
 import { SourceAtRisk, messageOf } from "../errors.js";
 import type { Wish } from "../inputs.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
@@ -15,6 +17,9 @@ const farBeyond = 1.5;
 
 /** The user is warned from here on, as a part of the limit. */
 const warnedFrom = 0.8;
+
+/** And from here on that nobody reads the slot, as a part of the time for which its server lets that be. */
+const idleWarnedFrom = 0.5;
 
 export interface WalGuardOptions {
   /** The server that has the slot, which streams from the database there. */
@@ -38,14 +43,18 @@ export interface WalGuardOptions {
 /**
  * Watches the WAL that a database's slot makes its server keep, from the slot's making on, so that the server's disk does
  * not fill: warns before the server's `max_slot_wal_keep_size` or the user's `maxRetainedWal` is reached, and aborts
- * {@link signal} at the latter. Only without the slot does the source get its disk back, whose end is the caller's.
+ * {@link signal} at the latter. Only without the slot does the source get its disk back, whose end is the caller's. It
+ * aborts as well once the server has given the slot up by itself: a copy that is under way would be for nothing.
  */
 export class WalGuard {
   readonly #options: WalGuardOptions;
-  readonly #exceeded = new AbortController();
+  readonly #hopeless = new AbortController();
   readonly #watching: Promise<void>;
   readonly #stopped = new AbortController();
   #warned = false;
+  #warnedOfIdleness = false;
+  /** Whether a lost slot is not one that a worker before has left, in whose place another one is about to be made. */
+  #isOurs = false;
   #noted: RetainedWal | undefined;
   /** When the limit was first seen reached, and ever since. */
   #beyondSince: number | undefined;
@@ -56,9 +65,9 @@ export class WalGuard {
     this.#watching = this.#watch();
   }
 
-  /** Aborts with {@link SourceAtRisk}. */
+  /** Aborts with {@link SourceAtRisk}; with Refused when the slot is lost. */
   get signal(): AbortSignal {
-    return this.#exceeded.signal;
+    return this.#hopeless.signal;
   }
 
   async stop(): Promise<void> {
@@ -98,6 +107,12 @@ export class WalGuard {
   async #judge(session: Client): Promise<void> {
     const { database, slot, onlyWarns, wish } = this.#options;
     const state = await inspectSlot(session, slot);
+    if (state?.walStatus === "lost") {
+      this.#endOf(state);
+      return;
+    }
+    this.#isOurs = true;
+    await this.#warnOfIdleness(session, state?.idleSeconds ?? 0);
     const retained = state?.retainedBytes;
     if (retained === undefined) return;
     const limit = wish().maxRetainedWal;
@@ -112,7 +127,7 @@ export class WalGuard {
       this.#beyondSince !== undefined &&
       Date.now() - this.#beyondSince >= 1000 * this.#patienceSeconds(state?.unconfirmedBytes ?? retained, limit)
     ) {
-      this.#exceeded.abort(
+      this.#hopeless.abort(
         new SourceAtRisk(
           `the source keeps ${formatBytes(retained)} of WAL for the slot ${slot} of ${database}, and maxRetainedWal allows ${formatBytes(limit)}: the slot is dropped, so that the source's disk does not fill`,
           {
@@ -139,23 +154,43 @@ export class WalGuard {
     this.#noted = retained;
   }
 
+  /** A way back says so itself, and is ended by the user. */
+  #endOf(lost: SlotState): void {
+    const { slot, onlyWarns } = this.#options;
+    if (this.#isOurs && onlyWarns === undefined) this.#hopeless.abort(slotLost(slot, lost));
+  }
+
+  async #warnOfIdleness(session: Client, idleSeconds: number): Promise<void> {
+    const { side, slot } = this.#options;
+    const limit = await idleTimeoutSeconds(session);
+    const isNear = limit !== undefined && idleSeconds >= idleWarnedFrom * limit;
+    if (isNear && !this.#warnedOfIdleness)
+      await this.#tell(
+        `nobody reads the slot ${slot}, which the ${side} gives up after ${limit} s without (idle_replication_slot_timeout): the migration could then not go on`,
+        withoutIdleTimeout(side),
+      );
+    this.#warnedOfIdleness = isNear;
+  }
+
   async #warn(retained: number, limit: number, slot: string): Promise<void> {
-    const { database, journal, side, onlyWarns } = this.#options;
+    const { side, onlyWarns } = this.#options;
     const isNear = retained >= warnedFrom * limit;
-    if (!isNear || this.#warned) {
-      this.#warned &&= isNear;
-      return;
-    }
-    this.#warned = true;
-    const message = `the ${side} keeps ${formatBytes(retained)} of WAL for the slot ${slot}, of ${formatBytes(limit)} at most`;
+    if (isNear && !this.#warned)
+      await this.#tell(
+        `the ${side} keeps ${formatBytes(retained)} of WAL for the slot ${slot}, of ${formatBytes(limit)} at most`,
+        onlyWarns ??
+          "cut over, or find out why the target is behind; raise maxRetainedWal and, on the source, ALTER SYSTEM SET max_slot_wal_keep_size while its disk has room",
+      );
+    this.#warned = isNear;
+  }
+
+  async #tell(message: string, remedy: string): Promise<void> {
+    const { database, journal, slot } = this.#options;
     await journal.event(message, { database, level: "warning" });
     await journal.findings([
       {
         ...{ database, type: "ServerParametersValidation", state: "Warning" },
-        ...{ object: slot, objectType: "Database", message },
-        remedy:
-          onlyWarns ??
-          "cut over, or find out why the target is behind; raise maxRetainedWal and, on the source, ALTER SYSTEM SET max_slot_wal_keep_size while its disk has room",
+        ...{ object: slot, objectType: "Database", message, remedy },
       },
     ]);
   }
