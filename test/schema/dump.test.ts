@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { chmod, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,6 +9,7 @@ import { Canceled, HeldUp, Refused, Unreachable } from "../../provider/src/error
 import type { Endpoint } from "../../provider/src/postgres/connect";
 import { dumpSchema } from "../../provider/src/schema/dump";
 import type { DumpOptions } from "../../provider/src/schema/dump-options";
+import { dumpNatively, findNativeTool } from "../../provider/src/schema/native-dump";
 import { EmbeddedServer } from "../support/embedded-server";
 import { until } from "../support/until";
 
@@ -201,6 +204,34 @@ describe("the dump of a schema", () => {
     assert.match(lines.join("\n"), /^PGDATABASE=o'd"d=\$d b$/m);
     const files = (await readFile(`${recorded}.files`, "utf8")).trim().split("\n");
     assert.deepEqual(files.sort(), ["pg_dump", "recorded", "recorded.files"]);
+  });
+
+  it("by the native tool is on a line whose other end is asked now and then whether it is there", async function () {
+    const tool = await findNativeTool(14);
+    if (!tool || process.platform !== "linux") return this.skip();
+    const silent = createServer().listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    const { port } = silent.address() as AddressInfo;
+    const end = new AbortController();
+    const dumped = dumpNatively(tool, { ...endpoint, port, sslMode: "Disable" }, odd, { signal: end.signal });
+    dumped.catch(() => undefined);
+    try {
+      const [line] = (await once(silent, "connection")) as [Socket];
+      const hex = (one: number): string => one.toString(16).toUpperCase().padStart(4, "0");
+      // Of its sockets: from, to, state, queues, and which timer (02: keepalive) runs out when, in hundredths of a second.
+      const ofDump = new RegExp(`:${hex(line.remotePort!)} \\w+:${hex(port)} 01 \\S+ 02:(\\w+) `);
+      let left: string | undefined;
+      await until("what it has said is acknowledged", async () => {
+        left = ofDump.exec(await readFile("/proc/net/tcp", "utf8"))?.[1];
+        return left !== undefined;
+      });
+      assert.ok(parseInt(left!, 16) <= 3000, left);
+      line.destroy();
+    } finally {
+      end.abort();
+      silent.close();
+    }
+    await assert.rejects(dumped);
   });
 
   it("trusts the certificate that it was given", async () => {

@@ -84,7 +84,7 @@ export async function dumpNatively(
   const certificates = await certificatesOf(source);
   try {
     const env = { ...environment(source, database), ...certificates.env, PGPASSWORD: await passwordOf(source) };
-    const { stdout } = await run(tool.path, dumpArguments(options), {
+    const { stdout } = await run(tool.path, [...dumpArguments(options), `--dbname=${lineOptions(tool)}`], {
       env,
       cwd: tmpdir(),
       encoding: "buffer",
@@ -101,6 +101,20 @@ export async function dumpNatively(
   }
 }
 
+/**
+ * A line that has gone dead without a word is given up after a minute, instead of hours. As a connection string, since
+ * libpq knows no variables for these; the database's name, which may look like one itself, is not in it. The time-out of
+ * what is sent and not acknowledged came with libpq 12.
+ */
+const lineOptions = ({ major }: NativeTool): string =>
+  `keepalives_idle=30 keepalives_interval=10 keepalives_count=3${major < 12 ? "" : " tcp_user_timeout=60000"}`;
+
+/** So that the server, too, lets go of the locks of a dump whose machine is gone. */
+const serverOptions = [
+  ...["role=none", "standard_conforming_strings=on", "quote_all_identifiers=off"],
+  ...["tcp_keepalives_idle=30", "tcp_keepalives_interval=10", "tcp_keepalives_count=3"],
+].map((setting) => `-c ${setting}`);
+
 /** Nothing but what pg_dump needs: a name here could otherwise be an option, and a variable of the user's a surprise. */
 function environment(source: Endpoint, database: string): NodeJS.ProcessEnv {
   return {
@@ -113,7 +127,7 @@ function environment(source: Endpoint, database: string): NodeJS.ProcessEnv {
     PGCONNECT_TIMEOUT: "15",
     PGDATABASE: database,
     PGHOST: source.host,
-    PGOPTIONS: "-c role=none -c standard_conforming_strings=on -c quote_all_identifiers=off",
+    PGOPTIONS: serverOptions.join(" "),
     PGPORT: String(source.port),
     PGSSLMODE: sslModes[source.sslMode],
     PGUSER: source.user,
