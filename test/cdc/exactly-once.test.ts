@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, writeFile } from "node:fs/promises";
+import { chmod, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 import { ContentDiffers, EngineFault, Refused, TakenOver } from "../../provider/src/errors";
 import { dropSlot } from "../../provider/src/cdc/drop-slot";
+import type { FollowEvent } from "../../provider/src/cdc/follow";
 import { createSlot } from "../../provider/src/cdc/slot";
 import { verifySlotPlace } from "../../provider/src/cdc/slot-identity";
 import { inspectSlot } from "../../provider/src/cdc/slot-state";
@@ -14,6 +16,8 @@ import { CuttableProxy } from "./cuttable-proxy";
 import { randomTables } from "./random-changes";
 import { type Scene, until } from "./scene";
 import { Stage } from "./stage";
+
+const run = promisify(execFile);
 
 /** More of them by hand, when what they guard is touched. */
 const kills = Number(process.env.PG_MIGRATION_TEST_KILLS ?? 8);
@@ -312,6 +316,35 @@ describe("following exactly once", () => {
       s.follow().finished,
       (error: Error) => error instanceof Refused && /put back to an earlier state/.test(error.message),
     );
+  });
+
+  it("refuses a source that was put back and has been written since, in whichever way it is read", async () => {
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
+    const { dataDirectory } = servers.source;
+    const kept = `${dataDirectory}-kept`;
+    await servers.source.halt();
+    await run("cp", ["-Rp", dataDirectory, kept]);
+    await servers.source.resume();
+    await s.onSource("INSERT INTO t VALUES (1)");
+    const follower = s.follow();
+    await s.mustBecomeEqual(follower);
+    await follower.stop();
+
+    await servers.source.halt();
+    await rm(dataDirectory, { recursive: true });
+    await rename(kept, dataDirectory);
+    await servers.source.resume();
+    // Some of these end before where the target is, which would take them for its own.
+    for (let id = 100; id < 120; id++) await s.onSource(`INSERT INTO t VALUES (${id})`);
+    const events: FollowEvent[] = [];
+    const ways = [{ backlog: { behindBytes: 0 }, onEvent: (event: FollowEvent) => events.push(event) }, {}];
+    for (const way of ways)
+      await assert.rejects(
+        s.follow(way).finished,
+        (error: Error) => error instanceof Refused && /put back to an earlier state and has been/.test(error.message),
+      );
+    assert(events.some((event) => event.kind === "backlog" && event.refused === undefined));
+    assert.deepEqual(await s.onTarget("SELECT id FROM t"), [{ id: 1 }]);
   });
 
   it("gives way to a follower of a later generation", async () => {

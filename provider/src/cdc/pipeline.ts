@@ -23,6 +23,7 @@ import { migrationParts, type Parts } from "./parts.js";
 import { PgOutputDecoder, pgOutputOptions } from "./pgoutput.js";
 import { type Progress, readProgress, takeOverProgress } from "./progress.js";
 import { endHolder } from "./drop-slot.js";
+import { SharedPast } from "./shared-past.js";
 import { verifySlotIdentity, verifySlotPlace } from "./slot-identity.js";
 import { TestDecodingDecoder, testDecodingOptions } from "./test-decoding.js";
 import { withoutAges } from "../postgres/blocking-sessions.js";
@@ -66,6 +67,8 @@ export class Pipeline {
   readonly #decoder: Decoder;
   readonly #bell: Bell;
   readonly #startedAfter: Lsn;
+  /** Undefined with test_decoding, which would send again what cannot be told from the rest before its end. */
+  readonly #past: SharedPast | undefined;
   readonly #leaveOut: ReadonlySet<string>;
   #skipping = false;
   /** What comes is known to begin where the target's ends; it is not applied before. */
@@ -138,6 +141,7 @@ export class Pipeline {
     this.#startedAfter = this.#receivedLsn = progress.throughLsn;
     this.#leaveOut = options.leaveOut ?? new Set();
     const { slot, publications, plugin, silenceLimitSeconds } = options;
+    this.#past = plugin === "test_decoding" ? undefined : new SharedPast(progress);
     this.#silenceLimitMs = 1000 * (silenceLimitSeconds ?? defaultSilenceLimitSeconds);
     const pluginOptions = plugin === "test_decoding" ? testDecodingOptions : pgOutputOptions(publications, form);
     const handlers: ChangeStreamHandlers = {
@@ -150,19 +154,25 @@ export class Pipeline {
       isBusy: () => this.#applying.length > 0,
       silenceLimitMs: this.#silenceLimitMs,
     };
-    const stream = (from: Lsn): ChangeStream => {
+    const stream = (readTo: Lsn): ChangeStream => {
       this.#hasSlot = false;
-      const { throughLsn } = this.applier;
       const looks = { ...handlers, ...this.#lookAt(slot) };
+      if (!this.#isOfOnePast) return WalSender.start(sessions.stream, slot, readTo, 0n, pluginOptions, looks);
+      const { throughLsn } = this.applier;
+      const from = readTo > progress.throughLsn ? readTo : progress.throughLsn;
       return WalSender.start(sessions.stream, slot, from, throughLsn, pluginOptions, looks);
     };
-    const { throughLsn } = progress;
     this.#stream = backlog
-      ? new BacklogReader(backlog, sessions.source, slot, throughLsn, pluginOptions, limitsOf(options), {
+      ? new BacklogReader(backlog, sessions.source, slot, progress.throughLsn, pluginOptions, limitsOf(options), {
           ...handlers,
-          onRead: (end) => this.#goOnWith(() => stream(end > throughLsn ? end : throughLsn)),
+          // The first is where the copy of the slot was made, which is nobody else's.
+          onKeepalive: (end) => {
+            this.#past?.begins(end);
+            this.#hear(end);
+          },
+          onRead: (end) => this.#goOnWith(() => stream(end)),
         })
-      : stream(throughLsn);
+      : stream(0n);
     this.#ticker = setInterval(() => this.#tick(gate), tickMs);
   }
 
@@ -214,7 +224,7 @@ export class Pipeline {
     while (!stopping()) {
       if (this.#lost) throw this.#lost;
       const rung = this.#bell.next;
-      if (this.#hasSlot) {
+      if (this.#hasSlot && this.#isOfOnePast) {
         if (await this.#applyNext(gate, stopping)) continue;
         if (await this.#passOver(gate)) continue;
         this.#settle(gate);
@@ -294,7 +304,17 @@ export class Pipeline {
   }
 
   #confirm(): void {
-    this.#stream.confirm(this.applier.throughLsn);
+    if (this.#isOfOnePast) this.#stream.confirm(this.applier.throughLsn);
+  }
+
+  get #isOfOnePast(): boolean {
+    return this.#past?.isKnown ?? true;
+  }
+
+  #endPast(): void {
+    if (this.#isOfOnePast) return;
+    this.#past?.ends();
+    this.#confirm();
   }
 
   #settle(gate: Gate): void {
@@ -311,8 +331,12 @@ export class Pipeline {
       // The server skips by the same rule; this holds if it should ever start earlier.
       const { commitLsn } = message.transaction;
       this.#skipping = commitLsn !== undefined && commitLsn < this.#startedAfter;
+      if (!this.#skipping) this.#endPast();
     }
-    if (this.#skipping) return;
+    if (this.#skipping) {
+      this.#past?.passes(message);
+      return;
+    }
     this.inbox.receive(message, messageBytes);
     if (message.kind === "commit") this.#receivedLsn = message.endLsn;
     // Whether a transaction lies before a closed gate may only be known from its end: then that has to come in.
@@ -337,10 +361,11 @@ export class Pipeline {
    */
   #lookAt(slot: string): Pick<WalSenderHandlers, "onBegun" | "onLost"> {
     let hasBegun = false;
-    const look = (): Promise<void> => verifySlotPlace(this.#sessions.source, slot, () => this.applier.throughLsn);
+    const look = () => verifySlotPlace(this.#sessions.source, slot, () => this.applier.throughLsn);
     const begin = async (): Promise<void> => {
-      await look();
+      this.#past?.begins(await look());
       this.#hasSlot = true;
+      this.#confirm();
       this.#bell.ring();
     };
     const fail = async (error: Error): Promise<never> => {
@@ -378,7 +403,9 @@ export class Pipeline {
 
   #hear(end: Lsn): void {
     // While a transaction is being received, the position heard is of its middle and says nothing.
-    if (this.inbox.receiving || end <= this.#receivedLsn) return;
+    if (this.inbox.receiving) return;
+    if (end >= this.#startedAfter) this.#endPast();
+    if (end <= this.#receivedLsn) return;
     this.#receivedLsn = end;
     this.#bell.ring();
   }

@@ -64,14 +64,16 @@ export async function verifySlotIdentity(source: Client, session: Client, progre
  * ours has the slot: before that, anybody may drop it or move it on.
  *
  * @param throughLsn asked when the slot has been seen: what is applied and confirmed meanwhile moves it on
+ * @returns where it was confirmed; undefined before 9.6, which does not tell
  * @throws Refused when it has not
  */
-export async function verifySlotPlace(source: Client, slot: string, throughLsn: () => Lsn): Promise<void> {
+export async function verifySlotPlace(source: Client, slot: string, throughLsn: () => Lsn): Promise<Lsn | undefined> {
   const state = await inspectSlot(source, slot);
   if (!state) throw changesLost(slot, "the slot is gone; it was dropped, or lost in a failover");
   if (state.walStatus === "lost") throw slotLost(slot, state);
   const { confirmedFlushLsn } = state;
   if (confirmedFlushLsn !== undefined) requireBehind(slot, confirmedFlushLsn, throughLsn());
+  return confirmedFlushLsn;
 }
 
 /** Nothing is ever confirmed that is not durable in the progress row, so our own slot is never ahead of it. */
