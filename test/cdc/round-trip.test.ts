@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Duplex } from "node:stream";
 import type pg from "pg";
 import { mayPass } from "../../provider/src/cdc/failure";
+import { PreparedStatements } from "../../provider/src/cdc/prepared-statements";
 import { RoundTrips, type Statement } from "../../provider/src/cdc/round-trip";
 import { EmbeddedServer } from "../support/embedded-server";
 
@@ -78,6 +79,35 @@ describe("a round trip of many statements", () => {
       assert.notEqual((failsAgain.error as { code?: string } | undefined)?.code, "42P05");
       assert.deepEqual(await content(), before);
     });
+
+  it("keeps a number of statements prepared, those used last, whatever fails between", async () => {
+    const own = await server.connect();
+    const most = 5;
+    const prepared = new PreparedStatements(most);
+    const few = new RoundTrips(own, prepared);
+    const inserted = (n: number): Statement => ({
+      text: `INSERT INTO t VALUES ($1::int + ${100 * n}, 'n')`,
+      values: ["100"],
+      prepared: true,
+    });
+    const kept = async (): Promise<string[]> => {
+      const { rows } = await own.query<{ statement: string }>("SELECT statement FROM pg_prepared_statements");
+      return rows.map(({ statement }) => statement);
+    };
+    const { error } = await few.make(Array.from({ length: 12 }, (_, n) => inserted(n)));
+    assert.equal(error, undefined);
+    assert.equal((await kept()).length, most);
+    // What is to be given up behind the failure stays, and what is to be prepared there is not.
+    await few.make([plain("BEGIN"), inserted(12), plain("SELECT 1 / 0"), ...[13, 14, 15, 0].map(inserted)]);
+    const { rows } = await few.make([plain("ROLLBACK"), ...[13, 20, 21, 22].map(inserted)]);
+    assert.deepEqual(rows, [0, 1, 1, 1, 1]);
+    const texts = await kept();
+    assert.ok(texts.length <= most);
+    assert.deepEqual([...prepared.givenUp], []);
+    for (const n of [13, 20, 21, 22]) assert.ok(texts.includes(inserted(n).text), `${n} of ${texts.join("\n")}`);
+    await own.query("DELETE FROM t WHERE v = 'n'");
+    await own.end();
+  });
 
   it("answers with the connection's loss", async () => {
     const lost = await server.connect();

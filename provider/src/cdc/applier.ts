@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import { ContentDiffers, Refused, TakenOver, messageOf } from "../errors.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
-import { type Action, actionsOn } from "./apply-table.js";
+import { type Action, type Ways, actionsOn } from "./apply-table.js";
 import { type Binding, Bindings, ShapeDiffers } from "./binding.js";
 import type { Change, Relation, Truncate } from "./change.js";
 import { describeRow } from "./describe-row.js";
@@ -13,6 +13,7 @@ import { type ChangeCounts, type Progress, type ProgressStep, advanceStatement, 
 import { type Statement, RoundTrips } from "./round-trip.js";
 import { migrationParts, type Parts } from "./parts.js";
 import { RowMissing } from "./row-missing.js";
+import { RowStatements } from "./row-statements.js";
 import { Staging } from "./staging.js";
 import { Treatments } from "./treatments.js";
 import { TruncateRefused } from "./truncate-refused.js";
@@ -70,7 +71,7 @@ export class Applier {
   readonly #target: Client;
   readonly #options: ApplierOptions;
   readonly #bindings: Bindings;
-  readonly #staging: Staging;
+  readonly #ways: Ways;
   readonly #roundTrips: RoundTrips;
   #commitLsn: Lsn;
   #throughLsn: Lsn;
@@ -88,7 +89,7 @@ export class Applier {
     this.#target = target;
     this.#options = options;
     this.#bindings = new Bindings(target, options.form, options.parts);
-    this.#staging = new Staging(target, options.form);
+    this.#ways = { staging: new Staging(target, options.form), single: new RowStatements(options.form) };
     this.#roundTrips = new RoundTrips(target);
     this.#commitLsn = options.progress.commitLsn;
     this.#throughLsn = options.progress.throughLsn;
@@ -183,9 +184,9 @@ export class Applier {
 
   async #applyFitting(batch: readonly Segment[], built: Built | undefined): Promise<void> {
     const goesOn = this.#isPartial;
-    if (!goesOn && this.#staging.isCrowded) {
+    if (!goesOn && this.#ways.staging.isCrowded) {
       await this.commit();
-      await this.#staging.drop();
+      await this.#ways.staging.drop();
     }
     const former = this.#complete;
     try {
@@ -205,7 +206,7 @@ export class Applier {
   async #applyApart({ segments, goesOn }: Omit<Complete, "step">, error: unknown): Promise<void> {
     if (goesOn || segments.length === 1 || mayPass(error) || error instanceof TakenOver) throw error;
     await this.#target.query("ROLLBACK");
-    await this.#staging.drop();
+    await this.#ways.staging.drop();
     this.#isPartial = false;
     this.#complete = undefined;
     for (const segment of segments) {
@@ -365,7 +366,7 @@ export class Applier {
       else this.#replaced.delete(table);
     const actions = this.#actionsFor(changes, treatments);
     // A commit removes what is staged, and comes before what is built next is sent.
-    if (batch.at(-1)!.end) this.#staging.emptied();
+    if (batch.at(-1)!.end) this.#ways.staging.emptied();
     return { actions, treatments };
   }
 
@@ -374,14 +375,13 @@ export class Applier {
     return fold(changes, bindingOf, (binding) => treatments.of(binding) === "ordered").flatMap((step) =>
       step.kind === "truncate"
         ? this.#truncate(step.truncate, treatments.allOrdered)
-        : step.tables.flatMap((table) => actionsOn(this.#staging, table, treatments.of(table.binding) === "replaced")),
+        : step.tables.flatMap((table) => actionsOn(this.#ways, table, treatments.of(table.binding) === "replaced")),
     );
   }
 
-  /** Inserts need no staging table, unless they are applied in the source's order. */
   #makeStaging(actions: readonly Action[]): Statement[] {
-    const staged = actions.filter(({ statement }) => statement.copyData === undefined);
-    return this.#staging.make(new Set(staged.flatMap(({ binding }) => binding ?? [])));
+    const staged = actions.filter(({ stages }) => stages);
+    return this.#ways.staging.make(new Set(staged.flatMap(({ binding }) => binding ?? [])));
   }
 
   #truncate({ relations, restartIdentity }: Truncate, byDelete: boolean): Action[] {

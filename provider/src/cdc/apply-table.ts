@@ -5,6 +5,9 @@ import type { NetChanges, OrderedChange, TableChanges, UpdateGroup } from "./fol
 import type { Statement } from "./round-trip.js";
 import { knownFields, sameKey } from "./row-identity.js";
 import { isWorthIt, mayLookUp } from "./row-lookup.js";
+import { type RowStates, bytesOf } from "./row-states.js";
+import type { RowStatements } from "./row-statements.js";
+import { stagedRows } from "./staged-rows.js";
 import type { StagedRow, Staging } from "./staging.js";
 import * as statements from "./statements.js";
 
@@ -17,17 +20,32 @@ export interface Action {
   readonly rows?: number;
   /** The one change that it applies, when it is one. */
   readonly change?: OrderedChange;
+  /** It writes to the binding's staging table. */
+  readonly stages?: boolean;
 }
+
+/** Two ways to the target: by a staging table, for many rows at a time, and by parameters, for one. */
+export interface Ways {
+  readonly staging: Staging;
+  readonly single: RowStatements;
+}
+
+/** So many rows take no longer one by one than by way of a staging table, which each commit has to empty, too. */
+const fewRows = 16;
+/** A row that is longer would be compressed into the staging table, and out of it again. */
+const longRowBytes = 2000;
+/** Far below the gigabyte that a message can be long; COPY takes a row field by field. */
+const longestSingleBytes = 256 << 20;
 
 /**
  * What applies the changes of one table, part after part; in a net part deletes, updates and inserts, each kind in one go.
  *
  * @param replaces rows that are known whole are deleted and inserted rather than updated
  */
-export function actionsOn(staging: Staging, { binding, parts }: TableChanges, replaces = false): Action[] {
-  const stage = new Stage(staging, binding);
+export function actionsOn(ways: Ways, { binding, parts }: TableChanges, replaces = false): Action[] {
+  const stage = new Stage(ways, binding);
   for (const part of parts) {
-    if ("ordered" in part) for (const change of part.ordered) stage.single(change);
+    if ("ordered" in part) for (const change of part.ordered) stage.ordered(change);
     else stage.net(replaces ? replacing(binding, part) : part);
   }
   return stage.end();
@@ -44,38 +62,36 @@ function replacing(binding: Binding, { deletes, updates, inserts }: NetChanges):
   };
 }
 
-/** Collects rows to stage and the statements for them, so that many small parts cost one COPY. */
+/** Collects rows to stage and the statements behind them, so that many small parts cost one COPY. */
 class Stage {
-  readonly #staging: Staging;
+  readonly #ways: Ways;
   readonly #binding: Binding;
   readonly #actions: Action[] = [];
   #rows: StagedRow[] = [];
-  #staged: Action[] = [];
+  #behind: Action[] = [];
 
-  constructor(staging: Staging, binding: Binding) {
-    this.#staging = staging;
+  constructor(ways: Ways, binding: Binding) {
+    this.#ways = ways;
     this.#binding = binding;
   }
 
   net({ deletes, updates, inserts }: NetChanges): void {
     const binding = this.#binding;
-    if (binding.keyed) this.#deleteAll(deletes, statements.deleteStatement(binding));
-    else this.#deleteEqual(deletes);
+    if (binding.keyed) this.#apply(statements.deletion(binding), deletes.map(gone));
+    else this.#deleteEqual(deletes.map(gone));
     for (const { fields, rows } of updates) {
-      const group = this.#staging.nextGroup();
       const set = fields.filter((field) => !binding.key.includes(field));
-      this.#add(group, statements.updateStatement(binding, set), rows.length);
-      for (const row of rows) this.#rows.push({ group, row, old: row });
+      this.#apply(
+        statements.update(binding, set),
+        rows.map((row) => ({ row, old: row })),
+      );
     }
-    if (inserts.length === 0) return;
-    this.#flush();
-    this.#actions.push({ statement: this.#staging.insert(binding, inserts), binding, rows: inserts.length });
+    this.#insert(inserts);
   }
 
-  single(ordered: OrderedChange): void {
-    const group = this.#staging.nextSingle(this.#binding);
-    this.#add(group, statementFor(ordered), 1, ordered);
-    this.#rows.push({ group, row: newRowOf(ordered), old: foundBy(ordered) });
+  ordered(change: OrderedChange): void {
+    const states = { row: newRowOf(change), old: foundBy(change) };
+    this.#one(operationFor(change), states, change);
   }
 
   end(): Action[] {
@@ -83,46 +99,87 @@ class Stage {
     return this.#actions;
   }
 
-  #deleteAll(rows: readonly Tuple[], statement: string): void {
-    if (rows.length === 0) return;
-    const group = this.#staging.nextGroup();
-    this.#add(group, statement, rows.length);
-    for (const old of rows) this.#rows.push({ group, row: undefined, old });
+  #apply(operation: statements.Operation, rows: readonly RowStates[]): void {
+    const least = rows.length > fewRows ? longRowBytes : -1;
+    const isSingle = (row: RowStates): boolean => {
+      const bytes = bytesOf(this.#binding, row);
+      return bytes > least && bytes <= longestSingleBytes;
+    };
+    const staged: RowStates[] = [];
+    for (const row of rows)
+      if (isSingle(row)) this.#single(operation, row);
+      else staged.push(row);
+    if (staged.length > 0) this.#stage(operation, staged);
   }
 
-  #deleteEqual(rows: readonly Tuple[]): void {
+  /** Straight into the table: no statement between could do more for a new row. */
+  #insert(rows: readonly Tuple[]): void {
+    if (rows.length === 0) return;
     const binding = this.#binding;
-    const looked = rows.filter((row) => isLookedUp(binding, row, rows.length));
-    if (looked.length > 0) this.#deleteAll(looked, statements.deleteEqualStatement(binding, true));
-    const others = looked.length === 0 ? rows : rows.filter((row) => !isLookedUp(binding, row, rows.length));
-    if (others.length === 0) return;
-    // The staged rows meet the whole table here. A nested loop, to which the planner's guess of a few staged rows leads,
-    // would print every row of the table once for each of them.
+    this.#flush();
+    this.#actions.push({ statement: this.#ways.staging.insert(binding, rows), binding, rows: rows.length });
+  }
+
+  #deleteEqual(rows: readonly RowStates[]): void {
+    const binding = this.#binding;
+    const isLooked = ({ old }: RowStates): boolean => isLookedUp(binding, old!, rows.length);
+    const looked = rows.filter(isLooked);
+    if (looked.length > fewRows) this.#stage(statements.deletionOfEqual(binding, true), looked);
+    else for (const row of looked) this.#one(statements.deletionOfOne(binding, true), row);
+    const others = looked.length === 0 ? rows : rows.filter((row) => !isLooked(row));
+    if (others.length > 1) this.#scanFor(others);
+    else for (const row of others) this.#one(statements.deletionOfOne(binding, false), row);
+  }
+
+  /**
+   * The staged rows meet the whole table here. A nested loop, to which the planner's guess of a few staged rows leads,
+   * would print every row of the table once for each of them.
+   */
+  #scanFor(rows: readonly RowStates[]): void {
     for (const setting of ["enable_hashjoin = on", "enable_nestloop = off"]) this.#set(setting);
-    this.#deleteAll(others, statements.deleteEqualStatement(binding, false));
+    this.#stage(statements.deletionOfEqual(this.#binding, false), rows);
     for (const setting of ["enable_nestloop = on", "enable_hashjoin = off"]) this.#set(setting);
   }
 
   #set(setting: string): void {
-    this.#staged.push({ statement: { text: `SET LOCAL ${setting}` } });
+    this.#behind.push({ statement: { text: `SET LOCAL ${setting}` } });
   }
 
-  #add(group: number, text: string, rows: number, change?: OrderedChange): void {
-    const statement = { text, values: [String(group)], prepared: true };
-    this.#staged.push({ statement, binding: this.#binding, rows, ...(change ? { change } : {}) });
+  #one(operation: statements.Operation, states: RowStates, change?: OrderedChange): void {
+    if (bytesOf(this.#binding, states) <= longestSingleBytes) this.#single(operation, states, change);
+    else this.#stage(operation, [states], change);
+  }
+
+  #single(operation: statements.Operation, states: RowStates, change?: OrderedChange): void {
+    const statement = this.#ways.single.statement(this.#binding, operation, states);
+    this.#then(statement, 1, change);
+  }
+
+  #stage(operation: statements.Operation, rows: readonly RowStates[], change?: OrderedChange): void {
+    const group = this.#ways.staging.nextGroup();
+    const text = operation.statement(stagedRows(this.#binding));
+    this.#then({ text, values: [String(group)], prepared: true }, rows.length, change);
+    for (const { row, old } of rows) this.#rows.push({ group, row, old });
+  }
+
+  #then(statement: Statement, rows: number, change?: OrderedChange): void {
+    this.#behind.push({ statement, binding: this.#binding, rows, ...(change ? { change } : {}) });
   }
 
   #flush(): void {
-    if (this.#rows.length === 0) return;
-    for (const statement of this.#staging.fill(this.#binding, this.#rows))
-      this.#actions.push({ statement, binding: this.#binding });
-    this.#actions.push(...this.#staged);
+    if (this.#rows.length > 0)
+      for (const statement of this.#ways.staging.fill(this.#binding, this.#rows))
+        this.#actions.push({ statement, binding: this.#binding, stages: true });
+    // A loop: these may be more than a call takes arguments.
+    for (const action of this.#behind) this.#actions.push(action);
     this.#rows = [];
-    this.#staged = [];
+    this.#behind = [];
   }
 }
 
-function newRowOf({ change }: OrderedChange): StagedRow["row"] {
+const gone = (old: Tuple): RowStates => ({ row: undefined, old });
+
+function newRowOf({ change }: OrderedChange): Tuple | undefined {
   if (change.kind === "delete") return undefined;
   return change.kind === "update" ? onTopOf(change.row, change.old) : change.row;
 }
@@ -130,15 +187,15 @@ function newRowOf({ change }: OrderedChange): StagedRow["row"] {
 const isLookedUp = ({ lookup }: Binding, row: Tuple, rows: number): boolean =>
   lookup !== undefined && isWorthIt(lookup, rows) && mayLookUp(lookup, row);
 
-function statementFor(ordered: OrderedChange): string {
+function operationFor(ordered: OrderedChange): statements.Operation {
   const { change, binding } = ordered;
-  if (change.kind === "insert") return statements.insertStatement(binding);
+  if (change.kind === "insert") return statements.insertion(binding);
   const looked = isLookedUp(binding, foundBy(ordered)!, 1);
   if (change.kind === "delete")
-    return binding.keyed ? statements.deleteStatement(binding) : statements.deleteOneStatement(binding, looked);
+    return binding.keyed ? statements.deletion(binding) : statements.deletionOfOne(binding, looked);
   const row = onTopOf(change.row, change.old);
   const known = knownFields(binding, row);
-  if (!binding.keyed) return statements.updateOneStatement(binding, known, looked);
+  if (!binding.keyed) return statements.updateOfOne(binding, known, looked);
   const keyStays = !change.old || sameKey(binding, change.old, row);
-  return statements.updateStatement(binding, keyStays ? known.filter((field) => !binding.key.includes(field)) : known);
+  return statements.update(binding, keyStays ? known.filter((field) => !binding.key.includes(field)) : known);
 }

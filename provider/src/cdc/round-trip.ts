@@ -1,10 +1,14 @@
 import type { EventEmitter } from "node:events";
 import type { Client, Connection, Submittable } from "pg";
 import { Unreachable, asError } from "../errors.js";
+import type { BoundValues } from "./bind-message.js";
+import { PreparedStatements } from "./prepared-statements.js";
 
 export interface Statement {
   readonly text: string;
   readonly values?: readonly (string | null)[];
+  /** In place of `values`: in the form in which they came. */
+  readonly bound?: BoundValues;
   /** Worth preparing once in a session: it comes again and again. */
   readonly prepared?: boolean;
   /** What a `COPY ... FROM STDIN` is given: CopyData messages, headers included. */
@@ -27,33 +31,19 @@ export interface Answers {
  */
 export class RoundTrips {
   readonly #client: Client;
-  readonly #names = new Map<string, string>();
-  readonly #prepared = new Set<string>();
+  readonly #prepared: PreparedStatements;
 
-  constructor(client: Client) {
+  constructor(client: Client, prepared = new PreparedStatements()) {
     this.#client = client;
+    this.#prepared = prepared;
   }
 
   /** Never rejects: what went wrong is in the answers. After an error the transaction has to be rolled back. */
   make(statements: readonly Statement[]): Promise<Answers> {
-    const sent = statements.map((statement) => ({ statement, name: this.#nameOf(statement) }));
     return new Promise((resolve) => {
-      this.#client.query(new RoundTrip(sent, this.#prepared, resolve));
+      this.#client.query(new RoundTrip(statements, this.#prepared, resolve));
     });
   }
-
-  #nameOf({ prepared, text }: Statement): string {
-    if (!prepared) return "";
-    const name = this.#names.get(text) ?? `pg_migration_${this.#names.size + 1}`;
-    this.#names.set(text, name);
-    return name;
-  }
-}
-
-interface Sent {
-  readonly statement: Statement;
-  /** Empty for one that is not prepared. */
-  readonly name: string;
 }
 
 /** What pg's connection writes, and tells of beside what it hands to its query. */
@@ -62,6 +52,7 @@ interface Wire extends EventEmitter {
   parse(statement: { name: string; text: string }): void;
   bind(portal: { statement: string; values: readonly (string | null)[] }): void;
   execute(portal: object): void;
+  close(statement: { type: "S"; name: string }): void;
   sync(): void;
 }
 
@@ -69,16 +60,19 @@ const copyDone = Buffer.from([0x63, 0, 0, 0, 4]);
 
 /** For pg, a query of its own: its answers come to these handlers. */
 class RoundTrip implements Submittable {
-  readonly #sent: readonly Sent[];
-  readonly #prepared: Set<string>;
+  readonly #statements: readonly Statement[];
+  readonly #prepared: PreparedStatements;
   readonly #resolve: (answers: Answers) => void;
   readonly #rows: number[] = [];
   /** Names in the order in which they will be said to be parsed. */
   readonly #parsing: string[] = [];
+  readonly #asked = new Set<string>();
+  /** In the order in which they will be said to be closed. */
+  readonly #closing: string[] = [];
   #release: () => void = () => undefined;
 
-  constructor(sent: readonly Sent[], prepared: Set<string>, resolve: (answers: Answers) => void) {
-    this.#sent = sent;
+  constructor(statements: readonly Statement[], prepared: PreparedStatements, resolve: (answers: Answers) => void) {
+    this.#statements = statements;
     this.#prepared = prepared;
     this.#resolve = resolve;
   }
@@ -88,30 +82,44 @@ class RoundTrip implements Submittable {
     const wire = connection as unknown as Wire;
     // The server has said its last word, and pg has not heard of the end yet.
     if (!wire.stream.writable) return new Unreachable("the server has closed the connection");
-    const parsed = new Set(this.#prepared);
-    const onParsed = (): void => this.#noteParsed();
-    wire.on("parseComplete", onParsed);
-    this.#release = () => wire.off("parseComplete", onParsed);
+    this.#listen(wire);
     wire.stream.cork();
-    for (const { statement, name } of this.#sent) {
-      if (!parsed.has(name)) {
-        wire.parse({ name, text: statement.text });
-        this.#parsing.push(name);
-        if (name !== "") parsed.add(name);
-      }
-      wire.bind({ statement: name, values: statement.values ?? [] });
-      wire.execute({});
-      if (!statement.copyData) continue;
-      for (const message of statement.copyData) wire.stream.write(message);
-      wire.stream.write(copyDone);
-    }
+    for (const name of this.#prepared.givenUp) this.#close(wire, name);
+    for (const statement of this.#statements) this.#send(wire, statement);
     wire.sync();
     wire.stream.uncork();
     return undefined;
   }
 
+  #send(wire: Wire, statement: Statement): void {
+    const { values = [], bound, copyData } = statement;
+    const name = this.#parse(wire, statement);
+    if (bound) for (const piece of bound.messageFor(name)) wire.stream.write(piece);
+    else wire.bind({ statement: name, values });
+    wire.execute({});
+    if (!copyData) return;
+    for (const message of copyData) wire.stream.write(message);
+    wire.stream.write(copyDone);
+  }
+
+  /** Answers the name under which the statement is there. */
+  #parse(wire: Wire, { text, prepared }: Statement): string {
+    const { name, insteadOf } = prepared ? this.#prepared.use(text) : { name: "", insteadOf: undefined };
+    if (insteadOf !== undefined) this.#close(wire, insteadOf);
+    if (name !== "" && (this.#prepared.isReady(name) || this.#asked.has(name))) return name;
+    wire.parse({ name, text });
+    this.#parsing.push(name);
+    this.#asked.add(name);
+    return name;
+  }
+
+  #close(wire: Wire, name: string): void {
+    wire.close({ type: "S", name });
+    this.#closing.push(name);
+  }
+
   handleCommandComplete({ text }: { text: string }): void {
-    this.#sent[this.#rows.length]?.statement.onDone?.(text);
+    this.#statements[this.#rows.length]?.onDone?.(text);
     this.#rows.push(Number(/\d+$/.exec(text)?.[0] ?? 0));
   }
 
@@ -134,9 +142,21 @@ class RoundTrip implements Submittable {
   }
 
   /** A statement that fails, or is undone, stays prepared. */
-  #noteParsed(): void {
-    const name = this.#parsing.shift();
-    if (name) this.#prepared.add(name);
+  #listen(wire: Wire): void {
+    const onParsed = (): void => {
+      const name = this.#parsing.shift();
+      if (name) this.#prepared.parsed(name);
+    };
+    const onClosed = (): void => {
+      const name = this.#closing.shift();
+      if (name) this.#prepared.closed(name);
+    };
+    wire.on("parseComplete", onParsed);
+    wire.on("closeComplete", onClosed);
+    this.#release = () => {
+      wire.off("parseComplete", onParsed);
+      wire.off("closeComplete", onClosed);
+    };
   }
 
   #end(error: Error | undefined): void {

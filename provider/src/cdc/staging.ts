@@ -6,22 +6,17 @@ import { CopyBinary } from "./copy-binary.js";
 import type { CopyRows } from "./copy-rows.js";
 import { CopyText } from "./copy-text.js";
 import type { Statement } from "./round-trip.js";
+import type { RowStates } from "./row-states.js";
 import type { ValueForm } from "./value-form.js";
 
 /** Rows of earlier groups are scanned by every statement, and a TRUNCATE costs a file. */
 const tolerableRows = 1000;
-/** Where they are not scanned, they only take room. */
-const tolerableIndexedRows = 50_000;
 const tolerableTables = 200;
 
 /** One line for a staging table. */
-export interface StagedRow {
+export interface StagedRow extends RowStates {
   /** Says which statement takes the row. */
   readonly group: number;
-  /** The new row, or undefined for a delete. */
-  readonly row: Tuple | undefined;
-  /** What the old row is found by. */
-  readonly old: Tuple | undefined;
 }
 
 /**
@@ -34,9 +29,6 @@ export class Staging {
   readonly #target: Client;
   readonly #form: ValueForm;
   readonly #made = new Set<string>();
-  /** Whose groups are of single rows: each statement would else scan all of them for its one. */
-  readonly #single = new Set<string>();
-  readonly #indexed = new Set<string>();
   /** Rows put in since the last commit, which removes them all. */
   readonly #held = new Map<string, number>();
   #groups = 0;
@@ -56,26 +48,21 @@ export class Staging {
   async drop(): Promise<void> {
     if (this.#made.size > 0) await this.#target.query(`DROP TABLE IF EXISTS ${[...this.#made].join(", ")}`);
     this.#made.clear();
-    this.#indexed.clear();
     this.#held.clear();
   }
 
   /**
-   * Makes the tables, and the indexes on them, that are not there yet. Belongs before any savepoint that may be rolled
-   * back while the session lives on.
+   * Makes the tables that are not there yet. Belongs before any savepoint that may be rolled back while the session lives
+   * on.
    */
   make(bindings: Iterable<Binding>): Statement[] {
     const statements: Statement[] = [];
     for (const binding of bindings) {
-      const { staging } = binding;
-      if (!this.#made.has(staging))
-        for (const { name, columns } of tablesOf(binding)) {
-          this.#made.add(`pg_temp.${name}`);
-          statements.push({ text: `CREATE TEMPORARY TABLE ${name} (${columns.join(", ")}) ON COMMIT DELETE ROWS` });
-        }
-      if (!this.#single.has(staging) || this.#indexed.has(staging)) continue;
-      this.#indexed.add(staging);
-      statements.push({ text: `CREATE INDEX ON ${staging} (g)` });
+      if (this.#made.has(binding.staging)) continue;
+      for (const { name, columns } of tablesOf(binding)) {
+        this.#made.add(`pg_temp.${name}`);
+        statements.push({ text: `CREATE TEMPORARY TABLE ${name} (${columns.join(", ")}) ON COMMIT DELETE ROWS` });
+      }
     }
     return statements;
   }
@@ -86,15 +73,9 @@ export class Staging {
     return this.#groups;
   }
 
-  /** A group for one row, as there may be many: they are looked up by an index. */
-  nextSingle({ staging }: Binding): number {
-    this.#single.add(staging);
-    return this.nextGroup();
-  }
-
   fill(binding: Binding, rows: readonly StagedRow[]): Statement[] {
     const held = this.#held.get(binding.staging) ?? 0;
-    const crowded = held > (this.#single.has(binding.staging) ? tolerableIndexedRows : tolerableRows);
+    const crowded = held > tolerableRows;
     this.#held.set(binding.staging, (crowded ? 0 : held) + rows.length);
     const inRecords = binding.staged === "inRecords";
     const columns = inRecords ? ["g", "c", "o"] : ["g", ...newColumns(binding), ...oldColumns(binding)];
