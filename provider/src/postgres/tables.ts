@@ -89,10 +89,6 @@ export async function listSizedTables(client: Client): Promise<SizedTable[]> {
 }
 
 function tablesQuery(version: number): string {
-  const generated =
-    version >= 120000 ? "CASE a.attgenerated WHEN 's' THEN 'stored' WHEN 'v' THEN 'virtual' END" : "NULL::text";
-  const identity =
-    version >= 100000 ? "CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'default' END" : "NULL::text";
   // Looked up by table: among thousands of tables a list of all keys would be read through for each.
   const keyColumns = (which: "indisprimary" | "indisreplident"): string => `(
     SELECT json_agg(a.attname ORDER BY k.position)
@@ -104,37 +100,6 @@ function tablesQuery(version: number): string {
        AND k.position <= ${version >= 110000 ? "i.indnkeyatts" : "i.indnatts"})`;
   const isPartition = version >= 100000 ? "c.relispartition" : "false";
   return `
-WITH RECURSIVE base (oid, base) AS (
-  SELECT oid, oid FROM pg_type WHERE typtype <> 'd'
-  UNION ALL
-  SELECT t.oid, b.base FROM pg_type t JOIN base b ON t.typbasetype = b.oid WHERE t.typtype = 'd'
-), column_list AS (
-  SELECT a.attrelid,
-         json_agg(json_build_object(
-           'name', a.attname,
-           'type', format_type(a.atttypid, a.atttypmod),
-           'typeOid', a.atttypid::int8,
-           'baseTypeSchema', tn.nspname,
-           'baseType', t.typname,
-           'baseTypeKind', t.typtype,
-           'element', CASE WHEN e.oid IS NOT NULL
-                           THEN json_build_object('schema', en.nspname, 'name', e.typname, 'kind', e.typtype) END,
-           'notNull', a.attnotnull,
-           'generated', ${generated},
-           'identity', ${identity}
-         ) ORDER BY a.attnum) AS columns,
-         array_agg(a.attname ORDER BY a.attnum) AS names
-    FROM pg_attribute a
-    JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p')
-    JOIN base b ON b.oid = a.atttypid
-    JOIN pg_type t ON t.oid = b.base
-    JOIN pg_namespace tn ON tn.oid = t.typnamespace
-    LEFT JOIN base eb ON t.typcategory = 'A' AND eb.oid = t.typelem
-    LEFT JOIN pg_type e ON e.oid = eb.base
-    LEFT JOIN pg_namespace en ON en.oid = e.typnamespace
-   WHERE a.attnum > 0 AND NOT a.attisdropped
-   GROUP BY a.attrelid
-)
 SELECT json_agg(json_build_object(
          'oid', c.oid::int8,
          'schema', n.nspname,
@@ -158,7 +123,7 @@ SELECT json_agg(json_build_object(
        ) ORDER BY n.nspname, c.relname) AS tables
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
-  LEFT JOIN column_list cl ON cl.attrelid = c.oid
+  CROSS JOIN LATERAL (${columnsQuery(version)}) cl
   LEFT JOIN (SELECT unnest(extconfig) AS oid, oid AS extension FROM pg_extension) x ON x.oid = c.oid
  WHERE c.relkind IN ('r', 'p')
    AND c.relpersistence <> 't'
@@ -167,3 +132,43 @@ SELECT json_agg(json_build_object(
         OR NOT EXISTS (SELECT FROM pg_depend d
                         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))`;
 }
+
+/**
+ * The columns of `c`. Looked up by table and by type, since the session that applies changes joins in no other way: a list
+ * of all columns or of all types would be read through for each table or column.
+ */
+function columnsQuery(version: number): string {
+  const generated =
+    version >= 120000 ? "CASE a.attgenerated WHEN 's' THEN 'stored' WHEN 'v' THEN 'virtual' END" : "NULL::text";
+  const identity =
+    version >= 100000 ? "CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'default' END" : "NULL::text";
+  return `
+    SELECT json_agg(json_build_object(
+             'name', a.attname,
+             'type', format_type(a.atttypid, a.atttypmod),
+             'typeOid', a.atttypid::int8,
+             'baseTypeSchema', tn.nspname,
+             'baseType', t.typname,
+             'baseTypeKind', t.typtype,
+             'element', CASE WHEN e.oid IS NOT NULL
+                             THEN json_build_object('schema', en.nspname, 'name', e.typname, 'kind', e.typtype) END,
+             'notNull', a.attnotnull,
+             'generated', ${generated},
+             'identity', ${identity}
+           ) ORDER BY a.attnum) AS columns,
+           array_agg(a.attname ORDER BY a.attnum) AS names
+      FROM pg_attribute a
+      JOIN pg_type t ON t.oid = ${typeBelowDomains("a.atttypid")}
+      JOIN pg_namespace tn ON tn.oid = t.typnamespace
+      LEFT JOIN pg_type e ON t.typcategory = 'A' AND e.oid = ${typeBelowDomains("t.typelem")}
+      LEFT JOIN pg_namespace en ON en.oid = e.typnamespace
+     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped`;
+}
+
+const typeBelowDomains = (oid: string): string => `
+  CASE WHEN (SELECT typtype FROM pg_type WHERE oid = ${oid}) = 'd' THEN (
+    WITH RECURSIVE way (oid, below, kind) AS (
+      SELECT oid, typbasetype, typtype FROM pg_type WHERE oid = ${oid}
+      UNION ALL
+      SELECT u.oid, u.typbasetype, u.typtype FROM way JOIN pg_type u ON u.oid = way.below WHERE way.kind = 'd'
+    ) SELECT oid FROM way WHERE kind <> 'd') ELSE ${oid} END`;

@@ -343,9 +343,8 @@ const checks: readonly Check[] = [
       .map(
         ({ catalogue, acl, kind, name, own }) =>
           `SELECT '${kind} ' || ${name} AS name FROM ${catalogue} o
-            WHERE (${own} OR NOT ${ownOnly(catalogue, "o.oid")})
-              AND o.${acl} IS DISTINCT FROM (SELECT i.initprivs FROM pg_init_privs i
-                                              WHERE i.classoid = '${catalogue}'::regclass AND i.objoid = o.oid AND i.objsubid = 0)`,
+             LEFT JOIN pg_init_privs i ON i.classoid = '${catalogue}'::regclass AND i.objoid = o.oid AND i.objsubid = 0
+            WHERE o.${acl} IS DISTINCT FROM i.initprivs AND (${own} OR NOT ${ownOnly(catalogue, "o.oid")})`,
       )
       .join(" UNION ALL "),
     message: (names) =>
