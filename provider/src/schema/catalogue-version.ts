@@ -28,20 +28,37 @@ const catalogues: readonly (readonly [since: number, names: readonly string[]])[
 ];
 
 /**
+ * What a dump has no more of than its privileges, since it came with the server: whose number is below the first that users
+ * get (FirstNormalObjectId in PostgreSQL's transam.h, by which pg_dump goes as well).
+ */
+const own = "oid >= 16384";
+const otherwise: Readonly<Record<string, string>> = {
+  proc: `${own} OR proacl IS NOT NULL`,
+  language: `${own} OR lanacl IS NOT NULL`,
+  description: "objoid >= 16384 OR objoid IN (SELECT id FROM users_schema)",
+  ts_config_map: "mapcfg >= 16384",
+  seclabel: "true",
+  foreign_table: "true",
+  user_mappings: "true",
+};
+
+/**
  * Another text where a dump of the schema, with owners and privileges, may differ from one of before in what neither
  * tables nor their columns, indexes and constraints tell. Much cheaper than a dump.
  */
 export async function readCatalogueVersion(source: Client): Promise<string> {
   const version = await serverVersion(source);
   const known = catalogues.flatMap(([since, names]) => (version >= since ? names : []));
-  const sums = known.map((name) => `(SELECT sum(hashtext(one::text)::int8) FROM pg_${name} AS one)`);
+  const sums = known.map(
+    (name) => `(SELECT sum(hashtext(one::text)::int8) FROM pg_${name} AS one WHERE ${otherwise[name] ?? own})`,
+  );
   const { rows } = await source.query<{ version: string }>(
-    `WITH users_schema AS (SELECT * FROM pg_namespace WHERE nspname !~ '^pg_')
+    `WITH users_schema AS (SELECT oid AS id, n::text AS form FROM pg_namespace n WHERE nspname !~ '^pg_')
      SELECT md5(concat_ws(' ', ${sums.join(", ")},
-       (SELECT sum(hashtext(n::text)::int8) FROM users_schema n),
-       (SELECT sum(hashtext(concat_ws(' ', t.typname, t.typowner, t.typacl))::int8) FROM pg_type t WHERE t.typnamespace IN (SELECT oid FROM users_schema)),
+       (SELECT sum(hashtext(form)::int8) FROM users_schema),
+       (SELECT sum(hashtext(concat_ws(' ', t.typname, t.typowner, t.typacl))::int8) FROM pg_type t WHERE t.typnamespace IN (SELECT id FROM users_schema)),
        (SELECT sum(hashtext(concat_ws(' ', c.relname, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity))::int8)
-          FROM pg_class c WHERE c.relnamespace IN (SELECT oid FROM users_schema)),
+          FROM pg_class c WHERE c.relnamespace IN (SELECT id FROM users_schema)),
        (SELECT sum(hashtext(concat_ws(' ', a.attrelid, a.attname, a.attacl))::int8) FROM pg_attribute a WHERE a.attacl IS NOT NULL))) AS version`,
   );
   return rows[0]!.version;
