@@ -12,6 +12,7 @@ import {
 } from "../../provider/src/cdc/backlog-reader";
 import type { Follower, FollowEvent, FollowOptions } from "../../provider/src/cdc/follow";
 import { readerSlot } from "../../provider/src/cdc/names";
+import { migrationParts } from "../../provider/src/cdc/parts";
 import { pgOutputOptions } from "../../provider/src/cdc/pgoutput";
 import { Refused } from "../../provider/src/errors";
 import { CuttableProxy } from "./cuttable-proxy";
@@ -287,7 +288,7 @@ describe("a backlog", () => {
       const reader = new BacklogReader(
         session,
         source!,
-        on.names.slot,
+        { name: on.names.slot, parts: migrationParts },
         await on.sourceLsn(),
         pgOutputOptions(on.options().publications, "text"),
         { ...backlogLimits, ...backlog, ...limits },

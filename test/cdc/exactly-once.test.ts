@@ -9,6 +9,7 @@ import { ContentDiffers, EngineFault, Refused, TakenOver } from "../../provider/
 import { dropSlot } from "../../provider/src/cdc/drop-slot";
 import type { FollowEvent } from "../../provider/src/cdc/follow";
 import { createSlot } from "../../provider/src/cdc/slot";
+import { migrationParts, wayBackParts } from "../../provider/src/cdc/parts";
 import { verifySlotPlace } from "../../provider/src/cdc/slot-identity";
 import { inspectSlot } from "../../provider/src/cdc/slot-state";
 import { formatLsn } from "../../provider/src/postgres/lsn";
@@ -273,7 +274,8 @@ describe("following exactly once", () => {
     let throughLsn = await s.sourceLsn();
     // A session has one answer after the other.
     const isHeld = session.query("SELECT pg_advisory_lock(1)");
-    const isVerified = verifySlotPlace(session, s.names.slot, () => throughLsn);
+    const slot = { name: s.names.slot, parts: migrationParts };
+    const isVerified = verifySlotPlace(session, slot, () => throughLsn);
     await s.onSource("INSERT INTO t VALUES (1)");
     throughLsn = await s.sourceLsn();
     await s.onSource(`SELECT pg_replication_slot_advance('${s.names.slot}', '${formatLsn(throughLsn)}')`);
@@ -282,8 +284,13 @@ describe("following exactly once", () => {
     await isVerified;
     throughLsn = 1n;
     await assert.rejects(
-      verifySlotPlace(session, s.names.slot, () => throughLsn),
-      Refused,
+      verifySlotPlace(session, slot, () => throughLsn),
+      (error: Error) =>
+        error instanceof Refused && /the 0\/1 that the target has.*delete this migration/s.test(error.message),
+    );
+    await assert.rejects(
+      verifySlotPlace(session, { ...slot, parts: wayBackParts }, () => throughLsn),
+      /the 0\/1 that the source has.*set rollback to drop/s,
     );
     await session.end();
   });

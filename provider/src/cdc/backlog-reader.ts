@@ -12,7 +12,7 @@ import { dropSlotBy } from "./drop-slot.js";
 import { Frames } from "./frames.js";
 import { readerSlot } from "./names.js";
 import { ReadAhead } from "./read-ahead.js";
-import { requireBehind } from "./slot-identity.js";
+import { requireBehind, type StreamSlot } from "./slot-identity.js";
 
 export interface BacklogLimits {
   /** A stream that is so far behind the source's WAL is begun in portions. */
@@ -105,7 +105,7 @@ export interface BacklogSession {
 export class BacklogReader implements ChangeStream {
   readonly #session: BacklogSession;
   readonly #source: Client;
-  readonly #slot: string;
+  readonly #slot: StreamSlot;
   readonly #options: readonly string[];
   readonly #limits: BacklogLimits;
   readonly #handlers: BacklogHandlers;
@@ -174,7 +174,7 @@ export class BacklogReader implements ChangeStream {
   constructor(
     session: BacklogSession,
     source: Client,
-    slot: string,
+    slot: StreamSlot,
     from: Lsn,
     options: Readonly<Record<string, string>>,
     limits: BacklogLimits,
@@ -329,7 +329,7 @@ export class BacklogReader implements ChangeStream {
     this.#advancedAt = Date.now();
     const lsn = this.#toConfirm;
     if (lsn <= this.#confirmed) return;
-    await this.#ask("SELECT pg_catalog.pg_replication_slot_advance($1, $2)", [this.#slot, formatLsn(lsn)]);
+    await this.#ask("SELECT pg_catalog.pg_replication_slot_advance($1, $2)", [this.#slot.name, formatLsn(lsn)]);
     this.#confirmed = lsn;
   }
 

@@ -24,7 +24,7 @@ import { PgOutputDecoder, pgOutputOptions } from "./pgoutput.js";
 import { type Progress, readProgress, takeOverProgress } from "./progress.js";
 import { endHolder } from "./drop-slot.js";
 import { SharedPast } from "./shared-past.js";
-import { verifySlotIdentity, verifySlotPlace } from "./slot-identity.js";
+import { type StreamSlot, verifySlotIdentity, verifySlotPlace } from "./slot-identity.js";
 import { TestDecodingDecoder, testDecodingOptions } from "./test-decoding.js";
 import { withoutAges } from "../postgres/blocking-sessions.js";
 import { qualify } from "../postgres/identifiers.js";
@@ -140,8 +140,9 @@ export class Pipeline {
     this.#decoder = decoder;
     this.#startedAfter = this.#receivedLsn = progress.throughLsn;
     this.#leaveOut = options.leaveOut ?? new Set();
-    const { slot, publications, plugin, silenceLimitSeconds } = options;
-    this.#past = plugin === "test_decoding" ? undefined : new SharedPast(progress);
+    const { publications, plugin, silenceLimitSeconds } = options;
+    const slot: StreamSlot = { name: options.slot, parts: partsOf(options) };
+    this.#past = plugin === "test_decoding" ? undefined : new SharedPast(progress, slot);
     this.#silenceLimitMs = 1000 * (silenceLimitSeconds ?? defaultSilenceLimitSeconds);
     const pluginOptions = plugin === "test_decoding" ? testDecodingOptions : pgOutputOptions(publications, form);
     const handlers: ChangeStreamHandlers = {
@@ -157,10 +158,10 @@ export class Pipeline {
     const stream = (readTo: Lsn): ChangeStream => {
       this.#hasSlot = false;
       const looks = { ...handlers, ...this.#lookAt(slot) };
-      if (!this.#isOfOnePast) return WalSender.start(sessions.stream, slot, readTo, 0n, pluginOptions, looks);
+      if (!this.#isOfOnePast) return WalSender.start(sessions.stream, slot.name, readTo, 0n, pluginOptions, looks);
       const { throughLsn } = this.applier;
       const from = readTo > progress.throughLsn ? readTo : progress.throughLsn;
-      return WalSender.start(sessions.stream, slot, from, throughLsn, pluginOptions, looks);
+      return WalSender.start(sessions.stream, slot.name, from, throughLsn, pluginOptions, looks);
     };
     this.#stream = backlog
       ? new BacklogReader(backlog, sessions.source, slot, progress.throughLsn, pluginOptions, limitsOf(options), {
@@ -359,7 +360,7 @@ export class Pipeline {
    * A slot that was dropped and made anew, or moved on, begins behind what it was asked for, without a word: it is looked at
    * once nobody else can have it any more, and where it is refused, which may be why.
    */
-  #lookAt(slot: string): Pick<WalSenderHandlers, "onBegun" | "onLost"> {
+  #lookAt(slot: StreamSlot): Pick<WalSenderHandlers, "onBegun" | "onLost"> {
     let hasBegun = false;
     const look = () => verifySlotPlace(this.#sessions.source, slot, () => this.applier.throughLsn);
     const begin = async (): Promise<void> => {
@@ -495,7 +496,7 @@ async function start(
     );
   if (progress.slot !== options.slot)
     throw new EngineFault(`progress of ${migration} is that of slot ${progress.slot}, not of ${options.slot}`);
-  await verifySlotIdentity(sessions.source, sessions.stream, progress);
+  await verifySlotIdentity(sessions.source, sessions.stream, progress, partsOf(options));
   // A walsender of a worker that died, or that has just been taken over.
   await endHolder(sessions.source, options.slot);
   const version = await serverVersion(sessions.source);

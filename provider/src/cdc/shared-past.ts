@@ -1,7 +1,7 @@
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
 import type { StreamMessage } from "./change.js";
 import type { Progress } from "./progress.js";
-import { changesLost } from "./slot-identity.js";
+import { changesLost, type StreamSlot } from "./slot-identity.js";
 
 /**
  * Whether the source has the past that the target has come from. One that was put back to an earlier state, without a new
@@ -13,15 +13,17 @@ import { changesLost } from "./slot-identity.js";
  * would take it for known.
  */
 export class SharedPast {
-  readonly #progress: Pick<Progress, "slot" | "commitLsn" | "commitTime" | "throughLsn">;
+  readonly #progress: Pick<Progress, "commitLsn" | "commitTime" | "throughLsn">;
+  readonly #slot: StreamSlot;
   #beginsAt: Lsn | undefined;
   #hasEnded = false;
   #hasLast = false;
   #stranger: Lsn | undefined;
   #isKnown = false;
 
-  constructor(progress: Pick<Progress, "slot" | "commitLsn" | "commitTime" | "throughLsn">) {
+  constructor(progress: Pick<Progress, "commitLsn" | "commitTime" | "throughLsn">, slot: StreamSlot) {
     this.#progress = progress;
+    this.#slot = slot;
   }
 
   get isKnown(): boolean {
@@ -58,15 +60,16 @@ export class SharedPast {
   }
 
   #judge(): void {
-    const { slot, commitLsn, throughLsn } = this.#progress;
+    const { commitLsn, throughLsn } = this.#progress;
     const beginsAt = this.#beginsAt;
     if (beginsAt === undefined || (!this.#hasEnded && beginsAt < throughLsn)) return;
     const lacksLast = beginsAt < commitLsn && !this.#hasLast;
     this.#isKnown = !lacksLast && this.#stranger === undefined;
     if (this.#isKnown) return;
+    const { sender, receiver } = this.#slot.parts;
     const what = lacksLast
-      ? `no transaction of the source ends at ${formatLsn(commitLsn)}, as the last one did that the target has`
-      : `a transaction of the source ends at ${formatLsn(this.#stranger!)}, where there was none for the target`;
-    throw changesLost(slot, `${what}; the source was put back to an earlier state and has been written since`);
+      ? `no transaction of the ${sender} ends at ${formatLsn(commitLsn)}, as the last one did that the ${receiver} has`
+      : `a transaction of the ${sender} ends at ${formatLsn(this.#stranger!)}, where there was none for the ${receiver}`;
+    throw changesLost(this.#slot, `${what}; the ${sender} was put back to an earlier state and has been written since`);
   }
 }

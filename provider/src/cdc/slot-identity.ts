@@ -2,6 +2,7 @@ import type { Client } from "pg";
 import { Refused, Unreachable } from "../errors.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
 import { currentLsn } from "./lag.js";
+import type { Parts } from "./parts.js";
 import type { Progress, SlotIdentity } from "./progress.js";
 import { type SlotState, inspectSlot } from "./slot-state.js";
 
@@ -12,21 +13,33 @@ export async function identifySystem(session: Client): Promise<Pick<SlotIdentity
   return { systemIdentifier: rows[0]!.systemid, timeline: Number(rows[0]!.timeline) };
 }
 
-/** Only a new copy helps then. */
-export const changesLost = (slot: string, what: string, beforehand = ""): Refused =>
-  new Refused(`changes have been lost between slot ${slot} and the target: ${what}`, {
-    remedy: `${beforehand}delete this migration and start it anew: a gap cannot be filled from the slot`,
+/** The slot of a stream, and what its servers are called. */
+export interface StreamSlot {
+  readonly name: string;
+  readonly parts: Parts;
+}
+
+const remedies: Readonly<Record<Parts["stream"], string>> = {
+  migration: "delete this migration and start it anew: a gap cannot be filled from the slot",
+  "way back": "set rollback to drop: a gap cannot be filled from the slot, and the source stays without these changes",
+};
+
+/** Only a new copy helps then, or to do without. */
+export const changesLost = ({ name, parts: { receiver, stream } }: StreamSlot, what: string, beforehand = ""): Refused =>
+  new Refused(`changes have been lost between slot ${name} and the ${receiver}: ${what}`, {
+    remedy: `${beforehand}${remedies[stream]}`,
     code: "603120",
   });
 
 /** Of a slot that its server has given up by itself. */
-export function slotLost(slot: string, { invalidationReason }: Pick<SlotState, "invalidationReason">): Refused {
+export function slotLost(slot: StreamSlot, { invalidationReason }: Pick<SlotState, "invalidationReason">): Refused {
+  const { sender } = slot.parts;
   if (invalidationReason !== "idle_timeout")
-    return changesLost(slot, "the source has removed WAL that the slot needs (max_slot_wal_keep_size)");
+    return changesLost(slot, `the ${sender} has removed WAL that the slot needs (max_slot_wal_keep_size)`);
   return changesLost(
     slot,
-    "the source has given the slot up, since nobody has read it for longer than idle_replication_slot_timeout",
-    "set idle_replication_slot_timeout to 0 on the source, then ",
+    `the ${sender} has given the slot up, since nobody has read it for longer than idle_replication_slot_timeout`,
+    `set idle_replication_slot_timeout to 0 on the ${sender}, then `,
   );
 }
 
@@ -35,40 +48,51 @@ export function slotLost(slot: string, { invalidationReason }: Pick<SlotState, "
  * slot made anew under the old name, or one on a promoted standby, would leave a gap that nobody sees.
  *
  * @throws Refused when it is not
- * @throws Unreachable while the source is a standby
+ * @throws Unreachable while the server is a standby
  */
-export async function verifySlotIdentity(source: Client, session: Client, progress: Progress): Promise<void> {
-  const { slot, throughLsn } = progress;
-  await refuseStandby(source);
+export async function verifySlotIdentity(
+  source: Client,
+  session: Client,
+  progress: Progress,
+  parts: Parts,
+): Promise<void> {
+  const { throughLsn } = progress;
+  const slot: StreamSlot = { name: progress.slot, parts };
+  const { sender, receiver } = parts;
+  await refuseStandby(source, sender);
   await verifySlotPlace(source, slot, () => throughLsn);
   const { systemIdentifier, timeline } = await identifySystem(session);
   if (systemIdentifier !== progress.systemIdentifier)
     throw changesLost(
       slot,
-      `the source is another server (system identifier ${systemIdentifier}, not ${progress.systemIdentifier})`,
+      `the ${sender} is another server (system identifier ${systemIdentifier}, not ${progress.systemIdentifier})`,
     );
   if (timeline !== progress.timeline)
-    throw changesLost(slot, `the source was promoted or restored (timeline ${timeline}, not ${progress.timeline})`);
+    throw changesLost(slot, `the ${sender} was promoted or restored (timeline ${timeline}, not ${progress.timeline})`);
   // It would send nothing that commits before its WAL has come there once more.
   const end = await currentLsn(source);
   if (end < throughLsn)
     throw changesLost(
       slot,
-      `the source's WAL ends at ${formatLsn(end)}, before the ${formatLsn(throughLsn)} that the target has; ` +
-        "the source was put back to an earlier state",
+      `the ${sender}'s WAL ends at ${formatLsn(end)}, before the ${formatLsn(throughLsn)} that the ${receiver} has; ` +
+        `the ${sender} was put back to an earlier state`,
     );
 }
 
 /**
- * Checks that the slot still has all that is behind what the target has. What is seen stays so only once a session of
+ * Checks that the slot still has all that is behind what the receiver has. What is seen stays so only once a session of
  * ours has the slot: before that, anybody may drop it or move it on.
  *
  * @param throughLsn asked when the slot has been seen: what is applied and confirmed meanwhile moves it on
  * @returns where it was confirmed; undefined before 9.6, which does not tell
  * @throws Refused when it has not
  */
-export async function verifySlotPlace(source: Client, slot: string, throughLsn: () => Lsn): Promise<Lsn | undefined> {
-  const state = await inspectSlot(source, slot);
+export async function verifySlotPlace(
+  source: Client,
+  slot: StreamSlot,
+  throughLsn: () => Lsn,
+): Promise<Lsn | undefined> {
+  const state = await inspectSlot(source, slot.name);
   if (!state) throw changesLost(slot, "the slot is gone; it was dropped, or lost in a failover");
   if (state.walStatus === "lost") throw slotLost(slot, state);
   const { confirmedFlushLsn } = state;
@@ -77,20 +101,20 @@ export async function verifySlotPlace(source: Client, slot: string, throughLsn: 
 }
 
 /** Nothing is ever confirmed that is not durable in the progress row, so our own slot is never ahead of it. */
-export function requireBehind(slot: string, beginsAt: Lsn, throughLsn: Lsn): void {
+export function requireBehind(slot: StreamSlot, beginsAt: Lsn, throughLsn: Lsn): void {
   if (beginsAt <= throughLsn) return;
   throw changesLost(
     slot,
     `the slot begins at ${formatLsn(beginsAt)}, beyond the ${formatLsn(throughLsn)} that the ` +
-      "target has; it was dropped and made anew, or advanced by somebody else",
+      `${slot.parts.receiver} has; it was dropped and made anew, or advanced by somebody else`,
   );
 }
 
 /** In the middle of a failover an address may lead to a standby: it is promoted soon, or the address leads elsewhere. */
-async function refuseStandby(source: Client): Promise<void> {
+async function refuseStandby(source: Client, sender: Parts["sender"]): Promise<void> {
   const { rows } = await source.query<{ standby: boolean }>("SELECT pg_catalog.pg_is_in_recovery() AS standby");
   if (rows[0]!.standby)
-    throw new Unreachable("the source is a standby at present, which has no stream of its own", {
-      remedy: "let the source's address lead to the primary that the slot is on",
+    throw new Unreachable(`the ${sender} is a standby at present, which has no stream of its own`, {
+      remedy: `let the ${sender}'s address lead to the primary that the slot is on`,
     });
 }

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Client } from "pg";
 import { idleTimeoutSeconds, withoutIdleTimeout } from "../cdc/idle-slot.js";
+import { migrationParts } from "../cdc/parts.js";
 import { slotLost } from "../cdc/slot-identity.js";
 import { type SlotState, inspectSlot } from "../cdc/slot-state.js";
 import { SourceAtRisk, messageOf } from "../errors.js";
@@ -157,7 +158,9 @@ export class WalGuard {
   /** A way back says so itself, and is ended by the user. */
   #endOf(lost: SlotState): void {
     const { slot, onlyWarns } = this.#options;
-    if (this.#isOurs && onlyWarns === undefined) this.#hopeless.abort(slotLost(slot, lost));
+    if (this.#isOurs && onlyWarns === undefined) {
+      this.#hopeless.abort(slotLost({ name: slot, parts: migrationParts }, lost));
+    }
   }
 
   async #warnOfIdleness(session: Client, idleSeconds: number): Promise<void> {
