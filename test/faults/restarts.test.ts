@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { CuttableProxy } from "../cdc/cuttable-proxy";
+import { endpointOf } from "../cdc/scene";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
@@ -86,6 +88,55 @@ describe("an online migration whose servers restart while it follows", () => {
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     await assertSameContent(...lab.places(database));
     await resource.destroy();
+  });
+
+  it("begins a copy anew whose snapshot is lost over the schema, and whose database is being made when the target is lost", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    const ours = "FROM pg_stat_activity WHERE application_name LIKE 'pg-migration %'";
+    const waits = (what: string): Promise<void> =>
+      until(`${what} waits for the lock`, async () => {
+        const sql = `SELECT ${ours} AND wait_event_type = 'Lock' AND query LIKE '%${what}%'`;
+        return (await lab.target.query(sql)).length > 0;
+      });
+    const proxy = await CuttableProxy.to(endpointOf(lab.administrator));
+    const onSource = await lab.source.connect(database);
+    const onTarget = await lab.target.connect("postgres");
+    const inputs = lab.inputs([database], { migrationMode: "Online" });
+    const resource = new Resource();
+    try {
+      // Whose end the slot waits for.
+      await onSource.query("BEGIN; SELECT txid_current()");
+      await onTarget.query("BEGIN; LOCK TABLE pg_catalog.pg_database IN SHARE MODE");
+      await resource.create({ ...inputs, target: { ...proxy.endpoint, sslMode: "Disable" }, waitFor: "started" });
+      await waits("CREATE DATABASE");
+      const { worker } = await resource.refresh();
+      // The server goes on with what nobody waits for any more.
+      proxy.cut();
+      await until("it is tried again", async () => {
+        const sql = `SELECT ${ours} AND wait_event_type = 'Lock' AND query LIKE '%CREATE DATABASE%'`;
+        return (await lab.target.query(sql)).length === 2;
+      });
+      await onTarget.query("COMMIT");
+      await until("its slot is made", async () => {
+        const { currentSubStateDetails } = await resource.refresh();
+        return currentSubStateDetails.dbDetails[database]!.message === "creating publication and slot";
+      });
+      // What is made has an owner, whom this catalogue keeps.
+      await onTarget.query("BEGIN; LOCK TABLE pg_catalog.pg_shdepend IN SHARE MODE");
+      await onSource.query("COMMIT");
+      await waits("CREATE TABLE");
+      await lab.source.query(`SELECT pg_terminate_backend(pid) ${ours} AND application_name LIKE '% snapshot %'`);
+      await onTarget.query("COMMIT");
+      const status = await resource.update({ waitFor: undefined });
+      assert.equal(status.state, "WaitingForUserAction");
+      assert.equal(status.worker.pid, worker.pid);
+      assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+      await assertSameContent(...lab.places(database));
+      await resource.destroy();
+    } finally {
+      await Promise.all([onSource.end(), onTarget.end()]);
+      await proxy.close();
+    }
   });
 
   it("is cut over although the session that held the point's snapshot is ended meanwhile", async () => {

@@ -94,6 +94,9 @@ describe("the dump of a schema", () => {
         const options: DumpOptions = { tool, snapshot: rows[0]!.id };
         const { text } = await dumpSchema({ ...source.login, sslMode: "Disable" }, "postgres", options);
         assert.doesNotMatch(text, new RegExp(`later_${tool}`));
+        await holder.query("COMMIT");
+        // Then another one is taken.
+        await assert.rejects(dumpSchema({ ...source.login, sslMode: "Disable" }, "postgres", options), Unreachable);
       } catch (error) {
         if (tool === "native" && /no pg_dump here/.test(String(error))) this.skip();
         throw error;
@@ -126,6 +129,8 @@ describe("the dump of a schema", () => {
           if (/no pg_dump here/.test(String(error))) this.skip();
           return error instanceof Canceled;
         });
+        const lost = AbortSignal.abort(new Unreachable("the snapshot is gone"));
+        await assert.rejects(dumpSchema(endpoint, odd, { tool, signal: lost }), /the snapshot is gone/);
         // Not left in the queue for the lock that the blocker holds.
         await until("the dump's session has ended", async () => (await dumpersSessions()) === 0);
       } finally {

@@ -11,8 +11,11 @@ import { passBytes } from "./pass-bytes.js";
 
 /** Firewalls and gateways forget a connection that is silent for some minutes (Azure's: four). */
 const heartbeatMs = 60_000;
-/** "invalid snapshot identifier", of one that is well formed: its file is gone; "snapshot does not exist" from 17 on. */
-const snapshotGone = /^(22023|42704)$/;
+/**
+ * "invalid snapshot identifier", of one that is well formed: its file is gone; "snapshot does not exist" from 17 on; "could
+ * not import the requested snapshot": its process is gone, and its file about to be.
+ */
+const snapshotGone = /^(22023|42704|55000)$/;
 /** An application that empties a table more often than this in a row has to be told. */
 const mostSnapshots = 10;
 

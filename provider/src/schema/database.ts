@@ -3,6 +3,7 @@ import { Refused, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
+import { sqlStateOf } from "../postgres/sql-state.js";
 import type { RestoreFinding } from "./findings.js";
 import { localeChoices } from "./database-locale.js";
 import { settingValue } from "./setting-value.js";
@@ -175,6 +176,10 @@ function notCreated(name: string, error: pg.DatabaseError | undefined): Refused 
     cause: error,
   });
 }
+
+/** Of {@link createTargetDatabase}: whether there is a database of that name, or came to be at that moment. */
+export const isNameTaken = (error: unknown): boolean =>
+  error instanceof Refused && /^(42P04|23505)$/.test(sqlStateOf(error.cause));
 
 interface Refinement {
   readonly sql: string;

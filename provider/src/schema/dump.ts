@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { Canceled, EngineFault, HeldUp, Refused, Unreachable, messageOf } from "../errors.js";
+import { EngineFault, HeldUp, Refused, Unreachable, messageOf } from "../errors.js";
 import { type Endpoint, connect } from "../postgres/connect.js";
 import { describeHolders, lockHolders, remedyAgainst } from "../postgres/lock-holders.js";
 import { patienceSeconds } from "../postgres/lock-waits.js";
@@ -25,7 +25,7 @@ const pauseMs = 500;
  * @throws HeldUp when they do for longer, naming them
  * @throws Refused when no pg_dump is new enough, or the source refuses what pg_dump asks
  * @throws Unreachable when the source does not answer
- * @throws Canceled once the signal is aborted
+ * @throws the error that the signal was aborted with, or Canceled
  */
 export async function dumpSchema(source: Endpoint, database: string, options: DumpOptions = {}): Promise<Dump> {
   const { signal, lockSeconds = patienceSeconds } = options;
@@ -62,7 +62,7 @@ async function dumpOnce(source: Endpoint, database: string, options: DumpOptions
   try {
     return named(await dumpNatively(native, source, database, options), "native");
   } catch (error) {
-    const isFinal = error instanceof Canceled || error instanceof HeldUp || major > wasmMajor;
+    const isFinal = options.signal?.aborted || error instanceof HeldUp || major > wasmMajor;
     if (options.tool === "native" || isFinal) throw error;
     return withoutNative(source, database, major, options, error);
   }
@@ -80,7 +80,7 @@ async function withoutNative(
     const { text, tool } = await inWasm(source, database, major, options);
     return { text, tool: `${tool}, after the native one failed: ${messageOf(nativeError)}` };
   } catch (error) {
-    if (error instanceof Canceled || error instanceof HeldUp || error instanceof Unreachable) throw error;
+    if (options.signal?.aborted || error instanceof HeldUp || error instanceof Unreachable) throw error;
     throw new Refused(`neither pg_dump could read ${database}: ${messageOf(nativeError)}; ${messageOf(error)}`, {
       remedy: "correct what they name on the source, then run the migration again",
       cause: new AggregateError([nativeError, error]),

@@ -1,5 +1,6 @@
 import pg from "pg";
-import { Canceled, type Refused, messageOf } from "../errors.js";
+import { cancellation } from "../copy/cancellation.js";
+import { type Refused, messageOf } from "../errors.js";
 import { qualify } from "../postgres/identifiers.js";
 import { findingFor } from "./draft.js";
 import type { Entry } from "./entries.js";
@@ -56,7 +57,7 @@ async function refreshEach(
 ): Promise<ReadonlyMap<RelationName, Refused>> {
   const refusals = new Map<RelationName, Refused>();
   for (const view of views) {
-    if (context.signal?.aborted) throw new Canceled(`the restore was ended before materialized view ${view.name}`);
+    if (context.signal?.aborted) throw cancellation(`filling views, before ${view.name},`, context.signal);
     const refusal = await refusalOf(target, refresh(view), context, findings);
     if (refusal) refusals.set(view, refusal);
   }

@@ -4,7 +4,8 @@ import { devNull, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { rootCertificates } from "node:tls";
 import { promisify } from "node:util";
-import { Canceled, Refused, messageOf } from "../errors.js";
+import { cancellation } from "../copy/cancellation.js";
+import { Refused, messageOf } from "../errors.js";
 import type { Endpoint, SslMode } from "../postgres/connect.js";
 import { passwordOf } from "../postgres/password.js";
 import { dumpFailure } from "./dump-failure.js";
@@ -94,7 +95,7 @@ export async function dumpNatively(
     return utf8(stdout, database);
   } catch (error) {
     if (error instanceof Refused) throw error;
-    if (options.signal?.aborted) throw new Canceled(`the dump of ${database} was ended`, { cause: error });
+    if (options.signal?.aborted) throw cancellation(`the dump of ${database}`, options.signal);
     throw dumpFailure(database, complaint(error), error);
   } finally {
     if (certificates.folder !== undefined) await rm(certificates.folder, { recursive: true, force: true });

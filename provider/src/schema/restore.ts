@@ -1,5 +1,6 @@
 import pg from "pg";
-import { Canceled, Refused, Unreachable, messageOf } from "../errors.js";
+import { cancellation } from "../copy/cancellation.js";
+import { Refused, Unreachable, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { qualify, quoteLiteral } from "../postgres/identifiers.js";
 import { type Draft, draftOf, findingFor, objectName } from "./draft.js";
@@ -78,7 +79,7 @@ export type RestoreApart = (groups: readonly (readonly Entry[])[]) => Promise<Re
  * @param apart for entries by the hundred, of which most do not need each other
  * @throws Refused naming every entry that the target does not take; the others stay
  * @throws Unreachable when the connection breaks: run the same entries again with `resumed`
- * @throws Canceled between two entries, once the context's signal is aborted
+ * @throws the error that the context's signal was aborted with, or Canceled, between two entries
  */
 export async function restoreEntries(
   target: pg.Client,
@@ -89,7 +90,7 @@ export async function restoreEntries(
   const findings: RestoreFinding[] = [];
   const waiting: Entry[] = [];
   for await (const batch of apart ? batchesLeft(entries, apart) : batches(entries)) {
-    if (context.signal?.aborted) throw new Canceled(`the restore was ended before ${describe(batch[0]!)}`);
+    if (context.signal?.aborted) throw cancellation(`the restore, before ${describe(batch[0]!)},`, context.signal);
     if (batch.length > 1 && (await restoreTogether(target, batch, context))) continue;
     waiting.push(...(await restoreReady(target, batch, waiting, context, findings)));
   }
@@ -112,7 +113,7 @@ async function restoreReady(
     waiting.push(entry);
   };
   for (const entry of entries) {
-    if (context.signal?.aborted) throw new Canceled(`the restore was ended before ${describe(entry)}`);
+    if (context.signal?.aborted) throw cancellation(`the restore, before ${describe(entry)},`, context.signal);
     if (entry.dependencies.some((id) => waits.has(id))) {
       wait(entry);
       continue;

@@ -4,7 +4,8 @@ import type { Duplex } from "node:stream";
 import { setFlagsFromString } from "node:v8";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import type { Client } from "pg";
-import { Canceled, EngineFault, Refused } from "../errors.js";
+import { cancellation } from "../copy/cancellation.js";
+import { EngineFault, Refused } from "../errors.js";
 import { requestCancel } from "../postgres/cancel-request.js";
 import { type Endpoint, connect } from "../postgres/connect.js";
 import { watchOf } from "../postgres/session-watch.js";
@@ -129,7 +130,7 @@ async function resultOf(worker: Worker, database: string, signal: AbortSignal | 
   try {
     [result] = (await once(worker, "message", signal ? { signal } : {})) as [WasmDumpResult];
   } catch (cause) {
-    if (signal?.aborted) throw new Canceled(`the dump of ${database} was ended`, { cause });
+    if (signal?.aborted) throw cancellation(`the dump of ${database}`, signal);
     throw new EngineFault(`the embedded pg_dump broke down over ${database}: ${String(cause)}`, {
       remedy: "install PostgreSQL's client tools: a native pg_dump is then used instead",
       cause,

@@ -14,6 +14,7 @@ import { engineVersion } from "../engine-version.js";
 import { TimedOut } from "../errors.js";
 import { connect } from "../postgres/connect.js";
 import { qualify } from "../postgres/identifiers.js";
+import { inTwoSessions } from "../postgres/two-sessions.js";
 import { carryConnectionLimit } from "../schema/database.js";
 import { dumpSchema } from "../schema/dump.js";
 import { parseEntries, type Entry } from "../schema/entries.js";
@@ -381,19 +382,20 @@ class BaseCopy {
   /** Compared before they are given to their owners, whose objects the role that migrates may not read. */
   async #copyLargeObjects({ snapshot, context }: Scene, signal: AbortSignal): Promise<void> {
     if (this.work.wish.schemaOnly || !snapshot) return;
-    const source = await openInSnapshot(this.work.source, this.#name, snapshot.id, this.#purpose("large objects"));
-    const target = await this.#connectTarget("large objects");
-    try {
-      if (this.#shared?.largeObjectsCopied !== true) {
-        const { objects } = await copyLargeObjects(source, target, { signal });
-        if (objects === 0) return;
-        await compareLargeObjectsOf(this.work, this.#name, source, target);
-        if (this.#shared) await this.#share({ ...this.#shared, largeObjectsCopied: true });
-      }
-      await this.#report(await restoreEntries(target, await largeObjectEntries(source), context));
-    } finally {
-      await Promise.all([target.end(), source.end()]);
-    }
+    const purpose = "large objects";
+    await inTwoSessions(
+      () => openInSnapshot(this.work.source, this.#name, snapshot.id, this.#purpose(purpose)),
+      () => this.#connectTarget(purpose),
+      async (source, target) => {
+        if (this.#shared?.largeObjectsCopied !== true) {
+          const { objects } = await copyLargeObjects(source, target, { signal });
+          if (objects === 0) return;
+          await compareLargeObjectsOf(this.work, this.#name, source, target);
+          if (this.#shared) await this.#share({ ...this.#shared, largeObjectsCopied: true });
+        }
+        await this.#report(await restoreEntries(target, await largeObjectEntries(source), context));
+      },
+    );
   }
 
   /** An online migration is compared at its cutover, at just that moment. */

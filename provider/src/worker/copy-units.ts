@@ -13,6 +13,7 @@ import { isUngranted } from "../postgres/lock-waits.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { listTables, type Table } from "../postgres/tables.js";
+import { inTwoSessions } from "../postgres/two-sessions.js";
 import type { RestoreFinding } from "../schema/findings.js";
 import type { RestoreContext } from "../schema/restore-context.js";
 import type { Entry } from "../schema/entries.js";
@@ -138,18 +139,12 @@ class CopyPool {
   }
 
   /** One in the snapshot, and one on the target. */
-  async #inSessions(purpose: string, run: (source: Client, target: Client) => Promise<void>): Promise<void> {
-    const source = await this.#openSource(purpose);
-    try {
-      const target = await this.#connectTarget(purpose);
-      try {
-        await run(source, target);
-      } finally {
-        await target.end();
-      }
-    } finally {
-      await source.end();
-    }
+  #inSessions(purpose: string, run: (source: Client, target: Client) => Promise<void>): Promise<void> {
+    return inTwoSessions(
+      () => this.#openSource(purpose),
+      () => this.#connectTarget(purpose),
+      run,
+    );
   }
 
   /** What other workers do, and what becomes of what they leave undone. */

@@ -6,41 +6,61 @@ import { connect } from "../postgres/connect.js";
 import { qualify } from "../postgres/identifiers.js";
 import { isSameServer } from "../postgres/same-server.js";
 import { listTables } from "../postgres/tables.js";
-import { createTargetDatabase, dropTargetDatabase, readDatabaseProperties } from "../schema/database.js";
+import { inTwoSessions } from "../postgres/two-sessions.js";
+import { createTargetDatabase, dropTargetDatabase, isNameTaken, readDatabaseProperties } from "../schema/database.js";
 import type { RestoreFinding } from "../schema/findings.js";
 import type { DatabaseRecord } from "../store/records.js";
 import type { Work } from "./work.js";
 
 /** Makes the empty database to restore into, in the place of one that an earlier try has left or that may be overwritten. */
-export async function createDatabase(work: Work, record: DatabaseRecord): Promise<RestoreFinding[]> {
-  const { journal, wish, source, target } = work;
-  const { name, targetName } = record;
+export function createDatabase(work: Work, record: DatabaseRecord): Promise<RestoreFinding[]> {
+  const { wish, source, target } = work;
   const purpose = `${wish.migrationName} create`;
-  const maintenance = await connect(target, { database: wish.maintenanceDatabase, purpose });
-  const from = await connect(source, { database: name, purpose });
-  try {
-    const { rowCount } = await maintenance.query("SELECT FROM pg_database WHERE datname = $1", [targetName]);
-    if (rowCount !== 0) {
-      if (!wish.overwriteDbsInTarget && !(await isOurs(work, record)))
-        throw new Refused(`the database ${targetName} exists on the target already`, {
-          code: "603101",
-          remedy: "set overwriteDbsInTarget to true to replace it, or drop it on the target",
-        });
-      if (await isSameServer(from, maintenance))
-        throw new Refused(`source and target are the same server, so ${targetName} is not dropped`, {
-          remedy: "name another server as target; two names may lead to one server",
-        });
-      const why = record.createdByUs ? ": the snapshot of the earlier try is gone, so everything is copied again" : "";
-      await journal.event(`dropping the database ${targetName} on the target${why}`, { database: name });
-      await dropTargetDatabase(maintenance, targetName);
-    }
-    await journal.database(name, { creation: "begun" });
-    const findings = await createTargetDatabase(maintenance, targetName, await readDatabaseProperties(from));
-    await journal.database(name, { creation: "done" });
-    return findings;
-  } finally {
-    await Promise.all([maintenance.end(), from.end()]);
-  }
+  return inTwoSessions(
+    () => connect(target, { database: wish.maintenanceDatabase, purpose }),
+    () => connect(source, { database: record.name, purpose }),
+    (maintenance, from) => create(work, record, maintenance, from),
+  );
+}
+
+async function create(
+  work: Work,
+  record: DatabaseRecord,
+  maintenance: Client,
+  from: Client,
+): Promise<RestoreFinding[]> {
+  const { name, targetName } = record;
+  await dropExisting(work, record, maintenance, from);
+  await work.journal.database(name, { creation: "begun" });
+  const properties = await readDatabaseProperties(from);
+  const createNow = (): Promise<RestoreFinding[]> => createTargetDatabase(maintenance, targetName, properties);
+  const findings = await createNow().catch(async (error: unknown) => {
+    if (!record.beingCreated || !isNameTaken(error)) throw error;
+    // By the try before: its connection was lost, and the server has come to the end of it just now.
+    await dropExisting(work, record, maintenance, from);
+    return createNow();
+  });
+  await work.journal.database(name, { creation: "done" });
+  return findings;
+}
+
+/** @throws Refused where it is not ours to drop */
+async function dropExisting(work: Work, record: DatabaseRecord, maintenance: Client, from: Client): Promise<void> {
+  const { name, targetName } = record;
+  const { rowCount } = await maintenance.query("SELECT FROM pg_database WHERE datname = $1", [targetName]);
+  if (rowCount === 0) return;
+  if (!work.wish.overwriteDbsInTarget && !(await isOurs(work, record)))
+    throw new Refused(`the database ${targetName} exists on the target already`, {
+      code: "603101",
+      remedy: "set overwriteDbsInTarget to true to replace it, or drop it on the target",
+    });
+  if (await isSameServer(from, maintenance))
+    throw new Refused(`source and target are the same server, so ${targetName} is not dropped`, {
+      remedy: "name another server as target; two names may lead to one server",
+    });
+  const why = record.createdByUs ? ": the snapshot of the earlier try is gone, so everything is copied again" : "";
+  await work.journal.event(`dropping the database ${targetName} on the target${why}`, { database: name });
+  await dropTargetDatabase(maintenance, targetName);
 }
 
 /** Made by an earlier try, or about to be made when its worker died: then it has nothing in it. */

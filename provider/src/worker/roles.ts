@@ -1,4 +1,5 @@
 import { connect } from "../postgres/connect.js";
+import { inTwoSessions } from "../postgres/two-sessions.js";
 import { summarize } from "../schema/findings.js";
 import { migrateRoles } from "../schema/roles.js";
 import type { Work } from "./work.js";
@@ -6,22 +7,20 @@ import type { Work } from "./work.js";
 /** Before any database: roles own what is in them. */
 export async function bringRoles({ wish, source, target, journal }: Work): Promise<void> {
   const purpose = `${wish.migrationName} roles`;
-  const from = await connect(source, { database: wish.dbsToMigrate[0]!, purpose });
-  const into = await connect(target, { database: wish.maintenanceDatabase, purpose });
-  try {
-    const findings = summarize(await migrateRoles(from, into));
-    await journal.findings(
-      findings.map(({ object, message, remedy }) => ({
-        type: "AuthenticationAndConnectivityValidation",
-        state: "Warning",
-        object: `role ${object}`,
-        objectType: "Instance",
-        message,
-        remedy,
-      })),
-    );
-    await journal.event("roles are brought over");
-  } finally {
-    await Promise.all([from.end(), into.end()]);
-  }
+  const found = await inTwoSessions(
+    () => connect(source, { database: wish.dbsToMigrate[0]!, purpose }),
+    () => connect(target, { database: wish.maintenanceDatabase, purpose }),
+    migrateRoles,
+  );
+  await journal.findings(
+    summarize(found).map(({ object, message, remedy }) => ({
+      type: "AuthenticationAndConnectivityValidation",
+      state: "Warning",
+      object: `role ${object}`,
+      objectType: "Instance",
+      message,
+      remedy,
+    })),
+  );
+  await journal.event("roles are brought over");
 }

@@ -1,0 +1,20 @@
+import type { Client } from "pg";
+
+/** Runs with two sessions, mostly one a server; both end with it, also where the second does not come about. */
+export async function inTwoSessions<Result>(
+  openOne: () => Promise<Client>,
+  openOther: () => Promise<Client>,
+  run: (one: Client, other: Client) => Promise<Result>,
+): Promise<Result> {
+  const one = await openOne();
+  try {
+    const other = await openOther();
+    try {
+      return await run(one, other);
+    } finally {
+      await other.end();
+    }
+  } finally {
+    await one.end();
+  }
+}

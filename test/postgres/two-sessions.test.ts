@@ -1,0 +1,18 @@
+import assert from "node:assert/strict";
+import type { Client } from "pg";
+import { inTwoSessions } from "../../provider/src/postgres/two-sessions";
+
+describe("two sessions for one thing", () => {
+  it("are ended, whichever of them cannot be had, or fails", async () => {
+    let open = 0;
+    const session = (): Promise<Client> => {
+      open++;
+      return Promise.resolve({ end: () => Promise.resolve(open--) } as unknown as Client);
+    };
+    const refuse = (): Promise<never> => Promise.reject(new Error("no"));
+    assert.equal(await inTwoSessions(session, session, () => Promise.resolve(open)), 2);
+    await assert.rejects(inTwoSessions(session, refuse, refuse), /no/);
+    await assert.rejects(inTwoSessions(session, session, refuse), /no/);
+    assert.equal(open, 0);
+  });
+});
