@@ -181,9 +181,15 @@ describe("schema changes on the source while it is followed", () => {
     ];
     for (const [older, ddl, newer] of changes)
       for (const sql of [older, ddl, newer]) await lab.source.query(sql, { database });
-    await until("it is paused", async () => (await messageOf(resource, database)).includes("paused"));
+    const isPaused = async (): Promise<boolean> => (await messageOf(resource, database)).includes("paused");
+    await until("it is paused", isPaused);
     assert.match(await Resource.failure(resource.update({ triggerCutover: true })), /is paused/);
     await resource.update({ triggerCutover: false });
+    // It may wait for days, and outlives the sessions in which it does.
+    await until("it is paused again", isPaused);
+    const ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'pg-migration %'";
+    await lab.source.query(ours);
+    const { worker } = await resource.refresh();
     const ran = new Set<string>();
     while (ran.size < changes.length) {
       let named: string[] = [];
@@ -198,7 +204,9 @@ describe("schema changes on the source while it is followed", () => {
         ran.add(statement);
       }
     }
-    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    const status = await resource.update({ triggerCutover: true });
+    assert.equal(status.state, "Succeeded");
+    assert.equal(status.worker.pid, worker.pid);
     await assertSameContent(...lab.places(database));
     await resource.destroy();
   });

@@ -177,7 +177,7 @@ describe("the verification of an online migration", () => {
     await resource.destroy();
   });
 
-  it("leaves nothing behind when its worker is killed over it, and is made by the successor", async () => {
+  it("is made however often its connections are lost; killed over it, its worker leaves nothing, and it is the successor's", async () => {
     const database = await lab.database(
       "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, repeat('v', 1000) FROM generate_series(1, 3000) i",
     );
@@ -187,17 +187,18 @@ describe("the verification of an online migration", () => {
     await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
     const asked = resource.update({ verifyNow: "killed" });
     asked.catch(() => undefined);
-    try {
-      await until("it is in the middle of its comparison", async () => {
-        const waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name ~ '^pg-migr'";
-        return (await lab.target.query(waiting)).length > 0;
+    const isWaiting = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name ~ '^pg-migr'";
+    const untilItCompares = (act: string): Promise<void> =>
+      until("it is in the middle of its comparison", async () => {
+        return (await lab.target.query(`SELECT ${act} ${isWaiting}`)).length > 0;
       });
+    try {
+      for (let lost = 0; lost < 5; lost++) await untilItCompares("pg_terminate_backend(pid)");
+      await untilItCompares("");
       const observer = new Resource();
       [observer.id, observer.outputs] = [resource.id, { ...resource.outputs }];
       assert.equal(verificationOf(await observer.refresh(), database).state, "running");
-      const [waiting] = await lab.target.query<{ pid: number }>(
-        "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name ~ '^pg-migr'",
-      );
+      const [waiting] = await lab.target.query<{ pid: number }>(`SELECT pid ${isWaiting}`);
       process.kill(worker.pid!, "SIGKILL");
       // It would wait for the lock as long as it is held, and then read the table for nobody.
       await until("the successor has ended what its predecessor has left", async () => {

@@ -257,7 +257,18 @@ describe("the way back after a cutover", () => {
       return row!.ahead;
     });
     await until("it is counted", async () => (await wayBackOf(resource, database))?.inserts === 2);
-    assert.equal((await resource.update({ rollback: "drop" })).state, "Succeeded");
+    const { worker } = await resource.refresh();
+    const obstacle = await lab.target.connect(database);
+    await obstacle.query("BEGIN; LOCK TABLE keyless IN ROW EXCLUSIVE MODE");
+    const dropping = resource.update({ rollback: "drop" });
+    const waiting = `FROM pg_stat_activity WHERE datname = '${database}' AND wait_event_type = 'Lock'`;
+    await until(
+      "the drop waits for the lock",
+      async () => (await lab.target.query(`SELECT pg_terminate_backend(pid) ${waiting}`)).length > 0,
+    );
+    await obstacle.end();
+    assert.equal((await dropping).state, "Succeeded");
+    assert.equal(resource.status.worker.pid, worker.pid, "a connection that is lost does not end the worker");
     await lab.target.query("INSERT INTO t DEFAULT VALUES", lab.onTarget(database));
     assert.equal((await lab.source.query("SELECT FROM t", { database })).length, 1);
     const identities = "SELECT relreplident AS kind FROM pg_class WHERE relname = 'keyless'";

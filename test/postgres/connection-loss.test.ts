@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { isConnectionLoss, isStarting } from "../../provider/dist/postgres/connection-loss.js";
-import { Unreachable } from "../../provider/dist/errors.js";
+import { Refused, TimedOut, Unreachable } from "../../provider/dist/errors.js";
 
 const withCode = (code: string): Error => Object.assign(new Error("said by the server"), { code });
 
@@ -8,6 +8,13 @@ describe("the loss of a connection", () => {
   it("is told from what would fail again", () => {
     for (const code of ["08006", "57P01", "57P03", "ECONNRESET"]) assert(isConnectionLoss(withCode(code)), code);
     for (const code of ["08P01", "42P01", "23505"]) assert(!isConnectionLoss(withCode(code)), code);
+  });
+
+  it("is known for the cause of what could not be done, but by whom it was waited for", () => {
+    const lost = withCode("ECONNRESET");
+    assert(isConnectionLoss(new Refused("not dropped", { cause: new Refused("not ended", { cause: lost }) })));
+    assert(!isConnectionLoss(new Refused("not dropped", { cause: withCode("42501") })));
+    assert(!isConnectionLoss(new TimedOut("it did not come back", { cause: lost })));
   });
 
   it("is told from a server that will be there in a moment", () => {

@@ -1,12 +1,13 @@
-import { connect } from "../postgres/connect.js";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import type { Follower } from "../cdc/follow.js";
 import { HeldUp, messageOf } from "../errors.js";
+import { connect } from "../postgres/connect.js";
+import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { type EndedFollower, Followers, type StartFollower } from "./followers.js";
 import type { Following } from "./following.js";
 import { pause } from "./pause.js";
-import { SchemaCarrier } from "./schema-carrier.js";
+import { type Carried, SchemaCarrier } from "./schema-carrier.js";
 import { StreamTampered, readTableForms, sumOfFiles, withPresentFiles } from "./source-mark.js";
 import { lookWhilePausedMs, StreamPause } from "./stream-pause.js";
 import { StreamRecord } from "./stream-record.js";
@@ -18,7 +19,7 @@ import type { Work } from "./work.js";
 
 const lookEveryMs = 3000;
 
-const heldUpText = (error: HeldUp): string =>
+const heldUpText = (error: unknown): string =>
   `what has become of the source's schema waits to be carried over: ${messageOf(error)}`;
 
 /**
@@ -152,22 +153,28 @@ export class LiveStream {
   async #revive({ error, isCurrent, isTargetAltered }: EndedFollower): Promise<void> {
     if (this.#isStopped() || !isCurrent()) return;
     if (!maySchemaBeWhy(error)) throw error;
-    // What it is copied anew by has to pass all the others' changes.
-    const stuckAt = (await this.#joins.outlives(error)) ? undefined : stuckTable(error);
-    const carried = await this.#carrier.carry("untilPutRight", stuckAt).catch((held: unknown) => {
-      if (held instanceof HeldUp) return held;
-      throw held;
-    });
-    if (carried instanceof HeldUp) {
-      this.#carrier.outdate();
-      await this.#record.say(heldUpText(carried), "warning");
-    } else {
+    const carried = await this.#carryFor(error);
+    if (carried !== "heldUp") {
       const isAgain = messageOf(error) === this.#revivedFrom;
       this.#revivedFrom = messageOf(error);
       const isHelped = carried === "changed" || isTargetAltered();
       if (!isHelped && (carried === "same" || isAgain)) throw error;
     }
     if (isCurrent()) this.#followers.start();
+  }
+
+  /** `heldUp` by a lock, or by a server that is away, for which the follower is the one that waits, or gives up. */
+  async #carryFor(error: unknown): Promise<Carried | "heldUp"> {
+    try {
+      // What it is copied anew by has to pass all the others' changes.
+      const stuckAt = (await this.#joins.outlives(error)) ? undefined : stuckTable(error);
+      return await this.#carrier.carry("untilPutRight", stuckAt);
+    } catch (held) {
+      if (!(held instanceof HeldUp || isConnectionLoss(held))) throw held;
+      this.#carrier.outdate();
+      await this.#record.say(heldUpText(held), "warning");
+      return "heldUp";
+    }
   }
 
   async #watch(): Promise<void> {

@@ -1,6 +1,7 @@
 import { changeCaptureNames, pointSlot } from "../cdc/names.js";
 import type { TableToCopy } from "../copy/tables-to-copy.js";
 import { TakenOver, messageOf } from "../errors.js";
+import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { qualify } from "../postgres/identifiers.js";
 import { mostTablesShown, type OnlineVerification } from "../status.js";
 import { targetDatabase } from "../target-database.js";
@@ -10,6 +11,7 @@ import { openToCompare } from "../verify/open-to-compare.js";
 import { overtakenError, whatToCompare } from "./compare.js";
 import type { LiveStream } from "./live-stream.js";
 import { pause } from "./pause.js";
+import { type Patience, rideOut } from "./ride-out.js";
 import { meet, type SameMoment } from "./same-moment.js";
 import type { Work } from "./work.js";
 
@@ -86,17 +88,23 @@ async function outcome(
 /** Tables that were replaced while they were read are compared again, at a point of their own. */
 async function compare(work: Work, verification: VerificationOfDatabase): Promise<Found> {
   let found: Found | undefined;
-  const { database, requestedBy, signal } = verification;
+  const { database, stream, requestedBy, signal } = verification;
+  const tell = (text: string): Promise<void> =>
+    work.journal.event(`verification (${requestedBy}): ${text}`, { database, level: "warning" });
   const again = async (round: number, why: string): Promise<void> => {
     const pauseMs = firstPauseMs * 2 ** (round - 1);
-    const text = `verification (${requestedBy}): ${why}; compared again in ${pauseMs / 1000} s`;
-    await work.journal.event(text, { database, level: "warning" });
+    await tell(`${why}; compared again in ${pauseMs / 1000} s`);
     await pause(pauseMs, signal);
+  };
+  const patience: Patience = {
+    ...{ seconds: work.wish.reconnectFor, signal },
+    mayPass: (error) => !stream.hasFailed && isConnectionLoss(error),
+    onLost: (reason, retryInMs) => tell(`${reason}; compared again in ${retryInMs / 1000} s`),
   };
   for (let round = 1; ; round++) {
     try {
       const replaced = found?.results.filter((result) => result.replaced);
-      const next = await compareOnce(work, verification, replaced);
+      const next = await rideOut(patience, () => compareOnce(work, verification, replaced));
       found = found ? { ...next, results: merge(found.results, next.results) } : next;
       const overtaken = found.results.filter((result) => result.replaced);
       if (round === mostRounds || overtaken.length === 0) return found;

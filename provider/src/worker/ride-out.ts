@@ -75,7 +75,6 @@ export function riddenOut(
     journal.event(`the connection was lost (${reason}); trying again in ${retryInMs / 1000} s`, {
       ...{ database, level: "warning" },
     });
-  const mayPass = (error: unknown): boolean =>
-    isOfUse() && (isConnectionLoss(error) || isConnectionLoss((error as { cause?: unknown }).cause ?? {}));
+  const mayPass = (error: unknown): boolean => isOfUse() && isConnectionLoss(error);
   return rideOut({ seconds: wish.reconnectFor, signal, mayPass, onLost }, run);
 }

@@ -12,6 +12,7 @@ import { connect } from "../postgres/connect.js";
 import { qualify } from "../postgres/identifiers.js";
 import { limitLockWaits } from "../postgres/lock-waits.js";
 import { listTables } from "../postgres/tables.js";
+import { inTwoSessions } from "../postgres/two-sessions.js";
 import { refreshMaterializedViews } from "../schema/materialized-views.js";
 import { readRestoreContext } from "../schema/restore-context.js";
 import type { WayBackStatus } from "../status.js";
@@ -114,7 +115,7 @@ export class WayBack {
   /** Ends it: the source stays as it is by then. */
   async drop(): Promise<void> {
     await this.stop();
-    await clearWayBack(this.#work, this.#record);
+    await riddenOut(this.#work, this.#record.name, () => clearWayBack(this.#work, this.#record));
     await this.#work.journal.database(this.#record.name, { phase: "done", state: "Succeeded", message: null });
   }
 
@@ -144,7 +145,8 @@ export class WayBack {
     const { source, journal } = work;
     const { name, fences } = record;
     await riddenOut(work, name, async () => {
-      if (fences.source) await removeFence(source, fencedDatabase(record, "source"), fences.source);
+      // Once each time: whoever rides it out has the patience.
+      if (fences.source) await removeFence(source, fencedDatabase(record, "source"), fences.source, 0);
       await journal.fence(name, "source", null);
       await clearWayBack(work, record);
     });
@@ -283,17 +285,15 @@ export class WayBack {
     return comparisonStep(results);
   }
 
-  async #withSessions(run: (target: Client, source: Client) => Promise<void>): Promise<void> {
+  #withSessions(run: (target: Client, source: Client) => Promise<void>): Promise<void> {
     const { wish, source, target } = this.#work;
     const purpose = `${wish.migrationName} way back`;
     const { name, targetName } = this.#record;
-    const onTarget = await connect(target, { database: targetName, purpose });
-    try {
-      const onSource = await connect(source, { database: name, purpose });
-      await run(onTarget, onSource).finally(() => onSource.end());
-    } finally {
-      await onTarget.end();
-    }
+    return inTwoSessions(
+      () => connect(target, { database: targetName, purpose }),
+      () => connect(source, { database: name, purpose }),
+      run,
+    );
   }
 
   #report(): Omit<WayBackStatus, "state"> {
@@ -332,17 +332,15 @@ const placesOf = (
 /** Before a cutover that is to keep one. @throws Refused naming all that stands against it */
 export async function requireWayBack({ wish, source, target }: Work, database: string): Promise<void> {
   const purpose = `${wish.migrationName} way back`;
-  const onTarget = await connect(target, { database: wish.maintenanceDatabase, purpose });
-  try {
-    const onSource = await connect(source, { database, purpose });
-    const gaps = await wayBackGaps(onSource, onTarget, wish).finally(() => onSource.end());
-    if (gaps.length === 0) return;
-    throw new Refused(`no way back can be kept for ${database}: ${gaps.map(({ message }) => message).join("; ")}`, {
-      remedy: `${gaps.map(({ remedy }) => remedy).join("; ")}; or set rollback to drop`,
-    });
-  } finally {
-    await onTarget.end();
-  }
+  const gaps = await inTwoSessions(
+    () => connect(target, { database: wish.maintenanceDatabase, purpose }),
+    () => connect(source, { database, purpose }),
+    (onTarget, onSource) => wayBackGaps(onSource, onTarget, wish),
+  );
+  if (gaps.length === 0) return;
+  throw new Refused(`no way back can be kept for ${database}: ${gaps.map(({ message }) => message).join("; ")}`, {
+    remedy: `${gaps.map(({ remedy }) => remedy).join("; ")}; or set rollback to drop`,
+  });
 }
 
 /** Publishes on the target what the source has; rows without an identity by all of their columns. */
