@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
+import { MigrationIncomplete } from "../../provider/dist/lifecycle.js";
+import { logFileOf, logTail } from "../../provider/dist/worker/launch.js";
 import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { endpointOf } from "../cdc/scene";
 import { digests } from "../support/content";
+import type { MigrationStatus } from "../../provider/dist/status.js";
 import type { EmbeddedServer } from "../support/embedded-server";
 import type { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
@@ -87,6 +90,7 @@ export class DisturbedMigration {
     const database = await lab.database(schema.ddl + bulkTable + schema.rows);
     const toSource = await CuttableProxy.to(endpointOf(lab.source.login));
     const toTarget = await CuttableProxy.to(endpointOf(lab.administrator));
+    const target = { ...toTarget.endpoint, sslMode: "Disable" as const };
     const inputs = lab.inputs([database], {
       migrationMode: "Online",
       overwriteDbsInTarget: true,
@@ -97,20 +101,33 @@ export class DisturbedMigration {
       rollback: course.wayBack === "none" ? "drop" : "keep",
       workers: course.workers,
       source: { ...toSource.endpoint, sslMode: "Disable" },
-      target: { ...toTarget.endpoint, sslMode: "Disable" },
+      target,
     });
-    const strikes = new Strikes(lab, random.fork(), String(inputs.migrationName), toSource, toTarget);
+    const migrationName = String(inputs.migrationName);
+    const strikes = new Strikes(lab, random.fork(), migrationName, toSource, toTarget);
+    const migration = new DisturbedMigration(lab, random, { course, schema, database, strikes });
     try {
-      await new DisturbedMigration(lab, random, { course, schema, database, strikes }).#run(inputs, kills);
+      await migration.#run(inputs, kills);
     } catch (error) {
       const told = `seed ${random.seed}, database ${database}, ${JSON.stringify(course)}, ${strikes.told()}`;
-      throw new Error(`${told}: ${(error as Error).message}`, { cause: error });
+      const last = await migration.#lastWords({ migrationName, target });
+      throw new Error(`${told}: ${(error as Error).message}\n${last}`, { cause: error });
     } finally {
       await toSource.close();
       await toTarget.close();
     }
     for (const server of [lab.source, lab.target]) await server.query(`DROP DATABASE ${database}`);
     return strikes;
+  }
+
+  /** What the records say, and what its workers have said last. */
+  async #lastWords(job: Parameters<typeof logFileOf>[0]): Promise<string> {
+    const status = (await this.#resource.refresh()) as MigrationStatus | undefined;
+    const findings = status?.currentSubStateDetails.validationDetails?.dbLevelValidationDetails ?? [];
+    const messages = findings.flatMap(({ summary }) => summary.flatMap((one) => one.messages));
+    const found = messages.map(({ object, message }) => `found: ${object ?? "-"}: ${message}`);
+    const told = [`${status?.state ?? "not recorded"}: ${status?.error ?? "no error"}`, ...found];
+    return [...told, await logTail(logFileOf(job), 30)].join("\n");
   }
 
   async #run(inputs: Record<string, unknown>, kills: number): Promise<void> {
@@ -247,7 +264,9 @@ export class DisturbedMigration {
         return;
       } catch (error) {
         const { message } = error as Error;
-        if (error instanceof assert.AssertionError || !explained.test(message)) throw error;
+        // Whatever is done to it, it goes on, or is gone on with.
+        const hasFailed = error instanceof MigrationIncomplete && /Failed$/.test(this.#resource.status.state);
+        if (error instanceof assert.AssertionError || hasFailed || !explained.test(message)) throw error;
         await sleep(300);
       }
       run = this.#resource.id === "" ? first : () => this.#resource.update({});
