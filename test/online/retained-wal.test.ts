@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { changeCaptureNames } from "../../provider/dist/cdc/names.js";
+import { migrationParts } from "../../provider/dist/cdc/parts.js";
 import { verifySlotPlace } from "../../provider/dist/cdc/slot-identity.js";
 import type { Wish } from "../../provider/dist/inputs.js";
 import type { Finding, Journal, RetainedWal } from "../../provider/dist/store/journal.js";
@@ -63,7 +64,7 @@ describe("a slot that nobody reads", () => {
     assert.match(String(guard.signal.reason), why);
     const session = await server.connect();
     await assert.rejects(
-      verifySlotPlace(session, slot, () => 0n),
+      verifySlotPlace(session, { name: slot, parts: migrationParts }, () => 0n),
       why,
     );
     await session.query("SELECT pg_drop_replication_slot($1)", [slot]);

@@ -158,9 +158,8 @@ export class WalGuard {
   /** A way back says so itself, and is ended by the user. */
   #endOf(lost: SlotState): void {
     const { slot, onlyWarns } = this.#options;
-    if (this.#isOurs && onlyWarns === undefined) {
-      this.#hopeless.abort(slotLost({ name: slot, parts: migrationParts }, lost));
-    }
+    if (!this.#isOurs || onlyWarns !== undefined) return;
+    this.#hopeless.abort(slotLost({ name: slot, parts: migrationParts }, lost));
   }
 
   async #warnOfIdleness(session: Client, idleSeconds: number): Promise<void> {
