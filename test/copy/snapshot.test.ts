@@ -3,6 +3,8 @@ import { once } from "node:events";
 import { Snapshot, SnapshotGone, lockedSnapshot, openInSnapshot } from "../../provider/src/copy/snapshot";
 import { tableHeldUp } from "../../provider/src/copy/table-held-up";
 import { Refused, Unreachable } from "../../provider/src/errors";
+import { connect } from "../../provider/src/postgres/connect";
+import { type HeldUpSession, heldUpSessions } from "../../provider/src/postgres/held-up-sessions";
 import { isUngranted } from "../../provider/src/postgres/lock-waits";
 import { EmbeddedServer } from "../support/embedded-server";
 import { until } from "../support/until";
@@ -140,6 +142,40 @@ describe("a snapshot", () => {
       await session.end();
       await application.end();
       await snapshot.release();
+    }
+  });
+
+  it("has whom it holds up named: who wants a table for himself, and who waits for older transactions", async () => {
+    const snapshot = await Snapshot.export(endpointOf(server), database);
+    await snapshot.lockTables([t]);
+    const observer = await connect(endpointOf(server), { database, purpose: "test" });
+    const [deploy, reader, indexer] = await Promise.all([1, 2, 3].map(() => server.connect(database)));
+    const untilHeldUp = async (count: number): Promise<HeldUpSession[]> => {
+      let found: HeldUpSession[] = [];
+      await until("it is held up", async () => (found = await heldUpSessions(observer)).length === count, 20);
+      return found;
+    };
+    try {
+      assert.deepEqual(await heldUpSessions(observer), []);
+      await server.query("CREATE TABLE indexed (id int)", { database });
+      const indexed = indexer!.query("CREATE INDEX CONCURRENTLY ON indexed (id)");
+      const [waiting] = await untilHeldUp(1);
+      assert.deepEqual([waiting!.table, waiting!.behind], [undefined, 0]);
+      const altered = deploy!.query("TRUNCATE t");
+      await untilHeldUp(2);
+      const read = reader!.query("TABLE t");
+      await until("others wait behind it", async () =>
+        (await heldUpSessions(observer)).some(({ behind }) => behind > 0),
+      );
+      const { pid, waitingSince, statementSince, ...who } = (await untilHeldUp(2)).find(({ table }) => table)!;
+      assert.deepEqual(who, { user: "postgres", applicationName: "test", table: "public.t", behind: 1 });
+      assert.ok(pid > 0 && waitingSince! >= statementSince!);
+      await snapshot.release();
+      await Promise.all([indexed, altered, read]);
+    } finally {
+      await snapshot.release();
+      await Promise.all([observer, deploy!, reader!, indexer!].map((session) => session.end()));
+      await server.query("INSERT INTO t VALUES (1); DROP TABLE IF EXISTS indexed", { database });
     }
   });
 

@@ -142,6 +142,22 @@ export class Journal {
     );
   }
 
+  /**
+   * What of one kind is so at this moment: what was said of that kind, and is so no longer, goes.
+   *
+   * @param database undefined for what concerns the server as a whole
+   * @param code the kind's, which all the findings have
+   */
+  async standing(database: string | undefined, code: string, findings: readonly Finding[]): Promise<void> {
+    await this.lease.query(
+      `DELETE FROM pgmigration.finding
+        WHERE migration = $1 AND database IS NOT DISTINCT FROM $3 AND code = $4 AND message <> ALL ($5)
+          AND ${leaseIsOurs}`,
+      [database ?? null, code, findings.map(({ message }) => message)],
+    );
+    await this.findings(findings);
+  }
+
   async event(
     message: string,
     options: { database?: string; level?: "info" | "warning" | "error" } = {},

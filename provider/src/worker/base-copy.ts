@@ -42,6 +42,7 @@ import { analyzeDatabase } from "./analyze.js";
 import { copyUnits, takeLeftOut } from "./copy-units.js";
 import { endEarlierSessions } from "./earlier-sessions.js";
 import { copyStateOf, findEarlierCopy, type EarlierCopy } from "./earlier-copy.js";
+import { HeldUpApplications } from "./held-up-applications.js";
 import { createDatabase, prepareExistingTables } from "./prepare-target.js";
 import { selectedTables } from "./selected-tables.js";
 import { sideBySide } from "./side-by-side.js";
@@ -129,8 +130,12 @@ class BaseCopy {
     await this.#endLeftSessions();
     const earlier = await findEarlierCopy(this.work, this.record);
     await this.#endLeftSnapshots();
-    if (earlier) return this.#goOn(earlier);
-    return this.#begin();
+    const heldUp = new HeldUpApplications(this.work, this.#name);
+    try {
+      return await (earlier ? this.#goOn(earlier) : this.#begin());
+    } finally {
+      await heldUp.stop();
+    }
   }
 
   async #begin(): Promise<Remainder> {
