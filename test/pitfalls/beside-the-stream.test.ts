@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
+import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
@@ -116,6 +117,82 @@ describe("what stands beside the stream", () => {
       { values: [database] },
     );
     assert.deepEqual(held, []);
+    await resource.destroy();
+  });
+
+  it("whom the copy's locks hold up is told, for as long as they do", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE other (id int PRIMARY KEY)");
+    const proxy = await CuttableProxy.to({ ...lab.source.login, sslMode: "Disable" });
+    const inputs = lab.inputs([database], { migrationMode: "Online", waitFor: "started", source: proxy.endpoint });
+    const held = proxy.hold(`${String(inputs.migrationName)} copy`);
+    const [deploy, indexer] = await Promise.all([1, 2].map(() => lab.source.connect(database)));
+    const resource = new Resource();
+    const told = async (): Promise<string> => JSON.stringify(await resource.refresh());
+    try {
+      await deploy!.query("SET application_name = 'deploy'");
+      await resource.create(inputs);
+      await held.first;
+      const indexed = indexer!.query("CREATE INDEX CONCURRENTLY ON other (id)");
+      await until("it waits for the snapshot", async () => {
+        const waiting = "SELECT FROM pg_stat_activity WHERE wait_event = 'virtualxid'";
+        return (await lab.source.query(waiting)).length > 0;
+      });
+      const gaveWay = assert.rejects(deploy!.query("TRUNCATE t /* secret */"), { code: "57014" });
+      let said = "";
+      await until("both are told of", async () => /waits to lock/.test((said = await told())));
+      assert.match(
+        said,
+        /session \d+ on the source \(postgres, test, [^)]*\) waits for the copy's transactions to end, since/,
+      );
+      assert.match(
+        said,
+        /session \d+ on the source \(postgres, deploy, in a statement begun at [^)]*Z\) waits to lock public\.t, which is being copied, since \S+Z"[^{}]*pg_cancel_backend/,
+      );
+      assert.doesNotMatch(said, /secret/);
+      // As the remedy has it. What is not copied yet could not be, either, behind one who waits for it.
+      await lab.source.query("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'deploy'");
+      await gaveWay;
+      await until("it is told no longer", async () => !/waits to lock/.test(await told()));
+      held.letGo();
+      await indexed;
+      assert.equal((await resource.update({ waitFor: undefined })).state, "WaitingForUserAction");
+      assert.doesNotMatch(await told(), /waits to lock|to end, since/);
+      await resource.destroy();
+    } finally {
+      held.letGo();
+      await Promise.all([deploy!.end(), indexer!.end()]);
+      await proxy.close();
+    }
+  });
+
+  it("a target that is to be read only, as Azure has one whose storage is nearly full, is told of for as long as it is", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    const set = async (value: "on" | "off"): Promise<void> => {
+      const session = await lab.target.connect();
+      await session.query("SET default_transaction_read_only = off");
+      await session.query(`ALTER SYSTEM SET default_transaction_read_only = ${value}`);
+      await session.query("SELECT pg_reload_conf()");
+      await session.end();
+    };
+    const resource = new Resource();
+    const isTold = async (): Promise<boolean> =>
+      /default_transaction_read_only is on, and this migration writes there all the same.*storage-size/.test(
+        JSON.stringify(await resource.refresh()),
+      );
+    try {
+      await set("on");
+      assert.equal(
+        (await resource.create(lab.inputs([database], { migrationMode: "Online" }))).state,
+        "WaitingForUserAction",
+      );
+      assert.ok(await isTold(), "by the validation");
+      await set("off");
+      await until("it is told no longer", async () => !(await isTold()));
+      await set("on");
+      await until("it is told while it is followed", isTold);
+    } finally {
+      await set("off");
+    }
     await resource.destroy();
   });
 

@@ -18,6 +18,7 @@ import { namesInRows } from "./names-in-rows.js";
 import { objects } from "./objects.js";
 import { owners } from "./owners.js";
 import { lookBetween, poolerFindings } from "./pooler.js";
+import { readOnlyTarget } from "./read-only-target.js";
 import { settings } from "./settings.js";
 import { systemObjects } from "./system-objects.js";
 import { versions } from "./versions.js";
@@ -26,6 +27,7 @@ import { wayBack } from "./way-back.js";
 const rules: readonly Rule[] = [
   versions,
   targetDatabases,
+  readOnlyTarget,
   sourcePrivileges,
   logicalReplication,
   fence,

@@ -14,6 +14,7 @@ import { Onlookers } from "./onlookers.js";
 import { PatientCopies } from "./patient-copies.js";
 import { PlannedJobs } from "./planned-jobs.js";
 import { isPrepared } from "./preparation.js";
+import { ReadOnlyTarget } from "./read-only-target.js";
 import { rideOut } from "./ride-out.js";
 import { bringRoles } from "./roles.js";
 import { RunContext } from "./run-context.js";
@@ -43,13 +44,14 @@ export async function runMigration(job: Job, stop: AbortSignal): Promise<void> {
     const requests = await RequestWatch.start(lease);
     const measuring = new Measuring(lease);
     const onlookers = await Onlookers.gather(job, lease, requests);
+    const readOnly = new ReadOnlyTarget(onlookers.journal);
     try {
       await new MigrationRun(new RunContext(job, bearer, onlookers.journal, requests, stop)).run();
     } finally {
       // A cancel has been obeyed by now, and is worth telling; a stop is not.
       await onlookers.close(requests.canceled ? stop : AbortSignal.any([stop, requests.signal]));
       requests.close();
-      await measuring.close();
+      await Promise.all([measuring.close(), readOnly.close()]);
     }
   } finally {
     // What this process opens from here on may be as another worker's helper.
