@@ -199,6 +199,36 @@ describe("a backlog", () => {
     }
   });
 
+  it("is left to the walsender, from where the slot is, where the source lets nobody see how far it reaches", async () => {
+    const s = await servers.open(manyRows);
+    const { slot } = s.names;
+    await s.onSource(`SELECT pg_copy_logical_replication_slot('${slot}', 'kept')`);
+    await s.onSource("INSERT INTO many VALUES (1, 1)");
+    const { follower: first } = follow(s);
+    await s.mustBecomeEqual(first);
+    await first.stop();
+    // As a source does that has crashed: it forgets what was confirmed last.
+    await s.onSource(`SELECT pg_drop_replication_slot('${slot}')`);
+    await s.onSource(`SELECT pg_copy_logical_replication_slot('kept', '${slot}'), pg_drop_replication_slot('kept')`);
+    await s.onSource("REVOKE EXECUTE ON FUNCTION pg_catalog.pg_current_wal_flush_lsn() FROM PUBLIC");
+    await s.onSource("INSERT INTO many VALUES (2, 2)");
+    await servers.source.query("CREATE ROLE reader LOGIN REPLICATION PASSWORD 'reader'");
+    try {
+      const { follower, events } = follow(s, {
+        generation: 2,
+        source: { ...s.source, user: "reader", password: "reader" },
+      });
+      await s.mustBecomeEqual(follower);
+      await follower.stop();
+      assert.deepEqual(
+        events.map((event) => (event.kind === "backlog" ? event.refused : event.kind)),
+        [undefined, "streaming"],
+      );
+    } finally {
+      await servers.source.query("DROP ROLE reader");
+    }
+  });
+
   it("is left to the walsender while the target takes so long that the source's vacuum would be held back", async () => {
     const s = await servers.open(manyRows);
     await s.onSource(writeManyRows(0));

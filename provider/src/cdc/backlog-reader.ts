@@ -45,7 +45,7 @@ export const backlogLimits: BacklogLimits = {
 };
 
 export interface BacklogHandlers extends ChangeStreamHandlers {
-  /** What committed before `end` has been sent, and nothing else: a walsender has to go on from there. */
+  /** What committed before `end` has been sent, and nothing else: a walsender has to go on from there; 0: from the slot. */
   readonly onRead: (end: Lsn) => void;
 }
 
@@ -114,8 +114,8 @@ export class BacklogReader implements ChangeStream {
   #toConfirm: Lsn;
   #confirmed: Lsn;
   #advancedAt = Date.now();
-  /** Everything that committed before has come here. */
-  #sentLsn: Lsn;
+  /** What committed before has come here, from where the slot was on; 0 before it is known where that is. */
+  #sentLsn: Lsn = 0n;
   /** And more of what is behind, how far is not known: what goes on from there would send it again. */
   #hasSentMore = false;
   /** Portions in a row without a row. */
@@ -183,7 +183,7 @@ export class BacklogReader implements ChangeStream {
     this.#session = session;
     this.#source = source;
     this.#slot = slot;
-    this.#toConfirm = this.#confirmed = this.#sentLsn = from;
+    this.#toConfirm = this.#confirmed = from;
     this.#options = Object.entries(options).flat();
     this.#limits = limits;
     this.#handlers = handlers;
