@@ -9,6 +9,7 @@ export interface StageOptions {
   readonly to: AzureLikeOptions["major"];
   /** The source's, beside `wal_level`. */
   readonly parameters?: Readonly<Record<string, string | number>>;
+  readonly targetParameters?: Readonly<Record<string, string | number>>;
 }
 
 /**
@@ -20,10 +21,10 @@ export class Stage implements Servers {
   #scene: Scene | undefined;
   #changes: RandomChanges | undefined;
 
-  constructor({ from, to, parameters }: StageOptions) {
+  constructor({ from, to, parameters, targetParameters = {} }: StageOptions) {
     before(async () => {
       const source = await EmbeddedServer.start({ major: from, parameters: { wal_level: "logical", ...parameters } });
-      const { server: target, administrator } = await startAzureLikeServer({ major: to });
+      const { server: target, administrator } = await startAzureLikeServer({ major: to, parameters: targetParameters });
       this.#servers = { source, target, administrator };
     });
     afterEach(async () => {

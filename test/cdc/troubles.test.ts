@@ -249,3 +249,40 @@ describe("a follower among troubles that pass", () => {
     for (const proxy of [proxies.source, proxies.target]) await proxy.close();
   });
 });
+
+describe("a target that has few locks", () => {
+  const servers = new Stage({
+    from: 16,
+    to: 17,
+    targetParameters: { max_locks_per_transaction: 10, max_connections: 20 },
+  });
+  const tables = 1200;
+
+  it("is said at once to need another setting, and goes on by itself when it has it", async () => {
+    const each = (statement: string): string =>
+      `DO $$ BEGIN FOR i IN 1..${tables} LOOP EXECUTE format('${statement}', i); COMMIT; END LOOP; END $$`;
+    const scene = await servers.open(each("CREATE TABLE t%s (id int PRIMARY KEY)"));
+    const told: string[] = [];
+    let streams = 0;
+    const follower = scene.follow({
+      onEvent: (event) => {
+        if (event.kind === "streaming") streams++;
+        if (event.kind === "lockTableFull") told.push(event.remedy);
+      },
+    });
+    await scene.onSource(each("INSERT INTO t%s VALUES (1)").replace(" COMMIT;", ""));
+    await until(() => told.length > 0 && streams > 2, "the setting being told, and other tries");
+    assert.equal(told.length, 1);
+    const [, present, wanted] = /max_locks_per_transaction on the target .* from (\d+) to (\d+) or more/.exec(
+      told[0]!,
+    )!;
+    assert.equal(present, "10");
+    await servers.target.query(`ALTER SYSTEM SET max_locks_per_transaction = ${wanted!}`);
+    await servers.target.restart();
+    await follower.drainTo(await scene.sourceLsn());
+    assert.deepEqual(await scene.onTarget(`SELECT id FROM t1 UNION ALL SELECT id FROM t${tables}`), [
+      { id: 1 },
+      { id: 1 },
+    ]);
+  });
+});

@@ -7,7 +7,8 @@ import { sqlStateOf } from "../postgres/sql-state.js";
 import { type BacklogLimits, BacklogLeft } from "./backlog-reader.js";
 import { asFailure, isLogin, mayPass } from "./failure.js";
 import { Gate } from "./gate.js";
-import type { Parts } from "./parts.js";
+import { isLockTableFull, LockTableFull, lockTableFull } from "./lock-table-full.js";
+import { migrationParts, type Parts } from "./parts.js";
 import { Pipeline } from "./pipeline.js";
 import { readProgress, type ChangeCounts } from "./progress.js";
 import type { Client } from "pg";
@@ -61,6 +62,8 @@ export type FollowEvent =
   /** So much WAL waits that the stream begins by reading it in portions; or does not, since the source refuses that. */
   | { readonly kind: "backlog"; readonly bytes: number; readonly refused: string | undefined }
   | { readonly kind: "connectionLost"; readonly reason: string; readonly retryInMs: number }
+  /** A transaction changes more tables than the target can lock at a time; told once for as long as nothing else is. */
+  | { readonly kind: "lockTableFull"; readonly reason: string; readonly remedy: string }
   | { readonly kind: "orderedBatch"; readonly reason: string }
   /** A batch waits for a lock on the target. */
   | { readonly kind: "blocked"; readonly by: string };
@@ -119,6 +122,8 @@ export class Follower {
   #wasOpened = false;
   /** Of the last stream. */
   #form: ValueForm = "text";
+  /** What was told last of a target's lock table, where nothing else was told since. */
+  #fullBy: string | undefined;
   /** The last connected lifetime lacked nothing, or got further than any before: what ended it is another loss. */
   #hadGotOn = false;
   /** How far any of them has come: a position, and so many changes of the transaction behind it. */
@@ -237,8 +242,9 @@ export class Follower {
     while (!this.#isStopping()) {
       try {
         await this.#once();
-      } catch (error) {
+      } catch (caught) {
         if (this.#isStopping()) return;
+        const error = isLockTableFull(caught) ? await this.#lockTableFull(caught) : caught;
         if (this.#form === "binary" && isToBeToldInText(error)) {
           this.#options = { ...this.#options, valueForm: "text" };
           continue;
@@ -255,11 +261,29 @@ export class Follower {
         }
         if (Date.now() - lostAt + retryMs > windowMs) throw error;
         this.#state = "reconnecting";
-        this.#options.onEvent?.({ kind: "connectionLost", reason: messageOf(error), retryInMs: retryMs });
+        this.#tell(error, retryMs);
         await this.#pause(retryMs);
         retryMs = Math.min(2 * retryMs, longestRetryMs);
       }
     }
+  }
+
+  async #lockTableFull(cause: unknown): Promise<unknown> {
+    const { target, targetDatabase, parts = migrationParts } = this.#options;
+    try {
+      return await lockTableFull(target, targetDatabase, parts, cause);
+    } catch {
+      // Nobody can be asked for the setting: that is the next try's to tell.
+      return cause;
+    }
+  }
+
+  #tell(error: unknown, retryInMs: number): void {
+    const reason = messageOf(error);
+    const isFull = error instanceof LockTableFull;
+    if (!isFull) this.#options.onEvent?.({ kind: "connectionLost", reason, retryInMs });
+    else if (reason !== this.#fullBy) this.#options.onEvent?.({ kind: "lockTableFull", reason, remedy: error.remedy! });
+    this.#fullBy = isFull ? reason : undefined;
   }
 
   /** One connected lifetime. */

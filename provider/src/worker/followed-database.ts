@@ -293,11 +293,23 @@ export class FollowedDatabase {
       reconnectForSeconds: wish.reconnectFor,
       onEvent: (event) => {
         if (event.kind === "streaming") this.#streams();
+        if (event.kind === "lockTableFull") this.#report(() => this.#nameSetting(event));
         this.#report(() => this.#work.journal.event(describe(event), { database: this.#name }));
       },
       onProgress: (status) => this.#report(() => this.#work.journal.follow(this.#name, this.#reportOf(status))),
       ...changes,
     });
+  }
+
+  #nameSetting({ reason, remedy }: Extract<FollowEvent, { kind: "lockTableFull" }>): Promise<void> {
+    const [message] = reason.split("\n");
+    const object = "max_locks_per_transaction";
+    return this.#work.journal.findings([
+      {
+        ...{ database: this.#name, type: "ServerParametersValidation", state: "Warning", object },
+        ...{ objectType: "Instance", message: message!, remedy },
+      },
+    ]);
   }
 
   #reportOf(status: FollowStatus): FollowReport {
@@ -350,6 +362,8 @@ function describe(event: FollowEvent): string {
       );
     case "connectionLost":
       return `the connection was lost (${event.reason}); trying again in ${event.retryInMs / 1000} s`;
+    case "lockTableFull":
+      return event.reason;
     case "orderedBatch":
       return `a batch was applied change by change: ${event.reason}`;
     case "blocked":
