@@ -44,6 +44,7 @@ const everyShape = (major: number): string => `${namedWithoutSchema}
   CREATE TABLE always (id ${major >= 10 ? "int GENERATED ALWAYS AS IDENTITY" : "serial"} PRIMARY KEY, v text); INSERT INTO always (v) VALUES ('a'), ('b');
   ${since(10, major, partitions)}
   ${since(12, major, "CREATE TABLE computed (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) STORED); INSERT INTO computed VALUES (1);")}
+  ${since(12, major, `CREATE TABLE named (k name COLLATE "POSIX" PRIMARY KEY, v int); INSERT INTO named SELECT i::text FROM generate_series(1, 999) i;`)}
   ${since(18, major, namedByComputed)}
   CREATE TABLE empty ();`;
 
@@ -56,6 +57,7 @@ const everyChange = (major: number): string => `
   UPDATE always SET v = 'z' WHERE id = 1; INSERT INTO always (v) VALUES ('c'); DELETE FROM always WHERE id = 2;
   ${since(10, major, "UPDATE part SET v = 'changed'; INSERT INTO part VALUES (2, 'new'); DELETE FROM part WHERE id = 11;")}
   ${since(12, major, "UPDATE computed SET id = 5; INSERT INTO computed VALUES (7);")}
+  ${since(12, major, "UPDATE named SET v = 2; DELETE FROM named WHERE k::text = '7'; INSERT INTO named VALUES ('c');")}
   ${since(18, major, changeComputed)}`;
 
 /**

@@ -1,6 +1,6 @@
-import { qualify } from "../postgres/identifiers.js";
 import { BoundValues, type Parameter } from "./bind-message.js";
 import type { Binding } from "./binding.js";
+import { carriedType } from "./carried-type.js";
 import type { Statement } from "./round-trip.js";
 import type { RowStates } from "./row-states.js";
 import type { Operation, Rows } from "./statements.js";
@@ -66,8 +66,7 @@ class Parameters implements Rows {
     const known = this.#texts.get(key);
     if (known !== undefined) return known;
     this.list.push(parameter);
-    const { baseTypeSchema, baseType } = this.#binding.columns[parameter.field]!;
-    const text = `$${this.list.length}::${qualify(baseTypeSchema, baseType)}`;
+    const text = `$${this.list.length}::${carriedType(this.#binding.columns[parameter.field]!)}`;
     this.#texts.set(key, text);
     return text;
   }

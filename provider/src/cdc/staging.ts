@@ -1,6 +1,7 @@
 import type { Client } from "pg";
-import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
+import { quoteIdentifier } from "../postgres/identifiers.js";
 import type { Binding } from "./binding.js";
+import { carriedType } from "./carried-type.js";
 import type { Tuple } from "./change.js";
 import { CopyBinary } from "./copy-binary.js";
 import type { CopyRows } from "./copy-rows.js";
@@ -129,10 +130,7 @@ const oldColumns = ({ old }: Binding): string[] => old.map((field) => `o${field}
 function tablesOf(binding: Binding): { readonly name: string; readonly columns: readonly string[] }[] {
   const name = binding.staging.slice("pg_temp.".length);
   const typed = (columns: readonly string[], fields: readonly number[]): string[] =>
-    columns.map((column, index) => {
-      const { baseTypeSchema, baseType } = binding.columns[fields[index]!]!;
-      return `${column} ${qualify(baseTypeSchema, baseType)}`;
-    });
+    columns.map((column, index) => `${column} ${carriedType(binding.columns[fields[index]!]!)}`);
   const columns = typed(newColumns(binding), binding.stored);
   const old = typed(oldColumns(binding), binding.old);
   if (binding.staged === "inColumns") return [{ name, columns: ["g int4", ...columns, ...old] }];

@@ -30,6 +30,8 @@ export interface Table {
   /** The direct parent, for a partition. */
   readonly partitionOf: { readonly schema: string; readonly name: string } | undefined;
   readonly unlogged: boolean;
+  /** The composite type that a typed table has its columns from, as `format_type` prints it. */
+  readonly ofType: string | undefined;
   /** pg_class.reltuples; -1 or 0 before the first ANALYZE. */
   readonly estimatedRows: number;
   /** In the order of their attribute numbers; dropped ones left out. */
@@ -61,6 +63,7 @@ export async function listTables(client: Client): Promise<Table[]> {
   return (rows[0]?.tables ?? []).map((table) => ({
     ...table,
     partitionOf: table.partitionOf ?? undefined,
+    ofType: table.ofType ?? undefined,
     columns: table.columns.map((column) => ({
       ...column,
       element: column.element ?? undefined,
@@ -110,6 +113,7 @@ SELECT json_agg(json_build_object(
               FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
              WHERE h.inhrelid = c.oid) END,
          'unlogged', c.relpersistence = 'u',
+         'ofType', CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END,
          'estimatedRows', c.reltuples,
          'columns', coalesce(cl.columns, '[]'),
          'primaryKey', coalesce(${keyColumns("indisprimary")}, '[]'),
