@@ -126,6 +126,46 @@ describe("schema changes on the source while it is followed", () => {
     await resource.destroy();
   });
 
+  it("stands behind nobody who keeps a lock on the target: he is named, and what waits for him comes later", async () => {
+    const database = await lab.database(
+      "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE other (id int PRIMARY KEY)",
+    );
+    const resource = await follow(database);
+    const holder = await lab.target.connect(database, lab.administrator);
+    try {
+      const [{ pid } = {}] = (await holder.query<{ pid: number }>("SELECT pg_backend_pid() AS pid")).rows;
+      await holder.query("BEGIN; LOCK TABLE t IN ROW EXCLUSIVE MODE");
+      const isTold = async (what: string): Promise<boolean> => {
+        const told = await lab.target.query(
+          `SELECT FROM pgmigration.event WHERE migration = $1 AND level = 'warning' AND message LIKE '%held by pid ${pid}%' || $2 || '%pg_terminate_backend(${pid})%'`,
+          { values: [resource.inputs.migrationName, what] },
+        );
+        return told.length === 1;
+      };
+      const rows = async (): Promise<number> =>
+        (await onTarget(database, "SELECT FROM t UNION ALL SELECT FROM other")).length;
+      for (const [ddl, what] of [
+        ["CREATE INDEX late ON t (v)", "CREATE INDEX late"],
+        ["ALTER TABLE t ADD COLUMN w int", "lock timeout"],
+      ] as const) {
+        await lab.source.query(ddl, { database });
+        await until(`the holder is named for ${ddl}`, () => isTold(what));
+        const before = await rows();
+        await lab.source.query(
+          `INSERT INTO t (id) SELECT count(*) FROM t; INSERT INTO other SELECT count(*) FROM other`,
+          { database },
+        );
+        if (ddl.startsWith("CREATE")) await until("the stream goes on", async () => (await rows()) === before + 2);
+      }
+    } finally {
+      await holder.end();
+    }
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    assert.equal((await onTarget(database, "SELECT FROM pg_class WHERE relname = 'late'")).length, 1);
+    await resource.destroy();
+  });
+
   it("pauses for what it cannot decide, names the statement, and goes on each time it has been run", async () => {
     const database = await lab.database(`
       CREATE TABLE renamed_column (id int PRIMARY KEY, v text); CREATE TABLE other_type (id int PRIMARY KEY, n numeric(10,2));
@@ -227,6 +267,8 @@ describe("schema changes on the source while it is followed", () => {
       CREATE TABLE p (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
       CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10); CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20);
       CREATE TABLE p3 PARTITION OF p FOR VALUES FROM (20) TO (30); CREATE TABLE p4 PARTITION OF p FOR VALUES FROM (30) TO (40);
+      CREATE TABLE p5 PARTITION OF p FOR VALUES FROM (50) TO (60); INSERT INTO p SELECT generate_series(50, 59);
+      CREATE TYPE shape AS (a int, b text); CREATE TABLE typed OF shape (PRIMARY KEY (a)); CREATE TABLE untyped (a int PRIMARY KEY, b text);
       INSERT INTO p SELECT i FROM generate_series(1, 39) i; CREATE TABLE q (id int PRIMARY KEY, v text); INSERT INTO q SELECT generate_series(41, 49);
       CREATE SEQUENCE counted; CREATE AGGREGATE total (int) (SFUNC = int4pl, STYPE = int, INITCOND = '0')`);
     const resource = await follow(database);
@@ -258,6 +300,14 @@ describe("schema changes on the source while it is followed", () => {
        DROP AGGREGATE total (int); CREATE AGGREGATE total (int) (SFUNC = int4pl, STYPE = int, INITCOND = '100')`,
       { database },
     );
+    await lab.source.query(
+      `ALTER TABLE p DETACH PARTITION p5; ALTER TABLE p5 RENAME TO p5_old; ALTER INDEX p5_pkey RENAME TO p5_old_pkey;
+       CREATE TABLE p5 PARTITION OF p FOR VALUES FROM (50) TO (70); INSERT INTO p VALUES (51, 'new'), (65, 'new'); UPDATE p5_old SET v = 'old';
+       CREATE TABLE named (id int NOT NULL, v text, x int, CONSTRAINT own_name PRIMARY KEY (id)); INSERT INTO named VALUES (71);
+       ALTER TABLE p ATTACH PARTITION named FOR VALUES FROM (70) TO (80); INSERT INTO p VALUES (72);
+       ALTER TABLE typed NOT OF; ALTER TABLE typed ADD COLUMN c int; INSERT INTO typed VALUES (1, 'b', 2); ALTER TABLE untyped OF shape; INSERT INTO untyped VALUES (1, 'b')`,
+      { database },
+    );
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     await assertSameContent(...lab.places(database));
     const shape = `
@@ -272,6 +322,7 @@ describe("schema changes on the source while it is followed", () => {
                 FROM pg_attrdef JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum) AS defaults,
              (SELECT json_agg(json_build_array(inhrelid::regclass, inhparent::regclass, pg_get_expr(relpartbound, inhrelid)) ORDER BY inhrelid::regclass::text COLLATE "C")
                 FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE relkind = 'r') AS children,
+             (SELECT json_agg(json_build_array(oid::regclass, reloftype::regtype)) FROM pg_class WHERE reloftype <> 0) AS typed,
              (SELECT json_build_array(seqincrement, seqmax, seqcycle) FROM pg_sequence WHERE seqrelid = 'counted'::regclass) AS sequence, total(1)
         FROM (VALUES (1)) AS one`;
     assert.deepEqual(await onTarget(database, shape), await lab.source.query(shape, { database }));
@@ -345,6 +396,9 @@ describe("schema changes on the source while it is followed", () => {
       CREATE TABLE sides (id int PRIMARY KEY, s side, p place); INSERT INTO sides VALUES (1, 'left', '({right})');
       CREATE TABLE turns (t turned); INSERT INTO turns VALUES ('(1,2)');
       CREATE TABLE feels (id int PRIMARY KEY, m mood[]); INSERT INTO feels VALUES (1, '{sad}');
+      CREATE TYPE twice AS ENUM ('first'); CREATE TABLE twices (id int PRIMARY KEY, t twice); INSERT INTO twices VALUES (1, 'first');
+      CREATE TYPE person AS (a int, b text); CREATE TABLE people OF person (PRIMARY KEY (a)); INSERT INTO people VALUES (1, 'b');
+      CREATE TABLE parent (id int, v text); CREATE TABLE heir (PRIMARY KEY (id)) INHERITS (parent); INSERT INTO heir VALUES (1, 'v');
       CREATE TABLE paired (id int PRIMARY KEY, p pair); INSERT INTO paired VALUES (1, '(1,b)');
       CREATE TABLE computed (id int PRIMARY KEY, g int GENERATED ALWAYS AS (id * 2) STORED); INSERT INTO computed VALUES (1);
       CREATE TABLE parted (id int PRIMARY KEY, v text, w text) PARTITION BY RANGE (id);
@@ -375,6 +429,24 @@ describe("schema changes on the source while it is followed", () => {
         "ALTER TYPE pair ADD ATTRIBUTE c int",
         "INSERT INTO paired VALUES (3, '(3,b,3)')",
         `ALTER TYPE "public"."pair" ADD ATTRIBUTE "c" integer`,
+      ],
+      [
+        "INSERT INTO twices VALUES (2, 'first')",
+        "ALTER TYPE twice RENAME VALUE 'first' TO 'second'; INSERT INTO twices VALUES (3, 'second'); ALTER TYPE twice RENAME VALUE 'second' TO 'third'",
+        "INSERT INTO twices VALUES (4, 'third')",
+        `ALTER TYPE "public"."twice" RENAME VALUE 'first' TO 'third'`,
+      ],
+      [
+        "INSERT INTO people VALUES (2, 'b')",
+        "ALTER TYPE person ADD ATTRIBUTE c int CASCADE; ALTER TYPE person RENAME ATTRIBUTE b TO d CASCADE",
+        "INSERT INTO people VALUES (3, 'd', 3)",
+        `ALTER TYPE "public"."person" ADD ATTRIBUTE "c" integer CASCADE; ALTER TYPE "public"."person" RENAME ATTRIBUTE "b" TO "d" CASCADE`,
+      ],
+      [
+        "INSERT INTO heir VALUES (2, 'v')",
+        "ALTER TABLE heir NO INHERIT parent; ALTER TABLE heir DROP COLUMN v",
+        "INSERT INTO heir VALUES (3)",
+        `ALTER TABLE "public"."heir" DROP COLUMN "v"`,
       ],
       [
         "INSERT INTO computed VALUES (2)",
@@ -660,10 +732,12 @@ describe("schema changes on the source while it is followed", () => {
       CREATE TABLE doubled (id int PRIMARY KEY, n int, v text); INSERT INTO doubled ${rows};
       CREATE TABLE within (id int PRIMARY KEY, n int, v text); INSERT INTO within ${rows};
       CREATE TABLE there_and_back (id int PRIMARY KEY, n int, v text); INSERT INTO there_and_back ${rows};
+      CREATE TYPE pair AS (a int, b int); CREATE TABLE paired (id int PRIMARY KEY, p pair[]);
       CREATE TABLE computed (id int PRIMARY KEY, n int, v text, g int GENERATED ALWAYS AS (n + 1) STORED); INSERT INTO computed ${rows}`);
     const resource = await follow(database);
     for (const sql of [
       "ALTER TABLE computed DROP g; ALTER TABLE computed ADD g int GENERATED ALWAYS AS (n * 10) STORED; UPDATE computed SET n = 50 WHERE id = 1",
+      `ALTER TYPE pair ADD ATTRIBUTE c int; INSERT INTO paired VALUES (1, '{"(1,2,3)"}'); ALTER TYPE pair DROP ATTRIBUTE c; INSERT INTO paired VALUES (2, '{"(1,2)"}')`,
       "ALTER TABLE doubled ALTER COLUMN n TYPE int USING n * 2; UPDATE doubled SET v = 'w' WHERE id < 3",
       `BEGIN; UPDATE within SET v = 'before'; ALTER TABLE within ADD COLUMN extra int DEFAULT 3; UPDATE within SET extra = id;
        ALTER TABLE within DROP COLUMN extra; UPDATE within SET v = 'after' WHERE id = 3; COMMIT`,

@@ -16,8 +16,8 @@ export interface EndedFollower {
 
 export interface FollowersOptions {
   readonly follow: StartFollower;
-  /** Tables, qualified and quoted, that are being copied by now. */
-  readonly joining: () => readonly string[] | undefined;
+  /** Tables, qualified and quoted, that are being copied by now, or will be. */
+  readonly leftOut: () => readonly string[];
   /** Not called of one that was replaced before it ended. */
   readonly onEnded: (follower: EndedFollower) => void;
 }
@@ -86,7 +86,7 @@ export class Followers {
 
   /** What a table's copy will bring, the stream must not: until the copy is complete its changes are left out. */
   #started(): Follower {
-    const follower = this.#options.follow({ leaveOut: new Set(this.#options.joining()) });
+    const follower = this.#options.follow({ leaveOut: new Set(this.#options.leftOut()) });
     const alterations = this.#alterations;
     this.#alterationsSeen = alterations;
     const isCurrent = (): boolean => follower === this.#current;

@@ -50,7 +50,7 @@ export interface InheritanceDrift {
 }
 
 export async function readInheritanceDrift(sides: InheritanceSides): Promise<InheritanceDrift> {
-  const { schemaOnTarget, hasTable, before = {} } = sides;
+  const { schemaOnTarget, hasTable, before } = sides;
   const there = new Map((await listChildren(sides.source)).map((child) => [keyOf(child, schemaOnTarget), child]));
   const here = new Map((await listChildren(sides.target)).map((child) => [keyOf(child), child]));
   const detached = new Set<string>();
@@ -60,7 +60,7 @@ export async function readInheritanceDrift(sides: InheritanceSides): Promise<Inh
     if (!hasTable(name) || !hasTable(parent)) return [];
     const twin = there.get(key);
     // Versions may print the same bounds in two ways.
-    const isMoved = twin && twin.bound !== child.bound && (before[twin.oid] ?? twin.digest) !== twin.digest;
+    const isMoved = twin && twin.bound !== child.bound && before && before[twin.oid] !== twin.digest;
     if (twin && !isMoved) {
       if (child.bound === "") parents.set(name, [...(parents.get(name) ?? []), parent]);
       return [];

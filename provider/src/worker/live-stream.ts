@@ -43,6 +43,8 @@ export class LiveStream {
   readonly #vainLooks = new VainLooks();
   /** {@link sumOfFiles} at the last look. */
   #files: string | undefined;
+  /** What was told last of the lock that a stuck stream's schema waits for. */
+  #heldUpBy: string | undefined;
   /** What the follower failed by last, of which it was started again. */
   #revivedFrom: string | undefined;
 
@@ -55,7 +57,7 @@ export class LiveStream {
     this.failed.catch(() => (this.#hasFailed = true));
     this.#followers = new Followers({
       follow,
-      joining: () => record.following.joining,
+      leftOut: () => record.leftOut,
       onEnded: (ended) => this.#takeTurnToRevive(ended),
     });
     this.#joins = new TableJoins(record, this.#followers, this.#stopped.signal);
@@ -112,9 +114,10 @@ export class LiveStream {
         if (stuckTable(error) === undefined) throw error;
         const isOutlived = await this.#joins.outlives(error);
         if (!isFirst && !isOutlived) throw error;
-        await this.#followers.current.stop();
+        // It has ended; one that leaves out what is to be copied comes to what else is to be carried over.
+        await this.#followers.restart();
         await this.#carrier.carryAll();
-        this.#followers.start();
+        await this.#followers.restart();
       }
     }
   }
@@ -166,13 +169,20 @@ export class LiveStream {
   /** `heldUp` by a lock, or by a server that is away, for which the follower is the one that waits, or gives up. */
   async #carryFor(error: unknown): Promise<Carried | "heldUp"> {
     try {
-      // What it is copied anew by has to pass all the others' changes.
-      const stuckAt = (await this.#joins.outlives(error)) ? undefined : stuckTable(error);
-      return await this.#carrier.carry("untilPutRight", stuckAt);
+      if (await this.#joins.outlives(error)) {
+        // The next look has it copied; until then the stream goes on without it.
+        this.#carrier.outdate();
+        return "changed";
+      }
+      const carried = await this.#carrier.carry("untilPutRight", stuckTable(error));
+      this.#heldUpBy = undefined;
+      return carried;
     } catch (held) {
       if (!(held instanceof HeldUp || isConnectionLoss(held))) throw held;
       this.#carrier.outdate();
-      await this.#record.say(heldUpText(held), "warning");
+      const text = heldUpText(held);
+      if (text !== this.#heldUpBy) await this.#record.say(text, "warning");
+      this.#heldUpBy = text;
       return "heldUp";
     }
   }

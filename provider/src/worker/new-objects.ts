@@ -10,6 +10,7 @@ import { copyTable } from "../copy/copy-table.js";
 import { lockedSnapshot, openInSnapshot } from "../copy/snapshot.js";
 import { comparisonSnapshot } from "../cutover/comparison-snapshot.js";
 import { qualify } from "../postgres/identifiers.js";
+import { isUngranted } from "../postgres/lock-waits.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { useSearchPath } from "../postgres/search-path.js";
 import { type Table, listSizedTables, listTables } from "../postgres/tables.js";
@@ -152,7 +153,7 @@ export async function restoreGroundwork(
     await reportFindings(work, database, await restoreEntries(target, wanted, context));
     return undefined;
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
+    if (!(error instanceof Refused) || isUngranted(error)) throw error;
     return error;
   }
 }
@@ -183,7 +184,7 @@ export async function restoreMissing(
   let isCaughtUp = true;
   const isUnknown = (entry: Entry): boolean => !known.has(nameOf(entry));
   const attachesOld = (entry: Entry): boolean =>
-    entry.type === "TABLE ATTACH" && isUnknown(entry) && known.has(nameOf({ ...entry, type: "TABLE" }));
+    isAttachment(entry) && isUnknown(entry) && known.has(nameOf({ ...entry, type: "TABLE" }));
   const attachesAnyOld = there.some(attachesOld);
   // Rows of a table that was there before may lie beyond the bounds still.
   const isPutOff = (entry: Entry): boolean =>
@@ -204,11 +205,14 @@ export async function restoreMissing(
     }
   };
   isCaughtUp = (await catchUp?.()) ?? true;
-  await restore(plan.before);
+  await restore(plan.before.filter((entry) => !isAttachment(entry)));
   await copy?.();
   await restore(plan.builds.map(({ entry }) => entry));
   await restore(plan.lateBuilds.map(({ entry }) => entry));
-  await restore(plan.after);
+  await restore(plan.after.filter(isKey));
+  // With its own keys and indexes: for those of its parent that it lacks, the server makes it some by other names.
+  await restore(plan.before.filter(isAttachment));
+  await restore(plan.after.filter((entry) => !isKey(entry)));
   // What fires for applied changes as well by now is only enabled so behind the last of them.
   const isEnabledLater = (entry: Entry): boolean => firingTypes.has(entry.type) && !isUnknown(entry);
   await restore(plan.handover.filter(isEnabledLater).map((entry) => onlyStatements(entry, 0, 1)));
@@ -230,6 +234,11 @@ export async function restoreMissing(
     );
   return { plan: { ...plan, handover }, missing: new Set([...selection.cut, ...missing]) };
 }
+
+const isAttachment = ({ type }: Entry): boolean => type === "TABLE ATTACH";
+
+/** Of the kinds that take over an index. */
+const isKey = ({ type }: Entry): boolean => type === "CONSTRAINT";
 
 const firingTypes = new Set(["RULE", "TRIGGER"]);
 
@@ -262,7 +271,7 @@ async function replace(
   try {
     return [...(await restoreEntry(target, inPlaceOf(redefined, entry), context))];
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
+    if (!(error instanceof Refused) || isUngranted(error)) throw error;
     throw refuse(`the target cannot be given it: ${messageOf(error)}`, error);
   }
 }

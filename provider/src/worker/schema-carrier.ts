@@ -2,6 +2,7 @@ import pg, { type Client } from "pg";
 import { changeCaptureNames } from "../cdc/names.js";
 import { followKeys } from "../cdc/publication.js";
 import { qualify } from "../postgres/identifiers.js";
+import { isUngranted, patienceSeconds } from "../postgres/lock-waits.js";
 import { listTables } from "../postgres/tables.js";
 import { inCarrySessions } from "./carry-sessions.js";
 import type { Followers } from "./followers.js";
@@ -20,6 +21,9 @@ import { tablesInScope } from "./tables-in-scope.js";
  * statements: its own may have been run just before.
  */
 export type Carried = "changed" | "same" | "othersRest";
+
+/** How long a lock is waited for where the next look tries again. */
+const triedAgainSeconds = 5;
 
 /** Carries over to the target what becomes of the source's schema while it is followed. */
 export class SchemaCarrier {
@@ -58,7 +62,9 @@ export class SchemaCarrier {
 
   /** What no change of a table tells of, as new functions and views. @throws Refused naming what the target still lacks */
   async complete(): Promise<void> {
-    const hasBrought = await inCarrySessions(this.#record, (objects) => this.#missing.complete(objects));
+    const hasBrought = await inCarrySessions(this.#record, patienceSeconds, (objects) =>
+      this.#missing.complete(objects),
+    );
     // A table that came meanwhile is there by now, and has to be copied.
     if (hasBrought) await this.carryAll();
   }
@@ -68,14 +74,15 @@ export class SchemaCarrier {
    * @param table the one that the stream cannot go on with; others may be written in their older shape behind it
    */
   carry(patience: "once" | "untilPutRight", table?: string): Promise<Carried> {
-    return inCarrySessions(this.#record, async (objects) => {
+    const lockSeconds = patience === "once" ? patienceSeconds : triedAgainSeconds;
+    return inCarrySessions(this.#record, lockSeconds, async (objects) => {
       const seen = await this.#see(objects.source);
-      const drift = await this.#drift(objects);
+      const drift = await this.#driftOfReleased(objects);
       // What is added, here or by hand, may need it.
       if (drift.additions.length + drift.byHand.length > 0 && !drift.awaitsSchema)
         await this.#missing.restoreGroundwork(objects, drift.renamedTypes);
       if (drift.byHand.length === 0) return this.#settle(objects, drift, seen);
-      if (patience === "once") throw this.#pause.refusalOf(drift.byHand);
+      if (patience === "once") throw await this.#pause.refusalOf(objects.source, drift);
       const left = await this.#pause.untilPutRight(objects.source, drift, table, () => this.#drift(objects));
       const isPutRight = left !== drift;
       if (left.byHand.length === 0) return this.#settle(objects, left, seen, isPutRight);
@@ -115,15 +122,19 @@ export class SchemaCarrier {
 
   async #apply(objects: NewObjects, drift: SchemaDrift, isSourceAltered: boolean): Promise<boolean> {
     const joins = drift.newTables.length > 0 || this.#joins.areDue;
-    for (const sql of [...drift.additions, ...(joins ? drift.beforeCopies : [])]) {
-      await objects.target.query(sql);
-      await this.#record.say(`carried over from the source: ${sql}`);
-    }
-    if (drift.additions.length > 0) this.#followers.noteAlteration();
+    await this.#add(objects, [...drift.additions, ...(joins ? drift.beforeCopies : [])]);
     if (joins) await this.#joins.join(objects, drift.newTables);
     else if (isSourceAltered) await this.#missing.restore(objects);
     if (joins) this.#followers.noteAlteration();
     return joins || drift.additions.length > 0;
+  }
+
+  async #add({ target }: NewObjects, statements: readonly string[]): Promise<void> {
+    for (const sql of statements) {
+      await target.query(sql);
+      await this.#record.say(`carried over from the source: ${sql}`);
+    }
+    if (statements.length > 0) this.#followers.noteAlteration();
   }
 
   /**
@@ -152,7 +163,7 @@ export class SchemaCarrier {
       await this.#record.say(`carried over from the source: ${sql}`);
       return true;
     } catch (error) {
-      if (!(error instanceof pg.DatabaseError)) throw error;
+      if (!(error instanceof pg.DatabaseError) || isUngranted(error)) throw error;
       await this.#record.say(`could not be carried over from the source: ${sql}: ${error.message}`, "warning");
       return false;
     }
@@ -166,6 +177,14 @@ export class SchemaCarrier {
     const keyless = await followKeys(source, names, tables, { keyless: work.wish.keylessTables });
     if (keyless.length === 0) return;
     await work.journal.findings([insertOnlyFinding(database, keyless)]);
+  }
+
+  /** Once tables stand for themselves on the target that do so on the source: what is theirs can be altered then. */
+  async #driftOfReleased(objects: NewObjects): Promise<SchemaDrift> {
+    const drift = await this.#drift(objects);
+    if (drift.releases.length === 0) return drift;
+    await this.#add(objects, drift.releases);
+    return this.#drift(objects);
   }
 
   async #drift({ source, target }: NewObjects): Promise<SchemaDrift> {

@@ -11,6 +11,7 @@ import { readRuleDrift } from "./rule-drift.js";
 import { readSequenceDrift } from "./sequence-drift.js";
 import { type ColumnPlaces, type SourceMark, readColumnPlaces } from "./source-mark.js";
 import { readTypeDrift, typeOf } from "./type-drift.js";
+import { isOfSameType, typedTableDrift } from "./typed-tables.js";
 
 /** What the source's tables have become while they are followed, in terms of what the target needs. */
 export interface SchemaDrift {
@@ -18,6 +19,8 @@ export interface SchemaDrift {
   readonly newTables: readonly Table[];
   /** Statements that leave the changes of the older shape applicable. */
   readonly additions: readonly string[];
+  /** The first of them, which let tables stand for themselves: what else they need can only be read and run behind that. */
+  readonly releases: readonly string[];
   /**
    * Statements that the target's own writers will need, and that refuse nothing once all that was written before is
    * applied.
@@ -74,12 +77,19 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
   const types = await readTypeDrift({ ...sides, before: given?.types });
   const inheritance = await readInheritanceDrift({ ...sides, before: given?.bounds });
   const rules = await readRuleDrift({ ...sides, nowCalled: types.nowCalled, before: given?.rules });
+  const pairs = sourceTables.flatMap((table) => {
+    const twin = here.get(nameOf(table));
+    return twin ? [{ table, twin }] : [];
+  });
+  const typed = typedTableDrift(pairs, types.typeOnTarget);
+  const releases = [...inheritance.additions, ...typed.releases];
   const drift = {
     newTables: shapes.sourceTables.filter((table, place) => {
       const one = sourceTables[place]!;
       return !here.has(nameOf(one)) && ![...renamed.values()].includes(one) && !schemas.has(table.schema);
     }),
-    additions: [...types.additions, ...inheritance.additions, ...rules.additions],
+    releases,
+    additions: [...releases, ...types.additions, ...rules.additions],
     byHand: [
       ...[...schemas].map(([now, former]) => renameSchema(former, now, shapes.sourceTables)),
       ...gone.map((table) => ({
@@ -105,14 +115,7 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
       here: columnsOf(inheritance.parents.get(name) ?? [], here),
     }),
   };
-  for (const table of sourceTables) {
-    const twin = here.get(nameOf(table));
-    if (twin) compareColumns(table, twin, comparison, drift);
-  }
-  const pairs = sourceTables.flatMap((table) => {
-    const twin = here.get(nameOf(table));
-    return twin ? [{ table, twin }] : [];
-  });
+  for (const { table, twin } of pairs) compareColumns(table, twin, comparison, drift);
   const isMadeAnew = ({ oid }: Table, column: string): boolean => {
     const place = mark?.columns?.[String(oid)]?.indexOf(column) ?? -1;
     return place >= 0 && places[String(oid)]?.[place] !== column;
@@ -124,6 +127,7 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
     ...drift.late,
     ...types.late,
     ...inheritance.late,
+    ...typed.late,
     ...rules.late,
     ...lateColumns.filter((one) => !precedesCopy(one)).map(({ sql }) => sql),
     ...(await readSequenceDrift(source, target, schemaOnTarget)),
@@ -234,8 +238,10 @@ function compareColumns(
   const sameType = (column: Column, other: Column): boolean => typeOf(typeOnTarget(column.type)) === typeOf(other.type);
   const added = table.columns.filter((column) => !twin.columns.some((other) => other.name === column.name));
   const gone = twin.columns.filter((column) => !table.columns.some((other) => other.name === column.name));
-  // A partition gets its columns from its parent, and keeps them as that.
-  const isAttached = table.partitionOf !== undefined && twin.partitionOf !== undefined && !detached.has(name);
+  // A partition gets its columns from its parent, and keeps them as that; a typed table from its type.
+  const isAttached =
+    (table.partitionOf !== undefined && twin.partitionOf !== undefined && !detached.has(name)) ||
+    isOfSameType(table, twin, typeOnTarget);
   const { there, here } = inherited(name);
   for (const [from, to] of renamedColumns(gone, added, { formerNames: formerNames.get(String(table.oid)), sameType })) {
     gone.splice(gone.indexOf(from), 1);

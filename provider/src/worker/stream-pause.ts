@@ -33,9 +33,14 @@ export class StreamPause {
     return this.#statements === undefined ? undefined : this.#refusalFor(this.#statements);
   }
 
-  /** As {@link refusal}, where nobody waits for these. */
-  refusalOf(decisions: readonly Decision[]): Refused {
-    return this.#refusalFor(textOf(decisions));
+  /** As {@link refusal}, where nobody waits for these: of those that the stream has come to. */
+  async refusalOf(source: Client, drift: SchemaDrift): Promise<Refused> {
+    try {
+      const come = drift.byHand.filter(atStake(drift, await this.#applyOlderShapes(source, drift)));
+      return this.#refusalFor(textOf(come.length > 0 ? come : drift.byHand));
+    } finally {
+      this.#followers.current.resume();
+    }
   }
 
   /**
@@ -53,7 +58,8 @@ export class StreamPause {
     const said = `the source's schema has changed; the stream rests for it: ${textOf(drift.byHand)}`;
     await this.#record.say(said, "warning");
     try {
-      const stuck = stuckAt ?? (await this.#applyOlderShapes(source));
+      const isPassable = stuckAt === undefined || isNew(drift, stuckAt);
+      const stuck = isPassable ? await this.#applyOlderShapes(source, drift) : stuckAt;
       const now = await this.#whileAtStake(drift, stuck, readAgain);
       await this.#record.say("goes on: the target's schema has been changed as the source's");
       return now;
@@ -68,17 +74,23 @@ export class StreamPause {
 
   /**
    * All that was written before the change has to be applied before the target is altered, which could not take it then.
+   * Tables that will be copied are not waited for: the others' rows lie behind theirs.
    *
    * @returns the table that the stream came to a new shape of
    */
-  async #applyOlderShapes(source: Client): Promise<string | undefined> {
-    try {
-      await this.#followers.drain(source);
-      return undefined;
-    } catch (error) {
-      if (!maySchemaBeWhy(error)) throw error;
-      return (await this.#joins.outlives(error)) ? undefined : stuckTable(error);
-    }
+  async #applyOlderShapes(source: Client, drift: SchemaDrift): Promise<string | undefined> {
+    for (;;)
+      try {
+        await this.#followers.drain(source);
+        return undefined;
+      } catch (error) {
+        if (!maySchemaBeWhy(error)) throw error;
+        const stuck = stuckTable(error);
+        const isPassable = stuck !== undefined && isNew(drift, stuck) && !this.#record.leftOut.includes(stuck);
+        if (isPassable) await this.#joins.leaveOut(stuck);
+        else if (!(await this.#joins.outlives(error))) return stuck;
+        await this.#followers.restart();
+      }
   }
 
   async #whileAtStake(
@@ -86,13 +98,7 @@ export class StreamPause {
     stuck: string | undefined,
     readAgain: () => Promise<SchemaDrift>,
   ): Promise<SchemaDrift> {
-    // A table that waits for its copy waits for all: the copy has to pass the others' changes.
-    const isCopied = drift.newTables.some(({ schema, name }) => qualify(schema, name) === stuck);
-    const table = isCopied ? undefined : stuck;
-    // What has changed since then has rows of its older shape before it, which have not been applied.
-    const drained = new Set(drift.byHand.map(({ sql }) => sql));
-    const isAtStake = ({ sql, tables }: Decision): boolean =>
-      table === undefined ? drained.has(sql) : tables.includes(table);
+    const isAtStake = atStake(drift, stuck);
     let now = drift;
     while (now.byHand.some(isAtStake)) {
       await this.#show(textOf(now.byHand.filter(isAtStake)));
@@ -119,6 +125,15 @@ export class StreamPause {
       code: "603130",
     });
   }
+}
+
+const isNew = ({ newTables }: SchemaDrift, table: string): boolean =>
+  newTables.some(({ schema, name }) => qualify(schema, name) === table);
+
+/** What has changed since the stream was drained has rows of its older shape before it, which have not been applied. */
+function atStake({ byHand }: SchemaDrift, stuck: string | undefined): (decision: Decision) => boolean {
+  const drained = new Set(byHand.map(({ sql }) => sql));
+  return ({ sql, tables }) => (stuck === undefined ? drained.has(sql) : tables.includes(stuck));
 }
 
 const textOf = (decisions: readonly Decision[]): string => decisions.map(({ sql }) => sql).join("; ");

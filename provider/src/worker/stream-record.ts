@@ -6,6 +6,8 @@ import type { Work } from "./work.js";
 export class StreamRecord {
   readonly work: Work;
   readonly database: string;
+  /** Names, qualified and quoted, by which the stream will call tables that are called otherwise now, or are gone. */
+  readonly formerNames = new Set<string>();
   #following: Following;
 
   constructor(work: Work, database: string, following: Following) {
@@ -20,6 +22,11 @@ export class StreamRecord {
 
   get following(): Following {
     return this.#following;
+  }
+
+  /** Tables whose changes the stream leaves out until they are copied, as it calls them. */
+  get leftOut(): readonly string[] {
+    return [...(this.#following.joining ?? []), ...this.formerNames];
   }
 
   async keep(changes: Partial<Following>): Promise<void> {

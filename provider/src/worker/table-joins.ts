@@ -7,7 +7,8 @@ import type { Table } from "../postgres/tables.js";
 import type { Followers } from "./followers.js";
 import { adopted } from "./following.js";
 import { joinTables, type NewObjects } from "./new-objects.js";
-import { outlivedShape } from "./outlived-shape.js";
+import { type Outlived, outlivedShape } from "./outlived-shape.js";
+import { isOutlivedValue } from "./outlived-value.js";
 import { readSourceMark, replacedSince } from "./source-mark.js";
 import type { StreamRecord } from "./stream-record.js";
 import { tablesInScope } from "./tables-in-scope.js";
@@ -17,8 +18,6 @@ export class TableJoins {
   readonly #record: StreamRecord;
   readonly #followers: Followers;
   readonly #stopped: AbortSignal;
-  /** Names, qualified and quoted, by which the stream will call tables that are called otherwise now, or are gone. */
-  readonly #formerNames = new Set<string>();
 
   constructor(record: StreamRecord, followers: Followers, stopped: AbortSignal) {
     this.#record = record;
@@ -28,27 +27,42 @@ export class TableJoins {
 
   /** Whether the stream tells of tables that it has to pass, even if there is nothing to copy. */
   get areDue(): boolean {
-    return this.#formerNames.size > 0;
+    return this.#record.formerNames.size > 0;
   }
 
-  /** Whether the stream has ended at a shape that no target can have any more: the table is to be copied anew then. */
+  /** From the next follower on, so that it comes to what others than this table need. */
+  async leaveOut(table: string): Promise<void> {
+    await this.#record.keep({ joining: [...new Set(this.#record.following.joining).add(table)] });
+  }
+
+  /**
+   * Whether the stream has ended at a shape that no target can have any more: the table is to be copied anew then, and is
+   * left out until that is done.
+   */
   async outlives(error: unknown): Promise<boolean> {
     if (!(error instanceof ShapeDiffers)) return false;
     const { work, database } = this.#record;
     const source = await connect(work.source, { database, purpose: "look at a table" });
     try {
-      const outlived = await outlivedShape(source, error.relation);
+      const outlived = (await outlivedShape(source, error.relation)) ?? (await this.#outlivedValue(source, error));
       if (!outlived) return false;
       const { present } = outlived;
       const fate = present === undefined ? "it is gone by now" : `${present} is copied anew`;
       await this.#record.say(`the stream tells of ${error.table} as it was for a while only: ${fate}`);
-      if (present !== error.table) this.#formerNames.add(error.table);
-      if (present !== undefined)
-        await this.#record.keep({ joining: [...new Set(this.#record.following.joining).add(present)] });
+      if (present !== error.table) this.#record.formerNames.add(error.table);
+      if (present !== undefined) await this.leaveOut(present);
       return true;
     } finally {
       await source.end();
     }
+  }
+
+  async #outlivedValue(source: Client, { table, relation, cause }: ShapeDiffers): Promise<Outlived | undefined> {
+    const { work, targetName, following } = this.#record;
+    const target = await connect(work.target, { database: targetName, purpose: "look at a table" });
+    const before = following.mark?.given?.types;
+    const isOutlived = await isOutlivedValue({ source, target, relation, cause, before }).finally(() => target.end());
+    return isOutlived ? { present: table } : undefined;
   }
 
   /** Those that are to be copied anew: their copy is outdated, and the stream does not know. */
@@ -91,7 +105,7 @@ export class TableJoins {
     if (names.length > 0) await record.say(`new on the source, or replaced there, to be copied: ${names.join(", ")}`);
     await record.keep({ joining: names });
     await this.#followers.current.stop();
-    const leaveOut = new Set([...names, ...this.#formerNames]);
+    const leaveOut = new Set([...names, ...record.formerNames]);
     const tables = await tablesInScope(objects.source, record.work.wish);
     const bridge = () => this.#followers.bridge(leaveOut);
     const { mark, ...restored } = await joinTables(objects, tables, newTables, bridge);
@@ -106,6 +120,6 @@ export class TableJoins {
     const settings = { ...mark.settings, ...before?.settings };
     const given = before?.given ?? mark.given;
     await record.keep({ joining, followed, mark: { ...mark, definitions, settings, ...(given ? { given } : {}) } });
-    this.#formerNames.clear();
+    this.#record.formerNames.clear();
   }
 }

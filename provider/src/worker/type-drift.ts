@@ -30,6 +30,8 @@ interface UsersType {
   readonly labels: readonly { readonly oid: number; readonly label: string }[];
   /** Of a composite type, by their numbers, less one; null for one that was dropped. */
   readonly attributes: readonly ({ readonly name: string; readonly type: string } | null)[];
+  /** There are tables OF it, whose columns its attributes are. */
+  readonly hasTables: boolean;
 }
 
 export interface TypeDrift {
@@ -197,6 +199,7 @@ function attributeDrift(
     }),
   );
   const alter = `ALTER TYPE ${nameOf(twin)}`;
+  const cascade = twin.hasTables ? " CASCADE" : "";
   const twinOf = (name: string): string => formerly.get(name) ?? name;
   const isOther = (name: string, wanted: string): boolean =>
     typeOf(here.get(twinOf(name))?.type ?? "") !== typeOf(typeOnTarget(wanted));
@@ -212,16 +215,18 @@ function attributeDrift(
   }
   const byHand = order
     .filter((name) => !stay.includes(name))
-    .map((name) => `${alter} DROP ATTRIBUTE ${quoteIdentifier(name)}`);
+    .map((name) => `${alter} DROP ATTRIBUTE ${quoteIdentifier(name)}${cascade}`);
   for (const { name, type: wanted } of there.values()) {
-    if (!stay.includes(twinOf(name))) byHand.push(`${alter} ADD ATTRIBUTE ${quoteIdentifier(name)} ${wanted}`);
+    if (!stay.includes(twinOf(name)))
+      byHand.push(`${alter} ADD ATTRIBUTE ${quoteIdentifier(name)} ${wanted}${cascade}`);
     else if (isOther(name, wanted))
-      byHand.push(`${alter} ALTER ATTRIBUTE ${quoteIdentifier(twinOf(name))} TYPE ${wanted}`);
+      byHand.push(`${alter} ALTER ATTRIBUTE ${quoteIdentifier(twinOf(name))} TYPE ${wanted}${cascade}`);
   }
-  const additions = [...formerly].map(
-    ([name, former]) => `${alter} RENAME ATTRIBUTE ${quoteIdentifier(former)} TO ${quoteIdentifier(name)}`,
+  const renames = [...formerly].map(
+    ([name, former]) => `${alter} RENAME ATTRIBUTE ${quoteIdentifier(former)} TO ${quoteIdentifier(name)}${cascade}`,
   );
-  return { additions, byHand };
+  // The stream names the columns of a table, and no attributes.
+  return twin.hasTables ? { additions: [], byHand: [...byHand, ...renames] } : { additions: renames, byHand };
 }
 
 /** By its name now: what is late comes behind the additions. */
@@ -245,7 +250,8 @@ async function listTypes(client: Client): Promise<UsersType[]> {
            (SELECT coalesce(json_agg(CASE WHEN NOT a.attisdropped
                                           THEN json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod)) END
                                      ORDER BY a.attnum), '[]')
-              FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0) AS attributes
+              FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0) AS attributes,
+           EXISTS (SELECT FROM pg_class c WHERE c.reloftype = t.oid) AS "hasTables"
       FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
      WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${ownOnly("pg_type", "t.oid")}
        AND (t.typtype IN ('d', 'e', 'r')
@@ -259,7 +265,7 @@ export interface TableOfType extends TypeName {
 
 /**
  * By a type's object identifier, the tables with a column that has it, or has it inside: as arrays, domains, ranges,
- * attributes.
+ * attributes. Also those that have their columns from it.
  */
 export async function tablesByType(source: Client): Promise<Map<string, TableOfType[]>> {
   const { rows } = await source.query<{ oid: string; tables: TableOfType[] }>(`
@@ -274,8 +280,10 @@ export async function tablesByType(source: Client): Promise<Map<string, TableOfT
               UNION ALL SELECT a.atttypid, t.oid FROM pg_attribute a JOIN pg_type t ON t.typrelid = a.attrelid
                          WHERE a.attnum > 0 AND NOT a.attisdropped) w ON w.part = i.whole)
     SELECT i.part::text AS oid, json_agg(DISTINCT jsonb_build_object('oid', c.oid::text, 'schema', n.nspname, 'name', c.relname)) AS tables
-      FROM inside i JOIN pg_attribute a ON a.atttypid = i.whole AND a.attnum > 0 AND NOT a.attisdropped
-      JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p') JOIN pg_namespace n ON n.oid = c.relnamespace
+      FROM inside i
+      JOIN (SELECT atttypid AS type, attrelid AS table FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped
+            UNION SELECT reloftype, oid FROM pg_class WHERE reloftype <> 0) AS held ON held.type = i.whole
+      JOIN pg_class c ON c.oid = held.table AND c.relkind IN ('r', 'p') JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
      GROUP BY 1`);
   return new Map(rows.map(({ oid, tables }) => [oid, tables]));
