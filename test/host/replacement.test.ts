@@ -34,23 +34,19 @@ for (const hostName of hostNames) {
       assert.deepEqual(changesIn(calls), ["delete dependent", "delete base", "create base", "create dependent"]);
     });
 
-    it("lets the program's deleteBeforeReplace decide over the provider", async () => {
-      const alone = (key: string, deleteFirst: boolean, deleteBeforeReplace: boolean): Planned[] => [
-        { name: "alone", props: { key, deleteFirst }, options: { deleteBeforeReplace } },
-      ];
-      const first = await replace(alone("one", false, true), alone("two", false, true));
-      const later = await replace(alone("two", true, false), alone("three", true, false));
-      assert.deepEqual(changesIn(first.calls), ["delete alone", "create alone"]);
-      assert.deepEqual(changesIn(later.calls), ["create alone", "delete alone"]);
-    });
-
-    it("honours replacement only with changes, and replaceOnChanges turns an update into one", async () => {
+    it("lets the program's deleteBeforeReplace decide over the provider; replaces with changes only, or for replaceOnChanges", async () => {
       const plan = (key: string, value: number): Planned[] => [
+        { name: "before", props: { key, deleteFirst: false }, options: { deleteBeforeReplace: true } },
+        { name: "after", props: { key, deleteFirst: true }, options: { deleteBeforeReplace: false } },
         { name: "steady", props: { key, diffSame: true } },
         { name: "strict", props: { value, diffUnknown: true }, options: { replaceOnChanges: ["value"] } },
       ];
       const { calls } = await replace(plan("one", 1), plan("two", 2));
-      assert.deepEqual(changesIn(calls), ["create strict", "delete strict"]);
+      const changesOf = (name: string): string[] => changesIn(calls.filter((call) => call.name === name));
+      assert.deepEqual(changesOf("before"), ["delete before", "create before"]);
+      assert.deepEqual(changesOf("after"), ["create after", "delete after"]);
+      assert.deepEqual(changesOf("steady"), []);
+      assert.deepEqual(changesOf("strict"), ["create strict", "delete strict"]);
     });
 
     it("goes on where a deletion or a creation in the middle of a replacement failed", async () => {
