@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { WayBackStatus } from "../../provider/src/status";
 import { assertSameContent } from "../support/content";
 import { InsistentWriters } from "../support/insistent-writers";
@@ -266,7 +267,14 @@ describe("the way back after a cutover", () => {
       "the drop waits for the lock",
       async () => (await lab.target.query(`SELECT pg_terminate_backend(pid) ${waiting}`)).length > 0,
     );
+    await lab.source.halt();
     await obstacle.end();
+    const slots = "SELECT FROM pg_replication_slots WHERE database = $1";
+    await until("nothing of it is left on the target", async () => {
+      return (await lab.target.query(slots, { values: [database] })).length === 0;
+    });
+    await sleep(1000);
+    await lab.source.resume();
     assert.equal((await dropping).state, "Succeeded");
     assert.equal(resource.status.worker.pid, worker.pid, "a connection that is lost does not end the worker");
     await lab.target.query("INSERT INTO t DEFAULT VALUES", lab.onTarget(database));

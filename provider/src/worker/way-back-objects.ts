@@ -4,6 +4,7 @@ import { dropProgress } from "../cdc/progress.js";
 import { dropPublications } from "../cdc/publication.js";
 import { Unreachable, messageOf } from "../errors.js";
 import { connect, isMissingDatabase, refusesLogin, type Endpoint } from "../postgres/connect.js";
+import { rideOut } from "./ride-out.js";
 
 export interface WayBackPlaces {
   readonly migrationName: string;
@@ -19,25 +20,28 @@ export interface WayBackPlaces {
  * is in use. A source that is gone by then, or lets nobody in, as old servers will, has nothing left to remove, and
  * that is answered as a note.
  *
+ * @param sourceAwaySeconds how long a source that does not answer may just be restarting
  * @throws Refused, Unreachable when the target does not let it
  */
-export async function removeWayBack(places: WayBackPlaces): Promise<string | undefined> {
+export async function removeWayBack(places: WayBackPlaces, sourceAwaySeconds = 0): Promise<string | undefined> {
   const { migrationName, target, database, targetDatabase } = places;
   const names = wayBackNames(places, database);
   const purpose = `${migrationName} clean up`;
   for (const slot of [names.slot, readerSlot(names.slot)]) await dropSlot(target, targetDatabase, slot);
   const onTarget = await connect(target, { database: targetDatabase, purpose });
   const left = await dropPublications(onTarget, names).finally(() => onTarget.end());
-  const notes = [...left, ...(await forgetOnSource(places, purpose))];
+  const notes = [...left, ...(await forgetOnSource(places, purpose, sourceAwaySeconds))];
   return notes.length > 0 ? notes.join("; ") : undefined;
 }
 
 async function forgetOnSource(
   { migrationName, source, database }: WayBackPlaces,
   purpose: string,
+  seconds: number,
 ): Promise<readonly string[]> {
+  const mayPass = (error: unknown): boolean => error instanceof Unreachable;
   try {
-    const onSource = await connect(source, { database, purpose });
+    const onSource = await rideOut({ seconds, mayPass }, () => connect(source, { database, purpose }));
     await dropProgress(onSource, wayBackProgress(migrationName)).finally(() => onSource.end());
     return [];
   } catch (error) {

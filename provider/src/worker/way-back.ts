@@ -35,6 +35,8 @@ import type { Work } from "./work.js";
 const { sender } = wayBackParts;
 const tryAgainMs = 5000;
 const carrySequencesEveryMs = 10_000;
+/** A source that is away for longer than a restart takes is gone, and keeps nothing from ending. */
+const sourceAwaySeconds = 60;
 /** So far the source's sequences are ahead of the target's, whose values go on being handed out. */
 const sequenceMargin = 1000;
 
@@ -317,7 +319,7 @@ export async function clearWayBack(
   work: Pick<Work, "wish" | "source" | "target" | "journal">,
   record: DatabaseRecord,
 ): Promise<void> {
-  const note = await removeWayBack(placesOf(work, record));
+  const note = await removeWayBack(placesOf(work, record), sourceAwaySeconds);
   if (note !== undefined) await work.journal.event(note, { database: record.name, level: "warning" });
   await work.journal.wayBack(record.name, null);
 }
