@@ -47,9 +47,20 @@ describe("a migration of several databases", () => {
 
   it("is canceled by database, while the others go on to their end", async () => {
     const [first, second] = databases;
+    await lab.source.query("CREATE TABLE keyless (a int)", { database: first });
     const resource = new Resource();
-    await resource.create(lab.inputs(databases, { migrationMode: "Online" }));
-    const partly = await resource.update({ cancel: "True", dbsToCancelMigrationOn: [first] });
+    const { worker } = await resource.create(lab.inputs(databases, { migrationMode: "Online", keylessTables: "full" }));
+    const obstacle = await lab.source.connect(first);
+    await obstacle.query("BEGIN; LOCK TABLE keyless IN ROW EXCLUSIVE MODE");
+    const canceling = resource.update({ cancel: "True", dbsToCancelMigrationOn: [first] });
+    const waiting = "FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'";
+    await until("the clean-up waits for the lock, and loses its connection", async () => {
+      const ended = await lab.source.query(`SELECT pg_terminate_backend(pid) ${waiting}`, { values: [first] });
+      return ended.length > 0;
+    });
+    await obstacle.end();
+    const partly = await canceling;
+    assert.equal(partly.worker.pid, worker.pid);
     assert.deepEqual(statesOf(resource), ["Canceled", "WaitingForCutoverTrigger"]);
     assert.equal(partly.state, "WaitingForUserAction");
     assert.equal(await slots(), 1, "the canceled one's slot is gone");
