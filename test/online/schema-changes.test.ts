@@ -509,6 +509,7 @@ describe("schema changes on the source while it is followed", () => {
       CREATE TABLE "Kept" (id int PRIMARY KEY, v text, w text); COMMENT ON TABLE "Kept" IS 'before'; COMMENT ON COLUMN "Kept".w IS 'before'; COMMENT ON COLUMN "Kept".id IS 'same';
       CREATE TRIGGER seldom BEFORE INSERT ON "Kept" FOR EACH ROW EXECUTE FUNCTION fires();
       CREATE RULE kept AS ON DELETE TO "Kept" DO INSTEAD NOTHING;
+      CREATE TEXT SEARCH CONFIGURATION searched (COPY = simple); CREATE INDEX computed ON "Kept" ((id % 7));
       GRANT SELECT, INSERT ON "Kept" TO pg_monitor; ALTER TABLE "Kept" SET (fillfactor = 50, autovacuum_enabled = false), ALTER v SET STATISTICS 50`);
     for (const server of [lab.source, lab.target]) await server.query('CREATE ROLE "New Owner"');
     await lab.target.query(`GRANT "New Owner" TO ${lab.administrator.user}`);
@@ -519,6 +520,8 @@ describe("schema changes on the source while it is followed", () => {
        ALTER TABLE "Kept" RESET (autovacuum_enabled), SET (fillfactor = 70, toast.autovacuum_enabled = false), ALTER v SET STATISTICS -1, ALTER w SET STATISTICS 200,
              ALTER v SET STORAGE EXTERNAL, ALTER v SET (n_distinct = 5), ALTER w SET COMPRESSION pglz, ENABLE ROW LEVEL SECURITY,
              ENABLE ALWAYS TRIGGER seldom, DISABLE RULE kept, OWNER TO "New Owner";
+       ALTER TEXT SEARCH CONFIGURATION searched ALTER MAPPING FOR word, int WITH english_stem, simple; ALTER TEXT SEARCH CONFIGURATION searched DROP MAPPING FOR email;
+       ALTER INDEX computed ALTER COLUMN 1 SET STATISTICS 77;
        ALTER INDEX "Kept_pkey" SET (fillfactor = 60); REVOKE INSERT ON "Kept" FROM pg_monitor; GRANT UPDATE (v) ON "Kept" TO pg_monitor;
        ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO pg_monitor;
        CREATE COLLATION "Posix" FROM "C"; CREATE TEXT SEARCH DICTIONARY plain (TEMPLATE = simple); CREATE TEXT SEARCH CONFIGURATION mine (COPY = simple);
@@ -569,6 +572,8 @@ describe("schema changes on the source while it is followed", () => {
              (SELECT tgenabled FROM pg_trigger WHERE tgname = 'seldom') AS trigger, (SELECT ev_enabled FROM pg_rewrite WHERE rulename = 'kept') AS rule,
              pg_get_userbyid(c.relowner) AS owner, (SELECT count(*)::int FROM pg_collation WHERE collname = 'Posix') AS collations,
              (SELECT count(*)::int FROM pg_ts_dict WHERE dictname = 'plain') AS dictionaries, (SELECT count(*)::int FROM pg_ts_config WHERE cfgname = 'mine') AS configurations,
+             (SELECT json_agg(json_build_array(maptokentype, mapseqno, mapdict::regdictionary) ORDER BY maptokentype, mapseqno) FROM pg_ts_config_map WHERE mapcfg = 'searched'::regconfig) AS mapping,
+             (SELECT attstattarget FROM pg_attribute WHERE attrelid = 'computed'::regclass) AS computed,
              1 === 1 AS operator, (3::pair).a AS cast
         FROM pg_class c WHERE c.oid = '"Kept"'::regclass`;
     assert.deepEqual(await onTarget(database, kept), await lab.source.query(kept, { database }));
@@ -607,13 +612,15 @@ describe("schema changes on the source while it is followed", () => {
     await lab.source.query(
       `CREATE FUNCTION dropped(int, text) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE VIEW "Dropped" AS SELECT v FROM t;
        CREATE RULE dropped AS ON UPDATE TO "Dropped" DO INSTEAD NOTHING;
+       CREATE COLLATION dropped FROM "C"; CREATE OPERATOR === (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int); CREATE TEXT SEARCH CONFIGURATION dropped (COPY = simple);
        CREATE TYPE dropped AS (a int); CREATE DOMAIN "Less" AS int; CREATE SEQUENCE gone; CREATE SCHEMA "No"; CREATE EXTENSION tablefunc`,
       { database },
     );
     const resource = await follow(database);
     await onTarget(database, "CREATE VIEW only_here AS SELECT 1 AS one");
     await lab.source.query(
-      `DROP FUNCTION dropped(int, text); DROP VIEW "Dropped"; DROP TYPE dropped; DROP DOMAIN "Less"; DROP SEQUENCE gone; DROP SCHEMA "No"; DROP EXTENSION tablefunc`,
+      `DROP FUNCTION dropped(int, text); DROP VIEW "Dropped"; DROP TYPE dropped; DROP DOMAIN "Less"; DROP SEQUENCE gone; DROP SCHEMA "No"; DROP EXTENSION tablefunc;
+       DROP COLLATION dropped; DROP OPERATOR === (int, int); DROP TEXT SEARCH CONFIGURATION dropped`,
       { database },
     );
     await lab.source.query(
@@ -646,15 +653,21 @@ describe("schema changes on the source while it is followed", () => {
     );
     const unless = "on the target, unless it is needed there:";
     assert.deepEqual(named, [
+      { object: "collation public.dropped", remedy: `${unless} DROP COLLATION public.dropped` },
       { object: `domain public."Less"`, remedy: `${unless} DROP DOMAIN public."Less"` },
       { object: "extension tablefunc", remedy: `${unless} DROP EXTENSION tablefunc` },
       {
         object: "function public.dropped(integer, text)",
         remedy: `${unless} DROP function public.dropped(integer, text)`,
       },
+      { object: "operator public.===(integer,integer)", remedy: `${unless} DROP OPERATOR public.===(integer,integer)` },
       { object: `rule public."Dropped".dropped`, remedy: `${unless} DROP RULE dropped ON public."Dropped"` },
       { object: `schema "No"`, remedy: `${unless} DROP SCHEMA "No"` },
       { object: "sequence public.gone", remedy: `${unless} DROP SEQUENCE public.gone` },
+      {
+        object: "text search configuration public.dropped",
+        remedy: `${unless} DROP TEXT SEARCH CONFIGURATION public.dropped`,
+      },
       { object: "type public.dropped", remedy: `${unless} DROP TYPE public.dropped` },
       { object: `view public."Dropped"`, remedy: `${unless} DROP VIEW public."Dropped"` },
     ]);

@@ -8,7 +8,8 @@ export type Definitions = Readonly<Record<string, string>>;
 
 /**
  * A function, aggregate, view, rule, trigger or policy whose definition somebody has changed under its name; or a type,
- * sequence, schema or extension, of which only the name is known here, so that it can be missed.
+ * sequence, schema, extension, collation, operator, cast, text search configuration or dictionary, of which only the name
+ * is known here, so that it can be missed.
  */
 export interface Redefined {
   /** `function public.f(integer)` */
@@ -77,6 +78,21 @@ WITH users_schema AS (
   SELECT 'schema', name, ${id("pg_namespace", "oid")} FROM users_schema
   UNION ALL
   SELECT 'extension', quote_ident(extname), ${id("pg_extension", "oid")} FROM pg_extension
+  UNION ALL
+  SELECT 'collation', n.name || '.' || quote_ident(c.collname), ${id("pg_collation", "c.oid")}
+    FROM pg_collation c JOIN users_schema n ON n.oid = c.collnamespace WHERE ${ownOnly("pg_collation", "c.oid")}
+  UNION ALL
+  SELECT 'operator', o.oid::regoperator::text, ${id("pg_operator", "o.oid")}
+    FROM pg_operator o JOIN users_schema n ON n.oid = o.oprnamespace WHERE ${ownOnly("pg_operator", "o.oid")}
+  UNION ALL
+  SELECT 'cast', format('(%s AS %s)', castsource::regtype, casttarget::regtype), ${id("pg_cast", "c.oid")}
+    FROM pg_cast c WHERE c.oid >= 16384 AND ${ownOnly("pg_cast", "c.oid")}
+  UNION ALL
+  SELECT 'text search configuration', n.name || '.' || quote_ident(c.cfgname), ${id("pg_ts_config", "c.oid")}
+    FROM pg_ts_config c JOIN users_schema n ON n.oid = c.cfgnamespace WHERE ${ownOnly("pg_ts_config", "c.oid")}
+  UNION ALL
+  SELECT 'text search dictionary', n.name || '.' || quote_ident(t.dictname), ${id("pg_ts_dict", "t.oid")}
+    FROM pg_ts_dict t JOIN users_schema n ON n.oid = t.dictnamespace WHERE ${ownOnly("pg_ts_dict", "t.oid")}
 ), defined AS (
   SELECT kind || ' ' || name AS key, ${id("pg_proc", "oid")}, pg_get_functiondef(oid) AS definition, 'DROP ' || kind || ' ' || name AS drop
     FROM routine

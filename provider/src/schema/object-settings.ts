@@ -4,7 +4,7 @@ import { serverVersion } from "../postgres/server-version.js";
 
 /**
  * What is set on an object beside its definition: a storage option, a column's statistics target, storage or
- * compression, a comment.
+ * compression, a comment; the dictionaries of a text search configuration.
  */
 export interface ObjectSetting {
   /** `option public.t fillfactor`, `comment COLUMN public.t.v` */
@@ -48,6 +48,14 @@ function settingsQuery(version: number): string {
   SELECT 'compression ' || label, alter || ' SET COMPRESSION ' || CASE attcompression WHEN 'p' THEN 'pglz' ELSE 'lz4' END, alter || ' SET COMPRESSION default'
     FROM attribute WHERE attcompression <> ''`
       : "";
+  // Of an index's expressions, which have no names of their own.
+  const indexStatistics =
+    version >= 110000
+      ? `UNION ALL
+  SELECT format('statistics %s %s', r.name, a.attnum), format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', r.name, a.attnum, a.attstattarget),
+         format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS -1', r.name, a.attnum)
+    FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid WHERE r.kind = 'INDEX' AND a.attnum > 0 AND a.attstattarget >= 0`
+      : "";
   return `
 WITH relation AS (
   SELECT c.oid, c.relkind, n.nspname, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
@@ -69,6 +77,14 @@ WITH relation AS (
     FROM pg_description d CROSS JOIN LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) AS i
    WHERE d.objoid >= 16384 AND i.type NOT IN ('extension', 'publication', 'subscription') AND coalesce(i.schema, '') !~ '^pg_'
      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = d.classoid AND e.objid = d.objoid AND e.deptype = 'e')
+), mapping AS (
+  SELECT quote_ident(n.nspname) || '.' || quote_ident(c.cfgname) AS config, t.alias AS token,
+         string_agg(quote_ident(dn.nspname) || '.' || quote_ident(d.dictname), ', ' ORDER BY m.mapseqno) AS dictionaries
+    FROM pg_ts_config c JOIN pg_namespace n ON n.oid = c.cfgnamespace JOIN pg_ts_config_map m ON m.mapcfg = c.oid
+   CROSS JOIN LATERAL (SELECT alias FROM ts_token_type(c.cfgparser) WHERE tokid = m.maptokentype) AS t
+    JOIN pg_ts_dict d ON d.oid = m.mapdict JOIN pg_namespace dn ON dn.oid = d.dictnamespace
+   WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${ownOnly("pg_ts_config", "c.oid")}
+   GROUP BY 1, 2
 ), setting (key, set, reset) AS (
   SELECT format('option %s %s', name, option), format('ALTER %s %s SET (%s = %L)', kind, name, option, value), format('ALTER %s %s RESET (%s)', kind, name, option)
     FROM relation CROSS JOIN LATERAL unnest(options) AS one
@@ -79,6 +95,10 @@ WITH relation AS (
    CROSS JOIN LATERAL (SELECT split_part(one, '=', 1) AS option, substr(one, strpos(one, '=') + 1) AS value) AS parts
   UNION ALL
   SELECT 'statistics ' || label, alter || ' SET STATISTICS ' || attstattarget, alter || ' SET STATISTICS -1' FROM attribute WHERE attstattarget >= 0
+  ${indexStatistics}
+  UNION ALL
+  SELECT format('mapping %s %s', config, token), format('ALTER TEXT SEARCH CONFIGURATION %s ALTER MAPPING FOR %I WITH %s', config, token, dictionaries),
+         format('ALTER TEXT SEARCH CONFIGURATION %s DROP MAPPING IF EXISTS FOR %I', config, token) FROM mapping
   UNION ALL
   SELECT 'storage ' || label, alter || ' SET STORAGE ' || ${storage("a.attstorage")}, alter || ' SET STORAGE ' || ${storage("t.typstorage")}
     FROM attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attstorage <> t.typstorage
