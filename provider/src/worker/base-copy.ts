@@ -1,15 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
-import type { OutputPlugin } from "../cdc/slot.js";
 import { initProgress } from "../cdc/progress.js";
 import { mayBecomeReplica } from "../cdc/target-session.js";
 import { copyLargeObjects } from "../copy/large-objects.js";
-import { tablesThatLookElsewhere } from "../copy/look-elsewhere.js";
-import { planParts } from "../copy/parts.js";
 import { carrySequences } from "../copy/sequences.js";
 import { openInSnapshot, type Snapshot } from "../copy/snapshot.js";
-import { isSmall, tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
+import { isSmall, type TableToCopy } from "../copy/tables-to-copy.js";
 import { engineVersion } from "../engine-version.js";
 import { TimedOut } from "../errors.js";
 import { connect } from "../postgres/connect.js";
@@ -18,12 +15,12 @@ import { inTwoSessions } from "../postgres/two-sessions.js";
 import { carryConnectionLimit } from "../schema/database.js";
 import { dumpSchema } from "../schema/dump.js";
 import { parseEntries, type Entry } from "../schema/entries.js";
-import { summarize, type RestoreFinding } from "../schema/findings.js";
+import type { RestoreFinding } from "../schema/findings.js";
 import { largeObjectEntries } from "../schema/large-object-entries.js";
 import { refreshMaterializedViews } from "../schema/materialized-views.js";
 import { readRestoreContext, readSearchPath, type RestoreContext } from "../schema/restore-context.js";
 import { withoutLentIdentities } from "../schema/lent-identities.js";
-import { planRestore, type Build, type RelationName, type RestorePlan } from "../schema/restore-plan.js";
+import { planRestore, type RelationName, type RestorePlan } from "../schema/restore-plan.js";
 import { batches, restoreEntries, restoreEntry, restoreTogether } from "../schema/restore.js";
 import {
   hiddenTables,
@@ -36,39 +33,22 @@ import {
 import { validateConstraint } from "../schema/validate-constraint.js";
 import type { DatabaseRecord } from "../store/records.js";
 import { forgetHeldSnapshots, type SharedCopy } from "../store/shared-copies.js";
-import { Units, type NewUnit } from "../store/units.js";
+import { Units } from "../store/units.js";
 import { compareDatabase, compareLargeObjectsOf, compareSchemas } from "./compare.js";
 import { analyzeDatabase } from "./analyze.js";
 import { copyUnits, takeLeftOut } from "./copy-units.js";
 import { endEarlierSessions } from "./earlier-sessions.js";
 import { copyStateOf, findEarlierCopy, type EarlierCopy } from "./earlier-copy.js";
 import { HeldUpApplications } from "./held-up-applications.js";
+import { planUnits } from "./plan-units.js";
 import { createDatabase, prepareExistingTables } from "./prepare-target.js";
+import { keptBackOf, type Remainder } from "./remainder.js";
+import { reportFindings } from "./report-findings.js";
 import { selectedTables } from "./selected-tables.js";
 import { sideBySide } from "./side-by-side.js";
-import type { SourceMark } from "./source-mark.js";
 import { dropSourceObjects } from "./source-objects.js";
 import { takeSnapshot, type CopyPoint } from "./take-snapshot.js";
 import type { Work } from "./work.js";
-
-/** What the base copy leaves for after the last change has been applied. Plain JSON: the store keeps it for a successor. */
-export interface Remainder {
-  readonly handover: readonly Entry[];
-  /** What the applier could not keep from firing, and what is to be validated then; in the form of {@link RestorePlan}. */
-  readonly keptBack?: Pick<RestorePlan, "firing" | "firingValidations"> | undefined;
-  readonly materializedViews: readonly RelationName[];
-  readonly sourceSearchPath: string;
-  /** What the stream is asked for. */
-  readonly publications: readonly string[];
-  /** Of an online migration, as of its snapshot. */
-  readonly mark?: SourceMark | undefined;
-  /** The slot's. */
-  readonly plugin: OutputPlugin;
-  /** Of {@link sequenceKey}: what the filter leaves out. */
-  readonly cutSequences: readonly string[];
-  /** What the target does not get, and findings have said so: of {@link compareSchemas}. */
-  readonly without: readonly string[];
-}
 
 /**
  * Brings schema and rows of one database to the target as they were at one moment; for an online migration, at the
@@ -106,10 +86,6 @@ interface Scene extends Omit<CopyPoint, "snapshot"> {
   readonly context: RestoreContext;
   readonly signal: AbortSignal;
 }
-
-/** Of a plan that keeps something back, although it may turn out to be nothing. */
-export const keptBackOf = ({ keepsBackFiring, firing, firingValidations }: RestorePlan): Remainder["keptBack"] =>
-  keepsBackFiring ? { firing, firingValidations } : undefined;
 
 const leftSessionsWithinMs = 30_000;
 
@@ -286,12 +262,9 @@ class BaseCopy {
   }
 
   async #queueUnits({ source, target, plan }: Scene, tables: readonly TableToCopy[]): Promise<void> {
-    const { work } = this;
-    if (work.wish.dataOnly) await prepareExistingTables(work, target, tables);
-    const tableUnits: NewUnit[] = [];
-    const late = await tablesThatLookElsewhere(source);
-    for (const table of tables) tableUnits.push(...(await this.#tableUnits(source, table, late.has(table.table.oid))));
-    await this.#units.replace([...tableUnits, ...byTableCopied(plan.builds, tableUnits)]);
+    const { wish } = this.work;
+    if (wish.dataOnly) await prepareExistingTables(this.work, target, tables);
+    await this.#units.replace(await planUnits(source, tables, plan.builds, wish.splitTablesLargerThan));
   }
 
   /** From here on other workers may share the copy, and a successor go on with it. */
@@ -361,27 +334,6 @@ class BaseCopy {
     } finally {
       await session.end();
     }
-  }
-
-  async #tableUnits(source: Client, { table }: TableToCopy, late: boolean): Promise<NewUnit[]> {
-    const bytes = tableBytes(table);
-    const parts = await planParts(source, table, {
-      splitBytes: this.work.wish.splitTablesLargerThan,
-      parts: mostParts,
-    });
-    const shares: readonly (string | undefined)[] = parts.length === 0 ? [undefined] : parts;
-    return shares.map((condition) => ({
-      kind: "table",
-      schema: table.schema,
-      table: table.name,
-      entry: table.name,
-      bytesTotal: Math.round(bytes / shares.length),
-      rowsEstimated: Math.max(0, Math.round(table.estimatedRows / shares.length)),
-      small: condition === undefined && isSmall(table),
-      ready: true,
-      late,
-      condition,
-    }));
   }
 
   /** Compared before they are given to their owners, whose objects the role that migrates may not read. */
@@ -508,35 +460,6 @@ class BaseCopy {
   }
 }
 
-/** A table of a hundred terabytes is cut in parts larger than was asked for. */
-const mostParts = 1000;
-
-/**
- * Builds in the order in which their tables are copied. Those of one table are neighbours, so that what is built together
- * shares no more than one table with what is built beside it: more, and two could wait for each other's locks.
- */
-function byTableCopied(builds: RestorePlan["builds"], tables: readonly NewUnit[]): NewUnit[] {
-  const ranks = new Map(tables.map(({ schema, table }, rank) => [qualify(schema, table), rank]));
-  return builds
-    .map((build) => ({ build, rank: ranks.get(keyOf(build.table)) ?? tables.length }))
-    .sort((one, other) => one.rank - other.rank)
-    .map(({ build, rank }) => buildUnit(build, tables[rank]));
-}
-
-/** @param copied a unit of its table; undefined where no rows are copied */
-const buildUnit = ({ entry, table }: Build, copied: NewUnit | undefined): NewUnit => ({
-  kind: "index",
-  schema: table.schema,
-  table: table.name,
-  entry: entry.name,
-  bytesTotal: 0,
-  rowsEstimated: 0,
-  small: copied?.small ?? true,
-  ready: copied === undefined,
-  late: false,
-  build: entry,
-});
-
 const keyOf = ({ schema, name }: RelationName): string => qualify(schema, name);
 
 function byTable(validations: RestorePlan["validations"]): RestorePlan["validations"][number][][] {
@@ -548,19 +471,4 @@ function byTable(validations: RestorePlan["validations"]): RestorePlan["validati
     else groups.set(key, [validation]);
   }
   return [...groups.values()];
-}
-
-/** Puts what could not be carried over, or not as it was, among the findings. It does not stop a migration. */
-export async function reportFindings(work: Work, database: string, findings: readonly RestoreFinding[]): Promise<void> {
-  await work.journal.findings(
-    summarize(findings).map((finding) => ({
-      database,
-      type: "SchemaValidation",
-      state: "Warning",
-      object: `${finding.objectType} ${finding.object}`,
-      objectType: "Database",
-      message: finding.message,
-      remedy: finding.remedy,
-    })),
-  );
 }

@@ -18,7 +18,7 @@ import { noteHeldSnapshot, readSharedCopies, type DatabaseCopy } from "../store/
 import { Store } from "../store/store.js";
 import { Units } from "../store/units.js";
 import { targetDatabase } from "../target-database.js";
-import { reportFindings } from "./base-copy.js";
+import { reportFindings } from "./report-findings.js";
 import { copyUnits } from "./copy-units.js";
 import { defaultJobs, type Jobs } from "./default-jobs.js";
 import { helperName } from "./earlier-sessions.js";

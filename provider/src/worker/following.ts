@@ -1,4 +1,4 @@
-import { keptBackOf, type Remainder } from "./base-copy.js";
+import { keptBackOf, type Remainder } from "./remainder.js";
 import type { Restored } from "./new-objects.js";
 
 /** What a stream hands on to the cutover and to a successor. Plain JSON: the store keeps it. */

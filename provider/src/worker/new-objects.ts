@@ -27,7 +27,7 @@ import { hiddenTables, readSelection, selectEntries } from "../schema/selection.
 import { splitStatements } from "../schema/statements.js";
 import { validateConstraint } from "../schema/validate-constraint.js";
 import { targetDatabase } from "../target-database.js";
-import { reportFindings } from "./base-copy.js";
+import { reportFindings } from "./report-findings.js";
 import { insertOnlyFinding } from "./insert-only.js";
 import type { SourceMark } from "./source-mark.js";
 import { lockOptions, markOf } from "./take-snapshot.js";
