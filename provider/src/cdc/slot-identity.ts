@@ -25,7 +25,11 @@ const remedies: Readonly<Record<Parts["stream"], string>> = {
 };
 
 /** Only a new copy helps then, or to do without. */
-export const changesLost = ({ name, parts: { receiver, stream } }: StreamSlot, what: string, beforehand = ""): Refused =>
+export const changesLost = (
+  { name, parts: { receiver, stream } }: StreamSlot,
+  what: string,
+  beforehand = "",
+): Refused =>
   new Refused(`changes have been lost between slot ${name} and the ${receiver}: ${what}`, {
     remedy: `${beforehand}${remedies[stream]}`,
     code: "603120",
@@ -106,7 +110,8 @@ export function requireBehind(slot: StreamSlot, beginsAt: Lsn, throughLsn: Lsn):
   throw changesLost(
     slot,
     `the slot begins at ${formatLsn(beginsAt)}, beyond the ${formatLsn(throughLsn)} that the ` +
-      `${slot.parts.receiver} has; it was dropped and made anew, or advanced by somebody else`,
+      `${slot.parts.receiver} has; it was dropped and made anew, or advanced by somebody else, or the ` +
+      `${slot.parts.receiver} was put back to an earlier state`,
   );
 }
 
