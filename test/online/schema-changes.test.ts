@@ -793,8 +793,19 @@ describe("schema changes on the source while it is followed", () => {
   it("does not take a table for one of the same columns that has made room for it", async () => {
     const database = await lab.database(`
       CREATE TABLE live (id int PRIMARY KEY, v text); INSERT INTO live SELECT i, 'old' FROM generate_series(1, 20) i;
-      CREATE TABLE next (id int PRIMARY KEY, v text); INSERT INTO next SELECT i, 'new' FROM generate_series(1, 20) i`);
+      CREATE TABLE next (id int PRIMARY KEY, v text); INSERT INTO next SELECT i, 'new' FROM generate_series(1, 20) i;
+      CREATE TABLE p (id int PRIMARY KEY, w text) PARTITION BY RANGE (id);
+      CREATE TABLE p_old PARTITION OF p FOR VALUES FROM (0) TO (100); INSERT INTO p SELECT i, 'old' FROM generate_series(1, 20) i`);
     const resource = await follow(database);
+    await lab.source.query(
+      `DROP TABLE p_old; CREATE TABLE p_new PARTITION OF p FOR VALUES FROM (0) TO (100);
+       INSERT INTO p SELECT i, 'new' FROM generate_series(5, 30) i`,
+      { database },
+    );
+    const dropped = `DROP TABLE "public"."p_old"`;
+    await until("the statement is named", async () => (await messageOf(resource, database)).endsWith(dropped));
+    await onTarget(database, dropped);
+    await until("it goes on", async () => (await messageOf(resource, database)) === "");
     await lab.source.query(
       `BEGIN; ALTER TABLE live RENAME TO past; ALTER TABLE next RENAME TO live;
        ALTER INDEX live_pkey RENAME TO past_pkey; ALTER INDEX next_pkey RENAME TO live_pkey; COMMIT;

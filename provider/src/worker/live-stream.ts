@@ -8,6 +8,7 @@ import { type EndedFollower, Followers, type StartFollower } from "./followers.j
 import type { Following } from "./following.js";
 import { pause } from "./pause.js";
 import { type Carried, SchemaCarrier } from "./schema-carrier.js";
+import { schemaFingerprint } from "./schema-drift.js";
 import { StreamTampered, readTableForms, sumOfFiles, withPresentFiles } from "./source-mark.js";
 import { lookWhilePausedMs, StreamPause } from "./stream-pause.js";
 import { StreamRecord } from "./stream-record.js";
@@ -18,6 +19,8 @@ import { VainLooks } from "./vain-looks.js";
 import type { Work } from "./work.js";
 
 const lookEveryMs = 3000;
+/** Of carrying over what the stream cannot go on without, while the source's schema is altered again and again. */
+const attemptsAtMost = 10;
 
 const heldUpText = (error: unknown): string =>
   `what has become of the source's schema waits to be carried over: ${messageOf(error)}`;
@@ -174,7 +177,7 @@ export class LiveStream {
         this.#carrier.outdate();
         return "changed";
       }
-      const carried = await this.#carrier.carry("untilPutRight", stuckTable(error));
+      const carried = await this.#carryUnaltered(stuckTable(error));
       this.#heldUpBy = undefined;
       return carried;
     } catch (held) {
@@ -184,6 +187,36 @@ export class LiveStream {
       if (text !== this.#heldUpBy) await this.#record.say(text, "warning");
       this.#heldUpBy = text;
       return "heldUp";
+    }
+  }
+
+  /** Where the source's schema was altered meanwhile, what it failed by may be that this was read at two moments. */
+  async #carryUnaltered(table: string | undefined): Promise<Carried> {
+    for (let attempt = 1; ; attempt++) {
+      const before = await this.#fingerprint();
+      try {
+        return await this.#carrier.carry("untilPutRight", table);
+      } catch (error) {
+        const isOther = error instanceof HeldUp || isConnectionLoss(error);
+        const isFinal = isOther || this.#isStopped() || attempt === attemptsAtMost;
+        if (isFinal || (await this.#fingerprint()) === before) throw error;
+        // Without its remedy, which is for what stays so.
+        const [what] = messageOf(error).split("\n");
+        await this.#record.say(
+          `the source's schema was altered while it was carried over, so that is begun again: ${what}`,
+        );
+        this.#carrier.outdate();
+      }
+    }
+  }
+
+  async #fingerprint(): Promise<string> {
+    const { work, database } = this.#record;
+    const source = await connect(work.source, { database, purpose: "watch schema" });
+    try {
+      return await schemaFingerprint(source);
+    } finally {
+      await source.end();
     }
   }
 

@@ -183,6 +183,8 @@ function renamedTo(table: Table, candidates: readonly Table[], formerNames: Sour
   // By its looks one table may pass for another, which made room for it.
   const itself = candidates.find(({ oid }) => formerNames?.[String(oid)] === nameOf(table));
   if (itself) return [[table, itself]];
+  // A name does not change who it is: what was noted, and is nowhere any more, was dropped, whatever has come since.
+  if (Object.values(formerNames ?? {}).includes(nameOf(table))) return [];
   const shape = ({ columns }: Table): string => JSON.stringify(columns.map(({ name, type }) => [name, type]));
   const same = candidates.filter(
     (candidate) =>
