@@ -42,13 +42,12 @@ export async function blockingSessions(observer: Client, waitingPid: number): Pr
        LEFT JOIN pg_catalog.pg_prepared_xacts prepared ON blocker.pid = 0`,
     [waitingPid],
   );
-  return rows.map((row) => withoutNulls(row));
+  return rows.map((row) => withoutNulls<BlockingSession>(row));
 }
 
-export const withoutNulls = (row: Record<keyof BlockingSession, unknown>): BlockingSession =>
-  Object.fromEntries(
-    Object.entries(row).map(([name, value]) => [name, value ?? undefined]),
-  ) as unknown as BlockingSession;
+/** A row whose NULLs are undefined, as ours have it. */
+export const withoutNulls = <Row>(row: Record<keyof Row, unknown>): Row =>
+  Object.fromEntries(Object.entries(row).map(([name, value]) => [name, value ?? undefined])) as unknown as Row;
 
 /** All of them in one clause, for a message. */
 export function describeBlockers(sessions: readonly BlockingSession[]): string {

@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { withoutNulls } from "./blocking-sessions.js";
 import { applicationNamePrefix } from "./connect.js";
 import { serverVersion } from "./server-version.js";
 
@@ -44,7 +45,5 @@ export async function heldUpSessions(session: Client): Promise<HeldUpSession[]> 
       ORDER BY pid LIMIT ${mostNamed}`,
     [`${applicationNamePrefix}%`],
   );
-  return rows.map((row) =>
-    Object.fromEntries(Object.entries(row).map(([name, value]) => [name, value ?? undefined])),
-  ) as unknown as HeldUpSession[];
+  return rows.map((row) => withoutNulls<HeldUpSession>(row));
 }
