@@ -64,26 +64,53 @@ describe("an applier", () => {
     await assert.rejects(applier.apply(next), EngineFault);
   });
 
-  it("empties no staging table that a commit has emptied, whoever built the batch", async () => {
-    const rows = Array.from({ length: 700 }, (_, id) => rowOf(id, "v"));
-    await applier.apply({ segments: transaction(rows.map(insert)) });
-    const sent: string[] = [];
-    // What goes out in a round trip is told by what it has pg's connection parse.
-    const wire = (session as unknown as { connection: { parse: (statement: { text: string }) => void } }).connection;
-    const parse = wire.parse.bind(wire);
-    wire.parse = (statement) => {
-      sent.push(statement.text);
-      parse(statement);
+  it("lets a number of rows gather in a staging table, whoever built the batches, and leaves the others alone", async () => {
+    await session.query("CREATE TABLE public.beside (id int PRIMARY KEY, v text, w text)");
+    const beside: Relation = {
+      ...relation,
+      name: "beside",
+      columns: [...relation.columns, { ...relation.columns[1]!, name: "w" }],
     };
+    const rows = Array.from({ length: 700 }, (_, id) => rowOf(id, "v"));
+    const whole = ({ bytes, bounds }: Tuple): Tuple => ({
+      bytes,
+      bounds: [...(bounds as number[]), -1, -1],
+      at: 0,
+      fields: 3,
+      base: undefined,
+    });
+    const besideRows = rows.slice(0, 100).map(whole);
+    await applier.apply({
+      segments: transaction([
+        ...rows.map(insert),
+        ...besideRows.map((row): Change => ({ kind: "insert", relation: beside, row })),
+      ]),
+    });
+    await applier.apply({
+      segments: transaction(
+        besideRows.map((row): Change => ({ kind: "update", relation: beside, row, old: undefined })),
+      ),
+    });
+    const staged = async (): Promise<number[]> => {
+      const { rows: tables } = await session.query<{ name: string }>(
+        "SELECT oid::regclass::text AS name FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r' ORDER BY relname",
+      );
+      const counts = await Promise.all(
+        tables.map(({ name }) => session.query<{ rows: number }>(`SELECT count(*)::int AS rows FROM ${name}`)),
+      );
+      return counts.map(({ rows: [counted] }) => counted!.rows);
+    };
+    assert.deepEqual(await staged(), [100]);
+    const seen: number[] = [];
     for (let batch = 0; batch < 5; batch++) {
       const segments = transaction(rows.map(update));
-      await applier.apply(batch < 4 ? { segments } : applier.prepare(segments));
+      await applier.apply(batch < 3 ? { segments } : applier.prepare(segments));
+      const [ofIt, ofOther] = await staged();
+      assert.equal(ofOther, 100);
+      seen.push(ofIt!);
     }
-    assert.ok(sent.some((text) => /^COPY pg_temp/.test(text)));
-    assert.deepEqual(
-      sent.filter((text) => /^TRUNCATE/.test(text)),
-      [],
-    );
+    assert.deepEqual(seen, [700, 0, 700, 0, 700]);
+    await session.query("DROP TABLE public.beside");
   });
 
   it("sends COMMIT in front of a batch that follows at once", async () => {

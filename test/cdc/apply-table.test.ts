@@ -274,4 +274,16 @@ describe("the ways that rows of a table go", () => {
     assert.deepEqual(textsFor({ updates: [huge] }), ["COPY", "UPDATE"]);
     assert.deepEqual(textsFor({ ordered: [huge, rowOf(2, short)] }), ["COPY", "UPDATE", "UPDATE"]);
   });
+
+  it("empty a staging table before a group's number comes again", () => {
+    const staging = new Staging(undefined as unknown as pg.Client, "binary", 3);
+    staging.make([binding]);
+    const fill = (): string[] => {
+      const row = rowOf(1, short);
+      const filled = staging.fill(binding, [{ group: staging.nextGroup(), row, old: row }]);
+      return filled.map(({ text }) => text.split(" ")[0]!);
+    };
+    assert.deepEqual([fill(), fill(), fill()], [["COPY"], ["COPY"], ["COPY"]]);
+    assert.deepEqual([fill(), fill()], [["TRUNCATE", "COPY"], ["COPY"]]);
+  });
 });

@@ -248,7 +248,8 @@ export class Applier {
     if (!treatments) throw refused.cause;
     if (treatments.anyOrdered && !tried.anyOrdered) this.#options.onOrderedBatch(messageOf(refused.cause));
     for (const table of treatments.replaced) this.#replaced.set(table, batchesReplaced);
-    const actions = this.#actionsFor(changes, treatments);
+    this.#ways.staging.emptyFirst();
+    const actions = this.#actionsFor(batch, changes, treatments);
     const again = ["ROLLBACK TO SAVEPOINT batch", "RELEASE SAVEPOINT batch"].map(plain);
     const before = [...this.#makeStaging(actions), ...["SAVEPOINT batch", "SET CONSTRAINTS ALL DEFERRED"].map(plain)];
     try {
@@ -364,19 +365,18 @@ export class Applier {
     for (const [table, left] of this.#replaced)
       if (left > 1) this.#replaced.set(table, left - 1);
       else this.#replaced.delete(table);
-    const actions = this.#actionsFor(changes, treatments);
-    // A commit removes what is staged, and comes before what is built next is sent.
-    if (batch.at(-1)!.end) this.#ways.staging.emptied();
-    return { actions, treatments };
+    return { actions: this.#actionsFor(batch, changes, treatments), treatments };
   }
 
-  #actionsFor(changes: readonly Change[], treatments: Treatments): Action[] {
+  #actionsFor(batch: readonly Segment[], changes: readonly Change[], treatments: Treatments): Action[] {
     const bindingOf = (change: { readonly relation: Relation }): Binding => this.#bindings.of(change.relation);
-    return fold(changes, bindingOf, (binding) => treatments.of(binding) === "ordered").flatMap((step) =>
+    const actions = fold(changes, bindingOf, (binding) => treatments.of(binding) === "ordered").flatMap((step) =>
       step.kind === "truncate"
         ? this.#truncate(step.truncate, treatments.allOrdered)
         : step.tables.flatMap((table) => actionsOn(this.#ways, table, treatments.of(table.binding) === "replaced")),
     );
+    const isLast = batch.at(-1)!.end !== undefined;
+    return isLast ? [...actions, ...this.#ways.staging.thinOut().map((statement) => ({ statement }))] : actions;
   }
 
   #makeStaging(actions: readonly Action[]): Statement[] {

@@ -12,6 +12,8 @@ import type { ValueForm } from "./value-form.js";
 
 /** Rows of earlier groups are scanned by every statement, and a TRUNCATE costs a file. */
 const tolerableRows = 1000;
+/** Of column `g`. */
+const highestGroup = 0x7fffffff;
 const tolerableTables = 200;
 
 /** One line for a staging table. */
@@ -30,17 +32,19 @@ export class Staging {
   readonly #target: Client;
   readonly #form: ValueForm;
   readonly #made = new Set<string>();
-  /** Rows put in since the last commit, which removes them all. */
+  /** Rows that are in a table, about. */
   readonly #held = new Map<string, number>();
+  readonly #lastGroup: number;
   #groups = 0;
 
   /** @param form in which the rows' values come */
-  constructor(target: Client, form: ValueForm) {
+  constructor(target: Client, form: ValueForm, lastGroup = highestGroup) {
     this.#target = target;
     this.#form = form;
+    this.#lastGroup = lastGroup;
   }
 
-  /** There are so many tables that emptying them all at each commit is felt. */
+  /** There are so many tables that their files, and their rows in the catalogue, are felt. */
   get isCrowded(): boolean {
     return this.#made.size > tolerableTables;
   }
@@ -62,16 +66,25 @@ export class Staging {
       if (this.#made.has(binding.staging)) continue;
       for (const { name, columns } of tablesOf(binding)) {
         this.#made.add(`pg_temp.${name}`);
-        statements.push({ text: `CREATE TEMPORARY TABLE ${name} (${columns.join(", ")}) ON COMMIT DELETE ROWS` });
+        // Not ON COMMIT DELETE ROWS: each commit would empty every one of them, used or not, file by file.
+        statements.push({ text: `CREATE TEMPORARY TABLE ${name} (${columns.join(", ")})` });
       }
     }
     return statements;
   }
 
-  /** A number that no group of this session has had, so that rows of earlier groups may stay where they are. */
+  /** A number that no group has whose rows are still there. */
   nextGroup(): number {
-    this.#groups = (this.#groups + 1) % 0x7fffffff;
-    return this.#groups;
+    if (this.#groups === this.#lastGroup) {
+      this.#groups = 0;
+      this.emptyFirst();
+    }
+    return ++this.#groups;
+  }
+
+  /** Every table before it is filled again: it may hold more than is known. */
+  emptyFirst(): void {
+    for (const table of this.#made) this.#held.set(table, Infinity);
   }
 
   fill(binding: Binding, rows: readonly StagedRow[]): Statement[] {
@@ -106,9 +119,11 @@ export class Staging {
     return this.#copy(binding.name, columns, copied);
   }
 
-  /** What is built from here on is for after a commit. */
-  emptied(): void {
-    this.#held.clear();
+  /** Leaves so few rows for the transactions to come as are scanned at no cost; belongs behind all that takes rows. */
+  thinOut(): Statement[] {
+    const full = [...this.#held].flatMap(([table, rows]) => (rows > tolerableRows && rows < Infinity ? table : []));
+    for (const table of full) this.#held.delete(table);
+    return full.length > 0 ? [{ text: `TRUNCATE ${full.join(", ")}` }] : [];
   }
 
   #rowsOf(columns: number): CopyRows {
