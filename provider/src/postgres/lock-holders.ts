@@ -43,7 +43,11 @@ export async function lockHolders(
       ORDER BY held.granted DESC, 1`,
     tables ? [tables.map(({ schema }) => schema), tables.map(({ name }) => name)] : [null, null],
   );
-  return rows.map(({ table, isGranted, ...who }) => ({ table, isGranted, session: withoutNulls<BlockingSession>(who) }));
+  return rows.map(({ table, isGranted, ...who }) => ({
+    table,
+    isGranted,
+    session: withoutNulls<BlockingSession>(who),
+  }));
 }
 
 const mostNamed = 5;
