@@ -161,6 +161,23 @@ describe("values in binary form and in text form", () => {
     assert.equal(await isStreamBinary(), false);
   });
 
+  it("go on into a type that was made anew under its name while statements were prepared with it", async () => {
+    const scene = await servers.open(`CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TYPE state AS ENUM ('sad', 'ok');
+      CREATE TABLE t (id int PRIMARY KEY, m mood, s state); INSERT INTO t VALUES (1, 'sad', 'sad'), (2, 'ok', 'ok')`);
+    const follower = scene.follow();
+    await scene.onSource("UPDATE t SET m = 'ok', s = 'ok' WHERE id = 1");
+    await scene.mustBecomeEqual(follower);
+    const anew = (type: string, column: string): string =>
+      `ALTER TYPE ${type} RENAME TO old_${type}; CREATE TYPE ${type} AS ENUM ('ok', 'new');
+       ALTER TABLE t ALTER ${column} TYPE ${type} USING ${column}::text::${type}`;
+    await scene.onTarget(`${anew("mood", "m")}; DROP TYPE old_mood`);
+    await scene.onSource("UPDATE t SET m = 'ok' WHERE id = 2");
+    await scene.mustBecomeEqual(follower);
+    await scene.onTarget(anew("state", "s"));
+    await scene.onSource(`${anew("mood", "m")}; ${anew("state", "s")}; UPDATE t SET m = 'new', s = 'new' WHERE id = 2`);
+    await scene.mustBecomeEqual(follower);
+  });
+
   it("are taken as text where the target's column has another type", async () => {
     const scene = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v text)");
     await scene.onTarget("CREATE DOMAIN short AS text CHECK (length(value) < 9); ALTER TABLE t ALTER v TYPE short");

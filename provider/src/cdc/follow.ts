@@ -126,6 +126,8 @@ export class Follower {
   #fullBy: string | undefined;
   /** The last connected lifetime lacked nothing, or got further than any before: what ended it is another loss. */
   #hadGotOn = false;
+  /** It got further than any before. */
+  #wentFurther = false;
   /** How far any of them has come: a position, and so many changes of the transaction behind it. */
   #furthest = { lsn: 0n, changes: 0 };
 
@@ -253,6 +255,8 @@ export class Follower {
           this.#options = { ...this.#options, backlog: { behindBytes: Infinity } };
           continue;
         }
+        // Once at any place, lest it be without end.
+        if (this.#wentFurther && isOfOlderTypes(error)) continue;
         // Who was let in before may be again: a password is being changed, a token's server is away.
         if (!mayPass(error) && !(this.#wasOpened && isLogin(error))) throw error;
         if (lostAt === undefined || this.#hadGotOn) {
@@ -289,7 +293,7 @@ export class Follower {
   /** One connected lifetime. */
   async #once(): Promise<void> {
     const takeOver = !this.#wasOpened;
-    this.#hadGotOn = false;
+    this.#hadGotOn = this.#wentFurther = false;
     const pipeline = await Pipeline.open(this.#options, this.#bell, this.#gate, takeOver);
     this.#wasOpened = true;
     this.#form = pipeline.form;
@@ -302,7 +306,8 @@ export class Follower {
     } finally {
       this.#last = this.#statusOf(pipeline);
       const hadCaughtUp = pipeline.pendingTransactions === 0 && Date.now() - openedAt > longestRetryMs;
-      this.#hadGotOn = this.#goesFurther(pipeline) || hadCaughtUp;
+      this.#wentFurther = this.#goesFurther(pipeline);
+      this.#hadGotOn = this.#wentFurther || hadCaughtUp;
       this.#counts.received += pipeline.inbox.receivedChanges;
       this.#pipeline = undefined;
       this.#disconnectedAt = Date.now();
@@ -377,6 +382,16 @@ const isToBeToldInText = (error: unknown): boolean =>
   error instanceof NeedsText ||
   error instanceof ContentDiffers ||
   [error, (error as { cause?: unknown }).cause].some((one) => /^22...$/.test(sqlStateOf(one)));
+
+/**
+ * What a session has prepared or staged keeps the types that it began with; one that was made anew under its name since,
+ * as an enum is to lose a label, is met there as another one, as the one of before (which lacks a new label), or as none
+ * (cache lookup failed). A new session knows it.
+ */
+const isOfOlderTypes = (error: unknown): boolean =>
+  [error, (error as { cause?: unknown }).cause].some((one) =>
+    /^(22P02|42804|42846|42883|XX000)$/.test(sqlStateOf(one)),
+  );
 
 const nothingYet: FollowStatus = {
   state: "connecting",
