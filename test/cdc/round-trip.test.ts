@@ -105,6 +105,19 @@ describe("a round trip of many statements", () => {
     assert.ok(texts.length <= most);
     assert.deepEqual([...prepared.givenUp], []);
     for (const n of [13, 20, 21, 22]) assert.ok(texts.includes(inserted(n).text), `${n} of ${texts.join("\n")}`);
+    // A long text, as a wide table's is, takes the room of several, and alone more than there is.
+    const narrow = new RoundTrips(own, new PreparedStatements(most, 100));
+    const long = (n: number): Statement => ({ text: `SELECT ${n} /* ${"x".repeat(40 * n)} */`, prepared: true });
+    await own.query("DEALLOCATE ALL");
+    for (const [lengths, left] of [
+      [[1, 1.1], 1],
+      [[0, 0.1, 0.2], 3],
+      [[5], 1],
+      [[0, 0.1], 2],
+    ] as const) {
+      assert.equal((await narrow.make(lengths.map(long))).error, undefined);
+      assert.equal((await kept()).filter((text) => text.startsWith("SELECT ")).length, left, String(lengths));
+    }
     await own.query("DELETE FROM t WHERE v = 'n'");
     await own.end();
   });

@@ -1,28 +1,42 @@
-/** Each takes some ten kilobytes of the server's memory. */
+/** Each takes some ten kilobytes of the server's memory, */
 const mostPrepared = 2000;
+/** or, of a wide table, 30 to 70 times its text: that of 1,000 columns a megabyte. */
+const mostCharacters = 2 << 20;
 
 /**
- * The statements that one session has prepared, by their texts. Beyond a number the one that was used longest ago is given
- * up. What is sent may be skipped by the server, behind one that fails: only what it has answered counts as done.
+ * The statements that one session has prepared, by their texts. Beyond a number, or a length, those that were used longest
+ * ago are given up. What is sent may be skipped by the server, behind one that fails: only what it has answered counts as done.
  */
 export class PreparedStatements {
   readonly #most: number;
+  readonly #mostCharacters: number;
   /** By text, the one used longest ago first. */
   readonly #names = new Map<string, string>();
   readonly #ready = new Set<string>();
   readonly #givenUp = new Set<string>();
   #given = 0;
+  /** Of all the texts. */
+  #characters = 0;
 
-  constructor(most = mostPrepared) {
+  constructor(most = mostPrepared, characters = mostCharacters) {
     this.#most = most;
+    this.#mostCharacters = characters;
   }
 
-  /** The statement's name, and that of the one which has to be closed for it. */
-  use(text: string): { readonly name: string; readonly insteadOf: string | undefined } {
-    const name = this.#names.get(text) ?? `pg_migration_${++this.#given}`;
+  /** The statement's name, and those of the ones which have to be closed for it. */
+  use(text: string): { readonly name: string; readonly insteadOf: readonly string[] } {
+    const known = this.#names.get(text);
+    const name = known ?? `pg_migration_${++this.#given}`;
+    if (known === undefined) this.#characters += text.length;
     this.#names.delete(text);
     this.#names.set(text, name);
-    return { name, insteadOf: this.#names.size > this.#most ? this.#giveUpOldest() : undefined };
+    const insteadOf: string[] = [];
+    while (this.#names.size > 1 && this.#areTooMany()) insteadOf.push(this.#giveUpOldest());
+    return { name, insteadOf };
+  }
+
+  #areTooMany(): boolean {
+    return this.#names.size > this.#most || this.#characters > this.#mostCharacters;
   }
 
   isReady(name: string): boolean {
@@ -46,6 +60,7 @@ export class PreparedStatements {
   #giveUpOldest(): string {
     const [text, name] = this.#names.entries().next().value!;
     this.#names.delete(text);
+    this.#characters -= text.length;
     this.#givenUp.add(name);
     return name;
   }

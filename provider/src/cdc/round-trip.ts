@@ -104,8 +104,8 @@ class RoundTrip implements Submittable {
 
   /** Answers the name under which the statement is there. */
   #parse(wire: Wire, { text, prepared }: Statement): string {
-    const { name, insteadOf } = prepared ? this.#prepared.use(text) : { name: "", insteadOf: undefined };
-    if (insteadOf !== undefined) this.#close(wire, insteadOf);
+    const { name, insteadOf } = prepared ? this.#prepared.use(text) : { name: "", insteadOf: [] };
+    for (const former of insteadOf) this.#close(wire, former);
     if (name !== "" && (this.#prepared.isReady(name) || this.#asked.has(name))) return name;
     wire.parse({ name, text });
     this.#parsing.push(name);
