@@ -15,9 +15,9 @@ describe("riding out a lost connection", () => {
   });
 
   /** A run that is lost each time it has gone on for so long, until it ends well. */
-  async function losses(...hours: readonly number[]): Promise<number> {
+  async function losses(hours: readonly number[], endsAfterGoodRun = false): Promise<number> {
     const left = [...hours];
-    await rideOut({ seconds }, () => {
+    await rideOut({ seconds, endsAfterGoodRun }, () => {
       const lost = left.shift();
       if (lost === undefined) return Promise.resolve();
       skippedMs += lost * 3_600_000;
@@ -27,11 +27,16 @@ describe("riding out a lost connection", () => {
   }
 
   it("has all of its patience for each loss of a run that goes on well for hours", async () => {
-    assert.equal(await losses(1, 0.01, 19, 0.01), 4);
+    assert.equal(await losses([1, 0.01, 19, 0.01]), 4);
   });
 
   it("comes to its end where the server stays away", async () => {
-    await assert.rejects(losses(1, 0.1, 0.1), Unreachable);
+    await assert.rejects(losses([1, 0.1, 0.1]), Unreachable);
+  });
+
+  it("comes to its end by a run that would begin from the start, where that has gone on for hours", async () => {
+    assert.equal(await losses([0.01, 0.01], true), 2);
+    await assert.rejects(losses([0.01, 1], true), Unreachable);
   });
 
   it("does not hand on the bare words of a server when its patience is over", async () => {

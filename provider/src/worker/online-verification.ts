@@ -100,6 +100,7 @@ async function compare(work: Work, verification: VerificationOfDatabase): Promis
     ...{ seconds: work.wish.reconnectFor, signal },
     mayPass: (error) => !stream.hasFailed && isConnectionLoss(error),
     onLost: (reason, retryInMs) => tell(`${reason}; compared again in ${retryInMs / 1000} s`),
+    endsAfterGoodRun: true,
   };
   for (let round = 1; ; round++) {
     try {

@@ -16,6 +16,8 @@ export interface Patience {
   /** What may be tried again; any loss of a connection by default. */
   readonly mayPass?: (error: unknown) => boolean;
   readonly onLost?: (reason: string, retryInMs: number) => Promise<void>;
+  /** What has run well is not run again: it would begin from the start, and its caller counts how often. */
+  readonly endsAfterGoodRun?: boolean;
 }
 
 /**
@@ -26,7 +28,7 @@ export interface Patience {
  * @throws Unreachable where the patience is over; else what it has ended by
  */
 export async function rideOut<T>(patience: Patience, run: () => Promise<T>): Promise<T> {
-  const { seconds, signal, onLost, mayPass = isConnectionLoss } = patience;
+  const { seconds, signal, onLost, mayPass = isConnectionLoss, endsAfterGoodRun = false } = patience;
   const goodRunMs = Math.max(seconds * 1000, leastGoodRunMs);
   let deadline: number | undefined;
   for (let retryMs = firstRetryMs; ; retryMs = Math.min(2 * retryMs, longestRetryMs)) {
@@ -36,7 +38,9 @@ export async function rideOut<T>(patience: Patience, run: () => Promise<T>): Pro
       return await run();
     } catch (error) {
       if (signal?.aborted || !mayPass(error)) throw error;
-      if (deadline === undefined || Date.now() - startedAt >= goodRunMs) {
+      const hasRunWell = Date.now() - startedAt >= goodRunMs;
+      if (hasRunWell && endsAfterGoodRun) throw error;
+      if (deadline === undefined || hasRunWell) {
         deadline = Date.now() + seconds * 1000;
         retryMs = firstRetryMs;
       }
