@@ -23,13 +23,15 @@ export class HeldUpApplications {
   readonly #told = new Set<string>();
   #session: Client | undefined;
   #said = "";
+  #hidden = "";
 
   constructor(work: Pick<Work, "source" | "wish" | "journal">, database: string) {
     this.#work = work;
     this.#database = database;
-    this.#watching = this.#watch();
-    // Its failure is that of the lease, which whoever stops it learns of.
-    this.#watching.catch(() => undefined);
+    this.#watching = this.#watch().catch((error: unknown) => {
+      // The copy goes on without: what takes its lease away is told by its other writes.
+      process.stderr.write(`whom the copy of ${database} holds up is not looked at any more: ${messageOf(error)}\n`);
+    });
   }
 
   async stop(): Promise<void> {
@@ -64,11 +66,18 @@ export class HeldUpApplications {
       });
       return await heldUpSessions(this.#session);
     } catch (error) {
-      process.stderr.write(`whom the copy of ${this.#database} holds up cannot be seen: ${messageOf(error)}\n`);
+      this.#noteHidden(messageOf(error));
       await this.#session?.end().catch(() => undefined);
       this.#session = undefined;
       return [];
     }
+  }
+
+  /** Once for each reason: a source that refuses does so at every look. */
+  #noteHidden(reason: string): void {
+    if (reason === this.#hidden) return;
+    this.#hidden = reason;
+    process.stderr.write(`whom the copy of ${this.#database} holds up cannot be seen: ${reason}\n`);
   }
 
   async #tell(sessions: readonly HeldUpSession[]): Promise<void> {
