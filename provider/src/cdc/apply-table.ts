@@ -34,8 +34,8 @@ export interface Ways {
 const fewRows = 16;
 /** A row that is longer would be compressed into the staging table, and out of it again. */
 const longRowBytes = 2000;
-/** Far below the gigabyte that a message can be long; COPY takes a row field by field. */
-const longestSingleBytes = 256 << 20;
+/** The target holds a parameter's value several times; COPY takes a row field by field. */
+const longestSingleBytes = 32 << 20;
 
 /**
  * What applies the changes of one table, part after part; in a net part deletes, updates and inserts, each kind in one go.
