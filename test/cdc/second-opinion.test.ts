@@ -47,6 +47,11 @@ describe("pgoutput, as another library reads it", () => {
     const changes = pairs.filter(({ theirs }) => ["insert", "update", "delete", "truncate"].includes(theirs.tag));
     assert(changes.length > 80);
     for (const { theirs, ours } of pairs) assert.deepEqual(asRecord(ours), expected(theirs));
+    // The library lets go of its connection without waiting for the walsender's end.
+    await until("its walsender is gone", async () => {
+      const [slot] = await server.query<{ active: boolean }>("SELECT active FROM pg_replication_slots");
+      return slot?.active === false;
+    });
     await server.query("SELECT pg_drop_replication_slot('second_opinion'); DROP PUBLICATION second_opinion");
   });
 });
