@@ -92,33 +92,53 @@ export async function relayCopies({
   watchSource(source, out);
   flow.readFrom(out);
   const aborted = abortion(all, signal);
+  const transfer = { out, into, flow, aborted: aborted.promise, failure };
   try {
-    const first = await Promise.race([endOf("source", out), endOf("target", into), aborted.promise]);
-    if (first.of !== "source" || first.outcome.ended === "failed") flow.stop();
-    if (first.of === "signal") {
-      await Promise.all([out.cancel(), into.fail("the copy was canceled")]);
-      throw first.error;
-    }
-    if (first.of === "target") {
-      await out.cancel();
-      throw failure("target", asFailed(first.outcome));
-    }
-    if (first.outcome.ended === "failed") {
-      await into.fail("the source failed");
-      throw failure("source", first.outcome);
-    }
+    const sent = await untilSent(transfer);
     into.finish();
     isFinished = true;
-    const last = await Promise.race([endOf("target", into), aborted.promise]);
-    if (last.of === "signal") {
-      await into.cancel();
-      throw last.error;
-    }
-    if (last.outcome.ended === "failed") throw failure("target", last.outcome);
-    return accounts(copies, flow.received, first.outcome.copies, last.outcome.copies);
+    const stored = await untilStored(transfer);
+    return accounts(copies, flow.received, sent, stored);
   } finally {
     aborted.forget();
   }
+}
+
+/** Two statements at work, and the bytes between them. */
+interface Transfer {
+  readonly out: CopyStatement;
+  readonly into: CopyStatement;
+  readonly flow: Flow;
+  readonly aborted: Promise<Abortion>;
+  readonly failure: (side: "source" | "target", failed: Failed) => Error;
+}
+
+/** Answers what the source says that it has sent. Where either side ends otherwise, the other one is ended with it. */
+async function untilSent({ out, into, flow, aborted, failure }: Transfer): Promise<readonly CopyDone[]> {
+  const first = await Promise.race([endOf("source", out), endOf("target", into), aborted]);
+  if (first.of === "source" && first.outcome.ended === "complete") return first.outcome.copies;
+  flow.stop();
+  if (first.of === "signal") {
+    await Promise.all([out.cancel(), into.fail("the copy was canceled")]);
+    throw first.error;
+  }
+  if (first.of === "target") {
+    await out.cancel();
+    throw failure("target", asFailed(first.outcome));
+  }
+  await into.fail("the source failed");
+  throw failure("source", asFailed(first.outcome));
+}
+
+/** Answers what the target says that it has stored, of what it has been sent to the end. */
+async function untilStored({ into, aborted, failure }: Transfer): Promise<readonly CopyDone[]> {
+  const last = await Promise.race([endOf("target", into), aborted]);
+  if (last.of === "signal") {
+    await into.cancel();
+    throw last.error;
+  }
+  if (last.outcome.ended === "failed") throw failure("target", last.outcome);
+  return last.outcome.copies;
 }
 
 /** Bytes on their way: read from the source, written to the target, the source paused while too many wait. */
