@@ -78,6 +78,36 @@ describe("a migration of several databases", () => {
     await resource.destroy();
   });
 
+  it("goes on without one that fails at each try, as the error says", async () => {
+    const [first, second] = databases;
+    const resource = new Resource();
+    await resource.create(lab.inputs(databases, { migrationMode: "Online" }));
+    const [slot] = await lab.source.query<{ name: string; pid: number }>(
+      "SELECT slot_name AS name, active_pid AS pid FROM pg_replication_slots WHERE NOT temporary AND database = $1",
+      { values: [first] },
+    );
+    process.kill(resource.status.worker.pid!, "SIGKILL");
+    await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
+    await lab.source.query("SELECT pg_terminate_backend($1)", { values: [slot!.pid] });
+    await until("the slot is free", async () => {
+      const [{ active } = { active: true }] = await lab.source.query<{ active: boolean }>(
+        "SELECT active FROM pg_replication_slots WHERE slot_name = $1",
+        { values: [slot!.name] },
+      );
+      return !active;
+    });
+    await lab.source.query("SELECT pg_drop_replication_slot($1)", { values: [slot!.name] });
+    await lab.source.query("INSERT INTO t VALUES (1000)", { database: second });
+    const way = `${second}: followed again once pulumi up goes on; to go on without ${first}, set cancel to true and dbsToCancelMigrationOn to ["${first}"]`;
+    await assert.rejects(resource.update({}), ({ message }: Error) => message.includes(way));
+    await resource.update({ cancel: true, dbsToCancelMigrationOn: [first] });
+    assert.deepEqual(statesOf(resource), ["Canceled", "WaitingForCutoverTrigger"]);
+    await resource.update({ triggerCutover: true });
+    assert.deepEqual(statesOf(resource), ["Canceled", "Succeeded"]);
+    await assertSameContent({ server: lab.source, database: second }, { server: lab.target, database: second });
+    await resource.destroy();
+  });
+
   it("keeps a way back for each that is cut over, whoever is killed, and returns one while the other is followed", async () => {
     const [first, second] = databases;
     const onTarget = { login: lab.administrator };

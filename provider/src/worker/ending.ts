@@ -27,8 +27,9 @@ export class Ending {
     if (error instanceof Canceled) return this.#byCancel(error);
     const { journal } = this.#context;
     await journal.event(messageOf(error), { level: "error" });
-    const notes: string[] = [];
-    for (const database of await this.#context.currentDatabases()) notes.push(...(await this.#leave(database, error)));
+    const databases = await this.#context.currentDatabases();
+    const notes = wayForTheOthers(databases);
+    for (const database of databases) notes.push(...(await this.#leave(database, error)));
     await journal.state("Failed", "Completed", [messageOf(error), ...notes].join("\n"));
   }
 
@@ -85,4 +86,15 @@ export class Ending {
       return true;
     }
   }
+}
+
+/** One database that fails ends the worker of all; where it fails at each try, the others need a way on. */
+function wayForTheOthers(databases: readonly DatabaseRecord[]): string[] {
+  const failed = databases.filter(({ state }) => state === "Failed").map(({ name }) => name);
+  const others = databases.filter(({ phase, state }) => phase === "following" && state !== "Failed");
+  if (failed.length === 0 || others.length === 0) return [];
+  return [
+    `${others.map(({ name }) => name).join(", ")}: followed again once pulumi up goes on; to go on without ${failed.join(", ")}, ` +
+      `set cancel to true and dbsToCancelMigrationOn to ${JSON.stringify(failed)}`,
+  ];
 }
