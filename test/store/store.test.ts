@@ -9,7 +9,7 @@ import { Units } from "../../provider/src/store/units";
 import { Journal } from "../../provider/src/store/journal";
 import { parseInputs } from "../../provider/src/check-inputs";
 import { type Wish, wishOf } from "../../provider/src/inputs";
-import { TakenOver, TimedOut } from "../../provider/src/errors";
+import { TakenOver, TimedOut, Unreachable } from "../../provider/src/errors";
 import { until } from "../support/until";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
@@ -71,6 +71,23 @@ describe("the store", () => {
     };
     await Promise.all(["one", "two", "three"].map(recordAndErase));
     assert.equal(await Store.find(address(), "test"), undefined);
+  });
+
+  it("says what was lost with its session, and what to do", async () => {
+    const store = await Store.open(address(), "test");
+    const asked = store.query("SELECT pg_sleep(60)");
+    const isLost = assert.rejects(
+      asked,
+      (error: Error) => error instanceof Unreachable && /records.*run this again/s.test(String(error)),
+    );
+    await until("it is ended", async () => {
+      const ended = await lab.target.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'",
+      );
+      return ended.length > 0;
+    });
+    await isLost;
+    await store.close();
   });
 
   it("holds the wish without its secrets", async () => {

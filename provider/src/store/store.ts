@@ -1,7 +1,9 @@
 import type pg from "pg";
-import { Refused, messageOf } from "../errors.js";
+import { Refused, Unreachable, messageOf } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
+import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
+import { whatBroke } from "../postgres/session.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { inTransaction } from "../postgres/transaction.js";
 import { controlSchema, controlSchemaSteps } from "./control-schema.js";
@@ -103,8 +105,13 @@ export class Store {
     }
   }
 
+  /** @throws Unreachable when the session is lost; else what the server says */
   async query<Row extends pg.QueryResultRow>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
-    return (await this.client.query<Row>(sql, [...values])).rows;
+    try {
+      return (await this.client.query<Row>(sql, [...values])).rows;
+    } catch (error) {
+      throw isConnectionLoss(error) ? recordsLost(whatBroke(error, [this.client])) : error;
+    }
   }
 
   /** Whoever reads the records sees all that this writes, or nothing of it. */
@@ -146,6 +153,16 @@ export class Store {
     }
   }
 }
+
+/** What the server or the socket says is bare. */
+const recordsLost = (error: unknown): unknown =>
+  error instanceof Unreachable
+    ? error
+    : new Unreachable(`the session with the target, which records the migration, was lost: ${messageOf(error)}`, {
+        remedy:
+          "see that the target answers, and run this again: what was recorded stays, and a worker goes on meanwhile",
+        cause: error,
+      });
 
 /** For as long as the session lasts. */
 async function keepSchema(client: pg.Client): Promise<void> {
