@@ -4,7 +4,7 @@ import { currentLsn } from "../cdc/lag.js";
 import type { Parts } from "../cdc/parts.js";
 import type { OutputPlugin, SlotOptions } from "../cdc/slot.js";
 import { carrySequences, type SequenceName } from "../copy/sequences.js";
-import { comparisonSnapshot } from "./comparison-snapshot.js";
+import { type ComparisonSnapshot, comparisonSnapshot } from "./comparison-snapshot.js";
 import { dropsOfExpressions } from "./computed-columns.js";
 import { Refused, Unreachable, messageOf } from "../errors.js";
 import type { Endpoint } from "../postgres/connect.js";
@@ -81,21 +81,15 @@ export async function cutOver(cut: CutOver): Promise<void> {
 }
 
 async function reachPoint(cut: CutOver): Promise<void> {
-  const { follower, onStep } = cut;
-  const timed = async <T>(step: string | ((result: T) => string), run: () => Promise<T>): Promise<T> => {
-    const startedAt = performance.now();
-    const result = await run();
-    await onStep(typeof step === "string" ? step : step(result), (performance.now() - startedAt) / 1000);
-    return result;
-  };
+  const { follower } = cut;
   if (cut.putUpFence) {
     // First, so that writers are kept out only for what they write meanwhile.
-    await timed("catch up", () => catchUp(cut));
-    await timed("put up the fence", cut.putUpFence);
+    await timed(cut, "catch up", () => catchUp(cut));
+    await timed(cut, "put up the fence", cut.putUpFence);
   }
   // Held first: a transaction behind the point must not be applied before the point is known.
-  await timed("hold the stream", () => follower.hold());
-  const { lsn, snapshot } = await timed("mark the cutover point", () =>
+  await timed(cut, "hold the stream", () => follower.hold());
+  const point = await timed(cut, "mark the cutover point", () =>
     comparisonSnapshot({
       source: cut.source,
       database: cut.database,
@@ -107,10 +101,27 @@ async function reachPoint(cut: CutOver): Promise<void> {
       signal: cut.signal,
     }),
   );
-  const carry = async (): Promise<void> => {
-    const { sequenceMargin: margin, hasSequence: only } = cut;
-    await carrySequences(cut.sourceSession, cut.targetSession, { margin, only });
-  };
+  try {
+    await bringToPoint(cut, point);
+  } finally {
+    await point.snapshot.release();
+  }
+  if (cut.putUpFence) await timed(cut, "look for writes behind the fence", () => bringEscaped(cut));
+}
+
+async function timed<T>(
+  { onStep }: CutOver,
+  step: string | ((result: T) => string),
+  run: () => Promise<T>,
+): Promise<T> {
+  const startedAt = performance.now();
+  const result = await run();
+  await onStep(typeof step === "string" ? step : step(result), (performance.now() - startedAt) / 1000);
+  return result;
+}
+
+/** Applies and compares side by side: the source is read from the start, the target once it rests. */
+async function bringToPoint(cut: CutOver, { lsn, snapshot }: ComparisonSnapshot): Promise<void> {
   const over = new AbortController();
   let rest = (): void => undefined;
   const targetRests = new Promise<void>((resolve) => (rest = resolve));
@@ -119,13 +130,14 @@ async function reachPoint(cut: CutOver): Promise<void> {
   const comparisonFails = compared.then(() => new Promise<never>(() => undefined));
   comparisonFails.catch(() => undefined);
   try {
-    await timed("apply all commits up to it", () => Promise.race([follower.drainTo(lsn), comparisonFails]));
+    await timed(cut, "apply all commits up to it", () => Promise.race([cut.follower.drainTo(lsn), comparisonFails]));
     await requireAllWritten(cut);
     rest();
-    await timed("carry over sequences", carry);
-    await timed("refresh materialized views", cut.refreshMaterializedViews);
+    await timed(cut, "carry over sequences", () => carryOverSequences(cut));
+    await timed(cut, "refresh materialized views", cut.refreshMaterializedViews);
     // What is left of it: the source has been read meanwhile.
     await timed<string>(
+      cut,
       (step) => step,
       () => compared,
     );
@@ -134,10 +146,12 @@ async function reachPoint(cut: CutOver): Promise<void> {
     rest();
     await compared.catch(() => undefined);
     throw error;
-  } finally {
-    await snapshot.release();
   }
-  if (cut.putUpFence) await timed("look for writes behind the fence", () => bringEscaped(cut, carry));
+}
+
+async function carryOverSequences(cut: CutOver): Promise<void> {
+  const { sequenceMargin: margin, hasSequence: only } = cut;
+  await carrySequences(cut.sourceSession, cut.targetSession, { margin, only });
 }
 
 /** Nobody has looked since the schema was carried over, which may be long ago. */
@@ -159,14 +173,14 @@ async function catchUp({ follower, sourceSession }: CutOver): Promise<void> {
 }
 
 /** A session can set itself free of the fence: what it has written since the point must not be lost with the slot. */
-async function bringEscaped(cut: CutOver, carry: () => Promise<void>): Promise<void> {
+async function bringEscaped(cut: CutOver): Promise<void> {
   const { follower, sourceSession } = cut;
   const known = follower.status().appliedChanges;
   await follower.drainTo(await currentLsn(sourceSession));
   const escaped = follower.status().appliedChanges - known;
   if (escaped === 0) return;
   await requireAllWritten(cut);
-  await carry();
+  await carryOverSequences(cut);
   await cut.refreshMaterializedViews();
   await cut.onEscapedChanges(escaped);
 }
