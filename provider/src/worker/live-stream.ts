@@ -8,7 +8,7 @@ import { type EndedFollower, Followers, type StartFollower } from "./followers.j
 import type { Following } from "./following.js";
 import { pause } from "./pause.js";
 import { type Carried, SchemaCarrier } from "./schema-carrier.js";
-import { schemaFingerprint } from "./schema-drift.js";
+import { schemaFingerprint } from "./schema-fingerprint.js";
 import { StreamTampered, readTableForms, sumOfFiles, withPresentFiles } from "./source-mark.js";
 import { lookWhilePausedMs, StreamPause } from "./stream-pause.js";
 import { StreamRecord } from "./stream-record.js";
