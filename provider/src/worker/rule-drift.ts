@@ -63,14 +63,44 @@ export interface RuleSides {
  * What the target still demands of rows and the source no longer does, and what is called otherwise there. An object
  * identifier tells a rule that was renamed, and, with another definition, one that was made anew under its name.
  */
-export async function readRuleDrift({
+export async function readRuleDrift(sides: RuleSides): Promise<RuleDrift> {
+  const rules = await readBoth(sides);
+  const renamed = renamedRules(rules);
+  const ended = endedRules(rules, renamed);
+  const keys = await replaceKeys(sides, rules, ended.replacedKeys);
+  const dropped = new Set<Rule>([...ended.dropped, ...keys.dropped]);
+  const stands = new Set(rules.here.filter((rule) => !dropped.has(rule)).map(keyOf));
+  const renamings = [...renamed].map(([rule, { name }]) => renameStatement(rule, name));
+  return {
+    // Keys behind the foreign keys, of which some may refer to them and are gone.
+    additions: [...renamings, ...ended.dropped.map(dropStatement), ...keys.additions],
+    byHand: [...ended.byHand, ...keys.byHand],
+    late: [
+      ...(await lackingRules(sides, rules, renamed, stands)).map(addStatement),
+      ...new Set([...keys.late, ...vainStandIns(rules, stands)]),
+    ],
+  };
+}
+
+/** As they are called on the target once what is said of schemas and domains is done. */
+interface BothRules {
+  readonly there: readonly FoundRule[];
+  readonly here: readonly FoundRule[];
+  readonly thereByKey: ReadonlyMap<string, FoundRule>;
+  readonly hereByKey: ReadonlyMap<string, FoundRule>;
+  /** What the source's were, by their object identifiers. */
+  readonly known: ReadonlyMap<string, Rule>;
+  readonly knownByKey: ReadonlyMap<string, Rule>;
+}
+
+async function readBoth({
   source,
   target,
   schemaOnTarget,
   hasTable,
   nowCalled,
   before,
-}: RuleSides): Promise<RuleDrift> {
+}: RuleSides): Promise<BothRules> {
   const asCalledNow = <Some extends Rule>(rule: Some): Some => {
     const now = rule.kind === "domain" ? nowCalled.get(qualify(rule.schema, rule.of)) : undefined;
     return now ? { ...rule, schema: now.schema, of: now.name } : rule;
@@ -79,11 +109,20 @@ export async function readRuleDrift({
   const here = (await listRules(target))
     .map(asCalledNow)
     .filter((rule) => !rule.inherited && (rule.kind === "domain" || hasTable(qualify(rule.schema, rule.of))));
-  const thereByKey = new Map(there.map((rule) => [keyOf(rule), rule]));
-  const hereByKey = new Map(here.map((rule) => [keyOf(rule), rule]));
   const known = new Map(Object.entries(before ?? {}));
-  const knownByKey = new Map([...known.values()].map((rule) => [keyOf(asCalledNow(rule)), rule]));
-  const renamed = new Map(
+  return {
+    there,
+    here,
+    thereByKey: new Map(there.map((rule) => [keyOf(rule), rule])),
+    hereByKey: new Map(here.map((rule) => [keyOf(rule), rule])),
+    known,
+    knownByKey: new Map([...known.values()].map((rule) => [keyOf(asCalledNow(rule)), rule])),
+  };
+}
+
+/** The target's by their former names, and what they are on the source. */
+function renamedRules({ there, thereByKey, hereByKey, known }: BothRules): ReadonlyMap<FoundRule, FoundRule> {
+  return new Map(
     there.flatMap((rule) => {
       const former = known.get(rule.id);
       const twin = former && hereByKey.get(keyOf({ ...rule, name: former.name }));
@@ -91,10 +130,21 @@ export async function readRuleDrift({
       return isOther && !thereByKey.has(keyOf(twin)) ? [[twin, rule] as const] : [];
     }),
   );
-  const additions = [...renamed].map(([rule, { name }]) => renameStatement(rule, name));
+}
+
+interface EndedRules {
+  readonly dropped: readonly FoundRule[];
+  readonly byHand: readonly Decision[];
+  /** The target's, and what the source has in their place. */
+  readonly replacedKeys: readonly (readonly [FoundRule, FoundRule])[];
+}
+
+function endedRules(
+  { here, thereByKey, known, knownByKey }: BothRules,
+  renamed: ReadonlyMap<FoundRule, FoundRule>,
+): EndedRules {
+  const dropped: FoundRule[] = [];
   const byHand: Decision[] = [];
-  const standIns = new Set<string>();
-  const dropped = new Set<Rule>();
   const replacedKeys: [FoundRule, FoundRule][] = [];
   for (const rule of here.filter((one) => !renamed.has(one))) {
     const twin = thereByKey.get(keyOf(rule));
@@ -102,13 +152,22 @@ export async function readRuleDrift({
     const isGone = twin === undefined;
     const isReplaced = twin && former && !known.has(twin.id) && former.digest !== twin.digest;
     if (isReplaced && (rule.kind === "key" || rule.kind === "unique index")) replacedKeys.push([rule, twin]);
-    else if (isReplaced || (isGone && former && binds(rule))) {
-      additions.push(dropStatement(rule));
-      dropped.add(rule);
-    } else if (isGone && rule.kind !== "foreign key" && rule.kind !== "index")
+    else if (isReplaced || (isGone && former && binds(rule))) dropped.push(rule);
+    else if (isGone && rule.kind !== "foreign key" && rule.kind !== "index")
       byHand.push({ tables: [qualify(rule.schema, rule.of)], sql: dropByHand(rule) });
   }
-  // Behind the foreign keys, of which some may refer to them and are gone.
+  return { dropped, byHand, replacedKeys };
+}
+
+async function replaceKeys(
+  { source, target }: RuleSides,
+  { thereByKey, knownByKey }: BothRules,
+  replacedKeys: EndedRules["replacedKeys"],
+): Promise<RuleDrift & { readonly dropped: readonly Rule[] }> {
+  const additions: string[] = [];
+  const byHand: Decision[] = [];
+  const late: string[] = [];
+  const dropped: Rule[] = [];
   for (const [rule, twin] of replacedKeys) {
     const table = qualify(rule.schema, rule.of);
     const hasForeignKey = (schema: string, of: string, name: string): boolean => {
@@ -118,25 +177,36 @@ export async function readRuleDrift({
     const key = { table, schema: rule.schema, here: rule.id, there: twin.id, drop: dropStatement(rule) };
     const replacement = await replaceKey({ source, target, hasForeignKey }, key);
     if (replacement.byHand !== undefined) byHand.push({ tables: [table], sql: replacement.byHand });
-    else dropped.add(rule);
+    else dropped.push(rule);
     additions.push(...replacement.additions);
-    for (const statement of replacement.late) standIns.add(statement);
+    late.push(...replacement.late);
   }
+  return { additions, byHand, late, dropped };
+}
+
+/** Checks, and what domains demand, that the target has not. */
+async function lackingRules(
+  { target, hasTable, nowCalled }: RuleSides,
+  { there }: BothRules,
+  renamed: ReadonlyMap<FoundRule, FoundRule>,
+  stands: ReadonlySet<string>,
+): Promise<FoundRule[]> {
   const domains = new Set((await listDomains(target)).map((domain) => nameOf(nowCalled.get(nameOf(domain)) ?? domain)));
-  const stands = new Set(here.filter((rule) => !dropped.has(rule)).map(keyOf));
   const isThere = ({ kind, schema, of }: Rule): boolean =>
     kind === "domain" ? domains.has(qualify(schema, of)) : kind === "check" && hasTable(qualify(schema, of));
   const isRenamed = new Set<Rule>(renamed.values());
-  const late = there
-    .filter((rule) => !rule.inherited && isThere(rule) && !stands.has(keyOf(rule)) && !isRenamed.has(rule))
-    .map(addStatement);
+  return there.filter((rule) => !rule.inherited && isThere(rule) && !stands.has(keyOf(rule)) && !isRenamed.has(rule));
+}
+
+/** Statements for the end of what stood in for keys that are there by now. */
+function vainStandIns({ there, here }: BothRules, stands: ReadonlySet<string>): string[] {
   const hasItsKeys = ({ schema, of }: Rule): boolean =>
     there
       .filter((rule) => !rule.inherited && rule.schema === schema && rule.of === of)
       .every((rule) => (rule.kind !== "key" && rule.kind !== "unique index") || stands.has(keyOf(rule)));
-  for (const index of here.filter((rule) => rule.kind === "index" && isStandIn(rule.name) && hasItsKeys(rule)))
-    standIns.add(dropStandIn(index.schema, index.name));
-  return { additions, byHand, late: [...late, ...standIns] };
+  return here
+    .filter((rule) => rule.kind === "index" && isStandIn(rule.name) && hasItsKeys(rule))
+    .map(({ schema, name }) => dropStandIn(schema, name));
 }
 
 /** Without it nothing that the stream brings is taken otherwise, or a decision of anybody's undone. */
