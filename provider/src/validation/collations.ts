@@ -8,63 +8,68 @@ import { enumerate, type Rule } from "./context.js";
 /** 603401, 603403: the locales of databases and collations exist on the target. */
 export const collations: Rule = async ({ sources, target }) => {
   const findings: Finding[] = [];
-  for (const [database, client] of sources) {
-    const { rows } = await client.query<{ collate: string; encoding: string }>(
-      `SELECT datcollate AS collate, pg_encoding_to_char(encoding) AS encoding
-         FROM pg_database WHERE datname = current_database()`,
-    );
-    const { collate, encoding } = rows[0]!;
-    if (!(await knowsLocale(target, collate)))
-      findings.push({
-        database,
-        type: "CollationsValidation",
-        state: "Warning",
-        code: "603401",
-        object: collate,
-        objectType: "Database",
-        message: `the target does not know the locale ${collate} of ${database}; the nearest one is taken, so the order of texts may differ`,
-        remedy: `create ${database} on the target yourself with the locale that you want`,
-      });
-    if (encoding === "SQL_ASCII")
-      findings.push({
-        database,
-        type: "CollationsValidation",
-        state: "Warning",
-        object: encoding,
-        objectType: "Database",
-        message: `${database} is encoded in SQL_ASCII, which promises nothing about its bytes: they are carried as they are`,
-        remedy: "none needed for the migration; texts of mixed encodings stay mixed",
-      });
-    const missing = await missingCollations(client, target, encoding);
-    if (missing.length > 0)
-      findings.push({
-        database,
-        type: "CollationsValidation",
-        state: "Failed",
-        code: "603403",
-        object: missing[0],
-        objectType: "Database",
-        message: `the target has no locale for collations that the schema of ${database} names: ${enumerate(missing, 20)}`,
-        remedy:
-          "on the source, give the columns and indexes another collation (ALTER TABLE ... ALTER ... TYPE ... COLLATE), and drop these; an ICU one is on every server",
-      });
-    const unreadable = encoding === "SQL_ASCII" ? await namesOfOtherEncodings(client) : [];
-    if (unreadable.length > 0)
-      findings.push({
-        database,
-        type: "CollationsValidation",
-        state: "Failed",
-        object: unreadable[0],
-        objectType: "Database",
-        message: `names or texts in the schema of ${database} are no valid UTF-8: ${enumerate(unreadable)}`,
-        remedy: "rename or correct them on the source; only rows may hold bytes of any encoding",
-      });
-  }
+  for (const [database, client] of sources)
+    for (const finding of await findingsOf(database, client, target))
+      findings.push({ database, type: "CollationsValidation", ...finding });
   if (findings.length > 0) return findings;
   return [
     { type: "CollationsValidation", state: "Succeeded", objectType: "Instance", message: "every locale is there" },
   ];
 };
+
+async function findingsOf(database: string, source: Client, target: Client): Promise<Named[]> {
+  const { rows } = await source.query<{ collate: string; encoding: string }>(
+    `SELECT datcollate AS collate, pg_encoding_to_char(encoding) AS encoding
+       FROM pg_database WHERE datname = current_database()`,
+  );
+  const { collate, encoding } = rows[0]!;
+  const isKnown = await knowsLocale(target, collate);
+  const missing = await missingCollations(source, target, encoding);
+  const unreadable = encoding === "SQL_ASCII" ? await namesOfOtherEncodings(source) : [];
+  return [
+    ...(isKnown ? [] : [otherLocale(database, collate)]),
+    ...(encoding === "SQL_ASCII" ? [unknownEncoding(database, encoding)] : []),
+    ...(missing.length > 0 ? [lacksCollations(database, missing)] : []),
+    ...(unreadable.length > 0 ? [unreadableNames(database, unreadable)] : []),
+  ];
+}
+
+type Named = Omit<Finding, "type" | "database">;
+
+const otherLocale = (database: string, collate: string): Named => ({
+  state: "Warning",
+  code: "603401",
+  object: collate,
+  objectType: "Database",
+  message: `the target does not know the locale ${collate} of ${database}; the nearest one is taken, so the order of texts may differ`,
+  remedy: `create ${database} on the target yourself with the locale that you want`,
+});
+
+const unknownEncoding = (database: string, encoding: string): Named => ({
+  state: "Warning",
+  object: encoding,
+  objectType: "Database",
+  message: `${database} is encoded in SQL_ASCII, which promises nothing about its bytes: they are carried as they are`,
+  remedy: "none needed for the migration; texts of mixed encodings stay mixed",
+});
+
+const lacksCollations = (database: string, missing: readonly string[]): Named => ({
+  state: "Failed",
+  code: "603403",
+  object: missing[0],
+  objectType: "Database",
+  message: `the target has no locale for collations that the schema of ${database} names: ${enumerate(missing, 20)}`,
+  remedy:
+    "on the source, give the columns and indexes another collation (ALTER TABLE ... ALTER ... TYPE ... COLLATE), and drop these; an ICU one is on every server",
+});
+
+const unreadableNames = (database: string, unreadable: readonly string[]): Named => ({
+  state: "Failed",
+  object: unreadable[0],
+  objectType: "Database",
+  message: `names or texts in the schema of ${database} are no valid UTF-8: ${enumerate(unreadable)}`,
+  remedy: "rename or correct them on the source; only rows may hold bytes of any encoding",
+});
 
 interface OwnCollation {
   readonly name: string;
