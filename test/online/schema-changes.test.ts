@@ -175,6 +175,8 @@ describe("schema changes on the source while it is followed", () => {
       INSERT INTO renamed_column VALUES (1, 'a'); INSERT INTO other_type VALUES (1, 1.25);
       INSERT INTO dropped_column VALUES (1, 'a'); INSERT INTO not_unique VALUES (1, 'a'), (2, 'b'); INSERT INTO old_name VALUES (1, 'a')`);
     const resource = await follow(database);
+    // Before anything has been carried over: it is not taken for a part of the base copy.
+    await onTarget(database, "CREATE TABLE only_here (id int)");
     const changes: readonly (readonly [older: string, ddl: string, newer: string, expected: string])[] = [
       [
         "INSERT INTO renamed_column VALUES (2, 'older')",
@@ -236,6 +238,7 @@ describe("schema changes on the source while it is followed", () => {
       await until("a statement is named", async () => {
         const message = await messageOf(resource, database);
         assert.doesNotMatch(message, /"heir"/, "what is done to its parent is done to it");
+        assert.doesNotMatch(message, /only_here/, "what was made on the target was not dropped on the source");
         named = changes.map(([, , , statement]) => statement).filter((one) => !ran.has(one) && message.includes(one));
         return named.length > 0;
       });
@@ -244,6 +247,7 @@ describe("schema changes on the source while it is followed", () => {
         ran.add(statement);
       }
     }
+    await onTarget(database, "DROP TABLE only_here");
     const status = await resource.update({ triggerCutover: true });
     assert.equal(status.state, "Succeeded");
     assert.equal(status.worker.pid, worker.pid);

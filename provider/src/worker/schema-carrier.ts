@@ -3,7 +3,8 @@ import { changeCaptureNames } from "../cdc/names.js";
 import { followKeys } from "../cdc/publication.js";
 import { qualify } from "../postgres/identifiers.js";
 import { isUngranted, patienceSeconds } from "../postgres/lock-waits.js";
-import { listTables } from "../postgres/tables.js";
+import { listTables, type Table } from "../postgres/tables.js";
+import { isCutRelation, readSelection } from "../schema/selection.js";
 import { inCarrySessions } from "./carry-sessions.js";
 import type { Followers } from "./followers.js";
 import { insertOnlyFinding } from "./insert-only.js";
@@ -193,8 +194,7 @@ export class SchemaCarrier {
     const sourceTables = await tablesInScope(source, record.work.wish);
     const targetTables = await listTables(target);
     const here = new Set(targetTables.map(({ schema, name }) => qualify(schema, name)));
-    // The base copy has just made the target as the source was.
-    if (!record.following.followed) await record.keep({ followed: [...here] });
+    if (!record.following.followed) await record.keep({ followed: await this.#followedAtFirst(source, targetTables) });
     const outdated = await this.#joins.outdated(source);
     const { followed, joining, mark } = record.following;
     const shapes = { source, target, sourceTables, targetTables, followed: new Set(followed), mark, outdated };
@@ -204,6 +204,21 @@ export class SchemaCarrier {
       return here.has(table) && (outdated.has(table) || joining?.includes(table));
     });
     return { ...drift, newTables: [...drift.newTables, ...again] };
+  }
+
+  /**
+   * What the base copy has brought. What somebody else has on the target by now stays his: it must never be taken for
+   * what was dropped on the source, and be named to be dropped there.
+   */
+  async #followedAtFirst(source: Client, targetTables: readonly Table[]): Promise<string[]> {
+    const { work, following } = this.#record;
+    const selection = await readSelection(source, work.wish);
+    const copied = Object.entries(following.mark?.names ?? {}).filter(
+      ([oid]) => !isCutRelation(selection, { oid: Number(oid) }),
+    );
+    const names = new Set(copied.map(([, name]) => name));
+    const own = targetTables.filter(({ extensionConfiguration }) => !extensionConfiguration);
+    return own.map(({ schema, name }) => qualify(schema, name)).filter((name) => names.has(name));
   }
 }
 

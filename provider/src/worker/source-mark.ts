@@ -50,7 +50,7 @@ export interface Given {
   readonly defaults: Defaults;
 }
 
-/** By a table's object identifier: what it is called, qualified and quoted. */
+/** By a table's object identifier, also of one without rows in the stream: what it is called, qualified and quoted. */
 export type TableNames = Readonly<Record<string, string>>;
 
 /** By a table's object identifier: the file that its rows are in, and the versions of its columns in the catalogue. */
@@ -107,7 +107,9 @@ export async function readGiven(source: Client): Promise<Given> {
 async function readTableNames(source: Client): Promise<TableNames> {
   const { rows } = await source.query<{ oid: string; schema: string; name: string }>(
     `SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name
-       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${followedTables}`,
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+        AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`,
   );
   return Object.fromEntries(rows.map(({ oid, schema, name }) => [oid, qualify(schema, name)]));
 }
