@@ -1,11 +1,12 @@
-/** Each takes some ten kilobytes of the server's memory, */
+/** Each takes some ten kilobytes of the server's memory. */
 const mostPrepared = 2000;
-/** or, of a wide table, 30 to 70 times its text: that of 1,000 columns a megabyte. */
+/** Those of wide tables take 30 to 70 times their text: one of 1,000 columns takes a megabyte. */
 const mostCharacters = 2 << 20;
 
 /**
  * The statements that one session has prepared, by their texts. Beyond a number, or a length, those that were used longest
- * ago are given up. What is sent may be skipped by the server, behind one that fails: only what it has answered counts as done.
+ * ago are given up. What is sent may be skipped by the server, behind one that fails: only what it has answered counts as
+ * done.
  */
 export class PreparedStatements {
   readonly #most: number;
