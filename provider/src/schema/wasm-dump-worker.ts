@@ -72,8 +72,10 @@ const hand = (request: Buffer): void => {
 };
 
 function answer(): Uint8Array {
-  if (Atomics.wait(whoseTurn, 0, turn.server, answerTimeoutMs) === "timed-out")
-    throw new Error("the source has not answered for 15 minutes");
+  // A notification may come late, behind the turn that it told of, and wakes for nothing then.
+  while (Atomics.load(whoseTurn, 0) === turn.server)
+    if (Atomics.wait(whoseTurn, 0, turn.server, answerTimeoutMs) === "timed-out")
+      throw new Error("the source has not answered for 15 minutes");
   const message = receiveMessageOnPort(port) as { message: Uint8Array } | undefined;
   if (!message) throw new Error("the source's connection broke");
   const text = Buffer.from(message.message).toString("latin1");
