@@ -16,6 +16,16 @@ describe("an online migration whose servers restart while it follows", () => {
   });
   after(() => lab.stop());
 
+  /** With the worker that began it. */
+  async function assertComesToItsEnd(resource: Resource, database: string, pid: number | undefined): Promise<void> {
+    const status = await resource.update({ waitFor: undefined });
+    assert.equal(status.state, "WaitingForUserAction");
+    assert.equal(status.worker.pid, pid);
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  }
+
   it("goes on in the same worker", async () => {
     const database = await lab.database(Traffic.schema);
     const resource = new Resource();
@@ -82,12 +92,7 @@ describe("an online migration whose servers restart while it follows", () => {
     });
     const { worker } = await resource.refresh();
     await lab.source.restart("immediate");
-    const status = await resource.update({ waitFor: undefined });
-    assert.equal(status.state, "WaitingForUserAction");
-    assert.equal(status.worker.pid, worker.pid);
-    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
-    await assertSameContent(...lab.places(database));
-    await resource.destroy();
+    await assertComesToItsEnd(resource, database, worker.pid);
   });
 
   it("begins a copy anew whose snapshot is lost over the schema, and whose database is being made when the target is lost", async () => {
@@ -127,12 +132,7 @@ describe("an online migration whose servers restart while it follows", () => {
       await waits("CREATE TABLE");
       await lab.source.query(`SELECT pg_terminate_backend(pid) ${ours} AND application_name LIKE '% snapshot %'`);
       await onTarget.query("COMMIT");
-      const status = await resource.update({ waitFor: undefined });
-      assert.equal(status.state, "WaitingForUserAction");
-      assert.equal(status.worker.pid, worker.pid);
-      assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
-      await assertSameContent(...lab.places(database));
-      await resource.destroy();
+      await assertComesToItsEnd(resource, database, worker.pid);
     } finally {
       await Promise.all([onSource.end(), onTarget.end()]);
       await proxy.close();

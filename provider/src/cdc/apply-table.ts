@@ -30,7 +30,7 @@ export interface Ways {
   readonly single: RowStatements;
 }
 
-/** So many rows take no longer one by one than by way of a staging table, which each commit has to empty, too. */
+/** So many rows take no longer one by one than by way of a staging table. */
 const fewRows = 16;
 /** A row that is longer would be compressed into the staging table, and out of it again. */
 const longRowBytes = 2000;

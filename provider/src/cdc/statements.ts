@@ -24,7 +24,7 @@ export const deletion = (binding: Binding): Operation => ({
 /** Sets the given fields. */
 export const update = (binding: Binding, fields: readonly number[]): Operation => ({
   name: `update ${fields.join()}`,
-  statement: (rows) => updateWhere(binding, fields, rows, keysMatch(binding, rows), []),
+  statement: (rows) => updateWhere({ binding, fields, rows, condition: keysMatch(binding, rows), ctes: [] }),
 });
 
 export const insertion = (binding: Binding): Operation => ({
@@ -47,7 +47,8 @@ export const deletionOfOne = (binding: Binding, looked: boolean): Operation => (
 /** Updates one of the rows equal to the given old one. */
 export const updateOfOne = (binding: Binding, fields: readonly number[], looked: boolean): Operation => ({
   name: `update one ${looked} ${fields.join()}`,
-  statement: (rows) => updateWhere(binding, fields, rows, isThatRow, [oneRow(binding, looked, rows)]),
+  statement: (rows) =>
+    updateWhere({ binding, fields, rows, condition: isThatRow, ctes: [oneRow(binding, looked, rows)] }),
 });
 
 /**
@@ -104,16 +105,18 @@ function givenContent({ stored }: Binding, rows: Rows): string {
   return rows.from === undefined ? `(SELECT ${content})` : content;
 }
 
-/** `ctes` are the WITH queries that the condition refers to. */
-function updateWhere(
-  binding: Binding,
-  fields: readonly number[],
-  rows: Rows,
-  condition: string,
-  ctes: readonly string[],
-): string {
-  if (fields.some((field) => binding.columns[field]!.identity === "always"))
-    return replaceWhere(binding, fields, rows, condition, ctes);
+interface UpdateWhere {
+  readonly binding: Binding;
+  readonly fields: readonly number[];
+  readonly rows: Rows;
+  readonly condition: string;
+  /** The WITH queries that the condition refers to. */
+  readonly ctes: readonly string[];
+}
+
+function updateWhere(wanted: UpdateWhere): string {
+  const { binding, fields, rows, condition, ctes } = wanted;
+  if (fields.some((field) => binding.columns[field]!.identity === "always")) return replaceWhere(wanted);
   const assignments = fields.map((field) => `${column(binding, field)} = ${rows.newValue(field)}`);
   // Nothing to set, but the row has to be there.
   if (assignments.length === 0) {
@@ -125,13 +128,7 @@ function updateWhere(
 }
 
 /** An identity column GENERATED ALWAYS can be inserted, but not updated, to a given value. */
-function replaceWhere(
-  binding: Binding,
-  fields: readonly number[],
-  rows: Rows,
-  condition: string,
-  ctes: readonly string[],
-): string {
+function replaceWhere({ binding, fields, rows, condition, ctes }: UpdateWhere): string {
   const values = [
     ...binding.stored.map((field) => ({
       name: column(binding, field),
