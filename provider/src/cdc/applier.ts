@@ -1,23 +1,25 @@
 import type { Client } from "pg";
-import { ContentDiffers, Refused, TakenOver, messageOf } from "../errors.js";
-import { formatLsn, type Lsn } from "../postgres/lsn.js";
-import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
+import { Refused, TakenOver, messageOf } from "../errors.js";
+import type { Lsn } from "../postgres/lsn.js";
 import { type Action, type Ways, actionsOn } from "./apply-table.js";
-import { type Binding, Bindings, ShapeDiffers } from "./binding.js";
+import { type Binding, Bindings } from "./binding.js";
+import { type ChangeCounts, countOf, noChanges, sum } from "./change-counts.js";
+import { changeFailure } from "./change-refused.js";
 import type { Change, Relation, Truncate } from "./change.js";
-import { describeRow } from "./describe-row.js";
 import { mayPass } from "./failure.js";
-import { type OrderedChange, fold } from "./fold.js";
+import { FoldRefused, wantsSourceOrder } from "./fold-refused.js";
+import { fold } from "./fold.js";
 import type { Segment } from "./inbox.js";
-import { type ChangeCounts, type Progress, type ProgressStep, advanceStatement, takenOver } from "./progress.js";
+import { type Progress, type ProgressStep, advanceStatement, takenOver } from "./progress.js";
 import { type Statement, RoundTrips } from "./round-trip.js";
 import { migrationParts, type Parts } from "./parts.js";
 import { RowMissing } from "./row-missing.js";
 import { RowStatements } from "./row-statements.js";
 import { Staging } from "./staging.js";
 import { Treatments } from "./treatments.js";
-import { TruncateRefused } from "./truncate-refused.js";
+import { truncateFailure } from "./truncate-refused.js";
 import type { ValueForm } from "./value-form.js";
+import { valueFailure } from "./value-failure.js";
 
 export interface ApplierOptions {
   readonly migration: string;
@@ -34,8 +36,6 @@ export interface ApplierOptions {
    */
   readonly onDone?: (segments: readonly Segment[]) => void;
 }
-
-export const noChanges: ChangeCounts = { inserts: 0, updates: 0, deletes: 0, truncates: 0 };
 
 /** Segments to apply together, and what does it where that was built already. */
 export interface Batch {
@@ -308,11 +308,7 @@ export class Applier {
       throw failure(action, new RowMissing(`${found} of ${action.rows} rows of ${action.binding!.name} were there`));
     }
     const refused = actions[rows.length - before.length];
-    if (error)
-      throw failure(
-        refused,
-        isTruncateRefused(refused, error) ? new TruncateRefused(messageOf(error), { cause: error }) : error,
-      );
+    if (error) throw failure(refused, truncateFailure(refused?.statement, error));
     if (step && rows.at(-1) !== 1) throw takenOver(step);
   }
 
@@ -392,17 +388,6 @@ export class Applier {
   }
 }
 
-/** The target refuses what the source's order may allow. */
-class FoldRefused extends Error {
-  constructor(
-    /** By its binding's name; undefined for a TRUNCATE. */
-    readonly table: string | undefined,
-    override readonly cause: Error & { readonly code?: string },
-  ) {
-    super(cause.message, { cause });
-  }
-}
-
 const rolledBack = ({ receiver }: Parts): Refused =>
   new Refused(`the ${receiver} has rolled back a batch of changes that it should have committed`);
 
@@ -414,91 +399,3 @@ function changesOf(segments: readonly Segment[]): Change[] {
   for (const { changes } of segments) for (const change of changes) all.push(change);
   return all;
 }
-
-/** The target has no row for a change, or refuses it. */
-export class ChangeRefused extends ContentDiffers {
-  constructor(
-    /** Qualified and quoted. */
-    readonly table: string,
-    ...details: ConstructorParameters<typeof ContentDiffers>
-  ) {
-    super(...details);
-  }
-}
-
-/** Class 23: integrity constraint violation. */
-const wantsSourceOrder = (error: unknown): boolean =>
-  error instanceof RowMissing || error instanceof TruncateRefused || sqlStateOf(error).startsWith("23");
-
-/** 0A000 says the same of much else, which no order of the changes could help. */
-const isTruncateRefused = (action: Action | undefined, error: Error | undefined): boolean =>
-  action?.statement.text.startsWith("TRUNCATE") === true &&
-  (sqlStateOf(error) === sqlStates.featureNotSupported || sqlStateOf(error) === sqlStates.objectInUse);
-
-/** No such text is a value of the type: it may be another one on the source by now, as an enum or a composite type. */
-function valueFailure({ name, relation }: Binding, { sender, receiver, stream }: Parts, cause: Error): Error {
-  const code = sqlStateOf(cause);
-  if (code !== sqlStates.invalidTextRepresentation) return cause;
-  return new ShapeDiffers(
-    name,
-    relation,
-    `the ${receiver}'s ${name} cannot take what the ${sender}'s has: ${messageOf(cause)} (SQLSTATE ${code})`,
-    {
-      remedy: `alter the types of the columns of ${name} on the ${receiver} as they are on the ${sender}; the ${stream} then goes on`,
-      code: "603130",
-      cause,
-    },
-  );
-}
-
-function changeRemedy({ change, binding }: OrderedChange, { stream }: Parts): string {
-  if (stream === "way back")
-    return "the source was written otherwise since the cutover: compare this row on both sides and put it right on the source; the way back then goes on";
-  return isInsertOnly(change, binding)
-    ? `the row in its way is one that the source has deleted or updated since, which the stream does not tell of a table without a key: on the source, ALTER TABLE ${binding.name} REPLICA IDENTITY FULL, or a primary key there; then go on, and it is copied anew`
-    : "somebody else has written to the target, or the copy was not complete: compare this row on both sides, then begin anew";
-}
-
-/** Names the transaction, the table and the row; what is only the session's trouble stays as it is. */
-function changeFailure(ordered: OrderedChange, batch: readonly Segment[], parts: Parts, cause: unknown): Error {
-  if (!wantsSourceOrder(cause)) return cause as Error;
-  const { change, binding } = ordered;
-  const { transaction, end } = segmentOf(ordered.place, batch);
-  const lsn = transaction.commitLsn ?? end?.lsn;
-  return new ChangeRefused(
-    binding.name,
-    `${change.kind.toUpperCase()} of ${describeRow(ordered)} in ${binding.name}, transaction ${transaction.xid} ` +
-      `committed at ${lsn === undefined ? "an unknown position" : formatLsn(lsn)}, cannot be applied: ${messageOf(cause)}`,
-    {
-      remedy: changeRemedy(ordered, parts),
-      code: "603410",
-      cause,
-    },
-  );
-}
-
-/** Of a table whose rows the stream tells apart by nothing, it has inserts only. */
-const isInsertOnly = ({ kind }: Change, { relation }: Binding): boolean =>
-  kind === "insert" && relation.columns.every(({ key }) => !key);
-
-function segmentOf(place: number, batch: readonly Segment[]): Segment {
-  let before = 0;
-  for (const segment of batch) {
-    before += segment.changes.length;
-    if (place < before) return segment;
-  }
-  throw new RangeError(`the batch has no change ${place}`);
-}
-
-function countOf(changes: readonly Change[]): ChangeCounts {
-  const counts = { insert: 0, update: 0, delete: 0, truncate: 0 };
-  for (const { kind } of changes) counts[kind]++;
-  return { inserts: counts.insert, updates: counts.update, deletes: counts.delete, truncates: counts.truncate };
-}
-
-const sum = (one: ChangeCounts, other: ChangeCounts): ChangeCounts => ({
-  inserts: one.inserts + other.inserts,
-  updates: one.updates + other.updates,
-  deletes: one.deletes + other.deletes,
-  truncates: one.truncates + other.truncates,
-});

@@ -2,6 +2,7 @@ import type { Client } from "pg";
 import { EngineFault, TakenOver } from "../errors.js";
 import { applicationNamePrefix, bearerSign } from "../postgres/connect.js";
 import { formatLsn, type Lsn, parseLsn } from "../postgres/lsn.js";
+import type { ChangeCounts } from "./change-counts.js";
 import type { Statement } from "./round-trip.js";
 import { applyingPurpose } from "./target-session.js";
 
@@ -12,13 +13,6 @@ export interface SlotIdentity {
   readonly consistentPoint: Lsn;
   readonly systemIdentifier: string;
   readonly timeline: number;
-}
-
-export interface ChangeCounts {
-  readonly inserts: number;
-  readonly updates: number;
-  readonly deletes: number;
-  readonly truncates: number;
 }
 
 /** How far the changes of the source have been applied to one migrated database. */

@@ -1,4 +1,4 @@
-import { ChangeRefused } from "../cdc/applier.js";
+import { ChangeRefused } from "../cdc/change-refused.js";
 import { ShapeDiffers } from "../cdc/binding.js";
 import { ContentDiffers, HeldUp, Refused } from "../errors.js";
 
