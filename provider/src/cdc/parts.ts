@@ -8,3 +8,5 @@ export interface Parts {
 export const migrationParts: Parts = { sender: "source", receiver: "target", stream: "migration" };
 
 export const wayBackParts: Parts = { sender: "target", receiver: "source", stream: "way back" };
+
+export const partsOf = ({ parts = migrationParts }: { readonly parts?: Parts | undefined }): Parts => parts;

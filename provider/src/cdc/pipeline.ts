@@ -1,39 +1,26 @@
-import type { Client } from "pg";
 import type { Bell } from "../bell.js";
-import { EngineFault, TakenOver, Unreachable, asError } from "../errors.js";
-import { connect, watchSession } from "../postgres/connect.js";
+import { Unreachable, asError } from "../errors.js";
+import { withoutAges } from "../postgres/blocking-sessions.js";
 import type { Lsn } from "../postgres/lsn.js";
-import { serverVersion } from "../postgres/server-version.js";
+import { abandon, whatBroke } from "../postgres/session.js";
 import { Applier, type Batch } from "./applier.js";
-import {
-  type BacklogLimits,
-  BacklogReader,
-  type BacklogSession,
-  backlogLimits,
-  movesSlotsSoundly,
-} from "./backlog-reader.js";
-import type { Decoder, Relation, StreamMessage, Transaction } from "./change.js";
+import { BacklogReader } from "./backlog-reader.js";
 import type { ChangeStream, ChangeStreamHandlers } from "./change-stream.js";
+import type { Decoder, StreamMessage, Transaction } from "./change.js";
+import { type FollowSessions, endSessions, openSessions, silenceLimitMs } from "./follow-sessions.js";
 import type { FollowOptions } from "./follow.js";
 import type { Gate } from "./gate.js";
 import { Inbox, type Segment } from "./inbox.js";
-import { SourceClock } from "./lag.js";
+import type { SourceClock } from "./lag.js";
+import { withoutTables } from "./leave-out.js";
 import { nudge } from "./nudge.js";
-import { migrationParts, type Parts } from "./parts.js";
-import { PgOutputDecoder, pgOutputOptions } from "./pgoutput.js";
-import { type Progress, readProgress, takeOverProgress } from "./progress.js";
-import { endHolder } from "./drop-slot.js";
+import { partsOf } from "./parts.js";
+import { pgOutputOptions } from "./pgoutput.js";
 import { SharedPast } from "./shared-past.js";
-import { type StreamSlot, verifySlotIdentity, verifySlotPlace } from "./slot-identity.js";
-import { TestDecodingDecoder, testDecodingOptions } from "./test-decoding.js";
-import { withoutAges } from "../postgres/blocking-sessions.js";
-import { qualify } from "../postgres/identifiers.js";
-import { abandon, whatBroke } from "../postgres/session.js";
-import { listTables } from "../postgres/tables.js";
-import { openTargetSession } from "./target-session.js";
-import type { OnBlocked, SessionWatch } from "../postgres/session-watch.js";
-import { publishesGenerated } from "./publication.js";
-import { type ValueForm, valueFormOf } from "./value-form.js";
+import { type StreamSlot, verifySlotPlace } from "./slot-identity.js";
+import { type StreamBegin, beginStream, limitsOf } from "./stream-begin.js";
+import { testDecodingOptions } from "./test-decoding.js";
+import type { ValueForm } from "./value-form.js";
 import { WalSender, type WalSenderHandlers } from "./walsender.js";
 
 const batchLimits = { changes: 20_000, bytes: 8 << 20, tables: 1000 };
@@ -43,9 +30,6 @@ const inFlightBytes = 3 * batchLimits.bytes;
 const passOverEveryMs = 5000;
 const tickMs = 200;
 const ticksPerQuestion = 5;
-const defaultSilenceLimitSeconds = 45;
-/** Looks at a silent target within the limit: one to see it wait, one to see it still wait. */
-const looksWithinSilence = 3;
 /** A minute, by the limit that stands by default: a lock that is held for longer does not pass by itself. */
 const looksAtLock = 4;
 /** How long a slot and its progress may take to be taken up: the server may have to end a predecessor's sessions first. */
@@ -62,10 +46,11 @@ export class Pipeline {
   /** What the applier has been given and still needs. */
   #applying: readonly Segment[] = [];
   #ahead: { readonly batch: Batch; readonly bound: Lsn | undefined } | undefined;
-  readonly #sessions: Sessions;
+  readonly #sessions: FollowSessions;
   #stream: ChangeStream;
   readonly #decoder: Decoder;
   readonly #bell: Bell;
+  readonly #slot: StreamSlot;
   readonly #startedAfter: Lsn;
   /** Undefined with test_decoding, which would send again what cannot be told from the rest before its end. */
   readonly #past: SharedPast | undefined;
@@ -106,7 +91,7 @@ export class Pipeline {
       for (const session of [sessions.source, sessions.stream, sessions.target]) abandon(session, stuck);
     }, startLimitMs);
     try {
-      return await start(sessions, options, bell, gate, takeOver);
+      return new Pipeline(await beginStream(sessions, options, takeOver), options, bell, gate);
     } catch (error) {
       await endSessions(sessions);
       throw error;
@@ -115,21 +100,12 @@ export class Pipeline {
     }
   }
 
-  constructor(
-    sessions: Sessions,
-    progress: Progress,
-    clock: SourceClock,
-    form: ValueForm,
-    decoder: Decoder,
-    backlog: BacklogSession | undefined,
-    options: FollowOptions,
-    bell: Bell,
-    gate: Gate,
-  ) {
+  private constructor(begin: StreamBegin, options: FollowOptions, bell: Bell, gate: Gate) {
+    const { sessions, progress, clock, form, decoder } = begin;
+    const { migration, generation, parts, onEvent } = options;
     this.#sessions = sessions;
-    const { migration, generation, onEvent } = options;
     this.applier = new Applier(sessions.target, {
-      ...{ migration, generation, progress, form, parts: options.parts },
+      ...{ migration, generation, progress, form, parts },
       onOrderedBatch: (reason) => onEvent?.({ kind: "orderedBatch", reason }),
       onDone: (segments) => this.#done(segments),
     });
@@ -140,14 +116,43 @@ export class Pipeline {
     this.#decoder = decoder;
     this.#startedAfter = this.#receivedLsn = progress.throughLsn;
     this.#leaveOut = options.leaveOut ?? new Set();
-    const { publications, plugin, silenceLimitSeconds } = options;
-    const slot: StreamSlot = { name: options.slot, parts: partsOf(options) };
-    this.#past = plugin === "test_decoding" ? undefined : new SharedPast(progress, slot);
-    this.#silenceLimitMs = 1000 * (silenceLimitSeconds ?? defaultSilenceLimitSeconds);
+    this.#slot = { name: options.slot, parts: partsOf(options) };
+    this.#past = options.plugin === "test_decoding" ? undefined : new SharedPast(progress, this.#slot);
+    this.#silenceLimitMs = silenceLimitMs(options);
+    this.#stream = this.#begin(begin, options, gate);
+    this.#ticker = setInterval(() => this.#tick(gate), tickMs);
+  }
+
+  #begin({ sessions, progress, form, backlog }: StreamBegin, options: FollowOptions, gate: Gate): ChangeStream {
+    const { plugin, publications } = options;
     const pluginOptions = plugin === "test_decoding" ? testDecodingOptions : pgOutputOptions(publications, form);
-    const handlers: ChangeStreamHandlers = {
+    const handlers = this.#handlersFor(gate);
+    const stream = (readTo: Lsn): ChangeStream => {
+      this.#hasSlot = false;
+      const looks = { ...handlers, ...this.#lookAtSlot() };
+      const { name } = this.#slot;
+      if (!this.#isOfOnePast) return WalSender.start(sessions.stream, name, readTo, 0n, pluginOptions, looks);
+      const { throughLsn } = this.applier;
+      const from = readTo > progress.throughLsn ? readTo : progress.throughLsn;
+      return WalSender.start(sessions.stream, name, from, throughLsn, pluginOptions, looks);
+    };
+    if (!backlog) return stream(0n);
+    const { throughLsn } = progress;
+    return new BacklogReader(backlog, sessions.source, this.#slot, throughLsn, pluginOptions, limitsOf(options), {
+      ...handlers,
+      // The first is where the copy of the slot was made, which is nobody else's.
+      onKeepalive: (end) => {
+        this.#past?.begins(end);
+        this.#hear(end);
+      },
+      onRead: (end) => this.#goOnWith(() => stream(end)),
+    });
+  }
+
+  #handlersFor(gate: Gate): ChangeStreamHandlers {
+    return {
       onData: (bytes, start, end, position) => {
-        const message = this.#wanted(this.#decoder.decode(bytes, start, end, position));
+        const message = withoutTables(this.#leaveOut, this.#decoder.decode(bytes, start, end, position));
         this.#receive(message, end - start, gate);
       },
       onKeepalive: (end) => this.#hear(end),
@@ -155,26 +160,6 @@ export class Pipeline {
       isBusy: () => this.#applying.length > 0,
       silenceLimitMs: this.#silenceLimitMs,
     };
-    const stream = (readTo: Lsn): ChangeStream => {
-      this.#hasSlot = false;
-      const looks = { ...handlers, ...this.#lookAt(slot) };
-      if (!this.#isOfOnePast) return WalSender.start(sessions.stream, slot.name, readTo, 0n, pluginOptions, looks);
-      const { throughLsn } = this.applier;
-      const from = readTo > progress.throughLsn ? readTo : progress.throughLsn;
-      return WalSender.start(sessions.stream, slot.name, from, throughLsn, pluginOptions, looks);
-    };
-    this.#stream = backlog
-      ? new BacklogReader(backlog, sessions.source, slot, progress.throughLsn, pluginOptions, limitsOf(options), {
-          ...handlers,
-          // The first is where the copy of the slot was made, which is nobody else's.
-          onKeepalive: (end) => {
-            this.#past?.begins(end);
-            this.#hear(end);
-          },
-          onRead: (end) => this.#goOnWith(() => stream(end)),
-        })
-      : stream(0n);
-    this.#ticker = setInterval(() => this.#tick(gate), tickMs);
   }
 
   /** How far the stream has come: every transaction that committed before has been received. */
@@ -360,9 +345,9 @@ export class Pipeline {
    * A slot that was dropped and made anew, or moved on, begins behind what it was asked for, without a word: it is looked at
    * once nobody else can have it any more, and where it is refused, which may be why.
    */
-  #lookAt(slot: StreamSlot): Pick<WalSenderHandlers, "onBegun" | "onLost"> {
+  #lookAtSlot(): Pick<WalSenderHandlers, "onBegun" | "onLost"> {
     let hasBegun = false;
-    const look = () => verifySlotPlace(this.#sessions.source, slot, () => this.applier.throughLsn);
+    const look = () => verifySlotPlace(this.#sessions.source, this.#slot, () => this.applier.throughLsn);
     const begin = async (): Promise<void> => {
       this.#past?.begins(await look());
       this.#hasSlot = true;
@@ -383,23 +368,6 @@ export class Pipeline {
         else this.#ask(fail(error));
       },
     };
-  }
-
-  #wanted(message: StreamMessage): StreamMessage {
-    if (this.#leaveOut.size === 0) return message;
-    const isWanted = ({ schema, name }: Relation): boolean => !this.#leaveOut.has(qualify(schema, name));
-    switch (message.kind) {
-      case "insert":
-      case "update":
-      case "delete":
-        return isWanted(message.relation) ? message : { kind: "ignored" };
-      case "truncate": {
-        const relations = message.relations.filter(isWanted);
-        return relations.length > 0 ? { ...message, relations } : { kind: "ignored" };
-      }
-      default:
-        return message;
-    }
   }
 
   #hear(end: Lsn): void {
@@ -437,99 +405,4 @@ export class Pipeline {
       (error: unknown) => this.#lose(asError(error)),
     );
   }
-}
-
-interface Sessions {
-  readonly source: Client;
-  readonly stream: Client;
-  readonly target: Client;
-  readonly watch: SessionWatch;
-}
-
-async function openSessions(options: FollowOptions, onBlocked: OnBlocked): Promise<Sessions> {
-  const { source, target, database, targetDatabase, silenceLimitSeconds } = options;
-  const patienceMs = (1000 * (silenceLimitSeconds ?? defaultSilenceLimitSeconds)) / looksWithinSilence;
-  const opened: Client[] = [];
-  const keep = async (session: Promise<Client>): Promise<Client> => {
-    const client = await session;
-    opened.push(client);
-    return client;
-  };
-  try {
-    const applying = await keep(openTargetSession(target, targetDatabase, options));
-    return {
-      target: applying,
-      watch: await watchSession(target, targetDatabase, applying, { patienceMs, onBlocked }),
-      source: await keep(connect(source, { database, purpose: "follow" })),
-      stream: await keep(WalSender.session(source, database)),
-    };
-  } catch (error) {
-    for (const client of opened) await client.end();
-    throw error;
-  }
-}
-
-const partsOf = ({ parts = migrationParts }: FollowOptions): Parts => parts;
-
-async function endSessions({ source, stream, target }: Sessions): Promise<void> {
-  await Promise.all([source.end(), stream.end(), target.end()]);
-}
-
-async function start(
-  sessions: Sessions,
-  options: FollowOptions,
-  bell: Bell,
-  gate: Gate,
-  takeOver: boolean,
-): Promise<Pipeline> {
-  const { migration, generation } = options;
-  if (!(await readProgress(sessions.target, migration)))
-    throw new EngineFault(
-      `the row of ${migration} in pgmigration.progress of ${options.targetDatabase} on the ${partsOf(options).receiver} is gone, so nobody knows how far it has come`,
-      { remedy: "delete this migration and start it anew; leave the schema pgmigration alone while it is followed" },
-    );
-  if (takeOver) await takeOverProgress(sessions.target, migration, generation);
-  const progress = await readProgress(sessions.target, migration);
-  if (progress?.generation !== generation)
-    throw new TakenOver(
-      `changes of ${migration} are applied by another worker now, of generation ${progress?.generation ?? "-"}`,
-    );
-  if (progress.slot !== options.slot)
-    throw new EngineFault(`progress of ${migration} is that of slot ${progress.slot}, not of ${options.slot}`);
-  await verifySlotIdentity(sessions.source, sessions.stream, progress, partsOf(options));
-  // A walsender of a worker that died, or that has just been taken over.
-  await endHolder(sessions.source, options.slot);
-  const version = await serverVersion(sessions.source);
-  const clock = new SourceClock(sessions.source, version);
-  await clock.ask();
-  const { plugin, publications, valueForm } = options;
-  const tellsGenerated = await publishesGenerated(sessions.source, publications);
-  const form =
-    plugin === "test_decoding" || valueForm === "text"
-      ? "text"
-      : await valueFormOf(sessions.source, version, publications, tellsGenerated);
-  const decoder =
-    plugin === "test_decoding"
-      ? new TestDecodingDecoder(await (options.tables ?? listTables)(sessions.source))
-      : new PgOutputDecoder(form, tellsGenerated);
-  const backlog = await openBacklog(options, sessions.source, version, Number(clock.walLsn! - progress.throughLsn));
-  return new Pipeline(sessions, progress, clock, form, decoder, backlog, options, bell, gate);
-}
-
-const limitsOf = ({ backlog }: FollowOptions): BacklogLimits => ({ ...backlogLimits, ...backlog });
-
-/** A session to begin with where the stream is far behind, and the source lets it be read by SQL. */
-async function openBacklog(
-  options: FollowOptions,
-  by: Client,
-  version: number,
-  bytes: number,
-): Promise<BacklogSession | undefined> {
-  const { source, database, slot, plugin, onEvent } = options;
-  if (plugin === "test_decoding" || !movesSlotsSoundly(version)) return undefined;
-  if (bytes <= limitsOf(options).behindBytes) return undefined;
-  const session = await BacklogReader.session(source, by, database, slot);
-  const refused = typeof session === "string" ? session : undefined;
-  onEvent?.({ kind: "backlog", bytes, refused });
-  return typeof session === "string" ? undefined : session;
 }

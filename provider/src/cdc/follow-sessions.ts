@@ -1,0 +1,49 @@
+import type { Client } from "pg";
+import { connect, watchSession } from "../postgres/connect.js";
+import type { OnBlocked, SessionWatch } from "../postgres/session-watch.js";
+import type { FollowOptions } from "./follow.js";
+import { openTargetSession } from "./target-session.js";
+import { WalSender } from "./walsender.js";
+
+const defaultSilenceLimitSeconds = 45;
+/** Looks at a silent target within the limit: one to see it wait, one to see it still wait. */
+const looksWithinSilence = 3;
+
+/** How long a server may be silent where an answer is due. */
+export const silenceLimitMs = ({ silenceLimitSeconds }: FollowOptions): number =>
+  1000 * (silenceLimitSeconds ?? defaultSilenceLimitSeconds);
+
+/** The connections of a stream, from the source to the target. */
+export interface FollowSessions {
+  readonly source: Client;
+  readonly stream: Client;
+  readonly target: Client;
+  readonly watch: SessionWatch;
+}
+
+export async function openSessions(options: FollowOptions, onBlocked: OnBlocked): Promise<FollowSessions> {
+  const { source, target, database, targetDatabase } = options;
+  const patienceMs = silenceLimitMs(options) / looksWithinSilence;
+  const opened: Client[] = [];
+  const keep = async (session: Promise<Client>): Promise<Client> => {
+    const client = await session;
+    opened.push(client);
+    return client;
+  };
+  try {
+    const applying = await keep(openTargetSession(target, targetDatabase, options));
+    return {
+      target: applying,
+      watch: await watchSession(target, targetDatabase, applying, { patienceMs, onBlocked }),
+      source: await keep(connect(source, { database, purpose: "follow" })),
+      stream: await keep(WalSender.session(source, database)),
+    };
+  } catch (error) {
+    for (const client of opened) await client.end();
+    throw error;
+  }
+}
+
+export async function endSessions({ source, stream, target }: FollowSessions): Promise<void> {
+  await Promise.all([source.end(), stream.end(), target.end()]);
+}
