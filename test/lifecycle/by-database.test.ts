@@ -11,7 +11,8 @@ describe("a migration of several databases", () => {
   let databases: [string, string];
 
   before(async () => {
-    lab = await Lab.start();
+    // As many as it takes to keep a way back of two databases.
+    lab = await Lab.start({ target: { parameters: { max_replication_slots: 3 } } });
   });
 
   beforeEach(async () => {
@@ -133,6 +134,16 @@ describe("a migration of several databases", () => {
     await resource.update({ cancel: true, dbsToCancelMigrationOn: [second] });
     assert.deepEqual(statesOf(resource), ["Canceled", "Canceled"]);
     await lab.source.query("INSERT INTO t VALUES (601)", { database: second });
+    await resource.destroy();
+  });
+
+  it("keeps a way back for one after another, where the target has no slot to spare", async () => {
+    const resource = new Resource();
+    await resource.create(lab.inputs(databases, { migrationMode: "Online", rollback: "keep" }));
+    for (const cutOver of [databases.slice(0, 1), databases])
+      await resource.update({ triggerCutover: true, dbsToTriggerCutoverOn: cutOver });
+    assert.deepEqual(statesOf(resource), ["Succeeded", "Succeeded"]);
+    assert.equal((await resource.update({ rollback: "drop" })).state, "Succeeded");
     await resource.destroy();
   });
 

@@ -108,13 +108,29 @@ describe("an online migration", () => {
     );
     const resource = new Resource();
     await resource.create(lab.inputs([database], { migrationMode: "Online" }));
-    await lab.target.query("UPDATE t SET v = 'changed' WHERE id = 417", { database, login: lab.administrator });
+    const onTarget = { database, login: lab.administrator };
+    await lab.target.query("DELETE FROM t WHERE id = 4; INSERT INTO t VALUES (2000)", onTarget);
+    const refused = async (change: string, remedy: RegExp): Promise<void> => {
+      await lab.source.query(change, { database });
+      await until("the change is refused", async () => (await resource.refresh()).state === "Failed");
+      assert.match(resource.status.error!, remedy);
+    };
+    await refused(
+      "UPDATE t SET v = 'four' WHERE id = 4",
+      /603410: .*To do: .*insert it there.*pulumi up then goes on/s,
+    );
+    await lab.target.query("INSERT INTO t VALUES (4)", onTarget);
+    assert.equal((await resource.update({})).state, "WaitingForUserAction");
+    await refused("INSERT INTO t VALUES (2000)", /603410: .*To do: .*deleting a row.*pulumi up then goes on/s);
+    await lab.target.query("DELETE FROM t WHERE id = 2000", onTarget);
+    assert.equal((await resource.update({})).state, "WaitingForUserAction");
+    await lab.target.query("UPDATE t SET v = 'changed' WHERE id = 417", onTarget);
     const text = await Resource.failure(resource.update({ triggerCutover: true }));
     assert.match(text, /"public"\."t"/);
     assert.match(text, /417/);
     assert.equal(resource.status.state, "Failed");
     assert.equal(resource.status.currentSubStateDetails.dbDetails[database]!.tablesDifferent, 1);
-    await lab.target.query("UPDATE t SET v = md5('417') WHERE id = 417", { database, login: lab.administrator });
+    await lab.target.query("UPDATE t SET v = md5('417') WHERE id = 417", onTarget);
     await lab.source.query("INSERT INTO t VALUES (1001, 'later')", { database });
     assert.equal((await resource.update({})).state, "Succeeded");
     await assertSameContent(...lab.places(database));

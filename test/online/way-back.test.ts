@@ -320,13 +320,21 @@ describe("the way back after a cutover", () => {
   });
 
   it("is a finding where the target cannot be followed, and stands before a cutover", async () => {
-    const plain = await Lab.start({ target: { major: 17, parameters: { wal_level: "replica" } } });
+    const few = { max_replication_slots: "1", max_wal_senders: "1" };
+    const parameters = { wal_level: "replica", ...few, idle_replication_slot_timeout: "1h" };
+    const plain = await Lab.start({ target: { major: 18, parameters } });
     try {
       const database = await plain.database("CREATE TABLE t (id int PRIMARY KEY)");
       const resource = new Resource();
       const inputs = plain.inputs([database], { migrationMode: "Online" });
       const text = await Resource.failure(resource.create({ ...inputs, rollback: "keep" }));
-      assert.match(text, /wal_level is replica on the target; a way back needs logical/);
+      for (const expected of [
+        /wal_level is replica on the target; a way back needs logical/,
+        /1 of 1 replication slots are free on the target, a way back needs 2.*max_replication_slots to 2 and restart/s,
+        /1 of 1 WAL senders are free on the target, a way back needs 2.*max_wal_senders to 2 and restart/s,
+        /the target gives up a slot that nobody reads for 3600 s, and the way back.*on the target, until/s,
+      ])
+        assert.match(text, expected);
       await resource.update({ rollback: "drop" });
       const refused = await Resource.failure(resource.update({ rollback: "keep", triggerCutover: true }));
       assert.match(refused, /no way back can be kept.*wal_level/s);

@@ -7,6 +7,7 @@ import { wantsSourceOrder } from "./fold-refused.js";
 import type { OrderedChange } from "./fold.js";
 import type { Segment } from "./inbox.js";
 import type { Parts } from "./parts.js";
+import { RowMissing } from "./row-missing.js";
 
 /** The target has no row for a change, or refuses it. */
 export class ChangeRefused extends ContentDiffers {
@@ -19,12 +20,16 @@ export class ChangeRefused extends ContentDiffers {
   }
 }
 
-function changeRemedy({ change, binding }: OrderedChange, { stream }: Parts): string {
+function changeRemedy({ change, binding }: OrderedChange, { stream }: Parts, cause: unknown): string {
   if (stream === "way back")
     return "the source was written otherwise since the cutover: compare this row on both sides and put it right on the source; the way back then goes on";
-  return isInsertOnly(change, binding)
-    ? `the row in its way is one that the source has deleted or updated since, which the stream does not tell of a table without a key: on the source, ALTER TABLE ${binding.name} REPLICA IDENTITY FULL, or a primary key there; then go on, and it is copied anew`
-    : "somebody else has written to the target, or the copy was not complete: compare this row on both sides, then begin anew";
+  if (isInsertOnly(change, binding))
+    return `the row in its way is one that the source has deleted or updated since, which the stream does not tell of a table without a key: on the source, ALTER TABLE ${binding.name} REPLICA IDENTITY FULL, or a primary key there; then go on, and it is copied anew`;
+  const putRight =
+    cause instanceof RowMissing
+      ? "compare this row on both sides and insert it there as the source has it"
+      : "compare what is in its way on both sides and put it right there, such as by deleting a row that the source has not";
+  return `somebody else has written to the target: ${putRight}; pulumi up then goes on with this transaction`;
 }
 
 /** Names the transaction, the table and the row; what is only the session's trouble stays as it is. */
@@ -38,7 +43,7 @@ export function changeFailure(ordered: OrderedChange, batch: readonly Segment[],
     `${change.kind.toUpperCase()} of ${describeRow(ordered)} in ${binding.name}, transaction ${transaction.xid} ` +
       `committed at ${lsn === undefined ? "an unknown position" : formatLsn(lsn)}, cannot be applied: ${messageOf(cause)}`,
     {
-      remedy: changeRemedy(ordered, parts),
+      remedy: changeRemedy(ordered, parts, cause),
       code: "603410",
       cause,
     },

@@ -19,7 +19,7 @@ export const logicalReplication: Rule = async (context) => {
     ...(await walSettings(first, context.wish.dbsToMigrate.length)),
     ...(await replicationPrivilege(first, context.wish.source.user)),
     ...(await longTransactions(first)),
-    ...(await idleSlotTimeout(first)),
+    ...(await idleSlotTimeout(first, "source")),
   ];
   // What stands in the way of every one would only be said again.
   if (findings.every(({ state }) => state !== "Failed")) findings.push(...(await replicationConnections(context)));
