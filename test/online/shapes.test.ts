@@ -41,6 +41,8 @@ const everyShape = (major: number): string => `${namedWithoutSchema}
   CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY); INSERT INTO unlogged VALUES (1);
   CREATE TABLE parent (id int PRIMARY KEY, v text); CREATE TABLE child (extra text, PRIMARY KEY (id)) INHERITS (parent);
   INSERT INTO parent VALUES (1, 'p'); INSERT INTO child VALUES (2, 'c', 'x');
+  CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TYPE pair AS (a int, b text); CREATE TABLE composed (id int PRIMARY KEY, p pair, m mood[]);
+  INSERT INTO composed VALUES (1, ROW(1, 'x'), '{sad,NULL}'), (2, ROW(NULL, NULL), '{}'), (3, NULL, NULL);
   CREATE TABLE always (id ${major >= 10 ? "int GENERATED ALWAYS AS IDENTITY" : "serial"} PRIMARY KEY, v text); INSERT INTO always (v) VALUES ('a'), ('b');
   ${since(10, major, partitions)}
   ${since(12, major, "CREATE TABLE computed (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) STORED); INSERT INTO computed VALUES (1);")}
@@ -54,6 +56,7 @@ const everyChange = (major: number): string => `
   DELETE FROM keyless WHERE ctid = (SELECT ctid FROM keyless WHERE n = 5 LIMIT 1);
   UPDATE "Mixed Case" SET "a ""quoted"" name" = 'two'; INSERT INTO "Mixed Case" VALUES (2, NULL);
   UPDATE parent SET v = 'both'; INSERT INTO child VALUES (3, 'c', 'y'); DELETE FROM child WHERE id = 2;
+  UPDATE composed SET p = ROW(NULL, NULL) WHERE id = 3; UPDATE composed SET p = NULL WHERE id = 2; UPDATE composed SET m[2] = 'ok' WHERE id = 1;
   UPDATE always SET v = 'z' WHERE id = 1; INSERT INTO always (v) VALUES ('c'); DELETE FROM always WHERE id = 2;
   ${since(10, major, "UPDATE part SET v = 'changed'; INSERT INTO part VALUES (2, 'new'); DELETE FROM part WHERE id = 11;")}
   ${since(12, major, "UPDATE computed SET id = 5; INSERT INTO computed VALUES (7);")}

@@ -58,14 +58,13 @@ export class RowImages {
         const attributes = type.attributes!.map((attribute) =>
           this.#value(attribute.type, `(${value}).${quoteIdentifier(attribute.name)}`, depth),
         );
-        // IS NULL would take a composite of NULLs for a NULL.
-        return `CASE WHEN num_nulls(${value}) = 0 THEN ${record(attributes)} END`;
+        return `CASE WHEN ${isThere(value)} THEN ${record(attributes)} END`;
       }
       case "array": {
         const element = `e${depth}`;
         const image = record([this.#value(type.inner!, `${element}.v`, depth + 1)]);
         const elements = `ARRAY(SELECT ${image} FROM (SELECT unnest(${value}) AS v) AS ${element})`;
-        return `CASE WHEN num_nulls(${value}) = 0 THEN ${record([`array_dims(${value})`, elements])} END`;
+        return `CASE WHEN ${isThere(value)} THEN ${record([`array_dims(${value})`, elements])} END`;
       }
       case "range":
         // The binary form of a range is that of its bounds and no OID; its text would print floats as the version does.
@@ -88,6 +87,9 @@ export class RowImages {
     return hasPortableBinaryForm({ baseTypeSchema: type.schema, baseType: type.name, element: element && of(element) });
   }
 }
+
+/** IS NULL would take a composite of NULLs for a NULL, and a source of 9.5 has no num_nulls(). */
+const isThere = (value: string): string => `(${value}) IS DISTINCT FROM NULL`;
 
 const record = (values: readonly string[]): string => `record_send(ROW(${values.join(", ")}))`;
 
