@@ -325,34 +325,39 @@ describe("following exactly once", () => {
     );
   });
 
-  it("refuses a source that was put back and has been written since, in whichever way it is read", async () => {
-    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
-    const { dataDirectory } = servers.source;
-    const kept = `${dataDirectory}-kept`;
-    await servers.source.halt();
-    await run("cp", ["-Rp", dataDirectory, kept]);
-    await servers.source.resume();
-    await s.onSource("INSERT INTO t VALUES (1)");
-    const follower = s.follow();
-    await s.mustBecomeEqual(follower);
-    await follower.stop();
+  const inPortions = { backlog: { behindBytes: 0 } };
+  for (const [plugin, ways] of [
+    ["pgoutput", [inPortions, {}]],
+    ["test_decoding", [{}]],
+  ] as const)
+    it(`refuses a source that was put back and has been written since, as ${plugin} tells of it`, async () => {
+      const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)", plugin);
+      const { dataDirectory } = servers.source;
+      const kept = `${dataDirectory}-kept`;
+      await servers.source.halt();
+      await run("cp", ["-Rp", dataDirectory, kept]);
+      await servers.source.resume();
+      await s.onSource("INSERT INTO t VALUES (1)");
+      const follower = s.follow();
+      await s.mustBecomeEqual(follower);
+      await follower.stop();
 
-    await servers.source.halt();
-    await rm(dataDirectory, { recursive: true });
-    await rename(kept, dataDirectory);
-    await servers.source.resume();
-    // Some of these end before where the target is, which would take them for its own.
-    for (let id = 100; id < 120; id++) await s.onSource(`INSERT INTO t VALUES (${id})`);
-    const events: FollowEvent[] = [];
-    const ways = [{ backlog: { behindBytes: 0 }, onEvent: (event: FollowEvent) => events.push(event) }, {}];
-    for (const way of ways)
-      await assert.rejects(
-        s.follow(way).finished,
-        (error: Error) => error instanceof Refused && /put back to an earlier state and has been/.test(error.message),
-      );
-    assert(events.some((event) => event.kind === "backlog" && event.refused === undefined));
-    assert.deepEqual(await s.onTarget("SELECT id FROM t"), [{ id: 1 }]);
-  });
+      await servers.source.halt();
+      await rm(dataDirectory, { recursive: true });
+      await rename(kept, dataDirectory);
+      await servers.source.resume();
+      // Some of these end before where the target is, which would take them for its own.
+      for (let id = 100; id < 120; id++) await s.onSource(`INSERT INTO t VALUES (${id})`);
+      const events: FollowEvent[] = [];
+      for (const way of ways)
+        await assert.rejects(
+          s.follow({ ...way, onEvent: (event) => events.push(event) }).finished,
+          (error: Error) => error instanceof Refused && /put back to an earlier state and has been/.test(error.message),
+        );
+      assert.equal(events.filter((event) => event.kind === "backlog").length, ways.length - 1);
+      assert(!events.some((event) => event.kind === "backlog" && event.refused !== undefined));
+      assert.deepEqual(await s.onTarget("SELECT id FROM t"), [{ id: 1 }]);
+    });
 
   it("gives way to a follower of a later generation", async () => {
     const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");

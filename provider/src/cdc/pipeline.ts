@@ -15,6 +15,7 @@ import type { SourceClock } from "./lag.js";
 import { withoutTables } from "./leave-out.js";
 import { nudge } from "./nudge.js";
 import { partsOf } from "./parts.js";
+import { peekPast } from "./peek-past.js";
 import { pgOutputOptions } from "./pgoutput.js";
 import { SharedPast } from "./shared-past.js";
 import { type StreamSlot, verifySlotPlace } from "./slot-identity.js";
@@ -52,7 +53,7 @@ export class Pipeline {
   readonly #bell: Bell;
   readonly #slot: StreamSlot;
   readonly #startedAfter: Lsn;
-  /** Undefined with test_decoding, which would send again what cannot be told from the rest before its end. */
+  /** Undefined with test_decoding, of which it is known before: {@link peekPast}. */
   readonly #past: SharedPast | undefined;
   readonly #leaveOut: ReadonlySet<string>;
   #skipping = false;
@@ -84,19 +85,14 @@ export class Pipeline {
       if (who !== saidBlocked) options.onEvent?.({ kind: "blocked", by });
       saidBlocked = who;
     });
-    const late = setTimeout(() => {
-      const stuck = new Unreachable(
-        `a server has not answered for ${startLimitMs / 1000} s when the stream was to start`,
-      );
-      for (const session of [sessions.source, sessions.stream, sessions.target]) abandon(session, stuck);
-    }, startLimitMs);
     try {
-      return new Pipeline(await beginStream(sessions, options, takeOver), options, bell, gate);
+      const begin = await withinLimit(sessions, beginStream(sessions, options, takeOver));
+      // It takes as long as decoding does, from where the source has to begin with it.
+      if (options.plugin === "test_decoding") await peekPast(sessions.source, begin.progress, partsOf(options));
+      return new Pipeline(begin, options, bell, gate);
     } catch (error) {
       await endSessions(sessions);
       throw error;
-    } finally {
-      clearTimeout(late);
     }
   }
 
@@ -404,5 +400,20 @@ export class Pipeline {
       () => (this.#askedAt = undefined),
       (error: unknown) => this.#lose(asError(error)),
     );
+  }
+}
+
+/** Gives the sessions up where a server has accepted them and then does not answer. */
+async function withinLimit<Result>({ source, stream, target }: FollowSessions, work: Promise<Result>): Promise<Result> {
+  const late = setTimeout(() => {
+    const stuck = new Unreachable(
+      `a server has not answered for ${startLimitMs / 1000} s when the stream was to start`,
+    );
+    for (const session of [source, stream, target]) abandon(session, stuck);
+  }, startLimitMs);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(late);
   }
 }

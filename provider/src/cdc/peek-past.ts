@@ -1,0 +1,45 @@
+import type { Client } from "pg";
+import { formatLsn, parseLsn } from "../postgres/lsn.js";
+import { TestDecodingDecoder, testDecodingOptions } from "./test-decoding.js";
+import type { StreamMessage } from "./change.js";
+import type { Parts } from "./parts.js";
+import type { Progress } from "./progress.js";
+import { SharedPast } from "./shared-past.js";
+import { verifySlotPlace } from "./slot-identity.js";
+
+/**
+ * Judges the past of a source that tells by test_decoding. A stream of that plugin cannot begin before where the target
+ * is: what it sent again would not be told from the rest before its end. So what lies between is looked at beforehand,
+ * which leaves the slot where it is.
+ *
+ * @param source a session of which nobody expects anything meanwhile
+ * @throws Refused when the past is another one, or the slot is no longer what it was
+ */
+export async function peekPast(source: Client, progress: Progress, parts: Parts): Promise<void> {
+  const slot = { name: progress.slot, parts };
+  const past = new SharedPast(progress, slot);
+  const confirmed = await verifySlotPlace(source, slot, () => progress.throughLsn);
+  const isBehind = confirmed === undefined || confirmed < progress.throughLsn;
+  const commits = isBehind ? await peekCommits(source, progress) : [];
+  for (const commit of commits) past.passes(commit);
+  // Where the source does not tell, it begins no later than the first that it sends.
+  past.begins(confirmed ?? commits[0]?.endLsn);
+  past.ends();
+}
+
+type Commit = Extract<StreamMessage, { kind: "commit" }>;
+
+async function peekCommits(source: Client, { slot, throughLsn }: Progress): Promise<Commit[]> {
+  const options = Object.entries(testDecodingOptions).flat();
+  const { rows } = await source.query<{ lsn: string; data: string }>(
+    `SELECT lsn::text, data
+       FROM pg_catalog.pg_logical_slot_peek_changes($1, $2::pg_lsn, NULL, VARIADIC $3::text[]) AS sent (lsn, xid, data)
+      WHERE lsn OPERATOR(pg_catalog.<=) $2::pg_lsn AND data OPERATOR(pg_catalog.~~) 'COMMIT %'`,
+    [slot, formatLsn(throughLsn), options],
+  );
+  const decoder = new TestDecodingDecoder([]);
+  return rows.map(({ lsn, data }) => {
+    const bytes = Buffer.from(data);
+    return decoder.decode(bytes, 0, bytes.length, () => parseLsn(lsn)) as Commit;
+  });
+}
