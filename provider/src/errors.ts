@@ -46,7 +46,7 @@ export class Refused extends MigrationError {}
 /** Another session holds a lock that is needed: it passes with that session's transaction, and is nobody's mistake. */
 export class HeldUp extends Refused {}
 
-/** What was read has been overtaken by somebody's TRUNCATE or the like: at another moment it passes. */
+/** What was read has been overtaken by somebody's TRUNCATE, ALTER or the like: at another moment it passes. */
 export class Overtaken extends Refused {}
 
 /** A server did not answer, or the connection broke: try again, with backoff, for as long as the caller may. */

@@ -128,9 +128,9 @@ describe("a cutover", () => {
     const keys = "SELECT convalidated FROM pg_constraint WHERE conname = 'b_a'";
     assert.deepEqual(await onTarget(database, keys), [{ convalidated: true }]);
     const steps = resource.status.cutoverTimeline;
-    assert.deepEqual(steps.map(({ step }) => step).slice(-7), [
-      ...["hold the stream", "mark the cutover point", "apply all commits up to it", "carry over sequences"],
-      ...["refresh materialized views", "compare", "clean up"],
+    assert.deepEqual(steps.map(({ step }) => step).slice(-8), [
+      ...["hold the stream", "mark the cutover point", "look at the schema once more", "apply all commits up to it"],
+      ...["carry over sequences", "refresh materialized views", "compare", "clean up"],
     ]);
     assert(steps.every(({ seconds }) => seconds >= 0));
     await resource.destroy();

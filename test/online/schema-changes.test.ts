@@ -393,6 +393,51 @@ describe("schema changes on the source while it is followed", () => {
     }
   });
 
+  it("looks once more at the cutover's point, and behind the fence, whatever is compared", async () => {
+    const database = await lab.database(`
+      CREATE TYPE side AS ENUM ('left', 'right'); CREATE TYPE pair AS (a int, b int);
+      CREATE TABLE sides (id int PRIMARY KEY, s side, p pair); INSERT INTO sides VALUES (1, 'left', '(1,2)');
+      CREATE MATERIALIZED VIEW refreshed AS SELECT 1 AS one`);
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online", verification: "none" }));
+    const open = await lab.source.connect(database);
+    await open.query("BEGIN; SELECT txid_current()");
+    const refused = Resource.failure(resource.update({ triggerCutover: true }));
+    await until("the point is being marked, and all has been carried over", async () => {
+      const slots = await lab.source.query("SELECT FROM pg_replication_slots WHERE temporary");
+      return slots.length > 0;
+    });
+    await lab.source.query(
+      `ALTER TYPE side RENAME VALUE 'left' TO 'x'; ALTER TYPE side RENAME VALUE 'right' TO 'left'; ALTER TYPE side RENAME VALUE 'x' TO 'right';
+       ALTER TYPE pair DROP ATTRIBUTE a, ADD ATTRIBUTE a int`,
+      { database },
+    );
+    await open.end();
+    const [, statements] = /on the target, in \w+: (.*); the stream/s.exec(await refused) ?? [];
+    assert.match(statements ?? "", /RENAME VALUE 'left' TO .*DROP ATTRIBUTE "a"/s);
+    await onTarget(database, statements!);
+    const reader = await lab.target.connect(database, lab.administrator);
+    await reader.query("BEGIN; SELECT FROM refreshed");
+    const cutOver = resource.update({ fence: "readOnly" });
+    await until("the cutover waits behind its point", async () => {
+      const waiting = await lab.target.query(
+        "SELECT FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock' AND query ~ 'REFRESH'",
+        { values: [database] },
+      );
+      return waiting.length > 0;
+    });
+    const escaped = await lab.source.connect(database);
+    await escaped.query("SET default_transaction_read_only = off");
+    await escaped.query("GRANT SELECT ON sides TO pg_monitor");
+    await escaped.end();
+    await reader.end();
+    assert.equal((await cutOver).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    const granted = "SELECT has_table_privilege('pg_monitor', 'sides', 'SELECT') AS granted";
+    assert.deepEqual(await onTarget(database, granted), [{ granted: true }]);
+    await resource.destroy();
+  });
+
   it("pauses for what values are made of, and for a schema's name", async () => {
     const database = await lab.database(`
       CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE TYPE pair AS (a int, b text); CREATE SCHEMA "Old";

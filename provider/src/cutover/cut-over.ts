@@ -5,7 +5,6 @@ import type { Parts } from "../cdc/parts.js";
 import type { OutputPlugin, SlotOptions } from "../cdc/slot.js";
 import { carrySequences, type SequenceName } from "../copy/sequences.js";
 import { type ComparisonSnapshot, comparisonSnapshot } from "./comparison-snapshot.js";
-import { dropsOfExpressions } from "./computed-columns.js";
 import { Refused, Unreachable, messageOf } from "../errors.js";
 import type { Endpoint } from "../postgres/connect.js";
 import { isUngranted, limitLockWaits, lockRemedy } from "../postgres/lock-waits.js";
@@ -36,12 +35,12 @@ export interface CutOver {
   /** Refreshes what is computed from tables. */
   readonly refreshMaterializedViews: () => Promise<void>;
   /**
-   * Told the statements that the target needs to be written all that was sent to it, if there are any; @throws Refused
-   * naming them
+   * Looks at the schema once more, behind the point: nobody has since it was carried over, which may be long ago.
+   *
+   * @throws Overtaken when the target has not been given all of it: at another point it passes
+   * @throws Refused naming what somebody has to run
    */
-  readonly refuseComputed: (statements: readonly string[]) => never;
-  /** The source's, by which its tables are followed. */
-  readonly publications: readonly string[];
+  readonly requireSchema: () => Promise<void>;
   /** Compares the target with the source as it was at the point; answers the step's name. @throws ContentDiffers */
   readonly compare: (point: PointToCompare) => Promise<string>;
   readonly onStep: (step: string, seconds: number) => Promise<void>;
@@ -102,6 +101,7 @@ async function reachPoint(cut: CutOver): Promise<void> {
     }),
   );
   try {
+    await timed(cut, "look at the schema once more", cut.requireSchema);
     await bringToPoint(cut, point);
   } finally {
     await point.snapshot.release();
@@ -131,7 +131,6 @@ async function bringToPoint(cut: CutOver, { lsn, snapshot }: ComparisonSnapshot)
   comparisonFails.catch(() => undefined);
   try {
     await timed(cut, "apply all commits up to it", () => Promise.race([cut.follower.drainTo(lsn), comparisonFails]));
-    await requireAllWritten(cut);
     rest();
     await timed(cut, "carry over sequences", () => carryOverSequences(cut));
     await timed(cut, "refresh materialized views", cut.refreshMaterializedViews);
@@ -154,17 +153,6 @@ async function carryOverSequences(cut: CutOver): Promise<void> {
   await carrySequences(cut.sourceSession, cut.targetSession, { margin, only });
 }
 
-/** Nobody has looked since the schema was carried over, which may be long ago. */
-async function requireAllWritten({
-  sourceSession,
-  targetSession,
-  publications,
-  refuseComputed,
-}: CutOver): Promise<void> {
-  const statements = await dropsOfExpressions(sourceSession, targetSession, publications);
-  if (statements.length > 0) refuseComputed(statements);
-}
-
 async function catchUp({ follower, sourceSession }: CutOver): Promise<void> {
   // Held first, as for the point itself.
   await follower.hold();
@@ -177,9 +165,9 @@ async function bringEscaped(cut: CutOver): Promise<void> {
   const { follower, sourceSession } = cut;
   const known = follower.status().appliedChanges;
   await follower.drainTo(await currentLsn(sourceSession));
+  await cut.requireSchema();
   const escaped = follower.status().appliedChanges - known;
   if (escaped === 0) return;
-  await requireAllWritten(cut);
   await carryOverSequences(cut);
   await cut.refreshMaterializedViews();
   await cut.onEscapedChanges(escaped);

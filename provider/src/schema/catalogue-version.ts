@@ -49,8 +49,13 @@ const otherwise: Readonly<Record<string, string>> = {
 export async function readCatalogueVersion(source: Client): Promise<string> {
   const version = await serverVersion(source);
   const known = catalogues.flatMap(([since, names]) => (version >= since ? names : []));
+  // Before 12 these have what ANALYZE finds, too.
+  const form = (name: string): string =>
+    name === "statistic_ext" && version < 120000
+      ? "concat_ws(' ', oid, stxname, stxowner, stxkeys, stxkind)"
+      : "one::text";
   const sums = known.map(
-    (name) => `(SELECT sum(hashtext(one::text)::int8) FROM pg_${name} AS one WHERE ${otherwise[name] ?? own})`,
+    (name) => `(SELECT sum(hashtext(${form(name)})::int8) FROM pg_${name} AS one WHERE ${otherwise[name] ?? own})`,
   );
   const { rows } = await source.query<{ version: string }>(
     `WITH users_schema AS (SELECT oid AS id, n::text AS form FROM pg_namespace n WHERE nspname !~ '^pg_')

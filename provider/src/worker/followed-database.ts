@@ -30,6 +30,7 @@ import { riddenOut } from "./ride-out.js";
 import { blockerTeller } from "./blocker-finding.js";
 import { DatabaseFence } from "./database-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
+import { readSourceVersion } from "./source-version.js";
 import { tablesInScope } from "./tables-in-scope.js";
 import { requireWayBack, WayBack } from "./way-back.js";
 import type { Work } from "./work.js";
@@ -124,7 +125,7 @@ export class FollowedDatabase {
       const stream = this.#stream;
       // What the target lacks would be found behind the point as well, and could not be tried again there.
       const reachPoint = (): Promise<void> =>
-        this.#unlessOvertaken(() => stream.exclusively((follower) => this.#reachPoint(follower), true));
+        this.#unlessOvertaken(() => stream.exclusivelyWithAll((...carried) => this.#reachPoint(...carried)));
       await this.#fence.downIfItFails(() => this.#riddenOut(reachPoint, () => !stream.hasFailed));
       // From here on the target stands for itself: a successor only cleans up.
       await journal.database(this.#name, { phase: "finishing", state: "InProgress", message: "cleaning up" });
@@ -152,7 +153,10 @@ export class FollowedDatabase {
     return this.#stream?.following ?? this.#handedOver;
   }
 
-  /** What somebody has truncated between the point and its comparison is compared at another point. */
+  /**
+   * What somebody has truncated between the point and its comparison is compared at another point; what he has altered
+   * before it is carried over for another one.
+   */
   async #unlessOvertaken(run: () => Promise<void>): Promise<void> {
     const { journal, signal } = this.#work;
     for (let round = 1; ; round++)
@@ -168,7 +172,8 @@ export class FollowedDatabase {
       }
   }
 
-  async #reachPoint(follower: Follower): Promise<void> {
+  /** @param sourceVersion of the schema that has been carried over */
+  async #reachPoint(follower: Follower, sourceVersion: string): Promise<void> {
     const { wish, source, journal, signal } = this.#work;
     await journal.database(this.#name, { state: "InProgress", message: "cutting over" });
     const sourceSession = await this.#connectSource("cutover");
@@ -189,8 +194,7 @@ export class FollowedDatabase {
           sequenceMargin: wish.sequenceMargin,
           putUpFence: wish.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
           onEscapedChanges: (changes) => this.#fence.tellEscaped(changes),
-          publications: this.#remainder.publications,
-          refuseComputed: (statements) => this.#refuseComputed(statements),
+          requireSchema: () => this.#requireSchema(sourceSession, sourceVersion),
           refreshMaterializedViews: () => this.#refresh(sourceSession, targetSession),
           compare: async (point) =>
             comparisonStep(await compareDatabase(this.#work, { database: this.#name, ...point, inCutover: true })),
@@ -214,10 +218,11 @@ export class FollowedDatabase {
     );
   }
 
-  #refuseComputed(statements: readonly string[]): never {
-    const what = "columns are generated on the target and written on the source, where they were altered just now";
-    throw new Refused(`${this.#name} cannot be cut over: ${what}`, {
-      remedy: `on the target, in ${targetDatabase(this.#work.wish, this.#name)}: ${statements.join("; ")}; then cut over again, which copies their tables anew`,
+  /** @throws Overtaken when the source is not what the target was made like */
+  async #requireSchema(source: Client, before: string): Promise<void> {
+    if ((await readSourceVersion(source)) === before) return;
+    throw new Overtaken(`the schema of ${this.#name} was altered on the source while it was cut over`, {
+      remedy: "cut over when nothing alters the source's schema, or its privileges, every second",
       code: "603130",
     });
   }

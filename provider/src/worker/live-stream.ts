@@ -9,6 +9,7 @@ import type { Following } from "./following.js";
 import { pause } from "./pause.js";
 import { type Carried, SchemaCarrier } from "./schema-carrier.js";
 import { schemaFingerprint } from "./schema-fingerprint.js";
+import { readSourceVersion } from "./source-version.js";
 import { StreamTampered, readTableForms, sumOfFiles, withPresentFiles } from "./source-mark.js";
 import { lookWhilePausedMs, StreamPause } from "./stream-pause.js";
 import { StreamRecord } from "./stream-record.js";
@@ -21,6 +22,8 @@ import type { Work } from "./work.js";
 const lookEveryMs = 3000;
 /** Of carrying over what the stream cannot go on without, while the source's schema is altered again and again. */
 const attemptsAtMost = 10;
+/** Before a cutover, which looks once more at its point. */
+const carriedAtMost = 3;
 
 const heldUpText = (error: unknown): string =>
   `what has become of the source's schema waits to be carried over: ${messageOf(error)}`;
@@ -86,17 +89,25 @@ export class LiveStream {
   /**
    * Runs with the stream to itself, the source's schema carried over.
    *
-   * @param whole with all of it, also what no change of a table tells of, as new functions and views
-   * @throws Refused when the stream is paused, naming what has to be run on the target; naming what that still lacks
+   * @throws Refused when the stream is paused, naming what has to be run on the target
    */
-  async exclusively<Result>(run: (follower: Follower) => Promise<Result>, whole = false): Promise<Result> {
-    // The statement may have been run just now.
-    if (this.#pause.refusal) await sleep(2 * lookWhilePausedMs);
-    if (this.#pause.refusal) throw this.#pause.refusal;
-    return this.#inTurnUnlessPaused(async () => {
+  exclusively<Result>(run: (follower: Follower) => Promise<Result>): Promise<Result> {
+    return this.#unlessPaused(async () => {
       await this.#carrier.carryAll();
-      if (whole) await this.#carrier.complete();
       return this.#withSchemaOf(run);
+    });
+  }
+
+  /**
+   * As {@link exclusively}, with all of the schema, also what no change of a table tells of, as new functions and views.
+   *
+   * @param run is told what {@link readSourceVersion} had read before: what is altered later has not been carried over
+   * @throws Refused naming what the target still lacks
+   */
+  exclusivelyWithAll<Result>(run: (follower: Follower, sourceVersion: string) => Promise<Result>): Promise<Result> {
+    return this.#unlessPaused(async () => {
+      const version = await this.#carryAllOfOneVersion();
+      return this.#withSchemaOf((follower) => run(follower, version));
     });
   }
 
@@ -106,6 +117,16 @@ export class LiveStream {
     await this.#watching;
     await this.#turns.over();
     await this.#followers.current.stop();
+  }
+
+  /** Another one than before where the source was altered meanwhile, by ourselves too: what is new there is published. */
+  async #carryAllOfOneVersion(): Promise<string> {
+    for (let attempt = 1; ; attempt++) {
+      const version = await this.#readSource(readSourceVersion);
+      await this.#carrier.carryAll();
+      await this.#carrier.complete();
+      if (attempt === carriedAtMost || (await this.#readSource(readSourceVersion)) === version) return version;
+    }
   }
 
   /** What runs may come to a table in its new shape before that was carried over, and end by it: it is run again then. */
@@ -123,6 +144,13 @@ export class LiveStream {
         await this.#followers.restart();
       }
     }
+  }
+
+  async #unlessPaused<Result>(run: () => Promise<Result>): Promise<Result> {
+    // The statement may have been run just now.
+    if (this.#pause.refusal) await sleep(2 * lookWhilePausedMs);
+    if (this.#pause.refusal) throw this.#pause.refusal;
+    return this.#inTurnUnlessPaused(run);
   }
 
   /** Whoever has the turn may be waiting for a statement to be run, for as long as that takes. */
@@ -193,13 +221,13 @@ export class LiveStream {
   /** Where the source's schema was altered meanwhile, what it failed by may be that this was read at two moments. */
   async #carryUnaltered(table: string | undefined): Promise<Carried> {
     for (let attempt = 1; ; attempt++) {
-      const before = await this.#fingerprint();
+      const before = await this.#readSource(schemaFingerprint);
       try {
         return await this.#carrier.carry("untilPutRight", table);
       } catch (error) {
         const isOther = error instanceof HeldUp || isConnectionLoss(error);
         const isFinal = isOther || this.#isStopped() || attempt === attemptsAtMost;
-        if (isFinal || (await this.#fingerprint()) === before) throw error;
+        if (isFinal || (await this.#readSource(schemaFingerprint)) === before) throw error;
         // Without its remedy, which is for what stays so.
         const [what] = messageOf(error).split("\n");
         await this.#record.say(
@@ -207,16 +235,6 @@ export class LiveStream {
         );
         this.#carrier.outdate();
       }
-    }
-  }
-
-  async #fingerprint(): Promise<string> {
-    const { work, database } = this.#record;
-    const source = await connect(work.source, { database, purpose: "watch schema" });
-    try {
-      return await schemaFingerprint(source);
-    } finally {
-      await source.end();
     }
   }
 
@@ -248,12 +266,18 @@ export class LiveStream {
     }
   }
 
-  async #changedSchema(): Promise<string | undefined> {
+  #changedSchema(): Promise<string | undefined> {
+    return this.#readSource(async (source) => {
+      await this.#keepFiles(source);
+      return this.#carrier.changedSchema(source);
+    });
+  }
+
+  async #readSource<Result>(read: (source: Client) => Promise<Result>): Promise<Result> {
     const { work, database } = this.#record;
     const source = await connect(work.source, { database, purpose: "watch schema" });
     try {
-      await this.#keepFiles(source);
-      return await this.#carrier.changedSchema(source);
+      return await read(source);
     } finally {
       await source.end();
     }

@@ -6,6 +6,7 @@ import { initProgress } from "../cdc/progress.js";
 import { createPublications } from "../cdc/publication.js";
 import { createSlot } from "../cdc/slot.js";
 import { carrySequences, type SequenceName } from "../copy/sequences.js";
+import { dropsOfExpressions } from "../cutover/computed-columns.js";
 import { cutOver, type PointToCompare } from "../cutover/cut-over.js";
 import { EngineFault, Refused, TakenOver, messageOf } from "../errors.js";
 import { connect } from "../postgres/connect.js";
@@ -243,8 +244,10 @@ export class WayBack {
         sequenceMargin: 0,
         putUpFence: wish.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
         onEscapedChanges: (changes) => this.#fence.tellEscaped(changes),
-        publications,
-        refuseComputed: (statements) => refuseComputed(name, statements),
+        requireSchema: async () => {
+          const statements = await dropsOfExpressions(targetSession, sourceSession, publications);
+          if (statements.length > 0) refuseComputed(name, statements);
+        },
         refreshMaterializedViews: () => this.#refreshViews(targetSession, sourceSession),
         compare: (point) => this.#compare(point),
         onStep: (step, seconds) => journal.cutoverStep(name, `return: ${step}`, seconds),
