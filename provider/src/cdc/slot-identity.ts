@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { Refused, Unreachable } from "../errors.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
+import { withoutIdleTimeout } from "./idle-slot.js";
 import { currentLsn } from "./lag.js";
 import type { Parts } from "./parts.js";
 import type { Progress, SlotIdentity } from "./progress.js";
@@ -25,27 +26,37 @@ const remedies: Readonly<Record<Parts["stream"], string>> = {
 };
 
 /** Only a new copy helps then, or to do without. */
-export const changesLost = (
-  { name, parts: { receiver, stream } }: StreamSlot,
-  what: string,
-  beforehand = "",
-): Refused =>
+export const changesLost = ({ name, parts: { receiver, stream } }: StreamSlot, what: string): Refused =>
   new Refused(`changes have been lost between slot ${name} and the ${receiver}: ${what}`, {
-    remedy: `${beforehand}${remedies[stream]}`,
+    remedy: remedies[stream],
     code: "603120",
   });
 
-/** Of a slot that its server has given up by itself. */
-export function slotLost(slot: StreamSlot, { invalidationReason }: Pick<SlotState, "invalidationReason">): Refused {
-  const { sender } = slot.parts;
-  if (invalidationReason !== "idle_timeout")
-    return changesLost(slot, `the ${sender} has removed WAL that the slot needs (max_slot_wal_keep_size)`);
-  return changesLost(
-    slot,
-    `the ${sender} has given the slot up, since nobody has read it for longer than idle_replication_slot_timeout`,
-    `set idle_replication_slot_timeout to 0 on the ${sender}, then `,
-  );
+/**
+ * Of a slot that its server has given up by itself.
+ *
+ * @param isCopied nothing has been read from it yet: the copy that is under way is begun anew by another try
+ */
+export function slotLost(
+  { name, parts: { sender, receiver, stream } }: StreamSlot,
+  { invalidationReason }: Pick<SlotState, "invalidationReason">,
+  isCopied = false,
+): Refused {
+  const isIdle = invalidationReason === "idle_timeout";
+  const why = isIdle
+    ? `the ${sender} has given the slot up, since nobody has read it for longer than idle_replication_slot_timeout`
+    : `the ${sender} has removed WAL that the slot needs (max_slot_wal_keep_size)`;
+  const beforehand = isIdle ? withoutIdleTimeout(sender) : withoutKeepSize(sender);
+  const afterwards = isCopied ? "then pulumi up, which copies the database anew" : `then ${remedies[stream]}`;
+  return new Refused(`changes have been lost between slot ${name} and the ${receiver}: ${why}`, {
+    remedy: `${beforehand}; ${afterwards}`,
+    code: "603120",
+  });
 }
+
+/** What keeps a server from removing WAL that a slot needs. */
+const withoutKeepSize = (side: Parts["sender"]): string =>
+  `on the ${side}, while its disk has room (maxRetainedWal watches that): ALTER SYSTEM SET max_slot_wal_keep_size = -1; SELECT pg_reload_conf() (on RDS, Cloud SQL and Azure: its server parameter)`;
 
 /**
  * Checks before streaming that the slot is the one that this progress began with, and still has all that is missing: a

@@ -6,7 +6,7 @@ import type { DatabaseSteps } from "./database-steps.js";
 import { FollowedDatabase } from "./followed-database.js";
 import { JobSlots } from "./job-slots.js";
 import type { Leavings } from "./leavings.js";
-import type { PatientCopies } from "./patient-copies.js";
+import { type PatientCopies, isToBeCopied } from "./patient-copies.js";
 import { pause } from "./pause.js";
 import type { RunContext } from "./run-context.js";
 import { SourceSlots } from "./source-slots.js";
@@ -77,9 +77,15 @@ export class OnlineRun {
           ...{ server: source, side: "source", database: name, slotDatabase: name },
           slot: changeCaptureNames(job, name).slot,
           isHeldUp: () => this.#followed.get(name)?.isHeldUp,
+          isCopied: () => this.#isToBeCopied(name),
           ...{ journal, wish: () => this.#context.wish },
         }),
       );
+  }
+
+  async #isToBeCopied(name: string): Promise<boolean> {
+    const record = await this.#context.currentDatabase(name);
+    return record !== undefined && isToBeCopied(record);
   }
 
   /** Copies and follows every database; one that is copied early follows while the others are still copied. */

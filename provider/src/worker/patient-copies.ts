@@ -53,4 +53,4 @@ export class PatientCopies {
   }
 }
 
-const isToBeCopied = ({ phase }: DatabaseRecord): boolean => phase === "queued" || phase === "copying";
+export const isToBeCopied = ({ phase }: DatabaseRecord): boolean => phase === "queued" || phase === "copying";

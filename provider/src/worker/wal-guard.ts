@@ -32,6 +32,8 @@ export interface WalGuardOptions {
   readonly database: string;
   /** Whether the stream has changes at hand that the other side has not taken; unknown before there is a stream. */
   readonly isHeldUp?: () => boolean | undefined;
+  /** Whether the rows are still being copied: then the slot can be made anew with them. */
+  readonly isCopied?: () => Promise<boolean>;
   readonly journal: Journal;
   /** The present wish: the limit may be raised while it is watched. */
   readonly wish: () => Wish;
@@ -109,7 +111,7 @@ export class WalGuard {
     const { database, slot, onlyWarns, wish } = this.#options;
     const state = await inspectSlot(session, slot);
     if (state?.walStatus === "lost") {
-      this.#endOf(state);
+      await this.#endOf(state);
       return;
     }
     this.#isOurs = true;
@@ -156,10 +158,10 @@ export class WalGuard {
   }
 
   /** A way back says so itself, and is ended by the user. */
-  #endOf(lost: SlotState): void {
-    const { slot, onlyWarns } = this.#options;
+  async #endOf(lost: SlotState): Promise<void> {
+    const { slot, onlyWarns, isCopied } = this.#options;
     if (!this.#isOurs || onlyWarns !== undefined) return;
-    this.#hopeless.abort(slotLost({ name: slot, parts: migrationParts }, lost));
+    this.#hopeless.abort(slotLost({ name: slot, parts: migrationParts }, lost, await isCopied?.()));
   }
 
   async #warnOfIdleness(session: Client, idleSeconds: number): Promise<void> {
