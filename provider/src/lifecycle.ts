@@ -295,7 +295,8 @@ async function goOn(store: Store, inputs: Inputs): Promise<void> {
 
 async function recordWish(store: Store, record: MigrationRecord, inputs: Inputs, wish: Wish): Promise<void> {
   const { state } = record;
-  if (hasEnded(state) && cancelsAll(inputs)) return;
+  // One that has failed keeps its slots: a worker removes them.
+  if (hasEnded(state) && state !== "Failed" && cancelsAll(inputs)) return;
   const isTakenBack = state === "Canceled" && inputs.rollback === "return";
   if (hasEnded(state) && !isTakenBack && !isDone(record, wish)) await restartMigration(store, wish);
   else await updateWish(store, wish);

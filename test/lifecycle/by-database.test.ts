@@ -163,6 +163,27 @@ describe("a migration of several databases", () => {
     await resource.destroy();
   });
 
+  it("is canceled after its failure, and while its source is away, which is said and made up for by a further up", async () => {
+    const resource = new Resource();
+    await resource.create(lab.inputs(databases, { migrationMode: "Online", reconnectFor: "3s" }));
+    await lab.target.query("DELETE FROM t", { database: databases[0] });
+    await lab.source.query("DELETE FROM t", { database: databases[0] });
+    await until("a change is refused", async () => (await resource.refresh()).state === "Failed");
+    assert.equal(await slots(), 2);
+    await lab.source.halt();
+    const text = await Resource.failure(resource.update({ cancel: true }));
+    await lab.source.resume();
+    for (const database of databases)
+      assert(text.includes(`on the source, in ${database}: SELECT pg_drop_replication_slot`), text);
+    assert.match(text, /pulumi up/);
+    assert.equal(resource.status.state, "Failed");
+    assert.equal(await slots(), 2);
+    assert.equal((await resource.update({})).state, "Canceled");
+    assert.deepEqual(statesOf(resource), ["Canceled", "Canceled"]);
+    assert.equal(await slots(), 0);
+    await resource.destroy();
+  });
+
   it("while one is canceled in the middle of its copy, copies the other", async () => {
     const [first, second] = databases;
     const obstacle = await lab.source.connect(first);

@@ -115,7 +115,10 @@ describe("a connection", () => {
     const open = () => connect(endpoint, { database: "postgres", purpose: "test", replication: true });
     const only = await open();
     try {
-      await assert.rejects(open(), /no WAL sender left.*\n.*raise max_wal_senders/);
+      await assert.rejects(
+        open(),
+        /no WAL sender left.*\n.*raise max_wal_senders.*one for each database, and one more/,
+      );
     } finally {
       await only.end();
     }

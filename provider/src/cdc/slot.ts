@@ -146,7 +146,9 @@ function slotFailure(cause: unknown, { slot, database, sender = "source" }: Slot
     case sqlStates.duplicateObject:
       return refuse(`drop it if nothing needs it: SELECT pg_drop_replication_slot('${slot}')`);
     case sqlStates.configurationLimitExceeded:
-      return refuse(`raise max_replication_slots on the ${sender} and restart it, or drop slots that nothing needs`);
+      return refuse(
+        `drop slots of the ${sender} that nothing needs (see pg_replication_slots), or raise max_replication_slots and restart it: a migration takes one for each database, and one more for comparisons`,
+      );
     case sqlStates.objectNotInPrerequisiteState:
       return refuse(`set wal_level = logical on the ${sender} and restart it`);
     case sqlStates.insufficientPrivilege:

@@ -79,13 +79,14 @@ function fullServer(error: unknown): Meaning {
     return {
       what: "the server has no WAL sender left",
       remedy:
-        "raise max_wal_senders and restart the server, or end streams that nothing needs (see pg_stat_replication)",
+        "end streams that nothing needs (see pg_stat_replication), or raise max_wal_senders and restart the server: a migration takes one for each database, and one more for comparisons",
       code: "603101",
     };
   // Which passes, as when the applications have come back at once after a restart.
   return {
     what: "the server has no connection left",
-    remedy: "raise max_connections, or end idle sessions",
+    remedy:
+      "end idle sessions, or raise max_connections and restart the server: a database that is copied takes a dozen, by default, and four are copied at a time",
     code: "603000",
     passes: true,
   };

@@ -30,6 +30,9 @@ async function openMigration(store: Store, name: string, code: string | undefine
   if (!hasEnded(migration.state)) return migration;
   throw new Refused(`the migration ${name} has ended: ${migration.state}`, {
     ...(code === undefined ? {} : { code }),
-    remedy: "nothing is left to ask of it; look at it with pg-migration show",
+    remedy:
+      migration.state === "Failed"
+        ? "pulumi up goes on with it, or, with cancel set to true, removes what it has left on the servers"
+        : "nothing is left to ask of it; look at it with pg-migration show",
   });
 }

@@ -38,12 +38,27 @@ export class Ending {
     await journal.event(error.message);
     if (!requests.canceled) return;
     await journal.state("CleaningUp", "CancelingRequestedDBMigrations");
-    const databases = await this.#context.currentDatabases();
-    for (const { name, phase } of databases.filter((one) => one.phase !== "done")) {
+    const databases = (await this.#context.currentDatabases()).filter(({ phase }) => phase !== "done");
+    for (const { name, phase } of databases)
       if (phase !== "canceled") await journal.database(name, { phase: "canceled", state: "Canceling", message: null });
+    // At the same time: each waits for a server that is away.
+    const left = await Promise.all(databases.map(({ name }) => this.#letGo(name)));
+    const notes = left.flatMap((note) => note ?? []);
+    if (notes.length === 0) return journal.state("Canceled", "Completed");
+    const way = "canceled, but not all could be removed; pulumi up tries again, and so does pulumi destroy";
+    await journal.state("Failed", "Completed", [way, ...notes].join("\n"));
+  }
+
+  /** @returns what could not be removed */
+  async #letGo(name: string): Promise<string | undefined> {
+    try {
       await this.#steps.letGo(name);
+      return undefined;
+    } catch (error) {
+      if (error instanceof TakenOver) throw error;
+      await this.#context.journal.database(name, { state: "Failed", message: messageOf(error) });
+      return messageOf(error);
     }
-    await journal.state("Canceled", "Completed");
   }
 
   /**

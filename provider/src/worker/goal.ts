@@ -31,7 +31,7 @@ const named = {
  */
 export function goalOf(inputs: Inputs): Goal {
   if (inputs.cancel && inputs.dbsToCancelMigrationOn.length === 0)
-    return { name: "its cancellation", isReached: ({ state }) => hasEnded(state) };
+    return { name: "its cancellation", isReached: ({ state }) => hasEnded(state) && state !== "Failed" };
   const canceled = inputs.dbsToCancelMigrationOn;
   const goal = inputs.waitFor ? named[inputs.waitFor] : untilUsersTurn(untilVerified(inputs, defaultGoal(inputs)));
   if (canceled.length === 0) return goal;

@@ -3,11 +3,11 @@ import type { FenceSide } from "../cutover/fence.js";
 import type { DatabaseRecord } from "../store/records.js";
 import type { RunContext } from "./run-context.js";
 import { fencedDatabase, fenceSides, removeFence } from "./database-fence.js";
-import { rideOut } from "./ride-out.js";
+import { type Patience, rideOut } from "./ride-out.js";
 import { clearWayBack } from "./way-back.js";
 
-/** With a server that is away, also when all else is being canceled. */
-const patience = { seconds: 60 };
+/** With a server that is away, also when all else is being canceled: the user waits for it. */
+const mostPatienceSeconds = 60;
 
 /** What a database that does not come to its end has on the servers that must not stay there. */
 export class Leavings {
@@ -17,10 +17,14 @@ export class Leavings {
     this.#context = context;
   }
 
+  get #patience(): Patience {
+    return { seconds: Math.min(mostPatienceSeconds, this.#context.wish.reconnectFor) };
+  }
+
   /** On the source, and on the target for its way back. */
   async removeAll(record: DatabaseRecord): Promise<void> {
     if (record.slot !== undefined || record.publications.length > 0)
-      await rideOut(patience, () => this.dropSourceObjects(record.name));
+      await rideOut(this.#patience, () => this.dropSourceObjects(record.name));
     await this.takeDownFences(record);
     await this.removeWayBack(record);
   }
@@ -43,6 +47,6 @@ export class Leavings {
   }
 
   async removeWayBack(record: DatabaseRecord): Promise<void> {
-    if (record.hasWayBack) await rideOut(patience, () => clearWayBack(this.#context, record));
+    if (record.hasWayBack) await rideOut(this.#patience, () => clearWayBack(this.#context, record));
   }
 }
