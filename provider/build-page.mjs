@@ -10,7 +10,7 @@ const built = fileURLToPath(new URL("dist/dashboard/page", import.meta.url));
 const library = join(createRequire(import.meta.url).resolve("uplot"), "..");
 
 /** Modules that the page shares with the command; what they import is types only, or another of these. */
-const shared = ["byte-size.ts", "duration.ts", "grid-columns.ts", "phases.ts", "status.ts", "stream-facts.ts"];
+const shared = ["byte-size.ts", "database-facts.ts", "duration.ts", "grid-columns.ts", "phases.ts", "status.ts"];
 
 function transpile(path) {
   const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };

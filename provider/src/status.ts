@@ -110,6 +110,10 @@ export interface DatabaseDetails {
   readonly retainedWalLimitBytes?: number;
   /** Of those compared: only their rows were counted, as `verification` wants it or beyond `cutoverVerificationBudget`. */
   readonly tablesCounted: number;
+  /** While tables are compared. */
+  readonly comparison?: ComparisonProgress;
+  /** While indexes are built: those in hand, the longest first, at most ten. */
+  readonly indexBuilds?: readonly IndexBuild[];
   /** Online: the last comparison while writes went on, by `verifyNow` or `verifyBeforeCutover`. */
   readonly verification?: OnlineVerification;
   /** After the cutover, for as long as one can return to the source. */
@@ -118,6 +122,26 @@ export interface DatabaseDetails {
   readonly percent: number;
   /** The largest tables, at most 200 of them. */
   readonly tables: readonly TableDetails[];
+}
+
+export interface ComparisonProgress {
+  /** Of tables as they are stored; what is read on one side only counts half. */
+  readonly bytesCompared: number;
+  readonly bytesTotal: number;
+  /** If it goes on as fast as it went. */
+  readonly secondsLeft: number;
+}
+
+export interface IndexBuild {
+  /** An index, or a constraint that is one. */
+  readonly index: string;
+  /** `schema.table`, quoted where SQL needs it. */
+  readonly table: string;
+  readonly seconds: number;
+  /** As the target's pg_stat_progress_create_index (from 12 on) tells it; absent before it does. */
+  readonly phase?: string;
+  /** Of the phase, where that has a measure. */
+  readonly percent?: number;
 }
 
 /** A comparison of both sides at one point of the source's history, made while writes go on. */
@@ -177,6 +201,7 @@ export interface TableDetails {
 
 /** Outputs are kept in the state: a database with ten thousand tables must not fill it. */
 export const mostTablesShown = 200;
+export const mostIndexBuildsShown = 10;
 
 /** What a worker has found a server to be. */
 export interface ServerMetadata {

@@ -178,6 +178,7 @@ describe("pg-migration, its own commands", () => {
     const args = ["verify", "--name", resource.inputs.migrationName as string];
     const equal = await command.run(args);
     assert.equal(equal.code, 0, equal.stderr);
+    assert.match(equal.stderr, new RegExp(`^${database}: compared 100 % of `, "m"));
     assert.match(equal.stdout, new RegExp(`^${database} +public\\.t +3000 +3000 +content +yes$`, "m"));
     await lab.target.query("UPDATE t SET v = 'changed' WHERE id = 417", { database });
     const differing = await command.run(args);

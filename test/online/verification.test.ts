@@ -182,7 +182,8 @@ describe("the verification of an online migration", () => {
 
   it("is made however often its connections are lost; killed over it, its worker leaves nothing, and it is the successor's", async () => {
     const database = await lab.database(
-      "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, repeat('v', 1000) FROM generate_series(1, 3000) i",
+      `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, repeat('v', 1000) FROM generate_series(1, 3000) i;
+       CREATE TABLE other (id int PRIMARY KEY); INSERT INTO other VALUES (1)`,
     );
     const resource = new Resource();
     const { worker } = await resource.create(lab.inputs([database], { migrationMode: "Online" }));
@@ -201,6 +202,8 @@ describe("the verification of an online migration", () => {
       const observer = new Resource();
       [observer.id, observer.outputs] = [resource.id, { ...resource.outputs }];
       assert.equal(verificationOf(await observer.refresh(), database).state, "running");
+      const { bytesCompared, bytesTotal } = observer.status.currentSubStateDetails.dbDetails[database]!.comparison!;
+      assert.ok(bytesCompared > 0 && bytesCompared < bytesTotal, `${bytesCompared} of ${bytesTotal}`);
       const [waiting] = await lab.target.query<{ pid: number }>(`SELECT pid ${isWaiting}`);
       process.kill(worker.pid!, "SIGKILL");
       // It would wait for the lock as long as it is held, and then read the table for nobody.
@@ -213,7 +216,9 @@ describe("the verification of an online migration", () => {
     }
     // The update that is under way starts the successor.
     assert.equal(verificationOf(await asked, database).state, "equal");
-    assert.notEqual((await resource.refresh()).worker.pid, worker.pid);
+    const after = await resource.refresh();
+    assert.notEqual(after.worker.pid, worker.pid);
+    assert.equal(after.currentSubStateDetails.dbDetails[database]!.comparison, undefined, "it is over");
     await resource.destroy();
   });
 });

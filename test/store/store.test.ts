@@ -4,6 +4,7 @@ import { Store } from "../../provider/src/store/store";
 import { holdLease, Lease, leaseHolder } from "../../provider/src/store/lease";
 import { deleteMigration, fenceWorkers, insertMigration, readMigration } from "../../provider/src/store/records";
 import { Membership } from "../../provider/src/store/membership";
+import { readStatus } from "../../provider/src/store/read-status";
 import { readOrders } from "../../provider/src/store/requests";
 import { Units } from "../../provider/src/store/units";
 import { Journal } from "../../provider/src/store/journal";
@@ -258,6 +259,40 @@ describe("the store", () => {
     assert.deepEqual(await claim("two"), [0]);
     await member.leave();
     await lease.release();
+    await store.close();
+  });
+
+  it("tells of the indexes that are built how far they are", async () => {
+    const store = await Store.open(address(), "test");
+    await insertMigration(store, wish("building"));
+    const lease = await Lease.acquire(address(), "building");
+    await new Journal(lease).database("app", { phase: "copying" });
+    const builder = await lab.target.connect("postgres", lab.administrator);
+    const processes = await builder.query<{ pid: number; since: string }>(
+      "SELECT pid, backend_start::text AS since FROM pg_stat_activity WHERE pid = pg_backend_pid()",
+    );
+    try {
+      await builder.query(`CREATE FUNCTION pg_temp.slow(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+                             'BEGIN PERFORM pg_sleep(0.05); RETURN i; END';
+                           CREATE TEMP TABLE t AS SELECT i, repeat('x', 1000) FROM generate_series(1, 300) i`);
+      const units = new Units(lease, "app");
+      await units.replace(["t t_slow_key", "t_later_idx"].map((entry) => ({ ...tableUnit, kind: "index", entry })));
+      assert.equal((await units.claimIndexes(processes.rows[0]!)).length, 1);
+      const built = builder.query("CREATE INDEX ON pg_temp.t (pg_temp.slow(i))");
+      built.catch(() => undefined);
+      await until("the first pages are scanned", async () => {
+        const status = await readStatus(store, "building");
+        const [build, ...others] = status!.currentSubStateDetails.dbDetails.app!.indexBuilds!;
+        const { index, table, phase, percent = 0 } = build!;
+        assert.deepEqual([index, table, others], ["t_slow_key", "public.t", []]);
+        return phase === "scanning table" && percent > 0 && percent < 100;
+      });
+    } finally {
+      await lab.target.query("SELECT pg_cancel_backend($1)", { values: [processes.rows[0]!.pid] });
+      await builder.end();
+    }
+    await lease.release();
+    await deleteMigration(store, "building");
     await store.close();
   });
 

@@ -1,7 +1,7 @@
 import type { Wish } from "../inputs.js";
 import { phasesOf } from "../phases.js";
 import { hasEnded, type DatabaseDetails, type MigrationStatus } from "../status.js";
-import { streamFacts } from "../stream-facts.js";
+import { databaseFacts } from "../database-facts.js";
 import type { TableRecord } from "../store/read-tables.js";
 import { formatBytes } from "../byte-size.js";
 import { formatDuration } from "./grid.js";
@@ -34,7 +34,7 @@ export function watchScreen({ name, wish, status, tables, samples }: WatchedStat
     "",
     ...databases.flatMap((one) => [
       databaseLine(one, width),
-      ...streamFacts(one).map((fact) => `${" ".repeat(width)}  ${fact}`),
+      ...databaseFacts(one).map((fact) => `${" ".repeat(width)}  ${fact}`),
     ]),
     ...copying.map((one) => tableLine(one, width)),
     "",

@@ -193,4 +193,8 @@ COMMENT ON COLUMN pgmigration.unit.late IS 'A table of which the rows need those
 ALTER TABLE pgmigration.database ADD COLUMN target_fence jsonb;
 COMMENT ON COLUMN pgmigration.database.target_fence IS 'As fence, of a fence around the target, put up when it is returned from';
 `,
+  `
+ALTER TABLE pgmigration.database ADD COLUMN comparing jsonb;
+COMMENT ON COLUMN pgmigration.database.comparing IS 'How far the comparison is that runs now; null while none does';
+`,
 ];

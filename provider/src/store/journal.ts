@@ -1,5 +1,6 @@
 import type { FenceRecord, FenceSide } from "../cutover/fence.js";
 import type {
+  ComparisonProgress,
   DatabaseState,
   MigrationState,
   MigrationSubState,
@@ -261,6 +262,15 @@ export class Journal {
           SET source_rows = excluded.source_rows, target_rows = excluded.target_rows, equal = excluded.equal,
               compared_by = excluded.compared_by, differences = excluded.differences, at = excluded.at`,
       [database, JSON.stringify(results)],
+    );
+  }
+
+  /** How far a comparison is; null once it is over. It is over, too, when another generation has begun. */
+  async comparing(database: string, progress: ComparisonProgress | null): Promise<void> {
+    await this.lease.query(
+      `UPDATE pgmigration.database SET comparing = $4::jsonb || jsonb_build_object('generation', $2::bigint)
+        WHERE migration = $1 AND name = $3 AND ${leaseIsOurs}`,
+      [database, progress && JSON.stringify(progress)],
     );
   }
 

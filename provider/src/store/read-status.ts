@@ -1,5 +1,6 @@
 import type { Wish } from "../inputs.js";
 import type {
+  ComparisonProgress,
   DatabaseDetails,
   DatabaseState,
   MigrationState,
@@ -15,9 +16,10 @@ import type {
   ValidationType,
   WayBackStatus,
 } from "../status.js";
-import { hasEnded, mostTablesShown } from "../status.js";
+import { hasEnded, mostIndexBuildsShown, mostTablesShown } from "../status.js";
 import type { FollowReport, RetainedWal } from "./journal.js";
 import { isStuck, leaseHolder } from "./lease.js";
+import { readIndexBuilds, type RunningBuild } from "./read-index-builds.js";
 import type { Store } from "./store.js";
 
 interface MigrationRow {
@@ -42,6 +44,7 @@ interface DatabaseRow {
   readonly follow: FollowReport | null;
   readonly retained_wal: RetainedWal | null;
   readonly verification: OnlineVerification | null;
+  readonly comparing: ComparisonProgress | null;
   readonly way_back: WayBackStatus | null;
   readonly started_at: Date | null;
   readonly ended_at: Date | null;
@@ -79,6 +82,7 @@ export async function readStatus(store: Store, migration: string): Promise<Migra
   const [row] = await store.query<MigrationRow>("SELECT * FROM pgmigration.migration WHERE name = $1", [migration]);
   if (!row) return undefined;
   const databases = await readDatabaseRows(store, migration);
+  const builds = databases.some(isBuilding) ? await readIndexBuilds(store, migration) : [];
   const findings = await store.query<FindingRow>("SELECT * FROM pgmigration.finding WHERE migration = $1 ORDER BY id", [
     migration,
   ]);
@@ -95,7 +99,7 @@ export async function readStatus(store: Store, migration: string): Promise<Migra
     ...(row.error === null ? {} : { error: row.error }),
     currentSubStateDetails: {
       currentSubState: row.sub_state,
-      dbDetails: Object.fromEntries(databases.map((database) => [database.name, detailsOf(database)])),
+      dbDetails: Object.fromEntries(databases.map((database) => [database.name, detailsOf(database, builds)])),
       ...(row.validation_started_at ? { validationDetails: validationOf(row, findings, databases) } : {}),
     },
     worker: await workerOf(store, migration, row),
@@ -107,6 +111,8 @@ export async function readStatus(store: Store, migration: string): Promise<Migra
     cutoverTimeline,
   };
 }
+
+const estimatedFromSeconds = 10;
 
 /** How far the base copy is, and when it may be done, if it goes on as fast as it went. */
 function copyRate(
@@ -121,7 +127,8 @@ function copyRate(
   const complete = tables === 0 && sum((row) => row.completed) > 0;
   // Sizes on disk are not those on the wire: what is not complete must not look so.
   const percent = complete ? 100 : percentOf(copied, total);
-  if (complete || bytesPerSecond === 0) return { percent, bytesPerSecond };
+  // The first seconds tell nothing of the rest.
+  if (complete || bytesPerSecond === 0 || seconds < estimatedFromSeconds) return { percent, bytesPerSecond };
   return { percent, bytesPerSecond, secondsLeft: Math.round(Math.max(0, total - copied) / bytesPerSecond) };
 }
 
@@ -150,8 +157,10 @@ const tablesQuery = `
 async function readDatabaseRows(store: Store, migration: string): Promise<DatabaseRow[]> {
   return store.query<DatabaseRow>(
     `SELECT d.name, d.state, d.phase, d.message, d.follow, CASE WHEN d.slot IS NOT NULL THEN d.retained_wal END AS retained_wal, d.verification, d.way_back, d.started_at, d.ended_at, u.*, c.*,
+            CASE WHEN d.comparing ->> 'generation' = m.generation::text THEN d.comparing - 'generation' END AS comparing,
             copying.copying_for, coalesce(largest.tables, '[]') AS tables
        FROM pgmigration.database d
+       JOIN pgmigration.migration m ON m.name = d.migration
        CROSS JOIN LATERAL (
          SELECT count(*) FILTER (WHERE tables AND queued = units)::float8 AS queued,
                 count(*) FILTER (WHERE tables AND errored = 0 AND queued < units AND completed < units)::float8 AS loading,
@@ -186,7 +195,10 @@ async function readDatabaseRows(store: Store, migration: string): Promise<Databa
   );
 }
 
-function detailsOf(row: DatabaseRow): DatabaseDetails {
+const isBuilding = (row: DatabaseRow): boolean => row.indexes_completed < row.indexes_total && !row.ended_at;
+
+function detailsOf(row: DatabaseRow, builds: readonly RunningBuild[]): DatabaseDetails {
+  const indexBuilds = builds.filter(({ database }) => database === row.name).map(({ build }) => build);
   return {
     databaseName: row.name,
     migrationState: row.state,
@@ -222,6 +234,8 @@ function detailsOf(row: DatabaseRow): DatabaseDetails {
     tablesCounted: row.counted,
     ...(row.retained_wal === null ? {} : { retainedWalBytes: row.retained_wal.bytes }),
     ...(row.retained_wal?.limitBytes === undefined ? {} : { retainedWalLimitBytes: row.retained_wal.limitBytes }),
+    ...(row.comparing === null ? {} : { comparison: row.comparing }),
+    ...(indexBuilds.length === 0 ? {} : { indexBuilds: indexBuilds.slice(0, mostIndexBuildsShown) }),
     ...(row.verification === null ? {} : { verification: row.verification }),
     ...(row.way_back === null ? {} : { wayBack: row.way_back }),
     percent:

@@ -40,6 +40,12 @@ export interface TableComparison {
   readonly replaced?: true;
 }
 
+/** Of tables as they are stored on the source; what is read on one side only counts half. */
+export interface BytesCompared {
+  readonly bytesCompared: number;
+  readonly bytesTotal: number;
+}
+
 export interface TablesComparison {
   /** Opens a session whose transaction sees what is to be compared; {@link compareTables} ends it. */
   readonly openSource: () => Promise<Client>;
@@ -63,8 +69,8 @@ export interface TablesComparison {
   readonly jobs: number;
   /** Content of tables from this size on is read in parts by several sessions; 1 GiB unless told. */
   readonly splitBytes?: number;
-  /** Told after each table, or part of one, how many of them are done on either side. */
-  readonly onProgress?: ((done: number, all: number) => void) | undefined;
+  /** Told after each table, or part of one, on either side. */
+  readonly onProgress?: ((progress: BytesCompared) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -104,7 +110,7 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
     );
     await sessions.useSearchPath();
     const units = await planUnits(source, comparison);
-    const progress = counter(comparison, units.length * 2);
+    const progress = counter(comparison, units);
     const sums = (side: Side): Promise<(Checksum | undefined)[]> =>
       sumAll(sessions[side], side, units, rowHashes, comparison, progress);
     const [sourceSums, targetSums] = await sessions.within(comparison.budget, () =>
@@ -237,7 +243,7 @@ async function sumAll(
   units: readonly Unit[],
   rowHashes: readonly (string | undefined)[],
   comparison: TablesComparison,
-  progress: () => void,
+  progress: (read: Unit) => void,
 ): Promise<(Checksum | undefined)[]> {
   const { tables, signal, budget } = comparison;
   const sums = tables.map(() => emptyChecksum);
@@ -246,7 +252,8 @@ async function sumAll(
   const waiting = units.values();
   let failed = false;
   const work = async (session: Client): Promise<void> => {
-    for (const { table: index, bytes, conditions } of waiting) {
+    for (const unit of waiting) {
+      const { table: index, bytes, conditions } = unit;
       if (failed) return;
       if (signal?.aborted) throw cancellation("the comparison", signal);
       const left = unread[index]!;
@@ -266,7 +273,7 @@ async function sumAll(
       }
       budget?.measured(side, bytes, (performance.now() - startedAt) / 1000);
       unread[index]!--;
-      progress();
+      progress(unit);
     }
   };
   await Promise.all(sessions.map(work));
@@ -328,9 +335,13 @@ async function differencesOf(
   }
 }
 
-function counter({ onProgress }: TablesComparison, all: number): () => void {
-  let done = 0;
-  return () => onProgress?.(++done, all);
+function counter({ onProgress }: TablesComparison, units: readonly Unit[]): (read: Unit) => void {
+  const bytesTotal = units.reduce((sum, { bytes }) => sum + bytes, 0);
+  let bytesCompared = 0;
+  return ({ bytes }) => {
+    bytesCompared += bytes / 2;
+    onProgress?.({ bytesCompared, bytesTotal });
+  };
 }
 
 function comparisonFailure(error: unknown, side: Side | "source or the target", table: string): Refused | Unreachable {

@@ -14,6 +14,7 @@ import type { Finding } from "../store/journal.js";
 import { contentDiffers } from "../verify/content-differs.js";
 import { openToCompare, type PlaceToCompare } from "../verify/open-to-compare.js";
 import { targetDatabase } from "../target-database.js";
+import { recordingProgress } from "./comparison-progress.js";
 import { selectedTables } from "./selected-tables.js";
 import type { Work } from "./work.js";
 
@@ -55,9 +56,10 @@ export async function compareDatabase(
     targetRests,
     signal,
   };
-  const results = inCutover
-    ? await compareInCutover(wish, tables)
-    : await compareTables({ ...tables, mode: wish.verification });
+  const mode = wish.verification;
+  const results = await recordingProgress(journal, database, (onProgress) =>
+    inCutover ? compareInCutover(wish, { ...tables, onProgress }) : compareTables({ ...tables, mode, onProgress }),
+  );
   await journal.comparisons(database, results);
   const difference = contentDiffers(
     database,

@@ -1,17 +1,31 @@
 import { formatBytes } from "../byte-size.js";
+import { workFacts } from "../database-facts.js";
 import { formatDuration } from "../duration.js";
 import type { DatabaseDetails, MigrationStatus, ValidationMessage } from "../status.js";
+
+/** A line has no room for more. */
+const mostFacts = 3;
 
 /** One line for the resource's row: where the migration is, how far, how far behind. */
 export function progressLine(status: MigrationStatus): string {
   const { currentSubState, dbDetails } = status.currentSubStateDetails;
   const head = status.worker.state === "lost" ? `${status.state} (no worker)` : status.state;
-  if (currentSubState === "MigratingData") return `${head}: ${copyProgress(status)}`;
+  if (currentSubState === "MigratingData")
+    return `${head}: ${[copyProgress(status), ...workInHand(status)].join("; ")}`;
   if (currentSubState === "WaitingForCutoverTrigger" || currentSubState === "CompletingMigration")
     return `${head} / ${currentSubState}: ${followProgress(Object.values(dbDetails))}`;
   if (currentSubState === "WaitingForRollbackDecision")
     return `${head} / ${currentSubState}: ${wayBackProgress(Object.values(dbDetails))}`;
   return currentSubState === "Completed" ? `${head}: ${copyProgress(status)}` : `${head} / ${currentSubState}`;
+}
+
+/** Of the first databases that have any. */
+function workInHand({ currentSubStateDetails: { dbDetails } }: MigrationStatus): string[] {
+  const all = Object.values(dbDetails);
+  const facts = all.flatMap((one) =>
+    workFacts(one).map((fact) => (all.length > 1 ? `${one.databaseName}: ${fact}` : fact)),
+  );
+  return facts.length > mostFacts ? [...facts.slice(0, mostFacts), `and ${facts.length - mostFacts} more`] : facts;
 }
 
 function copyProgress({ percent, bytesPerSecond, secondsLeft, ...status }: MigrationStatus): string {
@@ -35,10 +49,15 @@ function followProgress(databases: readonly DatabaseDetails[]): string {
   return databases
     .map((one) => {
       const changes = `${one.cdcInsertCounter} inserts, ${one.cdcUpdateCounter} updates, ${one.cdcDeleteCounter} deletes`;
-      return `${one.databaseName}: ${changes}, latency ${one.latency.toFixed(1)} s, ${formatBytes(one.lagBytes)} behind${catchUp(one)}`;
+      return `${one.databaseName}: ${changes}, latency ${one.latency.toFixed(1)} s, ${formatBytes(one.lagBytes)} behind${catchUp(one)}${comparing(one)}`;
     })
     .join("; ");
 }
+
+const comparing = (one: DatabaseDetails): string =>
+  workFacts(one)
+    .map((fact) => `, ${fact}`)
+    .join("");
 
 /** Not worth a word within seconds of the source. */
 const catchUp = ({ secondsToCatchUp }: DatabaseDetails): string =>

@@ -9,6 +9,7 @@ import { compareTables, type TableComparison } from "../verify/compare-tables.js
 import { contentDiffers } from "../verify/content-differs.js";
 import { openToCompare } from "../verify/open-to-compare.js";
 import { overtakenError, whatToCompare } from "./compare.js";
+import { recordingProgress } from "./comparison-progress.js";
 import type { LiveStream } from "./live-stream.js";
 import { pause } from "./pause.js";
 import { type Patience, rideOut } from "./ride-out.js";
@@ -163,14 +164,17 @@ async function compareAt(
   };
   const isWanted = ({ table: { schema, name } }: TableToCopy): boolean =>
     only?.some((one) => one.schema === schema && one.table === name) ?? true;
-  return compareTables({
-    openSource,
-    openTarget: () => openToCompare({ endpoint: target, database: here, purpose, snapshotId: moment.target.id }),
-    underSnapshots: ["source", "target"],
-    tables: tables.filter((table) => isThere(table) && isWanted(table)),
-    searchPath,
-    mode: "content",
-    jobs: work.tableSlots.limit(),
-    signal: AbortSignal.any([at.signal, moment.source.lost, moment.target.lost]),
-  });
+  return recordingProgress(work.journal, database, (onProgress) =>
+    compareTables({
+      openSource,
+      openTarget: () => openToCompare({ endpoint: target, database: here, purpose, snapshotId: moment.target.id }),
+      underSnapshots: ["source", "target"],
+      tables: tables.filter((table) => isThere(table) && isWanted(table)),
+      searchPath,
+      mode: "content",
+      jobs: work.tableSlots.limit(),
+      onProgress,
+      signal: AbortSignal.any([at.signal, moment.source.lost, moment.target.lost]),
+    }),
+  );
 }

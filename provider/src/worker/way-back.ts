@@ -24,6 +24,7 @@ import { openToCompare } from "../verify/open-to-compare.js";
 import type { Remainder } from "./remainder.js";
 import { reportFindings } from "./report-findings.js";
 import { compareInCutover, comparisonStep, inWords, whatToCompare } from "./compare.js";
+import { recordingProgress } from "./comparison-progress.js";
 import { leftBehind } from "./left-behind.js";
 import { pause } from "./pause.js";
 import { riddenOut } from "./ride-out.js";
@@ -274,17 +275,13 @@ export class WayBack {
     const session = await openSource();
     const there = await followedNames(session).finally(() => session.end());
     const { tables, searchPath } = await whatToCompare(this.#work, openTarget, true);
-    const results = await compareInCutover(wish, {
-      ...{
-        openSource: openTarget,
-        openTarget: openSource,
-        underSnapshots: ["source"],
-        searchPath,
-        jobs: tableSlots.limit(),
-        ...when,
-      },
-      tables: tables.filter(({ table }) => there.has(qualify(table.schema, table.name))),
-    });
+    const results = await recordingProgress(journal, name, (onProgress) =>
+      compareInCutover(wish, {
+        ...{ openSource: openTarget, openTarget: openSource, underSnapshots: ["source"], searchPath },
+        ...{ jobs: tableSlots.limit(), onProgress, ...when },
+        tables: tables.filter(({ table }) => there.has(qualify(table.schema, table.name))),
+      }),
+    );
     const difference = contentDiffers(name, results.map(seenFromSource));
     if (difference) throw difference;
     await journal.event(`before the return: ${inWords(results)}, all equal`, { database: name });

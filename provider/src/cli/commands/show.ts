@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { DatabaseDetails, MigrationStatus } from "../../status.js";
-import { streamFacts } from "../../stream-facts.js";
+import { databaseFacts } from "../../database-facts.js";
 import { readStatus } from "../../store/read-status.js";
 import { formatBytes } from "../../byte-size.js";
 import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
@@ -48,7 +48,7 @@ function databasesTable(status: MigrationStatus): string {
 /** What is known of each stream, below the table, which has no room for it. */
 function streams(status: MigrationStatus): string[] {
   const lines = Object.values(status.currentSubStateDetails.dbDetails).flatMap((one) => {
-    const facts = streamFacts(one);
+    const facts = databaseFacts(one);
     return facts.length === 0 ? [] : [`${one.databaseName}: ${facts.join("; ")}`];
   });
   return lines.length === 0 ? [] : ["", ...lines];

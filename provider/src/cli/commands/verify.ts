@@ -18,9 +18,12 @@ import { compareLargeObjects } from "../../verify/compare-large-objects.js";
 import { compareTables, type TableComparison } from "../../verify/compare-tables.js";
 import { contentDiffers } from "../../verify/content-differs.js";
 import { openToCompare } from "../../verify/open-to-compare.js";
+import { formatBytes } from "../../byte-size.js";
+import { workFacts } from "../../database-facts.js";
 import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
 import { withMigration, type FoundMigration } from "../open-store.js";
 import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
+import { type Lines, reportLines } from "../report-lines.js";
 import { recordedInputs } from "../recorded-inputs.js";
 import { addSourceOptions, type SourceFlags } from "../server-options.js";
 
@@ -64,11 +67,7 @@ async function verifyOnline({ store, migration }: FoundMigration, { output }: Fl
   const requestedBy = `command ${new Date().toISOString()}`;
   await requireFollowing(store, migration.name);
   await updateWish(store, { ...migration.wish, verifyNow: requestedBy });
-  let status = await requireFollowing(store, migration.name);
-  while (!isVerified(status, requestedBy)) {
-    await sleep(pollMs);
-    status = await requireFollowing(store, migration.name);
-  }
+  const status = await reporting((report) => untilVerified(store, migration.name, requestedBy, report));
   const results = Object.values(status.currentSubStateDetails.dbDetails).flatMap(({ databaseName, verification }) =>
     verification?.requestedBy === requestedBy ? [{ database: databaseName, ...verification }] : [],
   );
@@ -91,6 +90,30 @@ async function verifyOnline({ store, migration }: FoundMigration, { output }: Fl
   if (failed) throw new Refused(`${failed.database} could not be compared: ${sentence(failed)}`);
 }
 
+async function untilVerified(
+  store: Store,
+  name: string,
+  requestedBy: string,
+  report: Lines["report"],
+): Promise<MigrationStatus> {
+  for (;;) {
+    const status = await requireFollowing(store, name);
+    if (isVerified(status, requestedBy)) return status;
+    for (const one of Object.values(status.currentSubStateDetails.dbDetails))
+      for (const fact of workFacts(one)) report(`${one.databaseName}: ${fact}`);
+    await sleep(pollMs);
+  }
+}
+
+async function reporting<Result>(run: (report: Lines["report"]) => Promise<Result>): Promise<Result> {
+  const lines = reportLines();
+  try {
+    return await run((line) => lines.report(line));
+  } finally {
+    lines.close();
+  }
+}
+
 /** @throws Refused where no worker follows the source */
 async function requireFollowing(store: Store, name: string): Promise<MigrationStatus> {
   const status = await readStatus(store, name);
@@ -107,7 +130,9 @@ async function requireFollowing(store: Store, name: string): Promise<MigrationSt
 async function verify(flags: Flags): Promise<void> {
   const inputs = await withMigration(flags, ({ migration, target }) => recordedInputs(migration, target, flags));
   const compared: Compared[] = [];
-  for (const database of inputs.dbsToMigrate) compared.push(...(await compare(inputs, database, flags.mode)));
+  await reporting(async (report) => {
+    for (const database of inputs.dbsToMigrate) compared.push(...(await compare(inputs, database, flags.mode, report)));
+  });
   print(flags.output, compared, () =>
     formatTable(
       ["Database", "Table", "Source rows", "Target rows", "By", "Equal"],
@@ -130,7 +155,12 @@ async function verify(flags: Flags): Promise<void> {
   }
 }
 
-async function compare(inputs: Inputs, database: string, mode: Flags["mode"]): Promise<Compared[]> {
+async function compare(
+  inputs: Inputs,
+  database: string,
+  mode: Flags["mode"],
+  report: Lines["report"],
+): Promise<Compared[]> {
   const wish = wishOf(inputs);
   const isOnline = wish.migrationMode === "Online";
   const snapshot = await Snapshot.export(inputs.source, database);
@@ -147,6 +177,10 @@ async function compare(inputs: Inputs, database: string, mode: Flags["mode"]): P
       ...(await whatToCompare({ wish }, openSource, isOnline)),
       mode,
       jobs: inputs.tableJobs ?? (await defaultJobs(inputs, wish)).tableJobs,
+      onProgress: ({ bytesCompared, bytesTotal }) => {
+        const percent = Math.floor((100 * bytesCompared) / Math.max(1, bytesTotal));
+        report(`${database}: compared ${percent} % of ${formatBytes(bytesTotal)}`);
+      },
       signal: snapshot.lost,
     });
     // No stream tells of large objects: an online migration copies them once, and a finding says so.

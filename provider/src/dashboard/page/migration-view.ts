@@ -3,7 +3,7 @@ import { formatDuration } from "../../duration.js";
 import type { MigrationResource } from "../../migration-resource.js";
 import { sentenceOf } from "../../phases.js";
 import { hasEnded, type DatabaseDetails, type ValidationMessage } from "../../status.js";
-import { streamFacts } from "../../stream-facts.js";
+import { databaseFacts } from "../../database-facts.js";
 import type { EventRecord } from "../../store/read-events.js";
 import type { TableRecord } from "../../store/read-tables.js";
 import type { HistorySample, PageSettings } from "../messages.js";
@@ -273,7 +273,7 @@ function databasesPart(databases: readonly DatabaseDetails[]): Node[] {
 /** Below the table, which has no room for it. */
 function streamLines(databases: readonly DatabaseDetails[]): HTMLElement[] {
   return databases.flatMap((one) => {
-    const facts = streamFacts(one);
+    const facts = databaseFacts(one);
     if (facts.length === 0) return [];
     return [element("p", { class: "stream" }, element("strong", {}, one.databaseName), ` ${facts.join(" · ")}`)];
   });

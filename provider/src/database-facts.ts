@@ -1,15 +1,33 @@
 import { formatBytes } from "./byte-size.js";
 import { formatDuration } from "./duration.js";
-import type { DatabaseDetails, OnlineVerification, WayBackStatus } from "./status.js";
+import type { ComparisonProgress, DatabaseDetails, IndexBuild, OnlineVerification, WayBackStatus } from "./status.js";
 
 /**
- * What is known of a followed database's stream, a fact each, for command and page alike; empty where nothing is
- * followed.
+ * What is known of a database's work beyond numbers of tables and rows, a fact each, for command and page alike: indexes in
+ * hand, a comparison that runs, a stream that is followed. Empty where there is none of them.
  */
-export function streamFacts(one: DatabaseDetails): string[] {
+export function databaseFacts(one: DatabaseDetails): string[] {
   const isFollowed = one.migrationOperation === "following" || one.migrationOperation === "finishing";
-  return [...(isFollowed ? lagFacts(one) : []), ...verificationFact(one.verification), ...wayBackFact(one.wayBack)];
+  return [
+    ...workFacts(one),
+    ...(isFollowed ? lagFacts(one) : []),
+    ...verificationFact(one.verification),
+    ...wayBackFact(one.wayBack),
+  ];
 }
+
+/** What takes long and shows in no number of tables. */
+export function workFacts({ indexBuilds = [], comparison }: DatabaseDetails): string[] {
+  return [...indexBuilds.map(buildFact), ...(comparison ? [comparisonFact(comparison)] : [])];
+}
+
+function buildFact({ index, table, seconds, phase, percent }: IndexBuild): string {
+  const share = percent === undefined ? "" : ` ${percent} %`;
+  return `building ${index} of ${table} for ${formatDuration(seconds)}${phase === undefined ? "" : ` (${phase}${share})`}`;
+}
+
+const comparisonFact = ({ bytesCompared, bytesTotal, secondsLeft }: ComparisonProgress): string =>
+  `compared ${formatBytes(bytesCompared)} of ${formatBytes(bytesTotal)}, about ${formatDuration(secondsLeft)} left`;
 
 function lagFacts(one: DatabaseDetails): string[] {
   const rates = [

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { streamFacts } from "../../provider/src/stream-facts";
+import { databaseFacts } from "../../provider/src/database-facts";
 import type { DatabaseDetails } from "../../provider/src/status";
 
-describe("what is told of a stream", () => {
+describe("what is told of a database", () => {
   const followed: DatabaseDetails = {
     ...{ databaseName: "crm", migrationState: "WaitingForCutoverTrigger", migrationOperation: "following" },
     ...{ fullLoadQueuedTables: 0, fullLoadLoadingTables: 0, fullLoadCompletedTables: 1, fullLoadErroredTables: 0 },
@@ -15,11 +15,24 @@ describe("what is told of a stream", () => {
   };
 
   it("is its lag, its rates, when it has caught up, and what it costs the source", () => {
-    assert.deepEqual(streamFacts(followed), [
+    assert.deepEqual(databaseFacts(followed), [
       "behind 3.0 MB, 1.3 s, 2 transactions pending",
       "120 inserts/s, 3 updates/s, 0 deletes/s",
       "caught up in about 40 s",
       "WAL kept on the source: 1.0 GB of 10.0 GB",
+    ]);
+  });
+
+  it("is what takes long beside: indexes in hand, and a comparison", () => {
+    const indexBuilds = [
+      { index: "t_pkey", table: "public.t", seconds: 600, phase: "scanning table", percent: 42 },
+      { index: "t_v_idx", table: "public.t", seconds: 3 },
+    ];
+    const comparison = { bytesCompared: 2 ** 30, bytesTotal: 4 * 2 ** 30, secondsLeft: 300 };
+    assert.deepEqual(databaseFacts({ ...followed, migrationOperation: "copying", indexBuilds, comparison }), [
+      "building t_pkey of public.t for 10 min (scanning table 42 %)",
+      "building t_v_idx of public.t for 3 s",
+      "compared 1.0 GB of 4.0 GB, about 5 min left",
     ]);
   });
 
@@ -32,10 +45,10 @@ describe("what is told of a stream", () => {
       tablesDifferent: 2,
     } as const;
     const wayBack = { state: "following", latencySeconds: 0.5, lagBytes: 1024 } as const;
-    assert.deepEqual(streamFacts({ ...followed, migrationOperation: "reversing", verification, wayBack }), [
+    assert.deepEqual(databaseFacts({ ...followed, migrationOperation: "reversing", verification, wayBack }), [
       "verification (monday): different, 2 of 7 tables differ",
       "way back: following, 1.0 kB behind, 0.5 s",
     ]);
-    assert.deepEqual(streamFacts({ ...followed, migrationOperation: "copying" }), []);
+    assert.deepEqual(databaseFacts({ ...followed, migrationOperation: "copying" }), []);
   });
 });
