@@ -40,7 +40,7 @@ export function parseInputs(raw: Readonly<Record<string, unknown>>): Inputs {
 
 /** Checks what is known, property by property and against each other, and lets unknown values of a preview through. */
 export function checkInputs(raw: Readonly<Record<string, unknown>>): CheckedInputs {
-  const parsed = inputsSchema.safeParse(raw);
+  const parsed = parse(raw);
   const issues = (parsed.error?.issues ?? []).filter((issue) => !touchesUnknown(raw, issue.path));
   const wrong = wrongProperties(issues);
   const unusable = (key: string): boolean => wrong.has(key) || containsUnknown(raw[key]);
@@ -62,7 +62,7 @@ export function checkInputs(raw: Readonly<Record<string, unknown>>): CheckedInpu
  * @throws InvalidInput when they do not say how to reach both servers
  */
 export function understandInputs(raw: Readonly<Record<string, unknown>>): Inputs {
-  const known = parseUsable(raw, wrongProperties(inputsSchema.safeParse(raw).error?.issues ?? []));
+  const known = parseUsable(raw, wrongProperties(parse(raw).error?.issues ?? []));
   const { servers, failures } = resolveServers(known);
   if (!servers) throw new InvalidInput(failures);
   return inputsOf(known, servers);
@@ -220,6 +220,10 @@ function partialList(
   };
 }
 
+/** With what was given, or one that has the wrong type would be taken for one that is missing. */
+const parse = (raw: unknown): ReturnType<typeof inputsSchema.safeParse> =>
+  inputsSchema.safeParse(raw, { reportInput: true });
+
 function explain(issue: z.core.$ZodIssue): InputFailure[] {
   if (issue.code !== "unrecognized_keys") return [{ property: propertyPath(issue.path), reason: reasonOf(issue) }];
   return issue.keys.map((key) => {
@@ -229,8 +233,17 @@ function explain(issue: z.core.$ZodIssue): InputFailure[] {
   });
 }
 
+/** By what a schema expects; a number's own schema says which ones. */
+const kinds: Readonly<Record<string, string>> = {
+  array: 'a list, such as ["one", "two"]',
+  object: "an object with keys of its own",
+  record: "an object, a value for each name",
+  string: "a text",
+};
+
 function reasonOf(issue: z.core.$ZodIssue): string {
-  if (issue.code === "invalid_type" && issue.input === undefined) return `is missing (${issue.expected})`;
+  if (issue.code === "invalid_type" && kinds[issue.expected])
+    return issue.input === undefined ? `is missing: give ${kinds[issue.expected]!}` : `give ${kinds[issue.expected]!}`;
   if (issue.code === "invalid_value")
     return `is none of ${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
   return issue.message;

@@ -16,12 +16,17 @@ const switchSchema = z.union(
   { error: 'give true or false (or "True" or "False", as Azure\'s API does)' },
 );
 
+const wholeNumber = (what: string, least: number, most: number): z.ZodCoercedNumber => {
+  const error = `give ${what} from ${least} to ${most}`;
+  return z.coerce.number(error).int(error).min(least, error).max(most, error);
+};
+
 const sslMode = z.enum(["Disable", "Prefer", "Require", "VerifyCA", "VerifyFull"]);
 
 /** What is missing here may come from the ARM keys: `resolveServers` sees to it that a server is complete. */
 export const serverSchema = z.strictObject({
   host: z.string().min(1, "name the server: a host name or an address").optional(),
-  port: z.coerce.number("give a port number").int().min(1).max(65535).optional(),
+  port: wholeNumber("a port", 1, 65535).optional(),
   user: z.string().min(1, "name the role that logs in").optional(),
   password: z.string().min(1, "give the role's password, from a secret").optional(),
   passwordCommand: z.string().min(1, "give a command that prints the password").optional(),
@@ -62,10 +67,12 @@ const byteSize = z.union([z.number(), z.string()]).transform((size, context) => 
   return z.NEVER;
 });
 
+const durationForm = "give seconds, or a text such as 90s, 30m, 2h or 7d";
+
 /** How long a wait may take, in seconds or as text. */
 const duration = z.union(
   [
-    z.number().positive(),
+    z.number().positive(durationForm),
     z.string().transform((text, context) => {
       const seconds = parseDuration(text);
       if (seconds !== undefined) return seconds;
@@ -73,7 +80,7 @@ const duration = z.union(
       return z.NEVER;
     }),
   ],
-  { error: "give seconds, or a text such as 90s, 30m, 2h or 7d" },
+  { error: durationForm },
 );
 
 export const timeoutsSchema = z.strictObject({
@@ -174,10 +181,10 @@ export const inputsSchema = z.strictObject({
    */
   rollback: z.enum(["drop", "keep", "return"]).default("drop"),
   /** Tables copied, and indexes built, at the same time; by both servers' settings where undefined. */
-  tableJobs: z.coerce.number("give a number").int().min(1).max(64).optional(),
-  indexJobs: z.coerce.number("give a number").int().min(1).max(64).optional(),
+  tableJobs: wholeNumber("a number", 1, 64).optional(),
+  indexJobs: wholeNumber("a number", 1, 64).optional(),
   /** Processes that share the copy, each with its own jobs. */
-  workers: z.coerce.number("give a number").int().min(1).max(mostWorkers).default(1),
+  workers: wholeNumber("a number", 1, mostWorkers).default(1),
   /** Larger tables are copied in parts. */
   splitTablesLargerThan: byteSize.default(10 * 1024 ** 3),
   include: filterSchema.default({}),
@@ -196,7 +203,7 @@ export const inputsSchema = z.strictObject({
   /** Online: for how long, in seconds, a cutover compares content; the rest of the tables is counted. */
   cutoverVerificationBudget: duration.default(300),
   /** Online: by how many steps sequences are ahead on the target after the cutover. */
-  sequenceMargin: z.coerce.number("give a number of steps").int().min(0).max(1_000_000_000).default(0),
+  sequenceMargin: wholeNumber("a number of steps", 0, 1_000_000_000).default(0),
   /** Online: how long, in seconds, a lost server is waited for. */
   reconnectFor: duration.default(600),
   /** Online: how much WAL the source may keep for a slot of ours, and what then becomes of the database. */

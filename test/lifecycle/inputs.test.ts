@@ -137,7 +137,13 @@ describe("inputs in Azure's words", () => {
     [{ migrationMode: "Online", triggerCutover: true, cancel: true }, /^cancel: .*either canceled or cut over/],
     [{ runner: "remote" }, /^runner: is none of "local", "external"/],
     [{ waitFor: "done" }, /^waitFor: is none of/],
-    [{ tags: { a: 1 } }, /^tags\.a/],
+    [{ tags: { a: 1 } }, /^tags\.a: give a text$/],
+    [{ dbsToMigrate: "crm" }, /^dbsToMigrate: give a list, such as/],
+    [{ source: "postgres://old.example.com" }, /^source: give an object with keys of its own$/m],
+    [{ source: { ...friendly.source, port: 99999 } }, /^source\.port: give a port from 1 to 65535$/],
+    [{ tableJobs: "lots" }, /^tableJobs: give a number from 1 to 64$/],
+    [{ workers: 1.5 }, /^workers: give a number from 1 to 16$/],
+    [{ reconnectFor: 0 }, /^reconnectFor: give seconds, or a text/],
   ];
   for (const [change, expected] of wrong)
     it(`refuse ${JSON.stringify(change, (_key, value: unknown) => value ?? "(missing)")}`, () => {
