@@ -266,6 +266,24 @@ describe("following exactly once", () => {
     );
   });
 
+  for (const plugin of ["pgoutput", "test_decoding"] as const)
+    it(`names the WAL that a slot of ${plugin} needs and somebody has removed`, async () => {
+      const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)", plugin);
+      const [slot] = await s.onSource(
+        `SELECT pg_walfile_name(restart_lsn) AS file FROM pg_replication_slots WHERE slot_name = '${s.names.slot}'`,
+      );
+      await s.onSource("SELECT pg_switch_wal()");
+      await s.onSource("INSERT INTO t VALUES (1)");
+      await s.onTarget("UPDATE pgmigration.progress SET through_lsn = through_lsn + 8");
+      await rm(join(servers.source.dataDirectory, "pg_wal", slot!.file as string));
+      await assert.rejects(
+        s.follow().finished,
+        (error: Error) =>
+          error instanceof Refused &&
+          /changes have been lost.* no longer the WAL .*[0-9A-F]{24}.*delete this migration/s.test(error.message),
+      );
+    });
+
   it("takes a slot for no other one that is moved on by what it is looked at beside", async () => {
     const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
     const session = await servers.source.connect(s.database);

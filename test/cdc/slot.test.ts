@@ -72,12 +72,17 @@ for (const major of [10, 18] satisfies Major[])
       const waiting = createSlot({ ...options(), timeoutSeconds: 4, onWaiting: (sessions) => seen.push(...sessions) });
       await assert.rejects(
         waiting,
-        (error: Error) => error instanceof TimedOut && /old one.*idle in transaction/.test(error.message),
+        (error: Error) =>
+          error instanceof TimedOut &&
+          /old one.*idle in transaction.*: SELECT pg_terminate_backend\(\d+\);/s.test(error.message),
       );
       assert.equal(seen[0]!.applicationName, "old one");
       assert.ok(seen[0]!.pid! > 0 && seen[0]!.transactionAgeSeconds! > 0 && seen[0]!.queryStart);
       await old.query("ROLLBACK; BEGIN; CREATE TABLE held (v int); PREPARE TRANSACTION 'left alone'");
-      await assert.rejects(createSlot({ ...options(), timeoutSeconds: 4 }), /prepared transaction left alone/);
+      await assert.rejects(
+        createSlot({ ...options(), timeoutSeconds: 4 }),
+        /prepared transaction left alone.*: ROLLBACK PREPARED 'left alone'/s,
+      );
       await old.query("ROLLBACK PREPARED 'left alone'");
       await old.end();
     });

@@ -1,11 +1,11 @@
 import type { Client } from "pg";
-import { formatLsn, parseLsn } from "../postgres/lsn.js";
+import { formatLsn, type Lsn, parseLsn } from "../postgres/lsn.js";
 import { TestDecodingDecoder, testDecodingOptions } from "./test-decoding.js";
 import type { StreamMessage } from "./change.js";
 import type { Parts } from "./parts.js";
 import type { Progress } from "./progress.js";
 import { SharedPast } from "./shared-past.js";
-import { verifySlotPlace } from "./slot-identity.js";
+import { type StreamSlot, orWalGone, verifySlotPlace } from "./slot-identity.js";
 
 /**
  * Judges the past of a source that tells by test_decoding. A stream of that plugin cannot begin before where the target
@@ -20,7 +20,7 @@ export async function peekPast(source: Client, progress: Progress, parts: Parts)
   const past = new SharedPast(progress, slot);
   const confirmed = await verifySlotPlace(source, slot, () => progress.throughLsn);
   const isBehind = confirmed === undefined || confirmed < progress.throughLsn;
-  const commits = isBehind ? await peekCommits(source, progress) : [];
+  const commits = isBehind ? await peekCommits(source, slot, progress.throughLsn) : [];
   for (const commit of commits) past.passes(commit);
   // Where the source does not tell, it begins no later than the first that it sends.
   past.begins(confirmed ?? commits[0]?.endLsn);
@@ -29,14 +29,17 @@ export async function peekPast(source: Client, progress: Progress, parts: Parts)
 
 type Commit = Extract<StreamMessage, { kind: "commit" }>;
 
-async function peekCommits(source: Client, { slot, throughLsn }: Progress): Promise<Commit[]> {
+async function peekCommits(source: Client, slot: StreamSlot, throughLsn: Lsn): Promise<Commit[]> {
   const options = Object.entries(testDecodingOptions).flat();
-  const { rows } = await source.query<{ lsn: string; data: string }>(
+  const sent = source.query<{ lsn: string; data: string }>(
     `SELECT lsn::text, data
        FROM pg_catalog.pg_logical_slot_peek_changes($1, $2::pg_lsn, NULL, VARIADIC $3::text[]) AS sent (lsn, xid, data)
       WHERE lsn OPERATOR(pg_catalog.<=) $2::pg_lsn AND data OPERATOR(pg_catalog.~~) 'COMMIT %'`,
-    [slot, formatLsn(throughLsn), options],
+    [slot.name, formatLsn(throughLsn), options],
   );
+  const { rows } = await sent.catch((error: unknown) => {
+    throw orWalGone(slot, error);
+  });
   const decoder = new TestDecodingDecoder([]);
   return rows.map(({ lsn, data }) => {
     const bytes = Buffer.from(data);

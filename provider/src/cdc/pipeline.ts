@@ -18,7 +18,7 @@ import { partsOf } from "./parts.js";
 import { peekPast } from "./peek-past.js";
 import { pgOutputOptions } from "./pgoutput.js";
 import { SharedPast } from "./shared-past.js";
-import { type StreamSlot, verifySlotPlace } from "./slot-identity.js";
+import { type StreamSlot, orWalGone, verifySlotPlace } from "./slot-identity.js";
 import { type StreamBegin, beginStream, limitsOf } from "./stream-begin.js";
 import { testDecodingOptions } from "./test-decoding.js";
 import type { ValueForm } from "./value-form.js";
@@ -376,7 +376,7 @@ export class Pipeline {
   }
 
   #lose(error: Error): void {
-    this.#lost ??= error;
+    this.#lost ??= orWalGone(this.#slot, error);
     this.#bell.ring();
   }
 

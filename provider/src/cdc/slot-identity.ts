@@ -1,6 +1,7 @@
 import type { Client } from "pg";
-import { Refused, Unreachable } from "../errors.js";
+import { Refused, Unreachable, messageOf } from "../errors.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { withoutIdleTimeout } from "./idle-slot.js";
 import { currentLsn } from "./lag.js";
 import type { Parts } from "./parts.js";
@@ -57,6 +58,16 @@ export function slotLost(
 /** What keeps a server from removing WAL that a slot needs. */
 const withoutKeepSize = (side: Parts["sender"]): string =>
   `on the ${side}, while its disk has room (maxRetainedWal watches that): ALTER SYSTEM SET max_slot_wal_keep_size = -1; SELECT pg_reload_conf() (on RDS, Cloud SQL and Azure: its server parameter)`;
+
+/** In whatever language a server says which file it lacks. */
+const walSegment = /[0-9A-F]{24}/;
+
+/** What reading a slot ends by: lost changes, where somebody has taken the WAL away that the slot keeps. */
+export function orWalGone<Failure>(slot: StreamSlot, failure: Failure): Failure | Refused {
+  const said = messageOf(failure);
+  if (sqlStateOf(failure) !== sqlStates.undefinedFile || !walSegment.test(said)) return failure;
+  return changesLost(slot, `the ${slot.parts.sender} has no longer the WAL that the slot needs (${said})`);
+}
 
 /**
  * Checks before streaming that the slot is the one that this progress began with, and still has all that is missing: a

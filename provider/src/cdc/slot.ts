@@ -5,7 +5,12 @@ import { connect, type Endpoint } from "../postgres/connect.js";
 import { type Lsn, parseLsn } from "../postgres/lsn.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
-import { type BlockingSession, blockingSessions, describeBlockers } from "../postgres/blocking-sessions.js";
+import {
+  type BlockingSession,
+  blockingSessions,
+  describeBlockers,
+  endingStatement,
+} from "../postgres/blocking-sessions.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { dropSlot } from "./drop-slot.js";
 import { currentLsn } from "./lag.js";
@@ -128,7 +133,7 @@ async function watched<Result>(
     await done;
     if (signal?.aborted) throw new Canceled(`creating slot ${slot} was given up`);
     throw new TimedOut(`slot ${slot} could not begin within ${timeoutSeconds ?? 0} s: ${describeBlockers(sessions)}`, {
-      remedy: `end these transactions on the ${sender}, e.g. SELECT pg_terminate_backend(<pid>), and try again`,
+      remedy: `end these transactions on the ${sender}: ${sessions.map(endingStatement).join("; ") || "see pg_locks"}; then try again`,
     });
   }
 }

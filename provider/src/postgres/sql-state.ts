@@ -19,6 +19,7 @@ export const sqlStates = {
   objectInUse: "55006",
   queryCanceled: "57014",
   cannotConnectNow: "57P03",
+  undefinedFile: "58P01",
 } as const;
 
 /** The code that a server has given its error; that of the system, such as ECONNRESET, where a socket's; else empty. */
