@@ -17,8 +17,10 @@ export {
 export type { SourceType } from "./inputs.js";
 export type { SslMode } from "./postgres/connect.js";
 export type {
+  ComparisonProgress,
   DatabaseDetails,
   DatabaseState,
+  IndexBuild,
   MigrationState,
   MigrationStatus,
   MigrationSubState,
