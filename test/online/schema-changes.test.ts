@@ -559,7 +559,9 @@ describe("schema changes on the source while it is followed", () => {
       CREATE TRIGGER seldom BEFORE INSERT ON "Kept" FOR EACH ROW EXECUTE FUNCTION fires();
       CREATE RULE kept AS ON DELETE TO "Kept" DO INSTEAD NOTHING;
       CREATE TEXT SEARCH CONFIGURATION searched (COPY = simple); CREATE INDEX computed ON "Kept" ((id % 7));
-      GRANT SELECT, INSERT ON "Kept" TO pg_monitor; ALTER TABLE "Kept" SET (fillfactor = 50, autovacuum_enabled = false), ALTER v SET STATISTICS 50`);
+      GRANT SELECT, INSERT ON "Kept" TO pg_monitor; ALTER TABLE "Kept" SET (fillfactor = 50, autovacuum_enabled = false), ALTER v SET STATISTICS 50;
+      CREATE UNLOGGED TABLE fast (id int PRIMARY KEY); ALTER TABLE "Kept" ADD k int CONSTRAINT kept_k REFERENCES t; CREATE VIEW filled AS SELECT id FROM t;
+      CREATE TEXT SEARCH DICTIONARY stops (TEMPLATE = simple, Accept = false); CREATE STATISTICS both_of ON v, w FROM "Kept"; CREATE PUBLICATION users FOR TABLE t`);
     for (const server of [lab.source, lab.target]) await server.query('CREATE ROLE "New Owner"');
     await lab.target.query(`GRANT "New Owner" TO ${lab.administrator.user}`);
     const resource = await follow(database);
@@ -570,7 +572,9 @@ describe("schema changes on the source while it is followed", () => {
              ALTER v SET STORAGE EXTERNAL, ALTER v SET (n_distinct = 5), ALTER w SET COMPRESSION pglz, ENABLE ROW LEVEL SECURITY,
              ENABLE ALWAYS TRIGGER seldom, DISABLE RULE kept, OWNER TO "New Owner";
        ALTER TEXT SEARCH CONFIGURATION searched ALTER MAPPING FOR word, int WITH english_stem, simple; ALTER TEXT SEARCH CONFIGURATION searched DROP MAPPING FOR email;
-       ALTER INDEX computed ALTER COLUMN 1 SET STATISTICS 77;
+       ALTER INDEX computed ALTER COLUMN 1 SET STATISTICS 77; ALTER TABLE fast SET LOGGED; ALTER TABLE t REPLICA IDENTITY USING INDEX t_pkey; CLUSTER "Kept" USING "Kept_pkey";
+       ALTER TABLE "Kept" ALTER CONSTRAINT kept_k DEFERRABLE INITIALLY DEFERRED; ALTER VIEW filled ALTER id SET DEFAULT 5; ALTER TEXT SEARCH DICTIONARY stops (Accept = true);
+       ALTER STATISTICS both_of SET STATISTICS 9; ALTER PUBLICATION users SET (publish = 'insert');
        ALTER INDEX "Kept_pkey" SET (fillfactor = 60); REVOKE INSERT ON "Kept" FROM pg_monitor; GRANT UPDATE (v) ON "Kept" TO pg_monitor;
        ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO pg_monitor;
        CREATE COLLATION "Posix" FROM "C"; CREATE TEXT SEARCH DICTIONARY plain (TEMPLATE = simple); CREATE TEXT SEARCH CONFIGURATION mine (COPY = simple);
@@ -623,6 +627,10 @@ describe("schema changes on the source while it is followed", () => {
              (SELECT count(*)::int FROM pg_ts_dict WHERE dictname = 'plain') AS dictionaries, (SELECT count(*)::int FROM pg_ts_config WHERE cfgname = 'mine') AS configurations,
              (SELECT json_agg(json_build_array(maptokentype, mapseqno, mapdict::regdictionary) ORDER BY maptokentype, mapseqno) FROM pg_ts_config_map WHERE mapcfg = 'searched'::regconfig) AS mapping,
              (SELECT attstattarget FROM pg_attribute WHERE attrelid = 'computed'::regclass) AS computed,
+             (SELECT relpersistence FROM pg_class WHERE oid = 'fast'::regclass) AS logged, (SELECT relreplident FROM pg_class WHERE oid = 't'::regclass) AS identity,
+             (SELECT indisclustered FROM pg_index WHERE indexrelid = '"Kept_pkey"'::regclass) AS clustered, (SELECT condeferred FROM pg_constraint WHERE conname = 'kept_k') AS deferred,
+             (SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'filled'::regclass) AS filled, (SELECT dictinitoption FROM pg_ts_dict WHERE dictname = 'stops') AS options_of_stops,
+             (SELECT stxstattarget FROM pg_statistic_ext) AS target, (SELECT json_agg(json_build_array(pubinsert, pubupdate)) FROM pg_publication WHERE pubname = 'users') AS told,
              1 === 1 AS operator, (3::pair).a AS cast
         FROM pg_class c WHERE c.oid = '"Kept"'::regclass`;
     assert.deepEqual(await onTarget(database, kept), await lab.source.query(kept, { database }));
@@ -657,6 +665,9 @@ describe("schema changes on the source while it is followed", () => {
       CREATE FUNCTION fires() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
       CREATE TRIGGER fires BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION fires();
       CREATE VIEW seen AS SELECT id FROM t;
+      CREATE COLLATION other FROM "C"; CREATE TYPE span AS RANGE (subtype = int); CREATE STATISTICS both_of ON id, v FROM t; CREATE TYPE pair AS (a int);
+      CREATE FUNCTION to_pair(int) RETURNS pair LANGUAGE sql AS 'SELECT ROW($1)::pair'; CREATE CAST (int AS pair) WITH FUNCTION to_pair(int);
+      CREATE TYPE kept AS RANGE (subtype = int);
       CREATE POLICY own ON t USING (true)`);
     await lab.source.query(
       `CREATE FUNCTION dropped(int, text) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE VIEW "Dropped" AS SELECT v FROM t;
@@ -677,9 +688,12 @@ describe("schema changes on the source while it is followed", () => {
        DROP FUNCTION typed(); CREATE FUNCTION typed() RETURNS text LANGUAGE sql AS $$ SELECT 'typed' $$;
        CREATE OR REPLACE VIEW seen AS SELECT id, v FROM t;
        DROP TRIGGER fires ON t; CREATE TRIGGER fires BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION fires();
-       DROP POLICY own ON t; CREATE POLICY own ON t USING (id > 0)`,
+       DROP POLICY own ON t; CREATE POLICY own ON t USING (id > 0);
+       DROP COLLATION other; CREATE COLLATION other FROM "POSIX"; DROP TYPE span; CREATE TYPE span AS RANGE (subtype = text); DROP TYPE kept; CREATE TYPE kept AS RANGE (subtype = text);
+       DROP STATISTICS both_of; CREATE STATISTICS both_of (ndistinct) ON id, v FROM t; DROP CAST (int AS pair); CREATE CAST (int AS pair) WITH FUNCTION to_pair(int) AS ASSIGNMENT`,
       { database },
     );
+    await onTarget(database, "CREATE FUNCTION only_there(kept) RETURNS int LANGUAGE sql AS 'SELECT 1'");
     // Notices the new table, and gives the target no older definition for a newer one by that.
     await lab.source.query("CREATE TABLE late (id int PRIMARY KEY)", { database });
     const refused = await Resource.failure(resource.update({ triggerCutover: true }));
@@ -693,9 +707,20 @@ describe("schema changes on the source while it is followed", () => {
       database,
       `SELECT "Odd"."F"(0) AS f, typed(), same(), (SELECT v FROM seen) AS seen,
               (SELECT pg_get_triggerdef(oid) ~ 'BEFORE UPDATE' FROM pg_trigger WHERE tgname = 'fires') AS trigger,
-              (SELECT pg_get_expr(polqual, polrelid) FROM pg_policy) AS policy`,
+              (SELECT pg_get_expr(polqual, polrelid) FROM pg_policy) AS policy,
+              (SELECT collcollate FROM pg_collation WHERE collname = 'other') AS collation, upper('[a,b]'::span) AS span,
+              (SELECT stxkind = '{d}' FROM pg_statistic_ext) AS statistics, (SELECT castcontext FROM pg_cast WHERE casttarget = 'pair'::regtype) AS cast`,
     );
-    assert.deepEqual(row, { f: 2, typed: "typed", same: 5, seen: "v", trigger: true, policy: "(id > 0)" });
+    const replaced = { collation: "POSIX", span: "b", statistics: true, cast: "a" };
+    assert.deepEqual(row, { f: 2, typed: "typed", same: 5, seen: "v", trigger: true, policy: "(id > 0)", ...replaced });
+    const [kept] = await lab.target.query<{ message: string }>(
+      "SELECT message FROM pgmigration.finding WHERE database = $1 AND object LIKE '%kept'",
+      { values: [database] },
+    );
+    assert.match(
+      kept?.message ?? "",
+      /was changed on the source .* the target has it as it was: .*cannot drop type public\.kept/s,
+    );
     const named = await lab.target.query(
       "SELECT object, remedy FROM pgmigration.finding WHERE database = $1 AND message LIKE '%was dropped on the source%' ORDER BY object",
       { values: [database] },

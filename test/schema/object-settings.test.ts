@@ -33,13 +33,16 @@ for (const major of [10, 18] as const)
       await server.query(
         `${commented.map(([create, comment]) => `${create}; COMMENT ON ${comment} IS 'it''s'`).join("; ")};
          ALTER TABLE "x on y"."T" ALTER "C.c" SET (n_distinct = -0.5), ALTER "C.c" SET STORAGE MAIN, SET (toast.autovacuum_enabled = false, fillfactor = 50);
-         ALTER MATERIALIZED VIEW seen ALTER a SET STATISTICS 7`,
+         ALTER MATERIALIZED VIEW seen ALTER a SET STATISTICS 7; ALTER FOREIGN TABLE there ALTER a SET DEFAULT 3; CREATE VIEW plain AS SELECT 1 AS "A"; ALTER VIEW plain ALTER "A" SET DEFAULT 2;
+         CREATE UNLOGGED TABLE fast (id int PRIMARY KEY); CLUSTER fast USING fast_pkey; ALTER TABLE fast REPLICA IDENTITY USING INDEX fast_pkey;
+         CREATE TABLE "Late" (id int REFERENCES "x on y"."T" DEFERRABLE INITIALLY DEFERRED); ALTER TABLE "Late" REPLICA IDENTITY FULL;
+         CREATE TEXT SEARCH DICTIONARY stops (TEMPLATE = simple, StopWords = english, "accept" = 'false'); CREATE PUBLICATION "Told" WITH (publish = 'insert')`,
       );
       const session = await connect({ ...server.login, sslMode: "Disable" }, { database: "postgres", purpose: "test" });
       try {
         const settings = await readObjectSettings(session);
         const mappings = settings.filter(({ key }) => key.startsWith("mapping "));
-        assert.equal(settings.length, commented.length + 5 + mappings.length);
+        assert.equal(settings.length, commented.length + 15 + mappings.length);
         assert(mappings.length > 10);
         for (const { reset } of settings) await session.query(reset);
         assert.deepEqual(await readObjectSettings(session), []);

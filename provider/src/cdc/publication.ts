@@ -6,7 +6,7 @@ import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { alterTables, limitLockWaits } from "../postgres/lock-waits.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Table } from "../postgres/tables.js";
-import type { ChangeCaptureNames } from "./names.js";
+import { type ChangeCaptureNames, sourceObjectPrefix } from "./names.js";
 import {
   identifyByWholeRow,
   mayBeNamedByWholeRow,
@@ -33,6 +33,9 @@ export interface PublicationOptions {
   /** What to do with tables whose rows have no identity: `full` sets REPLICA IDENTITY FULL until the publications go. */
   readonly keyless?: "insertsOnly" | "full";
 }
+
+/** SQL that tells a row of pg_publication which no migration has made. */
+export const isUsersPublication = `left(pubname, ${sourceObjectPrefix.length}) <> '${sourceObjectPrefix}'`;
 
 /**
  * Publishes the given tables, and only them, on the source; a call again brings existing publications in line. Make the

@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { isUsersPublication } from "../cdc/publication.js";
 import { serverVersion } from "../postgres/server-version.js";
 
 /** By the first server that has them: catalogues of what a dump has, and no table's change tells of. */
@@ -24,7 +25,8 @@ const catalogues: readonly (readonly [since: number, names: readonly string[]])[
       ...["foreign_data_wrapper", "foreign_server", "foreign_table", "user_mappings"],
     ],
   ],
-  [100000, ["statistic_ext"]],
+  [100000, ["statistic_ext", "publication", "publication_rel"]],
+  [150000, ["publication_namespace"]],
 ];
 
 /**
@@ -33,6 +35,9 @@ const catalogues: readonly (readonly [since: number, names: readonly string[]])[
  */
 const own = "oid >= 16384";
 const otherwise: Readonly<Record<string, string>> = {
+  // Those of migrations come and go with what they follow.
+  publication: isUsersPublication,
+  publication_rel: `prpubid IN (SELECT oid FROM pg_publication WHERE ${isUsersPublication})`,
   proc: `${own} OR proacl IS NOT NULL`,
   language: `${own} OR lanacl IS NOT NULL`,
   description: "objoid >= 16384 OR objoid IN (SELECT id FROM users_schema)",
@@ -64,6 +69,7 @@ export async function readCatalogueVersion(source: Client): Promise<string> {
        (SELECT sum(hashtext(concat_ws(' ', t.typname, t.typowner, t.typacl))::int8) FROM pg_type t WHERE t.typnamespace IN (SELECT id FROM users_schema)),
        (SELECT sum(hashtext(concat_ws(' ', c.relname, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity))::int8)
           FROM pg_class c WHERE c.relnamespace IN (SELECT id FROM users_schema)),
+       (SELECT sum(hashtext(concat_ws(' ', k.oid, k.condeferrable, k.condeferred))::int8) FROM pg_constraint k),
        (SELECT sum(hashtext(concat_ws(' ', a.attrelid, a.attname, a.attacl))::int8) FROM pg_attribute a WHERE a.attacl IS NOT NULL))) AS version`,
   );
   return rows[0]!.version;

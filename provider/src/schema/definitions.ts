@@ -7,9 +7,9 @@ import type { Entry } from "./entries.js";
 export type Definitions = Readonly<Record<string, string>>;
 
 /**
- * A function, aggregate, view, rule, trigger or policy whose definition somebody has changed under its name; or a type,
- * sequence, schema, extension, collation, operator, cast, text search configuration or dictionary, of which only the name
- * is known here, so that it can be missed.
+ * A function, aggregate, view, rule, trigger, policy, range type, collation, operator, cast, conversion, event trigger or
+ * statistics object whose definition somebody has changed under its name; or another type, a sequence, schema, extension,
+ * text search configuration or dictionary, of which only the name is known here, so that it can be missed.
  */
 export interface Redefined {
   /** `function public.f(integer)` */
@@ -56,6 +56,9 @@ function definitionsQuery(version: number): string {
     version >= 110000 ? "CASE p.prokind WHEN 'p' THEN 'procedure' ELSE 'function' END" : "'function'::text";
   const permissive = version >= 100000 ? "p.polpermissive" : "true";
   const id = (catalogue: string, oid: string): string => `'${catalogue}'::regclass::oid || '/' || ${oid} AS id`;
+  const statistics = `UNION ALL
+  SELECT 'statistics', n.name || '.' || quote_ident(s.stxname), ${id("pg_statistic_ext", "s.oid")}, pg_get_statisticsobjdef(s.oid)
+    FROM pg_statistic_ext s JOIN users_schema n ON n.oid = s.stxnamespace WHERE ${ownOnly("pg_statistic_ext", "s.oid")}`;
   return `
 WITH users_schema AS (
   SELECT n.oid, quote_ident(n.nspname) AS name FROM pg_namespace n
@@ -67,32 +70,42 @@ WITH users_schema AS (
 ), routine AS (
   SELECT p.oid, ${routine} AS kind, n.name || '.' || quote_ident(p.proname) || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS name
     FROM pg_proc p JOIN users_schema n ON n.oid = p.pronamespace WHERE ${isRoutine} AND ${ownOnly("pg_proc", "p.oid")}
+     -- A range type's constructors come with it.
+     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
 ), named AS (
-  SELECT CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END AS kind, n.name || '.' || quote_ident(t.typname) AS name, ${id("pg_type", "t.oid")}
+  SELECT CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END AS kind, n.name || '.' || quote_ident(t.typname) AS name, ${id("pg_type", "t.oid")},
+         (SELECT concat_ws(' ', format_type(rngsubtype, NULL), rngcollation, rngsubopc, rngcanonical, rngsubdiff) FROM pg_range WHERE rngtypid = t.oid) AS definition
     FROM pg_type t JOIN users_schema n ON n.oid = t.typnamespace
    WHERE (t.typtype IN ('d', 'e', 'r') OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
      AND ${ownOnly("pg_type", "t.oid")}
   UNION ALL
-  SELECT 'sequence', name, ${id("pg_class", "oid")} FROM relation WHERE relkind = 'S'
+  SELECT 'sequence', name, ${id("pg_class", "oid")}, '' FROM relation WHERE relkind = 'S'
   UNION ALL
-  SELECT 'schema', name, ${id("pg_namespace", "oid")} FROM users_schema
+  SELECT 'schema', name, ${id("pg_namespace", "oid")}, '' FROM users_schema
   UNION ALL
-  SELECT 'extension', quote_ident(extname), ${id("pg_extension", "oid")} FROM pg_extension
+  SELECT 'extension', quote_ident(extname), ${id("pg_extension", "oid")}, '' FROM pg_extension
   UNION ALL
-  SELECT 'collation', n.name || '.' || quote_ident(c.collname), ${id("pg_collation", "c.oid")}
+  SELECT 'collation', n.name || '.' || quote_ident(c.collname), ${id("pg_collation", "c.oid")}, ${rowOf("c", "collowner", "collversion")}
     FROM pg_collation c JOIN users_schema n ON n.oid = c.collnamespace WHERE ${ownOnly("pg_collation", "c.oid")}
   UNION ALL
-  SELECT 'operator', o.oid::regoperator::text, ${id("pg_operator", "o.oid")}
+  SELECT 'operator', o.oid::regoperator::text, ${id("pg_operator", "o.oid")}, ${rowOf("o", "oprowner")}
     FROM pg_operator o JOIN users_schema n ON n.oid = o.oprnamespace WHERE ${ownOnly("pg_operator", "o.oid")}
   UNION ALL
-  SELECT 'cast', format('(%s AS %s)', castsource::regtype, casttarget::regtype), ${id("pg_cast", "c.oid")}
+  SELECT 'cast', format('(%s AS %s)', castsource::regtype, casttarget::regtype), ${id("pg_cast", "c.oid")}, ${rowOf("c")}
     FROM pg_cast c WHERE c.oid >= 16384 AND ${ownOnly("pg_cast", "c.oid")}
   UNION ALL
-  SELECT 'text search configuration', n.name || '.' || quote_ident(c.cfgname), ${id("pg_ts_config", "c.oid")}
+  SELECT 'text search configuration', n.name || '.' || quote_ident(c.cfgname), ${id("pg_ts_config", "c.oid")}, ''
     FROM pg_ts_config c JOIN users_schema n ON n.oid = c.cfgnamespace WHERE ${ownOnly("pg_ts_config", "c.oid")}
   UNION ALL
-  SELECT 'text search dictionary', n.name || '.' || quote_ident(t.dictname), ${id("pg_ts_dict", "t.oid")}
+  SELECT 'text search dictionary', n.name || '.' || quote_ident(t.dictname), ${id("pg_ts_dict", "t.oid")}, ''
     FROM pg_ts_dict t JOIN users_schema n ON n.oid = t.dictnamespace WHERE ${ownOnly("pg_ts_dict", "t.oid")}
+  UNION ALL
+  SELECT 'conversion', n.name || '.' || quote_ident(c.conname), ${id("pg_conversion", "c.oid")}, ${rowOf("c", "conowner")}
+    FROM pg_conversion c JOIN users_schema n ON n.oid = c.connamespace WHERE ${ownOnly("pg_conversion", "c.oid")}
+  UNION ALL
+  SELECT 'event trigger', quote_ident(evtname), ${id("pg_event_trigger", "e.oid")}, ${rowOf("e", "evtowner")} FROM pg_event_trigger e
+   WHERE ${ownOnly("pg_event_trigger", "e.oid")}
+  ${version >= 100000 ? statistics : ""}
 ), defined AS (
   SELECT kind || ' ' || name AS key, ${id("pg_proc", "oid")}, pg_get_functiondef(oid) AS definition, 'DROP ' || kind || ' ' || name AS drop
     FROM routine
@@ -122,7 +135,11 @@ WITH users_schema AS (
          'DROP POLICY IF EXISTS ' || quote_ident(p.polname) || ' ON ' || r.name
     FROM relation r JOIN pg_policy p ON p.polrelid = r.oid
   UNION ALL
-  SELECT kind || ' ' || name, id, '', 'DROP ' || upper(kind) || ' ' || name FROM named
+  SELECT kind || ' ' || name, id, definition, 'DROP ' || upper(kind) || ' ' || name FROM named
 )
 SELECT key, id, md5(coalesce(definition, '')) AS digest, drop FROM defined`;
 }
+
+/** A catalogue's row as text, without what makes it no other thing. */
+const rowOf = (row: string, ...without: readonly string[]): string =>
+  `(to_jsonb(${row}) - 'oid'${without.map((column) => ` - '${column}'`).join("")})::text`;

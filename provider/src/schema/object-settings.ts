@@ -1,10 +1,13 @@
 import type { Client } from "pg";
+import { hasPublications, isUsersPublication } from "../cdc/publication.js";
+import { tablesMarkedBy } from "../cdc/replica-identity.js";
 import { ownOnly } from "../postgres/own-only.js";
 import { serverVersion } from "../postgres/server-version.js";
 
 /**
  * What is set on an object beside its definition: a storage option, a column's statistics target, storage or
- * compression, a comment; the dictionaries of a text search configuration.
+ * compression, a comment; whether a table is unlogged, what identifies its rows, when its foreign keys are checked; the
+ * dictionaries of a text search configuration, the options of a dictionary, what a publication tells of.
  */
 export interface ObjectSetting {
   /** `option public.t fillfactor`, `comment COLUMN public.t.v` */
@@ -22,7 +25,18 @@ export type ObjectSettings = Readonly<Record<string, string>>;
 /** All that is set on what users have made. The session's search_path has to be empty. */
 export async function readObjectSettings(client: Client): Promise<ObjectSetting[]> {
   const { rows } = await client.query<ObjectSetting>(settingsQuery(await serverVersion(client)));
-  return rows;
+  const lent = new Set((await lentIdentities(client)).map((table) => `identity ${table}`));
+  return rows.filter(({ key }) => !lent.has(key));
+}
+
+/** The tables that a migration has given another replica identity for a while, qualified and quoted. */
+async function lentIdentities(client: Client): Promise<string[]> {
+  if (!(await hasPublications(client))) return [];
+  const { rows } = await client.query<{ comment: string }>(
+    `SELECT obj_description(oid, 'pg_publication') AS comment FROM pg_publication
+      WHERE NOT (${isUsersPublication}) AND obj_description(oid, 'pg_publication') IS NOT NULL`,
+  );
+  return rows.flatMap(({ comment }) => Object.keys(tablesMarkedBy(comment)));
 }
 
 export const settingDigestsOf = (settings: readonly ObjectSetting[]): ObjectSettings =>
@@ -58,8 +72,8 @@ function settingsQuery(version: number): string {
       : "";
   return `
 WITH relation AS (
-  SELECT c.oid, c.relkind, n.nspname, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
-         CASE c.relkind WHEN 'i' THEN 'INDEX' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END AS kind,
+  SELECT c.oid, c.relkind, c.relpersistence, c.relreplident, n.nspname, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
+         CASE c.relkind WHEN 'i' THEN 'INDEX' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END AS kind, c.relname,
          coalesce(c.reloptions, '{}') || ARRAY(SELECT 'toast.' || one FROM pg_class t, unnest(t.reloptions) AS one WHERE t.oid = c.reltoastrelid) AS options
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'p', 'm', 'i') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgmigration')
@@ -103,6 +117,10 @@ WITH relation AS (
   SELECT 'storage ' || label, alter || ' SET STORAGE ' || ${storage("a.attstorage")}, alter || ' SET STORAGE ' || ${storage("t.typstorage")}
     FROM attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attstorage <> t.typstorage
   ${compression}
+  ${tableSettings(version)}
+  ${dictionaryOptions}
+  ${version >= 130000 ? statisticsTargets : ""}
+  ${version >= 100000 ? publicationOptions(version) : ""}
   UNION ALL
   SELECT 'comment ' || label, format('COMMENT ON %s IS %L', label, description), format('COMMENT ON %s IS NULL', label) FROM comment
 )
@@ -111,3 +129,69 @@ SELECT *, left(md5(set), 8) AS digest FROM setting`;
 
 const storage = (letter: string): string =>
   `CASE ${letter} WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END`;
+
+/** Of tables as a whole, of their foreign keys, and of the columns of what has no rows of its own. */
+function tableSettings(version: number): string {
+  const ofParent = version >= 110000 ? "AND k.conparentid = 0" : "";
+  const isPlain = version >= 120000 ? "AND a.attgenerated = ''" : "";
+  return `UNION ALL
+  SELECT 'unlogged ' || name, format('ALTER TABLE %s SET UNLOGGED', name), format('ALTER TABLE %s SET LOGGED', name)
+    FROM relation WHERE relkind = 'r' AND relpersistence = 'u'
+  UNION ALL
+  SELECT ${identityKey("r")}, format('ALTER TABLE ONLY %s REPLICA IDENTITY %s', r.name, coalesce('USING INDEX ' || quote_ident(i.relname),
+           CASE r.relreplident WHEN 'f' THEN 'FULL' ELSE 'NOTHING' END)), format('ALTER TABLE ONLY %s REPLICA IDENTITY DEFAULT', r.name)
+    FROM relation r LEFT JOIN (pg_index x JOIN pg_class i ON i.oid = x.indexrelid) ON x.indrelid = r.oid AND x.indisreplident
+   WHERE r.kind = 'TABLE' AND (r.relreplident IN ('f', 'n') OR i.oid IS NOT NULL)
+  UNION ALL
+  SELECT 'clustered ' || r.name, format('ALTER %s %s CLUSTER ON %I', r.kind, r.name, i.relname), format('ALTER %s %s SET WITHOUT CLUSTER', r.kind, r.name)
+    FROM relation r JOIN pg_index x ON x.indrelid = r.oid AND x.indisclustered JOIN pg_class i ON i.oid = x.indexrelid
+  UNION ALL
+  SELECT format('constraint %s %I', r.name, k.conname),
+         format('ALTER TABLE %s ALTER CONSTRAINT %I DEFERRABLE%s', r.name, k.conname, CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' END),
+         format('ALTER TABLE %s ALTER CONSTRAINT %I NOT DEFERRABLE', r.name, k.conname)
+    FROM relation r JOIN pg_constraint k ON k.conrelid = r.oid WHERE k.contype = 'f' AND k.condeferrable ${ofParent}
+  UNION ALL
+  SELECT format('default %s.%I', name, attname), format('%s SET DEFAULT %s', alter, expression), alter || ' DROP DEFAULT'
+    FROM (SELECT c.oid::regclass::text AS name, a.attname, pg_get_expr(d.adbin, d.adrelid) AS expression,
+                 format('ALTER %s %s ALTER COLUMN %I', CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'FOREIGN TABLE' END, c.oid::regclass, a.attname) AS alter
+            FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+            JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+           WHERE c.relkind IN ('v', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ${isPlain}) AS one`;
+}
+
+/** With the table's name as qualify() has it. */
+const identityKey = (relation: string): string => {
+  const quoted = (name: string): string => `'"' || replace(${name}, '"', '""') || '"'`;
+  return `'identity ' || ${quoted(`${relation}.nspname`)} || '.' || ${quoted(`${relation}.relname`)}`;
+};
+
+/** As the catalogue has them: `stopwords = 'english', accept = 'false'`. */
+const dictionaryOptions = `UNION ALL
+  SELECT format('option %s %s', name, option), format('ALTER TEXT SEARCH DICTIONARY %s (%s = %s)', name, option, value),
+         format('ALTER TEXT SEARCH DICTIONARY %s (%s)', name, option)
+    FROM (SELECT quote_ident(n.nspname) || '.' || quote_ident(t.dictname) AS name, part[1] AS option, part[2] AS value
+            FROM pg_ts_dict t JOIN pg_namespace n ON n.oid = t.dictnamespace
+           CROSS JOIN LATERAL regexp_matches(t.dictinitoption, $re$("(?:[^"]|"")+"|[a-z0-9_]+) = (E?'(?:[^']|'')*'|[^', ]+)$re$, 'g') AS part
+           WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${ownOnly("pg_ts_dict", "t.oid")}) AS one`;
+
+const statisticsTargets = `UNION ALL
+  SELECT 'statistics ' || name, format('ALTER STATISTICS %s SET STATISTICS %s', name, target), format('ALTER STATISTICS %s SET STATISTICS -1', name)
+    FROM (SELECT quote_ident(n.nspname) || '.' || quote_ident(s.stxname) AS name, s.stxstattarget AS target
+            FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
+           WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${ownOnly("pg_statistic_ext", "s.oid")}) AS one
+   WHERE target >= 0`;
+
+/** The kinds of changes, and whether they come under partitions' own names. */
+function publicationOptions(version: number): string {
+  const kinds = ["insert", "update", "delete", ...(version >= 110000 ? ["truncate"] : [])];
+  const told = kinds.map((kind) => `CASE WHEN pub${kind} THEN '${kind}' END`).join(", ");
+  const viaRoot = `UNION ALL
+  SELECT format('option %s root', pubname), format('ALTER PUBLICATION %I SET (publish_via_partition_root = true)', pubname),
+         format('ALTER PUBLICATION %I SET (publish_via_partition_root = false)', pubname)
+    FROM pg_publication WHERE pubviaroot AND ${isUsersPublication}`;
+  return `UNION ALL
+  SELECT format('option %s publish', pubname), format('ALTER PUBLICATION %I SET (publish = %L)', pubname, concat_ws(', ', ${told})),
+         format('ALTER PUBLICATION %I SET (publish = %L)', pubname, '${kinds.join(", ")}')
+    FROM pg_publication WHERE NOT (${kinds.map((kind) => `pub${kind}`).join(" AND ")}) AND ${isUsersPublication}
+  ${version >= 130000 ? viaRoot : ""}`;
+}

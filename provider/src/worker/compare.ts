@@ -4,6 +4,7 @@ import type { Wish } from "../inputs.js";
 import { Overtaken } from "../errors.js";
 import { qualify } from "../postgres/identifiers.js";
 import { limitLockWaits } from "../postgres/lock-waits.js";
+import { compareForeignOptions, type ForeignDifference } from "../verify/compare-foreign-options.js";
 import { compareLargeObjects } from "../verify/compare-large-objects.js";
 import { compareSchema, type SchemaDifference } from "../verify/compare-schema.js";
 import { compareTables, type TableComparison, type TablesComparison } from "../verify/compare-tables.js";
@@ -159,6 +160,27 @@ export async function nameDropped(
   const dropped = droppedSince(before, await readDefinitions(source), await readDefinitions(target));
   await journal.findings(dropped.map((one) => stillThere(database, one)));
 }
+
+/** Names what foreign servers and the like are reached by, where that differs: by names alone, since it may be secret. */
+export async function nameForeignOptions(
+  { journal }: Work,
+  database: string,
+  source: Client,
+  target: Client,
+): Promise<void> {
+  const differences = await compareForeignOptions(source, target);
+  await journal.findings(differences.map((one) => otherOptions(database, one)));
+}
+
+const otherOptions = (database: string, { object, options }: ForeignDifference): Finding => ({
+  database,
+  type: "SchemaValidation",
+  state: "Warning",
+  object,
+  objectType: "Database",
+  message: `${object} has other options on the target than on the source: ${options.join(", ")}`,
+  remedy: `on the target, unless it is meant so: ALTER ${object} OPTIONS, with the source's values`,
+});
 
 const stillThere = (database: string, { key, drop }: Redefined): Finding => ({
   database,

@@ -19,7 +19,7 @@ import { targetDatabase } from "../target-database.js";
 import { copyDatabase } from "./base-copy.js";
 import type { Remainder } from "./remainder.js";
 import { reportFindings } from "./report-findings.js";
-import { compareDatabase, compareSchemas, comparisonStep, nameDropped } from "./compare.js";
+import { compareDatabase, compareSchemas, comparisonStep, nameDropped, nameForeignOptions } from "./compare.js";
 import { FollowRateMeter } from "./follow-rates.js";
 import type { Following } from "./following.js";
 import { LiveStream } from "./live-stream.js";
@@ -275,6 +275,7 @@ export class FollowedDatabase {
       const without = new Set([...this.#remainder.without, ...missing]);
       await compareSchemas(this.#work, this.#name, session, target, without);
       await nameDropped(this.#work, this.#name, this.#remainder.mark?.definitions ?? {}, session, target);
+      await nameForeignOptions(this.#work, this.#name, session, target);
       await carryConnectionLimit(session, target);
     } finally {
       await session.end();

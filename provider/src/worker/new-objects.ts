@@ -5,6 +5,7 @@ import { qualify } from "../postgres/identifiers.js";
 import { isUngranted } from "../postgres/lock-waits.js";
 import { dumpSchema } from "../schema/dump.js";
 import { inPlaceOf, type Redefined } from "../schema/definitions.js";
+import { findingFor } from "../schema/draft.js";
 import { catalogueKey, type Entry, parseEntries } from "../schema/entries.js";
 import type { RestoreFinding } from "../schema/findings.js";
 import { readRestoreContext, type RestoreContext } from "../schema/restore-context.js";
@@ -109,7 +110,9 @@ export async function restoreMissing(
     for (const entry of entries.filter((one) => !isMissing(one))) {
       const replacement = replacementOf(entry);
       if (!replacement) continue;
-      await reportFindings(work, database, await replace(target, replacement, entry, context));
+      const { findings, isReplaced } = await replace(target, replacement, entry, context);
+      await reportFindings(work, database, findings);
+      if (!isReplaced) continue;
       await work.journal.event(`${replacement.key} was changed on the source, and is carried over`, { database });
     }
   };
@@ -209,8 +212,14 @@ const onlyStatements = (entry: Entry, from: number, to?: number): Entry => ({
     .join("\n"),
 });
 
-const redefinable = new Set([
+/** What others on the target may need, so that it cannot be taken away: it is named then, and nobody waits for it. */
+const replacedIfPossible: ReadonlySet<string> = new Set([
+  ...["CAST", "COLLATION", "CONVERSION", "EVENT TRIGGER", "OPERATOR", "STATISTICS", "TYPE"],
+]);
+
+const redefinable: ReadonlySet<string> = new Set([
   ...["AGGREGATE", "FUNCTION", "PROCEDURE", "VIEW", "MATERIALIZED VIEW", "RULE", "TRIGGER", "POLICY"],
+  ...replacedIfPossible,
 ]);
 
 async function replace(
@@ -218,7 +227,7 @@ async function replace(
   redefined: Redefined,
   entry: Entry,
   context: RestoreContext,
-): Promise<RestoreFinding[]> {
+): Promise<{ readonly findings: readonly RestoreFinding[]; readonly isReplaced: boolean }> {
   const refuse = (why: string, cause?: unknown): Refused =>
     new Refused(`${redefined.key} was changed on the source while it was followed, and ${why}`, {
       remedy: `on the target, in ${context.database}: ${redefined.drop} (what depends on it is yours to look after); then cut over again, which creates it as it is on the source`,
@@ -227,12 +236,21 @@ async function replace(
     });
   if (entry.type === "MATERIALIZED VIEW") throw refuse("cannot be replaced while it is there");
   try {
-    return [...(await restoreEntry(target, inPlaceOf(redefined, entry), context))];
+    return { findings: await restoreEntry(target, inPlaceOf(redefined, entry), context), isReplaced: true };
   } catch (error) {
     if (!(error instanceof Refused) || isUngranted(error)) throw error;
+    if (replacedIfPossible.has(entry.type))
+      return { findings: [notReplaced(redefined, entry, error)], isReplaced: false };
     throw refuse(`the target cannot be given it: ${messageOf(error)}`, error);
   }
 }
+
+const notReplaced = ({ key, drop }: Redefined, entry: Entry, error: Refused): RestoreFinding =>
+  findingFor(entry, {
+    message: `${key} was changed on the source while it was followed, and the target has it as it was: ${error.message}`,
+    remedy: `on the target, where it matters: ${drop}, with what needs it; then ${entry.sql}`,
+    severity: "warning",
+  });
 
 const allEntries = (plan: RestorePlan): Entry[] => [
   ...plan.before,

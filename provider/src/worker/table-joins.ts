@@ -4,13 +4,14 @@ import { ShapeDiffers } from "../cdc/binding.js";
 import { changeCaptureNames } from "../cdc/names.js";
 import { qualify } from "../postgres/identifiers.js";
 import type { Table } from "../postgres/tables.js";
+import { type ObjectSettings, readObjectSettings, settingDigestsOf } from "../schema/object-settings.js";
 import type { Followers } from "./followers.js";
 import { adopted } from "./following.js";
 import { joinTables } from "./join-tables.js";
 import type { NewObjects } from "./new-objects.js";
 import { type Outlived, outlivedShape } from "./outlived-shape.js";
 import { isOutlivedValue } from "./outlived-value.js";
-import { readSourceMark, replacedSince } from "./source-mark.js";
+import { readSourceMark, replacedSince, type SourceMark } from "./source-mark.js";
 import type { StreamRecord } from "./stream-record.js";
 import { tablesInScope } from "./tables-in-scope.js";
 
@@ -118,9 +119,14 @@ export class TableJoins {
     // What was there before has not been given to the target anew.
     const before = record.following.mark;
     const definitions = { ...mark.definitions, ...before?.definitions };
-    const settings = { ...mark.settings, ...before?.settings };
+    const settings = { ...(await this.#settingsOf(objects, mark)), ...before?.settings };
     const given = before?.given ?? mark.given;
     await record.keep({ joining, followed, mark: { ...mark, definitions, settings, ...(given ? { given } : {}) } });
     this.#record.formerNames.clear();
+  }
+  /** Those that the target has by now: what was set on a table of before has not been given to it. */
+  async #settingsOf({ target }: NewObjects, { settings = {} }: SourceMark): Promise<ObjectSettings> {
+    const here = settingDigestsOf(await readObjectSettings(target));
+    return Object.fromEntries(Object.entries(settings).filter(([key, digest]) => here[key] === digest));
   }
 }

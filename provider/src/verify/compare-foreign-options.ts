@@ -1,0 +1,52 @@
+import type { Client } from "pg";
+import { ownOnly } from "../postgres/own-only.js";
+
+/** Something foreign on both sides, with the names of the options that these have otherwise. Never their values. */
+export interface ForeignDifference {
+  /** As its command calls it: `SERVER far`, `USER MAPPING FOR PUBLIC SERVER far`. */
+  readonly object: string;
+  readonly options: readonly string[];
+}
+
+interface Foreign {
+  readonly object: string;
+  /** `name=value`; null where the role may not read them. */
+  readonly options: readonly string[] | null;
+}
+
+/**
+ * What the options of foreign data wrappers, servers, user mappings and foreign tables differ in. Those that either
+ * side's role may not read, as another one's user mapping, do not count; nor does what only one side has.
+ */
+export async function compareForeignOptions(source: Client, target: Client): Promise<ForeignDifference[]> {
+  const here = new Map((await listForeign(target)).map((one) => [one.object, one.options]));
+  return (await listForeign(source)).flatMap(({ object, options }): ForeignDifference[] => {
+    const present = here.get(object);
+    if (!options || !present) return [];
+    const names = [...without(options, present), ...without(present, options)].map((one) => one.split("=", 1)[0]!);
+    return names.length === 0 ? [] : [{ object, options: [...new Set(names)].sort() }];
+  });
+}
+
+const without = (some: readonly string[], others: readonly string[]): string[] =>
+  some.filter((one) => !others.includes(one));
+
+async function listForeign(client: Client): Promise<Foreign[]> {
+  const { rows } = await client.query<Foreign>(`
+    SELECT format('FOREIGN DATA WRAPPER %I', fdwname) AS object, coalesce(fdwoptions, '{}') AS options
+      FROM pg_foreign_data_wrapper w WHERE ${ownOnly("pg_foreign_data_wrapper", "w.oid")}
+    UNION ALL
+    SELECT format('SERVER %I', srvname), coalesce(srvoptions, '{}')
+      FROM pg_foreign_server s WHERE ${ownOnly("pg_foreign_server", "s.oid")}
+    UNION ALL
+    -- Null without the right to read them, and where there are none.
+    SELECT format('USER MAPPING FOR %s SERVER %I', CASE umuser WHEN 0 THEN 'PUBLIC' ELSE quote_ident(usename) END, srvname), umoptions
+      FROM pg_user_mappings
+    UNION ALL
+    SELECT format('FOREIGN TABLE %I.%I', n.nspname, c.relname), coalesce(f.ftoptions, '{}')
+           || ARRAY(SELECT format('%I.%s', a.attname, one) FROM pg_attribute a, unnest(a.attfdwoptions) AS one
+                     WHERE a.attrelid = c.oid AND NOT a.attisdropped)
+      FROM pg_foreign_table f JOIN pg_class c ON c.oid = f.ftrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE ${ownOnly("pg_class", "c.oid")}`);
+  return rows;
+}

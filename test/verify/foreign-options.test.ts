@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { connect } from "../../provider/src/postgres/connect";
+import { compareForeignOptions } from "../../provider/src/verify/compare-foreign-options";
+import { EmbeddedServer } from "../support/embedded-server";
+
+const foreign = `
+  CREATE FOREIGN DATA WRAPPER "Far" OPTIONS (mode 'a'); CREATE SERVER away FOREIGN DATA WRAPPER "Far" OPTIONS (host 'here', port '1');
+  CREATE USER MAPPING FOR PUBLIC SERVER away OPTIONS (user 'u', password 'secret');
+  CREATE FOREIGN TABLE there ("A" int OPTIONS (name 'a'), b int) SERVER away OPTIONS (table_name 't')`;
+
+it("names the options of what is foreign that differ, without their values", async () => {
+  const server = await EmbeddedServer.start({ major: 14 });
+  try {
+    const open = async (database: string) => {
+      await server.query(`CREATE DATABASE ${database}`);
+      await server.query(foreign, { database });
+      return connect({ ...server.login, sslMode: "Disable" }, { database, purpose: "test" });
+    };
+    const [one, other] = [await open("one"), await open("other")];
+    try {
+      assert.deepEqual(await compareForeignOptions(one, other), []);
+      await one.query(
+        `ALTER FOREIGN DATA WRAPPER "Far" OPTIONS (SET mode 'b'); ALTER SERVER away OPTIONS (SET host 'there', ADD dbname 'd', DROP port);
+         ALTER USER MAPPING FOR PUBLIC SERVER away OPTIONS (SET password 'other secret');
+         ALTER FOREIGN TABLE public.there OPTIONS (SET table_name 'x'), ALTER "A" OPTIONS (SET name 'x')`,
+      );
+      assert.deepEqual(await compareForeignOptions(one, other), [
+        { object: `FOREIGN DATA WRAPPER "Far"`, options: ["mode"] },
+        { object: "SERVER away", options: ["dbname", "host", "port"] },
+        { object: "USER MAPPING FOR PUBLIC SERVER away", options: ["password"] },
+        { object: "FOREIGN TABLE public.there", options: [`"A".name`, "table_name"] },
+      ]);
+    } finally {
+      await one.end();
+      await other.end();
+    }
+  } finally {
+    await server.stop();
+  }
+});
