@@ -180,6 +180,36 @@ describe("the verification of an online migration", () => {
     await resource.destroy();
   });
 
+  it("is waited for no longer once another one has taken its place before it was begun", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = new Resource();
+    const { worker } = await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const other = new Resource();
+    Object.assign(other, { id: resource.id, outputs: resource.outputs, inputs: resource.inputs });
+    const command = await CommandLine.in(lab);
+    const asked = (name: string): Promise<void> =>
+      until(`${name} is asked for`, async () => {
+        const wish = `SELECT FROM pgmigration.migration WHERE wish ->> 'verifyNow' ~ '^${name}'`;
+        return (await lab.target.query(wish)).length === 1;
+      });
+    process.kill(worker.pid!, "SIGSTOP");
+    let last: Promise<MigrationStatus>;
+    try {
+      const first = command.run(["verify", "--online", "--name", String(resource.inputs.migrationName)]);
+      await asked("command");
+      const second = Resource.failure(resource.update({ verifyNow: "second" }));
+      await asked("second");
+      assert.match((await first).stderr, /the verification command .* is not made: second has taken its place/);
+      last = other.update({ verifyNow: "last" });
+      last.catch(() => undefined);
+      assert.match(await second, /the verification second is not made: last has taken its place/);
+    } finally {
+      process.kill(worker.pid!, "SIGCONT");
+    }
+    assert.equal(verificationOf(await last, database).requestedBy, "last");
+    await resource.destroy();
+  });
+
   it("is made however often its connections are lost; killed over it, its worker leaves nothing, and it is the successor's", async () => {
     const database = await lab.database(
       `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, repeat('v', 1000) FROM generate_series(1, 3000) i;

@@ -192,6 +192,15 @@ export async function updateWish(store: Store, wish: Wish): Promise<void> {
   );
 }
 
+/** The `verifyNow` of the wish as it is now. */
+export async function askedVerification(store: Store, migration: string): Promise<string | undefined> {
+  const [row] = await store.query<{ asked: string | null }>(
+    "SELECT wish ->> 'verifyNow' AS asked FROM pgmigration.migration WHERE name = $1",
+    [migration],
+  );
+  return row?.asked ?? undefined;
+}
+
 /** Takes the right to write from whatever worker there was. */
 export async function fenceWorkers(store: Store, migration: string): Promise<void> {
   await store.query("UPDATE pgmigration.migration SET generation = generation + 1 WHERE name = $1", [migration]);

@@ -1,3 +1,4 @@
+import { Refused } from "../errors.js";
 import type { Inputs } from "../inputs.js";
 import { hasDatabaseEnded, hasEnded, waitsBeforeTheStart, type MigrationStatus } from "../status.js";
 
@@ -6,6 +7,8 @@ export interface Goal {
   /** What is waited for, as a message names it. */
   readonly name: string;
   readonly isReached: (status: MigrationStatus) => boolean;
+  /** The verification that is waited for, unless another one takes its place before it is made. */
+  readonly verification?: string;
 }
 
 const isRunning = (status: MigrationStatus): boolean => status.worker.state === "running";
@@ -35,7 +38,7 @@ export function goalOf(inputs: Inputs): Goal {
   const canceled = inputs.dbsToCancelMigrationOn;
   const goal = inputs.waitFor ? named[inputs.waitFor] : untilUsersTurn(untilVerified(inputs, defaultGoal(inputs)));
   if (canceled.length === 0) return goal;
-  return { name: goal.name, isReached: (status) => goal.isReached(status) && areAll(status, canceled, "Canceled") };
+  return { ...goal, isReached: (status) => goal.isReached(status) && areAll(status, canceled, "Canceled") };
 }
 
 function defaultGoal(inputs: Inputs): Goal {
@@ -76,7 +79,7 @@ const cutOverAndKept: Goal = {
 };
 
 const untilUsersTurn = (goal: Goal): Goal => ({
-  name: goal.name,
+  ...goal,
   isReached: (status) =>
     goal.isReached(status) ||
     (isRunning(status) && waitsBeforeTheStart.includes(status.currentSubStateDetails.currentSubState)),
@@ -87,6 +90,7 @@ function untilVerified({ verifyNow }: Inputs, goal: Goal): Goal {
   if (verifyNow === undefined) return goal;
   return {
     name: `${goal.name} and the verification ${verifyNow}`,
+    verification: verifyNow,
     isReached: (status) => goal.isReached(status) && isVerified(status, verifyNow),
   };
 }
@@ -98,6 +102,18 @@ export const isVerified = (status: MigrationStatus, requestedBy: string): boolea
       migrationState !== "WaitingForCutoverTrigger" ||
       (verification?.requestedBy === requestedBy && verification.state !== "running"),
   );
+
+/** @throws Refused where a verification will never be made, since another one is asked for instead */
+export function refuseReplaced(status: MigrationStatus, requestedBy: string, asked: string | undefined): void {
+  if (asked === requestedBy || isVerified(status, requestedBy)) return;
+  const isUnderWay = Object.values(status.currentSubStateDetails.dbDetails).some(
+    ({ verification }) => verification?.requestedBy === requestedBy && verification.state === "running",
+  );
+  if (isUnderWay) return;
+  throw new Refused(`the verification ${requestedBy} is not made: ${asked ?? "none"} has taken its place`, {
+    remedy: "ask for it again, under another name, when nobody else asks for one",
+  });
+}
 
 const areAll = (status: MigrationStatus, databases: readonly string[], state: string): boolean =>
   databases.every((name) => {

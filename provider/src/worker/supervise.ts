@@ -6,9 +6,10 @@ import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { hasEnded, type MigrationStatus } from "../status.js";
 import { readStatus } from "../store/read-status.js";
+import { askedVerification } from "../store/records.js";
 import { Store } from "../store/store.js";
 import { failureText, progressLine } from "./describe.js";
-import type { Goal } from "./goal.js";
+import { type Goal, refuseReplaced } from "./goal.js";
 import { launchWorker, logFileOf, logTail, type LaunchedWorker } from "./launch.js";
 import { pause } from "./pause.js";
 
@@ -149,6 +150,9 @@ class Watch {
         this.#store ??= await this.#openStore();
         const status = this.#store && (await readStatus(this.#store, migrationName));
         if (!status) throw recordGone(migrationName);
+        const { verification } = this.supervision.goal;
+        if (verification !== undefined)
+          refuseReplaced(status, verification, await askedVerification(this.#store!, migrationName));
         return { status, answeredMs: Date.now() - askedAt };
       } catch (error) {
         await this.close();

@@ -7,10 +7,10 @@ import { ContentDiffers, Refused, messageOf } from "../../errors.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import type { MigrationStatus } from "../../status.js";
 import { readStatus } from "../../store/read-status.js";
-import { updateWish } from "../../store/records.js";
+import { askedVerification, updateWish } from "../../store/records.js";
 import type { Store } from "../../store/store.js";
 import { targetDatabase } from "../../target-database.js";
-import { isVerified } from "../../worker/goal.js";
+import { isVerified, refuseReplaced } from "../../worker/goal.js";
 import { sentence } from "../../worker/online-verification.js";
 import { whatToCompare } from "../../worker/compare.js";
 import { defaultJobs } from "../../worker/default-jobs.js";
@@ -99,6 +99,7 @@ async function untilVerified(
   for (;;) {
     const status = await requireFollowing(store, name);
     if (isVerified(status, requestedBy)) return status;
+    refuseReplaced(status, requestedBy, await askedVerification(store, name));
     for (const one of Object.values(status.currentSubStateDetails.dbDetails))
       for (const fact of workFacts(one)) report(`${one.databaseName}: ${fact}`);
     await sleep(pollMs);
