@@ -292,7 +292,9 @@ describe("the way back after a cutover", () => {
   });
 
   it("pauses where the source cannot take a change, goes on when it can, and goes with the resource", async () => {
-    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const database = await lab.database(
+      "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE keyless (a int); INSERT INTO keyless VALUES (1); CREATE PUBLICATION users FOR ALL TABLES",
+    );
     const resource = await cutOverAndKeep(database);
     await lab.target.query("ALTER TABLE t ADD COLUMN v text; INSERT INTO t VALUES (1, 'new')", lab.onTarget(database));
     await until("it is paused", async () => (await wayBackOf(resource, database))?.state === "paused");
@@ -312,6 +314,19 @@ describe("the way back after a cutover", () => {
     );
     await lab.source.query("DELETE FROM t WHERE id = 5", { database });
     await arrives(database, "SELECT FROM t WHERE v = 'taken'");
+    // The source's own publication tells of it, and it has nothing to tell it by.
+    await lab.target.query("DELETE FROM keyless", lab.onTarget(database));
+    await until("it says on which server the table needs a replica identity", async () =>
+      new RegExp(
+        `${database} on ${lab.source.login.host}:${lab.source.port}: .*To do: .*set REPLICA IDENTITY`,
+        "s",
+      ).test((await wayBackOf(resource, database))?.message ?? ""),
+    );
+    await lab.source.query("ALTER TABLE keyless REPLICA IDENTITY FULL", { database });
+    await until(
+      "the delete arrives",
+      async () => (await lab.source.query("SELECT FROM keyless", { database })).length === 0,
+    );
     await resource.destroy();
     assert.deepEqual(
       await lab.source.query("SELECT FROM pg_namespace WHERE nspname = 'pgmigration'", { database }),

@@ -35,11 +35,17 @@ export function asFailure(error: unknown, doing: string): Error {
   if (code === sqlStates.characterNotInRepertoire) return untranslatableBytes(said, error as { where?: string });
   if (code.length === 5)
     return new Refused(said, {
-      remedy: `see the server's log for SQLSTATE ${code}, correct it, and go on`,
+      remedy: `${remedyOfServer(error as { hint?: string }, code)}, and go on`,
       cause: error,
     });
   return new EngineFault(said, { cause: error });
 }
+
+/** A hint of the server's is one for whoever wrote the statement, as whoever has to let it pass. */
+const remedyOfServer = ({ hint }: { hint?: string }, code: string): string =>
+  hint === undefined
+    ? `see the server's log for SQLSTATE ${code}, correct it`
+    : `do there as its hint for SQLSTATE ${code} says, "${hint}"`;
 
 /** A source in SQL_ASCII takes any bytes, at any time. */
 const untranslatableBytes = (said: string, error: { where?: string }): Refused =>

@@ -212,7 +212,9 @@ export class Follower {
       this.#gate.fail(new Canceled("following the source's changes was stopped"));
     } catch (error) {
       this.#state = "failed";
-      const failure = await this.#orTakenOver(asFailure(error, `applying changes to ${this.#options.targetDatabase}`));
+      const { target, targetDatabase } = this.#options;
+      const doing = `applying changes to ${targetDatabase} on ${target.host}:${target.port}`;
+      const failure = await this.#orTakenOver(asFailure(error, doing));
       this.#gate.fail(failure);
       throw failure;
     }
