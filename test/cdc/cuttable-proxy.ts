@@ -22,6 +22,9 @@ export class HeldConnections {
   }
 }
 
+/** Of a turn. */
+const toldBytes = 1000;
+
 /** A way to a server that can be cut, blocked and mended. */
 export class CuttableProxy {
   readonly #server: Server;
@@ -32,6 +35,7 @@ export class CuttableProxy {
   #breakAfterBytes = Infinity;
   #onRelay: () => void = () => undefined;
   #held: HeldConnections | undefined;
+  readonly #turns: string[] = [];
 
   private constructor(behind: Endpoint) {
     this.#behind = behind;
@@ -46,6 +50,11 @@ export class CuttableProxy {
 
   get endpoint(): Endpoint {
     return { ...this.#behind, port: (this.#server.address() as AddressInfo).port };
+  }
+
+  /** Each round trip, on all connections there have been: the beginning of what a client said after it had heard something. */
+  get turns(): readonly string[] {
+    return this.#turns;
   }
 
   /** Resets every connection. */
@@ -127,6 +136,12 @@ export class CuttableProxy {
     const far = connect(this.#behind.port, this.#behind.host);
     const pair = { near, far };
     this.#pairs.add(pair);
+    let hasHeard = true;
+    near.on("data", (said: Buffer) => {
+      if (hasHeard) this.#turns.push(said.toString("latin1", 0, toldBytes));
+      hasHeard = false;
+    });
+    far.on("data", () => (hasHeard = true));
     for (const [one, other] of [
       [near, far],
       [far, near],

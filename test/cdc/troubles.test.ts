@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HeldUp } from "../../provider/src/errors";
-import { watchSession } from "../../provider/src/postgres/connect";
+import { connect, watchSession } from "../../provider/src/postgres/connect";
 import { EmbeddedServer } from "../support/embedded-server";
 import { CuttableProxy } from "./cuttable-proxy";
 import { type RandomChanges, randomTables } from "./random-changes";
@@ -139,11 +139,12 @@ describe("a follower among troubles that pass", () => {
     await changes.stop();
     const { database } = scene;
     const open = () => servers.target.connect(database, servers.administrator);
-    const [session, first, second] = await Promise.all([open(), open(), open()]);
+    const [first, second] = await Promise.all([open(), open()]);
+    const session = await connect(scene.target, { database, purpose: "wait" });
     await first.query("SELECT pg_advisory_lock(1)");
     await second.query("SELECT pg_advisory_lock(2)");
     const looks: number[] = [];
-    const watch = await watchSession(scene.target, database, session, {
+    const watch = watchSession(scene.target, database, session, {
       patienceMs: 50,
       onBlocked: (_by, look) => looks.push(look),
     });

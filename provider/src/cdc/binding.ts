@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import { Refused } from "../errors.js";
 import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { type Column, type Table, listTables } from "../postgres/tables.js";
-import { type Relation, isSameShape } from "./change.js";
+import { type Relation, type RelationColumn, isSameShape } from "./change.js";
 import { equalityOperators } from "./equality.js";
 import { migrationParts, type Parts } from "./parts.js";
 import { type RowLookup, rowLookup } from "./row-lookup.js";
@@ -68,7 +68,6 @@ export class Bindings {
   readonly #bound = new Map<Relation, Binding>();
   readonly #latest = new Map<string, Binding>();
   readonly #stagings = new Map<string, string>();
-  readonly #types = new Map<string, string>();
   #tables: Map<string, Table> | undefined;
 
   constructor(target: Client, form: ValueForm, parts = migrationParts) {
@@ -178,11 +177,6 @@ export class Bindings {
 
   /** A value that the target's type takes, but rounds or cuts, would be lost without a word. */
   async #checkTypes(relation: Relation, name: string, columns: readonly Column[]): Promise<void> {
-    const types = relation.columns.map(({ typeOid }) => (typeOid < firstUserOid ? typeOid : 0));
-    const written = await this.#formatTypes(
-      types,
-      relation.columns.map(({ typeModifier }) => typeModifier ?? -1),
-    );
     const { sender, receiver, stream } = this.#parts;
     const generated = relation.tellsGenerated ? undefined : columns.find((one) => one.generated);
     if (generated) {
@@ -197,39 +191,31 @@ export class Bindings {
         },
       );
     }
-    const other = columns.findIndex(
-      ({ type, typeOid }, field) =>
-        types[field] !== 0 &&
-        typeOid < firstUserOid &&
-        (typeOid !== types[field] || (relation.columns[field]!.typeModifier !== undefined && type !== written[field])),
-    );
-    if (other < 0) return;
-    const { name: column, type, generated: isComputed } = columns[other]!;
-    const [quoted, wanted] = [quoteIdentifier(column), written[other]!];
-    const conversion = isComputed ? "" : ` USING ${quoted}::${wanted}`;
-    throw new ShapeDiffers(
-      name,
-      relation,
-      `${name}.${quoted} is ${type} on the ${receiver} and ${wanted} on the ${sender}: it was altered there`,
-      {
-        remedy: `on the ${receiver}: ALTER TABLE ${name} ALTER COLUMN ${quoted} TYPE ${wanted}${conversion}; the ${stream} then goes on`,
-        code: "603130",
-      },
-    );
+    for (const [field, column] of columns.entries()) {
+      if (isOfSameType(column, relation.columns[field]!)) continue;
+      const { name: plainName, type, generated: isComputed } = column;
+      const [quoted, wanted] = [quoteIdentifier(plainName), await this.#formatType(relation.columns[field]!)];
+      if (type === wanted) continue;
+      const conversion = isComputed ? "" : ` USING ${quoted}::${wanted}`;
+      throw new ShapeDiffers(
+        name,
+        relation,
+        `${name}.${quoted} is ${type} on the ${receiver} and ${wanted} on the ${sender}: it was altered there`,
+        {
+          remedy: `on the ${receiver}: ALTER TABLE ${name} ALTER COLUMN ${quoted} TYPE ${wanted}${conversion}; the ${stream} then goes on`,
+          code: "603130",
+        },
+      );
+    }
   }
 
-  /** As {@link Column.type}; thousands of tables have few types, so that the target need not be asked for each of them. */
-  async #formatTypes(types: readonly number[], modifiers: readonly number[]): Promise<string[]> {
-    const names = types.map((type, place) => `${type} ${modifiers[place]!}`);
-    if (!names.every((name) => this.#types.has(name))) {
-      const { rows } = await this.#target.query<{ type: string }>(
-        `SELECT format_type(t.oid, t.modifier) AS type
-           FROM unnest($1::oid[], $2::int[]) WITH ORDINALITY AS t (oid, modifier, place) ORDER BY place`,
-        [types, modifiers],
-      );
-      for (const [place, { type }] of rows.entries()) this.#types.set(names[place]!, type);
-    }
-    return names.map((name) => this.#types.get(name)!);
+  /** As {@link Column.type}. */
+  async #formatType({ typeOid, typeModifier = -1 }: RelationColumn): Promise<string> {
+    const { rows } = await this.#target.query<{ type: string }>("SELECT format_type($1::oid, $2) AS type", [
+      typeOid,
+      typeModifier,
+    ]);
+    return rows[0]!.type;
   }
 
   async #missingIn(relation: Relation, useKnown: boolean): Promise<string[]> {
@@ -242,6 +228,12 @@ export class Bindings {
     const missing = relation.columns.map(({ name }) => name).filter((name) => !has.has(name));
     return table ? missing : ["the table"];
   }
+}
+
+/** As far as both sides call it the same. */
+function isOfSameType({ typeOid, typeModifier }: Column, from: RelationColumn): boolean {
+  if (typeOid >= firstUserOid || from.typeOid >= firstUserOid) return true;
+  return typeOid === from.typeOid && typeModifier === (from.typeModifier ?? typeModifier);
 }
 
 /** Compared as numbers or bytes; text by a collation would cost more than the order saves. */

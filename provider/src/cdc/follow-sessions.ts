@@ -24,22 +24,19 @@ export interface FollowSessions {
 export async function openSessions(options: FollowOptions, onBlocked: OnBlocked): Promise<FollowSessions> {
   const { source, target, database, targetDatabase } = options;
   const patienceMs = silenceLimitMs(options) / looksWithinSilence;
-  const opened: Client[] = [];
-  const keep = async (session: Promise<Client>): Promise<Client> => {
-    const client = await session;
-    opened.push(client);
-    return client;
-  };
+  // Side by side: a server that is far away takes a round trip for each of the words that begin a session.
+  const opening = [
+    openTargetSession(target, targetDatabase, options),
+    connect(source, { database, purpose: "follow" }),
+    WalSender.session(source, database),
+  ] as const;
   try {
-    const applying = await keep(openTargetSession(target, targetDatabase, options));
-    return {
-      target: applying,
-      watch: await watchSession(target, targetDatabase, applying, { patienceMs, onBlocked }),
-      source: await keep(connect(source, { database, purpose: "follow" })),
-      stream: await keep(WalSender.session(source, database)),
-    };
+    const [applying, asking, stream] = await Promise.all(opening);
+    const watch = watchSession(target, targetDatabase, applying, { patienceMs, onBlocked });
+    return { target: applying, watch, source: asking, stream };
   } catch (error) {
-    for (const client of opened) await client.end();
+    const opened = await Promise.allSettled(opening);
+    for (const session of opened) if (session.status === "fulfilled") await session.value.end();
     throw error;
   }
 }

@@ -225,7 +225,12 @@ export class Pipeline {
     const batch = this.#nextBatch(gate);
     if (!batch && !this.applier.hasToCommit) return false;
     if (batch) this.#applying = [...this.#applying, ...batch.segments];
-    const isFollowed = (): boolean => !stopping() && this.#lost === undefined && this.#isReady(gate);
+    const isFollowed = (): boolean => {
+      if (stopping() || this.#lost !== undefined) return false;
+      // However small it is: it would have to wait for the answer to the COMMIT that it can go with.
+      this.#takeAhead(gate);
+      return this.#isReady(gate);
+    };
     const work = batch ? this.applier.apply(batch, isFollowed) : this.applier.commit();
     let isApplied = false;
     const applied = this.#sessions.watch.during(work).finally(() => {
@@ -236,7 +241,8 @@ export class Pipeline {
     applied.catch(() => undefined);
     while (!isApplied) {
       const rung = this.#bell.next;
-      this.#prepareAhead(gate);
+      // Folded and written down while the target is busy with this one; a small one can wait to grow.
+      if (this.inbox.hasFullBatch) this.#takeAhead(gate);
       await rung;
     }
     await applied;
@@ -266,9 +272,9 @@ export class Pipeline {
     return segments && { segments };
   }
 
-  /** Folds and writes the next batch down while the target is busy with this one; a small one can wait to grow. */
-  #prepareAhead(gate: Gate): void {
-    if (this.#ahead || !this.inbox.hasFullBatch) return;
+  /** Folds and writes the next batch down. */
+  #takeAhead(gate: Gate): void {
+    if (this.#ahead) return;
     const segments = this.inbox.take(gate.bound);
     if (segments) this.#ahead = { batch: this.applier.prepare(segments), bound: gate.bound };
   }

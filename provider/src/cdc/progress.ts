@@ -2,6 +2,7 @@ import type { Client } from "pg";
 import { EngineFault, TakenOver } from "../errors.js";
 import { applicationNamePrefix, bearerSign } from "../postgres/connect.js";
 import { formatLsn, type Lsn, parseLsn } from "../postgres/lsn.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import type { ChangeCounts } from "./change-counts.js";
 import type { Statement } from "./round-trip.js";
 import { applyingPurpose } from "./target-session.js";
@@ -86,12 +87,12 @@ export async function initProgress(
 const stuckAfterSeconds = 60;
 
 /**
- * Makes `generation` the only one that may write, from now on. A worker that was stopped within a transaction would keep
- * its locks for ever: such a session is ended.
+ * Makes `generation` the only one that may write, from now on, and answers how far the others have come. A worker that
+ * was stopped within a transaction would keep its locks for ever: such a session is ended.
  *
  * @throws TakenOver when a later generation has it
  */
-export async function takeOverProgress(target: Client, migration: string, generation: number): Promise<void> {
+export async function takeOverProgress(target: Client, migration: string, generation: number): Promise<Progress> {
   await target.query(
     `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
       WHERE datname = current_database() AND usename = current_user AND pid <> pg_catalog.pg_backend_pid()
@@ -99,12 +100,13 @@ export async function takeOverProgress(target: Client, migration: string, genera
         AND state_change < clock_timestamp() - make_interval(secs => $2)`,
     [applicationNamePrefix + applyingPurpose, stuckAfterSeconds, bearerSign],
   );
-  const { rowCount } = await target.query(
-    "UPDATE pgmigration.progress SET generation = $2 WHERE migration = $1 AND generation <= $2",
+  const { rows } = await target.query<ProgressRow>(
+    "UPDATE pgmigration.progress SET generation = $2 WHERE migration = $1 AND generation <= $2 RETURNING *",
     [migration, generation],
   );
-  if (rowCount !== 1)
+  if (!rows[0])
     throw new TakenOver(`progress of ${migration} is written by a worker of a later generation than ${generation}`);
+  return progressOf(rows[0]);
 }
 
 interface ProgressRow {
@@ -124,29 +126,33 @@ interface ProgressRow {
 
 /** Undefined when this database has no progress of that migration. */
 export async function readProgress(target: Client, migration: string): Promise<Progress | undefined> {
-  if (!(await hasProgressTable(target))) return undefined;
-  const { rows } = await target.query<ProgressRow>("SELECT * FROM pgmigration.progress WHERE migration = $1", [
-    migration,
-  ]);
-  const row = rows[0];
-  if (!row) return undefined;
-  return {
-    generation: Number(row.generation),
-    slot: row.slot,
-    consistentPoint: parseLsn(row.consistent_point),
-    systemIdentifier: row.system_identifier,
-    timeline: row.timeline,
-    commitLsn: parseLsn(row.commit_lsn),
-    throughLsn: parseLsn(row.through_lsn),
-    commitTime: row.commit_time ?? undefined,
-    counts: {
-      inserts: Number(row.inserts),
-      updates: Number(row.updates),
-      deletes: Number(row.deletes),
-      truncates: Number(row.truncates),
-    },
-  };
+  try {
+    const { rows } = await target.query<ProgressRow>("SELECT * FROM pgmigration.progress WHERE migration = $1", [
+      migration,
+    ]);
+    return rows[0] && progressOf(rows[0]);
+  } catch (error) {
+    if (sqlStateOf(error) !== sqlStates.undefinedTable) throw error;
+    return undefined;
+  }
 }
+
+const progressOf = (row: ProgressRow): Progress => ({
+  generation: Number(row.generation),
+  slot: row.slot,
+  consistentPoint: parseLsn(row.consistent_point),
+  systemIdentifier: row.system_identifier,
+  timeline: row.timeline,
+  commitLsn: parseLsn(row.commit_lsn),
+  throughLsn: parseLsn(row.through_lsn),
+  commitTime: row.commit_time ?? undefined,
+  counts: {
+    inserts: Number(row.inserts),
+    updates: Number(row.updates),
+    deletes: Number(row.deletes),
+    truncates: Number(row.truncates),
+  },
+});
 
 export interface ProgressStep {
   readonly migration: string;

@@ -66,16 +66,17 @@ export async function beginStream(
 
 async function holdProgress(target: Client, options: FollowOptions, takeOver: boolean): Promise<Progress> {
   const { migration, generation, slot, targetDatabase } = options;
-  if (!(await readProgress(target, migration)))
+  const found = await readProgress(target, migration);
+  if (!found)
     throw new EngineFault(
       `the row of ${migration} in pgmigration.progress of ${targetDatabase} on the ${partsOf(options).receiver} is gone, so nobody knows how far it has come`,
       { remedy: "delete this migration and start it anew; leave the schema pgmigration alone while it is followed" },
     );
-  if (takeOver) await takeOverProgress(target, migration, generation);
-  const progress = await readProgress(target, migration);
-  if (progress?.generation !== generation)
+  // Its holder may have gone on since it was found.
+  const progress = takeOver ? await takeOverProgress(target, migration, generation) : found;
+  if (progress.generation !== generation)
     throw new TakenOver(
-      `changes of ${migration} are applied by another worker now, of generation ${progress?.generation ?? "-"}`,
+      `changes of ${migration} are applied by another worker now, of generation ${progress.generation}`,
     );
   if (progress.slot !== slot)
     throw new EngineFault(`progress of ${migration} is that of slot ${progress.slot}, not of ${slot}`);

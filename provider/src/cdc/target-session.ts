@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 import { Refused, messageOf } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
-import { useSearchPath } from "../postgres/search-path.js";
+import { searchPathFor } from "../postgres/search-path.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { migrationParts, type Parts } from "./parts.js";
 
@@ -50,13 +50,14 @@ export async function openTargetSession(
   const client = await connect(target, { database, purpose: applyingPurpose });
   try {
     if (!firesNothing) await becomeReplica(client, database, receiver);
-    await client.query(
-      `SELECT pg_catalog.set_config(wanted.key, wanted.value, false)
+    const { rows } = await client.query<{ role: string }>(
+      `SELECT pg_catalog.set_config(wanted.key, wanted.value, false), current_setting('session_replication_role') AS role
          FROM pg_catalog.json_each_text($1) AS wanted
          JOIN pg_catalog.pg_settings AS known ON known.name = wanted.key`,
-      [JSON.stringify(settings)],
+      [JSON.stringify({ ...settings, search_path: searchPathFor(searchPath) })],
     );
-    await useSearchPath(client, searchPath);
+    const { role } = rows[0]!;
+    if (!firesNothing && role !== "replica") throw noReplica(client, database, receiver, `it is still ${role}`);
     return client;
   } catch (error) {
     await client.end();
@@ -78,23 +79,28 @@ export async function mayBecomeReplica(session: Client): Promise<boolean> {
   }
 }
 
-/** Set after connecting, since it may be refused as a start-up option; and looked at, since a pooler may forget it. */
+/** Set after connecting, since it may be refused as a start-up option; to be looked at, since a pooler may forget it. */
 async function becomeReplica(client: Client, database: string, receiver: Parts["receiver"]): Promise<void> {
-  const refuse = (said: string, cause?: unknown): Refused =>
-    new Refused(
-      `the ${receiver} does not let ${client.user ?? "the role"} set session_replication_role in ${database} (${said})`,
-      {
-        remedy: `GRANT SET ON PARAMETER session_replication_role TO ${client.user ?? "<role>"} as a superuser (15+), or use the server's administrator`,
-        code: "603113",
-        cause,
-      },
-    );
   try {
     await client.query("SET session_replication_role = replica");
   } catch (cause) {
     if (sqlStateOf(cause) !== sqlStates.insufficientPrivilege) throw cause;
-    throw refuse(messageOf(cause), cause);
+    throw noReplica(client, database, receiver, messageOf(cause), cause);
   }
-  const { rows } = await client.query<{ role: string }>("SELECT current_setting('session_replication_role') AS role");
-  if (rows[0]!.role !== "replica") throw refuse(`it is still ${rows[0]!.role}`);
 }
+
+const noReplica = (
+  { user }: Client,
+  database: string,
+  receiver: Parts["receiver"],
+  said: string,
+  cause?: unknown,
+): Refused =>
+  new Refused(
+    `the ${receiver} does not let ${user ?? "the role"} set session_replication_role in ${database} (${said})`,
+    {
+      remedy: `GRANT SET ON PARAMETER session_replication_role TO ${user ?? "<role>"} as a superuser (15+), or use the server's administrator`,
+      code: "603113",
+      cause,
+    },
+  );

@@ -6,8 +6,9 @@ import { connectionFailure } from "./connection-failure.js";
 import { quoteLiteral } from "./identifiers.js";
 import { rememberSession } from "./open-sessions.js";
 import { passwordOf } from "./password.js";
+import { rememberVersion } from "./server-version.js";
 import { Session, abandon } from "./session.js";
-import { SessionWatch, type WatchOptions, watchStatements } from "./session-watch.js";
+import { SessionWatch, type WatchOptions, watchOf, watchStatements } from "./session-watch.js";
 import { sqlStateOf, sqlStates } from "./sql-state.js";
 
 /** TLS as libpq's sslmode means it (manual, "SSL Support", table "SSL Mode Descriptions"). */
@@ -145,15 +146,18 @@ function watchFor(
   });
 }
 
-/** A watch beside that of the session's statements, for what is sent in it without awaiting each answer. */
-export async function watchSession(
+/**
+ * A watch beside that of the statements of a session that {@link connect} has opened, for what is sent in it without
+ * awaiting each answer.
+ */
+export function watchSession(
   endpoint: Endpoint,
   database: string,
   session: pg.Client,
   options: Watching,
-): Promise<SessionWatch> {
-  const { rows } = await session.query<{ pid: number }>("SELECT pg_catalog.pg_backend_pid() AS pid");
-  return watchFor(endpoint, database, session, { ...options, processId: rows[0]!.pid });
+): SessionWatch {
+  const { processId } = watchOf(session)!;
+  return watchFor(endpoint, database, session, { ...options, processId });
 }
 
 const connectTimeoutOf = ({ connectTimeoutMs }: ConnectOptions): number => connectTimeoutMs ?? 15_000;
@@ -227,7 +231,8 @@ async function fixSettings(client: pg.Client, replication: boolean): Promise<num
   // Every name says where it is: under a database's search_path its own functions and operators may stand before
   // PostgreSQL's.
   const fix = (settings: string): string =>
-    `SELECT pg_catalog.set_config(wanted.key, wanted.value, false), pg_catalog.pg_backend_pid() AS pid
+    `SELECT pg_catalog.set_config(wanted.key, wanted.value, false), pg_catalog.pg_backend_pid() AS pid,
+            pg_catalog.current_setting('server_version_num') AS version
        FROM pg_catalog.json_each_text(${settings}) AS wanted
       WHERE pg_catalog.lower(wanted.key) OPERATOR(pg_catalog.=) ANY
             (ARRAY(SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings))`;
@@ -235,7 +240,8 @@ async function fixSettings(client: pg.Client, replication: boolean): Promise<num
   if (!replication) {
     // First, and by itself: a role's may be shorter than what follows takes.
     await client.query(`SET statement_timeout = 0; ${withoutDatabasesRole}`);
-    const { rows } = await client.query<{ pid: number }>(fix("$1"), [wanted]);
+    const { rows } = await client.query<{ pid: number; version: string }>(fix("$1"), [wanted]);
+    rememberVersion(client, Number(rows[0]!.version));
     return rows[0]!.pid;
   }
   try {

@@ -6,6 +6,8 @@ export interface Column {
   /** As `format_type` prints it under an empty search_path: `character varying(15)`, `public."Name"`. */
   readonly type: string;
   readonly typeOid: number;
+  /** pg_attribute.atttypmod: -1 without one. */
+  readonly typeModifier: number;
   /** The type below domains: its schema and name in pg_type (`pg_catalog`, `_float8`), and its kind (pg_type.typtype). */
   readonly baseTypeSchema: string;
   readonly baseType: string;
@@ -151,6 +153,7 @@ function columnsQuery(version: number): string {
              'name', a.attname,
              'type', format_type(a.atttypid, a.atttypmod),
              'typeOid', a.atttypid::int8,
+             'typeModifier', a.atttypmod,
              'baseTypeSchema', tn.nspname,
              'baseType', t.typname,
              'baseTypeKind', t.typtype,
