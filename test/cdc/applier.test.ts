@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import type pg from "pg";
-import { Applier } from "../../provider/src/cdc/applier";
+import { Applier, type Batch } from "../../provider/src/cdc/applier";
 import type { Change, Relation, Tuple } from "../../provider/src/cdc/change";
 import type { Segment } from "../../provider/src/cdc/inbox";
 import { initProgress, readProgress } from "../../provider/src/cdc/progress";
 import { openTargetSession } from "../../provider/src/cdc/target-session";
 import { EngineFault } from "../../provider/src/errors";
+import { streamOf } from "../../provider/src/postgres/session";
 import { EmbeddedServer } from "../support/embedded-server";
 import { endpointOf } from "./scene";
 
@@ -125,6 +126,88 @@ describe("an applier", () => {
     await applier.commit();
     assert.deepEqual(await server.query("SELECT id FROM t ORDER BY 1"), [{ id: 1 }, { id: 2 }]);
     assert.ok(applier.throughLsn === lsn && !applier.inTransaction);
+  });
+
+  describe("with a batch to stage behind the one that the target is at work on", () => {
+    const ids = Array.from({ length: 20 }, (_, id) => id);
+    const updates = (valueOf: (id: number) => string, of = ids): Segment[] =>
+      transaction(of.map((id) => update(rowOf(id, valueOf(id)))));
+    const all = (value: string): Batch => applier.prepare(updates(() => value));
+    const isFollowed = (): boolean => true;
+    const seen = (): Promise<unknown[]> => server.query("SELECT v, count(*)::int AS rows FROM t GROUP BY v");
+    const stagedRows = async (): Promise<number | null> =>
+      (await session.query("SELECT FROM pg_temp.pg_migration_1")).rowCount;
+    let obstacle: pg.Client;
+
+    /** Sends a batch and has the other one staged while a lock keeps the target from answering. */
+    const apply = async (inHand: Batch, next: Batch): Promise<void> => {
+      await obstacle.query("BEGIN; LOCK TABLE t IN SHARE MODE");
+      const applied = applier.apply(inHand, isFollowed);
+      const { bytesWritten } = streamOf(session);
+      applier.stageAhead(next);
+      assert(streamOf(session).bytesWritten > bytesWritten, "it is not sent");
+      await obstacle.query("ROLLBACK");
+      await applied;
+    };
+
+    beforeEach(async () => {
+      await applier.apply({ segments: transaction(ids.map((id) => insert(rowOf(id, "new")))) });
+      await applier.apply({ segments: updates(() => "before") });
+      obstacle = await server.connect();
+    });
+    afterEach(() => obstacle.end());
+
+    it("commits what the target has answered, and sends nothing of the other one twice", async () => {
+      const next = all("two");
+      await apply(all("one"), next);
+      assert.deepEqual(await seen(), [{ v: "before", rows: 20 }]);
+      await applier.apply(next, isFollowed);
+      assert.deepEqual(await seen(), [{ v: "one", rows: 20 }]);
+      await applier.commit();
+      assert.deepEqual(await seen(), [{ v: "two", rows: 20 }]);
+      assert.equal(await stagedRows(), 3 * 20);
+    });
+
+    it("applies the other one later, and a third one in its place", async () => {
+      const later = all("two");
+      await apply(all("one"), later);
+      await applier.commit();
+      assert.deepEqual(await seen(), [{ v: "one", rows: 20 }]);
+      await apply(later, all("three"));
+      await applier.apply(all("four"));
+      assert.deepEqual(await seen(), [{ v: "four", rows: 20 }]);
+      assert.equal(await stagedRows(), 4 * 20);
+    });
+
+    it("goes on with a transaction of which the other one is the rest", async () => {
+      const [segment] = updates(() => "first");
+      const [rest] = updates(() => "rest");
+      const next = applier.prepare([{ ...rest!, transaction: segment!.transaction, first: false }]);
+      await apply(applier.prepare([{ ...segment!, end: undefined }]), next);
+      await applier.apply(next);
+      assert.deepEqual(await seen(), [{ v: "rest", rows: 20 }]);
+      assert.equal(applier.counts.updates, 3 * 20);
+    });
+
+    it("commits the one at work although the other cannot be staged, which then says why", async () => {
+      const next = applier.prepare(updates(() => "two", [...ids, 99_999_999_999]));
+      const through = lsn + 10n;
+      await apply(all("one"), next);
+      await assert.rejects(applier.apply(next), { code: "22003" });
+      assert.deepEqual(await seen(), [{ v: "one", rows: 20 }]);
+      assert.equal(applier.throughLsn, through);
+    });
+
+    it("brings both home where the target refuses them as they were built", async () => {
+      const moved = (by: number): Batch => applier.prepare(updates((id) => `v${(id + by) % 20}`));
+      await applier.apply(moved(0));
+      await server.query("CREATE UNIQUE INDEX ON t (v)");
+      const next = moved(2);
+      await apply(moved(1), next);
+      await applier.apply(next);
+      const wrong = await server.query("SELECT FROM t WHERE v <> 'v' || (id + 2) % 20");
+      assert.equal(wrong.length, 0);
+    });
   });
 
   it("leaves no batch out when the COMMIT in front of the next one fails", async () => {

@@ -54,4 +54,21 @@ describe("a target that is far away", () => {
       since.join("\n"),
     );
   });
+
+  it("stages a backlog's next batch while its answer to the one before is on its way", async () => {
+    const follower = scene.follow({ target: proxy.endpoint });
+    await scene.onSource("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 30000) i");
+    await scene.mustBecomeEqual(follower);
+    const obstacle = await servers.target.connect(scene.database, servers.administrator);
+    await obstacle.query("BEGIN; LOCK TABLE t IN SHARE MODE");
+    // More than two batches.
+    await scene.onSource("UPDATE t SET v = 'w'");
+    await until(() => follower.status().incomingChanges === 60_000, "all changes");
+    await obstacle.query("ROLLBACK");
+    await obstacle.end();
+    // A drain would close the gate behind the batch at work.
+    await until(async () => (await scene.onTarget("SELECT FROM t WHERE v = 'w'")).length > 0, "their COMMIT");
+    await scene.mustBecomeEqual(follower);
+    assert(proxy.turns.some((turn) => turn.includes("RELEASE SAVEPOINT ahead")));
+  });
 });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type pg from "pg";
 import { mayPass } from "../../provider/src/cdc/failure";
@@ -79,6 +80,35 @@ describe("a round trip of many statements", () => {
       assert.notEqual((failsAgain.error as { code?: string } | undefined)?.code, "42P05");
       assert.deepEqual(await content(), before);
     });
+
+  it("is sent behind another one that is under way, and executed whatever that is answered", async () => {
+    const { stream } = (session as unknown as { connection: { stream: Socket } }).connection;
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error): unknown => warnings.push(warning);
+    process.on("warning", onWarning);
+    const first = trips.make([plain("SELECT FROM pg_sleep(0.1)"), plain("SELECT 1 / 0")]);
+    const { bytesWritten } = stream;
+    const behind = [[copy("20\ttwenty"), plain("SELECT 1")], [plain("no SQL")], [plain("DELETE FROM t WHERE id = 20")]];
+    const answers = behind.map((statements) => trips.make(statements));
+    assert(stream.bytesWritten > bytesWritten);
+    assert.deepEqual((await first).rows, [1]);
+    const [second, third, last] = await Promise.all(answers);
+    assert.deepEqual([second!.rows, second!.error], [[1, 1], undefined]);
+    assert.deepEqual([third!.rows, (third!.error as { code?: string }).code], [[], "42601"]);
+    assert.deepEqual([last!.rows, last!.error], [[1], undefined]);
+    process.off("warning", onWarning);
+    assert.deepEqual(warnings, []);
+  });
+
+  it("answers each that is under way with the connection's loss", async () => {
+    const lost = await server.connect();
+    lost.on("error", () => undefined);
+    const few = new RoundTrips(lost);
+    const all = [few.make([plain("SELECT pg_terminate_backend(pg_backend_pid())")])];
+    for (let n = 0; n < 3; n++) all.push(few.make([plain("SELECT 1")]));
+    for (const { error } of await Promise.all(all)) assert.ok(error && mayPass(error), String(error));
+    await lost.end();
+  });
 
   it("keeps a number of statements prepared, those used last, whatever fails between", async () => {
     const own = await server.connect();

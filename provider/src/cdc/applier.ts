@@ -11,7 +11,7 @@ import { FoldRefused, wantsSourceOrder } from "./fold-refused.js";
 import { fold } from "./fold.js";
 import type { Segment } from "./inbox.js";
 import { type Progress, type ProgressStep, advanceStatement, takenOver } from "./progress.js";
-import { type Statement, RoundTrips } from "./round-trip.js";
+import { type Answers, type Statement, RoundTrips } from "./round-trip.js";
 import { migrationParts, type Parts } from "./parts.js";
 import { RowMissing } from "./row-missing.js";
 import { RowStatements } from "./row-statements.js";
@@ -59,11 +59,19 @@ interface Complete {
   readonly step: ProgressStep;
 }
 
+/** What a batch stages first, sent while the target was still at work on the one before. */
+interface StagedAhead {
+  readonly built: Built;
+  readonly actions: readonly Action[];
+  readonly answers: Promise<Answers>;
+}
+
 /**
  * Writes batches to the target, each in one transaction with the progress that it makes. A batch that ends inside a
  * transaction of the source leaves the target's open; the next one goes on in it. All of a batch goes out in one round
  * trip, and its COMMIT when the answers are as they must be: in front of the next batch where that is ready, so that a
- * backlog costs one round trip a batch, else by itself.
+ * backlog costs one round trip a batch, else by itself. Meanwhile the target is busy with what the next one stages, in
+ * temporary tables and behind a savepoint: nothing depends on whether that is committed, or even possible.
  *
  * After an error the session is of no use any more: the caller ends it and reads the progress anew.
  */
@@ -78,6 +86,9 @@ export class Applier {
   /** In the middle of a transaction of the source. */
   #isPartial = false;
   #complete: Complete | undefined;
+  /** A batch is sent as it was built, and has not been answered: the next one may be staged behind it. */
+  #isSent = false;
+  #ahead: StagedAhead | undefined;
   /** Tables whose updated rows are replaced, and for how many batches more. */
   readonly #replaced = new Map<string, number>();
   /** Of all that is durable on the target. */
@@ -143,6 +154,16 @@ export class Applier {
     } catch {
       return { segments };
     }
+  }
+
+  /** Has the target stage what it can of the batch that will come next, behind the one that is at work there. */
+  stageAhead({ built }: Batch): void {
+    if (!built || !this.#isSent || this.#ahead || this.#ways.staging.isCrowded) return;
+    const first = built.actions.findIndex(({ stages }) => !stages);
+    const actions = built.actions.slice(0, first);
+    if (actions.length === 0 || !this.#ways.staging.hasMade(stagedBy(built.actions))) return;
+    const statements = [plain("SAVEPOINT ahead"), ...actions.map(({ statement }) => statement)];
+    this.#ahead = { built, actions, answers: this.#roundTrips.make(statements) };
   }
 
   /**
@@ -216,24 +237,52 @@ export class Applier {
   }
 
   async #applyTogether(batch: readonly Segment[], built: Built | undefined): Promise<void> {
+    // Awaited only then: the target has nothing to do before this batch is sent, while the caller builds the next one.
+    if (this.#ahead && this.#ahead.built !== built) await this.#undoAhead();
+    const staged = this.#ahead;
+    this.#ahead = undefined;
     const changes = changesOf(batch);
     const { end } = batch.at(-1)!;
     const goesOn = this.#isPartial;
-    if (!goesOn) this.#uncommitted = noChanges;
-    this.#uncommitted = sum(this.#uncommitted, countOf(changes));
+    const uncommitted = goesOn ? this.#uncommitted : noChanges;
+    this.#uncommitted = sum(uncommitted, countOf(changes));
     const step = end && this.#stepTo(end.lsn, end.lsn, end.commitTimeMs);
     const { actions, treatments } = built ?? this.#build(batch, changes);
     const begin = goesOn ? [plain("RELEASE SAVEPOINT batch")] : [...this.#commitFirst(), plain("BEGIN")];
-    this.#isPartial = true;
+    // Fails where staging has failed, and nothing behind it is executed then: neither the COMMIT nor anything of this batch.
+    const release = staged ? [plain("RELEASE SAVEPOINT ahead")] : [];
+    const before = [...release, ...begin, ...this.#makeStaging(actions), plain("SAVEPOINT batch")];
+    this.#isPartial = this.#isSent = true;
     try {
-      await this.#send([...begin, ...this.#makeStaging(actions), plain("SAVEPOINT batch")], actions, step);
+      await this.#send(before, actions.slice(staged?.actions.length), step).finally(() => (this.#isSent = false));
     } catch (error) {
+      await this.#forgetAhead();
+      if ((await staged?.answers)?.error) {
+        await this.#target.query("ROLLBACK TO SAVEPOINT ahead");
+        this.#isPartial = goesOn;
+        this.#uncommitted = uncommitted;
+        return this.#applyTogether(batch, built);
+      }
       if (!(error instanceof FoldRefused)) throw error;
       await this.#applyOtherwise(batch, changes, step, treatments, error);
     }
     this.#isPartial = step === undefined;
     if (step) this.#complete = { segments: batch, goesOn, step };
     else this.#options.onDone?.(batch);
+  }
+
+  /** For another batch than comes now: staged once more, its rows would be there twice. */
+  async #undoAhead(): Promise<void> {
+    if (!this.#ahead) return;
+    await this.#forgetAhead();
+    await this.#target.query("ROLLBACK TO SAVEPOINT ahead");
+  }
+
+  /** For where it is rolled back with the batch before. */
+  async #forgetAhead(): Promise<void> {
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    await ahead?.answers;
   }
 
   /** Constraints that look at a table between two rows may refuse folded changes which the source's order allows. */
@@ -322,6 +371,7 @@ export class Applier {
   async #commit(): Promise<void> {
     const complete = this.#complete;
     if (!complete) return;
+    await this.#undoAhead();
     const { command } = await this.#target.query("COMMIT");
     if (command !== "COMMIT") throw rolledBack(this.#parts);
     this.#committed(complete);
@@ -376,8 +426,7 @@ export class Applier {
   }
 
   #makeStaging(actions: readonly Action[]): Statement[] {
-    const staged = actions.filter(({ stages }) => stages);
-    return this.#ways.staging.make(new Set(staged.flatMap(({ binding }) => binding ?? [])));
+    return this.#ways.staging.make(stagedBy(actions));
   }
 
   #truncate({ relations, restartIdentity }: Truncate, byDelete: boolean): Action[] {
@@ -392,6 +441,9 @@ const rolledBack = ({ receiver }: Parts): Refused =>
   new Refused(`the ${receiver} has rolled back a batch of changes that it should have committed`);
 
 const plain = (text: string): Statement => ({ text });
+
+const stagedBy = (actions: readonly Action[]): ReadonlySet<Binding> =>
+  new Set(actions.filter(({ stages }) => stages).flatMap(({ binding }) => binding ?? []));
 
 /** A loop: flatMap takes ten times as long over thousands of small segments. */
 function changesOf(segments: readonly Segment[]): Change[] {

@@ -243,6 +243,7 @@ export class Pipeline {
       const rung = this.#bell.next;
       // Folded and written down while the target is busy with this one; a small one can wait to grow.
       if (this.inbox.hasFullBatch) this.#takeAhead(gate);
+      if (this.#ahead) this.applier.stageAhead(this.#ahead.batch);
       await rung;
     }
     await applied;

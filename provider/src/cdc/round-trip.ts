@@ -28,10 +28,14 @@ export interface Answers {
  * Sends statements to a server without waiting for answers in between, so that a batch costs one round trip however many
  * it has: the extended query protocol up to one Sync (manual, "Pipelining"). COPY's data follow its Execute at once; should
  * it fail, the server skips them as it skips all else up to the Sync.
+ *
+ * One that is made while another is under way is sent at once, behind it, whatever that will be answered; it must not have
+ * a statement to prepare which that prepares as well.
  */
 export class RoundTrips {
   readonly #client: Client;
   readonly #prepared: PreparedStatements;
+  #latest: RoundTrip | undefined;
 
   constructor(client: Client, prepared = new PreparedStatements()) {
     this.#client = client;
@@ -41,7 +45,13 @@ export class RoundTrips {
   /** Never rejects: what went wrong is in the answers. After an error the transaction has to be rolled back. */
   make(statements: readonly Statement[]): Promise<Answers> {
     return new Promise((resolve) => {
-      this.#client.query(new RoundTrip(statements, this.#prepared, resolve));
+      const trip = new RoundTrip(statements, this.#prepared, resolve);
+      const listen = (): unknown => this.#client.query(trip);
+      const former = this.#latest;
+      this.#latest = trip;
+      if (!former?.wire) return void listen();
+      trip.send(former.wire);
+      former.whenOver(listen);
     });
   }
 }
@@ -70,6 +80,8 @@ class RoundTrip implements Submittable {
   /** In the order in which they will be said to be closed. */
   readonly #closing: string[] = [];
   #release: () => void = () => undefined;
+  #wire: Wire | undefined;
+  #next: (() => void) | undefined;
 
   constructor(statements: readonly Statement[], prepared: PreparedStatements, resolve: (answers: Answers) => void) {
     this.#statements = statements;
@@ -77,18 +89,37 @@ class RoundTrip implements Submittable {
     this.#resolve = resolve;
   }
 
-  /** Answers why nothing could be sent, which comes back through {@link handleError}. */
+  /** Where it was sent, until all its answers are here. */
+  get wire(): Wire | undefined {
+    return this.#wire;
+  }
+
+  /** At once: the next answer may be here already. */
+  whenOver(next: () => void): void {
+    this.#next = next;
+  }
+
+  /**
+   * Called by pg when the answers are this one's. Answers why nothing could be sent, which comes back through
+   * {@link handleError}.
+   */
   submit(connection: Connection): Error | undefined {
     const wire = connection as unknown as Wire;
     // The server has said its last word, and pg has not heard of the end yet.
     if (!wire.stream.writable) return new Unreachable("the server has closed the connection");
     this.#listen(wire);
+    if (!this.#wire) this.send(wire);
+    return undefined;
+  }
+
+  send(wire: Wire): void {
+    if (!wire.stream.writable) return;
+    this.#wire = wire;
     wire.stream.cork();
     for (const name of this.#prepared.givenUp) this.#close(wire, name);
     for (const statement of this.#statements) this.#send(wire, statement);
     wire.sync();
     wire.stream.uncork();
-    return undefined;
   }
 
   #send(wire: Wire, statement: Statement): void {
@@ -160,7 +191,10 @@ class RoundTrip implements Submittable {
   }
 
   #end(error: Error | undefined): void {
+    this.#wire = undefined;
     this.#release();
     this.#resolve({ rows: this.#rows, error });
+    this.#next?.();
+    this.#next = undefined;
   }
 }

@@ -49,6 +49,11 @@ export class Staging {
     return this.#made.size > tolerableTables;
   }
 
+  /** Whether {@link make} has nothing to do. */
+  hasMade(bindings: Iterable<Binding>): boolean {
+    return [...bindings].every(({ staging }) => this.#made.has(staging));
+  }
+
   /** Between transactions. Tables that were made in one that was rolled back are gone already. */
   async drop(): Promise<void> {
     if (this.#made.size > 0) await this.#target.query(`DROP TABLE IF EXISTS ${[...this.#made].join(", ")}`);
