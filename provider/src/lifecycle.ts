@@ -22,6 +22,7 @@ import { everyDatabase, setRequests } from "./store/requests.js";
 import { Store } from "./store/store.js";
 import { targetDatabase } from "./target-database.js";
 import { dependsOnState, impossibleTransitions } from "./transitions.js";
+import { refuseTransactionPooler } from "./validation/pooler.js";
 import { eraseFences, eraseMigration, eraseUnrecorded } from "./worker/erase.js";
 import { goalOf } from "./worker/goal.js";
 import { stopWorker } from "./worker/stop.js";
@@ -144,6 +145,7 @@ async function lookUp(inputs: Inputs, purpose: string): Promise<MigrationStatus 
  */
 export async function create(raw: Properties, report: Report): Promise<{ id: string; outs: Properties }> {
   const inputs = parseInputs(inputsAmong(raw));
+  await refuseTransactionPooler(inputs.target, inputs.maintenanceDatabase);
   const store = await Store.open(inputs, `${inputs.migrationName} create`);
   try {
     if (await insertMigration(store, wishOf(inputs))) await recordRequests(store, inputs);

@@ -150,7 +150,7 @@ describe("a migration that cannot be", () => {
       try {
         const source = { ...lab.source.login, host: "127.0.0.1", port: pooler.port, sslMode: "Disable" };
         if (mode === "transaction") {
-          const what = /Failed?[^]*a pooler in transaction mode stands between the worker and the source/;
+          const what = /Failed?[^]*a pooler in transaction or statement mode stands between the worker and the source/;
           await refused(lab.inputs([database], { source }), what, /name the source server itself/);
           continue;
         }
@@ -161,6 +161,24 @@ describe("a migration that cannot be", () => {
       } finally {
         await pooler.close();
       }
+    }
+  });
+
+  it("names a pooler in transaction mode before the target, which keeps no lease for one that then goes around it", async () => {
+    const pooler = await Pooler.to(lab.administrator.port, "transaction");
+    try {
+      const inputs = lab.inputs([database]);
+      const target = { ...lab.administrator, host: "127.0.0.1", port: pooler.port, sslMode: "Disable" };
+      assert.match(
+        await Resource.failure(new Resource().create({ ...inputs, target })),
+        /603000: a pooler in transaction or statement mode .* the target.*To do: name the target server itself/s,
+      );
+      await assertUntouched();
+      const resource = new Resource();
+      assert.equal((await resource.create({ ...inputs, migrationOption: "Validate" })).state, "Succeeded");
+      await resource.destroy();
+    } finally {
+      await pooler.close();
     }
   });
 

@@ -1,5 +1,7 @@
 import type { Client } from "pg";
+import { Refused } from "../errors.js";
 import { connect, type Endpoint } from "../postgres/connect.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import type { Finding } from "../store/journal.js";
 
 /** What is between us and the server. */
@@ -22,7 +24,6 @@ const looks = 3;
  * that changes it, are the proof of that.
  */
 export async function lookBetween({ side, endpoint, database, session }: Reached): Promise<Between> {
-  const told = (session as unknown as { readonly processID: number | null }).processID;
   const other = await connect(endpoint, { database, purpose: `validate ${side}` });
   try {
     const first = await processOf(session);
@@ -32,9 +33,35 @@ export async function lookBetween({ side, endpoint, database, session }: Reached
       await other.query("COMMIT");
       if ((await processOf(session)) !== first) return "transactionPooler";
     }
-    return first === told ? "nothing" : "pooler";
+    return first === processTold(session) ? "nothing" : "pooler";
+  } catch (error) {
+    // In statement mode it lets nobody begin a transaction.
+    if (sqlStateOf(error) === sqlStates.protocolViolation) return "transactionPooler";
+    throw error;
   } finally {
     await other.end();
+  }
+}
+
+/** At its login. */
+const processTold = (session: Client): number | null =>
+  (session as unknown as { readonly processID: number | null }).processID;
+
+/**
+ * Looked at before anything is recorded on the target: the worker's lease is a lock of its session, which a pooler would
+ * keep behind the worker's end, and nobody else could have.
+ *
+ * @throws Refused
+ */
+export async function refuseTransactionPooler(target: Endpoint, database: string): Promise<void> {
+  const session = await connect(target, { database, purpose: "look for a pooler" });
+  try {
+    if ((await processOf(session)) === processTold(session)) return;
+    const reached: Reached = { side: "target", endpoint: target, database, session };
+    for (const { state, message, code, remedy } of poolerFindings(reached, await lookBetween(reached)))
+      if (state === "Failed") throw new Refused(message, { ...(code && { code }), ...(remedy && { remedy }) });
+  } finally {
+    await session.end();
   }
 }
 
@@ -68,7 +95,7 @@ export function poolerFindings({ side, endpoint }: Reached, between: Between): F
       ...common,
       state: "Failed",
       code: "603000",
-      message: `a pooler in transaction mode stands between the worker and the ${side}: settings, snapshots and locks of a session are lost on the way`,
+      message: `a pooler in transaction or statement mode stands between the worker and the ${side}: settings, snapshots and locks of a session are lost on the way`,
     },
   ];
 }
