@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { connect } from "../../provider/src/postgres/connect";
 import { readCatalogueVersion } from "../../provider/src/schema/catalogue-version";
+import { readSourceVersion } from "../../provider/src/worker/source-version";
 import { EmbeddedServer } from "../support/embedded-server";
 
 const told = [
@@ -9,6 +10,8 @@ const told = [
   "GRANT UPDATE (id) ON t TO PUBLIC",
   "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
   "ALTER TABLE t ADD b int; CREATE STATISTICS both_of ON id, b FROM t",
+  "CREATE SCHEMA other",
+  "ALTER STATISTICS both_of SET SCHEMA other",
   "CREATE TYPE pair AS (a int)",
   "REVOKE USAGE ON TYPE pair FROM PUBLIC",
   "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
@@ -24,6 +27,16 @@ const told = [
   // Privileges on what came with the server are in a dump, too.
   "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_sleep(double precision) FROM PUBLIC",
   "REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC",
+];
+
+/** A cutover that took these for changes of the schema would not come to its end. */
+const transient = [
+  "CREATE TEMPORARY TABLE mine (id serial PRIMARY KEY, v text CHECK (v <> ''))",
+  "CREATE INDEX ON mine (v)",
+  "CREATE TEMPORARY VIEW of_mine AS SELECT * FROM mine",
+  "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+  "DROP TABLE mine CASCADE",
+  "REFRESH MATERIALIZED VIEW seen",
 ];
 
 describe("the catalogues' version", () => {
@@ -49,6 +62,22 @@ describe("the catalogues' version", () => {
       assert.equal(await readCatalogueVersion(client), before);
     } finally {
       await client.end();
+    }
+  });
+
+  it("is the same, as all of the source's is, after what applications make for themselves all the time", async () => {
+    const application = await server.connect();
+    const client = await connect({ ...server.login, sslMode: "Disable" }, { database: "postgres", purpose: "test" });
+    try {
+      await application.query("CREATE MATERIALIZED VIEW seen AS SELECT 1 AS id; CREATE UNIQUE INDEX ON seen (id)");
+      const before = await readSourceVersion(client);
+      for (const sql of transient) {
+        await application.query(sql);
+        assert.equal(await readSourceVersion(client), before, sql);
+      }
+    } finally {
+      await client.end();
+      await application.end();
     }
   });
 });

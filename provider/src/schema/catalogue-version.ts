@@ -38,7 +38,8 @@ const otherwise: Readonly<Record<string, string>> = {
   // Those of migrations come and go with what they follow.
   publication: isUsersPublication,
   publication_rel: `prpubid IN (SELECT oid FROM pg_publication WHERE ${isUsersPublication})`,
-  proc: `${own} OR proacl IS NOT NULL`,
+  // Not what applications make for a session, all the time.
+  proc: `(${own} OR proacl IS NOT NULL) AND pronamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_temp_')`,
   language: `${own} OR lanacl IS NOT NULL`,
   description: "objoid >= 16384 OR objoid IN (SELECT id FROM users_schema)",
   ts_config_map: "mapcfg >= 16384",
@@ -57,7 +58,7 @@ export async function readCatalogueVersion(source: Client): Promise<string> {
   // Before 12 these have what ANALYZE finds, too.
   const form = (name: string): string =>
     name === "statistic_ext" && version < 120000
-      ? "concat_ws(' ', oid, stxname, stxowner, stxkeys, stxkind)"
+      ? "concat_ws(' ', oid, stxname, stxnamespace, stxowner, stxkeys, stxkind)"
       : "one::text";
   const sums = known.map(
     (name) => `(SELECT sum(hashtext(${form(name)})::int8) FROM pg_${name} AS one WHERE ${otherwise[name] ?? own})`,
@@ -69,7 +70,8 @@ export async function readCatalogueVersion(source: Client): Promise<string> {
        (SELECT sum(hashtext(concat_ws(' ', t.typname, t.typowner, t.typacl))::int8) FROM pg_type t WHERE t.typnamespace IN (SELECT id FROM users_schema)),
        (SELECT sum(hashtext(concat_ws(' ', c.relname, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity))::int8)
           FROM pg_class c WHERE c.relnamespace IN (SELECT id FROM users_schema)),
-       (SELECT sum(hashtext(concat_ws(' ', k.oid, k.condeferrable, k.condeferred))::int8) FROM pg_constraint k),
+       (SELECT sum(hashtext(concat_ws(' ', k.oid, k.condeferrable, k.condeferred))::int8)
+          FROM pg_constraint k WHERE k.connamespace IN (SELECT id FROM users_schema)),
        (SELECT sum(hashtext(concat_ws(' ', a.attrelid, a.attname, a.attacl))::int8) FROM pg_attribute a WHERE a.attacl IS NOT NULL))) AS version`,
   );
   return rows[0]!.version;

@@ -8,8 +8,9 @@ import { serverVersion } from "../postgres/server-version.js";
  */
 export async function schemaFingerprint(source: Client): Promise<string> {
   const version = await serverVersion(source);
-  const file = version < 110000 ? ", relfilenode" : "";
-  const sequences = version < 100000 ? "" : "(SELECT sum(hashtext(s::text)::int8) FROM pg_sequence s),";
+  // Of tables only: an index gets another one with every REFRESH of its materialized view.
+  const file = version < 110000 ? ", CASE relkind WHEN 'r' THEN relfilenode END" : "";
+  const sequences = version < 100000 ? "" : sequenceSum;
   const { rows } = await source.query<{ fingerprint: string }>(
     `WITH relation AS (
        SELECT c.oid, c.relname, c.relkind, c.relnamespace, c.relfilenode, c.relreplident, c.relpersistence FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -31,6 +32,10 @@ export async function schemaFingerprint(source: Client): Promise<string> {
   );
   return rows[0]!.fingerprint;
 }
+
+/** Without those of temporary tables, which applications make and drop all the time. */
+const sequenceSum = `
+       (SELECT sum(hashtext(s::text)::int8) FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid WHERE c.relpersistence <> 't'),`;
 
 const publicationSums = `
        (SELECT sum(hashtext(concat_ws(' ', oid, xmin))::int8) FROM pg_publication),
