@@ -176,11 +176,7 @@ export async function readColumnPlaces(source: Client): Promise<ColumnPlaces> {
  */
 export async function replacedSince(source: Client, names: ChangeCaptureNames, mark: SourceMark): Promise<Set<string>> {
   const now = await publicationVersions(source, names);
-  if (now !== mark.publications)
-    throw new StreamTampered(
-      `somebody has dropped or altered the publications ${names.publication} and ${names.insertOnlyPublication} on the source: changes are missing in the stream`,
-      { remedy: "delete this migration and start it anew; leave its publications alone", code: "603120" },
-    );
+  if (now !== mark.publications) throw tampered(names, now === "");
   const tables = await readTables(source);
   const tellsGenerated = await publishesGenerated(source, [names.publication]);
   const isRewritten = (await serverVersion(source)) < 110000 ? `c.relfilenode::int8 > ${mark.highestOid}` : "false";
@@ -252,6 +248,20 @@ function notPublished({ publication, insertOnlyPublication }: ChangeCaptureNames
 }
 
 /** xmin tells options that were changed and changed back, too. */
+/** None is left where somebody has dropped them all, or where another server answers at the source's address. */
+function tampered({ publication, insertOnlyPublication }: ChangeCaptureNames, isNoneLeft: boolean): StreamTampered {
+  const anew = "delete this migration and start it anew; leave its publications alone";
+  return new StreamTampered(
+    `somebody has dropped or altered the publications ${publication} and ${insertOnlyPublication} on the source: changes are missing in the stream`,
+    {
+      remedy: isNoneLeft
+        ? `where another server answers at the source's address, let that lead to the source again, then pulumi up, which goes on; else ${anew}`
+        : anew,
+      code: "603120",
+    },
+  );
+}
+
 async function publicationVersions(source: Client, names: ChangeCaptureNames): Promise<string> {
   if (!(await hasPublications(source))) return "";
   const { rows } = await source.query<{ version: string }>(
