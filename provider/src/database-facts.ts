@@ -7,10 +7,12 @@ import type { ComparisonProgress, DatabaseDetails, IndexBuild, OnlineVerificatio
  * hand, a comparison that runs, a stream that is followed. Empty where there is none of them.
  */
 export function databaseFacts(one: DatabaseDetails): string[] {
-  const isFollowed = one.migrationOperation === "following" || one.migrationOperation === "finishing";
+  const hasStream = one.migrationOperation === "following" || one.migrationOperation === "finishing";
+  const isFollowed = hasStream && one.migrationState !== "Failed";
   return [
     ...workFacts(one),
     ...(isFollowed ? lagFacts(one) : []),
+    ...(hasStream ? walFact(one) : []),
     ...verificationFact(one.verification),
     ...wayBackFact(one.wayBack),
   ];
@@ -35,17 +37,20 @@ function lagFacts(one: DatabaseDetails): string[] {
     [one.updatesPerSecond, "updates"],
     [one.deletesPerSecond, "deletes"],
   ] as const;
-  const { retainedWalBytes: retained, retainedWalLimitBytes: limit, secondsToCatchUp } = one;
+  const { secondsToCatchUp } = one;
   return [
     `behind ${formatBytes(one.lagBytes)}, ${one.latencySeconds.toFixed(1)} s, ${one.pendingTransactions} transactions pending`,
     rates.map(([rate, what]) => `${Math.round(rate)} ${what}/s`).join(", "),
     ...(secondsToCatchUp === undefined || secondsToCatchUp < 1
       ? []
       : [`caught up in about ${formatDuration(secondsToCatchUp)}`]),
-    ...(retained === undefined
-      ? []
-      : [`WAL kept on the source: ${formatBytes(retained)}${limit === undefined ? "" : ` of ${formatBytes(limit)}`}`]),
   ];
+}
+
+/** Kept for the next try, too, of one that has failed. */
+function walFact({ retainedWalBytes: retained, retainedWalLimitBytes: limit }: DatabaseDetails): string[] {
+  if (retained === undefined) return [];
+  return [`WAL kept on the source: ${formatBytes(retained)}${limit === undefined ? "" : ` of ${formatBytes(limit)}`}`];
 }
 
 function verificationFact(verification: OnlineVerification | undefined): string[] {

@@ -4,7 +4,13 @@ import { engineVersion } from "./engine-version.js";
 import { Refused, TimedOut, messageOf } from "./errors.js";
 import { differingIdentity } from "./identity.js";
 import { inputsSchema, publicEndpoint, wishOf, type Inputs, type Wish } from "./inputs.js";
-import { hasEnded, type MigrationStatus, type ServerMetadata, type TargetConnection } from "./status.js";
+import {
+  failedDatabases,
+  hasEnded,
+  type MigrationStatus,
+  type ServerMetadata,
+  type TargetConnection,
+} from "./status.js";
 import { readStatus } from "./store/read-status.js";
 import { holdLease } from "./store/lease.js";
 import {
@@ -14,8 +20,10 @@ import {
   readDatabases,
   readMigration,
   restartMigration,
+  retryDatabases,
   reviveDatabases,
   updateWish,
+  type DatabaseRecord,
   type MigrationRecord,
 } from "./store/records.js";
 import { everyDatabase, setRequests } from "./store/requests.js";
@@ -80,8 +88,9 @@ export interface DiffAnswer {
 }
 
 /**
- * What a change of inputs asks for. A migration in need of a worker that has none, or one that failed, is a change too:
- * update puts it right. Where nothing else has changed, the store is asked how the migration is.
+ * What a change of inputs asks for. A migration in need of a worker that has none, or one that failed, as a whole or in
+ * one of its databases, is a change too: update puts it right. Where nothing else has changed, the store is asked how the
+ * migration is.
  */
 export async function diff(_id: string, olds: Properties, news: Properties): Promise<DiffAnswer> {
   const before = inputsWithin(olds);
@@ -106,7 +115,8 @@ const isSettled = (status: MigrationStatus | undefined, inputs: Inputs): boolean
 
 function needsAttention(status: MigrationStatus | undefined, inputs: Inputs): boolean {
   if (!status || isSettled(status, inputs)) return false;
-  return hasEnded(status.state) || (status.worker.state === "lost" && inputs.runner === "local");
+  const awaitsAnotherTry = hasEnded(status.state) || failedDatabases(status).length > 0;
+  return awaitsAnotherTry || (status.worker.state === "lost" && inputs.runner === "local");
 }
 
 const glanceMs = 8000;
@@ -284,15 +294,32 @@ const haveSameMembers = (one: readonly string[], other: readonly string[]): bool
 async function goOn(store: Store, inputs: Inputs): Promise<void> {
   const name = inputs.migrationName;
   const wish = wishOf(inputs);
-  const record = await readMigration(store, name);
-  const foreign = record ? differingIdentity(record.wish, wish) : [];
-  if (!record || foreign.length > 0) throw foreignRecord(inputs, foreign);
+  const found = await readMigration(store, name);
+  const foreign = found ? differingIdentity(found.wish, wish) : [];
+  if (!found || foreign.length > 0) throw foreignRecord(inputs, foreign);
   await leaveOutDatabases(store, inputs);
+  await retryFailed(store, inputs);
+  // What a worker that was stopped for that had come to.
+  const record = (await readMigration(store, name)) ?? found;
   // A worker that saw the cutover asked for before the wish it comes with would cut over by the former one.
   await store.atOnce(async () => {
     await recordWish(store, record, inputs, wish);
     await recordRequests(store, inputs);
   });
+}
+
+/** A worker leaves what has failed alone while it follows the others; its successor begins with all. */
+async function retryFailed(store: Store, inputs: Inputs): Promise<void> {
+  const { migrationName } = inputs;
+  const isFailed = ({ state }: DatabaseRecord): boolean => state === "Failed";
+  const failed = cancelsAll(inputs) ? [] : (await readDatabases(store, migrationName)).filter(isFailed);
+  if (failed.length === 0) return;
+  await stopWorker(store, migrationName);
+  await retryDatabases(
+    store,
+    migrationName,
+    failed.map(({ name }) => name),
+  );
 }
 
 async function recordWish(store: Store, record: MigrationRecord, inputs: Inputs, wish: Wish): Promise<void> {

@@ -119,11 +119,11 @@ export interface PgMigrationArgs {
   readonly migrationWindowEndTimeInUtc?: pulumi.Input<string> | undefined;
   /** Set to true in an update: apply what the source has committed until now, compare, and finish. Online only. */
   readonly triggerCutover?: pulumi.Input<Switch> | undefined;
-  /** With `triggerCutover`: only these databases are cut over, the others go on following. */
+  /** With `triggerCutover`: only these databases are cut over, the others go on following; one that has failed is not. */
   readonly dbsToTriggerCutoverOn?: pulumi.Input<pulumi.Input<string>[]> | undefined;
   /** Set to true in an update: stop, and drop the slots on the source. On the target nothing is dropped. */
   readonly cancel?: pulumi.Input<Switch> | undefined;
-  /** With `cancel`: only these databases are canceled, the others go on. */
+  /** With `cancel`: only these databases are canceled, as one that has failed and is given up; the others go on. */
   readonly dbsToCancelMigrationOn?: pulumi.Input<pulumi.Input<string>[]> | undefined;
   /** Azure's runtime server: a worker elsewhere does the work, as with `runner: "external"`. */
   readonly migrationInstanceResourceId?: pulumi.Input<string> | undefined;

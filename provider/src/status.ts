@@ -227,6 +227,7 @@ export interface MigrationStatus {
   /** Names the migration on its target, as Azure's does: unique there, and the same for as long as it is recorded. */
   readonly migrationId: string;
   readonly state: MigrationState;
+  /** Why the migration has failed; beside any other state, why some of its databases have, while the others go on. */
   readonly error?: string;
   readonly currentSubStateDetails: {
     readonly currentSubState: MigrationSubState;
@@ -271,3 +272,9 @@ export const hasEnded = (state: MigrationState): boolean => ends.includes(state)
 /** The same of one database. */
 export const hasDatabaseEnded = (state: DatabaseState): boolean =>
   state === "Succeeded" || state === "Failed" || state === "Canceled";
+
+/** Those that wait for another try, whether or not the others go on. */
+export const failedDatabases = ({ currentSubStateDetails }: MigrationStatus): string[] =>
+  Object.values(currentSubStateDetails.dbDetails).flatMap(({ databaseName, migrationState }) =>
+    migrationState === "Failed" ? [databaseName] : [],
+  );

@@ -36,6 +36,12 @@ describe("what is told of a database", () => {
     ]);
   });
 
+  it("is only what it costs the source once the database has failed", () => {
+    assert.deepEqual(databaseFacts({ ...followed, migrationState: "Failed" }), [
+      "WAL kept on the source: 1.0 GB of 10.0 GB",
+    ]);
+  });
+
   it("is what was compared, and the way back after a cutover", () => {
     const verification = {
       state: "different",

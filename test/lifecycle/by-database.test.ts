@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { CommandLine } from "../cli/command";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
+import { Traffic } from "../support/traffic";
 import { until } from "../support/until";
 
 const table = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)";
@@ -79,7 +81,7 @@ describe("a migration of several databases", () => {
     await resource.destroy();
   });
 
-  it("goes on without one that fails at each try, as the error says", async () => {
+  it("goes on following the others when one fails, and tries that again at each update, or goes on without it", async () => {
     const [first, second] = databases;
     const resource = new Resource();
     await resource.create(lab.inputs(databases, { migrationMode: "Online" }));
@@ -98,14 +100,87 @@ describe("a migration of several databases", () => {
       return !active;
     });
     await lab.source.query("SELECT pg_drop_replication_slot($1)", { values: [slot!.name] });
+    const text = await Resource.failure(resource.update({}));
+    assert.match(text, new RegExp(`WaitingForUserAction: ${first}: .*slot.*To do: `, "s"));
+    assert.deepEqual(statesOf(resource), ["Failed", "WaitingForCutoverTrigger"]);
+    assert.equal(resource.status.currentSubStateDetails.currentSubState, "WaitingForCutoverTrigger");
     await lab.source.query("INSERT INTO t VALUES (1000)", { database: second });
-    const way = `${second}: followed again once pulumi up goes on; to go on without ${first}, set cancel to true and dbsToCancelMigrationOn to ["${first}"]`;
-    await assert.rejects(resource.update({}), ({ message }: Error) => message.includes(way));
-    await resource.update({ cancel: true, dbsToCancelMigrationOn: [first] });
-    assert.deepEqual(statesOf(resource), ["Canceled", "WaitingForCutoverTrigger"]);
-    await resource.update({ triggerCutover: true });
+    await until("the other one is followed", async () => {
+      return (await lab.target.query("SELECT FROM t WHERE id = 1000", { database: second })).length === 1;
+    });
+    assert.match(resource.reported.join("\n"), new RegExp(`: ${second}: [^;]*; failed: ${first}$`, "m"));
+    assert.equal((await resource.diff()).changes, true, "the next up tries again");
+    const cutover = resource.update({ triggerCutover: true, dbsToTriggerCutoverOn: [second] });
+    assert.match(await Resource.failure(cutover), new RegExp(`Failed: ${first}: .*slot`));
+    assert.deepEqual(statesOf(resource), ["Failed", "Succeeded"]);
+    const ended = await resource.update({ cancel: true, dbsToCancelMigrationOn: [first] });
+    assert.deepEqual([ended.state, ended.error], ["Succeeded", undefined]);
     assert.deepEqual(statesOf(resource), ["Canceled", "Succeeded"]);
     await assertSameContent({ server: lab.source, database: second }, { server: lab.target, database: second });
+    await resource.destroy();
+  });
+
+  it("says what one fails by while another one is still copied", async () => {
+    const [first] = databases;
+    // Its rows take minutes.
+    const slow = await lab.database(
+      `CREATE TABLE slow AS SELECT generate_series(1, 20000) AS id; ALTER TABLE slow ADD CHECK (pg_sleep(0.01) IS NOT NULL) NOT VALID;
+       UPDATE pg_constraint SET convalidated = true WHERE conrelid = 'slow'::regclass`,
+    );
+    databases = [first, slow];
+    const resource = new Resource();
+    await resource.create(lab.inputs(databases, { migrationMode: "Online", waitFor: "started" }));
+    const hasCome = async (state: string): Promise<boolean> => {
+      await resource.refresh();
+      return statesOf(resource)[0] === state;
+    };
+    await until("it is followed", () => hasCome("WaitingForCutoverTrigger"));
+    await lab.target.query("DELETE FROM t WHERE id = 7", lab.onTarget(first));
+    await lab.source.query("UPDATE t SET id = 700 WHERE id = 7", { database: first });
+    await until("it has failed", () => hasCome("Failed"));
+    assert.deepEqual([resource.status.state, ...statesOf(resource)], ["InProgress", "Failed", "InProgress"]);
+    assert.equal((await resource.update({ cancel: true, waitFor: undefined })).state, "Canceled");
+    assert.deepEqual(statesOf(resource), ["Canceled", "Canceled"]);
+    await resource.destroy();
+  });
+
+  it("is followed, verified and cut over by the same worker when one fails on the way, which is put right later", async () => {
+    const [first, second] = databases;
+    await lab.source.query(Traffic.schema, { database: second });
+    const resource = new Resource();
+    const { worker } = await resource.create(lab.inputs(databases, { migrationMode: "Online" }));
+    const command = await CommandLine.in(lab);
+    const ask = (name: string, ...options: string[]) =>
+      command.run([name, ...options, "--name", String(resource.inputs.migrationName)]);
+    const traffic = Traffic.start(lab.source, second, 2);
+    try {
+      await lab.target.query("DELETE FROM t WHERE id = 7", lab.onTarget(first));
+      await lab.source.query("UPDATE t SET id = 700 WHERE id = 7", { database: first });
+      await until("it has failed", async () => {
+        await resource.refresh();
+        return resource.status.error !== undefined;
+      });
+      assert.deepEqual(statesOf(resource), ["Failed", "WaitingForCutoverTrigger"]);
+      const details = resource.status.currentSubStateDetails.dbDetails[first]!;
+      assert.match(details.message!, /"public"\."t".*0 of 1 rows.*To do: /s);
+      assert.equal(resource.status.error, `${first}: ${details.message}`);
+      const shown = await ask("show", "--output", "table");
+      assert.match(shown.stdout, new RegExp(`WaitingForUserAction.*${first} +Failed.*\n${first}: `, "s"));
+      await traffic.forTransactions(100);
+      const verified = await ask("verify", "--online");
+      assert.match(verified.stdout, new RegExp(`${second}\\s+equal`), verified.stderr);
+    } finally {
+      await traffic.stop();
+    }
+    const { code, stderr } = await ask("update", "--cutover", "--wait");
+    assert.equal(code, 1, stderr);
+    assert.equal((await resource.refresh()).worker.pid, worker.pid);
+    assert.deepEqual([resource.status.state, ...statesOf(resource)], ["Failed", "Failed", "Succeeded"]);
+    await command.close();
+    await lab.target.query("INSERT INTO t VALUES (7)", lab.onTarget(first));
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    for (const database of databases)
+      await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
     await resource.destroy();
   });
 
@@ -166,9 +241,11 @@ describe("a migration of several databases", () => {
   it("is canceled after its failure, and while its source is away, which is said and made up for by a further up", async () => {
     const resource = new Resource();
     await resource.create(lab.inputs(databases, { migrationMode: "Online", reconnectFor: "3s" }));
-    await lab.target.query("DELETE FROM t", { database: databases[0] });
-    await lab.source.query("DELETE FROM t", { database: databases[0] });
-    await until("a change is refused", async () => (await resource.refresh()).state === "Failed");
+    for (const database of databases) {
+      await lab.target.query("DELETE FROM t", { database });
+      await lab.source.query("DELETE FROM t", { database });
+    }
+    await until("changes are refused", async () => (await resource.refresh()).state === "Failed");
     assert.equal(await slots(), 2);
     await lab.source.halt();
     const text = await Resource.failure(resource.update({ cancel: true }));

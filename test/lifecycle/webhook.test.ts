@@ -3,7 +3,7 @@ import { createHmac } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
-import type { WebhookPayload } from "../../provider/dist/worker/webhook.js";
+import { Webhook, type WebhookPayload } from "../../provider/dist/worker/webhook.js";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { secretsIn } from "../support/secrets";
@@ -135,11 +135,22 @@ describe("the webhook", () => {
     assert(!(await events()).includes("token-in-the-address"));
   });
 
-  it("tells why a migration has failed", async () => {
+  it("tells why a migration has failed, and why a database has while the others go on", async () => {
     receiver = await Receiver.start();
     await lab.target.query(`CREATE DATABASE ${database} OWNER ${lab.administrator.user}`);
     await Resource.failure(resource.create(lab.inputs([database], { webhook: { url: receiver.url } })));
     await until("it is told", () => receiver.states.at(-1) === "ValidationFailed / Completed");
     assert.match(receiver.deliveries.at(-1)!.payload.data.error ?? "", /1 finding of the validation/);
+    const subject = receiver.deliveries[0]!.payload.data;
+    const webhook = new Webhook(
+      { url: receiver.url },
+      () => subject,
+      () => Promise.resolve(),
+    );
+    for (const error of [undefined, undefined, "crm: it has failed", "crm: it has failed"])
+      webhook.state("WaitingForUserAction", "WaitingForCutoverTrigger", error);
+    await webhook.close(new AbortController().signal);
+    const errors = receiver.deliveries.slice(-2).map(({ payload }) => payload.data.error);
+    assert.deepEqual(errors, [undefined, "crm: it has failed"]);
   });
 });

@@ -58,7 +58,8 @@ function databaseLine(one: DatabaseDetails, width: number): string {
     `${one.fullLoadCompletedTables}/${tables} tables`,
     `${one.indexesCompleted}/${one.indexesTotal} indexes`,
     formatBytes(one.bytesCopied),
-    one.message ?? one.migrationOperation,
+    // What it has failed by takes several lines, which stand below.
+    one.migrationState === "Failed" ? "Failed" : (one.message ?? one.migrationOperation),
   ].join("  ");
 }
 

@@ -171,6 +171,16 @@ export async function reviveDatabases(store: Store, migration: string, databases
   );
 }
 
+/** Lets databases that have failed be tried again, as far as they had come, once nobody holds the lease. */
+export async function retryDatabases(store: Store, migration: string, databases: readonly string[]): Promise<void> {
+  await store.query(
+    `WITH told AS (UPDATE pgmigration.migration SET error = NULL WHERE name = $1)
+     UPDATE pgmigration.database SET state = 'InProgress', message = NULL, ended_at = NULL
+      WHERE migration = $1 AND name = ANY ($2) AND state = 'Failed'`,
+    [migration, databases],
+  );
+}
+
 /**
  * Puts a changed wish in place of the old one while a worker goes on. A wait that a property releases is left: a worker
  * for whom the wish does not suffice says so again.

@@ -9,7 +9,7 @@ import type { Work } from "./work.js";
 
 export type DatabaseStep = (database: DatabaseRecord, work: Work) => Promise<void>;
 
-/** What is done with each database; one that is canceled, or costs the source too much, ends without the others. */
+/** What is done with each database; one that is canceled, fails, or costs the source too much, ends without the others. */
 export class DatabaseSteps {
   /** Online, one a database, from before its slot is made until the stream has ended. */
   readonly guards = new Map<string, WalGuard>();
@@ -17,6 +17,7 @@ export class DatabaseSteps {
   readonly #jobs: PlannedJobs;
   readonly #leavings: Leavings;
   readonly #canceled = new Set<string>();
+  readonly #failures = new Map<string, string>();
 
   constructor(context: RunContext, jobs: PlannedJobs, leavings: Leavings) {
     this.#context = context;
@@ -27,6 +28,17 @@ export class DatabaseSteps {
   /** Databases of this run that were canceled one by one. */
   get canceled(): ReadonlySet<string> {
     return this.#canceled;
+  }
+
+  hasFailed(database: string): boolean {
+    return this.#failures.has(database);
+  }
+
+  /** What databases of this run have failed by, as the migration's error; undefined while none has. */
+  get failure(): string | undefined {
+    if (this.#failures.size === 0) return undefined;
+    const isOneOfSeveral = this.#context.wish.dbsToMigrate.length > 1;
+    return [...this.#failures].map(([name, text]) => (isOneOfSeveral ? `${name}: ${text}` : text)).join("\n");
   }
 
   /** What a database's steps work with. The wish in it is always the present one. */
@@ -43,18 +55,31 @@ export class DatabaseSteps {
     };
   }
 
-  /** Lets every database come to its end; throws what failed when all have. */
+  /** Lets every database come to its end, or to its failure. @throws what ends the run, when all have ended by it */
   async allEnd(databases: readonly DatabaseRecord[], step: DatabaseStep): Promise<void> {
     const results = await Promise.allSettled(databases.map((database) => this.take(database, step)));
-    const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason as Error] : []));
-    if (failures.length === 1) throw failures[0]!;
-    if (failures.length > 1) throw new AggregateError(failures);
+    const ended = results.find((result) => result.status === "rejected");
+    if (ended) throw ended.reason as Error;
   }
 
-  /** One database's step. When it alone is canceled, that is its end, and the others go on. */
+  /**
+   * One database's step. When it alone is canceled, or fails, that is its end, and the others go on.
+   *
+   * @throws what ends the run: its end is asked for, another worker has taken over, the records cannot be written
+   */
   async take(database: DatabaseRecord, step: DatabaseStep): Promise<void> {
+    const { name } = database;
+    try {
+      await this.#takeOrCancel(database, step);
+    } catch (error) {
+      if (this.#context.signal.aborted || error instanceof TakenOver) throw error;
+      await this.#fail(name, error);
+    }
+  }
+
+  async #takeOrCancel(database: DatabaseRecord, step: DatabaseStep): Promise<void> {
     const { name, phase, targetName } = database;
-    const { requests, journal, signal } = this.#context;
+    const { requests, signal } = this.#context;
     if (phase === "done") return;
     if (phase === "canceled") return this.letGo(name);
     const cancellation = requests.cancellationOf(name);
@@ -66,9 +91,7 @@ export class DatabaseSteps {
       if (cancellation.aborted) return this.#cancel(name);
       const reason: unknown = this.guards.get(name)?.signal.reason;
       if (reason instanceof SourceAtRisk) return this.#spareSource(name, reason);
-      const failure: unknown = reason ?? error;
-      await journal.database(name, { state: "Failed", message: messageOf(failure) });
-      throw failure;
+      throw reason ?? error;
     }
   }
 
@@ -79,6 +102,7 @@ export class DatabaseSteps {
     if (!record) return;
     await this.#leavings.removeAll(record);
     await this.#context.journal.database(name, { state: "Canceled" });
+    this.#failures.delete(name);
   }
 
   #guardSignals(database: string): readonly AbortSignal[] {
@@ -89,14 +113,34 @@ export class DatabaseSteps {
   /** Without its slot a database cannot go on: it is canceled, or begun anew by the next try. */
   async #spareSource(name: string, reason: SourceAtRisk): Promise<void> {
     const { journal, wish } = this.#context;
-    await journal.event(reason.message, { database: name, level: "error" });
-    if (wish.onMaxRetainedWal === "cancel") return this.#cancel(name, reason.message);
+    if (wish.onMaxRetainedWal === "cancel") {
+      await journal.event(reason.message, { database: name, level: "error" });
+      return this.#cancel(name, reason.message);
+    }
     const present = await this.#context.currentDatabase(name);
     if (present) await this.#leavings.takeDownFences(present);
     // First: with the slot gone, a worker that is killed here must not leave a database that is followed.
-    await journal.database(name, { state: "Failed", phase: "queued", message: reason.message });
-    await this.#leavings.dropSourceObjects(name);
+    await journal.database(name, { phase: "queued" });
     throw reason;
+  }
+
+  async #fail(name: string, failure: unknown): Promise<void> {
+    const { journal } = this.#context;
+    await this.#endVainGuard(name);
+    const record = await this.#context.currentDatabase(name);
+    const notes = record ? await this.#leavings.leaveFailed(record, failure) : [];
+    const message = [messageOf(failure), ...notes].join("\n");
+    await journal.event(message, { database: name, level: "error" });
+    await journal.database(name, { state: "Failed", message });
+    this.#failures.set(name, message);
+  }
+
+  /** What it has aborted for would end all that is done with the database from now on. */
+  async #endVainGuard(name: string): Promise<void> {
+    const guard = this.guards.get(name);
+    if (!guard?.signal.aborted) return;
+    await guard.stop();
+    this.guards.delete(name);
   }
 
   /** Nothing on the target is dropped, as Azure's service has it; a slot on the source must not stay. */

@@ -1,13 +1,18 @@
 import { formatBytes } from "../byte-size.js";
 import { workFacts } from "../database-facts.js";
 import { formatDuration } from "../duration.js";
-import type { DatabaseDetails, MigrationStatus, ValidationMessage } from "../status.js";
+import { failedDatabases, type DatabaseDetails, type MigrationStatus, type ValidationMessage } from "../status.js";
 
 /** A line has no room for more. */
 const mostFacts = 3;
 
-/** One line for the resource's row: where the migration is, how far, how far behind. */
+/** One line for the resource's row: where the migration is, how far, how far behind, and which databases have failed. */
 export function progressLine(status: MigrationStatus): string {
+  const failed = failedDatabases(status);
+  return [wholeProgress(status), ...(failed.length > 0 ? [`failed: ${failed.join(", ")}`] : [])].join("; ");
+}
+
+function wholeProgress(status: MigrationStatus): string {
   const { currentSubState, dbDetails } = status.currentSubStateDetails;
   const head = status.worker.state === "lost" ? `${status.state} (no worker)` : status.state;
   if (currentSubState === "MigratingData")
@@ -47,6 +52,7 @@ function copyProgress({ percent, bytesPerSecond, secondsLeft, ...status }: Migra
 
 function followProgress(databases: readonly DatabaseDetails[]): string {
   return databases
+    .filter(({ migrationState }) => migrationState !== "Failed")
     .map((one) => {
       const changes = `${one.cdcInsertCounter} inserts, ${one.cdcUpdateCounter} updates, ${one.cdcDeleteCounter} deletes`;
       return `${one.databaseName}: ${changes}, latency ${one.latency.toFixed(1)} s, ${formatBytes(one.lagBytes)} behind${catchUp(one)}${comparing(one)}`;

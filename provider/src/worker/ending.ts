@@ -1,7 +1,4 @@
-import { inspectSlot } from "../cdc/slot-state.js";
-import { Canceled, ContentDiffers, TakenOver, messageOf } from "../errors.js";
-import { connect } from "../postgres/connect.js";
-import type { DatabaseRecord } from "../store/records.js";
+import { Canceled, TakenOver, messageOf } from "../errors.js";
 import type { DatabaseSteps } from "./database-steps.js";
 import type { Leavings } from "./leavings.js";
 import type { RunContext } from "./run-context.js";
@@ -28,8 +25,9 @@ export class Ending {
     const { journal } = this.#context;
     await journal.event(messageOf(error), { level: "error" });
     const databases = await this.#context.currentDatabases();
-    const notes = wayForTheOthers(databases);
-    for (const database of databases) notes.push(...(await this.#leave(database, error)));
+    const notes: string[] = [];
+    for (const database of databases.filter(({ name }) => !this.#steps.hasFailed(name)))
+      notes.push(...(await this.#leavings.leaveFailed(database, error)));
     await journal.state("Failed", "Completed", [messageOf(error), ...notes].join("\n"));
   }
 
@@ -60,56 +58,4 @@ export class Ending {
       return messageOf(error);
     }
   }
-
-  /**
-   * A copy that failed is begun anew, so its slot only fills the source's disk; one that had come to following keeps its
-   * slot, without which it could not go on.
-   *
-   * @returns what the user is told of: what stays, and what could not be removed
-   */
-  async #leave(database: DatabaseRecord, error: unknown): Promise<string[]> {
-    const { name, phase, slot, hasWayBack } = database;
-    const notes: string[] = [];
-    const tried = (removal: Promise<void>): Promise<unknown> =>
-      removal.catch((failure: unknown) => notes.push(messageOf(failure)));
-    if (phase === "following") await tried(this.#leavings.takeDownFences(database));
-    if (phase === "reversing") await tried(this.#leavings.takeDownFences(database, ["target"]));
-    if (hasWayBack)
-      notes.push(
-        `the way back of ${name} has a slot on the target, which retains WAL there until pulumi up goes on, rollback is drop, or pulumi destroy removes it`,
-      );
-    if (slot === undefined) return notes;
-    const isFollowed = phase === "following" || phase === "finishing";
-    if (!isFollowed) await tried(this.#leavings.dropSourceObjects(name));
-    else if (!(error instanceof ContentDiffers) && (await this.#retainsWal(slot, name)))
-      notes.push(
-        `the slot ${slot} is kept on the source and retains WAL there until pulumi up goes on or pulumi destroy removes it`,
-      );
-    return notes;
-  }
-
-  /** As far as anybody knows, where the source does not answer. */
-  async #retainsWal(slot: string, database: string): Promise<boolean> {
-    const { source, wish } = this.#context;
-    try {
-      const session = await connect(source, {
-        ...{ database, purpose: `${wish.migrationName} look at slot`, bookkeeping: true },
-      });
-      const state = await inspectSlot(session, slot).finally(() => session.end());
-      return state !== undefined && state.walStatus !== "lost";
-    } catch {
-      return true;
-    }
-  }
-}
-
-/** One database that fails ends the worker of all; where it fails at each try, the others need a way on. */
-function wayForTheOthers(databases: readonly DatabaseRecord[]): string[] {
-  const failed = databases.filter(({ state }) => state === "Failed").map(({ name }) => name);
-  const others = databases.filter(({ phase, state }) => phase === "following" && state !== "Failed");
-  if (failed.length === 0 || others.length === 0) return [];
-  return [
-    `${others.map(({ name }) => name).join(", ")}: followed again once pulumi up goes on; to go on without ${failed.join(", ")}, ` +
-      `set cancel to true and dbsToCancelMigrationOn to ${JSON.stringify(failed)}`,
-  ];
 }

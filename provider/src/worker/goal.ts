@@ -1,15 +1,27 @@
 import { Refused } from "../errors.js";
 import type { Inputs } from "../inputs.js";
-import { hasDatabaseEnded, hasEnded, waitsBeforeTheStart, type MigrationStatus } from "../status.js";
+import {
+  failedDatabases,
+  hasDatabaseEnded,
+  hasEnded,
+  waitsBeforeTheStart,
+  type DatabaseDetails,
+  type MigrationStatus,
+} from "../status.js";
 
 /** How far an operation follows a migration before it answers. */
 export interface Goal {
   /** What is waited for, as a message names it. */
   readonly name: string;
   readonly isReached: (status: MigrationStatus) => boolean;
+  /** Whether a database has failed, and the others, which go on, have come as far as they do. */
+  readonly isMissed: (status: MigrationStatus) => boolean;
   /** The verification that is waited for, unless another one takes its place before it is made. */
   readonly verification?: string;
 }
+
+/** How far, as if no database could fail. */
+type Aim = Omit<Goal, "isMissed">;
 
 const isRunning = (status: MigrationStatus): boolean => status.worker.state === "running";
 
@@ -26,7 +38,7 @@ const named = {
     isReached: (status) => awaitsCutover(status) || status.state === "Succeeded",
   },
   succeeded: { name: "its success", isReached: (status) => status.state === "Succeeded" },
-} as const satisfies Readonly<Record<string, Goal>>;
+} as const satisfies Readonly<Record<string, Aim>>;
 
 /**
  * What the inputs ask to wait for. Without `waitFor` an operation also answers where it is the user's turn, since no
@@ -34,14 +46,42 @@ const named = {
  */
 export function goalOf(inputs: Inputs): Goal {
   if (inputs.cancel && inputs.dbsToCancelMigrationOn.length === 0)
-    return { name: "its cancellation", isReached: ({ state }) => hasEnded(state) && state !== "Failed" };
-  const canceled = inputs.dbsToCancelMigrationOn;
-  const goal = inputs.waitFor ? named[inputs.waitFor] : untilUsersTurn(untilVerified(inputs, defaultGoal(inputs)));
-  if (canceled.length === 0) return goal;
-  return { ...goal, isReached: (status) => goal.isReached(status) && areAll(status, canceled, "Canceled") };
+    return {
+      name: "its cancellation",
+      isReached: ({ state }) => hasEnded(state) && state !== "Failed",
+      isMissed: () => false,
+    };
+  const { isReached, ...aim } = aimOf(inputs);
+  return {
+    ...aim,
+    isReached: (status) => isReached(status) && failedDatabases(status).length === 0,
+    isMissed: (status) => failedDatabases(status).length > 0 && (isReached(status) || areOthersAtRest(status, inputs)),
+  };
 }
 
-function defaultGoal(inputs: Inputs): Goal {
+function aimOf(inputs: Inputs): Aim {
+  const canceled = inputs.dbsToCancelMigrationOn;
+  const aim = inputs.waitFor ? named[inputs.waitFor] : untilUsersTurn(untilVerified(inputs, defaultAim(inputs)));
+  if (canceled.length === 0) return aim;
+  return { ...aim, isReached: (status) => aim.isReached(status) && areAll(status, canceled, "Canceled") };
+}
+
+/** Whether those that have not failed wait, and all is done that these inputs ask of them. */
+function areOthersAtRest(status: MigrationStatus, inputs: Inputs): boolean {
+  if (!isRunning(status) || status.state !== "WaitingForUserAction") return false;
+  const { triggerCutover, dbsToTriggerCutoverOn, dbsToCancelMigrationOn, rollback, verifyNow } = inputs;
+  if (verifyNow !== undefined && !isVerified(status, verifyNow)) return false;
+  const isToLeave = (name: string): boolean =>
+    dbsToCancelMigrationOn.includes(name) ||
+    (triggerCutover && (dbsToTriggerCutoverOn.length === 0 || dbsToTriggerCutoverOn.includes(name)));
+  const isAtRest = ({ databaseName, migrationState, wayBack }: DatabaseDetails): boolean =>
+    migrationState === "WaitingForCutoverTrigger"
+      ? !isToLeave(databaseName)
+      : hasDatabaseEnded(migrationState) && (migrationState === "Failed" || !wayBack || rollback === "keep");
+  return Object.values(status.currentSubStateDetails.dbDetails).every(isAtRest);
+}
+
+function defaultAim(inputs: Inputs): Aim {
   if (inputs.migrationOption === "Validate" || inputs.migrationMode === "Offline") return named.succeeded;
   if (!inputs.triggerCutover) return named.cutoverReady;
   const databases = inputs.dbsToTriggerCutoverOn;
@@ -71,27 +111,27 @@ function isReturned({ currentSubStateDetails: { dbDetails } }: MigrationStatus, 
 const isAnyOpen = ({ currentSubStateDetails }: MigrationStatus): boolean =>
   Object.values(currentSubStateDetails.dbDetails).some(({ migrationState }) => !hasDatabaseEnded(migrationState));
 
-const cutOverAndKept: Goal = {
+const cutOverAndKept: Aim = {
   name: "its cutover",
   isReached: (status) =>
     status.state === "Succeeded" ||
     (isRunning(status) && status.currentSubStateDetails.currentSubState === "WaitingForRollbackDecision"),
 };
 
-const untilUsersTurn = (goal: Goal): Goal => ({
-  ...goal,
+const untilUsersTurn = (aim: Aim): Aim => ({
+  ...aim,
   isReached: (status) =>
-    goal.isReached(status) ||
+    aim.isReached(status) ||
     (isRunning(status) && waitsBeforeTheStart.includes(status.currentSubStateDetails.currentSubState)),
 });
 
 /** A verification that is asked for is waited for, in the databases that still follow their source. */
-function untilVerified({ verifyNow }: Inputs, goal: Goal): Goal {
-  if (verifyNow === undefined) return goal;
+function untilVerified({ verifyNow }: Inputs, aim: Aim): Aim {
+  if (verifyNow === undefined) return aim;
   return {
-    name: `${goal.name} and the verification ${verifyNow}`,
+    name: `${aim.name} and the verification ${verifyNow}`,
     verification: verifyNow,
-    isReached: (status) => goal.isReached(status) && isVerified(status, verifyNow),
+    isReached: (status) => aim.isReached(status) && isVerified(status, verifyNow),
   };
 }
 

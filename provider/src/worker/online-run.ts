@@ -2,7 +2,7 @@ import { Bell } from "../bell.js";
 import { changeCaptureNames } from "../cdc/names.js";
 import type { DatabasePhase, DatabaseRecord } from "../store/records.js";
 import { aborted } from "./aborted.js";
-import type { DatabaseSteps } from "./database-steps.js";
+import type { DatabaseStep, DatabaseSteps } from "./database-steps.js";
 import { FollowedDatabase } from "./followed-database.js";
 import { JobSlots } from "./job-slots.js";
 import type { Leavings } from "./leavings.js";
@@ -10,7 +10,7 @@ import { type PatientCopies, isToBeCopied } from "./patient-copies.js";
 import { pause } from "./pause.js";
 import type { RunContext } from "./run-context.js";
 import { SourceSlots } from "./source-slots.js";
-import { Standing } from "./standing.js";
+import { Standing, type Stand } from "./standing.js";
 import { VerificationsOnRequest } from "./verifications-on-request.js";
 import { WalGuard } from "./wal-guard.js";
 import { WayBack } from "./way-back.js";
@@ -41,31 +41,61 @@ export class OnlineRun {
     this.#steps = steps;
     this.#copies = copies;
     this.#leavings = leavings;
-    this.#standing = new Standing(context.journal);
+    this.#standing = new Standing(context.journal, () => steps.failure);
   }
 
-  /** Throws what fails first, without waiting for the other databases: they wait for the user. */
+  /**
+   * Until all have come to their end, or failed.
+   *
+   * @throws what ends the run, without waiting for the databases: they wait for the user
+   */
   async run(databases: readonly DatabaseRecord[]): Promise<void> {
     this.#guardSources(databases);
     try {
       await this.#followAll(databases);
       const open = databases.filter(({ name, phase }) => !hasEnded(phase) && !this.#steps.canceled.has(name));
-      await this.#standing.begin(
-        open.flatMap(({ name, phase }) => (isCutOver(phase) ? [] : [name])),
-        this.#followed,
-      );
-      await Promise.all(
-        open.map(async (database) => {
-          await this.#steps.take(database, (record, work) => this.#bringToItsEnd(record, work));
-          await this.#standing.is(database.name, "ended");
-        }),
-      );
+      await this.#standing.begin(open.map((database) => [database.name, this.#firstStandOf(database)]));
+      await Promise.all(open.map((database) => this.#untilItsEnd(database)));
     } finally {
       this.#standing.end();
-      // One that fails does not tear the others out of their cutovers.
+      // What ends the run does not tear databases out of their cutovers.
       await Promise.allSettled(this.#cutovers);
       await Promise.all([...this.#followed.values(), ...this.#steps.guards.values()].map((one) => one.stop()));
     }
+  }
+
+  #firstStandOf({ name, phase }: DatabaseRecord): Stand {
+    if (this.#steps.hasFailed(name)) return "failed";
+    if (isCutOver(phase)) return "cutOver";
+    return this.#followed.has(name) ? "awaitsCutover" : "copying";
+  }
+
+  /** One that fails is guarded until the others have ended: its slot is kept for the next try. */
+  async #untilItsEnd(database: DatabaseRecord): Promise<void> {
+    const { name } = database;
+    if (!this.#steps.hasFailed(name))
+      await this.#steps.take(
+        database,
+        this.#unfollowing((record, work) => this.#bringToItsEnd(record, work)),
+      );
+    if (this.#steps.hasFailed(name)) {
+      await this.#standing.is(name, "failed");
+      await this.#steps.take(database, (_record, { signal }) => Promise.race([this.#standing.over, aborted(signal)]));
+    }
+    await this.#standing.is(name, this.#steps.hasFailed(name) ? "failed" : "ended");
+  }
+
+  /** A step behind which nothing follows the database any more where it has not come to its end. */
+  #unfollowing(step: DatabaseStep): DatabaseStep {
+    return async (record, work) => {
+      try {
+        await step(record, work);
+      } catch (error) {
+        await this.#followed.get(record.name)?.stop();
+        this.#followed.delete(record.name);
+        throw error;
+      }
+    };
   }
 
   #guardSources(databases: readonly DatabaseRecord[]): void {
@@ -102,16 +132,10 @@ export class OnlineRun {
         copying--;
         bell.ring();
       }
-      while (copying > 0) await Promise.race([bell.next, aborted(work.signal)]);
+      const failure = this.#followed.get(database.name)?.failure;
+      while (copying > 0) await Promise.race([bell.next, aborted(work.signal), ...(failure ? [failure] : [])]);
     };
-    try {
-      await this.#steps.allEnd(databases, followUntilAllAre);
-    } finally {
-      for (const name of this.#steps.canceled) {
-        await this.#followed.get(name)?.stop();
-        this.#followed.delete(name);
-      }
-    }
+    await this.#steps.allEnd(databases, this.#unfollowing(followUntilAllAre));
   }
 
   /** Begins to follow a database, unless the source has no slot for it. */

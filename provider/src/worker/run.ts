@@ -101,6 +101,8 @@ class MigrationRun {
       await rideOut(this.#context.patience(), () => bringRoles(this.#steps.workOn(databases[0]!.name)));
     if (this.#context.wish.migrationMode === "Offline") await this.#copyAll(databases);
     else await new OnlineRun(this.#context, this.#steps, this.#copies, this.#leavings).run(databases);
+    const { failure } = this.#steps;
+    if (failure !== undefined) return journal.state("Failed", "Completed", failure);
     const allCanceled = (await this.#context.currentDatabases()).every(({ state }) => state === "Canceled");
     await journal.state(allCanceled ? "Canceled" : "Succeeded", "Completed");
   }

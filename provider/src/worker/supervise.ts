@@ -98,8 +98,9 @@ class Watch {
   }
 
   #outcome(status: MigrationStatus): Outcome | undefined {
-    if (this.supervision.goal.isReached(status)) return { reached: true, status, reason: "" };
-    if (hasEnded(status.state))
+    const { goal } = this.supervision;
+    if (goal.isReached(status)) return { reached: true, status, reason: "" };
+    if (hasEnded(status.state) || goal.isMissed(status))
       return { reached: false, status, reason: failureText(this.inputs.migrationName, status) };
     return undefined;
   }

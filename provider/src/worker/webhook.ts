@@ -57,8 +57,9 @@ export class Webhook implements JournalObserver {
 
   state(state: MigrationState, subState: MigrationSubState, error: string | undefined): void {
     const about = `${state} / ${subState}`;
-    if (about === this.#last) return;
-    this.#last = about;
+    const told = `${about}: ${error ?? ""}`;
+    if (told === this.#last) return;
+    this.#last = told;
     const payload: WebhookPayload = {
       type: "migration.state",
       timestamp: new Date().toISOString(),

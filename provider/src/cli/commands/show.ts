@@ -21,7 +21,11 @@ export function addShow(program: Command): void {
 export async function show({ store, migration }: FoundMigration, format: Format): Promise<void> {
   const status = await readStatus(store, migration.name);
   print(format, migrationResource(migration, status), () =>
-    [formatTable(gridColumns, [gridRow(migration)]), "", ...(status ? [databasesTable(status)] : [])].join("\n"),
+    [
+      formatTable(gridColumns, [gridRow(migration)]),
+      "",
+      ...(status ? [databasesTable(status), ...errorLines(status)] : []),
+    ].join("\n"),
   );
 }
 
@@ -53,6 +57,8 @@ function streams(status: MigrationStatus): string[] {
   });
   return lines.length === 0 ? [] : ["", ...lines];
 }
+
+const errorLines = ({ error }: MigrationStatus): string[] => (error === undefined ? [] : ["", error]);
 
 function verified({ tablesCompared, tablesDifferent, tablesCounted }: DatabaseDetails): string {
   if (tablesCompared === 0) return "-";
