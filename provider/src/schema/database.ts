@@ -3,7 +3,7 @@ import { Refused, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection-loss.js";
 import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
-import { sqlStateOf } from "../postgres/sql-state.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import type { RestoreFinding } from "./findings.js";
 import { localeChoices } from "./database-locale.js";
 import { settingValue } from "./setting-value.js";
@@ -166,9 +166,9 @@ const otherLocale = (name: string, clause: string, error: pg.DatabaseError | und
 
 function notCreated(name: string, error: pg.DatabaseError | undefined): Refused {
   const remedy =
-    error?.code === "42P04"
+    sqlStateOf(error) === sqlStates.duplicateDatabase
       ? `drop ${name} on the target, or let the migration overwrite it`
-      : error?.code === "42501"
+      : sqlStateOf(error) === sqlStates.insufficientPrivilege
         ? "ALTER ROLE ... CREATEDB, for the role that migrates"
         : "create the database on the target by hand, with a locale that it has";
   return new Refused(`the target refuses to create the database ${name}: ${error?.message ?? "no locale fits"}`, {
@@ -177,9 +177,12 @@ function notCreated(name: string, error: pg.DatabaseError | undefined): Refused 
   });
 }
 
+/** The latter where another session is just making it. */
+const nameTaken: ReadonlySet<string> = new Set([sqlStates.duplicateDatabase, sqlStates.uniqueViolation]);
+
 /** Of {@link createTargetDatabase}: whether there is a database of that name, or came to be at that moment. */
 export const isNameTaken = (error: unknown): boolean =>
-  error instanceof Refused && /^(42P04|23505)$/.test(sqlStateOf(error.cause));
+  error instanceof Refused && nameTaken.has(sqlStateOf(error.cause));
 
 interface Refinement {
   readonly sql: string;
