@@ -86,6 +86,14 @@ describe("the way back after a cutover", () => {
       `CREATE TABLE "Made" AS SELECT 1 AS id; CREATE TABLE made_empty (id int); SELECT lo_from_bytea(0, 'large')`,
       lab.onTarget(database),
     );
+    // Its owner, who compares, would see no row.
+    await lab.target.query("ALTER TABLE t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY", lab.onTarget(database));
+    const refused = await Resource.failure(resource.update({ rollback: "return" }));
+    assert.match(
+      refused,
+      /comparing "public"\."t", the target: .*row-level security.*on the target: .*ALTER TABLE "public"\."t" NO FORCE ROW/s,
+    );
+    await lab.target.query("ALTER TABLE t NO FORCE ROW LEVEL SECURITY", lab.onTarget(database));
     const returned = await resource.update({ rollback: "return" });
     assert.equal(returned.state, "Canceled");
     assert.match(JSON.stringify(returned), /do not come back[^{}]*"object":"TABLE \\"public\\".\\"Made\\""/);

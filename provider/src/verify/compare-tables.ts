@@ -65,6 +65,8 @@ export interface TablesComparison {
   readonly budget?: ContentBudget | undefined;
   /** The search_path of the source's database, under which its indexes' functions can be planned; none unless told. */
   readonly searchPath?: string | undefined;
+  /** What messages call the sides, where they are exchanged, as before a return. */
+  readonly sideNames?: Readonly<Record<Side, string>> | undefined;
   /** Sessions per side. */
   readonly jobs: number;
   /** Content of tables from this size on is read in parts by several sessions; 1 GiB unless told. */
@@ -269,7 +271,7 @@ async function sumAll(
         if (budget?.spent.aborted && sqlStateOf(error) === sqlStates.queryCanceled && !signal?.aborted) return;
         failed = true;
         if (signal?.aborted) throw cancellation("the comparison", signal);
-        throw comparisonFailure(error, side, qualify(table.schema, table.name));
+        throw comparisonFailure(error, comparison.sideNames?.[side] ?? side, qualify(table.schema, table.name));
       }
       budget?.measured(side, bytes, (performance.now() - startedAt) / 1000);
       unread[index]!--;
@@ -344,10 +346,17 @@ function counter({ onProgress }: TablesComparison, units: readonly Unit[]): (rea
   };
 }
 
-function comparisonFailure(error: unknown, side: Side | "source or the target", table: string): Refused | Unreachable {
+function comparisonFailure(error: unknown, side: string, table: string): Refused | Unreachable {
   const what = `comparing ${table}, the ${side}: ${messageOf(error)}`;
   if (isConnectionLoss(error)) return new Unreachable(what, { cause: error });
   if (isUngranted(error)) return new Refused(what, { remedy: `on the ${side}: ${lockRemedy}`, cause: error });
+  if (sqlStateOf(error) === sqlStates.insufficientPrivilege)
+    return new Refused(what, {
+      remedy:
+        `on the ${side}: let the role read all of it, by GRANT SELECT ON ${table}, and where row-level security binds it by BYPASSRLS, ` +
+        `or as the owner by ALTER TABLE ${table} NO FORCE ROW LEVEL SECURITY until it is compared`,
+      cause: error,
+    });
   return new Refused(what, {
     remedy: "check that the table is there with the same columns and that the role may read all of it",
     cause: error,

@@ -278,7 +278,7 @@ export class WayBack {
     const results = await recordingProgress(journal, name, (onProgress) =>
       compareInCutover(wish, {
         ...{ openSource: openTarget, openTarget: openSource, underSnapshots: ["source"], searchPath },
-        ...{ jobs: tableSlots.limit(), onProgress, ...when },
+        ...{ jobs: tableSlots.limit(), onProgress, ...when, sideNames: { source: "target", target: "source" } },
         tables: tables.filter(({ table }) => there.has(qualify(table.schema, table.name))),
       }),
     );
