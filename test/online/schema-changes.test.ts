@@ -838,6 +838,40 @@ describe("schema changes on the source while it is followed", () => {
     await resource.destroy();
   });
 
+  it("copies anew what has lost a column on the target, where it says who has altered what it pauses for", async () => {
+    const database = await lab.database(`
+      CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE TABLE t (id int PRIMARY KEY, m mood NOT NULL, v text DEFAULT 'd'); CREATE INDEX t_m ON t (m);
+      INSERT INTO t SELECT i, 'happy', 'v' FROM generate_series(1, 9) i;
+      CREATE TABLE parted (id int PRIMARY KEY, v text) PARTITION BY RANGE (id); CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (10);
+      INSERT INTO parted VALUES (1, 'v'); CREATE TABLE other (id int PRIMARY KEY)`);
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online", verification: "none" }));
+    await onTarget(database, "DROP TYPE mood CASCADE; ALTER TABLE t DROP COLUMN v; ALTER TABLE parted DROP COLUMN v");
+    await lab.source.query("UPDATE t SET v = 'w' WHERE id = 1; INSERT INTO other VALUES (1)", { database });
+    await until("the stream has come to the table, which is copied anew", async () => {
+      const [row] = await onTarget(
+        database,
+        "SELECT count(*)::int AS n FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'v' AND NOT attisdropped",
+      );
+      return row!.n === 1;
+    });
+    await onTarget(database, "ALTER TABLE other ADD COLUMN only_here int");
+    const refused = await Resource.failure(resource.update({ triggerCutover: true }));
+    assert.match(refused, /the target's schema has changed .*ALTER TABLE "public"."other" DROP COLUMN "only_here"/s);
+    await onTarget(database, "ALTER TABLE other DROP COLUMN only_here");
+    assert.equal((await resource.update({})).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    const shape = `SELECT (SELECT json_agg(json_build_array(attname, attnotnull, atthasdef) ORDER BY attname) FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0 AND NOT attisdropped) AS columns,
+                          to_regclass('t_m') IS NOT NULL AS index`;
+    assert.deepEqual(await onTarget(database, shape), await lab.source.query(shape, { database }));
+    const told = await lab.target.query(
+      "SELECT FROM pgmigration.event WHERE database = $1 AND level = 'warning' AND message LIKE '%has lost columns on the target%'",
+      { values: [database] },
+    );
+    assert(told.length > 0);
+    await resource.destroy();
+  });
+
   it("brings what a column is made of: types, sequences, schemas; rows whose default differs are copied anew", async () => {
     const database = await lab.database(`
       CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT 21 - i FROM generate_series(1, 20) i;

@@ -14,6 +14,8 @@ export interface ColumnDrift {
   readonly additions: string[];
   readonly late: string[];
   readonly byHand: Decision[];
+  /** Tables that the target has been given with a column which it has no more, qualified and quoted: its values are gone. */
+  readonly bereft: Set<string>;
 }
 
 /** What the columns of tables that both sides have come to differ in. */
@@ -27,6 +29,10 @@ export async function readColumnDrift(
   const comparison = {
     facts: await columnFacts(source),
     formerNames: formerColumnNames(mark?.columns, places),
+    wasGiven: ({ oid }: Table, column: string) => {
+      const place = places[String(oid)]?.indexOf(column) ?? -1;
+      return place >= 0 && mark?.columns?.[String(oid)]?.[place] === column;
+    },
     typeOnTarget,
     targetVersion: await serverVersion(target),
     detached,
@@ -35,7 +41,7 @@ export async function readColumnDrift(
       here: columnsOf(parents.get(name) ?? [], here),
     }),
   };
-  const drift: ColumnDrift = { additions: [], late: [], byHand: [] };
+  const drift: ColumnDrift = { additions: [], late: [], byHand: [], bereft: new Set() };
   for (const { table, twin } of pairs) compareColumns(table, twin, comparison, drift);
   return drift;
 }
@@ -53,6 +59,8 @@ interface Comparison {
   /** By schema, table and column. */
   readonly facts: ReadonlyMap<string, ColumnFact>;
   readonly formerNames: ReadonlyMap<string, ReadonlyMap<string, string>>;
+  /** Whether the source's table had this column when the target had got them all. */
+  readonly wasGiven: (table: Table, column: string) => boolean;
   readonly typeOnTarget: (type: string) => string;
   readonly targetVersion: number;
   /** Partitions that stand for themselves once the additions have run. */
@@ -67,8 +75,8 @@ interface Comparison {
 function compareColumns(
   table: Table,
   twin: Table,
-  { facts, formerNames, typeOnTarget, targetVersion, detached, inherited }: Comparison,
-  { additions, late, byHand }: ColumnDrift,
+  { facts, formerNames, wasGiven, typeOnTarget, targetVersion, detached, inherited }: Comparison,
+  { additions, late, byHand, bereft }: ColumnDrift,
 ): void {
   const name = qualify(table.schema, table.name);
   const decide = (sql: string): void => void byHand.push({ tables: [name], sql });
@@ -88,7 +96,13 @@ function compareColumns(
   }
   for (const column of isAttached ? [] : gone.filter((one) => !here.has(one.name)))
     decide(`ALTER TABLE ${name} DROP COLUMN ${quoteIdentifier(column.name)}`);
+  const lost = added.filter((column) => !column.generated && wasGiven(table, column.name));
+  if (lost.length > 0 && !table.partitioned) bereft.add(name);
   for (const column of isAttached ? [] : added.filter((one) => !there.has(one.name))) {
+    if (lost.includes(column) && column.identity === undefined) {
+      additions.push(addStatement(name, column));
+      continue;
+    }
     const added = addedColumn(table, column, facts.get(JSON.stringify([table.oid, column.name])), targetVersion);
     additions.push(...added.additions);
     late.push(...added.late);
@@ -108,15 +122,18 @@ function compareColumns(
   }
 }
 
+const addStatement = (table: string, column: Column): string =>
+  `ALTER TABLE ${table} ADD COLUMN ${quoteIdentifier(column.name)} ${column.type}`;
+
 /** A column whose older rows hold what the catalogue tells of all of them can be added; of others somebody decides. */
 function addedColumn(
   { schema, name: table }: Table,
   column: Column,
   fact: ColumnFact | undefined,
   targetVersion: number,
-): ColumnDrift {
+): Omit<ColumnDrift, "bereft"> {
   const name = qualify(schema, table);
-  const sql = `ALTER TABLE ${name} ADD COLUMN ${quoteIdentifier(column.name)} ${column.type}`;
+  const sql = addStatement(name, column);
   const missing = fact?.missingValue ?? null;
   const expression = fact?.defaultExpression ?? null;
   const isPlain = !column.generated && column.identity === undefined;

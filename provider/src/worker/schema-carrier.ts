@@ -12,7 +12,7 @@ import { MissingObjects } from "./missing-objects.js";
 import type { NewObjects } from "./new-objects.js";
 import { readDrift, type SchemaDrift } from "./schema-drift.js";
 import { schemaFingerprint } from "./schema-fingerprint.js";
-import { type Given, readGiven, readTables, type SourceMark } from "./source-mark.js";
+import { type Given, isAsNoted, readGiven, readTables, type SourceMark } from "./source-mark.js";
 import type { StreamPause } from "./stream-pause.js";
 import type { StreamRecord } from "./stream-record.js";
 import type { TableJoins } from "./table-joins.js";
@@ -80,18 +80,30 @@ export class SchemaCarrier {
     return inCarrySessions(this.#record, lockSeconds, async (objects) => {
       const seen = await this.#see(objects.source);
       const drift = await this.#driftOfReleased(objects);
+      await this.#leaveOutBereft(drift);
       // What is added, here or by hand, may need it.
       if (drift.additions.length + drift.byHand.length > 0 && !drift.awaitsSchema)
         await this.#missing.restoreGroundwork(objects, drift.renamedTypes);
       if (drift.byHand.length === 0) return this.#settle(objects, drift, seen);
-      if (patience === "once") throw await this.#pause.refusalOf(objects.source, drift);
-      const left = await this.#pause.untilPutRight(objects.source, drift, table, () => this.#drift(objects));
+      const { mark } = this.#record.following;
+      const side = mark && isAsNoted(seen.shape, mark) ? "target" : "source";
+      if (patience === "once") throw await this.#pause.refusalOf(objects.source, drift, side);
+      const readAgain = () => this.#drift(objects);
+      const left = await this.#pause.untilPutRight(objects.source, drift, { side, stuckAt: table, readAgain });
       const isPutRight = left !== drift;
       if (left.byHand.length === 0) return this.#settle(objects, left, seen, isPutRight);
       // The rest is at stake when the stream comes to it; until then its tables keep their older shape on the target.
       const isChanged = await this.#apply(objects, { ...left, newTables: [] }, false);
       return isChanged || isPutRight ? "changed" : "othersRest";
     });
+  }
+
+  /** On record before they get the column back: without its values nothing would tell them from others then. */
+  async #leaveOutBereft({ bereft }: SchemaDrift): Promise<void> {
+    for (const table of bereft) {
+      await this.#joins.leaveOut(table);
+      await this.#record.say(`${table} has lost columns on the target, and their values: it is copied anew`, "warning");
+    }
   }
 
   async #see(source: Client): Promise<SeenSource> {
@@ -201,7 +213,7 @@ export class SchemaCarrier {
     const drift = await readDrift(shapes);
     const again = sourceTables.filter(({ schema, name }) => {
       const table = qualify(schema, name);
-      return here.has(table) && (outdated.has(table) || joining?.includes(table));
+      return here.has(table) && (outdated.has(table) || joining?.includes(table) || drift.bereft.has(table));
     });
     return { ...drift, newTables: [...drift.newTables, ...again] };
   }

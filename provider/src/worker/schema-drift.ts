@@ -31,6 +31,8 @@ export interface SchemaDrift {
   readonly beforeCopies: readonly string[];
   /** Statements that somebody has to decide on: what they do cannot be told from the catalogue with certainty. */
   readonly byHand: readonly Decision[];
+  /** Tables that have lost a column on the target by somebody's hand, qualified and quoted: they have to be copied anew. */
+  readonly bereft: ReadonlySet<string>;
   /** Types that the target has under another name, qualified and quoted: additions rename them. */
   readonly renamedTypes: ReadonlySet<string>;
   /** A schema's new name waits for somebody: until then nothing can be made in it. */
@@ -100,6 +102,7 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
       ...(await readSequenceDrift(source, target, schemaOnTarget)),
     ],
     beforeCopies: computed.beforeCopies,
+    bereft: columns.bereft,
     renamedTypes: types.renamed,
     awaitsSchema: schemas.size > 0,
   };

@@ -104,6 +104,19 @@ export async function readGiven(source: Client): Promise<Given> {
   };
 }
 
+/** Whether the source is what it was when the target was made like it: what differs, somebody has changed on the target. */
+export function isAsNoted(
+  now: Pick<SourceMark, "columns" | "forms" | "names" | "parts" | "given">,
+  mark: SourceMark,
+): boolean {
+  // Only what wrote a column anew counts of a table's file.
+  const looks = ({ columns, names, parts, given, forms = {} }: typeof now): unknown => ({
+    ...{ columns, names, parts, given },
+    versions: Object.entries(forms).map(([oid, { columns: versions }]) => [oid, versions]),
+  });
+  return isDeepStrictEqual(looks(now), looks(mark));
+}
+
 async function readTableNames(source: Client): Promise<TableNames> {
   const { rows } = await source.query<{ oid: string; schema: string; name: string }>(
     `SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name

@@ -10,6 +10,16 @@ import type { TableJoins } from "./table-joins.js";
 
 export const lookWhilePausedMs = 1000;
 
+/** Whose schema has changed, so that both differ now. */
+export type AlteredSide = "source" | "target";
+
+export interface Rest {
+  readonly side: AlteredSide;
+  /** The table that the stream cannot go on with, where that is known. */
+  readonly stuckAt: string | undefined;
+  readonly readAgain: () => Promise<SchemaDrift>;
+}
+
 /**
  * The stream's rest where somebody has to decide on statements: until the target is as the source, however long that
  * takes.
@@ -20,6 +30,7 @@ export class StreamPause {
   readonly #joins: TableJoins;
   readonly #stopped: AbortSignal;
   #statements: string | undefined;
+  #side: AlteredSide = "source";
 
   constructor(record: StreamRecord, followers: Followers, joins: TableJoins, stopped: AbortSignal) {
     this.#record = record;
@@ -34,7 +45,8 @@ export class StreamPause {
   }
 
   /** As {@link refusal}, where nobody waits for these: of those that the stream has come to. */
-  async refusalOf(source: Client, drift: SchemaDrift): Promise<Refused> {
+  async refusalOf(source: Client, drift: SchemaDrift, side: AlteredSide): Promise<Refused> {
+    this.#side = side;
     try {
       const come = drift.byHand.filter(atStake(drift, await this.#applyOlderShapes(source, drift)));
       return this.#refusalFor(textOf(come.length > 0 ? come : drift.byHand));
@@ -46,16 +58,11 @@ export class StreamPause {
   /**
    * Rests behind the last change of the older shape.
    *
-   * @param stuckAt the table that the stream cannot go on with, where that is known
    * @returns what is left then: statements for other tables, and for what has changed meanwhile
    */
-  async untilPutRight(
-    source: Client,
-    drift: SchemaDrift,
-    stuckAt: string | undefined,
-    readAgain: () => Promise<SchemaDrift>,
-  ): Promise<SchemaDrift> {
-    const said = `the source's schema has changed; the stream rests for it: ${textOf(drift.byHand)}`;
+  async untilPutRight(source: Client, drift: SchemaDrift, { side, stuckAt, readAgain }: Rest): Promise<SchemaDrift> {
+    this.#side = side;
+    const said = `the ${side}'s schema has changed; the stream rests for it: ${textOf(drift.byHand)}`;
     await this.#record.say(said, "warning");
     try {
       const isPassable = stuckAt === undefined || isNew(drift, stuckAt);
@@ -113,17 +120,20 @@ export class StreamPause {
     if (statements === this.#statements) return;
     this.#statements = statements;
     const place = `on the target, in ${this.#record.targetName}`;
-    const message = `paused: the source's schema has changed; run ${place}: ${statements}`;
+    const message = `paused: the ${this.#side}'s schema has changed; run ${place}: ${statements}`;
     await this.#record.showMessage(message);
     await this.#record.say(message, "warning");
   }
 
   #refusalFor(statements: string): Refused {
     const { database, targetName } = this.#record;
-    return new Refused(`${database} is paused: the source's schema has changed in a way that is yours to decide`, {
-      remedy: `on the target, in ${targetName}: ${statements}; the stream then goes on by itself`,
-      code: "603130",
-    });
+    return new Refused(
+      `${database} is paused: the ${this.#side}'s schema has changed in a way that is yours to decide`,
+      {
+        remedy: `on the target, in ${targetName}: ${statements}; the stream then goes on by itself`,
+        code: "603130",
+      },
+    );
   }
 }
 
