@@ -377,6 +377,30 @@ describe("following exactly once", () => {
       assert.deepEqual(await s.onTarget("SELECT id FROM t"), [{ id: 1 }]);
     });
 
+  it("stops over a look at the source's past, which may take as long as the source's oldest transaction is old", async () => {
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)", "test_decoding");
+    await s.onSource("INSERT INTO t SELECT generate_series(1, 200000)");
+    const [source] = await s.onSource("SELECT pg_current_wal_lsn()::text AS lsn");
+    await s.onTarget(`UPDATE pgmigration.progress SET through_lsn = '${source!.lsn as string}'`);
+    const follower = s.follow();
+    let looking: number | undefined;
+    await until(async () => {
+      const [row] = await s.onSource(
+        "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state = 'active' AND query ~ 'slot_peek_changes'",
+      );
+      looking = row?.pid as number | undefined;
+      return looking !== undefined;
+    }, "it looks");
+    process.kill(looking!, "SIGSTOP");
+    try {
+      await follower.stop();
+    } finally {
+      process.kill(looking!, "SIGCONT");
+    }
+    const open = `SELECT FROM pg_stat_activity WHERE pid = ${looking}`;
+    await until(async () => (await s.onSource(open)).length === 0, "the server has ended it, too");
+  });
+
   it("gives way to a follower of a later generation", async () => {
     const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
     const first = s.follow({ generation: 1 });

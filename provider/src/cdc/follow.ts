@@ -297,7 +297,7 @@ export class Follower {
   async #once(): Promise<void> {
     const takeOver = !this.#wasOpened;
     this.#hadGotOn = this.#wentFurther = false;
-    const pipeline = await Pipeline.open(this.#options, this.#bell, this.#gate, takeOver);
+    const pipeline = await Pipeline.open(this.#options, this.#bell, this.#gate, takeOver, this.#stopped.signal);
     this.#wasOpened = true;
     this.#form = pipeline.form;
     const openedAt = Date.now();

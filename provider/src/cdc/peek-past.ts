@@ -1,5 +1,8 @@
 import type { Client } from "pg";
+import { Canceled } from "../errors.js";
+import { requestCancel } from "../postgres/cancel-request.js";
 import { formatLsn, type Lsn, parseLsn } from "../postgres/lsn.js";
+import { abandon } from "../postgres/session.js";
 import { TestDecodingDecoder, testDecodingOptions } from "./test-decoding.js";
 import type { StreamMessage } from "./change.js";
 import type { Parts } from "./parts.js";
@@ -13,9 +16,26 @@ import { type StreamSlot, orWalGone, verifySlotPlace } from "./slot-identity.js"
  * which leaves the slot where it is.
  *
  * @param source a session of which nobody expects anything meanwhile
+ * @param stopped ends it, and the session
  * @throws Refused when the past is another one, or the slot is no longer what it was
+ * @throws Canceled when stopped
  */
-export async function peekPast(source: Client, progress: Progress, parts: Parts): Promise<void> {
+export async function peekPast(source: Client, progress: Progress, parts: Parts, stopped: AbortSignal): Promise<void> {
+  const stop = (): void => {
+    void requestCancel(source);
+    // The server may be at decoding for as long as its oldest open transaction is old, or not answer.
+    abandon(source, new Canceled("looking at the source's past was stopped"));
+  };
+  stopped.addEventListener("abort", stop, { once: true });
+  try {
+    if (stopped.aborted) stop();
+    await judgePast(source, progress, parts);
+  } finally {
+    stopped.removeEventListener("abort", stop);
+  }
+}
+
+async function judgePast(source: Client, progress: Progress, parts: Parts): Promise<void> {
   const slot = { name: progress.slot, parts };
   const past = new SharedPast(progress, slot);
   const confirmed = await verifySlotPlace(source, slot, () => progress.throughLsn);

@@ -75,8 +75,15 @@ export class Pipeline {
    * Connects, takes the progress up and starts the stream.
    *
    * @param takeOver whether to become the holder of the progress; else it has to be ours still
+   * @param stopped ends what may take long
    */
-  static async open(options: FollowOptions, bell: Bell, gate: Gate, takeOver: boolean): Promise<Pipeline> {
+  static async open(
+    options: FollowOptions,
+    bell: Bell,
+    gate: Gate,
+    takeOver: boolean,
+    stopped: AbortSignal,
+  ): Promise<Pipeline> {
     let saidBlocked: string | undefined;
     const sessions = await openSessions(options, (by, looks) => {
       if (looks >= looksAtLock) gate.heldUp(by, partsOf(options));
@@ -88,7 +95,8 @@ export class Pipeline {
     try {
       const begin = await withinLimit(sessions, beginStream(sessions, options, takeOver));
       // It takes as long as decoding does, from where the source has to begin with it.
-      if (options.plugin === "test_decoding") await peekPast(sessions.source, begin.progress, partsOf(options));
+      if (options.plugin === "test_decoding")
+        await peekPast(sessions.source, begin.progress, partsOf(options), stopped);
       return new Pipeline(begin, options, bell, gate);
     } catch (error) {
       await endSessions(sessions);
