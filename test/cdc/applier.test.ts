@@ -198,6 +198,34 @@ describe("an applier", () => {
       assert.equal(applier.throughLsn, through);
     });
 
+    it("says what the savepoint in front of the other one failed by, once it has to go back there", async () => {
+      const { connection } = session as unknown as { connection: { parse: (statement: { text: string }) => void } };
+      const parse = connection.parse.bind(connection);
+      // As where whoever cancels a statement meets just that one.
+      connection.parse = (statement) =>
+        parse(statement.text === "SAVEPOINT ahead" ? { ...statement, text: "SELECT 1 / 0" } : statement);
+      const next = all("two");
+      await apply(all("one"), next);
+      await assert.rejects(applier.apply(next), { code: "22012" });
+      assert.deepEqual(await seen(), [{ v: "before", rows: 20 }]);
+      await session.query("ROLLBACK");
+    });
+
+    it("goes on where the other one, which cannot be staged, comes with a table that is not known yet", async () => {
+      await session.query("CREATE TABLE public.beside (id int, v text)");
+      const [segment] = updates(() => "first");
+      const [rest] = updates(() => "rest", [...ids, 99_999_999_999]).map((one) => ({
+        ...one,
+        ...{ transaction: segment!.transaction, first: false },
+      }));
+      await apply(applier.prepare([{ ...segment!, end: undefined }]), applier.prepare([rest!]));
+      const changes: Change[] = [{ kind: "insert", relation: { ...relation, name: "beside" }, row: rowOf(1, "one") }];
+      await applier.apply({ segments: [{ ...rest!, changes }] });
+      assert.deepEqual(await seen(), [{ v: "first", rows: 20 }]);
+      assert.deepEqual(await server.query("SELECT * FROM beside"), [{ id: 1, v: "one" }]);
+      await session.query("DROP TABLE public.beside");
+    });
+
     it("brings both home where the target refuses them as they were built", async () => {
       const moved = (by: number): Batch => applier.prepare(updates((id) => `v${(id + by) % 20}`));
       await applier.apply(moved(0));

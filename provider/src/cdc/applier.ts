@@ -192,8 +192,9 @@ export class Applier {
   }
 
   async #applyUnbuilt(segments: readonly Segment[]): Promise<void> {
-    // The target is asked for its tables, for which nothing need wait.
+    // The target is asked for its tables, for which nothing need wait; where staging has failed, it would refuse.
     await this.commit();
+    await this.#undoAhead();
     const misfit = await this.#bindAll(segments);
     const fitting = misfit ? segments.slice(0, misfit.place) : segments;
     // What came before the source's table was altered has to go in before the target's can be.
@@ -257,8 +258,8 @@ export class Applier {
       await this.#send(before, actions.slice(staged?.actions.length), step).finally(() => (this.#isSent = false));
     } catch (error) {
       await this.#forgetAhead();
-      if ((await staged?.answers)?.error) {
-        await this.#target.query("ROLLBACK TO SAVEPOINT ahead");
+      if (staged && (await staged.answers).error) {
+        await this.#rollBackTo(staged);
         this.#isPartial = goesOn;
         this.#uncommitted = uncommitted;
         return this.#applyTogether(batch, built);
@@ -273,8 +274,16 @@ export class Applier {
 
   /** For another batch than comes now: staged once more, its rows would be there twice. */
   async #undoAhead(): Promise<void> {
-    if (!this.#ahead) return;
+    const ahead = this.#ahead;
+    if (!ahead) return;
     await this.#forgetAhead();
+    await this.#rollBackTo(ahead);
+  }
+
+  /** @throws what the savepoint itself has failed by: then there is none, and what came before it is lost with it */
+  async #rollBackTo({ answers }: StagedAhead): Promise<void> {
+    const { rows, error } = await answers;
+    if (error && rows.length === 0) throw error;
     await this.#target.query("ROLLBACK TO SAVEPOINT ahead");
   }
 
