@@ -4,12 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Client } from "pg";
 import { Unreachable } from "../../provider/src/errors";
+import { requestCancel } from "../../provider/src/postgres/cancel-request";
 import { connect, nameSessionsAfter, type Endpoint } from "../../provider/src/postgres/connect";
 import { whatBroke } from "../../provider/src/postgres/session";
 import { type Bearer, bearerName, endEarlierSessions } from "../../provider/src/worker/earlier-sessions";
 import { until } from "../support/until";
 import { certificateFor, type ServerCertificate } from "../support/certificates";
 import { EmbeddedServer } from "../support/embedded-server";
+import { startTlsGate } from "../support/tls-gate";
 
 describe("a connection", () => {
   let plain: EmbeddedServer;
@@ -21,11 +23,15 @@ describe("a connection", () => {
     plain = await EmbeddedServer.start({ major: 14, parameters: { max_wal_senders: 1 } });
     encrypted = await EmbeddedServer.start({
       major: 17,
-      parameters: { ssl: "on", ssl_cert_file: "server.crt", ssl_key_file: "server.key" },
-      files: { "server.crt": tls.certificate, "server.key": tls.privateKey },
-      hba: ["hostnossl all guarded all reject", "hostssl all unguarded all reject"],
+      parameters: { ssl: "on", ssl_cert_file: "server.crt", ssl_key_file: "server.key", ssl_ca_file: "ca.crt" },
+      files: { "server.crt": tls.certificate, "server.key": tls.privateKey, "ca.crt": tls.authority },
+      hba: [
+        ...["hostnossl all guarded all reject", "hostssl all unguarded all reject"],
+        ...["hostssl all certified,half_certified all cert", "hostnossl all certified all reject"],
+      ],
     });
-    for (const role of ["guarded", "unguarded"]) await encrypted.query(`CREATE ROLE ${role} LOGIN PASSWORD '${role}'`);
+    for (const role of ["guarded", "unguarded", "certified", "half_certified"])
+      await encrypted.query(`CREATE ROLE ${role} LOGIN PASSWORD '${role}'`);
   });
 
   after(() => Promise.all([plain.stop(), encrypted.stop()]));
@@ -76,6 +82,48 @@ describe("a connection", () => {
     await refused(encrypted, { ...login, sslMode: "Require" }, /603002.*pg_hba\.conf/s);
   });
 
+  it("Prefer goes without TLS where that asks for a client certificate, which is named where there is no way without", async () => {
+    const half = { user: "half_certified", password: "half_certified" };
+    assert.equal(await isEncrypted(encrypted, { ...half, sslMode: "Prefer" }), false);
+    const whole = { user: "certified", password: "certified" };
+    for (const sslMode of ["Prefer", "Require"] as const)
+      await refused(encrypted, { ...whole, sslMode }, /603002.*client certificate.*To do: .*hostssl all certified/s);
+  });
+
+  it("says that a certificate has expired, which Require does not look at", async () => {
+    const old = await certificateFor("localhost", { hasExpired: true });
+    const gate = await startTlsGate(encrypted.port, old);
+    const there = { port: gate.port, sslRootCert: old.authority };
+    try {
+      assert.equal(await isEncrypted(encrypted, { port: gate.port, sslMode: "Require" }), false, "behind the gate");
+      for (const sslMode of ["VerifyCA", "VerifyFull"] as const)
+        await refused(encrypted, { ...there, sslMode }, /603001.*has expired.*To do: .*renewed/s);
+    } finally {
+      await gate.stop();
+    }
+  });
+
+  it("is canceled under TLS, too, where a proxy lets nothing else pass", async () => {
+    const gate = await startTlsGate(encrypted.port, tls);
+    const place = { ...encrypted.login, host: "localhost", port: gate.port, sslRootCert: tls.authority };
+    const client = await connect({ ...place, sslMode: "VerifyFull" }, { database: "postgres", purpose: "test" });
+    try {
+      const slept = client.query("SELECT pg_sleep(20)").then(
+        () => "to its end",
+        (error: unknown) => String(error),
+      );
+      await until("it sleeps", async () => {
+        const sleeping = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+        return (await encrypted.query(sleeping)).length > 0;
+      });
+      await requestCancel(client);
+      assert.match(await slept, /canceling statement due to user request/);
+    } finally {
+      await client.end();
+      await gate.stop();
+    }
+  });
+
   it("Require encrypts without looking at the certificate, and with a root certificate looks at its chain", async () => {
     assert.equal(await isEncrypted(encrypted, { sslMode: "Require" }), true);
     assert.equal(await isEncrypted(encrypted, { sslMode: "Require", sslRootCert: tls.authority }), true);
@@ -89,7 +137,8 @@ describe("a connection", () => {
     await refused(encrypted, { sslMode: "VerifyCA" }, /603001/);
     assert.equal(await isEncrypted(encrypted, { sslMode: "VerifyCA", host: "127.0.0.1", ...trusted }), true);
     assert.equal(await isEncrypted(encrypted, { sslMode: "VerifyFull", ...trusted }), true);
-    await refused(encrypted, { sslMode: "VerifyFull", host: "127.0.0.1", ...trusted }, /603001/);
+    const otherName = /603001.*127\.0\.0\.1 is not in the cert.*To do: use a name that the certificate has/s;
+    await refused(encrypted, { sslMode: "VerifyFull", host: "127.0.0.1", ...trusted }, otherName);
   });
 
   it("takes the root certificate as a path, too, and names one that it cannot read", async () => {
@@ -100,6 +149,9 @@ describe("a connection", () => {
       assert.equal(await isEncrypted(encrypted, { sslMode: "VerifyFull", sslRootCert: file }), true);
       const missing = join(folder, "missing.pem");
       await refused(encrypted, { sslMode: "VerifyFull", sslRootCert: missing }, /sslRootCert.*missing\.pem/s);
+      await writeFile(file, tls.privateKey);
+      for (const sslRootCert of [file, "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"])
+        await refused(encrypted, { sslMode: "VerifyFull", sslRootCert }, /sslRootCert holds no certificate/);
     } finally {
       await rm(folder, { recursive: true });
     }

@@ -11,9 +11,11 @@ export interface ServerCertificate {
   readonly privateKey: string;
 }
 
+const dayMs = 86_400_000;
+
 /** A certificate for a host, signed by an authority of its own; both are made now and valid for a day. */
-export async function certificateFor(host: string): Promise<ServerCertificate> {
-  const validity = { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 86_400_000) };
+export async function certificateFor(host: string, { hasExpired = false } = {}): Promise<ServerCertificate> {
+  const validity = { notBefore: new Date(Date.now() - dayMs), notAfter: new Date(Date.now() + dayMs) };
   const authorityKeys = await newKeys();
   const authority = await x509.X509CertificateGenerator.createSelfSigned({
     name: "CN=Test authority",
@@ -31,6 +33,7 @@ export async function certificateFor(host: string): Promise<ServerCertificate> {
     signingAlgorithm: algorithm,
     extensions: [new x509.SubjectAlternativeNameExtension([{ type: "dns", value: host }])],
     ...validity,
+    ...(hasExpired ? { notAfter: new Date(Date.now() - dayMs / 2) } : {}),
   });
   const privateKey = await webcrypto.subtle.exportKey("pkcs8", keys.privateKey);
   return {

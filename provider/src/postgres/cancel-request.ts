@@ -1,37 +1,45 @@
-import { connect } from "node:net";
-import type { Client } from "pg";
+import type { EventEmitter } from "node:events";
+import type { Socket } from "node:net";
+import type { ConnectionOptions } from "node:tls";
+import pg from "pg";
 
-const cancelRequestCode = 80877102;
 const patienceMs = 10_000;
 
-/** What BackendKeyData has told `pg`: who may cancel what runs in the session. `pg` does not type these two. */
-interface BackendKey {
+/** What `pg` knows of a session and does not type: what BackendKeyData has told, who may cancel, and its TLS. */
+interface Cancelable {
   readonly processID: number | null;
   readonly secretKey: number | null;
+  readonly ssl: false | ConnectionOptions;
+}
+
+/** What pg's connection offers beneath its queries; its stream is another one once TLS is agreed on. */
+interface Wire extends EventEmitter {
+  readonly stream: Socket;
+  connect(port: number, host: string): void;
+  requestSsl(): void;
+  cancel(processId: number, secretKey: number): void;
 }
 
 /**
- * Asks the server to cancel what runs in a client's session, as libpq's PQcancel does: over a connection of its own and
- * without TLS, which servers answer before they look at pg_hba.conf. It settles when the server has sent the signal, or
- * when it is plain that it will not: a cancel is a wish, and the caller has to see for itself whether the statement ends.
+ * Asks the server to cancel what runs in a client's session, as libpq's PQcancelStart does: over a connection of its own,
+ * under TLS where the session is, since a proxy before the server may let nothing else pass. It settles when the server has
+ * sent the signal, or when it is plain that it will not: a cancel is a wish, and the caller has to see for itself whether
+ * the statement ends.
  */
-export function requestCancel(client: Client): Promise<void> {
-  const { processID, secretKey } = client as unknown as BackendKey;
+export function requestCancel(client: pg.Client): Promise<void> {
+  const { processID, secretKey, ssl } = client as unknown as Cancelable;
   if (processID === null || secretKey === null) return Promise.resolve();
-  const message = Buffer.alloc(16);
-  message.writeInt32BE(16, 0);
-  message.writeInt32BE(cancelRequestCode, 4);
-  message.writeInt32BE(processID, 8);
-  message.writeInt32BE(secretKey, 12);
+  const wire = new pg.Connection({ ssl }) as unknown as Wire;
+  const socket = wire.stream;
+  const send = (): void => wire.cancel(processID, secretKey);
   return new Promise((resolve) => {
-    const socket = connect({ host: client.host, port: client.port, timeout: patienceMs });
-    socket.once("connect", () => socket.write(message));
-    socket.once("timeout", () => socket.destroy());
-    // An error is followed by `close`; that the wish went unheard is seen by the statement going on.
-    socket.once("error", () => undefined);
-    socket.once("close", () => {
-      resolve();
-    });
-    socket.resume();
+    wire.once("connect", ssl ? () => wire.requestSsl() : send);
+    // Not before the certificate was checked: who has the key may cancel.
+    wire.once("sslconnect", () => wire.stream.once("secureConnect", send));
+    // An error is followed by `end`; that the wish went unheard is seen by the statement going on.
+    wire.on("error", () => undefined);
+    wire.once("end", resolve);
+    socket.setTimeout(patienceMs, () => socket.destroy());
+    wire.connect(client.port, client.host);
   });
 }

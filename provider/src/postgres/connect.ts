@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
 import type pg from "pg";
@@ -170,7 +171,10 @@ async function open(endpoint: Endpoint, options: ConnectOptions): Promise<pg.Cli
   } catch (error) {
     // As libpq does: without TLS where the server has none, or where pg_hba.conf refuses an encrypted session.
     if (!tlsWasRefused(error)) throw error;
-    return attempt(endpoint, options, false);
+    return attempt(endpoint, options, false).catch((second: unknown) => {
+      // Refused either way, what was preferred is what has to be let in.
+      throw isRefusalOfRole(error) && isRefusalOfRole(second) ? error : second;
+    });
   }
 }
 
@@ -214,7 +218,21 @@ function tlsOptions({ host, sslMode, sslRootCert }: Endpoint): false | Connectio
 
 /** The PEM text of certificates that are given as such or as the path of a file. @throws Refused */
 export function certificates(sslRootCert: string): string {
-  if (sslRootCert.includes("-----BEGIN CERTIFICATE-----")) return sslRootCert;
+  const text = sslRootCert.includes("-----BEGIN CERTIFICATE-----") ? sslRootCert : contentOf(sslRootCert);
+  try {
+    // Node passes over what it cannot read, and then trusts nobody.
+    new X509Certificate(text);
+    return text;
+  } catch (cause) {
+    throw new Refused(`sslRootCert holds no certificate that can be read: ${messageOf(cause)}`, {
+      remedy: "give the whole PEM text, from -----BEGIN CERTIFICATE----- on, or the path of a file with it",
+      code: "603001",
+      cause,
+    });
+  }
+}
+
+function contentOf(sslRootCert: string): string {
   try {
     return readFileSync(sslRootCert, "utf8");
   } catch (cause) {
@@ -289,5 +307,9 @@ export const refusesLogin = (error: unknown): boolean => error instanceof Refuse
 
 export const isMissingDatabase = (error: unknown): boolean => error instanceof Refused && error.code === "603102";
 
+/** By the code alone, as libpq: a server says it in its own language. */
+const isRefusalOfRole = (error: unknown): boolean =>
+  error instanceof Refused && sqlStateOf(error.cause) === sqlStates.invalidAuthorizationSpecification;
+
 const tlsWasRefused = (error: unknown): boolean =>
-  error instanceof Refused && (error.code === "603001" || error.code === "603002");
+  isRefusalOfRole(error) || (error instanceof Refused && error.code === "603001");

@@ -59,7 +59,14 @@ function meaningOfState(error: unknown, endpoint: Endpoint, options: ConnectOpti
 }
 
 function refusalOfRole(error: unknown, { user }: Endpoint, { database, replication }: ConnectOptions): Meaning {
-  if (!/no encryption|SSL off|SSL encryption|pg_hba\.conf rejects|no pg_hba\.conf entry/i.test(messageOf(error)))
+  if (/valid client certificate/.test(messageOf(error)))
+    return {
+      what: "the server asks for a client certificate, which a migration has not",
+      remedy: `put a line into pg_hba.conf, before the one with cert or clientcert, that lets ${user} in from this machine by a password: hostssl all ${user} <this machine's address>/32 scram-sha-256 (md5 before 10), then SELECT pg_reload_conf()`,
+      code: "603002",
+    };
+  // In whatever language the server speaks.
+  if (!messageOf(error).includes("pg_hba.conf"))
     return {
       what: "the server refuses the role",
       remedy: `check that the role ${user} exists and may log in`,
@@ -92,6 +99,15 @@ function fullServer(error: unknown): Meaning {
   };
 }
 
+/** Of what is wrong with a server's certificate, beside that nobody who is trusted has signed it. By the codes of Node. */
+const remedyOfTls: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED:
+    "have the server's certificate, or that of its authority, renewed, or lower sslMode to Require without sslRootCert meanwhile",
+  CERT_NOT_YET_VALID: "compare the clocks of this machine and of whoever made the server's certificate",
+  ERR_TLS_CERT_ALTNAME_INVALID:
+    "use a name that the certificate has as host, or lower sslMode to VerifyCA, which does not look at the name",
+};
+
 /** By what it says, where no code tells. */
 function meaningOfWords(error: unknown): Meaning | undefined {
   const code = sqlStateOf(error);
@@ -107,8 +123,7 @@ function meaningOfWords(error: unknown): Meaning | undefined {
   if (/certificate|self[- ]signed|Hostname\/IP|altnames|SSL|TLS|EPROTO/i.test(`${code} ${said}`))
     return {
       what: "TLS could not be agreed on",
-      remedy:
-        "give the server's root certificate as sslRootCert, use the name in the certificate as host, or lower sslMode",
+      remedy: remedyOfTls[code] ?? "give the root certificate of the server as sslRootCert, or lower sslMode",
       code: "603001",
     };
   // By its severity it is known for a server's own word.
