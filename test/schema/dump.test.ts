@@ -6,11 +6,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Canceled, HeldUp, Refused, Unreachable } from "../../provider/src/errors";
-import type { Endpoint } from "../../provider/src/postgres/connect";
+import type { Endpoint, SslMode } from "../../provider/src/postgres/connect";
 import { dumpSchema } from "../../provider/src/schema/dump";
 import type { DumpOptions } from "../../provider/src/schema/dump-options";
 import { dumpNatively, findNativeTool } from "../../provider/src/schema/native-dump";
+import { certificateFor } from "../support/certificates";
 import { EmbeddedServer } from "../support/embedded-server";
+import { startTlsGate } from "../support/tls-gate";
 import { until } from "../support/until";
 
 const odd = "o'd\"d=$d b";
@@ -209,6 +211,29 @@ describe("the dump of a schema", () => {
     assert.match(lines.join("\n"), /^PGDATABASE=o'd"d=\$d b$/m);
     const files = (await readFile(`${recorded}.files`, "utf8")).trim().split("\n");
     assert.deepEqual(files.sort(), ["pg_dump", "recorded", "recorded.files"]);
+  });
+
+  it("by the native tool is under TLS as sslMode and sslRootCert say", async function () {
+    const tool = await findNativeTool(14);
+    if (!tool) return this.skip();
+    const [tls, other] = [await certificateFor("localhost"), await certificateFor("localhost")];
+    const gate = await startTlsGate(source.port, tls);
+    const dumped = (sslMode: SslMode, sslRootCert?: string, host = "localhost"): Promise<string> =>
+      dumpNatively(tool, { ...endpoint, host, port: gate.port, sslMode, sslRootCert }, odd, {});
+    try {
+      assert.match(await dumped("VerifyFull", tls.authority), /CREATE TABLE/);
+      assert.match(await dumped("VerifyCA", tls.authority, "127.0.0.1"), /CREATE TABLE/);
+      assert.match(await dumped("Require"), /CREATE TABLE/);
+      // Which this engine's own sessions are content with: without TLS, nothing passes here.
+      assert.match(await dumped("Prefer", other.authority), /CREATE TABLE/);
+      for (const sslMode of ["Require", "VerifyCA", "VerifyFull"] as const)
+        await assert.rejects(dumped(sslMode, other.authority), /SSL error/);
+      await assert.rejects(dumped("VerifyFull", tls.authority, "127.0.0.1"), /does not match host name/);
+      await assert.rejects(dumped("Disable"));
+    } finally {
+      await gate.stop();
+    }
+    assert.deepEqual(await leftovers(), []);
   });
 
   it("by the native tool is on a line whose other end is asked now and then whether it is there", async function () {

@@ -58,7 +58,11 @@ function meaningOfState(error: unknown, endpoint: Endpoint, options: ConnectOpti
   }
 }
 
-function refusalOfRole(error: unknown, { user }: Endpoint, { database, replication }: ConnectOptions): Meaning {
+function refusalOfRole(
+  error: unknown,
+  { user, sslMode }: Endpoint,
+  { database, replication }: ConnectOptions,
+): Meaning {
   if (/valid client certificate/.test(messageOf(error)))
     return {
       what: "the server asks for a client certificate, which a migration has not",
@@ -72,13 +76,11 @@ function refusalOfRole(error: unknown, { user }: Endpoint, { database, replicati
       remedy: `check that the role ${user} exists and may log in`,
       code: "603100",
     };
-  return {
-    what: "the server's pg_hba.conf refuses this connection",
-    remedy: replication
-      ? `add to pg_hba.conf: host ${database},replication ${user} <this machine's address>/32 scram-sha-256 (md5 before 10), then SELECT pg_reload_conf()`
-      : `add a line to pg_hba.conf that lets ${user} reach ${database} from this machine, then SELECT pg_reload_conf()`,
-    code: "603002",
-  };
+  const byTls = sslMode === "Disable" ? "set sslMode to Require, should the server let in by TLS alone, or " : "";
+  const line = replication
+    ? `add to pg_hba.conf: host ${database},replication ${user} <this machine's address>/32 scram-sha-256 (md5 before 10), then SELECT pg_reload_conf()`
+    : `add a line to pg_hba.conf that lets ${user} reach ${database} from this machine, then SELECT pg_reload_conf()`;
+  return { what: "the server's pg_hba.conf refuses this connection", remedy: byTls + line, code: "603002" };
 }
 
 function fullServer(error: unknown): Meaning {

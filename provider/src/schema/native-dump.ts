@@ -143,8 +143,9 @@ interface Certificates {
 
 /** libpq trusts files only; without one it would refuse to verify, where this process trusts the authorities of Node. */
 async function certificatesOf({ sslMode, sslRootCert }: Endpoint): Promise<Certificates> {
-  const isVerified = sslMode === "VerifyCA" || sslMode === "VerifyFull";
-  if (sslRootCert === undefined && !isVerified) return { env: {} };
+  // Given one, libpq looks at the chain with `prefer`, too, and goes without TLS where it is not satisfied.
+  if (sslMode === "Disable" || sslMode === "Prefer") return { env: {} };
+  if (sslMode === "Require" && sslRootCert === undefined) return { env: {} };
   if (sslRootCert !== undefined && !sslRootCert.includes("-----BEGIN CERTIFICATE-----"))
     return { env: { PGSSLROOTCERT: sslRootCert } };
   const folder = await mkdtemp(join(tmpdir(), "pg-migration-dump-"));
