@@ -20,7 +20,7 @@ describe("what an operation waits for where a database has failed", () => {
     databases: Readonly<Record<string, DatabaseState | "kept">>,
   ): MigrationStatus =>
     ({
-      ...{ state, worker: { state: "running" } },
+      ...{ state, error: "a: why", worker: { state: "running" } },
       currentSubStateDetails: {
         currentSubState,
         dbDetails: Object.fromEntries(
@@ -57,4 +57,13 @@ describe("what an operation waits for where a database has failed", () => {
       assert.equal(goal.isMissed(statusOf(whole, { a: "InProgress", b: other })), false);
     });
   }
+
+  it("has not come before the migration says why, or has ended by it", () => {
+    const { isMissed, isReached } = goalOf(inputs({}));
+    for (const databases of [{ a: "Failed" }, { a: "Failed", b: ready }] as const) {
+      const status = statusOf(waiting, databases);
+      const untold = { ...status, error: undefined } as unknown as MigrationStatus;
+      assert.deepEqual([isReached(untold), isMissed(untold), isMissed(status)], [false, false, true]);
+    }
+  });
 });

@@ -14,7 +14,7 @@ export interface Goal {
   /** What is waited for, as a message names it. */
   readonly name: string;
   readonly isReached: (status: MigrationStatus) => boolean;
-  /** Whether a database has failed, and the others, which go on, have come as far as they do. */
+  /** Whether a database has failed, by what the migration says, and the others, which go on, have come as far as they do. */
   readonly isMissed: (status: MigrationStatus) => boolean;
   /** The verification that is waited for, unless another one takes its place before it is made. */
   readonly verification?: string;
@@ -55,9 +55,13 @@ export function goalOf(inputs: Inputs): Goal {
   return {
     ...aim,
     isReached: (status) => isReached(status) && failedDatabases(status).length === 0,
-    isMissed: (status) => failedDatabases(status).length > 0 && (isReached(status) || areOthersAtRest(status, inputs)),
+    isMissed: (status) => isOneToldFailed(status) && (isReached(status) || areOthersAtRest(status, inputs)),
   };
 }
+
+/** Said a moment after the database has failed; by the migration's end, where no other one goes on. */
+const isOneToldFailed = (status: MigrationStatus): boolean =>
+  status.error !== undefined && failedDatabases(status).length > 0;
 
 function aimOf(inputs: Inputs): Aim {
   const canceled = inputs.dbsToCancelMigrationOn;
