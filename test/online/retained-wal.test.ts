@@ -208,22 +208,30 @@ describe("WAL that the source keeps for a migration", () => {
     await resource.destroy();
   });
 
-  it("is watched on of a database that has failed, while another one is followed", async () => {
+  it("is watched on of databases that have failed, one at its cutover, while another one is followed", async () => {
     const [database, other] = [await lab.database(table), await lab.database(table)];
+    const differing = await lab.database(table);
+    const databases = [database, other, differing];
     const resource = new Resource();
-    await resource.create(lab.inputs([database, other], { migrationMode: "Online", maxRetainedWal: "60MB" }));
+    await resource.create(lab.inputs(databases, { migrationMode: "Online", maxRetainedWal: "60MB" }));
+    await lab.target.query("DELETE FROM t WHERE id = 7", lab.onTarget(differing));
+    const cutover = resource.update({ triggerCutover: true, dbsToTriggerCutoverOn: [differing] });
+    assert.match(await Resource.failure(cutover), new RegExp(`WaitingForUserAction: ${differing}: `));
     const details = async () => (await resource.refresh()).currentSubStateDetails.dbDetails[database]!;
     await lab.target.query("DELETE FROM t WHERE id = 7", lab.onTarget(database));
     await lab.source.query("UPDATE t SET v = 'w' WHERE id = 7", { database });
     await until("it has failed", async () => (await details()).migrationState === "Failed");
-    assert.equal((await slots()).length, 2);
+    assert.equal((await slots()).length, 3);
     await write(other, 100);
-    await until("its slot is gone", async () => (await slots()).length === 1, 90);
-    await until("it is told", async () => /maxRetainedWal allows/.test((await resource.refresh()).error ?? ""));
+    await until("their slots are gone", async () => (await slots()).length === 1, 90);
+    const told = (error = "") => error.match(/maxRetainedWal allows/g)?.length === 2;
+    await until("it is told", async () => told((await resource.refresh()).error));
     assert.match((await details()).message!, /maxRetainedWal allows 60\.0 MB.*copies the database anew/s);
     const { worker, currentSubStateDetails } = resource.status;
     assert.equal(currentSubStateDetails.dbDetails[other]!.migrationState, "WaitingForCutoverTrigger");
-    const again = await resource.update({ maxRetainedWal: "10GB" });
+    const again = await resource.update({
+      ...{ maxRetainedWal: "10GB", triggerCutover: false, dbsToTriggerCutoverOn: [] },
+    });
     assert.notEqual(again.worker.pid, worker.pid, "another one tries again");
     assert.deepEqual([again.state, again.error], ["WaitingForUserAction", undefined]);
     assert.equal((await lab.target.query("SELECT FROM t WHERE v = 'w'", { database })).length, 1, "copied anew");

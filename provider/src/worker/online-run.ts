@@ -80,6 +80,7 @@ export class OnlineRun {
       );
     if (this.#steps.hasFailed(name)) {
       await this.#standing.is(name, "failed");
+      await this.#guardOn(name);
       await this.#steps.take(database, (_record, { signal }) => Promise.race([this.#standing.over, aborted(signal)]));
     }
     await this.#standing.is(name, this.#steps.hasFailed(name) ? "failed" : "ended");
@@ -99,18 +100,29 @@ export class OnlineRun {
   }
 
   #guardSources(databases: readonly DatabaseRecord[]): void {
-    const { job, source, journal } = this.#context;
     for (const { name } of databases.filter(({ phase }) => ["queued", "copying", "following"].includes(phase)))
-      this.#steps.guards.set(
-        name,
-        new WalGuard({
-          ...{ server: source, side: "source", database: name, slotDatabase: name },
-          slot: changeCaptureNames(job, name).slot,
-          isHeldUp: () => this.#followed.get(name)?.isHeldUp,
-          isCopied: () => this.#isToBeCopied(name),
-          ...{ journal, wish: () => this.#context.wish },
-        }),
-      );
+      this.#guardSource(name);
+  }
+
+  #guardSource(name: string): void {
+    const { job, source, journal } = this.#context;
+    this.#steps.guards.set(
+      name,
+      new WalGuard({
+        ...{ server: source, side: "source", database: name, slotDatabase: name },
+        slot: changeCaptureNames(job, name).slot,
+        isHeldUp: () => this.#followed.get(name)?.isHeldUp,
+        isCopied: () => this.#isToBeCopied(name),
+        ...{ journal, wish: () => this.#context.wish },
+      }),
+    );
+  }
+
+  /** A cutover that has failed before its point, and for which the guard was stopped, leaves the slot as it was. */
+  async #guardOn(name: string): Promise<void> {
+    if (!this.#steps.guards.get(name)?.isStopped) return;
+    const record = await this.#context.currentDatabase(name);
+    if (record?.phase === "following" && record.slot !== undefined) this.#guardSource(name);
   }
 
   async #isToBeCopied(name: string): Promise<boolean> {

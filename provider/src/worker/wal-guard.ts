@@ -73,6 +73,11 @@ export class WalGuard {
     return this.#hopeless.signal;
   }
 
+  /** Whether it watches no more, by its owner's will. */
+  get isStopped(): boolean {
+    return this.#stopped.signal.aborted;
+  }
+
   async stop(): Promise<void> {
     this.#stopped.abort();
     await this.#watching;
