@@ -264,11 +264,19 @@ describe("the dump of a schema", () => {
     await assert.rejects(dumped);
   });
 
-  it("trusts the certificate that it was given", async () => {
-    await pretend(`{ echo $PGSSLMODE; cat $PGSSLROOTCERT; } > ${recorded}; echo "-- Dumped by pg_dump version 17.2"`);
+  it("trusts the certificate that it was given, where anybody is to be trusted", async () => {
+    await pretend(
+      `{ echo $PGSSLMODE; cat "\${PGSSLROOTCERT:-/dev/null}"; } > ${recorded}; echo "-- Dumped by pg_dump version 17.2"`,
+    );
+    const tool = (await findNativeTool(14))!;
     const pem = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n";
-    await dumpSchema({ ...endpoint, sslRootCert: pem }, odd, { tool: "native" });
-    assert.equal(await readFile(recorded, "utf8"), `prefer\n${pem}`);
+    for (const [sslMode, written] of [
+      ["VerifyCA", `verify-ca\n${pem}`],
+      ["Prefer", "prefer\n"],
+    ] as const) {
+      await dumpNatively(tool, { ...endpoint, sslMode, sslRootCert: pem }, odd, {});
+      assert.equal(await readFile(recorded, "utf8"), written);
+    }
   });
 
   it("falls back on the embedded tool when the native one fails, and says so", async () => {
