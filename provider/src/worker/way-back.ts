@@ -35,7 +35,7 @@ import { WalGuard } from "./wal-guard.js";
 import { wayBackGaps } from "../validation/way-back.js";
 import type { Work } from "./work.js";
 
-const { sender } = wayBackParts;
+const { sender, receiver } = wayBackParts;
 const tryAgainMs = 5000;
 const carrySequencesEveryMs = 10_000;
 /** A source that is away for longer than a restart takes is gone, and keeps nothing from ending. */
@@ -278,7 +278,7 @@ export class WayBack {
     const results = await recordingProgress(journal, name, (onProgress) =>
       compareInCutover(wish, {
         ...{ openSource: openTarget, openTarget: openSource, underSnapshots: ["source"], searchPath },
-        ...{ jobs: tableSlots.limit(), onProgress, ...when, sideNames: { source: "target", target: "source" } },
+        ...{ jobs: tableSlots.limit(), onProgress, ...when, sideNames: { source: sender, target: receiver } },
         tables: tables.filter(({ table }) => there.has(qualify(table.schema, table.name))),
       }),
     );
