@@ -1,10 +1,10 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import type { FollowOptions } from "../provider/dist/cdc/follow.js";
-import { initProgress, type SlotIdentity } from "../provider/dist/cdc/progress.js";
-import { dropSlot } from "../provider/dist/cdc/drop-slot.js";
-import type { EmbeddedServer, Login } from "../test/support/embedded-server";
+import type { FollowOptions } from "../provider/dist/cdc/follower.js";
+import { initProgress, type SlotIdentity } from "../provider/dist/cdc/target/progress.js";
+import { dropSlot } from "../provider/dist/cdc/source/drop-slot.js";
+import type { EmbeddedServer, Login } from "../test/support/servers/embedded-server";
 import type { Usage } from "./process-usage";
 
 export interface Drain {

@@ -1,6 +1,6 @@
 import console from "node:console";
 import process from "node:process";
-import { Follower } from "../provider/dist/cdc/follow.js";
+import { Follower } from "../provider/dist/cdc/follower.js";
 
 /*
  * A process that does nothing but follow, so that its time and memory are those of following: in JavaScript, since a

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { changeCaptureNames } from "../provider/dist/cdc/names.js";
-import type { SlotIdentity } from "../provider/dist/cdc/progress.js";
-import { createPublications } from "../provider/dist/cdc/publication.js";
-import { createSlot } from "../provider/dist/cdc/slot.js";
+import { changeCaptureNames } from "../provider/dist/cdc/model/names.js";
+import type { SlotIdentity } from "../provider/dist/cdc/target/progress.js";
+import { createPublications } from "../provider/dist/cdc/source/publication.js";
+import { createSlot } from "../provider/dist/cdc/source/slot.js";
 import { listTables } from "../provider/dist/postgres/tables.js";
-import { EmbeddedServer, type Login } from "../test/support/embedded-server";
+import { EmbeddedServer, type Login } from "../test/support/servers/embedded-server";
 import { type Drained, type Drainer, ours, subscription } from "./cdc-contenders";
 import { type Load, loads } from "./cdc-loads";
 import { DelayingProxy } from "./delaying-proxy";

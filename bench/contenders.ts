@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import * as lifecycle from "../provider/dist/lifecycle.js";
-import type { EmbeddedServer, Login } from "../test/support/embedded-server";
+import type { EmbeddedServer, Login } from "../test/support/servers/embedded-server";
 import { usageOf, type Usage } from "./process-usage";
 
 const run = promisify(execFile);

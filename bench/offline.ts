@@ -1,4 +1,4 @@
-import { EmbeddedServer } from "../test/support/embedded-server";
+import { EmbeddedServer } from "../test/support/servers/embedded-server";
 import {
   type Contender,
   type Course,

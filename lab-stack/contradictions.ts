@@ -1,7 +1,7 @@
 import { checkAddressPlan } from "./address-plan";
 import { AddressRange } from "./address-range";
 import type { LabConfig } from "./lab-config";
-import { refusedRoute } from "./routes";
+import { refusedRoute } from "./config/routes";
 import { refusedZoneName } from "./zone-name";
 
 interface Rule {

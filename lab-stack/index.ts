@@ -1,8 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
-import { readExistingServer } from "./existing-server";
+import { readExistingServer } from "./server/existing-server";
 import { declareLab } from "./lab";
 import { readLabConfig } from "./lab-config";
-import { parametersFromSource } from "./parameters-from-source";
+import { parametersFromSource } from "./source/parameters-from-source";
 
 export = async () => {
   const pulumiConfig = new pulumi.Config();

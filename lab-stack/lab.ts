@@ -1,19 +1,19 @@
 import * as resources from "@pulumi/azure-native/resources";
 import * as pulumi from "@pulumi/pulumi";
-import { declareAlerts } from "./alerts";
-import { type ConnectionStrings, connectionStrings } from "./connection-strings";
-import { declareDnsResolver } from "./dns-resolver";
-import type { ExistingServer } from "./existing-server";
-import { declareFlexibleServer } from "./flexible-server";
+import { declareAlerts } from "./server/alerts";
+import { type ConnectionStrings, connectionStrings } from "./server/connection-strings";
+import { declareDnsResolver } from "./network/dns-resolver";
+import type { ExistingServer } from "./server/existing-server";
+import { declareFlexibleServer } from "./server/flexible-server";
 import type { LabConfig } from "./lab-config";
-import { declareMigration } from "./migration";
-import { naming } from "./names";
-import { declareNetwork, type LabNetwork, type Place } from "./network";
-import { declarePrivateDns, readPrivateAddress } from "./private-dns";
-import { declarePrivateEndpoint } from "./private-endpoint";
-import { declareServerParameters, serverParametersOf } from "./server-parameters";
+import { declareMigration } from "./migration/migration";
+import { naming } from "./resource-names";
+import { declareNetwork, type LabNetwork, type Place } from "./network/network";
+import { declarePrivateDns, readPrivateAddress } from "./network/private-dns";
+import { declarePrivateEndpoint } from "./network/private-endpoint";
+import { declareServerParameters, serverParametersOf } from "./server/server-parameters";
 import { sourcePreparation, type SourcePreparation } from "./source-preparation";
-import { declareVpnGateway } from "./vpn-gateway";
+import { declareVpnGateway } from "./vpn/vpn-gateway";
 
 /** The stack's outputs. */
 export interface Lab {

@@ -7,15 +7,15 @@ export {
   type ServerArgs,
   type Switch,
   type WebhookArgs,
-} from "./pg-migration.js";
+} from "./resource/pg-migration.js";
 export {
   PgFleetMigration,
   type FleetMember,
   type FleetSummary,
   type PgFleetMigrationArgs,
 } from "./pg-fleet-migration.js";
-export type { SourceType } from "./inputs.js";
-export type { SslMode } from "./postgres/connect.js";
+export type { SourceType } from "./inputs/inputs.js";
+export type { SslMode } from "./postgres/connection/connect.js";
 export type {
   ComparisonProgress,
   DatabaseDetails,
@@ -49,6 +49,6 @@ export {
   Unreachable,
   type FailureDetails,
 } from "./errors.js";
-export type { WorkerJob, WorkerServer } from "./worker/job.js";
+export type { WorkerJob, WorkerServer } from "./worker/context/worker-job.js";
 /** @internal what the provider's text in the state calls */
 export { provider } from "./provider.js";

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
-import { checkInputs, parseInputs, understandInputs, type InputFailure } from "./check-inputs.js";
+import { checkInputs, parseInputs, understandInputs, type InputFailure } from "./inputs/check-inputs.js";
 import { engineVersion } from "./engine-version.js";
 import { Refused, TimedOut, messageOf } from "./errors.js";
-import { differingIdentity } from "./identity.js";
-import { inputsSchema, publicEndpoint, wishOf, type Inputs, type Wish } from "./inputs.js";
+import { differingIdentity } from "./resource/ownership/identity.js";
+import { inputsSchema, publicEndpoint, wishOf, type Inputs, type Wish } from "./inputs/inputs.js";
 import {
   failedDatabases,
   hasEnded,
@@ -28,13 +28,13 @@ import {
 } from "./store/records.js";
 import { everyDatabase, setRequests } from "./store/requests.js";
 import { Store } from "./store/store.js";
-import { targetDatabase } from "./target-database.js";
-import { dependsOnState, impossibleTransitions } from "./transitions.js";
-import { refuseTransactionPooler } from "./validation/pooler.js";
-import { eraseFences, eraseMigration, eraseUnrecorded } from "./worker/erase.js";
-import { goalOf } from "./worker/goal.js";
-import { stopWorker } from "./worker/stop.js";
-import { superviseWorker, type Report } from "./worker/supervise.js";
+import { targetDatabase } from "./inputs/target-database.js";
+import { dependsOnState, impossibleTransitions } from "./resource/transitions.js";
+import { refuseTransactionPooler } from "./validation/servers/pooler.js";
+import { eraseFences, eraseMigration, eraseUnrecorded } from "./worker/cleanup/erase-migration.js";
+import { goalOf } from "./supervisor/wait-target.js";
+import { stopWorker } from "./supervisor/stop-worker.js";
+import { superviseWorker, type Report } from "./supervisor/supervise-worker.js";
 
 /**
  * What Pulumi asks of a dynamic provider. Inputs and outputs are plain values; `olds` of check are old inputs, those of

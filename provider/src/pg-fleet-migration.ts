@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { PgMigration, type PgMigrationArgs } from "./pg-migration.js";
+import { PgMigration, type PgMigrationArgs } from "./resource/pg-migration.js";
 import type { MigrationState } from "./status.js";
 
 /** One migration of a fleet: what it has of its own. */

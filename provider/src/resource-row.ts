@@ -1,7 +1,7 @@
 import { credentials } from "@grpc/grpc-js";
 import { EngineClient } from "@pulumi/pulumi/proto/engine_grpc_pb";
 import { LogRequest, LogSeverity } from "@pulumi/pulumi/proto/engine_pb";
-import type { Report } from "./worker/supervise.js";
+import type { Report } from "./supervisor/supervise-worker.js";
 
 /**
  * Shows lines on a resource's row in Pulumi's display. The dynamic provider's host gets the engine's address as its last

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { catalogue, nameOf } from "../../examples/adventureworks/catalogue";
-import { dataOf } from "../../examples/adventureworks/data/adventureworks-data";
-import { pair, Shares } from "../../examples/adventureworks/data/distribution";
-import { worldAt } from "../../examples/adventureworks/data/world";
-import { copyText } from "../../examples/adventureworks/load/copy-text";
+import { catalogue, nameOf } from "../../tools/adventureworks/catalogue";
+import { dataOf } from "../../tools/adventureworks/data/adventureworks-data";
+import { pair, Shares } from "../../tools/adventureworks/data/distribution";
+import { worldAt } from "../../tools/adventureworks/data/world";
+import { copyText } from "../../tools/adventureworks/load/copy-text";
 
 function digestAt(scale: number): string {
   const world = worldAt(scale);

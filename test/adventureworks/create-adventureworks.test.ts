@@ -2,15 +2,15 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { catalogue, nameOf } from "../../examples/adventureworks/catalogue";
+import { catalogue, nameOf } from "../../tools/adventureworks/catalogue";
 import {
   createAdventureWorks,
   DatabaseNotEmptyError,
   InvalidScaleError,
   type Progress,
-} from "../../examples/adventureworks/create-adventureworks";
-import { quoted } from "../../examples/adventureworks/schema/tables";
-import { EmbeddedServer, type Major } from "../support/embedded-server";
+} from "../../tools/adventureworks/create-adventureworks";
+import { quoted } from "../../tools/adventureworks/schema/tables";
+import { EmbeddedServer, type Major } from "../support/servers/embedded-server";
 
 const schemas = ["humanresources", "person", "production", "purchasing", "sales"];
 const main = join(__dirname, "../../examples/adventureworks/main.ts");

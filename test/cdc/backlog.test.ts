@@ -9,16 +9,16 @@ import {
   BacklogReader,
   backlogLimits,
   movesSlotsSoundly,
-} from "../../provider/src/cdc/backlog-reader";
-import type { Follower, FollowEvent, FollowOptions } from "../../provider/src/cdc/follow";
-import { readerSlot } from "../../provider/src/cdc/names";
+} from "../../provider/src/cdc/reader/backlog-reader";
+import type { Follower, FollowEvent, FollowOptions } from "../../provider/src/cdc/follower";
+import { readerSlot } from "../../provider/src/cdc/model/names";
 import { migrationParts } from "../../provider/src/cdc/parts";
-import { pgOutputOptions } from "../../provider/src/cdc/pgoutput";
+import { pgOutputOptions } from "../../provider/src/cdc/decode/pgoutput";
 import { Refused } from "../../provider/src/errors";
 import { CuttableProxy } from "./cuttable-proxy";
 import { randomTables } from "./random-changes";
 import { type Scene, until } from "./scene";
-import { Stage } from "./stage";
+import { Stage } from "./apply/stage";
 
 /** Portions of little WAL, and of any backlog. */
 const backlog = { behindBytes: 0, portionBytes: 1 << 20, aheadBytes: 64 << 10, restBytes: 8 << 10 };

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Stage } from "./stage";
+import { Stage } from "./apply/stage";
 
 interface Case {
   readonly title: string;

@@ -6,17 +6,17 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { ContentDiffers, EngineFault, Refused, TakenOver } from "../../provider/src/errors";
-import { dropSlot } from "../../provider/src/cdc/drop-slot";
-import type { FollowEvent } from "../../provider/src/cdc/follow";
-import { createSlot } from "../../provider/src/cdc/slot";
+import { dropSlot } from "../../provider/src/cdc/source/drop-slot";
+import type { FollowEvent } from "../../provider/src/cdc/follower";
+import { createSlot } from "../../provider/src/cdc/source/slot";
 import { migrationParts, wayBackParts } from "../../provider/src/cdc/parts";
-import { verifySlotPlace } from "../../provider/src/cdc/slot-identity";
-import { inspectSlot } from "../../provider/src/cdc/slot-state";
+import { verifySlotPlace } from "../../provider/src/cdc/source/slot-identity";
+import { inspectSlot } from "../../provider/src/cdc/source/slot-state";
 import { formatLsn } from "../../provider/src/postgres/lsn";
 import { CuttableProxy } from "./cuttable-proxy";
 import { randomTables } from "./random-changes";
 import { type Scene, until } from "./scene";
-import { Stage } from "./stage";
+import { Stage } from "./apply/stage";
 
 const run = promisify(execFile);
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { asFailure } from "../../provider/src/cdc/failure";
+import { asFailure } from "../../provider/src/cdc/model/failure";
 import { Refused } from "../../provider/src/errors";
 
 describe("a failure of the target", () => {

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { Follower, type FollowOptions } from "../../provider/src/cdc/follow";
-import { changeCaptureNames } from "../../provider/src/cdc/names";
-import { dropProgress, initProgress } from "../../provider/src/cdc/progress";
-import { createPublications, dropPublications } from "../../provider/src/cdc/publication";
-import { dropSlot } from "../../provider/src/cdc/drop-slot";
-import { type OutputPlugin, createComparisonPoint, createSlot } from "../../provider/src/cdc/slot";
-import type { Endpoint } from "../../provider/src/postgres/connect";
+import { Follower, type FollowOptions } from "../../provider/src/cdc/follower";
+import { changeCaptureNames } from "../../provider/src/cdc/model/names";
+import { dropProgress, initProgress } from "../../provider/src/cdc/target/progress";
+import { createPublications, dropPublications } from "../../provider/src/cdc/source/publication";
+import { dropSlot } from "../../provider/src/cdc/source/drop-slot";
+import { type OutputPlugin, createComparisonPoint, createSlot } from "../../provider/src/cdc/source/slot";
+import type { Endpoint } from "../../provider/src/postgres/connection/connect";
 import { type Lsn, parseLsn } from "../../provider/src/postgres/lsn";
 import { listTables } from "../../provider/src/postgres/tables";
-import type { EmbeddedServer, Login } from "../support/embedded-server";
+import type { EmbeddedServer, Login } from "../support/servers/embedded-server";
 
 export interface Servers {
   readonly source: EmbeddedServer;

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HeldUp } from "../../provider/src/errors";
-import { connect, watchSession } from "../../provider/src/postgres/connect";
-import { EmbeddedServer } from "../support/embedded-server";
+import { connect, watchSession } from "../../provider/src/postgres/connection/connect";
+import { EmbeddedServer } from "../support/servers/embedded-server";
 import { CuttableProxy } from "./cuttable-proxy";
 import { type RandomChanges, randomTables } from "./random-changes";
 import { type Scene, until } from "./scene";
-import { Stage } from "./stage";
+import { Stage } from "./apply/stage";
 
 const ours = "application_name LIKE 'pg-migration %'";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { FollowOptions } from "../../provider/src/cdc/follow";
-import { type Major } from "../support/embedded-server";
-import { Stage } from "./stage";
+import type { FollowOptions } from "../../provider/src/cdc/follower";
+import { type Major } from "../support/servers/embedded-server";
+import { Stage } from "./apply/stage";
 
 interface Case {
   readonly title: string;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { databaseFacts } from "../../provider/src/database-facts";
+import { databaseFacts } from "../../provider/src/display/database-facts";
 import type { DatabaseDetails } from "../../provider/src/status";
 
 describe("what is told of a database", () => {

@@ -3,7 +3,7 @@ import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { manPage } from "../../provider/dist/cli/man-page.js";
+import { manPage } from "../../provider/dist/cli/help/man-page.js";
 import { buildProgram } from "../../provider/dist/cli/program.js";
 import type { Finding } from "../../provider/dist/store/journal.js";
 import { assertSameContent } from "../support/content";

@@ -3,7 +3,7 @@ import { copySmallTables, type TableRows } from "../../provider/src/copy/copy-ta
 import { Refused } from "../../provider/src/errors";
 import { listSizedTables } from "../../provider/src/postgres/tables";
 import { assertSameContent } from "../support/content";
-import { EmbeddedServer } from "../support/embedded-server";
+import { EmbeddedServer } from "../support/servers/embedded-server";
 import { freshDatabase, withSessions } from "./pairs";
 
 const shape = `

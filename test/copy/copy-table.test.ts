@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { copyFormat } from "../../provider/src/copy/format";
 import { copyTable, emptyTarget } from "../../provider/src/copy/copy-table";
-import { planParts } from "../../provider/src/copy/parts";
+import { planParts } from "../../provider/src/copy/plan-parts";
 import { Refused } from "../../provider/src/errors";
 import { compareTables } from "../../provider/src/verify/compare-tables";
-import { EmbeddedServer } from "../support/embedded-server";
+import { EmbeddedServer } from "../support/servers/embedded-server";
 import { everyTypeInserts, everyTypeSchema } from "./every-type";
 import { freshDatabase, open, tableNamed, withSessions } from "./pairs";
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { Unreachable } from "../../provider/src/errors";
-import { connect } from "../../provider/src/postgres/connect";
+import { connect } from "../../provider/src/postgres/connection/connect";
 import { relayCopy } from "../../provider/src/copy/relay";
 import { CuttableProxy } from "../cdc/cuttable-proxy";
-import { EmbeddedServer } from "../support/embedded-server";
+import { EmbeddedServer } from "../support/servers/embedded-server";
 import { until } from "../support/until";
 import { endpointOf, freshDatabase } from "./pairs";
 

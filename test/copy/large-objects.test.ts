@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { copyLargeObjects } from "../../provider/src/copy/large-objects";
 import { Refused } from "../../provider/src/errors";
-import { largeObjectEntries } from "../../provider/src/schema/large-object-entries";
-import { readRestoreContext } from "../../provider/src/schema/restore-context";
-import { restoreEntries } from "../../provider/src/schema/restore";
+import { largeObjectEntries } from "../../provider/src/schema/plan/large-object-entries";
+import { readRestoreContext } from "../../provider/src/schema/restore/restore-context";
+import { restoreEntries } from "../../provider/src/schema/restore/restore";
 import { compareLargeObjects } from "../../provider/src/verify/compare-large-objects";
-import { administrator, startAzureLikeServer } from "../support/azure-like";
-import { EmbeddedServer } from "../support/embedded-server";
-import { connect } from "../../provider/src/postgres/connect";
+import { administrator, startAzureLikeServer } from "../support/servers/azure-like";
+import { EmbeddedServer } from "../support/servers/embedded-server";
+import { connect } from "../../provider/src/postgres/connection/connect";
 import { freshDatabase, open } from "./pairs";
 
 describe("large objects", () => {

@@ -1,7 +1,7 @@
 import pg from "pg";
-import { type ConnectOptions, type Endpoint, connect } from "../../provider/src/postgres/connect";
+import { type ConnectOptions, type Endpoint, connect } from "../../provider/src/postgres/connection/connect";
 import { type SizedTable, listSizedTables } from "../../provider/src/postgres/tables";
-import type { EmbeddedServer } from "../support/embedded-server";
+import type { EmbeddedServer } from "../support/servers/embedded-server";
 
 /** How the engine reaches a test server. */
 export const endpointOf = (server: EmbeddedServer): Endpoint => ({ ...server.login, sslMode: "Disable" });

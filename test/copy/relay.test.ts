@@ -7,9 +7,9 @@ import { promisify } from "node:util";
 import type pg from "pg";
 import { Canceled, EngineFault, Refused, Unreachable } from "../../provider/src/errors";
 import { relayCopy } from "../../provider/src/copy/relay";
-import { EmbeddedServer } from "../support/embedded-server";
+import { EmbeddedServer } from "../support/servers/embedded-server";
 import { until } from "../support/until";
-import { connect } from "../../provider/src/postgres/connect";
+import { connect } from "../../provider/src/postgres/connection/connect";
 import { endpointOf, freshDatabase, open } from "./pairs";
 
 /** A proxy on a loopback port that hands on the server's bytes in chunks of its own making. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Client } from "pg";
 import { carrySequences } from "../../provider/src/copy/sequences";
 import { Refused } from "../../provider/src/errors";
-import { EmbeddedServer } from "../support/embedded-server";
+import { EmbeddedServer } from "../support/servers/embedded-server";
 import { freshDatabase, withSessions } from "./pairs";
 
 describe("sequences", () => {

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Snapshot, SnapshotGone, lockedSnapshot, openInSnapshot } from "../../provider/src/copy/snapshot";
-import { tableHeldUp } from "../../provider/src/copy/table-held-up";
+import { tableHeldUp } from "../../provider/src/copy/table-lock-timeout";
 import { Refused, Unreachable } from "../../provider/src/errors";
-import { connect } from "../../provider/src/postgres/connect";
-import { type HeldUpSession, heldUpSessions } from "../../provider/src/postgres/held-up-sessions";
-import { isUngranted } from "../../provider/src/postgres/lock-waits";
-import { EmbeddedServer } from "../support/embedded-server";
+import { connect } from "../../provider/src/postgres/connection/connect";
+import { type HeldUpSession, heldUpSessions } from "../../provider/src/postgres/locks/blocked-sessions";
+import { isUngranted } from "../../provider/src/postgres/locks/lock-waits";
+import { EmbeddedServer } from "../support/servers/embedded-server";
 import { until } from "../support/until";
 import { endpointOf, freshDatabase } from "./pairs";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { tablesToCopy } from "../../provider/src/copy/tables-to-copy";
-import { EmbeddedServer } from "../support/embedded-server";
+import { EmbeddedServer } from "../support/servers/embedded-server";
 import { freshDatabase, open } from "./pairs";
 
 describe("the tables to copy", () => {

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MigrationIncomplete } from "../../provider/dist/lifecycle.js";
-import { logFileOf, logTail } from "../../provider/dist/worker/launch.js";
+import { logFileOf, logTail } from "../../provider/dist/supervisor/launch-worker.js";
 import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { endpointOf } from "../cdc/scene";
 import { digests } from "../support/content";
 import type { MigrationStatus } from "../../provider/dist/status.js";
-import type { EmbeddedServer } from "../support/embedded-server";
+import type { EmbeddedServer } from "../support/servers/embedded-server";
 import type { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { assertNothingLeft, replicaIdentities } from "./nothing-left";
@@ -14,7 +14,7 @@ import { type RandomSchema, randomSchema } from "./random-schema";
 import { RandomWriters } from "./random-writers";
 import { assertSameDefinitions } from "./same-definitions";
 import { assertSameSequences } from "./same-sequences";
-import type { Seeded } from "./seeded";
+import type { Seeded } from "../support/seeded";
 import { bulkTable, changeSchema, writeBacklog } from "./source-acts";
 import { Strikes } from "./strikes";
 

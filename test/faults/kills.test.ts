@@ -1,7 +1,7 @@
 import { Lab } from "../support/lab";
-import { versionPairs } from "../support/version-pairs";
+import { versionPairs } from "../support/servers/version-pairs";
 import { DisturbedMigration } from "./disturbed-migration";
-import { Seeded } from "./seeded";
+import { Seeded } from "../support/seeded";
 import { told } from "./strikes";
 
 /** `PG_MIGRATION_TEST_KILLS=300` for the long run; then over every pair of versions. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { EmbeddedServer } from "../support/embedded-server";
+import type { EmbeddedServer } from "../support/servers/embedded-server";
 import type { Lab } from "../support/lab";
 import { until } from "../support/until";
 

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { Stage } from "../cdc/stage";
-import { versionPairs } from "../support/version-pairs";
+import { Stage } from "../cdc/apply/stage";
+import { versionPairs } from "../support/servers/version-pairs";
 import { randomSchema } from "./random-schema";
 import { RandomWriters } from "./random-writers";
-import { Seeded } from "./seeded";
+import { Seeded } from "../support/seeded";
 
 /** `PG_MIGRATION_TEST_SCHEMAS=100` for the long run, of so many schemas over each version. */
 const schemas = Number(process.env.PG_MIGRATION_TEST_SCHEMAS ?? 1);

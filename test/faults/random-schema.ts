@@ -1,4 +1,4 @@
-import type { Seeded } from "./seeded";
+import type { Seeded } from "../support/seeded";
 
 export interface RandomColumn {
   readonly name: string;

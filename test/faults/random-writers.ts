@@ -3,9 +3,9 @@ import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
 import { from as copyFrom } from "pg-copy-streams";
-import type { EmbeddedServer } from "../support/embedded-server";
+import type { EmbeddedServer } from "../support/servers/embedded-server";
 import { insertRows, type RandomSchema, type RandomTable } from "./random-schema";
-import type { Seeded } from "./seeded";
+import type { Seeded } from "../support/seeded";
 
 /** Class 23 and 40, a value out of its domain or type, a lock, a fence: as applications meet them. */
 const ordinary = /^(23|40|22|25006|55P03|55006|42P10|55000)/;

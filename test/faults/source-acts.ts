@@ -1,5 +1,5 @@
-import type { EmbeddedServer } from "../support/embedded-server";
-import type { Seeded } from "./seeded";
+import type { EmbeddedServer } from "../support/servers/embedded-server";
+import type { Seeded } from "../support/seeded";
 
 const rows = 20_000;
 

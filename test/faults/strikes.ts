@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CuttableProxy } from "../cdc/cuttable-proxy";
-import type { EmbeddedServer } from "../support/embedded-server";
+import type { EmbeddedServer } from "../support/servers/embedded-server";
 import { isAlive } from "../support/is-alive";
 import type { Lab } from "../support/lab";
-import type { Seeded } from "./seeded";
+import type { Seeded } from "../support/seeded";
 
 export type Fault =
   | "kill"

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type pg from "pg";
-import { changeCaptureNames } from "../../provider/src/cdc/names";
+import { changeCaptureNames } from "../../provider/src/cdc/model/names";
 import type { MigrationStatus } from "../../provider/src/status";
-import { eraseUnrecorded } from "../../provider/src/worker/erase";
+import { eraseUnrecorded } from "../../provider/src/worker/cleanup/erase-migration";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";

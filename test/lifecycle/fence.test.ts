@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { lookBehindFence, putUpFence } from "../../provider/src/cutover/fence";
-import type { Endpoint } from "../../provider/src/postgres/connect";
-import { removeFence } from "../../provider/src/worker/database-fence";
+import type { Endpoint } from "../../provider/src/postgres/connection/connect";
+import { removeFence } from "../../provider/src/worker/cleanup/database-fence";
 import { assertSameContent, type Place } from "../support/content";
-import type { Login } from "../support/embedded-server";
+import type { Login } from "../support/servers/embedded-server";
 import { InsistentWriters } from "../support/insistent-writers";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { inputsFromArmBody } from "../../provider/src/arm-body";
-import { checkInputs, parseInputs } from "../../provider/src/check-inputs";
-import { wishOf } from "../../provider/src/inputs";
-import { unknownValue } from "../../provider/src/unknown-value";
+import { inputsFromArmBody } from "../../provider/src/inputs/arm-body";
+import { checkInputs, parseInputs } from "../../provider/src/inputs/check-inputs";
+import { wishOf } from "../../provider/src/inputs/inputs";
+import { unknownValue } from "../../provider/src/inputs/unknown-value";
 
 const friendly = {
   migrationName: "m",

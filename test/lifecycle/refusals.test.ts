@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { type AddressInfo, connect, createServer } from "node:net";
-import { freePort, EmbeddedServer } from "../support/embedded-server";
+import { freePort, EmbeddedServer } from "../support/servers/embedded-server";
 import { Lab } from "../support/lab";
-import { Pooler } from "../support/pooler";
+import { Pooler } from "../support/servers/pooler";
 import { Resource } from "../support/resource";
 
 describe("a migration that cannot be", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { request } from "../../provider/src/store/requests";
 import { Store } from "../../provider/src/store/store";
-import { startAzureLikeServer } from "../support/azure-like";
+import { startAzureLikeServer } from "../support/servers/azure-like";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { MigrationStatus, MigrationSubState } from "../../provider/dist/status.js";
 import { assertSameContent } from "../support/content";
-import { EmbeddedServer } from "../support/embedded-server";
+import { EmbeddedServer } from "../support/servers/embedded-server";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";

@@ -1,4 +1,4 @@
-import type { Major } from "../support/embedded-server";
+import type { Major } from "../support/servers/embedded-server";
 
 /** A database of one group of objects that are hard to carry. */
 export interface HardDatabase {

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { escapeIdentifier } from "pg";
 import type { MigrationStatus } from "../../provider/dist/status.js";
-import { connect } from "../../provider/src/postgres/connect";
-import { dumpSchema } from "../../provider/dist/schema/dump.js";
-import { parseEntries, type Entry } from "../../provider/src/schema/entries";
+import { connect } from "../../provider/src/postgres/connection/connect";
+import { dumpSchema } from "../../provider/dist/schema/dump/dump.js";
+import { parseEntries, type Entry } from "../../provider/src/schema/sql/toc-entries";
 import { assertSameContent, digests } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
-import { versionPairs } from "../support/version-pairs";
+import { versionPairs } from "../support/servers/version-pairs";
 import { cornerDatabases, refusedDatabases } from "./corner-databases";
 import { type HardDatabase, hardDatabases, rolesOfSource, rolesOfTarget } from "./databases";
 import { nastyDatabases } from "./nasty-databases";

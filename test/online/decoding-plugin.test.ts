@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { assertSameContent } from "../support/content";
-import type { Major } from "../support/embedded-server";
+import type { Major } from "../support/servers/embedded-server";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";

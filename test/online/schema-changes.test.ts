@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { schemaFingerprint } from "../../provider/src/worker/schema-fingerprint";
+import { schemaFingerprint } from "../../provider/src/worker/schema-diff/schema-fingerprint";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";

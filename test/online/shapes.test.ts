@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { assertSameContent, type Place } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
-import { versionPairs } from "../support/version-pairs";
+import { versionPairs } from "../support/servers/version-pairs";
 import { until } from "../support/until";
 
 const since = (major: number, source: number, sql: string): string => (source >= major ? sql : "");

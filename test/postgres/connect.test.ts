@@ -4,14 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Client } from "pg";
 import { Unreachable } from "../../provider/src/errors";
-import { requestCancel } from "../../provider/src/postgres/cancel-request";
-import { connect, nameSessionsAfter, type Endpoint } from "../../provider/src/postgres/connect";
-import { whatBroke } from "../../provider/src/postgres/session";
-import { type Bearer, bearerName, endEarlierSessions } from "../../provider/src/worker/earlier-sessions";
+import { requestCancel } from "../../provider/src/postgres/connection/cancel-request";
+import { connect, nameSessionsAfter, type Endpoint } from "../../provider/src/postgres/connection/connect";
+import { whatBroke } from "../../provider/src/postgres/connection/session";
+import { type Bearer, bearerName, endEarlierSessions } from "../../provider/src/worker/cleanup/earlier-sessions";
 import { until } from "../support/until";
-import { certificateFor, type ServerCertificate } from "../support/certificates";
-import { EmbeddedServer } from "../support/embedded-server";
-import { startTlsGate } from "../support/tls-gate";
+import { certificateFor, type ServerCertificate } from "../support/servers/certificates";
+import { EmbeddedServer } from "../support/servers/embedded-server";
+import { startTlsGate } from "../support/servers/tls-gate";
 
 describe("a connection", () => {
   let plain: EmbeddedServer;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isConnectionLoss, isStarting } from "../../provider/dist/postgres/connection-loss.js";
+import { isConnectionLoss, isStarting } from "../../provider/dist/postgres/connection/connection-loss.js";
 import { Refused, TimedOut, Unreachable } from "../../provider/dist/errors.js";
 
 const withCode = (code: string): Error => Object.assign(new Error("said by the server"), { code });

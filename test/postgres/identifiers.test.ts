@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type pg from "pg";
 import { qualify, quoteIdentifier, quoteLiteral } from "../../provider/src/postgres/identifiers";
-import { EmbeddedServer } from "../support/embedded-server";
+import { EmbeddedServer } from "../support/servers/embedded-server";
 
 describe("quoting", () => {
   let server: EmbeddedServer;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Client } from "pg";
-import { inTwoSessions } from "../../provider/src/postgres/two-sessions";
+import { inTwoSessions } from "../../provider/src/postgres/connection/two-sessions";
 
 describe("two sessions for one thing", () => {
   it("are ended, whichever of them cannot be had, or fails", async () => {

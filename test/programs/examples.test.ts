@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { MigrationStatus } from "pulumi-pg-migration";
-import type { Host } from "../../examples/host/host";
+import type { Host } from "../../tools/pulumi-host/host";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { deployProgram, statusOf } from "../support/deploy-program";

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import type { Client } from "pg";
 import { Refused } from "../../provider/src/errors";
-import { connect } from "../../provider/src/postgres/connect";
-import type { Entry } from "../../provider/src/schema/entries";
-import type { RestoreFinding } from "../../provider/src/schema/findings";
-import { readRestoreContext, type RestoreOptions } from "../../provider/src/schema/restore-context";
-import { restoreEntries } from "../../provider/src/schema/restore";
-import { startAzureLikeServer } from "../support/azure-like";
-import type { EmbeddedServer, Login } from "../support/embedded-server";
+import { connect } from "../../provider/src/postgres/connection/connect";
+import type { Entry } from "../../provider/src/schema/sql/toc-entries";
+import type { RestoreFinding } from "../../provider/src/schema/sql/restore-findings";
+import { readRestoreContext, type RestoreOptions } from "../../provider/src/schema/restore/restore-context";
+import { restoreEntries } from "../../provider/src/schema/restore/restore";
+import { startAzureLikeServer } from "../support/servers/azure-like";
+import type { EmbeddedServer, Login } from "../support/servers/embedded-server";
 
 let lastId = 0;
 

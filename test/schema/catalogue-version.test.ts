@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { connect } from "../../provider/src/postgres/connect";
-import { readCatalogueVersion } from "../../provider/src/schema/catalogue-version";
-import { readSourceVersion } from "../../provider/src/worker/source-version";
-import { EmbeddedServer } from "../support/embedded-server";
+import { connect } from "../../provider/src/postgres/connection/connect";
+import { readCatalogueVersion } from "../../provider/src/schema/catalogue/catalogue-version";
+import { readSourceVersion } from "../../provider/src/worker/schema-diff/source-version";
+import { EmbeddedServer } from "../support/servers/embedded-server";
 
 const told = [
   "CREATE TABLE t (id int)",

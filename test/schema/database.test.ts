@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import type { Client } from "pg";
-import { connect } from "../../provider/src/postgres/connect";
+import { connect } from "../../provider/src/postgres/connection/connect";
 import {
   createTargetDatabase,
   type DatabaseProperties,
   dropTargetDatabase,
   readDatabaseProperties,
-} from "../../provider/src/schema/database";
-import { startAzureLikeServer } from "../support/azure-like";
-import { EmbeddedServer, type Login } from "../support/embedded-server";
+} from "../../provider/src/schema/database/database";
+import { startAzureLikeServer } from "../support/servers/azure-like";
+import { EmbeddedServer, type Login } from "../support/servers/embedded-server";
 
 describe("a database on a managed server", () => {
   const name = 'Ü "quoted"';

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { EngineFault } from "../../provider/src/errors";
-import { parseEntries } from "../../provider/src/schema/entries";
-import { splitStatements } from "../../provider/src/schema/statements";
+import { parseEntries } from "../../provider/src/schema/sql/toc-entries";
+import { splitStatements } from "../../provider/src/schema/sql/statements";
 
 const headerOf = (id: number, fields: string): string =>
   `--\n-- TOC entry ${id} (class 1259 OID ${id + 1000})\n${fields}\n--\n\n`;

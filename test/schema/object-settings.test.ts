@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { connect } from "../../provider/src/postgres/connect";
-import { readObjectSettings } from "../../provider/src/schema/object-settings";
-import { EmbeddedServer } from "../support/embedded-server";
+import { connect } from "../../provider/src/postgres/connection/connect";
+import { readObjectSettings } from "../../provider/src/schema/catalogue/object-settings";
+import { EmbeddedServer } from "../support/servers/embedded-server";
 
 const commented: readonly (readonly [create: string, comment: string])[] = [
   ['CREATE SCHEMA "x on y"', 'SCHEMA "x on y"'],

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { Entry } from "../../provider/src/schema/entries";
-import { planRestore } from "../../provider/src/schema/restore-plan";
+import type { Entry } from "../../provider/src/schema/sql/toc-entries";
+import { planRestore } from "../../provider/src/schema/plan/restore-plan";
 
 let lastId = 0;
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import type { Client } from "pg";
 import { Unreachable } from "../../provider/src/errors";
-import type { Entry } from "../../provider/src/schema/entries";
-import type { RestoreContext } from "../../provider/src/schema/restore-context";
-import { restoreEntries } from "../../provider/src/schema/restore";
+import type { Entry } from "../../provider/src/schema/sql/toc-entries";
+import type { RestoreContext } from "../../provider/src/schema/restore/restore-context";
+import { restoreEntries } from "../../provider/src/schema/restore/restore";
 
 describe("a restore", () => {
   it("ends by what its signal was aborted with: a lost snapshot is no cancel", async () => {

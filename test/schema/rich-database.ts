@@ -1,4 +1,4 @@
-import type { Major } from "../support/embedded-server";
+import type { Major } from "../support/servers/embedded-server";
 
 /** The role that owns the rich database's objects, and one that was granted some. */
 export const owner = "app_owner";

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
-import { connect, type Endpoint } from "../../provider/src/postgres/connect";
-import { dumpSchema } from "../../provider/src/schema/dump";
-import { type Entry, parseEntries } from "../../provider/src/schema/entries";
-import { refreshMaterializedViews } from "../../provider/src/schema/materialized-views";
-import { readRestoreContext } from "../../provider/src/schema/restore-context";
-import { planRestore } from "../../provider/src/schema/restore-plan";
-import { restoreEntries } from "../../provider/src/schema/restore";
-import { splitStatements } from "../../provider/src/schema/statements";
-import { startAzureLikeServer } from "../support/azure-like";
-import { EmbeddedServer, type Login, type Major } from "../support/embedded-server";
+import { connect, type Endpoint } from "../../provider/src/postgres/connection/connect";
+import { dumpSchema } from "../../provider/src/schema/dump/dump";
+import { type Entry, parseEntries } from "../../provider/src/schema/sql/toc-entries";
+import { refreshMaterializedViews } from "../../provider/src/schema/restore/materialized-views";
+import { readRestoreContext } from "../../provider/src/schema/restore/restore-context";
+import { planRestore } from "../../provider/src/schema/plan/restore-plan";
+import { restoreEntries } from "../../provider/src/schema/restore/restore";
+import { splitStatements } from "../../provider/src/schema/sql/statements";
+import { startAzureLikeServer } from "../support/servers/azure-like";
+import { EmbeddedServer, type Login, type Major } from "../support/servers/embedded-server";
 import { owner, reader, richRoles, richSchema } from "./rich-database";
 
 const endpoint = (login: Login): Endpoint => ({ ...login, sslMode: "Disable" });

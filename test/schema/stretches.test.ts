@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { Entry } from "../../provider/src/schema/entries";
-import { stretchesOf } from "../../provider/src/schema/stretches";
+import type { Entry } from "../../provider/src/schema/sql/toc-entries";
+import { stretchesOf } from "../../provider/src/schema/restore/parallel-groups";
 
 let lastId = 0;
 

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { parseInputs } from "../../provider/src/check-inputs";
-import { wishOf } from "../../provider/src/inputs";
-import { bytesPerSecond, type Sample } from "../../provider/src/rates";
+import { parseInputs } from "../../provider/src/inputs/check-inputs";
+import { wishOf } from "../../provider/src/inputs/inputs";
+import { bytesPerSecond, type Sample } from "../../provider/src/units/rates";
 import { Lease } from "../../provider/src/store/lease";
 import { fenceWorkers, insertMigration } from "../../provider/src/store/records";
 import { readSamples, recordSample } from "../../provider/src/store/samples";
 import { Store } from "../../provider/src/store/store";
-import { keptForSeconds } from "../../provider/src/worker/measure";
+import { keptForSeconds } from "../../provider/src/worker/monitoring/throughput-samples";
 import { Lab } from "../support/lab";
 
 describe("samples of throughput and lag", () => {

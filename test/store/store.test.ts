@@ -6,10 +6,10 @@ import { deleteMigration, fenceWorkers, insertMigration, readMigration } from ".
 import { Membership } from "../../provider/src/store/membership";
 import { readStatus } from "../../provider/src/store/read-status";
 import { readOrders } from "../../provider/src/store/requests";
-import { Units } from "../../provider/src/store/units";
+import { Units } from "../../provider/src/store/copy-tasks";
 import { Journal } from "../../provider/src/store/journal";
-import { parseInputs } from "../../provider/src/check-inputs";
-import { type Wish, wishOf } from "../../provider/src/inputs";
+import { parseInputs } from "../../provider/src/inputs/check-inputs";
+import { type Wish, wishOf } from "../../provider/src/inputs/inputs";
 import { TakenOver, TimedOut, Unreachable } from "../../provider/src/errors";
 import { until } from "../support/until";
 import { Lab } from "../support/lab";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { escapeIdentifier } from "pg";
-import type { EmbeddedServer, Login } from "./embedded-server";
+import type { EmbeddedServer, Login } from "./servers/embedded-server";
 
 /** A database on a server, and who looks at it. */
 export interface Place {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { resolve } from "node:path";
 import type { MigrationStatus } from "pulumi-pg-migration";
-import type { Host, OperationResult } from "../../examples/host/host";
+import type { Host, OperationResult } from "../../tools/pulumi-host/host";
 import type { Lab } from "./lab";
 import { createHost, type HostName } from "./pulumi-cli";
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { sqlStateOf } from "../../provider/src/postgres/sql-state";
-import type { Login } from "./embedded-server";
+import type { Login } from "./servers/embedded-server";
 
 /** Sessions that insert into `t (v)`; each comes back after its session was ended, as an application does, and tries on. */
 export class InsistentWriters {

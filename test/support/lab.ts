@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { createAdventureWorks } from "../../examples/adventureworks/create-adventureworks";
-import { startAzureLikeServer, type AzureLikeOptions } from "./azure-like";
+import { createAdventureWorks } from "../../tools/adventureworks/create-adventureworks";
+import { startAzureLikeServer, type AzureLikeOptions } from "./servers/azure-like";
 import type { Place } from "./content";
-import { EmbeddedServer, type Login, type ServerOptions } from "./embedded-server";
+import { EmbeddedServer, type Login, type ServerOptions } from "./servers/embedded-server";
 
 export interface LabOptions {
   readonly source?: Partial<ServerOptions>;

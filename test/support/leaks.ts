@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { runningServers, type EmbeddedServer } from "./embedded-server";
+import { runningServers, type EmbeddedServer } from "./servers/embedded-server";
 
 /** A session or process that was told to end may take this long. */
 const graceMs = 60_000;

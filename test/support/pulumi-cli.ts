@@ -1,10 +1,10 @@
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { CliDeployment } from "../../examples/host/cli-deployment";
-import { Deployment, type DeploymentOptions } from "../../examples/host/deployment";
-import { findPulumi } from "../../examples/host/find-pulumi";
-import type { Host } from "../../examples/host/host";
+import { CliDeployment } from "../../tools/pulumi-host/pulumi-cli/cli-deployment";
+import { Deployment, type DeploymentOptions } from "../../tools/pulumi-host/engine/deployment";
+import { findPulumi } from "../../tools/pulumi-host/pulumi-cli/find-pulumi";
+import type { Host } from "../../tools/pulumi-host/host";
 
 export type HostName = Host["name"];
 

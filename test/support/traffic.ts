@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
-import type { EmbeddedServer, Login } from "./embedded-server";
+import type { EmbeddedServer, Login } from "./servers/embedded-server";
 import { until } from "./until";
 
 /**

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { compareSchema } from "../../provider/src/verify/compare-schema";
-import { EmbeddedServer } from "../support/embedded-server";
+import { EmbeddedServer } from "../support/servers/embedded-server";
 import { freshDatabase, withSessions } from "../copy/pairs";
 
 const schema = `

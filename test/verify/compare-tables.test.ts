@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Canceled, ContentDiffers, Refused, Unreachable } from "../../provider/src/errors";
-import { connect } from "../../provider/src/postgres/connect";
+import { connect } from "../../provider/src/postgres/connection/connect";
 import {
   type BytesCompared,
   compareTables,
@@ -14,7 +14,7 @@ import { contentDiffers } from "../../provider/src/verify/content-differs";
 import { quoteIdentifier } from "../../provider/src/postgres/identifiers";
 import { listSizedTables } from "../../provider/src/postgres/tables";
 import { CuttableProxy } from "../cdc/cuttable-proxy";
-import { EmbeddedServer } from "../support/embedded-server";
+import { EmbeddedServer } from "../support/servers/embedded-server";
 import { until } from "../support/until";
 import { everyTypeInserts, everyTypeSchema } from "../copy/every-type";
 import { freshDatabase, open } from "../copy/pairs";

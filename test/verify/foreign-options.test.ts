@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { connect } from "../../provider/src/postgres/connect";
+import { connect } from "../../provider/src/postgres/connection/connect";
 import { compareForeignOptions } from "../../provider/src/verify/compare-foreign-options";
-import { EmbeddedServer } from "../support/embedded-server";
+import { EmbeddedServer } from "../support/servers/embedded-server";
 
 const foreign = `
   CREATE FOREIGN DATA WRAPPER "Far" OPTIONS (mode 'a'); CREATE SERVER away FOREIGN DATA WRAPPER "Far" OPTIONS (host 'here', port '1');

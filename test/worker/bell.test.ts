@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { Bell } from "../../provider/src/bell";
-import { pause } from "../../provider/src/worker/pause";
+import { pause } from "../../provider/src/async/delay";
 
 describe("a bell", () => {
   it("wakes whoever waits or pauses, once", async () => {

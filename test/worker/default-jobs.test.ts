@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { jobsFor } from "../../provider/src/worker/default-jobs";
+import { jobsFor } from "../../provider/src/worker/context/default-parallelism";
 
 const mebibyte = 1024 ** 2;
 const usual = { freeConnections: 90, sharedBuffersBytes: 128 * mebibyte, maintenanceWorkMemBytes: 64 * mebibyte };

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { FollowRateMeter } from "../../provider/src/worker/follow-rates";
+import { FollowRateMeter } from "../../provider/src/worker/followers/apply-rates";
 
 describe("the rates of a stream", () => {
   const status = (changes: number, lagBytes: number | undefined) => ({

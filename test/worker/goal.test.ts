@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { parseInputs } from "../../provider/src/check-inputs";
+import { parseInputs } from "../../provider/src/inputs/check-inputs";
 import type { DatabaseState, MigrationState, MigrationStatus, MigrationSubState } from "../../provider/src/status";
-import { goalOf } from "../../provider/src/worker/goal";
+import { goalOf } from "../../provider/src/supervisor/wait-target";
 
 const waiting = ["WaitingForUserAction", "WaitingForCutoverTrigger"] as const;
 const kept = ["WaitingForUserAction", "WaitingForRollbackDecision"] as const;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { JobSlots } from "../../provider/dist/worker/job-slots.js";
+import { JobSlots } from "../../provider/dist/async/semaphore.js";
 
 describe("job slots", () => {
   it("let a job leave the queue that is not wanted any more, and keep the others' turns", async () => {

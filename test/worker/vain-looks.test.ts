@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { VainLooks } from "../../provider/src/worker/vain-looks";
+import { VainLooks } from "../../provider/src/worker/schema-sync/schema-check-backoff";
 
 describe("looks at a schema that come to nothing", () => {
   const realNow = Date.now;

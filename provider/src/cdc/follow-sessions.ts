@@ -1,9 +1,9 @@
 import type { Client } from "pg";
-import { connect, watchSession } from "../postgres/connect.js";
-import type { OnBlocked, SessionWatch } from "../postgres/session-watch.js";
-import type { FollowOptions } from "./follow.js";
-import { openTargetSession } from "./target-session.js";
-import { WalSender } from "./walsender.js";
+import { connect, watchSession } from "../postgres/connection/connect.js";
+import type { OnBlocked, SessionWatch } from "../postgres/connection/session-watch.js";
+import type { FollowOptions } from "./follower.js";
+import { openTargetSession } from "./target/target-session.js";
+import { WalSender } from "./reader/walsender.js";
 
 const defaultSilenceLimitSeconds = 45;
 /** Looks at a silent target within the limit: one to see it wait, one to see it still wait. */

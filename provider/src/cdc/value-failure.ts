@@ -1,6 +1,6 @@
 import { messageOf } from "../errors.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
-import { type Binding, ShapeDiffers } from "./binding.js";
+import { type Binding, ShapeDiffers } from "./binding/table-mapping.js";
 import type { Parts } from "./parts.js";
 
 /** No such text is a value of the type: it may be another one on the source by now, as an enum or a composite type. */

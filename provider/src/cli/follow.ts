@@ -3,8 +3,8 @@ import { NotFound } from "../errors.js";
 import { hasEnded, type MigrationStatus } from "../status.js";
 import { readStatus } from "../store/read-status.js";
 import type { Store } from "../store/store.js";
-import { progressLine } from "../worker/describe.js";
-import type { Lines } from "./report-lines.js";
+import { progressLine } from "../supervisor/describe-progress.js";
+import type { Lines } from "./output/progress-lines.js";
 
 const pollMs = 500;
 

@@ -1,9 +1,9 @@
-import { parseInputs } from "../check-inputs.js";
-import type { Inputs } from "../inputs.js";
-import type { Endpoint } from "../postgres/connect.js";
+import { parseInputs } from "../inputs/check-inputs.js";
+import type { Inputs } from "../inputs/inputs.js";
+import type { Endpoint } from "../postgres/connection/connect.js";
 import type { MigrationSummary } from "../store/list-migrations.js";
-import { webhookInput } from "./webhook-environment.js";
-import { sourceOf, type SourceFlags } from "./server-options.js";
+import { webhookInput } from "./options/webhook-environment.js";
+import { sourceOf, type SourceFlags } from "./options/server-options.js";
 
 /** The inputs that a migration was recorded with; passwords, which no record has, come from where the command finds them. */
 export async function recordedInputs(

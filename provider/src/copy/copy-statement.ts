@@ -1,8 +1,8 @@
 import type { Duplex } from "node:stream";
 import type { Client, Connection, Submittable } from "pg";
 import { EngineFault } from "../errors.js";
-import { requestCancel } from "../postgres/cancel-request.js";
-import { type ByteReader, divert } from "../postgres/divert.js";
+import { requestCancel } from "../postgres/connection/cancel-request.js";
+import { type ByteReader, divert } from "../postgres/connection/divert.js";
 
 /** One COPY that has run: its command tag's number of rows, and whether they went in binary format. */
 export interface CopyDone {

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { Refused, Unreachable, messageOf } from "../errors.js";
-import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { type SizedTable, type Table, storedColumns } from "../postgres/tables.js";
 import type { CopyFormat } from "./format.js";

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { Refused, Unreachable, messageOf } from "../errors.js";
-import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 
 export interface LargeObjectsCopied {
   readonly objects: number;

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { HeldUp, Refused, Unreachable, messageOf } from "../errors.js";
-import { withoutAges } from "../postgres/blocking-sessions.js";
-import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { withoutAges } from "../postgres/locks/blocking-sessions.js";
+import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { qualify } from "../postgres/identifiers.js";
-import { describeHolders, type LockHolder, lockHolders, remedyAgainst } from "../postgres/lock-holders.js";
-import { isUngranted, patienceSeconds } from "../postgres/lock-waits.js";
+import { describeHolders, type LockHolder, lockHolders, remedyAgainst } from "../postgres/locks/lock-holders.js";
+import { isUngranted, patienceSeconds } from "../postgres/locks/lock-waits.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import type { Table } from "../postgres/tables.js";
 import { cancellation } from "./cancellation.js";

@@ -1,6 +1,6 @@
 import { DatabaseError, type Client } from "pg";
 import { EngineFault, Refused, Unreachable, messageOf } from "../errors.js";
-import { watchOf } from "../postgres/session-watch.js";
+import { watchOf } from "../postgres/connection/session-watch.js";
 import { cancellation } from "./cancellation.js";
 import { CopyFrames } from "./copy-frames.js";
 import { CopyStatement, type CopyDone, type CopyOutcome } from "./copy-statement.js";

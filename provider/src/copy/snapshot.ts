@@ -1,13 +1,13 @@
 import type { Client } from "pg";
 import { EngineFault, Refused, Unreachable, messageOf } from "../errors.js";
-import { type Endpoint, connect } from "../postgres/connect.js";
-import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { type Endpoint, connect } from "../postgres/connection/connect.js";
+import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
-import { relationNow } from "../postgres/relation-now.js";
-import { limitLockWaits } from "../postgres/lock-waits.js";
+import { relationNow } from "../postgres/current-relation.js";
+import { limitLockWaits } from "../postgres/locks/lock-waits.js";
 import { sqlStateOf } from "../postgres/sql-state.js";
 import { type LockOptions, lockTogether, type TableName } from "./lock-together.js";
-import { passBytes } from "./pass-bytes.js";
+import { passBytes } from "../postgres/connection/pass-bytes.js";
 
 /** Firewalls and gateways forget a connection that is silent for some minutes (Azure's: four). */
 const heartbeatMs = 60_000;

@@ -1,4 +1,4 @@
-import { createComparisonPoint, type SlotOptions } from "../cdc/slot.js";
+import { createComparisonPoint, type SlotOptions } from "../cdc/source/slot.js";
 import { Snapshot } from "../copy/snapshot.js";
 import type { Lsn } from "../postgres/lsn.js";
 

@@ -1,13 +1,13 @@
 import type { Client } from "pg";
-import type { Follower } from "../cdc/follow.js";
-import { currentLsn } from "../cdc/lag.js";
+import type { Follower } from "../cdc/follower.js";
+import { currentLsn } from "../cdc/source/lag.js";
 import type { Parts } from "../cdc/parts.js";
-import type { OutputPlugin, SlotOptions } from "../cdc/slot.js";
+import type { OutputPlugin, SlotOptions } from "../cdc/source/slot.js";
 import { carrySequences, type SequenceName } from "../copy/sequences.js";
 import { type ComparisonSnapshot, comparisonSnapshot } from "./comparison-snapshot.js";
 import { Refused, Unreachable, messageOf } from "../errors.js";
-import type { Endpoint } from "../postgres/connect.js";
-import { isUngranted, limitLockWaits, lockRemedy } from "../postgres/lock-waits.js";
+import type { Endpoint } from "../postgres/connection/connect.js";
+import { isUngranted, limitLockWaits, lockRemedy } from "../postgres/locks/lock-waits.js";
 
 export interface CutOver {
   readonly source: Endpoint;

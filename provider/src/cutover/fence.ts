@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { Refused, TimedOut, messageOf } from "../errors.js";
-import { applicationNamePrefix } from "../postgres/connect.js";
+import { applicationNamePrefix } from "../postgres/connection/connect.js";
 import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";

@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { messageOf } from "../errors.js";
-import { migrationResource } from "../migration-resource.js";
+import { migrationResource } from "../display/migration-resource.js";
 import { listMigrations } from "../store/list-migrations.js";
 import type { Store } from "../store/store.js";
 import type { Records } from "./records.js";

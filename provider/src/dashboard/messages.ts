@@ -1,5 +1,5 @@
 /** What the server sends to its pages. Types only: pages are compiled apart from the server. */
-import type { MigrationResource } from "../migration-resource.js";
+import type { MigrationResource } from "../display/migration-resource.js";
 import type { EventRecord } from "../store/read-events.js";
 import type { TableRecord } from "../store/read-tables.js";
 

@@ -1,4 +1,4 @@
-import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { Store, type StoreAddress } from "../store/store.js";
 

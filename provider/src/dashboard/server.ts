@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { InvalidInput, NotFound, Refused, messageOf } from "../errors.js";
-import { migrationResource } from "../migration-resource.js";
-import { askCancel, askCutover } from "../store/ask.js";
+import { migrationResource } from "../display/migration-resource.js";
+import { askCancel, askCutover } from "../store/user-requests.js";
 import { findMigration, listMigrations } from "../store/list-migrations.js";
 import { readEvents } from "../store/read-events.js";
 import { readStatus } from "../store/read-status.js";

@@ -1,5 +1,5 @@
-import { migrationResource, type MigrationResource } from "../migration-resource.js";
-import { bytesPerSecond, type Sample } from "../rates.js";
+import { migrationResource, type MigrationResource } from "../display/migration-resource.js";
+import { bytesPerSecond, type Sample } from "../units/rates.js";
 import { findMigration } from "../store/list-migrations.js";
 import { readEvents, type EventRecord } from "../store/read-events.js";
 import { readStatus } from "../store/read-status.js";

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Bell } from "../bell.js";
 import { engineVersion } from "../engine-version.js";
 import { TakenOver, TimedOut, messageOf } from "../errors.js";
-import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { Store, type StoreAddress } from "./store.js";
 

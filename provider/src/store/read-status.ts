@@ -1,4 +1,4 @@
-import type { Wish } from "../inputs.js";
+import type { Wish } from "../inputs/inputs.js";
 import type {
   ComparisonProgress,
   DatabaseDetails,

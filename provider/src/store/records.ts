@@ -1,7 +1,7 @@
 import type { FenceRecord, FenceSide } from "../cutover/fence.js";
-import type { Wish } from "../inputs.js";
+import type { Wish } from "../inputs/inputs.js";
 import { waitsBeforeTheStart, type DatabaseState, type MigrationState, type OnlineVerification } from "../status.js";
-import { targetDatabase } from "../target-database.js";
+import { targetDatabase } from "../inputs/target-database.js";
 import type { SharedCopy } from "./shared-copies.js";
 import type { Store } from "./store.js";
 

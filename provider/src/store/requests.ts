@@ -1,5 +1,5 @@
 import { TakenOver } from "../errors.js";
-import { completeWish, type Wish } from "../inputs.js";
+import { completeWish, type Wish } from "../inputs/inputs.js";
 import type { Lease } from "./lease.js";
 import { tells, type Store } from "./store.js";
 

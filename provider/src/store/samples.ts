@@ -1,4 +1,4 @@
-import type { Sample } from "../rates.js";
+import type { Sample } from "../units/rates.js";
 import { leaseIsOurs, type Lease } from "./lease.js";
 import type { Store } from "./store.js";
 

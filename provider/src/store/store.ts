@@ -1,9 +1,9 @@
 import type pg from "pg";
 import { Refused, Unreachable, messageOf } from "../errors.js";
-import { connect, type Endpoint } from "../postgres/connect.js";
-import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { connect, type Endpoint } from "../postgres/connection/connect.js";
+import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
-import { whatBroke } from "../postgres/session.js";
+import { whatBroke } from "../postgres/connection/session.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { inTransaction } from "../postgres/transaction.js";
 import { controlSchema, controlSchemaSteps } from "./control-schema.js";

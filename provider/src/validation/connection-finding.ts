@@ -1,5 +1,5 @@
 import { Refused, Unreachable } from "../errors.js";
-import { isStarting } from "../postgres/connection-loss.js";
+import { isStarting } from "../postgres/connection/connection-loss.js";
 import type { Finding } from "../store/journal.js";
 
 /**

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
-import type { Wish } from "../inputs.js";
-import type { Endpoint } from "../postgres/connect.js";
+import type { Wish } from "../inputs/inputs.js";
+import type { Endpoint } from "../postgres/connection/connect.js";
 import type { Finding } from "../store/journal.js";
 
 /** What the rules look at. Sessions are open for as long as the rules run. */

@@ -1,28 +1,28 @@
 import type { Client } from "pg";
-import type { Wish } from "../inputs.js";
-import { connect, type Endpoint } from "../postgres/connect.js";
+import type { Wish } from "../inputs/inputs.js";
+import { connect, type Endpoint } from "../postgres/connection/connect.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Finding } from "../store/journal.js";
-import { sourcePrivileges, targetDatabases } from "./access.js";
-import { calledAgain } from "./called-again.js";
-import { collations } from "./collations.js";
-import { computedAnew } from "./computed-anew.js";
+import { sourcePrivileges, targetDatabases } from "./servers/access.js";
+import { calledAgain } from "./objects/expression-reevaluation.js";
+import { collations } from "./extensions/collations.js";
+import { computedAnew } from "./objects/recomputed-columns.js";
 import { connectionFinding } from "./connection-finding.js";
 import type { Rule, ValidationContext } from "./context.js";
-import { extensionMembers } from "./extension-members.js";
-import { extensions } from "./extensions.js";
-import { fence } from "./fence.js";
-import { filters } from "./filters.js";
-import { logicalReplication } from "./logical-replication.js";
-import { namesInRows } from "./names-in-rows.js";
-import { objects } from "./objects.js";
-import { owners } from "./owners.js";
-import { lookBetween, poolerFindings } from "./pooler.js";
-import { readOnlyTarget } from "./read-only-target.js";
-import { settings } from "./settings.js";
-import { systemObjects } from "./system-objects.js";
-import { versions } from "./versions.js";
-import { wayBack } from "./way-back.js";
+import { extensionMembers } from "./extensions/extension-members.js";
+import { extensions } from "./extensions/extensions.js";
+import { fence } from "./replication/fence.js";
+import { filters } from "./objects/filters.js";
+import { logicalReplication } from "./replication/logical-replication.js";
+import { namesInRows } from "./objects/reg-type-references.js";
+import { objects } from "./objects/objects.js";
+import { owners } from "./objects/owners.js";
+import { lookBetween, poolerFindings } from "./servers/pooler.js";
+import { readOnlyTarget } from "./servers/read-only-target.js";
+import { settings } from "./objects/settings.js";
+import { systemObjects } from "./objects/system-objects.js";
+import { versions } from "./servers/versions.js";
+import { wayBack } from "./replication/rollback.js";
 
 const rules: readonly Rule[] = [
   versions,

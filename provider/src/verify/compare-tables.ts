@@ -1,12 +1,12 @@
 import type { Client } from "pg";
 import { cancellation } from "../copy/cancellation.js";
-import { requestCancel } from "../postgres/cancel-request.js";
+import { requestCancel } from "../postgres/connection/cancel-request.js";
 import { useSearchPath } from "../postgres/search-path.js";
-import { planParts } from "../copy/parts.js";
+import { planParts } from "../copy/plan-parts.js";
 import { tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
 import { Refused, Unreachable, messageOf } from "../errors.js";
-import { isConnectionLoss } from "../postgres/connection-loss.js";
-import { isUngranted, lockRemedy } from "../postgres/lock-waits.js";
+import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
+import { isUngranted, lockRemedy } from "../postgres/locks/lock-waits.js";
 import { qualify } from "../postgres/identifiers.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import {

@@ -1,7 +1,7 @@
 import type { Client } from "pg";
-import { passBytes } from "../copy/pass-bytes.js";
+import { passBytes } from "../postgres/connection/pass-bytes.js";
 import { openInSnapshot } from "../copy/snapshot.js";
-import { type Endpoint, connect } from "../postgres/connect.js";
+import { type Endpoint, connect } from "../postgres/connection/connect.js";
 
 /** Where a comparison reads. */
 export interface PlaceToCompare {

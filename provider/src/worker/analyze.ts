@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 import { useSearchPath } from "../postgres/search-path.js";
 import { qualify } from "../postgres/identifiers.js";
-import { sideBySide } from "./side-by-side.js";
+import { sideBySide } from "./context/run-in-parallel.js";
 import type { Work } from "./work.js";
 
 export interface Analysis {

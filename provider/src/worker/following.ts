@@ -1,5 +1,5 @@
-import { keptBackOf, type Remainder } from "./remainder.js";
-import type { Restored } from "./new-objects.js";
+import { keptBackOf, type Remainder } from "./initial-copy/post-cutover-plan.js";
+import type { Restored } from "./schema-sync/new-objects.js";
 
 /** What a stream hands on to the cutover and to a successor. Plain JSON: the store keeps it. */
 export interface Following extends Remainder {

@@ -1,10 +1,10 @@
 import { Unreachable, messageOf } from "../errors.js";
-import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { hasEnded } from "../status.js";
-import { aloneForSeconds, CopyHelper, lookAt, type Sight } from "./copy-helper.js";
-import type { Job } from "./job.js";
+import { aloneForSeconds, CopyHelper, lookAt, type Sight } from "./initial-copy/copy-helper.js";
+import type { Job } from "./context/worker-job.js";
 import { teller } from "./serve.js";
-import { pause } from "./pause.js";
+import { pause } from "../async/delay.js";
 
 /** Has a worker process share what another one copies. */
 export const shareArgument = "share";

@@ -1,7 +1,7 @@
-import type { Follower } from "../cdc/follow.js";
-import { changeCaptureNames, pointSlot } from "../cdc/names.js";
-import { createPublications } from "../cdc/publication.js";
-import { openTargetSession } from "../cdc/target-session.js";
+import type { Follower } from "../cdc/follower.js";
+import { changeCaptureNames, pointSlot } from "../cdc/model/names.js";
+import { createPublications } from "../cdc/source/publication.js";
+import { openTargetSession } from "../cdc/target/target-session.js";
 import { copyFormat } from "../copy/format.js";
 import { copyTable } from "../copy/copy-table.js";
 import { lockedSnapshot, openInSnapshot } from "../copy/snapshot.js";
@@ -10,11 +10,11 @@ import { qualify } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { useSearchPath } from "../postgres/search-path.js";
 import { type Table, listSizedTables, listTables } from "../postgres/tables.js";
-import { targetDatabase } from "../target-database.js";
-import { insertOnlyFinding } from "./insert-only.js";
-import { type NewObjects, type Restored, restoreMissing } from "./new-objects.js";
-import type { SourceMark } from "./source-mark.js";
-import { lockOptions, markOf } from "./take-snapshot.js";
+import { targetDatabase } from "../inputs/target-database.js";
+import { insertOnlyFinding } from "./schema-sync/insert-only-finding.js";
+import { type NewObjects, type Restored, restoreMissing } from "./schema-sync/new-objects.js";
+import type { SourceMark } from "./schema-diff/schema-baseline.js";
+import { lockOptions, markOf } from "./initial-copy/take-snapshot.js";
 
 /**
  * Brings tables that were made or replaced on the source while it is followed to the target. They are published, a

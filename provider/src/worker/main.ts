@@ -1,5 +1,5 @@
 import { Canceled, messageOf } from "../errors.js";
-import { readJob } from "./read-job.js";
+import { readJob } from "./read-worker-job.js";
 import { helpCopying, shareArgument } from "./help-copying.js";
 import { runMigration } from "./run.js";
 

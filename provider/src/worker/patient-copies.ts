@@ -1,9 +1,9 @@
-import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import type { DatabaseRecord } from "../store/records.js";
-import { JobSlots } from "./job-slots.js";
-import { LocalHelpers } from "./local-helpers.js";
+import { JobSlots } from "../async/semaphore.js";
+import { LocalHelpers } from "./run/local-copy-helpers.js";
 import { rideOut } from "./ride-out.js";
-import type { RunContext } from "./run-context.js";
+import type { RunContext } from "./context/run-context.js";
 import type { Work } from "./work.js";
 
 const databasesAtOnce = 4;

@@ -1,7 +1,7 @@
-import { defaultJobs, usualJobs } from "./default-jobs.js";
-import { JobSlots } from "./job-slots.js";
+import { defaultJobs, usualJobs } from "./context/default-parallelism.js";
+import { JobSlots } from "../async/semaphore.js";
 import { rideOut } from "./ride-out.js";
-import type { RunContext } from "./run-context.js";
+import type { RunContext } from "./context/run-context.js";
 
 /** How many tables are copied, and indexes built, at the same time: as the wish says, or as the servers can bear. */
 export class PlannedJobs {

@@ -1,12 +1,12 @@
 import { Refused, messageOf } from "../errors.js";
-import { isConnectionLoss, isStarting } from "../postgres/connection-loss.js";
+import { isConnectionLoss, isStarting } from "../postgres/connection/connection-loss.js";
 import type { Finding } from "../store/journal.js";
 import { occupiedDatabases, readDatabases, type DatabaseRecord } from "../store/records.js";
 import { validate } from "../validation/validate.js";
-import { Confirmations } from "./confirmations.js";
+import { Confirmations } from "./run/user-gates.js";
 import { rideOut } from "./ride-out.js";
-import type { RunContext } from "./run-context.js";
-import { readServerMetadata } from "./server-metadata.js";
+import type { RunContext } from "./context/run-context.js";
+import { readServerMetadata } from "./run/server-metadata.js";
 
 /** Waits for what is to be confirmed and validates. Whether the migration may go on. */
 export async function isPrepared(context: RunContext): Promise<boolean> {

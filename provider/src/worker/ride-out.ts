@@ -1,6 +1,6 @@
 import { Refused, Unreachable, messageOf } from "../errors.js";
-import { isConnectionLoss } from "../postgres/connection-loss.js";
-import { pause } from "./pause.js";
+import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
+import { pause } from "../async/delay.js";
 import type { Work } from "./work.js";
 
 const firstRetryMs = 200;

@@ -1,7 +1,7 @@
-import { connect } from "../postgres/connect.js";
-import { inTwoSessions } from "../postgres/two-sessions.js";
-import { summarize } from "../schema/findings.js";
-import { migrateRoles } from "../schema/roles.js";
+import { connect } from "../postgres/connection/connect.js";
+import { inTwoSessions } from "../postgres/connection/two-sessions.js";
+import { summarize } from "../schema/sql/restore-findings.js";
+import { migrateRoles } from "../schema/database/roles.js";
 import type { Work } from "./work.js";
 
 /** Before any database: roles own what is in them. */

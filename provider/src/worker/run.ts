@@ -1,26 +1,26 @@
 import { Canceled, TakenOver } from "../errors.js";
-import { nameSessionsAfter } from "../postgres/connect.js";
+import { nameSessionsAfter } from "../postgres/connection/connect.js";
 import type { DatabaseRecord } from "../store/records.js";
 import { Lease } from "../store/lease.js";
-import { copyDatabase } from "./base-copy.js";
-import { DatabaseSteps } from "./database-steps.js";
-import { bearerName } from "./earlier-sessions.js";
-import { Ending } from "./ending.js";
-import type { Job } from "./job.js";
-import { Leavings } from "./leavings.js";
-import { Measuring } from "./measure.js";
-import { OnlineRun } from "./online-run.js";
-import { Onlookers } from "./onlookers.js";
+import { copyDatabase } from "./initial-copy/copy-database.js";
+import { DatabaseSteps } from "./run/database-steps.js";
+import { bearerName } from "./cleanup/earlier-sessions.js";
+import { Ending } from "./run/run-failure-handler.js";
+import type { Job } from "./context/worker-job.js";
+import { Leavings } from "./cleanup/migration-cleanup.js";
+import { Measuring } from "./monitoring/throughput-samples.js";
+import { OnlineRun } from "./run/online-run.js";
+import { Onlookers } from "./run/journal-observers.js";
 import { PatientCopies } from "./patient-copies.js";
 import { PlannedJobs } from "./planned-jobs.js";
 import { isPrepared } from "./preparation.js";
-import { ReadOnlyTarget } from "./read-only-target.js";
+import { ReadOnlyTarget } from "./monitoring/read-only-target-monitor.js";
 import { rideOut } from "./ride-out.js";
 import { bringRoles } from "./roles.js";
-import { RunContext } from "./run-context.js";
-import { takeOver } from "./take-over.js";
-import { unblocked } from "./unblocked.js";
-import { RequestWatch } from "./watch-requests.js";
+import { RunContext } from "./context/run-context.js";
+import { takeOver } from "./run/end-stale-sessions.js";
+import { unblocked } from "./context/statement-cancellation.js";
+import { RequestWatch } from "./context/watch-requests.js";
 
 /**
  * Takes the lease of a migration and brings it as far as it goes: to its end, or to the wait for its cutover and, when

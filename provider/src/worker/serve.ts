@@ -1,9 +1,9 @@
 import { hasEnded } from "../status.js";
-import { aloneForSeconds, CopyHelper, lookAt, type Sight } from "./copy-helper.js";
-import type { Job } from "./job.js";
+import { aloneForSeconds, CopyHelper, lookAt, type Sight } from "./initial-copy/copy-helper.js";
+import type { Job } from "./context/worker-job.js";
 import { rideOut } from "./ride-out.js";
 import { runMigration } from "./run.js";
-import { pause } from "./pause.js";
+import { pause } from "../async/delay.js";
 
 const pollMs = 1000;
 

@@ -1,10 +1,10 @@
-import { changeCaptureNames, readerSuffix, sourceObjectPrefix } from "../cdc/names.js";
+import { changeCaptureNames, readerSuffix, sourceObjectPrefix } from "../cdc/model/names.js";
 import { Refused, Unreachable, messageOf } from "../errors.js";
-import { applicationNamePrefix, connect } from "../postgres/connect.js";
-import { isConnectionLoss } from "../postgres/connection-loss.js";
+import { applicationNamePrefix, connect } from "../postgres/connection/connect.js";
+import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
-import { sourceAdvice } from "../source-advice.js";
-import { JobSlots } from "./job-slots.js";
+import { sourceAdvice } from "../display/source-advice.js";
+import { JobSlots } from "../async/semaphore.js";
 import type { Work } from "./work.js";
 
 /** What the source has too few of. */

@@ -1,9 +1,9 @@
-import { readerSlot, wayBackNames, wayBackProgress } from "../cdc/names.js";
-import { dropSlot } from "../cdc/drop-slot.js";
-import { dropProgress } from "../cdc/progress.js";
-import { dropPublications } from "../cdc/publication.js";
+import { readerSlot, wayBackNames, wayBackProgress } from "../cdc/model/names.js";
+import { dropSlot } from "../cdc/source/drop-slot.js";
+import { dropProgress } from "../cdc/target/progress.js";
+import { dropPublications } from "../cdc/source/publication.js";
 import { Unreachable, messageOf } from "../errors.js";
-import { connect, isMissingDatabase, refusesLogin, type Endpoint } from "../postgres/connect.js";
+import { connect, isMissingDatabase, refusesLogin, type Endpoint } from "../postgres/connection/connect.js";
 import { rideOut } from "./ride-out.js";
 
 export interface WayBackPlaces {

@@ -1,8 +1,8 @@
-import type { Wish } from "../inputs.js";
-import type { Endpoint } from "../postgres/connect.js";
+import type { Wish } from "../inputs/inputs.js";
+import type { Endpoint } from "../postgres/connection/connect.js";
 import type { Journal } from "../store/journal.js";
-import type { Bearer } from "./earlier-sessions.js";
-import type { JobSlots } from "./job-slots.js";
+import type { Bearer } from "./cleanup/earlier-sessions.js";
+import type { JobSlots } from "../async/semaphore.js";
 
 /** What every step of a worker needs. */
 export interface Work {

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { join } from "node:path";
-import type { ProviderLauncher } from "../../../examples/host/provider-process";
+import type { ProviderLauncher } from "../../../tools/pulumi-host/processes/provider-process";
 import { Cloud, type CloudOptions } from "./cloud";
 import type { ProviderRequest } from "./provider";
 import type { Properties } from "./properties";

@@ -1,8 +1,8 @@
 import { randomInt } from "node:crypto";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import pg from "pg";
-import { startAzureLikeServer } from "../../support/azure-like";
-import type { EmbeddedServer } from "../../support/embedded-server";
+import { startAzureLikeServer } from "../../support/servers/azure-like";
+import type { EmbeddedServer } from "../../support/servers/embedded-server";
 import { type Properties, text } from "./properties";
 
 /** What is only heard of, since the embedded server lacks the libraries, or the parameter. */

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import type { ProviderLauncher } from "../../../examples/host/provider-process";
+import type { ProviderLauncher } from "../../../tools/pulumi-host/processes/provider-process";
 
 /**
  * Providers as the Pulumi CLI finds them: programs named pulumi-resource-<package>, on PATH before all others.

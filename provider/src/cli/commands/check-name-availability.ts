@@ -1,8 +1,8 @@
 import type { Command } from "commander";
-import { inputsSchema } from "../../inputs.js";
+import { inputsSchema } from "../../inputs/inputs.js";
 import { findMigration } from "../../store/list-migrations.js";
-import { addMigrationOptions, readMigrationFlags, type MigrationFlags } from "../migration-flags.js";
-import { withStore } from "../open-store.js";
+import { addMigrationOptions, readMigrationFlags, type MigrationFlags } from "../options/migration-options.js";
+import { withStore } from "../migration/open-store.js";
 import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
 
 interface Availability {

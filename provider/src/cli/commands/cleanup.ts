@@ -1,9 +1,9 @@
 import type { Command } from "commander";
-import { findLeftovers, removeLeftover } from "../leftovers.js";
-import { withStore } from "../open-store.js";
+import { findLeftovers, removeLeftover } from "../migration/leftovers.js";
+import { withStore } from "../migration/open-store.js";
 import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
-import { confirm } from "../prompt.js";
-import { addSourceOptions, addTargetOptions, sourceOf, type SourceFlags, type TargetFlags } from "../server-options.js";
+import { confirm } from "../options/prompt.js";
+import { addSourceOptions, addTargetOptions, sourceOf, type SourceFlags, type TargetFlags } from "../options/server-options.js";
 
 interface Flags extends TargetFlags, SourceFlags, OutputFlags {
   readonly yes?: boolean;

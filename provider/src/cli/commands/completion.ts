@@ -1,5 +1,5 @@
 import { Argument, type Command } from "commander";
-import { completionScript, type Shell } from "../completion-script.js";
+import { completionScript, type Shell } from "../help/completion-script.js";
 
 const examples = `
 Examples:

@@ -1,14 +1,14 @@
 import type { Command } from "commander";
-import { checkInputs } from "../../check-inputs.js";
+import { checkInputs } from "../../inputs/check-inputs.js";
 import { InvalidInput } from "../../errors.js";
-import type { Inputs } from "../../inputs.js";
+import type { Inputs } from "../../inputs/inputs.js";
 import * as lifecycle from "../../lifecycle.js";
-import { begin } from "../begin.js";
-import { addMigrationOptions } from "../migration-flags.js";
-import { withMigration } from "../open-store.js";
+import { begin } from "../migration/start-in-background.js";
+import { addMigrationOptions } from "../options/migration-options.js";
+import { withMigration } from "../migration/open-store.js";
 import { addOutputOption, type OutputFlags } from "../output.js";
-import { reportLines } from "../report-lines.js";
-import { addWantedOptions, wantedInputs, type WantedFlags } from "../wanted-inputs.js";
+import { reportLines } from "../output/progress-lines.js";
+import { addWantedOptions, wantedInputs, type WantedFlags } from "../options/migration-inputs.js";
 import { show } from "./show.js";
 
 interface Flags extends WantedFlags, OutputFlags {

@@ -3,8 +3,8 @@ import { Option, type Command } from "commander";
 import { z } from "zod";
 import { InvalidInput } from "../../errors.js";
 import { startDashboard } from "../../dashboard/server.js";
-import { addTargetOptions, targetOf, type TargetFlags } from "../server-options.js";
-import { wholeNumber } from "../whole-number.js";
+import { addTargetOptions, targetOf, type TargetFlags } from "../options/server-options.js";
+import { wholeNumber } from "../options/whole-number.js";
 
 interface Flags extends TargetFlags {
   readonly listen: string;

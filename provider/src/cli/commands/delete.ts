@@ -1,11 +1,11 @@
 import type { Command } from "commander";
 import * as lifecycle from "../../lifecycle.js";
 import { readDatabases } from "../../store/records.js";
-import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
-import { withMigration, type FoundMigration } from "../open-store.js";
-import { confirm } from "../prompt.js";
+import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
+import { withMigration, type FoundMigration } from "../migration/open-store.js";
+import { confirm } from "../options/prompt.js";
 import { inputsWithoutSource, recordedInputs } from "../recorded-inputs.js";
-import { addSourceOptions, type SourceFlags } from "../server-options.js";
+import { addSourceOptions, type SourceFlags } from "../options/server-options.js";
 
 interface Flags extends MigrationFlags, SourceFlags {
   readonly yes?: boolean;

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { connect, type Endpoint } from "../../postgres/connect.js";
+import { connect, type Endpoint } from "../../postgres/connection/connect.js";
 import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
 import {
   addSourceOptions,
@@ -8,7 +8,7 @@ import {
   targetOf,
   type SourceFlags,
   type TargetFlags,
-} from "../server-options.js";
+} from "../options/server-options.js";
 
 /** What belongs to a machine and differs between any two servers. */
 const ofTheMachine =

@@ -1,13 +1,13 @@
 import { Option, type Command } from "commander";
 import type { Client } from "pg";
-import { sourceTypes, type SourceType } from "../../inputs.js";
-import { connect } from "../../postgres/connect.js";
+import { sourceTypes, type SourceType } from "../../inputs/inputs.js";
+import { connect } from "../../postgres/connection/connect.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
-import { sourceAdvice, type SourceAdvice } from "../../source-advice.js";
+import { sourceAdvice, type SourceAdvice } from "../../display/source-advice.js";
 import { exitCodes } from "../exit-code.js";
 import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
-import { addSourceOptions, sourceOf, type SourceFlags } from "../server-options.js";
-import { wholeNumber } from "../whole-number.js";
+import { addSourceOptions, sourceOf, type SourceFlags } from "../options/server-options.js";
+import { wholeNumber } from "../options/whole-number.js";
 
 interface Flags extends SourceFlags, OutputFlags {
   readonly sourceType: SourceType;

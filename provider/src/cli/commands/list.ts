@@ -1,12 +1,12 @@
 import { Option, type Command } from "commander";
 import { hasEnded } from "../../status.js";
 import { listMigrations } from "../../store/list-migrations.js";
-import { migrationResource } from "../../migration-resource.js";
-import { gridColumns } from "../../grid-columns.js";
-import { gridRow } from "../grid.js";
-import { withStore } from "../open-store.js";
+import { migrationResource } from "../../display/migration-resource.js";
+import { gridColumns } from "../../display/grid-columns.js";
+import { gridRow } from "../output/grid-row.js";
+import { withStore } from "../migration/open-store.js";
 import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
-import { addTargetOptions, type TargetFlags } from "../server-options.js";
+import { addTargetOptions, type TargetFlags } from "../options/server-options.js";
 
 interface Flags extends TargetFlags, OutputFlags {
   readonly filter: "Active" | "All";

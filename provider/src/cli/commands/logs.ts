@@ -3,9 +3,9 @@ import { Option, type Command } from "commander";
 import { hasEnded } from "../../status.js";
 import { findMigration } from "../../store/list-migrations.js";
 import { readEvents, type EventRecord } from "../../store/read-events.js";
-import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
-import { withMigration, type FoundMigration } from "../open-store.js";
-import { wholeNumber } from "../whole-number.js";
+import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
+import { withMigration, type FoundMigration } from "../migration/open-store.js";
+import { wholeNumber } from "../options/whole-number.js";
 
 interface Flags extends MigrationFlags {
   readonly follow?: boolean;

@@ -1,13 +1,13 @@
 import { Option, type Command } from "commander";
 import { tableBytes, tablesToCopy } from "../../copy/tables-to-copy.js";
-import { connect, type Endpoint } from "../../postgres/connect.js";
-import { formatBytes } from "../../byte-size.js";
-import { formatDuration } from "../grid.js";
+import { connect, type Endpoint } from "../../postgres/connection/connect.js";
+import { formatBytes } from "../../units/byte-size.js";
+import { formatDuration } from "../output/grid-row.js";
 import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
-import { addTargetOptions } from "../server-options.js";
-import { addBodyOptions, wantedSource, wantedTarget, type WantedFlags } from "../wanted-inputs.js";
-import { defaultJobs } from "../../worker/default-jobs.js";
-import { wholeNumber } from "../whole-number.js";
+import { addTargetOptions } from "../options/server-options.js";
+import { addBodyOptions, wantedSource, wantedTarget, type WantedFlags } from "../options/migration-inputs.js";
+import { defaultJobs } from "../../worker/context/default-parallelism.js";
+import { wholeNumber } from "../options/whole-number.js";
 
 interface PlannedTable {
   readonly database: string;

@@ -1,13 +1,13 @@
 import type { Command } from "commander";
 import type { DatabaseDetails, MigrationStatus } from "../../status.js";
-import { databaseFacts } from "../../database-facts.js";
+import { databaseFacts } from "../../display/database-facts.js";
 import { readStatus } from "../../store/read-status.js";
-import { formatBytes } from "../../byte-size.js";
-import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
-import { migrationResource } from "../../migration-resource.js";
-import { gridColumns } from "../../grid-columns.js";
-import { gridRow } from "../grid.js";
-import { withMigration, type FoundMigration } from "../open-store.js";
+import { formatBytes } from "../../units/byte-size.js";
+import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
+import { migrationResource } from "../../display/migration-resource.js";
+import { gridColumns } from "../../display/grid-columns.js";
+import { gridRow } from "../output/grid-row.js";
+import { withMigration, type FoundMigration } from "../migration/open-store.js";
 import { addOutputOption, formatTable, print, type Format, type OutputFlags } from "../output.js";
 
 export function addShow(program: Command): void {

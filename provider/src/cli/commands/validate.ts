@@ -1,11 +1,11 @@
 import type { Command } from "commander";
-import { wishOf } from "../../inputs.js";
+import { wishOf } from "../../inputs/inputs.js";
 import { validate } from "../../validation/validate.js";
 import { exitCodes } from "../exit-code.js";
 import { findingsTable } from "../findings-table.js";
-import { addMigrationOptions } from "../migration-flags.js";
+import { addMigrationOptions } from "../options/migration-options.js";
 import { addOutputOption, print, type OutputFlags } from "../output.js";
-import { addWantedOptions, wantedInputs, type WantedFlags } from "../wanted-inputs.js";
+import { addWantedOptions, wantedInputs, type WantedFlags } from "../options/migration-inputs.js";
 
 export function addValidate(program: Command): void {
   const command = program

@@ -6,11 +6,11 @@ import { readSamples } from "../../store/samples.js";
 import { readTables } from "../../store/read-tables.js";
 import { exitCodeOfStatus } from "../exit-code.js";
 import { follow } from "../follow.js";
-import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
-import { withMigration, type FoundMigration } from "../open-store.js";
-import { sampleOf } from "../../rates.js";
-import { paint } from "../paint.js";
-import { watchScreen } from "../watch-screen.js";
+import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
+import { withMigration, type FoundMigration } from "../migration/open-store.js";
+import { sampleOf } from "../../units/rates.js";
+import { paint } from "../output/colorize.js";
+import { watchScreen } from "../output/watch-screen.js";
 
 export function addWatch(program: Command): void {
   addMigrationOptions(

@@ -1,17 +1,17 @@
 import { InvalidArgumentError, type Command } from "commander";
 import { Canceled, InvalidInput } from "../../errors.js";
-import { mostWorkers } from "../../inputs.js";
+import { mostWorkers } from "../../inputs/inputs.js";
 import { readStatus } from "../../store/read-status.js";
 import { Store } from "../../store/store.js";
-import type { Job } from "../../worker/job.js";
-import { namesJob, readJob } from "../../worker/read-job.js";
+import type { Job } from "../../worker/context/worker-job.js";
+import { namesJob, readJob } from "../../worker/read-worker-job.js";
 import { serveMigration } from "../../worker/serve.js";
 import { exitCodeOfStatus } from "../exit-code.js";
-import { addMigrationOptions, type MigrationFlags } from "../migration-flags.js";
-import { withMigration } from "../open-store.js";
+import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
+import { withMigration } from "../migration/open-store.js";
 import { recordedInputs } from "../recorded-inputs.js";
-import { addSourceOptions, type SourceFlags } from "../server-options.js";
-import { wholeNumber } from "../whole-number.js";
+import { addSourceOptions, type SourceFlags } from "../options/server-options.js";
+import { wholeNumber } from "../options/whole-number.js";
 
 const examples = `
 Example, as a systemd unit runs it (passwords in its environment, or in ~/.pgpass):

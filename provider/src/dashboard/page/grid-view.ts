@@ -1,5 +1,5 @@
-import { gridColumns } from "../../grid-columns.js";
-import type { MigrationResource } from "../../migration-resource.js";
+import { gridColumns } from "../../display/grid-columns.js";
+import type { MigrationResource } from "../../display/migration-resource.js";
 import { hasEnded } from "../../status.js";
 import { element } from "./element.js";
 import { clock, time, tone } from "./format.js";

@@ -1,5 +1,5 @@
-import type { MigrationResource } from "../../migration-resource.js";
-import { phasesOf } from "../../phases.js";
+import type { MigrationResource } from "../../display/migration-resource.js";
+import { phasesOf } from "../../display/phases.js";
 import { element } from "./element.js";
 import { tone } from "./format.js";
 

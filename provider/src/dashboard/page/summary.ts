@@ -1,6 +1,6 @@
-import { formatBytes } from "../../byte-size.js";
-import { formatDuration } from "../../duration.js";
-import type { MigrationResource } from "../../migration-resource.js";
+import { formatBytes } from "../../units/byte-size.js";
+import { formatDuration } from "../../units/duration.js";
+import type { MigrationResource } from "../../display/migration-resource.js";
 import type { DatabaseDetails } from "../../status.js";
 import { element, progress } from "./element.js";
 import { clock, count, time } from "./format.js";

@@ -1,4 +1,4 @@
-import { formatBytes } from "../../byte-size.js";
+import { formatBytes } from "../../units/byte-size.js";
 import type { TableRecord } from "../../store/read-tables.js";
 import { element, progress } from "./element.js";
 import { count, tone } from "./format.js";

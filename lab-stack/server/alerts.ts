@@ -1,0 +1,28 @@
+import type * as dbforpostgresql from "@pulumi/azure-native/dbforpostgresql";
+import * as monitor from "@pulumi/azure-native/monitor";
+import type { Alert } from "./existing-server";
+import type { Place } from "../network/network";
+
+/** Alerts of another server, on this one's metrics. */
+export function declareAlerts(
+  { naming, group }: Place,
+  server: dbforpostgresql.Server,
+  alerts: readonly Alert[],
+): monitor.MetricAlert[] {
+  return alerts.map(
+    ({ name, criteria, actions, ...rest }) =>
+      new monitor.MetricAlert(naming.of("ma", name), {
+        resourceGroupName: group.name,
+        ruleName: naming.of("ma", name),
+        location: "global",
+        scopes: [server.id],
+        criteria: {
+          odataType: "Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria",
+          allOf: [...criteria],
+        },
+        actions: [...actions],
+        ...rest,
+        tags: naming.tags,
+      }),
+  );
+}

@@ -1,0 +1,18 @@
+import { sqlStateOf } from "../../postgres/sql-state.js";
+import { RowMissing } from "./row-missing.js";
+import { TruncateRefused } from "./truncate-refused.js";
+
+/** The target refuses what the source's order may allow. */
+export class FoldRefused extends Error {
+  constructor(
+    /** By its binding's name; undefined for a TRUNCATE. */
+    readonly table: string | undefined,
+    override readonly cause: Error & { readonly code?: string },
+  ) {
+    super(cause.message, { cause });
+  }
+}
+
+/** Class 23: integrity constraint violation. */
+export const wantsSourceOrder = (error: unknown): boolean =>
+  error instanceof RowMissing || error instanceof TruncateRefused || sqlStateOf(error).startsWith("23");

@@ -1,0 +1,90 @@
+import type { Binding } from "../binding/table-mapping.js";
+import { type RowChange, type Tuple, onTopOf } from "../model/change.js";
+import type { Folding, NetChanges } from "./coalesce.js";
+import { keyText, knownFields, knowsAll } from "./row-identity.js";
+
+/** The net operation on one key, relative to what the target holds when the run begins. */
+interface Net {
+  operation: "insert" | "update" | "delete" | "replace";
+  row: Tuple;
+}
+
+/** Changes of rows that have a key: one operation is left for each. */
+export class FoldByKey implements Folding {
+  readonly #binding: Binding;
+  readonly #rows = new Map<string, Net>();
+
+  constructor(binding: Binding) {
+    this.#binding = binding;
+  }
+
+  get isEmpty(): boolean {
+    return this.#rows.size === 0;
+  }
+
+  add(change: RowChange): boolean {
+    switch (change.kind) {
+      case "insert":
+        return this.#insert(change.row);
+      case "update":
+        return this.#update(change.row, change.old);
+      case "delete":
+        return this.#delete(change.old);
+    }
+  }
+
+  net(): NetChanges {
+    const deletes: Tuple[] = [];
+    const inserts: Tuple[] = [];
+    const groups = new Map<string, { fields: number[]; rows: Tuple[] }>();
+    for (const { operation, row } of this.#rows.values()) {
+      if (operation === "delete") deletes.push(row);
+      else if (operation === "insert") inserts.push(row);
+      else {
+        const fields = knownFields(this.#binding, row);
+        const name = fields.join();
+        const group = groups.get(name);
+        if (group) group.rows.push(row);
+        else groups.set(name, { fields, rows: [row] });
+      }
+    }
+    return { deletes, updates: [...groups.values()], inserts };
+  }
+
+  #insert(row: Tuple): boolean {
+    const key = keyText(this.#binding, row);
+    const net = this.#rows.get(key);
+    if (!net) this.#rows.set(key, { operation: "insert", row });
+    else if (net.operation === "delete") this.#rows.set(key, { operation: "replace", row });
+    else return false;
+    return true;
+  }
+
+  #delete(old: Tuple): boolean {
+    const key = keyText(this.#binding, old);
+    const net = this.#rows.get(key);
+    if (net?.operation === "delete") return false;
+    if (net?.operation === "insert") this.#rows.delete(key);
+    else this.#rows.set(key, { operation: "delete", row: old });
+    return true;
+  }
+
+  #update(row: Tuple, old: Tuple | undefined): boolean {
+    const before = onTopOf(row, old);
+    const oldKey = keyText(this.#binding, old ?? row);
+    const newKey = old ? keyText(this.#binding, before) : oldKey;
+    const net = this.#rows.get(oldKey);
+    if (net?.operation === "delete") return false;
+    // What the batch knows of the row holds the old key too, so it can stand below instead of the old key alone.
+    const after = net ? onTopOf(before, net.row) : before;
+    if (newKey === oldKey) {
+      if (net) net.row = after;
+      else this.#rows.set(oldKey, { operation: "update", row: after });
+      return true;
+    }
+    const place = this.#rows.get(newKey);
+    if (!knowsAll(this.#binding, after) || (place && place.operation !== "delete")) return false;
+    this.#delete(old ?? row);
+    return this.#insert(after);
+  }
+}

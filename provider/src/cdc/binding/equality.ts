@@ -1,0 +1,35 @@
+import type { Client } from "pg";
+import { quoteIdentifier } from "../../postgres/identifiers.js";
+import type { Column } from "../../postgres/tables.js";
+
+/** Not the users' own of that name, whatever the search_path. */
+const builtIn = "OPERATOR(pg_catalog.=)";
+
+/**
+ * The operator by which an index on each column finds equal values. Under the empty search_path a plain `=` on a type
+ * that an extension brought (citext) would be that of a type it can be cast to, which no index on the column serves.
+ */
+export async function equalityOperators(target: Client, columns: readonly Column[]): Promise<string[]> {
+  if (columns.every(({ baseTypeSchema }) => baseTypeSchema === "pg_catalog")) return columns.map(() => builtIn);
+  const { rows } = await target.query<{ place: string; schema: string | null; operator: string | null }>(
+    `SELECT wanted.place, operators.schema, operators.operator
+       FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (schema, name, place)
+       LEFT JOIN LATERAL (
+         SELECT opn.nspname AS schema, o.oprname AS operator
+           FROM pg_type t
+           JOIN pg_namespace n ON n.oid = t.typnamespace
+           JOIN pg_opclass c ON c.opcintype = t.oid AND c.opcdefault
+           JOIN pg_am m ON m.oid = c.opcmethod AND m.amname = 'btree'
+           JOIN pg_amop a ON a.amopfamily = c.opcfamily AND a.amopstrategy = 3
+                         AND a.amoplefttype = t.oid AND a.amoprighttype = t.oid
+           JOIN pg_operator o ON o.oid = a.amopopr
+           JOIN pg_namespace opn ON opn.oid = o.oprnamespace
+          WHERE n.nspname = wanted.schema AND t.typname = wanted.name
+       ) AS operators ON true
+      ORDER BY wanted.place`,
+    [columns.map(({ baseTypeSchema }) => baseTypeSchema), columns.map(({ baseType }) => baseType)],
+  );
+  return rows.map(({ schema, operator }) =>
+    schema === null || operator === null ? builtIn : `OPERATOR(${quoteIdentifier(schema)}.${operator})`,
+  );
+}

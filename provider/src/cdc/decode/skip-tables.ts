@@ -1,0 +1,20 @@
+import { qualify } from "../../postgres/identifiers.js";
+import type { Relation, StreamMessage } from "../model/change.js";
+
+/** @param leaveOut tables, qualified and quoted, of which nothing is to be told */
+export function withoutTables(leaveOut: ReadonlySet<string>, message: StreamMessage): StreamMessage {
+  if (leaveOut.size === 0) return message;
+  const isWanted = ({ schema, name }: Relation): boolean => !leaveOut.has(qualify(schema, name));
+  switch (message.kind) {
+    case "insert":
+    case "update":
+    case "delete":
+      return isWanted(message.relation) ? message : { kind: "ignored" };
+    case "truncate": {
+      const relations = message.relations.filter(isWanted);
+      return relations.length > 0 ? { ...message, relations } : { kind: "ignored" };
+    }
+    default:
+      return message;
+  }
+}

@@ -1,0 +1,104 @@
+import { listProgress } from "../../cdc/target/list-progress.js";
+import { sourceObjectPrefix } from "../../cdc/model/names.js";
+import { dropProgress } from "../../cdc/target/progress.js";
+import { hasPublications } from "../../cdc/source/publication.js";
+import { dropSlot } from "../../cdc/source/drop-slot.js";
+import { connect, type Endpoint } from "../../postgres/connection/connect.js";
+import { quoteIdentifier } from "../../postgres/identifiers.js";
+import { listMigrations } from "../../store/list-migrations.js";
+import { readDatabases } from "../../store/records.js";
+import type { Store } from "../../store/store.js";
+
+/** Something of ours that no recorded migration knows of. */
+export interface Leftover {
+  readonly side: "source" | "target";
+  readonly kind: "slot" | "publication" | "progress";
+  readonly database: string;
+  /** The object's name; for progress the migration's. */
+  readonly name: string;
+}
+
+/** What the records account for. */
+interface Known {
+  readonly migrations: ReadonlySet<string>;
+  readonly objects: ReadonlySet<string>;
+}
+
+/** Looks at every database of both servers. Slots that somebody reads at this moment are no leftovers. */
+export async function findLeftovers(
+  store: Store | undefined,
+  { source, target }: { source: Endpoint; target: Endpoint },
+): Promise<Leftover[]> {
+  const known = await knownObjects(store);
+  return [...(await onSource(source, known)), ...(await onTarget(target, known))];
+}
+
+async function knownObjects(store: Store | undefined): Promise<Known> {
+  const migrations = store ? await listMigrations(store) : [];
+  const databases = store ? await Promise.all(migrations.map(({ name }) => readDatabases(store, name))) : [];
+  const objects = databases.flat().flatMap(({ slot, publications }) => [...(slot ? [slot] : []), ...publications]);
+  return { migrations: new Set(migrations.map(({ name }) => name)), objects: new Set(objects) };
+}
+
+async function onSource(source: Endpoint, { objects }: Known): Promise<Leftover[]> {
+  const found: Leftover[] = [];
+  for (const database of await databasesOf(source)) {
+    const client = await connect(source, { database, purpose: "cleanup" });
+    try {
+      const { rows } = await client.query<Pick<Leftover, "kind" | "name">>(
+        `SELECT 'slot' AS kind, slot_name AS name FROM pg_replication_slots
+          WHERE database = current_database() AND NOT active AND slot_name LIKE $1
+         ${(await hasPublications(client)) ? "UNION ALL SELECT 'publication', pubname FROM pg_publication WHERE pubname LIKE $1" : ""}
+          ORDER BY 1 DESC, 2`,
+        [`${sourceObjectPrefix.replace(/_/g, "\\_")}%`],
+      );
+      found.push(
+        ...rows.filter(({ name }) => !objects.has(name)).map((row) => ({ side: "source" as const, database, ...row })),
+      );
+    } finally {
+      await client.end();
+    }
+  }
+  return found;
+}
+
+async function onTarget(target: Endpoint, { migrations }: Known): Promise<Leftover[]> {
+  const found: Leftover[] = [];
+  for (const database of await databasesOf(target)) {
+    const client = await connect(target, { database, purpose: "cleanup" });
+    try {
+      const names = (await listProgress(client)).filter((name) => !migrations.has(name));
+      found.push(...names.map((name) => ({ side: "target" as const, kind: "progress" as const, database, name })));
+    } finally {
+      await client.end();
+    }
+  }
+  return found;
+}
+
+async function databasesOf(server: Endpoint): Promise<string[]> {
+  const client = await connect(server, { database: "postgres", purpose: "cleanup" });
+  try {
+    const { rows } = await client.query<{ name: string }>(
+      `SELECT datname AS name FROM pg_database
+        WHERE datallowconn AND NOT datistemplate AND has_database_privilege(datname, 'CONNECT') ORDER BY 1`,
+    );
+    return rows.map(({ name }) => name);
+  } finally {
+    await client.end();
+  }
+}
+
+export async function removeLeftover(
+  { side, kind, database, name }: Leftover,
+  servers: { source: Endpoint; target: Endpoint },
+): Promise<void> {
+  if (kind === "slot") return dropSlot(servers.source, database, name);
+  const client = await connect(servers[side], { database, purpose: "cleanup" });
+  try {
+    if (kind === "publication") await client.query(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`);
+    else await dropProgress(client, name);
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,272 @@
+import type { z } from "zod";
+import { resolveServers, serverKeys } from "./arm-body.js";
+import { InvalidInput } from "../errors.js";
+import { filterSchema } from "./filter.js";
+import {
+  adminCredentialsSchema,
+  inputsOf,
+  inputsSchema,
+  secretParametersSchema,
+  serverSchema,
+  timeoutsSchema,
+  webhookSchema,
+  type DeclaredInputs,
+  type Inputs,
+} from "./inputs.js";
+import { nearestName } from "./nearest-name.js";
+import { targetDatabase } from "./target-database.js";
+import { containsUnknown, touchesUnknown } from "./unknown-value.js";
+
+export interface InputFailure {
+  /** Path of the property: `source.port`, `dbsToMigrate[0]`. */
+  readonly property: string;
+  readonly reason: string;
+}
+
+export interface CheckedInputs {
+  /** With defaults, under the program's own keys; undefined when a property is wrong by itself. */
+  readonly declared: DeclaredInputs | undefined;
+  /** What the engine works with; undefined when something fails or is not known yet. */
+  readonly inputs: Inputs | undefined;
+  readonly failures: readonly InputFailure[];
+}
+
+/** @throws InvalidInput naming each property that is wrong, all at once */
+export function parseInputs(raw: Readonly<Record<string, unknown>>): Inputs {
+  const { inputs, failures } = checkInputs(raw);
+  if (failures.length > 0 || !inputs) throw new InvalidInput(failures);
+  return inputs;
+}
+
+/** Checks what is known, property by property and against each other, and lets unknown values of a preview through. */
+export function checkInputs(raw: Readonly<Record<string, unknown>>): CheckedInputs {
+  const parsed = parse(raw);
+  const issues = (parsed.error?.issues ?? []).filter((issue) => !touchesUnknown(raw, issue.path));
+  const wrong = wrongProperties(issues);
+  const unusable = (key: string): boolean => wrong.has(key) || containsUnknown(raw[key]);
+  // Rules about what is wrong or unknown are left out.
+  const known = parseUsable(raw, wrong);
+  const failures = [
+    ...issues.flatMap(explain),
+    ...rules.filter(({ about }) => !about.some(unusable)).flatMap((rule) => rule.failures(known)),
+  ];
+  const declared = parsed.data;
+  if (!declared || failures.length > 0 || containsUnknown(raw)) return { declared, inputs: undefined, failures };
+  const { servers } = resolveServers(declared);
+  return { declared, inputs: servers && inputsOf(declared, servers), failures };
+}
+
+/**
+ * What is still understood of inputs that another version of this package has kept, so that its migration can be removed.
+ *
+ * @throws InvalidInput when they do not say how to reach both servers
+ */
+export function understandInputs(raw: Readonly<Record<string, unknown>>): Inputs {
+  const known = parseUsable(raw, wrongProperties(parse(raw).error?.issues ?? []));
+  const { servers, failures } = resolveServers(known);
+  if (!servers) throw new InvalidInput(failures);
+  return inputsOf(known, servers);
+}
+
+const wrongProperties = (issues: readonly z.core.$ZodIssue[]): ReadonlySet<string> =>
+  new Set(issues.map((issue) => String(issue.path[0])));
+
+/** Defaults stand in for what is wrong or unknown. */
+function parseUsable(raw: Readonly<Record<string, unknown>>, wrong: ReadonlySet<string>): DeclaredInputs {
+  const usable = Object.entries(raw).filter(
+    ([key, value]) => key in inputsSchema.shape && !wrong.has(key) && !containsUnknown(value),
+  );
+  return inputsSchema.partial().parse(Object.fromEntries(usable)) as DeclaredInputs;
+}
+
+/** What has to hold between properties. */
+interface Rule {
+  readonly about: readonly (keyof DeclaredInputs)[];
+  readonly failures: (inputs: DeclaredInputs) => readonly InputFailure[];
+}
+
+const rules: readonly Rule[] = [
+  { about: serverKeys, failures: (inputs) => resolveServers(inputs).failures },
+  {
+    about: serverKeys,
+    failures: (inputs) => {
+      const { servers } = resolveServers(inputs);
+      if (servers?.source.host !== servers?.target.host || servers?.source.port !== servers?.target.port) return [];
+      if (!servers) return [];
+      return [{ property: "target", reason: "source and target are the same server; name another one" }];
+    },
+  },
+  {
+    about: ["triggerCutover", "migrationMode"],
+    failures: ({ triggerCutover, migrationMode }) =>
+      triggerCutover && migrationMode === "Offline"
+        ? [
+            {
+              property: "triggerCutover",
+              reason: "603114: an offline migration has no cutover; leave it out, or set migrationMode to Online",
+            },
+          ]
+        : [],
+  },
+  ...(["verifyBeforeCutover", "verifyNow"] as const).map(onlineOnly),
+  {
+    about: ["fence", "migrationMode"],
+    failures: ({ fence, migrationMode }) =>
+      fence !== "none" && migrationMode === "Offline"
+        ? [{ property: "fence", reason: "goes up at the cutover, which an offline migration has not; use Online" }]
+        : [],
+  },
+  {
+    about: ["rollback", "migrationMode", "triggerCutover"],
+    failures: ({ rollback, migrationMode, triggerCutover }) => {
+      if (rollback !== "drop" && migrationMode === "Offline")
+        return [{ property: "rollback", reason: "an offline migration does not follow its target; use Online" }];
+      if (rollback === "return" && !triggerCutover)
+        return [{ property: "rollback", reason: "nothing is cut over that one could return from; use keep or drop" }];
+      return [];
+    },
+  },
+  {
+    about: ["dbsToMigrate", "waitForConfirmation"],
+    failures: ({ dbsToMigrate, waitForConfirmation }) =>
+      dbsToMigrate.length === 0 && !waitForConfirmation
+        ? [
+            {
+              property: "dbsToMigrate",
+              reason: "name at least one database, or set waitForConfirmation to name them in a later update",
+            },
+          ]
+        : [],
+  },
+  {
+    about: ["dbsToMigrate", "maintenanceDatabase", "databaseNames"],
+    failures: ({ dbsToMigrate, maintenanceDatabase, databaseNames }) =>
+      dbsToMigrate.some((database) => targetDatabase({ databaseNames }, database) === maintenanceDatabase)
+        ? [
+            {
+              property: "dbsToMigrate",
+              reason: `${maintenanceDatabase} is the target's maintenance database, which holds the migration's records; name another one as maintenanceDatabase to migrate it`,
+            },
+          ]
+        : [],
+  },
+  { about: ["dbsToMigrate", "databaseNames"], failures: contradictoryNames },
+  {
+    about: ["schemaOnly", "dataOnly"],
+    failures: ({ schemaOnly, dataOnly }) =>
+      schemaOnly && dataOnly
+        ? [{ property: "dataOnly", reason: "schemaOnly and dataOnly together leave nothing to migrate" }]
+        : [],
+  },
+  {
+    about: ["schemaOnly", "migrationMode"],
+    failures: ({ schemaOnly, migrationMode }) =>
+      schemaOnly && migrationMode === "Online"
+        ? [{ property: "schemaOnly", reason: "a schema alone has no changes to follow; use Offline" }]
+        : [],
+  },
+  partialList("dbsToTriggerCutoverOn", "triggerCutover"),
+  partialList("dbsToCancelMigrationOn", "cancel"),
+  {
+    about: ["cancel", "dbsToCancelMigrationOn", "triggerCutover"],
+    failures: ({ cancel, dbsToCancelMigrationOn, triggerCutover }) =>
+      cancel && dbsToCancelMigrationOn.length === 0 && triggerCutover
+        ? [{ property: "cancel", reason: "a migration is either canceled or cut over; leave out one of both" }]
+        : [],
+  },
+  {
+    about: ["migrationWindowStartTimeInUtc", "migrationWindowEndTimeInUtc"],
+    failures: ({ migrationWindowStartTimeInUtc: start, migrationWindowEndTimeInUtc: end }) =>
+      start !== undefined && end !== undefined && Date.parse(end) <= Date.parse(start)
+        ? [{ property: "migrationWindowEndTimeInUtc", reason: `the window ends before it begins at ${start}` }]
+        : [],
+  },
+];
+
+function onlineOnly(property: "verifyBeforeCutover" | "verifyNow"): Rule {
+  const reason = "an offline migration compares when it has copied; leave it out, or set migrationMode to Online";
+  return {
+    about: [property, "migrationMode"],
+    failures: (inputs) => (inputs[property] && inputs.migrationMode === "Offline" ? [{ property, reason }] : []),
+  };
+}
+
+function contradictoryNames({ dbsToMigrate, databaseNames }: DeclaredInputs): InputFailure[] {
+  const failures: InputFailure[] = [];
+  const unknown = Object.keys(databaseNames).filter((name) => !dbsToMigrate.includes(name));
+  if (unknown.length > 0)
+    failures.push({ property: "databaseNames", reason: `${unknown.join(", ")} is not among dbsToMigrate` });
+  const targetNames = dbsToMigrate.map((database) => targetDatabase({ databaseNames }, database));
+  if (new Set(targetNames).size < targetNames.length)
+    failures.push({ property: "databaseNames", reason: "two databases get the same name on the target" });
+  return failures;
+}
+
+/** A list that says on which of the migration's databases a switch works. */
+function partialList(
+  list: "dbsToTriggerCutoverOn" | "dbsToCancelMigrationOn",
+  trigger: "triggerCutover" | "cancel",
+): Rule {
+  return {
+    about: [list, trigger, "dbsToMigrate"],
+    failures: (inputs) => [
+      ...inputs[list]
+        .filter((name) => !inputs.dbsToMigrate.includes(name))
+        .map((name) => ({ property: list, reason: `${name} is none of dbsToMigrate` })),
+      ...(inputs[list].length > 0 && !inputs[trigger]
+        ? [{ property: list, reason: `does nothing without ${trigger}: set ${trigger} to true, too` }]
+        : []),
+    ],
+  };
+}
+
+/** With what was given, or one that has the wrong type would be taken for one that is missing. */
+const parse = (raw: unknown): ReturnType<typeof inputsSchema.safeParse> =>
+  inputsSchema.safeParse(raw, { reportInput: true });
+
+function explain(issue: z.core.$ZodIssue): InputFailure[] {
+  if (issue.code !== "unrecognized_keys") return [{ property: propertyPath(issue.path), reason: reasonOf(issue) }];
+  return issue.keys.map((key) => {
+    const nearest = nearestName(key, knownKeys(issue.path));
+    const hint = nearest === undefined ? "" : `; did you mean ${nearest}?`;
+    return { property: propertyPath([...issue.path, key]), reason: `there is no such input${hint}` };
+  });
+}
+
+/** By what a schema expects; a number's own schema says which ones. */
+const kinds: Readonly<Record<string, string>> = {
+  array: 'a list, such as ["one", "two"]',
+  object: "an object with keys of its own",
+  record: "an object, a value for each name",
+  string: "a text",
+};
+
+function reasonOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === "invalid_type" && kinds[issue.expected])
+    return issue.input === undefined ? `is missing: give ${kinds[issue.expected]!}` : `give ${kinds[issue.expected]!}`;
+  if (issue.code === "invalid_value")
+    return `is none of ${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
+  return issue.message;
+}
+
+const propertyPath = (path: readonly PropertyKey[]): string =>
+  path.reduce<string>(
+    (text, key) => (typeof key === "number" ? `${text}[${key}]` : `${text}${text && "."}${String(key)}`),
+    "",
+  );
+
+const nested: Readonly<Record<string, z.ZodObject>> = {
+  include: filterSchema,
+  exclude: filterSchema,
+  source: serverSchema,
+  target: serverSchema,
+  secretParameters: secretParametersSchema,
+  adminCredentials: adminCredentialsSchema,
+  timeouts: timeoutsSchema,
+  webhook: webhookSchema,
+};
+
+function knownKeys(path: readonly PropertyKey[]): string[] {
+  const schema = path.length === 0 ? inputsSchema : nested[String(path.at(-1))];
+  return Object.keys(schema?.shape ?? {});
+}

@@ -1,0 +1,53 @@
+import type { InputFailure } from "../inputs/check-inputs.js";
+import type { Inputs } from "../inputs/inputs.js";
+import type { MigrationStatus } from "../status.js";
+
+/** What the switches of two inputs ask for when one follows the other. */
+interface Change {
+  readonly before: Pick<Inputs, "triggerCutover" | "cancel" | "rollback">;
+  readonly after: Pick<Inputs, "triggerCutover" | "cancel" | "rollback" | "dbsToCancelMigrationOn">;
+}
+
+/** Whether a change can be impossible at all, so that the migration's state has to be looked up. */
+export const dependsOnState = ({ before, after }: Change): boolean =>
+  before.triggerCutover !== after.triggerCutover ||
+  (after.cancel && !before.cancel) ||
+  (before.rollback !== after.rollback && after.rollback !== "drop");
+
+/** Changes that a migration in this state cannot follow any more, with the code of Azure's service where it has one. */
+export function impossibleTransitions({ before, after }: Change, status: MigrationStatus): InputFailure[] {
+  const { state } = status;
+  const failures: InputFailure[] = [];
+  const refuse = (property: string, reason: string): void => {
+    failures.push({ property, reason });
+  };
+  const isOver = state === "Succeeded" || state === "Canceled";
+  if (after.triggerCutover && !before.triggerCutover && isOver)
+    refuse("triggerCutover", `603113: the migration has ended (${state}) and cannot be cut over; leave it out`);
+  const { currentSubState, dbDetails } = status.currentSubStateDetails;
+  const isKeeping = currentSubState === "WaitingForRollbackDecision";
+  const cuttingOver = (isCuttingOver(status) && !after.cancel) || isKeeping;
+  if (before.triggerCutover && !after.triggerCutover && (state === "Succeeded" || cuttingOver))
+    refuse(
+      "triggerCutover",
+      `603113: the cutover ${cuttingOver ? "is under way" : "has been done"} and cannot be taken back; leave triggerCutover true`,
+    );
+  const isKept = Object.values(dbDetails).some(({ wayBack }) => wayBack !== undefined);
+  if (before.rollback !== after.rollback && after.rollback === "return" && !isKept)
+    refuse("rollback", "no way back is kept: it begins with the cutover, where rollback is keep");
+  if (before.rollback !== after.rollback && after.rollback === "keep" && isOver)
+    refuse("rollback", `the migration has ended (${state}): a way back begins with the cutover; leave it out`);
+  const canceled = after.dbsToCancelMigrationOn.length > 0 ? after.dbsToCancelMigrationOn : Object.keys(dbDetails);
+  const kept = canceled.filter((name) => dbDetails[name]?.wayBack !== undefined);
+  if (after.cancel && !before.cancel && kept.length > 0)
+    refuse("cancel", `${kept.join(", ")} has been cut over; set rollback to return, or to drop`);
+  if (after.cancel && !before.cancel && state === "Succeeded")
+    refuse("cancel", "the migration has succeeded: there is nothing left to cancel; leave it out");
+  return failures;
+}
+
+/** One whose worker is lost can be taken back until the first database has come to its clean-up. */
+function isCuttingOver({ worker, currentSubStateDetails: { currentSubState, dbDetails } }: MigrationStatus): boolean {
+  if (worker.state !== "lost") return currentSubState === "CompletingMigration";
+  return Object.values(dbDetails).some(({ migrationOperation }) => migrationOperation === "finishing");
+}

@@ -1,0 +1,78 @@
+import type { Client } from "pg";
+import { isUsersPublication } from "../../cdc/source/publication.js";
+import { serverVersion } from "../../postgres/server-version.js";
+
+/** By the first server that has them: catalogues of what a dump has, and no table's change tells of. */
+const catalogues: readonly (readonly [since: number, names: readonly string[]])[] = [
+  [
+    0,
+    [
+      ...[
+        "am",
+        "amop",
+        "amproc",
+        "cast",
+        "collation",
+        "conversion",
+        "language",
+        "opclass",
+        "operator",
+        "opfamily",
+        "transform",
+      ],
+      ...["ts_config", "ts_config_map", "ts_dict", "ts_parser", "ts_template"],
+      ...["default_acl", "description", "event_trigger", "extension", "policy", "proc", "seclabel"],
+      ...["foreign_data_wrapper", "foreign_server", "foreign_table", "user_mappings"],
+    ],
+  ],
+  [100000, ["statistic_ext", "publication", "publication_rel"]],
+  [150000, ["publication_namespace"]],
+];
+
+/**
+ * What a dump has no more of than its privileges, since it came with the server: whose number is below the first that users
+ * get (FirstNormalObjectId in PostgreSQL's transam.h, by which pg_dump goes as well).
+ */
+const own = "oid >= 16384";
+const otherwise: Readonly<Record<string, string>> = {
+  // Those of migrations come and go with what they follow.
+  publication: isUsersPublication,
+  publication_rel: `prpubid IN (SELECT oid FROM pg_publication WHERE ${isUsersPublication})`,
+  // Not what applications make for a session, all the time.
+  proc: `(${own} OR proacl IS NOT NULL) AND pronamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_temp_')`,
+  language: `${own} OR lanacl IS NOT NULL`,
+  description: "objoid >= 16384 OR objoid IN (SELECT id FROM users_schema)",
+  ts_config_map: "mapcfg >= 16384",
+  seclabel: "true",
+  foreign_table: "true",
+  user_mappings: "true",
+};
+
+/**
+ * Another text where a dump of the schema, with owners and privileges, may differ from one of before in what neither
+ * tables nor their columns, indexes and constraints tell. Much cheaper than a dump.
+ */
+export async function readCatalogueVersion(source: Client): Promise<string> {
+  const version = await serverVersion(source);
+  const known = catalogues.flatMap(([since, names]) => (version >= since ? names : []));
+  // Before 12 these have what ANALYZE finds, too.
+  const form = (name: string): string =>
+    name === "statistic_ext" && version < 120000
+      ? "concat_ws(' ', oid, stxname, stxnamespace, stxowner, stxkeys, stxkind)"
+      : "one::text";
+  const sums = known.map(
+    (name) => `(SELECT sum(hashtext(${form(name)})::int8) FROM pg_${name} AS one WHERE ${otherwise[name] ?? own})`,
+  );
+  const { rows } = await source.query<{ version: string }>(
+    `WITH users_schema AS (SELECT oid AS id, n::text AS form FROM pg_namespace n WHERE nspname !~ '^pg_')
+     SELECT md5(concat_ws(' ', ${sums.join(", ")},
+       (SELECT sum(hashtext(form)::int8) FROM users_schema),
+       (SELECT sum(hashtext(concat_ws(' ', t.typname, t.typowner, t.typacl))::int8) FROM pg_type t WHERE t.typnamespace IN (SELECT id FROM users_schema)),
+       (SELECT sum(hashtext(concat_ws(' ', c.relname, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity))::int8)
+          FROM pg_class c WHERE c.relnamespace IN (SELECT id FROM users_schema)),
+       (SELECT sum(hashtext(concat_ws(' ', k.oid, k.condeferrable, k.condeferred))::int8)
+          FROM pg_constraint k WHERE k.connamespace IN (SELECT id FROM users_schema)),
+       (SELECT sum(hashtext(concat_ws(' ', a.attrelid, a.attname, a.attacl))::int8) FROM pg_attribute a WHERE a.attacl IS NOT NULL))) AS version`,
+  );
+  return rows[0]!.version;
+}

@@ -1,0 +1,197 @@
+import type { Client } from "pg";
+import { hasPublications, isUsersPublication } from "../../cdc/source/publication.js";
+import { tablesMarkedBy } from "../../cdc/source/replica-identity.js";
+import { ownOnly } from "../../postgres/own-only.js";
+import { serverVersion } from "../../postgres/server-version.js";
+
+/**
+ * What is set on an object beside its definition: a storage option, a column's statistics target, storage or
+ * compression, a comment; whether a table is unlogged, what identifies its rows, when its foreign keys are checked; the
+ * dictionaries of a text search configuration, the options of a dictionary, what a publication tells of.
+ */
+export interface ObjectSetting {
+  /** `option public.t fillfactor`, `comment COLUMN public.t.v` */
+  readonly key: string;
+  readonly set: string;
+  /** Takes it back to what is so by default. */
+  readonly reset: string;
+  /** Of `set`, which all versions print alike. */
+  readonly digest: string;
+}
+
+/** By {@link ObjectSetting.key}, its digest. Plain JSON. */
+export type ObjectSettings = Readonly<Record<string, string>>;
+
+/** All that is set on what users have made. The session's search_path has to be empty. */
+export async function readObjectSettings(client: Client): Promise<ObjectSetting[]> {
+  const { rows } = await client.query<ObjectSetting>(settingsQuery(await serverVersion(client)));
+  const lent = new Set((await lentIdentities(client)).map((table) => `identity ${table}`));
+  return rows.filter(({ key }) => !lent.has(key));
+}
+
+/** The tables that a migration has given another replica identity for a while, qualified and quoted. */
+async function lentIdentities(client: Client): Promise<string[]> {
+  if (!(await hasPublications(client))) return [];
+  const { rows } = await client.query<{ comment: string }>(
+    `SELECT obj_description(oid, 'pg_publication') AS comment FROM pg_publication
+      WHERE NOT (${isUsersPublication}) AND obj_description(oid, 'pg_publication') IS NOT NULL`,
+  );
+  return rows.flatMap(({ comment }) => Object.keys(tablesMarkedBy(comment)));
+}
+
+export const settingDigestsOf = (settings: readonly ObjectSetting[]): ObjectSettings =>
+  Object.fromEntries(settings.map(({ key, digest }) => [key, digest]));
+
+/** Statements for the target by what the source has changed since; what only the target has otherwise stays. */
+export function settingsSince(
+  before: ObjectSettings,
+  now: readonly ObjectSetting[],
+  onTarget: readonly ObjectSetting[],
+): string[] {
+  const here = new Map(onTarget.map((one) => [one.key, one]));
+  const stands = new Set(now.map(({ key }) => key));
+  const changed = now.filter(({ key, digest }) => before[key] !== digest && here.get(key)?.digest !== digest);
+  const gone = onTarget.filter(({ key }) => before[key] !== undefined && !stands.has(key));
+  return [...gone.map(({ reset }) => reset), ...changed.map(({ set }) => set)];
+}
+
+function settingsQuery(version: number): string {
+  const compression =
+    version >= 140000
+      ? `UNION ALL
+  SELECT 'compression ' || label, alter || ' SET COMPRESSION ' || CASE attcompression WHEN 'p' THEN 'pglz' ELSE 'lz4' END, alter || ' SET COMPRESSION default'
+    FROM attribute WHERE attcompression <> ''`
+      : "";
+  // Of an index's expressions, which have no names of their own.
+  const indexStatistics =
+    version >= 110000
+      ? `UNION ALL
+  SELECT format('statistics %s %s', r.name, a.attnum), format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', r.name, a.attnum, a.attstattarget),
+         format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS -1', r.name, a.attnum)
+    FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid WHERE r.kind = 'INDEX' AND a.attnum > 0 AND a.attstattarget >= 0`
+      : "";
+  return `
+WITH relation AS (
+  SELECT c.oid, c.relkind, c.relpersistence, c.relreplident, n.nspname, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
+         CASE c.relkind WHEN 'i' THEN 'INDEX' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END AS kind, c.relname,
+         coalesce(c.reloptions, '{}') || ARRAY(SELECT 'toast.' || one FROM pg_class t, unnest(t.reloptions) AS one WHERE t.oid = c.reltoastrelid) AS options
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+   WHERE c.relkind IN ('r', 'p', 'm', 'i') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgmigration')
+     AND ${ownOnly("pg_class", "c.oid")}
+), attribute AS (
+  SELECT a.*, r.name || '.' || quote_ident(a.attname) AS label,
+         format('ALTER %s %s%s ALTER COLUMN %I', r.kind, CASE r.kind WHEN 'TABLE' THEN 'ONLY ' END, r.name, a.attname) AS alter
+    FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid WHERE r.kind <> 'INDEX' AND a.attnum > 0 AND NOT a.attisdropped
+), comment AS (
+  -- 'table constraint', 'composite type column', 'foreign-data wrapper', 'statistics object': in the words of the command.
+  SELECT regexp_replace(regexp_replace(replace(upper(i.type), '-', ' '), '^.* (COLUMN|CONSTRAINT|TYPE)$', '\\1'), 'S OBJECT$', 'S') || ' '
+         || CASE i.type WHEN 'domain constraint' THEN regexp_replace(i.identity, '^(.*) on ', '\\1 ON DOMAIN ')
+                        WHEN 'transform' THEN replace(i.identity, ' on language ', ' language ')
+                        WHEN 'aggregate' THEN regexp_replace(i.identity, '\\(\\)$', '(*)') ELSE i.identity END AS label, d.description
+    FROM pg_description d CROSS JOIN LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) AS i
+   WHERE d.objoid >= 16384 AND i.type NOT IN ('extension', 'publication', 'subscription') AND coalesce(i.schema, '') !~ '^pg_'
+     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = d.classoid AND e.objid = d.objoid AND e.deptype = 'e')
+), mapping AS (
+  SELECT quote_ident(n.nspname) || '.' || quote_ident(c.cfgname) AS config, t.alias AS token,
+         string_agg(quote_ident(dn.nspname) || '.' || quote_ident(d.dictname), ', ' ORDER BY m.mapseqno) AS dictionaries
+    FROM pg_ts_config c JOIN pg_namespace n ON n.oid = c.cfgnamespace JOIN pg_ts_config_map m ON m.mapcfg = c.oid
+   CROSS JOIN LATERAL (SELECT alias FROM ts_token_type(c.cfgparser) WHERE tokid = m.maptokentype) AS t
+    JOIN pg_ts_dict d ON d.oid = m.mapdict JOIN pg_namespace dn ON dn.oid = d.dictnamespace
+   WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${ownOnly("pg_ts_config", "c.oid")}
+   GROUP BY 1, 2
+), setting (key, set, reset) AS (
+  SELECT format('option %s %s', name, option), format('ALTER %s %s SET (%s = %L)', kind, name, option, value), format('ALTER %s %s RESET (%s)', kind, name, option)
+    FROM relation CROSS JOIN LATERAL unnest(options) AS one
+   CROSS JOIN LATERAL (SELECT split_part(one, '=', 1) AS option, substr(one, strpos(one, '=') + 1) AS value) AS parts
+  UNION ALL
+  SELECT format('option %s %s', label, option), format('%s SET (%s = %L)', alter, option, value), format('%s RESET (%s)', alter, option)
+    FROM attribute CROSS JOIN LATERAL unnest(attoptions) AS one
+   CROSS JOIN LATERAL (SELECT split_part(one, '=', 1) AS option, substr(one, strpos(one, '=') + 1) AS value) AS parts
+  UNION ALL
+  SELECT 'statistics ' || label, alter || ' SET STATISTICS ' || attstattarget, alter || ' SET STATISTICS -1' FROM attribute WHERE attstattarget >= 0
+  ${indexStatistics}
+  UNION ALL
+  SELECT format('mapping %s %s', config, token), format('ALTER TEXT SEARCH CONFIGURATION %s ALTER MAPPING FOR %I WITH %s', config, token, dictionaries),
+         format('ALTER TEXT SEARCH CONFIGURATION %s DROP MAPPING IF EXISTS FOR %I', config, token) FROM mapping
+  UNION ALL
+  SELECT 'storage ' || label, alter || ' SET STORAGE ' || ${storage("a.attstorage")}, alter || ' SET STORAGE ' || ${storage("t.typstorage")}
+    FROM attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attstorage <> t.typstorage
+  ${compression}
+  ${tableSettings(version)}
+  ${dictionaryOptions}
+  ${version >= 130000 ? statisticsTargets : ""}
+  ${version >= 100000 ? publicationOptions(version) : ""}
+  UNION ALL
+  SELECT 'comment ' || label, format('COMMENT ON %s IS %L', label, description), format('COMMENT ON %s IS NULL', label) FROM comment
+)
+SELECT *, left(md5(set), 8) AS digest FROM setting`;
+}
+
+const storage = (letter: string): string =>
+  `CASE ${letter} WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END`;
+
+/** Of tables as a whole, of their foreign keys, and of the columns of what has no rows of its own. */
+function tableSettings(version: number): string {
+  const ofParent = version >= 110000 ? "AND k.conparentid = 0" : "";
+  const isPlain = version >= 120000 ? "AND a.attgenerated = ''" : "";
+  return `UNION ALL
+  SELECT 'unlogged ' || name, format('ALTER TABLE %s SET UNLOGGED', name), format('ALTER TABLE %s SET LOGGED', name)
+    FROM relation WHERE relkind = 'r' AND relpersistence = 'u'
+  UNION ALL
+  SELECT ${identityKey("r")}, format('ALTER TABLE ONLY %s REPLICA IDENTITY %s', r.name, coalesce('USING INDEX ' || quote_ident(i.relname),
+           CASE r.relreplident WHEN 'f' THEN 'FULL' ELSE 'NOTHING' END)), format('ALTER TABLE ONLY %s REPLICA IDENTITY DEFAULT', r.name)
+    FROM relation r LEFT JOIN (pg_index x JOIN pg_class i ON i.oid = x.indexrelid) ON x.indrelid = r.oid AND x.indisreplident
+   WHERE r.kind = 'TABLE' AND (r.relreplident IN ('f', 'n') OR i.oid IS NOT NULL)
+  UNION ALL
+  SELECT 'clustered ' || r.name, format('ALTER %s %s CLUSTER ON %I', r.kind, r.name, i.relname), format('ALTER %s %s SET WITHOUT CLUSTER', r.kind, r.name)
+    FROM relation r JOIN pg_index x ON x.indrelid = r.oid AND x.indisclustered JOIN pg_class i ON i.oid = x.indexrelid
+  UNION ALL
+  SELECT format('constraint %s %I', r.name, k.conname),
+         format('ALTER TABLE %s ALTER CONSTRAINT %I DEFERRABLE%s', r.name, k.conname, CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' END),
+         format('ALTER TABLE %s ALTER CONSTRAINT %I NOT DEFERRABLE', r.name, k.conname)
+    FROM relation r JOIN pg_constraint k ON k.conrelid = r.oid WHERE k.contype = 'f' AND k.condeferrable ${ofParent}
+  UNION ALL
+  SELECT format('default %s.%I', name, attname), format('%s SET DEFAULT %s', alter, expression), alter || ' DROP DEFAULT'
+    FROM (SELECT c.oid::regclass::text AS name, a.attname, pg_get_expr(d.adbin, d.adrelid) AS expression,
+                 format('ALTER %s %s ALTER COLUMN %I', CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'FOREIGN TABLE' END, c.oid::regclass, a.attname) AS alter
+            FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+            JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+           WHERE c.relkind IN ('v', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ${isPlain}) AS one`;
+}
+
+/** With the table's name as qualify() has it. */
+const identityKey = (relation: string): string => {
+  const quoted = (name: string): string => `'"' || replace(${name}, '"', '""') || '"'`;
+  return `'identity ' || ${quoted(`${relation}.nspname`)} || '.' || ${quoted(`${relation}.relname`)}`;
+};
+
+/** As the catalogue has them: `stopwords = 'english', accept = 'false'`. */
+const dictionaryOptions = `UNION ALL
+  SELECT format('option %s %s', name, option), format('ALTER TEXT SEARCH DICTIONARY %s (%s = %s)', name, option, value),
+         format('ALTER TEXT SEARCH DICTIONARY %s (%s)', name, option)
+    FROM (SELECT quote_ident(n.nspname) || '.' || quote_ident(t.dictname) AS name, part[1] AS option, part[2] AS value
+            FROM pg_ts_dict t JOIN pg_namespace n ON n.oid = t.dictnamespace
+           CROSS JOIN LATERAL regexp_matches(t.dictinitoption, $re$("(?:[^"]|"")+"|[a-z0-9_]+) = (E?'(?:[^']|'')*'|[^', ]+)$re$, 'g') AS part
+           WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${ownOnly("pg_ts_dict", "t.oid")}) AS one`;
+
+const statisticsTargets = `UNION ALL
+  SELECT 'statistics ' || name, format('ALTER STATISTICS %s SET STATISTICS %s', name, target), format('ALTER STATISTICS %s SET STATISTICS -1', name)
+    FROM (SELECT quote_ident(n.nspname) || '.' || quote_ident(s.stxname) AS name, s.stxstattarget AS target
+            FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
+           WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${ownOnly("pg_statistic_ext", "s.oid")}) AS one
+   WHERE target >= 0`;
+
+/** The kinds of changes, and whether they come under partitions' own names. */
+function publicationOptions(version: number): string {
+  const kinds = ["insert", "update", "delete", ...(version >= 110000 ? ["truncate"] : [])];
+  const told = kinds.map((kind) => `CASE WHEN pub${kind} THEN '${kind}' END`).join(", ");
+  const viaRoot = `UNION ALL
+  SELECT format('option %s root', pubname), format('ALTER PUBLICATION %I SET (publish_via_partition_root = true)', pubname),
+         format('ALTER PUBLICATION %I SET (publish_via_partition_root = false)', pubname)
+    FROM pg_publication WHERE pubviaroot AND ${isUsersPublication}`;
+  return `UNION ALL
+  SELECT format('option %s publish', pubname), format('ALTER PUBLICATION %I SET (publish = %L)', pubname, concat_ws(', ', ${told})),
+         format('ALTER PUBLICATION %I SET (publish = %L)', pubname, '${kinds.join(", ")}')
+    FROM pg_publication WHERE NOT (${kinds.map((kind) => `pub${kind}`).join(" AND ")}) AND ${isUsersPublication}
+  ${version >= 130000 ? viaRoot : ""}`;
+}

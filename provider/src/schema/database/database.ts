@@ -1,0 +1,273 @@
+import pg from "pg";
+import { Refused, messageOf } from "../../errors.js";
+import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
+import { quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
+import { serverVersion } from "../../postgres/server-version.js";
+import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
+import type { RestoreFinding } from "../sql/restore-findings.js";
+import { localeChoices } from "./database-locale.js";
+import { settingValue } from "./setting-value.js";
+
+/** What a database is beside what is in it. */
+export interface DatabaseProperties {
+  /** `UTF8`, `LATIN1`, `SQL_ASCII`, ... */
+  readonly encoding: string;
+  /** LC_COLLATE and LC_CTYPE. */
+  readonly collate: string;
+  readonly ctype: string;
+  /** Before 15 always `libc`. */
+  readonly provider: "libc" | "icu" | "builtin";
+  /** The provider's own locale and, for ICU, its rules. */
+  readonly locale: string | undefined;
+  readonly icuRules: string | undefined;
+  readonly comment: string | undefined;
+  /** ALTER DATABASE ... SET, and ALTER ROLE ... IN DATABASE ... SET where a role is named. */
+  readonly settings: readonly DatabaseSetting[];
+  /** -1: none. 0 keeps everybody out but superusers. */
+  readonly connectionLimit: number;
+  /** Undefined: the privileges that every database has by default. */
+  readonly privileges: readonly DatabasePrivilege[] | undefined;
+}
+
+export interface DatabaseSetting {
+  readonly role: string | undefined;
+  readonly name: string;
+  /** As pg_db_role_setting keeps it. */
+  readonly value: string;
+}
+
+export interface DatabasePrivilege {
+  /** Undefined: PUBLIC. */
+  readonly grantee: string | undefined;
+  readonly privilege: string;
+  readonly grantable: boolean;
+}
+
+/** @param source a session in the database itself */
+export async function readDatabaseProperties(source: pg.Client): Promise<DatabaseProperties> {
+  const version = await serverVersion(source);
+  const { rows } = await source.query<{ properties: Nullable<DatabaseProperties> }>(propertiesQuery(version));
+  const { locale, icuRules, comment, settings, privileges, ...facts } = rows[0]!.properties;
+  return {
+    ...facts,
+    locale: locale ?? undefined,
+    icuRules: icuRules ?? undefined,
+    comment: comment ?? undefined,
+    settings: settings.map((setting) => ({ ...setting, role: setting.role ?? undefined })),
+    privileges: privileges?.map((privilege) => ({ ...privilege, grantee: privilege.grantee ?? undefined })),
+  };
+}
+
+/** What JSON has instead of undefined. */
+type Nullable<T> = { readonly [Key in keyof T]: undefined extends T[Key] ? Exclude<T[Key], undefined> | null : T[Key] };
+
+function propertiesQuery(version: number): string {
+  const provider =
+    version >= 150000 ? "CASE d.datlocprovider WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' END" : "'libc'";
+  const locale = version >= 170000 ? "d.datlocale" : version >= 150000 ? "d.daticulocale" : "NULL";
+  const rules = version >= 160000 ? "d.daticurules" : "NULL";
+  return `
+SELECT json_build_object(
+         'encoding', pg_encoding_to_char(d.encoding),
+         'collate', d.datcollate,
+         'ctype', d.datctype,
+         'provider', ${provider},
+         'locale', ${locale},
+         'icuRules', ${rules},
+         'comment', shobj_description(d.oid, 'pg_database'),
+         'connectionLimit', d.datconnlimit,
+         'settings', coalesce((
+            SELECT json_agg(json_build_object(
+                     'role', r.rolname,
+                     'name', split_part(setting, '=', 1),
+                     'value', substr(setting, strpos(setting, '=') + 1)) ORDER BY r.rolname NULLS FIRST, setting)
+              FROM pg_db_role_setting s
+              CROSS JOIN LATERAL unnest(s.setconfig) AS setting
+              LEFT JOIN pg_roles r ON r.oid = s.setrole
+             WHERE s.setdatabase = d.oid), '[]'),
+         'privileges', CASE WHEN d.datacl IS NOT NULL THEN coalesce((
+            SELECT json_agg(json_build_object(
+                     'grantee', r.rolname,
+                     'privilege', a.privilege_type,
+                     'grantable', a.is_grantable) ORDER BY r.rolname NULLS FIRST, a.privilege_type)
+              FROM aclexplode(d.datacl) a
+              LEFT JOIN pg_roles r ON r.oid = a.grantee
+             WHERE a.grantee <> d.datdba), '[]') END
+       ) AS properties
+  FROM pg_database d
+ WHERE d.datname = current_database()`;
+}
+
+/**
+ * Creates an empty database from template0 that is as near to the source's as the target allows.
+ *
+ * @param target a session in the maintenance database
+ * @throws Refused when the database exists, or no locale of the target fits its encoding
+ */
+export async function createTargetDatabase(
+  target: pg.Client,
+  name: string,
+  properties: DatabaseProperties,
+): Promise<RestoreFinding[]> {
+  const finding = await create(target, name, properties);
+  const findings = finding ? [finding] : [];
+  if (properties.settings.some(isFence)) findings.push(fenceLeftOut(name));
+  for (const { sql, what } of await refinements(target, name, properties)) {
+    const error = await refused(target, sql);
+    if (error) findings.push(leftOut(name, what, error, sql));
+  }
+  return findings;
+}
+
+/**
+ * Gives the target database the source's connection limit: last, since the migration's own sessions count as well. A
+ * limit of 0 is left out, as validation says: like a fence it keeps everybody from the source, and is not meant for
+ * what comes after.
+ */
+export async function carryConnectionLimit(source: pg.Client, target: pg.Client): Promise<void> {
+  const { rows } = await source.query<{ limit: number }>(
+    "SELECT datconnlimit AS limit FROM pg_database WHERE datname = current_database()",
+  );
+  const { limit } = rows[0]!;
+  if (limit <= 0) return;
+  await target.query(`ALTER DATABASE ${quoteIdentifier(target.database!)} CONNECTION LIMIT ${limit}`);
+}
+
+/** What CREATE DATABASE answers to a locale that the target does not have, or that does not fit the encoding. */
+const localeErrors: ReadonlySet<string> = new Set(["22023", "42809", "0A000", "42704", "42601"]);
+
+async function create(
+  target: pg.Client,
+  name: string,
+  properties: DatabaseProperties,
+): Promise<RestoreFinding | undefined> {
+  const { encoding } = properties;
+  const choices = await localeChoices(target, properties);
+  let first: pg.DatabaseError | undefined;
+  for (const { clause, isExact } of choices) {
+    const error = await refused(
+      target,
+      `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ENCODING ${quoteLiteral(encoding)} ${clause}`,
+    );
+    if (!error) return isExact ? undefined : otherLocale(name, clause, first);
+    if (!localeErrors.has(error.code ?? "")) throw notCreated(name, error);
+    first ??= error;
+  }
+  throw notCreated(name, first);
+}
+
+const otherLocale = (name: string, clause: string, error: pg.DatabaseError | undefined): RestoreFinding => ({
+  object: name,
+  objectType: "DATABASE",
+  message: `the source's locale is not to be had on the target${error ? ` (${error.message})` : ""}, so it was created with ${clause}`,
+  remedy: "queries that rely on the order of text may answer in another order: give them COLLATE where that matters",
+  severity: "warning",
+});
+
+function notCreated(name: string, error: pg.DatabaseError | undefined): Refused {
+  const remedy =
+    sqlStateOf(error) === sqlStates.duplicateDatabase
+      ? `drop ${name} on the target, or let the migration overwrite it`
+      : sqlStateOf(error) === sqlStates.insufficientPrivilege
+        ? "ALTER ROLE ... CREATEDB, for the role that migrates"
+        : "create the database on the target by hand, with a locale that it has";
+  return new Refused(`the target refuses to create the database ${name}: ${error?.message ?? "no locale fits"}`, {
+    remedy,
+    cause: error,
+  });
+}
+
+/** The latter where another session is just making it. */
+const nameTaken: ReadonlySet<string> = new Set([sqlStates.duplicateDatabase, sqlStates.uniqueViolation]);
+
+/** Of {@link createTargetDatabase}: whether there is a database of that name, or came to be at that moment. */
+export const isNameTaken = (error: unknown): boolean =>
+  error instanceof Refused && nameTaken.has(sqlStateOf(error.cause));
+
+interface Refinement {
+  readonly sql: string;
+  readonly what: string;
+}
+
+async function refinements(target: pg.Client, name: string, properties: DatabaseProperties): Promise<Refinement[]> {
+  const { comment, settings, privileges } = properties;
+  const database = quoteIdentifier(name);
+  const { rows } = await target.query<{ name: string }>("SELECT rolname AS name FROM pg_roles");
+  const roles = new Set(rows.map((role) => role.name));
+  return [
+    ...(comment === undefined
+      ? []
+      : [{ sql: `COMMENT ON DATABASE ${database} IS ${quoteLiteral(comment)}`, what: "its comment" }]),
+    ...settings
+      .filter((setting) => !isFence(setting) && (setting.role === undefined || roles.has(setting.role)))
+      .map(({ role, name: setting, value }) => ({
+        sql: `ALTER ${role === undefined ? "" : `ROLE ${quoteIdentifier(role)} IN `}DATABASE ${database} SET ${settingName(setting)} TO ${settingValue(setting, value)}`,
+        what: `its setting ${setting}`,
+      })),
+    ...(privileges === undefined
+      ? []
+      : [{ sql: `REVOKE ALL ON DATABASE ${database} FROM PUBLIC`, what: "its privileges" }]),
+    ...(privileges ?? []).map(({ grantee, privilege, grantable }) => ({
+      sql: `GRANT ${privilege} ON DATABASE ${database} TO ${grantee === undefined ? "PUBLIC" : quoteIdentifier(grantee)}${grantable ? " WITH GRANT OPTION" : ""}`,
+      what: `the privilege ${privilege} of ${grantee ?? "PUBLIC"}`,
+    })),
+  ];
+}
+
+/**
+ * Set on the source so that nobody writes there any more, by an earlier cutover for instance; the target is to be
+ * written.
+ */
+export const isFence = ({ name, value }: Pick<DatabaseSetting, "name" | "value">): boolean =>
+  name === "default_transaction_read_only" && /^(on|t\w*|y\w*|1)$/i.test(value);
+
+const fenceLeftOut = (name: string): RestoreFinding => ({
+  object: name,
+  objectType: "DATABASE",
+  message: "default_transaction_read_only = on, which fences the source, was left out",
+  remedy: `where the target is meant to be read only, too: ALTER DATABASE ${quoteIdentifier(name)} SET default_transaction_read_only = on`,
+  severity: "warning",
+});
+
+/** An extension's setting has a prefix: `pgaudit.log`. */
+const settingName = (name: string): string => name.split(".").map(quoteIdentifier).join(".");
+
+const leftOut = (name: string, what: string, error: pg.DatabaseError, sql: string): RestoreFinding => ({
+  object: name,
+  objectType: "DATABASE",
+  message: `${what} was left out: ${error.message}`,
+  remedy: `as a role that may: ${sql}`,
+  severity: "warning",
+});
+
+/**
+ * Ends all sessions in a database and drops it; does nothing when there is none.
+ *
+ * @param target a session in the maintenance database
+ * @throws Refused when the role may not, or a replication slot holds the database
+ */
+export async function dropTargetDatabase(target: pg.Client, name: string): Promise<void> {
+  const database = quoteIdentifier(name);
+  const canForce = (await serverVersion(target)) >= 130000;
+  try {
+    if (!canForce)
+      await target.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", [name]);
+    await target.query(`DROP DATABASE IF EXISTS ${database}${canForce ? " WITH (FORCE)" : ""}`);
+  } catch (cause) {
+    throw new Refused(`the target's database ${name} cannot be dropped: ${messageOf(cause)}`, {
+      remedy: `end its sessions, drop its replication slots, then DROP DATABASE ${database} as its owner`,
+      code: "603117",
+      cause,
+    });
+  }
+}
+
+async function refused(target: pg.Client, sql: string): Promise<pg.DatabaseError | undefined> {
+  try {
+    await target.query(sql);
+    return undefined;
+  } catch (error) {
+    if (error instanceof pg.DatabaseError && !isConnectionLoss(error)) return error;
+    throw error;
+  }
+}

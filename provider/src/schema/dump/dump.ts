@@ -1,0 +1,114 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { EngineFault, HeldUp, Refused, Unreachable, messageOf } from "../../errors.js";
+import { type Endpoint, connect } from "../../postgres/connection/connect.js";
+import { describeHolders, lockHolders, remedyAgainst } from "../../postgres/locks/lock-holders.js";
+import { patienceSeconds } from "../../postgres/locks/lock-waits.js";
+import { majorVersion, serverVersion } from "../../postgres/server-version.js";
+import type { DumpOptions } from "./dump-options.js";
+import { dumpNatively, findNativeTool } from "./native-dump.js";
+import { dumpInWasm, wasmMajor } from "./wasm-dump.js";
+
+export interface Dump {
+  /** What `pg_dump --schema-only --verbose` writes. */
+  readonly text: string;
+  /** What made it: `pg_dump 15.18 (native)`. */
+  readonly tool: string;
+}
+
+/** Between two tries nothing is locked. */
+const pauseMs = 500;
+
+/**
+ * The definition of everything in a database, as pg_dump prints it. While others keep a table locked it is tried again,
+ * for a minute.
+ *
+ * @throws HeldUp when they do for longer, naming them
+ * @throws Refused when no pg_dump is new enough, or the source refuses what pg_dump asks
+ * @throws Unreachable when the source does not answer
+ * @throws the error that the signal was aborted with, or Canceled
+ */
+export async function dumpSchema(source: Endpoint, database: string, options: DumpOptions = {}): Promise<Dump> {
+  const { signal, lockSeconds = patienceSeconds } = options;
+  const deadline = Date.now() + lockSeconds * 1000;
+  for (;;) {
+    try {
+      return await dumpOnce(source, database, options);
+    } catch (error) {
+      if (!(error instanceof HeldUp)) throw error;
+      if (Date.now() >= deadline) throw await stayLocked(source, database, lockSeconds, error);
+      // What it was aborted by, the next try tells.
+      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+async function stayLocked(source: Endpoint, database: string, seconds: number, cause: HeldUp): Promise<HeldUp> {
+  const client = await connect(source, { database, purpose: "look at locks" });
+  const holders = await lockHolders(client).finally(() => client.end());
+  return new HeldUp(
+    `the schema of ${database} could not be read for ${seconds} s: ${describeHolders(holders) || cause.message}`,
+    {
+      remedy: `${remedyAgainst(holders, `${source.host}:${source.port}`)}; then start again`,
+      cause,
+    },
+  );
+}
+
+async function dumpOnce(source: Endpoint, database: string, options: DumpOptions): Promise<Dump> {
+  const major = await majorOf(source, database);
+  const native = options.tool === "wasm" ? undefined : await findNativeTool(major);
+  if (options.tool !== "native" && !native) return inWasm(source, database, major, options);
+  if (!native) throw noToolFor(major);
+  try {
+    return named(await dumpNatively(native, source, database, options), "native");
+  } catch (error) {
+    const isFinal = options.signal?.aborted || error instanceof HeldUp || major > wasmMajor;
+    if (options.tool === "native" || isFinal) throw error;
+    return withoutNative(source, database, major, options, error);
+  }
+}
+
+/** The native tool can be stopped by what the embedded one has no need of: libpq's TLS, a library, a full disk. */
+async function withoutNative(
+  source: Endpoint,
+  database: string,
+  major: number,
+  options: DumpOptions,
+  nativeError: unknown,
+): Promise<Dump> {
+  try {
+    const { text, tool } = await inWasm(source, database, major, options);
+    return { text, tool: `${tool}, after the native one failed: ${messageOf(nativeError)}` };
+  } catch (error) {
+    if (options.signal?.aborted || error instanceof HeldUp || error instanceof Unreachable) throw error;
+    throw new Refused(`neither pg_dump could read ${database}: ${messageOf(nativeError)}; ${messageOf(error)}`, {
+      remedy: "correct what they name on the source, then run the migration again",
+      cause: new AggregateError([nativeError, error]),
+    });
+  }
+}
+
+async function inWasm(source: Endpoint, database: string, major: number, options: DumpOptions): Promise<Dump> {
+  if (major > wasmMajor) throw noToolFor(major);
+  return named(await dumpInWasm(source, database, options), "wasm");
+}
+
+async function majorOf(source: Endpoint, database: string): Promise<number> {
+  const client = await connect(source, { database, purpose: "dump version" });
+  try {
+    return majorVersion(await serverVersion(client));
+  } finally {
+    await client.end();
+  }
+}
+
+function named(text: string, kind: "native" | "wasm"): Dump {
+  const version = /^-- Dumped by pg_dump version (\S+)/m.exec(text)?.[1];
+  if (version === undefined) throw new EngineFault(`the ${kind} pg_dump wrote no dump`);
+  return { text, tool: `pg_dump ${version} (${kind})` };
+}
+
+const noToolFor = (major: number): Refused =>
+  new Refused(`no pg_dump here can read PostgreSQL ${major}`, {
+    remedy: `install PostgreSQL's client tools, version ${major} or newer, or name a pg_dump in the environment variable PG_DUMP`,
+  });

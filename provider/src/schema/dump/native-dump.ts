@@ -1,0 +1,174 @@
+import { execFile } from "node:child_process";
+import { access, constants, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { devNull, tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { rootCertificates } from "node:tls";
+import { promisify } from "node:util";
+import { cancellation } from "../../copy/cancellation.js";
+import { Refused, messageOf } from "../../errors.js";
+import type { Endpoint, SslMode } from "../../postgres/connection/connect.js";
+import { passwordOf } from "../../postgres/connection/password.js";
+import { dumpFailure } from "./dump-failure.js";
+import { type DumpOptions, dumpArguments } from "./dump-options.js";
+
+export interface NativeTool {
+  readonly path: string;
+  readonly major: number;
+}
+
+const run = promisify(execFile);
+
+/** Far above any schema; a schema-only dump of 5,000 tables has about 30 MB. */
+const outputLimitBytes = 1 << 30;
+
+const sslModes: Readonly<Record<SslMode, string>> = {
+  Disable: "disable",
+  Prefer: "prefer",
+  Require: "require",
+  VerifyCA: "verify-ca",
+  VerifyFull: "verify-full",
+};
+
+/** The newest pg_dump of this machine that can read a server of a major; `PG_DUMP`, where set, is the only candidate. */
+export async function findNativeTool(serverMajor: number): Promise<NativeTool | undefined> {
+  const tools: NativeTool[] = [];
+  for (const path of await candidates()) {
+    const major = await majorOf(path);
+    if (major !== undefined && major >= Math.floor(serverMajor)) tools.push({ path, major });
+  }
+  return tools.sort((left, right) => right.major - left.major)[0];
+}
+
+async function candidates(): Promise<string[]> {
+  const { PG_DUMP, PATH } = process.env;
+  if (PG_DUMP) return [PG_DUMP];
+  const name = process.platform === "win32" ? "pg_dump.exe" : "pg_dump";
+  const folders = (PATH ?? "").split(delimiter).filter((folder) => folder !== "");
+  return [...folders, ...(await packagedFolders())].map((folder) => join(folder, name));
+}
+
+/** Where Debian's and PGDG's packages, Homebrew and the Windows installer keep the tools of each major. */
+async function packagedFolders(): Promise<string[]> {
+  const roots = ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt", "C:\\Program Files\\PostgreSQL"];
+  const found = await Promise.all(
+    roots.map(async (root) => {
+      const names = await readdir(root).catch(() => [] as string[]);
+      return names.filter((name) => /^(\d+|postgresql@\d+|libpq)$/.test(name)).map((name) => join(root, name, "bin"));
+    }),
+  );
+  return found.flat();
+}
+
+async function majorOf(path: string): Promise<number | undefined> {
+  try {
+    // Most folders of PATH have none, and a process that cannot be started is dear.
+    await access(path, constants.X_OK);
+    const { stdout } = await run(path, ["--version"], { timeout: 10_000 });
+    const version = /(\d+)(?:\.\d+|devel|beta|rc)/.exec(stdout)?.[1];
+    return version === undefined ? undefined : Number(version);
+  } catch {
+    // Not there, or not to be run by us: not a candidate.
+    return undefined;
+  }
+}
+
+/**
+ * Runs a native pg_dump without a home, so that no file of the user's changes what it does. The password is in its
+ * environment, which only this user can read: a file would stay where this process is killed.
+ */
+export async function dumpNatively(
+  tool: NativeTool,
+  source: Endpoint,
+  database: string,
+  options: DumpOptions,
+): Promise<string> {
+  const certificates = await certificatesOf(source);
+  try {
+    const env = { ...environment(source, database), ...certificates.env, PGPASSWORD: await passwordOf(source) };
+    const { stdout } = await run(tool.path, [...dumpArguments(options), `--dbname=${lineOptions(tool)}`], {
+      env,
+      cwd: tmpdir(),
+      encoding: "buffer",
+      maxBuffer: outputLimitBytes,
+      ...(options.signal ? { signal: options.signal } : {}),
+    });
+    return utf8(stdout, database);
+  } catch (error) {
+    if (error instanceof Refused) throw error;
+    if (options.signal?.aborted) throw cancellation(`the dump of ${database}`, options.signal);
+    throw dumpFailure(database, complaint(error), error);
+  } finally {
+    if (certificates.folder !== undefined) await rm(certificates.folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * A line that has gone dead without a word is given up after a minute, instead of hours. As a connection string, since
+ * libpq knows no variables for these; the database's name, which may look like one itself, is not in it. The time-out of
+ * what is sent and not acknowledged came with libpq 12.
+ */
+const lineOptions = ({ major }: NativeTool): string =>
+  `keepalives_idle=30 keepalives_interval=10 keepalives_count=3${major < 12 ? "" : " tcp_user_timeout=60000"}`;
+
+/** So that the server, too, lets go of the locks of a dump whose machine is gone. */
+const serverOptions = [
+  ...["role=none", "standard_conforming_strings=on", "quote_all_identifiers=off"],
+  ...["tcp_keepalives_idle=30", "tcp_keepalives_interval=10", "tcp_keepalives_count=3"],
+].map((setting) => `-c ${setting}`);
+
+/** Nothing but what pg_dump needs: a name here could otherwise be an option, and a variable of the user's a surprise. */
+function environment(source: Endpoint, database: string): NodeJS.ProcessEnv {
+  return {
+    ...(process.env.SYSTEMROOT === undefined ? {} : { SYSTEMROOT: process.env.SYSTEMROOT }),
+    PATH: process.env.PATH,
+    HOME: devNull,
+    APPDATA: devNull,
+    LC_ALL: "C",
+    PGAPPNAME: "pg-migration dump",
+    PGCONNECT_TIMEOUT: "15",
+    PGDATABASE: database,
+    PGHOST: source.host,
+    PGOPTIONS: serverOptions.join(" "),
+    PGPORT: String(source.port),
+    PGSSLMODE: sslModes[source.sslMode],
+    PGUSER: source.user,
+  };
+}
+
+interface Certificates {
+  readonly env: NodeJS.ProcessEnv;
+  /** To be removed; nothing in it is secret. */
+  readonly folder?: string;
+}
+
+/** libpq trusts files only; without one it would refuse to verify, where this process trusts the authorities of Node. */
+async function certificatesOf({ sslMode, sslRootCert }: Endpoint): Promise<Certificates> {
+  // Given one, libpq looks at the chain with `prefer`, too, and goes without TLS where it is not satisfied.
+  if (sslMode === "Disable" || sslMode === "Prefer") return { env: {} };
+  if (sslMode === "Require" && sslRootCert === undefined) return { env: {} };
+  if (sslRootCert !== undefined && !sslRootCert.includes("-----BEGIN CERTIFICATE-----"))
+    return { env: { PGSSLROOTCERT: sslRootCert } };
+  const folder = await mkdtemp(join(tmpdir(), "pg-migration-dump-"));
+  const file = join(folder, "root.crt");
+  await writeFile(file, sslRootCert ?? rootCertificates.join("\n"), { mode: 0o600 });
+  return { env: { PGSSLROOTCERT: file }, folder };
+}
+
+function utf8(bytes: Buffer, database: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new Refused(`names or texts in the schema of ${database} are no valid UTF-8`, {
+      remedy: "an SQL_ASCII database keeps bytes of any encoding: rename or correct them on the source",
+      cause,
+    });
+  }
+}
+
+/** pg_dump's complaint without its log of progress. */
+function complaint(error: unknown): string {
+  const { stderr } = error as { stderr?: Buffer };
+  const lines = (stderr?.toString("utf8") ?? "").split("\n");
+  const first = lines.findIndex((line) => /^pg_dump: (error|fatal|\[)|: error: /.test(line));
+  return first < 0 ? messageOf(error) : lines.slice(first).join("\n").trim();
+}

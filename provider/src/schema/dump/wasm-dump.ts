@@ -1,0 +1,149 @@
+import { once } from "node:events";
+import { extname, join } from "node:path";
+import type { Duplex } from "node:stream";
+import { setFlagsFromString } from "node:v8";
+import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import type { Client } from "pg";
+import { cancellation } from "../../copy/cancellation.js";
+import { EngineFault, Refused } from "../../errors.js";
+import { requestCancel } from "../../postgres/connection/cancel-request.js";
+import { type Endpoint, connect } from "../../postgres/connection/connect.js";
+import { watchOf } from "../../postgres/connection/session-watch.js";
+import { dumpFailure } from "./dump-failure.js";
+import { type DumpOptions, dumpArguments } from "./dump-options.js";
+import { turn, type WasmDumpResult, type WasmDumpTask } from "./wasm-dump-task.js";
+
+/** The newest major that the embedded pg_dump can read. */
+export const wasmMajor = 18;
+
+/** The message types ReadyForQuery, and 1 + 4 bytes of type and length before every message's body. */
+const readyForQuery = "Z".charCodeAt(0);
+const headerBytes = 5;
+
+/**
+ * Runs the embedded pg_dump in a worker thread. It speaks the protocol by blocking calls, over a session that is
+ * authenticated already: the worker sleeps until this thread, which owns the socket, hands it the server's answer.
+ */
+export async function dumpInWasm(source: Endpoint, database: string, options: DumpOptions): Promise<string> {
+  const client = await connect(source, { database, purpose: "dump" });
+  const { port1, port2 } = new MessageChannel();
+  const turns = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+  let worker: Worker | undefined;
+  let isRead = false;
+  try {
+    const parameters = await reportedParameters(client);
+    relay(client, port1, new Int32Array(turns));
+    worker = startWorker({ port: port2, turns, parameters, arguments: dumpArguments(options) });
+    const text = await resultOf(worker, database, options.signal);
+    isRead = true;
+    checkEncoding(text, parameters, database);
+    return text;
+  } finally {
+    await worker?.terminate();
+    port1.close();
+    // A server does not notice that nobody listens any more while it waits for a lock, and what it waits for others
+    // wait behind.
+    if (!isRead) await requestCancel(client);
+    // Its protocol was taken over, so the session cannot be ended through the client.
+    client.connection.stream.destroy();
+  }
+}
+
+async function reportedParameters(client: Client): Promise<[string, string][]> {
+  const { rows } = await client.query<{ name: string; setting: string }>(
+    `SELECT name, setting FROM pg_catalog.pg_settings
+      WHERE name IN ('server_version', 'server_encoding', 'client_encoding', 'standard_conforming_strings',
+                     'DateStyle', 'IntervalStyle', 'TimeZone', 'integer_datetimes')`,
+  );
+  return rows.map(({ name, setting }) => [name, setting]);
+}
+
+/** Hands the worker's requests to the socket, and the answers back as soon as the server is ready for the next. */
+function relay(client: Client, port: MessagePort, turns: Int32Array): void {
+  const socket: Duplex = client.connection.stream;
+  let answered = (): void => undefined;
+  let incomplete: Buffer = Buffer.alloc(0);
+  let answer: Buffer[] = [];
+  const giveTurn = (to: number): void => {
+    Atomics.store(turns, 0, to);
+    Atomics.notify(turns, 0);
+  };
+  socket.removeAllListeners("data");
+  socket.on("data", (chunk: Buffer) => {
+    const bytes = incomplete.length === 0 ? chunk : Buffer.concat([incomplete, chunk]);
+    const { end, isReady } = completeMessages(bytes);
+    answer.push(bytes.subarray(0, end));
+    incomplete = bytes.subarray(end);
+    if (!isReady) return;
+    // The message first: the worker looks for it as soon as it is woken.
+    port.postMessage(new Uint8Array(Buffer.concat(answer)));
+    answer = [];
+    answered();
+    giveTurn(turn.worker);
+  });
+  socket.on("close", () => {
+    answered();
+    giveTurn(turn.connectionLost);
+  });
+  port.on("message", (request: Uint8Array) => {
+    answered();
+    void watchOf(client)?.during(new Promise<void>((resolve) => (answered = resolve)));
+    socket.write(request);
+  });
+}
+
+function completeMessages(bytes: Buffer): { end: number; isReady: boolean } {
+  let end = 0;
+  let isReady = false;
+  while (end + headerBytes <= bytes.length) {
+    const next = end + 1 + bytes.readInt32BE(end + 1);
+    if (next > bytes.length) break;
+    isReady ||= bytes[end] === readyForQuery;
+    end = next;
+  }
+  return { end, isReady };
+}
+
+/**
+ * V8 compiles what runs often a second time, for speed: with a program that runs for a moment, that takes twice as long
+ * as all of its work (0.5 s of CPU against 0.15 s for an empty database, 0.75 s against 0.45 s for 2,000 tables). A V8
+ * that does not know these options says so and goes on.
+ */
+function compileOnce(): void {
+  for (const option of ["--no-wasm-tier-up", "--no-wasm-dynamic-tiering"]) setFlagsFromString(option);
+}
+
+function startWorker(task: WasmDumpTask): Worker {
+  compileOnce();
+  // Compiled, the worker lies beside this file; where this file runs as TypeScript, so does the worker.
+  const extension = extname(__filename);
+  return new Worker(join(__dirname, `wasm-dump-worker${extension}`), {
+    workerData: task,
+    transferList: [task.port],
+    execArgv: extension === ".ts" ? ["--require", "tsx/cjs"] : [],
+    env: {},
+  });
+}
+
+async function resultOf(worker: Worker, database: string, signal: AbortSignal | undefined): Promise<string> {
+  let result: WasmDumpResult;
+  try {
+    [result] = (await once(worker, "message", signal ? { signal } : {})) as [WasmDumpResult];
+  } catch (cause) {
+    if (signal?.aborted) throw cancellation(`the dump of ${database}`, signal);
+    throw new EngineFault(`the embedded pg_dump broke down over ${database}: ${String(cause)}`, {
+      remedy: "install PostgreSQL's client tools: a native pg_dump is then used instead",
+      cause,
+    });
+  }
+  if ("text" in result) return result.text;
+  throw dumpFailure(database, result.failure);
+}
+
+function checkEncoding(text: string, parameters: readonly [string, string][], database: string): void {
+  const encoding = parameters.find(([name]) => name === "server_encoding")?.[1];
+  if (encoding !== "SQL_ASCII" || !text.includes("\ufffd")) return;
+  throw new Refused(`names or texts in the schema of ${database} are no valid UTF-8`, {
+    remedy: "an SQL_ASCII database keeps bytes of any encoding: rename or correct them on the source",
+  });
+}

@@ -1,0 +1,98 @@
+import { quoteLiteral } from "../../postgres/identifiers.js";
+import type { Entry } from "../sql/toc-entries.js";
+import type { RelationName } from "./restore-plan.js";
+import { follows, identifierName } from "../sql/tokenize.js";
+import { type Statement, relationAt, splitStatements } from "../sql/statements.js";
+
+/** `ALTER TABLE ONLY schema.table ADD CONSTRAINT name ...`, and what else its entry says. */
+interface Exclusion {
+  readonly key: string;
+  readonly entry: Entry;
+  readonly add: Statement;
+  readonly others: readonly Statement[];
+}
+
+/**
+ * Servers refuse to attach an index that excludes (EXCLUDE, and WITHOUT OVERLAPS since 18) to that of a partitioned
+ * table, though this is how pg_dump builds it. So the constraint is added to the whole tree at once, which makes the
+ * partitions' own, under names that the server chooses. Where it would have been attached, a partition's gets its name
+ * back; then comes what else its entry says, and the comments on it.
+ */
+export function addExclusionsToTrees(entries: readonly Entry[]): readonly Entry[] {
+  const exclusions = new Map(entries.flatMap((entry) => exclusionOf(entry) ?? []).map((one) => [one.key, one]));
+  if (exclusions.size === 0) return entries;
+  const attachments = entries.flatMap((entry) => attachmentOf(entry, exclusions) ?? []);
+  const attached = new Map(attachments.map((attachment) => [attachment.entry, attachment]));
+  const partitions = new Set(attachments.map(({ child }) => child.entry));
+  const trees = new Map(attachments.map(({ parent }) => [parent.entry, parent]));
+  const ids = new Set([...partitions].map(({ id }) => id));
+  const comments = entries.filter(
+    ({ type, dependencies }) => type === "COMMENT" && dependencies.some((id) => ids.has(id)),
+  );
+  return entries.flatMap((entry) => {
+    const attachment = attached.get(entry);
+    if (attachment) {
+      const { id } = attachment.child.entry;
+      return [ofPartition(attachment), ...comments.filter(({ dependencies }) => dependencies.includes(id))];
+    }
+    if (partitions.has(entry) || comments.includes(entry)) return [];
+    const tree = trees.get(entry);
+    return tree ? [ofTree(tree)] : [entry];
+  });
+}
+
+/** An entry that attaches, and what to what. */
+interface Attachment {
+  readonly entry: Entry;
+  readonly parent: Exclusion;
+  readonly child: Exclusion;
+}
+
+function exclusionOf(entry: Entry): Exclusion | undefined {
+  if (entry.type !== "CONSTRAINT" || !/EXCLUDE|WITHOUT OVERLAPS/.test(entry.sql)) return undefined;
+  const [add, ...others] = splitStatements(entry.sql);
+  const table = add && relationAt(add, 3);
+  const name = add?.tokens[8];
+  if (!add || !table || !name || !follows(add.tokens, 0, "ALTER", "TABLE", "ONLY")) return undefined;
+  const isExclusion = add.tokens.some(
+    (_, index) =>
+      (index === 9 && follows(add.tokens, index, "EXCLUDE")) || follows(add.tokens, index, "WITHOUT", "OVERLAPS"),
+  );
+  return isExclusion
+    ? { key: keyOf({ schema: table.schema, name: identifierName(name) }), entry, add, others }
+    : undefined;
+}
+
+/** `ALTER INDEX schema.parent ATTACH PARTITION schema.child`, where both exclude. */
+function attachmentOf(entry: Entry, exclusions: ReadonlyMap<string, Exclusion>): Attachment | undefined {
+  const [attach] = entry.type === "INDEX ATTACH" ? splitStatements(entry.sql) : [];
+  const [parentName, childName] = attach ? [relationAt(attach, 2), relationAt(attach, 7)] : [];
+  const parent = parentName && exclusions.get(keyOf(parentName));
+  const child = childName && exclusions.get(keyOf(childName));
+  return parent && child && { entry, parent, child };
+}
+
+/** Its key, named as on the source, and what else its entry says. */
+function ofPartition({ parent, child: { entry, add, others } }: Attachment): Entry {
+  const [table, name] = [relationText(add), add.tokens[8]!.text];
+  const rename = `DO ${quoteLiteral(`DECLARE given name;
+BEGIN
+  SELECT k.conname INTO given FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_constraint p ON p.oid = k.conparentid
+   WHERE k.conrelid = ${quoteLiteral(table)}::pg_catalog.regclass AND p.conrelid = ${quoteLiteral(relationText(parent.add))}::pg_catalog.regclass
+     AND p.conname = ${quoteLiteral(identifierName(parent.add.tokens[8]!))};
+  IF given <> ${quoteLiteral(identifierName(add.tokens[8]!))} THEN
+    EXECUTE pg_catalog.format(${quoteLiteral(`ALTER TABLE ${table.replaceAll("%", "%%")} RENAME CONSTRAINT %I TO ${name.replaceAll("%", "%%")}`)}, given);
+  END IF;
+END`)}`;
+  return { ...entry, sql: [rename, ...others.map(({ text }) => text)].map((text) => `${text};`).join("\n\n") };
+}
+
+const relationText = ({ text, tokens }: Statement): string => text.slice(tokens[3]!.start, tokens[5]!.end);
+
+function ofTree({ entry, add, others }: Exclusion): Entry {
+  const only = add.tokens[2]!;
+  const whole = add.text.slice(0, only.start) + add.text.slice(only.end).trimStart();
+  return { ...entry, sql: [whole, ...others.map(({ text }) => text)].map((text) => `${text};`).join("\n\n") };
+}
+
+const keyOf = ({ schema, name }: RelationName): string => JSON.stringify([schema, name]);

@@ -1,0 +1,164 @@
+import type { Client } from "pg";
+import { type Filter, patternExpression } from "../../inputs/filter.js";
+import { serverVersion } from "../../postgres/server-version.js";
+import { type Entry, catalogueKey } from "../sql/toc-entries.js";
+import type { RelationName } from "./restore-plan.js";
+
+export interface Filters {
+  readonly include: Filter;
+  readonly exclude: Filter;
+}
+
+/** What a filter leaves of a database. */
+export interface Selection {
+  /** {@link catalogueKey}s of all that stays behind: what the filter names, and what cannot be without it. */
+  readonly cut: ReadonlySet<string>;
+  /** Sequences that stay behind, by {@link sequenceKey}. */
+  readonly cutSequences: ReadonlySet<string>;
+  /** What stays behind without being named, for want of what it needs. */
+  readonly lost: readonly LostObject[];
+}
+
+export interface LostObject {
+  /** As the server describes it: `view public.totals`. */
+  readonly what: string;
+  /** The rest cannot be restored without it: a table, or a default or check inside one. */
+  readonly vital: boolean;
+}
+
+const everything: Selection = { cut: new Set(), cutSequences: new Set(), lost: [] };
+
+/** The OID of pg_class, the same on every server. */
+const relations = 1259;
+
+/** Whether nothing is named: then all of a database is selected, and nobody has to be asked. */
+export const selectsAll = ({ include, exclude }: Filters): boolean =>
+  [include, exclude].every((filter) => Object.keys(filter).length === 0);
+
+/** Follows the source's own record of dependencies from what the filters name to all that would be left without it. */
+export async function readSelection(source: Client, filters: Filters): Promise<Selection> {
+  if (selectsAll(filters)) return everything;
+  const { include, exclude } = filters;
+  const { rows } = await source.query<{
+    key: string;
+    lost: boolean;
+    vital: boolean;
+    what: string | null;
+    sequence: [schema: string, name: string] | null;
+  }>(selectionQuery(await serverVersion(source)), parameters(include, exclude));
+  return {
+    cut: new Set(rows.map(({ key }) => key)),
+    cutSequences: new Set(rows.flatMap(({ sequence }) => (sequence ? [sequenceKey(...sequence)] : []))),
+    lost: rows.filter(({ lost }) => lost).map(({ what, vital }) => ({ what: what ?? "an object", vital })),
+  };
+}
+
+export const sequenceKey = (schema: string, name: string): string => JSON.stringify([schema, name]);
+
+export const isCutRelation = ({ cut }: Selection, { oid }: { readonly oid: number }): boolean =>
+  cut.has(catalogueKey({ classOid: relations, oid }));
+
+/** Tables that stay behind and that this role may not even read: a filter is how one goes around them. */
+export async function hiddenTables(source: Client, { cut }: Selection): Promise<RelationName[]> {
+  if (cut.size === 0) return [];
+  const { rows } = await source.query<RelationName & { readonly oid: number }>(
+    `SELECT n.nspname AS schema, c.relname AS name, c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+        AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))`,
+  );
+  return rows.filter(({ oid }) => cut.has(catalogueKey({ classOid: relations, oid })));
+}
+
+/** The entries without those that are cut, and without what is about one of these: its comment, its privileges. */
+export function selectEntries(entries: readonly Entry[], { cut }: Selection): Entry[] {
+  if (cut.size === 0) return [...entries];
+  const gone = new Set<number>();
+  return entries.filter((entry) => {
+    const isGone = cut.has(catalogueKey(entry)) || entry.dependencies.some((id) => gone.has(id));
+    if (isGone) gone.add(entry.id);
+    return !isGone;
+  });
+}
+
+function parameters(include: Filter, exclude: Filter): string[][] {
+  const kinds = ["schemas", "tables", "extensions"] as const;
+  return kinds.flatMap((kind) => [
+    (include[kind] ?? ["*"]).map(patternExpression),
+    (exclude[kind] ?? []).map(patternExpression),
+  ]);
+}
+
+const isNamed = (name: string, first: number): string =>
+  `(NOT ${name} ~ ANY ($${first}::text[]) OR ${name} ~ ANY ($${first + 1}::text[]))`;
+
+/** $1 to $6: expressions for schemas, tables and extensions, to include and to exclude each. */
+function selectionQuery(version: number): string {
+  const isPartition = version >= 100000 ? "c.relispartition" : "false";
+  return `
+WITH RECURSIVE lineage (oid, ancestor) AS (
+  SELECT c.oid, c.oid FROM pg_class c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  UNION
+  SELECT l.oid, h.inhparent FROM lineage l JOIN pg_class c ON c.oid = l.ancestor AND ${isPartition}
+    JOIN pg_inherits h ON h.inhrelid = c.oid
+), named_schema AS (
+  SELECT n.oid FROM pg_namespace n
+   WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${isNamed("n.nspname", 1)}
+), named_relation AS (
+  SELECT l.oid FROM lineage l JOIN pg_class c ON c.oid = l.ancestor JOIN pg_namespace n ON n.oid = c.relnamespace
+   WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgmigration')
+     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = l.oid AND d.deptype = 'e')
+   GROUP BY l.oid
+  HAVING NOT bool_or(c.relname ~ ANY ($3::text[]) OR n.nspname || '.' || c.relname ~ ANY ($3::text[]))
+      OR bool_or(c.relname ~ ANY ($4::text[]) OR n.nspname || '.' || c.relname ~ ANY ($4::text[]))
+), named (classid, objid) AS (
+  SELECT 'pg_namespace'::regclass::oid, oid FROM named_schema
+  UNION ALL SELECT 'pg_class'::regclass, oid FROM named_relation
+  UNION ALL SELECT 'pg_extension'::regclass, e.oid FROM pg_extension e
+             WHERE e.extname <> 'plpgsql' AND ${isNamed("e.extname", 5)}
+), edge (classid, objid, to_classid, to_objid) AS (
+  SELECT refclassid, refobjid, classid, objid FROM pg_depend WHERE deptype NOT IN ('p', 'x')
+  UNION ALL
+  -- Whoever loses an inner part is lost: a view its rule, a foreign key its triggers.
+  SELECT classid, objid, refclassid, refobjid FROM pg_depend WHERE deptype = 'i'
+), cut (classid, objid) AS (
+  SELECT classid, objid FROM named
+  UNION
+  SELECT e.to_classid, e.to_objid FROM cut JOIN edge e ON e.classid = cut.classid AND e.objid = cut.objid
+), part AS (
+  -- What a cut object is part of, where it is one: the table of an index, of a constraint, of a default.
+  SELECT cut.classid, cut.objid,
+         coalesce(i.indrelid, k.conrelid, f.adrelid, t.tgrelid, p.polrelid, w.ev_class) AS relation,
+         coalesce(c.relnamespace, r.pronamespace, y.typnamespace) AS schema,
+         c.relkind, k.contype, f.adrelid IS NOT NULL AS is_default,
+         coalesce(t.tgisinternal, false) OR w.rulename = '_RETURN' OR y.typrelid <> 0 OR y.typcategory = 'A'
+           OR k.contype = 'n' OR n.nspname ~ '^pg_' AS is_inner,
+         n.nspname, c.relname
+    FROM cut
+    LEFT JOIN pg_class c ON cut.classid = 'pg_class'::regclass AND c.oid = cut.objid
+    LEFT JOIN pg_index i ON i.indexrelid = c.oid
+    LEFT JOIN pg_constraint k ON cut.classid = 'pg_constraint'::regclass AND k.oid = cut.objid
+    LEFT JOIN pg_attrdef f ON cut.classid = 'pg_attrdef'::regclass AND f.oid = cut.objid
+    LEFT JOIN pg_trigger t ON cut.classid = 'pg_trigger'::regclass AND t.oid = cut.objid
+    LEFT JOIN pg_policy p ON cut.classid = 'pg_policy'::regclass AND p.oid = cut.objid
+    LEFT JOIN pg_rewrite w ON cut.classid = 'pg_rewrite'::regclass AND w.oid = cut.objid
+    LEFT JOIN pg_proc r ON cut.classid = 'pg_proc'::regclass AND r.oid = cut.objid
+    LEFT JOIN pg_type y ON cut.classid = 'pg_type'::regclass AND y.oid = cut.objid
+    LEFT JOIN pg_namespace n ON n.oid = coalesce(c.relnamespace, r.pronamespace, y.typnamespace)
+), judged AS (
+  SELECT part.*,
+         NOT coalesce(is_inner, false)
+         AND (classid, objid) NOT IN (SELECT classid, objid FROM named)
+         AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = part.classid AND d.objid = part.objid AND d.deptype = 'e')
+         AND CASE WHEN coalesce(relation, 0) <> 0
+                  THEN ('pg_class'::regclass::oid, relation) NOT IN (SELECT classid, objid FROM cut)
+                  WHEN relkind IN ('r', 'p', 'v', 'm', 'f') OR (relkind IS NULL AND schema IS NOT NULL)
+                  THEN schema NOT IN (SELECT oid FROM named_schema)
+                  ELSE false END AS lost
+    FROM part
+)
+SELECT classid || '/' || objid AS key, coalesce(lost, false) AS lost,
+       coalesce(relkind IN ('r', 'p', 'f') OR is_default OR contype = 'c', false) AS vital,
+       CASE WHEN lost THEN pg_describe_object(classid, objid, 0) END AS what,
+       CASE WHEN relkind = 'S' THEN json_build_array(nspname, relname) END AS sequence
+  FROM judged`;
+}

@@ -1,0 +1,42 @@
+import { tablesMarkedBy } from "../../cdc/source/replica-identity.js";
+import { qualify } from "../../postgres/identifiers.js";
+import type { Entry } from "../sql/toc-entries.js";
+import { isOwnPublication } from "./restore-plan.js";
+import { follows } from "../sql/tokenize.js";
+import { type Statement, relationAt, splitStatements } from "../sql/statements.js";
+
+/**
+ * Tables with the replica identity that they had before a migration lent them another one: what a source is given for
+ * the while that it is followed is none of the target's, which nobody would give it back.
+ *
+ * @param entries all of a dump, with the publications whose comments say what was lent
+ */
+export function withoutLentIdentities(entries: readonly Entry[]): Entry[] {
+  const lent = new Map(entries.flatMap((entry) => Object.entries(lentBy(entry))));
+  if (lent.size === 0) return [...entries];
+  const fitted = (statement: Statement): string[] => {
+    const table = fullIdentityOf(statement);
+    const former = table === undefined ? undefined : lent.get(table);
+    if (former === undefined) return [`${statement.text};`];
+    return former === "DEFAULT" ? [] : [`${statement.text.slice(0, -"FULL".length)}${former};`];
+  };
+  return entries.map((entry) => {
+    if (entry.type !== "TABLE" || !entry.sql.includes(" REPLICA IDENTITY FULL")) return entry;
+    return { ...entry, sql: splitStatements(entry.sql).flatMap(fitted).join("\n\n") };
+  });
+}
+
+function lentBy(entry: Entry): ReturnType<typeof tablesMarkedBy> {
+  if (entry.type !== "COMMENT" || !isOwnPublication(entry)) return {};
+  const text = splitStatements(entry.sql)[0]?.tokens.at(-1)?.text ?? "";
+  return tablesMarkedBy(text.slice(1, -1).replaceAll("''", "'"));
+}
+
+/** The table of `ALTER TABLE ONLY x.y REPLICA IDENTITY FULL`, qualified and quoted. */
+function fullIdentityOf(statement: Statement): string | undefined {
+  const { tokens } = statement;
+  const isIt =
+    follows(tokens, 0, "ALTER", "TABLE", "ONLY") && follows(tokens, tokens.length - 3, "REPLICA", "IDENTITY", "FULL");
+  const table = isIt ? relationAt(statement, 3) : undefined;
+  return table && qualify(table.schema, table.name);
+}

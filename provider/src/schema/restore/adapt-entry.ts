@@ -1,0 +1,234 @@
+import type { Client, DatabaseError } from "pg";
+import { quoteIdentifier } from "../../postgres/identifiers.js";
+import { type Draft, findingFor } from "./adapted-entry.js";
+import { materializedQuery, pinSearchPath } from "./function-search-path.js";
+import type { RestoreContext } from "./restore-context.js";
+import { type Token, follows, identifierName } from "../sql/tokenize.js";
+import { type Statement, newOwner, parseStatement, schemaOf } from "../sql/statements.js";
+
+/** A statement of a draft, refused by the target. */
+export interface Refusal {
+  readonly statement: Statement;
+  readonly error: DatabaseError;
+}
+
+/** A draft that avoids what the target refused; undefined when there is nothing to avoid, or it was avoided before. */
+export async function revise(
+  target: Client,
+  draft: Draft,
+  refusal: Refusal,
+  context: RestoreContext,
+): Promise<Draft | undefined> {
+  switch (refusal.error.code) {
+    case "22023":
+      return withoutUnknownOption(draft, refusal);
+    case "0A000":
+      return withoutCompression(draft, refusal);
+    case "42501":
+      return (
+        withoutSetting(draft, refusal) ??
+        withoutLeakproof(draft, refusal) ??
+        withoutSupport(draft, refusal) ??
+        withRoomForOwner(draft, refusal, context) ??
+        asItsOwner(draft, context)
+      );
+    case "3F000":
+    case "42883":
+    case "42704":
+    case "42P01":
+      return underSourceSearchPath(target, draft, refusal, context);
+    default:
+      return undefined;
+  }
+}
+
+const note = (draft: Draft, message: string, remedy?: string): Draft["findings"] => [
+  ...draft.findings,
+  findingFor(draft.entry, { message, severity: "warning", ...(remedy === undefined ? {} : { remedy }) }),
+];
+
+/** The name in a server's message, which is quoted in every language in which it may answer. */
+const quotedName = (message: string): string | undefined => /["«„“](.+?)["»“”]/.exec(message)?.[1];
+
+/** Patched servers keep options of their own beside PostgreSQL's: the rest of the statement is wanted. */
+function withoutUnknownOption(draft: Draft, { error }: Refusal): Draft | undefined {
+  const option = quotedName(error.message);
+  if (option === undefined) return undefined;
+  const statements = draft.statements.flatMap((statement) => withoutOption(statement, option));
+  const changed =
+    statements.length < draft.statements.length || statements.some((it) => !draft.statements.includes(it));
+  if (!changed) return undefined;
+  const message = `the option ${option} was left out: the target does not know it`;
+  return { ...draft, statements, findings: note(draft, message) };
+}
+
+/** The statement without `option = value` in its option lists; nothing when a list had only that and was its purpose. */
+function withoutOption(statement: Statement, option: string): Statement[] {
+  const { tokens, text } = statement;
+  const at = tokens.findIndex((token, index) => isOption(tokens, index) && optionName(token) === option);
+  if (at < 0) return [statement];
+  const first = namespaceStart(tokens, at);
+  const last = endOfValue(tokens, at);
+  const [before, behind] = [tokens[first - 1]!, tokens[last + 1]!];
+  if (before.text === "(" && behind.text === ")") {
+    const clause = tokens[first - 2];
+    if (clause?.text.toUpperCase() !== "WITH") return [];
+    return withoutOption(parseStatement(`${text.slice(0, clause.start)}${text.slice(behind.end)}`), option);
+  }
+  // Of the two commas around it, one stays.
+  const [start, end] = before.text === "," ? [before.start, behind.start] : [tokens[first]!.start, behind.end];
+  return withoutOption(parseStatement(`${text.slice(0, start)}${text.slice(end)}`), option);
+}
+
+const optionName = (token: Token): string | undefined =>
+  token.kind === "symbol" || token.kind === "string" ? undefined : identifierName(token);
+
+/** `(name = ` or `, name = `, where `name` may have a namespace (`toast.name`). */
+function isOption(tokens: readonly Token[], index: number): boolean {
+  const before = tokens[namespaceStart(tokens, index) - 1]?.text;
+  return tokens[index + 1]?.text === "=" && (before === "(" || before === ",");
+}
+
+const namespaceStart = (tokens: readonly Token[], index: number): number =>
+  tokens[index - 1]?.text === "." ? index - 2 : index;
+
+/** A value is one token, but for a number's sign and its parts. */
+function endOfValue(tokens: readonly Token[], at: number): number {
+  let last = at + 2;
+  while (last + 1 < tokens.length && tokens[last + 1]!.text !== "," && tokens[last + 1]!.text !== ")") last++;
+  return last;
+}
+
+/** lz4 is an option of the server's build. */
+function withoutCompression(draft: Draft, { statement }: Refusal): Draft | undefined {
+  const { tokens } = statement;
+  if (!follows(tokens, tokens.length - 3, "SET", "COMPRESSION")) return undefined;
+  const message = `the column's compression method was left out: the target does not support it`;
+  return {
+    ...draft,
+    statements: draft.statements.filter((it) => it !== statement),
+    findings: note(draft, message, "none needed: values are compressed with the target's default method"),
+  };
+}
+
+/** A function may not set what its maker may not: the clause `SET name TO 'value', ...` that the server names. */
+function withoutSetting(draft: Draft, { statement, error }: Refusal): Draft | undefined {
+  const { tokens, text } = statement;
+  if (!follows(tokens, 0, "CREATE")) return undefined;
+  const refused = quotedName(error.message);
+  const at = tokens.findIndex(
+    (_, index) => follows(tokens, index, "SET") && settingAt(tokens, index + 1)?.name === refused,
+  );
+  const setting = settingAt(tokens, at + 1);
+  if (at < 0 || !setting) return undefined;
+  let last = setting.next + 1;
+  while (tokens[last + 1]?.text === ",") last += 2;
+  const revised = parseStatement(text.slice(0, tokens[at]!.start) + text.slice(tokens[last]!.end));
+  const message = `its setting ${setting.name} was left out: only a superuser of the target may set it`;
+  const remedy = "set it as a server parameter of the target, or have its SET granted to the role that migrates";
+  return {
+    ...draft,
+    statements: draft.statements.map((it) => (it === statement ? revised : it)),
+    findings: note(draft, message, remedy),
+  };
+}
+
+/** A parameter's name, which may have a prefix and may be quoted as a whole or in parts, where TO follows it. */
+function settingAt(tokens: readonly Token[], at: number): { name: string; next: number } | undefined {
+  const to = tokens.findIndex((_, index) => index > at && follows(tokens, index, "TO"));
+  if (to < 0 || to > at + 3) return undefined;
+  const name = tokens
+    .slice(at, to)
+    .map((token) => (token.kind === "symbol" ? token.text : identifierName(token)))
+    .join("");
+  return { name, next: to };
+}
+
+/** Only a superuser may vouch for a function. */
+function withoutLeakproof(draft: Draft, { statement }: Refusal): Draft | undefined {
+  const word = statement.tokens.findIndex((_, index) => follows(statement.tokens, index, "LEAKPROOF"));
+  if (word < 0) return undefined;
+  const { start, end } = statement.tokens[word]!;
+  const revised = parseStatement(statement.text.slice(0, start) + statement.text.slice(end));
+  const message = "it is not LEAKPROOF on the target, where that takes a superuser";
+  const remedy = "none needed for correct results: views with security barriers may use fewer indexes";
+  return {
+    ...draft,
+    statements: draft.statements.map((it) => (it === statement ? revised : it)),
+    findings: note(draft, message, remedy),
+  };
+}
+
+/** Only a superuser may name a function that advises the planner: `SUPPORT schema.name` among a function's options. */
+function withoutSupport(draft: Draft, { statement }: Refusal): Draft | undefined {
+  const { tokens, text } = statement;
+  if (draft.entry.type !== "FUNCTION") return undefined;
+  const language = tokens.findIndex((_, index) => follows(tokens, index, "LANGUAGE"));
+  const word = tokens.findIndex((_, index) => index > language && follows(tokens, index, "SUPPORT"));
+  if (language < 0 || word < 0) return undefined;
+  const last = tokens[word + 2]?.text === "." ? word + 3 : word + 1;
+  const revised = parseStatement(text.slice(0, tokens[word]!.start) + text.slice(tokens[last]!.end));
+  const message = "it is without SUPPORT on the target, where that takes a superuser";
+  const remedy = "none needed for correct results: the planner knows less about it";
+  return {
+    ...draft,
+    statements: draft.statements.map((it) => (it === statement ? revised : it)),
+    findings: note(draft, message, remedy),
+  };
+}
+
+/**
+ * A new owner needs CREATE on the schema (a schema's, on the database), which the source's may have lost since. It is lent
+ * for the length of the transaction.
+ */
+function withRoomForOwner(draft: Draft, { statement }: Refusal, { database }: RestoreContext): Draft | undefined {
+  const owner = newOwner(statement);
+  if (owner === undefined || draft.statements.length > 1) return undefined;
+  const schema = schemaOf(statement);
+  const place = schema === undefined ? `DATABASE ${quoteIdentifier(database)}` : `SCHEMA ${quoteIdentifier(schema)}`;
+  const lend = parseStatement(`GRANT CREATE ON ${place} TO ${quoteIdentifier(owner)}`);
+  const takeBack = parseStatement(`REVOKE CREATE ON ${place} FROM ${quoteIdentifier(owner)}`);
+  return { ...draft, statements: [lend, statement, takeBack] };
+}
+
+/** Where the administrator may take on the owner's role but does not inherit its rights. */
+export function asItsOwner(draft: Draft, { roles }: RestoreContext): Draft | undefined {
+  const { owner, type } = draft.entry;
+  if (type !== "ACL" || owner === undefined || !roles.get(owner)?.mayBecome || draft.settings.role) return undefined;
+  return { ...draft, settings: { ...draft.settings, role: owner } };
+}
+
+/** What the server itself runs under an empty search_path since 17, whatever the session has set. */
+const maintained: ReadonlySet<string> = new Set(["CONSTRAINT", "INDEX", "MATERIALIZED VIEW DATA"]);
+
+/**
+ * pg_dump restores under an empty search_path, in which a function that names its tables without a schema finds none: the
+ * entry runs under the source's then or, where the server decides, the functions that it calls get the source's for good.
+ */
+async function underSourceSearchPath(
+  target: Client,
+  draft: Draft,
+  refusal: Refusal,
+  context: RestoreContext,
+): Promise<Draft | undefined> {
+  const path = context.sourceSearchPath;
+  if (path === undefined || draft.settings.search_path !== undefined) return undefined;
+  const settings = { ...draft.settings, search_path: path };
+  const why = `something that it uses names no schema (${refusal.error.message})`;
+  const remedy = "name the schema inside the function, or ALTER FUNCTION ... SET search_path, on both servers";
+  if (context.version < 170000 || !maintained.has(draft.entry.type)) {
+    const message = `it was restored under the source's search_path ${path}, since ${why}`;
+    return { ...draft, settings, findings: note(draft, message, remedy) };
+  }
+  const pins = await pinSearchPath(target, await codeOf(target, draft, refusal), path);
+  const functions = pins.map(({ text }) => text.slice("ALTER FUNCTION ".length, text.indexOf(" SET search_path")));
+  const message = `the search_path ${path} was set for ${functions.join(", ")}, since ${why}`;
+  return pins.length === 0
+    ? undefined
+    : { ...draft, settings, statements: [...pins, ...draft.statements], findings: note(draft, message, remedy) };
+}
+
+const codeOf = async (target: Client, { entry }: Draft, { statement }: Refusal): Promise<Statement> =>
+  entry.type === "MATERIALIZED VIEW DATA" && entry.schema !== undefined
+    ? materializedQuery(target, { schema: entry.schema, name: entry.name })
+    : statement;

@@ -1,0 +1,83 @@
+import pg from "pg";
+import { cancellation } from "../../copy/cancellation.js";
+import { type Refused, messageOf } from "../../errors.js";
+import { qualify } from "../../postgres/identifiers.js";
+import { findingFor } from "./adapted-entry.js";
+import type { Entry } from "../sql/toc-entries.js";
+import { type RestoreFinding, summarize } from "../sql/restore-findings.js";
+import type { RestoreContext } from "./restore-context.js";
+import type { RelationName } from "../plan/restore-plan.js";
+import { refusalOf } from "./restore.js";
+
+/**
+ * Fills the materialized views that are filled on the source, in the order given. Those without rows there stay without.
+ * One that reads another by way of a function, which no catalogue tells, is tried again when the others are filled. One
+ * whose query fails over the rows as they are now stays empty and is found: it would on the source, too.
+ *
+ * @throws Refused when the server is in no state to fill them
+ */
+export async function refreshMaterializedViews(
+  source: pg.Client,
+  target: pg.Client,
+  views: readonly RelationName[],
+  context: RestoreContext,
+): Promise<RestoreFinding[]> {
+  if (views.length === 0) return [];
+  const { rows } = await source.query<RelationName>(
+    "SELECT schemaname AS schema, matviewname AS name FROM pg_catalog.pg_matviews WHERE ispopulated",
+  );
+  const keyOf = ({ schema, name }: RelationName): string => JSON.stringify([schema, name]);
+  const populated = new Set(rows.map(keyOf));
+  const findings: RestoreFinding[] = [];
+  let waiting = views.filter((view) => populated.has(keyOf(view)));
+  while (waiting.length > 0) {
+    const refusals = await refreshEach(target, waiting, context, findings);
+    const unfilled = [...refusals].filter(([, refusal]) => isReadTooEarly(refusal)).map(([view]) => view);
+    // What waits for one that cannot be filled waits in vain.
+    const isOver = unfilled.length === waiting.length;
+    const lost = [...refusals].filter(([view]) => isOver || !unfilled.includes(view));
+    findings.push(...lost.map(([view, refusal]) => stayedEmpty(view, refusal)));
+    waiting = isOver ? [] : unfilled;
+  }
+  return summarize(findings);
+}
+
+const stayedEmpty = (view: RelationName, refusal: Refused): RestoreFinding =>
+  findingFor(refresh(view), {
+    message: `the materialized view was not filled, since its query fails: ${messageOf(refusal.cause)}`,
+    remedy: `correct what its query meets, then: ${refresh(view).sql}`,
+    severity: "warning",
+  });
+
+async function refreshEach(
+  target: pg.Client,
+  views: readonly RelationName[],
+  context: RestoreContext,
+  findings: RestoreFinding[],
+): Promise<ReadonlyMap<RelationName, Refused>> {
+  const refusals = new Map<RelationName, Refused>();
+  for (const view of views) {
+    if (context.signal?.aborted) throw cancellation(`filling views, before ${view.name},`, context.signal);
+    const refusal = await refusalOf(target, refresh(view), context, findings);
+    if (refusal) refusals.set(view, refusal);
+  }
+  return refusals;
+}
+
+/** object_not_in_prerequisite_state: "materialized view ... has not been populated" */
+const isReadTooEarly = ({ cause }: Refused): boolean => cause instanceof pg.DatabaseError && cause.code === "55000";
+
+/** As pg_dump would write it with the data. */
+const refresh = ({ schema, name }: RelationName): Entry => ({
+  id: 0,
+  classOid: 0,
+  oid: 0,
+  dependencies: [],
+  name,
+  type: "MATERIALIZED VIEW DATA",
+  schema,
+  owner: undefined,
+  tablespace: undefined,
+  accessMethod: "heap",
+  sql: `REFRESH MATERIALIZED VIEW ${qualify(schema, name)};`,
+});

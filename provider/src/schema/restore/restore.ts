@@ -1,0 +1,460 @@
+import pg from "pg";
+import { cancellation } from "../../copy/cancellation.js";
+import { Refused, Unreachable, messageOf } from "../../errors.js";
+import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
+import { qualify, quoteLiteral } from "../../postgres/identifiers.js";
+import { type Draft, draftOf, findingFor, objectName } from "./adapted-entry.js";
+import { type Entry, catalogueKey } from "../sql/toc-entries.js";
+import { type RestoreFinding, summarize } from "../sql/restore-findings.js";
+import { madeAtOnce, madeInTwoSteps } from "./recursive-functions.js";
+import type { RestoreContext } from "./restore-context.js";
+import { type Refusal, asItsOwner, revise } from "./adapt-entry.js";
+import { follows, identifierName, tokenize } from "../sql/tokenize.js";
+import { type Statement, schemaOf, withoutSecrets } from "../sql/statements.js";
+import { stretchesOf } from "./parallel-groups.js";
+
+/** Kinds whose loss leaves the data and everything else as it is; what needs one of them names it as the cause. */
+const dispensable: ReadonlySet<string> = new Set([
+  "ACCESS METHOD",
+  "ACL",
+  "CAST",
+  "COMMENT",
+  "CONVERSION",
+  "DEFAULT ACL",
+  "EVENT TRIGGER",
+  "EXTENSION",
+  "FOREIGN DATA WRAPPER",
+  "OPERATOR CLASS",
+  "OPERATOR FAMILY",
+  "PROCEDURAL LANGUAGE",
+  "PUBLICATION",
+  "PUBLICATION TABLE",
+  "PUBLICATION TABLES IN SCHEMA",
+  "SECURITY LABEL",
+  "SERVER",
+  "TEXT SEARCH PARSER",
+  "TEXT SEARCH TEMPLATE",
+  "TRANSFORM",
+  "USER MAPPING",
+]);
+
+const isDispensable = (entry: Entry): boolean =>
+  dispensable.has(entry.type) || entry.type.endsWith(" OWNER") || isShellType(entry);
+
+/** A type that was announced and never defined: nothing can have it. */
+const isShellType = ({ type, sql }: Entry): boolean => type === "TYPE" && tokenize(sql, 7).length === 6;
+
+/** Not allowed, not supported, not installed, not there, not loaded. */
+const forbidding: ReadonlySet<string> = new Set(["42501", "0A000", "58P01", "42704", "22023"]);
+
+/** Duplicate column, object, function, schema, table (manual, "PostgreSQL Error Codes"). */
+const duplicates: ReadonlySet<string> = new Set(["42701", "42710", "42723", "42P06", "42P07"]);
+
+/** Whether a statement was refused because it has run before. */
+function isDuplicate({ type }: Entry, { code, schema }: pg.DatabaseError): boolean {
+  switch (code) {
+    case "42P16": // a second primary key
+      return type === "CONSTRAINT";
+    case "42809": // the partition is attached
+      return type === "TABLE ATTACH";
+    case "55000": // the column is an identity column; the key has taken its index over
+      return type === "SEQUENCE" || type === "CONSTRAINT";
+    case "23505": // for kinds that the server does not look up before; a table's rows are another matter
+      return schema === "pg_catalog";
+    default:
+      return duplicates.has(code ?? "");
+  }
+}
+
+/**
+ * Restores in several sessions what can be: groups side by side, and the entries of each as {@link restoreTogether} does.
+ * Answers those that it has restored.
+ */
+export type RestoreApart = (groups: readonly (readonly Entry[])[]) => Promise<ReadonlySet<Entry>>;
+
+/**
+ * Runs entries one after another, each as if in a transaction of its own, fitted to what the target allows. What could
+ * not be carried over is found, never skipped in silence.
+ *
+ * @param apart for entries by the hundred, of which most do not need each other
+ * @throws Refused naming every entry that the target does not take; the others stay
+ * @throws Unreachable when the connection breaks: run the same entries again with `resumed`
+ * @throws the error that the context's signal was aborted with, or Canceled, between two entries
+ */
+export async function restoreEntries(
+  target: pg.Client,
+  entries: readonly Entry[],
+  context: RestoreContext,
+  apart?: RestoreApart,
+): Promise<RestoreFinding[]> {
+  const findings: RestoreFinding[] = [];
+  const waiting: Entry[] = [];
+  for await (const batch of apart ? batchesLeft(entries, apart) : batches(entries)) {
+    if (context.signal?.aborted) throw cancellation(`the restore, before ${describe(batch[0]!)},`, context.signal);
+    if (batch.length > 1 && (await restoreTogether(target, batch, context))) continue;
+    waiting.push(...(await restoreReady(target, batch, waiting, context, findings)));
+  }
+  await restoreWaiting(target, waiting, context, findings);
+  return summarize(findings);
+}
+
+/** Answers those that need what may come yet, and what belongs to such entries. */
+async function restoreReady(
+  target: pg.Client,
+  entries: readonly Entry[],
+  before: readonly Entry[],
+  context: RestoreContext,
+  findings: RestoreFinding[],
+): Promise<Entry[]> {
+  const waits = new Set(before.map(({ id }) => id));
+  const waiting: Entry[] = [];
+  const wait = (entry: Entry): void => {
+    waits.add(entry.id);
+    waiting.push(entry);
+  };
+  for (const entry of entries) {
+    if (context.signal?.aborted) throw cancellation(`the restore, before ${describe(entry)},`, context.signal);
+    if (entry.dependencies.some((id) => waits.has(id))) {
+      wait(entry);
+      continue;
+    }
+    if (await refusalOf(target, entry, context, findings)) wait(entry);
+  }
+  return waiting;
+}
+
+/**
+ * pg_dump does not know what a function's body needs, which a server looks into where it is planned: for a generated column,
+ * a view. So what was refused is tried again behind the rest, for as long as any of it goes; then the refusals count.
+ */
+async function restoreWaiting(
+  target: pg.Client,
+  entries: readonly Entry[],
+  context: RestoreContext,
+  findings: RestoreFinding[],
+): Promise<void> {
+  let waiting = entries;
+  let tried = Infinity;
+  while (waiting.length > 0 && waiting.length < tried) {
+    tried = waiting.length;
+    waiting = await restoreReady(target, waiting, [], context, findings);
+    if (waiting.length === tried) waiting = await restoreRecursive(target, waiting, context, findings);
+  }
+  const refusals: Refused[] = [];
+  for (const entry of waiting) {
+    const refusal = await refusalOf(target, entry, context, findings);
+    if (!refusal) continue;
+    // With the others it is said at once all that has to be changed; this one is the cause of what needs it.
+    if (rootCause(entry, context) === undefined) refusals.push(refusal);
+    context.leftOut.set(entry.id, `${describe(entry)} was refused`);
+  }
+  if (refusals.length > 0) throw allRefused(refusals);
+}
+
+/**
+ * Functions that call themselves or each other, by way of operators and views as well, as far as nothing else keeps
+ * them back. Answers what still waits.
+ */
+async function restoreRecursive(
+  target: pg.Client,
+  entries: readonly Entry[],
+  context: RestoreContext,
+  findings: RestoreFinding[],
+): Promise<readonly Entry[]> {
+  let waiting = entries;
+  for (const { entry, replaces } of madeInTwoSteps(entries)) {
+    if (!replaces.every((one) => waiting.includes(one))) continue;
+    if (await refusalOf(target, entry, context, findings)) continue;
+    waiting = waiting.filter((one) => !replaces.includes(one));
+  }
+  const atOnce = madeAtOnce(waiting);
+  if (!atOnce || (await refusalOf(target, atOnce.entry, context, findings))) return waiting;
+  return waiting.filter((one) => !atOnce.replaces.includes(one));
+}
+
+/**
+ * Restores one entry, as {@link restoreEntries} does, and adds what it finds. Answers why the target refused the entry
+ * for what it says; undefined when it is there.
+ */
+export async function refusalOf(
+  target: pg.Client,
+  entry: Entry,
+  context: RestoreContext,
+  findings: RestoreFinding[],
+): Promise<Refused | undefined> {
+  try {
+    findings.push(...(await restoreEntry(target, entry, context)));
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof Refused) || !isOfItsOwn(error)) throw error;
+    return error;
+  }
+}
+
+const refusalsNamed = 20;
+
+/** Whether the target refused an entry for what it says, and not for the state that the server is in. */
+function isOfItsOwn({ cause }: Refused): boolean {
+  return cause instanceof pg.DatabaseError && /^(0A|22|23|2B|42|3F|P0|55000)/.test(cause.code ?? "");
+}
+
+/** One error for all of them. */
+function allRefused(refusals: readonly Refused[]): Refused {
+  const [first] = refusals;
+  if (refusals.length === 1) return first!;
+  const named = refusals.slice(0, refusalsNamed).map((refusal) => refusal.message.split("\n  To do: ")[0]!);
+  const more = refusals.length > named.length ? [`and ${refusals.length - named.length} more`] : [];
+  return new Refused([`the target refused ${refusals.length} objects:`, ...named, ...more].join("\n"), {
+    remedy: "change or drop them on the source, or exclude them, then run the migration again",
+    cause: new AggregateError(refusals),
+  });
+}
+
+/** Entries of one transaction: each table that is made keeps some of the server's locks until it is committed. */
+const mostTogether = 100;
+
+/** Kinds of which the server only warns where it does not do what it is told. */
+const isWatched = ({ type }: Entry): boolean => type === "ACL" || type === "DEFAULT ACL";
+
+/** Neighbours that can be tried in one transaction: thousands of tables would else be thousands of commits. */
+export function* batches(entries: readonly Entry[]): Generator<readonly Entry[]> {
+  let batch: Entry[] = [];
+  for (const entry of entries) {
+    if (batch.length === mostTogether || (batch.length > 0 && isWatched(entry) !== isWatched(batch[0]!))) {
+      yield batch;
+      batch = [];
+    }
+    batch.push(entry);
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** What is left to do once others have done what they can, in the dump's order. */
+async function* batchesLeft(entries: readonly Entry[], apart: RestoreApart): AsyncGenerator<readonly Entry[]> {
+  for (const { entries: stretch, groups } of stretchesOf(entries)) {
+    const restored = groups.length > 1 ? await apart(groups) : undefined;
+    yield* batches(restored ? stretch.filter((entry) => !restored.has(entry)) : stretch);
+  }
+}
+
+/**
+ * Restores entries in one transaction and one round trip. Answers false, and has done nothing, where any of them needs to be
+ * fitted to the target or is refused.
+ */
+export async function restoreTogether(
+  target: pg.Client,
+  batch: readonly Entry[],
+  context: RestoreContext,
+): Promise<boolean> {
+  if (context.resumed || batch.some((entry) => rootCause(entry, context) !== undefined)) return false;
+  const drafts = batch.map((entry) => draftOf(entry, context));
+  const plain = drafts.every((draft) => draft.findings.length === 0 && Object.keys(draft.settings).length === 0);
+  if (!plain) return false;
+  const statements = drafts.flatMap((draft) => draft.statements.map(({ text }) => text));
+  if (statements.length === 0) return true;
+  const all = `BEGIN; ${transactionSettings(drafts[0]!)}; ${statements.join(";\n")}`;
+  // What would be warned of is not committed before that is known.
+  const commitsApart = batch.some(isWatched);
+  const { answer: error, ungranted } = await watched(target, () =>
+    refused(target, commitsApart ? all : `${all};\nCOMMIT`),
+  );
+  if (error || ungranted.length > 0) {
+    await refused(target, "ROLLBACK");
+    return false;
+  }
+  return !commitsApart || (await refused(target, "COMMIT")) === undefined;
+}
+
+/** Restores one entry, as {@link restoreEntries} does. */
+export async function restoreEntry(
+  target: pg.Client,
+  entry: Entry,
+  context: RestoreContext,
+): Promise<readonly RestoreFinding[]> {
+  const findings = await restoreAdapted(target, entry, context);
+  const isLeftOut = !entry.type.endsWith(" OWNER") && findings.some(({ severity }) => severity === "failed");
+  if (isLeftOut) context.missing.add(catalogueKey(entry));
+  return findings;
+}
+
+async function restoreAdapted(
+  target: pg.Client,
+  entry: Entry,
+  context: RestoreContext,
+): Promise<readonly RestoreFinding[]> {
+  const root = rootCause(entry, context);
+  if (root !== undefined && isDispensable(entry)) return leaveOut(entry, root, context);
+  let draft = draftOf(entry, context);
+  let deadlocks = 0;
+  while (true) {
+    const { answer: refusal, ungranted } = await watched(target, () => attempt(target, draft));
+    if (!refusal) {
+      const asOwner = ungranted.length === 0 ? undefined : asItsOwner(draft, context);
+      if (!asOwner) return [...draft.findings, ...ungranted.map((message) => notGranted(entry, message))];
+      draft = asOwner;
+      continue;
+    }
+    if (refusal.error.code === "40P01" && deadlocks++ < 5) continue;
+    if (isDone(entry, refusal, context)) {
+      if (await dropInvalidIndex(target, entry, refusal)) continue;
+      return draft.findings;
+    }
+    const revised = await revise(target, draft, refusal, context);
+    if (!revised) return giveUp(draft, refusal, context);
+    draft = revised;
+  }
+}
+
+/** privilege_not_granted and privilege_not_revoked: what the server only warns of, and does nothing. */
+const ungrantedCodes: ReadonlySet<string> = new Set(["01006", "01007"]);
+
+/** What a statement's answer is, and what the server has only warned of meanwhile. */
+async function watched<T>(
+  target: pg.Client,
+  run: () => Promise<T>,
+): Promise<{ readonly answer: T; readonly ungranted: readonly string[] }> {
+  const ungranted: string[] = [];
+  const watch = ({ code, message }: { code: string | undefined; message: string | undefined }): void => {
+    if (ungrantedCodes.has(code ?? "")) ungranted.push(message ?? "");
+  };
+  target.on("notice", watch);
+  try {
+    return { answer: await run(), ungranted };
+  } finally {
+    target.off("notice", watch);
+  }
+}
+
+const notGranted = (entry: Entry, message: string): RestoreFinding =>
+  findingFor(entry, {
+    message: `not all privileges were carried over: ${message}`,
+    remedy: "as the object's owner, grant as on the source",
+    severity: "warning",
+  });
+
+/** Runs a draft in one round trip; if that is refused, statement by statement, to learn which one was. */
+async function attempt(target: pg.Client, draft: Draft): Promise<Refusal | undefined> {
+  const { statements } = draft;
+  if (statements.length === 0) return undefined;
+  const begin = `BEGIN; ${transactionSettings(draft)}`;
+  const all = await refused(target, `${begin}; ${statements.map(({ text }) => text).join(";\n")};\nCOMMIT`);
+  if (!all) return undefined;
+  await refused(target, "ROLLBACK");
+  if (statements.length === 1) return { statement: statements[0]!, error: all };
+  await refused(target, begin);
+  for (const statement of statements) {
+    const error = await refused(target, statement.text);
+    if (!error) continue;
+    await refused(target, "ROLLBACK");
+    return { statement, error };
+  }
+  const error = await refused(target, "COMMIT");
+  return error && { statement: statements.at(-1)!, error };
+}
+
+async function refused(target: pg.Client, sql: string): Promise<pg.DatabaseError | undefined> {
+  try {
+    await target.query(sql);
+    return undefined;
+  } catch (error) {
+    if (isConnectionLoss(error))
+      throw new Unreachable(`the target's connection broke during the restore: ${messageOf(error)}`, { cause: error });
+    if (error instanceof pg.DatabaseError) return error;
+    throw error;
+  }
+}
+
+function transactionSettings({ settings }: Draft): string {
+  const wanted = Object.entries({
+    check_function_bodies: "off",
+    client_min_messages: "warning",
+    default_tablespace: "",
+    search_path: "",
+    standard_conforming_strings: "on",
+    xmloption: "content",
+    ...settings,
+  });
+  const calls = wanted.map(([name, value]) => `pg_catalog.set_config('${name}', ${quoteLiteral(value)}, true)`);
+  return `SELECT ${calls.join(", ")}`;
+}
+
+/** Whether the object is there already, from an earlier run. */
+function isDone(entry: Entry, { error }: Refusal, { resumed }: RestoreContext): boolean {
+  // Extensions bring their schemas along.
+  if (entry.type === "SCHEMA" && error.code === "42P06") return true;
+  return resumed && isDuplicate(entry, error);
+}
+
+/** Removes an index that was left half built, so that it is built again; false when there is none. */
+async function dropInvalidIndex(target: pg.Client, entry: Entry, { statement }: Refusal): Promise<boolean> {
+  const schema = schemaOf(statement);
+  if (schema === undefined || (entry.type !== "INDEX" && entry.type !== "CONSTRAINT")) return false;
+  const { tokens } = statement;
+  const key = tokens.findIndex((_, index) => follows(tokens, index, entry.type));
+  const name = tokens[key + 1];
+  if (key < 0 || !name) return false;
+  // A partitioned table's index (relkind I) is invalid until its partitions' are attached: that one is no leftover.
+  const { rowCount } = await target.query(
+    `SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+      WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1)
+        AND c.relname = $2 AND c.relkind = 'i' AND NOT i.indisvalid`,
+    [schema, identifierName(name)],
+  );
+  if (rowCount === 0) return false;
+  await target.query(`DROP INDEX ${qualify(schema, identifierName(name))}`);
+  return true;
+}
+
+/** Why something that this entry needs, or the entry itself, was left out. */
+function rootCause({ id, dependencies }: Entry, { leftOut }: RestoreContext): string | undefined {
+  const cause = [id, ...dependencies].find((needed) => leftOut.has(needed));
+  return cause === undefined ? undefined : leftOut.get(cause);
+}
+
+/** A dump does not say what an entry uses, so where something is missing all that was left out may be the cause. */
+function possibleCause({ code }: pg.DatabaseError, { leftOut }: RestoreContext): string | undefined {
+  const isMissing = code === "42704" || code === "42883" || code === "42P01" || code === "3F000";
+  return isMissing && leftOut.size > 0 ? [...new Set(leftOut.values())].slice(-10).join("; ") : undefined;
+}
+
+function leaveOut(entry: Entry, reason: string, { leftOut }: RestoreContext): RestoreFinding[] {
+  if (!leftOut.has(entry.id)) leftOut.set(entry.id, reason);
+  return [findingFor(entry, { message: `it was left out with what it belongs to: ${reason}`, severity: "failed" })];
+}
+
+function giveUp(draft: Draft, { statement, error }: Refusal, context: RestoreContext): readonly RestoreFinding[] {
+  const { entry } = draft;
+  const isForbidden = entry.type === "EXTENSION" || forbidding.has(error.code ?? "");
+  // What is on a member of an extension does not name the extension.
+  const isLeftBehind = possibleCause(error, context) !== undefined;
+  if (isDispensable(entry) && (isForbidden || isLeftBehind)) {
+    if (!entry.type.endsWith(" OWNER")) context.leftOut.set(entry.id, `${describe(entry)}: ${error.message}`);
+    const message = `it was left out: ${error.message}`;
+    return [findingFor(entry, { message, remedy: laterRemedy(entry, statement), severity: "failed" })];
+  }
+  const root = rootCause(entry, context) ?? possibleCause(error, context);
+  const because = root === undefined ? "" : `; left out before, and probably the cause: ${root}`;
+  throw new Refused(
+    `${describe(entry)} was refused by the target: ${error.message} (SQLSTATE ${error.code ?? "unknown"})${because}\n  in: ${beginning(statement)}`,
+    { remedy: remedyFor(entry, error, context, root), cause: error },
+  );
+}
+
+const laterRemedy = (entry: Entry, statement: Statement): string =>
+  entry.type === "EXTENSION"
+    ? `allow ${entry.name} on the target (Azure: server parameter azure.extensions), then: ${beginning(statement)}`
+    : `as a role that may: ${beginning(statement)}`;
+
+function remedyFor(entry: Entry, error: pg.DatabaseError, context: RestoreContext, root: string | undefined): string {
+  if (root !== undefined) return "make what was left out possible on the target, then run the migration again";
+  if (!context.resumed && isDuplicate(entry, error))
+    return "drop the object on the target, or let the migration overwrite the database";
+  return "change or drop the object on the source so that the target takes it, or exclude it, then run the migration again";
+}
+
+const describe = (entry: Entry): string => `${entry.type} ${objectName(entry)}`;
+
+function beginning(statement: Statement): string {
+  const text = withoutSecrets(statement).replace(/\s+/g, " ");
+  return text.length > 300 ? `${text.slice(0, 300)} ...` : text;
+}

@@ -1,0 +1,82 @@
+import { type Token, follows, identifierName, tokenize } from "./tokenize.js";
+
+/** One SQL statement, without its semicolon, and its tokens (positions are those of `text`). */
+export interface Statement {
+  readonly text: string;
+  readonly tokens: readonly Token[];
+}
+
+export function parseStatement(text: string): Statement {
+  return { text, tokens: tokenize(text) };
+}
+
+/**
+ * An entry's statements. A semicolon separates them unless it is quoted, in parentheses (`CREATE RULE ... DO (a; b)`) or
+ * in the body of an SQL-standard function (`BEGIN ATOMIC ... END`).
+ */
+export function splitStatements(sql: string): Statement[] {
+  const tokens = tokenize(sql);
+  const statements: Statement[] = [];
+  let first = 0;
+  let depth = 0;
+  for (let index = 0; index <= tokens.length; index++) {
+    const token = tokens[index];
+    if (token) depth += nesting(tokens, index, depth);
+    if (token && (depth > 0 || !follows(tokens, index, ";"))) continue;
+    if (index > first) statements.push(part(sql, tokens.slice(first, index)));
+    first = index + 1;
+  }
+  return statements;
+}
+
+/** What the token opens or closes. CASE counts only inside a body, where its END would otherwise close the body. */
+function nesting(tokens: readonly Token[], index: number, depth: number): number {
+  if (follows(tokens, index, "(") || follows(tokens, index, "BEGIN", "ATOMIC")) return 1;
+  if (follows(tokens, index, ")")) return -1;
+  if (depth === 0) return 0;
+  if (follows(tokens, index, "CASE")) return 1;
+  return follows(tokens, index, "END") ? -1 : 0;
+}
+
+function part(sql: string, tokens: readonly Token[]): Statement {
+  const start = tokens[0]!.start;
+  const text = sql.slice(start, tokens.at(-1)!.end);
+  // Most entries are one statement: of thousands, not a second copy of each token.
+  if (start === 0) return { text, tokens };
+  return { text, tokens: tokens.map((token) => ({ ...token, start: token.start - start, end: token.end - start })) };
+}
+
+/** The role in `ALTER ... OWNER TO role`; undefined when the statement is another one. */
+export function newOwner({ tokens }: Statement): string | undefined {
+  const role = tokens.at(-1);
+  const isOwnerChange = follows(tokens, 0, "ALTER") && follows(tokens, tokens.length - 3, "OWNER", "TO");
+  return isOwnerChange && role ? identifierName(role) : undefined;
+}
+
+/** `schema.name` at a position of a statement, as pg_dump writes every relation. */
+export function relationAt(
+  { tokens }: Pick<Statement, "tokens">,
+  index: number,
+): { readonly schema: string; readonly name: string } | undefined {
+  const [schema, dot, name] = tokens.slice(index, index + 3);
+  if (!schema || !name || dot?.text !== ".") return undefined;
+  return { schema: identifierName(schema), name: identifierName(name) };
+}
+
+/** The schema of the first qualified name in a statement. An entry's own field is for people, without line breaks. */
+export function schemaOf({ tokens }: Statement): string | undefined {
+  const dot = tokens.findIndex(({ text }) => text === ".");
+  return dot < 1 ? undefined : identifierName(tokens[dot - 1]!);
+}
+
+/**
+ * A statement for messages: a subscription's connection string and a server's or a mapping's options may hold a
+ * password.
+ */
+export function withoutSecrets({ text, tokens }: Statement): string {
+  const secret = tokens.findIndex(
+    (_, index) => follows(tokens, index, "CONNECTION") || follows(tokens, index, "OPTIONS"),
+  );
+  if (secret < 0 || !follows(tokens, 0, "CREATE")) return text;
+  return `${text.slice(0, tokens[secret]!.end)} ...`;
+}

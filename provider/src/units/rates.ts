@@ -1,0 +1,46 @@
+import type { MigrationStatus } from "../status.js";
+
+/** What is measured again and again while a migration runs. */
+export interface Sample {
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
+  readonly bytesCopied: number;
+  readonly bytesTotal: number;
+  readonly lagBytes: number;
+  readonly latencySeconds: number;
+}
+
+export function sampleOf(status: MigrationStatus, atMs: number): Sample {
+  const databases = Object.values(status.currentSubStateDetails.dbDetails);
+  const sum = (pick: (one: (typeof databases)[number]) => number): number =>
+    databases.reduce((all, one) => all + pick(one), 0);
+  return {
+    atMs,
+    bytesCopied: sum((one) => one.bytesCopied),
+    bytesTotal: sum((one) => one.bytesTotal),
+    lagBytes: sum((one) => one.lagBytes),
+    latencySeconds: Math.max(0, ...databases.map((one) => one.latencySeconds)),
+  };
+}
+
+const windowMs = 10_000;
+
+/**
+ * Bytes a second over the ten seconds before a sample, the last one by default; where they lie further apart, since the
+ * one before.
+ */
+export function bytesPerSecond(samples: readonly Sample[], index = samples.length - 1): number {
+  const end = samples[index];
+  if (!end || index === 0) return 0;
+  let first = index - 1;
+  while (first > 0 && samples[first - 1]!.atMs >= end.atMs - windowMs) first--;
+  const { atMs, bytesCopied } = samples[first]!;
+  return end.atMs > atMs ? Math.max(0, ((end.bytesCopied - bytesCopied) * 1000) / (end.atMs - atMs)) : 0;
+}
+
+/** Undefined while nothing moves. */
+export function secondsLeft(samples: readonly Sample[]): number | undefined {
+  const rate = bytesPerSecond(samples);
+  const last = samples.at(-1);
+  return last && rate > 0 ? Math.max(0, last.bytesTotal - last.bytesCopied) / rate : undefined;
+}

@@ -1,0 +1,173 @@
+import type { Client } from "pg";
+import { ownOnly } from "../../postgres/own-only.js";
+import { quoteLiteral } from "../../postgres/identifiers.js";
+import { sqlStateOf } from "../../postgres/sql-state.js";
+import type { Finding } from "../../store/journal.js";
+import { enumerate, type Rule } from "../context.js";
+
+/** 603401, 603403: the locales of databases and collations exist on the target. */
+export const collations: Rule = async ({ sources, target }) => {
+  const findings: Finding[] = [];
+  for (const [database, client] of sources)
+    for (const finding of await findingsOf(database, client, target))
+      findings.push({ database, type: "CollationsValidation", ...finding });
+  if (findings.length > 0) return findings;
+  return [
+    { type: "CollationsValidation", state: "Succeeded", objectType: "Instance", message: "every locale is there" },
+  ];
+};
+
+async function findingsOf(database: string, source: Client, target: Client): Promise<Named[]> {
+  const { rows } = await source.query<{ collate: string; encoding: string }>(
+    `SELECT datcollate AS collate, pg_encoding_to_char(encoding) AS encoding
+       FROM pg_database WHERE datname = current_database()`,
+  );
+  const { collate, encoding } = rows[0]!;
+  const isKnown = await knowsLocale(target, collate);
+  const missing = await missingCollations(source, target, encoding);
+  const unreadable = encoding === "SQL_ASCII" ? await namesOfOtherEncodings(source) : [];
+  return [
+    ...(isKnown ? [] : [otherLocale(database, collate)]),
+    ...(encoding === "SQL_ASCII" ? [unknownEncoding(database, encoding)] : []),
+    ...(missing.length > 0 ? [lacksCollations(database, missing)] : []),
+    ...(unreadable.length > 0 ? [unreadableNames(database, unreadable)] : []),
+  ];
+}
+
+type Named = Omit<Finding, "type" | "database">;
+
+const otherLocale = (database: string, collate: string): Named => ({
+  state: "Warning",
+  code: "603401",
+  object: collate,
+  objectType: "Database",
+  message: `the target does not know the locale ${collate} of ${database}; the nearest one is taken, so the order of texts may differ`,
+  remedy: `create ${database} on the target yourself with the locale that you want`,
+});
+
+const unknownEncoding = (database: string, encoding: string): Named => ({
+  state: "Warning",
+  object: encoding,
+  objectType: "Database",
+  message: `${database} is encoded in SQL_ASCII, which promises nothing about its bytes: they are carried as they are`,
+  remedy: "none needed for the migration; texts of mixed encodings stay mixed",
+});
+
+const lacksCollations = (database: string, missing: readonly string[]): Named => ({
+  state: "Failed",
+  code: "603403",
+  object: missing[0],
+  objectType: "Database",
+  message: `the target has no locale for collations that the schema of ${database} names: ${enumerate(missing, 20)}`,
+  remedy:
+    "on the source, give the columns and indexes another collation (ALTER TABLE ... ALTER ... TYPE ... COLLATE), and drop these; an ICU one is on every server",
+});
+
+const unreadableNames = (database: string, unreadable: readonly string[]): Named => ({
+  state: "Failed",
+  object: unreadable[0],
+  objectType: "Database",
+  message: `names or texts in the schema of ${database} are no valid UTF-8: ${enumerate(unreadable)}`,
+  remedy: "rename or correct them on the source; only rows may hold bytes of any encoding",
+});
+
+interface OwnCollation {
+  readonly name: string;
+  readonly provider: "c" | "i" | "b";
+  readonly collate: string | null;
+  readonly ctype: string | null;
+  readonly locale: string | null;
+  readonly deterministic: boolean;
+}
+
+/** Collations that the schema names and the target neither has nor can make. */
+async function missingCollations(source: Client, target: Client, encoding: string): Promise<string[]> {
+  const { rows: brought } = await source.query<{ name: string }>(
+    // What initdb has found on the machine, and something uses.
+    `SELECT DISTINCT c.collname AS name FROM pg_depend d
+       JOIN pg_collation c ON d.refclassid = 'pg_collation'::regclass AND c.oid = d.refobjid WHERE c.oid < 16384`,
+  );
+  const { rows: absent } = await target.query<{ name: string }>(
+    `SELECT name FROM unnest($1::name[]) AS name
+      WHERE NOT EXISTS (SELECT FROM pg_collation c WHERE c.collnamespace = 'pg_catalog'::regnamespace AND c.collname = name
+                           AND c.collencoding IN (-1, pg_char_to_encoding($2)))`,
+    [brought.map(({ name }) => name), encoding],
+  );
+  const { rows } = await target.query<{ encoding: string }>("SELECT current_setting('server_encoding') AS encoding");
+  // Which locales fit hangs on the database's encoding.
+  const own = rows[0]!.encoding === encoding ? await ownCollations(source) : [];
+  const refused: string[] = [];
+  for (const collation of own) if (await isRefused(target, collation)) refused.push(collation.name);
+  return [...absent.map(({ name }) => name), ...refused];
+}
+
+async function ownCollations(source: Client): Promise<OwnCollation[]> {
+  const { rows } = await source.query<OwnCollation>(
+    `SELECT format('%I.%I', n.nspname, c.collname) AS name, coalesce(to_jsonb(c) ->> 'collprovider', 'c') AS provider,
+            c.collcollate AS collate, c.collctype AS ctype,
+            coalesce(to_jsonb(c) ->> 'colllocale', to_jsonb(c) ->> 'colliculocale', c.collcollate::text) AS locale,
+            coalesce((to_jsonb(c) ->> 'collisdeterministic')::bool, true) AS deterministic
+       FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
+      WHERE c.oid >= 16384 AND ${ownOnly("pg_collation", "c.oid")} ORDER BY 1`,
+  );
+  return rows;
+}
+
+/** Tried as a temporary one, in a transaction that is rolled back. */
+async function isRefused(
+  target: Client,
+  { provider, collate, ctype, locale, deterministic }: OwnCollation,
+): Promise<boolean> {
+  const options =
+    provider === "c"
+      ? `LC_COLLATE = ${quoteLiteral(collate ?? "C")}, LC_CTYPE = ${quoteLiteral(ctype ?? "C")}`
+      : `PROVIDER = ${provider === "i" ? "icu" : "builtin"}, LOCALE = ${quoteLiteral(locale ?? "C")}, DETERMINISTIC = ${String(deterministic)}`;
+  await target.query("BEGIN");
+  try {
+    await target.query(`CREATE COLLATION pg_temp.tried (${options})`);
+    return false;
+  } catch (error) {
+    return localeErrors.has(sqlStateOf(error));
+  } finally {
+    await target.query("ROLLBACK");
+  }
+}
+
+/** No such locale; a provider that the server is built without. */
+const localeErrors: ReadonlySet<string> = new Set(["22023", "42704", "0A000"]);
+
+/** What a dump would have to carry and cannot: told with a mark in the place of each byte that is not UTF-8. */
+async function namesOfOtherEncodings(source: Client): Promise<string[]> {
+  const texts = [
+    ["pg_namespace", "nspname"],
+    ["pg_class", "relname"],
+    ["pg_attribute", "attname"],
+    ["pg_type", "typname"],
+    ["pg_enum", "enumlabel"],
+    ["pg_constraint", "conname"],
+    ["pg_trigger", "tgname"],
+    ["pg_proc", "proname"],
+    ["pg_proc", "prosrc"],
+    ["pg_description", "description"],
+  ].map(
+    ([catalogue, column]) =>
+      `SELECT '${catalogue!} ' AS place, convert_to(${column!}::text, 'SQL_ASCII') AS bytes FROM ${catalogue!}`,
+  );
+  // All characters are single bytes to such a server.
+  const { rows } = await source.query<{ place: string; bytes: Buffer }>(
+    `SELECT place, bytes FROM (${texts.join(" UNION ALL ")}) AS t WHERE encode(bytes, 'hex') ~ '^(..)*[89a-f].'`,
+  );
+  const decoder = new TextDecoder();
+  const decoded = rows.map(({ place, bytes }) => place + decoder.decode(bytes).slice(0, 60));
+  return [...new Set(decoded.filter((text) => text.includes("\ufffd")))];
+}
+
+async function knowsLocale(target: Client, locale: string): Promise<boolean> {
+  const { rows } = await target.query<{ known: boolean }>(
+    `SELECT lower($1) IN ('c', 'posix')
+            OR EXISTS (SELECT FROM pg_database WHERE datcollate = $1)
+            OR EXISTS (SELECT FROM pg_collation WHERE collcollate = $1 OR collname = $1) AS known`,
+    [locale],
+  );
+  return rows[0]!.known;
+}

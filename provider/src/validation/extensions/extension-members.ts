@@ -1,0 +1,184 @@
+import pg from "pg";
+import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
+import { quoteIdentifier } from "../../postgres/identifiers.js";
+import { readSelection } from "../../schema/plan/selection.js";
+import type { Finding } from "../../store/journal.js";
+import { enumerate, type Rule } from "../context.js";
+
+interface UsedExtension {
+  readonly key: string;
+  readonly name: string;
+  readonly version: string;
+}
+
+/** An object of an extension on the source. */
+interface Member {
+  readonly type: string;
+  readonly identity: string;
+  /** What in the database uses it and is no extension's. */
+  readonly users: readonly string[];
+}
+
+const namedAtMost = 20;
+
+/**
+ * A dump says no more of an extension than its name: the target makes it in its own version, with that version's objects.
+ * What somebody has put into it by ALTER EXTENSION ... ADD is not among these.
+ */
+export const extensionMembers: Rule = async ({ sources, target, wish }) => {
+  if (wish.dataOnly) return [];
+  const findings: Finding[] = [];
+  const offered = await offeredVersions(target);
+  const onTarget = new Map<string, ReadonlySet<string> | undefined>();
+  for (const [database, source] of sources) {
+    const { cut } = await readSelection(source, wish);
+    const used = (await usedExtensions(source)).filter(({ key, name }) => !cut.has(key) && offered.has(name));
+    const common = { database, type: "ExtensionsValidation", objectType: "Database" } as const;
+    const changing = used.filter(({ name, version }) => offered.get(name)!.version !== version);
+    if (changing.length > 0)
+      findings.push({
+        ...common,
+        state: "Warning",
+        object: changing[0]!.name,
+        message: `extensions are made in the version that the target offers: ${enumerate(
+          changing.map(({ name, version }) => `${name} ${offered.get(name)!.version} instead of ${version}`),
+          namedAtMost,
+        )}`,
+        remedy: "look into the extension's notes where it is older, or much newer, than on the source",
+      });
+    const schemas = await extensionSchemas(source);
+    const lost: Member[] = [];
+    // An untrusted one may do anything as it is made: one that wants to be preloaded ends the session.
+    for (const { name } of used.filter((one) => offered.get(one.name)!.trusted)) {
+      if (!onTarget.has(name)) onTarget.set(name, await membersOnTarget(target, name));
+      const there = onTarget.get(name);
+      if (there) lost.push(...(await membersOf(source, name)).filter((member) => !there.has(titleOf(member, schemas))));
+    }
+    findings.push(...lostMembers(common, lost));
+  }
+  return findings;
+};
+
+function lostMembers(common: Pick<Finding, "database" | "type" | "objectType">, members: readonly Member[]): Finding[] {
+  const needed = members.filter(({ users }) => users.length > 0);
+  const unneeded = members.filter(({ users }) => users.length === 0);
+  const remedy =
+    "where it is yours, take it out of its extension on the source, so that it is migrated as your own: ALTER EXTENSION ... DROP ...";
+  return [
+    ...(needed.length === 0
+      ? []
+      : [
+          {
+            ...common,
+            state: "Failed" as const,
+            object: needed[0]!.identity,
+            message: `these belong to an extension on the source and not on the target, and others need them: ${enumerate(
+              needed.map(({ type, identity, users }) => `${type} ${identity} (${enumerate(users)})`),
+              namedAtMost,
+            )}`,
+            remedy: `${remedy}; where the target's version lacks it, drop or exclude what needs it`,
+          },
+        ]),
+    ...(unneeded.length === 0
+      ? []
+      : [
+          {
+            ...common,
+            state: "Warning" as const,
+            object: unneeded[0]!.identity,
+            message: `these belong to an extension on the source and not on the target, and are not migrated: ${enumerate(
+              unneeded.map(({ type, identity }) => `${type} ${identity}`),
+              namedAtMost,
+            )}`,
+            remedy,
+          },
+        ]),
+  ];
+}
+
+interface OfferedExtension {
+  readonly version: string;
+  readonly trusted: boolean;
+}
+
+async function offeredVersions(target: pg.Client): Promise<ReadonlyMap<string, OfferedExtension>> {
+  const { rows } = await target.query<OfferedExtension & { name: string }>(
+    `SELECT e.name, e.default_version AS version, v.trusted
+       FROM pg_available_extensions e JOIN pg_available_extension_versions v ON v.name = e.name AND v.version = e.default_version`,
+  );
+  return new Map(rows.map(({ name, version, trusted }) => [name, { version, trusted }]));
+}
+
+async function usedExtensions(source: pg.Client): Promise<UsedExtension[]> {
+  const { rows } = await source.query<UsedExtension>(
+    `SELECT 'pg_extension'::regclass::oid || '/' || oid AS key, extname AS name, extversion AS version
+       FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY extname`,
+  );
+  return rows;
+}
+
+async function extensionSchemas(session: pg.Client): Promise<string[]> {
+  const { rows } = await session.query<{ name: string }>(
+    "SELECT DISTINCT quote_ident(n.nspname) AS name FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace",
+  );
+  // Which types are written with it differs between versions.
+  return [...new Set(["pg_catalog", ...rows.map(({ name }) => name)])];
+}
+
+/**
+ * An extension's objects. The types of arrays and of tables' rows are parts of others, and count as members before 14 only.
+ */
+async function membersOf(session: pg.Client, extension: string): Promise<Member[]> {
+  const { rows } = await session.query<Member>(
+    `SELECT i.type, i.identity, ARRAY(
+              SELECT DISTINCT pg_describe_object(u.classid, u.objid, 0) FROM pg_depend u
+               WHERE u.refclassid = m.classid AND u.refobjid = m.objid AND u.deptype IN ('n', 'a')
+                 AND NOT EXISTS (SELECT FROM pg_depend own WHERE own.classid = u.classid AND own.objid = u.objid AND own.deptype = 'e')
+                 AND NOT EXISTS (SELECT FROM pg_depend part JOIN pg_depend own
+                                     ON own.classid = part.refclassid AND own.objid = part.refobjid AND own.deptype = 'e'
+                                  WHERE part.classid = u.classid AND part.objid = u.objid AND part.deptype IN ('i', 'a'))
+               ORDER BY 1) AS users
+       FROM pg_extension e JOIN pg_depend m ON m.refclassid = 'pg_extension'::regclass AND m.refobjid = e.oid AND m.deptype = 'e'
+       LEFT JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
+       LEFT JOIN pg_class r ON r.oid = t.typrelid
+      CROSS JOIN LATERAL pg_identify_object(m.classid, m.objid, 0) AS i
+      WHERE e.extname = $1 AND NOT coalesce(t.typcategory = 'A' AND t.typtype = 'b' OR r.relkind <> 'c', false)
+      ORDER BY 1, 2`,
+    [extension],
+  );
+  return rows;
+}
+
+/** Its kind and name without the schemas of extensions, which are others on the other side. */
+function titleOf({ type, identity }: Member, schemas: readonly string[]): string {
+  const bare = schemas.reduce((text, schema) => {
+    const parts = text.split(`${schema}.`);
+    return parts.reduce((one, next) => one + (/[\w"$.]$/.test(one) ? `${schema}.` : "") + next);
+  }, identity);
+  return `${type} ${bare}`;
+}
+
+/**
+ * Made in a transaction that is rolled back; undefined where it cannot be made in this database, or is in another
+ * version.
+ */
+async function membersOnTarget(target: pg.Client, extension: string): Promise<ReadonlySet<string> | undefined> {
+  await target.query("BEGIN");
+  try {
+    await target.query("SET LOCAL search_path = public");
+    await target.query(`CREATE EXTENSION IF NOT EXISTS ${quoteIdentifier(extension)} CASCADE`);
+    await target.query("SET LOCAL search_path = ''");
+    const { rowCount } = await target.query(
+      "SELECT FROM pg_available_extensions WHERE name = $1 AND installed_version = default_version",
+      [extension],
+    );
+    if (rowCount === 0) return undefined;
+    const schemas = await extensionSchemas(target);
+    return new Set((await membersOf(target, extension)).map((member) => titleOf(member, schemas)));
+  } catch (error) {
+    if (!(error instanceof pg.DatabaseError) || isConnectionLoss(error)) throw error;
+    return undefined;
+  } finally {
+    await target.query("ROLLBACK");
+  }
+}

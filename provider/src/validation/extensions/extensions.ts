@@ -1,0 +1,171 @@
+import type { Client } from "pg";
+import { quoteIdentifier } from "../../postgres/identifiers.js";
+import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
+import { readSelection } from "../../schema/plan/selection.js";
+import type { Finding } from "../../store/journal.js";
+import { enumerate, type Rule } from "../context.js";
+
+/** 603108, 603405, 603408: every extension of the source can be created on the target. */
+export const extensions: Rule = async ({ sources, target, wish }) => {
+  const allowed = await allowList(target);
+  const available = await availableExtensions(target);
+  const findings: Finding[] = [];
+  for (const [database, client] of sources) {
+    const used = await usedExtensions(client, (await readSelection(client, wish)).cut);
+    findings.push(...missing(database, used, available), ...notAllowed(database, used, available, allowed));
+    const tried = used.filter((name) => allowed?.has(name) !== false && available.get(name)?.creatable === false);
+    const refused = await refusedExtensions(target, allowed === undefined ? [] : tried);
+    findings.push(...(await notCreatable(database, client, allowed === undefined ? tried : refused)));
+  }
+  if (findings.length > 0) return findings;
+  return [
+    { type: "ExtensionsValidation", state: "Succeeded", objectType: "Instance", message: "every extension is there" },
+  ];
+};
+
+/** The server parameter azure.extensions in small letters; undefined on a server that is not Azure's. */
+async function allowList(target: Client): Promise<ReadonlySet<string> | undefined> {
+  const { rows } = await target.query<{ list: string | null }>(
+    "SELECT current_setting('azure.extensions', true) AS list",
+  );
+  const list = rows[0]?.list ?? undefined;
+  return list === undefined ? undefined : new Set(list.split(",").map((name) => name.trim().toLowerCase()));
+}
+
+async function availableExtensions(target: Client): Promise<ReadonlyMap<string, { creatable: boolean }>> {
+  const { rows } = await target.query<{ name: string; creatable: boolean }>(
+    `SELECT name, bool_or(coalesce((to_jsonb(v) ->> 'trusted')::bool, false) OR NOT superuser OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)) AS creatable
+       FROM pg_available_extension_versions v GROUP BY name`,
+  );
+  return new Map(rows.map(({ name, creatable }) => [name, { creatable }]));
+}
+
+/** Of those that no filter leaves out. */
+async function usedExtensions(source: Client, cut: ReadonlySet<string>): Promise<string[]> {
+  const { rows } = await source.query<{ name: string; key: string }>(
+    `SELECT extname AS name, 'pg_extension'::regclass::oid || '/' || oid AS key
+       FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY extname`,
+  );
+  return rows.filter(({ key }) => !cut.has(key)).map(({ name }) => name);
+}
+
+const failed = (
+  database: string,
+  code: string,
+  names: readonly string[],
+  message: string,
+  remedy: string,
+): Finding => ({
+  database,
+  type: "ExtensionsValidation",
+  state: "Failed",
+  code,
+  object: enumerate(names),
+  objectType: "Database",
+  message,
+  remedy,
+});
+
+function missing(database: string, used: readonly string[], available: ReadonlyMap<string, unknown>): Finding[] {
+  const names = used.filter((name) => !available.has(name));
+  if (names.length === 0) return [];
+  return [
+    failed(
+      database,
+      "603405",
+      names,
+      `the target does not offer ${enumerate(names)}, which ${database} uses`,
+      `on the source, drop what is not needed: ${names.map((name) => `DROP EXTENSION ${quoteIdentifier(name)}`).join("; ")}; or install it on the target`,
+    ),
+  ];
+}
+
+function notAllowed(
+  database: string,
+  used: readonly string[],
+  available: ReadonlyMap<string, unknown>,
+  allowed: ReadonlySet<string> | undefined,
+): Finding[] {
+  if (!allowed) return [];
+  const names = used.filter((name) => available.has(name) && !allowed.has(name));
+  if (names.length === 0) return [];
+  const list = [...allowed, ...names].filter(Boolean).join(",").toUpperCase();
+  return [
+    failed(
+      database,
+      "603108",
+      names,
+      `the server parameter azure.extensions does not allow ${enumerate(names)}, which ${database} uses`,
+      `az postgres flexible-server parameter set --resource-group <group> --server-name <server> --name azure.extensions --value ${list}`,
+    ),
+  ];
+}
+
+/**
+ * Those that the target does not let this role create. Azure lets its administrator create what the catalogue says only a
+ * superuser may, so it is tried, in a transaction that is rolled back.
+ */
+async function refusedExtensions(target: Client, names: readonly string[]): Promise<string[]> {
+  const refused: string[] = [];
+  for (const name of names) {
+    await target.query("BEGIN; SET LOCAL search_path = public");
+    try {
+      await target.query(`CREATE EXTENSION IF NOT EXISTS ${quoteIdentifier(name)} CASCADE`);
+    } catch (error) {
+      // Any other refusal is about this database, which is not the one that the extension is to be in.
+      if (sqlStateOf(error) === sqlStates.insufficientPrivilege) refused.push(name);
+    } finally {
+      await target.query("ROLLBACK");
+    }
+  }
+  return refused;
+}
+
+/** What nothing in the database needs is left out by a warning (pg_stat_statements); anything else would fail later. */
+async function notCreatable(database: string, source: Client, names: readonly string[]): Promise<Finding[]> {
+  if (names.length === 0) return [];
+  const { rows } = await source.query<{ name: string }>(
+    `SELECT e.extname AS name FROM pg_extension e WHERE e.extname = ANY ($1)
+        AND (EXISTS (SELECT FROM pg_extension o JOIN pg_depend d ON d.classid = 'pg_extension'::regclass AND d.objid = o.oid
+                      WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND o.extname <> ALL ($1))
+             OR EXISTS (SELECT FROM pg_depend m
+                          JOIN pg_depend u ON u.refclassid = m.classid AND u.refobjid = m.objid AND u.deptype IN ('n', 'a')
+                         WHERE m.refclassid = 'pg_extension'::regclass AND m.refobjid = e.oid AND m.deptype = 'e'
+                           AND NOT EXISTS (SELECT FROM pg_depend own WHERE own.classid = u.classid AND own.objid = u.objid
+                                              AND own.deptype = 'e')
+                           AND NOT EXISTS (SELECT FROM pg_depend inner_part JOIN pg_depend own
+                                                ON own.classid = inner_part.refclassid AND own.objid = inner_part.refobjid
+                                               AND own.deptype = 'e'
+                                            WHERE inner_part.classid = u.classid AND inner_part.objid = u.objid
+                                              AND inner_part.deptype IN ('i', 'a'))))`,
+    [names],
+  );
+  const needed = rows.map(({ name }) => name);
+  const unneeded = names.filter((name) => !needed.includes(name));
+  const list = (some: readonly string[]): string => JSON.stringify(some);
+  const common = { database, type: "ExtensionsValidation", code: "603408", objectType: "Database" } as const;
+  return [
+    ...(needed.length === 0
+      ? []
+      : [
+          {
+            ...common,
+            state: "Failed" as const,
+            object: enumerate(needed),
+            message: `only a superuser of the target can create ${enumerate(needed)}, which ${database} uses`,
+            remedy: `name a superuser as target.user where the target has one, or leave it out with what needs it: exclude: { extensions: ${list(needed)} }`,
+          },
+        ]),
+    ...(unneeded.length === 0
+      ? []
+      : [
+          {
+            ...common,
+            state: "Warning" as const,
+            object: enumerate(unneeded),
+            message: `only a superuser of the target can create ${enumerate(unneeded)}: left out, since nothing in ${database} needs it`,
+            remedy: `have a superuser create it on the target where it is wanted, or exclude: { extensions: ${list(unneeded)} }`,
+          },
+        ]),
+  ];
+}

@@ -1,0 +1,129 @@
+import type { Client } from "pg";
+import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
+import { readSelection } from "../../schema/plan/selection.js";
+import type { Finding } from "../../store/journal.js";
+import { callsWritten } from "../called-functions.js";
+import { enumerate, type Rule } from "../context.js";
+import { type Trial, Trials } from "./trial.js";
+
+/** An index or a check constraint that calls functions, which somebody may have replaced since the rows were written. */
+interface Caller {
+  /** Its table's key among all catalogues. */
+  readonly key: string;
+  readonly schema: string;
+  readonly table: string;
+  readonly name: string;
+  readonly kind: "index" | "check";
+  /** What an index keeps of each row; of a check, its condition. */
+  readonly expressions: readonly string[];
+  readonly isUnique: boolean;
+  readonly predicate: string | null;
+}
+
+const namedAtMost = 20;
+
+/**
+ * Indexes are built anew on the target, and checks asked again. An index that can no longer be built ends a migration after
+ * the copy; a check that rows no longer pass stays NOT VALID. So both are tried on the source.
+ */
+export const calledAgain: Rule = async ({ sources, wish }) => {
+  if (wish.schemaOnly || wish.dataOnly) return [];
+  const findings: Finding[] = [];
+  for (const [database, source] of sources) {
+    const { cut } = await readSelection(source, wish);
+    const trials = new Trials(source);
+    const common = { database, type: "SchemaValidation", objectType: "Database" } as const;
+    const broken: string[] = [];
+    const violated: string[] = [];
+    const untried: string[] = [];
+    for (const caller of await callers(source)) {
+      if (cut.has(caller.key)) continue;
+      const what = await outcomeOf(trials, caller);
+      if (what === "untrusted") untried.push(titleOf(caller));
+      else if (what !== undefined)
+        (caller.kind === "index" ? broken : violated).push(`${titleOf(caller)} (${what.reason})`);
+    }
+    if (broken.length > 0)
+      findings.push({
+        ...common,
+        state: "Failed",
+        object: broken[0],
+        message: `indexes cannot be built any more from the rows as their functions are now: ${enumerate(broken, namedAtMost)}`,
+        remedy: "on the source, correct the rows or the functions until REINDEX INDEX goes through, or drop the index",
+      });
+    if (violated.length > 0)
+      findings.push({
+        ...common,
+        state: "Warning",
+        object: violated[0],
+        message: `check constraints that rows do not pass as their functions are now come as NOT VALID: ${enumerate(violated, namedAtMost)}`,
+        remedy: "correct the rows or the functions on the source, where the checks are to hold for all rows",
+      });
+    if (untried.length > 0)
+      findings.push({
+        ...common,
+        state: "Warning",
+        object: untried[0],
+        message: `the target calls functions anew for these, and nobody has tried on the source what comes of it by now, since neither superusers nor this role own all of them: ${enumerate(untried, namedAtMost)}`,
+        remedy:
+          "before the copy, as their owners on the source: REINDEX INDEX has to go through, and all rows to pass the checks",
+      });
+  }
+  return findings;
+};
+
+const titleOf = ({ schema, table, name, kind }: Caller): string =>
+  kind === "index" ? qualify(schema, name) : `${quoteIdentifier(name)} on ${qualify(schema, table)}`;
+
+async function callers(source: Client): Promise<Caller[]> {
+  const { rows } = await source.query<Caller>(
+    `SELECT 'pg_class'::regclass::oid || '/' || t.oid AS key, n.nspname AS schema, t.relname AS table, c.relname AS name, 'index' AS kind,
+            ARRAY(SELECT pg_get_indexdef(i.indexrelid, k, false)
+                    FROM generate_series(1, coalesce((to_jsonb(i) ->> 'indnkeyatts')::int, i.indnatts)) AS k) AS expressions,
+            i.indisunique AND NOT coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false)
+              AND NOT EXISTS (SELECT FROM unnest(i.indclass::oid[]) AS o (class) JOIN pg_opclass p ON p.oid = o.class WHERE NOT p.opcdefault)
+              AND NOT EXISTS (SELECT FROM unnest(i.indcollation::oid[]) AS o (given) WHERE o.given NOT IN (0, 100)) AS "isUnique",
+            pg_get_expr(i.indpred, i.indrelid) AS predicate
+       FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid AND t.relkind = 'r'
+       JOIN pg_namespace n ON n.oid = t.relnamespace
+      WHERE i.indisvalid AND t.relpersistence <> 't' AND (${callsWritten("i.indexprs")} OR ${callsWritten("i.indpred")})
+     UNION ALL
+     SELECT 'pg_class'::regclass::oid || '/' || t.oid, n.nspname, t.relname, k.conname, 'check',
+            ARRAY[pg_get_expr(k.conbin, k.conrelid)], false, NULL
+       FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid AND t.relkind = 'r' JOIN pg_namespace n ON n.oid = t.relnamespace
+      WHERE k.contype = 'c' AND k.convalidated AND t.relpersistence <> 't' AND ${callsWritten("k.conbin")}
+      ORDER BY 2, 3, 4`,
+  );
+  return rows;
+}
+
+/** What goes wrong; undefined where nothing does or nobody can tell in time. */
+async function outcomeOf(
+  trials: Trials,
+  caller: Caller,
+): Promise<{ readonly reason: string } | "untrusted" | undefined> {
+  const { schema, table, expressions, isUnique } = caller;
+  const keys = expressions.join(", ");
+  const rows = `FROM ONLY ${qualify(schema, table)} WHERE ${caller.predicate ?? "true"}`;
+  if (caller.kind === "check")
+    return judge(await trials.runUsersCode(`SELECT ${rows} AND NOT (${keys}) LIMIT 1`), "rows do not pass it");
+  // All of its values are computed, and none of them sent.
+  const computed = judge(await trials.runUsersCode(`EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) SELECT ${keys} ${rows}`));
+  if (computed !== undefined || !isUnique) return computed;
+  // GROUP BY would take a constant for the place of a column.
+  const names = expressions.map((_, index) => `key_${index}`);
+  const named = expressions.map((expression, index) => `${expression} AS key_${index}`);
+  const twice = await trials.runUsersCode(
+    `SELECT FROM (SELECT ${named.join(", ")} ${rows}) AS kept
+      WHERE ${names.map((name) => `${name} IS DISTINCT FROM NULL`).join(" AND ")}
+      GROUP BY ${names.join(", ")} HAVING count(*) > 1 LIMIT 1`,
+  );
+  return judge(twice, "two rows have the same key");
+}
+
+/** @param onRows what it means that there are any */
+function judge(trial: Trial, onRows?: string): { readonly reason: string } | "untrusted" | undefined {
+  if (trial.ended === "untrusted") return "untrusted";
+  if (trial.ended === "refused") return { reason: trial.error.message };
+  return trial.ended === "rows" && onRows !== undefined && trial.rows.length > 0 ? { reason: onRows } : undefined;
+}

@@ -1,0 +1,468 @@
+import type { Client } from "pg";
+import { ownOnly } from "../../postgres/own-only.js";
+import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
+import { readSelection } from "../../schema/plan/selection.js";
+import type { Finding } from "../../store/journal.js";
+import { enumerate, type Rule } from "../context.js";
+
+interface Check {
+  readonly code?: string;
+  /** Answers names in a column `name` and, where a filter may leave the object out, its {@link catalogueKey} in `key`. */
+  readonly query: string;
+  readonly onlineOnly?: true;
+  /** Concerns rows, not the schema. */
+  readonly rowsOnly?: true;
+  /** Concerns only a target whose role is no superuser. */
+  readonly superuserOnly?: true;
+  /** The oldest source that has the catalogue. */
+  readonly from?: number;
+  /** The oldest target that refuses it. */
+  readonly to?: number;
+  readonly state?: "Failed";
+  readonly message: (names: string) => string;
+  readonly remedy: string;
+}
+
+const key = (catalogue: string, oid: string): string => `'${catalogue}'::regclass::oid || '/' || ${oid} AS key`;
+
+/** A language that somebody made by hand; plpgsql is everywhere. */
+const ownLanguage = `(l.oid >= 16384 AND l.lanname <> 'plpgsql' AND ${ownOnly("pg_language", "l.oid")})`;
+
+const usersSchema = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
+
+const inCatalogue = (schema: string): string => `o.${schema} = 'pg_catalog'::regnamespace`;
+
+/** What PostgreSQL itself and extensions bring, whose privileges a dump has where somebody changed them. */
+const systemObjects = [
+  {
+    catalogue: "pg_class",
+    acl: "relacl",
+    kind: "table",
+    name: "o.oid::regclass::text",
+    own: inCatalogue("relnamespace"),
+  },
+  {
+    catalogue: "pg_proc",
+    acl: "proacl",
+    kind: "function",
+    name: "o.oid::regprocedure::text",
+    own: inCatalogue("pronamespace"),
+  },
+  { catalogue: "pg_type", acl: "typacl", kind: "type", name: "o.oid::regtype::text", own: inCatalogue("typnamespace") },
+  {
+    catalogue: "pg_language",
+    acl: "lanacl",
+    kind: "language",
+    name: "quote_ident(o.lanname)",
+    own: "(o.lanname = 'plpgsql' OR o.oid < 16384)",
+  },
+  {
+    catalogue: "pg_namespace",
+    acl: "nspacl",
+    kind: "schema",
+    name: "quote_ident(o.nspname)",
+    own: "o.nspname = 'pg_catalog'",
+  },
+] as const;
+
+/** Neither side is the user's own. */
+const isForeignType = (oid: string): string => `(${oid} < 16384 OR NOT ${ownOnly("pg_type", oid)})`;
+
+/** What somebody has made inside PostgreSQL's own schemas, which no dump looks into. */
+const insideSystemSchemas = `
+  WITH system_schema AS (SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema') AND oid < 16384),
+  made (classid, objid) AS (
+    SELECT 'pg_class'::regclass::oid, c.oid FROM pg_class c WHERE c.relnamespace IN (SELECT oid FROM system_schema)
+       AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+    UNION ALL SELECT 'pg_proc'::regclass, oid FROM pg_proc WHERE pronamespace IN (SELECT oid FROM system_schema)
+    UNION ALL SELECT 'pg_operator'::regclass, oid FROM pg_operator WHERE oprnamespace IN (SELECT oid FROM system_schema)
+    UNION ALL SELECT 'pg_type'::regclass, t.oid FROM pg_type t WHERE t.typnamespace IN (SELECT oid FROM system_schema)
+                 AND t.typrelid = 0 AND NOT (t.typelem <> 0 AND t.typcategory = 'A')
+  )
+  SELECT pg_describe_object(classid, objid, 0) AS name FROM made
+   WHERE objid >= 16384
+     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = made.classid AND d.objid = made.objid AND d.deptype IN ('e', 'i'))
+     AND`;
+
+const usedOutside = `EXISTS (
+       SELECT FROM pg_depend d LEFT JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid
+        WHERE d.refclassid = made.classid AND d.refobjid = made.objid AND d.deptype = 'n'
+          AND (d.classid, d.objid) NOT IN (SELECT classid, objid FROM made)
+          AND (w.oid IS NULL OR w.ev_class NOT IN (SELECT objid FROM made)))`;
+
+/** Publications FOR TABLES IN SCHEMA, from 15 on; their catalogue is looked for by name, since older servers lack it. */
+const schemaPublications = `SELECT p2.pubname FROM pg_publication p2 JOIN pg_depend d ON d.refobjid = p2.oid
+  AND d.refclassid = 'pg_publication'::regclass AND d.classid = to_regclass('pg_catalog.pg_publication_namespace')`;
+
+/**
+ * The types of hash partitions' keys, and what these have inside: elements, attributes, bounds, what a domain is made
+ * of. The node tree of an expression has its result's type somewhere among those of its parts, which the operator class
+ * tells it from.
+ */
+const hashKeyTypes = `
+  WITH RECURSIVE hash_key AS (
+    SELECT p.partrelid AS relation, p.partexprs::text AS expressions, k.attribute, o.opcintype::regtype::text AS hashed
+      FROM pg_partitioned_table p, unnest(p.partattrs::int2[], p.partclass::oid[]) AS k (attribute, class) JOIN pg_opclass o ON o.oid = k.class
+     WHERE p.partstrat = 'h'
+  ),
+  key_type (relation, type) AS (
+    SELECT k.relation, a.atttypid FROM hash_key k JOIN pg_attribute a ON a.attrelid = k.relation AND a.attnum = k.attribute
+    UNION
+    SELECT k.relation, t.oid FROM hash_key k, regexp_matches(k.expressions, ':\\w*type(?:id)? (\\d+)', 'g') AS m JOIN pg_type t ON t.oid = m[1]::oid
+     WHERE k.attribute = 0
+       AND CASE k.hashed WHEN 'anyenum' THEN t.typtype = 'e' WHEN 'anyarray' THEN t.typcategory = 'A' WHEN 'record' THEN t.typtype = 'c'
+                         WHEN 'anyrange' THEN t.typtype = 'r' WHEN 'anymultirange' THEN t.typtype = 'm' WHEN 'oid' THEN t.typname ~ '^reg' END
+    UNION
+    SELECT k.relation, i.type FROM key_type k JOIN pg_type t ON t.oid = k.type, LATERAL (
+      SELECT unnest(ARRAY[t.typbasetype, t.typelem])
+      UNION ALL SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+      UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE t.oid IN (r.rngtypid, (to_jsonb(r) ->> 'rngmultitypid')::oid)
+    ) AS i (type) WHERE i.type <> 0
+  )`;
+
+const checks: readonly Check[] = [
+  {
+    code: "603404",
+    query: `SELECT format('%I.%I', n.nspname, c.relname) AS name, ${key("pg_class", "c.oid")} FROM pg_class c
+              JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE (to_jsonb(c) ->> 'relhasoids')::bool AND c.relkind = 'r' AND n.nspname !~ '^pg_'`,
+    message: (names) =>
+      `these tables were made WITH OIDS, which PostgreSQL 12 has given up: ${names}; their oid column is not migrated`,
+    remedy: "ALTER TABLE ... SET WITHOUT OIDS on the source, after copying what refers to the oids",
+  },
+  {
+    state: "Failed",
+    to: 120000,
+    query: `SELECT pg_describe_object(d.classid, d.objid, 0) AS name, d.classid || '/' || d.objid AS key
+              FROM pg_depend d JOIN pg_class c ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
+             WHERE d.refobjsubid = -2 AND (to_jsonb(c) ->> 'relhasoids')::bool`,
+    message: (names) => `these need a table's oid column, which PostgreSQL 12 has given up: ${names}`,
+    remedy: "drop them on the source, or let them use a column of the table's own",
+  },
+  {
+    state: "Failed",
+    to: 120000,
+    query: `WITH RECURSIVE given_up (oid) AS (
+              SELECT oid FROM pg_type WHERE typname IN ('abstime', 'reltime', 'tinterval') AND typnamespace = 'pg_catalog'::regnamespace
+              UNION
+              SELECT t.oid FROM pg_type t JOIN given_up g ON t.typbasetype = g.oid OR t.typelem = g.oid AND t.typcategory = 'A'
+            )
+            SELECT format('%I.%I.%I', n.nspname, c.relname, a.attname) AS name, ${key("pg_class", "c.oid")} FROM pg_attribute a
+              JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE a.atttypid IN (SELECT oid FROM given_up) AND NOT a.attisdropped AND ${usersSchema}
+            UNION ALL
+            SELECT format('domain %I.%I', n.nspname, t.typname), ${key("pg_type", "t.oid")} FROM pg_type t
+              JOIN pg_namespace n ON n.oid = t.typnamespace
+             WHERE t.typtype = 'd' AND t.oid IN (SELECT oid FROM given_up) AND ${usersSchema}
+            UNION ALL
+            SELECT p.oid::regprocedure::text, ${key("pg_proc", "p.oid")} FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+             WHERE ARRAY(SELECT oid FROM given_up) && (coalesce(p.proallargtypes, p.proargtypes::oid[]) || p.prorettype) AND ${usersSchema}`,
+    message: (names) =>
+      `these columns, domains and functions have a type that PostgreSQL 12 has given up (abstime, reltime, tinterval): ${names}`,
+    remedy:
+      "let them have timestamptz or interval on the source (ALTER TABLE ... ALTER ... TYPE), or exclude the tables",
+  },
+  {
+    state: "Failed",
+    to: 140000,
+    query: `SELECT o.oid::regoperator::text AS name, ${key("pg_operator", "o.oid")} FROM pg_operator o
+             WHERE o.oid >= 16384 AND o.oprkind = 'r' AND ${ownOnly("pg_operator", "o.oid")}`,
+    message: (names) => `PostgreSQL 14 has given up operators behind their operand: ${names}`,
+    remedy: "drop them on the source, and call their functions instead",
+  },
+  {
+    state: "Failed",
+    to: 140000,
+    query: `WITH array_function AS (
+              SELECT oid FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND 'anyarray'::regtype = ANY (proargtypes::oid[])
+                 AND proname IN ('array_append', 'array_prepend', 'array_cat', 'array_position', 'array_positions', 'array_remove', 'array_replace', 'width_bucket')
+            )
+            SELECT a.aggfnoid::regprocedure::text AS name, ${key("pg_proc", "a.aggfnoid::oid")} FROM pg_aggregate a
+             WHERE a.aggtranstype IN ('anyarray'::regtype, 'anyelement'::regtype) AND a.aggfnoid >= 16384
+               AND (a.aggtransfn IN (SELECT oid FROM array_function) OR a.aggfinalfn IN (SELECT oid FROM array_function))
+            UNION ALL
+            SELECT o.oid::regoperator::text, ${key("pg_operator", "o.oid")} FROM pg_operator o
+             WHERE o.oid >= 16384 AND o.oprcode IN (SELECT oid FROM array_function)
+               AND ARRAY[o.oprleft, o.oprright] && ARRAY['anyarray'::regtype::oid, 'anyelement'::regtype]`,
+    message: (names) =>
+      `these use array functions by argument types that PostgreSQL 14 has changed to anycompatiblearray and anycompatible: ${names}`,
+    remedy: "drop them on the source, and create them on the target with the new types after the migration",
+  },
+  {
+    state: "Failed",
+    rowsOnly: true,
+    query: `SELECT format('%s.%I', c.oid::regclass, a.attname) AS name, ${key("pg_class", "c.oid")} FROM pg_inherits h
+              JOIN pg_attribute p ON p.attrelid = h.inhparent AND p.attnotnull AND p.attnum > 0
+              JOIN pg_attribute a ON a.attrelid = h.inhrelid AND a.attname = p.attname AND NOT a.attnotnull
+              JOIN pg_class c ON c.oid = h.inhrelid AND c.relkind IN ('r', 'p', 'f')
+             WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = p.attrelid AND k.contype = 'n'
+                                  AND k.conkey = ARRAY[p.attnum] AND k.connoinherit)`,
+    message: (names) =>
+      `these columns may be null, and those that they inherit may not; the target makes them NOT NULL, and refuses rows: ${names}`,
+    remedy: "on the source: UPDATE ... WHERE ... IS NULL, then ALTER TABLE ... ALTER ... SET NOT NULL",
+  },
+  {
+    query: `SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_index x
+              JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE NOT x.indisvalid AND c.relkind = 'i' AND n.nspname !~ '^pg_'`,
+    message: (names) =>
+      `indexes that are invalid, left by a CREATE INDEX CONCURRENTLY that failed, are not migrated: ${names}`,
+    remedy: "REINDEX INDEX CONCURRENTLY on the source where one is wanted, DROP INDEX where not",
+  },
+  {
+    from: 100000,
+    query:
+      "SELECT subname AS name FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    message: (names) => `subscriptions are not migrated, since they would pull from their publisher twice: ${names}`,
+    remedy: "create them on the target with CREATE SUBSCRIPTION after the cutover, and drop them on the source",
+  },
+  {
+    superuserOnly: true,
+    query: `SELECT evtname AS name FROM pg_event_trigger e WHERE ${ownOnly("pg_event_trigger", "e.oid")}`,
+    message: (names) => `event triggers can only be made by a superuser of the target, and are left out: ${names}`,
+    remedy: "have them made by whoever may on the target, or do without",
+  },
+  {
+    superuserOnly: true,
+    from: 100000,
+    query: `SELECT pubname AS name FROM pg_publication p
+             WHERE pubname !~ '^pg_migration_' AND (puballtables OR pubname IN (${schemaPublications}))`,
+    message: (names) =>
+      `publications of all tables, or of schemas, take a superuser of the target, and are left out: ${names}`,
+    remedy: "CREATE PUBLICATION ... FOR TABLE on the target, naming the tables",
+  },
+  {
+    superuserOnly: true,
+    query: `SELECT format('%s AS %s', c.castsource::regtype, c.casttarget::regtype) AS name FROM pg_cast c
+             WHERE c.oid >= 16384 AND ${ownOnly("pg_cast", "c.oid")}
+               AND ${isForeignType("c.castsource")} AND ${isForeignType("c.casttarget")}`,
+    message: (names) =>
+      `casts between types that PostgreSQL or an extension brings take a superuser of the target, and are left out: ${names}`,
+    remedy: "write the conversion in the queries that rely on it",
+  },
+  {
+    superuserOnly: true,
+    query: `SELECT fdwname AS name FROM pg_foreign_data_wrapper w WHERE ${ownOnly("pg_foreign_data_wrapper", "w.oid")}
+            UNION ALL
+            SELECT format('server %I', s.srvname) FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
+             WHERE ${ownOnly("pg_foreign_data_wrapper", "w.oid")}`,
+    message: (names) =>
+      `foreign-data wrappers take a superuser of the target, and are left out with their servers and user mappings: ${names}`,
+    remedy: "use a wrapper that an extension of the target brings",
+  },
+  {
+    superuserOnly: true,
+    state: "Failed",
+    query: `SELECT t.ftrelid::regclass::text AS name, ${key("pg_class", "t.ftrelid")} FROM pg_foreign_table t JOIN pg_foreign_server s ON s.oid = t.ftserver
+              JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw WHERE ${ownOnly("pg_foreign_data_wrapper", "w.oid")}`,
+    message: (names) => `these foreign tables use a wrapper that only a superuser of the target can make: ${names}`,
+    remedy: "drop them on the source, or exclude them: exclude: { tables: [...] }",
+  },
+  {
+    superuserOnly: true,
+    state: "Failed",
+    query: `SELECT p.oid::regprocedure::text AS name, ${key("pg_proc", "p.oid")} FROM pg_proc p
+              JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
+             WHERE (NOT l.lanpltrusted OR ${ownLanguage}) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+               AND ${ownOnly("pg_proc", "p.oid")} AND NOT EXISTS (SELECT FROM pg_aggregate g WHERE g.aggfnoid = p.oid)
+               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+                                  AND d.deptype = 'i')`,
+    message: (names) =>
+      `functions in C, another untrusted language, or one that no extension brings, take a superuser of the target: ${names}`,
+    remedy: "rewrite them in a trusted language (plpgsql, sql), or drop them on the source",
+  },
+  {
+    superuserOnly: true,
+    state: "Failed",
+    query: `SELECT a.aggfnoid::regprocedure::text AS name, ${key("pg_proc", "p.oid")} FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid
+             WHERE 'internal'::regtype IN (a.aggtranstype, a.aggmtranstype) AND p.oid >= 16384 AND ${ownOnly("pg_proc", "p.oid")}`,
+    message: (names) => `aggregates whose state is internal take a superuser of the target: ${names}`,
+    remedy: "give them a state of another type, or drop them on the source",
+  },
+  {
+    superuserOnly: true,
+    query: `SELECT format('operator class %I.%I', n.nspname, o.opcname) AS name FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace
+             WHERE o.oid >= 16384 AND ${ownOnly("pg_opclass", "o.oid")}
+            UNION ALL
+            SELECT format('operator family %I.%I', n.nspname, o.opfname) FROM pg_opfamily o JOIN pg_namespace n ON n.oid = o.opfnamespace
+             WHERE o.oid >= 16384 AND ${ownOnly("pg_opfamily", "o.oid")}
+            UNION ALL
+            SELECT format('text search template %I.%I', n.nspname, t.tmplname) FROM pg_ts_template t JOIN pg_namespace n ON n.oid = t.tmplnamespace
+             WHERE t.oid >= 16384 AND ${ownOnly("pg_ts_template", "t.oid")}
+            UNION ALL
+            SELECT format('text search parser %I.%I', n.nspname, t.prsname) FROM pg_ts_parser t JOIN pg_namespace n ON n.oid = t.prsnamespace
+             WHERE t.oid >= 16384 AND ${ownOnly("pg_ts_parser", "t.oid")}
+            UNION ALL
+            SELECT format('access method %I', a.amname) FROM pg_am a WHERE a.oid >= 16384 AND ${ownOnly("pg_am", "a.oid")}
+            UNION ALL
+            SELECT format('language %I', l.lanname) FROM pg_language l WHERE ${ownLanguage}
+            UNION ALL
+            SELECT format('TRANSFORM FOR %s LANGUAGE %I', t.trftype::regtype, l.lanname) FROM pg_transform t
+              JOIN pg_language l ON l.oid = t.trflang WHERE t.oid >= 16384 AND ${ownOnly("pg_transform", "t.oid")}
+            UNION ALL
+            SELECT format('type %I.%I, which was never defined', n.nspname, t.typname) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+             WHERE NOT t.typisdefined AND t.oid >= 16384`,
+    message: (names) => `these take a superuser of the target, and are left out: ${names}`,
+    remedy: "drop what uses them on the source, or exclude it",
+  },
+  {
+    superuserOnly: true,
+    state: "Failed",
+    query: `WITH left_out (classid, objid) AS (${[
+      "pg_opclass",
+      "pg_opfamily",
+      "pg_ts_template",
+      "pg_ts_parser",
+      "pg_transform",
+    ]
+      .map(
+        (catalogue) =>
+          `SELECT '${catalogue}'::regclass::oid, o.oid FROM ${catalogue} o WHERE o.oid >= 16384 AND ${ownOnly(catalogue, "o.oid")}`,
+      )
+      .join(" UNION ALL ")})
+            SELECT DISTINCT pg_describe_object(d.classid, d.objid, 0) AS name, d.classid || '/' || d.objid AS key
+              FROM pg_depend d JOIN left_out l ON l.classid = d.refclassid AND l.objid = d.refobjid
+             WHERE d.deptype = 'n' AND (d.classid, d.objid) NOT IN (SELECT classid, objid FROM left_out)
+               AND d.classid NOT IN ('pg_amop'::regclass, 'pg_amproc'::regclass) ORDER BY 1`,
+    message: (names) =>
+      `these need operator classes, transforms, or parsers or templates of text search that only a superuser of the target can make: ${names}`,
+    remedy: "drop them on the source, exclude them, or let them use what PostgreSQL itself brings",
+  },
+  {
+    superuserOnly: true,
+    query: `SELECT p.oid::regprocedure::text AS name, ${key("pg_proc", "p.oid")} FROM pg_proc p
+             WHERE p.oid >= 16384 AND (p.proleakproof OR to_jsonb(p) ->> 'prosupport' <> '-') AND ${ownOnly("pg_proc", "p.oid")}`,
+    message: (names) =>
+      `functions are without LEAKPROOF and SUPPORT on the target, where these take a superuser: ${names}`,
+    remedy: "none needed for correct results: plans may use fewer indexes, and guess numbers of rows worse",
+  },
+  {
+    superuserOnly: true,
+    from: 90600,
+    query: systemObjects
+      .map(
+        ({ catalogue, acl, kind, name, own }) =>
+          `SELECT '${kind} ' || ${name} AS name FROM ${catalogue} o
+             LEFT JOIN pg_init_privs i ON i.classoid = '${catalogue}'::regclass AND i.objoid = o.oid AND i.objsubid = 0
+            WHERE o.${acl} IS DISTINCT FROM i.initprivs AND (${own} OR NOT ${ownOnly(catalogue, "o.oid")})`,
+      )
+      .join(" UNION ALL "),
+    message: (names) =>
+      `privileges on what PostgreSQL or an extension brings stay as the target has them, not as changed here: ${names}`,
+    remedy: "have them granted or revoked by whoever may on the target, where they are needed",
+  },
+  {
+    query: "SELECT DISTINCT format('%s on %s %s', provider, objtype, objname) AS name FROM pg_seclabels ORDER BY 1",
+    message: (names) => `security labels arrive only where the target has loaded their provider: ${names}`,
+    remedy: "load the provider on the target (shared_preload_libraries), or do without",
+  },
+  {
+    query: `SELECT spcname AS name FROM pg_tablespace t WHERE spcname NOT IN ('pg_default', 'pg_global')
+               AND (EXISTS (SELECT FROM pg_class c WHERE c.reltablespace = t.oid)
+                    OR EXISTS (SELECT FROM pg_database d WHERE d.dattablespace = t.oid AND d.datname = current_database()))`,
+    message: (names) =>
+      `what lies in the tablespaces ${names} goes into the target's default one where the target lacks them`,
+    remedy: "none needed on a managed server, whose storage is one",
+  },
+  {
+    query: `${insideSystemSchemas} NOT ${usedOutside}`,
+    message: (names) =>
+      `objects that were made in pg_catalog or information_schema are in no dump, and not migrated: ${names}`,
+    remedy: "move them on the source to a schema of their own (ALTER ... SET SCHEMA), where they are needed",
+  },
+  {
+    state: "Failed",
+    query: `${insideSystemSchemas} ${usedOutside}`,
+    message: (names) =>
+      `these objects were made in pg_catalog or information_schema, where no dump looks, and others need them: ${names}`,
+    remedy: "move them on the source to a schema of their own: ALTER ... SET SCHEMA",
+  },
+  {
+    state: "Failed",
+    query: `SELECT pg_describe_object(d.classid, d.objid, 0) AS name, d.classid || '/' || d.objid AS key
+              FROM pg_depend d JOIN pg_namespace n ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid
+             WHERE n.nspname = 'pgmigration' AND d.deptype = 'n' AND NOT EXISTS (
+                     SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+                      WHERE d.classid = 'pg_class'::regclass AND c.oid = d.objid AND c.relname = 'progress' AND a.attname = 'through_lsn')`,
+    message: (names) =>
+      `a migration keeps its progress in the schema pgmigration, and leaves out what else is there: ${names}`,
+    remedy:
+      'rename the schema on the source (ALTER SCHEMA pgmigration RENAME TO ...), or exclude it: exclude: { schemas: ["pgmigration"] }',
+  },
+  {
+    rowsOnly: true,
+    // OFFSET 0 keeps pg_relation_size, which waits for a table's lock, from being asked of all tables.
+    query: `SELECT c.oid::regclass::text AS name, ${key("pg_class", "c.oid")}
+              FROM (SELECT oid FROM pg_class c WHERE relkind = 'r' AND NOT ${ownOnly("pg_class", "c.oid")}
+                       AND NOT EXISTS (SELECT FROM pg_extension e WHERE c.oid = ANY (e.extconfig)) OFFSET 0) AS c
+             WHERE pg_relation_size(c.oid) > 0`,
+    message: (names) =>
+      `tables of extensions get the rows that CREATE EXTENSION gives them; those that they have here are not migrated: ${names}`,
+    remedy:
+      "where a table is yours, ALTER EXTENSION ... DROP TABLE on the source; else copy its rows after the migration",
+  },
+  {
+    rowsOnly: true,
+    state: "Failed",
+    from: 110000,
+    query: `${hashKeyTypes}
+            SELECT DISTINCT relation::regclass::text AS name, ${key("pg_class", "relation")} FROM key_type JOIN pg_type t ON t.oid = type
+             WHERE t.typtype = 'e' OR t.typtype = 'b' AND t.typnamespace = 'pg_catalog'::regnamespace AND t.typname ~ '^reg' ORDER BY 1`,
+    message: (names) =>
+      `values with object identifiers inside (of an enum, or regtype, regclass, ...) hash otherwise on every server, so that rows do not fit the partitions of these tables: ${names}`,
+    remedy:
+      "partition them by list, or by the key's text, on the source; or exclude them and load them through pg_dump",
+  },
+  {
+    rowsOnly: true,
+    query:
+      "SELECT quote_literal(gid) AS name FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared",
+    message: (names) => `prepared transactions are open, and what they have written is not in the copy: ${names}`,
+    remedy: "COMMIT PREPARED or ROLLBACK PREPARED on the source before the copy starts",
+  },
+  {
+    onlineOnly: true,
+    query: "SELECT 'large object ' || oid AS name FROM pg_largeobject_metadata LIMIT 6",
+    message: (names) => `large objects are copied once and not followed: ${names}`,
+    remedy: "do not write large objects between start and cutover, or migrate offline",
+  },
+];
+
+/** All of them, but for databases in which thousands are concerned. */
+const namesAtMost = 100;
+
+/** What does not arrive, or not as it was, is said before anything is copied. */
+export const objects: Rule = async ({ sources, wish, sourceVersion, targetVersion, targetSuperuser }) => {
+  const findings: Finding[] = [];
+  for (const [database, client] of sources) {
+    const { cut } = await readSelection(client, wish);
+    for (const check of checks) {
+      if (check.onlineOnly && wish.migrationMode === "Offline") continue;
+      if (check.rowsOnly && wish.schemaOnly) continue;
+      if (check.superuserOnly && targetSuperuser) continue;
+      if (sourceVersion < (check.from ?? 0) || targetVersion < (check.to ?? 0)) continue;
+      const names = await namesOf(client, check.query, cut);
+      if (names.length === 0) continue;
+      findings.push({
+        database,
+        type: "SchemaValidation",
+        state: check.state ?? "Warning",
+        ...(check.code ? { code: check.code } : {}),
+        object: names[0],
+        objectType: "Database",
+        message: check.message(enumerate(names, namesAtMost)),
+        remedy: check.remedy,
+      });
+    }
+  }
+  return findings;
+};
+
+async function namesOf(client: Client, query: string, cut: ReadonlySet<string>): Promise<string[]> {
+  // A role that may not look into a catalogue (pg_subscription for ordinary roles) does not see what is in it.
+  const { rows } = await client.query<{ name: string; key?: string }>(query).catch((error: unknown) => {
+    if (sqlStateOf(error) === sqlStates.insufficientPrivilege) return { rows: [] };
+    throw error;
+  });
+  return rows.filter((row) => row.key === undefined || !cut.has(row.key)).map(({ name }) => name);
+}

@@ -1,0 +1,184 @@
+import type { Client } from "pg";
+import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
+import { isMigratedRole } from "../../schema/database/roles.js";
+import { readSelection } from "../../schema/plan/selection.js";
+import type { Finding } from "../../store/journal.js";
+import { enumerate, type Rule, type ValidationContext } from "../context.js";
+import { Trials } from "./trial.js";
+
+/** A column of type regclass, regrole, regproc, ..., or one that has such a value inside. */
+interface NamingColumn {
+  /** Its table's key among all catalogues. */
+  readonly key: string;
+  readonly schema: string;
+  readonly table: string;
+  readonly column: string;
+  readonly type: NamingType;
+  /** The way from the column to the name: `[]` into an array, `.field` into a composite type. */
+  readonly path: readonly string[];
+}
+
+/** A name in a row, with what the source knows of it. */
+interface NamedObject {
+  readonly name: string;
+  readonly key: string;
+  /** A role's name without quotes. */
+  readonly role: string | null;
+  /** PostgreSQL's own, which another version may lack. */
+  readonly isSystems: boolean;
+  /** An index, which is built when the rows are there; a table of TOAST values; a temporary table. */
+  readonly isAbsent: boolean;
+  /** Whether the name leads to this object: that of an overloaded function leads nowhere. */
+  readonly isFound: boolean;
+}
+
+/** Where each type looks its names up. */
+const catalogues = {
+  regclass: "pg_class",
+  regcollation: "pg_collation",
+  regconfig: "pg_ts_config",
+  regdictionary: "pg_ts_dict",
+  regnamespace: "pg_namespace",
+  regoper: "pg_operator",
+  regoperator: "pg_operator",
+  regproc: "pg_proc",
+  regprocedure: "pg_proc",
+  regrole: "pg_authid",
+  regtype: "pg_type",
+} as const;
+
+type NamingType = keyof typeof catalogues;
+
+const distinctAtMost = 1000;
+const namedAtMost = 20;
+
+/**
+ * COPY writes what a reg* value refers to as a name, which the target looks up as it reads the row: one that is not there
+ * yet, or never, ends the whole table's copy. The plain number of an object that is gone is taken as it is.
+ */
+export const namesInRows: Rule = async (context) => {
+  const { sources, wish } = context;
+  if (wish.schemaOnly) return [];
+  const findings: Finding[] = [];
+  for (const [database, source] of sources) {
+    const { cut } = await readSelection(source, wish);
+    const columns = (await namingColumns(source)).filter(({ key }) => !cut.has(key));
+    const trials = new Trials(source);
+    const refused: string[] = [];
+    const unknown: string[] = [];
+    for (const column of columns) {
+      const title = `${qualify(column.schema, column.table)}.${quoteIdentifier(column.column)}`;
+      const trial = await trials.run(namesQuery(column));
+      if (trial.ended !== "rows") unknown.push(title);
+      else {
+        const missing = await missingNames(context, column.type, trial.rows as readonly NamedObject[], cut);
+        if (missing.length > 0) refused.push(`${title} (${column.type} ${enumerate(missing)})`);
+      }
+    }
+    const common = { database, type: "SchemaValidation", objectType: "Database" } as const;
+    if (refused.length > 0)
+      findings.push({
+        ...common,
+        state: "Failed",
+        object: refused[0],
+        message: `rows name objects that the target does not have when it reads them, such as indexes, which are built later: ${enumerate(refused, namedAtMost)}`,
+        remedy:
+          "on the source, make the column text (ALTER TABLE ... ALTER ... TYPE text) or correct these rows; roles: create them on the target, or set migrateRoles to true",
+      });
+    if (unknown.length > 0)
+      findings.push({
+        ...common,
+        state: "Warning",
+        object: unknown[0],
+        message: `it could not be looked at in time whether these rows name objects that the target will not have: ${enumerate(unknown, namedAtMost)}`,
+        remedy:
+          "SELECT DISTINCT the column on the source: the copy ends at names of indexes, and of roles that the target lacks",
+      });
+  }
+  return findings;
+};
+
+/** Follows domains, arrays and composite types to the reg* types inside. */
+async function namingColumns(source: Client): Promise<NamingColumn[]> {
+  const { rows } = await source.query<NamingColumn>(
+    `WITH RECURSIVE way (relation, attribute, type, path) AS (
+       SELECT a.attrelid, a.attname, a.atttypid, ARRAY[]::text[] FROM pg_attribute a
+         JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r' AND c.relpersistence <> 't'
+         JOIN pg_type t ON t.oid = a.atttypid
+        WHERE c.oid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped AND coalesce(to_jsonb(a) ->> 'attgenerated', '') = ''
+          AND (t.oid >= 16384 AND t.typtype IN ('b', 'c', 'd') OR t.typname ~ '^_?reg')
+       UNION ALL
+       SELECT w.relation, w.attribute, next.type, w.path || next.step
+         FROM way w JOIN pg_type t ON t.oid = w.type
+        CROSS JOIN LATERAL (
+          SELECT t.typbasetype, ARRAY[]::text[] WHERE t.typtype = 'd'
+          UNION ALL SELECT t.typelem, ARRAY['[]'] WHERE t.typtype = 'b' AND t.typcategory = 'A'
+          UNION ALL SELECT f.atttypid, ARRAY['.' || f.attname::text COLLATE "default"] FROM pg_attribute f
+                     WHERE t.typtype = 'c' AND f.attrelid = t.typrelid AND f.attnum > 0 AND NOT f.attisdropped
+        ) AS next (type, step)
+        WHERE cardinality(w.path) < 4
+     )
+     SELECT 'pg_class'::regclass::oid || '/' || c.oid AS key, n.nspname AS schema, c.relname AS table,
+            w.attribute AS column, t.typname AS type, w.path
+       FROM way w JOIN pg_type t ON t.oid = w.type AND t.typname = ANY ($1) AND t.typnamespace = 'pg_catalog'::regnamespace
+       JOIN pg_class c ON c.oid = w.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgmigration') ORDER BY 2, 3, 4, 6`,
+    [Object.keys(catalogues)],
+  );
+  return rows;
+}
+
+function namesQuery({ schema, table, column, type, path }: NamingColumn): string {
+  const values = path.reduce(
+    (inner, step) =>
+      `SELECT ${step === "[]" ? "unnest(v)" : `(v).${quoteIdentifier(step.slice(1))}`} AS v FROM (${inner}) AS value`,
+    `SELECT ${quoteIdentifier(column)} AS v FROM ONLY ${qualify(schema, table)}`,
+  );
+  const role = type === "regrole" ? "(SELECT rolname FROM pg_roles r WHERE r.oid = v)" : "NULL";
+  const isAbsent = `EXISTS (SELECT FROM pg_class c WHERE c.oid = v
+     AND (c.relkind = 't' OR c.oid >= 16384 AND (c.relkind IN ('i', 'I') OR c.relpersistence = 't')))`;
+  // These are looked for by nothing but their name, or have no function that looks.
+  const isFound = /^reg(class|proc|oper)$/.test(type) ? `to_${type}(v::text) IS NOT DISTINCT FROM v` : "true";
+  return `SELECT v::text AS name, '${catalogues[type]}'::regclass::oid || '/' || v::oid AS key, ${role} AS role,
+                 v::oid < 16384 AS "isSystems", ${type === "regclass" ? isAbsent : "false"} AS "isAbsent", ${isFound} AS "isFound"
+            FROM (SELECT DISTINCT v FROM (${values}) AS every WHERE v IS NOT NULL LIMIT ${distinctAtMost}) AS named
+           WHERE v::text !~ '^(-|[0-9]+)$' ORDER BY 1`;
+}
+
+async function missingNames(
+  { target, wish }: ValidationContext,
+  type: NamingType,
+  named: readonly NamedObject[],
+  cut: ReadonlySet<string>,
+): Promise<string[]> {
+  const there = await namesOnTarget(
+    target,
+    type,
+    named
+      .filter(({ isSystems, isAbsent, role }) => (isSystems && !isAbsent) || role !== null)
+      .map(({ role, name }) => role ?? name),
+  );
+  const isMissing = ({ name, key, role, isSystems, isAbsent, isFound }: NamedObject): boolean => {
+    if (role !== null) return !there.has(role) && !(wish.migrateRoles && isMigratedRole(role));
+    if (isAbsent) return !wish.dataOnly;
+    if (isSystems) return !there.has(name);
+    return !isFound || cut.has(key);
+  };
+  return named.filter(isMissing).map(({ name }) => name);
+}
+
+/** Of PostgreSQL's own objects, and of roles, those that the target has. */
+async function namesOnTarget(target: Client, type: NamingType, names: readonly string[]): Promise<ReadonlySet<string>> {
+  if (names.length === 0) return new Set();
+  const isThere =
+    type === "regrole"
+      ? "EXISTS (SELECT FROM pg_roles WHERE rolname = name)"
+      : /^reg(config|dictionary)$/.test(type)
+        ? `EXISTS (SELECT FROM ${catalogues[type]} c WHERE c.oid < 16384 AND c.oid::${type}::text = name)`
+        : `to_${type}(name) IS NOT NULL`;
+  const { rows } = await target.query<{ name: string }>(
+    `SELECT name FROM unnest($1::text[]) AS name WHERE ${isThere}`,
+    [names],
+  );
+  return new Set(rows.map(({ name }) => name));
+}

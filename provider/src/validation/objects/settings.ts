@@ -1,0 +1,99 @@
+import type { Client } from "pg";
+import { quoteIdentifier } from "../../postgres/identifiers.js";
+import { isFence, readDatabaseProperties } from "../../schema/database/database.js";
+import { isMigratedRole } from "../../schema/database/roles.js";
+import { targetDatabase } from "../../inputs/target-database.js";
+import type { Finding } from "../../store/journal.js";
+import { enumerate, type Rule } from "../context.js";
+
+/** Settings of databases and functions that only a superuser of the target may set, or that would close the target. */
+export const settings: Rule = async ({ sources, target, targetVersion, targetSuperuser, wish }) => {
+  const findings: Finding[] = [];
+  const alterable = await alterableRoles(target, targetVersion);
+  for (const [database, source] of sources) {
+    const common = { database, type: "SchemaValidation", state: "Warning", objectType: "Database" } as const;
+    const { settings: ofDatabase, connectionLimit } = await readDatabaseProperties(source);
+    const name = quoteIdentifier(targetDatabase(wish, database));
+    const closing = [
+      ...(connectionLimit === 0 ? [`ALTER DATABASE ${name} CONNECTION LIMIT 0`] : []),
+      ...(ofDatabase.some(isFence) ? [`ALTER DATABASE ${name} SET default_transaction_read_only = on`] : []),
+    ];
+    if (closing.length > 0 && !wish.dataOnly)
+      findings.push({
+        ...common,
+        object: database,
+        message: `${database} is closed on the source, and open on the target, without: ${closing.join("; ")}`,
+        remedy: "where the target is meant to be closed, too, run this there once the migration is over",
+      });
+    if (targetSuperuser) continue;
+    const ofFunctions = await functionSettings(source);
+    const names = [...ofDatabase, ...ofFunctions].map(({ name }) => name);
+    const refused = await refusedSettings(target, targetVersion, names);
+    const left = ofDatabase
+      .filter(({ name, role }) => refused.has(name) || !mayAlter(role, alterable, wish.migrateRoles))
+      .map(({ name, role }) => (role === undefined ? name : `${name} of role ${role}`));
+    if (left.length > 0)
+      findings.push({
+        ...common,
+        object: left[0],
+        message: `settings in ${database} that ${wish.target.user} may not set on the target are left out: ${enumerate(left, 50)}`,
+        remedy: "set them as server parameters of the target, or by ALTER ROLE as who may, where they are needed",
+      });
+    const functions = ofFunctions.filter(({ name }) => refused.has(name));
+    if (functions.length > 0)
+      findings.push({
+        ...common,
+        object: functions[0]!.signature,
+        message: `settings of functions that only a superuser of the target may set are left out: ${enumerate(
+          functions.map(({ signature, name }) => `${name} of ${signature}`),
+          50,
+        )}`,
+        remedy: "set them as server parameters of the target where they are needed",
+      });
+  }
+  return findings;
+};
+
+/** The target's roles, and whether this one may alter each. Since 16 that takes ADMIN OPTION on it. */
+async function alterableRoles(target: Client, version: number): Promise<ReadonlyMap<string, boolean>> {
+  const may = version >= 160000 ? "pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION')" : "NOT r.rolsuper";
+  const { rows } = await target.query<{ name: string; may: boolean }>(
+    `SELECT r.rolname AS name, (r.rolname = current_user OR me.rolcreaterole AND ${may}) AS may
+       FROM pg_roles r JOIN pg_roles me ON me.rolname = current_user`,
+  );
+  return new Map(rows.map(({ name, may }) => [name, may]));
+}
+
+function mayAlter(role: string | undefined, alterable: ReadonlyMap<string, boolean>, migrateRoles: boolean): boolean {
+  if (role === undefined) return true;
+  return alterable.get(role) ?? (migrateRoles && isMigratedRole(role));
+}
+
+async function functionSettings(source: Client): Promise<{ name: string; signature: string }[]> {
+  const { rows } = await source.query<{ name: string; signature: string }>(
+    `SELECT split_part(setting, '=', 1) AS name, p.oid::regprocedure::text AS signature
+       FROM pg_proc p CROSS JOIN LATERAL unnest(p.proconfig) AS setting
+      WHERE p.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+      ORDER BY 2, 1`,
+  );
+  return rows;
+}
+
+/** A parameter with a prefix that the server does not know counts as a superuser's (since 16). */
+async function refusedSettings(
+  target: Client,
+  version: number,
+  names: readonly string[],
+): Promise<ReadonlySet<string>> {
+  // Granting SET on a parameter came with 15.
+  const granted = version >= 150000 ? "has_parameter_privilege(wanted.name, 'SET')" : "false";
+  const { rows } = await target.query<{ name: string }>(
+    `SELECT wanted.name FROM unnest($1::text[]) AS wanted (name)
+       LEFT JOIN pg_catalog.pg_settings s ON lower(s.name) = lower(wanted.name)
+      WHERE wanted.name <> 'role' -- not among pg_settings, and anybody's
+        AND coalesce(s.context, CASE WHEN ${version} >= 160000 THEN 'superuser' END) NOT IN ('user', 'backend')
+        AND NOT ${granted}`,
+    [[...new Set(names)]],
+  );
+  return new Set(rows.map(({ name }) => name));
+}

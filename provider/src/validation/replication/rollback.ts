@@ -1,0 +1,109 @@
+import type { Client } from "pg";
+import { wayBackNames } from "../../cdc/model/names.js";
+import { mayBecomeReplica } from "../../cdc/target/target-session.js";
+import type { Wish } from "../../inputs/inputs.js";
+import { quoteIdentifier } from "../../postgres/identifiers.js";
+import { serverVersion } from "../../postgres/server-version.js";
+import type { Finding } from "../../store/journal.js";
+import type { Rule } from "../context.js";
+import { serverFindings } from "./fence.js";
+import { idleSlotTimeout } from "./idle-slot-timeout.js";
+
+const server = { type: "ServerParametersValidation", objectType: "Instance", state: "Failed" } as const;
+
+/** What stands against a way back, with what to do. */
+export interface WayBackGap {
+  readonly object: string;
+  readonly message: string;
+  readonly remedy: string;
+}
+
+/** A way back is wanted and can be kept: the target followed, and the source written as a replica. */
+export const wayBack: Rule = async ({ wish, sources, target }) => {
+  const [source] = sources.values();
+  if (wish.rollback !== "keep" || !source) return [];
+  const gaps = await wayBackGaps(source, target, wish);
+  return [...gaps.map((gap): Finding => ({ ...server, ...gap })), ...(await idleSlotTimeout(target, "target"))];
+};
+
+export async function wayBackGaps(source: Client, target: Client, wish: Wish): Promise<WayBackGap[]> {
+  return [...(await targetGaps(target, wish)), ...(await sourceGaps(source, wish.source.user))];
+}
+
+async function targetGaps(target: Client, wish: Wish): Promise<WayBackGap[]> {
+  const { user } = wish.target;
+  const gaps = await parameterGaps(target, wish);
+  if (wish.fence === "readOnly") gaps.push(...(await serverFindings(target, "target", user)));
+  const { rows } = await target.query<{ may: boolean }>(
+    "SELECT rolreplication OR rolsuper AS may FROM pg_roles WHERE rolname = current_user",
+  );
+  if (!rows[0]?.may)
+    gaps.push({
+      object: user,
+      message: `${user} may not replicate from the target`,
+      remedy: `ALTER ROLE ${quoteIdentifier(user)} REPLICATION on the target`,
+    });
+  return gaps;
+}
+
+async function parameterGaps(target: Client, wish: Wish): Promise<WayBackGap[]> {
+  const { rows } = await target.query<Parameter>(parametersQuery, [
+    wish.dbsToMigrate.map((database) => wayBackNames(wish, database).slot),
+  ]);
+  const gap = (object: string, message: string, value: string | number): WayBackGap => ({
+    ...{ object, message },
+    remedy: `set the target's server parameter ${object} to ${value} and restart it`,
+  });
+  const { level } = rows[0]!;
+  const gaps: WayBackGap[] = [];
+  if (level !== "logical")
+    gaps.push(gap("wal_level", `wal_level is ${level} on the target; a way back needs logical`, "logical"));
+  for (const { object, what, total, used, ours } of rows) {
+    // One for each database that has none yet, and one for the comparison before a return.
+    const wanted = wish.dbsToMigrate.length - ours + 1;
+    const message = `${total - used} of ${total} ${what} are free on the target, a way back needs ${wanted}`;
+    if (total - used < wanted) gaps.push(gap(object, message, used + wanted));
+  }
+  return gaps;
+}
+
+interface Parameter {
+  readonly level: string;
+  readonly object: string;
+  readonly what: string;
+  readonly total: number;
+  readonly used: number;
+  /** Of the ways back that are kept already. */
+  readonly ours: number;
+}
+
+const parametersQuery = `
+  SELECT current_setting('wal_level') AS level, parameter.object, parameter.what,
+         current_setting(parameter.object)::int AS total, parameter.used::int AS used, parameter.ours::int AS ours
+    FROM (SELECT count(*), count(*) FILTER (WHERE slot_name = ANY ($1)),
+                 count(*) FILTER (WHERE slot_name = ANY ($1) AND active) FROM pg_replication_slots)
+         AS slots (used, ours, streaming),
+         (SELECT count(*) FROM pg_stat_replication) AS senders (used),
+         LATERAL (VALUES ('max_replication_slots', 'replication slots', slots.used, slots.ours),
+                         ('max_wal_senders', 'WAL senders', senders.used, slots.streaming))
+         AS parameter (object, what, used, ours)`;
+
+/** That the role owns the source's tables, and so may write them, is asked for by following the source already. */
+async function sourceGaps(source: Client, user: string): Promise<WayBackGap[]> {
+  if ((await serverVersion(source)) < 100000)
+    return [
+      {
+        object: "server_version",
+        message: "a source before PostgreSQL 10 cannot take changes back",
+        remedy: "migrate without a way back",
+      },
+    ];
+  if (await mayBecomeReplica(source)) return [];
+  return [
+    {
+      object: "session_replication_role",
+      message: `${user} may not set session_replication_role on the source, so triggers there would fire again for changes that come back`,
+      remedy: `as a superuser of the source: GRANT SET ON PARAMETER session_replication_role TO ${quoteIdentifier(user)} (15 or later), ALTER ROLE ${quoteIdentifier(user)} SUPERUSER before`,
+    },
+  ];
+}

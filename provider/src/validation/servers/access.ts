@@ -1,0 +1,173 @@
+import type { Client } from "pg";
+import { quoteIdentifier } from "../../postgres/identifiers.js";
+import type { Wish } from "../../inputs/inputs.js";
+import { readSelection } from "../../schema/plan/selection.js";
+import { targetDatabase } from "../../inputs/target-database.js";
+import type { Finding } from "../../store/journal.js";
+import { enumerate, type Rule } from "../context.js";
+
+const type = "AuthenticationAndConnectivityValidation";
+
+/** 603101, 603117, 603115: the target databases can be made, and nothing that exists is overwritten unasked. */
+export const targetDatabases: Rule = async ({ wish, target, ownDatabases, occupied }) => {
+  const { rows } = await target.query<{ name: string; owner: string; may_drop: boolean }>(
+    `SELECT datname AS name, pg_get_userbyid(datdba) AS owner, pg_has_role(datdba, 'USAGE') AS may_drop
+       FROM pg_database WHERE datname = ANY ($1)`,
+    [wish.dbsToMigrate.map((database) => targetDatabase(wish, database))],
+  );
+  if (wish.dataOnly) return missingDatabases(wish, new Set(rows.map(({ name }) => name)));
+  const findings: Finding[] = [];
+  for (const [database, migration] of occupied) {
+    findings.push({
+      database,
+      type,
+      state: "Failed",
+      code: "603101",
+      object: database,
+      objectType: "Database",
+      message: `migration ${migration} is working on ${database} on this target`,
+      remedy: `wait until ${migration} has ended, or destroy it`,
+    });
+  }
+  for (const { name, owner, may_drop } of rows) {
+    if (ownDatabases.has(name) || occupied.has(name)) continue;
+    const common = { database: name, type, object: name, objectType: "Database", state: "Failed" } as const;
+    if (!wish.overwriteDbsInTarget)
+      findings.push({
+        ...common,
+        code: "603101",
+        message: `the database ${name} exists on the target already`,
+        remedy: `set overwriteDbsInTarget to true to replace it, or DROP DATABASE ${quoteIdentifier(name)} on the target`,
+      });
+    else if (!may_drop)
+      findings.push({
+        ...common,
+        code: "603117",
+        message: `${wish.target.user} may not drop the database ${name}, which belongs to ${owner}`,
+        remedy: `ALTER DATABASE ${quoteIdentifier(name)} OWNER TO ${quoteIdentifier(wish.target.user)} on the target`,
+      });
+  }
+  return [...findings, ...(await mayCreateDatabases(target, wish.target.user))];
+};
+
+function missingDatabases(wish: Wish, there: ReadonlySet<string>): Finding[] {
+  const missing = wish.dbsToMigrate.filter((database) => !there.has(targetDatabase(wish, database)));
+  return missing.map((database) => ({
+    database,
+    type,
+    state: "Failed",
+    code: "603102",
+    object: targetDatabase(wish, database),
+    objectType: "Database",
+    message: `dataOnly needs the database ${targetDatabase(wish, database)} on the target, where it does not exist`,
+    remedy: "migrate with schemaOnly first, or leave dataOnly out",
+  }));
+}
+
+async function mayCreateDatabases(target: Client, user: string): Promise<Finding[]> {
+  const { rows } = await target.query<{ may: boolean }>(
+    "SELECT rolcreatedb OR rolsuper AS may FROM pg_roles WHERE rolname = current_user",
+  );
+  if (rows[0]?.may) return [];
+  return [
+    {
+      type,
+      state: "Failed",
+      code: "603115",
+      object: user,
+      objectType: "Instance",
+      message: `${user} may not create databases on the target`,
+      remedy: `ALTER ROLE ${quoteIdentifier(user)} CREATEDB`,
+    },
+  ];
+}
+
+/** 603110: everything that is to be migrated can be read, and read whole. What a filter leaves out need not be. */
+export const sourcePrivileges: Rule = async ({ wish, sources }) => {
+  const findings: Finding[] = [];
+  for (const [database, client] of sources) {
+    const common = {
+      database,
+      type,
+      code: "603110",
+      object: database,
+      objectType: "Database",
+      state: "Failed",
+    } as const;
+    const { cut } = await readSelection(client, wish);
+    const selected = (relations: readonly Relation[]): string[] =>
+      relations.filter(({ key }) => !cut.has(key)).map(({ name }) => name);
+    const unreadable = selected(await unreadableRelations(client));
+    if (unreadable.length > 0)
+      findings.push({
+        ...common,
+        message: `${wish.source.user} may not read ${enumerate(unreadable)} in ${database}`,
+        remedy: `GRANT USAGE ON SCHEMA ... TO ${quoteIdentifier(wish.source.user)}; GRANT SELECT ON ALL TABLES IN SCHEMA ... TO ${quoteIdentifier(wish.source.user)}; the same for sequences`,
+      });
+    const objects = await unreadableLargeObjects(client);
+    if (objects.length > 0)
+      findings.push({
+        ...common,
+        message: `${wish.source.user} may not read the large objects ${enumerate(objects)} in ${database}`,
+        remedy: `GRANT SELECT ON LARGE OBJECT ${objects.slice(0, 5).join(", ")} TO ${quoteIdentifier(wish.source.user)}`,
+      });
+    const filtered = selected(await rowSecuredTables(client));
+    if (filtered.length > 0)
+      findings.push({
+        ...common,
+        message: `row-level security would hide rows of ${enumerate(filtered)} in ${database} from ${wish.source.user}`,
+        remedy: `ALTER ROLE ${quoteIdentifier(wish.source.user)} BYPASSRLS`,
+      });
+  }
+  return findings;
+};
+
+interface Relation {
+  readonly name: string;
+  /** Among all catalogues. */
+  readonly key: string;
+}
+
+const relation = "format('%I.%I', n.nspname, c.relname) AS name, 'pg_class'::regclass::oid || '/' || c.oid AS key";
+
+const userRelations = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`;
+
+async function unreadableRelations(client: Client): Promise<Relation[]> {
+  const { rows } = await client.query<Relation>(
+    `SELECT ${relation}
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p', 'S', 'm') AND ${userRelations}
+        AND NOT (has_schema_privilege(n.oid, 'USAGE')
+                 AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT')
+                                    ELSE has_table_privilege(c.oid, 'SELECT') END)
+      ORDER BY 1`,
+  );
+  return rows;
+}
+
+async function unreadableLargeObjects(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ oid: string }>(
+    // An owner may have taken the privilege from itself.
+    `SELECT l.oid::text AS oid FROM pg_largeobject_metadata l
+      WHERE NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+        AND NOT EXISTS (SELECT FROM aclexplode(coalesce(l.lomacl, acldefault('L', l.lomowner))) a
+                         WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))
+      ORDER BY l.oid LIMIT 50`,
+  );
+  return rows.map(({ oid }) => oid);
+}
+
+async function rowSecuredTables(client: Client): Promise<Relation[]> {
+  // Our sessions run with row_security off, under which the function answers as for one that enforces policies.
+  const { rows } = await client.query<Relation>(
+    `SELECT ${relation}
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       JOIN pg_roles me ON me.rolname = current_user
+      WHERE c.relkind IN ('r', 'p') AND ${userRelations} AND c.relrowsecurity
+        AND NOT (me.rolsuper OR me.rolbypassrls)
+        AND (c.relforcerowsecurity OR NOT pg_has_role(c.relowner, 'USAGE'))
+      ORDER BY 1`,
+  );
+  return rows;
+}

@@ -1,0 +1,33 @@
+import type { Journal } from "../../store/journal.js";
+import type { BytesCompared } from "../../verify/compare-tables.js";
+
+const everyMs = 1000;
+
+/** Has it written down how far a comparison of a database is while it runs, and that it runs no more. */
+export async function recordingProgress<Result>(
+  journal: Journal,
+  database: string,
+  compare: (onProgress: (progress: BytesCompared) => void) => Promise<Result>,
+): Promise<Result> {
+  const startedAt = Date.now();
+  let recordedAt = 0;
+  // A lost report is made good by the next one; a lost lease is noticed by the worker's own watch.
+  const record = (progress: Parameters<Journal["comparing"]>[1]): Promise<void> =>
+    journal.comparing(database, progress).catch(() => undefined);
+  let recorded = Promise.resolve();
+  const onProgress = ({ bytesCompared, bytesTotal }: BytesCompared): void => {
+    if (Date.now() - recordedAt < everyMs || bytesCompared === 0) return;
+    recordedAt = Date.now();
+    const bytesPerSecond = (1000 * bytesCompared) / Math.max(1, recordedAt - startedAt);
+    const secondsLeft = Math.round((bytesTotal - bytesCompared) / bytesPerSecond);
+    recorded = recorded.then(() =>
+      record({ bytesCompared: Math.round(bytesCompared), bytesTotal: Math.round(bytesTotal), secondsLeft }),
+    );
+  };
+  try {
+    return await compare(onProgress);
+  } finally {
+    await recorded;
+    if (recordedAt > 0) await record(null);
+  }
+}

@@ -1,0 +1,474 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Client } from "pg";
+import { initProgress } from "../../cdc/target/progress.js";
+import { mayBecomeReplica } from "../../cdc/target/target-session.js";
+import { copyLargeObjects } from "../../copy/large-objects.js";
+import { carrySequences } from "../../copy/sequences.js";
+import { openInSnapshot, type Snapshot } from "../../copy/snapshot.js";
+import { isSmall, type TableToCopy } from "../../copy/tables-to-copy.js";
+import { engineVersion } from "../../engine-version.js";
+import { TimedOut } from "../../errors.js";
+import { connect } from "../../postgres/connection/connect.js";
+import { qualify } from "../../postgres/identifiers.js";
+import { inTwoSessions } from "../../postgres/connection/two-sessions.js";
+import { carryConnectionLimit } from "../../schema/database/database.js";
+import { dumpSchema } from "../../schema/dump/dump.js";
+import { parseEntries, type Entry } from "../../schema/sql/toc-entries.js";
+import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
+import { largeObjectEntries } from "../../schema/plan/large-object-entries.js";
+import { refreshMaterializedViews } from "../../schema/restore/materialized-views.js";
+import { readRestoreContext, readSearchPath, type RestoreContext } from "../../schema/restore/restore-context.js";
+import { withoutLentIdentities } from "../../schema/plan/temporary-replica-identity.js";
+import { planRestore, type RelationName, type RestorePlan } from "../../schema/plan/restore-plan.js";
+import { batches, restoreEntries, restoreEntry, restoreTogether } from "../../schema/restore/restore.js";
+import {
+  hiddenTables,
+  readSelection,
+  selectEntries,
+  selectsAll,
+  sequenceKey,
+  type Selection,
+} from "../../schema/plan/selection.js";
+import { validateConstraint } from "../../schema/restore/validate-constraint.js";
+import type { DatabaseRecord } from "../../store/records.js";
+import { forgetHeldSnapshots, type SharedCopy } from "../../store/shared-copies.js";
+import { Units } from "../../store/copy-tasks.js";
+import { compareDatabase, compareLargeObjectsOf, compareSchemas } from "../comparison/compare-database.js";
+import { analyzeDatabase } from "../analyze.js";
+import { copyUnits, takeLeftOut } from "./copy-tasks.js";
+import { endEarlierSessions } from "../cleanup/earlier-sessions.js";
+import { copyStateOf, findEarlierCopy, type EarlierCopy } from "./earlier-copy.js";
+import { HeldUpApplications } from "../monitoring/blocked-sessions-monitor.js";
+import { planUnits } from "./plan-tasks.js";
+import { createDatabase, prepareExistingTables } from "./prepare-target.js";
+import { keptBackOf, type Remainder } from "./post-cutover-plan.js";
+import { reportFindings } from "../context/report-findings.js";
+import { selectedTables } from "../selected-tables.js";
+import { sideBySide } from "../context/run-in-parallel.js";
+import { dropSourceObjects } from "../cleanup/source-objects.js";
+import { takeSnapshot, type CopyPoint } from "./take-snapshot.js";
+import type { Work } from "../work.js";
+
+/**
+ * Brings schema and rows of one database to the target as they were at one moment; for an online migration, at the
+ * beginning of its slot's stream. Other workers may share the copy. One that an earlier worker has left is gone on with
+ * where its snapshot still lives, or is needed no longer; else it is thrown away: rows copied under a snapshot that is gone
+ * belong to another moment.
+ */
+export async function copyDatabase(work: Work, record: DatabaseRecord): Promise<Remainder> {
+  const copy = new BaseCopy(work, record);
+  return copy.run();
+}
+
+const nothing: RestorePlan = {
+  before: [],
+  builds: [],
+  lateBuilds: [],
+  after: [],
+  validations: [],
+  keepsBackFiring: false,
+  firing: [],
+  firingValidations: [],
+  handover: [],
+  materializedViews: [],
+};
+
+/** What the steps of one copy share. */
+interface Scene extends Omit<CopyPoint, "snapshot"> {
+  /** None where an earlier worker has copied all rows. */
+  readonly snapshot: Snapshot | undefined;
+  /** Sessions in the source and in the target database. */
+  readonly source: Client;
+  readonly target: Client;
+  readonly selection: Selection;
+  readonly plan: RestorePlan;
+  readonly context: RestoreContext;
+  readonly signal: AbortSignal;
+}
+
+const leftSessionsWithinMs = 30_000;
+
+class BaseCopy {
+  readonly #name: string;
+  readonly #units: Units;
+  #shared: SharedCopy | undefined;
+
+  constructor(
+    readonly work: Work,
+    readonly record: DatabaseRecord,
+  ) {
+    this.#name = record.name;
+    this.#units = new Units(work.journal.lease, record.name);
+  }
+
+  async run(): Promise<Remainder> {
+    await this.#endLeftSessions();
+    const earlier = await findEarlierCopy(this.work, this.record);
+    await this.#endLeftSnapshots();
+    const heldUp = new HeldUpApplications(this.work, this.#name);
+    try {
+      return await (earlier ? this.#goOn(earlier) : this.#begin());
+    } finally {
+      await heldUp.stop();
+    }
+  }
+
+  async #begin(): Promise<Remainder> {
+    const { journal, wish } = this.work;
+    await this.#removeEarlierTry();
+    await journal.database(this.#name, {
+      phase: "copying",
+      state: "InProgress",
+      message: "creating the database",
+      sharedCopy: null,
+    });
+    await forgetHeldSnapshots(journal.lease, this.#name);
+    if (!wish.dataOnly) await this.#report(await createDatabase(this.work, this.record));
+    const { point, tables, read } = await takeSnapshot(this.work, this.#name, ({ id }, signal) =>
+      wish.dataOnly ? Promise.resolve([]) : this.#dump(id, signal),
+    );
+    return this.#inSessions(point.snapshot, async (source, target) => {
+      const scene = await this.#scene(point, source, target, tables, read);
+      // Both have to end before anything follows, or another try: neither could be told from what comes then.
+      const steps = await Promise.allSettled([this.#restoreBefore(scene), this.#queueUnits(scene, tables)]);
+      for (const step of steps) if (step.status === "rejected") throw step.reason;
+      await this.#offer(point, scene);
+      return this.#fill(scene, tables);
+    });
+  }
+
+  /** Under the same snapshot, or where nobody needs it any more. */
+  async #goOn({ shared, snapshot, point, plan, leftOut }: EarlierCopy): Promise<Remainder> {
+    const { journal, wish } = this.work;
+    const how = snapshot
+      ? "going on with the copy of the worker before under the same snapshot, which another one has held"
+      : "going on with what the worker before has left to do: all rows are copied";
+    await journal.event(how, { database: this.#name });
+    return this.#inSessions(snapshot, async (source, target) => {
+      const signal = snapshot ? AbortSignal.any([this.work.signal, snapshot.lost]) : this.work.signal;
+      const { sourceSearchPath } = shared;
+      const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
+      takeLeftOut(context, leftOut);
+      const selection = await readSelection(source, wish);
+      await this.#units.release();
+      await this.#share({
+        ...shared,
+        generation: this.work.generation,
+        snapshotId: snapshot?.id ?? shared.snapshotId,
+      });
+      const tables = snapshot && !wish.schemaOnly ? await this.#tablesIn(snapshot) : [];
+      return this.#fill({ ...point, snapshot, source, target, selection, plan, context, signal }, tables);
+    });
+  }
+
+  async #inSessions(
+    snapshot: Snapshot | undefined,
+    run: (source: Client, target: Client) => Promise<Remainder>,
+  ): Promise<Remainder> {
+    const opened: Client[] = [];
+    try {
+      const target = await this.#connectTarget("restore");
+      opened.push(target);
+      const source = await connect(this.work.source, { database: this.#name, purpose: this.#purpose("read") });
+      opened.push(source);
+      return await run(source, target);
+    } finally {
+      await Promise.all(opened.map((session) => session.end()));
+      await snapshot?.release();
+    }
+  }
+
+  async #fill(scene: Scene, tables: readonly TableToCopy[]): Promise<Remainder> {
+    await this.#copyRows(scene, tables);
+    await this.#finish(scene);
+    const { plan, context, selection, publications, mark, plugin } = scene;
+    return {
+      handover: plan.handover,
+      keptBack: keptBackOf(plan),
+      materializedViews: plan.materializedViews,
+      sourceSearchPath: context.sourceSearchPath ?? "",
+      publications,
+      mark,
+      plugin,
+      cutSequences: [...selection.cutSequences],
+      without: [...selection.cut, ...context.missing],
+    };
+  }
+
+  /** What workers before this one still run on the target must not come between. */
+  async #endLeftSessions(): Promise<void> {
+    await this.#units.withhold();
+    const deadline = Date.now() + leftSessionsWithinMs;
+    while ((await this.#units.takeBack(true)).sessions > 0) {
+      if (Date.now() > deadline)
+        throw new TimedOut(`sessions of an earlier worker on ${this.record.targetName} do not end`, {
+          remedy: "end them on the target: pg_terminate_backend of those that pg_stat_activity names pg-migration",
+        });
+      await sleep(200);
+    }
+  }
+
+  /**
+   * What the copy goes on under, if it does, has been taken over; the former leader's would only keep the source from
+   * vacuuming.
+   */
+  async #endLeftSnapshots(): Promise<void> {
+    const { bearer } = this.work;
+    if (!bearer || bearer.generation === 1) return;
+    const session = await connect(this.work.source, { database: this.#name, purpose: this.#purpose("take over") });
+    await endEarlierSessions(session, bearer, { onlyIn: this.#name }).finally(() => session.end());
+  }
+
+  async #scene(
+    point: CopyPoint,
+    source: Client,
+    target: Client,
+    tables: readonly TableToCopy[],
+    dumped: readonly Entry[],
+  ): Promise<Scene> {
+    const { wish } = this.work;
+    const signal = AbortSignal.any([this.work.signal, point.snapshot.lost]);
+    const selection = await readSelection(source, wish);
+    const sourceSearchPath = await readSearchPath(source);
+    const context = await readRestoreContext(target, { sourceSearchPath, signal });
+    const keepsBackFiring = point.slot !== undefined && !(await mayBecomeReplica(target));
+    const entries = selectEntries(dumped, selection);
+    const large = new Set(tables.filter(({ table }) => !isSmall(table)).map(({ table }) => keyOf(table)));
+    const plan = wish.dataOnly
+      ? nothing
+      : planRestore(entries, { keepsBackFiring, isSmall: (table) => !large.has(keyOf(table)) });
+    return { ...point, source, target, selection, plan, context, signal };
+  }
+
+  async #dump(snapshot: string, signal: AbortSignal): Promise<Entry[]> {
+    const { source, journal } = this.work;
+    await journal.database(this.#name, { message: "reading the schema" });
+    const without = await this.#hiddenTables();
+    const { text, tool } = await dumpSchema(source, this.#name, { snapshot, without, signal });
+    const entries = withoutLentIdentities(parseEntries(text));
+    await journal.event(`${entries.length} schema entries read by ${tool}`, { database: this.#name });
+    return entries;
+  }
+
+  async #hiddenTables(): Promise<RelationName[]> {
+    if (selectsAll(this.work.wish)) return [];
+    const source = await connect(this.work.source, { database: this.#name, purpose: this.#purpose("read") });
+    try {
+      return await hiddenTables(source, await readSelection(source, this.work.wish));
+    } finally {
+      await source.end();
+    }
+  }
+
+  async #queueUnits({ source, target, plan }: Scene, tables: readonly TableToCopy[]): Promise<void> {
+    const { wish } = this.work;
+    if (wish.dataOnly) await prepareExistingTables(this.work, target, tables);
+    await this.#units.replace(await planUnits(source, tables, plan.builds, wish.splitTablesLargerThan));
+  }
+
+  /** From here on other workers may share the copy, and a successor go on with it. */
+  async #offer(point: CopyPoint, { plan, context }: Scene): Promise<void> {
+    const leftOut = { entries: [...context.leftOut], missing: [...context.missing] };
+    const shared = {
+      id: randomUUID(),
+      generation: this.work.generation,
+      engineVersion,
+      snapshotId: point.snapshot.id,
+      moment: point.snapshot.moment,
+      sourceSearchPath: context.sourceSearchPath ?? "",
+      leftOut: leftOut.entries,
+      largeObjectsCopied: false,
+      tablesCopied: false,
+    };
+    await this.#share(shared, copyStateOf(point, plan, leftOut));
+  }
+
+  async #share(shared: SharedCopy, copyState?: unknown): Promise<void> {
+    this.#shared = shared;
+    await this.work.journal.database(this.#name, { sharedCopy: shared, copyState });
+  }
+
+  async #copyRows(scene: Scene, tables: readonly TableToCopy[]): Promise<void> {
+    const { work } = this;
+    const { snapshot, context, signal } = scene;
+    await work.journal.database(this.#name, { message: "copying tables" });
+    await copyUnits(
+      {
+        work,
+        database: this.#name,
+        units: this.#units,
+        snapshotId: snapshot?.id,
+        tables,
+        // What an earlier worker has begun is known of each unit.
+        context: { ...context, resumed: false },
+        signal,
+        onFindings: (findings) => this.#report(findings),
+      },
+      {
+        beside: (poolSignal) => this.#copyLargeObjects(scene, poolSignal),
+        onTablesCopied: () => this.#tablesCopied(scene),
+        onTakenBack: ({ completed, queued }) =>
+          work.journal.event(
+            `a worker that shared the copy is gone: ${queued} of its units are done again, ${completed} it had done`,
+            { database: this.#name, level: "warning" },
+          ),
+      },
+    );
+    for (const leftOut of await this.#units.leftOut()) takeLeftOut(context, leftOut);
+  }
+
+  async #tablesCopied({ snapshot, slot, signal }: Scene): Promise<void> {
+    if (!snapshot) return;
+    await this.#compare(snapshot, slot !== undefined, signal);
+    if (this.#shared) await this.#share({ ...this.#shared, tablesCopied: true });
+    // Not held through index builds: it keeps the source from vacuuming, and its locks keep TRUNCATE waiting.
+    await snapshot.release();
+  }
+
+  /** As the snapshot shows them. */
+  async #tablesIn(snapshot: Snapshot): Promise<TableToCopy[]> {
+    const session = await openInSnapshot(this.work.source, this.#name, snapshot.id, this.#purpose("catalogue"));
+    try {
+      return await selectedTables(session, this.work.wish);
+    } finally {
+      await session.end();
+    }
+  }
+
+  /** Compared before they are given to their owners, whose objects the role that migrates may not read. */
+  async #copyLargeObjects({ snapshot, context }: Scene, signal: AbortSignal): Promise<void> {
+    if (this.work.wish.schemaOnly || !snapshot) return;
+    const purpose = "large objects";
+    await inTwoSessions(
+      () => openInSnapshot(this.work.source, this.#name, snapshot.id, this.#purpose(purpose)),
+      () => this.#connectTarget(purpose),
+      async (source, target) => {
+        if (this.#shared?.largeObjectsCopied !== true) {
+          const { objects } = await copyLargeObjects(source, target, { signal });
+          if (objects === 0) return;
+          await compareLargeObjectsOf(this.work, this.#name, source, target);
+          if (this.#shared) await this.#share({ ...this.#shared, largeObjectsCopied: true });
+        }
+        await this.#report(await restoreEntries(target, await largeObjectEntries(source), context));
+      },
+    );
+  }
+
+  /** An online migration is compared at its cutover, at just that moment. */
+  async #compare(snapshot: Snapshot, isOnline: boolean, signal: AbortSignal): Promise<void> {
+    if (isOnline || this.work.wish.schemaOnly) return;
+    await this.work.journal.database(this.#name, { message: "comparing rows, building indexes" });
+    await compareDatabase(this.work, { database: this.#name, snapshotId: snapshot.id, signal, inCutover: false });
+  }
+
+  async #finish(scene: Scene): Promise<void> {
+    const { journal, wish, generation } = this.work;
+    const { source, target, plan, context, selection, slot } = scene;
+    await journal.database(this.#name, { message: "foreign keys, triggers and privileges" });
+    await this.#buildLate(scene);
+    await this.#restore(scene, plan.after);
+    await this.#validate(scene);
+    if (!wish.schemaOnly) await this.#fillTheRest(scene);
+    if (slot) return initProgress(target, wish.migrationName, generation, slot);
+    await this.#restore(scene, plan.handover);
+    if (!wish.dataOnly) await carryConnectionLimit(source, target);
+    await compareSchemas(this.work, this.#name, source, target, new Set([...selection.cut, ...context.missing]));
+  }
+
+  async #buildLate({ plan, context, signal }: Scene): Promise<void> {
+    await sideBySide({
+      work: this.work,
+      database: this.#name,
+      purpose: "index",
+      groups: plan.lateBuilds.map((build) => [build]),
+      signal,
+      run: async (target, { entry }) => this.#report(await restoreEntry(target, entry, context)),
+    });
+  }
+
+  /** Validations lock their table against each other, and the tables that they look into against nothing they do. */
+  async #validate({ plan, context, signal }: Scene): Promise<void> {
+    await sideBySide({
+      work: this.work,
+      database: this.#name,
+      purpose: "validate",
+      groups: byTable(plan.validations),
+      signal,
+      run: async (target, validation) => this.#report(await validateConstraint(target, validation, context)),
+    });
+  }
+
+  /** What is computed from rows, or counts them. */
+  async #fillTheRest({ source, target, selection, plan, context, signal }: Scene): Promise<void> {
+    const { work } = this;
+    const { journal } = work;
+    await carrySequences(source, target, {
+      only: ({ schema, name }) => !selection.cutSequences.has(sequenceKey(schema, name)),
+    });
+    await journal.database(this.#name, { message: "materialized views" });
+    await this.#report(await refreshMaterializedViews(source, target, plan.materializedViews, context));
+    await journal.database(this.#name, { message: "statistics" });
+    await analyzeDatabase(target, { work, database: this.#name, searchPath: context.sourceSearchPath ?? "", signal });
+  }
+
+  async #removeEarlierTry(): Promise<void> {
+    const { journal, source, wish } = this.work;
+    if (this.record.slot === undefined && this.record.publications.length === 0) return;
+    for (const note of await dropSourceObjects(source, wish, this.#name))
+      await journal.event(note, { database: this.#name, level: "warning" });
+    await journal.database(this.#name, { slot: null, publications: [] });
+  }
+
+  async #restore({ target, context }: Scene, entries: readonly Entry[]): Promise<void> {
+    await this.#report(await restoreEntries(target, entries, context));
+  }
+
+  async #restoreBefore(scene: Scene): Promise<void> {
+    const { target, plan, context } = scene;
+    const apart = (groups: readonly (readonly Entry[])[]): Promise<Set<Entry>> => this.#restoreApart(scene, groups);
+    await this.#report(await restoreEntries(target, plan.before, context, apart));
+  }
+
+  async #restoreApart({ context, signal }: Scene, groups: readonly (readonly Entry[])[]): Promise<Set<Entry>> {
+    const restored = new Set<Entry>();
+    await sideBySide({
+      work: this.work,
+      database: this.#name,
+      purpose: "restore",
+      groups: groups.map((group) => [...batches(group)]),
+      signal,
+      areBrief: true,
+      run: async (target, batch) => {
+        if (!(await restoreTogether(target, batch, context))) return;
+        for (const entry of batch) restored.add(entry);
+      },
+    });
+    return restored;
+  }
+
+  async #report(findings: readonly RestoreFinding[]): Promise<void> {
+    await reportFindings(this.work, this.#name, findings);
+  }
+
+  async #connectTarget(purpose: string): Promise<Client> {
+    return connect(this.work.target, { database: this.record.targetName, purpose: this.#purpose(purpose) });
+  }
+
+  #purpose(what: string): string {
+    return `${this.work.wish.migrationName} ${what}`;
+  }
+}
+
+const keyOf = ({ schema, name }: RelationName): string => qualify(schema, name);
+
+function byTable(validations: RestorePlan["validations"]): RestorePlan["validations"][number][][] {
+  const groups = new Map<string, RestorePlan["validations"][number][]>();
+  for (const validation of validations) {
+    const key = keyOf(validation.table);
+    const group = groups.get(key);
+    if (group) group.push(validation);
+    else groups.set(key, [validation]);
+  }
+  return [...groups.values()];
+}

@@ -1,0 +1,186 @@
+import { changeCaptureNames } from "../../cdc/model/names.js";
+import type { SlotIdentity } from "../../cdc/target/progress.js";
+import { blockerTeller } from "../monitoring/blocker-finding.js";
+import { dropSlot } from "../../cdc/source/drop-slot.js";
+import { createPublications } from "../../cdc/source/publication.js";
+import { type OutputPlugin, createSlot } from "../../cdc/source/slot.js";
+import type { LockOptions } from "../../copy/lock-together.js";
+import { Snapshot, lockedSnapshot, openInSnapshot } from "../../copy/snapshot.js";
+import type { TableToCopy } from "../../copy/tables-to-copy.js";
+import { Canceled } from "../../errors.js";
+import { connect } from "../../postgres/connection/connect.js";
+import type { Table } from "../../postgres/tables.js";
+import { selectedTables } from "../selected-tables.js";
+import { type SourceMark, readSourceMark } from "../schema-diff/schema-baseline.js";
+import { tablesInScope } from "../tables-in-scope.js";
+import type { Work } from "../work.js";
+
+export interface CopyPoint {
+  readonly snapshot: Snapshot;
+  /** Online: the slot of which the stream begins at just this moment. */
+  readonly slot: SlotIdentity | undefined;
+  /** What the stream is asked for. */
+  readonly publications: readonly string[];
+  readonly mark: SourceMark | undefined;
+  readonly plugin: OutputPlugin;
+}
+
+export interface CopyPlace<Read> {
+  readonly point: CopyPoint;
+  /** Those whose rows are to be copied, as the snapshot shows them, largest first. */
+  readonly tables: readonly TableToCopy[];
+  /** What else was read under the snapshot. */
+  readonly read: Read;
+}
+
+/**
+ * The moment to copy: for an online migration the one at which its slot's stream begins. The tables are locked against
+ * what no snapshot is proof against. The caller releases it.
+ *
+ * @param read runs while tables are listed and locked, which takes as long where there are thousands of them; again, once
+ *   its signal has ended it, where that takes another snapshot
+ */
+export async function takeSnapshot<Read>(
+  work: Work,
+  database: string,
+  read: (snapshot: Snapshot, signal: AbortSignal) => Promise<Read>,
+): Promise<CopyPlace<Read>> {
+  let tables: readonly TableToCopy[] = [];
+  let reading: Reading<Read> | undefined;
+  let taken: Snapshot | undefined;
+  try {
+    const point = await lockedPoint(work, database, async ({ snapshot }) => {
+      await reading?.end();
+      reading = new Reading((signal) => read(snapshot, AbortSignal.any([signal, work.signal, snapshot.lost])));
+      tables = await tablesIn(work, database, snapshot);
+      return tables.map(({ table }) => table);
+    });
+    taken = point.snapshot;
+    return { point, tables, read: await reading!.result };
+  } catch (error) {
+    await reading?.end();
+    await taken?.release();
+    throw error;
+  }
+}
+
+/** What is read beside something else, which may come to nothing. */
+class Reading<Read> {
+  readonly #abort = new AbortController();
+  readonly result: Promise<Read>;
+
+  constructor(read: (signal: AbortSignal) => Promise<Read>) {
+    this.result = read(this.#abort.signal);
+    // Its failure counts only for who waits for the result.
+    this.result.catch(() => undefined);
+  }
+
+  async end(): Promise<void> {
+    this.#abort.abort(new Canceled("what was read belongs to a snapshot that is of no use"));
+    await this.result.catch(() => undefined);
+  }
+}
+
+async function lockedPoint(
+  work: Work,
+  database: string,
+  tablesOf: (point: CopyPoint) => Promise<Table[]>,
+): Promise<CopyPoint> {
+  const { source, wish, journal } = work;
+  if (wish.migrationMode === "Offline") {
+    const take = async (): Promise<CopyPoint> => ({
+      snapshot: await Snapshot.export(source, database),
+      slot: undefined,
+      publications: [],
+      mark: undefined,
+      plugin: "pgoutput",
+    });
+    return lockedSnapshot(take, tablesOf, () => Promise.resolve(), lockOptions(work, database));
+  }
+  const names = changeCaptureNames(wish, database);
+  await journal.database(database, {
+    message: "creating publication and slot",
+    slot: names.slot,
+    publications: [names.publication, names.insertOnlyPublication],
+  });
+  const stream = await publish(work, database);
+  const point = await lockedSnapshot(
+    () => beginStream(work, database, names.slot, stream),
+    tablesOf,
+    () => dropSlot(source, database, names.slot),
+    lockOptions(work, database),
+  );
+  try {
+    // Not before: whoever truncates a table until it is locked costs the snapshot.
+    return { ...point, mark: await markOf(work, database, point.snapshot.id) };
+  } catch (error) {
+    await point.snapshot.release();
+    throw error;
+  }
+}
+
+/** Who keeps tables locked is told. */
+export const lockOptions = ({ journal, signal }: Work, database: string): LockOptions => ({
+  signal,
+  onWaiting: (holders) =>
+    // A lost event is no reason to give up.
+    void journal
+      .event(`waiting for locks on the source: ${holders}`, { database, level: "warning" })
+      .catch(() => undefined),
+});
+
+async function beginStream(
+  work: Work,
+  database: string,
+  slotName: string,
+  { publications, plugin }: Pick<CopyPoint, "publications" | "plugin">,
+): Promise<CopyPoint> {
+  const { source, signal } = work;
+  const slot = await createSlot({
+    source,
+    database,
+    slot: slotName,
+    plugin,
+    signal,
+    onWaiting: blockerTeller(work, database, "source"),
+  });
+  try {
+    const snapshot = await Snapshot.hold(source, database, slot.snapshotId);
+    return { snapshot, slot, publications, mark: undefined, plugin };
+  } finally {
+    await slot.release();
+  }
+}
+
+/** As of the snapshot. */
+export async function markOf({ source, wish }: Work, database: string, snapshotId: string): Promise<SourceMark> {
+  const session = await openInSnapshot(source, database, snapshotId, `${wish.migrationName} mark`);
+  try {
+    return await readSourceMark(session, changeCaptureNames(wish, database));
+  } finally {
+    await session.end();
+  }
+}
+
+async function tablesIn({ source, wish }: Work, database: string, snapshot: Snapshot): Promise<TableToCopy[]> {
+  if (wish.schemaOnly) return [];
+  const session = await openInSnapshot(source, database, snapshot.id, `${wish.migrationName} lock`);
+  try {
+    return await selectedTables(session, wish);
+  } finally {
+    await session.end();
+  }
+}
+
+/** Where there are no publications, there is no pgoutput. */
+async function publish({ source, wish }: Work, database: string): Promise<Pick<CopyPoint, "publications" | "plugin">> {
+  const client = await connect(source, { database, purpose: `${wish.migrationName} publish` });
+  try {
+    const tables = await tablesInScope(client, wish);
+    const names = changeCaptureNames(wish, database);
+    const { publications } = await createPublications(client, names, tables, { keyless: wish.keylessTables });
+    return { publications, plugin: publications.length === 0 ? "test_decoding" : (wish.decodingPlugin ?? "pgoutput") };
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,154 @@
+import type * as Api from "@opentelemetry/api";
+import type { BasicTracerProvider, SpanExporter } from "@opentelemetry/sdk-trace-base";
+import { engineVersion } from "../../engine-version.js";
+import { hasDatabaseEnded, type DatabaseState, type MigrationState, type MigrationSubState } from "../../status.js";
+import type { DatabaseChange, JournalObserver } from "../../store/journal.js";
+import type { WebhookSubject } from "./webhook.js";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** OpenTelemetry's own variables say whether and where traces go; without an address they go nowhere. */
+export const wantsTraces = (environment: Environment): boolean =>
+  (environment.OTEL_EXPORTER_OTLP_ENDPOINT ?? environment.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? "") !== "" &&
+  environment.OTEL_SDK_DISABLED?.toLowerCase() !== "true" &&
+  ["otlp", ""].includes(environment.OTEL_TRACES_EXPORTER ?? "");
+
+/** A span that is open, and the context for its children. */
+interface Open {
+  readonly span: Api.Span;
+  readonly context: Api.Context;
+}
+
+interface OpenDatabase extends Open {
+  step: Open | undefined;
+}
+
+const lastWithinMs = 10_000;
+
+/**
+ * Spans made from what the journal is told: the migration, its substates, each database with the steps of its copy, and
+ * the steps of the cutover. A migration that a successor goes on with has a trace for each worker.
+ */
+export class Traces implements JournalObserver {
+  readonly #tracer: Api.Tracer;
+  readonly #migration: Open;
+  #phase: Open | undefined;
+  readonly #databases = new Map<string, OpenDatabase>();
+
+  private constructor(
+    readonly api: typeof Api,
+    readonly provider: BasicTracerProvider,
+    subject: WebhookSubject,
+  ) {
+    this.#tracer = provider.getTracer("pulumi-pg-migration", engineVersion);
+    this.#migration = this.#begin(`migration ${subject.migration}`, undefined, {
+      "pg_migration.name": subject.migration,
+      "pg_migration.source": subject.source,
+      "pg_migration.target": subject.target,
+    });
+  }
+
+  /** The library is loaded only where somebody wants traces. */
+  static async start(subject: WebhookSubject, environment: Environment): Promise<Traces> {
+    const api = await import("@opentelemetry/api");
+    const sdk = await import("@opentelemetry/sdk-trace-base");
+    const resources = await import("@opentelemetry/resources");
+    // What cannot be delivered is told in the worker's log, and nowhere else.
+    api.diag.setLogger(new api.DiagConsoleLogger(), api.DiagLogLevel.ERROR);
+    const resource = resources
+      .defaultResource()
+      .merge(resources.resourceFromAttributes({ "service.name": "pg-migration", "service.version": engineVersion }))
+      .merge(resources.detectResources({ detectors: [resources.envDetector] }));
+    const spanProcessors = [new sdk.BatchSpanProcessor(await exporterFor(environment))];
+    return new Traces(api, new sdk.BasicTracerProvider({ resource, spanProcessors }), subject);
+  }
+
+  state(state: MigrationState, subState: MigrationSubState, error: string | undefined): void {
+    this.#phase?.span.end(Date.now());
+    this.#phase = undefined;
+    this.#migration.span.setAttribute("pg_migration.state", state);
+    if (subState !== "Completed") this.#phase = this.#begin(subState, this.#migration.context);
+    else if (state === "Failed" || state === "ValidationFailed") this.#fail(this.#migration.span, error);
+  }
+
+  database(name: string, { phase, state, message }: DatabaseChange): void {
+    const database = this.#databases.get(name) ?? this.#open(name);
+    if (phase !== undefined || message !== undefined) {
+      database.step?.span.end(Date.now());
+      const step = message ?? phase;
+      database.step = step === undefined ? undefined : this.#begin(step, database.context);
+    }
+    if (state !== undefined && hasDatabaseEnded(state)) this.#close(name, database, state, message ?? undefined);
+  }
+
+  cutoverStep(database: string, step: string, seconds: number): void {
+    const parent = this.#databases.get(database) ?? this.#migration;
+    const endedAt = Date.now();
+    this.#begin(step, parent.context, {}, endedAt - seconds * 1000).span.end(endedAt);
+  }
+
+  /** Sends what is left, for some seconds at most, and not once the worker is told to stop. */
+  async close(stop: AbortSignal): Promise<void> {
+    for (const { step, span } of this.#databases.values()) {
+      step?.span.end(Date.now());
+      span.end(Date.now());
+    }
+    this.#phase?.span.end(Date.now());
+    this.#migration.span.end(Date.now());
+    const enough = AbortSignal.any([stop, AbortSignal.timeout(lastWithinMs)]);
+    const over = new Promise<void>((resolve) => {
+      if (enough.aborted) resolve();
+      else enough.addEventListener("abort", () => resolve(), { once: true });
+    });
+    const sent = this.provider.shutdown().catch((error: unknown) => this.api.diag.error("traces", error));
+    await Promise.race([sent, over]);
+  }
+
+  #open(name: string): OpenDatabase {
+    const made = this.#begin(`database ${name}`, this.#migration.context, { "db.namespace": name });
+    const database = { ...made, step: undefined };
+    this.#databases.set(name, database);
+    return database;
+  }
+
+  #close(name: string, { span, step }: OpenDatabase, state: DatabaseState, message: string | undefined): void {
+    step?.span.end(Date.now());
+    span.setAttribute("pg_migration.state", state);
+    if (state === "Failed") this.#fail(span, message);
+    span.end(Date.now());
+    this.#databases.delete(name);
+  }
+
+  #fail(span: Api.Span, message: string | undefined): void {
+    span.setStatus({ code: this.api.SpanStatusCode.ERROR, ...(message === undefined ? {} : { message }) });
+  }
+
+  /** All times by one clock: the library would count each end from its own span's start, and children outlive parents. */
+  #begin(name: string, parent?: Api.Context, attributes: Api.Attributes = {}, startTime = Date.now()): Open {
+    const { ROOT_CONTEXT, trace } = this.api;
+    const from = parent ?? ROOT_CONTEXT;
+    const span = this.#tracer.startSpan(name, { attributes, startTime }, from);
+    return { span, context: trace.setSpan(from, span) };
+  }
+}
+
+/** By OTEL_EXPORTER_OTLP_PROTOCOL; http/protobuf is the specification's default. */
+async function exporterFor(environment: Environment): Promise<SpanExporter> {
+  const protocol =
+    environment.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL ?? environment.OTEL_EXPORTER_OTLP_PROTOCOL ?? "http/protobuf";
+  if (protocol === "grpc") {
+    const { OTLPTraceExporter } = await import("@opentelemetry/exporter-trace-otlp-grpc");
+    return new OTLPTraceExporter();
+  }
+  const { OTLPExporterBase } = await import("@opentelemetry/otlp-exporter-base");
+  const http = await import("@opentelemetry/otlp-exporter-base/node-http");
+  const { JsonTraceSerializer, ProtobufTraceSerializer } = await import("@opentelemetry/otlp-transformer");
+  const isJson = protocol === "http/json";
+  const headers = { "content-type": isJson ? "application/json" : "application/x-protobuf" };
+  // Marked so that others use the exporters made of it, which bring a second copy of the library.
+  // eslint-disable-next-line @typescript-eslint/no-deprecated
+  const options = http.convertLegacyHttpOptions({}, "TRACES", "v1/traces", headers);
+  return new OTLPExporterBase(
+    http.createOtlpHttpExportDelegate(options, isJson ? JsonTraceSerializer : ProtobufTraceSerializer),
+  );
+}

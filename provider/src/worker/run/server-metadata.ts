@@ -1,0 +1,22 @@
+import { connect, type Endpoint } from "../../postgres/connection/connect.js";
+import type { ServerMetadata } from "../../status.js";
+
+/** What a server says of itself. @throws Refused, Unreachable */
+export async function readServerMetadata(
+  server: Endpoint,
+  database: string,
+  migration: string,
+): Promise<ServerMetadata> {
+  const client = await connect(server, { database, purpose: `${migration} look` });
+  try {
+    const { rows } = await client.query<{ version: string; megabytes: number }>(
+      `SELECT current_setting('server_version') AS version,
+              (SELECT coalesce(ceil(sum(pg_database_size(oid)) / 1048576), 0)::float8 FROM pg_database
+                WHERE datallowconn AND has_database_privilege(oid, 'CONNECT')) AS megabytes`,
+    );
+    const { version, megabytes } = rows[0]!;
+    return { version, host: server.host, port: server.port, storageMb: megabytes };
+  } finally {
+    await client.end();
+  }
+}

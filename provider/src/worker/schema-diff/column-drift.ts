@@ -1,0 +1,211 @@
+import type { Client } from "pg";
+import { defaultExpression } from "../../postgres/default-expression.js";
+import { qualify, quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
+import { serverVersion } from "../../postgres/server-version.js";
+import type { Column, Table } from "../../postgres/tables.js";
+import type { InheritanceDrift } from "./inheritance-drift.js";
+import type { Decision, PairedTables, Shapes } from "./schema-drift.js";
+import type { ColumnPlaces } from "./schema-baseline.js";
+import { type TypeDrift, typeOf } from "./type-drift.js";
+import { isOfSameType } from "./typed-tables.js";
+
+/** Statements for the target, as {@link SchemaDrift} has them. */
+export interface ColumnDrift {
+  readonly additions: string[];
+  readonly late: string[];
+  readonly byHand: Decision[];
+  /** Tables that the target has been given with a column which it has no more, qualified and quoted: its values are gone. */
+  readonly bereft: Set<string>;
+}
+
+/** What the columns of tables that both sides have come to differ in. */
+export async function readColumnDrift(
+  { source, target, mark }: Shapes,
+  { here, there, pairs }: PairedTables,
+  { typeOnTarget }: TypeDrift,
+  { detached, parents }: InheritanceDrift,
+  places: ColumnPlaces,
+): Promise<ColumnDrift> {
+  const comparison = {
+    facts: await columnFacts(source),
+    formerNames: formerColumnNames(mark?.columns, places),
+    wasGiven: ({ oid }: Table, column: string) => {
+      const place = places[String(oid)]?.indexOf(column) ?? -1;
+      return place >= 0 && mark?.columns?.[String(oid)]?.[place] === column;
+    },
+    typeOnTarget,
+    targetVersion: await serverVersion(target),
+    detached,
+    inherited: (name: string) => ({
+      there: columnsOf(parents.get(name) ?? [], there),
+      here: columnsOf(parents.get(name) ?? [], here),
+    }),
+  };
+  const drift: ColumnDrift = { additions: [], late: [], byHand: [], bereft: new Set() };
+  for (const { table, twin } of pairs) compareColumns(table, twin, comparison, drift);
+  return drift;
+}
+
+const columnsOf = (names: readonly string[], tables: ReadonlyMap<string, Table>): ReadonlySet<string> =>
+  new Set(names.flatMap((name) => tables.get(name)?.columns ?? []).map(({ name }) => name));
+
+interface ColumnFact {
+  readonly defaultExpression: string | null;
+  /** The value that rows have which are older than the column, kept by the catalogue since 11. */
+  readonly missingValue: string | null;
+}
+
+interface Comparison {
+  /** By schema, table and column. */
+  readonly facts: ReadonlyMap<string, ColumnFact>;
+  readonly formerNames: ReadonlyMap<string, ReadonlyMap<string, string>>;
+  /** Whether the source's table had this column when the target had got them all. */
+  readonly wasGiven: (table: Table, column: string) => boolean;
+  readonly typeOnTarget: (type: string) => string;
+  readonly targetVersion: number;
+  /** Partitions that stand for themselves once the additions have run. */
+  readonly detached: ReadonlySet<string>;
+  /**
+   * The columns that a table, and its twin here, has from parents that both have: what is done to a parent's is done to
+   * its heirs'.
+   */
+  readonly inherited: (table: string) => { readonly there: ReadonlySet<string>; readonly here: ReadonlySet<string> };
+}
+
+function compareColumns(
+  table: Table,
+  twin: Table,
+  { facts, formerNames, wasGiven, typeOnTarget, targetVersion, detached, inherited }: Comparison,
+  { additions, late, byHand, bereft }: ColumnDrift,
+): void {
+  const name = qualify(table.schema, table.name);
+  const decide = (sql: string): void => void byHand.push({ tables: [name], sql });
+  const sameType = (column: Column, other: Column): boolean => typeOf(typeOnTarget(column.type)) === typeOf(other.type);
+  const added = table.columns.filter((column) => !twin.columns.some((other) => other.name === column.name));
+  const gone = twin.columns.filter((column) => !table.columns.some((other) => other.name === column.name));
+  // A partition gets its columns from its parent, and keeps them as that; a typed table from its type.
+  const isAttached =
+    (table.partitionOf !== undefined && twin.partitionOf !== undefined && !detached.has(name)) ||
+    isOfSameType(table, twin, typeOnTarget);
+  const { there, here } = inherited(name);
+  for (const [from, to] of renamedColumns(gone, added, { formerNames: formerNames.get(String(table.oid)), sameType })) {
+    gone.splice(gone.indexOf(from), 1);
+    added.splice(added.indexOf(to), 1);
+    if (!isAttached && !here.has(from.name))
+      decide(`ALTER TABLE ${name} RENAME COLUMN ${quoteIdentifier(from.name)} TO ${quoteIdentifier(to.name)}`);
+  }
+  for (const column of isAttached ? [] : gone.filter((one) => !here.has(one.name)))
+    decide(`ALTER TABLE ${name} DROP COLUMN ${quoteIdentifier(column.name)}`);
+  const lost = added.filter((column) => !column.generated && wasGiven(table, column.name));
+  if (lost.length > 0 && !table.partitioned) bereft.add(name);
+  for (const column of isAttached ? [] : added.filter((one) => !there.has(one.name))) {
+    if (lost.includes(column) && column.identity === undefined) {
+      additions.push(addStatement(name, column));
+      continue;
+    }
+    const added = addedColumn(table, column, facts.get(JSON.stringify([table.oid, column.name])), targetVersion);
+    additions.push(...added.additions);
+    late.push(...added.late);
+    byHand.push(...added.byHand);
+  }
+  for (const column of table.columns) {
+    const other = twin.columns.find((one) => one.name === column.name);
+    if (!other) continue;
+    const alter = `ALTER TABLE ${name} ALTER COLUMN ${quoteIdentifier(column.name)}`;
+    const isInherited = here.has(column.name) && there.has(column.name);
+    // What a generated column holds is computed anew, and may not be told how to be converted.
+    const conversion = other.generated ? "" : ` USING ${quoteIdentifier(column.name)}::${column.type}`;
+    if (!isAttached && !isInherited && !sameType(column, other)) decide(`${alter} TYPE ${column.type}${conversion}`);
+    if (!isAttached && other.generated && !column.generated) decide(`${alter} DROP EXPRESSION`);
+    if (other.notNull && !column.notNull && !twin.primaryKey.includes(column.name))
+      additions.push(`${alter} DROP NOT NULL`);
+  }
+}
+
+const addStatement = (table: string, column: Column): string =>
+  `ALTER TABLE ${table} ADD COLUMN ${quoteIdentifier(column.name)} ${column.type}`;
+
+/** A column whose older rows hold what the catalogue tells of all of them can be added; of others somebody decides. */
+function addedColumn(
+  { schema, name: table }: Table,
+  column: Column,
+  fact: ColumnFact | undefined,
+  targetVersion: number,
+): Omit<ColumnDrift, "bereft"> {
+  const name = qualify(schema, table);
+  const sql = addStatement(name, column);
+  const missing = fact?.missingValue ?? null;
+  const expression = fact?.defaultExpression ?? null;
+  const isPlain = !column.generated && column.identity === undefined;
+  if (!isPlain || (missing === null && (column.notNull || expression !== null))) {
+    const decision = { tables: [name], sql: `${sql}${clauses(column, fact, targetVersion)}` };
+    return { additions: [], late: [], byHand: [decision] };
+  }
+  if (missing === null) return { additions: [sql], late: [], byHand: [] };
+  const filled = `${sql} DEFAULT ${quoteLiteral(missing)}${column.notNull ? " NOT NULL" : ""}`;
+  const alter = `ALTER TABLE ONLY ${name} ALTER COLUMN ${quoteIdentifier(column.name)}`;
+  const lateDefault = expression === null ? `${alter} DROP DEFAULT` : `${alter} SET DEFAULT ${expression}`;
+  return { additions: [filled], late: [lateDefault], byHand: [] };
+}
+
+/**
+ * A column's place tells; where nobody has noted it, one that went and one that came, of one type, are taken for the
+ * same.
+ */
+function renamedColumns(
+  gone: readonly Column[],
+  added: readonly Column[],
+  known: {
+    readonly formerNames: ReadonlyMap<string, string> | undefined;
+    readonly sameType: (column: Column, other: Column) => boolean;
+  },
+): [Column, Column][] {
+  const { formerNames, sameType } = known;
+  const isSingle = gone.length === 1 && added.length === 1 && sameType(added[0]!, gone[0]!);
+  if (!formerNames) return isSingle ? [[gone[0]!, added[0]!]] : [];
+  return added.flatMap((column): [Column, Column][] => {
+    const from = gone.find(({ name }) => name === formerNames.get(column.name));
+    return from ? [[from, column]] : [];
+  });
+}
+
+function clauses(column: Column, fact: ColumnFact | undefined, targetVersion: number): string {
+  const expression = fact?.defaultExpression ?? null;
+  const nullability = column.notNull ? " NOT NULL" : "";
+  const stored = column.generated === "virtual" && targetVersion >= 180000 ? "VIRTUAL" : "STORED";
+  if (column.generated) return ` GENERATED ALWAYS AS (${expression ?? ""}) ${stored}`;
+  if (column.identity) return ` GENERATED ${column.identity === "always" ? "ALWAYS" : "BY DEFAULT"} AS IDENTITY`;
+  return `${expression === null ? "" : ` DEFAULT ${expression}`}${nullability}`;
+}
+
+async function columnFacts(source: Client): Promise<Map<string, ColumnFact>> {
+  const version = await serverVersion(source);
+  const missing =
+    version >= 110000 ? "CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END" : "NULL::text";
+  const { rows } = await source.query<{ table: string; column: string } & ColumnFact>(
+    `SELECT a.attrelid::int8 AS table, a.attname AS column,
+            ${defaultExpression(version)} AS "defaultExpression", ${missing} AS "missingValue"
+       FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+       JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+        -- Rows older than a column have its first default, also when it has none any more.
+        AND (d.oid IS NOT NULL${version >= 110000 ? " OR a.atthasmissing" : ""})`,
+  );
+  return new Map(rows.map((row) => [JSON.stringify([Number(row.table), row.column]), row]));
+}
+
+/** By a table's object identifier, what columns with other names now were called. */
+function formerColumnNames(before: ColumnPlaces = {}, now: ColumnPlaces): ReadonlyMap<string, Map<string, string>> {
+  const known = Object.entries(now).filter(([oid]) => before[oid] !== undefined);
+  return new Map(
+    known.map(([oid, names]) => [
+      oid,
+      new Map(
+        names.flatMap((name, place): [string, string][] => {
+          const former = before[oid]![place] ?? null;
+          return name !== null && former !== null && former !== name ? [[name, former]] : [];
+        }),
+      ),
+    ]),
+  );
+}

@@ -1,0 +1,119 @@
+import type { Client } from "pg";
+import { defaultExpression } from "../../postgres/default-expression.js";
+import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
+import { serverVersion } from "../../postgres/server-version.js";
+import { type Column, type Table, listTables } from "../../postgres/tables.js";
+
+/**
+ * By a table's object identifier and a column's number, a digest of the column's default, or of what it is generated
+ * by. Plain JSON.
+ */
+export type Defaults = Readonly<Record<string, string>>;
+
+interface Default {
+  readonly table: string;
+  readonly column: string;
+  /** Of {@link Defaults}. */
+  readonly key: string;
+  readonly expression: string;
+  readonly digest: string;
+}
+
+export interface LateColumns {
+  readonly source: Client;
+  readonly target: Client;
+  /** Each of the source's tables with the target's of its name. */
+  readonly pairs: readonly { readonly table: Table; readonly twin: Table }[];
+  /** The source's when the target had got them all; undefined where nobody has noted them. */
+  readonly before: Defaults | undefined;
+  /** Whether another column of the source's table had this name when the target had got them all. */
+  readonly isMadeAnew: (table: Table, column: string) => boolean;
+}
+
+export interface LateStatement {
+  readonly sql: string;
+  /** The table that it has compute a column otherwise, all rows of it; qualified and quoted. */
+  readonly computesAnew?: string;
+}
+
+export async function readDefaults(source: Client): Promise<Defaults> {
+  return Object.fromEntries((await listDefaults(source)).map(({ key, digest }) => [key, digest]));
+}
+
+/** Statements that have columns demand and fill in what the source's do, where these have come to do so. */
+export async function readLateColumns({
+  source,
+  target,
+  pairs,
+  before,
+  isMadeAnew,
+}: LateColumns): Promise<LateStatement[]> {
+  const there = byColumn(await listDefaults(source));
+  const here = byColumn(await listDefaults(target));
+  const isOldTarget = (await serverVersion(target)) < 170000;
+  return pairs.flatMap(({ table, twin }) =>
+    table.columns.flatMap((column): LateStatement[] => {
+      const other = twin.columns.find(({ name }) => name === column.name);
+      if (!other || (column.generated === undefined) !== (other.generated === undefined)) return [];
+      const wanted = there.get(JSON.stringify([String(table.oid), column.name]));
+      const present = here.get(JSON.stringify([String(twin.oid), column.name]));
+      const name = qualify(twin.schema, twin.name);
+      const isChanged = wanted && before && before[wanted.key] !== undefined && before[wanted.key] !== wanted.digest;
+      if (column.generated)
+        return wanted && (isChanged || isMadeAnew(table, column.name))
+          ? [{ sql: generatedAnew(name, column, wanted.expression, isOldTarget), computesAnew: name }]
+          : [];
+      const alter = `ALTER COLUMN ${quoteIdentifier(column.name)}`;
+      const statements: string[] = [];
+      if (other.identity && !column.identity) statements.push(`ALTER TABLE ${name} ${alter} DROP IDENTITY`);
+      if (!wanted && present) statements.push(`ALTER TABLE ONLY ${name} ${alter} DROP DEFAULT`);
+      if (wanted && (!present || isChanged || (before && before[wanted.key] === undefined)))
+        statements.push(`ALTER TABLE ONLY ${name} ${alter} SET DEFAULT ${wanted.expression}`);
+      if (column.notNull && !other.notNull) statements.push(`ALTER TABLE ${name} ${alter} SET NOT NULL`);
+      if (column.identity && other.identity && column.identity !== other.identity)
+        statements.push(
+          `ALTER TABLE ${name} ${alter} SET GENERATED ${column.identity === "always" ? "ALWAYS" : "BY DEFAULT"}`,
+        );
+      return statements.map((sql) => ({ sql }));
+    }),
+  );
+}
+
+function generatedAnew(table: string, column: Column, expression: string, isOldTarget: boolean): string {
+  const name = quoteIdentifier(column.name);
+  if (!isOldTarget) return `ALTER TABLE ${table} ALTER COLUMN ${name} SET EXPRESSION AS (${expression})`;
+  return `ALTER TABLE ${table} DROP COLUMN ${name}, ADD COLUMN ${name} ${column.type} GENERATED ALWAYS AS (${expression}) STORED`;
+}
+
+/**
+ * The object identifiers of the source's tables whose rows are known by what is computed otherwise than it was: from
+ * then on the stream names rows by what the target has not, or has in other rows.
+ */
+export async function withKeysComputedAnew(source: Client, before: Defaults = {}): Promise<string[]> {
+  const isChanged = ({ key, digest }: Default): boolean => before[key] !== undefined && before[key] !== digest;
+  const changed = (await listDefaults(source)).filter(isChanged);
+  if (changed.length === 0) return [];
+  const tables = new Map((await listTables(source)).map((table) => [String(table.oid), table]));
+  return changed.filter(({ table, column }) => isComputedKey(tables.get(table), column)).map(({ table }) => table);
+}
+
+function isComputedKey(table: Table | undefined, name: string): boolean {
+  if (table?.columns.find((column) => column.name === name)?.generated === undefined) return false;
+  const { primaryKey, identityColumns, replicaIdentity } = table;
+  return (replicaIdentity === "full" && primaryKey.length > 0 ? primaryKey : identityColumns).includes(name);
+}
+
+const byColumn = (defaults: readonly Default[]): Map<string, Default> =>
+  new Map(defaults.map((one) => [JSON.stringify([one.table, one.column]), one]));
+
+async function listDefaults(client: Client): Promise<Default[]> {
+  const expression = defaultExpression(await serverVersion(client));
+  const { rows } = await client.query<Default>(`
+    SELECT *, left(md5(expression), 8) AS digest
+      FROM (SELECT a.attrelid::text AS table, a.attname AS column, a.attrelid || '/' || a.attnum AS key,
+                   coalesce(${expression}, '') AS expression
+              FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+              JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema') AS one`);
+  return rows;
+}

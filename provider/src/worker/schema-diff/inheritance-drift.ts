@@ -1,0 +1,99 @@
+import type { Client } from "pg";
+import { qualify } from "../../postgres/identifiers.js";
+import { serverVersion } from "../../postgres/server-version.js";
+
+/** By a partition's object identifier, a digest of its bounds. Plain JSON. */
+export type Bounds = Readonly<Record<string, string>>;
+
+interface Child {
+  readonly oid: string;
+  readonly schema: string;
+  readonly name: string;
+  readonly parentSchema: string;
+  readonly parent: string;
+  /** As the server prints it; empty for a table that inherits another one and is no partition. */
+  readonly bound: string;
+  readonly digest: string;
+}
+
+export async function readBounds(source: Client): Promise<Bounds> {
+  const partitions = (await listChildren(source)).filter(({ bound }) => bound !== "");
+  return Object.fromEntries(partitions.map(({ oid, digest }) => [oid, digest]));
+}
+
+export interface InheritanceSides {
+  readonly source: Client;
+  readonly target: Client;
+  /** Where the target still has another name for a schema of the source. */
+  readonly schemaOnTarget: (schema: string) => string;
+  /** Whether both sides have a table, qualified and quoted as on the target. */
+  readonly hasTable: (table: string) => boolean;
+  /** The bounds when the target had got them all; undefined where nobody has noted them. */
+  readonly before: Bounds | undefined;
+}
+
+export interface InheritanceDrift {
+  /**
+   * Take from their parents what is no partition or heir any more, or has other bounds: changes come by tables' own
+   * names.
+   */
+  readonly additions: readonly string[];
+  /** Those that the additions take from their parents, qualified and quoted. */
+  readonly detached: ReadonlySet<string>;
+  /**
+   * By a table that inherits on both sides, and goes on to, the parents that it does from; no partitions. Qualified and
+   * quoted.
+   */
+  readonly parents: ReadonlyMap<string, readonly string[]>;
+  /** Make heirs; partitions are attached as whatever the target lacks. */
+  readonly late: readonly string[];
+}
+
+export async function readInheritanceDrift(sides: InheritanceSides): Promise<InheritanceDrift> {
+  const { schemaOnTarget, hasTable, before } = sides;
+  const there = new Map((await listChildren(sides.source)).map((child) => [keyOf(child, schemaOnTarget), child]));
+  const here = new Map((await listChildren(sides.target)).map((child) => [keyOf(child), child]));
+  const detached = new Set<string>();
+  const parents = new Map<string, string[]>();
+  const additions = [...here].flatMap(([key, child]) => {
+    const [name, parent] = [qualify(child.schema, child.name), qualify(child.parentSchema, child.parent)];
+    if (!hasTable(name) || !hasTable(parent)) return [];
+    const twin = there.get(key);
+    // Versions may print the same bounds in two ways.
+    const isMoved = twin && twin.bound !== child.bound && before && before[twin.oid] !== twin.digest;
+    if (twin && !isMoved) {
+      if (child.bound === "") parents.set(name, [...(parents.get(name) ?? []), parent]);
+      return [];
+    }
+    detached.add(name);
+    return [
+      child.bound === ""
+        ? `ALTER TABLE ${name} NO INHERIT ${parent}`
+        : `ALTER TABLE ${parent} DETACH PARTITION ${name}`,
+    ];
+  });
+  const late = [...there].flatMap(([key, { schema, name, parentSchema, parent, bound }]) => {
+    const [heir, from] = [qualify(schemaOnTarget(schema), name), qualify(schemaOnTarget(parentSchema), parent)];
+    const isWanted = bound === "" && !here.has(key) && hasTable(heir) && hasTable(from);
+    return isWanted ? [`ALTER TABLE ${heir} INHERIT ${from}`] : [];
+  });
+  return { additions, detached, parents, late };
+}
+
+const keyOf = ({ schema, name, parentSchema, parent }: Child, schemaOnTarget = (one: string): string => one): string =>
+  JSON.stringify([schemaOnTarget(schema), name, schemaOnTarget(parentSchema), parent]);
+
+async function listChildren(client: Client): Promise<Child[]> {
+  const bound =
+    (await serverVersion(client)) >= 100000
+      ? "CASE WHEN c.relispartition THEN coalesce(pg_get_expr(c.relpartbound, c.oid), '') ELSE '' END"
+      : "''::text";
+  const { rows } = await client.query<Child>(`
+    SELECT oid::text AS oid, schema, name, "parentSchema", parent, bound, left(md5(bound), 8) AS digest
+      FROM (SELECT c.oid, n.nspname AS schema, c.relname AS name, pn.nspname AS "parentSchema", p.relname AS parent, ${bound} AS bound
+              FROM pg_inherits h
+              JOIN pg_class c ON c.oid = h.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+              JOIN pg_class p ON p.oid = h.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
+             WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_') AS child`);
+  return rows;
+}

@@ -1,0 +1,156 @@
+import type { Client } from "pg";
+import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
+import { serverVersion } from "../../postgres/server-version.js";
+
+/** A key, or a unique index, that the source has made anew under its name, in other words. */
+export interface ReplacedKey {
+  /** On the target, qualified and quoted, and its schema. */
+  readonly table: string;
+  readonly schema: string;
+  /** Catalogue and object identifier of the target's, and of the source's: `constraint/16384`, `index/16385`. */
+  readonly here: string;
+  readonly there: string;
+  /** Drops the target's, and nothing else with it. */
+  readonly drop: string;
+}
+
+export interface KeyReplacement {
+  /** Statements that take the target's key away, and let rows still be found by its columns and by the new one's. */
+  readonly additions: readonly string[];
+  /** Instead, where something that only the target has would go with it. */
+  readonly byHand?: string;
+  /** Drops what stood in for either key; once the new one stands. */
+  readonly late: readonly string[];
+}
+
+export interface KeySides {
+  readonly source: Client;
+  readonly target: Client;
+  /** Whether the source has this foreign key, or had it when the target was made like it. */
+  readonly hasForeignKey: (schema: string, table: string, name: string) => boolean;
+}
+
+const standInName = /^pg_migration_\d+_(before|now)$/;
+
+/** Whether an index of the target only stands in for a key. */
+export const isStandIn = (index: string): boolean => standInName.test(index);
+
+export const dropStandIn = (schema: string, index: string): string => `DROP INDEX IF EXISTS ${qualify(schema, index)}`;
+
+/**
+ * Neither key may stand while changes of before and after are applied: what is unique by one of them need not be so by
+ * the other. Plain indexes find the rows meanwhile. What refers to the key is dropped by name, as far as the source has
+ * it, and is then restored like all that the target lacks.
+ */
+export async function replaceKey(sides: KeySides, key: ReplacedKey): Promise<KeyReplacement> {
+  const { source, target } = sides;
+  const dependents = await listDependents(target, key.here);
+  const routines = dependents.length > 0 ? await listIdentities(source) : new Set<string>();
+  const isSources = ({ type, identity, foreignKey }: Dependent): boolean =>
+    foreignKey
+      ? sides.hasForeignKey(foreignKey.schema, foreignKey.table, foreignKey.name)
+      : routines.has(`${type} ${identity}`);
+  const drops = [...dependents.map(dropDependent), key.drop];
+  if (!dependents.every(isSources)) return { additions: [], byHand: drops.join("; "), late: [] };
+  const before = await keyColumns(target, key.here);
+  const now = await keyColumns(source, key.there);
+  const canHaveNow = now.length > 0 && (await hasColumns(target, key.here, now));
+  const isCovered = canHaveNow && before.every((column, place) => now[place] === column);
+  const standIns = [
+    { index: `pg_migration_${key.here.replace(/\D/g, "")}_before`, columns: isCovered ? [] : before },
+    { index: `pg_migration_${key.here.replace(/\D/g, "")}_now`, columns: canHaveNow ? now : [] },
+  ].filter(({ columns }) => columns.length > 0);
+  return {
+    additions: [
+      ...standIns.map(
+        ({ index, columns }) =>
+          `CREATE INDEX IF NOT EXISTS ${quoteIdentifier(index)} ON ${key.table} (${columns.map(quoteIdentifier).join(", ")})`,
+      ),
+      ...drops,
+    ],
+    late: standIns.map(({ index }) => dropStandIn(key.schema, index)),
+  };
+}
+
+interface Dependent {
+  /** As `pg_identify_object` says it. */
+  readonly type: string;
+  readonly identity: string;
+  readonly foreignKey: { readonly schema: string; readonly table: string; readonly name: string } | null;
+}
+
+function dropDependent({ type, identity, foreignKey }: Dependent): string {
+  if (!foreignKey) return `DROP ${type.toUpperCase()} IF EXISTS ${identity}`;
+  const { schema, table, name } = foreignKey;
+  return `ALTER TABLE ${qualify(schema, table)} DROP CONSTRAINT IF EXISTS ${quoteIdentifier(name)}`;
+}
+
+/** What CASCADE would take along, in an order in which each can go by itself: not what is a part of something else. */
+async function listDependents(target: Client, key: string): Promise<Dependent[]> {
+  const [catalogue, oid] = key.split("/");
+  const { rows } = await target.query<Dependent>(
+    `WITH RECURSIVE dependent (classid, objid, depth, part) AS (
+       SELECT $1::regclass::oid, $2::oid, 0, true
+       UNION
+       -- A view depends on nothing by itself: its rule does.
+       SELECT CASE WHEN w.oid IS NULL THEN d.classid ELSE 'pg_class'::regclass END, coalesce(w.ev_class, d.objid),
+              o.depth + 1, w.oid IS NULL AND d.deptype <> 'n'
+         FROM dependent o JOIN pg_depend d ON d.refclassid = o.classid AND d.refobjid = o.objid
+         LEFT JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid AND w.rulename = '_RETURN'
+        WHERE o.depth < 50 AND coalesce(w.ev_class, d.objid) <> o.objid
+     )
+     SELECT i.type, i.identity,
+            CASE WHEN k.contype = 'f' THEN json_build_object('schema', n.nspname, 'table', c.relname, 'name', k.conname) END AS "foreignKey"
+       FROM (SELECT classid, objid, max(depth) AS depth FROM dependent
+              GROUP BY classid, objid HAVING NOT bool_or(part)) AS one
+       LEFT JOIN pg_constraint k ON classid = 'pg_constraint'::regclass AND k.oid = objid
+       LEFT JOIN pg_class c ON c.oid = k.conrelid LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+      CROSS JOIN LATERAL pg_identify_object(classid, objid, 0) AS i
+      -- One that refers to a partition comes with that which refers to its parent.
+      WHERE k.conparentid IS NULL OR k.conparentid = 0
+      ORDER BY depth DESC, i.identity`,
+    [catalogue === "index" ? "pg_class" : "pg_constraint", oid],
+  );
+  return rows;
+}
+
+/** What may depend on a key and is no foreign key, named as {@link Dependent} is. */
+async function listIdentities(source: Client): Promise<Set<string>> {
+  const { rows } = await source.query<{ name: string }>(
+    `SELECT concat_ws(' ', i.type, i.identity) AS name
+       FROM (SELECT 'pg_class'::regclass AS classid, oid FROM pg_class WHERE relkind IN ('v', 'm')
+             UNION ALL SELECT 'pg_proc'::regclass, oid FROM pg_proc WHERE oid >= 16384
+             UNION ALL SELECT 'pg_rewrite'::regclass, oid FROM pg_rewrite WHERE oid >= 16384
+             UNION ALL SELECT 'pg_policy'::regclass, oid FROM pg_policy
+             UNION ALL SELECT 'pg_trigger'::regclass, oid FROM pg_trigger WHERE NOT tgisinternal) AS object
+      CROSS JOIN LATERAL pg_identify_object(object.classid, object.oid, 0) AS i`,
+  );
+  return new Set(rows.map(({ name }) => name));
+}
+
+/** None where rows are not found by it: of an exclusion, an expression, a part of the rows. */
+async function keyColumns(client: Client, key: string): Promise<string[]> {
+  const columns = (await serverVersion(client)) >= 110000 ? "x.indnkeyatts" : "x.indnatts";
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT a.attname AS name
+       FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_am m ON m.oid = i.relam
+      CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY AS one (number, place)
+       JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = one.number
+      WHERE ${indexOf} AND x.indisunique AND x.indexprs IS NULL AND x.indpred IS NULL AND m.amname = 'btree' AND one.place <= ${columns}
+      ORDER BY one.place`,
+    [key],
+  );
+  return rows.map(({ name }) => name);
+}
+
+async function hasColumns(target: Client, key: string, columns: readonly string[]): Promise<boolean> {
+  const { rows } = await target.query<{ known: string }>(
+    `SELECT count(*) AS known FROM pg_index x JOIN pg_attribute a ON a.attrelid = x.indrelid
+      WHERE ${indexOf} AND a.attname = ANY ($2) AND NOT a.attisdropped`,
+    [key, columns],
+  );
+  return Number(rows[0]!.known) === columns.length;
+}
+
+const indexOf = `x.indexrelid = coalesce((SELECT k.conindid FROM pg_constraint k WHERE 'constraint/' || k.oid = $1),
+                                         (SELECT c.oid FROM pg_class c WHERE 'index/' || c.oid = $1))`;

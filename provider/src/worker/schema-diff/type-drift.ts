@@ -1,0 +1,290 @@
+import type { Client } from "pg";
+import { qualify, quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
+import { ownOnly } from "../../postgres/own-only.js";
+import type { Decision } from "./schema-drift.js";
+
+/** What is known of a type of the source's users. Plain JSON. */
+export interface TypeMark {
+  readonly schema: string;
+  readonly name: string;
+  /** Of a composite type, by their numbers, less one; null for one that was dropped. */
+  readonly attributes: readonly (string | null)[];
+  /** A digest of a domain's default. */
+  readonly default?: string | undefined;
+}
+
+/** By object identifier. */
+export type TypeMarks = Readonly<Record<string, TypeMark>>;
+
+interface UsersType {
+  readonly oid: string;
+  readonly schema: string;
+  readonly name: string;
+  /** As format_type prints it. */
+  readonly printed: string;
+  readonly isDomain: boolean;
+  readonly notNull: boolean;
+  readonly default: string | null;
+  readonly defaultDigest: string | null;
+  /** Of an enum, in its order. */
+  readonly labels: readonly { readonly oid: number; readonly label: string }[];
+  /** Of a composite type, by their numbers, less one; null for one that was dropped. */
+  readonly attributes: readonly ({ readonly name: string; readonly type: string } | null)[];
+  /** There are tables OF it, whose columns its attributes are. */
+  readonly hasTables: boolean;
+}
+
+export interface TypeDrift {
+  /** Statements that leave the changes of the older shape applicable: the stream names no types. */
+  readonly additions: readonly string[];
+  readonly byHand: readonly Decision[];
+  /** What a domain fills in and demands, once all that was written before is applied. */
+  readonly late: readonly string[];
+  /** Qualified names of the source's types that the target has under another name, until the additions have run. */
+  readonly renamed: ReadonlySet<string>;
+  /** What a type of the source's, as format_type prints it, is called on the target. */
+  readonly typeOnTarget: (type: string) => string;
+  /**
+   * By the former qualified name of a type that the source has no longer, what it is called, there and, once the
+   * additions have run, here.
+   */
+  readonly nowCalled: ReadonlyMap<string, TypeName>;
+}
+
+export interface TypeName {
+  readonly schema: string;
+  readonly name: string;
+}
+
+export interface TypeSides {
+  readonly source: Client;
+  readonly target: Client;
+  /** Where the target still has another name for a schema of the source. */
+  readonly schemaOnTarget: (schema: string) => string;
+  /** The source's types when the target had got them all; undefined where nobody has noted them. */
+  readonly before: TypeMarks | undefined;
+}
+
+export async function readTypeMarks(source: Client): Promise<TypeMarks> {
+  return Object.fromEntries(
+    (await listTypes(source)).map(({ oid, schema, name, attributes, defaultDigest }) => [
+      oid,
+      {
+        ...{ schema, name, attributes: attributes.map((attribute) => attribute?.name ?? null) },
+        ...(defaultDigest === null ? {} : { default: defaultDigest }),
+      },
+    ]),
+  );
+}
+
+export async function readTypeDrift({ source, target, schemaOnTarget, before }: TypeSides): Promise<TypeDrift> {
+  const here = new Map((await listTypes(target)).map((type) => [nameOf(type), type]));
+  const all = (await listTypes(source)).map((type) => ({ ...type, schema: schemaOnTarget(type.schema) }));
+  const taken = new Set(all.map(nameOf));
+  const pairs = all.flatMap((type) => {
+    const mark = before?.[type.oid];
+    const former = mark && { ...mark, schema: schemaOnTarget(mark.schema) };
+    const isRenamed = former && !here.has(nameOf(type)) && here.has(nameOf(former)) && !taken.has(nameOf(former));
+    const twin = here.get(nameOf(isRenamed ? former : type));
+    return twin ? [{ type, twin, former, isRenamed: isRenamed === true }] : [];
+  });
+  const renamed = pairs.filter((pair) => pair.isRenamed);
+  const formerNames = new Map(renamed.map(({ type, twin }) => [type.printed, twin.printed]));
+  const typeOnTarget = (type: string): string => {
+    const [, name = type, rest = ""] = /^(.*?)((?:\[\])?)$/s.exec(type) ?? [];
+    return `${formerNames.get(name) ?? name}${rest}`;
+  };
+  const additions: string[] = [];
+  const decisions: { readonly oid: string; readonly sql: string }[] = [];
+  for (const { type, twin, former } of pairs) {
+    const labels = labelDrift(twin, type);
+    const attributes = attributeDrift(twin, type, former?.attributes, typeOnTarget);
+    additions.push(...labels.additions, ...attributes.additions);
+    for (const sql of [...labels.byHand, ...attributes.byHand]) decisions.push({ oid: type.oid, sql });
+    if (type.isDomain && twin.notNull && !type.notNull) additions.push(`ALTER DOMAIN ${nameOf(twin)} DROP NOT NULL`);
+  }
+  const late = pairs.flatMap(({ type, twin, former }) => (type.isDomain ? domainDrift(twin, type, former) : []));
+  // Last, since what is above names them as they are called now.
+  additions.push(...renamed.flatMap(({ type, twin }) => renameStatements(twin, type)));
+  const tables = decisions.length > 0 ? await tablesByType(source) : new Map<string, TableOfType[]>();
+  const byHand = decisions.map(({ oid, sql }) => ({ tables: (tables.get(oid) ?? []).map(nameOf), sql }));
+  const nowCalled = new Map(
+    pairs.flatMap(({ type, former }): [string, TypeName][] =>
+      former && !taken.has(nameOf(former)) ? [[nameOf(former), type]] : [],
+    ),
+  );
+  const names = { renamed: new Set(renamed.map(({ type }) => nameOf(type))), typeOnTarget, nowCalled };
+  return { additions, byHand, late, ...names };
+}
+
+const nameOf = ({ schema, name }: TypeName): string => qualify(schema, name);
+
+function renameStatements(from: UsersType, to: UsersType): string[] {
+  const kind = to.isDomain ? "DOMAIN" : "TYPE";
+  const moved = { schema: to.schema, name: from.name };
+  return [
+    ...(from.schema === to.schema ? [] : [`ALTER ${kind} ${nameOf(from)} SET SCHEMA ${quoteIdentifier(to.schema)}`]),
+    ...(from.name === to.name ? [] : [`ALTER ${kind} ${nameOf(moved)} RENAME TO ${quoteIdentifier(to.name)}`]),
+  ];
+}
+
+interface Statements {
+  readonly additions: readonly string[];
+  readonly byHand: readonly string[];
+}
+
+/**
+ * Labels never go, and keep their order: the target's are the oldest of the source's, which later ones have come
+ * between. Object identifiers are given out in rising order.
+ */
+function labelDrift(twin: UsersType, type: UsersType): Statements {
+  if (twin.labels.length === 0 || twin.labels.length > type.labels.length) return { additions: [], byHand: [] };
+  const byAge = type.labels.map(({ oid }) => oid).sort((one, other) => one - other);
+  const added = byAge.slice(twin.labels.length);
+  const old = type.labels.filter(({ oid }) => !added.includes(oid));
+  const here = twin.labels.map(({ label }) => label);
+  const name = nameOf(twin);
+  const nameHere = new Map(old.map(({ oid }, place) => [oid, here[place]!]));
+  const additions = added.flatMap((oid) => {
+    const place = type.labels.findIndex((one) => one.oid === oid);
+    const { label } = type.labels[place]!;
+    // One that is renamed still has it.
+    if (here.includes(label)) return [];
+    const before = type.labels.slice(0, place).findLast((one) => nameHere.has(one.oid));
+    const neighbour = before ?? type.labels.slice(place).find((one) => nameHere.has(one.oid))!;
+    const where = `${before ? "AFTER" : "BEFORE"} ${quoteLiteral(nameHere.get(neighbour.oid)!)}`;
+    nameHere.set(oid, label);
+    return [`ALTER TYPE ${name} ADD VALUE IF NOT EXISTS ${quoteLiteral(label)} ${where}`];
+  });
+  const renames = old.flatMap(({ label }, place): [string, string][] =>
+    here[place] === label ? [] : [[here[place]!, label]],
+  );
+  return { additions, byHand: inOrder(renames, (from, to) => renameLabel(name, from, to)) };
+}
+
+const renameLabel = (type: string, from: string, to: string): string =>
+  `ALTER TYPE ${type} RENAME VALUE ${quoteLiteral(from)} TO ${quoteLiteral(to)}`;
+
+/** So that no name is given that another one still has; one of those that go round in a circle steps aside first. */
+function inOrder(renames: readonly [string, string][], statement: (from: string, to: string) => string): string[] {
+  const waiting = new Map(renames);
+  const statements: string[] = [];
+  while (waiting.size > 0) {
+    const free = [...waiting].find(([, to]) => !waiting.has(to));
+    const [from, to] = free ?? [...waiting][0]!;
+    waiting.delete(from);
+    if (free) statements.push(statement(from, to));
+    else {
+      const aside = `${from} (renamed)`;
+      statements.push(statement(from, aside));
+      waiting.set(aside, to);
+    }
+  }
+  return statements;
+}
+
+function attributeDrift(
+  twin: UsersType,
+  type: UsersType,
+  before: TypeMark["attributes"] | undefined,
+  typeOnTarget: TypeDrift["typeOnTarget"],
+): Statements {
+  const here = new Map(twin.attributes.flatMap((one) => (one ? [[one.name, one]] : [])));
+  const there = new Map(type.attributes.flatMap((one) => (one ? [[one.name, one]] : [])));
+  const formerly = new Map(
+    type.attributes.flatMap((one, place): [string, string][] => {
+      const former = before?.[place] ?? undefined;
+      if (!one || former === undefined || former === one.name) return [];
+      return here.has(former) && !there.has(former) && !here.has(one.name) ? [[one.name, former]] : [];
+    }),
+  );
+  const alter = `ALTER TYPE ${nameOf(twin)}`;
+  const cascade = twin.hasTables ? " CASCADE" : "";
+  const twinOf = (name: string): string => formerly.get(name) ?? name;
+  const isOther = (name: string, wanted: string): boolean =>
+    typeOf(here.get(twinOf(name))?.type ?? "") !== typeOf(typeOnTarget(wanted));
+  const order = [...here.keys()];
+  // What is added comes last: those stay that are in the source's order so far. One made anew has no values to convert.
+  const stay: string[] = [];
+  for (const [place, one] of type.attributes.entries()) {
+    if (!one) continue;
+    const isMadeAnew = before?.includes(one.name) === true && before[place] !== one.name;
+    const isBehind = order.indexOf(twinOf(one.name)) > order.indexOf(stay.at(-1) ?? "");
+    if (!isBehind || (isMadeAnew && isOther(one.name, one.type))) break;
+    stay.push(twinOf(one.name));
+  }
+  const byHand = order
+    .filter((name) => !stay.includes(name))
+    .map((name) => `${alter} DROP ATTRIBUTE ${quoteIdentifier(name)}${cascade}`);
+  for (const { name, type: wanted } of there.values()) {
+    if (!stay.includes(twinOf(name)))
+      byHand.push(`${alter} ADD ATTRIBUTE ${quoteIdentifier(name)} ${wanted}${cascade}`);
+    else if (isOther(name, wanted))
+      byHand.push(`${alter} ALTER ATTRIBUTE ${quoteIdentifier(twinOf(name))} TYPE ${wanted}${cascade}`);
+  }
+  const renames = [...formerly].map(
+    ([name, former]) => `${alter} RENAME ATTRIBUTE ${quoteIdentifier(former)} TO ${quoteIdentifier(name)}${cascade}`,
+  );
+  // The stream names the columns of a table, and no attributes.
+  return twin.hasTables ? { additions: [], byHand: [...byHand, ...renames] } : { additions: renames, byHand };
+}
+
+/** By its name now: what is late comes behind the additions. */
+function domainDrift(twin: UsersType, type: UsersType, former: TypeMark | undefined): string[] {
+  const alter = `ALTER DOMAIN ${nameOf(type)}`;
+  const isChanged = former !== undefined && (former.default ?? null) !== type.defaultDigest;
+  const statements = type.notNull && !twin.notNull ? [`${alter} SET NOT NULL`] : [];
+  if (type.default === null) return twin.default === null ? statements : [...statements, `${alter} DROP DEFAULT`];
+  return twin.default === null || isChanged ? [...statements, `${alter} SET DEFAULT ${type.default}`] : statements;
+}
+
+/** Without the schema: an extension's may be another one on the target. */
+export const typeOf = (type: string): string => type.replace(/^("(?:[^"]|"")*"|\w+)\./, "");
+
+async function listTypes(client: Client): Promise<UsersType[]> {
+  const { rows } = await client.query<UsersType>(`
+    SELECT t.oid::text AS oid, n.nspname AS schema, t.typname AS name, format_type(t.oid, NULL) AS printed, t.typtype = 'd' AS "isDomain", t.typnotnull AS "notNull",
+           pg_get_expr(t.typdefaultbin, 0) AS default, left(md5(pg_get_expr(t.typdefaultbin, 0)), 8) AS "defaultDigest",
+           (SELECT coalesce(json_agg(json_build_object('oid', e.oid::int8, 'label', e.enumlabel) ORDER BY e.enumsortorder), '[]')
+              FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels,
+           (SELECT coalesce(json_agg(CASE WHEN NOT a.attisdropped
+                                          THEN json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod)) END
+                                     ORDER BY a.attnum), '[]')
+              FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0) AS attributes,
+           EXISTS (SELECT FROM pg_class c WHERE c.reloftype = t.oid) AS "hasTables"
+      FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${ownOnly("pg_type", "t.oid")}
+       AND (t.typtype IN ('d', 'e', 'r')
+            OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))`);
+  return rows;
+}
+
+export interface TableOfType extends TypeName {
+  readonly oid: string;
+}
+
+/**
+ * By a type's object identifier, the tables with a column that has it, or has it inside: as arrays, domains, ranges,
+ * attributes. Also those that have their columns from it.
+ */
+export async function tablesByType(source: Client): Promise<Map<string, TableOfType[]>> {
+  const { rows } = await source.query<{ oid: string; tables: TableOfType[] }>(`
+    WITH RECURSIVE inside (part, whole) AS (
+      SELECT oid, oid FROM pg_type WHERE typtype IN ('c', 'd', 'e', 'r')
+      UNION
+      SELECT i.part, w.whole
+        FROM inside i
+        JOIN (SELECT typelem AS part, oid AS whole FROM pg_type WHERE typelem <> 0
+              UNION ALL SELECT typbasetype, oid FROM pg_type WHERE typtype = 'd'
+              UNION ALL SELECT rngsubtype, rngtypid FROM pg_range
+              UNION ALL SELECT a.atttypid, t.oid FROM pg_attribute a JOIN pg_type t ON t.typrelid = a.attrelid
+                         WHERE a.attnum > 0 AND NOT a.attisdropped) w ON w.part = i.whole)
+    SELECT i.part::text AS oid, json_agg(DISTINCT jsonb_build_object('oid', c.oid::text, 'schema', n.nspname, 'name', c.relname)) AS tables
+      FROM inside i
+      JOIN (SELECT atttypid AS type, attrelid AS table FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped
+            UNION SELECT reloftype, oid FROM pg_class WHERE reloftype <> 0) AS held ON held.type = i.whole
+      JOIN pg_class c ON c.oid = held.table AND c.relkind IN ('r', 'p') JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+     GROUP BY 1`);
+  return new Map(rows.map(({ oid, tables }) => [oid, tables]));
+}

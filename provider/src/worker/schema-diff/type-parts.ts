@@ -1,0 +1,37 @@
+import type { Client } from "pg";
+import { ownOnly } from "../../postgres/own-only.js";
+import { tablesByType } from "./type-drift.js";
+
+/**
+ * By a type's object identifier and a part's name, what tells this part from others that have the name before or later.
+ * Parts are an enum's labels and a composite type's attributes. Plain JSON.
+ */
+export type TypeParts = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+/** Of a label's version: renamed and named back again, another one may have had its name meanwhile. */
+export async function readTypeParts(source: Client): Promise<TypeParts> {
+  const { rows } = await source.query<{ parts: TypeParts | null }>(
+    `SELECT json_object_agg(type, parts) AS parts
+       FROM (SELECT type, json_object_agg(name, part) AS parts
+               FROM (SELECT e.enumtypid AS type, e.enumlabel AS name, concat_ws('/', e.oid, e.xmin) AS part FROM pg_enum e
+                     UNION ALL
+                     SELECT c.reltype, a.attname, a.attnum::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+                      WHERE c.relkind = 'c' AND a.attnum > 0 AND NOT a.attisdropped) AS one
+              WHERE ${ownOnly("pg_type", "type")}
+              GROUP BY type) AS types`,
+  );
+  return rows[0]!.parts ?? {};
+}
+
+/**
+ * The object identifiers of the source's tables with values whose text means another thing than it did: the stream
+ * tells these as text, and the target took it, until it was altered as well, for what it meant before.
+ */
+export async function withOtherParts(source: Client, now: TypeParts, before: TypeParts = {}): Promise<string[]> {
+  const isOther = (type: string): boolean =>
+    Object.entries(before[type] ?? {}).some(([name, part]) => (now[type]?.[name] ?? part) !== part);
+  const types = Object.keys(now).filter(isOther);
+  if (types.length === 0) return [];
+  const tables = await tablesByType(source);
+  return types.flatMap((type) => (tables.get(type) ?? []).map(({ oid }) => oid));
+}

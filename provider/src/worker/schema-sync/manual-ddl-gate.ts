@@ -1,0 +1,149 @@
+import type { Client } from "pg";
+import { Canceled, Refused } from "../../errors.js";
+import { qualify } from "../../postgres/identifiers.js";
+import type { Followers } from "../followers/followers.js";
+import { pause } from "../../async/delay.js";
+import type { Decision, SchemaDrift } from "../schema-diff/schema-drift.js";
+import type { StreamRecord } from "../followers/stream-record.js";
+import { maySchemaBeWhy, stuckTable } from "../followers/schema-error.js";
+import type { TableJoins } from "./table-resync.js";
+
+export const lookWhilePausedMs = 1000;
+
+/** Whose schema has changed, so that both differ now. */
+export type AlteredSide = "source" | "target";
+
+export interface Rest {
+  readonly side: AlteredSide;
+  /** The table that the stream cannot go on with, where that is known. */
+  readonly stuckAt: string | undefined;
+  readonly readAgain: () => Promise<SchemaDrift>;
+}
+
+/**
+ * The stream's rest where somebody has to decide on statements: until the target is as the source, however long that
+ * takes.
+ */
+export class StreamPause {
+  readonly #record: StreamRecord;
+  readonly #followers: Followers;
+  readonly #joins: TableJoins;
+  readonly #stopped: AbortSignal;
+  #statements: string | undefined;
+  #side: AlteredSide = "source";
+
+  constructor(record: StreamRecord, followers: Followers, joins: TableJoins, stopped: AbortSignal) {
+    this.#record = record;
+    this.#followers = followers;
+    this.#joins = joins;
+    this.#stopped = stopped;
+  }
+
+  /** Why nothing can be done with the stream now; undefined while it is not paused. */
+  get refusal(): Refused | undefined {
+    return this.#statements === undefined ? undefined : this.#refusalFor(this.#statements);
+  }
+
+  /** As {@link refusal}, where nobody waits for these: of those that the stream has come to. */
+  async refusalOf(source: Client, drift: SchemaDrift, side: AlteredSide): Promise<Refused> {
+    this.#side = side;
+    try {
+      const come = drift.byHand.filter(atStake(drift, await this.#applyOlderShapes(source, drift)));
+      return this.#refusalFor(textOf(come.length > 0 ? come : drift.byHand));
+    } finally {
+      this.#followers.current.resume();
+    }
+  }
+
+  /**
+   * Rests behind the last change of the older shape.
+   *
+   * @returns what is left then: statements for other tables, and for what has changed meanwhile
+   */
+  async untilPutRight(source: Client, drift: SchemaDrift, { side, stuckAt, readAgain }: Rest): Promise<SchemaDrift> {
+    this.#side = side;
+    const said = `the ${side}'s schema has changed; the stream rests for it: ${textOf(drift.byHand)}`;
+    await this.#record.say(said, "warning");
+    try {
+      const isPassable = stuckAt === undefined || isNew(drift, stuckAt);
+      const stuck = isPassable ? await this.#applyOlderShapes(source, drift) : stuckAt;
+      const now = await this.#whileAtStake(drift, stuck, readAgain);
+      await this.#record.say("goes on: the target's schema has been changed as the source's");
+      return now;
+    } finally {
+      // Whatever has ended it: nobody else would let the stream go on.
+      this.#statements = undefined;
+      this.#followers.current.resume();
+      // A successor pauses for the same.
+      if (!this.#stopped.aborted) await this.#record.showMessage(null);
+    }
+  }
+
+  /**
+   * All that was written before the change has to be applied before the target is altered, which could not take it then.
+   * Tables that will be copied are not waited for: the others' rows lie behind theirs.
+   *
+   * @returns the table that the stream came to a new shape of
+   */
+  async #applyOlderShapes(source: Client, drift: SchemaDrift): Promise<string | undefined> {
+    for (;;)
+      try {
+        await this.#followers.drain(source);
+        return undefined;
+      } catch (error) {
+        if (!maySchemaBeWhy(error)) throw error;
+        const stuck = stuckTable(error);
+        const isPassable = stuck !== undefined && isNew(drift, stuck) && !this.#record.leftOut.includes(stuck);
+        if (isPassable) await this.#joins.leaveOut(stuck);
+        else if (!(await this.#joins.outlives(error))) return stuck;
+        await this.#followers.restart();
+      }
+  }
+
+  async #whileAtStake(
+    drift: SchemaDrift,
+    stuck: string | undefined,
+    readAgain: () => Promise<SchemaDrift>,
+  ): Promise<SchemaDrift> {
+    const isAtStake = atStake(drift, stuck);
+    let now = drift;
+    while (now.byHand.some(isAtStake)) {
+      await this.#show(textOf(now.byHand.filter(isAtStake)));
+      if (this.#stopped.aborted) throw new Canceled("following was stopped");
+      await pause(lookWhilePausedMs, this.#stopped);
+      now = await readAgain();
+    }
+    return now;
+  }
+
+  async #show(statements: string): Promise<void> {
+    if (statements === this.#statements) return;
+    this.#statements = statements;
+    const place = `on the target, in ${this.#record.targetName}`;
+    const message = `paused: the ${this.#side}'s schema has changed; run ${place}: ${statements}`;
+    await this.#record.showMessage(message);
+    await this.#record.say(message, "warning");
+  }
+
+  #refusalFor(statements: string): Refused {
+    const { database, targetName } = this.#record;
+    return new Refused(
+      `${database} is paused: the ${this.#side}'s schema has changed in a way that is yours to decide`,
+      {
+        remedy: `on the target, in ${targetName}: ${statements}; the stream then goes on by itself`,
+        code: "603130",
+      },
+    );
+  }
+}
+
+const isNew = ({ newTables }: SchemaDrift, table: string): boolean =>
+  newTables.some(({ schema, name }) => qualify(schema, name) === table);
+
+/** What has changed since the stream was drained has rows of its older shape before it, which have not been applied. */
+function atStake({ byHand }: SchemaDrift, stuck: string | undefined): (decision: Decision) => boolean {
+  const drained = new Set(byHand.map(({ sql }) => sql));
+  return ({ sql, tables }) => (stuck === undefined ? drained.has(sql) : tables.includes(stuck));
+}
+
+const textOf = (decisions: readonly Decision[]): string => decisions.map(({ sql }) => sql).join("; ");

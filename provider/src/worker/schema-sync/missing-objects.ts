@@ -1,0 +1,141 @@
+import pg from "pg";
+import { Refused } from "../../errors.js";
+import { readCatalogueVersion } from "../../schema/catalogue/catalogue-version.js";
+import { digestsOf, readDefinitions, type Redefined, redefinedSince } from "../../schema/catalogue/definitions.js";
+import { catalogueKey } from "../../schema/sql/toc-entries.js";
+import { readObjectSettings, settingDigestsOf, settingsSince } from "../../schema/catalogue/object-settings.js";
+import type { Finding } from "../../store/journal.js";
+import { compareSchema, type SchemaDifference } from "../../verify/compare-schema.js";
+import type { Followers } from "../followers/followers.js";
+import { adopted } from "../following.js";
+import { type NewObjects, restoreGroundwork, restoreMissing } from "./new-objects.js";
+import type { StreamRecord } from "../followers/stream-record.js";
+
+/** What the target of a stream lacks of the source's schema beside columns: functions, views, indexes, constraints. */
+export class MissingObjects {
+  readonly #record: StreamRecord;
+  readonly #followers: Followers;
+  /** Of what columns are made of, as it was told. */
+  #refusal: string | undefined;
+
+  constructor(record: StreamRecord, followers: Followers) {
+    this.#record = record;
+    this.#followers = followers;
+  }
+
+  /** What columns are made of, before they are added. */
+  async restoreGroundwork(objects: NewObjects, renamedTypes: ReadonlySet<string>): Promise<void> {
+    if (!(await this.#lacksAny(objects, isGroundwork))) return;
+    const refusal = (await restoreGroundwork(objects, renamedTypes))?.message;
+    if (refusal !== undefined && refusal !== this.#refusal)
+      await this.#record.say(`the target is not given what columns may be made of: ${refusal}`, "warning");
+    this.#refusal = refusal;
+  }
+
+  async restore(objects: NewObjects): Promise<void> {
+    if (await this.#lacksAny(objects)) await this.#restore(objects, []);
+  }
+
+  /**
+   * All of it, also what was there and is defined otherwise by now, and whose it is and who may use it.
+   *
+   * @returns whether there was anything to bring
+   * @throws Refused naming what the target still lacks
+   */
+  async complete(objects: NewObjects): Promise<boolean> {
+    const { mark } = this.#record.following;
+    const redefined = redefinedSince(mark?.definitions ?? {}, await readDefinitions(objects.source));
+    const isChanged = mark?.catalogues !== (await readCatalogueVersion(objects.source));
+    const hasBrought = isChanged || redefined.length > 0 || (await this.#lacksAny(objects));
+    if (hasBrought) {
+      await this.#restore(objects, redefined);
+      const lacking = (await this.#differences(objects)).filter(({ source: form }) => form === undefined);
+      if (lacking.length > 0) throw lacksError(this.#record, lacking);
+    }
+    await this.#carrySettings(objects);
+    return hasBrought;
+  }
+
+  /** What the target refuses is no reason not to be cut over: nothing but speed and descriptions are at stake. */
+  async #carrySettings({ source, target }: NewObjects): Promise<void> {
+    const { mark } = this.#record.following;
+    const now = await readObjectSettings(source);
+    const due = mark?.settings ? settingsSince(mark.settings, now, await readObjectSettings(target)) : [];
+    // The stream waits behind whoever waits for a table, and the cutover for both.
+    if (due.length > 0) await target.query(`SET lock_timeout = '${settingLockSeconds}s'`);
+    for (const sql of due)
+      try {
+        await target.query(sql);
+        await this.#record.say(`carried over from the source: ${sql}`);
+      } catch (error) {
+        if (!(error instanceof pg.DatabaseError)) throw error;
+        // The filter leaves the object out, or a finding has named it.
+        if (!isUndefined.test(error.code ?? "")) await this.#nameSetting(sql, error.message);
+      }
+    if (mark) await this.#record.keep({ mark: { ...mark, settings: settingDigestsOf(now) } });
+  }
+
+  #nameSetting(sql: string, why: string): Promise<void> {
+    const { work, database, targetName } = this.#record;
+    const finding: Finding = {
+      ...{ database, type: "SchemaValidation", state: "Warning", object: sql, objectType: "Database" },
+      message: `${sql} of the source, run there while it was followed, could not be carried over: ${why}`,
+      remedy: `on the target, in ${targetName}, as a role that may: ${sql}`,
+    };
+    return work.journal.findings([finding]);
+  }
+
+  /** What it validates are the rows of a moment that the source had the constraint at, at which the stream rests. */
+  async #restore(objects: NewObjects, redefined: readonly Redefined[]): Promise<void> {
+    // Before the dump: what is changed between the two is carried over once more, the next time.
+    const now = digestsOf(await readDefinitions(objects.source));
+    const catalogues = await readCatalogueVersion(objects.source);
+    try {
+      const catchUp = () => this.#followers.catchUp(objects.source);
+      const restored = await restoreMissing(objects, { catchUp, redefined });
+      const { mark } = this.#record.following;
+      const definitions = { ...now, ...mark?.definitions, ...digestsOf(redefined) };
+      if (mark) await this.#record.keep({ mark: { ...mark, definitions, catalogues } });
+      await this.#record.keep(adopted(this.#record.following, restored));
+    } finally {
+      this.#followers.current.resume();
+    }
+  }
+
+  /** Dumps are only made where the catalogues say that there is something to find in them. */
+  async #lacksAny(objects: NewObjects, ofKind: (kind: string) => boolean = () => true): Promise<boolean> {
+    return (await this.#differences(objects)).some(
+      ({ kind, source: form }) => ofKind(kind) && (form === undefined || (kind === "constraint" && form === "valid")),
+    );
+  }
+
+  #differences({ source, target }: NewObjects): Promise<SchemaDifference[]> {
+    const { without, handover, keptBack } = this.#record.following;
+    // They fire for what is applied, too, so the target gets them after the cutover.
+    const fires = handover.filter(({ type }) => type === "TRIGGER" || type === "RULE");
+    const later = [...fires, ...(keptBack?.firing ?? [])].map(catalogueKey);
+    return compareSchema(source, target, { without: new Set([...without, ...later]) });
+  }
+}
+
+/** No such table, column, function, schema, or object of another kind. */
+const isUndefined = /^(42P01|42703|42883|3F000|42704)$/;
+
+/** As compareSchema calls what {@link restoreGroundwork} brings. */
+const isGroundwork = (kind: string): boolean =>
+  ["schema", "extension", "type", "domain", "sequence", "function"].includes(kind);
+
+const mostNamed = 10;
+const settingLockSeconds = 5;
+
+function lacksError({ database, targetName }: StreamRecord, lacking: readonly SchemaDifference[]): Refused {
+  const names = lacking.map(({ kind, name }) => `${kind} ${name}`);
+  const rest = names.length > mostNamed ? ` and ${names.length - mostNamed} more` : "";
+  return new Refused(
+    `${database} is not cut over: the target lacks ${names.slice(0, mostNamed).join(", ")}${rest}, made on the source while it was followed, and could not be given it`,
+    {
+      remedy: `create it on the target, in ${targetName}, where something else may have its name, or drop it on the source; then cut over again`,
+      code: "603130",
+    },
+  );
+}

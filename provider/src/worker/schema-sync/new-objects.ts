@@ -1,0 +1,269 @@
+import type { Client } from "pg";
+import { Refused, messageOf } from "../../errors.js";
+import type { OutputPlugin } from "../../cdc/source/slot.js";
+import { qualify } from "../../postgres/identifiers.js";
+import { isUngranted } from "../../postgres/locks/lock-waits.js";
+import { dumpSchema } from "../../schema/dump/dump.js";
+import { inPlaceOf, type Redefined } from "../../schema/catalogue/definitions.js";
+import { findingFor } from "../../schema/restore/adapted-entry.js";
+import { catalogueKey, type Entry, parseEntries } from "../../schema/sql/toc-entries.js";
+import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
+import { readRestoreContext, type RestoreContext } from "../../schema/restore/restore-context.js";
+import { withoutLentIdentities } from "../../schema/plan/temporary-replica-identity.js";
+import { constraintKey } from "../../schema/plan/deferred-constraints.js";
+import { planRestore, type RestorePlan } from "../../schema/plan/restore-plan.js";
+import { restoreEntries, restoreEntry } from "../../schema/restore/restore.js";
+import { hiddenTables, readSelection, type Selection, selectEntries } from "../../schema/plan/selection.js";
+import { splitStatements } from "../../schema/sql/statements.js";
+import { validateConstraint } from "../../schema/restore/validate-constraint.js";
+import { targetDatabase } from "../../inputs/target-database.js";
+import { reportFindings } from "../context/report-findings.js";
+import type { Work } from "../work.js";
+
+export interface NewObjects {
+  readonly work: Work;
+  readonly database: string;
+  readonly source: Client;
+  readonly target: Client;
+  readonly sourceSearchPath: string;
+  readonly plugin: OutputPlugin;
+  /** Whether the target gets no foreign keys, triggers and rules before the cutover. */
+  readonly keepsBackFiring: boolean;
+}
+
+export interface Restored {
+  readonly plan: RestorePlan;
+  /** What the filter leaves out by now, and what could not be restored, as findings say: of {@link compareSchemas}. */
+  readonly missing: ReadonlySet<string>;
+}
+
+export interface RestoreMissing {
+  /** Of the source, which the dump is to be of. */
+  readonly snapshot?: string;
+  /** Runs when all tables are there. */
+  readonly copy?: () => Promise<void>;
+  /** What the target has by the same name, and the source has changed since. */
+  readonly redefined?: readonly Redefined[];
+  /** Has the target come to the moment of the dump; false where it cannot, so that its rows must not be judged by it. */
+  readonly catchUp?: () => Promise<boolean>;
+}
+
+/** What a column is made of: kinds of entries that need no table. A function may; it comes with the rest then. */
+const groundwork: ReadonlySet<string> = new Set([
+  ...["SCHEMA", "EXTENSION", "COLLATION", "TYPE", "DOMAIN", "SEQUENCE", "FUNCTION"],
+]);
+
+/**
+ * Restores what has to be there before a table gets a new column, or moves to a new schema.
+ *
+ * @param renamedTypes qualified names of types that the target has under another name
+ * @returns what the target has refused of it; the rest is there, and what needs the refused may be none of a table's
+ */
+export async function restoreGroundwork(
+  { work, database, source, target, sourceSearchPath }: NewObjects,
+  renamedTypes: ReadonlySet<string>,
+): Promise<Refused | undefined> {
+  const { signal } = work;
+  const selection = await readSelection(source, work.wish);
+  const without = await hiddenTables(source, selection);
+  const there = parseEntries((await dumpSchema(work.source, database, { without, signal })).text);
+  const here = parseEntries((await dumpSchema(work.target, targetDatabase(work.wish, database), { signal })).text);
+  const known = new Set(here.map(nameOf));
+  const { before } = planRestore(selectEntries(there, selection));
+  const isRenamed = ({ type, schema, name }: Entry): boolean =>
+    (type === "TYPE" || type === "DOMAIN") && renamedTypes.has(qualify(schema ?? "", name));
+  const wanted = before.filter((entry) => groundwork.has(entry.type) && !known.has(nameOf(entry)) && !isRenamed(entry));
+  const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
+  try {
+    await reportFindings(work, database, await restoreEntries(target, wanted, context));
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof Refused) || isUngranted(error)) throw error;
+    return error;
+  }
+}
+
+const nameOf = ({ type, schema, name }: Entry): string => JSON.stringify([type, schema, name]);
+
+const returnRuleOf = (view: Entry): string => nameOf({ ...view, type: "RULE", name: `${view.name} _RETURN` });
+
+/**
+ * Restores what a dump of the source has and one of the target lacks, or has as it was before.
+ *
+ * @throws Refused naming what the target cannot be given
+ */
+export async function restoreMissing(
+  objects: NewObjects,
+  { snapshot, copy, catchUp, redefined = [] }: RestoreMissing,
+): Promise<Restored> {
+  const { work, database, target, sourceSearchPath, keepsBackFiring } = objects;
+  const { selection, there, here } = await readBoth(objects, snapshot);
+  // Both planned, since a plan gives names of its own to parts of entries: a key's index, a late check.
+  const known = new Set(allEntries(planRestore(here)).map(nameOf));
+  const plan = planRestore(there, { keepsBackFiring });
+  const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal: work.signal });
+  const isCaughtUp = (await catchUp?.()) ?? true;
+  const isMissing = missingHere(there, known, isCaughtUp);
+  const replacementOf = replacementsOf(there, redefined);
+  const restore = async (entries: readonly Entry[]): Promise<void> => {
+    await reportFindings(work, database, await restoreEntries(target, entries.filter(isMissing), context));
+    for (const entry of entries.filter((one) => !isMissing(one))) {
+      const replacement = replacementOf(entry);
+      if (!replacement) continue;
+      const { findings, isReplaced } = await replace(target, replacement, entry, context);
+      await reportFindings(work, database, findings);
+      if (!isReplaced) continue;
+      await work.journal.event(`${replacement.key} was changed on the source, and is carried over`, { database });
+    }
+  };
+  await restore(plan.before.filter((entry) => !isAttachment(entry)));
+  await copy?.();
+  await restore(plan.builds.map(({ entry }) => entry));
+  await restore(plan.lateBuilds.map(({ entry }) => entry));
+  await restore(plan.after.filter(isKey));
+  // With its own keys and indexes: for those of its parent that it lacks, the server makes it some by other names.
+  await restore(plan.before.filter(isAttachment));
+  await restore(plan.after.filter((entry) => !isKey(entry)));
+  // What fires for applied changes as well by now is only enabled so behind the last of them.
+  const isEnabledLater = (entry: Entry): boolean => firingTypes.has(entry.type) && known.has(nameOf(entry));
+  await restore(plan.handover.filter(isEnabledLater).map((entry) => onlyStatements(entry, 0, 1)));
+  const handover = plan.handover.map((entry) => (isEnabledLater(entry) ? onlyStatements(entry, 1) : entry));
+  // A constraint that rows violate now is tried again by whoever comes next: somebody may have put them right.
+  const missing = new Set([...selection.cut, ...context.missing]);
+  if (isCaughtUp) await validateMissing(objects, plan, context);
+  for (const entry of allEntries(plan).filter(isMissing))
+    await work.journal.event(`${titleOf(entry)} of the source was carried over`, { database });
+  return { plan: { ...plan, handover }, missing };
+}
+
+/** The entries of a dump of the source, as far as they are wanted, and of one of the target. */
+async function readBoth(
+  { work, database, source }: NewObjects,
+  snapshot: string | undefined,
+): Promise<{ readonly selection: Selection; readonly there: readonly Entry[]; readonly here: readonly Entry[] }> {
+  const { signal } = work;
+  const read = async (dump: ReturnType<typeof dumpSchema>): Promise<Entry[]> =>
+    withoutLentIdentities(parseEntries((await dump).text));
+  const selection = await readSelection(source, work.wish);
+  const without = await hiddenTables(source, selection);
+  const there = selectEntries(await read(dumpSchema(work.source, database, { snapshot, without, signal })), selection);
+  const here = await read(dumpSchema(work.target, targetDatabase(work.wish, database), { signal }));
+  return { selection, there, here };
+}
+
+/** Tells what the target lacks and can be given now. */
+function missingHere(
+  there: readonly Entry[],
+  known: ReadonlySet<string>,
+  isCaughtUp: boolean,
+): (entry: Entry) => boolean {
+  const isUnknown = (entry: Entry): boolean => !known.has(nameOf(entry));
+  if (isCaughtUp) return isUnknown;
+  // Rows of a table that was there before may lie beyond the bounds still.
+  const attachesOld = (entry: Entry): boolean =>
+    isAttachment(entry) && isUnknown(entry) && known.has(nameOf({ ...entry, type: "TABLE" }));
+  const attachesAnyOld = there.some(attachesOld);
+  const isPutOff = (entry: Entry): boolean => attachesOld(entry) || (attachesAnyOld && entry.type === "INDEX ATTACH");
+  return (entry) => isUnknown(entry) && !isPutOff(entry);
+}
+
+/** Tells which change of the source an entry carries over. */
+function replacementsOf(
+  there: readonly Entry[],
+  redefined: readonly Redefined[],
+): (entry: Entry) => Redefined | undefined {
+  const replacements = new Map(redefined.map((one) => [one.id, one]));
+  // A view that needs a key has only its columns before that; then comes a rule, which is all of it.
+  const laterViews = new Map(there.filter(({ type }) => type === "VIEW").map((view) => [returnRuleOf(view), view]));
+  const comesLater = new Set(there.flatMap((entry) => laterViews.get(nameOf(entry)) ?? []));
+  return (entry) => {
+    if (!redefinable.has(entry.type) || comesLater.has(entry)) return undefined;
+    return replacements.get(catalogueKey(laterViews.get(nameOf(entry)) ?? entry));
+  };
+}
+
+async function validateMissing(
+  { work, database, target }: NewObjects,
+  { validations }: RestorePlan,
+  context: RestoreContext,
+): Promise<void> {
+  const unvalidated = await unvalidatedConstraints(target);
+  for (const validation of validations) {
+    if (!unvalidated.has(constraintKey(validation.table, validation.constraint))) continue;
+    await reportFindings(work, database, await validateConstraint(target, validation, context));
+  }
+}
+
+const titleOf = ({ type, schema, name }: Entry): string => `${type} ${schema === undefined ? "" : `${schema}.`}${name}`;
+
+const isAttachment = ({ type }: Entry): boolean => type === "TABLE ATTACH";
+
+/** Of the kinds that take over an index. */
+const isKey = ({ type }: Entry): boolean => type === "CONSTRAINT";
+
+const firingTypes = new Set(["RULE", "TRIGGER"]);
+
+/** A trigger or rule is made by its entry's first statement, and enabled or disabled by the next one. */
+const onlyStatements = (entry: Entry, from: number, to?: number): Entry => ({
+  ...entry,
+  sql: splitStatements(entry.sql)
+    .slice(from, to)
+    .map(({ text }) => `${text};`)
+    .join("\n"),
+});
+
+/** What others on the target may need, so that it cannot be taken away: it is named then, and nobody waits for it. */
+const replacedIfPossible: ReadonlySet<string> = new Set([
+  ...["CAST", "COLLATION", "CONVERSION", "EVENT TRIGGER", "OPERATOR", "STATISTICS", "TYPE"],
+]);
+
+const redefinable: ReadonlySet<string> = new Set([
+  ...["AGGREGATE", "FUNCTION", "PROCEDURE", "VIEW", "MATERIALIZED VIEW", "RULE", "TRIGGER", "POLICY"],
+  ...replacedIfPossible,
+]);
+
+async function replace(
+  target: Client,
+  redefined: Redefined,
+  entry: Entry,
+  context: RestoreContext,
+): Promise<{ readonly findings: readonly RestoreFinding[]; readonly isReplaced: boolean }> {
+  const refuse = (why: string, cause?: unknown): Refused =>
+    new Refused(`${redefined.key} was changed on the source while it was followed, and ${why}`, {
+      remedy: `on the target, in ${context.database}: ${redefined.drop} (what depends on it is yours to look after); then cut over again, which creates it as it is on the source`,
+      code: "603130",
+      cause,
+    });
+  if (entry.type === "MATERIALIZED VIEW") throw refuse("cannot be replaced while it is there");
+  try {
+    return { findings: await restoreEntry(target, inPlaceOf(redefined, entry), context), isReplaced: true };
+  } catch (error) {
+    if (!(error instanceof Refused) || isUngranted(error)) throw error;
+    if (replacedIfPossible.has(entry.type))
+      return { findings: [notReplaced(redefined, entry, error)], isReplaced: false };
+    throw refuse(`the target cannot be given it: ${messageOf(error)}`, error);
+  }
+}
+
+const notReplaced = ({ key, drop }: Redefined, entry: Entry, error: Refused): RestoreFinding =>
+  findingFor(entry, {
+    message: `${key} was changed on the source while it was followed, and the target has it as it was: ${error.message}`,
+    remedy: `on the target, where it matters: ${drop}, with what needs it; then ${entry.sql}`,
+    severity: "warning",
+  });
+
+const allEntries = (plan: RestorePlan): Entry[] => [
+  ...plan.before,
+  ...[...plan.builds, ...plan.lateBuilds].map(({ entry }) => entry),
+  ...plan.after,
+];
+
+/** Added NOT VALID just now, or by a try that failed behind that. */
+async function unvalidatedConstraints(target: Client): Promise<ReadonlySet<string>> {
+  const { rows } = await target.query<{ schema: string; table: string; constraint: string }>(
+    `SELECT n.nspname AS schema, c.relname AS table, k.conname AS constraint
+       FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE NOT k.convalidated`,
+  );
+  return new Set(rows.map(({ schema, table, constraint }) => constraintKey({ schema, name: table }, constraint)));
+}

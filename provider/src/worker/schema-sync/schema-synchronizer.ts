@@ -1,0 +1,242 @@
+import pg, { type Client } from "pg";
+import { changeCaptureNames } from "../../cdc/model/names.js";
+import { followKeys } from "../../cdc/source/publication.js";
+import { qualify } from "../../postgres/identifiers.js";
+import { isUngranted, patienceSeconds } from "../../postgres/locks/lock-waits.js";
+import { listTables, type Table } from "../../postgres/tables.js";
+import { isCutRelation, readSelection } from "../../schema/plan/selection.js";
+import { inCarrySessions } from "./sync-sessions.js";
+import type { Followers } from "../followers/followers.js";
+import { insertOnlyFinding } from "./insert-only-finding.js";
+import { MissingObjects } from "./missing-objects.js";
+import type { NewObjects } from "./new-objects.js";
+import { readDrift, type SchemaDrift } from "../schema-diff/schema-drift.js";
+import { schemaFingerprint } from "../schema-diff/schema-fingerprint.js";
+import { type Given, isAsNoted, readGiven, readTables, type SourceMark } from "../schema-diff/schema-baseline.js";
+import type { StreamPause } from "./manual-ddl-gate.js";
+import type { StreamRecord } from "../followers/stream-record.js";
+import type { TableJoins } from "./table-resync.js";
+import { tablesInScope } from "../tables-in-scope.js";
+
+/**
+ * Whether the target was changed; `othersRest` when it was not, and only other tables than the one that is stuck wait for
+ * statements: its own may have been run just before.
+ */
+export type Carried = "changed" | "same" | "othersRest";
+
+/** How long a lock is waited for where the next look tries again. */
+const triedAgainSeconds = 5;
+
+/** Carries over to the target what becomes of the source's schema while it is followed. */
+export class SchemaCarrier {
+  readonly #record: StreamRecord;
+  readonly #followers: Followers;
+  readonly #joins: TableJoins;
+  readonly #pause: StreamPause;
+  readonly #missing: MissingObjects;
+  /** Of the schema that was carried over last. */
+  #fingerprint: string | undefined;
+
+  constructor(record: StreamRecord, followers: Followers, joins: TableJoins, pause: StreamPause) {
+    this.#record = record;
+    this.#followers = followers;
+    this.#joins = joins;
+    this.#pause = pause;
+    this.#missing = new MissingObjects(record, followers);
+  }
+
+  /** The fingerprint of the source's schema, where it is not the one that was carried over last. */
+  async changedSchema(source: Client): Promise<string | undefined> {
+    const fingerprint = await schemaFingerprint(source);
+    return fingerprint === this.#fingerprint ? undefined : fingerprint;
+  }
+
+  /** The next look goes on with it, whatever it finds. */
+  outdate(): void {
+    this.#fingerprint = undefined;
+  }
+
+  /** Until no table is left that was replaced while others were copied: its changes would be missing. */
+  async carryAll(): Promise<void> {
+    do await this.carry("once");
+    while ((this.#record.following.joining ?? []).length > 0);
+  }
+
+  /** What no change of a table tells of, as new functions and views. @throws Refused naming what the target still lacks */
+  async complete(): Promise<void> {
+    const hasBrought = await inCarrySessions(this.#record, patienceSeconds, (objects) =>
+      this.#missing.complete(objects),
+    );
+    // A table that came meanwhile is there by now, and has to be copied.
+    if (hasBrought) await this.carryAll();
+  }
+
+  /**
+   * @param patience whether to wait for what somebody has to decide on, or to refuse
+   * @param table the one that the stream cannot go on with; others may be written in their older shape behind it
+   */
+  carry(patience: "once" | "untilPutRight", table?: string): Promise<Carried> {
+    const lockSeconds = patience === "once" ? patienceSeconds : triedAgainSeconds;
+    return inCarrySessions(this.#record, lockSeconds, async (objects) => {
+      const seen = await this.#see(objects.source);
+      const drift = await this.#driftOfReleased(objects);
+      await this.#leaveOutBereft(drift);
+      // What is added, here or by hand, may need it.
+      if (drift.additions.length + drift.byHand.length > 0 && !drift.awaitsSchema)
+        await this.#missing.restoreGroundwork(objects, drift.renamedTypes);
+      if (drift.byHand.length === 0) return this.#settle(objects, drift, seen);
+      const { mark } = this.#record.following;
+      const side = mark && isAsNoted(seen.shape, mark) ? "target" : "source";
+      if (patience === "once") throw await this.#pause.refusalOf(objects.source, drift, side);
+      const readAgain = () => this.#drift(objects);
+      const left = await this.#pause.untilPutRight(objects.source, drift, { side, stuckAt: table, readAgain });
+      const isPutRight = left !== drift;
+      if (left.byHand.length === 0) return this.#settle(objects, left, seen, isPutRight);
+      // The rest is at stake when the stream comes to it; until then its tables keep their older shape on the target.
+      const isChanged = await this.#apply(objects, { ...left, newTables: [] }, false);
+      return isChanged || isPutRight ? "changed" : "othersRest";
+    });
+  }
+
+  /** On record before they get the column back: without its values nothing would tell them from others then. */
+  async #leaveOutBereft({ bereft }: SchemaDrift): Promise<void> {
+    for (const table of bereft) {
+      await this.#joins.leaveOut(table);
+      await this.#record.say(`${table} has lost columns on the target, and their values: it is copied anew`, "warning");
+    }
+  }
+
+  async #see(source: Client): Promise<SeenSource> {
+    const fingerprint = await schemaFingerprint(source);
+    const isAltered = fingerprint !== this.#fingerprint;
+    if (isAltered) await this.#followKeys(source);
+    return { fingerprint, isAltered, shape: { ...(await readTables(source)), given: await readGiven(source) } };
+  }
+
+  /** Carries over all that nobody has to decide on any more. */
+  async #settle(objects: NewObjects, drift: SchemaDrift, seen: SeenSource, isPutRight = false): Promise<Carried> {
+    const markBefore = this.#record.following.mark;
+    const isChanged = await this.#apply(objects, drift, seen.isAltered);
+    const late = drift.late.length > 0 ? await this.#applyLate(objects, drift.late) : "none";
+    // The stream has come to what it cannot take yet, and will be looked after.
+    if (late === "notCome") return isChanged ? "changed" : "same";
+    if (seen.isAltered) await this.#noteGiven(seen, markBefore);
+    // A column that was made anew has lost its indexes and constraints: the next look restores them.
+    this.#fingerprint = late === "some" ? undefined : seen.fingerprint;
+    return isChanged || isPutRight ? "changed" : "same";
+  }
+
+  /** What was added is the target's too by now; where tables were copied, there is a newer mark. */
+  async #noteGiven({ shape }: SeenSource, markBefore: SourceMark | undefined): Promise<void> {
+    const { mark } = this.#record.following;
+    if (!mark) return;
+    const isNewer = mark.highestOid !== markBefore?.highestOid;
+    await this.#record.keep({ mark: { ...mark, ...(isNewer ? { given: shape.given } : shape) } });
+  }
+
+  async #apply(objects: NewObjects, drift: SchemaDrift, isSourceAltered: boolean): Promise<boolean> {
+    const joins = drift.newTables.length > 0 || this.#joins.areDue;
+    await this.#add(objects, [...drift.additions, ...(joins ? drift.beforeCopies : [])]);
+    if (joins) await this.#joins.join(objects, drift.newTables);
+    else if (isSourceAltered) await this.#missing.restore(objects);
+    if (joins) this.#followers.noteAlteration();
+    return joins || drift.additions.length > 0;
+  }
+
+  async #add({ target }: NewObjects, statements: readonly string[]): Promise<void> {
+    for (const sql of statements) {
+      await target.query(sql);
+      await this.#record.say(`carried over from the source: ${sql}`);
+    }
+    if (statements.length > 0) this.#followers.noteAlteration();
+  }
+
+  /**
+   * @param due what was read before the stream is brought up: rows that it still brings may violate what is read later
+   * @returns how much of it the target has taken; `notCome` when the stream does not come to where the source demands all
+   *   this of its rows
+   */
+  async #applyLate(objects: NewObjects, due: readonly string[]): Promise<"none" | "some" | "notCome"> {
+    try {
+      if (!(await this.#followers.catchUp(objects.source))) return "notCome";
+      // Some of it may have come with what was restored, or be the source's no more.
+      const { late } = await this.#drift(objects);
+      let taken: "none" | "some" = "none";
+      for (const sql of due.filter((one) => late.includes(one)))
+        if (await this.#tryStatement(objects.target, sql)) taken = "some";
+      return taken;
+    } finally {
+      this.#followers.current.resume();
+    }
+  }
+
+  /** Whether the target has taken it. */
+  async #tryStatement(target: Client, sql: string): Promise<boolean> {
+    try {
+      await target.query(sql);
+      await this.#record.say(`carried over from the source: ${sql}`);
+      return true;
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError) || isUngranted(error)) throw error;
+      await this.#record.say(`could not be carried over from the source: ${sql}: ${error.message}`, "warning");
+      return false;
+    }
+  }
+
+  /** At once, also where the stream is going to be paused: the source's applications go on. */
+  async #followKeys(source: Client): Promise<void> {
+    const { work, database } = this.#record;
+    const names = changeCaptureNames(work.wish, database);
+    const tables = await tablesInScope(source, work.wish);
+    const keyless = await followKeys(source, names, tables, { keyless: work.wish.keylessTables });
+    if (keyless.length === 0) return;
+    await work.journal.findings([insertOnlyFinding(database, keyless)]);
+  }
+
+  /** Once tables stand for themselves on the target that do so on the source: what is theirs can be altered then. */
+  async #driftOfReleased(objects: NewObjects): Promise<SchemaDrift> {
+    const drift = await this.#drift(objects);
+    if (drift.releases.length === 0) return drift;
+    await this.#add(objects, drift.releases);
+    return this.#drift(objects);
+  }
+
+  async #drift({ source, target }: NewObjects): Promise<SchemaDrift> {
+    const record = this.#record;
+    const sourceTables = await tablesInScope(source, record.work.wish);
+    const targetTables = await listTables(target);
+    const here = new Set(targetTables.map(({ schema, name }) => qualify(schema, name)));
+    if (!record.following.followed) await record.keep({ followed: await this.#followedAtFirst(source, targetTables) });
+    const outdated = await this.#joins.outdated(source);
+    const { followed, joining, mark } = record.following;
+    const shapes = { source, target, sourceTables, targetTables, followed: new Set(followed), mark, outdated };
+    const drift = await readDrift(shapes);
+    const again = sourceTables.filter(({ schema, name }) => {
+      const table = qualify(schema, name);
+      return here.has(table) && (outdated.has(table) || joining?.includes(table) || drift.bereft.has(table));
+    });
+    return { ...drift, newTables: [...drift.newTables, ...again] };
+  }
+
+  /**
+   * What the base copy has brought. What somebody else has on the target by now stays his: it must never be taken for
+   * what was dropped on the source, and be named to be dropped there.
+   */
+  async #followedAtFirst(source: Client, targetTables: readonly Table[]): Promise<string[]> {
+    const { work, following } = this.#record;
+    const selection = await readSelection(source, work.wish);
+    const copied = Object.entries(following.mark?.names ?? {}).filter(
+      ([oid]) => !isCutRelation(selection, { oid: Number(oid) }),
+    );
+    const names = new Set(copied.map(([, name]) => name));
+    const own = targetTables.filter(({ extensionConfiguration }) => !extensionConfiguration);
+    return own.map(({ schema, name }) => qualify(schema, name)).filter((name) => names.has(name));
+  }
+}
+
+/** The source's schema before anything was carried over: what changes meanwhile is found by the next look. */
+interface SeenSource {
+  readonly fingerprint: string;
+  readonly isAltered: boolean;
+  readonly shape: Awaited<ReturnType<typeof readTables>> & { readonly given: Given };
+}

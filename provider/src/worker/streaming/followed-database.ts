@@ -1,0 +1,380 @@
+import type { Client } from "pg";
+import { formatBytes } from "../../units/byte-size.js";
+import { Follower, type FollowEvent, type FollowOptions, type FollowStatus } from "../../cdc/follower.js";
+import { changeCaptureNames, pointSlot } from "../../cdc/model/names.js";
+import { dropProgress } from "../../cdc/target/progress.js";
+import { cutOver } from "../../cutover/cut-over.js";
+import { ContentDiffers, Overtaken, Refused } from "../../errors.js";
+import { connect } from "../../postgres/connection/connect.js";
+import { carryConnectionLimit } from "../../schema/database/database.js";
+import { refreshMaterializedViews } from "../../schema/restore/materialized-views.js";
+import { readRestoreContext, type RestoreContext } from "../../schema/restore/restore-context.js";
+import { restoreEntries } from "../../schema/restore/restore.js";
+import { sequenceKey } from "../../schema/plan/selection.js";
+import { validateConstraint } from "../../schema/restore/validate-constraint.js";
+import type { OnlineVerification } from "../../status.js";
+import type { FollowReport } from "../../store/journal.js";
+import type { DatabaseRecord } from "../../store/records.js";
+import { targetDatabase } from "../../inputs/target-database.js";
+import { copyDatabase } from "../initial-copy/copy-database.js";
+import type { Remainder } from "../initial-copy/post-cutover-plan.js";
+import { reportFindings } from "../context/report-findings.js";
+import { compareDatabase, compareSchemas, comparisonStep, nameDropped, nameForeignOptions } from "../comparison/compare-database.js";
+import { FollowRateMeter } from "../followers/apply-rates.js";
+import type { Following } from "../following.js";
+import { LiveStream } from "./live-stream.js";
+import { sentence, verifyOnline } from "./online-verification.js";
+import { aborted } from "../../async/reject-on-abort.js";
+import { pause } from "../../async/delay.js";
+import { riddenOut } from "../ride-out.js";
+import { blockerTeller } from "../monitoring/blocker-finding.js";
+import { DatabaseFence } from "../cleanup/database-fence.js";
+import { dropSourceObjects } from "../cleanup/source-objects.js";
+import { readSourceVersion } from "../schema-diff/source-version.js";
+import { tablesInScope } from "../tables-in-scope.js";
+import { requireWayBack, WayBack } from "../rollback/rollback-replication.js";
+import type { Work } from "../work.js";
+
+/** How often a cutover marks its point before a table that is truncated behind each of them is the result. */
+const mostPoints = 3;
+const pauseBetweenPointsMs = 1000;
+
+/** One database of an online migration, from its base copy to the end of its cutover. */
+export class FollowedDatabase {
+  readonly #work: Work;
+  readonly #name: string;
+  readonly #handedOver: Following;
+  readonly #fence: DatabaseFence;
+  /** None once the cutover has come to its clean-up. */
+  readonly #stream: LiveStream | undefined;
+  #reporting = Promise.resolve();
+  readonly #rates = new FollowRateMeter();
+  #streams: () => void = () => undefined;
+  readonly #streaming = new Promise<void>((resolve) => (this.#streams = resolve));
+
+  private constructor(work: Work, record: DatabaseRecord, following: Following, finishing: boolean) {
+    const { name } = record;
+    this.#work = work;
+    this.#name = name;
+    this.#handedOver = following;
+    this.#fence = new DatabaseFence(work, record, "source");
+    this.#stream = finishing ? undefined : new LiveStream(work, name, following, (changes) => this.#follow(changes));
+  }
+
+  /**
+   * Copies the database, unless that has been done before, and follows the source from there on. Answers when the source
+   * streams: before that, nobody could say that it is followed.
+   */
+  static async start(work: Work, record: DatabaseRecord): Promise<FollowedDatabase> {
+    const one = await FollowedDatabase.#begin(work, record);
+    try {
+      if (!one.#stream) return one;
+      await Promise.race([one.#streaming, one.failure, aborted(work.signal)]);
+      await work.journal.database(record.name, {
+        phase: "following",
+        state: "WaitingForCutoverTrigger",
+        message: null,
+      });
+      return one;
+    } catch (error) {
+      await one.stop();
+      throw error;
+    }
+  }
+
+  static async #begin(work: Work, record: DatabaseRecord): Promise<FollowedDatabase> {
+    if (record.phase === "following" || record.phase === "finishing")
+      return new FollowedDatabase(work, record, record.handover as Following, record.phase === "finishing");
+    const remainder = await copyDatabase(work, record);
+    await work.journal.database(record.name, {
+      phase: "following",
+      message: "opening the stream",
+      handover: remainder,
+    });
+    return new FollowedDatabase(work, record, remainder, false);
+  }
+
+  /** Rejects when the stream has failed for good; never resolves. */
+  get failure(): Promise<never> {
+    return this.#stream?.failed ?? new Promise<never>(() => undefined);
+  }
+
+  /** Whether changes have come that the target has not taken. */
+  get isHeldUp(): boolean {
+    return this.#stream?.isHeldUp ?? false;
+  }
+
+  /**
+   * Compares every row while writes go on. Nothing to compare with is left once the cutover has come to its clean-up.
+   *
+   * @param requestedBy the `verifyNow` that asks for it, or `beforeCutover`
+   */
+  async verify(requestedBy: string, signal: AbortSignal): Promise<OnlineVerification | undefined> {
+    const [database, stream] = [this.#name, this.#stream];
+    return stream && verifyOnline(this.#work, { database, stream, requestedBy, signal });
+  }
+
+  async cutOver(): Promise<void> {
+    const { journal, wish, signal } = this.#work;
+    if (this.#stream) {
+      if (wish.rollback === "keep") await this.#riddenOut(() => requireWayBack(this.#work, this.#name));
+      if (wish.verifyBeforeCutover) {
+        await journal.database(this.#name, { message: "comparing before the cutover" });
+        refuseUnlessEqual(await this.verify("beforeCutover", signal));
+      }
+      const stream = this.#stream;
+      // What the target lacks would be found behind the point as well, and could not be tried again there.
+      const reachPoint = (): Promise<void> =>
+        this.#unlessOvertaken(() => stream.exclusivelyWithAll((...carried) => this.#reachPoint(...carried)));
+      await this.#fence.downIfItFails(() => this.#riddenOut(reachPoint, () => !stream.hasFailed));
+      // From here on the target stands for itself: a successor only cleans up.
+      await journal.database(this.#name, { phase: "finishing", state: "InProgress", message: "cleaning up" });
+    }
+    await this.#riddenOut(() => this.#finish());
+    if (wish.rollback !== "keep")
+      return journal.database(this.#name, { phase: "done", state: "Succeeded", message: null });
+    const handover = this.#remainder;
+    const places = { name: this.#name, targetName: targetDatabase(wish, this.#name) };
+    await this.#riddenOut(() => WayBack.open(this.#work, places));
+    await journal.database(this.#name, { phase: "reversing", state: "Succeeded", message: null, handover });
+  }
+
+  /** Takes down the fence that a worker has left whose cutover is not asked for any more. */
+  async takeDownFence(): Promise<void> {
+    if (this.#stream) await this.#fence.takeDown();
+  }
+
+  async stop(): Promise<void> {
+    await this.#stream?.stop();
+    await this.#reporting;
+  }
+
+  get #remainder(): Following {
+    return this.#stream?.following ?? this.#handedOver;
+  }
+
+  /**
+   * What somebody has truncated between the point and its comparison is compared at another point; what he has altered
+   * before it is carried over for another one.
+   */
+  async #unlessOvertaken(run: () => Promise<void>): Promise<void> {
+    const { journal, signal } = this.#work;
+    for (let round = 1; ; round++)
+      try {
+        await run();
+        return;
+      } catch (error) {
+        if (!(error instanceof Overtaken) || round === mostPoints) throw error;
+        const text = `the cutover is begun again at another point: ${error.message}`;
+        await journal.event(text, { database: this.#name, level: "warning" });
+        await pause(round * pauseBetweenPointsMs, signal);
+        signal.throwIfAborted();
+      }
+  }
+
+  /** @param sourceVersion of the schema that has been carried over */
+  async #reachPoint(follower: Follower, sourceVersion: string): Promise<void> {
+    const { wish, source, journal, signal } = this.#work;
+    await journal.database(this.#name, { state: "InProgress", message: "cutting over" });
+    const sourceSession = await this.#connectSource("cutover");
+    try {
+      const targetSession = await this.#connectTarget("cutover");
+      try {
+        await cutOver({
+          source,
+          database: this.#name,
+          slot: pointSlot(changeCaptureNames(wish, this.#name)),
+          plugin: this.#remainder.plugin,
+          follower,
+          sourceSession,
+          targetSession,
+          signal,
+          onWaiting: blockerTeller(this.#work, this.#name, "source"),
+          hasSequence: ({ schema, name }) => !this.#remainder.cutSequences.includes(sequenceKey(schema, name)),
+          sequenceMargin: wish.sequenceMargin,
+          putUpFence: wish.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
+          onEscapedChanges: (changes) => this.#fence.tellEscaped(changes),
+          requireSchema: () => this.#requireSchema(sourceSession, sourceVersion),
+          refreshMaterializedViews: () => this.#refresh(sourceSession, targetSession),
+          compare: async (point) =>
+            comparisonStep(await compareDatabase(this.#work, { database: this.#name, ...point, inCutover: true })),
+          onStep: (step, seconds) => journal.cutoverStep(this.#name, step, seconds),
+        });
+      } finally {
+        await targetSession.end();
+      }
+    } finally {
+      await sourceSession.end();
+    }
+  }
+
+  async #refresh(source: Client, target: Client): Promise<void> {
+    const { materializedViews } = this.#remainder;
+    const context = await readRestoreContext(target, { sourceSearchPath: this.#remainder.sourceSearchPath });
+    await reportFindings(
+      this.#work,
+      this.#name,
+      await refreshMaterializedViews(source, target, materializedViews, context),
+    );
+  }
+
+  /** @throws Overtaken when the source is not what the target was made like */
+  async #requireSchema(source: Client, before: string): Promise<void> {
+    if ((await readSourceVersion(source)) === before) return;
+    throw new Overtaken(`the schema of ${this.#name} was altered on the source while it was cut over`, {
+      remedy: "cut over when nothing alters the source's schema, or its privileges, every second",
+      code: "603130",
+    });
+  }
+
+  /**
+   * What may run twice: what was done already is found done, as it is by a successor; before the point, all is done
+   * anew.
+   */
+  #riddenOut(run: () => Promise<void>, isOfUse?: () => boolean): Promise<void> {
+    return riddenOut(this.#work, this.#name, run, isOfUse);
+  }
+
+  async #finish(): Promise<void> {
+    const { wish, source, journal } = this.#work;
+    const startedAt = performance.now();
+    await this.stop();
+    const target = await this.#connectTarget("finish");
+    try {
+      const { sourceSearchPath, handover, keptBack } = this.#remainder;
+      const context = await readRestoreContext(target, { sourceSearchPath, resumed: true });
+      if (keptBack) await this.#restoreFiring(target, keptBack, context);
+      await reportFindings(this.#work, this.#name, await restoreEntries(target, handover, context));
+      await this.#compareWithSource(target, context.missing);
+      await dropProgress(target, wish.migrationName);
+    } finally {
+      await target.end();
+    }
+    for (const note of await dropSourceObjects(source, wish, this.#name))
+      await journal.event(note, { database: this.#name, level: "warning" });
+    await journal.database(this.#name, { slot: null, publications: [] });
+    await journal.cutoverStep(this.#name, "clean up", (performance.now() - startedAt) / 1000);
+  }
+
+  /** While the tables still belong to the role that migrates, and nobody writes yet. */
+  async #restoreFiring(
+    target: Client,
+    { firing, firingValidations }: NonNullable<Remainder["keptBack"]>,
+    context: RestoreContext,
+  ): Promise<void> {
+    await this.#work.journal.database(this.#name, { message: "foreign keys, triggers and rules" });
+    await reportFindings(this.#work, this.#name, await restoreEntries(target, firing, context));
+    for (const validation of firingValidations)
+      await reportFindings(this.#work, this.#name, await validateConstraint(target, validation, context));
+  }
+
+  /** The last look at the source, and what is taken from it last of all. */
+  async #compareWithSource(target: Client, missing: ReadonlySet<string>): Promise<void> {
+    const session = await this.#connectSource("compare");
+    try {
+      const without = new Set([...this.#remainder.without, ...missing]);
+      await compareSchemas(this.#work, this.#name, session, target, without);
+      await nameDropped(this.#work, this.#name, this.#remainder.mark?.definitions ?? {}, session, target);
+      await nameForeignOptions(this.#work, this.#name, session, target);
+      await carryConnectionLimit(session, target);
+    } finally {
+      await session.end();
+    }
+  }
+
+  #follow(changes: Partial<FollowOptions> = {}): Follower {
+    const { wish, source, target, generation, signal } = this.#work;
+    return new Follower({
+      source,
+      target,
+      database: this.#name,
+      targetDatabase: targetDatabase(wish, this.#name),
+      slot: changeCaptureNames(wish, this.#name).slot,
+      publications: this.#remainder.publications,
+      plugin: this.#remainder.plugin,
+      tables: (session) => tablesInScope(session, wish),
+      firesNothing: this.#remainder.keptBack !== undefined,
+      searchPath: this.#remainder.sourceSearchPath,
+      migration: wish.migrationName,
+      generation,
+      signal,
+      reconnectForSeconds: wish.reconnectFor,
+      onEvent: (event) => {
+        if (event.kind === "streaming") this.#streams();
+        if (event.kind === "lockTableFull") this.#report(() => this.#nameSetting(event));
+        this.#report(() => this.#work.journal.event(describe(event), { database: this.#name }));
+      },
+      onProgress: (status) => this.#report(() => this.#work.journal.follow(this.#name, this.#reportOf(status))),
+      ...changes,
+    });
+  }
+
+  #nameSetting({ reason, remedy }: Extract<FollowEvent, { kind: "lockTableFull" }>): Promise<void> {
+    const [message] = reason.split("\n");
+    const object = "max_locks_per_transaction";
+    return this.#work.journal.findings([
+      {
+        ...{ database: this.#name, type: "ServerParametersValidation", state: "Warning", object },
+        ...{ objectType: "Instance", message: message!, remedy },
+      },
+    ]);
+  }
+
+  #reportOf(status: FollowStatus): FollowReport {
+    const { inserts, updates, deletes, appliedChanges, incomingChanges, latencySeconds, pendingTransactions } = status;
+    return {
+      ...{ inserts, updates, deletes, appliedChanges, latencySeconds, pendingTransactions },
+      incomingChanges: Math.max(incomingChanges, appliedChanges),
+      lagBytes: status.lagBytes ?? 0,
+      ...this.#rates.measure(status, Date.now()),
+    };
+  }
+
+  /** Writes one after another, in the background. Failing to write is the lease's business, which ends the worker. */
+  #report(write: () => Promise<void>): void {
+    this.#reporting = this.#reporting.then(write).catch((error: unknown) => {
+      process.stderr.write(`a report on ${this.#name} is lost: ${String(error)}\n`);
+    });
+  }
+
+  async #connectSource(what: string): Promise<Client> {
+    const { source } = this.#work;
+    return connect(source, { database: this.#name, purpose: this.#purpose(what) });
+  }
+
+  async #connectTarget(what: string): Promise<Client> {
+    const { target, wish } = this.#work;
+    const database = targetDatabase(wish, this.#name);
+    return connect(target, { database, purpose: this.#purpose(what) });
+  }
+
+  #purpose(what: string): string {
+    return `${this.#work.wish.migrationName} ${what}`;
+  }
+}
+
+function refuseUnlessEqual(verification: OnlineVerification | undefined): void {
+  if (!verification || verification.state === "equal") return;
+  const text = `not cut over: ${sentence(verification)}`;
+  throw verification.state === "different" ? new ContentDiffers(text) : new Refused(text);
+}
+
+function describe(event: FollowEvent): string {
+  switch (event.kind) {
+    case "streaming":
+      return `following the source from ${event.from}`;
+    case "backlog":
+      return (
+        `${formatBytes(event.bytes)} of the source's WAL wait to be read` +
+        (event.refused === undefined ? "" : `, by its walsender, which takes longer than SQL (${event.refused})`)
+      );
+    case "connectionLost":
+      return `the connection was lost (${event.reason}); trying again in ${event.retryInMs / 1000} s`;
+    case "lockTableFull":
+      return event.reason;
+    case "orderedBatch":
+      return `a batch was applied change by change: ${event.reason}`;
+    case "blocked":
+      return `changes wait for a lock on the target: ${event.by}`;
+  }
+}

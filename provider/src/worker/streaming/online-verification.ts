@@ -1,0 +1,180 @@
+import { changeCaptureNames, pointSlot } from "../../cdc/model/names.js";
+import type { TableToCopy } from "../../copy/tables-to-copy.js";
+import { TakenOver, messageOf } from "../../errors.js";
+import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
+import { qualify } from "../../postgres/identifiers.js";
+import { mostTablesShown, type OnlineVerification } from "../../status.js";
+import { targetDatabase } from "../../inputs/target-database.js";
+import { compareTables, type TableComparison } from "../../verify/compare-tables.js";
+import { contentDiffers } from "../../verify/content-differs.js";
+import { openToCompare } from "../../verify/open-to-compare.js";
+import { overtakenError, whatToCompare } from "../comparison/compare-database.js";
+import { recordingProgress } from "../comparison/comparison-progress.js";
+import type { LiveStream } from "./live-stream.js";
+import { pause } from "../../async/delay.js";
+import { type Patience, rideOut } from "../ride-out.js";
+import { meet, type SameMoment } from "../comparison/aligned-snapshots.js";
+import type { Work } from "../work.js";
+
+/** How often a table may be replaced, or the stream be caught by a change of the schema, before that is the result. */
+const mostRounds = 5;
+/** Before the second; each later one comes after twice as long. */
+const firstPauseMs = 1000;
+
+export interface VerificationOfDatabase {
+  readonly database: string;
+  readonly stream: LiveStream;
+  /** The `verifyNow` that asked for it, or `beforeCutover`. */
+  readonly requestedBy: string;
+  readonly signal: AbortSignal;
+}
+
+/** What is found by one comparison. */
+interface Found {
+  readonly lsn: string;
+  readonly heldSeconds: number;
+  readonly results: readonly TableComparison[];
+}
+
+/**
+ * Compares every followed row of a database at one point of the source's history while writes go on, and writes down
+ * what it finds. That something differs, or cannot be compared, is a result and no failure of the migration.
+ *
+ * @throws TakenOver, and what the work's signal was aborted with
+ */
+export async function verifyOnline(work: Work, verification: VerificationOfDatabase): Promise<OnlineVerification> {
+  const { database, requestedBy } = verification;
+  const { journal } = work;
+  const begun = { requestedBy, startedOn: new Date().toISOString() };
+  await journal.verification(database, { ...begun, state: "running" });
+  const result = { ...begun, ...(await outcome(work, verification)), endedOn: new Date().toISOString() };
+  await journal.verification(database, result);
+  const level = result.state === "equal" ? "info" : "warning";
+  await journal.event(`verification (${requestedBy}): ${sentence(result)}`, { database, level });
+  return result;
+}
+
+/** The result as a sentence or more, with what differs. */
+export function sentence({ state, lsn, tablesCompared, message }: OnlineVerification): string {
+  if (state === "equal") return `${tablesCompared ?? 0} tables compared at ${lsn ?? ""}, all equal`;
+  return message ?? state;
+}
+
+async function outcome(
+  work: Work,
+  verification: VerificationOfDatabase,
+): Promise<Omit<OnlineVerification, "requestedBy" | "startedOn">> {
+  try {
+    const { lsn, heldSeconds, results } = await compare(work, verification);
+    await work.journal.comparisons(verification.database, results);
+    const overtaken = results.filter(({ replaced }) => replaced);
+    const different = results.filter(({ equal, replaced }) => !equal && !replaced);
+    const counts = { lsn, heldSeconds, tablesCompared: results.length, tablesDifferent: different.length };
+    const difference = contentDiffers(verification.database, different);
+    if (!difference && overtaken.length > 0) throw overtakenError(verification.database, overtaken);
+    if (!difference) return { state: "equal", ...counts };
+    const differences = different.slice(0, mostTablesShown).map(({ schema, table, ...rest }) => ({
+      table: qualify(schema, table),
+      sourceRows: rest.sourceRows,
+      targetRows: rest.targetRows,
+      firstDifferences: rest.firstDifferences,
+    }));
+    return { state: "different", ...counts, differences, message: difference.message };
+  } catch (error) {
+    if (work.signal.aborted || error instanceof TakenOver) throw error;
+    return { state: "failed", message: messageOf(error) };
+  }
+}
+
+/** Tables that were replaced while they were read are compared again, at a point of their own. */
+async function compare(work: Work, verification: VerificationOfDatabase): Promise<Found> {
+  let found: Found | undefined;
+  const { database, stream, requestedBy, signal } = verification;
+  const tell = (text: string): Promise<void> =>
+    work.journal.event(`verification (${requestedBy}): ${text}`, { database, level: "warning" });
+  const again = async (round: number, why: string): Promise<void> => {
+    const pauseMs = firstPauseMs * 2 ** (round - 1);
+    await tell(`${why}; compared again in ${pauseMs / 1000} s`);
+    await pause(pauseMs, signal);
+  };
+  const patience: Patience = {
+    ...{ seconds: work.wish.reconnectFor, signal },
+    mayPass: (error) => !stream.hasFailed && isConnectionLoss(error),
+    onLost: (reason, retryInMs) => tell(`${reason}; compared again in ${retryInMs / 1000} s`),
+    endsAfterGoodRun: true,
+  };
+  for (let round = 1; ; round++) {
+    try {
+      const replaced = found?.results.filter((result) => result.replaced);
+      const next = await rideOut(patience, () => compareOnce(work, verification, replaced));
+      found = found ? { ...next, results: merge(found.results, next.results) } : next;
+      const overtaken = found.results.filter((result) => result.replaced);
+      if (round === mostRounds || overtaken.length === 0) return found;
+      await again(round, messageOf(overtakenError(database, overtaken)));
+    } catch (error) {
+      // The stream may have been caught by a change of the source's schema, which is carried over when it is let go.
+      const isLast = round === mostRounds || error instanceof TakenOver || signal.aborted;
+      if (isLast) throw error;
+      await again(round, messageOf(error));
+    }
+  }
+}
+
+const merge = (all: readonly TableComparison[], anew: readonly TableComparison[]): TableComparison[] =>
+  all.map((one) => anew.find(({ schema, table }) => schema === one.schema && table === one.table) ?? one);
+
+async function compareOnce(
+  work: Work,
+  { database, stream, signal }: VerificationOfDatabase,
+  only: readonly TableComparison[] | undefined,
+): Promise<Found> {
+  const { wish, source, target } = work;
+  const slot = pointSlot(changeCaptureNames(wish, database));
+  const here = { endpoint: source, database, slot, plugin: stream.following.plugin };
+  const there = { endpoint: target, database: targetDatabase(wish, database) };
+  const moment = await stream.exclusively((follower) => meet({ source: here, target: there, follower, signal }));
+  try {
+    const results = await compareAt(work, { database, stream, moment, signal, only });
+    return { lsn: moment.lsn, heldSeconds: moment.heldSeconds, results };
+  } finally {
+    await moment.release();
+  }
+}
+
+async function compareAt(
+  work: Work,
+  at: {
+    readonly database: string;
+    readonly stream: LiveStream;
+    readonly moment: SameMoment;
+    readonly signal: AbortSignal;
+    readonly only: readonly TableComparison[] | undefined;
+  },
+): Promise<TableComparison[]> {
+  const { wish, source, target } = work;
+  const { database, stream, moment, only } = at;
+  const purpose = `${wish.migrationName} verify`;
+  const here = targetDatabase(wish, database);
+  const openSource = () => openToCompare({ endpoint: source, database, purpose, snapshotId: moment.source.id });
+  const { tables, searchPath } = await whatToCompare(work, openSource, true);
+  const { followed, joining } = stream.following;
+  const isThere = ({ table }: TableToCopy): boolean => {
+    const name = qualify(table.schema, table.name);
+    return (followed?.includes(name) ?? true) && !(joining?.includes(name) ?? false);
+  };
+  const isWanted = ({ table: { schema, name } }: TableToCopy): boolean =>
+    only?.some((one) => one.schema === schema && one.table === name) ?? true;
+  return recordingProgress(work.journal, database, (onProgress) =>
+    compareTables({
+      openSource,
+      openTarget: () => openToCompare({ endpoint: target, database: here, purpose, snapshotId: moment.target.id }),
+      underSnapshots: ["source", "target"],
+      tables: tables.filter((table) => isThere(table) && isWanted(table)),
+      searchPath,
+      mode: "content",
+      jobs: work.tableSlots.limit(),
+      onProgress,
+      signal: AbortSignal.any([at.signal, moment.source.lost, moment.target.lost]),
+    }),
+  );
+}

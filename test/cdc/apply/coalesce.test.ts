@@ -1,0 +1,260 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import type { Binding } from "../../../provider/src/cdc/binding/table-mapping";
+import {
+  type Change,
+  type Relation,
+  type RowChange,
+  type Tuple,
+  absentField,
+  holderOf,
+  endOf,
+  nullField,
+  startOf,
+  onTopOf,
+} from "../../../provider/src/cdc/model/change";
+import { fold, type NetChanges } from "../../../provider/src/cdc/batch/coalesce";
+
+/** A table `(id, v, big)` keyed by id, whose `big` an update may leave unsaid as a TOAST value. */
+const relation: Relation = {
+  oid: 1,
+  schema: "public",
+  name: "t",
+  replicaIdentity: "d",
+  tellsGenerated: false,
+  columns: ["id", "v", "big"].map((name) => ({ name, key: name === "id", typeOid: 25, typeModifier: -1 })),
+};
+const binding = { name: "t", relation, stored: [0, 1, 2], key: [0], keyed: true } as unknown as Binding;
+
+/** The same without a key: old rows come whole, and equal ones cannot be told apart. */
+const bag: Relation = { ...relation, name: "bag", replicaIdentity: "f", columns: relation.columns.slice(0, 2) };
+const bagBinding = { name: "bag", relation: bag, stored: [0, 1], unmatched: [], key: [], keyed: false };
+
+type Value = string | null | undefined;
+type Rows = Map<string, readonly (string | null)[]>;
+
+function tuple(values: readonly Value[]): Tuple {
+  const parts = values.map((value) => Buffer.from(value ?? ""));
+  let at = 0;
+  const bounds = values.flatMap((value, index) => {
+    const start = at;
+    at += parts[index]!.length;
+    if (value === undefined) return [absentField, absentField];
+    return value === null ? [nullField, nullField] : [start, at];
+  });
+  return { bytes: Buffer.concat(parts), bounds, at: 0, fields: values.length, base: undefined };
+}
+
+function valueOf(row: Tuple, field: number): Value {
+  const holder = holderOf(row, field);
+  if (!holder) return undefined;
+  const start = startOf(holder, field);
+  return start === nullField ? null : holder.bytes.toString("utf8", start, endOf(holder, field));
+}
+
+const keyOf = (row: Tuple): string => valueOf(row, 0)!;
+
+/** What a source would do and say: a command that its rows do not allow says nothing. */
+type Command =
+  | { readonly do: "insert"; readonly id: string; readonly v: string | null; readonly big: string }
+  | {
+      readonly do: "update";
+      readonly id: string;
+      readonly to: string;
+      readonly v: string | null;
+      readonly big: string | undefined;
+    }
+  | { readonly do: "delete"; readonly id: string }
+  | { readonly do: "truncate" };
+
+function execute(rows: Rows, command: Command): Change | undefined {
+  switch (command.do) {
+    case "truncate":
+      rows.clear();
+      return { kind: "truncate", relations: [relation], cascade: false, restartIdentity: false };
+    case "insert":
+      if (rows.has(command.id)) return undefined;
+      rows.set(command.id, [command.id, command.v, command.big]);
+      return { kind: "insert", relation, row: tuple([command.id, command.v, command.big]) };
+    case "delete":
+      if (!rows.delete(command.id)) return undefined;
+      return { kind: "delete", relation, old: tuple([command.id, undefined, undefined]) };
+    case "update": {
+      const before = rows.get(command.id);
+      const moves = command.to !== command.id;
+      if (!before || (moves && rows.has(command.to))) return undefined;
+      rows.delete(command.id);
+      rows.set(command.to, [command.to, command.v, command.big ?? before[2]!]);
+      const old = moves ? tuple([command.id, undefined, undefined]) : undefined;
+      return { kind: "update", relation, row: tuple([command.to, command.v, command.big]), old };
+    }
+  }
+}
+
+function applyNet(rows: Rows, { deletes, updates, inserts }: NetChanges): void {
+  for (const old of deletes) assert.ok(rows.delete(keyOf(old)), `delete of ${keyOf(old)} finds a row`);
+  for (const { fields, rows: updated } of updates)
+    for (const row of updated) {
+      const before = rows.get(keyOf(row));
+      assert.ok(before, `update of ${keyOf(row)} finds a row`);
+      rows.set(
+        keyOf(row),
+        before.map((value, field) => (fields.includes(field) ? valueOf(row, field)! : value)),
+      );
+    }
+  for (const row of inserts) {
+    assert.ok(!rows.has(keyOf(row)), `insert of ${keyOf(row)} meets no row`);
+    rows.set(
+      keyOf(row),
+      [0, 1, 2].map((field) => valueOf(row, field)!),
+    );
+  }
+}
+
+function applyOne(rows: Rows, change: RowChange): void {
+  if (change.kind === "insert") {
+    applyNet(rows, { deletes: [], updates: [], inserts: [change.row] });
+    return;
+  }
+  const old = change.kind === "delete" ? change.old : (change.old ?? change.row);
+  const before = rows.get(keyOf(old));
+  assert.ok(before, `${change.kind} of ${keyOf(old)} finds a row`);
+  rows.delete(keyOf(old));
+  if (change.kind === "delete") return;
+  const row = onTopOf(change.row, change.old);
+  rows.set(
+    keyOf(row),
+    before.map((value, field) => valueOf(row, field) ?? (valueOf(row, field) === null ? null : value)),
+  );
+}
+
+const id = fc.constantFrom("1", "2", "3", "4");
+const value = fc.oneof(fc.string({ maxLength: 3 }), fc.constant(null));
+const command: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("insert" as const), id, v: value, big: fc.string() }) },
+  {
+    weight: 8,
+    arbitrary: fc
+      .record({ id, to: fc.option(id, { nil: undefined }), v: value, big: fc.option(fc.string(), { nil: undefined }) })
+      .map((update) => ({ ...update, do: "update" as const, to: update.to ?? update.id })),
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("delete" as const), id }) },
+  { weight: 1, arbitrary: fc.constant({ do: "truncate" as const }) },
+);
+
+describe("folding changes", () => {
+  for (const inOrder of [false, true])
+    it(`has the effect of the changes one after the other${inOrder ? ", unfolded" : ""}`, () => {
+      fc.assert(
+        fc.property(fc.array(id), fc.array(command, { maxLength: 40 }), (existing, commands) => {
+          const source: Rows = new Map(existing.map((key) => [key, [key, "old", `old big ${key}`]]));
+          const target: Rows = new Map(source);
+          const changes = commands.flatMap((one) => execute(source, one) ?? []);
+          for (const step of fold(
+            changes,
+            () => binding,
+            () => inOrder,
+          )) {
+            if (step.kind === "truncate") target.clear();
+            else
+              for (const { parts } of step.tables)
+                for (const part of parts) {
+                  if ("ordered" in part) for (const { change } of part.ordered) applyOne(target, change);
+                  else applyNet(target, part);
+                }
+          }
+          assert.deepEqual(new Map([...target].sort()), new Map([...source].sort()));
+        }),
+        { numRuns: 2000 },
+      );
+    });
+
+  it("leaves one operation per key", () => {
+    const rows: Rows = new Map([["1", ["1", "old", "old"]]]);
+    const commands: Command[] = [
+      { do: "update", id: "1", to: "1", v: "a", big: undefined },
+      { do: "insert", id: "2", v: "b", big: "b" },
+      { do: "update", id: "1", to: "1", v: "c", big: undefined },
+      { do: "update", id: "2", to: "3", v: "d", big: undefined },
+      { do: "insert", id: "4", v: "e", big: "e" },
+      { do: "delete", id: "4" },
+    ];
+    const [step, ...others] = fold(
+      commands.flatMap((one) => execute(rows, one) ?? []),
+      () => binding,
+    );
+    assert.equal(others.length, 0);
+    assert.ok(step?.kind === "tables");
+    const [part] = step.tables[0]!.parts as [NetChanges];
+    assert.deepEqual([part.deletes.length, part.updates.length, part.inserts.length], [0, 1, 1]);
+    assert.deepEqual(part.updates[0]!.fields, [0, 1]);
+    assert.deepEqual(
+      [0, 1, 2].map((field) => valueOf(part.inserts[0]!, field)),
+      ["3", "d", "b"],
+    );
+  });
+
+  it("does not chain the states of a row that is updated over and over", () => {
+    const changes = Array.from({ length: 1000 }, (_, n): Change => ({
+      kind: "update",
+      relation,
+      row: tuple(["1", String(n), undefined]),
+      old: undefined,
+    }));
+    const [step] = fold(changes, () => binding);
+    assert.ok(step?.kind === "tables");
+    const [part] = step.tables[0]!.parts as [NetChanges];
+    let length = 0;
+    for (let row: Tuple | undefined = part.updates[0]!.rows[0]; row; row = row.base) length++;
+    assert.ok(length <= 2, `${length} states`);
+  });
+
+  it("counts equal rows where there is no key", () => {
+    const content = fc.tuple(fc.constantFrom("a", "b", ""), fc.constantFrom("x", "", null));
+    const action = fc.record({
+      take: fc.option(fc.nat(), { nil: undefined }),
+      put: fc.option(content, { nil: undefined }),
+    });
+    fc.assert(
+      fc.property(fc.array(content, { maxLength: 6 }), fc.array(action, { maxLength: 30 }), (existing, actions) => {
+        const source = [...existing];
+        const changes = actions.flatMap(({ take, put }): Change[] => {
+          const old = take === undefined || source.length === 0 ? undefined : source.splice(take % source.length, 1)[0];
+          if (put) source.push(put);
+          if (old && put) return [{ kind: "update", relation: bag, row: tuple(put), old: tuple(old) }];
+          if (old) return [{ kind: "delete", relation: bag, old: tuple(old) }];
+          return put ? [{ kind: "insert", relation: bag, row: tuple(put) }] : [];
+        });
+        const target = existing.map((row) => JSON.stringify(row));
+        const textOf = (row: Tuple): string => JSON.stringify([valueOf(row, 0), valueOf(row, 1)]);
+        for (const step of fold(changes, () => bagBinding as unknown as Binding)) {
+          assert.ok(step.kind === "tables");
+          for (const part of step.tables.flatMap(({ parts }) => parts)) {
+            assert.ok(!("ordered" in part) && part.updates.length === 0);
+            for (const row of part.deletes) {
+              const place = target.indexOf(textOf(row));
+              assert.ok(place >= 0, `delete of ${textOf(row)} finds a row`);
+              target.splice(place, 1);
+            }
+            target.push(...part.inserts.map(textOf));
+          }
+        }
+        assert.deepEqual(target.sort(), source.map((row) => JSON.stringify(row)).sort());
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it("leaves a row without a key in order where its update does not say all, or the target has columns of its own", () => {
+    const update: Change = { kind: "update", relation: bag, row: tuple(["a", "y"]), old: tuple(["a", "x"]) };
+    const unsaid: Change = { ...update, old: tuple(["a", undefined]) };
+    const wider = { ...bagBinding, unmatched: [{ name: "of the target alone" }] };
+    for (const [change, fitting] of [
+      [unsaid, bagBinding],
+      [update, wider],
+    ] as const) {
+      const [step] = fold([change], () => fitting as unknown as Binding);
+      assert.ok(step?.kind === "tables" && "ordered" in step.tables[0]!.parts[0]!);
+    }
+  });
+});

@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { setImmediate as turn } from "node:timers/promises";
+import fc from "fast-check";
+import { ReadAhead } from "../../../provider/src/cdc/reader/read-ahead";
+import { until } from "../scene";
+
+const limitBytes = 1000;
+
+/** What a receiver makes of it that pauses and goes on as told, and the sender that stops when it is to. */
+class Reading {
+  readonly got: string[] = [];
+  readonly ahead: ReadAhead;
+  isFull = false;
+  failure: unknown;
+
+  constructor(pausesAfter: (message: string) => boolean = () => false) {
+    this.ahead = new ReadAhead({
+      limitBytes,
+      onMessage: (bytes, start, end) => {
+        const message = bytes.toString("latin1", start, end);
+        if (message === "bad") throw new Error("bad message");
+        this.got.push(message);
+        if (pausesAfter(message)) this.ahead.pause();
+      },
+      onFull: () => {
+        assert.equal(this.isFull, false);
+        this.isFull = true;
+      },
+      onRoom: () => {
+        assert.equal(this.isFull, true);
+        this.isFull = false;
+      },
+      onFailed: (error) => (this.failure = error),
+    });
+  }
+
+  send(message: string): void {
+    const bytes = Buffer.from(`<${message}>`, "latin1");
+    this.ahead.push(bytes, 1, bytes.length - 1);
+  }
+
+  async all(count: number): Promise<string[]> {
+    await until(() => this.got.length >= count, "all of it");
+    return this.got;
+  }
+}
+
+describe("reading ahead", () => {
+  it("hands on messages and steps in their order, whenever the receiver pauses", () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.array(
+          fc.record({
+            kind: fc.constantFrom("message", "step", "pause", "resume", "turn"),
+            length: fc.nat(90_000),
+            pauses: fc.boolean(),
+          }),
+        ),
+        async (events) => {
+          const pausing = new Set<string>();
+          const reading = new Reading((message) => pausing.has(message));
+          const sent: string[] = [];
+          for (const [place, { kind, length, pauses }] of events.entries()) {
+            const name = String(place);
+            if (kind === "message") {
+              const message = name.padEnd(length % 3 === 0 ? length : length % 300, ".");
+              if (pauses) pausing.add(message);
+              reading.send(message);
+              sent.push(message);
+            } else if (kind === "step") {
+              reading.ahead.after(() => reading.got.push(name));
+              sent.push(name);
+            } else if (kind === "pause") reading.ahead.pause();
+            else if (kind === "resume") reading.ahead.resume();
+            else await turn();
+          }
+          while (reading.got.length < sent.length) {
+            reading.ahead.resume();
+            await turn();
+          }
+          reading.ahead.resume();
+          assert.deepEqual(reading.got, sent);
+          assert.equal(reading.isFull, false);
+        },
+      ),
+    ));
+
+  it("stops the sender at its limit and lets it go on at half of it", async () => {
+    const reading = new Reading();
+    reading.ahead.pause();
+    let sent = 0;
+    for (; !reading.isFull; sent++) reading.send("x".repeat(36));
+    assert.equal(sent, Math.floor((limitBytes - 36) / (36 + 32)) + 1);
+    reading.ahead.resume();
+    assert.equal((await reading.all(sent)).length, sent);
+    assert.equal(reading.isFull, false);
+  });
+
+  it("has no second long message come while one is in hand", () => {
+    const reading = new Reading(() => true);
+    reading.send("x".repeat(limitBytes + 1));
+    assert.equal(reading.isFull, true);
+    reading.ahead.resume();
+    assert.equal(reading.isFull, false);
+  });
+
+  it("tells of a message that cannot be taken, and hands on nothing behind it nor once it is closed", async () => {
+    const reading = new Reading();
+    reading.ahead.pause();
+    for (const message of ["good", "bad", "late"]) reading.send(message);
+    reading.ahead.resume();
+    await until(() => reading.failure !== undefined, "the failure");
+    assert.match(String(reading.failure), /bad message/);
+    reading.ahead.close();
+    await turn();
+    assert.deepEqual(reading.got, ["good"]);
+  });
+});

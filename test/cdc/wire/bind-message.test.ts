@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { BoundValues, type Parameter } from "../../../provider/src/cdc/wire/bind-message";
+import { type Tuple, absentField, nullField } from "../../../provider/src/cdc/model/change";
+import { EngineFault } from "../../../provider/src/errors";
+
+type Value = string | null | undefined;
+
+function tuple(values: readonly Value[], base?: Tuple): Tuple {
+  // Fields lie somewhere in the bytes of a chunk.
+  const parts = ["before", ...values.map((value) => value ?? "")].map((text) => Buffer.from(text));
+  let at = parts[0]!.length;
+  const bounds = values.flatMap((value, field) => {
+    if (value === undefined) return [absentField, absentField];
+    if (value === null) return [nullField, nullField];
+    return [at, (at += parts[field + 1]!.length)];
+  });
+  return { bytes: Buffer.concat(parts), bounds: [0, ...bounds], at: 1, fields: values.length, base };
+}
+
+/** As the manual describes the message ("Message Formats", Bind). */
+function read(message: Buffer): { names: string[]; forms: number[]; values: (string | null)[] } {
+  assert.equal(String.fromCharCode(message[0]!), "B");
+  assert.equal(message.readInt32BE(1), message.length - 1);
+  let at = 5;
+  const text = (): string => {
+    const end = message.indexOf(0, at);
+    const read = message.toString("utf8", at, end);
+    at = end + 1;
+    return read;
+  };
+  const int16 = (): number => message.readUInt16BE((at += 2) - 2);
+  const names = [text(), text()];
+  const forms = Array.from({ length: int16() }, int16);
+  const values = Array.from({ length: int16() }, () => {
+    const length = message.readInt32BE((at += 4) - 4);
+    return length < 0 ? null : message.toString("utf8", at, (at += length));
+  });
+  assert.equal(int16(), 0);
+  assert.equal(at, message.length);
+  return { names, forms, values };
+}
+
+describe("a Bind message", () => {
+  const said = fc.option(fc.oneof(fc.string({ unit: "grapheme" }), fc.constant("long ".repeat(10_000))));
+
+  it("carries values as they came, of whatever state of the row says them", () => {
+    const fields = fc.array(fc.record({ before: said, now: fc.option(said, { nil: undefined }) }), { maxLength: 6 });
+    fc.assert(
+      fc.property(fields, fc.constantFrom("text" as const, "binary" as const), (row, form) => {
+        const old = tuple(row.map(({ before }) => before));
+        const now = tuple(
+          row.map(({ now }) => now),
+          old,
+        );
+        const parameters: Parameter[] = row.flatMap((_, field) => [
+          { of: "old", field },
+          { of: "row", field },
+        ]);
+        const message = Buffer.concat(new BoundValues(form, parameters, { row: now, old }).messageFor("s"));
+        assert.deepEqual(read(message), {
+          names: ["", "s"],
+          forms: [form === "binary" ? 1 : 0],
+          values: row.flatMap(({ before, now }) => [before, now === undefined ? before : now]),
+        });
+      }),
+    );
+  });
+
+  it("does not copy a long value", () => {
+    const row = tuple(["short", "x".repeat(40_000), "short"]);
+    const parameters = [0, 1, 2].map((field): Parameter => ({ of: "row", field }));
+    const { pieces } = new BoundValues("text", parameters, { row, old: undefined });
+    assert.equal(pieces.filter(({ buffer }) => buffer === row.bytes.buffer).length, 1);
+  });
+
+  it("is not made of a row that does not say a value", () => {
+    const row = tuple(["said", undefined]);
+    assert.throws(() => new BoundValues("text", [{ of: "row", field: 1 }], { row, old: undefined }), EngineFault);
+    assert.throws(() => new BoundValues("text", [{ of: "old", field: 0 }], { row, old: undefined }), EngineFault);
+  });
+});

@@ -1,0 +1,183 @@
+import assert from "node:assert/strict";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type pg from "pg";
+import { mayPass } from "../../../provider/src/cdc/model/failure";
+import { PreparedStatements } from "../../../provider/src/cdc/wire/prepared-statements";
+import { RoundTrips, type Statement } from "../../../provider/src/cdc/wire/pipelined-queries";
+import { EmbeddedServer } from "../../support/servers/embedded-server";
+
+/** CopyData messages of one line each. */
+const lines = (...texts: readonly string[]): Buffer[] =>
+  texts.map((text) => {
+    const message = Buffer.alloc(5 + text.length + 1);
+    message.write("d", 0, "latin1");
+    message.writeInt32BE(message.length - 1, 1);
+    message.write(`${text}\n`, 5, "latin1");
+    return message;
+  });
+
+describe("a round trip of many statements", () => {
+  let server: EmbeddedServer;
+  let session: pg.Client;
+  let trips: RoundTrips;
+
+  before(async () => {
+    server = await EmbeddedServer.start({ major: 17 });
+    session = await server.connect();
+    trips = new RoundTrips(session);
+    await session.query("CREATE TABLE t (id int PRIMARY KEY, v text)");
+  });
+
+  after(async () => {
+    await session.end();
+    await server.stop();
+  });
+
+  const copy = (...texts: readonly string[]): Statement => ({ text: "COPY t FROM STDIN", copyData: lines(...texts) });
+  const update = (id: number): Statement => ({
+    text: "UPDATE t SET v = v || $2 WHERE id = $1",
+    values: [String(id), "!"],
+    prepared: true,
+  });
+  const plain = (text: string): Statement => ({ text });
+  const content = (): Promise<unknown[]> => server.query("TABLE t ORDER BY id");
+
+  it("answers how many rows each of them affected", async () => {
+    const { rows, error } = await trips.make([
+      ...[plain("BEGIN"), copy("1\tone", "2\ttwo"), update(1), update(7), copy("3\tthree")],
+      ...[update(3), plain("SELECT FROM t"), plain("COMMIT")],
+    ]);
+    assert.equal(error, undefined);
+    assert.deepEqual(rows, [0, 2, 1, 0, 1, 1, 3, 0]);
+    assert.deepEqual(await content(), [
+      { id: 1, v: "one!" },
+      { id: 2, v: "two" },
+      { id: 3, v: "three!" },
+    ]);
+  });
+
+  for (const [what, failing] of [
+    ["a statement", plain("SELECT 1 / 0")],
+    ["a COPY at its begin", { text: "COPY nowhere FROM STDIN", copyData: lines("1") }],
+    ["a COPY in its data", copy("8\teight", "not a number\tx", ...Array.from({ length: 5000 }, () => "9\tnine"))],
+    [
+      "a statement that is being prepared",
+      { ...update(1), text: "UPDATE t SET v = (1 / ($1::int - $1::int))::text || $2" },
+    ],
+  ] as const)
+    it(`executes nothing behind ${what} that fails, and the session goes on`, async () => {
+      const before = await content();
+      const { rows, error } = await trips.make([
+        ...[plain("BEGIN"), plain("SAVEPOINT s"), update(2), failing, copy("10\tten"), update(1), plain("COMMIT")],
+      ]);
+      assert.ok(error && /^(22|42)/.test((error as { code?: string }).code ?? ""), String(error));
+      assert.deepEqual(rows, [0, 0, 1]);
+      // What was prepared before and behind the failure is used again, in the same transaction and after it.
+      const again = await trips.make([plain("ROLLBACK TO SAVEPOINT s"), update(2), plain("ROLLBACK")]);
+      assert.deepEqual([again.rows, again.error], [[0, 1, 0], undefined]);
+      const failsAgain = await trips.make([failing]);
+      assert.notEqual((failsAgain.error as { code?: string } | undefined)?.code, "42P05");
+      assert.deepEqual(await content(), before);
+    });
+
+  it("is sent behind another one that is under way, and executed whatever that is answered", async () => {
+    const { stream } = (session as unknown as { connection: { stream: Socket } }).connection;
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error): unknown => warnings.push(warning);
+    process.on("warning", onWarning);
+    const first = trips.make([plain("SELECT FROM pg_sleep(0.1)"), plain("SELECT 1 / 0")]);
+    const { bytesWritten } = stream;
+    const behind = [[copy("20\ttwenty"), plain("SELECT 1")], [plain("no SQL")], [plain("DELETE FROM t WHERE id = 20")]];
+    const answers = behind.map((statements) => trips.make(statements));
+    assert(stream.bytesWritten > bytesWritten);
+    assert.deepEqual((await first).rows, [1]);
+    const [second, third, last] = await Promise.all(answers);
+    assert.deepEqual([second!.rows, second!.error], [[1, 1], undefined]);
+    assert.deepEqual([third!.rows, (third!.error as { code?: string }).code], [[], "42601"]);
+    assert.deepEqual([last!.rows, last!.error], [[1], undefined]);
+    process.off("warning", onWarning);
+    assert.deepEqual(warnings, []);
+  });
+
+  it("answers each that is under way with the connection's loss", async () => {
+    const lost = await server.connect();
+    lost.on("error", () => undefined);
+    const few = new RoundTrips(lost);
+    const all = [few.make([plain("SELECT pg_terminate_backend(pg_backend_pid())")])];
+    for (let n = 0; n < 3; n++) all.push(few.make([plain("SELECT 1")]));
+    for (const { error } of await Promise.all(all)) assert.ok(error && mayPass(error), String(error));
+    await lost.end();
+  });
+
+  it("keeps a number of statements prepared, those used last, whatever fails between", async () => {
+    const own = await server.connect();
+    const most = 5;
+    const prepared = new PreparedStatements(most);
+    const few = new RoundTrips(own, prepared);
+    const inserted = (n: number): Statement => ({
+      text: `INSERT INTO t VALUES ($1::int + ${100 * n}, 'n')`,
+      values: ["100"],
+      prepared: true,
+    });
+    const kept = async (): Promise<string[]> => {
+      const { rows } = await own.query<{ statement: string }>("SELECT statement FROM pg_prepared_statements");
+      return rows.map(({ statement }) => statement);
+    };
+    const { error } = await few.make(Array.from({ length: 12 }, (_, n) => inserted(n)));
+    assert.equal(error, undefined);
+    assert.equal((await kept()).length, most);
+    // What is to be given up behind the failure stays, and what is to be prepared there is not.
+    await few.make([plain("BEGIN"), inserted(12), plain("SELECT 1 / 0"), ...[13, 14, 15, 0].map(inserted)]);
+    const { rows } = await few.make([plain("ROLLBACK"), ...[13, 20, 21, 22].map(inserted)]);
+    assert.deepEqual(rows, [0, 1, 1, 1, 1]);
+    const texts = await kept();
+    assert.ok(texts.length <= most);
+    assert.deepEqual([...prepared.givenUp], []);
+    for (const n of [13, 20, 21, 22]) assert.ok(texts.includes(inserted(n).text), `${n} of ${texts.join("\n")}`);
+    // A long text, as a wide table's is, takes the room of several, and alone more than there is.
+    const narrow = new RoundTrips(own, new PreparedStatements(most, 100));
+    const long = (n: number): Statement => ({ text: `SELECT ${n} /* ${"x".repeat(40 * n)} */`, prepared: true });
+    await own.query("DEALLOCATE ALL");
+    for (const [lengths, left] of [
+      [[1, 1.1], 1],
+      [[0, 0.1, 0.2], 3],
+      [[5], 1],
+      [[0, 0.1], 2],
+    ] as const) {
+      assert.equal((await narrow.make(lengths.map(long))).error, undefined);
+      assert.equal((await kept()).filter((text) => text.startsWith("SELECT ")).length, left, String(lengths));
+    }
+    await own.query("DELETE FROM t WHERE v = 'n'");
+    await own.end();
+  });
+
+  it("answers with the connection's loss", async () => {
+    const lost = await server.connect();
+    lost.on("error", () => undefined);
+    const { rows, error } = await new RoundTrips(lost).make([
+      ...[plain("BEGIN"), plain("SELECT pg_terminate_backend(pg_backend_pid())"), plain("COMMIT")],
+    ]);
+    assert.deepEqual(rows, [0]);
+    assert.ok(error);
+    await lost.end();
+    const after = await new RoundTrips(lost).make([plain("SELECT 1")]);
+    assert.ok(after.error);
+  });
+
+  it("takes a connection that the server has half closed for lost, so that it is ridden out", async () => {
+    const lost = await server.connect();
+    const { stream } = (lost as unknown as { connection: { stream: Duplex } }).connection;
+    const said: Error[] = [];
+    lost.on("error", (error) => said.push(error));
+    const nothing = await new RoundTrips(lost).make([plain("CREATE TEMPORARY TABLE t (id int, v text)")]);
+    assert.equal(nothing.error, undefined);
+    // What Node does when the server's end arrives.
+    stream.end();
+    const { rows, error } = await new RoundTrips(lost).make([copy("1\tone"), plain("SELECT 1")]);
+    assert.deepEqual(rows, []);
+    assert.ok(error && mayPass(error), String(error));
+    for (const one of said) assert.ok(mayPass(one), String(one));
+    await lost.end();
+  });
+});

@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { MigrationStatus } from "pulumi-pg-migration";
+import { createAdventureWorks } from "../../../tools/adventureworks/create-adventureworks";
+import type { Host, OperationResult } from "../../../tools/pulumi-host/host";
+import { makeVpnCertificates } from "../../../lab-stack/vpn/vpn-certificates";
+import type { RawLabConfig } from "../../../lab-stack/lab-config";
+import { EmbeddedServer } from "../../support/servers/embedded-server";
+import { createHost, type HostName } from "../../support/pulumi-cli";
+import { AzureServer } from "../azure-stand-in/azure-server";
+import type { Image } from "../azure-stand-in/containers";
+import { writePlugins } from "../azure-stand-in/plugins";
+
+export const database = "adventureworks";
+/** 68 tables and two materialized views. */
+export const relations = 70;
+export const administratorPassword = "Given-Passw0rd-4711";
+
+/** The lab's program, a source with AdventureWorks in it, and a stand-in for Azure to deploy into. */
+export class DeployedLab {
+  #stacks = 0;
+
+  private constructor(
+    readonly hostName: HostName,
+    readonly directory: string,
+    readonly azure: AzureServer,
+    readonly source: EmbeddedServer,
+    readonly plugins: Readonly<Record<string, string>>,
+    readonly rootCertificate: string,
+  ) {}
+
+  static async start(hostName: HostName, images: Readonly<Record<string, Image>> = {}): Promise<DeployedLab> {
+    const directory = await mkdtemp(join(tmpdir(), "lab-stack-"));
+    const azure = await AzureServer.start({ withDatabases: true, images });
+    const source = await EmbeddedServer.start({ major: 14, parameters: { wal_level: "logical", work_mem: "6MB" } });
+    await source.query(`CREATE DATABASE ${database}`);
+    await createAdventureWorks({ ...source.login, database }, { scale: 0.01 });
+    const plugins = await writePlugins(join(directory, "plugins"), azure.providers);
+    const { root } = await makeVpnCertificates([]);
+    return new DeployedLab(hostName, directory, azure, source, plugins, root.certificate);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.azure.close(), this.source.stop()]);
+    await rm(this.directory, { recursive: true, force: true });
+  }
+
+  get #state(): string {
+    return join(this.directory, String(this.#stacks));
+  }
+
+  /** What follows is deployed into a stack of its own. */
+  async beginStack(): Promise<void> {
+    this.#stacks++;
+    await mkdir(this.#state);
+  }
+
+  /** The migration of AdventureWorks that the configuration declares unless told otherwise. */
+  migration(changes: Partial<NonNullable<RawLabConfig["migration"]>> = {}): NonNullable<RawLabConfig["migration"]> {
+    return {
+      source: { host: this.source.login.host, port: this.source.port, user: this.source.login.user },
+      databases: [database],
+      mode: "Online",
+      targetBy: "address",
+      targetSslMode: "Prefer",
+      ...changes,
+    };
+  }
+
+  deployment(changes: Partial<RawLabConfig> = {}): Host {
+    const config: RawLabConfig = {
+      resourceManager: this.azure.url,
+      server: { administratorLogin: "pgadmin" },
+      parameters: { isSource: true, fromSource: "apply" },
+      vpn: { rootCertificate: this.rootCertificate },
+      migration: this.migration(),
+      ...changes,
+    };
+    const given = Object.entries(config).filter(([, value]) => value !== undefined);
+    const texts = given.map(([key, value]) => [key, typeof value === "object" ? JSON.stringify(value) : String(value)]);
+    return createHost(this.hostName, this.#state, {
+      programDirectory: resolve("lab-stack"),
+      stack: "dev",
+      passphrase: "a passphrase for tests",
+      config: Object.fromEntries(texts) as Record<string, string>,
+      secretConfig: { sourcePassword: this.source.login.password, administratorPassword },
+      providers: this.azure.providers,
+      environment: this.plugins,
+    });
+  }
+
+  /** A test that fails half-way leaves a migration's worker, and servers, behind. */
+  async cleanUp(): Promise<void> {
+    if (this.azure.cloud.resources.size === 0) return;
+    const left = this.deployment({ phase: "run", protectData: false, parameters: {} });
+    await left.up();
+    await left.destroy();
+  }
+
+  /** The stack's state, as the host keeps it. */
+  stateText(): Promise<string> {
+    const file = this.hostName === "embedded" ? "state.json" : ".pulumi/stacks/pg-migration-lab/dev.json";
+    return readFile(join(this.#state, file), "utf8");
+  }
+
+  /** The types of resources that the state has as protected, sorted. */
+  async protectedTypes(): Promise<string[]> {
+    interface Resources {
+      readonly resources: readonly { readonly type: string; readonly protect?: boolean }[];
+    }
+    const state = JSON.parse(await this.stateText()) as Resources & { checkpoint?: { latest: Resources } };
+    const { resources } = state.checkpoint?.latest ?? state;
+    return resources
+      .filter(({ protect }) => protect)
+      .map(({ type }) => type)
+      .sort();
+  }
+}
+
+export const statusIn = (result: OperationResult): MigrationStatus =>
+  result.outputs.migration as unknown as MigrationStatus;
+
+export function succeeded(result: OperationResult): OperationResult {
+  const errors = result.diagnostics.filter(({ severity }) => severity === "error");
+  assert.equal(result.ok, true, JSON.stringify(errors, null, 1));
+  return result;
+}
+
+/** What an operation that failed says. */
+export function failed(result: OperationResult): string {
+  assert.equal(result.ok, false, "the operation succeeded, but had to fail");
+  return result.diagnostics
+    .filter(({ severity }) => severity === "error")
+    .map(({ message }) => message)
+    .join("\n");
+}

@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import * as pulumi from "@pulumi/pulumi";
+import { registryOf } from "../../../lab-stack/migration/migration-runner";
+import { makeVpnCertificates } from "../../../lab-stack/vpn/vpn-certificates";
+import { at, list, type Properties, text } from "../azure-stand-in/properties";
+import { MockedLab, valueOf } from "../mocks/mocked-lab";
+import { MockedManager } from "../mocks/mocked-manager";
+
+const groupType = "containerinstance:ContainerGroup";
+const registry =
+  "/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/images/providers/Microsoft.ContainerRegistry/registries/example";
+const image = "example.azurecr.io/pg-migration:0.1.0";
+
+describe("lab-stack: the migration's runner", () => {
+  let manager: MockedManager;
+  let rootCertificate: string;
+  before(async () => {
+    manager = await MockedManager.start();
+    rootCertificate = (await makeVpnCertificates([])).root.certificate;
+  });
+  after(() => manager.close());
+
+  const secrets = {
+    sourcePassword: "source-secret",
+    administratorPassword: "Given-Passw0rd",
+    registryPassword: "pull-secret",
+  };
+  const declare = (runner: object, changes: object = {}): Promise<MockedLab> => {
+    const { source, ...rest } = { source: {}, ...changes } as { source?: object };
+    const migration = {
+      source: { host: "192.168.1.10", user: "postgres", ...source },
+      databases: ["adventureworks"],
+      worker: "container",
+      runner: { image, ...runner },
+    };
+    const vpn = { rootCertificate, ...("topology" in rest && { enabled: false }) };
+    return MockedLab.declare({ resourceManager: manager.url, vpn, migration, ...rest }, secrets);
+  };
+
+  /** A property that holds a secret arrives wrapped as one. */
+  const containersOf = (group: Properties): readonly unknown[] => list(group, "containers.value");
+
+  it("has a subnet of its own, delegated to container groups, with a NAT gateway as its way out", async () => {
+    const lab = await declare({});
+    const subnet = lab.all("network:Subnet").find(({ subnetName }) => subnetName === "snet-pglab-dev-runner");
+    assert.equal(at(subnet, "delegations.0.serviceName"), "Microsoft.ContainerInstance/containerGroups");
+    assert.equal(at(subnet, "natGateway.id"), "/ids/ng-pglab-dev-runner");
+    const gateway = lab.the("network:NatGateway");
+    assert.deepEqual(gateway.sku, { name: "Standard" });
+    assert.deepEqual(gateway.publicIpAddresses, [{ id: "/ids/pip-pglab-dev-runner" }]);
+    assert.deepEqual(lab.the(groupType).subnetIds, [{ id: "/ids/snet-pglab-dev-runner" }]);
+  });
+
+  it("is given its job as a secret, and starts its process again when that fails", async () => {
+    const lab = await declare({});
+    const group = lab.the(groupType);
+    assert.equal(group.restartPolicy, "OnFailure");
+    assert.equal(group.osType, "Linux");
+    assert(pulumi.runtime.isRpcSecret(group.containers), "the containers are a secret");
+    const [container] = containersOf(group);
+    assert.equal(text(container, "image"), image);
+    assert.deepEqual(at(container, "resources.requests"), { cpu: 2, memoryInGB: 4 });
+    const [variable] = list(container, "environmentVariables");
+    assert.equal(text(variable, "name"), "PG_MIGRATION_JOB");
+    assert.equal(at(variable, "value"), undefined, "a plain value would be shown by Azure");
+    assert.deepEqual(JSON.parse(text(variable, "secureValue")), {
+      migrationName: "lab-migration",
+      source: { host: "192.168.1.10", port: 5432, user: "postgres", sslMode: "Prefer", password: "source-secret" },
+      target: {
+        host: "psql.postgres.database.azure.com",
+        user: "pgadmin",
+        password: "Given-Passw0rd",
+        sslMode: "Require",
+      },
+    });
+  });
+
+  it("is there before the migration, which waits for a worker of it", async () => {
+    const lab = await declare({});
+    const names = lab.declared.map(({ type }) => type);
+    const migration = lab.declared.find(({ type }) => type.endsWith(":PgMigration"))!;
+    assert.equal(migration.inputs.runner, "external");
+    assert(names.indexOf(`azure-native:${groupType}`) < names.indexOf(migration.type));
+    assert.equal((await valueOf(lab.lab.source)).pgHba, "host all postgres 10.0.3.0/24 scram-sha-256");
+  });
+
+  it("has a container for each replica, with the same job", async () => {
+    const lab = await declare({ replicas: 3 });
+    const groups = lab.all(groupType);
+    assert.deepEqual(
+      groups.map(({ containerGroupName }) => containerGroupName),
+      ["ci-pglab-dev-runner-1", "ci-pglab-dev-runner-2", "ci-pglab-dev-runner-3"],
+    );
+    const jobs = groups.map((group) => text(containersOf(group)[0], "environmentVariables.0.secureValue"));
+    assert.equal(new Set(jobs).size, 1);
+  });
+
+  it("pulls from a registry of Azure's by an identity that may", async () => {
+    const lab = await declare({ registry });
+    const identity = "/ids/id-pglab-dev-runner";
+    const group = lab.the(groupType);
+    assert.deepEqual(group.identity, { type: "UserAssigned", userAssignedIdentities: [identity] });
+    assert.deepEqual(group.imageRegistryCredentials, [{ server: "example.azurecr.io", identity }]);
+    const grant = lab.the("authorization:RoleAssignment");
+    assert.equal(grant.scope, registry);
+    assert.equal(grant.principalId, "a principal");
+    assert.equal(
+      grant.roleDefinitionId,
+      "/subscriptions/00000000-0000-0000-0000-000000000002/providers/Microsoft.Authorization/roleDefinitions/7f951dda-4ed3-460d-a680-43fe172d538d",
+    );
+    const order = lab.declared.map(({ type }) => type);
+    assert(order.indexOf("azure-native:authorization:RoleAssignment") < order.indexOf(`azure-native:${groupType}`));
+  });
+
+  it("pulls from another registry as a user whose password stays secret", async () => {
+    const lab = await declare({ image: "ghcr.io/example/pg-migration:0.1.0", registryUser: "reader" });
+    const { imageRegistryCredentials } = lab.the(groupType);
+    assert(pulumi.runtime.isRpcSecret(imageRegistryCredentials));
+    assert.deepEqual(at(imageRegistryCredentials, "value"), [
+      { server: "ghcr.io", username: "reader", password: "pull-secret" },
+    ]);
+    assert(!lab.has("managedidentity:UserAssignedIdentity"));
+  });
+
+  it("is let into a public server, and into a public source, by its way out's address", async () => {
+    const firewallRules = [{ name: "office", start: "198.51.100.7", end: "198.51.100.7" }];
+    const lab = await declare({}, { topology: "public", firewallRules, source: { network: "public" } });
+    const rules = lab.all("dbforpostgresql:FirewallRule").map((rule) => [rule.firewallRuleName, rule.startIpAddress]);
+    assert.deepEqual(rules, [
+      ["office", "198.51.100.7"],
+      ["migration-runner", "203.0.113.10"],
+    ]);
+    assert.equal((await valueOf(lab.lab.source)).pgHba, "host all postgres 203.0.113.10/32 scram-sha-256");
+  });
+
+  it("is gone in phase run, with its way out", async () => {
+    const lab = await declare({}, { phase: "run" });
+    for (const absent of [groupType, "network:NatGateway"]) assert(!lab.has(absent), absent);
+  });
+
+  it("knows the registry in an image's name", () => {
+    const registries = ["example.azurecr.io/a:1", "localhost:5000/a/b:1", "someone/a:1", "a:1"].map(registryOf);
+    assert.deepEqual(registries, ["example.azurecr.io", "localhost:5000", "index.docker.io", "index.docker.io"]);
+  });
+});

@@ -1,0 +1,92 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import * as pulumi from "@pulumi/pulumi";
+import { readExistingServer } from "../../../lab-stack/server/existing-server";
+import { declareLab, type Lab } from "../../../lab-stack/lab";
+import { type LabConfig, parseLabConfig } from "../../../lab-stack/lab-config";
+import { at, type Properties } from "../azure-stand-in/properties";
+
+export interface Declared {
+  readonly type: string;
+  readonly name: string;
+  readonly inputs: Properties;
+}
+
+/** What a lab declares, seen through Pulumi's mocks. */
+export class MockedLab {
+  readonly declared: Declared[] = [];
+  /** The most parameters of the server that were being set at once. */
+  parallelParameters = 0;
+  #parameters = 0;
+
+  private constructor(
+    readonly config: LabConfig,
+    private declaredLab?: Lab,
+  ) {}
+
+  get lab(): Lab {
+    if (!this.declaredLab) throw new Error("the lab is not declared yet");
+    return this.declaredLab;
+  }
+
+  /** @param secrets the stack's secret configuration */
+  static async declare(raw: unknown, secrets: Readonly<Record<string, string>> = {}): Promise<MockedLab> {
+    const values = Object.fromEntries(Object.entries(secrets).map(([key, value]) => [`lab:${key}`, value]));
+    pulumi.runtime.setAllConfig(values, Object.keys(values));
+    const mocked = new MockedLab(parseLabConfig(raw, "dev"));
+    const newResource = (resource: Declared) => mocked.#register(resource);
+    await pulumi.runtime.setMocks({ newResource, call: () => ({ token: "mocked-token" }) }, "lab", "dev");
+    const existing = await readExistingServer(mocked.config);
+    mocked.declaredLab = declareLab(mocked.config, { fromSource: {}, existing });
+    await pulumi.runtime.disconnect();
+    return mocked;
+  }
+
+  /** The only resource of a type. */
+  the(type: string): Properties {
+    const found = this.all(type);
+    if (found.length !== 1) throw new Error(`${found.length} resources are of type ${type}, instead of one`);
+    return found[0]!;
+  }
+
+  all(type: string): Properties[] {
+    return this.declared.filter((one) => one.type === `azure-native:${type}`).map(({ inputs }) => inputs);
+  }
+
+  has(type: string): boolean {
+    return this.all(type).length > 0;
+  }
+
+  async #register({ type, name, inputs }: Declared): Promise<{ id: string; state: Properties }> {
+    const declared = { type, name, inputs };
+    this.declared.push(declared);
+    if (type.endsWith(":Configuration")) await this.#whileSettingParameter();
+    return { id: `/ids/${name}`, state: { ...inputs, ...answerTo(declared) } };
+  }
+
+  async #whileSettingParameter(): Promise<void> {
+    this.#parameters++;
+    this.parallelParameters = Math.max(this.parallelParameters, this.#parameters);
+    await sleep(5);
+    this.#parameters--;
+  }
+}
+
+function answerTo({ type, inputs }: Declared): Properties {
+  const names = ["serverName", "virtualNetworkName", "privateZoneName", "resourceGroupName", "configurationName"];
+  const own = type.endsWith(":Configuration")
+    ? "configurationName"
+    : names.find((name) => at(inputs, name) !== undefined);
+  return {
+    name: own === undefined ? "" : at(inputs, own),
+    ...(type.endsWith(":Server") && { fullyQualifiedDomainName: "psql.postgres.database.azure.com" }),
+    ...(type.endsWith(":Configuration") && { isDynamicConfig: at(inputs, "configurationName") !== "wal_level" }),
+    ...(type.endsWith(":RandomPassword") && { result: "Generated1" }),
+    ...(type.endsWith(":PublicIPAddress") && { ipAddress: "203.0.113.10" }),
+    ...(type.endsWith(":UserAssignedIdentity") && { principalId: "a principal" }),
+    ...(type.endsWith(":ResourceGroup") && { name: inputs.resourceGroupName }),
+  };
+}
+
+/** The value of an output. */
+export const valueOf = <T>(output: pulumi.Output<T>): Promise<T> =>
+  new Promise((resolve) => void output.apply((value) => resolve(value)));

@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { FleetSummary } from "pulumi-pg-migration";
+import type { Host } from "../../tools/pulumi-host/host";
+import { assertSameContent } from "../support/content";
+import { Lab } from "../support/lab";
+import { deployProgram, statusOf } from "../support/deploy-program";
+import { hostNames } from "../support/pulumi-cli";
+import { until } from "../support/until";
+
+const table = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)";
+
+for (const hostName of hostNames) {
+  describe(`examples of more than one migration's kind, deployed by the ${hostName} host`, () => {
+    let lab: Lab;
+    let directory: string;
+
+    before(async () => {
+      lab = await Lab.start();
+    });
+
+    after(() => lab.stop());
+
+    beforeEach(async () => {
+      directory = await mkdtemp(join(tmpdir(), "pg-migration-test-"));
+    });
+
+    afterEach(() => rm(directory, { recursive: true, force: true }));
+
+    const deploy = (program: string, databases: readonly string[], config: Record<string, string> = {}): Host =>
+      deployProgram(hostName, directory, lab, program, { dbsToMigrate: JSON.stringify(databases), ...config });
+
+    const assertMigrated = (database: string) =>
+      assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+
+    it("examples/validate-only: says what it found and leaves the servers as they were", async () => {
+      const database = await lab.database(table);
+      const host = deploy("examples/validate-only", [database]);
+      const result = await host.up();
+      assert.equal(statusOf(result).state, "Succeeded");
+      assert.equal((result.outputs.findings as { status: string }).status, "Succeeded");
+      assert.deepEqual(await lab.targetDatabases(), []);
+      assert((await host.destroy()).ok);
+    });
+
+    it("examples/several-databases: cuts over one after the other", async () => {
+      const databases = [await lab.database(table), await lab.database(table)];
+      assert.equal(statusOf(await deploy("examples/several-databases", databases).up()).state, "WaitingForUserAction");
+      const first = deploy("examples/several-databases", databases, { cutOver: JSON.stringify([databases[0]]) });
+      assert.equal(statusOf(await first.up()).state, "WaitingForUserAction");
+      const both = deploy("examples/several-databases", databases, { cutOver: JSON.stringify(databases) });
+      assert.equal(statusOf(await both.up()).state, "Succeeded");
+      for (const database of databases) await assertMigrated(database);
+      assert((await both.destroy()).ok);
+    });
+
+    it("examples/filters: brings a part of a database, under another name, and says what it cuts", async () => {
+      const database = await lab.database(`
+        CREATE SCHEMA sales; CREATE SCHEMA crm_eu; CREATE SCHEMA hr;
+        CREATE TABLE hr.person (id int PRIMARY KEY); INSERT INTO hr.person VALUES (1);
+        CREATE TABLE sales.orders (id int PRIMARY KEY, seller int REFERENCES hr.person); INSERT INTO sales.orders VALUES (1, 1);
+        CREATE TABLE sales.orders_staging (id int PRIMARY KEY); CREATE TABLE sales.audit_log (id int PRIMARY KEY);
+        CREATE TABLE crm_eu.lead (id int PRIMARY KEY); INSERT INTO crm_eu.lead VALUES (7)`);
+      const host = deploy("examples/filters", [], { database });
+      const result = await host.up();
+      assert.equal(statusOf(result).state, "Succeeded");
+      assert.match(JSON.stringify(result.outputs.findings), /orders_seller_fkey/);
+      assert.deepEqual((result.outputs.connection as { databases: string[] }).databases, [`${database}_eu`]);
+      const tables = await lab.target.query<{ name: string }>(
+        `SELECT schemaname || '.' || tablename AS name FROM pg_tables
+          WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1`,
+        { database: `${database}_eu` },
+      );
+      assert.deepEqual(
+        tables.map(({ name }) => name).filter((name) => !name.startsWith("pgmigration.")),
+        ["crm_eu.lead", "sales.orders"],
+      );
+      assert((await host.destroy()).ok);
+    });
+
+    it("examples/from-arm-body: takes Azure's keys, warns of the misplaced one, and keeps passwords out of the state", async () => {
+      const database = await lab.database(table);
+      const host = deploy("examples/from-arm-body", [database]);
+      const result = await host.up();
+      assert.equal(statusOf(result).state, "Succeeded");
+      assert.deepEqual((result.outputs.connection as { databases: string[] }).databases, [database]);
+      await assertMigrated(database);
+      if (hostName === "embedded") {
+        const state = await readFile(join(directory, "state.json"), "utf8");
+        assert(!state.includes(lab.source.login.password) && !state.includes(lab.administrator.password));
+      }
+      assert((await host.destroy()).ok);
+    });
+
+    it("examples/fleet: migrates a list of databases side by side, and sums them up", async () => {
+      const databases = [await lab.database(table), await lab.database(table), await lab.database(table)];
+      const host = deploy("examples/fleet", databases);
+      const result = await host.up();
+      assert(result.ok, JSON.stringify(result.diagnostics));
+      const { total, succeeded, failed, rowsCopied } = result.outputs.summary as unknown as FleetSummary;
+      assert.deepEqual([total, succeeded, failed, rowsCopied], [3, 3, 0, 300]);
+      for (const database of databases) await assertMigrated(database);
+      const [overlap] = await lab.target.query<{ most: number }>(
+        `SELECT max(at_once)::int AS most FROM (SELECT count(*) AS at_once FROM pgmigration.migration one
+           JOIN pgmigration.migration other ON one.started_at <@ tstzrange(other.started_at, other.ended_at)
+          GROUP BY one.name) AS counted`,
+      );
+      assert(overlap!.most <= 2, `${overlap!.most} at once, where the example allows 2`);
+      assert((await host.destroy()).ok);
+    });
+
+    it("examples/external-worker: waits until somebody's worker has done it", async () => {
+      const database = await lab.database(table);
+      const host = deploy("examples/external-worker", [database]);
+      const deployed = host.up();
+      await until("the wish is recorded", async () => {
+        const [row] = await lab.target.query<{ found: boolean }>(
+          "SELECT to_regclass('pgmigration.migration') IS NOT NULL AS found",
+        );
+        return row!.found && (await lab.target.query("SELECT FROM pgmigration.migration")).length === 1;
+      });
+      const job = { migrationName: "externalworker", source: lab.source.login, target: lab.administrator };
+      const worker = spawn(process.execPath, [resolve("provider/dist/worker/main.js")], {
+        env: { PATH: process.env.PATH, PG_MIGRATION_JOB: JSON.stringify(job) },
+        stdio: "ignore",
+      });
+      const exited = once(worker, "exit");
+      assert.equal(statusOf(await deployed).state, "Succeeded");
+      await exited;
+      await assertMigrated(database);
+      assert((await host.destroy()).ok);
+    });
+
+    for (const kind of ["commonjs", "esm", "esm-typescript"])
+      it(`a program in ${kind}`, async () => {
+        const database = await lab.database(table);
+        const host = deploy(`test/programs/${kind}`, [database]);
+        assert.equal(statusOf(await host.up()).state, "Succeeded");
+        await assertMigrated(database);
+        assert((await host.destroy()).ok);
+      });
+  });
+}

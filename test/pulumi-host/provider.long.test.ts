@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { Deployment, type DeploymentOptions } from "../../tools/pulumi-host/engine/deployment";
+import { isRunning } from "../../tools/pulumi-host/state/state-file";
+
+interface Recorded {
+  readonly method: string;
+  readonly pid: number;
+  readonly request: Readonly<Record<string, unknown>>;
+}
+
+describe("providers of packages", () => {
+  const programDirectory = resolve("test/host/programs/packaged");
+  let directory: string;
+  let log: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), "provider-"));
+    log = join(directory, "requests.jsonl");
+  });
+  afterEach(() => rm(directory, { recursive: true, force: true }));
+
+  const deployment = (options: Partial<DeploymentOptions> = {}) =>
+    new Deployment({
+      programDirectory,
+      stack: "dev",
+      stateFile: join(directory, "state.json"),
+      passphrase: "a passphrase for tests",
+      config: { "recorded:region": "mars" },
+      providers: { recorded: { command: process.execPath, arguments: [join(programDirectory, "provider.js"), log] } },
+      ...options,
+    });
+
+  async function requests(): Promise<Recorded[]> {
+    const lines = (await readFile(log, "utf8")).split("\n").filter((line) => line !== "");
+    return lines.map((line) => JSON.parse(line) as Recorded);
+  }
+
+  it("are started once each, configured, asked with timeouts, cancelled and ended", async () => {
+    const result = await deployment().up();
+    const recorded = await requests();
+    const of = (method: string) => recorded.filter((request) => request.method === method);
+    assert.equal(result.ok, true, JSON.stringify(result.diagnostics));
+    assert.deepEqual(result.outputs, {
+      directory: join(programDirectory, "program"),
+      size: 3,
+      otherSize: 3,
+      asked: { because: "so" },
+    });
+    assert.equal(of("configure").length, 2, "the default provider and the explicit one");
+    assert.match(JSON.stringify(of("configure")), /mars.*moon|moon.*mars/);
+    const creations = of("create").map(({ request }) => [request.name, request.timeout]);
+    assert.deepEqual(
+      new Map(creations as [string, number][]),
+      new Map([
+        ["thing", 5400],
+        ["other", 0],
+      ]),
+    );
+    assert.match(JSON.stringify(of("create")), /1b47061264138c4ac30d75fd1eb44270/, "it said that it knows secrets");
+    assert.match(JSON.stringify(of("create")), /id-of-thing/, "a reference is the id where references are not known");
+    assert.equal(of("cancel").length, 2);
+    for (const pid of new Set(recorded.map((request) => request.pid))) assert.equal(isRunning(pid), false);
+    assert.ok(!(await readFile(join(directory, "state.json"), "utf8")).includes("tok-4711"));
+    await deployment().destroy();
+    const deletions = (await requests()).filter(({ method }) => method === "delete");
+    assert.deepEqual(
+      deletions.map(({ request }) => [request.id, request.timeout]),
+      [
+        ["id-of-other", 0],
+        ["id-of-thing", 90],
+      ],
+    );
+  });
+
+  it("preview where they can", async () => {
+    const result = await deployment().preview();
+    assert.equal(result.outputs.size, 3);
+    assert.ok((await requests()).every(({ method, request }) => method !== "create" || request.preview === true));
+  });
+
+  it("are named where they are missing, or cannot be started", async () => {
+    const missing = await deployment({ config: { missing: "yes" } }).up();
+    const broken = await deployment({ providers: { recorded: { command: "/nowhere/provider" } } }).up();
+    assert.equal(missing.ok, false);
+    assert.match(JSON.stringify(missing.diagnostics), /no provider is known for package absent/);
+    assert.equal(broken.ok, false);
+    assert.match(JSON.stringify(broken.diagnostics), /cannot be started: \/nowhere\/provider/);
+  });
+});

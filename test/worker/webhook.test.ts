@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
+import { Webhook, type WebhookPayload } from "../../provider/dist/worker/monitoring/webhook.js";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { secretsIn } from "../support/secrets";
+import { until } from "../support/until";
+
+interface Delivery {
+  readonly headers: IncomingMessage["headers"];
+  readonly body: string;
+  readonly payload: WebhookPayload;
+}
+
+/** A server that keeps what it is sent, and answers as a test wants it to; `hang` is no answer. */
+class Receiver {
+  readonly deliveries: Delivery[] = [];
+  readonly #server: Server;
+
+  private constructor(answer: (count: number) => number | "hang") {
+    this.#server = createServer((request, response: ServerResponse) => {
+      void text(request).then((body) => {
+        const payload = JSON.parse(body) as WebhookPayload;
+        this.deliveries.push({ headers: request.headers, body, payload });
+        const status = answer(this.deliveries.length);
+        if (status !== "hang") response.writeHead(status).end();
+      });
+    });
+  }
+
+  static async start(answer: (count: number) => number | "hang" = () => 200): Promise<Receiver> {
+    const receiver = new Receiver(answer);
+    await new Promise<void>((resolve) => receiver.#server.listen(0, "127.0.0.1", resolve));
+    return receiver;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/hook/token-in-the-address`;
+  }
+
+  get states(): string[] {
+    return this.deliveries.map(({ payload: { data } }) => `${data.state} / ${data.subState}`);
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+describe("the webhook", () => {
+  let lab: Lab;
+  let receiver: Receiver;
+  let resource: Resource;
+  let database: string;
+
+  before(async () => {
+    lab = await Lab.start();
+  });
+
+  after(() => lab.stop());
+
+  beforeEach(async () => {
+    resource = new Resource();
+    database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+  });
+
+  afterEach(async () => {
+    await resource.destroy().finally(() => receiver.stop());
+  });
+
+  const events = async (): Promise<string> => {
+    const rows = await lab.target.query<{ message: string }>("SELECT message FROM pgmigration.event ORDER BY id");
+    return rows.map(({ message }) => message).join("\n");
+  };
+
+  it("tells each change of state in turn, signed, and neither address nor secret is seen anywhere", async () => {
+    const secret = `whsec_${Buffer.from("a key that nobody guesses").toString("base64")}`;
+    receiver = await Receiver.start();
+    await resource.create(lab.inputs([database], { migrationMode: "Online", webhook: { url: receiver.url, secret } }));
+    assert.deepEqual(
+      await secretsIn([secret, "token-in-the-address"], { lab, texts: [JSON.stringify(resource.status)] }),
+      [],
+    );
+    await resource.update({ triggerCutover: true });
+    await until("the last change is told", () => receiver.states.at(-1) === "Succeeded / Completed");
+    assert.deepEqual(receiver.states, [
+      "InProgress / ValidationInProgress",
+      "InProgress / MigratingData",
+      "WaitingForUserAction / WaitingForCutoverTrigger",
+      "InProgress / CompletingMigration",
+      "Succeeded / Completed",
+    ]);
+    for (const { headers, body, payload } of receiver.deliveries) {
+      const { state: _state, subState: _subState, ...subject } = payload.data;
+      assert.deepEqual(subject, {
+        migration: resource.inputs.migrationName,
+        source: `${lab.source.login.host}:${lab.source.port}`,
+        target: `${lab.administrator.host}:${lab.administrator.port}`,
+        databases: [database],
+      });
+      const { "webhook-id": id, "webhook-timestamp": timestamp } = headers as Record<string, string>;
+      const signature = createHmac("sha256", "a key that nobody guesses").update(`${id}.${timestamp}.${body}`);
+      assert.equal(headers["webhook-signature"], `v1,${signature.digest("base64")}`);
+      assert(Math.abs(Date.now() / 1000 - Number(timestamp)) < 300);
+    }
+    assert.equal(new Set(receiver.deliveries.map(({ headers }) => headers["webhook-id"])).size, 5);
+    const texts = receiver.deliveries.map(({ body }) => body);
+    assert.deepEqual(await secretsIn([lab.source.login.password, lab.administrator.password], { lab, texts }), []);
+  });
+
+  it("holds nothing up by not answering", async () => {
+    receiver = await Receiver.start(() => "hang");
+    const { state } = await resource.create(lab.inputs([database], { webhook: { url: receiver.url } }));
+    assert.equal(state, "Succeeded");
+    await until("it was told", () => receiver.states.length > 0);
+    assert.equal(receiver.states[0], "InProgress / ValidationInProgress");
+  });
+
+  it("tries again what was not taken, and warns of what was refused", async () => {
+    receiver = await Receiver.start((count) => (count === 1 ? 503 : 400));
+    await resource.create(lab.inputs([database], { migrationOption: "Validate", webhook: { url: receiver.url } }));
+    await until("both are told", async () => (await events()).match(/the webhook was not told/g)?.length === 2);
+    assert.deepEqual(receiver.states, [
+      "InProgress / ValidationInProgress",
+      "InProgress / ValidationInProgress",
+      "Succeeded / Completed",
+    ]);
+    assert.equal(receiver.deliveries[0]!.headers["webhook-id"], receiver.deliveries[1]!.headers["webhook-id"]);
+    assert.equal(receiver.deliveries[0]!.headers["webhook-signature"], undefined);
+    assert.match(await events(), /the webhook was not told of Succeeded \/ Completed: it answered 400/);
+    assert(!(await events()).includes("token-in-the-address"));
+  });
+
+  it("tells why a migration has failed, and why a database has while the others go on", async () => {
+    receiver = await Receiver.start();
+    await lab.target.query(`CREATE DATABASE ${database} OWNER ${lab.administrator.user}`);
+    await Resource.failure(resource.create(lab.inputs([database], { webhook: { url: receiver.url } })));
+    await until("it is told", () => receiver.states.at(-1) === "ValidationFailed / Completed");
+    assert.match(receiver.deliveries.at(-1)!.payload.data.error ?? "", /1 finding of the validation/);
+    const subject = receiver.deliveries[0]!.payload.data;
+    const webhook = new Webhook(
+      { url: receiver.url },
+      () => subject,
+      () => Promise.resolve(),
+    );
+    for (const error of [undefined, undefined, "crm: it has failed", "crm: it has failed"])
+      webhook.state("WaitingForUserAction", "WaitingForCutoverTrigger", error);
+    await webhook.close(new AbortController().signal);
+    const errors = receiver.deliveries.slice(-2).map(({ payload }) => payload.data.error);
+    assert.deepEqual(errors, [undefined, "crm: it has failed"]);
+  });
+});

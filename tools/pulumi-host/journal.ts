@@ -1,0 +1,88 @@
+import type { Diagnostic, HostEvent, Step, StepKind, Summary } from "./host";
+import type { Mask } from "./protocol/mask";
+
+const summaryKeys = new Set<StepKind>(["create", "update", "replace", "delete", "same"]);
+
+/** What an operation does and says, kept for its result and told to whoever watches; secrets are hidden in all of it. */
+export class Journal {
+  readonly #mask: Mask;
+  readonly #tell: (event: HostEvent) => void;
+  readonly #steps: Step[] = [];
+  readonly #diagnostics: Diagnostic[] = [];
+  readonly #failure = new AbortController();
+
+  constructor(mask: Mask, tell: (event: HostEvent) => void) {
+    this.#mask = mask;
+    this.#tell = tell;
+  }
+
+  get failed(): boolean {
+    return this.#failure.signal.aborted;
+  }
+
+  /** Is aborted at the first failure: no new step may be begun from then on. */
+  get failure(): AbortSignal {
+    return this.#failure.signal;
+  }
+
+  get steps(): readonly Step[] {
+    return this.#steps;
+  }
+
+  get diagnostics(): readonly Diagnostic[] {
+    return this.#diagnostics;
+  }
+
+  get summary(): Summary {
+    const summary = { create: 0, update: 0, replace: 0, delete: 0, same: 0 };
+    for (const { op } of this.#steps) {
+      if (summaryKeys.has(op)) summary[op as keyof Summary] += 1;
+    }
+    return summary;
+  }
+
+  /** Does a step and records it once it is done; what it came to may only then be known. */
+  async step<Result>(
+    op: StepKind,
+    urn: string,
+    work: () => Promise<Result> | Result,
+    outcome: (result: Result) => StepKind = () => op,
+  ): Promise<Result> {
+    this.#tell({ kind: "step-started", op, urn });
+    try {
+      const result = await work();
+      this.record(outcome(result), urn);
+      return result;
+    } catch (error) {
+      this.#tell({ kind: "step-failed", op, urn });
+      throw error;
+    }
+  }
+
+  record(op: StepKind, urn: string): void {
+    this.#steps.push({ op, urn });
+    this.#tell({ kind: "step-finished", op, urn });
+  }
+
+  say(diagnostic: Diagnostic): void {
+    const shown = { ...diagnostic, message: this.#mask.hide(diagnostic.message) };
+    this.#diagnostics.push(shown);
+    this.#tell({ kind: "diagnostic", ...shown });
+  }
+
+  fail(error: unknown, urn?: string): void {
+    this.#failure.abort();
+    const message = error instanceof Error ? error.message : String(error);
+    this.say({ severity: "error", message, ...(urn !== undefined && { urn }) });
+  }
+
+  /** Fails for a reason that has been told already. */
+  failAsTold(): void {
+    this.#failure.abort();
+  }
+
+  /** A resource's live status: shown while it lasts, never kept. */
+  status(urn: string, message: string): void {
+    this.#tell({ kind: "status", urn, message: this.#mask.hide(message) });
+  }
+}
