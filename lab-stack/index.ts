@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { readExistingServer } from "./server/existing-server";
 import { declareLab } from "./lab";
-import { readLabConfig } from "./lab-config";
+import { readLabConfig } from "./config/lab-config";
 import { parametersFromSource } from "./source/parameters-from-source";
 
 export = async () => {

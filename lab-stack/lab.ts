@@ -1,86 +1,88 @@
 import * as resources from "@pulumi/azure-native/resources";
 import * as pulumi from "@pulumi/pulumi";
-import { declareAlerts } from "./server/alerts";
-import { type ConnectionStrings, connectionStrings } from "./server/connection-strings";
-import { declareDnsResolver } from "./network/dns-resolver";
-import type { ExistingServer } from "./server/existing-server";
-import { declareFlexibleServer } from "./server/flexible-server";
-import type { LabConfig } from "./lab-config";
+import type { LabConfig } from "./config/lab-schema";
+import type { LabContext } from "./lab-context";
 import { declareMigration } from "./migration/migration";
-import { naming } from "./resource-names";
-import { declareNetwork, type LabNetwork, type Place } from "./network/network";
+import { declareDnsResolver } from "./network/dns-resolver";
+import { declareNetwork, type LabNetwork } from "./network/network";
 import { declarePrivateDns, readPrivateAddress } from "./network/private-dns";
 import { declarePrivateEndpoint } from "./network/private-endpoint";
+import { naming } from "./resource-names";
+import { declareAlerts } from "./server/alerts";
+import { type ConnectionStrings, connectionStrings } from "./server/connection-strings";
+import type { ExistingServer } from "./server/existing-server";
+import { declareFlexibleServer } from "./server/flexible-server";
 import { declareServerParameters, serverParametersOf } from "./server/server-parameters";
-import { sourcePreparation, type SourcePreparation } from "./source-preparation";
+import { sourceClients } from "./source/source-clients";
+import { sourcePreparation, type SourcePreparation } from "./source/source-preparation";
 import { declareVpnGateway } from "./vpn/vpn-gateway";
 
-/** The stack's outputs. */
+/** The stack's outputs. An output that the configuration does not need is absent. */
 export interface Lab {
   readonly resourceGroup: pulumi.Output<string>;
   readonly serverName: pulumi.Output<string>;
   readonly host: pulumi.Output<string>;
   readonly administratorLogin: string;
   readonly administratorPassword: pulumi.Output<string>;
-  /** The server's address in the virtual network; a public server has none. */
-  readonly privateAddress: pulumi.Output<string> | undefined;
+  /** The server's address in the virtual network. Absent for a public server. */
+  readonly privateAddress?: pulumi.Output<string>;
   readonly source: pulumi.Output<SourcePreparation>;
-  /** Where a migration's worker may run; a subnet's id. */
-  readonly runnerSubnet: pulumi.Output<string> | undefined;
-  readonly vpnGateway: pulumi.Output<string> | undefined;
+  /** The id of the subnet for the migration's worker. */
+  readonly runnerSubnet?: pulumi.Output<string>;
+  readonly vpnGateway?: pulumi.Output<string>;
   readonly connectionStrings: pulumi.Output<ConnectionStrings>;
-  readonly migration: pulumi.Output<unknown> | undefined;
+  /** The `currentStatus` of the migration. */
+  readonly migration?: pulumi.Output<unknown>;
 }
 
-/** What other servers give to the new one. */
-export interface Inheritance {
+/** Settings that the new server copies from other servers. */
+export interface CopiedSettings {
   /** Parameters of the migration's source. */
   readonly fromSource: Readonly<Record<string, string>>;
   readonly existing: ExistingServer;
 }
 
-/** Declares everything, in the order in which one needs the other. */
-export function declareLab(config: LabConfig, { fromSource, existing }: Inheritance): Lab {
+/** Declares all resources, in the order of their dependencies. */
+export function declareLab(config: LabConfig, { fromSource, existing }: CopiedSettings): Lab {
   const names = naming(config.name, { ...existing.tags, ...config.tags });
   const group = new resources.ResourceGroup(
     names.of("rg"),
     { resourceGroupName: names.of("rg"), location: config.location, tags: names.tags },
-    // Deleting a group deletes what is in it.
+    // Azure deletes the resources of a group together with the group.
     { protect: config.protectData },
   );
-  const place: Place = { config, naming: names, group };
-  const network = declareNetwork(place);
-  const dns = config.topology === "public" ? undefined : declarePrivateDns(place, network);
-  const created = declareFlexibleServer(place, network, dns, existing.firewallRules);
-  const set = declareServerParameters(
-    place,
+  const context: LabContext = { config, naming: names, group };
+  const network = declareNetwork(context);
+  const dns = config.topology === "public" ? undefined : declarePrivateDns(context, network);
+  const created = declareFlexibleServer(context, network, dns, existing.firewallRules);
+  const configured = declareServerParameters(
+    context,
     created,
     serverParametersOf(config, { ...fromSource, ...existing.parameters }),
   );
-  const ready = dns ? declarePrivateEndpoint(place, network, dns, created.server, set) : set;
-  const privateAddress = dns && readPrivateAddress(place, dns, ready);
-  const gateway = declareVpnGateway(place, network);
-  const resolver = declareDnsResolver(place, network);
-  declareAlerts(place, created.server, existing.alerts);
+  const ready = dns ? declarePrivateEndpoint(context, network, dns, created.server, configured) : configured;
+  const privateAddress = dns && readPrivateAddress(context, dns, ready);
+  const gateway = declareVpnGateway(context, network);
+  const resolver = declareDnsResolver(context, network);
+  declareAlerts(context, created.server, existing.alerts);
   const reachableThrough = [ready, gateway, resolver].filter((resource) => resource !== undefined);
-  const migration = declareMigration(place, { ...created, network, privateAddress, reachableThrough });
+  const migration = declareMigration(context, { ...created, network, privateAddress, reachableThrough });
   return {
-    ...outputsOf(place, network, created, privateAddress),
-    runnerSubnet: network.runner?.id,
-    vpnGateway: gateway?.id,
-    migration,
+    ...outputsOf(context, network, created),
+    ...(privateAddress && { privateAddress }),
+    ...(network.runner && { runnerSubnet: network.runner.id }),
+    ...(gateway && { vpnGateway: gateway.id }),
+    ...(migration && { migration }),
   };
 }
 
 function outputsOf(
-  { config, group }: Place,
+  { config, group }: LabContext,
   network: LabNetwork,
   { server, administratorPassword }: ReturnType<typeof declareFlexibleServer>,
-  privateAddress: pulumi.Output<string> | undefined,
-): Omit<Lab, "runnerSubnet" | "vpnGateway" | "migration"> {
+): Lab {
   const { administratorLogin } = config.server;
   const { migration } = config;
-  const database = migration?.databases[0] ?? "postgres";
   const host = server.fullyQualifiedDomainName;
   return {
     resourceGroup: group.name,
@@ -88,24 +90,16 @@ function outputsOf(
     host,
     administratorLogin,
     administratorPassword,
-    privateAddress,
-    source: pulumi
-      .output(visitorsOf(config, network))
-      .apply((from) => sourcePreparation(migration?.source.user ?? "postgres", from)),
+    source: sourceClients(config, network).apply((clients) =>
+      sourcePreparation(migration?.source.user ?? "postgres", clients),
+    ),
     connectionStrings: connectionStrings(
-      pulumi.all([host, administratorPassword]).apply(([known, password]) => ({
-        host: known,
+      pulumi.all([host, administratorPassword]).apply(([knownHost, password]) => ({
+        host: knownHost,
         user: administratorLogin,
         password,
-        database,
+        database: migration?.databases[0] ?? "postgres",
       })),
     ),
   };
-}
-
-/** Whence connections come to the source, as a range. */
-function visitorsOf({ migration, addressPlan }: LabConfig, { wayOut }: LabNetwork): pulumi.Input<string> {
-  if (migration?.source.network === "public" && wayOut)
-    return wayOut.address.ipAddress.apply((address) => `${address!}/32`);
-  return migration && migration.worker !== "onPremises" ? addressPlan.runner : addressPlan.server;
 }

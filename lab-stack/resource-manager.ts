@@ -2,20 +2,19 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { getClientToken, getClientTokenOutput } from "@pulumi/azure-native/authorization/getClientToken";
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
-import type { LabConfig } from "./lab-config";
+import type { LabConfig } from "./config/lab-schema";
 import { LabError } from "./lab-error";
 
-/** Azure Resource Manager has answered with an error. */
+/** A request to Azure Resource Manager failed. */
 export class ResourceManagerError extends LabError {}
 
-/** What follows from a change may come a while after Azure has called the change done. */
+/** Azure may complete a change some time after it reported success. */
 const completeWithinMs = 120_000;
 const pollMs = 1_000;
 
 /**
- * A list of resources that azure-native has no function for, read with the token that azure-native itself logs in with, and
- * read again until something is in it, for two minutes at most. Nothing is read before `ready` exists, so in a preview the
- * answer may be unknown.
+ * Reads a list of resources for which azure-native has no function, with azure-native's token. Retries for up to two
+ * minutes while the list is empty. Waits until `ready` exists, so the output may be unknown in a preview.
  *
  * @throws ResourceManagerError, in the output
  */
@@ -40,7 +39,7 @@ async function getFilled(url: string, token: string): Promise<unknown> {
   }
 }
 
-/** The same for what exists before the program runs, and decides what it declares. @throws ResourceManagerError */
+/** Reads a resource that exists before the program runs. @throws ResourceManagerError */
 export async function readExisting(
   { resourceManager }: Pick<LabConfig, "resourceManager">,
   path: string,
@@ -50,10 +49,10 @@ export async function readExisting(
   return get(`${resourceManager}${path}?api-version=${apiVersion}`, token);
 }
 
-/** Long enough for the longest list that the lab reads, a server's parameters. */
-const answerMs = 60_000;
+/** Sufficient for a server's parameters, the longest list that the lab reads. */
+const requestTimeoutMs = 60_000;
 
-/** What Azure answers; the further pages of a list are joined to its first one. @throws ResourceManagerError */
+/** Reads a resource, or all pages of a list. @throws ResourceManagerError */
 async function get(url: string, token: string): Promise<Page> {
   const page = pageSchema.parse(await getPage(url, token));
   if (!page.nextLink || !page.value) return page;
@@ -67,7 +66,7 @@ const pageSchema = z.looseObject({ value: z.array(z.unknown()).optional(), nextL
 
 async function getPage(url: string, token: string): Promise<unknown> {
   try {
-    const signal = AbortSignal.timeout(answerMs);
+    const signal = AbortSignal.timeout(requestTimeoutMs);
     const response = await fetch(url, { headers: { authorization: `Bearer ${token}` }, signal });
     if (response.ok) return await response.json();
     throw new ResourceManagerError(`GET ${url}: ${response.status} ${await response.text()}`);

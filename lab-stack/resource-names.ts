@@ -1,23 +1,23 @@
 import * as pulumi from "@pulumi/pulumi";
 
-/** The beginning of a resource's name, after Microsoft's Cloud Adoption Framework's list of abbreviations. */
-export type Kind =
+/** Prefixes of resource names, from Microsoft's Cloud Adoption Framework. */
+export type ResourceKind =
   "rg" | "vnet" | "snet" | "pip" | "ng" | "vgw" | "dnspr" | "in" | "pdns" | "pdnslink" | "pep" | "psql" | "ma";
 
-/** How everything in one lab is named and tagged. */
+/** Names and tags of a lab's resources. */
 export interface Naming {
-  /** `<kind>-<lab>-<stack>`, and what tells several of a kind apart. */
-  of(kind: Kind, what?: string): string;
-  /** `<lab>-<stack>-<what>`, for a component that puts kinds before it itself. */
-  ofComponent(what: string): string;
+  /** `<kind>-<lab>-<stack>`, with a suffix if the lab has several resources of the kind. */
+  of(kind: ResourceKind, suffix?: string): string;
+  /** `<lab>-<stack>-<suffix>`, for a component that adds the prefixes itself. */
+  ofComponent(suffix: string): string;
   readonly tags: Readonly<Record<string, string>>;
 }
 
 export function naming(lab: string, tags: Readonly<Record<string, string>>): Naming {
   const stack = pulumi.getStack();
   return {
-    of: (kind, what) => [kind, lab, stack, what].filter((part) => part !== undefined).join("-"),
-    ofComponent: (what) => [lab, stack, what].join("-"),
+    of: (kind, suffix) => [kind, lab, stack, suffix].filter((part) => part !== undefined).join("-"),
+    ofComponent: (suffix) => [lab, stack, suffix].join("-"),
     tags: { "managed-by": "pulumi", project: pulumi.getProject(), stack, ...tags },
   };
 }

@@ -4,13 +4,13 @@ import * as managedidentity from "@pulumi/azure-native/managedidentity";
 import * as pulumi from "@pulumi/pulumi";
 import type { WorkerJob } from "pulumi-pg-migration";
 
-/** A registry of Azure's: the runner gets an identity that may pull from it. */
+/** An Azure container registry. The runner receives an identity with permission to pull from it. */
 export interface AzureRegistry {
   /** The registry's resource id. */
   readonly id: pulumi.Input<string>;
 }
 
-/** A user of any other registry. */
+/** A user of another registry. */
 export interface RegistryLogin {
   readonly username: pulumi.Input<string>;
   readonly password: pulumi.Input<string>;
@@ -19,46 +19,50 @@ export interface RegistryLogin {
 export interface MigrationRunnerArgs {
   readonly resourceGroupName: pulumi.Input<string>;
   readonly location: pulumi.Input<string>;
-  /** Delegated to Microsoft.ContainerInstance/containerGroups, with a NAT gateway, by which the image is pulled. */
+  /** Delegated to Microsoft.ContainerInstance/containerGroups, with a NAT gateway for pulling the image. */
   readonly subnetId: pulumi.Input<string>;
-  /** What the repository's Dockerfile makes, with its registry: `example.azurecr.io/pg-migration:0.1.0`. */
+  /** The image built from the repository's Dockerfile: `example.azurecr.io/pg-migration:0.1.0`. */
   readonly image: string;
-  /** Left out where anybody may pull the image. */
+  /** Not needed for a public image. */
   readonly registry?: AzureRegistry | RegistryLogin | undefined;
-  /** Secret: passwords are in it. */
+  /** Contains passwords, so it is sent as a secret. */
   readonly job: pulumi.Input<WorkerJob>;
-  /** Worker processes, each in a container of its own. Default 1. */
+  /** Worker processes, each in its own container. Default 1. */
   readonly replicas?: number | undefined;
-  /** Of each container. Default 2. */
+  /** vCPUs of each container. Default 2. */
   readonly cpu?: number | undefined;
-  /** Of each container, in GiB. Default 4. */
+  /** Memory of each container in GiB. Default 4. */
   readonly memoryGb?: number | undefined;
   readonly tags?: Readonly<Record<string, string>> | undefined;
 }
 
-/** Azure's role AcrPull, which has one id in all of Azure. */
+/** The role AcrPull, whose id is the same in all of Azure. */
 const pullRole = "7f951dda-4ed3-460d-a680-43fe172d538d";
 
-/** Azure's own DNS server, which knows the zones that are linked to the network; containers do not inherit the network's. */
+/** Azure's DNS server, which resolves zones linked to the network. Containers do not inherit the network's servers. */
 const azureDns = "168.63.129.16";
 
 /**
- * A migration's worker in a virtual network: what Azure's service calls a runtime server. A PgMigration with
- * `runner: "external"` that depends on it waits for a worker of it to take the lease. A container whose process dies is
- * started again, and its worker goes on from the migration's records; the worker ends once the migration is deleted.
+ * Runs a migration's worker in a virtual network, like the runtime server of Microsoft's service. Let a PgMigration with
+ * `runner: "external"` depend on it: it waits until a worker of the runner takes the lease. Azure restarts a container
+ * whose process fails, and the worker resumes from the migration's records. It ends when the migration is deleted.
+ *
+ * @example
+ * const runner = new MigrationRunner("crm", { resourceGroupName, location, subnetId, image, job });
+ * new PgMigration("crm", { ...servers, runner: "external" }, { dependsOn: runner });
  */
 export class MigrationRunner extends pulumi.ComponentResource {
   readonly containerGroups: readonly containerinstance.ContainerGroup[];
 
   constructor(name: string, args: MigrationRunnerArgs, opts: pulumi.ComponentResourceOptions = {}) {
     super("pg-migration-lab:index:MigrationRunner", name, {}, opts);
-    const pull = this.#mayPull(name, args);
+    const access = this.#declareRegistryAccess(name, args);
     const replicas = Array.from({ length: args.replicas ?? 1 }, (_, index) => `ci-${name}-${index + 1}`);
-    this.containerGroups = replicas.map((group) => this.#containerGroup(group, args, pull));
+    this.containerGroups = replicas.map((group) => this.#containerGroup(group, args, access));
     this.registerOutputs();
   }
 
-  #containerGroup(name: string, args: MigrationRunnerArgs, pull: Pull): containerinstance.ContainerGroup {
+  #containerGroup(name: string, args: MigrationRunnerArgs, access: RegistryAccess): containerinstance.ContainerGroup {
     const { resourceGroupName, location, subnetId, image, job, cpu = 2, memoryGb: memoryInGB = 4, tags = {} } = args;
     return new containerinstance.ContainerGroup(
       name,
@@ -70,7 +74,7 @@ export class MigrationRunner extends pulumi.ComponentResource {
         restartPolicy: "OnFailure",
         subnetIds: [{ id: subnetId }],
         dnsConfig: { nameServers: [azureDns] },
-        ...pull.properties,
+        ...access.properties,
         containers: [
           {
             name: "worker",
@@ -85,19 +89,22 @@ export class MigrationRunner extends pulumi.ComponentResource {
       },
       {
         parent: this,
-        dependsOn: pull.granted,
-        // Azure changes hardly anything of a container that exists, and there is nothing in it to lose.
+        dependsOn: access.grants,
+        // Azure can change almost nothing of an existing container, and a container holds no data.
         replaceOnChanges: ["containers", "subnetIds", "imageRegistryCredentials", "identity", "dnsConfig"],
         deleteBeforeReplace: true,
       },
     );
   }
 
-  #mayPull(name: string, { registry, image, resourceGroupName, location, tags = {} }: MigrationRunnerArgs): Pull {
-    if (!registry) return { properties: {}, granted: [] };
+  #declareRegistryAccess(
+    name: string,
+    { registry, image, resourceGroupName, location, tags = {} }: MigrationRunnerArgs,
+  ): RegistryAccess {
+    if (!registry) return { properties: {}, grants: [] };
     const server = registryOf(image);
     if ("username" in registry)
-      return { properties: { imageRegistryCredentials: [{ server, ...registry }] }, granted: [] };
+      return { properties: { imageRegistryCredentials: [{ server, ...registry }] }, grants: [] };
     const identity = new managedidentity.UserAssignedIdentity(
       `id-${name}`,
       { resourceGroupName, location, resourceName: `id-${name}`, tags: { ...tags } },
@@ -118,18 +125,18 @@ export class MigrationRunner extends pulumi.ComponentResource {
         identity: { type: "UserAssigned", userAssignedIdentities: [identity.id] },
         imageRegistryCredentials: [{ server, identity: identity.id }],
       },
-      granted: [grant],
+      grants: [grant],
     };
   }
 }
 
-interface Pull {
+interface RegistryAccess {
   readonly properties: Pick<containerinstance.ContainerGroupArgs, "identity" | "imageRegistryCredentials">;
-  /** What has to be there before an image can be pulled. */
-  readonly granted: pulumi.Resource[];
+  /** Resources that must exist before an image can be pulled. */
+  readonly grants: pulumi.Resource[];
 }
 
-/** The registry in an image's name; Docker's own where it names none. */
+/** The registry in an image's name. Without one, it is Docker Hub. */
 export function registryOf(image: string): string {
   const [first, ...rest] = image.split("/");
   return rest.length > 0 && /[.:]|^localhost$/.test(first!) ? first! : "index.docker.io";

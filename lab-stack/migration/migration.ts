@@ -1,50 +1,38 @@
-import * as dbforpostgresql from "@pulumi/azure-native/dbforpostgresql";
 import * as pulumi from "@pulumi/pulumi";
 import { PgMigration, type WorkerJob } from "pulumi-pg-migration";
-import type { FlexibleServer } from "../server/flexible-server";
-import type { LabConfig } from "../lab-config";
+import type { LabConfig, MigrationConfig } from "../config/lab-schema";
+import type { LabContext } from "../lab-context";
+import { declareAzureMigration } from "./azure-migration";
+import { azureKeys, sourcePassword } from "./migration-inputs";
 import { MigrationRunner, type RegistryLogin } from "./migration-runner";
-import type { LabNetwork, Place } from "../network/network";
-
-type MigrationConfig = NonNullable<LabConfig["migration"]>;
-
-export interface MigrationTarget extends FlexibleServer {
-  /** The server's address in the virtual network, where it has one. */
-  readonly privateAddress: pulumi.Output<string> | undefined;
-  /** What has to be there before a migration can reach the server. */
-  readonly reachableThrough: readonly pulumi.Resource[];
-  readonly network: LabNetwork;
-}
+import type { MigrationTarget } from "./migration-target";
 
 /**
- * The migration that the configuration declares, by the embedded engine or by Azure's own service, while the lab's phase is
- * `migrate`; afterwards there is none, and the migrated data stays.
+ * Declares the configured migration for the embedded engine or for Microsoft's service, and returns its `currentStatus`.
+ * In phase `run` there is no migration, and the migrated data remains.
  */
-export function declareMigration(place: Place, target: MigrationTarget): pulumi.Output<unknown> | undefined {
-  const { migration, phase } = place.config;
+export function declareMigration(context: LabContext, target: MigrationTarget): pulumi.Output<unknown> | undefined {
+  const { migration, phase } = context.config;
   if (!migration || phase === "run") return undefined;
   const options = { dependsOn: [...target.reachableThrough] };
-  if (migration.engine === "azure") return declareAzureMigration(place, migration, target, options).currentStatus;
-  return declareEmbeddedMigration(place, migration, target, options).currentStatus;
+  if (migration.engine === "azure") return declareAzureMigration(context, migration, target, options);
+  return declareEmbeddedMigration(context, migration, target, options).currentStatus;
 }
 
 function declareEmbeddedMigration(
-  place: Place,
+  context: LabContext,
   migration: MigrationConfig,
   target: MigrationTarget,
   { dependsOn }: { readonly dependsOn: pulumi.Resource[] },
 ): PgMigration {
-  const servers = serversOf(place.config, migration, target);
-  const runner = declareRunner(place, migration, target, servers, dependsOn);
+  const servers = serversOf(context.config, migration, target);
+  const runner = declareRunner(context, migration, target, servers, dependsOn);
   return new PgMigration(
     migration.name,
     {
       ...servers,
-      dbsToMigrate: migration.databases,
-      migrationMode: migration.mode,
-      migrationOption: migration.option,
-      overwriteDbsInTarget: migration.overwrite,
-      triggerCutover: migration.triggerCutover,
+      ...azureKeys(migration),
+      sourceType: migration.source.type,
       ...(runner && { runner: "external" as const }),
     },
     { dependsOn: runner ? [...dependsOn, runner] : dependsOn },
@@ -71,9 +59,9 @@ function serversOf(
   };
 }
 
-/** The containers in which the migration's worker runs, where the configuration asks for them. */
+/** Declares the containers for the migration's worker, if the configuration has them. */
 function declareRunner(
-  { naming, group }: Place,
+  { naming, group }: LabContext,
   { worker, runner, name }: MigrationConfig,
   { network }: MigrationTarget,
   servers: Servers,
@@ -106,45 +94,3 @@ function declareRunner(
 
 const loginOf = (username: string | undefined): RegistryLogin | undefined =>
   username === undefined ? undefined : { username, password: new pulumi.Config().requireSecret("registryPassword") };
-
-/** The same wish to Microsoft's service (API 2025-08-01), whose switches are the texts True and False. */
-function declareAzureMigration(
-  { config, naming, group }: Place,
-  migration: MigrationConfig,
-  { server, administratorPassword }: MigrationTarget,
-  options: pulumi.CustomResourceOptions,
-): dbforpostgresql.Migration {
-  const { host, port, user, sslMode, type } = migration.source;
-  const text = (value: boolean) => (value ? "True" : "False");
-  const isOnline = migration.mode === "Online";
-  return new dbforpostgresql.Migration(
-    migration.name,
-    {
-      resourceGroupName: group.name,
-      serverName: server.name,
-      location: group.location,
-      migrationName: migration.name,
-      migrationMode: migration.mode,
-      migrationOption: migration.option,
-      sourceType: type,
-      sourceDbServerResourceId: `${host}:${port}@${user}`,
-      sslMode: azureSslMode(sslMode),
-      dbsToMigrate: migration.databases,
-      overwriteDbsInTarget: text(migration.overwrite),
-      ...(isOnline && { triggerCutover: text(migration.triggerCutover) }),
-      ...(migration.runtimeServer !== undefined && { migrationInstanceResourceId: migration.runtimeServer }),
-      secretParameters: {
-        adminCredentials: { sourceServerPassword: sourcePassword(), targetServerPassword: administratorPassword },
-        sourceServerUsername: user,
-        targetServerUsername: config.server.administratorLogin,
-      },
-      tags: naming.tags,
-    },
-    { ...options, additionalSecretOutputs: ["secretParameters"] },
-  );
-}
-
-/** Azure's service has no mode without TLS; Prefer falls back to it. */
-const azureSslMode = (mode: MigrationConfig["source"]["sslMode"]): string => (mode === "Disable" ? "Prefer" : mode);
-
-const sourcePassword = (): pulumi.Output<string> => new pulumi.Config().requireSecret("sourcePassword");

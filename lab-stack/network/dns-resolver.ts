@@ -1,12 +1,13 @@
 import * as dnsresolver from "@pulumi/azure-native/dnsresolver";
-import { type LabNetwork, type Place, resolverAddress } from "./network";
+import type { LabContext } from "../lab-context";
+import { type LabNetwork, resolverAddress } from "./network";
 
 /**
- * Answers VPN clients' questions about the private zone: Azure's own DNS server is reached from inside the network only.
- * The endpoint's address is static because the network's settings, made before it, name it.
+ * Resolves names of the private zone for VPN clients, which cannot reach Azure's own DNS server. The endpoint has a
+ * static address, because the virtual network is created first and its settings contain the address.
  */
 export function declareDnsResolver(
-  { config, naming, group }: Place,
+  { config, naming, group }: LabContext,
   { virtualNetwork, dnsResolver: subnet }: LabNetwork,
 ): dnsresolver.InboundEndpoint | undefined {
   if (!subnet) return undefined;

@@ -1,16 +1,9 @@
 import * as network from "@pulumi/azure-native/network";
-import type * as resources from "@pulumi/azure-native/resources";
 import type * as pulumi from "@pulumi/pulumi";
-import { firstUsableAddress } from "../address-plan";
-import type { LabConfig } from "../lab-config";
+import { firstUsableAddress } from "../config/address-plan";
+import type { LabConfig } from "../config/lab-schema";
+import type { LabContext } from "../lab-context";
 import type { Naming } from "../resource-names";
-
-/** What every part of the lab is given. */
-export interface Place {
-  readonly config: LabConfig;
-  readonly naming: Naming;
-  readonly group: resources.ResourceGroup;
-}
 
 export interface LabNetwork {
   readonly virtualNetwork: network.VirtualNetwork;
@@ -19,36 +12,37 @@ export interface LabNetwork {
   readonly runner?: network.Subnet | undefined;
   readonly dnsResolver?: network.Subnet | undefined;
   readonly gateway?: network.Subnet | undefined;
-  /** The runner's way out to registries and public servers, and the address that it comes from there. */
-  readonly wayOut?: WayOut | undefined;
+  /** Through which the runner's containers reach registries and public servers. */
+  readonly natGateway?: RunnerNatGateway | undefined;
 }
 
-interface WayOut {
-  readonly natGateway: network.NatGateway;
-  readonly address: network.PublicIPAddress;
+interface RunnerNatGateway {
+  readonly gateway: network.NatGateway;
+  /** The address that public servers see. */
+  readonly publicAddress: network.PublicIPAddress;
 }
 
 type SubnetPart = Partial<network.SubnetArgs> & { readonly range: string; readonly subnetName: string };
 
-/** The address that the DNS resolver listens on: chosen up front, since the network's settings name it. */
+/** The address of the DNS resolver. It is fixed, because the virtual network's settings need it first. */
 export const resolverAddress = (config: LabConfig): string => firstUsableAddress(config.addressPlan.dnsResolver);
 
-/** Only what the topology and the phase ask for has a subnet. A public server needs the network for its runner only. */
-export function declareNetwork(place: Place): LabNetwork {
-  const { config, naming, group } = place;
+/** Declares the subnets that the topology and the phase need. For a public server that is only the runner's. */
+export function declareNetwork(context: LabContext): LabNetwork {
+  const { config, naming, group } = context;
   const { addressPlan: plan, topology, phase, vpn } = config;
   const virtualNetwork = new network.VirtualNetwork(naming.of("vnet"), {
     resourceGroupName: group.name,
     location: group.location,
     virtualNetworkName: naming.of("vnet"),
     addressSpace: { addressPrefixes: [plan.virtualNetwork] },
-    // VPN clients are told the network's DNS servers, and cannot reach Azure's own at 168.63.129.16.
+    // VPN clients use the network's DNS servers, and cannot reach Azure's own at 168.63.129.16.
     ...(vpn.enabled && { dhcpOptions: { dnsServers: [resolverAddress(config)] } }),
     tags: naming.tags,
   });
-  const subnet = subnetChain(place, virtualNetwork);
+  const subnet = subnetChain(context, virtualNetwork);
   const isMigrating = phase === "migrate";
-  const wayOut = isMigrating && config.migration?.worker === "container" ? declareWayOut(place) : undefined;
+  const natGateway = isMigrating && config.migration?.worker === "container" ? declareNatGateway(context) : undefined;
   return {
     virtualNetwork,
     server: topology === "private" ? subnet("server", serverSubnet(naming, plan.server)) : undefined,
@@ -56,20 +50,20 @@ export function declareNetwork(place: Place): LabNetwork {
       topology === "privateEndpoint"
         ? subnet("endpoints", { subnetName: naming.of("snet", "endpoints"), range: plan.privateEndpoints })
         : undefined,
-    wayOut,
-    runner: isMigrating ? subnet("runner", runnerSubnet(naming, plan.runner, wayOut)) : undefined,
+    natGateway,
+    runner: isMigrating ? subnet("runner", runnerSubnet(naming, plan.runner, natGateway)) : undefined,
     dnsResolver: vpn.enabled ? subnet("resolver", resolverSubnet(naming, plan.dnsResolver)) : undefined,
-    // The name is Azure's: a gateway is refused in a subnet of any other.
+    // Azure requires this name for the subnet of a gateway.
     gateway: vpn.enabled ? subnet("gateway", { subnetName: "GatewaySubnet", range: plan.gateway }) : undefined,
   };
 }
 
-/** Azure changes one subnet of a network at a time and answers AnotherOperationInProgress to others: one after another. */
-function subnetChain({ group, naming }: Place, virtualNetwork: network.VirtualNetwork) {
+/** Declares subnets one after another: Azure changes one at a time and answers AnotherOperationInProgress to others. */
+function subnetChain({ group, naming }: LabContext, virtualNetwork: network.VirtualNetwork) {
   let previous: pulumi.Resource = virtualNetwork;
-  return (what: string, { range, ...part }: SubnetPart): network.Subnet => {
+  return (suffix: string, { range, ...part }: SubnetPart): network.Subnet => {
     const subnet = new network.Subnet(
-      naming.of("snet", what),
+      naming.of("snet", suffix),
       {
         resourceGroupName: group.name,
         virtualNetworkName: virtualNetwork.name,
@@ -92,32 +86,32 @@ const serverSubnet = (naming: Naming, range: string): SubnetPart => ({
   serviceEndpoints: [{ service: "Microsoft.Storage" }],
 });
 
-/** Where containers run nothing else may; without one the subnet takes any machine. */
-const runnerSubnet = (naming: Naming, range: string, wayOut: WayOut | undefined): SubnetPart => ({
+/** A subnet for containers is delegated to them. Without containers it accepts any machine. */
+const runnerSubnet = (naming: Naming, range: string, natGateway: RunnerNatGateway | undefined): SubnetPart => ({
   subnetName: naming.of("snet", "runner"),
   range,
-  ...(wayOut && {
-    natGateway: { id: wayOut.natGateway.id },
+  ...(natGateway && {
+    natGateway: { id: natGateway.gateway.id },
     delegations: [{ name: "container-groups", serviceName: "Microsoft.ContainerInstance/containerGroups" }],
   }),
 });
 
-/** Container groups in a virtual network have no other way out than a NAT gateway. */
-function declareWayOut({ naming, group }: Place): WayOut {
+/** Container groups in a virtual network reach the internet only through a NAT gateway. */
+function declareNatGateway({ naming, group }: LabContext): RunnerNatGateway {
   const common = { resourceGroupName: group.name, location: group.location, tags: naming.tags };
-  const address = new network.PublicIPAddress(naming.of("pip", "runner"), {
+  const publicAddress = new network.PublicIPAddress(naming.of("pip", "runner"), {
     ...common,
     publicIpAddressName: naming.of("pip", "runner"),
     sku: { name: "Standard", tier: "Regional" },
     publicIPAllocationMethod: "Static",
   });
-  const natGateway = new network.NatGateway(naming.of("ng", "runner"), {
+  const gateway = new network.NatGateway(naming.of("ng", "runner"), {
     ...common,
     natGatewayName: naming.of("ng", "runner"),
     sku: { name: "Standard" },
-    publicIpAddresses: [{ id: address.id }],
+    publicIpAddresses: [{ id: publicAddress.id }],
   });
-  return { natGateway, address };
+  return { gateway, publicAddress };
 }
 
 const resolverSubnet = (naming: Naming, range: string): SubnetPart => ({

@@ -2,7 +2,8 @@ import * as privatedns from "@pulumi/azure-native/privatedns";
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { LabError } from "../lab-error";
-import type { LabNetwork, Place } from "./network";
+import type { LabContext } from "../lab-context";
+import type { LabNetwork } from "./network";
 import { readList } from "../resource-manager";
 
 const apiVersion = "2024-06-01";
@@ -18,11 +19,11 @@ const recordSets = z.object({
 
 export interface PrivateDns {
   readonly zone: privatedns.PrivateZone;
-  /** A server may be created once this is there: before, its name leads nowhere. */
+  /** The server is created after this link, because its name does not resolve without it. */
   readonly link: privatedns.VirtualNetworkLink;
 }
 
-export function declarePrivateDns({ config, naming, group }: Place, { virtualNetwork }: LabNetwork): PrivateDns {
+export function declarePrivateDns({ config, naming, group }: LabContext, { virtualNetwork }: LabNetwork): PrivateDns {
   const zone = new privatedns.PrivateZone(naming.of("pdns"), {
     resourceGroupName: group.name,
     privateZoneName: config.zoneName,
@@ -41,17 +42,17 @@ export function declarePrivateDns({ config, naming, group }: Place, { virtualNet
   return { zone, link };
 }
 
-/** The zone has no address, or several, where the server's single one is looked for. */
-export class PrivateAddressNotFound extends LabError {}
+/** The zone does not contain exactly one address. */
+export class PrivateAddressNotFoundError extends LabError {}
 
 /**
- * The server's address, read from the zone's A records once `ready` exists. All are listed, because the record of a
- * server in a virtual network bears a name that Azure makes up.
+ * Reads the server's address from the zone's A records once `ready` exists. It lists all records, because Azure
+ * generates the name of the record.
  *
- * @throws PrivateAddressNotFound, in the output
+ * @throws PrivateAddressNotFoundError, in the output
  */
 export function readPrivateAddress(
-  { config }: Place,
+  { config }: LabContext,
   { zone }: PrivateDns,
   ready: pulumi.Input<pulumi.Resource>,
 ): pulumi.Output<string> {
@@ -63,8 +64,8 @@ function onlyAddress({ value }: z.output<typeof recordSets>, zoneName: string): 
   const addresses = value.flatMap((set) => set.properties.aRecords.map((record) => record.ipv4Address));
   const [address] = addresses;
   if (address !== undefined && addresses.length === 1) return address;
-  throw new PrivateAddressNotFound(
-    `the zone ${zoneName} has ${addresses.length} A records (${addresses.join(", ")}), but one server's is expected; ` +
-      "keep the lab's zone to the lab's server, then run pulumi up again",
+  throw new PrivateAddressNotFoundError(
+    `expected one A record in the zone ${zoneName}, found ${addresses.length}: ${addresses.join(", ") || "none"}. ` +
+      "Remove records of other servers from the zone, then run pulumi up again.",
   );
 }

@@ -1,12 +1,13 @@
 import type * as dbforpostgresql from "@pulumi/azure-native/dbforpostgresql";
 import * as network from "@pulumi/azure-native/network";
 import type * as pulumi from "@pulumi/pulumi";
-import type { LabNetwork, Place } from "./network";
+import type { LabContext } from "../lab-context";
+import type { LabNetwork } from "./network";
 import type { PrivateDns } from "./private-dns";
 
-/** The server's network card in the virtual network, and its name there. Resolves once the name does. */
+/** Declares the server's private endpoint and its name in the zone. Returns the resource that completes both. */
 export function declarePrivateEndpoint(
-  { naming, group }: Place,
+  { naming, group }: LabContext,
   { privateEndpoints: subnet }: LabNetwork,
   { zone, link }: PrivateDns,
   server: dbforpostgresql.Server,
@@ -25,7 +26,7 @@ export function declarePrivateEndpoint(
       ],
       tags: naming.tags,
     },
-    // The server is changed by it, and Azure changes it in one way at a time.
+    // This changes the server, and Azure makes one change at a time.
     { dependsOn: [last] },
   );
   return new network.PrivateDnsZoneGroup(

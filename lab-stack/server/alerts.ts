@@ -1,11 +1,11 @@
 import type * as dbforpostgresql from "@pulumi/azure-native/dbforpostgresql";
 import * as monitor from "@pulumi/azure-native/monitor";
 import type { Alert } from "./existing-server";
-import type { Place } from "../network/network";
+import type { LabContext } from "../lab-context";
 
-/** Alerts of another server, on this one's metrics. */
+/** Declares the alerts of the existing server for the metrics of the new one. */
 export function declareAlerts(
-  { naming, group }: Place,
+  { naming, group }: LabContext,
   server: dbforpostgresql.Server,
   alerts: readonly Alert[],
 ): monitor.MetricAlert[] {

@@ -8,20 +8,20 @@ export interface ConnectionParts {
 }
 
 export interface ConnectionStrings {
-  /** A command; the password is asked for, or taken from PGPASSWORD. */
+  /** A command without the password: psql prompts for it, or reads PGPASSWORD. */
   readonly psql: string;
-  /** libpq's URI, as pg_dump, psycopg and many others take it. */
+  /** The URI of libpq, for pg_dump, psycopg and many other clients. */
   readonly libpq: string;
   readonly jdbc: string;
   /** Npgsql. */
   readonly dotnet: string;
-  /** The `pg` package, which checks the server's certificate in each of its modes: this one says so. */
+  /** For the `pg` package, which checks the server's certificate in every mode. */
   readonly node: string;
 }
 
 const port = 5432;
 
-/** Secret, since all but the first hold the password. */
+/** Connection strings for common clients. Secret, because all except psql's contain the password. */
 export function connectionStrings(parts: pulumi.Input<ConnectionParts>): pulumi.Output<ConnectionStrings> {
   return pulumi.secret(pulumi.output(parts).apply(format));
 }
@@ -38,11 +38,11 @@ function format({ host, user, password, database }: ConnectionParts): Connection
   };
 }
 
-/** Quoted when it would not be read as one word otherwise (PostgreSQL manual, "Keyword/Value Connection Strings"). */
+/** Quotes a value that is more than one word (PostgreSQL manual, "Keyword/Value Connection Strings"). */
 const libpqValue = (text: string): string =>
   /^[\w.-]+$/.test(text) ? text : `'${text.replace(/[\\']/g, (character) => `\\${character}`)}'`;
 
 const shellWord = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
 
-/** ADO.NET's connection strings double a quote inside quotes. */
+/** In ADO.NET, a quote inside a quoted value is doubled. */
 const npgsqlValue = (text: string): string => (/^[\w.-]+$/.test(text) ? text : `"${text.replaceAll('"', '""')}"`);

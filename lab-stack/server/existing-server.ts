@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { LabConfig } from "../lab-config";
+import type { LabConfig } from "../config/lab-schema";
 import { readExisting } from "../resource-manager";
 
 const listOf = <Member extends z.ZodType>(member: Member) => z.object({ value: z.array(member) });
@@ -36,7 +36,7 @@ const alerts = listOf(
   }),
 );
 
-/** An alert on a server's metrics, with thresholds that do not move. */
+/** An alert on a server's metrics with fixed thresholds. */
 export interface Alert {
   readonly name: string;
   readonly description: string;
@@ -48,11 +48,11 @@ export interface Alert {
   readonly actions: readonly { readonly actionGroupId: string }[];
 }
 
-/** What a new server takes over from one that exists. */
+/** Settings of an existing server that the new server copies. */
 export interface ExistingServer {
   readonly tags: Readonly<Record<string, string>>;
   readonly firewallRules: readonly { readonly name: string; readonly start: string; readonly end: string }[];
-  /** Those that its users have set. */
+  /** Parameters that differ from Azure's defaults. */
   readonly parameters: Readonly<Record<string, string>>;
   readonly alerts: readonly Alert[];
 }
@@ -89,7 +89,7 @@ export async function readExistingServer(config: LabConfig): Promise<ExistingSer
   };
 }
 
-/** Alerts with thresholds that Azure learns have nothing to learn from on a new server, and are left out. */
+/** Skips alerts with dynamic thresholds, because a new server has no history from which Azure could derive them. */
 function alertOf({ name, properties }: z.output<typeof alerts>["value"][number]): Alert[] {
   const { criteria, description, severity, enabled, evaluationFrequency, windowSize, actions } = properties;
   const known = criteria.allOf.flatMap((criterion) => {

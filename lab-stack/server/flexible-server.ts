@@ -1,8 +1,9 @@
 import * as dbforpostgresql from "@pulumi/azure-native/dbforpostgresql";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
-import type { LabConfig } from "../lab-config";
-import type { LabNetwork, Place } from "../network/network";
+import type { LabConfig } from "../config/lab-schema";
+import type { LabContext } from "../lab-context";
+import type { LabNetwork } from "../network/network";
 import type { PrivateDns } from "../network/private-dns";
 
 interface FirewallRule {
@@ -14,38 +15,38 @@ interface FirewallRule {
 export interface FlexibleServer {
   readonly server: dbforpostgresql.Server;
   readonly administratorPassword: pulumi.Output<string>;
-  /** The last change to the server so far; the next one waits for it, since Azure does one at a time. */
+  /** The last declared change to the server. The next change depends on it, because Azure makes one at a time. */
   readonly last: pulumi.Resource;
 }
 
-/** The server with its network, and those who may connect: administrators and firewall rules, one after another. */
+/** Declares the server, its administrators and its firewall rules, one after another. */
 export function declareFlexibleServer(
-  place: Place,
+  context: LabContext,
   network: LabNetwork,
   dns: PrivateDns | undefined,
-  inheritedRules: readonly FirewallRule[],
+  copiedRules: readonly FirewallRule[],
 ): FlexibleServer {
   const administratorPassword = administratorPasswordOf();
-  const server = declareServer(place, administratorPassword, network, dns);
-  const administrator = declareEntraAdministrator(place, server) ?? server;
-  const rules = [...inheritedRules, ...place.config.firewallRules, ...runnerRule(network)];
-  return { server, administratorPassword, last: declareFirewallRules(place, server, rules, administrator) };
+  const server = declareServer(context, administratorPassword, network, dns);
+  const administrator = declareEntraAdministrator(context, server) ?? server;
+  const rules = [...copiedRules, ...context.config.firewallRules, ...runnerRule(network)];
+  return { server, administratorPassword, last: declareFirewallRules(context, server, rules, administrator) };
 }
 
-/** Lets the runner's containers in, by the address of their way out. */
-function runnerRule({ wayOut }: LabNetwork): FirewallRule[] {
-  if (!wayOut) return [];
-  const address = wayOut.address.ipAddress.apply((known) => known!);
+/** Allows the runner's containers, which connect from the address of their NAT gateway. */
+function runnerRule({ natGateway }: LabNetwork): FirewallRule[] {
+  if (!natGateway) return [];
+  const address = natGateway.publicAddress.ipAddress.apply((known) => known!);
   return [{ name: "migration-runner", start: address, end: address }];
 }
 
-/** The secret `administratorPassword` of the configuration, otherwise a generated one that the state keeps. */
+/** The secret `administratorPassword`. If it is not set, a password is generated and kept in the state. */
 function administratorPasswordOf(): pulumi.Output<string> {
   const given = new pulumi.Config().getSecret("administratorPassword");
   if (given) return given;
   const generated = new random.RandomPassword("administrator-password", {
     length: 32,
-    // Without characters that would have to be escaped in URLs, connection strings and shells.
+    // Special characters would need quoting in URLs, connection strings and shells.
     special: false,
     minLower: 2,
     minUpper: 2,
@@ -55,7 +56,7 @@ function administratorPasswordOf(): pulumi.Output<string> {
 }
 
 function declareServer(
-  { config, naming, group }: Place,
+  { config, naming, group }: LabContext,
   administratorPassword: pulumi.Output<string>,
   network: LabNetwork,
   dns: PrivateDns | undefined,
@@ -76,7 +77,7 @@ function declareServer(
       sku: isMigrating ? (server.migrationSku ?? server.sku) : server.sku,
       storage: { storageSizeGB: server.storageGb, autoGrow: "Enabled" },
       backup: { backupRetentionDays: server.backupRetentionDays, geoRedundantBackup: "Disabled" },
-      // A standby would have to repeat everything that the migration writes.
+      // A standby would repeat every write of the migration.
       highAvailability: { mode: isMigrating ? "Disabled" : server.highAvailability },
       ...(server.availabilityZone !== undefined && { availabilityZone: server.availabilityZone }),
       network:
@@ -88,12 +89,12 @@ function declareServer(
     {
       protect: config.protectData,
       dependsOn: dns && topology === "private" ? [dns.link] : [],
-      // Azure picks a zone where none is asked for.
+      // Azure chooses a zone if the configuration does not.
       ignoreChanges: server.availabilityZone === undefined ? ["availabilityZone"] : [],
       customTimeouts: { create: "60m", update: "60m", delete: "60m" },
     },
   );
-  void pulumi.log.info("a new server takes 5 to 15 minutes, and so does switching its standby on", declared);
+  void pulumi.log.info("creating a server takes 5 to 15 minutes, and so does enabling its standby", declared);
   return declared;
 }
 
@@ -104,7 +105,7 @@ function authenticationOf({ server }: LabConfig) {
 }
 
 function declareEntraAdministrator(
-  { config, naming, group }: Place,
+  { config, naming, group }: LabContext,
   server: dbforpostgresql.Server,
 ): dbforpostgresql.AdministratorsMicrosoftEntra | undefined {
   const { entraAdministrator } = config.server;
@@ -116,15 +117,15 @@ function declareEntraAdministrator(
   });
 }
 
-/** One after another behind what came before; a later rule of a name takes the place of an earlier one. */
+/** Declares rules one after another. If two have the same name, the later one wins. */
 function declareFirewallRules(
-  { config, naming, group }: Place,
+  { config, naming, group }: LabContext,
   server: dbforpostgresql.Server,
   rules: readonly FirewallRule[],
-  before: pulumi.Resource,
+  previous: pulumi.Resource,
 ): pulumi.Resource {
-  if (config.topology !== "public") return before;
-  let last = before;
+  if (config.topology !== "public") return previous;
+  let last = previous;
   for (const { name, start, end } of new Map(rules.map((rule) => [rule.name, rule])).values())
     last = new dbforpostgresql.FirewallRule(
       naming.of("psql", `allow-${name}`),
@@ -135,13 +136,13 @@ function declareFirewallRules(
         startIpAddress: start,
         endIpAddress: end,
       },
-      { dependsOn: [last], ...goingWith(server, config) },
+      { dependsOn: [last], ...deletedWithServer(server, config) },
     );
   return last;
 }
 
-/** What belongs to a server is not deleted one by one before it; unless the server stays, since it is protected. */
-export const goingWith = (
+/** Skips separate deletions of resources that Azure deletes together with their server. A protected server stays. */
+export const deletedWithServer = (
   server: dbforpostgresql.Server,
   { protectData }: Pick<LabConfig, "protectData">,
 ): pulumi.CustomResourceOptions => (protectData ? {} : { deletedWith: server });

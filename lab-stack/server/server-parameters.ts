@@ -1,27 +1,15 @@
 import * as dbforpostgresql from "@pulumi/azure-native/dbforpostgresql";
 import * as pulumi from "@pulumi/pulumi";
-import { type FlexibleServer, goingWith } from "./flexible-server";
-import type { LabConfig } from "../lab-config";
-import type { Place } from "../network/network";
+import { type FlexibleServer, deletedWithServer } from "./flexible-server";
+import { preloadLibraries } from "../config/azure-extensions";
+import type { LabConfig } from "../config/lab-schema";
+import type { LabContext } from "../lab-context";
 import { ServerRestart } from "./server-restart";
 
-/** Extensions that work only when their library is loaded at the server's start (Azure, "Extensions and modules"). */
-const libraries: Readonly<Record<string, string>> = {
-  PG_CRON: "pg_cron",
-  PG_HINT_PLAN: "pg_hint_plan",
-  PG_PARTMAN: "pg_partman_bgw",
-  PG_PREWARM: "pg_prewarm",
-  PG_STAT_STATEMENTS: "pg_stat_statements",
-  PGAUDIT: "pgaudit",
-  PGLOGICAL: "pglogical",
-  TIMESCALEDB: "timescaledb",
-  WAL2JSON: "wal2json",
-};
-
-/** What Azure preloads unless told otherwise; a list that is set replaces it. */
+/** Libraries that Azure preloads by default. A list that is set replaces the default. */
 const preloadedByDefault = ["pg_cron", "pg_stat_statements"];
 
-/** Enough for a migration of every database that Azure's own service takes at once, and a few readers beside it. */
+/** Sufficient for the eight databases that Microsoft's service migrates at once, and for a few other readers. */
 const logicalReplication = {
   wal_level: "logical",
   max_replication_slots: "20",
@@ -30,29 +18,29 @@ const logicalReplication = {
 };
 
 /**
- * The parameters that a configuration asks for, by name and in the order in which they are set.
+ * Returns the parameters to set, by name and in order.
  *
- * @param inherited what other servers give; the configuration wins, and lists are joined
+ * @param copied parameters of other servers. The configuration overrides them, and lists are joined.
  */
 export function serverParametersOf(
   { parameters, migration, phase }: Pick<LabConfig, "parameters" | "migration" | "phase">,
-  inherited: Readonly<Record<string, string>> = {},
+  copied: Readonly<Record<string, string>> = {},
 ): ReadonlyMap<string, string> {
-  const wanted = [...parameters.extensions, ...listIn(inherited["azure.extensions"])];
-  const extensions = [...new Set(wanted.map((name) => name.toUpperCase()))].sort();
+  const names = [...parameters.extensions, ...listIn(copied["azure.extensions"])];
+  const extensions = [...new Set(names.map((name) => name.toLowerCase()))].sort();
   const preloaded = new Set([
     ...preloadedByDefault,
-    ...listIn(inherited.shared_preload_libraries),
-    ...extensions.flatMap((name) => libraries[name] ?? []),
+    ...listIn(copied.shared_preload_libraries),
+    ...extensions.flatMap((name) => preloadLibraries[name] ?? []),
   ]);
   const isOnline = phase === "migrate" && migration?.mode === "Online";
   return new Map(
     Object.entries({
-      ...inherited,
-      "azure.extensions": extensions.join(","),
+      ...copied,
+      "azure.extensions": extensions.join(",").toUpperCase(),
       ...(preloaded.size > preloadedByDefault.length && { shared_preload_libraries: [...preloaded].join(",") }),
       ...(parameters.isSource && logicalReplication),
-      // An online migration wants temporary tablespaces where the data is.
+      // An online migration needs temporary tablespaces on the data disk.
       ...(isOnline && { "azure.enable_temp_tablespaces_on_local_ssd": "off" }),
       ...parameters.more,
     }),
@@ -61,9 +49,9 @@ export function serverParametersOf(
 
 const listIn = (value = ""): string[] => value.split(",").filter((name) => name !== "");
 
-/** Sets parameters one after another (Azure answers ServerIsBusy to two at once), then restarts if one asks for it. */
+/** Sets parameters one after another (Azure answers ServerIsBusy to two at once), then restarts if one needs it. */
 export function declareServerParameters(
-  { config, naming, group }: Place,
+  { config, naming, group }: LabContext,
   { server, last }: FlexibleServer,
   parameters: ReadonlyMap<string, string>,
 ): pulumi.Resource {
@@ -79,7 +67,7 @@ export function declareServerParameters(
           value,
           source: "user-override",
         },
-        { dependsOn: [declared.at(-1) ?? last], ...goingWith(server, config) },
+        { dependsOn: [declared.at(-1) ?? last], ...deletedWithServer(server, config) },
       ),
     );
   }
@@ -90,7 +78,7 @@ export function declareServerParameters(
   );
 }
 
-/** The values that take effect at the server's start only, by Azure's own word. */
+/** The values of static parameters, which take effect when the server starts. Azure reports which ones are static. */
 function staticValues(declared: readonly dbforpostgresql.Configuration[]): pulumi.Output<Record<string, string>> {
   const all = declared.map(({ name, value, isDynamicConfig }) => pulumi.all([name, value, isDynamicConfig]));
   return pulumi

@@ -9,24 +9,24 @@ interface RestartInputs {
 }
 
 const apiVersion = "2025-08-01";
-const waitMs = 5_000;
-const answerMs = 60_000;
+const pollMs = 5_000;
+const requestTimeoutMs = 60_000;
 const limitMs = 30 * 60_000;
 
 /**
- * Serialized into the state, so that it takes along only what it names: constants, and functions that do likewise.
- * azure-native has resources and no actions, hence the request to Azure Resource Manager itself.
+ * Pulumi serializes this object into the state, so it must refer only to constants and to functions that do the same.
+ * It sends requests to Azure Resource Manager, because azure-native has no resource for a restart.
  */
 const provider: pulumi.dynamic.ResourceProvider<RestartInputs, RestartInputs> = {
   async create(inputs) {
     if (Object.keys(inputs.onChangeOf).length > 0) await restart(inputs);
     return { id: `${inputs.server}/restart`, outs: inputs };
   },
-  // The token is another one each time and means no change. A parameter that goes is reset after this, for a later start.
+  // The token differs every time and is not a change. A removed parameter needs no restart now.
   async diff(_id, olds, news) {
     const isMoved = olds.server !== news.server;
-    const isDue = Object.entries(news.onChangeOf).some(([name, value]) => olds.onChangeOf[name] !== value);
-    return Promise.resolve({ changes: isMoved || isDue, replaces: isMoved ? ["server"] : [] });
+    const needsRestart = Object.entries(news.onChangeOf).some(([name, value]) => olds.onChangeOf[name] !== value);
+    return Promise.resolve({ changes: isMoved || needsRestart, replaces: isMoved ? ["server"] : [] });
   },
   async update(_id, _olds, news) {
     await restart(news);
@@ -34,38 +34,45 @@ const provider: pulumi.dynamic.ResourceProvider<RestartInputs, RestartInputs> = 
   },
 };
 
-/** Asks for a restart and waits until Azure says that it is over, by the address that its answer names. */
+/** Requests a restart and polls Azure's operation until it ends. */
 async function restart({ server, resourceManager, token }: RestartInputs): Promise<void> {
   const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
   const url = `${resourceManager}${server}/restart?api-version=${apiVersion}`;
-  const accepted = await fetch(url, { method: "POST", headers, body: "{}", signal: AbortSignal.timeout(answerMs) });
+  const accepted = await fetch(url, {
+    method: "POST",
+    headers,
+    body: "{}",
+    signal: AbortSignal.timeout(requestTimeoutMs),
+  });
   if (!accepted.ok)
-    throw new Error(`the restart of ${server} was refused: ${accepted.status} ${await accepted.text()}`);
+    throw new Error(`Azure refused the restart of ${server}: ${accepted.status} ${await accepted.text()}`);
   const operation = accepted.headers.get("azure-asyncoperation");
   const deadline = Date.now() + limitMs;
   while (operation !== null && Date.now() < deadline) {
-    const response = await fetch(operation, { headers, signal: AbortSignal.timeout(answerMs) });
+    const response = await fetch(operation, { headers, signal: AbortSignal.timeout(requestTimeoutMs) });
     if (!response.ok)
-      throw new Error(`the restart of ${server} cannot be followed: ${response.status} ${await response.text()}`);
+      throw new Error(
+        `could not read the state of the restart of ${server}: ${response.status} ${await response.text()}`,
+      );
     const answer = (await response.json()) as { status: string };
     if (answer.status === "Succeeded") return;
     if (answer.status === "Failed" || answer.status === "Canceled") {
-      throw new Error(`the restart of ${server} has ended as ${answer.status}; see the server's activity log`);
+      throw new Error(`the restart of ${server} ended as ${answer.status}, see the server's activity log`);
     }
-    await new Promise((resolve) => setTimeout(resolve, waitMs));
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
-  if (operation !== null) throw new Error(`the restart of ${server} has not ended within ${limitMs / 60_000} minutes`);
+  if (operation !== null) throw new Error(`the restart of ${server} did not end within ${limitMs / 60_000} minutes`);
 }
 
 export interface ServerRestartArgs {
   /** The server's resource id. */
   readonly server: pulumi.Input<string>;
   readonly resourceManager: pulumi.Input<string>;
-  /** Parameters that take effect at a start; the server restarts when one of them appears or changes. */
+  /** Static parameters. The server restarts when one of them is added or changes. */
   readonly onChangeOf: pulumi.Input<Record<string, string>>;
 }
 
-/** A restart of a flexible server, taking about a minute, when parameters changed that need one. */
+/** Restarts a flexible server, which takes about a minute, if a changed parameter needs it. */
 export class ServerRestart extends pulumi.dynamic.Resource {
   constructor(name: string, args: ServerRestartArgs, opts: pulumi.CustomResourceOptions) {
     const token = pulumi.secret(getClientTokenOutput().token);

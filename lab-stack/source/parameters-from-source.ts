@@ -1,12 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
-import { InvalidLabConfig, type LabConfig } from "../lab-config";
+import { InvalidLabConfigError } from "../config/lab-config";
+import type { LabConfig } from "../config/lab-schema";
 import { type ParameterProposal, serverParametersFrom } from "./source-settings";
 
 /**
- * The parameters that the configuration's `parameters.fromSource` takes from the migration's source: none, none but each
- * told as a warning, or all.
+ * Returns the parameters to copy from the migration's source. `parameters.fromSource` decides: none (`ignore`), none
+ * but a warning for each (`propose`), or all (`apply`).
  *
- * @throws InvalidLabConfig, SettingsUnreadable
+ * @throws InvalidLabConfigError, SettingsUnreadableError
  */
 export async function parametersFromSource(
   { parameters, migration }: LabConfig,
@@ -14,15 +15,15 @@ export async function parametersFromSource(
 ): Promise<Record<string, string>> {
   if (parameters.fromSource === "ignore") return {};
   if (!migration || !password)
-    throw new InvalidLabConfig(["parameters.fromSource: needs migration.source, and the secret sourcePassword"]);
+    throw new InvalidLabConfigError(["parameters.fromSource: needs migration.source and the secret sourcePassword"]);
   const { host, port, user, sslMode } = migration.source;
   const known = await new Promise<string>((resolve) => void password.apply(resolve));
   const proposals = await serverParametersFrom({ host, port, user, password: known, sslMode });
   if (parameters.fromSource === "apply") return Object.fromEntries(proposals.map(({ name, value }) => [name, value]));
-  for (const proposal of proposals) await pulumi.log.warn(sentence(proposal));
+  for (const proposal of proposals) await pulumi.log.warn(warningOf(proposal));
   return {};
 }
 
-const sentence = ({ name, value, instead, why }: ParameterProposal): string =>
-  `the source has ${name} = ${value} instead of ${instead}, which ${why}; ` +
-  `pulumi config set --path 'parameters.more["${name}"]' '${value}' takes it over`;
+const warningOf = ({ name, value, targetValue, reason }: ParameterProposal): string =>
+  `the source has ${name} = ${value} instead of ${targetValue}, which ${reason}. ` +
+  `To copy it: pulumi config set --path 'parameters.more["${name}"]' '${value}'`;

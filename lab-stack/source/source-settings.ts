@@ -3,7 +3,7 @@ import pg from "pg";
 import type { SslMode } from "pulumi-pg-migration";
 import { LabError } from "../lab-error";
 
-/** A server, and a role that may read its settings. */
+/** A server and a role with permission to read its settings. */
 export interface ServerLogin {
   readonly host: string;
   readonly port: number;
@@ -12,21 +12,21 @@ export interface ServerLogin {
   readonly sslMode: SslMode;
 }
 
-/** A parameter in which a new server should follow the old one. */
+/** A parameter that should have the same value on the new server. */
 export interface ParameterProposal {
   readonly name: string;
-  /** In the parameter's base unit, as Azure takes it. */
+  /** In the parameter's base unit, which Azure expects. */
   readonly value: string;
-  /** What the target has now; the default where there is no target yet. */
-  readonly instead: string;
-  readonly why: string;
+  /** The target's value, or PostgreSQL's default if the target does not exist yet. */
+  readonly targetValue: string;
+  readonly reason: string;
 }
 
-/** The server cannot be asked for its settings. */
-export class SettingsUnreadable extends LabError {}
+/** The settings of a server could not be read. */
+export class SettingsUnreadableError extends LabError {}
 
 const groups = {
-  "changes what queries answer": [
+  "changes query results": [
     ...["TimeZone", "DateStyle", "IntervalStyle", "bytea_output", "extra_float_digits", "default_text_search_config"],
     ...[
       "array_nulls",
@@ -44,16 +44,16 @@ const groups = {
       "timezone_abbreviations",
     ],
   ],
-  "changes which statements are ended": [
+  "changes which statements time out": [
     ...["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "deadlock_timeout"],
   ],
-  "is a limit that applications may reach": ["max_locks_per_transaction", "max_prepared_transactions"],
-  "changes plans and speed": [
+  "limits applications": ["max_locks_per_transaction", "max_prepared_transactions"],
+  "changes query plans and speed": [
     ...["work_mem", "maintenance_work_mem", "random_page_cost", "seq_page_cost", "effective_io_concurrency", "jit"],
     ...["default_statistics_target", "from_collapse_limit", "join_collapse_limit", "enable_partitionwise_join"],
     ...["enable_partitionwise_aggregate", "max_parallel_workers_per_gather"],
   ],
-  "keeps tables in order": [
+  "changes the maintenance of tables": [
     ...[
       "autovacuum",
       "autovacuum_vacuum_scale_factor",
@@ -62,12 +62,12 @@ const groups = {
     ],
     ...["autovacuum_max_workers", "autovacuum_naptime"],
   ],
-  "tells what is logged": ["log_min_duration_statement", "log_statement", "log_lock_waits", "track_functions"],
+  "changes what is logged": ["log_min_duration_statement", "log_statement", "log_lock_waits", "track_functions"],
 } as const;
 
 /**
- * Why a parameter matters, by its name. Sizes that follow from the machine, such as shared_buffers, are Azure's
- * business.
+ * The reason to copy a parameter, by its name. Parameters that depend on the machine, such as shared_buffers, are
+ * missing because Azure sets them.
  */
 const reasons = new Map<string, string>(
   Object.entries(groups).flatMap(([why, names]) => names.map((name): [string, string] => [name, why])),
@@ -80,23 +80,23 @@ interface Setting {
 }
 
 /**
- * Compares the source's settings with the target's, and proposes those that differ and matter. Without a target the
- * source's are compared with PostgreSQL's own defaults.
+ * Proposes the relevant settings that differ between the source and the target. Without a target, the source is compared
+ * with PostgreSQL's defaults.
  *
- * @throws SettingsUnreadable
+ * @throws SettingsUnreadableError
  */
 export async function serverParametersFrom(source: ServerLogin, target?: ServerLogin): Promise<ParameterProposal[]> {
-  const [theirs, ours] = await Promise.all([readSettings(source), target && readSettings(target)]);
-  const present = new Map(ours?.map(({ name, setting }) => [name, setting]));
-  return theirs.flatMap(({ name, setting, boot_val: standard }) => {
-    // A parameter that the target does not know has gone with the version.
-    const instead = ours ? present.get(name) : (standard ?? "");
-    if (instead === undefined || instead === setting) return [];
-    return [{ name, value: setting, instead, why: reasons.get(name)! }];
+  const [sourceSettings, targetSettings] = await Promise.all([readSettings(source), target && readSettings(target)]);
+  const targetValues = new Map(targetSettings?.map(({ name, setting }) => [name, setting]));
+  return sourceSettings.flatMap(({ name, setting, boot_val: defaultValue }) => {
+    // The version of the target may not have the parameter.
+    const targetValue = targetSettings ? targetValues.get(name) : (defaultValue ?? "");
+    if (targetValue === undefined || targetValue === setting) return [];
+    return [{ name, value: setting, targetValue, reason: reasons.get(name)! }];
   });
 }
 
-/** Settings of the server itself: what a role or a database has set for itself migrates with it. */
+/** Reads the settings of the server, without those of roles and databases, which the migration copies. */
 async function readSettings(server: ServerLogin): Promise<Setting[]> {
   let client: pg.Client | undefined;
   try {
@@ -110,13 +110,15 @@ async function readSettings(server: ServerLogin): Promise<Setting[]> {
     return rows;
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
-    throw new SettingsUnreadable(`the settings of ${server.host}:${server.port} cannot be read: ${message}`, { cause });
+    throw new SettingsUnreadableError(`could not read the settings of ${server.host}:${server.port}: ${message}`, {
+      cause,
+    });
   } finally {
     await client?.end().catch(() => undefined);
   }
 }
 
-/** How TLS is used, in each mode (PostgreSQL manual, "SSL Support"). */
+/** TLS options of each mode (PostgreSQL manual, "SSL Support"). */
 const tls: Readonly<Record<SslMode, ConnectionOptions | false>> = {
   Disable: false,
   Prefer: { rejectUnauthorized: false },
@@ -136,8 +138,8 @@ async function connect({ sslMode, host, port, user, password }: ServerLogin): Pr
   try {
     return await connected(tls[sslMode]);
   } catch (error) {
-    const hasNoTls = error instanceof Error && /does not support SSL/.test(error.message);
-    if (sslMode === "Prefer" && hasNoTls) return connected(false);
+    const lacksTls = error instanceof Error && /does not support SSL/.test(error.message);
+    if (sslMode === "Prefer" && lacksTls) return connected(false);
     throw error;
   }
 }

@@ -6,11 +6,11 @@ import { type Certificate, makeVpnCertificates } from "./vpn-certificates";
 
 const usage = `npm run vpn-certificates [-- --client NAME]... [--days N] [--directory D]
 
-Makes a root certificate for the lab's VPN gateway and one for each client, with their keys, in PEM.
+Creates a root certificate for the lab's VPN gateway and one certificate for each client, with keys, as PEM files.
 
-  --client NAME   a client's name; repeat it for several; default client
-  --days N        how long they are valid; default 365
-  --directory D   where the files go; default certificates, where the stack looks for vpn-root.pem`;
+  --client NAME   name of a client, can be repeated (default: client)
+  --days N        validity in days (default: 365)
+  --directory D   output directory (default: certificates, where the stack expects vpn-root.pem)`;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -26,22 +26,24 @@ async function main(): Promise<void> {
     return;
   }
   const days = Number(values.days);
-  if (!Number.isInteger(days) || days < 1) throw new Error(`--days is ${values.days}, but must be a whole number`);
-  const unusable = values.client.find((name) => !/^[\w.-]+$/.test(name));
-  if (unusable !== undefined) throw new Error(`--client is ${unusable}; use letters, digits, points and hyphens`);
+  if (!Number.isInteger(days) || days < 1)
+    throw new Error(`invalid --days "${values.days}": expected a whole number of at least 1`);
+  const invalid = values.client.find((name) => !/^[\w.-]+$/.test(name));
+  if (invalid !== undefined)
+    throw new Error(`invalid --client "${invalid}": expected letters, digits, dots, hyphens and underscores`);
   const root = join(values.directory, "vpn-root.pem");
-  if (existsSync(root)) throw new Error(`${root} exists and may be in use; move it away first, or name a --directory`);
-  const made = await makeVpnCertificates(values.client, days);
+  if (existsSync(root)) throw new Error(`${root} exists and may be in use. Move it first, or set --directory`);
+  const created = await makeVpnCertificates(values.client, days);
   await mkdir(values.directory, { recursive: true });
-  await save(values.directory, "vpn-root", made.root);
-  for (const client of made.clients) await save(values.directory, `vpn-${client.name}`, client);
-  console.log(`${root} is what the stack gives to Azure; keep every .key.pem secret`);
+  await save(values.directory, "vpn-root", created.root);
+  for (const client of created.clients) await save(values.directory, `vpn-${client.name}`, client);
+  console.log(`The stack sends ${root} to Azure. Keep every .key.pem file secret.`);
 }
 
 async function save(directory: string, name: string, { certificate, privateKey }: Certificate): Promise<void> {
   await writeFile(join(directory, `${name}.pem`), `${certificate}\n`);
   await writeFile(join(directory, `${name}.key.pem`), `${privateKey}\n`, { mode: 0o600 });
-  console.log(`${name}.pem and ${name}.key.pem, in ${directory}`);
+  console.log(`wrote ${name}.pem and ${name}.key.pem to ${directory}`);
 }
 
 main().catch((error: unknown) => {

@@ -1,18 +1,18 @@
-// The library under @peculiar/x509 that ties its parts together asks for this first.
+// Must be imported before @peculiar/x509, whose dependency injection needs it.
 import "reflect-metadata";
 import { type webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 
-/** A certificate and its private key, in PEM. */
+/** A certificate and its private key as PEM. */
 export interface Certificate {
   readonly certificate: string;
   readonly privateKey: string;
 }
 
 export interface VpnCertificates {
-  /** Azure gets its certificate and trusts those that it has signed. Its key signs further clients: keep it safe. */
+  /** Azure trusts certificates that this one signed. Keep its key, which signs certificates for further clients. */
   readonly root: Certificate;
-  /** For the clients, one each, in the order of their names. */
+  /** One certificate for each client, in the order of the given names. */
   readonly clients: readonly (Certificate & { readonly name: string })[];
 }
 
@@ -25,8 +25,8 @@ const algorithm = {
 const day = 86_400_000;
 
 /**
- * A root certificate, and client certificates signed by it, as point-to-site VPN wants them: RSA, SHA-256, and for the
- * clients the extended key usage of client authentication.
+ * Creates a root certificate and client certificates signed by it. Point-to-site VPN requires RSA with SHA-256, and the
+ * extended key usage of client authentication for clients.
  */
 export async function makeVpnCertificates(clientNames: readonly string[], days = 365): Promise<VpnCertificates> {
   const rootKeys = await makeKeys();
@@ -45,7 +45,7 @@ export async function makeVpnCertificates(clientNames: readonly string[], days =
   const client = async (name: string) => {
     const keys = await makeKeys();
     const certificate = await x509.X509CertificateGenerator.create({
-      // As an object the name needs no escaping.
+      // In this form the name needs no escaping.
       subject: [{ CN: [name] }],
       issuer: root.subject,
       publicKey: keys.publicKey,

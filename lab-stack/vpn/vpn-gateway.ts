@@ -2,12 +2,14 @@ import { X509Certificate } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import * as network from "@pulumi/azure-native/network";
 import * as pulumi from "@pulumi/pulumi";
-import { InvalidLabConfig, type LabConfig } from "../lab-config";
-import type { LabNetwork, Place } from "../network/network";
+import { InvalidLabConfigError } from "../config/lab-config";
+import type { LabConfig } from "../config/lab-schema";
+import type { LabContext } from "../lab-context";
+import type { LabNetwork } from "../network/network";
 
-/** Point-to-site VPN into the lab's network. Azure takes 30 to 45 minutes for a gateway. */
+/** Declares a point-to-site VPN into the virtual network. Azure needs 30 to 45 minutes to create a gateway. */
 export function declareVpnGateway(
-  { config, naming, group }: Place,
+  { config, naming, group }: LabContext,
   { gateway: subnet }: LabNetwork,
 ): network.VirtualNetworkGateway | undefined {
   if (!subnet) return undefined;
@@ -17,7 +19,7 @@ export function declareVpnGateway(
     publicIpAddressName: naming.of("pip", "vpn"),
     sku: { name: "Standard", tier: "Regional" },
     publicIPAllocationMethod: "Static",
-    // The gateway's SKU is zone-redundant, and its address has to be as well.
+    // A zone-redundant gateway needs a zone-redundant address.
     zones: config.vpn.zones,
     tags: naming.tags,
   });
@@ -46,7 +48,7 @@ export function declareVpnGateway(
     },
     { customTimeouts: { create: "90m", update: "90m", delete: "60m" } },
   );
-  void pulumi.log.info("a new VPN gateway takes 30 to 45 minutes, and some 10 to be deleted", gateway);
+  void pulumi.log.info("creating a VPN gateway takes 30 to 45 minutes, deleting it about 10", gateway);
   return gateway;
 }
 
@@ -61,20 +63,20 @@ function authenticationOf(vpn: LabConfig["vpn"]) {
   const tenant = vpn.tenantId ?? "";
   return {
     vpnAuthenticationTypes: ["AAD"],
-    // IKEv2 knows no Entra.
+    // IKEv2 does not support Entra.
     vpnClientProtocols: ["OpenVPN"],
     aadTenant: `https://login.microsoftonline.com/${tenant}`,
     aadAudience: vpn.audience,
-    // Azure refuses tokens when the slash is missing.
+    // Azure refuses tokens without the slash at the end.
     aadIssuer: `https://sts.windows.net/${tenant}/`,
   };
 }
 
-/** Base64 of the certificate's DER form in one line, as Azure wants it. @throws InvalidLabConfig */
+/** Returns the certificate's DER form as one line of base64, which Azure requires. @throws InvalidLabConfigError */
 function rootCertificateOf({ rootCertificate, rootCertificateFile }: LabConfig["vpn"]): string {
   if (rootCertificate === undefined && !existsSync(rootCertificateFile)) {
-    throw new InvalidLabConfig([
-      `vpn.rootCertificateFile: there is no ${rootCertificateFile}; run npm run vpn-certificates, or give vpn.rootCertificate`,
+    throw new InvalidLabConfigError([
+      `vpn.rootCertificateFile: ${rootCertificateFile} does not exist, run npm run vpn-certificates, or set vpn.rootCertificate`,
     ]);
   }
   const text = rootCertificate ?? readFileSync(rootCertificateFile, "utf8");
@@ -83,6 +85,6 @@ function rootCertificateOf({ rootCertificate, rootCertificateFile }: LabConfig["
   try {
     return new X509Certificate(isPem ? text : Buffer.from(text, "base64")).raw.toString("base64");
   } catch {
-    throw new InvalidLabConfig([`${key}: is no X.509 certificate in PEM or base64 of DER`]);
+    throw new InvalidLabConfigError([`${key}: expected an X.509 certificate as PEM, or as base64 of its DER form`]);
   }
 }

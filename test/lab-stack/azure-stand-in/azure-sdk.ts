@@ -15,8 +15,8 @@ export interface SentRequest {
 const subscription = "00000000-0000-0000-0000-000000000001";
 
 /**
- * What Microsoft's own SDKs would send for a resource. Their serializers leave out what they do not know, so that a
- * misspelt or misplaced input is missing from the body.
+ * Records the requests of Microsoft's own SDKs. Their serializers drop unknown properties, so a misspelt or misplaced
+ * input is missing from the body.
  */
 export class AzureSdk {
   readonly #requests: SentRequest[] = [];
@@ -29,9 +29,9 @@ export class AzureSdk {
   readonly #dns = new PrivateDnsManagementClient(this.#credential, subscription, this.#options);
   readonly #postgresql = new PostgreSQLManagementFlexibleServerClient(this.#credential, subscription, this.#options);
 
-  /** The request that creates a resource; undefined for types of which these SDKs know nothing. */
+  /** The request that creates a resource. Undefined for a type that these SDKs do not support. */
   async creating(type: string, inputs: Properties): Promise<SentRequest | undefined> {
-    // The shapes are azure-native's, whatever the SDK's types are: whether they agree is the question.
+    // The inputs have azure-native's types. The tests compare them with the SDK's.
     const body = inputs as never;
     const [group, server] = [text(inputs, "resourceGroupName"), text(inputs, "serverName")];
     const [network, dns, postgresql] = [this.#network, this.#dns, this.#postgresql];
@@ -103,7 +103,7 @@ export class AzureSdk {
     const before = this.#requests.length;
     await send();
     const sent = this.#requests[before];
-    if (!sent) throw new Error("the SDK has sent nothing");
+    if (!sent) throw new Error("the SDK sent no request");
     return sent;
   }
 

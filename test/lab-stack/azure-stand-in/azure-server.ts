@@ -7,7 +7,7 @@ import type { Properties } from "./properties";
 
 const token = "stand-in-token";
 
-/** The stand-in, reached over HTTP: by its Pulumi provider, and as Azure Resource Manager by whoever has its token. */
+/** Serves the stand-in over HTTP: to its Pulumi provider, and as Azure Resource Manager to clients with its token. */
 export class AzureServer {
   private constructor(
     readonly cloud: Cloud,
@@ -25,11 +25,11 @@ export class AzureServer {
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const address = server.address();
-    if (address === null || typeof address === "string") throw new Error("the stand-in has no port");
+    if (address === null || typeof address === "string") throw new Error("the stand-in did not get a port");
     return new AzureServer(cloud, `http://127.0.0.1:${address.port}`, server);
   }
 
-  /** How a host starts the provider of azure-native, and that of random, which talk to this stand-in. */
+  /** Launchers of the providers azure-native and random, which use this stand-in. */
   get providers(): Readonly<Record<string, ProviderLauncher>> {
     const launcher = (program: string): ProviderLauncher => ({
       command: process.execPath,
@@ -57,11 +57,13 @@ async function answer(cloud: Cloud, request: IncomingMessage, response: ServerRe
   if (url.pathname.startsWith("/operations/")) return void send(200, { status: "Succeeded" });
   if (request.method === "GET" && url.pathname.endsWith("/A"))
     return void send(200, { value: cloud.records(url.pathname.slice(0, -"/A".length)) });
+  if (request.method === "GET" && /\/migrations\/[^/]+$/.test(url.pathname))
+    return void send(200, cloud.readMigration(url.pathname));
   if (request.method === "POST" && url.pathname.endsWith("/restart")) {
     await cloud.restart(url.pathname.slice(0, -"/restart".length));
     return void send(202, {}, { "azure-asyncoperation": `${url.origin}/operations/1?api-version=1` });
   }
-  return void send(404, { error: `the stand-in has no ${request.method ?? ""} ${url.pathname}` });
+  return void send(404, { error: `the stand-in does not support ${request.method ?? ""} ${url.pathname}` });
 }
 
 async function perform(cloud: Cloud, request: ProviderRequest): Promise<unknown> {

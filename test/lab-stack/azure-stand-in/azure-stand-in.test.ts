@@ -32,8 +32,8 @@ const gateway: Properties = {
   vpnClientConfiguration: { vpnClientAddressPool: { addressPrefixes: ["172.16.201.0/24"] } },
 };
 
-/** The rest of the lab is only as good a test as the stand-in is strict. */
-describe("lab-stack: the stand-in refuses what Azure refuses", () => {
+/** The other tests of the lab rely on these refusals. */
+describe("lab-stack: the stand-in for Azure refuses", () => {
   let cloud: Cloud;
   const subnet = (subnetName: string, addressPrefix: string, serviceName?: string) =>
     cloud.create("network:Subnet", {
@@ -61,7 +61,7 @@ describe("lab-stack: the stand-in refuses what Azure refuses", () => {
   const refused = (operation: Promise<unknown>, code: string) =>
     assert.rejects(operation, new RegExp(`Code="${code}"`));
 
-  it("two parameters at once", async () => {
+  it("two changes of parameters at once", async () => {
     await zone();
     await link();
     await cloud.create("dbforpostgresql:Server", server);
@@ -73,7 +73,7 @@ describe("lab-stack: the stand-in refuses what Azure refuses", () => {
     await parameter("max_replication_slots");
   });
 
-  it("two subnets at once, subnets that overlap, and subnets outside", async () => {
+  it("two changes of subnets at once, subnets that overlap, and subnets outside the network", async () => {
     const first = subnet("a", "10.0.2.0/24");
     await refused(subnet("b", "10.0.3.0/24"), "AnotherOperationInProgress");
     await first;
@@ -81,7 +81,7 @@ describe("lab-stack: the stand-in refuses what Azure refuses", () => {
     await refused(subnet("b", "10.1.0.0/24"), "NetcfgInvalidSubnet");
   });
 
-  it("a zone named as the server, one that is not linked, and one elsewhere", async () => {
+  it("a zone with the server's name, without a link, or with another ending", async () => {
     const own = "psql.postgres.database.azure.com";
     const into = (zoneOf: string) =>
       cloud.create("dbforpostgresql:Server", {
@@ -94,7 +94,7 @@ describe("lab-stack: the stand-in refuses what Azure refuses", () => {
     await refused(into(zoneName), "PrivateDnsZoneNotLinked");
   });
 
-  it("a server in a subnet that is not delegated, or has guests", async () => {
+  it("a server in a subnet without delegation or with other resources", async () => {
     await zone();
     await link();
     await subnet("plain", "10.0.2.0/24");
@@ -108,7 +108,7 @@ describe("lab-stack: the stand-in refuses what Azure refuses", () => {
     await refused(cloud.create("dbforpostgresql:Server", server), "SubnetHasOtherGuests");
   });
 
-  it("a gateway in a subnet of another name, an old SKU, and clients inside the network", async () => {
+  it("a gateway in a subnet of another name, with an old SKU, or with clients inside the network", async () => {
     await subnet("gateway", "10.0.254.0/27");
     await subnet("GatewaySubnet", "10.0.255.0/27");
     const create = (changes: Properties) => cloud.create("network:VirtualNetworkGateway", { ...gateway, ...changes });
@@ -126,7 +126,7 @@ describe("lab-stack: the stand-in refuses what Azure refuses", () => {
     await refused(cloud.delete("network:Subnet", subnetId("GatewaySubnet")), "InUse");
   });
 
-  it("firewall rules and endpoints for a server in a virtual network, and weak passwords", async () => {
+  it("weak passwords, and firewall rules and endpoints for a server in a virtual network", async () => {
     await zone();
     await link();
     await refused(
@@ -153,7 +153,7 @@ describe("lab-stack: the stand-in refuses what Azure refuses", () => {
     );
   });
 
-  it("containers outside a subnet of their own, without a way out, and with an identity that may not pull", async () => {
+  it("containers without a delegated subnet, a NAT gateway, or permission to pull", async () => {
     const identity = id("Microsoft.ManagedIdentity/userAssignedIdentities/puller");
     const create = (subnetName: string, changes: Properties = {}) =>
       cloud.create("containerinstance:ContainerGroup", {
@@ -183,7 +183,7 @@ describe("lab-stack: the stand-in refuses what Azure refuses", () => {
     await refused(cloud.delete("network:Subnet", subnetId("runner")), "InUse");
   });
 
-  it("inputs that are missing, and what lies nowhere", async () => {
+  it("missing inputs, and resources without a parent", async () => {
     assert.deepEqual(cloud.check("network:Subnet", { ...network, subnetName: "a" }), [
       { property: "addressPrefix", reason: "is missing" },
     ]);

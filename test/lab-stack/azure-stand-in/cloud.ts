@@ -1,14 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Image, RunningContainer } from "./containers";
 import { RunningServer } from "./flexible-servers";
+import { MigrationService } from "./migration-service";
 import { at, list, type Properties, text } from "./properties";
-import { AzureError, principalOf, recordName, refuseWhatAzureRefuses, type StoredResource } from "./refusals";
+import { AzureError, principalOf, recordName, checkResource, type StoredResource } from "./refusals";
 import { fixedInputs, parentId, requiredInputs, resourceId, resourceTypes } from "./resource-types";
 
-/** How long a change takes, so that changes side by side are seen. */
+/** The duration of a change, so that concurrent changes overlap. */
 const changeMs = 20;
 
-/** What Pulumi puts in place of a value that a preview does not know. */
+/** Pulumi's placeholder for a value that is unknown in a preview. */
 const unknownValue = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 
 export interface Change {
@@ -20,38 +21,39 @@ export interface Change {
 
 export interface CloudOptions {
   readonly withDatabases: boolean;
-  /** What registries hold, by name; where this is missing, containers are believed and not run. */
+  /** Images by name. Without them, container groups are stored and not run. */
   readonly images?: Readonly<Record<string, Image>>;
 }
 
-/** A stand-in for Azure: it holds resources, refuses what Azure refuses, and runs PostgreSQL for flexible servers. */
+/** A stand-in for Azure: stores resources, refuses invalid ones like Azure, and runs PostgreSQL for flexible servers. */
 export class Cloud {
   readonly resources = new Map<string, StoredResource>();
   readonly servers = new Map<string, RunningServer>();
   readonly containers = new Map<string, RunningContainer>();
-  /** Every change that was made, in order. */
+  /** All successful changes, in order. */
   readonly changes: Change[] = [];
   readonly restarts: string[] = [];
+  readonly #migrationService = new MigrationService();
   readonly #busy = new Set<string>();
 
-  /** Without a PostgreSQL behind its flexible servers the stand-in is quicker, and parameters are believed. */
+  /** Without databases, the stand-in is faster and accepts every value of a parameter. */
   constructor(readonly options: CloudOptions) {}
 
   /** The only resource of a type. */
   the(token: string): StoredResource {
     const found = [...this.resources.values()].filter((resource) => resource.token === token);
-    if (found.length !== 1) throw new Error(`${found.length} resources are of type ${token}, instead of one`);
+    if (found.length !== 1) throw new Error(`expected one resource of type ${token}, found ${found.length}`);
     return found[0]!;
   }
 
   check(token: string, inputs: Properties): { property: string; reason: string }[] {
-    if (!(token in resourceTypes)) return [{ property: "", reason: `${token} is not known to the stand-in` }];
+    if (!(token in resourceTypes)) return [{ property: "", reason: `the stand-in does not support ${token}` }];
     return requiredInputs(token)
       .filter((name) => at(inputs, name) === undefined)
       .map((property) => ({ property, reason: "is missing" }));
   }
 
-  /** Which of a resource's inputs are others now, and which of these make another resource of it. */
+  /** Compares inputs with a stored resource, and names the changed ones that require a replacement. */
   diff(token: string, id: string, inputs: Properties): { changes: boolean; replaces: string[] } {
     const old = this.resources.get(id)?.inputs ?? {};
     const keys = Object.keys({ ...old, ...inputs }).filter((key) => !key.startsWith("__"));
@@ -63,13 +65,13 @@ export class Cloud {
   create(token: string, inputs: Properties): Promise<{ id: string; outputs: Properties }> {
     const id = resourceId(token, inputs);
     return this.#change({ method: "create", token, id, inputs }, async () => {
-      // A parameter is there with its server: to create one is to set it.
+      // A server has all its parameters, so creating one means setting it.
       if (this.resources.has(id) && token !== "dbforpostgresql:Configuration")
         throw new AzureError("Conflict", `${id} exists`);
       const parent = parentId(token, id);
       if (parent !== "" && !this.resources.has(parent))
-        throw new AzureError("ParentResourceNotFound", `there is no ${parent}`);
-      refuseWhatAzureRefuses({ token, id, inputs }, this.resources);
+        throw new AzureError("ParentResourceNotFound", `${parent} does not exist`);
+      checkResource({ token, id, inputs }, this.resources);
       if (token === "dbforpostgresql:Server" && this.options.withDatabases)
         this.servers.set(id, await RunningServer.start(inputs));
       if (token === "containerinstance:ContainerGroup") this.#startContainer(id, inputs);
@@ -79,13 +81,13 @@ export class Cloud {
 
   update(token: string, id: string, inputs: Properties): Promise<{ outputs: Properties }> {
     return this.#change({ method: "update", token, id, inputs }, async () => {
-      refuseWhatAzureRefuses({ token, id, inputs }, this.resources);
+      checkResource({ token, id, inputs }, this.resources);
       if (token === "dbforpostgresql:Server") await this.servers.get(id)?.change(inputs);
       return { outputs: await this.#put({ token, id, inputs }) };
     });
   }
 
-  /** Undefined when it is gone. */
+  /** Undefined if the resource does not exist. */
   async read(id: string): Promise<{ outputs: Properties; inputs: Properties } | undefined> {
     const found = this.resources.get(id);
     return found && { outputs: await this.#answer(found), inputs: found.inputs };
@@ -94,7 +96,7 @@ export class Cloud {
   delete(token: string, id: string): Promise<void> {
     return this.#change({ method: "delete", token, id, inputs: {} }, async () => {
       const user = [...this.resources.values()].find(
-        (other) => other.id !== id && !goesWith(token, id, other) && uses(other, id),
+        (other) => other.id !== id && !isDeletedWith(token, id, other) && uses(other, id),
       );
       if (user) throw new AzureError("InUse", `${id} is in use by ${user.id}`);
       if (token === "dbforpostgresql:Server") await this.servers.get(id)?.stop();
@@ -109,7 +111,7 @@ export class Cloud {
     });
   }
 
-  /** The A records of a private zone: Azure keeps one for each server in it, and for each private endpoint. */
+  /** The A records of a private zone: one for each server, and one for each private endpoint. */
   records(zoneId: string): { name: string; properties: { aRecords: { ipv4Address: string }[] } }[] {
     const used = (path: string) =>
       [...this.resources.values()].filter(({ inputs }) => text(inputs, path) === zoneId).map(({ id }) => id);
@@ -123,6 +125,13 @@ export class Cloud {
       name,
       properties: { aRecords: [{ ipv4Address: this.servers.get(server)?.address ?? "10.0.1.4" }] },
     }));
+  }
+
+  /** The answer of Azure Resource Manager for a migration. */
+  readMigration(id: string): Properties {
+    const migration = this.resources.get(id);
+    if (!migration) throw new AzureError("ResourceNotFound", `${id} does not exist`);
+    return { id, properties: { currentStatus: this.#migrationService.nextStatus(migration) } };
   }
 
   async restart(serverId: string): Promise<void> {
@@ -140,11 +149,11 @@ export class Cloud {
     if (!this.options.images) return;
     const name = text(inputs, "containers.0.image");
     const image = this.options.images[name];
-    if (!image) throw new AzureError("InaccessibleImage", `there is no image ${name}`);
+    if (!image) throw new AzureError("InaccessibleImage", `the image ${name} does not exist`);
     this.containers.set(id, RunningContainer.start(inputs, image));
   }
 
-  /** Azure changes a server, and what belongs to it, in one way at a time; the same holds for a network's subnets. */
+  /** Like Azure, makes one change at a time to a server and its children, or to a network and its subnets. */
   async #change<Result>(change: Change, work: () => Promise<Result>): Promise<Result> {
     const owner = /^(.*\/(flexibleServers|virtualNetworks)\/[^/]+)/.exec(change.id)?.[1] ?? change.id;
     if (this.#busy.has(owner)) {
@@ -165,10 +174,11 @@ export class Cloud {
   async #put(resource: StoredResource): Promise<Properties> {
     const outputs = await this.#answer(resource, true);
     this.resources.set(resource.id, resource);
+    this.#migrationService.change(resource.id);
     return outputs;
   }
 
-  /** Outputs as Azure gives them: the inputs without secrets, and what Azure adds. */
+  /** The outputs of a resource: its inputs without secrets, and the properties that Azure adds. */
   async #answer({ token, id, inputs }: StoredResource, isNew = false): Promise<Properties> {
     const { writeOnly = [], namespace } = resourceTypes[token]!;
     const shown = Object.fromEntries(Object.entries(inputs).filter(([key]) => !writeOnly.includes(key)));
@@ -201,14 +211,14 @@ export class Cloud {
   }
 }
 
-/** What belongs to a server goes with it; a subnet, or a zone's link, has to go before. */
-const goesWith = (token: string, id: string, user: StoredResource): boolean =>
+/** Deleting a server deletes its children. Subnets and links of a zone must be deleted first. */
+const isDeletedWith = (token: string, id: string, user: StoredResource): boolean =>
   token === "dbforpostgresql:Server" && user.id.startsWith(`${id}/`);
 
 const uses = (user: StoredResource, id: string): boolean =>
   user.id.startsWith(`${id}/`) || JSON.stringify(user.inputs).includes(`"${id}"`);
 
-/** Azure answers with the names of secure variables, and without their values. */
+/** Azure returns the names of secure variables without their values. */
 const withoutSecureValues = (container: unknown): unknown => ({
   ...(container as Properties),
   environmentVariables: list(container, "environmentVariables").map((variable) =>

@@ -3,16 +3,16 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { list, type Properties, text } from "./properties";
 
-/** What is in an image: its entry point, as a program of this machine. */
+/** An image, whose entry point is a program of this machine. */
 export interface Image {
   readonly entrypoint: readonly [command: string, ...given: string[]];
   readonly directory: string;
 }
 
-/** As the image's user: somebody who owns nothing. Who is not root cannot be another, and need not. */
+/** The user `nobody`, like the user of the image. Only root can change the user. */
 const unprivileged = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
 
-/** Azure waits longer; between two starts of a container that fails. */
+/** Delay before a failed container restarts. Azure's is longer. */
 const restartAfterMs = 500;
 const endWithinMs = 20_000;
 
@@ -21,9 +21,9 @@ export class RunningContainer {
   #child: ChildProcess | undefined;
   #isDeleted = false;
   #ended: Promise<void> | undefined;
-  /** Every process that it had, the last one running, or the one that ended well. */
+  /** All processes so far. The last one is running or succeeded. */
   readonly processIds: number[] = [];
-  /** What `az container logs` would show. */
+  /** The output of `az container logs`. */
   log = "";
 
   private constructor(

@@ -5,12 +5,12 @@ import { startAzureLikeServer } from "../../support/servers/azure-like";
 import type { EmbeddedServer } from "../../support/servers/embedded-server";
 import { type Properties, text } from "./properties";
 
-/** What is only heard of, since the embedded server lacks the libraries, or the parameter. */
+/** Parameters that are not applied, because the embedded server lacks the libraries. */
 const notApplied = new Set(["shared_preload_libraries"]);
 
 const azureParameters = { "azure.enable_temp_tablespaces_on_local_ssd": "on" };
 
-/** A flexible server: an embedded PostgreSQL, reached at a loopback address of its own on port 5432. */
+/** A flexible server: an embedded PostgreSQL at its own loopback address on port 5432. */
 export class RunningServer {
   private constructor(
     readonly database: EmbeddedServer,
@@ -39,14 +39,14 @@ export class RunningServer {
     return running;
   }
 
-  /** What a change of the server means to PostgreSQL. */
+  /** Applies a change of the server to PostgreSQL. */
   async change(inputs: Properties): Promise<void> {
     const login = pg.escapeIdentifier(text(inputs, "administratorLogin"));
     const password = pg.escapeLiteral(text(inputs, "administratorLoginPassword"));
     await this.database.query(`ALTER ROLE ${login} PASSWORD ${password}`);
   }
 
-  /** Undefined means the server's default again. */
+  /** @param value undefined resets the parameter */
   async setParameter(name: string, value: string | undefined): Promise<void> {
     if (notApplied.has(name)) return;
     const parameter = name.split(".").map(pg.escapeIdentifier).join(".");
@@ -55,7 +55,7 @@ export class RunningServer {
     await this.database.query("SELECT pg_reload_conf()");
   }
 
-  /** Whether a parameter takes effect at once, by PostgreSQL's own word. */
+  /** Whether a parameter takes effect without a restart. */
   async isDynamic(name: string): Promise<boolean> {
     const [row] = await this.database.query<{ context: string }>("SELECT context FROM pg_settings WHERE name = $1", {
       values: [name],

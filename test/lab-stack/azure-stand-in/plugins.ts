@@ -3,9 +3,9 @@ import { delimiter, join } from "node:path";
 import type { ProviderLauncher } from "../../../tools/pulumi-host/processes/provider-process";
 
 /**
- * Providers as the Pulumi CLI finds them: programs named pulumi-resource-<package>, on PATH before all others.
+ * Writes the programs `pulumi-resource-<package>`, by which the Pulumi CLI finds providers on PATH.
  *
- * @returns the environment in which they are found
+ * @returns an environment with the programs at the start of PATH
  */
 export async function writePlugins(
   directory: string,

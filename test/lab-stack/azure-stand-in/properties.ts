@@ -1,7 +1,7 @@
-/** A resource's inputs or outputs, as JSON has them. */
+/** The inputs or outputs of a resource as JSON values. */
 export type Properties = Readonly<Record<string, unknown>>;
 
-/** What is found by a path such as `network.delegatedSubnetResourceId` or `ipConfigurations.0.subnet.id`. */
+/** The value at a path such as `network.delegatedSubnetResourceId` or `ipConfigurations.0.subnet.id`. */
 export function at(properties: unknown, path: string): unknown {
   return path
     .split(".")
@@ -12,13 +12,13 @@ export function at(properties: unknown, path: string): unknown {
     );
 }
 
-/** The text at a path; empty when there is none. */
+/** The string at a path, or an empty one. */
 export function text(properties: unknown, path: string): string {
   const value = at(properties, path);
   return typeof value === "string" ? value : "";
 }
 
-/** The list at a path; empty when there is none. */
+/** The list at a path, or an empty one. */
 export function list(properties: unknown, path: string): readonly unknown[] {
   const value = at(properties, path);
   return Array.isArray(value) ? (value as unknown[]) : [];

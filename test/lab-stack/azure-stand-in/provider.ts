@@ -4,13 +4,13 @@ import type { Properties } from "./properties";
 
 export interface ProviderRequest {
   readonly method: "check" | "diff" | "create" | "update" | "read" | "delete" | "invoke";
-  /** Without the package's name: `network:Subnet`. */
+  /** The type without the name of the package: `network:Subnet`. */
   readonly type: string;
   readonly id: string;
   readonly inputs: Properties;
 }
 
-/** A provider in the place of azure-native's: it hands every question on to the stand-in for Azure. */
+/** Replaces azure-native's provider, and forwards every request to the stand-in for Azure. */
 export function azureProvider(url: string): pulumi.provider.Provider {
   const ask = async <Answer>(
     method: ProviderRequest["method"],
@@ -47,7 +47,7 @@ export function azureProvider(url: string): pulumi.provider.Provider {
   };
 }
 
-/** azure-native makes a name up for a role assignment, and keeps it. */
+/** Like azure-native, generates the name of a role assignment once. */
 const withName = (olds: Properties, news: Properties): Properties => ({
   ...news,
   roleAssignmentName: news.roleAssignmentName ?? olds.roleAssignmentName ?? randomUUID(),
@@ -55,7 +55,7 @@ const withName = (olds: Properties, news: Properties): Properties => ({
 
 const signature = "4dabf18193072939515e22adb298388d";
 
-/** Secrets arrive wrapped; Azure is told them in clear. */
+/** Unwraps the secrets of Pulumi. */
 export function reveal(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(reveal);
   if (typeof value !== "object" || value === null) return value;

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 
-/** In the place of the package random's provider, for its RandomPassword. */
+/** Replaces the provider of the package random, for its RandomPassword. */
 const provider: pulumi.provider.Provider = {
   diff: async () => Promise.resolve({ changes: false }),
   create: async (_urn, inputs: Record<string, unknown>) =>

@@ -1,5 +1,5 @@
 import { createHash, X509Certificate } from "node:crypto";
-import { AddressRange } from "../../../lab-stack/address-range";
+import { contains, overlap, parseAddressRange } from "../../../lab-stack/config/address-range";
 import { at, list, type Properties, text } from "./properties";
 
 export interface StoredResource {
@@ -8,7 +8,7 @@ export interface StoredResource {
   readonly inputs: Properties;
 }
 
-/** Azure refuses a request: its error code, and why. */
+/** A refused request, with Azure's error code. */
 export class AzureError extends Error {
   override readonly name = "AzureError";
 
@@ -23,7 +23,7 @@ export class AzureError extends Error {
 type Resources = ReadonlyMap<string, StoredResource>;
 type Rule = (resource: StoredResource, resources: Resources) => void;
 
-/** What Azure's documentation says that it does not accept, by type. The codes are Azure's where they are published. */
+/** Rules of Azure's documentation by resource type, with Azure's error codes if they are published. */
 const rules: Readonly<Record<string, Rule>> = {
   "network:Subnet": checkSubnet,
   "network:VirtualNetworkGateway": checkGateway,
@@ -35,21 +35,21 @@ const rules: Readonly<Record<string, Rule>> = {
   "dbforpostgresql:FirewallRule": checkFirewallRule,
 };
 
-/** @throws AzureError when Azure would not create the resource, or not change it to this */
-export function refuseWhatAzureRefuses(resource: StoredResource, resources: Resources): void {
+/** @throws AzureError if Azure would not create or change the resource */
+export function checkResource(resource: StoredResource, resources: Resources): void {
   rules[resource.token]?.(resource, resources);
 }
 
 function checkSubnet({ id, inputs }: StoredResource, resources: Resources): void {
   const vnetId = id.slice(0, id.indexOf("/subnets/"));
-  const range = AddressRange.parse(text(inputs, "addressPrefix"));
+  const range = parseAddressRange(text(inputs, "addressPrefix"));
   const spaces = list(resources.get(vnetId)?.inputs, "addressSpace.addressPrefixes").map(String);
-  if (!spaces.some((space) => AddressRange.parse(space).contains(range)))
-    throw new AzureError("NetcfgInvalidSubnet", `${range.text} does not lie in the virtual network`);
+  if (!spaces.some((space) => contains(parseAddressRange(space), range)))
+    throw new AzureError("NetcfgInvalidSubnet", `${range.address} is outside the virtual network`);
   for (const other of resources.values()) {
     if (!other.id.startsWith(`${vnetId}/subnets/`) || other.id === id) continue;
-    if (AddressRange.parse(text(other.inputs, "addressPrefix")).overlaps(range))
-      throw new AzureError("NetcfgSubnetRangesOverlap", `${range.text} overlaps the subnet ${other.id}`);
+    if (overlap(parseAddressRange(text(other.inputs, "addressPrefix")), range))
+      throw new AzureError("NetcfgSubnetRangesOverlap", `${range.address} overlaps the subnet ${other.id}`);
   }
 }
 
@@ -61,10 +61,10 @@ function checkGateway({ inputs }: StoredResource, resources: Resources): void {
   if (!/^VpnGw[1-5]AZ$/.test(name))
     throw new AzureError("NonAzSkusNotAllowedForVPNGateway", `${name} is not zone-redundant`);
   const vnet = resources.get(subnetId.slice(0, subnetId.indexOf("/subnets/")));
-  const pool = AddressRange.parse(text(inputs, "vpnClientConfiguration.vpnClientAddressPool.addressPrefixes.0"));
+  const pool = parseAddressRange(text(inputs, "vpnClientConfiguration.vpnClientAddressPool.addressPrefixes.0"));
   for (const space of list(vnet?.inputs, "addressSpace.addressPrefixes").map(String)) {
-    if (AddressRange.parse(space).overlaps(pool))
-      throw new AzureError("VpnClientAddressPoolOverlapsWithVirtualNetwork", `${pool.text} overlaps ${space}`);
+    if (overlap(parseAddressRange(space), pool))
+      throw new AzureError("VpnClientAddressPoolOverlapsWithVirtualNetwork", `${pool.address} overlaps ${space}`);
   }
   for (const root of list(inputs, "vpnClientConfiguration.vpnClientRootCertificates")) checkCertificate(root);
 }
@@ -75,7 +75,7 @@ function checkCertificate(root: unknown): void {
     if (!/^[A-Za-z0-9+/]+=*$/.test(data)) throw new Error("not in one line of base64");
     new X509Certificate(Buffer.from(data, "base64"));
   } catch {
-    throw new AzureError("VpnClientRootCertificateDataInvalid", `${text(root, "name")} is no certificate`);
+    throw new AzureError("VpnClientRootCertificateDataInvalid", `${text(root, "name")} is not a certificate`);
   }
 }
 
@@ -97,17 +97,17 @@ function checkLink({ id, inputs }: StoredResource, resources: Resources): void {
       text(other.inputs, "virtualNetwork.id") === text(inputs, "virtualNetwork.id") &&
       zoneName(other.id) === zoneName(id),
   );
-  if (clash) throw new AzureError("Conflict", `the network is linked to a zone of this name already: ${clash.id}`);
+  if (clash) throw new AzureError("Conflict", `the network has a link to a zone of this name: ${clash.id}`);
 }
 
 function checkInboundEndpoint({ inputs }: StoredResource, resources: Resources): void {
   const subnet = resources.get(text(inputs, "ipConfigurations.0.subnet.id"));
   if (delegationOf(subnet) !== "Microsoft.Network/dnsResolvers")
     throw new AzureError("SubnetDelegationMissing", `${subnet?.id ?? "the subnet"} is not delegated to DNS resolvers`);
-  const address = AddressRange.parse(`${text(inputs, "ipConfigurations.0.privateIpAddress")}/32`);
-  const range = AddressRange.parse(text(subnet?.inputs, "addressPrefix"));
-  if (!range.contains(address) || address.first < range.first + 4)
-    throw new AzureError("PrivateIPAddressNotInSubnet", `${address.text} is not free in ${range.text}`);
+  const address = parseAddressRange(`${text(inputs, "ipConfigurations.0.privateIpAddress")}/32`);
+  const range = parseAddressRange(text(subnet?.inputs, "addressPrefix"));
+  if (!contains(range, address) || address.bigInt() < range.offset(4).bigInt())
+    throw new AzureError("PrivateIPAddressNotInSubnet", `${address.address} is not free in ${range.address}`);
 }
 
 function checkContainerGroup({ id, inputs }: StoredResource, resources: Resources): void {
@@ -115,14 +115,14 @@ function checkContainerGroup({ id, inputs }: StoredResource, resources: Resource
   if (delegationOf(subnet) !== "Microsoft.ContainerInstance/containerGroups")
     throw new AzureError("SubnetMissingRequiredDelegation", `${subnet?.id ?? ""} is not delegated to container groups`);
   if (text(subnet?.inputs, "natGateway.id") === "")
-    throw new AzureError("InaccessibleImage", `nothing leads from ${subnet?.id ?? ""} to a registry`);
-  const guest = [...resources.values()].find(
+    throw new AzureError("InaccessibleImage", `${subnet?.id ?? ""} has no NAT gateway to reach a registry`);
+  const other = [...resources.values()].find(
     (other) =>
       other.id !== id &&
       other.token !== "containerinstance:ContainerGroup" &&
       JSON.stringify(other.inputs).includes(`"${subnet?.id ?? ""}"`),
   );
-  if (guest) throw new AzureError("SubnetIsNotEmpty", `${subnet?.id ?? ""} is used by ${guest.id}`);
+  if (other) throw new AzureError("SubnetIsNotEmpty", `${subnet?.id ?? ""} is used by ${other.id}`);
   for (const credential of list(inputs, "imageRegistryCredentials")) checkPull(credential, inputs, resources);
 }
 
@@ -130,7 +130,7 @@ function checkPull(credential: unknown, inputs: Properties, resources: Resources
   const identity = text(credential, "identity");
   if (identity === "") return;
   if (!list(inputs, "identity.userAssignedIdentities").includes(identity))
-    throw new AzureError("InvalidImageRegistryCredentialType", `${identity} is none of the container group's`);
+    throw new AzureError("InvalidImageRegistryCredentialType", `${identity} is not an identity of the container group`);
   const isAllowed = [...resources.values()].some(
     ({ token, inputs: grant }) =>
       token === "authorization:RoleAssignment" &&
@@ -156,13 +156,13 @@ function checkServer({ id, inputs }: StoredResource, resources: Resources): void
 function checkDelegatedSubnet(subnetId: string, serverId: string, resources: Resources): void {
   if (delegationOf(resources.get(subnetId)) !== "Microsoft.DBforPostgreSQL/flexibleServers")
     throw new AzureError("SubnetNotDelegated", `${subnetId} is not delegated to flexible servers`);
-  const guest = [...resources.values()].find(
+  const other = [...resources.values()].find(
     (other) =>
       other.id !== serverId &&
       other.token !== "dbforpostgresql:Server" &&
       JSON.stringify(other.inputs).includes(`"${subnetId}"`),
   );
-  if (guest) throw new AzureError("SubnetHasOtherGuests", `${subnetId} is used by ${guest.id}`);
+  if (other) throw new AzureError("SubnetHasOtherGuests", `${subnetId} is used by ${other.id}`);
 }
 
 function checkServersZone(zoneId: string, serverName: string, resources: Resources): void {
@@ -171,7 +171,7 @@ function checkServersZone(zoneId: string, serverName: string, resources: Resourc
   if (!isNamedRight || zoneName === `${serverName}.postgres.database.azure.com`)
     throw new AzureError("InvalidPrivateDnsZoneName", `${zoneName} cannot be the zone of ${serverName}`);
   const isLinked = [...resources.keys()].some((id) => id.startsWith(`${zoneId}/virtualNetworkLinks/`));
-  if (!isLinked) throw new AzureError("PrivateDnsZoneNotLinked", `${zoneName} is linked to no virtual network`);
+  if (!isLinked) throw new AzureError("PrivateDnsZoneNotLinked", `${zoneName} has no link to a virtual network`);
 }
 
 function checkFirewallRule({ id }: StoredResource, resources: Resources): void {
@@ -184,7 +184,7 @@ function delegationOf(subnet: StoredResource | undefined): string {
   return text(subnet?.inputs, "delegations.0.serviceName");
 }
 
-/** The Entra object that an identity stands for. */
+/** The id of the Entra object of an identity. */
 export function principalOf(identityId: string): string {
   const digits = createHash("sha1").update(identityId).digest("hex");
   return [
@@ -196,5 +196,5 @@ export function principalOf(identityId: string): string {
   ].join("-");
 }
 
-/** Azure's made-up name of a server's A record in its private zone. */
+/** The name that Azure generates for a server's A record in its private zone. */
 export const recordName = (serverId: string): string => createHash("sha1").update(serverId).digest("hex").slice(0, 12);

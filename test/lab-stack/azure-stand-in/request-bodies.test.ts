@@ -7,11 +7,11 @@ import { MockedLab } from "../mocks/mocked-lab";
 import { MockedManager } from "../mocks/mocked-manager";
 
 const sdk = new AzureSdk();
-/** What these SDKs are for. */
+/** The namespaces that these SDKs support. */
 const serialized = /^(network|privatedns|dbforpostgresql|containerinstance):/;
 const tenantId = "11111111-2222-4333-8444-555555555555";
 
-describe("lab-stack: what it sends is what Microsoft's SDKs would send", () => {
+describe("lab-stack: inputs of resources match Microsoft's SDKs", () => {
   let manager: MockedManager;
   let common: Record<string, unknown>;
   before(async () => {
@@ -52,19 +52,19 @@ describe("lab-stack: what it sends is what Microsoft's SDKs would send", () => {
         const token = type.replace("azure-native:", "");
         const plain = reveal(inputs) as Record<string, unknown>;
         const request = await sdk.creating(token, plain);
-        assert(request || !serialized.test(token), `${type} is not compared`);
+        assert(request || !serialized.test(token), `${type} was not compared`);
         if (!request) continue;
         compared++;
         const names = new Set(requiredInputs(token).filter((name) => !resourceTypes[token]!.required.includes(name)));
         const body = Object.fromEntries(Object.entries(plain).filter(([key]) => !names.has(key)));
-        assert.deepEqual(missing(body, request.body), [], `${type}: the SDK does not know these`);
+        assert.deepEqual(missing(body, request.body), [], `${type}: the SDK does not know these inputs`);
         assert.equal(request.path, resourceId(token, plain), "the stand-in's id is Azure's path");
       }
       assert(compared >= 7, `${compared} resources were compared`);
     });
   }
 
-  it("would notice a misspelt, and a misplaced input", async () => {
+  it("detects a misspelt and a misplaced input", async () => {
     const names = { resourceGroupName: "rg", virtualNetworkName: "vnet", subnetName: "s" };
     const wrong = { adressPrefix: "10.0.1.0/24", delegations: [{ name: "a", properties: { serviceName: "b" } }] };
     const request = await sdk.creating("network:Subnet", { ...names, ...wrong });
@@ -74,7 +74,7 @@ describe("lab-stack: what it sends is what Microsoft's SDKs would send", () => {
     ]);
   });
 
-  it("restarts and reads A records by the paths and versions that the SDKs use", async () => {
+  it("uses the SDKs' paths and versions to restart a server and to read A records", async () => {
     const restart = await sdk.restarting("rg", "psql");
     const addresses = await sdk.listingAddresses("rg", "zone");
     assert.match(restart.path, /\/flexibleServers\/psql\/restart$/);
@@ -84,7 +84,7 @@ describe("lab-stack: what it sends is what Microsoft's SDKs would send", () => {
   });
 });
 
-/** Leaves of the inputs that are not in the body, wherever the SDK puts them under `properties`. */
+/** The inputs that are not in the body, ignoring the SDK's `properties` level. */
 function missing(inputs: unknown, body: unknown): string[] {
   const sent = new Set(leaves(body).map((leaf) => leaf.replaceAll("properties.", "")));
   return leaves(inputs).filter((leaf) => !sent.has(leaf));

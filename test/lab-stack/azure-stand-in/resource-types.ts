@@ -2,16 +2,16 @@ import { type Properties, text } from "./properties";
 
 const subscription = "/subscriptions/00000000-0000-0000-0000-000000000001";
 
-/** A kind of resource: where it lies, what has to be given, and what cannot be changed once it exists. */
+/** A type of resource: its path, its required inputs, and the inputs whose change replaces it. */
 export interface ResourceType {
   readonly namespace: string;
-  /** Pairs of a collection's name in the resource's path and the input that names the member. */
+  /** Pairs of a collection in the resource's path and the input with the member's name. */
   readonly path: readonly (readonly [collection: string, input: string])[];
   readonly required: readonly string[];
   readonly fixed?: readonly string[];
-  /** It lies at the resource that its input `scope` names, and gets a name where none is given. */
+  /** Belongs to the resource in its input `scope`, and gets a generated name. */
   readonly isExtension?: boolean;
-  /** Inputs that Azure never answers with. */
+  /** Inputs that Azure never returns. */
   readonly writeOnly?: readonly string[];
 }
 
@@ -23,7 +23,7 @@ const endpoint = ["privateEndpoints", "privateEndpointName"] as const;
 
 const [network, postgresql] = ["Microsoft.Network", "Microsoft.DBforPostgreSQL"];
 
-/** What the stand-in knows, by azure-native's token. */
+/** The supported types by azure-native's token. */
 export const resourceTypes: Readonly<Record<string, ResourceType>> = {
   "resources:ResourceGroup": { namespace: "", path: [], required: ["location"], fixed: ["location"] },
   "network:VirtualNetwork": { namespace: network, path: [vnet], required: ["addressSpace"], fixed: ["location"] },
@@ -142,7 +142,7 @@ export function resourceId(token: string, inputs: Properties): string {
   return `${group}/providers/${namespace}/${path.map(([collection, input]) => `${collection}/${text(inputs, input)}`).join("/")}`;
 }
 
-/** The id of that in which a resource lies; empty for a resource group. */
+/** The id of the parent, or an empty string for a resource group. */
 export function parentId(token: string, id: string): string {
   const { path, isExtension } = resourceTypes[token]!;
   if (path.length === 0 || isExtension) return "";
@@ -150,14 +150,14 @@ export function parentId(token: string, id: string): string {
   return id.split("/").slice(0, -2).join("/");
 }
 
-/** Everything that must be given: names in the path, and the type's own. */
+/** All required inputs: the names in the path, and those of the type. */
 export function requiredInputs(token: string): readonly string[] {
   const { path, required, isExtension } = resourceTypes[token]!;
   if (isExtension) return required;
   return ["resourceGroupName", ...path.map(([, input]) => input), ...required];
 }
 
-/** Inputs whose change makes another resource of it. */
+/** Inputs whose change replaces the resource. */
 export function fixedInputs(token: string): readonly string[] {
   const { path, fixed = [] } = resourceTypes[token]!;
   return ["resourceGroupName", ...path.map(([, input]) => input), ...fixed];

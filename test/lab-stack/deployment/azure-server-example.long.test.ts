@@ -53,11 +53,11 @@ describe("examples/azure-server, deployed against a stand-in for Azure", () => {
       environment: { PULUMI_NODEJS_TRANSPILE_ONLY: "true" },
     });
 
-  it("a preview lets through what is not known yet; up makes the server and fills it; destroy takes both away", async () => {
+  it("previews with unknown values, creates and fills the server, and destroys both", async () => {
     const preview = await deployment().preview();
     assert(preview.ok, JSON.stringify(preview.diagnostics));
     assert.equal(azure.cloud.resources.size, 0);
-    // The stand-in's names are in no DNS: the server is there, and the migration says what is in its way.
+    // The stand-in's host name does not resolve: the server exists, and the migration reports the failed connection.
     const halfway = await deployment().up();
     assert.match(JSON.stringify(halfway.diagnostics), /603000: pgadmin@psql-shop\.postgres\.database\.azure\.com/);
     const [{ address, database: server }] = [...azure.cloud.servers.values()] as [RunningServer];

@@ -7,13 +7,13 @@ import { Copy, DockerfileParser, type Instruction } from "dockerfile-ast";
 import type { Image } from "../azure-stand-in/containers";
 
 export interface BuiltImage extends Image {
-  /** Of the last stage. */
+  /** The base image of the last stage. */
   readonly base: string;
   readonly user: string;
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** A stage under way: `/` in it is a directory of this machine. */
+/** A stage of the build. Its root directory is a directory of this machine. */
 interface Stage {
   readonly root: string;
   readonly base: string;
@@ -24,12 +24,12 @@ interface Stage {
 }
 
 /**
- * Follows a Dockerfile without Docker: each stage in a directory of its own, on this machine's Node.js in the place of the
- * base image's. Of what it leaves out, users are told, and base images named.
+ * Builds a Dockerfile without Docker: each stage in its own directory, with this machine's Node.js instead of the base
+ * image's. It does not apply USER and FROM, and returns their values.
  */
-export async function followDockerfile(context: string, directory: string): Promise<BuiltImage> {
+export async function buildDockerfile(context: string, directory: string): Promise<BuiltImage> {
   const file = DockerfileParser.parse(await readFile(join(context, "Dockerfile"), "utf8"));
-  const isLeftOut = ignored((await readFile(join(context, ".dockerignore"), "utf8")).split("\n"));
+  const isExcluded = ignored((await readFile(join(context, ".dockerignore"), "utf8")).split("\n"));
   const stages = new Map<string, Stage>();
   let stage: Stage | undefined;
   for (const instruction of file.getInstructions()) {
@@ -37,8 +37,8 @@ export async function followDockerfile(context: string, directory: string): Prom
     if (instruction.getKeyword() === "FROM") {
       stage = await begin(join(directory, String(stages.size)), words[0]!);
       stages.set(words[2] ?? "", stage);
-    } else if (stage) await follow(instruction, words, stage, { context, stages, isLeftOut });
-    else throw new Error(`${instruction.getKeyword()} stands before FROM`);
+    } else if (stage) await follow(instruction, words, stage, { context, stages, isExcluded });
+    else throw new Error(`${instruction.getKeyword()} precedes FROM`);
   }
   if (!stage) throw new Error("the Dockerfile has no stage");
   const [command, ...given] = stage.entrypoint;
@@ -58,7 +58,7 @@ const within = (stage: Stage, path: string): string => join(stage.root, resolve(
 interface Surroundings {
   readonly context: string;
   readonly stages: ReadonlyMap<string, Stage>;
-  readonly isLeftOut: (path: string) => boolean;
+  readonly isExcluded: (path: string) => boolean;
 }
 
 async function follow(instruction: Instruction, words: string[], stage: Stage, around: Surroundings): Promise<void> {
@@ -84,7 +84,7 @@ async function follow(instruction: Instruction, words: string[], stage: Stage, a
     case "RUN":
       return run(instruction.getArgumentsContent() ?? "", stage);
     default:
-      throw new Error(`${instruction.getKeyword()} is not followed here`);
+      throw new Error(`${instruction.getKeyword()} is not supported`);
   }
 }
 
@@ -92,24 +92,24 @@ async function copy(
   from: string | undefined,
   words: string[],
   stage: Stage,
-  { context, stages, isLeftOut }: Surroundings,
+  { context, stages, isExcluded }: Surroundings,
 ): Promise<void> {
   const destination = words.at(-1)!;
   for (const path of words.slice(0, -1)) {
     const source = join(from === undefined ? context : stages.get(from)!.root, path);
-    if (from === undefined && isLeftOut(path)) throw new Error(`COPY ${path}: .dockerignore leaves it out`);
+    if (from === undefined && isExcluded(path)) throw new Error(`COPY ${path}: excluded by .dockerignore`);
     const target = destination.endsWith("/") ? join(destination, basename(path)) : destination;
     if (from !== undefined) await copyWhole(source, within(stage, target));
     else
       await cp(source, within(stage, target), {
         recursive: true,
         verbatimSymlinks: true,
-        filter: (one) => !isLeftOut(relative(context, one)),
+        filter: (one) => !isExcluded(relative(context, one)),
       });
   }
 }
 
-/** By the system's program: fs.cp takes three times its CPU for all the small files of node_modules. */
+/** Uses the program cp: fs.cp needs three times the CPU for the many small files of node_modules. */
 async function copyWhole(source: string, target: string): Promise<void> {
   const isDirectory = (await stat(source)).isDirectory();
   await mkdir(isDirectory ? target : dirname(target), { recursive: true });
@@ -117,34 +117,34 @@ async function copyWhole(source: string, target: string): Promise<void> {
 }
 
 async function run(command: string, stage: Stage): Promise<void> {
-  // What npm tells its scripts is about this repository, not about the copy.
+  // npm sets variables for its scripts that describe this repository, not the copy.
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(npm_(package|lifecycle|config_local)|NODE_ENV)/.test(name),
   );
   const child = spawn("sh", ["-c", command], {
     cwd: within(stage, "."),
-    // The workspace's own installation has brought the packages already.
+    // The installation of the workspace cached the packages.
     env: { ...Object.fromEntries(inherited), ...stage.environment, npm_config_prefer_offline: "true" },
     stdio: ["ignore", "ignore", "pipe"],
   });
   let errors = "";
   child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
   const [code] = (await once(child, "close")) as [number | null];
-  if (code !== 0) throw new Error(`RUN ${command} has failed:\n${errors}`);
+  if (code !== 0) throw new Error(`RUN ${command} failed:\n${errors}`);
 }
 
 /**
- * The rules of .dockerignore, as far as this one uses them: paths, `*` for all, `!` for exceptions; the last one
- * decides.
+ * Supports the rules that this repository's .dockerignore uses: paths, `*` for all, and `!` for exceptions. The last
+ * matching rule decides.
  */
 function ignored(lines: readonly string[]): (path: string) => boolean {
   const rules = lines.filter((line) => line !== "");
   return (path) => {
-    let isLeftOut = false;
+    let isExcluded = false;
     for (const rule of rules) {
       const pattern = rule.replace(/^!/, "");
-      if (pattern === "*" || path === pattern || path.startsWith(`${pattern}/`)) isLeftOut = !rule.startsWith("!");
+      if (pattern === "*" || path === pattern || path.startsWith(`${pattern}/`)) isExcluded = !rule.startsWith("!");
     }
-    return isLeftOut;
+    return isExcluded;
   };
 }

@@ -6,7 +6,7 @@ import type { MigrationStatus } from "pulumi-pg-migration";
 import { createAdventureWorks } from "../../../tools/adventureworks/create-adventureworks";
 import type { Host, OperationResult } from "../../../tools/pulumi-host/host";
 import { makeVpnCertificates } from "../../../lab-stack/vpn/vpn-certificates";
-import type { RawLabConfig } from "../../../lab-stack/lab-config";
+import type { RawLabConfig } from "../../../lab-stack/config/lab-schema";
 import { EmbeddedServer } from "../../support/servers/embedded-server";
 import { createHost, type HostName } from "../../support/pulumi-cli";
 import { AzureServer } from "../azure-stand-in/azure-server";
@@ -14,11 +14,11 @@ import type { Image } from "../azure-stand-in/containers";
 import { writePlugins } from "../azure-stand-in/plugins";
 
 export const database = "adventureworks";
-/** 68 tables and two materialized views. */
+/** AdventureWorks has 68 tables and two materialized views. */
 export const relations = 70;
 export const administratorPassword = "Given-Passw0rd-4711";
 
-/** The lab's program, a source with AdventureWorks in it, and a stand-in for Azure to deploy into. */
+/** The lab's program, a source with AdventureWorks, and a stand-in for Azure as the place of deployment. */
 export class DeployedLab {
   #stacks = 0;
 
@@ -51,13 +51,13 @@ export class DeployedLab {
     return join(this.directory, String(this.#stacks));
   }
 
-  /** What follows is deployed into a stack of its own. */
+  /** Starts a new stack for the following deployments. */
   async beginStack(): Promise<void> {
     this.#stacks++;
     await mkdir(this.#state);
   }
 
-  /** The migration of AdventureWorks that the configuration declares unless told otherwise. */
+  /** The default configuration of the migration, with changes. */
   migration(changes: Partial<NonNullable<RawLabConfig["migration"]>> = {}): NonNullable<RawLabConfig["migration"]> {
     return {
       source: { host: this.source.login.host, port: this.source.port, user: this.source.login.user },
@@ -91,21 +91,21 @@ export class DeployedLab {
     });
   }
 
-  /** A test that fails half-way leaves a migration's worker, and servers, behind. */
+  /** Removes the worker and the servers of a failed test. */
   async cleanUp(): Promise<void> {
     if (this.azure.cloud.resources.size === 0) return;
-    const left = this.deployment({ phase: "run", protectData: false, parameters: {} });
-    await left.up();
-    await left.destroy();
+    const remaining = this.deployment({ phase: "run", protectData: false, parameters: {} });
+    await remaining.up();
+    await remaining.destroy();
   }
 
-  /** The stack's state, as the host keeps it. */
+  /** The stack's state in the format of its host. */
   stateText(): Promise<string> {
     const file = this.hostName === "embedded" ? "state.json" : ".pulumi/stacks/pg-migration-lab/dev.json";
     return readFile(join(this.#state, file), "utf8");
   }
 
-  /** The types of resources that the state has as protected, sorted. */
+  /** The types of the protected resources in the state, sorted. */
   async protectedTypes(): Promise<string[]> {
     interface Resources {
       readonly resources: readonly { readonly type: string; readonly protect?: boolean }[];
@@ -128,9 +128,9 @@ export function succeeded(result: OperationResult): OperationResult {
   return result;
 }
 
-/** What an operation that failed says. */
+/** The error messages of an operation that failed. */
 export function failed(result: OperationResult): string {
-  assert.equal(result.ok, false, "the operation succeeded, but had to fail");
+  assert.equal(result.ok, false, "the operation did not fail");
   return result.diagnostics
     .filter(({ severity }) => severity === "error")
     .map(({ message }) => message)

@@ -6,7 +6,7 @@ import { administratorPassword, database, DeployedLab, failed, relations, status
 
 for (const hostName of hostNames) {
   describe(`lab-stack: deployed against a stand-in for Azure, on the ${hostName} host`, function () {
-    // The CLI compiles the program anew, and starts each provider, for every operation.
+    // The CLI compiles the program and starts each provider for every operation.
     this.timeout(900_000);
     let lab: DeployedLab;
 
@@ -17,8 +17,8 @@ for (const hostName of hostNames) {
     afterEach(() => lab.cleanUp());
     after(() => lab.close());
 
-    // One test, since a migration under way is something left behind.
-    it("up, refresh, cutover, phase run and destroy, with AdventureWorks migrated online into the server", async () => {
+    // One test, because each step needs the state of the previous one.
+    it("migrates AdventureWorks online: up, refresh, cutover, phase run, destroy", async () => {
       const { azure, source } = lab;
       const up = succeeded(await lab.deployment().up());
       const [running] = [...azure.cloud.servers.values()];
@@ -28,7 +28,7 @@ for (const hostName of hostNames) {
       assert.equal(statusIn(up).state, "WaitingForUserAction");
       assert.deepEqual(await server.query("SHOW wal_level"), [{ wal_level: "logical" }]);
       assert.deepEqual(await server.query("SHOW max_replication_slots"), [{ max_replication_slots: "20" }]);
-      assert.deepEqual(await server.query("SHOW work_mem"), [{ work_mem: "6MB" }], "as the source has it");
+      assert.deepEqual(await server.query("SHOW work_mem"), [{ work_mem: "6MB" }], "copied from the source");
       assert.equal(azure.cloud.restarts.length, 1);
       const state = await lab.stateText();
       assert(!state.includes(administratorPassword) && !state.includes(source.login.password));
@@ -45,7 +45,7 @@ for (const hostName of hostNames) {
       );
       const cutOver = succeeded(await lab.deployment({ migration: lab.migration({ triggerCutover: true }) }).up());
       assert.equal(statusIn(cutOver).state, "Succeeded");
-      assert.equal(azure.cloud.changes.length, created, "a cutover changes nothing on Azure");
+      assert.equal(azure.cloud.changes.length, created, "a cutover changes no Azure resource");
       const login = { user: "pgadmin", password: administratorPassword };
       const same = () => assertSameContent({ server: source, database }, { server, database, login });
       assert.equal(await same(), relations);
@@ -65,7 +65,7 @@ for (const hostName of hostNames) {
       assert.match(azure.cloud.changes.at(-1)!.id, /\/resourceGroups\/rg-pglab-dev$/);
     });
 
-    it("a public server: what is protected is not destroyed, and a further up puts right what was, and what has changed", async () => {
+    it("keeps a protected public server, and updates it with the next up", async () => {
       const { cloud } = lab.azure;
       const tenantId = "11111111-2222-4333-8444-555555555555";
       const entraAdministrator = { objectId: tenantId, principalName: "dba", tenantId };
@@ -74,7 +74,8 @@ for (const hostName of hostNames) {
         ...{ topology: "public" as const, vpn: {}, server: { entraAdministrator }, firewallRules: [office] },
         ...{ migration: undefined, parameters: {} },
       };
-      succeeded(await lab.deployment(open).up());
+      const { diagnostics } = succeeded(await lab.deployment(open).up());
+      assert.doesNotMatch(JSON.stringify(diagnostics), /Undefined value/);
       assert.match(failed(await lab.deployment(open).destroy()), /protected/);
       assert.equal(cloud.servers.size, 1);
       const moved = { ...open, protectData: false, firewallRules: [{ ...office, end: "198.51.100.9" }] };
@@ -85,7 +86,7 @@ for (const hostName of hostNames) {
       assert.deepEqual([...cloud.resources.keys()], []);
     });
 
-    it("a private endpoint: up, destroy", async () => {
+    it("creates and destroys a private endpoint", async () => {
       const { cloud } = lab.azure;
       const migration = undefined;
       const endpoint = { topology: "privateEndpoint", protectData: false, migration, parameters: {} } as const;
@@ -95,23 +96,38 @@ for (const hostName of hostNames) {
       assert.deepEqual([...cloud.resources.keys()], []);
     });
 
-    it("a preview refuses an impossible route, naming the key and the reason", async () => {
+    it("waits for Microsoft's service, which migrates, cuts over, and fails", async () => {
+      const { login, port } = lab.source;
+      const deployment = (changes: { name?: string; host?: string; triggerCutover?: boolean } = {}) => {
+        const { host = login.host, ...others } = changes;
+        const source = { host, port, user: login.user, type: "AWS_EC2" as const };
+        const migration = lab.migration({ engine: "azure", source, ...others });
+        return lab.deployment({ protectData: false, parameters: {}, migration });
+      };
+      assert.equal(statusIn(succeeded(await deployment().up())).state, "WaitingForUserAction");
+      assert.equal(statusIn(succeeded(await deployment({ triggerCutover: true }).up())).state, "Succeeded");
+      const failure = failed(await deployment({ name: "another", host: "unreachable.example.com" }).up());
+      assert.match(failure, /migration another ended as Failed: 603000: connection to the source failed/);
+      succeeded(await deployment({ triggerCutover: true }).destroy());
+    });
+
+    it("refuses an impossible route in the preview, with the key and the reason", async () => {
       const migration = lab.migration({ engine: "azure" });
       const text = failed(await lab.deployment({ topology: "public", vpn: {}, parameters: {}, migration }).preview());
-      assert.match(text, /topology: a public target and a source in a private network/);
+      assert.match(text, /topology: Microsoft's service cannot combine a public target/);
       assert.equal(lab.azure.cloud.resources.size, 0);
     });
 
-    it("a preview proposes what the source has set otherwise", async () => {
+    it("proposes settings of the source in the preview", async () => {
       const proposed = succeeded(await lab.deployment({ parameters: { fromSource: "propose" } }).preview());
       const warnings = proposed.diagnostics.filter(({ severity }) => severity === "warning");
       const workMem = warnings.map(({ message }) => message).filter((message) => message.includes("work_mem"));
       assert.equal(workMem.length, 1, JSON.stringify(warnings));
       assert.match(
         workMem[0]!,
-        /the source has work_mem = 6144 instead of 4096, which changes plans and speed; pulumi config set/,
+        /the source has work_mem = 6144 instead of 4096, which changes query plans and speed\. To copy it: pulumi config set/,
       );
-      assert(!proposed.operations.some(({ urn }) => urn.endsWith("-work_mem")), "a proposal declares nothing");
+      assert(!proposed.operations.some(({ urn }) => urn.endsWith("-work_mem")), "a proposal declares no resource");
     });
   });
 }

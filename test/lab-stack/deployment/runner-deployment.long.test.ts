@@ -2,18 +2,18 @@ import assert from "node:assert/strict";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import type { RawLabConfig } from "../../../lab-stack/lab-config";
+import type { RawLabConfig } from "../../../lab-stack/config/lab-schema";
 import { assertSameContent } from "../../support/content";
 import { hostNames } from "../../support/pulumi-cli";
 import { until } from "../../support/until";
 import { administratorPassword, database, DeployedLab, relations, statusIn, succeeded } from "./deployed-lab";
-import { type BuiltImage, followDockerfile } from "./build-dockerfile";
+import { type BuiltImage, buildDockerfile } from "./build-dockerfile";
 
 const name = "example.azurecr.io/pg-migration:0.1.0";
 const registry =
   "/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/images/providers/Microsoft.ContainerRegistry/registries/example";
 
-describe("lab-stack: the runner's image, and a migration by it", function () {
+describe("lab-stack: the runner's image and its migration", function () {
   this.timeout(900_000);
   let directory: string;
   let image: BuiltImage;
@@ -21,11 +21,11 @@ describe("lab-stack: the runner's image, and a migration by it", function () {
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), "runner-image-"));
     await chmod(directory, 0o755);
-    image = await followDockerfile(resolve("."), directory);
+    image = await buildDockerfile(resolve("."), directory);
   });
   after(() => rm(directory, { recursive: true, force: true }));
 
-  it("is a small one, run by a user who owns nothing in it, as a worker that stays", () => {
+  it("is slim, and runs the worker as an unprivileged user", () => {
     assert.match(image.base, /^node:\d+-slim$/);
     assert.equal(image.user, "node");
     assert.deepEqual(image.environment, { NODE_ENV: "production" });
@@ -42,7 +42,7 @@ describe("lab-stack: the runner's image, and a migration by it", function () {
       afterEach(() => lab.cleanUp());
       after(() => lab.close());
 
-      it("containers migrate AdventureWorks online; one that dies is succeeded; phase run takes them away", async () => {
+      it("migrates AdventureWorks online in containers, replaces a killed worker, and is removed in phase run", async () => {
         const { azure, source } = lab;
         const config = (changes: Partial<NonNullable<RawLabConfig["migration"]>> = {}) => ({
           vpn: { enabled: false },
@@ -56,17 +56,17 @@ describe("lab-stack: the runner's image, and a migration by it", function () {
         const containers = [...azure.cloud.containers.values()];
         const first = statusIn(up).worker.pid!;
         const container = containers.find(({ processIds }) => processIds.includes(first));
-        assert(container, "the worker is a container's process");
+        assert(container, "the worker is not a process of a container");
         assert.equal(containers.length, 2);
         const state = await lab.stateText();
         assert(!state.includes(administratorPassword) && !state.includes(source.login.password));
         const logs = containers.map(({ log }) => log).join("");
         assert(!logs.includes(administratorPassword) && !logs.includes(source.login.password));
-        assert.match(logs, /lab-migration: works/);
-        assert.match(logs, /lab-migration: another worker is at work; stands by/);
+        assert.match(logs, /lab-migration: running the migration/);
+        assert.match(logs, /lab-migration: another worker runs the migration; standing by/);
 
         process.kill(first, "SIGKILL");
-        await until("the container starts its process again", () => container.processIds.length === 2);
+        await until("the container restarts its process", () => container.processIds.length === 2);
         await source.query(
           "INSERT INTO humanresources.department VALUES (17, 'Logistics', 'Inventory Management', DEFAULT)",
           { database },

@@ -37,10 +37,10 @@ describe("lab-stack: the migration's runner", () => {
     return MockedLab.declare({ resourceManager: manager.url, vpn, migration, ...rest }, secrets);
   };
 
-  /** A property that holds a secret arrives wrapped as one. */
+  /** Pulumi wraps a property that contains a secret. */
   const containersOf = (group: Properties): readonly unknown[] => list(group, "containers.value");
 
-  it("has a subnet of its own, delegated to container groups, with a NAT gateway as its way out", async () => {
+  it("has a subnet that is delegated to container groups and has a NAT gateway", async () => {
     const lab = await declare({});
     const subnet = lab.all("network:Subnet").find(({ subnetName }) => subnetName === "snet-pglab-dev-runner");
     assert.equal(at(subnet, "delegations.0.serviceName"), "Microsoft.ContainerInstance/containerGroups");
@@ -51,18 +51,18 @@ describe("lab-stack: the migration's runner", () => {
     assert.deepEqual(lab.the(groupType).subnetIds, [{ id: "/ids/snet-pglab-dev-runner" }]);
   });
 
-  it("is given its job as a secret, and starts its process again when that fails", async () => {
+  it("passes the job as a secret, and restarts a process that fails", async () => {
     const lab = await declare({});
     const group = lab.the(groupType);
     assert.equal(group.restartPolicy, "OnFailure");
     assert.equal(group.osType, "Linux");
-    assert(pulumi.runtime.isRpcSecret(group.containers), "the containers are a secret");
+    assert(pulumi.runtime.isRpcSecret(group.containers), "the containers are not a secret");
     const [container] = containersOf(group);
     assert.equal(text(container, "image"), image);
     assert.deepEqual(at(container, "resources.requests"), { cpu: 2, memoryInGB: 4 });
     const [variable] = list(container, "environmentVariables");
     assert.equal(text(variable, "name"), "PG_MIGRATION_JOB");
-    assert.equal(at(variable, "value"), undefined, "a plain value would be shown by Azure");
+    assert.equal(at(variable, "value"), undefined, "Azure shows plain values");
     assert.deepEqual(JSON.parse(text(variable, "secureValue")), {
       migrationName: "lab-migration",
       source: { host: "192.168.1.10", port: 5432, user: "postgres", sslMode: "Prefer", password: "source-secret" },
@@ -75,13 +75,13 @@ describe("lab-stack: the migration's runner", () => {
     });
   });
 
-  it("is there before the migration, which waits for a worker of it", async () => {
+  it("is created before the migration, which waits for one of its workers", async () => {
     const lab = await declare({});
     const names = lab.declared.map(({ type }) => type);
     const migration = lab.declared.find(({ type }) => type.endsWith(":PgMigration"))!;
     assert.equal(migration.inputs.runner, "external");
     assert(names.indexOf(`azure-native:${groupType}`) < names.indexOf(migration.type));
-    assert.equal((await valueOf(lab.lab.source)).pgHba, "host all postgres 10.0.3.0/24 scram-sha-256");
+    assert.deepEqual((await valueOf(lab.lab.source)).pgHba, ["host all postgres 10.0.3.0/24 scram-sha-256"]);
   });
 
   it("has a container for each replica, with the same job", async () => {
@@ -95,7 +95,7 @@ describe("lab-stack: the migration's runner", () => {
     assert.equal(new Set(jobs).size, 1);
   });
 
-  it("pulls from a registry of Azure's by an identity that may", async () => {
+  it("pulls from an Azure registry with an identity that has the role AcrPull", async () => {
     const lab = await declare({ registry });
     const identity = "/ids/id-pglab-dev-runner";
     const group = lab.the(groupType);
@@ -112,7 +112,7 @@ describe("lab-stack: the migration's runner", () => {
     assert(order.indexOf("azure-native:authorization:RoleAssignment") < order.indexOf(`azure-native:${groupType}`));
   });
 
-  it("pulls from another registry as a user whose password stays secret", async () => {
+  it("pulls from another registry with a secret password", async () => {
     const lab = await declare({ image: "ghcr.io/example/pg-migration:0.1.0", registryUser: "reader" });
     const { imageRegistryCredentials } = lab.the(groupType);
     assert(pulumi.runtime.isRpcSecret(imageRegistryCredentials));
@@ -122,7 +122,7 @@ describe("lab-stack: the migration's runner", () => {
     assert(!lab.has("managedidentity:UserAssignedIdentity"));
   });
 
-  it("is let into a public server, and into a public source, by its way out's address", async () => {
+  it("connects to public servers from the address of its NAT gateway", async () => {
     const firewallRules = [{ name: "office", start: "198.51.100.7", end: "198.51.100.7" }];
     const lab = await declare({}, { topology: "public", firewallRules, source: { network: "public" } });
     const rules = lab.all("dbforpostgresql:FirewallRule").map((rule) => [rule.firewallRuleName, rule.startIpAddress]);
@@ -130,16 +130,16 @@ describe("lab-stack: the migration's runner", () => {
       ["office", "198.51.100.7"],
       ["migration-runner", "203.0.113.10"],
     ]);
-    assert.equal((await valueOf(lab.lab.source)).pgHba, "host all postgres 203.0.113.10/32 scram-sha-256");
+    assert.deepEqual((await valueOf(lab.lab.source)).pgHba, ["host all postgres 203.0.113.10/32 scram-sha-256"]);
   });
 
-  it("is gone in phase run, with its way out", async () => {
+  it("is removed in phase run, together with its NAT gateway", async () => {
     const lab = await declare({}, { phase: "run" });
     for (const absent of [groupType, "network:NatGateway"]) assert(!lab.has(absent), absent);
   });
 
-  it("knows the registry in an image's name", () => {
-    const registries = ["example.azurecr.io/a:1", "localhost:5000/a/b:1", "someone/a:1", "a:1"].map(registryOf);
+  it("reads the registry from the name of an image", () => {
+    const registries = ["example.azurecr.io/a:1", "localhost:5000/a/b:1", "example/a:1", "a:1"].map(registryOf);
     assert.deepEqual(registries, ["example.azurecr.io", "localhost:5000", "index.docker.io", "index.docker.io"]);
   });
 });

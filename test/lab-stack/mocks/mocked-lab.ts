@@ -2,7 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import { readExistingServer } from "../../../lab-stack/server/existing-server";
 import { declareLab, type Lab } from "../../../lab-stack/lab";
-import { type LabConfig, parseLabConfig } from "../../../lab-stack/lab-config";
+import { parseLabConfig } from "../../../lab-stack/config/lab-config";
+import type { LabConfig } from "../../../lab-stack/config/lab-schema";
 import { at, type Properties } from "../azure-stand-in/properties";
 
 export interface Declared {
@@ -11,10 +12,10 @@ export interface Declared {
   readonly inputs: Properties;
 }
 
-/** What a lab declares, seen through Pulumi's mocks. */
+/** The resources that a lab declares, recorded by Pulumi's mocks. */
 export class MockedLab {
   readonly declared: Declared[] = [];
-  /** The most parameters of the server that were being set at once. */
+  /** The highest number of server parameters that were set at the same time. */
   parallelParameters = 0;
   #parameters = 0;
 
@@ -24,7 +25,7 @@ export class MockedLab {
   ) {}
 
   get lab(): Lab {
-    if (!this.declaredLab) throw new Error("the lab is not declared yet");
+    if (!this.declaredLab) throw new Error("the lab was not declared");
     return this.declaredLab;
   }
 
@@ -44,7 +45,7 @@ export class MockedLab {
   /** The only resource of a type. */
   the(type: string): Properties {
     const found = this.all(type);
-    if (found.length !== 1) throw new Error(`${found.length} resources are of type ${type}, instead of one`);
+    if (found.length !== 1) throw new Error(`expected one resource of type ${type}, found ${found.length}`);
     return found[0]!;
   }
 

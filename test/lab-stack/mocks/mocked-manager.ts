@@ -3,7 +3,9 @@ import type { AddressInfo } from "node:net";
 
 export const records = { value: [{ name: "a1b2c3", properties: { aRecords: [{ ipv4Address: "10.0.1.4" }] } }] };
 
-/** What is answered one time after the other, the last one from then on. */
+const succeededMigration = { properties: { currentStatus: { state: "Succeeded" } } };
+
+/** Successive answers to the same request. The last one repeats. */
 export class Successive {
   constructor(readonly answers: readonly [unknown, ...unknown[]]) {}
 
@@ -14,23 +16,23 @@ export class Successive {
   }
 }
 
-/** Azure Resource Manager, as a lab under Pulumi's mocks asks it: with the mocked token, and always for a version. */
+/** Azure Resource Manager for a lab under Pulumi's mocks. It requires the mocked token and an API version. */
 export class MockedManager {
   private constructor(
     readonly url: string,
     readonly server: Server,
   ) {}
 
-  /** @param answers by the path's end, beside that for the A records of a zone */
+  /** @param answers by the end of the path, in addition to those for A records and the migration */
   static async start(answers: Readonly<Record<string, unknown>> = {}): Promise<MockedManager> {
-    const all = Object.entries<unknown>({ "/A": records, ...answers });
+    const all = Object.entries<unknown>({ "/A": records, "/lab-migration": succeededMigration, ...answers });
     const server = createServer((request, response) => {
       const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
-      const isWellAsked = request.headers.authorization === "Bearer mocked-token" && searchParams.has("api-version");
+      const isAuthorized = request.headers.authorization === "Bearer mocked-token" && searchParams.has("api-version");
       const found = all.find(([end]) => pathname.endsWith(end));
       const [, answer = {}] = found ?? [];
       const body = answer instanceof Successive ? answer.take() : answer;
-      response.writeHead(!isWellAsked ? 401 : found ? 200 : 404).end(JSON.stringify(body));
+      response.writeHead(!isAuthorized ? 401 : found ? 200 : 404).end(JSON.stringify(body));
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     return new MockedManager(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, server);

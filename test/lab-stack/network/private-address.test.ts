@@ -19,11 +19,11 @@ describe("lab-stack: the server's private address", () => {
     }
   }
 
-  it("is waited for where the zone has no record yet", async () => {
+  it("is read again while the zone has no record", async () => {
     assert.equal(await addressBy({ "/A": new Successive([{ value: [] }, records]) }), "10.0.1.4");
   });
 
-  it("is found on a further page of the records", async () => {
+  it("is found on the second page of the records", async () => {
     const [record] = records.value;
     const second = await MockedManager.start({ "/A": { value: [record] } });
     try {

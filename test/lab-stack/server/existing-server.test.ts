@@ -34,7 +34,7 @@ const alert = (name: string, changes: object = {}) => ({
 
 const learned = { allOf: [{ name: "cpu", criterionType: "DynamicThresholdCriterion" }] };
 
-describe("lab-stack: what it takes over from an existing server", () => {
+describe("lab-stack: settings copied from an existing server", () => {
   let manager: MockedManager;
   let lab: MockedLab;
   before(async () => {
@@ -69,13 +69,13 @@ describe("lab-stack: what it takes over from an existing server", () => {
   });
   after(() => manager.close());
 
-  it("are firewall rules and tags, over which the configuration wins", () => {
+  it("include firewall rules, and tags that the configuration overrides", () => {
     assert.equal(lab.the("dbforpostgresql:FirewallRule").firewallRuleName, "office");
     const tags = lab.the("dbforpostgresql:Server").tags;
     assert.deepEqual(tags, { "managed-by": "pulumi", project: "lab", stack: "new", "cost-centre": "4711" });
   });
 
-  it("are parameters that somebody has set, and allowed extensions beside the configuration's", () => {
+  it("include parameters that users set, and extensions in addition to the configuration's", () => {
     const parameters = lab.all("dbforpostgresql:Configuration").map((one) => [one.configurationName, one.value]);
     assert.deepEqual(Object.fromEntries(parameters), {
       work_mem: "8192",
@@ -83,7 +83,7 @@ describe("lab-stack: what it takes over from an existing server", () => {
     });
   });
 
-  it("are alerts on it with fixed thresholds, pointed at the new server", () => {
+  it("include alerts with fixed thresholds, for the new server", () => {
     const declared = lab.the("monitor:MetricAlert");
     assert.equal(declared.ruleName, "ma-pglab-dev-storage");
     assert.deepEqual(declared.scopes, ["/ids/psql-pglab-dev"]);

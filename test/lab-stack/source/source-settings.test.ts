@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { serverParametersFrom, SettingsUnreadable } from "../../../lab-stack/source/source-settings";
+import { serverParametersFrom, SettingsUnreadableError } from "../../../lab-stack/source/source-settings";
 import { EmbeddedServer } from "../../support/servers/embedded-server";
 
-describe("lab-stack: parameters taken from a source", () => {
+describe("lab-stack: parameters copied from a source", () => {
   let source: EmbeddedServer;
   let target: EmbeddedServer;
   before(async () => {
@@ -17,27 +17,27 @@ describe("lab-stack: parameters taken from a source", () => {
 
   const login = (server: EmbeddedServer) => ({ ...server.login, sslMode: "Prefer" as const });
 
-  it("are those that differ and matter, with the reason, in base units", async () => {
+  it("are the relevant ones that differ, with the reason, in base units", async () => {
     const proposals = await serverParametersFrom(login(source), login(target));
     const found = proposals.filter(({ name }) => ["work_mem", "DateStyle"].includes(name));
     assert.deepEqual(found, [
-      { name: "DateStyle", value: "German, DMY", instead: "ISO, MDY", why: "changes what queries answer" },
-      { name: "work_mem", value: "8192", instead: "4096", why: "changes plans and speed" },
+      { name: "DateStyle", value: "German, DMY", targetValue: "ISO, MDY", reason: "changes query results" },
+      { name: "work_mem", value: "8192", targetValue: "4096", reason: "changes query plans and speed" },
     ]);
     const names = proposals.map(({ name }) => name);
     for (const absent of ["lock_timeout", "shared_buffers", "statement_timeout"])
       assert(!names.includes(absent), absent);
   });
 
-  it("are compared with the defaults while there is no target", async () => {
+  it("are compared with the defaults if the target does not exist yet", async () => {
     const names = (await serverParametersFrom(login(source))).map(({ name }) => name);
     for (const name of ["work_mem", "DateStyle", "lock_timeout"]) assert(names.includes(name), name);
   });
 
-  it("cannot be had from a server that does not answer", async () => {
+  it("fail with the server's error if its settings cannot be read", async () => {
     await assert.rejects(serverParametersFrom({ ...login(source), password: "wrong" }), (error) => {
-      assert(error instanceof SettingsUnreadable);
-      assert.match(error.message, /the settings of 127\.0\.0\.1:\d+ cannot be read: password authentication failed/);
+      assert(error instanceof SettingsUnreadableError);
+      assert.match(error.message, /could not read the settings of 127\.0\.0\.1:\d+: password authentication failed/);
       return true;
     });
   });

@@ -7,7 +7,7 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
-const program = ["--import", "tsx", resolve("lab-stack/certificates/main.ts")];
+const program = ["--import", "tsx", resolve("lab-stack/vpn/vpn-certificates-main.ts")];
 
 describe("lab-stack: npm run vpn-certificates", () => {
   let directory: string;
@@ -19,7 +19,7 @@ describe("lab-stack: npm run vpn-certificates", () => {
 
   const certificate = async (name: string) => new X509Certificate(await readFile(join(directory, `${name}.pem`)));
 
-  it("makes a root and a certificate for each client, signed by it and fit for client authentication", async () => {
+  it("creates a root certificate and signed client certificates for client authentication", async () => {
     const root = await certificate("vpn-root");
     assert.equal(root.ca, true);
     assert(root.verify(root.publicKey));
@@ -34,7 +34,7 @@ describe("lab-stack: npm run vpn-certificates", () => {
     }
   });
 
-  it("keeps keys to their owner, and replaces no root that may be in use", async () => {
+  it("restricts keys to their owner, and does not replace a root certificate", async () => {
     assert.equal((await readdir(directory)).length, 6);
     assert.equal((await stat(join(directory, "vpn-root.key.pem"))).mode & 0o077, 0);
     const again = run(process.execPath, [...program, "--directory", directory]);
