@@ -5,12 +5,16 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { manPage } from "../../provider/dist/cli/help/man-page.js";
 import { buildProgram } from "../../provider/dist/cli/program.js";
-import type { Finding } from "../../provider/dist/store/journal.js";
+import type { Finding } from "../../provider/dist/findings.js";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
 import { CommandLine, commandPath } from "./command";
+
+/** A command line for `script -c`: the path may contain spaces. */
+const shellLine = (...words: readonly string[]): string =>
+  [process.execPath, commandPath, ...words].map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
 
 const has = (tool: string): boolean => spawnSync("sh", ["-c", `command -v ${tool}`]).status === 0;
 
@@ -43,7 +47,7 @@ describe("pg-migration, its own commands", () => {
     return resource;
   }
 
-  it("validate shows findings with remedies, and exits with 6 when one has failed", async () => {
+  it("validate shows findings with remedies and exits with 6 if one has failed", async () => {
     const database = await lab.database(schema);
     const good = await command.json<Finding[]>(["validate", "--databases", database, "-o", "json"]);
     assert(good.length > 0 && good.every(({ state }) => state !== "Failed"));
@@ -52,30 +56,93 @@ describe("pg-migration, its own commands", () => {
     assert.equal(bad.code, 6, bad.stderr);
     assert.match(bad.stdout, /^Status +Code +Database +Impacted object +Type +Finding\n/);
     assert.match(bad.stdout, new RegExp(`^Failed +603101 .*${database}`, "m"));
-    assert.match(bad.stdout, /\nTo do:\n {2}603101: .*overwriteDbsInTarget/);
+    assert.match(bad.stdout, /\nTo do:\n {2}603101: --overwrite/);
     const schemas = await lab.target.query("SELECT FROM pg_namespace WHERE nspname = 'pgmigration'");
     assert.equal(schemas.length, 0, "nothing is recorded");
   });
 
+  it("show, watch and logs name the findings of a failed validation, and create --wait exits with 6", async () => {
+    const database = await lab.database(schema);
+    await lab.target.query(`CREATE DATABASE ${database} OWNER ${lab.administrator.user}`);
+    const created = await command.run(["create", "--name", "invalid", "--databases", database, "--wait"]);
+    assert.equal(created.code, 6, created.stderr);
+    assert.match(created.stderr, /^pg-migration: migration invalid: ValidationFailed/m);
+    assert.match(created.stderr, /--overwrite/);
+    assert.match(created.stdout, /"state": "ValidationFailed"/);
+    const finding = new RegExp(`603101 +${database} .*${database}`);
+    const shown = await command.run(["show", "--name", "invalid", "-o", "table"]);
+    assert.match(shown.stdout, finding);
+    const watched = await command.run(["watch", "--name", "invalid"]);
+    assert.equal(watched.code, 6);
+    assert.match(watched.stdout, finding);
+    assert.match(
+      (await command.run(["logs", "--name", "invalid"])).stdout,
+      new RegExp(`error .*603101: .*${database}`),
+    );
+    assert.equal((await command.run(["delete", "--name", "invalid", "--yes"])).code, 0);
+  });
+
+  it("prints names with control characters escaped", async () => {
+    const database = await lab.database('CREATE TABLE "x\u001b]0;pwned\u0007\u001b[2J\n" (id int)');
+    const plan = await command.run(["plan", "--databases", database]);
+    assert(!plan.stdout.includes("\u001b") && !plan.stdout.includes("\u0007"));
+    assert.match(
+      plan.stdout,
+      /public\.x\\x1b\]0;pwned\\x07\\x1b\[2J\\n +\S+ \S+ +-$/m,
+      "rows are unknown until ANALYZE",
+    );
+  });
+
+  it("ends without an error if the reader of its output has gone", async () => {
+    const child = spawn(process.execPath, [commandPath, "completion", "bash"], { stdio: ["ignore", "pipe", "pipe"] });
+    child.stdout.destroy();
+    let printed = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (printed += text));
+    const [code] = (await once(child, "close")) as [number];
+    assert.deepEqual([code, printed], [0, ""]);
+  });
+
+  it("create --wait exits with 8 if the migration's time is up, and update refuses replication of an offline one", async () => {
+    const database = await lab.database(schema);
+    const obstacle = await lab.source.connect(database);
+    await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+    const file = await command.file("timeout.json", JSON.stringify({ timeouts: { create: "1s" } }));
+    const late = await command.run(["create", "--name", "late", "-d", database, "--properties", file, "--wait"]);
+    assert.equal(late.code, 8, late.stderr);
+    assert.match(late.stderr, /did not reach its success within 1 s\n {2}To do: .*pg-migration update/);
+    assert.equal((await command.run(["update", "--name", "late", "--setup-replication"])).code, 4);
+    await obstacle.end();
+    const resumed = await command.run(["update", "--name", "late", "--wait"]);
+    assert.equal(resumed.code, 0, resumed.stderr);
+    assert.equal((await command.run(["delete", "--name", "late", "--yes"])).code, 0);
+  });
+
+  it("prints the values of a list as tsv, and nothing with -o none", async () => {
+    const { stdout } = await command.run(["doctor", "-o", "tsv"]);
+    assert.match(stdout, /^wal_level\tlogical\tlogical\ttrue$/m);
+    assert.equal((await command.run(["doctor", "-o", "none"])).stdout, "");
+  });
+
   it("plan lists tables by size with an estimate", async () => {
     const database = await lab.database(schema);
+    await lab.source.query("ANALYZE t", { database });
     const plan = await command.run(["plan", "--source-service", "old", "-d", database, "--rate", "1"]);
     assert.match(
       plan.stdout,
-      new RegExp(`^${database} +public\\.t +2\\d\\d\\.\\d kB +\\d+\\n${database} +public\\.empty`, "m"),
+      new RegExp(`^${database} +public\\.t +2\\d\\d\\.\\d kB +3000\\n${database} +public\\.empty`, "m"),
     );
-    assert.match(plan.stdout, /2 tables, 2\d\d\.\d kB: about 00:00:01 at 1 MB\/s\n4 tables at a time and 2 indexes/);
+    assert.match(plan.stdout, /2 tables, 2\d\d\.\d kB: about 00:00:01 at 1 MB\/s\n4 tables and 2 indexes in parallel/);
     const withoutTarget = await command.run(["plan", "-d", database], { PGHOST: undefined });
-    assert.match(withoutTarget.stdout, /name the target, too/);
+    assert.match(withoutTarget.stdout, /pass the target as well/);
     const none = await command.run(["plan"]);
     assert.equal(none.code, 2);
-    assert.match(none.stderr, /--databases: name the databases/);
+    assert.match(none.stderr, /--databases: missing; pass --databases/);
   });
 
-  it("doctor tells what a source lacks, in the commands of where it runs", async () => {
+  it("doctor prints the commands that prepare a source, by hosting service", async () => {
     const ready = await command.run(["doctor"]);
     assert.equal(ready.code, 0, ready.stdout);
-    assert.match(ready.stdout, /The source is prepared\./);
+    assert.match(ready.stdout, /The source is ready\./);
     const lacking = await command.run(["doctor", "--source-type", "AWS_RDS", "--database-count", "40"]);
     assert.equal(lacking.code, 6);
     assert.match(lacking.stdout, /max_replication_slots +\d+ free +41 free +NO/);
@@ -85,7 +152,7 @@ describe("pg-migration, its own commands", () => {
     assert.match((await command.run(["doctor"], reader)).stdout, /To do:\n {2}ALTER ROLE "reader" REPLICATION/);
   });
 
-  it("diff-parameters lists what is set on the source and differs", async () => {
+  it("diff-parameters lists parameters set on the source that differ", async () => {
     const differing = await command.json<{ name: string }[]>(["diff-parameters", "-o", "json"]);
     assert(!differing.some(({ name }) => name === "port" || name === "wal_level"));
     await lab.source.query("ALTER SYSTEM SET work_mem = '7MB'");
@@ -94,13 +161,15 @@ describe("pg-migration, its own commands", () => {
     assert.match((await command.run(["diff-parameters"])).stdout, /^work_mem +7MB +4MB$/m);
   });
 
-  it("watch and logs follow a migration in plain lines where there is no terminal", async () => {
+  it("watch and logs print plain lines without a terminal", async () => {
     const database = await lab.database(schema);
     const resource = declare();
     await resource.create(lab.inputs([database], { migrationMode: "Online" }));
     const name = resource.inputs.migrationName as string;
-    const shown = await command.run(["show", "--name", name, "-o", "table"]);
-    assert.match(shown.stdout, new RegExp(`^${database}: behind .*transactions pending; \\d+ inserts/s`, "m"));
+    const lag = new RegExp(`^${database}: behind .*transactions pending; \\d+ inserts/s`, "m");
+    await until("show reports the measured lag", async () =>
+      lag.test((await command.run(["show", "--name", name, "-o", "table"])).stdout),
+    );
     let seen = "";
     const watching = command.run(["watch", "--name", name], {}, (text) => (seen += text));
     await until("the watch shows it", () => seen !== "");
@@ -124,7 +193,7 @@ describe("pg-migration, its own commands", () => {
     const database = await lab.database(schema);
     const resource = declare();
     await resource.create(lab.inputs([database]));
-    const line = `${process.execPath} ${commandPath} watch --name ${resource.inputs.migrationName as string}`;
+    const line = shellLine("watch", "--name", resource.inputs.migrationName as string);
     const shown = execFileSync("script", ["-qec", `stty cols 120 rows 30; ${line}`, "/dev/null"], {
       env: command.environment,
       encoding: "utf8",
@@ -137,7 +206,7 @@ describe("pg-migration, its own commands", () => {
     return undefined;
   });
 
-  it("watch shows the lag from before anybody watched, in colours where the terminal has them", async function () {
+  it("watch draws the lag history, in color if the terminal supports it", async function () {
     if (!has("script")) {
       process.stderr.write("    NOT TESTED: there is no command script, which gives a terminal\n");
       return this.skip();
@@ -151,7 +220,7 @@ describe("pg-migration, its own commands", () => {
        SELECT $1, now() - i * interval '1 minute', 'infinity', 0, 0, 1000000, 60 FROM generate_series(5, 10) i`,
       { values: [name] },
     );
-    const line = `${process.execPath} ${commandPath} watch --name ${name}`;
+    const line = shellLine("watch", "--name", name);
     const terminal = spawn("script", ["-qec", `stty cols 120 rows 30; ${line}`, "/dev/null"], {
       env: { ...command.environment, TERM: "xterm-256color" },
     });
@@ -171,7 +240,7 @@ describe("pg-migration, its own commands", () => {
     return undefined;
   });
 
-  it("verify exits with 7 and names what differs", async () => {
+  it("verify exits with 7 and names the different rows", async () => {
     const database = await lab.database(schema);
     const resource = declare();
     await resource.create(lab.inputs([database]));
@@ -184,11 +253,11 @@ describe("pg-migration, its own commands", () => {
     const differing = await command.run(args);
     assert.equal(differing.code, 7);
     assert.match(differing.stdout, /public\.t +3000 +3000 +content +NO/);
-    assert.match(differing.stderr, /417/);
+    assert.match(differing.stderr, /417.*\n {2}To do: one side was written to after the migration ended/);
     assert.equal((await command.run([...args, "--mode", "counts"])).code, 0, "the numbers of rows are equal");
   });
 
-  it("verify knows other names on the target, what was filtered away, and large objects", async () => {
+  it("verify handles renamed databases, filters and large objects", async () => {
     const database = await lab.database(
       `${schema}; CREATE TABLE left_out (id int PRIMARY KEY); SELECT lo_from_bytea(4711, 'a large object')`,
     );
@@ -208,7 +277,7 @@ describe("pg-migration, its own commands", () => {
     assert.equal((await command.run([...args, "--mode", "counts"])).code, 0);
   });
 
-  it("worker does a migration's work in the foreground", async () => {
+  it("worker runs a migration in the foreground", async () => {
     const database = await lab.database(schema);
     const resource = declare();
     const created = resource.create(lab.inputs([database], { runner: "external" }));
@@ -221,29 +290,6 @@ describe("pg-migration, its own commands", () => {
     assert.equal((await created).state, "Succeeded");
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
   });
-
-  it("cleanup shows what dead migrations have left, and removes it only when told to", async () => {
-    const database = await lab.database(schema);
-    const alive = declare();
-    await alive.create(lab.inputs([await lab.database(schema)], { migrationMode: "Online" }));
-    await lab.source.query(
-      "SELECT pg_create_logical_replication_slot('pg_migration_dead', 'pgoutput'); CREATE PUBLICATION pg_migration_dead",
-      { database },
-    );
-    const asked = await command.run(["cleanup"]);
-    assert.equal(asked.code, 2);
-    assert.match(
-      asked.stdout,
-      new RegExp(`^source +slot +${database} +pg_migration_dead\nsource +publication +${database}`, "m"),
-    );
-    assert.equal(asked.stdout.trimEnd().split("\n").length, 4, "what lives is not shown");
-    assert.match(asked.stderr, /add --yes/);
-    const removed = await command.run(["cleanup", "--yes"]);
-    assert.equal(removed.code, 0, removed.stderr);
-    assert.match((await command.run(["cleanup"])).stdout, /^nothing is left\n$/);
-    assert.equal((await alive.update({ triggerCutover: true })).state, "Succeeded", "the living one is unharmed");
-  });
-
   it("every command has help with an example", async () => {
     assert.match((await command.run(["update", "--help"])).stdout, /Examples?.*:\n {2}pg-migration update/);
     const { commands } = buildProgram();
@@ -255,7 +301,7 @@ describe("pg-migration, its own commands", () => {
     }
   });
 
-  it("asks at a terminal for a password, which is not shown, and before it deletes", async function () {
+  it("delete prompts for a password without echo and for a confirmation", async function () {
     if (!has("script")) {
       process.stderr.write("    NOT TESTED: there is no command script, which gives a terminal\n");
       return this.skip();
@@ -264,7 +310,7 @@ describe("pg-migration, its own commands", () => {
     const resource = declare();
     await resource.create(lab.inputs([database]));
     const { PGPASSWORD: password, ...environment } = command.environment;
-    const line = `${process.execPath} ${commandPath} delete --name ${resource.inputs.migrationName as string}`;
+    const line = shellLine("delete", "--name", resource.inputs.migrationName as string);
     const terminal = spawn("script", ["-qec", line, "/dev/null"], { env: { ...environment, TERM: "dumb" } });
     let shown = "";
     const answers = [
@@ -278,20 +324,20 @@ describe("pg-migration, its own commands", () => {
     const [status] = (await once(terminal, "close")) as [number];
     assert.deepEqual(answers, [], shown);
     assert(!shown.includes(password!), "what is typed is not shown");
-    assert.match(shown, /nothing was changed: you did not agree/);
+    assert.match(shown, /nothing was changed: you declined/);
     assert.equal(status, 9);
     assert.equal((await resource.refresh()).state, "Succeeded");
     return undefined;
   });
 
-  it("has a manual page of every command, flag and exit code, made from the program itself", async () => {
+  it("the manual page contains every command, flag and exit code", async () => {
     const page = manPage(buildProgram());
     const file = join(dirname(commandPath), "../dist/pg-migration.1");
     assert.equal(await readFile(file, "utf8"), page, "npm run build makes it anew");
     const manifest = JSON.parse(await readFile(join(dirname(commandPath), "../package.json"), "utf8")) as {
-      man: string;
+      man: string[];
     };
-    assert.equal(manifest.man, "./dist/pg-migration.1");
+    assert.deepEqual(manifest.man, ["./dist/pg-migration.1"]);
     const plain = page.replaceAll("\\-", "-");
     for (const each of buildProgram().commands) {
       assert(plain.includes(`.SS pg-migration ${each.name()}`), each.name());
@@ -304,7 +350,7 @@ describe("pg-migration, its own commands", () => {
     assert.match(stdout, /update --service prod --name crm --cutover --wait/);
   });
 
-  it("shells complete it", async () => {
+  it("completion scripts complete commands and flags", async () => {
     const bash = (await command.run(["completion", "bash"])).stdout;
     const complete = `${bash}\nCOMP_WORDS=(pg-migration upd); COMP_CWORD=1; _pg_migration; echo "\${COMPREPLY[@]}"
       COMP_WORDS=(pg-migration update --cut); COMP_CWORD=2; _pg_migration; echo "\${COMPREPLY[@]}"`;
@@ -316,10 +362,10 @@ describe("pg-migration, its own commands", () => {
     }
   });
 
-  it("dashboard serves on other addresses only with a token of one's own", async () => {
+  it("dashboard listens on other addresses only with the user's own token", async () => {
     const refused = await command.run(["dashboard", "--listen", "0.0.0.0"]);
     assert.equal(refused.code, 2);
-    assert.match(refused.stderr, /set a token of your own in PG_MIGRATION_DASHBOARD_TOKEN/);
+    assert.match(refused.stderr, /set your own token in PG_MIGRATION_DASHBOARD_TOKEN/);
     const short = await command.run(["dashboard"], { PG_MIGRATION_DASHBOARD_TOKEN: "short" });
     assert.equal(short.code, 2);
   });

@@ -6,8 +6,8 @@ const quiet = [
 ];
 
 /**
- * Starts the browser that npm has installed. Answers why not where the system lacks a library that it is linked against,
- * which is nothing that npm could install; every other failure is one.
+ * Starts the browser that npm installed. Returns the reason if the system lacks a library that the browser needs, which npm
+ * cannot install. Any other failure is thrown.
  */
 export async function startBrowser(): Promise<Browser | string> {
   const { default: packaged } = await import("@sparticuz/chromium");
@@ -16,6 +16,6 @@ export async function startBrowser(): Promise<Browser | string> {
   } catch (error) {
     const missing = /error while loading shared libraries: (\S+):/.exec(String(error))?.[1];
     if (missing === undefined) throw error;
-    return `this system lacks ${missing}, which Chromium is linked against: install it to run the tests of the page`;
+    return `this system lacks ${missing}, which Chromium needs: install it to run the tests of the page`;
   }
 }

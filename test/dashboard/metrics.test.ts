@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { MigrationStatus } from "../../provider/dist/status.js";
 import { metricsText } from "../../provider/dist/dashboard/metrics.js";
 
 const docs = join(__dirname, "../../docs");
@@ -9,11 +10,11 @@ interface Grafana {
   readonly panels: readonly { readonly title: string; readonly targets: readonly { readonly expr: string }[] }[];
 }
 
-/** Tells that a metric is there even when there is no migration: its help and type are. */
+/** Every metric has a help and a type even without a migration. */
 const served = new Set([...metricsText([]).matchAll(/^# TYPE (\S+) (?:gauge|counter)$/gm)].map(([, name]) => name!));
 
 describe("the metrics", () => {
-  it("are documented, each of them, and no other", () => {
+  it("are all documented, and no others are", () => {
     const page = readFileSync(join(docs, "dashboard.md"), "utf8");
     const about = /^`pg_migration_state[^]*?(?=\n\n)/m.exec(page)?.[0] ?? "";
     const words = [...about.matchAll(/`(?:pg_migration_)?([a-z_]+)(?:\{[a-z,]*\})?`/g)].map(([, name]) => name!);
@@ -21,7 +22,18 @@ describe("the metrics", () => {
     assert.deepEqual(documented.map((name) => `pg_migration_${name}`).sort(), [...served].sort());
   });
 
-  it("are all that the Grafana dashboard asks for, and it shows each of them", () => {
+  it("have no lag of a database that no worker measures", () => {
+    const text = (isLagMeasured: boolean): string => {
+      const database = { databaseName: "crm", isLagMeasured, lagBytes: 300, latencySeconds: 1.5, incomingChanges: 2 };
+      const status = { state: "InProgress", worker: {}, currentSubStateDetails: { dbDetails: { crm: database } } };
+      return metricsText([{ name: "m", status: status as unknown as MigrationStatus }]);
+    };
+    const samples = /^pg_migration_(?:lag_bytes|lag_seconds|incoming_changes)\{.*$/gm;
+    assert.deepEqual(text(true).match(samples)?.length, 3);
+    assert.equal(text(false).match(samples), null);
+  });
+
+  it("are all shown on the Grafana dashboard, which uses no others", () => {
     const { panels } = JSON.parse(readFileSync(join(docs, "grafana-dashboard.json"), "utf8")) as Grafana;
     const asked = panels.flatMap(({ title, targets }) =>
       targets.flatMap(({ expr }) => [...expr.matchAll(/pg_migration_\w+/g)].map(([name]) => ({ title, name }))),

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { startDashboard, type Dashboard } from "../../provider/dist/dashboard/server.js";
+import { startDashboard, type Dashboard, type DashboardOptions } from "../../provider/dist/dashboard/server.js";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
@@ -11,12 +11,13 @@ import { Traffic } from "../support/traffic";
 import { until } from "../support/until";
 import { startBrowser } from "./browser";
 
-/** Where `SCREENSHOTS=1` has pictures for the documents made. */
+const token = "a token for the tests";
+
+/** `SCREENSHOTS=1` renews the pictures of the documentation. */
 const pictures = join(__dirname, "../../docs/images");
 
 /**
- * Scrolls from top to end and answers how many rows were in the document at most: what a frame has to draw. Run in the
- * browser, hence a text.
+ * Scrolls from top to bottom and returns the highest number of rows in the document. Runs in the browser, hence a string.
  */
 const mostRows = `(async () => {
   const body = document.querySelector(".virtual .body");
@@ -29,7 +30,7 @@ const mostRows = `(async () => {
   return most;
 })()`;
 
-/** The page in a real browser, on migrations that really run. */
+/** The page in a real browser, on real migrations. */
 describe("the dashboard's page", function () {
   let lab: Lab;
   let browser: Browser;
@@ -61,24 +62,24 @@ describe("the dashboard's page", function () {
 
   afterEach(async () => {
     await dashboard.close();
-    // The other way round, as far as a test has come.
+    // In reverse order.
     for (const step of undo.splice(0).reverse()) await step();
     assert.deepEqual(complaints.splice(0), [], "the browser complained");
   });
 
-  const serve = (changes: { readOnly?: boolean } = {}): Promise<Dashboard> =>
+  const serve = (changes: Partial<DashboardOptions> = {}): Promise<Dashboard> =>
     startDashboard({
       target: { ...lab.administrator, sslMode: "Prefer" },
       maintenanceDatabase: "postgres",
       address: "127.0.0.1",
       port: 0,
-      token: "a token that nobody guesses",
+      token,
       allowedHosts: [],
       readOnly: false,
       ...changes,
     });
 
-  /** A migration that is destroyed when its test ends. */
+  /** A migration that is destroyed after the test. */
   function declare(): Resource {
     const resource = new Resource();
     undo.push(() => resource.destroy());
@@ -98,7 +99,7 @@ describe("the dashboard's page", function () {
     return page;
   }
 
-  /** What axe-core finds of serious or critical impact. */
+  /** The serious and critical violations that axe-core finds. */
   async function barriers(page: Page): Promise<string[]> {
     await page.evaluate(axe);
     return page.evaluate(async () => {
@@ -112,11 +113,19 @@ describe("the dashboard's page", function () {
     });
   }
 
+  const recordTables = (migration: string, database: string): Promise<unknown> =>
+    lab.target.query(
+      `INSERT INTO pgmigration.unit (migration, database, id, kind, table_schema, table_name, entry, state, rows_estimated)
+       SELECT $1, $2, i, 'table', 'public', 'table_' || lpad(i::text, 4, '0'), 'x', 'queued', i
+         FROM generate_series(1, 5000) i`,
+      { values: [migration, database] },
+    );
+
   async function picture(page: Page, name: string): Promise<void> {
     if (process.env.SCREENSHOTS === "1") await page.screenshot({ path: join(pictures, `${name}.png`) });
   }
 
-  it("takes a running migration through its cutover by clicking", async () => {
+  it("cuts over a running migration by clicking", async () => {
     const database = await lab.database(Traffic.schema);
     const traffic = Traffic.start(lab.source, database, 2);
     undo.push(() => traffic.stop());
@@ -126,42 +135,44 @@ describe("the dashboard's page", function () {
     const page = await open(dashboard.url);
     assert(!page.url().includes("token"), "the token does not stay in the address");
     await page.getByRole("link", { name }).waitFor();
-    assert.match(await page.getByRole("row", { name: new RegExp(name) }).innerText(), /WaitingForUserAction\s+Online/);
+    const row = page.getByRole("row", { name: new RegExp(name) });
+    await row.getByText(/^[\d.]+ k?B, [\d.]+ s$/).waitFor();
+    assert.match(await row.innerText(), /Waiting for user action\s+100 %\s.*\s+running/);
     assert.deepEqual(await barriers(page), []);
     await picture(page, "grid");
 
     await page.getByRole("link", { name }).click();
-    await page.getByText("WaitingForUserAction").waitFor();
+    await page.locator(".title").getByText("Waiting for user action").waitFor();
     assert.equal(await page.locator(".stepper [aria-current]").innerText(), "Follow");
     const counters = page.getByRole("table", { name: "Databases" });
-    const stream = page.locator(".stream");
     await page.locator(".stream", { hasText: /WAL kept on the source: \d/ }).waitFor();
-    assert.match(await stream.innerText(), /behind .* pending · .*inserts\/s/);
+    assert.match((await page.locator(".stream").allInnerTexts()).join(), /behind .* pending,.*inserts\/s/);
     const before = await counters.innerText();
     await traffic.forTransactions(50);
-    await until("the counters go on by themselves", async () => (await counters.innerText()) !== before);
+    await until("the counters change by themselves", async () => (await counters.innerText()) !== before);
     await traffic.stop();
     assert.deepEqual(await barriers(page), []);
-    await page.getByText("All is copied; following the source until you cut over").waitFor();
+    await page.getByText(/^Ready to cut over: .* behind/).waitFor();
     await picture(page, "migration");
 
     await page.getByRole("button", { name: "Cut over" }).click();
     const dialog = page.getByRole("dialog");
     assert.match(await dialog.innerText(), /The target is .* behind the source/);
+    assert.equal(await page.locator(":focus").innerText(), "Not now", "Enter does not cut over");
     assert.deepEqual(await barriers(page), []);
     await picture(page, "cutover");
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "hidden" });
-    assert.equal((await resource.refresh()).state, "WaitingForUserAction", "Escape says no");
+    assert.equal((await resource.refresh()).state, "WaitingForUserAction", "Escape declines");
 
     await page.getByRole("button", { name: "Cut over" }).click();
     await page.getByRole("button", { name: "Cut over now" }).click();
-    await page.locator("#state").getByText("Succeeded").waitFor();
+    await page.locator(".title").getByText("Succeeded").waitFor();
     assert.match(await page.getByRole("table", { name: "Cutover" }).innerText(), /apply all commits up to it/);
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
   });
 
-  it("cancels a running migration by clicking, which leaves nothing on the source", async () => {
+  it("cancels a running migration by clicking, and leaves nothing on the source", async () => {
     const database = await lab.database(Traffic.schema);
     const resource = declare();
     await resource.create(lab.inputs([database], { migrationMode: "Online" }));
@@ -170,20 +181,20 @@ describe("the dashboard's page", function () {
     const page = await open(dashboard.url);
     await page.getByRole("link", { name: resource.inputs.migrationName as string }).click();
     await page.getByRole("button", { name: "Cancel migration" }).click();
-    assert.match(await page.getByRole("dialog").innerText(), /slot and publication on the source are dropped/);
+    assert.match(await page.getByRole("dialog").innerText(), /slot and the publication on the source are dropped/);
     await page.getByRole("button", { name: "Not now" }).click();
     await page.getByRole("button", { name: "Cancel migration" }).click();
     await page.getByRole("button", { name: "Cancel the migration" }).click();
-    await page.locator("#state").getByText("Canceled").waitFor();
+    await page.locator(".title").getByText("Canceled").waitFor();
     assert.equal((await resource.refresh()).state, "Canceled");
     assert.equal((await slots()).length, 0);
     assert(await page.getByRole("button", { name: "Cancel migration" }).isDisabled());
     assert.deepEqual(await barriers(page), []);
   });
 
-  it("shows a copy on its way: bars, tables that are copied, and throughput over time", async () => {
+  it("shows the progress of a copy: bars, tables and throughput", async () => {
     const database = await lab.database(
-      // Its rows take 20 s, so that they are seen on their way.
+      // Slow: the copy takes 20 s, so that the page shows it in progress.
       `CREATE TABLE big (id bigint PRIMARY KEY, v text); CREATE TABLE small (id int PRIMARY KEY);
        INSERT INTO big SELECT i, repeat(md5(i::text), 400) FROM generate_series(1, 2000) i;
        ALTER TABLE big ADD CHECK (pg_sleep(0.01) IS NOT NULL) NOT VALID;
@@ -200,10 +211,10 @@ describe("the dashboard's page", function () {
     await picture(page, "copying");
     assert.deepEqual(await barriers(page), []);
     await created;
-    await page.locator("#state").getByText("Succeeded").waitFor();
+    await page.locator(".title").getByText("Succeeded").waitFor();
   });
 
-  it("shows findings with a remedy to copy, and what a server says never as HTML", async () => {
+  it("shows findings with a remedy to copy, and server texts never as HTML", async () => {
     const database = await lab.database(
       'CREATE TABLE "<img src=x onerror=alert(1)>" (id int); CREATE TABLE k (id int)',
     );
@@ -224,17 +235,12 @@ describe("the dashboard's page", function () {
     assert.match(await page.evaluate("navigator.clipboard.readText()"), /\S/);
   });
 
-  it("scrolls through 5,000 tables, of which few are in the document, on a phone and in the dark as well", async () => {
+  it("scrolls through and sorts 5,000 tables with few rows in the document, on a dark phone", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
     const resource = declare();
     await resource.create(lab.inputs([database], { migrationOption: "Validate" }));
     const name = resource.inputs.migrationName as string;
-    await lab.target.query(
-      `INSERT INTO pgmigration.unit (migration, database, id, kind, table_schema, table_name, entry, state, rows_estimated)
-       SELECT $1, $2, i, 'table', 'public', 'table_' || lpad(i::text, 4, '0'), 'x', 'queued', i
-         FROM generate_series(1, 5000) i`,
-      { values: [name, database] },
-    );
+    await recordTables(name, database);
     const page = await open(dashboard.url, { viewport: { width: 390, height: 800 }, colorScheme: "dark" });
     await page.getByRole("link", { name }).click();
     await page.getByText("table_0001").waitFor();
@@ -243,18 +249,128 @@ describe("the dashboard's page", function () {
     const rows = await page.evaluate<number>(mostRows);
     assert(rows > 0 && rows < 40, `${rows} rows were in the document`);
     await page.getByText("table_5000").waitFor();
+    const tables = page.getByRole("table", { name: "Tables" });
+    await tables.getByRole("button", { name: "Table" }).click();
+    await tables.getByRole("button", { name: "Table" }).click();
+    await page.evaluate('document.querySelector(".virtual .body").scrollTop = 0');
+    await until("the tables are sorted", async () =>
+      /table_5000/.test(await page.locator(".virtual .body .row").first().innerText()),
+    );
+    await page.getByRole("searchbox", { name: "Search tables" }).fill("nothing");
+    await page.getByText("None of 5,000 tables matches.").waitFor();
     await page.getByRole("searchbox", { name: "Search tables" }).fill("table_4711");
-    await until("one table is left", async () => (await page.locator(".virtual .body .row").count()) === 1);
+    await until("one table is shown", async () => (await page.locator(".virtual .body .row").count()) === 1);
     await page.locator(".virtual .body").focus();
     const wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth");
     assert.equal(wide, 0, "a phone scrolls in one direction only");
     await picture(page, "phone");
-    await page.getByRole("link", { name: "Migrations" }).first().click();
+    await page.getByRole("link", { name: "pg-migration" }).click();
     await page.getByRole("link", { name }).waitFor();
     assert.deepEqual(await barriers(page), []);
   });
 
-  it("offers nothing to click in read-only mode, and weighs less than 200 kB", async () => {
+  it("shows where a migration failed, and wraps the error", async () => {
+    const database = await lab.database(
+      `CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1);
+       ALTER TABLE t ADD CHECK (10 / (id - 1) > 0) NOT VALID;
+       UPDATE pg_constraint SET convalidated = true WHERE conrelid = 't'::regclass`,
+    );
+    const resource = declare();
+    await Resource.failure(resource.create(lab.inputs([database])));
+    const page = await open(dashboard.url, { viewport: { width: 390, height: 800 } });
+    await page.getByRole("link", { name: resource.inputs.migrationName as string }).click();
+    await page.locator(".title").getByText("Failed").waitFor();
+    assert.equal(await page.locator(".stepper [aria-current]").innerText(), "Copy");
+    assert.equal(await page.locator(".stepper .stopped").count(), 1);
+    await page.locator(".detail .error").waitFor();
+    assert.equal(await page.evaluate("document.documentElement.scrollWidth - innerWidth"), 0);
+    assert.deepEqual(await barriers(page), []);
+  });
+
+  it("shows that a worker is lost, and claims no lag without one", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = declare();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const name = resource.inputs.migrationName as string;
+    const isMeasured = async (): Promise<boolean> =>
+      (await resource.refresh()).currentSubStateDetails.dbDetails[database]!.isLagMeasured;
+    await until("the lag is measured", isMeasured);
+    process.kill(resource.status.worker.pid!, "SIGKILL");
+    const page = await open(dashboard.url);
+    const row = page.getByRole("row", { name: new RegExp(name) });
+    await row.getByText("Worker lost").waitFor();
+    assert.match(await row.innerText(), /unknown\s+lost/);
+    await page.getByRole("link", { name }).click();
+    await page.getByText("No worker is running, so nothing moves.").waitFor();
+    await page.getByText(/^unknown since /).waitFor();
+    await page.getByRole("button", { name: "Cut over" }).click();
+    assert.match(await page.getByRole("dialog").innerText(), /behind the source is unknown since/);
+    assert.deepEqual(await barriers(page), []);
+  });
+
+  it("states that the target cannot be read, and nothing about its migrations", async () => {
+    const unreachable = await serve({ target: { ...lab.administrator, port: 1, sslMode: "Disable" } });
+    undo.push(() => unreachable.close());
+    const page = await open(unreachable.url);
+    await page.getByText("target not reachable, retrying").waitFor();
+    await page.getByText(/^The target cannot be read/).waitFor();
+    assert.doesNotMatch(await page.locator("main").innerText(), /No migration into this server/);
+    assert.deepEqual(await barriers(page), []);
+  });
+
+  it("asks for the token where it is missing", async () => {
+    const page = await open(new URL(dashboard.url).origin);
+    await page.getByLabel("Token").fill("guessed");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByText("The token is wrong.").waitFor();
+    assert.deepEqual(await barriers(page), []);
+    await page.getByLabel("Token").fill(token);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByText("No migration into this server is recorded").waitFor();
+    assert.match(complaints.splice(0).join(), /401/);
+  });
+
+  it("asks for the new token after the dashboard was restarted", async () => {
+    const page = await open(dashboard.url);
+    await page.getByText("live").waitFor();
+    const { port } = new URL(dashboard.url);
+    await dashboard.close();
+    dashboard = await serve({ port: Number(port), token: "another token for the tests" });
+    await page.getByLabel("Token").waitFor();
+    complaints.splice(0);
+  });
+
+  it("opens from a link on another site", async () => {
+    const page = await open(dashboard.url);
+    await page.getByText("live").waitFor();
+    const { port } = new URL(dashboard.url);
+    await page.route("http://elsewhere.example/", (route) =>
+      route.fulfill({ contentType: "text/html", body: `<a href="http://127.0.0.1:${port}/">dashboard</a>` }),
+    );
+    await page.goto("http://elsewhere.example/");
+    await page.getByRole("link", { name: "dashboard" }).click();
+    await page.getByText("live").waitFor();
+  });
+
+  for (const [language, rows] of [
+    ["en-US@posix", "5,000 of 5,000 tables"],
+    ["de-DE", "5.000 of 5.000 tables"],
+  ] as const)
+    it(`works in a browser with the language ${language}`, async () => {
+      const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+      const resource = declare();
+      await resource.create(lab.inputs([database], { migrationOption: "Validate" }));
+      const name = resource.inputs.migrationName as string;
+      await recordTables(name, database);
+      const page = await open("about:blank");
+      await page.addInitScript(
+        `Object.defineProperty(Navigator.prototype, "language", { get: () => ${JSON.stringify(language)} })`,
+      );
+      await page.goto(`${dashboard.url}#/migrations/${name}`);
+      await page.getByText(rows).waitFor();
+    });
+
+  it("offers no actions in read-only mode, and weighs less than 200 kB", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
     const resource = declare();
     await resource.create(lab.inputs([database], { migrationOption: "Validate" }));

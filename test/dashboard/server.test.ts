@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
 import { request } from "node:http";
+import {
+  eventsSchema,
+  historySchema,
+  migrationListSchema,
+  migrationSchema,
+  tablesSchema,
+} from "../../provider/dist/dashboard/answer-schemas.js";
 import { startDashboard, type Dashboard } from "../../provider/dist/dashboard/server.js";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
@@ -10,7 +17,7 @@ interface Answer {
   readonly text: string;
 }
 
-const token = "a token that nobody guesses";
+const token = "a token for the tests";
 
 describe("the dashboard's server", () => {
   let lab: Lab;
@@ -38,7 +45,7 @@ describe("the dashboard's server", () => {
 
   afterEach(() => dashboard.close());
 
-  /** Not `fetch`, which lets nobody set Host and Origin. */
+  /** `fetch` does not allow setting Host and Origin. */
   function ask(path: string, headers: Record<string, string> = {}, method = "GET"): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const asked = request({ host: "127.0.0.1", port, path, method, headers }, (response) => {
@@ -55,18 +62,20 @@ describe("the dashboard's server", () => {
   const status = async (path: string, headers: Record<string, string> = {}, method = "GET"): Promise<number> =>
     (await ask(path, headers, method)).status;
 
-  it("answers nobody without the token, and no other name than its own", async () => {
-    for (const path of ["/", "/main.js", "/api", "/api/migrations", "/api/events", "/metrics"])
+  it("serves only its page without the token, and refuses unknown Hosts", async () => {
+    for (const path of ["/api", "/api/migrations", "/api/events", "/api/settings", "/metrics"])
       assert.equal(await status(path), 401, path);
+    for (const path of ["/", "/main.js"]) assert.equal(await status(path), 200, path);
+    assert.equal(await status("/main.js", { host: "evil.example" }), 421);
     assert.equal(await status("/api/migrations", { authorization: "Bearer guessed" }), 401);
-    assert.equal(await status("/?token=guessed"), 401);
+    assert.equal((await ask("/?token=guessed")).headers["set-cookie"], undefined);
     assert.equal(await status("/api/migrations", bearer), 200);
     assert.equal(await status("/api/migrations", { ...bearer, host: "evil.example" }), 421);
     assert.equal(await status("/healthz", { host: `evil.example:${port}` }), 421);
     assert.equal(await status("/api/migrations", { ...bearer, host: "migrations.example" }), 200);
   });
 
-  it("lets a browser in by a cookie that scripts and other sites do not get", async () => {
+  it("signs a browser in with a cookie that scripts and other sites cannot read", async () => {
     const entered = await ask(new URL(dashboard.url).pathname + new URL(dashboard.url).search);
     assert.equal(entered.status, 303);
     assert.equal(entered.headers.location, "/");
@@ -85,13 +94,53 @@ describe("the dashboard's server", () => {
     assert.equal(await status(path, { cookie }, "POST"), 403, "without an origin");
     assert.equal(await status(path, { cookie, origin: "http://evil.example" }, "POST"), 403);
     assert.equal(await status(path, { cookie, origin: own, "sec-fetch-site": "cross-site" }, "POST"), 403);
-    assert.equal(await status(path, { cookie, origin: own }, "POST"), 404, "our own page may ask");
+    assert.equal(await status(path, { cookie, origin: own }, "POST"), 404, "its own page may send requests");
     assert.equal(await status("/api/migrations", { cookie, origin: "http://evil.example" }), 403);
     assert.equal(await status("/../server.js", { cookie }), 404);
     assert.equal(await status("/", bearer, "DELETE"), 405);
   });
 
-  it("tells of a migration by API, metrics and events, and never a secret", async () => {
+  it("signs a browser in with the token alone", async () => {
+    const refused = await ask("/api/session", { authorization: "Bearer guessed" }, "POST");
+    assert.deepEqual([refused.status, refused.headers["www-authenticate"]], [401, "Bearer"]);
+    const accepted = await ask("/api/session", bearer, "POST");
+    assert.equal(accepted.status, 200);
+    const [setCookie] = accepted.headers["set-cookie"] as string[];
+    assert.equal(await status("/api/migrations", { cookie: setCookie!.split(";")[0]! }), 200);
+  });
+
+  it("follows HTTP: schemes of any case, HEAD, Allow and targets in absolute form", async () => {
+    assert.equal(await status("/api/migrations", { authorization: `bearer ${token}` }), 200);
+    const head = await ask("/api/migrations", bearer, "HEAD");
+    assert.deepEqual([head.status, head.text], [200, ""]);
+    assert.equal((await ask("/api/events", bearer, "HEAD")).status, 200);
+    const allow = async (path: string, method: string): Promise<unknown> => {
+      const { status: code, headers } = await ask(path, bearer, method);
+      return [code, headers.allow];
+    };
+    assert.deepEqual(await allow("/api/migrations/x/cutover", "GET"), [405, "POST"]);
+    assert.deepEqual(await allow("/api/migrations/x/tables", "POST"), [405, "GET, HEAD"]);
+    assert.deepEqual(await allow("/healthz", "POST"), [405, "GET, HEAD"]);
+    assert.deepEqual(await allow("/api", "DELETE"), [405, "GET, HEAD, POST"]);
+    assert.equal(await status(`http://127.0.0.1:${port}/api/migrations`, bearer), 200);
+    assert.equal(await status("http://evil.example/api/migrations", bearer), 421);
+  });
+
+  it("answers 400 to invalid request targets, and continues", async () => {
+    for (const target of ["//", "///", "/\\", "//[", "//x:y", "//a:99999", "http://[", "*"])
+      assert.equal(await status(target, { host: "evil.example" }), 400, target);
+    assert.equal(await status("/healthz"), 200);
+  });
+
+  it("reaches no property of an object by a name from a request", async () => {
+    for (const name of ["constructor", "__proto__", "toString", "valueOf"]) {
+      assert.equal(await status(`/api/migrations/x/${name}`, bearer), 404, name);
+      assert.equal(await status(`/api/migrations/x/${name}`, bearer, "POST"), 404, name);
+      assert.equal(await status(`/${name}`, bearer), 404, name);
+    }
+  });
+
+  it("reports a migration by API, metrics and events, without secrets", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2)");
     const resource = new Resource();
     await resource.create(lab.inputs([database]));
@@ -111,7 +160,7 @@ describe("the dashboard's server", () => {
     assert.deepEqual(
       (late.samples as { at: number }[]).map(({ at }) => at),
       samples.map(({ atMs }) => atMs),
-      "a page that comes late is shown how it went",
+      "a page that opens later receives the history",
     );
     assert.match(list!, new RegExp(`"name":"${name}"`));
     const labels = `{migration="${name}",database="${database}"}`;
@@ -124,6 +173,14 @@ describe("the dashboard's server", () => {
     assert.equal(refused.status, 409);
     assert.match(refused.text, /603113/);
     assert.equal(await status("/api/migrations/none", bearer), 404);
+    for (const [path, schema] of [
+      ["", migrationSchema],
+      ["/tables", tablesSchema],
+      ["/events", eventsSchema],
+      ["/history", historySchema],
+    ] as const)
+      schema.parse(JSON.parse((await ask(`/api/migrations/${name}${path}`, bearer)).text));
+    migrationListSchema.parse(JSON.parse(list!));
     const api = JSON.parse((await ask("/api", bearer)).text) as { openapi: string; paths: Record<string, unknown> };
     assert.equal(api.openapi, "3.1.0");
     for (const path of Object.keys(api.paths).filter((path) => !path.includes("{") && path !== "/api/events"))
@@ -131,7 +188,7 @@ describe("the dashboard's server", () => {
     await resource.destroy();
   });
 
-  it("feeds 200 pages from one look a second", async () => {
+  it("serves 200 pages from one session on the target", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
     const resource = new Resource();
     await resource.create(lab.inputs([database], { migrationOption: "Validate" }));
@@ -166,12 +223,12 @@ describe("the dashboard's server", () => {
     });
   }
 
-  /** Answers once the first message has come. */
+  /** Resolves once the first message has arrived. */
   function openStream(path: string): Promise<() => void> {
     return new Promise((resolve, reject) => {
       const asked = request({ host: "127.0.0.1", port, path, headers: bearer }, (response) => {
         response.setEncoding("utf8").once("data", (text: string) => {
-          assert.match(text, /^event: migrations\ndata: \[/);
+          assert.match(text, /^event: trouble\ndata: ""\n\nevent: migrations\ndata: \[/);
           resolve(() => asked.destroy());
         });
         response.on("error", () => undefined);
@@ -180,7 +237,7 @@ describe("the dashboard's server", () => {
     });
   }
 
-  it("says that it is well only while the target's records can be read", async () => {
+  it("reports health only while the target can be read, and recovers", async () => {
     assert.equal(await status("/healthz"), 200);
     const [row] = await lab.target.query<{ pid: number }>(
       "SELECT pid FROM pg_stat_activity WHERE application_name = 'pg-migration dashboard' UNION ALL SELECT 0 LIMIT 1",
@@ -193,6 +250,6 @@ describe("the dashboard's server", () => {
     } finally {
       await lab.target.resume();
     }
-    assert.equal(await status("/api/migrations", bearer), 200, "it comes back by itself");
+    assert.equal(await status("/api/migrations", bearer), 200, "it reconnects by itself");
   });
 });

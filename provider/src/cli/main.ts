@@ -1,12 +1,20 @@
 import { CommanderError } from "commander";
-import { messageOf } from "../errors.js";
 import { exitCodeOf } from "./exit-code.js";
+import { errorText } from "./output/error-text.js";
+import { exitOnClosedPipe, writeMessage } from "./output/terminal.js";
 import { buildProgram } from "./program.js";
 
-buildProgram()
-  .parseAsync(process.argv)
-  .catch((error: unknown) => {
-    // Commander has said already what is wrong with the command line.
-    if (!(error instanceof CommanderError)) process.stderr.write(`pg-migration: ${messageOf(error)}\n`);
-    process.exitCode = exitCodeOf(error);
-  });
+const program = buildProgram();
+exitOnClosedPipe();
+
+/** The help that explains the given command line. */
+function helpCommand(): string {
+  const command = program.commands.find((one) => one.name() === process.argv[2]);
+  return ["pg-migration", ...(command ? [command.name()] : []), "--help"].join(" ");
+}
+
+program.parseAsync(process.argv).catch((error: unknown) => {
+  // Commander has printed its errors already.
+  if (!(error instanceof CommanderError)) writeMessage(errorText(error, helpCommand()));
+  process.exitCode = exitCodeOf(error);
+});

@@ -17,25 +17,39 @@ import { addValidate } from "./commands/validate.js";
 import { addVerify } from "./commands/verify.js";
 import { addWatch } from "./commands/watch.js";
 import { addWorker } from "./commands/worker.js";
+import { escapeControls } from "../units/terminal-text.js";
 
+// Commander does not wrap this text: lines have at most 80 characters.
 const epilogue = `
-Passwords are never flags: PGPASSWORD for the target and PG_MIGRATION_SOURCE_PASSWORD for the source, ~/.pgpass, or you are
-asked. Exit codes: 0 done, 1 failed, 2 wrong command line or inputs, 3 not found, 4 refused by a server, 5 unreachable,
-6 validation failed, 7 content differs, 8 timed out, 9 canceled, 10 taken over by another worker.`;
+Passwords are not options. The target's comes from PGPASSWORD, the source's from
+PG_MIGRATION_SOURCE_PASSWORD, either one from ~/.pgpass or a prompt.
 
-/** The command with all its subcommands; wrong use throws a CommanderError after it has been told. */
+Exit codes:
+  0 done                     6 validation failed
+  1 failed                   7 content differs
+  2 wrong command line       8 timed out
+  3 not found                9 canceled
+  4 refused by a server     10 taken over by another worker
+  5 server unreachable`;
+
+/** The command with all its subcommands. Wrong use throws a CommanderError after its message is printed. */
 export function buildProgram(): Command {
   const program = new Command("pg-migration")
     .description("Migrates PostgreSQL databases into Azure Database for PostgreSQL, or any other PostgreSQL.")
     .version(engineVersion)
     .addHelpText("after", epilogue)
     .exitOverride()
-    .configureOutput({
-      outputError: (text, write) => write(`${text.replace(/^error: /, "pg-migration: ").trimEnd()}\n`),
-    })
-    .showHelpAfterError("  To do: see pg-migration --help, and --help after any command");
+    .configureOutput({ outputError: (text, write) => write(`${escapeControls(oneLine(text))}\n`) })
+    .showHelpAfterError("  To do: see pg-migration --help, or --help of the command");
   for (const add of [addCreate, addList, addShow, addUpdate, addDelete, addCheckNameAvailability]) add(program);
   for (const add of [addValidate, addPlan, addDoctor, addDiffParameters]) add(program);
   for (const add of [addWatch, addLogs, addVerify, addDashboard, addWorker, addCleanup, addCompletion]) add(program);
   return program;
 }
+
+/** Commander puts its suggestion on a line of its own. */
+const oneLine = (text: string): string =>
+  `pg-migration: ${text
+    .replace(/^error: /, "")
+    .trim()
+    .replace(/\s*\n\s*/g, " ")}`;

@@ -4,17 +4,17 @@ import type { IncomingMessage } from "node:http";
 export interface AccessOptions {
   readonly token: string;
   readonly port: number;
-  /** Names under which browsers reach the page: any other Host is a page that was rebound to our address. */
+  /** Accepted Host names. Any other Host means that another site's name was rebound to this address. */
   readonly hosts: readonly string[];
 }
 
-export type Verdict =
-  { readonly allowed: true } | { readonly allowed: false; readonly status: number; readonly why: string };
+export type AccessDecision =
+  { readonly allowed: true } | { readonly allowed: false; readonly status: number; readonly reason: string };
 
-const allowed: Verdict = { allowed: true };
-const refuse = (status: number, why: string): Verdict => ({ allowed: false, status, why });
+const allowed: AccessDecision = { allowed: true };
+const refuse = (status: number, reason: string): AccessDecision => ({ allowed: false, status, reason });
 
-/** Who may do what: every request has to name us as its host, come from our own page, and know the token. */
+/** Decides who may do what: a request needs an accepted Host, must not come from another site, and needs the token. */
 export class Access {
   readonly #cookieName: string;
   readonly #cookieValue: string;
@@ -25,55 +25,55 @@ export class Access {
     this.#cookieValue = encodeURIComponent(options.token);
   }
 
-  /** For what everybody may see: only that it is us who are asked. */
-  checkHost({ headers }: IncomingMessage): Verdict {
-    if (this.#knows(headers.host)) return allowed;
-    return refuse(421, "this name is not ours; start the dashboard with --allowed-host to use it");
+  /** For public content, which needs no token. */
+  checkHost(host: string | undefined): AccessDecision {
+    if (this.#isOwnHost(host)) return allowed;
+    return refuse(421, "unknown Host; start the dashboard with --allowed-host to accept it");
   }
 
-  check(request: IncomingMessage): Verdict {
-    const host = this.checkHost(request);
-    if (!host.allowed) return host;
-    const { origin } = request.headers;
-    const fetchSite = request.headers["sec-fetch-site"];
+  /** For everything else, after {@link checkHost}. */
+  check({ headers, method }: IncomingMessage): AccessDecision {
+    const { origin } = headers;
+    const fetchSite = headers["sec-fetch-site"];
     const isForeign =
       (origin !== undefined && !this.#isOwnOrigin(origin)) || fetchSite === "cross-site" || fetchSite === "same-site";
-    if (isForeign) return refuse(403, "requests of other pages are not answered");
-    const bearer = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
-    const cookie = cookies(request.headers.cookie).get(this.#cookieName);
+    if (isForeign) return refuse(403, "requests from other sites are refused");
+    const bearer = /^Bearer +(.+)$/i.exec(headers.authorization ?? "")?.[1];
+    const cookie = cookies(headers.cookie).get(this.#cookieName);
     if (!this.isToken(bearer) && !this.#isCookie(cookie))
-      return refuse(401, "open the address that pg-migration dashboard has printed: the token stands in it");
-    const changes = request.method !== "GET" && request.method !== "HEAD";
-    // A browser sends Origin with every POST; what has none and no bearer token is no page of ours.
-    if (changes && origin === undefined && !this.isToken(bearer)) return refuse(403, "a change has to name its origin");
+      return refuse(401, "open the address that pg-migration dashboard printed: it contains the token");
+    const isChange = method !== "GET" && method !== "HEAD";
+    // Browsers send Origin with every POST: a request with neither Origin nor token does not come from our page.
+    if (isChange && origin === undefined && !this.isToken(bearer))
+      return refuse(403, "a POST request needs an Origin header or the token");
     return allowed;
   }
 
-  isToken(given: string | undefined): boolean {
-    return given !== undefined && isSame(given, this.options.token);
+  isToken(candidate: string | null | undefined): boolean {
+    return typeof candidate === "string" && isEqual(candidate, this.options.token);
   }
 
-  /** What `Set-Cookie` says to let a browser in. Scripts cannot read it. */
+  /** The `Set-Cookie` value that signs a browser in. Scripts cannot read it. */
   get cookie(): string {
     return `${this.#cookieName}=${this.#cookieValue}; HttpOnly; SameSite=Strict; Path=/`;
   }
 
-  #isCookie(given: string | undefined): boolean {
-    return given !== undefined && isSame(given, this.#cookieValue);
+  #isCookie(candidate: string | undefined): boolean {
+    return candidate !== undefined && isEqual(candidate, this.#cookieValue);
   }
 
-  #knows(host: string | undefined): boolean {
+  #isOwnHost(host: string | undefined): boolean {
     const { hosts, port } = this.options;
     return hosts.some((name) => host === `${name}:${port}` || host === name);
   }
 
   #isOwnOrigin(origin: string): boolean {
-    return this.#knows(/^https?:\/\/(.+)$/.exec(origin)?.[1]);
+    return this.#isOwnHost(/^https?:\/\/(.+)$/.exec(origin)?.[1]);
   }
 }
 
-/** In a time that does not tell where they begin to differ. */
-function isSame(one: string, other: string): boolean {
+/** Constant time: the duration must not reveal where the texts start to differ. */
+function isEqual(one: string, other: string): boolean {
   const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
   return timingSafeEqual(digest(one), digest(other));
 }

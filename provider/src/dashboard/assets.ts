@@ -6,19 +6,19 @@ export interface Asset {
   readonly content: Buffer;
 }
 
-const types: Readonly<Record<string, string>> = {
-  ".html": "text/html; charset=utf-8",
-  ".css": "text/css; charset=utf-8",
-  ".js": "text/javascript; charset=utf-8",
-  ".svg": "image/svg+xml",
-};
+const types: ReadonlyMap<string, string> = new Map([
+  [".html", "text/html; charset=utf-8"],
+  [".css", "text/css; charset=utf-8"],
+  [".js", "text/javascript; charset=utf-8"],
+  [".svg", "image/svg+xml"],
+]);
 
-/** The page's files by name, read once: a request can name none but these. */
+/** Reads the page's files once, by name. A request cannot name any other file. */
 export async function loadAssets(): Promise<Map<string, Asset>> {
   const folder = join(__dirname, "page");
-  const names = (await readdir(folder)).filter((name) => extname(name) in types);
-  const assets = names.map(async (name): Promise<[string, Asset]> => {
-    return [name, { type: types[extname(name)]!, content: await readFile(join(folder, name)) }];
+  const assets = (await readdir(folder, { recursive: true })).map(async (name): Promise<[string, Asset][]> => {
+    const type = types.get(extname(name));
+    return type === undefined ? [] : [[name, { type, content: await readFile(join(folder, name)) }]];
   });
-  return new Map(await Promise.all(assets));
+  return new Map((await Promise.all(assets)).flat());
 }

@@ -1,116 +1,134 @@
 import type { ServerResponse } from "node:http";
+import { Notifier } from "../async/notifier.js";
+import { delay } from "../async/delay.js";
 import { messageOf } from "../errors.js";
-import { migrationResource } from "../display/migration-resource.js";
-import { listMigrations } from "../store/list-migrations.js";
 import type { Store } from "../store/store.js";
+import { EventStream } from "./event-stream.js";
+import { listWithOverviews } from "./list-overviews.js";
 import type { Records } from "./records.js";
 import { Topic, type Message } from "./topic.js";
 
-interface Page {
-  readonly response: ServerResponse;
-  readonly migration: string | undefined;
-  /** Has got all that there was when it came. */
-  isUpToDate: boolean;
-}
+/** Bounds the memory that messages to slow pages take. */
+const mostStreams = 1000;
 
 /**
- * Server-sent events for all pages from one look at the records a second: a page more costs the target nothing. While no
- * page is open nothing is asked.
+ * Server-sent events for all pages. One loop reads the records once per second for all of them: an additional page costs the
+ * target nothing, and without a page nothing is read.
  */
 export class Feed {
-  readonly #pages = new Set<Page>();
+  readonly #streams = new Set<EventStream>();
   readonly #topics = new Map<string, Topic>();
-  #list = "[]";
+  readonly #attached = new Notifier();
+  /** JSON; undefined until it was read. */
+  #list: string | undefined;
   #trouble = "";
-  #timer: NodeJS.Timeout | undefined;
+  #loop: Promise<void> | undefined;
 
   constructor(
     readonly records: Records,
     readonly pollMs = 1000,
   ) {}
 
-  /** Sends to a page until it goes. */
+  get isFull(): boolean {
+    return this.#streams.size >= mostStreams;
+  }
+
+  /** Sends events to a page until it closes the connection. */
   attach(response: ServerResponse, migration: string | undefined): void {
-    const page: Page = { response, migration, isUpToDate: false };
-    response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
-    response.flushHeaders();
-    this.#pages.add(page);
-    response.on("close", () => this.#detach(page));
-    clearTimeout(this.#timer);
-    this.#schedule(0);
+    // The page may have left while its request was checked; it then emits no further "close".
+    if (response.destroyed) return;
+    const stream = new EventStream(response, migration);
+    this.#streams.add(stream);
+    response.on("close", () => this.#detach(stream));
+    if (this.#loop) this.#attached.notify();
+    else this.#loop = this.#run();
   }
 
-  close(): void {
-    clearTimeout(this.#timer);
-    for (const { response } of this.#pages) response.end();
-    this.#pages.clear();
+  async close(): Promise<void> {
+    for (const { response } of this.#streams) response.end();
+    this.#streams.clear();
+    this.#attached.notify();
+    await this.#loop;
   }
 
-  #detach(page: Page): void {
-    this.#pages.delete(page);
-    const isWatched = [...this.#pages].some(({ migration }) => migration === page.migration);
-    if (page.migration !== undefined && !isWatched) this.#topics.delete(page.migration);
+  #detach(stream: EventStream): void {
+    this.#streams.delete(stream);
+    if (stream.migration !== undefined && !this.#watched().has(stream.migration)) this.#topics.delete(stream.migration);
   }
 
-  #schedule(afterMs: number): void {
-    this.#timer = setTimeout(() => {
-      void this.#tick().then(() => {
-        clearTimeout(this.#timer);
-        if (this.#pages.size > 0) this.#schedule(this.pollMs);
-      });
-    }, afterMs);
+  #watched(): Set<string> {
+    return new Set([...this.#streams].flatMap(({ migration }) => migration ?? []));
   }
 
-  /** Never fails: what cannot be read is told to the pages. */
-  async #tick(): Promise<void> {
-    // Who comes while the records are read is not among what was looked at.
-    const waiting = [...this.#pages].filter(({ isUpToDate }) => !isUpToDate);
-    try {
-      await this.records.read(undefined, (store) => this.#poll(store));
-      this.#tellTrouble("");
-    } catch (error) {
-      this.#tellTrouble(messageOf(error));
+  /** Never rejects. However many pages open during one read, the next read serves all of them. */
+  async #run(): Promise<void> {
+    while (this.#streams.size > 0) {
+      const attached = this.#attached.nextSignal;
+      await this.#tick();
+      await delay(this.pollMs, attached);
     }
-    for (const page of waiting) if (this.#pages.has(page)) this.#sendEverything(page);
+    this.#loop = undefined;
   }
 
-  async #poll(store: Store): Promise<void> {
-    const list = JSON.stringify((await listMigrations(store)).map((one) => migrationResource(one)));
+  async #tick(): Promise<void> {
+    // A page that opens during the read waits for the next one.
+    const waiting = [...this.#streams].filter(({ needsSnapshot }) => needsSnapshot);
+    try {
+      const hasStore = await this.records.read(false, async (store) => {
+        await this.#poll(store);
+        return true;
+      });
+      if (!hasStore) await this.#poll(undefined);
+      this.#setTrouble("");
+    } catch (error) {
+      this.#setTrouble(messageOf(error));
+    }
+    const snapshots = new Map<string | undefined, Buffer>();
+    for (const stream of waiting) {
+      const { migration } = stream;
+      const snapshot = snapshots.get(migration) ?? this.#snapshot(migration);
+      // Pages share one buffer.
+      snapshots.set(migration, snapshot);
+      stream.sendSnapshot(snapshot);
+    }
+    for (const stream of this.#streams) stream.closeIfStalled();
+  }
+
+  /** @param store undefined while no migration was ever recorded on the target */
+  async #poll(store: Store | undefined): Promise<void> {
+    const list = JSON.stringify(store ? await listWithOverviews(store) : []);
     if (list !== this.#list) this.#broadcast(() => true, event("migrations", list));
     this.#list = list;
-    const watched = new Set([...this.#pages].flatMap(({ migration }) => (migration === undefined ? [] : [migration])));
-    for (const name of watched) {
+    for (const name of this.#watched()) {
       const topic = this.#topics.get(name) ?? new Topic(name);
-      this.#topics.set(name, topic);
       const messages = await topic.poll(store);
+      this.#topics.set(name, topic);
       if (messages.length === 0) continue;
       this.#broadcast(({ migration }) => migration === name, messages.map(eventOf).join(""));
     }
   }
 
-  #broadcast(concerns: (page: Page) => boolean, text: string): void {
-    for (const page of this.#pages) if (page.isUpToDate && concerns(page)) page.response.write(text);
+  #broadcast(concerns: (stream: EventStream) => boolean, text: string): void {
+    const content = Buffer.from(text);
+    for (const stream of this.#streams) if (stream.isUpToDate && concerns(stream)) stream.sendChange(content);
   }
 
-  #tellTrouble(trouble: string): void {
+  #setTrouble(trouble: string): void {
     if (trouble !== this.#trouble) this.#broadcast(() => true, event("trouble", JSON.stringify(trouble)));
     this.#trouble = trouble;
   }
 
-  #sendEverything(page: Page): void {
-    const topic = page.migration === undefined ? undefined : this.#topics.get(page.migration);
-    const own = topic ? topic.everything() : page.migration === undefined ? [] : [nobody];
+  /** What is unknown because no read has succeeded is left out. */
+  #snapshot(migration: string | undefined): Buffer {
+    const topic = migration === undefined ? undefined : this.#topics.get(migration);
     const texts = [
-      event("migrations", this.#list),
       event("trouble", JSON.stringify(this.#trouble)),
-      ...own.map(eventOf),
+      ...(this.#list === undefined ? [] : [event("migrations", this.#list)]),
+      ...(topic?.everything() ?? []).map(eventOf),
     ];
-    page.response.write(texts.join(""));
-    page.isUpToDate = true;
+    return Buffer.from(texts.join(""));
   }
 }
-
-const nobody: Message = { name: "migration", data: null };
 
 const event = (name: string, data: string): string => `event: ${name}\ndata: ${data}\n\n`;
 

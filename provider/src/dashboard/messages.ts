@@ -1,9 +1,25 @@
-/** What the server sends to its pages. Types only: pages are compiled apart from the server. */
+/** What the server sends to its pages. Types only, because pages are compiled separately. */
 import type { MigrationResource } from "../display/migration-resource.js";
+import type { MigrationSubState } from "../status.js";
 import type { EventRecord } from "../store/read-events.js";
 import type { TableRecord } from "../store/read-tables.js";
 
-/** What was measured at one moment. */
+/** The progress of a migration that has not ended. */
+export interface Overview {
+  readonly subState: MigrationSubState;
+  /** Of the base copy. */
+  readonly percent: number;
+  /** The last values measured; null while no database is followed. Current only while a worker runs. */
+  readonly lagBytes: number | null;
+  readonly lagSeconds: number | null;
+  /** Tables found to differ. */
+  readonly different: number;
+}
+
+export interface MigrationListItem extends MigrationResource {
+  readonly overview: Overview | undefined;
+}
+
 export interface HistorySample {
   /** Milliseconds since 1970. */
   readonly at: number;
@@ -12,15 +28,15 @@ export interface HistorySample {
   readonly latencySeconds: number;
 }
 
-/** What a page gets, by the name of the event. Parts with `all` take the place of what came before, others add to it. */
+/** The data of each event, by its name. With `all`, the data replaces what was sent before; otherwise it adds to it. */
 export interface Messages {
-  readonly migrations: readonly MigrationResource[];
-  /** Null when the migration is recorded no longer. */
+  readonly migrations: readonly MigrationListItem[];
+  /** Null when no migration of this name is recorded. */
   readonly migration: MigrationResource | null;
   readonly tables: { readonly all: boolean; readonly tables: readonly TableRecord[] };
   readonly events: { readonly all: boolean; readonly events: readonly EventRecord[] };
   readonly history: { readonly all: boolean; readonly samples: readonly HistorySample[] };
-  /** Why nothing newer can be shown; empty when all is well again. */
+  /** Why the target cannot be read; empty while it can be. */
   readonly trouble: string;
 }
 

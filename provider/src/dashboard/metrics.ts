@@ -1,6 +1,6 @@
 import type { MigrationStatus, DatabaseDetails } from "../status.js";
 
-interface Measured {
+interface MigrationSample {
   readonly name: string;
   readonly status: MigrationStatus;
 }
@@ -9,15 +9,21 @@ interface Metric {
   readonly name: string;
   readonly type: "gauge" | "counter";
   readonly help: string;
-  readonly value: (database: DatabaseDetails) => number;
+  /** Undefined while nothing is measured: a metric then has no sample for the database. */
+  readonly value: (database: DatabaseDetails) => number | undefined;
 }
 
-/** Of each database of each migration. */
+const measured =
+  (value: (database: DatabaseDetails) => number): Metric["value"] =>
+  (database) =>
+    database.isLagMeasured ? value(database) : undefined;
+
+/** One sample per database of each migration. */
 const databaseMetrics: readonly Metric[] = [
   {
     name: "tables_queued",
     type: "gauge",
-    help: "Tables that wait for their copy",
+    help: "Tables waiting to be copied",
     value: (d) => d.fullLoadQueuedTables,
   },
   { name: "tables_copying", type: "gauge", help: "Tables being copied", value: (d) => d.fullLoadLoadingTables },
@@ -35,16 +41,26 @@ const databaseMetrics: readonly Metric[] = [
     name: "incoming_changes",
     type: "gauge",
     help: "Changes received and not applied",
-    value: (d) => d.incomingChanges,
+    value: measured((d) => d.incomingChanges),
   },
-  { name: "lag_bytes", type: "gauge", help: "Bytes of WAL that the target is behind", value: (d) => d.lagBytes },
-  { name: "lag_seconds", type: "gauge", help: "Seconds that the target is behind", value: (d) => d.latency },
+  {
+    name: "lag_bytes",
+    type: "gauge",
+    help: "Bytes of WAL that the target is behind",
+    value: measured((d) => d.lagBytes),
+  },
+  {
+    name: "lag_seconds",
+    type: "gauge",
+    help: "Seconds that the target is behind",
+    value: measured((d) => d.latencySeconds),
+  },
   { name: "tables_compared", type: "gauge", help: "Tables compared", value: (d) => d.tablesCompared },
   { name: "tables_different", type: "gauge", help: "Tables that differ", value: (d) => d.tablesDifferent },
 ];
 
-/** Prometheus' text format; every name begins with `pg_migration_`. */
-export function metricsText(migrations: readonly Measured[]): string {
+/** The metrics in Prometheus' text format. Every name starts with `pg_migration_`. */
+export function metricsText(migrations: readonly MigrationSample[]): string {
   const lines = [
     ...head("state", "gauge", "1 for the state that the migration is in"),
     ...migrations.map(({ name, status }) => sample("state", { migration: name, state: status.state }, 1)),
@@ -55,9 +71,12 @@ export function metricsText(migrations: readonly Measured[]): string {
     ...databaseMetrics.flatMap((metric) => [
       ...head(metric.name, metric.type, metric.help),
       ...migrations.flatMap(({ name, status }) =>
-        Object.values(status.currentSubStateDetails.dbDetails).map((database) =>
-          sample(metric.name, { migration: name, database: database.databaseName }, metric.value(database)),
-        ),
+        Object.values(status.currentSubStateDetails.dbDetails).flatMap((database) => {
+          const value = metric.value(database);
+          return value === undefined
+            ? []
+            : [sample(metric.name, { migration: name, database: database.databaseName }, value)];
+        }),
       ),
     ]),
   ];

@@ -1,71 +1,152 @@
+import { z } from "zod";
 import { engineVersion } from "../engine-version.js";
+import {
+  errorSchema,
+  eventsSchema,
+  historySchema,
+  migrationListSchema,
+  migrationSchema,
+  tablesSchema,
+} from "./answer-schemas.js";
 
-const nameParameter = { name: "name", in: "path", required: true, schema: { type: "string" } };
-
-const answer = (description: string, type: "object" | "array"): object => ({
-  description,
-  content: { "application/json": { schema: { type } } },
-});
-
-const refusals = {
-  401: { description: "The token is missing or wrong" },
-  403: { description: "Another page's request" },
+const json = (description: string, schema: z.ZodType): object => {
+  const { $schema: _dialect, ...described } = z.toJSONSchema(schema, { io: "input" });
+  return { description, content: { "application/json": { schema: described } } };
 };
 
-const get = (summary: string, type: "object" | "array", named: boolean): object => ({
+const failure = (description: string): object => json(description, errorSchema);
+
+const unauthorized = { 401: failure("The token is missing or wrong") };
+const refused = { 403: failure("The request comes from another site") };
+const always = { 400: failure("Invalid request target"), 421: failure("Unknown Host") };
+const unreadable = { 503: failure("The target cannot be read") };
+
+const nameParameter = { name: "name", in: "path", required: true, schema: { type: "string" } };
+const ofMigration = {
+  parameters: [nameParameter],
+  responses: { 404: failure("No migration of this name is recorded") },
+};
+
+interface Operation {
+  readonly id: string;
+  readonly summary: string;
+  readonly answer: z.ZodType;
+  readonly isNamed?: boolean;
+}
+
+const get = ({ id, summary, answer, isNamed = false }: Operation): object => ({
   get: {
+    operationId: id,
     summary,
-    ...(named ? { parameters: [nameParameter] } : {}),
+    ...(isNamed ? { parameters: ofMigration.parameters } : {}),
     responses: {
-      200: answer(summary, type),
-      ...(named ? { 404: { description: "No such migration" } } : {}),
-      ...refusals,
+      200: json(summary, answer),
+      ...(isNamed ? ofMigration.responses : {}),
+      ...always,
+      ...unauthorized,
+      ...refused,
+      ...unreadable,
     },
   },
 });
 
-const post = (summary: string): object => ({
+const post = (id: string, summary: string): object => ({
   post: {
+    operationId: id,
     summary,
-    parameters: [nameParameter],
+    parameters: ofMigration.parameters,
     responses: {
-      202: { description: "Asked; the worker does it" },
-      404: { description: "No such migration" },
-      409: { description: "The migration is not one that can be asked this" },
-      ...refusals,
+      202: json("Requested: the worker carries it out", z.object({ requested: z.string() })),
+      ...ofMigration.responses,
+      409: failure("The migration is not in a state that allows it"),
+      ...always,
+      ...unauthorized,
+      403: failure("The dashboard is read-only, or the request comes from another site"),
+      ...unreadable,
     },
   },
 });
 
-/** What the server answers, as OpenAPI 3.1. */
+const stream = {
+  operationId: "streamEvents",
+  summary: "Server-sent events: trouble, migrations, and for one migration: migration, tables, events, history",
+  parameters: [{ name: "migration", in: "query", schema: { type: "string" } }],
+  responses: {
+    200: { description: "A stream that does not end", content: { "text/event-stream": {} } },
+    ...always,
+    ...unauthorized,
+    ...refused,
+    503: failure("Too many pages are open"),
+  },
+};
+
+/** The API as OpenAPI 3.1. */
 export const openApi = {
   openapi: "3.1.0",
-  info: { title: "pg-migration dashboard", version: engineVersion },
+  info: {
+    title: "pg-migration dashboard",
+    version: engineVersion,
+    license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+  },
+  servers: [{ url: "/" }],
   components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
   security: [{ token: [] }],
   paths: {
-    "/api/migrations": get("All migrations into the target, newest first", "array", false),
-    "/api/migrations/{name}": get("One migration and how it stands", "object", true),
-    "/api/migrations/{name}/tables": get("Its tables", "array", true),
-    "/api/migrations/{name}/events": get("What its workers have written down", "array", true),
-    "/api/migrations/{name}/history": get("Throughput and lag since it began, thinned with age", "array", true),
-    "/api/migrations/{name}/cutover": post("Cut an online migration over"),
-    "/api/migrations/{name}/cancel": post("Give a migration up"),
-    "/api/events": {
-      get: {
-        summary: "Server-sent events: migrations, migration, tables, events, history, trouble",
-        parameters: [{ name: "migration", in: "query", schema: { type: "string" } }],
-        responses: { 200: { description: "A stream", content: { "text/event-stream": {} } }, ...refusals },
-      },
-    },
+    "/api/migrations": get({
+      id: "listMigrations",
+      summary: "All migrations into the target, newest first",
+      answer: migrationListSchema,
+    }),
+    "/api/migrations/{name}": get({
+      id: "getMigration",
+      summary: "One migration with its full status",
+      answer: migrationSchema,
+      isNamed: true,
+    }),
+    "/api/migrations/{name}/tables": get({
+      id: "listTables",
+      summary: "The tables of a migration",
+      answer: tablesSchema,
+      isNamed: true,
+    }),
+    "/api/migrations/{name}/events": get({
+      id: "listEvents",
+      summary: "The log of a migration's workers, oldest first",
+      answer: eventsSchema,
+      isNamed: true,
+    }),
+    "/api/migrations/{name}/history": get({
+      id: "getHistory",
+      summary: "Throughput and lag over time; older samples are thinned out",
+      answer: historySchema,
+      isNamed: true,
+    }),
+    "/api/migrations/{name}/cutover": post("cutOver", "Cut over an online migration"),
+    "/api/migrations/{name}/cancel": post("cancel", "Cancel a migration"),
+    "/api/events": { get: stream },
     "/metrics": {
-      get: { summary: "Metrics for Prometheus", responses: { 200: { description: "Text" }, ...refusals } },
+      get: {
+        operationId: "getMetrics",
+        summary: "Metrics for Prometheus",
+        responses: {
+          200: { description: "Prometheus' text format", content: { "text/plain": {} } },
+          ...always,
+          ...unauthorized,
+          ...refused,
+          ...unreadable,
+        },
+      },
     },
     "/healthz": {
       get: {
-        summary: "Whether the target's records can be read",
+        operationId: "getHealth",
+        summary: "Whether the target can be read",
         security: [],
-        responses: { 200: { description: "They can" }, 503: { description: "They cannot" } },
+        responses: {
+          200: json("The target can be read", z.object({ status: z.string() })),
+          ...always,
+          503: json("The target cannot be read", z.object({ status: z.string() })),
+        },
       },
     },
   },

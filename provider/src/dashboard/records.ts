@@ -1,36 +1,45 @@
+import { SerialQueue } from "../async/serial-queue.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { Store, type StoreAddress } from "../store/store.js";
 
-/** The target's records through one session, made anew when it breaks; whoever asks waits for those before. */
+/** The target's records, read through one session that is reopened after it breaks. Reads run one after another. */
 export class Records {
   #store: Store | undefined;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #queue = new SerialQueue();
+  readonly #shared = new Map<string, Promise<unknown>>();
 
   constructor(readonly address: StoreAddress) {}
 
-  /** Runs with the records, or answers `nothing` where nobody has migrated into the target. */
-  read<T>(nothing: T, run: (store: Store) => Promise<T>): Promise<T> {
-    const result = this.#last.then(() => this.#run(nothing, run));
-    this.#last = result.catch(() => undefined);
+  /** Returns `absent` if no migration was ever recorded on the target. */
+  read<T>(absent: T, run: (store: Store) => Promise<T>): Promise<T> {
+    return this.#queue.run(() => this.#run(absent, run));
+  }
+
+  /** Like {@link read}; concurrent reads with the same key share one result, so that the queue stays short. */
+  readShared<T>(key: string, absent: T, run: (store: Store) => Promise<T>): Promise<T> {
+    const pending = this.#shared.get(key) as Promise<T> | undefined;
+    if (pending) return pending;
+    const result = this.read(absent, run).finally(() => this.#shared.delete(key));
+    this.#shared.set(key, result);
     return result;
   }
 
   async close(): Promise<void> {
-    await this.#last;
+    await this.#queue.idle();
     await this.#forget();
   }
 
-  async #run<T>(nothing: T, run: (store: Store) => Promise<T>): Promise<T> {
+  async #run<T>(absent: T, run: (store: Store) => Promise<T>): Promise<T> {
     this.#store ??= await Store.find(this.address, "dashboard");
-    if (!this.#store) return nothing;
+    if (!this.#store) return absent;
     try {
       return await run(this.#store);
     } catch (error) {
       const isGone = sqlStateOf(error) === sqlStates.undefinedTable;
       if (isGone || isConnectionLoss(error)) await this.#forget();
-      // The last migration to be deleted takes the records' schema with it.
-      if (isGone) return nothing;
+      // Deleting the last migration drops the schema of the records.
+      if (isGone) return absent;
       throw error;
     }
   }

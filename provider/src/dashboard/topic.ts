@@ -12,41 +12,43 @@ export type Message = {
   [Name in keyof Messages]: { readonly name: Name; readonly data: Messages[Name] };
 }[keyof Messages];
 
-/** The records hold fewer: where more have come together, their thinned form takes their place. */
+/** The records hold fewer: when more have accumulated here, they are read again in their thinned form. */
 const mostSamples = 6000;
 const mostEvents = 500;
 
-/** One migration that pages look at: what they have been told, so that only what is new is sent. */
+/** The last known state of one migration that pages show, to send them only what changed. */
 export class Topic {
-  #migration: MigrationResource | null = null;
+  #migration: MigrationResource | null | undefined;
   readonly #tables = new Map<string, { record: TableRecord; text: string }>();
   #events: EventRecord[] = [];
   #samples: Sample[] = [];
 
   constructor(readonly name: string) {}
 
-  /** Looks at the records; answers what has changed. */
-  async poll(store: Store): Promise<Message[]> {
-    const summary = await findMigration(store, this.name);
-    const status = summary && (await readStatus(store, this.name));
-    const migration = summary && status ? migrationResource(summary, status) : null;
-    const messages: Message[] = [];
-    if (JSON.stringify(migration) !== JSON.stringify(this.#migration))
-      messages.push({ name: "migration", data: migration });
-    this.#migration = migration;
-    if (!status) return messages;
-    const history = await this.#measured(store);
-    if (history.samples.length > 0) messages.push({ name: "history", data: history });
-    const tables = this.#changedTables(await readTables(store, this.name));
-    if (tables.length > 0) messages.push({ name: "tables", data: { all: false, tables } });
-    const events = await readEvents(store, this.name, { after: this.#events.at(-1)?.id ?? 0, most: mostEvents });
-    if (events.length > 0) messages.push({ name: "events", data: { all: false, events } });
-    this.#events = [...this.#events, ...events].slice(-mostEvents);
-    return messages;
+  /** Reads the records; returns what changed. A read that fails changes nothing here, so that no change is lost. */
+  async poll(store: Store | undefined): Promise<Message[]> {
+    const summary = store && (await findMigration(store, this.name));
+    const status = store && summary && (await readStatus(store, this.name));
+    if (!store || !summary || !status) return this.#updateMigration(null);
+    const migration = migrationResource(summary, status);
+    const isAnother = migration.startedOn !== this.#migration?.startedOn;
+    const lastSample = isAnother || this.#samples.length > mostSamples ? undefined : this.#samples.at(-1)?.atMs;
+    const samples = await readSamples(store, this.name, lastSample);
+    const tables = await readTables(store, this.name);
+    const lastEvent = isAnother ? 0 : (this.#events.at(-1)?.id ?? 0);
+    const events = await readEvents(store, this.name, { after: lastEvent, most: mostEvents });
+    if (isAnother) this.#tables.clear();
+    return [
+      ...this.#updateMigration(migration),
+      ...this.#updateHistory(lastSample === undefined, samples),
+      ...this.#updateTables(isAnother, tables),
+      ...this.#updateEvents(isAnother, events),
+    ];
   }
 
-  /** All that a page needs that has just come. */
+  /** Everything that a newly opened page needs. */
   everything(): Message[] {
+    if (this.#migration === undefined) return [];
     return [
       { name: "migration", data: this.#migration },
       { name: "history", data: { all: true, samples: this.#history(0) } },
@@ -55,12 +57,16 @@ export class Topic {
     ];
   }
 
-  async #measured(store: Store): Promise<Messages["history"]> {
-    const all = this.#samples.length === 0 || this.#samples.length > mostSamples;
-    if (all) this.#samples = [];
-    const known = this.#samples.length;
-    this.#samples.push(...(await readSamples(store, this.name, this.#samples.at(-1)?.atMs)));
-    return { all, samples: this.#history(known) };
+  #updateMigration(migration: MigrationResource | null): Message[] {
+    const isSame = this.#migration !== undefined && JSON.stringify(migration) === JSON.stringify(this.#migration);
+    this.#migration = migration;
+    return isSame ? [] : [{ name: "migration", data: migration }];
+  }
+
+  #updateHistory(all: boolean, samples: readonly Sample[]): Message[] {
+    const known = all ? 0 : this.#samples.length;
+    this.#samples = [...this.#samples.slice(0, known), ...samples];
+    return samples.length === 0 ? [] : [{ name: "history", data: { all, samples: this.#history(known) } }];
   }
 
   #history(from: number): HistorySample[] {
@@ -72,13 +78,19 @@ export class Topic {
     }));
   }
 
-  #changedTables(tables: readonly TableRecord[]): TableRecord[] {
-    return tables.filter((record) => {
+  #updateTables(all: boolean, records: readonly TableRecord[]): Message[] {
+    const tables = records.filter((record) => {
       const key = JSON.stringify([record.database, record.schema, record.table]);
       const text = JSON.stringify(record);
       if (this.#tables.get(key)?.text === text) return false;
       this.#tables.set(key, { record, text });
       return true;
     });
+    return all || tables.length > 0 ? [{ name: "tables", data: { all, tables } }] : [];
+  }
+
+  #updateEvents(all: boolean, events: readonly EventRecord[]): Message[] {
+    this.#events = [...(all ? [] : this.#events), ...events].slice(-mostEvents);
+    return all || events.length > 0 ? [{ name: "events", data: { all, events } }] : [];
   }
 }

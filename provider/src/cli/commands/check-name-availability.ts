@@ -1,9 +1,10 @@
 import type { Command } from "commander";
+import { formatTable } from "../../display/format-table.js";
 import { inputsSchema } from "../../inputs/inputs.js";
 import { findMigration } from "../../store/list-migrations.js";
 import { addMigrationOptions, readMigrationFlags, type MigrationFlags } from "../options/migration-options.js";
 import { withStore } from "../migration/open-store.js";
-import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
+import { addOutputOption, print, type OutputFlags } from "../output/print.js";
 
 interface Availability {
   readonly nameAvailable: boolean;
@@ -12,9 +13,7 @@ interface Availability {
 }
 
 export function addCheckNameAvailability(program: Command): void {
-  const command = program
-    .command("check-name-availability")
-    .description("tell whether a migration of that name could be created");
+  const command = program.command("check-name-availability").description("check whether a migration name is available");
   addOutputOption(addMigrationOptions(command), "json")
     .addHelpText("after", "\nExample:\n  pg-migration check-name-availability --service prod --name crm")
     .action(async (flags: MigrationFlags & OutputFlags) => {
@@ -30,16 +29,20 @@ export function addCheckNameAvailability(program: Command): void {
 
 async function availability(flags: MigrationFlags): Promise<Availability> {
   const { name, target } = readMigrationFlags(flags);
-  const form = inputsSchema.shape.migrationName.safeParse(name);
-  if (!form.success)
+  const parsed = inputsSchema.shape.migrationName.safeParse(name);
+  if (!parsed.success)
     return {
       nameAvailable: false,
       reason: "Invalid",
-      message: form.error.issues.map(({ message }) => message).join("; "),
+      message: parsed.error.issues.map(({ message }) => message).join("; "),
     };
   return withStore(target, async (store) => {
     const taken = store && (await findMigration(store, name));
-    if (!taken) return { nameAvailable: true, reason: null, message: `${name} is free` };
-    return { nameAvailable: false, reason: "AlreadyExists", message: `${name} is ${taken.state} on that server` };
+    if (!taken) return { nameAvailable: true, reason: null, message: `${name} is available` };
+    return {
+      nameAvailable: false,
+      reason: "AlreadyExists",
+      message: `a migration ${name} exists on that server, in state ${taken.state}`,
+    };
   });
 }

@@ -1,9 +1,17 @@
 import type { Command } from "commander";
+import { formatTable } from "../../display/format-table.js";
 import { findLeftovers, removeLeftover } from "../migration/leftovers.js";
 import { withStore } from "../migration/open-store.js";
-import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
+import { addOutputOption, print, type OutputFlags } from "../output/print.js";
+import { writeMessage } from "../output/terminal.js";
 import { confirm } from "../options/prompt.js";
-import { addSourceOptions, addTargetOptions, sourceOf, type SourceFlags, type TargetFlags } from "../options/server-options.js";
+import {
+  addSourceOptions,
+  addTargetOptions,
+  resolveSource,
+  type SourceFlags,
+  type TargetFlags,
+} from "../options/server-options.js";
 
 interface Flags extends TargetFlags, SourceFlags, OutputFlags {
   readonly yes?: boolean;
@@ -13,34 +21,35 @@ const examples = `
 Example:
   pg-migration cleanup --service prod --source-service old
 
-It removes what no migration recorded on this target knows of. Where the source is being migrated into another target as
-well, look twice: that one's records are not seen from here.`;
+Lists and removes the replication objects that belong to no migration on this
+target. Migrations to other targets are not visible from here: if the source is
+migrated elsewhere too, check the list before you agree.`;
 
 export function addCleanup(program: Command): void {
   const command = program
     .command("cleanup")
-    .description("show what dead migrations have left on both servers, and remove it once you agree")
-    .option("-y, --yes", "do not ask");
+    .description("remove slots and publications of deleted migrations")
+    .option("-y, --yes", "skip the confirmation");
   addSourceOptions(addTargetOptions(command));
   addOutputOption(command.optionsGroup("Options:"), "table").addHelpText("after", examples).action(cleanup);
 }
 
 async function cleanup(flags: Flags): Promise<void> {
-  const source = await sourceOf(flags);
+  const source = await resolveSource(flags);
   await withStore(flags, async (store, target) => {
     const servers = { source, target };
     const leftovers = await findLeftovers(store, servers);
     print(flags.output, leftovers, () =>
       leftovers.length === 0
-        ? "nothing is left"
+        ? "no leftovers found"
         : formatTable(
-            ["Server", "What", "Database", "Name"],
+            ["Server", "Object", "Database", "Name"],
             leftovers.map((one) => [one.side, one.kind, one.database, one.name]),
           ),
     );
     if (leftovers.length === 0) return;
     await confirm(`Remove ${leftovers.length === 1 ? "it" : `all ${leftovers.length}`}?`, flags.yes ?? false);
     for (const leftover of leftovers) await removeLeftover(leftover, servers);
-    process.stderr.write(`${leftovers.length} removed\n`);
+    writeMessage(`${leftovers.length} removed`);
   });
 }

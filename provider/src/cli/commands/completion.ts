@@ -1,4 +1,5 @@
 import { Argument, type Command } from "commander";
+import { writeOutput } from "../output/terminal.js";
 import { completionScript, type Shell } from "../help/completion-script.js";
 
 const examples = `
@@ -10,8 +11,8 @@ Examples:
 export function addCompletion(program: Command): void {
   program
     .command("completion")
-    .description("print a script that completes this command's words in a shell")
-    .addArgument(new Argument("<shell>", "the shell").choices(["bash", "zsh", "fish"]))
+    .description("print a completion script for a shell")
+    .addArgument(new Argument("<shell>", "name of the shell").choices(["bash", "zsh", "fish"]))
     .addHelpText("after", examples)
-    .action((shell: Shell) => void process.stdout.write(`${completionScript(shell, program)}\n`));
+    .action((shell: Shell) => writeOutput(completionScript(shell, program)));
 }

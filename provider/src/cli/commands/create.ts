@@ -1,51 +1,60 @@
 import type { Command } from "commander";
 import { checkInputs } from "../../inputs/check-inputs.js";
-import { InvalidInput } from "../../errors.js";
+import { InvalidInputError } from "../../errors.js";
 import type { Inputs } from "../../inputs/inputs.js";
-import * as lifecycle from "../../lifecycle.js";
-import { begin } from "../migration/start-in-background.js";
+import * as lifecycle from "../../resource/lifecycle.js";
+import { startInBackground } from "../migration/start-in-background.js";
 import { addMigrationOptions } from "../options/migration-options.js";
 import { withMigration } from "../migration/open-store.js";
-import { addOutputOption, type OutputFlags } from "../output.js";
-import { reportLines } from "../output/progress-lines.js";
-import { addWantedOptions, wantedInputs, type WantedFlags } from "../options/migration-inputs.js";
+import { addOutputOption, type OutputFlags } from "../output/print.js";
+import { openProgressLines } from "../output/progress-lines.js";
+import { addInputOptions, resolveInputs, type InputFlags } from "../options/migration-inputs.js";
 import { show } from "./show.js";
 
-interface Flags extends WantedFlags, OutputFlags {
+interface Flags extends InputFlags, OutputFlags {
   readonly wait?: boolean;
 }
 
 const examples = `
 Examples:
-  pg-migration create --service prod --name crm --properties body.json --migration-mode online
-  PG_MIGRATION_SOURCE_PASSWORD=... pg-migration create --service prod --name crm --source-host db1 \\
-    --source-user app --databases crm --wait
+  pg-migration create --service prod --name crm --properties body.json \\
+    --migration-mode online
+  PG_MIGRATION_SOURCE_PASSWORD=... pg-migration create --service prod --name crm \\
+    --source-host db1 --source-user app --databases crm --wait
 
-It answers when the migration has begun. With --wait it follows an offline migration to its end, an online one until it
-waits for its cutover; the worker goes on when the command is interrupted.`;
+Returns when the migration has started. With --wait, returns when an offline
+migration has ended or an online one waits for its cutover. The worker keeps
+running when the command is interrupted.`;
 
 export function addCreate(program: Command): void {
   const command = program
     .command("create")
-    .description("begin a migration, or go on with one that has failed")
-    .option("--wait", "follow it");
-  addWantedOptions(addMigrationOptions(command));
+    .description("start a migration, or resume a failed one")
+    .option("--wait", "wait for the result");
+  addInputOptions(addMigrationOptions(command));
   addOutputOption(command.optionsGroup("Options:"), "json").addHelpText("after", examples).action(create);
 }
 
 async function create(flags: Flags): Promise<void> {
-  const inputs = await wantedInputs(flags);
+  const inputs = await resolveInputs(flags);
   const { failures } = checkInputs({ ...inputs });
-  if (failures.length > 0) throw new InvalidInput(failures);
-  if (flags.wait) await follow(inputs);
-  else await begin(inputs, inputs.migrationName, (report) => lifecycle.create({ ...inputs }, report));
-  await withMigration({ ...flags, ...endpointFlags(inputs) }, (found) => show(found, flags.output));
-  // What follows the worker here ends; the worker goes on.
+  if (failures.length > 0) throw new InvalidInputError(failures);
+  const showMigration = (): Promise<void> =>
+    withMigration({ ...flags, ...targetFlags(inputs) }, (found) => show(found, flags.output));
+  try {
+    if (flags.wait) await createAndWait(inputs);
+    else await startInBackground(inputs, inputs.migrationName, (report) => lifecycle.create({ ...inputs }, report));
+  } catch (error) {
+    if (error instanceof lifecycle.MigrationIncompleteError) await showMigration();
+    throw error;
+  }
+  await showMigration();
+  // Ends the supervision in this process; the worker keeps running.
   if (!flags.wait) process.exit();
 }
 
-async function follow(inputs: Inputs): Promise<void> {
-  const lines = reportLines();
+async function createAndWait(inputs: Inputs): Promise<void> {
+  const lines = openProgressLines();
   try {
     await lifecycle.create({ ...inputs }, lines.report);
   } finally {
@@ -53,8 +62,8 @@ async function follow(inputs: Inputs): Promise<void> {
   }
 }
 
-/** The target as it was found out once: a body may have named it. */
-const endpointFlags = ({ target, migrationName }: Inputs): Partial<Flags> => ({
+/** The resolved target as flags: it may have been named in the `--properties` file. */
+const targetFlags = ({ target, migrationName }: Inputs): Partial<Flags> => ({
   migrationName,
   serverName: target.host,
   host: target.host,

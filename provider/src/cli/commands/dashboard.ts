@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { Option, type Command } from "commander";
 import { z } from "zod";
-import { InvalidInput } from "../../errors.js";
+import { InvalidInputError } from "../../errors.js";
 import { startDashboard } from "../../dashboard/server.js";
-import { addTargetOptions, targetOf, type TargetFlags } from "../options/server-options.js";
+import { addTargetOptions, resolveTarget, type TargetFlags } from "../options/server-options.js";
+import { writeOutput } from "../output/terminal.js";
 import { wholeNumber } from "../options/whole-number.js";
 
 interface Flags extends TargetFlags {
@@ -17,17 +18,20 @@ const examples = `
 Example:
   pg-migration dashboard --service prod
 
-It prints the page's address, in which a token stands that lets a browser in. Another address than loopback needs a token
-of your own, 16 characters or more, in PG_MIGRATION_DASHBOARD_TOKEN, and a proxy that speaks TLS before it.`;
+Prints the URL of the page, which contains an access token. To listen on an
+address other than loopback, set your own token of 16 characters or more in
+PG_MIGRATION_DASHBOARD_TOKEN, and put a proxy with TLS in front.`;
 
 export function addDashboard(program: Command): void {
   const command = program
     .command("dashboard")
-    .description("serve a page that shows every migration into a server, live")
-    .option("--listen <address>", "address to serve on", "127.0.0.1")
-    .addOption(new Option("--listen-port <port>", "0 for any that is free").argParser(wholeNumber).default(8420))
-    .option("--allowed-host <name...>", "names besides the address under which browsers reach it")
-    .option("--read-only", "no cutover and no cancel from the page");
+    .description("serve a live web page of all migrations into a server")
+    .option("--listen <address>", "address to listen on", "127.0.0.1")
+    .addOption(
+      new Option("--listen-port <port>", "port to listen on; 0 picks a free one").argParser(wholeNumber).default(8420),
+    )
+    .option("--allowed-host <name...>", "additional Host names to accept")
+    .option("--read-only", "disable cutover and cancel on the page");
   addTargetOptions(command).addHelpText("after", examples).action(serve);
 }
 
@@ -35,7 +39,7 @@ const tokenSchema = z.string().min(16).optional();
 
 async function serve(flags: Flags): Promise<void> {
   const dashboard = await startDashboard({
-    target: await targetOf(flags),
+    target: await resolveTarget(flags),
     maintenanceDatabase: flags.maintenanceDatabase,
     address: flags.listen,
     port: flags.listenPort,
@@ -43,7 +47,7 @@ async function serve(flags: Flags): Promise<void> {
     allowedHosts: flags.allowedHost ?? [],
     readOnly: flags.readOnly ?? false,
   });
-  process.stdout.write(`${dashboard.url}\n`);
+  writeOutput(dashboard.url);
   await new Promise<void>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
   });
@@ -53,13 +57,15 @@ async function serve(flags: Flags): Promise<void> {
 function tokenFor(address: string): string {
   const given = tokenSchema.safeParse(process.env.PG_MIGRATION_DASHBOARD_TOKEN);
   if (!given.success)
-    throw new InvalidInput([{ property: "PG_MIGRATION_DASHBOARD_TOKEN", reason: "has to have 16 characters or more" }]);
+    throw new InvalidInputError([
+      { property: "PG_MIGRATION_DASHBOARD_TOKEN", reason: "must have 16 characters or more" },
+    ]);
   const isLoopback = /^(127\.|::1$|localhost$)/.test(address);
   if (given.data === undefined && !isLoopback)
-    throw new InvalidInput([
+    throw new InvalidInputError([
       {
         property: "--listen",
-        reason: `${address} can be reached by others; set a token of your own in PG_MIGRATION_DASHBOARD_TOKEN`,
+        reason: `other machines can reach ${address}; set your own token in PG_MIGRATION_DASHBOARD_TOKEN`,
       },
     ]);
   return given.data ?? randomBytes(24).toString("base64url");

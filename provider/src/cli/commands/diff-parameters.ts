@@ -1,23 +1,25 @@
 import type { Command } from "commander";
-import { connect, type Endpoint } from "../../postgres/connection/connect.js";
-import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
+import { formatTable } from "../../display/format-table.js";
+import { connect } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
+import { addOutputOption, print, type OutputFlags } from "../output/print.js";
 import {
   addSourceOptions,
   addTargetOptions,
-  sourceOf,
-  targetOf,
+  resolveSource,
+  resolveTarget,
   type SourceFlags,
   type TargetFlags,
 } from "../options/server-options.js";
 
-/** What belongs to a machine and differs between any two servers. */
-const ofTheMachine =
+/** Parameters of the machine, which differ between any two servers. */
+const machineParameters =
   /^(config_file|data_directory|hba_file|ident_file|external_pid_file|listen_addresses|port|log_|ssl_|unix_socket_|cluster_name|archive_|data_checksums|server_version|lc_messages|event_source|primary_|restore_)/;
 
 export function addDiffParameters(program: Command): void {
   const command = program
     .command("diff-parameters")
-    .description("list server parameters that are set on the source and differ on the target");
+    .description("list source server parameters that differ on the target");
   addSourceOptions(addTargetOptions(command));
   addOutputOption(command.optionsGroup("Options:"), "table")
     .addHelpText("after", "\nExample:\n  pg-migration diff-parameters --service prod --source-service old")
@@ -25,13 +27,13 @@ export function addDiffParameters(program: Command): void {
 }
 
 async function diffParameters(flags: TargetFlags & SourceFlags & OutputFlags): Promise<void> {
-  const target = await parametersOf(await targetOf(flags), flags.maintenanceDatabase, false);
-  const source = await parametersOf(await sourceOf(flags), "postgres", true);
+  const target = await parametersOf(await resolveTarget(flags), flags.maintenanceDatabase, false);
+  const source = await parametersOf(await resolveSource(flags), "postgres", true);
   const differing = [...source].flatMap(([name, value]) => {
     const other = target.get(name);
-    return ofTheMachine.test(name) || other === value
+    return machineParameters.test(name) || other === value
       ? []
-      : [{ name, source: value, target: other ?? "(unknown there)" }];
+      : [{ name, source: value, target: other ?? "(does not exist)" }];
   });
   print(flags.output, differing, () =>
     formatTable(

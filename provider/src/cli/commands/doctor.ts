@@ -1,12 +1,13 @@
 import { Option, type Command } from "commander";
 import type { Client } from "pg";
+import { formatTable } from "../../display/format-table.js";
 import { sourceTypes, type SourceType } from "../../inputs/inputs.js";
 import { connect } from "../../postgres/connection/connect.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { sourceAdvice, type SourceAdvice } from "../../display/source-advice.js";
 import { exitCodes } from "../exit-code.js";
-import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
-import { addSourceOptions, sourceOf, type SourceFlags } from "../options/server-options.js";
+import { addOutputOption, print, type OutputFlags } from "../output/print.js";
+import { addSourceOptions, resolveSource, type SourceFlags } from "../options/server-options.js";
 import { wholeNumber } from "../options/whole-number.js";
 
 interface Flags extends SourceFlags, OutputFlags {
@@ -17,35 +18,36 @@ interface Flags extends SourceFlags, OutputFlags {
 
 interface Check {
   readonly check: string;
-  readonly is: string;
-  readonly needed: string;
-  readonly prepared: boolean;
-  readonly remedy: string;
+  readonly current: string;
+  readonly required: string;
+  readonly ok: boolean;
+  /** How to meet the requirement; only for a failed check. */
+  readonly remedy?: string;
 }
 
 const examples = `
 Example:
   pg-migration doctor --source-service old --source-type AWS_RDS --database-count 3
 
-It changes nothing, and exits with 6 when something is missing.`;
+Changes nothing. Exits with 6 when something is missing.`;
 
 export function addDoctor(program: Command): void {
   const command = program
     .command("doctor")
-    .description("tell whether a source is prepared for an online migration, and the commands for what is missing")
-    .addOption(new Option("--source-type <type>", "where it runs").choices(sourceTypes).default("OnPremises"))
-    .option("--source-database <name>", "the database to look from", "postgres")
+    .description("check whether a source is ready for an online migration")
     .addOption(
-      new Option("--database-count <number>", "how many databases are to be followed")
-        .argParser(wholeNumber)
-        .default(1),
+      new Option("--source-type <type>", "service that hosts the source").choices(sourceTypes).default("OnPremises"),
+    )
+    .option("--source-database <name>", "database to connect to", "postgres")
+    .addOption(
+      new Option("--database-count <number>", "number of databases to migrate").argParser(wholeNumber).default(1),
     );
   addSourceOptions(command);
   addOutputOption(command.optionsGroup("Options:"), "table").addHelpText("after", examples).action(doctor);
 }
 
 async function doctor(flags: Flags): Promise<void> {
-  const client = await connect(await sourceOf(flags), { database: flags.sourceDatabase, purpose: "doctor" });
+  const client = await connect(await resolveSource(flags), { database: flags.sourceDatabase, purpose: "doctor" });
   let checks: Check[];
   try {
     checks = await checkSource(client, sourceAdvice(flags.sourceType), flags.databaseCount);
@@ -53,11 +55,12 @@ async function doctor(flags: Flags): Promise<void> {
     await client.end();
   }
   print(flags.output, checks, () => checksTable(checks));
-  if (checks.some(({ prepared }) => !prepared)) process.exitCode = exitCodes.validationFailed;
+  if (checks.some(({ ok }) => !ok)) process.exitCode = exitCodes.validationFailed;
 }
 
 interface Facts {
-  readonly version: number;
+  readonly version: string;
+  readonly version_number: number;
   readonly wal_level: string;
   readonly slots_free: number;
   readonly slots: number;
@@ -69,7 +72,7 @@ interface Facts {
 }
 
 const factsQuery = `
-SELECT current_setting('server_version_num')::int AS version, current_setting('wal_level') AS wal_level,
+SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS version_number, current_setting('wal_level') AS wal_level,
        current_setting('max_replication_slots')::int AS slots,
        current_setting('max_replication_slots')::int - (SELECT count(*)::int FROM pg_replication_slots) AS slots_free,
        current_setting('max_wal_senders')::int AS senders,
@@ -81,60 +84,45 @@ SELECT current_setting('server_version_num')::int AS version, current_setting('w
 
 async function checkSource(client: Client, advice: SourceAdvice, databases: number): Promise<Check[]> {
   const facts = (await client.query<Facts>(factsQuery)).rows[0]!;
-  // One more than there are databases: the cutover compares under the snapshot of a slot of its own.
+  // One more than databases: the cutover compares under the snapshot of an additional slot.
   const wanted = databases + 1;
   const parameters = advice.set([
     { name: "wal_level", value: "logical" },
     { name: "max_replication_slots", value: String(facts.slots + Math.max(0, wanted - facts.slots_free)) },
     { name: "max_wal_senders", value: String(facts.senders + Math.max(0, wanted - facts.senders_free)) },
   ]);
-  const enough = (check: string, free: number): Check => ({
-    check,
-    is: `${free} free`,
-    needed: `${wanted} free`,
-    prepared: free >= wanted,
-    remedy: parameters,
+  const check = (name: string, ok: boolean, current: string, required: string, remedy: string): Check => ({
+    ...{ check: name, current, required, ok },
+    ...(ok ? {} : { remedy }),
   });
+  const isFree = (name: string, free: number): Check =>
+    check(name, free >= wanted, `${free} free`, `${wanted} free`, parameters);
+  const {
+    version,
+    version_number: versionNumber,
+    standby,
+    wal_level: walLevel,
+    role,
+    may_replicate: replicates,
+  } = facts;
+  const upgrade = "upgrade the source to PostgreSQL 9.5 or later";
+  const grant = advice.replicationRole(quoteIdentifier(role));
   return [
-    {
-      check: "version",
-      is: String(facts.version),
-      needed: "90500 or later",
-      prepared: facts.version >= 90500,
-      remedy: "upgrade the source to PostgreSQL 9.5 or later",
-    },
-    {
-      check: "primary server",
-      is: facts.standby ? "standby" : "primary",
-      needed: "primary",
-      prepared: !facts.standby,
-      remedy: "name the primary server as source",
-    },
-    {
-      check: "wal_level",
-      is: facts.wal_level,
-      needed: "logical",
-      prepared: facts.wal_level === "logical",
-      remedy: parameters,
-    },
-    enough("max_replication_slots", facts.slots_free),
-    enough("max_wal_senders", facts.senders_free),
-    {
-      check: `role ${facts.role}`,
-      is: facts.may_replicate ? "may replicate" : "may not replicate",
-      needed: "may replicate",
-      prepared: facts.may_replicate,
-      remedy: advice.replicationRole(quoteIdentifier(facts.role)),
-    },
+    check("version", versionNumber >= 90500, version, "9.5 or later", upgrade),
+    check("primary server", !standby, standby ? "standby" : "primary", "primary", "pass the primary server as source"),
+    check("wal_level", walLevel === "logical", walLevel, "logical", parameters),
+    isFree("max_replication_slots", facts.slots_free),
+    isFree("max_wal_senders", facts.senders_free),
+    check(`role ${role}`, replicates, replicates ? "may replicate" : "may not replicate", "may replicate", grant),
   ];
 }
 
 function checksTable(checks: readonly Check[]): string {
   const table = formatTable(
-    ["Check", "Is", "Needed", "Prepared"],
-    checks.map((one) => [one.check, one.is, one.needed, one.prepared ? "yes" : "NO"]),
+    ["Check", "Current", "Required", "OK"],
+    checks.map((one) => [one.check, one.current, one.required, one.ok ? "yes" : "NO"]),
   );
-  const remedies = [...new Set(checks.filter(({ prepared }) => !prepared).map(({ remedy }) => remedy))];
-  if (remedies.length === 0) return `${table}\n\nThe source is prepared.`;
-  return [table, "", "To do:", ...remedies.map((remedy) => `  ${remedy}`)].join("\n");
+  const remedies = [...new Set(checks.flatMap(({ remedy }) => (remedy === undefined ? [] : [`  ${remedy}`])))];
+  if (remedies.length === 0) return `${table}\n\nThe source is ready.`;
+  return [table, "", "To do:", ...remedies].join("\n");
 }

@@ -1,11 +1,12 @@
 import { Option, type Command } from "commander";
+import { formatTable } from "../../display/format-table.js";
 import { hasEnded } from "../../status.js";
 import { listMigrations } from "../../store/list-migrations.js";
 import { migrationResource } from "../../display/migration-resource.js";
 import { gridColumns } from "../../display/grid-columns.js";
-import { gridRow } from "../output/grid-row.js";
+import { migrationRow } from "../output/grid-row.js";
 import { withStore } from "../migration/open-store.js";
-import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
+import { addOutputOption, print, type OutputFlags } from "../output/print.js";
 import { addTargetOptions, type TargetFlags } from "../options/server-options.js";
 
 interface Flags extends TargetFlags, OutputFlags {
@@ -16,11 +17,13 @@ interface Flags extends TargetFlags, OutputFlags {
 export function addList(program: Command): void {
   const command = program
     .command("list")
-    .description("list migrations into a server, newest first")
+    .description("list the migrations into a server, newest first")
     .addOption(
-      new Option("--filter <which>", "Active: those that have not ended").choices(["Active", "All"]).default("Active"),
+      new Option("--filter <which>", "migrations to list; Active ones have not ended")
+        .choices(["Active", "All"])
+        .default("Active"),
     )
-    .addOption(new Option("-n, --name <server>", "the server, as before az 2.86").hideHelp());
+    .addOption(new Option("-n, --name <server>", "server name, as in az before 2.86").hideHelp());
   addOutputOption(addTargetOptions(command), "json")
     .addHelpText("after", "\nExample:\n  pg-migration list --service prod --filter All -o table")
     .action(list);
@@ -38,7 +41,7 @@ function list(flags: Flags): Promise<void> {
       () =>
         formatTable(
           gridColumns,
-          shown.map((one) => gridRow(one)),
+          shown.map((one) => migrationRow(one)),
         ),
     );
   });

@@ -3,8 +3,10 @@ import { Option, type Command } from "commander";
 import { hasEnded } from "../../status.js";
 import { findMigration } from "../../store/list-migrations.js";
 import { readEvents, type EventRecord } from "../../store/read-events.js";
+import { inCommandTerms } from "../output/command-terms.js";
 import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
 import { withMigration, type FoundMigration } from "../migration/open-store.js";
+import { writeOutput } from "../output/terminal.js";
 import { wholeNumber } from "../options/whole-number.js";
 
 interface Flags extends MigrationFlags {
@@ -17,9 +19,9 @@ const pollMs = 500;
 export function addLogs(program: Command): void {
   const command = program
     .command("logs")
-    .description("print what a migration's workers have written down")
-    .option("-f, --follow", "go on until the migration has ended")
-    .addOption(new Option("--tail <lines>", "only the last lines").argParser(wholeNumber));
+    .description("print the log of a migration's workers")
+    .option("-f, --follow", "print new lines until the migration has ended")
+    .addOption(new Option("--tail <lines>", "print only the last lines").argParser(wholeNumber));
   addMigrationOptions(command)
     .addHelpText("after", "\nExample:\n  pg-migration logs --service prod --name crm --follow")
     .action((flags: Flags) => withMigration(flags, (found) => logs(found, flags)));
@@ -29,7 +31,7 @@ async function logs({ store, migration: { name } }: FoundMigration, flags: Flags
   let after = 0;
   const show = async (most?: number): Promise<void> => {
     const events = await readEvents(store, name, { after, ...(most === undefined ? {} : { most }) });
-    for (const event of events) process.stdout.write(`${line(event)}\n`);
+    for (const event of events) writeOutput(line(event));
     after = events.at(-1)?.id ?? after;
   };
   await show(flags.tail);
@@ -42,4 +44,4 @@ async function logs({ store, migration: { name } }: FoundMigration, flags: Flags
 }
 
 const line = ({ at, level, database, message }: EventRecord): string =>
-  [at, level.padEnd(7), ...(database === undefined ? [] : [`[${database}]`]), message].join(" ");
+  [at, level.padEnd(7), ...(database === undefined ? [] : [`[${database}]`]), inCommandTerms(message)].join(" ");

@@ -1,11 +1,18 @@
 import { Option, type Command } from "commander";
+import { formatTable } from "../../display/format-table.js";
 import { tableBytes, tablesToCopy } from "../../copy/tables-to-copy.js";
-import { connect, type Endpoint } from "../../postgres/connection/connect.js";
+import { connect } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { formatBytes } from "../../units/byte-size.js";
 import { formatDuration } from "../output/grid-row.js";
-import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
+import { addOutputOption, print, type OutputFlags } from "../output/print.js";
 import { addTargetOptions } from "../options/server-options.js";
-import { addBodyOptions, wantedSource, wantedTarget, type WantedFlags } from "../options/migration-inputs.js";
+import {
+  addBodyOptions,
+  resolveSourceAndDatabases,
+  resolveOptionalTarget,
+  type InputFlags,
+} from "../options/migration-inputs.js";
 import { defaultJobs } from "../../worker/context/default-parallelism.js";
 import { wholeNumber } from "../options/whole-number.js";
 
@@ -13,10 +20,11 @@ interface PlannedTable {
   readonly database: string;
   readonly table: string;
   readonly bytes: number;
-  readonly rowsEstimated: number;
+  /** Null for a table that was never analysed. */
+  readonly rowsEstimated: number | null;
 }
 
-interface Flags extends WantedFlags, OutputFlags {
+interface Flags extends InputFlags, OutputFlags {
   readonly rate: number;
 }
 
@@ -24,22 +32,21 @@ const examples = `
 Example:
   pg-migration plan --source-service old --databases crm shop --rate 80
 
-The estimate is the bytes of all tables over the rate; indexes take as long again, more or less.`;
+The estimate is the size of all tables divided by the rate. Indexes take about
+as long again.`;
 
 export function addPlan(program: Command): void {
   const command = program
     .command("plan")
-    .description("say what would be copied, largest first, and about how long it takes")
-    .addOption(
-      new Option("--rate <MB/s>", "what the network and both servers together move").argParser(wholeNumber).default(50),
-    );
+    .description("list tables to copy, largest first, and estimate the time")
+    .addOption(new Option("--rate <MB/s>", "expected throughput").argParser(wholeNumber).default(50));
   addTargetOptions(addBodyOptions(command));
   addOutputOption(command.optionsGroup("Options:"), "table").addHelpText("after", examples).action(plan);
 }
 
 async function plan(flags: Flags): Promise<void> {
-  const { source, databases } = await wantedSource(flags);
-  const target = await wantedTarget(flags);
+  const { source, databases } = await resolveSourceAndDatabases(flags);
+  const target = await resolveOptionalTarget(flags);
   const { maintenanceDatabase } = flags;
   const jobs = target && (await defaultJobs({ source, target }, { dbsToMigrate: [...databases], maintenanceDatabase }));
   const tables: PlannedTable[] = [];
@@ -51,13 +58,18 @@ async function plan(flags: Flags): Promise<void> {
     [
       formatTable(
         ["Database", "Table", "Size", "Rows (estimated)"],
-        tables.map((one) => [one.database, one.table, formatBytes(one.bytes), String(one.rowsEstimated)]),
+        tables.map((one) => [
+          one.database,
+          one.table,
+          formatBytes(one.bytes),
+          one.rowsEstimated === null ? "-" : String(one.rowsEstimated),
+        ]),
       ),
       "",
       `${tables.length} tables, ${formatBytes(bytes)}: about ${formatDuration(secondsEstimated)} at ${flags.rate} MB/s`,
       jobs
-        ? `${jobs.tableJobs} tables at a time and ${jobs.indexJobs} indexes, by both servers' settings (tableJobs, indexJobs)`
-        : "name the target, too, to see how many tables and indexes at a time",
+        ? `${jobs.tableJobs} tables and ${jobs.indexJobs} indexes in parallel, from both servers' settings (tableJobs, indexJobs)`
+        : "pass the target as well to see how many tables and indexes are copied in parallel",
     ].join("\n"),
   );
 }
@@ -69,7 +81,7 @@ async function tablesOf(source: Endpoint, database: string): Promise<PlannedTabl
       database,
       table: `${table.schema}.${table.name}`,
       bytes: tableBytes({ ...table }),
-      rowsEstimated: Math.max(0, table.estimatedRows),
+      rowsEstimated: table.estimatedRows < 0 ? null : table.estimatedRows,
     }));
   } finally {
     await client.end();

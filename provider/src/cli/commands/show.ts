@@ -1,30 +1,33 @@
 import type { Command } from "commander";
 import type { DatabaseDetails, MigrationStatus } from "../../status.js";
+import { formatTable } from "../../display/format-table.js";
+import { inCommandTerms } from "../output/command-terms.js";
+import { problemLines } from "../output/problem-lines.js";
 import { databaseFacts } from "../../display/database-facts.js";
 import { readStatus } from "../../store/read-status.js";
 import { formatBytes } from "../../units/byte-size.js";
 import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
 import { migrationResource } from "../../display/migration-resource.js";
 import { gridColumns } from "../../display/grid-columns.js";
-import { gridRow } from "../output/grid-row.js";
+import { migrationRow } from "../output/grid-row.js";
 import { withMigration, type FoundMigration } from "../migration/open-store.js";
-import { addOutputOption, formatTable, print, type Format, type OutputFlags } from "../output.js";
+import { addOutputOption, print, type Format, type OutputFlags } from "../output/print.js";
 
 export function addShow(program: Command): void {
-  const command = program.command("show").description("show one migration and how it stands");
+  const command = program.command("show").description("show one migration and its status");
   addOutputOption(addMigrationOptions(command), "json")
     .addHelpText("after", "\nExample:\n  pg-migration show --service prod --name crm -o table")
     .action((flags: MigrationFlags & OutputFlags) => withMigration(flags, (found) => show(found, flags.output)));
 }
 
-/** Prints the migration as it is now. */
+/** Prints the current status of a migration. */
 export async function show({ store, migration }: FoundMigration, format: Format): Promise<void> {
   const status = await readStatus(store, migration.name);
   print(format, migrationResource(migration, status), () =>
     [
-      formatTable(gridColumns, [gridRow(migration)]),
+      formatTable(gridColumns, [migrationRow(migration)]),
       "",
-      ...(status ? [databasesTable(status), ...errorLines(status)] : []),
+      ...(status ? [databasesTable(status), ...findingLines(status), ...errorLines(status)] : []),
     ].join("\n"),
   );
 }
@@ -43,14 +46,14 @@ function databasesTable(status: MigrationStatus): string {
     String(one.cdcInsertCounter),
     String(one.cdcUpdateCounter),
     String(one.cdcDeleteCounter),
-    `${formatBytes(one.lagBytes)} / ${one.latency.toFixed(1)} s`,
+    lag(one),
     verified(one),
   ]);
-  return [formatTable([...head, "Deletes", "Behind", "Verified"], rows), ...streams(status)].join("\n");
+  return [formatTable([...head, "Deletes", "Behind", "Verified"], rows), ...factLines(status)].join("\n");
 }
 
-/** What is known of each stream, below the table, which has no room for it. */
-function streams(status: MigrationStatus): string[] {
+/** Facts of each database that have no column. */
+function factLines(status: MigrationStatus): string[] {
   const lines = Object.values(status.currentSubStateDetails.dbDetails).flatMap((one) => {
     const facts = databaseFacts(one);
     return facts.length === 0 ? [] : [`${one.databaseName}: ${facts.join("; ")}`];
@@ -58,7 +61,17 @@ function streams(status: MigrationStatus): string[] {
   return lines.length === 0 ? [] : ["", ...lines];
 }
 
-const errorLines = ({ error }: MigrationStatus): string[] => (error === undefined ? [] : ["", error]);
+function findingLines(status: MigrationStatus): string[] {
+  const lines = problemLines(status);
+  return lines.length === 0 ? [] : ["", ...lines];
+}
+
+const errorLines = ({ error }: MigrationStatus): string[] => (error === undefined ? [] : ["", inCommandTerms(error)]);
+
+function lag({ isLagMeasured, lagUnknownSince, lagBytes, latencySeconds }: DatabaseDetails): string {
+  if (isLagMeasured) return `${formatBytes(lagBytes)} / ${latencySeconds.toFixed(1)} s`;
+  return lagUnknownSince === undefined ? "-" : "unknown";
+}
 
 function verified({ tablesCompared, tablesDifferent, tablesCounted }: DatabaseDetails): string {
   if (tablesCompared === 0) return "-";

@@ -1,19 +1,19 @@
-import type { Command } from "commander";
-import { InvalidInput } from "../../errors.js";
-import * as lifecycle from "../../lifecycle.js";
+import { Option, type Command } from "commander";
+import { RefusedError } from "../../errors.js";
+import * as lifecycle from "../../resource/lifecycle.js";
 import { hasEnded } from "../../status.js";
-import { askCancel, askCutover } from "../../store/user-requests.js";
+import { requestCancel, requestCutover } from "../../store/user-requests.js";
 import { readStatus } from "../../store/read-status.js";
-import { updateWish } from "../../store/records.js";
+import { updateSpec } from "../../store/records.js";
 import { exitCodeOfStatus } from "../exit-code.js";
 import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
 import { withMigration, type FoundMigration } from "../migration/open-store.js";
-import { addOutputOption, type OutputFlags } from "../output.js";
-import { recordedInputs } from "../recorded-inputs.js";
-import { reportLines } from "../output/progress-lines.js";
+import { addOutputOption, type OutputFlags } from "../output/print.js";
+import { recordedInputs } from "../migration/recorded-inputs.js";
+import { openProgressLines } from "../output/progress-lines.js";
 import { addSourceOptions, type SourceFlags } from "../options/server-options.js";
-import { begin } from "../migration/start-in-background.js";
-import { follow } from "../follow.js";
+import { startInBackground } from "../migration/start-in-background.js";
+import { followStatus } from "../migration/follow-status.js";
 import { show } from "./show.js";
 
 interface Flags extends MigrationFlags, SourceFlags, OutputFlags {
@@ -27,63 +27,79 @@ const examples = `
 Examples:
   pg-migration update --service prod --name crm --cutover --wait
   pg-migration update --service prod --name crm --cancel
+  pg-migration update --service prod --name crm
 
-A migration whose worker is lost gets a new one, for which the source's password is needed.`;
+Without --cutover, --cancel or --setup-replication, starts a worker if the
+migration has lost its own, and resumes a failed migration. A new worker needs
+the password of the source.`;
 
 export function addUpdate(program: Command): void {
   const command = program
     .command("update")
-    .description("cut a migration over, cancel it, or have it go on (exactly one)")
-    .option("--cutover", "apply what the source has committed until now, compare, and finish")
-    .option("--cancel", "give it up; what was copied stays on the target")
-    .option("--setup-replication", "have it set up what following the source needs")
-    .option("--wait", "follow it to its end");
+    .description("resume, cut over or cancel a migration")
+    .addOption(
+      new Option("--cutover", "apply all committed changes, compare, and finish").conflicts([
+        "cancel",
+        "setupReplication",
+      ]),
+    )
+    .addOption(new Option("--cancel", "cancel; copied data stays on the target").conflicts("setupReplication"))
+    .option("--setup-replication", "configure the source for logical replication")
+    .option("--wait", "wait until the migration has ended");
   addSourceOptions(addMigrationOptions(command));
   addOutputOption(command.optionsGroup("Options:"), "json")
     .addHelpText("after", examples)
     .action((flags: Flags) => withMigration(flags, (found) => update(found, flags)));
 }
 
-/** What a migration that waits for its source's preparation waits for. */
-const setUp = { setupLogicalReplicationOnSourceDbIfNeeded: true };
+const setupReplication = { setupLogicalReplicationOnSourceDbIfNeeded: true };
 
 async function update(found: FoundMigration, flags: Flags): Promise<void> {
-  const wanted = [flags.cutover, flags.cancel, flags.setupReplication].filter(Boolean);
-  if (wanted.length !== 1)
-    throw new InvalidInput([
-      { property: "update", reason: "give exactly one of --cutover, --cancel, --setup-replication" },
-    ]);
   const { store, migration } = found;
-  if (flags.cutover) await askCutover(store, migration.name);
-  if (flags.cancel) await askCancel(store, migration.name);
-  if (flags.setupReplication) await updateWish(store, { ...migration.wish, ...setUp });
+  await request(found, flags);
   const status = await readStatus(store, migration.name);
   const needsWorker = status?.worker.state !== "running";
   if (needsWorker) await startWorker(found, flags);
-  const ended = flags.wait ? await follow(store, migration.name, reportLines()) : undefined;
+  const ended = flags.wait ? await followStatus(store, migration.name, openProgressLines()) : undefined;
   if (ended && !(flags.cancel && ended.state === "Canceled")) process.exitCode = exitCodeOfStatus(ended);
   await show(found, flags.output);
   if (needsWorker) process.exit();
 }
 
-/** Has a worker take the migration up; a worker that runs sees the request by itself. */
+/** Records what the user requests. @throws RefusedError if the migration's mode or state rules it out */
+async function request({ store, migration }: FoundMigration, flags: Flags): Promise<void> {
+  const { name, spec, state } = migration;
+  if (flags.cutover) return requestCutover(store, name);
+  if (flags.cancel) return requestCancel(store, name);
+  if (flags.setupReplication && spec.migrationMode === "Offline")
+    throw new RefusedError(`${name} is an offline migration, which does not use replication`, {
+      remedy: "leave out --setup-replication, or create an online migration",
+    });
+  if (state === "Succeeded" || state === "Canceled")
+    throw new RefusedError(`the migration ${name} has ended: ${state}`, {
+      remedy: "look at it with pg-migration show, or start it again with pg-migration create",
+    });
+  if (flags.setupReplication) await updateSpec(store, { ...spec, ...setupReplication });
+}
+
+/** Starts a worker, which finds the request in the records. A running worker finds it by itself. */
 async function startWorker({ target, migration, store }: FoundMigration, flags: Flags): Promise<void> {
   const inputs = await recordedInputs(migration, target, flags);
   const currentStatus = await readStatus(store, migration.name);
   const wanted = {
     ...inputs,
-    ...(flags.setupReplication ? setUp : {}),
+    ...(flags.setupReplication ? setupReplication : {}),
     triggerCutover: !flags.cancel && (flags.cutover ?? inputs.triggerCutover),
     cancel: flags.cancel ?? false,
     dbsToTriggerCutoverOn: [],
     dbsToCancelMigrationOn: [],
   };
-  await begin(inputs, migration.name, async (report) => {
+  await startInBackground(inputs, migration.name, async (report) => {
     try {
       await lifecycle.update("", { ...inputs, currentStatus }, wanted, report);
     } catch (error) {
-      // That it ends without success is what a cancel asks for; any other end is told by the status.
-      if (!(error instanceof lifecycle.MigrationIncomplete)) throw error;
+      // A canceled migration ends without success; any other end is shown by the status.
+      if (!(error instanceof lifecycle.MigrationIncompleteError)) throw error;
       const { state } = (error.properties as unknown as lifecycle.Outputs).currentStatus;
       if (!hasEnded(state)) throw error;
     }

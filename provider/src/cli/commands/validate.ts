@@ -1,34 +1,32 @@
 import type { Command } from "commander";
-import { wishOf } from "../../inputs/inputs.js";
+import { specOf } from "../../inputs/inputs.js";
 import { validate } from "../../validation/validate.js";
 import { exitCodes } from "../exit-code.js";
-import { findingsTable } from "../findings-table.js";
+import { formatFindings } from "../output/problem-lines.js";
 import { addMigrationOptions } from "../options/migration-options.js";
-import { addOutputOption, print, type OutputFlags } from "../output.js";
-import { addWantedOptions, wantedInputs, type WantedFlags } from "../options/migration-inputs.js";
+import { addOutputOption, print, type OutputFlags } from "../output/print.js";
+import { addInputOptions, resolveInputs, type InputFlags } from "../options/migration-inputs.js";
 
 export function addValidate(program: Command): void {
-  const command = program
-    .command("validate")
-    .description("look at both servers, change nothing, and say what stands in a migration's way");
-  addWantedOptions(addMigrationOptions(command));
+  const command = program.command("validate").description("report what would block a migration; changes nothing");
+  addInputOptions(addMigrationOptions(command));
   addOutputOption(command.optionsGroup("Options:"), "table")
     .addHelpText(
       "after",
-      "\nExample:\n  pg-migration validate --service prod --properties body.json --migration-mode online\n\nIt exits with 6 when something has failed.",
+      "\nExample:\n  pg-migration validate --service prod --properties body.json --migration-mode online\n\nExits with 6 when a finding has failed.",
     )
     .action(run);
 }
 
-async function run(flags: WantedFlags & OutputFlags): Promise<void> {
-  const inputs = await wantedInputs(flags, "validate");
+async function run(flags: InputFlags & OutputFlags): Promise<void> {
+  const inputs = await resolveInputs(flags, "validate");
   const findings = await validate({
-    wish: wishOf(inputs),
+    spec: specOf(inputs),
     source: inputs.source,
     target: inputs.target,
     ownDatabases: new Set(),
     occupied: new Map(),
   });
-  print(flags.output, findings, () => findingsTable(findings));
+  print(flags.output, findings, () => formatFindings(findings));
   if (findings.some(({ state }) => state === "Failed")) process.exitCode = exitCodes.validationFailed;
 }

@@ -1,30 +1,31 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Option, type Command } from "commander";
 import type { Client } from "pg";
+import { formatTable } from "../../display/format-table.js";
 import { Snapshot } from "../../copy/snapshot.js";
-import { wishOf, type Inputs } from "../../inputs/inputs.js";
-import { ContentDiffers, Refused, messageOf } from "../../errors.js";
+import { specOf, type Inputs } from "../../inputs/inputs.js";
+import { ContentDiffersError, RefusedError, messageOf } from "../../errors.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
-import type { MigrationStatus } from "../../status.js";
+import { hasEnded, type MigrationStatus } from "../../status.js";
 import { readStatus } from "../../store/read-status.js";
-import { askedVerification, updateWish } from "../../store/records.js";
+import { askedVerification, updateSpec } from "../../store/records.js";
 import type { Store } from "../../store/store.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { isVerified, refuseReplaced } from "../../supervisor/wait-target.js";
 import { sentence } from "../../worker/streaming/online-verification.js";
-import { whatToCompare } from "../../worker/comparison/compare-database.js";
+import { planComparison } from "../../worker/comparison/compare-database.js";
 import { defaultJobs } from "../../worker/context/default-parallelism.js";
 import { compareLargeObjects } from "../../verify/compare-large-objects.js";
-import { compareTables, type TableComparison } from "../../verify/compare-tables.js";
+import { compareTables, type ComparisonView, type TableComparison } from "../../verify/compare-tables.js";
 import { contentDiffers } from "../../verify/content-differs.js";
 import { openToCompare } from "../../verify/open-to-compare.js";
 import { formatBytes } from "../../units/byte-size.js";
 import { workFacts } from "../../display/database-facts.js";
 import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
 import { withMigration, type FoundMigration } from "../migration/open-store.js";
-import { addOutputOption, formatTable, print, type OutputFlags } from "../output.js";
-import { type Lines, reportLines } from "../output/progress-lines.js";
-import { recordedInputs } from "../recorded-inputs.js";
+import { addOutputOption, print, type OutputFlags } from "../output/print.js";
+import { type ProgressLines, openProgressLines } from "../output/progress-lines.js";
+import { recordedInputs } from "../migration/recorded-inputs.js";
 import { addSourceOptions, type SourceFlags } from "../options/server-options.js";
 
 interface Flags extends MigrationFlags, SourceFlags, OutputFlags {
@@ -35,24 +36,25 @@ interface Flags extends MigrationFlags, SourceFlags, OutputFlags {
 type Compared = TableComparison & { readonly database: string };
 
 const examples = `
-Example:
+Examples:
   pg-migration verify --service prod --name crm
   pg-migration verify --service prod --name crm --online
 
-It reads both sides as they are now: what the source commits while an online migration follows it counts as a difference
-until it is applied. With --online the migration's worker compares both sides at one point of the source's history, exact
-while writes go on. It exits with 7 when something differs.`;
+Reads the current content of both sides. During an online migration, changes
+that are not yet applied count as differences. With --online, the worker
+compares both sides at one point of the source's history, exactly, while
+applications write. Exits with 7 when something differs.`;
 
 export function addVerify(program: Command): void {
   const command = program
     .command("verify")
-    .description("compare every table of a migration between source and target")
+    .description("compare every table between source and target")
     .addOption(
-      new Option("--mode <mode>", "every stored value, or numbers of rows")
+      new Option("--mode <mode>", "compare all values, or only row counts")
         .choices(["content", "counts"])
         .default("content"),
     )
-    .option("--online", "have the worker compare at one point while writes go on");
+    .option("--online", "compare at one point in time while applications write");
   addSourceOptions(addMigrationOptions(command));
   addOutputOption(command.optionsGroup("Options:"), "table")
     .addHelpText("after", examples)
@@ -66,14 +68,14 @@ const pollMs = 500;
 async function verifyOnline({ store, migration }: FoundMigration, { output }: Flags): Promise<void> {
   const requestedBy = `command ${new Date().toISOString()}`;
   await requireFollowing(store, migration.name);
-  await updateWish(store, { ...migration.wish, verifyNow: requestedBy });
+  await updateSpec(store, { ...migration.spec, verifyNow: requestedBy });
   const status = await reporting((report) => untilVerified(store, migration.name, requestedBy, report));
   const results = Object.values(status.currentSubStateDetails.dbDetails).flatMap(({ databaseName, verification }) =>
     verification?.requestedBy === requestedBy ? [{ database: databaseName, ...verification }] : [],
   );
   print(output, results, () =>
     formatTable(
-      ["Database", "Result", "At", "Tables", "Different", "Held (s)"],
+      ["Database", "Result", "At", "Tables", "Different", "Paused (s)"],
       results.map((one) => [
         one.database,
         one.state,
@@ -86,15 +88,15 @@ async function verifyOnline({ store, migration }: FoundMigration, { output }: Fl
   );
   const [failed] = results.filter(({ state }) => state === "failed");
   const different = results.filter(({ state }) => state === "different");
-  if (different.length > 0) throw new ContentDiffers(different.map(sentence).join("\n"));
-  if (failed) throw new Refused(`${failed.database} could not be compared: ${sentence(failed)}`);
+  if (different.length > 0) throw new ContentDiffersError(different.map(sentence).join("\n"));
+  if (failed) throw new RefusedError(`${failed.database} could not be compared: ${sentence(failed)}`);
 }
 
 async function untilVerified(
   store: Store,
   name: string,
   requestedBy: string,
-  report: Lines["report"],
+  report: ProgressLines["report"],
 ): Promise<MigrationStatus> {
   for (;;) {
     const status = await requireFollowing(store, name);
@@ -106,8 +108,8 @@ async function untilVerified(
   }
 }
 
-async function reporting<Result>(run: (report: Lines["report"]) => Promise<Result>): Promise<Result> {
-  const lines = reportLines();
+async function reporting<Result>(run: (report: ProgressLines["report"]) => Promise<Result>): Promise<Result> {
+  const lines = openProgressLines();
   try {
     return await run((line) => lines.report(line));
   } finally {
@@ -115,7 +117,7 @@ async function reporting<Result>(run: (report: Lines["report"]) => Promise<Resul
   }
 }
 
-/** @throws Refused where no worker follows the source */
+/** @throws RefusedError if no worker follows the source */
 async function requireFollowing(store: Store, name: string): Promise<MigrationStatus> {
   const status = await readStatus(store, name);
   if (
@@ -123,13 +125,16 @@ async function requireFollowing(store: Store, name: string): Promise<MigrationSt
     status.worker.state === "running"
   )
     return status;
-  throw new Refused(`${name} does not follow its source now (${status?.state ?? "deleted"})`, {
-    remedy: "leave out --online, or wait for the substate WaitingForCutoverTrigger: pg-migration watch",
+  throw new RefusedError(`${name} is not following its source (${status?.state ?? "deleted"})`, {
+    remedy: "leave out --online, or wait for the substate WaitingForCutoverTrigger with pg-migration watch",
   });
 }
 
 async function verify(flags: Flags): Promise<void> {
-  const inputs = await withMigration(flags, ({ migration, target }) => recordedInputs(migration, target, flags));
+  const [inputs, state] = await withMigration(flags, async ({ migration, target }) => [
+    await recordedInputs(migration, target, flags),
+    migration.state,
+  ]);
   const compared: Compared[] = [];
   await reporting(async (report) => {
     for (const database of inputs.dbsToMigrate) compared.push(...(await compare(inputs, database, flags.mode, report)));
@@ -151,6 +156,10 @@ async function verify(flags: Flags): Promise<void> {
     const difference = contentDiffers(
       database,
       compared.filter((one) => one.database === database),
+      [],
+      hasEnded(state)
+        ? "one side was written to after the migration ended; decide which side is right, and correct the other one"
+        : "changes may not be applied yet: compare with --online, or again without writes on the source",
     );
     if (difference) throw difference;
   }
@@ -160,31 +169,31 @@ async function compare(
   inputs: Inputs,
   database: string,
   mode: Flags["mode"],
-  report: Lines["report"],
+  report: ProgressLines["report"],
 ): Promise<Compared[]> {
-  const wish = wishOf(inputs);
-  const isOnline = wish.migrationMode === "Online";
+  const spec = specOf(inputs);
+  const isOnline = spec.migrationMode === "Online";
   const snapshot = await Snapshot.export(inputs.source, database);
   const purpose = "verify";
-  const openSource = (): Promise<Client> =>
-    openToCompare({ endpoint: inputs.source, database, purpose, snapshotId: snapshot.id });
-  const openTarget = (): Promise<Client> =>
-    openToCompare({ endpoint: inputs.target, database: targetDatabase(wish, database), purpose });
+  const openSource = (view?: ComparisonView): Promise<Client> =>
+    openToCompare({ endpoint: inputs.source, database, purpose, snapshotId: snapshot.id }, view);
+  const openTarget = (view?: ComparisonView): Promise<Client> =>
+    openToCompare({ endpoint: inputs.target, database: targetDatabase(spec, database), purpose }, view);
   try {
     const results = await compareTables({
       openSource,
       openTarget,
       underSnapshots: ["source"],
-      ...(await whatToCompare({ wish }, openSource, isOnline)),
+      ...(await planComparison({ spec }, openSource, isOnline)),
       mode,
-      jobs: inputs.tableJobs ?? (await defaultJobs(inputs, wish)).tableJobs,
+      jobs: inputs.tableJobs ?? (await defaultJobs(inputs, spec)).tableJobs,
       onProgress: ({ bytesCompared, bytesTotal }) => {
         const percent = Math.floor((100 * bytesCompared) / Math.max(1, bytesTotal));
         report(`${database}: compared ${percent} % of ${formatBytes(bytesTotal)}`);
       },
       signal: snapshot.lost,
     });
-    // No stream tells of large objects: an online migration copies them once, and a finding says so.
+    // A stream does not contain large objects: an online migration copies them once, and a finding reports it.
     const objects = mode === "content" && !isOnline ? await compareObjects(openSource, openTarget) : undefined;
     return [...results, ...(objects ? [objects] : [])].map((result) => ({ database, ...result }));
   } finally {
@@ -205,8 +214,8 @@ async function compareObjects(
     return await compareLargeObjects(source, target);
   } catch (error) {
     if (sqlStateOf(error) !== sqlStates.insufficientPrivilege) throw error;
-    throw new Refused(`large objects cannot be compared: ${messageOf(error)}`, {
-      remedy: "verify with roles that may read them on both sides, or leave them out with --mode counts",
+    throw new RefusedError(`large objects cannot be compared: ${messageOf(error)}`, {
+      remedy: "verify with roles that may read them on both sides, or skip them with --mode counts",
       cause: error,
     });
   } finally {

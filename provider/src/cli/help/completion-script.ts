@@ -2,7 +2,7 @@ import type { Command } from "commander";
 
 export type Shell = "bash" | "zsh" | "fish";
 
-/** A script that completes commands and flags, made from the program itself. */
+/** A script that completes commands and flags, generated from the program. */
 export function completionScript(shell: Shell, program: Command): string {
   const commands = program.commands.map((command) => ({
     name: command.name(),

@@ -3,24 +3,21 @@ import { engineVersion } from "../../engine-version.js";
 import { exitCodes } from "../exit-code.js";
 
 const environment: readonly (readonly [string, string])[] = [
-  ["PGHOST, PGPORT, PGUSER, PGPASSWORD, PGSSLMODE, PGSSLROOTCERT, PGSERVICE", "the target, as libpq reads them"],
-  ["PG_MIGRATION_SOURCE_HOST, _PORT, _USER, _PASSWORD, _SSLMODE, _SSLROOTCERT, _SERVICE", "the same of the source"],
-  ["PGSERVICEFILE, PGSYSCONFDIR, PGPASSFILE", "where services and passwords are filed"],
-  ["PG_MIGRATION_DASHBOARD_TOKEN", "what lets browsers and programs in, 16 characters or more"],
-  ["PG_MIGRATION_WEBHOOK_URL, PG_MIGRATION_WEBHOOK_SECRET", "who is told of changes of state"],
-  ["NO_COLOR", "no colours"],
+  ["PGHOST, PGPORT, PGUSER, PGPASSWORD, PGSSLMODE, PGSSLROOTCERT, PGSERVICE", "the target, as in libpq"],
+  ["PG_MIGRATION_SOURCE_HOST, _PORT, _USER, _PASSWORD, _SSLMODE, _SSLROOTCERT, _SERVICE", "the same for the source"],
+  ["PGSERVICEFILE, PGSYSCONFDIR, PGPASSFILE", "locations of the service and password files"],
+  ["PG_MIGRATION_DASHBOARD_TOKEN", "access token of the dashboard, 16 characters or more"],
+  ["PG_MIGRATION_WEBHOOK_URL, PG_MIGRATION_WEBHOOK_SECRET", "URL and signing secret of the webhook"],
+  ["NO_COLOR", "disables colors"],
 ];
 
 const files: readonly (readonly [string, string])[] = [
-  ["~/.pg_service.conf", "sections that name servers, for --service, --source-service and --server-name"],
+  ["~/.pg_service.conf", "server definitions for --service, --source-service and --server-name"],
   ["~/.pgpass", "passwords"],
-  [
-    "~/.local/state/pg-migration/",
-    "logs of the workers that were started on this machine ($XDG_STATE_HOME is honoured)",
-  ],
+  ["~/.local/state/pg-migration/", "logs of workers started on this machine (or below $XDG_STATE_HOME)"],
 ];
 
-/** The manual page in man(7)'s macros, made from the program itself. */
+/** The manual page as man(7) macros, generated from the program. */
 export function manPage(program: Command): string {
   const name = program.name();
   return [
@@ -61,7 +58,7 @@ function aboutOption({ description, argChoices, defaultValue }: Option): string 
   return `${description}${choices}${defaultValue === undefined ? "" : `; default ${String(defaultValue)}`}`;
 }
 
-/** What follows the options in the command's help. */
+/** The text after the options in the command's help. */
 function exampleOf(command: Command): string[] {
   let help = "";
   command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
@@ -74,10 +71,10 @@ const item = (what: string, meaning: string): string[] => [".TP", `\\fB${escape(
 
 const sentence = (text: string): string => text.replace(/\.$/, "");
 
-/** `wrongCommandLine` as words. */
+/** @example words("wrongCommandLine") === "wrong command line" */
 const words = (name: string): string => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
-/** Neither a macro nor an escape; a hyphen is one that can be copied. */
+/** Escapes macros and backslashes. A hyphen stays one that can be copied. */
 const escape = (text: string): string =>
   text
     .replace(/\\/g, "\\e")

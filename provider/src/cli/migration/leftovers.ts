@@ -3,44 +3,47 @@ import { sourceObjectPrefix } from "../../cdc/model/names.js";
 import { dropProgress } from "../../cdc/target/progress.js";
 import { hasPublications } from "../../cdc/source/publication.js";
 import { dropSlot } from "../../cdc/source/drop-slot.js";
-import { connect, type Endpoint } from "../../postgres/connection/connect.js";
+import { connect } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { listMigrations } from "../../store/list-migrations.js";
 import { readDatabases } from "../../store/records.js";
 import type { Store } from "../../store/store.js";
 
-/** Something of ours that no recorded migration knows of. */
+/** A replication object or progress table that belongs to no recorded migration. */
 export interface Leftover {
   readonly side: "source" | "target";
   readonly kind: "slot" | "publication" | "progress";
   readonly database: string;
-  /** The object's name; for progress the migration's. */
+  /** Name of the object; for progress, of the migration. */
   readonly name: string;
 }
 
-/** What the records account for. */
-interface Known {
+/** Names that the records contain. */
+interface Recorded {
   readonly migrations: ReadonlySet<string>;
   readonly objects: ReadonlySet<string>;
 }
 
-/** Looks at every database of both servers. Slots that somebody reads at this moment are no leftovers. */
+/** Searches every database of both servers. An active slot is not a leftover. */
 export async function findLeftovers(
   store: Store | undefined,
   { source, target }: { source: Endpoint; target: Endpoint },
 ): Promise<Leftover[]> {
-  const known = await knownObjects(store);
-  return [...(await onSource(source, known)), ...(await onTarget(target, known))];
+  const recorded = await readRecorded(store);
+  return [...(await onSource(source, recorded)), ...(await onTarget(target, recorded))];
 }
 
-async function knownObjects(store: Store | undefined): Promise<Known> {
+async function readRecorded(store: Store | undefined): Promise<Recorded> {
   const migrations = store ? await listMigrations(store) : [];
-  const databases = store ? await Promise.all(migrations.map(({ name }) => readDatabases(store, name))) : [];
-  const objects = databases.flat().flatMap(({ slot, publications }) => [...(slot ? [slot] : []), ...publications]);
-  return { migrations: new Set(migrations.map(({ name }) => name)), objects: new Set(objects) };
+  const objects = new Set<string>();
+  for (const { name } of migrations)
+    for (const { slot, publications } of await readDatabases(store!, name))
+      for (const object of [...(slot === undefined ? [] : [slot]), ...publications]) objects.add(object);
+  return { migrations: new Set(migrations.map(({ name }) => name)), objects };
 }
 
-async function onSource(source: Endpoint, { objects }: Known): Promise<Leftover[]> {
+async function onSource(source: Endpoint, { objects }: Recorded): Promise<Leftover[]> {
   const found: Leftover[] = [];
   for (const database of await databasesOf(source)) {
     const client = await connect(source, { database, purpose: "cleanup" });
@@ -62,7 +65,7 @@ async function onSource(source: Endpoint, { objects }: Known): Promise<Leftover[
   return found;
 }
 
-async function onTarget(target: Endpoint, { migrations }: Known): Promise<Leftover[]> {
+async function onTarget(target: Endpoint, { migrations }: Recorded): Promise<Leftover[]> {
   const found: Leftover[] = [];
   for (const database of await databasesOf(target)) {
     const client = await connect(target, { database, purpose: "cleanup" });

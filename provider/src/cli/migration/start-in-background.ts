@@ -6,22 +6,23 @@ import { Store, type StoreAddress } from "../../store/store.js";
 const pollMs = 200;
 
 /**
- * Runs an operation that would follow a migration to its goal, and answers once a worker has begun or it has ended. The
- * worker outlives this process, which its caller ends with what still follows.
+ * Runs an operation that would wait for a migration's goal, and returns once a worker runs or the migration has ended. The
+ * worker outlives this process. The caller must end the process, and the wait with it.
  */
-export async function begin(
+export async function startInBackground(
   address: StoreAddress,
   name: string,
   operation: (report: (line: string) => void) => Promise<unknown>,
 ): Promise<void> {
-  let recorded: () => void = () => undefined;
-  const isRecorded = new Promise<void>((resolve) => {
-    recorded = resolve;
+  // The first report comes from the recorded status.
+  let onRecorded: () => void = () => undefined;
+  const recorded = new Promise<void>((resolve) => {
+    onRecorded = resolve;
   });
-  await Promise.race([operation(() => recorded()), isRecorded.then(() => untilBegun(address, name))]);
+  await Promise.race([operation(() => onRecorded()), recorded.then(() => untilStarted(address, name))]);
 }
 
-async function untilBegun(address: StoreAddress, name: string): Promise<void> {
+async function untilStarted(address: StoreAddress, name: string): Promise<void> {
   const store = await Store.open(address, `${name} command`);
   try {
     for (;;) {

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { writeMessage } from "../output/terminal.js";
 
 export interface PasswordOwner {
   readonly host: string;
@@ -10,10 +11,11 @@ export interface PasswordOwner {
 }
 
 /**
- * The password that `~/.pgpass` (or PGPASSFILE) has for a role on a server: the first line of which all four fields match
- * (manual, "The Password File"). As with libpq, a file that others may read is not used.
+ * The password in `~/.pgpass` (or PGPASSFILE) for a role on a server: the first line whose four fields match (manual, "The
+ * Password File"). As with libpq, a file that other users may read is ignored. The package `pgpass` is not used: it ignores
+ * the file while PGPASSWORD is set, which here is the password of the other server.
  */
-export function filedPassword(owner: PasswordOwner): string | undefined {
+export function passwordFromFile(owner: PasswordOwner): string | undefined {
   const file = process.env.PGPASSFILE ?? join(homedir(), ".pgpass");
   const text = readPrivate(file);
   const wanted = [owner.host, String(owner.port), owner.database, owner.user];
@@ -28,7 +30,7 @@ export function filedPassword(owner: PasswordOwner): string | undefined {
 function readPrivate(file: string): string {
   try {
     if (process.platform !== "win32" && (statSync(file).mode & 0o077) !== 0) {
-      process.stderr.write(`${file} is not used: others may read it\n  To do: chmod 600 ${file}\n`);
+      writeMessage(`pg-migration: ${file} is ignored because other users may read it\n  To do: chmod 600 ${file}`);
       return "";
     }
     return readFileSync(file, "utf8");
@@ -38,7 +40,7 @@ function readPrivate(file: string): string {
   }
 }
 
-/** Splits at colons; a backslash takes the next character as it is. */
+/** Splits at colons; a backslash escapes the next character. */
 function fieldsOf(line: string): string[] {
   const fields = [""];
   for (let i = 0; i < line.length; i++) {

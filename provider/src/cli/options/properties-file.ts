@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { inputsFromArmBody, parseResourceId, serverKeys } from "../../inputs/arm-body.js";
-import { InvalidInput, messageOf } from "../../errors.js";
+import { InvalidInputError, messageOf } from "../../errors.js";
 import { sslModeOf } from "./server-options.js";
 
 const text = z.string().optional();
 
-/** What a body says about the two servers; all else is for the inputs' own check. */
+/** The keys of the two servers. The other keys are checked with the inputs. */
 const serversSchema = z.looseObject({
   sourceDbServerResourceId: text,
   sourceDbServerFullyQualifiedDomainName: text,
@@ -24,7 +24,7 @@ const serversSchema = z.looseObject({
   targetServerUsername: text,
 });
 
-export interface BodyServer {
+export interface ServerProperties {
   readonly host?: string | undefined;
   readonly port?: number | undefined;
   readonly user?: string | undefined;
@@ -32,19 +32,19 @@ export interface BodyServer {
   readonly sslMode?: string | undefined;
 }
 
-/** What a body says about a migration: its servers, as far as it names them, and all other inputs. */
-export interface Body {
-  readonly source: BodyServer;
-  readonly target: BodyServer;
+/** A properties file: the servers as far as it names them, and all other inputs. */
+export interface MigrationBody {
+  readonly source: ServerProperties;
+  readonly target: ServerProperties;
   readonly inputs: Readonly<Record<string, unknown>>;
 }
 
-/** Reads `--properties`: Azure's JSON, with or without the `properties` around it, keys in any case. @throws InvalidInput */
-export function readBody(file: string): Body {
+/** Reads `--properties`: Azure's JSON, with or without the outer `properties`, keys in any case. @throws InvalidInputError */
+export function readPropertiesFile(file: string): MigrationBody {
   const inputs = inputsFromArmBody(readJson(file));
   const servers = serversSchema.safeParse(inputs);
   if (!servers.success)
-    throw new InvalidInput(
+    throw new InvalidInputError(
       servers.error.issues.map(({ path, message }) => ({ property: `${file} ${path.join(".")}`, reason: message })),
     );
   const isServerKey = (key: string): boolean => serverKeys.some((known) => known === key);
@@ -55,12 +55,12 @@ export function readBody(file: string): Body {
   };
 }
 
-function serverOf(body: z.infer<typeof serversSchema>, side: "source" | "target"): BodyServer {
+function serverOf(body: z.infer<typeof serversSchema>, side: "source" | "target"): ServerProperties {
   const id = body[`${side}DbServerResourceId`];
   const named = id === undefined ? {} : parseResourceId(id);
   if (!named)
-    throw new InvalidInput([
-      { property: `${side}DbServerResourceId`, reason: "write host:port@user, or the Azure resource id of a server" },
+    throw new InvalidInputError([
+      { property: `${side}DbServerResourceId`, reason: "expected host:port@user or the Azure resource ID of a server" },
     ]);
   return {
     host: body[`${side}DbServerFullyQualifiedDomainName`] ?? named.host,
@@ -75,7 +75,7 @@ function readJson(file: string): Record<string, unknown> {
   try {
     return z.record(z.string(), z.unknown()).parse(JSON.parse(readFileSync(file, "utf8")));
   } catch (error) {
-    const reason = error instanceof z.ZodError ? "is no JSON object" : messageOf(error);
-    throw new InvalidInput([{ property: `--properties ${file}`, reason }]);
+    const reason = error instanceof z.ZodError ? "must be a JSON object" : messageOf(error);
+    throw new InvalidInputError([{ property: `--properties ${file}`, reason }]);
   }
 }

@@ -1,12 +1,14 @@
+import { accessSync, constants } from "node:fs";
 import { Option, type Command } from "commander";
 import { z } from "zod";
-import { InvalidInput } from "../../errors.js";
-import type { Endpoint, SslMode } from "../../postgres/connection/connect.js";
-import { filedPassword } from "./password-file.js";
-import { askSecret } from "./prompt.js";
+import { InvalidInputError, messageOf } from "../../errors.js";
+import type { Endpoint, SslMode } from "../../postgres/connection/endpoint.js";
+import { hostSchema } from "../../inputs/server.js";
+import { passwordFromFile } from "./password-file.js";
+import { promptSecret } from "./prompt.js";
 import { findService, requireService, type Service } from "./service-file.js";
 
-/** What flags say about the target and, as az has it, about which server of which group it is. */
+/** Flags of the target: a PostgreSQL server or, as in az, the name of a flexible server. */
 export interface TargetFlags {
   readonly host?: string;
   readonly port?: string;
@@ -30,7 +32,7 @@ export interface SourceFlags {
 /** A server without its password. */
 export type Server = Omit<Endpoint, "password">;
 
-/** What is known of a server from elsewhere; modes in any spelling. */
+/** A server as recorded or as in a properties file; SSL modes in any spelling. */
 export interface KnownServer {
   readonly host?: string | undefined;
   readonly port?: number | undefined;
@@ -45,16 +47,16 @@ type Settings = Readonly<Partial<Record<"host" | "port" | "user" | "sslmode" | "
 export function addTargetOptions(command: Command): Command {
   return command
     .optionsGroup("The target:")
-    .option("-s, --server-name <server>", "a service of pg_service.conf, or the flexible server's name or host name")
+    .option("-s, --server-name <server>", "service, flexible server or host name")
     .option("--host <host>", "host name or address (PGHOST)")
     .option("--port <port>", "port (PGPORT)")
-    .option("--user <role>", "role that logs in (PGUSER)")
+    .option("--user <role>", "role to log in as (PGUSER)")
     .option("--sslmode <mode>", "disable, prefer, require, verify-ca, verify-full (PGSSLMODE)")
-    .option("--sslrootcert <file>", "certificates to trust (PGSSLROOTCERT)")
+    .option("--sslrootcert <file>", "file of trusted certificates (PGSSLROOTCERT)")
     .option("--service <name>", "section of pg_service.conf (PGSERVICE)")
-    .option("--maintenance-database <name>", "database that holds the records", "postgres")
-    .addOption(new Option("-g, --resource-group <name>", "accepted as az has it").hideHelp())
-    .addOption(new Option("--subscription <id>", "accepted as az has it").hideHelp());
+    .option("--maintenance-database <name>", "database that contains the records", "postgres")
+    .addOption(new Option("-g, --resource-group <name>", "accepted for compatibility with az, and ignored").hideHelp())
+    .addOption(new Option("--subscription <id>", "accepted for compatibility with az, and ignored").hideHelp());
 }
 
 export function addSourceOptions(command: Command): Command {
@@ -62,14 +64,14 @@ export function addSourceOptions(command: Command): Command {
     .optionsGroup("The source:")
     .option("--source-host <host>", "host name or address (PG_MIGRATION_SOURCE_HOST)")
     .option("--source-port <port>", "port (PG_MIGRATION_SOURCE_PORT)")
-    .option("--source-user <role>", "role that logs in (PG_MIGRATION_SOURCE_USER)")
+    .option("--source-user <role>", "role to log in as (PG_MIGRATION_SOURCE_USER)")
     .option("--source-sslmode <mode>", "as --sslmode (PG_MIGRATION_SOURCE_SSLMODE)")
-    .option("--source-sslrootcert <file>", "certificates to trust (PG_MIGRATION_SOURCE_SSLROOTCERT)")
-    .option("--source-service <name>", "section of pg_service.conf (PG_MIGRATION_SOURCE_SERVICE)");
+    .option("--source-sslrootcert <file>", "trusted certificates (PG_MIGRATION_SOURCE_SSLROOTCERT)")
+    .option("--source-service <name>", "pg_service.conf section (PG_MIGRATION_SOURCE_SERVICE)");
 }
 
-/** The target that flags, a service and the environment name together; flags come first, as with libpq. */
-export async function targetOf(flags: TargetFlags): Promise<Endpoint> {
+/** The target from flags, a service and the environment, in this order of precedence, as in libpq. */
+export async function resolveTarget(flags: TargetFlags): Promise<Endpoint> {
   const named = flags.serverName === undefined ? undefined : namedServer(flags.serverName);
   const serviceName = flags.service ?? (named ? undefined : process.env.PGSERVICE);
   const service = serviceName === undefined ? named : requireService(serviceName, "--service");
@@ -80,8 +82,8 @@ export async function targetOf(flags: TargetFlags): Promise<Endpoint> {
   });
 }
 
-/** The source, of which `known` may tell what neither flags nor environment do. */
-export async function sourceOf(flags: SourceFlags, known: KnownServer = {}): Promise<Endpoint> {
+/** The source. @param known from the record or the properties file; takes precedence over the environment */
+export async function resolveSource(flags: SourceFlags, known: KnownServer = {}): Promise<Endpoint> {
   const serviceName = flags.sourceService ?? process.env.PG_MIGRATION_SOURCE_SERVICE;
   const service = serviceName === undefined ? undefined : requireService(serviceName, "--source-service");
   const own = {
@@ -100,7 +102,7 @@ export async function sourceOf(flags: SourceFlags, known: KnownServer = {}): Pro
   });
 }
 
-/** A service of that name where there is one, else a host; a bare name is a flexible server's. */
+/** The service of that name, otherwise a host; a name without a dot is a flexible server. */
 function namedServer(name: string): Service {
   const bare = /^[a-z0-9][a-z0-9-]*$/i.test(name) && name !== "localhost";
   return findService(name) ?? { host: bare ? `${name}.postgres.database.azure.com` : name };
@@ -112,13 +114,13 @@ function environment(prefix: string): Settings {
   return Object.fromEntries(keywords.map((keyword) => [keyword, process.env[prefix + keyword.toUpperCase()]]));
 }
 
-/** The first that says something about a keyword decides. */
+/** For each keyword, the first source that sets it. */
 function merge(...sources: readonly (object | undefined)[]): Settings {
-  const said = (keyword: string): unknown =>
+  const firstValue = (keyword: string): unknown =>
     sources
       .map((source) => (source as Record<string, unknown> | undefined)?.[keyword])
       .find((value) => value !== undefined && value !== "");
-  return Object.fromEntries(keywords.map((keyword) => [keyword, said(keyword)]));
+  return Object.fromEntries(keywords.map((keyword) => [keyword, firstValue(keyword)]));
 }
 
 const portSchema = z.coerce.number().int().min(1).max(65535).default(5432);
@@ -129,12 +131,18 @@ function serverOf(settings: Settings, side: "source" | "target"): Server {
   const port = portSchema.safeParse(settings.port);
   const sslMode = sslModeOf(settings.sslmode);
   const failures = [
-    ...(settings.host ? [] : [missing(`${prefix}host`, `${variable}HOST`, side)]),
-    ...(settings.user ? [] : [missing(`${prefix}user`, `${variable}USER`, side)]),
-    ...(port.success ? [] : [{ property: `${prefix}port`, reason: `${settings.port ?? ""} is no port: 1 to 65535` }]),
-    ...(sslMode ? [] : [{ property: `${prefix}sslmode`, reason: `${settings.sslmode ?? ""} is none of ${modes}` }]),
+    ...(settings.host ? [] : [missing(`${prefix}host`, `${variable}HOST`, `host of the ${side}`)]),
+    ...unusableHost(`${prefix}host`, settings.host),
+    ...(settings.user ? [] : [missing(`${prefix}user`, `${variable}USER`, `role of the ${side}`)]),
+    ...(port.success
+      ? []
+      : [{ property: `${prefix}port`, reason: `invalid port "${settings.port ?? ""}": expected 1 to 65535` }]),
+    ...(sslMode
+      ? []
+      : [{ property: `${prefix}sslmode`, reason: `invalid mode "${settings.sslmode ?? ""}": expected ${modes}` }]),
+    ...(settings.sslrootcert ? unreadable(`${prefix}sslrootcert`, settings.sslrootcert) : []),
   ];
-  if (failures.length > 0 || !port.success || !sslMode) throw new InvalidInput(failures);
+  if (failures.length > 0 || !port.success || !sslMode) throw new InvalidInputError(failures);
   const { host, user, sslrootcert } = settings;
   return {
     host: host!,
@@ -145,14 +153,29 @@ function serverOf(settings: Settings, side: "source" | "target"): Server {
   };
 }
 
-const missing = (flag: string, variable: string, side: string): { property: string; reason: string } => ({
+function unusableHost(property: string, host: string | undefined): { property: string; reason: string }[] {
+  const parsed = host ? hostSchema.safeParse(host) : undefined;
+  return (parsed?.error?.issues ?? []).map(({ message }) => ({ property, reason: message }));
+}
+
+const missing = (flag: string, variable: string, what: string): { property: string; reason: string } => ({
   property: flag,
-  reason: `the ${side} is not named; give ${flag}, set ${variable}, or name a service of pg_service.conf`,
+  reason: `the ${what} is missing; pass ${flag}, set ${variable}, or use a service of pg_service.conf`,
 });
 
-const modes = "disable, prefer, require, verify-ca, verify-full";
+/** Reported here as a wrong option; the connection would report a refusal. */
+function unreadable(flag: string, file: string): { property: string; reason: string }[] {
+  try {
+    if (!file.includes("-----BEGIN")) accessSync(file, constants.R_OK);
+    return [];
+  } catch (error) {
+    return [{ property: flag, reason: messageOf(error) }];
+  }
+}
 
-/** libpq's spelling or Azure's, in any case. */
+const modes = "disable, prefer, require, verify-ca or verify-full";
+
+/** Spelled as in libpq or as in Azure, in any case. */
 export function sslModeOf(text = "prefer"): SslMode | undefined {
   const known: readonly SslMode[] = ["Disable", "Prefer", "Require", "VerifyCA", "VerifyFull"];
   const plain = text.replace(/-/g, "").toLowerCase();
@@ -166,9 +189,10 @@ async function withPassword(
   { database, variable }: { database: string; variable: string },
 ): Promise<Endpoint> {
   const where = `${server.user}@${server.host}:${server.port}`;
-  const password = given ?? filedPassword({ ...server, database }) ?? (await askSecret(`Password of ${where}: `)) ?? "";
+  const password =
+    given ?? passwordFromFile({ ...server, database }) ?? (await promptSecret(`Password of ${where}: `)) ?? "";
   if (password !== "") return { ...server, password };
-  throw new InvalidInput([
-    { property: "password", reason: `none for ${where}; set ${variable}, or add a line to ~/.pgpass` },
+  throw new InvalidInputError([
+    { property: "password", reason: `missing for ${where}; set ${variable}, or add a line to ~/.pgpass` },
   ]);
 }

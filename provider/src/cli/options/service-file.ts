@@ -1,37 +1,37 @@
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { InvalidInput } from "../../errors.js";
+import { InvalidInputError } from "../../errors.js";
 
 /** Settings of one section of pg_service.conf, by libpq's keywords (`host`, `port`, `user`, `sslmode`, ...). */
 export type Service = Readonly<Record<string, string>>;
 
-/** Where libpq looks for services, in that order (manual, "The Connection Service File"). */
+/** The files that libpq reads, in this order (manual, "The Connection Service File"). */
 function serviceFiles(): string[] {
   const { PGSERVICEFILE, PGSYSCONFDIR } = process.env;
   const files = [PGSERVICEFILE ?? join(homedir(), ".pg_service.conf")];
   return PGSYSCONFDIR === undefined ? files : [...files, join(PGSYSCONFDIR, "pg_service.conf")];
 }
 
-/** The service of that name; undefined where no file has it. */
+/** The service of that name; undefined if no file contains it. */
 export function findService(name: string): Service | undefined {
   for (const file of serviceFiles()) {
-    const service = parseServices(readIfThere(file)).get(name);
+    const service = parseServices(readIfExists(file)).get(name);
     if (service) return service;
   }
   return undefined;
 }
 
-/** @throws InvalidInput where no file has the service */
+/** @throws InvalidInputError if no file contains the service */
 export function requireService(name: string, property: string): Service {
   const service = findService(name);
   if (service) return service;
-  throw new InvalidInput([
+  throw new InvalidInputError([
     { property, reason: `no service ${name} in ${serviceFiles().join(" or ")}; add a section [${name}] there` },
   ]);
 }
 
-function readIfThere(file: string): string {
+function readIfExists(file: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
@@ -48,7 +48,7 @@ function parseServices(text: string): Map<string, Record<string, string>> {
     const section = /^\[(.+)\]$/.exec(line);
     if (section) {
       current = {};
-      // libpq takes the first section of a name.
+      // libpq uses the first section of a name.
       if (!services.has(section[1]!)) services.set(section[1]!, current);
       continue;
     }

@@ -1,6 +1,6 @@
 import { styleText } from "node:util";
 
-const colours = [
+const colors = [
   [/█+(?=░* +\d+ %)|●|\bSucceeded\b/g, "green"],
   [/░+|○/g, "dim"],
   [/◉|[▁▂▃▄▅▆▇█]+$/g, "cyan"],
@@ -8,7 +8,7 @@ const colours = [
   [/\b(?:Failed|ValidationFailed)\b/g, "red"],
 ] as const;
 
-/** A line of `watch` in colours, which take no place: what is cut to a terminal's width is cut before. */
-export function paint(line: string): string {
-  return colours.reduce((text, [pattern, colour]) => text.replace(pattern, (part) => styleText(colour, part)), line);
+/** A line of `watch` in color. Cut it to the terminal's width before: color sequences have no width. */
+export function colorize(line: string): string {
+  return colors.reduce((text, [pattern, color]) => text.replace(pattern, (part) => styleText(color, part)), line);
 }

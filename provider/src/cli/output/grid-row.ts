@@ -1,15 +1,16 @@
 import type { MigrationSummary } from "../../store/list-migrations.js";
 
-export function gridRow(migration: MigrationSummary, now = new Date()): string[] {
-  const { wish } = migration;
+/** A row of the table that Azure's portal shows, see `gridColumns`. */
+export function migrationRow(migration: MigrationSummary, now = new Date()): string[] {
+  const { spec } = migration;
   return [
     migration.name,
-    migration.state,
-    wish.migrationMode,
-    wish.migrationOption,
-    `${wish.source.host}:${wish.source.port}`,
-    wish.sourceType ?? "OnPremises",
-    wish.dbsToMigrate.join(", "),
+    migration.workerState === "lost" ? `${migration.state} (no worker)` : migration.state,
+    spec.migrationMode,
+    spec.migrationOption,
+    `${spec.source.host}:${spec.source.port}`,
+    spec.sourceType ?? "OnPremises",
+    spec.dbsToMigrate.join(", "),
     formatDuration(((migration.endedOn ?? now).getTime() - migration.startedOn.getTime()) / 1000),
     `${migration.startedOn.toISOString().slice(0, 19)}Z`,
   ];

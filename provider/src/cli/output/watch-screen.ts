@@ -1,34 +1,34 @@
-import type { Wish } from "../../inputs/inputs.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
 import { phasesOf } from "../../display/phases.js";
-import { hasEnded, type DatabaseDetails, type MigrationStatus } from "../../status.js";
+import type { DatabaseDetails, MigrationStatus } from "../../status.js";
 import { databaseFacts } from "../../display/database-facts.js";
 import type { TableRecord } from "../../store/read-tables.js";
 import { formatBytes } from "../../units/byte-size.js";
 import { formatDuration } from "./grid-row.js";
-import { bytesPerSecond, secondsLeft, type Sample } from "../../units/rates.js";
+import { bytesPerSecond, type Sample } from "../../units/rates.js";
 
 export interface WatchedState {
   readonly name: string;
-  readonly wish: Pick<Wish, "migrationMode" | "migrationOption">;
+  readonly spec: Pick<MigrationSpec, "migrationMode" | "migrationOption">;
   readonly status: MigrationStatus;
   readonly tables: readonly TableRecord[];
   readonly samples: readonly Sample[];
 }
 
-const mostTables = 8;
+const maxTables = 8;
 
-/** What `watch` shows on a terminal: lines that are drawn anew each time. */
-export function watchScreen({ name, wish, status, tables, samples }: WatchedState): string[] {
+/** The lines that `watch` shows on a terminal. They are redrawn at each change. */
+export function watchScreen({ name, spec, status, tables, samples }: WatchedState): string[] {
   const { currentSubState, dbDetails } = status.currentSubStateDetails;
   const databases = Object.values(dbDetails);
-  const copying = tables.filter(({ state }) => state === "loading").slice(0, mostTables);
+  const copying = tables.filter(({ state }) => state === "loading").slice(0, maxTables);
   const width = Math.max(
     ...databases.map((one) => one.databaseName.length),
     ...copying.map((one) => nameOf(one).length),
   );
   return [
     `${name}  ${status.state} / ${currentSubState}`,
-    phasesOf(wish, status.state, currentSubState)
+    phasesOf(spec, status)
       .map(({ name: phase, stage }) => `${marks[stage]} ${phase}`)
       .join("   "),
     "",
@@ -38,18 +38,18 @@ export function watchScreen({ name, wish, status, tables, samples }: WatchedStat
     ]),
     ...copying.map((one) => tableLine(one, width)),
     "",
-    ...(hasEnded(status.state) ? [] : footer(status, samples)),
-    ...(status.worker.state === "lost" ? ["no worker: pg-migration update, or pulumi up, starts one"] : []),
+    ...(status.worker.state === "running" ? footer(status, samples) : []),
+    ...(status.worker.state === "lost" ? [`no worker is running; start one: pg-migration update --name ${name}`] : []),
     ...(status.error === undefined ? [] : status.error.split("\n")),
   ];
 }
 
-const marks = { done: "●", current: "◉", ahead: "○" } as const;
+const marks = { done: "●", current: "◉", stopped: "✗", ahead: "○" } as const;
 
 function databaseLine(one: DatabaseDetails, width: number): string {
   const tables =
     one.fullLoadCompletedTables + one.fullLoadQueuedTables + one.fullLoadLoadingTables + one.fullLoadErroredTables;
-  // What tables take on disk only tells about what their copies move: complete is complete.
+  // Sizes on disk only approximate the copied bytes, so completed tables decide.
   const isCopied = tables > 0 && one.fullLoadCompletedTables === tables;
   const done = isCopied ? 1 : share(one.bytesCopied, one.bytesTotal);
   return [
@@ -58,7 +58,7 @@ function databaseLine(one: DatabaseDetails, width: number): string {
     `${one.fullLoadCompletedTables}/${tables} tables`,
     `${one.indexesCompleted}/${one.indexesTotal} indexes`,
     formatBytes(one.bytesCopied),
-    // What it has failed by takes several lines, which stand below.
+    // The error takes several lines, printed below.
     one.migrationState === "Failed" ? "Failed" : (one.message ?? one.migrationOperation),
   ].join("  ");
 }
@@ -79,15 +79,14 @@ function footer(status: MigrationStatus, samples: readonly Sample[]): string[] {
     const changes = Object.values(status.currentSubStateDetails.dbDetails)
       .reduce((sum, one) => sum + one.cdcInsertCounter + one.cdcUpdateCounter + one.cdcDeleteCounter, 0)
       .toLocaleString("en");
-    return [
-      `behind ${formatBytes(last?.lagBytes ?? 0)}, ${(last?.latencySeconds ?? 0).toFixed(1)} s  ${lags}`,
-      `${changes} changes applied`,
-    ];
+    const isMeasured = Object.values(status.currentSubStateDetails.dbDetails).some((one) => one.isLagMeasured);
+    const lag = `behind ${formatBytes(last?.lagBytes ?? 0)}, ${(last?.latencySeconds ?? 0).toFixed(1)} s  ${lags}`;
+    return [...(isMeasured ? [lag] : []), `${changes} changes applied`];
   }
-  const left = secondsLeft(samples);
   const rate = `${formatBytes(Math.round(bytesPerSecond(samples)))}/s`;
   const rates = sparkline(columns(samples, (_, i) => bytesPerSecond(samples, i)));
-  return [left === undefined ? `${rate}  ${rates}` : `${rate}, ${formatDuration(left)} left  ${rates}`];
+  const { secondsLeft } = status;
+  return [secondsLeft === undefined ? `${rate}  ${rates}` : `${rate}, ${formatDuration(secondsLeft)} left  ${rates}`];
 }
 
 const isFollowing = ({ state, currentSubStateDetails }: MigrationStatus): boolean =>
@@ -105,7 +104,7 @@ export function bar(done: number): string {
 const columnCount = 40;
 const columnsShowMs = 15 * 60 * 1000;
 
-/** The last quarter of an hour, or less where there is less, in equal spans of time; of each its highest value. */
+/** The highest value of each of {@link columnCount} equal spans within the last 15 minutes. */
 function columns(samples: readonly Sample[], value: (sample: Sample, index: number) => number): number[] {
   const end = samples.at(-1)?.atMs ?? 0;
   const begin = Math.max(samples[0]?.atMs ?? 0, end - columnsShowMs);
@@ -116,14 +115,14 @@ function columns(samples: readonly Sample[], value: (sample: Sample, index: numb
     const column = Math.min(columnCount - 1, Math.floor((sample.atMs - begin) / spanMs));
     highest[column] = Math.max(highest[column] ?? 0, value(sample, i));
   }
-  // Nothing was measured in a span: it is as it was before.
+  // A span without a measurement repeats the one before.
   for (let i = 1; i < highest.length; i++) highest[i] ??= highest[i - 1] ?? 0;
   return highest;
 }
 
 const steps = "▁▂▃▄▅▆▇█";
 
-/** Values as a row of columns, the highest one full. */
+/** Values as a row of block characters, scaled to the highest. */
 export function sparkline(values: readonly number[]): string {
   const top = Math.max(1, ...values);
   return values.map((value) => steps[Math.round((value / top) * (steps.length - 1))]!).join("");

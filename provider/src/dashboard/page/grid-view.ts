@@ -1,12 +1,13 @@
-import { gridColumns } from "../../display/grid-columns.js";
-import type { MigrationResource } from "../../display/migration-resource.js";
+import type { MigrationListItem } from "../messages.js";
 import { hasEnded } from "../../status.js";
-import { element } from "./element.js";
-import { clock, time, tone } from "./format.js";
+import { DataTable, type Column } from "./components/data-table.js";
+import { element, progress } from "./components/element.js";
+import { bytes, dateTime, elapsed, seconds } from "./components/format.js";
+import { statusPill } from "./components/pill.js";
 
-/** All migrations, as the portal lists them, newest first. */
+/** All migrations into the target, newest first. */
 export class GridView {
-  #migrations: readonly MigrationResource[] = [];
+  #migrations: readonly MigrationListItem[] | undefined;
   readonly #search = element("input", { type: "search", placeholder: "Search", "aria-label": "Search migrations" });
   readonly #filter = element(
     "select",
@@ -14,25 +15,22 @@ export class GridView {
     element("option", { value: "all" }, "All"),
     element("option", { value: "active" }, "Active"),
   );
-  readonly #body = element("tbody");
-  readonly #note = element("p", { role: "status", class: "quiet" });
-  readonly #clock = setInterval(() => this.#tick(), 1000);
+  readonly #table = new DataTable({ label: "Migrations", columns, key: ({ name }) => name });
+  readonly #note = element("p", { role: "status", class: "quiet" }, "Reading the target...");
+  readonly #clock = setInterval(() => this.#draw(), 1000);
 
   constructor(root: HTMLElement) {
-    const head = element("tr", {}, ...gridColumns.map((name) => element("th", { scope: "col" }, name)));
-    const grid = element("table", { class: "cards" }, element("thead", {}, head), this.#body);
-    const scroll = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Migrations" }, grid);
     root.replaceChildren(
       element("h1", {}, "Migrations"),
-      element("div", { class: "bar" }, this.#search, this.#filter),
-      this.#note,
-      scroll,
+      element("div", { class: "bar" }, this.#search, this.#filter, this.#note),
+      this.#table.root,
     );
     this.#search.addEventListener("input", () => this.#draw());
     this.#filter.addEventListener("change", () => this.#draw());
+    this.#draw();
   }
 
-  show(migrations: readonly MigrationResource[]): void {
+  show(migrations: readonly MigrationListItem[]): void {
     this.#migrations = migrations;
     this.#draw();
   }
@@ -41,58 +39,78 @@ export class GridView {
     clearInterval(this.#clock);
   }
 
-  /** Rows stay where only their words change, so that whoever is on a link stays there. */
   #draw(): void {
-    const shown = this.#migrations.filter((one) => this.#isShown(one));
-    this.#note.textContent =
-      this.#migrations.length === 0
-        ? "Nothing has been migrated into this server yet. Begin with pulumi up, or pg-migration create."
-        : `${shown.length} of ${this.#migrations.length} migrations`;
-    const old = new Map([...this.#body.rows].map((row) => [row.dataset.name, row]));
-    const rows = shown.map((one) => fill(old.get(one.name) ?? emptyRow(one.name), one));
-    const isSame = rows.length === this.#body.rows.length && rows.every((row, i) => this.#body.rows[i] === row);
-    if (!isSame) this.#body.replaceChildren(...rows);
+    const all = this.#migrations;
+    const shown = (all ?? []).filter((one) => this.#isShown(one));
+    this.#table.root.hidden = shown.length === 0;
+    this.#table.show(shown);
+    if (!all) return;
+    const note = noteOf(shown.length, all.length);
+    if (this.#note.textContent !== note) this.#note.textContent = note;
   }
 
-  #isShown(migration: MigrationResource): boolean {
+  #isShown(migration: MigrationListItem): boolean {
     if (this.#filter.value === "active" && hasEnded(migration.currentStatus.state ?? "InProgress")) return false;
-    const text = [migration.name, migration.currentStatus.state, source(migration), ...migration.dbsToMigrate].join(
-      " ",
-    );
-    return text.toLowerCase().includes(this.#search.value.trim().toLowerCase());
-  }
-
-  #tick(): void {
-    if (this.#migrations.some(({ endedOn }) => endedOn === undefined)) this.#draw();
+    const text = [migration.name, migration.currentStatus.state, sourceOf(migration), ...migration.dbsToMigrate];
+    return text.join(" ").toLowerCase().includes(this.#search.value.trim().toLowerCase());
   }
 }
 
-const source = ({ sourceDbServerResourceId }: MigrationResource): string => sourceDbServerResourceId.split("@")[0]!;
-
-function emptyRow(name: string): HTMLTableRowElement {
-  const row = element("tr", {}, ...gridColumns.map((label) => element("td", { "data-label": label })));
-  row.dataset.name = name;
-  row.cells[0]!.append(element("a", { href: `#/migrations/${name}` }, name));
-  return row;
+function noteOf(shown: number, all: number): string {
+  if (all === 0) return "No migration into this server is recorded. Start one with pulumi up or pg-migration create.";
+  return shown === 0 ? `None of ${all} migrations matches.` : `${shown} of ${all} migrations`;
 }
 
-function fill(row: HTMLTableRowElement, one: MigrationResource): HTMLTableRowElement {
-  const state = one.currentStatus.state ?? "";
-  const end = one.endedOn === undefined ? Date.now() : Date.parse(one.endedOn);
-  const words = [
-    state,
-    one.migrationMode,
-    one.migrationOption,
-    source(one),
-    one.sourceType,
-    one.dbsToMigrate.join(", "),
-    clock((end - Date.parse(one.startedOn)) / 1000),
-    time(one.startedOn),
-  ];
-  for (const [i, text] of words.entries()) {
-    const cell = row.cells[i + 1]!;
-    if (cell.textContent !== text) cell.textContent = text;
-  }
-  row.cells[1]!.className = `state ${tone(state)}`;
-  return row;
+const sourceOf = ({ sourceDbServerResourceId }: MigrationListItem): string =>
+  sourceDbServerResourceId.split("@")[0]!.replace(/:5432$/, "");
+
+const secondsOf = ({ startedOn, endedOn }: MigrationListItem): number =>
+  ((endedOn === undefined ? Date.now() : Date.parse(endedOn)) - Date.parse(startedOn)) / 1000;
+
+function behindOf({ overview, currentStatus }: MigrationListItem): string {
+  if (!overview || overview.lagBytes === null || overview.lagSeconds === null) return "";
+  if (currentStatus.worker?.state !== "running") return "unknown";
+  return `${bytes(overview.lagBytes)}, ${seconds(overview.lagSeconds)}`;
 }
+
+function progressOf({ name, overview }: MigrationListItem): Node | string {
+  if (!overview) return "";
+  return element(
+    "span",
+    { class: "share" },
+    progress(`copied of ${name}`, overview.percent, 100),
+    `${overview.percent} %`,
+  );
+}
+
+const columns: readonly Column<MigrationListItem>[] = [
+  {
+    name: "Name",
+    cell: ({ name }) => element("a", { href: `#/migrations/${name}` }, name),
+    value: ({ name }) => name,
+    className: "name",
+  },
+  { name: "Status", cell: statusPill, value: ({ currentStatus }) => currentStatus.state ?? "", className: "status" },
+  { name: "Copied", cell: progressOf, value: ({ overview }) => overview?.percent ?? 101 },
+  { name: "Behind", cell: behindOf, value: ({ overview }) => overview?.lagBytes ?? -1 },
+  {
+    name: "Worker",
+    cell: ({ currentStatus }) => currentStatus.worker?.state ?? "",
+    value: ({ currentStatus }) => currentStatus.worker?.state ?? "",
+    className: "minor",
+  },
+  { name: "Source", cell: sourceOf, value: sourceOf, className: "minor" },
+  {
+    name: "Databases",
+    cell: ({ dbsToMigrate }) => dbsToMigrate.join(", "),
+    value: ({ dbsToMigrate }) => dbsToMigrate.join(", "),
+    className: "minor wrap",
+  },
+  { name: "Duration", cell: (one) => elapsed(secondsOf(one)), value: secondsOf, className: "number" },
+  {
+    name: "Started",
+    cell: ({ startedOn }) => dateTime(startedOn),
+    value: ({ startedOn }) => startedOn,
+    className: "minor",
+  },
+];

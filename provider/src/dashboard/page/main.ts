@@ -1,24 +1,29 @@
 import type { MessageName, Messages, PageSettings } from "../messages.js";
-import { byId } from "./element.js";
+import { byId } from "./components/element.js";
 import { GridView } from "./grid-view.js";
-import { MigrationView } from "./migration-view.js";
+import { showLogin } from "./login.js";
+import { MigrationView } from "./migration/migration-view.js";
 
 type View =
   { readonly kind: "grid"; readonly view: GridView } | { readonly kind: "migration"; readonly view: MigrationView };
 
-/** Follows the address: one view, and one stream of what it shows. */
+const retryMs = 2000;
+
+/** Shows the view that the address names, from one stream of events. */
 class Page {
   #stream: EventSource | undefined;
   #view: View | undefined;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #isConnected = false;
+  #trouble = "";
 
   constructor(readonly settings: PageSettings) {
     byId("target").textContent = settings.target;
   }
 
   open(): void {
-    this.#stream?.close();
-    this.#view?.view.close();
-    const name = /^#\/migrations\/([A-Za-z0-9-]+)$/.exec(location.hash)?.[1];
+    this.close();
+    const name = migrationInAddress();
     const root = byId("view");
     this.#view =
       name === undefined
@@ -28,19 +33,25 @@ class Page {
     this.#listen(name);
   }
 
+  close(): void {
+    clearTimeout(this.#retry);
+    this.#stream?.close();
+    this.#view?.view.close();
+    this.#view = undefined;
+  }
+
   #listen(name: string | undefined): void {
     const stream = new EventSource(name === undefined ? "/api/events" : `/api/events?migration=${name}`);
     this.#stream = stream;
-    const connection = byId("connection");
-    const tell = (text: string): void => {
-      connection.textContent = text;
-      connection.className = text;
-    };
-    stream.addEventListener("open", () => tell("live"));
-    stream.addEventListener("error", () => tell("not connected, trying again"));
+    stream.addEventListener("open", () => this.#showConnection(true, this.#trouble));
+    stream.addEventListener("error", () => {
+      this.#showConnection(false, this.#trouble);
+      // The browser reconnects by itself, except after an answer other than 200.
+      if (stream.readyState === EventSource.CLOSED) this.#reconnectLater(name);
+    });
     const on = <Name extends MessageName>(event: Name, show: (data: Messages[Name]) => void): void =>
       stream.addEventListener(event, ({ data }: MessageEvent<string>) => show(JSON.parse(data) as Messages[Name]));
-    on("trouble", showTrouble);
+    on("trouble", (trouble) => this.#showConnection(true, trouble));
     const shown = this.#view;
     if (shown?.kind === "grid") on("migrations", (migrations) => shown.view.show(migrations));
     if (shown?.kind !== "migration") return;
@@ -49,22 +60,65 @@ class Page {
     on("events", (events) => shown.view.showEvents(events));
     on("history", (history) => shown.view.showHistory(history));
   }
+
+  #reconnectLater(name: string | undefined): void {
+    this.#retry = setTimeout(() => {
+      loadSettings().then(
+        (settings) => {
+          if (settings) {
+            this.#listen(name);
+            return;
+          }
+          this.close();
+          this.#showConnection(false, "");
+          showLogin(byId("view"));
+        },
+        () => this.#reconnectLater(name),
+      );
+    }, retryMs);
+  }
+
+  #showConnection(isConnected: boolean, trouble: string): void {
+    this.#isConnected = isConnected;
+    this.#trouble = trouble;
+    const state = !this.#isConnected ? "disconnected" : trouble === "" ? "live" : "unreachable";
+    const connection = byId("connection");
+    connection.className = state;
+    connection.textContent = {
+      live: "live",
+      disconnected: "dashboard not reachable, reconnecting",
+      unreachable: "target not reachable, retrying",
+    }[state];
+    showTrouble(trouble === "" ? "" : `The target cannot be read, so this page may be out of date: ${trouble}`);
+  }
+}
+
+const migrationInAddress = (): string | undefined => /^#\/migrations\/([A-Za-z0-9-]+)$/.exec(location.hash)?.[1];
+
+/** Undefined when the server does not accept this browser. */
+async function loadSettings(): Promise<PageSettings | undefined> {
+  const response = await fetch("/api/settings");
+  if (response.status === 401) return undefined;
+  if (!response.ok) throw new Error(((await response.json()) as { error: string }).error);
+  return (await response.json()) as PageSettings;
 }
 
 function showTrouble(text: string): void {
   const trouble = byId("trouble");
   trouble.hidden = text === "";
-  trouble.textContent = text;
+  if (trouble.textContent !== text) trouble.textContent = text;
 }
 
 try {
-  const response = await fetch("/api/settings");
-  const page = new Page((await response.json()) as PageSettings);
-  addEventListener("hashchange", () => {
+  const settings = await loadSettings();
+  if (settings) {
+    const page = new Page(settings);
+    addEventListener("hashchange", () => {
+      page.open();
+      byId("view").focus();
+    });
     page.open();
-    byId("view").focus();
-  });
-  page.open();
+  } else showLogin(byId("view"));
 } catch (error) {
-  showTrouble(`the page could not be loaded: ${String(error)}`);
+  showTrouble(`The page cannot be loaded: ${String(error)}`);
 }

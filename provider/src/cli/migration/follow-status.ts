@@ -1,0 +1,27 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { NotFoundError } from "../../errors.js";
+import { hasEnded, type MigrationStatus } from "../../status.js";
+import { readStatus } from "../../store/read-status.js";
+import type { Store } from "../../store/store.js";
+import { progressLine } from "../../supervisor/describe-progress.js";
+import type { ProgressLines } from "../output/progress-lines.js";
+
+const pollMs = 500;
+
+/** Reports the progress of a migration until it has ended. @returns its last status */
+export async function followStatus(store: Store, name: string, lines: ProgressLines): Promise<MigrationStatus> {
+  try {
+    for (;;) {
+      const status = await readStatus(store, name);
+      if (!status)
+        throw new NotFoundError(`the migration ${name} was deleted during the command`, {
+          remedy: "list the existing ones with pg-migration list",
+        });
+      lines.report(progressLine(status));
+      if (hasEnded(status.state)) return status;
+      await sleep(pollMs);
+    }
+  } finally {
+    lines.close();
+  }
+}

@@ -1,0 +1,27 @@
+/** Records serve Pulumi programs and this command. Their texts name properties and Pulumi's commands: these are ours. */
+const terms: readonly (readonly [RegExp, string])[] = [
+  [/\b(?:run )?pulumi (?:up|preview)\b/g, "pg-migration update"],
+  [/\b(?:run )?pulumi destroy\b/g, "pg-migration delete"],
+  [/\b(?:run )?pulumi refresh\b/g, "pg-migration show"],
+  [/\b(?:set )?overwriteDbsInTarget(?: to true|: true)?/g, "--overwrite"],
+  [/\b(?:set )?triggerCutover(?: to true|: true)?/g, "--cutover"],
+  [/\b(?:set )?setupLogicalReplicationOnSourceDbIfNeeded(?: to true|: true)?/g, "--setup-replication"],
+  [/\bcancel (?:set )?to true|\bcancel: true/g, "--cancel"],
+  [/\bdbsToMigrate\b/g, "--databases"],
+  [/\bmigrationMode\b/g, "--migration-mode"],
+  [/\bmigrationOption\b/g, "--migration-option"],
+  [/\bmigrationName\b/g, "--name"],
+  [/\bsource\.(host|port|user)\b/g, "--source-$1"],
+  [/\btarget\.(host|port|user)\b/g, "--$1"],
+  [/\b(?:set )?sslMode\b/g, "--sslmode or --source-sslmode"],
+  [/\bsslRootCert\b/g, "--sslrootcert or --source-sslrootcert"],
+];
+
+/**
+ * A message or remedy in the words of the command. A property without a flag keeps its name: it goes into the
+ * `--properties` file.
+ *
+ * @example inCommandTerms("set overwriteDbsInTarget to true") === "--overwrite"
+ */
+export const inCommandTerms = (text: string): string =>
+  terms.reduce((translated, [pattern, term]) => translated.replace(pattern, term), text);

@@ -1,0 +1,16 @@
+import { findingsTable, problemsOf } from "../../display/findings-table.js";
+import type { Finding } from "../../findings.js";
+import type { MigrationStatus } from "../../status.js";
+import { inCommandTerms } from "./command-terms.js";
+
+/** Findings with remedies in the words of the command. */
+export const formatFindings = (findings: readonly Finding[]): string =>
+  findingsTable(
+    findings.map((one) => ({ ...one, remedy: one.remedy === undefined ? undefined : inCommandTerms(one.remedy) })),
+  );
+
+/** Warnings and failures of a migration as a table; empty without any. */
+export function problemLines(status: MigrationStatus): string[] {
+  const problems = problemsOf(status);
+  return problems.length === 0 ? [] : formatFindings(problems).split("\n");
+}

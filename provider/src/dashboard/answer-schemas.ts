@@ -1,0 +1,84 @@
+import { z } from "zod";
+import type { EventRecord } from "../store/read-events.js";
+import type { TableRecord } from "../store/read-tables.js";
+import type { Sample } from "../units/rates.js";
+import type { MigrationListItem } from "./messages.js";
+
+/** The answers of the API. The compiler compares them with the types of what is sent; OpenAPI is generated from them. */
+
+const overviewSchema = z.object({
+  subState: z.string().describe("Azure's currentSubState"),
+  percent: z.number().describe("of the base copy"),
+  lagBytes: z.number().nullable().describe("last value measured; null while no database is followed"),
+  lagSeconds: z.number().nullable(),
+  different: z.number().describe("tables found to differ"),
+});
+
+const migrationShape = {
+  id: z.string(),
+  name: z.string(),
+  migrationMode: z.enum(["Offline", "Online"]),
+  migrationOption: z.enum(["Validate", "Migrate", "ValidateAndMigrate"]),
+  sourceType: z.string(),
+  sourceDbServerResourceId: z.string().describe("host:port@user"),
+  sourceDbServerFullyQualifiedDomainName: z.string(),
+  targetDbServerFullyQualifiedDomainName: z.string(),
+  dbsToMigrate: z.array(z.string()).readonly(),
+  overwriteDbsInTarget: z.boolean(),
+  tags: z.record(z.string(), z.string()),
+  startedOn: z.string().describe("ISO 8601"),
+  endedOn: z.string().optional().describe("ISO 8601; absent before the end"),
+  currentStatus: z.looseObject({ state: z.string().optional() }).describe("as the resource's output currentStatus"),
+};
+
+export const migrationSchema = z.object(migrationShape);
+
+export const migrationListSchema = z.array(z.object({ ...migrationShape, overview: overviewSchema.optional() }));
+
+export const tablesSchema = z.array(
+  z.object({
+    database: z.string(),
+    schema: z.string(),
+    table: z.string(),
+    state: z.enum(["queued", "loading", "completed", "errored"]),
+    bytesCopied: z.number(),
+    bytesTotal: z.number(),
+    rowsCopied: z.number(),
+    rowsEstimated: z.number(),
+    indexesCompleted: z.number(),
+    indexesTotal: z.number(),
+    equal: z.boolean().nullable().describe("null before the table is compared"),
+    by: z.enum(["content", "counts"]).nullable(),
+    sourceRows: z.number().nullable(),
+    targetRows: z.number().nullable(),
+    differences: z.unknown().describe("the first rows that differ"),
+    error: z.string().nullable(),
+  }),
+) satisfies z.ZodType<readonly TableRecord[]>;
+
+export const eventsSchema = z.array(
+  z.object({
+    id: z.number().describe("increases with time"),
+    at: z.string().describe("ISO 8601"),
+    database: z.string().optional(),
+    level: z.enum(["info", "warning", "error"]),
+    message: z.string(),
+  }),
+);
+
+export const historySchema = z.array(
+  z.object({
+    atMs: z.number().describe("milliseconds since 1970"),
+    bytesCopied: z.number(),
+    bytesTotal: z.number(),
+    lagBytes: z.number(),
+    latencySeconds: z.number(),
+  }),
+) satisfies z.ZodType<readonly Sample[]>;
+
+export const errorSchema = z.object({ error: z.string() });
+
+/** Fails to compile when the first type lacks a property of the second. */
+type Covers<Sent, Described> = [Sent] extends [Described] ? true : never;
+true satisfies Covers<MigrationListItem[], z.input<typeof migrationListSchema>>;
+true satisfies Covers<EventRecord[], z.input<typeof eventsSchema>>;

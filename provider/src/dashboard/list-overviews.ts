@@ -1,0 +1,35 @@
+import { migrationResource } from "../display/migration-resource.js";
+import { listMigrations } from "../store/list-migrations.js";
+import type { Store } from "../store/store.js";
+import type { MigrationListItem, Overview } from "./messages.js";
+
+/** Every migration, newest first, with the progress of those that have not ended. */
+export async function listWithOverviews(store: Store): Promise<MigrationListItem[]> {
+  const overviews = new Map((await readOverviews(store)).map(({ name, ...overview }) => [name, overview]));
+  return (await listMigrations(store)).map((migration) => ({
+    ...migrationResource(migration),
+    overview: overviews.get(migration.name),
+  }));
+}
+
+/** One statement for all migrations: a page that shows the list must not cost more with each of them. */
+function readOverviews(store: Store): Promise<(Overview & { readonly name: string })[]> {
+  return store.query(
+    `SELECT m.name, m.sub_state AS "subState",
+            CASE WHEN copied.is_complete THEN 100
+                 WHEN copied.total > 0 THEN least(99, floor(100 * copied.done / copied.total))
+                 ELSE 0 END::float8 AS percent,
+            lag.bytes::float8 AS "lagBytes", lag.seconds AS "lagSeconds", coalesce(compared.different, 0)::float8 AS different
+       FROM pgmigration.migration m
+       CROSS JOIN LATERAL (SELECT sum(bytes_copied) AS done, sum(bytes_total) AS total,
+                                  bool_and(state = 'completed') AS is_complete
+                             FROM pgmigration.unit WHERE migration = m.name AND kind = 'table') copied
+       CROSS JOIN LATERAL (SELECT sum((follow ->> 'lagBytes')::numeric) AS bytes,
+                                  max((follow ->> 'latencySeconds')::float8) AS seconds
+                             FROM pgmigration.database
+                            WHERE migration = m.name AND phase = 'following' AND state <> 'Failed') lag
+       CROSS JOIN LATERAL (SELECT count(*) AS different
+                             FROM pgmigration.comparison WHERE migration = m.name AND NOT equal) compared
+      WHERE m.ended_at IS NULL`,
+  );
+}

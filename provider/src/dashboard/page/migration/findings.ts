@@ -1,0 +1,85 @@
+import type { MigrationResource } from "../../../display/migration-resource.js";
+import type { ValidationMessage } from "../../../status.js";
+import { DataTable, type Column } from "../components/data-table.js";
+import { button, element } from "../components/element.js";
+import { pill } from "../components/pill.js";
+
+interface Finding {
+  readonly id: string;
+  readonly message: ValidationMessage;
+  readonly objects: string;
+}
+
+const severity = ["Failed", "Warning", "Succeeded"];
+
+export const hasFailedFinding = (migration: MigrationResource): boolean =>
+  findingsOf(migration).some(({ message }) => message.state === "Failed");
+
+/** The findings of the validation, the most severe first. */
+export function findingsPart(migration: MigrationResource, isOpen: boolean): Node[] {
+  const all = findingsOf(migration);
+  if (all.length === 0) return [];
+  const counts = severity
+    .map((state) => [state, all.filter(({ message }) => message.state === state).length] as const)
+    .filter(([, number]) => number > 0)
+    .map(([state, number]) => `${number} ${state.toLowerCase()}`);
+  const table = new DataTable({ label: "Validation", columns, key: ({ id }) => id });
+  table.show(all);
+  const title = element("h2", {}, `Validation: ${counts.join(", ")}`);
+  return [element("details", isOpen ? { open: "" } : {}, element("summary", {}, title), table.root)];
+}
+
+function findingsOf(migration: MigrationResource): Finding[] {
+  const details = migration.currentStatus.currentSubStateDetails?.validationDetails;
+  if (!details) return [];
+  const found = [
+    ...details.serverLevelValidationDetails.flatMap(({ messages }) =>
+      messages.map((message) => ({ message, database: "" })),
+    ),
+    ...details.dbLevelValidationDetails.flatMap(({ databaseName, summary }) =>
+      summary.flatMap(({ messages }) => messages.map((message) => ({ message, database: databaseName }))),
+    ),
+  ];
+  return found
+    .map(({ message, database }, i) => ({
+      id: String(i),
+      message,
+      objects: [...new Set([database, message.object ?? ""])].filter(Boolean).join(" "),
+    }))
+    .sort((a, b) => severity.indexOf(a.message.state) - severity.indexOf(b.message.state));
+}
+
+const columns: readonly Column<Finding>[] = [
+  {
+    name: "Status",
+    cell: ({ message }) => pill(message.state),
+    value: ({ message }) => severity.indexOf(message.state),
+    className: "status",
+  },
+  { name: "Code", cell: ({ message }) => message.code ?? "", value: ({ message }) => message.code ?? "" },
+  { name: "Object", cell: ({ objects }) => objects, value: ({ objects }) => objects, className: "wrap" },
+  {
+    name: "Finding",
+    cell: ({ message }) => message.message,
+    value: ({ message }) => message.message,
+    className: "wrap long",
+  },
+  {
+    name: "Remedy",
+    cell: ({ message }) => remedy(message),
+    value: ({ message }) => message.remedy ?? "",
+    className: "wrap long",
+  },
+];
+
+function remedy({ remedy: text, state }: ValidationMessage): Node | string {
+  if (text === undefined || state === "Succeeded") return "";
+  const copy = button("Copy", () => {
+    navigator.clipboard.writeText(text).then(
+      () => (copy.textContent = "Copied"),
+      // Without permission for the clipboard, the user can still select the text.
+      () => (copy.textContent = "Select the text to copy it"),
+    );
+  });
+  return element("span", {}, element("code", {}, text), " ", copy);
+}

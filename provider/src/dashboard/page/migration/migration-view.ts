@@ -1,0 +1,233 @@
+import type { MigrationResource } from "../../../display/migration-resource.js";
+import { hasEnded } from "../../../status.js";
+import type { EventRecord } from "../../../store/read-events.js";
+import type { TableRecord } from "../../../store/read-tables.js";
+import type { HistorySample, PageSettings } from "../../messages.js";
+import { Chart } from "../components/chart.js";
+import { confirm } from "../components/confirm.js";
+import { cutoverPart } from "./cutover.js";
+import { DatabasesPart } from "./databases.js";
+import { button, element } from "../components/element.js";
+import { findingsPart, hasFailedFinding } from "./findings.js";
+import { bytes, logTime, seconds, timeZone } from "../components/format.js";
+import { lagText, measuredLag, unknownSince } from "./lag.js";
+import { nextStepPart } from "./next-step.js";
+import { statusPill } from "../components/pill.js";
+import { routePart } from "./route.js";
+import { stepper } from "./stepper.js";
+import { summaryPart } from "./summary.js";
+import { VirtualTable } from "../components/virtual-table.js";
+
+/** One migration, live. Each part is redrawn only when its content changes. */
+export class MigrationView {
+  #migration: MigrationResource | null = null;
+  #samples: HistorySample[] = [];
+  readonly #heading = element("h1");
+  readonly #state = element("span");
+  readonly #actions = element("div", { class: "bar" });
+  readonly #parts = new Map<string, { root: HTMLElement; drawn: string }>();
+  readonly #databases = new DatabasesPart();
+  readonly #tables = new VirtualTable();
+  readonly #events = element("ol", { class: "events", tabindex: "0", "aria-label": "Events" });
+  readonly #copyChart = new Chart({
+    label: "Copy rate",
+    value: (one) => one.bytesPerSecond,
+    format: rate,
+    isBytes: true,
+  });
+  readonly #lagCharts = [
+    new Chart({ label: "Bytes behind", value: (one) => one.lagBytes, format: bytes, isBytes: true }),
+    new Chart({ label: "Seconds behind", value: (one) => one.latencySeconds, format: seconds, isBytes: false }),
+  ];
+  readonly #history = element("section", { hidden: "" });
+  readonly #rest = element("div", { hidden: "" });
+  readonly #clock = setInterval(() => this.#drawSummary(), 1000);
+
+  constructor(
+    root: HTMLElement,
+    readonly name: string,
+    readonly settings: PageSettings,
+  ) {
+    this.#heading.textContent = name;
+    const charts = [this.#copyChart, ...this.#lagCharts].map((chart) => chart.root);
+    this.#history.append(element("h2", {}, "History"), element("div", { class: "charts" }, ...charts));
+    this.#rest.append(
+      this.#part("summary"),
+      this.#part("failures"),
+      this.#databases.root,
+      this.#part("cutover"),
+      this.#history,
+      element("section", {}, element("h2", {}, "Tables"), this.#tables.root),
+      this.#part("findings"),
+      element(
+        "section",
+        {},
+        element("h2", {}, "Events ", element("small", { class: "quiet" }, `times in ${timeZone}`)),
+        this.#events,
+      ),
+    );
+    root.replaceChildren(
+      element("div", { class: "top" }, element("div", { class: "title" }, this.#heading, this.#state), this.#actions),
+      this.#part("state"),
+      this.#rest,
+    );
+    this.#fill("state", "unread", () => [element("p", { class: "quiet" }, "Reading the target...")]);
+  }
+
+  showMigration(migration: MigrationResource | null): void {
+    this.#migration = migration;
+    this.#rest.hidden = migration === null;
+    if (!migration) {
+      this.#state.replaceChildren();
+      this.#actions.replaceChildren();
+      this.#fill("state", "gone", () => [
+        element("p", { class: "bad" }, "No migration of this name is recorded on the target."),
+      ]);
+      return;
+    }
+    const { state = "InProgress", currentSubStateDetails: details, cutoverTimeline = [] } = migration.currentStatus;
+    const databases = Object.values(details?.dbDetails ?? {});
+    this.#state.replaceChildren(statusPill(migration));
+    this.#fill("state", [migration], () => [routePart(migration), stepper(migration), ...nextStepPart(migration)]);
+    this.#databases.show(databases, migration.migrationMode === "Online", state);
+    this.#drawSummary();
+    this.#drawCharts();
+    // Findings that block the migration come first, others last.
+    const isBlocked = hasFailedFinding(migration);
+    const [place, empty] = isBlocked ? ["failures", "findings"] : ["findings", "failures"];
+    this.#fill(place, details?.validationDetails, () => findingsPart(migration, isBlocked));
+    this.#fill(empty, null, () => []);
+    this.#fill("cutover", cutoverTimeline, () => cutoverPart(cutoverTimeline));
+    this.#offerActions(migration);
+  }
+
+  showTables(message: { readonly all: boolean; readonly tables: readonly TableRecord[] }): void {
+    this.#tables.update(message);
+  }
+
+  showEvents({ all, events }: { readonly all: boolean; readonly events: readonly EventRecord[] }): void {
+    if (all) this.#events.replaceChildren();
+    const isAtEnd = this.#events.scrollHeight - this.#events.scrollTop - this.#events.clientHeight < 40;
+    this.#events.append(...events.map(eventLine));
+    if (all || isAtEnd) this.#events.scrollTop = this.#events.scrollHeight;
+  }
+
+  showHistory({ all, samples }: { readonly all: boolean; readonly samples: readonly HistorySample[] }): void {
+    this.#samples = [...(all ? [] : this.#samples), ...samples];
+    this.#drawCharts();
+  }
+
+  close(): void {
+    clearInterval(this.#clock);
+    for (const chart of [this.#copyChart, ...this.#lagCharts]) chart.close();
+  }
+
+  #drawSummary(): void {
+    const migration = this.#migration;
+    if (!migration) return;
+    const { currentStatus, endedOn } = migration;
+    const second = endedOn === undefined ? Math.floor(Date.now() / 1000) : 0;
+    this.#fill("summary", [currentStatus, second], () => summaryPart(migration, Date.now()));
+  }
+
+  /** The current value of a chart is shown only while it is measured. */
+  #drawCharts(): void {
+    const migration = this.#migration;
+    if (!migration) return;
+    const { currentSubStateDetails: details } = migration.currentStatus;
+    const databases = Object.values(details?.dbDetails ?? {});
+    const last = this.#samples.at(-1);
+    this.#history.hidden = this.#samples.length < 2;
+    const isCopying = details?.currentSubState === "MigratingData";
+    this.#copyChart.show(this.#samples, isCopying && last ? rate(last.bytesPerSecond) : "");
+    const lag = measuredLag(databases);
+    const unknown = unknownSince(databases) === undefined ? "" : "unknown";
+    const [byteChart, secondChart] = this.#lagCharts;
+    byteChart!.show(this.#samples, lag ? bytes(lag.bytes) : unknown);
+    secondChart!.show(this.#samples, lag ? seconds(lag.seconds) : unknown);
+    for (const { root } of this.#lagCharts) root.hidden = migration.migrationMode === "Offline";
+  }
+
+  #part(name: string): HTMLElement {
+    const root = element("section", { id: `part-${name}` });
+    this.#parts.set(name, { root, drawn: "" });
+    return root;
+  }
+
+  #fill(name: string, content: unknown, draw: () => Node[]): void {
+    const part = this.#parts.get(name)!;
+    const text = JSON.stringify(content ?? null);
+    if (part.drawn === text) return;
+    part.drawn = text;
+    part.root.replaceChildren(...draw());
+  }
+
+  /** The buttons stay the same elements, so that they keep the focus. */
+  #offerActions({ migrationMode, currentStatus }: MigrationResource): void {
+    if (this.settings.readOnly) {
+      this.#actions.replaceChildren(element("span", { class: "quiet" }, "Read-only"));
+      return;
+    }
+    if (this.#actions.children.length === 0)
+      this.#actions.append(
+        button("Cut over", () => this.#confirmCutover(), "main"),
+        button("Cancel migration", () => this.#confirmCancel()),
+      );
+    const [cutover, cancel] = [...this.#actions.querySelectorAll("button")];
+    const isFollowing = currentStatus.currentSubStateDetails?.currentSubState === "WaitingForCutoverTrigger";
+    cutover!.hidden = migrationMode === "Offline";
+    cutover!.disabled = !isFollowing;
+    cancel!.disabled = hasEnded(currentStatus.state ?? "InProgress");
+  }
+
+  #confirmCutover(): void {
+    confirm({
+      title: `Cut over ${this.name}?`,
+      lines: () => [
+        this.#lagSentence(),
+        "Stop all applications that write to the source first: what they commit from now on is not migrated.",
+        "The worker applies all earlier commits, updates the sequences, compares both sides, and drops the slot and the publication. This cannot be undone.",
+      ],
+      agree: "Cut over now",
+      run: () => this.#request("cutover"),
+    });
+  }
+
+  #lagSentence(): string {
+    const databases = Object.values(this.#migration?.currentStatus.currentSubStateDetails?.dbDetails ?? {});
+    const lag = measuredLag(databases);
+    if (lag) return `The target is ${lagText(lag)} behind the source.`;
+    return `How far the target is behind the source is ${unknownSince(databases) ?? "unknown"}.`;
+  }
+
+  #confirmCancel(): void {
+    confirm({
+      title: `Cancel ${this.name}?`,
+      lines: () => [
+        "The worker stops, and the slot and the publication on the source are dropped. The migration cannot be resumed.",
+        "Data that was copied stays on the target.",
+      ],
+      agree: "Cancel the migration",
+      run: () => this.#request("cancel"),
+    });
+  }
+
+  async #request(action: "cutover" | "cancel"): Promise<void> {
+    const response = await fetch(`/api/migrations/${this.name}/${action}`, { method: "POST" });
+    if (response.ok) return;
+    const { error } = (await response.json()) as { error: string };
+    throw new Error(error);
+  }
+}
+
+const rate = (bytesPerSecond: number): string => `${bytes(bytesPerSecond)}/s`;
+
+function eventLine({ at, level, database, message }: EventRecord): HTMLElement {
+  const tone = level === "error" ? "bad" : level === "warning" ? "warn" : "";
+  return element(
+    "li",
+    { class: tone },
+    element("time", { datetime: at }, logTime(at)),
+    ` ${database === undefined ? "" : `[${database}] `}${message}`,
+  );
+}
