@@ -1,9 +1,9 @@
 /**
- * Errors by the reaction they call for, not by the place they come from. Every message says what happened, where, and
- * what to do about it; none carries a secret.
+ * Errors, grouped by the reaction they require. Every message states what happened, where, and what to do about it. None
+ * contains a secret.
  */
 
-export interface FailureDetails {
+export interface ErrorDetails {
   /** What the user can do about it: a sentence, and a command where one exists. */
   readonly remedy?: string;
   /** A code of Azure's migration service (6030xx connection, 6031xx for the user to fix, 6034xx unsupported). */
@@ -16,7 +16,7 @@ abstract class MigrationError extends Error {
   readonly code: string | undefined;
 
   /** @hidden */
-  constructor(what: string, details: FailureDetails = {}) {
+  constructor(what: string, details: ErrorDetails = {}) {
     const code = details.code ? `${details.code}: ` : "";
     const remedy = details.remedy ? `\n  To do: ${details.remedy}` : "";
     super(`${code}${what}${remedy}`, { cause: details.cause });
@@ -26,55 +26,72 @@ abstract class MigrationError extends Error {
   }
 }
 
-/** The program's inputs are wrong: change the program. Names every failing property. */
-export class InvalidInput extends MigrationError {
-  readonly failures: readonly { readonly property: string; readonly reason: string }[];
+/** Why an input is invalid. */
+export interface InputFailure {
+  /** Path of the property: `source.port`, `dbsToMigrate[0]`. */
+  readonly property: string;
+  readonly reason: string;
+}
+
+/**
+ * The program's inputs are wrong: change the program. Names every failing property.
+ *
+ * @example
+ * ```ts
+ * if (error instanceof InvalidInputError) for (const { property, reason } of error.failures) console.log(property, reason);
+ * ```
+ */
+export class InvalidInputError extends MigrationError {
+  readonly failures: readonly InputFailure[];
 
   /** @hidden */
-  constructor(failures: readonly { readonly property: string; readonly reason: string }[]) {
+  constructor(failures: readonly InputFailure[]) {
     super(failures.map(({ property, reason }) => `${property}: ${reason}`).join("\n"));
     this.failures = failures;
   }
 }
 
-/** What was named is not there: correct the name. */
-export class NotFound extends MigrationError {}
+/** A named object does not exist: correct the name. */
+export class NotFoundError extends MigrationError {}
 
-/** A server answered and refused, or is not as it must be: somebody has to change it, a retry changes nothing. */
-export class Refused extends MigrationError {}
+/** A server answered and refused, or its settings do not allow the migration. The user must change something first. */
+export class RefusedError extends MigrationError {}
 
-/** Another session holds a lock that is needed: it passes with that session's transaction, and is nobody's mistake. */
-export class HeldUp extends Refused {}
+/** A refusal that depends on the moment: the same attempt may succeed later, without a change by the user. */
+export abstract class RetryableError extends RefusedError {}
 
-/** What was read has been overtaken by somebody's TRUNCATE, ALTER or the like: at another moment it passes. */
-export class Overtaken extends Refused {}
+/** Another session holds a required lock. It releases the lock when its transaction ends. */
+export class LockNotAvailableError extends RetryableError {}
 
-/** A server did not answer, or the connection broke: try again, with backoff, for as long as the caller may. */
-export class Unreachable extends MigrationError {}
+/** A concurrent TRUNCATE, ALTER or similar statement changed what was read. */
+export class ConcurrentChangeError extends RetryableError {}
 
-/** Another worker holds the lease, or has gone on: stop at once and write nothing more. */
-export class TakenOver extends MigrationError {}
+/** A server did not answer, or the connection was lost: retry with backoff, for as long as the caller allows. */
+export class UnreachableError extends MigrationError {}
 
-/** The user asked for an end. */
-export class Canceled extends MigrationError {}
+/** Another worker holds the lease: stop at once and write nothing more. */
+export class TakenOverError extends MigrationError {}
 
-/** Going on would harm the source: let go of what is held there. */
-export class SourceAtRisk extends MigrationError {}
+/** The user asked to stop. */
+export class CanceledError extends MigrationError {}
+
+/** To continue would harm the source: release what is held there. */
+export class SourceAtRiskError extends MigrationError {}
 
 /** Source and target are not equal: never report success. */
-export class ContentDiffers extends MigrationError {}
+export class ContentDiffersError extends MigrationError {}
 
-/** A wait has come to its end without that which was waited for. */
-export class TimedOut extends MigrationError {}
+/** A wait ended without the awaited event. */
+export class TimeoutError extends MigrationError {}
 
-/** The engine met what it believed impossible: stop and keep everything for a look. */
-export class EngineFault extends MigrationError {}
+/** The engine met a state that should be impossible: stop and keep everything for inspection. */
+export class EngineError extends MigrationError {}
 
-/** The message of whatever was thrown. */
+/** The message of any thrown value. */
 export function messageOf(error: unknown): string {
   if (error instanceof AggregateError) return error.errors.map(messageOf).join("; ");
   return error instanceof Error ? error.message : String(error);
 }
 
-/** For those who have to be told an Error, whatever was thrown. */
-export const asError = (error: unknown): Error => (error instanceof Error ? error : new EngineFault(messageOf(error)));
+/** A thrown value as an Error. */
+export const asError = (error: unknown): Error => (error instanceof Error ? error : new EngineError(messageOf(error)));

@@ -13,11 +13,13 @@ export {
   type FleetMember,
   type FleetSummary,
   type PgFleetMigrationArgs,
-} from "./pg-fleet-migration.js";
+} from "./resource/pg-fleet-migration.js";
 export type { SourceType } from "./inputs/inputs.js";
-export type { SslMode } from "./postgres/connection/connect.js";
+export { nearestName } from "./inputs/nearest-name.js";
+export type { SslMode } from "./postgres/connection/endpoint.js";
 export type {
   ComparisonProgress,
+  CutoverStep,
   DatabaseDetails,
   DatabaseState,
   IndexBuild,
@@ -33,22 +35,24 @@ export type {
   ValidationState,
   ValidationSummary,
   ValidationType,
-  WayBackStatus,
+  WorkerState,
+  RollbackStatus,
 } from "./status.js";
-export { MigrationIncomplete } from "./lifecycle.js";
+export { MigrationIncompleteError } from "./resource/reach-goal.js";
 export {
-  Canceled,
-  ContentDiffers,
-  EngineFault,
-  InvalidInput,
-  NotFound,
-  Refused,
-  SourceAtRisk,
-  TakenOver,
-  TimedOut,
-  Unreachable,
-  type FailureDetails,
+  CanceledError,
+  ContentDiffersError,
+  EngineError,
+  InvalidInputError,
+  NotFoundError,
+  RefusedError,
+  SourceAtRiskError,
+  TakenOverError,
+  TimeoutError,
+  UnreachableError,
+  type ErrorDetails,
+  type InputFailure,
 } from "./errors.js";
-export type { WorkerJob, WorkerServer } from "./worker/context/worker-job.js";
+export type { WorkerJobInput as WorkerJob, WorkerServer } from "./worker/context/worker-job.js";
 /** @internal what the provider's text in the state calls */
-export { provider } from "./provider.js";
+export { provider } from "./resource/provider.js";

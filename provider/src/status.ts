@@ -25,6 +25,9 @@ export type MigrationSubState =
 export type DatabaseState =
   "InProgress" | "WaitingForCutoverTrigger" | "Failed" | "Canceling" | "Canceled" | "Succeeded";
 
+/** `lost`: the migration has not ended, and no worker holds its lease. */
+export type WorkerState = "running" | "lost" | "ended";
+
 export type ValidationState = "Succeeded" | "Warning" | "Failed";
 
 export type ValidationType =
@@ -84,6 +87,13 @@ export interface DatabaseDetails {
   /** Seconds that the target is behind the source's commits: Azure's name, and one that says its unit. */
   readonly latency: number;
   readonly latencySeconds: number;
+  /**
+   * Whether lag and rates are measured now: a worker follows the source. Otherwise they are the last values measured, or 0
+   * for a database that was never followed.
+   */
+  readonly isLagMeasured: boolean;
+  /** When lag and rates were last measured; present while the database has a stream that no worker measures. */
+  readonly lagUnknownSince?: string;
   readonly message?: string;
   /** Bytes and rows copied so far, and what is to be copied (heap and TOAST, and estimated rows). */
   readonly bytesCopied: number;
@@ -117,7 +127,7 @@ export interface DatabaseDetails {
   /** Online: the last comparison while writes went on, by `verifyNow` or `verifyBeforeCutover`. */
   readonly verification?: OnlineVerification;
   /** After the cutover, for as long as one can return to the source. */
-  readonly wayBack?: WayBackStatus;
+  readonly rollbackReplication?: RollbackStatus;
   /** Of the base copy, by bytes. */
   readonly percent: number;
   /** The largest tables, at most 200 of them. */
@@ -129,7 +139,7 @@ export interface ComparisonProgress {
   readonly bytesCompared: number;
   readonly bytesTotal: number;
   /** If it goes on as fast as it went. */
-  readonly secondsLeft: number;
+  readonly secondsLeft?: number;
 }
 
 export interface IndexBuild {
@@ -170,7 +180,7 @@ export interface OnlineVerification {
 }
 
 /** The stream from the target back to the source, after a cutover with `rollback: "keep"`. */
-export interface WayBackStatus {
+export interface RollbackStatus {
   /** `paused`: the source cannot take a change; `message` says why. It is tried again all the time. */
   readonly state: "opening" | "following" | "paused" | "returning";
   readonly message?: string;
@@ -200,8 +210,8 @@ export interface TableDetails {
 }
 
 /** Outputs are kept in the state: a database with ten thousand tables must not fill it. */
-export const mostTablesShown = 200;
-export const mostIndexBuildsShown = 10;
+export const maxTablesShown = 200;
+export const maxIndexBuildsShown = 10;
 
 /** What a worker has found a server to be. */
 export interface ServerMetadata {
@@ -231,12 +241,14 @@ export interface MigrationStatus {
   readonly error?: string;
   readonly currentSubStateDetails: {
     readonly currentSubState: MigrationSubState;
+    /** The last substate in which the migration made progress: where it stopped, once it has failed or was canceled. */
+    readonly reachedSubState?: MigrationSubState;
     readonly dbDetails: Readonly<Record<string, DatabaseDetails>>;
     readonly validationDetails?: ValidationDetails;
   };
-  /** The process that does the work. `lost` when it is needed and nobody holds the lease. */
+  /** The process that does the work. */
   readonly worker: {
-    readonly state: "running" | "lost" | "ended";
+    readonly state: WorkerState;
     readonly host?: string;
     readonly pid?: number;
     /** Of the package that the worker runs from. */
@@ -252,7 +264,14 @@ export interface MigrationStatus {
   readonly startedOn?: string;
   readonly endedOn?: string;
   /** Steps of the cutover with the seconds that each took; empty before it. */
-  readonly cutoverTimeline: readonly { readonly step: string; readonly seconds: number }[];
+  readonly cutoverTimeline: readonly CutoverStep[];
+}
+
+/** The steps of one database run one after another; databases are cut over at the same time. */
+export interface CutoverStep {
+  readonly database: string;
+  readonly step: string;
+  readonly seconds: number;
 }
 
 /** Substates before the data moves, each left by an update of one property, or when its time comes. */

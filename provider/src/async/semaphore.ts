@@ -1,15 +1,15 @@
-/** At most so many jobs at the same time, in the order in which they asked. The limit may change while jobs run. */
-export class JobSlots {
+/** Runs at most `limit()` jobs at the same time, in the order of their calls. The limit may change while jobs run. */
+export class Semaphore {
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
   constructor(readonly limit: () => number) {}
 
-  /** @param signal takes the job out of the queue, by its reason, as long as it has not begun */
+  /** @param signal removes a waiting job from the queue and rejects with its reason; a running job is not affected */
   async run<T>(job: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     signal?.throwIfAborted();
     if (this.#running < this.limit() && this.#waiting.length === 0) this.#running++;
-    else await this.#turn(signal);
+    else await this.#waitForSlot(signal);
     try {
       return await job();
     } finally {
@@ -21,7 +21,7 @@ export class JobSlots {
     }
   }
 
-  #turn(signal: AbortSignal | undefined): Promise<void> {
+  #waitForSlot(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         this.#waiting.splice(this.#waiting.indexOf(begin), 1);

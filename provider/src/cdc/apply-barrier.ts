@@ -1,17 +1,18 @@
-import { EngineFault, HeldUp } from "../errors.js";
+import { EngineError, LockNotAvailableError } from "../errors.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
-import type { Parts } from "./parts.js";
+import { commitsThrough } from "./model/change.js";
+import type { StreamRoles } from "./model/stream-roles.js";
 
 /**
- * Where the applier has to stop, and who waits for it to get there. Outlives connections: a gate that is closed stays so
+ * Where the applier has to stop, and who waits for it to get there. Outlives connections: a barrier that is closed stays so
  * through a reconnect.
  */
-export class Gate {
+export class ApplyBarrier {
   #bound: Lsn | undefined;
   #waiting: { readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined;
   #failure: Error | undefined;
 
-  /** Transactions that commit beyond it must not be begun; undefined when the gate is open, 0 when none may be. */
+  /** Transactions that commit beyond it must not be begun; undefined when the barrier is open, 0 when none may be. */
   get bound(): Lsn | undefined {
     return this.#bound;
   }
@@ -21,18 +22,18 @@ export class Gate {
     return this.#waiting && this.#bound !== 0n ? this.#bound : undefined;
   }
 
-  /** Closes the gate at once; resolves when the applier rests between two transactions. */
+  /** Closes the barrier at once; resolves when the applier rests between two transactions. */
   hold(): Promise<void> {
     return this.#closeAt(0n);
   }
 
-  /** Closes the gate behind `lsn`; resolves when everything before it is applied. */
-  closeBehind(lsn: Lsn): Promise<void> {
+  /** Closes the barrier behind `lsn`; resolves when everything before it is applied. */
+  closeAfter(lsn: Lsn): Promise<void> {
     return this.#closeAt(lsn);
   }
 
-  /** Moves a gate that is held to `lsn`, for nobody who waits: what lies before it may pass. */
-  letPass(lsn: Lsn): void {
+  /** Moves a barrier that is held to `lsn`, for nobody who waits: what lies before it may pass. */
+  releaseUpTo(lsn: Lsn): void {
     if (this.#waiting || this.#bound === undefined || this.#bound >= lsn) return;
     this.#bound = lsn;
   }
@@ -43,33 +44,39 @@ export class Gate {
   }
 
   /**
-   * The applier rests, with nothing left that the gate lets through.
+   * The applier rests, with nothing left that the barrier lets through.
    *
-   * @param commitLsn the end of the last transaction applied
+   * @param lastCommitLsn where the commit record of the last applied transaction begins
    */
-  reached(commitLsn: Lsn): void {
+  reached(lastCommitLsn: Lsn): void {
     const waiting = this.#waiting;
     const bound = this.#bound;
     if (!waiting || bound === undefined) return;
     this.#waiting = undefined;
-    if (bound === 0n || commitLsn <= bound) waiting.resolve();
+    if (bound === 0n || commitsThrough(lastCommitLsn, bound)) waiting.resolve();
     else
       waiting.reject(
-        new EngineFault(
-          `the target has applied a commit at ${formatLsn(commitLsn)} already, beyond ${formatLsn(bound)} where it should hold`,
-          { remedy: "hold the follower before reading the position to drain to" },
+        new EngineError(
+          `the target has already applied the commit at ${formatLsn(lastCommitLsn)}, which is after ${formatLsn(bound)}, where it should stop`,
+          {
+            remedy:
+              "run the same operation again; if it fails again, report this message: it is a defect of pg-migration",
+          },
         ),
       );
   }
 
-  /** A lock on the receiving server holds the applier up: whoever waits is told, and the gate stays as it is. */
-  heldUp(by: string, { receiver }: Parts): void {
+  /** A lock on the receiving server holds the applier up: whoever waits is told, and the barrier stays as it is. */
+  heldUp(by: string, { subscriber }: StreamRoles): void {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.reject(
-      new HeldUp(`the stream of changes comes to no rest, since a batch needs a lock on the ${receiver}: ${by}`, {
-        remedy: `let that session end its transaction, or end it: SELECT pg_terminate_backend(<pid>) on the ${receiver}; then try again`,
-      }),
+      new LockNotAvailableError(
+        `the stream of changes comes to no rest, since a batch needs a lock on the ${subscriber}: ${by}`,
+        {
+          remedy: `let that session end its transaction, or end it: SELECT pg_terminate_backend(<pid>) on the ${subscriber}; then try again`,
+        },
+      ),
     );
   }
 
@@ -87,7 +94,7 @@ export class Gate {
   }
 
   #supersede(): void {
-    this.#waiting?.reject(new EngineFault("the wait for a position was given up for another one"));
+    this.#waiting?.reject(new EngineError("the wait for a position was given up for another one"));
     this.#waiting = undefined;
   }
 }

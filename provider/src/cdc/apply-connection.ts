@@ -1,6 +1,6 @@
-import type { Bell } from "../bell.js";
-import { Unreachable, asError } from "../errors.js";
-import { withoutAges } from "../postgres/locks/blocking-sessions.js";
+import type { Notifier } from "../async/notifier.js";
+import { UnreachableError, asError } from "../errors.js";
+import { omitAges } from "../postgres/locks/blocking-sessions.js";
 import type { Lsn } from "../postgres/lsn.js";
 import { abandon, whatBroke } from "../postgres/connection/session.js";
 import { Applier, type Batch } from "./apply/applier.js";
@@ -8,17 +8,17 @@ import { BacklogReader } from "./reader/backlog-reader.js";
 import type { ChangeStream, ChangeStreamHandlers } from "./reader/change-stream.js";
 import type { Decoder, StreamMessage, Transaction } from "./model/change.js";
 import { type FollowSessions, endSessions, openSessions, silenceLimitMs } from "./follow-sessions.js";
-import type { FollowOptions } from "./follower.js";
-import type { Gate } from "./apply-barrier.js";
-import { Inbox, type Segment } from "./batch/transaction-buffer.js";
+import type { FollowOptions } from "./follow-options.js";
+import type { ApplyBarrier } from "./apply-barrier.js";
+import { TransactionBuffer, type BatchSegment } from "./batch/transaction-buffer.js";
 import type { SourceClock } from "./source/lag.js";
 import { withoutTables } from "./decode/skip-tables.js";
-import { nudge } from "./heartbeat-message.js";
-import { partsOf } from "./parts.js";
-import { peekPast } from "./source/verify-slot-history.js";
+import { emitHeartbeatMessage } from "./heartbeat-message.js";
+import { rolesOf } from "./model/stream-roles.js";
+import { verifySlotHistory } from "./source/verify-slot-history.js";
 import { pgOutputOptions } from "./decode/pgoutput.js";
-import { SharedPast } from "./source/slot-history.js";
-import { type StreamSlot, orWalGone, verifySlotPlace } from "./source/slot-identity.js";
+import { SlotHistory } from "./source/slot-history.js";
+import { type StreamSlot, asWalRemoved, verifySlotPlace } from "./source/slot-identity.js";
 import { type StreamBegin, beginStream, limitsOf } from "./start-stream.js";
 import { testDecodingOptions } from "./decode/test-decoding.js";
 import type { ValueForm } from "./model/value-form.js";
@@ -37,25 +37,25 @@ const looksAtLock = 4;
 const startLimitMs = 120_000;
 
 /** Reader and applier over one set of connections, from their opening to their loss. */
-export class Pipeline {
+export class ApplyConnection {
   readonly applier: Applier;
   readonly form: ValueForm;
   readonly clock: SourceClock;
-  readonly inbox: Inbox;
+  readonly buffer: TransactionBuffer;
   /** Changes that the target has taken of a transaction of which it has not all. */
   takenOfTransaction = 0;
   /** What the applier has been given and still needs. */
-  #applying: readonly Segment[] = [];
+  #applying: readonly BatchSegment[] = [];
   #ahead: { readonly batch: Batch; readonly bound: Lsn | undefined } | undefined;
   readonly #sessions: FollowSessions;
   #stream: ChangeStream;
   readonly #decoder: Decoder;
-  readonly #bell: Bell;
+  readonly #notifier: Notifier;
   readonly #slot: StreamSlot;
   readonly #startedAfter: Lsn;
-  /** Undefined with test_decoding, of which it is known before: {@link peekPast}. */
-  readonly #past: SharedPast | undefined;
-  readonly #leaveOut: ReadonlySet<string>;
+  /** Undefined with test_decoding, of which it is known before: {@link verifySlotHistory}. */
+  readonly #past: SlotHistory | undefined;
+  readonly #skip: ReadonlySet<string>;
   #skipping = false;
   /** What comes is known to begin where the target's ends; it is not applied before. */
   #hasSlot = true;
@@ -79,16 +79,16 @@ export class Pipeline {
    */
   static async open(
     options: FollowOptions,
-    bell: Bell,
-    gate: Gate,
+    notifier: Notifier,
+    barrier: ApplyBarrier,
     takeOver: boolean,
     stopped: AbortSignal,
-  ): Promise<Pipeline> {
+  ): Promise<ApplyConnection> {
     let saidBlocked: string | undefined;
     const sessions = await openSessions(options, (by, looks) => {
-      if (looks >= looksAtLock) gate.heldUp(by, partsOf(options));
+      if (looks >= looksAtLock) barrier.heldUp(by, rolesOf(options));
       // Its age, which it ends with, is another one each time.
-      const who = withoutAges(by);
+      const who = omitAges(by);
       if (who !== saidBlocked) options.onEvent?.({ kind: "blocked", by });
       saidBlocked = who;
     });
@@ -96,15 +96,15 @@ export class Pipeline {
       const begin = await withinLimit(sessions, beginStream(sessions, options, takeOver));
       // It takes as long as decoding does, from where the source has to begin with it.
       if (options.plugin === "test_decoding")
-        await peekPast(sessions.source, begin.progress, partsOf(options), stopped);
-      return new Pipeline(begin, options, bell, gate);
+        await verifySlotHistory(sessions.source, begin.progress, rolesOf(options), stopped);
+      return new ApplyConnection(begin, options, notifier, barrier);
     } catch (error) {
       await endSessions(sessions);
       throw error;
     }
   }
 
-  private constructor(begin: StreamBegin, options: FollowOptions, bell: Bell, gate: Gate) {
+  private constructor(begin: StreamBegin, options: FollowOptions, notifier: Notifier, barrier: ApplyBarrier) {
     const { sessions, progress, clock, form, decoder } = begin;
     const { migration, generation, parts, onEvent } = options;
     this.#sessions = sessions;
@@ -115,49 +115,61 @@ export class Pipeline {
     });
     this.form = form;
     this.clock = clock;
-    this.#bell = bell;
-    this.inbox = new Inbox(batchLimits);
+    this.#notifier = notifier;
+    this.buffer = new TransactionBuffer(batchLimits);
     this.#decoder = decoder;
-    this.#startedAfter = this.#receivedLsn = progress.throughLsn;
-    this.#leaveOut = options.leaveOut ?? new Set();
-    this.#slot = { name: options.slot, parts: partsOf(options) };
-    this.#past = options.plugin === "test_decoding" ? undefined : new SharedPast(progress, this.#slot);
+    this.#startedAfter = this.#receivedLsn = progress.appliedThroughLsn;
+    this.#skip = options.skip ?? new Set();
+    this.#slot = { name: options.slot, parts: rolesOf(options) };
+    this.#past = options.plugin === "test_decoding" ? undefined : new SlotHistory(progress, this.#slot);
     this.#silenceLimitMs = silenceLimitMs(options);
-    this.#stream = this.#begin(begin, options, gate);
-    this.#ticker = setInterval(() => this.#tick(gate), tickMs);
+    this.#stream = this.#begin(begin, options, barrier);
+    this.#ticker = setInterval(() => this.#tick(barrier), tickMs);
   }
 
-  #begin({ sessions, progress, form, backlog }: StreamBegin, options: FollowOptions, gate: Gate): ChangeStream {
+  #begin(
+    { sessions, progress, form, backlog }: StreamBegin,
+    options: FollowOptions,
+    barrier: ApplyBarrier,
+  ): ChangeStream {
     const { plugin, publications } = options;
     const pluginOptions = plugin === "test_decoding" ? testDecodingOptions : pgOutputOptions(publications, form);
-    const handlers = this.#handlersFor(gate);
+    const handlers = this.#handlersFor(barrier);
     const stream = (readTo: Lsn): ChangeStream => {
       this.#hasSlot = false;
       const looks = { ...handlers, ...this.#lookAtSlot() };
       const { name } = this.#slot;
       if (!this.#isOfOnePast) return WalSender.start(sessions.stream, name, readTo, 0n, pluginOptions, looks);
-      const { throughLsn } = this.applier;
-      const from = readTo > progress.throughLsn ? readTo : progress.throughLsn;
-      return WalSender.start(sessions.stream, name, from, throughLsn, pluginOptions, looks);
+      const { appliedThroughLsn } = this.applier;
+      const from = readTo > progress.appliedThroughLsn ? readTo : progress.appliedThroughLsn;
+      return WalSender.start(sessions.stream, name, from, appliedThroughLsn, pluginOptions, looks);
     };
     if (!backlog) return stream(0n);
-    const { throughLsn } = progress;
-    return new BacklogReader(backlog, sessions.source, this.#slot, throughLsn, pluginOptions, limitsOf(options), {
-      ...handlers,
-      // The first is where the copy of the slot was made, which is nobody else's.
-      onKeepalive: (end) => {
-        this.#past?.begins(end);
-        this.#hear(end);
+    const { appliedThroughLsn } = progress;
+    return new BacklogReader(
+      backlog,
+      sessions.source,
+      this.#slot,
+      appliedThroughLsn,
+      pluginOptions,
+      limitsOf(options),
+      {
+        ...handlers,
+        // The first is where the copy of the slot was made, which is nobody else's.
+        onKeepalive: (end) => {
+          this.#past?.begins(end);
+          this.#hear(end);
+        },
+        onRead: (end) => this.#goOnWith(() => stream(end)),
       },
-      onRead: (end) => this.#goOnWith(() => stream(end)),
-    });
+    );
   }
 
-  #handlersFor(gate: Gate): ChangeStreamHandlers {
+  #handlersFor(barrier: ApplyBarrier): ChangeStreamHandlers {
     return {
       onData: (bytes, start, end, position) => {
-        const message = withoutTables(this.#leaveOut, this.#decoder.decode(bytes, start, end, position));
-        this.#receive(message, end - start, gate);
+        const message = withoutTables(this.#skip, this.#decoder.decode(bytes, start, end, position));
+        this.#receive(message, end - start, barrier);
       },
       onKeepalive: (end) => this.#hear(end),
       onLost: (error) => this.#lose(error),
@@ -177,13 +189,13 @@ export class Pipeline {
 
   /** The oldest transaction that is received and not durable on the target. */
   get oldest(): Transaction | undefined {
-    return (this.#applying[0] ?? this.#ahead?.batch.segments[0])?.transaction ?? this.inbox.oldest;
+    return (this.#applying[0] ?? this.#ahead?.batch.segments[0])?.transaction ?? this.buffer.oldest;
   }
 
   /** Transactions of which a part is received and not yet durable on the target. */
   get pendingTransactions(): number {
     const taken = this.#applying.length + (this.#ahead?.batch.segments.length ?? 0);
-    return taken + this.inbox.pendingTransactions;
+    return taken + this.buffer.pendingTransactions;
   }
 
   /** The target's backend, for ending a statement that does not end. */
@@ -193,7 +205,7 @@ export class Pipeline {
 
   /** Ends what runs at the target here, whatever becomes of it there. */
   abandonTarget(): void {
-    abandon(this.#sessions.target, new Unreachable("the session with the target was given up"));
+    abandon(this.#sessions.target, new UnreachableError("the session with the target was given up"));
   }
 
   /**
@@ -201,25 +213,25 @@ export class Pipeline {
    *
    * @throws what a connection was lost by, or what a batch could not be applied for
    */
-  async run(gate: Gate, stopping: () => boolean): Promise<void> {
+  async run(barrier: ApplyBarrier, stopping: () => boolean): Promise<void> {
     const { source, stream, target } = this.#sessions;
     try {
-      await this.#applyUntil(stopping, gate);
+      await this.#applyUntil(stopping, barrier);
     } catch (error) {
       throw whatBroke(error, [target, source, stream]);
     }
   }
 
-  async #applyUntil(stopping: () => boolean, gate: Gate): Promise<void> {
+  async #applyUntil(stopping: () => boolean, barrier: ApplyBarrier): Promise<void> {
     while (!stopping()) {
       if (this.#lost) throw this.#lost;
-      const rung = this.#bell.next;
+      const notified = this.#notifier.next;
       if (this.#hasSlot && this.#isOfOnePast) {
-        if (await this.#applyNext(gate, stopping)) continue;
-        if (await this.#passOver(gate)) continue;
-        this.#settle(gate);
+        if (await this.#applyNext(barrier, stopping)) continue;
+        if (await this.#advanceIdlePosition(barrier)) continue;
+        this.#settle(barrier);
       }
-      await rung;
+      await notified;
     }
   }
 
@@ -229,79 +241,79 @@ export class Pipeline {
     await endSessions(this.#sessions);
   }
 
-  async #applyNext(gate: Gate, stopping: () => boolean): Promise<boolean> {
-    const batch = this.#nextBatch(gate);
+  async #applyNext(barrier: ApplyBarrier, stopping: () => boolean): Promise<boolean> {
+    const batch = this.#nextBatch(barrier);
     if (!batch && !this.applier.hasToCommit) return false;
     if (batch) this.#applying = [...this.#applying, ...batch.segments];
     const isFollowed = (): boolean => {
       if (stopping() || this.#lost !== undefined) return false;
       // However small it is: it would have to wait for the answer to the COMMIT that it can go with.
-      this.#takeAhead(gate);
-      return this.#isReady(gate);
+      this.#takeAhead(barrier);
+      return this.#isReady(barrier);
     };
     const work = batch ? this.applier.apply(batch, isFollowed) : this.applier.commit();
     let isApplied = false;
     const applied = this.#sessions.watch.during(work).finally(() => {
       isApplied = true;
-      this.#bell.ring();
+      this.#notifier.notify();
     });
     // What it fails by is thrown below, once nothing is being prepared any more.
     applied.catch(() => undefined);
     while (!isApplied) {
-      const rung = this.#bell.next;
+      const notified = this.#notifier.next;
       // Folded and written down while the target is busy with this one; a small one can wait to grow.
-      if (this.inbox.hasFullBatch) this.#takeAhead(gate);
+      if (this.buffer.hasFullBatch) this.#takeAhead(barrier);
       if (this.#ahead) this.applier.stageAhead(this.#ahead.batch);
-      await rung;
+      await notified;
     }
     await applied;
     this.takenOfTransaction = this.applier.uncommittedChanges;
     return true;
   }
 
-  #done(segments: readonly Segment[]): void {
+  #done(segments: readonly BatchSegment[]): void {
     this.#applying = this.#applying.slice(segments.length);
-    this.inbox.release(segments);
-    if (this.inbox.bytes <= inFlightBytes - batchLimits.bytes / 2) this.#stream.resume();
+    this.buffer.release(segments);
+    if (this.buffer.bytes <= inFlightBytes - batchLimits.bytes / 2) this.#stream.resume();
     this.#confirm();
   }
 
   /** The next batch can be sent as it is. */
-  #isReady(gate: Gate): boolean {
-    return this.#ahead?.batch.built !== undefined && this.#ahead.bound === gate.bound;
+  #isReady(barrier: ApplyBarrier): boolean {
+    return this.#ahead?.batch.built !== undefined && this.#ahead.bound === barrier.bound;
   }
 
-  /** The batch that was prepared, if the gate still stands as it stood then. */
-  #nextBatch(gate: Gate): Batch | undefined {
+  /** The batch that was prepared, if the barrier still stands as it stood then. */
+  #nextBatch(barrier: ApplyBarrier): Batch | undefined {
     const ahead = this.#ahead;
     this.#ahead = undefined;
-    if (ahead && ahead.bound === gate.bound) return ahead.batch;
-    if (ahead) this.inbox.giveBack(ahead.batch.segments);
-    const segments = this.inbox.take(gate.bound);
+    if (ahead && ahead.bound === barrier.bound) return ahead.batch;
+    if (ahead) this.buffer.requeue(ahead.batch.segments);
+    const segments = this.buffer.take(barrier.bound);
     return segments && { segments };
   }
 
   /** Folds and writes the next batch down. */
-  #takeAhead(gate: Gate): void {
+  #takeAhead(barrier: ApplyBarrier): void {
     if (this.#ahead) return;
-    const segments = this.inbox.take(gate.bound);
-    if (segments) this.#ahead = { batch: this.applier.prepare(segments), bound: gate.bound };
+    const segments = this.buffer.take(barrier.bound);
+    if (segments) this.#ahead = { batch: this.applier.prepare(segments), bound: barrier.bound };
   }
 
   /** Only with nothing received that is not applied: the position heard covers what is still on its way here. */
-  async #passOver(gate: Gate): Promise<boolean> {
-    if (!this.inbox.empty || this.applier.inTransaction || gate.bound === 0n) return false;
-    if (this.#receivedLsn <= this.applier.throughLsn) return false;
-    const due = gate.awaited !== undefined || Date.now() - this.#passedOverAt >= passOverEveryMs;
+  async #advanceIdlePosition(barrier: ApplyBarrier): Promise<boolean> {
+    if (!this.buffer.empty || this.applier.inTransaction || barrier.bound === 0n) return false;
+    if (this.#receivedLsn <= this.applier.appliedThroughLsn) return false;
+    const due = barrier.awaited !== undefined || Date.now() - this.#passedOverAt >= passOverEveryMs;
     if (!due) return false;
     this.#passedOverAt = Date.now();
-    await this.#sessions.watch.during(this.applier.passOver(this.#receivedLsn));
+    await this.#sessions.watch.during(this.applier.advanceIdlePosition(this.#receivedLsn));
     this.#confirm();
     return true;
   }
 
   #confirm(): void {
-    if (this.#isOfOnePast) this.#stream.confirm(this.applier.throughLsn);
+    if (this.#isOfOnePast) this.#stream.confirm(this.applier.appliedThroughLsn);
   }
 
   get #isOfOnePast(): boolean {
@@ -314,16 +326,16 @@ export class Pipeline {
     this.#confirm();
   }
 
-  #settle(gate: Gate): void {
-    const { bound } = gate;
+  #settle(barrier: ApplyBarrier): void {
+    const { bound } = barrier;
     if (bound === undefined || this.applier.inTransaction) return;
-    const reached = bound === 0n || this.applier.throughLsn >= bound || this.inbox.hasTakenAllBefore(bound);
-    if (reached) gate.reached(this.applier.commitLsn);
-    // It may have been paused before the gate was closed; only this transaction's end tells whether it lies before.
-    else if (this.inbox.headIsOfUnknownPlace) this.#stream.resume();
+    const reached = bound === 0n || this.applier.appliedThroughLsn >= bound || this.buffer.hasTakenAllThrough(bound);
+    if (reached) barrier.reached(this.applier.lastCommitLsn);
+    // It may have been paused before the barrier was closed; only this transaction's end tells whether it lies before.
+    else if (this.buffer.headHasUnknownLsn) this.#stream.resume();
   }
 
-  #receive(message: StreamMessage, messageBytes: number, gate: Gate): void {
+  #receive(message: StreamMessage, messageBytes: number, barrier: ApplyBarrier): void {
     if (message.kind === "begin") {
       // The server skips by the same rule; this holds if it should ever start earlier.
       const { commitLsn } = message.transaction;
@@ -334,12 +346,12 @@ export class Pipeline {
       this.#past?.passes(message);
       return;
     }
-    this.inbox.receive(message, messageBytes);
+    this.buffer.receive(message, messageBytes);
     if (message.kind === "commit") this.#receivedLsn = message.endLsn;
-    // Whether a transaction lies before a closed gate may only be known from its end: then that has to come in.
-    const mustGoOn = gate.bound !== undefined && this.inbox.headIsOfUnknownPlace;
-    if (this.inbox.bytes > inFlightBytes && !mustGoOn) this.#stream.pause();
-    this.#bell.ring();
+    // Whether a transaction lies before a closed barrier may only be known from its end: then that has to come in.
+    const mustGoOn = barrier.bound !== undefined && this.buffer.headHasUnknownLsn;
+    if (this.buffer.bytes > inFlightBytes && !mustGoOn) this.#stream.pause();
+    this.#notifier.notify();
   }
 
   /** What is confirmed from here on is confirmed by it; what the former stream has read is here. */
@@ -358,12 +370,12 @@ export class Pipeline {
    */
   #lookAtSlot(): Pick<WalSenderHandlers, "onBegun" | "onLost"> {
     let hasBegun = false;
-    const look = () => verifySlotPlace(this.#sessions.source, this.#slot, () => this.applier.throughLsn);
+    const look = () => verifySlotPlace(this.#sessions.source, this.#slot, () => this.applier.appliedThroughLsn);
     const begin = async (): Promise<void> => {
       this.#past?.begins(await look());
       this.#hasSlot = true;
       this.#confirm();
-      this.#bell.ring();
+      this.#notifier.notify();
     };
     const fail = async (error: Error): Promise<never> => {
       await look();
@@ -383,29 +395,29 @@ export class Pipeline {
 
   #hear(end: Lsn): void {
     // While a transaction is being received, the position heard is of its middle and says nothing.
-    if (this.inbox.receiving) return;
+    if (this.buffer.receiving) return;
     if (end >= this.#startedAfter) this.#endPast();
     if (end <= this.#receivedLsn) return;
     this.#receivedLsn = end;
-    this.#bell.ring();
+    this.#notifier.notify();
   }
 
   #lose(error: Error): void {
-    this.#lost ??= orWalGone(this.#slot, error);
-    this.#bell.ring();
+    this.#lost ??= asWalRemoved(this.#slot, error);
+    this.#notifier.notify();
   }
 
-  #tick(gate: Gate): void {
-    if (gate.awaited !== undefined) {
+  #tick(barrier: ApplyBarrier): void {
+    if (barrier.awaited !== undefined) {
       this.#stream.ping();
-      if (this.#nudgedFor !== gate.awaited) this.#ask(nudge(this.#sessions.source));
-      this.#nudgedFor = gate.awaited;
+      if (this.#nudgedFor !== barrier.awaited) this.#ask(emitHeartbeatMessage(this.#sessions.source));
+      this.#nudgedFor = barrier.awaited;
     }
     if (this.#ticks++ % ticksPerQuestion === 0 && this.#askedAt === undefined) this.#ask(this.clock.ask());
     const silentMs = Date.now() - (this.#askedAt ?? Date.now());
     if (silentMs > this.#silenceLimitMs)
-      this.#lose(new Unreachable(`the source has not answered for ${Math.round(silentMs / 1000)} s`));
-    this.#bell.ring();
+      this.#lose(new UnreachableError(`the source has not answered for ${Math.round(silentMs / 1000)} s`));
+    this.#notifier.notify();
   }
 
   /** One after the other, as the session answers them. */
@@ -421,7 +433,7 @@ export class Pipeline {
 /** Gives the sessions up where a server has accepted them and then does not answer. */
 async function withinLimit<Result>({ source, stream, target }: FollowSessions, work: Promise<Result>): Promise<Result> {
   const late = setTimeout(() => {
-    const stuck = new Unreachable(
+    const stuck = new UnreachableError(
       `a server has not answered for ${startLimitMs / 1000} s when the stream was to start`,
     );
     for (const session of [source, stream, target]) abandon(session, stuck);

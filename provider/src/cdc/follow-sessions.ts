@@ -1,7 +1,9 @@
 import type { Client } from "pg";
 import { connect, watchSession } from "../postgres/connection/connect.js";
 import type { OnBlocked, SessionWatch } from "../postgres/connection/session-watch.js";
-import type { FollowOptions } from "./follower.js";
+import type { FollowOptions } from "./follow-options.js";
+import { passBytes } from "../postgres/connection/pass-bytes.js";
+import { serverVersion } from "../postgres/server-version.js";
 import { openTargetSession } from "./target/target-session.js";
 import { WalSender } from "./reader/walsender.js";
 
@@ -32,6 +34,9 @@ export async function openSessions(options: FollowOptions, onBlocked: OnBlocked)
   ] as const;
   try {
     const [applying, asking, stream] = await Promise.all(opening);
+    await passBytes(asking);
+    // Before 10 a walsender takes no SQL. It then refuses bytes of an SQL_ASCII database that are not valid UTF-8.
+    if ((await serverVersion(asking)) >= 100000) await passBytes(stream);
     const watch = watchSession(target, targetDatabase, applying, { patienceMs, onBlocked });
     return { target: applying, watch, source: asking, stream };
   } catch (error) {

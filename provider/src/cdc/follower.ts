@@ -1,96 +1,18 @@
+import type { FollowOptions, FollowState, FollowStatus } from "./follow-options.js";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Bell } from "../bell.js";
-import { Canceled, ContentDiffers, Refused, TakenOver, messageOf } from "../errors.js";
-import { connect, type Endpoint } from "../postgres/connection/connect.js";
+import { Notifier } from "../async/notifier.js";
+import { CanceledError, ContentDiffersError, RefusedError, TakenOverError, messageOf } from "../errors.js";
+import { connect } from "../postgres/connection/connect.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
 import { sqlStateOf } from "../postgres/sql-state.js";
-import { type BacklogLimits, BacklogLeft } from "./reader/backlog-reader.js";
-import type { ChangeCounts } from "./model/change-counts.js";
-import { asFailure, isLogin, mayPass } from "./model/failure.js";
-import { Gate } from "./apply-barrier.js";
+import { BacklogIncomplete } from "./reader/backlog-reader.js";
+import { asFailure, isLogin, isRetryable } from "./model/failure.js";
+import { ApplyBarrier } from "./apply-barrier.js";
 import { isLockTableFull, LockTableFull, lockTableFull } from "./apply/lock-table-full.js";
-import { migrationParts, type Parts } from "./parts.js";
-import { Pipeline } from "./apply-connection.js";
+import { migrationRoles } from "./model/stream-roles.js";
+import { ApplyConnection } from "./apply-connection.js";
 import { readProgress } from "./target/progress.js";
-import type { Client } from "pg";
-import type { Table } from "../postgres/tables.js";
-import type { OutputPlugin } from "./source/slot.js";
-import { NeedsText, type ValueForm } from "./model/value-form.js";
-
-export interface FollowOptions {
-  readonly source: Endpoint;
-  readonly target: Endpoint;
-  /** On the source. */
-  readonly database: string;
-  readonly targetDatabase: string;
-  readonly slot: string;
-  /** From createPublications, not empty; of no meaning to test_decoding. */
-  readonly publications: readonly string[];
-  /** The slot's; pgoutput by default. */
-  readonly plugin?: OutputPlugin;
-  /** For test_decoding, which knows no publications: the source's tables to follow, all by default. */
-  readonly tables?: (source: Client) => Promise<readonly Table[]>;
-  /** Text keeps pgoutput from sending values in binary form, which it does where every type allows. */
-  readonly valueForm?: "text";
-  readonly migration: string;
-  /** Only the highest generation that ever followed may write. */
-  readonly generation: number;
-  readonly signal?: AbortSignal;
-  readonly onEvent?: (event: FollowEvent) => void;
-  /** Called about once a second. */
-  readonly onProgress?: (status: FollowStatus) => void;
-  /**
-   * How long to try again after the loss of a connection, without any progress in between. Ten minutes by default. A
-   * stream that had nothing left to apply for a while has come as far as it could.
-   */
-  readonly reconnectForSeconds?: number;
-  /** How long a server may be silent where an answer is due, before its connection is taken for dead. 45 by default. */
-  readonly silenceLimitSeconds?: number;
-  /** Tables, qualified and quoted, whose changes are left out: they are about to be copied, at a later point. */
-  readonly leaveOut?: ReadonlySet<string>;
-  /** When and how a backlog is read in portions; otherwise than by default in tests only. */
-  readonly backlog?: Partial<BacklogLimits>;
-  /** The target has no triggers and no foreign keys yet, and its role may not keep them from firing. */
-  readonly firesNothing?: boolean;
-  /** As messages name the servers; a migration's by default. */
-  readonly parts?: Parts;
-  /** Of the database at home, under which the functions of its checks and generated columns run; none unless told. */
-  readonly searchPath?: string;
-}
-
-export type FollowEvent =
-  | { readonly kind: "streaming"; readonly from: string }
-  /** So much WAL waits that the stream begins by reading it in portions; or does not, since the source refuses that. */
-  | { readonly kind: "backlog"; readonly bytes: number; readonly refused: string | undefined }
-  | { readonly kind: "connectionLost"; readonly reason: string; readonly retryInMs: number }
-  /** A transaction changes more tables than the target can lock at a time; told once for as long as nothing else is. */
-  | { readonly kind: "lockTableFull"; readonly reason: string; readonly remedy: string }
-  | { readonly kind: "orderedBatch"; readonly reason: string }
-  /** A batch waits for a lock on the target. */
-  | { readonly kind: "blocked"; readonly by: string };
-
-export type FollowState = "connecting" | "streaming" | "held" | "reconnecting" | "stopped" | "failed";
-
-export interface FollowStatus extends ChangeCounts {
-  readonly state: FollowState;
-  readonly receivedLsn: Lsn | undefined;
-  readonly appliedLsn: Lsn | undefined;
-  /** What the source may forget. */
-  readonly confirmedLsn: Lsn | undefined;
-  readonly sourceLsn: Lsn | undefined;
-  /** WAL of the source, of whatever database, written beyond what is applied. */
-  readonly lagBytes: number | undefined;
-  /**
-   * The age, by the source's clock, of the oldest commit that is received and not applied; or, where that is longer, for how
-   * long there has been WAL that the stream has not come to. 0 when there is neither.
-   */
-  readonly latencySeconds: number;
-  readonly pendingTransactions: number;
-  readonly incomingChanges: number;
-  readonly appliedChanges: number;
-  /** Batches that had to be applied change by change. */
-  readonly orderedBatches: number;
-}
+import { TextFormatRequired, type ValueForm } from "./model/value-form.js";
 
 const firstRetryMs = 200;
 const longestRetryMs = 5000;
@@ -106,16 +28,16 @@ const progressEveryMs = 1000;
  */
 export class Follower {
   /**
-   * Resolves after {@link stop}. Rejects with TakenOver, Refused, ContentDiffers or EngineFault as they arise, and with
-   * Unreachable when a server stays away for too long.
+   * Resolves after {@link stop}. Rejects with TakenOverError, RefusedError, ContentDiffersError or EngineError as they arise, and with
+   * UnreachableError when a server stays away for too long.
    */
   readonly finished: Promise<void>;
   #options: FollowOptions;
-  readonly #bell = new Bell();
-  readonly #gate = new Gate();
+  readonly #notifier = new Notifier();
+  readonly #barrier = new ApplyBarrier();
   readonly #reporter: NodeJS.Timeout;
   readonly #stopped = new AbortController();
-  #pipeline: Pipeline | undefined;
+  #connection: ApplyConnection | undefined;
   #last: FollowStatus = nothingYet;
   #state: FollowState = "connecting";
   #counts = { received: 0, ordered: 0 };
@@ -153,7 +75,7 @@ export class Follower {
   }
 
   status(): FollowStatus {
-    if (this.#pipeline) return this.#statusOf(this.#pipeline);
+    if (this.#connection) return this.#statusOf(this.#connection);
     const disconnectedSeconds = this.#disconnectedAt === undefined ? 0 : (Date.now() - this.#disconnectedAt) / 1000;
     return { ...this.#last, state: this.#state, latencySeconds: this.#last.latencySeconds + disconnectedSeconds };
   }
@@ -161,11 +83,11 @@ export class Follower {
   /**
    * Stops applying between two transactions; resolves when it rests. Reading goes on within its bounds.
    *
-   * @throws HeldUp naming the session that holds a lock which a batch has waited for all this time
+   * @throws LockNotAvailableError naming the session that holds a lock which a batch has waited for all this time
    */
   async hold(): Promise<void> {
-    const held = this.#gate.hold();
-    this.#bell.ring();
+    const held = this.#barrier.hold();
+    this.#notifier.notify();
     await held;
   }
 
@@ -173,32 +95,32 @@ export class Follower {
    * Applies every transaction that committed on the source at or before `lsn`, and none after; resolves when that is
    * durable, also on an idle source. Applying rests there until {@link resume}.
    *
-   * @throws EngineFault when a later transaction has been applied already: see {@link hold}
-   * @throws HeldUp as {@link hold}
+   * @throws EngineError when a later transaction has been applied already: see {@link hold}
+   * @throws LockNotAvailableError as {@link hold}
    * @throws whatever {@link finished} rejects with
    */
   async drainTo(lsn: Lsn): Promise<void> {
-    const drained = this.#gate.closeBehind(lsn);
-    this.#bell.ring();
+    const drained = this.#barrier.closeAfter(lsn);
+    this.#notifier.notify();
     await drained;
   }
 
   /** While held: lets pass what committed at or before `lsn`, so that a long wait does not become a long lag. */
-  letPass(lsn: Lsn): void {
-    this.#gate.letPass(lsn);
-    this.#bell.ring();
+  releaseUpTo(lsn: Lsn): void {
+    this.#barrier.releaseUpTo(lsn);
+    this.#notifier.notify();
   }
 
   /** Goes on after {@link hold} or {@link drainTo}. */
   resume(): void {
-    this.#gate.open();
-    this.#bell.ring();
+    this.#barrier.open();
+    this.#notifier.notify();
   }
 
   /** Ends after the batch in hand, or without it when it takes too long; resolves when all sessions have ended. */
   async stop(): Promise<void> {
     this.#stopped.abort();
-    this.#bell.ring();
+    this.#notifier.notify();
     const late = setTimeout(() => void this.#endBatchOnServer(), stopGraceMs);
     // Its failure is for those who await it.
     await this.finished.catch(() => undefined);
@@ -209,13 +131,13 @@ export class Follower {
     try {
       await this.#untilStopped();
       this.#state = "stopped";
-      this.#gate.fail(new Canceled("following the source's changes was stopped"));
+      this.#barrier.fail(new CanceledError("following the source's changes was stopped"));
     } catch (error) {
       this.#state = "failed";
       const { target, targetDatabase } = this.#options;
       const doing = `applying changes to ${targetDatabase} on ${target.host}:${target.port}`;
       const failure = await this.#orTakenOver(asFailure(error, doing));
-      this.#gate.fail(failure);
+      this.#barrier.fail(failure);
       throw failure;
     }
   }
@@ -225,15 +147,18 @@ export class Follower {
    * anybody.
    */
   async #orTakenOver(failure: Error): Promise<Error> {
-    if (!(failure instanceof Refused || failure instanceof ContentDiffers)) return failure;
+    if (!(failure instanceof RefusedError || failure instanceof ContentDiffersError)) return failure;
     const { target, targetDatabase, migration, generation } = this.#options;
     try {
       const session = await connect(target, { database: targetDatabase, purpose: "look for a successor" });
       const progress = await readProgress(session, migration).finally(() => session.end());
       if (progress === undefined || progress.generation <= generation) return failure;
-      return new TakenOver(`changes of ${migration} are applied by a worker of generation ${progress.generation} now`, {
-        cause: failure,
-      });
+      return new TakenOverError(
+        `changes of ${migration} are applied by a worker of generation ${progress.generation} now`,
+        {
+          cause: failure,
+        },
+      );
     } catch {
       // Then nobody can tell, and the failure stands.
       return failure;
@@ -254,14 +179,14 @@ export class Follower {
           this.#options = { ...this.#options, valueForm: "text" };
           continue;
         }
-        if (error instanceof BacklogLeft) {
+        if (error instanceof BacklogIncomplete) {
           this.#options = { ...this.#options, backlog: { behindBytes: Infinity } };
           continue;
         }
         // Once at any place, lest it be without end.
         if (this.#wentFurther && isOfOlderTypes(error)) continue;
         // Who was let in before may be again: a password is being changed, a token's server is away.
-        if (!mayPass(error) && !(this.#wasOpened && isLogin(error))) throw error;
+        if (!isRetryable(error) && !(this.#wasOpened && isLogin(error))) throw error;
         if (lostAt === undefined || this.#hadGotOn) {
           lostAt = Date.now();
           retryMs = firstRetryMs;
@@ -276,7 +201,7 @@ export class Follower {
   }
 
   async #lockTableFull(cause: unknown): Promise<unknown> {
-    const { target, targetDatabase, parts = migrationParts } = this.#options;
+    const { target, targetDatabase, parts = migrationRoles } = this.#options;
     try {
       return await lockTableFull(target, targetDatabase, parts, cause);
     } catch {
@@ -297,24 +222,30 @@ export class Follower {
   async #once(): Promise<void> {
     const takeOver = !this.#wasOpened;
     this.#hadGotOn = this.#wentFurther = false;
-    const pipeline = await Pipeline.open(this.#options, this.#bell, this.#gate, takeOver, this.#stopped.signal);
+    const connection = await ApplyConnection.open(
+      this.#options,
+      this.#notifier,
+      this.#barrier,
+      takeOver,
+      this.#stopped.signal,
+    );
     this.#wasOpened = true;
-    this.#form = pipeline.form;
+    this.#form = connection.form;
     const openedAt = Date.now();
-    this.#pipeline = pipeline;
+    this.#connection = connection;
     this.#disconnectedAt = undefined;
-    this.#options.onEvent?.({ kind: "streaming", from: formatLsn(pipeline.applier.throughLsn) });
+    this.#options.onEvent?.({ kind: "streaming", from: formatLsn(connection.applier.appliedThroughLsn) });
     try {
-      await pipeline.run(this.#gate, () => this.#isStopping());
+      await connection.run(this.#barrier, () => this.#isStopping());
     } finally {
-      this.#last = this.#statusOf(pipeline);
-      const hadCaughtUp = pipeline.pendingTransactions === 0 && Date.now() - openedAt > longestRetryMs;
-      this.#wentFurther = this.#goesFurther(pipeline);
+      this.#last = this.#statusOf(connection);
+      const hadCaughtUp = connection.pendingTransactions === 0 && Date.now() - openedAt > longestRetryMs;
+      this.#wentFurther = this.#goesFurther(connection);
       this.#hadGotOn = this.#wentFurther || hadCaughtUp;
-      this.#counts.received += pipeline.inbox.receivedChanges;
-      this.#pipeline = undefined;
+      this.#counts.received += connection.buffer.receivedChanges;
+      this.#connection = undefined;
       this.#disconnectedAt = Date.now();
-      await pipeline.close();
+      await connection.close();
     }
   }
 
@@ -322,7 +253,7 @@ export class Follower {
    * Notes how far it has come, also within a transaction that is begun anew: one that takes longer than a server may be
    * away.
    */
-  #goesFurther({ applier: { throughLsn: lsn }, takenOfTransaction: changes }: Pipeline): boolean {
+  #goesFurther({ applier: { appliedThroughLsn: lsn }, takenOfTransaction: changes }: ApplyConnection): boolean {
     const { lsn: before, changes: taken } = this.#furthest;
     const isFurther = lsn > before || (lsn === before && changes > taken);
     if (isFurther) this.#furthest = { lsn, changes };
@@ -341,39 +272,39 @@ export class Follower {
     }
   }
 
-  #statusOf(pipeline: Pipeline): FollowStatus {
-    const { applier, inbox, clock, oldest, receivedLsn, confirmedLsn } = pipeline;
+  #statusOf(connection: ApplyConnection): FollowStatus {
+    const { applier, buffer, clock, oldest, receivedLsn, confirmedLsn } = connection;
     const sourceLsn = clock.walLsn;
     const { counts } = applier;
     return {
-      state: this.#gate.bound === undefined ? "streaming" : "held",
-      ...{ receivedLsn, appliedLsn: applier.throughLsn, confirmedLsn, sourceLsn },
-      lagBytes: sourceLsn === undefined ? undefined : Math.max(0, Number(sourceLsn - applier.throughLsn)),
+      state: this.#barrier.bound === undefined ? "streaming" : "held",
+      ...{ receivedLsn, appliedLsn: applier.appliedThroughLsn, confirmedLsn, sourceLsn },
+      lagBytes: sourceLsn === undefined ? undefined : Math.max(0, Number(sourceLsn - applier.appliedThroughLsn)),
       latencySeconds: Math.max(
         oldest?.commitTimeMs === undefined ? 0 : clock.secondsSince(oldest.commitTimeMs),
         clock.secondsBehind(receivedLsn),
       ),
       ...counts,
-      pendingTransactions: pipeline.pendingTransactions,
-      incomingChanges: this.#counts.received + inbox.receivedChanges,
+      pendingTransactions: connection.pendingTransactions,
+      incomingChanges: this.#counts.received + buffer.receivedChanges,
       appliedChanges: counts.inserts + counts.updates + counts.deletes + counts.truncates,
       orderedBatches: this.#counts.ordered,
     };
   }
 
   async #endBatchOnServer(): Promise<void> {
-    const pipeline = this.#pipeline;
-    if (!pipeline) return;
+    const connection = this.#connection;
+    if (!connection) return;
     const { target, targetDatabase } = this.#options;
     try {
       const session = await connect(target, { database: targetDatabase, purpose: "end a batch" });
-      await session.query("SELECT pg_catalog.pg_terminate_backend($1)", [pipeline.targetProcessId]);
+      await session.query("SELECT pg_catalog.pg_terminate_backend($1)", [connection.targetProcessId]);
       await session.end();
     } catch {
       // The target is away: then so is the session.
     }
     // Its end may never be heard of.
-    pipeline.abandonTarget();
+    connection.abandonTarget();
   }
 }
 
@@ -382,8 +313,8 @@ export class Follower {
  * which a value can be read. Class 22: data exception, which a server may see in a form that it does not know.
  */
 const isToBeToldInText = (error: unknown): boolean =>
-  error instanceof NeedsText ||
-  error instanceof ContentDiffers ||
+  error instanceof TextFormatRequired ||
+  error instanceof ContentDiffersError ||
   [error, (error as { cause?: unknown }).cause].some((one) => /^22...$/.test(sqlStateOf(one)));
 
 /**

@@ -8,7 +8,7 @@ import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
  *
  * @returns whether it was written
  */
-export async function nudge(source: Client): Promise<boolean> {
+export async function emitHeartbeatMessage(source: Client): Promise<boolean> {
   // pg_logical_emit_message is of 9.6; before, a transaction that only asks for its number leaves a commit record.
   const statement =
     (await serverVersion(source)) >= 90600

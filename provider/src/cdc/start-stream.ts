@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { EngineFault, TakenOver } from "../errors.js";
+import { EngineError, TakenOverError } from "../errors.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { listTables } from "../postgres/tables.js";
 import {
@@ -7,14 +7,14 @@ import {
   BacklogReader,
   type BacklogSession,
   backlogLimits,
-  movesSlotsSoundly,
+  canAdvanceCopiedSlots,
 } from "./reader/backlog-reader.js";
 import type { Decoder } from "./model/change.js";
-import { endHolder } from "./source/drop-slot.js";
+import { terminateSlotConsumer } from "./source/drop-slot.js";
 import type { FollowSessions } from "./follow-sessions.js";
-import type { FollowOptions } from "./follower.js";
+import type { FollowOptions } from "./follow-options.js";
 import { SourceClock } from "./source/lag.js";
-import { partsOf } from "./parts.js";
+import { rolesOf } from "./model/stream-roles.js";
 import { PgOutputDecoder } from "./decode/pgoutput.js";
 import { type Progress, readProgress, takeOverProgress } from "./target/progress.js";
 import { publishesGenerated } from "./source/publication.js";
@@ -44,23 +44,28 @@ export async function beginStream(
   takeOver: boolean,
 ): Promise<StreamBegin> {
   const progress = await holdProgress(sessions.target, options, takeOver);
-  await verifySlotIdentity(sessions.source, sessions.stream, progress, partsOf(options));
+  await verifySlotIdentity(sessions.source, sessions.stream, progress, rolesOf(options));
   // A walsender of a worker that died, or that has just been taken over.
-  await endHolder(sessions.source, options.slot);
+  await terminateSlotConsumer(sessions.source, options.slot);
   const version = await serverVersion(sessions.source);
   const clock = new SourceClock(sessions.source, version);
   await clock.ask();
   const { plugin, publications, valueForm } = options;
-  const tellsGenerated = await publishesGenerated(sessions.source, publications);
+  const publishesGeneratedColumns = await publishesGenerated(sessions.source, publications);
   const form =
     plugin === "test_decoding" || valueForm === "text"
       ? "text"
-      : await valueFormOf(sessions.source, version, publications, tellsGenerated);
+      : await valueFormOf(sessions.source, version, publications, publishesGeneratedColumns);
   const decoder =
     plugin === "test_decoding"
       ? new TestDecodingDecoder(await (options.tables ?? listTables)(sessions.source))
-      : new PgOutputDecoder(form, tellsGenerated);
-  const backlog = await openBacklog(options, sessions.source, version, Number(clock.walLsn! - progress.throughLsn));
+      : new PgOutputDecoder(form, publishesGeneratedColumns);
+  const backlog = await openBacklog(
+    options,
+    sessions.source,
+    version,
+    Number(clock.walLsn! - progress.appliedThroughLsn),
+  );
   return { sessions, progress, clock, form, decoder, backlog };
 }
 
@@ -68,18 +73,18 @@ async function holdProgress(target: Client, options: FollowOptions, takeOver: bo
   const { migration, generation, slot, targetDatabase } = options;
   const found = await readProgress(target, migration);
   if (!found)
-    throw new EngineFault(
-      `the row of ${migration} in pgmigration.progress of ${targetDatabase} on the ${partsOf(options).receiver} is gone, so nobody knows how far it has come`,
+    throw new EngineError(
+      `the row of ${migration} in pgmigration.progress of ${targetDatabase} on the ${rolesOf(options).subscriber} is gone, so nobody knows how far it has come`,
       { remedy: "delete this migration and start it anew; leave the schema pgmigration alone while it is followed" },
     );
   // Its holder may have gone on since it was found.
   const progress = takeOver ? await takeOverProgress(target, migration, generation) : found;
   if (progress.generation !== generation)
-    throw new TakenOver(
+    throw new TakenOverError(
       `changes of ${migration} are applied by another worker now, of generation ${progress.generation}`,
     );
   if (progress.slot !== slot)
-    throw new EngineFault(`progress of ${migration} is that of slot ${progress.slot}, not of ${slot}`);
+    throw new EngineError(`progress of ${migration} is that of slot ${progress.slot}, not of ${slot}`);
   return progress;
 }
 
@@ -93,7 +98,7 @@ async function openBacklog(
   bytes: number,
 ): Promise<BacklogSession | undefined> {
   const { source, database, slot, plugin, onEvent } = options;
-  if (plugin === "test_decoding" || !movesSlotsSoundly(version)) return undefined;
+  if (plugin === "test_decoding" || !canAdvanceCopiedSlots(version)) return undefined;
   if (bytes <= limitsOf(options).behindBytes) return undefined;
   const session = await BacklogReader.session(source, by, database, slot);
   const refused = typeof session === "string" ? session : undefined;

@@ -1,4 +1,4 @@
-import { EngineFault } from "../errors.js";
+import { EngineError } from "../errors.js";
 
 /** Where the bytes of a server's stream go: to the other server, or to `pg`'s own parser. */
 export interface FrameReceivers {
@@ -35,7 +35,7 @@ export class CopyFrames {
     return this.#inCopyData ? this.#left : 0;
   }
 
-  /** @throws EngineFault when a header names an impossible length: the stream is not PostgreSQL's protocol */
+  /** @throws EngineError when a header names an impossible length: the stream is not PostgreSQL's protocol */
   push(chunk: Buffer): void {
     const rest = this.#cutHeader.length > 0 ? this.#completeHeader(chunk) : chunk;
     if (rest.length > 0) this.#part(rest);
@@ -77,7 +77,7 @@ export class CopyFrames {
 
   #begin(bytes: Buffer, at: number): void {
     const length = bytes.readInt32BE(at + 1);
-    if (length < 4) throw new EngineFault(`a message of ${length} bytes arrived during a copy`);
+    if (length < 4) throw new EngineError(`a message of ${length} bytes arrived during a copy`);
     this.#left = length - 4;
     this.#inCopyData = bytes[at] === copyDataType;
     if (this.#inCopyData) this.count++;

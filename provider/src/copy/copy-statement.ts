@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { Client, Connection, Submittable } from "pg";
-import { EngineFault } from "../errors.js";
+import { EngineError } from "../errors.js";
 import { requestCancel } from "../postgres/connection/cancel-request.js";
 import { type ByteReader, divert } from "../postgres/connection/divert.js";
 
@@ -215,7 +215,7 @@ export class CopyStatement implements Submittable {
   }
 
   #openStream(): Duplex {
-    if (!this.#stream) throw new EngineFault("a COPY was used before the server had begun it");
+    if (!this.#stream) throw new EngineError("a COPY was used before the server had begun it");
     return this.#stream;
   }
 }

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { Refused, Unreachable, messageOf } from "../errors.js";
+import { RefusedError, UnreachableError, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { type SizedTable, type Table, storedColumns } from "../postgres/tables.js";
@@ -165,7 +165,7 @@ async function run({ target, table }: Pick<TableCopy, "target" | "table">, sql: 
     await target.query(sql);
   } catch (error) {
     const what = `${qualify(table.schema, table.name)} on the target: ${messageOf(error)}`;
-    if (isConnectionLoss(error)) throw new Unreachable(what, { cause: error });
-    throw new Refused(what, { remedy: "the target's role has to own the table", cause: error });
+    if (isConnectionLoss(error)) throw new UnreachableError(what, { cause: error });
+    throw new RefusedError(what, { remedy: "the target's role has to own the table", cause: error });
   }
 }

@@ -7,7 +7,7 @@ import { serverVersion } from "../postgres/server-version.js";
  *
  * @param source a session on the source
  */
-export async function tablesThatLookElsewhere(source: Client): Promise<ReadonlySet<number>> {
+export async function tablesWithCrossTableFunctions(source: Client): Promise<ReadonlySet<number>> {
   const { rows } = await source.query<{ table: number }>(query(await serverVersion(source)));
   return new Set(rows.map(({ table }) => table));
 }

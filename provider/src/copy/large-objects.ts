@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { Refused, Unreachable, messageOf } from "../errors.js";
+import { RefusedError, UnreachableError, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 
 export interface LargeObjectsCopied {
@@ -26,8 +26,8 @@ const objectsPerPage = 10_000;
  *
  * @param source a session in the snapshot
  * @param target a session outside a transaction
- * @throws Refused when the source's role may not read one, or the target's may not replace one
- * @throws Unreachable when a connection breaks
+ * @throws RefusedError when the source's role may not read one, or the target's may not replace one
+ * @throws UnreachableError when a connection breaks
  * @throws the signal's reason when it aborts, between two batches
  */
 export async function copyLargeObjects(
@@ -92,10 +92,10 @@ async function copyBatch(source: Client, target: Client, oids: readonly number[]
   return bytes;
 }
 
-function failure(error: unknown, batch: readonly number[]): Refused | Unreachable {
+function failure(error: unknown, batch: readonly number[]): RefusedError | UnreachableError {
   const what = `copying large objects ${batch[0]!} to ${batch.at(-1)!}: ${messageOf(error)}`;
-  if (isConnectionLoss(error)) return new Unreachable(what, { cause: error });
-  return new Refused(what, {
+  if (isConnectionLoss(error)) return new UnreachableError(what, { cause: error });
+  return new RefusedError(what, {
     remedy: "the source's role has to own the large objects or be granted SELECT on them, the target's has to own them",
     cause: error,
   });

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
-import { HeldUp, Refused, Unreachable, messageOf } from "../errors.js";
-import { withoutAges } from "../postgres/locks/blocking-sessions.js";
+import { LockNotAvailableError, RefusedError, UnreachableError, messageOf } from "../errors.js";
+import { omitAges } from "../postgres/locks/blocking-sessions.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { qualify } from "../postgres/identifiers.js";
 import { describeHolders, type LockHolder, lockHolders, remedyAgainst } from "../postgres/locks/lock-holders.js";
-import { isUngranted, patienceSeconds } from "../postgres/locks/lock-waits.js";
+import { isLockTimeout, lockTimeoutSeconds } from "../postgres/locks/lock-waits.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import type { Table } from "../postgres/tables.js";
 import { cancellation } from "./cancellation.js";
@@ -33,13 +33,13 @@ const what = "locking the tables to copy";
  * other would wait for us, and we for him.
  *
  * @returns the tables, qualified and quoted, among which is one that is gone; nothing is locked then
- * @throws HeldUp where others keep one locked for all of the time, naming them
- * @throws Refused where the role may not, or the server has no room for so many locks
+ * @throws LockNotAvailableError where others keep one locked for all of the time, naming them
+ * @throws RefusedError where the role may not, or the server has no room for so many locks
  */
 export async function lockTogether(
   session: Client,
   tables: readonly TableName[],
-  { onWaiting, signal, seconds = patienceSeconds }: LockOptions = {},
+  { onWaiting, signal, seconds = lockTimeoutSeconds }: LockOptions = {},
 ): Promise<readonly string[]> {
   const deadline = Date.now() + seconds * 1000;
   let told = "";
@@ -47,11 +47,11 @@ export async function lockTogether(
     const { error, among } = await tryToLock(session, tables);
     if (error === undefined || sqlStateOf(error) === sqlStates.undefinedTable) return among;
     if (signal?.aborted) throw cancellation(what, signal);
-    if (!isUngranted(error)) throw await lockFailure(session, error, tables);
+    if (!isLockTimeout(error)) throw await lockFailure(session, error, tables);
     const holders = await lockHolders(session, tables);
     if (Date.now() >= deadline) throw stayLocked(holders, seconds, error);
     const said = describeHolders(holders);
-    const who = withoutAges(said);
+    const who = omitAges(said);
     if (who !== told && who !== "") onWaiting?.(said);
     told = who;
     // What it was aborted by is told behind the next try.
@@ -74,21 +74,21 @@ async function tryToLock(
     await session.query("RELEASE SAVEPOINT lock_together");
     return { among: [] };
   } catch (error) {
-    if (isConnectionLoss(error)) throw new Unreachable(`locking tables: ${messageOf(error)}`, { cause: error });
+    if (isConnectionLoss(error)) throw new UnreachableError(`locking tables: ${messageOf(error)}`, { cause: error });
     await session.query("ROLLBACK TO SAVEPOINT lock_together; RELEASE SAVEPOINT lock_together");
     return { error, among };
   }
 }
 
-const stayLocked = (holders: readonly LockHolder[], seconds: number, cause: unknown): HeldUp =>
+const stayLocked = (holders: readonly LockHolder[], seconds: number, cause: unknown): LockNotAvailableError =>
   // Who was in the way may have gone just now.
-  new HeldUp(
+  new LockNotAvailableError(
     `the tables to copy could not be locked against ALTER and TRUNCATE for ${seconds} s: ${describeHolders(holders) || messageOf(cause)}`,
     { remedy: `${remedyAgainst(holders, "the source")}; then start again`, cause },
   );
 
-async function lockFailure(session: Client, cause: unknown, tables: readonly TableName[]): Promise<Refused> {
-  return new Refused(`the tables to copy cannot be locked against ALTER and TRUNCATE: ${messageOf(cause)}`, {
+async function lockFailure(session: Client, cause: unknown, tables: readonly TableName[]): Promise<RefusedError> {
+  return new RefusedError(`the tables to copy cannot be locked against ALTER and TRUNCATE: ${messageOf(cause)}`, {
     remedy:
       sqlStateOf(cause) === sqlStates.outOfMemory
         ? await moreLocks(session, tables.length)

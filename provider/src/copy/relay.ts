@@ -1,5 +1,5 @@
 import { DatabaseError, type Client } from "pg";
-import { EngineFault, Refused, Unreachable, messageOf } from "../errors.js";
+import { EngineError, RefusedError, UnreachableError, messageOf } from "../errors.js";
 import { watchOf } from "../postgres/connection/session-watch.js";
 import { cancellation } from "./cancellation.js";
 import { CopyFrames } from "./copy-frames.js";
@@ -59,10 +59,10 @@ export async function relayCopy({ source, target, onProgress, signal, ...copy }:
  * they arrive; memory stays below a few megabytes whatever a row's size. However it ends, both clients can be used again
  * unless their connection is lost; after a failure a transaction on either side has to be rolled back.
  *
- * @throws Refused when either server refuses: its message and context, and which copy it was
- * @throws Unreachable when either connection breaks
- * @throws the error that the signal was aborted with, or Canceled
- * @throws EngineFault when the numbers of rows sent, received and stored differ
+ * @throws RefusedError when either server refuses: its message and context, and which copy it was
+ * @throws UnreachableError when either connection breaks
+ * @throws the error that the signal was aborted with, or CanceledError
+ * @throws EngineError when the numbers of rows sent, received and stored differ
  */
 export async function relayCopies({
   source,
@@ -205,7 +205,7 @@ function accounts(
   stored: readonly CopyDone[],
 ): Relayed[] {
   if (sent.length !== copies.length || stored.length !== copies.length)
-    throw new EngineFault(
+    throw new EngineError(
       `${copies.length} copies were to run; the source ran ${sent.length}, the target ${stored.length}`,
     );
   return copies.map(({ what }, position) => {
@@ -249,21 +249,21 @@ function asFailed(outcome: CopyOutcome): Failed {
   if (outcome.ended === "failed") return outcome;
   return {
     ended: "failed",
-    error: new EngineFault("a COPY FROM ended by itself"),
+    error: new EngineError("a COPY FROM ended by itself"),
     connectionLost: false,
     copiesBefore: 0,
   };
 }
 
 function failureOf(what: string, side: "source" | "target", { error, connectionLost }: Failed): Error {
-  if (error instanceof EngineFault) return error;
+  if (error instanceof EngineError) return error;
   const said = describe(error);
   if (connectionLost)
-    return new Unreachable(`copying ${what} stopped: the ${side}'s connection broke: ${said}`, {
+    return new UnreachableError(`copying ${what} stopped: the ${side}'s connection broke: ${said}`, {
       remedy: `see the ${side}'s log if it happens again`,
       cause: error,
     });
-  return new Refused(`copying ${what} stopped: the ${side} refused: ${said}`, {
+  return new RefusedError(`copying ${what} stopped: the ${side} refused: ${said}`, {
     remedy:
       side === "source"
         ? "make sure that the role can read every row of this table, then start again"
@@ -283,7 +283,7 @@ function describe(error: Error): string {
 
 function checkCounts(what: string, rows: { sent: number; received: number; stored: number }): void {
   if (rows.sent === rows.received && rows.received === rows.stored) return;
-  throw new EngineFault(
+  throw new EngineError(
     `copying ${what}: the source sent ${rows.sent} rows, ${rows.received} were received and the target stored ${rows.stored}`,
     { remedy: "look for a rule or a trigger on the target's table that drops rows" },
   );

@@ -1,6 +1,7 @@
 import type { Client } from "pg";
-import { Refused } from "../errors.js";
+import { RefusedError } from "../errors.js";
 import { qualify, quoteLiteral } from "../postgres/identifiers.js";
+import { refuseViews } from "../postgres/planner-functions.js";
 import { serverVersion } from "../postgres/server-version.js";
 
 export interface SequenceName {
@@ -38,9 +39,10 @@ const sequencesPerStatement = 500;
  * identity columns' and serial columns' sequences. Sequences are not part of any snapshot, so the values are of now.
  *
  * @returns how many were set
- * @throws Refused when the target lacks some, naming them; the others are set
+ * @throws RefusedError when the target lacks some, naming them; the others are set
  */
 export async function carrySequences(source: Client, target: Client, options: CarryOptions = {}): Promise<number> {
+  await refuseViews(source);
   const states = await readSequences(source, options);
   // setval answers the value, so a NULL is a sequence that is not there.
   const { rows } = await target.query<SequenceName & { set: string | null }>(
@@ -52,7 +54,7 @@ export async function carrySequences(source: Client, target: Client, options: Ca
   );
   const missing = rows.filter(({ set }) => set === null).map(({ schema, name }) => qualify(schema, name));
   if (missing.length > 0)
-    throw new Refused(`the target lacks ${missing.length} sequences of the source: ${missing.join(", ")}`, {
+    throw new RefusedError(`the target lacks ${missing.length} sequences of the source: ${missing.join(", ")}`, {
       remedy: "create them on the target as the source has them, then start again",
     });
   return rows.length;

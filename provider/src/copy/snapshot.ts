@@ -1,10 +1,12 @@
 import type { Client } from "pg";
-import { EngineFault, Refused, Unreachable, messageOf } from "../errors.js";
-import { type Endpoint, connect } from "../postgres/connection/connect.js";
+import { EngineError, RefusedError, UnreachableError, messageOf } from "../errors.js";
+import { connect } from "../postgres/connection/connect.js";
+import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
-import { relationNow } from "../postgres/current-relation.js";
+import { currentRelation } from "../postgres/current-relation.js";
 import { limitLockWaits } from "../postgres/locks/lock-waits.js";
+import { refuseViews } from "../postgres/planner-functions.js";
 import { sqlStateOf } from "../postgres/sql-state.js";
 import { type LockOptions, lockTogether, type TableName } from "./lock-together.js";
 import { passBytes } from "../postgres/connection/pass-bytes.js";
@@ -20,7 +22,7 @@ const snapshotGone = /^(22023|42704|55000)$/;
 const mostSnapshots = 10;
 
 /** The session that exported a snapshot has ended: what was to be read under it has to be read under another one. */
-export class SnapshotGone extends Unreachable {}
+export class SnapshotGone extends UnreachableError {}
 
 const beginReadOnly = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
@@ -33,7 +35,7 @@ export class Snapshot {
   readonly id: string;
   /** What it shows, as txid_current_snapshot() says it: the same of every session that has it, and of no other moment. */
   readonly moment: string;
-  /** Aborts, with an Unreachable as its reason, when the session has died: what is copied from then on is no longer one. */
+  /** Aborts, with an UnreachableError as its reason, when the session has died: what is copied from then on is no longer one. */
   readonly lost: AbortSignal;
   readonly #session: Client;
   readonly #loss = new AbortController();
@@ -49,7 +51,7 @@ export class Snapshot {
       clearInterval(this.#heartbeat);
       if (this.#released || this.#loss.signal.aborted) return;
       this.#loss.abort(
-        new Unreachable(`the session that held the snapshot ${id} of ${where} has ended`, {
+        new UnreachableError(`the session that held the snapshot ${id} of ${where} has ended`, {
           remedy: "start again: what was copied under this snapshot has to be copied anew under another one",
           cause,
         }),
@@ -84,8 +86,8 @@ export class Snapshot {
       return new Snapshot(session, rows[0]!, where);
     } catch (error) {
       await session.end();
-      if (isConnectionLoss(error)) throw new Unreachable(`${where}: ${messageOf(error)}`, { cause: error });
-      throw new Refused(`${where}: no snapshot can be exported: ${messageOf(error)}`, {
+      if (isConnectionLoss(error)) throw new UnreachableError(`${where}: ${messageOf(error)}`, { cause: error });
+      throw new RefusedError(`${where}: no snapshot can be exported: ${messageOf(error)}`, {
         remedy: "connect to a primary server: a standby exports no snapshots before PostgreSQL 10",
         cause: error,
       });
@@ -107,7 +109,7 @@ export class Snapshot {
 
   /** The catalogue's tables are read as of the snapshot, its functions answer as of now. */
   async #replacedSince(tables: readonly TableName[]): Promise<string[]> {
-    const named = await relationNow(this.#session, "format('%I.%I', wanted.schema, wanted.name)");
+    const named = await currentRelation(this.#session, "format('%I.%I', wanted.schema, wanted.name)");
     const { rows } = await this.#session.query<{ name: string }>(
       `SELECT format('%I.%I', wanted.schema, wanted.name) AS name
          FROM unnest($1::text[], $2::text[]) AS wanted (schema, name)
@@ -133,7 +135,7 @@ export class Snapshot {
  * Takes a snapshot and locks its tables, again until nothing was truncated, rewritten or replaced in between: such a table
  * would be copied empty, and the changes that the stream has from before would find no rows.
  *
- * @throws Refused when that happens at every try; as {@link lockTogether}
+ * @throws RefusedError when that happens at every try; as {@link lockTogether}
  */
 export async function lockedSnapshot<Taken extends { readonly snapshot: Snapshot }>(
   take: () => Promise<Taken>,
@@ -154,9 +156,9 @@ export async function lockedSnapshot<Taken extends { readonly snapshot: Snapshot
     await taken.snapshot.release();
     await giveUp(taken);
     if (attempt === mostSnapshots)
-      throw new Refused(
-        `no snapshot shows all tables: ${replaced.join(", ")} was truncated or rewritten right after each of ${attempt}`,
-        { remedy: "stop what truncates or rewrites it until its rows have been copied, then start again" },
+      throw new RefusedError(
+        `no snapshot shows all tables: after each of ${attempt} snapshots, ${replaced.join(", ")} was truncated, rewritten, renamed or dropped before it could be locked`,
+        { remedy: "stop what does so until the rows are copied, then start again" },
       );
   }
 }
@@ -173,7 +175,7 @@ export async function openInSnapshot(
   snapshotId: string,
   purpose: string,
 ): Promise<Client> {
-  if (!/^[0-9A-Fa-f-]+$/.test(snapshotId)) throw new EngineFault(`not a snapshot: ${JSON.stringify(snapshotId)}`);
+  if (!/^[0-9A-Fa-f-]+$/.test(snapshotId)) throw new EngineError(`not a snapshot: ${JSON.stringify(snapshotId)}`);
   const session = await connect(source, { database, purpose });
   try {
     await session.query(beginReadOnly);
@@ -181,15 +183,18 @@ export async function openInSnapshot(
     // Whoever waits for a table that the snapshot's holder has locked keeps all others from it: from reading it here, too.
     await limitLockWaits(session);
     await passBytes(session);
+    await refuseViews(session);
     return session;
   } catch (error) {
     await session.end();
-    if (isConnectionLoss(error)) throw new Unreachable(`${database}: ${messageOf(error)}`, { cause: error });
+    if (isConnectionLoss(error)) throw new UnreachableError(`${database}: ${messageOf(error)}`, { cause: error });
     if (snapshotGone.test(sqlStateOf(error)))
       throw new SnapshotGone(
         `${database}: the connection that held the snapshot ${snapshotId} is lost (${messageOf(error)})`,
         { remedy: "start again: what is read under this snapshot has to be read under another one", cause: error },
       );
-    throw new Refused(`${database}: the snapshot ${snapshotId} cannot be used: ${messageOf(error)}`, { cause: error });
+    throw new RefusedError(`${database}: the snapshot ${snapshotId} cannot be used: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }

@@ -1,5 +1,6 @@
-import { HeldUp, messageOf } from "../errors.js";
-import { connect, type Endpoint } from "../postgres/connection/connect.js";
+import { LockNotAvailableError, messageOf } from "../errors.js";
+import { connect } from "../postgres/connection/connect.js";
+import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { qualify } from "../postgres/identifiers.js";
 import { describeHolders, type LockHolder, lockHolders, remedyAgainst } from "../postgres/locks/lock-holders.js";
 import type { TableName } from "./lock-together.js";
@@ -10,12 +11,12 @@ import type { TableName } from "./lock-together.js";
  *
  * @param cause what was not granted
  */
-export async function tableHeldUp(
+export async function tableLockTimeout(
   source: Endpoint,
   database: string,
   { schema, name }: TableName,
   cause: unknown,
-): Promise<HeldUp> {
+): Promise<LockNotAvailableError> {
   let holders: readonly LockHolder[] = [];
   try {
     const session = await connect(source, { database, purpose: "look at locks" });
@@ -24,7 +25,7 @@ export async function tableHeldUp(
     // The cause is the one to tell.
   }
   const who = describeHolders(holders) || messageOf(cause);
-  return new HeldUp(`${qualify(schema, name)} of ${database} cannot be read: ${who}`, {
+  return new LockNotAvailableError(`${qualify(schema, name)} of ${database} cannot be read: ${who}`, {
     remedy: `alter and truncate no table until its rows have been copied; ${remedyAgainst(holders, "the source")}; then start again`,
     cause,
   });

@@ -17,19 +17,19 @@ interface ComputedColumn extends NamedColumn {
 const firstVersionWithGenerated = 120000;
 
 /**
- * Statements that let the receiver be written what the sender writes, and the receiver computes by itself: the
- * expression was dropped on the sender, and a stream that tells of generated columns tells these no different. What was
+ * Statements that let the subscriber be written what the publisher writes, and the subscriber computes by itself: the
+ * expression was dropped on the publisher, and a stream that tells of generated columns tells these no different. What was
  * sent of them is not there.
  *
- * @param publications the sender's, by which its tables are known to be followed
+ * @param publications the publisher's, by which its tables are known to be followed
  */
 export async function dropsOfExpressions(
-  sender: Client,
-  receiver: Client,
+  publisher: Client,
+  subscriber: Client,
   publications: readonly string[],
 ): Promise<string[]> {
-  if ((await serverVersion(receiver)) < firstVersionWithGenerated) return [];
-  const { rows: computed } = await receiver.query<ComputedColumn>(
+  if ((await serverVersion(subscriber)) < firstVersionWithGenerated) return [];
+  const { rows: computed } = await subscriber.query<ComputedColumn>(
     `SELECT n.nspname AS schema, c.relname AS table, a.attname AS column, s.nspname AS "rootSchema", r.relname AS root
        FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -38,8 +38,8 @@ export async function dropsOfExpressions(
       WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> ''`,
   );
   if (computed.length === 0 || publications.length === 0) return [];
-  const isWritten = (await serverVersion(sender)) < firstVersionWithGenerated ? "true" : "a.attgenerated = ''";
-  const { rows: written } = await sender.query<NamedColumn>(
+  const isWritten = (await serverVersion(publisher)) < firstVersionWithGenerated ? "true" : "a.attgenerated = ''";
+  const { rows: written } = await publisher.query<NamedColumn>(
     `SELECT DISTINCT one.schema, one.table, one.column
        FROM unnest($2::text[], $3::text[], $4::text[]) AS one (schema, "table", "column")
        JOIN pg_catalog.pg_publication_tables p ON p.schemaname = one.schema AND p.tablename = one.table

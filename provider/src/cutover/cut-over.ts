@@ -1,20 +1,20 @@
 import type { Client } from "pg";
 import type { Follower } from "../cdc/follower.js";
 import { currentLsn } from "../cdc/source/lag.js";
-import type { Parts } from "../cdc/parts.js";
+import type { StreamRoles } from "../cdc/model/stream-roles.js";
 import type { OutputPlugin, SlotOptions } from "../cdc/source/slot.js";
 import { carrySequences, type SequenceName } from "../copy/sequences.js";
 import { type ComparisonSnapshot, comparisonSnapshot } from "./comparison-snapshot.js";
-import { Refused, Unreachable, messageOf } from "../errors.js";
-import type { Endpoint } from "../postgres/connection/connect.js";
-import { isUngranted, limitLockWaits, lockRemedy } from "../postgres/locks/lock-waits.js";
+import { RefusedError, UnreachableError, messageOf } from "../errors.js";
+import type { Endpoint } from "../postgres/connection/endpoint.js";
+import { isLockTimeout, limitLockWaits, lockRemedy } from "../postgres/locks/lock-waits.js";
 
 export interface CutOver {
   readonly source: Endpoint;
   readonly database: string;
   readonly plugin: OutputPlugin;
   /** What the source is called in messages. */
-  readonly sender?: Parts["sender"];
+  readonly publisher?: StreamRoles["publisher"];
   readonly follower: Follower;
   /** What the temporary slot of the cutover point is called. */
   readonly slot: string;
@@ -37,11 +37,11 @@ export interface CutOver {
   /**
    * Looks at the schema once more, behind the point: nobody has since it was carried over, which may be long ago.
    *
-   * @throws Overtaken when the target has not been given all of it: at another point it passes
-   * @throws Refused naming what somebody has to run
+   * @throws ConcurrentChangeError when the target has not been given all of it: at another point it passes
+   * @throws RefusedError naming what somebody has to run
    */
   readonly requireSchema: () => Promise<void>;
-  /** Compares the target with the source as it was at the point; answers the step's name. @throws ContentDiffers */
+  /** Compares the target with the source as it was at the point; answers the step's name. @throws ContentDiffersError */
   readonly compare: (point: PointToCompare) => Promise<string>;
   readonly onStep: (step: string, seconds: number) => Promise<void>;
 }
@@ -61,7 +61,7 @@ const openTransactionsSeconds = 300;
  * the target, none later. Afterwards the stream rests there. A step that fails leaves slot and stream as they were, so
  * that the cutover can be tried again; the fence is for the caller to take down then.
  *
- * @throws Unreachable when a connection breaks, that of the snapshot included: another try may pass
+ * @throws UnreachableError when a connection breaks, that of the snapshot included: another try may pass
  */
 export async function cutOver(cut: CutOver): Promise<void> {
   try {
@@ -71,8 +71,8 @@ export async function cutOver(cut: CutOver): Promise<void> {
   } catch (error) {
     cut.follower.resume();
     // Ours say themselves what they were doing.
-    if (!isUngranted(error) || error instanceof Refused || error instanceof Unreachable) throw error;
-    throw new Refused(`the cutover of ${cut.database} was not granted a lock: ${messageOf(error)}`, {
+    if (!isLockTimeout(error) || error instanceof RefusedError || error instanceof UnreachableError) throw error;
+    throw new RefusedError(`the cutover of ${cut.database} was not granted a lock: ${messageOf(error)}`, {
       remedy: `on source or target: ${lockRemedy}`,
       cause: error,
     });
@@ -94,7 +94,7 @@ async function reachPoint(cut: CutOver): Promise<void> {
       database: cut.database,
       slot: cut.slot,
       plugin: cut.plugin,
-      sender: cut.sender ?? "source",
+      publisher: cut.publisher ?? "source",
       timeoutSeconds: openTransactionsSeconds,
       onWaiting: cut.onWaiting,
       signal: cut.signal,

@@ -1,22 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
-import { Refused, TimedOut, messageOf } from "../errors.js";
+import { RefusedError, TimeoutError, messageOf } from "../errors.js";
 import { applicationNamePrefix } from "../postgres/connection/connect.js";
 import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
+import type { FenceRecord, FenceSide } from "../store/fence-record.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
-
-/**
- * What a fence has covered up, by `default_transaction_read_only` as it was set before: null where it was not set. Plain
- * JSON: the store keeps it, so that whoever takes the fence down restores just that.
- */
-export interface FenceRecord {
-  readonly database: string | null;
-  /** Roles with a setting of their own, which would win over the database's: as it was for them in this database. */
-  readonly roles: readonly { readonly role: string; readonly setting: string | null }[];
-}
-
-export type FenceSide = "source" | "target";
 
 /** What is fenced: a database of the source from its cutover on, one of the target from its return on. */
 export interface FencedDatabase {
@@ -32,7 +21,7 @@ const endWithinMs = 30_000;
  * What putting a fence up would cover. A fence that stands is seen as it stands: keep the record of the first look.
  * Superusers of the target are spared as in {@link putUpFence}.
  */
-export async function lookBehindFence(session: Client, side: FenceSide): Promise<FenceRecord> {
+export async function readFenceRecord(session: Client, side: FenceSide): Promise<FenceRecord> {
   const { rows } = await session.query<{ role: string | null; setting: string | null }>(
     `WITH setting AS (
        SELECT s.setrole, s.setdatabase, substr(one, strpos(one, '=') + 1) AS value
@@ -67,7 +56,7 @@ export const extendRecord = (record: FenceRecord, now: FenceRecord): FenceRecord
  * target whose superusers are its operator's, as Azure's `azuresu`, nobody else can hold or end theirs: these are spared.
  *
  * @returns the superusers whose sessions were spared
- * @throws Refused when a setting or the end of a session is denied, TimedOut when a session does not end
+ * @throws RefusedError when a setting or the end of a session is denied, TimeoutError when a session does not end
  */
 export async function putUpFence(session: Client, fenced: FencedDatabase, { roles }: FenceRecord): Promise<string[]> {
   const database = quoteIdentifier(fenced.database);
@@ -77,7 +66,7 @@ export async function putUpFence(session: Client, fenced: FencedDatabase, { role
   return endSessionsFromBefore(session, fenced);
 }
 
-/** Restores what the record says; idempotent. Roles that have been dropped since are no loss. @throws Refused */
+/** Restores what the record says; idempotent. Roles that have been dropped since are no loss. @throws RefusedError */
 export async function takeDownFence(session: Client, fenced: FencedDatabase, record: FenceRecord): Promise<void> {
   const { rows } = await session.query<{ role: string }>("SELECT rolname AS role FROM pg_catalog.pg_roles");
   const there = new Set(rows.map(({ role }) => role));
@@ -113,7 +102,7 @@ async function alter(session: Client, { side }: FencedDatabase, statement: strin
     await session.query(statement);
   } catch (cause) {
     if (sqlStateOf(cause) !== sqlStates.insufficientPrivilege) throw cause;
-    throw new Refused(`the ${side} does not let the fence be set (${messageOf(cause)}): ${statement}`, {
+    throw new RefusedError(`the ${side} does not let the fence be set (${messageOf(cause)}): ${statement}`, {
       remedy: `connect to the ${side} as the owner of the database, or as a superuser, or set fence to "none"`,
       code: "603110",
       cause,
@@ -144,7 +133,7 @@ async function endSessionsFromBefore(client: Client, fenced: FencedDatabase): Pr
     for (const { user } of all.filter(({ isSpared }) => isSpared)) spared.add(user ?? "an unknown role");
     clearLooks = sessions.length === 0 ? clearLooks + 1 : 0;
     if (sessions.length > 0 && Date.now() > deadline)
-      throw new TimedOut(`sessions do not end within ${endWithinMs / 1000} s: ${sessions.map(nameOf).join(", ")}`, {
+      throw new TimeoutError(`sessions do not end within ${endWithinMs / 1000} s: ${sessions.map(nameOf).join(", ")}`, {
         remedy: `see in pg_stat_activity on the ${fenced.side} what they wait for`,
       });
     for (const session of sessions) await endSession(client, fenced, session);
@@ -174,7 +163,7 @@ async function endSession(client: Client, { side }: FencedDatabase, session: Ses
     await client.query("SELECT pg_catalog.pg_terminate_backend($1)", [session.pid]);
   } catch (cause) {
     if (sqlStateOf(cause) !== sqlStates.insufficientPrivilege) throw cause;
-    throw new Refused(`${nameOf(session)} on the ${side} may not be ended (${messageOf(cause)})`, {
+    throw new RefusedError(`${nameOf(session)} on the ${side} may not be ended (${messageOf(cause)})`, {
       remedy: `as a superuser: GRANT pg_signal_backend to the ${side}'s role; a superuser's session only a superuser can end`,
       code: "603110",
       cause,

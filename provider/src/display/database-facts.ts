@@ -1,24 +1,23 @@
 import { formatBytes } from "../units/byte-size.js";
 import { formatDuration } from "../units/duration.js";
-import type { ComparisonProgress, DatabaseDetails, IndexBuild, OnlineVerification, WayBackStatus } from "../status.js";
+import type { ComparisonProgress, DatabaseDetails, IndexBuild, OnlineVerification, RollbackStatus } from "../status.js";
 
 /**
- * What is known of a database's work beyond numbers of tables and rows, a fact each, for command and page alike: indexes in
- * hand, a comparison that runs, a stream that is followed. Empty where there is none of them.
+ * Facts about a database's work that no column shows, for the command and the dashboard: running index builds and
+ * comparisons, lag, retained WAL, the last verification, rollback replication.
  */
 export function databaseFacts(one: DatabaseDetails): string[] {
-  const hasStream = one.migrationOperation === "following" || one.migrationOperation === "finishing";
-  const isFollowed = hasStream && one.migrationState !== "Failed";
+  const hasStream = one.migrationOperation === "following" || one.migrationOperation === "completing";
   return [
     ...workFacts(one),
-    ...(isFollowed ? lagFacts(one) : []),
+    ...lagFacts(one),
     ...(hasStream ? walFact(one) : []),
     ...verificationFact(one.verification),
-    ...wayBackFact(one.wayBack),
+    ...rollbackFact(one.rollbackReplication),
   ];
 }
 
-/** What takes long and shows in no number of tables. */
+/** Running index builds, and a running comparison. */
 export function workFacts({ indexBuilds = [], comparison }: DatabaseDetails): string[] {
   return [...indexBuilds.map(buildFact), ...(comparison ? [comparisonFact(comparison)] : [])];
 }
@@ -28,10 +27,14 @@ function buildFact({ index, table, seconds, phase, percent }: IndexBuild): strin
   return `building ${index} of ${table} for ${formatDuration(seconds)}${phase === undefined ? "" : ` (${phase}${share})`}`;
 }
 
-const comparisonFact = ({ bytesCompared, bytesTotal, secondsLeft }: ComparisonProgress): string =>
-  `compared ${formatBytes(bytesCompared)} of ${formatBytes(bytesTotal)}, about ${formatDuration(secondsLeft)} left`;
+function comparisonFact({ bytesCompared, bytesTotal, secondsLeft }: ComparisonProgress): string {
+  const estimate = secondsLeft === undefined ? "" : `, about ${formatDuration(secondsLeft)} left`;
+  return `compared ${formatBytes(bytesCompared)} of ${formatBytes(bytesTotal)}${estimate}`;
+}
 
 function lagFacts(one: DatabaseDetails): string[] {
+  if (one.lagUnknownSince !== undefined) return [`behind: unknown since ${one.lagUnknownSince}, no worker is running`];
+  if (!one.isLagMeasured) return [];
   const rates = [
     [one.insertsPerSecond, "inserts"],
     [one.updatesPerSecond, "updates"],
@@ -47,7 +50,7 @@ function lagFacts(one: DatabaseDetails): string[] {
   ];
 }
 
-/** Kept for the next try, too, of one that has failed. */
+/** A failed database keeps its WAL for the next attempt. */
 function walFact({ retainedWalBytes: retained, retainedWalLimitBytes: limit }: DatabaseDetails): string[] {
   if (retained === undefined) return [];
   return [`WAL kept on the source: ${formatBytes(retained)}${limit === undefined ? "" : ` of ${formatBytes(limit)}`}`];
@@ -60,9 +63,9 @@ function verificationFact(verification: OnlineVerification | undefined): string[
   return [`verification (${requestedBy}): ${state}${counted}`];
 }
 
-function wayBackFact(wayBack: WayBackStatus | undefined): string[] {
-  if (!wayBack) return [];
-  const { state, latencySeconds, lagBytes, message } = wayBack;
+function rollbackFact(rollbackReplication: RollbackStatus | undefined): string[] {
+  if (!rollbackReplication) return [];
+  const { state, latencySeconds, lagBytes, message } = rollbackReplication;
   const lag = latencySeconds === undefined ? "" : `, ${latencySeconds.toFixed(1)} s`;
   const bytes = lagBytes === undefined ? "" : `, ${formatBytes(lagBytes)} behind`;
   return [`way back: ${state}${bytes}${lag}${message === undefined ? "" : `: ${message}`}`];

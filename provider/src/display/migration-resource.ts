@@ -1,4 +1,4 @@
-import type { Wish } from "../inputs/inputs.js";
+import type { MigrationSpec } from "../inputs/inputs.js";
 import type { MigrationStatus } from "../status.js";
 import type { MigrationSummary } from "../store/list-migrations.js";
 
@@ -6,8 +6,8 @@ import type { MigrationSummary } from "../store/list-migrations.js";
 export interface MigrationResource {
   readonly id: string;
   readonly name: string;
-  readonly migrationMode: Wish["migrationMode"];
-  readonly migrationOption: Wish["migrationOption"];
+  readonly migrationMode: MigrationSpec["migrationMode"];
+  readonly migrationOption: MigrationSpec["migrationOption"];
   readonly sourceType: string;
   readonly sourceDbServerResourceId: string;
   readonly sourceDbServerFullyQualifiedDomainName: string;
@@ -21,24 +21,25 @@ export interface MigrationResource {
 }
 
 export function migrationResource(migration: MigrationSummary, status?: MigrationStatus): MigrationResource {
-  const { wish } = migration;
-  const { source, target } = wish;
+  const { spec } = migration;
+  const { source, target } = spec;
   return {
     id: `${target.host}:${target.port}/${migration.name}`,
     name: migration.name,
-    migrationMode: wish.migrationMode,
-    migrationOption: wish.migrationOption,
-    sourceType: wish.sourceType ?? "OnPremises",
+    migrationMode: spec.migrationMode,
+    migrationOption: spec.migrationOption,
+    sourceType: spec.sourceType ?? "OnPremises",
     sourceDbServerResourceId: `${source.host}:${source.port}@${source.user}`,
     sourceDbServerFullyQualifiedDomainName: source.host,
     targetDbServerFullyQualifiedDomainName: target.host,
-    dbsToMigrate: wish.dbsToMigrate,
-    overwriteDbsInTarget: wish.overwriteDbsInTarget,
-    tags: wish.tags,
+    dbsToMigrate: spec.dbsToMigrate,
+    overwriteDbsInTarget: spec.overwriteDbsInTarget,
+    tags: spec.tags,
     startedOn: migration.startedOn.toISOString(),
     endedOn: migration.endedOn?.toISOString(),
     currentStatus: status ?? {
       state: migration.state,
+      worker: { state: migration.workerState },
       ...(migration.error === undefined ? {} : { error: migration.error }),
     },
   };

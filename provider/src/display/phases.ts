@@ -1,26 +1,28 @@
-import type { Wish } from "../inputs/inputs.js";
-import type { MigrationState, MigrationSubState } from "../status.js";
+import type { MigrationSpec } from "../inputs/inputs.js";
+import { hasEnded, type MigrationStatus, type MigrationSubState } from "../status.js";
 
 export interface Phase {
   readonly name: string;
-  readonly stage: "done" | "current" | "ahead";
+  /** `stopped`: where a migration failed or was canceled. */
+  readonly stage: "done" | "current" | "stopped" | "ahead";
 }
 
-type Kind = Pick<Wish, "migrationMode" | "migrationOption">;
+type Kind = Pick<MigrationSpec, "migrationMode" | "migrationOption">;
 
-/** What a migration goes through, and where it is; a waiting substate that is none of these counts as preparation. */
-export function phasesOf(
-  kind: Kind,
-  state: MigrationState | undefined,
-  subState: MigrationSubState | undefined,
-): Phase[] {
+/** The phases of a migration. A waiting substate that belongs to no phase counts as preparation. */
+export function phasesOf(kind: Kind, { state, currentSubStateDetails }: Partial<MigrationStatus>): Phase[] {
   const steps = stepsOf(kind);
-  const isEnd = subState === "Completed";
+  const hasStopped = state !== undefined && hasEnded(state) && state !== "Succeeded";
+  const subState = hasStopped ? currentSubStateDetails?.reachedSubState : currentSubStateDetails?.currentSubState;
   const found = steps.findIndex(({ subStates }) => subStates.some((one) => one === subState));
-  const current = isEnd ? steps.length : Math.max(0, found);
-  const names = [...steps.map(({ name }) => name), isEnd ? (state ?? "Done") : "Done"];
-  const isDone = (i: number): boolean => (isEnd ? state === "Succeeded" : i < current);
-  return names.map((name, i) => ({ name, stage: i === current ? "current" : isDone(i) ? "done" : "ahead" }));
+  const current = state === "Succeeded" ? steps.length : Math.max(0, found);
+  const names = [...steps.map(({ name }) => name), state === "Succeeded" ? state : "Done"];
+  return names.map((name, i) => ({ name, stage: stageOf(i, current, hasStopped) }));
+}
+
+function stageOf(index: number, current: number, hasStopped: boolean): Phase["stage"] {
+  if (index === current) return hasStopped ? "stopped" : "current";
+  return index < current ? "done" : "ahead";
 }
 
 interface Step {
@@ -44,21 +46,21 @@ const step = (name: string, subState: MigrationSubState): Step => ({ name, subSt
 const cutOver: Step = { name: "Cut over", subStates: ["CompletingMigration", "WaitingForRollbackDecision"] };
 
 const sentences: Readonly<Record<MigrationSubState, string>> = {
-  PerformingPreRequisiteSteps: "Getting ready",
-  ValidationInProgress: "Looking at both servers",
-  WaitingForLogicalReplicationSetupRequestOnSourceDB: "Waiting: the source cannot be followed yet",
-  WaitingForDBsToMigrateSpecification: "Waiting for its databases to be named",
-  WaitingForTargetDBOverwriteConfirmation: "Waiting: may databases on the target be replaced?",
+  PerformingPreRequisiteSteps: "Preparing",
+  ValidationInProgress: "Validating both servers",
+  WaitingForLogicalReplicationSetupRequestOnSourceDB: "Waiting until logical replication is set up on the source",
+  WaitingForDBsToMigrateSpecification: "Waiting for the list of databases to migrate",
+  WaitingForTargetDBOverwriteConfirmation: "Waiting for permission to overwrite databases on the target",
   WaitingForDataMigrationScheduling: "Waiting to be started",
-  WaitingForDataMigrationWindow: "Waiting for its window to open",
+  WaitingForDataMigrationWindow: "Waiting for the migration window",
   MigratingData: "Copying",
-  WaitingForCutoverTrigger: "All is copied; following the source until you cut over",
+  WaitingForCutoverTrigger: "Everything is copied; changes are applied until the cutover",
   CompletingMigration: "Cutting over",
-  WaitingForRollbackDecision: "Cut over; the source is kept as the target is, until you return or drop that",
+  WaitingForRollbackDecision: "Cut over; the source is kept up to date until you decide whether to return to it",
   CancelingRequestedDBMigrations: "Canceling",
   Completed: "",
 };
 
-/** What a substate means to whoever has to act on it; empty at the end. */
+/** Explains a substate to the person who has to act on it; empty at the end. */
 export const sentenceOf = (subState: MigrationSubState | undefined): string =>
   subState === undefined ? "" : sentences[subState];

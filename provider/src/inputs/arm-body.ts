@@ -1,4 +1,4 @@
-import type { InputFailure } from "./check-inputs.js";
+import type { InputFailure } from "../errors.js";
 import {
   adminCredentialsSchema,
   inputsSchema,
@@ -6,7 +6,7 @@ import {
   type DeclaredInputs,
   type Inputs,
 } from "./inputs.js";
-import type { Endpoint } from "../postgres/connection/connect.js";
+import type { Endpoint } from "../postgres/connection/endpoint.js";
 
 /**
  * The body of Azure's REST resource `flexibleServers/migrations` (API version 2025-08-01): its keys for the two servers,
@@ -121,16 +121,17 @@ const readOnly = [
  * kept, for `check` to refuse.
  */
 export function inputsFromArmBody(body: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const inputs: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(body)) {
-    const lower = key.toLowerCase();
-    if (value === null || readOnly.includes(lower)) continue;
-    if (lower === "properties" && isPlainObject(value)) Object.assign(inputs, inputsFromArmBody(value));
-    else if (lower === "name") inputs.migrationName = value;
-    else if (lower === "secretparameters" && isPlainObject(value)) inputs.secretParameters = secretParameters(value);
-    else inputs[spelling(key, Object.keys(inputsSchema.shape))] = value;
-  }
-  return inputs;
+  // Assigning a key named __proto__ would hide it from `check`; building from entries keeps it.
+  return Object.fromEntries(Object.entries(body).flatMap(([key, value]) => inputEntries(key, value)));
+}
+
+function inputEntries(key: string, value: unknown): [key: string, value: unknown][] {
+  const lower = key.toLowerCase();
+  if (value === null || readOnly.includes(lower)) return [];
+  if (lower === "properties" && isPlainObject(value)) return Object.entries(inputsFromArmBody(value));
+  if (lower === "name") return [["migrationName", value]];
+  if (lower === "secretparameters" && isPlainObject(value)) return [["secretParameters", secretParameters(value)]];
+  return [[spelling(key, Object.keys(inputsSchema.shape)), value]];
 }
 
 function secretParameters(given: Readonly<Record<string, unknown>>): Record<string, unknown> {

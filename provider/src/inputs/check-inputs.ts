@@ -1,27 +1,22 @@
+import type { InputFailure } from "../errors.js";
 import type { z } from "zod";
 import { resolveServers, serverKeys } from "./arm-body.js";
-import { InvalidInput } from "../errors.js";
+import { InvalidInputError } from "../errors.js";
 import { filterSchema } from "./filter.js";
 import {
   adminCredentialsSchema,
   inputsOf,
   inputsSchema,
   secretParametersSchema,
-  serverSchema,
   timeoutsSchema,
   webhookSchema,
   type DeclaredInputs,
   type Inputs,
 } from "./inputs.js";
+import { isSameHost, serverSchema } from "./server.js";
 import { nearestName } from "./nearest-name.js";
 import { targetDatabase } from "./target-database.js";
 import { containsUnknown, touchesUnknown } from "./unknown-value.js";
-
-export interface InputFailure {
-  /** Path of the property: `source.port`, `dbsToMigrate[0]`. */
-  readonly property: string;
-  readonly reason: string;
-}
 
 export interface CheckedInputs {
   /** With defaults, under the program's own keys; undefined when a property is wrong by itself. */
@@ -31,10 +26,10 @@ export interface CheckedInputs {
   readonly failures: readonly InputFailure[];
 }
 
-/** @throws InvalidInput naming each property that is wrong, all at once */
+/** @throws InvalidInputError naming each property that is wrong, all at once */
 export function parseInputs(raw: Readonly<Record<string, unknown>>): Inputs {
   const { inputs, failures } = checkInputs(raw);
-  if (failures.length > 0 || !inputs) throw new InvalidInput(failures);
+  if (failures.length > 0 || !inputs) throw new InvalidInputError(failures);
   return inputs;
 }
 
@@ -59,12 +54,12 @@ export function checkInputs(raw: Readonly<Record<string, unknown>>): CheckedInpu
 /**
  * What is still understood of inputs that another version of this package has kept, so that its migration can be removed.
  *
- * @throws InvalidInput when they do not say how to reach both servers
+ * @throws InvalidInputError when they do not say how to reach both servers
  */
 export function understandInputs(raw: Readonly<Record<string, unknown>>): Inputs {
   const known = parseUsable(raw, wrongProperties(parse(raw).error?.issues ?? []));
   const { servers, failures } = resolveServers(known);
-  if (!servers) throw new InvalidInput(failures);
+  if (!servers) throw new InvalidInputError(failures);
   return inputsOf(known, servers);
 }
 
@@ -91,8 +86,8 @@ const rules: readonly Rule[] = [
     about: serverKeys,
     failures: (inputs) => {
       const { servers } = resolveServers(inputs);
-      if (servers?.source.host !== servers?.target.host || servers?.source.port !== servers?.target.port) return [];
-      if (!servers) return [];
+      if (!servers || servers.source.port !== servers.target.port) return [];
+      if (!isSameHost(servers.source.host, servers.target.host)) return [];
       return [{ property: "target", reason: "source and target are the same server; name another one" }];
     },
   },
@@ -125,6 +120,13 @@ const rules: readonly Rule[] = [
         return [{ property: "rollback", reason: "nothing is cut over that one could return from; use keep or drop" }];
       return [];
     },
+  },
+  {
+    about: ["waitFor", "migrationMode"],
+    failures: ({ waitFor, migrationMode }) =>
+      waitFor === "cutoverReady" && migrationMode === "Offline"
+        ? [{ property: "waitFor", reason: "an offline migration has no cutover to wait for; use succeeded or started" }]
+        : [],
   },
   {
     about: ["dbsToMigrate", "waitForConfirmation"],
@@ -255,18 +257,18 @@ const propertyPath = (path: readonly PropertyKey[]): string =>
     "",
   );
 
-const nested: Readonly<Record<string, z.ZodObject>> = {
-  include: filterSchema,
-  exclude: filterSchema,
-  source: serverSchema,
-  target: serverSchema,
-  secretParameters: secretParametersSchema,
-  adminCredentials: adminCredentialsSchema,
-  timeouts: timeoutsSchema,
-  webhook: webhookSchema,
-};
+const nested: ReadonlyMap<string, z.ZodObject> = new Map<string, z.ZodObject>([
+  ["include", filterSchema],
+  ["exclude", filterSchema],
+  ["source", serverSchema],
+  ["target", serverSchema],
+  ["secretParameters", secretParametersSchema],
+  ["adminCredentials", adminCredentialsSchema],
+  ["timeouts", timeoutsSchema],
+  ["webhook", webhookSchema],
+]);
 
 function knownKeys(path: readonly PropertyKey[]): string[] {
-  const schema = path.length === 0 ? inputsSchema : nested[String(path.at(-1))];
+  const schema = path.length === 0 ? inputsSchema : nested.get(String(path.at(-1)));
   return Object.keys(schema?.shape ?? {});
 }

@@ -2,7 +2,9 @@ import { z } from "zod";
 import { parseByteSize } from "../units/byte-size.js";
 import { parseDuration } from "../units/duration.js";
 import { filterSchema } from "./filter.js";
-import type { Endpoint } from "../postgres/connection/connect.js";
+import { hostSchema, serverSchema, sslModeSchema } from "./server.js";
+import { wholeNumber } from "./whole-number.js";
+import type { Endpoint } from "../postgres/connection/endpoint.js";
 
 /** `true` and `false`, and Azure's REST spelling of them, `"True"` and `"False"`, in any case. */
 const switchSchema = z.union(
@@ -15,24 +17,6 @@ const switchSchema = z.union(
   ],
   { error: 'give true or false (or "True" or "False", as Azure\'s API does)' },
 );
-
-const wholeNumber = (what: string, least: number, most: number): z.ZodCoercedNumber => {
-  const error = `give ${what} from ${least} to ${most}`;
-  return z.coerce.number(error).int(error).min(least, error).max(most, error);
-};
-
-const sslMode = z.enum(["Disable", "Prefer", "Require", "VerifyCA", "VerifyFull"]);
-
-/** What is missing here may come from the ARM keys: `resolveServers` sees to it that a server is complete. */
-export const serverSchema = z.strictObject({
-  host: z.string().min(1, "name the server: a host name or an address").optional(),
-  port: wholeNumber("a port", 1, 65535).optional(),
-  user: z.string().min(1, "name the role that logs in").optional(),
-  password: z.string().min(1, "give the role's password, from a secret").optional(),
-  passwordCommand: z.string().min(1, "give a command that prints the password").optional(),
-  sslMode: sslMode.optional(),
-  sslRootCert: z.string().min(1).optional(),
-});
 
 export const adminCredentialsSchema = z.strictObject({
   sourceServerPassword: z.string().min(1, "give the role's password, from a secret").optional(),
@@ -131,7 +115,7 @@ export const sourceTypes = [
 
 export type SourceType = (typeof sourceTypes)[number];
 
-export const mostWorkers = 16;
+export const maxWorkers = 16;
 
 /** All inputs as they stand in a program and in the state: the ARM body's keys beside `source` and `target`. */
 export const inputsSchema = z.strictObject({
@@ -144,16 +128,16 @@ export const inputsSchema = z.strictObject({
   source: serverSchema.optional(),
   target: serverSchema.optional(),
   sourceDbServerResourceId: z.string().min(1).optional(),
-  sourceDbServerFullyQualifiedDomainName: z.string().min(1).optional(),
+  sourceDbServerFullyQualifiedDomainName: hostSchema.optional(),
   targetDbServerResourceId: z.string().min(1).optional(),
-  targetDbServerFullyQualifiedDomainName: z.string().min(1).optional(),
+  targetDbServerFullyQualifiedDomainName: hostSchema.optional(),
   secretParameters: secretParametersSchema.optional(),
   /** Azure's documents misplace the names beside secretParameters, where its service does not see them. */
   sourceServerUsername: z.string().min(1).optional(),
   targetServerUsername: z.string().min(1).optional(),
   sourceType: z.enum(sourceTypes).optional(),
   /** Of both servers, where `source` and `target` say nothing else. */
-  sslMode: sslMode.optional(),
+  sslMode: sslModeSchema.optional(),
   dbsToMigrate: databaseNames.default([]),
   migrationMode: z.enum(["Offline", "Online"]).default("Offline"),
   migrationOption: z.enum(["Validate", "Migrate", "ValidateAndMigrate"]).default("ValidateAndMigrate"),
@@ -184,7 +168,7 @@ export const inputsSchema = z.strictObject({
   tableJobs: wholeNumber("a number", 1, 64).optional(),
   indexJobs: wholeNumber("a number", 1, 64).optional(),
   /** Processes that share the copy, each with its own jobs. */
-  workers: wholeNumber("a number", 1, mostWorkers).default(1),
+  workers: wholeNumber("a number", 1, maxWorkers).default(1),
   /** Larger tables are copied in parts. */
   splitTablesLargerThan: byteSize.default(10 * 1024 ** 3),
   include: filterSchema.default({}),
@@ -212,6 +196,8 @@ export const inputsSchema = z.strictObject({
   maintenanceDatabase: databaseName.default("postgres"),
   runner: z.enum(["local", "external"]).optional(),
   waitFor: z.enum(["started", "cutoverReady", "succeeded"]).optional(),
+  /** What `create` does with a record that has ended, or belongs to another owner. */
+  onExistingRecord: z.enum(["refuse", "adopt", "restart"]).default("refuse"),
   timeouts: timeoutsSchema.default({}),
   webhook: webhookSchema.optional(),
   /** Set by the resource class: a newer package makes a difference, so that the provider's text in the state is renewed. */
@@ -257,22 +243,28 @@ export function inputsOf(declared: DeclaredInputs, servers: Pick<Inputs, "source
 export type PublicEndpoint = Omit<Endpoint, "password" | "passwordCommand">;
 
 /** What goes into the store: everything but secrets, and what only this machine's Pulumi cares about. */
-export interface Wish extends Omit<
+export interface MigrationSpec extends Omit<
   Inputs,
-  "source" | "target" | "webhook" | "timeouts" | "waitFor" | "engineVersion" | "resourceUrn"
+  "source" | "target" | "webhook" | "timeouts" | "waitFor" | "onExistingRecord" | "engineVersion" | "resourceUrn"
 > {
   readonly source: PublicEndpoint;
   readonly target: PublicEndpoint;
 }
 
-/** The wish without secrets, as the store keeps it. A password's command may hold one, too. */
-export function wishOf(inputs: Inputs): Wish {
+/** The spec without secrets, as the store keeps it. A password's command may hold one, too. */
+export function specOf(inputs: Inputs): MigrationSpec {
   const { webhook: _webhook, timeouts: _timeouts, waitFor: _waitFor, ...kept } = inputs;
-  const { engineVersion: _engine, resourceUrn: _urn, ...rest } = kept;
+  const { onExistingRecord: _onExisting, engineVersion: _engine, resourceUrn: _urn, ...rest } = kept;
   return { ...rest, source: publicEndpoint(inputs.source), target: publicEndpoint(inputs.target) };
 }
 
-const { timeouts: _timeouts, engineVersion: _engine, resourceUrn: _urn, ...recorded } = inputsSchema.shape;
+const {
+  timeouts: _timeouts,
+  onExistingRecord: _onExisting,
+  engineVersion: _engine,
+  resourceUrn: _urn,
+  ...recorded
+} = inputsSchema.shape;
 const defaults: Readonly<Record<string, unknown>> = Object.fromEntries(
   Object.entries(recorded).flatMap(([key, schema]) => {
     const { data } = schema.safeParse(undefined);
@@ -280,8 +272,8 @@ const defaults: Readonly<Record<string, unknown>> = Object.fromEntries(
   }),
 );
 
-/** A wish from the store: one that an earlier version has recorded knows nothing of the inputs that came later. */
-export const completeWish = (wish: Wish): Wish => ({ ...defaults, ...wish });
+/** A spec from the store: one that an earlier version has recorded knows nothing of the inputs that came later. */
+export const completeSpec = (spec: MigrationSpec): MigrationSpec => ({ ...defaults, ...spec });
 
 export function publicEndpoint({ password: _password, passwordCommand: _command, ...shown }: Endpoint): PublicEndpoint {
   return shown;

@@ -6,7 +6,7 @@ import { serverVersion } from "./server-version.js";
  *
  * @param name SQL for the name as text, qualified and quoted
  */
-export async function relationNow(session: Client, name: string): Promise<string> {
+export async function currentRelation(session: Client, name: string): Promise<string> {
   // It takes text from 9.6 on.
   return (await serverVersion(session)) < 90600 ? `to_regclass((${name})::cstring)::oid` : `to_regclass(${name})::oid`;
 }

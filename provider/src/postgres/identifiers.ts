@@ -8,3 +8,8 @@ export const quoteLiteral = (text: string): string => escapeLiteral(text);
 
 /** `schema.name`, both quoted. */
 export const qualify = (schema: string, name: string): string => `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
+
+export interface RelationName {
+  readonly schema: string;
+  readonly name: string;
+}

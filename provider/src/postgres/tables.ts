@@ -98,7 +98,7 @@ function tablesQuery(version: number): string {
   const keyColumns = (which: "indisprimary" | "indisreplident"): string => `(
     SELECT json_agg(a.attname ORDER BY k.position)
       FROM pg_index i
-      CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, position)
+      CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, position)
       JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
      -- Of a deferrable key there may be two rows at a time, so the stream does not name rows by it, nor may we.
      WHERE i.indrelid = c.oid AND i.${which} AND i.indimmediate
@@ -130,7 +130,7 @@ SELECT json_agg(json_build_object(
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
   CROSS JOIN LATERAL (${columnsQuery(version)}) cl
-  LEFT JOIN (SELECT unnest(extconfig) AS oid, oid AS extension FROM pg_extension) x ON x.oid = c.oid
+  LEFT JOIN (SELECT pg_catalog.unnest(extconfig) AS oid, oid AS extension FROM pg_extension) x ON x.oid = c.oid
  WHERE c.relkind IN ('r', 'p')
    AND c.relpersistence <> 't'
    AND n.nspname !~ '^pg_(toast|temp)' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pgmigration')

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { inputsFromArmBody } from "../inputs/arm-body.js";
 import { engineVersion } from "../engine-version.js";
 import type { SourceType } from "../inputs/inputs.js";
-import type { SslMode } from "../postgres/connection/connect.js";
+import type { SslMode } from "../postgres/connection/endpoint.js";
 import type { MigrationStatus, ServerMetadata, TargetConnection } from "../status.js";
 
 /** A PostgreSQL server, and the role that logs in there. What is left out may come from the ARM keys. */
@@ -220,7 +220,7 @@ export interface PgMigrationArgs {
   readonly maintenanceDatabase?: pulumi.Input<string> | undefined;
   /**
    * Where the worker lives. `local` (default) starts it on this machine, where it outlives `pulumi up`; `external` only
-   * records the wish: somebody runs `pg-migration worker`, for instance near the databases.
+   * records the spec: somebody runs `pg-migration worker`, for instance near the databases.
    */
   readonly runner?: pulumi.Input<"local" | "external"> | undefined;
   /**
@@ -230,6 +230,13 @@ export interface PgMigrationArgs {
   readonly waitFor?: pulumi.Input<"started" | "cutoverReady" | "succeeded"> | undefined;
   /** Told of each change of state. The migration never waits for it, and goes on when it cannot be reached. */
   readonly webhook?: pulumi.Input<WebhookArgs> | undefined;
+  /**
+   * What creation does when the target has a record of this migration already. Creation always continues an unfinished
+   * record of this resource, of a resource of this stack that is replaced or renamed, or of the command, and reports that.
+   * It refuses (default) a record that has ended or belongs to another stack. `adopt` takes such a record over as it is;
+   * `restart` removes the record of a migration that has ended and migrates again.
+   */
+  readonly onExistingRecord?: pulumi.Input<"refuse" | "adopt" | "restart"> | undefined;
   /** How long an operation may take before it gives up waiting; the worker goes on. Default seven days. */
   readonly timeouts?:
     | pulumi.Input<{

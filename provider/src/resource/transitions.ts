@@ -1,18 +1,25 @@
-import type { InputFailure } from "../inputs/check-inputs.js";
+import type { InputFailure } from "../errors.js";
 import type { Inputs } from "../inputs/inputs.js";
-import type { MigrationStatus } from "../status.js";
+import type { DatabaseDetails, MigrationStatus } from "../status.js";
+import { differingCopyInputs, fixedReason, fixedRemedy, isUnderWay, type CopyInputs } from "./copy-inputs.js";
 
 /** What the switches of two inputs ask for when one follows the other. */
 interface Change {
-  readonly before: Pick<Inputs, "triggerCutover" | "cancel" | "rollback">;
-  readonly after: Pick<Inputs, "triggerCutover" | "cancel" | "rollback" | "dbsToCancelMigrationOn">;
+  readonly before: CopyInputs & Pick<Inputs, "triggerCutover" | "cancel" | "rollback" | "dbsToMigrate">;
+  readonly after: CopyInputs &
+    Pick<Inputs, "triggerCutover" | "cancel" | "rollback" | "dbsToMigrate" | "dbsToCancelMigrationOn">;
 }
 
 /** Whether a change can be impossible at all, so that the migration's state has to be looked up. */
 export const dependsOnState = ({ before, after }: Change): boolean =>
   before.triggerCutover !== after.triggerCutover ||
   (after.cancel && !before.cancel) ||
-  (before.rollback !== after.rollback && after.rollback !== "drop");
+  (before.rollback !== after.rollback && after.rollback !== "drop") ||
+  removedDatabases({ before, after }).length > 0 ||
+  differingCopyInputs(before, after).length > 0;
+
+const removedDatabases = ({ before, after }: Change): string[] =>
+  before.dbsToMigrate.filter((name) => !after.dbsToMigrate.includes(name));
 
 /** Changes that a migration in this state cannot follow any more, with the code of Azure's service where it has one. */
 export function impossibleTransitions({ before, after }: Change, status: MigrationStatus): InputFailure[] {
@@ -32,22 +39,35 @@ export function impossibleTransitions({ before, after }: Change, status: Migrati
       "triggerCutover",
       `603113: the cutover ${cuttingOver ? "is under way" : "has been done"} and cannot be taken back; leave triggerCutover true`,
     );
-  const isKept = Object.values(dbDetails).some(({ wayBack }) => wayBack !== undefined);
+  const isKept = Object.values(dbDetails).some(({ rollbackReplication }) => rollbackReplication !== undefined);
   if (before.rollback !== after.rollback && after.rollback === "return" && !isKept)
     refuse("rollback", "no way back is kept: it begins with the cutover, where rollback is keep");
   if (before.rollback !== after.rollback && after.rollback === "keep" && isOver)
     refuse("rollback", `the migration has ended (${state}): a way back begins with the cutover; leave it out`);
   const canceled = after.dbsToCancelMigrationOn.length > 0 ? after.dbsToCancelMigrationOn : Object.keys(dbDetails);
-  const kept = canceled.filter((name) => dbDetails[name]?.wayBack !== undefined);
+  const kept = canceled.filter((name) => dbDetails[name]?.rollbackReplication !== undefined);
   if (after.cancel && !before.cancel && kept.length > 0)
     refuse("cancel", `${kept.join(", ")} has been cut over; set rollback to return, or to drop`);
   if (after.cancel && !before.cancel && state === "Succeeded")
     refuse("cancel", "the migration has succeeded: there is nothing left to cancel; leave it out");
+  const phases = Object.values(dbDetails).map(({ migrationOperation }) => migrationOperation);
+  if (isUnderWay(state, phases))
+    for (const property of differingCopyInputs(before, after)) refuse(property, `${fixedReason}; ${fixedRemedy}`);
+  const replicated = removedDatabases({ before, after }).filter((name) => isReplicated(dbDetails[name]));
+  if (replicated.length > 0)
+    refuse(
+      "dbsToMigrate",
+      `${replicated.join(", ")} is replicated; list it in dbsToCancelMigrationOn with cancel set to true first`,
+    );
   return failures;
 }
+
+const isReplicated = (details: DatabaseDetails | undefined): boolean =>
+  details !== undefined &&
+  (["following", "completing"].includes(details.migrationOperation) || details.rollbackReplication !== undefined);
 
 /** One whose worker is lost can be taken back until the first database has come to its clean-up. */
 function isCuttingOver({ worker, currentSubStateDetails: { currentSubState, dbDetails } }: MigrationStatus): boolean {
   if (worker.state !== "lost") return currentSubState === "CompletingMigration";
-  return Object.values(dbDetails).some(({ migrationOperation }) => migrationOperation === "finishing");
+  return Object.values(dbDetails).some(({ migrationOperation }) => migrationOperation === "completing");
 }

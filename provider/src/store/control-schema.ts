@@ -8,10 +8,11 @@ export const controlSchemaSteps: readonly string[] = [
   `
 CREATE TABLE pgmigration.migration (
   name text PRIMARY KEY,
-  wish jsonb NOT NULL,
-  wish_revision bigint NOT NULL DEFAULT 1,
+  spec jsonb NOT NULL,
+  spec_revision bigint NOT NULL DEFAULT 1,
   state text NOT NULL DEFAULT 'InProgress',
   sub_state text NOT NULL DEFAULT 'PerformingPreRequisiteSteps',
+  reached_sub_state text,
   error text,
   generation bigint NOT NULL DEFAULT 0,
   worker jsonb,
@@ -35,14 +36,14 @@ CREATE TABLE pgmigration.database (
   target_oid bigint,
   slot text,
   publications text[] NOT NULL DEFAULT '{}',
-  handover jsonb,
+  deferred_plan jsonb,
   follow jsonb,
   started_at timestamptz,
   ended_at timestamptz,
   PRIMARY KEY (migration, name)
 );
 COMMENT ON COLUMN pgmigration.database.slot IS 'Set before the slot is made and cleared after it is dropped: what must be cleaned up on the source';
-COMMENT ON COLUMN pgmigration.database.handover IS 'Online: the entries of the dump that run only after the cutover';
+COMMENT ON COLUMN pgmigration.database.deferred_plan IS 'Online: the entries of the dump that run only after the cutover';
 
 CREATE TABLE pgmigration.unit (
   migration text NOT NULL,
@@ -154,8 +155,8 @@ DROP INDEX pgmigration.unit_open;
 CREATE INDEX unit_open ON pgmigration.unit (migration, database, kind, id) WHERE state = 'queued' AND ready;
 `,
   `
-ALTER TABLE pgmigration.database ADD COLUMN way_back jsonb;
-COMMENT ON COLUMN pgmigration.database.way_back IS 'How the stream back to the source stands: set before it is made and cleared after it is removed';
+ALTER TABLE pgmigration.database ADD COLUMN rollback_replication jsonb;
+COMMENT ON COLUMN pgmigration.database.rollback_replication IS 'How the stream back to the source stands: set before it is made and cleared after it is removed';
 `,
   `
 ALTER TABLE pgmigration.comparison ADD COLUMN compared_by text CHECK (compared_by IN ('content', 'counts'));
@@ -196,5 +197,9 @@ COMMENT ON COLUMN pgmigration.database.target_fence IS 'As fence, of a fence aro
   `
 ALTER TABLE pgmigration.database ADD COLUMN comparing jsonb;
 COMMENT ON COLUMN pgmigration.database.comparing IS 'How far the comparison is that runs now; null while none does';
+`,
+  `
+ALTER TABLE pgmigration.migration ADD COLUMN owner jsonb;
+COMMENT ON COLUMN pgmigration.migration.owner IS 'The Pulumi resource that this record belongs to, and the token that proves it';
 `,
 ];

@@ -1,10 +1,11 @@
 import type { Entry } from "../schema/sql/toc-entries.js";
-import { TakenOver } from "../errors.js";
-import { leaseIsOurs, type WorkRight } from "./lease.js";
+import type { SkippedEntry } from "../schema/restore/restore-context.js";
+import { TakenOverError } from "../errors.js";
+import { holdsLease, type WriteFence } from "./lease.js";
 import { claimantIsGone, endSilentMembers } from "./membership.js";
 
 /** A table to copy, or one index or constraint to build on it. */
-export interface NewUnit {
+export interface NewCopyTask {
   readonly kind: "table" | "index";
   readonly schema: string;
   readonly table: string;
@@ -24,7 +25,7 @@ export interface NewUnit {
   readonly build?: Entry | undefined;
 }
 
-export interface Unit {
+export interface CopyTask {
   readonly id: number;
   readonly kind: "table" | "index";
   readonly schema: string;
@@ -36,15 +37,15 @@ export interface Unit {
 }
 
 /** What a copied table has moved. */
-export interface CopiedUnit {
+export interface CompletedCopyTask {
   readonly id: number;
   readonly bytes: number;
   readonly rows: number;
 }
 
 /** What the target did not take, as `RestoreContext` has it. */
-export interface LeftOut {
-  readonly entries: readonly (readonly [id: number, reason: string])[];
+export interface Skipped {
+  readonly entries: readonly (readonly [id: number, skipped: SkippedEntry])[];
   readonly missing: readonly string[];
 }
 
@@ -79,22 +80,22 @@ const ours = "u.migration = $1 AND u.database = $3";
  * work, and the number of the target's transaction is written down before its COMMIT. Before a unit is given to somebody
  * else that session is ended, and then the server knows whether the transaction was committed.
  */
-export class Units {
+export class CopyTasks {
   /**
    * @param copy of who shares a copy that another worker leads, its `SharedCopy.id`: claims nothing of another one,
    *   which has another snapshot
    */
   constructor(
-    readonly right: WorkRight,
+    readonly right: WriteFence,
     readonly database: string,
     readonly copy?: string,
   ) {}
 
   /** Forgets the units of an earlier try and queues new ones; comparisons of that try go with them. */
-  async replace(units: readonly NewUnit[]): Promise<void> {
+  async replace(units: readonly NewCopyTask[]): Promise<void> {
     await this.right.query(
-      `WITH compared AS (DELETE FROM pgmigration.comparison WHERE migration = $1 AND database = $3 AND ${leaseIsOurs})
-       DELETE FROM pgmigration.unit WHERE migration = $1 AND database = $3 AND ${leaseIsOurs}`,
+      `WITH compared AS (DELETE FROM pgmigration.comparison WHERE migration = $1 AND database = $3 AND ${holdsLease})
+       DELETE FROM pgmigration.unit WHERE migration = $1 AND database = $3 AND ${holdsLease}`,
       [this.database],
     );
     await this.right.query(
@@ -106,7 +107,7 @@ export class Units {
          FROM json_to_recordset($4::json)
            AS u (id int, kind text, schema text, "table" text, entry text, "bytesTotal" int8, "rowsEstimated" int8,
                  small bool, ready bool, late bool, condition text, build jsonb)
-        WHERE ${leaseIsOurs}
+        WHERE ${holdsLease}
        ON CONFLICT DO NOTHING`,
       [this.database, JSON.stringify(units.map((unit, id) => ({ id, ...unit })))],
     );
@@ -114,19 +115,19 @@ export class Units {
   }
 
   /** The next table in the queue, or the next small ones; tables were queued largest first. None when all are taken. */
-  async claimTables(session: TargetSession): Promise<Unit[]> {
+  async claimTables(session: TargetSession): Promise<CopyTask[]> {
     return this.#claim("table", session);
   }
 
   /** The next index of which the table is complete, or the next ones of small tables. */
-  async claimIndexes(session: TargetSession): Promise<Unit[]> {
+  async claimIndexes(session: TargetSession): Promise<CopyTask[]> {
     return this.#claim("index", session);
   }
 
   async progress(id: number, bytes: number, rows: number): Promise<void> {
     await this.right.query(
       `UPDATE pgmigration.unit u SET bytes_copied = $5, rows_copied = $6
-        WHERE ${ours} AND u.id = $4 AND u.claimed_by = $7 AND ${leaseIsOurs}`,
+        WHERE ${ours} AND u.id = $4 AND u.claimed_by = $7 AND ${holdsLease}`,
       [this.database, id, bytes, rows, this.right.worker],
     );
   }
@@ -134,32 +135,32 @@ export class Units {
   /**
    * Notes the target's transaction that is about to be committed, after which these tables are copied.
    *
-   * @throws TakenOver when any of them has been given to somebody else: roll back
+   * @throws TakenOverError when any of them has been given to somebody else: roll back
    */
-  async committing(units: readonly CopiedUnit[], transaction: string): Promise<void> {
+  async committing(units: readonly CompletedCopyTask[], transaction: string): Promise<void> {
     const rows = await this.right.query(
       `UPDATE pgmigration.unit u
           SET target_xid = $5, bytes_copied = done.bytes, rows_copied = done.rows
          FROM json_to_recordset($4::json) AS done (id int, bytes int8, rows int8)
-        WHERE ${ours} AND u.id = done.id AND u.state = 'loading' AND u.claimed_by = $6 AND ${leaseIsOurs}
+        WHERE ${ours} AND u.id = done.id AND u.state = 'loading' AND u.claimed_by = $6 AND ${holdsLease}
        RETURNING u.id`,
       [this.database, JSON.stringify(units), transaction, this.right.worker],
     );
     if (rows.length !== units.length)
-      throw new TakenOver(`tables of ${this.database} that this worker was copying were given to another one`);
+      throw new TakenOverError(`tables of ${this.database} that this worker was copying were given to another one`);
   }
 
   /** Notes what has been done, and lets the indexes go ahead whose tables are complete now. */
-  async complete(units: readonly CopiedUnit[], leftOut?: LeftOut): Promise<void> {
+  async complete(units: readonly CompletedCopyTask[], skipped?: Skipped): Promise<void> {
     await this.right.write(
       `UPDATE pgmigration.unit u
           SET state = 'completed', ended_at = clock_timestamp(), bytes_copied = done.bytes, rows_copied = done.rows,
               left_out = $6::jsonb
          FROM json_to_recordset($4::json) AS done (id int, bytes int8, rows int8)
         WHERE ${ours} AND u.id = done.id AND u.claimed_by = $5 AND u.state IN ('loading', 'completed')
-          AND ${leaseIsOurs}
+          AND ${holdsLease}
        RETURNING u.id`,
-      [this.database, JSON.stringify(units), this.right.worker, leftOut ? JSON.stringify(leftOut) : null],
+      [this.database, JSON.stringify(units), this.right.worker, skipped ? JSON.stringify(skipped) : null],
     );
     await this.#letIndexesGoAhead(units.map(({ id }) => id));
   }
@@ -167,7 +168,7 @@ export class Units {
   async fail(id: number, error: string): Promise<void> {
     await this.right.write(
       `UPDATE pgmigration.unit u SET state = 'errored', ended_at = clock_timestamp(), error = $5
-        WHERE ${ours} AND u.id = $4 AND u.claimed_by = $6 AND u.state IN ('loading', 'errored') AND ${leaseIsOurs}
+        WHERE ${ours} AND u.id = $4 AND u.claimed_by = $6 AND u.state IN ('loading', 'errored') AND ${holdsLease}
        RETURNING u.id`,
       [this.database, id, error, this.right.worker],
     );
@@ -190,20 +191,20 @@ export class Units {
   async failureOfOthers(): Promise<string | undefined> {
     const [row] = await this.right.query<{ error: string }>(
       `SELECT u.error FROM pgmigration.unit u
-        WHERE ${ours} AND u.state = 'errored' AND u.claimed_by <> $4 AND ${leaseIsOurs} ORDER BY u.id LIMIT 1`,
+        WHERE ${ours} AND u.state = 'errored' AND u.claimed_by <> $4 AND ${holdsLease} ORDER BY u.id LIMIT 1`,
       [this.database, this.right.worker],
     );
     return row?.error;
   }
 
   /** What the target did not take of all that was built, by whomever. */
-  async leftOut(): Promise<LeftOut[]> {
-    const rows = await this.right.query<{ leftOut: LeftOut }>(
-      `SELECT u.left_out AS "leftOut" FROM pgmigration.unit u
-        WHERE ${ours} AND u.left_out IS NOT NULL AND ${leaseIsOurs} ORDER BY u.id`,
+  async skipped(): Promise<Skipped[]> {
+    const rows = await this.right.query<{ skipped: Skipped }>(
+      `SELECT u.left_out AS "skipped" FROM pgmigration.unit u
+        WHERE ${ours} AND u.left_out IS NOT NULL AND ${holdsLease} ORDER BY u.id`,
       [this.database],
     );
-    return rows.map((row) => row.leftOut);
+    return rows.map((row) => row.skipped);
   }
 
   /**
@@ -218,14 +219,14 @@ export class Units {
     const sessions = await this.right.query(
       `SELECT pg_terminate_backend(pid) FROM (
          SELECT DISTINCT a.pid FROM pgmigration.unit u JOIN pg_stat_activity a ON ${session}
-          WHERE ${gone} AND ${leaseIsOurs}) AS open`,
+          WHERE ${gone} AND ${holdsLease}) AS open`,
       values,
     );
     const rows = await this.right.query<{ id: number; completed: boolean }>(
       `WITH decided AS (
          SELECT u.id, coalesce(txid_status(u.target_xid) = 'committed', false) AS completed
            FROM pgmigration.unit u
-          WHERE ${gone} AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE ${session}) AND ${leaseIsOurs}
+          WHERE ${gone} AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE ${session}) AND ${holdsLease}
           FOR UPDATE
        )
        UPDATE pgmigration.unit u
@@ -244,14 +245,14 @@ export class Units {
   }
 
   /** For the lease's holder: gives up workers that say nothing, so that {@link takeBack} finds them gone. */
-  async giveUpSilent(silentForSeconds: number): Promise<void> {
+  async evictSilentWorkers(silentForSeconds: number): Promise<void> {
     await endSilentMembers(this.right, this.database, silentForSeconds);
   }
 
   /** Has nobody claim what is not done: workers that share the copy may not know yet that it does not go on. */
   async withhold(): Promise<void> {
     await this.right.query(
-      `UPDATE pgmigration.unit u SET ready = false WHERE ${ours} AND u.state <> 'completed' AND ${leaseIsOurs}`,
+      `UPDATE pgmigration.unit u SET ready = false WHERE ${ours} AND u.state <> 'completed' AND ${holdsLease}`,
       [this.database],
     );
   }
@@ -259,17 +260,17 @@ export class Units {
   /** Undoes {@link withhold}. */
   async release(): Promise<void> {
     await this.right.query(
-      `UPDATE pgmigration.unit u SET ready = true WHERE ${ours} AND u.kind = 'table' AND ${leaseIsOurs}`,
+      `UPDATE pgmigration.unit u SET ready = true WHERE ${ours} AND u.kind = 'table' AND ${holdsLease}`,
       [this.database],
     );
-    await this.letOthersIndexesGoAhead();
+    await this.releaseIndexBuilds();
   }
 
   /** Lets indexes go ahead where a worker was killed between completing the table and saying so. */
-  async letOthersIndexesGoAhead(): Promise<void> {
+  async releaseIndexBuilds(): Promise<void> {
     await this.right.query(
       `UPDATE pgmigration.unit i SET ready = true
-        WHERE i.migration = $1 AND i.database = $3 AND i.kind = 'index' AND NOT i.ready AND ${leaseIsOurs}
+        WHERE i.migration = $1 AND i.database = $3 AND i.kind = 'index' AND NOT i.ready AND ${holdsLease}
           AND NOT EXISTS (
                 SELECT FROM pgmigration.unit t
                  WHERE t.migration = $1 AND t.database = $3 AND t.kind = 'table' AND t.state <> 'completed'
@@ -279,12 +280,12 @@ export class Units {
   }
 
   async #count(condition: string, values: readonly unknown[] = []): Promise<Counts> {
-    const rows = await this.right.query<{ kind: Unit["kind"]; units: number }>(
+    const rows = await this.right.query<{ kind: CopyTask["kind"]; units: number }>(
       `SELECT u.kind, count(*)::float8 AS units FROM pgmigration.unit u
-        WHERE ${ours} AND ${condition} AND ${leaseIsOurs} GROUP BY u.kind`,
+        WHERE ${ours} AND ${condition} AND ${holdsLease} GROUP BY u.kind`,
       [this.database, ...values],
     );
-    const of = (kind: Unit["kind"]): number => rows.find((row) => row.kind === kind)?.units ?? 0;
+    const of = (kind: CopyTask["kind"]): number => rows.find((row) => row.kind === kind)?.units ?? 0;
     return { tables: of("table"), indexes: of("index") };
   }
 
@@ -292,7 +293,7 @@ export class Units {
   async #letIndexesGoAhead(ids: readonly number[]): Promise<void> {
     await this.right.query(
       `UPDATE pgmigration.unit i SET ready = true
-        WHERE i.migration = $1 AND i.database = $3 AND i.kind = 'index' AND NOT i.ready AND ${leaseIsOurs}
+        WHERE i.migration = $1 AND i.database = $3 AND i.kind = 'index' AND NOT i.ready AND ${holdsLease}
           AND (i.table_schema, i.table_name) IN (
                 SELECT t.table_schema, t.table_name FROM pgmigration.unit t
                  WHERE t.migration = $1 AND t.database = $3 AND t.id = ANY ($4::int[]) AND t.kind = 'table')
@@ -308,14 +309,14 @@ export class Units {
    * The first that is ready and, where it is small, the small ones behind it. What this session has claimed already was
    * claimed by a statement whose answer was lost: it has nothing else in hand when it asks.
    */
-  async #claim(kind: Unit["kind"], session: TargetSession): Promise<Unit[]> {
+  async #claim(kind: CopyTask["kind"], session: TargetSession): Promise<CopyTask[]> {
     const open = `${ours} AND u.kind = $4 AND u.state = 'queued' AND u.ready AND (NOT u.late OR NOT EXISTS (
       SELECT FROM pgmigration.unit t WHERE t.migration = $1 AND t.database = $3 AND t.kind = 'table' AND NOT t.late
          AND t.state <> 'completed'))`;
     const isStillShared = `($8::text IS NULL OR EXISTS (
       SELECT FROM pgmigration.database d WHERE d.migration = $1 AND d.name = $3 AND d.shared_copy ->> 'id' = $8))`;
     const rows = await this.right.query<
-      Omit<Unit, "condition" | "build"> & { condition: string | null; build: Entry | null }
+      Omit<CopyTask, "condition" | "build"> & { condition: string | null; build: Entry | null }
     >(
       `WITH unanswered AS (
          SELECT u.id FROM pgmigration.unit u
@@ -323,7 +324,7 @@ export class Units {
             AND u.session_pid = $6 AND u.session_since = $7
        ), first AS (
          SELECT u.id, u.small FROM pgmigration.unit u
-          WHERE ${open} AND ${leaseIsOurs} AND ${isStillShared} AND NOT EXISTS (SELECT FROM unanswered)
+          WHERE ${open} AND ${holdsLease} AND ${isStillShared} AND NOT EXISTS (SELECT FROM unanswered)
           ORDER BY u.id LIMIT 1 FOR UPDATE SKIP LOCKED
        ), others AS (
          SELECT u.id FROM pgmigration.unit u
@@ -333,7 +334,7 @@ export class Units {
        UPDATE pgmigration.unit
           SET state = 'loading', generation = $2, claimed_by = $5, session_pid = $6, session_since = $7,
               target_xid = NULL, started_at = clock_timestamp()
-        WHERE migration = $1 AND database = $3 AND ${leaseIsOurs}
+        WHERE migration = $1 AND database = $3 AND ${holdsLease}
           AND id = ANY (ARRAY (SELECT id FROM unanswered UNION ALL SELECT id FROM first UNION ALL SELECT id FROM others))
        RETURNING id, kind, table_schema AS schema, table_name AS table, condition, build, returned`,
       [this.database, kind, this.right.worker, session.pid, session.since, this.copy ?? null],

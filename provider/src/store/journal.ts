@@ -1,4 +1,6 @@
-import type { FenceRecord, FenceSide } from "../cutover/fence.js";
+import { log } from "../log.js";
+import type { Finding } from "../findings.js";
+import type { FenceRecord, FenceSide } from "./fence-record.js";
 import type {
   ComparisonProgress,
   DatabaseState,
@@ -6,27 +8,14 @@ import type {
   MigrationSubState,
   OnlineVerification,
   ServerMetadata,
-  ValidationState,
-  ValidationType,
-  WayBackStatus,
+  RollbackStatus,
 } from "../status.js";
-import { leaseIsOurs, type WorkRight } from "./lease.js";
+import { holdsLease, type WriteFence } from "./lease.js";
 import { fenceColumns, type DatabasePhase } from "./records.js";
 import type { SharedCopy } from "./shared-copies.js";
 import { tells } from "./store.js";
 
-/** A finding of the validation, before or during the migration. */
-export interface Finding {
-  /** Undefined for what concerns the server as a whole. */
-  readonly database?: string | undefined;
-  readonly type: ValidationType;
-  readonly state: ValidationState;
-  readonly code?: string | undefined;
-  readonly object?: string | undefined;
-  readonly objectType?: "Database" | "Instance" | undefined;
-  readonly message: string;
-  readonly remedy?: string | undefined;
-}
+const logLevels = { info: "info", warning: "warn", error: "error" } as const;
 
 /** How much WAL the source keeps for a database's slot, and how much it may keep before the slot is given up. */
 export interface RetainedWal {
@@ -77,7 +66,7 @@ export interface DatabaseChange {
   readonly creation?: "begun" | "done";
   readonly slot?: string | null;
   readonly publications?: readonly string[];
-  readonly handover?: unknown;
+  readonly deferredPlan?: unknown;
   /** Null while there is none to share. It ends with the phase, and when the database fails or is canceled. */
   readonly sharedCopy?: SharedCopy | null;
   /** With a shared copy: what a successor needs to go on with it. */
@@ -89,7 +78,7 @@ const copyHasEnded = "coalesce($4, phase) <> 'copying' OR coalesce($5, state) IN
 /** All that a worker writes down about its migration; every write is fenced by the lease's generation. */
 export class Journal {
   constructor(
-    readonly lease: WorkRight,
+    readonly lease: WriteFence,
     readonly observers: readonly JournalObserver[] = [],
   ) {}
 
@@ -97,6 +86,8 @@ export class Journal {
     await this.lease.write(
       `UPDATE pgmigration.migration
           SET state = $3, sub_state = $4, error = $5,
+              reached_sub_state = CASE WHEN $4 IN ('Completed', 'CancelingRequestedDBMigrations') THEN reached_sub_state
+                                       ELSE $4 END,
               ended_at = CASE WHEN $6 THEN clock_timestamp() END
         WHERE name = $1 AND generation = $2 RETURNING ${tells("name")}`,
       [state, subState, error ?? null, ["Succeeded", "Failed", "ValidationFailed", "Canceled"].includes(state)],
@@ -115,7 +106,7 @@ export class Journal {
 
   async validationStarted(): Promise<void> {
     await this.lease.write(
-      `WITH stale AS (DELETE FROM pgmigration.finding WHERE migration = $1 AND ${leaseIsOurs})
+      `WITH stale AS (DELETE FROM pgmigration.finding WHERE migration = $1 AND ${holdsLease})
        UPDATE pgmigration.migration SET validation_started_at = clock_timestamp(), validation_ended_at = NULL
         WHERE name = $1 AND generation = $2 RETURNING name`,
     );
@@ -135,7 +126,7 @@ export class Journal {
       `INSERT INTO pgmigration.finding (migration, database, type, state, code, object, object_type, message, remedy)
        SELECT $1, f.* FROM json_to_recordset($3::json)
          AS f (database text, type text, state text, code text, object text, "objectType" text, message text, remedy text)
-        WHERE ${leaseIsOurs}
+        WHERE ${holdsLease}
           AND NOT EXISTS (SELECT FROM pgmigration.finding old
                            WHERE old.migration = $1 AND old.message = f.message
                              AND old.database IS NOT DISTINCT FROM f.database)`,
@@ -153,7 +144,7 @@ export class Journal {
     await this.lease.query(
       `DELETE FROM pgmigration.finding
         WHERE migration = $1 AND database IS NOT DISTINCT FROM $3 AND code = $4 AND message <> ALL ($5)
-          AND ${leaseIsOurs}`,
+          AND ${holdsLease}`,
       [database ?? null, code, findings.map(({ message }) => message)],
     );
     await this.findings(findings);
@@ -163,9 +154,9 @@ export class Journal {
     message: string,
     options: { database?: string; level?: "info" | "warning" | "error" } = {},
   ): Promise<void> {
-    process.stdout.write(`${new Date().toISOString()} ${options.database ? `[${options.database}] ` : ""}${message}\n`);
+    log[logLevels[options.level ?? "info"]]({ database: options.database }, message);
     await this.lease.query(
-      `INSERT INTO pgmigration.event (migration, database, level, message) SELECT $1, $3, $4, $5 WHERE ${leaseIsOurs}`,
+      `INSERT INTO pgmigration.event (migration, database, level, message) SELECT $1, $3, $4, $5 WHERE ${holdsLease}`,
       [options.database ?? null, options.level ?? "info", message],
     );
   }
@@ -181,13 +172,13 @@ export class Journal {
                                    ELSE target_oid END,
               slot = CASE WHEN $9 THEN $10 ELSE slot END,
               publications = coalesce($11, publications),
-              handover = coalesce($12, handover),
+              deferred_plan = coalesce($12, deferred_plan),
               shared_copy = CASE WHEN ${copyHasEnded} THEN NULL WHEN $13 THEN $14::jsonb ELSE shared_copy END,
               copy_state = CASE WHEN ${copyHasEnded} OR $13 AND $14 IS NULL THEN NULL
                                 ELSE coalesce($15::jsonb, copy_state) END,
               started_at = coalesce(started_at, clock_timestamp()),
               ended_at = CASE WHEN coalesce($5, state) IN ('Succeeded', 'Failed', 'Canceled') THEN clock_timestamp() END
-        WHERE migration = $1 AND name = $3 AND ${leaseIsOurs} RETURNING name`,
+        WHERE migration = $1 AND name = $3 AND ${holdsLease} RETURNING name`,
       [
         name,
         change.phase ?? null,
@@ -198,7 +189,7 @@ export class Journal {
         change.slot !== undefined,
         change.slot ?? null,
         change.publications ?? null,
-        change.handover === undefined ? null : JSON.stringify(change.handover),
+        change.deferredPlan === undefined ? null : JSON.stringify(change.deferredPlan),
         change.sharedCopy !== undefined,
         change.sharedCopy ? JSON.stringify(change.sharedCopy) : null,
         change.copyState === undefined ? null : JSON.stringify(change.copyState),
@@ -211,14 +202,15 @@ export class Journal {
   async fence(database: string, side: FenceSide, record: FenceRecord | null): Promise<void> {
     await this.lease.write(
       `UPDATE pgmigration.database SET ${fenceColumns[side]} = $4::jsonb
-        WHERE migration = $1 AND name = $3 AND ${leaseIsOurs} RETURNING name`,
+        WHERE migration = $1 AND name = $3 AND ${holdsLease} RETURNING name`,
       [database, record && JSON.stringify(record)],
     );
   }
 
   async follow(database: string, report: FollowReport): Promise<void> {
     await this.lease.write(
-      `UPDATE pgmigration.database SET follow = $4 WHERE migration = $1 AND name = $3 AND ${leaseIsOurs} RETURNING name`,
+      `UPDATE pgmigration.database SET follow = $4::jsonb || jsonb_build_object('measuredAt', clock_timestamp())
+        WHERE migration = $1 AND name = $3 AND ${holdsLease} RETURNING name`,
       [database, JSON.stringify(report)],
     );
   }
@@ -226,7 +218,7 @@ export class Journal {
   async retainedWal(database: string, retained: RetainedWal): Promise<void> {
     await this.lease.write(
       `UPDATE pgmigration.database SET retained_wal = $4
-        WHERE migration = $1 AND name = $3 AND ${leaseIsOurs} RETURNING name`,
+        WHERE migration = $1 AND name = $3 AND ${holdsLease} RETURNING name`,
       [database, JSON.stringify(retained)],
     );
   }
@@ -234,16 +226,16 @@ export class Journal {
   async verification(database: string, verification: OnlineVerification): Promise<void> {
     await this.lease.write(
       `UPDATE pgmigration.database SET verification = $4
-        WHERE migration = $1 AND name = $3 AND ${leaseIsOurs} RETURNING name`,
+        WHERE migration = $1 AND name = $3 AND ${holdsLease} RETURNING name`,
       [database, JSON.stringify(verification)],
     );
   }
 
   /** How the way back stands; null once nothing is left of it on either side. */
-  async wayBack(database: string, status: WayBackStatus | null): Promise<void> {
+  async rollbackReplication(database: string, status: RollbackStatus | null): Promise<void> {
     await this.lease.write(
-      `UPDATE pgmigration.database SET way_back = $4
-        WHERE migration = $1 AND name = $3 AND ${leaseIsOurs} RETURNING name`,
+      `UPDATE pgmigration.database SET rollback_replication = $4
+        WHERE migration = $1 AND name = $3 AND ${holdsLease} RETURNING name`,
       [database, status && JSON.stringify(status)],
     );
   }
@@ -257,7 +249,7 @@ export class Journal {
          FROM json_to_recordset($4::json)
            AS c (schema text, "table" text, "sourceRows" int8, "targetRows" int8, equal bool, by text,
                  "firstDifferences" jsonb)
-        WHERE ${leaseIsOurs}
+        WHERE ${holdsLease}
        ON CONFLICT (migration, database, table_schema, table_name) DO UPDATE
           SET source_rows = excluded.source_rows, target_rows = excluded.target_rows, equal = excluded.equal,
               compared_by = excluded.compared_by, differences = excluded.differences, at = excluded.at`,
@@ -269,14 +261,14 @@ export class Journal {
   async comparing(database: string, progress: ComparisonProgress | null): Promise<void> {
     await this.lease.query(
       `UPDATE pgmigration.database SET comparing = $4::jsonb || jsonb_build_object('generation', $2::bigint)
-        WHERE migration = $1 AND name = $3 AND ${leaseIsOurs}`,
+        WHERE migration = $1 AND name = $3 AND ${holdsLease}`,
       [database, progress && JSON.stringify(progress)],
     );
   }
 
   async cutoverStep(database: string, step: string, seconds: number): Promise<void> {
     await this.lease.query(
-      `INSERT INTO pgmigration.cutover_step (migration, database, step, seconds) SELECT $1, $3, $4, $5 WHERE ${leaseIsOurs}`,
+      `INSERT INTO pgmigration.cutover_step (migration, database, step, seconds) SELECT $1, $3, $4, $5 WHERE ${holdsLease}`,
       [database, step, seconds],
     );
     for (const observer of this.observers) observer.cutoverStep?.(database, step, seconds);

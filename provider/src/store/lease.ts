@@ -1,30 +1,31 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Bell } from "../bell.js";
+import { Notifier } from "../async/notifier.js";
 import { engineVersion } from "../engine-version.js";
-import { TakenOver, TimedOut, messageOf } from "../errors.js";
+import { TakenOverError, TimeoutError, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
+import { hasEnded, type MigrationState, type WorkerState } from "../status.js";
 import { Store, type StoreAddress } from "./store.js";
 
 /** First half of the advisory lock's key; the second is a hash of the migration's name. */
 const leaseClass = 0x6d696772;
 
 /** The condition that every write of a worker has in it; `$1` and `$2` are those of {@link Lease.query}. */
-export const leaseIsOurs = "EXISTS (SELECT FROM pgmigration.migration WHERE name = $1 AND generation = $2)";
+export const holdsLease = "EXISTS (SELECT FROM pgmigration.migration WHERE name = $1 AND generation = $2)";
 
 /**
  * What lets a process write down what it does for a migration: the lease, or a place beside its holder. Statements have
  * the migration's name as `$1` and the generation as `$2`, which they must compare.
  */
-export interface WorkRight {
+export interface WriteFence {
   readonly migration: string;
   readonly generation: number;
   /** Names this process, now, among all that ever work on the migration. */
   readonly worker: string;
   query<Row extends object>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
-  /** For a write that changes one row. @throws TakenOver when it changed none */
+  /** For a write that changes one row. @throws TakenOverError when it changed none */
   write(sql: string, values?: readonly unknown[]): Promise<void>;
   /** Has the planner look at a table of the records that thousands of rows have come to at once. */
   analyze(table: string): Promise<void>;
@@ -40,7 +41,7 @@ export const newWorkerName = (): string => `${hostname()}:${process.pid}:${rando
 const silentAfterSeconds = 60;
 
 /** Whether a worker is there, but does nothing any more: the next one may end its session. */
-export const isStuck = ({ silentSeconds }: Holder): boolean => silentSeconds >= silentAfterSeconds;
+export const isSilent = ({ silentSeconds }: Holder): boolean => silentSeconds >= silentAfterSeconds;
 
 export interface Holder {
   readonly backendPid: number;
@@ -48,29 +49,49 @@ export interface Holder {
   readonly silentSeconds: number;
 }
 
-/** Who holds the lease of a migration, if anybody does. */
+/**
+ * SQL for the session that holds a migration's lease: `pid`, `silent_seconds`.
+ *
+ * @param name an SQL expression for the migration's name
+ */
+export const leaseHolderQuery = (name: string): string => `
+  SELECT l.pid, (SELECT extract(epoch FROM clock_timestamp() - a.state_change)::float8
+                   FROM pg_stat_activity a JOIN pgmigration.migration w ON (w.worker ->> 'backendPid')::int = a.pid
+                  WHERE a.pid = l.pid AND w.name = ${name} AND a.state = 'idle') AS silent_seconds
+    FROM pg_locks l
+   WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
+     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+     AND l.classid = ${leaseClass}::int8::oid AND l.objid = (hashtext(${name})::int8 & 4294967295)::oid`;
+
+/** The session that holds the lease of a migration; undefined without one. */
 export async function leaseHolder(store: Store, migration: string): Promise<Holder | undefined> {
-  const [row] = await store.query<{ pid: number; silent: number | null }>(
-    `SELECT l.pid, (SELECT extract(epoch FROM clock_timestamp() - a.state_change)::float8
-                      FROM pg_stat_activity a JOIN pgmigration.migration m ON (m.worker ->> 'backendPid')::int = a.pid
-                     WHERE a.pid = l.pid AND m.name = $2 AND a.state = 'idle') AS silent
-       FROM pg_locks l
-      WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
-        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND l.classid = $1::int8::oid AND l.objid = (hashtext($2)::int8 & 4294967295)::oid`,
-    [leaseClass, migration],
-  );
-  return row && { backendPid: row.pid, silentSeconds: row.silent ?? 0 };
+  const [row] = await store.query<{ pid: number; silent_seconds: number | null }>(leaseHolderQuery("$1"), [migration]);
+  return row && { backendPid: row.pid, silentSeconds: row.silent_seconds ?? 0 };
+}
+
+/**
+ * What a migration's worker is doing. A session that holds the lease but is not the recorded one belongs to a worker that
+ * has just started, or to a deletion.
+ *
+ * @param recordedPid the backend of the worker that is recorded
+ */
+export function workerState(
+  state: MigrationState,
+  recordedPid: number | null | undefined,
+  holder: Holder | undefined,
+): WorkerState {
+  if (holder && !isSilent(holder) && holder.backendPid === recordedPid) return "running";
+  return hasEnded(state) ? "ended" : "lost";
 }
 
 /**
  * The right to work on a migration: a session advisory lock on the target, which ends with its session, and a generation
  * number, which every write compares. A worker that was cut off for a while can go on only while nobody came after it.
  */
-export class Lease implements WorkRight {
+export class Lease implements WriteFence {
   readonly worker = newWorkerName();
   /** Rings when something is asked of the migration, unless the target's connection is being made anew at that moment. */
-  readonly asked = new Bell();
+  readonly asked = new Notifier();
   #store: Store;
   /** When the connection was lost over which no statement has run since. */
   #lostSince: number | undefined;
@@ -92,7 +113,7 @@ export class Lease implements WorkRight {
   /**
    * Ends the session of a worker that has said nothing for a minute; should it wake, it is taken over.
    *
-   * @throws TakenOver when another worker holds the lease
+   * @throws TakenOverError when another worker holds the lease
    */
   static async acquire(
     address: StoreAddress,
@@ -105,7 +126,7 @@ export class Lease implements WorkRight {
     try {
       await lock(store, migration, async ({ backendPid, silentSeconds }) => {
         if (silentSeconds < silentForSeconds)
-          throw new TakenOver(`another worker holds the lease of migration ${migration}`);
+          throw new TakenOverError(`another worker holds the lease of migration ${migration}`);
         await endSilentWorker(store, migration, backendPid);
       });
       const [row] = await store.query<{ generation: string; startedAt: string }>(
@@ -120,7 +141,7 @@ export class Lease implements WorkRight {
       );
       if (!row) throw notRecorded(migration);
       const lease = new Lease(store, address, migration, Number(row.generation), row.startedAt, reconnectForSeconds);
-      await store.listen(migration, () => lease.asked.ring());
+      await store.listen(migration, () => lease.asked.notify());
       return lease;
     } catch (error) {
       await store.close();
@@ -160,7 +181,7 @@ export class Lease implements WorkRight {
         if (!isConnectionLoss(error)) throw error;
         this.#lostSince ??= Date.now();
         if (tries > 0 && Date.now() > this.#lostSince + this.reconnectForSeconds * 1000)
-          throw new TimedOut(
+          throw new TimeoutError(
             `the target did not come back within ${this.reconnectForSeconds} s (${messageOf(error)})`,
             { remedy: "check the target; the next pulumi up goes on from what was reached", cause: error },
           );
@@ -172,7 +193,7 @@ export class Lease implements WorkRight {
     }
   }
 
-  /** Like {@link query}, for a write that changes one row. @throws TakenOver when it changed none */
+  /** Like {@link query}, for a write that changes one row. @throws TakenOverError when it changed none */
   async write(sql: string, values: readonly unknown[] = []): Promise<void> {
     requireRow(this, await this.query(sql, values));
   }
@@ -187,13 +208,13 @@ export class Lease implements WorkRight {
     const store = await Store.find(this.address, `${this.migration} lease`);
     if (!store) throw notRecorded(this.migration);
     this.#store = store;
-    await store.listen(this.migration, () => this.asked.ring());
+    await store.listen(this.migration, () => this.asked.notify());
     const [row] = await this.#store.query<{ generation: string }>(
       "SELECT generation FROM pgmigration.migration WHERE name = $1",
       [this.migration],
     );
     if (Number(row?.generation) !== this.generation)
-      throw new TakenOver(`another worker has taken over migration ${this.migration}`);
+      throw new TakenOverError(`another worker has taken over migration ${this.migration}`);
     // While the generation is ours, so is the session that holds the lock: our old one, which the server believes alive.
     await lock(this.#store, this.migration, async ({ backendPid }) => {
       await this.#store.query("SELECT pg_terminate_backend($1)", [backendPid]);
@@ -206,13 +227,13 @@ export class Lease implements WorkRight {
   }
 }
 
-/** @throws TakenOver when a write that changes one row has changed none: another generation has begun */
-export function requireRow({ migration, generation }: WorkRight, rows: readonly object[]): void {
+/** @throws TakenOverError when a write that changes one row has changed none: another generation has begun */
+export function requireRow({ migration, generation }: WriteFence, rows: readonly object[]): void {
   if (rows.length === 0)
-    throw new TakenOver(`another worker has taken over migration ${migration} (after generation ${generation})`);
+    throw new TakenOverError(`another worker has taken over migration ${migration} (after generation ${generation})`);
 }
 
-/** Keeps every worker away from a migration until the store's session ends. @throws TakenOver when one is at work */
+/** Keeps every worker away from a migration until the store's session ends. @throws TakenOverError when one is at work */
 export async function holdLease(store: Store, migration: string): Promise<void> {
   await lock(store, migration, () => Promise.resolve());
 }
@@ -221,7 +242,7 @@ const lockAttempts = 50;
 
 async function lock(store: Store, migration: string, onHeld: (holder: Holder) => Promise<void>): Promise<void> {
   for (let attempt = 0; !(await tryLock(store, migration)); attempt++) {
-    if (attempt === lockAttempts) throw new TakenOver(`another session holds the lease of migration ${migration}`);
+    if (attempt === lockAttempts) throw new TakenOverError(`another session holds the lease of migration ${migration}`);
     const holder = await leaseHolder(store, migration);
     if (holder) await onHeld(holder);
     await sleep(200);
@@ -237,8 +258,8 @@ async function endSilentWorker(store: Store, migration: string, backendPid: numb
   await store.query("SELECT pg_terminate_backend($1)", [backendPid]);
 }
 
-const notRecorded = (migration: string): TakenOver =>
-  new TakenOver(`the migration ${migration} is not recorded on the target any more`);
+const notRecorded = (migration: string): TakenOverError =>
+  new TakenOverError(`the migration ${migration} is not recorded on the target any more`);
 
 async function tryLock(store: Store, migration: string): Promise<boolean> {
   const [row] = await store.query<{ locked: boolean }>("SELECT pg_try_advisory_lock($1, hashtext($2)) AS locked", [

@@ -1,47 +1,59 @@
-import type { Wish } from "../inputs/inputs.js";
-import type { MigrationState, MigrationSubState } from "../status.js";
+import type { MigrationSpec } from "../inputs/inputs.js";
+import type { MigrationState, MigrationSubState, WorkerState } from "../status.js";
+import { leaseHolderQuery, workerState, type Holder } from "./lease.js";
 import type { Store } from "./store.js";
 
 /** One migration as a list shows it. */
 export interface MigrationSummary {
   readonly name: string;
-  readonly wish: Wish;
+  readonly spec: MigrationSpec;
   readonly state: MigrationState;
   readonly subState: MigrationSubState;
   readonly error: string | undefined;
   readonly startedOn: Date;
   readonly endedOn: Date | undefined;
+  readonly workerState: WorkerState;
 }
 
 interface Row {
   readonly name: string;
-  readonly wish: Wish;
+  readonly spec: MigrationSpec;
   readonly state: MigrationState;
   readonly sub_state: MigrationSubState;
   readonly error: string | null;
   readonly started_at: Date;
   readonly ended_at: Date | null;
+  readonly recorded_pid: number | null;
+  readonly holder_pid: number | null;
+  readonly silent_seconds: number | null;
 }
 
-const columns = "name, wish, state, sub_state, error, started_at, ended_at";
+const query = `
+  SELECT m.name, spec, state, sub_state, error, started_at, ended_at, (worker ->> 'backendPid')::int AS recorded_pid,
+         holder.pid AS holder_pid, holder.silent_seconds
+    FROM pgmigration.migration m LEFT JOIN LATERAL (${leaseHolderQuery("m.name")}) holder ON true`;
 
 /** Every migration into this server, newest first. */
 export async function listMigrations(store: Store): Promise<MigrationSummary[]> {
-  const rows = await store.query<Row>(`SELECT ${columns} FROM pgmigration.migration ORDER BY started_at DESC, name`);
+  const rows = await store.query<Row>(`${query} ORDER BY started_at DESC, m.name`);
   return rows.map(summaryOf);
 }
 
 export async function findMigration(store: Store, name: string): Promise<MigrationSummary | undefined> {
-  const [row] = await store.query<Row>(`SELECT ${columns} FROM pgmigration.migration WHERE name = $1`, [name]);
+  const [row] = await store.query<Row>(`${query} WHERE m.name = $1`, [name]);
   return row && summaryOf(row);
 }
 
 const summaryOf = (row: Row): MigrationSummary => ({
   name: row.name,
-  wish: row.wish,
+  spec: row.spec,
   state: row.state,
   subState: row.sub_state,
   error: row.error ?? undefined,
   startedOn: row.started_at,
   endedOn: row.ended_at ?? undefined,
+  workerState: workerState(row.state, row.recorded_pid, holderOf(row)),
 });
+
+const holderOf = ({ holder_pid: backendPid, silent_seconds: silentSeconds }: Row): Holder | undefined =>
+  backendPid === null ? undefined : { backendPid, silentSeconds: silentSeconds ?? 0 };

@@ -1,6 +1,6 @@
-import { TakenOver } from "../errors.js";
+import { TakenOverError } from "../errors.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
-import { newWorkerName, requireRow, type WorkRight } from "./lease.js";
+import { newWorkerName, requireRow, type WriteFence } from "./lease.js";
 import { readMigration } from "./records.js";
 import { Store, type StoreAddress } from "./store.js";
 
@@ -15,7 +15,7 @@ const locksOfMembers = `FROM pg_locks l
  * Ends the places of workers that have said nothing for so long, though each looks twice a second: one that is stopped, or
  * whose machine sleeps, keeps its sessions open, and everybody would wait for it for ever. Should it wake, it has no place.
  */
-export async function endSilentMembers(right: WorkRight, database: string, silentForSeconds: number): Promise<void> {
+export async function endSilentMembers(right: WriteFence, database: string, silentForSeconds: number): Promise<void> {
   await right.query(
     `SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a
       WHERE a.state = 'idle' AND a.state_change < clock_timestamp() - make_interval(secs => $4)
@@ -36,7 +36,7 @@ export const claimantIsGone = `NOT EXISTS (
  * A place beside the holder of a migration's lease, to share its copies under its generation. It ends with its session,
  * which is not made anew: what it has claimed is given to others then.
  */
-export class Membership implements WorkRight {
+export class Membership implements WriteFence {
   /** Statements run one after another: the session is shared by all that the worker does. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -47,13 +47,13 @@ export class Membership implements WorkRight {
     readonly worker: string,
   ) {}
 
-  /** @throws TakenOver when the migration is recorded no longer */
+  /** @throws TakenOverError when the migration is recorded no longer */
   static async join(address: StoreAddress, migration: string): Promise<Membership> {
     const store = await Store.find(address, `${migration} share`);
-    if (!store) throw new TakenOver(`the migration ${migration} is not recorded on the target any more`);
+    if (!store) throw new TakenOverError(`the migration ${migration} is not recorded on the target any more`);
     try {
       const record = await readMigration(store, migration);
-      if (!record) throw new TakenOver(`the migration ${migration} is not recorded on the target any more`);
+      if (!record) throw new TakenOverError(`the migration ${migration} is not recorded on the target any more`);
       const worker = newWorkerName();
       await store.query("SELECT pg_advisory_lock($1, hashtext($2))", [memberClass, worker]);
       return new Membership(store, migration, record.generation, worker);

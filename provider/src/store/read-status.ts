@@ -1,6 +1,7 @@
-import type { Wish } from "../inputs/inputs.js";
+import type { MigrationSpec } from "../inputs/inputs.js";
 import type {
   ComparisonProgress,
+  CutoverStep,
   DatabaseDetails,
   DatabaseState,
   MigrationState,
@@ -14,18 +15,21 @@ import type {
   ValidationState,
   ValidationSummary,
   ValidationType,
-  WayBackStatus,
+  RollbackStatus,
+  WorkerState,
 } from "../status.js";
-import { hasEnded, mostIndexBuildsShown, mostTablesShown } from "../status.js";
+import { maxIndexBuildsShown, maxTablesShown } from "../status.js";
 import type { FollowReport, RetainedWal } from "./journal.js";
-import { isStuck, leaseHolder } from "./lease.js";
+import { leaseHolder, workerState } from "./lease.js";
 import { readIndexBuilds, type RunningBuild } from "./read-index-builds.js";
+import { estimateSecondsLeft } from "../units/rates.js";
 import type { Store } from "./store.js";
 
 interface MigrationRow {
-  readonly wish: Wish;
+  readonly spec: MigrationSpec;
   readonly state: MigrationState;
   readonly sub_state: MigrationSubState;
+  readonly reached_sub_state: MigrationSubState | null;
   readonly error: string | null;
   readonly worker: { host: string; pid: number; version: string; backendPid: number } | null;
   readonly source_server: ServerMetadata | null;
@@ -41,11 +45,11 @@ interface DatabaseRow {
   readonly state: DatabaseState;
   readonly phase: string;
   readonly message: string | null;
-  readonly follow: FollowReport | null;
+  readonly follow: (FollowReport & { readonly measuredAt: string }) | null;
   readonly retained_wal: RetainedWal | null;
   readonly verification: OnlineVerification | null;
   readonly comparing: ComparisonProgress | null;
-  readonly way_back: WayBackStatus | null;
+  readonly rollback_replication: RollbackStatus | null;
   readonly started_at: Date | null;
   readonly ended_at: Date | null;
   readonly queued: number;
@@ -86,23 +90,24 @@ export async function readStatus(store: Store, migration: string): Promise<Migra
   const findings = await store.query<FindingRow>("SELECT * FROM pgmigration.finding WHERE migration = $1 ORDER BY id", [
     migration,
   ]);
-  const cutoverTimeline = await store.query<{ step: string; seconds: number }>(
-    `SELECT CASE WHEN several.databases > 1 THEN step || ' (' || database || ')' ELSE step END AS step, seconds
-       FROM pgmigration.cutover_step,
-            (SELECT count(DISTINCT database) AS databases FROM pgmigration.cutover_step WHERE migration = $1) AS several
-      WHERE migration = $1 ORDER BY id`,
+  const cutoverTimeline = await store.query<CutoverStep>(
+    "SELECT database, step, seconds FROM pgmigration.cutover_step WHERE migration = $1 ORDER BY id",
     [migration],
   );
+  const worker = await workerOf(store, migration, row);
   return {
-    migrationId: `${row.wish.target.host}:${row.wish.target.port}/${migration}`,
+    migrationId: `${row.spec.target.host}:${row.spec.target.port}/${migration}`,
     state: row.state,
     ...(row.error === null ? {} : { error: row.error }),
     currentSubStateDetails: {
       currentSubState: row.sub_state,
-      dbDetails: Object.fromEntries(databases.map((database) => [database.name, detailsOf(database, builds)])),
+      ...(row.reached_sub_state === null ? {} : { reachedSubState: row.reached_sub_state }),
+      dbDetails: Object.fromEntries(
+        databases.map((database) => [database.name, detailsOf(database, builds, worker.state)]),
+      ),
       ...(row.validation_started_at ? { validationDetails: validationOf(row, findings, databases) } : {}),
     },
-    worker: await workerOf(store, migration, row),
+    worker,
     ...copyRate(databases),
     ...(row.source_server ? { sourceDbServerMetadata: row.source_server } : {}),
     ...(row.target_server ? { targetDbServerMetadata: row.target_server } : {}),
@@ -111,8 +116,6 @@ export async function readStatus(store: Store, migration: string): Promise<Migra
     cutoverTimeline,
   };
 }
-
-const estimatedFromSeconds = 10;
 
 /** How far the base copy is, and when it may be done, if it goes on as fast as it went. */
 function copyRate(
@@ -127,9 +130,8 @@ function copyRate(
   const complete = tables === 0 && sum((row) => row.completed) > 0;
   // Sizes on disk are not those on the wire: what is not complete must not look so.
   const percent = complete ? 100 : percentOf(copied, total);
-  // The first seconds tell nothing of the rest.
-  if (complete || bytesPerSecond === 0 || seconds < estimatedFromSeconds) return { percent, bytesPerSecond };
-  return { percent, bytesPerSecond, secondsLeft: Math.round(Math.max(0, total - copied) / bytesPerSecond) };
+  const secondsLeft = complete ? undefined : estimateSecondsLeft({ done: copied, total, seconds });
+  return { percent, bytesPerSecond, ...(secondsLeft === undefined ? {} : { secondsLeft }) };
 }
 
 const percentOf = (copied: number, total: number): number =>
@@ -156,7 +158,7 @@ const tablesQuery = `
 
 async function readDatabaseRows(store: Store, migration: string): Promise<DatabaseRow[]> {
   return store.query<DatabaseRow>(
-    `SELECT d.name, d.state, d.phase, d.message, d.follow, CASE WHEN d.slot IS NOT NULL THEN d.retained_wal END AS retained_wal, d.verification, d.way_back, d.started_at, d.ended_at, u.*, c.*,
+    `SELECT d.name, d.state, d.phase, d.message, d.follow, CASE WHEN d.slot IS NOT NULL THEN d.retained_wal END AS retained_wal, d.verification, d.rollback_replication, d.started_at, d.ended_at, u.*, c.*,
             CASE WHEN d.comparing ->> 'generation' = m.generation::text THEN d.comparing - 'generation' END AS comparing,
             copying.copying_for, coalesce(largest.tables, '[]') AS tables
        FROM pgmigration.database d
@@ -191,13 +193,26 @@ async function readDatabaseRows(store: Store, migration: string): Promise<Databa
            FROM pgmigration.unit WHERE migration = d.migration AND database = d.name AND kind = 'table') copying
        CROSS JOIN LATERAL (${tablesQuery}) largest
       WHERE d.migration = $1 ORDER BY d.name`,
-    [migration, mostTablesShown],
+    [migration, maxTablesShown],
   );
 }
 
 const isBuilding = (row: DatabaseRow): boolean => row.indexes_completed < row.indexes_total && !row.ended_at;
 
-function detailsOf(row: DatabaseRow, builds: readonly RunningBuild[]): DatabaseDetails {
+/** Measured lag is current only while a worker follows the source: not after the end, not once the worker is lost. */
+function lagMeasurement(
+  { follow, phase, state, started_at: startedAt }: DatabaseRow,
+  worker: WorkerState,
+): Pick<DatabaseDetails, "isLagMeasured" | "lagUnknownSince"> {
+  const hasStream = phase === "following" && state !== "Failed";
+  if (!hasStream || worker === "ended") return { isLagMeasured: false };
+  if (worker === "running") return { isLagMeasured: follow !== null };
+  const since = follow === null ? startedAt : new Date(follow.measuredAt);
+  return { isLagMeasured: false, ...(since ? { lagUnknownSince: since.toISOString() } : {}) };
+}
+
+function detailsOf(row: DatabaseRow, builds: readonly RunningBuild[], worker: WorkerState): DatabaseDetails {
+  const lag = lagMeasurement(row, worker);
   const indexBuilds = builds.filter(({ database }) => database === row.name).map(({ build }) => build);
   return {
     databaseName: row.name,
@@ -216,12 +231,15 @@ function detailsOf(row: DatabaseRow, builds: readonly RunningBuild[]): DatabaseD
     incomingChanges: row.follow?.incomingChanges ?? 0,
     latency: row.follow?.latencySeconds ?? 0,
     latencySeconds: row.follow?.latencySeconds ?? 0,
+    ...lag,
     lagBytes: row.follow?.lagBytes ?? 0,
     pendingTransactions: row.follow?.pendingTransactions ?? 0,
     insertsPerSecond: row.follow?.insertsPerSecond ?? 0,
     updatesPerSecond: row.follow?.updatesPerSecond ?? 0,
     deletesPerSecond: row.follow?.deletesPerSecond ?? 0,
-    ...(row.follow?.secondsToCatchUp === undefined ? {} : { secondsToCatchUp: row.follow.secondsToCatchUp }),
+    ...(!lag.isLagMeasured || row.follow?.secondsToCatchUp === undefined
+      ? {}
+      : { secondsToCatchUp: row.follow.secondsToCatchUp }),
     ...(row.message === null ? {} : { message: row.message }),
     bytesCopied: row.bytes_copied,
     bytesTotal: row.bytes_total,
@@ -235,9 +253,9 @@ function detailsOf(row: DatabaseRow, builds: readonly RunningBuild[]): DatabaseD
     ...(row.retained_wal === null ? {} : { retainedWalBytes: row.retained_wal.bytes }),
     ...(row.retained_wal?.limitBytes === undefined ? {} : { retainedWalLimitBytes: row.retained_wal.limitBytes }),
     ...(row.comparing === null ? {} : { comparison: row.comparing }),
-    ...(indexBuilds.length === 0 ? {} : { indexBuilds: indexBuilds.slice(0, mostIndexBuildsShown) }),
+    ...(indexBuilds.length === 0 ? {} : { indexBuilds: indexBuilds.slice(0, maxIndexBuildsShown) }),
     ...(row.verification === null ? {} : { verification: row.verification }),
-    ...(row.way_back === null ? {} : { wayBack: row.way_back }),
+    ...(row.rollback_replication === null ? {} : { rollbackReplication: row.rollback_replication }),
     percent:
       row.completed > 0 && row.queued + row.loading + row.errored === 0
         ? 100
@@ -249,10 +267,8 @@ function detailsOf(row: DatabaseRow, builds: readonly RunningBuild[]): DatabaseD
 async function workerOf(store: Store, migration: string, row: MigrationRow): Promise<MigrationStatus["worker"]> {
   const { worker } = row;
   const identity = worker ? { host: worker.host, pid: worker.pid, version: worker.version } : {};
-  // One that has the lock and has not put itself down yet is not the worker whose state stands there.
   const holder = await leaseHolder(store, migration);
-  if (holder && !isStuck(holder) && holder.backendPid === worker?.backendPid) return { state: "running", ...identity };
-  return { state: hasEnded(row.state) ? "ended" : "lost", ...identity };
+  return { state: workerState(row.state, worker?.backendPid, holder), ...identity };
 }
 
 function validationOf(

@@ -1,7 +1,8 @@
-import type { FenceRecord, FenceSide } from "../cutover/fence.js";
-import type { Wish } from "../inputs/inputs.js";
+import type { FenceRecord, FenceSide } from "./fence-record.js";
+import { completeSpec, type MigrationSpec } from "../inputs/inputs.js";
 import { waitsBeforeTheStart, type DatabaseState, type MigrationState, type OnlineVerification } from "../status.js";
 import { targetDatabase } from "../inputs/target-database.js";
+import type { RecordOwner } from "./record-owner.js";
 import type { SharedCopy } from "./shared-copies.js";
 import type { Store } from "./store.js";
 
@@ -13,9 +14,9 @@ export type DatabasePhase =
   /** Online: the base copy is complete and the progress row says what is applied. */
   | "following"
   /** Cut over and verified; slot and publication are being dropped. */
-  | "finishing"
+  | "completing"
   /** Cut over; what is written on the target is applied to the source. */
-  | "reversing"
+  | "rollingBack"
   /** The source has all that was written on the target, and stands for itself again; the way back is being removed. */
   | "returned"
   /** Let go of, by the user or by the guard of the source's WAL; what it has on the source is being removed, or is. */
@@ -24,12 +25,15 @@ export type DatabasePhase =
 
 export interface MigrationRecord {
   readonly name: string;
-  readonly wish: Wish;
+  readonly spec: MigrationSpec;
   readonly state: MigrationState;
   readonly error: string | undefined;
   readonly generation: number;
   /** When it began: tells it from all others of its name, on any target. */
   readonly startedAt: string;
+  readonly startedOn: Date;
+  readonly endedOn: Date | undefined;
+  readonly owner: RecordOwner | undefined;
 }
 
 export interface DatabaseRecord {
@@ -46,11 +50,11 @@ export interface DatabaseRecord {
   readonly slot: string | undefined;
   readonly publications: readonly string[];
   /** Whether there is, or may be, a slot on the target and progress on the source. */
-  readonly hasWayBack: boolean;
+  readonly hasRollbackReplication: boolean;
   /** The last one of an online migration. */
   readonly verification: OnlineVerification | undefined;
   /** What the worker that copied has left to run after the cutover; its shape is the worker's. */
-  readonly handover: unknown;
+  readonly deferredPlan: unknown;
   /** What a fence covers on either side, from before it is put up until after it is taken down. */
   readonly fences: Readonly<Record<FenceSide, FenceRecord | undefined>>;
   /** The base copy that an earlier worker has left, with which one may go on. */
@@ -60,17 +64,30 @@ export interface DatabaseRecord {
 export async function readMigration(store: Store, name: string): Promise<MigrationRecord | undefined> {
   const [row] = await store.query<{
     name: string;
-    wish: Wish;
+    spec: MigrationSpec;
     state: MigrationState;
     error: string | null;
     generation: string;
     startedAt: string;
+    startedOn: Date;
+    endedOn: Date | null;
+    owner: RecordOwner | null;
   }>(
-    `SELECT name, wish, state, error, generation, started_at::text AS "startedAt"
+    `SELECT name, spec, state, error, generation, started_at::text AS "startedAt", started_at AS "startedOn",
+            ended_at AS "endedOn", owner
        FROM pgmigration.migration WHERE name = $1`,
     [name],
   );
-  return row && { ...row, error: row.error ?? undefined, generation: Number(row.generation) };
+  return (
+    row && {
+      ...row,
+      error: row.error ?? undefined,
+      generation: Number(row.generation),
+      endedOn: row.endedOn ?? undefined,
+      owner: row.owner ?? undefined,
+      spec: completeSpec(row.spec),
+    }
+  );
 }
 
 export async function readDatabases(store: Store, migration: string): Promise<DatabaseRecord[]> {
@@ -83,15 +100,15 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
     being_created: boolean;
     slot: string | null;
     publications: string[];
-    handover: unknown;
+    deferred_plan: unknown;
     verification: OnlineVerification | null;
     fence: FenceRecord | null;
     target_fence: FenceRecord | null;
     shared_copy: SharedCopy | null;
-    has_way_back: boolean;
+    has_rollback_replication: boolean;
   }>(
-    `SELECT name, target_name, phase, state, being_created, slot, publications, handover, verification, fence, target_fence, shared_copy,
-            way_back IS NOT NULL AS has_way_back,
+    `SELECT name, target_name, phase, state, being_created, slot, publications, deferred_plan, verification, fence, target_fence, shared_copy,
+            rollback_replication IS NOT NULL AS has_rollback_replication,
             -- By its OID: a database of that name that somebody has made since is not ours.
             EXISTS (SELECT FROM pg_database WHERE datname = target_name AND oid::int8 = target_oid) AS created_by_us
        FROM pgmigration.database WHERE migration = $1 ORDER BY name`,
@@ -106,46 +123,47 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
     beingCreated: row.being_created,
     slot: row.slot ?? undefined,
     publications: row.publications,
-    handover: row.handover,
+    deferredPlan: row.deferred_plan,
     verification: row.verification ?? undefined,
     fences: { source: row.fence ?? undefined, target: row.target_fence ?? undefined },
     sharedCopy: row.shared_copy ?? undefined,
-    hasWayBack: row.has_way_back,
+    hasRollbackReplication: row.has_rollback_replication,
   }));
 }
 
-/** Records a new wish; answers false when a migration of that name is recorded already. */
-export async function insertMigration(store: Store, wish: Wish): Promise<boolean> {
+/** Records a new spec; answers false when a migration of that name is recorded already. */
+export async function insertMigration(store: Store, spec: MigrationSpec, owner?: RecordOwner): Promise<boolean> {
   const rows = await store.query(
     `WITH migration AS (
-       INSERT INTO pgmigration.migration (name, wish) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING RETURNING name
+       INSERT INTO pgmigration.migration (name, spec, owner) VALUES ($1, $2, $5) ON CONFLICT (name) DO NOTHING RETURNING name
      ), database AS (
        INSERT INTO pgmigration.database (migration, name, target_name)
        SELECT migration.name, wanted.name, wanted.target FROM migration, unnest($3::text[], $4::text[]) AS wanted (name, target)
      )
      SELECT name FROM migration`,
-    [wish.migrationName, JSON.stringify(wish), wish.dbsToMigrate, targetNames(wish)],
+    [spec.migrationName, JSON.stringify(spec), spec.dbsToMigrate, targetNames(spec), owner && JSON.stringify(owner)],
   );
   return rows.length === 1;
 }
 
-const targetNames = (wish: Wish): string[] => wish.dbsToMigrate.map((database) => targetDatabase(wish, database));
+const targetNames = (spec: MigrationSpec): string[] =>
+  spec.dbsToMigrate.map((database) => targetDatabase(spec, database));
 
 /**
  * Prepares another try, for which nobody may hold the lease: databases that had come to following stay there, those
  * that were canceled by themselves stay so, all others begin anew, and what the last try had found is forgotten.
  */
-export async function restartMigration(store: Store, wish: Wish): Promise<void> {
+export async function restartMigration(store: Store, spec: MigrationSpec): Promise<void> {
   await store.query(
     `WITH migration AS (
        UPDATE pgmigration.migration
-          SET wish = $2, wish_revision = wish_revision + 1, state = 'InProgress', sub_state = 'PerformingPreRequisiteSteps', error = NULL, ended_at = NULL,
+          SET spec = $2, spec_revision = spec_revision + 1, state = 'InProgress', sub_state = 'PerformingPreRequisiteSteps', error = NULL, ended_at = NULL,
               generation = generation + 1
         WHERE name = $1
      ), gone AS (
        DELETE FROM pgmigration.database
         WHERE migration = $1 AND name <> ALL ($3::text[]) AND slot IS NULL AND fence IS NULL AND target_fence IS NULL
-          AND way_back IS NULL
+          AND rollback_replication IS NULL
      ), stale AS (
        DELETE FROM pgmigration.finding WHERE migration = $1
      ), again AS (
@@ -158,7 +176,7 @@ export async function restartMigration(store: Store, wish: Wish): Promise<void> 
      INSERT INTO pgmigration.database (migration, name, target_name)
      SELECT $1, wanted.name, wanted.target FROM unnest($3::text[], $4::text[]) AS wanted (name, target)
      ON CONFLICT DO NOTHING`,
-    [wish.migrationName, JSON.stringify(wish), wish.dbsToMigrate, targetNames(wish)],
+    [spec.migrationName, JSON.stringify(spec), spec.dbsToMigrate, targetNames(spec)],
   );
 }
 
@@ -167,6 +185,16 @@ export async function reviveDatabases(store: Store, migration: string, databases
   await store.query(
     `UPDATE pgmigration.database SET phase = 'queued', state = 'InProgress', message = NULL, ended_at = NULL
       WHERE migration = $1 AND name = ANY ($2) AND phase = 'canceled'`,
+    [migration, databases],
+  );
+}
+
+/** Lets replicated databases be copied from scratch, once no worker holds the lease and the source has nothing of them. */
+export async function recopyDatabases(store: Store, migration: string, databases: readonly string[]): Promise<void> {
+  await store.query(
+    `UPDATE pgmigration.database
+        SET phase = 'queued', state = 'InProgress', message = NULL, ended_at = NULL, slot = NULL, publications = '{}'
+      WHERE migration = $1 AND name = ANY ($2) AND phase = 'following'`,
     [migration, databases],
   );
 }
@@ -182,14 +210,14 @@ export async function retryDatabases(store: Store, migration: string, databases:
 }
 
 /**
- * Puts a changed wish in place of the old one while a worker goes on. A wait that a property releases is left: a worker
- * for whom the wish does not suffice says so again.
+ * Puts a changed spec in place of the old one while a worker goes on. A wait that a property releases is left: a worker
+ * for whom the spec does not suffice says so again.
  */
-export async function updateWish(store: Store, wish: Wish): Promise<void> {
+export async function updateSpec(store: Store, spec: MigrationSpec): Promise<void> {
   await store.query(
     `WITH migration AS (
        UPDATE pgmigration.migration
-          SET wish = $2, wish_revision = wish_revision + 1,
+          SET spec = $2, spec_revision = spec_revision + 1,
               state = CASE WHEN sub_state = ANY ($4::text[]) THEN 'InProgress' ELSE state END,
               sub_state = CASE WHEN sub_state = ANY ($4::text[]) THEN 'PerformingPreRequisiteSteps' ELSE sub_state END
         WHERE name = $1 RETURNING name
@@ -198,21 +226,21 @@ export async function updateWish(store: Store, wish: Wish): Promise<void> {
      SELECT migration.name, wanted.name, wanted.target
        FROM migration, unnest($3::text[], $5::text[]) AS wanted (name, target)
      ON CONFLICT DO NOTHING`,
-    [wish.migrationName, JSON.stringify(wish), wish.dbsToMigrate, waitsBeforeTheStart, targetNames(wish)],
+    [spec.migrationName, JSON.stringify(spec), spec.dbsToMigrate, waitsBeforeTheStart, targetNames(spec)],
   );
 }
 
-/** The `verifyNow` of the wish as it is now. */
+/** The `verifyNow` of the spec as it is now. */
 export async function askedVerification(store: Store, migration: string): Promise<string | undefined> {
   const [row] = await store.query<{ asked: string | null }>(
-    "SELECT wish ->> 'verifyNow' AS asked FROM pgmigration.migration WHERE name = $1",
+    "SELECT spec ->> 'verifyNow' AS asked FROM pgmigration.migration WHERE name = $1",
     [migration],
   );
   return row?.asked ?? undefined;
 }
 
 /** Takes the right to write from whatever worker there was. */
-export async function fenceWorkers(store: Store, migration: string): Promise<void> {
+export async function bumpGeneration(store: Store, migration: string): Promise<void> {
   await store.query("UPDATE pgmigration.migration SET generation = generation + 1 WHERE name = $1", [migration]);
 }
 
@@ -248,20 +276,23 @@ export async function forgetFence(store: Store, migration: string, database: str
 }
 
 /** Notes that a database's way back has nothing left on either side. */
-export async function forgetWayBack(store: Store, migration: string, database: string): Promise<void> {
-  await store.query("UPDATE pgmigration.database SET way_back = NULL WHERE migration = $1 AND name = $2", [
+export async function forgetRollback(store: Store, migration: string, database: string): Promise<void> {
+  await store.query("UPDATE pgmigration.database SET rollback_replication = NULL WHERE migration = $1 AND name = $2", [
     migration,
     database,
   ]);
 }
 
-/** Target databases that other migrations into this server have not ended with, and the name of such a migration. */
+/**
+ * Target databases that other migrations into this server have not ended with, and the name of such a migration. One that
+ * never had a worker, and has none now, occupies nothing: it may never start.
+ */
 export async function occupiedDatabases(store: Store, migration: string): Promise<Map<string, string>> {
   const rows = await store.query<{ database: string; migration: string }>(
     `SELECT d.target_name AS database, m.name AS migration
        FROM pgmigration.database d JOIN pgmigration.migration m ON m.name = d.migration
-      WHERE m.name <> $1 AND m.wish ->> 'migrationOption' <> 'Validate'
-        AND m.state IN ('InProgress', 'WaitingForUserAction', 'CleaningUp')
+      WHERE m.name <> $1 AND m.spec ->> 'migrationOption' <> 'Validate'
+        AND m.state IN ('InProgress', 'WaitingForUserAction', 'CleaningUp') AND m.worker IS NOT NULL
         AND d.target_name IN (SELECT target_name FROM pgmigration.database WHERE migration = $1)`,
     [migration],
   );

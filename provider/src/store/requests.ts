@@ -1,5 +1,5 @@
-import { TakenOver } from "../errors.js";
-import { completeWish, type Wish } from "../inputs/inputs.js";
+import { TakenOverError } from "../errors.js";
+import { completeSpec, type MigrationSpec } from "../inputs/inputs.js";
 import type { Lease } from "./lease.js";
 import { tells, type Store } from "./store.js";
 
@@ -7,11 +7,11 @@ import { tells, type Store } from "./store.js";
 export type RequestKind = "cutover" | "cancel" | "stop";
 
 /** Stands for all databases of a migration. */
-export const everyDatabase = "";
+export const allDatabases = "";
 
 export interface Request {
   readonly kind: RequestKind;
-  /** A database's name, or {@link everyDatabase}. */
+  /** A database's name, or {@link allDatabases}. */
   readonly database: string;
 }
 
@@ -20,7 +20,7 @@ export async function request(
   store: Store,
   migration: string,
   kind: RequestKind,
-  database = everyDatabase,
+  database = allDatabases,
 ): Promise<void> {
   await store.query(
     `WITH asked AS (INSERT INTO pgmigration.request (migration, kind, database) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING)
@@ -57,19 +57,19 @@ export async function setRequests(
 /** What is asked of a worker at this moment. */
 export interface Orders {
   readonly requests: readonly Request[];
-  readonly wish: Wish;
-  /** Grows with every change of the wish. */
-  readonly wishRevision: number;
+  readonly spec: MigrationSpec;
+  /** Grows with every change of the spec. */
+  readonly specRevision: number;
 }
 
-/** @throws TakenOver when somebody else holds the lease now */
-export async function readOrders(lease: Lease): Promise<Orders> {
-  const [row] = await lease.query<{ requests: Request[]; wish: Wish; revision: number }>(
-    `SELECT wish, wish_revision::float8 AS revision,
+/** @throws TakenOverError when somebody else holds the lease now */
+export async function readDatabaseRequests(lease: Lease): Promise<Orders> {
+  const [row] = await lease.query<{ requests: Request[]; spec: MigrationSpec; revision: number }>(
+    `SELECT spec, spec_revision::float8 AS revision,
             coalesce((SELECT json_agg(json_build_object('kind', kind, 'database', database))
                         FROM pgmigration.request WHERE migration = $1), '[]') AS requests
        FROM pgmigration.migration WHERE name = $1 AND generation = $2`,
   );
-  if (!row) throw new TakenOver(`another worker has taken over migration ${lease.migration}`);
-  return { requests: row.requests, wish: completeWish(row.wish), wishRevision: row.revision };
+  if (!row) throw new TakenOverError(`another worker has taken over migration ${lease.migration}`);
+  return { requests: row.requests, spec: completeSpec(row.spec), specRevision: row.revision };
 }

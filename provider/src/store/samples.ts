@@ -1,5 +1,5 @@
 import type { Sample } from "../units/rates.js";
-import { leaseIsOurs, type Lease } from "./lease.js";
+import { holdsLease, type Lease } from "./lease.js";
 import type { Store } from "./store.js";
 
 /**
@@ -8,15 +8,15 @@ import type { Store } from "./store.js";
  */
 export async function recordSample(lease: Lease, keptForSeconds: number): Promise<void> {
   await lease.query(
-    `WITH stale AS (DELETE FROM pgmigration.sample WHERE migration = $1 AND kept_until < now() AND ${leaseIsOurs})
+    `WITH stale AS (DELETE FROM pgmigration.sample WHERE migration = $1 AND kept_until < now() AND ${holdsLease})
      INSERT INTO pgmigration.sample (migration, kept_until, bytes_copied, bytes_total, lag_bytes, latency_seconds)
      SELECT $1, now() + make_interval(secs => $3), copied.bytes, copied.total, behind.bytes, behind.seconds
        FROM (SELECT coalesce(sum(bytes_copied), 0) AS bytes, coalesce(sum(bytes_total), 0) AS total
                FROM pgmigration.unit WHERE migration = $1) copied,
             (SELECT coalesce(sum((follow ->> 'lagBytes')::numeric), 0) AS bytes,
                     coalesce(max((follow ->> 'latencySeconds')::float8), 0) AS seconds
-               FROM pgmigration.database WHERE migration = $1) behind
-      WHERE ${leaseIsOurs}
+               FROM pgmigration.database WHERE migration = $1 AND phase = 'following' AND state <> 'Failed') behind
+      WHERE ${holdsLease}
      ON CONFLICT DO NOTHING`,
     [keptForSeconds],
   );

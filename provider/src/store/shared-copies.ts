@@ -1,4 +1,5 @@
-import type { WorkRight } from "./lease.js";
+import type { SkippedEntry } from "../schema/restore/restore-context.js";
+import type { WriteFence } from "./lease.js";
 import type { Store } from "./store.js";
 
 /** A base copy under way, as workers beside the lease's holder see it. */
@@ -14,8 +15,8 @@ export interface SharedCopy {
   readonly moment: string;
   /** search_path of the source's database. */
   readonly sourceSearchPath: string;
-  /** Entries that the target did not take before the rows: as `RestoreContext.leftOut` has them. */
-  readonly leftOut: readonly (readonly [id: number, reason: string])[];
+  /** Entries that the target did not take before the rows: as `RestoreContext.skipped` has them. */
+  readonly skipped: readonly (readonly [id: number, skipped: SkippedEntry])[];
   /** Whether large objects are copied and compared. */
   readonly largeObjectsCopied: boolean;
   /** Whether all rows are copied and compared: nobody needs the snapshot from then on. */
@@ -37,7 +38,7 @@ export async function readSharedCopies(store: Store, migration: string): Promise
 }
 
 /** What the leader of a copy has left for its successor; its shape is the worker's. */
-export async function readCopyState(right: WorkRight, database: string): Promise<unknown> {
+export async function readCopyState(right: WriteFence, database: string): Promise<unknown> {
   const [row] = await right.query<{ state: unknown }>(
     "SELECT copy_state AS state FROM pgmigration.database WHERE migration = $1 AND name = $3 AND $2::bigint IS NOT NULL",
     [database],
@@ -46,7 +47,7 @@ export async function readCopyState(right: WorkRight, database: string): Promise
 }
 
 /** Notes where a copy's snapshot is held beside the session that has exported it. */
-export async function noteHeldSnapshot(
+export async function recordSharedSnapshot(
   store: Store,
   migration: string,
   { database, id }: Pick<DatabaseCopy, "database" | "id">,
@@ -61,7 +62,7 @@ export async function noteHeldSnapshot(
 }
 
 /** Where a copy's snapshot has been held; the sessions may have ended since. */
-export async function heldSnapshots(right: WorkRight, database: string, copy: string): Promise<string[]> {
+export async function sharedSnapshots(right: WriteFence, database: string, copy: string): Promise<string[]> {
   const rows = await right.query<{ snapshot: string }>(
     `SELECT snapshot FROM pgmigration.held_snapshot
       WHERE migration = $1 AND database = $3 AND copy = $4 AND $2::bigint IS NOT NULL`,
@@ -71,7 +72,7 @@ export async function heldSnapshots(right: WorkRight, database: string, copy: st
 }
 
 /** For a new try: nobody can go on with what was held for the one before. */
-export async function forgetHeldSnapshots(right: WorkRight, database: string): Promise<void> {
+export async function deleteSharedSnapshots(right: WriteFence, database: string): Promise<void> {
   await right.query(
     "DELETE FROM pgmigration.held_snapshot WHERE migration = $1 AND database = $3 AND $2::bigint IS NOT NULL",
     [database],

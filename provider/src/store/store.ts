@@ -1,11 +1,14 @@
 import type pg from "pg";
-import { Refused, Unreachable, messageOf } from "../errors.js";
-import { connect, type Endpoint } from "../postgres/connection/connect.js";
+import { RefusedError, UnreachableError, messageOf } from "../errors.js";
+import { connect } from "../postgres/connection/connect.js";
+import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
 import { whatBroke } from "../postgres/connection/session.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { inTransaction } from "../postgres/transaction.js";
+import { takeAdvisoryLock } from "./advisory-lock.js";
+import { refuseUntrustedSchema } from "./schema-trust.js";
 import { controlSchema, controlSchemaSteps } from "./control-schema.js";
 
 /** A target and the database on it that holds the records. */
@@ -47,7 +50,7 @@ export class Store {
    * Opens the store for recording a migration, and makes it where it is missing. To be closed soon: until then the store is
    * not removed, whoever else finds it empty.
    *
-   * @throws Refused, Unreachable
+   * @throws RefusedError, UnreachableError
    */
   static async open(address: StoreAddress, purpose: string): Promise<Store> {
     const store = await Store.#search(address, purpose, keepSchema);
@@ -97,7 +100,8 @@ export class Store {
 
   static async #install(client: pg.Client, database: string, address: StoreAddress): Promise<Store> {
     try {
-      await bringUpToDate(client);
+      await refuseUntrustedSchema(client, address.target.user);
+      await bringUpToDate(client, address.target.user);
       return new Store(client, database, address);
     } catch (error) {
       await client.end().catch(() => undefined);
@@ -105,7 +109,7 @@ export class Store {
     }
   }
 
-  /** @throws Unreachable when the session is lost; else what the server says */
+  /** @throws UnreachableError when the session is lost; else what the server says */
   async query<Row extends pg.QueryResultRow>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
     try {
       return (await this.client.query<Row>(sql, [...values])).rows;
@@ -156,9 +160,9 @@ export class Store {
 
 /** What the server or the socket says is bare. */
 const recordsLost = (error: unknown): unknown =>
-  error instanceof Unreachable
+  error instanceof UnreachableError
     ? error
-    : new Unreachable(`the session with the target, which records the migration, was lost: ${messageOf(error)}`, {
+    : new UnreachableError(`the session with the target, which records the migration, was lost: ${messageOf(error)}`, {
         remedy:
           "see that the target answers, and run this again: what was recorded stays, and a worker goes on meanwhile",
         cause: error,
@@ -166,8 +170,12 @@ const recordsLost = (error: unknown): unknown =>
 
 /** For as long as the session lasts. */
 async function keepSchema(client: pg.Client): Promise<void> {
-  await client.query("SELECT pg_advisory_lock_shared($1)", [recordingLock]);
+  await takeAdvisoryLock(client, `pg_try_advisory_lock_shared(${recordingLock})`, recordingLock);
 }
+
+/** Until the end of the transaction. */
+const takeInstallLock = (client: pg.Client): Promise<void> =>
+  takeAdvisoryLock(client, `pg_try_advisory_xact_lock(${installLock})`, installLock);
 
 async function hasControlSchema(client: pg.Client): Promise<boolean> {
   const { rows } = await client.query<{ found: boolean }>(
@@ -191,7 +199,7 @@ async function createOwnDatabase(client: pg.Client, user: string): Promise<void>
   try {
     await client.query(`CREATE DATABASE ${quoteIdentifier(ownDatabase)}`);
   } catch (cause) {
-    throw new Refused(`the migration's records have no place on the target: ${messageOf(cause)}`, {
+    throw new RefusedError(`the migration's records have no place on the target: ${messageOf(cause)}`, {
       remedy: `ALTER ROLE ${quoteIdentifier(user)} CREATEDB, or GRANT CREATE ON DATABASE postgres TO ${quoteIdentifier(user)}`,
       code: "603115",
       cause,
@@ -199,16 +207,18 @@ async function createOwnDatabase(client: pg.Client, user: string): Promise<void>
   }
 }
 
-async function bringUpToDate(client: pg.Client): Promise<void> {
+async function bringUpToDate(client: pg.Client, user: string): Promise<void> {
   if ((await installedSteps(client)) === controlSchemaSteps.length) return;
   await inTransaction(client, async () => {
-    await client.query("SELECT pg_advisory_xact_lock($1)", [installLock]);
+    await takeInstallLock(client);
     const installed = await installedSteps(client);
     if (installed > controlSchemaSteps.length)
-      throw new Refused(`the records on the target were made by a newer version of pulumi-pg-migration`, {
+      throw new RefusedError(`the records on the target were made by a newer version of pulumi-pg-migration`, {
         remedy: "npm install pulumi-pg-migration@latest in this program",
       });
     if (installed === 0) await client.query(`CREATE SCHEMA IF NOT EXISTS ${controlSchema}`);
+    // Another role may have made it meanwhile.
+    await refuseUntrustedSchema(client, user);
     for (const step of controlSchemaSteps.slice(installed)) await client.query(step);
     await client.query(`COMMENT ON SCHEMA ${controlSchema} IS ${quoteLiteral(versionMark(controlSchemaSteps.length))}`);
   });
@@ -226,8 +236,8 @@ async function installedSteps(client: pg.Client): Promise<number> {
 }
 
 async function isEmptySchema(client: pg.Client): Promise<boolean> {
-  await client.query("SELECT pg_advisory_xact_lock($1)", [installLock]);
-  // Somebody else may have removed it since.
+  await takeInstallLock(client);
+  // Another session may have removed it since.
   if (!(await hasControlSchema(client))) return false;
   await client.query("LOCK TABLE pgmigration.migration IN ACCESS EXCLUSIVE MODE");
   return (await client.query("SELECT FROM pgmigration.migration LIMIT 1")).rowCount === 0;

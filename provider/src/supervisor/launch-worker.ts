@@ -2,18 +2,18 @@ import { spawn } from "node:child_process";
 import { mkdir, open, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { EngineFault } from "../errors.js";
-import type { Job } from "../worker/context/worker-job.js";
+import { EngineError } from "../errors.js";
+import type { WorkerJob } from "../worker/context/worker-job.js";
 
 export interface LaunchedWorker {
   readonly pid: number;
   readonly logFile: string;
-  /** Settles when the process ends while this one still lives. */
+  /** Resolves with the exit code when the worker ends before this process does. */
   readonly exited: Promise<number | null>;
 }
 
-/** What a worker may know of its parent's environment; all else may hold secrets of the program. */
-const passedOn = [
+/** Environment variables that a worker inherits. All others may hold secrets of the Pulumi program. */
+const inheritedVariables = [
   "PATH",
   "HOME",
   "TMPDIR",
@@ -23,33 +23,35 @@ const passedOn = [
   "SSL_CERT_FILE",
   "SSL_CERT_DIR",
   "PG_DUMP",
-  // Where `az`, as a passwordCommand, keeps who is logged in.
+  "PG_MIGRATION_LOG_FORMAT",
+  "PG_MIGRATION_LOG_LEVEL",
+  // `az`, used as a passwordCommand, keeps its login there.
   "AZURE_CONFIG_DIR",
 ];
 
-/** OpenTelemetry is told by variables alone where traces go. */
-const isPassedOn = (name: string): boolean => passedOn.includes(name) || name.startsWith("OTEL_");
+/** OpenTelemetry is configured by `OTEL_*` variables only. */
+const isInherited = (name: string): boolean => inheritedVariables.includes(name) || name.startsWith("OTEL_");
 
-/** Where workers write their logs, one file a migration: `$XDG_STATE_HOME/pg-migration`, or below the home directory. */
-export function logFileOf(job: Pick<Job, "migrationName" | "target">): string {
+/** The log file of a migration's workers, in `$XDG_STATE_HOME/pg-migration` (default: `~/.local/state/pg-migration`). */
+export function logFileOf(job: Pick<WorkerJob, "migrationName" | "target">): string {
   const stateHome = process.env.XDG_STATE_HOME ?? join(homedir(), ".local", "state");
   const target = `${job.target.host}-${job.target.port}`.replace(/[^A-Za-z0-9.-]/g, "_");
   return join(stateHome, "pg-migration", `${job.migrationName}-${target}.log`);
 }
 
 /**
- * Starts a worker that outlives this process: a session of its own, standard output and error to a file, and no inherited
- * descriptor, which would keep `pulumi up` waiting for its end.
+ * Starts a worker that outlives this process. It has its own process session, writes its output to a file, and inherits no
+ * descriptor. An inherited descriptor would keep `pulumi up` waiting for the worker's end.
  */
-export async function launchWorker(job: Job): Promise<LaunchedWorker> {
+export async function launchWorker(job: WorkerJob): Promise<LaunchedWorker> {
   const logFile = logFileOf(job);
   await mkdir(join(logFile, ".."), { recursive: true, mode: 0o700 });
   const log = await open(logFile, "a", 0o600);
   try {
-    const child = spawn(process.execPath, [join(__dirname, "main.js")], {
+    const child = spawn(process.execPath, [join(__dirname, "../worker/main.js")], {
       detached: true,
       cwd: "/",
-      env: Object.fromEntries(Object.entries(process.env).filter(([name]) => isPassedOn(name))),
+      env: Object.fromEntries(Object.entries(process.env).filter(([name]) => isInherited(name))),
       stdio: ["pipe", log.fd, log.fd],
     });
     const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
@@ -57,14 +59,14 @@ export async function launchWorker(job: Job): Promise<LaunchedWorker> {
       child.once("spawn", resolve);
       child.once("error", (cause) => {
         reject(
-          new EngineFault("the worker process could not be started", {
+          new EngineError("the worker process could not be started", {
             remedy: `check that ${process.execPath} runs`,
             cause,
           }),
         );
       });
     });
-    // A worker that dies at once closes its end; its log says why.
+    // A worker that dies at once closes the pipe. Its log has the reason.
     child.stdin!.on("error", () => undefined);
     child.stdin!.end(JSON.stringify(job));
     child.unref();
@@ -74,7 +76,7 @@ export async function launchWorker(job: Job): Promise<LaunchedWorker> {
   }
 }
 
-/** The last lines that the workers of a migration have written. */
+/** The last lines of a worker log; empty if the file cannot be read. */
 export async function logTail(logFile: string, lines = 15): Promise<string> {
   const text = await readFile(logFile, "utf8").catch(() => "");
   return text.trimEnd().split("\n").slice(-lines).join("\n");

@@ -1,28 +1,30 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { TimedOut } from "../errors.js";
+import { TimeoutError } from "../errors.js";
 import { leaseHolder } from "../store/lease.js";
-import { fenceWorkers } from "../store/records.js";
+import { bumpGeneration } from "../store/records.js";
 import { request, withdrawRequest } from "../store/requests.js";
 import type { Store } from "../store/store.js";
 
-const gentlyMs = 20_000;
-const forciblyMs = 20_000;
+const gracefulStopMs = 20_000;
+const forcedStopMs = 20_000;
 
 /**
- * Ends the worker of a migration, wherever it runs: asks it first, then ends the session that holds its lease, whereupon
- * it finds itself fenced off. Answers when nobody holds the lease.
+ * Stops the worker of a migration on any host. Requests a stop first. After 20 s it fences the worker off and terminates the
+ * session that holds its lease. Resolves when the lease is free.
+ *
+ * @throws TimedOut if the lease is still held 20 s after that
  */
 export async function stopWorker(store: Store, migration: string): Promise<void> {
   try {
     if (!(await leaseHolder(store, migration))) return;
     await request(store, migration, "stop");
-    if (await freeWithin(store, migration, gentlyMs)) return;
-    // Fenced first: a worker whose session ends would else take the lease again.
-    await fenceWorkers(store, migration);
+    if (await freeWithin(store, migration, gracefulStopMs)) return;
+    // Fence before terminating. Otherwise, the worker would reconnect and take the lease again.
+    await bumpGeneration(store, migration);
     const holder = await leaseHolder(store, migration);
     if (holder) await store.query("SELECT pg_terminate_backend($1)", [holder.backendPid]);
-    if (await freeWithin(store, migration, forciblyMs)) return;
-    throw new TimedOut(`the worker of ${migration} did not give up its lease`, {
+    if (await freeWithin(store, migration, forcedStopMs)) return;
+    throw new TimeoutError(`the worker of ${migration} did not release its lease`, {
       remedy: `SELECT pg_terminate_backend(${holder?.backendPid ?? 0}) on the target, then try again`,
     });
   } finally {

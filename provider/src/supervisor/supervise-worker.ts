@@ -1,7 +1,8 @@
-import { Bell } from "../bell.js";
-import { EngineFault, TimedOut, messageOf } from "../errors.js";
+import { Notifier } from "../async/notifier.js";
+import { EngineError, TimeoutError, messageOf } from "../errors.js";
 import type { Inputs } from "../inputs/inputs.js";
-import { certificates, type Endpoint } from "../postgres/connection/connect.js";
+import { certificates } from "../postgres/connection/connect.js";
+import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { hasEnded, type MigrationStatus } from "../status.js";
@@ -11,9 +12,9 @@ import { Store } from "../store/store.js";
 import { failureText, progressLine } from "./describe-progress.js";
 import { type Goal, refuseReplaced } from "./wait-target.js";
 import { launchWorker, logFileOf, logTail, type LaunchedWorker } from "./launch-worker.js";
-import { pause } from "../async/delay.js";
+import { delay } from "../async/delay.js";
 
-/** Takes a line that replaces the one before it, for the resource's row. */
+/** Shows a line in the resource's row, in place of the previous one. */
 export type Report = (line: string) => void;
 
 export interface Supervision {
@@ -30,13 +31,16 @@ export interface Outcome {
 }
 
 const pollMs = 300;
-const mostLaunches = 4;
-/** How long a worker may take from its start to its lease: it dials the target and reads the store. */
+const maxLaunches = 4;
+/** Maximum time from the start of a worker to its lease. In that time it connects to the target and reads the store. */
 const leaseWithinMs = 60_000;
 
 /**
- * Sees to it that a worker is at work, starting one where there is none, and follows the migration to its goal or its end.
- * The worker goes on when this process ends.
+ * Keeps a worker running and follows the migration to its goal or its end. Starts a worker if none is running. The worker
+ * keeps running after this process ends.
+ *
+ * @throws TimedOut if the goal was not reached within `timeoutSeconds`
+ * @throws EngineFault if the worker ended four times, or the record of the migration was deleted
  */
 export async function superviseWorker(inputs: Inputs, supervision: Supervision): Promise<Outcome> {
   const watch = new Watch(inputs, supervision);
@@ -49,8 +53,8 @@ export async function superviseWorker(inputs: Inputs, supervision: Supervision):
 
 class Watch {
   #store: Store | undefined;
-  /** Rings when the migration comes to another state. */
-  readonly #changes = new Bell();
+  /** Notifies when the state of the migration changes. */
+  readonly #changes = new Notifier();
   #worker: LaunchedWorker | undefined;
   #launchedAt = 0;
   #launches = 0;
@@ -70,14 +74,13 @@ class Watch {
       const outcome = this.#outcome(status);
       if (outcome) return outcome;
       if (Date.now() > deadline)
-        return {
-          reached: false,
-          status,
-          reason: `${this.inputs.migrationName} has not come to ${this.supervision.goal.name} within ${this.supervision.timeoutSeconds} s; the worker goes on, and the next pulumi up follows it again`,
-        };
+        throw new TimeoutError(
+          `${this.inputs.migrationName} did not reach ${this.supervision.goal.name} within ${this.supervision.timeoutSeconds} s`,
+          { remedy: "the worker keeps running; run pulumi up to wait again" },
+        );
       await this.#ensureWorker(status);
-      // Ten thousand tables take the target a while to count, which it has better to do than all the time.
-      await pause(Math.max(pollMs, answeredMs * 10), changed);
+      // With many tables the status query is expensive. Poll for at most a tenth of the time.
+      await delay(Math.max(pollMs, answeredMs * 10), changed);
     }
   }
 
@@ -89,7 +92,7 @@ class Watch {
     const { migrationName } = this.inputs;
     const store = await Store.find(this.inputs, `${migrationName} watch`);
     try {
-      await store?.listen(migrationName, () => this.#changes.ring());
+      await store?.listen(migrationName, () => this.#changes.notify());
     } catch (error) {
       await store?.close();
       throw error;
@@ -100,7 +103,7 @@ class Watch {
   #outcome(status: MigrationStatus): Outcome | undefined {
     const { goal } = this.supervision;
     if (goal.isReached(status)) return { reached: true, status, reason: "" };
-    if (hasEnded(status.state) || goal.isMissed(status))
+    if (hasEnded(status.state) || goal.isUnreachable(status))
       return { reached: false, status, reason: failureText(this.inputs.migrationName, status) };
     return undefined;
   }
@@ -114,11 +117,11 @@ class Watch {
     if (status.worker.state === "running" || this.inputs.runner === "external") return;
     const starting = this.#worker && !this.#workerEnded && Date.now() - this.#launchedAt < leaseWithinMs;
     if (starting) return;
-    if (this.#launches === mostLaunches) {
+    if (this.#launches === maxLaunches) {
       const log = logFileOf(this.inputs);
-      throw new EngineFault(
-        `the worker of ${this.inputs.migrationName} ended ${mostLaunches} times without an end state:\n${await logTail(log)}`,
-        { remedy: `read ${log}; the next pulumi up goes on from what was reached` },
+      throw new EngineError(
+        `the worker of ${this.inputs.migrationName} ended ${maxLaunches} times without an end state:\n${await logTail(log)}`,
+        { remedy: `read ${log}; the next pulumi up resumes the migration` },
       );
     }
     this.#launches++;
@@ -139,8 +142,8 @@ class Watch {
   }
 
   /**
-   * The status, through a connection that is made anew when it breaks, and how long that answer took: not the time for which
-   * the target was away, behind which a worker that has died must not wait.
+   * Reads the status and measures the duration of the query. Reconnects after a lost connection. The duration excludes the
+   * outage, because the restart of a dead worker must not wait for it.
    */
   async #status(): Promise<{ status: MigrationStatus; answeredMs: number }> {
     const { migrationName } = this.inputs;
@@ -150,7 +153,7 @@ class Watch {
       try {
         this.#store ??= await this.#openStore();
         const status = this.#store && (await readStatus(this.#store, migrationName));
-        if (!status) throw recordGone(migrationName);
+        if (!status) throw recordDeleted(migrationName);
         const { verification } = this.supervision.goal;
         if (verification !== undefined)
           refuseReplaced(status, verification, await askedVerification(this.#store!, migrationName));
@@ -158,22 +161,22 @@ class Watch {
       } catch (error) {
         await this.close();
         this.#store = undefined;
-        // The last migration to be deleted takes the records' schema with it.
-        if (sqlStateOf(error) === sqlStates.undefinedTable) throw recordGone(migrationName);
+        // Deleting the last migration also drops the control schema.
+        if (sqlStateOf(error) === sqlStates.undefinedTable) throw recordDeleted(migrationName);
         if (!isConnectionLoss(error)) throw error;
         if (Date.now() > deadline)
-          throw new TimedOut(`the target has not answered for 300 s: ${messageOf(error)}`, { cause: error });
-        await pause(delayMs);
+          throw new TimeoutError(`the target did not respond for 300 s: ${messageOf(error)}`, { cause: error });
+        await delay(delayMs);
       }
     }
   }
 }
 
-/** A path is the program's, relative to its folder; the worker has another one, and may outlive the file. */
+/** Replaces the path by the certificates. The worker has another working directory and may outlive the file. */
 const withCertificates = (endpoint: Endpoint): Endpoint =>
   endpoint.sslRootCert === undefined ? endpoint : { ...endpoint, sslRootCert: certificates(endpoint.sslRootCert) };
 
-const recordGone = (migration: string): EngineFault =>
-  new EngineFault(`the record of ${migration} has gone from the target while it was followed`, {
-    remedy: "somebody deleted the migration; run pulumi up again to start it anew",
+const recordDeleted = (migration: string): EngineError =>
+  new EngineError(`the record of ${migration} was deleted from the target during this operation`, {
+    remedy: "run pulumi up again to start the migration from the beginning",
   });

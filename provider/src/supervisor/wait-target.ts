@@ -1,4 +1,4 @@
-import { Refused } from "../errors.js";
+import { RefusedError } from "../errors.js";
 import type { Inputs } from "../inputs/inputs.js";
 import {
   failedDatabases,
@@ -9,19 +9,19 @@ import {
   type MigrationStatus,
 } from "../status.js";
 
-/** How far an operation follows a migration before it answers. */
+/** The status at which an operation returns. */
 export interface Goal {
-  /** What is waited for, as a message names it. */
+  /** A noun phrase for messages, for example "its success". */
   readonly name: string;
   readonly isReached: (status: MigrationStatus) => boolean;
-  /** Whether a database has failed, by what the migration says, and the others, which go on, have come as far as they do. */
-  readonly isMissed: (status: MigrationStatus) => boolean;
-  /** The verification that is waited for, unless another one takes its place before it is made. */
+  /** Whether a database failed and the other databases cannot progress further without a change of the inputs. */
+  readonly isUnreachable: (status: MigrationStatus) => boolean;
+  /** The verification to wait for, if the inputs request one. */
   readonly verification?: string;
 }
 
-/** How far, as if no database could fail. */
-type Aim = Omit<Goal, "isMissed">;
+/** The goal if no database fails. */
+type Aim = Omit<Goal, "isUnreachable">;
 
 const isRunning = (status: MigrationStatus): boolean => status.worker.state === "running";
 
@@ -41,26 +41,26 @@ const named = {
 } as const satisfies Readonly<Record<string, Aim>>;
 
 /**
- * What the inputs ask to wait for. Without `waitFor` an operation also answers where it is the user's turn, since no
- * update can come while it runs; with `waitFor` somebody else is expected to release the migration: the command, the page.
+ * The goal that follows from the inputs. Without `waitFor` an operation also returns where the migration waits for the user,
+ * because Pulumi cannot start an update while one is running. With `waitFor` the command or the dashboard has to release it.
  */
 export function goalOf(inputs: Inputs): Goal {
   if (inputs.cancel && inputs.dbsToCancelMigrationOn.length === 0)
     return {
       name: "its cancellation",
       isReached: ({ state }) => hasEnded(state) && state !== "Failed",
-      isMissed: () => false,
+      isUnreachable: () => false,
     };
   const { isReached, ...aim } = aimOf(inputs);
   return {
     ...aim,
     isReached: (status) => isReached(status) && failedDatabases(status).length === 0,
-    isMissed: (status) => isOneToldFailed(status) && (isReached(status) || areOthersAtRest(status, inputs)),
+    isUnreachable: (status) => isFailureReported(status) && (isReached(status) || areOthersAtRest(status, inputs)),
   };
 }
 
-/** Said a moment after the database has failed; by the migration's end, where no other one goes on. */
-const isOneToldFailed = (status: MigrationStatus): boolean =>
+/** The migration's error is recorded shortly after the database failed, or at the migration's end. */
+const isFailureReported = (status: MigrationStatus): boolean =>
   status.error !== undefined && failedDatabases(status).length > 0;
 
 function aimOf(inputs: Inputs): Aim {
@@ -70,18 +70,19 @@ function aimOf(inputs: Inputs): Aim {
   return { ...aim, isReached: (status) => aim.isReached(status) && areAll(status, canceled, "Canceled") };
 }
 
-/** Whether those that have not failed wait, and all is done that these inputs ask of them. */
+/** Whether all databases that did not fail wait for the user and did everything that the inputs ask of them. */
 function areOthersAtRest(status: MigrationStatus, inputs: Inputs): boolean {
   if (!isRunning(status) || status.state !== "WaitingForUserAction") return false;
   const { triggerCutover, dbsToTriggerCutoverOn, dbsToCancelMigrationOn, rollback, verifyNow } = inputs;
   if (verifyNow !== undefined && !isVerified(status, verifyNow)) return false;
-  const isToLeave = (name: string): boolean =>
+  const mustFinish = (name: string): boolean =>
     dbsToCancelMigrationOn.includes(name) ||
     (triggerCutover && (dbsToTriggerCutoverOn.length === 0 || dbsToTriggerCutoverOn.includes(name)));
-  const isAtRest = ({ databaseName, migrationState, wayBack }: DatabaseDetails): boolean =>
+  const isAtRest = ({ databaseName, migrationState, rollbackReplication }: DatabaseDetails): boolean =>
     migrationState === "WaitingForCutoverTrigger"
-      ? !isToLeave(databaseName)
-      : hasDatabaseEnded(migrationState) && (migrationState === "Failed" || !wayBack || rollback === "keep");
+      ? !mustFinish(databaseName)
+      : hasDatabaseEnded(migrationState) &&
+        (migrationState === "Failed" || !rollbackReplication || rollback === "keep");
   return Object.values(status.currentSubStateDetails.dbDetails).every(isAtRest);
 }
 
@@ -92,7 +93,7 @@ function defaultAim(inputs: Inputs): Aim {
   if (inputs.rollback === "return")
     return {
       name: "the return to its source",
-      // One that was cut over without a way back has succeeded beside.
+      // A database that was cut over without rollback replication ends as Succeeded.
       isReached: (status) =>
         status.state === "Canceled" ||
         status.state === "Succeeded" ||
@@ -101,7 +102,7 @@ function defaultAim(inputs: Inputs): Aim {
   if (databases.length === 0) return inputs.rollback === "keep" ? cutOverAndKept : named.succeeded;
   return {
     name: `the cutover of ${databases.join(", ")}`,
-    // With the last of all databases, the migration itself comes to its end: a moment later.
+    // After the last database, wait for the end of the migration itself, which follows a moment later.
     isReached: (status) =>
       cutOverAndKept.isReached(status) || (areAll(status, databases, "Succeeded") && isAnyOpen(status)),
   };
@@ -109,7 +110,7 @@ function defaultAim(inputs: Inputs): Aim {
 
 function isReturned({ currentSubStateDetails: { dbDetails } }: MigrationStatus, name: string): boolean {
   const details = dbDetails[name];
-  return details !== undefined && hasDatabaseEnded(details.migrationState) && details.wayBack === undefined;
+  return details !== undefined && hasDatabaseEnded(details.migrationState) && details.rollbackReplication === undefined;
 }
 
 const isAnyOpen = ({ currentSubStateDetails }: MigrationStatus): boolean =>
@@ -129,7 +130,7 @@ const untilUsersTurn = (aim: Aim): Aim => ({
     (isRunning(status) && waitsBeforeTheStart.includes(status.currentSubStateDetails.currentSubState)),
 });
 
-/** A verification that is asked for is waited for, in the databases that still follow their source. */
+/** Extends the aim by the requested verification of the databases that still replicate from their source. */
 function untilVerified({ verifyNow }: Inputs, aim: Aim): Aim {
   if (verifyNow === undefined) return aim;
   return {
@@ -139,7 +140,7 @@ function untilVerified({ verifyNow }: Inputs, aim: Aim): Aim {
   };
 }
 
-/** Whether the verification of that name has come to a result in every database that waits for its cutover. */
+/** Whether the verification of that name has a result for every database that waits for its cutover. */
 export const isVerified = (status: MigrationStatus, requestedBy: string): boolean =>
   Object.values(status.currentSubStateDetails.dbDetails).every(
     ({ migrationState, verification }) =>
@@ -147,16 +148,17 @@ export const isVerified = (status: MigrationStatus, requestedBy: string): boolea
       (verification?.requestedBy === requestedBy && verification.state !== "running"),
   );
 
-/** @throws Refused where a verification will never be made, since another one is asked for instead */
+/** @throws RefusedError if the verification will never run, because another request replaced it */
 export function refuseReplaced(status: MigrationStatus, requestedBy: string, asked: string | undefined): void {
   if (asked === requestedBy || isVerified(status, requestedBy)) return;
   const isUnderWay = Object.values(status.currentSubStateDetails.dbDetails).some(
     ({ verification }) => verification?.requestedBy === requestedBy && verification.state === "running",
   );
   if (isUnderWay) return;
-  throw new Refused(`the verification ${requestedBy} is not made: ${asked ?? "none"} has taken its place`, {
-    remedy: "ask for it again, under another name, when nobody else asks for one",
-  });
+  throw new RefusedError(
+    `the verification ${requestedBy} was not run: ${asked === undefined ? "the request was withdrawn" : `the request ${asked} replaced it`}`,
+    { remedy: "set `verifyNow` to a new value once no other verification is running" },
+  );
 }
 
 const areAll = (status: MigrationStatus, databases: readonly string[], state: string): boolean =>

@@ -38,9 +38,20 @@ export function bytesPerSecond(samples: readonly Sample[], index = samples.lengt
   return end.atMs > atMs ? Math.max(0, ((end.bytesCopied - bytesCopied) * 1000) / (end.atMs - atMs)) : 0;
 }
 
-/** Undefined while nothing moves. */
-export function secondsLeft(samples: readonly Sample[]): number | undefined {
-  const rate = bytesPerSecond(samples);
-  const last = samples.at(-1);
-  return last && rate > 0 ? Math.max(0, last.bytesTotal - last.bytesCopied) / rate : undefined;
+const minSeconds = 10;
+
+/**
+ * How long the rest takes at the average rate so far; undefined in the first ten seconds, which say nothing about the rest.
+ *
+ * @example estimateSecondsLeft({ done: 200, total: 1000, seconds: 20 }) === 80
+ */
+export function estimateSecondsLeft(progress: {
+  readonly done: number;
+  readonly total: number;
+  /** Since the start. */
+  readonly seconds: number;
+}): number | undefined {
+  const { done, total, seconds } = progress;
+  if (seconds < minSeconds || done <= 0) return undefined;
+  return Math.round((Math.max(0, total - done) * seconds) / done);
 }

@@ -1,13 +1,15 @@
 import type { Client } from "pg";
-import type { Wish } from "../inputs/inputs.js";
-import type { Endpoint } from "../postgres/connection/connect.js";
-import type { Finding } from "../store/journal.js";
+import type { MigrationSpec } from "../inputs/inputs.js";
+import type { Endpoint } from "../postgres/connection/endpoint.js";
+import type { Finding } from "../findings.js";
 
 /** What the rules look at. Sessions are open for as long as the rules run. */
 export interface ValidationContext {
-  readonly wish: Wish;
+  readonly spec: MigrationSpec;
   /** How the source is reached, for what takes a session of another kind. */
   readonly source: Endpoint;
+  /** How the target is reached. */
+  readonly targetEndpoint: Endpoint;
   /** One session a database of the source; databases that could not be opened are missing. */
   readonly sources: ReadonlyMap<string, Client>;
   /** A session in the target's maintenance database. */

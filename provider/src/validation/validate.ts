@@ -1,28 +1,30 @@
 import type { Client } from "pg";
-import type { Wish } from "../inputs/inputs.js";
-import { connect, type Endpoint } from "../postgres/connection/connect.js";
+import type { MigrationSpec } from "../inputs/inputs.js";
+import { connect } from "../postgres/connection/connect.js";
+import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { serverVersion } from "../postgres/server-version.js";
-import type { Finding } from "../store/journal.js";
+import type { Finding } from "../findings.js";
 import { sourcePrivileges, targetDatabases } from "./servers/access.js";
-import { calledAgain } from "./objects/expression-reevaluation.js";
+import { expressionReevaluation } from "./objects/expression-reevaluation.js";
 import { collations } from "./extensions/collations.js";
-import { computedAnew } from "./objects/recomputed-columns.js";
-import { connectionFinding } from "./connection-finding.js";
+import { recomputedColumns } from "./objects/recomputed-columns.js";
+import { connectionFinding, mergeServerFindings } from "./connection-finding.js";
 import type { Rule, ValidationContext } from "./context.js";
 import { extensionMembers } from "./extensions/extension-members.js";
 import { extensions } from "./extensions/extensions.js";
 import { fence } from "./replication/fence.js";
 import { filters } from "./objects/filters.js";
 import { logicalReplication } from "./replication/logical-replication.js";
-import { namesInRows } from "./objects/reg-type-references.js";
+import { rehearsal } from "./objects/rehearsal.js";
+import { regTypeReferences } from "./objects/reg-type-references.js";
 import { objects } from "./objects/objects.js";
 import { owners } from "./objects/owners.js";
-import { lookBetween, poolerFindings } from "./servers/pooler.js";
+import { detectPooler, poolerFindings } from "./servers/pooler.js";
 import { readOnlyTarget } from "./servers/read-only-target.js";
 import { settings } from "./objects/settings.js";
 import { systemObjects } from "./objects/system-objects.js";
 import { versions } from "./servers/versions.js";
-import { wayBack } from "./replication/rollback.js";
+import { rollbackReplication } from "./replication/rollback.js";
 
 const rules: readonly Rule[] = [
   versions,
@@ -31,22 +33,23 @@ const rules: readonly Rule[] = [
   sourcePrivileges,
   logicalReplication,
   fence,
-  wayBack,
+  rollbackReplication,
   extensions,
   extensionMembers,
   collations,
   objects,
   systemObjects,
-  namesInRows,
-  computedAnew,
-  calledAgain,
+  regTypeReferences,
+  recomputedColumns,
+  expressionReevaluation,
   owners,
   settings,
   filters,
+  rehearsal,
 ];
 
 export interface ValidationOptions {
-  readonly wish: Wish;
+  readonly spec: MigrationSpec;
   readonly source: Endpoint;
   readonly target: Endpoint;
   readonly ownDatabases: ReadonlySet<string>;
@@ -54,30 +57,32 @@ export interface ValidationOptions {
 }
 
 /**
- * Looks at both servers and changes nothing. Every rule runs, so that all that is wrong is said at once; what cannot be
+ * Looks at both servers. It changes nothing but for a temporary database on the target, which it drops. Every rule runs, so that all that is wrong is said at once; what cannot be
  * looked at because a server does not let us in is a finding itself.
  *
- * @throws Unreachable for a server that is starting up or shutting down; whatever a connection is lost by on the way
+ * @throws UnreachableError for a server that is starting up or shutting down; whatever a connection is lost by on the way
  */
 export async function validate(options: ValidationOptions): Promise<Finding[]> {
   const findings: Finding[] = [];
   const sources = new Map<string, Client>();
   let target: Client | undefined;
   try {
-    for (const database of options.wish.dbsToMigrate) {
-      const client = await open(options.source, database, "source", findings);
+    const refused: Finding[] = [];
+    for (const database of options.spec.dbsToMigrate) {
+      const client = await open(options.source, database, "source", refused);
       if (client) sources.set(database, client);
     }
-    target = await open(options.target, options.wish.maintenanceDatabase, "target", findings);
+    findings.push(...mergeServerFindings(refused, options.source.host));
+    target = await open(options.target, options.spec.maintenanceDatabase, "target", findings);
     const [anySource] = sources.values();
     if (!anySource || !target) return findings;
-    const { dbsToMigrate, maintenanceDatabase } = options.wish;
+    const { dbsToMigrate, maintenanceDatabase } = options.spec;
     const database = dbsToMigrate.find((name) => sources.has(name))!;
     for (const reached of [
       { side: "source", endpoint: options.source, database, session: anySource },
       { side: "target", endpoint: options.target, database: maintenanceDatabase, session: target },
     ] as const) {
-      const between = await lookBetween(reached);
+      const between = await detectPooler(reached);
       findings.push(...poolerFindings(reached, between));
       // Through such a one nothing is seen as it is.
       if (between === "transactionPooler") return findings;
@@ -86,6 +91,7 @@ export async function validate(options: ValidationOptions): Promise<Finding[]> {
       ...options,
       sources,
       target,
+      targetEndpoint: options.target,
       sourceVersion: await serverVersion(anySource),
       targetVersion: await serverVersion(target),
       sourceSuperuser: await isSuperuser(anySource),

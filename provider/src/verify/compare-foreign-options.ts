@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { ownOnly } from "../postgres/own-only.js";
+import { notExtensionMember } from "../postgres/own-only.js";
 
 /** Something foreign on both sides, with the names of the options that these have otherwise. Never their values. */
 export interface ForeignDifference {
@@ -34,10 +34,10 @@ const without = (some: readonly string[], others: readonly string[]): string[] =
 async function listForeign(client: Client): Promise<Foreign[]> {
   const { rows } = await client.query<Foreign>(`
     SELECT format('FOREIGN DATA WRAPPER %I', fdwname) AS object, coalesce(fdwoptions, '{}') AS options
-      FROM pg_foreign_data_wrapper w WHERE ${ownOnly("pg_foreign_data_wrapper", "w.oid")}
+      FROM pg_foreign_data_wrapper w WHERE ${notExtensionMember("pg_foreign_data_wrapper", "w.oid")}
     UNION ALL
     SELECT format('SERVER %I', srvname), coalesce(srvoptions, '{}')
-      FROM pg_foreign_server s WHERE ${ownOnly("pg_foreign_server", "s.oid")}
+      FROM pg_foreign_server s WHERE ${notExtensionMember("pg_foreign_server", "s.oid")}
     UNION ALL
     -- Null without the right to read them, and where there are none.
     SELECT format('USER MAPPING FOR %s SERVER %I', CASE umuser WHEN 0 THEN 'PUBLIC' ELSE quote_ident(usename) END, srvname), umoptions
@@ -47,6 +47,6 @@ async function listForeign(client: Client): Promise<Foreign[]> {
            || ARRAY(SELECT format('%I.%s', a.attname, one) FROM pg_attribute a, unnest(a.attfdwoptions) AS one
                      WHERE a.attrelid = c.oid AND NOT a.attisdropped)
       FROM pg_foreign_table f JOIN pg_class c ON c.oid = f.ftrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE ${ownOnly("pg_class", "c.oid")}`);
+     WHERE ${notExtensionMember("pg_class", "c.oid")}`);
   return rows;
 }

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { ownOnly } from "../postgres/own-only.js";
+import { notExtensionMember } from "../postgres/own-only.js";
 import { serverVersion } from "../postgres/server-version.js";
 
 /** Something that the source has and the target lacks, or has otherwise. */
@@ -65,7 +65,7 @@ function objectsQuery(version: number): string {
   const ofParentConstraint = version >= 110000 ? "k.conparentid <> 0" : "false";
   const statistics = `SELECT ${id("pg_statistic_ext", "s.oid")}, 'statistics', n.name || '.' || quote_ident(s.stxname), ''
   FROM pg_statistic_ext s JOIN users_schema n ON n.oid = s.stxnamespace JOIN relation r ON r.oid = s.stxrelid
- WHERE ${ownOnly("pg_statistic_ext", "s.oid")}
+ WHERE ${notExtensionMember("pg_statistic_ext", "s.oid")}
 UNION ALL
 `;
   const routine =
@@ -79,9 +79,9 @@ WITH users_schema AS (
 ), relation AS (
   SELECT c.oid, c.relkind, n.name || '.' || quote_ident(c.relname) AS name
     FROM pg_class c JOIN users_schema n ON n.oid = c.relnamespace
-   WHERE c.relpersistence <> 't' AND ${ownOnly("pg_class", "c.oid")}
+   WHERE c.relpersistence <> 't' AND ${notExtensionMember("pg_class", "c.oid")}
 )
-SELECT ${id("pg_namespace", "n.oid")}, 'schema' AS kind, n.name, '' AS form FROM users_schema n WHERE ${ownOnly("pg_namespace", "n.oid")}
+SELECT ${id("pg_namespace", "n.oid")}, 'schema' AS kind, n.name, '' AS form FROM users_schema n WHERE ${notExtensionMember("pg_namespace", "n.oid")}
 UNION ALL
 SELECT ${id("pg_extension", "e.oid")}, 'extension', quote_ident(e.extname), '' FROM pg_extension e
 UNION ALL
@@ -120,7 +120,7 @@ UNION ALL
 SELECT ${id("pg_proc", "p.oid")}, ${routine}, n.name || '.' || quote_ident(p.proname) || '(' || pg_get_function_identity_arguments(p.oid) || ')',
        ''
   FROM pg_proc p JOIN users_schema n ON n.oid = p.pronamespace
- WHERE ${ownOnly("pg_proc", "p.oid")}
+ WHERE ${notExtensionMember("pg_proc", "p.oid")}
    -- A range type's constructors and a multirange's come with the type, in some versions only.
    AND NOT EXISTS (SELECT FROM pg_depend d
                     WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
@@ -133,7 +133,7 @@ SELECT ${id("pg_type", "t.oid")}, CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'ty
                    FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped),
                 CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END, '')
   FROM pg_type t JOIN users_schema n ON n.oid = t.typnamespace
- WHERE ${ownOnly("pg_type", "t.oid")}
+ WHERE ${notExtensionMember("pg_type", "t.oid")}
    AND (t.typtype IN ('b', 'd', 'e', 'r') AND (t.typelem = 0 OR t.typcategory <> 'A')
         OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
  ORDER BY 2, 3`;

@@ -1,13 +1,16 @@
 import type { Client } from "pg";
+import { SerialQueue } from "../async/serial-queue.js";
 import { cancellation } from "../copy/cancellation.js";
 import { requestCancel } from "../postgres/connection/cancel-request.js";
 import { useSearchPath } from "../postgres/search-path.js";
 import { planParts } from "../copy/plan-parts.js";
 import { tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
-import { Refused, Unreachable, messageOf } from "../errors.js";
+import { ConcurrentChangeError, RefusedError, UnreachableError, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
-import { isUngranted, lockRemedy } from "../postgres/locks/lock-waits.js";
+import { isLockTimeout, lockRemedy } from "../postgres/locks/lock-waits.js";
 import { qualify } from "../postgres/identifiers.js";
+import { isAllTrusted, isUnsafeToPlan, tablesUnsafeToPlan } from "../postgres/planner-functions.js";
+import { serverVersion } from "../postgres/server-version.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import {
   type Checksum,
@@ -20,6 +23,8 @@ import {
   sameChecksum,
 } from "./checksum.js";
 import type { ContentBudget, Side } from "./content-budget.js";
+import { copiedDifferences } from "./copied-differences.js";
+import { type NormalizeRow, copiedChecksum, copiedCount, normalizeRows } from "./copied-rows.js";
 import { type Difference, firstDifferences } from "./first-differences.js";
 import { RowImages } from "./row-image.js";
 
@@ -46,10 +51,16 @@ export interface BytesCompared {
   readonly bytesTotal: number;
 }
 
+/**
+ * What a session sees: the rows to compare, perhaps as of a snapshot, or the `present` catalogue, which decides what the
+ * planner runs.
+ */
+export type ComparisonView = "rows" | "present";
+
 export interface TablesComparison {
-  /** Opens a session whose transaction sees what is to be compared; {@link compareTables} ends it. */
-  readonly openSource: () => Promise<Client>;
-  readonly openTarget: () => Promise<Client>;
+  /** Opens a session of the source, or of the target; {@link compareTables} ends it. */
+  readonly openSource: (view: ComparisonView) => Promise<Client>;
+  readonly openTarget: (view: ComparisonView) => Promise<Client>;
   /**
    * Sides of which the sessions are in transactions of their own, which see no later writes. A table's lock is then let go
    * as soon as it is read, so that neither a TRUNCATE nor the stream of changes waits for all the others.
@@ -63,7 +74,7 @@ export interface TablesComparison {
   readonly mode: "counts" | "content";
   /** For content: the smallest tables come first, and those that it does not suffice for are not in the answer. */
   readonly budget?: ContentBudget | undefined;
-  /** The search_path of the source's database, under which its indexes' functions can be planned; none unless told. */
+  /** The search_path of the source's database, for planning index expressions. It is used where all owners are trusted. */
   readonly searchPath?: string | undefined;
   /** What messages call the sides, where they are exchanged, as before a return. */
   readonly sideNames?: Readonly<Record<Side, string>> | undefined;
@@ -83,6 +94,12 @@ interface Unit {
   readonly conditions: readonly string[];
 }
 
+/** How one table is read. */
+type Reading =
+  | { readonly by: "query"; readonly rowHash: string | undefined }
+  /** Here, from what COPY sends: a query would run functions of other roles ({@link tablesUnsafeToPlan}). */
+  | { readonly by: "copy"; readonly normalize: NormalizeRow };
+
 const usualSplitBytes = 1 << 30;
 const partsPerJob = 4;
 const mostDifferences = 10;
@@ -94,9 +111,9 @@ const cancelEveryMs = 1000;
  * and may come to another value.
  *
  * @returns one comparison per table, in the order given; with a budget, one per table that it sufficed for
- * @throws Refused when a server refuses a table, which it may not have
- * @throws Unreachable when a connection breaks
- * @throws the error that the signal was aborted with, or Canceled
+ * @throws RefusedError when a server refuses a table, which it may not have
+ * @throws UnreachableError when a connection breaks
+ * @throws the error that the signal was aborted with, or CanceledError
  */
 export async function compareTables(comparison: TablesComparison): Promise<TableComparison[]> {
   const sessions = new Sessions(comparison);
@@ -107,14 +124,22 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
     const { source, target } = await sessions.pair();
     const images = await RowImages.of(source);
     const rowHash = await chooseRowHash(source, target);
-    const rowHashes = comparison.tables.map(({ table }) =>
-      comparison.mode === "content" ? hashOf(images.image(table, "r"), rowHash) : undefined,
-    );
+    const versions = [await serverVersion(source), await serverVersion(target)] as const;
+    const unsafe = await sessions.tablesUnsafeToPlan();
+    const readings = comparison.tables.map(({ table, condition }): Reading => {
+      const name = qualify(table.schema, table.name);
+      if (!unsafe.has(name)) {
+        const row = comparison.mode === "content" ? hashOf(images.image(table, "r"), rowHash) : undefined;
+        return { by: "query", rowHash: row };
+      }
+      if (condition !== undefined) throw unsafeCondition(name);
+      return { by: "copy", normalize: normalizeRows(table, versions) };
+    });
     await sessions.useSearchPath();
-    const units = await planUnits(source, comparison);
+    const units = await planUnits(source, comparison, readings);
     const progress = counter(comparison, units);
     const sums = (side: Side): Promise<(Checksum | undefined)[]> =>
-      sumAll(sessions[side], side, units, rowHashes, comparison, progress);
+      sumAll(sessions, side, units, readings, comparison, progress);
     const [sourceSums, targetSums] = await sessions.within(comparison.budget, () =>
       Promise.all([sums("source"), comparison.targetRests?.then(() => sums("target")) ?? sums("target")]),
     );
@@ -130,11 +155,18 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
         continue;
       }
       const pair = await sessions.pair();
-      const how = { images, rowHash, rows: Math.max(one.rows, other.rows), most: mostDifferences };
+      const rows = Math.max(one.rows, other.rows);
+      const how = { images, rowHash, rows, most: mostDifferences, reading: readings[i]! };
       const firstDifferences =
         comparison.mode === "counts"
           ? []
-          : await lettingGo(comparison, pair, () => differencesOf(pair, tableToCopy, how));
+          : await lettingGo(comparison, pair, async () => {
+              if (how.reading.by === "query")
+                await Promise.all(
+                  (["source", "target"] as const).map((side) => sessions.assertSafeToPlan(side, tableToCopy.table)),
+                );
+              return differencesOf(pair, tableToCopy, how);
+            });
       const replaced = await isReplaced(pair, schema, name);
       compared.push({ ...result, equal: false, firstDifferences, ...(replaced ? { replaced } : {}) });
     }
@@ -153,7 +185,10 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
 class Sessions {
   readonly source: Client[] = [];
   readonly target: Client[] = [];
+  readonly #catalogues: Partial<Record<Side, Client>> = {};
+  readonly #queues: Record<Side, SerialQueue> = { source: new SerialQueue(), target: new SerialQueue() };
   readonly #comparison: TablesComparison;
+  #searchPath = "";
   /** A canceled statement ends its transaction, and with it what the session sees. */
   #broken = false;
 
@@ -163,19 +198,45 @@ class Sessions {
 
   async open(sessions = Math.max(1, this.#comparison.jobs)): Promise<void> {
     const { openSource, openTarget } = this.#comparison;
-    const opening = Array.from({ length: sessions }, () => [
-      openSource().then((session) => this.source.push(session)),
-      openTarget().then((session) => this.target.push(session)),
+    const opening: Promise<unknown>[] = Array.from({ length: sessions }, () => [
+      openSource("rows").then((session) => this.source.push(session)),
+      openTarget("rows").then((session) => this.target.push(session)),
     ]).flat();
-    // All, so that one that fails leaves none behind which comes to be later.
+    if (!this.#catalogues.source)
+      opening.push(
+        openSource("present").then((session) => (this.#catalogues.source = session)),
+        openTarget("present").then((session) => (this.#catalogues.target = session)),
+      );
+    // All, so that no session is opened after a failure was reported.
     await Promise.allSettled(opening);
     await Promise.all(opening);
+  }
+
+  /** Also decides on the search_path: under one, an overloaded function in it could take the place of PostgreSQL's own. */
+  async tablesUnsafeToPlan(): Promise<ReadonlySet<string>> {
+    const catalogues = [this.#catalogues.source!, this.#catalogues.target!];
+    const trust = await Promise.all(
+      catalogues.map((session) => session.query<{ all: boolean }>(`SELECT ${isAllTrusted} AS all`)),
+    );
+    if (trust.every(({ rows }) => rows[0]!.all)) this.#searchPath = this.#comparison.searchPath ?? "";
+    const unsafe = await Promise.all(catalogues.map(tablesUnsafeToPlan));
+    return new Set(unsafe.flatMap((names) => [...names]));
+  }
+
+  /** @throws ConcurrentChange when a query over the table became unsafe since the comparison began */
+  async assertSafeToPlan(side: Side, table: TableToCopy["table"]): Promise<void> {
+    const session = this.#catalogues[side]!;
+    if (!(await this.#queues[side].run(() => isUnsafeToPlan(session, table)))) return;
+    throw new ConcurrentChangeError(
+      `${qualify(table.schema, table.name)} was not compared: an index or a statistics object that calls a function was created meanwhile`,
+      { remedy: "compare again" },
+    );
   }
 
   /** One session of either side, in which nothing was canceled. */
   async pair(): Promise<{ readonly source: Client; readonly target: Client }> {
     if (this.#broken) {
-      await this.end();
+      await this.#endReaders();
       await this.open(1);
       await this.useSearchPath();
       this.#broken = false;
@@ -203,8 +264,7 @@ class Sessions {
 
   /** Not from the beginning: row images have to name types with their schemas. */
   async useSearchPath(): Promise<void> {
-    const { searchPath = "" } = this.#comparison;
-    await Promise.all([...this.source, ...this.target].map((session) => useSearchPath(session, searchPath)));
+    await Promise.all([...this.source, ...this.target].map((session) => useSearchPath(session, this.#searchPath)));
   }
 
   async cancel(): Promise<void> {
@@ -212,6 +272,10 @@ class Sessions {
   }
 
   async end(): Promise<void> {
+    await Promise.all([this.#endReaders(), ...Object.values(this.#catalogues).map((session) => session.end())]);
+  }
+
+  async #endReaders(): Promise<void> {
     const ending = [...this.source.splice(0), ...this.target.splice(0)];
     await Promise.all(ending.map((session) => session.end()));
   }
@@ -224,12 +288,14 @@ class Sessions {
 async function planUnits(
   source: Client,
   { tables, jobs, mode, budget, splitBytes = usualSplitBytes }: TablesComparison,
+  readings: readonly Reading[],
 ): Promise<Unit[]> {
   const bySize = tables.map((each, table) => ({ ...each, index: table }));
   bySize.sort((one, other) => (tableBytes(other.table) - tableBytes(one.table)) * (budget ? -1 : 1));
   const units: Unit[] = [];
   for (const { table, condition, index } of bySize) {
-    const parts = mode === "counts" ? [] : await planParts(source, table, { splitBytes, parts: jobs * partsPerJob });
+    const isWhole = mode === "counts" || readings[index]!.by === "copy";
+    const parts = isWhole ? [] : await planParts(source, table, { splitBytes, parts: jobs * partsPerJob });
     const own = condition === undefined ? [] : [condition];
     const bytes = tableBytes(table) / Math.max(1, parts.length);
     if (parts.length === 0) units.push({ table: index, bytes, conditions: own });
@@ -240,14 +306,15 @@ async function planUnits(
 
 /** Has a side's sessions take unit after unit; answers each table's sum, unless the budget did not suffice for it. */
 async function sumAll(
-  sessions: readonly Client[],
+  all: Sessions,
   side: Side,
   units: readonly Unit[],
-  rowHashes: readonly (string | undefined)[],
+  readings: readonly Reading[],
   comparison: TablesComparison,
   progress: (read: Unit) => void,
 ): Promise<(Checksum | undefined)[]> {
-  const { tables, signal, budget } = comparison;
+  const { tables, signal, budget, mode } = comparison;
+  const sessions = all[side];
   const sums = tables.map(() => emptyChecksum);
   const unread = tables.map(() => 0);
   for (const { table } of units) unread[table]!++;
@@ -263,14 +330,19 @@ async function sumAll(
       const { table } = tables[index]!;
       const startedAt = performance.now();
       try {
-        const sum = await lettingGo(comparison, { [side]: session }, () =>
-          checksum(session, table, rowHashes[index], conditions),
-        );
+        const reading = readings[index]!;
+        const sum = await lettingGo(comparison, { [side]: session }, async () => {
+          if (reading.by === "copy")
+            return mode === "counts" ? copiedCount(session, table) : copiedChecksum(session, table, reading.normalize);
+          await all.assertSafeToPlan(side, table);
+          return checksum(session, table, reading.rowHash, conditions);
+        });
         sums[index] = addChecksums(sums[index]!, sum);
       } catch (error) {
         if (budget?.spent.aborted && sqlStateOf(error) === sqlStates.queryCanceled && !signal?.aborted) return;
         failed = true;
         if (signal?.aborted) throw cancellation("the comparison", signal);
+        if (error instanceof ConcurrentChangeError) throw error;
         throw comparisonFailure(error, comparison.sideNames?.[side] ?? side, qualify(table.schema, table.name));
       }
       budget?.measured(side, bytes, (performance.now() - startedAt) / 1000);
@@ -328,9 +400,11 @@ async function isReplaced(
 async function differencesOf(
   sides: { source: Client; target: Client },
   { table, condition }: TableToCopy,
-  how: { images: RowImages; rowHash: RowHash; rows: number; most: number },
+  how: { images: RowImages; rowHash: RowHash; rows: number; most: number; reading: Reading },
 ): Promise<Difference[]> {
   try {
+    if (how.reading.by === "copy")
+      return await copiedDifferences(sides, table, { normalize: how.reading.normalize, max: how.most });
     return await firstDifferences(sides, table, { ...how, condition });
   } catch (error) {
     throw comparisonFailure(error, "source or the target", qualify(table.schema, table.name));
@@ -346,18 +420,26 @@ function counter({ onProgress }: TablesComparison, units: readonly Unit[]): (rea
   };
 }
 
-function comparisonFailure(error: unknown, side: string, table: string): Refused | Unreachable {
+const unsafeCondition = (table: string): RefusedError =>
+  new RefusedError(
+    `${table} cannot be compared: some of its rows belong to an extension, and a query over it runs a function of another role`,
+    {
+      remedy: `drop the indexes and statistics of ${table} that call functions, or exclude the table`,
+    },
+  );
+
+function comparisonFailure(error: unknown, side: string, table: string): RefusedError | UnreachableError {
   const what = `comparing ${table}, the ${side}: ${messageOf(error)}`;
-  if (isConnectionLoss(error)) return new Unreachable(what, { cause: error });
-  if (isUngranted(error)) return new Refused(what, { remedy: `on the ${side}: ${lockRemedy}`, cause: error });
+  if (isConnectionLoss(error)) return new UnreachableError(what, { cause: error });
+  if (isLockTimeout(error)) return new RefusedError(what, { remedy: `on the ${side}: ${lockRemedy}`, cause: error });
   if (sqlStateOf(error) === sqlStates.insufficientPrivilege)
-    return new Refused(what, {
+    return new RefusedError(what, {
       remedy:
         `on the ${side}: let the role read all of it, by GRANT SELECT ON ${table}, and where row-level security binds it by BYPASSRLS, ` +
         `or as the owner by ALTER TABLE ${table} NO FORCE ROW LEVEL SECURITY until it is compared`,
       cause: error,
     });
-  return new Refused(what, {
+  return new RefusedError(what, {
     remedy: "check that the table is there with the same columns and that the role may read all of it",
     cause: error,
   });

@@ -10,7 +10,7 @@ export class ContentBudget {
   readonly #over = new AbortController();
   #endsAtMs = Infinity;
   readonly #bytesPerSecond = new Map<Side, number>();
-  readonly #givenUp = new Set<number>();
+  readonly #retriesExhausted = new Set<number>();
 
   /** @param begins when the time begins to run; at once unless given */
   constructor(
@@ -42,8 +42,8 @@ export class ContentBudget {
     const rate = this.#bytesPerSecond.get(side);
     const secondsLeft = Math.min(this.seconds, (this.#endsAtMs - performance.now()) / 1000);
     const fits = !this.spent.aborted && secondsLeft > 0 && bytesLeft / ((rate ?? Infinity) * sessions) <= secondsLeft;
-    if (!fits) this.#givenUp.add(table);
-    return !this.#givenUp.has(table);
+    if (!fits) this.#retriesExhausted.add(table);
+    return !this.#retriesExhausted.has(table);
   }
 
   /** Notes what one session has read. The best rate counts: what may fit is tried, and stopped where it does not. */

@@ -1,24 +1,25 @@
-import { ContentDiffers } from "../errors.js";
+import { ContentDiffersError } from "../errors.js";
 import { qualify } from "../postgres/identifiers.js";
 import type { SchemaDifference } from "./compare-schema.js";
 import type { TableComparison } from "./compare-tables.js";
 
-/** How many tables, and objects of the schema, a message names. */
-const mostNamed = 20;
+/** Tables, and schema objects, that a message names. */
+const maxNamed = 20;
 
-/** The error for comparisons of which some are not equal; undefined when all are. */
+const migrateAgain =
+  "find the session that writes to the target (or, for tables without a key, updates the source), correct these rows, and run pulumi up again";
+
+/** The error that names what differs; undefined if everything is equal. */
 export function contentDiffers(
   database: string,
   tables: readonly TableComparison[],
   schema: readonly SchemaDifference[] = [],
-): ContentDiffers | undefined {
+  remedy = migrateAgain,
+): ContentDiffersError | undefined {
   const unequal = tables.filter(({ equal }) => !equal);
   if (unequal.length === 0 && schema.length === 0) return undefined;
   const lines = [...listed(unequal.map(tableLine), "tables"), ...listed(schema.map(schemaLine), "objects")];
-  return new ContentDiffers(`${database}: source and target are not equal:\n${lines.join("\n")}`, {
-    remedy:
-      "find out who else writes on the target (or, for tables without a key, updates on the source), put these rows right, and run pulumi up again",
-  });
+  return new ContentDiffersError(`${database}: source and target are not equal:\n${lines.join("\n")}`, { remedy });
 }
 
 function tableLine({ schema, table, sourceRows, targetRows, firstDifferences }: TableComparison): string {
@@ -36,6 +37,6 @@ function schemaLine({ kind, name, source, target }: SchemaDifference): string {
 }
 
 function listed(lines: readonly string[], of: string): string[] {
-  if (lines.length <= mostNamed) return [...lines];
-  return [...lines.slice(0, mostNamed), `  and ${lines.length - mostNamed} more ${of}`];
+  if (lines.length <= maxNamed) return [...lines];
+  return [...lines.slice(0, maxNamed), `  and ${lines.length - maxNamed} more ${of}`];
 }

@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import { qualify, quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
 import { type Table, storedColumns } from "../postgres/tables.js";
 import { type RowHash, hashOf } from "./checksum.js";
-import type { RowImages } from "./row-image.js";
+import { type RowImages, textOf } from "./row-image.js";
 
 export interface Difference {
   /** The primary key's columns and values, `id = 7`; for a table without one, the row as text, cut off. */
@@ -19,7 +19,7 @@ interface RowTerms {
   readonly label: string;
 }
 
-interface RowGroup {
+export interface RowGroup {
   readonly identity: string;
   readonly label: string;
   readonly hash: string;
@@ -61,8 +61,12 @@ export async function firstDifferences(
     found.push(...compareGroups(source, target));
     if (found.length >= how.most) break;
   }
-  return found.sort((one, other) => one.key.localeCompare(other.key, "en", { numeric: true })).slice(0, how.most);
+  return firstOf(found, how.most);
 }
+
+/** In the order of their keys. */
+export const firstOf = (found: readonly Difference[], most: number): Difference[] =>
+  found.toSorted((one, other) => one.key.localeCompare(other.key, "en", { numeric: true })).slice(0, most);
 
 function rowTerms(table: Table, images: RowImages, rowHash: RowHash, condition: string | undefined): RowTerms {
   const hash = hashOf(images.image(table, "r"), rowHash);
@@ -73,7 +77,7 @@ function rowTerms(table: Table, images: RowImages, rowHash: RowHash, condition: 
     const columns = storedColumns(table).map(({ name }) => `r.${quoteIdentifier(name)}`);
     return { from, identity: hash, hash, label: `left(ROW(${columns.join(", ")})::text, ${mostLabelCharacters})` };
   }
-  const label = key.map(({ name }) => `${quoteLiteral(`${name} = `)} || r.${quoteIdentifier(name)}::text`);
+  const label = key.map(({ name }) => `${quoteLiteral(`${name} = `)} || ${textOf(`r.${quoteIdentifier(name)}`)}`);
   return { from, identity: hashOf(images.image(table, "r", key), rowHash), hash, label: label.join(" || ', ' || ") };
 }
 
@@ -95,7 +99,10 @@ async function rowGroups(client: Client, terms: RowTerms, only: string): Promise
   return new Map(rows.map((row) => [row.identity, row]));
 }
 
-function compareGroups(source: ReadonlyMap<string, RowGroup>, target: ReadonlyMap<string, RowGroup>): Difference[] {
+export function compareGroups(
+  source: ReadonlyMap<string, RowGroup>,
+  target: ReadonlyMap<string, RowGroup>,
+): Difference[] {
   const found: Difference[] = [];
   for (const identity of new Set([...source.keys(), ...target.keys()])) {
     const one = source.get(identity);

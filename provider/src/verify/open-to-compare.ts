@@ -1,7 +1,10 @@
 import type { Client } from "pg";
 import { passBytes } from "../postgres/connection/pass-bytes.js";
 import { openInSnapshot } from "../copy/snapshot.js";
-import { type Endpoint, connect } from "../postgres/connection/connect.js";
+import { connect } from "../postgres/connection/connect.js";
+import type { Endpoint } from "../postgres/connection/endpoint.js";
+import { refuseViews } from "../postgres/planner-functions.js";
+import type { ComparisonView } from "./compare-tables.js";
 
 /** Where a comparison reads. */
 export interface PlaceToCompare {
@@ -14,11 +17,15 @@ export interface PlaceToCompare {
 }
 
 /** Opens a session for a comparison, in which values print as they are copied. @throws as openInSnapshot and connect */
-export async function openToCompare({ endpoint, database, purpose, snapshotId }: PlaceToCompare): Promise<Client> {
-  if (snapshotId !== undefined) return openInSnapshot(endpoint, database, snapshotId, purpose);
+export async function openToCompare(
+  { endpoint, database, purpose, snapshotId }: PlaceToCompare,
+  view: ComparisonView = "rows",
+): Promise<Client> {
+  if (view === "rows" && snapshotId !== undefined) return openInSnapshot(endpoint, database, snapshotId, purpose);
   const session = await connect(endpoint, { database, purpose });
   try {
     await passBytes(session);
+    await refuseViews(session);
     return session;
   } catch (error) {
     await session.end();

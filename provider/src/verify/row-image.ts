@@ -48,7 +48,7 @@ export class RowImages {
   /** An expression of a built-in type that tells each value of the type from every other one. */
   #value(typeOid: number, value: string, depth: number): string {
     const type = this.#types.get(typeOid);
-    if (!type || (type.kind !== "domain" && this.#isPortable(type))) return type ? value : `(${value})::text`;
+    if (!type || (type.kind !== "domain" && this.#isPortable(type))) return type ? value : textOf(value);
     switch (type.kind) {
       case "domain": {
         const { inner, innerName } = this.#lowest(type);
@@ -68,10 +68,10 @@ export class RowImages {
       }
       case "range":
         // The binary form of a range is that of its bounds and no OID; its text would print floats as the version does.
-        return this.#isPortable(this.#types.get(type.inner!)) ? `range_send(${value})` : `(${value})::text`;
+        return this.#isPortable(this.#types.get(type.inner!)) ? `range_send(${value})` : textOf(value);
       case "other":
         // An XML declaration of version 1.0 is stored but not printed, so no copy or dump carries it.
-        return type.name === "xml" ? `textin(xml_out(${value}))` : `(${value})::text`;
+        return type.name === "xml" ? `textin(xml_out(${value}))` : textOf(value);
     }
   }
 
@@ -90,6 +90,9 @@ export class RowImages {
 
 /** IS NULL would take a composite of NULLs for a NULL, and a source of 9.5 has no num_nulls(). */
 const isThere = (value: string): string => `(${value}) IS DISTINCT FROM NULL`;
+
+/** By the type's output function: a cast to text may be a function that the type's owner wrote. */
+export const textOf = (value: string): string => `CASE WHEN ${isThere(value)} THEN format('%s', ${value}) END`;
 
 const record = (values: readonly string[]): string => `record_send(ROW(${values.join(", ")}))`;
 

@@ -1,50 +1,52 @@
-import { Unreachable, messageOf } from "../errors.js";
+import { UnreachableError, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { hasEnded } from "../status.js";
-import { aloneForSeconds, CopyHelper, lookAt, type Sight } from "./initial-copy/copy-helper.js";
-import type { Job } from "./context/worker-job.js";
-import { teller } from "./serve.js";
-import { pause } from "../async/delay.js";
-
-/** Has a worker process share what another one copies. */
-export const shareArgument = "share";
+import { orphanTimeoutSeconds, CopyHelper, readMigrationView, type MigrationView } from "./initial-copy/copy-helper.js";
+import type { WorkerJob } from "./context/worker-job.js";
+import { ChangeReporter, logMigration } from "../log.js";
+import { delay } from "../async/delay.js";
 
 const pollMs = 500;
 
 /**
- * Shares the copies of the worker that has started this one. When that is gone, it does nothing more than to keep the
- * snapshot until that one's successor has it, which starts helpers of its own.
+ * Executes copy tasks for the worker that started this process. If that worker dies, this process only holds the snapshot
+ * open until the successor, which starts its own helpers, has adopted it.
  */
-export async function helpCopying(job: Job, stop: AbortSignal): Promise<void> {
-  const say = teller(job);
+export async function helpCopying(job: WorkerJob, stop: AbortSignal): Promise<void> {
+  logMigration(job.migrationName);
+  const reporter = new ChangeReporter();
+  const say = (message: string): void => reporter.report(message);
   const helper = new CopyHelper(job, say);
   let leader: number | undefined;
   let ledAt = Date.now();
   try {
-    while (!stop.aborted && Date.now() - ledAt < aloneForSeconds * 1000) {
-      const sight = await look(job, say);
-      if (sight !== "unreachable") {
-        if (!sight || hasEnded(sight.state) || sight.toCopy === 0) return;
-        leader ??= sight.generation;
-        const copies = sight.copies.filter(({ generation }) => generation === leader);
-        if (sight.generation === leader) await helper.share(sight);
+    while (!stop.aborted && Date.now() - ledAt < orphanTimeoutSeconds * 1000) {
+      const view = await readView(job, say);
+      if (view !== "unreachable") {
+        if (!view || hasEnded(view.state) || view.toCopy === 0) return;
+        leader ??= view.generation;
+        const copies = view.copies.filter(({ generation }) => generation === leader);
+        if (view.generation === leader) await helper.share(view);
         else await helper.stopSharing();
         await helper.keepSnapshotsOf(copies);
-        if (sight.generation !== leader && copies.length === 0) return;
-        if (sight.hasLeader) ledAt = Date.now();
+        if (view.generation !== leader && copies.length === 0) return;
+        if (view.hasLeader) ledAt = Date.now();
       }
-      await pause(pollMs, stop);
+      await delay(pollMs, stop);
     }
   } finally {
     await helper.close();
   }
 }
 
-async function look(job: Job, say: (sentence: string) => void): Promise<Sight | undefined | "unreachable"> {
+async function readView(
+  job: WorkerJob,
+  say: (sentence: string) => void,
+): Promise<MigrationView | undefined | "unreachable"> {
   try {
-    return await lookAt(job);
+    return await readMigrationView(job);
   } catch (error) {
-    if (!(error instanceof Unreachable || isConnectionLoss(error))) throw error;
+    if (!(error instanceof UnreachableError || isConnectionLoss(error))) throw error;
     say(messageOf(error));
     return "unreachable";
   }

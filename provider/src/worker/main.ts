@@ -1,30 +1,31 @@
-import { Canceled, messageOf } from "../errors.js";
+import { log, logMigration } from "../log.js";
+import { CanceledError, messageOf } from "../errors.js";
 import { readJob } from "./read-worker-job.js";
-import { helpCopying, shareArgument } from "./help-copying.js";
-import { runMigration } from "./run.js";
+import { helpCopying } from "./help-copying.js";
+import { shareArgument } from "./context/worker-job.js";
+import { runMigration } from "./run/run-migration.js";
 
 /**
- * The worker process. The resource gives it its job on standard input, since arguments and environment can be read by
- * others.
+ * The worker process. It reads its job from standard input, because other users of the machine can read arguments and
+ * environment variables.
  */
 async function main(): Promise<void> {
   const job = await readJob(process.env);
+  logMigration(job.migrationName);
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
     process.once(signal, () => {
-      stop.abort(new Canceled(`the worker was told to stop by ${signal}`));
+      stop.abort(new CanceledError(`the worker was stopped by ${signal}`));
     });
   if (process.argv[2] === shareArgument) await helpCopying(job, stop.signal);
   else await runMigration(job, stop.signal);
 }
 
 main().then(
-  // Whatever may still be open, a worker that has ended its work must not stay.
+  // An open handle must not keep the process alive after its work.
   () => process.exit(0),
   (error: unknown) => {
-    process.stderr.write(
-      `${new Date().toISOString()} the worker ends: ${error instanceof Error ? (error.stack ?? "") : messageOf(error)}\n`,
-    );
+    log.error(`the worker ends: ${error instanceof Error ? (error.stack ?? "") : messageOf(error)}`);
     process.exit(1);
   },
 );

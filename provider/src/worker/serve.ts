@@ -1,29 +1,32 @@
+import { ChangeReporter, logMigration } from "../log.js";
 import { hasEnded } from "../status.js";
-import { aloneForSeconds, CopyHelper, lookAt, type Sight } from "./initial-copy/copy-helper.js";
-import type { Job } from "./context/worker-job.js";
-import { rideOut } from "./ride-out.js";
-import { runMigration } from "./run.js";
-import { pause } from "../async/delay.js";
+import { orphanTimeoutSeconds, CopyHelper, readMigrationView, type MigrationView } from "./initial-copy/copy-helper.js";
+import type { WorkerJob } from "./context/worker-job.js";
+import { retry } from "./context/retry.js";
+import { runMigration } from "./run/run-migration.js";
+import { delay } from "../async/delay.js";
 
 const pollMs = 1000;
 
-/** A worker that was told to stop has time to be succeeded, or erased, before another takes the lease unasked. */
-const freeForMs = 5000;
+/** The lease must be free for this long before a standby worker takes it. A successor or an erasure needs this time. */
+const minFreeLeaseMs = 5000;
 
 interface Serving {
-  readonly job: Job;
-  /** For containers and units that are started once; else it ends with the work that there is. */
+  readonly job: WorkerJob;
+  /** Keeps running after the migration ended, for containers and services that are started only once. */
   readonly stays: boolean;
   readonly stop: AbortSignal;
 }
 
 /**
- * Does a migration's work, or shares the copy while another worker leads it. One that stays waits until the migration is
- * recorded, stands by behind the copy, tries again when an update asks for that, and ends when the migration is deleted, or
- * when it is told to stop.
+ * Runs a migration, or executes copy tasks while another worker leads it. With `stays`, it waits until the migration is
+ * recorded and stands by after the copy. It runs the migration again when an update asks for it. It ends when the migration
+ * is deleted or the stop signal aborts.
  */
 export async function serveMigration(serving: Serving): Promise<void> {
-  const say = teller(serving.job);
+  logMigration(serving.job.migrationName);
+  const reporter = new ChangeReporter();
+  const say = (message: string): void => reporter.report(message);
   const helper = new CopyHelper(serving.job, say);
   try {
     await serve(serving, helper, say);
@@ -40,61 +43,63 @@ async function serve(
   let wasRecorded = false;
   let freeSince: number | undefined;
   while (!stop.aborted) {
-    // At first there may be none, or another address: its user is to know.
-    const sight: Sight | "stopped" | undefined = wasRecorded ? await lookAgain(job, stop) : await lookAt(job);
-    if (sight === "stopped") return;
-    if (!sight && (wasRecorded || !stays)) {
-      say(wasRecorded ? "is deleted; nothing is left to do" : "is not recorded on the target");
+    // The first read is not retried: the user must see an error in the address at once.
+    const view: MigrationView | "stopped" | undefined = wasRecorded
+      ? await refreshView(job, stop)
+      : await readMigrationView(job);
+    if (view === "stopped") return;
+    if (!view && (wasRecorded || !stays)) {
+      say(wasRecorded ? "the migration was deleted" : "the migration is not recorded on the target");
       return;
     }
-    const isOver = sight !== undefined && hasEnded(sight.state);
-    if (!sight) say(`waits until the migration is recorded on ${job.target.host}:${job.target.port}`);
-    else if (sight.hasLeader) {
-      if (!stays && sight.toCopy === 0) {
-        say("another worker is at work, and nothing is left to copy");
+    const isOver = view !== undefined && hasEnded(view.state);
+    if (!view) say(`waiting until the migration is recorded on ${job.target.host}:${job.target.port}`);
+    else if (view.hasLeader) {
+      if (!stays && view.toCopy === 0) {
+        say("another worker runs the migration, and all data is copied");
         return;
       }
-      if (sight.copies.length === 0) say("another worker is at work; stands by to share what it copies");
-      await helper.share(sight);
-    } else if (isOver && stays) say(`has ended as ${sight.state}; waits for another wish, or for its deletion`);
-    await helper.keepSnapshotsOf(sight && !isOver ? sight.copies : []);
-    const isFree = sight !== undefined && !sight.hasLeader && !(isOver && stays);
+      if (view.copies.length === 0) say("another worker runs the migration; standing by to help it copy");
+      await helper.share(view);
+    } else if (isOver && stays) say(`the migration ended (${view.state}); waiting for a new spec or deletion`);
+    await helper.keepSnapshotsOf(view && !isOver ? view.copies : []);
+    const isFree = view !== undefined && !view.hasLeader && !(isOver && stays);
     freeSince = isFree ? (freeSince ?? Date.now()) : undefined;
-    // At first nobody can have been told to stop.
-    if (isFree && (!wasRecorded || Date.now() - freeSince! >= freeForMs)) {
-      say("works");
+    // On the first read no stopped worker can be waiting for its successor.
+    if (isFree && (!wasRecorded || Date.now() - freeSince! >= minFreeLeaseMs)) {
+      say("running the migration");
       await helper.stopSharing();
       await lead(job, helper, stop);
       if (!stays) return;
       freeSince = undefined;
     }
-    wasRecorded ||= sight !== undefined;
-    await pause(pollMs, stop);
+    wasRecorded ||= view !== undefined;
+    await delay(pollMs, stop);
   }
 }
 
-/** Rides out a target that is away for a while: what is kept here lets whoever leads then go on with the copy. */
-async function lookAgain(job: Job, stop: AbortSignal): Promise<Sight | "stopped" | undefined> {
+/** Retries while the target is unreachable. The snapshot held here lets the next leader resume the copy. */
+async function refreshView(job: WorkerJob, stop: AbortSignal): Promise<MigrationView | "stopped" | undefined> {
   try {
-    return await rideOut({ seconds: aloneForSeconds, signal: stop }, () => lookAt(job));
+    return await retry({ seconds: orphanTimeoutSeconds, signal: stop }, () => readMigrationView(job));
   } catch (error) {
     if (stop.aborted) return "stopped";
     throw error;
   }
 }
 
-/** What was kept while another worker led is kept on until this one has copied what it needs it for. */
-async function lead(job: Job, helper: CopyHelper, stop: AbortSignal): Promise<void> {
+/** Runs the migration, and holds the former leader's snapshots open until the copies that use them have finished. */
+async function lead(job: WorkerJob, helper: CopyHelper, stop: AbortSignal): Promise<void> {
   const over = new AbortController();
   const keep = async (): Promise<void> => {
     while (helper.holdsSnapshot && !over.signal.aborted) {
-      const sight = await lookAgain(job, over.signal);
-      if (sight === "stopped") return;
-      await helper.keepSnapshotsOf(sight && !hasEnded(sight.state) ? sight.copies : []);
-      await pause(pollMs, over.signal);
+      const view = await refreshView(job, over.signal);
+      if (view === "stopped") return;
+      await helper.keepSnapshotsOf(view && !hasEnded(view.state) ? view.copies : []);
+      await delay(pollMs, over.signal);
     }
   };
-  // Who cannot look can be of no use either: what it keeps ends with it.
+  // Without the records, this process cannot know which snapshots are needed.
   const keeping = keep().catch(() => helper.close());
   try {
     await runMigration(job, stop);
@@ -102,13 +107,4 @@ async function lead(job: Job, helper: CopyHelper, stop: AbortSignal): Promise<vo
     over.abort();
     await keeping;
   }
-}
-
-/** Says a sentence once, until there is another one to say. */
-export function teller({ migrationName }: Job): (sentence: string) => void {
-  let said = "";
-  return (sentence) => {
-    if (sentence !== said) process.stdout.write(`${new Date().toISOString()} ${migrationName}: ${sentence}\n`);
-    said = sentence;
-  };
 }

@@ -1,25 +1,25 @@
 import type { Client } from "pg";
-import { Refused, TakenOver, messageOf } from "../../errors.js";
+import { RefusedError, TakenOverError, messageOf } from "../../errors.js";
 import type { Lsn } from "../../postgres/lsn.js";
-import { type Action, type Ways, actionsOn } from "./table-statements.js";
-import { type Binding, Bindings } from "../binding/table-mapping.js";
+import { type TableStatement, type ApplyPaths, actionsOn } from "./table-statements.js";
+import { type TableMapping, TableMappings } from "../binding/table-mapping.js";
 import { type ChangeCounts, countOf, noChanges, sum } from "../model/change-counts.js";
 import { changeFailure } from "./change-refused.js";
 import type { Change, Relation, Truncate } from "../model/change.js";
-import { mayPass } from "../model/failure.js";
-import { FoldRefused, wantsSourceOrder } from "./coalesce-failed.js";
-import { fold } from "../batch/coalesce.js";
-import type { Segment } from "../batch/transaction-buffer.js";
+import { isRetryable } from "../model/failure.js";
+import { CoalesceFailed, requiresSourceOrder } from "./coalesce-failed.js";
+import { coalesce } from "../batch/coalesce.js";
+import type { BatchSegment } from "../batch/transaction-buffer.js";
 import { type Progress, type ProgressStep, advanceStatement, takenOver } from "../target/progress.js";
-import { type Answers, type Statement, RoundTrips } from "../wire/pipelined-queries.js";
-import { migrationParts, type Parts } from "../parts.js";
+import { type Answers, type Statement, PipelinedQueries } from "../wire/pipelined-queries.js";
+import { migrationRoles, type StreamRoles } from "../model/stream-roles.js";
 import { RowMissing } from "./row-missing.js";
 import { RowStatements } from "./row-statements.js";
 import { Staging } from "./staging.js";
-import { Treatments } from "./apply-strategies.js";
+import { ApplyStrategies } from "./apply-strategies.js";
 import { truncateFailure } from "./truncate-refused.js";
 import type { ValueForm } from "../model/value-form.js";
-import { valueFailure } from "../value-failure.js";
+import { valueFailure } from "./value-failure.js";
 
 export interface ApplierOptions {
   readonly migration: string;
@@ -27,25 +27,25 @@ export interface ApplierOptions {
   readonly progress: Progress;
   readonly form: ValueForm;
   /** As messages name the servers; a migration's by default. */
-  readonly parts?: Parts | undefined;
+  readonly parts?: StreamRoles | undefined;
   /** A batch went in change by change, because of what is said. */
   readonly onOrderedBatch: (reason: string) => void;
   /**
    * These are needed no more, in the order in which they came: durable, or part of a transaction that is open on the
    * target.
    */
-  readonly onDone?: (segments: readonly Segment[]) => void;
+  readonly onDone?: (segments: readonly BatchSegment[]) => void;
 }
 
 /** Segments to apply together, and what does it where that was built already. */
 export interface Batch {
-  readonly segments: readonly Segment[];
+  readonly segments: readonly BatchSegment[];
   readonly built?: Built | undefined;
 }
 
 interface Built {
-  readonly actions: readonly Action[];
-  readonly treatments: Treatments;
+  readonly actions: readonly TableStatement[];
+  readonly treatments: ApplyStrategies;
 }
 
 /** A constraint that was in the way of folded changes is likely to be so in the batches behind. */
@@ -53,7 +53,7 @@ const batchesReplaced = 20;
 
 /** A target's transaction to which nothing is left to do but its COMMIT. */
 interface Complete {
-  readonly segments: readonly Segment[];
+  readonly segments: readonly BatchSegment[];
   /** It began with a batch before. */
   readonly goesOn: boolean;
   readonly step: ProgressStep;
@@ -62,7 +62,7 @@ interface Complete {
 /** What a batch stages first, sent while the target was still at work on the one before. */
 interface StagedAhead {
   readonly built: Built;
-  readonly actions: readonly Action[];
+  readonly actions: readonly TableStatement[];
   readonly answers: Promise<Answers>;
 }
 
@@ -78,11 +78,12 @@ interface StagedAhead {
 export class Applier {
   readonly #target: Client;
   readonly #options: ApplierOptions;
-  readonly #bindings: Bindings;
-  readonly #ways: Ways;
-  readonly #roundTrips: RoundTrips;
-  #commitLsn: Lsn;
-  #throughLsn: Lsn;
+  readonly #bindings: TableMappings;
+  readonly #ways: ApplyPaths;
+  readonly #queries: PipelinedQueries;
+  #lastCommitLsn: Lsn;
+  #lastCommitEndLsn: Lsn;
+  #appliedThroughLsn: Lsn;
   /** In the middle of a transaction of the source. */
   #isPartial = false;
   #complete: Complete | undefined;
@@ -99,26 +100,28 @@ export class Applier {
   constructor(target: Client, options: ApplierOptions) {
     this.#target = target;
     this.#options = options;
-    this.#bindings = new Bindings(target, options.form, options.parts);
+    this.#bindings = new TableMappings(target, options.form, options.parts);
     this.#ways = { staging: new Staging(target, options.form), single: new RowStatements(options.form) };
-    this.#roundTrips = new RoundTrips(target);
-    this.#commitLsn = options.progress.commitLsn;
-    this.#throughLsn = options.progress.throughLsn;
+    this.#queries = new PipelinedQueries(target);
+    this.#lastCommitEndLsn = options.progress.lastCommitEndLsn;
+    // The progress row knows only the end of that record, and no bound lies inside it.
+    this.#lastCommitLsn = this.#lastCommitEndLsn - 1n;
+    this.#appliedThroughLsn = options.progress.appliedThroughLsn;
     this.#counts = options.progress.counts;
   }
 
-  get #parts(): Parts {
-    return this.#options.parts ?? migrationParts;
+  get #parts(): StreamRoles {
+    return this.#options.parts ?? migrationRoles;
   }
 
-  /** The end of the last transaction of the source that is durable on the target. */
-  get commitLsn(): Lsn {
-    return this.#commitLsn;
+  /** Where the commit record of the source's last transaction begins that is durable on the target. */
+  get lastCommitLsn(): Lsn {
+    return this.#lastCommitLsn;
   }
 
   /** Everything that committed on the source at or before is durable on the target. */
-  get throughLsn(): Lsn {
-    return this.#throughLsn;
+  get appliedThroughLsn(): Lsn {
+    return this.#appliedThroughLsn;
   }
 
   /** What was applied since the migration's begin, by every worker. */
@@ -146,7 +149,7 @@ export class Applier {
    * Builds what {@link apply} sends, while the target is busy with the batch before; as it is when the target has to be
    * asked about a table first, or when it cannot be built: that is for its own turn to tell, not for the one in hand.
    */
-  prepare(segments: readonly Segment[]): Batch {
+  prepare(segments: readonly BatchSegment[]): Batch {
     const changes = changesOf(segments);
     if (!changes.every((change) => this.#knows(change))) return { segments };
     try {
@@ -163,16 +166,16 @@ export class Applier {
     const actions = built.actions.slice(0, first);
     if (actions.length === 0 || !this.#ways.staging.hasMade(stagedBy(built.actions))) return;
     const statements = [plain("SAVEPOINT ahead"), ...actions.map(({ statement }) => statement)];
-    this.#ahead = { built, actions, answers: this.#roundTrips.make(statements) };
+    this.#ahead = { built, actions, answers: this.#queries.make(statements) };
   }
 
   /**
    * @param isFollowed asked when all is applied: whether the next batch comes at once, so that COMMIT may wait for it
-   * @throws ContentDiffers when the target has no row for a change or refuses it in the source's order too; what it says
+   * @throws ContentDiffersError when the target has no row for a change or refuses it in the source's order too; what it says
    * of values can be read where they are in text form
-   * @throws NeedsText when the target's tables take no values in binary form
-   * @throws Refused when the target's tables do not fit
-   * @throws TakenOver when another worker has gone on
+   * @throws TextFormatRequired when the target's tables take no values in binary form
+   * @throws RefusedError when the target's tables do not fit
+   * @throws TakenOverError when another worker has gone on
    */
   async apply({ segments, built }: Batch, isFollowed: () => boolean = () => false): Promise<void> {
     if (built) await this.#applyFitting(segments, built);
@@ -191,7 +194,7 @@ export class Applier {
     }
   }
 
-  async #applyUnbuilt(segments: readonly Segment[]): Promise<void> {
+  async #applyUnbuilt(segments: readonly BatchSegment[]): Promise<void> {
     // The target is asked for its tables, for which nothing need wait; where staging has failed, it would refuse.
     await this.commit();
     await this.#undoAhead();
@@ -204,7 +207,7 @@ export class Applier {
     throw misfit.error;
   }
 
-  async #applyFitting(batch: readonly Segment[], built: Built | undefined): Promise<void> {
+  async #applyFitting(batch: readonly BatchSegment[], built: Built | undefined): Promise<void> {
     const goesOn = this.#isPartial;
     if (!goesOn && this.#ways.staging.isCrowded) {
       await this.commit();
@@ -226,7 +229,7 @@ export class Applier {
 
   /** What came before the transaction that the target refuses has to go in: the target may be altered for what follows. */
   async #applyApart({ segments, goesOn }: Omit<Complete, "step">, error: unknown): Promise<void> {
-    if (goesOn || segments.length === 1 || mayPass(error) || error instanceof TakenOver) throw error;
+    if (goesOn || segments.length === 1 || isRetryable(error) || error instanceof TakenOverError) throw error;
     await this.#target.query("ROLLBACK");
     await this.#ways.staging.drop();
     this.#isPartial = false;
@@ -237,7 +240,7 @@ export class Applier {
     }
   }
 
-  async #applyTogether(batch: readonly Segment[], built: Built | undefined): Promise<void> {
+  async #applyTogether(batch: readonly BatchSegment[], built: Built | undefined): Promise<void> {
     // Awaited only then: the target has nothing to do before this batch is sent, while the caller builds the next one.
     if (this.#ahead && this.#ahead.built !== built) await this.#undoAhead();
     const staged = this.#ahead;
@@ -264,7 +267,7 @@ export class Applier {
         this.#uncommitted = uncommitted;
         return this.#applyTogether(batch, built);
       }
-      if (!(error instanceof FoldRefused)) throw error;
+      if (!(error instanceof CoalesceFailed)) throw error;
       await this.#applyOtherwise(batch, changes, step, treatments, error);
     }
     this.#isPartial = step === undefined;
@@ -296,11 +299,11 @@ export class Applier {
 
   /** Constraints that look at a table between two rows may refuse folded changes which the source's order allows. */
   async #applyOtherwise(
-    batch: readonly Segment[],
+    batch: readonly BatchSegment[],
     changes: readonly Change[],
     step: ProgressStep | undefined,
-    tried: Treatments,
-    refused: FoldRefused,
+    tried: ApplyStrategies,
+    refused: CoalesceFailed,
   ): Promise<void> {
     const treatments = tried.afterRefusal(refused.table, refused.cause);
     if (!treatments) throw refused.cause;
@@ -313,44 +316,44 @@ export class Applier {
     try {
       await this.#send([...again, ...before], actions, step, batch);
     } catch (error) {
-      if (!(error instanceof FoldRefused)) throw error;
+      if (!(error instanceof CoalesceFailed)) throw error;
       await this.#applyOtherwise(batch, changes, step, treatments, error);
     }
   }
 
   /** Notes that the source has nothing for us up to `lsn`. */
-  async passOver(lsn: Lsn): Promise<void> {
-    if (lsn <= this.#throughLsn) return;
+  async advanceIdlePosition(lsn: Lsn): Promise<void> {
+    if (lsn <= this.#appliedThroughLsn) return;
     this.#uncommitted = noChanges;
-    const step = this.#stepTo(this.#commitLsn, lsn, undefined);
+    const step = this.#stepTo(this.#lastCommitEndLsn, lsn, undefined);
     await this.#send([plain("BEGIN")], [], step);
     this.#complete = { segments: [], goesOn: false, step };
     await this.#commit();
   }
 
-  #stepTo(commitLsn: Lsn, throughLsn: Lsn, commitTimeMs: number | undefined): ProgressStep {
+  #stepTo(lastCommitEndLsn: Lsn, appliedThroughLsn: Lsn, commitTimeMs: number | undefined): ProgressStep {
     const { migration, generation } = this.#options;
     return {
-      ...{ migration, generation, from: this.#complete?.step.throughLsn ?? this.#throughLsn },
-      ...{ commitLsn, throughLsn, commitTimeMs, counts: this.#uncommitted },
+      ...{ migration, generation, from: this.#complete?.step.appliedThroughLsn ?? this.#appliedThroughLsn },
+      ...{ lastCommitEndLsn, appliedThroughLsn, commitTimeMs, counts: this.#uncommitted },
     };
   }
 
   /**
    * @param inOrder the batch of which changes are applied as they came: one that fails is named then
-   * @throws FoldRefused when folded changes fail as they may not one by one
-   * @throws whatever else the target answers, and TakenOver when it is not what must be
+   * @throws CoalesceFailed when folded changes fail as they may not one by one
+   * @throws whatever else the target answers, and TakenOverError when it is not what must be
    */
   async #send(
     before: readonly Statement[],
-    actions: readonly Action[],
+    actions: readonly TableStatement[],
     step: ProgressStep | undefined,
-    inOrder?: readonly Segment[],
+    inOrder?: readonly BatchSegment[],
   ): Promise<void> {
-    const failure = (action: Action | undefined, cause: Error): Error => {
+    const failure = (action: TableStatement | undefined, cause: Error): Error => {
       const said = action?.binding ? valueFailure(action.binding, this.#parts, cause) : cause;
       if (inOrder && action?.change) return changeFailure(action.change, inOrder, this.#parts, said);
-      return wantsSourceOrder(said) ? new FoldRefused(action?.binding?.name, said) : said;
+      return requiresSourceOrder(said) ? new CoalesceFailed(action?.binding?.name, said) : said;
     };
     const statements = [
       ...before,
@@ -358,7 +361,7 @@ export class Applier {
       ...(step ? [advanceStatement(step)] : []),
     ];
     const former = this.#complete;
-    const { rows, error } = await this.#roundTrips.make(statements);
+    const { rows, error } = await this.#queries.make(statements);
     if (former && this.#complete === former) throw error ?? rolledBack(this.#parts);
     for (const [place, action] of actions.entries()) {
       const found = rows[before.length + place];
@@ -389,13 +392,14 @@ export class Applier {
   #committed({ segments, step }: Complete): void {
     this.#complete = undefined;
     this.#counts = sum(this.#counts, step.counts);
-    this.#commitLsn = step.commitLsn;
-    this.#throughLsn = step.throughLsn;
+    this.#lastCommitEndLsn = step.lastCommitEndLsn;
+    this.#lastCommitLsn = segments.at(-1)?.transaction.commitLsn ?? this.#lastCommitLsn;
+    this.#appliedThroughLsn = step.appliedThroughLsn;
     this.#options.onDone?.(segments);
   }
 
   /** Answers the first segment with a change that the target's tables do not fit, and why. */
-  async #bindAll(batch: readonly Segment[]): Promise<{ place: number; error: unknown } | undefined> {
+  async #bindAll(batch: readonly BatchSegment[]): Promise<{ place: number; error: unknown } | undefined> {
     for (const [place, { changes }] of batch.entries())
       for (const change of changes) {
         if (this.#knows(change)) continue;
@@ -415,17 +419,21 @@ export class Applier {
       : this.#bindings.knows(change.relation);
   }
 
-  #build(batch: readonly Segment[], changes: readonly Change[]): Built {
-    const treatments = Treatments.replacing(this.#replaced.keys());
+  #build(batch: readonly BatchSegment[], changes: readonly Change[]): Built {
+    const treatments = ApplyStrategies.replacing(this.#replaced.keys());
     for (const [table, left] of this.#replaced)
       if (left > 1) this.#replaced.set(table, left - 1);
       else this.#replaced.delete(table);
     return { actions: this.#actionsFor(batch, changes, treatments), treatments };
   }
 
-  #actionsFor(batch: readonly Segment[], changes: readonly Change[], treatments: Treatments): Action[] {
-    const bindingOf = (change: { readonly relation: Relation }): Binding => this.#bindings.of(change.relation);
-    const actions = fold(changes, bindingOf, (binding) => treatments.of(binding) === "ordered").flatMap((step) =>
+  #actionsFor(
+    batch: readonly BatchSegment[],
+    changes: readonly Change[],
+    treatments: ApplyStrategies,
+  ): TableStatement[] {
+    const bindingOf = (change: { readonly relation: Relation }): TableMapping => this.#bindings.of(change.relation);
+    const actions = coalesce(changes, bindingOf, (binding) => treatments.of(binding) === "ordered").flatMap((step) =>
       step.kind === "truncate"
         ? this.#truncate(step.truncate, treatments.allOrdered)
         : step.tables.flatMap((table) => actionsOn(this.#ways, table, treatments.of(table.binding) === "replaced")),
@@ -434,11 +442,11 @@ export class Applier {
     return isLast ? [...actions, ...this.#ways.staging.thinOut().map((statement) => ({ statement }))] : actions;
   }
 
-  #makeStaging(actions: readonly Action[]): Statement[] {
+  #makeStaging(actions: readonly TableStatement[]): Statement[] {
     return this.#ways.staging.make(stagedBy(actions));
   }
 
-  #truncate({ relations, restartIdentity }: Truncate, byDelete: boolean): Action[] {
+  #truncate({ relations, restartIdentity }: Truncate, byDelete: boolean): TableStatement[] {
     // The source lists every table that was emptied, those reached by CASCADE too: cascading anew could reach others.
     const names = [...new Set(relations.map((relation) => this.#bindings.of(relation).only))];
     if (byDelete) return names.map((name) => ({ statement: plain(`DELETE FROM ${name}`) }));
@@ -446,16 +454,16 @@ export class Applier {
   }
 }
 
-const rolledBack = ({ receiver }: Parts): Refused =>
-  new Refused(`the ${receiver} has rolled back a batch of changes that it should have committed`);
+const rolledBack = ({ subscriber }: StreamRoles): RefusedError =>
+  new RefusedError(`the ${subscriber} has rolled back a batch of changes that it should have committed`);
 
 const plain = (text: string): Statement => ({ text });
 
-const stagedBy = (actions: readonly Action[]): ReadonlySet<Binding> =>
+const stagedBy = (actions: readonly TableStatement[]): ReadonlySet<TableMapping> =>
   new Set(actions.filter(({ stages }) => stages).flatMap(({ binding }) => binding ?? []));
 
 /** A loop: flatMap takes ten times as long over thousands of small segments. */
-function changesOf(segments: readonly Segment[]): Change[] {
+function changesOf(segments: readonly BatchSegment[]): Change[] {
   const all: Change[] = [];
   for (const { changes } of segments) for (const change of changes) all.push(change);
   return all;

@@ -1,5 +1,5 @@
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
-import type { Binding } from "../binding/table-mapping.js";
+import type { TableMapping } from "../binding/table-mapping.js";
 
 /** Where a statement has the rows from that it takes to the target's table `t`. */
 export interface Rows {
@@ -16,18 +16,18 @@ export interface Operation {
   readonly statement: (rows: Rows) => string;
 }
 
-export const deletion = (binding: Binding): Operation => ({
+export const deletion = (binding: TableMapping): Operation => ({
   name: "delete",
   statement: (rows) => `DELETE FROM ${binding.only} AS t${listed("USING", rows)} WHERE ${keysMatch(binding, rows)}`,
 });
 
 /** Sets the given fields. */
-export const update = (binding: Binding, fields: readonly number[]): Operation => ({
+export const update = (binding: TableMapping, fields: readonly number[]): Operation => ({
   name: `update ${fields.join()}`,
   statement: (rows) => updateWhere({ binding, fields, rows, condition: keysMatch(binding, rows), ctes: [] }),
 });
 
-export const insertion = (binding: Binding): Operation => ({
+export const insertion = (binding: TableMapping): Operation => ({
   name: "insert",
   statement: (rows) => {
     const columns = binding.stored.map((field) => column(binding, field)).join(", ");
@@ -38,14 +38,14 @@ export const insertion = (binding: Binding): Operation => ({
 });
 
 /** Deletes one of the rows equal to the given one, not all of them. @param looked by the binding's lookup */
-export const deletionOfOne = (binding: Binding, looked: boolean): Operation => ({
+export const deletionOfOne = (binding: TableMapping, looked: boolean): Operation => ({
   name: `delete one ${looked}`,
   statement: (rows) =>
     `WITH ${oneRow(binding, looked, rows)} DELETE FROM ${binding.only} AS t${listed("USING", rows)} WHERE ${isThatRow}`,
 });
 
 /** Updates one of the rows equal to the given old one. */
-export const updateOfOne = (binding: Binding, fields: readonly number[], looked: boolean): Operation => ({
+export const updateOfOne = (binding: TableMapping, fields: readonly number[], looked: boolean): Operation => ({
   name: `update one ${looked} ${fields.join()}`,
   statement: (rows) =>
     updateWhere({ binding, fields, rows, condition: isThatRow, ctes: [oneRow(binding, looked, rows)] }),
@@ -55,7 +55,7 @@ export const updateOfOne = (binding: Binding, fields: readonly number[], looked:
  * Deletes, for each of many rows, one row that is equal: by the binding's lookup, or one scan of the table for all of
  * them, where taking them one by one is a scan for each.
  */
-export const deletionOfEqual = (binding: Binding, looked: boolean): Operation => ({
+export const deletionOfEqual = (binding: TableMapping, looked: boolean): Operation => ({
   name: `delete equal ${looked}`,
   statement: (rows) => {
     const fields = looked ? binding.lookup!.fields : [];
@@ -73,7 +73,7 @@ export const deletionOfEqual = (binding: Binding, looked: boolean): Operation =>
 });
 
 /** A subquery without correlation: the planner evaluates it once, and goes to the row directly. */
-function oneRow(binding: Binding, looked: boolean, rows: Rows): string {
+function oneRow(binding: TableMapping, looked: boolean, rows: Rows): string {
   const isLooked = (looked ? binding.lookup!.fields : []).map(
     (field) => `x.${column(binding, field)} = ${rows.oldValue(field)} AND `,
   );
@@ -90,7 +90,7 @@ const isThatRow = `t.tableoid = (SELECT "table" FROM that) AND t.ctid = (SELECT 
  */
 const printed = (values: readonly string[]): string => `ROW(${values.join(", ")})::text`;
 
-function storedContent(binding: Binding): string {
+function storedContent(binding: TableMapping): string {
   return printed(
     binding.stored.map((field) => {
       const { baseTypeSchema, baseType, name } = binding.columns[field]!;
@@ -100,13 +100,13 @@ function storedContent(binding: Binding): string {
 }
 
 /** Of parameters it is printed once, where each row that is met would have it printed anew. */
-function givenContent({ stored }: Binding, rows: Rows): string {
+function givenContent({ stored }: TableMapping, rows: Rows): string {
   const content = printed(stored.map(rows.oldValue));
   return rows.from === undefined ? `(SELECT ${content})` : content;
 }
 
 interface UpdateWhere {
-  readonly binding: Binding;
+  readonly binding: TableMapping;
   readonly fields: readonly number[];
   readonly rows: Rows;
   readonly condition: string;
@@ -147,9 +147,9 @@ const listed = (word: "FROM" | "USING", { from }: Rows): string => (from === und
 
 const withQueries = (ctes: readonly string[]): string => (ctes.length === 0 ? "" : `WITH ${ctes.join(", ")} `);
 
-const keysMatch = (binding: Binding, rows: Rows): string =>
+const keysMatch = (binding: TableMapping, rows: Rows): string =>
   binding.key
     .map((field, index) => `t.${column(binding, field)} ${binding.equality[index]!} ${rows.oldValue(field)}`)
     .join(" AND ");
 
-const column = (binding: Binding, field: number): string => quoteIdentifier(binding.columns[field]!.name);
+const column = (binding: TableMapping, field: number): string => quoteIdentifier(binding.columns[field]!.name);

@@ -3,7 +3,7 @@ import { RowMissing } from "./row-missing.js";
 import { TruncateRefused } from "./truncate-refused.js";
 
 /** The target refuses what the source's order may allow. */
-export class FoldRefused extends Error {
+export class CoalesceFailed extends Error {
   constructor(
     /** By its binding's name; undefined for a TRUNCATE. */
     readonly table: string | undefined,
@@ -14,5 +14,5 @@ export class FoldRefused extends Error {
 }
 
 /** Class 23: integrity constraint violation. */
-export const wantsSourceOrder = (error: unknown): boolean =>
+export const requiresSourceOrder = (error: unknown): boolean =>
   error instanceof RowMissing || error instanceof TruncateRefused || sqlStateOf(error).startsWith("23");

@@ -1,4 +1,4 @@
-import { type Tuple, endOf, holderOf, nullField, startOf } from "../model/change.js";
+import { type Tuple, endOf, tupleHolding, nullField, startOf } from "../model/change.js";
 import type { OrderedChange } from "../batch/coalesce.js";
 
 /** The state by which the target's row is found: the old row or key, or the new row when its key is the old one. */
@@ -17,7 +17,7 @@ export function describeRow(ordered: OrderedChange): string {
 }
 
 function valueText(row: Tuple, field: number): string {
-  const holder = holderOf(row, field);
+  const holder = tupleHolding(row, field);
   const start = holder ? startOf(holder, field) : nullField;
   if (start === nullField) return "null";
   return holder!.bytes.toString("utf8", start, endOf(holder!, field)).slice(0, 100);

@@ -1,10 +1,11 @@
-import { Unreachable, messageOf } from "../../errors.js";
-import { connect, type Endpoint } from "../../postgres/connection/connect.js";
+import { UnreachableError, messageOf } from "../../errors.js";
+import { connect } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
-import type { Parts } from "../parts.js";
+import type { StreamRoles } from "../model/stream-roles.js";
 
 /** A server has no room left for the locks of a transaction, which is applied whole: it passes with another setting. */
-export class LockTableFull extends Unreachable {}
+export class LockTableFull extends UnreachableError {}
 
 /** What the server cannot do without that setting it names in its hint, in every language. */
 export const isLockTableFull = (error: unknown): boolean =>
@@ -13,12 +14,12 @@ export const isLockTableFull = (error: unknown): boolean =>
 
 /** Says which setting, and which value lets a transaction lock every table that is there. */
 export async function lockTableFull(
-  receiver: Endpoint,
+  subscriber: Endpoint,
   database: string,
-  parts: Parts,
+  parts: StreamRoles,
   cause: unknown,
 ): Promise<LockTableFull> {
-  const session = await connect(receiver, { database, purpose: "look at settings" });
+  const session = await connect(subscriber, { database, purpose: "look at settings" });
   const { rows } = await session
     .query<{ present: number; sessions: number; relations: number }>(
       `SELECT current_setting('max_locks_per_transaction')::int AS present,
@@ -28,7 +29,7 @@ export async function lockTableFull(
     .finally(() => session.end());
   const { present, sessions, relations } = rows[0]!;
   const wanted = Math.max(2 * present, present + Math.ceil(relations / sessions));
-  const where = `the ${parts.receiver} ${receiver.host}:${receiver.port}`;
+  const where = `the ${parts.subscriber} ${subscriber.host}:${subscriber.port}`;
   return new LockTableFull(
     `a transaction changes more tables than ${where} can lock at a time, and is tried again: ${messageOf(cause)}`,
     {

@@ -1,5 +1,5 @@
 import { BoundValues, type Parameter } from "../wire/bind-message.js";
-import type { Binding } from "../binding/table-mapping.js";
+import type { TableMapping } from "../binding/table-mapping.js";
 import { carriedType } from "../binding/carried-type.js";
 import type { Statement } from "../wire/pipelined-queries.js";
 import type { RowStates } from "../batch/row-states.js";
@@ -17,7 +17,7 @@ interface RowStatement {
 /** Statements for single rows, whose values are their parameters: nothing else has to be there for them. */
 export class RowStatements {
   readonly #form: ValueForm;
-  readonly #made = new Map<Binding, Map<string, RowStatement>>();
+  readonly #made = new Map<TableMapping, Map<string, RowStatement>>();
   #count = 0;
 
   /** @param form in which the rows' values come */
@@ -25,12 +25,12 @@ export class RowStatements {
     this.#form = form;
   }
 
-  statement(binding: Binding, operation: Operation, states: RowStates): Statement {
+  statement(binding: TableMapping, operation: Operation, states: RowStates): Statement {
     const { text, parameters } = this.#of(binding, operation);
     return { text, bound: new BoundValues(this.#form, parameters, states), prepared: true };
   }
 
-  #of(binding: Binding, { name, statement }: Operation): RowStatement {
+  #of(binding: TableMapping, { name, statement }: Operation): RowStatement {
     const known = this.#made.get(binding)?.get(name);
     if (known) return known;
     if (this.#count >= mostTexts) {
@@ -50,10 +50,10 @@ export class RowStatements {
 class Parameters implements Rows {
   readonly from = undefined;
   readonly list: Parameter[] = [];
-  readonly #binding: Binding;
+  readonly #binding: TableMapping;
   readonly #texts = new Map<string, string>();
 
-  constructor(binding: Binding) {
+  constructor(binding: TableMapping) {
     this.#binding = binding;
   }
 

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
-import type { Binding } from "../binding/table-mapping.js";
+import type { TableMapping } from "../binding/table-mapping.js";
 import { carriedType } from "../binding/carried-type.js";
 import type { Tuple } from "../model/change.js";
 import { CopyBinary } from "../wire/copy-binary.js";
@@ -50,7 +50,7 @@ export class Staging {
   }
 
   /** Whether {@link make} has nothing to do. */
-  hasMade(bindings: Iterable<Binding>): boolean {
+  hasMade(bindings: Iterable<TableMapping>): boolean {
     return [...bindings].every(({ staging }) => this.#made.has(staging));
   }
 
@@ -65,7 +65,7 @@ export class Staging {
    * Makes the tables that are not there yet. Belongs before any savepoint that may be rolled back while the session lives
    * on.
    */
-  make(bindings: Iterable<Binding>): Statement[] {
+  make(bindings: Iterable<TableMapping>): Statement[] {
     const statements: Statement[] = [];
     for (const binding of bindings) {
       if (this.#made.has(binding.staging)) continue;
@@ -92,21 +92,21 @@ export class Staging {
     for (const table of this.#made) this.#held.set(table, Infinity);
   }
 
-  fill(binding: Binding, rows: readonly StagedRow[]): Statement[] {
+  fill(binding: TableMapping, rows: readonly StagedRow[]): Statement[] {
     const held = this.#held.get(binding.staging) ?? 0;
     const crowded = held > tolerableRows;
     this.#held.set(binding.staging, (crowded ? 0 : held) + rows.length);
-    const inRecords = binding.staged === "inRecords";
-    const columns = inRecords ? ["g", "c", "o"] : ["g", ...newColumns(binding), ...oldColumns(binding)];
+    const asRecords = binding.staged === "asRecords";
+    const columns = asRecords ? ["g", "c", "o"] : ["g", ...newColumns(binding), ...oldColumns(binding)];
     const copied = this.#rowsOf(columns.length);
     for (const { group, row, old } of rows) {
       copied.integer(group);
-      if (inRecords) copied.beginRecord();
+      if (asRecords) copied.beginRecord();
       for (const field of binding.stored) copied.fieldOrNull(row, field);
-      if (inRecords) copied.endRecord();
-      if (inRecords) copied.beginRecord();
+      if (asRecords) copied.endRecord();
+      if (asRecords) copied.beginRecord();
       for (const field of binding.old) copied.fieldOrNull(old, field);
-      if (inRecords) copied.endRecord();
+      if (asRecords) copied.endRecord();
       copied.endLine();
     }
     const copy = this.#copy(binding.staging, columns, copied);
@@ -114,7 +114,7 @@ export class Staging {
   }
 
   /** Straight into the table: no statement between could do more for a new row. */
-  insert(binding: Binding, rows: readonly Tuple[]): Statement {
+  insert(binding: TableMapping, rows: readonly Tuple[]): Statement {
     const columns = binding.stored.map((field) => quoteIdentifier(binding.columns[field]!.name));
     const copied = this.#rowsOf(columns.length);
     for (const row of rows) {
@@ -142,12 +142,12 @@ export class Staging {
   }
 }
 
-const newColumns = ({ stored }: Binding): string[] => stored.map((field) => `c${field}`);
+const newColumns = ({ stored }: TableMapping): string[] => stored.map((field) => `c${field}`);
 
-const oldColumns = ({ old }: Binding): string[] => old.map((field) => `o${field}`);
+const oldColumns = ({ old }: TableMapping): string[] => old.map((field) => `o${field}`);
 
 /** The staging table; before it, where it holds records, tables that stay empty and whose rows' types these are. */
-function tablesOf(binding: Binding): { readonly name: string; readonly columns: readonly string[] }[] {
+function tablesOf(binding: TableMapping): { readonly name: string; readonly columns: readonly string[] }[] {
   const name = binding.staging.slice("pg_temp.".length);
   const typed = (columns: readonly string[], fields: readonly number[]): string[] =>
     columns.map((column, index) => `${column} ${carriedType(binding.columns[fields[index]!]!)}`);

@@ -1,10 +1,11 @@
-import type { Binding } from "../binding/table-mapping.js";
-import { type Tuple, onTopOf } from "../model/change.js";
+import type { TableMapping } from "../binding/table-mapping.js";
+import { type Tuple, mergeUpdate } from "../model/change.js";
 import { foundBy } from "./describe-row.js";
-import type { NetChanges, OrderedChange, TableChanges, UpdateGroup } from "../batch/coalesce.js";
+import type { OrderedChange, TableChanges } from "../batch/coalesce.js";
+import type { NetChanges, UpdateGroup } from "../batch/net-changes.js";
 import type { Statement } from "../wire/pipelined-queries.js";
 import { knownFields, sameKey } from "../batch/row-identity.js";
-import { isWorthIt, mayLookUp } from "../binding/row-lookup.js";
+import { isIndexLookupCheaper, mayLookUp } from "../binding/row-lookup.js";
 import { type RowStates, bytesOf } from "../batch/row-states.js";
 import type { RowStatements } from "./row-statements.js";
 import { stagedRows } from "./staged-rows.js";
@@ -12,10 +13,10 @@ import type { StagedRow, Staging } from "./staging.js";
 import * as statements from "./apply-statements.js";
 
 /** A statement that applies changes. */
-export interface Action {
+export interface TableStatement {
   readonly statement: Statement;
   /** The table that it changes, or whose changes it stages. */
-  readonly binding?: Binding;
+  readonly binding?: TableMapping;
   /** How many rows it must affect. */
   readonly rows?: number;
   /** The one change that it applies, when it is one. */
@@ -25,7 +26,7 @@ export interface Action {
 }
 
 /** Two ways to the target: by a staging table, for many rows at a time, and by parameters, for one. */
-export interface Ways {
+export interface ApplyPaths {
   readonly staging: Staging;
   readonly single: RowStatements;
 }
@@ -42,7 +43,7 @@ const longestSingleBytes = 32 << 20;
  *
  * @param replaces rows that are known whole are deleted and inserted rather than updated
  */
-export function actionsOn(ways: Ways, { binding, parts }: TableChanges, replaces = false): Action[] {
+export function actionsOn(ways: ApplyPaths, { binding, parts }: TableChanges, replaces = false): TableStatement[] {
   const stage = new Stage(ways, binding);
   for (const part of parts) {
     if ("ordered" in part) for (const change of part.ordered) stage.ordered(change);
@@ -51,7 +52,7 @@ export function actionsOn(ways: Ways, { binding, parts }: TableChanges, replaces
   return stage.end();
 }
 
-function replacing(binding: Binding, { deletes, updates, inserts }: NetChanges): NetChanges {
+function replacing(binding: TableMapping, { deletes, updates, inserts }: NetChanges): NetChanges {
   const isWhole = ({ fields }: UpdateGroup): boolean =>
     binding.unmatched.length === 0 && fields.length === binding.stored.length;
   const replaced = updates.filter(isWhole).flatMap(({ rows }) => rows);
@@ -64,13 +65,13 @@ function replacing(binding: Binding, { deletes, updates, inserts }: NetChanges):
 
 /** Collects rows to stage and the statements behind them, so that many small parts cost one COPY. */
 class Stage {
-  readonly #ways: Ways;
-  readonly #binding: Binding;
-  readonly #actions: Action[] = [];
+  readonly #ways: ApplyPaths;
+  readonly #binding: TableMapping;
+  readonly #actions: TableStatement[] = [];
   #rows: StagedRow[] = [];
-  #behind: Action[] = [];
+  #behind: TableStatement[] = [];
 
-  constructor(ways: Ways, binding: Binding) {
+  constructor(ways: ApplyPaths, binding: TableMapping) {
     this.#ways = ways;
     this.#binding = binding;
   }
@@ -94,7 +95,7 @@ class Stage {
     this.#one(operationFor(change), states, change);
   }
 
-  end(): Action[] {
+  end(): TableStatement[] {
     this.#flush();
     return this.#actions;
   }
@@ -181,11 +182,11 @@ const gone = (old: Tuple): RowStates => ({ row: undefined, old });
 
 function newRowOf({ change }: OrderedChange): Tuple | undefined {
   if (change.kind === "delete") return undefined;
-  return change.kind === "update" ? onTopOf(change.row, change.old) : change.row;
+  return change.kind === "update" ? mergeUpdate(change.row, change.old) : change.row;
 }
 
-const isLookedUp = ({ lookup }: Binding, row: Tuple, rows: number): boolean =>
-  lookup !== undefined && isWorthIt(lookup, rows) && mayLookUp(lookup, row);
+const isLookedUp = ({ lookup }: TableMapping, row: Tuple, rows: number): boolean =>
+  lookup !== undefined && isIndexLookupCheaper(lookup, rows) && mayLookUp(lookup, row);
 
 function operationFor(ordered: OrderedChange): statements.Operation {
   const { change, binding } = ordered;
@@ -193,7 +194,7 @@ function operationFor(ordered: OrderedChange): statements.Operation {
   const looked = isLookedUp(binding, foundBy(ordered)!, 1);
   if (change.kind === "delete")
     return binding.keyed ? statements.deletion(binding) : statements.deletionOfOne(binding, looked);
-  const row = onTopOf(change.row, change.old);
+  const row = mergeUpdate(change.row, change.old);
   const known = knownFields(binding, row);
   if (!binding.keyed) return statements.updateOfOne(binding, known, looked);
   const keyStays = !change.old || sameKey(binding, change.old, row);

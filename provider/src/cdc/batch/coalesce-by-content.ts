@@ -1,6 +1,6 @@
-import type { Binding } from "../binding/table-mapping.js";
-import { type RowChange, type Tuple, onTopOf } from "../model/change.js";
-import type { Folding, NetChanges } from "./coalesce.js";
+import type { TableMapping } from "../binding/table-mapping.js";
+import { type RowChange, type Tuple, mergeUpdate } from "../model/change.js";
+import type { Coalescer, NetChanges } from "./net-changes.js";
 import { contentText, knowsAll } from "./row-identity.js";
 
 /** Rows of one content: so many more, or fewer, than the target holds when the run begins. */
@@ -13,13 +13,13 @@ interface Count {
  * Changes of rows that have no key. Equal rows cannot be told apart, on either side: so a table is how often it has each
  * content, and an update is a row less of the old and one more of the new.
  */
-export class FoldByContent implements Folding {
-  readonly #binding: Binding;
+export class CoalesceByContent implements Coalescer {
+  readonly #binding: TableMapping;
   readonly #counts = new Map<string, Count>();
   /** Of a table that says no old rows there is nothing that an insert could meet. */
   readonly #insertsOnly: Tuple[] = [];
 
-  constructor(binding: Binding) {
+  constructor(binding: TableMapping) {
     this.#binding = binding;
   }
 
@@ -36,7 +36,7 @@ export class FoldByContent implements Folding {
     const before = change.old;
     if (!before || !knowsAll(this.#binding, before)) return false;
     if (change.kind === "update") {
-      const after = onTopOf(change.row, before);
+      const after = mergeUpdate(change.row, before);
       // What the target has beyond the source's columns would be lost with the old row.
       if (this.#binding.unmatched.length > 0 || !knowsAll(this.#binding, after)) return false;
       this.#count(after, 1);

@@ -1,6 +1,6 @@
-import type { Binding } from "../binding/table-mapping.js";
-import { type RowChange, type Tuple, onTopOf } from "../model/change.js";
-import type { Folding, NetChanges } from "./coalesce.js";
+import type { TableMapping } from "../binding/table-mapping.js";
+import { type RowChange, type Tuple, mergeUpdate } from "../model/change.js";
+import type { Coalescer, NetChanges } from "./net-changes.js";
 import { keyText, knownFields, knowsAll } from "./row-identity.js";
 
 /** The net operation on one key, relative to what the target holds when the run begins. */
@@ -10,11 +10,11 @@ interface Net {
 }
 
 /** Changes of rows that have a key: one operation is left for each. */
-export class FoldByKey implements Folding {
-  readonly #binding: Binding;
+export class CoalesceByKey implements Coalescer {
+  readonly #binding: TableMapping;
   readonly #rows = new Map<string, Net>();
 
-  constructor(binding: Binding) {
+  constructor(binding: TableMapping) {
     this.#binding = binding;
   }
 
@@ -70,13 +70,13 @@ export class FoldByKey implements Folding {
   }
 
   #update(row: Tuple, old: Tuple | undefined): boolean {
-    const before = onTopOf(row, old);
+    const before = mergeUpdate(row, old);
     const oldKey = keyText(this.#binding, old ?? row);
     const newKey = old ? keyText(this.#binding, before) : oldKey;
     const net = this.#rows.get(oldKey);
     if (net?.operation === "delete") return false;
     // What the batch knows of the row holds the old key too, so it can stand below instead of the old key alone.
-    const after = net ? onTopOf(before, net.row) : before;
+    const after = net ? mergeUpdate(before, net.row) : before;
     if (newKey === oldKey) {
       if (net) net.row = after;
       else this.#rows.set(oldKey, { operation: "update", row: after });

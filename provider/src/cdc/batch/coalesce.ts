@@ -1,26 +1,12 @@
-import type { Binding } from "../binding/table-mapping.js";
-import type { Change, RowChange, Truncate, Tuple } from "../model/change.js";
-import { FoldByContent } from "./coalesce-by-content.js";
-import { FoldByKey } from "./coalesce-by-key.js";
-
-/** The net effect of a run of changes on one table. */
-export interface NetChanges {
-  /** Rows of which at least the key is known; all of it where there is no key, and equal ones as often as they go. */
-  readonly deletes: readonly Tuple[];
-  /** By the columns that they know. */
-  readonly updates: readonly UpdateGroup[];
-  readonly inserts: readonly Tuple[];
-}
-
-export interface UpdateGroup {
-  /** Indexes into the relation's columns, in order; the key's are among them. */
-  readonly fields: readonly number[];
-  readonly rows: readonly Tuple[];
-}
+import type { Coalescer, NetChanges } from "./net-changes.js";
+import type { TableMapping } from "../binding/table-mapping.js";
+import type { Change, RowChange, Truncate } from "../model/change.js";
+import { CoalesceByContent } from "./coalesce-by-content.js";
+import { CoalesceByKey } from "./coalesce-by-key.js";
 
 export interface OrderedChange {
   readonly change: RowChange;
-  readonly binding: Binding;
+  readonly binding: TableMapping;
   /** Its place in the batch, for naming its transaction. */
   readonly place: number;
 }
@@ -29,7 +15,7 @@ export interface OrderedChange {
 export type Part = NetChanges | { readonly ordered: readonly OrderedChange[] };
 
 export interface TableChanges {
-  readonly binding: Binding;
+  readonly binding: TableMapping;
   readonly parts: readonly Part[];
 }
 
@@ -38,14 +24,6 @@ export type Step =
   | { readonly kind: "tables"; readonly tables: readonly TableChanges[] }
   | { readonly kind: "truncate"; readonly truncate: Truncate };
 
-/** Takes changes in source order for as long as their net effect can be told. */
-export interface Folding {
-  /** False when the change does not fold with what is here: nothing was done then. */
-  add(change: RowChange): boolean;
-  readonly isEmpty: boolean;
-  net(): NetChanges;
-}
-
 /**
  * Folds changes in source order to one net operation per table and key, or per table and content where there is no key.
  * A change that does not fold with those before it begins a new part of its table; TRUNCATE and a new shape of a table
@@ -53,10 +31,10 @@ export interface Folding {
  *
  * @param isOrdered of which tables to fold nothing: their changes are kept as they came
  */
-export function fold(
+export function coalesce(
   changes: readonly Change[],
-  bindingOf: (change: RowChange) => Binding,
-  isOrdered: (binding: Binding) => boolean = () => false,
+  bindingOf: (change: RowChange) => TableMapping,
+  isOrdered: (binding: TableMapping) => boolean = () => false,
 ): Step[] {
   const steps: Step[] = [];
   let tables = new Map<string, TableRun>();
@@ -82,12 +60,12 @@ export function fold(
 }
 
 class TableRun {
-  readonly binding: Binding;
+  readonly binding: TableMapping;
   readonly #parts: Part[] = [];
-  #folding: Folding;
+  #folding: Coalescer;
   #ordered: OrderedChange[] = [];
 
-  constructor(binding: Binding) {
+  constructor(binding: TableMapping) {
     this.binding = binding;
     this.#folding = foldingOf(binding);
   }
@@ -118,4 +96,5 @@ class TableRun {
   }
 }
 
-const foldingOf = (binding: Binding): Folding => (binding.keyed ? new FoldByKey(binding) : new FoldByContent(binding));
+const foldingOf = (binding: TableMapping): Coalescer =>
+  binding.keyed ? new CoalesceByKey(binding) : new CoalesceByContent(binding);

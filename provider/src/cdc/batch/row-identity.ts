@@ -1,20 +1,20 @@
-import type { Binding } from "../binding/table-mapping.js";
-import { type Tuple, endOf, holderOf, nullField, startOf } from "../model/change.js";
+import type { TableMapping } from "../binding/table-mapping.js";
+import { type Tuple, endOf, tupleHolding, nullField, startOf } from "../model/change.js";
 
 /** The relation's fields that the target stores and this row says. */
-export const knownFields = (binding: Binding, row: Tuple): number[] =>
-  binding.stored.filter((field) => holderOf(row, field) !== undefined);
+export const knownFields = (binding: TableMapping, row: Tuple): number[] =>
+  binding.stored.filter((field) => tupleHolding(row, field) !== undefined);
 
-export const knowsAll = (binding: Binding, row: Tuple): boolean =>
-  binding.stored.every((field) => holderOf(row, field) !== undefined);
+export const knowsAll = (binding: TableMapping, row: Tuple): boolean =>
+  binding.stored.every((field) => tupleHolding(row, field) !== undefined);
 
-export const sameKey = (binding: Binding, one: Tuple, other: Tuple): boolean =>
+export const sameKey = (binding: TableMapping, one: Tuple, other: Tuple): boolean =>
   keyText(binding, one) === keyText(binding, other);
 
-export const keyText = (binding: Binding, row: Tuple): string => bytesOf(binding.key, row);
+export const keyText = (binding: TableMapping, row: Tuple): string => bytesOf(binding.key, row);
 
 /** @param row one that {@link knowsAll} */
-export const contentText = (binding: Binding, row: Tuple): string => bytesOf(binding.stored, row);
+export const contentText = (binding: TableMapping, row: Tuple): string => bytesOf(binding.stored, row);
 
 /**
  * The fields' bytes as one string, for use as a map's key. Equal keys of one row always have equal bytes: the source sends
@@ -23,7 +23,7 @@ export const contentText = (binding: Binding, row: Tuple): string => bytesOf(bin
 function bytesOf(fields: readonly number[], row: Tuple): string {
   let text = "";
   for (const field of fields) {
-    const holder = holderOf(row, field);
+    const holder = tupleHolding(row, field);
     const start = holder ? startOf(holder, field) : nullField;
     const value = start === nullField ? "" : holder!.bytes.toString("latin1", start, endOf(holder!, field));
     text += `${start === nullField ? "n" : value.length}:${value}`;

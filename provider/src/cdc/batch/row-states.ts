@@ -1,5 +1,5 @@
-import type { Binding } from "../binding/table-mapping.js";
-import { type Tuple, endOf, holderOf, startOf } from "../model/change.js";
+import type { TableMapping } from "../binding/table-mapping.js";
+import { type Tuple, endOf, tupleHolding, startOf } from "../model/change.js";
 
 /** What is known of a row that a change is about. */
 export interface RowStates {
@@ -10,13 +10,13 @@ export interface RowStates {
 }
 
 /** How long all values are that such a row is written down with. */
-export const bytesOf = ({ stored, old: found }: Binding, { row, old }: RowStates): number =>
+export const bytesOf = ({ stored, old: found }: TableMapping, { row, old }: RowStates): number =>
   (row ? fieldBytes(row, stored) : 0) + (old ? fieldBytes(old, found) : 0);
 
 function fieldBytes(tuple: Tuple, fields: readonly number[]): number {
   let bytes = 0;
   for (const field of fields) {
-    const holder = holderOf(tuple, field);
+    const holder = tupleHolding(tuple, field);
     if (holder) bytes += Math.max(0, endOf(holder, field) - startOf(holder, field));
   }
   return bytes;

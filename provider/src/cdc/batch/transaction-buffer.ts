@@ -1,9 +1,9 @@
 import type { Lsn } from "../../postgres/lsn.js";
-import { EngineFault } from "../../errors.js";
-import type { Change, StreamMessage, Transaction } from "../model/change.js";
+import { EngineError } from "../../errors.js";
+import { type Change, type StreamMessage, type Transaction, commitsThrough } from "../model/change.js";
 
 /** A transaction of the source, or a part of one too large to be held whole. */
-export interface Segment {
+export interface BatchSegment {
   readonly transaction: Transaction;
   readonly first: boolean;
   readonly changes: readonly Change[];
@@ -20,7 +20,7 @@ export interface BatchLimits {
   readonly tables: number;
 }
 
-type OpenSegment = { -readonly [Key in keyof Segment]: Segment[Key] } & { changes: Change[] };
+type OpenSegment = { -readonly [Key in keyof BatchSegment]: BatchSegment[Key] } & { changes: Change[] };
 
 const opened = (transaction: Transaction, first: boolean): OpenSegment => ({
   transaction,
@@ -40,9 +40,9 @@ const fewChanges = 16;
  * who stops reading while {@link bytes} is too much; a segment is cut at the batch limits, so one huge transaction does
  * not need to be held either.
  */
-export class Inbox {
+export class TransactionBuffer {
   readonly #limits: BatchLimits;
-  #segments: Segment[] = [];
+  #segments: BatchSegment[] = [];
   #taken = 0;
   #open: OpenSegment | undefined;
   #bytes = 0;
@@ -74,15 +74,13 @@ export class Inbox {
   }
 
   /** Whether every transaction that committed before `lsn` has been taken, as far as what is here tells. */
-  hasTakenAllBefore(lsn: Lsn): boolean {
-    const next = this.#segments[this.#taken];
-    if (next) return next.first && isBeyond(next, lsn);
-    const { first, transaction } = this.#open ?? {};
-    return first === true && transaction?.commitLsn !== undefined && transaction.commitLsn >= lsn;
+  hasTakenAllThrough(lsn: Lsn): boolean {
+    const next = this.#segments[this.#taken] ?? this.#open;
+    return next?.first === true && isBeyond(next, lsn);
   }
 
   /** The next transaction to take is not known whole, nor where it commits. */
-  get headIsOfUnknownPlace(): boolean {
+  get headHasUnknownLsn(): boolean {
     const next = this.#segments[this.#taken];
     return next?.first === true && isOfUnknownPlace(next);
   }
@@ -126,10 +124,10 @@ export class Inbox {
    * The next whole segments up to the limits; the last of them may end inside a transaction, and then the next batch goes
    * on with it. Undefined when there is none.
    *
-   * @param bound transactions whose commit record begins at or after it are left where they are
+   * @param bound transactions that do not {@link commitsThrough commit through} it stay in the buffer
    */
-  take(bound: Lsn | undefined): Segment[] | undefined {
-    const batch: Segment[] = [];
+  take(bound: Lsn | undefined): BatchSegment[] | undefined {
+    const batch: BatchSegment[] = [];
     const tables = new Set<number>();
     let changes = 0;
     let bytes = 0;
@@ -154,14 +152,14 @@ export class Inbox {
   }
 
   /** Undoes the last {@link take}. */
-  giveBack(batch: readonly Segment[]): void {
+  requeue(batch: readonly BatchSegment[]): void {
     this.#segments = [...batch, ...this.#segments.slice(this.#taken)];
     this.#taken = 0;
     for (const segment of batch) this.#wait(segment, 1);
   }
 
   /** Frees the bytes of a batch that has been applied. */
-  release(batch: readonly Segment[]): void {
+  release(batch: readonly BatchSegment[]): void {
     for (const segment of batch) this.#bytes -= segment.bytes;
   }
 
@@ -191,13 +189,13 @@ export class Inbox {
     Object.assign(open.transaction, { commitLsn: end.lsn - 1n, commitTimeMs: end.commitTimeMs });
   }
 
-  #wait({ changes, bytes }: Segment, sign: 1 | -1): void {
+  #wait({ changes, bytes }: BatchSegment, sign: 1 | -1): void {
     this.#waiting.changes += sign * changes.length;
     this.#waiting.bytes += sign * bytes;
   }
 
   #inTransaction(): OpenSegment {
-    if (!this.#open) throw new EngineFault("the stream of changes has a change or a commit outside of a transaction");
+    if (!this.#open) throw new EngineError("the stream of changes has a change or a commit outside of a transaction");
     return this.#open;
   }
 
@@ -208,14 +206,14 @@ export class Inbox {
   }
 }
 
-function addTables({ changes }: Segment, tables: Set<number>): void {
+function addTables({ changes }: BatchSegment, tables: Set<number>): void {
   for (const change of changes)
     if (change.kind === "truncate") for (const { oid } of change.relations) tables.add(oid);
     else tables.add(change.relation.oid);
 }
 
-const isOfUnknownPlace = ({ transaction }: Segment): boolean => transaction.commitLsn === undefined;
+const isOfUnknownPlace = ({ transaction }: BatchSegment): boolean => transaction.commitLsn === undefined;
 
 /** Whether a transaction is known to lie behind a bound. */
-const isBeyond = ({ transaction }: Segment, bound: Lsn | undefined): boolean =>
-  bound !== undefined && transaction.commitLsn !== undefined && transaction.commitLsn >= bound;
+const isBeyond = ({ transaction }: Pick<BatchSegment, "transaction">, bound: Lsn | undefined): boolean =>
+  bound !== undefined && transaction.commitLsn !== undefined && !commitsThrough(transaction.commitLsn, bound);

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { type Tuple, holderOf, nullField, startOf } from "../model/change.js";
+import { type Tuple, tupleHolding, nullField, startOf } from "../model/change.js";
 import type { Column, Table } from "../../postgres/tables.js";
 import { serverVersion } from "../../postgres/server-version.js";
 
@@ -47,7 +47,7 @@ export async function rowLookup(
                       AND s.inherited = (c.relkind = 'p')
        CROSS JOIN LATERAL (SELECT greatest(
            c.reltuples / nullif(CASE WHEN s.n_distinct < 0 THEN -s.n_distinct * c.reltuples ELSE s.n_distinct END, 0),
-           c.reltuples * (SELECT sum(f * f) FROM unnest(s.most_common_freqs) AS f), 1) AS rows) AS found
+           c.reltuples * (SELECT sum(f * f) FROM pg_catalog.unnest(s.most_common_freqs) AS f), 1) AS rows) AS found
       WHERE i.indrelid = $1 AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND c.reltuples > 0
       GROUP BY i.indexrelid, c.reltuples
      HAVING min(k.position) = 1
@@ -59,12 +59,12 @@ export async function rowLookup(
 }
 
 /** Whether so many look-ups take less than going through the table once for all. */
-export const isWorthIt = ({ rowsPerValue, tableRows }: RowLookup, lookups: number): boolean =>
+export const isIndexLookupCheaper = ({ rowsPerValue, tableRows }: RowLookup, lookups: number): boolean =>
   lookupCost * lookups * rowsPerValue < tableRows;
 
 /** NULL is equal to nothing by `=`. */
 export const mayLookUp = ({ fields }: RowLookup, row: Tuple): boolean =>
   fields.every((field) => {
-    const holder = holderOf(row, field);
+    const holder = tupleHolding(row, field);
     return holder !== undefined && startOf(holder, field) !== nullField;
   });

@@ -1,20 +1,20 @@
 import type { Client } from "pg";
-import { Refused } from "../../errors.js";
+import { RefusedError } from "../../errors.js";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
 import { type Column, type Table, listTables } from "../../postgres/tables.js";
 import { type Relation, type RelationColumn, isSameShape } from "../model/change.js";
 import { equalityOperators } from "./equality.js";
-import { migrationParts, type Parts } from "../parts.js";
+import { migrationRoles, type StreamRoles } from "../model/stream-roles.js";
 import { type RowLookup, rowLookup } from "./row-lookup.js";
-import { NeedsText, type ValueForm } from "../model/value-form.js";
+import { TextFormatRequired, type ValueForm } from "../model/value-form.js";
 
 /** The stream describes a table in a shape that the target's table does not have. */
-export class ShapeDiffers extends Refused {
+export class ShapeDiffers extends RefusedError {
   constructor(
     /** Qualified and quoted. */
     readonly table: string,
     readonly relation: Relation,
-    ...details: ConstructorParameters<typeof Refused>
+    ...details: ConstructorParameters<typeof RefusedError>
   ) {
     super(...details);
   }
@@ -24,7 +24,7 @@ export class ShapeDiffers extends Refused {
 const firstUserOid = 16384;
 
 /** How the changes of one shape of a source table are written to the target's table of the same name. */
-export interface Binding {
+export interface TableMapping {
   /** The target's table, qualified and quoted. */
   readonly name: string;
   /** As it stands in FROM and UPDATE: with ONLY, unless it is partitioned, since children's changes come by themselves. */
@@ -51,7 +51,7 @@ export interface Binding {
   /** The temporary table that changes pass through; tables of one shape have one. */
   readonly staging: string;
   /** So many fields are staged that one row of a table does not hold them: as two records then. */
-  readonly staged: "inColumns" | "inRecords";
+  readonly staged: "inColumns" | "asRecords";
 }
 
 /**
@@ -61,26 +61,26 @@ export interface Binding {
 const mostStagedColumns = 1000;
 
 /** The bindings of one target session, made from its catalogue as the stream names tables. */
-export class Bindings {
+export class TableMappings {
   readonly #target: Client;
   readonly #form: ValueForm;
-  readonly #parts: Parts;
-  readonly #bound = new Map<Relation, Binding>();
-  readonly #latest = new Map<string, Binding>();
+  readonly #parts: StreamRoles;
+  readonly #bound = new Map<Relation, TableMapping>();
+  readonly #latest = new Map<string, TableMapping>();
   readonly #stagings = new Map<string, string>();
   #tables: Map<string, Table> | undefined;
 
-  constructor(target: Client, form: ValueForm, parts = migrationParts) {
+  constructor(target: Client, form: ValueForm, parts = migrationRoles) {
     this.#target = target;
     this.#form = form;
     this.#parts = parts;
   }
 
   /**
-   * @throws Refused when the target lacks the table or a column
-   * @throws NeedsText when values are in binary form and the target has another type for one
+   * @throws RefusedError when the target lacks the table or a column
+   * @throws TextFormatRequired when values are in binary form and the target has another type for one
    */
-  async bind(relation: Relation): Promise<Binding> {
+  async bind(relation: Relation): Promise<TableMapping> {
     const known = this.#bound.get(relation);
     if (known) return known;
     const name = qualify(relation.schema, relation.name);
@@ -96,13 +96,13 @@ export class Bindings {
   }
 
   /** @throws Error for a relation that was not bound before */
-  of(relation: Relation): Binding {
+  of(relation: Relation): TableMapping {
     const binding = this.#bound.get(relation);
     if (!binding) throw new Error(`${relation.schema}.${relation.name} is not bound`);
     return binding;
   }
 
-  async #make(relation: Relation, name: string): Promise<Binding> {
+  async #make(relation: Relation, name: string): Promise<TableMapping> {
     const table = await this.#matchingTable(relation, name);
     const columns = relation.columns.map(({ name: column }) => table.columns.find((other) => other.name === column)!);
     await this.#checkTypes(relation, name, columns);
@@ -110,14 +110,14 @@ export class Bindings {
     const stored = fields.filter((field) => !columns[field]!.generated);
     const key = keyFields(relation, table);
     const old = key.length > 0 ? key : stored;
-    const staged = stored.length + old.length > mostStagedColumns ? "inRecords" : "inColumns";
-    if (this.#form === "binary" && staged === "inRecords") throw new NeedsText(`${name} is staged in records`);
+    const staged = stored.length + old.length > mostStagedColumns ? "asRecords" : "inColumns";
+    if (this.#form === "binary" && staged === "asRecords") throw new TextFormatRequired(`${name} is staged in records`);
     const carried = [...stored, ...old];
     if (
       this.#form === "binary" &&
       carried.some((field) => columns[field]!.typeOid !== relation.columns[field]!.typeOid)
     )
-      throw new NeedsText(`${name} has other types on the target than on the source`);
+      throw new TextFormatRequired(`${name} has other types on the target than on the source`);
     return {
       name,
       only: table.partitioned ? name : `ONLY ${name}`,
@@ -158,18 +158,18 @@ export class Bindings {
     let missing = await this.#missingIn(relation, this.#tables !== undefined);
     if (missing.length > 0) missing = await this.#missingIn(relation, false);
     const table = this.#tables!.get(name);
-    const { sender, receiver, stream } = this.#parts;
+    const { publisher, subscriber, stream } = this.#parts;
     if (table && missing.length === 0) return table;
     throw new ShapeDiffers(
       name,
       relation,
       table
-        ? `the ${receiver}'s table ${name} lacks ${missing.join(", ")}, which the ${sender}'s has: it was altered during the ${stream}`
-        : `the ${receiver} has no table ${name}, which the ${sender} has: it was created or renamed during the ${stream}`,
+        ? `the ${subscriber}'s table ${name} lacks ${missing.join(", ")}, which the ${publisher}'s has: it was altered during the ${stream}`
+        : `the ${subscriber} has no table ${name}, which the ${publisher} has: it was created or renamed during the ${stream}`,
       {
         remedy: table
-          ? `on the ${receiver}, ${missing.map((column) => `ALTER TABLE ${name} ADD COLUMN ${quoteIdentifier(column)} ...`).join("; ")} as on the ${sender}; the ${stream} then goes on`
-          : `create ${name} on the ${receiver} as on the ${sender}; the ${stream} then goes on`,
+          ? `on the ${subscriber}, ${missing.map((column) => `ALTER TABLE ${name} ADD COLUMN ${quoteIdentifier(column)} ...`).join("; ")} as on the ${publisher}; the ${stream} then goes on`
+          : `create ${name} on the ${subscriber} as on the ${publisher}; the ${stream} then goes on`,
         code: "603130",
       },
     );
@@ -177,16 +177,16 @@ export class Bindings {
 
   /** A value that the target's type takes, but rounds or cuts, would be lost without a word. */
   async #checkTypes(relation: Relation, name: string, columns: readonly Column[]): Promise<void> {
-    const { sender, receiver, stream } = this.#parts;
-    const generated = relation.tellsGenerated ? undefined : columns.find((one) => one.generated);
+    const { publisher, subscriber, stream } = this.#parts;
+    const generated = relation.publishesGeneratedColumns ? undefined : columns.find((one) => one.generated);
     if (generated) {
       const column = quoteIdentifier(generated.name);
       throw new ShapeDiffers(
         name,
         relation,
-        `${name}.${column} is generated on the ${receiver} and written on the ${sender}: it was altered there`,
+        `${name}.${column} is generated on the ${subscriber} and written on the ${publisher}: it was altered there`,
         {
-          remedy: `on the ${receiver}: ALTER TABLE ${name} ALTER COLUMN ${column} DROP EXPRESSION; the ${stream} then goes on`,
+          remedy: `on the ${subscriber}: ALTER TABLE ${name} ALTER COLUMN ${column} DROP EXPRESSION; the ${stream} then goes on`,
           code: "603130",
         },
       );
@@ -200,9 +200,9 @@ export class Bindings {
       throw new ShapeDiffers(
         name,
         relation,
-        `${name}.${quoted} is ${type} on the ${receiver} and ${wanted} on the ${sender}: it was altered there`,
+        `${name}.${quoted} is ${type} on the ${subscriber} and ${wanted} on the ${publisher}: it was altered there`,
         {
-          remedy: `on the ${receiver}: ALTER TABLE ${name} ALTER COLUMN ${quoted} TYPE ${wanted}${conversion}; the ${stream} then goes on`,
+          remedy: `on the ${subscriber}: ALTER TABLE ${name} ALTER COLUMN ${quoted} TYPE ${wanted}${conversion}; the ${stream} then goes on`,
           code: "603130",
         },
       );

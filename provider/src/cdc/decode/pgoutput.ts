@@ -1,4 +1,4 @@
-import { EngineFault } from "../../errors.js";
+import { EngineError } from "../../errors.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import type { Lsn } from "../../postgres/lsn.js";
 import {
@@ -10,7 +10,7 @@ import {
   isSameShape,
   nullField,
 } from "../model/change.js";
-import { NeedsText, type ValueForm, hasSameBinaryForm } from "../model/value-form.js";
+import { TextFormatRequired, type ValueForm, hasSameBinaryForm } from "../model/value-form.js";
 
 const ignored: StreamMessage = { kind: "ignored" };
 
@@ -37,18 +37,18 @@ export class PgOutputDecoder implements Decoder {
   readonly #reader = new Reader();
   readonly #places = new Places();
   readonly #form: ValueForm;
-  readonly #tellsGenerated: boolean;
+  readonly #publishesGeneratedColumns: boolean;
   /** By which a value is announced. */
   readonly #valueLetter: number;
 
-  /** @param tellsGenerated as of its {@link Relation}s */
-  constructor(form: ValueForm = "text", tellsGenerated = false) {
+  /** @param publishesGeneratedColumns as of its {@link Relation}s */
+  constructor(form: ValueForm = "text", publishesGeneratedColumns = false) {
     this.#form = form;
-    this.#tellsGenerated = tellsGenerated;
+    this.#publishesGeneratedColumns = publishesGeneratedColumns;
     this.#valueLetter = letter[form];
   }
 
-  /** @throws NeedsText before any change of a table whose values can not be taken in binary form */
+  /** @throws TextFormatRequired before any change of a table whose values can not be taken in binary form */
   decode(bytes: Buffer, start: number, end: number): StreamMessage {
     const reader = this.#reader;
     reader.over(bytes, start, end);
@@ -74,7 +74,7 @@ export class PgOutputDecoder implements Decoder {
       case "M":
         return ignored;
       default:
-        throw new EngineFault(`pgoutput sent a message of unknown type ${JSON.stringify(type)}`);
+        throw new EngineError(`pgoutput sent a message of unknown type ${JSON.stringify(type)}`);
     }
   }
 
@@ -92,7 +92,7 @@ export class PgOutputDecoder implements Decoder {
       old = this.#tuple(reader, relation, marker === "K");
       marker = reader.char();
     }
-    if (marker !== "N") throw new EngineFault(`pgoutput sent an update whose new row starts with ${marker}`);
+    if (marker !== "N") throw new EngineError(`pgoutput sent an update whose new row starts with ${marker}`);
     return { kind: "update", relation, row: this.#tuple(reader, relation, false), old };
   }
 
@@ -100,7 +100,7 @@ export class PgOutputDecoder implements Decoder {
     const relation = this.#known(reader.uint32());
     const marker = reader.char();
     if (marker !== "K" && marker !== "O")
-      throw new EngineFault(`pgoutput sent a delete whose row starts with ${marker}`);
+      throw new EngineError(`pgoutput sent a delete whose row starts with ${marker}`);
     return { kind: "delete", relation, old: this.#tuple(reader, relation, marker === "K") };
   }
 
@@ -121,8 +121,15 @@ export class PgOutputDecoder implements Decoder {
       return { key, name: reader.text(), typeOid: reader.uint32(), typeModifier: reader.int32() };
     });
     if (this.#form === "binary" && !columns.every(({ typeOid }) => hasSameBinaryForm(typeOid)))
-      throw new NeedsText(`${schema}.${name} has a type without a binary form that both servers share`);
-    const relation = { oid, schema, name, replicaIdentity, columns, tellsGenerated: this.#tellsGenerated };
+      throw new TextFormatRequired(`${schema}.${name} has a type without a binary form that both servers share`);
+    const relation = {
+      oid,
+      schema,
+      name,
+      replicaIdentity,
+      columns,
+      publishesGeneratedColumns: this.#publishesGeneratedColumns,
+    };
     const known = this.#relations.get(oid);
     if (known && isSameShape(known, relation)) return { kind: "relation", relation: known };
     this.#relations.set(oid, relation);
@@ -136,7 +143,7 @@ export class PgOutputDecoder implements Decoder {
   #tuple(reader: Reader, relation: Relation, keyOnly: boolean): Tuple {
     const fields = reader.int16();
     if (fields !== relation.columns.length)
-      throw new EngineFault(
+      throw new EngineError(
         `pgoutput sent ${fields} fields for the ${relation.columns.length} columns of ${relation.name}`,
       );
     const at = this.#places.reserve(2 * fields);
@@ -153,7 +160,7 @@ export class PgOutputDecoder implements Decoder {
       } else if (kind === letter.null) {
         if (!keyOnly || relation.columns[field]!.key) start = end = nullField;
       } else if (kind !== letter.unchanged) {
-        throw new EngineFault(`pgoutput sent a field of unknown kind ${String.fromCharCode(kind)} in ${relation.name}`);
+        throw new EngineError(`pgoutput sent a field of unknown kind ${String.fromCharCode(kind)} in ${relation.name}`);
       }
       bounds[at + 2 * field] = start;
       bounds[at + 2 * field + 1] = end;
@@ -163,7 +170,7 @@ export class PgOutputDecoder implements Decoder {
 
   #known(oid: number): Relation {
     const relation = this.#relations.get(oid);
-    if (!relation) throw new EngineFault(`pgoutput sent a change of relation ${oid} before describing it`);
+    if (!relation) throw new EngineError(`pgoutput sent a change of relation ${oid} before describing it`);
     return relation;
   }
 }
@@ -244,7 +251,7 @@ class Reader {
 
   text(): string {
     const end = this.bytes.indexOf(0, this.offset);
-    if (end < 0 || end >= this.#end) throw new EngineFault("pgoutput sent a name without an end");
+    if (end < 0 || end >= this.#end) throw new EngineError("pgoutput sent a name without an end");
     const text = this.bytes.toString("utf8", this.offset, end);
     this.offset = end + 1;
     return text;
@@ -256,14 +263,14 @@ class Reader {
 
   expect(marker: string): void {
     const found = this.char();
-    if (found !== marker) throw new EngineFault(`pgoutput sent ${found} where ${marker} belongs`);
+    if (found !== marker) throw new EngineError(`pgoutput sent ${found} where ${marker} belongs`);
   }
 
   /** What lies behind the end is another message's. */
   #advance(length: number): number {
     const at = this.offset;
     this.offset += length;
-    if (length < 0 || this.offset > this.#end) throw new EngineFault("pgoutput sent a message that is cut off");
+    if (length < 0 || this.offset > this.#end) throw new EngineError("pgoutput sent a message that is cut off");
     return at;
   }
 }

@@ -1,10 +1,10 @@
 import { qualify } from "../../postgres/identifiers.js";
 import type { Relation, StreamMessage } from "../model/change.js";
 
-/** @param leaveOut tables, qualified and quoted, of which nothing is to be told */
-export function withoutTables(leaveOut: ReadonlySet<string>, message: StreamMessage): StreamMessage {
-  if (leaveOut.size === 0) return message;
-  const isWanted = ({ schema, name }: Relation): boolean => !leaveOut.has(qualify(schema, name));
+/** @param skip tables, qualified and quoted, of which nothing is to be told */
+export function withoutTables(skip: ReadonlySet<string>, message: StreamMessage): StreamMessage {
+  if (skip.size === 0) return message;
+  const isWanted = ({ schema, name }: Relation): boolean => !skip.has(qualify(schema, name));
   switch (message.kind) {
     case "insert":
     case "update":

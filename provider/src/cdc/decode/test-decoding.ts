@@ -1,8 +1,15 @@
-import { EngineFault } from "../../errors.js";
+import { EngineError } from "../../errors.js";
 import { qualify } from "../../postgres/identifiers.js";
 import type { Lsn } from "../../postgres/lsn.js";
 import type { Table } from "../../postgres/tables.js";
-import { type Decoder, type Relation, type StreamMessage, type Tuple, absentField, nullField } from "../model/change.js";
+import {
+  type Decoder,
+  type Relation,
+  type StreamMessage,
+  type Tuple,
+  absentField,
+  nullField,
+} from "../model/change.js";
 
 const ignored: StreamMessage = { kind: "ignored" };
 
@@ -36,7 +43,7 @@ export class TestDecodingDecoder implements Decoder {
     if (reader.skipped("COMMIT ")) return commit(reader, position());
     if (!reader.skipped("table ")) {
       if (reader.skipped("message: ")) return ignored;
-      throw new EngineFault(`test_decoding sent a line that starts with ${payload.toString("latin1", 0, 20)}`);
+      throw new EngineError(`test_decoding sent a line that starts with ${payload.toString("latin1", 0, 20)}`);
     }
     const names = [reader.qualifiedName()];
     while (reader.skipped(", ")) names.push(reader.qualifiedName());
@@ -52,7 +59,7 @@ export class TestDecodingDecoder implements Decoder {
     if (reader.skipped("UPDATE:")) return this.#update(reader, relation);
     reader.expect("DELETE:");
     if (reader.skipped(" (no-tuple-data)"))
-      throw new EngineFault(`test_decoding sent a DELETE in ${names[0]!} that does not say which row`, {
+      throw new EngineError(`test_decoding sent a DELETE in ${names[0]!} that does not say which row`, {
         remedy: `on the source, ALTER TABLE ${names[0]!} REPLICA IDENTITY FULL, or give it a primary key; then begin anew`,
       });
     return { kind: "delete", relation, old: this.#oldTuple(reader, relation) };
@@ -109,7 +116,7 @@ function relationOf(table: Table): Relation {
     schema: table.schema,
     name: table.name,
     replicaIdentity: table.replicaIdentity.charAt(0),
-    tellsGenerated: true,
+    publishesGeneratedColumns: true,
     columns: table.columns.map(({ name, typeOid }) => ({
       name,
       key: table.identityColumns.includes(name),
@@ -164,7 +171,7 @@ class TextReader {
   expect(text: string): void {
     if (this.skipped(text)) return;
     const found = this.bytes.toString("utf8", this.#at, this.#at + 20);
-    throw new EngineFault(`test_decoding sent ${JSON.stringify(found)} where ${JSON.stringify(text)} belongs`);
+    throw new EngineError(`test_decoding sent ${JSON.stringify(found)} where ${JSON.stringify(text)} belongs`);
   }
 
   integer(): number {
@@ -214,10 +221,10 @@ class TextReader {
     this.expect("[");
     for (let depth = 1; depth > 0; this.#at++) {
       const byte = this.bytes[this.#at];
-      if (byte === undefined) throw new EngineFault("test_decoding sent a line that is cut off");
+      if (byte === undefined) throw new EngineError("test_decoding sent a line that is cut off");
       if (byte === doubleQuote) {
         this.#at = this.bytes.indexOf(doubleQuote, this.#at + 1);
-        if (this.#at < 0) throw new EngineFault("test_decoding sent a type's name without an end");
+        if (this.#at < 0) throw new EngineError("test_decoding sent a type's name without an end");
       }
       if (byte === openBracket) depth++;
       if (byte === closeBracket) depth--;
@@ -240,7 +247,7 @@ class TextReader {
     let end = start;
     for (;;) {
       const byte = this.bytes[this.#at++];
-      if (byte === undefined) throw new EngineFault("test_decoding sent a value without an end");
+      if (byte === undefined) throw new EngineError("test_decoding sent a value without an end");
       if (byte === mark && this.bytes[this.#at] !== mark) return { start, end };
       if (byte === mark) this.#at++;
       this.bytes[end++] = byte;

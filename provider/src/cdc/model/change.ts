@@ -9,7 +9,7 @@ export interface Relation {
   readonly replicaIdentity: string;
   readonly columns: readonly RelationColumn[];
   /** Whether columns that the source generates are among these; else each is written there. */
-  readonly tellsGenerated: boolean;
+  readonly publishesGeneratedColumns: boolean;
 }
 
 export interface RelationColumn {
@@ -54,14 +54,14 @@ export const startOf = ({ bounds, at }: Tuple, field: number): number => bounds[
 export const endOf = ({ bounds, at }: Tuple, field: number): number => bounds[at + 2 * field + 1]!;
 
 /** The tuple of the chain that knows the field; undefined when none does. */
-export function holderOf(tuple: Tuple, field: number): Tuple | undefined {
+export function tupleHolding(tuple: Tuple, field: number): Tuple | undefined {
   let holder: Tuple | undefined = tuple;
   while (holder && startOf(holder, field) === absentField) holder = holder.base;
   return holder;
 }
 
 /** The row after an update that does not say every field, on top of the row before. */
-export function onTopOf(row: Tuple, before: Tuple | undefined): Tuple {
+export function mergeUpdate(row: Tuple, before: Tuple | undefined): Tuple {
   if (!before || saysAll(row)) return row;
   // A state in between that adds nothing is left out, so that a thousand updates of one row make no chain of a thousand.
   const base = before.base && addsNothing(before, row) ? before.base : before;
@@ -127,12 +127,18 @@ export interface Transaction {
   readonly commitTimeMs: number | undefined;
 }
 
+/**
+ * Whether a transaction belongs to what was committed on the source through `lsn`: its commit record begins before it. The
+ * server divides a stream by the same rule. An LSN inside a commit record therefore includes that transaction.
+ */
+export const commitsThrough = (commitLsn: Lsn, lsn: Lsn): boolean => commitLsn < lsn;
+
 /** Turns the payload of one XLogData message into a message. */
 export interface Decoder {
   /**
    * @param bytes hold the payload from `start` to `end`; the decoder may keep them, and write to them there
    * @param position the LSN in the message's header
-   * @throws EngineFault on bytes that are not of the protocol
+   * @throws EngineError on bytes that are not of the protocol
    */
   decode(bytes: Buffer, start: number, end: number, position: () => Lsn): StreamMessage;
 }

@@ -41,8 +41,8 @@ export const readerSuffix = "_read";
 /** The temporary copy of a stream's slot by which a backlog is read. */
 export const readerSlot = (slot: string): string => slot + readerSuffix;
 
-/** Of the stream back, on the target: what it is applied under on the source is {@link wayBackProgress}. */
-export function wayBackNames({ migrationName, target }: MigrationIdentity, database: string): ChangeCaptureNames {
+/** Of the stream back, on the target: what it is applied under on the source is {@link rollbackProgress}. */
+export function rollbackNames({ migrationName, target }: MigrationIdentity, database: string): ChangeCaptureNames {
   const digest = createHash("sha256")
     .update(JSON.stringify(["way back", migrationName, target.host, target.port, database]))
     .digest("hex")
@@ -52,7 +52,7 @@ export function wayBackNames({ migrationName, target }: MigrationIdentity, datab
 }
 
 /** Under this name the progress of the stream back stands on the source: a migration's own name has no spaces. */
-export const wayBackProgress = (migrationName: string): string => `${migrationName} (way back)`;
+export const rollbackProgress = (migrationName: string): string => `${migrationName} (way back)`;
 
 const readable = (text: string, length: number): string =>
   text

@@ -4,7 +4,7 @@ import type { Client } from "pg";
 export type ValueForm = "text" | "binary";
 
 /** A stream of values in binary form has come to one that needs its text: it has to be begun again. */
-export class NeedsText extends Error {}
+export class TextFormatRequired extends Error {}
 
 /** pgoutput's option `binary` came with it. */
 const firstVersionWithBinary = 140000;
@@ -38,7 +38,7 @@ export async function valueFormOf(
   source: Client,
   version: number,
   publications: readonly string[],
-  tellsGenerated: boolean,
+  publishesGeneratedColumns: boolean,
 ): Promise<ValueForm> {
   if (version < firstVersionWithBinary) return "text";
   const { rows } = await source.query(
@@ -48,7 +48,7 @@ export async function valueFormOf(
        JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
                                         AND (a.attgenerated = '' OR (a.attgenerated = 's' AND $3))
       WHERE p.pubname = ANY($1) AND a.atttypid <> ALL($2::oid[]) LIMIT 1`,
-    [publications, [...sameOnBothSides], tellsGenerated],
+    [publications, [...sameOnBothSides], publishesGeneratedColumns],
   );
   return rows.length > 0 ? "text" : "binary";
 }

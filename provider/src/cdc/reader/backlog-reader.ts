@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
-import { EngineFault, Unreachable, asError, messageOf } from "../../errors.js";
-import { connect, type Endpoint } from "../../postgres/connection/connect.js";
+import { EngineError, UnreachableError, asError, messageOf } from "../../errors.js";
+import { connect } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { divert } from "../../postgres/connection/divert.js";
 import { quoteLiteral } from "../../postgres/identifiers.js";
 import { formatLsn, type Lsn, parseLsn } from "../../postgres/lsn.js";
@@ -9,10 +10,10 @@ import { abandon, streamOf } from "../../postgres/connection/session.js";
 import { sqlStateOf } from "../../postgres/sql-state.js";
 import type { ChangeStream, ChangeStreamHandlers } from "./change-stream.js";
 import { dropSlotBy } from "../source/drop-slot.js";
-import { Frames } from "./message-splitter.js";
+import { MessageSplitter } from "./message-splitter.js";
 import { readerSlot } from "../model/names.js";
 import { ReadAhead } from "./read-ahead.js";
-import { requireBehind, type StreamSlot } from "../source/slot-identity.js";
+import { assertSlotNotAhead, type StreamSlot } from "../source/slot-identity.js";
 
 export interface BacklogLimits {
   /** A stream that is so far behind the source's WAL is begun in portions. */
@@ -50,7 +51,7 @@ export interface BacklogHandlers extends ChangeStreamHandlers {
 }
 
 /** The backlog can be read in portions no longer: the stream has to be begun again, by a walsender. */
-export class BacklogLeft extends Error {}
+export class BacklogIncomplete extends Error {}
 
 /**
  * The minor releases from which on pg_replication_slot_advance leaves the catalogue's rows alone that a slot still
@@ -60,7 +61,7 @@ const firstSoundMinors: Readonly<Record<number, number>> = { 13: 21, 14: 18, 15:
 const firstSoundMajor = 18;
 
 /** @param version server_version_num */
-export function movesSlotsSoundly(version: number): boolean {
+export function canAdvanceCopiedSlots(version: number): boolean {
   const major = Math.floor(version / 10_000);
   return major >= firstSoundMajor || version % 10_000 >= (firstSoundMinors[major] ?? Infinity);
 }
@@ -195,7 +196,7 @@ export class BacklogReader implements ChangeStream {
       onFailed: (error) => this.#lose(asError(error)),
     });
     divert(streamOf(session.client), (toParser) => {
-      const frames = new Frames((bytes, start, end) => this.#handle(bytes, start, end), toParser);
+      const frames = new MessageSplitter((bytes, start, end) => this.#handle(bytes, start, end), toParser);
       return (chunk) => this.#receive(frames, chunk);
     });
     this.#watch = setInterval(() => this.#look(), watchEveryMs);
@@ -254,7 +255,7 @@ export class BacklogReader implements ChangeStream {
         const place = await this.#place();
         if (this.#over) return;
         // It was copied from where somebody else may have moved the slot on to.
-        if (isFirst) requireBehind(this.#slot, place.confirmed, this.#confirmed);
+        if (isFirst) assertSlotNotAhead(this.#slot, place.confirmed, this.#confirmed);
         this.#sentLsn = place.confirmed;
         this.#hasSentMore = false;
         this.#ahead.after(() => this.#handlers.onKeepalive(place.confirmed));
@@ -277,7 +278,7 @@ export class BacklogReader implements ChangeStream {
       }
       if (this.#hasSentMore) {
         this.#lose(
-          new BacklogLeft(`the source does not let its backlog be read: ${messageOf(error)}`, { cause: error }),
+          new BacklogIncomplete(`the source does not let its backlog be read: ${messageOf(error)}`, { cause: error }),
         );
         return;
       }
@@ -308,7 +309,7 @@ export class BacklogReader implements ChangeStream {
          FROM pg_catalog.pg_replication_slots WHERE slot_name = $1`,
       [this.#session.slot],
     );
-    if (!row) throw new Unreachable("the copy of the slot by which the backlog was read is gone");
+    if (!row) throw new UnreachableError("the copy of the slot by which the backlog was read is gone");
     return { confirmed: parseLsn(row.confirmed), restart: parseLsn(row.restart), end: parseLsn(row.end) };
   }
 
@@ -333,7 +334,7 @@ export class BacklogReader implements ChangeStream {
     this.#confirmed = lsn;
   }
 
-  #receive(frames: Frames, chunk: Buffer): void {
+  #receive(frames: MessageSplitter, chunk: Buffer): void {
     this.#heardAt = Date.now();
     try {
       frames.push(chunk);
@@ -352,7 +353,7 @@ export class BacklogReader implements ChangeStream {
     const fields = bytes.readInt16BE(start);
     if (fields === endOfRows) return;
     if (fields !== 1 || start + rowHeaderBytes + bytes.readInt32BE(start + 2) !== end)
-      throw new EngineFault("the source sent a row of its backlog that is not one message");
+      throw new EngineError("the source sent a row of its backlog that is not one message");
     this.#hasSentMore = true;
     this.#ahead.push(bytes, start + rowHeaderBytes, end);
   }
@@ -382,7 +383,7 @@ export class BacklogReader implements ChangeStream {
         if (isAtWork) this.#seenAtWorkAt = Date.now();
         // Twice, so that what was on its way at the first look has had time to arrive.
         else if (heardAt === this.#heardAt && ++this.#looks > 1)
-          this.#lose(new Unreachable("the connection on which the source's backlog is read is dead"));
+          this.#lose(new UnreachableError("the connection on which the source's backlog is read is dead"));
       },
       () => (this.#looking = false),
     );
@@ -398,7 +399,7 @@ export class BacklogReader implements ChangeStream {
   }
 
   #leave(reason: string): void {
-    this.#lose(new BacklogLeft(reason));
+    this.#lose(new BacklogIncomplete(reason));
     this.#terminate();
   }
 
@@ -446,5 +447,5 @@ const endOfRows = -1;
 const rowHeaderBytes = 6;
 
 const placeless = (): Lsn => {
-  throw new EngineFault("a message of the backlog was asked for its place, which only its transaction has");
+  throw new EngineError("a message of the backlog was asked for its place, which only its transaction has");
 };

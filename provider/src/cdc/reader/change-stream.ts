@@ -1,7 +1,7 @@
 import type { Lsn } from "../../postgres/lsn.js";
 
 export interface ChangeStreamHandlers {
-  /** One message of the output plugin: a range of bytes that belong to the receiver. `position` is its LSN. */
+  /** One message of the output plugin: a range of bytes that belong to the subscriber. `position` is its LSN. */
   readonly onData: (bytes: Buffer, start: number, end: number, position: () => Lsn) => void;
   /** Everything that was committed before `end` has been sent. */
   readonly onKeepalive: (end: Lsn) => void;

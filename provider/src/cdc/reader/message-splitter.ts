@@ -1,4 +1,4 @@
-import { EngineFault } from "../../errors.js";
+import { EngineError } from "../../errors.js";
 
 const copyData = 0x64;
 const headerBytes = 5;
@@ -7,7 +7,7 @@ const headerBytes = 5;
  * Parts a server's byte stream into messages (manual, "Message Formats": one byte of type, then the length as 32 bits
  * including itself) where they lie: only a message that a chunk cuts is put together in memory of its own.
  */
-export class Frames {
+export class MessageSplitter {
   readonly #onCopyData: (bytes: Buffer, start: number, end: number) => void;
   readonly #onOther: (message: Buffer) => void;
   /**
@@ -27,7 +27,7 @@ export class Frames {
     this.#onOther = onOther;
   }
 
-  /** @throws EngineFault when a header names an impossible length: the stream is not PostgreSQL's protocol */
+  /** @throws EngineError when a header names an impossible length: the stream is not PostgreSQL's protocol */
   push(chunk: Buffer): void {
     let at = this.#have > 0 ? this.#complete(chunk) : 0;
     while (chunk.length - at >= headerBytes) {
@@ -71,6 +71,6 @@ export class Frames {
 
 function messageBytes(bytes: Buffer, at: number): number {
   const length = bytes.readInt32BE(at + 1);
-  if (length < 4) throw new EngineFault(`a message of ${length} bytes arrived in a stream of changes`);
+  if (length < 4) throw new EngineError(`a message of ${length} bytes arrived in a stream of changes`);
   return 1 + length;
 }

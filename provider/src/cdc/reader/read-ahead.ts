@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers";
 
 export interface ReadAheadOptions {
-  /** Held beyond what the receiver wants. */
+  /** Held beyond what the subscriber wants. */
   readonly limitBytes: number;
   readonly onMessage: (bytes: Buffer, start: number, end: number) => void;
   /** No more is to come, until {@link onRoom}. */
@@ -30,8 +30,8 @@ const turnBytes = 64 << 10;
 const itemsLeftAtMost = 1024;
 
 /**
- * Messages that have come before their receiver wants them, as they came: a fraction of what they are decoded. So the sender
- * can go on with what is next while the receiver still works on these.
+ * Messages that have come before their subscriber wants them, as they came: a fraction of what they are decoded. So the publisher
+ * can go on with what is next while the subscriber still works on these.
  */
 export class ReadAhead {
   readonly #options: ReadAheadOptions;
@@ -126,7 +126,7 @@ export class ReadAhead {
     const { bytes, bounds } = item;
     const [start, end] = [bounds[item.next]!, bounds[item.next + 1]!];
     item.next += 2;
-    // Before it is handed on: its receiver may close us.
+    // Before it is handed on: its subscriber may close us.
     if (item.next === bounds.length) this.#leave();
     this.#bytes -= end - start + overheadBytes;
     this.#options.onMessage(bytes, start, end);

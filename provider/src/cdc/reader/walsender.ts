@@ -2,13 +2,14 @@ import type { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import type { Client } from "pg";
-import { EngineFault, Unreachable, asError } from "../../errors.js";
-import { connect, type Endpoint } from "../../postgres/connection/connect.js";
+import { EngineError, UnreachableError, asError } from "../../errors.js";
+import { connect } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { divert } from "../../postgres/connection/divert.js";
 import { quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
 import { formatLsn, type Lsn } from "../../postgres/lsn.js";
 import type { ChangeStream, ChangeStreamHandlers } from "./change-stream.js";
-import { Frames } from "./message-splitter.js";
+import { MessageSplitter } from "./message-splitter.js";
 
 /** What pg's connection offers beneath its queries. */
 interface Wire extends EventEmitter {
@@ -60,7 +61,7 @@ export class WalSender implements ChangeStream {
     this.#confirmed = confirmed;
     this.#handlers = handlers;
     divert(this.#wire.stream, (toParser) => {
-      const frames = new Frames((bytes, start, end) => this.#handle(bytes, start, end), toParser);
+      const frames = new MessageSplitter((bytes, start, end) => this.#handle(bytes, start, end), toParser);
       return (chunk) => this.#receive(frames, chunk);
     });
     this.#timer = setInterval(() => this.#keepInTouch(), feedbackIntervalMs);
@@ -85,15 +86,15 @@ export class WalSender implements ChangeStream {
     options: Readonly<Record<string, string>>,
     handlers: WalSenderHandlers,
   ): WalSender {
-    const sender = new WalSender(session, confirmed, handlers);
-    sender.#wire.once("replicationStart", () => handlers.onBegun());
+    const publisher = new WalSender(session, confirmed, handlers);
+    publisher.#wire.once("replicationStart", () => handlers.onBegun());
     const list = Object.entries(options).map(([name, value]) => `${quoteIdentifier(name)} ${quoteLiteral(value)}`);
     const command = `START_REPLICATION SLOT ${quoteIdentifier(slot)} LOGICAL ${formatLsn(from)} (${list.join(", ")})`;
     session.query(command).then(
-      () => sender.#lose(new Unreachable("the source has ended the stream of changes; it is shutting down")),
-      (error: unknown) => sender.#lose(asError(error)),
+      () => publisher.#lose(new UnreachableError("the source has ended the stream of changes; it is shutting down")),
+      (error: unknown) => publisher.#lose(asError(error)),
     );
-    return sender;
+    return publisher;
   }
 
   /**
@@ -150,7 +151,7 @@ export class WalSender implements ChangeStream {
     await this.#client.end();
   }
 
-  #receive(frames: Frames, chunk: Buffer): void {
+  #receive(frames: MessageSplitter, chunk: Buffer): void {
     this.#heardAt = Date.now();
     try {
       frames.push(chunk);
@@ -187,7 +188,7 @@ export class WalSender implements ChangeStream {
       this.#handlers.onData(bytes, start + dataHeaderBytes, end, () => bytes.readBigUInt64BE(start + 1));
       return;
     }
-    if (type !== 0x6b) throw new EngineFault(`the source sent a replication message of unknown type ${String(type)}`);
+    if (type !== 0x6b) throw new EngineError(`the source sent a replication message of unknown type ${String(type)}`);
     if (bytes[start + 17] === 1) this.#sendFeedback(false);
     this.#handlers.onKeepalive(bytes.readBigUInt64BE(start + 1));
   }
@@ -196,7 +197,7 @@ export class WalSender implements ChangeStream {
     const silenceMs = this.#paused ? 0 : Date.now() - this.#heardAt;
     const { silenceLimitMs } = this.#handlers;
     if (silenceMs > silenceLimitMs) {
-      this.#lose(new Unreachable(`the source has been silent for ${Math.round(silenceMs / 1000)} s`));
+      this.#lose(new UnreachableError(`the source has been silent for ${Math.round(silenceMs / 1000)} s`));
       return;
     }
     this.#sendFeedback(silenceMs > pingAfterShareOfSilence * silenceLimitMs);

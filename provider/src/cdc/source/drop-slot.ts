@@ -1,15 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
-import { Refused, TimedOut } from "../../errors.js";
-import { applicationNamePrefix, connect, type Endpoint } from "../../postgres/connection/connect.js";
+import { RefusedError, TimeoutError } from "../../errors.js";
+import { applicationNamePrefix, connect } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { inspectSlot } from "./slot-state.js";
 
 /**
  * Drops a slot; idempotent. A walsender of ours that still streams from it, left by a worker that died, is ended first.
  *
- * @throws Refused when somebody else streams from it
- * @throws TimedOut when it does not become free in time
+ * @throws RefusedError when somebody else streams from it
+ * @throws TimeoutError when it does not become free in time
  */
 export async function dropSlot(source: Endpoint, database: string, slot: string, timeoutSeconds = 30): Promise<void> {
   const client = await connect(source, { database, purpose: "drop slot" });
@@ -25,10 +26,10 @@ export async function dropSlotBy(source: Client, slot: string, timeoutSeconds: n
   const deadline = Date.now() + timeoutSeconds * 1000;
   for (;;) {
     if (!(await inspectSlot(source, slot))) return;
-    await endHolder(source, slot);
+    await terminateSlotConsumer(source, slot);
     if (await droppedNow(source, slot)) return;
     if (Date.now() > deadline)
-      throw new TimedOut(`slot ${slot} on ${source.host} stays in use after ${timeoutSeconds} s`, {
+      throw new TimeoutError(`slot ${slot} on ${source.host} stays in use after ${timeoutSeconds} s`, {
         remedy: `end the session that streams from it, then SELECT pg_drop_replication_slot('${slot}')`,
       });
     await sleep(100);
@@ -49,9 +50,9 @@ async function droppedNow(client: Client, slot: string): Promise<boolean> {
 /**
  * Ends the session that streams from a slot, if it is one of ours.
  *
- * @throws Refused when it is somebody else's
+ * @throws RefusedError when it is somebody else's
  */
-export async function endHolder(source: Client, slot: string): Promise<void> {
+export async function terminateSlotConsumer(source: Client, slot: string): Promise<void> {
   const { rows } = await source.query<{ pid: number; application: string | null }>(
     `SELECT s.active_pid AS pid, a.application_name AS application
        FROM pg_catalog.pg_replication_slots s LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid
@@ -61,7 +62,7 @@ export async function endHolder(source: Client, slot: string): Promise<void> {
   const holder = rows[0];
   if (!holder) return;
   if (holder.application !== null && !holder.application.startsWith(applicationNamePrefix))
-    throw new Refused(
+    throw new RefusedError(
       `slot ${slot} is in use by process ${holder.pid} (${holder.application || "unnamed"}), which is not ours`,
       {
         remedy: `end that session if it has no business there: SELECT pg_terminate_backend(${holder.pid})`,

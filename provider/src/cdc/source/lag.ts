@@ -51,7 +51,13 @@ export class SourceClock {
   }
 }
 
-/** The end of the source's WAL at this moment. */
+/**
+ * The end of what is in the source's WAL now, written or not: a position between two records, beyond every transaction whose
+ * effects can be seen. The written position lies inside a record while asynchronous commits are written page by page.
+ */
 export async function currentLsn(source: Client): Promise<Lsn> {
-  return new SourceClock(source, await serverVersion(source)).ask();
+  const isNamedWal = (await serverVersion(source)) >= 100000;
+  const position = isNamedWal ? "pg_current_wal_insert_lsn()" : "pg_current_xlog_insert_location()";
+  const { rows } = await source.query<{ lsn: string }>(`SELECT pg_catalog.${position}::text AS lsn`);
+  return parseLsn(rows[0]!.lsn);
 }

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { Refused, messageOf } from "../../errors.js";
+import { RefusedError, messageOf } from "../../errors.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { asFailure } from "../model/failure.js";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
@@ -8,13 +8,13 @@ import { serverVersion } from "../../postgres/server-version.js";
 import type { Table } from "../../postgres/tables.js";
 import { type ChangeCaptureNames, sourceObjectPrefix } from "../model/names.js";
 import {
-  identifyByWholeRow,
-  mayBeNamedByWholeRow,
-  mostTold,
-  namesItsRows,
+  setReplicaIdentityFull,
+  canUseReplicaIdentityFull,
+  maxCapabilities,
+  hasReplicaIdentity,
   resetReplicaIdentities,
-  type Telling,
-  whileHandingOn,
+  type PublicationCapabilities,
+  withReplicaIdentityTransfer,
 } from "./replica-identity.js";
 
 export interface PublishedTables {
@@ -46,7 +46,7 @@ export const isUsersPublication = `left(pubname, ${sourceObjectPrefix.length}) <
  * the leaves' names (under the root's, TRUNCATE of a leaf would be lost); before, the leaves themselves are published.
  * A source before 10 has no publications, and test_decoding tells of every table.
  *
- * @throws Refused when the role may not publish a table
+ * @throws RefusedError when the role may not publish a table
  */
 export async function createPublications(
   source: Client,
@@ -61,7 +61,7 @@ export async function createPublications(
   await bringInLine(source, names.publication, undefined, everything);
   const telling = await tellingOf(source, names.publication);
   const selected =
-    keyless === "full" ? await identifyByWholeRow(source, names.publication, selection, telling) : selection;
+    keyless === "full" ? await setReplicaIdentityFull(source, names.publication, selection, telling) : selection;
   const publishable = selected.filter((table) => !table.unlogged && publishesItself(table, version));
   const insertOnlyTables = publishable.filter((table) => !canNameRows(table, selected, telling));
   const tables = publishable.filter((table) => !insertOnlyTables.includes(table));
@@ -80,7 +80,7 @@ export async function createPublications(
  *
  * @param selection tables as they are now
  * @returns the tables that only inserts are followed of from now on
- * @throws Refused when the role may not publish a table, or set its replica identity
+ * @throws RefusedError when the role may not publish a table, or set its replica identity
  */
 export async function followKeys(
   source: Client,
@@ -96,7 +96,7 @@ export async function followKeys(
   const isIn = (list: readonly string[]) => (table: Table) => list.includes(qualify(table.schema, table.name));
   const telling = await tellingOf(source, names.publication);
   const tables =
-    keyless === "full" ? await identifyByWholeRow(source, names.publication, selection, telling) : selection;
+    keyless === "full" ? await setReplicaIdentityFull(source, names.publication, selection, telling) : selection;
   const losing = tables.filter(isIn(published)).filter((table) => !canNameRows(table, tables, telling));
   const gaining = tables.filter(isIn(insertOnly)).filter((table) => canNameRows(table, tables, telling));
   await move(source, losing, names.publication, names.insertOnlyPublication);
@@ -137,7 +137,7 @@ const withGenerated = ", publish_generated_columns = stored";
 export async function dropPublications(source: Client, names: ChangeCaptureNames): Promise<readonly string[]> {
   if (!(await hasPublications(source))) return [];
   await limitLockWaits(source);
-  return whileHandingOn(source, async () => {
+  return withReplicaIdentityTransfer(source, async () => {
     const notes = await resetReplicaIdentities(source, names.publication);
     for (const name of [names.publication, names.insertOnlyPublication])
       await source.query(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`);
@@ -148,10 +148,12 @@ export async function dropPublications(source: Client, names: ChangeCaptureNames
 const publishesItself = (table: Table, version: number): boolean => (version >= 130000 ? true : !table.partitioned);
 
 /** A partitioned table holds no rows: what counts are its leaves, each with an identity of its own. */
-function canNameRows(table: Table, selected: readonly Table[], telling: Telling): boolean {
-  if (!table.partitioned) return namesItsRows(table, telling);
+function canNameRows(table: Table, selected: readonly Table[], telling: PublicationCapabilities): boolean {
+  if (!table.partitioned) return hasReplicaIdentity(table, telling);
   const leaves = leavesOf(table, selected);
-  return leaves.length === 0 ? namesItsRows(table, telling) : leaves.every((leaf) => namesItsRows(leaf, telling));
+  return leaves.length === 0
+    ? hasReplicaIdentity(table, telling)
+    : leaves.every((leaf) => hasReplicaIdentity(leaf, telling));
 }
 
 /**
@@ -159,13 +161,13 @@ function canNameRows(table: Table, selected: readonly Table[], telling: Telling)
  * which the target computes by itself; so it is settled once, when the publication is made.
  */
 function takesGenerated(selection: readonly Table[], keyless: PublicationOptions["keyless"], version: number): boolean {
-  const canBeFollowed = (table: Table, telling: Telling): boolean =>
-    namesItsRows(table, telling) || (keyless === "full" && mayBeNamedByWholeRow(table, telling));
+  const canBeFollowed = (table: Table, telling: PublicationCapabilities): boolean =>
+    hasReplicaIdentity(table, telling) || (keyless === "full" && canUseReplicaIdentityFull(table, telling));
   return selection.some(
     (table) =>
       !table.unlogged &&
       !canBeFollowed(table, { version, generated: false }) &&
-      canBeFollowed(table, mostTold(version)),
+      canBeFollowed(table, maxCapabilities(version)),
   );
 }
 
@@ -197,14 +199,14 @@ async function bringInLine(
   }
 }
 
-const tellingOf = async (source: Client, publication: string): Promise<Telling> => ({
+const tellingOf = async (source: Client, publication: string): Promise<PublicationCapabilities> => ({
   version: await serverVersion(source),
   generated: await publishesGenerated(source, [publication]),
 });
 
 /** Whether they publish stored generated columns: as values of the server's, to be compared with the target's own. */
 export async function publishesGenerated(source: Client, publications: readonly string[]): Promise<boolean> {
-  if (!mostTold(await serverVersion(source)).generated) return false;
+  if (!maxCapabilities(await serverVersion(source)).generated) return false;
   const { rows } = await source.query(
     "SELECT FROM pg_catalog.pg_publication WHERE pubname = ANY ($1) AND pubgencols = 's'",
     [publications],
@@ -233,7 +235,7 @@ async function publishedTables(source: Client, name: string): Promise<string[] |
 function publicationFailure(cause: unknown, name: string): Error {
   if (sqlStateOf(cause) !== sqlStates.insufficientPrivilege)
     return asFailure(cause, `publishing tables of the source as ${name}`);
-  return new Refused(`the source refuses to publish the selected tables as ${name} (${messageOf(cause)})`, {
+  return new RefusedError(`the source refuses to publish the selected tables as ${name} (${messageOf(cause)})`, {
     remedy:
       "connect as the role that owns the tables and has CREATE on the database: GRANT <owner> TO <role>; GRANT CREATE ON DATABASE",
     code: "603112",

@@ -1,7 +1,7 @@
 import type { Client } from "pg";
-import { Refused, Unreachable, messageOf } from "../../errors.js";
+import { RefusedError, UnreachableError, messageOf } from "../../errors.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
-import { alterTable, isUngranted, patienceSeconds } from "../../postgres/locks/lock-waits.js";
+import { alterTable, isLockTimeout, lockTimeoutSeconds } from "../../postgres/locks/lock-waits.js";
 import { qualify, quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import type { Column, Table } from "../../postgres/tables.js";
@@ -21,17 +21,25 @@ import { sourceObjectPrefix } from "../model/names.js";
 const firstVersionThatRefuses = 180000;
 
 /** What a stream, or one that is about to begin, tells of the source's rows. */
-export interface Telling {
+export interface PublicationCapabilities {
   readonly version: number;
   /** Generated columns that are stored, too. */
   readonly generated: boolean;
 }
 
 /** The most that a publication on a source of this version may tell. */
-export const mostTold = (version: number): Telling => ({ version, generated: version >= firstVersionThatRefuses });
+export const maxCapabilities = (version: number): PublicationCapabilities => ({
+  version,
+  generated: version >= firstVersionThatRefuses,
+});
 
 /** Whether the stream tells which of the table's rows was updated or deleted. */
-export function namesItsRows({ columns, identityColumns, replicaIdentity }: Table, telling: Telling): boolean {
+export function hasReplicaIdentity(
+  { columns, identityColumns, replicaIdentity }: Table,
+  telling: PublicationCapabilities,
+): boolean {
+  // A row of a table without columns equals every other one: any of them can be deleted.
+  if (columns.length === 0) return replicaIdentity === "full";
   if (identityColumns.length === 0) return false;
   const identity = columns.filter(({ name }) => identityColumns.includes(name));
   if (identity.every((column) => isTold(column, telling))) return true;
@@ -39,14 +47,14 @@ export function namesItsRows({ columns, identityColumns, replicaIdentity }: Tabl
 }
 
 /** Whether REPLICA IDENTITY FULL, set by us and reset again, would do for a table whose rows have no identity. */
-export function mayBeNamedByWholeRow(table: Table, telling: Telling): boolean {
+export function canUseReplicaIdentityFull(table: Table, telling: PublicationCapabilities): boolean {
   const { columns, identityColumns, replicaIdentity } = table;
   const isChosen = replicaIdentity === "index" && identityColumns.length > 0;
   const isRefused = telling.version >= firstVersionThatRefuses && !columns.every((column) => isTold(column, telling));
-  return columns.length > 0 && !isChosen && !isRefused;
+  return !isChosen && !isRefused;
 }
 
-const isTold = ({ generated }: Column, telling: Telling): boolean =>
+const isTold = ({ generated }: Column, telling: PublicationCapabilities): boolean =>
   generated === undefined || (generated === "stored" && telling.generated);
 
 const mark = "REPLICA IDENTITY FULL set by pulumi-pg-migration, to be reset: ";
@@ -56,17 +64,20 @@ const mark = "REPLICA IDENTITY FULL set by pulumi-pg-migration, to be reset: ";
  * followed. The publication has to exist. What was set before an error stays noted, and is reset with the rest.
  *
  * @returns the tables as they are now
- * @throws Refused when the role does not own one of them, or it stays locked
+ * @throws RefusedError when the role does not own one of them, or it stays locked
  */
-export async function identifyByWholeRow(
+export async function setReplicaIdentityFull(
   source: Client,
   publication: string,
   tables: readonly Table[],
-  telling: Telling,
+  telling: PublicationCapabilities,
 ): Promise<readonly Table[]> {
   const keyless = tables.filter(
     (table) =>
-      !table.partitioned && !table.unlogged && !namesItsRows(table, telling) && mayBeNamedByWholeRow(table, telling),
+      !table.partitioned &&
+      !table.unlogged &&
+      !hasReplicaIdentity(table, telling) &&
+      canUseReplicaIdentityFull(table, telling),
   );
   if (keyless.length === 0) return tables;
   const names = keyless.map(({ schema, name }) => qualify(schema, name));
@@ -78,10 +89,10 @@ export async function identifyByWholeRow(
     for (const name of names) await alterTable(source, name, [`ALTER TABLE ${name} REPLICA IDENTITY FULL`]);
   } catch (cause) {
     // That one stays locked says it all.
-    if (cause instanceof Refused) throw cause;
+    if (cause instanceof RefusedError) throw cause;
     const what = `REPLICA IDENTITY FULL cannot be set on the source's tables without a key: ${messageOf(cause)}`;
-    if (isConnectionLoss(cause)) throw new Unreachable(what, { cause });
-    throw new Refused(what, {
+    if (isConnectionLoss(cause)) throw new UnreachableError(what, { cause });
+    throw new RefusedError(what, {
       remedy: "connect as the role that owns them, or set keylessTables to insertsOnly",
       cause,
     });
@@ -94,9 +105,9 @@ export async function identifyByWholeRow(
 }
 
 /**
- * Gives the tables that {@link identifyByWholeRow} has set back what they had; idempotent. Those that another migration
+ * Gives the tables that {@link setReplicaIdentityFull} has set back what they had; idempotent. Those that another migration
  * follows, too, it is given to reset: without a replica identity their updates would fail in the source's applications.
- * Runs within {@link whileHandingOn}.
+ * Runs within {@link withReplicaIdentityTransfer}.
  *
  * @returns what is left for somebody to do
  */
@@ -130,7 +141,10 @@ const markLock = 1885433709;
  * Holds the lock under which {@link resetReplicaIdentities} hands on, and its publication is dropped: no heir may be
  * about to go.
  */
-export async function whileHandingOn<Result>(source: Client, work: () => Promise<Result>): Promise<Result> {
+export async function withReplicaIdentityTransfer<Result>(
+  source: Client,
+  work: () => Promise<Result>,
+): Promise<Result> {
   await source.query("SELECT pg_catalog.pg_advisory_lock($1)", [markLock]);
   try {
     return await work();
@@ -140,18 +154,18 @@ export async function whileHandingOn<Result>(source: Client, work: () => Promise
   }
 }
 
-/** @throws Refused when another migration does not come to the end of handing on */
+/** @throws RefusedError when another migration does not come to the end of handing on */
 async function addToMark(source: Client, publication: string, tables: MarkedTables): Promise<void> {
   try {
-    await source.query(`BEGIN; SET LOCAL lock_timeout = '${patienceSeconds}s'`);
+    await source.query(`BEGIN; SET LOCAL lock_timeout = '${lockTimeoutSeconds}s'`);
     await source.query("SELECT pg_catalog.pg_advisory_xact_lock($1)", [markLock]);
     await writeMark(source, publication, { ...(await markedTables(source, publication)), ...tables });
     await source.query("COMMIT");
   } catch (cause) {
     // The error is the one to tell; a connection that is lost has rolled back.
     await source.query("ROLLBACK").catch(() => undefined);
-    if (!isUngranted(cause)) throw cause;
-    throw new Refused(
+    if (!isLockTimeout(cause)) throw cause;
+    throw new RefusedError(
       `which tables get REPLICA IDENTITY FULL cannot be noted while another migration gives its own back: ${messageOf(cause)}`,
       { remedy: "try again when that migration has ended", cause },
     );

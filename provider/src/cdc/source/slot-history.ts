@@ -12,8 +12,8 @@ import { changesLost, type StreamSlot } from "./slot-identity.js";
  * once more, and none between it and where the target is. Nothing may be confirmed before this is known: the next look
  * would take it for known.
  */
-export class SharedPast {
-  readonly #progress: Pick<Progress, "commitLsn" | "commitTime" | "throughLsn">;
+export class SlotHistory {
+  readonly #progress: Pick<Progress, "lastCommitEndLsn" | "commitTime" | "appliedThroughLsn">;
   readonly #slot: StreamSlot;
   #beginsAt: Lsn | undefined;
   #hasEnded = false;
@@ -21,7 +21,7 @@ export class SharedPast {
   #stranger: Lsn | undefined;
   #isKnown = false;
 
-  constructor(progress: Pick<Progress, "commitLsn" | "commitTime" | "throughLsn">, slot: StreamSlot) {
+  constructor(progress: Pick<Progress, "lastCommitEndLsn" | "commitTime" | "appliedThroughLsn">, slot: StreamSlot) {
     this.#progress = progress;
     this.#slot = slot;
   }
@@ -32,26 +32,26 @@ export class SharedPast {
 
   /**
    * @param lsn where the slot was confirmed, once nobody else can move it on; undefined where the source does not tell
-   * @throws Refused when the past is another one
+   * @throws RefusedError when the past is another one
    */
   begins(lsn: Lsn | undefined): void {
-    this.#beginsAt ??= lsn ?? this.#progress.throughLsn;
+    this.#beginsAt ??= lsn ?? this.#progress.appliedThroughLsn;
     this.#judge();
   }
 
   /** A message of a transaction that the target is to have. */
   passes(message: StreamMessage): void {
     if (message.kind !== "commit") return;
-    const { commitLsn, commitTime } = this.#progress;
+    const { lastCommitEndLsn, commitTime } = this.#progress;
     const isOfItsTime = commitTime === undefined || Math.abs(commitTime.getTime() - message.commitTimeMs) < 2;
-    if (message.endLsn === commitLsn && isOfItsTime) this.#hasLast = true;
-    else if (message.endLsn >= commitLsn) this.#stranger ??= message.endLsn;
+    if (message.endLsn === lastCommitEndLsn && isOfItsTime) this.#hasLast = true;
+    else if (message.endLsn >= lastCommitEndLsn) this.#stranger ??= message.endLsn;
   }
 
   /**
    * All that committed up to where the target is has been sent.
    *
-   * @throws Refused when the past is another one
+   * @throws RefusedError when the past is another one
    */
   ends(): void {
     if (this.#hasEnded) return;
@@ -60,16 +60,19 @@ export class SharedPast {
   }
 
   #judge(): void {
-    const { commitLsn, throughLsn } = this.#progress;
+    const { lastCommitEndLsn, appliedThroughLsn } = this.#progress;
     const beginsAt = this.#beginsAt;
-    if (beginsAt === undefined || (!this.#hasEnded && beginsAt < throughLsn)) return;
-    const lacksLast = beginsAt < commitLsn && !this.#hasLast;
+    if (beginsAt === undefined || (!this.#hasEnded && beginsAt < appliedThroughLsn)) return;
+    const lacksLast = beginsAt < lastCommitEndLsn && !this.#hasLast;
     this.#isKnown = !lacksLast && this.#stranger === undefined;
     if (this.#isKnown) return;
-    const { sender, receiver } = this.#slot.parts;
+    const { publisher, subscriber } = this.#slot.parts;
     const what = lacksLast
-      ? `no transaction of the ${sender} ends at ${formatLsn(commitLsn)}, as the last one did that the ${receiver} has`
-      : `a transaction of the ${sender} ends at ${formatLsn(this.#stranger!)}, where there was none for the ${receiver}`;
-    throw changesLost(this.#slot, `${what}; the ${sender} was put back to an earlier state and has been written since`);
+      ? `no transaction of the ${publisher} ends at ${formatLsn(lastCommitEndLsn)}, as the last one did that the ${subscriber} has`
+      : `a transaction of the ${publisher} ends at ${formatLsn(this.#stranger!)}, where there was none for the ${subscriber}`;
+    throw changesLost(
+      this.#slot,
+      `${what}; the ${publisher} was put back to an earlier state and has been written since`,
+    );
   }
 }

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
-import { Canceled, Refused, TimedOut, messageOf } from "../../errors.js";
-import { connect, type Endpoint } from "../../postgres/connection/connect.js";
+import { CanceledError, RefusedError, TimeoutError, messageOf } from "../../errors.js";
+import { connect } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { type Lsn, parseLsn } from "../../postgres/lsn.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
@@ -14,7 +15,7 @@ import {
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { dropSlot } from "./drop-slot.js";
 import { currentLsn } from "./lag.js";
-import type { Parts } from "../parts.js";
+import type { StreamRoles } from "../model/stream-roles.js";
 import type { SlotIdentity } from "../target/progress.js";
 import { identifySystem } from "./slot-identity.js";
 
@@ -27,7 +28,7 @@ export interface SlotOptions {
   /** pgoutput from PostgreSQL 10 on; test_decoding is what 9.4 to 9.6 have. */
   readonly plugin: OutputPlugin;
   /** What the server is called in messages. */
-  readonly sender?: Parts["sender"];
+  readonly publisher?: StreamRoles["publisher"];
   /**
    * Called every second while older transactions are open; the slot begins when the last of them has ended, and so not
    * before `reached`, where the source's WAL was before they were seen.
@@ -58,8 +59,8 @@ export interface ComparisonPoint {
  * Creates a logical slot and exports the snapshot of its consistent point: a copy under that snapshot and the slot's
  * stream together are the database, with nothing twice and nothing missing.
  *
- * @throws Refused when the source is not able or willing to (wal_level, max_replication_slots, privileges, name taken)
- * @throws TimedOut naming the sessions whose transactions were waited for
+ * @throws RefusedError when the source is not able or willing to (wal_level, max_replication_slots, privileges, name taken)
+ * @throws TimeoutError naming the sessions whose transactions were waited for
  */
 export async function createSlot(options: SlotOptions): Promise<CreatedSlot> {
   return create(options, false);
@@ -113,7 +114,7 @@ async function watched<Result>(
   created: Promise<Result>,
   session: Client,
   observer: Client,
-  { slot, sender = "source", onWaiting, timeoutSeconds, signal }: SlotOptions,
+  { slot, publisher = "source", onWaiting, timeoutSeconds, signal }: SlotOptions,
 ): Promise<Result> {
   const startedAt = Date.now();
   const done = created.then(
@@ -131,18 +132,21 @@ async function watched<Result>(
     // A walsender that waits for a lock does not notice a closed socket: without this it would make the slot later.
     await observer.query("SELECT pg_catalog.pg_terminate_backend($1)", [processIdOf(session)]);
     await done;
-    if (signal?.aborted) throw new Canceled(`creating slot ${slot} was given up`);
-    throw new TimedOut(`slot ${slot} could not begin within ${timeoutSeconds ?? 0} s: ${describeBlockers(sessions)}`, {
-      remedy: `end these transactions on the ${sender}: ${sessions.map(endingStatement).join("; ") || "see pg_locks"}; then try again`,
-    });
+    if (signal?.aborted) throw new CanceledError(`creating slot ${slot} was given up`);
+    throw new TimeoutError(
+      `slot ${slot} could not begin within ${timeoutSeconds ?? 0} s: ${describeBlockers(sessions)}`,
+      {
+        remedy: `end these transactions on the ${publisher}: ${sessions.map(endingStatement).join("; ") || "see pg_locks"}; then try again`,
+      },
+    );
   }
 }
 
 const processIdOf = (client: Client): number => (client as unknown as { processID: number }).processID;
 
-function slotFailure(cause: unknown, { slot, database, sender = "source" }: SlotOptions): unknown {
-  const refuse = (remedy: string): Refused =>
-    new Refused(`the ${sender} cannot create slot ${slot} in ${database} (${messageOf(cause)})`, {
+function slotFailure(cause: unknown, { slot, database, publisher = "source" }: SlotOptions): unknown {
+  const refuse = (remedy: string): RefusedError =>
+    new RefusedError(`the ${publisher} cannot create slot ${slot} in ${database} (${messageOf(cause)})`, {
       remedy,
       code: "603101",
       cause,
@@ -152,10 +156,10 @@ function slotFailure(cause: unknown, { slot, database, sender = "source" }: Slot
       return refuse(`drop it if nothing needs it: SELECT pg_drop_replication_slot('${slot}')`);
     case sqlStates.configurationLimitExceeded:
       return refuse(
-        `drop slots of the ${sender} that nothing needs (see pg_replication_slots), or raise max_replication_slots and restart it: a migration takes one for each database, and one more for comparisons`,
+        `drop slots of the ${publisher} that nothing needs (see pg_replication_slots), or raise max_replication_slots and restart it: a migration takes one for each database, and one more for comparisons`,
       );
     case sqlStates.objectNotInPrerequisiteState:
-      return refuse(`set wal_level = logical on the ${sender} and restart it`);
+      return refuse(`set wal_level = logical on the ${publisher} and restart it`);
     case sqlStates.insufficientPrivilege:
       return refuse("give the role REPLICATION: ALTER ROLE <role> REPLICATION");
     default:

@@ -1,14 +1,14 @@
 import type { Client } from "pg";
-import { Canceled } from "../../errors.js";
+import { CanceledError } from "../../errors.js";
 import { requestCancel } from "../../postgres/connection/cancel-request.js";
 import { formatLsn, type Lsn, parseLsn } from "../../postgres/lsn.js";
 import { abandon } from "../../postgres/connection/session.js";
 import { TestDecodingDecoder, testDecodingOptions } from "../decode/test-decoding.js";
 import type { StreamMessage } from "../model/change.js";
-import type { Parts } from "../parts.js";
+import type { StreamRoles } from "../model/stream-roles.js";
 import type { Progress } from "../target/progress.js";
-import { SharedPast } from "./slot-history.js";
-import { type StreamSlot, orWalGone, verifySlotPlace } from "./slot-identity.js";
+import { SlotHistory } from "./slot-history.js";
+import { type StreamSlot, asWalRemoved, verifySlotPlace } from "./slot-identity.js";
 
 /**
  * Judges the past of a source that tells by test_decoding. A stream of that plugin cannot begin before where the target
@@ -17,14 +17,19 @@ import { type StreamSlot, orWalGone, verifySlotPlace } from "./slot-identity.js"
  *
  * @param source a session of which nobody expects anything meanwhile
  * @param stopped ends it, and the session
- * @throws Refused when the past is another one, or the slot is no longer what it was
- * @throws Canceled when stopped
+ * @throws RefusedError when the past is another one, or the slot is no longer what it was
+ * @throws CanceledError when stopped
  */
-export async function peekPast(source: Client, progress: Progress, parts: Parts, stopped: AbortSignal): Promise<void> {
+export async function verifySlotHistory(
+  source: Client,
+  progress: Progress,
+  parts: StreamRoles,
+  stopped: AbortSignal,
+): Promise<void> {
   const stop = (): void => {
     void requestCancel(source);
     // The server may be at decoding for as long as its oldest open transaction is old, or not answer.
-    abandon(source, new Canceled("looking at the source's past was stopped"));
+    abandon(source, new CanceledError("looking at the source's past was stopped"));
   };
   stopped.addEventListener("abort", stop, { once: true });
   try {
@@ -35,12 +40,12 @@ export async function peekPast(source: Client, progress: Progress, parts: Parts,
   }
 }
 
-async function judgePast(source: Client, progress: Progress, parts: Parts): Promise<void> {
+async function judgePast(source: Client, progress: Progress, parts: StreamRoles): Promise<void> {
   const slot = { name: progress.slot, parts };
-  const past = new SharedPast(progress, slot);
-  const confirmed = await verifySlotPlace(source, slot, () => progress.throughLsn);
-  const isBehind = confirmed === undefined || confirmed < progress.throughLsn;
-  const commits = isBehind ? await peekCommits(source, slot, progress.throughLsn) : [];
+  const past = new SlotHistory(progress, slot);
+  const confirmed = await verifySlotPlace(source, slot, () => progress.appliedThroughLsn);
+  const isBehind = confirmed === undefined || confirmed < progress.appliedThroughLsn;
+  const commits = isBehind ? await peekCommits(source, slot, progress.appliedThroughLsn) : [];
   for (const commit of commits) past.passes(commit);
   // Where the source does not tell, it begins no later than the first that it sends.
   past.begins(confirmed ?? commits[0]?.endLsn);
@@ -49,16 +54,16 @@ async function judgePast(source: Client, progress: Progress, parts: Parts): Prom
 
 type Commit = Extract<StreamMessage, { kind: "commit" }>;
 
-async function peekCommits(source: Client, slot: StreamSlot, throughLsn: Lsn): Promise<Commit[]> {
+async function peekCommits(source: Client, slot: StreamSlot, appliedThroughLsn: Lsn): Promise<Commit[]> {
   const options = Object.entries(testDecodingOptions).flat();
   const sent = source.query<{ lsn: string; data: string }>(
     `SELECT lsn::text, data
        FROM pg_catalog.pg_logical_slot_peek_changes($1, $2::pg_lsn, NULL, VARIADIC $3::text[]) AS sent (lsn, xid, data)
       WHERE lsn OPERATOR(pg_catalog.<=) $2::pg_lsn AND data OPERATOR(pg_catalog.~~) 'COMMIT %'`,
-    [slot.name, formatLsn(throughLsn), options],
+    [slot.name, formatLsn(appliedThroughLsn), options],
   );
   const { rows } = await sent.catch((error: unknown) => {
-    throw orWalGone(slot, error);
+    throw asWalRemoved(slot, error);
   });
   const decoder = new TestDecodingDecoder([]);
   return rows.map(({ lsn, data }) => {

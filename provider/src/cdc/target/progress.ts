@@ -1,6 +1,6 @@
 import type { Client } from "pg";
-import { EngineFault, TakenOver } from "../../errors.js";
-import { applicationNamePrefix, bearerSign } from "../../postgres/connection/connect.js";
+import { EngineError, TakenOverError } from "../../errors.js";
+import { applicationNamePrefix, ownerSeparator } from "../../postgres/connection/connect.js";
 import { formatLsn, type Lsn, parseLsn } from "../../postgres/lsn.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import type { ChangeCounts } from "../model/change-counts.js";
@@ -21,9 +21,9 @@ export interface Progress extends SlotIdentity {
   /** Grows with every take-over; only its holder may write. */
   readonly generation: number;
   /** The end of the commit record of the last transaction applied; the consistent point before the first one. */
-  readonly commitLsn: Lsn;
-  /** Every transaction that committed at or before is applied: commitLsn, or beyond where the source had nothing for us. */
-  readonly throughLsn: Lsn;
+  readonly lastCommitEndLsn: Lsn;
+  /** Every transaction that committed at or before is applied: lastCommitEndLsn, or beyond where the source had nothing for us. */
+  readonly appliedThroughLsn: Lsn;
   /** By the source's clock. */
   readonly commitTime: Date | undefined;
   readonly counts: ChangeCounts;
@@ -38,8 +38,8 @@ CREATE TABLE IF NOT EXISTS pgmigration.progress (
   consistent_point pg_lsn NOT NULL,
   system_identifier text NOT NULL,
   timeline int NOT NULL,
-  commit_lsn pg_lsn NOT NULL,
-  through_lsn pg_lsn NOT NULL,
+  last_commit_end_lsn pg_lsn NOT NULL,
+  applied_through_lsn pg_lsn NOT NULL,
   commit_time timestamptz,
   inserts bigint NOT NULL DEFAULT 0,
   updates bigint NOT NULL DEFAULT 0,
@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS pgmigration.progress (
  * Begins the progress of a migration at its slot's consistent point, in the migrated database on the target. Called
  * again for the same slot it changes nothing but the generation.
  *
- * @throws EngineFault when progress of another slot is there: dropping it is the caller's decision
+ * @throws EngineError when progress of another slot is there: dropping it is the caller's decision
  */
 export async function initProgress(
   target: Client,
@@ -62,7 +62,7 @@ export async function initProgress(
   await target.query(createTable);
   await target.query(
     `INSERT INTO pgmigration.progress
-       (migration, generation, slot, consistent_point, system_identifier, timeline, commit_lsn, through_lsn)
+       (migration, generation, slot, consistent_point, system_identifier, timeline, last_commit_end_lsn, applied_through_lsn)
      VALUES ($1, $2, $3, $4, $5, $6, $4, $4) ON CONFLICT (migration) DO NOTHING`,
     [
       migration,
@@ -75,7 +75,7 @@ export async function initProgress(
   );
   const progress = await readProgress(target, migration);
   if (progress?.slot !== identity.slot || progress.consistentPoint !== identity.consistentPoint)
-    throw new EngineFault(
+    throw new EngineError(
       `progress of ${migration} belongs to slot ${progress?.slot ?? "(none)"} at ` +
         `${progress ? formatLsn(progress.consistentPoint) : "-"}, not to ${identity.slot} at ${formatLsn(identity.consistentPoint)}`,
       { remedy: "drop the progress of the former slot before a copy under a new one" },
@@ -90,7 +90,7 @@ const stuckAfterSeconds = 60;
  * Makes `generation` the only one that may write, from now on, and answers how far the others have come. A worker that
  * was stopped within a transaction would keep its locks for ever: such a session is ended.
  *
- * @throws TakenOver when a later generation has it
+ * @throws TakenOverError when a later generation has it
  */
 export async function takeOverProgress(target: Client, migration: string, generation: number): Promise<Progress> {
   await target.query(
@@ -98,14 +98,16 @@ export async function takeOverProgress(target: Client, migration: string, genera
       WHERE datname = current_database() AND usename = current_user AND pid <> pg_catalog.pg_backend_pid()
         AND split_part(application_name, $3, 1) = $1 AND state = 'idle in transaction'
         AND state_change < clock_timestamp() - make_interval(secs => $2)`,
-    [applicationNamePrefix + applyingPurpose, stuckAfterSeconds, bearerSign],
+    [applicationNamePrefix + applyingPurpose, stuckAfterSeconds, ownerSeparator],
   );
   const { rows } = await target.query<ProgressRow>(
     "UPDATE pgmigration.progress SET generation = $2 WHERE migration = $1 AND generation <= $2 RETURNING *",
     [migration, generation],
   );
   if (!rows[0])
-    throw new TakenOver(`progress of ${migration} is written by a worker of a later generation than ${generation}`);
+    throw new TakenOverError(
+      `progress of ${migration} is written by a worker of a later generation than ${generation}`,
+    );
   return progressOf(rows[0]);
 }
 
@@ -115,8 +117,8 @@ interface ProgressRow {
   readonly consistent_point: string;
   readonly system_identifier: string;
   readonly timeline: number;
-  readonly commit_lsn: string;
-  readonly through_lsn: string;
+  readonly last_commit_end_lsn: string;
+  readonly applied_through_lsn: string;
   readonly commit_time: Date | null;
   readonly inserts: string;
   readonly updates: string;
@@ -143,8 +145,8 @@ const progressOf = (row: ProgressRow): Progress => ({
   consistentPoint: parseLsn(row.consistent_point),
   systemIdentifier: row.system_identifier,
   timeline: row.timeline,
-  commitLsn: parseLsn(row.commit_lsn),
-  throughLsn: parseLsn(row.through_lsn),
+  lastCommitEndLsn: parseLsn(row.last_commit_end_lsn),
+  appliedThroughLsn: parseLsn(row.applied_through_lsn),
   commitTime: row.commit_time ?? undefined,
   counts: {
     inserts: Number(row.inserts),
@@ -157,10 +159,10 @@ const progressOf = (row: ProgressRow): Progress => ({
 export interface ProgressStep {
   readonly migration: string;
   readonly generation: number;
-  /** The throughLsn that this step starts from. */
+  /** The appliedThroughLsn that this step starts from. */
   readonly from: Lsn;
-  readonly commitLsn: Lsn;
-  readonly throughLsn: Lsn;
+  readonly lastCommitEndLsn: Lsn;
+  readonly appliedThroughLsn: Lsn;
   readonly commitTimeMs: number | undefined;
   readonly counts: ChangeCounts;
 }
@@ -173,16 +175,16 @@ export interface ProgressStep {
 export const advanceStatement = (step: ProgressStep): Statement => ({
   prepared: true,
   text: `UPDATE pgmigration.progress
-            SET commit_lsn = $4, through_lsn = $5,
+            SET last_commit_end_lsn = $4, applied_through_lsn = $5,
                 commit_time = coalesce(to_timestamp($6::float8 / 1000), commit_time),
                 inserts = inserts + $7, updates = updates + $8, deletes = deletes + $9, truncates = truncates + $10
-          WHERE migration = $1 AND generation = $2 AND through_lsn = $3`,
+          WHERE migration = $1 AND generation = $2 AND applied_through_lsn = $3`,
   values: [
     step.migration,
     String(step.generation),
     formatLsn(step.from),
-    formatLsn(step.commitLsn),
-    formatLsn(step.throughLsn),
+    formatLsn(step.lastCommitEndLsn),
+    formatLsn(step.appliedThroughLsn),
     step.commitTimeMs === undefined ? null : String(step.commitTimeMs),
     String(step.counts.inserts),
     String(step.counts.updates),
@@ -191,8 +193,8 @@ export const advanceStatement = (step: ProgressStep): Statement => ({
   ],
 });
 
-export const takenOver = ({ migration, generation, from }: ProgressStep): TakenOver =>
-  new TakenOver(
+export const takenOver = ({ migration, generation, from }: ProgressStep): TakenOverError =>
+  new TakenOverError(
     `progress of ${migration} is no longer at ${formatLsn(from)} in generation ${generation}: another ` +
       "worker has gone on with this migration",
   );

@@ -1,9 +1,11 @@
 import type { Client } from "pg";
-import { Refused, messageOf } from "../../errors.js";
-import { connect, type Endpoint } from "../../postgres/connection/connect.js";
+import { RefusedError, messageOf } from "../../errors.js";
+import { connect } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
+import { passBytes } from "../../postgres/connection/pass-bytes.js";
 import { searchPathFor } from "../../postgres/search-path.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
-import { migrationParts, type Parts } from "../parts.js";
+import { migrationRoles, type StreamRoles } from "../model/stream-roles.js";
 
 /**
  * Few staged rows meet tables of any size: the way is a scan of the few and an index look-up for each. The planner knows
@@ -27,29 +29,29 @@ export const applyingPurpose = "apply changes";
 
 export interface TargetSessionOptions {
   /** The target has no triggers and no foreign keys yet, so that the session need not be a replica's. */
-  readonly firesNothing?: boolean | undefined;
+  readonly triggersDisabled?: boolean | undefined;
   /**
    * For the functions of checks and generated columns, which may name what they use without a schema; as of
    * useSearchPath.
    */
   readonly searchPath?: string | undefined;
   /** As messages name the server; a migration's target by default. */
-  readonly parts?: Parts | undefined;
+  readonly parts?: StreamRoles | undefined;
 }
 
 /**
  * A session in which changes are applied as they are: no triggers, no foreign key checks, as in a replica.
  *
- * @throws Refused when the role may not have that
+ * @throws RefusedError when the role may not have that
  */
 export async function openTargetSession(
   target: Endpoint,
   database: string,
-  { firesNothing = false, searchPath = "", parts: { receiver } = migrationParts }: TargetSessionOptions = {},
+  { triggersDisabled = false, searchPath = "", parts: { subscriber } = migrationRoles }: TargetSessionOptions = {},
 ): Promise<Client> {
   const client = await connect(target, { database, purpose: applyingPurpose });
   try {
-    if (!firesNothing) await becomeReplica(client, database, receiver);
+    if (!triggersDisabled) await becomeReplica(client, database, subscriber);
     const { rows } = await client.query<{ role: string }>(
       `SELECT pg_catalog.set_config(wanted.key, wanted.value, false), current_setting('session_replication_role') AS role
          FROM pg_catalog.json_each_text($1) AS wanted
@@ -57,7 +59,8 @@ export async function openTargetSession(
       [JSON.stringify({ ...settings, search_path: searchPathFor(searchPath) })],
     );
     const { role } = rows[0]!;
-    if (!firesNothing && role !== "replica") throw noReplica(client, database, receiver, `it is still ${role}`);
+    if (!triggersDisabled && role !== "replica") throw noReplica(client, database, subscriber, `it is still ${role}`);
+    await passBytes(client);
     return client;
   } catch (error) {
     await client.end();
@@ -80,24 +83,24 @@ export async function mayBecomeReplica(session: Client): Promise<boolean> {
 }
 
 /** Set after connecting, since it may be refused as a start-up option; to be looked at, since a pooler may forget it. */
-async function becomeReplica(client: Client, database: string, receiver: Parts["receiver"]): Promise<void> {
+async function becomeReplica(client: Client, database: string, subscriber: StreamRoles["subscriber"]): Promise<void> {
   try {
     await client.query("SET session_replication_role = replica");
   } catch (cause) {
     if (sqlStateOf(cause) !== sqlStates.insufficientPrivilege) throw cause;
-    throw noReplica(client, database, receiver, messageOf(cause), cause);
+    throw noReplica(client, database, subscriber, messageOf(cause), cause);
   }
 }
 
 const noReplica = (
   { user }: Client,
   database: string,
-  receiver: Parts["receiver"],
+  subscriber: StreamRoles["subscriber"],
   said: string,
   cause?: unknown,
-): Refused =>
-  new Refused(
-    `the ${receiver} does not let ${user ?? "the role"} set session_replication_role in ${database} (${said})`,
+): RefusedError =>
+  new RefusedError(
+    `the ${subscriber} does not let ${user ?? "the role"} set session_replication_role in ${database} (${said})`,
     {
       remedy: `GRANT SET ON PARAMETER session_replication_role TO ${user ?? "<role>"} as a superuser (15+), or use the server's administrator`,
       code: "603113",

@@ -1,5 +1,5 @@
-import { EngineFault } from "../../errors.js";
-import { type Tuple, endOf, holderOf, nullField, startOf } from "../model/change.js";
+import { EngineError } from "../../errors.js";
+import { type Tuple, endOf, tupleHolding, nullField, startOf } from "../model/change.js";
 import type { ValueForm } from "../model/value-form.js";
 
 /** A statement's parameter: a field of the new row or of the one that is looked for. */
@@ -25,7 +25,7 @@ export class BoundValues {
   readonly pieces: readonly Buffer[];
   readonly bytes: number;
 
-  /** @throws EngineFault when no state of a row says a field: NULL in its place would lose a value */
+  /** @throws EngineError when no state of a row says a field: NULL in its place would lose a value */
   constructor(
     form: ValueForm,
     parameters: readonly Parameter[],
@@ -57,8 +57,8 @@ export class BoundValues {
 }
 
 function holding(tuple: Tuple | undefined, field: number): Tuple {
-  const holder = tuple && holderOf(tuple, field);
-  if (!holder) throw new EngineFault(`field ${field} of a row is not known where it has to be written`);
+  const holder = tuple && tupleHolding(tuple, field);
+  if (!holder) throw new EngineError(`field ${field} of a row is not known where it has to be written`);
   return holder;
 }
 

@@ -1,4 +1,4 @@
-import { EngineFault } from "../../errors.js";
+import { EngineError } from "../../errors.js";
 import { CopyRows } from "./copy-rows.js";
 
 /** The signature, no flags, no extension. */
@@ -39,11 +39,11 @@ export class CopyBinary extends CopyRows {
 
   /** Its binary form names the types of its fields: what is staged in records is taken in text form. */
   beginRecord(): void {
-    throw new EngineFault("a record is not written in binary form");
+    throw new EngineError("a record is not written in binary form");
   }
 
   endRecord(): void {
-    throw new EngineFault("a record is not written in binary form");
+    throw new EngineError("a record is not written in binary form");
   }
 
   protected value(bytes: Buffer, start: number, end: number): void {

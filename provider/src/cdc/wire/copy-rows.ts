@@ -1,5 +1,5 @@
-import { EngineFault } from "../../errors.js";
-import { type Tuple, endOf, holderOf, nullField, startOf } from "../model/change.js";
+import { EngineError } from "../../errors.js";
+import { type Tuple, endOf, tupleHolding, nullField, startOf } from "../model/change.js";
 
 /**
  * The first message is short, since a batch may hold a line or two for each of thousands of tables; each next one is
@@ -39,16 +39,16 @@ export abstract class CopyRows {
     return this.#messages;
   }
 
-  /** @throws EngineFault when no state of the row says this field: writing NULL for it would lose a value */
+  /** @throws EngineError when no state of the row says this field: writing NULL for it would lose a value */
   field(tuple: Tuple, field: number): void {
-    const holder = holderOf(tuple, field);
-    if (!holder) throw new EngineFault(`field ${field} of a row is not known where it has to be written`);
+    const holder = tupleHolding(tuple, field);
+    if (!holder) throw new EngineError(`field ${field} of a row is not known where it has to be written`);
     this.#held(holder, field);
   }
 
   /** For a field that is not used where it is not known. */
   fieldOrNull(tuple: Tuple | undefined, field: number): void {
-    const holder = tuple && holderOf(tuple, field);
+    const holder = tuple && tupleHolding(tuple, field);
     if (holder) this.#held(holder, field);
     else this.null();
   }

@@ -1,6 +1,6 @@
 import type { EventEmitter } from "node:events";
 import type { Client, Connection, Submittable } from "pg";
-import { Unreachable, asError } from "../../errors.js";
+import { UnreachableError, asError } from "../../errors.js";
 import type { BoundValues } from "./bind-message.js";
 import { PreparedStatements } from "./prepared-statements.js";
 
@@ -32,7 +32,7 @@ export interface Answers {
  * One that is made while another is under way is sent at once, behind it, whatever that will be answered; it must not have
  * a statement to prepare which that prepares as well.
  */
-export class RoundTrips {
+export class PipelinedQueries {
   readonly #client: Client;
   readonly #prepared: PreparedStatements;
   #latest: RoundTrip | undefined;
@@ -106,7 +106,7 @@ class RoundTrip implements Submittable {
   submit(connection: Connection): Error | undefined {
     const wire = connection as unknown as Wire;
     // The server has said its last word, and pg has not heard of the end yet.
-    if (!wire.stream.writable) return new Unreachable("the server has closed the connection");
+    if (!wire.stream.writable) return new UnreachableError("the server has closed the connection");
     this.#listen(wire);
     if (!this.#wire) this.send(wire);
     return undefined;
@@ -116,7 +116,7 @@ class RoundTrip implements Submittable {
     if (!wire.stream.writable) return;
     this.#wire = wire;
     wire.stream.cork();
-    for (const name of this.#prepared.givenUp) this.#close(wire, name);
+    for (const name of this.#prepared.retriesExhausted) this.#close(wire, name);
     for (const statement of this.#statements) this.#send(wire, statement);
     wire.sync();
     wire.stream.uncork();

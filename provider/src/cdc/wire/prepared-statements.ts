@@ -14,7 +14,7 @@ export class PreparedStatements {
   /** By text, the one used longest ago first. */
   readonly #names = new Map<string, string>();
   readonly #ready = new Set<string>();
-  readonly #givenUp = new Set<string>();
+  readonly #retriesExhausted = new Set<string>();
   #given = 0;
   /** Of all the texts. */
   #characters = 0;
@@ -45,8 +45,8 @@ export class PreparedStatements {
   }
 
   /** Those that are not known to be closed. */
-  get givenUp(): Iterable<string> {
-    return this.#givenUp;
+  get retriesExhausted(): Iterable<string> {
+    return this.#retriesExhausted;
   }
 
   parsed(name: string): void {
@@ -55,14 +55,14 @@ export class PreparedStatements {
 
   closed(name: string): void {
     this.#ready.delete(name);
-    this.#givenUp.delete(name);
+    this.#retriesExhausted.delete(name);
   }
 
   #giveUpOldest(): string {
     const [text, name] = this.#names.entries().next().value!;
     this.#names.delete(text);
     this.#characters -= text.length;
-    this.#givenUp.add(name);
+    this.#retriesExhausted.add(name);
     return name;
   }
 }

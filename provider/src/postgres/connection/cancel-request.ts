@@ -23,7 +23,7 @@ interface Wire extends EventEmitter {
 /**
  * Asks the server to cancel what runs in a client's session, as libpq's PQcancelStart does: over a connection of its own,
  * under TLS where the session is, since a proxy before the server may let nothing else pass. It settles when the server has
- * sent the signal, or when it is plain that it will not: a cancel is a wish, and the caller has to see for itself whether
+ * sent the signal, or when it is plain that it will not: a cancel is a spec, and the caller has to see for itself whether
  * the statement ends.
  */
 export function requestCancel(client: pg.Client): Promise<void> {
@@ -36,7 +36,7 @@ export function requestCancel(client: pg.Client): Promise<void> {
     wire.once("connect", ssl ? () => wire.requestSsl() : send);
     // Not before the certificate was checked: who has the key may cancel.
     wire.once("sslconnect", () => wire.stream.once("secureConnect", send));
-    // An error is followed by `end`; that the wish went unheard is seen by the statement going on.
+    // An error is followed by `end`; that the spec went unheard is seen by the statement going on.
     wire.on("error", () => undefined);
     wire.once("end", resolve);
     socket.setTimeout(patienceMs, () => socket.destroy());

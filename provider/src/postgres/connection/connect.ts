@@ -2,7 +2,8 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
 import type pg from "pg";
-import { Refused, Unreachable, messageOf } from "../../errors.js";
+import { RefusedError, UnreachableError, messageOf } from "../../errors.js";
+import type { ConnectOptions, Endpoint } from "./endpoint.js";
 import { connectionFailure } from "./connection-failure.js";
 import { quoteLiteral } from "../identifiers.js";
 import { rememberSession } from "./open-sessions.js";
@@ -12,48 +13,13 @@ import { Session, abandon } from "./session.js";
 import { SessionWatch, type WatchOptions, watchOf, watchStatements } from "./session-watch.js";
 import { sqlStateOf, sqlStates } from "../sql-state.js";
 
-/** TLS as libpq's sslmode means it (manual, "SSL Support", table "SSL Mode Descriptions"). */
-export type SslMode = "Disable" | "Prefer" | "Require" | "VerifyCA" | "VerifyFull";
-
-/** A server and who we are there. */
-export interface Endpoint {
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly password?: string | undefined;
-  /** Run at every connection instead; its standard output is the password: a token that is short-lived, for instance. */
-  readonly passwordCommand?: string | undefined;
-  readonly sslMode: SslMode;
-  /** Certificates to trust instead of the system's: PEM text, or the path of a PEM file. */
-  readonly sslRootCert?: string | undefined;
-}
-
-export interface ConnectOptions {
-  readonly database: string;
-  /** What the session is for; shown in pg_stat_activity.application_name behind `pg-migration `. */
-  readonly purpose: string;
-  /** Open a walsender session (`replication=database`) for replication commands. */
-  readonly replication?: boolean;
-  /** How long the server may take to accept, and then to answer the first statements, in milliseconds. */
-  readonly connectTimeoutMs?: number;
-  /**
-   * How long a statement may be silent before it is looked whether the line is dead, and then once more: {@link
-   * SessionWatch}.
-   */
-  readonly patienceMs?: number;
-  /** Whoever opens it looks after it himself: one that streams, and is not always read. */
-  readonly unwatched?: boolean;
-  /** Keeps the records: goes on when everything else is canceled, since the end has to be written down. */
-  readonly bookkeeping?: boolean;
-}
-
 export const applicationNamePrefix = "pg-migration ";
 
 /** PostgreSQL cuts a longer one. */
 const applicationNameBytes = 63;
 
 /** Behind this a session's name says which worker's it is. */
-export const bearerSign = " #";
+export const ownerSeparator = " #";
 
 let bearer = "";
 
@@ -61,8 +27,8 @@ let bearer = "";
  * Has the sessions that this process opens from now on say at the end of their names whose they are, or no longer: a
  * successor knows by it what its predecessor has left open.
  */
-export function nameSessionsAfter(worker: string | undefined): void {
-  bearer = worker === undefined ? "" : bearerSign + worker;
+export function tagSessions(worker: string | undefined): void {
+  bearer = worker === undefined ? "" : ownerSeparator + worker;
 }
 
 const applicationName = (purpose: string): string =>
@@ -77,6 +43,8 @@ const sessionSettings: Readonly<Record<string, string>> = {
   array_nulls: "on",
   bytea_output: "hex",
   client_min_messages: "warning",
+  // Otherwise the planner evaluates check constraints, which may call functions of other roles.
+  constraint_exclusion: "off",
   DateStyle: "ISO, YMD",
   default_transaction_isolation: "read committed",
   default_transaction_read_only: "off",
@@ -108,16 +76,18 @@ const sessionSettings: Readonly<Record<string, string>> = {
 /**
  * Opens a session in which every value prints the same whatever the role, database or server has configured.
  *
- * @throws Refused when the server answers and says no (password, database, TLS, privileges)
- * @throws Unreachable when nothing answers in time
+ * @throws RefusedError when the server answers and says no (password, database, TLS, privileges)
+ * @throws UnreachableError when nothing answers in time
  */
 export async function connect(endpoint: Endpoint, options: ConnectOptions): Promise<pg.Client> {
   const client = await open(endpoint, options);
-  const silent = new Unreachable(`${endpoint.host}:${endpoint.port} has accepted a connection and then fallen silent`);
+  const silent = new UnreachableError(
+    `${endpoint.host}:${endpoint.port} has accepted a connection and then fallen silent`,
+  );
   const late = setTimeout(() => abandon(client, silent), connectTimeoutOf(options));
   try {
     const processId = await fixSettings(client, options.replication ?? false);
-    const { database, patienceMs = usualPatienceMs } = options;
+    const { database, patienceMs = defaultLockTimeoutMs } = options;
     if (!options.unwatched) watchStatements(watchFor(endpoint, database, client, { processId, patienceMs }), client);
     if (!options.bookkeeping) rememberSession(client);
     return client;
@@ -129,7 +99,7 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions): Prom
   }
 }
 
-const usualPatienceMs = 30_000;
+const defaultLockTimeoutMs = 30_000;
 
 type Watching = Pick<WatchOptions, "patienceMs" | "onBlocked">;
 
@@ -216,7 +186,7 @@ function tlsOptions({ host, sslMode, sslRootCert }: Endpoint): false | Connectio
   return { ...trusted, rejectUnauthorized: checksChain, checkServerIdentity: () => undefined };
 }
 
-/** The PEM text of certificates that are given as such or as the path of a file. @throws Refused */
+/** The PEM text of certificates that are given as such or as the path of a file. @throws RefusedError */
 export function certificates(sslRootCert: string): string {
   const text = sslRootCert.includes("-----BEGIN CERTIFICATE-----") ? sslRootCert : contentOf(sslRootCert);
   try {
@@ -224,7 +194,7 @@ export function certificates(sslRootCert: string): string {
     new X509Certificate(text);
     return text;
   } catch (cause) {
-    throw new Refused(`sslRootCert holds no certificate that can be read: ${messageOf(cause)}`, {
+    throw new RefusedError(`sslRootCert holds no certificate that can be read: ${messageOf(cause)}`, {
       remedy: "give the whole PEM text, from -----BEGIN CERTIFICATE----- on, or the path of a file with it",
       code: "603001",
       cause,
@@ -236,7 +206,7 @@ function contentOf(sslRootCert: string): string {
   try {
     return readFileSync(sslRootCert, "utf8");
   } catch (cause) {
-    throw new Refused(`sslRootCert is neither PEM text nor a readable file: ${messageOf(cause)}`, {
+    throw new RefusedError(`sslRootCert is neither PEM text nor a readable file: ${messageOf(cause)}`, {
       remedy: "give the certificate's PEM text, or the path of a file that this machine can read",
       code: "603001",
       cause,
@@ -303,13 +273,13 @@ const startUpOptions = (): string =>
 const loginRefusals: ReadonlySet<string | undefined> = new Set(["603001", "603002", "603100", "603102", "603110"]);
 
 /** Whether a server lets nobody of that name in, as one that was given up does. */
-export const refusesLogin = (error: unknown): boolean => error instanceof Refused && loginRefusals.has(error.code);
+export const refusesLogin = (error: unknown): boolean => error instanceof RefusedError && loginRefusals.has(error.code);
 
-export const isMissingDatabase = (error: unknown): boolean => error instanceof Refused && error.code === "603102";
+export const isMissingDatabase = (error: unknown): boolean => error instanceof RefusedError && error.code === "603102";
 
 /** By the code alone, as libpq: a server says it in its own language. */
 const isRefusalOfRole = (error: unknown): boolean =>
-  error instanceof Refused && sqlStateOf(error.cause) === sqlStates.invalidAuthorizationSpecification;
+  error instanceof RefusedError && sqlStateOf(error.cause) === sqlStates.invalidAuthorizationSpecification;
 
 const tlsWasRefused = (error: unknown): boolean =>
-  isRefusalOfRole(error) || (error instanceof Refused && error.code === "603001");
+  isRefusalOfRole(error) || (error instanceof RefusedError && error.code === "603001");

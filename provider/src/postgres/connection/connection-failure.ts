@@ -1,5 +1,5 @@
-import { Refused, Unreachable, messageOf } from "../../errors.js";
-import type { ConnectOptions, Endpoint } from "./connect.js";
+import { RefusedError, UnreachableError, messageOf } from "../../errors.js";
+import type { ConnectOptions, Endpoint } from "./endpoint.js";
 import { sqlStateOf, sqlStates } from "../sql-state.js";
 
 /** What it means that a connection does not come about, and what to do. */
@@ -12,14 +12,18 @@ interface Meaning {
 }
 
 /** Names what refused: the password, pg_hba.conf, the database, TLS, a full server, or nobody at all. */
-export function connectionFailure(error: unknown, endpoint: Endpoint, options: ConnectOptions): Refused | Unreachable {
-  if (error instanceof Refused || error instanceof Unreachable) return error;
+export function connectionFailure(
+  error: unknown,
+  endpoint: Endpoint,
+  options: ConnectOptions,
+): RefusedError | UnreachableError {
+  if (error instanceof RefusedError || error instanceof UnreachableError) return error;
   const { what, remedy, code, passes } =
     meaningOfState(error, endpoint, options) ?? meaningOfWords(error) ?? noAnswer(endpoint);
   const where = `${endpoint.user}@${endpoint.host}:${endpoint.port}/${options.database}`;
   const message = `${where}: ${what} (${messageOf(error) || sqlStateOf(error)})`;
   const details = { remedy, code, cause: error };
-  return passes ? new Unreachable(message, details) : new Refused(message, details);
+  return passes ? new UnreachableError(message, details) : new RefusedError(message, details);
 }
 
 function meaningOfState(error: unknown, endpoint: Endpoint, options: ConnectOptions): Meaning | undefined {
@@ -27,7 +31,12 @@ function meaningOfState(error: unknown, endpoint: Endpoint, options: ConnectOpti
   const { database } = options;
   switch (sqlStateOf(error)) {
     case sqlStates.invalidPassword:
-      return { what: "the password is wrong", remedy: `check the password of ${user}`, code: "603100" };
+      // PostgreSQL does not reveal which of both it is.
+      return {
+        what: "the role or the password is wrong",
+        remedy: `check that the role ${user} exists, and its password`,
+        code: "603100",
+      };
     case sqlStates.invalidAuthorizationSpecification:
       return refusalOfRole(error, endpoint, options);
     case sqlStates.invalidCatalogName:
@@ -102,13 +111,17 @@ function fullServer(error: unknown): Meaning {
 }
 
 /** Of what is wrong with a server's certificate, beside that nobody who is trusted has signed it. By the codes of Node. */
-const remedyOfTls: Readonly<Record<string, string>> = {
-  CERT_HAS_EXPIRED:
+const remedyOfTls: ReadonlyMap<string, string> = new Map([
+  [
+    "CERT_HAS_EXPIRED",
     "have the server's certificate, or that of its authority, renewed, or lower sslMode to Require without sslRootCert meanwhile",
-  CERT_NOT_YET_VALID: "compare the clocks of this machine and of whoever made the server's certificate",
-  ERR_TLS_CERT_ALTNAME_INVALID:
+  ],
+  ["CERT_NOT_YET_VALID", "compare the clocks of this machine and of whoever made the server's certificate"],
+  [
+    "ERR_TLS_CERT_ALTNAME_INVALID",
     "use a name that the certificate has as host, or lower sslMode to VerifyCA, which does not look at the name",
-};
+  ],
+]);
 
 /** By what it says, where no code tells. */
 function meaningOfWords(error: unknown): Meaning | undefined {
@@ -125,7 +138,7 @@ function meaningOfWords(error: unknown): Meaning | undefined {
   if (/certificate|self[- ]signed|Hostname\/IP|altnames|SSL|TLS|EPROTO/i.test(`${code} ${said}`))
     return {
       what: "TLS could not be agreed on",
-      remedy: remedyOfTls[code] ?? "give the root certificate of the server as sslRootCert, or lower sslMode",
+      remedy: remedyOfTls.get(code) ?? "give the root certificate of the server as sslRootCert, or lower sslMode",
       code: "603001",
     };
   // By its severity it is known for a server's own word.

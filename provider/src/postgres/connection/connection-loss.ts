@@ -1,4 +1,5 @@
-import { Refused, Unreachable, messageOf } from "../../errors.js";
+import pg from "pg";
+import { RefusedError, UnreachableError, messageOf } from "../../errors.js";
 import { sqlStateOf, sqlStates } from "../sql-state.js";
 
 /**
@@ -8,8 +9,10 @@ import { sqlStateOf, sqlStates } from "../sql-state.js";
  * their cause.
  */
 export function isConnectionLoss(error: unknown): boolean {
-  if (error instanceof Unreachable) return true;
-  if (error instanceof Refused) return isConnectionLoss(error.cause);
+  if (error instanceof UnreachableError) return true;
+  if (error instanceof RefusedError) return isConnectionLoss(error.cause);
+  // A foreign server's connection, as postgres_fdw reports its loss: this session is still usable.
+  if (error instanceof pg.DatabaseError && error.severity === "ERROR" && error.code?.startsWith("08")) return false;
   const broken = /^(08(?!P01)|57P0[123]|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ERR_STREAM_|ERR_SOCKET_CLOSED)/;
   if (broken.test(sqlStateOf(error))) return true;
   return /Connection terminated|not queryable|Client was closed|connection error/i.test(messageOf(error));

@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { EngineFault } from "../../errors.js";
+import { EngineError } from "../../errors.js";
 
 /** What reads a connection's bytes in place of `pg`'s parser; it hands on to that parser what is not for itself. */
 export type ByteReader = (toParser: (bytes: Buffer) => void) => (chunk: Buffer) => void;
@@ -8,12 +8,12 @@ export type ByteReader = (toParser: (bytes: Buffer) => void) => (chunk: Buffer) 
  * Puts a reader in the place of `pg`'s parser, the stream's one listener for data (pg-protocol's `parse`).
  * Answers how to put the parser back.
  *
- * @throws EngineFault when the stream has other listeners than that
+ * @throws EngineError when the stream has other listeners than that
  */
 export function divert(stream: Duplex, reader: ByteReader): () => void {
   const [parser, ...others] = stream.listeners("data") as ((chunk: Buffer) => void)[];
   if (!parser || others.length > 0)
-    throw new EngineFault(`a pg connection has ${others.length + (parser ? 1 : 0)} readers where one was expected`);
+    throw new EngineError(`a pg connection has ${others.length + (parser ? 1 : 0)} readers where one was expected`);
   const read = reader(parser);
   const onData = (chunk: Buffer): void => {
     try {

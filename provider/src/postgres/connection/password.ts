@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { Refused } from "../../errors.js";
-import type { Endpoint } from "./connect.js";
+import { RefusedError } from "../../errors.js";
+import type { Endpoint } from "./endpoint.js";
 
 const run = promisify(execFile);
 const timeoutMs = 60_000;
@@ -9,7 +9,7 @@ const timeoutMs = 60_000;
 /**
  * The password to log in with now. A command is run each time, since what it prints may be valid for an hour only.
  *
- * @throws Refused when the command fails or prints nothing; what it printed is not repeated, for it may be the secret
+ * @throws RefusedError when the command fails or prints nothing; what it printed is not repeated, for it may be the secret
  */
 export async function passwordOf({ password, passwordCommand }: Endpoint): Promise<string> {
   if (passwordCommand === undefined) return password ?? "";
@@ -31,8 +31,8 @@ async function output(command: string): Promise<string> {
   }
 }
 
-const failed = (what: string): Refused =>
-  new Refused(`the passwordCommand has failed: ${what}`, {
+const failed = (what: string): RefusedError =>
+  new RefusedError(`the passwordCommand has failed: ${what}`, {
     remedy:
       "run it by hand as the user that the worker runs as; it has to print the password, and nothing else, on standard output",
     code: "603100",

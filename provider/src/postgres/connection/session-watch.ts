@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { Unreachable } from "../../errors.js";
+import { UnreachableError } from "../../errors.js";
 import { blockingSessions, describeBlockers } from "../locks/blocking-sessions.js";
 import { serverVersion } from "../server-version.js";
 import { abandon, streamOf } from "./session.js";
@@ -46,7 +46,7 @@ export class SessionWatch {
   }
 
   /**
-   * Looks after the session until the work in it has ended, which fails with Unreachable when the session is let go.
+   * Looks after the session until the work in it has ended, which fails with UnreachableError when the session is let go.
    *
    * @param isDue whether the next word is the server's; always, unless given: in a COPY it may be ours
    */
@@ -85,7 +85,7 @@ export class SessionWatch {
 
   #letGo(state: string): void {
     const { session, where } = this.#options;
-    abandon(session, new Unreachable(`the connection to ${where} is dead: its session there is ${state}`));
+    abandon(session, new UnreachableError(`the connection to ${where} is dead: its session there is ${state}`));
   }
 
   /** What the session waits for: nothing when it is at work, or nobody can tell. */
@@ -140,7 +140,7 @@ const watches = new WeakMap<Client, SessionWatch>();
 
 /**
  * Sees to it that every statement of a session that is awaited comes to an end; one on a dead line is rejected with
- * Unreachable.
+ * UnreachableError.
  */
 export function watchStatements(watch: SessionWatch, session: Client): void {
   const query = session.query.bind(session) as (...statement: readonly unknown[]) => unknown;

@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 
 /** Runs with two sessions, mostly one a server; both end with it, also where the second does not come about. */
-export async function inTwoSessions<Result>(
+export async function withTwoSessions<Result>(
   openOne: () => Promise<Client>,
   openOther: () => Promise<Client>,
   run: (one: Client, other: Client) => Promise<Result>,

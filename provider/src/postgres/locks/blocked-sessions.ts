@@ -4,7 +4,7 @@ import { applicationNamePrefix } from "../connection/connect.js";
 import { serverVersion } from "../server-version.js";
 
 /** Somebody who waits for what sessions of migrations have locked. */
-export interface HeldUpSession {
+export interface BlockedSession {
   readonly pid: number;
   readonly user: string | undefined;
   readonly applicationName: string | undefined;
@@ -24,10 +24,10 @@ const mostNamed = 20;
  * table for themselves, and those who wait for the end of all older transactions, as CREATE INDEX CONCURRENTLY does.
  * pg_blocking_pids would tell nothing else, and is not there before 9.6.
  */
-export async function heldUpSessions(session: Client): Promise<HeldUpSession[]> {
+export async function blockedSessions(session: Client): Promise<BlockedSession[]> {
   const waitingSince =
     (await serverVersion(session)) >= 140000 ? "coalesce(waiter.waitstart, query_start)" : "query_start";
-  const { rows } = await session.query<Record<keyof HeldUpSession, unknown>>(
+  const { rows } = await session.query<Record<keyof BlockedSession, unknown>>(
     `WITH locks AS (
        SELECT l.*, a.usename, a.application_name, a.query_start, a.application_name LIKE $1 AS ours
          FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
@@ -45,5 +45,5 @@ export async function heldUpSessions(session: Client): Promise<HeldUpSession[]> 
       ORDER BY pid LIMIT ${mostNamed}`,
     [`${applicationNamePrefix}%`],
   );
-  return rows.map((row) => withoutNulls<HeldUpSession>(row));
+  return rows.map((row) => withoutNulls<BlockedSession>(row));
 }

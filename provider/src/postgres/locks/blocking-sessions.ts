@@ -63,7 +63,7 @@ export function describeSession(session: BlockingSession): string {
 }
 
 /** Of what {@link describeSession} has said: the same for as long as the sessions are, and what they do. */
-export const withoutAges = (said: string): string => said.replace(/, open for \d+ s/g, "");
+export const omitAges = (said: string): string => said.replace(/, open for \d+ s/g, "");
 
 /** What ends it, as SQL. */
 export const endingStatement = ({ pid, preparedAs }: BlockingSession): string =>

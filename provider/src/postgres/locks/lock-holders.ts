@@ -6,7 +6,7 @@ import {
   sessionColumns,
   withoutNulls,
 } from "./blocking-sessions.js";
-import { relationNow } from "../current-relation.js";
+import { currentRelation } from "../current-relation.js";
 
 /** Who keeps even readers from a table. */
 export interface LockHolder {
@@ -27,7 +27,7 @@ export async function lockHolders(
 ): Promise<LockHolder[]> {
   // What pg_stat_activity has told once, it tells again for as long as the transaction lasts.
   await session.query("SELECT pg_catalog.pg_stat_clear_snapshot()");
-  const named = await relationNow(session, "format('%I.%I', wanted.schema, wanted.name)");
+  const named = await currentRelation(session, "format('%I.%I', wanted.schema, wanted.name)");
   const { rows } = await session.query<{ table: string; isGranted: boolean } & Record<keyof BlockingSession, never>>(
     `SELECT held.relation::regclass::text AS "table", held.granted AS "isGranted", held.pid, ${sessionColumns}
        FROM pg_catalog.pg_locks held

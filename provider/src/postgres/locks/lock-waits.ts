@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
-import { Refused, messageOf } from "../../errors.js";
+import { RefusedError, messageOf } from "../../errors.js";
 import { sqlStateOf } from "../sql-state.js";
 
 /** How long a statement waits for a lock where nothing else is said. */
-export const patienceSeconds = 60;
+export const lockTimeoutSeconds = 60;
 
 /**
  * Has a session's statements give up on a lock that somebody else holds on: while applications wait, nothing may wait
  * for ever. Answers the session.
  */
 export async function limitLockWaits<Session extends Client>(session: Session): Promise<Session> {
-  await session.query(`SET lock_timeout = '${patienceSeconds}s'`);
+  await session.query(`SET lock_timeout = '${lockTimeoutSeconds}s'`);
   return session;
 }
 
@@ -19,7 +19,7 @@ export async function limitLockWaits<Session extends Client>(session: Session): 
 const ungranted: ReadonlySet<string> = new Set(["55P03", "40P01"]);
 
 /** Whether a statement failed because a lock was not granted, in that time or ever; ours wrap the server's error. */
-export const isUngranted = (error: unknown): boolean =>
+export const isLockTimeout = (error: unknown): boolean =>
   [error, (error as { cause?: unknown }).cause].some((one) => ungranted.has(sqlStateOf(one)));
 
 /** How to find whom a statement has waited for. */
@@ -42,7 +42,7 @@ const mostTogether = 200;
  *
  * @param tables qualified and quoted
  * @param statements what to run for some of them, without waits but for their locks
- * @throws Refused when one stays locked for half a minute, naming it
+ * @throws RefusedError when one stays locked for half a minute, naming it
  */
 export async function alterTables(
   session: Client,
@@ -63,12 +63,15 @@ export async function alterTable(session: Client, table: string, statements: rea
       await inTransaction(session, `${seconds}s`, statements);
       return;
     } catch (error) {
-      if (!isUngranted(error)) throw error;
+      if (!isLockTimeout(error)) throw error;
       if (attempt === waitsSeconds.length - 1)
-        throw new Refused(`${table} stays locked by somebody else (${statements.join("; ")}): ${messageOf(error)}`, {
-          remedy: lockRemedy,
-          cause: error,
-        });
+        throw new RefusedError(
+          `${table} stays locked by somebody else (${statements.join("; ")}): ${messageOf(error)}`,
+          {
+            remedy: lockRemedy,
+            cause: error,
+          },
+        );
       await sleep(pauseMs);
     }
 }
@@ -79,7 +82,7 @@ async function alterAtOnce(session: Client, statements: readonly string[]): Prom
     await inTransaction(session, "1ms", statements);
     return true;
   } catch (error) {
-    if (!isUngranted(error)) throw error;
+    if (!isLockTimeout(error)) throw error;
     return false;
   }
 }

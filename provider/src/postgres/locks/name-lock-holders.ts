@@ -1,13 +1,13 @@
 import type { Client } from "pg";
-import { HeldUp, messageOf } from "../../errors.js";
+import { LockNotAvailableError, messageOf } from "../../errors.js";
 import {
   type BlockingSession,
   blockingSessions,
   describeSession,
   endingStatement,
-  withoutAges,
+  omitAges,
 } from "./blocking-sessions.js";
-import { isUngranted } from "./lock-waits.js";
+import { isLockTimeout } from "./lock-waits.js";
 
 const lookEveryMs = 1000;
 
@@ -17,7 +17,7 @@ const lookEveryMs = 1000;
  *
  * @param where the session is, for messages
  * @param ask opens another session there
- * @throws HeldUp naming the holders and how to end them; what was not granted has done nothing
+ * @throws LockNotAvailableError naming the holders and how to end them; what was not granted has done nothing
  */
 export async function nameLockHolders<Result>(
   session: Client,
@@ -29,7 +29,7 @@ export async function nameLockHolders<Result>(
   try {
     return await run();
   } catch (error) {
-    throw isUngranted(error) && !(error instanceof HeldUp) ? heldUp(watch.seen, where, error) : error;
+    throw isLockTimeout(error) && !(error instanceof LockNotAvailableError) ? heldUp(watch.seen, where, error) : error;
   } finally {
     await watch.end();
   }
@@ -77,10 +77,10 @@ class HolderWatch {
   }
 }
 
-function heldUp(holders: readonly BlockingSession[], where: string, cause: unknown): HeldUp {
-  const who = withoutAges(holders.map(describeSession).join("; "));
+function heldUp(holders: readonly BlockingSession[], where: string, cause: unknown): LockNotAvailableError {
+  const who = omitAges(holders.map(describeSession).join("; "));
   const [what] = messageOf(cause).split("\n  To do: ");
-  return new HeldUp(`a lock on ${where} is held by ${who || "a session that was not seen"}: ${what!}`, {
+  return new LockNotAvailableError(`a lock on ${where} is held by ${who || "a session that was not seen"}: ${what!}`, {
     remedy: `let it end its transaction, or on ${where}: ${holders.map(endingStatement).join("; ") || "see pg_locks"}`,
     cause,
   });

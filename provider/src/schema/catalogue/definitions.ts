@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { ownOnly } from "../../postgres/own-only.js";
+import { notExtensionMember } from "../../postgres/own-only.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import type { Entry } from "../sql/toc-entries.js";
 
@@ -44,7 +44,7 @@ export const droppedSince = (
 };
 
 /** A dump's entry in such a form that it takes the place of what is there. */
-export function inPlaceOf({ drop }: Redefined, entry: Entry): Entry {
+export function replaceEntry({ drop }: Redefined, entry: Entry): Entry {
   const create = /CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE|VIEW|RULE)\b/;
   if (!create.test(entry.sql)) return { ...entry, sql: `${drop};\n${entry.sql}` };
   return { ...entry, sql: entry.sql.replace(create, "CREATE OR REPLACE $1") };
@@ -58,7 +58,7 @@ function definitionsQuery(version: number): string {
   const id = (catalogue: string, oid: string): string => `'${catalogue}'::regclass::oid || '/' || ${oid} AS id`;
   const statistics = `UNION ALL
   SELECT 'statistics', n.name || '.' || quote_ident(s.stxname), ${id("pg_statistic_ext", "s.oid")}, pg_get_statisticsobjdef(s.oid)
-    FROM pg_statistic_ext s JOIN users_schema n ON n.oid = s.stxnamespace WHERE ${ownOnly("pg_statistic_ext", "s.oid")}`;
+    FROM pg_statistic_ext s JOIN users_schema n ON n.oid = s.stxnamespace WHERE ${notExtensionMember("pg_statistic_ext", "s.oid")}`;
   return `
 WITH users_schema AS (
   SELECT n.oid, quote_ident(n.nspname) AS name FROM pg_namespace n
@@ -66,10 +66,10 @@ WITH users_schema AS (
 ), relation AS (
   SELECT c.oid, c.relkind, n.name || '.' || quote_ident(c.relname) AS name, c.reloptions
     FROM pg_class c JOIN users_schema n ON n.oid = c.relnamespace
-   WHERE c.relpersistence <> 't' AND ${ownOnly("pg_class", "c.oid")}
+   WHERE c.relpersistence <> 't' AND ${notExtensionMember("pg_class", "c.oid")}
 ), routine AS (
   SELECT p.oid, ${routine} AS kind, n.name || '.' || quote_ident(p.proname) || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS name
-    FROM pg_proc p JOIN users_schema n ON n.oid = p.pronamespace WHERE ${isRoutine} AND ${ownOnly("pg_proc", "p.oid")}
+    FROM pg_proc p JOIN users_schema n ON n.oid = p.pronamespace WHERE ${isRoutine} AND ${notExtensionMember("pg_proc", "p.oid")}
      -- A range type's constructors come with it.
      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
 ), named AS (
@@ -77,7 +77,7 @@ WITH users_schema AS (
          (SELECT concat_ws(' ', format_type(rngsubtype, NULL), rngcollation, rngsubopc, rngcanonical, rngsubdiff) FROM pg_range WHERE rngtypid = t.oid) AS definition
     FROM pg_type t JOIN users_schema n ON n.oid = t.typnamespace
    WHERE (t.typtype IN ('d', 'e', 'r') OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
-     AND ${ownOnly("pg_type", "t.oid")}
+     AND ${notExtensionMember("pg_type", "t.oid")}
   UNION ALL
   SELECT 'sequence', name, ${id("pg_class", "oid")}, '' FROM relation WHERE relkind = 'S'
   UNION ALL
@@ -86,25 +86,25 @@ WITH users_schema AS (
   SELECT 'extension', quote_ident(extname), ${id("pg_extension", "oid")}, '' FROM pg_extension
   UNION ALL
   SELECT 'collation', n.name || '.' || quote_ident(c.collname), ${id("pg_collation", "c.oid")}, ${rowOf("c", "collowner", "collversion")}
-    FROM pg_collation c JOIN users_schema n ON n.oid = c.collnamespace WHERE ${ownOnly("pg_collation", "c.oid")}
+    FROM pg_collation c JOIN users_schema n ON n.oid = c.collnamespace WHERE ${notExtensionMember("pg_collation", "c.oid")}
   UNION ALL
   SELECT 'operator', o.oid::regoperator::text, ${id("pg_operator", "o.oid")}, ${rowOf("o", "oprowner")}
-    FROM pg_operator o JOIN users_schema n ON n.oid = o.oprnamespace WHERE ${ownOnly("pg_operator", "o.oid")}
+    FROM pg_operator o JOIN users_schema n ON n.oid = o.oprnamespace WHERE ${notExtensionMember("pg_operator", "o.oid")}
   UNION ALL
   SELECT 'cast', format('(%s AS %s)', castsource::regtype, casttarget::regtype), ${id("pg_cast", "c.oid")}, ${rowOf("c")}
-    FROM pg_cast c WHERE c.oid >= 16384 AND ${ownOnly("pg_cast", "c.oid")}
+    FROM pg_cast c WHERE c.oid >= 16384 AND ${notExtensionMember("pg_cast", "c.oid")}
   UNION ALL
   SELECT 'text search configuration', n.name || '.' || quote_ident(c.cfgname), ${id("pg_ts_config", "c.oid")}, ''
-    FROM pg_ts_config c JOIN users_schema n ON n.oid = c.cfgnamespace WHERE ${ownOnly("pg_ts_config", "c.oid")}
+    FROM pg_ts_config c JOIN users_schema n ON n.oid = c.cfgnamespace WHERE ${notExtensionMember("pg_ts_config", "c.oid")}
   UNION ALL
   SELECT 'text search dictionary', n.name || '.' || quote_ident(t.dictname), ${id("pg_ts_dict", "t.oid")}, ''
-    FROM pg_ts_dict t JOIN users_schema n ON n.oid = t.dictnamespace WHERE ${ownOnly("pg_ts_dict", "t.oid")}
+    FROM pg_ts_dict t JOIN users_schema n ON n.oid = t.dictnamespace WHERE ${notExtensionMember("pg_ts_dict", "t.oid")}
   UNION ALL
   SELECT 'conversion', n.name || '.' || quote_ident(c.conname), ${id("pg_conversion", "c.oid")}, ${rowOf("c", "conowner")}
-    FROM pg_conversion c JOIN users_schema n ON n.oid = c.connamespace WHERE ${ownOnly("pg_conversion", "c.oid")}
+    FROM pg_conversion c JOIN users_schema n ON n.oid = c.connamespace WHERE ${notExtensionMember("pg_conversion", "c.oid")}
   UNION ALL
   SELECT 'event trigger', quote_ident(evtname), ${id("pg_event_trigger", "e.oid")}, ${rowOf("e", "evtowner")} FROM pg_event_trigger e
-   WHERE ${ownOnly("pg_event_trigger", "e.oid")}
+   WHERE ${notExtensionMember("pg_event_trigger", "e.oid")}
   ${version >= 100000 ? statistics : ""}
 ), defined AS (
   SELECT kind || ' ' || name AS key, ${id("pg_proc", "oid")}, pg_get_functiondef(oid) AS definition, 'DROP ' || kind || ' ' || name AS drop
@@ -113,7 +113,7 @@ WITH users_schema AS (
   SELECT 'aggregate ' || n.name || '.' || quote_ident(p.proname) || '(' || pg_get_function_identity_arguments(p.oid) || ')', ${id("pg_proc", "p.oid")}, a::text,
          'DROP AGGREGATE ' || n.name || '.' || quote_ident(p.proname) || '(' || coalesce(nullif(pg_get_function_identity_arguments(p.oid), ''), '*') || ')'
     FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid JOIN users_schema n ON n.oid = p.pronamespace
-   WHERE ${ownOnly("pg_proc", "p.oid")}
+   WHERE ${notExtensionMember("pg_proc", "p.oid")}
   UNION ALL
   SELECT 'view ' || name, ${id("pg_class", "oid")}, concat_ws(' ', pg_get_viewdef(oid), reloptions::text), 'DROP VIEW ' || name
     FROM relation WHERE relkind = 'v'

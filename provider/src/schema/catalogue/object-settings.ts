@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 import { hasPublications, isUsersPublication } from "../../cdc/source/publication.js";
 import { tablesMarkedBy } from "../../cdc/source/replica-identity.js";
-import { ownOnly } from "../../postgres/own-only.js";
+import { notExtensionMember } from "../../postgres/own-only.js";
 import { serverVersion } from "../../postgres/server-version.js";
 
 /**
@@ -77,7 +77,7 @@ WITH relation AS (
          coalesce(c.reloptions, '{}') || ARRAY(SELECT 'toast.' || one FROM pg_class t, unnest(t.reloptions) AS one WHERE t.oid = c.reltoastrelid) AS options
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'p', 'm', 'i') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgmigration')
-     AND ${ownOnly("pg_class", "c.oid")}
+     AND ${notExtensionMember("pg_class", "c.oid")}
 ), attribute AS (
   SELECT a.*, r.name || '.' || quote_ident(a.attname) AS label,
          format('ALTER %s %s%s ALTER COLUMN %I', r.kind, CASE r.kind WHEN 'TABLE' THEN 'ONLY ' END, r.name, a.attname) AS alter
@@ -97,7 +97,7 @@ WITH relation AS (
     FROM pg_ts_config c JOIN pg_namespace n ON n.oid = c.cfgnamespace JOIN pg_ts_config_map m ON m.mapcfg = c.oid
    CROSS JOIN LATERAL (SELECT alias FROM ts_token_type(c.cfgparser) WHERE tokid = m.maptokentype) AS t
     JOIN pg_ts_dict d ON d.oid = m.mapdict JOIN pg_namespace dn ON dn.oid = d.dictnamespace
-   WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${ownOnly("pg_ts_config", "c.oid")}
+   WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${notExtensionMember("pg_ts_config", "c.oid")}
    GROUP BY 1, 2
 ), setting (key, set, reset) AS (
   SELECT format('option %s %s', name, option), format('ALTER %s %s SET (%s = %L)', kind, name, option, value), format('ALTER %s %s RESET (%s)', kind, name, option)
@@ -172,13 +172,13 @@ const dictionaryOptions = `UNION ALL
     FROM (SELECT quote_ident(n.nspname) || '.' || quote_ident(t.dictname) AS name, part[1] AS option, part[2] AS value
             FROM pg_ts_dict t JOIN pg_namespace n ON n.oid = t.dictnamespace
            CROSS JOIN LATERAL regexp_matches(t.dictinitoption, $re$("(?:[^"]|"")+"|[a-z0-9_]+) = (E?'(?:[^']|'')*'|[^', ]+)$re$, 'g') AS part
-           WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${ownOnly("pg_ts_dict", "t.oid")}) AS one`;
+           WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${notExtensionMember("pg_ts_dict", "t.oid")}) AS one`;
 
 const statisticsTargets = `UNION ALL
   SELECT 'statistics ' || name, format('ALTER STATISTICS %s SET STATISTICS %s', name, target), format('ALTER STATISTICS %s SET STATISTICS -1', name)
     FROM (SELECT quote_ident(n.nspname) || '.' || quote_ident(s.stxname) AS name, s.stxstattarget AS target
             FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
-           WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${ownOnly("pg_statistic_ext", "s.oid")}) AS one
+           WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${notExtensionMember("pg_statistic_ext", "s.oid")}) AS one
    WHERE target >= 0`;
 
 /** The kinds of changes, and whether they come under partitions' own names. */

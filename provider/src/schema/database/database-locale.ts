@@ -1,7 +1,7 @@
+import type { DatabaseProperties } from "./database-properties.js";
 import type { Client } from "pg";
 import { quoteLiteral } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
-import type { DatabaseProperties } from "./database.js";
 
 export interface LocaleChoice {
   /** The options of CREATE DATABASE. */

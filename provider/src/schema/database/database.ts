@@ -1,5 +1,6 @@
+import type { DatabaseProperties, DatabaseSetting } from "./database-properties.js";
 import pg from "pg";
-import { Refused, messageOf } from "../../errors.js";
+import { RefusedError, messageOf } from "../../errors.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import { quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
@@ -7,41 +8,6 @@ import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import type { RestoreFinding } from "../sql/restore-findings.js";
 import { localeChoices } from "./database-locale.js";
 import { settingValue } from "./setting-value.js";
-
-/** What a database is beside what is in it. */
-export interface DatabaseProperties {
-  /** `UTF8`, `LATIN1`, `SQL_ASCII`, ... */
-  readonly encoding: string;
-  /** LC_COLLATE and LC_CTYPE. */
-  readonly collate: string;
-  readonly ctype: string;
-  /** Before 15 always `libc`. */
-  readonly provider: "libc" | "icu" | "builtin";
-  /** The provider's own locale and, for ICU, its rules. */
-  readonly locale: string | undefined;
-  readonly icuRules: string | undefined;
-  readonly comment: string | undefined;
-  /** ALTER DATABASE ... SET, and ALTER ROLE ... IN DATABASE ... SET where a role is named. */
-  readonly settings: readonly DatabaseSetting[];
-  /** -1: none. 0 keeps everybody out but superusers. */
-  readonly connectionLimit: number;
-  /** Undefined: the privileges that every database has by default. */
-  readonly privileges: readonly DatabasePrivilege[] | undefined;
-}
-
-export interface DatabaseSetting {
-  readonly role: string | undefined;
-  readonly name: string;
-  /** As pg_db_role_setting keeps it. */
-  readonly value: string;
-}
-
-export interface DatabasePrivilege {
-  /** Undefined: PUBLIC. */
-  readonly grantee: string | undefined;
-  readonly privilege: string;
-  readonly grantable: boolean;
-}
 
 /** @param source a session in the database itself */
 export async function readDatabaseProperties(source: pg.Client): Promise<DatabaseProperties> {
@@ -102,7 +68,7 @@ SELECT json_build_object(
  * Creates an empty database from template0 that is as near to the source's as the target allows.
  *
  * @param target a session in the maintenance database
- * @throws Refused when the database exists, or no locale of the target fits its encoding
+ * @throws RefusedError when the database exists, or no locale of the target fits its encoding
  */
 export async function createTargetDatabase(
   target: pg.Client,
@@ -114,7 +80,7 @@ export async function createTargetDatabase(
   if (properties.settings.some(isFence)) findings.push(fenceLeftOut(name));
   for (const { sql, what } of await refinements(target, name, properties)) {
     const error = await refused(target, sql);
-    if (error) findings.push(leftOut(name, what, error, sql));
+    if (error) findings.push(skipped(name, what, error, sql));
   }
   return findings;
 }
@@ -164,14 +130,14 @@ const otherLocale = (name: string, clause: string, error: pg.DatabaseError | und
   severity: "warning",
 });
 
-function notCreated(name: string, error: pg.DatabaseError | undefined): Refused {
+function notCreated(name: string, error: pg.DatabaseError | undefined): RefusedError {
   const remedy =
     sqlStateOf(error) === sqlStates.duplicateDatabase
       ? `drop ${name} on the target, or let the migration overwrite it`
       : sqlStateOf(error) === sqlStates.insufficientPrivilege
         ? "ALTER ROLE ... CREATEDB, for the role that migrates"
         : "create the database on the target by hand, with a locale that it has";
-  return new Refused(`the target refuses to create the database ${name}: ${error?.message ?? "no locale fits"}`, {
+  return new RefusedError(`the target refuses to create the database ${name}: ${error?.message ?? "no locale fits"}`, {
     remedy,
     cause: error,
   });
@@ -182,7 +148,7 @@ const nameTaken: ReadonlySet<string> = new Set([sqlStates.duplicateDatabase, sql
 
 /** Of {@link createTargetDatabase}: whether there is a database of that name, or came to be at that moment. */
 export const isNameTaken = (error: unknown): boolean =>
-  error instanceof Refused && nameTaken.has(sqlStateOf(error.cause));
+  error instanceof RefusedError && nameTaken.has(sqlStateOf(error.cause));
 
 interface Refinement {
   readonly sql: string;
@@ -232,7 +198,7 @@ const fenceLeftOut = (name: string): RestoreFinding => ({
 /** An extension's setting has a prefix: `pgaudit.log`. */
 const settingName = (name: string): string => name.split(".").map(quoteIdentifier).join(".");
 
-const leftOut = (name: string, what: string, error: pg.DatabaseError, sql: string): RestoreFinding => ({
+const skipped = (name: string, what: string, error: pg.DatabaseError, sql: string): RestoreFinding => ({
   object: name,
   objectType: "DATABASE",
   message: `${what} was left out: ${error.message}`,
@@ -244,7 +210,7 @@ const leftOut = (name: string, what: string, error: pg.DatabaseError, sql: strin
  * Ends all sessions in a database and drops it; does nothing when there is none.
  *
  * @param target a session in the maintenance database
- * @throws Refused when the role may not, or a replication slot holds the database
+ * @throws RefusedError when the role may not, or a replication slot holds the database
  */
 export async function dropTargetDatabase(target: pg.Client, name: string): Promise<void> {
   const database = quoteIdentifier(name);
@@ -254,7 +220,7 @@ export async function dropTargetDatabase(target: pg.Client, name: string): Promi
       await target.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", [name]);
     await target.query(`DROP DATABASE IF EXISTS ${database}${canForce ? " WITH (FORCE)" : ""}`);
   } catch (cause) {
-    throw new Refused(`the target's database ${name} cannot be dropped: ${messageOf(cause)}`, {
+    throw new RefusedError(`the target's database ${name} cannot be dropped: ${messageOf(cause)}`, {
       remedy: `end its sessions, drop its replication slots, then DROP DATABASE ${database} as its owner`,
       code: "603117",
       cause,

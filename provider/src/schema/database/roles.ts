@@ -1,21 +1,22 @@
 import pg from "pg";
-import { Unreachable, messageOf } from "../../errors.js";
+import { UnreachableError, messageOf } from "../../errors.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import { quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import type { RestoreFinding } from "../sql/restore-findings.js";
 import { settingValue } from "./setting-value.js";
 
-/** A role of the source. What only a superuser can give is in `withheld`. */
+/** A role, as either server has it. */
 interface Role {
   readonly name: string;
-  readonly login: boolean;
+  /** Of LOGIN, SUPERUSER, REPLICATION and BYPASSRLS, those that it has. */
+  readonly attributes: readonly string[];
   readonly inherit: boolean;
   readonly createDatabase: boolean;
   readonly createRole: boolean;
   readonly connectionLimit: number;
   readonly validUntil: string | null;
-  readonly withheld: readonly string[];
+  readonly comment: string | null;
   /** As pg_authid keeps it, never in the clear; null when there is none, or it may not be read. */
   readonly password: string | null;
 }
@@ -44,9 +45,9 @@ const ofUsers = (alias: string): string => `${alias}.oid <> 10 AND ${alias}.roln
 export const isMigratedRole = (name: string): boolean => !new RegExp(ofServices).test(name);
 
 /**
- * Gives the target the source's roles, with memberships and settings. A role that is there already keeps its attributes,
- * its password and the settings that it has, so this can be run again. Nothing here takes a superuser on either side:
- * what would is found and left out.
+ * Gives the target the source's roles, with memberships, settings and comments. A role that is there already keeps its
+ * attributes, its password, and the settings and the comment that it has, so this can be run again. What a role lacks on the
+ * target is found each time. No role becomes a superuser.
  *
  * @param source a session in any database of the source
  * @param target a session of a role with CREATEROLE
@@ -58,19 +59,31 @@ export async function migrateRoles(source: pg.Client, target: pg.Client): Promis
   const findings: RestoreFinding[] = [];
   const there = await namesOfRoles(target);
   const passwordsReadable = await mayReadPasswords(source);
-  for (const role of await readRoles(source, passwordsReadable)) {
-    if (there.has(role.name)) continue;
-    findings.push(...(await createRole(target, role, version)));
+  const roles = await readRoles(source, passwordsReadable);
+  for (const role of roles)
+    if (!there.has(role.name)) findings.push(...(await createRole(target, role, version, passwordsReadable)));
+  const created = new Map((await readRoles(target, false)).map((role) => [role.name, role]));
+  for (const role of roles) {
+    const twin = created.get(role.name);
+    if (!twin) continue;
+    findings.push(...lostAttributes(role, twin, passwordsReadable));
+    if (role.comment !== null && twin.comment === null)
+      findings.push(...(await commentOn(target, role.name, role.comment)));
   }
-  const created = await namesOfRoles(target);
+  const names = await namesOfRoles(target);
   for (const membership of await readMemberships(source))
-    if (created.has(membership.role) && created.has(membership.member))
+    if (names.has(membership.role) && names.has(membership.member))
       findings.push(...(await grant(target, membership, version)));
-  findings.push(...(await applySettings(target, await readSettings(source), created)));
+  findings.push(...(await applySettings(target, await readSettings(source), names)));
   return findings;
 }
 
-async function createRole(target: pg.Client, role: Role, version: number): Promise<RestoreFinding[]> {
+async function createRole(
+  target: pg.Client,
+  role: Role,
+  version: number,
+  passwordsReadable: boolean,
+): Promise<RestoreFinding[]> {
   const name = quoteIdentifier(role.name);
   const attributes = [
     role.inherit ? "INHERIT" : "NOINHERIT",
@@ -82,32 +95,52 @@ async function createRole(target: pg.Client, role: Role, version: number): Promi
   const refusal = await refused(target, `CREATE ROLE ${name} NOLOGIN ${attributes}`);
   if (refusal !== undefined)
     return [finding(role.name, `the role was not created: ${refusal}`, `CREATE ROLE ${name} ${attributes}`, "failed")];
-  const findings = role.withheld.length === 0 ? [] : [withheld(role)];
+  const findings: RestoreFinding[] = [];
   if (version < 160000) {
     const mine = await refused(target, `GRANT ${name} TO CURRENT_USER`);
     if (mine !== undefined) findings.push(finding(role.name, `it was not granted to the migrating role: ${mine}`));
   }
-  return [...findings, ...(role.login ? await letLogIn(target, role) : [])];
+  // Where the migrating role may not give one of these, the role is found without it.
+  for (const attribute of ["REPLICATION", "BYPASSRLS"])
+    if (role.attributes.includes(attribute)) await refused(target, `ALTER ROLE ${name} ${attribute}`);
+  if (role.attributes.includes("LOGIN") && passwordsReadable) findings.push(...(await letLogIn(target, role)));
+  return findings;
 }
 
-/** A role whose password cannot be carried must not log in with none, or with one that somebody guesses. */
+/** A role without a password keeps LOGIN: it authenticates by a certificate, LDAP or the like, or not at all. */
 async function letLogIn(target: pg.Client, { name, password }: Role): Promise<RestoreFinding[]> {
-  const remedy = `ALTER ROLE ${quoteIdentifier(name)} LOGIN PASSWORD '...' on the target`;
-  if (password === null)
-    return [finding(name, "its password could not be read on the source, so it may not log in on the target", remedy)];
-  const login = `ALTER ROLE ${quoteIdentifier(name)} LOGIN PASSWORD ${quoteLiteral(password)}`;
-  const refusal = await refused(target, login);
-  return refusal === undefined
-    ? []
-    : [finding(name, `the target did not take its password, so it may not log in there: ${refusal}`, remedy)];
+  const withPassword = password === null ? "" : ` PASSWORD ${quoteLiteral(password)}`;
+  const refusal = await refused(target, `ALTER ROLE ${quoteIdentifier(name)} LOGIN${withPassword}`);
+  return refusal === undefined ? [] : [finding(name, `the target did not take its password: ${refusal}`)];
 }
 
-const withheld = ({ name, withheld: attributes }: Role): RestoreFinding =>
-  finding(
-    name,
-    `it is without ${attributes.join(", ")} on the target, which only a superuser can give`,
-    `where it is needed and allowed: ALTER ROLE ${quoteIdentifier(name)} ${attributes.join(" ")}`,
-  );
+/** By the state of the target, so that a later attempt, which finds the role there, reports the same. */
+function lostAttributes({ name, attributes }: Role, twin: Role, passwordsReadable: boolean): RestoreFinding[] {
+  const lost = attributes.filter((attribute) => !twin.attributes.includes(attribute));
+  const rights = lost.filter((attribute) => attribute !== "LOGIN");
+  const alter = `ALTER ROLE ${quoteIdentifier(name)}`;
+  const why = passwordsReadable ? "" : "its password could not be read on the source, so ";
+  return [
+    ...(lost.includes("LOGIN")
+      ? [finding(name, `${why}it may not log in on the target`, `${alter} LOGIN PASSWORD '...' on the target`)]
+      : []),
+    ...(rights.length === 0
+      ? []
+      : [
+          finding(
+            name,
+            `it is without ${rights.join(", ")} on the target, which the migrating role may not give`,
+            `where it is needed and allowed: ${alter} ${rights.join(" ")}`,
+          ),
+        ]),
+  ];
+}
+
+async function commentOn(target: pg.Client, name: string, comment: string): Promise<RestoreFinding[]> {
+  const sql = `COMMENT ON ROLE ${quoteIdentifier(name)} IS ${quoteLiteral(comment)}`;
+  const refusal = await refused(target, sql);
+  return refusal === undefined ? [] : [finding(name, `its comment was not migrated: ${refusal}`, sql)];
+}
 
 async function grant(target: pg.Client, membership: Membership, version: number): Promise<RestoreFinding[]> {
   const { role, member, admin, inherit, set } = membership;
@@ -145,12 +178,14 @@ async function mayReadPasswords(source: pg.Client): Promise<boolean> {
   return rows[0]!.may;
 }
 
-async function readRoles(source: pg.Client, withPasswords: boolean): Promise<Role[]> {
-  const { rows } = await source.query<Role>(
-    `SELECT r.rolname AS name, r.rolcanlogin AS login, r.rolinherit AS inherit, r.rolcreatedb AS "createDatabase",
+async function readRoles(client: pg.Client, withPasswords: boolean): Promise<Role[]> {
+  const { rows } = await client.query<Role>(
+    `SELECT r.rolname AS name, r.rolinherit AS inherit, r.rolcreatedb AS "createDatabase",
             r.rolcreaterole AS "createRole", r.rolconnlimit AS "connectionLimit", r.rolvaliduntil::text AS "validUntil",
-            array_remove(ARRAY[CASE WHEN r.rolsuper THEN 'SUPERUSER' END, CASE WHEN r.rolreplication THEN 'REPLICATION' END,
-                               CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END], NULL) AS withheld,
+            shobj_description(r.oid, 'pg_authid') AS comment,
+            array_remove(ARRAY[CASE WHEN r.rolcanlogin THEN 'LOGIN' END, CASE WHEN r.rolsuper THEN 'SUPERUSER' END,
+                               CASE WHEN r.rolreplication THEN 'REPLICATION' END,
+                               CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END], NULL) AS attributes,
             ${withPasswords ? "r.rolpassword" : "NULL"} AS password
        FROM ${withPasswords ? "pg_authid" : "pg_roles"} r WHERE ${ofUsers("r")} ORDER BY r.rolname`,
   );
@@ -206,7 +241,7 @@ async function refused(target: pg.Client, sql: string): Promise<string | undefin
     return undefined;
   } catch (error) {
     if (isConnectionLoss(error))
-      throw new Unreachable(`the target's connection broke while roles were made: ${messageOf(error)}`, {
+      throw new UnreachableError(`the target's connection broke while roles were made: ${messageOf(error)}`, {
         cause: error,
       });
     if (error instanceof pg.DatabaseError) return error.message;

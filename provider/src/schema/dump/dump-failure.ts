@@ -1,4 +1,4 @@
-import { HeldUp, Refused, Unreachable } from "../../errors.js";
+import { LockNotAvailableError, RefusedError, UnreachableError } from "../../errors.js";
 
 /**
  * What pg_dump, libpq beneath it and our own relay say of a connection that is gone, or of a server that is away for a
@@ -15,11 +15,12 @@ const lostSnapshot =
 const lockWaitedFor = /canceling statement due to statement timeout/;
 
 /** @param complaint in pg_dump's own words, which are English: it is run without a locale */
-export function dumpFailure(database: string, complaint: string, cause?: unknown): Refused | Unreachable {
+export function dumpFailure(database: string, complaint: string, cause?: unknown): RefusedError | UnreachableError {
   const message = `pg_dump could not read ${database}: ${complaint}`;
-  if (lostConnection.test(complaint) || lostSnapshot.test(complaint)) return new Unreachable(message, { cause });
-  if (lockWaitedFor.test(complaint)) return new HeldUp(`pg_dump waits for a lock in ${database}`, { cause });
-  return new Refused(message, {
+  if (lostConnection.test(complaint) || lostSnapshot.test(complaint)) return new UnreachableError(message, { cause });
+  if (lockWaitedFor.test(complaint))
+    return new LockNotAvailableError(`pg_dump waits for a lock in ${database}`, { cause });
+  return new RefusedError(message, {
     remedy: "correct on the source what it names, then run the migration again",
     cause,
   });

@@ -1,5 +1,5 @@
 import { qualify } from "../../postgres/identifiers.js";
-import type { RelationName } from "../plan/restore-plan.js";
+import type { RelationName } from "../../postgres/identifiers.js";
 
 export interface DumpOptions {
   /** An exported snapshot (pg_export_snapshot) in which to read the catalogue. */

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { EngineFault, HeldUp, Refused, Unreachable, messageOf } from "../../errors.js";
-import { type Endpoint, connect } from "../../postgres/connection/connect.js";
+import { EngineError, LockNotAvailableError, RefusedError, UnreachableError, messageOf } from "../../errors.js";
+import { connect } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { describeHolders, lockHolders, remedyAgainst } from "../../postgres/locks/lock-holders.js";
-import { patienceSeconds } from "../../postgres/locks/lock-waits.js";
+import { lockTimeoutSeconds } from "../../postgres/locks/lock-waits.js";
 import { majorVersion, serverVersion } from "../../postgres/server-version.js";
 import type { DumpOptions } from "./dump-options.js";
 import { dumpNatively, findNativeTool } from "./native-dump.js";
@@ -22,19 +23,19 @@ const pauseMs = 500;
  * The definition of everything in a database, as pg_dump prints it. While others keep a table locked it is tried again,
  * for a minute.
  *
- * @throws HeldUp when they do for longer, naming them
- * @throws Refused when no pg_dump is new enough, or the source refuses what pg_dump asks
- * @throws Unreachable when the source does not answer
- * @throws the error that the signal was aborted with, or Canceled
+ * @throws LockNotAvailableError when they do for longer, naming them
+ * @throws RefusedError when no pg_dump is new enough, or the source refuses what pg_dump asks
+ * @throws UnreachableError when the source does not answer
+ * @throws the error that the signal was aborted with, or CanceledError
  */
 export async function dumpSchema(source: Endpoint, database: string, options: DumpOptions = {}): Promise<Dump> {
-  const { signal, lockSeconds = patienceSeconds } = options;
+  const { signal, lockSeconds = lockTimeoutSeconds } = options;
   const deadline = Date.now() + lockSeconds * 1000;
   for (;;) {
     try {
       return await dumpOnce(source, database, options);
     } catch (error) {
-      if (!(error instanceof HeldUp)) throw error;
+      if (!(error instanceof LockNotAvailableError)) throw error;
       if (Date.now() >= deadline) throw await stayLocked(source, database, lockSeconds, error);
       // What it was aborted by, the next try tells.
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
@@ -42,10 +43,15 @@ export async function dumpSchema(source: Endpoint, database: string, options: Du
   }
 }
 
-async function stayLocked(source: Endpoint, database: string, seconds: number, cause: HeldUp): Promise<HeldUp> {
+async function stayLocked(
+  source: Endpoint,
+  database: string,
+  seconds: number,
+  cause: LockNotAvailableError,
+): Promise<LockNotAvailableError> {
   const client = await connect(source, { database, purpose: "look at locks" });
   const holders = await lockHolders(client).finally(() => client.end());
-  return new HeldUp(
+  return new LockNotAvailableError(
     `the schema of ${database} could not be read for ${seconds} s: ${describeHolders(holders) || cause.message}`,
     {
       remedy: `${remedyAgainst(holders, `${source.host}:${source.port}`)}; then start again`,
@@ -62,7 +68,7 @@ async function dumpOnce(source: Endpoint, database: string, options: DumpOptions
   try {
     return named(await dumpNatively(native, source, database, options), "native");
   } catch (error) {
-    const isFinal = options.signal?.aborted || error instanceof HeldUp || major > wasmMajor;
+    const isFinal = options.signal?.aborted || error instanceof LockNotAvailableError || major > wasmMajor;
     if (options.tool === "native" || isFinal) throw error;
     return withoutNative(source, database, major, options, error);
   }
@@ -80,8 +86,9 @@ async function withoutNative(
     const { text, tool } = await inWasm(source, database, major, options);
     return { text, tool: `${tool}, after the native one failed: ${messageOf(nativeError)}` };
   } catch (error) {
-    if (options.signal?.aborted || error instanceof HeldUp || error instanceof Unreachable) throw error;
-    throw new Refused(`neither pg_dump could read ${database}: ${messageOf(nativeError)}; ${messageOf(error)}`, {
+    if (options.signal?.aborted || error instanceof LockNotAvailableError || error instanceof UnreachableError)
+      throw error;
+    throw new RefusedError(`neither pg_dump could read ${database}: ${messageOf(nativeError)}; ${messageOf(error)}`, {
       remedy: "correct what they name on the source, then run the migration again",
       cause: new AggregateError([nativeError, error]),
     });
@@ -104,11 +111,11 @@ async function majorOf(source: Endpoint, database: string): Promise<number> {
 
 function named(text: string, kind: "native" | "wasm"): Dump {
   const version = /^-- Dumped by pg_dump version (\S+)/m.exec(text)?.[1];
-  if (version === undefined) throw new EngineFault(`the ${kind} pg_dump wrote no dump`);
+  if (version === undefined) throw new EngineError(`the ${kind} pg_dump wrote no dump`);
   return { text, tool: `pg_dump ${version} (${kind})` };
 }
 
-const noToolFor = (major: number): Refused =>
-  new Refused(`no pg_dump here can read PostgreSQL ${major}`, {
+const noToolFor = (major: number): RefusedError =>
+  new RefusedError(`no pg_dump here can read PostgreSQL ${major}`, {
     remedy: `install PostgreSQL's client tools, version ${major} or newer, or name a pg_dump in the environment variable PG_DUMP`,
   });

@@ -5,8 +5,8 @@ import { delimiter, join } from "node:path";
 import { rootCertificates } from "node:tls";
 import { promisify } from "node:util";
 import { cancellation } from "../../copy/cancellation.js";
-import { Refused, messageOf } from "../../errors.js";
-import type { Endpoint, SslMode } from "../../postgres/connection/connect.js";
+import { RefusedError, messageOf } from "../../errors.js";
+import type { Endpoint, SslMode } from "../../postgres/connection/endpoint.js";
 import { passwordOf } from "../../postgres/connection/password.js";
 import { dumpFailure } from "./dump-failure.js";
 import { type DumpOptions, dumpArguments } from "./dump-options.js";
@@ -94,7 +94,7 @@ export async function dumpNatively(
     });
     return utf8(stdout, database);
   } catch (error) {
-    if (error instanceof Refused) throw error;
+    if (error instanceof RefusedError) throw error;
     if (options.signal?.aborted) throw cancellation(`the dump of ${database}`, options.signal);
     throw dumpFailure(database, complaint(error), error);
   } finally {
@@ -158,7 +158,7 @@ function utf8(bytes: Buffer, database: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw new Refused(`names or texts in the schema of ${database} are no valid UTF-8`, {
+    throw new RefusedError(`names or texts in the schema of ${database} are no valid UTF-8`, {
       remedy: "an SQL_ASCII database keeps bytes of any encoding: rename or correct them on the source",
       cause,
     });

@@ -22,7 +22,7 @@ const encryptionRequests = [80877103, 80877104];
  * backslash travels as a control character of the same length, and is put back.
  */
 const restrict = /\\(?=(?:un)?restrict)/gi;
-const standIn = "\u007f";
+const placeholder = "\u007f";
 const standingIn = /\u007f(?=(?:un)?restrict)/gi;
 
 const protocol = {
@@ -79,7 +79,7 @@ function answer(): Uint8Array {
   const message = receiveMessageOnPort(port) as { message: Uint8Array } | undefined;
   if (!message) throw new Error("the source's connection broke");
   const text = Buffer.from(message.message).toString("latin1");
-  return Buffer.from(text.replace(restrict, standIn), "latin1");
+  return Buffer.from(text.replace(restrict, placeholder), "latin1");
 }
 
 /** AuthenticationOk, ParameterStatus of each parameter, BackendKeyData, ReadyForQuery. */

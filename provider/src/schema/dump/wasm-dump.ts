@@ -5,9 +5,10 @@ import { setFlagsFromString } from "node:v8";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import type { Client } from "pg";
 import { cancellation } from "../../copy/cancellation.js";
-import { EngineFault, Refused } from "../../errors.js";
+import { EngineError, RefusedError } from "../../errors.js";
 import { requestCancel } from "../../postgres/connection/cancel-request.js";
-import { type Endpoint, connect } from "../../postgres/connection/connect.js";
+import { connect } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { watchOf } from "../../postgres/connection/session-watch.js";
 import { dumpFailure } from "./dump-failure.js";
 import { type DumpOptions, dumpArguments } from "./dump-options.js";
@@ -131,7 +132,7 @@ async function resultOf(worker: Worker, database: string, signal: AbortSignal | 
     [result] = (await once(worker, "message", signal ? { signal } : {})) as [WasmDumpResult];
   } catch (cause) {
     if (signal?.aborted) throw cancellation(`the dump of ${database}`, signal);
-    throw new EngineFault(`the embedded pg_dump broke down over ${database}: ${String(cause)}`, {
+    throw new EngineError(`the embedded pg_dump broke down over ${database}: ${String(cause)}`, {
       remedy: "install PostgreSQL's client tools: a native pg_dump is then used instead",
       cause,
     });
@@ -143,7 +144,7 @@ async function resultOf(worker: Worker, database: string, signal: AbortSignal | 
 function checkEncoding(text: string, parameters: readonly [string, string][], database: string): void {
   const encoding = parameters.find(([name]) => name === "server_encoding")?.[1];
   if (encoding !== "SQL_ASCII" || !text.includes("\ufffd")) return;
-  throw new Refused(`names or texts in the schema of ${database} are no valid UTF-8`, {
+  throw new RefusedError(`names or texts in the schema of ${database} are no valid UTF-8`, {
     remedy: "an SQL_ASCII database keeps bytes of any encoding: rename or correct them on the source",
   });
 }

@@ -1,5 +1,5 @@
 import type { Entry } from "../sql/toc-entries.js";
-import type { RelationName } from "./restore-plan.js";
+import type { RelationName } from "../../postgres/identifiers.js";
 import { type Token, follows, identifierName, tokenize } from "../sql/tokenize.js";
 import { type Statement, relationAt, splitStatements } from "../sql/statements.js";
 import { type TableElement, createdRelationAt, elementsOf, withoutElements } from "./table-elements.js";
@@ -12,7 +12,7 @@ export interface Validation {
   readonly constraint: string;
 }
 
-export interface LateConstraint {
+export interface DeferredConstraint {
   /** Adds it NOT VALID, which looks at no row. */
   readonly added: Entry;
   readonly validation: Validation;
@@ -22,10 +22,10 @@ export interface LateConstraint {
  * A foreign key in two steps. Undefined where it is not to be validated (NOT VALID on the source, NOT ENFORCED), and where a
  * side is partitioned: before 18 such a key either cannot be NOT VALID or stays so for the partitions.
  */
-export function lateForeignKey(
+export function deferredForeignKey(
   entry: Entry,
   isPartitioned: (table: RelationName) => boolean,
-): LateConstraint | undefined {
+): DeferredConstraint | undefined {
   const [add, ...others] = splitStatements(entry.sql);
   if (!add || others.length > 0) return undefined;
   const { text, tokens } = add;
@@ -61,10 +61,10 @@ const validationOf = (entry: Entry, relation: string, table: RelationName, name:
  *
  * @param isUsers whether the dump brings this function
  */
-export function separateLateChecks(
+export function separateDeferredChecks(
   table: Entry,
   isUsers: (routine: RelationName) => boolean,
-): { readonly table: Entry; readonly checks: readonly LateConstraint[] } {
+): { readonly table: Entry; readonly checks: readonly DeferredConstraint[] } {
   if (table.type !== "TABLE" || !table.sql.includes(" CHECK (")) return { table, checks: [] };
   const [create, ...others] = splitStatements(table.sql);
   const relation = create && createdRelationAt(create);
@@ -72,7 +72,7 @@ export function separateLateChecks(
   const late = elementsOf(create).filter((element) => isLateCheck(element, isUsers));
   if (late.length === 0) return { table, checks: [] };
   const quoted = quotedRelation(create, relation);
-  const checks = late.map(({ tokens, text }): LateConstraint => {
+  const checks = late.map(({ tokens, text }): DeferredConstraint => {
     const name = `${table.name} ${identifierName(tokens[1]!)}`;
     // The table's numbers are not the check's.
     const entry = { ...table, classOid: 0, oid: 0, dependencies: [table.id], type: "CHECK CONSTRAINT", name };
@@ -93,11 +93,11 @@ export function separateLateChecks(
  * @param isInside whether arrays or composite types are made of the domain: the server validates none of their values, so
  *   that the checks have to be there from the beginning
  */
-export function separateLateDomainChecks(
+export function separateDeferredDomainChecks(
   domain: Entry,
   isUsers: (routine: RelationName) => boolean,
   isInside: (quotedDomain: string) => boolean,
-): { readonly domain: Entry; readonly checks: readonly LateConstraint[] } {
+): { readonly domain: Entry; readonly checks: readonly DeferredConstraint[] } {
   if (domain.type !== "DOMAIN" || !domain.sql.includes(" CHECK (")) return { domain, checks: [] };
   const [create, ...others] = splitStatements(domain.sql);
   const name = create && relationAt(create, 2);
@@ -105,7 +105,7 @@ export function separateLateDomainChecks(
   const late = domainConstraints(create).filter((element) => isLateCheck(element, isUsers));
   const quoted = quotedRelation(create, 2);
   if (late.length === 0 || isInside(quoted)) return { domain, checks: [] };
-  const checks = late.map(({ tokens, text }): LateConstraint => {
+  const checks = late.map(({ tokens, text }): DeferredConstraint => {
     const constraint = tokens[1]!;
     const title = `${domain.name} ${identifierName(constraint)}`;
     const entry = { ...domain, classOid: 0, oid: 0, dependencies: [domain.id], type: "CHECK CONSTRAINT", name: title };

@@ -1,6 +1,6 @@
 import { quoteLiteral } from "../../postgres/identifiers.js";
 import type { Entry } from "../sql/toc-entries.js";
-import type { RelationName } from "./restore-plan.js";
+import type { RelationName } from "../../postgres/identifiers.js";
 import { follows, identifierName } from "../sql/tokenize.js";
 import { type Statement, relationAt, splitStatements } from "../sql/statements.js";
 

@@ -1,26 +1,22 @@
+import type { RelationName } from "../../postgres/identifiers.js";
 import { sourceObjectPrefix } from "../../cdc/model/names.js";
 import type { Entry } from "../sql/toc-entries.js";
 import { type KeyElement, keyElement, keyThroughIndex } from "./key-constraints.js";
 import {
-  type LateConstraint,
+  type DeferredConstraint,
   type Validation,
   callsAny,
   constraintKey,
   createdRoutine,
   isCommentOn,
-  lateForeignKey,
-  separateLateChecks,
-  separateLateDomainChecks,
+  deferredForeignKey,
+  separateDeferredChecks,
+  separateDeferredDomainChecks,
 } from "./deferred-constraints.js";
 import { addExclusionsToTrees } from "./partitioned-exclusions.js";
 import { follows, identifierName, tokenize } from "../sql/tokenize.js";
 import { type Statement, newOwner, relationAt, splitStatements } from "../sql/statements.js";
 import { withElements } from "./table-elements.js";
-
-export interface RelationName {
-  readonly schema: string;
-  readonly name: string;
-}
 
 /** An index, key, exclusion constraint or statistics object of one ordinary table. */
 export interface Build {
@@ -51,7 +47,7 @@ export interface RestorePlan {
   readonly after: readonly Entry[];
   readonly validations: readonly Validation[];
   /** Whether `firing` was asked for, even where there is none. */
-  readonly keepsBackFiring: boolean;
+  readonly deferTriggersAndForeignKeys: boolean;
   readonly firing: readonly Entry[];
   readonly firingValidations: readonly Validation[];
   readonly handover: readonly Entry[];
@@ -86,13 +82,13 @@ export interface PlanOptions {
   /** Tables with so few rows that they may come into a key as well as a key be built over them; none unless told. */
   readonly isSmall?: (table: RelationName) => boolean;
   /** Where changes cannot be applied as in a replica, which fires nothing: see {@link RestorePlan}. */
-  readonly keepsBackFiring?: boolean;
+  readonly deferTriggersAndForeignKeys?: boolean;
 }
 
 /** The publications of a migration itself are the source's alone, and in no list. */
 export function planRestore(
   entries: readonly Entry[],
-  { keepsBackFiring = false, isSmall = () => false }: PlanOptions = {},
+  { deferTriggersAndForeignKeys = false, isSmall = () => false }: PlanOptions = {},
 ): RestorePlan {
   const { remaining, ownership } = separateOwnership(
     addExclusionsToTrees(entries.filter((entry) => !isOwnPublication(entry))),
@@ -107,7 +103,7 @@ export function planRestore(
   const { before, postData } = withSmallKeys(unkeyed, boundary < 0 ? [] : objects.slice(boundary), isSmall);
   const { builds, lateBuilds, after } = separateBuilds(before, postData, { isUsers, isSmall });
   const foreignKeys = separateForeignKeys(before, after);
-  const firing = new Set(keepsBackFiring ? firingOf(foreignKeys.after) : []);
+  const firing = new Set(deferTriggersAndForeignKeys ? firingOf(foreignKeys.after) : []);
   // Where a table and one that inherits it both have a check, the latter's comes first and takes the former's in.
   const lateChecks = checks.map(({ added }) => added).reverse();
   return {
@@ -115,10 +111,13 @@ export function planRestore(
     builds,
     lateBuilds,
     after: [...lateChecks, ...comments, ...foreignKeys.after.filter((entry) => !firing.has(entry))],
-    validations: [...checks.map(({ validation }) => validation), ...(keepsBackFiring ? [] : foreignKeys.validations)],
-    keepsBackFiring,
+    validations: [
+      ...checks.map(({ validation }) => validation),
+      ...(deferTriggersAndForeignKeys ? [] : foreignKeys.validations),
+    ],
+    deferTriggersAndForeignKeys,
     firing: [...firing],
-    firingValidations: keepsBackFiring ? foreignKeys.validations : [],
+    firingValidations: deferTriggersAndForeignKeys ? foreignKeys.validations : [],
     handover: inHandoverOrder([...ownership, ...remaining.filter(isHandedOver)]),
     // A materialized view follows what it reads in the dump, so creation order is refresh order.
     materializedViews: objects.filter((entry) => entry.type === "MATERIALIZED VIEW").flatMap(createdRelation),
@@ -128,12 +127,12 @@ export function planRestore(
 function separateChecks(
   entries: readonly Entry[],
   isUsers: (routine: RelationName) => boolean,
-): { before: Entry[]; checks: LateConstraint[]; comments: Entry[] } {
+): { before: Entry[]; checks: DeferredConstraint[]; comments: Entry[] } {
   const isInside = (domain: string): boolean =>
     entries.some(({ type, sql }) => (type === "TYPE" && sql.includes(domain)) || sql.includes(`${domain}[]`));
   const separated = entries.map((entry) => {
-    if (entry.type !== "DOMAIN") return separateLateChecks(entry, isUsers);
-    const { domain, checks } = separateLateDomainChecks(entry, isUsers, isInside);
+    if (entry.type !== "DOMAIN") return separateDeferredChecks(entry, isUsers);
+    const { domain, checks } = separateDeferredDomainChecks(entry, isUsers, isInside);
     return { table: domain, checks };
   });
   const checks = separated.flatMap((one) => one.checks);
@@ -168,7 +167,7 @@ function separateForeignKeys(
   const validations: Validation[] = [];
   const after = entries.map((entry) => {
     const late =
-      entry.type === "FK CONSTRAINT" ? lateForeignKey(entry, (table) => partitioned.has(keyOf(table))) : undefined;
+      entry.type === "FK CONSTRAINT" ? deferredForeignKey(entry, (table) => partitioned.has(keyOf(table))) : undefined;
     if (late) validations.push(late.validation);
     return late?.added ?? entry;
   });

@@ -2,7 +2,9 @@ import type { Client } from "pg";
 import { type Filter, patternExpression } from "../../inputs/filter.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import { type Entry, catalogueKey } from "../sql/toc-entries.js";
-import type { RelationName } from "./restore-plan.js";
+import type { RelationName } from "../../postgres/identifiers.js";
+import { relationAt } from "../sql/statements.js";
+import { follows, tokenize } from "../sql/tokenize.js";
 
 export interface Filters {
   readonly include: Filter;
@@ -13,7 +15,9 @@ export interface Filters {
 export interface Selection {
   /** {@link catalogueKey}s of all that stays behind: what the filter names, and what cannot be without it. */
   readonly cut: ReadonlySet<string>;
-  /** Sequences that stay behind, by {@link sequenceKey}. */
+  /** Relations that are not migrated, indexes included, by {@link relationKey}. */
+  readonly cutRelations: ReadonlySet<string>;
+  /** Those of them that are sequences. */
   readonly cutSequences: ReadonlySet<string>;
   /** What stays behind without being named, for want of what it needs. */
   readonly lost: readonly LostObject[];
@@ -26,7 +30,7 @@ export interface LostObject {
   readonly vital: boolean;
 }
 
-const everything: Selection = { cut: new Set(), cutSequences: new Set(), lost: [] };
+const everything: Selection = { cut: new Set(), cutRelations: new Set(), cutSequences: new Set(), lost: [] };
 
 /** The OID of pg_class, the same on every server. */
 const relations = 1259;
@@ -44,16 +48,20 @@ export async function readSelection(source: Client, filters: Filters): Promise<S
     lost: boolean;
     vital: boolean;
     what: string | null;
-    sequence: [schema: string, name: string] | null;
+    kind: string | null;
+    relation: [schema: string, name: string] | null;
   }>(selectionQuery(await serverVersion(source)), parameters(include, exclude));
   return {
     cut: new Set(rows.map(({ key }) => key)),
-    cutSequences: new Set(rows.flatMap(({ sequence }) => (sequence ? [sequenceKey(...sequence)] : []))),
+    cutRelations: new Set(rows.flatMap(({ relation }) => (relation ? [relationKey(...relation)] : []))),
+    cutSequences: new Set(
+      rows.flatMap(({ kind, relation }) => (relation && kind === "S" ? [relationKey(...relation)] : [])),
+    ),
     lost: rows.filter(({ lost }) => lost).map(({ what, vital }) => ({ what: what ?? "an object", vital })),
   };
 }
 
-export const sequenceKey = (schema: string, name: string): string => JSON.stringify([schema, name]);
+export const relationKey = (schema: string, name: string): string => JSON.stringify([schema, name]);
 
 export const isCutRelation = ({ cut }: Selection, { oid }: { readonly oid: number }): boolean =>
   cut.has(catalogueKey({ classOid: relations, oid }));
@@ -69,15 +77,26 @@ export async function hiddenTables(source: Client, { cut }: Selection): Promise<
   return rows.filter(({ oid }) => cut.has(catalogueKey({ classOid: relations, oid })));
 }
 
-/** The entries without those that are cut, and without what is about one of these: its comment, its privileges. */
-export function selectEntries(entries: readonly Entry[], { cut }: Selection): Entry[] {
+/** Removes the entries of excluded objects, and all entries about them: comments, privileges, attached partitions. */
+export function selectEntries(entries: readonly Entry[], { cut, cutRelations }: Selection): Entry[] {
   if (cut.size === 0) return [...entries];
   const gone = new Set<number>();
   return entries.filter((entry) => {
-    const isGone = cut.has(catalogueKey(entry)) || entry.dependencies.some((id) => gone.has(id));
+    const isGone =
+      cut.has(catalogueKey(entry)) ||
+      entry.dependencies.some((id) => gone.has(id)) ||
+      attachedRelations(entry).some(({ schema, name }) => cutRelations.has(relationKey(schema, name)));
     if (isGone) gone.add(entry.id);
     return !isGone;
   });
+}
+
+/** Parent and partition of `ALTER ... x.parent ATTACH PARTITION x.child`, which pg_dump writes without OIDs. */
+function attachedRelations({ type, sql }: Entry): RelationName[] {
+  if (type !== "TABLE ATTACH" && type !== "INDEX ATTACH") return [];
+  const tokens = tokenize(sql, 12);
+  const attach = tokens.findIndex((_, index) => follows(tokens, index, "ATTACH", "PARTITION"));
+  return [relationAt({ tokens }, attach - 3), relationAt({ tokens }, attach + 2)].flatMap((one) => one ?? []);
 }
 
 function parameters(include: Filter, exclude: Filter): string[][] {
@@ -159,6 +178,6 @@ WITH RECURSIVE lineage (oid, ancestor) AS (
 SELECT classid || '/' || objid AS key, coalesce(lost, false) AS lost,
        coalesce(relkind IN ('r', 'p', 'f') OR is_default OR contype = 'c', false) AS vital,
        CASE WHEN lost THEN pg_describe_object(classid, objid, 0) END AS what,
-       CASE WHEN relkind = 'S' THEN json_build_array(nspname, relname) END AS sequence
+       relkind AS kind, CASE WHEN relkind IS NOT NULL THEN json_build_array(nspname, relname) END AS relation
   FROM judged`;
 }

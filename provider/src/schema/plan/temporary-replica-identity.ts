@@ -11,7 +11,7 @@ import { type Statement, relationAt, splitStatements } from "../sql/statements.j
  *
  * @param entries all of a dump, with the publications whose comments say what was lent
  */
-export function withoutLentIdentities(entries: readonly Entry[]): Entry[] {
+export function withoutTemporaryReplicaIdentities(entries: readonly Entry[]): Entry[] {
   const lent = new Map(entries.flatMap((entry) => Object.entries(lentBy(entry))));
   if (lent.size === 0) return [...entries];
   const fitted = (statement: Statement): string[] => {

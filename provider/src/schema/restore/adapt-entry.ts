@@ -30,7 +30,7 @@ export async function revise(
         withoutLeakproof(draft, refusal) ??
         withoutSupport(draft, refusal) ??
         withRoomForOwner(draft, refusal, context) ??
-        asItsOwner(draft, context)
+        withOwnerRole(draft, context)
       );
     case "3F000":
     case "42883":
@@ -192,7 +192,7 @@ function withRoomForOwner(draft: Draft, { statement }: Refusal, { database }: Re
 }
 
 /** Where the administrator may take on the owner's role but does not inherit its rights. */
-export function asItsOwner(draft: Draft, { roles }: RestoreContext): Draft | undefined {
+export function withOwnerRole(draft: Draft, { roles }: RestoreContext): Draft | undefined {
   const { owner, type } = draft.entry;
   if (type !== "ACL" || owner === undefined || !roles.get(owner)?.mayBecome || draft.settings.role) return undefined;
   return { ...draft, settings: { ...draft.settings, role: owner } };

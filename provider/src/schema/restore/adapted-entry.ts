@@ -29,7 +29,7 @@ export const findingFor = (
 ): RestoreFinding => ({ object: objectName(entry), objectType: entry.type, ...finding });
 
 /** Fits an entry to what the target is known to have: its roles, its tablespaces, its table access methods. */
-export function draftOf(entry: Entry, context: RestoreContext): Draft {
+export function adaptedEntryOf(entry: Entry, context: RestoreContext): Draft {
   const draft: Draft = { entry, statements: splitStatements(entry.sql), settings: {}, findings: [] };
   return withStorage(withContent(draft, context), context);
 }

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import type { RelationName } from "../plan/restore-plan.js";
+import type { RelationName } from "../../postgres/identifiers.js";
 import { settingValue } from "../database/setting-value.js";
 import { type Statement, parseStatement, relationAt } from "../sql/statements.js";
 

@@ -1,20 +1,18 @@
 import pg from "pg";
 import { cancellation } from "../../copy/cancellation.js";
-import { type Refused, messageOf } from "../../errors.js";
+import { RefusedError, messageOf } from "../../errors.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { findingFor } from "./adapted-entry.js";
 import type { Entry } from "../sql/toc-entries.js";
 import { type RestoreFinding, summarize } from "../sql/restore-findings.js";
 import type { RestoreContext } from "./restore-context.js";
-import type { RelationName } from "../plan/restore-plan.js";
-import { refusalOf } from "./restore.js";
+import type { RelationName } from "../../postgres/identifiers.js";
+import { restoreEntry } from "./restore.js";
 
 /**
  * Fills the materialized views that are filled on the source, in the order given. Those without rows there stay without.
  * One that reads another by way of a function, which no catalogue tells, is tried again when the others are filled. One
  * whose query fails over the rows as they are now stays empty and is found: it would on the source, too.
- *
- * @throws Refused when the server is in no state to fill them
  */
 export async function refreshMaterializedViews(
   source: pg.Client,
@@ -42,7 +40,7 @@ export async function refreshMaterializedViews(
   return summarize(findings);
 }
 
-const stayedEmpty = (view: RelationName, refusal: Refused): RestoreFinding =>
+const stayedEmpty = (view: RelationName, refusal: RefusedError): RestoreFinding =>
   findingFor(refresh(view), {
     message: `the materialized view was not filled, since its query fails: ${messageOf(refusal.cause)}`,
     remedy: `correct what its query meets, then: ${refresh(view).sql}`,
@@ -54,18 +52,23 @@ async function refreshEach(
   views: readonly RelationName[],
   context: RestoreContext,
   findings: RestoreFinding[],
-): Promise<ReadonlyMap<RelationName, Refused>> {
-  const refusals = new Map<RelationName, Refused>();
+): Promise<ReadonlyMap<RelationName, RefusedError>> {
+  const refusals = new Map<RelationName, RefusedError>();
   for (const view of views) {
     if (context.signal?.aborted) throw cancellation(`filling views, before ${view.name},`, context.signal);
-    const refusal = await refusalOf(target, refresh(view), context, findings);
-    if (refusal) refusals.set(view, refusal);
+    try {
+      findings.push(...(await restoreEntry(target, refresh(view), context)));
+    } catch (error) {
+      if (context.signal?.aborted || !(error instanceof RefusedError)) throw error;
+      refusals.set(view, error);
+    }
   }
   return refusals;
 }
 
 /** object_not_in_prerequisite_state: "materialized view ... has not been populated" */
-const isReadTooEarly = ({ cause }: Refused): boolean => cause instanceof pg.DatabaseError && cause.code === "55000";
+const isReadTooEarly = ({ cause }: RefusedError): boolean =>
+  cause instanceof pg.DatabaseError && cause.code === "55000";
 
 /** As pg_dump would write it with the data. */
 const refresh = ({ schema, name }: RelationName): Entry => ({

@@ -1,7 +1,7 @@
 import type { Entry } from "../sql/toc-entries.js";
 
 /** Entries that follow one another in the dump. */
-export interface Stretch {
+export interface ParallelGroup {
   /** In the dump's order. */
   readonly entries: readonly Entry[];
   /**
@@ -28,14 +28,14 @@ const fewestApart = 200;
 /** Entries of a group: few enough for all sessions to end together, and not to fill the locks of a small server. */
 const mostOfGroup = 50;
 
-/** Divides what is restored in the dump's order into stretches, which follow one another. */
-export function stretchesOf(entries: readonly Entry[]): Stretch[] {
-  const stretches: { entries: Entry[]; groups: Entry[][] }[] = [];
+/** Divides what is restored in the dump's order into parallelGroups, which follow one another. */
+export function parallelGroupsOf(entries: readonly Entry[]): ParallelGroup[] {
+  const parallelGroups: { entries: Entry[]; groups: Entry[][] }[] = [];
   const append = (some: readonly Entry[]): void => {
-    const last = stretches.at(-1);
-    if (some.length >= fewestApart) stretches.push({ entries: [...some], groups: groupsOf(some) });
+    const last = parallelGroups.at(-1);
+    if (some.length >= fewestApart) parallelGroups.push({ entries: [...some], groups: groupsOf(some) });
     else if (last?.groups.length === 0) last.entries.push(...some);
-    else if (some.length > 0) stretches.push({ entries: [...some], groups: [] });
+    else if (some.length > 0) parallelGroups.push({ entries: [...some], groups: [] });
   };
   let run: Entry[] = [];
   for (const entry of entries) {
@@ -48,12 +48,12 @@ export function stretchesOf(entries: readonly Entry[]): Stretch[] {
     run = [];
   }
   append(run);
-  return stretches;
+  return parallelGroups;
 }
 
 function groupsOf(entries: readonly Entry[]): Entry[][] {
   const groups: Entry[][] = [];
-  for (const family of familiesOf(entries)) {
+  for (const family of connectedComponents(entries)) {
     const last = groups.at(-1);
     if (last && last.length + family.length <= mostOfGroup) last.push(...family);
     else groups.push([...family]);
@@ -62,7 +62,7 @@ function groupsOf(entries: readonly Entry[]): Entry[][] {
 }
 
 /** Entries with all that they mention, and that mentions them, in the dump's order. */
-function familiesOf(entries: readonly Entry[]): Iterable<readonly Entry[]> {
+function connectedComponents(entries: readonly Entry[]): Iterable<readonly Entry[]> {
   const leader = entries.map((_, index) => index);
   const leaderOf = (index: number): number => {
     while (leader[index] !== index) index = leader[index] = leader[leader[index]!]!;

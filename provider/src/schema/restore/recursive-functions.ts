@@ -21,7 +21,7 @@ interface StandardFunction {
  *
  * @returns one for each function that calls itself by any way, and the entries that it takes the place of
  */
-export function madeInTwoSteps(
+export function splitRecursiveDefinition(
   entries: readonly Entry[],
 ): { readonly entry: Entry; readonly replaces: readonly Entry[] }[] {
   const functions = entries.flatMap((entry) => standardFunction(entry) ?? []);
@@ -40,7 +40,7 @@ const between: ReadonlySet<string> = new Set(["AGGREGATE", "CAST", "OPERATOR", "
  * All such functions and what may stand between them, as one entry: for a function that reaches itself by way of an operator
  * or a view, which a body does not tell. Undefined where there are none.
  */
-export function madeAtOnce(
+export function createDirectly(
   entries: readonly Entry[],
 ): { readonly entry: Entry; readonly replaces: readonly Entry[] } | undefined {
   const functions = entries.flatMap((entry) => standardFunction(entry) ?? []);

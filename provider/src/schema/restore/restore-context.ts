@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import type { Entry } from "../sql/toc-entries.js";
 import { serverVersion } from "../../postgres/server-version.js";
 
 /** What the target is and allows, asked once, and what has been left out so far. */
@@ -10,16 +11,23 @@ export interface RestoreContext {
   readonly database: string;
   /** The target's roles, and whether the administrator can give objects to each. */
   readonly roles: ReadonlyMap<string, { readonly mayBecome: boolean }>;
-  readonly tableAccessMethods: ReadonlySet<string>;
+  /** Filled by the restore as it creates access methods, or extensions with some. */
+  readonly tableAccessMethods: Set<string>;
   /** search_path of the source's database, under which its functions expect to run; undefined leaves them without. */
   readonly sourceSearchPath: string | undefined;
   /** Entries may have run before, so that an object that exists is the one wanted. */
   readonly resumed: boolean;
-  /** Ids of entries that were left out, and why: the root cause of what fails later. Filled by the restore. */
-  readonly leftOut: Map<number, string>;
+  /** Entries that the target does not get, by their ids: possible causes of later refusals. Filled by the restore. */
+  readonly skipped: Map<number, SkippedEntry>;
   /** {@link catalogueKey}s of objects that the target does not get, each with a finding. Filled by the restore. */
   readonly missing: Set<string>;
   readonly signal: AbortSignal | undefined;
+}
+
+/** Plain JSON: the store keeps it for other workers. */
+export interface SkippedEntry extends Pick<Entry, "type" | "name"> {
+  readonly schema?: string | undefined;
+  readonly reason: string;
 }
 
 export interface RestoreOptions {
@@ -39,17 +47,16 @@ export async function readRestoreContext(target: Client, options: RestoreOptions
     `SELECT current_user AS administrator, current_database() AS database,
             (SELECT json_object_agg(rolname, pg_has_role(oid, '${privilege}')) FROM pg_roles) AS roles`,
   );
-  const methods = await target.query<{ name: string }>("SELECT amname AS name FROM pg_am WHERE amtype = 't'");
   const { administrator, database, roles } = rows[0]!;
   return {
     version,
     administrator,
     database,
     roles: new Map(Object.entries(roles).map(([name, mayBecome]) => [name, { mayBecome }])),
-    tableAccessMethods: new Set(methods.rows.map(({ name }) => name)),
+    tableAccessMethods: new Set(await readTableAccessMethods(target)),
     sourceSearchPath: options.sourceSearchPath,
     resumed: options.resumed ?? false,
-    leftOut: new Map(),
+    skipped: new Map(),
     missing: new Set(),
     signal: options.signal,
   };
@@ -61,4 +68,11 @@ export async function readSearchPath(source: Client): Promise<string> {
     "SELECT reset_val AS path FROM pg_catalog.pg_settings WHERE name = 'search_path'",
   );
   return rows[0]!.path;
+}
+
+export async function readTableAccessMethods(target: Client): Promise<string[]> {
+  const { rows } = await target.query<{ name: string }>(
+    "SELECT amname AS name FROM pg_catalog.pg_am WHERE amtype = 't'",
+  );
+  return rows.map(({ name }) => name);
 }

@@ -1,17 +1,17 @@
 import pg from "pg";
 import { cancellation } from "../../copy/cancellation.js";
-import { Refused, Unreachable, messageOf } from "../../errors.js";
+import { RefusedError, UnreachableError, messageOf } from "../../errors.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import { qualify, quoteLiteral } from "../../postgres/identifiers.js";
-import { type Draft, draftOf, findingFor, objectName } from "./adapted-entry.js";
+import { type Draft, adaptedEntryOf, findingFor, objectName } from "./adapted-entry.js";
 import { type Entry, catalogueKey } from "../sql/toc-entries.js";
 import { type RestoreFinding, summarize } from "../sql/restore-findings.js";
-import { madeAtOnce, madeInTwoSteps } from "./recursive-functions.js";
-import type { RestoreContext } from "./restore-context.js";
-import { type Refusal, asItsOwner, revise } from "./adapt-entry.js";
+import { createDirectly, splitRecursiveDefinition } from "./recursive-functions.js";
+import { type RestoreContext, type SkippedEntry, readTableAccessMethods } from "./restore-context.js";
+import { type Refusal, withOwnerRole, revise } from "./adapt-entry.js";
 import { follows, identifierName, tokenize } from "../sql/tokenize.js";
-import { type Statement, schemaOf, withoutSecrets } from "../sql/statements.js";
-import { stretchesOf } from "./parallel-groups.js";
+import { type Statement, relationAt, schemaOf, withoutSecrets } from "../sql/statements.js";
+import { parallelGroupsOf } from "./parallel-groups.js";
 
 /** Kinds whose loss leaves the data and everything else as it is; what needs one of them names it as the cause. */
 const dispensable: ReadonlySet<string> = new Set([
@@ -77,9 +77,9 @@ export type RestoreApart = (groups: readonly (readonly Entry[])[]) => Promise<Re
  * not be carried over is found, never skipped in silence.
  *
  * @param apart for entries by the hundred, of which most do not need each other
- * @throws Refused naming every entry that the target does not take; the others stay
- * @throws Unreachable when the connection breaks: run the same entries again with `resumed`
- * @throws the error that the context's signal was aborted with, or Canceled, between two entries
+ * @throws RefusedError naming every entry that the target does not take; the others stay
+ * @throws UnreachableError when the connection breaks: run the same entries again with `resumed`
+ * @throws the error that the context's signal was aborted with, or CanceledError, between two entries
  */
 export async function restoreEntries(
   target: pg.Client,
@@ -87,6 +87,24 @@ export async function restoreEntries(
   context: RestoreContext,
   apart?: RestoreApart,
 ): Promise<RestoreFinding[]> {
+  const { findings, refusals } = await tryEntries(target, entries, context, apart);
+  if (refusals.length > 0) throw allRefused(refusals);
+  return findings;
+}
+
+export interface TriedEntries {
+  readonly findings: RestoreFinding[];
+  /** Of the entries that the target refused, those that no other refused entry explains. */
+  readonly refusals: readonly RefusedError[];
+}
+
+/** As {@link restoreEntries}, but returns what the target refused. */
+export async function tryEntries(
+  target: pg.Client,
+  entries: readonly Entry[],
+  context: RestoreContext,
+  apart?: RestoreApart,
+): Promise<TriedEntries> {
   const findings: RestoreFinding[] = [];
   const waiting: Entry[] = [];
   for await (const batch of apart ? batchesLeft(entries, apart) : batches(entries)) {
@@ -94,8 +112,8 @@ export async function restoreEntries(
     if (batch.length > 1 && (await restoreTogether(target, batch, context))) continue;
     waiting.push(...(await restoreReady(target, batch, waiting, context, findings)));
   }
-  await restoreWaiting(target, waiting, context, findings);
-  return summarize(findings);
+  const refusals = await restoreWaiting(target, waiting, context, findings);
+  return { findings: summarize(findings), refusals };
 }
 
 /** Answers those that need what may come yet, and what belongs to such entries. */
@@ -132,7 +150,7 @@ async function restoreWaiting(
   entries: readonly Entry[],
   context: RestoreContext,
   findings: RestoreFinding[],
-): Promise<void> {
+): Promise<RefusedError[]> {
   let waiting = entries;
   let tried = Infinity;
   while (waiting.length > 0 && waiting.length < tried) {
@@ -140,15 +158,23 @@ async function restoreWaiting(
     waiting = await restoreReady(target, waiting, [], context, findings);
     if (waiting.length === tried) waiting = await restoreRecursive(target, waiting, context, findings);
   }
-  const refusals: Refused[] = [];
+  const refused: { readonly entry: Entry; readonly refusal: RefusedError }[] = [];
   for (const entry of waiting) {
     const refusal = await refusalOf(target, entry, context, findings);
     if (!refusal) continue;
-    // With the others it is said at once all that has to be changed; this one is the cause of what needs it.
-    if (rootCause(entry, context) === undefined) refusals.push(refusal);
-    context.leftOut.set(entry.id, `${describe(entry)} was refused`);
+    if (rootCause(entry, context) === undefined) refused.push({ entry, refusal });
+    context.skipped.set(entry.id, skippedEntry(entry, `${describe(entry)} was refused`));
   }
-  if (refusals.length > 0) throw allRefused(refusals);
+  return rootRefusals(refused);
+}
+
+/** Without the refusals of entries that need another refused entry. */
+function rootRefusals(refused: readonly { readonly entry: Entry; readonly refusal: RefusedError }[]): RefusedError[] {
+  const isConsequence = ({ entry, refusal }: (typeof refused)[number]): boolean =>
+    isMissingObject(refusal.cause) &&
+    refused.some((other) => other.entry.id !== entry.id && mentions(entry, skippedEntry(other.entry, "")));
+  const roots = refused.filter((one) => !isConsequence(one));
+  return (roots.length > 0 ? roots : refused).map(({ refusal }) => refusal);
 }
 
 /**
@@ -162,12 +188,12 @@ async function restoreRecursive(
   findings: RestoreFinding[],
 ): Promise<readonly Entry[]> {
   let waiting = entries;
-  for (const { entry, replaces } of madeInTwoSteps(entries)) {
+  for (const { entry, replaces } of splitRecursiveDefinition(entries)) {
     if (!replaces.every((one) => waiting.includes(one))) continue;
     if (await refusalOf(target, entry, context, findings)) continue;
     waiting = waiting.filter((one) => !replaces.includes(one));
   }
-  const atOnce = madeAtOnce(waiting);
+  const atOnce = createDirectly(waiting);
   if (!atOnce || (await refusalOf(target, atOnce.entry, context, findings))) return waiting;
   return waiting.filter((one) => !atOnce.replaces.includes(one));
 }
@@ -181,12 +207,12 @@ export async function refusalOf(
   entry: Entry,
   context: RestoreContext,
   findings: RestoreFinding[],
-): Promise<Refused | undefined> {
+): Promise<RefusedError | undefined> {
   try {
     findings.push(...(await restoreEntry(target, entry, context)));
     return undefined;
   } catch (error) {
-    if (!(error instanceof Refused) || !isOfItsOwn(error)) throw error;
+    if (!(error instanceof RefusedError) || !isOfItsOwn(error)) throw error;
     return error;
   }
 }
@@ -194,17 +220,17 @@ export async function refusalOf(
 const refusalsNamed = 20;
 
 /** Whether the target refused an entry for what it says, and not for the state that the server is in. */
-function isOfItsOwn({ cause }: Refused): boolean {
+function isOfItsOwn({ cause }: RefusedError): boolean {
   return cause instanceof pg.DatabaseError && /^(0A|22|23|2B|42|3F|P0|55000)/.test(cause.code ?? "");
 }
 
 /** One error for all of them. */
-function allRefused(refusals: readonly Refused[]): Refused {
+function allRefused(refusals: readonly RefusedError[]): RefusedError {
   const [first] = refusals;
   if (refusals.length === 1) return first!;
   const named = refusals.slice(0, refusalsNamed).map((refusal) => refusal.message.split("\n  To do: ")[0]!);
   const more = refusals.length > named.length ? [`and ${refusals.length - named.length} more`] : [];
-  return new Refused([`the target refused ${refusals.length} objects:`, ...named, ...more].join("\n"), {
+  return new RefusedError([`the target refused ${refusals.length} objects:`, ...named, ...more].join("\n"), {
     remedy: "change or drop them on the source, or exclude them, then run the migration again",
     cause: new AggregateError(refusals),
   });
@@ -231,7 +257,7 @@ export function* batches(entries: readonly Entry[]): Generator<readonly Entry[]>
 
 /** What is left to do once others have done what they can, in the dump's order. */
 async function* batchesLeft(entries: readonly Entry[], apart: RestoreApart): AsyncGenerator<readonly Entry[]> {
-  for (const { entries: stretch, groups } of stretchesOf(entries)) {
+  for (const { entries: stretch, groups } of parallelGroupsOf(entries)) {
     const restored = groups.length > 1 ? await apart(groups) : undefined;
     yield* batches(restored ? stretch.filter((entry) => !restored.has(entry)) : stretch);
   }
@@ -247,7 +273,7 @@ export async function restoreTogether(
   context: RestoreContext,
 ): Promise<boolean> {
   if (context.resumed || batch.some((entry) => rootCause(entry, context) !== undefined)) return false;
-  const drafts = batch.map((entry) => draftOf(entry, context));
+  const drafts = batch.map((entry) => adaptedEntryOf(entry, context));
   const plain = drafts.every((draft) => draft.findings.length === 0 && Object.keys(draft.settings).length === 0);
   if (!plain) return false;
   const statements = drafts.flatMap((draft) => draft.statements.map(({ text }) => text));
@@ -262,7 +288,19 @@ export async function restoreTogether(
     await refused(target, "ROLLBACK");
     return false;
   }
-  return !commitsApart || (await refused(target, "COMMIT")) === undefined;
+  if (commitsApart) return (await refused(target, "COMMIT")) === undefined;
+  await learnAccessMethods(target, batch, context);
+  return true;
+}
+
+/** Tables of access methods that were just created follow in the dump. */
+async function learnAccessMethods(
+  target: pg.Client,
+  restored: readonly Entry[],
+  { tableAccessMethods }: RestoreContext,
+): Promise<void> {
+  if (!restored.some(({ type }) => type === "ACCESS METHOD" || type === "EXTENSION")) return;
+  for (const name of await readTableAccessMethods(target)) tableAccessMethods.add(name);
 }
 
 /** Restores one entry, as {@link restoreEntries} does. */
@@ -272,6 +310,7 @@ export async function restoreEntry(
   context: RestoreContext,
 ): Promise<readonly RestoreFinding[]> {
   const findings = await restoreAdapted(target, entry, context);
+  await learnAccessMethods(target, [entry], context);
   const isLeftOut = !entry.type.endsWith(" OWNER") && findings.some(({ severity }) => severity === "failed");
   if (isLeftOut) context.missing.add(catalogueKey(entry));
   return findings;
@@ -283,13 +322,13 @@ async function restoreAdapted(
   context: RestoreContext,
 ): Promise<readonly RestoreFinding[]> {
   const root = rootCause(entry, context);
-  if (root !== undefined && isDispensable(entry)) return leaveOut(entry, root, context);
-  let draft = draftOf(entry, context);
+  if (root !== undefined && isDispensable(entry)) return skip(entry, root, context);
+  let draft = adaptedEntryOf(entry, context);
   let deadlocks = 0;
   while (true) {
     const { answer: refusal, ungranted } = await watched(target, () => attempt(target, draft));
     if (!refusal) {
-      const asOwner = ungranted.length === 0 ? undefined : asItsOwner(draft, context);
+      const asOwner = ungranted.length === 0 ? undefined : withOwnerRole(draft, context);
       if (!asOwner) return [...draft.findings, ...ungranted.map((message) => notGranted(entry, message))];
       draft = asOwner;
       continue;
@@ -358,7 +397,9 @@ async function refused(target: pg.Client, sql: string): Promise<pg.DatabaseError
     return undefined;
   } catch (error) {
     if (isConnectionLoss(error))
-      throw new Unreachable(`the target's connection broke during the restore: ${messageOf(error)}`, { cause: error });
+      throw new UnreachableError(`the target's connection broke during the restore: ${messageOf(error)}`, {
+        cause: error,
+      });
     if (error instanceof pg.DatabaseError) return error;
     throw error;
   }
@@ -406,19 +447,48 @@ async function dropInvalidIndex(target: pg.Client, entry: Entry, { statement }: 
 }
 
 /** Why something that this entry needs, or the entry itself, was left out. */
-function rootCause({ id, dependencies }: Entry, { leftOut }: RestoreContext): string | undefined {
-  const cause = [id, ...dependencies].find((needed) => leftOut.has(needed));
-  return cause === undefined ? undefined : leftOut.get(cause);
+function rootCause({ id, dependencies }: Entry, { skipped }: RestoreContext): string | undefined {
+  const cause = [id, ...dependencies].find((needed) => skipped.has(needed));
+  return cause === undefined ? undefined : skipped.get(cause)?.reason;
 }
 
-/** A dump does not say what an entry uses, so where something is missing all that was left out may be the cause. */
-function possibleCause({ code }: pg.DatabaseError, { leftOut }: RestoreContext): string | undefined {
-  const isMissing = code === "42704" || code === "42883" || code === "42P01" || code === "3F000";
-  return isMissing && leftOut.size > 0 ? [...new Set(leftOut.values())].slice(-10).join("; ") : undefined;
+/** Undefined object, function, table, schema. */
+const missingObject: ReadonlySet<string> = new Set(["42704", "42883", "42P01", "3F000"]);
+
+const isMissingObject = (error: unknown): boolean =>
+  error instanceof pg.DatabaseError && missingObject.has(error.code ?? "");
+
+/**
+ * The reasons why skipped objects are missing that a refused entry names. What no entry creates belongs to an extension, so
+ * where none is named all skipped extensions are possible causes.
+ */
+function possibleCause(entry: Entry, error: pg.DatabaseError, { skipped }: RestoreContext): string | undefined {
+  if (!isMissingObject(error) || skipped.size === 0) return undefined;
+  const all = [...skipped.values()];
+  const named = all.filter((one) => mentions(entry, one));
+  const causes = named.length > 0 ? named : all.filter(({ type }) => type === "EXTENSION");
+  return causes.length === 0 ? undefined : [...new Set(causes.map(({ reason }) => reason))].slice(0, 10).join("; ");
 }
 
-function leaveOut(entry: Entry, reason: string, { leftOut }: RestoreContext): RestoreFinding[] {
-  if (!leftOut.has(entry.id)) leftOut.set(entry.id, reason);
+/** Whether an entry's statements name an object: pg_dump qualifies every name that has a schema. */
+function mentions({ sql }: Entry, { type, schema, name }: SkippedEntry): boolean {
+  // A comment or a privilege is no object that could be missing.
+  if (type === "EXTENSION" || type === "ACL" || type === "COMMENT") return false;
+  const wanted = /^(FUNCTION|PROCEDURE|AGGREGATE)$/.test(type) ? name.slice(0, name.indexOf("(")) : name;
+  if (!sql.includes(wanted.replaceAll('"', '""'))) return false;
+  const tokens = tokenize(sql);
+  if (schema === undefined)
+    return tokens.some((token) => /^(word|identifier)$/.test(token.kind) && identifierName(token) === wanted);
+  return tokens.some((_, index) => {
+    const relation = relationAt({ tokens }, index);
+    return relation?.schema === schema && relation.name === wanted;
+  });
+}
+
+const skippedEntry = ({ type, schema, name }: Entry, reason: string): SkippedEntry => ({ type, schema, name, reason });
+
+function skip(entry: Entry, reason: string, { skipped }: RestoreContext): RestoreFinding[] {
+  if (!skipped.has(entry.id)) skipped.set(entry.id, skippedEntry(entry, reason));
   return [findingFor(entry, { message: `it was left out with what it belongs to: ${reason}`, severity: "failed" })];
 }
 
@@ -426,15 +496,16 @@ function giveUp(draft: Draft, { statement, error }: Refusal, context: RestoreCon
   const { entry } = draft;
   const isForbidden = entry.type === "EXTENSION" || forbidding.has(error.code ?? "");
   // What is on a member of an extension does not name the extension.
-  const isLeftBehind = possibleCause(error, context) !== undefined;
+  const isLeftBehind = possibleCause(entry, error, context) !== undefined;
   if (isDispensable(entry) && (isForbidden || isLeftBehind)) {
-    if (!entry.type.endsWith(" OWNER")) context.leftOut.set(entry.id, `${describe(entry)}: ${error.message}`);
+    if (!entry.type.endsWith(" OWNER"))
+      context.skipped.set(entry.id, skippedEntry(entry, `${describe(entry)}: ${error.message}`));
     const message = `it was left out: ${error.message}`;
     return [findingFor(entry, { message, remedy: laterRemedy(entry, statement), severity: "failed" })];
   }
-  const root = rootCause(entry, context) ?? possibleCause(error, context);
+  const root = rootCause(entry, context) ?? possibleCause(entry, error, context);
   const because = root === undefined ? "" : `; left out before, and probably the cause: ${root}`;
-  throw new Refused(
+  throw new RefusedError(
     `${describe(entry)} was refused by the target: ${error.message} (SQLSTATE ${error.code ?? "unknown"})${because}\n  in: ${beginning(statement)}`,
     { remedy: remedyFor(entry, error, context, root), cause: error },
   );
@@ -449,6 +520,8 @@ function remedyFor(entry: Entry, error: pg.DatabaseError, context: RestoreContex
   if (root !== undefined) return "make what was left out possible on the target, then run the migration again";
   if (!context.resumed && isDuplicate(entry, error))
     return "drop the object on the target, or let the migration overwrite the database";
+  if (error.code?.startsWith("53"))
+    return `free or add what the target lacks (${error.message}), then run the migration again`;
   return "change or drop the object on the source so that the target takes it, or exclude it, then run the migration again";
 }
 

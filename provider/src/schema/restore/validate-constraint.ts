@@ -1,5 +1,5 @@
 import pg from "pg";
-import { Refused } from "../../errors.js";
+import { RefusedError } from "../../errors.js";
 import { findingFor } from "./adapted-entry.js";
 import { catalogueKey } from "../sql/toc-entries.js";
 import type { RestoreFinding } from "../sql/restore-findings.js";
@@ -24,7 +24,7 @@ export async function validateConstraint(
   try {
     return await restoreEntry(target, validation.entry, context);
   } catch (error) {
-    const reason = error instanceof Refused ? error.cause : undefined;
+    const reason = error instanceof RefusedError ? error.cause : undefined;
     if (!(reason instanceof pg.DatabaseError) || !violations.has(reason.code ?? "")) throw error;
     const query = await violatingRows(target, validation);
     context.missing.add(catalogueKey(validation.entry));

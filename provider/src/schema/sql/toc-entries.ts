@@ -1,4 +1,4 @@
-import { EngineFault } from "../../errors.js";
+import { EngineError } from "../../errors.js";
 import { endOfQuoted } from "./tokenize.js";
 
 /** One object of a dump, or one thing about an object: what pg_dump calls an entry of its table of contents. */
@@ -52,9 +52,9 @@ const sessionSetting = /(?:^|\n)SET (default_tablespace|default_table_access_met
  *
  * A header counts only where a comment can stand: functions, comments and defaults may hold the text of another dump.
  *
- * @throws EngineFault when the text is no such dump, or is cut off
+ * @throws EngineError when the text is no such dump, or is cut off
  */
-export function parseEntries(text: string): Entry[] {
+export function parseTocEntries(text: string): Entry[] {
   const { headers, end } = findHeaders(text);
   let accessMethod = trimSettings(text.slice(0, headers[0]?.start ?? end)).accessMethod ?? "heap";
   return headers.map((found, index) => {
@@ -117,8 +117,8 @@ function trimSettings(text: string): { sql: string; accessMethod?: string } {
   }
 }
 
-const notADump = (empty: boolean): EngineFault =>
-  new EngineFault(
+const notADump = (empty: boolean): EngineError =>
+  new EngineError(
     empty ? "the text is no dump of pg_dump --verbose" : "the dump ends before pg_dump says that it is complete",
     { remedy: "run the migration again; if it happens again, keep the dump's text and report it" },
   );

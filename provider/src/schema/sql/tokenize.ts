@@ -1,4 +1,4 @@
-import { EngineFault } from "../../errors.js";
+import { EngineError } from "../../errors.js";
 
 /**
  * Just enough of PostgreSQL's lexical rules (manual, "Lexical Structure") to tell code from what is quoted, for text that
@@ -23,7 +23,7 @@ const commentMark = /\/\*|\*\//g;
  * The position behind the string, quoted identifier, dollar-quoted text or comment that begins at `start`; undefined when
  * none begins there.
  *
- * @throws EngineFault when it never ends: the text is cut off, or was misread from the beginning
+ * @throws EngineError when it never ends: the text is cut off, or was misread from the beginning
  */
 export function endOfQuoted(text: string, start: number): number | undefined {
   switch (text[start]) {
@@ -139,8 +139,8 @@ function endOfBlockComment(text: string, start: number): number {
   }
 }
 
-const unterminated = (text: string, start: number): EngineFault =>
-  new EngineFault(
+const unterminated = (text: string, start: number): EngineError =>
+  new EngineError(
     `the dump's text does not end what begins at character ${start}: ${JSON.stringify(text.slice(start, start + 60))}`,
     { remedy: "keep the dump's text and report it" },
   );

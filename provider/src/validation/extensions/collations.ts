@@ -1,8 +1,8 @@
 import type { Client } from "pg";
-import { ownOnly } from "../../postgres/own-only.js";
+import { notExtensionMember } from "../../postgres/own-only.js";
 import { quoteLiteral } from "../../postgres/identifiers.js";
 import { sqlStateOf } from "../../postgres/sql-state.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import { enumerate, type Rule } from "../context.js";
 
 /** 603401, 603403: the locales of databases and collations exist on the target. */
@@ -108,7 +108,7 @@ async function ownCollations(source: Client): Promise<OwnCollation[]> {
             coalesce(to_jsonb(c) ->> 'colllocale', to_jsonb(c) ->> 'colliculocale', c.collcollate::text) AS locale,
             coalesce((to_jsonb(c) ->> 'collisdeterministic')::bool, true) AS deterministic
        FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
-      WHERE c.oid >= 16384 AND ${ownOnly("pg_collation", "c.oid")} ORDER BY 1`,
+      WHERE c.oid >= 16384 AND ${notExtensionMember("pg_collation", "c.oid")} ORDER BY 1`,
   );
   return rows;
 }
@@ -162,11 +162,15 @@ async function namesOfOtherEncodings(source: Client): Promise<string[]> {
   return [...new Set(decoded.filter((text) => text.includes("\ufffd")))];
 }
 
+/** Systems spell one locale in several ways: `C.UTF-8`, `C.utf8`. */
 async function knowsLocale(target: Client, locale: string): Promise<boolean> {
+  const spelled = (name: string): string => `replace(lower(${name}), '-', '')`;
   const { rows } = await target.query<{ known: boolean }>(
-    `SELECT lower($1) IN ('c', 'posix')
-            OR EXISTS (SELECT FROM pg_database WHERE datcollate = $1)
-            OR EXISTS (SELECT FROM pg_collation WHERE collcollate = $1 OR collname = $1) AS known`,
+    `SELECT wanted.name IN ('c', 'posix')
+            OR EXISTS (SELECT FROM pg_database WHERE ${spelled("datcollate::text")} = wanted.name)
+            OR EXISTS (SELECT FROM pg_collation
+                        WHERE wanted.name IN (${spelled("collcollate::text")}, ${spelled("collname::text")})) AS known
+       FROM (SELECT ${spelled("$1::text")}) AS wanted (name)`,
     [locale],
   );
   return rows[0]!.known;

@@ -2,7 +2,7 @@ import pg from "pg";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { readSelection } from "../../schema/plan/selection.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import { enumerate, type Rule } from "../context.js";
 
 interface UsedExtension {
@@ -25,13 +25,13 @@ const namedAtMost = 20;
  * A dump says no more of an extension than its name: the target makes it in its own version, with that version's objects.
  * What somebody has put into it by ALTER EXTENSION ... ADD is not among these.
  */
-export const extensionMembers: Rule = async ({ sources, target, wish }) => {
-  if (wish.dataOnly) return [];
+export const extensionMembers: Rule = async ({ sources, target, spec }) => {
+  if (spec.dataOnly) return [];
   const findings: Finding[] = [];
   const offered = await offeredVersions(target);
   const onTarget = new Map<string, ReadonlySet<string> | undefined>();
   for (const [database, source] of sources) {
-    const { cut } = await readSelection(source, wish);
+    const { cut } = await readSelection(source, spec);
     const used = (await usedExtensions(source)).filter(({ key, name }) => !cut.has(key) && offered.has(name));
     const common = { database, type: "ExtensionsValidation", objectType: "Database" } as const;
     const changing = used.filter(({ name, version }) => offered.get(name)!.version !== version);

@@ -2,16 +2,16 @@ import type { Client } from "pg";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { readSelection } from "../../schema/plan/selection.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import { enumerate, type Rule } from "../context.js";
 
 /** 603108, 603405, 603408: every extension of the source can be created on the target. */
-export const extensions: Rule = async ({ sources, target, wish }) => {
+export const extensions: Rule = async ({ sources, target, spec }) => {
   const allowed = await allowList(target);
   const available = await availableExtensions(target);
   const findings: Finding[] = [];
   for (const [database, client] of sources) {
-    const used = await usedExtensions(client, (await readSelection(client, wish)).cut);
+    const used = await usedExtensions(client, (await readSelection(client, spec)).cut);
     findings.push(...missing(database, used, available), ...notAllowed(database, used, available, allowed));
     const tried = used.filter((name) => allowed?.has(name) !== false && available.get(name)?.creatable === false);
     const refused = await refusedExtensions(target, allowed === undefined ? [] : tried);

@@ -1,8 +1,8 @@
 import type { Client } from "pg";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
 import { readSelection } from "../../schema/plan/selection.js";
-import type { Finding } from "../../store/journal.js";
-import { callsWritten } from "../called-functions.js";
+import type { Finding } from "../../findings.js";
+import { callsWritten } from "../../postgres/called-functions.js";
 import { enumerate, type Rule } from "../context.js";
 import { type Trial, Trials } from "./trial.js";
 
@@ -26,11 +26,11 @@ const namedAtMost = 20;
  * Indexes are built anew on the target, and checks asked again. An index that can no longer be built ends a migration after
  * the copy; a check that rows no longer pass stays NOT VALID. So both are tried on the source.
  */
-export const calledAgain: Rule = async ({ sources, wish }) => {
-  if (wish.schemaOnly || wish.dataOnly) return [];
+export const expressionReevaluation: Rule = async ({ sources, spec }) => {
+  if (spec.schemaOnly || spec.dataOnly) return [];
   const findings: Finding[] = [];
   for (const [database, source] of sources) {
-    const { cut } = await readSelection(source, wish);
+    const { cut } = await readSelection(source, spec);
     const trials = new Trials(source);
     const common = { database, type: "SchemaValidation", objectType: "Database" } as const;
     const broken: string[] = [];

@@ -1,12 +1,12 @@
 import { readSelection } from "../../schema/plan/selection.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import { enumerate, type Rule } from "../context.js";
 
 /** What a filter takes away from objects that it does not name. */
-export const filters: Rule = async ({ wish, sources }) => {
+export const filters: Rule = async ({ spec, sources }) => {
   const findings: Finding[] = [];
   for (const [database, client] of sources) {
-    const { lost } = await readSelection(client, wish);
+    const { lost } = await readSelection(client, spec);
     const common = { database, type: "SchemaValidation", objectType: "Database" } as const;
     const vital = lost.filter((one) => one.vital).map(({ what }) => what);
     if (vital.length > 0)

@@ -1,8 +1,8 @@
 import type { Client } from "pg";
-import { ownOnly } from "../../postgres/own-only.js";
+import { notExtensionMember } from "../../postgres/own-only.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { readSelection } from "../../schema/plan/selection.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import { enumerate, type Rule } from "../context.js";
 
 interface Check {
@@ -26,7 +26,7 @@ interface Check {
 const key = (catalogue: string, oid: string): string => `'${catalogue}'::regclass::oid || '/' || ${oid} AS key`;
 
 /** A language that somebody made by hand; plpgsql is everywhere. */
-const ownLanguage = `(l.oid >= 16384 AND l.lanname <> 'plpgsql' AND ${ownOnly("pg_language", "l.oid")})`;
+const ownLanguage = `(l.oid >= 16384 AND l.lanname <> 'plpgsql' AND ${notExtensionMember("pg_language", "l.oid")})`;
 
 const usersSchema = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
 
@@ -66,7 +66,7 @@ const systemObjects = [
 ] as const;
 
 /** Neither side is the user's own. */
-const isForeignType = (oid: string): string => `(${oid} < 16384 OR NOT ${ownOnly("pg_type", oid)})`;
+const isForeignType = (oid: string): string => `(${oid} < 16384 OR NOT ${notExtensionMember("pg_type", oid)})`;
 
 /** What somebody has made inside PostgreSQL's own schemas, which no dump looks into. */
 const insideSystemSchemas = `
@@ -166,7 +166,7 @@ const checks: readonly Check[] = [
     state: "Failed",
     to: 140000,
     query: `SELECT o.oid::regoperator::text AS name, ${key("pg_operator", "o.oid")} FROM pg_operator o
-             WHERE o.oid >= 16384 AND o.oprkind = 'r' AND ${ownOnly("pg_operator", "o.oid")}`,
+             WHERE o.oid >= 16384 AND o.oprkind = 'r' AND ${notExtensionMember("pg_operator", "o.oid")}`,
     message: (names) => `PostgreSQL 14 has given up operators behind their operand: ${names}`,
     remedy: "drop them on the source, and call their functions instead",
   },
@@ -218,7 +218,7 @@ const checks: readonly Check[] = [
   },
   {
     superuserOnly: true,
-    query: `SELECT evtname AS name FROM pg_event_trigger e WHERE ${ownOnly("pg_event_trigger", "e.oid")}`,
+    query: `SELECT evtname AS name FROM pg_event_trigger e WHERE ${notExtensionMember("pg_event_trigger", "e.oid")}`,
     message: (names) => `event triggers can only be made by a superuser of the target, and are left out: ${names}`,
     remedy: "have them made by whoever may on the target, or do without",
   },
@@ -234,7 +234,7 @@ const checks: readonly Check[] = [
   {
     superuserOnly: true,
     query: `SELECT format('%s AS %s', c.castsource::regtype, c.casttarget::regtype) AS name FROM pg_cast c
-             WHERE c.oid >= 16384 AND ${ownOnly("pg_cast", "c.oid")}
+             WHERE c.oid >= 16384 AND ${notExtensionMember("pg_cast", "c.oid")}
                AND ${isForeignType("c.castsource")} AND ${isForeignType("c.casttarget")}`,
     message: (names) =>
       `casts between types that PostgreSQL or an extension brings take a superuser of the target, and are left out: ${names}`,
@@ -242,10 +242,10 @@ const checks: readonly Check[] = [
   },
   {
     superuserOnly: true,
-    query: `SELECT fdwname AS name FROM pg_foreign_data_wrapper w WHERE ${ownOnly("pg_foreign_data_wrapper", "w.oid")}
+    query: `SELECT fdwname AS name FROM pg_foreign_data_wrapper w WHERE ${notExtensionMember("pg_foreign_data_wrapper", "w.oid")}
             UNION ALL
             SELECT format('server %I', s.srvname) FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
-             WHERE ${ownOnly("pg_foreign_data_wrapper", "w.oid")}`,
+             WHERE ${notExtensionMember("pg_foreign_data_wrapper", "w.oid")}`,
     message: (names) =>
       `foreign-data wrappers take a superuser of the target, and are left out with their servers and user mappings: ${names}`,
     remedy: "use a wrapper that an extension of the target brings",
@@ -254,7 +254,7 @@ const checks: readonly Check[] = [
     superuserOnly: true,
     state: "Failed",
     query: `SELECT t.ftrelid::regclass::text AS name, ${key("pg_class", "t.ftrelid")} FROM pg_foreign_table t JOIN pg_foreign_server s ON s.oid = t.ftserver
-              JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw WHERE ${ownOnly("pg_foreign_data_wrapper", "w.oid")}`,
+              JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw WHERE ${notExtensionMember("pg_foreign_data_wrapper", "w.oid")}`,
     message: (names) => `these foreign tables use a wrapper that only a superuser of the target can make: ${names}`,
     remedy: "drop them on the source, or exclude them: exclude: { tables: [...] }",
   },
@@ -264,7 +264,7 @@ const checks: readonly Check[] = [
     query: `SELECT p.oid::regprocedure::text AS name, ${key("pg_proc", "p.oid")} FROM pg_proc p
               JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
              WHERE (NOT l.lanpltrusted OR ${ownLanguage}) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-               AND ${ownOnly("pg_proc", "p.oid")} AND NOT EXISTS (SELECT FROM pg_aggregate g WHERE g.aggfnoid = p.oid)
+               AND ${notExtensionMember("pg_proc", "p.oid")} AND NOT EXISTS (SELECT FROM pg_aggregate g WHERE g.aggfnoid = p.oid)
                AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
                                   AND d.deptype = 'i')`,
     message: (names) =>
@@ -275,30 +275,30 @@ const checks: readonly Check[] = [
     superuserOnly: true,
     state: "Failed",
     query: `SELECT a.aggfnoid::regprocedure::text AS name, ${key("pg_proc", "p.oid")} FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid
-             WHERE 'internal'::regtype IN (a.aggtranstype, a.aggmtranstype) AND p.oid >= 16384 AND ${ownOnly("pg_proc", "p.oid")}`,
+             WHERE 'internal'::regtype IN (a.aggtranstype, a.aggmtranstype) AND p.oid >= 16384 AND ${notExtensionMember("pg_proc", "p.oid")}`,
     message: (names) => `aggregates whose state is internal take a superuser of the target: ${names}`,
     remedy: "give them a state of another type, or drop them on the source",
   },
   {
     superuserOnly: true,
     query: `SELECT format('operator class %I.%I', n.nspname, o.opcname) AS name FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace
-             WHERE o.oid >= 16384 AND ${ownOnly("pg_opclass", "o.oid")}
+             WHERE o.oid >= 16384 AND ${notExtensionMember("pg_opclass", "o.oid")}
             UNION ALL
             SELECT format('operator family %I.%I', n.nspname, o.opfname) FROM pg_opfamily o JOIN pg_namespace n ON n.oid = o.opfnamespace
-             WHERE o.oid >= 16384 AND ${ownOnly("pg_opfamily", "o.oid")}
+             WHERE o.oid >= 16384 AND ${notExtensionMember("pg_opfamily", "o.oid")}
             UNION ALL
             SELECT format('text search template %I.%I', n.nspname, t.tmplname) FROM pg_ts_template t JOIN pg_namespace n ON n.oid = t.tmplnamespace
-             WHERE t.oid >= 16384 AND ${ownOnly("pg_ts_template", "t.oid")}
+             WHERE t.oid >= 16384 AND ${notExtensionMember("pg_ts_template", "t.oid")}
             UNION ALL
             SELECT format('text search parser %I.%I', n.nspname, t.prsname) FROM pg_ts_parser t JOIN pg_namespace n ON n.oid = t.prsnamespace
-             WHERE t.oid >= 16384 AND ${ownOnly("pg_ts_parser", "t.oid")}
+             WHERE t.oid >= 16384 AND ${notExtensionMember("pg_ts_parser", "t.oid")}
             UNION ALL
-            SELECT format('access method %I', a.amname) FROM pg_am a WHERE a.oid >= 16384 AND ${ownOnly("pg_am", "a.oid")}
+            SELECT format('access method %I', a.amname) FROM pg_am a WHERE a.oid >= 16384 AND ${notExtensionMember("pg_am", "a.oid")}
             UNION ALL
             SELECT format('language %I', l.lanname) FROM pg_language l WHERE ${ownLanguage}
             UNION ALL
             SELECT format('TRANSFORM FOR %s LANGUAGE %I', t.trftype::regtype, l.lanname) FROM pg_transform t
-              JOIN pg_language l ON l.oid = t.trflang WHERE t.oid >= 16384 AND ${ownOnly("pg_transform", "t.oid")}
+              JOIN pg_language l ON l.oid = t.trflang WHERE t.oid >= 16384 AND ${notExtensionMember("pg_transform", "t.oid")}
             UNION ALL
             SELECT format('type %I.%I, which was never defined', n.nspname, t.typname) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
              WHERE NOT t.typisdefined AND t.oid >= 16384`,
@@ -317,7 +317,7 @@ const checks: readonly Check[] = [
     ]
       .map(
         (catalogue) =>
-          `SELECT '${catalogue}'::regclass::oid, o.oid FROM ${catalogue} o WHERE o.oid >= 16384 AND ${ownOnly(catalogue, "o.oid")}`,
+          `SELECT '${catalogue}'::regclass::oid, o.oid FROM ${catalogue} o WHERE o.oid >= 16384 AND ${notExtensionMember(catalogue, "o.oid")}`,
       )
       .join(" UNION ALL ")})
             SELECT DISTINCT pg_describe_object(d.classid, d.objid, 0) AS name, d.classid || '/' || d.objid AS key
@@ -331,7 +331,7 @@ const checks: readonly Check[] = [
   {
     superuserOnly: true,
     query: `SELECT p.oid::regprocedure::text AS name, ${key("pg_proc", "p.oid")} FROM pg_proc p
-             WHERE p.oid >= 16384 AND (p.proleakproof OR to_jsonb(p) ->> 'prosupport' <> '-') AND ${ownOnly("pg_proc", "p.oid")}`,
+             WHERE p.oid >= 16384 AND (p.proleakproof OR to_jsonb(p) ->> 'prosupport' <> '-') AND ${notExtensionMember("pg_proc", "p.oid")}`,
     message: (names) =>
       `functions are without LEAKPROOF and SUPPORT on the target, where these take a superuser: ${names}`,
     remedy: "none needed for correct results: plans may use fewer indexes, and guess numbers of rows worse",
@@ -344,7 +344,7 @@ const checks: readonly Check[] = [
         ({ catalogue, acl, kind, name, own }) =>
           `SELECT '${kind} ' || ${name} AS name FROM ${catalogue} o
              LEFT JOIN pg_init_privs i ON i.classoid = '${catalogue}'::regclass AND i.objoid = o.oid AND i.objsubid = 0
-            WHERE o.${acl} IS DISTINCT FROM i.initprivs AND (${own} OR NOT ${ownOnly(catalogue, "o.oid")})`,
+            WHERE o.${acl} IS DISTINCT FROM i.initprivs AND (${own} OR NOT ${notExtensionMember(catalogue, "o.oid")})`,
       )
       .join(" UNION ALL "),
     message: (names) =>
@@ -383,7 +383,7 @@ const checks: readonly Check[] = [
               FROM pg_depend d JOIN pg_namespace n ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid
              WHERE n.nspname = 'pgmigration' AND d.deptype = 'n' AND NOT EXISTS (
                      SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-                      WHERE d.classid = 'pg_class'::regclass AND c.oid = d.objid AND c.relname = 'progress' AND a.attname = 'through_lsn')`,
+                      WHERE d.classid = 'pg_class'::regclass AND c.oid = d.objid AND c.relname = 'progress' AND a.attname = 'applied_through_lsn')`,
     message: (names) =>
       `a migration keeps its progress in the schema pgmigration, and leaves out what else is there: ${names}`,
     remedy:
@@ -393,7 +393,7 @@ const checks: readonly Check[] = [
     rowsOnly: true,
     // OFFSET 0 keeps pg_relation_size, which waits for a table's lock, from being asked of all tables.
     query: `SELECT c.oid::regclass::text AS name, ${key("pg_class", "c.oid")}
-              FROM (SELECT oid FROM pg_class c WHERE relkind = 'r' AND NOT ${ownOnly("pg_class", "c.oid")}
+              FROM (SELECT oid FROM pg_class c WHERE relkind = 'r' AND NOT ${notExtensionMember("pg_class", "c.oid")}
                        AND NOT EXISTS (SELECT FROM pg_extension e WHERE c.oid = ANY (e.extconfig)) OFFSET 0) AS c
              WHERE pg_relation_size(c.oid) > 0`,
     message: (names) =>
@@ -432,13 +432,13 @@ const checks: readonly Check[] = [
 const namesAtMost = 100;
 
 /** What does not arrive, or not as it was, is said before anything is copied. */
-export const objects: Rule = async ({ sources, wish, sourceVersion, targetVersion, targetSuperuser }) => {
+export const objects: Rule = async ({ sources, spec, sourceVersion, targetVersion, targetSuperuser }) => {
   const findings: Finding[] = [];
   for (const [database, client] of sources) {
-    const { cut } = await readSelection(client, wish);
+    const { cut } = await readSelection(client, spec);
     for (const check of checks) {
-      if (check.onlineOnly && wish.migrationMode === "Offline") continue;
-      if (check.rowsOnly && wish.schemaOnly) continue;
+      if (check.onlineOnly && spec.migrationMode === "Offline") continue;
+      if (check.rowsOnly && spec.schemaOnly) continue;
       if (check.superuserOnly && targetSuperuser) continue;
       if (sourceVersion < (check.from ?? 0) || targetVersion < (check.to ?? 0)) continue;
       const names = await namesOf(client, check.query, cut);

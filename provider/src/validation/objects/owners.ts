@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { isMigratedRole } from "../../schema/database/roles.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import { enumerate, type Rule } from "../context.js";
 
 interface UsedRole {
@@ -10,7 +10,7 @@ interface UsedRole {
 }
 
 /** Roles that own something on the source or were granted something there, and cannot on the target. */
-export const owners: Rule = async ({ sources, target, targetVersion, wish }) => {
+export const owners: Rule = async ({ sources, target, targetVersion, spec }) => {
   // Since 16, membership and the right to SET ROLE are two things.
   const privilege = targetVersion >= 160000 ? "SET" : "MEMBER";
   const { rows } = await target.query<{ name: string; may: boolean }>(
@@ -23,14 +23,14 @@ export const owners: Rule = async ({ sources, target, targetVersion, wish }) => 
     const used = await usedRoles(client);
     const missing = used
       .map(({ name }) => name)
-      .filter((name) => !there.has(name) && !(wish.migrateRoles && isMigratedRole(name)));
+      .filter((name) => !there.has(name) && !(spec.migrateRoles && isMigratedRole(name)));
     const policies = await policiesFor(client, missing);
     const without = policies.length === 0 ? "" : ` (policies: ${enumerate(policies, 50)})`;
     if (missing.length > 0)
       findings.push({
         ...common,
         object: missing[0],
-        message: `roles of ${database} that the target does not have: ${enumerate(missing, 50)}; ${wish.target.user} will own their objects, their privileges and policies are left out${without}`,
+        message: `roles of ${database} that the target does not have: ${enumerate(missing, 50)}; ${spec.target.user} will own their objects, their privileges and policies are left out${without}`,
         remedy: `set migrateRoles to true, or on the target: ${missing
           .slice(0, 5)
           .map((name) => `CREATE ROLE ${quoteIdentifier(name)}`)
@@ -41,8 +41,8 @@ export const owners: Rule = async ({ sources, target, targetVersion, wish }) => 
       findings.push({
         ...common,
         object: distant[0],
-        message: `${wish.target.user} may not act as ${enumerate(distant, 50)} on the target, so it will own the objects of ${database} that are theirs, and their default privileges are left out`,
-        remedy: `on the target, where it is allowed: GRANT ${distant.slice(0, 5).map(quoteIdentifier).join(", ")} TO ${quoteIdentifier(wish.target.user)}`,
+        message: `${spec.target.user} may not act as ${enumerate(distant, 50)} on the target, so it will own the objects of ${database} that are theirs, and their default privileges are left out`,
+        remedy: `on the target, where it is allowed: GRANT ${distant.slice(0, 5).map(quoteIdentifier).join(", ")} TO ${quoteIdentifier(spec.target.user)}`,
       });
   }
   return findings;

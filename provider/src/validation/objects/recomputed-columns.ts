@@ -1,12 +1,13 @@
 import type { Client } from "pg";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
-import { ownOnly } from "../../postgres/own-only.js";
+import { notExtensionMember } from "../../postgres/own-only.js";
+import { planningCallsWritten } from "../../postgres/planner-functions.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import { readSelection } from "../../schema/plan/selection.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import { enumerate, type Rule } from "../context.js";
 import { type Trial, Trials } from "./trial.js";
-import { calledBy, callsUsers, callsWritten } from "../called-functions.js";
+import { calledBy, callsUsers, callsWritten } from "../../postgres/called-functions.js";
 
 interface FilledView {
   readonly key: string;
@@ -37,14 +38,14 @@ const namedAtMost = 20;
  * Materialized views and stored generated columns are not copied: the target computes them from the rows as they are now,
  * which may give something else than it did, or nothing. It is tried on the source, for as long as it may take there.
  */
-export const computedAnew: Rule = async ({ sources, wish }) => {
-  if (wish.schemaOnly) return [];
+export const recomputedColumns: Rule = async ({ sources, spec }) => {
+  if (spec.schemaOnly) return [];
   const findings: Finding[] = [];
   for (const [database, source] of sources) {
-    const { cut } = await readSelection(source, wish);
+    const { cut } = await readSelection(source, spec);
     const trials = new Trials(source);
     const common = { database, type: "SchemaValidation", objectType: "Database" } as const;
-    const views = wish.dataOnly ? [] : (await filledViews(source)).filter(({ key }) => !cut.has(key));
+    const views = spec.dataOnly ? [] : (await filledViews(source)).filter(({ key }) => !cut.has(key));
     const { failing, untried } = await viewsNotFilled(trials, views);
     if (failing.length > 0)
       findings.push({
@@ -65,7 +66,7 @@ export const computedAnew: Rule = async ({ sources, wish }) => {
     if (stale.length > 0)
       findings.push({
         ...common,
-        state: wish.verification === "content" ? "Failed" : "Warning",
+        state: spec.verification === "content" ? "Failed" : "Warning",
         object: titleOf(stale[0]!),
         message: `stored generated columns hold what their expressions no longer give, and the target computes them anew: ${enumerate(stale.map(titleOf), namedAtMost)}`,
         remedy: `let the source compute them anew, too: ${stale.slice(0, 5).map(recomputation).join("; ")}`,
@@ -93,15 +94,19 @@ function recomputation({ schema, table, column, base, expression }: GeneratedCol
 }
 
 async function filledViews(source: Client): Promise<FilledView[]> {
+  const version = await serverVersion(source);
   const { rows } = await source.query<FilledView>(
     `SELECT 'pg_class'::regclass::oid || '/' || c.oid AS key, n.nspname AS schema, c.relname AS name, pg_get_viewdef(c.oid) AS query,
             ARRAY(${readBy("c.oid")} SELECT 'pg_class'::regclass::oid || '/' || oid FROM read WHERE oid <> c.oid) AS reads,
             -- The query does not show implied casts, nor functions that make values of a domain out of JSON or text.
-            NOT EXISTS (SELECT FROM pg_cast k WHERE k.castfunc >= 16384 AND ${ownOnly("pg_cast", "k.oid")})
+            NOT EXISTS (SELECT FROM pg_cast k WHERE k.castfunc >= 16384 AND ${notExtensionMember("pg_cast", "k.oid")})
               AND NOT EXISTS (SELECT FROM pg_constraint k
                                WHERE k.contypid <> 0 AND (${callsUsers("k.conbin")} OR ${callsVolatile("k.conbin")}))
               AND NOT EXISTS (${readBy("c.oid")} SELECT FROM read JOIN pg_class r ON r.oid = read.oid
-                               WHERE r.relkind = 'f' OR EXISTS (SELECT FROM pg_rewrite w WHERE w.ev_class = read.oid
+                               WHERE r.relkind = 'f' OR ${planningCallsWritten("r.oid", version)}
+                                  OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = r.oid AND ${callsWritten("k.conbin")})
+                                  ${version >= 100000 ? `OR EXISTS (SELECT FROM pg_partitioned_table p WHERE p.partrelid = r.oid AND ${callsWritten("p.partexprs")})` : ""}
+                                  OR EXISTS (SELECT FROM pg_rewrite w WHERE w.ev_class = read.oid
                                   AND (${callsUsers("w.ev_action")} OR ${callsVolatile("w.ev_action")}))) AS "isPlain",
             coalesce((SELECT json_agg((SELECT json_agg(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey)))
                         FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indexprs IS NULL AND i.indpred IS NULL), '[]') AS "uniqueColumns"
@@ -111,13 +116,16 @@ async function filledViews(source: Client): Promise<FilledView[]> {
   return rows;
 }
 
-/** A relation and all that it reads, by way of views. */
+/** A relation and all that it reads, through views and from partitions and other heirs as well. */
 const readBy = (oid: string): string => `
   WITH RECURSIVE read (oid) AS (
     SELECT ${oid}
     UNION
-    SELECT d.refobjid FROM read JOIN pg_rewrite w ON w.ev_class = read.oid
-      JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
+    SELECT next.oid FROM read CROSS JOIN LATERAL (
+      SELECT d.refobjid FROM pg_rewrite w
+        JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
+       WHERE w.ev_class = read.oid
+      UNION ALL SELECT h.inhrelid FROM pg_inherits h WHERE h.inhparent = read.oid) AS next (oid)
   )`;
 
 /**

@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
 import { isMigratedRole } from "../../schema/database/roles.js";
 import { readSelection } from "../../schema/plan/selection.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import { enumerate, type Rule, type ValidationContext } from "../context.js";
 import { Trials } from "./trial.js";
 
@@ -34,6 +34,8 @@ interface NamedObject {
 
 /** Where each type looks its names up. */
 const catalogues = {
+  // Names its grantee and its grantor.
+  aclitem: "pg_authid",
   regclass: "pg_class",
   regcollation: "pg_collation",
   regconfig: "pg_ts_config",
@@ -56,19 +58,19 @@ const namedAtMost = 20;
  * COPY writes what a reg* value refers to as a name, which the target looks up as it reads the row: one that is not there
  * yet, or never, ends the whole table's copy. The plain number of an object that is gone is taken as it is.
  */
-export const namesInRows: Rule = async (context) => {
-  const { sources, wish } = context;
-  if (wish.schemaOnly) return [];
+export const regTypeReferences: Rule = async (context) => {
+  const { sources, spec } = context;
+  if (spec.schemaOnly) return [];
   const findings: Finding[] = [];
   for (const [database, source] of sources) {
-    const { cut } = await readSelection(source, wish);
+    const { cut } = await readSelection(source, spec);
     const columns = (await namingColumns(source)).filter(({ key }) => !cut.has(key));
     const trials = new Trials(source);
     const refused: string[] = [];
     const unknown: string[] = [];
     for (const column of columns) {
       const title = `${qualify(column.schema, column.table)}.${quoteIdentifier(column.column)}`;
-      const trial = await trials.run(namesQuery(column));
+      const trial = await trials.runOn({ schema: column.schema, name: column.table }, namesQuery(column));
       if (trial.ended !== "rows") unknown.push(title);
       else {
         const missing = await missingNames(context, column.type, trial.rows as readonly NamedObject[], cut);
@@ -90,7 +92,7 @@ export const namesInRows: Rule = async (context) => {
         ...common,
         state: "Warning",
         object: unknown[0],
-        message: `it could not be looked at in time whether these rows name objects that the target will not have: ${enumerate(unknown, namedAtMost)}`,
+        message: `these columns were not checked for names of objects that the target will not have, because it would take too long or run functions of other roles: ${enumerate(unknown, namedAtMost)}`,
         remedy:
           "SELECT DISTINCT the column on the source: the copy ends at names of indexes, and of roles that the target lacks",
       });
@@ -106,7 +108,7 @@ async function namingColumns(source: Client): Promise<NamingColumn[]> {
          JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r' AND c.relpersistence <> 't'
          JOIN pg_type t ON t.oid = a.atttypid
         WHERE c.oid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped AND coalesce(to_jsonb(a) ->> 'attgenerated', '') = ''
-          AND (t.oid >= 16384 AND t.typtype IN ('b', 'c', 'd') OR t.typname ~ '^_?reg')
+          AND (t.oid >= 16384 AND t.typtype IN ('b', 'c', 'd') OR t.typname ~ '^_?(reg|aclitem)')
        UNION ALL
        SELECT w.relation, w.attribute, next.type, w.path || next.step
          FROM way w JOIN pg_type t ON t.oid = w.type
@@ -128,25 +130,34 @@ async function namingColumns(source: Client): Promise<NamingColumn[]> {
   return rows;
 }
 
-function namesQuery({ schema, table, column, type, path }: NamingColumn): string {
-  const values = path.reduce(
+/** Written for {@link Trials.runOn}. */
+function namesQuery({ schema, table, column, type: columnType, path }: NamingColumn): string {
+  const type = columnType === "aclitem" ? "regrole" : columnType;
+  const found = path.reduce(
     (inner, step) =>
-      `SELECT ${step === "[]" ? "unnest(v)" : `(v).${quoteIdentifier(step.slice(1))}`} AS v FROM (${inner}) AS value`,
+      `SELECT ${step === "[]" ? "pg_catalog.unnest(v)" : `(v).${quoteIdentifier(step.slice(1))}`} AS v FROM (${inner}) AS value`,
     `SELECT ${quoteIdentifier(column)} AS v FROM ONLY ${qualify(schema, table)}`,
   );
-  const role = type === "regrole" ? "(SELECT rolname FROM pg_roles r WHERE r.oid = v)" : "NULL";
-  const isAbsent = `EXISTS (SELECT FROM pg_class c WHERE c.oid = v
-     AND (c.relkind = 't' OR c.oid >= 16384 AND (c.relkind IN ('i', 'I') OR c.relpersistence = 't')))`;
+  const values =
+    columnType === "aclitem"
+      ? `SELECT named.role::regrole AS v FROM (${found}) AS item, pg_catalog.aclexplode(ARRAY[v]) AS a,
+                LATERAL (VALUES (a.grantor), (a.grantee)) AS named (role)`
+      : found;
+  const role = type === "regrole" ? "(SELECT rolname FROM pg_roles r WHERE r.oid = v::oid)" : "NULL";
+  const isAbsent = `EXISTS (SELECT FROM pg_class c WHERE c.oid = v::oid
+     AND (c.relkind = 't' OR c.oid >= 16384::oid AND (c.relkind IN ('i', 'I') OR c.relpersistence = 't')))`;
   // These are looked for by nothing but their name, or have no function that looks.
-  const isFound = /^reg(class|proc|oper)$/.test(type) ? `to_${type}(v::text) IS NOT DISTINCT FROM v` : "true";
-  return `SELECT v::text AS name, '${catalogues[type]}'::regclass::oid || '/' || v::oid AS key, ${role} AS role,
-                 v::oid < 16384 AS "isSystems", ${type === "regclass" ? isAbsent : "false"} AS "isAbsent", ${isFound} AS "isFound"
+  const isFound = /^reg(class|proc|oper)$/.test(type)
+    ? `pg_catalog.to_${type}(v::text)::oid IS NOT DISTINCT FROM v::oid`
+    : "true";
+  return `SELECT v::text AS name, pg_catalog.concat('${catalogues[type]}'::regclass::oid, '/', v::oid) AS key, ${role} AS role,
+                 v::oid < 16384::oid AS "isSystems", ${type === "regclass" ? isAbsent : "false"} AS "isAbsent", ${isFound} AS "isFound"
             FROM (SELECT DISTINCT v FROM (${values}) AS every WHERE v IS NOT NULL LIMIT ${distinctAtMost}) AS named
-           WHERE v::text !~ '^(-|[0-9]+)$' ORDER BY 1`;
+           WHERE v::text !~ '^(-|[0-9]+)$'::text ORDER BY 1`;
 }
 
 async function missingNames(
-  { target, wish }: ValidationContext,
+  { target, spec }: ValidationContext,
   type: NamingType,
   named: readonly NamedObject[],
   cut: ReadonlySet<string>,
@@ -159,8 +170,8 @@ async function missingNames(
       .map(({ role, name }) => role ?? name),
   );
   const isMissing = ({ name, key, role, isSystems, isAbsent, isFound }: NamedObject): boolean => {
-    if (role !== null) return !there.has(role) && !(wish.migrateRoles && isMigratedRole(role));
-    if (isAbsent) return !wish.dataOnly;
+    if (role !== null) return !there.has(role) && !(spec.migrateRoles && isMigratedRole(role));
+    if (isAbsent) return !spec.dataOnly;
     if (isSystems) return !there.has(name);
     return !isFound || cut.has(key);
   };
@@ -171,7 +182,7 @@ async function missingNames(
 async function namesOnTarget(target: Client, type: NamingType, names: readonly string[]): Promise<ReadonlySet<string>> {
   if (names.length === 0) return new Set();
   const isThere =
-    type === "regrole"
+    type === "regrole" || type === "aclitem"
       ? "EXISTS (SELECT FROM pg_roles WHERE rolname = name)"
       : /^reg(config|dictionary)$/.test(type)
         ? `EXISTS (SELECT FROM ${catalogues[type]} c WHERE c.oid < 16384 AND c.oid::${type}::text = name)`

@@ -3,22 +3,22 @@ import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { isFence, readDatabaseProperties } from "../../schema/database/database.js";
 import { isMigratedRole } from "../../schema/database/roles.js";
 import { targetDatabase } from "../../inputs/target-database.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import { enumerate, type Rule } from "../context.js";
 
 /** Settings of databases and functions that only a superuser of the target may set, or that would close the target. */
-export const settings: Rule = async ({ sources, target, targetVersion, targetSuperuser, wish }) => {
+export const settings: Rule = async ({ sources, target, targetVersion, targetSuperuser, spec }) => {
   const findings: Finding[] = [];
   const alterable = await alterableRoles(target, targetVersion);
   for (const [database, source] of sources) {
     const common = { database, type: "SchemaValidation", state: "Warning", objectType: "Database" } as const;
     const { settings: ofDatabase, connectionLimit } = await readDatabaseProperties(source);
-    const name = quoteIdentifier(targetDatabase(wish, database));
+    const name = quoteIdentifier(targetDatabase(spec, database));
     const closing = [
       ...(connectionLimit === 0 ? [`ALTER DATABASE ${name} CONNECTION LIMIT 0`] : []),
       ...(ofDatabase.some(isFence) ? [`ALTER DATABASE ${name} SET default_transaction_read_only = on`] : []),
     ];
-    if (closing.length > 0 && !wish.dataOnly)
+    if (closing.length > 0 && !spec.dataOnly)
       findings.push({
         ...common,
         object: database,
@@ -30,13 +30,13 @@ export const settings: Rule = async ({ sources, target, targetVersion, targetSup
     const names = [...ofDatabase, ...ofFunctions].map(({ name }) => name);
     const refused = await refusedSettings(target, targetVersion, names);
     const left = ofDatabase
-      .filter(({ name, role }) => refused.has(name) || !mayAlter(role, alterable, wish.migrateRoles))
+      .filter(({ name, role }) => refused.has(name) || !mayAlter(role, alterable, spec.migrateRoles))
       .map(({ name, role }) => (role === undefined ? name : `${name} of role ${role}`));
     if (left.length > 0)
       findings.push({
         ...common,
         object: left[0],
-        message: `settings in ${database} that ${wish.target.user} may not set on the target are left out: ${enumerate(left, 50)}`,
+        message: `settings in ${database} that ${spec.target.user} may not set on the target are left out: ${enumerate(left, 50)}`,
         remedy: "set them as server parameters of the target, or by ALTER ROLE as who may, where they are needed",
       });
     const functions = ofFunctions.filter(({ name }) => refused.has(name));

@@ -1,7 +1,7 @@
 import type { Client } from "pg";
-import { ownOnly } from "../../postgres/own-only.js";
+import { notExtensionMember } from "../../postgres/own-only.js";
 import { readSelection } from "../../schema/plan/selection.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import { enumerate, type Rule } from "../context.js";
 
 /** Something of PostgreSQL's own that a view or another object of the source uses. */
@@ -24,10 +24,10 @@ const namedAtMost = 50;
  * and the target has not: what is made with them is refused there. A function whose body is a string is not looked
  * into, since it is not when it is made.
  */
-export const systemObjects: Rule = async ({ sources, target, sourceVersion, wish }) => {
+export const systemObjects: Rule = async ({ sources, target, sourceVersion, spec }) => {
   const findings: Finding[] = [];
   for (const [database, client] of sources) {
-    const { cut } = await readSelection(client, wish);
+    const { cut } = await readSelection(client, spec);
     const used = (await readUses(client, sourceVersion)).filter(({ key }) => !cut.has(key));
     const missing = await withoutTwin(target, used);
     if (missing.length === 0) continue;
@@ -61,7 +61,7 @@ function trees(version: number): string {
   const part = `CASE WHEN w.rulename = '_RETURN' THEN w.ev_class ELSE w.oid END`;
   return [
     `SELECT ${whole} AS classid, ${part} AS objid, w.ev_action::text || w.ev_qual::text AS tree
-       FROM pg_rewrite w WHERE w.oid >= 16384 AND ${ownOnly("pg_class", "w.ev_class")}`,
+       FROM pg_rewrite w WHERE w.oid >= 16384 AND ${notExtensionMember("pg_class", "w.ev_class")}`,
     "SELECT 'pg_attrdef'::regclass, oid, adbin::text FROM pg_attrdef WHERE oid >= 16384",
     "SELECT 'pg_constraint'::regclass, oid, conbin::text FROM pg_constraint WHERE oid >= 16384 AND conbin IS NOT NULL",
     "SELECT 'pg_policy'::regclass, oid, concat(polqual::text, polwithcheck::text) FROM pg_policy",
@@ -69,7 +69,7 @@ function trees(version: number): string {
     `SELECT 'pg_class'::regclass, indexrelid, concat(indexprs::text, indpred::text) FROM pg_index
       WHERE indexrelid >= 16384 AND coalesce(indexprs, indpred) IS NOT NULL`,
     `SELECT 'pg_proc'::regclass, p.oid, concat(p.proargdefaults::text${version >= 140000 ? ", p.prosqlbody::text" : ""}) FROM pg_proc p
-      WHERE p.oid >= 16384 AND ${ownOnly("pg_proc", "p.oid")}`,
+      WHERE p.oid >= 16384 AND ${notExtensionMember("pg_proc", "p.oid")}`,
   ].join(" UNION ALL ");
 }
 

@@ -1,5 +1,6 @@
 import pg from "pg";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
+import { isAllTrusted, isUnsafeToPlan } from "../../postgres/planner-functions.js";
 import { readSearchPath } from "../../schema/restore/restore-context.js";
 
 /**
@@ -36,20 +37,28 @@ export class Trials {
    * is tried only in a database in which everything is that role's own, or superusers'.
    */
   async runUsersCode(sql: string): Promise<Trial> {
-    this.#isAllTrusted ??= await isAllTrusted(this.#source);
-    return this.#isAllTrusted ? this.run(sql) : { ended: "untrusted" };
+    this.#isAllTrusted ??= await readTrust(this.#source);
+    return this.#isAllTrusted ? this.#run(sql) : { ended: "untrusted" };
   }
 
-  /** A query that calls nothing but PostgreSQL's own: no name in it may lead to anything else. */
+  /** A query that calls only PostgreSQL's own functions, over tables whose planning calls nothing else either. */
   runPlain(sql: string): Promise<Trial> {
-    return this.run(sql, "");
+    return this.#run(sql, "");
+  }
+
+  /**
+   * A query over one table, under the application's search_path. Every function and operator in it has to be named such
+   * that only PostgreSQL's own matches exactly.
+   */
+  async runOn(table: { readonly schema: string; readonly name: string }, sql: string): Promise<Trial> {
+    return (await isUnsafeToPlan(this.#source, table)) ? { ended: "untrusted" } : this.#run(sql);
   }
 
   /**
    * @param searchPath the one with which the application's sessions begin, unless told
    * @throws whatever a connection is lost by
    */
-  async run(sql: string, searchPath?: string): Promise<Trial> {
+  async #run(sql: string, searchPath?: string): Promise<Trial> {
     const leftMs = Math.min(eachMs, this.#over - Date.now());
     if (leftMs <= 0) return { ended: "unknown" };
     const source = this.#source;
@@ -73,11 +82,7 @@ export class Trials {
   }
 }
 
-async function isAllTrusted(source: pg.Client): Promise<boolean> {
-  const { rows } = await source.query<{ trusted: boolean }>(
-    `SELECT NOT EXISTS (SELECT FROM pg_shdepend s JOIN pg_roles r ON s.refclassid = 'pg_authid'::regclass AND r.oid = s.refobjid
-                         WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-                           AND s.deptype = 'o' AND NOT r.rolsuper AND r.rolname <> current_user) AS trusted`,
-  );
+async function readTrust(source: pg.Client): Promise<boolean> {
+  const { rows } = await source.query<{ trusted: boolean }>(`SELECT ${isAllTrusted} AS trusted`);
   return rows[0]!.trusted;
 }

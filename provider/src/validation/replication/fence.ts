@@ -1,8 +1,8 @@
 import type { Client } from "pg";
-import type { FenceSide } from "../../cutover/fence.js";
+import type { FenceSide } from "../../store/fence-record.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import { enumerate, type Rule } from "../context.js";
 
 const fenceOf: Readonly<Record<FenceSide, string>> = {
@@ -15,12 +15,12 @@ type ServerFinding = Finding & { readonly object: string; readonly remedy: strin
 const common = { type: "ServerParametersValidation", code: "603110" } as const;
 
 /** What the fence of the cutover needs is looked at before anything is copied: at the cutover it would be too late. */
-export const fence: Rule = async ({ wish, sources, sourceSuperuser }) => {
-  if (wish.migrationMode === "Offline" || wish.fence === "none") return [];
+export const fence: Rule = async ({ spec, sources, sourceSuperuser }) => {
+  if (spec.migrationMode === "Offline" || spec.fence === "none") return [];
   const [first] = sources.values();
   if (!first || sourceSuperuser) return subscriptions(sources);
-  const findings: Finding[] = await serverFindings(first, "source", wish.source.user);
-  for (const [database, client] of sources) findings.push(...(await ownership(database, client, wish.source.user)));
+  const findings: Finding[] = await serverFindings(first, "source", spec.source.user);
+  for (const [database, client] of sources) findings.push(...(await ownership(database, client, spec.source.user)));
   return [...findings, ...(await subscriptions(sources))];
 };
 

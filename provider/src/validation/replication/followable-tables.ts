@@ -1,9 +1,9 @@
 import type { Client } from "pg";
-import { mayBeNamedByWholeRow, mostTold, namesItsRows } from "../../cdc/source/replica-identity.js";
-import type { Wish } from "../../inputs/inputs.js";
+import { canUseReplicaIdentityFull, maxCapabilities, hasReplicaIdentity } from "../../cdc/source/replica-identity.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { listTables, type Table } from "../../postgres/tables.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import { enumerate, type ValidationContext } from "../context.js";
 
 /** What of a table's changes the stream does not tell, or tells dearly. */
@@ -13,18 +13,18 @@ type TableFinding = Pick<Finding, "object" | "message" | "remedy"> & { readonly 
 export async function followableTables(
   database: string,
   client: Client,
-  { wish, sourceVersion }: Pick<ValidationContext, "wish" | "sourceVersion">,
+  { spec, sourceVersion }: Pick<ValidationContext, "spec" | "sourceVersion">,
 ): Promise<Finding[]> {
   const tables = (await listTables(client)).filter((table) => !table.partitioned);
-  const telling = mostTold(sourceVersion);
+  const telling = maxCapabilities(sourceVersion);
   const nameless = tables.filter(
-    (table) => !table.unlogged && !namesItsRows(table, telling) && table.columns.length > 0,
+    (table) => !table.unlogged && !hasReplicaIdentity(table, telling) && table.columns.length > 0,
   );
-  const keyless = nameless.filter((table) => mayBeNamedByWholeRow(table, telling));
+  const keyless = nameless.filter((table) => canUseReplicaIdentityFull(table, telling));
   const computed = nameless.filter((table) => !keyless.includes(table));
   const found = [
     ...untoldTruncates(database, sourceVersion),
-    ...ofSome(keyless, () => keylessFinding(keyless, wish.keylessTables, sourceVersion)),
+    ...ofSome(keyless, () => keylessFinding(keyless, spec.keylessTables, sourceVersion)),
     ...ofSome(computed, () => computedFinding(computed, sourceVersion)),
     ...ofSome(
       tables.filter(({ unlogged }) => unlogged),
@@ -62,7 +62,7 @@ function untoldTruncates(database: string, sourceVersion: number): TableFinding[
 
 function keylessFinding(
   tables: readonly Table[],
-  keylessTables: Wish["keylessTables"],
+  keylessTables: MigrationSpec["keylessTables"],
   sourceVersion: number,
 ): TableFinding {
   const object = named(tables);

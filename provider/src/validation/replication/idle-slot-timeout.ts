@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { idleTimeoutSeconds, withoutIdleTimeout } from "../../cdc/source/idle-slot.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 
 type Side = "source" | "target";
 

@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 import { mayBecomeReplica } from "../../cdc/target/target-session.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import { followableTables } from "./followable-tables.js";
 import { idleSlotTimeout } from "./idle-slot-timeout.js";
 import { replicationConnections } from "./replication-connection.js";
@@ -14,10 +14,10 @@ const server = { type, objectType: "Instance" } as const;
 /** 603104 to 603107 and what Azure's service does not look at: the source can be followed. */
 export const logicalReplication: Rule = async (context) => {
   const [first] = context.sources.values();
-  if (context.wish.migrationMode === "Offline" || !first) return [];
+  if (context.spec.migrationMode === "Offline" || !first) return [];
   const findings = [
-    ...(await walSettings(first, context.wish.dbsToMigrate.length)),
-    ...(await replicationPrivilege(first, context.wish.source.user)),
+    ...(await walSettings(first, context.spec.dbsToMigrate.length)),
+    ...(await replicationPrivilege(first, context.spec.source.user)),
     ...(await longTransactions(first)),
     ...(await idleSlotTimeout(first, "source")),
   ];
@@ -25,7 +25,7 @@ export const logicalReplication: Rule = async (context) => {
   if (findings.every(({ state }) => state !== "Failed")) findings.push(...(await replicationConnections(context)));
   for (const [database, client] of context.sources)
     findings.push(
-      ...(await publicationPrivileges(database, client, context.wish.source.user)),
+      ...(await publicationPrivileges(database, client, context.spec.source.user)),
       ...(await followableTables(database, client, context)),
     );
   findings.push(...(await replicationRole(context)));
@@ -105,13 +105,13 @@ async function publicationPrivileges(database: string, client: Client, user: str
 }
 
 /** The applier must not fire triggers nor check foreign keys again. */
-async function replicationRole({ target, wish }: ValidationContext): Promise<Finding[]> {
+async function replicationRole({ target, spec }: ValidationContext): Promise<Finding[]> {
   if (await mayBecomeReplica(target)) return [];
-  const role = quoteIdentifier(wish.target.user);
-  const mayNot = `${wish.target.user} may not set session_replication_role on the target`;
+  const role = quoteIdentifier(spec.target.user);
+  const mayNot = `${spec.target.user} may not set session_replication_role on the target`;
   const finding = { ...server, object: "session_replication_role" };
   const remedy = `as a superuser of the target: GRANT SET ON PARAMETER session_replication_role TO ${role} (PostgreSQL 15 or later); on Azure, use the server's administrator`;
-  if (wish.dataOnly)
+  if (spec.dataOnly)
     return [
       {
         ...finding,

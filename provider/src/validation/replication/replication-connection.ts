@@ -1,5 +1,5 @@
 import { connect } from "../../postgres/connection/connect.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import { connectionFinding } from "../connection-finding.js";
 import type { ValidationContext } from "../context.js";
 

@@ -1,10 +1,10 @@
 import type { Client } from "pg";
-import { wayBackNames } from "../../cdc/model/names.js";
+import { rollbackNames } from "../../cdc/model/names.js";
 import { mayBecomeReplica } from "../../cdc/target/target-session.js";
-import type { Wish } from "../../inputs/inputs.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import type { Rule } from "../context.js";
 import { serverFindings } from "./fence.js";
 import { idleSlotTimeout } from "./idle-slot-timeout.js";
@@ -12,28 +12,28 @@ import { idleSlotTimeout } from "./idle-slot-timeout.js";
 const server = { type: "ServerParametersValidation", objectType: "Instance", state: "Failed" } as const;
 
 /** What stands against a way back, with what to do. */
-export interface WayBackGap {
+export interface RollbackGap {
   readonly object: string;
   readonly message: string;
   readonly remedy: string;
 }
 
 /** A way back is wanted and can be kept: the target followed, and the source written as a replica. */
-export const wayBack: Rule = async ({ wish, sources, target }) => {
+export const rollbackReplication: Rule = async ({ spec, sources, target }) => {
   const [source] = sources.values();
-  if (wish.rollback !== "keep" || !source) return [];
-  const gaps = await wayBackGaps(source, target, wish);
+  if (spec.rollback !== "keep" || !source) return [];
+  const gaps = await rollbackGaps(source, target, spec);
   return [...gaps.map((gap): Finding => ({ ...server, ...gap })), ...(await idleSlotTimeout(target, "target"))];
 };
 
-export async function wayBackGaps(source: Client, target: Client, wish: Wish): Promise<WayBackGap[]> {
-  return [...(await targetGaps(target, wish)), ...(await sourceGaps(source, wish.source.user))];
+export async function rollbackGaps(source: Client, target: Client, spec: MigrationSpec): Promise<RollbackGap[]> {
+  return [...(await targetGaps(target, spec)), ...(await sourceGaps(source, spec.source.user))];
 }
 
-async function targetGaps(target: Client, wish: Wish): Promise<WayBackGap[]> {
-  const { user } = wish.target;
-  const gaps = await parameterGaps(target, wish);
-  if (wish.fence === "readOnly") gaps.push(...(await serverFindings(target, "target", user)));
+async function targetGaps(target: Client, spec: MigrationSpec): Promise<RollbackGap[]> {
+  const { user } = spec.target;
+  const gaps = await parameterGaps(target, spec);
+  if (spec.fence === "readOnly") gaps.push(...(await serverFindings(target, "target", user)));
   const { rows } = await target.query<{ may: boolean }>(
     "SELECT rolreplication OR rolsuper AS may FROM pg_roles WHERE rolname = current_user",
   );
@@ -46,21 +46,21 @@ async function targetGaps(target: Client, wish: Wish): Promise<WayBackGap[]> {
   return gaps;
 }
 
-async function parameterGaps(target: Client, wish: Wish): Promise<WayBackGap[]> {
+async function parameterGaps(target: Client, spec: MigrationSpec): Promise<RollbackGap[]> {
   const { rows } = await target.query<Parameter>(parametersQuery, [
-    wish.dbsToMigrate.map((database) => wayBackNames(wish, database).slot),
+    spec.dbsToMigrate.map((database) => rollbackNames(spec, database).slot),
   ]);
-  const gap = (object: string, message: string, value: string | number): WayBackGap => ({
+  const gap = (object: string, message: string, value: string | number): RollbackGap => ({
     ...{ object, message },
     remedy: `set the target's server parameter ${object} to ${value} and restart it`,
   });
   const { level } = rows[0]!;
-  const gaps: WayBackGap[] = [];
+  const gaps: RollbackGap[] = [];
   if (level !== "logical")
     gaps.push(gap("wal_level", `wal_level is ${level} on the target; a way back needs logical`, "logical"));
   for (const { object, what, total, used, ours } of rows) {
     // One for each database that has none yet, and one for the comparison before a return.
-    const wanted = wish.dbsToMigrate.length - ours + 1;
+    const wanted = spec.dbsToMigrate.length - ours + 1;
     const message = `${total - used} of ${total} ${what} are free on the target, a way back needs ${wanted}`;
     if (total - used < wanted) gaps.push(gap(object, message, used + wanted));
   }
@@ -89,7 +89,7 @@ const parametersQuery = `
          AS parameter (object, what, used, ours)`;
 
 /** That the role owns the source's tables, and so may write them, is asked for by following the source already. */
-async function sourceGaps(source: Client, user: string): Promise<WayBackGap[]> {
+async function sourceGaps(source: Client, user: string): Promise<RollbackGap[]> {
   if ((await serverVersion(source)) < 100000)
     return [
       {

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 
 const server = { type: "ServerParametersValidation", objectType: "Instance" } as const;
 

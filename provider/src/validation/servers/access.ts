@@ -1,21 +1,21 @@
 import type { Client } from "pg";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
-import type { Wish } from "../../inputs/inputs.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
 import { readSelection } from "../../schema/plan/selection.js";
 import { targetDatabase } from "../../inputs/target-database.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import { enumerate, type Rule } from "../context.js";
 
 const type = "AuthenticationAndConnectivityValidation";
 
 /** 603101, 603117, 603115: the target databases can be made, and nothing that exists is overwritten unasked. */
-export const targetDatabases: Rule = async ({ wish, target, ownDatabases, occupied }) => {
+export const targetDatabases: Rule = async ({ spec, target, ownDatabases, occupied }) => {
   const { rows } = await target.query<{ name: string; owner: string; may_drop: boolean }>(
     `SELECT datname AS name, pg_get_userbyid(datdba) AS owner, pg_has_role(datdba, 'USAGE') AS may_drop
        FROM pg_database WHERE datname = ANY ($1)`,
-    [wish.dbsToMigrate.map((database) => targetDatabase(wish, database))],
+    [spec.dbsToMigrate.map((database) => targetDatabase(spec, database))],
   );
-  if (wish.dataOnly) return missingDatabases(wish, new Set(rows.map(({ name }) => name)));
+  if (spec.dataOnly) return missingDatabases(spec, new Set(rows.map(({ name }) => name)));
   const findings: Finding[] = [];
   for (const [database, migration] of occupied) {
     findings.push({
@@ -32,7 +32,7 @@ export const targetDatabases: Rule = async ({ wish, target, ownDatabases, occupi
   for (const { name, owner, may_drop } of rows) {
     if (ownDatabases.has(name) || occupied.has(name)) continue;
     const common = { database: name, type, object: name, objectType: "Database", state: "Failed" } as const;
-    if (!wish.overwriteDbsInTarget)
+    if (!spec.overwriteDbsInTarget)
       findings.push({
         ...common,
         code: "603101",
@@ -43,23 +43,23 @@ export const targetDatabases: Rule = async ({ wish, target, ownDatabases, occupi
       findings.push({
         ...common,
         code: "603117",
-        message: `${wish.target.user} may not drop the database ${name}, which belongs to ${owner}`,
-        remedy: `ALTER DATABASE ${quoteIdentifier(name)} OWNER TO ${quoteIdentifier(wish.target.user)} on the target`,
+        message: `${spec.target.user} may not drop the database ${name}, which belongs to ${owner}`,
+        remedy: `ALTER DATABASE ${quoteIdentifier(name)} OWNER TO ${quoteIdentifier(spec.target.user)} on the target`,
       });
   }
-  return [...findings, ...(await mayCreateDatabases(target, wish.target.user))];
+  return [...findings, ...(await mayCreateDatabases(target, spec.target.user))];
 };
 
-function missingDatabases(wish: Wish, there: ReadonlySet<string>): Finding[] {
-  const missing = wish.dbsToMigrate.filter((database) => !there.has(targetDatabase(wish, database)));
+function missingDatabases(spec: MigrationSpec, there: ReadonlySet<string>): Finding[] {
+  const missing = spec.dbsToMigrate.filter((database) => !there.has(targetDatabase(spec, database)));
   return missing.map((database) => ({
     database,
     type,
     state: "Failed",
     code: "603102",
-    object: targetDatabase(wish, database),
+    object: targetDatabase(spec, database),
     objectType: "Database",
-    message: `dataOnly needs the database ${targetDatabase(wish, database)} on the target, where it does not exist`,
+    message: `dataOnly needs the database ${targetDatabase(spec, database)} on the target, where it does not exist`,
     remedy: "migrate with schemaOnly first, or leave dataOnly out",
   }));
 }
@@ -83,7 +83,7 @@ async function mayCreateDatabases(target: Client, user: string): Promise<Finding
 }
 
 /** 603110: everything that is to be migrated can be read, and read whole. What a filter leaves out need not be. */
-export const sourcePrivileges: Rule = async ({ wish, sources }) => {
+export const sourcePrivileges: Rule = async ({ spec, sources }) => {
   const findings: Finding[] = [];
   for (const [database, client] of sources) {
     const common = {
@@ -94,29 +94,29 @@ export const sourcePrivileges: Rule = async ({ wish, sources }) => {
       objectType: "Database",
       state: "Failed",
     } as const;
-    const { cut } = await readSelection(client, wish);
+    const { cut } = await readSelection(client, spec);
     const selected = (relations: readonly Relation[]): string[] =>
       relations.filter(({ key }) => !cut.has(key)).map(({ name }) => name);
     const unreadable = selected(await unreadableRelations(client));
     if (unreadable.length > 0)
       findings.push({
         ...common,
-        message: `${wish.source.user} may not read ${enumerate(unreadable)} in ${database}`,
-        remedy: `GRANT USAGE ON SCHEMA ... TO ${quoteIdentifier(wish.source.user)}; GRANT SELECT ON ALL TABLES IN SCHEMA ... TO ${quoteIdentifier(wish.source.user)}; the same for sequences`,
+        message: `${spec.source.user} may not read ${enumerate(unreadable)} in ${database}`,
+        remedy: `GRANT USAGE ON SCHEMA ... TO ${quoteIdentifier(spec.source.user)}; GRANT SELECT ON ALL TABLES IN SCHEMA ... TO ${quoteIdentifier(spec.source.user)}; the same for sequences`,
       });
     const objects = await unreadableLargeObjects(client);
     if (objects.length > 0)
       findings.push({
         ...common,
-        message: `${wish.source.user} may not read the large objects ${enumerate(objects)} in ${database}`,
-        remedy: `GRANT SELECT ON LARGE OBJECT ${objects.slice(0, 5).join(", ")} TO ${quoteIdentifier(wish.source.user)}`,
+        message: `${spec.source.user} may not read the large objects ${enumerate(objects)} in ${database}`,
+        remedy: `GRANT SELECT ON LARGE OBJECT ${objects.slice(0, 5).join(", ")} TO ${quoteIdentifier(spec.source.user)}`,
       });
     const filtered = selected(await rowSecuredTables(client));
     if (filtered.length > 0)
       findings.push({
         ...common,
-        message: `row-level security would hide rows of ${enumerate(filtered)} in ${database} from ${wish.source.user}`,
-        remedy: `ALTER ROLE ${quoteIdentifier(wish.source.user)} BYPASSRLS`,
+        message: `row-level security would hide rows of ${enumerate(filtered)} in ${database} from ${spec.source.user}`,
+        remedy: `ALTER ROLE ${quoteIdentifier(spec.source.user)} BYPASSRLS`,
       });
   }
   return findings;

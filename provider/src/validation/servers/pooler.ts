@@ -1,8 +1,9 @@
 import type { Client } from "pg";
-import { Refused } from "../../errors.js";
-import { connect, type Endpoint } from "../../postgres/connection/connect.js";
+import { RefusedError } from "../../errors.js";
+import { connect } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 
 /** What is between us and the server. */
 export type Between = "nothing" | "pooler" | "transactionPooler";
@@ -23,7 +24,7 @@ const looks = 3;
  * session holds: settings, snapshots, advisory locks, prepared statements. Two sessions that meet in one process, or one
  * that changes it, are the proof of that.
  */
-export async function lookBetween({ side, endpoint, database, session }: Reached): Promise<Between> {
+export async function detectPooler({ side, endpoint, database, session }: Reached): Promise<Between> {
   const other = await connect(endpoint, { database, purpose: `validate ${side}` });
   try {
     const first = await processOf(session);
@@ -51,15 +52,15 @@ const processTold = (session: Client): number | null =>
  * Looked at before anything is recorded on the target: the worker's lease is a lock of its session, which a pooler would
  * keep behind the worker's end, and nobody else could have.
  *
- * @throws Refused
+ * @throws RefusedError
  */
 export async function refuseTransactionPooler(target: Endpoint, database: string): Promise<void> {
   const session = await connect(target, { database, purpose: "look for a pooler" });
   try {
     if ((await processOf(session)) === processTold(session)) return;
     const reached: Reached = { side: "target", endpoint: target, database, session };
-    for (const { state, message, code, remedy } of poolerFindings(reached, await lookBetween(reached)))
-      if (state === "Failed") throw new Refused(message, { ...(code && { code }), ...(remedy && { remedy }) });
+    for (const { state, message, code, remedy } of poolerFindings(reached, await detectPooler(reached)))
+      if (state === "Failed") throw new RefusedError(message, { ...(code && { code }), ...(remedy && { remedy }) });
   } finally {
     await session.end();
   }

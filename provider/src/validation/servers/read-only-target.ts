@@ -1,5 +1,5 @@
 import { isReadOnlyByDefault } from "../../postgres/read-only-default.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import type { Rule } from "../context.js";
 
 /** Of the finding, which comes and goes. */

@@ -2,19 +2,19 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   extendRecord,
   fenceRemedy,
-  lookBehindFence,
+  readFenceRecord,
   putUpFence,
   takeDownFence,
   type FencedDatabase,
-  type FenceRecord,
-  type FenceSide,
 } from "../../cutover/fence.js";
-import { Refused, TakenOver, messageOf } from "../../errors.js";
+import type { FenceRecord, FenceSide } from "../../store/fence-record.js";
+import { RefusedError, TakenOverError, messageOf } from "../../errors.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
-import { connect, isMissingDatabase, type Endpoint } from "../../postgres/connection/connect.js";
+import { connect, isMissingDatabase } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { limitLockWaits } from "../../postgres/locks/lock-waits.js";
 import type { DatabaseRecord } from "../../store/records.js";
-import type { Work } from "../work.js";
+import type { Work } from "../context/work.js";
 
 const usualRetryMs = 60_000;
 const retryEveryMs = 2000;
@@ -43,14 +43,14 @@ export class DatabaseFence {
     this.#record = database.fences[side];
   }
 
-  /** Also completes a fence that an earlier worker had begun. @throws Refused where the role may not */
+  /** Also completes a fence that an earlier worker had begun. @throws RefusedError where the role may not */
   async putUp(): Promise<void> {
-    const { wish, journal } = this.#work;
+    const { spec, journal } = this.#work;
     const { side, database } = this.#fenced;
-    const session = await connect(this.#endpoint, { database, purpose: `${wish.migrationName} fence` });
+    const session = await connect(this.#endpoint, { database, purpose: `${spec.migrationName} fence` });
     try {
       await limitLockWaits(session);
-      const now = await lookBehindFence(session, side);
+      const now = await readFenceRecord(session, side);
       this.#record = this.#record ? extendRecord(this.#record, now) : now;
       await journal.fence(this.#name, side, this.#record);
       const spared = await putUpFence(session, this.#fenced, this.#record);
@@ -61,7 +61,7 @@ export class DatabaseFence {
     }
   }
 
-  /** Restores what was before; does nothing where no fence is on record. @throws Refused saying how to do it by hand */
+  /** Restores what was before; does nothing where no fence is on record. @throws RefusedError saying how to do it by hand */
   async takeDown(): Promise<void> {
     if (!this.#record) return;
     const { journal } = this.#work;
@@ -77,7 +77,7 @@ export class DatabaseFence {
     try {
       await run();
     } catch (error) {
-      if (error instanceof TakenOver) throw error;
+      if (error instanceof TakenOverError) throw error;
       await this.takeDown().catch((failure: unknown) => {
         throw new AggregateError([error, failure]);
       });
@@ -127,7 +127,7 @@ export const fencedDatabase = (
  * whoever holds a lock on its settings is waited for no longer: nobody could tell why it cannot be written. A database
  * that was dropped has taken its settings with it.
  *
- * @throws Refused saying how to do it by hand; its cause is Unreachable when the server stays away
+ * @throws RefusedError saying how to do it by hand; its cause is UnreachableError when the server stays away
  */
 export async function removeFence(
   endpoint: Endpoint,
@@ -147,7 +147,7 @@ export async function removeFence(
         await sleep(retryEveryMs);
         continue;
       }
-      throw new Refused(`${database} stays read only on the ${side} ${endpoint.host}: ${messageOf(cause)}`, {
+      throw new RefusedError(`${database} stays read only on the ${side} ${endpoint.host}: ${messageOf(cause)}`, {
         remedy: `on the ${side}: ${fenceRemedy(database, record)}`,
         cause,
       });

@@ -1,40 +1,18 @@
-import { createHash } from "node:crypto";
 import pg, { type Client } from "pg";
-import { Refused, messageOf } from "../../errors.js";
+import { RefusedError, messageOf } from "../../errors.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
-import { applicationNamePrefix, bearerSign, connect, type Endpoint } from "../../postgres/connection/connect.js";
+import { applicationNamePrefix, ownerSeparator, connect } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
+import { digestOf, type SessionOwner } from "../context/session-owner.js";
 
-/**
- * Whose sessions they are: of which migration, told apart from all of its name by when it began, and of which worker of
- * it.
- */
-export interface Bearer {
-  readonly migration: string;
-  /** As the records have it. */
-  readonly startedAt: string;
-  readonly generation: number;
-}
-
-/** What the sessions' names end with: short, since a name has room for 63 bytes. */
-export const bearerName = (bearer: Bearer): string => `${digestOf(bearer)}.${bearer.generation}`;
-
-/** What those end with of a process that shares the copies of such a worker: they may outlive it, and end by themselves. */
-export const helperName = (bearer: Bearer): string => `${bearerName(bearer)}h`;
-
-const digestOf = ({ migration, startedAt }: Bearer): string =>
-  createHash("sha256")
-    .update(JSON.stringify([migration, startedAt]))
-    .digest("hex")
-    .slice(0, 8);
-
-export interface EndedSessions {
+export interface EndedSessionCount {
   readonly ended: number;
   /** Why some go on. */
   readonly refused: readonly string[];
 }
 
-export interface WhichSessions {
+export interface SessionSelection {
   /** Databases whose snapshots somebody may go on under, which are left. */
   readonly spareSnapshotsIn?: readonly string[];
   /** Those of processes that have shared its copies, too. */
@@ -49,19 +27,19 @@ export interface WhichSessions {
  */
 export async function endEarlierSessions(
   session: Client,
-  bearer: Bearer,
-  { spareSnapshotsIn = [], helpers = false, onlyIn }: WhichSessions = {},
-): Promise<EndedSessions> {
+  owner: SessionOwner,
+  { spareSnapshotsIn = [], helpers = false, onlyIn }: SessionSelection = {},
+): Promise<EndedSessionCount> {
   const { rows } = await session.query<{ pid: number }>(
-    `SELECT pid FROM (SELECT pid, datname, split_part(application_name, $1, 1) AS purpose, split_part(application_name, $1, 2) AS bearer
+    `SELECT pid FROM (SELECT pid, datname, split_part(application_name, $1, 1) AS purpose, split_part(application_name, $1, 2) AS owner
                         FROM pg_catalog.pg_stat_activity WHERE pid <> pg_catalog.pg_backend_pid()) AS one
-      WHERE purpose LIKE $2 AND bearer ~ ('^' || $3 || '\\.[0-9]{1,15}' || $8 || '$') AND NOT (purpose = $5 AND datname = ANY ($6)) AND datname = coalesce($7, datname)
-        AND (CASE WHEN bearer ~ '\\.[0-9]{1,15}h?$' THEN rtrim(split_part(bearer, '.', 2), 'h')::bigint END) < $4`,
+      WHERE purpose LIKE $2 AND owner ~ ('^' || $3 || '\\.[0-9]{1,15}' || $8 || '$') AND NOT (purpose = $5 AND datname = ANY ($6)) AND datname = coalesce($7, datname)
+        AND (CASE WHEN owner ~ '\\.[0-9]{1,15}h?$' THEN rtrim(split_part(owner, '.', 2), 'h')::bigint END) < $4`,
     [
-      bearerSign,
+      ownerSeparator,
       `${applicationNamePrefix}%`,
-      digestOf(bearer),
-      bearer.generation,
+      digestOf(owner),
+      owner.generation,
       `${applicationNamePrefix}snapshot`,
       spareSnapshotsIn,
       onlyIn ?? null,
@@ -85,7 +63,7 @@ export interface Side {
 }
 
 /** What has become of an earlier worker's sessions, for people. */
-export interface Told {
+export interface SessionCleanupReport {
   readonly message: string;
   readonly level: "info" | "warning";
 }
@@ -96,13 +74,13 @@ export interface Told {
  */
 export async function endEarlierSessionsOn(
   { name, endpoint, database }: Side,
-  bearer: Bearer,
-  which: WhichSessions = {},
-): Promise<readonly Told[]> {
+  owner: SessionOwner,
+  which: SessionSelection = {},
+): Promise<readonly SessionCleanupReport[]> {
   try {
-    const session = await connect(endpoint, { database, purpose: `${bearer.migration} take over` });
-    const { ended, refused } = await endEarlierSessions(session, bearer, which).finally(() => session.end());
-    const told: Told[] = [];
+    const session = await connect(endpoint, { database, purpose: `${owner.migration} take over` });
+    const { ended, refused } = await endEarlierSessions(session, owner, which).finally(() => session.end());
+    const told: SessionCleanupReport[] = [];
     if (ended > 0)
       told.push({
         message: `sessions that an earlier worker had left on the ${name} were ended: ${ended}`,
@@ -115,7 +93,7 @@ export async function endEarlierSessionsOn(
       });
     return told;
   } catch (error) {
-    if (!(error instanceof Refused || error instanceof pg.DatabaseError || isConnectionLoss(error))) throw error;
+    if (!(error instanceof RefusedError || error instanceof pg.DatabaseError || isConnectionLoss(error))) throw error;
     const message = `an earlier worker's sessions on the ${name} cannot be looked for: ${messageOf(error)}`;
     return [{ message, level: "warning" }];
   }

@@ -1,13 +1,17 @@
+import { log } from "../../log.js";
 import { changeCaptureNames, pointSlot } from "../../cdc/model/names.js";
 import { dropProgress } from "../../cdc/target/progress.js";
-import { Refused, Unreachable, messageOf } from "../../errors.js";
-import { connect, isMissingDatabase, refusesLogin, type Endpoint } from "../../postgres/connection/connect.js";
+import { RefusedError, UnreachableError, messageOf } from "../../errors.js";
+import { connect, isMissingDatabase, refusesLogin } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { inspectSlot } from "../../cdc/source/slot-state.js";
+import { dropTargetDatabase } from "../../schema/database/database.js";
+import { rehearsalDatabase } from "../../schema/database/rehearsal-database.js";
 import {
   deleteMigration,
   forgetFence,
   forgetSourceObjects,
-  forgetWayBack,
+  forgetRollback,
   readDatabases,
   readMigration,
   type DatabaseRecord,
@@ -15,10 +19,10 @@ import {
 import type { Store } from "../../store/store.js";
 import { hasEnded } from "../../status.js";
 import { endEarlierSessionsOn, type Side } from "./earlier-sessions.js";
-import { fenceRemedy, lookBehindFence, type FencedDatabase } from "../../cutover/fence.js";
+import { fenceRemedy, readFenceRecord, type FencedDatabase } from "../../cutover/fence.js";
 import { fencedDatabase, fenceSides, removeFence } from "./database-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
-import { removeWayBack } from "../way-back-objects.js";
+import { removeRollback } from "./rollback-objects.js";
 
 interface Servers {
   readonly migrationName: string;
@@ -38,6 +42,7 @@ export async function eraseMigration(
   const databases = await readDatabases(store, servers.migrationName);
   await endLeftSessions(store, servers, databases[0]?.name);
   await eachOf(databases, (database) => eraseDatabase(store, servers, database));
+  await eachOf(databases, (database) => eraseRehearsal(store, servers, database.name));
   await deleteMigration(store, servers.migrationName);
   await store.removeIfEmpty();
 }
@@ -54,12 +59,11 @@ async function endLeftSessions(
 ): Promise<void> {
   const record = await readMigration(store, migration);
   if (!record || hasEnded(record.state)) return;
-  const bearer = { migration, startedAt: record.startedAt, generation: record.generation };
+  const owner = { migration, startedAt: record.startedAt, generation: record.generation };
   const sides: Side[] = [{ name: "target", endpoint: target, database: maintenanceDatabase }];
   if (database !== undefined) sides.push({ name: "source", endpoint: source, database });
   for (const side of sides)
-    for (const { message } of await endEarlierSessionsOn(side, bearer, { helpers: true }))
-      process.stderr.write(`${message}\n`);
+    for (const { message } of await endEarlierSessionsOn(side, owner, { helpers: true })) log.warn(message);
 }
 
 /** All of them, also where one fails: the slot of each retains WAL. @throws what has failed, in the end */
@@ -74,7 +78,7 @@ async function eachOf<Database>(
     });
   if (failures.length === 1) throw failures[0];
   if (failures.length > 1)
-    throw new Refused(failures.map(messageOf).join("\n"), { cause: new AggregateError(failures) });
+    throw new RefusedError(failures.map(messageOf).join("\n"), { cause: new AggregateError(failures) });
 }
 
 async function eraseDatabase(store: Store, servers: Servers, database: DatabaseRecord): Promise<void> {
@@ -84,17 +88,29 @@ async function eraseDatabase(store: Store, servers: Servers, database: DatabaseR
     await forgetSourceObjects(store, migrationName, database.name);
   }
   await eraseFences(store, servers, database);
-  if (database.hasWayBack) {
-    await eraseWayBack(servers, database.name, database.targetName);
-    await forgetWayBack(store, migrationName, database.name);
+  if (database.hasRollbackReplication) {
+    await eraseRollback(servers, database.name, database.targetName);
+    await forgetRollback(store, migrationName, database.name);
   }
   if (database.phase === "queued" || !(await databaseExists(store, database.targetName))) return;
   await eraseProgress(servers, database.targetName);
 }
 
-async function eraseWayBack(servers: Servers, database: string, targetDatabase: string): Promise<void> {
-  const note = await removeWayBack({ ...servers, database, targetDatabase });
-  if (note !== undefined) process.stderr.write(`${note}\n`);
+/** A worker that was killed during its validation has left it. */
+async function eraseRehearsal(
+  store: Store,
+  { migrationName, target, maintenanceDatabase }: Servers & { readonly maintenanceDatabase: string },
+  database: string,
+): Promise<void> {
+  const name = rehearsalDatabase(migrationName, database);
+  if (!(await databaseExists(store, name))) return;
+  const session = await connect(target, { database: maintenanceDatabase, purpose: `${migrationName} clean up` });
+  await dropTargetDatabase(session, name).finally(() => session.end());
+}
+
+async function eraseRollback(servers: Servers, database: string, targetDatabase: string): Promise<void> {
+  const note = await removeRollback({ ...servers, database, targetDatabase });
+  if (note !== undefined) log.warn(note);
 }
 
 async function eraseProgress({ migrationName, target }: Servers, targetDatabase: string): Promise<void> {
@@ -113,7 +129,7 @@ interface Unrecorded extends Servers {
  * Removes what is found by its name alone, of an online migration whose records somebody has removed from the target: the
  * slot on the source would retain WAL for ever.
  *
- * @throws Refused saying how to do it by hand
+ * @throws RefusedError saying how to do it by hand
  */
 export async function eraseUnrecorded({ databases, hasEnded, ...servers }: Unrecorded): Promise<void> {
   await eachOf(databases, async ({ name, targetName }) => {
@@ -123,19 +139,19 @@ export async function eraseUnrecorded({ databases, hasEnded, ...servers }: Unrec
       if (await eraseFromSource(servers, name)) await tellOfFence(servers, { side: "source", database: name });
     } catch (error) {
       if (!hasEnded || !isShut(error)) throw error;
-      process.stderr.write(`${messageOf(error)}\n`);
+      log.warn(messageOf(error));
     }
   });
 }
 
-/** @returns whether there is such a database. @throws Refused saying how to do it by hand */
+/** @returns whether there is such a database. @throws RefusedError saying how to do it by hand */
 async function eraseFromSource(servers: Servers, database: string): Promise<boolean> {
   try {
-    for (const note of await dropSourceObjects(servers.source, servers, database)) process.stderr.write(`${note}\n`);
+    for (const note of await dropSourceObjects(servers.source, servers, database)) log.warn(note);
     return true;
   } catch (error) {
     if (!isMissingDatabase((error as Error).cause) || (await keepsSlot(servers, database))) throw error;
-    process.stderr.write(`${database} is not on the source any more, so nothing is left to remove there\n`);
+    log.warn(`${database} is not on the source any more, so nothing is left to remove there`);
     return false;
   }
 }
@@ -161,17 +177,17 @@ async function keepsSlot({ source, ...migration }: Servers, database: string): P
 /** What it covers was on record only. */
 async function tellOfFence(servers: Servers, { side, database }: FencedDatabase): Promise<void> {
   const session = await connect(servers[side], { database, purpose: `${servers.migrationName} clean up` });
-  const fence = await lookBehindFence(session, side).finally(() => session.end());
+  const fence = await readFenceRecord(session, side).finally(() => session.end());
   if (fence.database !== "on") return;
   const unset = { database: null, roles: fence.roles.map(({ role }) => ({ role, setting: null })) };
-  process.stderr.write(
-    `${database} on the ${side} is read only, maybe by a fence of which the record is gone: ${fenceRemedy(database, unset)}\n`,
+  log.warn(
+    `${database} on the ${side} is read only, maybe by a fence of which the record is gone: ${fenceRemedy(database, unset)}`,
   );
 }
 
 async function eraseFromTarget(servers: Servers, database: string, targetDatabase: string): Promise<void> {
   try {
-    await eraseWayBack(servers, database, targetDatabase);
+    await eraseRollback(servers, database, targetDatabase);
     await eraseProgress(servers, targetDatabase);
     await tellOfFence(servers, { side: "target", database: targetDatabase });
   } catch (error) {
@@ -182,17 +198,17 @@ async function eraseFromTarget(servers: Servers, database: string, targetDatabas
 
 /** Nobody answers any more, or nobody is let in. */
 const isShut = (error: unknown): boolean =>
-  [error, (error as Error).cause].some((one) => one instanceof Unreachable || refusesLogin(one));
+  [error, (error as Error).cause].some((one) => one instanceof UnreachableError || refusesLogin(one));
 
 /**
  * Takes the fences of a database down and off the record. A source that is gone after the cutover, or lets nobody in, as old
  * servers will, has nothing left to take down.
  *
- * @throws Refused saying how to do it by hand
+ * @throws RefusedError saying how to do it by hand
  */
 export async function eraseFences(store: Store, servers: Servers, database: DatabaseRecord): Promise<void> {
   const { name, phase, fences } = database;
-  const isOver = phase === "done" || phase === "reversing" || phase === "returned";
+  const isOver = phase === "done" || phase === "rollingBack" || phase === "returned";
   for (const side of fenceSides) {
     const fence = fences[side];
     if (!fence) continue;
@@ -201,7 +217,7 @@ export async function eraseFences(store: Store, servers: Servers, database: Data
       await removeFence(servers[side], fencedDatabase(database, side), fence, mayBeGone ? 0 : undefined);
     } catch (error) {
       if (!mayBeGone || !isShut(error)) throw error;
-      process.stderr.write(`${messageOf(error)}\n`);
+      log.warn(messageOf(error));
     }
     await forgetFence(store, servers.migrationName, name, side);
   }

@@ -1,35 +1,36 @@
 import { inspectSlot } from "../../cdc/source/slot-state.js";
-import type { FenceSide } from "../../cutover/fence.js";
-import { ContentDiffers, messageOf } from "../../errors.js";
+import type { FenceSide } from "../../store/fence-record.js";
+import { ContentDiffersError, messageOf } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
+import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import type { DatabaseRecord } from "../../store/records.js";
 import type { RunContext } from "../context/run-context.js";
 import { fencedDatabase, fenceSides, removeFence } from "./database-fence.js";
-import { type Patience, rideOut } from "../ride-out.js";
+import { type RetryPolicy, retry } from "../context/retry.js";
 import { dropSourceObjects } from "./source-objects.js";
-import { clearWayBack } from "../rollback/rollback-replication.js";
+import { clearRollback } from "./rollback-objects.js";
 
 /** With a server that is away, also when all else is being canceled: the user waits for it. */
 const mostPatienceSeconds = 60;
 
 /** What a database that does not come to its end has on the servers that must not stay there. */
-export class Leavings {
+export class MigrationCleanup {
   readonly #context: RunContext;
 
   constructor(context: RunContext) {
     this.#context = context;
   }
 
-  get #patience(): Patience {
-    return { seconds: Math.min(mostPatienceSeconds, this.#context.wish.reconnectFor) };
+  get #patience(): RetryPolicy {
+    return { seconds: Math.min(mostPatienceSeconds, this.#context.spec.reconnectFor) };
   }
 
   /** On the source, and on the target for its way back. */
-  async removeAll(record: DatabaseRecord): Promise<void> {
+  async removeServerObjects(record: DatabaseRecord): Promise<void> {
     if (record.slot !== undefined || record.publications.length > 0)
-      await rideOut(this.#patience, () => this.dropSourceObjects(record.name));
+      await retry(this.#patience, () => this.dropSourceObjects(record.name));
     await this.takeDownFences(record);
-    await this.removeWayBack(record);
+    await this.removeRollback(record);
   }
 
   async dropSourceObjects(database: string): Promise<void> {
@@ -49,8 +50,8 @@ export class Leavings {
     }
   }
 
-  async removeWayBack(record: DatabaseRecord): Promise<void> {
-    if (record.hasWayBack) await rideOut(this.#patience, () => clearWayBack(this.#context, record));
+  async removeRollback(record: DatabaseRecord): Promise<void> {
+    if (record.hasRollbackReplication) await retry(this.#patience, () => clearRollback(this.#context, record));
   }
 
   /**
@@ -59,38 +60,38 @@ export class Leavings {
    *
    * @returns what the user is told of: what stays, and what could not be removed
    */
-  async leaveFailed(database: DatabaseRecord, error: unknown): Promise<string[]> {
-    const { name, phase, slot, hasWayBack } = database;
+  async cleanUpFailedDatabase(database: DatabaseRecord, error: unknown): Promise<string[]> {
+    const { name, phase, slot, hasRollbackReplication } = database;
     const notes: string[] = [];
     const tried = (removal: Promise<void>): Promise<unknown> =>
       removal.catch((failure: unknown) => notes.push(messageOf(failure)));
     if (phase === "following") await tried(this.takeDownFences(database));
-    if (phase === "reversing") await tried(this.takeDownFences(database, ["target"]));
-    if (hasWayBack)
+    if (phase === "rollingBack") await tried(this.takeDownFences(database, ["target"]));
+    if (hasRollbackReplication)
       notes.push(
         `the way back of ${name} has a slot on the target, which retains WAL there until pulumi up goes on, rollback is drop, or pulumi destroy removes it`,
       );
     if (slot === undefined) return notes;
-    const isFollowed = phase === "following" || phase === "finishing";
+    const isFollowed = phase === "following" || phase === "completing";
     if (!isFollowed) await tried(this.dropSourceObjects(name));
-    else if (!(error instanceof ContentDiffers) && (await this.#retainsWal(slot, name)))
+    else if (!(error instanceof ContentDiffersError) && (await this.#retainsWal(slot, name)))
       notes.push(
         `the slot ${slot} is kept on the source and retains WAL there until pulumi up goes on or pulumi destroy removes it`,
       );
     return notes;
   }
 
-  /** As far as anybody knows, where the source does not answer. */
+  /** True when the source does not answer; false when the slot is gone, which is dropped with its database. */
   async #retainsWal(slot: string, database: string): Promise<boolean> {
-    const { source, wish } = this.#context;
+    const { source, spec } = this.#context;
     try {
       const session = await connect(source, {
-        ...{ database, purpose: `${wish.migrationName} look at slot`, bookkeeping: true },
+        ...{ database, purpose: `${spec.migrationName} look at slot`, bookkeeping: true },
       });
       const state = await inspectSlot(session, slot).finally(() => session.end());
       return state !== undefined && state.walStatus !== "lost";
-    } catch {
-      return true;
+    } catch (error) {
+      return ![error, (error as Error).cause].some((one) => sqlStateOf(one) === sqlStates.invalidCatalogName);
     }
   }
 }

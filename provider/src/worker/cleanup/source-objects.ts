@@ -1,15 +1,16 @@
-import { messageOf, Refused } from "../../errors.js";
+import { messageOf, RefusedError } from "../../errors.js";
 import { changeCaptureNames, type MigrationIdentity, pointSlot, readerSlot } from "../../cdc/model/names.js";
 import { dropPublications } from "../../cdc/source/publication.js";
 import { dropSlot } from "../../cdc/source/drop-slot.js";
-import { connect, type Endpoint } from "../../postgres/connection/connect.js";
+import { connect } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 
 /**
  * Drops the slot and the publications that a migration has made for a database on the source; idempotent. A slot that is
  * left fills the source's disk, so a failure says how to drop it by hand.
  *
  * @returns what is left for somebody to do on the source
- * @throws Refused
+ * @throws RefusedError
  */
 export async function dropSourceObjects(
   source: Endpoint,
@@ -33,7 +34,7 @@ export async function dropSourceObjects(
     if (notes.status === "rejected") throw notes.reason;
     return notes.value;
   } catch (cause) {
-    throw new Refused(
+    throw new RefusedError(
       `slot and publications of ${migration.migrationName} could not be removed from ${database} on the source: ${messageOf(cause)}`,
       {
         remedy: `on the source, in ${database}: SELECT pg_drop_replication_slot('${names.slot}') (else it keeps WAL for ever); DROP PUBLICATION IF EXISTS ${names.publication}, ${names.insertOnlyPublication}`,

@@ -2,7 +2,7 @@ import type { Follower } from "../../cdc/follower.js";
 import type { OutputPlugin } from "../../cdc/source/slot.js";
 import { Snapshot } from "../../copy/snapshot.js";
 import { comparisonSnapshot } from "../../cutover/comparison-snapshot.js";
-import type { Endpoint } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { formatLsn } from "../../postgres/lsn.js";
 
 interface Database {
@@ -10,7 +10,7 @@ interface Database {
   readonly database: string;
 }
 
-export interface Meeting {
+export interface AlignmentOptions {
   /** Where the follower reads, with the temporary slot's name, and where it applies. */
   readonly source: Database & { readonly plugin: OutputPlugin; readonly slot: string };
   readonly target: Database;
@@ -19,7 +19,7 @@ export interface Meeting {
 }
 
 /** Snapshots of both sides that show the same transactions: those that the source had committed before one point. */
-export interface SameMoment {
+export interface AlignedSnapshots {
   readonly lsn: string;
   readonly source: Snapshot;
   readonly target: Snapshot;
@@ -39,9 +39,14 @@ const openTransactionsSeconds = 300;
  * The follower is held before the point is made, since it must not have gone beyond. What lies before the point for
  * certain is let pass meanwhile, so that a long transaction on the source does not hold up the stream.
  *
- * @throws Refused where the source has no free slot, TimedOut where transactions stay open on it
+ * @throws RefusedError where the source has no free slot, TimeoutError where transactions stay open on it
  */
-export async function meet({ source, target, follower, signal }: Meeting): Promise<SameMoment> {
+export async function alignSnapshots({
+  source,
+  target,
+  follower,
+  signal,
+}: AlignmentOptions): Promise<AlignedSnapshots> {
   const startedAt = performance.now();
   let sourceSnapshot: Snapshot | undefined;
   try {
@@ -53,7 +58,7 @@ export async function meet({ source, target, follower, signal }: Meeting): Promi
       plugin: source.plugin,
       timeoutSeconds: openTransactionsSeconds,
       signal,
-      onWaiting: (_sessions, reached) => follower.letPass(reached),
+      onWaiting: (_sessions, reached) => follower.releaseUpTo(reached),
     });
     sourceSnapshot = snapshot;
     await follower.drainTo(lsn);

@@ -1,23 +1,28 @@
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
 import type { Client } from "pg";
-import type { Wish } from "../../inputs/inputs.js";
-import { Overtaken } from "../../errors.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
+import { ConcurrentChangeError } from "../../errors.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { limitLockWaits } from "../../postgres/locks/lock-waits.js";
 import { compareForeignOptions, type ForeignDifference } from "../../verify/compare-foreign-options.js";
 import { compareLargeObjects } from "../../verify/compare-large-objects.js";
 import { compareSchema, type SchemaDifference } from "../../verify/compare-schema.js";
-import { compareTables, type TableComparison, type TablesComparison } from "../../verify/compare-tables.js";
+import {
+  compareTables,
+  type ComparisonView,
+  type TableComparison,
+  type TablesComparison,
+} from "../../verify/compare-tables.js";
 import { compareWithinBudget } from "../../verify/compare-within-budget.js";
 import { type Definitions, droppedSince, readDefinitions, type Redefined } from "../../schema/catalogue/definitions.js";
 import { readSearchPath } from "../../schema/restore/restore-context.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import { contentDiffers } from "../../verify/content-differs.js";
 import { openToCompare, type PlaceToCompare } from "../../verify/open-to-compare.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { recordingProgress } from "./comparison-progress.js";
-import { selectedTables } from "../selected-tables.js";
-import type { Work } from "../work.js";
+import { selectedTables } from "../context/selected-tables.js";
+import type { Work } from "../context/work.js";
 
 export interface ComparisonOfDatabase {
   readonly database: string;
@@ -33,33 +38,33 @@ export interface ComparisonOfDatabase {
 /**
  * Compares the rows of every table, as `verification` wants it, and writes the result down.
  *
- * @throws ContentDiffers naming tables, numbers and keys
+ * @throws ContentDiffersError naming tables, numbers and keys
  */
 export async function compareDatabase(
   work: Work,
   comparison: ComparisonOfDatabase,
 ): Promise<readonly TableComparison[]> {
-  const { wish, source, target, journal } = work;
+  const { spec, source, target, journal } = work;
   const { database, snapshotId, signal, inCutover, targetRests } = comparison;
-  if (wish.verification === "none") return [];
-  const purpose = `${wish.migrationName} compare`;
-  const open = async (place: Omit<PlaceToCompare, "purpose">): Promise<Client> => {
-    const session = await openToCompare({ ...place, purpose });
+  if (spec.verification === "none") return [];
+  const purpose = `${spec.migrationName} compare`;
+  const open = async (place: Omit<PlaceToCompare, "purpose">, view: ComparisonView): Promise<Client> => {
+    const session = await openToCompare({ ...place, purpose }, view);
     return inCutover ? limitLockWaits(session) : session;
   };
-  const openSource = () => open({ endpoint: source, database, snapshotId });
+  const openSource = (view: ComparisonView) => open({ endpoint: source, database, snapshotId }, view);
   const tables: Omit<TablesComparison, "mode"> = {
     openSource,
-    openTarget: () => open({ endpoint: target, database: targetDatabase(wish, database) }),
-    ...(await whatToCompare(work, openSource, inCutover)),
+    openTarget: (view) => open({ endpoint: target, database: targetDatabase(spec, database) }, view),
+    ...(await planComparison(work, openSource, inCutover)),
     underSnapshots: ["source"],
     jobs: work.tableSlots.limit(),
     targetRests,
     signal,
   };
-  const mode = wish.verification;
+  const mode = spec.verification;
   const results = await recordingProgress(journal, database, (onProgress) =>
-    inCutover ? compareInCutover(wish, { ...tables, onProgress }) : compareTables({ ...tables, mode, onProgress }),
+    inCutover ? compareInCutover(spec, { ...tables, onProgress }) : compareTables({ ...tables, mode, onProgress }),
   );
   await journal.comparisons(database, results);
   const difference = contentDiffers(
@@ -68,16 +73,16 @@ export async function compareDatabase(
   );
   if (difference) throw difference;
   const overtaken = results.filter(({ replaced }) => replaced);
-  if (overtaken.length > 0) throw overtakenError(database, overtaken);
+  if (overtaken.length > 0) throw concurrentChangeError(database, overtaken);
   await journal.event(`${inWords(results)}, all equal`, { database });
   return results;
 }
 
 /** That they were truncated or rewritten between the moment to compare and their reading. */
-export function overtakenError(database: string, tables: readonly TableComparison[]): Overtaken {
+export function concurrentChangeError(database: string, tables: readonly TableComparison[]): ConcurrentChangeError {
   const names = tables.slice(0, mostNamed).map(({ schema, table }) => qualify(schema, table));
   const more = tables.length > mostNamed ? ` and ${tables.length - mostNamed} more` : "";
-  return new Overtaken(
+  return new ConcurrentChangeError(
     `${database}: ${names.join(", ")}${more} could not be compared: truncated or rewritten meanwhile`,
     {
       remedy: "compare again, at a moment when nothing truncates or rewrites it",
@@ -105,21 +110,21 @@ export function inWords(results: readonly TableComparison[]): string {
 
 /** Content as far as `cutoverVerificationBudget` goes, and counts for the rest; counts where only these are wanted. */
 export async function compareInCutover(
-  { verification, cutoverVerificationBudget }: Wish,
+  { verification, cutoverVerificationBudget }: MigrationSpec,
   tables: Omit<TablesComparison, "mode" | "budget">,
 ): Promise<TableComparison[]> {
   if (verification === "counts") return compareTables({ ...tables, mode: "counts" });
   return compareWithinBudget(tables, cutoverVerificationBudget);
 }
 
-/** Compares large objects, of which no stream tells. @throws ContentDiffers */
+/** Compares large objects, of which no stream tells. @throws ContentDiffersError */
 export async function compareLargeObjectsOf(
-  { wish, journal }: Work,
+  { spec, journal }: Work,
   database: string,
   source: Client,
   target: Client,
 ): Promise<void> {
-  if (wish.verification === "none") return;
+  if (spec.verification === "none") return;
   const result = await compareLargeObjects(source, target);
   if (!result) return;
   const difference = contentDiffers(database, [result]);
@@ -132,7 +137,7 @@ export async function compareLargeObjectsOf(
  * so ({@link compareSchema}). What is missing without having been found before is an error;
  * what is there in another form is told.
  *
- * @throws ContentDiffers naming what is missing
+ * @throws ContentDiffersError naming what is missing
  */
 export async function compareSchemas(
   { journal }: Work,
@@ -203,15 +208,15 @@ const otherForm = (database: string, { kind, name, source, target }: SchemaDiffe
 });
 
 /** Which tables of the source, seen through the sessions that are opened, and under which search_path. */
-export async function whatToCompare(
-  { wish }: Pick<Work, "wish">,
-  openSource: () => Promise<Client>,
+export async function planComparison(
+  { spec }: Pick<Work, "spec">,
+  openSource: (view: ComparisonView) => Promise<Client>,
   followedOnly: boolean,
 ): Promise<{ tables: TableToCopy[]; searchPath: string }> {
-  const session = await openSource();
+  const session = await openSource("rows");
   try {
     const searchPath = await readSearchPath(session);
-    const all = await selectedTables(session, wish);
+    const all = await selectedTables(session, spec);
     const tables = followedOnly ? all.filter(({ table }) => !table.unlogged && !table.extensionConfiguration) : all;
     return { tables, searchPath };
   } finally {

@@ -1,3 +1,4 @@
+import { estimateSecondsLeft } from "../../units/rates.js";
 import type { Journal } from "../../store/journal.js";
 import type { BytesCompared } from "../../verify/compare-tables.js";
 
@@ -18,10 +19,14 @@ export async function recordingProgress<Result>(
   const onProgress = ({ bytesCompared, bytesTotal }: BytesCompared): void => {
     if (Date.now() - recordedAt < everyMs || bytesCompared === 0) return;
     recordedAt = Date.now();
-    const bytesPerSecond = (1000 * bytesCompared) / Math.max(1, recordedAt - startedAt);
-    const secondsLeft = Math.round((bytesTotal - bytesCompared) / bytesPerSecond);
+    const seconds = (recordedAt - startedAt) / 1000;
+    const secondsLeft = estimateSecondsLeft({ done: bytesCompared, total: bytesTotal, seconds });
     recorded = recorded.then(() =>
-      record({ bytesCompared: Math.round(bytesCompared), bytesTotal: Math.round(bytesTotal), secondsLeft }),
+      record({
+        bytesCompared: Math.round(bytesCompared),
+        bytesTotal: Math.round(bytesTotal),
+        ...(secondsLeft === undefined ? {} : { secondsLeft }),
+      }),
     );
   };
   try {

@@ -1,16 +1,17 @@
-import type { Wish } from "../../inputs/inputs.js";
-import { connect, type Endpoint } from "../../postgres/connection/connect.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
+import { connect } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 
 /** How many tables are copied, and how many indexes built, at the same time. */
-export interface Jobs {
+export interface Parallelism {
   readonly tableJobs: number;
   readonly indexJobs: number;
 }
 
-/** Where nothing is known of the servers. */
-export const usualJobs: Jobs = { tableJobs: 4, indexJobs: 4 };
+/** Used until the servers' settings are known. */
+export const defaultParallelism: Parallelism = { tableJobs: 4, indexJobs: 4 };
 
-const mostJobs = 8;
+const maxJobs = 8;
 const gibibyte = 1024 ** 3;
 
 interface Capacity {
@@ -20,33 +21,32 @@ interface Capacity {
 }
 
 /**
- * What two servers can bear, as far as their settings tell. A table takes a session on both, an index one on the target:
- * together they leave half of the free connections to others. No setting tells of processors, but a managed server's
- * shared_buffers grow with them, about a gibibyte for each on Azure (a quarter of the memory), so that larger servers get
- * more than the usual four jobs, up to eight. Indexes that are built at the same time stay within twice the target's
- * shared_buffers with their maintenance_work_mem.
+ * Derives the parallelism from the settings of both servers. A table job takes a session on both, an index job one on the
+ * target. Together they use at most half of the free connections. No setting contains the number of processors. On Azure,
+ * shared_buffers is a quarter of the memory, about 1 GiB per processor, so larger servers get up to eight jobs. The
+ * maintenance_work_mem of concurrent index builds stays within twice the target's shared_buffers.
  *
- * @throws as connect
+ * @throws Refused, Unreachable as `connect` does
  */
 export async function defaultJobs(
   { source, target }: { readonly source: Endpoint; readonly target: Endpoint },
-  { dbsToMigrate, maintenanceDatabase }: Pick<Wish, "dbsToMigrate" | "maintenanceDatabase">,
-): Promise<Jobs> {
-  return jobsFor(await capacity(source, dbsToMigrate[0]!), await capacity(target, maintenanceDatabase));
+  { dbsToMigrate, maintenanceDatabase }: Pick<MigrationSpec, "dbsToMigrate" | "maintenanceDatabase">,
+): Promise<Parallelism> {
+  return parallelismFor(await capacity(source, dbsToMigrate[0]!), await capacity(target, maintenanceDatabase));
 }
 
 /** @see defaultJobs */
-export function jobsFor(source: Capacity, target: Capacity): Jobs {
+export function parallelismFor(source: Capacity, target: Capacity): Parallelism {
   const byConnections = Math.floor(Math.min(source.freeConnections, target.freeConnections) / 4);
   const buffersBytes = Math.min(source.sharedBuffersBytes, target.sharedBuffersBytes);
-  const bySize = Math.min(mostJobs, Math.max(usualJobs.tableJobs, Math.floor(buffersBytes / gibibyte)));
+  const bySize = Math.min(maxJobs, Math.max(defaultParallelism.tableJobs, Math.floor(buffersBytes / gibibyte)));
   const byMemory = Math.max(2, Math.floor((2 * target.sharedBuffersBytes) / target.maintenanceWorkMemBytes));
   const tableJobs = Math.max(1, Math.min(bySize, byConnections));
   return { tableJobs, indexJobs: Math.min(tableJobs, byMemory) };
 }
 
 async function capacity(endpoint: Endpoint, database: string): Promise<Capacity> {
-  const session = await connect(endpoint, { database, purpose: "look at settings" });
+  const session = await connect(endpoint, { database, purpose: "read settings" });
   try {
     const { rows } = await session.query<{ free: number; buffers: string; memory: string }>(
       `SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int

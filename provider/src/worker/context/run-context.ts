@@ -1,22 +1,22 @@
-import { TakenOver } from "../../errors.js";
-import type { Wish } from "../../inputs/inputs.js";
-import type { Endpoint } from "../../postgres/connection/connect.js";
+import { TakenOverError } from "../../errors.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import type { Journal } from "../../store/journal.js";
 import { readDatabases, type DatabaseRecord } from "../../store/records.js";
 import { Store } from "../../store/store.js";
-import type { Bearer } from "../cleanup/earlier-sessions.js";
-import type { Job } from "./worker-job.js";
-import { rideOut, type Patience } from "../ride-out.js";
+import type { SessionOwner } from "./session-owner.js";
+import type { WorkerJob } from "./worker-job.js";
+import { retry, type RetryPolicy } from "./retry.js";
 import type { RequestWatch } from "./watch-requests.js";
 
-/** What every step of a worker's run has at hand. */
+/** The job, journal, requests and lease holder of one worker's run. */
 export class RunContext {
   /** Aborts when the worker has to stop, or the migration is canceled. */
   readonly signal: AbortSignal;
 
   constructor(
-    readonly job: Job,
-    readonly bearer: Bearer,
+    readonly job: WorkerJob,
+    readonly owner: SessionOwner,
     readonly journal: Journal,
     readonly requests: RequestWatch,
     stop: AbortSignal,
@@ -24,9 +24,9 @@ export class RunContext {
     this.signal = AbortSignal.any([stop, requests.signal]);
   }
 
-  /** The present one. */
-  get wish(): Wish {
-    return this.requests.wish;
+  /** The current spec: an update may change it while the worker runs. */
+  get spec(): MigrationSpec {
+    return this.requests.spec;
   }
 
   get source(): Endpoint {
@@ -38,7 +38,7 @@ export class RunContext {
   }
 
   async currentDatabases(): Promise<DatabaseRecord[]> {
-    return rideOut({ seconds: this.wish.reconnectFor }, () =>
+    return retry({ seconds: this.spec.reconnectFor }, () =>
       this.withStore((store) => readDatabases(store, this.job.migrationName)),
     );
   }
@@ -49,18 +49,18 @@ export class RunContext {
 
   async withStore<T>(run: (store: Store) => Promise<T>): Promise<T> {
     const store = await Store.find(this.job, `${this.job.migrationName} records`);
-    if (!store) throw new TakenOver(`the migration ${this.job.migrationName} is not recorded on the target any more`);
+    if (!store) throw new TakenOverError(`the migration ${this.job.migrationName} is no longer recorded on the target`);
     return run(store).finally(() => store.close().catch(() => undefined));
   }
 
-  /** As the wish has it, with each loss told. */
-  patience(mayPass?: (error: unknown) => boolean): Patience {
+  /** Retries for `reconnectFor` seconds. Logs every connection loss. */
+  retryPolicy(isRetryable?: (error: unknown) => boolean): RetryPolicy {
     return {
-      seconds: this.wish.reconnectFor,
+      seconds: this.spec.reconnectFor,
       signal: this.signal,
-      ...(mayPass ? { mayPass } : {}),
+      ...(isRetryable ? { isRetryable } : {}),
       onLost: (reason, retryInMs) =>
-        this.journal.event(`the connection was lost (${reason}); trying again in ${retryInMs / 1000} s`, {
+        this.journal.event(`the connection was lost (${reason}); retrying in ${retryInMs / 1000} s`, {
           level: "warning",
         }),
     };

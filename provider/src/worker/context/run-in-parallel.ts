@@ -1,26 +1,26 @@
 import type { Client } from "pg";
 import { connect } from "../../postgres/connection/connect.js";
 import { targetDatabase } from "../../inputs/target-database.js";
-import { JobSlots } from "../../async/semaphore.js";
-import type { Work } from "../work.js";
+import { Semaphore } from "../../async/semaphore.js";
+import type { Work } from "./work.js";
 
-export interface StepsSideBySide<Step> {
+export interface ParallelSteps<Step> {
   readonly work: Work;
   readonly database: string;
-  /** What the sessions are for, in their names. */
+  /** Purpose of the sessions, part of their application_name. */
   readonly purpose: string;
   /** Steps of one group run one after another. */
   readonly groups: readonly (readonly Step[])[];
   readonly signal: AbortSignal;
-  /** Steps that are soon over do not wait for turns among all index jobs, of which another database's may take hours. */
+  /** Brief steps do not queue with the index jobs of other databases, which may take hours. */
   readonly areBrief?: boolean;
   readonly run: (target: Client, step: Step, signal: AbortSignal) => Promise<void>;
 }
 
-/** Runs groups of steps on the target at the same time, as many as index jobs may run. The first failure ends all of it. */
-export async function sideBySide<Step>(options: StepsSideBySide<Step>): Promise<void> {
+/** Runs groups of steps on the target in parallel, limited to the number of index jobs. The first failure stops all. */
+export async function runInParallel<Step>(options: ParallelSteps<Step>): Promise<void> {
   const { work, groups, areBrief = false } = options;
-  const slots = areBrief ? new JobSlots(() => work.indexSlots.limit()) : work.indexSlots;
+  const slots = areBrief ? new Semaphore(() => work.indexSlots.limit()) : work.indexSlots;
   const failed = new AbortController();
   const signal = AbortSignal.any([options.signal, failed.signal]);
   const waiting = [...groups];
@@ -37,14 +37,14 @@ export async function sideBySide<Step>(options: StepsSideBySide<Step>): Promise<
 }
 
 async function runGroups<Step>(
-  { work, database, purpose, run }: StepsSideBySide<Step>,
+  { work, database, purpose, run }: ParallelSteps<Step>,
   waiting: (readonly Step[])[],
-  slots: JobSlots,
+  slots: Semaphore,
   signal: AbortSignal,
 ): Promise<void> {
   const target = await connect(work.target, {
-    database: targetDatabase(work.wish, database),
-    purpose: `${work.wish.migrationName} ${purpose}`,
+    database: targetDatabase(work.spec, database),
+    purpose: `${work.spec.migrationName} ${purpose}`,
   });
   try {
     for (let group = waiting.shift(); group; group = waiting.shift()) {

@@ -2,8 +2,8 @@ import { cancelOpenStatements } from "../../postgres/connection/open-sessions.js
 
 const cancelEveryMs = 1000;
 
-/** Once told to stop, cancels the statements that still run, so that no lock and no index build holds the steps up. */
-export async function unblocked<T>(
+/** Cancels running statements once the signal aborts, so that a lock or an index build does not delay the stop. */
+export async function withStatementCancellation<T>(
   signal: AbortSignal,
   steps: () => Promise<T>,
   databases?: readonly string[],

@@ -1,17 +1,18 @@
-import { Canceled, messageOf } from "../../errors.js";
-import type { Wish } from "../../inputs/inputs.js";
+import { log } from "../../log.js";
+import { CanceledError, messageOf } from "../../errors.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
 import type { Lease } from "../../store/lease.js";
-import { everyDatabase, readOrders, type Orders } from "../../store/requests.js";
-import { Bell } from "../../bell.js";
-import { pause } from "../../async/delay.js";
+import { allDatabases, readDatabaseRequests, type Orders } from "../../store/requests.js";
+import { Notifier } from "../../async/notifier.js";
+import { delay } from "../../async/delay.js";
 
 const pollMs = 400;
 
-/** What users ask of a running worker, seen at once, or within half a second: requests, and changes of the wish. */
+/** Requests and spec changes of users for a running worker, noticed within half a second. */
 export class RequestWatch {
   readonly #abort = new AbortController();
   readonly #canceledDatabases = new Map<string, AbortController>();
-  readonly #bell = new Bell();
+  readonly #notifier = new Notifier();
   #orders: Orders;
   #closed = false;
 
@@ -22,14 +23,14 @@ export class RequestWatch {
     this.#orders = orders;
     this.#obey();
     this.#poll().catch((error: unknown) => {
-      process.stderr.write(`the watch for requests ends: ${messageOf(error)}\n`);
+      log.warn(`stopped watching for requests: ${messageOf(error)}`);
       this.#abort.abort(error);
     });
   }
 
-  /** Looks for requests until it is closed; what is asked for already is known when this answers. */
+  /** Reads the current requests, then polls for new ones until {@link close}. */
   static async start(lease: Lease): Promise<RequestWatch> {
-    return new RequestWatch(lease, await readOrders(lease));
+    return new RequestWatch(lease, await readDatabaseRequests(lease));
   }
 
   /** Aborts on `stop`, on `cancel` of the whole migration, and when the lease is lost. */
@@ -37,19 +38,19 @@ export class RequestWatch {
     return this.#abort.signal;
   }
 
-  /** What is wanted now. */
-  get wish(): Wish {
-    return this.#orders.wish;
+  /** The current spec. */
+  get spec(): MigrationSpec {
+    return this.#orders.spec;
   }
 
-  /** Grows with every change of the wish. */
-  get wishRevision(): number {
-    return this.#orders.wishRevision;
+  /** Increases with every change of the spec. */
+  get specRevision(): number {
+    return this.#orders.specRevision;
   }
 
   /** Whether the whole migration is canceled. */
   get canceled(): boolean {
-    return this.#asked("cancel", everyDatabase);
+    return this.#asked("cancel", allDatabases);
   }
 
   /** Aborts when the migration of this database alone is canceled. */
@@ -62,27 +63,27 @@ export class RequestWatch {
     return abort.signal;
   }
 
-  /** Settles when the cutover of this database, or of all, is asked for. */
+  /** Resolves when the cutover of this database, or of all databases, is requested. */
   async cutoverOf(database: string): Promise<void> {
-    while (!this.isCutoverAsked(database)) await this.#bell.next;
+    while (!this.isCutoverAsked(database)) await this.#notifier.next;
   }
 
   isCutoverAsked(database: string): boolean {
-    return this.#asked("cutover", database) || this.#asked("cutover", everyDatabase);
+    return this.#asked("cutover", database) || this.#asked("cutover", allDatabases);
   }
 
-  /** Settles when the wish asks for another verification than `done`, and says which. */
+  /** Resolves to the requested verification when the spec requests one other than `done`. */
   async verificationBeside(done: string | undefined): Promise<string> {
-    while (this.wish.verifyNow === undefined || this.wish.verifyNow === done) await this.#bell.next;
-    return this.wish.verifyNow;
+    while (this.spec.verifyNow === undefined || this.spec.verifyNow === done) await this.#notifier.next;
+    return this.spec.verifyNow;
   }
 
-  /** Settles when the way back is to be kept no longer: it is dropped, or taken. */
+  /** Resolves when the user decided to drop the rollback replication or to return to the source. */
   async rollbackDecided(): Promise<"drop" | "return"> {
     for (;;) {
-      const { rollback } = this.wish;
+      const { rollback } = this.spec;
       if (rollback !== "keep") return rollback;
-      await this.#bell.next;
+      await this.#notifier.next;
     }
   }
 
@@ -97,19 +98,19 @@ export class RequestWatch {
   async #poll(): Promise<void> {
     let asked = this.lease.asked.nextSignal;
     for (;;) {
-      await pause(pollMs, asked);
+      await delay(pollMs, asked);
       if (this.#closed || this.#abort.signal.aborted) return;
       asked = this.lease.asked.nextSignal;
-      this.#orders = await readOrders(this.lease);
+      this.#orders = await readDatabaseRequests(this.lease);
       this.#obey();
     }
   }
 
   #obey(): void {
-    if (this.#asked("stop", everyDatabase)) this.#abort.abort(new Canceled("the worker was asked to stop"));
-    if (this.canceled) this.#abort.abort(new Canceled("the migration was canceled"));
+    if (this.#asked("stop", allDatabases)) this.#abort.abort(new CanceledError("the worker was asked to stop"));
+    if (this.canceled) this.#abort.abort(new CanceledError("the migration was canceled"));
     for (const [database, abort] of this.#canceledDatabases)
-      if (this.#asked("cancel", database)) abort.abort(new Canceled(`the migration of ${database} was canceled`));
-    this.#bell.ring();
+      if (this.#asked("cancel", database)) abort.abort(new CanceledError(`the migration of ${database} was canceled`));
+    this.#notifier.notify();
   }
 }

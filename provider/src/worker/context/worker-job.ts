@@ -1,30 +1,21 @@
 import { z } from "zod";
-import type { SslMode } from "../../postgres/connection/connect.js";
-import { mostWorkers, webhookSchema } from "../../inputs/inputs.js";
+import type { SslMode } from "../../postgres/connection/endpoint.js";
+import { endpointSchema } from "../../inputs/server.js";
+import { maxWorkers, webhookSchema } from "../../inputs/inputs.js";
 
-const endpointSchema = z.object({
-  host: z.string(),
-  port: z.number().default(5432),
-  user: z.string(),
-  password: z.string().optional(),
-  passwordCommand: z.string().optional(),
-  sslMode: z.enum(["Disable", "Prefer", "Require", "VerifyCA", "VerifyFull"]).default("Prefer"),
-  sslRootCert: z.string().optional(),
-});
-
-/** What a worker is told, apart from what the store says: how to reach the servers. The secrets are in it. */
-export const jobSchema = z.object({
+/** The input of a worker process: how to reach both servers. Contains secrets. Everything else is in the store. */
+export const workerJobSchema = z.object({
   migrationName: z.string(),
   maintenanceDatabase: z.string().default("postgres"),
   source: endpointSchema,
   target: endpointSchema,
   webhook: webhookSchema.optional(),
-  workers: z.number().int().min(1).max(mostWorkers).optional(),
+  workers: z.number().int().min(1).max(maxWorkers).optional(),
 });
 
-export type Job = z.infer<typeof jobSchema>;
+export type WorkerJob = z.infer<typeof workerJobSchema>;
 
-/** A server as a worker's job has it. */
+/** A server in a worker job. */
 export interface WorkerServer {
   readonly host: string;
   /** Default 5432. */
@@ -39,15 +30,18 @@ export interface WorkerServer {
   readonly sslRootCert?: string | undefined;
 }
 
-/** What a worker is told, as JSON, in `PG_MIGRATION_JOB` or in the file that `PG_MIGRATION_JOB_FILE` names. Secret. */
-export interface WorkerJob {
+/** A worker job: JSON in `PG_MIGRATION_JOB`, or in the file named by `PG_MIGRATION_JOB_FILE`. Contains secrets. */
+export interface WorkerJobInput {
   readonly migrationName: string;
   /** The target's database that holds the migration's records. Default postgres. */
   readonly maintenanceDatabase?: string | undefined;
   readonly source: WorkerServer;
   readonly target: WorkerServer;
-  /** Told of each change of state. */
+  /** Receives a POST request for each change of state. */
   readonly webhook?: { readonly url: string; readonly secret?: string | undefined } | undefined;
-  /** Processes that share the copy on this machine while this one leads it; what the migration says unless given. */
+  /** Number of processes that copy on this machine while this worker leads. Default: the migration's `workers`. */
   readonly workers?: number | undefined;
 }
+
+/** Command-line argument of a copy helper. */
+export const shareArgument = "share";

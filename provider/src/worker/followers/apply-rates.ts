@@ -1,4 +1,4 @@
-import type { FollowStatus } from "../../cdc/follower.js";
+import type { FollowStatus } from "../../cdc/follow-options.js";
 
 const windowMs = 10_000;
 

@@ -1,7 +1,8 @@
 import type { Client } from "pg";
-import type { Follower, FollowOptions } from "../../cdc/follower.js";
+import type { Follower } from "../../cdc/follower.js";
+import type { FollowOptions } from "../../cdc/follow-options.js";
 import { currentLsn } from "../../cdc/source/lag.js";
-import { maySchemaBeWhy } from "./schema-error.js";
+import { isSchemaError } from "./schema-error.js";
 
 export type StartFollower = (changes?: Partial<FollowOptions>) => Follower;
 
@@ -17,7 +18,7 @@ export interface EndedFollower {
 export interface FollowersOptions {
   readonly follow: StartFollower;
   /** Tables, qualified and quoted, that are being copied by now, or will be. */
-  readonly leftOut: () => readonly string[];
+  readonly skipped: () => readonly string[];
   /** Not called of one that was replaced before it ended. */
   readonly onEnded: (follower: EndedFollower) => void;
 }
@@ -45,8 +46,8 @@ export class Followers {
   }
 
   /** One that only passes what others than these tables need: whoever starts it learns how it ends. */
-  bridge(leaveOut: ReadonlySet<string>): Follower {
-    return (this.#current = this.#options.follow({ leaveOut }));
+  bridge(skip: ReadonlySet<string>): Follower {
+    return (this.#current = this.#options.follow({ skip }));
   }
 
   async restart(): Promise<void> {
@@ -58,7 +59,7 @@ export class Followers {
     this.#alterations++;
   }
 
-  /** Rests behind all that has committed on the source by now. @throws HeldUp, and whatever the follower has failed by */
+  /** Rests behind all that has committed on the source by now. @throws LockNotAvailableError, and whatever the follower has failed by */
   async drain(source: Client): Promise<void> {
     // Before the position is read: on a busy source a later commit would be in the batch at hand.
     await this.#current.hold();
@@ -76,7 +77,7 @@ export class Followers {
         await this.drain(source);
         return true;
       } catch (error) {
-        if (!maySchemaBeWhy(error)) throw error;
+        if (!isSchemaError(error)) throw error;
         if (this.#alterationsSeen === this.#alterations) return false;
         // The target has been altered since, perhaps for just that.
         await this.restart();
@@ -86,7 +87,7 @@ export class Followers {
 
   /** What a table's copy will bring, the stream must not: until the copy is complete its changes are left out. */
   #started(): Follower {
-    const follower = this.#options.follow({ leaveOut: new Set(this.#options.leftOut()) });
+    const follower = this.#options.follow({ skip: new Set(this.#options.skipped()) });
     const alterations = this.#alterations;
     this.#alterationsSeen = alterations;
     const isCurrent = (): boolean => follower === this.#current;

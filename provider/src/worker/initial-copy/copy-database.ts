@@ -8,47 +8,48 @@ import { carrySequences } from "../../copy/sequences.js";
 import { openInSnapshot, type Snapshot } from "../../copy/snapshot.js";
 import { isSmall, type TableToCopy } from "../../copy/tables-to-copy.js";
 import { engineVersion } from "../../engine-version.js";
-import { TimedOut } from "../../errors.js";
+import { TimeoutError } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
 import { qualify } from "../../postgres/identifiers.js";
-import { inTwoSessions } from "../../postgres/connection/two-sessions.js";
+import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
 import { carryConnectionLimit } from "../../schema/database/database.js";
 import { dumpSchema } from "../../schema/dump/dump.js";
-import { parseEntries, type Entry } from "../../schema/sql/toc-entries.js";
+import { parseTocEntries, type Entry } from "../../schema/sql/toc-entries.js";
 import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
 import { largeObjectEntries } from "../../schema/plan/large-object-entries.js";
 import { refreshMaterializedViews } from "../../schema/restore/materialized-views.js";
 import { readRestoreContext, readSearchPath, type RestoreContext } from "../../schema/restore/restore-context.js";
-import { withoutLentIdentities } from "../../schema/plan/temporary-replica-identity.js";
-import { planRestore, type RelationName, type RestorePlan } from "../../schema/plan/restore-plan.js";
+import { withoutTemporaryReplicaIdentities } from "../../schema/plan/temporary-replica-identity.js";
+import { planRestore, type RestorePlan } from "../../schema/plan/restore-plan.js";
+import type { RelationName } from "../../postgres/identifiers.js";
 import { batches, restoreEntries, restoreEntry, restoreTogether } from "../../schema/restore/restore.js";
 import {
   hiddenTables,
   readSelection,
   selectEntries,
   selectsAll,
-  sequenceKey,
+  relationKey,
   type Selection,
 } from "../../schema/plan/selection.js";
 import { validateConstraint } from "../../schema/restore/validate-constraint.js";
 import type { DatabaseRecord } from "../../store/records.js";
-import { forgetHeldSnapshots, type SharedCopy } from "../../store/shared-copies.js";
-import { Units } from "../../store/copy-tasks.js";
+import { deleteSharedSnapshots, type SharedCopy } from "../../store/shared-copies.js";
+import { CopyTasks } from "../../store/copy-tasks.js";
 import { compareDatabase, compareLargeObjectsOf, compareSchemas } from "../comparison/compare-database.js";
-import { analyzeDatabase } from "../analyze.js";
-import { copyUnits, takeLeftOut } from "./copy-tasks.js";
+import { analyzeDatabase } from "./analyze.js";
+import { runCopyTasks, skipTables } from "./copy-tasks.js";
 import { endEarlierSessions } from "../cleanup/earlier-sessions.js";
 import { copyStateOf, findEarlierCopy, type EarlierCopy } from "./earlier-copy.js";
-import { HeldUpApplications } from "../monitoring/blocked-sessions-monitor.js";
-import { planUnits } from "./plan-tasks.js";
+import { BlockedSessionsMonitor } from "../monitoring/blocked-sessions-monitor.js";
+import { planCopyTasks } from "./plan-tasks.js";
 import { createDatabase, prepareExistingTables } from "./prepare-target.js";
-import { keptBackOf, type Remainder } from "./post-cutover-plan.js";
+import { deferredEntriesOf, type PostCutoverPlan } from "./post-cutover-plan.js";
 import { reportFindings } from "../context/report-findings.js";
-import { selectedTables } from "../selected-tables.js";
-import { sideBySide } from "../context/run-in-parallel.js";
+import { selectedTables } from "../context/selected-tables.js";
+import { runInParallel } from "../context/run-in-parallel.js";
 import { dropSourceObjects } from "../cleanup/source-objects.js";
 import { takeSnapshot, type CopyPoint } from "./take-snapshot.js";
-import type { Work } from "../work.js";
+import type { Work } from "../context/work.js";
 
 /**
  * Brings schema and rows of one database to the target as they were at one moment; for an online migration, at the
@@ -56,7 +57,7 @@ import type { Work } from "../work.js";
  * where its snapshot still lives, or is needed no longer; else it is thrown away: rows copied under a snapshot that is gone
  * belong to another moment.
  */
-export async function copyDatabase(work: Work, record: DatabaseRecord): Promise<Remainder> {
+export async function copyDatabase(work: Work, record: DatabaseRecord): Promise<PostCutoverPlan> {
   const copy = new BaseCopy(work, record);
   return copy.run();
 }
@@ -67,7 +68,7 @@ const nothing: RestorePlan = {
   lateBuilds: [],
   after: [],
   validations: [],
-  keepsBackFiring: false,
+  deferTriggersAndForeignKeys: false,
   firing: [],
   firingValidations: [],
   handover: [],
@@ -75,7 +76,7 @@ const nothing: RestorePlan = {
 };
 
 /** What the steps of one copy share. */
-interface Scene extends Omit<CopyPoint, "snapshot"> {
+interface CopyContext extends Omit<CopyPoint, "snapshot"> {
   /** None where an earlier worker has copied all rows. */
   readonly snapshot: Snapshot | undefined;
   /** Sessions in the source and in the target database. */
@@ -91,7 +92,7 @@ const leftSessionsWithinMs = 30_000;
 
 class BaseCopy {
   readonly #name: string;
-  readonly #units: Units;
+  readonly #units: CopyTasks;
   #shared: SharedCopy | undefined;
 
   constructor(
@@ -99,14 +100,14 @@ class BaseCopy {
     readonly record: DatabaseRecord,
   ) {
     this.#name = record.name;
-    this.#units = new Units(work.journal.lease, record.name);
+    this.#units = new CopyTasks(work.journal.lease, record.name);
   }
 
-  async run(): Promise<Remainder> {
+  async run(): Promise<PostCutoverPlan> {
     await this.#endLeftSessions();
     const earlier = await findEarlierCopy(this.work, this.record);
     await this.#endLeftSnapshots();
-    const heldUp = new HeldUpApplications(this.work, this.#name);
+    const heldUp = new BlockedSessionsMonitor(this.work, this.#name);
     try {
       return await (earlier ? this.#goOn(earlier) : this.#begin());
     } finally {
@@ -114,8 +115,8 @@ class BaseCopy {
     }
   }
 
-  async #begin(): Promise<Remainder> {
-    const { journal, wish } = this.work;
+  async #begin(): Promise<PostCutoverPlan> {
+    const { journal, spec } = this.work;
     await this.#removeEarlierTry();
     await journal.database(this.#name, {
       phase: "copying",
@@ -123,10 +124,10 @@ class BaseCopy {
       message: "creating the database",
       sharedCopy: null,
     });
-    await forgetHeldSnapshots(journal.lease, this.#name);
-    if (!wish.dataOnly) await this.#report(await createDatabase(this.work, this.record));
+    await deleteSharedSnapshots(journal.lease, this.#name);
+    if (!spec.dataOnly) await this.#report(await createDatabase(this.work, this.record));
     const { point, tables, read } = await takeSnapshot(this.work, this.#name, ({ id }, signal) =>
-      wish.dataOnly ? Promise.resolve([]) : this.#dump(id, signal),
+      spec.dataOnly ? Promise.resolve([]) : this.#dump(id, signal),
     );
     return this.#inSessions(point.snapshot, async (source, target) => {
       const scene = await this.#scene(point, source, target, tables, read);
@@ -139,8 +140,8 @@ class BaseCopy {
   }
 
   /** Under the same snapshot, or where nobody needs it any more. */
-  async #goOn({ shared, snapshot, point, plan, leftOut }: EarlierCopy): Promise<Remainder> {
-    const { journal, wish } = this.work;
+  async #goOn({ shared, snapshot, point, plan, skipped }: EarlierCopy): Promise<PostCutoverPlan> {
+    const { journal, spec } = this.work;
     const how = snapshot
       ? "going on with the copy of the worker before under the same snapshot, which another one has held"
       : "going on with what the worker before has left to do: all rows are copied";
@@ -149,23 +150,23 @@ class BaseCopy {
       const signal = snapshot ? AbortSignal.any([this.work.signal, snapshot.lost]) : this.work.signal;
       const { sourceSearchPath } = shared;
       const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
-      takeLeftOut(context, leftOut);
-      const selection = await readSelection(source, wish);
+      skipTables(context, skipped);
+      const selection = await readSelection(source, spec);
       await this.#units.release();
       await this.#share({
         ...shared,
         generation: this.work.generation,
         snapshotId: snapshot?.id ?? shared.snapshotId,
       });
-      const tables = snapshot && !wish.schemaOnly ? await this.#tablesIn(snapshot) : [];
+      const tables = snapshot && !spec.schemaOnly ? await this.#tablesIn(snapshot) : [];
       return this.#fill({ ...point, snapshot, source, target, selection, plan, context, signal }, tables);
     });
   }
 
   async #inSessions(
     snapshot: Snapshot | undefined,
-    run: (source: Client, target: Client) => Promise<Remainder>,
-  ): Promise<Remainder> {
+    run: (source: Client, target: Client) => Promise<PostCutoverPlan>,
+  ): Promise<PostCutoverPlan> {
     const opened: Client[] = [];
     try {
       const target = await this.#connectTarget("restore");
@@ -179,13 +180,13 @@ class BaseCopy {
     }
   }
 
-  async #fill(scene: Scene, tables: readonly TableToCopy[]): Promise<Remainder> {
+  async #fill(scene: CopyContext, tables: readonly TableToCopy[]): Promise<PostCutoverPlan> {
     await this.#copyRows(scene, tables);
     await this.#finish(scene);
     const { plan, context, selection, publications, mark, plugin } = scene;
     return {
       handover: plan.handover,
-      keptBack: keptBackOf(plan),
+      keptBack: deferredEntriesOf(plan),
       materializedViews: plan.materializedViews,
       sourceSearchPath: context.sourceSearchPath ?? "",
       publications,
@@ -202,7 +203,7 @@ class BaseCopy {
     const deadline = Date.now() + leftSessionsWithinMs;
     while ((await this.#units.takeBack(true)).sessions > 0) {
       if (Date.now() > deadline)
-        throw new TimedOut(`sessions of an earlier worker on ${this.record.targetName} do not end`, {
+        throw new TimeoutError(`sessions of an earlier worker on ${this.record.targetName} do not end`, {
           remedy: "end them on the target: pg_terminate_backend of those that pg_stat_activity names pg-migration",
         });
       await sleep(200);
@@ -214,10 +215,10 @@ class BaseCopy {
    * vacuuming.
    */
   async #endLeftSnapshots(): Promise<void> {
-    const { bearer } = this.work;
-    if (!bearer || bearer.generation === 1) return;
+    const { owner } = this.work;
+    if (!owner || owner.generation === 1) return;
     const session = await connect(this.work.source, { database: this.#name, purpose: this.#purpose("take over") });
-    await endEarlierSessions(session, bearer, { onlyIn: this.#name }).finally(() => session.end());
+    await endEarlierSessions(session, owner, { onlyIn: this.#name }).finally(() => session.end());
   }
 
   async #scene(
@@ -226,18 +227,18 @@ class BaseCopy {
     target: Client,
     tables: readonly TableToCopy[],
     dumped: readonly Entry[],
-  ): Promise<Scene> {
-    const { wish } = this.work;
+  ): Promise<CopyContext> {
+    const { spec } = this.work;
     const signal = AbortSignal.any([this.work.signal, point.snapshot.lost]);
-    const selection = await readSelection(source, wish);
+    const selection = await readSelection(source, spec);
     const sourceSearchPath = await readSearchPath(source);
     const context = await readRestoreContext(target, { sourceSearchPath, signal });
-    const keepsBackFiring = point.slot !== undefined && !(await mayBecomeReplica(target));
+    const deferTriggersAndForeignKeys = point.slot !== undefined && !(await mayBecomeReplica(target));
     const entries = selectEntries(dumped, selection);
     const large = new Set(tables.filter(({ table }) => !isSmall(table)).map(({ table }) => keyOf(table)));
-    const plan = wish.dataOnly
+    const plan = spec.dataOnly
       ? nothing
-      : planRestore(entries, { keepsBackFiring, isSmall: (table) => !large.has(keyOf(table)) });
+      : planRestore(entries, { deferTriggersAndForeignKeys, isSmall: (table) => !large.has(keyOf(table)) });
     return { ...point, source, target, selection, plan, context, signal };
   }
 
@@ -246,30 +247,30 @@ class BaseCopy {
     await journal.database(this.#name, { message: "reading the schema" });
     const without = await this.#hiddenTables();
     const { text, tool } = await dumpSchema(source, this.#name, { snapshot, without, signal });
-    const entries = withoutLentIdentities(parseEntries(text));
+    const entries = withoutTemporaryReplicaIdentities(parseTocEntries(text));
     await journal.event(`${entries.length} schema entries read by ${tool}`, { database: this.#name });
     return entries;
   }
 
   async #hiddenTables(): Promise<RelationName[]> {
-    if (selectsAll(this.work.wish)) return [];
+    if (selectsAll(this.work.spec)) return [];
     const source = await connect(this.work.source, { database: this.#name, purpose: this.#purpose("read") });
     try {
-      return await hiddenTables(source, await readSelection(source, this.work.wish));
+      return await hiddenTables(source, await readSelection(source, this.work.spec));
     } finally {
       await source.end();
     }
   }
 
-  async #queueUnits({ source, target, plan }: Scene, tables: readonly TableToCopy[]): Promise<void> {
-    const { wish } = this.work;
-    if (wish.dataOnly) await prepareExistingTables(this.work, target, tables);
-    await this.#units.replace(await planUnits(source, tables, plan.builds, wish.splitTablesLargerThan));
+  async #queueUnits({ source, target, plan }: CopyContext, tables: readonly TableToCopy[]): Promise<void> {
+    const { spec } = this.work;
+    if (spec.dataOnly) await prepareExistingTables(this.work, target, tables);
+    await this.#units.replace(await planCopyTasks(source, tables, plan.builds, spec.splitTablesLargerThan));
   }
 
   /** From here on other workers may share the copy, and a successor go on with it. */
-  async #offer(point: CopyPoint, { plan, context }: Scene): Promise<void> {
-    const leftOut = { entries: [...context.leftOut], missing: [...context.missing] };
+  async #offer(point: CopyPoint, { plan, context }: CopyContext): Promise<void> {
+    const skipped = { entries: [...context.skipped], missing: [...context.missing] };
     const shared = {
       id: randomUUID(),
       generation: this.work.generation,
@@ -277,11 +278,11 @@ class BaseCopy {
       snapshotId: point.snapshot.id,
       moment: point.snapshot.moment,
       sourceSearchPath: context.sourceSearchPath ?? "",
-      leftOut: leftOut.entries,
+      skipped: skipped.entries,
       largeObjectsCopied: false,
       tablesCopied: false,
     };
-    await this.#share(shared, copyStateOf(point, plan, leftOut));
+    await this.#share(shared, copyStateOf(point, plan, skipped));
   }
 
   async #share(shared: SharedCopy, copyState?: unknown): Promise<void> {
@@ -289,11 +290,11 @@ class BaseCopy {
     await this.work.journal.database(this.#name, { sharedCopy: shared, copyState });
   }
 
-  async #copyRows(scene: Scene, tables: readonly TableToCopy[]): Promise<void> {
+  async #copyRows(scene: CopyContext, tables: readonly TableToCopy[]): Promise<void> {
     const { work } = this;
     const { snapshot, context, signal } = scene;
     await work.journal.database(this.#name, { message: "copying tables" });
-    await copyUnits(
+    await runCopyTasks(
       {
         work,
         database: this.#name,
@@ -315,10 +316,10 @@ class BaseCopy {
           ),
       },
     );
-    for (const leftOut of await this.#units.leftOut()) takeLeftOut(context, leftOut);
+    for (const skipped of await this.#units.skipped()) skipTables(context, skipped);
   }
 
-  async #tablesCopied({ snapshot, slot, signal }: Scene): Promise<void> {
+  async #tablesCopied({ snapshot, slot, signal }: CopyContext): Promise<void> {
     if (!snapshot) return;
     await this.#compare(snapshot, slot !== undefined, signal);
     if (this.#shared) await this.#share({ ...this.#shared, tablesCopied: true });
@@ -330,17 +331,17 @@ class BaseCopy {
   async #tablesIn(snapshot: Snapshot): Promise<TableToCopy[]> {
     const session = await openInSnapshot(this.work.source, this.#name, snapshot.id, this.#purpose("catalogue"));
     try {
-      return await selectedTables(session, this.work.wish);
+      return await selectedTables(session, this.work.spec);
     } finally {
       await session.end();
     }
   }
 
   /** Compared before they are given to their owners, whose objects the role that migrates may not read. */
-  async #copyLargeObjects({ snapshot, context }: Scene, signal: AbortSignal): Promise<void> {
-    if (this.work.wish.schemaOnly || !snapshot) return;
+  async #copyLargeObjects({ snapshot, context }: CopyContext, signal: AbortSignal): Promise<void> {
+    if (this.work.spec.schemaOnly || !snapshot) return;
     const purpose = "large objects";
-    await inTwoSessions(
+    await withTwoSessions(
       () => openInSnapshot(this.work.source, this.#name, snapshot.id, this.#purpose(purpose)),
       () => this.#connectTarget(purpose),
       async (source, target) => {
@@ -357,27 +358,27 @@ class BaseCopy {
 
   /** An online migration is compared at its cutover, at just that moment. */
   async #compare(snapshot: Snapshot, isOnline: boolean, signal: AbortSignal): Promise<void> {
-    if (isOnline || this.work.wish.schemaOnly) return;
+    if (isOnline || this.work.spec.schemaOnly) return;
     await this.work.journal.database(this.#name, { message: "comparing rows, building indexes" });
     await compareDatabase(this.work, { database: this.#name, snapshotId: snapshot.id, signal, inCutover: false });
   }
 
-  async #finish(scene: Scene): Promise<void> {
-    const { journal, wish, generation } = this.work;
+  async #finish(scene: CopyContext): Promise<void> {
+    const { journal, spec, generation } = this.work;
     const { source, target, plan, context, selection, slot } = scene;
     await journal.database(this.#name, { message: "foreign keys, triggers and privileges" });
     await this.#buildLate(scene);
     await this.#restore(scene, plan.after);
     await this.#validate(scene);
-    if (!wish.schemaOnly) await this.#fillTheRest(scene);
-    if (slot) return initProgress(target, wish.migrationName, generation, slot);
+    if (!spec.schemaOnly) await this.#fillTheRest(scene);
+    if (slot) return initProgress(target, spec.migrationName, generation, slot);
     await this.#restore(scene, plan.handover);
-    if (!wish.dataOnly) await carryConnectionLimit(source, target);
+    if (!spec.dataOnly) await carryConnectionLimit(source, target);
     await compareSchemas(this.work, this.#name, source, target, new Set([...selection.cut, ...context.missing]));
   }
 
-  async #buildLate({ plan, context, signal }: Scene): Promise<void> {
-    await sideBySide({
+  async #buildLate({ plan, context, signal }: CopyContext): Promise<void> {
+    await runInParallel({
       work: this.work,
       database: this.#name,
       purpose: "index",
@@ -388,8 +389,8 @@ class BaseCopy {
   }
 
   /** Validations lock their table against each other, and the tables that they look into against nothing they do. */
-  async #validate({ plan, context, signal }: Scene): Promise<void> {
-    await sideBySide({
+  async #validate({ plan, context, signal }: CopyContext): Promise<void> {
+    await runInParallel({
       work: this.work,
       database: this.#name,
       purpose: "validate",
@@ -400,39 +401,40 @@ class BaseCopy {
   }
 
   /** What is computed from rows, or counts them. */
-  async #fillTheRest({ source, target, selection, plan, context, signal }: Scene): Promise<void> {
+  async #fillTheRest({ source, target, selection, plan, context, signal }: CopyContext): Promise<void> {
     const { work } = this;
     const { journal } = work;
     await carrySequences(source, target, {
-      only: ({ schema, name }) => !selection.cutSequences.has(sequenceKey(schema, name)),
+      only: ({ schema, name }) => !selection.cutSequences.has(relationKey(schema, name)),
     });
     await journal.database(this.#name, { message: "materialized views" });
     await this.#report(await refreshMaterializedViews(source, target, plan.materializedViews, context));
     await journal.database(this.#name, { message: "statistics" });
-    await analyzeDatabase(target, { work, database: this.#name, searchPath: context.sourceSearchPath ?? "", signal });
+    const searchPath = context.sourceSearchPath ?? "";
+    await this.#report(await analyzeDatabase(target, { work, database: this.#name, searchPath, signal }));
   }
 
   async #removeEarlierTry(): Promise<void> {
-    const { journal, source, wish } = this.work;
+    const { journal, source, spec } = this.work;
     if (this.record.slot === undefined && this.record.publications.length === 0) return;
-    for (const note of await dropSourceObjects(source, wish, this.#name))
+    for (const note of await dropSourceObjects(source, spec, this.#name))
       await journal.event(note, { database: this.#name, level: "warning" });
     await journal.database(this.#name, { slot: null, publications: [] });
   }
 
-  async #restore({ target, context }: Scene, entries: readonly Entry[]): Promise<void> {
+  async #restore({ target, context }: CopyContext, entries: readonly Entry[]): Promise<void> {
     await this.#report(await restoreEntries(target, entries, context));
   }
 
-  async #restoreBefore(scene: Scene): Promise<void> {
+  async #restoreBefore(scene: CopyContext): Promise<void> {
     const { target, plan, context } = scene;
     const apart = (groups: readonly (readonly Entry[])[]): Promise<Set<Entry>> => this.#restoreApart(scene, groups);
     await this.#report(await restoreEntries(target, plan.before, context, apart));
   }
 
-  async #restoreApart({ context, signal }: Scene, groups: readonly (readonly Entry[])[]): Promise<Set<Entry>> {
+  async #restoreApart({ context, signal }: CopyContext, groups: readonly (readonly Entry[])[]): Promise<Set<Entry>> {
     const restored = new Set<Entry>();
-    await sideBySide({
+    await runInParallel({
       work: this.work,
       database: this.#name,
       purpose: "restore",
@@ -456,7 +458,7 @@ class BaseCopy {
   }
 
   #purpose(what: string): string {
-    return `${this.work.wish.migrationName} ${what}`;
+    return `${this.work.spec.migrationName} ${what}`;
   }
 }
 

@@ -2,11 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { openInSnapshot, type Snapshot } from "../../copy/snapshot.js";
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
 import { engineVersion } from "../../engine-version.js";
-import { Canceled, TakenOver, Unreachable, messageOf } from "../../errors.js";
+import { CanceledError, TakenOverError, UnreachableError, messageOf } from "../../errors.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
-import type { Wish } from "../../inputs/inputs.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
-import { connect, nameSessionsAfter } from "../../postgres/connection/connect.js";
+import { connect, tagSessions } from "../../postgres/connection/connect.js";
 import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
 import { readRestoreContext, type RestoreContext } from "../../schema/restore/restore-context.js";
 import type { MigrationState } from "../../status.js";
@@ -14,28 +14,28 @@ import { Journal } from "../../store/journal.js";
 import { leaseHolder } from "../../store/lease.js";
 import { Membership } from "../../store/membership.js";
 import { readDatabases, readMigration, type DatabaseRecord } from "../../store/records.js";
-import { noteHeldSnapshot, readSharedCopies, type DatabaseCopy } from "../../store/shared-copies.js";
+import { recordSharedSnapshot, readSharedCopies, type DatabaseCopy } from "../../store/shared-copies.js";
 import { Store } from "../../store/store.js";
-import { Units } from "../../store/copy-tasks.js";
+import { CopyTasks } from "../../store/copy-tasks.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { reportFindings } from "../context/report-findings.js";
-import { copyUnits } from "./copy-tasks.js";
-import { defaultJobs, type Jobs } from "../context/default-parallelism.js";
-import { helperName } from "../cleanup/earlier-sessions.js";
-import { heldAs } from "./earlier-copy.js";
-import type { Job } from "../context/worker-job.js";
-import { JobSlots } from "../../async/semaphore.js";
-import { selectedTables } from "../selected-tables.js";
-import { unblocked } from "../context/statement-cancellation.js";
-import type { Work } from "../work.js";
+import { runCopyTasks } from "./copy-tasks.js";
+import { defaultJobs, type Parallelism } from "../context/default-parallelism.js";
+import { helperName } from "../context/session-owner.js";
+import { holdSnapshot } from "./earlier-copy.js";
+import type { WorkerJob } from "../context/worker-job.js";
+import { Semaphore } from "../../async/semaphore.js";
+import { selectedTables } from "../context/selected-tables.js";
+import { withStatementCancellation } from "../context/statement-cancellation.js";
+import type { Work } from "../context/work.js";
 
 /** How long who shares waits for a leader, or for the target: as long a snapshot keeps the source from vacuuming. */
-export const aloneForSeconds = 600;
+export const orphanTimeoutSeconds = 600;
 
 /** What a worker sees of a migration that it does not lead. */
-export interface Sight {
+export interface MigrationView {
   readonly state: MigrationState;
-  readonly wish: Wish;
+  readonly spec: MigrationSpec;
   readonly generation: number;
   /** As the records have it. */
   readonly startedAt: string;
@@ -45,7 +45,7 @@ export interface Sight {
   readonly copies: readonly DatabaseCopy[];
 }
 
-export async function lookAt(job: Job): Promise<Sight | undefined> {
+export async function readMigrationView(job: WorkerJob): Promise<MigrationView | undefined> {
   const store = await Store.find(job, `${job.migrationName} stand-by`);
   if (!store) return undefined;
   try {
@@ -53,7 +53,7 @@ export async function lookAt(job: Job): Promise<Sight | undefined> {
     if (!record) return undefined;
     return {
       state: record.state,
-      wish: record.wish,
+      spec: record.spec,
       generation: record.generation,
       startedAt: record.startedAt,
       toCopy: (await readDatabases(store, job.migrationName)).filter(isToBeCopied).length,
@@ -90,17 +90,17 @@ interface Share {
  * keeps the copy's snapshot, so that a successor of a leader that dies can go on under it.
  */
 export class CopyHelper {
-  readonly #job: Job;
+  readonly #job: WorkerJob;
   readonly #say: Say;
   readonly #shares = new Map<string, Share>();
   readonly #held = new Map<string, Promise<Snapshot | undefined>>();
   readonly #closing = new AbortController();
-  #wish: Wish | undefined;
-  #defaultJobs: Jobs | undefined;
-  readonly #tableSlots = new JobSlots(() => this.#wish?.tableJobs ?? this.#defaultJobs?.tableJobs ?? 1);
-  readonly #indexSlots = new JobSlots(() => this.#wish?.indexJobs ?? this.#defaultJobs?.indexJobs ?? 1);
+  #spec: MigrationSpec | undefined;
+  #defaultJobs: Parallelism | undefined;
+  readonly #tableSlots = new Semaphore(() => this.#spec?.tableJobs ?? this.#defaultJobs?.tableJobs ?? 1);
+  readonly #indexSlots = new Semaphore(() => this.#spec?.indexJobs ?? this.#defaultJobs?.indexJobs ?? 1);
 
-  constructor(job: Job, say: Say) {
+  constructor(job: WorkerJob, say: Say) {
     this.#job = job;
     this.#say = say;
   }
@@ -111,10 +111,10 @@ export class CopyHelper {
   }
 
   /** Shares the copies that are seen, and ends what is shared of others. */
-  async share(sight: Sight): Promise<void> {
-    this.#wish = sight.wish;
+  async share(sight: MigrationView): Promise<void> {
+    this.#spec = sight.spec;
     const { startedAt, generation } = sight;
-    nameSessionsAfter(helperName({ migration: this.#job.migrationName, startedAt, generation }));
+    tagSessions(helperName({ migration: this.#job.migrationName, startedAt, generation }));
     const led = sight.copies.filter(({ generation }) => generation === sight.generation);
     const copies = led.filter((copy) => copy.engineVersion === engineVersion);
     if (copies.length < led.length)
@@ -139,7 +139,7 @@ export class CopyHelper {
   /** Ends what is shared; what is kept stays. */
   async stopSharing(): Promise<void> {
     for (const [id, share] of this.#shares) await this.#end(id, share);
-    nameSessionsAfter(undefined);
+    tagSessions(undefined);
   }
 
   async close(): Promise<void> {
@@ -149,7 +149,7 @@ export class CopyHelper {
   }
 
   async #end(id: string, share: Share): Promise<void> {
-    share.abort.abort(new Canceled("the copy is not shared any more"));
+    share.abort.abort(new CanceledError("the copy is not shared any more"));
     await share.ended;
     this.#shares.delete(id);
   }
@@ -158,12 +158,17 @@ export class CopyHelper {
   async #hold(copy: DatabaseCopy): Promise<Snapshot | undefined> {
     let snapshot: Snapshot | undefined;
     try {
-      const [wish, { signal }] = [this.#wish!, this.#closing];
-      snapshot = await heldAs({ source: this.#job.source, wish, signal }, copy.database, copy.snapshotId, copy.moment);
+      const [spec, { signal }] = [this.#spec!, this.#closing];
+      snapshot = await holdSnapshot(
+        { source: this.#job.source, spec, signal },
+        copy.database,
+        copy.snapshotId,
+        copy.moment,
+      );
       if (!snapshot) return undefined;
       const store = await Store.find(this.#job, `${this.#job.migrationName} stand-by`);
       try {
-        if (store) await noteHeldSnapshot(store, this.#job.migrationName, copy, snapshot.id);
+        if (store) await recordSharedSnapshot(store, this.#job.migrationName, copy, snapshot.id);
       } finally {
         await store?.close();
       }
@@ -178,7 +183,7 @@ export class CopyHelper {
   #begin(copy: DatabaseCopy): void {
     const abort = new AbortController();
     const ended = this.#share(copy, abort.signal).catch((error: unknown) => {
-      if (abort.signal.aborted || error instanceof TakenOver) return;
+      if (abort.signal.aborted || error instanceof TakenOverError) return;
       this.#say(`its share of ${copy.database} has ended: ${messageOf(error)}`);
     });
     this.#shares.set(copy.id, { copy, abort, ended });
@@ -190,7 +195,7 @@ export class CopyHelper {
         await this.#shareOnce(copy, stop);
         return;
       } catch (error) {
-        if (stop.aborted || !(error instanceof Unreachable || isConnectionLoss(error))) throw error;
+        if (stop.aborted || !(error instanceof UnreachableError || isConnectionLoss(error))) throw error;
         this.#say(`sharing ${copy.database} begins anew: ${messageOf(error)}`);
         await sleep(againAfterMs, undefined, { signal: stop });
       }
@@ -202,7 +207,7 @@ export class CopyHelper {
     const membership = await Membership.join(this.#job, this.#job.migrationName);
     try {
       if (membership.generation !== copy.generation) return;
-      this.#defaultJobs ??= await defaultJobs(this.#job, this.#wish!);
+      this.#defaultJobs ??= await defaultJobs(this.#job, this.#spec!);
       const work = this.#workOf(membership, signal);
       const { database } = copy;
       this.#say(`shares the copy of ${database} as ${membership.worker}`);
@@ -210,14 +215,17 @@ export class CopyHelper {
       const options = {
         work,
         database,
-        units: new Units(membership, database, copy.id),
+        units: new CopyTasks(membership, database, copy.id),
         snapshotId: copy.tablesCopied ? undefined : copy.snapshotId,
         tables,
         context: await contextOf(work, copy),
         signal,
         onFindings: (findings: readonly RestoreFinding[]) => reportFindings(work, database, findings),
       };
-      await unblocked(signal, () => copyUnits(options), [database, targetDatabase(work.wish, database)]);
+      await withStatementCancellation(signal, () => runCopyTasks(options), [
+        database,
+        targetDatabase(work.spec, database),
+      ]);
       this.#say(`has nothing left to do of ${database}`);
     } finally {
       await membership.leave();
@@ -226,7 +234,7 @@ export class CopyHelper {
 
   #workOf(membership: Membership, signal: AbortSignal): Work {
     return {
-      wish: this.#wish!,
+      spec: this.#spec!,
       source: this.#job.source,
       target: this.#job.target,
       journal: new Journal(membership),
@@ -241,29 +249,29 @@ export class CopyHelper {
 const againAfterMs = 2000;
 
 async function tablesOf(
-  { source, wish }: Work,
+  { source, spec }: Work,
   { database, snapshotId }: DatabaseCopy,
 ): Promise<readonly TableToCopy[]> {
-  if (wish.schemaOnly) return [];
-  const session = await openInSnapshot(source, database, snapshotId, `${wish.migrationName} catalogue`);
+  if (spec.schemaOnly) return [];
+  const session = await openInSnapshot(source, database, snapshotId, `${spec.migrationName} catalogue`);
   try {
-    return await selectedTables(session, wish);
+    return await selectedTables(session, spec);
   } finally {
     await session.end();
   }
 }
 
 async function contextOf(
-  { target, wish, signal }: Work,
-  { database, sourceSearchPath, leftOut }: DatabaseCopy,
+  { target, spec, signal }: Work,
+  { database, sourceSearchPath, skipped }: DatabaseCopy,
 ): Promise<RestoreContext> {
   const session = await connect(target, {
-    database: targetDatabase(wish, database),
-    purpose: `${wish.migrationName} catalogue`,
+    database: targetDatabase(spec, database),
+    purpose: `${spec.migrationName} catalogue`,
   });
   try {
     const context = await readRestoreContext(session, { sourceSearchPath, signal });
-    for (const [id, reason] of leftOut) context.leftOut.set(id, reason);
+    for (const [id, reason] of skipped) context.skipped.set(id, reason);
     return context;
   } finally {
     await session.end();

@@ -1,10 +1,11 @@
 import type { Client } from "pg";
-import { tablesThatLookElsewhere } from "../../copy/cross-table-dependencies.js";
+import { tablesWithCrossTableFunctions } from "../../copy/cross-table-dependencies.js";
 import { planParts } from "../../copy/plan-parts.js";
 import { isSmall, tableBytes, type TableToCopy } from "../../copy/tables-to-copy.js";
 import { qualify } from "../../postgres/identifiers.js";
+import { tablesUnsafeToPlan } from "../../postgres/planner-functions.js";
 import type { Build, RestorePlan } from "../../schema/plan/restore-plan.js";
-import type { NewUnit } from "../../store/copy-tasks.js";
+import type { NewCopyTask } from "../../store/copy-tasks.js";
 
 /** A table of a hundred terabytes is cut in parts larger than was asked for. */
 const mostParts = 1000;
@@ -16,23 +17,26 @@ const mostParts = 1000;
  * @param tables largest first
  * @param splitBytes from what size on a table is cut in parts of it
  */
-export async function planUnits(
+export async function planCopyTasks(
   source: Client,
   tables: readonly TableToCopy[],
   builds: RestorePlan["builds"],
   splitBytes: number,
-): Promise<NewUnit[]> {
-  const late = await tablesThatLookElsewhere(source);
-  const units: NewUnit[] = [];
+): Promise<NewCopyTask[]> {
+  const unsafe = await tablesUnsafeToPlan(source);
+  const late = await tablesWithCrossTableFunctions(source);
+  const units: NewCopyTask[] = [];
   for (const { table } of tables) {
-    const parts = await planParts(source, table, { splitBytes, parts: mostParts });
+    // A part is read by a query, a whole table by COPY alone.
+    const isWhole = unsafe.has(qualify(table.schema, table.name));
+    const parts = isWhole ? [] : await planParts(source, table, { splitBytes, parts: mostParts });
     units.push(...tableUnits(table, parts, late.has(table.oid)));
   }
   return [...units, ...byTableCopied(builds, units)];
 }
 
 /** @param parts none where the table is copied as a whole */
-function tableUnits(table: TableToCopy["table"], parts: readonly string[], late: boolean): NewUnit[] {
+function tableUnits(table: TableToCopy["table"], parts: readonly string[], late: boolean): NewCopyTask[] {
   const shares: readonly (string | undefined)[] = parts.length === 0 ? [undefined] : parts;
   return shares.map((condition) => ({
     kind: "table",
@@ -52,7 +56,7 @@ function tableUnits(table: TableToCopy["table"], parts: readonly string[], late:
  * Builds in the order in which their tables are copied. Those of one table are neighbours, so that what is built together
  * shares no more than one table with what is built beside it: more, and two could wait for each other's locks.
  */
-function byTableCopied(builds: RestorePlan["builds"], tables: readonly NewUnit[]): NewUnit[] {
+function byTableCopied(builds: RestorePlan["builds"], tables: readonly NewCopyTask[]): NewCopyTask[] {
   const ranks = new Map(tables.map(({ schema, table }, rank) => [qualify(schema, table), rank]));
   return builds
     .map((build) => ({ build, rank: ranks.get(qualify(build.table.schema, build.table.name)) ?? tables.length }))
@@ -61,7 +65,7 @@ function byTableCopied(builds: RestorePlan["builds"], tables: readonly NewUnit[]
 }
 
 /** @param copied a unit of its table; undefined where no rows are copied */
-const buildUnit = ({ entry, table }: Build, copied: NewUnit | undefined): NewUnit => ({
+const buildUnit = ({ entry, table }: Build, copied: NewCopyTask | undefined): NewCopyTask => ({
   kind: "index",
   schema: table.schema,
   table: table.name,

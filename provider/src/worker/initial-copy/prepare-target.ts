@@ -1,23 +1,28 @@
 import type { Client } from "pg";
 import { emptyTarget } from "../../copy/copy-table.js";
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
-import { Refused } from "../../errors.js";
+import { RefusedError } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { isSameServer } from "../../postgres/connection/same-server.js";
 import { listTables } from "../../postgres/tables.js";
-import { inTwoSessions } from "../../postgres/connection/two-sessions.js";
-import { createTargetDatabase, dropTargetDatabase, isNameTaken, readDatabaseProperties } from "../../schema/database/database.js";
+import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
+import {
+  createTargetDatabase,
+  dropTargetDatabase,
+  isNameTaken,
+  readDatabaseProperties,
+} from "../../schema/database/database.js";
 import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
 import type { DatabaseRecord } from "../../store/records.js";
-import type { Work } from "../work.js";
+import type { Work } from "../context/work.js";
 
 /** Makes the empty database to restore into, in the place of one that an earlier try has left or that may be overwritten. */
 export function createDatabase(work: Work, record: DatabaseRecord): Promise<RestoreFinding[]> {
-  const { wish, source, target } = work;
-  const purpose = `${wish.migrationName} create`;
-  return inTwoSessions(
-    () => connect(target, { database: wish.maintenanceDatabase, purpose }),
+  const { spec, source, target } = work;
+  const purpose = `${spec.migrationName} create`;
+  return withTwoSessions(
+    () => connect(target, { database: spec.maintenanceDatabase, purpose }),
     () => connect(source, { database: record.name, purpose }),
     (maintenance, from) => create(work, record, maintenance, from),
   );
@@ -44,18 +49,18 @@ async function create(
   return findings;
 }
 
-/** @throws Refused where it is not ours to drop */
+/** @throws RefusedError where it is not ours to drop */
 async function dropExisting(work: Work, record: DatabaseRecord, maintenance: Client, from: Client): Promise<void> {
   const { name, targetName } = record;
   const { rowCount } = await maintenance.query("SELECT FROM pg_database WHERE datname = $1", [targetName]);
   if (rowCount === 0) return;
-  if (!work.wish.overwriteDbsInTarget && !(await isOurs(work, record)))
-    throw new Refused(`the database ${targetName} exists on the target already`, {
+  if (!work.spec.overwriteDbsInTarget && !(await isOurs(work, record)))
+    throw new RefusedError(`the database ${targetName} exists on the target already`, {
       code: "603101",
       remedy: "set overwriteDbsInTarget to true to replace it, or drop it on the target",
     });
   if (await isSameServer(from, maintenance))
-    throw new Refused(`source and target are the same server, so ${targetName} is not dropped`, {
+    throw new RefusedError(`source and target are the same server, so ${targetName} is not dropped`, {
       remedy: "name another server as target; two names may lead to one server",
     });
   const why = record.createdByUs ? ": the snapshot of the earlier try is gone, so everything is copied again" : "";
@@ -77,7 +82,7 @@ async function isOurs({ target }: Work, { targetName, createdByUs, beingCreated 
 /**
  * Sees to it that rows can be copied into tables that are there already, and removes the rows that they have.
  *
- * @throws Refused naming tables and columns that are missing, or tables with rows that may not be replaced
+ * @throws RefusedError naming tables and columns that are missing, or tables with rows that may not be replaced
  */
 export async function prepareExistingTables(work: Work, target: Client, tables: readonly TableToCopy[]): Promise<void> {
   const there = new Map((await listTables(target)).map((table) => [qualify(table.schema, table.name), table]));
@@ -88,7 +93,7 @@ export async function prepareExistingTables(work: Work, target: Client, tables: 
     return table.columns.flatMap((column) => (columns.has(column.name) ? [] : [`${name}.${column.name}`]));
   });
   if (missing.length > 0)
-    throw new Refused(`dataOnly needs the tables on the target, which lacks ${missing.slice(0, 10).join(", ")}`, {
+    throw new RefusedError(`dataOnly needs the tables on the target, which lacks ${missing.slice(0, 10).join(", ")}`, {
       remedy: "migrate with schemaOnly first, or leave dataOnly out",
     });
   const filled: string[] = [];
@@ -96,8 +101,8 @@ export async function prepareExistingTables(work: Work, target: Client, tables: 
     const name = qualify(table.schema, table.name);
     if (((await target.query(`SELECT FROM ONLY ${name} LIMIT 1`)).rowCount ?? 0) > 0) filled.push(name);
   }
-  if (filled.length > 0 && !work.wish.overwriteDbsInTarget)
-    throw new Refused(`these tables have rows on the target already: ${filled.slice(0, 10).join(", ")}`, {
+  if (filled.length > 0 && !work.spec.overwriteDbsInTarget)
+    throw new RefusedError(`these tables have rows on the target already: ${filled.slice(0, 10).join(", ")}`, {
       code: "603101",
       remedy: "set overwriteDbsInTarget to true to replace their rows, or empty them",
     });

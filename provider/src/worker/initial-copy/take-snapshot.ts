@@ -1,19 +1,19 @@
 import { changeCaptureNames } from "../../cdc/model/names.js";
 import type { SlotIdentity } from "../../cdc/target/progress.js";
-import { blockerTeller } from "../monitoring/blocker-finding.js";
+import { blockerReporter } from "../monitoring/blocker-finding.js";
 import { dropSlot } from "../../cdc/source/drop-slot.js";
 import { createPublications } from "../../cdc/source/publication.js";
 import { type OutputPlugin, createSlot } from "../../cdc/source/slot.js";
 import type { LockOptions } from "../../copy/lock-together.js";
 import { Snapshot, lockedSnapshot, openInSnapshot } from "../../copy/snapshot.js";
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
-import { Canceled } from "../../errors.js";
+import { CanceledError } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
 import type { Table } from "../../postgres/tables.js";
-import { selectedTables } from "../selected-tables.js";
-import { type SourceMark, readSourceMark } from "../schema-diff/schema-baseline.js";
-import { tablesInScope } from "../tables-in-scope.js";
-import type { Work } from "../work.js";
+import { selectedTables } from "../context/selected-tables.js";
+import { type SchemaBaseline, readSchemaBaseline } from "../schema-diff/schema-baseline.js";
+import { tablesInScope } from "../context/tables-in-scope.js";
+import type { Work } from "../context/work.js";
 
 export interface CopyPoint {
   readonly snapshot: Snapshot;
@@ -21,11 +21,11 @@ export interface CopyPoint {
   readonly slot: SlotIdentity | undefined;
   /** What the stream is asked for. */
   readonly publications: readonly string[];
-  readonly mark: SourceMark | undefined;
+  readonly mark: SchemaBaseline | undefined;
   readonly plugin: OutputPlugin;
 }
 
-export interface CopyPlace<Read> {
+export interface LockedCopyPoint<Read> {
   readonly point: CopyPoint;
   /** Those whose rows are to be copied, as the snapshot shows them, largest first. */
   readonly tables: readonly TableToCopy[];
@@ -44,7 +44,7 @@ export async function takeSnapshot<Read>(
   work: Work,
   database: string,
   read: (snapshot: Snapshot, signal: AbortSignal) => Promise<Read>,
-): Promise<CopyPlace<Read>> {
+): Promise<LockedCopyPoint<Read>> {
   let tables: readonly TableToCopy[] = [];
   let reading: Reading<Read> | undefined;
   let taken: Snapshot | undefined;
@@ -76,7 +76,7 @@ class Reading<Read> {
   }
 
   async end(): Promise<void> {
-    this.#abort.abort(new Canceled("what was read belongs to a snapshot that is of no use"));
+    this.#abort.abort(new CanceledError("what was read belongs to a snapshot that is of no use"));
     await this.result.catch(() => undefined);
   }
 }
@@ -86,8 +86,8 @@ async function lockedPoint(
   database: string,
   tablesOf: (point: CopyPoint) => Promise<Table[]>,
 ): Promise<CopyPoint> {
-  const { source, wish, journal } = work;
-  if (wish.migrationMode === "Offline") {
+  const { source, spec, journal } = work;
+  if (spec.migrationMode === "Offline") {
     const take = async (): Promise<CopyPoint> => ({
       snapshot: await Snapshot.export(source, database),
       slot: undefined,
@@ -97,7 +97,7 @@ async function lockedPoint(
     });
     return lockedSnapshot(take, tablesOf, () => Promise.resolve(), lockOptions(work, database));
   }
-  const names = changeCaptureNames(wish, database);
+  const names = changeCaptureNames(spec, database);
   await journal.database(database, {
     message: "creating publication and slot",
     slot: names.slot,
@@ -112,7 +112,7 @@ async function lockedPoint(
   );
   try {
     // Not before: whoever truncates a table until it is locked costs the snapshot.
-    return { ...point, mark: await markOf(work, database, point.snapshot.id) };
+    return { ...point, mark: await baselineOf(work, database, point.snapshot.id) };
   } catch (error) {
     await point.snapshot.release();
     throw error;
@@ -142,7 +142,7 @@ async function beginStream(
     slot: slotName,
     plugin,
     signal,
-    onWaiting: blockerTeller(work, database, "source"),
+    onWaiting: blockerReporter(work, database, "source"),
   });
   try {
     const snapshot = await Snapshot.hold(source, database, slot.snapshotId);
@@ -153,33 +153,37 @@ async function beginStream(
 }
 
 /** As of the snapshot. */
-export async function markOf({ source, wish }: Work, database: string, snapshotId: string): Promise<SourceMark> {
-  const session = await openInSnapshot(source, database, snapshotId, `${wish.migrationName} mark`);
+export async function baselineOf(
+  { source, spec }: Work,
+  database: string,
+  snapshotId: string,
+): Promise<SchemaBaseline> {
+  const session = await openInSnapshot(source, database, snapshotId, `${spec.migrationName} mark`);
   try {
-    return await readSourceMark(session, changeCaptureNames(wish, database));
+    return await readSchemaBaseline(session, changeCaptureNames(spec, database));
   } finally {
     await session.end();
   }
 }
 
-async function tablesIn({ source, wish }: Work, database: string, snapshot: Snapshot): Promise<TableToCopy[]> {
-  if (wish.schemaOnly) return [];
-  const session = await openInSnapshot(source, database, snapshot.id, `${wish.migrationName} lock`);
+async function tablesIn({ source, spec }: Work, database: string, snapshot: Snapshot): Promise<TableToCopy[]> {
+  if (spec.schemaOnly) return [];
+  const session = await openInSnapshot(source, database, snapshot.id, `${spec.migrationName} lock`);
   try {
-    return await selectedTables(session, wish);
+    return await selectedTables(session, spec);
   } finally {
     await session.end();
   }
 }
 
 /** Where there are no publications, there is no pgoutput. */
-async function publish({ source, wish }: Work, database: string): Promise<Pick<CopyPoint, "publications" | "plugin">> {
-  const client = await connect(source, { database, purpose: `${wish.migrationName} publish` });
+async function publish({ source, spec }: Work, database: string): Promise<Pick<CopyPoint, "publications" | "plugin">> {
+  const client = await connect(source, { database, purpose: `${spec.migrationName} publish` });
   try {
-    const tables = await tablesInScope(client, wish);
-    const names = changeCaptureNames(wish, database);
-    const { publications } = await createPublications(client, names, tables, { keyless: wish.keylessTables });
-    return { publications, plugin: publications.length === 0 ? "test_decoding" : (wish.decodingPlugin ?? "pgoutput") };
+    const tables = await tablesInScope(client, spec);
+    const names = changeCaptureNames(spec, database);
+    const { publications } = await createPublications(client, names, tables, { keyless: spec.keylessTables });
+    return { publications, plugin: publications.length === 0 ? "test_decoding" : (spec.decodingPlugin ?? "pgoutput") };
   } finally {
     await client.end();
   }

@@ -1,10 +1,11 @@
+import { log } from "../../log.js";
 import type { Client } from "pg";
 import { messageOf } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
-import { type HeldUpSession, heldUpSessions } from "../../postgres/locks/blocked-sessions.js";
-import type { Finding } from "../../store/journal.js";
-import { pause } from "../../async/delay.js";
-import type { Work } from "../work.js";
+import { type BlockedSession, blockedSessions } from "../../postgres/locks/blocked-sessions.js";
+import type { Finding } from "../../findings.js";
+import { delay } from "../../async/delay.js";
+import type { Work } from "../context/work.js";
 
 const lookEveryMs = 3000;
 
@@ -15,8 +16,8 @@ const code = "603121";
  * Tells whom on the source the locks of a database's copy hold up, for as long as they do: nothing else shows an
  * application that its ALTER or TRUNCATE waits for a migration, and that others wait behind it.
  */
-export class HeldUpApplications {
-  readonly #work: Pick<Work, "source" | "wish" | "journal">;
+export class BlockedSessionsMonitor {
+  readonly #work: Pick<Work, "source" | "spec" | "journal">;
   readonly #database: string;
   readonly #stopped = new AbortController();
   readonly #watching: Promise<void>;
@@ -25,12 +26,12 @@ export class HeldUpApplications {
   #said = "";
   #hidden = "";
 
-  constructor(work: Pick<Work, "source" | "wish" | "journal">, database: string) {
+  constructor(work: Pick<Work, "source" | "spec" | "journal">, database: string) {
     this.#work = work;
     this.#database = database;
     this.#watching = this.#watch().catch((error: unknown) => {
       // The copy goes on without: what takes its lease away is told by its other writes.
-      process.stderr.write(`whom the copy of ${database} holds up is not looked at any more: ${messageOf(error)}\n`);
+      log.warn(`whom the copy of ${database} holds up is not looked at any more: ${messageOf(error)}`);
     });
   }
 
@@ -46,7 +47,7 @@ export class HeldUpApplications {
     try {
       for (;;) {
         // Most copies take less, and need no look.
-        await pause(lookEveryMs, signal);
+        await delay(lookEveryMs, signal);
         if (signal.aborted) return;
         await this.#tell(await this.#look());
       }
@@ -57,14 +58,14 @@ export class HeldUpApplications {
   }
 
   /** A source that is away is the copy's business. */
-  async #look(): Promise<HeldUpSession[]> {
-    const { source, wish } = this.#work;
+  async #look(): Promise<BlockedSession[]> {
+    const { source, spec } = this.#work;
     try {
       this.#session ??= await connect(source, {
         database: this.#database,
-        purpose: `${wish.migrationName} look at locks`,
+        purpose: `${spec.migrationName} look at locks`,
       });
-      return await heldUpSessions(this.#session);
+      return await blockedSessions(this.#session);
     } catch (error) {
       this.#noteHidden(messageOf(error));
       await this.#session?.end().catch(() => undefined);
@@ -77,10 +78,10 @@ export class HeldUpApplications {
   #noteHidden(reason: string): void {
     if (reason === this.#hidden) return;
     this.#hidden = reason;
-    process.stderr.write(`whom the copy of ${this.#database} holds up cannot be seen: ${reason}\n`);
+    log.warn(`whom the copy of ${this.#database} holds up cannot be seen: ${reason}`);
   }
 
-  async #tell(sessions: readonly HeldUpSession[]): Promise<void> {
+  async #tell(sessions: readonly BlockedSession[]): Promise<void> {
     const { journal } = this.#work;
     const findings = sessions.map((one) => ({ database: this.#database, ...heldUpFinding(one) }));
     const said = JSON.stringify(findings);
@@ -95,7 +96,7 @@ export class HeldUpApplications {
   }
 }
 
-function heldUpFinding(session: HeldUpSession): Finding & { readonly object: string } {
+function heldUpFinding(session: BlockedSession): Finding & { readonly object: string } {
   const { pid, user, applicationName, table, waitingSince, statementSince, behind } = session;
   const who = `${user ?? "an unknown role"}, ${applicationName || "no application name"}`;
   const what =

@@ -1,12 +1,15 @@
 import type { BlockingSession } from "../../postgres/locks/blocking-sessions.js";
 import { quoteLiteral } from "../../postgres/identifiers.js";
-import type { Parts } from "../../cdc/parts.js";
+import type { StreamRoles } from "../../cdc/model/stream-roles.js";
 import type { SlotOptions } from "../../cdc/source/slot.js";
-import type { Finding } from "../../store/journal.js";
-import type { Work } from "../work.js";
+import type { Finding } from "../../findings.js";
+import type { Work } from "../context/work.js";
 
 /** Who holds a slot's creation up, since when, and how to end it. */
-function blockerFinding(session: BlockingSession, side: Parts["sender"]): Finding & { readonly object: string } {
+function blockerFinding(
+  session: BlockingSession,
+  side: StreamRoles["publisher"],
+): Finding & { readonly object: string } {
   const { pid, preparedAs, transactionAgeSeconds, user, applicationName, state } = session;
   const since =
     transactionAgeSeconds === undefined
@@ -29,10 +32,10 @@ function blockerFinding(session: BlockingSession, side: Parts["sender"]): Findin
 }
 
 /** Names whom a slot, or the point of a cutover, waits for, and how to end each; again only when it is others. */
-export function blockerTeller(
+export function blockerReporter(
   { journal }: Work,
   database: string,
-  side: Parts["sender"],
+  side: StreamRoles["publisher"],
 ): NonNullable<SlotOptions["onWaiting"]> {
   let said = "";
   return (sessions) => {

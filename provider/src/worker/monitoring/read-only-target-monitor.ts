@@ -1,14 +1,15 @@
+import { log } from "../../log.js";
 import { messageOf } from "../../errors.js";
 import { isReadOnlyByDefault } from "../../postgres/read-only-default.js";
 import type { Journal } from "../../store/journal.js";
-import { leaseIsOurs } from "../../store/lease.js";
+import { holdsLease } from "../../store/lease.js";
 import { readOnlyCode, readOnlyFinding } from "../../validation/servers/read-only-target.js";
-import { pause } from "../../async/delay.js";
+import { delay } from "../../async/delay.js";
 
 const lookEveryMs = 3000;
 
 /** Tells, while a worker is at work, that the target is to be read only: as Azure makes one whose storage is nearly full. */
-export class ReadOnlyTarget {
+export class ReadOnlyTargetMonitor {
   readonly #end = new AbortController();
   readonly #done: Promise<void>;
   #wasTold: boolean | undefined;
@@ -16,7 +17,7 @@ export class ReadOnlyTarget {
   constructor(journal: Journal) {
     this.#done = this.#watch(journal).catch((error: unknown) => {
       // The migration goes on without: what takes its lease away is told by its other writes.
-      process.stderr.write(`whether the target is read only is not looked at any more: ${messageOf(error)}\n`);
+      log.warn(`whether the target is read only is not looked at any more: ${messageOf(error)}`);
     });
   }
 
@@ -28,10 +29,10 @@ export class ReadOnlyTarget {
   async #watch(journal: Journal): Promise<void> {
     while (!this.#end.signal.aborted) {
       const [row] = await journal.lease.query<{ isReadOnly: boolean }>(
-        `SELECT ${isReadOnlyByDefault} AS "isReadOnly" WHERE ${leaseIsOurs}`,
+        `SELECT ${isReadOnlyByDefault} AS "isReadOnly" WHERE ${holdsLease}`,
       );
       if (row && row.isReadOnly !== this.#wasTold) await this.#tell(journal, row.isReadOnly);
-      await pause(lookEveryMs, this.#end.signal);
+      await delay(lookEveryMs, this.#end.signal);
     }
   }
 

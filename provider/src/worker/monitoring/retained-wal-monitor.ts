@@ -1,15 +1,17 @@
+import { log } from "../../log.js";
 import { isDeepStrictEqual } from "node:util";
 import type { Client } from "pg";
 import { idleTimeoutSeconds, withoutIdleTimeout } from "../../cdc/source/idle-slot.js";
-import { migrationParts } from "../../cdc/parts.js";
+import { migrationRoles } from "../../cdc/model/stream-roles.js";
 import { slotLost } from "../../cdc/source/slot-identity.js";
 import { type SlotState, inspectSlot } from "../../cdc/source/slot-state.js";
-import { SourceAtRisk, messageOf } from "../../errors.js";
-import type { Wish } from "../../inputs/inputs.js";
-import { connect, type Endpoint } from "../../postgres/connection/connect.js";
+import { SourceAtRiskError, messageOf } from "../../errors.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
+import { connect } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import type { Journal, RetainedWal } from "../../store/journal.js";
 import { formatBytes } from "../../units/byte-size.js";
-import { pause } from "../../async/delay.js";
+import { delay } from "../../async/delay.js";
 
 const lookEveryMs = 2000;
 
@@ -22,7 +24,7 @@ const warnedFrom = 0.8;
 /** And from here on that nobody reads the slot, as a part of the time for which its server lets that be. */
 const idleWarnedFrom = 0.5;
 
-export interface WalGuardOptions {
+export interface RetainedWalMonitorOptions {
   /** The server that has the slot, which streams from the database there. */
   readonly server: Endpoint;
   readonly side: "source" | "target";
@@ -35,8 +37,8 @@ export interface WalGuardOptions {
   /** Whether the rows are still being copied: then the slot can be made anew with them. */
   readonly isCopied?: () => Promise<boolean>;
   readonly journal: Journal;
-  /** The present wish: the limit may be raised while it is watched. */
-  readonly wish: () => Wish;
+  /** The present spec: the limit may be raised while it is watched. */
+  readonly spec: () => MigrationSpec;
   /** Where nothing else than a warning is wanted: what to do then. */
   readonly onlyWarns?: string;
   /** As in connect; otherwise than by default in tests only. */
@@ -49,8 +51,8 @@ export interface WalGuardOptions {
  * {@link signal} at the latter. Only without the slot does the source get its disk back, whose end is the caller's. It
  * aborts as well once the server has given the slot up by itself: a copy that is under way would be for nothing.
  */
-export class WalGuard {
-  readonly #options: WalGuardOptions;
+export class RetainedWalMonitor {
+  readonly #options: RetainedWalMonitorOptions;
   readonly #hopeless = new AbortController();
   readonly #watching: Promise<void>;
   readonly #stopped = new AbortController();
@@ -63,12 +65,12 @@ export class WalGuard {
   #beyondSince: number | undefined;
   #session: Client | undefined;
 
-  constructor(options: WalGuardOptions) {
+  constructor(options: RetainedWalMonitorOptions) {
     this.#options = options;
     this.#watching = this.#watch();
   }
 
-  /** Aborts with {@link SourceAtRisk}; with Refused when the slot is lost. */
+  /** Aborts with {@link SourceAtRiskError}; with RefusedError when the slot is lost. */
   get signal(): AbortSignal {
     return this.#hopeless.signal;
   }
@@ -87,7 +89,7 @@ export class WalGuard {
     try {
       while (!this.#stopped.signal.aborted && !this.signal.aborted) {
         await this.#look();
-        await pause(lookEveryMs, this.#stopped.signal);
+        await delay(lookEveryMs, this.#stopped.signal);
       }
     } finally {
       await this.#session?.end().catch(() => undefined);
@@ -97,8 +99,8 @@ export class WalGuard {
   /** A source that is away fills no disk by our doing that it would tell us of: the stream rides that out, or fails. */
   async #look(): Promise<void> {
     try {
-      const { server, slotDatabase, wish, patienceMs } = this.#options;
-      const purpose = `${wish().migrationName} guard`;
+      const { server, slotDatabase, spec, patienceMs } = this.#options;
+      const purpose = `${spec().migrationName} guard`;
       this.#session ??= await connect(server, {
         database: slotDatabase,
         purpose,
@@ -106,14 +108,14 @@ export class WalGuard {
       });
       await this.#judge(this.#session);
     } catch (error) {
-      process.stderr.write(`the WAL retained for ${this.#options.database} cannot be seen: ${messageOf(error)}\n`);
+      log.warn(`the WAL retained for ${this.#options.database} cannot be seen: ${messageOf(error)}`);
       await this.#session?.end().catch(() => undefined);
       this.#session = undefined;
     }
   }
 
   async #judge(session: Client): Promise<void> {
-    const { database, slot, onlyWarns, wish } = this.#options;
+    const { database, slot, onlyWarns, spec } = this.#options;
     const state = await inspectSlot(session, slot);
     if (state?.walStatus === "lost") {
       await this.#endOf(state);
@@ -123,7 +125,7 @@ export class WalGuard {
     await this.#warnOfIdleness(session, state?.idleSeconds ?? 0);
     const retained = state?.retainedBytes;
     if (retained === undefined) return;
-    const limit = wish().maxRetainedWal;
+    const limit = spec().maxRetainedWal;
     const lowest = Math.min(limit ?? Infinity, (await slotKeepBytes(session)) ?? Infinity);
     if (onlyWarns === undefined)
       await this.#note({ bytes: retained, limitBytes: lowest === Infinity ? undefined : lowest });
@@ -133,14 +135,14 @@ export class WalGuard {
       mayAbort &&
       limit !== undefined &&
       this.#beyondSince !== undefined &&
-      Date.now() - this.#beyondSince >= 1000 * this.#patienceSeconds(state?.unconfirmedBytes ?? retained, limit)
+      Date.now() - this.#beyondSince >= 1000 * this.#lockTimeoutSeconds(state?.unconfirmedBytes ?? retained, limit)
     ) {
       this.#hopeless.abort(
-        new SourceAtRisk(
+        new SourceAtRiskError(
           `the source keeps ${formatBytes(retained)} of WAL for the slot ${slot} of ${database}, and maxRetainedWal allows ${formatBytes(limit)}: the slot is dropped, so that the source's disk does not fill`,
           {
             remedy: `find out why the target is behind (dbDetails: lag, message), give the source more disk and raise maxRetainedWal; ${
-              wish().onMaxRetainedWal === "pause"
+              spec().onMaxRetainedWal === "pause"
                 ? "pulumi up then copies the database anew"
                 : "the database stays canceled until it is taken out of dbsToMigrate and put in again"
             }`,
@@ -152,8 +154,8 @@ export class WalGuard {
     await this.#warn(retained, lowest, slot);
   }
 
-  #patienceSeconds(unconfirmed: number, limit: number): number {
-    return patienceSeconds(unconfirmed, limit, this.#options.isHeldUp?.() ?? true);
+  #lockTimeoutSeconds(unconfirmed: number, limit: number): number {
+    return lockTimeoutSeconds(unconfirmed, limit, this.#options.isHeldUp?.() ?? true);
   }
 
   async #note(retained: RetainedWal): Promise<void> {
@@ -166,7 +168,7 @@ export class WalGuard {
   async #endOf(lost: SlotState): Promise<void> {
     const { slot, onlyWarns, isCopied } = this.#options;
     if (!this.#isOurs || onlyWarns !== undefined) return;
-    this.#hopeless.abort(slotLost({ name: slot, parts: migrationParts }, lost, await isCopied?.()));
+    this.#hopeless.abort(slotLost({ name: slot, parts: migrationRoles }, lost, await isCopied?.()));
   }
 
   async #warnOfIdleness(session: Client, idleSeconds: number): Promise<void> {
@@ -212,7 +214,7 @@ export class WalGuard {
  * to date lets go of WAL only when the server has logged who is running, every 15 s, and its stream has come to that:
  * dropping it earlier would be for nothing.
  */
-export function patienceSeconds(unconfirmed: number, limit: number, isHeldUp: boolean): number {
+export function lockTimeoutSeconds(unconfirmed: number, limit: number, isHeldUp: boolean): number {
   if (unconfirmed < limit) return 120;
   return isHeldUp && unconfirmed >= farBeyond * limit ? 3 : 30;
 }

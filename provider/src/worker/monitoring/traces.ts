@@ -1,5 +1,6 @@
 import type * as Api from "@opentelemetry/api";
 import type { BasicTracerProvider, SpanExporter } from "@opentelemetry/sdk-trace-base";
+import { RefusedError } from "../../errors.js";
 import { engineVersion } from "../../engine-version.js";
 import { hasDatabaseEnded, type DatabaseState, type MigrationState, type MigrationSubState } from "../../status.js";
 import type { DatabaseChange, JournalObserver } from "../../store/journal.js";
@@ -7,20 +8,20 @@ import type { WebhookSubject } from "./webhook.js";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** OpenTelemetry's own variables say whether and where traces go; without an address they go nowhere. */
+/** Whether OpenTelemetry's variables name a receiver of traces and do not disable them. */
 export const wantsTraces = (environment: Environment): boolean =>
   (environment.OTEL_EXPORTER_OTLP_ENDPOINT ?? environment.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? "") !== "" &&
   environment.OTEL_SDK_DISABLED?.toLowerCase() !== "true" &&
   ["otlp", ""].includes(environment.OTEL_TRACES_EXPORTER ?? "");
 
 /** A span that is open, and the context for its children. */
-interface Open {
+interface OpenSpan {
   readonly span: Api.Span;
   readonly context: Api.Context;
 }
 
-interface OpenDatabase extends Open {
-  step: Open | undefined;
+interface OpenDatabase extends OpenSpan {
+  step: OpenSpan | undefined;
 }
 
 const lastWithinMs = 10_000;
@@ -31,8 +32,8 @@ const lastWithinMs = 10_000;
  */
 export class Traces implements JournalObserver {
   readonly #tracer: Api.Tracer;
-  readonly #migration: Open;
-  #phase: Open | undefined;
+  readonly #migration: OpenSpan;
+  #phase: OpenSpan | undefined;
   readonly #databases = new Map<string, OpenDatabase>();
 
   private constructor(
@@ -48,12 +49,20 @@ export class Traces implements JournalObserver {
     });
   }
 
-  /** The library is loaded only where somebody wants traces. */
+  /** Loads OpenTelemetry, an optional peer dependency. @throws RefusedError if its packages are not installed */
   static async start(subject: WebhookSubject, environment: Environment): Promise<Traces> {
+    try {
+      return await Traces.#start(subject, environment);
+    } catch (error) {
+      throw isModuleMissing(error) ? packagesMissing(error) : error;
+    }
+  }
+
+  static async #start(subject: WebhookSubject, environment: Environment): Promise<Traces> {
     const api = await import("@opentelemetry/api");
     const sdk = await import("@opentelemetry/sdk-trace-base");
     const resources = await import("@opentelemetry/resources");
-    // What cannot be delivered is told in the worker's log, and nowhere else.
+    // Failed deliveries are reported in the worker's log only.
     api.diag.setLogger(new api.DiagConsoleLogger(), api.DiagLogLevel.ERROR);
     const resource = resources
       .defaultResource()
@@ -124,13 +133,37 @@ export class Traces implements JournalObserver {
   }
 
   /** All times by one clock: the library would count each end from its own span's start, and children outlive parents. */
-  #begin(name: string, parent?: Api.Context, attributes: Api.Attributes = {}, startTime = Date.now()): Open {
+  #begin(name: string, parent?: Api.Context, attributes: Api.Attributes = {}, startTime = Date.now()): OpenSpan {
     const { ROOT_CONTEXT, trace } = this.api;
     const from = parent ?? ROOT_CONTEXT;
     const span = this.#tracer.startSpan(name, { attributes, startTime }, from);
     return { span, context: trace.setSpan(from, span) };
   }
 }
+
+/** Optional peer dependencies of the package. */
+const packages = [
+  "api",
+  "sdk-trace-base",
+  "resources",
+  "exporter-trace-otlp-grpc",
+  "otlp-exporter-base",
+  "otlp-transformer",
+];
+
+const isModuleMissing = (error: unknown): error is Error =>
+  error instanceof Error &&
+  "code" in error &&
+  ["ERR_MODULE_NOT_FOUND", "MODULE_NOT_FOUND"].includes(String(error.code));
+
+const packagesMissing = (cause: Error): RefusedError =>
+  new RefusedError(
+    `an endpoint for OpenTelemetry is set, but its packages are not installed (${cause.message.split("\n")[0]!})`,
+    {
+      remedy: `npm install ${packages.map((name) => `@opentelemetry/${name}`).join(" ")}`,
+      cause,
+    },
+  );
 
 /** By OTEL_EXPORTER_OTLP_PROTOCOL; http/protobuf is the specification's default. */
 async function exporterFor(environment: Environment): Promise<SpanExporter> {

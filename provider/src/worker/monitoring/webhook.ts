@@ -4,7 +4,7 @@ import { messageOf } from "../../errors.js";
 import type { WebhookTarget } from "../../inputs/inputs.js";
 import type { MigrationState, MigrationSubState } from "../../status.js";
 import type { JournalObserver } from "../../store/journal.js";
-import { pause } from "../../async/delay.js";
+import { delay } from "../../async/delay.js";
 
 /** What a receiver is told of every change; docs/webhook.md describes it. */
 export interface WebhookPayload {
@@ -97,7 +97,7 @@ export class Webhook implements JournalObserver {
       if (isTaken) return undefined;
       const pauseMs = pausesMs[tries];
       if (isFinal || pauseMs === undefined || this.#end.signal.aborted) return why;
-      await pause(pauseMs, this.#end.signal);
+      await delay(pauseMs, this.#end.signal);
     }
   }
 

@@ -4,10 +4,10 @@ import { listTables } from "../../postgres/tables.js";
 import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
 
 /** What of the target a way back does not bring, and its comparison, which goes by what both sides have, does not miss. */
-export const leftBehind = async (target: Client, publications: readonly string[]): Promise<RestoreFinding[]> => [
-  ...(await unfollowedTables(target, publications)),
-  ...(await largeObjects(target)),
-];
+export const objectsNotReplicated = async (
+  target: Client,
+  publications: readonly string[],
+): Promise<RestoreFinding[]> => [...(await unfollowedTables(target, publications)), ...(await largeObjects(target))];
 
 /** The target's tables with rows that a way back does not follow: made there since it began, or unlogged. */
 async function unfollowedTables(target: Client, publications: readonly string[]): Promise<RestoreFinding[]> {

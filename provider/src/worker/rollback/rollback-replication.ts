@@ -1,45 +1,45 @@
+import { log } from "../../log.js";
 import type { Client } from "pg";
-import { Follower, type FollowStatus } from "../../cdc/follower.js";
-import { type ChangeCaptureNames, pointSlot, wayBackNames, wayBackProgress } from "../../cdc/model/names.js";
-import { wayBackParts } from "../../cdc/parts.js";
+import { Follower } from "../../cdc/follower.js";
+import type { FollowStatus } from "../../cdc/follow-options.js";
+import { type ChangeCaptureNames, pointSlot, rollbackNames, rollbackProgress } from "../../cdc/model/names.js";
+import { rollbackRoles } from "../../cdc/model/stream-roles.js";
 import { initProgress } from "../../cdc/target/progress.js";
 import { createPublications } from "../../cdc/source/publication.js";
 import { createSlot } from "../../cdc/source/slot.js";
 import { carrySequences, type SequenceName } from "../../copy/sequences.js";
 import { dropsOfExpressions } from "../../cutover/computed-columns.js";
 import { cutOver, type PointToCompare } from "../../cutover/cut-over.js";
-import { EngineFault, Refused, TakenOver, messageOf } from "../../errors.js";
+import { EngineError, RefusedError, TakenOverError, messageOf } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { limitLockWaits } from "../../postgres/locks/lock-waits.js";
 import { listTables } from "../../postgres/tables.js";
-import { inTwoSessions } from "../../postgres/connection/two-sessions.js";
+import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
 import { refreshMaterializedViews } from "../../schema/restore/materialized-views.js";
 import { readRestoreContext } from "../../schema/restore/restore-context.js";
-import type { WayBackStatus } from "../../status.js";
+import type { RollbackStatus } from "../../status.js";
 import type { DatabaseRecord } from "../../store/records.js";
-import type { TableComparison } from "../../verify/compare-tables.js";
+import type { ComparisonView, TableComparison } from "../../verify/compare-tables.js";
 import { contentDiffers } from "../../verify/content-differs.js";
 import { openToCompare } from "../../verify/open-to-compare.js";
-import type { Remainder } from "../initial-copy/post-cutover-plan.js";
+import type { PostCutoverPlan } from "../initial-copy/post-cutover-plan.js";
 import { reportFindings } from "../context/report-findings.js";
-import { compareInCutover, comparisonStep, inWords, whatToCompare } from "../comparison/compare-database.js";
+import { compareInCutover, comparisonStep, inWords, planComparison } from "../comparison/compare-database.js";
 import { recordingProgress } from "../comparison/comparison-progress.js";
-import { leftBehind } from "./objects-not-replicated.js";
-import { pause } from "../../async/delay.js";
-import { riddenOut } from "../ride-out.js";
-import { blockerTeller } from "../monitoring/blocker-finding.js";
+import { objectsNotReplicated } from "./objects-not-replicated.js";
+import { delay } from "../../async/delay.js";
+import { retryDatabaseStep } from "../context/retry.js";
+import { blockerReporter } from "../monitoring/blocker-finding.js";
 import { DatabaseFence, fencedDatabase, removeFence } from "../cleanup/database-fence.js";
-import { removeWayBack, type WayBackPlaces } from "../way-back-objects.js";
-import { WalGuard } from "../monitoring/retained-wal-monitor.js";
-import { wayBackGaps } from "../../validation/replication/rollback.js";
-import type { Work } from "../work.js";
+import { clearRollback, placesOf, removeRollback } from "../cleanup/rollback-objects.js";
+import { RetainedWalMonitor } from "../monitoring/retained-wal-monitor.js";
+import { rollbackGaps } from "../../validation/replication/rollback.js";
+import type { Work } from "../context/work.js";
 
-const { sender, receiver } = wayBackParts;
+const { publisher, subscriber } = rollbackRoles;
 const tryAgainMs = 5000;
 const carrySequencesEveryMs = 10_000;
-/** A source that is away for longer than a restart takes is gone, and keeps nothing from ending. */
-const sourceAwaySeconds = 60;
 /** So far the source's sequences are ahead of the target's, whose values go on being handed out. */
 const sequenceMargin = 1000;
 
@@ -48,7 +48,7 @@ const sequenceMargin = 1000;
  * parts exchanged. It begins when the stream from the source has ended and its slot is dropped, so nothing goes round.
  * What the source cannot take pauses it: the migration itself has succeeded, and must not fail by it.
  */
-export class WayBack {
+export class RollbackReplication {
   /** Rejects with what a worker ends by; never resolves. */
   readonly failure: Promise<never>;
   readonly #work: Work;
@@ -58,7 +58,7 @@ export class WayBack {
   /** Aborts when the source's sequences are to be the target's, and not ahead. */
   readonly #noLongerAhead = new AbortController();
   readonly #keepingAhead: Promise<void>;
-  readonly #guard: WalGuard;
+  readonly #guard: RetainedWalMonitor;
   /** Around the target, once it is returned from. */
   readonly #fence: DatabaseFence;
   #fail: (error: unknown) => void = () => undefined;
@@ -70,23 +70,23 @@ export class WayBack {
    * Opens the way back of a database of which nothing is written on the target yet but by ourselves: what is written
    * from now on arrives on the source. What a worker that died here has left is made anew.
    *
-   * @throws Refused where a server does not let it
+   * @throws RefusedError where a server does not let it
    */
   static async open(work: Work, { name, targetName }: Pick<DatabaseRecord, "name" | "targetName">): Promise<void> {
-    const { wish, source, target, journal, generation, signal } = work;
-    await requireWayBack(work, name);
+    const { spec, source, target, journal, generation, signal } = work;
+    await requireRollback(work, name);
     await journal.database(name, { message: "opening the way back" });
-    await journal.wayBack(name, { state: "opening" });
-    await removeWayBack(placesOf(work, { name, targetName }));
-    const names = wayBackNames(wish, name);
-    const onSource = await connect(source, { database: name, purpose: `${wish.migrationName} way back` });
+    await journal.rollbackReplication(name, { state: "opening" });
+    await removeRollback(placesOf(work, { name, targetName }));
+    const names = rollbackNames(spec, name);
+    const onSource = await connect(source, { database: name, purpose: `${spec.migrationName} way back` });
     try {
       await publish(work, { name, targetName }, onSource);
       const { release, ...slot } = await createSlot({
-        ...{ source: target, database: targetName, slot: names.slot, plugin: "pgoutput", sender, signal },
+        ...{ source: target, database: targetName, slot: names.slot, plugin: "pgoutput", publisher, signal },
       });
       await release();
-      await initProgress(onSource, wayBackProgress(wish.migrationName), generation, slot);
+      await initProgress(onSource, rollbackProgress(spec.migrationName), generation, slot);
     } finally {
       await onSource.end();
     }
@@ -103,12 +103,12 @@ export class WayBack {
     this.#follower = this.#follow();
     this.#running = this.#live().catch((error: unknown) => this.#fail(error));
     this.#keepingAhead = this.#keepSequencesAhead();
-    this.#guard = new WalGuard({
+    this.#guard = new RetainedWalMonitor({
       ...{ server: work.target, side: "target", database: record.name, slotDatabase: record.targetName },
-      slot: wayBackNames(work.wish, record.name).slot,
-      ...{ journal: work.journal, wish: () => work.wish },
+      slot: rollbackNames(work.spec, record.name).slot,
+      ...{ journal: work.journal, spec: () => work.spec },
       onlyWarns:
-        "see wayBack in dbDetails why the source is behind; set rollback to drop, which gives the target its disk back, or to return",
+        "see rollbackReplication in dbDetails why the source is behind; set rollback to drop, which gives the target its disk back, or to return",
     });
   }
 
@@ -120,7 +120,7 @@ export class WayBack {
   /** Ends it: the source stays as it is by then. */
   async drop(): Promise<void> {
     await this.stop();
-    await riddenOut(this.#work, this.#record.name, () => clearWayBack(this.#work, this.#record));
+    await retryDatabaseStep(this.#work, this.#record.name, () => clearRollback(this.#work, this.#record));
     await this.#work.journal.database(this.#record.name, { phase: "done", state: "Succeeded", message: null });
   }
 
@@ -128,7 +128,7 @@ export class WayBack {
    * Brings the source to just what the target has, compares, and ends the way back. A connection that is lost is ridden
    * out; a step that fails leaves it as it was.
    *
-   * @throws ContentDiffers; Refused while the way back is paused
+   * @throws ContentDiffersError; RefusedError while the way back is paused
    */
   async take(): Promise<void> {
     const { journal } = this.#work;
@@ -136,24 +136,24 @@ export class WayBack {
     this.#whileItRuns = "returning";
     // What was said before may be on its way still.
     await this.#reporting;
-    await journal.wayBack(name, { ...this.#report(), state: "returning" });
+    await journal.rollbackReplication(name, { ...this.#report(), state: "returning" });
     await this.#endKeepingAhead();
-    await this.#fence.downIfItFails(() => riddenOut(this.#work, name, () => this.#reachPoint()));
+    await this.#fence.downIfItFails(() => retryDatabaseStep(this.#work, name, () => this.#reachPoint()));
     // From here on the source stands for itself: to carry anything over once more could undo what it is written.
     await journal.database(name, { phase: "returned", state: "InProgress", message: "cleaning up" });
     await this.stop();
-    await WayBack.finishReturn(this.#work, this.#record);
+    await RollbackReplication.finishReturn(this.#work, this.#record);
   }
 
   /** The end of a return whose point has been reached, by whichever worker; idempotent. */
   static async finishReturn(work: Work, record: DatabaseRecord): Promise<void> {
     const { source, journal } = work;
     const { name, fences } = record;
-    await riddenOut(work, name, async () => {
+    await retryDatabaseStep(work, name, async () => {
       // Once each time: whoever rides it out has the patience.
       if (fences.source) await removeFence(source, fencedDatabase(record, "source"), fences.source, 0);
       await journal.fence(name, "source", null);
-      await clearWayBack(work, record);
+      await clearRollback(work, record);
     });
     const message = "returned to the source, which has all that was written on the target";
     await journal.database(name, { phase: "done", state: "Canceled", message });
@@ -170,18 +170,18 @@ export class WayBack {
   }
 
   #follow(): Follower {
-    const { wish, source, target, generation, signal, journal } = this.#work;
+    const { spec, source, target, generation, signal, journal } = this.#work;
     const { name, targetName } = this.#record;
-    const names = wayBackNames(wish, name);
+    const names = rollbackNames(spec, name);
     return new Follower({
       ...{ source: target, target: source, database: targetName, targetDatabase: name },
       ...{ slot: names.slot, publications: publicationsOf(names) },
-      ...{ migration: wayBackProgress(wish.migrationName), generation, signal },
-      ...{ reconnectForSeconds: wish.reconnectFor, parts: wayBackParts },
-      searchPath: (this.#record.handover as Remainder).sourceSearchPath,
+      ...{ migration: rollbackProgress(spec.migrationName), generation, signal },
+      ...{ reconnectForSeconds: spec.reconnectFor, parts: rollbackRoles },
+      searchPath: (this.#record.deferredPlan as PostCutoverPlan).sourceSearchPath,
       onProgress: (status) => {
         if (status.state !== "streaming") return;
-        this.#write(() => journal.wayBack(name, { ...reportOf(status), state: this.#whileItRuns }));
+        this.#write(() => journal.rollbackReplication(name, { ...reportOf(status), state: this.#whileItRuns }));
       },
     });
   }
@@ -197,13 +197,15 @@ export class WayBack {
         return;
       } catch (error) {
         if (this.#isStopped()) return;
-        if (error instanceof TakenOver || error instanceof EngineFault) throw error;
+        if (error instanceof TakenOverError || error instanceof EngineError) throw error;
         const message = messageOf(error);
-        this.#write(() => journal.wayBack(this.#record.name, { ...this.#report(), state: "paused", message }));
+        this.#write(() =>
+          journal.rollbackReplication(this.#record.name, { ...this.#report(), state: "paused", message }),
+        );
         if (message !== said)
           await journal.event(`the way back is paused: ${message}`, { database: this.#record.name, level: "warning" });
         said = message;
-        await pause(tryAgainMs, this.#stopped.signal);
+        await delay(tryAgainMs, this.#stopped.signal);
         if (!this.#isStopped()) this.#follower = this.#follow();
       }
     }
@@ -217,9 +219,9 @@ export class WayBack {
         await this.#withSessions((target, source) => carryBack(target, source, sequenceMargin));
       } catch (error) {
         // The stream tells of a server that is away, and the return carries them once more.
-        process.stderr.write(`${this.#record.name}: sequences could not be carried back: ${messageOf(error)}\n`);
+        log.warn(`${this.#record.name}: sequences could not be carried back: ${messageOf(error)}`);
       }
-      await pause(carrySequencesEveryMs, signal);
+      await delay(carrySequencesEveryMs, signal);
     }
   }
 
@@ -229,21 +231,29 @@ export class WayBack {
   }
 
   async #reachPoint(): Promise<void> {
-    const { target, signal, journal, wish } = this.#work;
+    const { target, signal, journal, spec } = this.#work;
     const { name, targetName } = this.#record;
-    const names = wayBackNames(wish, name);
+    const names = rollbackNames(spec, name);
     const slot = pointSlot(names);
     const publications = publicationsOf(names);
     await this.#withSessions(async (targetSession, sourceSession) => {
       const there = await sequencesOf(sourceSession);
-      await reportFindings(this.#work, name, await leftBehind(targetSession, publications));
+      await reportFindings(this.#work, name, await objectsNotReplicated(targetSession, publications));
       await cutOver({
-        ...{ source: target, database: targetName, slot, plugin: "pgoutput", follower: this.#follower, signal, sender },
+        ...{
+          source: target,
+          database: targetName,
+          slot,
+          plugin: "pgoutput",
+          follower: this.#follower,
+          signal,
+          publisher,
+        },
         ...{ sourceSession: targetSession, targetSession: sourceSession },
-        onWaiting: blockerTeller(this.#work, name, sender),
+        onWaiting: blockerReporter(this.#work, name, publisher),
         hasSequence: there,
         sequenceMargin: 0,
-        putUpFence: wish.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
+        putUpFence: spec.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
         onEscapedChanges: (changes) => this.#fence.tellEscaped(changes),
         requireSchema: async () => {
           const statements = await dropsOfExpressions(targetSession, sourceSession, publications);
@@ -257,7 +267,7 @@ export class WayBack {
   }
 
   async #refreshViews(target: Client, source: Client): Promise<void> {
-    const { materializedViews, sourceSearchPath } = this.#record.handover as Remainder;
+    const { materializedViews, sourceSearchPath } = this.#record.deferredPlan as PostCutoverPlan;
     const context = await readRestoreContext(source, { sourceSearchPath });
     const findings = await refreshMaterializedViews(target, source, materializedViews, context);
     await reportFindings(this.#work, this.#record.name, findings);
@@ -265,20 +275,21 @@ export class WayBack {
 
   /** The source, which rests, with the target as it was at the point. */
   async #compare({ snapshotId, ...when }: PointToCompare): Promise<string> {
-    const { wish, source, target, journal, tableSlots } = this.#work;
+    const { spec, source, target, journal, tableSlots } = this.#work;
     const { name, targetName } = this.#record;
-    if (wish.verification === "none") return comparisonStep([]);
-    const purpose = `${wish.migrationName} compare`;
+    if (spec.verification === "none") return comparisonStep([]);
+    const purpose = `${spec.migrationName} compare`;
     const onTarget = { endpoint: target, database: targetName, purpose, snapshotId };
-    const openTarget = async () => limitLockWaits(await openToCompare(onTarget));
-    const openSource = async () => limitLockWaits(await openToCompare({ endpoint: source, database: name, purpose }));
-    const session = await openSource();
+    const onSource = { endpoint: source, database: name, purpose };
+    const openTarget = async (view: ComparisonView) => limitLockWaits(await openToCompare(onTarget, view));
+    const openSource = async (view: ComparisonView) => limitLockWaits(await openToCompare(onSource, view));
+    const session = await openSource("present");
     const there = await followedNames(session).finally(() => session.end());
-    const { tables, searchPath } = await whatToCompare(this.#work, openTarget, true);
+    const { tables, searchPath } = await planComparison(this.#work, openTarget, true);
     const results = await recordingProgress(journal, name, (onProgress) =>
-      compareInCutover(wish, {
+      compareInCutover(spec, {
         ...{ openSource: openTarget, openTarget: openSource, underSnapshots: ["source"], searchPath },
-        ...{ jobs: tableSlots.limit(), onProgress, ...when, sideNames: { source: sender, target: receiver } },
+        ...{ jobs: tableSlots.limit(), onProgress, ...when, sideNames: { source: publisher, target: subscriber } },
         tables: tables.filter(({ table }) => there.has(qualify(table.schema, table.name))),
       }),
     );
@@ -289,24 +300,24 @@ export class WayBack {
   }
 
   #withSessions(run: (target: Client, source: Client) => Promise<void>): Promise<void> {
-    const { wish, source, target } = this.#work;
-    const purpose = `${wish.migrationName} way back`;
+    const { spec, source, target } = this.#work;
+    const purpose = `${spec.migrationName} way back`;
     const { name, targetName } = this.#record;
-    return inTwoSessions(
+    return withTwoSessions(
       () => connect(target, { database: targetName, purpose }),
       () => connect(source, { database: name, purpose }),
       run,
     );
   }
 
-  #report(): Omit<WayBackStatus, "state"> {
+  #report(): Omit<RollbackStatus, "state"> {
     return reportOf(this.#follower.status());
   }
 
   /** One after another, in the background. Failing to write is the lease's business, which ends the worker. */
   #write(write: () => Promise<void>): void {
     this.#reporting = this.#reporting.then(write).catch((error: unknown) => {
-      process.stderr.write(`a report on ${this.#record.name} is lost: ${messageOf(error)}\n`);
+      log.warn(`a report on ${this.#record.name} is lost: ${messageOf(error)}`);
     });
   }
 
@@ -315,50 +326,33 @@ export class WayBack {
   }
 }
 
-/** Removes what a way back has on both sides, and that there is one from the records. */
-export async function clearWayBack(
-  work: Pick<Work, "wish" | "source" | "target" | "journal">,
-  record: DatabaseRecord,
-): Promise<void> {
-  const note = await removeWayBack(placesOf(work, record), sourceAwaySeconds);
-  if (note !== undefined) await work.journal.event(note, { database: record.name, level: "warning" });
-  await work.journal.wayBack(record.name, null);
-}
-
-const placesOf = (
-  { wish, source, target }: Pick<Work, "wish" | "source" | "target">,
-  { name, targetName }: Pick<DatabaseRecord, "name" | "targetName">,
-): WayBackPlaces => ({
-  ...{ migrationName: wish.migrationName, source, target, database: name, targetDatabase: targetName },
-});
-
-/** Before a cutover that is to keep one. @throws Refused naming all that stands against it */
-export async function requireWayBack({ wish, source, target }: Work, database: string): Promise<void> {
-  const purpose = `${wish.migrationName} way back`;
-  const gaps = await inTwoSessions(
-    () => connect(target, { database: wish.maintenanceDatabase, purpose }),
+/** Before a cutover that is to keep one. @throws RefusedError naming all that stands against it */
+export async function requireRollback({ spec, source, target }: Work, database: string): Promise<void> {
+  const purpose = `${spec.migrationName} way back`;
+  const gaps = await withTwoSessions(
+    () => connect(target, { database: spec.maintenanceDatabase, purpose }),
     () => connect(source, { database, purpose }),
-    (onTarget, onSource) => wayBackGaps(onSource, onTarget, wish),
+    (onTarget, onSource) => rollbackGaps(onSource, onTarget, spec),
   );
   if (gaps.length === 0) return;
-  throw new Refused(`no way back can be kept for ${database}: ${gaps.map(({ message }) => message).join("; ")}`, {
+  throw new RefusedError(`no way back can be kept for ${database}: ${gaps.map(({ message }) => message).join("; ")}`, {
     remedy: `${gaps.map(({ remedy }) => remedy).join("; ")}; or set rollback to drop`,
   });
 }
 
 /** Publishes on the target what the source has; rows without an identity by all of their columns. */
 async function publish(
-  { wish, target }: Work,
+  { spec, target }: Work,
   { name, targetName }: Pick<DatabaseRecord, "name" | "targetName">,
   onSource: Client,
 ): Promise<void> {
-  const session = await connect(target, { database: targetName, purpose: `${wish.migrationName} publish` });
+  const session = await connect(target, { database: targetName, purpose: `${spec.migrationName} publish` });
   try {
     const there = await followedNames(onSource);
     const tables = (await listTables(session)).filter(
       (table) => !table.extensionConfiguration && there.has(qualify(table.schema, table.name)),
     );
-    await createPublications(session, wayBackNames(wish, name), tables, { keyless: "full" });
+    await createPublications(session, rollbackNames(spec, name), tables, { keyless: "full" });
   } finally {
     await session.end();
   }
@@ -391,7 +385,7 @@ const publicationsOf = ({ publication, insertOnlyPublication }: ChangeCaptureNam
  * stream any more.
  */
 function refuseComputed(database: string, statements: readonly string[]): never {
-  throw new Refused(
+  throw new RefusedError(
     `${database} cannot be returned: columns are generated on the source and written on the target, where they were altered since`,
     {
       remedy: `on the source, in ${database}: ${statements.join("; ")}; and give these columns the values that they have on the target, which the way back could not; then return again, or set rollback to drop`,
@@ -417,7 +411,7 @@ const reportOf = ({
   deletes,
   latencySeconds,
   lagBytes,
-}: FollowStatus): Omit<WayBackStatus, "state"> => ({
+}: FollowStatus): Omit<RollbackStatus, "state"> => ({
   ...{ inserts, updates, deletes, latencySeconds },
   ...(lagBytes === undefined ? {} : { lagBytes }),
 });

@@ -1,18 +1,18 @@
-import { endEarlierSessionsOn, type Side, type WhichSessions } from "../cleanup/earlier-sessions.js";
+import { endEarlierSessionsOn, type Side, type SessionSelection } from "../cleanup/earlier-sessions.js";
 import type { RunContext } from "../context/run-context.js";
 
 /**
- * Ends what earlier workers have left open: they hold locks and snapshots that this one would wait for. Where that
- * cannot be, it does wait.
+ * Terminates open sessions of earlier workers, which hold locks and snapshots. This worker waits for those it may not
+ * terminate.
  */
-export async function takeOver(context: RunContext): Promise<void> {
-  const { job, bearer, journal, source, target } = context;
-  if (bearer.generation === 1) return;
+export async function endStaleSessions(context: RunContext): Promise<void> {
+  const { job, owner, journal, source, target } = context;
+  if (owner.generation === 1) return;
   const databases = await context.currentDatabases();
-  // A copy may go on under the snapshot that its former leader keeps, and ends it then.
+  // A copy may resume under its former leader's snapshot. It ends that session afterwards.
   const spareSnapshotsIn = databases.filter(({ phase }) => phase === "copying").map(({ name }) => name);
-  const end = async (side: Side, which: WhichSessions = {}): Promise<void> => {
-    for (const { message, level } of await endEarlierSessionsOn(side, bearer, which))
+  const end = async (side: Side, which: SessionSelection = {}): Promise<void> => {
+    for (const { message, level } of await endEarlierSessionsOn(side, owner, which))
       await journal.event(message, { level });
   };
   await end({ name: "target", endpoint: target, database: job.maintenanceDatabase });

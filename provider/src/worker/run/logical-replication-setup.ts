@@ -1,20 +1,21 @@
 import type { Client } from "pg";
 import { messageOf } from "../../errors.js";
-import type { Wish } from "../../inputs/inputs.js";
-import { connect, type Endpoint } from "../../postgres/connection/connect.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
+import { connect } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { sourceAdvice, type WantedParameter } from "../../display/source-advice.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 
-/** A server parameter of the source that has to be changed before it can be followed. */
+/** A server parameter of the source that logical replication requires to be changed. */
 export interface ParameterGap {
   readonly name: WantedParameter["name"];
   readonly is: string;
   readonly wanted: string;
 }
 
-/** What the source lacks for an online migration. All of these take effect when the server is restarted. */
-export async function logicalReplicationGaps(source: Endpoint, wish: Wish): Promise<ParameterGap[]> {
-  return onSource(source, wish, async (client) => {
+/** The parameters that an online migration needs changed. All of them take effect at a server restart. */
+export async function logicalReplicationGaps(source: Endpoint, spec: MigrationSpec): Promise<ParameterGap[]> {
+  return onSource(source, spec, async (client) => {
     const { rows } = await client.query<{
       level: string;
       slots: number;
@@ -28,8 +29,8 @@ export async function logicalReplicationGaps(source: Endpoint, wish: Wish): Prom
               (SELECT count(*)::int FROM pg_stat_replication) AS sending`,
     );
     const { level, slots, used, senders, sending } = rows[0]!;
-    // One more than there are databases: the cutover compares content under the snapshot of a temporary slot.
-    const needed = wish.dbsToMigrate.length + 1;
+    // One more than the number of databases: the cutover compares rows under the snapshot of a temporary slot.
+    const needed = spec.dbsToMigrate.length + 1;
     const gaps: ParameterGap[] = [];
     if (level !== "logical") gaps.push({ name: "wal_level", is: level, wanted: "logical" });
     if (slots - used < needed)
@@ -40,19 +41,16 @@ export async function logicalReplicationGaps(source: Endpoint, wish: Wish): Prom
   });
 }
 
-/**
- * Changes the parameters where the role may, and says what is left for somebody to do. Nobody restarts a server from
- * SQL.
- */
+/** Changes the parameters if the role may, and returns the remaining manual steps. SQL cannot restart a server. */
 export async function setUpLogicalReplication(
   source: Endpoint,
-  wish: Wish,
+  spec: MigrationSpec,
   gaps: readonly ParameterGap[],
 ): Promise<Finding[]> {
-  return onSource(source, wish, (client) => Promise.all(gaps.map((gap) => setParameter(client, wish, gap))));
+  return onSource(source, spec, (client) => Promise.all(gaps.map((gap) => setParameter(client, spec, gap))));
 }
 
-async function setParameter(client: Client, wish: Wish, { name, is, wanted }: ParameterGap): Promise<Finding> {
+async function setParameter(client: Client, spec: MigrationSpec, { name, is, wanted }: ParameterGap): Promise<Finding> {
   const common = {
     type: "ServerParametersValidation",
     objectType: "Instance",
@@ -63,20 +61,20 @@ async function setParameter(client: Client, wish: Wish, { name, is, wanted }: Pa
     await client.query(`ALTER SYSTEM SET ${name} = ${wanted}`);
     return {
       ...common,
-      message: `${name} was ${is} on the source and has been set to ${wanted}, which takes effect when the server is restarted`,
-      remedy: "restart the source, for instance with pg_ctl restart or systemctl restart postgresql",
+      message: `${name} was ${is} on the source and is now set to ${wanted}; this takes effect when the server is restarted`,
+      remedy: "restart the source, for example with pg_ctl restart or systemctl restart postgresql",
     };
   } catch (error) {
     return {
       ...common,
-      message: `${name} is ${is} on the source and has to be ${wanted}, which ${wish.source.user} may not set (${messageOf(error)})`,
-      remedy: sourceAdvice(wish.sourceType).set([{ name, value: wanted }]),
+      message: `${name} is ${is} on the source but must be ${wanted}; ${spec.source.user} may not set it (${messageOf(error)})`,
+      remedy: sourceAdvice(spec.sourceType).set([{ name, value: wanted }]),
     };
   }
 }
 
-async function onSource<T>(source: Endpoint, wish: Wish, run: (client: Client) => Promise<T>): Promise<T> {
-  const client = await connect(source, { database: wish.dbsToMigrate[0]!, purpose: `${wish.migrationName} prepare` });
+async function onSource<T>(source: Endpoint, spec: MigrationSpec, run: (client: Client) => Promise<T>): Promise<T> {
+  const client = await connect(source, { database: spec.dbsToMigrate[0]!, purpose: `${spec.migrationName} prepare` });
   try {
     return await run(client);
   } finally {

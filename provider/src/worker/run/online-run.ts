@@ -1,93 +1,95 @@
-import { Bell } from "../../bell.js";
+import { Notifier } from "../../async/notifier.js";
 import { changeCaptureNames } from "../../cdc/model/names.js";
 import type { DatabasePhase, DatabaseRecord } from "../../store/records.js";
-import { aborted } from "../../async/reject-on-abort.js";
+import { rejectOnAbort } from "../../async/reject-on-abort.js";
 import type { DatabaseStep, DatabaseSteps } from "./database-steps.js";
 import { FollowedDatabase } from "../streaming/followed-database.js";
-import { JobSlots } from "../../async/semaphore.js";
-import type { Leavings } from "../cleanup/migration-cleanup.js";
-import { type PatientCopies, isToBeCopied } from "../patient-copies.js";
-import { pause } from "../../async/delay.js";
+import { Semaphore } from "../../async/semaphore.js";
+import type { MigrationCleanup } from "../cleanup/migration-cleanup.js";
+import { type CopyScheduler, isToBeCopied } from "./copy-scheduler.js";
+import { delay } from "../../async/delay.js";
 import type { RunContext } from "../context/run-context.js";
-import { SourceSlots } from "../source-slots.js";
-import { Standing, type Stand } from "../standing.js";
-import { VerificationsOnRequest } from "./requested-verifications.js";
-import { WalGuard } from "../monitoring/retained-wal-monitor.js";
-import { WayBack } from "../rollback/rollback-replication.js";
-import type { Work } from "../work.js";
+import { SourceSlots } from "./source-slots.js";
+import { MigrationStateTracker, type DatabaseStage } from "./migration-state-tracker.js";
+import { RequestedVerifications } from "./requested-verifications.js";
+import { RetainedWalMonitor } from "../monitoring/retained-wal-monitor.js";
+import { RollbackReplication } from "../rollback/rollback-replication.js";
+import type { Work } from "../context/work.js";
 
-const lookForSlotsMs = 2000;
+const slotPollMs = 2000;
 
-/** Neither copied nor followed any more, and not at its end. */
-const isCutOver = (phase: DatabasePhase): boolean => phase === "reversing" || phase === "returned";
+/** Whether the database is cut over, but its migration has not ended. */
+const isCutOver = (phase: DatabasePhase): boolean => phase === "rollingBack" || phase === "returned";
 
 const hasEnded = (phase: DatabasePhase): boolean => phase === "done" || phase === "canceled";
 
-/** The databases of an online migration, each followed until its cutover, and then for as long as its way back is kept. */
+/** Copies and replicates the databases of an online migration until cutover, then keeps their rollback replication. */
 export class OnlineRun {
   readonly #context: RunContext;
   readonly #steps: DatabaseSteps;
-  readonly #copies: PatientCopies;
-  readonly #leavings: Leavings;
+  readonly #copies: CopyScheduler;
+  readonly #cleanup: MigrationCleanup;
   readonly #followed = new Map<string, FollowedDatabase>();
   readonly #cutovers: Promise<void>[] = [];
   readonly #sourceSlots = new SourceSlots();
-  /** One at a time: each reads all of a database, and takes a slot, of which the source need have only one to spare. */
-  readonly #verificationSlots = new JobSlots(() => 1);
-  readonly #standing: Standing;
+  /** One at a time, because a verification reads all rows and takes the source's only spare slot. */
+  readonly #verificationSlots = new Semaphore(() => 1);
+  readonly #stateTracker: MigrationStateTracker;
 
-  constructor(context: RunContext, steps: DatabaseSteps, copies: PatientCopies, leavings: Leavings) {
+  constructor(context: RunContext, steps: DatabaseSteps, copies: CopyScheduler, cleanup: MigrationCleanup) {
     this.#context = context;
     this.#steps = steps;
     this.#copies = copies;
-    this.#leavings = leavings;
-    this.#standing = new Standing(context.journal, () => steps.failure);
+    this.#cleanup = cleanup;
+    this.#stateTracker = new MigrationStateTracker(context.journal, () => steps.failure);
   }
 
   /**
-   * Until all have come to their end, or failed.
+   * Resolves when every database ended or failed.
    *
-   * @throws what ends the run, without waiting for the databases: they wait for the user
+   * @throws the error that ends the run, without waiting for the databases, which may be waiting for the user
    */
   async run(databases: readonly DatabaseRecord[]): Promise<void> {
     this.#guardSources(databases);
     try {
       await this.#followAll(databases);
       const open = databases.filter(({ name, phase }) => !hasEnded(phase) && !this.#steps.canceled.has(name));
-      await this.#standing.begin(open.map((database) => [database.name, this.#firstStandOf(database)]));
-      await Promise.all(open.map((database) => this.#untilItsEnd(database)));
+      await this.#stateTracker.begin(open.map((database) => [database.name, this.#firstStageOf(database)]));
+      await Promise.all(open.map((database) => this.#runToEnd(database)));
     } finally {
-      this.#standing.end();
-      // What ends the run does not tear databases out of their cutovers.
+      this.#stateTracker.end();
+      // Running cutovers complete even when the run ends.
       await Promise.allSettled(this.#cutovers);
       await Promise.all([...this.#followed.values(), ...this.#steps.guards.values()].map((one) => one.stop()));
     }
   }
 
-  #firstStandOf({ name, phase }: DatabaseRecord): Stand {
+  #firstStageOf({ name, phase }: DatabaseRecord): DatabaseStage {
     if (this.#steps.hasFailed(name)) return "failed";
     if (isCutOver(phase)) return "cutOver";
     return this.#followed.has(name) ? "awaitsCutover" : "copying";
   }
 
-  /** One that fails is guarded until the others have ended: its slot is kept for the next try. */
-  async #untilItsEnd(database: DatabaseRecord): Promise<void> {
+  /** The WAL of a failed database is monitored until the others end, because its slot is kept for the next try. */
+  async #runToEnd(database: DatabaseRecord): Promise<void> {
     const { name } = database;
     if (!this.#steps.hasFailed(name))
       await this.#steps.take(
         database,
-        this.#unfollowing((record, work) => this.#bringToItsEnd(record, work)),
+        this.#stopStreamOnFailure((record, work) => this.#finishDatabase(record, work)),
       );
     if (this.#steps.hasFailed(name)) {
-      await this.#standing.is(name, "failed");
-      await this.#guardOn(name);
-      await this.#steps.take(database, (_record, { signal }) => Promise.race([this.#standing.over, aborted(signal)]));
+      await this.#stateTracker.set(name, "failed");
+      await this.#resumeGuard(name);
+      await this.#steps.take(database, (_record, { signal }) =>
+        Promise.race([this.#stateTracker.over, rejectOnAbort(signal)]),
+      );
     }
-    await this.#standing.is(name, this.#steps.hasFailed(name) ? "failed" : "ended");
+    await this.#stateTracker.set(name, this.#steps.hasFailed(name) ? "failed" : "ended");
   }
 
-  /** A step behind which nothing follows the database any more where it has not come to its end. */
-  #unfollowing(step: DatabaseStep): DatabaseStep {
+  /** Wraps a step so that its failure stops the database's stream. */
+  #stopStreamOnFailure(step: DatabaseStep): DatabaseStep {
     return async (record, work) => {
       try {
         await step(record, work);
@@ -108,18 +110,18 @@ export class OnlineRun {
     const { job, source, journal } = this.#context;
     this.#steps.guards.set(
       name,
-      new WalGuard({
+      new RetainedWalMonitor({
         ...{ server: source, side: "source", database: name, slotDatabase: name },
         slot: changeCaptureNames(job, name).slot,
         isHeldUp: () => this.#followed.get(name)?.isHeldUp,
         isCopied: () => this.#isToBeCopied(name),
-        ...{ journal, wish: () => this.#context.wish },
+        ...{ journal, spec: () => this.#context.spec },
       }),
     );
   }
 
-  /** A cutover that has failed before its point, and for which the guard was stopped, leaves the slot as it was. */
-  async #guardOn(name: string): Promise<void> {
+  /** The cutover stopped the monitor. If it failed before the cutover LSN, the slot still retains WAL. */
+  async #resumeGuard(name: string): Promise<void> {
     if (!this.#steps.guards.get(name)?.isStopped) return;
     const record = await this.#context.currentDatabase(name);
     if (record?.phase === "following" && record.slot !== undefined) this.#guardSource(name);
@@ -130,73 +132,74 @@ export class OnlineRun {
     return record !== undefined && isToBeCopied(record);
   }
 
-  /** Copies and follows every database; one that is copied early follows while the others are still copied. */
+  /** Copies and replicates every database. A copied database replicates while the others are still being copied. */
   async #followAll(databases: readonly DatabaseRecord[]): Promise<void> {
-    const bell = new Bell();
-    // One that has ended, with whatever worker, has no step here.
+    const notifier = new Notifier();
+    // Databases that ended in an earlier run have no step.
     let copying = databases.filter(({ phase }) => !hasEnded(phase)).length;
-    const followUntilAllAre = async (database: DatabaseRecord, work: Work): Promise<void> => {
+    const followUntilAllCopied = async (database: DatabaseRecord, work: Work): Promise<void> => {
       try {
         if (isCutOver(database.phase)) return;
         work.signal.throwIfAborted();
         await this.#follow(database, work);
       } finally {
         copying--;
-        bell.ring();
+        notifier.notify();
       }
       const failure = this.#followed.get(database.name)?.failure;
-      while (copying > 0) await Promise.race([bell.next, aborted(work.signal), ...(failure ? [failure] : [])]);
+      while (copying > 0)
+        await Promise.race([notifier.next, rejectOnAbort(work.signal), ...(failure ? [failure] : [])]);
     };
-    await this.#steps.allEnd(databases, this.#unfollowing(followUntilAllAre));
+    await this.#steps.allEnd(databases, this.#stopStreamOnFailure(followUntilAllCopied));
   }
 
-  /** Begins to follow a database, unless the source has no slot for it. */
+  /** Starts the replication of a database, unless the source has no free slot. */
   async #follow(record: DatabaseRecord, work: Work): Promise<void> {
-    const one = await this.#copies.run(record, work, async (present) => {
-      const start = (): Promise<FollowedDatabase> => FollowedDatabase.start(work, present);
-      const hasSlot = present.phase === "following" || present.phase === "finishing";
-      return hasSlot ? start() : this.#sourceSlots.begin(work, present.name, start);
+    const followed = await this.#copies.run(record, work, async (current) => {
+      const start = (): Promise<FollowedDatabase> => FollowedDatabase.start(work, current);
+      const hasSlot = current.phase === "following" || current.phase === "completing";
+      return hasSlot ? start() : this.#sourceSlots.begin(work, current.name, start);
     });
-    if (!one) return;
-    this.#followed.set(record.name, one);
-    if (!this.#context.requests.isCutoverAsked(record.name)) await one.takeDownFence();
+    if (!followed) return;
+    this.#followed.set(record.name, followed);
+    if (!this.#context.requests.isCutoverAsked(record.name)) await followed.takeDownFence();
   }
 
-  /** Copies and follows a database for which the source has had no slot, once it has one. */
+  /** Waits for a free slot on the source, then copies and replicates the database. */
   async #followLate(name: string, work: Work): Promise<FollowedDatabase> {
     for (;;) {
-      await pause(lookForSlotsMs, work.signal);
+      await delay(slotPollMs, work.signal);
       work.signal.throwIfAborted();
       const record = (await this.#context.currentDatabase(name))!;
       await this.#follow(record, work);
       const follower = this.#followed.get(name);
       if (!follower) continue;
-      if (!this.#context.requests.isCutoverAsked(name)) await this.#standing.is(name, "awaitsCutover");
+      if (!this.#context.requests.isCutoverAsked(name)) await this.#stateTracker.set(name, "awaitsCutover");
       return follower;
     }
   }
 
-  async #bringToItsEnd(record: DatabaseRecord, work: Work): Promise<void> {
+  async #finishDatabase(record: DatabaseRecord, work: Work): Promise<void> {
     const { name, phase } = record;
-    if (isCutOver(phase)) return this.#keepWayBack(name, work);
+    if (isCutOver(phase)) return this.#keepRollback(name, work);
     const follower = this.#followed.get(name) ?? (await this.#followLate(name, work));
     await this.#untilCutoverIsAsked(record, work, follower);
-    await this.#standing.is(name, "completing");
-    // Behind the point the target stands for itself: nothing may send this database back to a copy.
+    await this.#stateTracker.set(name, "completing");
+    // After the cutover LSN the target is independent: the monitor must not restart the copy of this database.
     await this.#steps.guards.get(name)?.stop();
     const cutover = follower.cutOver();
     this.#cutovers.push(cutover);
     await cutover;
-    await this.#keepWayBack(name, work);
+    await this.#keepRollback(name, work);
   }
 
   async #untilCutoverIsAsked(record: DatabaseRecord, work: Work, follower: FollowedDatabase): Promise<void> {
     const { requests } = this.#context;
-    const verifications = new VerificationsOnRequest(requests, follower, record.verification, this.#verificationSlots);
+    const verifications = new RequestedVerifications(requests, follower, record.verification, this.#verificationSlots);
     try {
       await Promise.race([
         requests.cutoverOf(record.name),
-        aborted(work.signal),
+        rejectOnAbort(work.signal),
         follower.failure,
         verifications.failure,
       ]);
@@ -205,24 +208,24 @@ export class OnlineRun {
     }
   }
 
-  /** Until the wish drops it or takes it; nothing where the cutover has opened none. */
-  async #keepWayBack(name: string, work: Work): Promise<void> {
+  /** Keeps the rollback replication, if the cutover started one, until the user drops it or returns to the source. */
+  async #keepRollback(name: string, work: Work): Promise<void> {
     const record = await this.#context.currentDatabase(name);
     if (!record) return;
-    if (record.phase === "returned") return WayBack.finishReturn(work, record);
-    if (record.phase !== "reversing") return this.#leavings.removeWayBack(record);
+    if (record.phase === "returned") return RollbackReplication.finishReturn(work, record);
+    if (record.phase !== "rollingBack") return this.#cleanup.removeRollback(record);
     await work.journal.database(name, { state: "Succeeded", message: null });
-    const wayBack = new WayBack(work, record);
+    const rollbackReplication = new RollbackReplication(work, record);
     try {
-      if (work.wish.rollback !== "return") await wayBack.takeDownFence();
-      await this.#standing.is(name, "kept");
+      if (work.spec.rollback !== "return") await rollbackReplication.takeDownFence();
+      await this.#stateTracker.set(name, "kept");
       const decided = this.#context.requests.rollbackDecided();
-      const decision = await Promise.race([decided, aborted(work.signal), wayBack.failure]);
-      await this.#standing.is(name, "completing");
-      if (decision === "return") await wayBack.take();
-      else await wayBack.drop();
+      const decision = await Promise.race([decided, rejectOnAbort(work.signal), rollbackReplication.failure]);
+      await this.#stateTracker.set(name, "completing");
+      if (decision === "return") await rollbackReplication.take();
+      else await rollbackReplication.drop();
     } finally {
-      await wayBack.stop();
+      await rollbackReplication.stop();
     }
   }
 }

@@ -1,31 +1,31 @@
-import { Canceled } from "../../errors.js";
+import { CanceledError } from "../../errors.js";
 import type { OnlineVerification } from "../../status.js";
 import type { FollowedDatabase } from "../streaming/followed-database.js";
-import type { JobSlots } from "../../async/semaphore.js";
+import type { Semaphore } from "../../async/semaphore.js";
 import type { RequestWatch } from "../context/watch-requests.js";
 
-/** Makes a verification of one database each time that the wish asks for another one, until {@link end}. */
-export class VerificationsOnRequest {
-  /** Rejects with what a worker ends by; never resolves. */
+/** Runs a verification of one database each time the spec requests a new one, until {@link end}. */
+export class RequestedVerifications {
+  /** Rejects with an error that ends the worker; never resolves. */
   readonly failure: Promise<never>;
   readonly #abort = new AbortController();
   readonly #ended: Promise<void>;
   #fail: (error: unknown) => void = () => undefined;
 
-  /** @param last the one that is recorded: made already, unless its worker died over it */
+  /** @param last the recorded verification; it runs again if its worker died during it */
   constructor(
     requests: RequestWatch,
     database: FollowedDatabase,
     last: OnlineVerification | undefined,
-    slots: JobSlots,
+    slots: Semaphore,
   ) {
-    const made = last?.state === "running" ? undefined : last?.requestedBy;
+    const completed = last?.state === "running" ? undefined : last?.requestedBy;
     const { signal } = this.#abort;
     const isOver = new Promise<undefined>((resolve) => {
       signal.addEventListener("abort", () => resolve(undefined), { once: true });
     });
     const serve = async (): Promise<void> => {
-      for (let done = made; !signal.aborted;) {
+      for (let done = completed; !signal.aborted;) {
         const wanted = await Promise.race([requests.verificationBeside(done), isOver]);
         if (wanted === undefined) return;
         await slots.run(() => database.verify(wanted, signal), signal);
@@ -33,17 +33,17 @@ export class VerificationsOnRequest {
       }
     };
     this.failure = new Promise((_resolve, reject) => (this.#fail = reject));
-    // For those who race it; one who does not must not lose the process by it.
+    // Prevents an unhandled rejection while no caller awaits it.
     this.failure.catch(() => undefined);
     this.#ended = serve().catch((error: unknown) => {
-      // Given up in the queue, or over a comparison.
+      // A canceled verification is not a failure.
       if (!signal.aborted) this.#fail(error);
     });
   }
 
-  /** Gives up what is under way; resolves when its sessions have ended. */
+  /** Cancels a running verification; resolves when its sessions are closed. */
   async end(): Promise<void> {
-    this.#abort.abort(new Canceled("the verification was given up"));
+    this.#abort.abort(new CanceledError("the verification was canceled"));
     await this.#ended;
   }
 }

@@ -1,13 +1,14 @@
-import { connect, type Endpoint } from "../../postgres/connection/connect.js";
+import { connect } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import type { ServerMetadata } from "../../status.js";
 
-/** What a server says of itself. @throws Refused, Unreachable */
+/** Reads version and total database size of a server. @throws RefusedError, UnreachableError */
 export async function readServerMetadata(
   server: Endpoint,
   database: string,
   migration: string,
 ): Promise<ServerMetadata> {
-  const client = await connect(server, { database, purpose: `${migration} look` });
+  const client = await connect(server, { database, purpose: `${migration} metadata` });
   try {
     const { rows } = await client.query<{ version: string; megabytes: number }>(
       `SELECT current_setting('server_version') AS version,

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { Refused, Unreachable } from "../../errors.js";
-import type { Wish } from "../../inputs/inputs.js";
-import { connect, type Endpoint } from "../../postgres/connection/connect.js";
-import type { Finding, Journal } from "../../store/journal.js";
+import { RefusedError, UnreachableError } from "../../errors.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
+import { connect } from "../../postgres/connection/connect.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
+import type { Journal } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import type { MigrationSubState } from "../../status.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { logicalReplicationGaps, setUpLogicalReplication } from "./logical-replication-setup.js";
@@ -15,84 +17,84 @@ export interface WaitingMigration {
   readonly requests: RequestWatch;
   /** Aborts when the worker has to stop. */
   readonly signal: AbortSignal;
-  /** Names of databases on the target that an earlier try has made. */
+  /** Target databases that an earlier try created. */
   readonly ownDatabases: ReadonlySet<string>;
 }
 
 const pollMs = 500;
 
 /**
- * The waits before the data moves, under the names of Azure's substates. One property of the resource releases each, or
- * what was waited for having come about otherwise.
+ * The waits before the data migration, named after Azure's substates. An input of the resource releases each wait. A wait
+ * also ends when its condition is met in another way.
  */
-export class Confirmations {
-  /** What was found on the way; the validation's findings take their place beside them. */
+export class UserGates {
+  /** Findings of the waits, to be reported with those of the validation. */
   readonly findings: Finding[] = [];
 
   constructor(readonly migration: WaitingMigration) {}
 
   /** Released by `dbsToMigrate`. */
   async databasesSpecified(): Promise<void> {
-    await this.#until("WaitingForDBsToMigrateSpecification", (wish) => wish.dbsToMigrate.length > 0);
+    await this.#until("WaitingForDBsToMigrateSpecification", (spec) => spec.dbsToMigrate.length > 0);
   }
 
   /**
-   * Released by `setupLogicalReplicationOnSourceDbIfNeeded`, and then by the source's restart, without which its new
-   * parameters do nothing. Where nobody is to be waited for, the validation says what is missing.
+   * Released by `setupLogicalReplicationOnSourceDbIfNeeded` and the restart of the source, which activates the parameters.
+   * Without `waitForConfirmation` it does not wait: the validation then reports missing parameters.
    */
   async sourceCanBeFollowed(): Promise<void> {
     const { source, requests, journal } = this.migration;
-    if (requests.wish.migrationMode === "Offline") return;
+    if (requests.spec.migrationMode === "Offline") return;
     let setUp = false;
-    await this.#until("WaitingForLogicalReplicationSetupRequestOnSourceDB", async (wish) => {
-      const gaps = await logicalReplicationGaps(source, wish);
+    await this.#until("WaitingForLogicalReplicationSetupRequestOnSourceDB", async (spec) => {
+      const gaps = await logicalReplicationGaps(source, spec);
       if (gaps.length === 0) return true;
-      if (wish.setupLogicalReplicationOnSourceDbIfNeeded && !setUp) {
+      if (spec.setupLogicalReplicationOnSourceDbIfNeeded && !setUp) {
         setUp = true;
-        const findings = await setUpLogicalReplication(source, wish, gaps);
+        const findings = await setUpLogicalReplication(source, spec, gaps);
         this.findings.push(...findings);
-        for (const database of wish.dbsToMigrate)
+        for (const database of spec.dbsToMigrate)
           await journal.database(database, {
             message: findings.map(({ message, remedy }) => `${message}. To do: ${remedy ?? ""}`).join("\n"),
           });
       }
-      return !wish.waitForConfirmation;
+      return !spec.waitForConfirmation;
     });
   }
 
-  /** Released by `overwriteDbsInTarget`, or by the database being dropped. */
+  /** Released by `overwriteDbsInTarget`, or when the existing databases are dropped. */
   async overwriteAllowed(): Promise<void> {
-    await this.#until("WaitingForTargetDBOverwriteConfirmation", async (wish) => {
-      if (wish.overwriteDbsInTarget || wish.dataOnly || !wish.waitForConfirmation) return true;
-      return (await this.#existingDatabases(wish)).length === 0;
+    await this.#until("WaitingForTargetDBOverwriteConfirmation", async (spec) => {
+      if (spec.overwriteDbsInTarget || spec.dataOnly || !spec.waitForConfirmation) return true;
+      return (await this.#existingDatabases(spec)).length === 0;
     });
   }
 
-  /** Released by `startDataMigration` or by a window's start, and then by its hour. @throws Refused after its end */
+  /** Released by `startDataMigration`, or at the start of the migration window. @throws RefusedError after the window's end */
   async mayStart(): Promise<void> {
     await this.#until(
       "WaitingForDataMigrationScheduling",
-      (wish) => wish.startDataMigration || wish.migrationWindowStartTimeInUtc !== undefined,
+      (spec) => spec.startDataMigration || spec.migrationWindowStartTimeInUtc !== undefined,
     );
     await this.#until("WaitingForDataMigrationWindow", ({ migrationWindowStartTimeInUtc: start }) => {
       return start === undefined || Date.parse(start) <= Date.now();
     });
-    const end = this.migration.requests.wish.migrationWindowEndTimeInUtc;
+    const end = this.migration.requests.spec.migrationWindowEndTimeInUtc;
     if (end !== undefined && Date.parse(end) <= Date.now())
-      throw new Refused(`the migration window ended at ${end} before the data migration could begin`, {
-        remedy: "set migrationWindowStartTimeInUtc and migrationWindowEndTimeInUtc to a window to come",
+      throw new RefusedError(`the migration window ended at ${end} before the data migration could start`, {
+        remedy: "set migrationWindowStartTimeInUtc and migrationWindowEndTimeInUtc to a future window",
       });
   }
 
-  async #existingDatabases(wish: Wish): Promise<string[]> {
+  async #existingDatabases(spec: MigrationSpec): Promise<string[]> {
     const client = await connect(this.migration.target, {
-      database: wish.maintenanceDatabase,
-      purpose: `${wish.migrationName} look`,
+      database: spec.maintenanceDatabase,
+      purpose: `${spec.migrationName} databases`,
     });
     try {
       const { rows } = await client.query<{ name: string }>(
         "SELECT datname AS name FROM pg_database WHERE datname = ANY ($1)",
-        [wish.dbsToMigrate.map((database) => targetDatabase(wish, database))],
+        [spec.dbsToMigrate.map((database) => targetDatabase(spec, database))],
       );
       return rows.map(({ name }) => name).filter((name) => !this.migration.ownDatabases.has(name));
     } finally {
@@ -100,22 +102,25 @@ export class Confirmations {
     }
   }
 
-  /** Says so where it has to wait, once, and again after every change of the wish that does not suffice. */
-  async #until(subState: MigrationSubState, isReleased: (wish: Wish) => boolean | Promise<boolean>): Promise<void> {
+  /** Waits until released. Records the wait once, and again after every spec change that does not release it. */
+  async #until(
+    subState: MigrationSubState,
+    isReleased: (spec: MigrationSpec) => boolean | Promise<boolean>,
+  ): Promise<void> {
     const { requests, journal, signal } = this.migration;
-    let saidAt = -1;
+    let recordedRevision = -1;
     for (;;) {
       signal.throwIfAborted();
-      const revision = requests.wishRevision;
+      const revision = requests.specRevision;
       try {
-        if (await isReleased(requests.wish)) return;
+        if (await isReleased(requests.spec)) return;
       } catch (error) {
-        // A server that does not let us in is the validation's to tell; one that is being restarted comes back.
-        if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
-        if (saidAt === -1) return;
+        // Before the wait, the validation reports an unreachable server. During it, the server may be restarting.
+        if (!(error instanceof RefusedError || error instanceof UnreachableError)) throw error;
+        if (recordedRevision === -1) return;
       }
-      if (saidAt !== revision) {
-        saidAt = revision;
+      if (recordedRevision !== revision) {
+        recordedRevision = revision;
         await journal.state(
           subState === "WaitingForDataMigrationWindow" ? "InProgress" : "WaitingForUserAction",
           subState,

@@ -4,8 +4,9 @@ import { qualify, quoteIdentifier, quoteLiteral } from "../../postgres/identifie
 import { serverVersion } from "../../postgres/server-version.js";
 import type { Column, Table } from "../../postgres/tables.js";
 import type { InheritanceDrift } from "./inheritance-drift.js";
-import type { Decision, PairedTables, Shapes } from "./schema-drift.js";
-import type { ColumnPlaces } from "./schema-baseline.js";
+import type { PairedTables, Shapes } from "./compared-schemas.js";
+import type { ManualChange } from "./manual-change.js";
+import type { ColumnOrdinals } from "./schema-baseline.js";
 import { type TypeDrift, typeOf } from "./type-drift.js";
 import { isOfSameType } from "./typed-tables.js";
 
@@ -13,7 +14,7 @@ import { isOfSameType } from "./typed-tables.js";
 export interface ColumnDrift {
   readonly additions: string[];
   readonly late: string[];
-  readonly byHand: Decision[];
+  readonly byHand: ManualChange[];
   /** Tables that the target has been given with a column which it has no more, qualified and quoted: its values are gone. */
   readonly bereft: Set<string>;
 }
@@ -24,7 +25,7 @@ export async function readColumnDrift(
   { here, there, pairs }: PairedTables,
   { typeOnTarget }: TypeDrift,
   { detached, parents }: InheritanceDrift,
-  places: ColumnPlaces,
+  places: ColumnOrdinals,
 ): Promise<ColumnDrift> {
   const comparison = {
     facts: await columnFacts(source),
@@ -195,7 +196,7 @@ async function columnFacts(source: Client): Promise<Map<string, ColumnFact>> {
 }
 
 /** By a table's object identifier, what columns with other names now were called. */
-function formerColumnNames(before: ColumnPlaces = {}, now: ColumnPlaces): ReadonlyMap<string, Map<string, string>> {
+function formerColumnNames(before: ColumnOrdinals = {}, now: ColumnOrdinals): ReadonlyMap<string, Map<string, string>> {
   const known = Object.entries(now).filter(([oid]) => before[oid] !== undefined);
   return new Map(
     known.map(([oid, names]) => [

@@ -19,7 +19,7 @@ interface Default {
   readonly digest: string;
 }
 
-export interface LateColumns {
+export interface DeferredColumns {
   readonly source: Client;
   readonly target: Client;
   /** Each of the source's tables with the target's of its name. */
@@ -30,7 +30,7 @@ export interface LateColumns {
   readonly isMadeAnew: (table: Table, column: string) => boolean;
 }
 
-export interface LateStatement {
+export interface DeferredStatement {
   readonly sql: string;
   /** The table that it has compute a column otherwise, all rows of it; qualified and quoted. */
   readonly computesAnew?: string;
@@ -41,18 +41,18 @@ export async function readDefaults(source: Client): Promise<Defaults> {
 }
 
 /** Statements that have columns demand and fill in what the source's do, where these have come to do so. */
-export async function readLateColumns({
+export async function readDeferredColumns({
   source,
   target,
   pairs,
   before,
   isMadeAnew,
-}: LateColumns): Promise<LateStatement[]> {
+}: DeferredColumns): Promise<DeferredStatement[]> {
   const there = byColumn(await listDefaults(source));
   const here = byColumn(await listDefaults(target));
   const isOldTarget = (await serverVersion(target)) < 170000;
   return pairs.flatMap(({ table, twin }) =>
-    table.columns.flatMap((column): LateStatement[] => {
+    table.columns.flatMap((column): DeferredStatement[] => {
       const other = twin.columns.find(({ name }) => name === column.name);
       if (!other || (column.generated === undefined) !== (other.generated === undefined)) return [];
       const wanted = there.get(JSON.stringify([String(table.oid), column.name]));
@@ -89,7 +89,7 @@ function generatedAnew(table: string, column: Column, expression: string, isOldT
  * The object identifiers of the source's tables whose rows are known by what is computed otherwise than it was: from
  * then on the stream names rows by what the target has not, or has in other rows.
  */
-export async function withKeysComputedAnew(source: Client, before: Defaults = {}): Promise<string[]> {
+export async function withRecomputedKeys(source: Client, before: Defaults = {}): Promise<string[]> {
   const isChanged = ({ key, digest }: Default): boolean => before[key] !== undefined && before[key] !== digest;
   const changed = (await listDefaults(source)).filter(isChanged);
   if (changed.length === 0) return [];

@@ -33,9 +33,10 @@ export interface KeySides {
 const standInName = /^pg_migration_\d+_(before|now)$/;
 
 /** Whether an index of the target only stands in for a key. */
-export const isStandIn = (index: string): boolean => standInName.test(index);
+export const isPlaceholder = (index: string): boolean => standInName.test(index);
 
-export const dropStandIn = (schema: string, index: string): string => `DROP INDEX IF EXISTS ${qualify(schema, index)}`;
+export const dropPlaceholder = (schema: string, index: string): string =>
+  `DROP INDEX IF EXISTS ${qualify(schema, index)}`;
 
 /**
  * Neither key may stand while changes of before and after are applied: what is unique by one of them need not be so by
@@ -68,7 +69,7 @@ export async function replaceKey(sides: KeySides, key: ReplacedKey): Promise<Key
       ),
       ...drops,
     ],
-    late: standIns.map(({ index }) => dropStandIn(key.schema, index)),
+    late: standIns.map(({ index }) => dropPlaceholder(key.schema, index)),
   };
 }
 
@@ -134,7 +135,7 @@ async function keyColumns(client: Client, key: string): Promise<string[]> {
   const { rows } = await client.query<{ name: string }>(
     `SELECT a.attname AS name
        FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_am m ON m.oid = i.relam
-      CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY AS one (number, place)
+      CROSS JOIN LATERAL pg_catalog.unnest(x.indkey::int2[]) WITH ORDINALITY AS one (number, place)
        JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = one.number
       WHERE ${indexOf} AND x.indisunique AND x.indexprs IS NULL AND x.indpred IS NULL AND m.amname = 'btree' AND one.place <= ${columns}
       ORDER BY one.place`,

@@ -1,9 +1,9 @@
 import type { Client } from "pg";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
-import { ownOnly } from "../../postgres/own-only.js";
+import { notExtensionMember } from "../../postgres/own-only.js";
 import { serverVersion } from "../../postgres/server-version.js";
-import { dropStandIn, isStandIn, replaceKey } from "./replaced-keys.js";
-import type { Decision } from "./schema-drift.js";
+import { dropPlaceholder, isPlaceholder, replaceKey } from "./replaced-keys.js";
+import type { ManualChange } from "./manual-change.js";
 import type { TypeDrift, TypeName } from "./type-drift.js";
 
 /** A constraint of a table or a domain, or an index that is no constraint's. Plain JSON. */
@@ -30,7 +30,7 @@ interface FoundRule extends Rule {
 export interface RuleDrift {
   /** Statements that let the target take whatever the source does; what is new on the source is restored behind them. */
   readonly additions: readonly string[];
-  readonly byHand: readonly Decision[];
+  readonly byHand: readonly ManualChange[];
   /**
    * Once all that was written before is applied: checks, which no dump has apart from their tables and domains, and the
    * end of what stood in for keys.
@@ -134,7 +134,7 @@ function renamedRules({ there, thereByKey, hereByKey, known }: BothRules): Reado
 
 interface EndedRules {
   readonly dropped: readonly FoundRule[];
-  readonly byHand: readonly Decision[];
+  readonly byHand: readonly ManualChange[];
   /** The target's, and what the source has in their place. */
   readonly replacedKeys: readonly (readonly [FoundRule, FoundRule])[];
 }
@@ -144,7 +144,7 @@ function endedRules(
   renamed: ReadonlyMap<FoundRule, FoundRule>,
 ): EndedRules {
   const dropped: FoundRule[] = [];
-  const byHand: Decision[] = [];
+  const byHand: ManualChange[] = [];
   const replacedKeys: [FoundRule, FoundRule][] = [];
   for (const rule of here.filter((one) => !renamed.has(one))) {
     const twin = thereByKey.get(keyOf(rule));
@@ -165,7 +165,7 @@ async function replaceKeys(
   replacedKeys: EndedRules["replacedKeys"],
 ): Promise<RuleDrift & { readonly dropped: readonly Rule[] }> {
   const additions: string[] = [];
-  const byHand: Decision[] = [];
+  const byHand: ManualChange[] = [];
   const late: string[] = [];
   const dropped: Rule[] = [];
   for (const [rule, twin] of replacedKeys) {
@@ -205,8 +205,8 @@ function vainStandIns({ there, here }: BothRules, stands: ReadonlySet<string>): 
       .filter((rule) => !rule.inherited && rule.schema === schema && rule.of === of)
       .every((rule) => (rule.kind !== "key" && rule.kind !== "unique index") || stands.has(keyOf(rule)));
   return here
-    .filter((rule) => rule.kind === "index" && isStandIn(rule.name) && hasItsKeys(rule))
-    .map(({ schema, name }) => dropStandIn(schema, name));
+    .filter((rule) => rule.kind === "index" && isPlaceholder(rule.name) && hasItsKeys(rule))
+    .map(({ schema, name }) => dropPlaceholder(schema, name));
 }
 
 /** Without it nothing that the stream brings is taken otherwise, or a decision of anybody's undone. */
@@ -256,7 +256,7 @@ async function listRules(client: Client): Promise<FoundRule[]> {
       LEFT JOIN pg_class c ON c.oid = k.conrelid LEFT JOIN pg_type t ON t.oid = k.contypid
       JOIN pg_namespace n ON n.oid = coalesce(c.relnamespace, t.typnamespace)
      WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-       AND (t.oid IS NULL OR ${ownOnly("pg_type", "t.oid")})
+       AND (t.oid IS NULL OR ${notExtensionMember("pg_type", "t.oid")})
     UNION ALL
     SELECT 'index/' || i.oid, n.nspname, c.relname, i.relname, CASE WHEN x.indisunique THEN 'unique index' ELSE 'index' END,
            left(md5(pg_get_indexdef(i.oid)), 8), NULL, EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.oid)

@@ -2,31 +2,31 @@ import { isDeepStrictEqual } from "node:util";
 import type { Client } from "pg";
 import type { ChangeCaptureNames } from "../../cdc/model/names.js";
 import { hasPublications, publishesGenerated } from "../../cdc/source/publication.js";
-import { Refused } from "../../errors.js";
+import { RefusedError } from "../../errors.js";
 import { qualify, quoteLiteral } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import { readCatalogueVersion } from "../../schema/catalogue/catalogue-version.js";
 import { type Definitions, digestsOf, readDefinitions } from "../../schema/catalogue/definitions.js";
 import { type ObjectSettings, readObjectSettings, settingDigestsOf } from "../../schema/catalogue/object-settings.js";
 import { type Bounds, readBounds } from "./inheritance-drift.js";
-import { type Defaults, readDefaults, withKeysComputedAnew } from "./deferred-columns.js";
+import { type Defaults, readDefaults, withRecomputedKeys } from "./deferred-columns.js";
 import { readSchemaNames, type SchemaNames } from "./renamed-schemas.js";
 import { readRules, type Rules } from "./rule-drift.js";
 import { readTypeMarks, type TypeMarks } from "./type-drift.js";
-import { readTypeParts, type TypeParts, withOtherParts } from "./type-parts.js";
+import { readTypeParts, type TypeParts, omitParts } from "./type-parts.js";
 
 /**
  * What tells, at any later time, whether the stream has had every change of every table since. Object identifiers are
  * given out in rising order: what has a higher one than all that were there is newer than the mark.
  */
-export interface SourceMark {
+export interface SchemaBaseline {
   /** Which publications these are, and which version of their options. */
   readonly publications: string;
   readonly highestOid: number;
   /** Unknown in the mark of an earlier version. */
-  readonly columns?: ColumnPlaces;
+  readonly columns?: ColumnOrdinals;
   /** Unknown in the mark of an earlier version. */
-  readonly forms?: TableForms;
+  readonly forms?: TableStorage;
   /** What functions, views and the like were when the target was given them; unknown in the mark of an earlier version. */
   readonly definitions?: Definitions;
   /** Of when the target was given them; unknown in the mark of an earlier version. */
@@ -38,11 +38,11 @@ export interface SourceMark {
   /** Unknown in the mark of an earlier version. */
   readonly parts?: TypeParts;
   /** Unknown in the mark of an earlier version. */
-  readonly given?: Given;
+  readonly given?: ObservedSchema;
 }
 
 /** What the target was given last of what shapes the source's tables, beside their columns. */
-export interface Given {
+export interface ObservedSchema {
   readonly schemas: SchemaNames;
   readonly types: TypeMarks;
   readonly rules: Rules;
@@ -54,19 +54,19 @@ export interface Given {
 export type TableNames = Readonly<Record<string, string>>;
 
 /** By a table's object identifier: the file that its rows are in, and the versions of its columns in the catalogue. */
-export type TableForms = Readonly<Record<string, { readonly file: number; readonly columns: readonly string[] }>>;
+export type TableStorage = Readonly<Record<string, { readonly file: number; readonly columns: readonly string[] }>>;
 
 /**
  * By a table's object identifier: its columns' names by their attribute numbers, less one; null for one that was dropped.
  * Numbers are never given out again, so that a column under another one's name is seen, although it looks the same.
  */
-export type ColumnPlaces = Readonly<Record<string, readonly (string | null)[]>>;
+export type ColumnOrdinals = Readonly<Record<string, readonly (string | null)[]>>;
 
 /** Somebody has changed what the stream is made of: what was written meanwhile is not in it, nor will ever be. */
-export class StreamTampered extends Refused {}
+export class PublicationAltered extends RefusedError {}
 
 /** Taken in the session that the tables are copied in, so that a mark and its copy are of one moment. */
-export async function readSourceMark(source: Client, names: ChangeCaptureNames): Promise<SourceMark> {
+export async function readSchemaBaseline(source: Client, names: ChangeCaptureNames): Promise<SchemaBaseline> {
   const published = (await hasPublications(source)) ? ", (SELECT max(oid::int8) FROM pg_publication_rel)" : "";
   const { rows } = await source.query<{ highest: string }>(
     `SELECT greatest((SELECT max(greatest(oid, relfilenode)::int8) FROM pg_class)${published}) AS highest`,
@@ -78,23 +78,23 @@ export async function readSourceMark(source: Client, names: ChangeCaptureNames):
     settings: settingDigestsOf(await readObjectSettings(source)),
     catalogues: await readCatalogueVersion(source),
     ...(await readTables(source)),
-    given: await readGiven(source),
+    given: await readObservedSchema(source),
   };
 }
 
 /** What a mark knows of the source's tables. */
 export async function readTables(
   source: Client,
-): Promise<Required<Pick<SourceMark, "columns" | "forms" | "names" | "parts">>> {
+): Promise<Required<Pick<SchemaBaseline, "columns" | "forms" | "names" | "parts">>> {
   return {
-    columns: await readColumnPlaces(source),
-    forms: await readTableForms(source),
+    columns: await readColumnOrdinals(source),
+    forms: await readTableStorage(source),
     names: await readTableNames(source),
     parts: await readTypeParts(source),
   };
 }
 
-export async function readGiven(source: Client): Promise<Given> {
+export async function readObservedSchema(source: Client): Promise<ObservedSchema> {
   return {
     schemas: await readSchemaNames(source),
     types: await readTypeMarks(source),
@@ -106,8 +106,8 @@ export async function readGiven(source: Client): Promise<Given> {
 
 /** Whether the source is what it was when the target was made like it: what differs, somebody has changed on the target. */
 export function isAsNoted(
-  now: Pick<SourceMark, "columns" | "forms" | "names" | "parts" | "given">,
-  mark: SourceMark,
+  now: Pick<SchemaBaseline, "columns" | "forms" | "names" | "parts" | "given">,
+  mark: SchemaBaseline,
 ): boolean {
   // Only what wrote a column anew counts of a table's file.
   const looks = ({ columns, names, parts, given, forms = {} }: typeof now): unknown => ({
@@ -135,9 +135,9 @@ const followedTables = `
  * default differs from row to row: the stream has none of these rows. It leaves another file and another version of
  * a column, where VACUUM FULL, CLUSTER and TRUNCATE leave another file alone.
  */
-export async function readTableForms(source: Client): Promise<TableForms> {
+export async function readTableStorage(source: Client): Promise<TableStorage> {
   const isComputed = (await serverVersion(source)) >= 120000 ? "a.attgenerated <> ''" : "false";
-  const { rows } = await source.query<{ forms: TableForms | null }>(
+  const { rows } = await source.query<{ forms: TableStorage | null }>(
     `SELECT json_object_agg(oid, json_build_object('file', file, 'columns', columns)) AS forms
        FROM (SELECT c.oid::text AS oid, c.relfilenode::int8 AS file,
                     -- What the target computes, or fills alike by a constant, it has by itself.
@@ -163,13 +163,13 @@ export async function sumOfFiles(source: Client): Promise<string> {
  * TRUNCATE has made, of which the stream tells enough. Else a column that is added later would be taken for what has
  * rewritten the table.
  */
-export function withPresentFiles(known: TableForms, present: TableForms): TableForms {
+export function withPresentFiles(known: TableStorage, present: TableStorage): TableStorage {
   const isSame = (oid: string): boolean => isDeepStrictEqual(known[oid]!.columns, present[oid]?.columns);
   return Object.fromEntries(Object.keys(known).map((oid) => [oid, isSame(oid) ? present[oid]! : known[oid]!]));
 }
 
-export async function readColumnPlaces(source: Client): Promise<ColumnPlaces> {
-  const { rows } = await source.query<{ places: ColumnPlaces | null }>(
+export async function readColumnOrdinals(source: Client): Promise<ColumnOrdinals> {
+  const { rows } = await source.query<{ places: ColumnOrdinals | null }>(
     `SELECT json_object_agg(oid, names) AS places
        FROM (SELECT c.oid::text AS oid, json_agg(CASE WHEN NOT a.attisdropped THEN a.attname END ORDER BY a.attnum) AS names
                FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -185,13 +185,17 @@ export async function readColumnPlaces(source: Client): Promise<ColumnPlaces> {
  * by ALTER TABLE, with keys that are computed otherwise, taken out of the publication, or, before 11, which does not
  * publish it, truncated. A table that was only rewritten looks the same there.
  *
- * @throws StreamTampered when this is so of all tables
+ * @throws PublicationAltered when this is so of all tables
  */
-export async function replacedSince(source: Client, names: ChangeCaptureNames, mark: SourceMark): Promise<Set<string>> {
+export async function replacedSince(
+  source: Client,
+  names: ChangeCaptureNames,
+  mark: SchemaBaseline,
+): Promise<Set<string>> {
   const now = await publicationVersions(source, names);
   if (now !== mark.publications) throw tampered(names, now === "");
   const tables = await readTables(source);
-  const tellsGenerated = await publishesGenerated(source, [names.publication]);
+  const publishesGeneratedColumns = await publishesGenerated(source, [names.publication]);
   const isRewritten = (await serverVersion(source)) < 110000 ? `c.relfilenode::int8 > ${mark.highestOid}` : "false";
   const isNotPublished = (await hasPublications(source)) ? notPublished(names, mark) : "false";
   const { rows } = await source.query<{ schema: string; name: string }>(
@@ -202,11 +206,11 @@ export async function replacedSince(source: Client, names: ChangeCaptureNames, m
     [
       [
         ...withOtherColumns(tables.columns, mark),
-        ...withOtherForm(tables.forms, mark),
-        ...(tellsGenerated ? withWrittenColumns(tables.forms, mark) : []),
-        ...(tellsGenerated ? await withKeysComputedAnew(source, mark.given?.defaults) : []),
-        ...withOthersName(tables.names, mark),
-        ...(await withOtherParts(source, tables.parts, mark.parts)),
+        ...rewrittenTables(tables.forms, mark),
+        ...(publishesGeneratedColumns ? withWrittenColumns(tables.forms, mark) : []),
+        ...(publishesGeneratedColumns ? await withRecomputedKeys(source, mark.given?.defaults) : []),
+        ...renamedTables(tables.names, mark),
+        ...(await omitParts(source, tables.parts, mark.parts)),
       ],
     ],
   );
@@ -214,7 +218,7 @@ export async function replacedSince(source: Client, names: ChangeCaptureNames, m
 }
 
 /** The tables' object identifiers. */
-function withOtherColumns(now: ColumnPlaces, { columns = {} }: SourceMark): string[] {
+function withOtherColumns(now: ColumnOrdinals, { columns = {} }: SchemaBaseline): string[] {
   const isOther = (oid: string, name: string | null, place: number): boolean => {
     const before = name === null ? -1 : (columns[oid]?.indexOf(name) ?? -1);
     return before >= 0 && before !== place;
@@ -226,13 +230,13 @@ function withOtherColumns(now: ColumnPlaces, { columns = {} }: SourceMark): stri
  * The tables' object identifiers: two tables may have swapped their names, one may have made room for another, or be
  * gone.
  */
-function withOthersName(now: TableNames, { names = {} }: SourceMark): string[] {
+function renamedTables(now: TableNames, { names = {} }: SchemaBaseline): string[] {
   const taken = new Set(Object.values(names));
   return Object.keys(now).filter((oid) => names[oid] !== now[oid] && taken.has(now[oid]!));
 }
 
 /** The tables' object identifiers. A dropped column alone is none: its rows stay as they are. */
-function withOtherForm(now: TableForms, { forms = {} }: SourceMark): string[] {
+function rewrittenTables(now: TableStorage, { forms = {} }: SchemaBaseline): string[] {
   return Object.keys(now).filter((oid) => {
     const [before, after] = [forms[oid], now[oid]!];
     if (!before || before.file === after.file) return false;
@@ -245,14 +249,17 @@ function withOtherForm(now: TableForms, { forms = {} }: SourceMark): string[] {
  * columns, it does not tell these apart, and what was written before anybody looked has not been taken for more than
  * the target's own.
  */
-function withWrittenColumns(now: TableForms, { forms = {} }: SourceMark): string[] {
+function withWrittenColumns(now: TableStorage, { forms = {} }: SchemaBaseline): string[] {
   return Object.keys(now).filter((oid) =>
     now[oid]!.columns.some((version, place) => version !== "" && forms[oid]?.columns[place] === ""),
   );
 }
 
 /** Whether the table `c` is not in the migration's publications, or was put there later than the mark. */
-function notPublished({ publication, insertOnlyPublication }: ChangeCaptureNames, { highestOid }: SourceMark): string {
+function notPublished(
+  { publication, insertOnlyPublication }: ChangeCaptureNames,
+  { highestOid }: SchemaBaseline,
+): string {
   const own = `p.pubname IN (${quoteLiteral(publication)}, ${quoteLiteral(insertOnlyPublication)})`;
   return `(NOT EXISTS (SELECT FROM pg_publication_tables p
                         WHERE ${own} AND p.schemaname = n.nspname AND p.tablename = c.relname)
@@ -262,9 +269,9 @@ function notPublished({ publication, insertOnlyPublication }: ChangeCaptureNames
 
 /** xmin tells options that were changed and changed back, too. */
 /** None is left where somebody has dropped them all, or where another server answers at the source's address. */
-function tampered({ publication, insertOnlyPublication }: ChangeCaptureNames, isNoneLeft: boolean): StreamTampered {
+function tampered({ publication, insertOnlyPublication }: ChangeCaptureNames, isNoneLeft: boolean): PublicationAltered {
   const anew = "delete this migration and start it anew; leave its publications alone";
-  return new StreamTampered(
+  return new PublicationAltered(
     `somebody has dropped or altered the publications ${publication} and ${insertOnlyPublication} on the source: changes are missing in the stream`,
     {
       remedy: isNoneLeft

@@ -1,13 +1,14 @@
-import type { Client } from "pg";
+import type { PairedTables, Shapes } from "./compared-schemas.js";
+import type { ManualChange } from "./manual-change.js";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
 import type { Table } from "../../postgres/tables.js";
 import { readColumnDrift } from "./column-drift.js";
 import { type InheritanceDrift, readInheritanceDrift } from "./inheritance-drift.js";
-import { type LateStatement, readLateColumns } from "./deferred-columns.js";
+import { type DeferredStatement, readDeferredColumns } from "./deferred-columns.js";
 import { readRenamedSchemas } from "./renamed-schemas.js";
 import { readRuleDrift } from "./rule-drift.js";
 import { readSequenceDrift } from "./sequence-drift.js";
-import { type ColumnPlaces, type SourceMark, readColumnPlaces } from "./schema-baseline.js";
+import { type ColumnOrdinals, readColumnOrdinals } from "./schema-baseline.js";
 import { readTypeDrift } from "./type-drift.js";
 import { typedTableDrift } from "./typed-tables.js";
 
@@ -30,33 +31,13 @@ export interface SchemaDrift {
    */
   readonly beforeCopies: readonly string[];
   /** Statements that somebody has to decide on: what they do cannot be told from the catalogue with certainty. */
-  readonly byHand: readonly Decision[];
+  readonly byHand: readonly ManualChange[];
   /** Tables that have lost a column on the target by somebody's hand, qualified and quoted: they have to be copied anew. */
   readonly bereft: ReadonlySet<string>;
   /** Types that the target has under another name, qualified and quoted: additions rename them. */
   readonly renamedTypes: ReadonlySet<string>;
   /** A schema's new name waits for somebody: until then nothing can be made in it. */
   readonly awaitsSchema: boolean;
-}
-
-export interface Decision {
-  /** Whose changes cannot be applied before; qualified and quoted. */
-  readonly tables: readonly string[];
-  readonly sql: string;
-}
-
-export interface Shapes {
-  readonly source: Client;
-  readonly target: Client;
-  /** The source's tables in scope, and those of the target. */
-  readonly sourceTables: readonly Table[];
-  readonly targetTables: readonly Table[];
-  /** Qualified names of the tables that were followed until now. */
-  readonly followed: ReadonlySet<string>;
-  /** What the source was like when the target was made like it; undefined where nobody has noted it. */
-  readonly mark: SourceMark | undefined;
-  /** Qualified names of the tables that are copied anew. */
-  readonly outdated: ReadonlySet<string>;
 }
 
 const nameOf = ({ schema, name }: Pick<Table, "schema" | "name">): string => qualify(schema, name);
@@ -73,12 +54,11 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
   const inheritance = await readInheritanceDrift({ ...sides, before: given?.bounds });
   const rules = await readRuleDrift({ ...sides, nowCalled: types.nowCalled, before: given?.rules });
   const typed = typedTableDrift(pairs, types.typeOnTarget);
-  const places = await readColumnPlaces(source);
+  const places = await readColumnOrdinals(source);
   const columns = await readColumnDrift(shapes, tables, types, inheritance, places);
   const computed = await readComputedColumns(shapes, pairs, places);
   const releases = [...inheritance.additions, ...typed.releases];
   const byHand = [
-    ...[...schemas].map(([now, former]) => renameSchema(former, now, shapes.sourceTables)),
     ...gone.map((table) => ({
       tables: [nameOf(renamed.get(table) ?? table)],
       sql: goneStatement(table, renamed.get(table)),
@@ -86,6 +66,8 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
     ...types.byHand,
     ...rules.byHand,
     ...columns.byHand,
+    // Last: the statements before it use the schema's former name.
+    ...[...schemas].map(([now, former]) => renameSchema(former, now, shapes.sourceTables)),
   ];
   return {
     newTables: tables.newTables,
@@ -108,34 +90,21 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
   };
 }
 
-interface Pair {
-  readonly table: Table;
-  readonly twin: Table;
-}
-
-export interface PairedTables {
-  /** As if their schemas had their former names still, until somebody has renamed these. */
-  readonly sourceTables: readonly Table[];
-  /** The target's and the source's, by their names on the target. */
-  readonly here: ReadonlyMap<string, Table>;
-  readonly there: ReadonlyMap<string, Table>;
-  readonly pairs: readonly Pair[];
-  readonly newTables: readonly Table[];
-  /** Of the target, which were followed and are the source's no longer by this name. */
-  readonly gone: readonly Table[];
-  /** What those of them are on the source that have another name there. */
-  readonly renamed: ReadonlyMap<Table, Table>;
-}
-
 /** @param schemas what the target still calls schemas that the source has renamed */
 function pairTables(shapes: Shapes, schemas: ReadonlyMap<string, string>): PairedTables {
-  const { targetTables, followed, mark } = shapes;
+  const { targetTables, followed } = shapes;
   const sourceTables = shapes.sourceTables.map((table) => asOnTarget(table, schemas));
   const here = new Map(targetTables.map((table) => [nameOf(table), table]));
   const there = new Map(sourceTables.map((table) => [nameOf(table), table]));
-  const gone = targetTables.filter((table) => followed.has(nameOf(table)) && !there.has(nameOf(table)));
-  const unknown = sourceTables.filter((table) => !here.has(nameOf(table)));
-  const renamed = new Map(gone.flatMap((table) => renamedTo(table, unknown, mark?.names)));
+  const originals = new Map(Object.entries(followed).map(([original, copy]) => [copy, Number(original)]));
+  const gone = targetTables.filter((table) => originals.has(table.oid) && !there.has(nameOf(table)));
+  const unknown = new Map(sourceTables.filter((table) => !here.has(nameOf(table))).map((table) => [table.oid, table]));
+  const renamed = new Map(
+    gone.flatMap((copy) => {
+      const original = unknown.get(originals.get(copy.oid)!);
+      return original ? [[copy, original] as const] : [];
+    }),
+  );
   const isRenamed = new Set(renamed.values());
   const newTables = shapes.sourceTables.filter(
     (table) => !schemas.has(table.schema) && !here.has(nameOf(table)) && !isRenamed.has(table),
@@ -150,15 +119,15 @@ function pairTables(shapes: Shapes, schemas: ReadonlyMap<string, string>): Paire
 /** What computes columns, apart where rows are copied anew. */
 async function readComputedColumns(
   { source, target, mark, outdated }: Shapes,
-  pairs: readonly Pair[],
-  places: ColumnPlaces,
+  pairs: PairedTables["pairs"],
+  places: ColumnOrdinals,
 ): Promise<Pick<SchemaDrift, "late" | "beforeCopies">> {
   const isMadeAnew = ({ oid }: Table, column: string): boolean => {
     const place = mark?.columns?.[String(oid)]?.indexOf(column) ?? -1;
     return place >= 0 && places[String(oid)]?.[place] !== column;
   };
-  const statements = await readLateColumns({ source, target, pairs, before: mark?.given?.defaults, isMadeAnew });
-  const precedesCopy = ({ computesAnew }: LateStatement): boolean =>
+  const statements = await readDeferredColumns({ source, target, pairs, before: mark?.given?.defaults, isMadeAnew });
+  const precedesCopy = ({ computesAnew }: DeferredStatement): boolean =>
     computesAnew !== undefined && outdated.has(computesAnew);
   return {
     late: statements.filter((one) => !precedesCopy(one)).map(({ sql }) => sql),
@@ -167,7 +136,11 @@ async function readComputedColumns(
 }
 
 /** Their changes come by their own names, and wait for what is decided on their parents. */
-function withChildren({ tables, sql }: Decision, all: readonly Table[], { parents }: InheritanceDrift): Decision {
+function withChildren(
+  { tables, sql }: ManualChange,
+  all: readonly Table[],
+  { parents }: InheritanceDrift,
+): ManualChange {
   const wanted = new Set(tables);
   const isChild = (table: Table): boolean =>
     (table.partitionOf !== undefined && wanted.has(nameOf(table.partitionOf))) ||
@@ -184,26 +157,10 @@ function asOnTarget(table: Table, schemas: ReadonlyMap<string, string>): Table {
   return schema === undefined ? table : { ...table, schema };
 }
 
-const renameSchema = (from: string, to: string, tables: readonly Table[]): Decision => ({
+const renameSchema = (from: string, to: string, tables: readonly Table[]): ManualChange => ({
   tables: tables.filter(({ schema }) => schema === to).map(nameOf),
   sql: `ALTER SCHEMA ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`,
 });
-
-function renamedTo(table: Table, candidates: readonly Table[], formerNames: SourceMark["names"]): [Table, Table][] {
-  // By its looks one table may pass for another, which made room for it.
-  const itself = candidates.find(({ oid }) => formerNames?.[String(oid)] === nameOf(table));
-  if (itself) return [[table, itself]];
-  // A name does not change who it is: what was noted, and is nowhere any more, was dropped, whatever has come since.
-  if (Object.values(formerNames ?? {}).includes(nameOf(table))) return [];
-  const shape = ({ columns }: Table): string => JSON.stringify(columns.map(({ name, type }) => [name, type]));
-  const same = candidates.filter(
-    (candidate) =>
-      candidate.columns.length > 0 &&
-      formerNames?.[String(candidate.oid)] === undefined &&
-      shape(candidate) === shape(table),
-  );
-  return same.length === 1 ? [[table, same[0]!]] : [];
-}
 
 function goneStatement(table: Table, renamed: Table | undefined): string {
   const name = nameOf(table);

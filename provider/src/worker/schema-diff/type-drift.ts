@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 import { qualify, quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
-import { ownOnly } from "../../postgres/own-only.js";
-import type { Decision } from "./schema-drift.js";
+import { notExtensionMember } from "../../postgres/own-only.js";
+import type { ManualChange } from "./manual-change.js";
 
 /** What is known of a type of the source's users. Plain JSON. */
 export interface TypeMark {
@@ -37,7 +37,7 @@ interface UsersType {
 export interface TypeDrift {
   /** Statements that leave the changes of the older shape applicable: the stream names no types. */
   readonly additions: readonly string[];
-  readonly byHand: readonly Decision[];
+  readonly byHand: readonly ManualChange[];
   /** What a domain fills in and demands, once all that was written before is applied. */
   readonly late: readonly string[];
   /** Qualified names of the source's types that the target has under another name, until the additions have run. */
@@ -253,7 +253,7 @@ async function listTypes(client: Client): Promise<UsersType[]> {
               FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0) AS attributes,
            EXISTS (SELECT FROM pg_class c WHERE c.reloftype = t.oid) AS "hasTables"
       FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${ownOnly("pg_type", "t.oid")}
+     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${notExtensionMember("pg_type", "t.oid")}
        AND (t.typtype IN ('d', 'e', 'r')
             OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))`);
   return rows;

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { ownOnly } from "../../postgres/own-only.js";
+import { notExtensionMember } from "../../postgres/own-only.js";
 import { tablesByType } from "./type-drift.js";
 
 /**
@@ -17,7 +17,7 @@ export async function readTypeParts(source: Client): Promise<TypeParts> {
                      UNION ALL
                      SELECT c.reltype, a.attname, a.attnum::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
                       WHERE c.relkind = 'c' AND a.attnum > 0 AND NOT a.attisdropped) AS one
-              WHERE ${ownOnly("pg_type", "type")}
+              WHERE ${notExtensionMember("pg_type", "type")}
               GROUP BY type) AS types`,
   );
   return rows[0]!.parts ?? {};
@@ -27,9 +27,12 @@ export async function readTypeParts(source: Client): Promise<TypeParts> {
  * The object identifiers of the source's tables with values whose text means another thing than it did: the stream
  * tells these as text, and the target took it, until it was altered as well, for what it meant before.
  */
-export async function withOtherParts(source: Client, now: TypeParts, before: TypeParts = {}): Promise<string[]> {
-  const isOther = (type: string): boolean =>
-    Object.entries(before[type] ?? {}).some(([name, part]) => (now[type]?.[name] ?? part) !== part);
+export async function omitParts(source: Client, now: TypeParts, before: TypeParts = {}): Promise<string[]> {
+  const isOther = (type: string): boolean => {
+    // A map, because a label may have the name of a property of Object.prototype.
+    const parts = new Map(Object.entries(now[type] ?? {}));
+    return Object.entries(before[type] ?? {}).some(([name, part]) => (parts.get(name) ?? part) !== part);
+  };
   const types = Object.keys(now).filter(isOther);
   if (types.length === 0) return [];
   const tables = await tablesByType(source);

@@ -1,6 +1,6 @@
 import { qualify } from "../../postgres/identifiers.js";
 import type { Table } from "../../postgres/tables.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import { enumerate } from "../../validation/context.js";
 
 /** Of tables that have come, or have lost their key, since validation said this of those that were there. */

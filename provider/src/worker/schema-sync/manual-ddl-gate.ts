@@ -1,19 +1,20 @@
 import type { Client } from "pg";
-import { Canceled, Refused } from "../../errors.js";
+import { CanceledError, RefusedError } from "../../errors.js";
 import { qualify } from "../../postgres/identifiers.js";
 import type { Followers } from "../followers/followers.js";
-import { pause } from "../../async/delay.js";
-import type { Decision, SchemaDrift } from "../schema-diff/schema-drift.js";
+import { delay } from "../../async/delay.js";
+import type { SchemaDrift } from "../schema-diff/schema-drift.js";
+import type { ManualChange } from "../schema-diff/manual-change.js";
 import type { StreamRecord } from "../followers/stream-record.js";
-import { maySchemaBeWhy, stuckTable } from "../followers/schema-error.js";
-import type { TableJoins } from "./table-resync.js";
+import { isSchemaError, schemaErrorTable } from "../followers/schema-error.js";
+import type { TableResync } from "./table-resync.js";
 
-export const lookWhilePausedMs = 1000;
+export const pausedCheckMs = 1000;
 
 /** Whose schema has changed, so that both differ now. */
 export type AlteredSide = "source" | "target";
 
-export interface Rest {
+export interface PauseReason {
   readonly side: AlteredSide;
   /** The table that the stream cannot go on with, where that is known. */
   readonly stuckAt: string | undefined;
@@ -24,15 +25,15 @@ export interface Rest {
  * The stream's rest where somebody has to decide on statements: until the target is as the source, however long that
  * takes.
  */
-export class StreamPause {
+export class ManualDdlGate {
   readonly #record: StreamRecord;
   readonly #followers: Followers;
-  readonly #joins: TableJoins;
+  readonly #joins: TableResync;
   readonly #stopped: AbortSignal;
   #statements: string | undefined;
   #side: AlteredSide = "source";
 
-  constructor(record: StreamRecord, followers: Followers, joins: TableJoins, stopped: AbortSignal) {
+  constructor(record: StreamRecord, followers: Followers, joins: TableResync, stopped: AbortSignal) {
     this.#record = record;
     this.#followers = followers;
     this.#joins = joins;
@@ -40,12 +41,12 @@ export class StreamPause {
   }
 
   /** Why nothing can be done with the stream now; undefined while it is not paused. */
-  get refusal(): Refused | undefined {
+  get refusal(): RefusedError | undefined {
     return this.#statements === undefined ? undefined : this.#refusalFor(this.#statements);
   }
 
   /** As {@link refusal}, where nobody waits for these: of those that the stream has come to. */
-  async refusalOf(source: Client, drift: SchemaDrift, side: AlteredSide): Promise<Refused> {
+  async refusalOf(source: Client, drift: SchemaDrift, side: AlteredSide): Promise<RefusedError> {
     this.#side = side;
     try {
       const come = drift.byHand.filter(atStake(drift, await this.#applyOlderShapes(source, drift)));
@@ -60,7 +61,11 @@ export class StreamPause {
    *
    * @returns what is left then: statements for other tables, and for what has changed meanwhile
    */
-  async untilPutRight(source: Client, drift: SchemaDrift, { side, stuckAt, readAgain }: Rest): Promise<SchemaDrift> {
+  async untilResolved(
+    source: Client,
+    drift: SchemaDrift,
+    { side, stuckAt, readAgain }: PauseReason,
+  ): Promise<SchemaDrift> {
     this.#side = side;
     const said = `the ${side}'s schema has changed; the stream rests for it: ${textOf(drift.byHand)}`;
     await this.#record.say(said, "warning");
@@ -91,10 +96,10 @@ export class StreamPause {
         await this.#followers.drain(source);
         return undefined;
       } catch (error) {
-        if (!maySchemaBeWhy(error)) throw error;
-        const stuck = stuckTable(error);
-        const isPassable = stuck !== undefined && isNew(drift, stuck) && !this.#record.leftOut.includes(stuck);
-        if (isPassable) await this.#joins.leaveOut(stuck);
+        if (!isSchemaError(error)) throw error;
+        const stuck = schemaErrorTable(error);
+        const isPassable = stuck !== undefined && isNew(drift, stuck) && !this.#record.skipped.includes(stuck);
+        if (isPassable) await this.#joins.skip(stuck);
         else if (!(await this.#joins.outlives(error))) return stuck;
         await this.#followers.restart();
       }
@@ -109,8 +114,8 @@ export class StreamPause {
     let now = drift;
     while (now.byHand.some(isAtStake)) {
       await this.#show(textOf(now.byHand.filter(isAtStake)));
-      if (this.#stopped.aborted) throw new Canceled("following was stopped");
-      await pause(lookWhilePausedMs, this.#stopped);
+      if (this.#stopped.aborted) throw new CanceledError("following was stopped");
+      await delay(pausedCheckMs, this.#stopped);
       now = await readAgain();
     }
     return now;
@@ -119,15 +124,18 @@ export class StreamPause {
   async #show(statements: string): Promise<void> {
     if (statements === this.#statements) return;
     this.#statements = statements;
-    const place = `on the target, in ${this.#record.targetName}`;
+    const hint = / USING /.test(statements)
+      ? " (if a USING expression is refused, any other will do: rows that the source rewrote are copied again)"
+      : "";
+    const place = `on the target, in ${this.#record.targetName}${hint}`;
     const message = `paused: the ${this.#side}'s schema has changed; run ${place}: ${statements}`;
     await this.#record.showMessage(message);
     await this.#record.say(message, "warning");
   }
 
-  #refusalFor(statements: string): Refused {
+  #refusalFor(statements: string): RefusedError {
     const { database, targetName } = this.#record;
-    return new Refused(
+    return new RefusedError(
       `${database} is paused: the ${this.#side}'s schema has changed in a way that is yours to decide`,
       {
         remedy: `on the target, in ${targetName}: ${statements}; the stream then goes on by itself`,
@@ -141,9 +149,9 @@ const isNew = ({ newTables }: SchemaDrift, table: string): boolean =>
   newTables.some(({ schema, name }) => qualify(schema, name) === table);
 
 /** What has changed since the stream was drained has rows of its older shape before it, which have not been applied. */
-function atStake({ byHand }: SchemaDrift, stuck: string | undefined): (decision: Decision) => boolean {
+function atStake({ byHand }: SchemaDrift, stuck: string | undefined): (decision: ManualChange) => boolean {
   const drained = new Set(byHand.map(({ sql }) => sql));
   return ({ sql, tables }) => (stuck === undefined ? drained.has(sql) : tables.includes(stuck));
 }
 
-const textOf = (decisions: readonly Decision[]): string => decisions.map(({ sql }) => sql).join("; ");
+const textOf = (decisions: readonly ManualChange[]): string => decisions.map(({ sql }) => sql).join("; ");

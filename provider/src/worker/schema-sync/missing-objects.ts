@@ -1,14 +1,14 @@
 import pg from "pg";
-import { Refused } from "../../errors.js";
+import { RefusedError } from "../../errors.js";
 import { readCatalogueVersion } from "../../schema/catalogue/catalogue-version.js";
 import { digestsOf, readDefinitions, type Redefined, redefinedSince } from "../../schema/catalogue/definitions.js";
 import { catalogueKey } from "../../schema/sql/toc-entries.js";
 import { readObjectSettings, settingDigestsOf, settingsSince } from "../../schema/catalogue/object-settings.js";
-import type { Finding } from "../../store/journal.js";
+import type { Finding } from "../../findings.js";
 import { compareSchema, type SchemaDifference } from "../../verify/compare-schema.js";
 import type { Followers } from "../followers/followers.js";
-import { adopted } from "../following.js";
-import { type NewObjects, restoreGroundwork, restoreMissing } from "./new-objects.js";
+import { mergeRestored } from "../followers/stream-state.js";
+import { type NewObjects, restorePrerequisites, restoreMissing } from "./new-objects.js";
 import type { StreamRecord } from "../followers/stream-record.js";
 
 /** What the target of a stream lacks of the source's schema beside columns: functions, views, indexes, constraints. */
@@ -24,9 +24,9 @@ export class MissingObjects {
   }
 
   /** What columns are made of, before they are added. */
-  async restoreGroundwork(objects: NewObjects, renamedTypes: ReadonlySet<string>): Promise<void> {
+  async restorePrerequisites(objects: NewObjects, renamedTypes: ReadonlySet<string>): Promise<void> {
     if (!(await this.#lacksAny(objects, isGroundwork))) return;
-    const refusal = (await restoreGroundwork(objects, renamedTypes))?.message;
+    const refusal = (await restorePrerequisites(objects, renamedTypes))?.message;
     if (refusal !== undefined && refusal !== this.#refusal)
       await this.#record.say(`the target is not given what columns may be made of: ${refusal}`, "warning");
     this.#refusal = refusal;
@@ -40,7 +40,7 @@ export class MissingObjects {
    * All of it, also what was there and is defined otherwise by now, and whose it is and who may use it.
    *
    * @returns whether there was anything to bring
-   * @throws Refused naming what the target still lacks
+   * @throws RefusedError naming what the target still lacks
    */
   async complete(objects: NewObjects): Promise<boolean> {
     const { mark } = this.#record.following;
@@ -96,7 +96,7 @@ export class MissingObjects {
       const { mark } = this.#record.following;
       const definitions = { ...now, ...mark?.definitions, ...digestsOf(redefined) };
       if (mark) await this.#record.keep({ mark: { ...mark, definitions, catalogues } });
-      await this.#record.keep(adopted(this.#record.following, restored));
+      await this.#record.keep(mergeRestored(this.#record.following, restored));
     } finally {
       this.#followers.current.resume();
     }
@@ -121,17 +121,17 @@ export class MissingObjects {
 /** No such table, column, function, schema, or object of another kind. */
 const isUndefined = /^(42P01|42703|42883|3F000|42704)$/;
 
-/** As compareSchema calls what {@link restoreGroundwork} brings. */
+/** As compareSchema calls what {@link restorePrerequisites} brings. */
 const isGroundwork = (kind: string): boolean =>
   ["schema", "extension", "type", "domain", "sequence", "function"].includes(kind);
 
 const mostNamed = 10;
 const settingLockSeconds = 5;
 
-function lacksError({ database, targetName }: StreamRecord, lacking: readonly SchemaDifference[]): Refused {
+function lacksError({ database, targetName }: StreamRecord, lacking: readonly SchemaDifference[]): RefusedError {
   const names = lacking.map(({ kind, name }) => `${kind} ${name}`);
   const rest = names.length > mostNamed ? ` and ${names.length - mostNamed} more` : "";
-  return new Refused(
+  return new RefusedError(
     `${database} is not cut over: the target lacks ${names.slice(0, mostNamed).join(", ")}${rest}, made on the source while it was followed, and could not be given it`,
     {
       remedy: `create it on the target, in ${targetName}, where something else may have its name, or drop it on the source; then cut over again`,

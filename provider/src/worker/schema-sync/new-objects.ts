@@ -1,15 +1,16 @@
+import type { Restored } from "../followers/stream-state.js";
 import type { Client } from "pg";
-import { Refused, messageOf } from "../../errors.js";
+import { RefusedError, messageOf } from "../../errors.js";
 import type { OutputPlugin } from "../../cdc/source/slot.js";
 import { qualify } from "../../postgres/identifiers.js";
-import { isUngranted } from "../../postgres/locks/lock-waits.js";
+import { isLockTimeout } from "../../postgres/locks/lock-waits.js";
 import { dumpSchema } from "../../schema/dump/dump.js";
-import { inPlaceOf, type Redefined } from "../../schema/catalogue/definitions.js";
+import { replaceEntry, type Redefined } from "../../schema/catalogue/definitions.js";
 import { findingFor } from "../../schema/restore/adapted-entry.js";
-import { catalogueKey, type Entry, parseEntries } from "../../schema/sql/toc-entries.js";
+import { catalogueKey, type Entry, parseTocEntries } from "../../schema/sql/toc-entries.js";
 import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
 import { readRestoreContext, type RestoreContext } from "../../schema/restore/restore-context.js";
-import { withoutLentIdentities } from "../../schema/plan/temporary-replica-identity.js";
+import { withoutTemporaryReplicaIdentities } from "../../schema/plan/temporary-replica-identity.js";
 import { constraintKey } from "../../schema/plan/deferred-constraints.js";
 import { planRestore, type RestorePlan } from "../../schema/plan/restore-plan.js";
 import { restoreEntries, restoreEntry } from "../../schema/restore/restore.js";
@@ -18,7 +19,7 @@ import { splitStatements } from "../../schema/sql/statements.js";
 import { validateConstraint } from "../../schema/restore/validate-constraint.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { reportFindings } from "../context/report-findings.js";
-import type { Work } from "../work.js";
+import type { Work } from "../context/work.js";
 
 export interface NewObjects {
   readonly work: Work;
@@ -28,13 +29,7 @@ export interface NewObjects {
   readonly sourceSearchPath: string;
   readonly plugin: OutputPlugin;
   /** Whether the target gets no foreign keys, triggers and rules before the cutover. */
-  readonly keepsBackFiring: boolean;
-}
-
-export interface Restored {
-  readonly plan: RestorePlan;
-  /** What the filter leaves out by now, and what could not be restored, as findings say: of {@link compareSchemas}. */
-  readonly missing: ReadonlySet<string>;
+  readonly deferTriggersAndForeignKeys: boolean;
 }
 
 export interface RestoreMissing {
@@ -49,7 +44,7 @@ export interface RestoreMissing {
 }
 
 /** What a column is made of: kinds of entries that need no table. A function may; it comes with the rest then. */
-const groundwork: ReadonlySet<string> = new Set([
+const prerequisites: ReadonlySet<string> = new Set([
   ...["SCHEMA", "EXTENSION", "COLLATION", "TYPE", "DOMAIN", "SEQUENCE", "FUNCTION"],
 ]);
 
@@ -59,26 +54,28 @@ const groundwork: ReadonlySet<string> = new Set([
  * @param renamedTypes qualified names of types that the target has under another name
  * @returns what the target has refused of it; the rest is there, and what needs the refused may be none of a table's
  */
-export async function restoreGroundwork(
+export async function restorePrerequisites(
   { work, database, source, target, sourceSearchPath }: NewObjects,
   renamedTypes: ReadonlySet<string>,
-): Promise<Refused | undefined> {
+): Promise<RefusedError | undefined> {
   const { signal } = work;
-  const selection = await readSelection(source, work.wish);
+  const selection = await readSelection(source, work.spec);
   const without = await hiddenTables(source, selection);
-  const there = parseEntries((await dumpSchema(work.source, database, { without, signal })).text);
-  const here = parseEntries((await dumpSchema(work.target, targetDatabase(work.wish, database), { signal })).text);
+  const there = parseTocEntries((await dumpSchema(work.source, database, { without, signal })).text);
+  const here = parseTocEntries((await dumpSchema(work.target, targetDatabase(work.spec, database), { signal })).text);
   const known = new Set(here.map(nameOf));
   const { before } = planRestore(selectEntries(there, selection));
   const isRenamed = ({ type, schema, name }: Entry): boolean =>
     (type === "TYPE" || type === "DOMAIN") && renamedTypes.has(qualify(schema ?? "", name));
-  const wanted = before.filter((entry) => groundwork.has(entry.type) && !known.has(nameOf(entry)) && !isRenamed(entry));
+  const wanted = before.filter(
+    (entry) => prerequisites.has(entry.type) && !known.has(nameOf(entry)) && !isRenamed(entry),
+  );
   const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
   try {
     await reportFindings(work, database, await restoreEntries(target, wanted, context));
     return undefined;
   } catch (error) {
-    if (!(error instanceof Refused) || isUngranted(error)) throw error;
+    if (!(error instanceof RefusedError) || isLockTimeout(error)) throw error;
     return error;
   }
 }
@@ -90,17 +87,17 @@ const returnRuleOf = (view: Entry): string => nameOf({ ...view, type: "RULE", na
 /**
  * Restores what a dump of the source has and one of the target lacks, or has as it was before.
  *
- * @throws Refused naming what the target cannot be given
+ * @throws RefusedError naming what the target cannot be given
  */
 export async function restoreMissing(
   objects: NewObjects,
   { snapshot, copy, catchUp, redefined = [] }: RestoreMissing,
 ): Promise<Restored> {
-  const { work, database, target, sourceSearchPath, keepsBackFiring } = objects;
+  const { work, database, target, sourceSearchPath, deferTriggersAndForeignKeys } = objects;
   const { selection, there, here } = await readBoth(objects, snapshot);
   // Both planned, since a plan gives names of its own to parts of entries: a key's index, a late check.
   const known = new Set(allEntries(planRestore(here)).map(nameOf));
-  const plan = planRestore(there, { keepsBackFiring });
+  const plan = planRestore(there, { deferTriggersAndForeignKeys });
   const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal: work.signal });
   const isCaughtUp = (await catchUp?.()) ?? true;
   const isMissing = missingHere(there, known, isCaughtUp);
@@ -143,11 +140,11 @@ async function readBoth(
 ): Promise<{ readonly selection: Selection; readonly there: readonly Entry[]; readonly here: readonly Entry[] }> {
   const { signal } = work;
   const read = async (dump: ReturnType<typeof dumpSchema>): Promise<Entry[]> =>
-    withoutLentIdentities(parseEntries((await dump).text));
-  const selection = await readSelection(source, work.wish);
+    withoutTemporaryReplicaIdentities(parseTocEntries((await dump).text));
+  const selection = await readSelection(source, work.spec);
   const without = await hiddenTables(source, selection);
   const there = selectEntries(await read(dumpSchema(work.source, database, { snapshot, without, signal })), selection);
-  const here = await read(dumpSchema(work.target, targetDatabase(work.wish, database), { signal }));
+  const here = await read(dumpSchema(work.target, targetDatabase(work.spec, database), { signal }));
   return { selection, there, here };
 }
 
@@ -228,24 +225,24 @@ async function replace(
   entry: Entry,
   context: RestoreContext,
 ): Promise<{ readonly findings: readonly RestoreFinding[]; readonly isReplaced: boolean }> {
-  const refuse = (why: string, cause?: unknown): Refused =>
-    new Refused(`${redefined.key} was changed on the source while it was followed, and ${why}`, {
+  const refuse = (why: string, cause?: unknown): RefusedError =>
+    new RefusedError(`${redefined.key} was changed on the source while it was followed, and ${why}`, {
       remedy: `on the target, in ${context.database}: ${redefined.drop} (what depends on it is yours to look after); then cut over again, which creates it as it is on the source`,
       code: "603130",
       cause,
     });
   if (entry.type === "MATERIALIZED VIEW") throw refuse("cannot be replaced while it is there");
   try {
-    return { findings: await restoreEntry(target, inPlaceOf(redefined, entry), context), isReplaced: true };
+    return { findings: await restoreEntry(target, replaceEntry(redefined, entry), context), isReplaced: true };
   } catch (error) {
-    if (!(error instanceof Refused) || isUngranted(error)) throw error;
+    if (!(error instanceof RefusedError) || isLockTimeout(error)) throw error;
     if (replacedIfPossible.has(entry.type))
       return { findings: [notReplaced(redefined, entry, error)], isReplaced: false };
     throw refuse(`the target cannot be given it: ${messageOf(error)}`, error);
   }
 }
 
-const notReplaced = ({ key, drop }: Redefined, entry: Entry, error: Refused): RestoreFinding =>
+const notReplaced = ({ key, drop }: Redefined, entry: Entry, error: RefusedError): RestoreFinding =>
   findingFor(entry, {
     message: `${key} was changed on the source while it was followed, and the target has it as it was: ${error.message}`,
     remedy: `on the target, where it matters: ${drop}, with what needs it; then ${entry.sql}`,

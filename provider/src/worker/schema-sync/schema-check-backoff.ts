@@ -5,14 +5,14 @@ const longestPauseMs = 30_000;
  * Looks at a schema that came to nothing: told once, and less and less often tried again while the schema stays as it
  * was.
  */
-export class VainLooks {
+export class SchemaCheckBackoff {
   #fingerprint: string | undefined;
   #said = "";
   #pauseMs = 0;
   #restUntil = 0;
 
   /** Whether a look at the schema of this fingerprint may wait. */
-  isToRest(fingerprint: string): boolean {
+  shouldSkip(fingerprint: string): boolean {
     return fingerprint === this.#fingerprint && Date.now() < this.#restUntil;
   }
 

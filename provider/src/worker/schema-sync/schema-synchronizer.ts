@@ -2,42 +2,51 @@ import pg, { type Client } from "pg";
 import { changeCaptureNames } from "../../cdc/model/names.js";
 import { followKeys } from "../../cdc/source/publication.js";
 import { qualify } from "../../postgres/identifiers.js";
-import { isUngranted, patienceSeconds } from "../../postgres/locks/lock-waits.js";
+import { isLockTimeout, lockTimeoutSeconds } from "../../postgres/locks/lock-waits.js";
 import { listTables, type Table } from "../../postgres/tables.js";
 import { isCutRelation, readSelection } from "../../schema/plan/selection.js";
-import { inCarrySessions } from "./sync-sessions.js";
+import { withSyncSessions } from "./sync-sessions.js";
+import { ConcurrentChangeError } from "../../errors.js";
+import type { FollowedTables } from "../schema-diff/followed-tables.js";
 import type { Followers } from "../followers/followers.js";
 import { insertOnlyFinding } from "./insert-only-finding.js";
 import { MissingObjects } from "./missing-objects.js";
 import type { NewObjects } from "./new-objects.js";
 import { readDrift, type SchemaDrift } from "../schema-diff/schema-drift.js";
 import { schemaFingerprint } from "../schema-diff/schema-fingerprint.js";
-import { type Given, isAsNoted, readGiven, readTables, type SourceMark } from "../schema-diff/schema-baseline.js";
-import type { StreamPause } from "./manual-ddl-gate.js";
+import {
+  type ObservedSchema,
+  isAsNoted,
+  readObservedSchema,
+  readTables,
+  type SchemaBaseline,
+} from "../schema-diff/schema-baseline.js";
+import type { ManualDdlGate } from "./manual-ddl-gate.js";
 import type { StreamRecord } from "../followers/stream-record.js";
-import type { TableJoins } from "./table-resync.js";
-import { tablesInScope } from "../tables-in-scope.js";
+import type { TableResync } from "./table-resync.js";
+import { tablesInScope } from "../context/tables-in-scope.js";
 
 /**
- * Whether the target was changed; `othersRest` when it was not, and only other tables than the one that is stuck wait for
+ * Whether the target was changed; `pausedByOthers` when it was not, and only other tables than the one that is stuck wait for
  * statements: its own may have been run just before.
  */
-export type Carried = "changed" | "same" | "othersRest";
+export type SyncResult = "changed" | "same" | "pausedByOthers";
 
+const maxSyncAttempts = 10;
 /** How long a lock is waited for where the next look tries again. */
 const triedAgainSeconds = 5;
 
 /** Carries over to the target what becomes of the source's schema while it is followed. */
-export class SchemaCarrier {
+export class SchemaSynchronizer {
   readonly #record: StreamRecord;
   readonly #followers: Followers;
-  readonly #joins: TableJoins;
-  readonly #pause: StreamPause;
+  readonly #joins: TableResync;
+  readonly #pause: ManualDdlGate;
   readonly #missing: MissingObjects;
   /** Of the schema that was carried over last. */
   #fingerprint: string | undefined;
 
-  constructor(record: StreamRecord, followers: Followers, joins: TableJoins, pause: StreamPause) {
+  constructor(record: StreamRecord, followers: Followers, joins: TableResync, pause: ManualDdlGate) {
     this.#record = record;
     this.#followers = followers;
     this.#joins = joins;
@@ -56,52 +65,64 @@ export class SchemaCarrier {
     this.#fingerprint = undefined;
   }
 
-  /** Until no table is left that was replaced while others were copied: its changes would be missing. */
-  async carryAll(): Promise<void> {
-    do await this.carry("once");
-    while ((this.#record.following.joining ?? []).length > 0);
+  /**
+   * Repeats until no table was replaced while others were copied: its changes would be missing.
+   *
+   * @throws ConcurrentChangeError when tables are replaced each time
+   */
+  async syncAll(): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      await this.sync("once");
+      const { joining = [] } = this.#record.following;
+      if (joining.length === 0) return;
+      if (attempt === maxSyncAttempts)
+        throw new ConcurrentChangeError(
+          `${joining.join(", ")} of ${this.#record.database} was replaced on the source during each of ${attempt} copies`,
+          { remedy: "stop what drops and creates it on the source, then cut over again", code: "603130" },
+        );
+    }
   }
 
-  /** What no change of a table tells of, as new functions and views. @throws Refused naming what the target still lacks */
+  /** What no change of a table tells of, as new functions and views. @throws RefusedError naming what the target still lacks */
   async complete(): Promise<void> {
-    const hasBrought = await inCarrySessions(this.#record, patienceSeconds, (objects) =>
+    const hasBrought = await withSyncSessions(this.#record, lockTimeoutSeconds, (objects) =>
       this.#missing.complete(objects),
     );
     // A table that came meanwhile is there by now, and has to be copied.
-    if (hasBrought) await this.carryAll();
+    if (hasBrought) await this.syncAll();
   }
 
   /**
    * @param patience whether to wait for what somebody has to decide on, or to refuse
    * @param table the one that the stream cannot go on with; others may be written in their older shape behind it
    */
-  carry(patience: "once" | "untilPutRight", table?: string): Promise<Carried> {
-    const lockSeconds = patience === "once" ? patienceSeconds : triedAgainSeconds;
-    return inCarrySessions(this.#record, lockSeconds, async (objects) => {
+  sync(patience: "once" | "untilResolved", table?: string): Promise<SyncResult> {
+    const lockSeconds = patience === "once" ? lockTimeoutSeconds : triedAgainSeconds;
+    return withSyncSessions(this.#record, lockSeconds, async (objects) => {
       const seen = await this.#see(objects.source);
       const drift = await this.#driftOfReleased(objects);
       await this.#leaveOutBereft(drift);
       // What is added, here or by hand, may need it.
       if (drift.additions.length + drift.byHand.length > 0 && !drift.awaitsSchema)
-        await this.#missing.restoreGroundwork(objects, drift.renamedTypes);
+        await this.#missing.restorePrerequisites(objects, drift.renamedTypes);
       if (drift.byHand.length === 0) return this.#settle(objects, drift, seen);
       const { mark } = this.#record.following;
       const side = mark && isAsNoted(seen.shape, mark) ? "target" : "source";
       if (patience === "once") throw await this.#pause.refusalOf(objects.source, drift, side);
       const readAgain = () => this.#drift(objects);
-      const left = await this.#pause.untilPutRight(objects.source, drift, { side, stuckAt: table, readAgain });
+      const left = await this.#pause.untilResolved(objects.source, drift, { side, stuckAt: table, readAgain });
       const isPutRight = left !== drift;
       if (left.byHand.length === 0) return this.#settle(objects, left, seen, isPutRight);
       // The rest is at stake when the stream comes to it; until then its tables keep their older shape on the target.
       const isChanged = await this.#apply(objects, { ...left, newTables: [] }, false);
-      return isChanged || isPutRight ? "changed" : "othersRest";
+      return isChanged || isPutRight ? "changed" : "pausedByOthers";
     });
   }
 
   /** On record before they get the column back: without its values nothing would tell them from others then. */
   async #leaveOutBereft({ bereft }: SchemaDrift): Promise<void> {
     for (const table of bereft) {
-      await this.#joins.leaveOut(table);
+      await this.#joins.skip(table);
       await this.#record.say(`${table} has lost columns on the target, and their values: it is copied anew`, "warning");
     }
   }
@@ -110,11 +131,15 @@ export class SchemaCarrier {
     const fingerprint = await schemaFingerprint(source);
     const isAltered = fingerprint !== this.#fingerprint;
     if (isAltered) await this.#followKeys(source);
-    return { fingerprint, isAltered, shape: { ...(await readTables(source)), given: await readGiven(source) } };
+    return {
+      fingerprint,
+      isAltered,
+      shape: { ...(await readTables(source)), given: await readObservedSchema(source) },
+    };
   }
 
   /** Carries over all that nobody has to decide on any more. */
-  async #settle(objects: NewObjects, drift: SchemaDrift, seen: SeenSource, isPutRight = false): Promise<Carried> {
+  async #settle(objects: NewObjects, drift: SchemaDrift, seen: SeenSource, isPutRight = false): Promise<SyncResult> {
     const markBefore = this.#record.following.mark;
     const isChanged = await this.#apply(objects, drift, seen.isAltered);
     const late = drift.late.length > 0 ? await this.#applyLate(objects, drift.late) : "none";
@@ -127,7 +152,7 @@ export class SchemaCarrier {
   }
 
   /** What was added is the target's too by now; where tables were copied, there is a newer mark. */
-  async #noteGiven({ shape }: SeenSource, markBefore: SourceMark | undefined): Promise<void> {
+  async #noteGiven({ shape }: SeenSource, markBefore: SchemaBaseline | undefined): Promise<void> {
     const { mark } = this.#record.following;
     if (!mark) return;
     const isNewer = mark.highestOid !== markBefore?.highestOid;
@@ -177,7 +202,7 @@ export class SchemaCarrier {
       await this.#record.say(`carried over from the source: ${sql}`);
       return true;
     } catch (error) {
-      if (!(error instanceof pg.DatabaseError) || isUngranted(error)) throw error;
+      if (!(error instanceof pg.DatabaseError) || isLockTimeout(error)) throw error;
       await this.#record.say(`could not be carried over from the source: ${sql}: ${error.message}`, "warning");
       return false;
     }
@@ -186,9 +211,9 @@ export class SchemaCarrier {
   /** At once, also where the stream is going to be paused: the source's applications go on. */
   async #followKeys(source: Client): Promise<void> {
     const { work, database } = this.#record;
-    const names = changeCaptureNames(work.wish, database);
-    const tables = await tablesInScope(source, work.wish);
-    const keyless = await followKeys(source, names, tables, { keyless: work.wish.keylessTables });
+    const names = changeCaptureNames(work.spec, database);
+    const tables = await tablesInScope(source, work.spec);
+    const keyless = await followKeys(source, names, tables, { keyless: work.spec.keylessTables });
     if (keyless.length === 0) return;
     await work.journal.findings([insertOnlyFinding(database, keyless)]);
   }
@@ -203,13 +228,15 @@ export class SchemaCarrier {
 
   async #drift({ source, target }: NewObjects): Promise<SchemaDrift> {
     const record = this.#record;
-    const sourceTables = await tablesInScope(source, record.work.wish);
+    const sourceTables = await tablesInScope(source, record.work.spec);
     const targetTables = await listTables(target);
     const here = new Set(targetTables.map(({ schema, name }) => qualify(schema, name)));
-    if (!record.following.followed) await record.keep({ followed: await this.#followedAtFirst(source, targetTables) });
+    const followed = record.following.followed ?? (await this.#followedAtFirst(source, targetTables));
+    if (!record.following.followed) await record.keep({ followed });
+    await this.#joins.forgetMissing(sourceTables);
     const outdated = await this.#joins.outdated(source);
-    const { followed, joining, mark } = record.following;
-    const shapes = { source, target, sourceTables, targetTables, followed: new Set(followed), mark, outdated };
+    const { joining, mark } = record.following;
+    const shapes = { source, target, sourceTables, targetTables, followed, mark, outdated };
     const drift = await readDrift(shapes);
     const again = sourceTables.filter(({ schema, name }) => {
       const table = qualify(schema, name);
@@ -219,18 +246,18 @@ export class SchemaCarrier {
   }
 
   /**
-   * What the base copy has brought. What somebody else has on the target by now stays his: it must never be taken for
-   * what was dropped on the source, and be named to be dropped there.
+   * The tables of the initial copy. Tables that another user created on the target are not among them: such a table must
+   * never be taken for a copy whose original was dropped.
    */
-  async #followedAtFirst(source: Client, targetTables: readonly Table[]): Promise<string[]> {
+  async #followedAtFirst(source: Client, targetTables: readonly Table[]): Promise<FollowedTables> {
     const { work, following } = this.#record;
-    const selection = await readSelection(source, work.wish);
+    const selection = await readSelection(source, work.spec);
     const copied = Object.entries(following.mark?.names ?? {}).filter(
       ([oid]) => !isCutRelation(selection, { oid: Number(oid) }),
     );
-    const names = new Set(copied.map(([, name]) => name));
     const own = targetTables.filter(({ extensionConfiguration }) => !extensionConfiguration);
-    return own.map(({ schema, name }) => qualify(schema, name)).filter((name) => names.has(name));
+    const copies = new Map(own.map(({ schema, name, oid }) => [qualify(schema, name), oid]));
+    return Object.fromEntries(copied.flatMap(([oid, name]) => (copies.has(name) ? [[oid, copies.get(name)!]] : [])));
   }
 }
 
@@ -238,5 +265,5 @@ export class SchemaCarrier {
 interface SeenSource {
   readonly fingerprint: string;
   readonly isAltered: boolean;
-  readonly shape: Awaited<ReturnType<typeof readTables>> & { readonly given: Given };
+  readonly shape: Awaited<ReturnType<typeof readTables>> & { readonly given: ObservedSchema };
 }

@@ -9,14 +9,14 @@ import type { StreamRecord } from "../followers/stream-record.js";
  * stream waits for it.
  *
  * @param lockSeconds how long a statement on the target waits for a lock, and the stream and the target's readers behind it
- * @throws HeldUp when somebody on the target keeps a lock that is needed; nothing is lost by running it once more
+ * @throws LockNotAvailableError when somebody on the target keeps a lock that is needed; nothing is lost by running it once more
  */
-export async function inCarrySessions<Result>(
+export async function withSyncSessions<Result>(
   { work, database, targetName, following }: StreamRecord,
   lockSeconds: number,
   run: (objects: NewObjects) => Promise<Result>,
 ): Promise<Result> {
-  const purpose = `${work.wish.migrationName} carry schema`;
+  const purpose = `${work.spec.migrationName} carry schema`;
   const opening = [
     connect(work.source, { database, purpose }),
     connect(work.target, { database: targetName, purpose }),
@@ -24,11 +24,11 @@ export async function inCarrySessions<Result>(
   try {
     const [source, target] = await Promise.all(opening);
     const { sourceSearchPath, plugin, keptBack } = following;
-    const keepsBackFiring = keptBack !== undefined;
+    const deferTriggersAndForeignKeys = keptBack !== undefined;
     await target.query(`SET lock_timeout = '${lockSeconds}s'`);
     const ask = (): Promise<Client> => connect(work.target, { database: targetName, purpose: "look at locks" });
     return await nameLockHolders(target, { where: "the target", ask }, () =>
-      run({ work, database, source, target, sourceSearchPath, plugin, keepsBackFiring }),
+      run({ work, database, source, target, sourceSearchPath, plugin, deferTriggersAndForeignKeys }),
     );
   } finally {
     const opened = await Promise.allSettled(opening);

@@ -3,7 +3,7 @@ import type { Relation } from "../../cdc/model/change.js";
 import { qualify } from "../../postgres/identifiers.js";
 
 /** A table of the source that has, or had, a shape for a while only. */
-export interface Outlived {
+export interface TransientSchemaChange {
   /** What it is called now, qualified and quoted; undefined when it is gone. */
   readonly present: string | undefined;
 }
@@ -14,10 +14,10 @@ export interface Outlived {
  *
  * @returns undefined when the source's table still has all of this, which the target can be given
  */
-export async function outlivedShape(
+export async function transientSchemaChange(
   source: Client,
   { oid, schema, name, columns }: Relation,
-): Promise<Outlived | undefined> {
+): Promise<TransientSchemaChange | undefined> {
   const { rows } = await source.query<{ schema: string; name: string; fits: boolean }>(
     `SELECT n.nspname AS schema, c.relname AS name,
             NOT EXISTS (SELECT FROM unnest($2::text[], $3::oid[], $4::int[]) AS told (name, type, modifier)

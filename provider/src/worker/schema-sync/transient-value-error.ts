@@ -19,7 +19,13 @@ export interface RefusedValue {
  * Whether the stream tells a value in words that a type had for a while only: labels of an enum that was renamed twice
  * before anybody looked, attributes that came and went. The table's types are alike on both sides, and neither knows it.
  */
-export async function isOutlivedValue({ source, target, relation, cause, before }: RefusedValue): Promise<boolean> {
+export async function isTransientValueError({
+  source,
+  target,
+  relation,
+  cause,
+  before,
+}: RefusedValue): Promise<boolean> {
   if (sqlStateOf(cause) !== sqlStates.invalidTextRepresentation) return false;
   const hasUsersType = [...(await tablesByType(source)).values()].some((tables) =>
     tables.some(({ oid }) => oid === String(relation.oid)),

@@ -1,39 +1,47 @@
+import { log } from "../../log.js";
 import type { Client } from "pg";
 import { formatBytes } from "../../units/byte-size.js";
-import { Follower, type FollowEvent, type FollowOptions, type FollowStatus } from "../../cdc/follower.js";
+import { Follower } from "../../cdc/follower.js";
+import type { FollowEvent, FollowOptions, FollowStatus } from "../../cdc/follow-options.js";
 import { changeCaptureNames, pointSlot } from "../../cdc/model/names.js";
 import { dropProgress } from "../../cdc/target/progress.js";
 import { cutOver } from "../../cutover/cut-over.js";
-import { ContentDiffers, Overtaken, Refused } from "../../errors.js";
+import { ContentDiffersError, ConcurrentChangeError, RefusedError } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
 import { carryConnectionLimit } from "../../schema/database/database.js";
 import { refreshMaterializedViews } from "../../schema/restore/materialized-views.js";
 import { readRestoreContext, type RestoreContext } from "../../schema/restore/restore-context.js";
 import { restoreEntries } from "../../schema/restore/restore.js";
-import { sequenceKey } from "../../schema/plan/selection.js";
+import { relationKey } from "../../schema/plan/selection.js";
 import { validateConstraint } from "../../schema/restore/validate-constraint.js";
 import type { OnlineVerification } from "../../status.js";
 import type { FollowReport } from "../../store/journal.js";
 import type { DatabaseRecord } from "../../store/records.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { copyDatabase } from "../initial-copy/copy-database.js";
-import type { Remainder } from "../initial-copy/post-cutover-plan.js";
+import type { PostCutoverPlan } from "../initial-copy/post-cutover-plan.js";
 import { reportFindings } from "../context/report-findings.js";
-import { compareDatabase, compareSchemas, comparisonStep, nameDropped, nameForeignOptions } from "../comparison/compare-database.js";
+import {
+  compareDatabase,
+  compareSchemas,
+  comparisonStep,
+  nameDropped,
+  nameForeignOptions,
+} from "../comparison/compare-database.js";
 import { FollowRateMeter } from "../followers/apply-rates.js";
-import type { Following } from "../following.js";
+import type { StreamState } from "../followers/stream-state.js";
 import { LiveStream } from "./live-stream.js";
 import { sentence, verifyOnline } from "./online-verification.js";
-import { aborted } from "../../async/reject-on-abort.js";
-import { pause } from "../../async/delay.js";
-import { riddenOut } from "../ride-out.js";
-import { blockerTeller } from "../monitoring/blocker-finding.js";
+import { rejectOnAbort } from "../../async/reject-on-abort.js";
+import { delay } from "../../async/delay.js";
+import { retryDatabaseStep } from "../context/retry.js";
+import { blockerReporter } from "../monitoring/blocker-finding.js";
 import { DatabaseFence } from "../cleanup/database-fence.js";
 import { dropSourceObjects } from "../cleanup/source-objects.js";
 import { readSourceVersion } from "../schema-diff/source-version.js";
-import { tablesInScope } from "../tables-in-scope.js";
-import { requireWayBack, WayBack } from "../rollback/rollback-replication.js";
-import type { Work } from "../work.js";
+import { tablesInScope } from "../context/tables-in-scope.js";
+import { requireRollback, RollbackReplication } from "../rollback/rollback-replication.js";
+import type { Work } from "../context/work.js";
 
 /** How often a cutover marks its point before a table that is truncated behind each of them is the result. */
 const mostPoints = 3;
@@ -43,7 +51,7 @@ const pauseBetweenPointsMs = 1000;
 export class FollowedDatabase {
   readonly #work: Work;
   readonly #name: string;
-  readonly #handedOver: Following;
+  readonly #handedOver: StreamState;
   readonly #fence: DatabaseFence;
   /** None once the cutover has come to its clean-up. */
   readonly #stream: LiveStream | undefined;
@@ -52,13 +60,13 @@ export class FollowedDatabase {
   #streams: () => void = () => undefined;
   readonly #streaming = new Promise<void>((resolve) => (this.#streams = resolve));
 
-  private constructor(work: Work, record: DatabaseRecord, following: Following, finishing: boolean) {
+  private constructor(work: Work, record: DatabaseRecord, following: StreamState, completing: boolean) {
     const { name } = record;
     this.#work = work;
     this.#name = name;
     this.#handedOver = following;
     this.#fence = new DatabaseFence(work, record, "source");
-    this.#stream = finishing ? undefined : new LiveStream(work, name, following, (changes) => this.#follow(changes));
+    this.#stream = completing ? undefined : new LiveStream(work, name, following, (changes) => this.#follow(changes));
   }
 
   /**
@@ -69,7 +77,7 @@ export class FollowedDatabase {
     const one = await FollowedDatabase.#begin(work, record);
     try {
       if (!one.#stream) return one;
-      await Promise.race([one.#streaming, one.failure, aborted(work.signal)]);
+      await Promise.race([one.#streaming, one.failure, rejectOnAbort(work.signal)]);
       await work.journal.database(record.name, {
         phase: "following",
         state: "WaitingForCutoverTrigger",
@@ -83,13 +91,13 @@ export class FollowedDatabase {
   }
 
   static async #begin(work: Work, record: DatabaseRecord): Promise<FollowedDatabase> {
-    if (record.phase === "following" || record.phase === "finishing")
-      return new FollowedDatabase(work, record, record.handover as Following, record.phase === "finishing");
+    if (record.phase === "following" || record.phase === "completing")
+      return new FollowedDatabase(work, record, record.deferredPlan as StreamState, record.phase === "completing");
     const remainder = await copyDatabase(work, record);
     await work.journal.database(record.name, {
       phase: "following",
       message: "opening the stream",
-      handover: remainder,
+      deferredPlan: remainder,
     });
     return new FollowedDatabase(work, record, remainder, false);
   }
@@ -115,10 +123,10 @@ export class FollowedDatabase {
   }
 
   async cutOver(): Promise<void> {
-    const { journal, wish, signal } = this.#work;
+    const { journal, spec, signal } = this.#work;
     if (this.#stream) {
-      if (wish.rollback === "keep") await this.#riddenOut(() => requireWayBack(this.#work, this.#name));
-      if (wish.verifyBeforeCutover) {
+      if (spec.rollback === "keep") await this.#retryDatabaseStep(() => requireRollback(this.#work, this.#name));
+      if (spec.verifyBeforeCutover) {
         await journal.database(this.#name, { message: "comparing before the cutover" });
         refuseUnlessEqual(await this.verify("beforeCutover", signal));
       }
@@ -126,17 +134,22 @@ export class FollowedDatabase {
       // What the target lacks would be found behind the point as well, and could not be tried again there.
       const reachPoint = (): Promise<void> =>
         this.#unlessOvertaken(() => stream.exclusivelyWithAll((...carried) => this.#reachPoint(...carried)));
-      await this.#fence.downIfItFails(() => this.#riddenOut(reachPoint, () => !stream.hasFailed));
+      await this.#fence.downIfItFails(() => this.#retryDatabaseStep(reachPoint, () => !stream.hasFailed));
       // From here on the target stands for itself: a successor only cleans up.
-      await journal.database(this.#name, { phase: "finishing", state: "InProgress", message: "cleaning up" });
+      await journal.database(this.#name, { phase: "completing", state: "InProgress", message: "cleaning up" });
     }
-    await this.#riddenOut(() => this.#finish());
-    if (wish.rollback !== "keep")
+    await this.#retryDatabaseStep(() => this.#finish());
+    if (spec.rollback !== "keep")
       return journal.database(this.#name, { phase: "done", state: "Succeeded", message: null });
     const handover = this.#remainder;
-    const places = { name: this.#name, targetName: targetDatabase(wish, this.#name) };
-    await this.#riddenOut(() => WayBack.open(this.#work, places));
-    await journal.database(this.#name, { phase: "reversing", state: "Succeeded", message: null, handover });
+    const places = { name: this.#name, targetName: targetDatabase(spec, this.#name) };
+    await this.#retryDatabaseStep(() => RollbackReplication.open(this.#work, places));
+    await journal.database(this.#name, {
+      phase: "rollingBack",
+      state: "Succeeded",
+      message: null,
+      deferredPlan: handover,
+    });
   }
 
   /** Takes down the fence that a worker has left whose cutover is not asked for any more. */
@@ -149,7 +162,7 @@ export class FollowedDatabase {
     await this.#reporting;
   }
 
-  get #remainder(): Following {
+  get #remainder(): StreamState {
     return this.#stream?.following ?? this.#handedOver;
   }
 
@@ -164,17 +177,17 @@ export class FollowedDatabase {
         await run();
         return;
       } catch (error) {
-        if (!(error instanceof Overtaken) || round === mostPoints) throw error;
+        if (!(error instanceof ConcurrentChangeError) || round === mostPoints) throw error;
         const text = `the cutover is begun again at another point: ${error.message}`;
         await journal.event(text, { database: this.#name, level: "warning" });
-        await pause(round * pauseBetweenPointsMs, signal);
+        await delay(round * pauseBetweenPointsMs, signal);
         signal.throwIfAborted();
       }
   }
 
   /** @param sourceVersion of the schema that has been carried over */
   async #reachPoint(follower: Follower, sourceVersion: string): Promise<void> {
-    const { wish, source, journal, signal } = this.#work;
+    const { spec, source, journal, signal } = this.#work;
     await journal.database(this.#name, { state: "InProgress", message: "cutting over" });
     const sourceSession = await this.#connectSource("cutover");
     try {
@@ -183,16 +196,16 @@ export class FollowedDatabase {
         await cutOver({
           source,
           database: this.#name,
-          slot: pointSlot(changeCaptureNames(wish, this.#name)),
+          slot: pointSlot(changeCaptureNames(spec, this.#name)),
           plugin: this.#remainder.plugin,
           follower,
           sourceSession,
           targetSession,
           signal,
-          onWaiting: blockerTeller(this.#work, this.#name, "source"),
-          hasSequence: ({ schema, name }) => !this.#remainder.cutSequences.includes(sequenceKey(schema, name)),
-          sequenceMargin: wish.sequenceMargin,
-          putUpFence: wish.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
+          onWaiting: blockerReporter(this.#work, this.#name, "source"),
+          hasSequence: ({ schema, name }) => !this.#remainder.cutSequences.includes(relationKey(schema, name)),
+          sequenceMargin: spec.sequenceMargin,
+          putUpFence: spec.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
           onEscapedChanges: (changes) => this.#fence.tellEscaped(changes),
           requireSchema: () => this.#requireSchema(sourceSession, sourceVersion),
           refreshMaterializedViews: () => this.#refresh(sourceSession, targetSession),
@@ -218,10 +231,10 @@ export class FollowedDatabase {
     );
   }
 
-  /** @throws Overtaken when the source is not what the target was made like */
+  /** @throws ConcurrentChangeError when the source is not what the target was made like */
   async #requireSchema(source: Client, before: string): Promise<void> {
     if ((await readSourceVersion(source)) === before) return;
-    throw new Overtaken(`the schema of ${this.#name} was altered on the source while it was cut over`, {
+    throw new ConcurrentChangeError(`the schema of ${this.#name} was altered on the source while it was cut over`, {
       remedy: "cut over when nothing alters the source's schema, or its privileges, every second",
       code: "603130",
     });
@@ -231,12 +244,12 @@ export class FollowedDatabase {
    * What may run twice: what was done already is found done, as it is by a successor; before the point, all is done
    * anew.
    */
-  #riddenOut(run: () => Promise<void>, isOfUse?: () => boolean): Promise<void> {
-    return riddenOut(this.#work, this.#name, run, isOfUse);
+  #retryDatabaseStep(run: () => Promise<void>, isOfUse?: () => boolean): Promise<void> {
+    return retryDatabaseStep(this.#work, this.#name, run, isOfUse);
   }
 
   async #finish(): Promise<void> {
-    const { wish, source, journal } = this.#work;
+    const { spec, source, journal } = this.#work;
     const startedAt = performance.now();
     await this.stop();
     const target = await this.#connectTarget("finish");
@@ -246,11 +259,11 @@ export class FollowedDatabase {
       if (keptBack) await this.#restoreFiring(target, keptBack, context);
       await reportFindings(this.#work, this.#name, await restoreEntries(target, handover, context));
       await this.#compareWithSource(target, context.missing);
-      await dropProgress(target, wish.migrationName);
+      await dropProgress(target, spec.migrationName);
     } finally {
       await target.end();
     }
-    for (const note of await dropSourceObjects(source, wish, this.#name))
+    for (const note of await dropSourceObjects(source, spec, this.#name))
       await journal.event(note, { database: this.#name, level: "warning" });
     await journal.database(this.#name, { slot: null, publications: [] });
     await journal.cutoverStep(this.#name, "clean up", (performance.now() - startedAt) / 1000);
@@ -259,7 +272,7 @@ export class FollowedDatabase {
   /** While the tables still belong to the role that migrates, and nobody writes yet. */
   async #restoreFiring(
     target: Client,
-    { firing, firingValidations }: NonNullable<Remainder["keptBack"]>,
+    { firing, firingValidations }: NonNullable<PostCutoverPlan["keptBack"]>,
     context: RestoreContext,
   ): Promise<void> {
     await this.#work.journal.database(this.#name, { message: "foreign keys, triggers and rules" });
@@ -283,22 +296,22 @@ export class FollowedDatabase {
   }
 
   #follow(changes: Partial<FollowOptions> = {}): Follower {
-    const { wish, source, target, generation, signal } = this.#work;
+    const { spec, source, target, generation, signal } = this.#work;
     return new Follower({
       source,
       target,
       database: this.#name,
-      targetDatabase: targetDatabase(wish, this.#name),
-      slot: changeCaptureNames(wish, this.#name).slot,
+      targetDatabase: targetDatabase(spec, this.#name),
+      slot: changeCaptureNames(spec, this.#name).slot,
       publications: this.#remainder.publications,
       plugin: this.#remainder.plugin,
-      tables: (session) => tablesInScope(session, wish),
-      firesNothing: this.#remainder.keptBack !== undefined,
+      tables: (session) => tablesInScope(session, spec),
+      triggersDisabled: this.#remainder.keptBack !== undefined,
       searchPath: this.#remainder.sourceSearchPath,
-      migration: wish.migrationName,
+      migration: spec.migrationName,
       generation,
       signal,
-      reconnectForSeconds: wish.reconnectFor,
+      reconnectForSeconds: spec.reconnectFor,
       onEvent: (event) => {
         if (event.kind === "streaming") this.#streams();
         if (event.kind === "lockTableFull") this.#report(() => this.#nameSetting(event));
@@ -333,7 +346,7 @@ export class FollowedDatabase {
   /** Writes one after another, in the background. Failing to write is the lease's business, which ends the worker. */
   #report(write: () => Promise<void>): void {
     this.#reporting = this.#reporting.then(write).catch((error: unknown) => {
-      process.stderr.write(`a report on ${this.#name} is lost: ${String(error)}\n`);
+      log.warn(`a report on ${this.#name} is lost: ${String(error)}`);
     });
   }
 
@@ -343,20 +356,20 @@ export class FollowedDatabase {
   }
 
   async #connectTarget(what: string): Promise<Client> {
-    const { target, wish } = this.#work;
-    const database = targetDatabase(wish, this.#name);
+    const { target, spec } = this.#work;
+    const database = targetDatabase(spec, this.#name);
     return connect(target, { database, purpose: this.#purpose(what) });
   }
 
   #purpose(what: string): string {
-    return `${this.#work.wish.migrationName} ${what}`;
+    return `${this.#work.spec.migrationName} ${what}`;
   }
 }
 
 function refuseUnlessEqual(verification: OnlineVerification | undefined): void {
   if (!verification || verification.state === "equal") return;
   const text = `not cut over: ${sentence(verification)}`;
-  throw verification.state === "different" ? new ContentDiffers(text) : new Refused(text);
+  throw verification.state === "different" ? new ContentDiffersError(text) : new RefusedError(text);
 }
 
 function describe(event: FollowEvent): string {

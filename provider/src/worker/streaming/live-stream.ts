@@ -1,23 +1,23 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import type { Follower } from "../../cdc/follower.js";
-import { HeldUp, messageOf } from "../../errors.js";
+import { LockNotAvailableError, messageOf } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import { type EndedFollower, Followers, type StartFollower } from "../followers/followers.js";
-import type { Following } from "../following.js";
-import { pause } from "../../async/delay.js";
-import { type Carried, SchemaCarrier } from "../schema-sync/schema-synchronizer.js";
+import type { StreamState } from "../followers/stream-state.js";
+import { delay } from "../../async/delay.js";
+import { type SyncResult, SchemaSynchronizer } from "../schema-sync/schema-synchronizer.js";
 import { schemaFingerprint } from "../schema-diff/schema-fingerprint.js";
 import { readSourceVersion } from "../schema-diff/source-version.js";
-import { StreamTampered, readTableForms, sumOfFiles, withPresentFiles } from "../schema-diff/schema-baseline.js";
-import { lookWhilePausedMs, StreamPause } from "../schema-sync/manual-ddl-gate.js";
+import { PublicationAltered, readTableStorage, sumOfFiles, withPresentFiles } from "../schema-diff/schema-baseline.js";
+import { pausedCheckMs, ManualDdlGate } from "../schema-sync/manual-ddl-gate.js";
 import { StreamRecord } from "../followers/stream-record.js";
-import { maySchemaBeWhy, stuckTable } from "../followers/schema-error.js";
-import { TableJoins } from "../schema-sync/table-resync.js";
-import { Turns } from "../../async/serial-queue.js";
-import { VainLooks } from "../schema-sync/schema-check-backoff.js";
-import type { Work } from "../work.js";
+import { isSchemaError, schemaErrorTable } from "../followers/schema-error.js";
+import { TableResync } from "../schema-sync/table-resync.js";
+import { SerialQueue } from "../../async/serial-queue.js";
+import { SchemaCheckBackoff } from "../schema-sync/schema-check-backoff.js";
+import type { Work } from "../context/work.js";
 
 const lookEveryMs = 3000;
 /** Of carrying over what the stream cannot go on without, while the source's schema is altered again and again. */
@@ -37,16 +37,16 @@ export class LiveStream {
   readonly failed: Promise<never>;
   readonly #record: StreamRecord;
   readonly #followers: Followers;
-  readonly #joins: TableJoins;
-  readonly #pause: StreamPause;
-  readonly #carrier: SchemaCarrier;
+  readonly #joins: TableResync;
+  readonly #pause: ManualDdlGate;
+  readonly #carrier: SchemaSynchronizer;
   /** Whoever changes the target, or needs the stream to himself. */
-  readonly #turns = new Turns();
+  readonly #turns = new SerialQueue();
   readonly #stopped = new AbortController();
   readonly #watching: Promise<void>;
   #fail: (error: unknown) => void = () => undefined;
   #hasFailed = false;
-  readonly #vainLooks = new VainLooks();
+  readonly #schemaCheckBackoff = new SchemaCheckBackoff();
   /** {@link sumOfFiles} at the last look. */
   #files: string | undefined;
   /** What was told last of the lock that a stuck stream's schema waits for. */
@@ -55,7 +55,7 @@ export class LiveStream {
   #revivedFrom: string | undefined;
 
   /** @param follow starts a follower of this database */
-  constructor(work: Work, database: string, following: Following, follow: StartFollower) {
+  constructor(work: Work, database: string, following: StreamState, follow: StartFollower) {
     const record = new StreamRecord(work, database, following);
     this.#record = record;
     this.failed = new Promise<never>((_resolve, reject) => (this.#fail = reject));
@@ -63,12 +63,12 @@ export class LiveStream {
     this.failed.catch(() => (this.#hasFailed = true));
     this.#followers = new Followers({
       follow,
-      leftOut: () => record.leftOut,
+      skipped: () => record.skipped,
       onEnded: (ended) => this.#takeTurnToRevive(ended),
     });
-    this.#joins = new TableJoins(record, this.#followers, this.#stopped.signal);
-    this.#pause = new StreamPause(record, this.#followers, this.#joins, this.#stopped.signal);
-    this.#carrier = new SchemaCarrier(record, this.#followers, this.#joins, this.#pause);
+    this.#joins = new TableResync(record, this.#followers, this.#stopped.signal);
+    this.#pause = new ManualDdlGate(record, this.#followers, this.#joins, this.#stopped.signal);
+    this.#carrier = new SchemaSynchronizer(record, this.#followers, this.#joins, this.#pause);
     this.#watching = this.#watch();
   }
 
@@ -82,18 +82,18 @@ export class LiveStream {
     return this.#followers.current.status().pendingTransactions > 0;
   }
 
-  get following(): Following {
+  get following(): StreamState {
     return this.#record.following;
   }
 
   /**
    * Runs with the stream to itself, the source's schema carried over.
    *
-   * @throws Refused when the stream is paused, naming what has to be run on the target
+   * @throws RefusedError when the stream is paused, naming what has to be run on the target
    */
   exclusively<Result>(run: (follower: Follower) => Promise<Result>): Promise<Result> {
     return this.#unlessPaused(async () => {
-      await this.#carrier.carryAll();
+      await this.#carrier.syncAll();
       return this.#withSchemaOf(run);
     });
   }
@@ -102,7 +102,7 @@ export class LiveStream {
    * As {@link exclusively}, with all of the schema, also what no change of a table tells of, as new functions and views.
    *
    * @param run is told what {@link readSourceVersion} had read before: what is altered later has not been carried over
-   * @throws Refused naming what the target still lacks
+   * @throws RefusedError naming what the target still lacks
    */
   exclusivelyWithAll<Result>(run: (follower: Follower, sourceVersion: string) => Promise<Result>): Promise<Result> {
     return this.#unlessPaused(async () => {
@@ -115,7 +115,7 @@ export class LiveStream {
     this.#stopped.abort();
     await this.#followers.current.stop();
     await this.#watching;
-    await this.#turns.over();
+    await this.#turns.idle();
     await this.#followers.current.stop();
   }
 
@@ -123,7 +123,7 @@ export class LiveStream {
   async #carryAllOfOneVersion(): Promise<string> {
     for (let attempt = 1; ; attempt++) {
       const version = await this.#readSource(readSourceVersion);
-      await this.#carrier.carryAll();
+      await this.#carrier.syncAll();
       await this.#carrier.complete();
       if (attempt === carriedAtMost || (await this.#readSource(readSourceVersion)) === version) return version;
     }
@@ -135,12 +135,12 @@ export class LiveStream {
       try {
         return await run(this.#followers.current);
       } catch (error) {
-        if (stuckTable(error) === undefined) throw error;
+        if (schemaErrorTable(error) === undefined) throw error;
         const isOutlived = await this.#joins.outlives(error);
         if (!isFirst && !isOutlived) throw error;
         // It has ended; one that leaves out what is to be copied comes to what else is to be carried over.
         await this.#followers.restart();
-        await this.#carrier.carryAll();
+        await this.#carrier.syncAll();
         await this.#followers.restart();
       }
     }
@@ -148,26 +148,26 @@ export class LiveStream {
 
   async #unlessPaused<Result>(run: () => Promise<Result>): Promise<Result> {
     // The statement may have been run just now.
-    if (this.#pause.refusal) await sleep(2 * lookWhilePausedMs);
+    if (this.#pause.refusal) await sleep(2 * pausedCheckMs);
     if (this.#pause.refusal) throw this.#pause.refusal;
     return this.#inTurnUnlessPaused(run);
   }
 
   /** Whoever has the turn may be waiting for a statement to be run, for as long as that takes. */
   async #inTurnUnlessPaused<Result>(run: () => Promise<Result>): Promise<Result> {
-    const givenUp = new AbortController();
+    const retriesExhausted = new AbortController();
     const come = new AbortController();
-    const result = this.#turns.take(() => {
-      givenUp.signal.throwIfAborted();
+    const result = this.#turns.run(() => {
+      retriesExhausted.signal.throwIfAborted();
       come.abort();
       return run();
     });
     // For those who await it; one who gives up does not.
     result.catch(() => undefined);
-    while (!this.#pause.refusal && !come.signal.aborted) await pause(lookWhilePausedMs, come.signal);
+    while (!this.#pause.refusal && !come.signal.aborted) await delay(pausedCheckMs, come.signal);
     const { refusal } = this.#pause;
     if (!refusal || come.signal.aborted) return result;
-    givenUp.abort();
+    retriesExhausted.abort();
     throw refusal;
   }
 
@@ -177,7 +177,7 @@ export class LiveStream {
 
   #takeTurnToRevive(ended: EndedFollower): void {
     if (this.#isStopped()) return;
-    void this.#turns.take(() => this.#revive(ended)).catch(this.#fail);
+    void this.#turns.run(() => this.#revive(ended)).catch(this.#fail);
   }
 
   /**
@@ -186,7 +186,7 @@ export class LiveStream {
    */
   async #revive({ error, isCurrent, isTargetAltered }: EndedFollower): Promise<void> {
     if (this.#isStopped() || !isCurrent()) return;
-    if (!maySchemaBeWhy(error)) throw error;
+    if (!isSchemaError(error)) throw error;
     const carried = await this.#carryFor(error);
     if (carried !== "heldUp") {
       const isAgain = messageOf(error) === this.#revivedFrom;
@@ -198,18 +198,18 @@ export class LiveStream {
   }
 
   /** `heldUp` by a lock, or by a server that is away, for which the follower is the one that waits, or gives up. */
-  async #carryFor(error: unknown): Promise<Carried | "heldUp"> {
+  async #carryFor(error: unknown): Promise<SyncResult | "heldUp"> {
     try {
       if (await this.#joins.outlives(error)) {
         // The next look has it copied; until then the stream goes on without it.
         this.#carrier.outdate();
         return "changed";
       }
-      const carried = await this.#carryUnaltered(stuckTable(error));
+      const carried = await this.#carryUnaltered(schemaErrorTable(error));
       this.#heldUpBy = undefined;
       return carried;
     } catch (held) {
-      if (!(held instanceof HeldUp || isConnectionLoss(held))) throw held;
+      if (!(held instanceof LockNotAvailableError || isConnectionLoss(held))) throw held;
       this.#carrier.outdate();
       const text = heldUpText(held);
       if (text !== this.#heldUpBy) await this.#record.say(text, "warning");
@@ -219,13 +219,13 @@ export class LiveStream {
   }
 
   /** Where the source's schema was altered meanwhile, what it failed by may be that this was read at two moments. */
-  async #carryUnaltered(table: string | undefined): Promise<Carried> {
+  async #carryUnaltered(table: string | undefined): Promise<SyncResult> {
     for (let attempt = 1; ; attempt++) {
       const before = await this.#readSource(schemaFingerprint);
       try {
-        return await this.#carrier.carry("untilPutRight", table);
+        return await this.#carrier.sync("untilResolved", table);
       } catch (error) {
-        const isOther = error instanceof HeldUp || isConnectionLoss(error);
+        const isOther = error instanceof LockNotAvailableError || isConnectionLoss(error);
         const isFinal = isOther || this.#isStopped() || attempt === attemptsAtMost;
         if (isFinal || (await this.#readSource(schemaFingerprint)) === before) throw error;
         // Without its remedy, which is for what stays so.
@@ -240,9 +240,9 @@ export class LiveStream {
 
   async #watch(): Promise<void> {
     while (!this.#isStopped()) {
-      await pause(lookEveryMs, this.#stopped.signal);
+      await delay(lookEveryMs, this.#stopped.signal);
       if (this.#isStopped()) return;
-      await this.#turns.take(() => this.#look());
+      await this.#turns.run(() => this.#look());
     }
   }
 
@@ -250,19 +250,21 @@ export class LiveStream {
     let changed: string | undefined;
     try {
       changed = await this.#changedSchema();
-      if (changed !== undefined && this.#vainLooks.isToRest(changed)) return;
-      if (changed !== undefined) await this.#carrier.carry("untilPutRight");
-      this.#vainLooks.forget();
+      if (changed !== undefined && this.#schemaCheckBackoff.shouldSkip(changed)) return;
+      if (changed !== undefined) await this.#carrier.sync("untilResolved");
+      this.#schemaCheckBackoff.forget();
     } catch (error) {
       if (this.#isStopped()) return;
-      if (error instanceof StreamTampered) {
+      if (error instanceof PublicationAltered) {
         this.#fail(error);
         return;
       }
       // The stream itself goes on; what it cannot take without this stops it, and tells.
       const text =
-        error instanceof HeldUp ? heldUpText(error) : `the source's schema could not be compared: ${messageOf(error)}`;
-      if (this.#vainLooks.note(changed ?? "", text)) await this.#record.say(text, "warning").catch(this.#fail);
+        error instanceof LockNotAvailableError
+          ? heldUpText(error)
+          : `the source's schema could not be compared: ${messageOf(error)}`;
+      if (this.#schemaCheckBackoff.note(changed ?? "", text)) await this.#record.say(text, "warning").catch(this.#fail);
     }
   }
 
@@ -288,7 +290,7 @@ export class LiveStream {
     if (files === this.#files) return;
     const { mark } = this.#record.following;
     if (mark?.forms) {
-      const forms = withPresentFiles(mark.forms, await readTableForms(source));
+      const forms = withPresentFiles(mark.forms, await readTableStorage(source));
       await this.#record.keep({ mark: { ...mark, forms } });
     }
     this.#files = files;

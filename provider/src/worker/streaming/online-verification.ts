@@ -1,20 +1,20 @@
 import { changeCaptureNames, pointSlot } from "../../cdc/model/names.js";
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
-import { TakenOver, messageOf } from "../../errors.js";
+import { TakenOverError, messageOf } from "../../errors.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import { qualify } from "../../postgres/identifiers.js";
-import { mostTablesShown, type OnlineVerification } from "../../status.js";
+import { maxTablesShown, type OnlineVerification } from "../../status.js";
 import { targetDatabase } from "../../inputs/target-database.js";
-import { compareTables, type TableComparison } from "../../verify/compare-tables.js";
+import { compareTables, type TableComparison, type ComparisonView } from "../../verify/compare-tables.js";
 import { contentDiffers } from "../../verify/content-differs.js";
 import { openToCompare } from "../../verify/open-to-compare.js";
-import { overtakenError, whatToCompare } from "../comparison/compare-database.js";
+import { concurrentChangeError, planComparison } from "../comparison/compare-database.js";
 import { recordingProgress } from "../comparison/comparison-progress.js";
 import type { LiveStream } from "./live-stream.js";
-import { pause } from "../../async/delay.js";
-import { type Patience, rideOut } from "../ride-out.js";
-import { meet, type SameMoment } from "../comparison/aligned-snapshots.js";
-import type { Work } from "../work.js";
+import { delay } from "../../async/delay.js";
+import { type RetryPolicy, retry } from "../context/retry.js";
+import { alignSnapshots, type AlignedSnapshots } from "../comparison/aligned-snapshots.js";
+import type { Work } from "../context/work.js";
 
 /** How often a table may be replaced, or the stream be caught by a change of the schema, before that is the result. */
 const mostRounds = 5;
@@ -40,7 +40,7 @@ interface Found {
  * Compares every followed row of a database at one point of the source's history while writes go on, and writes down
  * what it finds. That something differs, or cannot be compared, is a result and no failure of the migration.
  *
- * @throws TakenOver, and what the work's signal was aborted with
+ * @throws TakenOverError, and what the work's signal was aborted with
  */
 export async function verifyOnline(work: Work, verification: VerificationOfDatabase): Promise<OnlineVerification> {
   const { database, requestedBy } = verification;
@@ -71,9 +71,9 @@ async function outcome(
     const different = results.filter(({ equal, replaced }) => !equal && !replaced);
     const counts = { lsn, heldSeconds, tablesCompared: results.length, tablesDifferent: different.length };
     const difference = contentDiffers(verification.database, different);
-    if (!difference && overtaken.length > 0) throw overtakenError(verification.database, overtaken);
+    if (!difference && overtaken.length > 0) throw concurrentChangeError(verification.database, overtaken);
     if (!difference) return { state: "equal", ...counts };
-    const differences = different.slice(0, mostTablesShown).map(({ schema, table, ...rest }) => ({
+    const differences = different.slice(0, maxTablesShown).map(({ schema, table, ...rest }) => ({
       table: qualify(schema, table),
       sourceRows: rest.sourceRows,
       targetRows: rest.targetRows,
@@ -81,7 +81,7 @@ async function outcome(
     }));
     return { state: "different", ...counts, differences, message: difference.message };
   } catch (error) {
-    if (work.signal.aborted || error instanceof TakenOver) throw error;
+    if (work.signal.aborted || error instanceof TakenOverError) throw error;
     return { state: "failed", message: messageOf(error) };
   }
 }
@@ -95,25 +95,25 @@ async function compare(work: Work, verification: VerificationOfDatabase): Promis
   const again = async (round: number, why: string): Promise<void> => {
     const pauseMs = firstPauseMs * 2 ** (round - 1);
     await tell(`${why}; compared again in ${pauseMs / 1000} s`);
-    await pause(pauseMs, signal);
+    await delay(pauseMs, signal);
   };
-  const patience: Patience = {
-    ...{ seconds: work.wish.reconnectFor, signal },
-    mayPass: (error) => !stream.hasFailed && isConnectionLoss(error),
+  const patience: RetryPolicy = {
+    ...{ seconds: work.spec.reconnectFor, signal },
+    isRetryable: (error) => !stream.hasFailed && isConnectionLoss(error),
     onLost: (reason, retryInMs) => tell(`${reason}; compared again in ${retryInMs / 1000} s`),
-    endsAfterGoodRun: true,
+    failsAfterGoodRun: true,
   };
   for (let round = 1; ; round++) {
     try {
       const replaced = found?.results.filter((result) => result.replaced);
-      const next = await rideOut(patience, () => compareOnce(work, verification, replaced));
+      const next = await retry(patience, () => compareOnce(work, verification, replaced));
       found = found ? { ...next, results: merge(found.results, next.results) } : next;
       const overtaken = found.results.filter((result) => result.replaced);
       if (round === mostRounds || overtaken.length === 0) return found;
-      await again(round, messageOf(overtakenError(database, overtaken)));
+      await again(round, messageOf(concurrentChangeError(database, overtaken)));
     } catch (error) {
       // The stream may have been caught by a change of the source's schema, which is carried over when it is let go.
-      const isLast = round === mostRounds || error instanceof TakenOver || signal.aborted;
+      const isLast = round === mostRounds || error instanceof TakenOverError || signal.aborted;
       if (isLast) throw error;
       await again(round, messageOf(error));
     }
@@ -128,11 +128,13 @@ async function compareOnce(
   { database, stream, signal }: VerificationOfDatabase,
   only: readonly TableComparison[] | undefined,
 ): Promise<Found> {
-  const { wish, source, target } = work;
-  const slot = pointSlot(changeCaptureNames(wish, database));
+  const { spec, source, target } = work;
+  const slot = pointSlot(changeCaptureNames(spec, database));
   const here = { endpoint: source, database, slot, plugin: stream.following.plugin };
-  const there = { endpoint: target, database: targetDatabase(wish, database) };
-  const moment = await stream.exclusively((follower) => meet({ source: here, target: there, follower, signal }));
+  const there = { endpoint: target, database: targetDatabase(spec, database) };
+  const moment = await stream.exclusively((follower) =>
+    alignSnapshots({ source: here, target: there, follower, signal }),
+  );
   try {
     const results = await compareAt(work, { database, stream, moment, signal, only });
     return { lsn: moment.lsn, heldSeconds: moment.heldSeconds, results };
@@ -146,28 +148,30 @@ async function compareAt(
   at: {
     readonly database: string;
     readonly stream: LiveStream;
-    readonly moment: SameMoment;
+    readonly moment: AlignedSnapshots;
     readonly signal: AbortSignal;
     readonly only: readonly TableComparison[] | undefined;
   },
 ): Promise<TableComparison[]> {
-  const { wish, source, target } = work;
+  const { spec, source, target } = work;
   const { database, stream, moment, only } = at;
-  const purpose = `${wish.migrationName} verify`;
-  const here = targetDatabase(wish, database);
-  const openSource = () => openToCompare({ endpoint: source, database, purpose, snapshotId: moment.source.id });
-  const { tables, searchPath } = await whatToCompare(work, openSource, true);
+  const purpose = `${spec.migrationName} verify`;
+  const here = targetDatabase(spec, database);
+  const openSource = (view: ComparisonView) =>
+    openToCompare({ endpoint: source, database, purpose, snapshotId: moment.source.id }, view);
+  const { tables, searchPath } = await planComparison(work, openSource, true);
   const { followed, joining } = stream.following;
   const isThere = ({ table }: TableToCopy): boolean => {
     const name = qualify(table.schema, table.name);
-    return (followed?.includes(name) ?? true) && !(joining?.includes(name) ?? false);
+    return (followed === undefined || String(table.oid) in followed) && !(joining?.includes(name) ?? false);
   };
   const isWanted = ({ table: { schema, name } }: TableToCopy): boolean =>
     only?.some((one) => one.schema === schema && one.table === name) ?? true;
   return recordingProgress(work.journal, database, (onProgress) =>
     compareTables({
       openSource,
-      openTarget: () => openToCompare({ endpoint: target, database: here, purpose, snapshotId: moment.target.id }),
+      openTarget: (view) =>
+        openToCompare({ endpoint: target, database: here, purpose, snapshotId: moment.target.id }, view),
       underSnapshots: ["source", "target"],
       tables: tables.filter((table) => isThere(table) && isWanted(table)),
       searchPath,

@@ -1,0 +1,57 @@
+import type { Client } from "pg";
+import { callsWritten } from "./called-functions.js";
+import { qualify } from "./identifiers.js";
+import { serverVersion } from "./server-version.js";
+
+/** SQL condition: everything in the database belongs to superusers or to the session's role. */
+export const isAllTrusted = `NOT EXISTS (
+  SELECT FROM pg_shdepend s JOIN pg_roles r ON s.refclassid = 'pg_authid'::regclass AND r.oid = s.refobjid
+   WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+     AND s.deptype = 'o' AND NOT r.rolsuper AND r.rolname <> current_user)`;
+
+/**
+ * SQL condition: planning a query over the relation runs functions that users wrote. The planner evaluates the constant
+ * parts of index expressions, of index predicates, and of statistics expressions (from 14 on).
+ */
+export function planningCallsWritten(relation: string, version: number): string {
+  const statistics = `OR EXISTS (SELECT FROM pg_statistic_ext s WHERE s.stxrelid = ${relation} AND ${callsWritten("s.stxexprs")})`;
+  return `(EXISTS (SELECT FROM pg_index i
+                    WHERE i.indrelid = ${relation} AND (${callsWritten("i.indexprs")} OR ${callsWritten("i.indpred")}))
+           ${version >= 140000 ? statistics : ""})`;
+}
+
+/**
+ * Tables that must not appear in a query: planning it would run functions of other roles with this role's privileges.
+ * `COPY table TO STDOUT` is safe, because the server does not plan it.
+ *
+ * @param session a session that sees the present catalogue, not a snapshot: the planner uses the present indexes
+ * @returns their names, as {@link qualify} writes them
+ */
+export async function tablesUnsafeToPlan(session: Client): Promise<ReadonlySet<string>> {
+  const { rows } = await session.query<{ schema: string; name: string }>(query(await serverVersion(session), "true"));
+  return new Set(rows.map(({ schema, name }) => qualify(schema, name)));
+}
+
+/** Whether a table is one of {@link tablesUnsafeToPlan}. */
+export async function isUnsafeToPlan(
+  session: Client,
+  { schema, name }: { readonly schema: string; readonly name: string },
+): Promise<boolean> {
+  const one = query(await serverVersion(session), "n.nspname = $1 AND c.relname = $2");
+  return ((await session.query(one, [schema, name])).rowCount ?? 0) > 0;
+}
+
+const query = (version: number, condition: string): string =>
+  `SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND c.oid >= 16384 AND ${condition}
+      AND CASE WHEN ${planningCallsWritten("c.oid", version)} THEN NOT (${isAllTrusted}) ELSE false END`;
+
+/**
+ * Has the server refuse views and foreign tables in the session's queries: their owner could put one in the place of a
+ * table between its listing and its reading. Servers have this setting since their minor releases of August 2024.
+ */
+export async function refuseViews(session: Client): Promise<void> {
+  await session.query(
+    `SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'`,
+  );
+}

@@ -1,0 +1,128 @@
+import { isDeepStrictEqual } from "node:util";
+import { RefusedError } from "../errors.js";
+import { specOf, type Inputs, type MigrationSpec } from "../inputs/inputs.js";
+import { hasEnded } from "../status.js";
+import {
+  forgetDatabases,
+  readDatabases,
+  readMigration,
+  restartMigration,
+  retryDatabases,
+  updateSpec,
+  type DatabaseRecord,
+  type MigrationRecord,
+} from "../store/records.js";
+import { allDatabases, setRequests } from "../store/requests.js";
+import type { Store } from "../store/store.js";
+import { stopWorker } from "../supervisor/stop-worker.js";
+import { eraseFences } from "../worker/cleanup/erase-migration.js";
+import { differingCopyInputs, fixedReason, fixedRemedy, isUnderWay } from "./copy-inputs.js";
+import { differingIdentity } from "./ownership/identity.js";
+
+/**
+ * Records what the inputs ask of an existing migration: its spec, its databases, and the requests to its worker.
+ *
+ * @throws RefusedError when the record is another migration's, or an input cannot change any longer
+ */
+export async function applyInputs(store: Store, inputs: Inputs): Promise<void> {
+  const name = inputs.migrationName;
+  const spec = specOf(inputs);
+  const found = await readMigration(store, name);
+  const foreign = found ? differingIdentity(found.spec, spec) : [];
+  if (!found || foreign.length > 0) throw refuseOther(inputs, foreign);
+  await refuseFixed(store, found, spec);
+  await leaveOutDatabases(store, inputs);
+  await retryFailed(store, inputs);
+  // With what a worker that was stopped for that had reached.
+  const record = (await readMigration(store, name)) ?? found;
+  // A worker that saw the cutover request before the spec that it comes with would cut over by the former spec.
+  await store.atOnce(async () => {
+    await recordSpec(store, record, inputs, spec);
+    await recordRequests(store, inputs);
+  });
+}
+
+export const refuseOther = (inputs: Inputs, properties: readonly string[]): RefusedError =>
+  new RefusedError(
+    `the migration ${inputs.migrationName} exists on ${inputs.target.host}:${inputs.target.port} already, with another ${properties.join(", ")}`,
+    { remedy: "choose another migrationName, or destroy that migration first" },
+  );
+
+/** The preview refuses the same where it can read the records. */
+async function refuseFixed(
+  store: Store,
+  { name, spec: before, state }: MigrationRecord,
+  after: MigrationSpec,
+): Promise<void> {
+  const fixed = differingCopyInputs(before, after);
+  if (fixed.length === 0) return;
+  const phases = (await readDatabases(store, name)).map(({ phase }) => phase);
+  if (isUnderWay(state, phases))
+    throw new RefusedError(`${fixed.join(", ")} of ${name} cannot change: ${fixedReason}`, { remedy: fixedRemedy });
+}
+
+export const haveSameMembers = (one: readonly string[], other: readonly string[]): boolean =>
+  isDeepStrictEqual([...one].sort(), [...other].sort());
+
+/** A worker does not retry a failed database while it replicates the others; its successor starts with all. */
+async function retryFailed(store: Store, inputs: Inputs): Promise<void> {
+  const { migrationName } = inputs;
+  const isFailed = ({ state }: DatabaseRecord): boolean => state === "Failed";
+  const failed = cancelsAll(inputs) ? [] : (await readDatabases(store, migrationName)).filter(isFailed);
+  if (failed.length === 0) return;
+  await stopWorker(store, migrationName);
+  await retryDatabases(
+    store,
+    migrationName,
+    failed.map(({ name }) => name),
+  );
+}
+
+async function recordSpec(store: Store, record: MigrationRecord, inputs: Inputs, spec: MigrationSpec): Promise<void> {
+  const { state } = record;
+  // A failed migration keeps its slots: a worker removes them.
+  if (hasEnded(state) && state !== "Failed" && cancelsAll(inputs)) return;
+  const isTakenBack = state === "Canceled" && inputs.rollback === "return";
+  if (hasEnded(state) && !isTakenBack && !isDone(record, spec)) await restartMigration(store, spec);
+  else await updateSpec(store, spec);
+}
+
+/** Whether an ended migration has nothing to do for this spec. A database that is done is never copied again. */
+function isDone(record: MigrationRecord, spec: MigrationSpec): boolean {
+  if (record.state !== "Succeeded") return false;
+  const onlyValidated = record.spec.migrationOption === "Validate" && spec.migrationOption !== "Validate";
+  return !onlyValidated && spec.dbsToMigrate.every((database) => record.spec.dbsToMigrate.includes(database));
+}
+
+/** Databases that the inputs no longer list leave the record. Their data on the target stays. */
+async function leaveOutDatabases(store: Store, inputs: Inputs): Promise<void> {
+  const { migrationName, dbsToMigrate } = inputs;
+  const left = (await readDatabases(store, migrationName)).filter(({ name }) => !dbsToMigrate.includes(name));
+  const busy = left
+    .filter(({ slot, hasRollbackReplication }) => slot !== undefined || hasRollbackReplication)
+    .map(({ name }) => name);
+  if (busy.length > 0)
+    throw new RefusedError(`${busy.join(", ")} cannot be removed from dbsToMigrate while it is replicated`, {
+      remedy: "list it in dbsToCancelMigrationOn with cancel set to true first",
+    });
+  for (const database of left) await eraseFences(store, inputs, database);
+  await forgetDatabases(
+    store,
+    migrationName,
+    left.map(({ name }) => name),
+  );
+}
+
+export const cancelsAll = (inputs: Inputs): boolean => inputs.cancel && inputs.dbsToCancelMigrationOn.length === 0;
+
+/** The switches as requests to the worker: for the listed databases, or for all where none is listed. */
+export async function recordRequests(store: Store, inputs: Inputs): Promise<void> {
+  const concerned = (isOn: boolean, databases: readonly string[]): readonly string[] => {
+    if (!isOn) return [];
+    return databases.length > 0 ? databases : [allDatabases];
+  };
+  const cutover = concerned(inputs.triggerCutover, inputs.dbsToTriggerCutoverOn);
+  const cancel = concerned(inputs.cancel, inputs.dbsToCancelMigrationOn);
+  await setRequests(store, inputs.migrationName, "cutover", cutover);
+  await setRequests(store, inputs.migrationName, "cancel", cancel);
+}

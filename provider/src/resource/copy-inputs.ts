@@ -1,0 +1,27 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Inputs } from "../inputs/inputs.js";
+import { hasEnded, type MigrationState } from "../status.js";
+
+/** Inputs that determine what is copied. They are fixed once a database is being copied or replicated. */
+const names = ["include", "exclude", "schemaOnly", "dataOnly", "keylessTables", "migrateRoles"] as const;
+
+export type CopyInputs = Pick<Inputs, (typeof names)[number] | "migrationOption">;
+
+export const copyInputsOf = (inputs: CopyInputs): unknown => names.map((name) => inputs[name]);
+
+/** The inputs by which two specs copy different things. */
+export function differingCopyInputs(before: CopyInputs, after: CopyInputs): string[] {
+  const differing: string[] = names.filter((name) => !isDeepStrictEqual(before[name], after[name]));
+  const stops = before.migrationOption !== "Validate" && after.migrationOption === "Validate";
+  return stops ? [...differing, "migrationOption"] : differing;
+}
+
+const replicatedPhases: readonly string[] = ["following", "completing", "rollingBack", "returned"];
+
+/** Whether a database is copied or replicated by what the inputs were when that started. */
+export const isUnderWay = (state: MigrationState, phases: readonly string[]): boolean =>
+  phases.some((phase) => replicatedPhases.includes(phase) || (phase === "copying" && !hasEnded(state)));
+
+export const fixedReason = "it determines what is copied, and databases are being copied or replicated";
+
+export const fixedRemedy = "take the change back, or destroy the migration and start it again with the new value";

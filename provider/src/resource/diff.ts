@@ -1,0 +1,53 @@
+import { isDeepStrictEqual } from "node:util";
+import { inputsSchema, type Inputs } from "../inputs/inputs.js";
+import { failedDatabases, hasEnded, type MigrationStatus } from "../status.js";
+import { differingIdentity } from "./ownership/identity.js";
+import { observeBriefly, observedStatus } from "./observe.js";
+import { owns } from "./ownership/ownership.js";
+import { inputsWithin, statusWithin, type Properties } from "./state.js";
+
+/** Inputs that concern only the operation, or the machine that the program runs on. */
+const unrecordedInputs = ["resourceUrn", "timeouts", "waitFor", "onExistingRecord"];
+
+export interface DiffAnswer {
+  readonly changes: boolean;
+  readonly replaces?: string[];
+  readonly deleteBeforeReplace?: boolean;
+}
+
+/**
+ * What a change of inputs requires. Without a change of inputs, the records are read: a migration that failed, lost its
+ * worker, or lost what it needs on a server is a change as well, and `update` repairs it.
+ */
+export async function diff(_id: string, olds: Properties, news: Properties): Promise<DiffAnswer> {
+  const before = inputsWithin(olds);
+  const after = inputsWithin(news);
+  const replaces = before && after ? differingIdentity(before, after) : [];
+  // The name is unique on the target: the old migration's record must be removed before the new one is made.
+  if (replaces.length > 0) return { changes: true, replaces, deleteBeforeReplace: true };
+  const changed = Object.keys(inputsSchema.shape).some(
+    (key) => !unrecordedInputs.includes(key) && !isDeepStrictEqual(olds[key], news[key]),
+  );
+  if (changed || !after) return { changes: changed };
+  return { changes: await needsUpdate(olds, after) };
+}
+
+async function needsUpdate(olds: Properties, inputs: Inputs): Promise<boolean> {
+  const known = statusWithin(olds);
+  if (isSettled(known, inputs)) return false;
+  const seen = await observeBriefly(inputs, "diff");
+  if (seen?.kind === "recorded" && !owns(olds, seen.owner)) return true;
+  return needsAttention((seen && observedStatus(seen, olds)) ?? known, inputs);
+}
+
+/** Only another spec changes anything here. */
+const isSettled = (status: MigrationStatus | undefined, inputs: Inputs): boolean =>
+  status?.state === "Succeeded" ||
+  (status?.state === "Canceled" &&
+    (inputs.cancel || inputs.rollback === "return" || inputs.onMaxRetainedWal === "cancel"));
+
+function needsAttention(status: MigrationStatus | undefined, inputs: Inputs): boolean {
+  if (!status || isSettled(status, inputs)) return false;
+  const awaitsAnotherTry = hasEnded(status.state) || failedDatabases(status).length > 0;
+  return awaitsAnotherTry || (status.worker.state === "lost" && inputs.runner === "local");
+}

@@ -1,0 +1,97 @@
+import { withTimeout } from "../async/with-timeout.js";
+import type { Inputs } from "../inputs/inputs.js";
+import { hasDatabaseEnded, hasEnded, type MigrationStatus } from "../status.js";
+import { readStatus } from "../store/read-status.js";
+import { readMigration } from "../store/records.js";
+import type { RecordOwner } from "../store/record-owner.js";
+import { Store } from "../store/store.js";
+import { lostSourceObjects, type LostSourceObjects } from "./lost-source-objects.js";
+import { describeOwner, owns } from "./ownership/ownership.js";
+import { statusWithin, type Properties } from "./state.js";
+
+/** What the target's records and the source show of a migration. */
+export type Observation =
+  | {
+      readonly kind: "recorded";
+      readonly status: MigrationStatus;
+      readonly owner: RecordOwner | undefined;
+      /** Databases whose slot or publication is missing on the source. */
+      readonly lost: readonly LostSourceObjects[];
+    }
+  | { readonly kind: "missing" };
+
+/** @throws RefusedError, UnreachableError when the target's records cannot be read */
+export async function observe(inputs: Inputs, purpose: string): Promise<Observation> {
+  const store = await Store.find(inputs, `${inputs.migrationName} ${purpose}`);
+  if (!store) return { kind: "missing" };
+  try {
+    const record = await readMigration(store, inputs.migrationName);
+    const status = record && (await readStatus(store, inputs.migrationName));
+    if (!status) return { kind: "missing" };
+    const lost = await lostSourceObjects(store, inputs, status.state);
+    return { kind: "recorded", status, owner: record.owner, lost };
+  } finally {
+    await store.close();
+  }
+}
+
+const observeWithinMs = 8000;
+
+/** The same for a preview: undefined where nothing answers within eight seconds. Never throws. */
+export function observeBriefly(inputs: Inputs, purpose: string): Promise<Observation | undefined> {
+  return withTimeout(
+    observe(inputs, purpose).catch(() => undefined),
+    observeWithinMs,
+  );
+}
+
+/**
+ * The status to show for a resource with these outputs: as observed, with an error for all that is lost. Undefined where
+ * the record is missing and that is no loss, since the migration had ended.
+ */
+export function observedStatus(seen: Observation, outputs: Properties): MigrationStatus | undefined {
+  if (seen.kind === "missing") return recordLost(statusWithin(outputs));
+  const { status, owner, lost } = seen;
+  if (!owns(outputs, owner))
+    return withError(
+      status,
+      `the migration belongs to ${describeOwner(owner)} since ${owner?.since}; this resource has no part in it any longer. ` +
+        "To do: remove this resource from the program, which leaves the migration as it is",
+    );
+  return lost.reduce(withLostDatabase, status);
+}
+
+const withError = (status: MigrationStatus, error: string): MigrationStatus => ({
+  ...status,
+  error: status.error === undefined ? error : `${error}\n${status.error}`,
+});
+
+function withLostDatabase(status: MigrationStatus, { database, message }: LostSourceObjects): MigrationStatus {
+  const { currentSubStateDetails: details } = status;
+  const one = details.dbDetails[database];
+  const dbDetails = one
+    ? { ...details.dbDetails, [database]: { ...one, migrationState: "Failed" as const, message } }
+    : details.dbDetails;
+  return withError({ ...status, currentSubStateDetails: { ...details, dbDetails } }, `${database}: ${message}`);
+}
+
+/** A migration that has succeeded or was canceled keeps its last status. */
+function recordLost(known: MigrationStatus | undefined): MigrationStatus | undefined {
+  if (!known || known.state === "Succeeded" || known.state === "Canceled") return undefined;
+  const { secondsLeft: _secondsLeft, currentSubStateDetails: details, ...rest } = known;
+  const dbDetails = Object.fromEntries(
+    Object.entries(details.dbDetails).map(([name, one]) => [
+      name,
+      hasDatabaseEnded(one.migrationState) ? one : { ...one, migrationState: "Failed" as const },
+    ]),
+  );
+  return {
+    ...rest,
+    state: hasEnded(known.state) ? known.state : "Failed",
+    error:
+      `the migration's record is missing on the target; its state was ${known.state}. What it had copied is on the target, ` +
+      "and changes of the source are not replicated. To do: run pulumi up, which removes its slots and starts the migration again",
+    currentSubStateDetails: { ...details, dbDetails },
+    worker: { state: "lost" },
+  };
+}

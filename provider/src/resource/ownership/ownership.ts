@@ -1,0 +1,50 @@
+import { randomUUID } from "node:crypto";
+import type { RecordOwner } from "../../store/record-owner.js";
+import { tokenWithin, urnWithin, type Properties } from "../state.js";
+
+/** The resource with these inputs or outputs, as the owner of a record. It keeps the token that it has. */
+export const ownerFor = (properties: Properties): RecordOwner => {
+  const urn = urnWithin(properties);
+  return {
+    token: tokenWithin(properties) ?? randomUUID(),
+    ...(urn === undefined ? {} : { urn }),
+    since: new Date().toISOString(),
+    isInState: tokenWithin(properties) !== undefined,
+  };
+};
+
+/**
+ * Whether a record belongs to the resource with these outputs. A state without a token, which an earlier version wrote,
+ * is compared by its URN. The command has neither, and acts for its user on any record.
+ */
+export function owns(outputs: Properties, owner: RecordOwner | undefined): boolean {
+  if (!owner) return true;
+  const token = tokenWithin(outputs);
+  if (token !== undefined) return token === owner.token;
+  const urn = urnWithin(outputs);
+  return urn === undefined || owner.urn === undefined || urn === owner.urn;
+}
+
+/** Whether `owner` is the same resource, and Pulumi was killed before it could keep the token. */
+export const isInterruptedCreate = (owner: RecordOwner | undefined, creator: RecordOwner): boolean =>
+  owner?.urn !== undefined && owner.urn === creator.urn && !owner.isInState;
+
+/**
+ * Whether a resource that is created may take over an unfinished record without being asked to: its own, after a lost
+ * state or a forced replacement; another resource's of the same stack, after a new name or parent; the command's.
+ */
+export function mayTakeOver(owner: RecordOwner | undefined, creator: RecordOwner): boolean {
+  if (owner?.urn === undefined || owner.urn === creator.urn) return true;
+  // Two resources of one program that share a name are created at the same time: that is a mistake.
+  return creator.urn !== undefined && stackOf(owner.urn) === stackOf(creator.urn) && owner.isInState;
+}
+
+/** `the resource crm of stack prod (project shop)` */
+export function describeOwner(owner: RecordOwner | undefined): string {
+  if (owner?.urn === undefined) return "the pg-migration command";
+  const [prefix = "", project, , ...name] = owner.urn.split("::");
+  return `the resource ${name.join("::")} of stack ${prefix.replace("urn:pulumi:", "")} (project ${project})`;
+}
+
+/** `urn:pulumi:prod::shop` */
+const stackOf = (urn: string): string => urn.split("::", 2).join("::");

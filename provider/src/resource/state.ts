@@ -1,0 +1,77 @@
+import { checkInputs } from "../inputs/check-inputs.js";
+import { publicEndpoint, type Inputs } from "../inputs/inputs.js";
+import { targetDatabase } from "../inputs/target-database.js";
+import type { MigrationStatus, ServerMetadata, TargetConnection } from "../status.js";
+
+/**
+ * Inputs or outputs as Pulumi passes them to a dynamic provider: plain values. `olds` of check are old inputs, those of
+ * diff and update old outputs. Inputs stay in the state under the program's own keys, so that a secret stays a secret.
+ */
+export type Properties = Record<string, unknown>;
+
+/** What the state keeps in addition to the inputs. */
+export interface Outputs {
+  readonly currentStatus: MigrationStatus;
+  readonly migrationId: string;
+  readonly targetConnection: TargetConnection;
+  readonly sourceDbServerMetadata?: ServerMetadata;
+  readonly targetDbServerMetadata?: ServerMetadata;
+  /** Proves that the migration's record belongs to this resource. */
+  readonly ownershipToken: string;
+}
+
+/** `__provider` is Pulumi's own. */
+const notInputs: readonly string[] = [
+  "__provider",
+  "currentStatus",
+  "migrationId",
+  "targetConnection",
+  "sourceDbServerMetadata",
+  "targetDbServerMetadata",
+  "ownershipToken",
+];
+
+/** The inputs among old outputs, or among what Pulumi passes. */
+export const inputsAmong = (properties: Properties): Properties =>
+  Object.fromEntries(Object.entries(properties).filter(([key]) => !notInputs.includes(key)));
+
+/** The inputs as the engine uses them; undefined when a value is unknown, or has another version's form. */
+export const inputsWithin = (properties: Properties): Inputs | undefined => checkInputs(inputsAmong(properties)).inputs;
+
+export const statusWithin = (outputs: Properties): MigrationStatus | undefined =>
+  outputs.currentStatus as MigrationStatus | undefined;
+
+export const tokenWithin = (outputs: Properties): string | undefined =>
+  typeof outputs.ownershipToken === "string" ? outputs.ownershipToken : undefined;
+
+export const urnWithin = (properties: Properties): string | undefined =>
+  typeof properties.resourceUrn === "string" && properties.resourceUrn !== "" ? properties.resourceUrn : undefined;
+
+/** The resource's id in Pulumi's state. */
+export const idOf = (inputs: Inputs): string => `${inputs.target.host}:${inputs.target.port}/${inputs.migrationName}`;
+
+/** What the state keeps: the program's own inputs, the ownership token, and the reported outputs. */
+export const outputsOf = (
+  raw: Properties,
+  inputs: Inputs,
+  ownershipToken: string,
+  status: MigrationStatus,
+): Properties => ({ ...inputsAmong(raw), ownershipToken, ...reportedOutputs(inputs, status) });
+
+export function reportedOutputs(inputs: Inputs, currentStatus: MigrationStatus): Properties {
+  const { host, port, user, sslMode } = publicEndpoint(inputs.target);
+  const databases = inputs.dbsToMigrate.map((database) => targetDatabase(inputs, database));
+  const targetConnection: TargetConnection = { host, port, user, sslMode, databases };
+  const { migrationId, sourceDbServerMetadata, targetDbServerMetadata } = currentStatus;
+  return withoutUndefined({
+    currentStatus,
+    migrationId,
+    targetConnection,
+    sourceDbServerMetadata,
+    targetDbServerMetadata,
+  });
+}
+
+/** Pulumi rejects undefined in outputs. */
+export const withoutUndefined = (properties: Readonly<Record<string, unknown>>): Properties =>
+  Object.fromEntries(Object.entries(properties).filter(([, value]) => value !== undefined));

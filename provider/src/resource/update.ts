@@ -1,0 +1,145 @@
+import { isDeepStrictEqual } from "node:util";
+import { engineVersion } from "../engine-version.js";
+import { RefusedError } from "../errors.js";
+import { parseInputs } from "../inputs/check-inputs.js";
+import { specOf, type Inputs } from "../inputs/inputs.js";
+import { holdLease } from "../store/lease.js";
+import { readStatus } from "../store/read-status.js";
+import { transferOwnership, type RecordOwner } from "../store/record-owner.js";
+import {
+  insertMigration,
+  readDatabases,
+  readMigration,
+  recopyDatabases,
+  reviveDatabases,
+  type MigrationRecord,
+} from "../store/records.js";
+import { Store } from "../store/store.js";
+import { stopWorker } from "../supervisor/stop-worker.js";
+import type { Report } from "../supervisor/supervise-worker.js";
+import { eraseFences } from "../worker/cleanup/erase-migration.js";
+import { dropSourceObjects } from "../worker/cleanup/source-objects.js";
+import { applyInputs, cancelsAll, haveSameMembers } from "./apply-inputs.js";
+import { copyInputsOf } from "./copy-inputs.js";
+import { eraseFromServers } from "./delete.js";
+import { lostSourceObjects } from "./lost-source-objects.js";
+import { describeOwner, ownerFor, owns } from "./ownership/ownership.js";
+import { reachGoal, toStandardError } from "./reach-goal.js";
+import { inputsAmong, inputsWithin, outputsOf, statusWithin, tokenWithin, type Properties } from "./state.js";
+
+/**
+ * Applies changed inputs to an existing migration: a cutover, another try, a successor for a lost worker. What is lost on a
+ * server is repaired, or started again.
+ *
+ * @param report takes progress, one line that replaces the former one
+ * @param note takes what was lost and what the update does about it
+ */
+export async function update(
+  _id: string,
+  olds: Properties,
+  raw: Properties,
+  report: Report,
+  note: Report = toStandardError,
+): Promise<{ outs: Properties }> {
+  const inputs = parseInputs(inputsAmong(raw));
+  const owner = ownerFor({ ...inputsAmong(raw), ownershipToken: tokenWithin(olds) });
+  const store = await Store.open(inputs, `${inputs.migrationName} update`);
+  try {
+    const record = await readMigration(store, inputs.migrationName);
+    // A record that was erased after the end is no reason to migrate again, over what was written since.
+    const before = statusWithin(olds);
+    if (!record && before?.state === "Succeeded") return { outs: outputsOf(raw, inputs, owner.token, before) };
+    if (record) await updateRecorded(store, record, { olds, inputs, owner, note });
+    else await startAgain(store, inputs, owner, note);
+    await applyInputs(store, inputs);
+    if (inputs.fence === "none") await liftFences(store, inputs);
+  } finally {
+    await store.close();
+  }
+  const { token: ownershipToken } = owner;
+  return {
+    outs: await reachGoal({ raw, inputs, ownershipToken, report, timeoutSeconds: inputs.timeouts.update }),
+  };
+}
+
+interface Update {
+  readonly olds: Properties;
+  readonly inputs: Inputs;
+  readonly owner: RecordOwner;
+  readonly note: Report;
+}
+
+/** Prepares a recorded migration for the new inputs. @throws RefusedError when it belongs to another resource */
+async function updateRecorded(store: Store, record: MigrationRecord, update: Update): Promise<void> {
+  const { olds, inputs, owner } = update;
+  if (!owns(olds, record.owner))
+    throw new RefusedError(
+      `the migration ${record.name} belongs to ${describeOwner(record.owner)} since ${record.owner?.since}`,
+      { remedy: "remove this resource from the program, which leaves the migration as it is" },
+    );
+  await claim(store, record, owner);
+  // A program that is tidied up after the end does not ask for what was left out until then.
+  const revived = record.state === "Succeeded" ? [] : revivedDatabases(inputsWithin(olds), inputs);
+  if (revived.length > 0 || (await needsAnotherWorker(store, olds, inputs))) await stopWorker(store, record.name);
+  await reviveDatabases(store, record.name, revived);
+  if (!inputs.cancel) await recopyLost(store, record, update);
+}
+
+/** The command has no URN and no token: it leaves the record to its owner. */
+async function claim(store: Store, { name, owner: present }: MigrationRecord, owner: RecordOwner): Promise<void> {
+  const isCommand = owner.urn === undefined && !owner.isInState;
+  if (isCommand || (present?.token === owner.token && present.urn === owner.urn)) return;
+  await transferOwnership(store, name, { ...owner, isInState: true });
+}
+
+/** Starts a migration whose record is missing on the target. What it has on the source is known by name. */
+async function startAgain(store: Store, inputs: Inputs, owner: RecordOwner, note: Report): Promise<void> {
+  const { migrationName } = inputs;
+  note(`the record of ${migrationName} is missing on the target: the migration starts again, and copies everything`);
+  // A worker of the erased record finds out within a second.
+  await holdLease(store, migrationName);
+  await eraseFromServers(inputs);
+  await insertMigration(store, specOf(inputs), { ...owner, isInState: true });
+}
+
+/** Lets databases whose slot or publication is missing be copied again. */
+async function recopyLost(store: Store, record: MigrationRecord, { inputs, note }: Update): Promise<void> {
+  const lost = await lostSourceObjects(store, inputs, record.state);
+  if (lost.length === 0) return;
+  await stopWorker(store, record.name);
+  for (const { database, message } of lost) {
+    note(`${database}: ${message}`);
+    await dropSourceObjects(inputs.source, inputs, database);
+  }
+  await recopyDatabases(
+    store,
+    record.name,
+    lost.map(({ database }) => database),
+  );
+}
+
+/** Databases whose cancel by name is taken back: they start from scratch, with a new worker. */
+function revivedDatabases(before: Inputs | undefined, after: Inputs): readonly string[] {
+  if (!before?.cancel || cancelsAll(after)) return [];
+  return before.dbsToCancelMigrationOn.filter((name) => !after.dbsToCancelMigrationOn.includes(name));
+}
+
+/** A worker keeps the credentials, the code and the validated inputs that it was started with. */
+async function needsAnotherWorker(store: Store, olds: Properties, inputs: Inputs): Promise<boolean> {
+  const before = inputsWithin(olds);
+  const startedWith = (one: Inputs): unknown => [
+    ...[one.source, one.target, one.webhook, one.reconnectFor],
+    copyInputsOf(one),
+  ];
+  if (!before || !isDeepStrictEqual(startedWith(before), startedWith(inputs))) return true;
+  // While no database is listed, the worker waits for the list. A later change of it needs a new worker.
+  if (before.dbsToMigrate.length > 0 && !haveSameMembers(before.dbsToMigrate, inputs.dbsToMigrate)) return true;
+  const worker = (await readStatus(store, inputs.migrationName))?.worker;
+  return worker?.state === "running" && worker.version !== engineVersion;
+}
+
+/** Lifts the fences that stay after the cutover. Until then a fence is the worker's. */
+async function liftFences(store: Store, inputs: Inputs): Promise<void> {
+  for (const database of await readDatabases(store, inputs.migrationName))
+    if (database.phase === "done") await eraseFences(store, inputs, database);
+}

@@ -1,0 +1,75 @@
+import { log } from "../log.js";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Client } from "pg";
+import { TimeoutError } from "../errors.js";
+
+const pollMs = 200;
+
+interface Wait {
+  readonly reportAfterMs: number;
+  readonly giveUpAfterMs: number;
+  readonly report: (line: string) => void;
+}
+
+const defaultWait: Wait = {
+  reportAfterMs: 3000,
+  giveUpAfterMs: 60_000,
+  report: (line) => log.warn(line),
+};
+
+/**
+ * Takes one of the records' advisory locks. Its number is not secret, so any role that may connect can hold it.
+ *
+ * @param lock an expression that tries to take the lock at once, such as `pg_try_advisory_lock(1)`
+ * @param key the lock's number, by which its holder is found
+ * @throws TimeoutError after `giveUpAfterMs`, by default a minute, naming the sessions that hold the lock
+ */
+export async function takeAdvisoryLock(
+  client: Client,
+  lock: string,
+  key: number,
+  wait: Wait = defaultWait,
+): Promise<void> {
+  const { reportAfterMs, giveUpAfterMs, report } = wait;
+  const startedAt = Date.now();
+  let isReported = false;
+  while (!(await isTaken(client, lock))) {
+    const waitedMs = Date.now() - startedAt;
+    if (waitedMs > giveUpAfterMs) {
+      const { text, remedy } = await describeHolders(client, key);
+      throw new TimeoutError(
+        `the lock of the target's migration records was not free within ${giveUpAfterMs / 1000} s: ${text}`,
+        {
+          remedy,
+        },
+      );
+    }
+    if (waitedMs >= reportAfterMs && !isReported) {
+      isReported = true;
+      const { text } = await describeHolders(client, key);
+      report(`waiting for the lock of the target's migration records: ${text}`);
+    }
+    await sleep(pollMs);
+  }
+}
+
+async function isTaken(client: Client, lock: string): Promise<boolean> {
+  const { rows } = await client.query<{ taken: boolean }>(`SELECT ${lock} AS taken`);
+  return rows[0]!.taken;
+}
+
+async function describeHolders(client: Client, key: number): Promise<{ text: string; remedy: string }> {
+  const { rows } = await client.query<{ pid: number; holder: string }>(
+    `SELECT l.pid, format('session %s of %s%s', l.pid, coalesce(a.usename, 'another role'),
+                          CASE WHEN a.application_name <> '' THEN ' (' || a.application_name || ')' ELSE '' END) AS holder
+       FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+      WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.classid = 0 AND l.objid = $1::int8::oid
+        AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+        AND l.pid <> pg_catalog.pg_backend_pid()`,
+    [key],
+  );
+  return {
+    text: rows.length === 0 ? "no session holds it now" : `held by ${rows.map(({ holder }) => holder).join(", ")}`,
+    remedy: `end that session on the target, and run this again: ${rows.map(({ pid }) => `SELECT pg_terminate_backend(${pid})`).join("; ")}`,
+  };
+}

@@ -1,0 +1,96 @@
+import type { Client } from "pg";
+import { RefusedError } from "../errors.js";
+import { controlSchema } from "./control-schema.js";
+
+/**
+ * Roles whose objects may run with our privileges, since they have these anyway: this role, the roles whose privileges it
+ * inherits, and superusers. pg_has_role would answer true to a superuser for every role.
+ */
+const trusted = `
+  own AS (
+    SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user
+    UNION
+    SELECT m.roleid FROM own JOIN pg_catalog.pg_auth_members m ON m.member = own.oid
+     -- From 16 on a role may administer another one without its privileges.
+     WHERE coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, true)
+  ),
+  trusted AS (SELECT oid FROM own UNION SELECT oid FROM pg_catalog.pg_roles WHERE rolsuper)`;
+
+const isTrusted = (role: string): string => `${role} IN (SELECT oid FROM trusted)`;
+
+/** The text of a definition that calls a function. */
+const callsFunction = (definition: string): string => `${definition} ~ '[[:alnum:]_"]\\('`;
+
+/** The defaults of the control schema: constants, and the time. */
+const knownDefault = "^(clock_timestamp\\(\\)|''[^'']*''::text(\\[\\])?|[0-9]+|true|false)$";
+
+/** What stands in the control schema that this package has not made, each as one sentence. Reads the catalogue only. */
+const query = `
+  WITH RECURSIVE ${trusted}, relation AS (
+    SELECT c.oid, c.relname, c.relkind, c.relowner, c.relrowsecurity, n.oid AS schema
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = '${controlSchema}'
+  )
+  SELECT format('the database belongs to %I', pg_catalog.pg_get_userbyid(datdba)) AS finding
+    FROM pg_catalog.pg_database
+   WHERE datname = '${controlSchema}' AND datname = current_database() AND NOT ${isTrusted("datdba")}
+  UNION ALL
+  SELECT format('the schema belongs to %I', pg_catalog.pg_get_userbyid(nspowner))
+    FROM pg_catalog.pg_namespace WHERE nspname = '${controlSchema}' AND NOT ${isTrusted("nspowner")}
+  UNION ALL
+  SELECT format('%I belongs to %I', relname, pg_catalog.pg_get_userbyid(relowner)) FROM relation
+   WHERE relkind <> 'i' AND NOT ${isTrusted("relowner")}
+  UNION ALL
+  SELECT format('%I is not a plain table', relname) FROM relation WHERE relkind NOT IN ('r', 'i', 'S', 't')
+  UNION ALL
+  SELECT format('%I has row-level security', relname) FROM relation WHERE relrowsecurity
+  UNION ALL
+  SELECT format('%I has the trigger %I', relname, tgname)
+    FROM relation JOIN pg_catalog.pg_trigger ON tgrelid = relation.oid WHERE NOT tgisinternal
+  UNION ALL
+  SELECT format('%I has the rule %I', relname, rulename)
+    FROM relation JOIN pg_catalog.pg_rewrite ON ev_class = relation.oid WHERE relkind = 'r'
+  UNION ALL
+  SELECT format('%I has the policy %I', relname, polname)
+    FROM relation JOIN pg_catalog.pg_policy ON polrelid = relation.oid
+  UNION ALL
+  SELECT format('%I.%I has the default %s', relname, attname, pg_catalog.pg_get_expr(adbin, adrelid))
+    FROM relation JOIN pg_catalog.pg_attrdef ON adrelid = relation.oid
+    JOIN pg_catalog.pg_attribute ON attrelid = adrelid AND attnum = adnum
+   WHERE pg_catalog.pg_get_expr(adbin, adrelid) !~ '${knownDefault}'
+  UNION ALL
+  SELECT format('%I has the constraint %I', relname, conname)
+    FROM relation JOIN pg_catalog.pg_constraint ON conrelid = relation.oid
+   WHERE contype = 'c' AND ${callsFunction("pg_catalog.pg_get_constraintdef(pg_constraint.oid)")}
+  UNION ALL
+  SELECT format('%I is an index that calls a function', relname)
+    FROM relation WHERE relkind = 'i' AND ${callsFunction("pg_catalog.pg_get_indexdef(oid)")}
+  UNION ALL
+  SELECT format('%I.%I has the type %s', relname, attname, pg_catalog.format_type(atttypid, NULL))
+    FROM relation JOIN pg_catalog.pg_attribute ON attrelid = relation.oid
+    JOIN pg_catalog.pg_type t ON t.oid = atttypid
+   WHERE relkind = 'r' AND t.typnamespace <> 'pg_catalog'::regnamespace
+  UNION ALL
+  SELECT format('the function %I is in it', proname)
+    FROM pg_catalog.pg_proc WHERE pronamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = '${controlSchema}')`;
+
+/**
+ * Whoever owns the records' tables, or adds a trigger to them, could run code with the privileges of each role that
+ * migrates. To be called each time before the records are used; where there is no such schema, it does nothing.
+ *
+ * @throws RefusedError when another role made the schema, its database or its tables, or they run code
+ */
+export async function refuseUntrustedSchema(client: Client, user: string): Promise<void> {
+  const { rows } = await client.query<{ finding: string }>(query);
+  if (rows.length === 0) return;
+  const { rows: where } = await client.query<{ database: string }>("SELECT current_database() AS database");
+  const findings = rows.slice(0, 5).map(({ finding }) => finding);
+  throw new RefusedError(
+    `the schema ${controlSchema} in the target's database ${where[0]!.database}, which holds the records of migrations, is not safe to use: ${findings.join("; ")}`,
+    {
+      remedy:
+        `find out who made it. If that role may act for ${user}, GRANT it to ${user}, or migrate with it; ` +
+        `otherwise let its owner remove it, or give another maintenanceDatabase`,
+    },
+  );
+}

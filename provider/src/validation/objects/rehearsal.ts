@@ -1,0 +1,120 @@
+import type { Client } from "pg";
+import { RefusedError, messageOf } from "../../errors.js";
+import { connect } from "../../postgres/connection/connect.js";
+import { createTargetDatabase, dropTargetDatabase, readDatabaseProperties } from "../../schema/database/database.js";
+import { rehearsalDatabase } from "../../schema/database/rehearsal-database.js";
+import { dumpSchema } from "../../schema/dump/dump.js";
+import { planRestore } from "../../schema/plan/restore-plan.js";
+import { hiddenTables, readSelection, selectEntries } from "../../schema/plan/selection.js";
+import { withoutTemporaryReplicaIdentities } from "../../schema/plan/temporary-replica-identity.js";
+import { readRestoreContext, readSearchPath } from "../../schema/restore/restore-context.js";
+import { type TriedEntries, tryEntries } from "../../schema/restore/restore.js";
+import { type Entry, parseTocEntries } from "../../schema/sql/toc-entries.js";
+import type { Finding } from "../../findings.js";
+import type { Rule, ValidationContext } from "../context.js";
+
+const maxFindings = 50;
+
+/**
+ * Restores the complete schema into an empty temporary database of the target, and drops it. So everything that the target
+ * refuses is known before the first row is copied, and all at once.
+ */
+export const rehearsal: Rule = async (context) => {
+  const { sources, spec } = context;
+  if (spec.dataOnly) return [];
+  const findings: Finding[] = [];
+  for (const [database, source] of sources) {
+    try {
+      findings.push(...(await rehearse(context, database, source)));
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      findings.push(notRehearsed(database, error));
+    }
+  }
+  return findings;
+};
+
+async function rehearse(context: ValidationContext, database: string, source: Client): Promise<Finding[]> {
+  const { target: maintenance, targetEndpoint, spec } = context;
+  const name = rehearsalDatabase(spec.migrationName, database);
+  const entries = await readEntries(context, database, source);
+  await dropTargetDatabase(maintenance, name);
+  try {
+    await createTargetDatabase(maintenance, name, {
+      ...(await readDatabaseProperties(source)),
+      ...{ comment: `pg-migration: rehearsal of ${spec.migrationName}`, settings: [], privileges: [] },
+    });
+    const target = await connect(targetEndpoint, { database: name, purpose: "rehearse the restore" });
+    try {
+      const restoreContext = await readRestoreContext(target, { sourceSearchPath: await readSearchPath(source) });
+      const { before, builds, lateBuilds, after, validations, handover } = planRestore(entries);
+      const tried: TriedEntries[] = [];
+      for (const part of [before, [...builds, ...lateBuilds].map(entryOf), after, validations.map(entryOf), handover])
+        tried.push(await tryEntries(target, part, restoreContext));
+      return findingsOf(database, tried, spec.migrateRoles);
+    } finally {
+      await target.end();
+    }
+  } finally {
+    await dropTargetDatabase(maintenance, name);
+  }
+}
+
+const entryOf = ({ entry }: { readonly entry: Entry }): Entry => entry;
+
+async function readEntries({ source, spec }: ValidationContext, database: string, session: Client): Promise<Entry[]> {
+  const selection = await readSelection(session, spec);
+  const { text } = await dumpSchema(source, database, { without: await hiddenTables(session, selection) });
+  return selectEntries(withoutTemporaryReplicaIdentities(parseTocEntries(text)), selection);
+}
+
+function findingsOf(database: string, tried: readonly TriedEntries[], migrateRoles: boolean): Finding[] {
+  const common = { database, type: "SchemaValidation", objectType: "Database" } as const;
+  // The migration creates roles after its validation.
+  const isAboutRole = (message: string): boolean => migrateRoles && /\brole "/.test(message);
+  const refused = tried.flatMap(({ refusals }) => refusals).filter(({ message }) => !isAboutRole(message));
+  const skipped = tried
+    .flatMap(({ findings }) => findings)
+    .filter(({ severity, objectType, message }) => severity === "failed" && isReportedEarly(objectType, message));
+  const found = [
+    ...refused.map((refusal): Finding => {
+      const message = refusal.message.split("\n  To do: ")[0]!;
+      return {
+        ...common,
+        state: "Failed",
+        object: message.split(" was refused ")[0]!,
+        message,
+        remedy: refusal.remedy,
+      };
+    }),
+    ...skipped
+      .filter(({ message }) => !isAboutRole(message))
+      .map(({ object, objectType, message, remedy }): Finding => {
+        return {
+          ...common,
+          state: "Warning",
+          object: `${objectType} ${object}`,
+          message: `${objectType} ${object}: ${message}`,
+          remedy,
+        };
+      }),
+  ];
+  const more = found.length - maxFindings;
+  if (more <= 0) return found;
+  const rest: Finding = { ...common, state: "Warning", message: `the target refused or skipped ${more} more objects` };
+  return [...found.slice(0, maxFindings), rest];
+}
+
+/** A skipped subscription or policy is reported by the migration: the former is always skipped, the latter for its roles. */
+const isReportedEarly = (type: string, message: string): boolean =>
+  !/^(SUBSCRIPTION|SUBSCRIPTION TABLE|POLICY)$/.test(type) && !message.startsWith("it was left out with");
+
+const notRehearsed = (database: string, error: RefusedError): Finding => ({
+  database,
+  type: "SchemaValidation",
+  state: "Warning",
+  object: database,
+  objectType: "Database",
+  message: `the restore of the schema was not tried in a temporary database: ${messageOf(error).split("\n  To do: ")[0]!}`,
+  remedy: error.remedy,
+});

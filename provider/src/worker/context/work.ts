@@ -1,0 +1,22 @@
+import type { MigrationSpec } from "../../inputs/inputs.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
+import type { Journal } from "../../store/journal.js";
+import type { SessionOwner } from "./session-owner.js";
+import type { Semaphore } from "../../async/semaphore.js";
+
+/** Spec, servers, journal and limits that every step of a worker needs. */
+export interface Work {
+  /** The current spec: an update may change it while the worker runs. */
+  readonly spec: MigrationSpec;
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly journal: Journal;
+  readonly generation: number;
+  /** Owner of this worker's sessions; undefined in a copy helper. */
+  readonly owner?: SessionOwner;
+  /** Aborts, with the reason, when the worker has to stop. */
+  readonly signal: AbortSignal;
+  /** Shared by all databases of the migration. */
+  readonly tableSlots: Semaphore;
+  readonly indexSlots: Semaphore;
+}

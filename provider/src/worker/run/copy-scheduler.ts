@@ -1,0 +1,56 @@
+import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
+import type { DatabaseRecord } from "../../store/records.js";
+import { Semaphore } from "../../async/semaphore.js";
+import { LocalCopyHelpers } from "./local-copy-helpers.js";
+import { retry } from "../context/retry.js";
+import type { RunContext } from "../context/run-context.js";
+import type { Work } from "../context/work.js";
+
+const databasesAtOnce = 4;
+
+/** Copies a few databases at the same time, with copy helpers on this machine. */
+export class CopyScheduler {
+  readonly #context: RunContext;
+  readonly #helpers: LocalCopyHelpers;
+  /** A copy opens about a dozen sessions. By default a server accepts a hundred. */
+  readonly #slots = new Semaphore(() => databasesAtOnce);
+
+  constructor(context: RunContext) {
+    const { job, signal } = context;
+    this.#context = context;
+    this.#helpers = new LocalCopyHelpers(job, () => job.workers ?? context.spec.workers, signal);
+  }
+
+  /**
+   * Runs a copy, and retries it after an outage. The retry resumes the copy if another process held its snapshot; otherwise
+   * it starts again. A running stream reconnects by itself.
+   *
+   * @param run is called with the current record of the database
+   */
+  run<T>(database: DatabaseRecord, work: Work, run: (record: DatabaseRecord) => Promise<T>): Promise<T> {
+    return this.#slots.run(() => {
+      const copy = (): Promise<T> => this.#runWithRetry(database, work, run);
+      return isToBeCopied(database) ? this.#helpers.during(copy) : copy();
+    });
+  }
+
+  #runWithRetry<T>(database: DatabaseRecord, work: Work, run: (record: DatabaseRecord) => Promise<T>): Promise<T> {
+    let record = database;
+    let canRestart = false;
+    const refresh = async (): Promise<void> => {
+      record = (await this.#context.currentDatabase(record.name)) ?? record;
+      canRestart = isToBeCopied(record);
+    };
+    const policy = this.#context.retryPolicy((error) => canRestart && isConnectionLoss(error));
+    return retry({ ...policy, signal: work.signal }, async () => {
+      try {
+        return await run(record);
+      } catch (error) {
+        if (!work.signal.aborted && isConnectionLoss(error)) await refresh();
+        throw error;
+      }
+    });
+  }
+}
+
+export const isToBeCopied = ({ phase }: DatabaseRecord): boolean => phase === "queued" || phase === "copying";

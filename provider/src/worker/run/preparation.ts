@@ -1,0 +1,80 @@
+import { RefusedError, messageOf } from "../../errors.js";
+import { isConnectionLoss, isStarting } from "../../postgres/connection/connection-loss.js";
+import type { Finding } from "../../findings.js";
+import { occupiedDatabases, readDatabases, type DatabaseRecord } from "../../store/records.js";
+import { validate } from "../../validation/validate.js";
+import { UserGates } from "./user-gates.js";
+import { retry } from "../context/retry.js";
+import type { RunContext } from "../context/run-context.js";
+import { readServerMetadata } from "./server-metadata.js";
+
+/** Waits for the user's confirmations, then validates. @returns whether the migration may continue */
+export async function prepareRun(context: RunContext): Promise<boolean> {
+  const { source, target, journal, requests, signal } = context;
+  const databases = await context.currentDatabases();
+  const gates = new UserGates({
+    ...{ source, target, journal, requests, signal },
+    ownDatabases: ownDatabases(databases),
+  });
+  await gates.databasesSpecified();
+  await describeServers(context);
+  if (databases.some(({ phase }) => phase !== "queued")) return true;
+  await gates.sourceCanBeFollowed();
+  await gates.overwriteAllowed();
+  if (context.spec.migrationOption !== "Migrate" && !(await isValid(context, gates.findings))) return false;
+  if (context.spec.migrationOption !== "Validate") await gates.mayStart();
+  return true;
+}
+
+/** Target databases that an earlier try created. They do not count as existing. */
+const ownDatabases = (databases: readonly DatabaseRecord[]): Set<string> =>
+  new Set(databases.filter((one) => one.createdByUs || one.beingCreated).map((one) => one.targetName));
+
+/**
+ * Records version and size of both servers for display. Waits for a server that is starting. The validation reports a
+ * server that is unreachable or refuses the connection.
+ */
+async function describeServers(context: RunContext): Promise<void> {
+  const { source, target, journal } = context;
+  const { migrationName, maintenanceDatabase, dbsToMigrate } = context.spec;
+  const policy = context.retryPolicy(isStarting);
+  try {
+    const sourceMetadata = await retry(policy, () => readServerMetadata(source, dbsToMigrate[0]!, migrationName));
+    const targetMetadata = await retry(policy, () => readServerMetadata(target, maintenanceDatabase, migrationName));
+    await journal.servers(sourceMetadata, targetMetadata);
+  } catch (error) {
+    if (!(error instanceof RefusedError || isConnectionLoss(error))) throw error;
+    await journal.event(`cannot read the servers' versions and sizes: ${messageOf(error)}`, { level: "warning" });
+  }
+}
+
+/** @param earlierFindings findings to report with those of the validation */
+async function isValid(context: RunContext, earlierFindings: readonly Finding[]): Promise<boolean> {
+  const { journal } = context;
+  await journal.state("InProgress", "ValidationInProgress");
+  await journal.validationStarted();
+  const findings = [...earlierFindings, ...(await retry(context.retryPolicy(), () => validateAll(context)))];
+  await journal.validationEnded(findings);
+  const failed = findings.filter((finding) => finding.state === "Failed");
+  if (failed.length === 0) return true;
+  for (const { database, code, message } of failed)
+    await journal.event([...(code === undefined ? [] : [code]), message].join(": "), {
+      level: "error",
+      ...(database === undefined ? {} : { database }),
+    });
+  const [problems, them] = failed.length > 1 ? [`${failed.length} problems`, "them"] : ["1 problem", "it"];
+  await journal.state("ValidationFailed", "Completed", `validation found ${problems}; fix ${them} and run again`);
+  return false;
+}
+
+function validateAll(context: RunContext): Promise<Finding[]> {
+  const { source, target } = context;
+  return context.withStore(async (store) => {
+    const { spec } = context;
+    return validate({
+      ...{ spec, source, target },
+      ownDatabases: ownDatabases(await readDatabases(store, spec.migrationName)),
+      occupied: await occupiedDatabases(store, spec.migrationName),
+    });
+  });
+}

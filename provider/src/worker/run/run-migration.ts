@@ -1,0 +1,116 @@
+import { log } from "../../log.js";
+import { CanceledError, TakenOverError } from "../../errors.js";
+import { tagSessions } from "../../postgres/connection/connect.js";
+import type { DatabaseRecord } from "../../store/records.js";
+import { Lease } from "../../store/lease.js";
+import { copyDatabase } from "../initial-copy/copy-database.js";
+import { DatabaseSteps } from "./database-steps.js";
+import { ownerTag } from "../context/session-owner.js";
+import { RunFailureHandler } from "./run-failure-handler.js";
+import type { WorkerJob } from "../context/worker-job.js";
+import { MigrationCleanup } from "../cleanup/migration-cleanup.js";
+import { ThroughputSampler } from "../monitoring/throughput-samples.js";
+import { OnlineRun } from "./online-run.js";
+import { JournalObservers } from "./journal-observers.js";
+import { CopyScheduler } from "./copy-scheduler.js";
+import { PlannedParallelism } from "./planned-parallelism.js";
+import { prepareRun } from "./preparation.js";
+import { ReadOnlyTargetMonitor } from "../monitoring/read-only-target-monitor.js";
+import { retry } from "../context/retry.js";
+import { migrateSourceRoles } from "./migrate-roles.js";
+import { RunContext } from "../context/run-context.js";
+import { endStaleSessions } from "./end-stale-sessions.js";
+import { withStatementCancellation } from "../context/statement-cancellation.js";
+import { RequestWatch } from "../context/watch-requests.js";
+
+/**
+ * Takes the lease of a migration and runs it to its end. Returns early if another worker holds the lease, or after a stop
+ * request. Failures of the migration are recorded, not thrown.
+ */
+export async function runMigration(job: WorkerJob, stop: AbortSignal): Promise<void> {
+  const address = { target: job.target, maintenanceDatabase: job.maintenanceDatabase };
+  let lease: Lease;
+  try {
+    lease = await retry({ seconds: leaseRetrySeconds, signal: stop }, () => Lease.acquire(address, job.migrationName));
+  } catch (error) {
+    if (!(error instanceof TakenOverError || error instanceof CanceledError)) throw error;
+    log.info(error.message);
+    return;
+  }
+  const owner = { migration: job.migrationName, startedAt: lease.startedAt, generation: lease.generation };
+  tagSessions(ownerTag(owner));
+  try {
+    const requests = await RequestWatch.start(lease);
+    const throughput = new ThroughputSampler(lease);
+    const observers = await JournalObservers.gather(job, lease, requests);
+    const readOnly = new ReadOnlyTargetMonitor(observers.journal);
+    try {
+      await new MigrationRun(new RunContext(job, owner, observers.journal, requests, stop)).run();
+    } finally {
+      // After a cancellation the observers receive the end state. After a stop they do not wait.
+      await observers.close(requests.canceled ? stop : AbortSignal.any([stop, requests.signal]));
+      requests.close();
+      await Promise.all([throughput.close(), readOnly.close()]);
+    }
+  } finally {
+    // Later sessions of this process may belong to a copy helper of another worker.
+    tagSessions(undefined);
+    await lease.release();
+  }
+}
+
+/** `reconnectFor` cannot apply, because the spec is not known before the lease is taken. */
+const leaseRetrySeconds = 300;
+
+class MigrationRun {
+  readonly #context: RunContext;
+  readonly #jobs: PlannedParallelism;
+  readonly #cleanup: MigrationCleanup;
+  readonly #steps: DatabaseSteps;
+  readonly #copies: CopyScheduler;
+
+  constructor(context: RunContext) {
+    this.#context = context;
+    this.#jobs = new PlannedParallelism(context);
+    this.#cleanup = new MigrationCleanup(context);
+    this.#steps = new DatabaseSteps(context, this.#jobs, this.#cleanup);
+    this.#copies = new CopyScheduler(context);
+  }
+
+  async run(): Promise<void> {
+    const { signal } = this.#context;
+    try {
+      await withStatementCancellation(signal, () => this.#migrate());
+    } catch (error) {
+      const handler = new RunFailureHandler(this.#context, this.#steps, this.#cleanup);
+      await handler.handle(signal.aborted ? signal.reason : error);
+    }
+  }
+
+  async #migrate(): Promise<void> {
+    const { journal } = this.#context;
+    await journal.event(`worker generation ${journal.lease.generation} took over`);
+    await endStaleSessions(this.#context);
+    if (!(await prepareRun(this.#context))) return;
+    if (this.#context.spec.migrationOption === "Validate") return journal.state("Succeeded", "Completed");
+    await journal.state("InProgress", "MigratingData");
+    await this.#jobs.plan();
+    const databases = await this.#context.currentDatabases();
+    if (this.#context.spec.migrateRoles && databases.some(({ phase }) => phase === "queued"))
+      await retry(this.#context.retryPolicy(), () => migrateSourceRoles(this.#steps.workOn(databases[0]!.name)));
+    if (this.#context.spec.migrationMode === "Offline") await this.#copyAll(databases);
+    else await new OnlineRun(this.#context, this.#steps, this.#copies, this.#cleanup).run(databases);
+    const { failure } = this.#steps;
+    if (failure !== undefined) return journal.state("Failed", "Completed", failure);
+    const allCanceled = (await this.#context.currentDatabases()).every(({ state }) => state === "Canceled");
+    await journal.state(allCanceled ? "Canceled" : "Succeeded", "Completed");
+  }
+
+  async #copyAll(databases: readonly DatabaseRecord[]): Promise<void> {
+    await this.#steps.allEnd(databases, async (database, work) => {
+      work.signal.throwIfAborted();
+      await this.#copies.run(database, work, (record) => copyDatabase(work, record));
+      await work.journal.database(database.name, { phase: "done", state: "Succeeded", message: null });
+    });
+  }
+}

@@ -1,0 +1,37 @@
+import type { Client } from "pg";
+import type { Table } from "../../postgres/tables.js";
+import type { FollowedTables } from "./followed-tables.js";
+import type { SchemaBaseline } from "./schema-baseline.js";
+
+export interface Shapes {
+  readonly source: Client;
+  readonly target: Client;
+  /** The source's tables in scope, and those of the target. */
+  readonly sourceTables: readonly Table[];
+  readonly targetTables: readonly Table[];
+  /** The tables whose changes are applied to the target. */
+  readonly followed: FollowedTables;
+  /** What the source was like when the target was made like it; undefined where nobody has noted it. */
+  readonly mark: SchemaBaseline | undefined;
+  /** Qualified names of the tables that are copied anew. */
+  readonly outdated: ReadonlySet<string>;
+}
+
+interface Pair {
+  readonly table: Table;
+  readonly twin: Table;
+}
+
+export interface PairedTables {
+  /** As if their schemas had their former names still, until somebody has renamed these. */
+  readonly sourceTables: readonly Table[];
+  /** The target's and the source's, by their names on the target. */
+  readonly here: ReadonlyMap<string, Table>;
+  readonly there: ReadonlyMap<string, Table>;
+  readonly pairs: readonly Pair[];
+  readonly newTables: readonly Table[];
+  /** Copies on the target whose table was dropped or renamed on the source. */
+  readonly gone: readonly Table[];
+  /** By the copy: the table on the source that was renamed. */
+  readonly renamed: ReadonlyMap<Table, Table>;
+}
