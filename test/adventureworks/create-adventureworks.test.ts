@@ -10,15 +10,11 @@ import {
   type Progress,
 } from "../../tools/adventureworks/create-adventureworks";
 import { quoted } from "../../tools/adventureworks/schema/tables";
-import { EmbeddedServer, type Major } from "../support/servers/embedded-server";
+import { EmbeddedServer } from "../support/servers/embedded-server";
+import { countIn, createAt, createOnEmptyServer } from "./created";
 
 const schemas = ["humanresources", "person", "production", "purchasing", "sales"];
-const main = join(__dirname, "../../examples/adventureworks/main.ts");
-
-async function createAt(server: EmbeddedServer, database: string, scale: number) {
-  await server.query(`CREATE DATABASE ${database}`);
-  return createAdventureWorks({ ...server.login, database }, { scale });
-}
+const main = join(__dirname, "../../tools/adventureworks/main.ts");
 
 /** A digest of each table's rows, whatever order they are stored in. */
 async function checksums(server: EmbeddedServer, database: string): Promise<Record<string, string>> {
@@ -32,14 +28,6 @@ async function checksums(server: EmbeddedServer, database: string): Promise<Reco
   }
   return digests;
 }
-
-async function countIn(server: EmbeddedServer, database: string, from: string): Promise<number> {
-  const [row] = await server.query<{ count: number }>(`SELECT count(*)::integer AS count FROM ${from}`, { database });
-  return row!.count;
-}
-
-/** `PG_MIGRATION_TEST_ALL=1` for the real size and every major. */
-const everything = process.env.PG_MIGRATION_TEST_ALL !== undefined;
 
 describe("AdventureWorks on PostgreSQL 14", () => {
   let server: EmbeddedServer;
@@ -241,33 +229,7 @@ describe("AdventureWorks on PostgreSQL 14", () => {
     assert.match(stdout, /68 tables with \d+ rows in [\d.]+ s\n$/);
     assert.equal(await countIn(server, "by command", "humanresources.department"), 16);
   });
-
-  if (everything)
-    it("has the real row counts at scale 1", async () => {
-      const created = await createAt(server, "real", 1);
-      assert.equal(
-        created.rows,
-        catalogue.tables.reduce((sum, table) => sum + table.rows, 0),
-      );
-      for (const table of catalogue.tables) {
-        assert.equal(await countIn(server, "real", quoted(nameOf(table))), table.rows, nameOf(table));
-      }
-    });
 });
 
-for (const major of (everything ? [10, 16, 17, 18] : [10, 18]) satisfies Major[]) {
-  describe(`AdventureWorks on PostgreSQL ${major}`, () => {
-    let server: EmbeddedServer;
-    before(async () => {
-      server = await EmbeddedServer.start({ major });
-    });
-    after(() => server.stop());
-
-    it("can be created, and its views have rows", async () => {
-      await createAt(server, "tiny", 0.002);
-      for (const view of [...catalogue.views, ...catalogue.materializedViews]) {
-        assert.ok((await countIn(server, "tiny", view)) > 0, view);
-      }
-    });
-  });
-}
+createOnEmptyServer(10);
+createOnEmptyServer(18);

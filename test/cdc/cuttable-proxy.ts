@@ -1,5 +1,5 @@
 import { type AddressInfo, createServer, connect, type Server, type Socket } from "node:net";
-import type { Endpoint } from "../../provider/src/postgres/connection/connect";
+import type { Endpoint } from "../../provider/src/postgres/connection/endpoint";
 
 export class HeldConnections {
   /** Resolves when one is held. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { asFailure } from "../../provider/src/cdc/model/failure";
-import { Refused } from "../../provider/src/errors";
+import { RefusedError } from "../../provider/src/errors";
 
 describe("a failure of the target", () => {
   it("by bytes that its encoding does not know says where they are, and that another try meets them again", () => {
@@ -9,7 +9,7 @@ describe("a failure of the target", () => {
       where: "COPY t, line 1",
     });
     const failure = asFailure(said, "applying changes to db");
-    assert.ok(failure instanceof Refused);
+    assert.ok(failure instanceof RefusedError);
     assert.match(
       failure.message,
       /^applying changes to db: invalid byte .* \(COPY t, line 1\)\n {2}To do: correct .*begin anew/,

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
+import { Seeded, seed } from "../support/seeded";
 
 export const randomTables = `
   CREATE TABLE account (id int PRIMARY KEY, owner text, balance numeric DEFAULT 0, note text);
@@ -11,7 +12,8 @@ export const randomTables = `
   INSERT INTO bag SELECT i % 5, NULL FROM generate_series(1, 40) i;
   INSERT INTO pairs SELECT i, i FROM generate_series(1, 50) i`;
 
-const pick = (below: number): number => Math.floor(Math.random() * below);
+const random = new Seeded(seed);
+const pick = (below: number): number => random.below(below);
 
 function randomStatement(): string {
   const id = 1 + pick(200);

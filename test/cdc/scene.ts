@@ -1,11 +1,11 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { Follower, type FollowOptions } from "../../provider/src/cdc/follower";
+import { Follower } from "../../provider/src/cdc/follower";
+import type { FollowOptions } from "../../provider/src/cdc/follow-options";
 import { changeCaptureNames } from "../../provider/src/cdc/model/names";
 import { dropProgress, initProgress } from "../../provider/src/cdc/target/progress";
 import { createPublications, dropPublications } from "../../provider/src/cdc/source/publication";
 import { dropSlot } from "../../provider/src/cdc/source/drop-slot";
 import { type OutputPlugin, createComparisonPoint, createSlot } from "../../provider/src/cdc/source/slot";
-import type { Endpoint } from "../../provider/src/postgres/connection/connect";
+import type { Endpoint } from "../../provider/src/postgres/connection/endpoint";
 import { type Lsn, parseLsn } from "../../provider/src/postgres/lsn";
 import { listTables } from "../../provider/src/postgres/tables";
 import type { EmbeddedServer, Login } from "../support/servers/embedded-server";
@@ -182,15 +182,6 @@ export class Scene {
     await target.end();
     await this.servers.source.query(`DROP DATABASE ${this.database}`);
     await this.servers.target.query(`DROP DATABASE ${this.database}`, { login: this.servers.administrator });
-  }
-}
-
-export async function until(condition: () => boolean | Promise<boolean>, what: string, seconds = 180): Promise<void> {
-  // By a clock that no test sets.
-  const deadline = performance.now() + seconds * 1000;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`${what} did not come true within ${seconds} s`);
-    await sleep(50);
   }
 }
 

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { HeldUp } from "../../provider/src/errors";
+import { LockNotAvailableError } from "../../provider/src/errors";
 import { connect, watchSession } from "../../provider/src/postgres/connection/connect";
 import { EmbeddedServer } from "../support/servers/embedded-server";
 import { CuttableProxy } from "./cuttable-proxy";
 import { type RandomChanges, randomTables } from "./random-changes";
-import { type Scene, until } from "./scene";
+import { type Scene } from "./scene";
 import { Stage } from "./apply/stage";
+import { until } from "../support/until";
 
 const ours = "application_name LIKE 'pg-migration %'";
 
@@ -96,12 +97,12 @@ describe("a follower among troubles that pass", () => {
           if (event.kind === "connectionLost") lost.push(event.reason);
         },
       });
-      await until(() => follower.status().appliedChanges > 0, "the first changes");
+      await until("the first changes", () => follower.status().appliedChanges > 0);
       const progress = async (): Promise<void> => {
         const { appliedChanges } = follower.status();
-        await until(() => follower.status().appliedChanges > appliedChanges, "more changes");
+        await until("more changes", () => follower.status().appliedChanges > appliedChanges);
       };
-      const loss = (): Promise<void> => until(() => lost.some((reason) => expected.test(reason)), "the loss");
+      const loss = (): Promise<void> => until("the loss", () => lost.some((reason) => expected.test(reason)));
       await Promise.race([trouble({ loss, progress }), follower.finished]);
       await changes.stop();
       await scene.mustBecomeEqual(follower);
@@ -124,10 +125,10 @@ describe("a follower among troubles that pass", () => {
     ];
     await obstacle.query("BEGIN; LOCK TABLE account");
     await scene.onSource("INSERT INTO account VALUES (1000000)");
-    await until(() => blocked[0]?.includes(`pid ${pid} `) === true, "a word about who holds the lock");
+    await until("a word about who holds the lock", () => blocked[0]?.includes(`pid ${pid} `) === true);
     await assert.rejects(
       follower.hold(),
-      (error: Error) => error instanceof HeldUp && error.message.includes(`pid ${pid} `),
+      (error: Error) => error instanceof LockNotAvailableError && error.message.includes(`pid ${pid} `),
     );
     await obstacle.query("ROLLBACK");
     await obstacle.end();
@@ -153,11 +154,11 @@ describe("a follower among troubles that pass", () => {
       await session.query("SELECT pg_advisory_lock(2)");
     };
     const work = watch.during(gotOn());
-    await until(() => looks.includes(2), "two looks in a row");
+    await until("two looks in a row", () => looks.includes(2));
     const before = looks.length;
     await first.end();
     // One may have been under way as it got on.
-    await until(() => looks.length >= before + 3, "looks at the second wait");
+    await until("looks at the second wait", () => looks.length >= before + 3);
     assert(looks.slice(before).includes(1), looks.join());
     await second.end();
     await work;
@@ -176,7 +177,7 @@ describe("a follower among troubles that pass", () => {
       },
     });
     const streams = (times: number): Promise<void> =>
-      Promise.race([until(() => streaming >= times, `stream ${times}`), follower.finished]);
+      Promise.race([until(`stream ${times}`, () => streaming >= times), follower.finished]);
     try {
       await streams(1);
       await scene.mustBecomeEqual(follower);
@@ -214,7 +215,7 @@ describe("a follower among troubles that pass", () => {
       },
     });
     const happens = (what: string, condition: () => boolean | Promise<boolean>): Promise<void> =>
-      Promise.race([until(condition, what), follower.finished]);
+      Promise.race([until(what, condition), follower.finished]);
     const isSlotFree = async (): Promise<boolean> =>
       (await scene.onSource("SELECT FROM pg_replication_slots WHERE active")).length === 0;
     try {
@@ -272,7 +273,7 @@ describe("a target that has few locks", () => {
       },
     });
     await scene.onSource(each("INSERT INTO t%s VALUES (1)").replace(" COMMIT;", ""));
-    await until(() => told.length > 0 && streams > 2, "the setting being told, and other tries");
+    await until("the setting being told, and other tries", () => told.length > 0 && streams > 2);
     assert.equal(told.length, 1);
     const [, present, wanted] = /max_locks_per_transaction on the target .* from (\d+) to (\d+) or more/.exec(
       told[0]!,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { CopyFrames } from "../../provider/src/copy/copy-frames";
-import { EngineFault } from "../../provider/src/errors";
+import { EngineError } from "../../provider/src/errors";
 
 interface Message {
   readonly type: string;
@@ -73,6 +73,6 @@ describe("copy frames", () => {
 
   it("of an impossible length are a fault", () => {
     const frames = new CopyFrames({ copyData: () => undefined, other: () => undefined });
-    assert.throws(() => frames.push(Buffer.from([0x64, 0, 0, 0, 3])), EngineFault);
+    assert.throws(() => frames.push(Buffer.from([0x64, 0, 0, 0, 3])), EngineError);
   });
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { copySmallTables, type TableRows } from "../../provider/src/copy/copy-table";
-import { Refused } from "../../provider/src/errors";
+import { RefusedError } from "../../provider/src/errors";
 import { listSizedTables } from "../../provider/src/postgres/tables";
 import { assertSameContent } from "../support/content";
 import { EmbeddedServer } from "../support/servers/embedded-server";
@@ -70,7 +70,7 @@ describe("small tables copied together", () => {
         let failed = -1;
         const copy = copySmallTables(tables, { source, target, onFailed: (position) => (failed = position) });
         await assert.rejects(copy, (error: Error) => {
-          assert(error instanceof Refused);
+          assert(error instanceof RefusedError);
           assert.match(error.message, /^copying "public"\."few" stopped/);
           return true;
         });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Unreachable } from "../../provider/src/errors";
+import { UnreachableError } from "../../provider/src/errors";
 import { connect } from "../../provider/src/postgres/connection/connect";
 import { relayCopy } from "../../provider/src/copy/relay";
 import { CuttableProxy } from "../cdc/cuttable-proxy";
@@ -29,7 +29,7 @@ describe("a line that goes dead without a word", () => {
 
   const near = () => connect(endpointOf(server), { database, purpose: "test" });
   const far = () => connect(proxy.endpoint, { database, purpose: "test", patienceMs });
-  const isDead = (error: unknown): boolean => error instanceof Unreachable && error.message.includes(" is dead");
+  const isDead = (error: unknown): boolean => error instanceof UnreachableError && error.message.includes(" is dead");
 
   const untilWaiting = (): Promise<void> =>
     until("the lock is waited for", async () => {
@@ -59,7 +59,7 @@ describe("a line that goes dead without a word", () => {
         await untilWaiting();
         proxy.swallow();
         await obstacle.query("ROLLBACK");
-        await assert.rejects(copied, (error: Error) => error instanceof Unreachable && isDead(error.cause));
+        await assert.rejects(copied, (error: Error) => error instanceof UnreachableError && isDead(error.cause));
       } finally {
         await Promise.all([obstacle.end(), source.end(), target.end()]);
       }

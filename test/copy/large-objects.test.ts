@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { copyLargeObjects } from "../../provider/src/copy/large-objects";
-import { Refused } from "../../provider/src/errors";
+import { RefusedError } from "../../provider/src/errors";
 import { largeObjectEntries } from "../../provider/src/schema/plan/large-object-entries";
 import { readRestoreContext } from "../../provider/src/schema/restore/restore-context";
 import { restoreEntries } from "../../provider/src/schema/restore/restore";
@@ -91,7 +91,7 @@ describe("large objects", () => {
     try {
       await from.query("SET SESSION AUTHORIZATION nobody_much");
       await assert.rejects(copyLargeObjects(from, into), (error: Error) => {
-        assert.ok(error instanceof Refused);
+        assert.ok(error instanceof RefusedError);
         assert.match(error.message, /large objects 5 to 6.*permission denied/);
         return true;
       });

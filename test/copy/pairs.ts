@@ -1,5 +1,6 @@
 import pg from "pg";
-import { type ConnectOptions, type Endpoint, connect } from "../../provider/src/postgres/connection/connect";
+import { connect } from "../../provider/src/postgres/connection/connect";
+import type { ConnectOptions, Endpoint } from "../../provider/src/postgres/connection/endpoint";
 import { type SizedTable, listSizedTables } from "../../provider/src/postgres/tables";
 import type { EmbeddedServer } from "../support/servers/embedded-server";
 

@@ -5,7 +5,7 @@ import { type Server, type Socket, connect as dial, createServer } from "node:ne
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type pg from "pg";
-import { Canceled, EngineFault, Refused, Unreachable } from "../../provider/src/errors";
+import { CanceledError, EngineError, RefusedError, UnreachableError } from "../../provider/src/errors";
 import { relayCopy } from "../../provider/src/copy/relay";
 import { EmbeddedServer } from "../support/servers/embedded-server";
 import { until } from "../support/until";
@@ -180,7 +180,7 @@ describe("a relayed copy", () => {
       const signal = AbortSignal.timeout(300);
       await assert.rejects(
         relayCopy({ what: "t", source: from, target: into, copyOut: endless, copyIn, signal }),
-        Canceled,
+        CanceledError,
       );
       for (const each of encrypted) await each.query("SELECT 1");
     } finally {
@@ -206,7 +206,7 @@ describe("a relayed copy", () => {
     await target.query("ALTER TABLE public.t ADD CONSTRAINT small CHECK (id < 100000)");
     try {
       await assert.rejects(relay(rowsQuery(5_000_000)), (error: Error) => {
-        assert.ok(error instanceof Refused, String(error));
+        assert.ok(error instanceof RefusedError, String(error));
         assert.match(error.message, /public\.t.*target.*small.*23514.*COPY t, line 100000/);
         assert.doesNotMatch(error.message, /Failing row/, "rows have no place in a message");
         return true;
@@ -229,7 +229,7 @@ describe("a relayed copy", () => {
 
   it("says what the source refused in the middle, and leaves both sessions usable", async () => {
     await assert.rejects(relay(rowsQuery(200_000, "(1 / (150000 - i))::text")), (error: Error) => {
-      assert.ok(error instanceof Refused, String(error));
+      assert.ok(error instanceof RefusedError, String(error));
       assert.match(error.message, /public\.t.*source.*division by zero.*22012/);
       return true;
     });
@@ -250,10 +250,10 @@ describe("a relayed copy", () => {
   it("ends on a signal, however much is left", async () => {
     const abort = new AbortController();
     const copied = relay(rowsQuery("1000000000::int8"), { signal: abort.signal, onProgress: () => abort.abort() });
-    await assert.rejects(copied, Canceled);
+    await assert.rejects(copied, CanceledError);
     await bothAnswer();
     assert.equal(await stored(), 0);
-    const lost = new Unreachable("the snapshot is lost");
+    const lost = new UnreachableError("the snapshot is lost");
     await assert.rejects(relay(rowsQuery(1), { signal: AbortSignal.abort(lost) }), lost);
   });
 
@@ -267,7 +267,7 @@ describe("a relayed copy", () => {
         killed ??= server.query(`SELECT pg_terminate_backend(${rows[0]!.pid})`);
       };
       await assert.rejects(relay(rowsQuery("1000000000::int8"), { onProgress: kill }), (error: Error) => {
-        assert.ok(error instanceof Unreachable, String(error));
+        assert.ok(error instanceof UnreachableError, String(error));
         // Of a target that is written to, either its last word is heard first or that nobody reads any more.
         const reason = side === "source" ? "terminating connection" : "(terminating connection|ECONNRESET|EPIPE)";
         assert.match(error.message, new RegExp(`public\\.t.*${side}'s connection broke.*${reason}`));
@@ -285,7 +285,7 @@ describe("a relayed copy", () => {
     );
     try {
       await assert.rejects(relay(rowsQuery(5)), (error: Error) => {
-        assert.ok(error instanceof EngineFault, String(error));
+        assert.ok(error instanceof EngineError, String(error));
         assert.match(error.message, /sent 5 rows, 5 were received and the target stored 4/);
         return true;
       });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Client } from "pg";
 import { carrySequences } from "../../provider/src/copy/sequences";
-import { Refused } from "../../provider/src/errors";
+import { RefusedError } from "../../provider/src/errors";
 import { EmbeddedServer } from "../support/servers/embedded-server";
 import { freshDatabase, withSessions } from "./pairs";
 
@@ -37,7 +37,7 @@ describe("sequences", () => {
   ];
   const nextValues = `SELECT ${next.map((name, i) => `nextval('${name}')::text AS n${i}`).join(", ")}`;
 
-  it("hand out on the target what they would have handed out on the source", async () => {
+  it("return on the target the values that they would have returned on the source", async () => {
     const [source, target] = [servers[0]!, servers[1]!];
     const pair = [
       [source, await freshDatabase(source, shape, used)],
@@ -82,7 +82,7 @@ describe("sequences", () => {
     ] as const;
     await withSessions(...pair, async (from, into) => {
       await assert.rejects(carrySequences(from, into), (error: Error) => {
-        assert.ok(error instanceof Refused);
+        assert.ok(error instanceof RefusedError);
         assert.match(error.message, /lacks 2 sequences.*"public"\."cached", "public"\."huge"/);
         return true;
       });
@@ -91,7 +91,7 @@ describe("sequences", () => {
     });
   });
 
-  it("by the thousand take a statement for some hundreds", async () => {
+  it("are read some hundreds per statement", async () => {
     const many =
       "DO $$ BEGIN FOR i IN 1..3000 LOOP EXECUTE 'CREATE SEQUENCE s' || i || ' START ' || i; END LOOP; END $$";
     const [source, target] = [servers[0]!, servers[1]!];

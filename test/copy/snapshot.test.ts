@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Snapshot, SnapshotGone, lockedSnapshot, openInSnapshot } from "../../provider/src/copy/snapshot";
-import { tableHeldUp } from "../../provider/src/copy/table-lock-timeout";
-import { Refused, Unreachable } from "../../provider/src/errors";
+import { tableLockTimeout } from "../../provider/src/copy/table-lock-timeout";
+import { RefusedError, UnreachableError } from "../../provider/src/errors";
 import { connect } from "../../provider/src/postgres/connection/connect";
-import { type HeldUpSession, heldUpSessions } from "../../provider/src/postgres/locks/blocked-sessions";
-import { isUngranted } from "../../provider/src/postgres/locks/lock-waits";
+import { type BlockedSession, blockedSessions } from "../../provider/src/postgres/locks/blocked-sessions";
+import { isLockTimeout } from "../../provider/src/postgres/locks/lock-waits";
 import { EmbeddedServer } from "../support/servers/embedded-server";
 import { until } from "../support/until";
 import { endpointOf, freshDatabase } from "./pairs";
@@ -34,7 +34,7 @@ describe("a snapshot", () => {
   const t = { schema: "public", name: "t" };
   const insert = () => server.query("INSERT INTO t VALUES (2)", { database });
 
-  it("shows every session the same moment, for as long as it is held and no longer", async () => {
+  it("shows every session the same data while it is held, and no longer", async () => {
     const snapshot = await Snapshot.export(endpointOf(server), database);
     const before = await count(snapshot);
     await insert();
@@ -78,7 +78,7 @@ describe("a snapshot", () => {
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%snapshot'",
     );
     await lost;
-    assert.ok(snapshot.lost.reason instanceof Unreachable);
+    assert.ok(snapshot.lost.reason instanceof UnreachableError);
     await snapshot.release();
   });
 
@@ -95,7 +95,7 @@ describe("a snapshot", () => {
     await server.query("TRUNCATE t", { database });
   });
 
-  it("waits for no table while it holds another, which an application may want", async () => {
+  it("waits for no table while it holds a lock on another", async () => {
     await server.query('CREATE TABLE a (id int); CREATE TABLE "B" (id int)', { database });
     const snapshot = await Snapshot.export(endpointOf(server), database);
     const application = await server.connect(database);
@@ -118,7 +118,7 @@ describe("a snapshot", () => {
     }
   });
 
-  it("is read without waiting for ever behind one who waits to alter a table, and it is told who that is", async () => {
+  it("stops waiting for a session that waits to alter a table, and names that session", async () => {
     const snapshot = await Snapshot.export(endpointOf(server), database);
     await snapshot.lockTables([t]);
     const session = await openInSnapshot(endpointOf(server), database, snapshot.id, "test");
@@ -132,8 +132,8 @@ describe("a snapshot", () => {
       });
       await session.query("SET lock_timeout = 100");
       const cause = await session.query("TABLE public.t").catch((error: unknown) => error);
-      assert.ok(isUngranted(cause), String(cause));
-      const told = await tableHeldUp(endpointOf(server), database, t, cause);
+      assert.ok(isLockTimeout(cause), String(cause));
+      const told = await tableLockTimeout(endpointOf(server), database, t, cause);
       assert.match(told.message, /cannot be read: public\.t is about to be locked by pid \d+ \(postgres, test, active/);
       assert.match(told.remedy ?? "", /SELECT pg_terminate_backend\(\d+\); then start again/);
       await snapshot.release();
@@ -150,13 +150,13 @@ describe("a snapshot", () => {
     await snapshot.lockTables([t]);
     const observer = await connect(endpointOf(server), { database, purpose: "test" });
     const [deploy, reader, indexer] = await Promise.all([1, 2, 3].map(() => server.connect(database)));
-    const untilHeldUp = async (count: number): Promise<HeldUpSession[]> => {
-      let found: HeldUpSession[] = [];
-      await until("it is held up", async () => (found = await heldUpSessions(observer)).length === count, 20);
+    const untilHeldUp = async (count: number): Promise<BlockedSession[]> => {
+      let found: BlockedSession[] = [];
+      await until("it is held up", async () => (found = await blockedSessions(observer)).length === count, 20);
       return found;
     };
     try {
-      assert.deepEqual(await heldUpSessions(observer), []);
+      assert.deepEqual(await blockedSessions(observer), []);
       await server.query("CREATE TABLE indexed (id int)", { database });
       const indexed = indexer!.query("CREATE INDEX CONCURRENTLY ON indexed (id)");
       const [waiting] = await untilHeldUp(1);
@@ -165,7 +165,7 @@ describe("a snapshot", () => {
       await untilHeldUp(2);
       const read = reader!.query("TABLE t");
       await until("others wait behind it", async () =>
-        (await heldUpSessions(observer)).some(({ behind }) => behind > 0),
+        (await blockedSessions(observer)).some(({ behind }) => behind > 0),
       );
       const { pid, waitingSince, statementSince, ...who } = (await untilHeldUp(2)).find(({ table }) => table)!;
       assert.deepEqual(who, { user: "postgres", applicationName: "test", table: "public.t", behind: 1 });
@@ -179,7 +179,7 @@ describe("a snapshot", () => {
     }
   });
 
-  it("names who keeps a table locked, and how to end that", async () => {
+  it("names the session that keeps a table locked, and how to terminate it", async () => {
     const snapshot = await Snapshot.export(endpointOf(server), database);
     const application = await server.connect(database);
     try {
@@ -187,7 +187,7 @@ describe("a snapshot", () => {
       const told: string[] = [];
       const onWaiting = (holders: string): unknown => told.push(holders);
       await assert.rejects(snapshot.lockTables([t], { seconds: 2, onWaiting }), (error: Error) => {
-        assert.ok(error instanceof Refused);
+        assert.ok(error instanceof RefusedError);
         assert.match(
           error.message,
           /could not be locked .* for 2 s: public\.t is locked by pid \d+ \(postgres, test, idle/,
@@ -216,7 +216,7 @@ describe("a snapshot", () => {
         code: "53200",
       });
       await assert.rejects(snapshot.lockTables(tables), (error: Error) => {
-        assert.ok(error instanceof Refused);
+        assert.ok(error instanceof RefusedError);
         assert.match(error.message, /out of shared memory/);
         assert.match(
           error.remedy ?? "",

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } 
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import ts from "typescript";
+import { inputsSchema } from "../../provider/src/inputs/inputs";
 
 const root = resolve(__dirname, "../..");
 
@@ -34,6 +35,28 @@ describe("the documents", () => {
     );
     assert(programs.length >= 2);
     assert.deepEqual(compile(new Map(programs.map(({ name, code }) => [name, code]))), []);
+  });
+
+  it("explain for every input what a change of it does", () => {
+    const page = documents.find(({ path }) => path === "docs/changing-inputs.md")!.text;
+    const [, ...rows] = page
+      .split(/^\| input /m)[1]!
+      .split("\n\n")[0]!
+      .split("\n");
+    const listed = rows.flatMap((row) => [...row.split("|")[1]!.matchAll(/`(\w+)`/g)].map(([, name]) => name!));
+    const setByTheClass = ["engineVersion", "resourceUrn"];
+    const inputs = Object.keys(inputsSchema.shape).filter((name) => !setByTheClass.includes(name));
+    assert.deepEqual(
+      inputs.filter((name) => !listed.includes(name)),
+      [],
+      "inputs without a row",
+    );
+    const values = ["keep", "drop", "return", "readOnly", "none", "Validate"];
+    assert.deepEqual(
+      listed.filter((name) => !inputs.includes(name) && !values.includes(name)),
+      [],
+      "rows without an input",
+    );
   });
 
   it("name scripts that exist", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { MigrationIncomplete } from "../../provider/dist/lifecycle.js";
+import { MigrationIncompleteError } from "../../provider/dist/resource/lifecycle.js";
 import { logFileOf, logTail } from "../../provider/dist/supervisor/launch-worker.js";
 import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { endpointOf } from "../cdc/scene";
@@ -25,7 +25,7 @@ interface Course {
   readonly fence: "none" | "readOnly";
   readonly verifyBeforeCutover: boolean;
   /** After the cutover the target is written, and all of it returns to the source; or a way back is kept and dropped. */
-  readonly wayBack: "none" | "return" | "drop";
+  readonly rollbackReplication: "none" | "return" | "drop";
   readonly workers: number;
 }
 
@@ -36,7 +36,7 @@ function randomCourse(random: Seeded): Course {
     fence,
     // Whoever truncates a table again and again keeps it from being compared.
     verifyBeforeCutover: random.oneIn(2) && fence === "none",
-    wayBack: random.pick(["none", "none", "return", "drop"] as const),
+    rollbackReplication: random.pick(["none", "none", "return", "drop"] as const),
     workers: random.oneIn(4) ? 2 : 1,
   };
 }
@@ -98,7 +98,7 @@ export class DisturbedMigration {
       keylessTables: course.keylessTables,
       fence: course.fence,
       verifyBeforeCutover: course.verifyBeforeCutover,
-      rollback: course.wayBack === "none" ? "drop" : "keep",
+      rollback: course.rollbackReplication === "none" ? "drop" : "keep",
       workers: course.workers,
       source: { ...toSource.endpoint, sslMode: "Disable" },
       target,
@@ -149,7 +149,7 @@ export class DisturbedMigration {
     }
     assert.ok(writers.transactions > 0, "nothing was written");
     await this.#assertEqual();
-    if (this.#course.wayBack !== "none") await this.#endWayBack();
+    if (this.#course.rollbackReplication !== "none") await this.#endRollback();
     await resource.destroy();
     await assertNothingLeft(this.#lab, this.#database);
     const now = await replicaIdentities(this.#lab.source, this.#database);
@@ -187,26 +187,26 @@ export class DisturbedMigration {
   }
 
   async #cutOver(kills: number): Promise<void> {
-    const { wayBack, verifyBeforeCutover } = this.#course;
+    const { rollbackReplication, verifyBeforeCutover } = this.#course;
     const moments = ["any", "cutting over", "cutting over", "cleaning up"];
     if (verifyBeforeCutover) moments.push("comparing before the cutover");
-    if (wayBack !== "none") moments.push("opening the way back");
+    if (rollbackReplication !== "none") moments.push("opening the way back");
     await this.#strikes.during(
       this.#reach(() => this.#resource.update({ triggerCutover: true })),
       kills,
       moments,
     );
     const { state, error } = this.#resource.status;
-    assert.equal(state, wayBack === "none" ? "Succeeded" : "WaitingForUserAction", error);
+    assert.equal(state, rollbackReplication === "none" ? "Succeeded" : "WaitingForUserAction", error);
   }
 
-  async #endWayBack(): Promise<void> {
+  async #endRollback(): Promise<void> {
     const [resource, strikes] = [this.#resource, this.#strikes];
-    if (this.#course.wayBack === "drop") {
+    if (this.#course.rollbackReplication === "drop") {
       await strikes.during(
         this.#reach(() => resource.update({ rollback: "drop" })),
         1,
-        ["any", "reversing"],
+        ["any", "rollingBack"],
       );
       assert.equal(resource.status.state, "Succeeded", resource.status.error);
       return;
@@ -265,7 +265,7 @@ export class DisturbedMigration {
       } catch (error) {
         const { message } = error as Error;
         // Whatever is done to it, it goes on, or is gone on with.
-        const hasFailed = error instanceof MigrationIncomplete && /Failed$/.test(this.#resource.status.state);
+        const hasFailed = error instanceof MigrationIncompleteError && /Failed$/.test(this.#resource.status.state);
         if (error instanceof assert.AssertionError || hasFailed || !explained.test(message)) throw error;
         await sleep(300);
       }

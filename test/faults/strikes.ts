@@ -92,7 +92,7 @@ export class Strikes {
   async #do(fault: Fault, worker: Worker): Promise<void> {
     if (fault === "killBeforeConfirmation") {
       // What is committed from now on is not confirmed to where it came from.
-      (isOnItsWayBack(worker) ? this.toTarget : this.toSource).holdBackWords();
+      (isRollingBack(worker) ? this.toTarget : this.toSource).holdBackWords();
       await sleep(this.random.below(500));
     }
     if (fault === "kill" || fault === "killBeforeConfirmation") this.#kill(worker, fault);
@@ -137,7 +137,7 @@ export class Strikes {
       this.kills++;
       this.#note(`${how} (${doing})`);
     }
-    for (const proxy of [this.toSource, ...(isOnItsWayBack(worker) ? [this.toTarget] : [])]) proxy.cut();
+    for (const proxy of [this.toSource, ...(isRollingBack(worker) ? [this.toTarget] : [])]) proxy.cut();
   }
 
   #note(what: string): void {
@@ -166,7 +166,7 @@ export class Strikes {
         `SELECT (m.worker ->> 'pid')::int AS pid, d.phase = 'following' AND d.message IS DISTINCT FROM 'cutting over' AS "isStreaming",
                 CASE WHEN d.message IS NOT NULL THEN d.message
                      WHEN d.verification ->> 'state' = 'running' AND d.phase = 'following' THEN 'verifying'
-                     WHEN d.way_back ->> 'state' = 'returning' AND d.phase = 'reversing' THEN 'returning'
+                     WHEN d.rollback_replication ->> 'state' = 'returning' AND d.phase = 'rollingBack' THEN 'returning'
                      ELSE d.phase END AS doing
            FROM pgmigration.migration m JOIN pgmigration.database d ON d.migration = m.name WHERE m.name = $1`,
         { values: [this.migration] },
@@ -190,7 +190,7 @@ export const told = (seen: ReadonlyMap<string, number>): string =>
     .map(([what, times]) => `${times} × ${what}`)
     .join(", ");
 
-const isOnItsWayBack = ({ doing }: Worker): boolean => doing === "reversing" || doing === "returning";
+const isRollingBack = ({ doing }: Worker): boolean => doing === "rollingBack" || doing === "returning";
 
 /** As an administrator does, or a server that has no memory left; of whatever session of ours. */
 async function endOneSession(server: EmbeddedServer, random: Seeded): Promise<void> {

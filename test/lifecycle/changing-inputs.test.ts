@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import * as lifecycle from "../../provider/dist/resource/lifecycle.js";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 
@@ -74,6 +75,45 @@ describe("inputs that change", () => {
     it(`${Object.keys(change).join()} is no change`, async () => {
       assert.deepEqual(await resource.diff(change), { changes: false });
     });
+
+  it("what determines what is copied is refused while the source is replicated, in the preview and in the update", async () => {
+    const databases = [await lab.database("CREATE TABLE t (id int PRIMARY KEY)"), await lab.database("")];
+    const online = new Resource();
+    await online.create(lab.inputs(databases, { migrationMode: "Online" }));
+    const changes: Record<string, unknown> = {
+      include: { tables: ["t"] },
+      exclude: { tables: ["t"] },
+      dataOnly: true,
+      keylessTables: "full",
+      migrateRoles: true,
+      migrationOption: "Validate",
+    };
+    for (const [name, value] of Object.entries(changes)) {
+      const change = { ...online.inputs, [name]: value };
+      assert.match((await online.failures(change)).join(), new RegExp(`^${name}: it determines what is copied`));
+      await assert.rejects(
+        lifecycle.update(online.id, online.outputs, change, () => undefined),
+        new RegExp(`${name} of m-\\w+ cannot change: it determines what is copied`),
+      );
+    }
+    const one = { ...online.inputs, dbsToMigrate: databases.slice(0, 1) };
+    assert.match((await online.failures(one)).join(), /^dbsToMigrate: db_\w+ is replicated; list it in dbsToCancel/);
+    assert.deepEqual(await online.failures({ ...online.inputs, splitTablesLargerThan: "1GB" }), []);
+    const { pid } = online.status.worker;
+    await online.update({ reconnectFor: "20m" });
+    assert.notEqual(online.status.worker.pid, pid, "a new worker takes over");
+    await online.destroy();
+  });
+
+  it("what determines what is copied changes in place before anything is copied", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)");
+    const waiting = new Resource();
+    await waiting.create(lab.inputs([database], { startDataMigration: false }));
+    await waiting.update({ exclude: { tables: ["u"] }, startDataMigration: true });
+    const tables = await lab.target.query("SELECT FROM pg_tables WHERE schemaname = 'public'", { database });
+    assert.deepEqual([waiting.status.state, tables.length], ["Succeeded", 1]);
+    await waiting.destroy();
+  });
 
   it("cutover and cancel of a migration that has succeeded are refused, and so is taking a cutover back", async () => {
     assert.match((await resource.failures({ ...resource.inputs, triggerCutover: true })).join(), /603114/);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { assertSameContent } from "../support/content";
+import { assertFinding } from "../support/findings";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
@@ -13,11 +14,6 @@ describe("a cutover", () => {
   });
   after(() => lab.stop());
 
-  const onSource = (database: string, sql: string): Promise<Record<string, unknown>[]> =>
-    lab.source.query(sql, { database });
-  const onTarget = (database: string, sql: string): Promise<Record<string, unknown>[]> =>
-    lab.target.query(sql, { database, login: lab.administrator });
-
   it("sets sequences ahead by the margin, in their direction, within their bounds, without any DML", async () => {
     const database = await lab.database(
       `CREATE SEQUENCE up; CREATE SEQUENCE down INCREMENT -2; CREATE SEQUENCE small MAXVALUE 12;
@@ -25,12 +21,12 @@ describe("a cutover", () => {
     );
     const resource = new Resource();
     await resource.create(lab.inputs([database], { migrationMode: "Online", sequenceMargin: 10 }));
-    await onSource(
+    await lab.querySource(
       database,
       `SELECT nextval('up') FROM generate_series(1, 7); SELECT nextval('down'), nextval('small'), nextval('ring')`,
     );
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
-    const [row] = await onTarget(
+    const [row] = await lab.queryTarget(
       database,
       `SELECT nextval('up')::int AS up, nextval('down')::int AS down, nextval('uncalled')::int AS uncalled,
               (SELECT last_value::int FROM small) AS small, (SELECT last_value::int FROM ring) AS ring`,
@@ -46,15 +42,15 @@ describe("a cutover", () => {
     );
     const resource = new Resource();
     await resource.create(lab.inputs([database], { migrationMode: "Online", cutoverVerificationBudget: "1h" }));
-    await onTarget(database, "UPDATE small SET v = 'b'; UPDATE large SET v = 'c' WHERE id = 7");
+    await lab.queryTarget(database, "UPDATE small SET v = 'b'; UPDATE large SET v = 'c' WHERE id = 7");
     const text = await Resource.failure(resource.update({ triggerCutover: true }));
     assert.match(text, /"public"\."small": .*different \(id = 1\)/);
     assert.match(text, /"public"\."large": .*different \(id = 7\)/);
     const slots = "SELECT FROM pg_replication_slots WHERE slot_type = 'logical' AND NOT temporary";
-    assert.equal((await onSource(database, slots)).length, 1, "it can be tried again");
+    assert.equal((await lab.querySource(database, slots)).length, 1, "it can be tried again");
 
-    await onTarget(database, "UPDATE small SET v = 'a'; UPDATE large SET v = md5('7') WHERE id = 7");
-    await onSource(database, "INSERT INTO small VALUES (2, 'c')");
+    await lab.queryTarget(database, "UPDATE small SET v = 'a'; UPDATE large SET v = md5('7') WHERE id = 7");
+    await lab.querySource(database, "INSERT INTO small VALUES (2, 'c')");
     const lock = await lab.target.connect(database);
     let done;
     try {
@@ -95,7 +91,7 @@ describe("a cutover", () => {
       done.catch(() => undefined);
       try {
         await Promise.race([held.first, done]);
-        await onSource(database, "TRUNCATE t; INSERT INTO t VALUES (2), (3)");
+        await lab.querySource(database, "TRUNCATE t; INSERT INTO t VALUES (2), (3)");
       } finally {
         held.letGo();
       }
@@ -116,17 +112,20 @@ describe("a cutover", () => {
     );
     const resource = new Resource();
     await resource.create(lab.inputs([database], { migrationMode: "Online" }));
-    await onTarget(database, "ALTER TABLE b DROP CONSTRAINT b_a; INSERT INTO b VALUES (99, 99)");
+    await lab.queryTarget(database, "ALTER TABLE b DROP CONSTRAINT b_a; INSERT INTO b VALUES (99, 99)");
     const text = await Resource.failure(resource.update({ triggerCutover: true }));
     assert.match(text, /"public"\."b": 1 rows on the source, 2 on the target: unexpected \(id = 99\)/);
-    assert.match(JSON.stringify(resource.status), /b_a[^}]*is NOT VALID on the target/);
+    assertFinding(resource.status, /b_a.*is NOT VALID on the target/s, database);
     assert.equal(resource.status.state, "Failed");
-    await onSource(database, "INSERT INTO a VALUES (2); INSERT INTO b VALUES (2, 2); DELETE FROM b WHERE id = 1");
-    await onTarget(database, "DELETE FROM b WHERE id = 99");
+    await lab.querySource(
+      database,
+      "INSERT INTO a VALUES (2); INSERT INTO b VALUES (2, 2); DELETE FROM b WHERE id = 1",
+    );
+    await lab.queryTarget(database, "DELETE FROM b WHERE id = 99");
     assert.equal((await resource.update({})).state, "Succeeded");
     await assertSameContent(...lab.places(database));
     const keys = "SELECT convalidated FROM pg_constraint WHERE conname = 'b_a'";
-    assert.deepEqual(await onTarget(database, keys), [{ convalidated: true }]);
+    assert.deepEqual(await lab.queryTarget(database, keys), [{ convalidated: true }]);
     const steps = resource.status.cutoverTimeline;
     assert.deepEqual(steps.map(({ step }) => step).slice(-8), [
       ...["hold the stream", "mark the cutover point", "look at the schema once more", "apply all commits up to it"],

@@ -3,6 +3,7 @@ import type pg from "pg";
 import { changeCaptureNames } from "../../provider/src/cdc/model/names";
 import type { MigrationStatus } from "../../provider/src/status";
 import { eraseUnrecorded } from "../../provider/src/worker/cleanup/erase-migration";
+import { digests } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
@@ -11,7 +12,7 @@ import { until } from "../support/until";
  * Destroys a migration from another process's point of view while `create` still follows it. That nothing is left on
  * either side is what the check after every test looks at.
  */
-describe("a migration that is destroyed", () => {
+describe("destroying a migration", () => {
   let lab: Lab;
   const open: pg.Client[] = [];
 
@@ -54,10 +55,10 @@ describe("a migration that is destroyed", () => {
       );
     });
     await destroy(other);
-    assert.match(await created, /has gone from the target|not recorded/);
+    assert.match(await created, /was deleted from the target|not recorded/);
   }
 
-  it("while it waits for an old transaction to create its slot", async () => {
+  it("works while the worker waits for an old transaction to create its slot", async () => {
     const database = await lab.database(schema);
     await obstruct(database, "INSERT INTO t VALUES (0, 'open')");
     await destroyWhen(lab.inputs([database], { migrationMode: "Online" }), "it waits for a transaction", (said) =>
@@ -65,44 +66,12 @@ describe("a migration that is destroyed", () => {
     );
   });
 
-  it("while a lock on the source holds up its copy", async () => {
+  it("works while a lock on the source blocks the copy", async () => {
     const database = await lab.database(schema);
     await obstruct(database, "LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
     await destroyWhen(lab.inputs([database]), "it copies", (said) => /copying/.test(said));
   });
-
-  it("while its worker is stopped in the middle of its copy: what that holds is let go, and it does not go on when it wakes", async () => {
-    const database = await lab.database(
-      // Its rows take 20 s, so that they are seen on their way.
-      `CREATE TABLE slow AS SELECT i AS id, md5(i::text) AS v FROM generate_series(1, 2000) i; CREATE INDEX ON slow (v);
-       ALTER TABLE slow ADD CHECK (pg_sleep(0.01) IS NOT NULL) NOT VALID;
-       UPDATE pg_constraint SET convalidated = true WHERE conrelid = 'slow'::regclass`,
-    );
-    const destroyFrozen = async (other: Resource): Promise<void> => {
-      const pid = (await other.refresh()).worker.pid!;
-      process.kill(pid, "SIGSTOP");
-      try {
-        await other.destroy();
-        for (const server of [lab.source, lab.target])
-          await until("no session is left of it", async () => {
-            const ours = "SELECT FROM pg_stat_activity WHERE application_name LIKE 'pg-migration %'";
-            return (await server.query(ours)).length === 0;
-          });
-        await lab.target.query("TRUNCATE slow", { database });
-      } finally {
-        process.kill(pid, "SIGCONT");
-      }
-    };
-    await destroyWhen(
-      lab.inputs([database], { migrationMode: "Online" }),
-      "it copies tables",
-      (said) => /copying copying tables/.test(said),
-      destroyFrozen,
-    );
-    assert.deepEqual(await lab.target.query("SELECT FROM slow", { database }), []);
-  });
-
-  it("while its cutover waits for an open transaction", async () => {
+  it("works while the cutover waits for an open transaction", async () => {
     const database = await lab.database(schema);
     const resource = new Resource();
     await resource.create(lab.inputs([database], { migrationMode: "Online" }));
@@ -114,18 +83,26 @@ describe("a migration that is destroyed", () => {
       return (await other.refresh()).currentSubStateDetails.currentSubState === "CompletingMigration";
     });
     await resource.destroy();
-    assert.match(await cutover, /has gone from the target|not recorded/);
+    assert.match(await cutover, /was deleted from the target|not recorded/);
   });
 
-  it("twice, which changes nothing the second time", async () => {
+  it("changes nothing the second time", async () => {
     const database = await lab.database(schema);
     const resource = new Resource();
     await resource.create(lab.inputs([database]));
     await resource.destroy();
+    const state = async (): Promise<unknown> => [
+      await digests({ server: lab.source, database }),
+      await digests({ server: lab.target, database }),
+      await lab.target.query("SELECT nspname FROM pg_namespace WHERE nspname = 'pgmigration'"),
+      await lab.source.query("SELECT slot_name FROM pg_replication_slots"),
+    ];
+    const before = await state();
     await resource.destroy();
+    assert.deepEqual(await state(), before);
   });
 
-  it("when its state was kept by a version with other inputs", async () => {
+  it("works with a state that a version with other inputs has written", async () => {
     const database = await lab.database(schema);
     const resource = new Resource();
     await resource.create(lab.inputs([database], { migrationMode: "Online" }));
@@ -135,13 +112,13 @@ describe("a migration that is destroyed", () => {
     assert.match(await Resource.failure(resource.destroy()), /source\.user: is missing/);
   });
 
-  it("when its target's records were made by nobody", () => {
+  it("succeeds if the target has no records at all", () => {
     const never = new Resource();
     never.outputs = lab.inputs(["nowhere"]);
-    return never.destroy();
+    return assert.doesNotReject(never.destroy());
   });
 
-  it("although somebody has removed its records from the target", async () => {
+  it("removes slot and publications although the records have been removed from the target", async () => {
     const database = await lab.database(schema);
     const resource = new Resource();
     await resource.create(lab.inputs([database], { migrationMode: "Online" }));
@@ -153,7 +130,7 @@ describe("a migration that is destroyed", () => {
     await resource.destroy();
   });
 
-  it("without its records, although databases of its are gone from the source, or nobody is let in there any more", async () => {
+  it("works without records, also if databases are gone from the source or its login is refused", async () => {
     const [source, target] = [lab.source, lab.target].map(({ login }) => ({ ...login, sslMode: "Disable" }) as const);
     const servers = { migrationName: "unrecorded", source: source!, target: target! };
     const there = await lab.database("SELECT");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { lookBehindFence, putUpFence } from "../../provider/src/cutover/fence";
-import type { Endpoint } from "../../provider/src/postgres/connection/connect";
+import { readFenceRecord, putUpFence } from "../../provider/src/cutover/fence";
+import type { Endpoint } from "../../provider/src/postgres/connection/endpoint";
 import { removeFence } from "../../provider/src/worker/cleanup/database-fence";
 import { assertSameContent, type Place } from "../support/content";
 import type { Login } from "../support/servers/embedded-server";
@@ -85,7 +85,7 @@ describe("the fence of a cutover", () => {
     await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
   }
 
-  it("holds the writers of every role, loses none of their writes, and stays until it is taken back", async () => {
+  it("blocks writers of every role, loses none of their writes, and stays until it is lifted", async () => {
     const before = await settings();
     await resource.create(inputs());
     const writers = new InsistentWriters(
@@ -127,14 +127,14 @@ describe("the fence of a cutover", () => {
     assert.deepEqual(await settings(), before);
   });
 
-  it("is not waited for without end when it cannot be taken down: an error says how to do it by hand", async () => {
+  it("is not waited for forever when it cannot be lifted: the error shows how to lift it manually", async () => {
     const before = await settings();
     const source: Endpoint = { ...lab.source.login, sslMode: "Disable" };
     const fenced = { side: "source", database } as const;
     const session = await lab.source.connect(database);
     const obstacle = await lab.source.connect();
     try {
-      const record = await lookBehindFence(session, "source");
+      const record = await readFenceRecord(session, "source");
       await putUpFence(session, fenced, record);
       await obstacle.query("BEGIN; LOCK TABLE pg_db_role_setting IN SHARE MODE");
       const text = await Resource.failure(removeFence(source, fenced, record, 0));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { inputsFromArmBody } from "../../provider/src/inputs/arm-body";
 import { checkInputs, parseInputs } from "../../provider/src/inputs/check-inputs";
-import { wishOf } from "../../provider/src/inputs/inputs";
+import { specOf } from "../../provider/src/inputs/inputs";
 import { unknownValue } from "../../provider/src/inputs/unknown-value";
 
 const friendly = {
@@ -37,6 +37,11 @@ describe("inputs in Azure's words", () => {
     },
   };
 
+  it("keeps a key named __proto__ of an ARM body, so that it is refused like any unknown key", () => {
+    const body = JSON.parse('{"properties": {"__proto__": {"migrationMode": "Online"}}}') as Record<string, unknown>;
+    assert.deepEqual(Object.keys(inputsFromArmBody(body)), ["__proto__"]);
+  });
+
   it("are taken from an ARM body as it is: keys in any case, strings as switches, a misplaced user name", () => {
     const inputs = parseInputs({ migrationName: "m", ...inputsFromArmBody(body) });
     assert.deepEqual(inputs.source, {
@@ -57,7 +62,7 @@ describe("inputs in Azure's words", () => {
       [inputs.overwriteDbsInTarget, inputs.startDataMigration, inputs.sourceType, inputs.migrationMode, inputs.tags],
       [true, false, "AWS_RDS", "Online", { team: "crm" }],
     );
-    assert.doesNotMatch(JSON.stringify(wishOf(inputs)), /secret/);
+    assert.doesNotMatch(JSON.stringify(specOf(inputs)), /secret/);
   });
 
   it("name servers by address and port, by Azure's resource id, and by a name that overrides either", () => {
@@ -168,5 +173,37 @@ describe("inputs in Azure's words", () => {
     };
     assert.deepEqual(reasons(preview), []);
     assert.equal(checkInputs(preview).inputs, undefined);
+  });
+});
+
+describe("inputs that name a server", () => {
+  const withSource = (host: string) => ({ ...friendly, source: { ...friendly.source, host } });
+
+  for (const host of ["postgresql://u:secretpw@h:5432/db", "db.example:5433", "u:secretpw@db.example", "db example"])
+    it(`reject ${host} as host, and never repeat it`, () => {
+      const [reason] = reasons(withSource(host));
+      assert.match(reason!, /^source\.host: give the host name alone/);
+      assert.doesNotMatch(reason!, /secretpw/);
+    });
+
+  for (const host of ["db.example", "10.0.0.1", "::1", "2001:db8::5433"])
+    it(`accept ${host} as host`, () => assert.deepEqual(reasons(withSource(host)), []));
+
+  for (const [one, other] of [
+    ["localhost", "127.0.0.1"],
+    ["::1", "LOCALHOST"],
+    ["127.0.0.1", "::1"],
+    ["db.example", "DB.example"],
+  ] as const)
+    it(`reject ${one} and ${other} as source and target, which are one server`, () => {
+      const [reason] = reasons({ ...withSource(one), target: { ...friendly.target, host: other } });
+      assert.match(reason!, /^target: source and target are the same server/);
+    });
+
+  it("reject an offline migration that is to wait for its cutover", () => {
+    assert.match(
+      reasons({ ...friendly, waitFor: "cutoverReady" }).join(),
+      /^waitFor: an offline migration has no cutover/,
+    );
   });
 });

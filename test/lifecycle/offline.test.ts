@@ -41,14 +41,14 @@ describe("an offline migration", () => {
     assert.equal(schemas.length, 0, "the records are gone with the last migration");
   });
 
-  it("adopts a migration that exists under the same wish, and refuses another one of that name", async () => {
+  it("adopts a migration that has ended where the inputs say so, and refuses another one of that name", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
     const inputs = lab.inputs([database]);
     const first = new Resource();
     await first.create(inputs);
     await lab.target.query("INSERT INTO t VALUES (2)", { database, login: lab.administrator });
     const second = new Resource();
-    assert.equal((await second.create(inputs)).state, "Succeeded");
+    assert.equal((await second.create({ ...inputs, onExistingRecord: "adopt" })).state, "Succeeded");
     assert.equal(second.id, first.id);
     const rows = await lab.target.query("SELECT FROM t", { database, login: lab.administrator });
     assert.equal(rows.length, 2, "an adopted migration is not run again");

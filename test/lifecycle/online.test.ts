@@ -80,7 +80,7 @@ describe("an online migration", () => {
     await resource.destroy();
   });
 
-  it("goes on with a successor when its worker is killed, and loses no change", async () => {
+  it("continues with a successor when its worker is killed, and loses no change", async () => {
     const database = await lab.database(Traffic.schema);
     const traffic = Traffic.start(lab.source, database, 3);
     const resource = new Resource();
@@ -137,12 +137,15 @@ describe("an online migration", () => {
     await resource.destroy();
   });
 
-  it("is validated while somebody holds a table locked", async () => {
+  it("is validated without waiting for a table that another session has locked", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY, v text)");
     const obstacle = await lab.source.connect(database);
     await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
     const resource = new Resource();
-    await resource.create(lab.inputs([database], { migrationMode: "Online", migrationOption: "Validate" }));
+    const validated = lab.onlineInputs([database], { migrationOption: "Validate" });
+    // The lock is held until the validation has ended.
+    assert.equal((await resource.create(validated)).state, "Succeeded");
+    await obstacle.query("COMMIT");
     await obstacle.end();
     await resource.destroy();
   });
@@ -165,6 +168,8 @@ describe("an online migration", () => {
     await resource.create(lab.inputs([database], { migrationMode: "Online" }));
     process.kill(await workerPid(resource), "SIGKILL");
     await resource.destroy();
+    assert.deepEqual(await lab.source.query("SELECT slot_name FROM pg_replication_slots"), []);
+    assert.deepEqual(await lab.target.query("SELECT FROM pg_namespace WHERE nspname = 'pgmigration'"), []);
   });
 
   it("cuts over at once when it is created that way", async () => {

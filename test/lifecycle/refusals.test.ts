@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { type AddressInfo, connect, createServer } from "node:net";
+import * as lifecycle from "../../provider/dist/resource/lifecycle.js";
+import { parseInputs } from "../../provider/src/inputs/check-inputs";
+import { specOf } from "../../provider/src/inputs/inputs";
+import { insertMigration } from "../../provider/src/store/records";
+import { Store } from "../../provider/src/store/store";
 import { freePort, EmbeddedServer } from "../support/servers/embedded-server";
+import { assertFinding } from "../support/findings";
 import { Lab } from "../support/lab";
 import { Pooler } from "../support/servers/pooler";
 import { Resource } from "../support/resource";
@@ -27,7 +33,7 @@ describe("a migration that cannot be", () => {
   async function refused(inputs: Record<string, unknown>, ...expected: RegExp[]): Promise<string> {
     const resource = new Resource();
     const text = await Resource.failure(resource.create(inputs));
-    for (const pattern of [/ValidationFailed/, /To do: /, ...expected]) assert.match(text, pattern);
+    for (const pattern of [/ValidationFailed/, /To do:/, ...expected]) assert.match(text, pattern);
     assert.equal(resource.status.state, "ValidationFailed");
     assert.equal(resource.status.currentSubStateDetails.validationDetails?.status, "Failed");
     assert.equal((await resource.diff()).changes, true);
@@ -43,15 +49,54 @@ describe("a migration that cannot be", () => {
     const text = await refused(
       { ...inputs, source: { ...lab.source.login, password: "not-the-password" } },
       /603100/,
-      /the password is wrong/,
+      /the role or the password is wrong/,
     );
     assert.doesNotMatch(text, /not-the-password/);
+  });
+
+  it("names a wrong password once, with all databases that it concerns", async () => {
+    const databases = [database, await lab.database(""), await lab.database("")];
+    const source = { ...lab.source.login, password: "not-the-password", sslMode: "Disable" };
+    const resource = new Resource();
+    const text = await Resource.failure(resource.create(lab.inputs(databases, { source })));
+    assert.equal(text.match(/the role or the password is wrong/g)?.length, 1);
+    assert.match(text, new RegExp(`Instance .*for the databases ${databases.join(", ")}`));
+    await resource.destroy();
+  });
+
+  it("is not refused for a record that never had a worker", async () => {
+    const inputs = lab.inputs([database]);
+    const store = await Store.open({ ...parseInputs(inputs) }, "test");
+    await insertMigration(store, specOf(parseInputs({ ...inputs, migrationName: "never-started" })));
+    await store.close();
+    const resource = new Resource();
+    assert.equal((await resource.create(inputs)).state, "Succeeded");
+    await resource.destroy();
+    const other = new Resource();
+    other.outputs = { ...inputs, migrationName: "never-started" };
+    await other.destroy();
+    await lab.target.query(`DROP DATABASE ${database}`);
+  });
+
+  it("names an sslRootCert that cannot be read in the preview, before anything is recorded", async () => {
+    const inputs = lab.inputs([database], {
+      source: { ...lab.source.login, sslMode: "VerifyCA", sslRootCert: "/no/such/file.pem" },
+    });
+    assert.match(
+      (await new Resource().failures(inputs)).join(),
+      /^source\.sslRootCert: .*neither PEM text nor a readable file/,
+    );
+    await assert.rejects(
+      lifecycle.create(inputs, () => undefined),
+      /source\.sslRootCert/,
+    );
+    await assertUntouched();
   });
 
   it("names a wrong password on the target, where nothing can be recorded", async () => {
     const inputs = lab.inputs([database], { target: { ...lab.administrator, password: "not-the-password" } });
     const text = await Resource.failure(new Resource().create(inputs));
-    assert.match(text, /603100.*the password is wrong/s);
+    assert.match(text, /603100.*the role or the password is wrong/s);
     assert.doesNotMatch(text, /not-the-password/);
     await assertUntouched();
   });
@@ -79,7 +124,7 @@ describe("a migration that cannot be", () => {
     await refused(
       { ...inputs, source: { ...lab.source.login, port, sslMode: "Disable" } },
       /no connection for replication: .*unsupported startup parameter: replication/,
-      /To do: give host and port of the server itself/,
+      /give host and port of the server itself/,
     );
     await new Promise((closed) => pooler.close(closed));
   });
@@ -156,7 +201,7 @@ describe("a migration that cannot be", () => {
         }
         const resource = new Resource();
         await resource.create(lab.inputs([database], { source, migrationOption: "Validate" }));
-        assert.match(JSON.stringify(resource.status), /a pooler or proxy stands between the worker and the source/);
+        assertFinding(resource.status, /a pooler or proxy stands between the worker and the source/);
         await resource.destroy();
       } finally {
         await pooler.close();

@@ -360,7 +360,7 @@ export const refusedDatabases: readonly HardDatabase[] = [
   {
     name: "refused: a schema pgmigration",
     refused: /schema pgmigration, and leaves out what else is there: table pgmigration.mine$/,
-    sql: `CREATE SCHEMA pgmigration; CREATE TABLE pgmigration.mine (a int); CREATE TABLE pgmigration.progress (through_lsn int)`,
+    sql: `CREATE SCHEMA pgmigration; CREATE TABLE pgmigration.mine (a int); CREATE TABLE pgmigration.progress (applied_through_lsn int)`,
   },
   {
     name: "refused: generated otherwise now",

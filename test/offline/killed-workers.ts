@@ -4,14 +4,17 @@ import { assertSameContent } from "../support/content";
 import { isAlive } from "../support/is-alive";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
+import { Seeded, seed } from "../support/seeded";
 import { until } from "../support/until";
 
-/** `PG_MIGRATION_TEST_KILLS=100` for the long run. */
-const kills = Number(process.env.PG_MIGRATION_TEST_KILLS ?? 6);
-/** After a worker has come to the lease; in the long run up to the end of the migration, which some then reach. */
-const killedWithinMs = process.env.PG_MIGRATION_TEST_KILLS ? 5000 : 800;
-/** `PG_MIGRATION_TEST_WORKERS=2`: helpers share the copy, and keep its snapshot for the successor. */
-const workers = Number(process.env.PG_MIGRATION_TEST_WORKERS ?? 1);
+export interface Kills {
+  readonly kills: number;
+  /** How long after a worker has taken the lease it is killed, at most. */
+  readonly killedWithinMs: number;
+  /** Several share the copy, and keep its snapshot for the successor. */
+  readonly workers: number;
+}
+
 /** A supervisor starts a worker four times at most; then the user runs `pulumi up` again. */
 const killsPerMigration = 5;
 
@@ -23,55 +26,48 @@ const schema = `
   CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM keyed;
   SELECT lo_from_bytea(0, decode(repeat('ab', 5000), 'hex')) FROM generate_series(1, 100);`;
 
-describe("an offline migration whose workers are killed", () => {
-  let lab: Lab;
-  before(async () => {
-    lab = await Lab.start();
-  });
-  after(() => lab.stop());
+/** Migrates one database until so many workers are killed. */
+export function migrateWithKills({ kills, killedWithinMs, workers }: Kills): void {
+  describe(`an offline migration of ${workers} ${workers === 1 ? "worker" : "workers"} that are killed`, () => {
+    let lab: Lab;
+    before(async () => {
+      lab = await Lab.start();
+    });
+    after(() => lab.stop());
 
-  it(`loses and doubles nothing at ${kills} random points`, async function () {
-    this.timeout(60_000 + kills * 60_000);
-    const database = await lab.database(schema);
-    const phases = new Set<string>();
-    let wentOn = 0;
-    for (let killed = 0; killed < kills;) {
-      const resource = new Resource();
-      const inputs = lab.inputs([database], { splitTablesLargerThan: "1MB", overwriteDbsInTarget: true, workers });
-      let running = resource.create(inputs).catch(() => resource.outputs);
-      for (let here = 0; here < killsPerMigration && killed < kills; here++) {
-        // The first at once, the second when it says what it does: in two phases at least, however slow it is.
-        const ms = killed === 0 ? 0 : Math.random() * killedWithinMs;
-        const phase = await killAfter(lab, String(inputs.migrationName), ms, killed === 1);
-        if (phase === undefined) break;
-        phases.add(phase);
-        killed++;
-        if ((here + 1) % 3 !== 0) continue;
+    it(`loses and duplicates nothing at ${kills} random points (PG_MIGRATION_TEST_SEED=${seed})`, async function () {
+      this.timeout(60_000 + kills * 60_000);
+      const random = new Seeded(seed);
+      const database = await lab.database(schema);
+      const phases = new Set<string>();
+      for (let killed = 0; killed < kills;) {
+        const resource = new Resource();
+        const inputs = lab.inputs([database], { splitTablesLargerThan: "1MB", overwriteDbsInTarget: true, workers });
+        let running = resource.create(inputs).catch(() => resource.outputs);
+        for (let here = 0; here < killsPerMigration && killed < kills; here++) {
+          // The first at once, the second when it says what it does: in two phases at least, however slow it is.
+          const ms = killed === 0 ? 0 : random.below(killedWithinMs);
+          const phase = await killAfter(lab, String(inputs.migrationName), ms, killed === 1);
+          if (phase === undefined) break;
+          phases.add(phase);
+          killed++;
+          if ((here + 1) % 3 !== 0) continue;
+          await running;
+          running = resource.update({}).catch(() => resource.outputs);
+        }
         await running;
-        running = resource.update({}).catch(() => resource.outputs);
+        if (resource.status.state !== "Succeeded") await resource.update({});
+        assert.equal(resource.status.state, "Succeeded");
+        await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+        const rows = await lab.target.query("SELECT count(*)::int AS objects FROM pg_largeobject_metadata", {
+          database,
+        });
+        assert.deepEqual(rows, [{ objects: 100 }]);
+        await resource.destroy();
       }
-      await running;
-      if (resource.status.state !== "Succeeded") await resource.update({});
-      assert.equal(resource.status.state, "Succeeded");
-      await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
-      wentOn += await timesGoneOn(lab, String(inputs.migrationName));
-      const rows = await lab.target.query("SELECT count(*)::int AS objects FROM pg_largeobject_metadata", { database });
-      assert.deepEqual(rows, [{ objects: 100 }]);
-      await resource.destroy();
-    }
-    assert(phases.size > 1, `killed in ${[...phases].join(", ")}`);
-    if (process.env.PG_MIGRATION_TEST_KILLS)
-      console.log(`      went on ${wentOn} times; killed in ${[...phases].join(", ")}`);
+      assert(phases.size > 1, `killed in ${[...phases].join(", ")}`);
+    });
   });
-});
-
-/** How often a successor went on with a copy instead of beginning it anew. */
-async function timesGoneOn(lab: Lab, migration: string): Promise<number> {
-  const [row] = await lab.target.query<{ times: number }>(
-    "SELECT count(*)::int AS times FROM pgmigration.event WHERE migration = $1 AND message LIKE 'going on with%'",
-    { values: [migration] },
-  );
-  return row!.times;
 }
 
 /** Kills the worker some time after it has come to the lease; answers what it was doing, or undefined if it has ended. */

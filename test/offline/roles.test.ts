@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { assertFinding } from "../support/findings";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 
@@ -21,7 +22,7 @@ describe("roles", () => {
   });
   after(() => lab.stop());
 
-  it("come with memberships, settings and passwords, without what only a superuser can give", async () => {
+  it("are created with memberships, settings and passwords, without superuser attributes", async () => {
     const database = await lab.database(schema);
     const resource = new Resource();
     await resource.create(lab.inputs([database], { migrateRoles: true }));
@@ -79,7 +80,42 @@ describe("roles", () => {
     await resource.create({ ...inputs, source });
     const rows = await lab.target.query("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'late'");
     assert.deepEqual(rows, [{ rolcanlogin: false }]);
-    assert.match(JSON.stringify(resource.status), /role late: its password could not be read/);
+    assertFinding(resource.status, /role late: its password could not be read/);
+    await resource.destroy();
+  });
+
+  it("report on every attempt what they lack, and keep LOGIN without a password, comments and rights", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    await lab.source.query(
+      `CREATE ROLE by_certificate LOGIN; COMMENT ON ROLE by_certificate IS 'logs in by certificate';
+       CREATE ROLE replicator LOGIN REPLICATION BYPASSRLS SUPERUSER PASSWORD 'r'`,
+    );
+    const query = (sql: string): Promise<Record<string, unknown>[]> => lab.target.query(sql);
+    const attributes = (): Promise<Record<string, unknown>[]> =>
+      query(`SELECT rolname, rolcanlogin, rolreplication, rolbypassrls, shobj_description(oid, 'pg_authid') AS comment
+               FROM pg_roles WHERE rolname IN ('by_certificate', 'replicator') ORDER BY 1`);
+    for (const attempt of [1, 2]) {
+      const resource = new Resource();
+      await resource.create(lab.inputs([database], { migrateRoles: true, overwriteDbsInTarget: true }));
+      const status = JSON.stringify(resource.status);
+      assert.match(status, /role replicator: it is without SUPERUSER, BYPASSRLS on/, `attempt ${attempt}`);
+      assert.doesNotMatch(status, /role by_certificate/);
+      await resource.destroy();
+    }
+    const comment = "logs in by certificate";
+    assert.deepEqual(await attributes(), [
+      { rolname: "by_certificate", rolcanlogin: true, rolreplication: false, rolbypassrls: false, comment },
+      { rolname: "replicator", rolcanlogin: true, rolreplication: true, rolbypassrls: false, comment: null },
+    ]);
+    await query("DROP ROLE replicator; DROP ROLE by_certificate");
+    const resource = new Resource();
+    const inputs = lab.inputs([database], { migrateRoles: true, overwriteDbsInTarget: true });
+    await resource.create({ ...inputs, target: { ...lab.target.login, sslMode: "Disable" } });
+    assert.match(JSON.stringify(resource.status), /role replicator: it is without SUPERUSER on/);
+    assert.deepEqual(await attributes(), [
+      { rolname: "by_certificate", rolcanlogin: true, rolreplication: false, rolbypassrls: false, comment },
+      { rolname: "replicator", rolcanlogin: true, rolreplication: true, rolbypassrls: true, comment: null },
+    ]);
     await resource.destroy();
   });
 });

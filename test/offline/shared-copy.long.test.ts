@@ -4,10 +4,10 @@ import { once } from "node:events";
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseInputs } from "../../provider/src/inputs/check-inputs";
-import { wishOf } from "../../provider/src/inputs/inputs";
+import { specOf } from "../../provider/src/inputs/inputs";
 import { CopyHelper } from "../../provider/src/worker/initial-copy/copy-helper";
-import { jobSchema } from "../../provider/src/worker/context/worker-job";
-import { LocalHelpers } from "../../provider/src/worker/run/local-copy-helpers";
+import { workerJobSchema } from "../../provider/src/worker/context/worker-job";
+import { LocalCopyHelpers } from "../../provider/src/worker/run/local-copy-helpers";
 import { assertSameContent } from "../support/content";
 import { isAlive } from "../support/is-alive";
 import { Lab } from "../support/lab";
@@ -192,12 +192,12 @@ describe("a copy that several workers share", () => {
     } finally {
       process.kill(helper, "SIGCONT");
     }
-    assert.match(await created, /has gone from the target|not recorded/);
+    assert.match(await created, /was deleted from the target|not recorded/);
     await until("the process that has shared it has ended", () => !isAlive(helper));
   });
 
   it("is led alone where the machine has no room for other processes", async () => {
-    const helpers = new LocalHelpers(jobSchema.parse(inputs()), () => 2, new AbortController().signal);
+    const helpers = new LocalCopyHelpers(workerJobSchema.parse(inputs()), () => 2, new AbortController().signal);
     // Linux takes no string of more than 128 kB: what it says at once, as where memory for a process is missing.
     process.env.PG_MIGRATION_TEST_TOO_LONG = "x".repeat(200_000);
     try {
@@ -208,17 +208,17 @@ describe("a copy that several workers share", () => {
   });
 
   it("is not shared by a worker of another version", async () => {
-    const wish = inputs();
+    const spec = inputs();
     const said: string[] = [];
-    const helper = new CopyHelper(jobSchema.parse(wish), (sentence) => said.push(sentence));
+    const helper = new CopyHelper(workerJobSchema.parse(spec), (sentence) => said.push(sentence));
     const { id, generation } = { id: "one", generation: 1 };
     const startedAt = new Date().toISOString();
     await helper.share({
-      ...{ startedAt, state: "InProgress", hasLeader: true, toCopy: 1, generation, wish: wishOf(parseInputs(wish)) },
+      ...{ startedAt, state: "InProgress", hasLeader: true, toCopy: 1, generation, spec: specOf(parseInputs(spec)) },
       copies: [
         {
           ...{ id, generation, database, engineVersion: "0.0.1", snapshotId: "00000003-00000002-1", moment: "7:7:" },
-          ...{ sourceSearchPath: "", leftOut: [], largeObjectsCopied: false, tablesCopied: false },
+          ...{ sourceSearchPath: "", skipped: [], largeObjectsCopied: false, tablesCopied: false },
         },
       ],
     });
@@ -239,10 +239,10 @@ describe("a copy that several workers share", () => {
   };
 
   it("is shared by replicas of an external runner, and one leads on when the other is killed", async () => {
-    const wish = inputs({ runner: "external" });
-    startReplicas(wish);
+    const spec = inputs({ runner: "external" });
+    startReplicas(spec);
     const resource = new Resource();
-    const created = resource.create(wish);
+    const created = resource.create(spec);
     await busy((pid, led) => pid !== led);
     await shared(2);
     assert.deepEqual([...(await claimants())].sort(), workers.map(({ pid }) => pid).sort());
@@ -255,10 +255,10 @@ describe("a copy that several workers share", () => {
   });
 
   it("goes on under the same snapshot when the target is back, which a replica has kept", async () => {
-    const wish = inputs({ runner: "external" });
-    startReplicas(wish);
+    const spec = inputs({ runner: "external" });
+    startReplicas(spec);
     const resource = new Resource();
-    const created = resource.create(wish);
+    const created = resource.create(spec);
     await busy((pid, led) => pid !== led);
     await lab.target.halt();
     await sleep(1200);

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { SourceSlots } from "../../provider/src/worker/source-slots";
-import type { Work } from "../../provider/src/worker/work";
+import { SourceSlots } from "../../provider/src/worker/run/source-slots";
+import type { Work } from "../../provider/src/worker/context/work";
 import { assertSameContent } from "../support/content";
+import { assertFinding } from "../support/findings";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
@@ -17,13 +18,10 @@ describe("slots on the source", () => {
   });
   after(() => lab.stop());
 
-  const online = (databases: string[], changes: Record<string, unknown> = {}): Record<string, unknown> =>
-    lab.inputs(databases, { migrationMode: "Online", ...changes });
-
   it("suffice, with one to spare, for the cutovers of all databases at once", async () => {
     const databases = [await lab.database(table), await lab.database(table), await lab.database(table)];
     const resource = new Resource();
-    await resource.create(online(databases));
+    await resource.create(lab.onlineInputs(databases));
     for (const database of databases) await lab.source.query("INSERT INTO t VALUES (1000)", { database });
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     for (const database of databases)
@@ -39,10 +37,10 @@ describe("slots on the source", () => {
     const resource = new Resource();
     const detailsOf = (name: string) => resource.status.currentSubStateDetails.dbDetails[name]!;
     const waiting = (): string[] => databases.filter((name) => detailsOf(name).migrationState === "InProgress");
-    await resource.create(online(databases));
+    await resource.create(lab.onlineInputs(databases));
     assert.equal(resource.status.currentSubStateDetails.currentSubState, "WaitingForCutoverTrigger");
     const finding = /2 of 4 replication slots are free[^}]*4 are needed[^}]*2 of them will wait/;
-    assert.match(JSON.stringify(resource.status), finding);
+    assertFinding(resource.status, finding);
     const late = waiting();
     assert.equal(late.length, 2);
     for (const name of late) {
@@ -78,7 +76,7 @@ describe("slots on the source", () => {
     );
     const told: unknown[] = [];
     const work = {
-      wish: { migrationName: "m", target: lab.administrator },
+      spec: { migrationName: "m", target: lab.administrator },
       source: { ...lab.source.login, sslMode: "Disable" },
       journal: { database: (_name: string, changes: unknown) => Promise.resolve(told.push(changes)) },
     } as unknown as Work;
@@ -95,7 +93,7 @@ describe("slots on the source", () => {
     const idle = await lab.database(table);
     const busy = await lab.database("CREATE TABLE noise (v text)");
     const resource = new Resource();
-    await resource.create(online([idle]));
+    await resource.create(lab.onlineInputs([idle]));
     const confirmed = async (): Promise<unknown> =>
       (await lab.source.query("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE NOT temporary"))[0]!
         .confirmed_flush_lsn;
@@ -121,7 +119,7 @@ describe("slots on the source", () => {
       await old.query("BEGIN; INSERT INTO t VALUES (-1); PREPARE TRANSACTION 'half done'");
       await old.query("BEGIN; INSERT INTO t VALUES (-2)");
       const [session] = (await old.query<{ pid: number }>("SELECT pg_backend_pid() AS pid")).rows;
-      await resource.create(online([database], { waitFor: "started" }));
+      await resource.create(lab.onlineInputs([database], { waitFor: "started" }));
       const told = async (): Promise<string> => JSON.stringify((await resource.refresh()).currentSubStateDetails);
       const remedies: readonly (readonly [RegExp, () => Promise<unknown>])[] = [
         [
@@ -156,7 +154,7 @@ describe("slots on the source", () => {
   it("are followed when the state says so: a successor that cannot reach the source does not wait for a cutover yet", async () => {
     const database = await lab.database(table);
     const resource = new Resource();
-    const { worker } = await resource.create(online([database]));
+    const { worker } = await resource.create(lab.onlineInputs([database]));
     process.kill(worker.pid!, "SIGKILL");
     await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
     await lab.source.halt();

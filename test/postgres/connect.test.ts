@@ -3,11 +3,13 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Client } from "pg";
-import { Unreachable } from "../../provider/src/errors";
+import { UnreachableError } from "../../provider/src/errors";
 import { requestCancel } from "../../provider/src/postgres/connection/cancel-request";
-import { connect, nameSessionsAfter, type Endpoint } from "../../provider/src/postgres/connection/connect";
+import { connect, tagSessions } from "../../provider/src/postgres/connection/connect";
+import type { Endpoint } from "../../provider/src/postgres/connection/endpoint";
 import { whatBroke } from "../../provider/src/postgres/connection/session";
-import { type Bearer, bearerName, endEarlierSessions } from "../../provider/src/worker/cleanup/earlier-sessions";
+import { endEarlierSessions } from "../../provider/src/worker/cleanup/earlier-sessions";
+import { type SessionOwner, ownerTag } from "../../provider/src/worker/context/session-owner";
 import { until } from "../support/until";
 import { certificateFor, type ServerCertificate } from "../support/servers/certificates";
 import { EmbeddedServer } from "../support/servers/embedded-server";
@@ -186,7 +188,7 @@ describe("a connection", () => {
     );
     const endpoint: Endpoint = { ...plain.login, user: "unlucky", password: "unlucky", sslMode: "Prefer" };
     await assert.rejects(connect(endpoint, { database: "postgres", purpose: "test" }), (error) => {
-      assert.ok(error instanceof Unreachable, String(error));
+      assert.ok(error instanceof UnreachableError, String(error));
       assert.match(error.message, /begins no session.*not_there/);
       return true;
     });
@@ -267,12 +269,12 @@ describe("a connection", () => {
     const other = { ...first, startedAt: "2026-01-02 00:00:00+00" };
     await plain.query("CREATE DATABASE copied");
     const opened: [string, Client][] = [];
-    const open = async (name: string, bearer: Bearer | undefined, purpose: string, database = "postgres") => {
-      nameSessionsAfter(bearer && bearerName(bearer));
+    const open = async (name: string, owner: SessionOwner | undefined, purpose: string, database = "postgres") => {
+      tagSessions(owner && ownerTag(owner));
       try {
         opened.push([name, await connect(place, { database, purpose })]);
       } finally {
-        nameSessionsAfter(undefined);
+        tagSessions(undefined);
       }
     };
     await open("earlier", first, "m compare " + "x".repeat(60));
@@ -297,14 +299,14 @@ describe("a connection", () => {
     };
     const successor = await connect(place, { database: "postgres", purpose: "m take over" });
     try {
-      const bearer = { ...first, generation: 10 };
-      const answer = await endEarlierSessions(successor, bearer, { spareSnapshotsIn: ["copied"] });
+      const owner = { ...first, generation: 10 };
+      const answer = await endEarlierSessions(successor, owner, { spareSnapshotsIn: ["copied"] });
       assert.deepEqual(answer, { ended: 4, refused: [] });
       const others = ["own", "later", "of its name", "a helper's"];
       await until("four have ended", async () => (await left()).length === 5);
       assert.deepEqual(await left(), ["snapshot to go on under", ...others]);
-      assert.equal((await endEarlierSessions(successor, bearer, { onlyIn: "postgres" })).ended, 0);
-      assert.equal((await endEarlierSessions(successor, bearer, { onlyIn: "copied" })).ended, 1);
+      assert.equal((await endEarlierSessions(successor, owner, { onlyIn: "postgres" })).ended, 0);
+      assert.equal((await endEarlierSessions(successor, owner, { onlyIn: "copied" })).ended, 1);
       await until("the snapshot has ended", async () => (await left()).length === 4);
       assert.deepEqual(await left(), others);
     } finally {

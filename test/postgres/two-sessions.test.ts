@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Client } from "pg";
-import { inTwoSessions } from "../../provider/src/postgres/connection/two-sessions";
+import { withTwoSessions } from "../../provider/src/postgres/connection/two-sessions";
 
 describe("two sessions for one thing", () => {
   it("are ended, whichever of them cannot be had, or fails", async () => {
@@ -10,9 +10,9 @@ describe("two sessions for one thing", () => {
       return Promise.resolve({ end: () => Promise.resolve(open--) } as unknown as Client);
     };
     const refuse = (): Promise<never> => Promise.reject(new Error("no"));
-    assert.equal(await inTwoSessions(session, session, () => Promise.resolve(open)), 2);
-    await assert.rejects(inTwoSessions(session, refuse, refuse), /no/);
-    await assert.rejects(inTwoSessions(session, session, refuse), /no/);
+    assert.equal(await withTwoSessions(session, session, () => Promise.resolve(open)), 2);
+    await assert.rejects(withTwoSessions(session, refuse, refuse), /no/);
+    await assert.rejects(withTwoSessions(session, session, refuse), /no/);
     assert.equal(open, 0);
   });
 });

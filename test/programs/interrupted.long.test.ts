@@ -8,7 +8,7 @@ import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { until } from "../support/until";
 
-describe("pulumi up that is interrupted", () => {
+describe("an interrupted pulumi up", () => {
   let lab: Lab;
   let directory: string;
   let database: string;
@@ -47,7 +47,7 @@ describe("pulumi up that is interrupted", () => {
     // A process group of its own, as a shell gives one to what runs in a terminal: Ctrl-C reaches all of it.
     const child = spawn(
       process.execPath,
-      ["--import", "tsx", resolve("examples/host/main.ts"), ...words, "--cwd", directory],
+      ["--import", "tsx", resolve("tools/pulumi-host/main.ts"), ...words, "--cwd", directory],
       { detached: true },
     );
     let output = "";
@@ -73,7 +73,7 @@ describe("pulumi up that is interrupted", () => {
     return (await lab.target.query(waiting)).length > 0;
   }
 
-  it("leaves a running worker, which the next one adopts", async () => {
+  it("leaves its worker running, and the next up adopts it", async () => {
     const obstacle = await lab.source.connect(database);
     await obstacle.query("BEGIN; DELETE FROM t WHERE id = 1");
     const first = pulumi("up");

@@ -15,7 +15,7 @@ import { until } from "../support/until";
 const table = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)";
 
 for (const hostName of hostNames) {
-  describe(`examples of more than one migration's kind, deployed by the ${hostName} host`, () => {
+  describe(`further example programs, deployed by the ${hostName} host`, () => {
     let lab: Lab;
     let directory: string;
 
@@ -37,7 +37,7 @@ for (const hostName of hostNames) {
     const assertMigrated = (database: string) =>
       assertSameContent({ server: lab.source, database }, { server: lab.target, database });
 
-    it("examples/validate-only: says what it found and leaves the servers as they were", async () => {
+    it("examples/validate-only: reports findings and leaves the servers unchanged", async () => {
       const database = await lab.database(table);
       const host = deploy("examples/validate-only", [database]);
       const result = await host.up();
@@ -47,7 +47,7 @@ for (const hostName of hostNames) {
       assert((await host.destroy()).ok);
     });
 
-    it("examples/several-databases: cuts over one after the other", async () => {
+    it("examples/several-databases: cuts over one database after the other", async () => {
       const databases = [await lab.database(table), await lab.database(table)];
       assert.equal(statusOf(await deploy("examples/several-databases", databases).up()).state, "WaitingForUserAction");
       const first = deploy("examples/several-databases", databases, { cutOver: JSON.stringify([databases[0]]) });
@@ -58,7 +58,7 @@ for (const hostName of hostNames) {
       assert((await both.destroy()).ok);
     });
 
-    it("examples/filters: brings a part of a database, under another name, and says what it cuts", async () => {
+    it("examples/filters: migrates a part of a database under another name and reports skipped objects", async () => {
       const database = await lab.database(`
         CREATE SCHEMA sales; CREATE SCHEMA crm_eu; CREATE SCHEMA hr;
         CREATE TABLE hr.person (id int PRIMARY KEY); INSERT INTO hr.person VALUES (1);
@@ -82,7 +82,7 @@ for (const hostName of hostNames) {
       assert((await host.destroy()).ok);
     });
 
-    it("examples/from-arm-body: takes Azure's keys, warns of the misplaced one, and keeps passwords out of the state", async () => {
+    it("examples/from-arm-body: takes Azure's keys, warns about the misplaced one, and keeps passwords out of the state", async () => {
       const database = await lab.database(table);
       const host = deploy("examples/from-arm-body", [database]);
       const result = await host.up();
@@ -96,7 +96,7 @@ for (const hostName of hostNames) {
       assert((await host.destroy()).ok);
     });
 
-    it("examples/fleet: migrates a list of databases side by side, and sums them up", async () => {
+    it("examples/fleet: migrates a list of databases in parallel and reports a summary", async () => {
       const databases = [await lab.database(table), await lab.database(table), await lab.database(table)];
       const host = deploy("examples/fleet", databases);
       const result = await host.up();
@@ -113,11 +113,11 @@ for (const hostName of hostNames) {
       assert((await host.destroy()).ok);
     });
 
-    it("examples/external-worker: waits until somebody's worker has done it", async () => {
+    it("examples/external-worker: waits until an external worker has migrated the database", async () => {
       const database = await lab.database(table);
       const host = deploy("examples/external-worker", [database]);
       const deployed = host.up();
-      await until("the wish is recorded", async () => {
+      await until("the spec is recorded", async () => {
         const [row] = await lab.target.query<{ found: boolean }>(
           "SELECT to_regclass('pgmigration.migration') IS NOT NULL AS found",
         );
@@ -136,7 +136,7 @@ for (const hostName of hostNames) {
     });
 
     for (const kind of ["commonjs", "esm", "esm-typescript"])
-      it(`a program in ${kind}`, async () => {
+      it(`runs a program in ${kind}`, async () => {
         const database = await lab.database(table);
         const host = deploy(`test/programs/${kind}`, [database]);
         assert.equal(statusOf(await host.up()).state, "Succeeded");

@@ -47,7 +47,7 @@ describe("the host over the Pulumi CLI", () => {
   afterEach(() => rm(directory, { recursive: true, force: true }));
 
   const options = () => ({
-    programDirectory: resolve("test/host/programs/esm"),
+    programDirectory: resolve("test/pulumi-host/programs/esm"),
     stack: "dev",
     passphrase: "a passphrase for tests",
     secretConfig: { name: "world-4711" },

@@ -5,7 +5,7 @@ import { resolve } from "node:path";
 import { changesIn, type Planned, Recorder } from "../support/pulumi-cli";
 import { until } from "../support/until";
 
-const main = resolve("examples/host/main.ts");
+const main = resolve("tools/pulumi-host/main.ts");
 
 interface Ended {
   readonly code: number | null;

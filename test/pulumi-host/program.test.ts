@@ -6,7 +6,7 @@ import { Deployment } from "../../tools/pulumi-host/engine/deployment";
 import type { HostOptions } from "../../tools/pulumi-host/host";
 import { createHost, hostNames } from "../support/pulumi-cli";
 
-const programs = resolve("test/host/programs");
+const programs = resolve("test/pulumi-host/programs");
 const passphrase = "a passphrase for tests";
 
 for (const hostName of hostNames) {

@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { seconds } from "../../tools/pulumi-host/engine/goal";
 import { Mask } from "../../tools/pulumi-host/protocol/mask";
 import { ignoreChanges, parsePropertyPath } from "../../tools/pulumi-host/protocol/property-path";
-import { annotateSecrets, conceal, reveal, secret, unknownValue } from "../../tools/pulumi-host/protocol/property-value";
+import {
+  annotateSecrets,
+  conceal,
+  reveal,
+  secret,
+  unknownValue,
+} from "../../tools/pulumi-host/protocol/property-value";
 
 describe("property values", () => {
   it("are secret in an answer where they were in the inputs, a list as a whole", () => {

@@ -12,7 +12,7 @@ interface Recorded {
 }
 
 describe("providers of packages", () => {
-  const programDirectory = resolve("test/host/programs/packaged");
+  const programDirectory = resolve("test/pulumi-host/programs/packaged");
   let directory: string;
   let log: string;
   beforeEach(async () => {

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Encryption, WrongPassphraseError } from "../../tools/pulumi-host/state/encryption";
-import { secret, secretTexts, type PropertyMap, type PropertyValue } from "../../tools/pulumi-host/protocol/property-value";
+import {
+  secret,
+  secretTexts,
+  type PropertyMap,
+  type PropertyValue,
+} from "../../tools/pulumi-host/protocol/property-value";
 import { decryptSecrets, encryptSecrets } from "../../tools/pulumi-host/state/state-file";
 
 const encryption = new Encryption("a passphrase");

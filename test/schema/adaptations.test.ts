@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Client } from "pg";
-import { Refused } from "../../provider/src/errors";
+import { RefusedError } from "../../provider/src/errors";
 import { connect } from "../../provider/src/postgres/connection/connect";
 import type { Entry } from "../../provider/src/schema/sql/toc-entries";
 import type { RestoreFinding } from "../../provider/src/schema/sql/restore-findings";
@@ -82,7 +82,7 @@ for (const major of [16, 18] as const) {
       assert.equal(await ask("(SELECT count(*)::int FROM pg_constraint WHERE conname = 'c')"), 1);
     });
 
-    it("gives objects only to roles that it may give to, and says so once for all of them", async () => {
+    it("assigns objects only to roles that it may assign, and reports the others once", async () => {
       const give = (name: string, role: string): Entry =>
         entry("TABLE OWNER", name, `ALTER TABLE public.${name} OWNER TO ${role};`);
       const findings = await restore([
@@ -147,7 +147,7 @@ for (const major of [16, 18] as const) {
       assert.equal(await ask("(SELECT string_agg(policyname || roles::text, ',') FROM pg_policies)"), "kept{heir}");
     });
 
-    it("never creates a subscription, nor shows its password", async () => {
+    it("never creates a subscription, and never shows its password", async () => {
       const sql = "CREATE SUBSCRIPTION s CONNECTION 'host=h password=geheim' PUBLICATION p WITH (connect = false);";
       const [finding] = await restore([entry("SUBSCRIPTION", "s", sql, { schema: undefined })]);
       assert.equal(finding?.severity, "failed");
@@ -160,7 +160,7 @@ for (const major of [16, 18] as const) {
       assert.match(messages(findings), /tablespace fast was left out[^]*no table access method columnar/);
     });
 
-    it("drops options that it does not know and keeps the others", async () => {
+    it("skips options that it does not know and keeps the others", async () => {
       const findings = await restore([
         table("a"),
         entry(
@@ -246,7 +246,7 @@ for (const major of [16, 18] as const) {
       assert.equal(await ask("(SELECT string_agg(pubname || tablename, ',') FROM pg_publication_tables)"), "qa");
     });
 
-    it("names the extension that was left out as the cause of what fails for want of it", async () => {
+    it("names a skipped extension as the cause of objects that fail without it", async () => {
       const extension = entry("EXTENSION", "postgis", "CREATE EXTENSION IF NOT EXISTS postgis WITH SCHEMA public;");
       const comment = entry("COMMENT", "EXTENSION postgis", "COMMENT ON EXTENSION postgis IS 'x';", {
         dependencies: [extension.id],
@@ -254,7 +254,7 @@ for (const major of [16, 18] as const) {
       await assert.rejects(
         restore([extension, comment, entry("TABLE", "a", "CREATE TABLE public.a (g public.geometry);")]),
         (error) =>
-          error instanceof Refused &&
+          error instanceof RefusedError &&
           /TABLE public\.a was refused.*geometry.*42704.*EXTENSION public\.postgis[^]*in: CREATE TABLE public\.a/.test(
             error.message,
           ),

@@ -3,10 +3,10 @@ import type { Client } from "pg";
 import { connect } from "../../provider/src/postgres/connection/connect";
 import {
   createTargetDatabase,
-  type DatabaseProperties,
   dropTargetDatabase,
   readDatabaseProperties,
 } from "../../provider/src/schema/database/database";
+import type { DatabaseProperties } from "../../provider/src/schema/database/database-properties";
 import { startAzureLikeServer } from "../support/servers/azure-like";
 import { EmbeddedServer, type Login } from "../support/servers/embedded-server";
 
@@ -120,7 +120,7 @@ describe("a database on a managed server", () => {
     assert.deepEqual(await read(administrator, name), icu);
   });
 
-  it("has another locale where the source's is not to be had, and says so", async () => {
+  it("uses another locale if the target does not have the source's, and reports it", async () => {
     const findings = await createTargetDatabase(target, name, {
       ...plain,
       collate: "xx_XX.UTF-8",

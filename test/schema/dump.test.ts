@@ -5,8 +5,8 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Canceled, HeldUp, Refused, Unreachable } from "../../provider/src/errors";
-import type { Endpoint, SslMode } from "../../provider/src/postgres/connection/connect";
+import { CanceledError, LockNotAvailableError, RefusedError, UnreachableError } from "../../provider/src/errors";
+import type { Endpoint, SslMode } from "../../provider/src/postgres/connection/endpoint";
 import { dumpSchema } from "../../provider/src/schema/dump/dump";
 import type { DumpOptions } from "../../provider/src/schema/dump/dump-options";
 import { dumpNatively, findNativeTool } from "../../provider/src/schema/dump/native-dump";
@@ -98,7 +98,10 @@ describe("the dump of a schema", () => {
         assert.doesNotMatch(text, new RegExp(`later_${tool}`));
         await holder.query("COMMIT");
         // Then another one is taken.
-        await assert.rejects(dumpSchema({ ...source.login, sslMode: "Disable" }, "postgres", options), Unreachable);
+        await assert.rejects(
+          dumpSchema({ ...source.login, sslMode: "Disable" }, "postgres", options),
+          UnreachableError,
+        );
       } catch (error) {
         if (tool === "native" && /no pg_dump here/.test(String(error))) this.skip();
         throw error;
@@ -113,7 +116,8 @@ describe("the dump of a schema", () => {
         await assert.rejects(dumpSchema(endpoint, odd, { tool }), (error) => {
           if (/no pg_dump here/.test(String(error))) this.skip();
           return (
-            error instanceof Refused && /could not read.*permission denied for table not_yours/s.test(error.message)
+            error instanceof RefusedError &&
+            /could not read.*permission denied for table not_yours/s.test(error.message)
           );
         });
       } finally {
@@ -129,9 +133,9 @@ describe("the dump of a schema", () => {
         await blocker.query(`BEGIN; LOCK TABLE "ta ble"`);
         await assert.rejects(dumpSchema(endpoint, odd, { tool, signal: AbortSignal.timeout(1500) }), (error) => {
           if (/no pg_dump here/.test(String(error))) this.skip();
-          return error instanceof Canceled;
+          return error instanceof CanceledError;
         });
-        const lost = AbortSignal.abort(new Unreachable("the snapshot is gone"));
+        const lost = AbortSignal.abort(new UnreachableError("the snapshot is gone"));
         await assert.rejects(dumpSchema(endpoint, odd, { tool, signal: lost }), /the snapshot is gone/);
         // Not left in the queue for the lock that the blocker holds.
         await until("the dump's session has ended", async () => (await dumpersSessions()) === 0);
@@ -141,14 +145,14 @@ describe("the dump of a schema", () => {
       assert.deepEqual(await leftovers(), []);
     });
 
-    it(`by the ${tool} tool keeps no table for long that somebody wants who has the next one`, async function () {
+    it(`by the ${tool} tool keeps no table locked while it waits for the next one`, async function () {
       await source.query("CREATE TABLE next (); GRANT SELECT ON next TO PUBLIC", { database: odd });
       const blocker = await source.connect(odd);
       try {
         await blocker.query("BEGIN; LOCK TABLE next");
         await assert.rejects(dumpSchema(endpoint, odd, { tool, lockSeconds: 0 }), (error: Error) => {
           if (/no pg_dump here/.test(String(error))) this.skip();
-          assert.ok(error instanceof HeldUp, String(error));
+          assert.ok(error instanceof LockNotAvailableError, String(error));
           assert.match(
             error.message,
             /could not be read for 0 s: public\.next is locked by pid \d+ \(postgres, test, /,
@@ -186,7 +190,7 @@ describe("the dump of a schema", () => {
         });
         await dumped;
         if (/no pg_dump here/.test(String(failure))) this.skip();
-        assert.ok(failure instanceof Unreachable, String(failure));
+        assert.ok(failure instanceof UnreachableError, String(failure));
       } finally {
         await blocker.end();
       }

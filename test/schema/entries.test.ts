@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { EngineFault } from "../../provider/src/errors";
-import { parseEntries } from "../../provider/src/schema/sql/toc-entries";
+import { EngineError } from "../../provider/src/errors";
+import { parseTocEntries } from "../../provider/src/schema/sql/toc-entries";
 import { splitStatements } from "../../provider/src/schema/sql/statements";
 
 const headerOf = (id: number, fields: string): string =>
@@ -17,7 +17,7 @@ const dump = (...parts: string[]): string => preamble + parts.join("") + ending;
 
 describe("the entries of a dump", () => {
   it("have what their headers say, without the session's settings around them", () => {
-    const entries = parseEntries(
+    const entries = parseTocEntries(
       dump(
         headerOf(6, "-- Name: app; Type: SCHEMA; Schema: -; Owner: "),
         'CREATE SCHEMA app;\n\n\nSET default_tablespace = "my; space";\n\nSET default_table_access_method = columnar;\n\n',
@@ -95,7 +95,7 @@ describe("the entries of a dump", () => {
     });
     fc.assert(
       fc.property(fc.array(quoted, { minLength: 1, maxLength: 6 }), (statements) => {
-        const entries = parseEntries(dump(...statements.map((sql, id) => table(id, `${sql};`))));
+        const entries = parseTocEntries(dump(...statements.map((sql, id) => table(id, `${sql};`))));
         assert.deepEqual(
           entries.map(({ sql }) => sql),
           statements.map((sql) => `${sql};`.trim()),
@@ -113,15 +113,15 @@ describe("the entries of a dump", () => {
     const text = dump(...Array.from({ length: 9000 }, (_, id) => table(id, body)));
     assert.ok(text.length > 30e6);
     const before = process.cpuUsage();
-    assert.equal(parseEntries(text).length, 9000);
+    assert.equal(parseTocEntries(text).length, 9000);
     assert.ok(process.cpuUsage(before).user < 20e6);
   });
 
   it("are refused when the dump is cut off, or is none", () => {
     const text = dump(table(1, "CREATE TABLE public.t ();"));
-    assert.throws(() => parseEntries(text.slice(0, -ending.length)), EngineFault);
-    assert.throws(() => parseEntries(dump(table(1, "SELECT 'cut"))), EngineFault);
-    assert.throws(() => parseEntries("SELECT 1;"), EngineFault);
+    assert.throws(() => parseTocEntries(text.slice(0, -ending.length)), EngineError);
+    assert.throws(() => parseTocEntries(dump(table(1, "SELECT 'cut"))), EngineError);
+    assert.throws(() => parseTocEntries("SELECT 1;"), EngineError);
   });
 });
 

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import type { Client } from "pg";
-import { Unreachable } from "../../provider/src/errors";
+import { UnreachableError } from "../../provider/src/errors";
 import type { Entry } from "../../provider/src/schema/sql/toc-entries";
 import type { RestoreContext } from "../../provider/src/schema/restore/restore-context";
 import { restoreEntries } from "../../provider/src/schema/restore/restore";
 
 describe("a restore", () => {
   it("ends by what its signal was aborted with: a lost snapshot is no cancel", async () => {
-    const reason = new Unreachable("the snapshot is gone");
+    const reason = new UnreachableError("the snapshot is gone");
     const context = { signal: AbortSignal.abort(reason) } as Partial<RestoreContext> as RestoreContext;
     const entries = [{ type: "TABLE", name: "t" } as Entry];
     await assert.rejects(restoreEntries({} as unknown as Client, entries, context), reason);

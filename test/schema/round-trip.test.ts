@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
-import { connect, type Endpoint } from "../../provider/src/postgres/connection/connect";
+import { connect } from "../../provider/src/postgres/connection/connect";
+import type { Endpoint } from "../../provider/src/postgres/connection/endpoint";
 import { dumpSchema } from "../../provider/src/schema/dump/dump";
-import { type Entry, parseEntries } from "../../provider/src/schema/sql/toc-entries";
+import { type Entry, parseTocEntries } from "../../provider/src/schema/sql/toc-entries";
 import { refreshMaterializedViews } from "../../provider/src/schema/restore/materialized-views";
 import { readRestoreContext } from "../../provider/src/schema/restore/restore-context";
 import { planRestore } from "../../provider/src/schema/plan/restore-plan";
@@ -15,7 +16,7 @@ import { owner, reader, richRoles, richSchema } from "./rich-database";
 const endpoint = (login: Login): Endpoint => ({ ...login, sslMode: "Disable" });
 
 async function entriesOf(login: Login, database: string, tool: "native" | "wasm"): Promise<Entry[]> {
-  return parseEntries((await dumpSchema(endpoint(login), database, { tool })).text);
+  return parseTocEntries((await dumpSchema(endpoint(login), database, { tool })).text);
 }
 
 const keyOf = ({ type, schema, name }: Entry): string => `${type} ${schema ?? "-"} ${name}`;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Entry } from "../../provider/src/schema/sql/toc-entries";
-import { stretchesOf } from "../../provider/src/schema/restore/parallel-groups";
+import { parallelGroupsOf } from "../../provider/src/schema/restore/parallel-groups";
 
 let lastId = 0;
 
@@ -21,29 +21,29 @@ const entry = (type: string, name: string, sql: string, dependencies: readonly n
 const plain = (count: number): Entry[] =>
   Array.from({ length: count }, (_, n) => entry("TABLE", `t${n}`, `CREATE TABLE s.t${n} (a integer);`));
 
-describe("the stretches of a restore", () => {
+describe("the parallelGroups of a restore", () => {
   it("keep the dump's order where there is little to restore", () => {
     const entries = [entry("SCHEMA", "s", "CREATE SCHEMA s;"), ...plain(100), entry("FUNCTION", "f()", "...")];
-    assert.deepEqual(stretchesOf(entries), [{ entries, groups: [] }]);
+    assert.deepEqual(parallelGroupsOf(entries), [{ entries, groups: [] }]);
   });
 
   it("hold every entry once, and have others wait for what is before them", () => {
     const before = entry("TYPE", "e", "CREATE TYPE s.e AS ENUM ();");
     const after = entry("FUNCTION", "f()", "CREATE FUNCTION s.f() RETURNS SETOF s.t1 ...;");
     const [one, several] = [plain(250), plain(300)];
-    const stretches = stretchesOf([before, ...one, after, ...several]);
+    const parallelGroups = parallelGroupsOf([before, ...one, after, ...several]);
     assert.deepEqual(
-      stretches.map(({ entries }) => entries),
+      parallelGroups.map(({ entries }) => entries),
       [[before], one, [after], several],
     );
-    for (const { entries, groups } of stretches)
+    for (const { entries, groups } of parallelGroups)
       if (groups.length > 0)
         assert.deepEqual(
           groups.flat().sort((left, right) => left.id - right.id),
           entries,
         );
     assert.deepEqual(
-      stretches.map(({ groups }) => groups.length),
+      parallelGroups.map(({ groups }) => groups.length),
       [0, 5, 0, 6],
     );
   });
@@ -64,7 +64,7 @@ describe("the stretches of a restore", () => {
     const family = [parent, sequence, owned, child, view, comment, value];
     // Between them is what has nothing to do with them; t1 and t7 are mentioned.
     const entries = family.flatMap((one, n) => [...tables.slice(n * 40, n * 40 + 40), one]);
-    const [stretch] = stretchesOf(entries);
+    const [stretch] = parallelGroupsOf(entries);
     const group = stretch!.groups.find((one) => one.includes(parent))!;
     const wanted = [tables[1]!, tables[7]!, ...family];
     assert.deepEqual(

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { parseInputs } from "../../provider/src/inputs/check-inputs";
-import { wishOf } from "../../provider/src/inputs/inputs";
+import { specOf } from "../../provider/src/inputs/inputs";
 import { bytesPerSecond, type Sample } from "../../provider/src/units/rates";
 import { Lease } from "../../provider/src/store/lease";
-import { fenceWorkers, insertMigration } from "../../provider/src/store/records";
+import { bumpGeneration, insertMigration } from "../../provider/src/store/records";
 import { readSamples, recordSample } from "../../provider/src/store/samples";
 import { Store } from "../../provider/src/store/store";
-import { keptForSeconds } from "../../provider/src/worker/monitoring/throughput-samples";
+import { retentionSeconds } from "../../provider/src/worker/monitoring/throughput-samples";
 import { Lab } from "../support/lab";
 
 describe("samples of throughput and lag", () => {
@@ -21,7 +21,7 @@ describe("samples of throughput and lag", () => {
   it("are taken from the records, kept for their time, and written by the one that holds the lease only", async () => {
     const address = { target: { ...lab.administrator, sslMode: "Prefer" as const }, maintenanceDatabase: "postgres" };
     const store = await Store.open(address, "test");
-    await insertMigration(store, wishOf(parseInputs(lab.inputs(["app", "shop"], { migrationName: "measured" }))));
+    await insertMigration(store, specOf(parseInputs(lab.inputs(["app", "shop"], { migrationName: "measured" }))));
     const lease = await Lease.acquire(address, "measured");
     await recordSample(lease, 3600);
     await store.query(
@@ -30,7 +30,7 @@ describe("samples of throughput and lag", () => {
     );
     await store.query(
       `UPDATE pgmigration.database
-          SET follow = jsonb_build_object('lagBytes', 300, 'latencySeconds', CASE name WHEN 'app' THEN 1.5 ELSE 0.5 END)
+          SET phase = 'following', follow = jsonb_build_object('lagBytes', 300, 'latencySeconds', CASE name WHEN 'app' THEN 1.5 ELSE 0.5 END)
         WHERE migration = 'measured'`,
     );
     await recordSample(lease, -1);
@@ -50,7 +50,7 @@ describe("samples of throughput and lag", () => {
     assert.deepEqual(kept[0], samples[0]);
     assert.equal(kept.length, 2, "the second one's time was over");
 
-    await fenceWorkers(store, "measured");
+    await bumpGeneration(store, "measured");
     await recordSample(lease, 3600);
     assert.equal((await readSamples(store, "measured")).length, 2, "a worker that was succeeded writes nothing");
     await lease.release();
@@ -66,7 +66,7 @@ describe("samples of throughput and lag", () => {
     for (const days of [1, 30, 365]) {
       const taken = (days * 24 * 3600) / everySeconds;
       let kept = 0;
-      for (let n = 0; n < taken; n++) if ((taken - n) * everySeconds <= keptForSeconds(n)) kept++;
+      for (let n = 0; n < taken; n++) if ((taken - n) * everySeconds <= retentionSeconds(n)) kept++;
       assert(kept <= atMost, `${kept} after ${days} days`);
     }
   });

@@ -2,15 +2,15 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Store } from "../../provider/src/store/store";
 import { holdLease, Lease, leaseHolder } from "../../provider/src/store/lease";
-import { deleteMigration, fenceWorkers, insertMigration, readMigration } from "../../provider/src/store/records";
+import { deleteMigration, bumpGeneration, insertMigration, readMigration } from "../../provider/src/store/records";
 import { Membership } from "../../provider/src/store/membership";
 import { readStatus } from "../../provider/src/store/read-status";
-import { readOrders } from "../../provider/src/store/requests";
-import { Units } from "../../provider/src/store/copy-tasks";
+import { readDatabaseRequests } from "../../provider/src/store/requests";
+import { CopyTasks } from "../../provider/src/store/copy-tasks";
 import { Journal } from "../../provider/src/store/journal";
 import { parseInputs } from "../../provider/src/inputs/check-inputs";
-import { type Wish, wishOf } from "../../provider/src/inputs/inputs";
-import { TakenOver, TimedOut, Unreachable } from "../../provider/src/errors";
+import { type MigrationSpec, specOf } from "../../provider/src/inputs/inputs";
+import { TakenOverError, UnreachableError } from "../../provider/src/errors";
 import { until } from "../support/until";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
@@ -22,7 +22,7 @@ const tableUnit = {
 const shared = {
   engineVersion: "1.0.0",
   sourceSearchPath: "",
-  leftOut: [],
+  skipped: [],
   largeObjectsCopied: false,
   tablesCopied: false,
 };
@@ -41,7 +41,7 @@ describe("the store", () => {
     maintenanceDatabase: "postgres",
   });
 
-  const wish = (name: string) => wishOf(parseInputs(lab.inputs(["app"], { migrationName: name })));
+  const spec = (name: string) => specOf(parseInputs(lab.inputs(["app"], { migrationName: name })));
 
   it("is made once by several that come at the same time", async () => {
     const stores = await Promise.all(Array.from({ length: 5 }, () => Store.open(address(), "test")));
@@ -62,7 +62,7 @@ describe("the store", () => {
     const recordAndErase = async (name: string): Promise<void> => {
       for (let round = 0; round < 10; round++) {
         const store = await Store.open(address(), "test");
-        await insertMigration(store, wish(name));
+        await insertMigration(store, spec(name));
         await store.close();
         const erasing = (await Store.find(address(), "test"))!;
         await deleteMigration(erasing, name);
@@ -79,7 +79,7 @@ describe("the store", () => {
     const asked = store.query("SELECT pg_sleep(60)");
     const isLost = assert.rejects(
       asked,
-      (error: Error) => error instanceof Unreachable && /records.*run this again/s.test(String(error)),
+      (error: Error) => error instanceof UnreachableError && /records.*run this again/s.test(String(error)),
     );
     await until("it is ended", async () => {
       const ended = await lab.target.query(
@@ -91,25 +91,25 @@ describe("the store", () => {
     await store.close();
   });
 
-  it("holds the wish without its secrets", async () => {
+  it("holds the spec without its secrets", async () => {
     const store = await Store.open(address(), "test");
-    assert.equal(await insertMigration(store, wish("without-secrets")), true);
-    assert.equal(await insertMigration(store, wish("without-secrets")), false, "a name is taken once");
+    assert.equal(await insertMigration(store, spec("without-secrets")), true);
+    assert.equal(await insertMigration(store, spec("without-secrets")), false, "a name is taken once");
     const record = await readMigration(store, "without-secrets");
     assert.doesNotMatch(
       JSON.stringify(record),
       new RegExp(`${lab.administrator.password}|${lab.source.login.password}`),
     );
-    assert.deepEqual(record?.wish.dbsToMigrate, ["app"]);
+    assert.deepEqual(record?.spec.dbsToMigrate, ["app"]);
     await store.close();
   });
 
-  it("completes a wish that an earlier version has recorded", async () => {
+  it("completes a spec that an earlier version has recorded", async () => {
     const store = await Store.open(address(), "test");
-    const { cutoverVerificationBudget, reconnectFor, ...known } = wish("older");
-    await insertMigration(store, known as Wish);
+    const { cutoverVerificationBudget, reconnectFor, ...known } = spec("older");
+    await insertMigration(store, known as MigrationSpec);
     const lease = await Lease.acquire(address(), "older");
-    const { wish: completed } = await readOrders(lease);
+    const { spec: completed } = await readDatabaseRequests(lease);
     assert.deepEqual(completed, { ...known, cutoverVerificationBudget, reconnectFor });
     await lease.release();
     await store.close();
@@ -117,14 +117,14 @@ describe("the store", () => {
 
   it("gives the lease to one worker, and its writes end when another generation has begun", async () => {
     const store = await Store.open(address(), "test");
-    await insertMigration(store, wish("leased"));
+    await insertMigration(store, spec("leased"));
     const lease = await Lease.acquire(address(), "leased");
-    await assert.rejects(Lease.acquire(address(), "leased"), TakenOver);
+    await assert.rejects(Lease.acquire(address(), "leased"), TakenOverError);
     assert(await leaseHolder(store, "leased"));
     const journal = new Journal(lease);
     await journal.state("InProgress", "MigratingData");
-    await fenceWorkers(store, "leased");
-    await assert.rejects(journal.state("Succeeded", "Completed"), TakenOver);
+    await bumpGeneration(store, "leased");
+    await assert.rejects(journal.state("Succeeded", "Completed"), TakenOverError);
     assert.equal((await readMigration(store, "leased"))?.state, "InProgress");
     await lease.release();
     const successor = await Lease.acquire(address(), "leased");
@@ -135,24 +135,24 @@ describe("the store", () => {
 
   it("gives the lease of a worker that has fallen silent to the next one, and to nobody while it speaks", async () => {
     const store = await Store.open(address(), "test");
-    await insertMigration(store, wish("frozen"));
+    await insertMigration(store, spec("frozen"));
     const frozen = await Lease.acquire(address(), "frozen");
     await sleep(1100);
-    await assert.rejects(Lease.acquire(address(), "frozen"), TakenOver);
+    await assert.rejects(Lease.acquire(address(), "frozen"), TakenOverError);
     const successor = await Lease.acquire(address(), "frozen", 300, 1);
-    await assert.rejects(new Journal(frozen).state("Failed", "Completed"), TakenOver);
-    await assert.rejects(Lease.acquire(address(), "frozen", 300, 60), TakenOver);
+    await assert.rejects(new Journal(frozen).state("Failed", "Completed"), TakenOverError);
+    await assert.rejects(Lease.acquire(address(), "frozen", 300, 60), TakenOverError);
     await new Journal(successor).state("InProgress", "MigratingData");
     await Promise.all([frozen.release(), successor.release()]);
     await holdLease(store, "frozen");
     await sleep(1100);
-    await assert.rejects(Lease.acquire(address(), "frozen", 300, 1), TakenOver, "a removal is silent");
+    await assert.rejects(Lease.acquire(address(), "frozen", 300, 1), TakenOverError, "a removal is silent");
     await store.close();
   });
 
   it("takes the lease again after its session was cut, as long as nobody came after it", async () => {
     const store = await Store.open(address(), "test");
-    await insertMigration(store, wish("cut"));
+    await insertMigration(store, spec("cut"));
     const lease = await Lease.acquire(address(), "cut");
     const journal = new Journal(lease);
     const cut = async (): Promise<void> => {
@@ -163,15 +163,15 @@ describe("the store", () => {
     await journal.state("InProgress", "MigratingData");
     assert(await leaseHolder(store, "cut"), "the lock is held again");
     await cut();
-    await fenceWorkers(store, "cut");
-    await assert.rejects(journal.state("InProgress", "MigratingData"), TakenOver);
+    await bumpGeneration(store, "cut");
+    await assert.rejects(journal.state("InProgress", "MigratingData"), TakenOverError);
     await lease.release();
     await store.close();
   });
 
   it("waits for a target that has no connection left, as applications leave none that all come back after a restart", async () => {
     const store = await Store.open(address(), "test");
-    await insertMigration(store, wish("full"));
+    await insertMigration(store, spec("full"));
     const lease = await Lease.acquire(address(), "full");
     const holder = await leaseHolder(store, "full");
     const limit = (connections: number): Promise<unknown> =>
@@ -193,41 +193,19 @@ describe("the store", () => {
     await lease.release();
     await store.close();
   });
-
-  it("waits for a target that is gone once, not once for each statement, and is held again when that is back", async () => {
-    const store = await Store.open(address(), "test");
-    await insertMigration(store, wish("gone"));
-    const lease = await Lease.acquire(address(), "gone", 3);
-    await store.close();
-    await lab.target.halt();
-    try {
-      // Were each to wait in its turn, they would take longer than a test may.
-      const waiting = Array.from({ length: 120 }, () => assert.rejects(lease.query("SELECT $1, $2"), TimedOut));
-      await Promise.all(waiting);
-    } finally {
-      await lab.target.resume();
-    }
-    await lease.query("SELECT $1, $2");
-    await lease.release();
-    const after = (await Store.find(address(), "test"))!;
-    await deleteMigration(after, "gone");
-    await after.removeIfEmpty();
-    await after.close();
-  });
-
   it("takes back what a worker has in hand that says nothing any more, and never lets it write again", async () => {
     const store = await Store.open(address(), "test");
-    await insertMigration(store, wish("silent"));
+    await insertMigration(store, spec("silent"));
     const lease = await Lease.acquire(address(), "silent");
-    const units = new Units(lease, "app");
+    const units = new CopyTasks(lease, "app");
     await units.replace([tableUnit]);
     const member = await Membership.join(address(), "silent");
-    const theirs = new Units(member, "app");
+    const theirs = new CopyTasks(member, "app");
     const [claimed] = await theirs.claimTables({ pid: 1, since: "of a session that has ended" });
-    await units.giveUpSilent(60);
+    await units.evictSilentWorkers(60);
     assert.equal((await units.takeBack()).queued, 0, "it has just been heard");
     await sleep(1100);
-    await units.giveUpSilent(1);
+    await units.evictSilentWorkers(1);
     await until("it is gone", async () => (await units.takeBack()).queued === 1);
     await assert.rejects(theirs.committing([{ id: claimed!.id, bytes: 0, rows: 0 }], "1"), /terminat|not queryable/);
     await member.leave();
@@ -237,12 +215,12 @@ describe("the store", () => {
 
   it("gives no unit to who shares another copy than the one it is of", async () => {
     const store = await Store.open(address(), "test");
-    await insertMigration(store, wish("shared"));
+    await insertMigration(store, spec("shared"));
     const lease = await Lease.acquire(address(), "shared");
     const journal = new Journal(lease);
     const beginCopy = async (id: string): Promise<void> => {
       await journal.database("app", { phase: "copying", sharedCopy: null });
-      await new Units(lease, "app").replace([tableUnit, tableUnit]);
+      await new CopyTasks(lease, "app").replace([tableUnit, tableUnit]);
       assert.deepEqual(await claim("one"), [], `while ${id} is not offered yet`);
       const { snapshotId, moment } = { snapshotId: "00000003-00000002-1", moment: "7:7:" };
       await journal.database("app", {
@@ -251,7 +229,7 @@ describe("the store", () => {
     };
     const member = await Membership.join(address(), "shared");
     const claim = async (copy: string): Promise<number[]> =>
-      (await new Units(member, "app", copy).claimTables({ pid: 1, since: copy })).map(({ id }) => id);
+      (await new CopyTasks(member, "app", copy).claimTables({ pid: 1, since: copy })).map(({ id }) => id);
     await beginCopy("one");
     assert.deepEqual(await claim("one"), [0]);
     await beginCopy("two");
@@ -264,7 +242,7 @@ describe("the store", () => {
 
   it("tells of the indexes that are built how far they are", async () => {
     const store = await Store.open(address(), "test");
-    await insertMigration(store, wish("building"));
+    await insertMigration(store, spec("building"));
     const lease = await Lease.acquire(address(), "building");
     await new Journal(lease).database("app", { phase: "copying" });
     const builder = await lab.target.connect("postgres", lab.administrator);
@@ -275,7 +253,7 @@ describe("the store", () => {
       await builder.query(`CREATE FUNCTION pg_temp.slow(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
                              'BEGIN PERFORM pg_sleep(0.05); RETURN i; END';
                            CREATE TEMP TABLE t AS SELECT i, repeat('x', 1000) FROM generate_series(1, 300) i`);
-      const units = new Units(lease, "app");
+      const units = new CopyTasks(lease, "app");
       await units.replace(["t t_slow_key", "t_later_idx"].map((entry) => ({ ...tableUnit, kind: "index", entry })));
       assert.equal((await units.claimIndexes(processes.rows[0]!)).length, 1);
       const built = builder.query("CREATE INDEX ON pg_temp.t (pg_temp.slow(i))");

@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
+import type pg from "pg";
 import { createAdventureWorks } from "../../tools/adventureworks/create-adventureworks";
 import { startAzureLikeServer, type AzureLikeOptions } from "./servers/azure-like";
 import type { Place } from "./content";
 import { EmbeddedServer, type Login, type ServerOptions } from "./servers/embedded-server";
+import { Resource } from "./resource";
 
 export interface LabOptions {
   readonly source?: Partial<ServerOptions>;
@@ -51,6 +53,23 @@ export class Lab {
     return name;
   }
 
+  /** Runs a statement in a database of the source as its superuser. */
+  querySource<Row extends pg.QueryResultRow = Record<string, unknown>>(database: string, sql: string): Promise<Row[]> {
+    return this.source.query<Row>(sql, { database });
+  }
+
+  /** Runs a statement in a database of the target as its administrator. */
+  queryTarget<Row extends pg.QueryResultRow = Record<string, unknown>>(database: string, sql: string): Promise<Row[]> {
+    return this.target.query<Row>(sql, this.onTarget(database));
+  }
+
+  /** Creates an online migration, which waits for its cutover then. */
+  async follow(databases: readonly string[], changes: Record<string, unknown> = {}): Promise<Resource> {
+    const resource = new Resource();
+    await resource.create(this.onlineInputs(databases, changes));
+    return resource;
+  }
+
   /** For queries on the target as its administrator. */
   onTarget(database: string): { readonly database: string; readonly login: Login } {
     return { database, login: this.administrator };
@@ -68,6 +87,10 @@ export class Lab {
       dbsToMigrate: [...databases],
       ...changes,
     };
+  }
+
+  onlineInputs(databases: readonly string[], changes: Record<string, unknown> = {}): Record<string, unknown> {
+    return this.inputs(databases, { migrationMode: "Online", ...changes });
   }
 
   /** A migrated database on both sides, to be compared. */

@@ -1,34 +1,42 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { mkdirSync, readdirSync, readlinkSync } from "node:fs";
+import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runningServers, type EmbeddedServer } from "./servers/embedded-server";
+import { removeTemporaryFolder, takeLeftFiles, temporaryFolder } from "./temporary-folder";
 
 /** A session or process that was told to end may take this long. */
 const graceMs = 60_000;
 
-// Workers write their logs here, so that those of this run are known from others, and nothing is left in the home.
-const stateHome = mkdtempSync(join(tmpdir(), "pg-migration-state-"));
+// Workers write their logs here. The folder identifies the workers of this process, and nothing is left in the home.
+const stateHome = join(temporaryFolder, "worker-state");
+mkdirSync(stateHome);
 process.env.XDG_STATE_HOME = stateHome;
-process.on("exit", () => rmSync(stateHome, { recursive: true, force: true }));
+// Registered after the exit handler of the servers, which lie in this folder.
+process.on("exit", removeTemporaryFolder);
 
-/** Fails a test that leaves a worker, a session of ours, a slot or a publication behind. */
+/** Fails a test that leaves a worker, a session, a slot or a publication, and a file of tests that leaves files. */
 export const mochaHooks = {
   async afterEach(this: Mocha.Context): Promise<void> {
     const deadline = Date.now() + graceMs;
-    let left = await leftBehind();
+    let left = await objectsNotReplicated();
     while (left.length > 0 && Date.now() < deadline) {
       await sleep(100);
-      left = await leftBehind();
+      left = await objectsNotReplicated();
     }
     if (left.length === 0) return;
     endWorkers();
     throw new Error(`left behind by "${this.currentTest?.fullTitle() ?? "?"}":\n  ${left.join("\n  ")}`);
   },
+  afterAll(this: Mocha.Context): void {
+    const left = takeLeftFiles();
+    if (left.length === 0) return;
+    const files = this.test?.parent?.suites.map(({ file }) => relative(".", file ?? "")) ?? [];
+    throw new Error(`temporary files left by ${[...new Set(files)].join(", ")}:\n  ${left.join("\n  ")}`);
+  },
 };
 
-async function leftBehind(): Promise<string[]> {
+async function objectsNotReplicated(): Promise<string[]> {
   const servers = await Promise.all(runningServers().map(leftOnServer));
   return [...workers(), ...servers.flat()];
 }

@@ -20,7 +20,7 @@ export function createHost(name: HostName, directory: string, options: Deploymen
   return new CliDeployment({ ...options, command: pulumi, directory });
 }
 
-/** One resource of test/host/programs/recorder. */
+/** One resource of test/pulumi-host/programs/recorder. */
 export interface Planned {
   readonly name: string;
   /** Makes it a component instead of a recorded resource. */
@@ -44,7 +44,7 @@ export interface RecordedCall {
   readonly props?: Readonly<Record<string, unknown>>;
 }
 
-const program = resolve("test/host/programs/recorder");
+const program = resolve("test/pulumi-host/programs/recorder");
 const passphrase = "a passphrase for tests";
 
 /** A directory for one test of the recorder program: its state, its calls, and what its resources really are. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import * as lifecycle from "../../provider/dist/lifecycle.js";
+import * as lifecycle from "../../provider/dist/resource/lifecycle.js";
 import type { MigrationStatus } from "../../provider/dist/status.js";
 
 type Properties = Record<string, unknown>;
@@ -10,20 +10,25 @@ export class Resource {
   outputs: Properties = {};
   inputs: Properties = {};
   readonly reported: string[] = [];
+  /** What it has told the user of records that existed, were lost, or belong to another resource. */
+  readonly notes: string[] = [];
+
+  /** @param urn what Pulumi knows the resource by; without one it acts as the command does */
+  constructor(readonly urn?: string) {}
 
   get status(): MigrationStatus {
     return this.outputs.currentStatus as MigrationStatus;
   }
 
   async create(inputs: Properties): Promise<MigrationStatus> {
-    this.inputs = await this.#checked({}, inputs);
-    await this.#keep(lifecycle.create(this.inputs, (line) => this.reported.push(line)));
+    this.inputs = await this.checked(inputs);
+    await this.#keep(lifecycle.create(this.inputs, this.#report, this.#note));
     return this.status;
   }
 
   async update(changes: Properties): Promise<MigrationStatus> {
     this.inputs = await this.#checked(this.inputs, { ...this.inputs, ...changes });
-    await this.#keep(lifecycle.update(this.id, this.outputs, this.inputs, (line) => this.reported.push(line)));
+    await this.#keep(lifecycle.update(this.id, this.outputs, this.inputs, this.#report, this.#note));
     return this.status;
   }
 
@@ -38,8 +43,13 @@ export class Resource {
     return this.status;
   }
 
+  /** Refreshes, and returns what the worker reports of a database. */
+  async messageOf(database: string): Promise<string> {
+    return (await this.refresh()).currentSubStateDetails.dbDetails[database]!.message ?? "";
+  }
+
   destroy(): Promise<void> {
-    return lifecycle.remove(this.id, this.outputs);
+    return lifecycle.remove(this.id, this.outputs, this.#note);
   }
 
   /** Fails unless the operation fails; answers the text that the user is shown. */
@@ -59,6 +69,14 @@ export class Resource {
     return failures.map(({ property, reason }) => `${property}: ${reason}`);
   }
 
+  readonly #report = (line: string): void => void this.reported.push(line);
+  readonly #note = (line: string): void => void this.notes.push(line);
+
+  /** What Pulumi passes to create. */
+  checked(inputs: Properties): Promise<Properties> {
+    return this.#checked({}, this.urn === undefined ? inputs : { ...inputs, resourceUrn: this.urn });
+  }
+
   async #checked(olds: Properties, news: Properties): Promise<Properties> {
     const { inputs, failures } = await lifecycle.check(olds, news);
     if (failures.length > 0)
@@ -71,10 +89,12 @@ export class Resource {
       const { id, outs } = await operation;
       this.id = id ?? this.id;
       this.outputs = outs;
+      if (id !== undefined) await lifecycle.confirmCreated(outs);
     } catch (error) {
-      if (error instanceof lifecycle.MigrationIncomplete) {
+      if (error instanceof lifecycle.MigrationIncompleteError) {
         this.id = error.id;
         this.outputs = error.properties;
+        await lifecycle.confirmCreated(error.properties);
       }
       throw error;
     }

@@ -1,3 +1,6 @@
+/** The seed of this run's random tests. `PG_MIGRATION_TEST_SEED=123` repeats a run; a test's title shows its seed. */
+export const seed = Number(process.env.PG_MIGRATION_TEST_SEED ?? Date.now() % 1e9);
+
 /** Random numbers that come again with the seed (mulberry32). */
 export class Seeded {
   #state: number;

@@ -4,13 +4,14 @@ const firstPauseMs = 50;
 const longestPauseMs = 300;
 
 /**
- * Waits for a condition; fails after the deadline, saying what was waited for. What takes long is looked at less often,
- * since most conditions open a session to look, and take CPU from what they wait for.
+ * Waits for a condition, and fails after the deadline with what it waited for. It checks less and less often, because most
+ * conditions open a session, which takes CPU from what they wait for.
  */
 export async function until(what: string, condition: () => Promise<boolean> | boolean, seconds = 180): Promise<void> {
-  const begunAt = Date.now();
+  // Not Date.now, which some tests set.
+  const begunAt = performance.now();
   while (!(await condition())) {
-    const waitedMs = Date.now() - begunAt;
+    const waitedMs = performance.now() - begunAt;
     if (waitedMs > seconds * 1000) throw new Error(`waited ${seconds} s in vain until ${what}`);
     await sleep(Math.min(Math.max(firstPauseMs, waitedMs / 10), longestPauseMs));
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Canceled, ContentDiffers, Refused, Unreachable } from "../../provider/src/errors";
+import { CanceledError, ContentDiffersError, RefusedError, UnreachableError } from "../../provider/src/errors";
 import { connect } from "../../provider/src/postgres/connection/connect";
 import {
   type BytesCompared,
@@ -73,7 +73,7 @@ describe("the comparison of tables", () => {
     ]);
   });
 
-  it("keeps no lock on a table of the side under a snapshot that it has read, while it waits for another one", async () => {
+  it("keeps no lock on a table that it has read while it waits for another", async () => {
     const tables = "CREATE TABLE large (v text); CREATE TABLE t (id int)";
     const rows = "INSERT INTO large SELECT repeat('x', 1000) FROM generate_series(1, 1000); INSERT INTO t VALUES (1)";
     const [source, target] = await Promise.all([
@@ -128,7 +128,7 @@ describe("the comparison of tables", () => {
       await obstacle.query("COMMIT");
       await assert.rejects(
         compared,
-        (error: Error) => error instanceof Unreachable && error.message.includes("is dead"),
+        (error: Error) => error instanceof UnreachableError && error.message.includes("is dead"),
       );
     } finally {
       await obstacle.end();
@@ -177,7 +177,7 @@ describe("the comparison of tables", () => {
       return session;
     };
     await assert.rejects(compare([newer, database], [newer, other], { openTarget }), (error: Error) => {
-      assert.ok(error instanceof Refused);
+      assert.ok(error instanceof RefusedError);
       assert.match(error.message, /comparing "public"\."t", the target: .*lock timeout[^]*pg_locks/);
       return true;
     });
@@ -270,7 +270,7 @@ describe("the comparison of tables", () => {
       ],
     });
     const error = contentDiffers("shop", compared, [{ kind: "index", name: "public.i" }]);
-    assert.ok(error instanceof ContentDiffers);
+    assert.ok(error instanceof ContentDiffersError);
     assert.match(error.message, /shop: .*not equal/);
     assert.match(error.message, /"public"\."t": 5000 rows on both sides.*missing \(id = 7\), different \(id = 4000\)/);
     assert.match(error.message, /index public\.i is missing/);
@@ -407,7 +407,7 @@ describe("the comparison of tables", () => {
     const source = await freshDatabase(older, small, fill);
     const target = await freshDatabase(newer);
     await assert.rejects(compare([older, source], [newer, target]), (error: Error) => {
-      assert.ok(error instanceof Refused, String(error));
+      assert.ok(error instanceof RefusedError, String(error));
       assert.match(error.message, /"public"\."t", the target: .*does not exist/);
       return true;
     });
@@ -417,7 +417,10 @@ describe("the comparison of tables", () => {
         database: target,
       },
     );
-    await assert.rejects(compare([older, source], [newer, target], { signal: AbortSignal.timeout(500) }), Canceled);
+    await assert.rejects(
+      compare([older, source], [newer, target], { signal: AbortSignal.timeout(500) }),
+      CanceledError,
+    );
   });
 });
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { jobsFor } from "../../provider/src/worker/context/default-parallelism";
+import { parallelismFor } from "../../provider/src/worker/context/default-parallelism";
 
 const mebibyte = 1024 ** 2;
 const usual = { freeConnections: 90, sharedBuffersBytes: 128 * mebibyte, maintenanceWorkMemBytes: 64 * mebibyte };
@@ -42,7 +42,7 @@ describe("how many jobs two servers are given where nobody says", () => {
   ];
   for (const { what, source, target, jobs } of cases)
     it(what, () => {
-      const { tableJobs, indexJobs } = jobsFor({ ...usual, ...source }, { ...usual, ...target });
+      const { tableJobs, indexJobs } = parallelismFor({ ...usual, ...source }, { ...usual, ...target });
       assert.deepEqual([tableJobs, indexJobs], jobs);
     });
 });

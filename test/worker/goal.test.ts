@@ -27,7 +27,7 @@ describe("what an operation waits for where a database has failed", () => {
           Object.entries(databases).map(([databaseName, is]) => [
             databaseName,
             is === "kept"
-              ? { databaseName, migrationState: "Succeeded", wayBack: { state: "following" } }
+              ? { databaseName, migrationState: "Succeeded", rollbackReplication: { state: "following" } }
               : { databaseName, migrationState: is },
           ]),
         ),
@@ -37,7 +37,7 @@ describe("what an operation waits for where a database has failed", () => {
   const ready = "WaitingForCutoverTrigger";
   const cutover = (...dbsToTriggerCutoverOn: string[]) => ({ triggerCutover: true, dbsToTriggerCutoverOn });
 
-  for (const [what, changes, status, isMissed] of [
+  for (const [what, changes, status, isUnreachable] of [
     ["has not come while the others are copied", {}, [["InProgress", "MigratingData"], "InProgress"], false],
     ["is over when the others are followed", {}, [waiting, ready], true],
     ["is over where it was to be cut over itself", cutover("a"), [waiting, ready], true],
@@ -53,17 +53,17 @@ describe("what an operation waits for where a database has failed", () => {
       const goal = goalOf(inputs(changes));
       const [whole, other] = status;
       assert.equal(goal.isReached(statusOf(whole, { a: "Failed", b: other })), false);
-      assert.equal(goal.isMissed(statusOf(whole, { a: "Failed", b: other })), isMissed);
-      assert.equal(goal.isMissed(statusOf(whole, { a: "InProgress", b: other })), false);
+      assert.equal(goal.isUnreachable(statusOf(whole, { a: "Failed", b: other })), isUnreachable);
+      assert.equal(goal.isUnreachable(statusOf(whole, { a: "InProgress", b: other })), false);
     });
   }
 
   it("has not come before the migration says why, or has ended by it", () => {
-    const { isMissed, isReached } = goalOf(inputs({}));
+    const { isUnreachable, isReached } = goalOf(inputs({}));
     for (const databases of [{ a: "Failed" }, { a: "Failed", b: ready }] as const) {
       const status = statusOf(waiting, databases);
       const untold = { ...status, error: undefined } as unknown as MigrationStatus;
-      assert.deepEqual([isReached(untold), isMissed(untold), isMissed(status)], [false, false, true]);
+      assert.deepEqual([isReached(untold), isUnreachable(untold), isUnreachable(status)], [false, false, true]);
     }
   });
 });

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { JobSlots } from "../../provider/dist/async/semaphore.js";
+import { Semaphore } from "../../provider/dist/async/semaphore.js";
 
 describe("job slots", () => {
   it("let a job leave the queue that is not wanted any more, and keep the others' turns", async () => {
-    const slots = new JobSlots(() => 1);
+    const slots = new Semaphore(() => 1);
     let release: () => void = () => undefined;
     const first = slots.run(() => new Promise<void>((resolve) => (release = resolve)));
     const abort = new AbortController();

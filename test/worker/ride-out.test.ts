@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { Unreachable } from "../../provider/src/errors";
-import { rideOut } from "../../provider/src/worker/ride-out";
+import { UnreachableError } from "../../provider/src/errors";
+import { retry } from "../../provider/src/worker/context/retry";
 
 describe("riding out a lost connection", () => {
   const seconds = 600;
@@ -15,13 +15,13 @@ describe("riding out a lost connection", () => {
   });
 
   /** A run that is lost each time it has gone on for so long, until it ends well. */
-  async function losses(hours: readonly number[], endsAfterGoodRun = false): Promise<number> {
+  async function losses(hours: readonly number[], failsAfterGoodRun = false): Promise<number> {
     const left = [...hours];
-    await rideOut({ seconds, endsAfterGoodRun }, () => {
+    await retry({ seconds, failsAfterGoodRun }, () => {
       const lost = left.shift();
       if (lost === undefined) return Promise.resolve();
       skippedMs += lost * 3_600_000;
-      return Promise.reject(new Unreachable("lost"));
+      return Promise.reject(new UnreachableError("lost"));
     });
     return hours.length - left.length;
   }
@@ -31,19 +31,20 @@ describe("riding out a lost connection", () => {
   });
 
   it("comes to its end where the server stays away", async () => {
-    await assert.rejects(losses([1, 0.1, 0.1]), Unreachable);
+    await assert.rejects(losses([1, 0.1, 0.1]), UnreachableError);
   });
 
   it("comes to its end by a run that would begin from the start, where that has gone on for hours", async () => {
     assert.equal(await losses([0.01, 0.01], true), 2);
-    await assert.rejects(losses([0.01, 1], true), Unreachable);
+    await assert.rejects(losses([0.01, 1], true), UnreachableError);
   });
 
   it("does not hand on the bare words of a server when its patience is over", async () => {
     const terminated = Object.assign(new Error("terminating connection"), { code: "57P01" });
     await assert.rejects(
-      rideOut({ seconds: 0 }, () => Promise.reject(terminated)),
-      (error: Error) => error instanceof Unreachable && error.cause === terminated && /pulumi up/.test(String(error)),
+      retry({ seconds: 0 }, () => Promise.reject(terminated)),
+      (error: Error) =>
+        error instanceof UnreachableError && error.cause === terminated && /pulumi up/.test(String(error)),
     );
   });
 });

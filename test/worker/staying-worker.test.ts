@@ -19,10 +19,10 @@ class StayingWorker {
   constructor(job: unknown) {
     this.child = spawn(process.execPath, command, {
       env: { PATH: process.env.PATH, PG_MIGRATION_JOB: JSON.stringify(job) },
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["ignore", "inherit", "pipe"],
     });
     this.exited = once(this.child, "exit");
-    this.child.stdout!.on("data", (chunk: Buffer) => (this.said += chunk.toString()));
+    this.child.stderr!.on("data", (chunk: Buffer) => (this.said += chunk.toString()));
   }
 
   says(what: RegExp): Promise<void> {
@@ -57,14 +57,14 @@ describe("a worker that stays", () => {
   };
 
   it("waits for its migration, tries again when an update asks for that, and ends with the migration's deletion", async () => {
-    const wish = inputs();
-    const worker = start(wish);
-    await worker.says(/waits until the migration is recorded/);
+    const spec = inputs();
+    const worker = start(spec);
+    await worker.says(/waiting until the migration is recorded/);
     const obstacle = `CREATE DATABASE ${database} OWNER ${lab.administrator.user}`;
     await lab.target.query(obstacle);
     const resource = new Resource();
-    assert.match(await Resource.failure(resource.create(wish)), /603101/);
-    await worker.says(/has ended as ValidationFailed; waits for another wish/);
+    assert.match(await Resource.failure(resource.create(spec)), /603101/);
+    await worker.says(/the migration ended \(ValidationFailed\); waiting for a new spec/);
     assert.equal(worker.child.exitCode, null);
     const status = await resource.update({ overwriteDbsInTarget: true });
     assert.equal(status.state, "Succeeded");
@@ -72,47 +72,28 @@ describe("a worker that stays", () => {
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
     await resource.destroy();
     assert.deepEqual(await worker.exited, [0, null]);
-    assert.match(worker.said, /is deleted; nothing is left to do/);
+    assert.match(worker.said, /the migration was deleted/);
   });
-
-  it("stands by while another works, and takes over when that is gone; a destroy stops them both", async () => {
-    const wish = inputs({ migrationMode: "Online" });
-    const both = [start(wish), start(wish)];
-    const resource = new Resource();
-    const { worker: first } = await resource.create(wish);
-    const [working, idle] = both[0]!.child.pid === first.pid ? both : both.reverse();
-    assert.equal(working!.child.pid, first.pid);
-    await idle!.says(/another worker is at work; stands by/);
-    working!.child.kill("SIGKILL");
-    await idle!.says(/: works\n.*worker of generation 2 has taken over/s);
-    await lab.source.query("INSERT INTO t VALUES (1000)", { database });
-    const status = await resource.update({ triggerCutover: true });
-    assert.deepEqual([status.state, status.worker.pid], ["Succeeded", idle!.child.pid]);
-    await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
-    await resource.destroy();
-    assert.deepEqual(await idle!.exited, [0, null]);
-  });
-
   it("gives a migration up that is destroyed under way, and ends when it is told to", async () => {
-    const wish = inputs({ migrationMode: "Online" });
-    const both = [start(wish), start(wish)];
+    const spec = inputs({ migrationMode: "Online" });
+    const both = [start(spec), start(spec)];
     const resource = new Resource();
-    await resource.create(wish);
-    await until("the other stands by", () => both.some(({ said }) => /stands by/.test(said)));
+    await resource.create(spec);
+    await until("the other stands by", () => both.some(({ said }) => /standing by/.test(said)));
     await resource.destroy();
     for (const { exited } of both) assert.deepEqual(await exited, [0, null]);
     const waiting = start(inputs());
-    await waiting.says(/waits until the migration is recorded/);
+    await waiting.says(/waiting until the migration is recorded/);
     waiting.child.kill("SIGTERM");
     assert.deepEqual(await waiting.exited, [0, null]);
   });
 
-  it("has to be told what to do", () => {
+  it("exits with 2 if it gets neither a job nor a job file", () => {
     const { status, stderr } = spawnSync(process.execPath, command, {
       env: { PATH: process.env.PATH },
       encoding: "utf8",
     });
     assert.equal(status, 2);
-    assert.match(stderr, /--stay: .*give PG_MIGRATION_JOB or PG_MIGRATION_JOB_FILE/);
+    assert.match(stderr, /--stay: .*set PG_MIGRATION_JOB or PG_MIGRATION_JOB_FILE/);
   });
 });

@@ -20,7 +20,7 @@ interface Export {
   readonly resourceSpans: readonly { readonly scopeSpans: readonly { readonly spans: readonly Span[] }[] }[];
 }
 
-/** Against a receiver of OTLP over HTTP that is really one. */
+/** Against a subscriber of OTLP over HTTP that is really one. */
 describe("OpenTelemetry traces", () => {
   let lab: Lab;
   let server: Server;
@@ -105,7 +105,7 @@ describe("OpenTelemetry traces", () => {
     const root = `migration ${resource.inputs.migrationName as string}`;
     await until("the trace has come", () => spans.some(({ name }) => name === root));
     assert.equal(named(root).status?.code, 2, "an error");
-    assert.match(named(root).status?.message ?? "", /1 finding of the validation/);
+    assert.match(named(root).status?.message ?? "", /validation found 1 problem/);
 
     process.env.OTEL_EXPORTER_OTLP_ENDPOINT = "http://127.0.0.1:9";
     assert.equal((await resource.update({ overwriteDbsInTarget: true })).state, "Succeeded");

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { VainLooks } from "../../provider/src/worker/schema-sync/schema-check-backoff";
+import { SchemaCheckBackoff } from "../../provider/src/worker/schema-sync/schema-check-backoff";
 
 describe("looks at a schema that come to nothing", () => {
   const realNow = Date.now;
@@ -13,10 +13,10 @@ describe("looks at a schema that come to nothing", () => {
   });
 
   /** When the schema is tried, of looks every three seconds that all come to this. */
-  const triesAt = (vain: VainLooks, fingerprint: string, seconds: number): number[] => {
+  const triesAt = (vain: SchemaCheckBackoff, fingerprint: string, seconds: number): number[] => {
     const tries: number[] = [];
     for (const end = nowMs + seconds * 1000; nowMs < end; nowMs += 3000)
-      if (!vain.isToRest(fingerprint)) {
+      if (!vain.shouldSkip(fingerprint)) {
         tries.push(nowMs / 1000);
         vain.note(fingerprint, "refused");
       }
@@ -24,15 +24,15 @@ describe("looks at a schema that come to nothing", () => {
   };
 
   it("are made less and less often while the schema stays as it is, and at once when it changes", () => {
-    const vain = new VainLooks();
+    const vain = new SchemaCheckBackoff();
     assert.deepEqual(triesAt(vain, "one", 120), [0, 3, 9, 21, 45, 75, 105]);
     assert.deepEqual(triesAt(vain, "another", 10), [120, 123, 129]);
     vain.forget();
-    assert.equal(vain.isToRest("another"), false);
+    assert.equal(vain.shouldSkip("another"), false);
   });
 
   it("are told once until they come to something else, or to something at all", () => {
-    const vain = new VainLooks();
+    const vain = new SchemaCheckBackoff();
     assert.deepEqual(
       [vain.note("one", "refused"), vain.note("one", "refused"), vain.note("one", "locked")],
       [true, false, true],

@@ -140,7 +140,7 @@ describe("the webhook", () => {
     await lab.target.query(`CREATE DATABASE ${database} OWNER ${lab.administrator.user}`);
     await Resource.failure(resource.create(lab.inputs([database], { webhook: { url: receiver.url } })));
     await until("it is told", () => receiver.states.at(-1) === "ValidationFailed / Completed");
-    assert.match(receiver.deliveries.at(-1)!.payload.data.error ?? "", /1 finding of the validation/);
+    assert.match(receiver.deliveries.at(-1)!.payload.data.error ?? "", /validation found 1 problem/);
     const subject = receiver.deliveries[0]!.payload.data;
     const webhook = new Webhook(
       { url: receiver.url },

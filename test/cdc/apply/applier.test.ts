@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import type pg from "pg";
 import { Applier, type Batch } from "../../../provider/src/cdc/apply/applier";
 import type { Change, Relation, Tuple } from "../../../provider/src/cdc/model/change";
-import type { Segment } from "../../../provider/src/cdc/batch/transaction-buffer";
+import type { BatchSegment } from "../../../provider/src/cdc/batch/transaction-buffer";
 import { initProgress, readProgress } from "../../../provider/src/cdc/target/progress";
 import { openTargetSession } from "../../../provider/src/cdc/target/target-session";
-import { EngineFault } from "../../../provider/src/errors";
+import { EngineError } from "../../../provider/src/errors";
 import { streamOf } from "../../../provider/src/postgres/connection/session";
 import { EmbeddedServer } from "../../support/servers/embedded-server";
 import { endpointOf } from "../scene";
@@ -35,7 +35,7 @@ describe("an applier", () => {
   });
 
   const relation: Relation = {
-    ...{ oid: 1, schema: "public", name: "t", replicaIdentity: "d", tellsGenerated: false },
+    ...{ oid: 1, schema: "public", name: "t", replicaIdentity: "d", publishesGeneratedColumns: false },
     columns: [
       { name: "id", key: true, typeOid: 23, typeModifier: -1 },
       { name: "v", key: false, typeOid: 25, typeModifier: -1 },
@@ -47,7 +47,7 @@ describe("an applier", () => {
     return { bytes, bounds: [0, middle, middle, bytes.length], at: 0, fields: 2, base: undefined };
   };
   let lsn = 10n;
-  const transaction = (changes: readonly Change[]): Segment[] => {
+  const transaction = (changes: readonly Change[]): BatchSegment[] => {
     lsn += 10n;
     const of = { xid: Number(lsn), commitLsn: lsn - 1n, commitTimeMs: 0 };
     return [{ transaction: of, first: true, changes, bytes: 0, end: { lsn, commitTimeMs: 0 } }];
@@ -62,7 +62,7 @@ describe("an applier", () => {
     const next = applier.prepare(transaction([insert(lacksField)]));
     await inHand;
     assert.deepEqual(await server.query("SELECT id FROM t ORDER BY 1"), [{ id: 1 }, { id: 2 }]);
-    await assert.rejects(applier.apply(next), EngineFault);
+    await assert.rejects(applier.apply(next), EngineError);
   });
 
   it("lets a number of rows gather in a staging table, whoever built the batches, and leaves the others alone", async () => {
@@ -119,18 +119,18 @@ describe("an applier", () => {
     await applier.apply({ segments: transaction([insert(rowOf(1, "one"))]) }, isFollowed);
     assert.deepEqual(await server.query("SELECT id FROM t"), []);
     const first = lsn;
-    assert.ok(applier.throughLsn < first && applier.inTransaction);
+    assert.ok(applier.appliedThroughLsn < first && applier.inTransaction);
     await applier.apply(applier.prepare(transaction([insert(rowOf(2, "two"))])), isFollowed);
     assert.deepEqual(await server.query("SELECT id FROM t"), [{ id: 1 }]);
-    assert.equal(applier.throughLsn, first);
+    assert.equal(applier.appliedThroughLsn, first);
     await applier.commit();
     assert.deepEqual(await server.query("SELECT id FROM t ORDER BY 1"), [{ id: 1 }, { id: 2 }]);
-    assert.ok(applier.throughLsn === lsn && !applier.inTransaction);
+    assert.ok(applier.appliedThroughLsn === lsn && !applier.inTransaction);
   });
 
   describe("with a batch to stage behind the one that the target is at work on", () => {
     const ids = Array.from({ length: 20 }, (_, id) => id);
-    const updates = (valueOf: (id: number) => string, of = ids): Segment[] =>
+    const updates = (valueOf: (id: number) => string, of = ids): BatchSegment[] =>
       transaction(of.map((id) => update(rowOf(id, valueOf(id)))));
     const all = (value: string): Batch => applier.prepare(updates(() => value));
     const isFollowed = (): boolean => true;
@@ -195,7 +195,7 @@ describe("an applier", () => {
       await apply(all("one"), next);
       await assert.rejects(applier.apply(next), { code: "22003" });
       assert.deepEqual(await seen(), [{ v: "one", rows: 20 }]);
-      assert.equal(applier.throughLsn, through);
+      assert.equal(applier.appliedThroughLsn, through);
     });
 
     it("says what the savepoint in front of the other one failed by, once it has to go back there", async () => {
@@ -239,10 +239,10 @@ describe("an applier", () => {
   });
 
   it("leaves no batch out when the COMMIT in front of the next one fails", async () => {
-    const checking = await openTargetSession(endpointOf(server.login), "postgres", { firesNothing: true });
+    const checking = await openTargetSession(endpointOf(server.login), "postgres", { triggersDisabled: true });
     await checking.query("ALTER TABLE public.t ADD UNIQUE (v) DEFERRABLE INITIALLY DEFERRED");
     const progress = (await readProgress(checking, "m"))!;
-    const done: Segment[] = [];
+    const done: BatchSegment[] = [];
     applier = new Applier(checking, {
       ...{
         migration: "m",
@@ -260,7 +260,7 @@ describe("an applier", () => {
     const next = applier.prepare(transaction([insert(rowOf(3, "three"))]));
     await assert.rejects(applier.apply(next), { code: "23505" });
     assert.deepEqual(await server.query("SELECT id FROM t"), [{ id: 1 }]);
-    assert.equal((await readProgress(session, "m"))!.throughLsn, throughGood);
+    assert.equal((await readProgress(session, "m"))!.appliedThroughLsn, throughGood);
     assert.deepEqual(done, good);
     await checking.end();
   });

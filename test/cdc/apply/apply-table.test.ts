@@ -3,35 +3,15 @@ import fc from "fast-check";
 import type pg from "pg";
 import { Applier } from "../../../provider/src/cdc/apply/applier";
 import { actionsOn } from "../../../provider/src/cdc/apply/table-statements";
-import type { Binding } from "../../../provider/src/cdc/binding/table-mapping";
-import {
-  type Change,
-  type Relation,
-  type RowChange,
-  type Tuple,
-  absentField,
-  nullField,
-} from "../../../provider/src/cdc/model/change";
+import type { TableMapping } from "../../../provider/src/cdc/binding/table-mapping";
+import { type Change, type Relation, type RowChange, type Tuple } from "../../../provider/src/cdc/model/change";
 import { initProgress, readProgress } from "../../../provider/src/cdc/target/progress";
 import { RowStatements } from "../../../provider/src/cdc/apply/row-statements";
 import { Staging } from "../../../provider/src/cdc/apply/staging";
 import { openTargetSession } from "../../../provider/src/cdc/target/target-session";
 import { EmbeddedServer } from "../../support/servers/embedded-server";
 import { endpointOf } from "../scene";
-
-/** A value that an update does not say is undefined. */
-type Value = string | null | undefined;
-
-function tuple(values: readonly Value[]): Tuple {
-  const parts = values.map((value) => Buffer.from(value ?? ""));
-  let at = 0;
-  const bounds = values.flatMap((value, field) => {
-    if (value === undefined) return [absentField, absentField];
-    if (value === null) return [nullField, nullField];
-    return [at, (at += parts[field]!.length)];
-  });
-  return { bytes: Buffer.concat(parts), bounds, at: 0, fields: values.length, base: undefined };
-}
+import { type FieldText, tuple } from "../tuple";
 
 /** More rows of a kind than are applied one by one. */
 const copies = 18;
@@ -42,7 +22,7 @@ const typeOids = [23, 23, 25, 25, 1700, 0, 23];
 
 const relationOf = (name: string, replicaIdentity: "d" | "f"): Relation => ({
   ...{ oid: 1, schema: "public", name },
-  ...{ replicaIdentity, tellsGenerated: false },
+  ...{ replicaIdentity, publishesGeneratedColumns: false },
   columns: names.map((column, field) => ({
     name: column,
     key: replicaIdentity === "f" || field < 2,
@@ -116,7 +96,15 @@ class SourceTable {
 
   #change(copy: number, command: Command, to: number, before: Row | undefined, after: Row | undefined): RowChange {
     const relation = this.#relation;
-    const values = (id: number, { v, big, n, d }: Row): Value[] => [String(copy), String(id), v, big, n, d, String(id)];
+    const values = (id: number, { v, big, n, d }: Row): FieldText[] => [
+      String(copy),
+      String(id),
+      v,
+      big,
+      n,
+      d,
+      String(id),
+    ];
     const old = (): Tuple =>
       relation.replicaIdentity === "f"
         ? tuple(values(command.id, before!))
@@ -225,7 +213,7 @@ describe("the ways that rows of a table go", () => {
     ...{ name: "t", only: "ONLY t", relation, columns: names.map((name) => ({ ...ofText, name })) },
     ...{ stored: names.map((_, field) => field), unmatched: [], key: [0, 1], equality: ["=", "="], sorted: [0, 1] },
     ...{ keyed: true, lookup: undefined, old: [0, 1], staging: 'pg_temp."staged"', staged: "inColumns" },
-  } as unknown as Binding;
+  } as unknown as TableMapping;
   const rowOf = (id: number, big: Buffer): Tuple => {
     const start = tuple(["0", String(id), null, null, null, null, null]);
     const bounds = [...(start.bounds as number[])];

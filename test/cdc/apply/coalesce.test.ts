@@ -1,19 +1,20 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { Binding } from "../../../provider/src/cdc/binding/table-mapping";
+import type { TableMapping } from "../../../provider/src/cdc/binding/table-mapping";
 import {
   type Change,
   type Relation,
   type RowChange,
   type Tuple,
-  absentField,
-  holderOf,
+  tupleHolding,
   endOf,
   nullField,
   startOf,
-  onTopOf,
+  mergeUpdate,
 } from "../../../provider/src/cdc/model/change";
-import { fold, type NetChanges } from "../../../provider/src/cdc/batch/coalesce";
+import { coalesce } from "../../../provider/src/cdc/batch/coalesce";
+import type { NetChanges } from "../../../provider/src/cdc/batch/net-changes";
+import { type FieldText, tuple } from "../tuple";
 
 /** A table `(id, v, big)` keyed by id, whose `big` an update may leave unsaid as a TOAST value. */
 const relation: Relation = {
@@ -21,32 +22,19 @@ const relation: Relation = {
   schema: "public",
   name: "t",
   replicaIdentity: "d",
-  tellsGenerated: false,
+  publishesGeneratedColumns: false,
   columns: ["id", "v", "big"].map((name) => ({ name, key: name === "id", typeOid: 25, typeModifier: -1 })),
 };
-const binding = { name: "t", relation, stored: [0, 1, 2], key: [0], keyed: true } as unknown as Binding;
+const binding = { name: "t", relation, stored: [0, 1, 2], key: [0], keyed: true } as unknown as TableMapping;
 
 /** The same without a key: old rows come whole, and equal ones cannot be told apart. */
 const bag: Relation = { ...relation, name: "bag", replicaIdentity: "f", columns: relation.columns.slice(0, 2) };
 const bagBinding = { name: "bag", relation: bag, stored: [0, 1], unmatched: [], key: [], keyed: false };
 
-type Value = string | null | undefined;
 type Rows = Map<string, readonly (string | null)[]>;
 
-function tuple(values: readonly Value[]): Tuple {
-  const parts = values.map((value) => Buffer.from(value ?? ""));
-  let at = 0;
-  const bounds = values.flatMap((value, index) => {
-    const start = at;
-    at += parts[index]!.length;
-    if (value === undefined) return [absentField, absentField];
-    return value === null ? [nullField, nullField] : [start, at];
-  });
-  return { bytes: Buffer.concat(parts), bounds, at: 0, fields: values.length, base: undefined };
-}
-
-function valueOf(row: Tuple, field: number): Value {
-  const holder = holderOf(row, field);
+function valueOf(row: Tuple, field: number): FieldText {
+  const holder = tupleHolding(row, field);
   if (!holder) return undefined;
   const start = startOf(holder, field);
   return start === nullField ? null : holder.bytes.toString("utf8", start, endOf(holder, field));
@@ -121,7 +109,7 @@ function applyOne(rows: Rows, change: RowChange): void {
   assert.ok(before, `${change.kind} of ${keyOf(old)} finds a row`);
   rows.delete(keyOf(old));
   if (change.kind === "delete") return;
-  const row = onTopOf(change.row, change.old);
+  const row = mergeUpdate(change.row, change.old);
   rows.set(
     keyOf(row),
     before.map((value, field) => valueOf(row, field) ?? (valueOf(row, field) === null ? null : value)),
@@ -150,7 +138,7 @@ describe("folding changes", () => {
           const source: Rows = new Map(existing.map((key) => [key, [key, "old", `old big ${key}`]]));
           const target: Rows = new Map(source);
           const changes = commands.flatMap((one) => execute(source, one) ?? []);
-          for (const step of fold(
+          for (const step of coalesce(
             changes,
             () => binding,
             () => inOrder,
@@ -179,7 +167,7 @@ describe("folding changes", () => {
       { do: "insert", id: "4", v: "e", big: "e" },
       { do: "delete", id: "4" },
     ];
-    const [step, ...others] = fold(
+    const [step, ...others] = coalesce(
       commands.flatMap((one) => execute(rows, one) ?? []),
       () => binding,
     );
@@ -201,7 +189,7 @@ describe("folding changes", () => {
       row: tuple(["1", String(n), undefined]),
       old: undefined,
     }));
-    const [step] = fold(changes, () => binding);
+    const [step] = coalesce(changes, () => binding);
     assert.ok(step?.kind === "tables");
     const [part] = step.tables[0]!.parts as [NetChanges];
     let length = 0;
@@ -227,7 +215,7 @@ describe("folding changes", () => {
         });
         const target = existing.map((row) => JSON.stringify(row));
         const textOf = (row: Tuple): string => JSON.stringify([valueOf(row, 0), valueOf(row, 1)]);
-        for (const step of fold(changes, () => bagBinding as unknown as Binding)) {
+        for (const step of coalesce(changes, () => bagBinding as unknown as TableMapping)) {
           assert.ok(step.kind === "tables");
           for (const part of step.tables.flatMap(({ parts }) => parts)) {
             assert.ok(!("ordered" in part) && part.updates.length === 0);
@@ -253,7 +241,7 @@ describe("folding changes", () => {
       [unsaid, bagBinding],
       [update, wider],
     ] as const) {
-      const [step] = fold([change], () => fitting as unknown as Binding);
+      const [step] = coalesce([change], () => fitting as unknown as TableMapping);
       assert.ok(step?.kind === "tables" && "ordered" in step.tables[0]!.parts[0]!);
     }
   });

@@ -1,13 +1,20 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Relation, Tuple } from "../../../provider/src/cdc/model/change";
-import { Inbox } from "../../../provider/src/cdc/batch/transaction-buffer";
+import { TransactionBuffer } from "../../../provider/src/cdc/batch/transaction-buffer";
 
-const relation: Relation = { oid: 1, schema: "s", name: "t", replicaIdentity: "d", columns: [], tellsGenerated: false };
+const relation: Relation = {
+  oid: 1,
+  schema: "s",
+  name: "t",
+  replicaIdentity: "d",
+  columns: [],
+  publishesGeneratedColumns: false,
+};
 const empty: Tuple = { bytes: Buffer.alloc(0), bounds: [], at: 0, fields: 0, base: undefined };
 
 /** @param tables of which each change in turn is of another one */
-function receive(inbox: Inbox, xid: number, changes: number, isPlaced: boolean, tables = [relation]): void {
+function receive(inbox: TransactionBuffer, xid: number, changes: number, isPlaced: boolean, tables = [relation]): void {
   const commitLsn = isPlaced ? BigInt(xid * 10) : undefined;
   inbox.receive({ kind: "begin", transaction: { xid, commitLsn, commitTimeMs: undefined } }, 0);
   for (let n = 0; n < changes; n++)
@@ -25,13 +32,13 @@ describe("the inbox", () => {
         fc.nat({ max: 21 }),
         fc.array(fc.boolean()),
         (transactions, isPlaced, at, backs) => {
-          const inbox = new Inbox({ changes: 5, bytes: 1e9, tables: 9 });
+          const inbox = new TransactionBuffer({ changes: 5, bytes: 1e9, tables: 9 });
           const bound = BigInt(at * 10);
           const applied: number[] = [];
-          const apply = (limit: bigint | undefined, giveBack: boolean): boolean => {
+          const apply = (limit: bigint | undefined, requeue: boolean): boolean => {
             const batch = inbox.take(limit);
             if (!batch) return false;
-            if (giveBack) inbox.giveBack(batch);
+            if (requeue) inbox.requeue(batch);
             else {
               applied.push(...batch.flatMap(({ transaction, changes }) => changes.map(() => transaction.xid)));
               inbox.release(batch);
@@ -42,13 +49,13 @@ describe("the inbox", () => {
           const expected = transactions.flatMap((changes, place) => Array.from({ length: changes }, () => place + 1));
           // Taken with the gate open and given back, then taken with it closed.
           apply(undefined, true);
-          for (const giveBack of backs) apply(bound, giveBack);
+          for (const requeue of backs) apply(bound, requeue);
           while (apply(bound, false));
           assert.deepEqual(
             applied,
             expected.filter((xid) => BigInt(xid * 10) < bound),
           );
-          assert.ok(inbox.hasTakenAllBefore(bound) || inbox.empty);
+          assert.ok(inbox.hasTakenAllThrough(bound) || inbox.empty);
           while (apply(undefined, false));
           assert.deepEqual(applied, expected);
           assert.deepEqual([inbox.empty, inbox.bytes, inbox.hasFullBatch], [true, 0, false]);
@@ -58,7 +65,7 @@ describe("the inbox", () => {
   });
 
   it("gives no more tables at a time than the target may hold locks on, unless a transaction has more", () => {
-    const inbox = new Inbox({ changes: 100, bytes: 1e9, tables: 3 });
+    const inbox = new TransactionBuffer({ changes: 100, bytes: 1e9, tables: 3 });
     const named = (...oids: number[]): Relation[] => oids.map((oid) => ({ ...relation, oid }));
     const transactions = [[1, 2], [1, 2], [2, 3], [4], [5, 6, 7, 8], [5], [5, 6]].map((oids) => named(...oids));
     transactions.forEach((tables, place) => receive(inbox, place + 1, tables.length, true, tables));
@@ -69,15 +76,15 @@ describe("the inbox", () => {
   });
 
   it("knows where a transaction is whose first part was taken before its end came, and given back after", () => {
-    const inbox = new Inbox({ changes: 2, bytes: 1e9, tables: 9 });
+    const inbox = new TransactionBuffer({ changes: 2, bytes: 1e9, tables: 9 });
     const change = { kind: "insert", relation, row: empty } as const;
     inbox.receive({ kind: "begin", transaction: { xid: 1, commitLsn: undefined, commitTimeMs: undefined } }, 0);
     for (let n = 0; n < 5; n++) inbox.receive(change, 1);
     const first = inbox.take(undefined)!;
     inbox.receive({ kind: "commit", endLsn: 100n, commitTimeMs: 0 }, 0);
-    inbox.giveBack(first);
+    inbox.requeue(first);
     assert.equal(inbox.take(99n), undefined);
-    assert.equal(inbox.headIsOfUnknownPlace, false);
+    assert.equal(inbox.headHasUnknownLsn, false);
     assert.deepEqual(
       inbox.take(100n)?.map(({ changes }) => changes.length),
       [2],

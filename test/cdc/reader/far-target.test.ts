@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { CuttableProxy } from "../cuttable-proxy";
-import { type Scene, until } from "../scene";
+import { type Scene } from "../scene";
 import { Stage } from "../apply/stage";
+import { until } from "../../support/until";
 
 describe("a target that is far away", () => {
   const servers = new Stage({ from: 14, to: 17 });
@@ -22,11 +23,11 @@ describe("a target that is far away", () => {
         if (kind === "streaming") atBegin = proxy.turns.length;
       },
     });
-    await until(() => atBegin > 0, "the stream's begin");
+    await until("the stream's begin", () => atBegin > 0);
     // Start-up, two of the password, two of fixed settings, replica, settings, and three of progress.
     assert.equal(atBegin, 10, proxy.turns.join("\n"));
     await scene.onSource("INSERT INTO t VALUES (1, 'one')");
-    await until(async () => (await scene.onTarget("TABLE t")).length === 1, "the row");
+    await until("the row", async () => (await scene.onTarget("TABLE t")).length === 1);
     const [tables, change, commit] = proxy.turns.slice(atBegin);
     assert.match(tables!, /pg_class/);
     assert.match(change!, /BEGIN.*COPY/s);
@@ -41,9 +42,9 @@ describe("a target that is far away", () => {
     const obstacle = await servers.target.connect(scene.database, servers.administrator);
     await obstacle.query("BEGIN; LOCK TABLE t");
     await scene.onSource("INSERT INTO t VALUES (2, 'two')");
-    await until(() => /BEGIN.*two/s.test(proxy.turns.at(-1)!), "a batch at the lock");
+    await until("a batch at the lock", () => /BEGIN.*two/s.test(proxy.turns.at(-1)!));
     await scene.onSource("INSERT INTO t VALUES (3, 'three')");
-    await until(() => follower.status().incomingChanges === 3, "a change behind it");
+    await until("a change behind it", () => follower.status().incomingChanges === 3);
     const before = proxy.turns.length;
     await obstacle.query("ROLLBACK");
     await obstacle.end();
@@ -63,11 +64,11 @@ describe("a target that is far away", () => {
     await obstacle.query("BEGIN; LOCK TABLE t IN SHARE MODE");
     // More than two batches.
     await scene.onSource("UPDATE t SET v = 'w'");
-    await until(() => follower.status().incomingChanges === 60_000, "all changes");
+    await until("all changes", () => follower.status().incomingChanges === 60_000);
     await obstacle.query("ROLLBACK");
     await obstacle.end();
     // A drain would close the gate behind the batch at work.
-    await until(async () => (await scene.onTarget("SELECT FROM t WHERE v = 'w'")).length > 0, "their COMMIT");
+    await until("their COMMIT", async () => (await scene.onTarget("SELECT FROM t WHERE v = 'w'")).length > 0);
     await scene.mustBecomeEqual(follower);
     assert(proxy.turns.some((turn) => turn.includes("RELEASE SAVEPOINT ahead")));
   });

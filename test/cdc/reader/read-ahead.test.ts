@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
 import { ReadAhead } from "../../../provider/src/cdc/reader/read-ahead";
-import { until } from "../scene";
+import { until } from "../../support/until";
 
 const limitBytes = 1000;
 
-/** What a receiver makes of it that pauses and goes on as told, and the sender that stops when it is to. */
+/** What a subscriber makes of it that pauses and goes on as told, and the publisher that stops when it is to. */
 class Reading {
   readonly got: string[] = [];
   readonly ahead: ReadAhead;
@@ -40,13 +40,13 @@ class Reading {
   }
 
   async all(count: number): Promise<string[]> {
-    await until(() => this.got.length >= count, "all of it");
+    await until("all of it", () => this.got.length >= count);
     return this.got;
   }
 }
 
 describe("reading ahead", () => {
-  it("hands on messages and steps in their order, whenever the receiver pauses", () =>
+  it("hands on messages and steps in their order, whenever the subscriber pauses", () =>
     fc.assert(
       fc.asyncProperty(
         fc.array(
@@ -85,7 +85,7 @@ describe("reading ahead", () => {
       ),
     ));
 
-  it("stops the sender at its limit and lets it go on at half of it", async () => {
+  it("stops the publisher at its limit and lets it go on at half of it", async () => {
     const reading = new Reading();
     reading.ahead.pause();
     let sent = 0;
@@ -109,7 +109,7 @@ describe("reading ahead", () => {
     reading.ahead.pause();
     for (const message of ["good", "bad", "late"]) reading.send(message);
     reading.ahead.resume();
-    await until(() => reading.failure !== undefined, "the failure");
+    await until("the failure", () => reading.failure !== undefined);
     assert.match(String(reading.failure), /bad message/);
     reading.ahead.close();
     await turn();

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import { migrationParts } from "../../../provider/src/cdc/parts";
-import { SharedPast } from "../../../provider/src/cdc/source/slot-history";
-import { Refused } from "../../../provider/src/errors";
+import { migrationRoles } from "../../../provider/src/cdc/model/stream-roles";
+import { SlotHistory } from "../../../provider/src/cdc/source/slot-history";
+import { RefusedError } from "../../../provider/src/errors";
 
 describe("the past that source and target share", () => {
   const committedAtMs = Date.UTC(2026, 0, 1);
-  const committed = { commitLsn: 200n, commitTime: new Date(committedAtMs), throughLsn: 300n };
-  const pastOf = (progress: ConstructorParameters<typeof SharedPast>[0] = committed): SharedPast =>
-    new SharedPast(progress, { name: "slot", parts: migrationParts });
+  const committed = { lastCommitEndLsn: 200n, commitTime: new Date(committedAtMs), appliedThroughLsn: 300n };
+  const pastOf = (progress: ConstructorParameters<typeof SlotHistory>[0] = committed): SlotHistory =>
+    new SlotHistory(progress, { name: "slot", parts: migrationRoles });
   const commit = (endLsn: bigint, commitTimeMs = committedAtMs) => ({ kind: "commit", endLsn, commitTimeMs }) as const;
 
   it("needs no proof where the slot begins where the target is", () => {
@@ -55,7 +55,7 @@ describe("the past that source and target share", () => {
       for (const message of comes) past.passes(message);
       assert.throws(
         () => past.ends(),
-        (error: Error) => error instanceof Refused && said.test(error.message),
+        (error: Error) => error instanceof RefusedError && said.test(error.message),
       );
       assert(!past.isKnown);
     });

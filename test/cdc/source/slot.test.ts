@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Refused, TimedOut } from "../../../provider/src/errors";
+import { RefusedError, TimeoutError } from "../../../provider/src/errors";
 import { changeCaptureNames, type ChangeCaptureNames } from "../../../provider/src/cdc/model/names";
 import { createPublications, dropPublications } from "../../../provider/src/cdc/source/publication";
 import type { BlockingSession } from "../../../provider/src/postgres/locks/blocking-sessions";
@@ -59,13 +59,13 @@ for (const major of [10, 18] satisfies Major[])
       await session.end();
       await assert.rejects(
         createSlot(options()),
-        (error: Error) => error instanceof Refused && /already exists/.test(error.message),
+        (error: Error) => error instanceof RefusedError && /already exists/.test(error.message),
       );
       await dropSlot(options().source, "postgres", "s");
       await dropSlot(options().source, "postgres", "s");
     });
 
-    it("says which transactions it waits for, and leaves nothing behind when it gives up", async () => {
+    it("names the transactions it waits for, and leaves nothing behind when it times out", async () => {
       const old = await server.connect();
       await old.query("SET application_name = 'old one'; BEGIN; CREATE TABLE held (v int)");
       const seen: BlockingSession[] = [];
@@ -73,7 +73,7 @@ for (const major of [10, 18] satisfies Major[])
       await assert.rejects(
         waiting,
         (error: Error) =>
-          error instanceof TimedOut &&
+          error instanceof TimeoutError &&
           /old one.*idle in transaction.*: SELECT pg_terminate_backend\(\d+\);/s.test(error.message),
       );
       assert.equal(seen[0]!.applicationName, "old one");
@@ -97,7 +97,7 @@ for (const major of [10, 18] satisfies Major[])
       await session.end();
     });
 
-    it("publishes what is selected, so that the source's own updates go on; twice is once", async () => {
+    it("publishes the selected tables without failing the source's own updates; a second call changes nothing", async () => {
       await server.query("CREATE DATABASE pub");
       const session = await server.connect("pub");
       await session.query(`
@@ -127,7 +127,7 @@ for (const major of [10, 18] satisfies Major[])
       await server.query("DROP DATABASE pub");
     });
 
-    it("takes no application's locks away by a deadlock: of busy tables it alters one at a time", async () => {
+    it("causes no deadlock with applications: it alters busy tables one at a time", async () => {
       await server.query("CREATE DATABASE busy");
       const session = await server.connect("busy");
       const application = await server.connect("busy");
@@ -157,7 +157,7 @@ for (const major of [10, 18] satisfies Major[])
       await server.query("DROP DATABASE busy");
     });
 
-    it("gives replica identities back while the source's applications go on updating", async () => {
+    it("restores replica identities while the source's applications keep updating", async () => {
       await server.query("CREATE DATABASE identities");
       const session = await server.connect("identities");
       await session.query("CREATE TABLE first (v int); CREATE TABLE second (v int); INSERT INTO first VALUES (1)");
@@ -176,7 +176,7 @@ for (const major of [10, 18] satisfies Major[])
       await server.query("DROP DATABASE identities");
     });
 
-    it("gives replica identities back when two migrations end together, whoever is first", async () => {
+    it("restores replica identities when two migrations end together, in either order", async () => {
       await server.query("CREATE DATABASE together");
       const [one, other, obstacle] = await Promise.all([1, 2, 3].map(() => server.connect("together")));
       await one!.query("CREATE TABLE t (v int)");

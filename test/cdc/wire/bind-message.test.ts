@@ -1,22 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { BoundValues, type Parameter } from "../../../provider/src/cdc/wire/bind-message";
-import { type Tuple, absentField, nullField } from "../../../provider/src/cdc/model/change";
-import { EngineFault } from "../../../provider/src/errors";
+import { EngineError } from "../../../provider/src/errors";
+import { type FieldText, tuple } from "../tuple";
+import type { Tuple } from "../../../provider/src/cdc/model/change";
 
-type Value = string | null | undefined;
-
-function tuple(values: readonly Value[], base?: Tuple): Tuple {
-  // Fields lie somewhere in the bytes of a chunk.
-  const parts = ["before", ...values.map((value) => value ?? "")].map((text) => Buffer.from(text));
-  let at = parts[0]!.length;
-  const bounds = values.flatMap((value, field) => {
-    if (value === undefined) return [absentField, absentField];
-    if (value === null) return [nullField, nullField];
-    return [at, (at += parts[field + 1]!.length)];
-  });
-  return { bytes: Buffer.concat(parts), bounds: [0, ...bounds], at: 1, fields: values.length, base };
-}
+const inMessage = (values: readonly FieldText[], base?: Tuple): Tuple => tuple(values, base, "before");
 
 /** As the manual describes the message ("Message Formats", Bind). */
 function read(message: Buffer): { names: string[]; forms: number[]; values: (string | null)[] } {
@@ -48,8 +37,8 @@ describe("a Bind message", () => {
     const fields = fc.array(fc.record({ before: said, now: fc.option(said, { nil: undefined }) }), { maxLength: 6 });
     fc.assert(
       fc.property(fields, fc.constantFrom("text" as const, "binary" as const), (row, form) => {
-        const old = tuple(row.map(({ before }) => before));
-        const now = tuple(
+        const old = inMessage(row.map(({ before }) => before));
+        const now = inMessage(
           row.map(({ now }) => now),
           old,
         );
@@ -68,15 +57,15 @@ describe("a Bind message", () => {
   });
 
   it("does not copy a long value", () => {
-    const row = tuple(["short", "x".repeat(40_000), "short"]);
+    const row = inMessage(["short", "x".repeat(40_000), "short"]);
     const parameters = [0, 1, 2].map((field): Parameter => ({ of: "row", field }));
     const { pieces } = new BoundValues("text", parameters, { row, old: undefined });
     assert.equal(pieces.filter(({ buffer }) => buffer === row.bytes.buffer).length, 1);
   });
 
   it("is not made of a row that does not say a value", () => {
-    const row = tuple(["said", undefined]);
-    assert.throws(() => new BoundValues("text", [{ of: "row", field: 1 }], { row, old: undefined }), EngineFault);
-    assert.throws(() => new BoundValues("text", [{ of: "old", field: 0 }], { row, old: undefined }), EngineFault);
+    const row = inMessage(["said", undefined]);
+    assert.throws(() => new BoundValues("text", [{ of: "row", field: 1 }], { row, old: undefined }), EngineError);
+    assert.throws(() => new BoundValues("text", [{ of: "old", field: 0 }], { row, old: undefined }), EngineError);
   });
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { EngineFault } from "../../../provider/src/errors";
-import { Frames } from "../../../provider/src/cdc/reader/message-splitter";
+import { EngineError } from "../../../provider/src/errors";
+import { MessageSplitter } from "../../../provider/src/cdc/reader/message-splitter";
 
 interface Message {
   readonly type: string;
@@ -25,7 +25,7 @@ describe("the frames of a stream", () => {
     fc.assert(
       fc.property(fc.array(message, { maxLength: 12 }), cuts, (sent, places) => {
         const received: Message[] = [];
-        const frames = new Frames(
+        const frames = new MessageSplitter(
           (bytes, start, end) => received.push({ type: "d", content: bytes.toString("utf8", start, end) }),
           (bytes) => {
             assert.equal(bytes.readInt32BE(1), bytes.length - 1);
@@ -45,10 +45,10 @@ describe("the frames of a stream", () => {
   });
 
   it("are refused where a length is impossible", () => {
-    const frames = new Frames(
+    const frames = new MessageSplitter(
       () => undefined,
       () => undefined,
     );
-    assert.throws(() => frames.push(Buffer.from([0x64, 0, 0, 0, 3, 0])), EngineFault);
+    assert.throws(() => frames.push(Buffer.from([0x64, 0, 0, 0, 3, 0])), EngineError);
   });
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { EngineFault } from "../../../provider/src/errors";
+import { EngineError } from "../../../provider/src/errors";
 import { type Tuple, absentField, endOf, nullField, startOf } from "../../../provider/src/cdc/model/change";
 import { PgOutputDecoder } from "../../../provider/src/cdc/decode/pgoutput";
 import { decodeWithin } from "./decode-within";
@@ -131,7 +131,7 @@ describe("the pgoutput decoder", () => {
 
   it("takes no message for granted", () => {
     const decoder = new PgOutputDecoder();
-    assert.throws(() => decodeWithin(decoder, Buffer.from("?")), EngineFault);
+    assert.throws(() => decodeWithin(decoder, Buffer.from("?")), EngineError);
     assert.throws(
       () => decodeWithin(decoder, Buffer.concat([char("I"), int32(9), char("N"), encodeTuple(["x"])])),
       /before describing/,

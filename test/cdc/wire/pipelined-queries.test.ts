@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type pg from "pg";
-import { mayPass } from "../../../provider/src/cdc/model/failure";
+import { isRetryable } from "../../../provider/src/cdc/model/failure";
 import { PreparedStatements } from "../../../provider/src/cdc/wire/prepared-statements";
-import { RoundTrips, type Statement } from "../../../provider/src/cdc/wire/pipelined-queries";
+import { PipelinedQueries, type Statement } from "../../../provider/src/cdc/wire/pipelined-queries";
 import { EmbeddedServer } from "../../support/servers/embedded-server";
 
 /** CopyData messages of one line each. */
@@ -20,12 +20,12 @@ const lines = (...texts: readonly string[]): Buffer[] =>
 describe("a round trip of many statements", () => {
   let server: EmbeddedServer;
   let session: pg.Client;
-  let trips: RoundTrips;
+  let trips: PipelinedQueries;
 
   before(async () => {
     server = await EmbeddedServer.start({ major: 17 });
     session = await server.connect();
-    trips = new RoundTrips(session);
+    trips = new PipelinedQueries(session);
     await session.query("CREATE TABLE t (id int PRIMARY KEY, v text)");
   });
 
@@ -103,10 +103,10 @@ describe("a round trip of many statements", () => {
   it("answers each that is under way with the connection's loss", async () => {
     const lost = await server.connect();
     lost.on("error", () => undefined);
-    const few = new RoundTrips(lost);
+    const few = new PipelinedQueries(lost);
     const all = [few.make([plain("SELECT pg_terminate_backend(pg_backend_pid())")])];
     for (let n = 0; n < 3; n++) all.push(few.make([plain("SELECT 1")]));
-    for (const { error } of await Promise.all(all)) assert.ok(error && mayPass(error), String(error));
+    for (const { error } of await Promise.all(all)) assert.ok(error && isRetryable(error), String(error));
     await lost.end();
   });
 
@@ -114,7 +114,7 @@ describe("a round trip of many statements", () => {
     const own = await server.connect();
     const most = 5;
     const prepared = new PreparedStatements(most);
-    const few = new RoundTrips(own, prepared);
+    const few = new PipelinedQueries(own, prepared);
     const inserted = (n: number): Statement => ({
       text: `INSERT INTO t VALUES ($1::int + ${100 * n}, 'n')`,
       values: ["100"],
@@ -133,10 +133,10 @@ describe("a round trip of many statements", () => {
     assert.deepEqual(rows, [0, 1, 1, 1, 1]);
     const texts = await kept();
     assert.ok(texts.length <= most);
-    assert.deepEqual([...prepared.givenUp], []);
+    assert.deepEqual([...prepared.retriesExhausted], []);
     for (const n of [13, 20, 21, 22]) assert.ok(texts.includes(inserted(n).text), `${n} of ${texts.join("\n")}`);
     // A long text, as a wide table's is, takes the room of several, and alone more than there is.
-    const narrow = new RoundTrips(own, new PreparedStatements(most, 100));
+    const narrow = new PipelinedQueries(own, new PreparedStatements(most, 100));
     const long = (n: number): Statement => ({ text: `SELECT ${n} /* ${"x".repeat(40 * n)} */`, prepared: true });
     await own.query("DEALLOCATE ALL");
     for (const [lengths, left] of [
@@ -155,13 +155,13 @@ describe("a round trip of many statements", () => {
   it("answers with the connection's loss", async () => {
     const lost = await server.connect();
     lost.on("error", () => undefined);
-    const { rows, error } = await new RoundTrips(lost).make([
+    const { rows, error } = await new PipelinedQueries(lost).make([
       ...[plain("BEGIN"), plain("SELECT pg_terminate_backend(pg_backend_pid())"), plain("COMMIT")],
     ]);
     assert.deepEqual(rows, [0]);
     assert.ok(error);
     await lost.end();
-    const after = await new RoundTrips(lost).make([plain("SELECT 1")]);
+    const after = await new PipelinedQueries(lost).make([plain("SELECT 1")]);
     assert.ok(after.error);
   });
 
@@ -170,14 +170,14 @@ describe("a round trip of many statements", () => {
     const { stream } = (lost as unknown as { connection: { stream: Duplex } }).connection;
     const said: Error[] = [];
     lost.on("error", (error) => said.push(error));
-    const nothing = await new RoundTrips(lost).make([plain("CREATE TEMPORARY TABLE t (id int, v text)")]);
+    const nothing = await new PipelinedQueries(lost).make([plain("CREATE TEMPORARY TABLE t (id int, v text)")]);
     assert.equal(nothing.error, undefined);
     // What Node does when the server's end arrives.
     stream.end();
-    const { rows, error } = await new RoundTrips(lost).make([copy("1\tone"), plain("SELECT 1")]);
+    const { rows, error } = await new PipelinedQueries(lost).make([copy("1\tone"), plain("SELECT 1")]);
     assert.deepEqual(rows, []);
-    assert.ok(error && mayPass(error), String(error));
-    for (const one of said) assert.ok(mayPass(one), String(one));
+    assert.ok(error && isRetryable(error), String(error));
+    for (const one of said) assert.ok(isRetryable(one), String(one));
     await lost.end();
   });
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { EngineFault } from "../../../provider/src/errors";
+import { EngineError } from "../../../provider/src/errors";
 import { type Tuple, absentField, endOf, nullField, startOf } from "../../../provider/src/cdc/model/change";
 import { TestDecodingDecoder } from "../../../provider/src/cdc/decode/test-decoding";
 import { decodeWithin } from "./decode-within";
@@ -132,6 +132,6 @@ describe("the test_decoding decoder", () => {
       "table s.a: INSERT: id[integer",
       "table s.a: DELETE: (no-tuple-data)",
     ])
-      assert.throws(() => decodeWithin(decoder, Buffer.from(line), 7n), EngineFault, line);
+      assert.throws(() => decodeWithin(decoder, Buffer.from(line), 7n), EngineError, line);
   });
 });

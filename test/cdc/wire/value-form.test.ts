@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { hasSameBinaryForm } from "../../../provider/src/cdc/model/value-form";
 import { Stage } from "../apply/stage";
+import { seed } from "../../support/seeded";
 
 const text = fc.oneof(
   fc.string({ unit: "grapheme" }).map((value) => value.replaceAll("\0", "")),
@@ -113,7 +114,6 @@ describe("values in binary form and in text form", () => {
     assert.deepEqual(sorted(tried), sorted(oids.filter(({ oid }) => hasSameBinaryForm(oid))));
   });
 
-  const seed = Number(process.env.PG_MIGRATION_TEST_SEED ?? Math.floor(Math.random() * 1e9));
   for (const valueForm of ["binary", "text"] as const)
     it(`arrive bit for bit in ${valueForm} form (seed ${seed})`, async () => {
       const scene = await servers.open(ddl);

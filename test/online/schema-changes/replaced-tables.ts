@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { assertSameContent, type Place } from "../../support/content";
+import { assertSameContent } from "../../support/content";
 import type { Major } from "../../support/servers/embedded-server";
 import { Lab } from "../../support/lab";
 import { Resource } from "../../support/resource";
 import { until } from "../../support/until";
 
-for (const major of [10, 18] satisfies Major[])
+/** Migrates online from a version while tables are replaced; `everyCase` adds what is the same in every version. */
+export function replaceTablesWhileFollowing(major: Major, everyCase: boolean): void {
   describe(`what the stream from PostgreSQL ${major} does not tell of`, () => {
     let lab: Lab;
     before(async () => {
@@ -13,15 +14,6 @@ for (const major of [10, 18] satisfies Major[])
     });
     after(() => lab.stop());
 
-    const places = (database: string): [Place, Place] => [
-      { server: lab.source, database },
-      { server: lab.target, database, login: lab.administrator },
-    ];
-    const follow = async (database: string): Promise<Resource> => {
-      const resource = new Resource();
-      await resource.create(lab.inputs([database], { migrationMode: "Online" }));
-      return resource;
-    };
     const tables = `
       CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'old' FROM generate_series(1, 1000) i;
       CREATE TABLE refers (id int PRIMARY KEY, t int REFERENCES t);
@@ -34,9 +26,9 @@ for (const major of [10, 18] satisfies Major[])
       return row!.name;
     };
 
-    it("a table that takes another one's name, a TRUNCATE, a table out of its publication: they are copied anew", async () => {
+    it("a table that takes another table's name, TRUNCATE, a table removed from the publication: they are copied again", async () => {
       const database = await lab.database(tables);
-      const resource = await follow(database);
+      const resource = await lab.follow([database]);
       await lab.source.query(
         `BEGIN; CREATE TABLE t_new (id int PRIMARY KEY, v text); INSERT INTO t_new SELECT i, 'new' FROM generate_series(500, 2000) i;
          ALTER TABLE refers DROP CONSTRAINT refers_t_fkey; ALTER TABLE t RENAME TO t_old; ALTER TABLE t_new RENAME TO t;
@@ -57,12 +49,11 @@ for (const major of [10, 18] satisfies Major[])
         database,
       });
       assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
-      await assertSameContent(...places(database));
+      await assertSameContent(...lab.places(database));
       await resource.destroy();
     });
 
-    // Up to 10 the stream does not tell of a TRUNCATE either; the rest is the same in every version.
-    if (major !== 18 && process.env.PG_MIGRATION_TEST_ALL === undefined) return;
+    if (!everyCase) return;
 
     it("a column that takes another one's name, tables that swap theirs: they are copied anew", async () => {
       const database = await lab.database(`
@@ -71,7 +62,7 @@ for (const major of [10, 18] satisfies Major[])
         CREATE TABLE one (id int PRIMARY KEY, v text); INSERT INTO one SELECT i, 'one' FROM generate_series(1, 100) i;
         CREATE TABLE other (id int PRIMARY KEY, v text); INSERT INTO other SELECT i, 'other' FROM generate_series(1, 100) i;
         CREATE TABLE grown (id int PRIMARY KEY); INSERT INTO grown SELECT generate_series(1, 100)`);
-      const resource = await follow(database);
+      const resource = await lab.follow([database]);
       await lab.source.query("ALTER TABLE grown ADD COLUMN extra text", { database });
       await lab.source.query("UPDATE grown SET extra = 'carried over'", { database });
       await until("the added column is carried over", async () => {
@@ -90,14 +81,14 @@ for (const major of [10, 18] satisfies Major[])
       ])
         await lab.source.query(sql, { database });
       assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
-      await assertSameContent(...places(database));
+      await assertSameContent(...lab.places(database));
       await resource.destroy();
     });
 
-    it("a publication that somebody alters or drops ends it, since changes are missing from then on", async () => {
+    it("an altered or dropped publication ends the stream, because changes are missing from then on", async () => {
       for (const change of ["ALTER PUBLICATION % SET (publish = 'insert')", "DROP PUBLICATION %, %_ins"]) {
         const database = await lab.database(tables);
-        const resource = await follow(database);
+        const resource = await lab.follow([database]);
         await lab.source.query(change.replaceAll("%", await publication(database)), { database });
         const areAllGone = change.includes("DROP");
         if (!areAllGone) await lab.source.query("UPDATE t SET v = 'lost' WHERE id = 1", { database });
@@ -108,3 +99,4 @@ for (const major of [10, 18] satisfies Major[])
       }
     });
   });
+}

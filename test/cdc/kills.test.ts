@@ -1,0 +1,3 @@
+import { killFollower } from "./killed-follower";
+
+killFollower(5);

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import type pg from "pg";
+import type { MigrationStatus } from "../../provider/src/status";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { until } from "../support/until";
+
+/**
+ * Destroys a migration from another process's point of view while `create` still follows it. That nothing is left on
+ * either side is what the check after every test looks at.
+ */
+describe("destroying a migration whose worker is stopped", () => {
+  let lab: Lab;
+  const open: pg.Client[] = [];
+
+  before(async () => {
+    lab = await Lab.start();
+  });
+
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((client) => client.end()));
+  });
+
+  after(() => lab.stop());
+
+  async function destroyWhen(
+    inputs: Record<string, unknown>,
+    what: string,
+    isThere: (said: string) => boolean,
+    destroy = (other: Resource): Promise<void> => other.destroy(),
+  ): Promise<void> {
+    const creating = new Resource();
+    const created = Resource.failure(creating.create(inputs));
+    const other = new Resource();
+    other.outputs = inputs;
+    await until(what, async () => {
+      const status = (await other.refresh()) as MigrationStatus | undefined;
+      if (!status) return false;
+      const details = Object.values(status.currentSubStateDetails.dbDetails)[0];
+      return isThere(
+        `${status.currentSubStateDetails.currentSubState} ${details?.migrationOperation} ${details?.message ?? ""}`,
+      );
+    });
+    await destroy(other);
+    assert.match(await created, /was deleted from the target|not recorded/);
+  }
+
+  it("releases the locks of its copy, which does not resume when the worker wakes", async () => {
+    const database = await lab.database(
+      // Its rows take 20 s, so that they are seen on their way.
+      `CREATE TABLE slow AS SELECT i AS id, md5(i::text) AS v FROM generate_series(1, 2000) i; CREATE INDEX ON slow (v);
+       ALTER TABLE slow ADD CHECK (pg_sleep(0.01) IS NOT NULL) NOT VALID;
+       UPDATE pg_constraint SET convalidated = true WHERE conrelid = 'slow'::regclass`,
+    );
+    const destroyFrozen = async (other: Resource): Promise<void> => {
+      const pid = (await other.refresh()).worker.pid!;
+      process.kill(pid, "SIGSTOP");
+      try {
+        await other.destroy();
+        for (const server of [lab.source, lab.target])
+          await until("no session is left of it", async () => {
+            const ours = "SELECT FROM pg_stat_activity WHERE application_name LIKE 'pg-migration %'";
+            return (await server.query(ours)).length === 0;
+          });
+        await lab.target.query("TRUNCATE slow", { database });
+      } finally {
+        process.kill(pid, "SIGCONT");
+      }
+    };
+    await destroyWhen(
+      lab.inputs([database], { migrationMode: "Online" }),
+      "it copies tables",
+      (said) => /copying copying tables/.test(said),
+      destroyFrozen,
+    );
+    assert.deepEqual(await lab.target.query("SELECT FROM slow", { database }), []);
+  });
+});

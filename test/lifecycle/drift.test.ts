@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { until } from "../support/until";
+
+/** What a migration that has not ended needs is removed outside of Pulumi. */
+describe("drift of a migration", () => {
+  let lab: Lab;
+  let database: string;
+  let resource: Resource;
+
+  before(async () => {
+    lab = await Lab.start();
+  });
+
+  beforeEach(async () => {
+    database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)");
+    resource = new Resource("urn:pulumi:prod::shop::pulumi-nodejs:dynamic/pg-migration:PgMigration::crm");
+    await resource.create(lab.inputs([database], { migrationMode: "Online", overwriteDbsInTarget: true }));
+  });
+
+  afterEach(() => resource.destroy());
+  after(() => lab.stop());
+
+  const ownSlot = () =>
+    lab.source.query<{ name: string; active: boolean }>(
+      "SELECT slot_name AS name, active FROM pg_replication_slots WHERE database = $1",
+      { values: [database] },
+    );
+
+  async function killWorker(): Promise<void> {
+    process.kill(resource.status.worker.pid!, "SIGKILL");
+    await until("its lease and its slot are free", async () => {
+      const [slot] = await ownSlot();
+      return (await resource.refresh()).worker.state === "lost" && slot?.active !== true;
+    });
+  }
+
+  /** The next `up` repairs it, and the repaired migration reaches its cutover with all rows. */
+  async function assertRepaired(note: RegExp): Promise<void> {
+    assert.equal((await resource.diff()).changes, true);
+    await resource.update({});
+    assert.match(resource.notes.join(), note);
+    await lab.source.query("INSERT INTO t VALUES (101)", { database });
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    assert.equal((await lab.target.query("SELECT FROM t", { database })).length, 101);
+  }
+
+  it("whose record is missing: refresh shows no worker, and an update starts it again", async () => {
+    await lab.target.query("DELETE FROM pgmigration.migration");
+    assert.equal((await resource.diff()).changes, true, "without a refresh, too");
+    const { state, error, worker } = await resource.refresh();
+    assert.deepEqual([state, worker], ["Failed", { state: "lost" }]);
+    assert.match(error ?? "", /record is missing on the target; its state was WaitingForUserAction/);
+    await assertRepaired(
+      /the record of m-\w+ is missing on the target: the migration starts again, and copies everything/,
+    );
+  });
+
+  it("whose records' schema is missing", async () => {
+    await lab.target.query("DROP SCHEMA pgmigration CASCADE");
+    assert.equal((await resource.refresh()).worker.state, "lost");
+    await assertRepaired(/starts again/);
+  });
+
+  it("whose slot is missing: refresh names it, and an update copies the database again", async () => {
+    await killWorker();
+    const [slot] = await ownSlot();
+    await lab.source.query("SELECT pg_drop_replication_slot($1)", { values: [slot!.name] });
+    const { error, currentSubStateDetails } = await resource.refresh();
+    assert.match(
+      error ?? "",
+      new RegExp(`the slot ${slot!.name} is missing on the source, so changes made since then are lost`),
+    );
+    assert.equal(currentSubStateDetails.dbDetails[database]?.migrationState, "Failed");
+    await assertRepaired(/the slot .* is missing on the source/);
+  });
+
+  it("whose publication is missing", async () => {
+    await killWorker();
+    const [{ pubname } = { pubname: "" }] = await lab.source.query<{ pubname: string }>(
+      "SELECT pubname FROM pg_publication",
+      {
+        database,
+      },
+    );
+    await lab.source.query(`DROP PUBLICATION ${pubname}`, { database });
+    assert.match(
+      (await resource.refresh()).error ?? "",
+      new RegExp(`the publication ${pubname} is missing on the source`),
+    );
+    await assertRepaired(/the publication .* is missing on the source/);
+  });
+});

@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+
+const urnOf = (stack: string, name: string): string =>
+  `urn:pulumi:${stack}::shop::pulumi-nodejs:dynamic/pg-migration:PgMigration::${name}`;
+
+describe("a migration's record and its owner", () => {
+  let lab: Lab;
+  let database: string;
+
+  before(async () => {
+    lab = await Lab.start();
+  });
+
+  beforeEach(async () => {
+    database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)");
+  });
+
+  after(() => lab.stop());
+
+  const online = (changes: Record<string, unknown> = {}) =>
+    lab.inputs([database], { migrationMode: "Online", ...changes });
+
+  const slots = () => lab.source.query("SELECT FROM pg_replication_slots WHERE NOT temporary");
+
+  async function created(stack: string, name: string, inputs: Record<string, unknown>): Promise<Resource> {
+    const resource = new Resource(urnOf(stack, name));
+    await resource.create(inputs);
+    return resource;
+  }
+
+  for (const [replacement, name] of [
+    ["a forced replacement", "crm"],
+    ["a new resource name", "renamed"],
+  ] as const)
+    it(`survives ${replacement}: the new resource takes over, and the delete of the old one spares it`, async () => {
+      const inputs = online();
+      const old = await created("prod", "crm", inputs);
+      const { pid } = old.status.worker;
+      const fresh = await created("prod", name, inputs);
+      await old.destroy();
+      assert.equal((await fresh.refresh()).worker.pid, pid, "the worker still runs");
+      assert.equal((await slots()).length, 1);
+      assert.match(
+        fresh.notes.join(),
+        /^adopted the migration .* that the resource crm of stack prod \(project shop\) began at 20/,
+      );
+      assert.match(old.notes.join(), new RegExp(`left as it is: it belongs to the resource ${name} of stack prod`));
+      await lab.source.query("INSERT INTO t VALUES (101)", { database });
+      assert.equal((await fresh.update({ triggerCutover: true })).state, "Succeeded");
+      assert.equal((await lab.target.query("SELECT FROM t", { database })).length, 101);
+      await fresh.destroy();
+    });
+
+  it("is refused to another stack, unless that asks for it", async () => {
+    const inputs = online();
+    const owner = await created("prod", "crm", inputs);
+    const other = new Resource(urnOf("rehearsal", "crm"));
+    assert.match(
+      await Resource.failure(other.create(inputs)),
+      /belongs to the resource crm of stack prod \(project shop\), and is WaitingForUserAction.*onExistingRecord to adopt/s,
+    );
+    await other.create({ ...inputs, onExistingRecord: "adopt" });
+    const seen = await owner.refresh();
+    assert.match(seen.error ?? "", /belongs to the resource crm of stack rehearsal/);
+    assert.equal((await owner.diff()).changes, true);
+    assert.match(await Resource.failure(owner.update({})), /belongs to the resource crm of stack rehearsal/);
+    await owner.destroy();
+    assert.equal((await slots()).length, 1);
+    await other.destroy();
+    assert.equal((await slots()).length, 0);
+  });
+
+  it("that has ended is refused to a new stack, instead of showing a success for which nothing was copied", async () => {
+    const inputs = lab.inputs([database]);
+    const rehearsal = await created("rehearsal", "crm", inputs);
+    const wrong = { ...inputs, source: { ...lab.source.login, password: "nope", sslMode: "Disable" } };
+    for (const stack of ["prod", "rehearsal"])
+      assert.match(
+        await Resource.failure(new Resource(urnOf(stack, "crm")).create(wrong)),
+        /has ended \(Succeeded\) .*nothing would be copied.*onExistingRecord to restart/s,
+      );
+    await lab.source.query("INSERT INTO t VALUES (101)", { database });
+    const again = { ...inputs, onExistingRecord: "restart", overwriteDbsInTarget: true };
+    const prod = await created("prod", "crm", again);
+    assert.deepEqual(
+      [prod.status.state, prod.status.currentSubStateDetails.dbDetails[database]?.rowsCopied],
+      ["Succeeded", 101],
+    );
+    assert.match(prod.notes.join(), /erased the record of .*, which had ended as Succeeded, to start it again/);
+    await rehearsal.destroy();
+    assert.equal((await prod.refresh()).state, "Succeeded");
+    await prod.destroy();
+  });
+
+  it("that has ended is adopted where Pulumi was killed while it was created, and that is reported", async () => {
+    const inputs = lab.inputs([database]);
+    const { create } = await import("../../provider/dist/resource/lifecycle.js");
+    const killed = new Resource(urnOf("prod", "crm"));
+    await create({ ...(await killed.checked(inputs)) }, () => undefined);
+    const next = await created("prod", "crm", inputs);
+    assert.equal(next.status.state, "Succeeded");
+    assert.match(next.notes.join(), /^adopted .*; it ended as Succeeded at 20.*, and nothing is copied again$/);
+    await next.destroy();
+  });
+
+  it("is adopted after a lost state only by inputs that copy the same", async () => {
+    const inputs = online();
+    const lost = await created("prod", "crm", inputs);
+    const other = new Resource(urnOf("prod", "crm"));
+    assert.match(
+      await Resource.failure(other.create({ ...inputs, exclude: { tables: ["t"] } })),
+      /exclude of m-\w+ cannot change: it determines what is copied/,
+    );
+    await other.create(inputs);
+    assert.equal(other.status.worker.pid, lost.status.worker.pid);
+    await other.destroy();
+  });
+
+  it("follows a resource whose URN changes, as by an alias", async () => {
+    const inputs = online();
+    const resource = await created("prod", "crm", inputs);
+    await resource.update({ resourceUrn: urnOf("prod", "aliased"), tags: { a: "b" } });
+    const other = new Resource(urnOf("rehearsal", "crm"));
+    assert.match(await Resource.failure(other.create(inputs)), /belongs to the resource aliased of stack prod/);
+    await resource.destroy();
+    assert.equal((await slots()).length, 0);
+  });
+});

@@ -1,0 +1,18 @@
+const suite = require("./suite.cjs");
+
+/** `npm run test:long`: more version pairs, more kills, larger databases, and the tools for development. */
+module.exports = suite(
+  (file) => file.endsWith(".long.test.ts"),
+  [
+    "faults/kills.long.test.ts",
+    "offline/kills.long.test.ts",
+    "faults/random-changes.long.test.ts",
+    "cdc/kills.long.test.ts",
+    "offline/hard-databases.long.test.ts",
+    "online/verification-under-load.long.test.ts",
+    "programs/more-examples.long.test.ts",
+    "lab-stack/deployment/runner-deployment.long.test.ts",
+    "adventureworks/create-adventureworks.long.test.ts",
+    "offline/shared-copy.long.test.ts",
+  ],
+);

@@ -1,0 +1,3 @@
+import { migrateHardDatabasesOverOtherPairs } from "./hard-databases";
+
+migrateHardDatabasesOverOtherPairs();

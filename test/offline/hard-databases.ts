@@ -1,0 +1,202 @@
+import assert from "node:assert/strict";
+import { escapeIdentifier } from "pg";
+import type { MigrationStatus } from "../../provider/dist/status.js";
+import { connect } from "../../provider/src/postgres/connection/connect";
+import { dumpSchema } from "../../provider/dist/schema/dump/dump.js";
+import { parseTocEntries, type Entry } from "../../provider/src/schema/sql/toc-entries";
+import { assertSameContent, digests } from "../support/content";
+import { findingText, findingsOf } from "../support/findings";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { type VersionPair, versionPairs } from "../support/servers/version-pairs";
+import { cornerDatabases, refusedDatabases } from "./corner-databases";
+import { type HardDatabase, hardDatabases, rolesOfSource, rolesOfTarget } from "./databases";
+import { nastyDatabases } from "./nasty-databases";
+
+/** Every pair that the two suites run over. */
+const pairs = versionPairs([
+  { from: 10, to: 17, tool: "native" },
+  { from: 14, to: 16, tool: "embedded" },
+  { from: 18, to: 18, tool: "embedded" },
+]);
+
+/**
+ * What pg_dump finds on the source and not on the target: the name of each object or, for privileges, also of the roles that
+ * gave or got them. Comments go with their objects.
+ */
+async function missingObjects(lab: Lab, database: string): Promise<string[][]> {
+  const [source, target] = await Promise.all(
+    [lab.source, lab.target].map(async ({ login }) => {
+      const { text } = await dumpSchema({ ...login, sslMode: "Disable" }, database, { tool: "wasm" });
+      return parseTocEntries(text).filter(({ type }) => type !== "COMMENT");
+    }),
+  );
+  const keyOf = ({ type, schema, name }: Entry): string => `${type} ${schema ?? ""} ${name}`;
+  const there = new Set(target!.map(keyOf));
+  // Before 15, public had another owner.
+  const missing = source!.filter((entry) => !there.has(keyOf(entry)) && keyOf(entry) !== "SCHEMA  public");
+  return missing.map(({ type, name, sql }) => {
+    const roles = type.endsWith("ACL") ? sql.matchAll(/(?:TO|FOR ROLE) "?((?<=")[^"]+|\w+)/g) : [];
+    return [/[^ ]+$/.exec(name.replace(/[()]| AS .*/g, " ").trim())![0], ...[...roles].map(([, role]) => role!)];
+  });
+}
+
+/** Before 14 nothing tells such a table from an empty one. */
+async function notAnalyzed({ target }: Lab, database: string): Promise<string[]> {
+  const session = await connect({ ...target.login, sslMode: "Disable" }, { database, purpose: "test" });
+  try {
+    const { rows } = await session.query<{ name: string }>(
+      "SELECT relname AS name FROM pg_class WHERE relkind IN ('r', 'm') AND NOT relisshared AND reltuples < 0",
+    );
+    return rows.map(({ name }) => name);
+  } finally {
+    await session.end();
+  }
+}
+
+const isMadeBy = ({ from = 10, to = 18 }: HardDatabase, major: number): boolean => from <= major && to >= major;
+
+/** What takes no superuser to make. */
+const ownersDatabases: ReadonlySet<string> = new Set([
+  "odd partitions",
+  "views of views",
+  "functions everywhere",
+  "odd sequences",
+  "odd large objects",
+]);
+
+/** Of all pairs the first that a database can be made for: one is enough for what does not hang on versions. */
+const firstSource = (one: HardDatabase): number | undefined => pairs.find(({ from }) => isMadeBy(one, from))?.from;
+
+/**
+ * Those of all majors go from the oldest source and to the newest target, by both tools. Each pair in between shows the same
+ * of them, and runs them in the long suite only.
+ */
+const isShown = (one: HardDatabase, major: number): boolean =>
+  isMadeBy(one, major) && (firstSource(one) === major || major === pairs.at(-1)!.from);
+
+/** Migrates the hard databases over the first pair of versions. */
+export function migrateHardDatabases(): void {
+  migrateOverPair(pairs[0]!, false);
+}
+
+/** Migrates them over the other pairs, including those that a pair only repeats. */
+export function migrateHardDatabasesOverOtherPairs(): void {
+  for (const pair of pairs.slice(1)) migrateOverPair(pair, true);
+}
+
+function migrateOverPair({ from, to, tool }: VersionPair, everyDatabase: boolean): void {
+  describe(`hard databases from PostgreSQL ${from} to ${to}, read by the ${tool ?? "native"} pg_dump`, () => {
+    const onceEach = [...nastyDatabases, ...cornerDatabases].filter((one) => firstSource(one) === from);
+    const databases = [
+      ...hardDatabases.filter((one) => (everyDatabase ? isMadeBy(one, from) : isShown(one, from))),
+      ...onceEach,
+    ];
+    const refused = refusedDatabases.filter((one) => firstSource(one) === from);
+    const unlessSet = process.env.PG_DUMP;
+    let lab: Lab;
+    let resource: Resource | undefined;
+    let status: MigrationStatus;
+    /** What was found before anything was copied, or even created. */
+    let validated: MigrationStatus;
+    let judged: MigrationStatus;
+
+    before(async function () {
+      // Dozens of databases are made and migrated here, on a machine that may do other things as well.
+      this.timeout(900_000);
+      const extensions =
+        "HSTORE,CITEXT,LTREE,PG_TRGM,BTREE_GIST,BTREE_GIN,INTARRAY,CUBE,ISN,SEG,LO,UNACCENT,PGCRYPTO,UUID-OSSP,DICT_INT,PAGEINSPECT";
+      lab = await Lab.start({ source: { major: from }, target: { major: to, extensions: extensions.split(",") } });
+      await lab.source.query(rolesOfSource);
+      await lab.target.query(rolesOfTarget(lab.administrator.user, to));
+      for (const { name, options = "", sql } of [...databases, ...refused]) {
+        await lab.source.query(`CREATE DATABASE ${escapeIdentifier(name)} ${options}`);
+        await lab.source.query(sql, { database: name });
+      }
+      if (tool === "embedded") process.env.PG_DUMP = "/nowhere/pg_dump";
+      const validation = new Resource();
+      const names = databases.map(({ name }) => name);
+      validated = await validation.create(lab.inputs(names, { migrationOption: "Validate" }));
+      await validation.destroy();
+      if (refused.length > 0) judged = await judge(refused);
+      resource = new Resource();
+      status = await resource.create(lab.inputs(names));
+    });
+
+    /** What validation says of databases that it has to stop. */
+    async function judge(stopped: readonly HardDatabase[]): Promise<MigrationStatus> {
+      const judgement = new Resource();
+      const names = stopped.map(({ name }) => name);
+      await Resource.failure(judgement.create(lab.inputs(names, { migrationOption: "Validate" })));
+      const { status: said } = judgement;
+      await judgement.destroy();
+      return said;
+    }
+
+    after(async () => {
+      if (unlessSet === undefined) delete process.env.PG_DUMP;
+      else process.env.PG_DUMP = unlessSet;
+      await resource?.destroy();
+      await lab.stop();
+    });
+
+    if (firstSource({ name: "", sql: "", from: 14 }) === from)
+      it("are migrated completely without a superuser on either side", async () => {
+        const login = { user: "ordinary", password: "ordinary" };
+        await lab.source.query(`GRANT there, g2, g3 TO ${login.user}`);
+        const owned = [...nastyDatabases, ...cornerDatabases]
+          .filter(({ name }) => ownersDatabases.has(name))
+          .map((one) => ({ ...one, name: `my ${one.name}` }));
+        assert.equal(owned.length, ownersDatabases.size);
+        for (const { name, options = "", sql } of owned) {
+          await lab.source.query(`CREATE DATABASE ${escapeIdentifier(name)} OWNER ${login.user} ${options}`);
+          // Who gets objects here needs a place for them, which 15 has taken from everybody.
+          if (from >= 15) await lab.source.query("GRANT CREATE ON SCHEMA public TO there", { database: name });
+          await lab.source.query(sql, { database: name, login });
+        }
+        const byOwner = new Resource();
+        const names = owned.map(({ name }) => name);
+        await byOwner.create(lab.inputs(names, { source: { ...lab.source.login, ...login, sslMode: "Prefer" } }));
+        for (const database of names) {
+          await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+          const said = findingsOf(byOwner.status, database).map(findingText).join("\n");
+          const unsaid = (await missingObjects(lab, database)).filter(
+            (parts) => !parts.some((part) => said.includes(part)),
+          );
+          assert.deepEqual(unsaid, [], `not named: ${said}`);
+        }
+        await byOwner.destroy();
+      });
+
+    for (const { name, refused: finding } of refused)
+      it(`are stopped before anything is copied: ${name}`, () => {
+        const found = findingsOf(judged, name).map(findingText);
+        assert(
+          found.some((text) => finding!.test(text)),
+          `${finding} in ${found.join("\n")}`,
+        );
+      });
+
+    for (const { name, findings, unfilled = [] } of databases)
+      it(`arrive whole or say what is missing: ${name}`, async () => {
+        assert.equal(status.currentSubStateDetails.dbDetails[name]!.migrationState, "Succeeded");
+        const [expected, actual] = await Promise.all([
+          digests({ server: lab.source, database: name }),
+          digests({ server: lab.target, database: name }),
+        ]);
+        const kept = Object.entries(expected).filter(([table]) => !unfilled.includes(table));
+        assert.deepEqual(actual, Object.fromEntries(kept));
+        assert.deepEqual(await notAnalyzed(lab, name), []);
+        const found = findingsOf(status, name).map(findingText);
+        for (const finding of findings ?? [])
+          assert(
+            found.some((text) => finding.test(text)),
+            `${finding} in ${found.join("\n")}`,
+          );
+        if (!findings) return;
+        const said = findingsOf(validated, name).map(findingText).join("\n");
+        const unsaid = (await missingObjects(lab, name)).filter((names) => !names.some((one) => said.includes(one)));
+        assert.deepEqual(unsaid, [], `not named before the copy, which said:\n${said}`);
+      });
+  });
+}

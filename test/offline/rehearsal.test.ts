@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { rehearsalDatabase } from "../../provider/src/schema/database/rehearsal-database";
+import { CommandLine } from "../cli/command";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+
+/** Only a superuser may create some of these objects, and others need one of those. */
+const refusedSchema = `
+  CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 100) i;
+  CREATE FUNCTION internal_add(int, int) RETURNS int LANGUAGE internal IMMUTABLE AS 'int4pl';
+  CREATE VIEW adding AS SELECT internal_add(id, 1) AS id FROM t;
+  CREATE VIEW adding_twice AS SELECT id FROM adding;
+  CREATE OPERATOR CLASS other_ops FOR TYPE text USING btree AS
+    OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 bttextcmp(text, text);
+  CREATE OPERATOR CLASS unused_ops FOR TYPE int4 USING btree AS
+    OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 btint4cmp(int4, int4);
+  CREATE INDEX by_other ON t (v other_ops);
+  CREATE FUNCTION watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+  CREATE EVENT TRIGGER watcher ON ddl_command_end EXECUTE FUNCTION watch();`;
+
+describe("the rehearsal of the restore", () => {
+  let lab: Lab;
+  let command: CommandLine;
+  before(async () => {
+    lab = await Lab.start({ source: { major: 16 }, target: { major: 17, extensions: ["POSTGRES_FDW"] } });
+    command = await CommandLine.in(lab);
+  });
+  after(async () => {
+    await lab.stop();
+    await command.close();
+  });
+
+  const databasesOnTarget = async (): Promise<string[]> =>
+    (await lab.target.query<{ name: string }>("SELECT datname AS name FROM pg_database ORDER BY 1")).map(
+      ({ name }) => name,
+    );
+
+  it("reports everything that the target refuses before rows are copied, so that the next attempt succeeds", async () => {
+    const database = await lab.database(refusedSchema);
+    const resource = new Resource();
+    try {
+      const failure = await Resource.failure(resource.create(lab.inputs([database])));
+      assert.match(failure, /FUNCTION public\.internal_add\(integer, integer\) was refused.*permission denied/);
+      assert.match(failure, /INDEX public\.by_other was refused.*OPERATOR CLASS public\.other_ops/);
+      assert.doesNotMatch(failure, /VIEW public\.adding.* was refused/, "a consequence");
+      assert.doesNotMatch(failure, /probably the cause.*unused_ops/);
+      assert.equal(resource.status.currentSubStateDetails.validationDetails?.status, "Failed");
+      assert.ok(!(await databasesOnTarget()).some((name) => name === database || name.includes("rehearsal")));
+      await lab.source.query("DROP FUNCTION internal_add CASCADE; DROP INDEX by_other", { database });
+      await resource.update({});
+      assert.equal(resource.status.state, "Succeeded");
+    } finally {
+      await resource.destroy();
+    }
+  });
+
+  it("is part of migrationOption Validate and of pg-migration validate", async () => {
+    const database = await lab.database(refusedSchema);
+    const resource = new Resource();
+    try {
+      const failure = await Resource.failure(resource.create(lab.inputs([database], { migrationOption: "Validate" })));
+      assert.match(failure, /internal_add[^]*by_other/);
+      const left = rehearsalDatabase(resource.inputs.migrationName as string, database);
+      await lab.target.query(`CREATE DATABASE ${left} OWNER "${lab.administrator.user}"`);
+    } finally {
+      await resource.destroy();
+    }
+    assert.ok(!(await databasesOnTarget()).some((name) => name.includes("rehearsal")), "the one a killed worker left");
+    const { code, stdout } = await command.run(["validate", "--databases", database]);
+    assert.equal(code, 6, stdout);
+    assert.match(stdout, /internal_add[^]*by_other/);
+    assert.ok(!(await databasesOnTarget()).some((name) => name.includes("rehearsal")));
+  });
+
+  it("is skipped with a warning where the role may not create databases", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    await lab.target.query(`ALTER ROLE "${lab.administrator.user}" NOCREATEDB`);
+    try {
+      const { stdout } = await command.run(["validate", "--databases", database]);
+      assert.match(stdout, /Warning.*was not tried in a temporary database/);
+    } finally {
+      await lab.target.query(`ALTER ROLE "${lab.administrator.user}" CREATEDB`);
+    }
+  });
+
+  it("keeps the access method of tables that the migration creates, and detects roles named by rows", async () => {
+    const database = await lab.database(
+      `CREATE ROLE nobody_there; CREATE ACCESS METHOD other_heap TYPE TABLE HANDLER heap_tableam_handler;
+       CREATE TABLE kept (id int PRIMARY KEY) USING other_heap;
+       CREATE TABLE granted (id int PRIMARY KEY, a aclitem[]);
+       INSERT INTO granted SELECT 1, ARRAY[makeaclitem('nobody_there'::regrole, 10, 'SELECT', false)]`,
+    );
+    const { stdout } = await command.run(["validate", "--databases", database]);
+    assert.match(stdout, /public"?\."?granted"?\."?a"? \(aclitem nobody_there/);
+    await lab.source.query("DELETE FROM granted", { database });
+    const resource = new Resource();
+    const inputs = lab.inputs([database]);
+    await resource.create({ ...inputs, target: { ...lab.target.login, sslMode: "Disable" } });
+    assert.deepEqual(
+      await lab.target.query("SELECT amname FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE relname = 'kept'", {
+        database,
+      }),
+      [{ amname: "other_heap" }],
+    );
+    await resource.destroy();
+  });
+
+  it("does not warn of a locale that the target spells in another way", async () => {
+    const database = `db_${Date.now()}`;
+    await lab.source.query(`CREATE DATABASE ${database} TEMPLATE template0 LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'`);
+    const { stdout } = await command.run(["validate", "--databases", database]);
+    assert.doesNotMatch(stdout, /603401|does not know the locale/);
+  });
+
+  it("ends as Succeeded where a foreign partition's server cannot be reached, which findings report", async () => {
+    const database = await lab.database(
+      `CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '1');
+       CREATE USER MAPPING FOR PUBLIC SERVER far OPTIONS (user 'x', password 'x');
+       CREATE TABLE p (id int, v text) PARTITION BY RANGE (id);
+       CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (1000); INSERT INTO p SELECT i, 'v' FROM generate_series(1, 500) i;
+       CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM p;
+       CREATE FOREIGN TABLE p2 PARTITION OF p FOR VALUES FROM (1000) TO (2000) SERVER far`,
+    );
+    const resource = new Resource();
+    await resource.create({ ...lab.inputs([database]), target: { ...lab.target.login, sslMode: "Disable" } });
+    assert.equal(resource.status.state, "Succeeded");
+    assert.match(JSON.stringify(resource.status), /counted.*not filled, since its query fails: could not connect/);
+    const rows = await lab.target.query("SELECT reltuples AS tuples FROM pg_class WHERE relname = 'p1'", { database });
+    assert.deepEqual(rows, [{ tuples: 500 }]);
+    await resource.destroy();
+  });
+});

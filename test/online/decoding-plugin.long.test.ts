@@ -1,0 +1,3 @@
+import { migrateByTestDecoding } from "./decoding-plugin";
+
+migrateByTestDecoding(16);

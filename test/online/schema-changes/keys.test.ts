@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { assertSameContent } from "../../support/content";
+import { Lab } from "../../support/lab";
+import { Resource } from "../../support/resource";
+import { until } from "../../support/until";
+
+describe("changes of keys of a followed source", () => {
+  let lab: Lab;
+  before(async () => {
+    lab = await Lab.start({ source: { major: 16 } });
+  });
+  after(() => lab.stop());
+
+  it("replaces a key with an index at hand for the rows of before and after, and drops nothing that only the target has", async () => {
+    const database = await lab.database(`
+      CREATE TABLE parent (id int CONSTRAINT "Key" PRIMARY KEY, code int NOT NULL, v text);
+      CREATE TABLE child (id int PRIMARY KEY, parent int CONSTRAINT child_parent REFERENCES parent);
+      CREATE VIEW grouped AS SELECT id, v FROM parent GROUP BY id; CREATE VIEW upon AS SELECT count(*) FROM grouped;
+      CREATE TABLE kept (id int CONSTRAINT kept_key PRIMARY KEY, code int NOT NULL, v text);
+      INSERT INTO parent SELECT i, i, 'a' FROM generate_series(1, 50) i; INSERT INTO child SELECT i, i FROM generate_series(1, 50) i;
+      INSERT INTO kept SELECT i, i, 'a' FROM generate_series(1, 50) i`);
+    const resource = await lab.follow([database]);
+    await lab.queryTarget(database, "CREATE VIEW only_here AS SELECT id, v FROM public.kept GROUP BY id");
+    await lab.source.query(
+      `UPDATE parent SET v = 'before', code = code + 100; DROP VIEW upon, grouped; ALTER TABLE child DROP CONSTRAINT child_parent;
+       ALTER TABLE parent DROP CONSTRAINT "Key", ADD CONSTRAINT "Key" PRIMARY KEY (code);
+       UPDATE parent SET id = 1; UPDATE child SET parent = parent + 100;
+       ALTER TABLE child ADD CONSTRAINT child_parent FOREIGN KEY (parent) REFERENCES parent;
+       CREATE VIEW grouped AS SELECT code, v FROM parent GROUP BY code; CREATE VIEW upon AS SELECT count(*) FROM grouped`,
+      { database },
+    );
+    const created = (): Promise<Record<string, unknown>[]> =>
+      lab.target.query(
+        `SELECT FROM pgmigration.event WHERE database = $1 AND message LIKE 'carried over from the source: CREATE INDEX%"pg\\_migration\\_%'`,
+        { values: [database] },
+      );
+    await until("indexes stand in for the key", async () => (await created()).length === 2);
+    const keys =
+      "SELECT pg_get_constraintdef(oid) AS definition FROM pg_constraint WHERE contype IN ('p', 'f') AND connamespace = 'public'::regnamespace ORDER BY 1";
+    await until("the key is the source's", async () => (await lab.queryTarget(database, keys)).length === 4);
+
+    await lab.source.query(
+      `UPDATE kept SET v = 'before'; ALTER TABLE kept DROP CONSTRAINT kept_key, ADD CONSTRAINT kept_key PRIMARY KEY (code);
+       UPDATE kept SET id = 1`,
+      { database },
+    );
+    const statement = `DROP VIEW IF EXISTS public.only_here; ALTER TABLE "public"."kept" DROP CONSTRAINT IF EXISTS "kept_key"`;
+    await until("the statement is named", async () => (await resource.messageOf(database)).includes(statement));
+    assert.equal((await lab.queryTarget(database, "SELECT FROM only_here")).length, 50);
+    await lab.queryTarget(database, statement);
+    await until("it goes on", async () => (await resource.messageOf(database)) === "");
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    assert.deepEqual(await lab.queryTarget(database, keys), await lab.source.query(keys, { database }));
+    assert.deepEqual(await lab.queryTarget(database, "SELECT count FROM upon"), [{ count: "50" }]);
+    assert.deepEqual(
+      await lab.queryTarget(database, "SELECT relname FROM pg_class WHERE relname LIKE 'pg\\_migration%'"),
+      [],
+    );
+    await resource.destroy();
+  });
+
+  it("24: follows changed keys, so that the source's own updates neither fail nor are lost", async () => {
+    const database = await lab.database(`
+      CREATE TABLE losing (id int PRIMARY KEY, v text); INSERT INTO losing VALUES (1, 'a'), (2, 'b');
+      CREATE TABLE gaining (id int NOT NULL, v text); INSERT INTO gaining VALUES (1, 'a'), (2, 'b')`);
+    const losing = new Resource();
+    await losing.create(lab.inputs([database], { migrationMode: "Online", keylessTables: "full" }));
+    await lab.source.query("ALTER TABLE losing DROP CONSTRAINT losing_pkey", { database });
+    const update = async (table: string): Promise<boolean> => {
+      const sql = `UPDATE ${table} SET v = v || '!' WHERE id = 1; DELETE FROM ${table} WHERE id = 2`;
+      return lab.source.query(sql, { database }).then(
+        () => true,
+        () => false,
+      );
+    };
+    await until("the source's update goes on", () => update("losing"));
+    const drop = `ALTER TABLE "public"."losing" DROP CONSTRAINT "losing_pkey"`;
+    await until("the statement is named", async () => (await losing.messageOf(database)).includes(drop));
+    await lab.queryTarget(database, drop);
+    await until("it goes on", async () => (await losing.messageOf(database)) === "");
+    assert.equal((await losing.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await losing.destroy();
+
+    await lab.target.query(`DROP DATABASE ${database}`);
+    const gaining = await lab.follow([database]);
+    await lab.source.query("ALTER TABLE gaining ADD PRIMARY KEY (id)", { database });
+    const isCopied = "SELECT FROM pg_constraint WHERE conname = 'gaining_pkey'";
+    await until("the key is carried over", async () => (await lab.queryTarget(database, isCopied)).length === 1);
+    assert(await update("gaining"));
+    // Nothing but the catalogues tells of these by now.
+    await lab.source.query(`GRANT SELECT ON gaining TO pg_monitor; CREATE COLLATION "Only" FROM "C"`, { database });
+    assert.equal((await gaining.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    const carried = `SELECT has_table_privilege('pg_monitor', 'gaining', 'SELECT') AS granted, count(*)::int AS collations FROM pg_collation WHERE collname = 'Only'`;
+    assert.deepEqual(await lab.queryTarget(database, carried), [{ granted: true, collations: 1 }]);
+    await gaining.destroy();
+  });
+});

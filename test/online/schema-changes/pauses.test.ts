@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import { assertSameContent } from "../../support/content";
+import { Lab } from "../../support/lab";
+import { Resource } from "../../support/resource";
+import { until } from "../../support/until";
+
+describe("a followed database whose schema change cannot be applied", () => {
+  let lab: Lab;
+  before(async () => {
+    lab = await Lab.start({ source: { major: 16, parameters: { log_connections: "on" } } });
+  });
+  after(() => lab.stop());
+
+  it("tells once what the target refuses, however often that is tried", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = await lab.follow([database]);
+    // A type of its own only a superuser makes.
+    await lab.source.query(
+      `CREATE TYPE alien;
+       CREATE FUNCTION alien_in(cstring) RETURNS alien LANGUAGE internal IMMUTABLE STRICT AS 'int4in';
+       CREATE FUNCTION alien_out(alien) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out';
+       CREATE TYPE alien (INPUT = alien_in, OUTPUT = alien_out, INTERNALLENGTH = 4, PASSEDBYVALUE, ALIGNMENT = int4);
+       ALTER TABLE t ADD COLUMN a alien`,
+      { database },
+    );
+    const told = (): Promise<{ message: string }[]> =>
+      lab.target.query<{ message: string }>(
+        "SELECT message FROM pgmigration.event WHERE migration = $1 AND level = 'warning' ORDER BY id",
+        { values: [resource.inputs.migrationName] },
+      );
+    const dumps = async (): Promise<number> =>
+      (await lab.source.log()).split(`database=${database} application_name=pg-migration dump version`).length - 1;
+    await until("the refusal is told", async () => (await told()).length >= 2);
+    const before = await dumps();
+    await until("it has been tried twice more", async () => (await dumps()) >= before + 2);
+    const [refusal, consequence, ...more] = (await told()).map(({ message }) => message);
+    assert.match(refusal!, /the target is not given what columns may be made of: .*alien/s);
+    assert.match(consequence!, /the source's schema could not be compared: .*alien/s);
+    assert.deepEqual(more, []);
+    await resource.destroy();
+  });
+
+  it("stands behind nobody who keeps a lock on the target: he is named, and what waits for him comes later", async () => {
+    const database = await lab.database(
+      "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE other (id int PRIMARY KEY)",
+    );
+    const resource = await lab.follow([database]);
+    const holder = await lab.target.connect(database, lab.administrator);
+    try {
+      const [{ pid } = {}] = (await holder.query<{ pid: number }>("SELECT pg_backend_pid() AS pid")).rows;
+      await holder.query("BEGIN; LOCK TABLE t IN ROW EXCLUSIVE MODE");
+      const isTold = async (what: string): Promise<boolean> => {
+        const told = await lab.target.query(
+          `SELECT FROM pgmigration.event WHERE migration = $1 AND level = 'warning' AND message LIKE '%held by pid ${pid}%' || $2 || '%pg_terminate_backend(${pid})%'`,
+          { values: [resource.inputs.migrationName, what] },
+        );
+        return told.length === 1;
+      };
+      const rows = async (): Promise<number> =>
+        (await lab.queryTarget(database, "SELECT FROM t UNION ALL SELECT FROM other")).length;
+      for (const [ddl, what] of [
+        ["CREATE INDEX late ON t (v)", "CREATE INDEX late"],
+        ["ALTER TABLE t ADD COLUMN w int", "lock timeout"],
+      ] as const) {
+        await lab.source.query(ddl, { database });
+        await until(`the holder is named for ${ddl}`, () => isTold(what));
+        const before = await rows();
+        await lab.source.query(
+          `INSERT INTO t (id) SELECT count(*) FROM t; INSERT INTO other SELECT count(*) FROM other`,
+          { database },
+        );
+        if (ddl.startsWith("CREATE")) await until("the stream goes on", async () => (await rows()) === before + 2);
+      }
+    } finally {
+      await holder.end();
+    }
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    assert.equal((await lab.queryTarget(database, "SELECT FROM pg_class WHERE relname = 'late'")).length, 1);
+    await resource.destroy();
+  });
+
+  it("pauses for DDL that it cannot apply, names the statement, and resumes each time it was run", async () => {
+    const database = await lab.database(`
+      CREATE TABLE renamed_column (id int PRIMARY KEY, v text); CREATE TABLE other_type (id int PRIMARY KEY, n numeric(10,2));
+      CREATE TABLE dropped_column (id int PRIMARY KEY, v text NOT NULL); CREATE TABLE not_unique (id int PRIMARY KEY, v text UNIQUE);
+      CREATE TABLE old_name (id int PRIMARY KEY, v text); CREATE TABLE gone (id int PRIMARY KEY);
+      CREATE TABLE parent (id int PRIMARY KEY, v text); CREATE TABLE heir (PRIMARY KEY (id)) INHERITS (parent); INSERT INTO heir VALUES (1, 'a');
+      INSERT INTO renamed_column VALUES (1, 'a'); INSERT INTO other_type VALUES (1, 1.25);
+      INSERT INTO dropped_column VALUES (1, 'a'); INSERT INTO not_unique VALUES (1, 'a'), (2, 'b'); INSERT INTO old_name VALUES (1, 'a')`);
+    const resource = await lab.follow([database]);
+    // Before anything has been carried over: it is not taken for a part of the base copy.
+    await lab.queryTarget(database, "CREATE TABLE only_here (id int)");
+    const changes: readonly (readonly [older: string, ddl: string, newer: string, expected: string])[] = [
+      [
+        "INSERT INTO renamed_column VALUES (2, 'older')",
+        "ALTER TABLE renamed_column RENAME COLUMN v TO w",
+        "INSERT INTO renamed_column VALUES (3, 'newer')",
+        `ALTER TABLE "public"."renamed_column" RENAME COLUMN "v" TO "w"`,
+      ],
+      [
+        "UPDATE parent SET v = 'older'",
+        "ALTER TABLE parent RENAME COLUMN v TO w",
+        "INSERT INTO heir VALUES (2, 'newer')",
+        `ALTER TABLE "public"."parent" RENAME COLUMN "v" TO "w"`,
+      ],
+      [
+        "UPDATE other_type SET n = 2.25",
+        "ALTER TABLE other_type ALTER COLUMN n TYPE numeric(12,4)",
+        "UPDATE other_type SET n = 1.2345",
+        `ALTER TABLE "public"."other_type" ALTER COLUMN "n" TYPE numeric(12,4) USING "n"::numeric(12,4)`,
+      ],
+      [
+        "INSERT INTO dropped_column VALUES (2, 'older')",
+        "ALTER TABLE dropped_column DROP COLUMN v",
+        "INSERT INTO dropped_column VALUES (3)",
+        `ALTER TABLE "public"."dropped_column" DROP COLUMN "v"`,
+      ],
+      [
+        "UPDATE not_unique SET v = 'c' WHERE id = 1",
+        "ALTER TABLE not_unique DROP CONSTRAINT not_unique_v_key",
+        "UPDATE not_unique SET v = 'same'",
+        `ALTER TABLE "public"."not_unique" DROP CONSTRAINT "not_unique_v_key"`,
+      ],
+      [
+        "INSERT INTO old_name VALUES (2, 'older')",
+        "ALTER TABLE old_name RENAME TO new_name",
+        "INSERT INTO new_name VALUES (3, 'newer')",
+        `ALTER TABLE "public"."old_name" RENAME TO "new_name"`,
+      ],
+      [
+        "INSERT INTO gone VALUES (1)",
+        "DROP TABLE gone",
+        "UPDATE not_unique SET v = 'again'",
+        `DROP TABLE "public"."gone"`,
+      ],
+    ];
+    for (const [older, ddl, newer] of changes)
+      for (const sql of [older, ddl, newer]) await lab.source.query(sql, { database });
+    const isPaused = async (): Promise<boolean> => (await resource.messageOf(database)).includes("paused");
+    await until("it is paused", isPaused);
+    assert.match(await Resource.failure(resource.update({ triggerCutover: true })), /is paused/);
+    await resource.update({ triggerCutover: false });
+    // It may wait for days, and outlives the sessions in which it does.
+    await until("it is paused again", isPaused);
+    const ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'pg-migration %'";
+    await lab.source.query(ours);
+    const { worker } = await resource.refresh();
+    const ran = new Set<string>();
+    while (ran.size < changes.length) {
+      let named: string[] = [];
+      await until("a statement is named", async () => {
+        const message = await resource.messageOf(database);
+        assert.doesNotMatch(message, /"heir"/, "what is done to its parent is done to it");
+        assert.doesNotMatch(message, /only_here/, "what was made on the target was not dropped on the source");
+        named = changes.map(([, , , statement]) => statement).filter((one) => !ran.has(one) && message.includes(one));
+        return named.length > 0;
+      });
+      for (const statement of named) {
+        await lab.queryTarget(database, statement);
+        ran.add(statement);
+      }
+    }
+    await lab.queryTarget(database, "DROP TABLE only_here");
+    const status = await resource.update({ triggerCutover: true });
+    assert.equal(status.state, "Succeeded");
+    assert.equal(status.worker.pid, worker.pid);
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+});

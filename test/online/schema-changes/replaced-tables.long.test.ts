@@ -1,0 +1,3 @@
+import { replaceTablesWhileFollowing } from "./replaced-tables";
+
+replaceTablesWhileFollowing(10, true);

@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { assertSameContent } from "../../support/content";
+import { Lab } from "../../support/lab";
+import { Resource } from "../../support/resource";
+import { until } from "../../support/until";
+
+describe("tables of a followed source that are copied again", () => {
+  let lab: Lab;
+  before(async () => {
+    lab = await Lab.start({ source: { major: 16 } });
+  });
+  after(() => lab.stop());
+
+  it("copies anew what the stream cannot tell: rows that ALTER TABLE has written, shapes that were there for a while only", async () => {
+    const rows = "SELECT i, i, 'v' FROM generate_series(1, 20) i";
+    const database = await lab.database(`
+      CREATE TABLE doubled (id int PRIMARY KEY, n int, v text); INSERT INTO doubled ${rows};
+      CREATE TABLE within (id int PRIMARY KEY, n int, v text); INSERT INTO within ${rows};
+      CREATE TABLE there_and_back (id int PRIMARY KEY, n int, v text); INSERT INTO there_and_back ${rows};
+      CREATE TYPE pair AS (a int, b int); CREATE TABLE paired (id int PRIMARY KEY, p pair[]);
+      CREATE TABLE computed (id int PRIMARY KEY, n int, v text, g int GENERATED ALWAYS AS (n + 1) STORED); INSERT INTO computed ${rows}`);
+    const resource = await lab.follow([database]);
+    for (const sql of [
+      "ALTER TABLE computed DROP g; ALTER TABLE computed ADD g int GENERATED ALWAYS AS (n * 10) STORED; UPDATE computed SET n = 50 WHERE id = 1",
+      `ALTER TYPE pair ADD ATTRIBUTE c int; INSERT INTO paired VALUES (1, '{"(1,2,3)"}'); ALTER TYPE pair DROP ATTRIBUTE c; INSERT INTO paired VALUES (2, '{"(1,2)"}')`,
+      "ALTER TABLE doubled ALTER COLUMN n TYPE int USING n * 2; UPDATE doubled SET v = 'w' WHERE id < 3",
+      `BEGIN; UPDATE within SET v = 'before'; ALTER TABLE within ADD COLUMN extra int DEFAULT 3; UPDATE within SET extra = id;
+       ALTER TABLE within DROP COLUMN extra; UPDATE within SET v = 'after' WHERE id = 3; COMMIT`,
+      "ALTER TABLE there_and_back RENAME v TO w; UPDATE there_and_back SET w = 'x' WHERE id = 1",
+      "ALTER TABLE there_and_back RENAME TO there; UPDATE there SET w = 'y' WHERE id = 2",
+      "ALTER TABLE there RENAME TO there_and_back; ALTER TABLE there_and_back RENAME w TO v; DELETE FROM there_and_back WHERE id = 4",
+    ])
+      await lab.source.query(sql, { database });
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
+  it("copies anew what has lost a column on the target, where it says who has altered what it pauses for", async () => {
+    const database = await lab.database(`
+      CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE TABLE t (id int PRIMARY KEY, m mood NOT NULL, v text DEFAULT 'd'); CREATE INDEX t_m ON t (m);
+      INSERT INTO t SELECT i, 'happy', 'v' FROM generate_series(1, 9) i;
+      CREATE TABLE parted (id int PRIMARY KEY, v text) PARTITION BY RANGE (id); CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (10);
+      INSERT INTO parted VALUES (1, 'v'); CREATE TABLE other (id int PRIMARY KEY)`);
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online", verification: "none" }));
+    await lab.queryTarget(
+      database,
+      "DROP TYPE mood CASCADE; ALTER TABLE t DROP COLUMN v; ALTER TABLE parted DROP COLUMN v",
+    );
+    await lab.source.query("UPDATE t SET v = 'w' WHERE id = 1; INSERT INTO other VALUES (1)", { database });
+    await until("the stream has come to the table, which is copied anew", async () => {
+      const [row] = await lab.queryTarget(
+        database,
+        "SELECT count(*)::int AS n FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'v' AND NOT attisdropped",
+      );
+      return row!.n === 1;
+    });
+    await lab.queryTarget(database, "ALTER TABLE other ADD COLUMN only_here int");
+    const refused = await Resource.failure(resource.update({ triggerCutover: true }));
+    assert.match(refused, /the target's schema has changed .*ALTER TABLE "public"."other" DROP COLUMN "only_here"/s);
+    await lab.queryTarget(database, "ALTER TABLE other DROP COLUMN only_here");
+    assert.equal((await resource.update({})).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    const shape = `SELECT (SELECT json_agg(json_build_array(attname, attnotnull, atthasdef) ORDER BY attname) FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0 AND NOT attisdropped) AS columns,
+                          to_regclass('t_m') IS NOT NULL AS index`;
+    assert.deepEqual(await lab.queryTarget(database, shape), await lab.source.query(shape, { database }));
+    const told = await lab.target.query(
+      "SELECT FROM pgmigration.event WHERE database = $1 AND level = 'warning' AND message LIKE '%has lost columns on the target%'",
+      { values: [database] },
+    );
+    assert(told.length > 0);
+    await resource.destroy();
+  });
+
+  it("does not take a table for one of the same columns that has made room for it", async () => {
+    const database = await lab.database(`
+      CREATE TABLE live (id int PRIMARY KEY, v text); INSERT INTO live SELECT i, 'old' FROM generate_series(1, 20) i;
+      CREATE TABLE next (id int PRIMARY KEY, v text); INSERT INTO next SELECT i, 'new' FROM generate_series(1, 20) i;
+      CREATE TABLE p (id int PRIMARY KEY, w text) PARTITION BY RANGE (id);
+      CREATE TABLE p_old PARTITION OF p FOR VALUES FROM (0) TO (100); INSERT INTO p SELECT i, 'old' FROM generate_series(1, 20) i`);
+    const resource = await lab.follow([database]);
+    await lab.source.query(
+      `DROP TABLE p_old; CREATE TABLE p_new PARTITION OF p FOR VALUES FROM (0) TO (100);
+       INSERT INTO p SELECT i, 'new' FROM generate_series(5, 30) i`,
+      { database },
+    );
+    const dropped = `DROP TABLE "public"."p_old"`;
+    await until("the statement is named", async () => (await resource.messageOf(database)).endsWith(dropped));
+    await lab.queryTarget(database, dropped);
+    await until("it goes on", async () => (await resource.messageOf(database)) === "");
+    await lab.source.query(
+      `BEGIN; ALTER TABLE live RENAME TO past; ALTER TABLE next RENAME TO live;
+       ALTER INDEX live_pkey RENAME TO past_pkey; ALTER INDEX next_pkey RENAME TO live_pkey; COMMIT;
+       UPDATE live SET v = 'newer' WHERE id < 4; UPDATE past SET v = 'older' WHERE id > 15`,
+      { database },
+    );
+    const statement = `DROP TABLE "public"."next"`;
+    await until("the statement is named", async () => (await resource.messageOf(database)).endsWith(statement));
+    await lab.queryTarget(database, statement);
+    await until("it goes on", async () => (await resource.messageOf(database)) === "");
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+});

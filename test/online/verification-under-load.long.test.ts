@@ -1,0 +1,3 @@
+import { verifyUnderLoad } from "./verification-under-load";
+
+verifyUnderLoad(40);

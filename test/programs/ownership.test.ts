@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { assertSameContent } from "../support/content";
+import { deployProgram, statusOf } from "../support/deploy-program";
+import { Lab } from "../support/lab";
+import { hostNames } from "../support/pulumi-cli";
+
+for (const hostName of hostNames) {
+  describe(`the owner of a migration, deployed by the ${hostName} host`, () => {
+    let lab: Lab;
+    let directory: string;
+
+    before(async () => {
+      lab = await Lab.start();
+      directory = await mkdtemp(join(tmpdir(), "pg-migration-test-"));
+    });
+
+    after(async () => {
+      await rm(directory, { recursive: true, force: true });
+      await lab.stop();
+    });
+
+    it("is the new resource after a new name: the running migration stays, and reaches its cutover", async () => {
+      const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+      const deploy = (resourceName: string, config: Record<string, string> = {}) =>
+        deployProgram(hostName, directory, lab, "test/programs/renamed", {
+          ...{ resourceName, dbsToMigrate: JSON.stringify([database]) },
+          ...config,
+        });
+      const slots = () => lab.source.query("SELECT slot_name, active FROM pg_replication_slots WHERE NOT temporary");
+      const { worker } = statusOf(await deploy("before").up());
+      const renamed = await deploy("after").up();
+      assert.deepEqual([renamed.summary.create, renamed.summary.delete], [1, 1]);
+      assert.equal(statusOf(renamed).worker.pid, worker.pid);
+      const said = renamed.diagnostics.map(({ message }) => message).join("\n");
+      assert.match(said, /adopted the migration moved that the resource before of stack test .* began at/);
+      assert.match(said, /moved is left as it is: it belongs to the resource after of stack test/);
+      assert.doesNotMatch(said, /\n\s+at /);
+      assert.equal((await slots()).length, 1);
+      assert.equal(statusOf(await deploy("after", { triggerCutover: "true" }).up()).state, "Succeeded");
+      await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+      assert((await deploy("after").destroy()).ok);
+      assert.equal((await slots()).length, 0);
+    });
+  });
+}

@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import type { Client } from "pg";
+import { takeAdvisoryLock } from "../../provider/src/store/advisory-lock";
+import { Store } from "../../provider/src/store/store";
+import { Lab } from "../support/lab";
+
+/** A role that owns the records' tables, or adds a trigger to them, could run code as each role that migrates. */
+describe("records that another role made, changed or locked", () => {
+  let lab: Lab;
+  const open: Client[] = [];
+
+  before(async () => {
+    lab = await Lab.start();
+    await lab.target.query("CREATE ROLE mallory LOGIN CREATEDB PASSWORD 'm'; CREATE ROLE owners");
+  });
+
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((client) => client.end()));
+    await lab.target.query("DROP SCHEMA IF EXISTS pgmigration CASCADE");
+    await lab.target.query("DROP DATABASE IF EXISTS pgmigration");
+  });
+
+  after(() => lab.stop());
+
+  const mallory = () => ({ ...lab.administrator, user: "mallory", password: "m" });
+  const superuser = () => ({ ...lab.target.login });
+
+  const openAs = async (login = lab.administrator): Promise<void> => {
+    const target = { ...login, sslMode: "Disable" as const };
+    await (await Store.open({ target, maintenanceDatabase: "postgres" }, "test")).close();
+  };
+
+  const changes: readonly [string, string, RegExp][] = [
+    ["a schema of another role", "ALTER SCHEMA pgmigration OWNER TO mallory", /the schema belongs to mallory/],
+    ["a table of another role", "ALTER TABLE pgmigration.event OWNER TO mallory", /event belongs to mallory/],
+    [
+      "a trigger",
+      `CREATE FUNCTION pg_temp.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+       CREATE TRIGGER own BEFORE INSERT ON pgmigration.migration FOR EACH ROW EXECUTE FUNCTION pg_temp.f()`,
+      /migration has the trigger own/,
+    ],
+    ["a rule", "CREATE RULE r AS ON UPDATE TO pgmigration.migration DO ALSO SELECT 1", /migration has the rule r/],
+    ["a policy", "CREATE POLICY p ON pgmigration.migration USING (true)", /migration has the policy p/],
+    ["row-level security", "ALTER TABLE pgmigration.event ENABLE ROW LEVEL SECURITY", /event has row-level security/],
+    [
+      "a default",
+      "ALTER TABLE pgmigration.migration ALTER error SET DEFAULT query_to_xml('SELECT 1', true, true, '')::text",
+      /migration\.error has the default/,
+    ],
+    ["a check", "ALTER TABLE pgmigration.migration ADD CONSTRAINT c CHECK (length(name) > 0)", /has the constraint c/],
+    ["an index", "CREATE INDEX i ON pgmigration.migration (lower(name))", /i is an index that calls a function/],
+    ["a view", "CREATE VIEW pgmigration.v AS SELECT 1", /v is not a plain table/],
+    [
+      "a type",
+      "CREATE DOMAIN public.d AS text; ALTER TABLE pgmigration.migration ADD own public.d",
+      /migration\.own has the type public\.d/,
+    ],
+    ["a function", "CREATE FUNCTION pgmigration.f() RETURNS int LANGUAGE sql AS 'SELECT 1'", /the function f is in it/],
+  ];
+  for (const [what, sql, finding] of changes)
+    it(`${what}: refused to a superuser as well`, async () => {
+      await openAs(superuser());
+      // A session ends its temporary function, and that the trigger.
+      const session = await lab.target.connect("postgres");
+      open.push(session);
+      await session.query(sql);
+      await assert.rejects(openAs(superuser()), finding);
+      await session.query("DROP DOMAIN IF EXISTS public.d CASCADE");
+    });
+
+  it("a store that mallory made before anyone migrated: refused in the schema and in the database", async () => {
+    await openAs(mallory());
+    assert.equal((await lab.target.query("SELECT FROM pg_database WHERE datname = 'pgmigration'")).length, 1);
+    const target = { ...lab.target.login, sslMode: "Disable" as const };
+    const address = { target, maintenanceDatabase: "postgres" };
+    await assert.rejects(Store.find(address, "test"), /the database belongs to mallory; the schema belongs to mallory/);
+    await lab.target.query("DROP DATABASE pgmigration");
+    await lab.target.query("CREATE SCHEMA pgmigration AUTHORIZATION mallory");
+    await lab.target.query(`GRANT ALL ON SCHEMA pgmigration TO ${lab.administrator.user}`);
+    await assert.rejects(openAs(), /the schema belongs to mallory/, "although it is empty");
+  });
+
+  it("a store of a role whose privileges ours inherits, or of a superuser, is used", async () => {
+    await openAs(superuser());
+    await lab.target.query(`GRANT USAGE ON SCHEMA pgmigration TO ${lab.administrator.user}`);
+    await openAs();
+    await lab.target.query(`GRANT owners TO ${lab.administrator.user}; ALTER SCHEMA pgmigration OWNER TO owners`);
+    await openAs();
+  });
+
+  it("a lock that another session holds: the wait ends, and names the session", async () => {
+    const holder = await lab.target.connect("postgres");
+    const waiter = await lab.target.connect("postgres");
+    open.push(holder, waiter);
+    await holder.query("SELECT pg_advisory_lock(42)");
+    const lines: string[] = [];
+    const wait = takeAdvisoryLock(waiter, "pg_try_advisory_lock(42)", 42, {
+      reportAfterMs: 0,
+      giveUpAfterMs: 500,
+      report: (line) => lines.push(line),
+    });
+    const named = /held by session \d+ of postgres \(test\)/;
+    await assert.rejects(
+      wait,
+      new RegExp(`was not free within 0\\.5 s: ${named.source}.*SELECT pg_terminate_backend\\(`, "s"),
+    );
+    assert.equal(lines.length, 1);
+    assert.match(lines[0]!, named);
+    await holder.query("SELECT pg_advisory_unlock(42)");
+    await takeAdvisoryLock(waiter, "pg_try_advisory_lock(42)", 42);
+  });
+});
