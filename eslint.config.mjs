@@ -17,7 +17,32 @@ export default tseslint.config(
       eqeqeq: "error",
     },
   },
-  { files: ["**/*.mjs", "**/*.js"], ...tseslint.configs.disableTypeChecked },
+  {
+    // Only the command prints answers; everything else logs, so that each line has its time, level and migration.
+    files: ["provider/src/**/*.ts"],
+    ignores: ["provider/src/cli/**", "provider/src/log.ts"],
+    rules: {
+      "no-console": "error",
+      "no-restricted-properties": [
+        "error",
+        { object: "process", property: "stdout", message: "use provider/src/log.ts" },
+        { object: "process", property: "stderr", message: "use provider/src/log.ts" },
+      ],
+    },
+  },
+  { files: ["**/*.mjs", "**/*.js", "**/*.cjs"], ...tseslint.configs.disableTypeChecked },
+  {
+    files: ["tools/checks/*.mjs"],
+    languageOptions: { globals: { process: "readonly", console: "readonly", URL: "readonly" } },
+  },
+  {
+    // Mocha's configurations, which it reads as CommonJS.
+    files: ["**/*.cjs"],
+    languageOptions: {
+      globals: { require: "readonly", module: "writable", process: "readonly", __dirname: "readonly" },
+    },
+    rules: { "@typescript-eslint/no-require-imports": "off" },
+  },
   {
     // Mocha's and Node's test idioms: an assertion is an expression, a hook's promise is awaited by the runner.
     files: ["test/**/*.ts"],

@@ -2,15 +2,15 @@ import * as pulumi from "@pulumi/pulumi";
 import { PgMigration, type PgMigrationArgs } from "pulumi-pg-migration";
 
 /*
- * Every key of the stack's configuration (`pulumi config set`) is an input of PgMigration, under its name; lists and
- * objects are JSON. What concerns a server may be set piece by piece:
+ * Every key of the stack's configuration (`pulumi config set`) is an input of PgMigration with the same name. Lists and
+ * objects are JSON. The properties of a server can be set one by one:
  *
  *   pulumi config set sourceHost db.example.com        pulumi config set targetHost my.postgres.database.azure.com
  *   pulumi config set sourceUser postgres              pulumi config set targetUser azureadmin
  *   pulumi config set --secret sourcePassword          pulumi config set --secret targetPassword
  *   pulumi config set dbsToMigrate '["adventureworks"]'
  *
- * A key that is no input is refused, with the nearest one that is.
+ * Unknown keys are rejected, with a suggestion.
  */
 const config = new pulumi.Config();
 
@@ -19,10 +19,10 @@ const piece = /^(source|target)(Host|Port|User|Password|PasswordCommand|SslMode|
 
 type Given = Record<string, unknown>;
 
-/** Texts stand for numbers and switches, too: the inputs are checked where they are used. */
+/** Numbers and booleans stay strings: PgMigration converts and checks them. */
 const valueOf = (text: string): unknown => (/^\s*[[{]/.test(text) ? JSON.parse(text) : text);
 
-/** These hold passwords, set with `--secret`; the resource keeps them so. */
+/** These contain passwords, set with `--secret`. They stay secrets in the state. */
 const mayBeSecret = /password|secret|webhook|^(source|target)$/i;
 
 const given = (key: string): unknown =>

@@ -1,7 +1,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import type { FollowOptions } from "../provider/dist/cdc/follower.js";
+import type { FollowOptions } from "../provider/dist/cdc/follow-options.js";
 import { initProgress, type SlotIdentity } from "../provider/dist/cdc/target/progress.js";
 import { dropSlot } from "../provider/dist/cdc/source/drop-slot.js";
 import type { EmbeddedServer, Login } from "../test/support/servers/embedded-server";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import * as lifecycle from "../provider/dist/lifecycle.js";
+import * as lifecycle from "../provider/dist/resource/lifecycle.js";
 import type { EmbeddedServer, Login } from "../test/support/servers/embedded-server";
 import { usageOf, type Usage } from "./process-usage";
 

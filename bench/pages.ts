@@ -9,19 +9,19 @@ import { dataSets } from "./data-sets";
 import { median } from "./median";
 
 /**
- * `npm run bench:pages`: whether pages that are open slow a copy. The same database is copied with nobody looking and with
- * 200 pages open on it, in turn; the pages' server is a process of its own, as it is for users.
+ * `npm run bench:pages`: whether open pages slow down a copy. Copies the same database alternately without pages and with 200
+ * open pages. The dashboard is a separate process, as it is for users.
  */
 
 const commandPath = join(__dirname, "../provider/bin/pg-migration.js");
 const token = "a token for the bench";
 
-interface Looking {
+interface OpenPages {
   readonly bytesReceived: () => number;
   readonly stop: () => Promise<void>;
 }
 
-async function look(lab: Lab, migration: string, pages: number): Promise<Looking> {
+async function openPages(lab: Lab, migration: string, pages: number): Promise<OpenPages> {
   const { host, port, user, password } = lab.administrator;
   const server = spawn(process.execPath, [commandPath, "dashboard", "--listen-port", "0"], {
     env: {
@@ -42,7 +42,7 @@ async function look(lab: Lab, migration: string, pages: number): Promise<Looking
   );
   return {
     bytesReceived: () => bytes,
-    stop: () => stopLooking(server, streams),
+    stop: () => closePages(server, streams),
   };
 }
 
@@ -54,7 +54,7 @@ function openStream(url: URL, onBytes: (length: number) => void): ClientRequest 
   return asked;
 }
 
-async function stopLooking(server: ChildProcess, streams: readonly ClientRequest[]): Promise<void> {
+async function closePages(server: ChildProcess, streams: readonly ClientRequest[]): Promise<void> {
   for (const stream of streams) stream.destroy();
   const exited = once(server, "exit");
   server.kill("SIGTERM");
@@ -65,12 +65,12 @@ async function stopLooking(server: ChildProcess, streams: readonly ClientRequest
 async function copy(lab: Lab, database: string, pages: number): Promise<{ seconds: number; bytes: number }> {
   const resource = new Resource();
   const inputs = lab.inputs([database], { overwriteDbsInTarget: true, verification: "none" });
-  const looking = pages > 0 ? await look(lab, inputs.migrationName as string, pages) : undefined;
+  const opened = pages > 0 ? await openPages(lab, inputs.migrationName as string, pages) : undefined;
   try {
     const { startedOn, endedOn } = await resource.create(inputs);
-    return { seconds: (Date.parse(endedOn!) - Date.parse(startedOn!)) / 1000, bytes: looking?.bytesReceived() ?? 0 };
+    return { seconds: (Date.parse(endedOn!) - Date.parse(startedOn!)) / 1000, bytes: opened?.bytesReceived() ?? 0 };
   } finally {
-    await looking?.stop();
+    await opened?.stop();
     await resource.destroy();
   }
 }
@@ -91,17 +91,17 @@ async function main(): Promise<void> {
   try {
     const database = await lab.database(set.sql(Number(values.scale)));
     await copy(lab, database, 0);
-    const [alone, looked]: [number[], number[]] = [[], []];
+    const [alone, watched]: [number[], number[]] = [[], []];
     for (let round = 1; round <= Number(values.rounds); round++) {
       alone.push((await copy(lab, database, 0)).seconds);
       const { seconds, bytes } = await copy(lab, database, pages);
-      looked.push(seconds);
+      watched.push(seconds);
       process.stdout.write(
         `round ${round}: ${alone.at(-1)!.toFixed(2)} s alone, ${seconds.toFixed(2)} s with ${pages} pages (${bytes} bytes sent)\n`,
       );
     }
     process.stdout.write(
-      `medians: ${median(alone).toFixed(2)} s and ${median(looked).toFixed(2)} s, ratio ${(median(looked) / median(alone)).toFixed(3)}\n`,
+      `medians: ${median(alone).toFixed(2)} s and ${median(watched).toFixed(2)} s, ratio ${(median(watched) / median(alone)).toFixed(3)}\n`,
     );
   } finally {
     await lab.stop();

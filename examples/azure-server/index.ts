@@ -3,7 +3,7 @@ import * as resources from "@pulumi/azure-native/resources";
 import * as pulumi from "@pulumi/pulumi";
 import { PgMigration, type ServerArgs } from "pulumi-pg-migration";
 
-/** The server and what is to be in it, in one program: `pulumi up` makes the one and then fills it. */
+/** One program for the server and its migration: `pulumi up` creates the server, then migrates databases to it. */
 const config = new pulumi.Config();
 const administratorLogin = "pgadmin";
 const administratorLoginPassword = config.requireSecret("targetPassword");
@@ -29,7 +29,7 @@ const server = new dbforpostgresql.Server(
   { customTimeouts: { create: "60m" } },
 );
 
-// The machine that pulumi up runs on, where the migration's worker runs too.
+// The address of the machine that runs pulumi up, and with it the migration's worker.
 const runner = config.require("runnerAddress");
 const firewallRule = new dbforpostgresql.FirewallRule("runner", {
   resourceGroupName: group.name,
@@ -39,7 +39,7 @@ const firewallRule = new dbforpostgresql.FirewallRule("runner", {
   endIpAddress: runner,
 });
 
-// Azure changes a server in one way at a time: each of these waits for the one before.
+// Azure allows one change of a server at a time, so each of these depends on the one before.
 const extensions = new dbforpostgresql.Configuration(
   "extensions",
   {
@@ -62,7 +62,7 @@ const migration = new PgMigration(
       password: config.requireSecret("sourcePassword"),
     },
     target: {
-      // Its own name, unless this machine reaches it otherwise.
+      // The server's own name, unless this machine reaches it under another address.
       host: config.get("targetAddress") ?? server.fullyQualifiedDomainName,
       user: administratorLogin,
       password: administratorLoginPassword,

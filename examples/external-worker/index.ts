@@ -4,8 +4,8 @@ import { PgMigration } from "pulumi-pg-migration";
 const config = new pulumi.Config();
 
 /*
- * `pulumi up` records the wish and waits until a worker has taken it up. The worker runs where the databases are near,
- * under systemd or in a container, and is given the passwords there:
+ * `pulumi up` records the inputs and waits for a worker. The worker runs near the databases, under systemd or in a
+ * container, and gets the passwords there:
  *
  *   PGPASSWORD=... PG_MIGRATION_SOURCE_PASSWORD=... pg-migration worker --host my.postgres.database.azure.com \
  *     --user azureadmin --name externalworker

@@ -19,7 +19,7 @@ const migration = new PgMigration("filters", {
   },
   dbsToMigrate: [database],
   databaseNames: { [database]: `${database}_eu` },
-  // These schemas, without what is only scratch. A foreign key or a view that cannot be without the rest is a finding.
+  // These schemas, without temporary tables. Foreign keys and views that need an excluded object are findings.
   include: { schemas: ["sales", "crm*"] },
   exclude: { tables: ["*_staging", "sales.audit_*"] },
 });

@@ -3,8 +3,9 @@ import { PgFleetMigration } from "pulumi-pg-migration";
 
 const config = new pulumi.Config();
 
+// Pulumi stops at the first failure. To let the others continue: pulumi up --continue-on-error
 const fleet = new PgFleetMigration("fleet", {
-  // One migration a database, so that each can fail, be cut over and be destroyed by itself.
+  // One migration per database, so that each can fail, be cut over and be destroyed independently.
   migrations: config.requireObject<string[]>("dbsToMigrate").map((database) => ({
     name: `move-${database.replace(/[^A-Za-z0-9]/g, "-")}`,
     dbsToMigrate: [database],

@@ -3,8 +3,8 @@ import { PgMigration } from "pulumi-pg-migration";
 
 const config = new pulumi.Config();
 
-// What `az postgres flexible-server migration create --properties` takes; a file's JSON would do, with the passwords put
-// in from the configuration.
+// The body that `az postgres flexible-server migration create --properties` takes. It can also be read from a JSON file;
+// take the passwords from the configuration then.
 const migration = PgMigration.fromArm("fromarmbody", {
   properties: {
     SourceDBServerResourceId: pulumi.interpolate`${config.require("sourceHost")}:${config.require("sourcePort")}@${config.require("sourceUser")}`,

@@ -21,7 +21,7 @@ const migration = new PgMigration("onlinemigration", {
   dbsToMigrate: config.requireObject<string[]>("dbsToMigrate"),
   migrationMode: "Online",
   overwriteDbsInTarget: config.getBoolean("overwriteDbsInTarget") ?? false,
-  // pulumi config set triggerCutover true && pulumi up
+  // To cut over: pulumi config set triggerCutover true && pulumi up
   triggerCutover: config.getBoolean("triggerCutover") ?? false,
 });
 

@@ -19,7 +19,7 @@ const migration = new PgMigration("severaldatabases", {
   },
   dbsToMigrate: config.requireObject<string[]>("dbsToMigrate"),
   migrationMode: "Online",
-  // One application after another: pulumi config set cutOver '["crm"]' && pulumi up
+  // Cut over one application after the other: pulumi config set cutOver '["crm"]' && pulumi up
   triggerCutover: cutOver.length > 0,
   dbsToTriggerCutoverOn: cutOver,
 });

@@ -3,8 +3,8 @@ import { PgMigration } from "pulumi-pg-migration";
 
 const config = new pulumi.Config();
 
-// Nothing is written on either side but the record of what was found. Setting migrationOption to ValidateAndMigrate, in
-// a later update, has the same resource migrate.
+// Only the findings are recorded on the target; nothing else is written on either server. To migrate later with the same
+// resource, set migrationOption to ValidateAndMigrate.
 const validation = new PgMigration("validation", {
   source: {
     host: config.require("sourceHost"),

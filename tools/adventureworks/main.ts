@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { Client, escapeIdentifier } from "pg";
 import { type Connection, createAdventureWorks, type Progress } from "./create-adventureworks";
 
-const usage = `Usage: npx tsx examples/adventureworks/main.ts --host H --database D
+const usage = `Usage: npx tsx tools/adventureworks/main.ts --host H --database D
          [--port 5432] [--user postgres] [--scale 1] [--create-database]
 The password comes from the environment variable PGPASSWORD.`;
 

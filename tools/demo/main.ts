@@ -17,7 +17,7 @@ Starts an on-premises PostgreSQL 14 and an Azure-like PostgreSQL 17, and migrate
   --keep      leave both servers running and say how to connect
   --json      print nothing but the result, as JSON
 
-It deploys with the Pulumi CLI where that is on PATH, else with the stand-in of examples/host; PULUMI_HOST=cli or
+It deploys with the Pulumi CLI where that is on PATH, else with the stand-in of tools/pulumi-host; PULUMI_HOST=cli or
 embedded decides otherwise.`;
 
 interface Options {
@@ -32,11 +32,11 @@ async function main(): Promise<number> {
   // With --json standard output holds the result and nothing else.
   const screen = options.json ? process.stderr : process.stdout;
   const say = (line: string): void => void screen.write(`\n== ${line}\n`);
-  const hostName = selectHost({ programDirectory: join(__dirname, "..", "offline"), stack: "demo" }).name;
+  const hostName = selectHost({ programDirectory: join(__dirname, "../../examples/offline"), stack: "demo" }).name;
   say(
     hostName === "cli"
       ? "deploying with the Pulumi CLI"
-      : "deploying with examples/host, a stand-in for the Pulumi CLI",
+      : "deploying with tools/pulumi-host, a stand-in for the Pulumi CLI",
   );
   const stateDirectory = await mkdtemp(join(tmpdir(), "pg-migration-demo-"));
   const display = new Display(screen);

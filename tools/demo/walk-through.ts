@@ -37,7 +37,7 @@ export async function walkThrough(walk: WalkThrough): Promise<void> {
 function program({ lab, stateDirectory, onEvent }: WalkThrough, name: "offline" | "online", extra = {}): Host {
   const { source, administrator } = lab;
   return selectHost({
-    programDirectory: join(__dirname, "..", name),
+    programDirectory: join(__dirname, "../../examples", name),
     stack: "demo",
     stateFile: join(stateDirectory, `${name}.json`),
     directory: join(stateDirectory, "cli"),

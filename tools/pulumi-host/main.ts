@@ -8,7 +8,7 @@ import type { OperationResult } from "./host";
 const notice = "A stand-in for the Pulumi CLI, for trying and testing only: use the Pulumi CLI for real deployments.\n";
 
 const usage = `${notice}
-usage: npx tsx examples/host/main.ts <command> [--cwd <directory>] [--stack <name>] [--state-file <file>]
+usage: npx tsx tools/pulumi-host/main.ts <command> [--cwd <directory>] [--stack <name>] [--state-file <file>]
 
   preview                            show what up would do
   up [--refresh]                     bring the stack to what the program wants

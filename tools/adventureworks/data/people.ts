@@ -1,15 +1,9 @@
+import type { Person } from "./documents/person";
 import { additionalContactInfo, personDemographics } from "./documents/person-documents";
 import { Random, seedOf } from "./random";
 import { fixed, type TableGenerators } from "./table-data";
 import { familyNames, givenNames } from "./documents/words";
 import type { World } from "./world";
-
-export interface Person {
-  readonly gender: "F" | "M";
-  readonly given: string;
-  readonly middle: string | null;
-  readonly family: string;
-}
 
 const personSeed = seedOf("person");
 

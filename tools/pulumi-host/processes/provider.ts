@@ -5,7 +5,14 @@ import * as proto from "@pulumi/pulumi/proto/provider_pb";
 import type { ResourceProviderClient } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import { Status } from "@pulumi/pulumi/proto/status_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
-import { annotateSecrets, changedKeys, mapValues, reveal, withoutReferences, type PropertyMap } from "../protocol/property-value";
+import {
+  annotateSecrets,
+  changedKeys,
+  mapValues,
+  reveal,
+  withoutReferences,
+  type PropertyMap,
+} from "../protocol/property-value";
 import { answer, fromStruct, toStruct } from "../protocol/rpc";
 import { nameOf, typeOf } from "../protocol/urn";
 

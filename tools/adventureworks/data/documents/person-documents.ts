@@ -1,6 +1,6 @@
 import { date, daysOfBusiness } from "../calendar";
 import { money } from "../decimal";
-import type { Person } from "../people";
+import type { Person } from "./person";
 import type { Random } from "../random";
 import { educations, incomes, occupations, companyWords, sentences, streetKinds, streets, vendorKinds } from "./words";
 import { elements, escapeXml } from "./xml";

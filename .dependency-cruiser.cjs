@@ -1,0 +1,50 @@
+/** The layers of provider/src, top to bottom: a module imports only from its own layer and from layers below. */
+const layers = [
+  ["index"],
+  ["cli", "dashboard", "resource"],
+  ["supervisor"],
+  ["worker/(main|serve|help-copying|read-worker-arguments)"],
+  ["worker/run"],
+  ["worker/streaming"],
+  ["worker/schema-sync"],
+  ["worker/followers"],
+  ["worker/rollback"],
+  ["worker/initial-copy"],
+  ["worker/schema-diff"],
+  ["worker/comparison", "worker/monitoring", "worker/cleanup"],
+  ["worker/context"],
+  ["validation"],
+  ["cutover"],
+  ["display"],
+  ["store"],
+  ["verify"],
+  ["schema"],
+  ["copy", "cdc"],
+  ["inputs"],
+  ["postgres"],
+  ["findings", "status", "errors", "engine-version", "units", "async"],
+];
+const pathOf = (layer) => `^provider/src/(${layer.join("|")})(/|\\.ts$)`;
+
+module.exports = {
+  forbidden: [
+    { name: "no-cycles", severity: "error", from: {}, to: { circular: true } },
+    ...layers.slice(1).map((layer, i) => ({
+      name: `${layer.join(", ")} imports no layer above`,
+      severity: "error",
+      from: { path: pathOf(layer) },
+      to: { path: layers.slice(0, i + 1).map(pathOf) },
+    })),
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    exclude: { path: "(^|/)(dist|node_modules)/" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "require", "node", "default"],
+      extensions: [".ts", ".js", ".mjs"],
+    },
+  },
+};
