@@ -6,7 +6,7 @@ module.exports = suite(
   [
     "programs/examples.test.ts",
     "cdc/exactly-once.test.ts",
-    "online/way-back.test.ts",
+    "online/rollback.test.ts",
     "lifecycle/fence.test.ts",
     "online/keyless-tables.test.ts",
     "cli/own-commands.test.ts",

@@ -46,11 +46,11 @@ describe("AdventureWorks' data", () => {
     assert.equal(rows("person.countryregion"), 238);
   });
 
-  it("is byte for byte the same on every machine", () => {
+  it("has the same bytes on every machine", () => {
     assert.equal(digestAt(0.01), "13e6e3da2e7d99f5529c5993fa1bc51f34dd4e7f2d4c364d89d754980e7cc0ac");
   });
 
-  it("deals shares out without gap or overlap, one at least to each owner", () => {
+  it("distributes shares without gap or overlap, at least one to each owner", () => {
     for (const [total, owners] of [
       [121_317, 31_465],
       [8, 8],
@@ -69,7 +69,7 @@ describe("AdventureWorks' data", () => {
     }
   });
 
-  it("pairs each left with each right once", () => {
+  it("pairs each left element with each right element once", () => {
     for (const [left, right] of [
       [15, 4],
       [4, 15],

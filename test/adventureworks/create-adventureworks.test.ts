@@ -16,7 +16,7 @@ import { countIn, createAt, createOnEmptyServer } from "./created";
 const schemas = ["humanresources", "person", "production", "purchasing", "sales"];
 const main = join(__dirname, "../../tools/adventureworks/main.ts");
 
-/** A digest of each table's rows, whatever order they are stored in. */
+/** A digest of each table's rows that does not depend on their order. */
 async function checksums(server: EmbeddedServer, database: string): Promise<Record<string, string>> {
   const digests: Record<string, string> = {};
   for (const table of catalogue.tables) {
@@ -82,7 +82,7 @@ describe("AdventureWorks on PostgreSQL 14", () => {
     assert.ok((await constraints("c")).length > 30);
   });
 
-  it("has the catalogue's views, and each has rows even with an empty search path", async () => {
+  it("has the catalogue's views, and each returns rows with an empty search path", async () => {
     const views = await query<{ name: string; kind: string }>(
       `SELECT relnamespace::regnamespace || '.' || relname AS name, relkind AS kind FROM pg_class
         WHERE relkind IN ('v', 'm') AND relnamespace::regnamespace::text IN ('${schemas.join("', '")}')`,
@@ -102,7 +102,7 @@ describe("AdventureWorks on PostgreSQL 14", () => {
     }
   });
 
-  it("uses both extensions, in the schema public", async () => {
+  it("uses both extensions in the schema public", async () => {
     const extensions = await query<{ name: string }>(
       "SELECT extname AS name FROM pg_extension WHERE extnamespace = 'public'::regnamespace ORDER BY extname",
     );
@@ -125,7 +125,7 @@ describe("AdventureWorks on PostgreSQL 14", () => {
     assert.deepEqual(domains, catalogue.domains);
   });
 
-  it("has the sixteen departments, and takes a seventeenth by default", async () => {
+  it("has sixteen departments, and accepts a seventeenth with default values", async () => {
     const departments = await query("SELECT departmentid, name, groupname FROM humanresources.department ORDER BY 1");
     assert.deepEqual(departments, catalogue.departments);
     const [next] = await query<{ id: number }>(
@@ -136,7 +136,7 @@ describe("AdventureWorks on PostgreSQL 14", () => {
     await query("DELETE FROM humanresources.department WHERE departmentid = 17");
   });
 
-  it("has sequences that belong to their columns and stand past the last value", async () => {
+  it("has sequences that are owned by their columns and are past the last value", async () => {
     const owned = await query<{ sequence: string; relation: string; column: string }>(
       `SELECT objid::regclass::text AS sequence, refobjid::regclass::text AS relation, attname AS column
          FROM pg_depend JOIN pg_attribute ON attrelid = refobjid AND attnum = refobjsubid
@@ -162,7 +162,7 @@ describe("AdventureWorks on PostgreSQL 14", () => {
     assert.deepEqual(row, { wrong: 0, orders: await countIn(server, database, "sales.salesorderheader") });
   });
 
-  it("has documents and photographs of some size", async () => {
+  it("has documents and photographs of several sizes", async () => {
     const [row] = await query<{ photo: number; document: number; resume: number }>(
       `SELECT max(length(largephoto)) AS photo, (SELECT max(length(document)) FROM production.document) AS document,
               (SELECT max(length(resume::text)) FROM humanresources.jobcandidate) AS resume FROM production.productphoto`,
@@ -170,12 +170,12 @@ describe("AdventureWorks on PostgreSQL 14", () => {
     assert.ok(row!.photo > 8_000 && row!.document >= 10_000 && row!.resume > 1_000, JSON.stringify(row));
   });
 
-  it("is the same when it is created again", async () => {
+  it("has the same content when it is created again", async () => {
     await createAt(server, "again", 0.02);
     assert.deepEqual(await checksums(server, "again"), await checksums(server, database));
   });
 
-  it("refuses a database that has it already, and leaves that as it is", async () => {
+  it("is refused in a database that already has it, which stays unchanged", async () => {
     const before = await countIn(server, database, "sales.salesorderdetail");
     await assert.rejects(createAdventureWorks({ ...server.login, database }, { scale: 0.01 }), (error: Error) => {
       assert.ok(error instanceof DatabaseNotEmptyError);
@@ -186,12 +186,12 @@ describe("AdventureWorks on PostgreSQL 14", () => {
   });
 
   for (const scale of [0, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
-    it(`refuses the scale ${scale}`, async () => {
+    it(`is refused at scale ${scale}`, async () => {
       await assert.rejects(createAdventureWorks({ ...server.login, database }, { scale }), InvalidScaleError);
     });
   }
 
-  it("can be created by the database's owner, who is no superuser", async () => {
+  it("can be created by an owner of the database who is not a superuser", async () => {
     await server.query("CREATE ROLE owner LOGIN PASSWORD 'owner'");
     await server.query("CREATE DATABASE owned OWNER owner");
     const login = { ...server.login, user: "owner", password: "owner", database: "owned" };
@@ -199,13 +199,13 @@ describe("AdventureWorks on PostgreSQL 14", () => {
     assert.equal(created.tables, 68);
   });
 
-  it("says what the server said when a load fails", async () => {
+  it("reports the server's error if a load fails", async () => {
     await server.query("CREATE ROLE stranger LOGIN PASSWORD 'stranger'");
     const login = { ...server.login, user: "stranger", password: "stranger", database: "postgres" };
     await assert.rejects(createAdventureWorks(login, { scale: 0.001 }), /permission denied/);
   });
 
-  it("reports progress up to the last row", async () => {
+  it("reports the progress of its creation up to the last row", async () => {
     await server.query("CREATE DATABASE progress");
     const seen: Progress[] = [];
     const created = await createAdventureWorks(
@@ -217,7 +217,7 @@ describe("AdventureWorks on PostgreSQL 14", () => {
     assert.equal(seen.at(-1)!.totalRows, created.rows);
   });
 
-  it("is created by its command, in a new database", async () => {
+  it("is created in a new database by its command", async () => {
     const { host, port, user, password } = server.login;
     const login = ["--host", host, "--port", String(port), "--user", user, "--database", "by command"];
     const { stdout } = await promisify(execFile)(

@@ -14,7 +14,7 @@ function namedPaths(): string[] {
 }
 
 describe("ARCHITECTURE.md", () => {
-  it("names paths that exist, from the root or from provider/src", () => {
+  it("names only existing paths, relative to the root or to provider/src", () => {
     const paths = namedPaths();
     assert(paths.length > 70, `only ${paths.length} paths were found`);
     const missing = paths.filter(

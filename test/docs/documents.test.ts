@@ -20,13 +20,13 @@ function markdownFiles(folder: string): string[] {
 const blocks = (text: string, language: string): string[] =>
   [...text.matchAll(new RegExp(`^\`\`\`${language}\\n([^]*?)^\`\`\`$`, "gm"))].map((match) => match[1]!);
 
-describe("the documents", () => {
+describe("the documentation", () => {
   const documents = markdownFiles(root)
     .map((path) => ({ path: path.slice(root.length + 1), text: readFileSync(path, "utf8") }))
-    // Generated from sources that are compiled: its code blocks are signatures.
+    // The API reference is generated: its code blocks are signatures.
     .filter(({ path }) => !path.startsWith("docs/api/"));
 
-  it("show TypeScript that compiles", () => {
+  it("shows TypeScript that compiles", () => {
     const programs = documents.flatMap(({ path, text }) =>
       blocks(text, "ts").map((code, index) => ({
         name: join(root, "examples", `${path.replaceAll("/", "-")}-${index}.ts`),
@@ -37,7 +37,7 @@ describe("the documents", () => {
     assert.deepEqual(compile(new Map(programs.map(({ name, code }) => [name, code]))), []);
   });
 
-  it("explain for every input what a change of it does", () => {
+  it("explains for every input the effect of a change", () => {
     const page = documents.find(({ path }) => path === "docs/changing-inputs.md")!.text;
     const [, ...rows] = page
       .split(/^\| input /m)[1]!
@@ -59,7 +59,7 @@ describe("the documents", () => {
     );
   });
 
-  it("name scripts that exist", () => {
+  it("names existing scripts", () => {
     const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
       scripts: Record<string, string>;
     };
@@ -68,7 +68,7 @@ describe("the documents", () => {
         assert(manifest.scripts[script!], `${path} names npm run ${script}`);
   });
 
-  it("have the API reference that the docstrings make: npm run api-docs", () => {
+  it("has an API reference that is up to date with the docstrings (npm run api-docs)", () => {
     const folder = mkdtempSync(join(tmpdir(), "pg-migration-api-docs-"));
     try {
       execFileSync("npx", ["typedoc", "--out", folder], { cwd: root, stdio: "pipe" });
@@ -81,14 +81,14 @@ describe("the documents", () => {
     }
   });
 
-  it("link to files that exist", () => {
+  it("links to existing files", () => {
     for (const { path, text } of documents)
       for (const [, target] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g))
         assert(existsSync(join(root, dirname(path), target!)), `${path} links to ${target}`);
   });
 });
 
-/** What the compiler says against programs that exist in memory only, under the project's own strict options. */
+/** Errors of the compiler for programs in memory, with the project's strict options. */
 function compile(programs: ReadonlyMap<string, string>): string[] {
   const config: unknown = ts.readConfigFile(join(root, "tsconfig.json"), (path) => readFileSync(path, "utf8")).config;
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root);

@@ -18,13 +18,13 @@ import type { Seeded } from "../support/seeded";
 import { bulkTable, changeSchema, writeBacklog } from "./source-acts";
 import { Strikes } from "./strikes";
 
-/** What the user asks for, and so through which phases the migration passes. */
+/** Inputs of the user, which determine the phases of the migration. */
 interface Course {
   readonly keylessTables: "full" | "insertsOnly";
-  /** Where there is one, sessions write on until it stops them; else they have stopped before the cutover. */
+  /** With a fence, sessions write until it stops them. Otherwise they stop before the cutover. */
   readonly fence: "none" | "readOnly";
   readonly verifyBeforeCutover: boolean;
-  /** After the cutover the target is written, and all of it returns to the source; or a way back is kept and dropped. */
+  /** `return`: sessions write to the target after the cutover, and then the migration returns to the source. */
   readonly rollbackReplication: "none" | "return" | "drop";
   readonly workers: number;
 }
@@ -34,7 +34,7 @@ function randomCourse(random: Seeded): Course {
   return {
     keylessTables: random.oneIn(2) ? "full" : "insertsOnly",
     fence,
-    // Whoever truncates a table again and again keeps it from being compared.
+    // Sessions that truncate a table repeatedly prevent its comparison.
     verifyBeforeCutover: random.oneIn(2) && fence === "none",
     rollbackReplication: random.pick(["none", "none", "return", "drop"] as const),
     workers: random.oneIn(4) ? 2 : 1,
@@ -46,9 +46,9 @@ const momentsOfCopy = [
   ...["foreign keys, triggers and privileges", "opening the stream"],
 ];
 
-/** So that a processor is left for the worker, which has to catch up again and again. */
+/** Leaves CPU for the worker, which has to catch up repeatedly. */
 const writersPauseMs = 40;
-/** Copies of slots, by which a backlog is read in portions. */
+/** Since 13, slots can be copied, so a backlog is read in portions. */
 const firstToReadInPortions = 13;
 
 /** One migration of a random schema under random writes, disturbed from its copy to its end. */
@@ -81,8 +81,8 @@ export class DisturbedMigration {
   }
 
   /**
-   * @param kills of its workers, at most
-   * @returns what was done to it
+   * @param kills maximum number of killed workers
+   * @returns the faults
    */
   static async run(lab: Lab, random: Seeded, kills: number): Promise<Strikes> {
     const course = randomCourse(random);
@@ -91,8 +91,7 @@ export class DisturbedMigration {
     const toSource = await CuttableProxy.to(endpointOf(lab.source.login));
     const toTarget = await CuttableProxy.to(endpointOf(lab.administrator));
     const target = { ...toTarget.endpoint, sslMode: "Disable" as const };
-    const inputs = lab.inputs([database], {
-      migrationMode: "Online",
+    const inputs = lab.onlineInputs([database], {
       overwriteDbsInTarget: true,
       splitTablesLargerThan: "2MB",
       keylessTables: course.keylessTables,
@@ -109,9 +108,9 @@ export class DisturbedMigration {
     try {
       await migration.#run(inputs, kills);
     } catch (error) {
-      const told = `seed ${random.seed}, database ${database}, ${JSON.stringify(course)}, ${strikes.told()}`;
-      const last = await migration.#lastWords({ migrationName, target });
-      throw new Error(`${told}: ${(error as Error).message}\n${last}`, { cause: error });
+      const context = `seed ${random.seed}, database ${database}, ${JSON.stringify(course)}, ${strikes.describe()}`;
+      const last = await migration.#lastMessages({ migrationName, target });
+      throw new Error(`${context}: ${(error as Error).message}\n${last}`, { cause: error });
     } finally {
       await toSource.close();
       await toTarget.close();
@@ -120,14 +119,14 @@ export class DisturbedMigration {
     return strikes;
   }
 
-  /** What the records say, and what its workers have said last. */
-  async #lastWords(job: Parameters<typeof logFileOf>[0]): Promise<string> {
+  /** The status in the records, and the last lines of the worker's log. */
+  async #lastMessages(job: Parameters<typeof logFileOf>[0]): Promise<string> {
     const status = (await this.#resource.refresh()) as MigrationStatus | undefined;
     const findings = status?.currentSubStateDetails.validationDetails?.dbLevelValidationDetails ?? [];
     const messages = findings.flatMap(({ summary }) => summary.flatMap((one) => one.messages));
     const found = messages.map(({ object, message }) => `found: ${object ?? "-"}: ${message}`);
-    const told = [`${status?.state ?? "not recorded"}: ${status?.error ?? "no error"}`, ...found];
-    return [...told, await logTail(logFileOf(job), 30)].join("\n");
+    const recorded = [`${status?.state ?? "not recorded"}: ${status?.error ?? "no error"}`, ...found];
+    return [...recorded, await logTail(logFileOf(job), 30)].join("\n");
   }
 
   async #run(inputs: Record<string, unknown>, kills: number): Promise<void> {
@@ -160,14 +159,14 @@ export class DisturbedMigration {
     return new RandomWriters(server, this.#database, this.#schema, this.#random.fork(), 3, writersPauseMs);
   }
 
-  /** The worker is seen to again and again, while it falls behind, tables are altered and rows compared. */
+  /** Disturbs the worker while it catches up with a backlog, replicates DDL and compares rows. */
   async #follow(kills: number): Promise<void> {
     const [strikes, random, { source }] = [this.#strikes, this.#random, this.#lab];
     const acts = [
       () => strikes.times(1, ["any"]),
       async () => {
         await changeSchema(source, this.#database, ++this.#acts, random);
-        // It is looked for now and then.
+        // The worker checks the schema periodically.
         await sleep(random.below(3500));
         await strikes.times(1, ["following"]);
       },
@@ -231,16 +230,16 @@ export class DisturbedMigration {
   async #assertEqual(): Promise<void> {
     const places = this.#lab.places(this.#database);
     const [expected, actual] = await Promise.all(places.map(digests));
-    // Of the way back, on the source.
+    // The progress of the rollback replication is on the source.
     delete expected!["pgmigration.progress"];
     assert.deepEqual(actual, expected);
     await assertSameDefinitions(...places);
-    // A way back that is kept sets the source's ahead; after a crash a sequence is ahead of what it has handed out.
+    // Rollback replication advances the source's sequences. After a crash, a sequence is ahead of its last returned value.
     const isKept = this.#resource.status.state === "WaitingForUserAction";
     if (!isKept && this.#strikes.crashes === 0) await assertSameSequences(...places);
   }
 
-  /** A worker is started again and again, as a user does, while something is done to it. */
+  /** Runs `up` repeatedly, as a user would, while the worker is disturbed. */
   async #attended(act: () => Promise<void>): Promise<void> {
     const over = { is: false };
     const attend = async (): Promise<void> => {
@@ -253,7 +252,7 @@ export class DisturbedMigration {
     for (const result of results) if (result.status === "rejected") throw result.reason;
   }
 
-  /** What a user does: again, until it is reached. Only what the faults explain may be the reason. */
+  /** Repeats an operation until it succeeds, as a user would. Only errors that the faults explain are accepted. */
   async #reach(first: () => Promise<unknown>): Promise<void> {
     let run = first;
     for (let attempt = 0; attempt < 100; attempt++) {
@@ -264,14 +263,14 @@ export class DisturbedMigration {
         return;
       } catch (error) {
         const { message } = error as Error;
-        // Whatever is done to it, it goes on, or is gone on with.
+        // The faults must not end the migration.
         const hasFailed = error instanceof MigrationIncompleteError && /Failed$/.test(this.#resource.status.state);
         if (error instanceof assert.AssertionError || hasFailed || !explained.test(message)) throw error;
         await sleep(300);
       }
       run = this.#resource.id === "" ? first : () => this.#resource.update({});
     }
-    throw new Error("the migration came to no end in 100 attempts");
+    throw new Error("the operation did not succeed in 100 attempts");
   }
 }
 

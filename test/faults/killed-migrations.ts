@@ -3,11 +3,11 @@ import { Lab } from "../support/lab";
 import { Seeded, seed } from "../support/seeded";
 import type { VersionPair } from "../support/servers/version-pairs";
 import { DisturbedMigration } from "./disturbed-migration";
-import { told } from "./strikes";
+import { describeFaults } from "./strikes";
 
 const maxKillsOfOneMigration = 8;
 
-/** Migrates random schemas online, one after the other, until so many workers are killed. Repeats by seed, not by time. */
+/** Migrates random schemas online, one after the other, until `kills` workers are killed. The seed repeats a run. */
 export function migrateUnderFaults({ from, to }: VersionPair, kills: number): void {
   describe(`an online migration from PostgreSQL ${from} to ${to} under faults`, () => {
     let lab: Lab;
@@ -24,12 +24,12 @@ export function migrateUnderFaults({ from, to }: VersionPair, kills: number): vo
       let done = 0;
       while (done < kills) {
         const most = Math.min(kills - done, maxKillsOfOneMigration);
-        // Compares rows, definitions and sequences at the end.
+        // The run compares rows, definitions and sequences at its end.
         const strikes = await DisturbedMigration.run(lab, new Seeded(random.below(1e9)), most);
         done += strikes.kills;
         for (const [what, times] of strikes.seen) seen.set(what, (seen.get(what) ?? 0) + times);
       }
-      assert.ok(done >= kills, `${done} kills: ${told(seen)}`);
+      assert.ok(done >= kills, `${done} kills: ${describeFaults(seen)}`);
     });
   });
 }

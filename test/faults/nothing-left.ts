@@ -6,28 +6,28 @@ import { until } from "../support/until";
 const sessions =
   "SELECT application_name, state, query FROM pg_stat_activity WHERE application_name LIKE 'pg-migration%'";
 
-/** Fails unless both servers are rid of all that a migration makes, once it was destroyed. */
+/** Fails unless both servers are free of all objects of a destroyed migration. */
 export async function assertNothingLeft({ source, target }: Lab, database: string): Promise<void> {
   for (const server of [source, target]) {
-    // Those of the operation that has just ended may take a moment to go.
-    await until("no session is left", async () => (await server.query(sessions)).length === 0);
+    // Sessions of the last operation may take a moment to end.
+    await until("all sessions have ended", async () => (await server.query(sessions)).length === 0);
     const left = async (sql: string, at: string): Promise<void> => {
       assert.deepEqual(await server.query(sql, { database: at }), [], `PostgreSQL ${server.major}: ${sql}`);
     };
-    // Temporary ones, too.
+    // Including temporary slots.
     await left("SELECT slot_name FROM pg_replication_slots", database);
     await left("SELECT pubname FROM pg_publication", database);
     await left("SELECT gid FROM pg_prepared_xacts", database);
-    // A fence.
+    // The fence is a setting of the database.
     await left("SELECT setdatabase::regclass, setconfig::text FROM pg_db_role_setting", database);
-    // Progress, staging and records.
+    // Schemas of progress, staging tables and records.
     const schemas = "SELECT nspname FROM pg_namespace WHERE nspname ~ 'pg_?migration'";
     await left(schemas, database);
     await left(schemas, "postgres");
   }
 }
 
-/** By the tables' names. */
+/** Replica identities by table name. */
 export async function replicaIdentities(
   server: EmbeddedServer,
   database: string,

@@ -3,25 +3,25 @@ import type { Seeded } from "../support/seeded";
 export interface RandomColumn {
   readonly name: string;
   readonly type: string;
-  /** An expression that makes another value at each row. */
+  /** SQL expression with a different value for each row. */
   readonly value: string;
 }
 
 export interface RandomTable {
-  /** Quoted. */
+  /** Quoted if necessary. */
   readonly name: string;
-  /** What names a row, or nothing. */
+  /** Columns of the key; empty if generated or missing. */
   readonly key: readonly RandomColumn[];
   readonly columns: readonly RandomColumn[];
-  /** Has a constraint that ON CONFLICT cannot look at. */
+  /** Has a deferrable constraint, which ON CONFLICT does not support. */
   readonly deferrable: boolean;
-  /** Followed with its updates and deletes. */
+  /** Updates and deletes are replicated. */
   readonly changeable: boolean;
 }
 
 export interface RandomSchema {
   readonly ddl: string;
-  /** Statements that put the first rows in. */
+  /** Statements that insert the first rows. */
   readonly rows: string;
   readonly tables: readonly RandomTable[];
 }
@@ -75,7 +75,7 @@ const keyKinds: readonly KeyKind[] = [
   ...(["int", "composite", "text", "uuid", "index", "full", "fullKeyed", "always", "nothing", "deferrable"] as const),
 ];
 
-/** Tables of every kind with rows in them: each schema has every kind of key once, in a random shape. */
+/** Tables with rows. Each schema has every kind of key once, with random columns. */
 export function randomSchema(random: Seeded, major: number): RandomSchema {
   const tables = keyKinds.map((kind, number) => randomTable(random, kind, number, major));
   return {
@@ -85,7 +85,7 @@ export function randomSchema(random: Seeded, major: number): RandomSchema {
   };
 }
 
-/** Written by a trigger, and referring to others. */
+/** A table that a trigger writes, and a table with a foreign key. */
 const extras = `
   CREATE TABLE audit (id bigserial PRIMARY KEY, said text);
   CREATE FUNCTION audit_it() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -7,11 +7,11 @@ import type { EmbeddedServer } from "../support/servers/embedded-server";
 import { insertRows, type RandomSchema, type RandomTable } from "./random-schema";
 import type { Seeded } from "../support/seeded";
 
-/** Class 23 and 40, a value out of its domain or type, a lock, a fence: as applications meet them. */
+/** Errors that applications meet: class 23 and 40, invalid values, locks, a fence. */
 const ordinary = /^(23|40|22|25006|55P03|55006|42P10|55000)/;
 const lost = /^(08|57P|53)|^ECONN|terminated|not queryable|Client was closed/;
 
-/** Sessions that write random transactions into a random schema until told to stop, over restarts of the server. */
+/** Sessions that write random transactions into a random schema until `stop`, and reconnect after server restarts. */
 export class RandomWriters {
   transactions = 0;
   #running = true;
@@ -23,11 +23,11 @@ export class RandomWriters {
     readonly schema: RandomSchema,
     random: Seeded,
     sessions: number,
-    /** How long each rests after a transaction, at most. */
+    /** Maximum pause of a session after a transaction. */
     readonly longestPauseMs = 8,
   ) {
     this.#done = Promise.all(Array.from({ length: sessions }, () => this.#session(random.fork())));
-    // For those who stop it.
+    // Prevents an unhandled rejection until `stop` awaits it.
     this.#done.catch(() => undefined);
   }
 
@@ -38,13 +38,13 @@ export class RandomWriters {
 
   async #session(random: Seeded): Promise<void> {
     const own = `p${random.below(2 ** 31)}_`;
-    // Also when it was told to stop while its server was away: what it has prepared would hold back every slot.
+    // Also reconnects after `stop`, because its remaining prepared transactions would hold back every slot.
     for (;;) {
       let client: pg.Client | undefined;
       try {
         client = await this.server.connect(this.database);
         client.on("error", () => undefined);
-        await this.#forgetPrepared(client, own);
+        await this.#rollBackPrepared(client, own);
         await client.query("SET lock_timeout = '2s'");
         while (this.#running) {
           await this.#transaction(client, random, own);
@@ -74,8 +74,8 @@ export class RandomWriters {
     }
   }
 
-  /** Prepared before the server went away: nobody else would ever end them. */
-  async #forgetPrepared(client: pg.Client, own: string): Promise<void> {
+  /** Rolls back transactions that this session prepared before the server restarted. */
+  async #rollBackPrepared(client: pg.Client, own: string): Promise<void> {
     const { rows } = await client.query<{ gid: string }>(
       "SELECT gid FROM pg_prepared_xacts WHERE left(gid, length($1)) = $1",
       [own],
@@ -112,7 +112,7 @@ export class RandomWriters {
       return;
     }
     const table = random.pick(this.schema.tables);
-    // Before 11 the stream does not tell of TRUNCATE.
+    // Before 11, the stream does not contain TRUNCATE.
     if (this.server.major >= 11 && random.oneIn(120)) {
       await client.query(random.oneIn(3) ? `TRUNCATE t0 RESTART IDENTITY CASCADE` : `TRUNCATE ${table.name} CASCADE`);
       return;
@@ -133,11 +133,11 @@ function statement(table: RandomTable, random: Seeded): string {
   }
   const changed = columns.filter((column) => !key.includes(column) && random.oneIn(3));
   const set = changed.map((column) => `${column.name} = ${random.oneIn(6) ? "NULL" : column.value}`);
-  // Now and then an update that changes nothing.
+  // Sometimes an update that changes no value.
   return `UPDATE ${name} SET ${set.length > 0 ? set.join(", ") : "big = big"} ${rows}`;
 }
 
-/** Two rows take each other's key, by way of a third one. */
+/** Swaps the keys of two rows by means of a third key. */
 function swap({ name, key }: RandomTable): string {
   const [first] = key;
   if (!first || !/^(int|bigint)/.test(first.type)) return `UPDATE ${name} SET big = 'swap'  WHERE false`;
@@ -149,7 +149,7 @@ function swap({ name, key }: RandomTable): string {
     UPDATE ${name} SET ${first.name} = other WHERE ${first.name} = -1; END $$`;
 }
 
-/** The values are made by the server, then written by COPY. */
+/** Writes rows by COPY. The server creates the values first. */
 async function copyRows(client: pg.Client, { name, columns }: RandomTable, random: Seeded): Promise<void> {
   const list = columns.map((column) => column.name).join(", ");
   const { rows } = await client.query<Record<string, string | null>>(

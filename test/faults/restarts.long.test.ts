@@ -9,15 +9,15 @@ import { Resource } from "../support/resource";
 import { Traffic } from "../support/traffic";
 import { until } from "../support/until";
 
-describe("an online migration whose servers restart while it follows", () => {
+describe("an online migration with server restarts", () => {
   let lab: Lab;
   before(async () => {
     lab = await Lab.start({ source: { major: 16 }, target: { major: 18 } });
   });
   after(() => lab.stop());
 
-  /** With the worker that began it. */
-  async function assertComesToItsEnd(resource: Resource, database: string, pid: number | undefined): Promise<void> {
+  /** Fails unless the migration succeeds with the same worker. */
+  async function assertSucceeds(resource: Resource, database: string, pid: number | undefined): Promise<void> {
     const status = await resource.update({ waitFor: undefined });
     assert.equal(status.state, "WaitingForUserAction");
     assert.equal(status.worker.pid, pid);
@@ -26,10 +26,9 @@ describe("an online migration whose servers restart while it follows", () => {
     await resource.destroy();
   }
 
-  it("goes on in the same worker", async () => {
+  it("continues with the same worker while changes are replicated", async () => {
     const database = await lab.database(Traffic.schema);
-    const resource = new Resource();
-    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const resource = await lab.follow([database]);
     const { worker } = await resource.refresh();
     for (const [server, mode] of [
       [lab.target, "immediate"],
@@ -42,8 +41,8 @@ describe("an online migration whose servers restart while it follows", () => {
       await server.resume();
       await lab.source.query("INSERT INTO scratch SELECT coalesce(max(id), 0) + 1, 'here' FROM scratch", { database });
     }
-    await until("the last row is there", async () => {
-      const rows = await lab.target.query("SELECT FROM scratch", { database, login: lab.administrator });
+    await until("the last row is applied", async () => {
+      const rows = await lab.target.query("SELECT FROM scratch", lab.onTarget(database));
       return rows.length === 4;
     });
     const after = await resource.refresh();
@@ -57,16 +56,16 @@ describe("an online migration whose servers restart while it follows", () => {
     await resource.destroy();
   });
 
-  it("waits at its begin for a server that says that it is starting up", async () => {
+  it("waits at its start for a server that is starting up", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
     const resource = new Resource();
     await lab.source.halt();
-    const starting = await saysThatItIsStarting(lab.source.port);
+    const starting = await startStartingServer(lab.source.port);
     let created: Promise<unknown>;
     try {
-      created = resource.create(lab.inputs([database], { migrationMode: "Online" }));
+      created = resource.create(lab.onlineInputs([database]));
       created.catch(() => undefined);
-      await starting.asked(3);
+      await starting.untilAsked(3);
     } finally {
       await starting.stop();
       await lab.source.resume();
@@ -76,7 +75,7 @@ describe("an online migration whose servers restart while it follows", () => {
     await resource.destroy();
   });
 
-  it("begins a copy anew that a restart has ended", async () => {
+  it("restarts a copy that a server restart ended", async () => {
     const database = await lab.database(
       "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 9)",
     );
@@ -84,7 +83,7 @@ describe("an online migration whose servers restart while it follows", () => {
     obstacle.on("error", () => undefined);
     await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
     const resource = new Resource();
-    const inputs = lab.inputs([database], { migrationMode: "Online" });
+    const inputs = lab.onlineInputs([database]);
     await resource.create({ ...inputs, waitFor: "started" });
     await until("the copy waits for the lock", async () => {
       const waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE 'pg-mig%'";
@@ -92,10 +91,10 @@ describe("an online migration whose servers restart while it follows", () => {
     });
     const { worker } = await resource.refresh();
     await lab.source.restart("immediate");
-    await assertComesToItsEnd(resource, database, worker.pid);
+    await assertSucceeds(resource, database, worker.pid);
   });
 
-  it("begins a copy anew whose snapshot is lost over the schema, and whose database is being made when the target is lost", async () => {
+  it("restarts a copy that lost its target while it created the database, or its snapshot while it restored the schema", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
     const ours = "FROM pg_stat_activity WHERE application_name LIKE 'pg-migration %'";
     const waits = (what: string): Promise<void> =>
@@ -106,45 +105,44 @@ describe("an online migration whose servers restart while it follows", () => {
     const proxy = await CuttableProxy.to(endpointOf(lab.administrator));
     const onSource = await lab.source.connect(database);
     const onTarget = await lab.target.connect("postgres");
-    const inputs = lab.inputs([database], { migrationMode: "Online" });
+    const inputs = lab.onlineInputs([database]);
     const resource = new Resource();
     try {
-      // Whose end the slot waits for.
+      // The creation of the slot waits for this transaction.
       await onSource.query("BEGIN; SELECT txid_current()");
       await onTarget.query("BEGIN; LOCK TABLE pg_catalog.pg_database IN SHARE MODE");
       await resource.create({ ...inputs, target: { ...proxy.endpoint, sslMode: "Disable" }, waitFor: "started" });
       await waits("CREATE DATABASE");
       const { worker } = await resource.refresh();
-      // The server goes on with what nobody waits for any more.
+      // The server continues the statement although its client has gone.
       proxy.cut();
-      await until("it is tried again", async () => {
+      await until("the statement is retried", async () => {
         const sql = `SELECT ${ours} AND wait_event_type = 'Lock' AND query LIKE '%CREATE DATABASE%'`;
         return (await lab.target.query(sql)).length === 2;
       });
       await onTarget.query("COMMIT");
-      await until("its slot is made", async () => {
+      await until("the worker creates the slot", async () => {
         const { currentSubStateDetails } = await resource.refresh();
         return currentSubStateDetails.dbDetails[database]!.message === "creating publication and slot";
       });
-      // What is made has an owner, whom this catalogue keeps.
+      // New objects have an owner, which this catalog records.
       await onTarget.query("BEGIN; LOCK TABLE pg_catalog.pg_shdepend IN SHARE MODE");
       await onSource.query("COMMIT");
       await waits("CREATE TABLE");
       await lab.source.query(`SELECT pg_terminate_backend(pid) ${ours} AND application_name LIKE '% snapshot %'`);
       await onTarget.query("COMMIT");
-      await assertComesToItsEnd(resource, database, worker.pid);
+      await assertSucceeds(resource, database, worker.pid);
     } finally {
       await Promise.all([onSource.end(), onTarget.end()]);
       await proxy.close();
     }
   });
 
-  it("is cut over although the session that held the point's snapshot is ended meanwhile", async () => {
+  it("succeeds although the session that holds the cutover's snapshot is terminated", async () => {
     const database = await lab.database(
       "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY); INSERT INTO t VALUES (1)",
     );
-    const resource = new Resource();
-    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const resource = await lab.follow([database]);
     const { worker } = await resource.refresh();
     const obstacle = await lab.target.connect(database);
     await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
@@ -155,12 +153,12 @@ describe("an online migration whose servers restart while it follows", () => {
         "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE '%compare%'";
       return (await lab.target.query(waiting)).length > 0;
     });
-    // Behind the point by now, and before the next one.
+    // After the recorded LSN, and before the next one.
     await lab.source.query("INSERT INTO u VALUES (2)", { database });
     const holders = "FROM pg_stat_activity WHERE application_name LIKE 'pg-migration snapshot%'";
     const ended = await lab.source.query<{ pid: number }>(`SELECT pid, pg_terminate_backend(pid) ${holders}`);
     assert.equal(ended.length, 1);
-    await until("another point is held", async () => {
+    await until("another session holds a snapshot", async () => {
       const rows = await lab.source.query<{ pid: number }>(`SELECT pid ${holders}`);
       return rows.some(({ pid }) => pid !== ended[0]!.pid);
     });
@@ -173,13 +171,12 @@ describe("an online migration whose servers restart while it follows", () => {
     await resource.destroy();
   });
 
-  it("cleans up after its cutover although the target restarts meanwhile", async () => {
+  it("completes its clean-up although the target restarts meanwhile", async () => {
     const database = await lab.database(
       `CREATE TABLE t (id int PRIMARY KEY); CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
        CREATE TRIGGER always BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f(); ALTER TABLE t ENABLE ALWAYS TRIGGER always`,
     );
-    const resource = new Resource();
-    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const resource = await lab.follow([database]);
     const { worker } = await resource.refresh();
     const obstacle = await lab.target.connect(database);
     obstacle.on("error", () => undefined);
@@ -201,10 +198,10 @@ describe("an online migration whose servers restart while it follows", () => {
   });
 });
 
-/** Plays a server that is starting up: 57P03 for everybody, and no TLS. */
-async function saysThatItIsStarting(
+/** Listens like a server that is starting up: it answers each login with 57P03, and has no TLS. */
+async function startStartingServer(
   port: number,
-): Promise<{ asked(times: number): Promise<void>; stop(): Promise<void> }> {
+): Promise<{ untilAsked(times: number): Promise<void>; stop(): Promise<void> }> {
   const fields = ["SFATAL", "VFATAL", "C57P03", "Mthe database system is starting up", ""].join("\0") + "\0";
   const refusal = Buffer.alloc(5 + fields.length);
   refusal.write("E");
@@ -222,7 +219,7 @@ async function saysThatItIsStarting(
   });
   await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
   return {
-    asked: (times) => until("it was asked", () => asked >= times),
+    untilAsked: (times) => until(`${times} logins were refused`, () => asked >= times),
     stop: () => new Promise((resolve) => server.close(() => resolve())),
   };
 }

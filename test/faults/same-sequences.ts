@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Place } from "../support/content";
 
-/** Fails unless both databases' sequences would hand out the same values. */
+/** Fails unless the sequences of both databases would return the same values. */
 export async function assertSameSequences(source: Place, target: Place): Promise<void> {
   const [expected, actual] = await Promise.all([sequences(source), sequences(target)]);
   assert.deepEqual(actual, expected);

@@ -3,7 +3,7 @@ import type { Seeded } from "../support/seeded";
 
 const rows = 20_000;
 
-/** Some megabytes: their copy takes a while, and has parts. */
+/** A table of some megabytes, which is copied in parts. */
 export const bulkTable = `
   CREATE TABLE bulk (id serial PRIMARY KEY, n int, v text);
   INSERT INTO bulk (n, v) SELECT i % 100, repeat(md5(i::text), 8) FROM generate_series(1, ${rows}) i;
@@ -13,7 +13,7 @@ export const bulkTable = `
 const rowsOfOne = 1000;
 const transactions = 45;
 
-/** More WAL than a stream that begins takes from a walsender, in transactions of some size. */
+/** Writes more WAL than a starting stream reads from a walsender. */
 export async function writeBacklog(source: EmbeddedServer, database: string): Promise<void> {
   const client = await source.connect(database);
   try {
@@ -29,10 +29,10 @@ export async function writeBacklog(source: EmbeddedServer, database: string): Pr
   }
 }
 
-/** What of the source's schema is carried over while it is followed. */
+/** DDL that is replicated. */
 const changes = (major: number): readonly ((name: string) => string)[] => [
   (name) => `ALTER TABLE t0 ADD COLUMN IF NOT EXISTS ${name} int`,
-  // Before 11 all rows are written anew for a default, and the stream is paused.
+  // Before 11, a default rewrites all rows, which pauses the stream.
   (name) => `ALTER TABLE bulk ADD COLUMN IF NOT EXISTS ${name} text ${major >= 11 ? "DEFAULT 'late'" : ""}`,
   (name) => `CREATE INDEX IF NOT EXISTS ${name} ON audit (said)`,
   (name) => `CREATE STATISTICS IF NOT EXISTS ${name} ON id, said FROM audit`,
@@ -40,7 +40,7 @@ const changes = (major: number): readonly ((name: string) => string)[] => [
              INSERT INTO ${name} (v) SELECT 'late' FROM generate_series(1, 50)`,
 ];
 
-/** One that a restart or a lock keeps from being made is made no more. */
+/** Runs random DDL once. A restart or a lock may prevent it. */
 export async function changeSchema(
   source: EmbeddedServer,
   database: string,

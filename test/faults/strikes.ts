@@ -21,10 +21,10 @@ const faults: readonly Fault[] = [
   ...(["freeze", "endSourceSession", "endTargetSession"] as const),
 ];
 
-/** What a worker says that it does, or `any`. */
+/** The message or phase that the worker records, or `any`. */
 export type Moment = string;
 
-/** It may pass unseen, or never come. */
+/** The moment may pass unnoticed, or never occur. */
 const waitForMomentMs = 5_000;
 const waitForWorkerMs = 300_000;
 const longestAfterMs = 400;
@@ -34,12 +34,12 @@ interface Worker {
   readonly doing: Moment;
 }
 
-/** What is done to one migration: its workers, its connections and both servers. */
+/** Faults of one migration: they concern its workers, its connections and both servers. */
 export class Strikes {
-  /** What was done while the worker did what. */
+  /** Number of faults by kind and moment. */
   readonly seen = new Map<string, number>();
   kills = 0;
-  /** How often a server was restarted that had no time to write down what its sequences have not handed out. */
+  /** Number of server crashes. A crash advances sequences past their last returned value. */
   crashes = 0;
 
   constructor(
@@ -50,38 +50,38 @@ export class Strikes {
     readonly toTarget: CuttableProxy,
   ) {}
 
-  told(): string {
-    return told(this.seen);
+  describe(): string {
+    return describeFaults(this.seen);
   }
 
-  /** Strikes until the goal is reached or so many workers were killed. */
+  /** Causes faults until the goal is reached or `most` workers were killed. */
   async during<T>(goal: Promise<T>, most: number, moments: readonly Moment[]): Promise<T> {
     const state = { isReached: false };
     const reached = goal.finally(() => (state.isReached = true));
-    // For those who await it below.
+    // Prevents an unhandled rejection until it is awaited below.
     reached.catch(() => undefined);
     const last = this.kills + most;
     while (this.kills < last && !state.isReached) await this.strike(this.random.pick(moments), () => state.isReached);
     return reached;
   }
 
-  /** Strikes until so many workers were killed. */
+  /** Causes faults until `kills` workers were killed. */
   async times(kills: number, moments: readonly Moment[]): Promise<void> {
     for (const last = this.kills + kills; this.kills < last;) await this.strike(this.random.pick(moments));
   }
 
-  /** Once, at a moment or soon after it. */
+  /** Causes one fault, at a moment or soon after it. */
   async strike(moment: Moment, isOver: () => boolean = () => false): Promise<void> {
     const { random } = this;
     if (moment === "any") await sleep(random.below(1500));
     const worker = await this.#worker(moment, isOver);
     if (moment !== "any" && worker.doing === moment) await sleep(random.below(longestAfterMs));
     if (isOver()) return;
-    // It may have come to something else by now.
+    // The worker may have reached another moment by now.
     await this.#do(random.pick(faults), (await this.#look()) ?? worker);
   }
 
-  /** The worker lies still while `meanwhile` is done, and then for ever. */
+  /** Stops the worker, runs `meanwhile`, and kills the worker. */
   async killFrozen(meanwhile: () => Promise<void>): Promise<void> {
     const worker = await this.#worker("any", () => false);
     signal(worker.pid, "SIGSTOP");
@@ -91,7 +91,7 @@ export class Strikes {
 
   async #do(fault: Fault, worker: Worker): Promise<void> {
     if (fault === "killBeforeConfirmation") {
-      // What is committed from now on is not confirmed to where it came from.
+      // Changes committed from now on are not confirmed to the server that sent them.
       (isRollingBack(worker) ? this.toTarget : this.toSource).holdBackWords();
       await sleep(this.random.below(500));
     }
@@ -144,7 +144,7 @@ export class Strikes {
     this.seen.set(what, (this.seen.get(what) ?? 0) + 1);
   }
 
-  /** A live worker, at the moment if that comes. */
+  /** Waits for a live worker, and for the moment if it occurs in time. */
   async #worker(moment: Moment, isOver: () => boolean): Promise<Worker> {
     const startedAt = Date.now();
     for (;;) {
@@ -155,7 +155,7 @@ export class Strikes {
         if (isIt || isOver() || waitedMs > waitForMomentMs) return worker;
       } else if (isOver()) return { pid: NaN, doing: "ended" };
       else if (waitedMs > waitForWorkerMs)
-        throw new Error(`no worker of ${this.migration} has come to disturb it at ${moment}`);
+        throw new Error(`no worker of ${this.migration} was running at ${moment} for ${waitForWorkerMs / 1000} s`);
       await sleep(10);
     }
   }
@@ -184,7 +184,7 @@ export class Strikes {
   }
 }
 
-export const told = (seen: ReadonlyMap<string, number>): string =>
+export const describeFaults = (seen: ReadonlyMap<string, number>): string =>
   [...seen]
     .sort()
     .map(([what, times]) => `${times} × ${what}`)
@@ -192,7 +192,7 @@ export const told = (seen: ReadonlyMap<string, number>): string =>
 
 const isRollingBack = ({ doing }: Worker): boolean => doing === "rollingBack" || doing === "returning";
 
-/** As an administrator does, or a server that has no memory left; of whatever session of ours. */
+/** Terminates one random session of the migration, as an administrator or a server without memory would. */
 async function endOneSession(server: EmbeddedServer, random: Seeded): Promise<void> {
   const rows = await server
     .query<{ pid: number }>(

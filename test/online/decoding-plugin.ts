@@ -5,9 +5,9 @@ import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
 
-/** Migrates online from a version by the output plugin test_decoding. */
+/** Migrates online from one version with the output plugin test_decoding. */
 export function migrateByTestDecoding(major: Major): void {
-  describe(`test_decoding from PostgreSQL ${major}`, () => {
+  describe(`an online migration from PostgreSQL ${major} with test_decoding`, () => {
     let lab: Lab;
 
     before(async () => {
@@ -15,7 +15,7 @@ export function migrateByTestDecoding(major: Major): void {
     });
     after(() => lab.stop());
 
-    it("brings what pgoutput would, new tables too, leaves out what is not selected, and is no part of the target", async () => {
+    it("applies all kinds of changes, adds new tables, and omits excluded tables", async () => {
       const database = await lab.database(
         `CREATE TABLE t (id int PRIMARY KEY, v text, big text); INSERT INTO t SELECT i, 'v', repeat('x', 5000) FROM generate_series(1, 100) i;
          ALTER TABLE t ALTER COLUMN big SET STORAGE EXTERNAL;
@@ -32,7 +32,7 @@ export function migrateByTestDecoding(major: Major): void {
          CREATE TABLE later (id int PRIMARY KEY, v text); INSERT INTO later VALUES (1, 'before')`,
         { database },
       );
-      await until("the new table is there", async () => {
+      await until("the new table exists on the target", async () => {
         const [row] = await lab.target.query("SELECT to_regclass('later') IS NOT NULL AS found", {
           database,
           login: lab.administrator,

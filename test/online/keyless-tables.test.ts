@@ -5,7 +5,7 @@ import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
 
-describe("a table without a key", () => {
+describe("a keyless table", () => {
   let lab: Lab;
 
   before(async () => {
@@ -13,19 +13,19 @@ describe("a table without a key", () => {
   });
   after(() => lab.stop());
 
-  it("is followed by its inserts unless told otherwise, as a finding says; what was updated is found at the cutover", async () => {
+  it("replicates only inserts by default: a finding reports it, and the cutover detects updated rows", async () => {
     const database = await lab.database(
       `CREATE TABLE keyless (v int); INSERT INTO keyless VALUES (1), (2); CREATE TABLE "Unique" (v int UNIQUE); INSERT INTO "Unique" VALUES (1)`,
     );
     const resource = new Resource();
-    const status = await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const status = await resource.create(lab.onlineInputs([database]));
     assertFinding(status, /keyless.*only inserts are followed/);
     await lab.source.query(
       `INSERT INTO keyless VALUES (3); UPDATE keyless SET v = 4 WHERE v = 1; CREATE TABLE late (id int, twice int GENERATED ALWAYS AS (id * 2) STORED PRIMARY KEY)`,
       { database },
     );
     await until("the insert is applied", async () => {
-      const rows = await lab.target.query("SELECT FROM keyless", { database, login: lab.administrator });
+      const rows = await lab.target.query("SELECT FROM keyless", lab.onTarget(database));
       return rows.length === 3;
     });
     assert.match(await Resource.failure(resource.update({ triggerCutover: true })), /"public"\."keyless"/);
@@ -33,7 +33,7 @@ describe("a table without a key", () => {
       `SELECT FROM pgmigration.finding WHERE database = $1 AND object = '"public"."late"' AND message LIKE '%only inserts are followed%'`,
       { values: [database] },
     );
-    assert.equal(named.length, 1, "a table that comes meanwhile");
+    assert.equal(named.length, 1, "the table that was created later has a finding");
 
     await lab.source.query(`DELETE FROM "Unique"; INSERT INTO "Unique" VALUES (1)`, { database });
     const refused = await Resource.failure(resource.update({ triggerCutover: true }));
@@ -46,15 +46,14 @@ describe("a table without a key", () => {
     await resource.destroy();
   });
 
-  it("is one, too, whose key is generated: the stream leaves that out, so its rows are known by their whole content", async () => {
+  it("that has only a generated key identifies rows by all columns, because the stream omits generated columns", async () => {
     const database = await lab.database(
       `CREATE TABLE computed (id int, twice int GENERATED ALWAYS AS (id * 2) STORED PRIMARY KEY, v text);
        INSERT INTO computed VALUES (1), (2), (3);
        CREATE TABLE "un's" (id int); ALTER TABLE "un's" REPLICA IDENTITY NOTHING;
        CREATE TABLE chosen (id int); ALTER TABLE chosen REPLICA IDENTITY FULL`,
     );
-    const resource = new Resource();
-    await resource.create(lab.inputs([database], { migrationMode: "Online", keylessTables: "full" }));
+    const resource = await lab.follow([database], { keylessTables: "full" });
     await lab.source.query(
       `UPDATE computed SET v = 'changed' WHERE id = 1; UPDATE computed SET id = 20 WHERE id = 2; DELETE FROM computed WHERE id = 3;
        CREATE TABLE late (id int); INSERT INTO late VALUES (1)`,
@@ -64,18 +63,18 @@ describe("a table without a key", () => {
     await assertSameContent(...lab.places(database));
     const identities =
       "SELECT relname, relreplident::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1";
-    const asBefore = [
+    const unchanged = [
       { relname: "chosen", relreplident: "f" },
       { relname: "computed", relreplident: "d" },
       { relname: "late", relreplident: "d" },
       { relname: "un's", relreplident: "n" },
     ];
     for (const { server } of lab.places(database))
-      assert.deepEqual(await server.query(identities, { database }), asBefore);
+      assert.deepEqual(await server.query(identities, { database }), unchanged);
     await resource.destroy();
   });
 
-  it("is followed with its deletes when it has no columns either", async () => {
+  it("without columns replicates its deletes", async () => {
     const database = await lab.database("CREATE TABLE empty (); INSERT INTO empty DEFAULT VALUES");
     await lab.source.query("INSERT INTO empty SELECT FROM generate_series(1, 20)", { database });
     const resource = await lab.follow([database], { keylessTables: "full" });
@@ -90,11 +89,10 @@ describe("a table without a key", () => {
     await resource.destroy();
   });
 
-  it("keeps its replica identity for as long as another migration follows it", async () => {
+  it("keeps the replica identity FULL until the last migration that replicates it ends", async () => {
     const database = await lab.database("CREATE TABLE keyless (v int); INSERT INTO keyless VALUES (1), (1), (2)");
     const follow = async (changes: object): Promise<Resource> => {
-      const resource = new Resource();
-      await resource.create(lab.inputs([database], { migrationMode: "Online", keylessTables: "full", ...changes }));
+      const resource = await lab.follow([database], { keylessTables: "full", ...changes });
       return resource;
     };
     const [first, second] = [await follow({}), await follow({ databaseNames: { [database]: `${database}_2` } })];
@@ -110,8 +108,7 @@ describe("a table without a key", () => {
 
   it("gets its replica identity back when the migration is destroyed before its cutover", async () => {
     const database = await lab.database("CREATE TABLE keyless (v int); ALTER TABLE keyless REPLICA IDENTITY NOTHING");
-    const resource = new Resource();
-    await resource.create(lab.inputs([database], { migrationMode: "Online", keylessTables: "full" }));
+    const resource = await lab.follow([database], { keylessTables: "full" });
     await resource.destroy();
     const rows = await lab.source.query("SELECT relreplident::text FROM pg_class WHERE relname = 'keyless'", {
       database,

@@ -12,56 +12,57 @@ import { EmbeddedServer } from "../support/servers/embedded-server";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
+import { slotsOf, tableSql, whileTargetIsLocked, writeWal } from "./retained-wal-scene";
 
-describe("the patience with WAL beyond its limit", () => {
-  for (const [what, unconfirmed, isHeldUp, seconds] of [
-    ["a burst is waited for", 65, true, 30],
-    ["far beyond is hardly waited for", 95, true, 3],
-    ["unless nothing holds the stream up", 95, false, 30],
-    ["a stream that is up to date is given the time to let go", 5, false, 120],
+describe("the wait before a slot beyond maxRetainedWal is dropped", () => {
+  for (const [what, unconfirmed, isBlocked, seconds] of [
+    ["is 30 s for a burst just above the limit", 65, true, 30],
+    ["is 3 s far above the limit if the stream is blocked", 95, true, 3],
+    ["is 30 s far above the limit if the stream is not blocked", 95, false, 30],
+    ["is 120 s if the stream is up to date and only has to confirm", 5, false, 120],
   ] as const) {
-    it(what, () => assert.equal(lockTimeoutSeconds(unconfirmed, 60, isHeldUp), seconds));
+    it(what, () => assert.equal(lockTimeoutSeconds(unconfirmed, 60, isBlocked), seconds));
   }
 });
 
-describe("a slot that nobody reads", () => {
+describe("an unused slot", () => {
   const slot = "unread";
-  const told: string[] = [];
+  const reported: string[] = [];
   let server: EmbeddedServer;
-  let guard: RetainedWalMonitor;
+  let monitor: RetainedWalMonitor;
 
   before(async () => {
     const parameters = { wal_level: "logical", idle_replication_slot_timeout: "2s" };
     server = await EmbeddedServer.start({ major: 18, parameters });
-    guard = new RetainedWalMonitor({
+    monitor = new RetainedWalMonitor({
       ...{ server: endpointOf(server.login), side: "source", slot, slotDatabase: "postgres", database: "d" },
       journal: {
         retainedWal: () => Promise.resolve(),
         event: () => Promise.resolve(),
-        findings: async ([{ message, remedy }]: [Finding]) => void told.push(`${message}: ${remedy}`),
+        findings: async ([{ message, remedy }]: [Finding]) => void reported.push(`${message}: ${remedy}`),
       } as unknown as Journal,
       spec: () => ({ migrationName: "m" }) as MigrationSpec,
     });
   });
   after(async () => {
-    await guard.stop();
+    await monitor.stop();
     await server.stop();
   });
 
-  it("is warned of before its server gives it up for that, and its loss is told as what it is", async () => {
+  it("causes a warning before its server invalidates it, and an error that names the cause afterwards", async () => {
     await server.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", { values: [slot] });
-    await until("there is a warning", () => told.length > 0);
+    await until("a warning is reported", () => reported.length > 0);
     assert.match(
-      told.join(),
+      reported.join(),
       /^nobody reads the slot unread, which the source gives up after 2 s without.*: on the source, .*idle_replication_slot_timeout = 0/,
     );
-    await until("it is given up", async () => {
+    await until("the server invalidates the slot", async () => {
       await server.query("CHECKPOINT");
-      return guard.signal.aborted;
+      return monitor.signal.aborted;
     });
     const why =
       /603120: .*nobody has read it for longer than idle_replication_slot_timeout.*To do: .*idle_replication_slot_timeout = 0.*start it anew/s;
-    assert.match(String(guard.signal.reason), why);
+    assert.match(String(monitor.signal.reason), why);
     const session = await server.connect();
     await assert.rejects(
       verifySlotPlace(session, { name: slot, parts: migrationRoles }, () => 0n),
@@ -69,11 +70,11 @@ describe("a slot that nobody reads", () => {
     );
     await session.query("SELECT pg_drop_replication_slot($1)", [slot]);
     await session.end();
-    assert.equal(told.length, 1);
+    assert.equal(reported.length, 1);
   });
 });
 
-describe("WAL that the source keeps for a migration", () => {
+describe("WAL that the source retains for a migration", () => {
   let lab: Lab;
 
   before(async () => {
@@ -82,45 +83,19 @@ describe("WAL that the source keeps for a migration", () => {
 
   after(() => lab.stop());
 
-  const table = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT generate_series(1, 100), 'v'";
-
-  const write = (database: string, megabytes: number) =>
-    lab.source.query(
-      "SELECT pg_logical_emit_message(false, 'test', repeat('x', 1024 * 1024)) FROM generate_series(1, $1)",
-      {
-        database,
-        values: [megabytes],
-      },
-    );
-
-  const slots = () => lab.source.query("SELECT slot_name FROM pg_replication_slots WHERE NOT temporary");
-
-  /** The target takes nothing while somebody holds this table locked there. */
-  async function heldUp(database: string, run: () => Promise<void>): Promise<void> {
-    const obstacle = await lab.target.connect(database);
-    try {
-      await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
-      await lab.source.query("UPDATE t SET v = 'held up' WHERE id = 1", { database });
-      await run();
-    } finally {
-      await obstacle.end();
-    }
-  }
-
-  it("cancels only the database that it is too much for, where that was chosen", async () => {
-    const [database, other] = [await lab.database(table), await lab.database(table)];
+  it('cancels only the database above the limit with onMaxRetainedWal: "cancel"', async () => {
+    const [database, other] = [await lab.database(tableSql), await lab.database(tableSql)];
     const resource = new Resource();
     await resource.create(
-      lab.inputs([database, other], {
-        migrationMode: "Online",
+      lab.onlineInputs([database, other], {
         maxRetainedWal: "60MB",
         onMaxRetainedWal: "cancel",
       }),
     );
-    await heldUp(database, async () => {
-      await write(database, 100);
+    await whileTargetIsLocked(lab, database, async () => {
+      await writeWal(lab, database, 100);
       await until(
-        "it is canceled",
+        "the database is canceled",
         async () => {
           const { dbDetails } = (await resource.refresh()).currentSubStateDetails;
           return dbDetails[database]!.migrationState === "Canceled";
@@ -128,11 +103,11 @@ describe("WAL that the source keeps for a migration", () => {
         90,
       );
     });
-    assert.equal((await slots()).length, 1, "the other's");
+    assert.equal((await slotsOf(lab)).length, 1, "the slot of the other database");
     const details = resource.status.currentSubStateDetails.dbDetails[database]!;
     assert.equal(details.migrationOperation, "canceled");
     assert.match(details.message!, /maxRetainedWal allows 60\.0 MB.*taken out of dbsToMigrate/s);
-    // As a worker leaves it that is killed when it has said so, and before it has dropped the slot.
+    // The state that a killed worker leaves if it recorded the cancellation but did not drop the slot.
     const { slot } = changeCaptureNames(
       { migrationName: resource.inputs.migrationName as string, target: lab.administrator },
       database,
@@ -144,7 +119,7 @@ describe("WAL that the source keeps for a migration", () => {
     process.kill((await resource.refresh()).worker.pid!, "SIGKILL");
     await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
     await resource.update({});
-    assert.equal((await slots()).length, 1, "the other's, again");
+    assert.equal((await slotsOf(lab)).length, 1, "again only the slot of the other database");
     const again = resource.status.currentSubStateDetails.dbDetails[database]!;
     assert.deepEqual([again.migrationState, again.migrationOperation], ["Canceled", "canceled"]);
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
@@ -153,12 +128,12 @@ describe("WAL that the source keeps for a migration", () => {
     await resource.destroy();
   });
 
-  /** Has the source remove WAL that slots need, while something keeps them from going on. */
+  /** Makes the source remove WAL that slots still need. */
   async function loseSlots(database: string): Promise<void> {
     await lab.source.query("ALTER SYSTEM SET max_slot_wal_keep_size = '32MB'");
     await lab.source.query("SELECT pg_reload_conf()");
     try {
-      await write(database, 120);
+      await writeWal(lab, database, 120);
       await until("the slot is lost", async () => {
         await lab.source.query("CHECKPOINT");
         return (await lab.source.query("SELECT FROM pg_replication_slots WHERE wal_status = 'lost'")).length === 1;
@@ -169,11 +144,10 @@ describe("WAL that the source keeps for a migration", () => {
     }
   }
 
-  it("is gone by the source's own limit: the migration ends as Failed and says what to do", async () => {
-    const database = await lab.database(table);
-    const resource = new Resource();
-    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
-    await heldUp(database, () => loseSlots(database));
+  it("is removed at the source's own limit: the migration fails and names the remedy", async () => {
+    const database = await lab.database(tableSql);
+    const resource = await lab.follow([database]);
+    await whileTargetIsLocked(lab, database, () => loseSlots(database));
     await until("the migration has failed", async () => (await resource.refresh()).state === "Failed", 60);
     assert.match(
       resource.status.error!,
@@ -183,15 +157,14 @@ describe("WAL that the source keeps for a migration", () => {
     await resource.destroy();
   });
 
-  it("is gone in the middle of a copy, which does not go on in vain", async () => {
-    // Its rows take minutes.
+  it("is removed during the initial copy: the copy ends at once", async () => {
+    // Copying its rows takes minutes.
     const database = await lab.database(
       `CREATE TABLE slow AS SELECT generate_series(1, 20000) AS id; ALTER TABLE slow ADD CHECK (pg_sleep(0.01) IS NOT NULL) NOT VALID;
        UPDATE pg_constraint SET convalidated = true WHERE conrelid = 'slow'::regclass`,
     );
-    const resource = new Resource();
-    await resource.create(lab.inputs([database], { migrationMode: "Online", waitFor: "started" }));
-    await until("tables are copied", async () => {
+    const resource = await lab.follow([database], { waitFor: "started" });
+    await until("the worker copies tables", async () => {
       const { dbDetails } = (await resource.refresh()).currentSubStateDetails;
       return dbDetails[database]?.message === "copying tables";
     });
@@ -207,10 +180,10 @@ describe("WAL that the source keeps for a migration", () => {
     await resource.destroy();
   });
 
-  it("is warned of on the target, too, while a way back is kept, and goes on there", async () => {
-    const database = await lab.database(table);
+  it("causes a warning on the target during a rollback replication, which continues", async () => {
+    const database = await lab.database(tableSql);
     const resource = new Resource();
-    const inputs = lab.inputs([database], { migrationMode: "Online", maxRetainedWal: "60MB", rollback: "keep" });
+    const inputs = lab.onlineInputs([database], { maxRetainedWal: "60MB", rollback: "keep" });
     await resource.create(inputs);
     await resource.update({ triggerCutover: true });
     const obstacle = await lab.source.connect(database);
@@ -221,7 +194,7 @@ describe("WAL that the source keeps for a migration", () => {
          SELECT pg_logical_emit_message(false, 'test', repeat('x', 1024 * 1024)) FROM generate_series(1, 70)`,
         { database },
       );
-      await until("there is a warning", async () =>
+      await until("a warning is reported", async () =>
         /the target keeps \d\d\.\d MB of WAL.*of 60\.0 MB at most.*set rollback to drop/.test(
           JSON.stringify(await resource.refresh()),
         ),

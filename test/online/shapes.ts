@@ -12,7 +12,7 @@ const partitions = `
   CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (10); CREATE TABLE part_2 PARTITION OF part FOR VALUES FROM (10) TO (20);
   ALTER TABLE part_1 ADD PRIMARY KEY (id); ALTER TABLE part_2 ADD PRIMARY KEY (id); INSERT INTO part VALUES (1, 'low'), (11, 'high');`;
 
-/** From 18 on stored columns may be published, and virtual ones not, although FULL takes them in. */
+/** Since 18, stored generated columns can be published. Virtual ones cannot, although REPLICA IDENTITY FULL includes them. */
 const namedByComputed = `
   CREATE TABLE by_computed (id int, v text, twice int GENERATED ALWAYS AS (id * 2) STORED PRIMARY KEY); INSERT INTO by_computed SELECT i, 'v' FROM generate_series(1, 9) i;
   CREATE TABLE full_keyed (id int PRIMARY KEY, v text, loud text GENERATED ALWAYS AS (upper(v)) STORED); ALTER TABLE full_keyed REPLICA IDENTITY FULL;
@@ -23,10 +23,7 @@ const namedByComputed = `
   CREATE TABLE keyless_computed (v text, loud text GENERATED ALWAYS AS (upper(v)) STORED); INSERT INTO keyless_computed VALUES ('a'), ('a'), ('b');
   CREATE TABLE full_virtual (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) VIRTUAL); ALTER TABLE full_virtual REPLICA IDENTITY FULL;`;
 
-/**
- * Functions that name others without a schema, each called by one thing only: what gives one a search_path gives it to
- * all.
- */
+/** Functions that call others without naming a schema. Each is called by one object only, because a search_path set for one object serves all. */
 const namedWithoutSchema = `
   CREATE FUNCTION low(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 < 1000';
   CREATE FUNCTION fits_check(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN low($1); END';
@@ -63,16 +60,13 @@ const everyChange = (major: number): string => `
   ${since(12, major, "UPDATE named SET v = 2; DELETE FROM named WHERE k::text = '7'; INSERT INTO named VALUES ('c');")}
   ${since(18, major, changeComputed)}`;
 
-/**
- * Only the inserts of the second partition can be followed, so of the root too: what is published of the first is
- * published twice.
- */
+/** Only inserts of the second partition and the root can be published, so changes of the first partition are published twice. */
 const halfKeyed = `
   CREATE TABLE half (id int, v text, twice int GENERATED ALWAYS AS (id * 2) STORED) PARTITION BY RANGE (id);
   CREATE TABLE half_keyed PARTITION OF half FOR VALUES FROM (0) TO (10); CREATE TABLE half_keyless PARTITION OF half FOR VALUES FROM (10) TO (20);
   ALTER TABLE half_keyed ADD PRIMARY KEY (id); INSERT INTO half VALUES (1, 'a'), (2, 'a'), (11, 'b')`;
 
-/** From 18 on an UPDATE fails that is published and whose table is known by what is not: an application's must not. */
+/** Since 18, an UPDATE fails if it is published and its replica identity is not. Updates by applications must not fail. */
 const changeComputed = `
   UPDATE by_computed SET v = 'new' WHERE id < 4; UPDATE by_computed SET id = 20 WHERE id = 5; DELETE FROM by_computed WHERE id IN (1, 6); INSERT INTO by_computed VALUES (1, 'again');
   UPDATE full_keyed SET v = 'new' WHERE id < 4; UPDATE full_keyed SET id = 20 WHERE id = 5; DELETE FROM full_keyed WHERE id IN (1, 6); INSERT INTO full_keyed VALUES (1, 'again');
@@ -102,15 +96,15 @@ export function migrateEveryShape({ from: major, to }: VersionPair): void {
       { server: lab.target, database, login: lab.administrator },
     ];
 
-    it("follows tables of every shape, those without a key too, and resets their replica identity", async () => {
+    it("replicates tables of every shape, including keyless ones, and resets their replica identity", async () => {
       const database = await lab.database(everyShape(major));
       const empty = await lab.database("SELECT");
       const resource = new Resource();
       const identity = "SELECT relname FROM pg_class WHERE relreplident = 'f' ORDER BY 1";
-      // Before 10 there is no publication with which the engine could keep what it has to reset.
+      // Before 10 there is no publication to record which replica identities have to be reset.
       const keylessTables = major < 10 ? "insertsOnly" : "full";
       if (major < 10) await lab.source.query("ALTER TABLE keyless REPLICA IDENTITY FULL", { database });
-      await resource.create(lab.inputs([database, empty], { migrationMode: "Online", keylessTables }));
+      await resource.create(lab.onlineInputs([database, empty], { keylessTables }));
       const byUser = major >= 18 ? ["full_computed", "full_keyed", "full_virtual"] : [];
       const byEngine = major >= 18 ? ["keyless", "keyless_computed"] : ["keyless"];
       const identities = async (server = lab.source): Promise<unknown> =>
@@ -124,19 +118,18 @@ export function migrateEveryShape({ from: major, to }: VersionPair): void {
       await assertSameContent(...places(database));
       await assertSameContent(...places(empty));
       if (major >= 10) assert.deepEqual(await identities(), byUser);
-      assert.deepEqual(await identities(lab.target), await identities(), "the target's are as the source's");
+      assert.deepEqual(await identities(lab.target), await identities(), "equal on target and source");
       await resource.destroy();
     });
 
     if (major >= 18)
-      it("copies a table anew whose column is no longer generated, since the stream tells of it all the time, and of partitions twice", async () => {
+      it("copies a table again if its generated column becomes an ordinary one, during streaming, cutover and rollback", async () => {
         const database = await lab.database(
           `CREATE TABLE computed (id int, twice int GENERATED ALWAYS AS (id * 2) STORED); ALTER TABLE computed REPLICA IDENTITY FULL;
            INSERT INTO computed VALUES (1); CREATE TABLE late (LIKE computed INCLUDING GENERATED); ALTER TABLE late REPLICA IDENTITY FULL;
            INSERT INTO late VALUES (1); ${halfKeyed}`,
         );
-        const resource = new Resource();
-        await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+        const resource = await lab.follow([database]);
         await lab.source.query(
           "UPDATE half SET v = 'new' WHERE id = 1; DELETE FROM half WHERE id = 2; INSERT INTO half VALUES (3, 'c'), (12, 'c')",
           { database },
@@ -148,31 +141,29 @@ export function migrateEveryShape({ from: major, to }: VersionPair): void {
         const statementFor = (table: string): string =>
           `ALTER TABLE "public"."${table}" ALTER COLUMN "twice" DROP EXPRESSION`;
         const statement = statementFor("computed");
-        await until("the statement is named", async () => {
-          const { dbDetails } = (await resource.refresh()).currentSubStateDetails;
-          return (dbDetails[database]!.message ?? "").includes(statement);
-        });
-        await lab.target.query(statement, { database, login: lab.administrator });
-        await until("the table is copied anew", async () => {
+        await until("the message names the statement", async () =>
+          (await resource.messageOf(database)).includes(statement),
+        );
+        await lab.target.query(statement, lab.onTarget(database));
+        await until("the table is copied again", async () => {
           const rows = await lab.target.query("SELECT FROM computed WHERE twice = 7", lab.onTarget(database));
           return rows.length === 1;
         });
-        // The cutover waits for what is open on the source before it marks its point, and has carried the schema over
-        // by then.
+        // The cutover waits for open transactions before it records its LSN. By then it has replicated the schema.
         const open = await lab.source.connect(database);
         await open.query("BEGIN; SELECT txid_current()");
         const failure = Resource.failure(resource.update({ triggerCutover: true }));
-        await until("the point is being marked", async () => {
+        await until("the cutover creates its temporary slot", async () => {
           const slots = await lab.source.query("SELECT FROM pg_replication_slots WHERE temporary");
           return slots.length > 0;
         });
         await lab.source.query("ALTER TABLE late ALTER twice DROP EXPRESSION; UPDATE late SET twice = 7", { database });
         await open.end();
         assert.ok((await failure).includes(statementFor("late")));
-        await lab.target.query(statementFor("late"), { database, login: lab.administrator });
+        await lab.target.query(statementFor("late"), lab.onTarget(database));
         const kept = await resource.update({ triggerCutover: true, rollback: "keep" });
         assert.equal(kept.currentSubStateDetails.dbDetails[database]!.migrationState, "Succeeded");
-        // Nobody follows the target's schema.
+        // The rollback replication does not replicate DDL of the target.
         const altered = "ALTER TABLE half ALTER twice DROP EXPRESSION; UPDATE half SET twice = 7";
         await lab.target.query(altered, lab.onTarget(database));
         assert.ok((await Resource.failure(resource.update({ rollback: "return" }))).includes(statementFor("half")));

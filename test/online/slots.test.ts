@@ -9,19 +9,18 @@ import { until } from "../support/until";
 
 const table = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)";
 
-describe("slots on the source", () => {
+describe("the source's replication slots", () => {
   let lab: Lab;
 
   before(async () => {
-    // A slot for each of three databases, and one to spare.
+    // One slot for each of three databases, and one for comparisons.
     lab = await Lab.start({ source: { parameters: { max_replication_slots: 4, max_prepared_transactions: 2 } } });
   });
   after(() => lab.stop());
 
-  it("suffice, with one to spare, for the cutovers of all databases at once", async () => {
+  it("suffice for the cutovers of all databases at once if there is one more than databases", async () => {
     const databases = [await lab.database(table), await lab.database(table), await lab.database(table)];
-    const resource = new Resource();
-    await resource.create(lab.onlineInputs(databases));
+    const resource = await lab.follow(databases);
     for (const database of databases) await lab.source.query("INSERT INTO t VALUES (1000)", { database });
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     for (const database of databases)
@@ -29,9 +28,9 @@ describe("slots on the source", () => {
     await resource.destroy();
   });
 
-  it("are waited for by databases for which there are none, and given to them when others are cut over", async () => {
+  it("are awaited by databases that find none free, until other databases are cut over", async () => {
     const databases = [await lab.database(table), await lab.database(table), await lab.database(table)];
-    // Two slots are left: one to follow with, one for the comparison.
+    // Two slots remain: one for a stream, one for comparisons.
     for (const name of ["a_replica", "another"])
       await lab.source.query(`SELECT pg_create_physical_replication_slot('${name}')`);
     const resource = new Resource();
@@ -50,12 +49,12 @@ describe("slots on the source", () => {
     for (const database of databases) await lab.source.query("INSERT INTO t VALUES (1000)", { database });
     const dbsToTriggerCutoverOn = databases.filter((name) => !late.includes(name));
     await resource.update({ triggerCutover: true, dbsToTriggerCutoverOn });
-    await until("the next one follows", async () => {
+    await until("the next database is replicated", async () => {
       await resource.refresh();
       return waiting().length === 1;
     });
     await lab.source.query("SELECT pg_drop_replication_slot('another')");
-    await until("all follow", async () => {
+    await until("all databases are replicated", async () => {
       await resource.refresh();
       return waiting().length === 0;
     });
@@ -66,34 +65,33 @@ describe("slots on the source", () => {
     await resource.destroy();
   });
 
-  it("that SQL reads take no WAL sender from other databases", async () => {
+  it("read by SQL functions do not count as WAL senders", async () => {
     const database = await lab.database(table);
     const own = ["pg_migration_another", "pg_migration_another_read"];
     for (const name of own) await lab.source.query(`SELECT pg_create_logical_replication_slot('${name}', 'pgoutput')`);
-    // Of ten senders one is to be for the slot that is followed, one for this database, and one to spare.
+    // Ten senders: seven are taken. One is for the existing slot, one for this database, and one is reserved.
     const senders = await Promise.all(
       Array.from({ length: 7 }, () => lab.source.connect(database, { replication: "database" } as object)),
     );
-    const told: unknown[] = [];
+    const messages: unknown[] = [];
     const work = {
       spec: { migrationName: "m", target: lab.administrator },
       source: { ...lab.source.login, sslMode: "Disable" },
-      journal: { database: (_name: string, changes: unknown) => Promise.resolve(told.push(changes)) },
+      journal: { database: (_name: string, changes: unknown) => Promise.resolve(messages.push(changes)) },
     } as unknown as Work;
     try {
       const begun = await new SourceSlots().begin(work, database, () => Promise.resolve("begun"));
-      assert.deepEqual([begun, told], ["begun", []]);
+      assert.deepEqual([begun, messages], ["begun", []]);
     } finally {
       await Promise.all(senders.map((sender) => sender.end()));
       for (const name of own) await lab.source.query(`SELECT pg_drop_replication_slot('${name}')`);
     }
   });
 
-  it("move on while their database is idle and others write", async () => {
+  it("advance while their database is idle and another database is written", async () => {
     const idle = await lab.database(table);
     const busy = await lab.database("CREATE TABLE noise (v text)");
-    const resource = new Resource();
-    await resource.create(lab.onlineInputs([idle]));
+    const resource = await lab.follow([idle]);
     const confirmed = async (): Promise<unknown> =>
       (await lab.source.query("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE NOT temporary"))[0]!
         .confirmed_flush_lsn;
@@ -101,7 +99,7 @@ describe("slots on the source", () => {
       database: busy,
     });
     const [end] = await lab.source.query<{ lsn: string }>("SELECT pg_current_wal_lsn()::text AS lsn");
-    await until("the slot is let go on", async () => {
+    await until("the slot has advanced past the writes", async () => {
       const [row] = await lab.source.query<{ beyond: boolean }>("SELECT $1::pg_lsn >= $2::pg_lsn AS beyond", {
         values: [await confirmed(), end!.lsn],
       });
@@ -110,7 +108,7 @@ describe("slots on the source", () => {
     await resource.destroy();
   });
 
-  it("that wait for old transactions name the sessions, since when, and how to end them", async () => {
+  it("report the old transactions that delay their creation: session, start, and statement to end them", async () => {
     const database = await lab.database(table);
     const old = await lab.source.connect(database);
     const resource = new Resource();
@@ -120,25 +118,25 @@ describe("slots on the source", () => {
       await old.query("BEGIN; INSERT INTO t VALUES (-2)");
       const [session] = (await old.query<{ pid: number }>("SELECT pg_backend_pid() AS pid")).rows;
       await resource.create(lab.onlineInputs([database], { waitFor: "started" }));
-      const told = async (): Promise<string> => JSON.stringify((await resource.refresh()).currentSubStateDetails);
       const remedies: readonly (readonly [RegExp, () => Promise<unknown>])[] = [
         [
           new RegExp(
             `session ${session!.pid} of postgres \\(nightly report, idle in transaction\\).*pg_terminate_backend\\(${session!.pid}\\)`,
+            "s",
           ),
           () => old.query("ROLLBACK"),
         ],
         [
-          /prepared transaction half done of postgres, open since .*ROLLBACK PREPARED 'half done'/,
+          /prepared transaction half done of postgres, open since .*ROLLBACK PREPARED 'half done'/s,
           () => old.query("ROLLBACK PREPARED 'half done'"),
         ],
       ];
       const open = [...remedies];
       while (open.length > 0) {
-        // Which of the two is waited for first is the server's choice.
+        // The server decides which of the two it waits for first.
         let next = -1;
-        await until("it is told who is waited for", async () => {
-          const text = await told();
+        await until("the message names the transaction", async () => {
+          const text = await resource.messageOf(database);
           next = open.findIndex(([pattern]) => pattern.test(text));
           return next >= 0;
         });
@@ -151,7 +149,7 @@ describe("slots on the source", () => {
     await resource.destroy();
   });
 
-  it("are followed when the state says so: a successor that cannot reach the source does not wait for a cutover yet", async () => {
+  it("are read again before the state is WaitingForCutoverTrigger: a successor waits for the source first", async () => {
     const database = await lab.database(table);
     const resource = new Resource();
     const { worker } = await resource.create(lab.onlineInputs([database]));
@@ -163,7 +161,7 @@ describe("slots on the source", () => {
       update = resource.update({ reconnectFor: 120 });
       const observer = new Resource();
       [observer.id, observer.outputs] = [resource.id, { ...resource.outputs }];
-      await until("a successor is at work", async () => (await observer.refresh()).worker.state === "running");
+      await until("a successor is running", async () => (await observer.refresh()).worker.state === "running");
       for (let look = 0; look < 10; look++) {
         const { currentSubState } = (await observer.refresh()).currentSubStateDetails;
         assert.notEqual(currentSubState, "WaitingForCutoverTrigger");

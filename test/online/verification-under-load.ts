@@ -5,16 +5,16 @@ import { Resource } from "../support/resource";
 import { Traffic } from "../support/traffic";
 import { verificationOf } from "./verification-of";
 
-/** Compares so many times while sessions write. */
+/** Verifies a database repeatedly while sessions write to the source. */
 export function verifyUnderLoad(rounds: number): void {
-  describe("the verification of an online migration under load", () => {
+  describe("online verification under load", () => {
     let lab: Lab;
     before(async () => {
       lab = await Lab.start();
     });
     after(() => lab.stop());
 
-    it(`never finds a difference where there is none, however the source is written: ${rounds} comparisons`, async () => {
+    it(`reports no false difference in ${rounds} comparisons`, async () => {
       const database = await lab.database(`${Traffic.schema}
         CREATE TABLE emptied (id int, v text);
         CREATE TABLE wide (id int PRIMARY KEY, v text);
@@ -27,7 +27,7 @@ export function verifyUnderLoad(rounds: number): void {
         for (let round = 0; writing; round++) await lab.source.query(sql(round), { database });
       };
       try {
-        await resource.create(lab.inputs([database], { migrationMode: "Online", reconnectFor: 60 }));
+        await resource.create(lab.onlineInputs([database], { reconnectFor: 60 }));
         writers.push(
           others((round) => `UPDATE wide SET v = ${round} || repeat('w', 500) WHERE id % 50 = ${round % 50}`),
           others(

@@ -7,7 +7,7 @@ import { Resource } from "../support/resource";
 import { until } from "../support/until";
 import { verificationOf } from "./verification-of";
 
-describe("the verification of an online migration", () => {
+describe("online verification", () => {
   let lab: Lab;
 
   before(async () => {
@@ -16,8 +16,11 @@ describe("the verification of an online migration", () => {
 
   after(() => lab.stop());
 
-  /** A cutover that the worker saw before the spec it comes with would be made by the former one. */
-  async function whileNobodySeesAPart(ask: () => Promise<string>): Promise<string> {
+  /**
+   * Delays the write of the spec, and checks that no request is visible before it. Otherwise the worker would run a
+   * requested cutover with the previous spec.
+   */
+  async function withDelayedSpec(ask: () => Promise<string>): Promise<string> {
     const obstacle = await lab.target.connect();
     try {
       await obstacle.query("BEGIN; SELECT FROM pgmigration.migration FOR NO KEY UPDATE");
@@ -34,13 +37,12 @@ describe("the verification of an online migration", () => {
     }
   }
 
-  it("names what differs, goes on following, and sees that it is put right", async () => {
+  it("names the different rows while replication continues, and reports equality after they are corrected", async () => {
     const database = await lab.database(`
       CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 2000) i;
       CREATE TABLE keyless (a int, b text); INSERT INTO keyless SELECT i % 10, 'twin' FROM generate_series(1, 100) i;
       CREATE TABLE untouched (id int PRIMARY KEY)`);
-    const resource = new Resource();
-    await resource.create(lab.inputs([database], { migrationMode: "Online", keylessTables: "full" }));
+    const resource = await lab.follow([database], { keylessTables: "full" });
     await lab.target.query(
       `UPDATE t SET v = 'another' WHERE id = 417; DELETE FROM t WHERE id = 1000; INSERT INTO t VALUES (-5, 'foreign');
        INSERT INTO keyless VALUES (3, 'twin')`,
@@ -61,10 +63,10 @@ describe("the verification of an online migration", () => {
     assert.equal(resource.status.currentSubStateDetails.currentSubState, "WaitingForCutoverTrigger");
 
     const asked = () => Resource.failure(resource.update({ verifyBeforeCutover: true, triggerCutover: true }));
-    const text = await whileNobodySeesAPart(asked);
+    const text = await withDelayedSpec(asked);
     assert.match(text, /not cut over.*417/s);
     assert.equal(resource.status.state, "Failed");
-    assert.deepEqual(resource.status.cutoverTimeline, [], "no step of the cutover has been made");
+    assert.deepEqual(resource.status.cutoverTimeline, [], "no step of the cutover ran");
     const slots = await lab.source.query("SELECT FROM pg_replication_slots WHERE NOT temporary");
     assert.equal(slots.length, 1);
 
@@ -81,21 +83,20 @@ describe("the verification of an online migration", () => {
     await resource.destroy();
   });
 
-  it("lets the stream go on while a long transaction of the source keeps it waiting", async () => {
+  it("does not stop the stream while it waits for a long transaction of the source", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
-    const resource = new Resource();
-    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const resource = await lab.follow([database]);
     const long = await lab.source.connect(database);
     let asked: Promise<MigrationStatus> | undefined;
     try {
       await long.query("BEGIN; INSERT INTO t VALUES (-1)");
       asked = resource.update({ verifyNow: "long" });
-      await until("the point waits for the transaction", async () => {
+      await until("the verification waits for the transaction", async () => {
         const waiting = await lab.source.query("SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted");
         return waiting.length > 0;
       });
       await lab.source.query("INSERT INTO t VALUES (1)", { database });
-      await until("what commits meanwhile arrives", async () => {
+      await until("the row committed meanwhile is applied", async () => {
         return (await lab.target.query("SELECT FROM t WHERE id = 1", lab.onTarget(database))).length === 1;
       });
       await long.query("COMMIT");
@@ -106,10 +107,9 @@ describe("the verification of an online migration", () => {
     await resource.destroy();
   });
 
-  it("says what to do when the source has no slot to spare, and follows on", async () => {
+  it("fails with a remedy if the source has no free slot, and replication continues", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
-    const resource = new Resource();
-    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const resource = await lab.follow([database]);
     const take = `SELECT pg_create_physical_replication_slot('taken_' || i)
                     FROM generate_series(1, current_setting('max_replication_slots')::int - 1) i`;
     await lab.source.query(take);
@@ -121,7 +121,7 @@ describe("the verification of an online migration", () => {
         /To do: drop slots.*or raise max_replication_slots.*one for each database, and one more/,
       );
       await lab.source.query("INSERT INTO t VALUES (1)", { database });
-      await until("the stream goes on", async () => {
+      await until("the stream continues", async () => {
         return (await lab.target.query("SELECT FROM t", lab.onTarget(database))).length === 1;
       });
     } finally {
@@ -136,15 +136,15 @@ describe("the verification of an online migration", () => {
     await resource.destroy();
   });
 
-  it("is waited for no longer once another one has taken its place before it was begun", async () => {
+  it("that a newer request replaced before it started ends the operations that wait for it", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
     const resource = new Resource();
-    const { worker } = await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const { worker } = await resource.create(lab.onlineInputs([database]));
     const other = new Resource();
     Object.assign(other, { id: resource.id, outputs: resource.outputs, inputs: resource.inputs });
     const command = await CommandLine.in(lab);
     const asked = (name: string): Promise<void> =>
-      until(`${name} is asked for`, async () => {
+      until(`${name} is requested`, async () => {
         const spec = `SELECT FROM pgmigration.migration WHERE spec ->> 'verifyNow' ~ '^${name}'`;
         return (await lab.target.query(spec)).length === 1;
       });

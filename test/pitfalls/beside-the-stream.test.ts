@@ -7,7 +7,7 @@ import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
 
-describe("what stands beside the stream", () => {
+describe("pitfalls of change data capture", () => {
   let lab: Lab;
   before(async () => {
     lab = await Lab.start({ source: { major: 16 }, target: { major: 18 } });
@@ -20,9 +20,9 @@ describe("what stands beside the stream", () => {
         "CREATE TABLE t (id int PRIMARY KEY DEFERRABLE, v int); INSERT INTO t VALUES (1, 10), (2, 20), (3, 30)",
       );
       const resource = new Resource();
-      const status = await resource.create(lab.inputs([database], { migrationMode: "Online", keylessTables }));
+      const status = await resource.create(lab.onlineInputs([database], { keylessTables }));
       assertFinding(status, /public\.t/);
-      // In between there are two rows of one key.
+      // During the statement, two rows have the same key.
       await lab.source.query("INSERT INTO t VALUES (4, 40); UPDATE t SET id = 5 - id", { database });
       if (keylessTables === "full") {
         assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
@@ -33,7 +33,7 @@ describe("what stands beside the stream", () => {
       await resource.destroy();
     });
 
-  it("what a trigger has done comes by the stream, also of one that fires in a replica: it waits for the handover", async () => {
+  it("rows that triggers write on the source are replicated once: triggers that fire for replicas are enabled at cutover", async () => {
     const database = await lab.database(`
       CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE log (id serial PRIMARY KEY, what text); CREATE TABLE ruled (id int);
       CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
@@ -42,8 +42,7 @@ describe("what stands beside the stream", () => {
       CREATE TRIGGER always AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE t ENABLE ALWAYS TRIGGER always;
       CREATE TRIGGER replica AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE t ENABLE REPLICA TRIGGER replica;
       CREATE RULE rule AS ON INSERT TO t DO ALSO INSERT INTO ruled VALUES (NEW.id); ALTER TABLE t ENABLE ALWAYS RULE rule;`);
-    const resource = new Resource();
-    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const resource = await lab.follow([database]);
     await lab.source.query("INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)", { database });
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     await assertSameContent(...lab.places(database));
@@ -51,7 +50,7 @@ describe("what stands beside the stream", () => {
     assert.deepEqual(
       await lab.target.query(enabled, { database }),
       await lab.source.query(enabled, { database }),
-      "after the cutover they are as on the source",
+      "after the cutover the triggers are enabled as on the source",
     );
     await resource.destroy();
   });
@@ -76,7 +75,7 @@ describe("what stands beside the stream", () => {
     const everywhere = async (verb: (name: string, value: string) => string): Promise<void> => {
       const sql = (role: string): string =>
         settings.map(([name, value]) => `ALTER ROLE ${role} ${verb(name, value)}`).join("; ");
-      // A session that has the settings itself has to get rid of them.
+      // The sessions that change the settings must not be subject to them.
       const free = { options: "-c statement_timeout=0 -c lock_timeout=0" } as object;
       await lab.source.query(sql(lab.source.login.user), { login: free });
       await lab.target.query(sql(lab.administrator.user), { login: free });
@@ -84,9 +83,9 @@ describe("what stands beside the stream", () => {
     await everywhere((name, value) => `SET ${name} = ${value}`);
     const resource = new Resource();
     try {
-      const inputs = lab.inputs([database], { migrationMode: "Online" });
+      const inputs = lab.onlineInputs([database]);
       await resource.create(inputs);
-      await until("the stream rests", async () => (await resource.refresh()).state === "WaitingForUserAction");
+      await until("the stream is idle", async () => (await resource.refresh()).state === "WaitingForUserAction");
       await sleep(3000);
       const login = { options: "-c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0" } as object;
       await lab.source.query(
@@ -104,15 +103,14 @@ describe("what stands beside the stream", () => {
   it("15: the validation reports that large objects are not followed", async () => {
     const database = await lab.database("SELECT lo_from_bytea(4711, 'first'); CREATE TABLE t (id int PRIMARY KEY)");
     const resource = new Resource();
-    const status = await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const status = await resource.create(lab.onlineInputs([database]));
     assertFinding(status, /large object 4711/);
     await resource.destroy();
   });
 
   it("31: no snapshot is held on the source after the rows are copied", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
-    const resource = new Resource();
-    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const resource = await lab.follow([database]);
     const held = await lab.source.query(
       "SELECT application_name FROM pg_stat_activity WHERE datname = $1 AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND state LIKE 'idle in transaction%'",
       { values: [database] },
@@ -121,43 +119,43 @@ describe("what stands beside the stream", () => {
     await resource.destroy();
   });
 
-  it("whom the copy's locks hold up is told, for as long as they do", async () => {
+  it("sessions that wait for the copy's locks are reported while they wait", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE other (id int PRIMARY KEY)");
     const proxy = await CuttableProxy.to({ ...lab.source.login, sslMode: "Disable" });
-    const inputs = lab.inputs([database], { migrationMode: "Online", waitFor: "started", source: proxy.endpoint });
+    const inputs = lab.onlineInputs([database], { waitFor: "started", source: proxy.endpoint });
     const held = proxy.hold(`${String(inputs.migrationName)} copy`);
     const [deploy, indexer] = await Promise.all([1, 2].map(() => lab.source.connect(database)));
     const resource = new Resource();
-    const told = async (): Promise<string> => JSON.stringify(await resource.refresh());
+    const report = async (): Promise<string> => JSON.stringify(await resource.refresh());
     try {
       await deploy!.query("SET application_name = 'deploy'");
       await resource.create(inputs);
       await held.first;
       const indexed = indexer!.query("CREATE INDEX CONCURRENTLY ON other (id)");
-      await until("it waits for the snapshot", async () => {
+      await until("the index build waits for the snapshot", async () => {
         const waiting = "SELECT FROM pg_stat_activity WHERE wait_event = 'virtualxid'";
         return (await lab.source.query(waiting)).length > 0;
       });
-      const gaveWay = assert.rejects(deploy!.query("TRUNCATE t /* secret */"), { code: "57014" });
-      let said = "";
-      await until("both are told of", async () => /waits to lock/.test((said = await told())));
+      const canceled = assert.rejects(deploy!.query("TRUNCATE t /* secret */"), { code: "57014" });
+      let text = "";
+      await until("both sessions are reported", async () => /waits to lock/.test((text = await report())));
       assert.match(
-        said,
+        text,
         /session \d+ on the source \(postgres, test, [^)]*\) waits for the copy's transactions to end, since/,
       );
       assert.match(
-        said,
+        text,
         /session \d+ on the source \(postgres, deploy, in a statement begun at [^)]*Z\) waits to lock public\.t, which is being copied, since \S+Z"[^{}]*pg_cancel_backend/,
       );
-      assert.doesNotMatch(said, /secret/);
-      // As the remedy has it. What is not copied yet could not be, either, behind one who waits for it.
+      assert.doesNotMatch(text, /secret/);
+      // As the remedy says. Otherwise the copy of the table would wait for this session.
       await lab.source.query("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'deploy'");
-      await gaveWay;
-      await until("it is told no longer", async () => !/waits to lock/.test(await told()));
+      await canceled;
+      await until("the report has ended", async () => !/waits to lock/.test(await report()));
       held.letGo();
       await indexed;
       assert.equal((await resource.update({ waitFor: undefined })).state, "WaitingForUserAction");
-      assert.doesNotMatch(await told(), /waits to lock|to end, since/);
+      assert.doesNotMatch(await report(), /waits to lock|to end, since/);
       await resource.destroy();
     } finally {
       held.letGo();
@@ -166,7 +164,7 @@ describe("what stands beside the stream", () => {
     }
   });
 
-  it("a target that is to be read only, as Azure has one whose storage is nearly full, is told of for as long as it is", async () => {
+  it("a read-only target, as Azure sets it when the storage is nearly full, is reported while it is read-only", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
     const set = async (value: "on" | "off"): Promise<void> => {
       const session = await lab.target.connect();
@@ -176,21 +174,18 @@ describe("what stands beside the stream", () => {
       await session.end();
     };
     const resource = new Resource();
-    const isTold = async (): Promise<boolean> =>
+    const isReported = async (): Promise<boolean> =>
       /default_transaction_read_only is on, and this migration writes there all the same.*storage-size/.test(
         JSON.stringify(await resource.refresh()),
       );
     try {
       await set("on");
-      assert.equal(
-        (await resource.create(lab.inputs([database], { migrationMode: "Online" }))).state,
-        "WaitingForUserAction",
-      );
-      assert.ok(await isTold(), "by the validation");
+      assert.equal((await resource.create(lab.onlineInputs([database]))).state, "WaitingForUserAction");
+      assert.ok(await isReported(), "by the validation");
       await set("off");
-      await until("it is told no longer", async () => !(await isTold()));
+      await until("the report has ended", async () => !(await isReported()));
       await set("on");
-      await until("it is told while it is followed", isTold);
+      await until("the monitor reports it", isReported);
     } finally {
       await set("off");
     }
@@ -199,16 +194,15 @@ describe("what stands beside the stream", () => {
 
   it("40: a failed clean-up is reported with the remaining objects, and retried", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
-    const resource = new Resource();
-    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const resource = await lab.follow([database]);
     await lab.source.query(
       `CREATE FUNCTION keep() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$;
        CREATE EVENT TRIGGER keep ON ddl_command_start WHEN TAG IN ('DROP PUBLICATION') EXECUTE FUNCTION keep()`,
       { database },
     );
-    const said = await Resource.failure(resource.update({ triggerCutover: true }));
-    assert.match(said, /could not be removed.*not now/);
-    assert.match(said, /DROP PUBLICATION IF EXISTS pg_migration_/);
+    const text = await Resource.failure(resource.update({ triggerCutover: true }));
+    assert.match(text, /could not be removed.*not now/);
+    assert.match(text, /DROP PUBLICATION IF EXISTS pg_migration_/);
     assert.equal(resource.status.state, "Failed");
     await lab.source.query("DROP EVENT TRIGGER keep; DROP FUNCTION keep", { database });
     assert.equal((await resource.update({})).state, "Succeeded");
@@ -232,7 +226,7 @@ describe("what stands beside the stream", () => {
     await lab.target.query("REVOKE SET ON PARAMETER session_replication_role FROM azure_pg_admin");
     const resource = new Resource();
     try {
-      const inputs = lab.inputs([database], { migrationMode: "Online" });
+      const inputs = lab.onlineInputs([database]);
       const status = await resource.create(inputs);
       assertFinding(status, /may not set session_replication_role.*created at the cutover/s);
       await lab.source.query(

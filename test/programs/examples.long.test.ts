@@ -63,7 +63,7 @@ for (const hostName of hostNames) {
       assert.equal(statusOf(await host.up()).state, "Succeeded");
       await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
       assert((await host.destroy()).ok);
-      // Last: the CLI keeps the key in the stack's configuration.
+      // At the end, because the CLI keeps the key in the stack's configuration.
       const mistaken = await deploy(".", { ...config, tableJob: "3" }).preview();
       assert.match(
         JSON.stringify(mistaken.diagnostics),

@@ -30,11 +30,11 @@ for (const hostName of hostNames) {
     const deploy = (program: string, config: Record<string, string>, environment?: Record<string, string>): Host =>
       deployProgram(hostName, directory, lab, program, config, environment);
 
-    it("examples/offline: preview changes nothing, up migrates, a second up is the same, destroy cleans up", async () => {
+    it("examples/offline: preview changes nothing, up migrates, a second up changes nothing, destroy cleans up", async () => {
       const database = await lab.adventureWorks();
       const config = { dbsToMigrate: JSON.stringify([database]) };
       const host = deploy("examples/offline", config);
-      // As users run it: with its types checked by Pulumi, too.
+      // As users run it: Pulumi checks its types, too.
       const preview = await deploy("examples/offline", config, { PULUMI_NODEJS_TRANSPILE_ONLY: "false" }).preview();
       assert(preview.ok && preview.summary.create >= 1);
       assert.deepEqual(await lab.targetDatabases(), []);

@@ -44,7 +44,7 @@ describe("an interrupted pulumi up", () => {
   });
 
   function pulumi(...words: string[]) {
-    // A process group of its own, as a shell gives one to what runs in a terminal: Ctrl-C reaches all of it.
+    // In its own process group, like a command of a shell: Ctrl-C reaches all processes of the group.
     const child = spawn(
       process.execPath,
       ["--import", "tsx", resolve("tools/pulumi-host/main.ts"), ...words, "--cwd", directory],

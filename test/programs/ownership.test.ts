@@ -8,7 +8,7 @@ import { Lab } from "../support/lab";
 import { hostNames } from "../support/pulumi-cli";
 
 for (const hostName of hostNames) {
-  describe(`the owner of a migration, deployed by the ${hostName} host`, () => {
+  describe(`the owner of a migration record, deployed by the ${hostName} host`, () => {
     let lab: Lab;
     let directory: string;
 
@@ -22,7 +22,7 @@ for (const hostName of hostNames) {
       await lab.stop();
     });
 
-    it("is the new resource after a new name: the running migration stays, and reaches its cutover", async () => {
+    it("is the new resource after it was renamed: the running migration continues and reaches its cutover", async () => {
       const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
       const deploy = (resourceName: string, config: Record<string, string> = {}) =>
         deployProgram(hostName, directory, lab, "test/programs/renamed", {

@@ -27,8 +27,8 @@ export const classes = [PgFleetMigration, MigrationIncompleteError];
 `;
 
 /**
- * The tarball in a folder of its own. Its dependencies are links to those of the workspace, so that no registry is needed: a
- * package that is used without being declared is not found.
+ * The unpacked tarball in a separate folder. Its declared dependencies are links to those of the workspace, so no registry
+ * is needed. A package that is used but not declared is not found.
  */
 describe("the npm package", () => {
   let folder: string;
@@ -48,7 +48,7 @@ describe("the npm package", () => {
     folder = await mkdtemp(join(tmpdir(), "pg-migration-package-"));
     const copy = join(folder, "provider");
     await mkdir(copy);
-    // In a copy: packing writes README.md and LICENSE beside the manifest.
+    // In a copy, because packing writes README.md and LICENSE beside the manifest.
     for (const name of ["bin", "dist", "package.json", "copy-package-texts.mjs"])
       await cp(join("provider", name), join(copy, name), { recursive: true });
     for (const name of ["README.md", "LICENSE"]) await cp(name, join(folder, name));

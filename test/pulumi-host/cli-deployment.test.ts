@@ -18,7 +18,7 @@ const events = [
   { summaryEvent: { resourceChanges: { create: 1 } } },
 ];
 
-/** Stands for the CLI: notes its arguments and its input, and writes the event log of an operation. */
+/** A fake CLI that records its arguments and input, and writes the event log of an operation. */
 const fake = `#!${process.execPath}
 const { appendFileSync, readFileSync, writeFileSync } = require("node:fs");
 const args = process.argv.slice(2);
@@ -37,7 +37,7 @@ interface Call {
   readonly backend: string;
 }
 
-describe("the host over the Pulumi CLI", () => {
+describe("the Pulumi CLI host", () => {
   let directory: string;
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), "cli-"));
@@ -54,7 +54,7 @@ describe("the host over the Pulumi CLI", () => {
     environment: { FAKE_LOG: join(directory, "calls.jsonl") },
   });
 
-  it("passes no secret as an argument, keeps to its own folder, and reads the event log", async () => {
+  it("passes secrets by standard input only, writes only to its folder, and reads the event log", async () => {
     const seen: HostEvent[] = [];
     const command = join(directory, "pulumi");
     const host = new CliDeployment({ ...options(), command, directory, onEvent: (event) => seen.push(event) });
@@ -88,7 +88,7 @@ describe("the host over the Pulumi CLI", () => {
     assert.match(failed.diagnostics.at(-1)?.message ?? "", /no such stack/);
   });
 
-  it("is chosen where the CLI is on PATH, unless PULUMI_HOST decides otherwise", () => {
+  it("is selected if the CLI is on PATH, unless PULUMI_HOST selects another", () => {
     const { PATH, PULUMI_HOST } = process.env;
     try {
       process.env.PATH = directory;

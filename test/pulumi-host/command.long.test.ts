@@ -12,7 +12,7 @@ interface Ended {
   readonly output: string;
 }
 
-/** The command in a process of its own. */
+/** The command in a separate process. */
 class Command {
   readonly process: ChildProcess;
   output = "";
@@ -34,13 +34,13 @@ describe("the embedded host's command", () => {
   beforeEach(async () => (recorder = await Recorder.create()));
   afterEach(() => recorder.remove());
 
-  /** The second of three is not done before {@link goOn}. */
+  /** The second of three resources is not created before {@link finishSecond}. */
   const held = (): Planned[] => [
     { name: "first" },
     { name: "second", props: { waitsFor: `${recorder.directory}/go-on` }, dependsOn: ["first"] },
     { name: "third", dependsOn: ["second"] },
   ];
-  const goOn = () => writeFileSync(`${recorder.directory}/go-on`, "");
+  const finishSecond = () => writeFileSync(`${recorder.directory}/go-on`, "");
   const stateHas = (name: string) =>
     existsSync(recorder.stateFile) &&
     readFileSync(recorder.stateFile, "utf8").includes(
@@ -52,7 +52,7 @@ describe("the embedded host's command", () => {
     return existsSync(file) && readFileSync(file, "utf8").includes(`{"call":"${call}","name":"${name}"`);
   };
 
-  it("says what it is, what it did, and what the outputs are", async () => {
+  it("prints the host, the steps and the outputs, and refuses unknown commands", async () => {
     await recorder.copyProgram([{ name: "a", props: { value: 1, exports: ["derived"] } }]);
     const up = await new Command(recorder, "up").ended;
     const output = await new Command(recorder, "output", "a_derived").ended;
@@ -66,13 +66,13 @@ describe("the embedded host's command", () => {
     assert.match(unknown.output, /no command dance[^]*usage:/);
   });
 
-  it("finishes the running step at the first interrupt, and begins no other", async () => {
+  it("completes the running step at the first interrupt, and starts no other", async () => {
     await recorder.copyProgram(held());
     const command = new Command(recorder, "up");
-    await until("the second is being created", () => hasCalled("create second"));
+    await until("the second resource is being created", () => hasCalled("create second"));
     command.process.kill("SIGINT");
-    await until("the interrupt is heard", () => /interrupt again/.test(command.output));
-    goOn();
+    await until("the command reports the interrupt", () => /interrupt again/.test(command.output));
+    finishSecond();
     const { code, output } = await command.ended;
     assert.equal(code, 1);
     assert.match(output, /cancelled/);
@@ -80,30 +80,30 @@ describe("the embedded host's command", () => {
     assert.deepEqual(changesIn(await recorder.takeCalls()), ["create first", "create second"]);
   });
 
-  it("breaks the running step off at the second interrupt", async () => {
+  it("cancels the running step at the second interrupt", async () => {
     await recorder.copyProgram(held());
     const command = new Command(recorder, "up");
-    await until("the second is being created", () => hasCalled("create second"));
+    await until("the second resource is being created", () => hasCalled("create second"));
     command.process.kill("SIGINT");
-    await until("the interrupt is heard", () => /interrupt again/.test(command.output));
+    await until("the command reports the interrupt", () => /interrupt again/.test(command.output));
     command.process.kill("SIGINT");
     const { code } = await command.ended;
     assert.equal(code, 1);
     assert.ok(stateHas("first") && !stateHas("second"));
   });
 
-  it("loses nothing but the running step when it is killed, and leaves no process behind", async () => {
+  it("loses only the running step when it is killed, and leaves no process", async () => {
     await recorder.copyProgram(held());
     const command = new Command(recorder, "up");
-    await until("the second is being created", () => hasCalled("create second"));
+    await until("the second resource is being created", () => hasCalled("create second"));
     const children = childrenOf(command.process.pid ?? 0);
     command.process.kill("SIGKILL");
     await command.ended;
-    await until("they are gone", () => children.every((pid) => !existsSync(`/proc/${pid}`)));
+    await until("the child processes have ended", () => children.every((pid) => !existsSync(`/proc/${pid}`)));
     assert.ok(children.length >= 2, "the program and its provider");
     assert.ok(stateHas("first") && !stateHas("second"));
     await recorder.takeCalls();
-    goOn();
+    finishSecond();
     const again = await recorder.host(held()).up();
     assert.equal(again.ok, true);
     assert.deepEqual(changesIn(await recorder.takeCalls()), ["create second", "create third"]);
@@ -112,9 +112,9 @@ describe("the embedded host's command", () => {
   it("is refused while another operation runs on the stack", async () => {
     await recorder.copyProgram(held());
     const command = new Command(recorder, "up");
-    await until("the second is being created", () => hasCalled("create second"));
+    await until("the second resource is being created", () => hasCalled("create second"));
     await assert.rejects(recorder.host([]).up(), /is running an operation/);
-    goOn();
+    finishSecond();
     assert.equal((await command.ended).code, 0);
   });
 });

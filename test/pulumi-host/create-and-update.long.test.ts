@@ -4,7 +4,7 @@ import { unknownValue } from "../../tools/pulumi-host/protocol/property-value";
 import { changesIn, hostNames, Recorder } from "../support/pulumi-cli";
 
 for (const hostName of hostNames) {
-  describe(`create and update by the ${hostName} host`, () => {
+  describe(`up with the ${hostName} host`, () => {
     let recorder: Recorder;
     beforeEach(async () => (recorder = await Recorder.create(hostName)));
     afterEach(() => recorder.remove());
@@ -15,7 +15,7 @@ for (const hostName of hostNames) {
       { name: "later", props: { value: 7 }, dependsOn: ["dependent"] },
     ];
 
-    it("previews without creating, and passes what is not yet known as unknown", async () => {
+    it("creates nothing in a preview, and passes outputs of new resources as unknown", async () => {
       const result = await recorder.host(chain(1)).preview();
       const calls = await recorder.takeCalls();
       assert.equal(result.ok, true);
@@ -25,7 +25,7 @@ for (const hostName of hostNames) {
       assert.equal(existsSync(recorder.stateFile), false);
     });
 
-    it("creates in the order of dependencies, then leaves alone what is the same", async () => {
+    it("creates in the order of dependencies, and changes nothing the second time", async () => {
       const created = await recorder.host(chain(1)).up();
       const creations = await recorder.takeCalls();
       const same = await recorder.host(chain(1)).up();
@@ -38,7 +38,7 @@ for (const hostName of hostNames) {
       assert.deepEqual(changesIn(await recorder.takeCalls()), []);
     });
 
-    it("checks with the old inputs, and compares and updates with the old outputs", async () => {
+    it("passes the old inputs to check, and the old outputs to diff and update", async () => {
       await recorder.host(chain(1)).up();
       await recorder.takeCalls();
       const previewed = await recorder.host(chain(2)).preview();
@@ -57,11 +57,11 @@ for (const hostName of hostNames) {
       );
       assert.deepEqual([diff?.call, diff?.id, diff?.olds?.derived, diff?.news?.value], ["diff", "base-k", "<1>", 2]);
       assert.deepEqual([update?.call, update?.id, update?.olds?.derived], ["update", "base-k", "<1>"]);
-      assert.equal(update?.news?.chosen, "base-k", "what check has added must reach update");
+      assert.equal(update?.news?.chosen, "base-k", "inputs added by check must reach update");
       assert.deepEqual(updated.outputs, { base_derived: "<2>" });
     });
 
-    it("compares the inputs where the provider cannot tell, and takes ignored ones from the old", async () => {
+    it("compares the inputs if the provider returns no diff, and keeps old values for ignoreChanges", async () => {
       const plan = (value: number, ignored: number) => [
         { name: "unsure", props: { value, diffUnknown: true } },
         { name: "ignoring", props: { value: ignored }, options: { ignoreChanges: ["value"] } },
@@ -77,7 +77,7 @@ for (const hostName of hostNames) {
       assert.equal(calls.find(({ name, call }) => name === "ignoring" && call === "diff")?.news?.value, 1);
     });
 
-    it("keeps a resource and a component's children under new names that alias the old ones", async () => {
+    it("keeps a resource and the children of a component that alias their old names", async () => {
       await recorder.host([{ name: "group", group: true }, { name: "child", parent: "group" }, { name: "old" }]).up();
       await recorder.takeCalls();
       const renamed = await recorder

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { changesIn, hostNames, type Planned, Recorder } from "../support/pulumi-cli";
 
 for (const hostName of hostNames) {
-  describe(`deletion by the ${hostName} host`, () => {
+  describe(`deletion with the ${hostName} host`, () => {
     let recorder: Recorder;
     beforeEach(async () => (recorder = await Recorder.create(hostName)));
     afterEach(() => recorder.remove());
 
-    it("deletes what has left the program, dependents first, but not what is retained or goes with another", async () => {
+    it("deletes resources removed from the program, dependents first, except for retainOnDelete and deletedWith", async () => {
       const group: Planned = { name: "group", group: true };
       await recorder
         .host([
@@ -47,7 +47,7 @@ for (const hostName of hostNames) {
       assert.deepEqual((await host.destroy()).summary.delete, 0);
     });
 
-    it("refuses to delete or replace what is protected", async () => {
+    it("refuses to delete or replace protected resources", async () => {
       const safe = (key: string): Planned => ({ name: "safe", props: { key }, options: { protect: true } });
       await recorder.host([safe("one")]).up();
       await recorder.takeCalls();

@@ -10,7 +10,7 @@ function displayOn(screen: { isTTY: boolean; columns: number }) {
 }
 
 describe("the display", () => {
-  it("prints a changed status every few seconds at most where there is no terminal", () => {
+  it("prints a changed status every few seconds at most without a terminal", () => {
     const { shown, display } = displayOn({ isTTY: false, columns: 80 });
     display.show({ kind: "step-started", op: "create", urn });
     for (const [at, message] of [
@@ -32,7 +32,7 @@ describe("the display", () => {
     ]);
   });
 
-  it("keeps one line for each running step on a terminal, below what has been said", () => {
+  it("keeps one line for each running step on a terminal, below the messages", () => {
     const { shown, display } = displayOn({ isTTY: true, columns: 60 });
     display.show({ kind: "step-started", op: "create", urn });
     display.show({ kind: "status", urn, message: "x".repeat(100) });

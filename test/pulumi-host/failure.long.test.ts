@@ -8,12 +8,12 @@ function errorsOf(result: OperationResult): string {
 }
 
 for (const hostName of hostNames) {
-  describe(`failure with the ${hostName} host`, () => {
+  describe(`a failure with the ${hostName} host`, () => {
     let recorder: Recorder;
     beforeEach(async () => (recorder = await Recorder.create(hostName)));
     afterEach(() => recorder.remove());
 
-    it("tells it on the resource, keeps what was done, and deletes nothing", async () => {
+    it("is reported on the resource, keeps completed steps, and deletes nothing", async () => {
       await recorder.host([{ name: "leaving" }]).up();
       await recorder.takeCalls();
       const plan = (fails: boolean): Planned[] => [
@@ -36,7 +36,7 @@ for (const hostName of hostNames) {
       ]);
     });
 
-    it("keeps a resource that exists but is not complete, and completes it by an update", async () => {
+    it("of an incomplete create keeps the resource, and an update completes it", async () => {
       const plan = (incomplete: string): Planned[] => [{ name: "half", props: { incomplete, diffSame: true } }];
       const created = await recorder.host(plan("still copying")).up();
       await recorder.takeCalls();
@@ -51,7 +51,7 @@ for (const hostName of hostNames) {
       assert.equal(same.summary.same, 2);
     });
 
-    it("keeps the old state where an update failed", async () => {
+    it("of an update keeps the old state", async () => {
       await recorder.host([{ name: "a", props: { value: 1 } }]).up();
       const failed = await recorder.host([{ name: "a", props: { value: 2, updateFails: "refused" } }]).up();
       await recorder.takeCalls();
@@ -61,13 +61,13 @@ for (const hostName of hostNames) {
       assert.equal(update?.olds?.value, 1);
     });
 
-    it("refuses invalid inputs already in the preview", async () => {
+    it("of a check is reported in the preview", async () => {
       const result = await recorder.host([{ name: "a", props: { invalid: "it is too short" } }]).preview();
       assert.equal(result.ok, false);
       assert.match(errorsOf(result), /it is too short/);
     });
 
-    it("neither deletes nor forgets outputs when the program fails", async () => {
+    it("of the program deletes no resource and no output", async () => {
       await recorder.host([{ name: "a", props: { value: 1, exports: ["derived"] } }, { name: "b" }]).up();
       await recorder.takeCalls();
       const host = recorder.host([{ name: "a", props: { value: 1 } }], { config: { fails: "a bug in the program" } });
@@ -77,13 +77,13 @@ for (const hostName of hostNames) {
       assert.deepEqual(changesIn(await recorder.takeCalls()), []);
     });
 
-    it("does not wait for a provider that has died", async () => {
+    it("of a provider process ends the operation", async () => {
       const result = await recorder.host([{ name: "a", props: { crashes: true } }]).up();
       assert.equal(result.ok, false);
       assert.notEqual(errorsOf(result), "");
     });
 
-    it("refuses two resources of one name", async () => {
+    it("is reported for two resources with the same name", async () => {
       const result = await recorder.host([{ name: "twin" }, { name: "twin" }]).up();
       assert.equal(result.ok, false);
       assert.match(errorsOf(result), /twin/);

@@ -10,7 +10,7 @@ const programs = resolve("test/pulumi-host/programs");
 const passphrase = "a passphrase for tests";
 
 for (const hostName of hostNames) {
-  describe(`programs run by the ${hostName} host`, () => {
+  describe(`a program run by the ${hostName} host`, () => {
     let directory: string;
     beforeEach(async () => (directory = await mkdtemp(join(tmpdir(), "program-"))));
     afterEach(() => rm(directory, { recursive: true, force: true }));
@@ -18,14 +18,14 @@ for (const hostName of hostNames) {
     const host = (name: string, options: Partial<HostOptions> = {}) =>
       createHost(hostName, directory, { programDirectory: join(programs, name), stack: "dev", passphrase, ...options });
 
-    it("may be in TypeScript, with defaults of the project and a dynamic type of their own", async () => {
+    it("can be TypeScript, with defaults of the project and its own dynamic type", async () => {
       const result = await host("typed").up();
       assert.deepEqual(result.outputs, { area: 16 });
       assert.ok(result.operations.some(({ urn }) => urn.includes("::pulumi-nodejs:dynamic/shapes:Square::square")));
       assert.deepEqual((await host("typed", { config: { size: "5" } }).preview()).summary.create, 0);
     });
 
-    it("may be ECMAScript modules, and get configuration of their own and of other namespaces", async () => {
+    it("can be an ECMAScript module, and gets configuration of its own and of other namespaces", async () => {
       const options = { config: { "elsewhere:key": "value" }, secretConfig: { name: "world" } };
       const result = await host("esm", options).up();
       assert.deepEqual(result.outputs, { greeting: "[secret]", stack: "dev", other: "value" });
@@ -35,7 +35,7 @@ for (const hostName of hostNames) {
 }
 
 describe("configuration of the embedded host", () => {
-  it("is kept in the stack's file, secrets encrypted, and overruled by what is passed in", async () => {
+  it("is kept in the stack's file with encrypted secrets, and passed values override it", async () => {
     const directory = await mkdtemp(join(tmpdir(), "program-"));
     try {
       await cp(join(programs, "esm"), directory, { recursive: true });

@@ -11,7 +11,7 @@ import {
 } from "../../tools/pulumi-host/protocol/property-value";
 
 describe("property values", () => {
-  it("are secret in an answer where they were in the inputs, a list as a whole", () => {
+  it("are secret in an answer if they were secret in the inputs; lists are secret as a whole", () => {
     const inputs = { a: secret("x"), map: { b: secret("y"), c: "z" }, list: ["v", secret("w")], gone: secret("u") };
     const answer = { a: "x", map: { b: "y", c: "z", d: 1 }, list: ["v", "w"], more: true };
     assert.deepEqual(annotateSecrets(answer, inputs), {
@@ -22,13 +22,13 @@ describe("property values", () => {
     });
   });
 
-  it("can be shown with secrets hidden, or given in clear", () => {
+  it("can be shown with hidden secrets, and converted to clear text", () => {
     const value = { a: [secret({ b: secret("x") }), unknownValue] };
     assert.deepEqual(conceal(value), { a: ["[secret]", "output<string>"] });
     assert.deepEqual(reveal(value), { a: [{ b: "x" }, unknownValue] });
   });
 
-  it("are taken from the old inputs where changes are ignored, however deep", () => {
+  it("keep the old inputs below the paths of ignoreChanges", () => {
     const olds = { a: 1, tags: { x: 1 }, list: [{ n: 1, m: 1 }], kept: 1, hidden: secret({ p: 1, q: 1 }) };
     const news = {
       a: 2,
@@ -62,7 +62,7 @@ describe("property values", () => {
 });
 
 describe("a mask", () => {
-  it("hides the longer secret first, in any form, but nothing very short", () => {
+  it("hides longer secrets first, in escaped forms too, and ignores very short ones", () => {
     const mask = new Mask();
     for (const text of ["pass", "password-1", 'qu"ote', "no"]) mask.learn(text);
     assert.equal(mask.hide('pass password-1 {"x":"qu\\"ote"} no'), '[secret] [secret] {"x":"[secret]"} no');
@@ -70,7 +70,7 @@ describe("a mask", () => {
 });
 
 describe("a timeout", () => {
-  it("is a sum of units, or refused", () => {
+  it("is a sum of units, and other texts are refused", () => {
     assert.deepEqual(["1h30m", "1.5s", "250ms", ""].map(seconds), [5400, 1.5, 0.25, undefined]);
     assert.throws(() => seconds("5 minutes"), /not a duration/);
   });

@@ -11,7 +11,7 @@ interface Recorded {
   readonly request: Readonly<Record<string, unknown>>;
 }
 
-describe("providers of packages", () => {
+describe("package providers", () => {
   const programDirectory = resolve("test/pulumi-host/programs/packaged");
   let directory: string;
   let log: string;
@@ -37,7 +37,7 @@ describe("providers of packages", () => {
     return lines.map((line) => JSON.parse(line) as Recorded);
   }
 
-  it("are started once each, configured, asked with timeouts, cancelled and ended", async () => {
+  it("are started and configured once each, get timeouts, and are canceled and ended", async () => {
     const result = await deployment().up();
     const recorded = await requests();
     const of = (method: string) => recorded.filter((request) => request.method === method);
@@ -58,8 +58,16 @@ describe("providers of packages", () => {
         ["other", 0],
       ]),
     );
-    assert.match(JSON.stringify(of("create")), /1b47061264138c4ac30d75fd1eb44270/, "it said that it knows secrets");
-    assert.match(JSON.stringify(of("create")), /id-of-thing/, "a reference is the id where references are not known");
+    assert.match(
+      JSON.stringify(of("create")),
+      /1b47061264138c4ac30d75fd1eb44270/,
+      "the provider announced support of secrets",
+    );
+    assert.match(
+      JSON.stringify(of("create")),
+      /id-of-thing/,
+      "a reference is passed as an id to a provider without support of references",
+    );
     assert.equal(of("cancel").length, 2);
     for (const pid of new Set(recorded.map((request) => request.pid))) assert.equal(isRunning(pid), false);
     assert.ok(!(await readFile(join(directory, "state.json"), "utf8")).includes("tok-4711"));
@@ -74,13 +82,13 @@ describe("providers of packages", () => {
     );
   });
 
-  it("preview where they can", async () => {
+  it("are asked in a preview if they support it", async () => {
     const result = await deployment().preview();
     assert.equal(result.outputs.size, 3);
     assert.ok((await requests()).every(({ method, request }) => method !== "create" || request.preview === true));
   });
 
-  it("are named where they are missing, or cannot be started", async () => {
+  it("are named in the error if they are missing or do not start", async () => {
     const missing = await deployment({ config: { missing: "yes" } }).up();
     const broken = await deployment({ providers: { recorded: { command: "/nowhere/provider" } } }).up();
     assert.equal(missing.ok, false);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { changesIn, hostNames, type Planned, Recorder } from "../support/pulumi-cli";
 
 for (const hostName of hostNames) {
-  describe(`refresh by the ${hostName} host`, () => {
+  describe(`refresh with the ${hostName} host`, () => {
     let recorder: Recorder;
     beforeEach(async () => (recorder = await Recorder.create(hostName)));
     afterEach(() => recorder.remove());
@@ -12,7 +12,7 @@ for (const hostName of hostNames) {
       { name: "b", dependsOn: ["a"] },
     ];
 
-    it("takes over what has changed, drops what is gone, and loses nothing when a read fails", async () => {
+    it("records changed resources, drops missing ones, and loses nothing if a read fails", async () => {
       await recorder.host(plan).up();
       await recorder.takeCalls();
       await recorder.setActual({ a: { value: 2 }, b: "fails" });
@@ -30,7 +30,7 @@ for (const hostName of hostNames) {
       assert.equal(calls.find(({ call }) => call === "update")?.olds?.value, 2);
     });
 
-    it("comes before an up that asks for it", async () => {
+    it("runs before an up with the option refresh", async () => {
       await recorder.host(plan).up();
       await recorder.setActual({ a: "gone" });
       await recorder.takeCalls();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { changesIn, hostNames, type Planned, Recorder } from "../support/pulumi-cli";
 
 for (const hostName of hostNames) {
-  describe(`replacement by the ${hostName} host`, () => {
+  describe(`replacement with the ${hostName} host`, () => {
     let recorder: Recorder;
     beforeEach(async () => (recorder = await Recorder.create(hostName)));
     afterEach(() => recorder.remove());
@@ -19,7 +19,7 @@ for (const hostName of hostNames) {
       return { result, calls: await recorder.takeCalls() };
     }
 
-    it("creates before it deletes, with the dependents' replacements in between", async () => {
+    it("creates before it deletes, and replaces dependents in between", async () => {
       const { result, calls } = await replace(pair("one"), pair("two"));
       assert.deepEqual(result.summary, { create: 0, update: 0, replace: 2, delete: 0, same: 1 });
       assert.deepEqual(changesIn(calls), ["create base", "create dependent", "delete dependent", "delete base"]);
@@ -28,13 +28,13 @@ for (const hostName of hostNames) {
       assert.equal(calls.find(({ call, name }) => call === "delete" && name === "base")?.id, "base-one");
     });
 
-    it("deletes first where the provider asks for it, its dependents before it", async () => {
+    it("deletes first if the provider requires it, dependents before the resource", async () => {
       const { result, calls } = await replace(pair("one"), pair("two", { deleteFirst: true }));
       assert.deepEqual(result.summary, { create: 0, update: 0, replace: 2, delete: 0, same: 1 });
       assert.deepEqual(changesIn(calls), ["delete dependent", "delete base", "create base", "create dependent"]);
     });
 
-    it("lets the program's deleteBeforeReplace decide over the provider; replaces with changes only, or for replaceOnChanges", async () => {
+    it("prefers the program's deleteBeforeReplace over the provider's, and follows replaceOnChanges", async () => {
       const plan = (key: string, value: number): Planned[] => [
         { name: "before", props: { key, deleteFirst: false }, options: { deleteBeforeReplace: true } },
         { name: "after", props: { key, deleteFirst: true }, options: { deleteBeforeReplace: false } },
@@ -49,7 +49,7 @@ for (const hostName of hostNames) {
       assert.deepEqual(changesOf("strict"), ["create strict", "delete strict"]);
     });
 
-    it("goes on where a deletion or a creation in the middle of a replacement failed", async () => {
+    it("resumes after a failed deletion or creation", async () => {
       await recorder.host(pair("one")).up();
       await recorder.refuseDeletes(true);
       const stuck = await recorder.host(pair("two")).up();

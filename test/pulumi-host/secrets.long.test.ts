@@ -27,7 +27,7 @@ for (const hostName of hostNames) {
     beforeEach(async () => (recorder = await Recorder.create(hostName)));
     afterEach(() => recorder.remove());
 
-    it("reach the provider in clear, and nobody else", async () => {
+    it("reach only the provider in clear text", async () => {
       const events: HostEvent[] = [];
       const host = recorder.host(plan, { ...options, onEvent: (event) => events.push(event) });
       const result = await host.up();
@@ -55,7 +55,7 @@ for (const hostName of hostNames) {
         a_value: 1,
         password: "pass-0815",
       });
-      // The CLI does not look for secrets in what a provider says of its own accord; the embedded host does.
+      // The CLI does not hide secrets in messages of providers. The embedded host does.
       const said = hostName === "cli" ? [...events, ...result.diagnostics].map(withoutMessage) : [events, result];
       const told = JSON.stringify([result.outputs, result.operations, said]);
       for (const text of secretTexts) assert.ok(!told.includes(text), `${text} was shown`);
@@ -63,7 +63,7 @@ for (const hostName of hostNames) {
   });
 }
 
-/** What it says would be a plain input that holds a secret. */
+/** Without this value, the message would contain a plain input with a secret. */
 const silent = plan.map((resource) => ({ ...resource, props: { ...resource.props, says: "" } }));
 
 describe("secrets in the embedded host's state", () => {
@@ -71,7 +71,7 @@ describe("secrets in the embedded host's state", () => {
   beforeEach(async () => (recorder = await Recorder.create()));
   afterEach(() => recorder.remove());
 
-  it("are encrypted, in a file that only its owner can read, and known again by the next up", async () => {
+  it("are encrypted in a file that only its owner can read, and the next up compares them", async () => {
     await recorder.host(silent, options).up();
     await recorder.takeCalls();
     const state = readFileSync(recorder.stateFile, "utf8");

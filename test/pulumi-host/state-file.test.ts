@@ -30,13 +30,13 @@ const properties = fc.letrec<{ value: PropertyValue; map: PropertyMap }>((tie) =
 })).map;
 
 describe("encryption", () => {
-  it("gives back what it was given", () => {
+  it("decrypts its own ciphertexts", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (text) => encryption.decrypt(encryption.encrypt(text)) === text),
     );
   });
 
-  it("never says the same twice, and nothing to another passphrase or about a changed text", () => {
+  it("never repeats a ciphertext, and refuses other passphrases and changed ciphertexts", () => {
     const ciphertext = encryption.encrypt("secret");
     const last = ciphertext.at(-5) === "A" ? "B" : "A";
     const changed = `${ciphertext.slice(0, -5)}${last}${ciphertext.slice(-4)}`;
@@ -48,7 +48,7 @@ describe("encryption", () => {
 });
 
 describe("secrets in a state", () => {
-  it("come back as they were, and are not in the text", () => {
+  it("are read back unchanged, and are not in the file in clear text", () => {
     fc.assert(
       fc.property(properties, (map) => {
         const text = JSON.stringify(encryptSecrets(map, encryption));

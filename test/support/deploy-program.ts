@@ -6,8 +6,8 @@ import type { Lab } from "./lab";
 import { createHost, type HostName } from "./pulumi-cli";
 
 /**
- * A program with a lab's servers in its configuration, under the names that the examples read. That its types are right is
- * for `npm run types` to say: Pulumi would check them anew at each operation, which takes longer than the migration.
+ * A program whose configuration names a lab's servers with the keys that the examples read. `npm run types` checks its
+ * types. Pulumi would check them again at each operation, which takes longer than the migration.
  */
 export function deployProgram(
   hostName: HostName,
@@ -35,7 +35,7 @@ export function deployProgram(
   });
 }
 
-/** The stack's output `status`; fails when the operation has failed. */
+/** Returns the stack's output `status`, or fails if the operation failed. */
 export function statusOf(result: OperationResult): MigrationStatus {
   assert(result.ok, JSON.stringify(result.diagnostics));
   return result.outputs.status as unknown as MigrationStatus;

@@ -3,16 +3,16 @@ import pg from "pg";
 import { sqlStateOf } from "../../provider/src/postgres/sql-state";
 import type { Login } from "./servers/embedded-server";
 
-/** Sessions that insert into `t (v)`; each comes back after its session was ended, as an application does, and tries on. */
+/** Sessions that insert into `t (v)`. Like applications, each reconnects and retries after its session ended. */
 export class InsistentWriters {
   /** Rows that the server has confirmed. */
   acknowledged = 0;
-  /** What writing has ended by: SQLSTATEs, or `lost`. */
+  /** Errors that ended the writing: SQLSTATEs, or `lost`. */
   readonly ends = new Set<string>();
   readonly #done: Promise<unknown>;
   #isOver = false;
 
-  /** One for each login. */
+  /** Starts one session for each login. */
   constructor(database: string, logins: readonly Login[]) {
     this.#done = Promise.all(logins.map((login) => this.#insist({ ...login, database })));
   }

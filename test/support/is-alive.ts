@@ -1,4 +1,4 @@
-/** Whether there is such a process, of ours. */
+/** True if the process exists and belongs to this user. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

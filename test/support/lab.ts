@@ -11,7 +11,7 @@ export interface LabOptions {
   readonly target?: Partial<AzureLikeOptions>;
 }
 
-/** An ordinary server to migrate from and an Azure-like one to migrate to, with inputs for migrations between them. */
+/** A source server and a target server like Azure's, with inputs for migrations between them. */
 export class Lab {
   private constructor(
     readonly source: EmbeddedServer,
@@ -38,7 +38,7 @@ export class Lab {
     await Promise.all([this.source.stop(), this.target.stop()]);
   }
 
-  /** A new database on the source, with a name of its own so that tests on one lab do not meet. */
+  /** Creates a database on the source. Its name is unique, so that tests on one lab do not interfere. */
   async database(sql: string): Promise<string> {
     const name = `db_${randomBytes(5).toString("hex")}`;
     await this.source.query(`CREATE DATABASE ${name}`);
@@ -63,7 +63,7 @@ export class Lab {
     return this.target.query<Row>(sql, this.onTarget(database));
   }
 
-  /** Creates an online migration, which waits for its cutover then. */
+  /** Creates an online migration, and returns when it waits for its cutover. */
   async follow(databases: readonly string[], changes: Record<string, unknown> = {}): Promise<Resource> {
     const resource = new Resource();
     await resource.create(this.onlineInputs(databases, changes));
@@ -76,8 +76,8 @@ export class Lab {
   }
 
   /**
-   * Inputs of a migration with a name of its own. Without TLS, which these servers do not have: where it is preferred, each
-   * session is two of a server's processes.
+   * Inputs of a migration with a unique name. They disable TLS, which these servers do not have. Otherwise each session
+   * would start two processes of the server.
    */
   inputs(databases: readonly string[], changes: Record<string, unknown> = {}): Record<string, unknown> {
     return {
@@ -93,7 +93,7 @@ export class Lab {
     return this.inputs(databases, { migrationMode: "Online", ...changes });
   }
 
-  /** A migrated database on both sides, to be compared. */
+  /** A migrated database on the source and on the target. */
   places(database: string): [Place, Place] {
     return [
       { server: this.source, database },
@@ -101,7 +101,7 @@ export class Lab {
     ];
   }
 
-  /** The target's databases that users made. */
+  /** Databases of the target that users created. */
   async targetDatabases(): Promise<string[]> {
     const rows = await this.target.query<{ datname: string }>(
       "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1",

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { runningServers, type EmbeddedServer } from "./servers/embedded-server";
 import { removeTemporaryFolder, takeLeftFiles, temporaryFolder } from "./temporary-folder";
 
-/** A session or process that was told to end may take this long. */
+/** Time for sessions and processes to end. */
 const graceMs = 60_000;
 
 // Workers write their logs here. The folder identifies the workers of this process, and nothing is left in the home.
@@ -19,10 +19,10 @@ process.on("exit", removeTemporaryFolder);
 export const mochaHooks = {
   async afterEach(this: Mocha.Context): Promise<void> {
     const deadline = Date.now() + graceMs;
-    let left = await objectsNotReplicated();
+    let left = await remainingObjects();
     while (left.length > 0 && Date.now() < deadline) {
       await sleep(100);
-      left = await objectsNotReplicated();
+      left = await remainingObjects();
     }
     if (left.length === 0) return;
     endWorkers();
@@ -36,7 +36,7 @@ export const mochaHooks = {
   },
 };
 
-async function objectsNotReplicated(): Promise<string[]> {
+async function remainingObjects(): Promise<string[]> {
   const servers = await Promise.all(runningServers().map(leftOnServer));
   return [...workers(), ...servers.flat()];
 }
@@ -51,18 +51,18 @@ function workers(): string[] {
     .map((line) => `worker: ${line.trim()}`);
 }
 
-/** Else the tests of other files would be blamed for them, too. */
+/** Otherwise later tests would be blamed for these workers. */
 function endWorkers(): void {
   for (const pid of logWriters() ?? []) {
     try {
       process.kill(pid, "SIGKILL");
     } catch {
-      // It has ended by itself just now.
+      // The process has just ended by itself.
     }
   }
 }
 
-/** Who writes to a log below our folder; undefined where the system does not tell, and every worker counts. */
+/** Processes that write to a log below our folder. Undefined if the system does not show it: then every worker counts. */
 function logWriters(): Set<number> | undefined {
   if (process.platform !== "linux") return undefined;
   return new Set(
@@ -76,7 +76,7 @@ function writesTo(pid: number): string {
   try {
     return readlinkSync(`/proc/${pid}/fd/1`);
   } catch {
-    // It has ended, or is somebody else's.
+    // The process has ended, or belongs to another user.
     return "";
   }
 }
@@ -88,10 +88,10 @@ async function leftOnServer(server: EmbeddedServer): Promise<string[]> {
      UNION ALL
      SELECT format('session %s in %s', application_name, datname), NULL FROM pg_stat_activity
       WHERE application_name LIKE 'pg-migration%'
-        -- Tests open sessions of their own this way, which they keep from one test to the next.
+        -- Sessions that tests keep from one test to the next.
         AND application_name <> 'pg-migration test'
      UNION ALL
-     -- Where a publication was ever made: the file of pg_publication, whose number every database keeps, is not empty.
+     -- Databases that ever had a publication: the file of pg_publication (6104 everywhere) is not empty.
      SELECT NULL, datname FROM pg_database
       WHERE datallowconn AND (pg_stat_file(format('base/%s/6104', oid), true)).size IS DISTINCT FROM 0`,
   );

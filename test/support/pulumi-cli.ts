@@ -10,20 +10,20 @@ export type HostName = Host["name"];
 
 const pulumi = findPulumi();
 
-/** The hosts that the same tests run on: the embedded one, and the Pulumi CLI where it is installed. */
+/** The hosts that run the same tests: the embedded one, and the Pulumi CLI if it is installed. */
 export const hostNames: readonly HostName[] = pulumi === undefined ? ["embedded"] : ["embedded", "cli"];
 
-/** A host whose state lies in a directory of the test's own. */
+/** A host that keeps its state in a directory of the test. */
 export function createHost(name: HostName, directory: string, options: DeploymentOptions): Host {
   if (name === "embedded") return new Deployment({ stateFile: join(directory, "state.json"), ...options });
-  if (pulumi === undefined) throw new Error("there is no pulumi on PATH");
+  if (pulumi === undefined) throw new Error("pulumi is not on PATH");
   return new CliDeployment({ ...options, command: pulumi, directory });
 }
 
 /** One resource of test/pulumi-host/programs/recorder. */
 export interface Planned {
   readonly name: string;
-  /** Makes it a component instead of a recorded resource. */
+  /** A component instead of a recorded resource. */
   readonly group?: boolean;
   readonly props?: Readonly<Record<string, unknown>>;
   readonly secrets?: Readonly<Record<string, unknown>>;
@@ -47,7 +47,7 @@ export interface RecordedCall {
 const program = resolve("test/pulumi-host/programs/recorder");
 const passphrase = "a passphrase for tests";
 
-/** A directory for one test of the recorder program: its state, its calls, and what its resources really are. */
+/** A directory for one test of the recorder program: its state, its calls, and the actual state of its resources. */
 export class Recorder {
   readonly directory: string;
   readonly #name: HostName;
@@ -71,7 +71,7 @@ export class Recorder {
     return join(this.directory, "program");
   }
 
-  /** A copy of the program whose plan is in its configuration file, for those who cannot pass one. */
+  /** Copies the program, with the plan in its configuration file, for commands that do not accept a plan. */
   async copyProgram(plan: readonly Planned[]): Promise<void> {
     await cp(program, this.programDirectory, { recursive: true });
     await symlink(resolve("node_modules"), join(this.programDirectory, "node_modules"));
@@ -89,18 +89,18 @@ export class Recorder {
     });
   }
 
-  /** What the recorded resources really are, for `read`; a name may also be `gone` or `fails`. */
+  /** Sets what `read` returns for each resource: its state, `gone` or `fails`. */
   async setActual(actual: Readonly<Record<string, unknown>>): Promise<void> {
     await writeFile(join(this.directory, "actual.json"), JSON.stringify(actual));
   }
 
-  /** From now on the provider refuses to delete, or no longer does. */
+  /** Makes the provider refuse deletes, or accept them again. */
   async refuseDeletes(refuse: boolean): Promise<void> {
     const file = join(this.directory, "calls.jsonl.refuse-deletes");
     await (refuse ? writeFile(file, "") : rm(file));
   }
 
-  /** The provider's calls since they were asked for last. */
+  /** Returns the provider's calls since the last call of this method. */
   async takeCalls(): Promise<RecordedCall[]> {
     const file = join(this.directory, "calls.jsonl");
     const text = await readFile(file, "utf8").catch(() => "");

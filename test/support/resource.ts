@@ -4,16 +4,16 @@ import type { MigrationStatus } from "../../provider/dist/status.js";
 
 type Properties = Record<string, unknown>;
 
-/** Plays Pulumi's engine for one resource: check before create and update, the state kept between calls. */
+/** Acts as Pulumi's engine for one resource: it checks before create and update, and keeps the state between calls. */
 export class Resource {
   id = "";
   outputs: Properties = {};
   inputs: Properties = {};
   readonly reported: string[] = [];
-  /** What it has told the user of records that existed, were lost, or belong to another resource. */
+  /** Notes to the user about records that existed, were lost, or belong to another resource. */
   readonly notes: string[] = [];
 
-  /** @param urn what Pulumi knows the resource by; without one it acts as the command does */
+  /** @param urn the resource's URN; without one it acts as the command does */
   constructor(readonly urn?: string) {}
 
   get status(): MigrationStatus {
@@ -52,7 +52,7 @@ export class Resource {
     return lifecycle.remove(this.id, this.outputs, this.#note);
   }
 
-  /** Fails unless the operation fails; answers the text that the user is shown. */
+  /** Fails unless the operation fails. Returns the text that the user sees. */
   static async failure(operation: Promise<unknown>): Promise<string> {
     try {
       await operation;
@@ -63,7 +63,7 @@ export class Resource {
     throw new assert.AssertionError({ message: "the operation succeeded, but had to fail" });
   }
 
-  /** What check says against inputs that follow the present ones, as `property: reason`. */
+  /** Failures of `check` for new inputs, as `property: reason`. */
   async failures(inputs: Properties): Promise<string[]> {
     const { failures } = await lifecycle.check(this.inputs, inputs);
     return failures.map(({ property, reason }) => `${property}: ${reason}`);
@@ -72,7 +72,7 @@ export class Resource {
   readonly #report = (line: string): void => void this.reported.push(line);
   readonly #note = (line: string): void => void this.notes.push(line);
 
-  /** What Pulumi passes to create. */
+  /** The inputs that Pulumi passes to create. */
   checked(inputs: Properties): Promise<Properties> {
     return this.#checked({}, this.urn === undefined ? inputs : { ...inputs, resourceUrn: this.urn });
   }

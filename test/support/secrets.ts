@@ -4,8 +4,8 @@ import { join } from "node:path";
 import type { Lab } from "./lab";
 
 /**
- * Looks for secrets in clear: in given texts, in every record of the store, in the workers' logs, in the servers' logs,
- * and in arguments and environment of every process of ours. Answers where they were found.
+ * Searches for secrets in clear text: in given texts, in the records, in the logs of workers and servers, and in arguments
+ * and environment of the workers. Returns the places where it found one.
  */
 export async function secretsIn(
   secrets: readonly string[],
@@ -40,7 +40,7 @@ async function workerLogs(): Promise<[string, string][]> {
   );
 }
 
-/** Arguments and environments, where the system shows them (Linux). */
+/** Arguments and environments of workers, if the system shows them (Linux). */
 async function workerProcesses(): Promise<[string, string][]> {
   const pids = (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name));
   const texts = pids.flatMap((pid) =>

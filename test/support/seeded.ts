@@ -1,7 +1,7 @@
-/** The seed of this run's random tests. `PG_MIGRATION_TEST_SEED=123` repeats a run; a test's title shows its seed. */
+/** The seed of this run's random tests, shown in their titles. `PG_MIGRATION_TEST_SEED=123` repeats a run. */
 export const seed = Number(process.env.PG_MIGRATION_TEST_SEED ?? Date.now() % 1e9);
 
-/** Random numbers that come again with the seed (mulberry32). */
+/** Random numbers that a seed reproduces (mulberry32). */
 export class Seeded {
   #state: number;
 
@@ -9,7 +9,7 @@ export class Seeded {
     this.#state = seed >>> 0;
   }
 
-  /** From 0 to below 1. */
+  /** Number from 0 to below 1. */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let mixed = this.#state;
@@ -32,7 +32,7 @@ export class Seeded {
     return choices[this.below(choices.length)]!;
   }
 
-  /** Another series, for something that goes on beside this one. */
+  /** An independent series for concurrent code. */
   fork(): Seeded {
     return new Seeded(this.below(2 ** 32));
   }

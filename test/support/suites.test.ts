@@ -19,7 +19,7 @@ describe("the two test suites", () => {
     assert.deepEqual(suites.flatMap(({ spec }) => spec).sort(), files.sort());
   });
 
-  it("list only files that exist as their longest", () => {
+  it("list only existing files as their longest", () => {
     for (const { spec, longestFirst } of suites)
       assert.deepEqual(
         longestFirst.filter((file) => !spec.includes(`test/${file}`)),

@@ -5,8 +5,8 @@ import type { EmbeddedServer, Login } from "./servers/embedded-server";
 import { until } from "./until";
 
 /**
- * Sessions that move money between accounts and keep a ledger, each movement one transaction: at every point of the
- * source's history the balances add up to zero, and the ledger has a gapless entry for each movement of each session.
+ * Sessions that move money between accounts and keep a ledger, each movement in one transaction. At every LSN, the
+ * balances add up to zero, and the ledger has an entry without gaps for each movement of each session.
  */
 export class Traffic {
   static readonly schema = `
@@ -29,12 +29,12 @@ export class Traffic {
     this.#sessions = Array.from({ length: sessions }, (_, session) => this.#run(server, database, session));
   }
 
-  /** @param pauseMs how long each rests after a transaction, so that a processor is left for what is tested */
+  /** @param pauseMs pause of a session after a transaction, which leaves CPU for the tested code */
   static start(server: EmbeddedServer, database: string, sessions: number, pauseMs = 5): Traffic {
     return new Traffic(server, database, sessions, pauseMs);
   }
 
-  /** Waits for so many further transactions. */
+  /** Waits for `count` further transactions. */
   async forTransactions(count: number): Promise<void> {
     const goal = this.#transactions + count;
     await until(`${count} more transactions are committed`, () => this.#transactions >= goal);
@@ -45,7 +45,7 @@ export class Traffic {
     await Promise.all(this.#sessions);
   }
 
-  /** Fails unless the database shows whole transactions only. */
+  /** Fails unless the database shows only whole transactions. */
   static async assertWhole(server: EmbeddedServer, database: string, login: Partial<Login>): Promise<void> {
     const [row] = await server.query<{ balance: string; ledger: string; gaps: string }>(
       `SELECT (SELECT sum(balance) FROM account) AS balance, (SELECT sum(amount) FROM ledger) AS ledger,
@@ -76,7 +76,7 @@ export class Traffic {
 }
 
 async function move(client: pg.Client, session: number, number: number): Promise<void> {
-  // In the order of their ids, so that sessions never wait for each other in a circle.
+  // Ordered by id, to avoid deadlocks between sessions.
   const [one, other] = [1 + ((session * 7 + number) % 50), 1 + ((session * 13 + number * 3) % 50)].sort(
     (a, b) => a - b,
   );
@@ -90,7 +90,7 @@ async function move(client: pg.Client, session: number, number: number): Promise
   if (number % 5 === 0) await client.query("DELETE FROM scratch WHERE id = $1", [session * 1000 + ((number * 3) % 20)]);
 }
 
-/** By name, since reading and planning a statement each time takes more CPU than the statement does. */
+/** Prepared by name, because parsing and planning takes more CPU than the statement itself. */
 async function run(client: pg.Client, name: string, text: string, values: unknown[]): Promise<void> {
   await client.query({ name, text, values });
 }

@@ -4,15 +4,16 @@ const firstPauseMs = 50;
 const longestPauseMs = 300;
 
 /**
- * Waits for a condition, and fails after the deadline with what it waited for. It checks less and less often, because most
- * conditions open a session, which takes CPU from what they wait for.
+ * Waits for a condition, and fails at the deadline with a message that names the condition. The pauses between checks grow,
+ * because most conditions open a session, which takes CPU from the tested code.
+ *
+ * @example await until("the row is applied", async () => (await lab.queryTarget(database, "SELECT FROM t")).length === 1)
  */
 export async function until(what: string, condition: () => Promise<boolean> | boolean, seconds = 180): Promise<void> {
-  // Not Date.now, which some tests set.
-  const begunAt = performance.now();
+  const startedAt = performance.now();
   while (!(await condition())) {
-    const waitedMs = performance.now() - begunAt;
-    if (waitedMs > seconds * 1000) throw new Error(`waited ${seconds} s in vain until ${what}`);
+    const waitedMs = performance.now() - startedAt;
+    if (waitedMs > seconds * 1000) throw new Error(`timeout after ${seconds} s: waited until ${what}`);
     await sleep(Math.min(Math.max(firstPauseMs, waitedMs / 10), longestPauseMs));
   }
 }

@@ -1,7 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { PgFleetMigration, PgMigration, type MigrationStatus, type PgMigrationArgs } from "pulumi-pg-migration";
 
-/** Compiled, never run: what the compiler accepts of a program, and what it must not. */
+/** Compiled, but never run: programs that the compiler must accept, and errors that it must report. */
 export function program(host: pulumi.Output<string>, password: Promise<string>): unknown[] {
   const source = { host: "old", user: "reader", password };
   const target = { host, user: "admin", password };
@@ -13,17 +13,17 @@ export function program(host: pulumi.Output<string>, password: Promise<string>):
   PgMigration.fromArm("m", { properties: {} }, { dependsOn: migration });
   new PgFleetMigration("f", { migrations: [{ name: "a", dbsToMigrate: ["a"] }], defaults: { source, target } });
 
-  // @ts-expect-error a mode that there is not
+  // @ts-expect-error unknown mode
   new PgMigration("m", { ...args, migrationMode: "online" });
-  // @ts-expect-error a mistyped input
+  // @ts-expect-error misspelt input
   new PgMigration("m", { ...args, overwriteDbsInTaget: true });
-  // @ts-expect-error a switch is no number
+  // @ts-expect-error number instead of boolean
   new PgMigration("m", { ...args, cancel: 1 });
-  // @ts-expect-error a source type that there is not
+  // @ts-expect-error unknown source type
   new PgMigration("m", { ...args, sourceType: "AWSRDS" });
   // @ts-expect-error outputs are read-only
   migration.currentStatus = status;
-  // @ts-expect-error a fleet's member has a name
+  // @ts-expect-error a fleet's member needs a name
   new PgFleetMigration("f", { migrations: [{ dbsToMigrate: ["a"] }] });
   return [status, connection];
 }

@@ -34,7 +34,8 @@ const remaining = new Set(
 const files = execFileSync("git", ["ls-files", "*.ts", "*.mjs", "*.md", "*.html"], { encoding: "utf8" })
   .trim()
   .split("\n")
-  .filter((file) => !/^docs\/api\/|^tools\/checks\/|\/frozen\//.test(file))
+  // The data of AdventureWorks contains family names such as Bell.
+  .filter((file) => !/^docs\/api\/|^tools\/checks\/|\/frozen\/|\/documents\/words\.ts$/.test(file))
   .filter((file) => !remaining.has(file));
 
 let count = 0;

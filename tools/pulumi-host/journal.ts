@@ -3,7 +3,7 @@ import type { Mask } from "./protocol/mask";
 
 const summaryKeys = new Set<StepKind>(["create", "update", "replace", "delete", "same"]);
 
-/** What an operation does and says, kept for its result and told to whoever watches; secrets are hidden in all of it. */
+/** Steps and messages of an operation, recorded for its result and sent to its listener. Secrets are hidden. */
 export class Journal {
   readonly #mask: Mask;
   readonly #tell: (event: HostEvent) => void;

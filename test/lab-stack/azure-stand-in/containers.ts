@@ -9,7 +9,7 @@ export interface Image {
   readonly directory: string;
 }
 
-/** The user `nobody`, like the user of the image. Only root can change the user. */
+/** The unprivileged user 65534, like the user of the image. Only root can change the user. */
 const unprivileged = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
 
 /** Delay before a failed container restarts. Azure's is longer. */

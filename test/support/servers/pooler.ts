@@ -1,12 +1,11 @@
 import { type AddressInfo, type Server, type Socket, connect, createServer } from "node:net";
 
-/** `transaction` gives out server sessions by transactions, as PgBouncer's pool_mode does; `session` by sessions. */
+/** The same values as PgBouncer's pool_mode. */
 type Mode = "session" | "transaction";
 
 /**
- * A connection pooler as far as its clients can tell: it gives a number of its own as their process, and in transaction
- * mode each transaction goes to whichever server session was idle last. Every client logs in by itself, with which one
- * more server session comes into the pool of its database.
+ * A connection pooler. Clients see a process ID of the pooler, and in transaction mode each transaction goes to the server
+ * session that was idle last. Each login of a client adds one server session to the pool of its database.
  */
 export class Pooler {
   readonly #server: Server;
@@ -60,7 +59,7 @@ export class Pooler {
     if (mode === "session") client.on("close", () => socket.end());
   }
 
-  /** By what the start-up packet says of the database and its user. */
+  /** The pool of the database and user in a startup packet. */
   #poolOf(startup: Buffer): ServerSession[] {
     const words = startup.subarray(8).toString().split("\0");
     const key = ["user", "database"].map((name) => words[words.indexOf(name) + 1]).join();
@@ -96,7 +95,7 @@ class ServerSession {
       this.#rest = this.#rest.subarray(end);
       if (message[0] === backendKeyData) message.writeInt32BE(4_000_000 + message.readInt32BE(5), 5);
       const client = this.client;
-      // First: what the client sends next has to find it.
+      // Before the write, because the client's next message needs an idle session.
       if (message[0] === readyForQuery && message[5] === idleStatus) this.onIdle();
       client?.write(message);
     }

@@ -1,8 +1,8 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
 
 /**
- * What a server stores of a password (RFC 5803), of one iteration instead of 4096: a client goes through them at each login,
- * which is most of what a session costs it, and guessing the passwords of tests need not be made hard.
+ * The form in which a server stores a password (RFC 5803), with one iteration instead of 4096. Clients repeat the
+ * iterations at each login, which is most of the CPU of a short session.
  */
 export function scramVerifier(password: string): string {
   const salt = randomBytes(16);

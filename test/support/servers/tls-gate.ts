@@ -10,7 +10,7 @@ export interface TlsGate {
   stop(): Promise<void>;
 }
 
-/** A proxy before a server that lets nothing but TLS pass, under a certificate of its own, and goes on without it. */
+/** A proxy that accepts only TLS, with its own certificate, and connects to the server without TLS. */
 export async function startTlsGate(serverPort: number, certificate: ServerCertificate): Promise<TlsGate> {
   const secureContext = createSecureContext({ cert: certificate.certificate, key: certificate.privateKey });
   const open = new Set<Socket>();

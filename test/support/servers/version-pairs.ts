@@ -4,11 +4,11 @@ import type { Major } from "./embedded-server";
 export interface VersionPair {
   readonly from: Major;
   readonly to: AzureLikeOptions["major"];
-  /** Which pg_dump reads the source: the one on PATH, or the embedded one. */
+  /** The pg_dump that reads the source: the one on PATH, or the embedded one. */
   readonly tool?: "native" | "embedded";
 }
 
-/** The pairs that a suite runs over, unless others are asked for: `PG_MIGRATION_TEST_PAIRS=11-13,12-15-embedded`. */
+/** Returns `usual`, or the pairs of PG_MIGRATION_TEST_PAIRS, such as `11-13,12-15-embedded`. */
 export function versionPairs(usual: readonly VersionPair[]): readonly VersionPair[] {
   const asked = process.env.PG_MIGRATION_TEST_PAIRS;
   if (asked === undefined) return usual;

@@ -34,6 +34,6 @@ const generators: TableGenerators = {
 /** The rows of one of the catalogue's tables. */
 export function dataOf(table: Table, world: World): TableData {
   const generate = generators[nameOf(table)];
-  if (!generate) throw new Error(`nobody generates ${nameOf(table)}`);
+  if (!generate) throw new Error(`no generator for the table ${nameOf(table)}`);
   return generate(world);
 }

@@ -40,7 +40,7 @@ function pairAt(world: World, index: number): { offer: Offer; good: number } {
   return { offer: reductions[reduction]!, good };
 }
 
-/** A good that somebody buys, and the offer at which it is bought: a pair of `sales.specialofferproduct`. */
+/** A product and the offer at which a customer buys it: a pair of `sales.specialofferproduct`. */
 export function offerOf(world: World, random: Random): { offer: Offer; good: number } {
   const isRegular = random.chance(0.9);
   return pairAt(world, random.below(isRegular ? world.goods : pairsOf(world)));

@@ -4,7 +4,7 @@ const realRows = new Map(catalogue.tables.map((table) => [nameOf(table), table.r
 
 export type World = ReturnType<typeof worldAt>;
 
-/** How many of everyone and everything there are at a scale. Whoever refers to another finds him by index here. */
+/** The numbers of people and things at a scale. References between them are indexes. */
 export function worldAt(scale: number) {
   // At least one, whole, and the real AdventureWorks' own number at scale 1.
   const scaled = (count: number): number => Math.max(1, Math.round(count * scale));

@@ -109,8 +109,8 @@ export class ResourceMonitor {
   }
 
   /**
-   * One step of the program. A failure ends the whole operation: it is told on the resource, and the program only learns
-   * that the engine is gone, upon which the SDK ends it quietly.
+   * One step of the program. A failure is reported on the resource and ends the whole operation. The program only sees
+   * that the engine is unavailable, so the SDK ends it without further messages.
    */
   async #attempt<Result>(urn: string, work: () => Promise<Result>): Promise<Result> {
     if (this.#options.journal.failed) throw new RpcError(status.UNAVAILABLE, "the operation has been stopped");

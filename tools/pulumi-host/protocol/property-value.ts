@@ -71,7 +71,7 @@ export function withoutReferences(value: PropertyValue): PropertyValue {
   });
 }
 
-/** The value as it may be shown to anybody. */
+/** The value with hidden secrets, for display. */
 export function conceal(value: PropertyValue): PropertyValue {
   return rebuild(value, (element) => {
     if (isSecret(element)) return hiddenSecret;

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** Where a stack's passphrase is kept when nobody gave one: the key that opens the state, so keep it to yourself. */
+/** The file of a stack's generated passphrase. It decrypts the state, so only its owner can read it. */
 export function keyFileOf(stateFile: string): string {
   return `${stateFile}.key`;
 }

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import type { RollbackStatus } from "../../provider/src/status";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { Traffic } from "../support/traffic";
 import { until } from "../support/until";
+import { cutOverAndKeep, rollbackOf, settingsOnTarget } from "./rollback-scene";
 
-describe("the way back after a cutover, whose worker or sessions are lost", () => {
+describe("rollback replication with killed workers and lost sessions", () => {
   let lab: Lab;
 
   before(async () => {
@@ -15,29 +15,16 @@ describe("the way back after a cutover, whose worker or sessions are lost", () =
 
   after(() => lab.stop());
 
-  async function cutOverAndKeep(database: string, changes: Record<string, unknown> = {}): Promise<Resource> {
-    const resource = new Resource();
-    await resource.create(lab.inputs([database], { migrationMode: "Online", rollback: "keep", ...changes }));
-    const status = await resource.update({ triggerCutover: true });
-    assert.equal(status.state, "WaitingForUserAction");
-    assert.equal(status.currentSubStateDetails.currentSubState, "WaitingForRollbackDecision");
-    assert.equal(status.currentSubStateDetails.dbDetails[database]!.migrationState, "Succeeded");
-    return resource;
-  }
-
-  const rollbackOf = async (resource: Resource, database: string): Promise<RollbackStatus | undefined> =>
-    (await resource.refresh()).currentSubStateDetails.dbDetails[database]!.rollbackReplication;
-
-  it("brings all that is written on the target to the source, whoever is killed, and is taken without loss", async () => {
+  it("applies every write of the target to the source although workers are killed, and returns without loss", async () => {
     const database = await lab.database(`${Traffic.schema}
       CREATE TABLE keyless (a int, b text); INSERT INTO keyless SELECT i % 5, 'twin' FROM generate_series(1, 20) i;
       CREATE TABLE counted (id serial PRIMARY KEY, v text); INSERT INTO counted (v) VALUES ('before');
       CREATE MATERIALIZED VIEW total AS SELECT count(*) FROM counted`);
-    const resource = await cutOverAndKeep(database);
+    const resource = await cutOverAndKeep(lab, database);
     assert.deepEqual(
       await lab.source.query("SELECT FROM pg_replication_slots"),
       [],
-      "the stream from the source is over",
+      "the stream from the source has ended",
     );
     const traffic = Traffic.start(lab.target, database, 3);
     try {
@@ -67,34 +54,30 @@ describe("the way back after a cutover, whose worker or sessions are lost", () =
     await Traffic.assertWhole(lab.source, database, lab.source.login);
     const next = "SELECT nextval('counted_id_seq') AS id";
     assert.deepEqual(await lab.source.query(next, { database }), [{ id: "4" }]);
-    assert.equal((await resource.diff()).changes, false, "what was returned is not migrated again");
+    assert.equal((await resource.diff()).changes, false, "a returned database is not migrated again");
     await resource.destroy();
   });
-  const settingsOnTarget = (database: string): Promise<Record<string, unknown>[]> =>
-    lab.target.query(
-      `SELECT r.rolname, s.setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
-         LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE d.datname = '${database}' ORDER BY 1`,
-    );
-  it("takes the target's fence down when the return fails, is taken back after its worker's death, or the resource goes", async () => {
+
+  it("lowers the target's fence if the return fails, is revoked after its worker died, or the resource is destroyed", async () => {
     const database = await lab.database(
       "CREATE TABLE t (id int PRIMARY KEY); CREATE MATERIALIZED VIEW m AS SELECT 1 AS one",
     );
     const write = (id: number): Promise<unknown> =>
       lab.target.query("INSERT INTO t VALUES ($1)", { ...lab.onTarget(database), values: [id] });
-    const resource = await cutOverAndKeep(database, { fence: "readOnly" });
+    const resource = await cutOverAndKeep(lab, database, { fence: "readOnly" });
     await lab.source.query("BEGIN READ WRITE; INSERT INTO t VALUES (77); COMMIT", { database });
     assert.match(await Resource.failure(resource.update({ rollback: "return" })), /missing \(id = 77\)/);
-    assert.deepEqual(await settingsOnTarget(database), []);
+    assert.deepEqual(await settingsOnTarget(lab, database), []);
     await write(1);
     await lab.source.query("BEGIN READ WRITE; DELETE FROM t WHERE id = 77; COMMIT", { database });
 
     await resource.update({ rollback: "keep" });
     const obstacle = await lab.source.connect(database);
     try {
-      // Behind the point, where views are refreshed.
+      // Blocks the refresh of views, which follows the recorded LSN.
       await obstacle.query("BEGIN; TABLE m");
       await resource.update({ rollback: "return", waitFor: "started" });
-      await until("the target is fenced", async () => (await settingsOnTarget(database)).length > 0);
+      await until("the target is fenced", async () => (await settingsOnTarget(lab, database)).length > 0);
       await until("the return waits", async () => {
         const waiting = "SELECT FROM pg_stat_activity WHERE query LIKE '%REFRESH%' AND wait_event_type = 'Lock'";
         return (await lab.source.query(waiting)).length > 0;
@@ -108,26 +91,26 @@ describe("the way back after a cutover, whose worker or sessions are lost", () =
       await obstacle.end();
     }
     await resource.update({ rollback: "keep", waitFor: undefined });
-    assert.deepEqual(await settingsOnTarget(database), []);
+    assert.deepEqual(await settingsOnTarget(lab, database), []);
     await write(2);
     assert.equal((await resource.update({ rollback: "return" })).state, "Canceled");
     await assertSameContent(...lab.places(database));
     await assert.rejects(write(3), { code: "25006" });
     await resource.destroy();
-    assert.deepEqual(await settingsOnTarget(database), []);
+    assert.deepEqual(await settingsOnTarget(lab, database), []);
     await write(3);
   });
 
-  it("is only cleaned up by a successor once the source has all, and may have been written since", async () => {
+  it("is only cleaned up by a successor if the source already has all rows, because applications may write there", async () => {
     const database = await lab.database("CREATE TABLE t (id serial PRIMARY KEY, v text)");
-    const resource = await cutOverAndKeep(database, { fence: "readOnly" });
+    const resource = await cutOverAndKeep(lab, database, { fence: "readOnly" });
     await lab.target.query("INSERT INTO t (v) VALUES ('on the target')", lab.onTarget(database));
     const obstacle = await lab.source.connect();
     try {
-      // Nobody can lift the fence now.
+      // Blocks the removal of the fence.
       await obstacle.query("BEGIN; LOCK TABLE pg_db_role_setting IN SHARE MODE");
       await Resource.failure(resource.update({ rollback: "return", timeouts: { update: "1s" } }));
-      await until("the source has all", async () => {
+      await until("the source has all rows", async () => {
         const { dbDetails } = (await resource.refresh()).currentSubStateDetails;
         return dbDetails[database]!.migrationOperation === "returned";
       });
@@ -135,7 +118,7 @@ describe("the way back after a cutover, whose worker or sessions are lost", () =
     } finally {
       await obstacle.end();
     }
-    // The fence may stand until the killed worker's last statement has run.
+    // The fence may remain until the last statement of the killed worker ends.
     const write = "BEGIN READ WRITE; INSERT INTO t (v) VALUES ('on the source'); COMMIT";
     for (let n = 0; n < 5; n++) await lab.source.query(write, { database });
     assert.equal((await resource.update({ timeouts: {} })).state, "Canceled");
@@ -144,16 +127,17 @@ describe("the way back after a cutover, whose worker or sessions are lost", () =
     ]);
     await resource.destroy();
   });
-  it("is taken although every connection is lost on the way", async () => {
+
+  it("returns although every connection is lost meanwhile", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
-    const resource = await cutOverAndKeep(database);
+    const resource = await cutOverAndKeep(lab, database);
     const obstacle = await lab.source.connect(database);
     await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
     await lab.target.query("INSERT INTO t VALUES (1)", lab.onTarget(database));
     const returning = resource.update({ rollback: "return" });
     const ours = `FROM pg_stat_activity WHERE datname = '${database}' AND application_name LIKE 'pg-migration %'`;
     await until(
-      "the return has begun",
+      "the return has started",
       async () => (await lab.target.query(`SELECT ${ours} AND query LIKE 'SET lock_timeout%'`)).length > 0,
     );
     for (const server of [lab.source, lab.target]) await server.query(`SELECT pg_terminate_backend(pid) ${ours}`);

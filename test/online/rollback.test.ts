@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { RollbackStatus } from "../../provider/src/status";
 import { assertSameContent } from "../support/content";
 import { InsistentWriters } from "../support/insistent-writers";
 import { assertFinding } from "../support/findings";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
+import { cutOverAndKeep, rollbackOf, settingsOnTarget } from "./rollback-scene";
 
-describe("the way back after a cutover", () => {
+describe("rollback replication", () => {
   let lab: Lab;
 
   before(async () => {
@@ -17,24 +17,11 @@ describe("the way back after a cutover", () => {
 
   after(() => lab.stop());
 
-  async function cutOverAndKeep(database: string, changes: Record<string, unknown> = {}): Promise<Resource> {
-    const resource = new Resource();
-    await resource.create(lab.inputs([database], { migrationMode: "Online", rollback: "keep", ...changes }));
-    const status = await resource.update({ triggerCutover: true });
-    assert.equal(status.state, "WaitingForUserAction");
-    assert.equal(status.currentSubStateDetails.currentSubState, "WaitingForRollbackDecision");
-    assert.equal(status.currentSubStateDetails.dbDetails[database]!.migrationState, "Succeeded");
-    return resource;
-  }
-
-  const rollbackOf = async (resource: Resource, database: string): Promise<RollbackStatus | undefined> =>
-    (await resource.refresh()).currentSubStateDetails.dbDetails[database]!.rollbackReplication;
-
   const arrives = (database: string, sql: string): Promise<void> =>
     until(`the source shows ${sql}`, async () => (await lab.source.query(sql, { database })).length === 1);
-  it("goes through the fence around the source, which falls when it is taken", async () => {
+  it("writes to the fenced source, and a return lowers that fence", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
-    const resource = await cutOverAndKeep(database, { fence: "readOnly" });
+    const resource = await cutOverAndKeep(lab, database, { fence: "readOnly" });
     await lab.target.query("INSERT INTO t VALUES (1)", lab.onTarget(database));
     await arrives(database, "SELECT FROM t");
     await assert.rejects(lab.source.query("INSERT INTO t VALUES (2)", { database }), /read-only/);
@@ -42,7 +29,7 @@ describe("the way back after a cutover", () => {
       `CREATE TABLE "Made" AS SELECT 1 AS id; CREATE TABLE made_empty (id int); SELECT lo_from_bytea(0, 'large')`,
       lab.onTarget(database),
     );
-    // Its owner, who compares, would see no row.
+    // The role that compares owns the table, and would see no row.
     await lab.target.query("ALTER TABLE t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY", lab.onTarget(database));
     const refused = await Resource.failure(resource.update({ rollback: "return" }));
     assert.match(
@@ -58,22 +45,16 @@ describe("the way back after a cutover", () => {
     await resource.destroy();
   });
 
-  const settingsOnTarget = (database: string): Promise<Record<string, unknown>[]> =>
-    lab.target.query(
-      `SELECT r.rolname, s.setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
-         LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE d.datname = '${database}' ORDER BY 1`,
-    );
-
-  it("puts a fence around the target, so that no write there is lost behind its point, until that is taken back", async () => {
+  it('fences the target at a return, so that no later write is lost, until fence: "none" is set', async () => {
     const database = await lab.database("CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text)");
-    const resource = await cutOverAndKeep(database, { fence: "readOnly" });
+    const resource = await cutOverAndKeep(lab, database, { fence: "readOnly" });
     await lab.target.query(
       `CREATE ROLE clerk LOGIN PASSWORD 'clerk'; CREATE ROLE stubborn LOGIN PASSWORD 'stubborn';
        ALTER ROLE stubborn SET default_transaction_read_only = off; GRANT ALL ON t TO PUBLIC;
        ALTER ROLE clerk IN DATABASE ${database} SET default_transaction_read_only = 'no'`,
       lab.onTarget(database),
     );
-    const before = await settingsOnTarget(database);
+    const before = await settingsOnTarget(lab, database);
     const logins = [lab.administrator, ...["clerk", "stubborn"].map((name) => ({ user: name, password: name }))];
     const writers = new InsistentWriters(
       database,
@@ -81,10 +62,10 @@ describe("the way back after a cutover", () => {
     );
     const operator = await lab.target.connect(database);
     try {
-      await until("they write", () => writers.acknowledged > 100);
+      await until("the writers have inserted rows", () => writers.acknowledged > 100);
       assert.equal((await resource.update({ rollback: "return" })).state, "Canceled");
-      await until("the writers find it read only", () => writers.ends.has("25006"));
-      await operator.query("SELECT 'is let alone'");
+      await until("the writers get read-only errors", () => writers.ends.has("25006"));
+      await operator.query("SELECT 'is not terminated'");
     } finally {
       await Promise.all([writers.stop(), operator.end()]);
     }
@@ -99,13 +80,14 @@ describe("the way back after a cutover", () => {
       });
 
     await resource.update({ fence: "none" });
-    assert.deepEqual(await settingsOnTarget(database), before);
+    assert.deepEqual(await settingsOnTarget(lab, database), before);
     await lab.target.query("INSERT INTO t (v) VALUES ('free')", lab.onTarget(database));
     await resource.destroy();
   });
-  it("is not taken where the source has been written otherwise, and is when that is put right", async () => {
+
+  it("refuses a return while the source has foreign rows, and returns after they are removed", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
-    const resource = await cutOverAndKeep(database);
+    const resource = await cutOverAndKeep(lab, database);
     await lab.target.query("INSERT INTO t VALUES (1)", lab.onTarget(database));
     await lab.source.query("INSERT INTO t VALUES (77)", { database });
     const text = await Resource.failure(resource.update({ rollback: "return" }));
@@ -116,9 +98,10 @@ describe("the way back after a cutover", () => {
     await assertSameContent(...lab.places(database));
     await resource.destroy();
   });
-  it("is dropped by an update, and leaves the source as it was by then", async () => {
+
+  it('ends with rollback: "drop", which removes its objects on both servers and keeps the source\'s rows', async () => {
     const database = await lab.database("CREATE TABLE t (id serial PRIMARY KEY); CREATE TABLE keyless (a int)");
-    const resource = await cutOverAndKeep(database);
+    const resource = await cutOverAndKeep(lab, database);
     await lab.target.query("INSERT INTO t DEFAULT VALUES; INSERT INTO keyless VALUES (1)", lab.onTarget(database));
     await arrives(database, "SELECT FROM t, keyless");
     await until("the source's sequence is ahead", async () => {
@@ -127,7 +110,7 @@ describe("the way back after a cutover", () => {
       });
       return row!.ahead;
     });
-    await until("it is counted", async () => (await rollbackOf(resource, database))?.inserts === 2);
+    await until("the status counts both inserts", async () => (await rollbackOf(resource, database))?.inserts === 2);
     const { worker } = await resource.refresh();
     const obstacle = await lab.target.connect(database);
     await obstacle.query("BEGIN; LOCK TABLE keyless IN ROW EXCLUSIVE MODE");
@@ -140,13 +123,13 @@ describe("the way back after a cutover", () => {
     await lab.source.halt();
     await obstacle.end();
     const slots = "SELECT FROM pg_replication_slots WHERE database = $1";
-    await until("nothing of it is left on the target", async () => {
+    await until("the target has no slot", async () => {
       return (await lab.target.query(slots, { values: [database] })).length === 0;
     });
     await sleep(1000);
     await lab.source.resume();
     assert.equal((await dropping).state, "Succeeded");
-    assert.equal(resource.status.worker.pid, worker.pid, "a connection that is lost does not end the worker");
+    assert.equal(resource.status.worker.pid, worker.pid, "a lost connection does not end the worker");
     await lab.target.query("INSERT INTO t DEFAULT VALUES", lab.onTarget(database));
     assert.equal((await lab.source.query("SELECT FROM t", { database })).length, 1);
     const identities = "SELECT relreplident AS kind FROM pg_class WHERE relname = 'keyless'";
@@ -161,13 +144,13 @@ describe("the way back after a cutover", () => {
     await resource.destroy();
   });
 
-  it("pauses where the source cannot take a change, goes on when it can, and goes with the resource", async () => {
+  it("pauses on a change that the source refuses, resumes after it is corrected, and is removed with the resource", async () => {
     const database = await lab.database(
       "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE keyless (a int); INSERT INTO keyless VALUES (1); CREATE PUBLICATION users FOR ALL TABLES",
     );
-    const resource = await cutOverAndKeep(database);
+    const resource = await cutOverAndKeep(lab, database);
     await lab.target.query("ALTER TABLE t ADD COLUMN v text; INSERT INTO t VALUES (1, 'new')", lab.onTarget(database));
-    await until("it is paused", async () => (await rollbackOf(resource, database))?.state === "paused");
+    await until("the replication is paused", async () => (await rollbackOf(resource, database))?.state === "paused");
     assert.match(
       (await rollbackOf(resource, database))!.message!,
       /the source's table "public"."t" lacks v, which the target's has.*To do: on the source, ALTER TABLE.*the way back then goes on/s,
@@ -177,16 +160,16 @@ describe("the way back after a cutover", () => {
     await arrives(database, "SELECT FROM t WHERE v = 'new'");
     await lab.source.query("INSERT INTO t VALUES (5, 'otherwise')", { database });
     await lab.target.query("INSERT INTO t VALUES (5, 'taken')", lab.onTarget(database));
-    await until("it is paused for that row, and says what to do", async () =>
+    await until("the message names the row and the remedy", async () =>
       /INSERT of .*id.*5.* in "public"\."t".*To do: the source was written otherwise since the cutover.*put it right on the source/s.test(
         (await rollbackOf(resource, database))?.message ?? "",
       ),
     );
     await lab.source.query("DELETE FROM t WHERE id = 5", { database });
     await arrives(database, "SELECT FROM t WHERE v = 'taken'");
-    // The source's own publication tells of it, and it has nothing to tell it by.
+    // The source's own publication includes the table, which has no replica identity.
     await lab.target.query("DELETE FROM keyless", lab.onTarget(database));
-    await until("it says on which server the table needs a replica identity", async () =>
+    await until("the message names the server on which the table needs a replica identity", async () =>
       new RegExp(
         `${database} on ${lab.source.login.host}:${lab.source.port}: .*To do: .*set REPLICA IDENTITY`,
         "s",
@@ -194,7 +177,7 @@ describe("the way back after a cutover", () => {
     );
     await lab.source.query("ALTER TABLE keyless REPLICA IDENTITY FULL", { database });
     await until(
-      "the delete arrives",
+      "the delete is applied",
       async () => (await lab.source.query("SELECT FROM keyless", { database })).length === 0,
     );
     await resource.destroy();
@@ -204,7 +187,7 @@ describe("the way back after a cutover", () => {
     );
   });
 
-  it("is a finding where the target cannot be followed, and stands before a cutover", async () => {
+  it("causes a finding that prevents the cutover if the target does not allow logical replication", async () => {
     const few = { max_replication_slots: "1", max_wal_senders: "1" };
     const parameters = { wal_level: "replica", ...few, idle_replication_slot_timeout: "1h" };
     const plain = await Lab.start({ target: { major: 18, parameters } });
@@ -223,7 +206,7 @@ describe("the way back after a cutover", () => {
       await resource.update({ rollback: "drop" });
       const refused = await Resource.failure(resource.update({ rollback: "keep", triggerCutover: true }));
       assert.match(refused, /no way back can be kept.*wal_level/s);
-      assert.deepEqual(resource.status.cutoverTimeline, [], "no step of the cutover has been made");
+      assert.deepEqual(resource.status.cutoverTimeline, [], "no step of the cutover ran");
       assert.equal((await resource.update({ rollback: "drop" })).state, "Succeeded");
       await resource.destroy();
     } finally {
