@@ -9,7 +9,7 @@ module.exports = suite(
     "faults/random-changes.long.test.ts",
     "cdc/kills.long.test.ts",
     "offline/hard-databases.long.test.ts",
-    "online/verification-under-load.long.test.ts",
+    "online/verification/verification-under-load.long.test.ts",
     "programs/more-examples.long.test.ts",
     "lab-stack/deployment/runner-deployment.long.test.ts",
     "adventureworks/create-adventureworks.long.test.ts",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { Lab } from "../support/lab";
-import { Resource } from "../support/resource";
-import { until } from "../support/until";
+import { Lab } from "../../support/lab";
+import { Resource } from "../../support/resource";
+import { until } from "../../support/until";
 import { verificationOf } from "./verification-of";
 
 describe("online verification with a killed worker", () => {

@@ -1,17 +1,20 @@
 import assert from "node:assert/strict";
-import { changeCaptureNames } from "../../provider/dist/cdc/model/names.js";
-import { migrationRoles } from "../../provider/dist/cdc/model/stream-roles.js";
-import { verifySlotPlace } from "../../provider/dist/cdc/source/slot-identity.js";
-import type { MigrationSpec } from "../../provider/dist/inputs/inputs.js";
-import type { Journal } from "../../provider/dist/store/journal.js";
-import type { Finding } from "../../provider/dist/findings.js";
-import { RetainedWalMonitor, lockTimeoutSeconds } from "../../provider/dist/worker/monitoring/retained-wal-monitor.js";
-import { endpointOf } from "../cdc/scene";
-import { assertSameContent } from "../support/content";
-import { EmbeddedServer } from "../support/servers/embedded-server";
-import { Lab } from "../support/lab";
-import { Resource } from "../support/resource";
-import { until } from "../support/until";
+import { changeCaptureNames } from "../../../provider/dist/cdc/model/names.js";
+import { migrationRoles } from "../../../provider/dist/cdc/model/stream-roles.js";
+import { verifySlotPlace } from "../../../provider/dist/cdc/source/slot-identity.js";
+import type { MigrationSpec } from "../../../provider/dist/inputs/inputs.js";
+import type { Journal } from "../../../provider/dist/store/journal.js";
+import type { Finding } from "../../../provider/dist/findings.js";
+import {
+  RetainedWalMonitor,
+  lockTimeoutSeconds,
+} from "../../../provider/dist/worker/monitoring/retained-wal-monitor.js";
+import { endpointOf } from "../../cdc/scene";
+import { assertSameContent } from "../../support/content";
+import { EmbeddedServer } from "../../support/servers/embedded-server";
+import { Lab } from "../../support/lab";
+import { Resource } from "../../support/resource";
+import { until } from "../../support/until";
 import { slotsOf, tableSql, whileTargetIsLocked, writeWal } from "./retained-wal-scene";
 
 describe("the wait before a slot beyond maxRetainedWal is dropped", () => {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { assertSameContent } from "../support/content";
-import { Lab } from "../support/lab";
-import { Resource } from "../support/resource";
-import { Traffic } from "../support/traffic";
-import { until } from "../support/until";
+import { assertSameContent } from "../../support/content";
+import { Lab } from "../../support/lab";
+import { Resource } from "../../support/resource";
+import { Traffic } from "../../support/traffic";
+import { until } from "../../support/until";
 import { cutOverAndKeep, rollbackOf, settingsOnTarget } from "./rollback-scene";
 
 describe("rollback replication with killed workers and lost sessions", () => {

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { assertSameContent } from "../support/content";
-import { InsistentWriters } from "../support/insistent-writers";
-import { assertFinding } from "../support/findings";
-import { Lab } from "../support/lab";
-import { Resource } from "../support/resource";
-import { until } from "../support/until";
+import { assertSameContent } from "../../support/content";
+import { InsistentWriters } from "../../support/insistent-writers";
+import { assertFinding } from "../../support/findings";
+import { Lab } from "../../support/lab";
+import { Resource } from "../../support/resource";
+import { until } from "../../support/until";
 import { cutOverAndKeep, rollbackOf, settingsOnTarget } from "./rollback-scene";
 
 describe("rollback replication", () => {

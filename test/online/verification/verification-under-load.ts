@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { assertSameContent } from "../support/content";
-import { Lab } from "../support/lab";
-import { Resource } from "../support/resource";
-import { Traffic } from "../support/traffic";
+import { assertSameContent } from "../../support/content";
+import { Lab } from "../../support/lab";
+import { Resource } from "../../support/resource";
+import { Traffic } from "../../support/traffic";
 import { verificationOf } from "./verification-of";
 
 /** Verifies a database repeatedly while sessions write to the source. */

@@ -1,4 +1,4 @@
-import type { Lab } from "../support/lab";
+import type { Lab } from "../../support/lab";
 
 /** SQL of a database with the table `t`. */
 export const tableSql =

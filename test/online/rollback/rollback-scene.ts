@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { RollbackStatus } from "../../provider/src/status";
-import type { Lab } from "../support/lab";
-import { Resource } from "../support/resource";
+import type { RollbackStatus } from "../../../provider/src/status";
+import type { Lab } from "../../support/lab";
+import { Resource } from "../../support/resource";
 
 /** Migrates a database online and cuts it over with `rollback: "keep"`. */
 export async function cutOverAndKeep(

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import type { MigrationSpec } from "../../provider/dist/inputs/inputs.js";
-import type { Journal, RetainedWal } from "../../provider/dist/store/journal.js";
-import { RetainedWalMonitor } from "../../provider/dist/worker/monitoring/retained-wal-monitor.js";
-import { CuttableProxy } from "../cdc/cuttable-proxy";
-import { endpointOf } from "../cdc/scene";
-import { assertSameContent } from "../support/content";
-import { Lab } from "../support/lab";
-import { Resource } from "../support/resource";
-import { until } from "../support/until";
+import type { MigrationSpec } from "../../../provider/dist/inputs/inputs.js";
+import type { Journal, RetainedWal } from "../../../provider/dist/store/journal.js";
+import { RetainedWalMonitor } from "../../../provider/dist/worker/monitoring/retained-wal-monitor.js";
+import { CuttableProxy } from "../../cdc/cuttable-proxy";
+import { endpointOf } from "../../cdc/scene";
+import { assertSameContent } from "../../support/content";
+import { Lab } from "../../support/lab";
+import { Resource } from "../../support/resource";
+import { until } from "../../support/until";
 import { slotsOf, tableSql, whileTargetIsLocked, writeWal } from "./retained-wal-scene";
 
 describe("WAL that the source retains for a migration", () => {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import type { MigrationStatus } from "../../provider/src/status";
-import { CommandLine } from "../cli/command";
-import { assertSameContent } from "../support/content";
-import { Lab } from "../support/lab";
-import { Resource } from "../support/resource";
-import { until } from "../support/until";
+import type { MigrationStatus } from "../../../provider/src/status";
+import { CommandLine } from "../../cli/command";
+import { assertSameContent } from "../../support/content";
+import { Lab } from "../../support/lab";
+import { Resource } from "../../support/resource";
+import { until } from "../../support/until";
 import { verificationOf } from "./verification-of";
 
 describe("online verification", () => {
