@@ -286,7 +286,7 @@ describe("pg-migration, its own commands", () => {
     const [{ name }] = await command.json<[{ name: string }]>(["list"]);
     const worked = await command.run(["worker", "--name", name]);
     assert.equal(worked.code, 0, worked.stderr);
-    assert.match(worked.stdout, /all equal/);
+    assert.match(worked.stderr, /all equal/);
     assert.equal((await created).state, "Succeeded");
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
   });

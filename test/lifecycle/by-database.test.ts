@@ -98,6 +98,11 @@ describe("a migration of several databases", () => {
       return !active;
     });
     await lab.source.query("SELECT pg_drop_replication_slot($1)", { values: [slot!.name] });
+    // A slot of the same name that another session created: it does not hold the changes since the copy.
+    await lab.source.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", {
+      database: first,
+      values: [slot!.name],
+    });
     const text = await Resource.failure(resource.update({}));
     assert.match(text, new RegExp(`WaitingForUserAction: ${first}: .*slot.*To do: `, "s"));
     assert.deepEqual(statesOf(resource), ["Failed", "WaitingForCutoverTrigger"]);

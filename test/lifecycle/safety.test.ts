@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { request } from "../../provider/src/store/requests";
 import { Store } from "../../provider/src/store/store";
+import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { startAzureLikeServer } from "../support/servers/azure-like";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
@@ -18,12 +19,10 @@ describe("a migration never touches what is not its own", () => {
 
   const schema = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one')";
 
-  it("drops nothing where source and target are one server under two names", async () => {
+  it("drops nothing where source and target are one server under two addresses", async () => {
     const database = await lab.database(schema);
-    const inputs = lab.inputs([database], {
-      target: { ...lab.source.login, host: "localhost" },
-      overwriteDbsInTarget: true,
-    });
+    const proxy = await CuttableProxy.to({ ...lab.source.login, sslMode: "Disable" });
+    const inputs = lab.inputs([database], { target: proxy.endpoint, overwriteDbsInTarget: true });
     for (const migrationOption of ["ValidateAndMigrate", "Migrate"]) {
       const resource = new Resource();
       const text = await Resource.failure(
@@ -32,6 +31,7 @@ describe("a migration never touches what is not its own", () => {
       assert.match(text, /the same server/);
       await resource.destroy();
     }
+    await proxy.close();
     assert.equal((await lab.source.query("SELECT FROM t", { database })).length, 1);
   });
 

@@ -9,12 +9,17 @@ import { verificationOf } from "./verification-of";
 
 describe("online verification", () => {
   let lab: Lab;
+  let command: CommandLine;
 
   before(async () => {
     lab = await Lab.start();
+    command = await CommandLine.in(lab);
   });
 
-  after(() => lab.stop());
+  after(async () => {
+    await command.close();
+    await lab.stop();
+  });
 
   /**
    * Delays the write of the spec, and checks that no request is visible before it. Otherwise the worker would run a
@@ -129,7 +134,6 @@ describe("online verification", () => {
         "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name ~ '^taken'",
       );
     }
-    const command = await CommandLine.in(lab);
     const answer = await command.run(["verify", "--online", "--name", String(resource.inputs.migrationName)]);
     assert.equal(answer.code, 0, answer.stderr);
     assert.match(answer.stdout, new RegExp(`${database}\\s+equal`));
@@ -142,7 +146,6 @@ describe("online verification", () => {
     const { worker } = await resource.create(lab.onlineInputs([database]));
     const other = new Resource();
     Object.assign(other, { id: resource.id, outputs: resource.outputs, inputs: resource.inputs });
-    const command = await CommandLine.in(lab);
     const asked = (name: string): Promise<void> =>
       until(`${name} is requested`, async () => {
         const spec = `SELECT FROM pgmigration.migration WHERE spec ->> 'verifyNow' ~ '^${name}'`;

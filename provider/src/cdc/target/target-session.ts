@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import { RefusedError, messageOf } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
-import { passBytes } from "../../postgres/connection/pass-bytes.js";
+import { byteSettings } from "../../postgres/connection/pass-bytes.js";
 import { searchPathFor } from "../../postgres/search-path.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { migrationRoles, type StreamRoles } from "../model/stream-roles.js";
@@ -54,13 +54,12 @@ export async function openTargetSession(
     if (!triggersDisabled) await becomeReplica(client, database, subscriber);
     const { rows } = await client.query<{ role: string }>(
       `SELECT pg_catalog.set_config(wanted.key, wanted.value, false), current_setting('session_replication_role') AS role
-         FROM pg_catalog.json_each_text($1) AS wanted
+         FROM (SELECT key, value FROM pg_catalog.json_each_text($1) UNION ALL ${byteSettings}) AS wanted
          JOIN pg_catalog.pg_settings AS known ON known.name = wanted.key`,
       [JSON.stringify({ ...settings, search_path: searchPathFor(searchPath) })],
     );
     const { role } = rows[0]!;
     if (!triggersDisabled && role !== "replica") throw noReplica(client, database, subscriber, `it is still ${role}`);
-    await passBytes(client);
     return client;
   } catch (error) {
     await client.end();
