@@ -110,7 +110,7 @@ export class DisturbedMigration {
     } catch (error) {
       const context = `seed ${random.seed}, database ${database}, ${JSON.stringify(course)}, ${strikes.describe()}`;
       const last = await migration.#lastMessages({ migrationName, target });
-      throw new Error(`${context}: ${(error as Error).message}\n${last}`, { cause: error });
+      throw new Error(`${context}: ${(error as Error).stack}\n${last}`, { cause: error });
     } finally {
       await toSource.close();
       await toTarget.close();
