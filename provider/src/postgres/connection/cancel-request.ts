@@ -2,6 +2,7 @@ import type { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import type { ConnectionOptions } from "node:tls";
 import pg from "pg";
+import { guardMessages } from "./message-guard.js";
 
 const patienceMs = 10_000;
 
@@ -30,6 +31,7 @@ export function requestCancel(client: pg.Client): Promise<void> {
   const { processID, secretKey, ssl } = client as unknown as Cancelable;
   if (processID === null || secretKey === null) return Promise.resolve();
   const wire = new pg.Connection({ ssl }) as unknown as Wire;
+  guardMessages(wire, `${client.host}:${client.port}`);
   const socket = wire.stream;
   const send = (): void => wire.cancel(processID, secretKey);
   return new Promise((resolve) => {

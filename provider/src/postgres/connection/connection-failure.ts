@@ -127,6 +127,7 @@ const remedyOfTls: ReadonlyMap<string, string> = new Map([
 function meaningOfWords(error: unknown): Meaning | undefined {
   const code = sqlStateOf(error);
   const said = messageOf(error);
+  if (said.startsWith("SASL: ")) return invalidSasl(said);
   // Also in the middle of agreeing on TLS: what a network breaks off is no refusal.
   if (/^(ECONNRESET|EPIPE|ETIMEDOUT)/.test(code)) return undefined;
   if (/does not support SSL/.test(said))
@@ -151,6 +152,21 @@ function meaningOfWords(error: unknown): Meaning | undefined {
     };
   return undefined;
 }
+
+/** `pg` names each step of SCRAM that fails on its side. */
+const invalidSasl = (said: string): Meaning =>
+  said.startsWith("SASL: Only mechanism")
+    ? {
+        what: "the server asks for an authentication that this package does not support",
+        remedy:
+          "put a line with scram-sha-256 into pg_hba.conf for this role and machine, then SELECT pg_reload_conf()",
+        code: "603002",
+      }
+    : {
+        what: "the server's part of the password authentication (SCRAM) is invalid",
+        remedy: "check host and port: a server that does not have the role's password may answer there",
+        code: "603100",
+      };
 
 const noAnswer = ({ host, port }: Endpoint): Meaning => ({
   what: "nothing answers",

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import pg from "pg";
 import { messageOf } from "../../errors.js";
+import { guardMessages } from "./message-guard.js";
 
 /** How long the server may take to hang up, after it has dropped what was temporary. */
 const partingMs = 15_000;
@@ -14,6 +15,8 @@ export class Session extends pg.Client {
 
   constructor(config: pg.ClientConfig) {
     super(config);
+    const { connection } = this as unknown as { connection: object };
+    guardMessages(connection, `${config.user}@${config.host}:${config.port}/${config.database}`);
     this.once("error", (error: Error) => (this.#brokenBy = error));
   }
 
