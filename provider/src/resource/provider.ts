@@ -1,6 +1,7 @@
 import type { dynamic } from "@pulumi/pulumi";
 import { messageOf } from "../errors.js";
 import * as lifecycle from "./lifecycle.js";
+import { printable } from "./printable.js";
 import { openResourceRow, type ResourceRow } from "./resource-row.js";
 import { urnWithin, type Properties } from "./state.js";
 
@@ -50,7 +51,7 @@ async function withoutStack<T>(operation: Promise<T>): Promise<T> {
   try {
     return await operation;
   } catch (error) {
-    if (error instanceof Error) error.stack = messageOf(error);
+    if (error instanceof Error) error.stack = error.message = printable(messageOf(error));
     throw error;
   }
 }

@@ -4,6 +4,7 @@ import type { Inputs } from "../inputs/inputs.js";
 import { goalOf } from "../supervisor/wait-target.js";
 import { superviseWorker, type Report } from "../supervisor/supervise-worker.js";
 import { observeBriefly } from "./observe.js";
+import { printable } from "./printable.js";
 import { idOf, outputsOf, type Properties } from "./state.js";
 
 /** Azure's service gives a migration seven days. */
@@ -70,7 +71,7 @@ export class MigrationIncompleteError extends Error {
   ) {
     super(reason, { cause });
     this.name = "MigrationIncompleteError";
-    this.reasons = [reason];
+    this.reasons = [printable(reason)];
   }
 }
 

@@ -2,6 +2,7 @@ import { credentials, Metadata } from "@grpc/grpc-js";
 import { EngineClient } from "@pulumi/pulumi/proto/engine_grpc_pb";
 import { LogRequest, LogSeverity } from "@pulumi/pulumi/proto/engine_pb";
 import type { Report } from "../supervisor/supervise-worker.js";
+import { printable } from "./printable.js";
 import { toStandardError } from "./reach-goal.js";
 
 /** A resource's row in Pulumi's display. */
@@ -27,7 +28,7 @@ export function openResourceRow(urn: string): ResourceRow {
   const log = (message: string, ephemeral: boolean): Promise<boolean> => {
     const request = new LogRequest();
     request.setSeverity(LogSeverity.INFO);
-    request.setMessage(message);
+    request.setMessage(printable(message));
     request.setUrn(urn);
     request.setEphemeral(ephemeral);
     return new Promise((resolve) => {
