@@ -52,8 +52,14 @@ describe("an offline migration", () => {
     assert.equal(second.id, first.id);
     const rows = await lab.target.query("SELECT FROM t", { database, login: lab.administrator });
     assert.equal(rows.length, 2, "an adopted migration is not run again");
-    const text = await Resource.failure(new Resource().create({ ...inputs, migrationMode: "Online" }));
-    assert.match(text, /exists on .* already, with another migrationMode/);
+    for (const [name, change] of Object.entries({
+      migrationMode: { migrationMode: "Online" },
+      exclude: { exclude: { tables: ["t"] }, onExistingRecord: "adopt" },
+      schemaOnly: { schemaOnly: true, onExistingRecord: "adopt" },
+    })) {
+      const text = await Resource.failure(new Resource().create({ ...inputs, ...change }));
+      assert.match(text, new RegExp(`exists on .* already, with another ${name}`));
+    }
     await second.destroy();
   });
 

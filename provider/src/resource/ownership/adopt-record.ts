@@ -5,6 +5,7 @@ import { readMigration, type MigrationRecord } from "../../store/records.js";
 import type { Store } from "../../store/store.js";
 import type { Report } from "../../supervisor/supervise-worker.js";
 import { applyInputs, haveSameMembers, refuseOther } from "../apply-inputs.js";
+import { differingCopyInputs } from "../copy-inputs.js";
 import { differingIdentity } from "./identity.js";
 import { describeOwner, isInterruptedCreate, mayTakeOver } from "./ownership.js";
 
@@ -26,6 +27,9 @@ function refuseUnadoptable(record: MigrationRecord, inputs: Inputs, owner: Recor
   if (foreign.length > 0) throw refuseOther(inputs, foreign);
   const otherDatabases = !haveSameMembers(record.spec.dbsToMigrate, inputs.dbsToMigrate);
   if (otherDatabases && record.state !== "ValidationFailed") throw refuseOther(inputs, ["dbsToMigrate"]);
+  // A migration that has succeeded copies nothing again: its result must be what these inputs ask for.
+  const otherContent = record.state === "Succeeded" ? differingCopyInputs(record.spec, specOf(inputs)) : [];
+  if (otherContent.length > 0) throw refuseOther(inputs, otherContent);
   if (inputs.onExistingRecord === "adopt") return;
   if (isFinished(record) && !isInterruptedCreate(record.owner, owner)) throw refuseEnded(record, inputs);
   if (!mayTakeOver(record.owner, owner)) throw refuseOwned(record, inputs);
