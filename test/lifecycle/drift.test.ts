@@ -76,6 +76,14 @@ describe("drift of a migration", () => {
     await assertRepaired(/the slot .* is missing on the source/);
   });
 
+  it("whose database is missing on the source: the error names the database, and no slot that retains WAL", async () => {
+    await killWorker();
+    await lab.source.query(`DROP DATABASE ${database} WITH (FORCE)`);
+    const failure = await Resource.failure(resource.update({}));
+    assert.match(failure, new RegExp(`${database}.*does not exist`));
+    assert.doesNotMatch(failure, /is kept on the source|retains WAL/);
+  });
+
   it("whose publication is missing", async () => {
     await killWorker();
     const [{ pubname } = { pubname: "" }] = await lab.source.query<{ pubname: string }>(

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { assertSameContent } from "../support/content";
+import { findingsOf } from "../support/findings";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 
@@ -98,6 +99,26 @@ describe("constraints", () => {
         said.some((text) => view.test(text)),
         `${view} in ${said.join("\n")}`,
       );
+    await resource.destroy();
+  });
+
+  it("and a materialized view that finds no room on the target stays empty, and the finding says so", async () => {
+    const database = await lab.database(`
+      CREATE FUNCTION room() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+        IF inet_server_port() = ${lab.target.login.port} THEN
+          RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
+        END IF;
+        RETURN 1;
+      END $$;
+      CREATE MATERIALIZED VIEW large AS SELECT room()`);
+    const resource = new Resource();
+    await resource.create(lab.inputs([database]));
+    const [finding] = findingsOf(resource.status, database).filter(({ message }) => message.includes("not filled"));
+    assert.match(finding!.message, /the target lacks resources: could not extend file/);
+    assert.match(
+      finding!.remedy!,
+      /^free or add what the target lacks, then: REFRESH MATERIALIZED VIEW "public"."large"/,
+    );
     await resource.destroy();
   });
 

@@ -2,6 +2,7 @@ import pg from "pg";
 import { cancellation } from "../../copy/cancellation.js";
 import { RefusedError, messageOf } from "../../errors.js";
 import { qualify } from "../../postgres/identifiers.js";
+import { sqlStateOf } from "../../postgres/sql-state.js";
 import { findingFor } from "./adapted-entry.js";
 import type { Entry } from "../sql/toc-entries.js";
 import { type RestoreFinding, summarize } from "../sql/restore-findings.js";
@@ -40,12 +41,17 @@ export async function refreshMaterializedViews(
   return summarize(findings);
 }
 
-const stayedEmpty = (view: RelationName, refusal: RefusedError): RestoreFinding =>
-  findingFor(refresh(view), {
-    message: `the materialized view was not filled, since its query fails: ${messageOf(refusal.cause)}`,
-    remedy: `correct what its query meets, then: ${refresh(view).sql}`,
+function stayedEmpty(view: RelationName, refusal: RefusedError): RestoreFinding {
+  // Class 53: the target has no room, memory or connection left, whatever the query.
+  const lacksResources = sqlStateOf(refusal.cause).startsWith("53");
+  const reason = lacksResources ? "the target lacks resources" : "its query fails";
+  const remedy = lacksResources ? "free or add what the target lacks" : "correct what its query meets";
+  return findingFor(refresh(view), {
+    message: `the materialized view was not filled, since ${reason}: ${messageOf(refusal.cause)}`,
+    remedy: `${remedy}, then: ${refresh(view).sql}`,
     severity: "warning",
   });
+}
 
 async function refreshEach(
   target: pg.Client,

@@ -124,10 +124,7 @@ export class ManualDdlGate {
   async #show(statements: string): Promise<void> {
     if (statements === this.#statements) return;
     this.#statements = statements;
-    const hint = / USING /.test(statements)
-      ? " (if a USING expression is refused, any other will do: rows that the source rewrote are copied again)"
-      : "";
-    const place = `on the target, in ${this.#record.targetName}${hint}`;
+    const place = `on the target, in ${this.#record.targetName}${hintFor(statements)}`;
     const message = `paused: the ${this.#side}'s schema has changed; run ${place}: ${statements}`;
     await this.#record.showMessage(message);
     await this.#record.say(message, "warning");
@@ -138,12 +135,17 @@ export class ManualDdlGate {
     return new RefusedError(
       `${database} is paused: the ${this.#side}'s schema has changed in a way that is yours to decide`,
       {
-        remedy: `on the target, in ${targetName}: ${statements}; the stream then goes on by itself`,
+        remedy: `on the target, in ${targetName}${hintFor(statements)}: ${statements}; the stream then goes on by itself`,
         code: "603130",
       },
     );
   }
 }
+
+const hintFor = (statements: string): string =>
+  / USING /.test(statements)
+    ? " (if a USING expression is refused, any other will do: rows that the source rewrote are copied again)"
+    : "";
 
 const isNew = ({ newTables }: SchemaDrift, table: string): boolean =>
   newTables.some(({ schema, name }) => qualify(schema, name) === table);

@@ -1,0 +1,22 @@
+import assert from "node:assert/strict";
+import type { Client } from "pg";
+import type { SchemaDrift } from "../../provider/src/worker/schema-diff/schema-drift";
+import type { Followers } from "../../provider/src/worker/followers/followers";
+import type { StreamRecord } from "../../provider/src/worker/followers/stream-record";
+import { ManualDdlGate } from "../../provider/src/worker/schema-sync/manual-ddl-gate";
+import type { TableResync } from "../../provider/src/worker/schema-sync/table-resync";
+
+describe("a pause for a statement that the user has to run", () => {
+  it("names what to do if the target refuses a USING expression", async () => {
+    const record = { database: "crm", targetName: "crm" } as StreamRecord;
+    const followers = {
+      drain: () => Promise.resolve(),
+      current: { resume: () => undefined },
+    } as unknown as Followers;
+    const gate = new ManualDdlGate(record, followers, {} as TableResync, new AbortController().signal);
+    const sql = `ALTER TABLE "public"."t" ALTER COLUMN "v" TYPE integer USING "v"::integer`;
+    const drift = { byHand: [{ sql, tables: ['"public"."t"'] }] } as unknown as SchemaDrift;
+    const { message } = await gate.refusalOf({} as Client, drift, "source");
+    assert.match(message, /on the target, in crm \(if a USING expression is refused, any other will do.*ALTER TABLE/);
+  });
+});
