@@ -71,6 +71,10 @@ export class MigrationCleanup {
       notes.push(
         `the way back of ${name} has a slot on the target, which retains WAL there until pulumi up goes on, rollback is drop, or pulumi destroy removes it`,
       );
+    if (phase === "copying")
+      notes.push(
+        `the next attempt copies ${name} from the beginning: rows of this attempt belong to a snapshot that ended with it`,
+      );
     if (slot === undefined) return notes;
     const isFollowed = phase === "following" || phase === "completing";
     if (!isFollowed) await tried(this.dropSourceObjects(name));

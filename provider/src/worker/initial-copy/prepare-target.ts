@@ -63,7 +63,9 @@ async function dropExisting(work: Work, record: DatabaseRecord, maintenance: Cli
     throw new RefusedError(`source and target are the same server, so ${targetName} is not dropped`, {
       remedy: "name another server as target; two names may lead to one server",
     });
-  const why = record.createdByUs ? ": the snapshot of the earlier try is gone, so everything is copied again" : "";
+  const why = record.createdByUs
+    ? ": the snapshot of the earlier attempt has ended, so its rows cannot be completed, and all are copied again"
+    : "";
   await work.journal.event(`dropping the database ${targetName} on the target${why}`, { database: name });
   await dropTargetDatabase(maintenance, targetName);
 }
