@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { EngineError, RefusedError, UnreachableError, messageOf } from "../errors.js";
+import { ConcurrentChangeError, EngineError, RefusedError, UnreachableError, messageOf } from "../errors.js";
 import { connect } from "../postgres/connection/connect.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
@@ -35,6 +35,8 @@ export class Snapshot {
   readonly id: string;
   /** What it shows, as txid_current_snapshot() says it: the same of every session that has it, and of no other moment. */
   readonly moment: string;
+  /** The server's process of the session that holds it. */
+  readonly processId: number;
   /** Aborts, with an UnreachableError as its reason, when the session has died: what is copied from then on is no longer one. */
   readonly lost: AbortSignal;
   readonly #session: Client;
@@ -42,10 +44,15 @@ export class Snapshot {
   readonly #heartbeat: NodeJS.Timeout;
   #released = false;
 
-  private constructor(session: Client, { id, moment }: Pick<Snapshot, "id" | "moment">, where: string) {
+  private constructor(
+    session: Client,
+    { id, moment, processId }: Pick<Snapshot, "id" | "moment" | "processId">,
+    where: string,
+  ) {
     this.#session = session;
     this.id = id;
     this.moment = moment;
+    this.processId = processId;
     this.lost = this.#loss.signal;
     const onEnd = (cause?: unknown): void => {
       clearInterval(this.#heartbeat);
@@ -80,8 +87,8 @@ export class Snapshot {
   static async #exportFrom(session: Client, begin: () => Promise<unknown>, where: string): Promise<Snapshot> {
     try {
       await begin();
-      const { rows } = await session.query<{ id: string; moment: string }>(
-        "SELECT pg_export_snapshot() AS id, txid_current_snapshot()::text AS moment",
+      const { rows } = await session.query<Pick<Snapshot, "id" | "moment" | "processId">>(
+        `SELECT pg_export_snapshot() AS id, txid_current_snapshot()::text AS moment, pg_backend_pid() AS "processId"`,
       );
       return new Snapshot(session, rows[0]!, where);
     } catch (error) {
@@ -122,6 +129,10 @@ export class Snapshot {
     return rows.map(({ name }) => name);
   }
 
+  get isReleased(): boolean {
+    return this.#released;
+  }
+
   /** Lets go of the snapshot; sessions that have it already keep it until they end their transaction. */
   async release(): Promise<void> {
     if (this.#released) return;
@@ -135,7 +146,7 @@ export class Snapshot {
  * Takes a snapshot and locks its tables, again until nothing was truncated, rewritten or replaced in between: such a table
  * would be copied empty, and the changes that the stream has from before would find no rows.
  *
- * @throws RefusedError when that happens at every try; as {@link lockTogether}
+ * @throws ConcurrentChangeError when that happens at every try; as {@link lockTogether}
  */
 export async function lockedSnapshot<Taken extends { readonly snapshot: Snapshot }>(
   take: () => Promise<Taken>,
@@ -156,7 +167,7 @@ export async function lockedSnapshot<Taken extends { readonly snapshot: Snapshot
     await taken.snapshot.release();
     await giveUp(taken);
     if (attempt === mostSnapshots)
-      throw new RefusedError(
+      throw new ConcurrentChangeError(
         `no snapshot shows all tables: after each of ${attempt} snapshots, ${replaced.join(", ")} was truncated, rewritten, renamed or dropped before it could be locked`,
         { remedy: "stop what does so until the rows are copied, then start again" },
       );

@@ -19,4 +19,6 @@ export interface Work {
   /** Shared by all databases of the migration. */
   readonly tableSlots: Semaphore;
   readonly indexSlots: Semaphore;
+  /** Counts how often the copy of the database released its locks for applications. */
+  readonly releases?: { count: number };
 }

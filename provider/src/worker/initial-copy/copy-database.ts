@@ -6,6 +6,7 @@ import { mayBecomeReplica } from "../../cdc/target/target-session.js";
 import { copyLargeObjects } from "../../copy/large-objects.js";
 import { carrySequences } from "../../copy/sequences.js";
 import { openInSnapshot, type Snapshot } from "../../copy/snapshot.js";
+import { yieldToWaiters } from "../../copy/yield-to-waiters.js";
 import { isSmall, type TableToCopy } from "../../copy/tables-to-copy.js";
 import { engineVersion } from "../../engine-version.js";
 import { TimeoutError } from "../../errors.js";
@@ -48,7 +49,7 @@ import { reportFindings } from "../context/report-findings.js";
 import { selectedTables } from "../context/selected-tables.js";
 import { runInParallel } from "../context/run-in-parallel.js";
 import { dropSourceObjects } from "../cleanup/source-objects.js";
-import { takeSnapshot, type CopyPoint } from "./take-snapshot.js";
+import { hasReleasedOften, takeSnapshot, type CopyPoint } from "./take-snapshot.js";
 import type { Work } from "../context/work.js";
 
 /**
@@ -94,6 +95,7 @@ class BaseCopy {
   readonly #name: string;
   readonly #units: CopyTasks;
   #shared: SharedCopy | undefined;
+  #copiesRows = false;
 
   constructor(
     readonly work: Work,
@@ -129,8 +131,8 @@ class BaseCopy {
     const { point, tables, read } = await takeSnapshot(this.work, this.#name, ({ id }, signal) =>
       spec.dataOnly ? Promise.resolve([]) : this.#dump(id, signal),
     );
-    return this.#inSessions(point.snapshot, async (source, target) => {
-      const scene = await this.#scene(point, source, target, tables, read);
+    return this.#underLocks(point.snapshot, async (source, target, signal) => {
+      const scene = await this.#scene({ ...point, source, target, signal }, tables, read);
       // Both have to end before anything follows, or another try: neither could be told from what comes then.
       const steps = await Promise.allSettled([this.#restoreBefore(scene), this.#queueUnits(scene, tables)]);
       for (const step of steps) if (step.status === "rejected") throw step.reason;
@@ -146,8 +148,7 @@ class BaseCopy {
       ? "going on with the copy of the worker before under the same snapshot, which another one has held"
       : "going on with what the worker before has left to do: all rows are copied";
     await journal.event(how, { database: this.#name });
-    return this.#inSessions(snapshot, async (source, target) => {
-      const signal = snapshot ? AbortSignal.any([this.work.signal, snapshot.lost]) : this.work.signal;
+    return this.#underLocks(snapshot, async (source, target, signal) => {
       const { sourceSearchPath } = shared;
       const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
       skipTables(context, skipped);
@@ -161,6 +162,27 @@ class BaseCopy {
       const tables = snapshot && !spec.schemaOnly ? await this.#tablesIn(snapshot) : [];
       return this.#fill({ ...point, snapshot, source, target, selection, plan, context, signal }, tables);
     });
+  }
+
+  /**
+   * Gives up the snapshot if an application waits for a table that it has locked, and this copy behind that application;
+   * before rows are copied also if the application has waited for half a second.
+   *
+   * @throws ConcurrentChangeError when the snapshot was released for an application
+   */
+  #underLocks(
+    snapshot: Snapshot | undefined,
+    run: (source: Client, target: Client, signal: AbortSignal) => Promise<PostCutoverPlan>,
+  ): Promise<PostCutoverPlan> {
+    const { signal, source: endpoint } = this.work;
+    if (!snapshot) return this.#inSessions(snapshot, (source, target) => run(source, target, signal));
+    const isPatient = (): boolean => this.#copiesRows || hasReleasedOften(this.work);
+    const locked = { source: endpoint, database: this.#name, snapshot, isPatient };
+    return yieldToWaiters(locked, (yielded) =>
+      this.#inSessions(snapshot, (source, target) =>
+        run(source, target, AbortSignal.any([signal, snapshot.lost, yielded])),
+      ),
+    );
   }
 
   async #inSessions(
@@ -222,24 +244,22 @@ class BaseCopy {
   }
 
   async #scene(
-    point: CopyPoint,
-    source: Client,
-    target: Client,
+    begun: Omit<CopyContext, "selection" | "plan" | "context">,
     tables: readonly TableToCopy[],
     dumped: readonly Entry[],
   ): Promise<CopyContext> {
     const { spec } = this.work;
-    const signal = AbortSignal.any([this.work.signal, point.snapshot.lost]);
+    const { source, target, slot, signal } = begun;
     const selection = await readSelection(source, spec);
     const sourceSearchPath = await readSearchPath(source);
     const context = await readRestoreContext(target, { sourceSearchPath, signal });
-    const deferTriggersAndForeignKeys = point.slot !== undefined && !(await mayBecomeReplica(target));
+    const deferTriggersAndForeignKeys = slot !== undefined && !(await mayBecomeReplica(target));
     const entries = selectEntries(dumped, selection);
     const large = new Set(tables.filter(({ table }) => !isSmall(table)).map(({ table }) => keyOf(table)));
     const plan = spec.dataOnly
       ? nothing
       : planRestore(entries, { deferTriggersAndForeignKeys, isSmall: (table) => !large.has(keyOf(table)) });
-    return { ...point, source, target, selection, plan, context, signal };
+    return { ...begun, selection, plan, context };
   }
 
   async #dump(snapshot: string, signal: AbortSignal): Promise<Entry[]> {
@@ -293,6 +313,7 @@ class BaseCopy {
   async #copyRows(scene: CopyContext, tables: readonly TableToCopy[]): Promise<void> {
     const { work } = this;
     const { snapshot, context, signal } = scene;
+    this.#copiesRows = true;
     await work.journal.database(this.#name, { message: "copying tables" });
     await runCopyTasks(
       {

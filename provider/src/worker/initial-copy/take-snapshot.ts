@@ -7,6 +7,7 @@ import { type OutputPlugin, createSlot } from "../../cdc/source/slot.js";
 import type { LockOptions } from "../../copy/lock-together.js";
 import { Snapshot, lockedSnapshot, openInSnapshot } from "../../copy/snapshot.js";
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
+import { yieldToWaiters } from "../../copy/yield-to-waiters.js";
 import { CanceledError } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
 import type { Table } from "../../postgres/tables.js";
@@ -35,7 +36,7 @@ export interface LockedCopyPoint<Read> {
 
 /**
  * The moment to copy: for an online migration the one at which its slot's stream begins. The tables are locked against
- * what no snapshot is proof against. The caller releases it.
+ * what no snapshot is proof against, and released if an application waits for one of them. The caller releases it.
  *
  * @param read runs while tables are listed and locked, which takes as long where there are thousands of them; again, once
  *   its signal has ended it, where that takes another snapshot
@@ -56,7 +57,7 @@ export async function takeSnapshot<Read>(
       return tables.map(({ table }) => table);
     });
     taken = point.snapshot;
-    return { point, tables, read: await reading!.result };
+    return { point, tables, read: await whileLocked(work, database, taken, (yielded) => reading!.until(yielded)) };
   } catch (error) {
     await reading?.end();
     await taken?.release();
@@ -73,6 +74,11 @@ class Reading<Read> {
     this.result = read(this.#abort.signal);
     // Its failure counts only for who waits for the result.
     this.result.catch(() => undefined);
+  }
+
+  async until(signal: AbortSignal): Promise<Read> {
+    signal.addEventListener("abort", () => void this.end(), { once: true });
+    return this.result;
   }
 
   async end(): Promise<void> {
@@ -112,11 +118,33 @@ async function lockedPoint(
   );
   try {
     // Not before: whoever truncates a table until it is locked costs the snapshot.
-    return { ...point, mark: await baselineOf(work, database, point.snapshot.id) };
+    const mark = await whileLocked(work, database, point.snapshot, () => baselineOf(work, database, point.snapshot.id));
+    return { ...point, mark };
   } catch (error) {
     await point.snapshot.release();
     throw error;
   }
+}
+
+/** Applications that alter tables all the time would keep a copy from ever beginning. */
+const mostImpatientReleases = 5;
+
+/** Whether applications have to wait now, unless this migration waits behind them. */
+export const hasReleasedOften = ({ releases }: Work): boolean => (releases?.count ?? 0) >= mostImpatientReleases;
+
+/** @throws ConcurrentChangeError when the snapshot was released for an application that waits for a locked table */
+function whileLocked<Result>(
+  work: Work,
+  database: string,
+  snapshot: Snapshot,
+  read: (yielded: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const locked = { source: work.source, database, snapshot, isPatient: () => hasReleasedOften(work) };
+  return yieldToWaiters(locked, async (yielded) => {
+    const result = await read(yielded);
+    yielded.throwIfAborted();
+    return result;
+  });
 }
 
 /** Who keeps tables locked is told. */

@@ -1,12 +1,17 @@
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import type { DatabaseRecord } from "../../store/records.js";
+import { delay } from "../../async/delay.js";
 import { Semaphore } from "../../async/semaphore.js";
+import { ConcurrentChangeError } from "../../errors.js";
 import { LocalCopyHelpers } from "./local-copy-helpers.js";
 import { retry } from "../context/retry.js";
 import type { RunContext } from "../context/run-context.js";
 import type { Work } from "../context/work.js";
 
 const databasesAtOnce = 4;
+/** How often a copy starts again after it released its locks for applications. Then what they do has to stop. */
+const mostReleases = 20;
+const pauseAfterReleaseMs = 500;
 
 /** Copies a few databases at the same time, with copy helpers on this machine. */
 export class CopyScheduler {
@@ -42,15 +47,25 @@ export class CopyScheduler {
       canRestart = isToBeCopied(record);
     };
     const policy = this.#context.retryPolicy((error) => canRestart && isConnectionLoss(error));
-    return retry({ ...policy, signal: work.signal }, async () => {
+    const runOnce = async (): Promise<T> => {
       try {
         return await run(record);
       } catch (error) {
-        if (!work.signal.aborted && isConnectionLoss(error)) await refresh();
-        throw error;
+        const isReleased = error instanceof ConcurrentChangeError;
+        if (!work.signal.aborted && (isReleased || isConnectionLoss(error))) await refresh();
+        if (!isReleased || !canRestart || !work.releases || ++work.releases.count > mostReleases) throw error;
+        await reportRelease(work, record.name, error);
+        return runOnce();
       }
-    });
+    };
+    return retry({ ...policy, signal: work.signal }, runOnce);
   }
+}
+
+async function reportRelease({ journal, signal }: Work, database: string, error: ConcurrentChangeError): Promise<void> {
+  const [what] = error.message.split("\n");
+  await journal.event(`${what}; the copy starts again with another snapshot`, { database, level: "warning" });
+  await delay(pauseAfterReleaseMs, signal);
 }
 
 export const isToBeCopied = ({ phase }: DatabaseRecord): boolean => phase === "queued" || phase === "copying";

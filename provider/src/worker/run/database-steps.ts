@@ -50,6 +50,7 @@ export class DatabaseSteps {
         return requests.spec;
       },
       ...{ source, target, journal, owner, tableSlots, indexSlots },
+      releases: { count: 0 },
       generation: owner.generation,
       signal: AbortSignal.any([signal, requests.cancellationOf(database), ...this.#guardSignals(database)]),
     };

@@ -1,0 +1,46 @@
+import type { Client } from "pg";
+import { type BlockingSession, sessionColumns, withoutNulls } from "./blocking-sessions.js";
+import { applicationNamePrefix } from "../connection/connect.js";
+
+/** A session of an application that waits for an ACCESS EXCLUSIVE lock on a table. */
+export interface LockWaiter {
+  /** Qualified and quoted. */
+  readonly table: string;
+  /** Whether a session of a migration waits behind it. */
+  readonly isAheadOfMigration: boolean;
+  readonly session: BlockingSession;
+}
+
+/**
+ * The sessions that wait for tables on which one session of a migration has ACCESS SHARE locks. `pg_blocking_pids` would
+ * name the same sessions, but does not exist before 9.6.
+ *
+ * @param holder the process ID of the session with the locks
+ */
+export async function lockWaiters(observer: Client, holder: number): Promise<LockWaiter[]> {
+  const { rows } = await observer.query<
+    { table: string; isAheadOfMigration: boolean } & Record<keyof BlockingSession, never>
+  >(
+    `WITH locks AS (
+       SELECT l.pid, l.database, l.relation, l.granted, l.mode, coalesce(a.application_name, '') LIKE $2 AS ours
+         FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+        WHERE l.locktype = 'relation')
+     SELECT waiter.relation::regclass::text AS "table", waiter.pid, ${sessionColumns},
+            EXISTS (SELECT FROM locks behind
+                     WHERE behind.database = waiter.database AND behind.relation = waiter.relation
+                       AND behind.ours AND NOT behind.granted) AS "isAheadOfMigration"
+       FROM locks held
+       JOIN locks waiter ON waiter.database = held.database AND waiter.relation = held.relation
+        AND NOT waiter.granted AND NOT waiter.ours AND waiter.mode = 'AccessExclusiveLock'
+       JOIN pg_catalog.pg_stat_activity activity ON activity.pid = waiter.pid
+       LEFT JOIN pg_catalog.pg_prepared_xacts prepared ON false
+      WHERE held.pid = $1 AND held.granted
+      ORDER BY waiter.pid`,
+    [holder, `${applicationNamePrefix}%`],
+  );
+  return rows.map(({ table, isAheadOfMigration, ...session }) => ({
+    table,
+    isAheadOfMigration,
+    session: withoutNulls<BlockingSession>(session),
+  }));
+}
