@@ -57,6 +57,27 @@ describe("drift of a migration", () => {
     );
   });
 
+  it("whose record is missing after its success: an added database is refused, not shown as Succeeded", async () => {
+    await resource.update({ triggerCutover: true });
+    await lab.target.query("DELETE FROM pgmigration.migration");
+    assert.equal((await resource.update({ tags: { a: "b" } })).state, "Succeeded");
+    const added = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    assert.match(
+      await Resource.failure(resource.update({ dbsToMigrate: [database, added] })),
+      new RegExp(`${added} cannot be added: the record of .* is missing on the target.*another PgMigration`, "s"),
+    );
+  });
+
+  it("whose record is missing after a validation: it migrates, and does not show the validation's success", async () => {
+    await resource.destroy();
+    const validated = new Resource();
+    await validated.create(lab.inputs([database], { migrationOption: "Validate", overwriteDbsInTarget: true }));
+    await lab.target.query("DROP SCHEMA pgmigration CASCADE");
+    await validated.update({ migrationOption: "ValidateAndMigrate" });
+    assert.equal(validated.status.currentSubStateDetails.dbDetails[database]?.rowsCopied, 100);
+    await validated.destroy();
+  });
+
   it("whose records' schema is missing", async () => {
     await lab.target.query("DROP SCHEMA pgmigration CASCADE");
     assert.equal((await resource.refresh()).worker.state, "lost");

@@ -31,6 +31,8 @@ export async function applyInputs(store: Store, inputs: Inputs): Promise<void> {
   const foreign = found ? differingIdentity(found.spec, spec) : [];
   if (!found || foreign.length > 0) throw refuseOther(inputs, foreign);
   await refuseFixed(store, found, spec);
+  // A worker has validated the former inputs.
+  if (differingCopyInputs(found.spec, spec).length > 0) await stopWorker(store, name);
   await leaveOutDatabases(store, inputs);
   await retryFailed(store, inputs);
   // With what a worker that was stopped for that had reached.

@@ -46,9 +46,11 @@ export async function update(
   const store = await Store.open(inputs, `${inputs.migrationName} update`);
   try {
     const record = await readMigration(store, inputs.migrationName);
-    // A record that was erased after the end is no reason to migrate again, over what was written since.
     const before = statusWithin(olds);
-    if (!record && before?.state === "Succeeded") return { outs: outputsOf(raw, inputs, owner.token, before) };
+    if (!record && before?.state === "Succeeded" && !isFirstMigration(olds, inputs)) {
+      refuseAddedDatabases(olds, inputs);
+      return { outs: outputsOf(raw, inputs, owner.token, before) };
+    }
     if (record) await updateRecorded(store, record, { olds, inputs, owner, note });
     else await startAgain(store, inputs, owner, note);
     await applyInputs(store, inputs);
@@ -60,6 +62,25 @@ export async function update(
   return {
     outs: await reachGoal({ raw, inputs, ownershipToken, report, timeoutSeconds: inputs.timeouts.update }),
   };
+}
+
+/** Whether only a validation has succeeded until now. */
+const isFirstMigration = (olds: Properties, { migrationOption }: Inputs): boolean =>
+  inputsWithin(olds)?.migrationOption === "Validate" && migrationOption !== "Validate";
+
+/**
+ * A record that was erased after the end is no reason to migrate again, over what was written since.
+ *
+ * @throws RefusedError when a database was added, which cannot be migrated without the others
+ */
+function refuseAddedDatabases(olds: Properties, { migrationName, dbsToMigrate }: Inputs): void {
+  const before = inputsWithin(olds)?.dbsToMigrate;
+  const added = before ? dbsToMigrate.filter((database) => !before.includes(database)) : [];
+  if (added.length === 0) return;
+  throw new RefusedError(
+    `${added.join(", ")} cannot be added: the record of ${migrationName}, which has succeeded, is missing on the target`,
+    { remedy: `take the change back, and migrate ${added.join(", ")} with another PgMigration` },
+  );
 }
 
 interface Update {
@@ -88,7 +109,7 @@ async function updateRecorded(store: Store, record: MigrationRecord, update: Upd
 /** The command has no URN and no token: it leaves the record to its owner. */
 async function claim(store: Store, { name, owner: present }: MigrationRecord, owner: RecordOwner): Promise<void> {
   const isCommand = owner.urn === undefined && !owner.isInState;
-  if (isCommand || (present?.token === owner.token && present.urn === owner.urn)) return;
+  if (isCommand || (present?.token === owner.token && present.urn === owner.urn && present.isInState)) return;
   await transferOwnership(store, name, { ...owner, isInState: true });
 }
 
