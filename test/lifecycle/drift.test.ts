@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import * as lifecycle from "../../provider/dist/resource/lifecycle.js";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
@@ -55,6 +56,22 @@ describe("drift of a migration", () => {
     await assertRepaired(
       /the record of m-\w+ is missing on the target: the migration starts again, and copies everything/,
     );
+  });
+
+  it("whose record is missing after a cutover that Pulumi did not see: the database in use is not replaced", async () => {
+    await lifecycle.update(
+      resource.id,
+      resource.outputs,
+      { ...resource.inputs, triggerCutover: true },
+      () => undefined,
+    );
+    await lab.target.query("INSERT INTO t VALUES (1000)", { database });
+    await lab.target.query("DELETE FROM pgmigration.migration");
+    assert.match(
+      await Resource.failure(resource.update({})),
+      new RegExp(`the record of .* is missing on .*, and ${database} there may be in use.*drop it on the target`, "s"),
+    );
+    assert.equal((await lab.target.query("SELECT FROM t WHERE id = 1000", { database })).length, 1);
   });
 
   it("whose record is missing after its success: an added database is refused, not shown as Succeeded", async () => {

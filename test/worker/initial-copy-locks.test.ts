@@ -6,7 +6,7 @@ import { Resource } from "../support/resource";
 import { until } from "../support/until";
 
 /** An application that waits longer than this for the migration fails the test. */
-const impatiently = { options: "-c lock_timeout=5000" } as object;
+const impatiently = { options: "-c lock_timeout=20000" } as object;
 
 describe("locks of the initial copy", () => {
   let lab: Lab;

@@ -24,6 +24,7 @@ import { copyInputsOf } from "./copy-inputs.js";
 import { eraseFromServers } from "./delete.js";
 import { lostSourceObjects } from "./lost-source-objects.js";
 import { describeOwner, ownerFor, owns } from "./ownership/ownership.js";
+import { refuseDatabasesInUse } from "./refuse-databases-in-use.js";
 import { reachGoal, toStandardError } from "./reach-goal.js";
 import { inputsAmong, inputsWithin, outputsOf, statusWithin, tokenWithin, type Properties } from "./state.js";
 
@@ -52,7 +53,10 @@ export async function update(
       return { outs: outputsOf(raw, inputs, owner.token, before) };
     }
     if (record) await updateRecorded(store, record, { olds, inputs, owner, note });
-    else await startAgain(store, inputs, owner, note);
+    else {
+      if (inputs.overwriteDbsInTarget && !isFirstMigration(olds, inputs)) await refuseDatabasesInUse(inputs);
+      await startAgain(store, inputs, owner, note);
+    }
     await applyInputs(store, inputs);
     if (inputs.fence === "none") await liftFences(store, inputs);
   } finally {

@@ -12,6 +12,7 @@ const databasesAtOnce = 4;
 /** How often a copy starts again after it released its locks for applications. Then what they do has to stop. */
 const mostReleases = 20;
 const pauseAfterReleaseMs = 500;
+const maxPauseMs = 5000;
 
 /** Copies a few databases at the same time, with copy helpers on this machine. */
 export class CopyScheduler {
@@ -55,6 +56,7 @@ export class CopyScheduler {
         if (!work.signal.aborted && (isReleased || isConnectionLoss(error))) await refresh();
         if (!isReleased || !canRestart || !work.releases || ++work.releases.count > mostReleases) throw error;
         await reportRelease(work, record.name, error);
+        await delay(Math.min(work.releases.count * pauseAfterReleaseMs, maxPauseMs), work.signal);
         return runOnce();
       }
     };
@@ -62,10 +64,9 @@ export class CopyScheduler {
   }
 }
 
-async function reportRelease({ journal, signal }: Work, database: string, error: ConcurrentChangeError): Promise<void> {
+async function reportRelease({ journal }: Work, database: string, error: ConcurrentChangeError): Promise<void> {
   const [what] = error.message.split("\n");
   await journal.event(`${what}; the copy starts again with another snapshot`, { database, level: "warning" });
-  await delay(pauseAfterReleaseMs, signal);
 }
 
 export const isToBeCopied = ({ phase }: DatabaseRecord): boolean => phase === "queued" || phase === "copying";
