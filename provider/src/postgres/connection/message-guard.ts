@@ -57,7 +57,7 @@ const unsupportedMethods: ReadonlyMap<number, string> = new Map([
 ]);
 
 /** Follows the messages of one connection through its chunks. */
-export class MessageGuard {
+class MessageGuard {
   readonly #header = Buffer.alloc(headerBytes);
   #headerHas = 0;
   #type = "";
