@@ -99,6 +99,8 @@ describe("AdventureWorks on PostgreSQL 14", () => {
   it("can refresh its materialized views with an empty search path", async () => {
     for (const view of catalogue.materializedViews) {
       await query(`SET search_path = ''; REFRESH MATERIALIZED VIEW CONCURRENTLY ${view}`);
+      const [first] = await query(`SELECT FROM ${view} LIMIT 1`);
+      assert(first, `${view} is empty`);
     }
   });
 

@@ -7,25 +7,24 @@ import { CuttableProxy } from "./cuttable-proxy";
 import { type RandomChanges, randomTables } from "./random-changes";
 import { type Scene } from "./scene";
 import { Stage } from "./apply/stage";
+import { TestClock } from "../support/test-clock";
 import { until } from "../support/until";
 
 const ours = "application_name LIKE 'pg-migration %'";
 
 /** Far longer than any machine takes to connect; it is used up by {@link outlastPatience}, not by waiting. */
 const patience = { reconnectForSeconds: 600, silenceLimitSeconds: 3600 };
-const realNow = Date.now;
+const clock = new TestClock();
 
 /** More than a server may be away goes by, as the clock says. */
-function outlastPatience(): void {
-  Date.now = () => realNow() + 2 * 1000 * patience.reconnectForSeconds;
-}
+const outlastPatience = (): void => clock.skip(2 * 1000 * patience.reconnectForSeconds);
 
 describe("a follower among troubles that pass", () => {
   let scene: Scene;
   let changes: RandomChanges;
 
   afterEach(() => {
-    Date.now = realNow;
+    clock.stop();
   });
   const servers = new Stage({ from: 14, to: 17 });
   beforeEach(async () => {

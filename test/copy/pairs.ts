@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { connect } from "../../provider/src/postgres/connection/connect";
 import type { ConnectOptions, Endpoint } from "../../provider/src/postgres/connection/endpoint";
@@ -13,7 +14,7 @@ export const open = (server: EmbeddedServer, database: string, purpose = "test")
 
 /** A fresh database of a name that no other test uses. */
 export async function freshDatabase(server: EmbeddedServer, ...statements: string[]): Promise<string> {
-  const name = `db_${Math.random().toString(36).slice(2)}`;
+  const name = `db_${randomBytes(5).toString("hex")}`;
   await server.query(`CREATE DATABASE ${name}`);
   for (const statement of statements) await server.query(statement, { database: name });
   return name;

@@ -1,9 +1,11 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { Stage } from "../cdc/apply/stage";
 import { Seeded, seed } from "../support/seeded";
+import { until } from "../support/until";
 import type { VersionPair } from "../support/servers/version-pairs";
 import { randomSchema } from "./random-schema";
 import { RandomWriters } from "./random-writers";
+
+const transactionsOfRound = 100;
 
 /** Replicates random changes of random schemas. */
 export function followRandomChanges({ from, to }: VersionPair, schemas: number): void {
@@ -20,7 +22,7 @@ export function followRandomChanges({ from, to }: VersionPair, schemas: number):
         for (let round = 0; round < 3; round++) {
           const writers = new RandomWriters(servers.source, scene.database, schema, random.fork(), 3);
           const follower = round === 1 ? undefined : scene.follow({ generation: round + 1 });
-          await sleep(1000);
+          await until("the writers have committed", () => writers.transactions >= transactionsOfRound);
           await writers.stop();
           await follower?.stop();
         }

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
+
 import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { endpointOf } from "../cdc/scene";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
+import { startStartingServer } from "../support/servers/starting-server";
 import { Traffic } from "../support/traffic";
 import { until } from "../support/until";
 
@@ -37,7 +37,9 @@ describe("an online migration with server restarts", () => {
       [lab.target, "fast"],
     ] as const) {
       await server.halt(mode);
-      await sleep(1000);
+      const starting = await startStartingServer(server.port);
+      await starting.untilAsked(2);
+      await starting.stop();
       await server.resume();
       await lab.source.query("INSERT INTO scratch SELECT coalesce(max(id), 0) + 1, 'here' FROM scratch", { database });
     }
@@ -197,29 +199,3 @@ describe("an online migration with server restarts", () => {
     await resource.destroy();
   });
 });
-
-/** Listens like a server that is starting up: it answers each login with 57P03, and has no TLS. */
-async function startStartingServer(
-  port: number,
-): Promise<{ untilAsked(times: number): Promise<void>; stop(): Promise<void> }> {
-  const fields = ["SFATAL", "VFATAL", "C57P03", "Mthe database system is starting up", ""].join("\0") + "\0";
-  const refusal = Buffer.alloc(5 + fields.length);
-  refusal.write("E");
-  refusal.writeInt32BE(4 + fields.length, 1);
-  refusal.write(fields, 5);
-  let asked = 0;
-  const server = createServer((socket) => {
-    socket.on("error", () => undefined);
-    socket.on("data", (bytes) => {
-      const wantsTls = bytes.length === 8 && bytes.readInt32BE(4) === 80877103;
-      if (wantsTls) return socket.write("N");
-      asked++;
-      return socket.end(refusal);
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
-  return {
-    untilAsked: (times) => until(`${times} logins were refused`, () => asked >= times),
-    stop: () => new Promise((resolve) => server.close(() => resolve())),
-  };
-}

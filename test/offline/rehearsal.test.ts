@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { rehearsalDatabase } from "../../provider/src/schema/database/rehearsal-database";
 import { CommandLine } from "../cli/command";
+import { assertFinding } from "../support/findings";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 
@@ -124,7 +125,7 @@ describe("the rehearsal of the restore", () => {
     const resource = new Resource();
     await resource.create({ ...lab.inputs([database]), target: { ...lab.target.login, sslMode: "Disable" } });
     assert.equal(resource.status.state, "Succeeded");
-    assert.match(JSON.stringify(resource.status), /counted.*not filled, since its query fails: could not connect/);
+    assertFinding(resource.status, /counted.*not filled, since its query fails: could not connect/);
     const rows = await lab.target.query("SELECT reltuples AS tuples FROM pg_class WHERE relname = 'p1'", { database });
     assert.deepEqual(rows, [{ tuples: 500 }]);
     await resource.destroy();

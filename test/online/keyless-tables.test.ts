@@ -91,11 +91,9 @@ describe("a keyless table", () => {
 
   it("keeps the replica identity FULL until the last migration that replicates it ends", async () => {
     const database = await lab.database("CREATE TABLE keyless (v int); INSERT INTO keyless VALUES (1), (1), (2)");
-    const follow = async (changes: object): Promise<Resource> => {
-      const resource = await lab.follow([database], { keylessTables: "full", ...changes });
-      return resource;
-    };
-    const [first, second] = [await follow({}), await follow({ databaseNames: { [database]: `${database}_2` } })];
+    const first = await lab.follow([database], { keylessTables: "full" });
+    const databaseNames = { [database]: `${database}_2` };
+    const second = await lab.follow([database], { keylessTables: "full", databaseNames });
     await first.destroy();
     await lab.source.query("UPDATE keyless SET v = 3 WHERE v = 2; INSERT INTO keyless VALUES (3)", { database });
     assert.equal((await second.update({ triggerCutover: true })).state, "Succeeded");

@@ -5,6 +5,7 @@ import { assertSameContent } from "../support/content";
 import { assertFinding } from "../support/findings";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
+import { startStartingServer } from "../support/servers/starting-server";
 import { until } from "../support/until";
 
 const table = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)";
@@ -156,18 +157,20 @@ describe("the source's replication slots", () => {
     process.kill(worker.pid!, "SIGKILL");
     await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
     await lab.source.halt();
+    const starting = await startStartingServer(lab.source.port);
     let update: Promise<unknown> | undefined;
     try {
       update = resource.update({ reconnectFor: 120 });
       const observer = new Resource();
       [observer.id, observer.outputs] = [resource.id, { ...resource.outputs }];
       await until("a successor is running", async () => (await observer.refresh()).worker.state === "running");
-      for (let look = 0; look < 10; look++) {
+      for (const attempts of [1, 2, 3, 4]) {
+        await starting.untilAsked(attempts);
         const { currentSubState } = (await observer.refresh()).currentSubStateDetails;
         assert.notEqual(currentSubState, "WaitingForCutoverTrigger");
-        await new Promise((resolve) => setTimeout(resolve, 200));
       }
     } finally {
+      await starting.stop();
       await lab.source.resume();
       await update;
     }

@@ -6,7 +6,7 @@ import type { Host } from "../../tools/pulumi-host/host";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { deployProgram, statusOf } from "../support/deploy-program";
-import { hostNames } from "../support/pulumi-cli";
+import { errorsOf, hostNames } from "../support/pulumi-cli";
 import { Traffic } from "../support/traffic";
 import { until } from "../support/until";
 
@@ -77,7 +77,7 @@ for (const hostName of hostNames) {
       const config = { dbsToMigrate: JSON.stringify([database]) };
       const refused = await deploy("examples/offline", config).up();
       assert.equal(refused.ok, false);
-      assert.match(JSON.stringify(refused.diagnostics), /603101.*overwriteDbsInTarget to true/);
+      assert.match(errorsOf(refused), /603101.*overwriteDbsInTarget to true/s);
       assert((await deploy("examples/offline", config).refresh()).ok, "what failed can be refreshed");
       const host = deploy("examples/offline", { ...config, overwriteDbsInTarget: "true" });
       assert.equal(statusOf(await host.up()).state, "Succeeded");

@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 import type { FleetSummary } from "pulumi-pg-migration";
 import type { Host } from "../../tools/pulumi-host/host";
 import { assertSameContent } from "../support/content";
+import { assertFinding } from "../support/findings";
 import { Lab } from "../support/lab";
 import { deployProgram, statusOf } from "../support/deploy-program";
 import { hostNames } from "../support/pulumi-cli";
@@ -68,7 +69,7 @@ for (const hostName of hostNames) {
       const host = deploy("examples/filters", [], { database });
       const result = await host.up();
       assert.equal(statusOf(result).state, "Succeeded");
-      assert.match(JSON.stringify(result.outputs.findings), /orders_seller_fkey/);
+      assertFinding(statusOf(result), /orders_seller_fkey/);
       assert.deepEqual((result.outputs.connection as { databases: string[] }).databases, [`${database}_eu`]);
       const tables = await lab.target.query<{ name: string }>(
         `SELECT schemaname || '.' || tablename AS name FROM pg_tables

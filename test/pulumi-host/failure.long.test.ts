@@ -1,11 +1,6 @@
 import assert from "node:assert/strict";
-import type { OperationResult } from "../../tools/pulumi-host/host";
-import { changesIn, hostNames, type Planned, Recorder } from "../support/pulumi-cli";
 
-function errorsOf(result: OperationResult): string {
-  const errors = result.diagnostics.filter(({ severity }) => severity === "error");
-  return errors.map(({ message }) => message).join("\n");
-}
+import { changesIn, errorsOf, hostNames, type Planned, Recorder } from "../support/pulumi-cli";
 
 for (const hostName of hostNames) {
   describe(`a failure with the ${hostName} host`, () => {

@@ -17,6 +17,13 @@ export function findingsOf(status: MigrationStatus, database?: string): Validati
 /** A finding as one text, `object: message`. */
 export const findingText = ({ object, message }: ValidationMessage): string => `${object ?? ""}: ${message}`;
 
+/** All findings with their remedies, one a line: `object: message To do: remedy`. */
+export const findingLines = (status: MigrationStatus): string =>
+  findingsOf(status)
+    .map((finding) => `${findingText(finding)} To do: ${finding.remedy ?? "nothing"}`)
+    .map((line) => line.replaceAll("\n", " "))
+    .join("\n");
+
 /** Fails unless the text of a single finding matches. */
 export function assertFinding(status: MigrationStatus, expected: RegExp, database?: string): void {
   const texts = findingsOf(status, database).map(findingText);

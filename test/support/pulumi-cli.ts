@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { CliDeployment } from "../../tools/pulumi-host/pulumi-cli/cli-deployment";
 import { Deployment, type DeploymentOptions } from "../../tools/pulumi-host/engine/deployment";
 import { findPulumi } from "../../tools/pulumi-host/pulumi-cli/find-pulumi";
-import type { Host } from "../../tools/pulumi-host/host";
+import type { Host, OperationResult } from "../../tools/pulumi-host/host";
 
 export type HostName = Host["name"];
 
@@ -112,6 +112,12 @@ export class Recorder {
   async remove(): Promise<void> {
     await rm(this.directory, { recursive: true, force: true });
   }
+}
+
+/** The error messages of an operation, one a line. */
+export function errorsOf(result: OperationResult): string {
+  const errors = result.diagnostics.filter(({ severity }) => severity === "error");
+  return errors.map(({ message }) => message).join("\n");
 }
 
 /** The calls that changed something, as `create a`. */

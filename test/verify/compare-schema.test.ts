@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { compareSchema } from "../../provider/src/verify/compare-schema";
 import { EmbeddedServer } from "../support/servers/embedded-server";
 import { freshDatabase, withSessions } from "../copy/pairs";
@@ -40,7 +41,7 @@ describe("the comparison of schemas", () => {
   after(() => Promise.all([older.stop(), newer.stop()]));
 
   const differences = async (change: string): Promise<string[]> => {
-    const target = `db_${Math.random().toString(36).slice(2)}`;
+    const target = `db_${randomBytes(5).toString("hex")}`;
     await newer.query(`CREATE DATABASE ${target} TEMPLATE ${unchanged}`);
     await newer.query(change, { database: target });
     const found = await withSessions([older, source], [newer, target], compareSchema);

@@ -1,18 +1,13 @@
 import assert from "node:assert/strict";
 import { UnreachableError } from "../../provider/src/errors";
 import { retry } from "../../provider/src/worker/context/retry";
+import { TestClock } from "../support/test-clock";
 
 describe("riding out a lost connection", () => {
   const seconds = 600;
-  const realNow = Date.now;
-  let skippedMs = 0;
-  beforeEach(() => {
-    skippedMs = 0;
-    Date.now = () => realNow() + skippedMs;
-  });
-  afterEach(() => {
-    Date.now = realNow;
-  });
+  const clock = new TestClock();
+  beforeEach(() => clock.start());
+  afterEach(() => clock.stop());
 
   /** A run that is lost each time it has gone on for so long, until it ends well. */
   async function losses(hours: readonly number[], failsAfterGoodRun = false): Promise<number> {
@@ -20,7 +15,7 @@ describe("riding out a lost connection", () => {
     await retry({ seconds, failsAfterGoodRun }, () => {
       const lost = left.shift();
       if (lost === undefined) return Promise.resolve();
-      skippedMs += lost * 3_600_000;
+      clock.skip(lost * 3_600_000);
       return Promise.reject(new UnreachableError("lost"));
     });
     return hours.length - left.length;

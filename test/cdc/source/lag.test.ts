@@ -1,15 +1,12 @@
 import assert from "node:assert/strict";
 import type { Client } from "pg";
 import { SourceClock } from "../../../provider/src/cdc/source/lag";
+import { TestClock } from "../../support/test-clock";
 
 describe("how long a stream is behind", () => {
-  const realNow = Date.now;
-  let skippedMs = 0;
-  before(() => {
-    const startMs = realNow();
-    Date.now = () => startMs + skippedMs;
-  });
-  after(() => (Date.now = realNow));
+  const testClock = new TestClock();
+  before(() => testClock.start());
+  after(() => testClock.stop());
 
   it("counts from when there was WAL that it has not come to, though no commit of it is known", async () => {
     const wal = { lsn: "0/100", now: Date.now() };
@@ -17,13 +14,13 @@ describe("how long a stream is behind", () => {
     const clock = new SourceClock(source, 170000);
     await clock.ask();
     assert.equal(clock.secondsBehind(0x50n), 0, "it may come at once");
-    skippedMs += 1000;
+    testClock.skip(1000);
     wal.lsn = "0/200";
     await clock.ask();
-    skippedMs += 1100;
+    testClock.skip(1100);
     assert(clock.secondsBehind(0x50n) > 2);
     assert.equal(clock.secondsBehind(0x100n), 0, "the next WAL is newer");
-    skippedMs += 1000;
+    testClock.skip(1000);
     assert(clock.secondsBehind(0x100n) > 2);
     assert.equal(clock.secondsBehind(0x200n), 0);
   });

@@ -6,6 +6,7 @@ import type { MigrationStatus } from "pulumi-pg-migration";
 import { Deployment } from "../../../tools/pulumi-host/engine/deployment";
 import { assertSameContent } from "../../support/content";
 import { EmbeddedServer } from "../../support/servers/embedded-server";
+import { errorsOf } from "../../support/pulumi-cli";
 import { AzureServer } from "../azure-stand-in/azure-server";
 import type { RunningServer } from "../azure-stand-in/flexible-servers";
 
@@ -59,7 +60,7 @@ describe("examples/azure-server, deployed against a stand-in for Azure", () => {
     assert.equal(azure.cloud.resources.size, 0);
     // The stand-in's host name does not resolve: the server exists, and the migration reports the failed connection.
     const halfway = await deployment().up();
-    assert.match(JSON.stringify(halfway.diagnostics), /603000: pgadmin@psql-shop\.postgres\.database\.azure\.com/);
+    assert.match(errorsOf(halfway), /603000: pgadmin@psql-shop\.postgres\.database\.azure\.com/);
     const [{ address, database: server }] = [...azure.cloud.servers.values()] as [RunningServer];
     const up = await deployment(address).up();
     assert(up.ok, JSON.stringify(up.diagnostics));

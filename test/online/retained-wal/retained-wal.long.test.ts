@@ -5,6 +5,7 @@ import { RetainedWalMonitor } from "../../../provider/dist/worker/monitoring/ret
 import { CuttableProxy } from "../../cdc/cuttable-proxy";
 import { endpointOf } from "../../cdc/scene";
 import { assertSameContent } from "../../support/content";
+import { findingLines } from "../../support/findings";
 import { Lab } from "../../support/lab";
 import { Resource } from "../../support/resource";
 import { until } from "../../support/until";
@@ -26,7 +27,7 @@ describe("WAL that the source retains for a migration", () => {
       await writeWal(lab, database, 50);
       // The warning starts at 48 MB, so a check may find it before all 50 MB are written.
       await until("a warning is reported", async () =>
-        /keeps (4[89]|5\d)\.\d MB of WAL.*of 60\.0 MB at most/.test(JSON.stringify(await resource.refresh())),
+        /keeps (4[89]|5\d)\.\d MB of WAL.*of 60\.0 MB at most/.test(findingLines(await resource.refresh())),
       );
       assert.equal((await slotsOf(lab)).length, 1);
       const details = async () => (await resource.refresh()).currentSubStateDetails.dbDetails[database]!;

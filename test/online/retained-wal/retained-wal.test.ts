@@ -11,6 +11,7 @@ import {
 } from "../../../provider/dist/worker/monitoring/retained-wal-monitor.js";
 import { endpointOf } from "../../cdc/scene";
 import { assertSameContent } from "../../support/content";
+import { findingLines } from "../../support/findings";
 import { EmbeddedServer } from "../../support/servers/embedded-server";
 import { Lab } from "../../support/lab";
 import { Resource } from "../../support/resource";
@@ -199,7 +200,7 @@ describe("WAL that the source retains for a migration", () => {
       );
       await until("a warning is reported", async () =>
         /the target keeps \d\d\.\d MB of WAL.*of 60\.0 MB at most.*set rollback to drop/.test(
-          JSON.stringify(await resource.refresh()),
+          findingLines(await resource.refresh()),
         ),
       );
     } finally {

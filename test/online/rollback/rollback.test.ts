@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
+
 import { assertSameContent } from "../../support/content";
 import { InsistentWriters } from "../../support/insistent-writers";
 import { assertFinding } from "../../support/findings";
 import { Lab } from "../../support/lab";
 import { Resource } from "../../support/resource";
+import { startStartingServer } from "../../support/servers/starting-server";
 import { until } from "../../support/until";
 import { cutOverAndKeep, rollbackOf, settingsOnTarget } from "./rollback-scene";
 
@@ -121,12 +122,14 @@ describe("rollback replication", () => {
       async () => (await lab.target.query(`SELECT pg_terminate_backend(pid) ${waiting}`)).length > 0,
     );
     await lab.source.halt();
+    const starting = await startStartingServer(lab.source.port);
     await obstacle.end();
     const slots = "SELECT FROM pg_replication_slots WHERE database = $1";
     await until("the target has no slot", async () => {
       return (await lab.target.query(slots, { values: [database] })).length === 0;
     });
-    await sleep(1000);
+    await starting.untilAsked(2);
+    await starting.stop();
     await lab.source.resume();
     assert.equal((await dropping).state, "Succeeded");
     assert.equal(resource.status.worker.pid, worker.pid, "a lost connection does not end the worker");
