@@ -7,7 +7,7 @@ export const database = "adventureworks";
 export interface Lab {
   /** The on-premises server. */
   readonly source: EmbeddedServer;
-  /** The server as Azure gives it, and its administrator, who is no superuser. */
+  /** A server like Azure's, and its administrator, who is not a superuser. */
   readonly target: EmbeddedServer;
   readonly administrator: Login;
 }
@@ -17,9 +17,11 @@ export async function startLab(options: { scale: number; keep: boolean; say: (li
   const { keep: outlive, say } = options;
   const source = await EmbeddedServer.start({ major: 14, outlive, parameters: { wal_level: "logical" } });
   try {
-    say(`source: PostgreSQL 14 on 127.0.0.1:${source.port}, as on premises`);
+    say(`source: PostgreSQL 14 on 127.0.0.1:${source.port}, like a server on premises`);
     const { server: target, administrator } = await startAzureLikeServer({ major: 17, outlive });
-    say(`target: PostgreSQL 17 on 127.0.0.1:${target.port}, as Azure gives it; ${administrator.user} is no superuser`);
+    say(
+      `target: PostgreSQL 17 on 127.0.0.1:${target.port}, like a server of Azure: ${administrator.user} is not a superuser`,
+    );
     try {
       await source.query(`CREATE DATABASE ${database}`);
       const created = await createAdventureWorks({ ...source.login, database }, { scale: options.scale });

@@ -74,7 +74,7 @@ async function migrateOffline({ checks, lab, say }: WalkThrough, host: Host): Pr
 }
 
 async function migrateOnline({ checks, lab, say }: WalkThrough, host: Host): Promise<void> {
-  say("online: pulumi up in examples/online, over the same database");
+  say("online: pulumi up in examples/online, replaces the same database");
   const status = statusOf(await succeed(host.up()));
   checks.equal("online: state", status.state, "WaitingForUserAction");
   checks.equal("online: substate", status.currentSubStateDetails.currentSubState, "WaitingForCutoverTrigger");
