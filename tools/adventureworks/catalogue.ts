@@ -39,7 +39,7 @@ const catalogueSchema = z.strictObject({
 export type Catalogue = z.infer<typeof catalogueSchema>;
 export type Table = Catalogue["tables"][number];
 
-/** What AdventureWorks consists of; throws a ZodError if the file beside this one has another shape. */
+/** The objects of AdventureWorks. @throws ZodError if catalogue.json has another shape */
 export const catalogue: Catalogue = catalogueSchema.parse(
   JSON.parse(readFileSync(join(__dirname, "catalogue.json"), "utf8")),
 );

@@ -8,7 +8,7 @@ import { worldAt } from "./data/world";
 import { loadTable } from "./load/load-table";
 import { addForeignKeys, addPrimaryKey, createTables, setSequences } from "./schema/tables";
 
-/** Where the database is; it exists already. */
+/** Connection settings of an existing database. */
 export interface Connection {
   readonly host: string;
   readonly port: number;
@@ -18,16 +18,16 @@ export interface Connection {
 }
 
 export interface Progress {
-  /** What has just been done: a table's name, or a sentence about the rest. */
+  /** The completed step: a table's name, or a sentence. */
   readonly step: string;
-  /** Rows that have been loaded up to now. */
+  /** Loaded rows. */
   readonly rows: number;
-  /** Rows that there will be. */
+  /** All rows to load. */
   readonly totalRows: number;
 }
 
 export interface Options {
-  /** How many times the real row counts; 0.01 or 10, for instance. Reference tables have their real rows at any scale. */
+  /** Factor of the real row counts, for example 0.01 or 10. Reference tables are the same at any scale. */
   readonly scale: number;
   readonly onProgress?: (progress: Progress) => void;
 }
@@ -38,12 +38,12 @@ export interface Created {
   readonly seconds: number;
 }
 
-/** The scale is not a number above zero. */
+/** The scale is not a positive number. */
 export class InvalidScaleError extends Error {
   override readonly name = "InvalidScaleError";
 }
 
-/** The database has a schema of AdventureWorks' already; nothing has been changed. */
+/** The database already has a schema of AdventureWorks. Nothing was changed. */
 export class DatabaseNotEmptyError extends Error {
   override readonly name = "DatabaseNotEmptyError";
 }
@@ -51,15 +51,15 @@ export class DatabaseNotEmptyError extends Error {
 const parallelLoads = 3;
 
 /**
- * Creates AdventureWorks in an empty database, the same at each call with the same scale. The user owns the database or
- * is a superuser; before PostgreSQL 13, an owner needs both extensions to be there already. What fails half-way leaves
- * the database half filled.
+ * Creates AdventureWorks in an empty database. The same scale gives the same content. The user owns the database or is a
+ * superuser. Before PostgreSQL 13, an owner needs both extensions to exist already. A failure leaves a partial database.
  *
- * @throws InvalidScaleError, DatabaseNotEmptyError, and what `pg` throws
+ * @throws InvalidScaleError, DatabaseNotEmptyError, and errors of `pg`
  */
 export async function createAdventureWorks(connection: Connection, options: Options): Promise<Created> {
   const { scale } = options;
-  if (!Number.isFinite(scale) || scale <= 0) throw new InvalidScaleError(`the scale is ${scale}, not above 0`);
+  if (!Number.isFinite(scale) || scale <= 0)
+    throw new InvalidScaleError(`invalid scale ${scale}: expected a number above 0`);
   const started = performance.now();
   const world = worldAt(scale);
   const loads = catalogue.tables.map((table) => ({ table, data: dataOf(table, world) }));
@@ -111,7 +111,7 @@ async function loadAll(connection: Connection, loads: readonly Load[], onLoaded:
   if (failure) throw failure.reason;
 }
 
-/** What is quicker once the rows are there, and what needs them. */
+/** Creates the objects that need rows, or are created faster after them. */
 async function finish(client: Client, report: (step: string) => void): Promise<void> {
   await inTransaction(client, [await sql("indexes"), await sql("checks")]);
   report("indexes and check constraints are there");
@@ -131,7 +131,7 @@ async function finish(client: Client, report: (step: string) => void): Promise<v
 async function connect(connection: Connection): Promise<Client> {
   const { host, port, user, password, database } = connection;
   const client = new Client({ host, port, user, password, database, application_name: "adventureworks" });
-  // A session that is lost while idle fails the next query; without a listener it would end the process.
+  // Without a listener, a lost idle session would end the process. With it, the next query fails.
   client.on("error", () => undefined);
   await client.connect();
   // The catalogue names domains and extensions' functions without their schema.
@@ -146,7 +146,7 @@ async function refuseFilled(client: Client, database: string): Promise<void> {
   ]);
   if (found.rows.length === 0) return;
   const names = found.rows.map((row) => row.nspname).join(", ");
-  throw new DatabaseNotEmptyError(`database ${database} has ${names} already; AdventureWorks needs an empty one`);
+  throw new DatabaseNotEmptyError(`database ${database} already has ${names}: AdventureWorks needs an empty database`);
 }
 
 async function inTransaction(client: Client, statements: readonly string[]): Promise<void> {

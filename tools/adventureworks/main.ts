@@ -20,7 +20,7 @@ async function main(): Promise<void> {
   const { host, user, database } = values;
   if (host === undefined || database === undefined) throw new Error(usage);
   const port = Number(values.port);
-  if (!Number.isInteger(port)) throw new Error(`the port is ${values.port}, not a number\n${usage}`);
+  if (!Number.isInteger(port)) throw new Error(`invalid port "${values.port}": expected a number\n${usage}`);
   const connection = { host, port, user, password: process.env.PGPASSWORD ?? "", database };
   if (values["create-database"]) await createDatabase(connection);
   const created = await createAdventureWorks(connection, { scale: Number(values.scale), onProgress: print });

@@ -5,7 +5,7 @@ export interface Check {
   readonly ok: boolean;
 }
 
-/** What the demonstration looks at, in order. */
+/** The checks of the demo, in order. */
 export class Checks {
   readonly all: Check[] = [];
 

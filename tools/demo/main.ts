@@ -29,7 +29,7 @@ interface Options {
 async function main(): Promise<number> {
   const options = readOptions();
   if (!options) return 2;
-  // With --json standard output holds the result and nothing else.
+  // With --json, standard output contains only the result.
   const screen = options.json ? process.stderr : process.stdout;
   const say = (line: string): void => void screen.write(`\n== ${line}\n`);
   const hostName = selectHost({ programDirectory: join(__dirname, "../../examples/offline"), stack: "demo" }).name;
@@ -59,7 +59,7 @@ async function main(): Promise<number> {
   return checks.ok ? 0 : 1;
 }
 
-/** Ends what would outlive an interrupted demonstration: the worker, which is a process of its own, and the servers. */
+/** Ends the worker and the servers, which would continue to run after an interrupted demo. */
 function interrupted({ source, target }: Lab): () => void {
   return () => {
     const end = async (): Promise<void> => {
@@ -68,7 +68,7 @@ function interrupted({ source, target }: Lab): () => void {
       );
       for (const { pid } of workers) process.kill(pid, "SIGKILL");
     };
-    // Where nothing is recorded there is no worker; the servers end in any case.
+    // Without records there is no worker. The servers are stopped in any case.
     void end()
       .catch(() => undefined)
       .then(() => Promise.all([source.stop(), target.stop()]))
@@ -76,7 +76,7 @@ function interrupted({ source, target }: Lab): () => void {
   };
 }
 
-/** Resources that stay as they are, at every look at the status, are not worth a line. */
+/** Hides unchanged resources of each refresh. */
 function showing(display: Display): (event: HostEvent) => void {
   return (event) => {
     const isSame = event.kind === "step-finished" && event.op === "same";

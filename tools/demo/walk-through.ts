@@ -9,7 +9,7 @@ import { database, type Lab } from "./servers";
 export interface WalkThrough {
   readonly lab: Lab;
   readonly checks: Checks;
-  /** Where the stacks' states are kept; empty at the start. */
+  /** Folder of the stacks' states, empty at the start. */
   readonly stateDirectory: string;
   readonly say: (line: string) => void;
   readonly onEvent: (event: HostEvent) => void;
@@ -18,7 +18,7 @@ export interface WalkThrough {
 const tables = 68;
 const latencyWithinMs = 60_000;
 
-/** Does what the lab does by hand: an offline migration, then an online one over it, with a cutover. */
+/** Runs an offline migration, then an online migration of the same database with a cutover. */
 export async function walkThrough(walk: WalkThrough): Promise<void> {
   const offline = program(walk, "offline");
   const online = program(walk, "online", { overwriteDbsInTarget: "true" });
@@ -147,7 +147,7 @@ class DemoFailed extends Error {
   override readonly name = "DemoFailed";
 }
 
-/** A refresh changes resources and not the stack's outputs; an `up` in which nothing changes recomputes these. */
+/** A refresh updates resources, but not the stack's outputs. An `up` without changes recomputes them. */
 async function succeed(operation: Promise<OperationResult>, recompute?: Host): Promise<OperationResult> {
   const result = await operation;
   if (result.ok) return recompute ? succeed(recompute.up()) : result;

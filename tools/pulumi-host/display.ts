@@ -17,7 +17,7 @@ const symbols: Readonly<Record<StepKind, string>> = {
   refresh: "~",
 };
 
-/** Where a display is shown: standard output, or a text in a test. */
+/** The output of a display: standard output, or a text in a test. */
 export interface Screen {
   readonly isTTY?: boolean;
   readonly columns?: number;
@@ -33,8 +33,8 @@ interface RunningStep {
 }
 
 /**
- * Shows an operation while it runs. On a terminal every running step has a line with its live status that is redrawn in
- * place; elsewhere a status that changed is printed every few seconds at most.
+ * Shows an operation while it runs. On a terminal, every running step has a line with its live status. Otherwise a changed
+ * status is printed every few seconds at most.
  */
 export class Display {
   readonly #screen: Screen;
@@ -128,7 +128,7 @@ function elapsed(milliseconds: number): string {
   return `${Math.floor(seconds / 60)}m${String(seconds % 60).padStart(2, "0")}s`;
 }
 
-/** The end of an operation in a few lines: outputs, and how many resources were changed. */
+/** Summarizes an operation: outputs, and the number of changed resources. */
 export function summaryText(result: OperationResult): string {
   const outputs = Object.entries(result.outputs).map(([name, value]) => `    ${name}: ${shown(value)}\n`);
   const counts = Object.entries(result.summary).filter(([, count]) => count > 0);

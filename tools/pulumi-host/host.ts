@@ -1,6 +1,6 @@
 import type { PropertyMap } from "./protocol/property-value";
 
-/** What an operation did to one resource, in the words of the Pulumi CLI. */
+/** The change of one resource, in the terms of the Pulumi CLI. */
 export type StepKind =
   "same" | "create" | "update" | "delete" | "replace" | "create-replacement" | "delete-replaced" | "read" | "refresh";
 
@@ -14,11 +14,11 @@ export type Severity = "debug" | "info" | "warning" | "error";
 export interface Diagnostic {
   readonly severity: Severity;
   readonly message: string;
-  /** The resource it is about; without one it is about the program. */
+  /** The resource. Undefined for a diagnostic of the program. */
   readonly urn?: string;
 }
 
-/** How many resources each kind of change befell; a replacement counts once. */
+/** The number of resources by kind of change. A replacement counts once. */
 export interface Summary {
   readonly create: number;
   readonly update: number;
@@ -28,13 +28,13 @@ export interface Summary {
 }
 
 export interface OperationResult {
-  /** False when a resource, the program or the operation itself failed; `diagnostics` then say why. */
+  /** False if a resource, the program or the operation failed. `diagnostics` contains the reason. */
   readonly ok: boolean;
   readonly summary: Summary;
-  /** The stack's outputs, secret ones as `[secret]`. */
+  /** The stack's outputs. Secrets are `[secret]`. */
   readonly outputs: PropertyMap;
   readonly diagnostics: readonly Diagnostic[];
-  /** Every step in the order in which it ended. */
+  /** All steps, in the order in which they ended. */
   readonly operations: readonly Step[];
 }
 
@@ -62,23 +62,23 @@ export interface Host {
   refresh(): Promise<OperationResult>;
   destroy(): Promise<OperationResult>;
   outputs(options?: OutputOptions): Promise<PropertyMap>;
-  /** Asks the running operation to end; the step under way is finished first. */
+  /** Ends the running operation after its running step. */
   cancel(): Promise<void>;
-  /** Ends the running operation at once, the step under way included. */
+  /** Ends the running operation and its running step at once. */
   terminate(): void;
 }
 
-/** What a host needs to know of a program and its stack. */
+/** The program, its stack and its environment. */
 export interface HostOptions {
   /** The folder of Pulumi.yaml. */
   readonly programDirectory: string;
   readonly stack: string;
-  /** Configuration beside that of Pulumi.<stack>.yaml, over which it wins. A key without `:` is the project's. */
+  /** Configuration that overrides Pulumi.<stack>.yaml. A key without `:` is in the project's namespace. */
   readonly config?: Readonly<Record<string, string>>;
   readonly secretConfig?: Readonly<Record<string, string>>;
   /** Encrypts the stack's secrets; otherwise PULUMI_CONFIG_PASSPHRASE(_FILE), otherwise a generated one. */
   readonly passphrase?: string;
-  /** Environment for the program and its providers, beside this process's own. */
+  /** Variables for the program and its providers, in addition to the environment of this process. */
   readonly environment?: Readonly<Record<string, string>>;
   readonly onEvent?: (event: HostEvent) => void;
 }

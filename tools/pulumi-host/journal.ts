@@ -20,7 +20,7 @@ export class Journal {
     return this.#failure.signal.aborted;
   }
 
-  /** Is aborted at the first failure: no new step may be begun from then on. */
+  /** Aborted at the first failure. No step may start afterwards. */
   get failure(): AbortSignal {
     return this.#failure.signal;
   }
@@ -41,7 +41,7 @@ export class Journal {
     return summary;
   }
 
-  /** Does a step and records it once it is done; what it came to may only then be known. */
+  /** Runs a step and records it with its result. */
   async step<Result>(
     op: StepKind,
     urn: string,
@@ -76,12 +76,12 @@ export class Journal {
     this.say({ severity: "error", message, ...(urn !== undefined && { urn }) });
   }
 
-  /** Fails for a reason that has been told already. */
-  failAsTold(): void {
+  /** Fails without a further message, for a reason that was already reported. */
+  failReported(): void {
     this.#failure.abort();
   }
 
-  /** A resource's live status: shown while it lasts, never kept. */
+  /** Shows the live status of a resource. It is not recorded. */
   status(urn: string, message: string): void {
     this.#tell({ kind: "status", urn, message: this.#mask.hide(message) });
   }

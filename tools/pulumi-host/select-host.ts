@@ -7,10 +7,10 @@ export class UnknownHostError extends Error {
   override readonly name = "UnknownHostError";
 }
 
-/** What either host needs; each takes its own of `stateFile` and `directory`. */
+/** Options of both hosts. The embedded one uses `stateFile`, the CLI `directory`. */
 export type SelectedHostOptions = DeploymentOptions & Pick<CliDeploymentOptions, "directory">;
 
-/** The Pulumi CLI where it is installed, else this folder's stand-in; PULUMI_HOST=cli or embedded decides otherwise. */
+/** Selects the Pulumi CLI if it is installed, otherwise the stand-in. PULUMI_HOST=cli or embedded overrides that. */
 export function selectHost(options: SelectedHostOptions): Host {
   const wanted = process.env.PULUMI_HOST ?? "";
   const command = findPulumi();
@@ -19,6 +19,6 @@ export function selectHost(options: SelectedHostOptions): Host {
     throw new UnknownHostError(`PULUMI_HOST is ${wanted}, but must be cli or embedded`);
   }
   if (command !== undefined) return new CliDeployment({ ...options, command });
-  if (wanted === "cli") throw new UnknownHostError("PULUMI_HOST is cli, but there is no pulumi on PATH");
+  if (wanted === "cli") throw new UnknownHostError("PULUMI_HOST is cli, but pulumi is not on PATH");
   return new Deployment(options);
 }

@@ -7,7 +7,7 @@ import type { TableData } from "../data/table-data";
 import { columnList, quoted } from "../schema/tables";
 import { copyText } from "./copy-text";
 
-/** Streams a table's rows into the server, no faster than it takes them. */
+/** Streams a table's rows to the server with backpressure. */
 export async function loadTable(client: Client, table: Table, data: TableData): Promise<void> {
   const columns = columnList(table.columns.map((column) => column.name));
   const copy = client.query(copyFrom(`COPY ${quoted(nameOf(table))} (${columns}) FROM STDIN`));

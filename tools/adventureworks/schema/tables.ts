@@ -6,7 +6,7 @@ export function quoted(name: string): string {
   return name.split(".").map(escapeIdentifier).join(".");
 }
 
-/** Extensions, schemas, domains, sequences and tables without any key: what must be there before the rows. */
+/** Objects that must exist before the rows: extensions, schemas, domains, sequences, and tables without keys. */
 export function createTables(catalogue: Catalogue): string[] {
   const schemas = new Set(catalogue.tables.map((table) => table.schema));
   return [

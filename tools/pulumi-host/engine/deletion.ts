@@ -20,7 +20,7 @@ export interface DeletionOptions {
   readonly preview: boolean;
 }
 
-/** Deletes resources: dependents first, and none of the rest once one has failed. */
+/** Deletes resources, dependents first. After a failure, it deletes no further resource. */
 export class Deletion {
   readonly #options: DeletionOptions;
 
@@ -36,7 +36,7 @@ export class Deletion {
     }
   }
 
-  /** Deletes a resource at once to make room for its replacement, which the state then awaits. */
+  /** Deletes a resource before its replacement is created. The state records that the replacement is missing. */
   async deleteForReplacement(resource: ResourceState): Promise<void> {
     const { state, journal } = this.#options;
     await journal.step("delete-replaced", resource.urn, () => this.#callProvider(resource));

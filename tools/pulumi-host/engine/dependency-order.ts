@@ -1,6 +1,6 @@
 import type { ResourceState } from "../state/stack-state";
 
-/** The URNs of what a resource needs: all of it must outlive the resource. */
+/** The URNs of a resource's dependencies, which must be deleted after it. */
 export function dependenciesOf(resource: ResourceState): Set<string> {
   const provider = resource.provider?.split("::").slice(0, 4).join("::");
   const urns = [
@@ -14,8 +14,8 @@ export function dependenciesOf(resource: ResourceState): Set<string> {
 }
 
 /**
- * The order in which resources may be deleted: each wave holds those on which none of the following waves depend, so
- * that the resources of one wave may be deleted side by side.
+ * The order in which resources may be deleted. Resources of one wave can be deleted in parallel, because no later wave
+ * depends on them.
  */
 export function deletionWaves(condemned: readonly ResourceState[]): ResourceState[][] {
   const waves: ResourceState[][] = [];
@@ -30,7 +30,7 @@ export function deletionWaves(condemned: readonly ResourceState[]): ResourceStat
   return waves;
 }
 
-/** Those that depend on a resource, directly or through others, each after what it depends on itself. */
+/** All direct and indirect dependents of a resource, each after its own dependencies. */
 export function dependentsOf(root: ResourceState, resources: readonly ResourceState[]): ResourceState[] {
   const reached = new Set([root.urn]);
   const dependents: ResourceState[] = [];

@@ -15,15 +15,14 @@ import type { StackIdentity } from "../protocol/urn";
 const stateFolder = ".pulumi-host";
 
 export interface DeploymentOptions extends HostOptions {
-  /** Where the state is kept; a file in `.pulumi-host` beside Pulumi.yaml unless told. */
+  /** The file of the state. Default: a file in `.pulumi-host` beside Pulumi.yaml. */
   readonly stateFile?: string;
-  /** How to start the providers of packages, by the package's name; dynamic resources need none. */
+  /** Commands that start the providers of packages, by package name. Dynamic resources need none. */
   readonly providers?: Readonly<Record<string, ProviderLauncher>>;
 }
 
 /**
- * Runs an unmodified Pulumi program without the Pulumi CLI. It is a stand-in for trying and testing: real deployments
- * use the CLI.
+ * Runs an unmodified Pulumi program without the Pulumi CLI, for demos and tests. Real deployments use the CLI.
  */
 export class Deployment implements Host {
   readonly name = "embedded";
@@ -65,7 +64,7 @@ export class Deployment implements Host {
     return Promise.resolve(mapValues(outputs, options.showSecrets ? reveal : conceal));
   }
 
-  /** Keeps a value in Pulumi.<stack>.yaml, where the Pulumi CLI finds it too. */
+  /** Writes a value to Pulumi.<stack>.yaml, which the Pulumi CLI reads too. */
   setConfiguration(key: string, text: string, isSecret: boolean): void {
     const { stack } = this.#options;
     const passphrase = () => this.#passphrase();
@@ -147,14 +146,14 @@ export class Deployment implements Host {
     return findPassphrase(this.#options.passphrase, this.stateFile);
   }
 
-  /** A dynamic provider asks its environment, not its arguments, for which stack it works. */
+  /** A dynamic provider reads the stack's name from its environment, not from its arguments. */
   #identityEnvironment(): NodeJS.ProcessEnv {
     const { project, stack } = this.#identity;
     return { PULUMI_PROJECT: project, PULUMI_NODEJS_PROJECT: project, PULUMI_STACK: stack, PULUMI_NODEJS_STACK: stack };
   }
 }
 
-/** Makes the folder one that git leaves alone, for the state's key may lie there too. */
+/** Makes git ignore the folder, because it may contain the state's key. */
 function createStateFolder(project: Project): void {
   const folder = join(project.rootDirectory, stateFolder);
   if (existsSync(folder)) return;

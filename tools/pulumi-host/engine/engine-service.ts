@@ -12,7 +12,7 @@ const severities: Readonly<Record<proto.LogSeverity, Severity>> = {
   [proto.LogSeverity.ERROR]: "error",
 };
 
-/** What programs and providers tell the engine. */
+/** Receives messages of programs and providers. */
 export function addEngineService(server: RpcServer, journal: Journal): void {
   let rootResource = "";
   const service: IEngineServer = {

@@ -5,7 +5,7 @@ import { fromStruct } from "../protocol/rpc";
 import type { Timeouts } from "../state/stack-state";
 import { createUrn, type StackIdentity } from "../protocol/urn";
 
-/** What the program wants a resource to be. */
+/** The desired state of a resource, as the program registers it. */
 export interface Goal {
   readonly urn: string;
   readonly type: string;
@@ -21,11 +21,11 @@ export interface Goal {
   readonly timeouts: Timeouts;
   readonly protect: boolean;
   readonly retainOnDelete: boolean;
-  /** Undefined where the provider decides. */
+  /** Undefined if the provider decides. */
   readonly deleteBeforeReplace: boolean | undefined;
   readonly ignoreChanges: readonly string[];
   readonly replaceOnChanges: readonly string[];
-  /** URNs under which the resource may be found in the state. */
+  /** URNs that the resource may have in the state. */
   readonly aliases: readonly string[];
 }
 
@@ -66,7 +66,7 @@ function propertyDependenciesOf(request: RegisterResourceRequest): Record<string
   return dependencies;
 }
 
-/** An alias tells only what was different. */
+/** An alias contains only the parts of the URN that were different. */
 function aliasUrn(
   alias: Alias,
   present: { readonly type: string; readonly name: string; readonly parent: string | undefined },

@@ -33,7 +33,7 @@ export class CancelledError extends Error {
   override readonly name = "CancelledError";
 }
 
-/** One preview, up, refresh or destroy, with the processes and services that it needs while it lasts. */
+/** One preview, up, refresh or destroy, with its processes and services. */
 export class Operation {
   readonly journal: Journal;
   readonly #options: OperationOptions;
@@ -77,7 +77,7 @@ export class Operation {
     await this.#deletion.deleteAll(this.#options.state.resources);
   }
 
-  /** Runs the program, and deletes what has left it, unless something failed. */
+  /** Runs the program, and deletes resources that it no longer contains, unless a step failed. */
   async runProgram(): Promise<void> {
     const { state, preview, identity } = this.#options;
     const shared = { state, preview, providers: this.#providers, journal: this.journal, mask: this.#mask };
@@ -91,14 +91,14 @@ export class Operation {
     await this.#deletion.deleteAll(left);
   }
 
-  /** Begins no new step; the one under way is finished, if its provider does not break it off. */
+  /** Starts no further step. The running step is completed unless its provider cancels it. */
   async cancel(): Promise<void> {
-    this.journal.fail(new CancelledError("the operation was cancelled"));
+    this.journal.fail(new CancelledError("the operation was canceled"));
     await this.#providers.cancel();
   }
 
   terminate(): void {
-    this.journal.fail(new CancelledError("the operation was broken off"));
+    this.journal.fail(new CancelledError("the running step was canceled"));
     this.#program?.kill();
     this.#providers.kill();
   }
@@ -127,7 +127,7 @@ export class Operation {
     if (this.journal.failed) await program.endsWithin(programGraceMs);
   }
 
-  /** A failed program may not have come to some of its outputs, so what is known of them is kept. */
+  /** A failed program may not have exported all outputs, so their previous values are kept. */
   #keepOutputs(outputs: PropertyMap | undefined): void {
     const { state, identity } = this.#options;
     const root = state.find(stackUrn(identity));

@@ -6,7 +6,7 @@ import { type ResourceState, type StackState, withReferences } from "../state/st
 import { withSecretOutputs } from "./resource-registration";
 import { isProviderType } from "../protocol/urn";
 
-/** Asks the providers what has become of the resources. All of it is kept at the end, or nothing when a read failed. */
+/** Reads all resources from their providers. The state is only changed if every read succeeds. */
 export async function refreshState(state: StackState, providers: ProviderRegistry, journal: Journal): Promise<void> {
   const refreshed = await Promise.all(
     state.resources.map(async (resource) => {
@@ -25,7 +25,7 @@ export async function refreshState(state: StackState, providers: ProviderRegistr
   state.set(present.map((resource) => withReferences(resource, follow)));
 }
 
-/** The resource as it is now; undefined when it is gone. */
+/** The present resource, or undefined if it no longer exists. */
 async function refreshResource(
   resource: ResourceState,
   providers: ProviderRegistry,

@@ -18,7 +18,7 @@ const features = [
   proto.ResourceMonitorFeature.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS,
   proto.ResourceMonitorFeature.RESOURCE_MONITOR_FEATURE_DELETED_WITH,
 ];
-/** The same, as SDKs ask for them that know no list. */
+/** The same features, for SDKs that ask for each one. */
 const featureNames = ["secrets", "resourceReferences", "aliasSpecs", "deletedWith"];
 
 export interface MonitorOptions {
@@ -31,7 +31,7 @@ export interface MonitorOptions {
   readonly preview: boolean;
 }
 
-/** What a running program asks of the engine. */
+/** Handles the requests of a running program. */
 export class ResourceMonitor {
   readonly #options: MonitorOptions;
   readonly #running = new Set<Promise<unknown>>();
@@ -41,12 +41,12 @@ export class ResourceMonitor {
     this.#options = options;
   }
 
-  /** What the program exported; undefined when it did not get there. */
+  /** The exports of the program, or undefined if it ended before them. */
   get stackOutputs(): PropertyMap | undefined {
     return this.#stackOutputs;
   }
 
-  /** Waits for the steps under way: after a failure the program ends before they do. */
+  /** Waits for running steps. After a failure, the program ends before them. */
   async settled(): Promise<void> {
     while (this.#running.size > 0) await Promise.allSettled(this.#running);
   }

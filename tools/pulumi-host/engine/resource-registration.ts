@@ -28,7 +28,7 @@ export interface RegistrationOptions {
   readonly preview: boolean;
 }
 
-/** A custom resource on its way from what it is to what it should be. */
+/** A custom resource with its old and its desired state. */
 interface Change {
   readonly goal: Goal;
   readonly old: ResourceState;
@@ -36,7 +36,7 @@ interface Change {
   readonly provider: Provider;
 }
 
-/** Brings each resource that the program registers to what the program wants of it. */
+/** Creates, updates or replaces each resource that the program registers. */
 export class ResourceRegistration {
   readonly #options: RegistrationOptions;
   readonly #registered = new Set<string>();
@@ -46,7 +46,7 @@ export class ResourceRegistration {
     this.#options = options;
   }
 
-  /** Whether the program has registered it: what is in the state and is not, has left the program. */
+  /** True if the program registered the resource. Others in the state were removed from the program. */
   has(urn: string): boolean {
     return this.#registered.has(urn);
   }
@@ -63,14 +63,14 @@ export class ResourceRegistration {
     return this.#change({ goal, old, inputs, provider });
   }
 
-  /** Records a resource that exists outside of this stack. */
+  /** Records a resource that this stack does not manage. */
   async read(goal: Goal, id: string): Promise<ResourceState> {
     this.#claim(goal.urn);
     const { providers, state, journal } = this.#options;
     const provider = await providers.find(goal.type, goal.provider);
     return journal.step("read", goal.urn, async () => {
       const found = await provider.read({ urn: goal.urn, id }, goal.inputs, {}, goal.timeouts.read ?? 0);
-      if (found.id === "") throw new InvalidInputsError(`there is no ${goal.type} with id ${id}`);
+      if (found.id === "") throw new InvalidInputsError(`no ${goal.type} has the id ${id}`);
       const resource = this.#resource(goal, found.id, goal.inputs, found.outputs);
       return this.#keep(state.find(goal.urn), { ...resource, external: true });
     });
@@ -78,12 +78,12 @@ export class ResourceRegistration {
 
   #claim(urn: string): void {
     if (this.#registered.has(urn)) {
-      throw new DuplicateResourceError(`two resources are named ${urn}; give each a name of its own`);
+      throw new DuplicateResourceError(`two resources have the URN ${urn}: give them different names`);
     }
     this.#registered.add(urn);
   }
 
-  /** The resource of the state that the goal is about, under its new name if an alias tells that it had another. */
+  /** The goal's resource in the state. It gets its new name if an alias names the old one. */
   #adopt(goal: Goal): ResourceState | undefined {
     const { state } = this.#options;
     const present = state.find(goal.urn);
@@ -97,7 +97,7 @@ export class ResourceRegistration {
     return state.rename(former, goal.urn);
   }
 
-  /** A child's URN holds its parent's types, so what renames the parent renames the child. */
+  /** A child's URN contains the types of its parents, so a renamed parent renames the child. */
   #inheritedAliases(goal: Goal): string[] {
     const formerParent = goal.parent === undefined ? undefined : this.#formerUrns.get(goal.parent);
     if (goal.parent === undefined || formerParent === undefined) return [];
@@ -120,7 +120,7 @@ export class ResourceRegistration {
     return journal.step(op, goal.urn, () => this.#keep(old, resource));
   }
 
-  /** What is to be created, be it as the replacement of what was deleted already. */
+  /** Creates a new resource, or the replacement of a deleted one. */
   async #registerNew(goal: Goal, old: ResourceState | undefined, provider: Provider): Promise<ResourceState> {
     const inputs = await this.#check(goal, provider, goal.inputs);
     const { journal } = this.#options;
@@ -143,7 +143,7 @@ export class ResourceRegistration {
   async #replace({ goal, old, provider }: Change, difference: Difference): Promise<ResourceState> {
     const { journal, state } = this.#options;
     if (goal.protect && old.protect) throw new ProtectedResourceError(goal.urn, "replace");
-    // Without the old inputs: what the provider once chose for the old resource is not to be carried over.
+    // Without the old inputs, because values that the provider chose for the old resource must not be reused.
     const inputs = await this.#check(goal, provider, goal.inputs);
     if (goal.deleteBeforeReplace ?? difference.deleteBeforeReplace) {
       await this.#makeRoom(old);
@@ -156,7 +156,7 @@ export class ResourceRegistration {
     return created;
   }
 
-  /** Deletes a resource before its replacement is created, and before it those that will be replaced with it. */
+  /** Deletes a resource before its replacement is created. Dependents that are replaced with it are deleted first. */
   async #makeRoom(old: ResourceState): Promise<void> {
     const { deletion, state } = this.#options;
     const condemned = new Set([old.urn]);
@@ -171,7 +171,7 @@ export class ResourceRegistration {
     for (const resource of [...doomed, old]) await deletion.deleteForReplacement(resource);
   }
 
-  /** Whether a change of what it takes from the condemned will replace the resource too. */
+  /** True if the resource must be replaced because it uses outputs of a deleted resource. */
   async #isReplacedWith(resource: ResourceState, condemned: ReadonlySet<string>): Promise<boolean> {
     if (!resource.custom || resource.external || isProviderType(resource.type)) return false;
     const takes = (key: string) => (resource.propertyDependencies[key] ?? []).some((urn) => condemned.has(urn));
@@ -190,7 +190,7 @@ export class ResourceRegistration {
     throw new InvalidInputsError(`${goal.name} has invalid inputs: ${reasons.join("; ")}`);
   }
 
-  /** Creates a resource in place of `gone`, which exists no more, or beside `replaced`, which is deleted later. */
+  /** Creates a resource in place of `gone`, which no longer exists, or beside `replaced`, which is deleted later. */
   async #create(
     op: "create" | "create-replacement",
     goal: Goal,

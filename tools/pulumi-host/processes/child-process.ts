@@ -7,7 +7,7 @@ export interface ChildOptions {
   readonly arguments: readonly string[];
   readonly directory: string;
   readonly environment: NodeJS.ProcessEnv;
-  /** What it reads on its standard input. */
+  /** Text for its standard input. */
   readonly input?: string;
   readonly onOutput: (line: string) => void;
   readonly onErrorOutput: (line: string) => void;
@@ -27,8 +27,8 @@ process.on("exit", () => {
 });
 
 /**
- * A child in a process group of its own: a Ctrl-C at the terminal reaches this process only, which then ends its
- * children in the right order, and ending the group ends what they started too.
+ * A child in its own process group. Ctrl-C reaches only this process, which ends its children in the right order. Ending a
+ * group also ends the processes that the child started.
  */
 export class Child {
   readonly exited: Promise<Exit>;
@@ -43,12 +43,12 @@ export class Child {
     };
     this.#process = spawn(options.command, options.arguments, spawnOptions);
     this.#readLines(options);
-    // A child that does not read its input is no failure of ours.
+    // A child may end without reading its input.
     this.#process.stdin?.on("error", () => undefined).end(options.input);
     running.add(this);
     this.exited = new Promise<Exit>((resolve, reject) => {
       this.#process.once("error", reject);
-      // The last output comes before "close"; but a grandchild that inherited the pipes must not hold us up.
+      // The last output precedes "close". A grandchild that inherited the pipes can delay "close" indefinitely.
       this.#process.once("close", (code, signal) => resolve({ code, signal }));
       this.#process.once("exit", (code, signal) => setTimeout(() => resolve({ code, signal }), outputGraceMs).unref());
     }).finally(() => running.delete(this));
@@ -61,7 +61,7 @@ export class Child {
     if (stderr) createInterface({ input: stderr }).on("line", options.onErrorOutput);
   }
 
-  /** Asks the child to end, and ends it when it has not within the grace period. */
+  /** Asks the child to end, and kills it after the grace period. */
   async end(graceMs: number): Promise<void> {
     this.#signal("SIGTERM");
     if (!(await this.exitsWithin(graceMs))) this.kill();
@@ -80,7 +80,7 @@ export class Child {
     return inTime;
   }
 
-  /** What a Ctrl-C at its terminal would be. */
+  /** Sends the signal of Ctrl-C. */
   interrupt(): void {
     this.#process.kill("SIGINT");
   }

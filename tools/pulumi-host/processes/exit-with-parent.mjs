@@ -1,8 +1,8 @@
 import process from "node:process";
 import { setInterval } from "node:timers";
 
-// Loaded into a provider's process before its own code: a provider does not notice that the host was killed, and would
-// wait for it forever.
+// Loaded into a provider's process before its own code. Otherwise a provider would not notice that the host was killed, and
+// would never end.
 const parent = process.ppid;
 
 setInterval(() => {

@@ -6,7 +6,7 @@ import type { StackIdentity } from "../protocol/urn";
 
 const endGraceMs = 5_000;
 const parallelResources = 16;
-/** The SDK's way to say that it has logged already why the program failed. */
+/** Exit code of the SDK after it logged why the program failed. */
 const exitedAfterLogging = 32;
 
 export interface ProgramOptions {
@@ -19,7 +19,7 @@ export interface ProgramOptions {
   readonly journal: Journal;
 }
 
-/** The Pulumi program, run by its own SDK just as the Pulumi CLI would run it. */
+/** The Pulumi program, run by its own SDK as the Pulumi CLI runs it. */
 export class ProgramProcess {
   readonly #child: Child;
   readonly #journal: Journal;
@@ -36,15 +36,15 @@ export class ProgramProcess {
     });
   }
 
-  /** Waits for the program's end; a failure is a diagnostic. */
+  /** Waits until the program ends. A failure is a diagnostic. */
   async finish(): Promise<void> {
     const { code, signal } = await this.#child.exited;
     if (code === 0 || this.#journal.failed) return;
-    if (code === exitedAfterLogging) this.#journal.failAsTold();
+    if (code === exitedAfterLogging) this.#journal.failReported();
     else this.#journal.fail(`the program ended with ${signal === null ? `exit code ${code}` : `signal ${signal}`}`);
   }
 
-  /** Gives the program time to end by itself, as it does once the engine is gone. */
+  /** Waits for the program, which ends by itself when the engine is unavailable. */
   async endsWithin(milliseconds: number): Promise<void> {
     await this.#child.exitsWithin(milliseconds);
   }

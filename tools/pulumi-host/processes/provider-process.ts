@@ -10,7 +10,7 @@ import { nameOf, packageOf, typeOf } from "../protocol/urn";
 const startLimitMs = 60_000;
 const endGraceMs = 5_000;
 
-/** How to start a provider: a program that prints its gRPC port as the first line of its output. */
+/** The command of a provider. It prints its gRPC port on the first line of its output. */
 export interface ProviderLauncher {
   readonly command: string;
   readonly arguments?: readonly string[];
@@ -25,16 +25,16 @@ export class ProviderStartError extends Error {
 export interface ProviderProcessOptions {
   readonly launcher: ProviderLauncher;
   readonly engineAddress: string;
-  /** The URN of the provider resource; default providers have one too. */
+  /** The URN of the provider resource. Default providers have one, too. */
   readonly urn: string;
   readonly configuration: PropertyMap;
   readonly workDirectory: string;
   readonly environment: NodeJS.ProcessEnv;
-  /** What it prints beside its port. */
+  /** Receives its output after the port. */
   readonly onOutput: (line: string, severity: "info" | "error") => void;
 }
 
-/** A provider's process, from its start to its end. */
+/** A provider's process. */
 export class ProviderProcess {
   readonly provider: Provider;
   readonly #child: Child;
@@ -100,7 +100,7 @@ async function portOf(child: Child, port: Promise<number>, options: ProviderProc
     },
   );
   const late = child.exitsWithin(startLimitMs).then(() => {
-    throw new ProviderStartError(`the provider of ${name} has not told its port within ${startLimitMs / 1000} s`);
+    throw new ProviderStartError(`the provider of ${name} did not print its port within ${startLimitMs / 1000} s`);
   });
   late.catch(() => undefined);
   const answered = await Promise.race([port, failed, late]);
@@ -152,7 +152,7 @@ async function checkConfiguration(client: ResourceProviderClient, options: Provi
   );
 }
 
-/** The answer of a method that a provider need not have. */
+/** The answer of an optional method. */
 async function optional<Response>(response: Promise<Response>): Promise<Response | undefined> {
   try {
     return await response;

@@ -24,7 +24,7 @@ export interface ProviderRegistryOptions {
   readonly journal: Journal;
 }
 
-/** The providers of an operation: each is started when it is first needed, and all end with the operation. */
+/** The providers of an operation. Each starts when it is first used, and all end with the operation. */
 export class ProviderRegistry {
   readonly #options: ProviderRegistryOptions;
   readonly #processes = new Map<string, Promise<ProviderProcess>>();
@@ -34,12 +34,12 @@ export class ProviderRegistry {
     this.#options = options;
   }
 
-  /** Tells how a provider that the program itself declares is configured. */
+  /** Records the configuration of a provider that the program declares. */
   declare(urn: string, configuration: PropertyMap): void {
     this.#configurations.set(urn, configuration);
   }
 
-  /** The provider of a resource type or function: the one it refers to, as `<urn>::<id>`, else its package's default. */
+  /** The provider of a resource type or function: `<urn>::<id>` if given, otherwise the default provider of its package. */
   async find(token: string, reference = ""): Promise<Provider> {
     const urn = reference.split("::").slice(0, 4).join("::");
     if (urn !== "" && !this.#configurations.has(urn)) {
@@ -53,7 +53,7 @@ export class ProviderRegistry {
     return (await started).provider;
   }
 
-  /** Tells every provider that its running calls should come to an end. */
+  /** Asks every provider to cancel its running calls. */
   async cancel(): Promise<void> {
     await this.#each((process) => process.provider.cancel());
   }
@@ -106,7 +106,7 @@ export class ProviderRegistry {
     );
   }
 
-  /** A package is configured by its namespace; dynamic resources may ask for any key of their project. */
+  /** The configuration in the package's namespace. Dynamic resources can read every key of their project. */
   #packageConfiguration(name: string): PropertyMap {
     const { values, secretKeys } = this.#options.configuration;
     const configuration: Record<string, PropertyMap[string]> = {};

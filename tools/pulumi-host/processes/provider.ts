@@ -17,14 +17,14 @@ import { answer, fromStruct, toStruct } from "../protocol/rpc";
 import { nameOf, typeOf } from "../protocol/urn";
 
 export interface ProviderAbilities {
-  /** False in a preview whose provider depends on what does not exist yet: nothing can be asked of it. */
+  /** False in a preview if the provider's configuration is unknown, so that it cannot be called. */
   readonly configured: boolean;
   readonly secrets: boolean;
   readonly references: boolean;
   readonly preview: boolean;
 }
 
-/** The resource a call is about. */
+/** The resource of a call. */
 export interface Subject {
   readonly urn: string;
   readonly id: string;
@@ -48,7 +48,7 @@ export interface ReadAnswer {
   readonly inputs: PropertyMap | undefined;
 }
 
-/** The resource exists, but is not yet what it should be; what there is of it must be kept. */
+/** The resource exists but is incomplete. Its outputs must be kept. */
 export class InitializationError extends Error {
   override readonly name = "InitializationError";
   readonly id: string;
@@ -67,7 +67,7 @@ export class ProviderError extends Error {
   override readonly name = "ProviderError";
 }
 
-/** A configured provider, seen with the engine's eyes: secrets are marked in what goes in and in what comes out. */
+/** A configured provider. Secrets are marked in inputs and outputs, whether or not the provider supports it. */
 export class Provider {
   readonly #client: ResourceProviderClient;
   readonly #abilities: ProviderAbilities;
@@ -192,7 +192,7 @@ export class Provider {
   }
 }
 
-/** What is known of a difference where the provider cannot tell: whether the inputs differ. */
+/** The result of a diff that the provider does not implement: compares the inputs. */
 export function inputDifference(keys: readonly string[]): Difference {
   return { changes: keys.length > 0, changedKeys: keys, replaceKeys: [], deleteBeforeReplace: false };
 }

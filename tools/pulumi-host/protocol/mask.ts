@@ -1,9 +1,9 @@
 import { hiddenSecret, secretTexts, type PropertyMap } from "./property-value";
 
-/** As in the CLI: hiding very short texts would make everything unreadable and hide nothing worth guessing. */
+/** The same minimum as in the CLI. Hiding shorter texts would make the output unreadable. */
 const shortest = 3;
 
-/** Hides the secrets it has learned in whatever is shown. */
+/** Hides learned secrets in displayed texts. */
 export class Mask {
   readonly #secrets = new Set<string>();
 

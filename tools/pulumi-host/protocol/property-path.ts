@@ -2,7 +2,7 @@ import { isMap, isSecret, secret, type PropertyMap, type PropertyValue } from ".
 
 type Element = string | number;
 
-/** Splits `a.b[0]["c.d"]` into its elements; `*` stands for all. */
+/** Splits a path such as `a.b[0]["c.d"]` into its elements. `*` matches all. */
 export function parsePropertyPath(path: string): Element[] {
   const elements: Element[] = [];
   for (const match of path.matchAll(/\["((?:[^"\\]|\\.)*)"\]|\[(\d+|\*)\]|([^.[\]]+)/g)) {
@@ -14,7 +14,7 @@ export function parsePropertyPath(path: string): Element[] {
   return elements;
 }
 
-/** The new inputs, with what lies under the ignored paths taken from the old ones: that is `ignoreChanges`. */
+/** Implements `ignoreChanges`: the new inputs with the old values below the ignored paths. */
 export function ignoreChanges(news: PropertyMap, olds: PropertyMap, paths: readonly string[]): PropertyMap {
   const keep = (inputs: PropertyMap, path: string) => restored(inputs, olds, parsePropertyPath(path)) as PropertyMap;
   return paths.reduce(keep, news);

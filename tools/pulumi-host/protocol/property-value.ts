@@ -1,18 +1,18 @@
 import { isDeepStrictEqual } from "node:util";
 
-/** A property as it travels between program, engine and provider: JSON, with signatures for what JSON lacks. */
+/** A property as program, engine and provider exchange it: JSON, with signatures for other types. */
 export type PropertyValue = null | boolean | number | string | readonly PropertyValue[] | PropertyMap;
 
 export interface PropertyMap {
   readonly [key: string]: PropertyValue;
 }
 
-/** The property whose value tells what an object stands for; the same in every Pulumi SDK and state file. */
+/** The property that contains an object's signature, the same in every Pulumi SDK and state file. */
 export const signatureKey = "4dabf18193072939515e22adb298388d";
 export const secretSignature = "1b47061264138c4ac30d75fd1eb44270";
 const resourceSignature = "5cf8f73096256a8f31e491e813e4eb8e";
 
-/** Stands in a preview for a value that only `up` can know. */
+/** Represents an unknown value in a preview. */
 export const unknownValue = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 
 export const hiddenSecret = "[secret]";
@@ -30,7 +30,7 @@ export function secret(value: PropertyValue): PropertyValue {
   return isSecret(value) ? value : { [signatureKey]: secretSignature, value };
 }
 
-/** Rebuilds a value; `replace` answers undefined for what is to be descended into. */
+/** Copies a value. `replace` returns the replacement of a part, or undefined to copy its elements. */
 function rebuild(value: PropertyValue, replace: (value: PropertyValue) => PropertyValue | undefined): PropertyValue {
   const replaced = replace(value);
   if (replaced !== undefined) return replaced;
@@ -57,12 +57,12 @@ export function containsUnknown(value: PropertyValue): boolean {
   return some(value, (element) => element === unknownValue);
 }
 
-/** The value in clear, as a provider gets it that does not know secrets. */
+/** The value in clear text, for a provider without support of secrets. */
 export function reveal(value: PropertyValue): PropertyValue {
   return rebuild(value, (element) => (isSecret(element) ? reveal(element.value) : undefined));
 }
 
-/** The value with references to resources turned into ids, for a provider that does not know references. */
+/** The value with ids instead of resource references, for a provider without support of references. */
 export function withoutReferences(value: PropertyValue): PropertyValue {
   return rebuild(value, (element) => {
     if (!isMap(element) || element[signatureKey] !== resourceSignature) return undefined;
@@ -79,12 +79,12 @@ export function conceal(value: PropertyValue): PropertyValue {
   });
 }
 
-/** Replaces every secret, as a state file needs it when it is written. */
+/** Replaces every secret, for example with its encrypted form in a state file. */
 export function replaceSecrets(value: PropertyValue, replace: (secret: PropertyValue) => PropertyValue): PropertyValue {
   return rebuild(value, (element) => (isSecret(element) ? replace(element.value) : undefined));
 }
 
-/** Every text inside a secret. */
+/** All texts in secrets. */
 export function* secretTexts(value: PropertyValue, inSecret = false): Generator<string> {
   if (typeof value === "string") {
     if (inSecret) yield value;
@@ -98,8 +98,8 @@ export function* secretTexts(value: PropertyValue, inSecret = false): Generator<
 }
 
 /**
- * What a provider answers in clear is secret where the inputs under the same path were. A list is secret as a whole as
- * soon as one of its elements is, for a provider may well have reordered it.
+ * Marks parts of an answer as secret if the inputs at the same path were secret. A list with a secret element is secret as
+ * a whole, because a provider may reorder it.
  */
 export function annotateSecrets(answer: PropertyMap, inputs: PropertyMap): PropertyMap {
   return mapValues(answer, (value, key) => {
@@ -114,7 +114,7 @@ export function sameValue(left: PropertyValue, right: PropertyValue): boolean {
   return isDeepStrictEqual(left, right);
 }
 
-/** The names of the properties that differ. */
+/** The names of different properties. */
 export function changedKeys(olds: PropertyMap, news: PropertyMap): string[] {
   const keys = new Set([...Object.keys(olds), ...Object.keys(news)]);
   return [...keys].filter((key) => !isDeepStrictEqual(olds[key], news[key]));

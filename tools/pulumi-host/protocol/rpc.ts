@@ -47,7 +47,7 @@ export class RpcError extends Error {
   }
 }
 
-/** A service's method out of an asynchronous function. */
+/** Makes a method of a service from an asynchronous function. */
 export function method<Request, Response>(
   answer: (request: Request) => Response | Promise<Response>,
 ): grpc.handleUnaryCall<Request, Response> {
@@ -64,7 +64,7 @@ export function method<Request, Response>(
   };
 }
 
-/** A call's answer as a promise. */
+/** Returns the answer of a call as a promise. */
 export function answer<Response>(
   call: (done: (error: grpc.ServiceError | null, response: Response) => void) => unknown,
 ): Promise<Response> {

@@ -6,7 +6,7 @@ export interface StackIdentity {
   readonly stack: string;
 }
 
-/** The uniform resource name; the parents' types, but the stack's, are part of it. */
+/** Makes a URN. It contains the types of all parents except for the stack. */
 export function createUrn(identity: StackIdentity, type: string, name: string, parent?: string): string {
   const parentType = parent === undefined ? "" : qualifiedTypeOf(parent);
   const prefix = parentType === "" || parentType === stackType ? "" : `${parentType}$`;
@@ -21,7 +21,7 @@ export function typeOf(urn: string): string {
   return qualifiedTypeOf(urn).split("$").at(-1) ?? "";
 }
 
-/** A name may itself contain `::`. */
+/** A name can contain `::`. */
 export function nameOf(urn: string): string {
   return urn.split("::").slice(3).join("::");
 }

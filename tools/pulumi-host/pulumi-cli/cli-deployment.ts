@@ -30,11 +30,11 @@ export class PulumiCommandError extends Error {
 export interface CliDeploymentOptions extends HostOptions {
   /** The Pulumi CLI. */
   readonly command: string;
-  /** Holds the stack's state and configuration, so that the CLI's own logins are left alone. */
+  /** Folder of the stack's state and configuration, so that the user's CLI logins stay unchanged. */
   readonly directory?: string;
 }
 
-/** The same program run by the Pulumi CLI, with its state in a local folder. */
+/** Runs the program with the Pulumi CLI, with its state in a local folder. */
 export class CliDeployment implements Host {
   readonly name = "cli";
   readonly #options: CliDeploymentOptions;
@@ -116,7 +116,7 @@ export class CliDeployment implements Host {
     for (const [key, value] of Object.entries(secretConfig)) await this.#set(key, value, "--secret");
   }
 
-  /** The CLI notes the new stack's encryption beside Pulumi.yaml whatever we say; that file is ours, not the program's. */
+  /** The CLI always writes the stack's encryption to a file beside Pulumi.yaml. It belongs into this host's folder. */
   async #initStack(programsFile: string): Promise<void> {
     const isTheUsers = existsSync(programsFile);
     await this.#run(["stack", "init", this.#options.stack, "--no-select"], { stack: false });
@@ -127,7 +127,7 @@ export class CliDeployment implements Host {
     }
   }
 
-  /** Values go by standard input: arguments can be read by every user of the machine. */
+  /** Passes values by standard input, because every user of the machine can read arguments. */
   async #set(key: string, value: string, flag: "--plaintext" | "--secret"): Promise<void> {
     await this.#run(["config", "set", key, flag, ...this.#configFlags()], { input: value });
   }
@@ -173,7 +173,7 @@ export class CliDeployment implements Host {
       PULUMI_BACKEND_URL: pathToFileURL(this.#directory).href,
       PULUMI_CONFIG_PASSPHRASE: findPassphrase(this.#options.passphrase, join(this.#directory, this.#options.stack)),
       PULUMI_SKIP_UPDATE_CHECK: "true",
-      // Without it the CLI does not know --event-log.
+      // Otherwise the CLI does not accept --event-log.
       PULUMI_DEBUG_COMMANDS: "true",
     };
   }
@@ -191,7 +191,7 @@ function failure(said: readonly string[]): Diagnostic {
   return { severity: "error", message: said.join("\n") };
 }
 
-/** The CLI's account of an operation, followed while it is written. */
+/** Reads the CLI's event log while the CLI writes it. */
 class EventLog {
   readonly path: string;
   readonly steps: Step[] = [];
@@ -221,7 +221,7 @@ class EventLog {
 
   #read(): void {
     if (!existsSync(this.path)) return;
-    // The last element is empty, or a line that is still being written.
+    // The last element is empty or an incomplete line.
     const lines = readFileSync(this.path, "utf8").split("\n").slice(0, -1);
     for (const line of lines.slice(this.#readLines)) this.#take(line);
     this.#readLines = lines.length;

@@ -30,7 +30,7 @@ const engineEvent = z.object({
   summaryEvent: z.object({ resourceChanges: z.record(z.string(), z.number()).nullish() }).optional(),
 });
 
-/** One line of the CLI's event log in the words of this folder; undefined for what is of no interest here. */
+/** Converts one line of the CLI's event log. Returns undefined for irrelevant lines. */
 export function parseEngineEvent(line: string): HostEvent | { kind: "summary"; summary: Summary } | undefined {
   const event = engineEvent.parse(JSON.parse(line));
   if (event.resourcePreEvent) return stepEvent("step-started", event.resourcePreEvent.metadata);

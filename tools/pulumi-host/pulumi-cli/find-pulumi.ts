@@ -1,7 +1,7 @@
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 
-/** The Pulumi CLI on PATH, if there is one. */
+/** The path of the Pulumi CLI, or undefined if it is not on PATH. */
 export function findPulumi(path = process.env.PATH ?? ""): string | undefined {
   const name = process.platform === "win32" ? "pulumi.exe" : "pulumi";
   return path

@@ -10,7 +10,7 @@ export class WrongPassphraseError extends Error {
   override readonly name = "WrongPassphraseError";
 }
 
-/** Authenticated encryption of texts: AES-256-GCM under a key that scrypt derives from a passphrase. */
+/** Encrypts texts with AES-256-GCM and a key that scrypt derives from a passphrase. */
 export class Encryption {
   readonly salt: string;
   readonly #key: Buffer;
@@ -29,7 +29,7 @@ export class Encryption {
   }
 }
 
-/** `v1:<nonce>:<ciphertext and tag>`, the form in which the Pulumi CLI writes them too. */
+/** `v1:<nonce>:<ciphertext and tag>`, the same format as the Pulumi CLI's. */
 export function encryptWith(key: Buffer, text: string): string {
   const nonce = randomBytes(nonceLength);
   const cipher = createCipheriv(algorithm, key, nonce);

@@ -8,8 +8,8 @@ export function keyFileOf(stateFile: string): string {
 }
 
 /**
- * The passphrase that was given, else that of PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE as the Pulumi
- * CLI takes them, else one that is generated once and kept in a file beside the state that only its owner can read.
+ * Returns the given passphrase, otherwise that of PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE. Without them,
+ * it generates one and keeps it in a file beside the state that only its owner can read.
  */
 export function findPassphrase(given: string | undefined, stateFile: string): string {
   const fromEnvironment = process.env.PULUMI_CONFIG_PASSPHRASE;

@@ -32,12 +32,12 @@ export class Project {
   readonly name: string;
   /** The folder of Pulumi.yaml. */
   readonly rootDirectory: string;
-  /** Where the program and the dynamic provider run, and where their modules are looked for. */
+  /** The working folder of the program and the dynamic provider, where Node.js finds their modules. */
   readonly workDirectory: string;
   readonly entryPoint: string;
   readonly typescript: boolean;
   readonly nodeArguments: readonly string[];
-  /** Configuration that Pulumi.yaml gives for every stack, in texts. */
+  /** Configuration in Pulumi.yaml for every stack, as texts. */
   readonly defaultConfiguration: Readonly<Record<string, string>>;
 
   private constructor(rootDirectory: string, file: z.infer<typeof projectFile>) {
@@ -55,7 +55,7 @@ export class Project {
   static load(directory: string): Project {
     const rootDirectory = resolve(directory);
     const path = ["Pulumi.yaml", "Pulumi.yml"].map((name) => join(rootDirectory, name)).find(existsSync);
-    if (path === undefined) throw new InvalidProjectError(`there is no Pulumi.yaml in ${rootDirectory}`);
+    if (path === undefined) throw new InvalidProjectError(`no Pulumi.yaml in ${rootDirectory}`);
     const parsed = projectFile.safeParse(parse(readFileSync(path, "utf8")));
     if (!parsed.success) throw new InvalidProjectError(`${path} is not valid: ${z.prettifyError(parsed.error)}`);
     const runtime = parsed.data.runtime.name;

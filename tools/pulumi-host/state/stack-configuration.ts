@@ -15,7 +15,7 @@ export class InvalidConfigurationError extends Error {
 }
 
 export interface StackConfiguration {
-  /** Every value in clear, under its full key `namespace:name`. */
+  /** All values in clear text, by their full key `namespace:name`. */
   readonly values: Readonly<Record<string, string>>;
   readonly secretKeys: readonly string[];
 }
@@ -28,7 +28,7 @@ export interface ConfigurationSources {
   readonly secretConfig: Readonly<Record<string, string>>;
 }
 
-/** A stack's configuration: Pulumi.yaml's defaults, then Pulumi.<stack>.yaml, then what was passed in. */
+/** A stack's configuration. Pulumi.<stack>.yaml overrides the defaults of Pulumi.yaml, and passed values override both. */
 export function loadConfiguration(sources: ConfigurationSources): StackConfiguration {
   const { project, stack, passphrase } = sources;
   const values = new Map<string, string>();
@@ -52,7 +52,7 @@ export function loadConfiguration(sources: ConfigurationSources): StackConfigura
   return { values: Object.fromEntries(values), secretKeys: [...secretKeys] };
 }
 
-/** Writes one value into Pulumi.<stack>.yaml in the CLI's own form, so that either may read what the other wrote. */
+/** Writes one value to Pulumi.<stack>.yaml in the CLI's format. */
 export function saveConfigurationValue(
   sources: Pick<ConfigurationSources, "project" | "stack" | "passphrase">,
   key: string,
@@ -109,7 +109,7 @@ function decryptorOf(salt: string | undefined, passphrase: () => string): (ciphe
   };
 }
 
-/** `v1:<salt>:<the word pulumi, encrypted>`: the last part tells a wrong passphrase at once. */
+/** `v1:<salt>:<the word pulumi, encrypted>`. The last part detects a wrong passphrase. */
 function newSalt(passphrase: string): string {
   const salt = randomBytes(8);
   return `v1:${salt.toString("base64")}:${encryptWith(derivedKey(salt, passphrase), "pulumi")}`;

@@ -16,7 +16,7 @@ const timeouts = z.object({
 export const resourceState = z.object({
   urn: z.string(),
   type: z.string(),
-  /** False for a component: it has a place in the tree but no provider. */
+  /** False for a component, which has no provider. */
   custom: z.boolean(),
   id: z.string().default(""),
   parent: z.string().optional(),
@@ -31,20 +31,20 @@ export const resourceState = z.object({
   timeouts: timeouts.default({}),
   protect: z.boolean().default(false),
   retainOnDelete: z.boolean().default(false),
-  /** Read, not created, by this stack: it is never updated or deleted. */
+  /** Read by this stack, not created: it is never updated or deleted. */
   external: z.boolean().default(false),
-  /** Replaced already, but not yet deleted. */
+  /** Replaced, but not yet deleted. */
   pendingDeletion: z.boolean().default(false),
-  /** Deleted already, but its replacement is not yet created. */
+  /** Deleted, but its replacement is not yet created. */
   pendingReplacement: z.boolean().default(false),
-  /** Why the resource exists but is not yet what it should be. */
+  /** Reasons why the resource is incomplete. */
   initErrors: z.array(z.string()).default([]),
 });
 
 export type ResourceState = Readonly<z.infer<typeof resourceState>>;
 export type Timeouts = z.infer<typeof timeouts>;
 
-/** The resources of a stack while an operation runs; every change is kept as soon as it is made. */
+/** The resources of a stack during an operation. Every change is saved at once. */
 export class StackState {
   #resources: readonly ResourceState[];
   readonly #keep: (resources: readonly ResourceState[]) => void;
@@ -58,7 +58,7 @@ export class StackState {
     return this.#resources;
   }
 
-  /** The living resource of that name, not one that only waits for its deletion. */
+  /** The resource with that URN, except for replaced ones that wait for their deletion. */
   find(urn: string): ResourceState | undefined {
     return this.#resources.find((resource) => resource.urn === urn && !resource.pendingDeletion);
   }
@@ -75,12 +75,12 @@ export class StackState {
     this.#set(this.#resources.filter((present) => present !== old));
   }
 
-  /** Several changes that make sense only together. */
+  /** Saves several changes together. */
   set(resources: readonly ResourceState[]): void {
     this.#set(resources);
   }
 
-  /** Gives a resource its new name, also where others refer to it. */
+  /** Renames a resource and all references to it. */
   rename(old: ResourceState, urn: string): ResourceState {
     const renamed = { ...old, urn };
     const follow = (reference: string) => (reference === old.urn ? urn : reference);
@@ -95,7 +95,7 @@ export class StackState {
   }
 }
 
-/** The resource with every reference to another one changed, or dropped where the answer is undefined. */
+/** The resource with changed references to others. A reference is dropped if `follow` returns undefined. */
 export function withReferences(resource: ResourceState, follow: (urn: string) => string | undefined): ResourceState {
   const followAll = (urns: readonly string[]) => urns.map(follow).filter((urn) => urn !== undefined);
   return {

@@ -18,7 +18,7 @@ const fileContent = z.object({
   version: z.literal(1),
   project: z.string(),
   stack: z.string(),
-  /** Of the key that encrypts the secrets below. */
+  /** Salt of the key that encrypts the secrets below. */
   salt: z.string(),
   resources: z.array(resourceState),
 });
@@ -39,8 +39,8 @@ export interface StateFileOptions {
 }
 
 /**
- * A stack's state on disk. It is written as a whole beside the old one and then takes its place, so that there is a
- * complete state at any moment. Secrets are encrypted, and only its owner can read it.
+ * A stack's state on disk. Each write creates a new file that replaces the old one, so the state is always complete.
+ * Secrets are encrypted, and only its owner can read the file.
  */
 export class StateFile {
   readonly #options: StateFileOptions;
@@ -79,7 +79,7 @@ export class StateFile {
     renameSync(temporary, path);
   }
 
-  /** Keeps others from the stack; answers what lets them in again. */
+  /** Locks the stack. Returns the function that unlocks it. */
   lock(): () => void {
     const lock = `${this.#options.path}.lock`;
     mkdirSync(dirname(lock), { recursive: true, mode: 0o700 });
@@ -91,7 +91,7 @@ export class StateFile {
         );
       }
       rmSync(lock, { force: true });
-      if (!tryLock(lock)) throw new ConcurrentOperationError(`another process has just taken ${lock}`);
+      if (!tryLock(lock)) throw new ConcurrentOperationError(`another process has just locked ${lock}`);
     }
     return () => rmSync(lock, { force: true });
   }
