@@ -15,7 +15,7 @@ const statesOf = new Map(countries.map((country) => [country, states.filter((sta
 
 const headquarters = states.find((state) => state.country === "US" && state.code === "WA")!;
 
-/** The state that the address of an index lies in: the employees live near their desks, customers anywhere. */
+/** The state of the address with this index. Employees live near their offices, customers anywhere. */
 export function stateOfAddress(world: World, index: number): State {
   if (index < world.employees) return headquarters;
   const random = new Random(addressSeed, index);
@@ -38,7 +38,7 @@ function postalCode(state: State, random: Random): string {
   }
 }
 
-/** The business entity whom an address belongs to, and the type of the address. */
+/** The business entity of an address, and the address's type. */
 function ownerOf(world: World, index: number): { entity: number; type: number } {
   if (index < world.firstStoreAddress) return { entity: index, type: home };
   if (index < world.firstVendorAddress) {
@@ -53,7 +53,7 @@ function ownerOf(world: World, index: number): { entity: number; type: number } 
   return { entity: world.firstIndividual + (individual % world.individuals), type };
 }
 
-/** Where persons, stores and vendors are found. */
+/** Addresses of persons, stores and vendors. */
 export const addressTables: TableGenerators = {
   "person.addresstype": fixed(
     ["Billing", "Home", "Main Office", "Primary", "Shipping", "Archive"].map((name, index) => ({

@@ -6,7 +6,7 @@ export const daysOfBusiness = 1127;
 
 const dates = new Map<number, string>();
 
-/** The date that lies so many days after the first order's, as YYYY-MM-DD. */
+/** The date `day` days after the first order, as YYYY-MM-DD. */
 export function date(day: number): string {
   const known = dates.get(day);
   if (known !== undefined) return known;
@@ -15,7 +15,7 @@ export function date(day: number): string {
   return text;
 }
 
-/** A timestamp: a day as for {@link date}, and the seconds since its midnight. */
+/** A timestamp: days after the first order, and the seconds since midnight. */
 export function moment(day: number, seconds = 0): string {
   const parts = [seconds / 3600, (seconds / 60) % 60, seconds % 60];
   return `${date(day)} ${parts.map((part) => String(Math.floor(part)).padStart(2, "0")).join(":")}`;

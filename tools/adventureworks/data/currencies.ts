@@ -14,12 +14,12 @@ const quoted = [
 
 const currencyOf = new Map(Object.entries({ AU: "AUD", CA: "CAD", DE: "EUR", FR: "EUR", GB: "GBP" }));
 
-/** How often a day rates are taken: once, or more often where the scale asks for more rows than there are days. */
+/** Rates per day: one, or more if the scale requires more rows than days. */
 function quotationsPerDay(world: World): number {
   return Math.max(1, Math.round(world.scale));
 }
 
-/** The identifier of a day's rate for a country's currency, or of the last rate before it; null where dollars are paid. */
+/** The identifier of the latest rate on a day for a country's currency. Null if the country pays in dollars. */
 export function rateOf(world: World, country: string, day: number): number | null {
   const currency = quoted.findIndex((code) => code === currencyOf.get(country));
   if (currency === -1) return null;
@@ -28,7 +28,7 @@ export function rateOf(world: World, country: string, day: number): number | nul
   return quotation < 0 ? null : quotation * quoted.length + currency + 1;
 }
 
-/** Currencies, who pays with them, and what they are worth. */
+/** Currencies, their countries and their rates. */
 export const currencyTables: TableGenerators = {
   "sales.currency": fixed(currencies.map(([code, name]) => ({ currencycode: code!, name: name! }))),
 

@@ -10,7 +10,7 @@ import { elements } from "./documents/xml";
 const survey = "urn:adventureworks:store-survey";
 const storeSeed = seedOf("store");
 
-/** A customer who can order: a person, or a person on behalf of a store. All numbers are indexes. */
+/** A customer: a person, or a person who buys for a store. All numbers are indexes. */
 export interface Customer {
   readonly customer: number;
   readonly address: number;
@@ -38,7 +38,7 @@ export function storeCustomer(world: World, buyer: number): Customer {
   };
 }
 
-/** The index among the salespeople of the one who looks after a store. */
+/** The index of the salesperson of a store. */
 export function salespersonOf(world: World, store: number): number {
   return new Random(storeSeed, store).below(world.salespeople);
 }
@@ -72,7 +72,7 @@ function customerRow(world: World, index: number) {
   return { person: world.firstStoreContact + buyer, ...storeCustomer(world, buyer) };
 }
 
-/** Who buys, from whom, and with which card. */
+/** Customers, stores and credit cards. */
 export const customerTables: TableGenerators = {
   "sales.customer": (world) => ({
     count: world.customers,

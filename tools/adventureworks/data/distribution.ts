@@ -1,14 +1,14 @@
 import { Random, seedOf } from "./random";
 
 /**
- * The n-th pair of a left (0 to left - 1) and a right (0 to right - 1) number, spread evenly over both sides. Pairs are
- * distinct as long as n < left * right.
+ * The n-th pair of a left (0 to left - 1) and a right (0 to right - 1) number, distributed evenly over both sides. Pairs
+ * are distinct if n < left * right.
  */
 export function pair(n: number, left: number, right: number): [number, number] {
   return [n % left, ((n % left) + Math.floor(n / left)) % right];
 }
 
-/** Deals `total` parts out to `owners` in order, unevenly: the parts of an owner are neighbours. */
+/** Distributes `total` parts unevenly to `owners`. The parts of an owner are consecutive. */
 export class Shares {
   readonly #seed: number;
   readonly #jitter: number;
@@ -22,7 +22,7 @@ export class Shares {
     this.#jitter = Math.max(0, Math.floor(total / owners) - 1);
   }
 
-  /** The first part of an owner; the owner's parts end before the next owner's start. */
+  /** The first part of an owner. The parts end before the first part of the next owner. */
   start(owner: number): number {
     const even = Math.floor((owner * this.total) / this.owners);
     if (owner === 0 || owner >= this.owners) return even;

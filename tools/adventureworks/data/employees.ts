@@ -24,7 +24,7 @@ function jobTitle(world: World, employee: number, random: Random): string {
   return random.pick(jobTitles);
 }
 
-/** Those who work for the company, where, when and for how much. */
+/** Employees with their departments, shifts and pay. */
 export const employeeTables: TableGenerators = {
   "humanresources.department": fixed(catalogue.departments),
 

@@ -74,7 +74,7 @@ function transaction(world: World, index: number, count: number, firstDay: numbe
   };
 }
 
-/** Work orders, the operations that they consist of, and the stock that they move. */
+/** Work orders with their operations and stock movements. */
 export const manufacturingTables: TableGenerators = {
   "production.unitmeasure": fixed(unitMeasures.map(([, code, name]) => ({ unitmeasurecode: code!, name: name! }))),
 
@@ -110,7 +110,7 @@ export const manufacturingTables: TableGenerators = {
   }),
 
   "production.workorderrouting": (world) => {
-    // Every second work order passes through the shop floor; the others are done at one place.
+    // Every second work order has several operations at different places. The others have one.
     const orders = Math.ceil(world.rows("production.workorder") / 2);
     const shares = new Shares("routing", world.rows("production.workorderrouting"), orders);
     return {

@@ -4,7 +4,7 @@ import { modelNameOf } from "./product-models";
 import { sentences } from "./documents/words";
 import type { World } from "./world";
 
-/** Documents form a tree: the first one is a folder, and so is every fifth. */
+/** Documents form a tree. The first one and every fifth are folders. */
 function nodeOf(index: number): string {
   if (index === 0) return "/";
   const folder = index - (index % 5);
@@ -12,12 +12,12 @@ function nodeOf(index: number): string {
   return folder === 0 ? `/0/${index}/` : `/${folder / 5}/${index % 5}/`;
 }
 
-/** One folder at least, and something in it. */
+/** At least one folder with one document. */
 function documentsOf(world: World): number {
   return Math.max(2, world.rows("production.document"));
 }
 
-/** Files that are kept in the database: photographs and documents of 1 to 100 kB. */
+/** Files in the database: photographs and documents of 1 to 100 kB. */
 export const mediaTables: TableGenerators = {
   "production.document": (world) => ({
     count: documentsOf(world),

@@ -7,7 +7,7 @@ import type { World } from "./world";
 
 const personSeed = seedOf("person");
 
-/** Who has the given index, 0 to world.persons - 1; his identifier is one higher. */
+/** The person with an index from 0 to world.persons - 1. Identifiers are one higher. */
 export function personAt(index: number): Person {
   const random = new Random(personSeed, index);
   const gender = random.pick(["F", "M"] as const);
@@ -44,7 +44,7 @@ const contactTypes = [
   ...["Sales Manager", "Sales Representative"],
 ];
 
-/** Names, and how to reach their bearers. */
+/** Persons with their email addresses and phone numbers. */
 export const peopleTables: TableGenerators = {
   "person.businessentity": (world) => ({
     count: world.businessEntities,

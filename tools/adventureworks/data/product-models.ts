@@ -17,7 +17,7 @@ const cultures = [
   ["zh-cht", "Chinese"],
 ] as const;
 
-/** The languages that models are described in. */
+/** Languages of the descriptions. */
 const describedIn = ["ar", "en", "fr", "he", "th", "zh-cht"] as const;
 
 const greetings = {
@@ -29,13 +29,13 @@ const greetings = {
   "zh-cht": "輕巧耐用。",
 } as const;
 
-/** The name of the product model of an index, 0 to world.models - 1. */
+/** The name of the product model with an index from 0 to world.models - 1. */
 export function modelNameOf(index: number): string {
   const random = new Random(modelSeed, index);
   return `${random.pick(modelWords)}-${index + 100}`;
 }
 
-/** What goods have in common but for size and colour, described in several languages and scripts. */
+/** Models of products that differ only in size and color, described in several languages and scripts. */
 export const productModelTables: TableGenerators = {
   "production.productmodel": (world) => ({
     count: world.models,
@@ -61,7 +61,7 @@ export const productModelTables: TableGenerators = {
   }),
 
   "production.productmodelproductdescriptionculture": (world) => {
-    // Each model has one description at most in a language.
+    // Each model has at most one description per language.
     const table = "production.productmodelproductdescriptionculture";
     return {
       count: Math.min(world.rows(table), world.models * describedIn.length),

@@ -15,7 +15,7 @@ export interface Product {
   readonly size: string | null;
   /** Cents */
   readonly cost: number;
-  /** Cents; 0 for a part, which is not sold. */
+  /** Cents. 0 for parts, which are not sold. */
   readonly price: number;
 }
 
@@ -32,7 +32,7 @@ const subcategories = [
   "4 Tires and Tubes",
 ];
 
-/** The product of an index, 0 to world.products - 1: the parts come before the goods. */
+/** The product with an index from 0 to world.products - 1. Parts precede goods. */
 export function productAt(world: World, index: number): Product {
   const random = new Random(productSeed, index);
   if (index < world.products - world.goods) return part(random, index);
@@ -50,7 +50,7 @@ export function productAt(world: World, index: number): Product {
   };
 }
 
-/** The index of a product that the company sells, of which there are world.goods. */
+/** The product index of one of the world.goods products that the company sells. */
 export function goodsIndex(world: World, good: number): number {
   return world.products - world.goods + good;
 }
@@ -72,7 +72,7 @@ function modelOf(world: World, index: number): number | null {
   return good < 0 ? null : good % world.models;
 }
 
-/** Years of a product's cost or price, each some per cent above the one before it. */
+/** The yearly cost or price of a product. Each is some percent above the previous one. */
 function history(table: string, price: "cost" | "price", column: string): (world: World) => TableData {
   return (world) => {
     const count = Math.max(world.goods, world.rows(table));
@@ -93,7 +93,7 @@ function history(table: string, price: "cost" | "price", column: string): (world
   };
 }
 
-/** What the company sells, and what that is made of. */
+/** Products and their parts. */
 export const productTables: TableGenerators = {
   "production.product": (world) => ({
     count: world.products,

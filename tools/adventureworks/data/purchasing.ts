@@ -31,7 +31,7 @@ function dayOf(shares: Shares, order: number): number {
   return Math.floor((order * daysOfBusiness) / shares.owners);
 }
 
-/** Vendors, and what is ordered from them. */
+/** Vendors and purchase orders. */
 export const purchasingTables: TableGenerators = {
   "purchasing.shipmethod": fixed(
     ["Parcel Truck", "Rail Freight", "Overseas Deluxe", "Overnight Air", "Ground Standard"].map((name, index) => ({

@@ -1,6 +1,6 @@
 /**
- * A small pseudo-random generator (a counter and a 32-bit mixer) that starts from a name and an index. Each row has one
- * of its own, so that any row can be computed alone, again, and the same on every machine.
+ * A small pseudo-random generator (a counter and a 32-bit mixer) that starts from a name and an index. Each row has its own
+ * generator, so any row can be computed alone and is the same on every machine.
  */
 export class Random {
   #state: number;
@@ -55,7 +55,7 @@ export function seedOf(name: string): number {
   return mix(hash);
 }
 
-/** A version 4 uuid; distinct for every index below 2^32 of a seed, because the mixer is a bijection. */
+/** A version 4 UUID. It is different for every index below 2^32 of a seed, because the mixer is a bijection. */
 export function uuidOf(seed: number, index: number): string {
   const words = [mix(seed ^ index)];
   for (let n = 1; n < 4; n++) words.push(mix(seed + Math.imul(index + n, 0x9e3779b9) + n));

@@ -35,7 +35,7 @@ const territories = [
   ["United Kingdom", "GB", "Europe"],
 ] as const;
 
-/** Where the company does business: countries, states, territories and taxes, the same at any scale. */
+/** Countries, states, territories and taxes. They are the same at any scale. */
 export const regionTables: TableGenerators = {
   "person.countryregion": fixed(
     readReference("countries").map(([code, name]) => ({ countryregioncode: code!, name: name! })),

@@ -23,7 +23,7 @@ interface OrderLine {
 const orderSeed = seedOf("order");
 const lineSeed = seedOf("order line");
 
-/** The real AdventureWorks starts to count its orders here. */
+/** The first order number of the real AdventureWorks. */
 const firstOrderId = 43_659;
 
 function linesOf(world: World): Shares {
@@ -56,7 +56,7 @@ function lineAt(world: World, index: number): OrderLine {
   };
 }
 
-/** What the lines of an order come to, in ten-thousandths of a dollar. */
+/** The sum of an order's lines in ten-thousandths of a dollar. */
 function subtotalOf(world: World, shares: Shares, order: number): number {
   let subtotal = 0;
   for (let index = shares.start(order); index < shares.start(order + 1); index++) {
@@ -157,7 +157,7 @@ export const salesTables: TableGenerators = {
 
   "sales.salesorderheadersalesreason": (world) => {
     const orders = world.rows("sales.salesorderheader");
-    // Customers explain five orders in six, some of them twice.
+    // Five of six orders have a reason, some have two.
     const explained = Math.max(1, Math.floor((orders * 5) / 6));
     return {
       count: Math.min(world.rows("sales.salesorderheadersalesreason"), explained * 10),

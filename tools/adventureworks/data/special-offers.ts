@@ -28,7 +28,7 @@ const reductions: readonly Offer[] = [
   type,
 }));
 
-/** The pairs of an offer and a good: each good at its regular price first, then some at a reduced one. */
+/** Pairs of an offer and a product: each product at its regular price, then some at reduced prices. */
 function pairsOf(world: World): number {
   const rows = Math.max(world.goods, world.rows("sales.specialofferproduct"));
   return Math.min(rows, world.goods * (reductions.length + 1));
@@ -46,7 +46,7 @@ export function offerOf(world: World, random: Random): { offer: Offer; good: num
   return pairAt(world, random.below(isRegular ? world.goods : pairsOf(world)));
 }
 
-/** Discounts, and the goods that they are given on. */
+/** Discounts and their products. */
 export const specialOfferTables: TableGenerators = {
   "sales.specialoffer": fixed(
     [regular, ...reductions].map((offer) => ({

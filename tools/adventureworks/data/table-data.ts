@@ -4,12 +4,12 @@ import type { World } from "./world";
 export type Value = string | number | boolean | Buffer | null;
 
 /**
- * A row by column name. It may leave out `rowguid` and `modifieddate`, which the loader then derives from the table's
- * name and the row's index.
+ * A row by column name. `rowguid` and `modifieddate` are optional: the loader derives them from the table's name and the
+ * row's index.
  */
 export type Row = Readonly<Record<string, Value>>;
 
-/** All rows of a table as a function of their index, 0 to count - 1; `random` is the row's own. */
+/** The rows of a table as a function of their index from 0 to count - 1. Each row has its own `random`. */
 export interface TableData {
   readonly count: number;
   row(index: number, random: Random): Row;

@@ -6,7 +6,7 @@ export type World = ReturnType<typeof worldAt>;
 
 /** The numbers of people and things at a scale. References between them are indexes. */
 export function worldAt(scale: number) {
-  // At least one, whole, and the real AdventureWorks' own number at scale 1.
+  // A whole number of at least one. At scale 1 it is the number of the real AdventureWorks.
   const scaled = (count: number): number => Math.max(1, Math.round(count * scale));
   const rows = (table: string): number => {
     const count = realRows.get(table);
@@ -14,7 +14,7 @@ export function worldAt(scale: number) {
     return scaled(count);
   };
 
-  // All persons, in the order of their identifiers: employees (salespeople last), then contacts, then customers.
+  // Persons in the order of their identifiers: employees (salespeople last), contacts, customers.
   const employees = rows("humanresources.employee");
   const salespeople = Math.min(employees, rows("sales.salesperson"));
   const storeContacts = scaled(753);
@@ -47,7 +47,7 @@ export function worldAt(scale: number) {
   const customers = stores + individuals + buyers;
   const creditCards = Math.min(individuals + storeContacts, rows("sales.creditcard"));
 
-  // Products: parts that are bought or made, then goods that are sold.
+  // Products: first parts that are bought or made, then goods that are sold.
   const products = rows("production.product");
   const goods = Math.min(products, scaled(295));
   const parts = Math.max(1, products - goods);
