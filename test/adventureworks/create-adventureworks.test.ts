@@ -181,7 +181,10 @@ describe("AdventureWorks on PostgreSQL 14", () => {
     const before = await countIn(server, database, "sales.salesorderdetail");
     await assert.rejects(createAdventureWorks({ ...server.login, database }, { scale: 0.01 }), (error: Error) => {
       assert.ok(error instanceof DatabaseNotEmptyError);
-      assert.match(error.message, /database adventureworks already has .*sales.*: AdventureWorks needs an empty database/);
+      assert.match(
+        error.message,
+        /database adventureworks already has .*sales.*: AdventureWorks needs an empty database/,
+      );
       return true;
     });
     assert.equal(await countIn(server, database, "sales.salesorderdetail"), before);

@@ -98,7 +98,7 @@ describe("the Pulumi CLI host", () => {
       assert.equal(selectHost(options()).name, "embedded");
       process.env.PATH = "/nowhere";
       process.env.PULUMI_HOST = "cli";
-      assert.throws(() => selectHost(options()), /no pulumi on PATH/);
+      assert.throws(() => selectHost(options()), /pulumi is not on PATH/);
       assert.equal(findPulumi("/nowhere"), undefined);
     } finally {
       process.env.PATH = PATH;
