@@ -42,9 +42,14 @@ export class ChangeReporter {
   #last = "";
 
   report(message: string): void {
-    if (message === this.#last) return;
-    this.#last = message;
-    log.info(message);
+    if (this.isNew(message)) log.info(message);
+  }
+
+  /** Whether the text differs from the last one. For reports to other places than the log. */
+  isNew(text: string): boolean {
+    const isNew = text !== this.#last;
+    this.#last = text;
+    return isNew;
   }
 }
 

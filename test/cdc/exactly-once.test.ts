@@ -135,6 +135,19 @@ describe("following exactly once", () => {
     await session.end();
   });
 
+  it("counts received WAL of other databases as no lag, before it is recorded as applied", async () => {
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
+    const follower = s.follow();
+    let status = follower.status();
+    await until("WAL of another database is received and not recorded yet", async () => {
+      await servers.source.query("SELECT pg_logical_emit_message(false, 'other', repeat('x', 100000))");
+      status = follower.status();
+      const { appliedLsn, receivedLsn, sourceLsn } = status;
+      return appliedLsn! < receivedLsn! && appliedLsn! < sourceLsn!;
+    });
+    assert.equal(status.lagBytes, Math.max(0, Number(status.sourceLsn! - status.receivedLsn!)));
+  });
+
   it("survives cuts of its connections on either side", async () => {
     const s = await servers.open(randomTables);
     const toSource = await CuttableProxy.to(s.source);

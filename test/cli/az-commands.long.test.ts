@@ -11,7 +11,7 @@ interface Shown {
   readonly currentStatus: { readonly state: string; readonly worker?: { readonly state: string } };
 }
 
-/** az's commands against real servers, in the words of az's own documentation. */
+/** az's commands against real servers, as az's documentation writes them. */
 describe("pg-migration, az's commands", () => {
   let lab: Lab;
   let command: CommandLine;
@@ -45,7 +45,7 @@ describe("pg-migration, az's commands", () => {
     const stale = await command.run(["show", "--name", "lost", "-o", "table"]);
     assert.match(stale.stdout, new RegExp(`^${database}: behind: unknown since \\d{4}-`, "m"));
     await command.json(["update", "--name", "lost"]);
-    await until("another worker follows the source", async () => {
+    await until("another worker replicates", async () => {
       const { currentStatus } = await command.json<Shown>(["show", "--name", "lost"]);
       return currentStatus.worker?.state === "running" && currentStatus.state === "WaitingForUserAction";
     });
@@ -53,7 +53,7 @@ describe("pg-migration, az's commands", () => {
     const ended = await command.run(["show", "--name", "lost", "-o", "table"]);
     assert.doesNotMatch(ended.stdout, /behind/, "no lag after the end");
     const resumed = await command.run(["update", "--name", "lost"]);
-    assert.equal(resumed.code, 4, "there is nothing to resume");
+    assert.equal(resumed.code, 4, "an ended migration cannot be resumed");
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
     assert.equal((await command.run(["delete", "--name", "lost", "-y"])).code, 0);
   });

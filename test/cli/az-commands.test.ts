@@ -12,7 +12,7 @@ interface Shown {
   readonly currentStatus: { readonly state: string; readonly worker?: { readonly state: string } };
 }
 
-/** az's commands against real servers, in the words of az's own documentation. */
+/** az's commands against real servers, as az's documentation writes them. */
 describe("pg-migration, az's commands", () => {
   let lab: Lab;
   let command: CommandLine;
@@ -30,7 +30,7 @@ describe("pg-migration, az's commands", () => {
   const schema =
     "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 2000) i";
 
-  /** az's example of a body, keys as its documents write them. */
+  /** The example body of az's documentation, with its spelling of the keys. */
   const body = (database: string, changes: Record<string, unknown> = {}): string =>
     JSON.stringify({
       properties: {
@@ -80,7 +80,7 @@ describe("pg-migration, az's commands", () => {
     await command.json(["update", ...az, "--migration-name", "testmigration", "--cutover", "--wait"]);
     assert.equal(await state("testmigration"), "Succeeded");
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
-    assert.deepEqual(await command.json(["list", ...az]), [], "it is active no longer");
+    assert.deepEqual(await command.json(["list", ...az]), [], "it is no longer active");
     assert.equal((await command.json<Shown[]>(["list", ...az, "--filter", "All"])).length, 1);
 
     const again = await command.run(["update", ...az, "--migration-name", "testmigration", "--cutover"]);
@@ -88,7 +88,7 @@ describe("pg-migration, az's commands", () => {
     assert.match(again.stderr, /^pg-migration: 603113: the migration testmigration has ended: Succeeded\n {2}To do: /);
 
     const unasked = await command.run(["delete", ...az, "--migration-name", "testmigration"]);
-    assert.equal(unasked.code, 2, "nobody can be asked here");
+    assert.equal(unasked.code, 2, "without a terminal there is no prompt");
     assert.match(unasked.stderr, /pass --yes/);
     const deleted = await command.run(["delete", ...az, "--migration-name", "testmigration", "--yes"]);
     assert.equal(deleted.code, 0, deleted.stderr);

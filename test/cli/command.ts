@@ -12,7 +12,7 @@ export interface Answer {
   readonly stderr: string;
 }
 
-/** Runs `pg-migration` as a shell would, with an environment that knows one lab's servers and nothing else. */
+/** Runs `pg-migration` as a shell would, with an environment that contains only the servers of one lab. */
 export class CommandLine {
   private constructor(
     readonly directory: string,
@@ -53,7 +53,7 @@ export class CommandLine {
     return path;
   }
 
-  /** @param onOutput is given what it prints, while it prints it */
+  /** @param onOutput receives the output while the command runs */
   run(
     args: readonly string[],
     changes: Readonly<Record<string, string | undefined>> = {},
@@ -77,7 +77,7 @@ export class CommandLine {
     });
   }
 
-  /** Runs a command that has to succeed and answers the JSON that it prints. */
+  /** Runs a command that must succeed. Returns the JSON that it prints. */
   async json<T>(args: readonly string[], changes: Readonly<Record<string, string | undefined>> = {}): Promise<T> {
     const { code, stdout, stderr } = await this.run(args, changes);
     if (code !== 0) throw new Error(`pg-migration ${args.join(" ")} ended with ${String(code)}:\n${stdout}\n${stderr}`);

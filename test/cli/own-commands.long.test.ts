@@ -48,12 +48,16 @@ describe("pg-migration, its own commands", () => {
       asked.stdout,
       new RegExp(`^source +slot +${database} +pg_migration_dead\nsource +publication +${database}`, "m"),
     );
-    assert.equal(asked.stdout.trimEnd().split("\n").length, 4, "what lives is not shown");
+    assert.equal(asked.stdout.trimEnd().split("\n").length, 4, "objects of existing migrations are not listed");
     assert.match(asked.stderr, /pass --yes/);
     const removed = await command.run(["cleanup", "--yes"]);
     assert.equal(removed.code, 0, removed.stderr);
-    assert.equal(removed.stderr, "2 removed\n", "no deprecation warning of queries that run at once");
+    assert.equal(removed.stderr, "2 removed\n", "no deprecation warning about concurrent queries");
     assert.match((await command.run(["cleanup"])).stdout, /^no leftovers found\n$/);
-    assert.equal((await alive.update({ triggerCutover: true })).state, "Succeeded", "the living one is unharmed");
+    assert.equal(
+      (await alive.update({ triggerCutover: true })).state,
+      "Succeeded",
+      "the existing migration still works",
+    );
   });
 });

@@ -93,7 +93,7 @@ describe("pg-migration, its own commands", () => {
     );
   });
 
-  it("ends without an error if the reader of its output has gone", async () => {
+  it("ends without an error if the reader closes the pipe", async () => {
     const child = spawn(process.execPath, [commandPath, "completion", "bash"], { stdio: ["ignore", "pipe", "pipe"] });
     child.stdout.destroy();
     let printed = "";
@@ -102,7 +102,7 @@ describe("pg-migration, its own commands", () => {
     assert.deepEqual([code, printed], [0, ""]);
   });
 
-  it("create --wait exits with 8 if the migration's time is up, and update refuses replication of an offline one", async () => {
+  it("create --wait exits with 8 after its timeout, and update refuses replication of an offline one", async () => {
     const database = await lab.database(schema);
     const obstacle = await lab.source.connect(database);
     await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
@@ -132,6 +132,13 @@ describe("pg-migration, its own commands", () => {
       new RegExp(`^${database} +public\\.t +2\\d\\d\\.\\d kB +3000\\n${database} +public\\.empty`, "m"),
     );
     assert.match(plan.stdout, /2 tables, 2\d\d\.\d kB: about 00:00:01 at 1 MB\/s\n4 tables and 2 indexes in parallel/);
+    assert.match(plan.stdout, /public\.empty +\S+ k?B +-$/m, "no estimate for a table that was never analysed");
+    const [, neverAnalysed] = (
+      await command.json<{ tables: { rowsEstimated: number | null }[] }>([
+        ...["plan", "--source-service", "old", "-d", database, "-o", "json"],
+      ])
+    ).tables;
+    assert.equal(neverAnalysed!.rowsEstimated, null);
     const withoutTarget = await command.run(["plan", "-d", database], { PGHOST: undefined });
     assert.match(withoutTarget.stdout, /pass the target as well/);
     const none = await command.run(["plan"]);
@@ -143,6 +150,12 @@ describe("pg-migration, its own commands", () => {
     const ready = await command.run(["doctor"]);
     assert.equal(ready.code, 0, ready.stdout);
     assert.match(ready.stdout, /The source is ready\./);
+    assert.match(ready.stdout, /^version +14\.\d+ +9\.5 or later +yes/m);
+    const checks = await command.json<{ ok: boolean; remedy?: string }[]>(["doctor", "-o", "json"]);
+    assert(
+      checks.every(({ ok, remedy }) => ok && remedy === undefined),
+      "a passed check has no remedy",
+    );
     const lacking = await command.run(["doctor", "--source-type", "AWS_RDS", "--database-count", "40"]);
     assert.equal(lacking.code, 6);
     assert.match(lacking.stdout, /max_replication_slots +\d+ free +41 free +NO/);
@@ -157,7 +170,7 @@ describe("pg-migration, its own commands", () => {
     assert(!differing.some(({ name }) => name === "port" || name === "wal_level"));
     await lab.source.query("ALTER SYSTEM SET work_mem = '7MB'");
     await lab.source.query("SELECT pg_reload_conf()");
-    await until("it is reloaded", async () => (await lab.source.query("SHOW work_mem"))[0]!.work_mem === "7MB");
+    await until("the setting is loaded", async () => (await lab.source.query("SHOW work_mem"))[0]!.work_mem === "7MB");
     assert.match((await command.run(["diff-parameters"])).stdout, /^work_mem +7MB +4MB$/m);
   });
 
@@ -172,7 +185,7 @@ describe("pg-migration, its own commands", () => {
     );
     let seen = "";
     const watching = command.run(["watch", "--name", name], {}, (text) => (seen += text));
-    await until("the watch shows it", () => seen !== "");
+    await until("watch shows the lag", () => seen !== "");
     const logging = command.run(["logs", "--name", name, "--follow"]);
     await command.json(["update", "--name", name, "--cutover"]);
     const [watched, logged] = await Promise.all([watching, logging]);
@@ -202,7 +215,7 @@ describe("pg-migration, its own commands", () => {
     assert.match(shown, /Succeeded \/ Completed/);
     assert.match(shown, /● Prepare {3}● Validate {3}● Copy {3}◉ Succeeded/);
     assert.match(shown, new RegExp(`${database} +█{24} 100 % +2/2 tables +1/1 indexes`));
-    assert(!shown.includes("\u001b["), "no colours where the terminal says that it has none");
+    assert(!shown.includes("\u001b["), "no colors on a terminal without colors");
     return undefined;
   });
 
@@ -230,8 +243,8 @@ describe("pg-migration, its own commands", () => {
     });
     const ended = once(terminal, "close");
     try {
-      await until("it follows", () => /<cyan>◉<\/> Follow/.test(shown));
-      // Ten minutes in forty columns: the first half as high as it goes, the end as low.
+      await until("the database is replicating", () => /<cyan>◉<\/> Follow/.test(shown));
+      // Ten minutes in forty columns: the first half has the maximum, the end has zero.
       await until("the lag is drawn", () => /behind .* s {2}<cyan>█{15,}▁+<\/>/.test(shown));
     } finally {
       terminal.stdin.write("\u0003");
@@ -281,8 +294,11 @@ describe("pg-migration, its own commands", () => {
     const database = await lab.database(schema);
     const resource = declare();
     const created = resource.create(lab.inputs([database], { runner: "external" }));
-    await until("it is recorded", async () => (await command.json<{ name: string }[]>(["list"])).length === 1);
-    // Nobody works on it until a worker is run.
+    await until(
+      "the migration is recorded",
+      async () => (await command.json<{ name: string }[]>(["list"])).length === 1,
+    );
+    // No worker runs yet.
     const [{ name }] = await command.json<[{ name: string }]>(["list"]);
     const worked = await command.run(["worker", "--name", name]);
     assert.equal(worked.code, 0, worked.stderr);
@@ -323,7 +339,7 @@ describe("pg-migration, its own commands", () => {
     });
     const [status] = (await once(terminal, "close")) as [number];
     assert.deepEqual(answers, [], shown);
-    assert(!shown.includes(password!), "what is typed is not shown");
+    assert(!shown.includes(password!), "the typed password is not shown");
     assert.match(shown, /nothing was changed: you declined/);
     assert.equal(status, 9);
     assert.equal((await resource.refresh()).state, "Succeeded");
@@ -333,7 +349,7 @@ describe("pg-migration, its own commands", () => {
   it("the manual page contains every command, flag and exit code", async () => {
     const page = manPage(buildProgram());
     const file = join(dirname(commandPath), "../dist/pg-migration.1");
-    assert.equal(await readFile(file, "utf8"), page, "npm run build makes it anew");
+    assert.equal(await readFile(file, "utf8"), page, "npm run build generates it");
     const manifest = JSON.parse(await readFile(join(dirname(commandPath), "../package.json"), "utf8")) as {
       man: string[];
     };
@@ -346,7 +362,7 @@ describe("pg-migration, its own commands", () => {
     assert.match(plain, /\.TP\n\\fB7\\fR\ncontent differs/);
     if (!has("man")) return;
     const { stdout, stderr } = spawnSync("man", ["--warnings", "-P", "cat", "-l", file], { encoding: "utf8" });
-    assert.equal(stderr, "", "the formatter has nothing to complain of");
+    assert.equal(stderr, "", "the formatter has no complaints");
     assert.match(stdout, /update --service prod --name crm --cutover --wait/);
   });
 

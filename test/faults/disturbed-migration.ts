@@ -189,7 +189,7 @@ export class DisturbedMigration {
     const { rollbackReplication, verifyBeforeCutover } = this.#course;
     const moments = ["any", "cutting over", "cutting over", "cleaning up"];
     if (verifyBeforeCutover) moments.push("comparing before the cutover");
-    if (rollbackReplication !== "none") moments.push("opening the way back");
+    if (rollbackReplication !== "none") moments.push("starting the rollback replication");
     await this.#strikes.during(
       this.#reach(() => this.#resource.update({ triggerCutover: true })),
       kills,

@@ -13,7 +13,7 @@ describe("a migration of several databases, one of which fails or loses its work
   let databases: [string, string];
 
   before(async () => {
-    // As many as it takes to keep a way back of two databases.
+    // As many slots as the rollback replications of two databases need.
     lab = await Lab.start({ target: { parameters: { max_replication_slots: 3 } } });
   });
 
@@ -28,7 +28,7 @@ describe("a migration of several databases, one of which fails or loses its work
 
   const statesOf = (resource: Resource): string[] =>
     databases.map((name) => resource.status.currentSubStateDetails.dbDetails[name]!.migrationState);
-  it("is followed, verified and cut over by the same worker when one fails on the way, which is put right later", async () => {
+  it("continues with the same worker when one database fails: the others are verified and cut over, the failed one later", async () => {
     const [first, second] = databases;
     await lab.source.query(Traffic.schema, { database: second });
     const resource = new Resource();
@@ -40,7 +40,7 @@ describe("a migration of several databases, one of which fails or loses its work
     try {
       await lab.target.query("DELETE FROM t WHERE id = 7", lab.onTarget(first));
       await lab.source.query("UPDATE t SET id = 700 WHERE id = 7", { database: first });
-      await until("it has failed", async () => {
+      await until("the database has failed", async () => {
         await resource.refresh();
         return resource.status.error !== undefined;
       });
@@ -68,7 +68,7 @@ describe("a migration of several databases, one of which fails or loses its work
     await resource.destroy();
   });
 
-  it("keeps a way back for each that is cut over, whoever is killed, and returns one while the other is followed", async () => {
+  it("keeps a rollback replication per database across kills, and returns one database while the other replicates", async () => {
     const [first, second] = databases;
     const onTarget = { login: lab.administrator };
     const resource = new Resource();
@@ -95,7 +95,7 @@ describe("a migration of several databases, one of which fails or loses its work
     await lab.source.query("INSERT INTO t VALUES (601)", { database: second });
     await resource.destroy();
   });
-  it("is canceled after its failure, and while its source is away, which is said and made up for by a further up", async () => {
+  it("can be canceled after a failure and while the source is unreachable; the next up completes the clean-up", async () => {
     const resource = new Resource();
     await resource.create(lab.inputs(databases, { migrationMode: "Online", reconnectFor: "3s" }));
     for (const database of databases) {

@@ -11,7 +11,7 @@ describe("a migration of several databases", () => {
   let databases: [string, string];
 
   before(async () => {
-    // As many as it takes to keep a way back of two databases.
+    // As many slots as the rollback replications of two databases need.
     lab = await Lab.start({ target: { parameters: { max_replication_slots: 3 } } });
   });
 
@@ -27,7 +27,7 @@ describe("a migration of several databases", () => {
   const statesOf = (resource: Resource): string[] =>
     databases.map((name) => resource.status.currentSubStateDetails.dbDetails[name]!.migrationState);
 
-  it("is cut over by database, while the others are followed on", async () => {
+  it("cuts over one database while the others keep replicating", async () => {
     const [first, second] = databases;
     const resource = new Resource();
     await resource.create(lab.inputs(databases, { migrationMode: "Online" }));
@@ -38,7 +38,7 @@ describe("a migration of several databases", () => {
     process.kill((await resource.refresh()).worker.pid!, "SIGKILL");
     await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
     await resource.update({});
-    assert.deepEqual(statesOf(resource), ["Succeeded", "WaitingForCutoverTrigger"], "with a successor");
+    assert.deepEqual(statesOf(resource), ["Succeeded", "WaitingForCutoverTrigger"], "by the successor");
     await lab.source.query("INSERT INTO t VALUES (1000)", { database: second });
     assert.equal((await resource.update({ dbsToTriggerCutoverOn: [] })).state, "Succeeded");
     for (const database of databases)
@@ -46,7 +46,7 @@ describe("a migration of several databases", () => {
     await resource.destroy();
   });
 
-  it("is canceled by database, while the others go on to their end", async () => {
+  it("cancels one database while the others continue", async () => {
     const [first, second] = databases;
     await lab.source.query("CREATE TABLE keyless (a int)", { database: first });
     const resource = new Resource();
@@ -68,18 +68,22 @@ describe("a migration of several databases", () => {
     assert((await lab.targetDatabases()).includes(first), "nothing on the target is dropped");
     await lab.source.query("INSERT INTO t VALUES (1000)", { database: first });
     await resource.update({ cancel: false, dbsToCancelMigrationOn: [] });
-    assert.deepEqual(statesOf(resource), ["WaitingForCutoverTrigger", "WaitingForCutoverTrigger"], "begun anew");
+    assert.deepEqual(
+      statesOf(resource),
+      ["WaitingForCutoverTrigger", "WaitingForCutoverTrigger"],
+      "the copy is restarted",
+    );
     assert.equal((await lab.target.query("SELECT FROM t WHERE id = 1000", { database: first })).length, 1);
     await resource.update({ cancel: true, dbsToCancelMigrationOn: [first] });
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     assert.deepEqual(statesOf(resource), ["Canceled", "Succeeded"]);
     await resource.update({ cancel: false, dbsToCancelMigrationOn: [] });
-    assert.deepEqual(statesOf(resource), ["Canceled", "Succeeded"], "a program that is tidied up");
+    assert.deepEqual(statesOf(resource), ["Canceled", "Succeeded"], "after removing the list from the program");
     await assertSameContent({ server: lab.source, database: second }, { server: lab.target, database: second });
     await resource.destroy();
   });
 
-  it("goes on following the others when one fails, and tries that again at each update, or goes on without it", async () => {
+  it("keeps replicating the others when one database fails, and retries the failed one at each update", async () => {
     const [first, second] = databases;
     const resource = new Resource();
     await resource.create(lab.inputs(databases, { migrationMode: "Online" }));
@@ -108,7 +112,7 @@ describe("a migration of several databases", () => {
     assert.deepEqual(statesOf(resource), ["Failed", "WaitingForCutoverTrigger"]);
     assert.equal(resource.status.currentSubStateDetails.currentSubState, "WaitingForCutoverTrigger");
     await lab.source.query("INSERT INTO t VALUES (1000)", { database: second });
-    await until("the other one is followed", async () => {
+    await until("the other database is replicating", async () => {
       return (await lab.target.query("SELECT FROM t WHERE id = 1000", { database: second })).length === 1;
     });
     assert.match(resource.reported.join("\n"), new RegExp(`: ${second}: [^;]*; failed: ${first}$`, "m"));
@@ -123,9 +127,9 @@ describe("a migration of several databases", () => {
     await resource.destroy();
   });
 
-  it("says what one fails by while another one is still copied", async () => {
+  it("reports the error of one database while another is still being copied", async () => {
     const [first] = databases;
-    // Its rows take minutes.
+    // Copying its rows takes minutes.
     const slow = await lab.database(
       `CREATE TABLE slow AS SELECT generate_series(1, 20000) AS id; ALTER TABLE slow ADD CHECK (pg_sleep(0.01) IS NOT NULL) NOT VALID;
        UPDATE pg_constraint SET convalidated = true WHERE conrelid = 'slow'::regclass`,
@@ -137,16 +141,16 @@ describe("a migration of several databases", () => {
       await resource.refresh();
       return statesOf(resource)[0] === state;
     };
-    await until("it is followed", () => hasCome("WaitingForCutoverTrigger"));
+    await until("the first database is replicating", () => hasCome("WaitingForCutoverTrigger"));
     await lab.target.query("DELETE FROM t WHERE id = 7", lab.onTarget(first));
     await lab.source.query("UPDATE t SET id = 700 WHERE id = 7", { database: first });
-    await until("it has failed", () => hasCome("Failed"));
+    await until("the first database has failed", () => hasCome("Failed"));
     assert.deepEqual([resource.status.state, ...statesOf(resource)], ["InProgress", "Failed", "InProgress"]);
     assert.equal((await resource.update({ cancel: true, waitFor: undefined })).state, "Canceled");
     assert.deepEqual(statesOf(resource), ["Canceled", "Canceled"]);
     await resource.destroy();
   });
-  it("keeps a way back for one after another, where the target has no slot to spare", async () => {
+  it("keeps rollback replications one after another if the target has only one free slot", async () => {
     const resource = new Resource();
     await resource.create(lab.inputs(databases, { migrationMode: "Online", rollback: "keep" }));
     for (const cutOver of [databases.slice(0, 1), databases])
@@ -156,14 +160,14 @@ describe("a migration of several databases", () => {
     await resource.destroy();
   });
 
-  it("is canceled as a whole, stays so, and begins anew when that is taken back", async () => {
+  it("stays canceled as a whole, and restarts when the cancellation is withdrawn", async () => {
     const resource = new Resource();
     await resource.create(lab.inputs(databases, { migrationMode: "Online" }));
     const canceled = await resource.update({ cancel: true });
     assert.equal(canceled.state, "Canceled");
     assert.deepEqual(statesOf(resource), ["Canceled", "Canceled"]);
     assert.equal(await slots(), 0);
-    assert.equal((await resource.diff()).changes, false, "a further up leaves it so");
+    assert.equal((await resource.diff()).changes, false, "another up changes nothing");
     assert.match(
       (await resource.failures({ ...resource.inputs, cancel: false, triggerCutover: true })).join(),
       /603113/,
@@ -171,7 +175,7 @@ describe("a migration of several databases", () => {
     assert.equal((await resource.update({ cancel: false })).state, "WaitingForUserAction");
     await resource.destroy();
   });
-  it("while one is canceled in the middle of its copy, copies the other", async () => {
+  it("copies one database while the other is canceled during its copy", async () => {
     const [first, second] = databases;
     const obstacle = await lab.source.connect(first);
     const resource = new Resource();

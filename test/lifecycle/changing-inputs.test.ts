@@ -3,7 +3,7 @@ import * as lifecycle from "../../provider/dist/resource/lifecycle.js";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 
-/** docs/changing-inputs.md, line by line. */
+/** The rows of docs/changing-inputs.md. */
 describe("inputs that change", () => {
   let lab: Lab;
   let resource: Resource;
@@ -30,13 +30,13 @@ describe("inputs that change", () => {
     ["maintenanceDatabase", { maintenanceDatabase: "records" }],
   ];
   for (const [property, change] of replacing)
-    it(`${property} of a finished migration replaces it, the old record going first`, async () => {
+    it(`${property} of a finished migration replaces it, and deletes the old record first`, async () => {
       const answer = await resource.diff(change);
       assert.deepEqual(answer, { changes: true, replaces: [property], deleteBeforeReplace: true });
     });
 
   const updating: readonly Record<string, unknown>[] = [
-    // A replacement would migrate again, over what has been written since, what is in use by now.
+    // A replacement would migrate again and overwrite data that applications wrote since then.
     { dbsToMigrate: ["another"] },
     { tableJobs: 8 },
     { indexJobs: 8 },
@@ -76,7 +76,7 @@ describe("inputs that change", () => {
       assert.deepEqual(await resource.diff(change), { changes: false });
     });
 
-  it("what determines what is copied is refused while the source is replicated, in the preview and in the update", async () => {
+  it("inputs that determine what is copied are refused during replication, in the preview and in the update", async () => {
     const databases = [await lab.database("CREATE TABLE t (id int PRIMARY KEY)"), await lab.database("")];
     const online = new Resource();
     await online.create(lab.inputs(databases, { migrationMode: "Online" }));
@@ -105,7 +105,7 @@ describe("inputs that change", () => {
     await online.destroy();
   });
 
-  it("what determines what is copied changes in place before anything is copied", async () => {
+  it("inputs that determine what is copied update in place before the copy", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)");
     const waiting = new Resource();
     await waiting.create(lab.inputs([database], { startDataMigration: false }));
@@ -115,7 +115,7 @@ describe("inputs that change", () => {
     await waiting.destroy();
   });
 
-  it("cutover and cancel of a migration that has succeeded are refused, and so is taking a cutover back", async () => {
+  it("cutover and cancel of a succeeded migration are refused, and so is withdrawing a cutover", async () => {
     assert.match((await resource.failures({ ...resource.inputs, triggerCutover: true })).join(), /603114/);
     assert.match((await resource.failures({ ...resource.inputs, cancel: true })).join(), /^cancel: .*has succeeded/);
     const online = new Resource();

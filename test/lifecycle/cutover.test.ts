@@ -35,7 +35,7 @@ describe("a cutover", () => {
     await resource.destroy();
   });
 
-  it("compares content as long as its budget lasts, and counts the rest", async () => {
+  it("compares content within its time budget, and counts the remaining tables", async () => {
     const database = await lab.database(
       `CREATE TABLE small (id int PRIMARY KEY, v text); INSERT INTO small VALUES (1, 'a');
        CREATE TABLE large (id int PRIMARY KEY, v text); INSERT INTO large SELECT i, md5(i::text) FROM generate_series(1, 1000) i`,
@@ -47,7 +47,7 @@ describe("a cutover", () => {
     assert.match(text, /"public"\."small": .*different \(id = 1\)/);
     assert.match(text, /"public"\."large": .*different \(id = 7\)/);
     const slots = "SELECT FROM pg_replication_slots WHERE slot_type = 'logical' AND NOT temporary";
-    assert.equal((await lab.querySource(database, slots)).length, 1, "it can be tried again");
+    assert.equal((await lab.querySource(database, slots)).length, 1, "the slot remains for the next attempt");
 
     await lab.queryTarget(database, "UPDATE small SET v = 'a'; UPDATE large SET v = md5('7') WHERE id = 7");
     await lab.querySource(database, "INSERT INTO small VALUES (2, 'c')");
@@ -80,7 +80,7 @@ describe("a cutover", () => {
     await resource.destroy();
   });
 
-  it("is begun again at another point when a table is truncated between the first and its comparison", async () => {
+  it("is repeated at another LSN if a table is truncated between the first LSN and its comparison", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
     const proxy = await CuttableProxy.to({ ...lab.source.login, sslMode: "Disable" });
     const resource = new Resource();
@@ -105,7 +105,7 @@ describe("a cutover", () => {
     }
   });
 
-  it("whose foreign key cannot be validated leaves the stream as it was: mended, it brings what was written since", async () => {
+  it("keeps replicating if a foreign key cannot be validated, and succeeds after the repair", async () => {
     const database = await lab.database(
       `CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY, a int CONSTRAINT b_a REFERENCES a);
        INSERT INTO a VALUES (1); INSERT INTO b VALUES (1, 1)`,

@@ -6,8 +6,8 @@ import { Resource } from "../support/resource";
 import { until } from "../support/until";
 
 /**
- * Destroys a migration from another process's point of view while `create` still follows it. That nothing is left on
- * either side is what the check after every test looks at.
+ * Destroys a migration while `create` in another process still waits for it. The check after every test fails if objects
+ * remain on a server.
  */
 describe("destroying a migration whose worker is stopped", () => {
   let lab: Lab;
@@ -47,7 +47,7 @@ describe("destroying a migration whose worker is stopped", () => {
 
   it("releases the locks of its copy, which does not resume when the worker wakes", async () => {
     const database = await lab.database(
-      // Its rows take 20 s, so that they are seen on their way.
+      // Copying its rows takes 20 s, so that the test sees the copy in progress.
       `CREATE TABLE slow AS SELECT i AS id, md5(i::text) AS v FROM generate_series(1, 2000) i; CREATE INDEX ON slow (v);
        ALTER TABLE slow ADD CHECK (pg_sleep(0.01) IS NOT NULL) NOT VALID;
        UPDATE pg_constraint SET convalidated = true WHERE conrelid = 'slow'::regclass`,
@@ -58,7 +58,7 @@ describe("destroying a migration whose worker is stopped", () => {
       try {
         await other.destroy();
         for (const server of [lab.source, lab.target])
-          await until("no session is left of it", async () => {
+          await until("its sessions are closed", async () => {
             const ours = "SELECT FROM pg_stat_activity WHERE application_name LIKE 'pg-migration %'";
             return (await server.query(ours)).length === 0;
           });

@@ -9,8 +9,8 @@ import { Resource } from "../support/resource";
 import { until } from "../support/until";
 
 /**
- * Destroys a migration from another process's point of view while `create` still follows it. That nothing is left on
- * either side is what the check after every test looks at.
+ * Destroys a migration while `create` in another process still waits for it. The check after every test fails if objects
+ * remain on a server.
  */
 describe("destroying a migration", () => {
   let lab: Lab;
@@ -29,7 +29,7 @@ describe("destroying a migration", () => {
   const schema =
     "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 1000) i";
 
-  /** A session of the application that stands in the migration's way until the test ends. */
+  /** An application session that blocks the migration until the test ends. */
   async function obstruct(database: string, sql: string): Promise<void> {
     const client = await lab.source.connect(database);
     open.push(client);
@@ -77,7 +77,7 @@ describe("destroying a migration", () => {
     await resource.create(lab.inputs([database], { migrationMode: "Online" }));
     await obstruct(database, "INSERT INTO t VALUES (0, 'open')");
     const cutover = Resource.failure(resource.update({ triggerCutover: true }));
-    await until("the cutover has begun", async () => {
+    await until("the cutover has started", async () => {
       const other = new Resource();
       other.outputs = resource.inputs;
       return (await other.refresh()).currentSubStateDetails.currentSubState === "CompletingMigration";
@@ -102,7 +102,7 @@ describe("destroying a migration", () => {
     assert.deepEqual(await state(), before);
   });
 
-  it("works with a state that a version with other inputs has written", async () => {
+  it("works with a state that another version with other inputs wrote", async () => {
     const database = await lab.database(schema);
     const resource = new Resource();
     await resource.create(lab.inputs([database], { migrationMode: "Online" }));
@@ -118,7 +118,7 @@ describe("destroying a migration", () => {
     return assert.doesNotReject(never.destroy());
   });
 
-  it("removes slot and publications although the records have been removed from the target", async () => {
+  it("removes slot and publications if the records on the target were deleted", async () => {
     const database = await lab.database(schema);
     const resource = new Resource();
     await resource.create(lab.inputs([database], { migrationMode: "Online" }));
@@ -130,7 +130,7 @@ describe("destroying a migration", () => {
     await resource.destroy();
   });
 
-  it("works without records, also if databases are gone from the source or its login is refused", async () => {
+  it("works without records, also if the source's databases were dropped or its login is refused", async () => {
     const [source, target] = [lab.source, lab.target].map(({ login }) => ({ ...login, sslMode: "Disable" }) as const);
     const servers = { migrationName: "unrecorded", source: source!, target: target! };
     const there = await lab.database("SELECT");
@@ -144,7 +144,10 @@ describe("destroying a migration", () => {
     const databases = ["dropped", renamed, there].map((name) => ({ name, targetName: name }));
     const erase = (hasEnded: boolean, source = servers.source) =>
       eraseUnrecorded({ ...servers, source, databases, hasEnded });
-    await assert.rejects(erase(false), new RegExp(`removed from ${renamed} .*pg_drop_replication_slot`, "s"));
+    await assert.rejects(
+      erase(false),
+      new RegExp(`cannot drop slots and publications of unrecorded in ${renamed} .*pg_drop_replication_slot`, "s"),
+    );
     assert.equal((await lab.source.query(slots)).length, 1);
     await lab.source.query("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots");
     await erase(false);

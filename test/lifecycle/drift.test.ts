@@ -4,8 +4,8 @@ import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
 
-/** What a migration that has not ended needs is removed outside of Pulumi. */
-describe("drift of a migration", () => {
+/** Objects of a running migration are removed without Pulumi. */
+describe("a migration", () => {
   let lab: Lab;
   let database: string;
   let resource: Resource;
@@ -47,7 +47,7 @@ describe("drift of a migration", () => {
     assert.equal((await lab.target.query("SELECT FROM t", { database })).length, 101);
   }
 
-  it("whose record is missing: refresh shows no worker, and an update starts it again", async () => {
+  it("without its record: refresh shows no worker, and an update starts it again", async () => {
     await lab.target.query("DELETE FROM pgmigration.migration");
     assert.equal((await resource.diff()).changes, true, "without a refresh, too");
     const { state, error, worker } = await resource.refresh();
@@ -101,7 +101,7 @@ describe("drift of a migration", () => {
     await assertRepaired(/starts again/);
   });
 
-  it("whose slot is missing: refresh names it, and an update copies the database again", async () => {
+  it("without its slot: refresh names it, and an update copies the database again", async () => {
     await killWorker();
     const [slot] = await ownSlot();
     await lab.source.query("SELECT pg_drop_replication_slot($1)", { values: [slot!.name] });

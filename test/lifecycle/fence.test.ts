@@ -61,7 +61,7 @@ describe("the fence of a cutover", () => {
       await assert.rejects(write(name), { code: "25006" }, `${name ?? "the superuser"} must not write`);
   }
 
-  /** Keeps the cutover behind its point, at the refresh of a materialized view, for as long as `during` runs. */
+  /** Delays the cutover after its LSN, at the refresh of a materialized view, while `during` runs. */
   async function inTheMiddle(during: () => Promise<void>): Promise<void> {
     const obstacle = await lab.target.connect(database, lab.administrator);
     try {
@@ -93,10 +93,10 @@ describe("the fence of a cutover", () => {
       everybody.map((name) => ({ ...lab.source.login, ...(name ? login(name) : {}) })),
     );
     try {
-      await until("they write", () => writers.acknowledged > 100);
+      await until("the writers write", () => writers.acknowledged > 100);
       assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
       await assertNobodyWrites();
-      await until("the writers find it read only", () => writers.ends.has("25006"));
+      await until("the writers get the read-only error", () => writers.ends.has("25006"));
     } finally {
       await writers.stop();
     }
@@ -111,7 +111,7 @@ describe("the fence of a cutover", () => {
     await resource.destroy();
   });
 
-  it("is taken down when the cutover fails, and when the resource is destroyed", async () => {
+  it("is removed when the cutover fails, and when the resource is destroyed", async () => {
     const before = await settings();
     await resource.create(inputs());
     const onTarget = (sql: string): Promise<unknown> => lab.target.query(sql, { database, login: lab.administrator });
@@ -138,7 +138,7 @@ describe("the fence of a cutover", () => {
       await putUpFence(session, fenced, record);
       await obstacle.query("BEGIN; LOCK TABLE pg_db_role_setting IN SHARE MODE");
       const text = await Resource.failure(removeFence(source, fenced, record, 0));
-      assert.match(text, /stays read only on the source .*lock timeout/);
+      assert.match(text, /stays read-only on the source .*lock timeout/);
       await obstacle.query("COMMIT");
       const [, byHand] = /To do: on the source: (.*)$/.exec(text)!;
       for (const statement of byHand!.split("; ")) await lab.source.query(statement);
@@ -149,7 +149,7 @@ describe("the fence of a cutover", () => {
     await write("clerk");
   });
 
-  it("outlives a worker that is killed behind it, and is completed by its successor", async () => {
+  it("remains when its worker is killed, and is completed by the successor", async () => {
     await resource.create(inputs());
     await inTheMiddle(async () => {
       await killWorker();
@@ -161,7 +161,7 @@ describe("the fence of a cutover", () => {
     await resource.destroy();
   });
 
-  it("is taken down by the successor when the cutover is taken back, by a cancellation, and by destroying", async () => {
+  it("is removed by the successor when the cutover is withdrawn, by a cancellation, and by destroy", async () => {
     const before = await settings();
     const undone: readonly (() => Promise<unknown>)[] = [
       () => resource.update({ triggerCutover: false, waitFor: "cutoverReady" }),
@@ -180,7 +180,7 @@ describe("the fence of a cutover", () => {
     assert.equal(before.length, 2);
   });
 
-  it("cannot hold a session that sets itself free: what that writes is brought over and told", async () => {
+  it("cannot stop a session that overrides it: its writes are replicated and reported", async () => {
     await resource.create(inputs());
     await inTheMiddle(async () => {
       const free = await lab.source.connect(database, login("clerk"));
@@ -201,7 +201,7 @@ describe("the fence of a cutover", () => {
     await resource.destroy();
   });
 
-  it("waits for a transaction that is prepared, which no fence ends, says so, and brings it", async () => {
+  it("waits for a prepared transaction, reports it, and replicates it", async () => {
     await resource.create(inputs());
     await lab.source.query("BEGIN; INSERT INTO t (v) VALUES ('prepared'); PREPARE TRANSACTION 'left alone'", {
       database,
@@ -209,7 +209,7 @@ describe("the fence of a cutover", () => {
     const done = resource.update({ triggerCutover: true });
     done.catch(() => undefined);
     try {
-      await until("who is waited for is told", async () => {
+      await until("the prepared transaction is reported", async () => {
         const said = await lab.target.query(
           "SELECT FROM pgmigration.finding WHERE message LIKE '%waits for the prepared transaction left alone%'",
         );
@@ -225,7 +225,7 @@ describe("the fence of a cutover", () => {
     await resource.destroy();
   });
 
-  it("is refused beforehand to a role that may not put it up", async () => {
+  it("is refused by the validation if the role lacks the privileges", async () => {
     await lab.source.query(`GRANT CREATE ON DATABASE ${database} TO migrator`);
     const source = { ...lab.source.login, ...login("migrator"), sslMode: "Prefer" };
     const text = await Resource.failure(resource.create(inputs({ source })));

@@ -14,7 +14,7 @@ const friendly = {
 const reasons = (raw: Record<string, unknown>): string[] =>
   checkInputs(raw).failures.map(({ property, reason }) => `${property}: ${reason}`);
 
-describe("inputs in Azure's words", () => {
+describe("inputs with Azure's names", () => {
   const body = {
     Location: "westeurope",
     Tags: { team: "crm" },
@@ -42,7 +42,7 @@ describe("inputs in Azure's words", () => {
     assert.deepEqual(Object.keys(inputsFromArmBody(body)), ["__proto__"]);
   });
 
-  it("are taken from an ARM body as it is: keys in any case, strings as switches, a misplaced user name", () => {
+  it("are accepted from an unchanged ARM body: keys in any case, strings as switches, a misplaced user name", () => {
     const inputs = parseInputs({ migrationName: "m", ...inputsFromArmBody(body) });
     assert.deepEqual(inputs.source, {
       host: "old.example.com",
@@ -94,13 +94,13 @@ describe("inputs in Azure's words", () => {
     );
   });
 
-  it("let a runtime server stand for an external worker", () => {
+  it("treat a runtime server as an external worker", () => {
     assert.equal(parseInputs(friendly).runner, "local");
     assert.equal(parseInputs({ ...friendly, migrationInstanceResourceId: "/x" }).runner, "external");
     assert.equal(parseInputs({ ...friendly, migrationRuntimeResourceId: "/x", runner: "local" }).runner, "local");
   });
 
-  it("take durations as Pulumi spells them", () => {
+  it("accept durations in Pulumi's format", () => {
     const timeouts = { create: "1h30m", update: "90s", delete: 5 };
     assert.deepEqual(parseInputs({ ...friendly, timeouts }).timeouts, { create: 5400, update: 90, delete: 5 });
   });
@@ -155,7 +155,7 @@ describe("inputs in Azure's words", () => {
       assert.match(reasons({ ...friendly, ...change }).join("\n"), expected);
     });
 
-  it("say all that is wrong at once, also between properties, and nothing that is only unknown in a preview", () => {
+  it("report all problems at once, also between properties, and ignore values that are unknown in a preview", () => {
     const all = reasons({
       ...friendly,
       migrationMode: "offline",
@@ -200,7 +200,7 @@ describe("inputs that name a server", () => {
       assert.match(reason!, /^target: source and target are the same server/);
     });
 
-  it("reject an offline migration that is to wait for its cutover", () => {
+  it("reject an offline migration that waits for a cutover", () => {
     assert.match(
       reasons({ ...friendly, waitFor: "cutoverReady" }).join(),
       /^waitFor: an offline migration has no cutover/,

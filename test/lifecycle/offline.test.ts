@@ -12,7 +12,7 @@ describe("an offline migration", () => {
 
   after(() => lab.stop());
 
-  it("brings AdventureWorks over whole, says what it did, and leaves nothing when it is destroyed", async () => {
+  it("migrates AdventureWorks completely, reports its work, and leaves nothing after destroy", async () => {
     const database = await lab.adventureWorks();
     const resource = new Resource();
     const status = await resource.create(lab.inputs([database]));
@@ -38,10 +38,10 @@ describe("an offline migration", () => {
     await resource.destroy();
     assert((await lab.targetDatabases()).includes(database), "the migrated data stays");
     const schemas = await lab.target.query("SELECT FROM pg_namespace WHERE nspname = 'pgmigration'");
-    assert.equal(schemas.length, 0, "the records are gone with the last migration");
+    assert.equal(schemas.length, 0, "the records are dropped with the last migration");
   });
 
-  it("adopts a migration that has ended where the inputs say so, and refuses another one of that name", async () => {
+  it("adopts an ended migration if the inputs request it, and refuses a different one of that name", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
     const inputs = lab.inputs([database]);
     const first = new Resource();
@@ -63,7 +63,7 @@ describe("an offline migration", () => {
     await second.destroy();
   });
 
-  it("replaces an existing database only when it is told to", async () => {
+  it("replaces an existing database only with overwriteDbsInTarget", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
     await lab.target.query(`CREATE DATABASE ${database} OWNER ${lab.administrator.user}`);
     await lab.target.query("CREATE TABLE precious (id int)", { database, login: lab.administrator });
@@ -75,13 +75,13 @@ describe("an offline migration", () => {
     assert.equal(resource.status.state, "ValidationFailed");
     const kept = await lab.target.query("SELECT FROM pg_class WHERE relname = 'precious'", { database });
     assert.equal(kept.length, 1, "the target is untouched");
-    assert.equal((await resource.diff()).changes, true, "the next up tries again");
+    assert.equal((await resource.diff()).changes, true, "the next up retries");
     assert.equal((await resource.update({ overwriteDbsInTarget: true })).state, "Succeeded");
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
     await resource.destroy();
   });
 
-  it("validates alone and leaves nothing but the record", async () => {
+  it("with migrationOption Validate leaves nothing but the record", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
     const resource = new Resource();
     const status = await resource.create(lab.inputs([database], { migrationOption: "Validate" }));

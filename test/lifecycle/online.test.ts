@@ -14,7 +14,7 @@ describe("an online migration", () => {
 
   after(() => lab.stop());
 
-  /** The worker that holds the lease, as the status tells it. */
+  /** Process ID of the worker that holds the lease, from the status. */
   async function workerPid(resource: Resource): Promise<number> {
     const { worker } = await resource.refresh();
     assert(worker.pid !== undefined);
@@ -54,22 +54,22 @@ describe("an online migration", () => {
     const next = "SELECT nextval('humanresources.department_departmentid_seq') AS id";
     const login = lab.administrator;
     assert.deepEqual(await lab.target.query(next, { database, login }), await lab.source.query(next, { database }));
-    assert.equal((await resource.diff({})).changes, false, "a further up changes nothing");
+    assert.equal((await resource.diff({})).changes, false, "another up changes nothing");
     await resource.destroy();
   });
 
-  it("loses nothing and doubles nothing when cut over under traffic", async () => {
+  it("neither loses nor duplicates rows when cut over under traffic", async () => {
     const database = await lab.database(Traffic.schema);
     const traffic = Traffic.start(lab.source, database, 4);
     const resource = new Resource();
     try {
       await resource.create(lab.inputs([database], { migrationMode: "Online" }));
       await traffic.forTransactions(300);
-      await until("its rates are told", async () => {
+      await until("the rates are reported", async () => {
         const details = (await resource.refresh()).currentSubStateDetails.dbDetails[database]!;
         return details.insertsPerSecond > 0 && details.updatesPerSecond > details.insertsPerSecond;
       });
-      // The engine compares under the snapshot of the cutover point itself, while the traffic goes on.
+      // The engine compares under the snapshot of the cutover LSN, while the traffic continues.
       const status = await resource.update({ triggerCutover: true });
       assert.equal(status.state, "Succeeded");
       assert.equal(status.currentSubStateDetails.dbDetails[database]!.tablesDifferent, 0);
@@ -102,7 +102,7 @@ describe("an online migration", () => {
     await resource.destroy();
   });
 
-  it("finds what others have written on the target, and can be cut over once that is put right", async () => {
+  it("detects rows that others wrote on the target, and can be cut over after their removal", async () => {
     const database = await lab.database(
       "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 1000) i",
     );

@@ -53,7 +53,7 @@ describe("a migration's record and its owner", () => {
       await fresh.destroy();
     });
 
-  it("is refused to another stack, unless that asks for it", async () => {
+  it("is refused to another stack, unless its inputs request it", async () => {
     const inputs = online();
     const owner = await created("prod", "crm", inputs);
     const other = new Resource(urnOf("rehearsal", "crm"));
@@ -72,7 +72,7 @@ describe("a migration's record and its owner", () => {
     assert.equal((await slots()).length, 0);
   });
 
-  it("that has ended is refused to a new stack, instead of showing a success for which nothing was copied", async () => {
+  it("of an ended migration is refused to a new stack, instead of showing a success without a copy", async () => {
     const inputs = lab.inputs([database]);
     const rehearsal = await created("rehearsal", "crm", inputs);
     const wrong = { ...inputs, source: { ...lab.source.login, password: "nope", sslMode: "Disable" } };
@@ -94,7 +94,7 @@ describe("a migration's record and its owner", () => {
     await prod.destroy();
   });
 
-  it("that has ended is adopted where Pulumi was killed while it was created, and that is reported", async () => {
+  it("of an ended migration is adopted and reported if Pulumi was killed during create", async () => {
     const inputs = lab.inputs([database]);
     const { create } = await import("../../provider/dist/resource/lifecycle.js");
     const killed = new Resource(urnOf("prod", "crm"));
@@ -105,7 +105,7 @@ describe("a migration's record and its owner", () => {
     await next.destroy();
   });
 
-  it("is adopted after a lost state only by inputs that copy the same", async () => {
+  it("is adopted after a lost state only by inputs that copy the same data", async () => {
     const inputs = online();
     const lost = await created("prod", "crm", inputs);
     const other = new Resource(urnOf("prod", "crm"));
@@ -118,7 +118,7 @@ describe("a migration's record and its owner", () => {
     await other.destroy();
   });
 
-  it("follows a resource whose URN changes, as by an alias", async () => {
+  it("follows a resource whose URN changes through an alias", async () => {
     const inputs = online();
     const resource = await created("prod", "crm", inputs);
     await resource.update({ resourceUrn: urnOf("prod", "aliased"), tags: { a: "b" } });

@@ -13,7 +13,7 @@ interface Provider {
   read(id: string, props: unknown): Promise<{ id: string }>;
 }
 
-/** As Pulumi's dynamic provider does with the text that it finds in the state. */
+/** Evaluates the text as Pulumi's dynamic provider does. */
 function revive(text: string): Provider {
   const module = { exports: {} as { handler: () => Provider } };
   // eslint-disable-next-line @typescript-eslint/no-implied-eval, @typescript-eslint/no-unsafe-call
@@ -21,9 +21,9 @@ function revive(text: string): Provider {
   return module.exports.handler();
 }
 
-/** `read` and `delete` run the text that an earlier version of the package has put into the state: it is a format. */
+/** `read` and `delete` run the text that an earlier version of the package stored in the state. It is a state format. */
 describe("the provider's text in the state", () => {
-  it("is the one that is frozen; where it has to change, freeze the new one beside the old ones", async () => {
+  it("equals the frozen text; after a necessary change, add the new text to the frozen ones", async () => {
     let text = "";
     await pulumi.runtime.setMocks({
       newResource: ({ inputs, name }) => {
@@ -38,7 +38,7 @@ describe("the provider's text in the state", () => {
     assert.equal(text.trim(), (await readFile(join(folder, "provider-1.txt"), "utf8")).trim());
   });
 
-  it("goes on working in every form that was ever published", async () => {
+  it("works in every published form", async () => {
     for (const file of await readdir(folder)) {
       const provider = revive(await readFile(join(folder, file), "utf8"));
       assert.deepEqual(Object.keys(provider).sort(), ["check", "create", "delete", "diff", "read", "update"], file);

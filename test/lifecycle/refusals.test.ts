@@ -11,7 +11,7 @@ import { Lab } from "../support/lab";
 import { Pooler } from "../support/servers/pooler";
 import { Resource } from "../support/resource";
 
-describe("a migration that cannot be", () => {
+describe("a refused migration", () => {
   let lab: Lab;
   let database: string;
   let databasesBefore: string[];
@@ -24,7 +24,7 @@ describe("a migration that cannot be", () => {
 
   after(() => lab.stop());
 
-  /** Neither side shows a trace: slots, publications and sessions are watched after every test anyway. */
+  /** Asserts that neither server was changed. The check after every test covers slots, publications and sessions. */
   async function assertUntouched(): Promise<void> {
     assert.deepEqual(await lab.targetDatabases(), databasesBefore);
   }
@@ -101,10 +101,10 @@ describe("a migration that cannot be", () => {
     await assertUntouched();
   });
 
-  it("names a way to the source that knows no replication, as many poolers", async () => {
+  it("names a proxy before the source that does not support replication, as many poolers", async () => {
     const pooler = createServer((client) =>
       client.once("data", (startUp) => {
-        // As PgBouncer answers: ErrorResponse with severity and message.
+        // The answer of PgBouncer: ErrorResponse with severity and message.
         const fields = Buffer.from("SFATAL\0C08P01\0Munsupported startup parameter: replication\0\0");
         const length = Buffer.alloc(4);
         length.writeInt32BE(fields.length + 4);
@@ -143,7 +143,7 @@ describe("a migration that cannot be", () => {
 
   it("names a missing database", () => refused(lab.inputs(["nowhere"]), /603102/, /nowhere/));
 
-  it("names a server without TLS where TLS is asked for", async () => {
+  it("names a server without TLS if the inputs require TLS", async () => {
     await refused(lab.inputs([database], { source: { ...lab.source.login, sslMode: "Require" } }), /603001/, /no TLS/);
   });
 
@@ -166,13 +166,13 @@ describe("a migration that cannot be", () => {
     await lab.source.query("ALTER TABLE t DISABLE ROW LEVEL SECURITY; REVOKE SELECT ON t FROM reader", { database });
   });
 
-  it("names a role that may not replicate nor publish, when online", async () => {
+  it("names a role without the privileges for replication and publications (online)", async () => {
     await lab.source.query("CREATE ROLE copier LOGIN PASSWORD 'copier'; GRANT pg_read_all_data TO copier");
     const source = { ...lab.source.login, user: "copier", password: "copier" };
     await refused(lab.inputs([database], { ...online, source }), /603104/, /REPLICATION/, /may not publish public\.t/);
   });
 
-  it("names a wal_level that cannot be followed, missing slots, and how to change both", async () => {
+  it("names an insufficient wal_level, missing slots, and how to change both", async () => {
     const parameters = { wal_level: "replica", max_replication_slots: 1 };
     const source = await EmbeddedServer.start({ major: 14, parameters });
     try {
@@ -209,7 +209,7 @@ describe("a migration that cannot be", () => {
     }
   });
 
-  it("names a pooler in transaction mode before the target, which keeps no lease for one that then goes around it", async () => {
+  it("names a pooler in transaction mode before the target, and keeps no lease for the next attempt without it", async () => {
     const pooler = await Pooler.to(lab.administrator.port, "transaction");
     try {
       const inputs = lab.inputs([database]);
@@ -249,7 +249,7 @@ describe("a migration that cannot be", () => {
     await refused(lab.inputs([database], { target }), /603115/, /CREATEDB/);
   });
 
-  it("says everything that is wrong with the inputs at once, by property", async () => {
+  it("reports all invalid inputs at once, by property", async () => {
     const wrong: [Record<string, unknown>, RegExp][] = [
       [{ migrationName: "has space" }, /^migrationName: .*letters, digits and hyphens/],
       [{ migrationName: "-leading" }, /^migrationName/],

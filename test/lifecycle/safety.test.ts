@@ -7,8 +7,8 @@ import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 
-/** What must never be dropped, overwritten or cut off, each a scenario that somebody will come into. */
-describe("a migration never touches what is not its own", () => {
+/** Scenarios in which data must not be dropped, overwritten or cut off. */
+describe("a migration", () => {
   let lab: Lab;
 
   before(async () => {
@@ -19,7 +19,7 @@ describe("a migration never touches what is not its own", () => {
 
   const schema = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one')";
 
-  it("drops nothing where source and target are one server under two addresses", async () => {
+  it("drops nothing if source and target are one server with two addresses", async () => {
     const database = await lab.database(schema);
     const proxy = await CuttableProxy.to({ ...lab.source.login, sslMode: "Disable" });
     const inputs = lab.inputs([database], { target: proxy.endpoint, overwriteDbsInTarget: true });
@@ -35,8 +35,8 @@ describe("a migration never touches what is not its own", () => {
     assert.equal((await lab.source.query("SELECT FROM t", { database })).length, 1);
   });
 
-  it("does not take a database for its own that somebody else has made after a failed try", async () => {
-    // Reading a file is a superuser's privilege, so the first try fails after it has made the database.
+  it("does not drop a database that another user created after a failed attempt", async () => {
+    // Reading a file requires a superuser, so the first attempt fails after it created the database.
     const database = await lab.database(
       `${schema};
        CREATE FUNCTION conf(int) RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT length(pg_read_file('postgresql.conf')) $$;
@@ -54,7 +54,7 @@ describe("a migration never touches what is not its own", () => {
     await resource.destroy();
   });
 
-  it("lets two targets be filled from one source under one name", async () => {
+  it("can run to two targets from one source with the same name", async () => {
     const { server, administrator } = await startAzureLikeServer({ major: 16 });
     try {
       const database = await lab.database(schema);
@@ -72,7 +72,7 @@ describe("a migration never touches what is not its own", () => {
     }
   });
 
-  it("brings a database that is added later, and leaves alone what is in use by then", async () => {
+  it("copies a database that is added later, and does not touch those already in use", async () => {
     const [first, second] = [await lab.database(schema), await lab.database(schema)];
     const resource = new Resource();
     await resource.create(lab.inputs([first], { overwriteDbsInTarget: true }));
@@ -86,7 +86,7 @@ describe("a migration never touches what is not its own", () => {
     await resource.destroy();
   });
 
-  it("is not taken for another one that has its name", async () => {
+  it("is not confused with another migration of the same name", async () => {
     const [first, second] = [await lab.database(schema), await lab.database(schema)];
     const inputs = lab.inputs([first]);
     const resource = new Resource();
@@ -96,7 +96,7 @@ describe("a migration never touches what is not its own", () => {
     await resource.destroy();
   });
 
-  it("is replaced, not abandoned, when its records are to lie elsewhere", async () => {
+  it("is replaced when maintenanceDatabase changes, so that the old records do not remain", async () => {
     const database = await lab.database(schema);
     const resource = new Resource();
     await resource.create(lab.inputs([database]));
@@ -105,7 +105,7 @@ describe("a migration never touches what is not its own", () => {
     await resource.destroy();
   });
 
-  it("goes on although somebody was interrupted while stopping it", async () => {
+  it("continues although an earlier stop request was interrupted", async () => {
     const database = await lab.database(schema);
     const resource = new Resource();
     const inputs = lab.inputs([database], { migrationMode: "Online" });
@@ -118,7 +118,7 @@ describe("a migration never touches what is not its own", () => {
     await resource.destroy();
   });
 
-  it("takes over a connection limit without being locked out by it", async () => {
+  it("applies a connection limit without locking itself out", async () => {
     const database = await lab.database(schema);
     await lab.source.query(`ALTER DATABASE ${database} CONNECTION LIMIT 2`);
     const resource = new Resource();

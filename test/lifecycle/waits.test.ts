@@ -8,8 +8,8 @@ import { until } from "../support/until";
 
 const table = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)";
 
-/** Each wait of Azure's service, and the one property that releases it. */
-describe("a migration that waits for its user", () => {
+/** Each wait of Azure's service, and the property that releases it. */
+describe("a migration waits", () => {
   let lab: Lab;
   let database: string;
 
@@ -44,7 +44,7 @@ describe("a migration that waits for its user", () => {
     await assertMigrated(await resource.update({ dbsToMigrate: [database] }), resource);
   });
 
-  it("for leave to overwrite, released by overwriteDbsInTarget", async () => {
+  it("for permission to overwrite, released by overwriteDbsInTarget", async () => {
     await lab.target.query(`CREATE DATABASE ${database} OWNER ${lab.administrator.user}`);
     const resource = new Resource();
     const status = await resource.create(lab.inputs([database], { waitForConfirmation: "True" }));
@@ -52,7 +52,7 @@ describe("a migration that waits for its user", () => {
     await assertMigrated(await resource.update({ overwriteDbsInTarget: "True" }), resource);
   });
 
-  it("for its start, released by startDataMigration, after it has validated", async () => {
+  it("for its start after the validation, released by startDataMigration", async () => {
     const resource = new Resource();
     const status = await resource.create(lab.inputs([database], { startDataMigration: false }));
     assertWaits(status, "WaitingForDataMigrationScheduling");
@@ -61,7 +61,7 @@ describe("a migration that waits for its user", () => {
     await assertMigrated(await resource.update({ startDataMigration: true }), resource);
   });
 
-  it("for its window, which opens by itself or is moved", async () => {
+  it("for its migration window, which opens at its time or is moved", async () => {
     const start = new Date(Date.now() + 3600_000).toISOString();
     const resource = new Resource();
     const status = await resource.create(
@@ -74,7 +74,7 @@ describe("a migration that waits for its user", () => {
     await assertMigrated(moved, resource);
   });
 
-  it("not after its window has closed", async () => {
+  it("no longer after its migration window has closed", async () => {
     const migrationWindowEndTimeInUtc = new Date(Date.now() - 1000).toISOString();
     const resource = new Resource();
     const text = await Resource.failure(resource.create(lab.inputs([database], { migrationWindowEndTimeInUtc })));
@@ -96,7 +96,7 @@ describe("a migration that waits for its user", () => {
       assertWaits(await resource.create(inputs), "WaitingForLogicalReplicationSetupRequestOnSourceDB");
       const setUp = await resource.update({ setupLogicalReplicationOnSourceDbIfNeeded: true });
       assertWaits(setUp, "WaitingForLogicalReplicationSetupRequestOnSourceDB");
-      await until("it says what to do", async () => {
+      await until("the message names the remedy", async () => {
         const { message } = (await resource.refresh()).currentSubStateDetails.dbDetails.plain!;
         return /wal_level was replica .* set to logical.*restart the source/s.test(message ?? "");
       });

@@ -22,14 +22,14 @@ const messages = ({ status }: Resource): string =>
     .map(({ state, message }) => `${state}: ${message}`)
     .join("\n");
 
-describe("what is chosen to be migrated", () => {
+describe("a migration of a selection", () => {
   let lab: Lab;
   before(async () => {
     lab = await Lab.start({ source: { major: 16 }, target: { major: 17 } });
   });
   after(() => lab.stop());
 
-  /** Migrates the shop, lets the body look at it, and destroys the migration. */
+  /** Migrates the shop, runs the body, and destroys the migration. */
   async function migrated(
     changes: (database: string) => Record<string, unknown>,
     body: (database: string, resource: Resource) => Promise<void>,
@@ -53,7 +53,7 @@ describe("what is chosen to be migrated", () => {
     return rows.map(({ name }) => name);
   };
 
-  it("leaves out a schema, and names the views that go with it", async () => {
+  it("omits a schema, and names the views that are omitted with it", async () => {
     await migrated(
       () => ({ exclude: { schemas: ["aud*"], extensions: ["tablefunc"] } }),
       async (database, resource) => {
@@ -71,7 +71,7 @@ describe("what is chosen to be migrated", () => {
     );
   });
 
-  it("leaves out a table with the foreign keys to it, and takes only what is included", async () => {
+  it("omits a table with the foreign keys to it, and copies only included tables", async () => {
     await migrated(
       () => ({ include: { schemas: ["sales"] }, exclude: { tables: ["sales.cust*"] } }),
       async (database, resource) => {
@@ -86,7 +86,7 @@ describe("what is chosen to be migrated", () => {
     );
   });
 
-  it("goes around what its role may not read, where that is left out", async () => {
+  it("succeeds if the role may not read excluded tables", async () => {
     await lab.source.query("CREATE ROLE shopkeeper LOGIN PASSWORD 'shopkeeper'");
     const source = { ...lab.source.login, user: "shopkeeper", password: "shopkeeper" };
     const database = await lab.database(
@@ -105,7 +105,7 @@ describe("what is chosen to be migrated", () => {
     await resource.destroy();
   });
 
-  it("refuses before the start a filter that takes a column's type", async () => {
+  it("refuses a filter that excludes the type of a copied column, before the start", async () => {
     const database = await lab.database(`${shop} CREATE TABLE sales.typed (l audit.level)`);
     const resource = new Resource();
     const text = await Resource.failure(resource.create(lab.inputs([database], { exclude: { schemas: ["audit"] } })));
@@ -114,7 +114,7 @@ describe("what is chosen to be migrated", () => {
     await resource.destroy();
   });
 
-  it("copies a table in parts, each row once, under another name of the database", async () => {
+  it("copies a table in parts, each row once, to a database of another name", async () => {
     await migrated(
       (database) => ({ splitTablesLargerThan: "32kB", databaseNames: { [database]: `Other "${database}` } }),
       async (database, resource) => {
@@ -133,7 +133,7 @@ describe("what is chosen to be migrated", () => {
     );
   });
 
-  it("brings the schema alone, then the rows alone", async () => {
+  it("copies the schema alone, then the rows alone", async () => {
     const database = await lab.database(shop);
     const schema = new Resource();
     await schema.create(lab.inputs([database], { schemaOnly: true }));
@@ -150,14 +150,14 @@ describe("what is chosen to be migrated", () => {
 
     const again = new Resource();
     const text = await Resource.failure(again.create(lab.inputs([database], { dataOnly: true })));
-    assert.match(text, /have rows on the target already.*\n.*overwriteDbsInTarget/);
+    assert.match(text, /already have rows on the target.*\n.*overwriteDbsInTarget/);
     await again.update({ overwriteDbsInTarget: true });
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
     await again.destroy();
     assert((await lab.targetDatabases()).includes(database));
   });
 
-  it("follows changes into a database of another name, without the tables that are left out", async () => {
+  it("replicates to a database of another name, without the excluded tables", async () => {
     const database = await lab.database(shop);
     const target = `${database}_eu`;
     const resource = new Resource();

@@ -18,7 +18,7 @@ describe("constraints", () => {
   const lines = async (server: Lab["source"], database: string): Promise<string[]> =>
     (await server.query<{ line: string }>(shape, { database })).map(({ line }) => line);
 
-  it("are validated after the copy; one that rows violate stays NOT VALID, with the query for the rows", async () => {
+  it("are validated after the copy; a violated one stays NOT VALID, with a query for the rows", async () => {
     const database = await lab.database(`
       CREATE TABLE parent (a int, b int, PRIMARY KEY (a, b)); INSERT INTO parent SELECT i, i FROM generate_series(1, 100) i;
       CREATE TABLE child (x int, "y y" int, CONSTRAINT ok FOREIGN KEY (x, "y y") REFERENCES parent MATCH FULL ON DELETE SET NULL DEFERRABLE);
@@ -51,8 +51,8 @@ describe("constraints", () => {
     await resource.destroy();
   });
 
-  it("and indexes whose functions read other tables find their rows", async () => {
-    // Larger tables are copied first, so that what their checks and indexes read is not there yet.
+  it("and indexes with functions that read other tables find their rows", async () => {
+    // Larger tables are copied first, so that the tables that their checks and indexes read are still empty.
     const database = await lab.database(`
       CREATE TABLE country (code text PRIMARY KEY, n int); INSERT INTO country VALUES ('de', 7);
       CREATE FUNCTION known(c text) RETURNS boolean LANGUAGE sql AS 'SELECT EXISTS (SELECT FROM public.country WHERE code = c)';
@@ -74,7 +74,7 @@ describe("constraints", () => {
     await resource.destroy();
   });
 
-  it("and materialized views whose queries fail over the rows as they are stay empty, and are found", async () => {
+  it("do not fail the migration through materialized views whose queries fail: these stay empty, with a finding", async () => {
     const database = await lab.database(`
       CREATE TABLE t (a int); INSERT INTO t VALUES (1); CREATE MATERIALIZED VIEW boom AS SELECT 10 / a AS q FROM t; CREATE MATERIALIZED VIEW on_boom AS SELECT * FROM boom;
       CREATE MATERIALIZED VIEW twice AS SELECT 1 / (2 - count(*)) AS q FROM t GROUP BY a; CREATE UNIQUE INDEX ON twice (q); CREATE MATERIALIZED VIEW fine AS SELECT count(*) FROM t;

@@ -1,6 +1,6 @@
 import type { HardDatabase } from "./databases";
 
-/** The odd corners of what pg_dump knows, one kind of object after the other. */
+/** Rare variants of every kind of object that pg_dump supports. */
 export const cornerDatabases: readonly HardDatabase[] = [
   {
     name: "stranger partitions",
@@ -234,7 +234,7 @@ export const cornerDatabases: readonly HardDatabase[] = [
     ALTER TABLE pa ADD CONSTRAINT ab FOREIGN KEY (b_id, b_k) REFERENCES pb ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED; COMMENT ON CONSTRAINT ab ON pa1 IS 'ab of pa1'; INSERT INTO pa SELECT i, 1 + i % 2, i, 1 + i % 2 FROM generate_series(1, 50) i; INSERT INTO pb SELECT i, 1 + i % 2, i, 1 + i % 2 FROM generate_series(1, 50) i;`,
   },
   {
-    // So many that they are made in several sessions, although some need others; what a_late needs seems to be quoted.
+    // So many that several sessions create them, although some depend on others. The dependency of a_late looks like a quoted string.
     name: "hundreds",
     from: 14,
     sql: `CREATE TABLE a_base (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text); CREATE SEQUENCE a_seq; INSERT INTO a_base (v) VALUES ('x');
@@ -249,7 +249,7 @@ export const cornerDatabases: readonly HardDatabase[] = [
   },
 ];
 
-/** What cannot arrive, which validation has to say. */
+/** Databases that cannot be migrated, which the validation must report. */
 export const refusedDatabases: readonly HardDatabase[] = [
   {
     name: "refused: a table given to an extension",

@@ -1,27 +1,27 @@
 import type { Major } from "../support/servers/embedded-server";
 
-/** A database of one group of objects that are hard to carry. */
+/** A database with one group of objects that are hard to migrate. */
 export interface HardDatabase {
-  /** Also what the group is called in the test's output. */
+  /** Also the name of the group in test titles. */
   readonly name: string;
   readonly from?: Major;
-  /** The last source that lets it be made. */
+  /** Newest source version in which it can be created. */
   readonly to?: Major;
-  /** What follows CREATE DATABASE's name. */
+  /** Options of CREATE DATABASE. */
   readonly options?: string;
   readonly sql: string;
-  /** What has to be among its findings, since it cannot be as on the source. */
+  /** Expected findings about objects that differ from the source. */
   readonly findings?: readonly RegExp[];
-  /** Materialized views that their queries cannot fill any more. */
+  /** Materialized views whose queries now fail. */
   readonly unfilled?: readonly string[];
-  /** What validation has to say of what cannot arrive. */
+  /** Expected findings of the validation about objects that cannot be migrated. */
   readonly refused?: RegExp;
 }
 
-/** 63 bytes, the longest name there is. */
+/** 63 bytes, the maximum length of a name. */
 const longest = `${"ü".repeat(31)}x`;
 
-/** Roles of the source; most are on the target too, where its administrator may not act as `present`. */
+/** Roles of the source. Most exist on the target, where its administrator may not act as `present`. */
 export const rolesOfSource = `
   CREATE ROLE there; CREATE ROLE "Not There"; CREATE ROLE ordinary LOGIN PASSWORD 'ordinary';
   CREATE ROLE grantor; CREATE ROLE g2; CREATE ROLE g3; CREATE ROLE "odd ""role' %s \\ ü"; CREATE ROLE present;`;

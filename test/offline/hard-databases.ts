@@ -13,7 +13,7 @@ import { cornerDatabases, refusedDatabases } from "./corner-databases";
 import { type HardDatabase, hardDatabases, rolesOfSource, rolesOfTarget } from "./databases";
 import { nastyDatabases } from "./nasty-databases";
 
-/** Every pair that the two suites run over. */
+/** The version pairs of both suites. */
 const pairs = versionPairs([
   { from: 10, to: 17, tool: "native" },
   { from: 14, to: 16, tool: "embedded" },
@@ -21,8 +21,8 @@ const pairs = versionPairs([
 ]);
 
 /**
- * What pg_dump finds on the source and not on the target: the name of each object or, for privileges, also of the roles that
- * gave or got them. Comments go with their objects.
+ * Lists entries of pg_dump that exist on the source and not on the target: the name of each object and, for privileges, of
+ * the roles that granted or received them. Comments count as part of their objects.
  */
 async function missingObjects(lab: Lab, database: string): Promise<string[][]> {
   const [source, target] = await Promise.all(
@@ -33,7 +33,7 @@ async function missingObjects(lab: Lab, database: string): Promise<string[][]> {
   );
   const keyOf = ({ type, schema, name }: Entry): string => `${type} ${schema ?? ""} ${name}`;
   const there = new Set(target!.map(keyOf));
-  // Before 15, public had another owner.
+  // Before PostgreSQL 15, the schema public had another owner.
   const missing = source!.filter((entry) => !there.has(keyOf(entry)) && keyOf(entry) !== "SCHEMA  public");
   return missing.map(({ type, name, sql }) => {
     const roles = type.endsWith("ACL") ? sql.matchAll(/(?:TO|FOR ROLE) "?((?<=")[^"]+|\w+)/g) : [];
@@ -41,7 +41,7 @@ async function missingObjects(lab: Lab, database: string): Promise<string[][]> {
   });
 }
 
-/** Before 14 nothing tells such a table from an empty one. */
+/** Before PostgreSQL 14, such a table cannot be distinguished from an empty one. */
 async function notAnalyzed({ target }: Lab, database: string): Promise<string[]> {
   const session = await connect({ ...target.login, sslMode: "Disable" }, { database, purpose: "test" });
   try {
@@ -56,7 +56,7 @@ async function notAnalyzed({ target }: Lab, database: string): Promise<string[]>
 
 const isMadeBy = ({ from = 10, to = 18 }: HardDatabase, major: number): boolean => from <= major && to >= major;
 
-/** What takes no superuser to make. */
+/** Databases that can be created without a superuser. */
 const ownersDatabases: ReadonlySet<string> = new Set([
   "odd partitions",
   "views of views",
@@ -65,12 +65,12 @@ const ownersDatabases: ReadonlySet<string> = new Set([
   "odd large objects",
 ]);
 
-/** Of all pairs the first that a database can be made for: one is enough for what does not hang on versions. */
+/** The first pair for which a database can be created. One is enough for behaviour that does not depend on versions. */
 const firstSource = (one: HardDatabase): number | undefined => pairs.find(({ from }) => isMadeBy(one, from))?.from;
 
 /**
- * Those of all majors go from the oldest source and to the newest target, by both tools. Each pair in between shows the same
- * of them, and runs them in the long suite only.
+ * Databases for all majors run from the oldest source to the newest target, with both tools. The pairs in between run only in
+ * the long suite.
  */
 const isShown = (one: HardDatabase, major: number): boolean =>
   isMadeBy(one, major) && (firstSource(one) === major || major === pairs.at(-1)!.from);
@@ -80,7 +80,7 @@ export function migrateHardDatabases(): void {
   migrateOverPair(pairs[0]!, false);
 }
 
-/** Migrates them over the other pairs, including those that a pair only repeats. */
+/** Migrates the hard databases over the other pairs. */
 export function migrateHardDatabasesOverOtherPairs(): void {
   for (const pair of pairs.slice(1)) migrateOverPair(pair, true);
 }
@@ -97,12 +97,12 @@ function migrateOverPair({ from, to, tool }: VersionPair, everyDatabase: boolean
     let lab: Lab;
     let resource: Resource | undefined;
     let status: MigrationStatus;
-    /** What was found before anything was copied, or even created. */
+    /** Findings of the validation, before anything was created. */
     let validated: MigrationStatus;
     let judged: MigrationStatus;
 
     before(async function () {
-      // Dozens of databases are made and migrated here, on a machine that may do other things as well.
+      // Creates and migrates dozens of databases, maybe on a busy machine.
       this.timeout(900_000);
       const extensions =
         "HSTORE,CITEXT,LTREE,PG_TRGM,BTREE_GIST,BTREE_GIN,INTARRAY,CUBE,ISN,SEG,LO,UNACCENT,PGCRYPTO,UUID-OSSP,DICT_INT,PAGEINSPECT";
@@ -123,7 +123,7 @@ function migrateOverPair({ from, to, tool }: VersionPair, everyDatabase: boolean
       status = await resource.create(lab.inputs(names));
     });
 
-    /** What validation says of databases that it has to stop. */
+    /** Findings of the validation for databases that it must refuse. */
     async function judge(stopped: readonly HardDatabase[]): Promise<MigrationStatus> {
       const judgement = new Resource();
       const names = stopped.map(({ name }) => name);
@@ -150,7 +150,7 @@ function migrateOverPair({ from, to, tool }: VersionPair, everyDatabase: boolean
         assert.equal(owned.length, ownersDatabases.size);
         for (const { name, options = "", sql } of owned) {
           await lab.source.query(`CREATE DATABASE ${escapeIdentifier(name)} OWNER ${login.user} ${options}`);
-          // Who gets objects here needs a place for them, which 15 has taken from everybody.
+          // Owners of objects need CREATE on the schema public, which PostgreSQL 15 revoked from PUBLIC.
           if (from >= 15) await lab.source.query("GRANT CREATE ON SCHEMA public TO there", { database: name });
           await lab.source.query(sql, { database: name, login });
         }
@@ -169,7 +169,7 @@ function migrateOverPair({ from, to, tool }: VersionPair, everyDatabase: boolean
       });
 
     for (const { name, refused: finding } of refused)
-      it(`are stopped before anything is copied: ${name}`, () => {
+      it(`are refused before anything is copied: ${name}`, () => {
         const found = findingsOf(judged, name).map(findingText);
         assert(
           found.some((text) => finding!.test(text)),
@@ -178,7 +178,7 @@ function migrateOverPair({ from, to, tool }: VersionPair, everyDatabase: boolean
       });
 
     for (const { name, findings, unfilled = [] } of databases)
-      it(`arrive whole or say what is missing: ${name}`, async () => {
+      it(`arrive completely, or findings report what is missing: ${name}`, async () => {
         assert.equal(status.currentSubStateDetails.dbDetails[name]!.migrationState, "Succeeded");
         const [expected, actual] = await Promise.all([
           digests({ server: lab.source, database: name }),

@@ -9,13 +9,13 @@ import { until } from "../support/until";
 
 export interface Kills {
   readonly kills: number;
-  /** How long after a worker has taken the lease it is killed, at most. */
+  /** Maximum time from the lease of a worker to its kill. */
   readonly killedWithinMs: number;
-  /** Several share the copy, and keep its snapshot for the successor. */
+  /** Number of workers that share the copy and hold its snapshot for the successor. */
   readonly workers: number;
 }
 
-/** A supervisor starts a worker four times at most; then the user runs `pulumi up` again. */
+/** A supervisor starts a worker at most four times. Then the test runs `pulumi up` again. */
 const killsPerMigration = 5;
 
 const schema = `
@@ -26,7 +26,7 @@ const schema = `
   CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM keyed;
   SELECT lo_from_bytea(0, decode(repeat('ab', 5000), 'hex')) FROM generate_series(1, 100);`;
 
-/** Migrates one database until so many workers are killed. */
+/** Repeats a migration until this number of workers was killed. */
 export function migrateWithKills({ kills, killedWithinMs, workers }: Kills): void {
   describe(`an offline migration of ${workers} ${workers === 1 ? "worker" : "workers"} that are killed`, () => {
     let lab: Lab;
@@ -45,7 +45,7 @@ export function migrateWithKills({ kills, killedWithinMs, workers }: Kills): voi
         const inputs = lab.inputs([database], { splitTablesLargerThan: "1MB", overwriteDbsInTarget: true, workers });
         let running = resource.create(inputs).catch(() => resource.outputs);
         for (let here = 0; here < killsPerMigration && killed < kills; here++) {
-          // The first at once, the second when it says what it does: in two phases at least, however slow it is.
+          // The first at once, the second when it reports its step, so that at least two phases are covered on a slow machine.
           const ms = killed === 0 ? 0 : random.below(killedWithinMs);
           const phase = await killAfter(lab, String(inputs.migrationName), ms, killed === 1);
           if (phase === undefined) break;
@@ -70,7 +70,7 @@ export function migrateWithKills({ kills, killedWithinMs, workers }: Kills): voi
   });
 }
 
-/** Kills the worker some time after it has come to the lease; answers what it was doing, or undefined if it has ended. */
+/** Kills the worker some time after it took the lease. Returns its step, or undefined if it ended before. */
 async function killAfter(lab: Lab, migration: string, ms: number, hasToSay: boolean): Promise<string | undefined> {
   const worker = `SELECT (m.worker ->> 'pid')::int AS pid, m.state, d.message, m.generation::int AS generation
     FROM pgmigration.migration m LEFT JOIN pgmigration.database d ON d.migration = m.name WHERE m.name = $1`;

@@ -1,6 +1,6 @@
 import type { HardDatabase } from "./databases";
 
-/** Databases that somebody made to break a migration: every kind of object, each in the shape that is hardest to carry. */
+/** Databases designed to break a migration: every kind of object in the form that is hardest to migrate. */
 export const nastyDatabases: readonly HardDatabase[] = [
   {
     name: "odd names",

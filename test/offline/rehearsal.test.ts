@@ -73,7 +73,7 @@ describe("the rehearsal of the restore", () => {
     assert.ok(!(await databasesOnTarget()).some((name) => name.includes("rehearsal")));
   });
 
-  it("is skipped with a warning where the role may not create databases", async () => {
+  it("is skipped with a warning if the role may not create databases", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
     await lab.target.query(`ALTER ROLE "${lab.administrator.user}" NOCREATEDB`);
     try {
@@ -106,14 +106,14 @@ describe("the rehearsal of the restore", () => {
     await resource.destroy();
   });
 
-  it("does not warn of a locale that the target spells in another way", async () => {
+  it("does not warn of a locale that the target spells differently", async () => {
     const database = `db_${Date.now()}`;
     await lab.source.query(`CREATE DATABASE ${database} TEMPLATE template0 LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'`);
     const { stdout } = await command.run(["validate", "--databases", database]);
     assert.doesNotMatch(stdout, /603401|does not know the locale/);
   });
 
-  it("ends as Succeeded where a foreign partition's server cannot be reached, which findings report", async () => {
+  it("succeeds if the server of a foreign partition is unreachable, which findings report", async () => {
     const database = await lab.database(
       `CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '1');
        CREATE USER MAPPING FOR PUBLIC SERVER far OPTIONS (user 'x', password 'x');

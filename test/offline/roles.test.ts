@@ -50,12 +50,12 @@ describe("roles", () => {
       [{ admin_option: true, inherit_option: false, set_option: true }],
     );
     assert.deepEqual(
-      await query(`SELECT setdatabase <> 0 AS here, unnest(setconfig) AS setting FROM pg_db_role_setting
+      await query(`SELECT setdatabase <> 0 AS "inDatabase", unnest(setconfig) AS setting FROM pg_db_role_setting
                     WHERE setrole = 'team'::regrole ORDER BY 1, 2`),
       [
-        { here: false, setting: 'search_path="A b", public' },
-        { here: false, setting: "work_mem=8MB" },
-        { here: true, setting: "work_mem=9MB" },
+        { inDatabase: false, setting: 'search_path="A b", public' },
+        { inDatabase: false, setting: "work_mem=8MB" },
+        { inDatabase: true, setting: "work_mem=9MB" },
       ],
     );
     assert.deepEqual(await query("SELECT tableowner FROM pg_tables WHERE tablename = 't'"), [{ tableowner: "team" }]);
@@ -64,11 +64,11 @@ describe("roles", () => {
     const status = JSON.stringify(resource.status);
     assert.match(status, /role chief: it is without SUPERUSER/);
     assert.match(status, /member of pg_read_all_data/);
-    assert(!status.includes("SCRAM-SHA-256$"), "no password's hash is told");
+    assert(!status.includes("SCRAM-SHA-256$"), "no password hash is reported");
     await resource.destroy();
   });
 
-  it("may not log in where their passwords could not be read", async () => {
+  it("get NOLOGIN if their passwords cannot be read", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
     await lab.source.query(
       `CREATE ROLE late LOGIN PASSWORD 'late'; CREATE ROLE reader LOGIN PASSWORD 'reader'; GRANT SELECT ON t TO reader`,

@@ -14,12 +14,12 @@ import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
 
-/** What each row takes on the target, until {@link hurry}: long enough for a process to start meanwhile. */
+/** Seconds per row on the target until {@link hurry}. Long enough for a process to start meanwhile. */
 const rowSeconds = "test.row_seconds";
-/** As a text: a check that is seen to change with a setting would be kept back until the rows are there. */
+/** In a string, because a check that visibly depends on a setting would be deferred until after the rows. */
 const rest = `SELECT pg_sleep(current_setting(''${rowSeconds}'')::float8)`;
 
-/** Tables whose rows come slowly, in two parts each, without a key: a part that came twice would stay. */
+/** Slow tables in two parts each, without a key, so that a part that was copied twice would be detected. */
 const tables = 8;
 const slowTables = Array.from(
   { length: tables },
@@ -31,7 +31,7 @@ const slowTables = Array.from(
       CREATE INDEX ON t${i} (id);`,
 ).join("");
 
-interface UnitRow extends Record<string, unknown> {
+interface TaskRow extends Record<string, unknown> {
   id: number;
   state: string;
   kind: string;
@@ -40,7 +40,7 @@ interface UnitRow extends Record<string, unknown> {
   ended: string | null;
 }
 
-describe("a copy that several workers share", () => {
+describe("a copy shared by several workers", () => {
   let lab: Lab;
   let database: string;
   const workers: ChildProcess[] = [];
@@ -67,15 +67,15 @@ describe("a copy that several workers share", () => {
   const inputs = (changes: Record<string, unknown> = {}) =>
     lab.inputs([database], { tableJobs: 1, indexJobs: 1, splitTablesLargerThan: "64kB", ...changes });
 
-  /** From now on a unit that begins takes no time. */
+  /** Tasks that start from now on take no time. */
   const hurry = async (): Promise<void> => {
     await lab.target.query(`ALTER SYSTEM SET ${rowSeconds} = 0`);
     await lab.target.query("SELECT pg_reload_conf()");
   };
 
-  const units = (): Promise<UnitRow[]> =>
+  const tasks = (): Promise<TaskRow[]> =>
     lab.target
-      .query<UnitRow>(
+      .query<TaskRow>(
         `SELECT id, state, kind, claimed_by, returned, ended_at::text AS ended FROM pgmigration.unit
           WHERE database = $1 ORDER BY id`,
         { values: [database] },
@@ -100,11 +100,11 @@ describe("a copy that several workers share", () => {
 
   const pidOf = (claimedBy: string | null): number => Number(claimedBy?.split(":").at(-2));
 
-  /** Once some units are complete, and this one of the processes is at work on another: its number. */
+  /** Waits until some tasks are complete and a matching process runs another. Returns its process ID. */
   const busy = async (which: (pid: number, led: number) => boolean): Promise<number> => {
     let found: number | undefined;
-    await until("a worker of the wanted kind is in the middle of a unit", async () => {
-      const all = await units();
+    await until("a matching worker runs a task", async () => {
+      const all = await tasks();
       if (all.filter(({ state }) => state === "completed").length < 2) return false;
       const led = await leader();
       const loading = all.find(({ state, claimed_by }) => state === "loading" && which(pidOf(claimed_by), led));
@@ -116,66 +116,67 @@ describe("a copy that several workers share", () => {
 
   const assertSame = () => assertSameContent(...lab.places(database));
 
-  /** Each worker's process, by what it has claimed. */
+  /** Process IDs of all workers that claimed a task. */
   const claimants = async (): Promise<Set<number>> =>
-    new Set((await units()).map((unit) => pidOf(unit.claimed_by)).filter((pid) => !Number.isNaN(pid)));
+    new Set((await tasks()).map((task) => pidOf(task.claimed_by)).filter((pid) => !Number.isNaN(pid)));
 
   const shared = (by: number): Promise<void> =>
-    until(`${by} workers share it`, async () => (await claimants()).size === by);
+    until(`${by} workers share the copy`, async () => (await claimants()).size === by);
 
-  const told = (what: RegExp): Promise<void> => until(`it tells ${what.source}`, async () => what.test(await events()));
+  const logged = (pattern: RegExp): Promise<void> =>
+    until(`an event matches ${pattern.source}`, async () => pattern.test(await events()));
 
-  it("is done by all of them, each unit once", async () => {
+  it("runs each task once, on all workers", async () => {
     const resource = new Resource();
     const created = resource.create(inputs({ workers: 3 }));
     await shared(3);
     await hurry();
     assert.equal((await created).state, "Succeeded");
-    const all = await units();
+    const all = await tasks();
     assert.equal(all.filter(({ kind }) => kind === "table").length, tables * 2);
     assert(all.every(({ state, returned }) => state === "completed" && !returned));
-    assert.equal((await claimants()).size, 3, "and a worker more came in nobody's stead");
+    assert.equal((await claimants()).size, 3, "no worker was replaced");
     await assertSame();
     await resource.destroy();
   });
 
-  it("goes on when one of them is killed: only what that had begun is done again", async () => {
+  it("continues when a helper is killed, and repeats only its unfinished tasks", async () => {
     const resource = new Resource();
     const created = resource.create(inputs({ workers: 2 }));
     const victim = await busy((pid, led) => pid !== led);
     process.kill(victim, "SIGKILL");
-    const before = (await units()).filter(({ state }) => state === "completed");
+    const before = (await tasks()).filter(({ state }) => state === "completed");
     await hurry();
     assert.equal((await created).state, "Succeeded");
-    const after = await units();
-    for (const { id, ended } of before) assert.equal(after.find((unit) => unit.id === id)?.ended, ended);
+    const after = await tasks();
+    for (const { id, ended } of before) assert.equal(after.find((task) => task.id === id)?.ended, ended);
     assert(
       after.filter(({ returned }) => returned).length <= 2,
-      "more was repeated than one job of each kind had begun",
+      "more tasks were repeated than one job of each kind had started",
     );
-    assert.match(await events(), /a worker that shared the copy is gone: [12] of its units are done again/);
+    assert.match(await events(), /a copy helper was lost; .*, [12] were queued again/);
     await assertSame();
     await resource.destroy();
   });
 
-  it("goes on under the same snapshot when the one that leads is killed", async () => {
+  it("resumes under the same snapshot when the leader is killed", async () => {
     const resource = new Resource();
     const created = resource.create(inputs({ workers: 2 }));
     const victim = await busy((pid, led) => pid === led);
     process.kill(victim, "SIGKILL");
-    const before = (await units()).filter(({ state }) => state === "completed");
+    const before = (await tasks()).filter(({ state }) => state === "completed");
     await lab.source.query("INSERT INTO t0 VALUES (-1, 'later')", { database });
-    await told(/going on with the copy .* under the same snapshot/);
+    await logged(/resuming the copy .* under the same snapshot/);
     await hurry();
     assert.equal((await created).state, "Succeeded");
-    const after = await units();
-    for (const { id, ended } of before) assert.equal(after.find((unit) => unit.id === id)?.ended, ended);
+    const after = await tasks();
+    for (const { id, ended } of before) assert.equal(after.find((task) => task.id === id)?.ended, ended);
     await lab.source.query("DELETE FROM t0 WHERE id = -1", { database });
     await assertSame();
     await resource.destroy();
   });
 
-  it("leaves no session of a process that shares it when it is destroyed, and of one that is stopped neither", async () => {
+  it("leaves no session of a suspended helper after destroy", async () => {
     const wanted = inputs({ workers: 2 });
     const created = Resource.failure(new Resource().create(wanted));
     const helper = await busy((pid, led) => pid !== led);
@@ -185,7 +186,7 @@ describe("a copy that several workers share", () => {
       other.outputs = wanted;
       await other.destroy();
       for (const server of [lab.source, lab.target])
-        await until("no session is left of it", async () => {
+        await until("its sessions are closed", async () => {
           const ours = "SELECT FROM pg_stat_activity WHERE application_name LIKE 'pg-migration %'";
           return (await server.query(ours)).length === 0;
         });
@@ -193,12 +194,12 @@ describe("a copy that several workers share", () => {
       process.kill(helper, "SIGCONT");
     }
     assert.match(await created, /was deleted from the target|not recorded/);
-    await until("the process that has shared it has ended", () => !isAlive(helper));
+    await until("the helper has exited", () => !isAlive(helper));
   });
 
-  it("is led alone where the machine has no room for other processes", async () => {
+  it("is run by the leader alone if no process can be started", async () => {
     const helpers = new LocalCopyHelpers(workerJobSchema.parse(inputs()), () => 2, new AbortController().signal);
-    // Linux takes no string of more than 128 kB: what it says at once, as where memory for a process is missing.
+    // Linux refuses environment strings of more than 128 kB, which fails like a lack of memory.
     process.env.PG_MIGRATION_TEST_TOO_LONG = "x".repeat(200_000);
     try {
       assert.equal(await helpers.during(() => Promise.resolve("copied")), "copied");
@@ -209,8 +210,8 @@ describe("a copy that several workers share", () => {
 
   it("is not shared by a worker of another version", async () => {
     const spec = inputs();
-    const said: string[] = [];
-    const helper = new CopyHelper(workerJobSchema.parse(spec), (sentence) => said.push(sentence));
+    const messages: string[] = [];
+    const helper = new CopyHelper(workerJobSchema.parse(spec), (message) => messages.push(message));
     const { id, generation } = { id: "one", generation: 1 };
     const startedAt = new Date().toISOString();
     await helper.share({
@@ -222,7 +223,7 @@ describe("a copy that several workers share", () => {
         },
       ],
     });
-    assert.match(said.join("\n"), /shares no copy that another version leads/);
+    assert.match(messages.join("\n"), /cannot help: this worker has version .*, the leader another one/);
     assert.equal(helper.holdsSnapshot, false);
     await helper.close();
     await helper.close();
@@ -238,7 +239,7 @@ describe("a copy that several workers share", () => {
       );
   };
 
-  it("is shared by replicas of an external runner, and one leads on when the other is killed", async () => {
+  it("is shared by replicas of an external runner, and one takes the lead when the other is killed", async () => {
     const spec = inputs({ runner: "external" });
     startReplicas(spec);
     const resource = new Resource();
@@ -247,14 +248,14 @@ describe("a copy that several workers share", () => {
     await shared(2);
     assert.deepEqual([...(await claimants())].sort(), workers.map(({ pid }) => pid).sort());
     process.kill(await leader(), "SIGKILL");
-    await told(/going on with (the copy .* under the same snapshot|what the worker before has left)/);
+    await logged(/resuming (the copy .* under the same snapshot|after the copy of an earlier worker)/);
     await hurry();
     assert.equal((await created).state, "Succeeded");
     await assertSame();
     await resource.destroy();
   });
 
-  it("goes on under the same snapshot when the target is back, which a replica has kept", async () => {
+  it("resumes after an outage of the target under the same snapshot, which a replica held", async () => {
     const spec = inputs({ runner: "external" });
     startReplicas(spec);
     const resource = new Resource();
@@ -263,18 +264,18 @@ describe("a copy that several workers share", () => {
     await lab.target.halt();
     await sleep(1200);
     await lab.target.resume();
-    const before = (await units()).filter(({ state }) => state === "completed");
-    await until("both go on to share it", async () => {
-      const since = (await units()).filter(
+    const before = (await tasks()).filter(({ state }) => state === "completed");
+    await until("both workers complete further tasks", async () => {
+      const since = (await tasks()).filter(
         ({ id, state }) => state === "completed" && !before.some((b) => b.id === id),
       );
-      return new Set(since.map((unit) => pidOf(unit.claimed_by))).size === 2;
+      return new Set(since.map((task) => pidOf(task.claimed_by))).size === 2;
     });
     await hurry();
     assert.equal((await created).state, "Succeeded");
     assert(workers.every(({ exitCode }) => exitCode === null));
-    const after = await units();
-    for (const { id, ended } of before) assert.equal(after.find((unit) => unit.id === id)?.ended, ended);
+    const after = await tasks();
+    for (const { id, ended } of before) assert.equal(after.find((task) => task.id === id)?.ended, ended);
     await assertSame();
     await resource.destroy();
   });

@@ -4,7 +4,7 @@ import { Notifier } from "../../provider/src/async/notifier";
 import { delay } from "../../provider/src/async/delay";
 
 describe("a notifier", () => {
-  it("wakes whoever waits or pauses, once", async () => {
+  it("wakes waiters and ends pauses, once", async () => {
     const notifier = new Notifier();
     const [next, signal] = [notifier.next, notifier.nextSignal];
     const paused = delay(600_000, signal);
@@ -13,7 +13,7 @@ describe("a notifier", () => {
     assert(!notifier.nextSignal.aborted);
   });
 
-  it("keeps nothing of the pauses that it has not ended, however many", async () => {
+  it("keeps no listeners of pauses that ended by themselves", async () => {
     const notifier = new Notifier();
     for (let round = 0; round < 20; round++) await delay(1, notifier.nextSignal);
     assert.equal(getEventListeners(notifier.nextSignal, "abort").length, 0);

@@ -1,36 +1,14 @@
 import assert from "node:assert/strict";
-import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { resolve } from "node:path";
+import { spawnSync } from "node:child_process";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
+import { stayCommand, StayingWorker } from "./staying-worker";
 
 const table = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)";
-const command = [resolve("provider/bin/pg-migration.js"), "worker", "--stay"];
 
-/** `pg-migration worker --stay`, as a container runs it. */
-class StayingWorker {
-  said = "";
-  readonly child: ChildProcess;
-  readonly exited: Promise<unknown[]>;
-
-  constructor(job: unknown) {
-    this.child = spawn(process.execPath, command, {
-      env: { PATH: process.env.PATH, PG_MIGRATION_JOB: JSON.stringify(job) },
-      stdio: ["ignore", "inherit", "pipe"],
-    });
-    this.exited = once(this.child, "exit");
-    this.child.stderr!.on("data", (chunk: Buffer) => (this.said += chunk.toString()));
-  }
-
-  says(what: RegExp): Promise<void> {
-    return until(`the worker says ${what.source}`, () => what.test(this.said));
-  }
-}
-
-describe("a worker that stays", () => {
+describe("a worker with --stay", () => {
   let lab: Lab;
   let database: string;
   const workers: StayingWorker[] = [];
@@ -56,15 +34,15 @@ describe("a worker that stays", () => {
     return worker;
   };
 
-  it("waits for its migration, tries again when an update asks for that, and ends with the migration's deletion", async () => {
+  it("waits for its migration, retries after an update, and exits when the migration is deleted", async () => {
     const spec = inputs();
     const worker = start(spec);
-    await worker.says(/waiting until the migration is recorded/);
+    await worker.logs(/waiting until the migration is recorded/);
     const obstacle = `CREATE DATABASE ${database} OWNER ${lab.administrator.user}`;
     await lab.target.query(obstacle);
     const resource = new Resource();
     assert.match(await Resource.failure(resource.create(spec)), /603101/);
-    await worker.says(/the migration ended \(ValidationFailed\); waiting for a new spec/);
+    await worker.logs(/the migration ended \(ValidationFailed\); waiting for a new spec/);
     assert.equal(worker.child.exitCode, null);
     const status = await resource.update({ overwriteDbsInTarget: true });
     assert.equal(status.state, "Succeeded");
@@ -72,24 +50,25 @@ describe("a worker that stays", () => {
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
     await resource.destroy();
     assert.deepEqual(await worker.exited, [0, null]);
-    assert.match(worker.said, /the migration was deleted/);
+    assert.match(worker.output, /the migration was deleted/);
   });
-  it("gives a migration up that is destroyed under way, and ends when it is told to", async () => {
+
+  it("exits when its running migration is destroyed, and on SIGTERM", async () => {
     const spec = inputs({ migrationMode: "Online" });
     const both = [start(spec), start(spec)];
     const resource = new Resource();
     await resource.create(spec);
-    await until("the other stands by", () => both.some(({ said }) => /standing by/.test(said)));
+    await until("the other worker stands by", () => both.some(({ output }) => /standing by/.test(output)));
     await resource.destroy();
     for (const { exited } of both) assert.deepEqual(await exited, [0, null]);
     const waiting = start(inputs());
-    await waiting.says(/waiting until the migration is recorded/);
+    await waiting.logs(/waiting until the migration is recorded/);
     waiting.child.kill("SIGTERM");
     assert.deepEqual(await waiting.exited, [0, null]);
   });
 
   it("exits with 2 if it gets neither a job nor a job file", () => {
-    const { status, stderr } = spawnSync(process.execPath, command, {
+    const { status, stderr } = spawnSync(process.execPath, stayCommand, {
       env: { PATH: process.env.PATH },
       encoding: "utf8",
     });

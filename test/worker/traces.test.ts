@@ -20,7 +20,7 @@ interface Export {
   readonly resourceSpans: readonly { readonly scopeSpans: readonly { readonly spans: readonly Span[] }[] }[];
 }
 
-/** Against a subscriber of OTLP over HTTP that is really one. */
+/** Exports over OTLP to a real HTTP server. */
 describe("OpenTelemetry traces", () => {
   let lab: Lab;
   let server: Server;
@@ -68,12 +68,12 @@ describe("OpenTelemetry traces", () => {
     return found[0]!;
   };
 
-  it("have the migration, its phases, each database with its steps, and the cutover's", async () => {
+  it("contain the migration, its phases, the steps of each database and of the cutover", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
     await resource.create(lab.inputs([database], { migrationMode: "Online" }));
     await resource.update({ triggerCutover: true });
     const root = `migration ${resource.inputs.migrationName as string}`;
-    await until("the whole trace has come", () => spans.some(({ name }) => name === root));
+    await until("the whole trace is received", () => spans.some(({ name }) => name === root));
 
     const migration = named(root);
     assert.equal(new Set(spans.map(({ traceId }) => traceId)).size, 1, "one trace");
@@ -98,12 +98,12 @@ describe("OpenTelemetry traces", () => {
       assert(!bodies.some((body) => body.includes(secret)));
   });
 
-  it("tell of a failure, and cost nothing where nobody receives them", async () => {
+  it("report a failure, and do not disturb the migration if the endpoint is unreachable", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
     await lab.target.query(`CREATE DATABASE ${database} OWNER ${lab.administrator.user}`);
     await Resource.failure(resource.create(lab.inputs([database])));
     const root = `migration ${resource.inputs.migrationName as string}`;
-    await until("the trace has come", () => spans.some(({ name }) => name === root));
+    await until("the trace is received", () => spans.some(({ name }) => name === root));
     assert.equal(named(root).status?.code, 2, "an error");
     assert.match(named(root).status?.message ?? "", /validation found 1 problem/);
 

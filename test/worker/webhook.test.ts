@@ -15,23 +15,25 @@ interface Delivery {
   readonly payload: WebhookPayload;
 }
 
-/** A server that keeps what it is sent, and answers as a test wants it to; `hang` is no answer. */
+type Answer = (count: number) => number | "hang";
+
+/** A server that records deliveries. `answer` returns the status, or `hang` for no answer. */
 class Receiver {
   readonly deliveries: Delivery[] = [];
   readonly #server: Server;
 
-  private constructor(answer: (count: number) => number | "hang") {
+  private constructor(answer: Answer) {
     this.#server = createServer((request, response: ServerResponse) => {
       void text(request).then((body) => {
         const payload = JSON.parse(body) as WebhookPayload;
         this.deliveries.push({ headers: request.headers, body, payload });
         const status = answer(this.deliveries.length);
-        if (status !== "hang") response.writeHead(status).end();
+        if (status !== "hang") response.writeHead(status, { location: "/elsewhere" }).end();
       });
     });
   }
 
-  static async start(answer: (count: number) => number | "hang" = () => 200): Promise<Receiver> {
+  static async start(answer: Answer = () => 200): Promise<Receiver> {
     const receiver = new Receiver(answer);
     await new Promise<void>((resolve) => receiver.#server.listen(0, "127.0.0.1", resolve));
     return receiver;
@@ -77,8 +79,8 @@ describe("the webhook", () => {
     return rows.map(({ message }) => message).join("\n");
   };
 
-  it("tells each change of state in turn, signed, and neither address nor secret is seen anywhere", async () => {
-    const secret = `whsec_${Buffer.from("a key that nobody guesses").toString("base64")}`;
+  it("receives each change of state in order, signed, and URL and secret appear nowhere", async () => {
+    const secret = `whsec_${Buffer.from("a key that is hard to guess").toString("base64")}`;
     receiver = await Receiver.start();
     await resource.create(lab.inputs([database], { migrationMode: "Online", webhook: { url: receiver.url, secret } }));
     assert.deepEqual(
@@ -86,7 +88,7 @@ describe("the webhook", () => {
       [],
     );
     await resource.update({ triggerCutover: true });
-    await until("the last change is told", () => receiver.states.at(-1) === "Succeeded / Completed");
+    await until("the last change is delivered", () => receiver.states.at(-1) === "Succeeded / Completed");
     assert.deepEqual(receiver.states, [
       "InProgress / ValidationInProgress",
       "InProgress / MigratingData",
@@ -103,7 +105,7 @@ describe("the webhook", () => {
         databases: [database],
       });
       const { "webhook-id": id, "webhook-timestamp": timestamp } = headers as Record<string, string>;
-      const signature = createHmac("sha256", "a key that nobody guesses").update(`${id}.${timestamp}.${body}`);
+      const signature = createHmac("sha256", "a key that is hard to guess").update(`${id}.${timestamp}.${body}`);
       assert.equal(headers["webhook-signature"], `v1,${signature.digest("base64")}`);
       assert(Math.abs(Date.now() / 1000 - Number(timestamp)) < 300);
     }
@@ -112,18 +114,21 @@ describe("the webhook", () => {
     assert.deepEqual(await secretsIn([lab.source.login.password, lab.administrator.password], { lab, texts }), []);
   });
 
-  it("holds nothing up by not answering", async () => {
+  it("does not delay the migration if it does not answer", async () => {
     receiver = await Receiver.start(() => "hang");
     const { state } = await resource.create(lab.inputs([database], { webhook: { url: receiver.url } }));
     assert.equal(state, "Succeeded");
-    await until("it was told", () => receiver.states.length > 0);
+    await until("a delivery arrives", () => receiver.states.length > 0);
     assert.equal(receiver.states[0], "InProgress / ValidationInProgress");
   });
 
-  it("tries again what was not taken, and warns of what was refused", async () => {
+  it("receives a failed delivery again, and a refused one causes a warning", async () => {
     receiver = await Receiver.start((count) => (count === 1 ? 503 : 400));
     await resource.create(lab.inputs([database], { migrationOption: "Validate", webhook: { url: receiver.url } }));
-    await until("both are told", async () => (await events()).match(/the webhook was not told/g)?.length === 2);
+    await until(
+      "both warnings are recorded",
+      async () => (await events()).match(/the webhook did not receive/g)?.length === 2,
+    );
     assert.deepEqual(receiver.states, [
       "InProgress / ValidationInProgress",
       "InProgress / ValidationInProgress",
@@ -131,15 +136,15 @@ describe("the webhook", () => {
     ]);
     assert.equal(receiver.deliveries[0]!.headers["webhook-id"], receiver.deliveries[1]!.headers["webhook-id"]);
     assert.equal(receiver.deliveries[0]!.headers["webhook-signature"], undefined);
-    assert.match(await events(), /the webhook was not told of Succeeded \/ Completed: it answered 400/);
+    assert.match(await events(), /the webhook did not receive Succeeded \/ Completed: it answered 400/);
     assert(!(await events()).includes("token-in-the-address"));
   });
 
-  it("tells why a migration has failed, and why a database has while the others go on", async () => {
+  it("receives the error of a failed migration, and of a failed database while the others continue", async () => {
     receiver = await Receiver.start();
     await lab.target.query(`CREATE DATABASE ${database} OWNER ${lab.administrator.user}`);
     await Resource.failure(resource.create(lab.inputs([database], { webhook: { url: receiver.url } })));
-    await until("it is told", () => receiver.states.at(-1) === "ValidationFailed / Completed");
+    await until("the failure is delivered", () => receiver.states.at(-1) === "ValidationFailed / Completed");
     assert.match(receiver.deliveries.at(-1)!.payload.data.error ?? "", /validation found 1 problem/);
     const subject = receiver.deliveries[0]!.payload.data;
     const webhook = new Webhook(
@@ -147,10 +152,47 @@ describe("the webhook", () => {
       () => subject,
       () => Promise.resolve(),
     );
-    for (const error of [undefined, undefined, "crm: it has failed", "crm: it has failed"])
+    for (const error of [undefined, undefined, "crm: failed", "crm: failed"])
       webhook.state("WaitingForUserAction", "WaitingForCutoverTrigger", error);
     await webhook.close(new AbortController().signal);
     const errors = receiver.deliveries.slice(-2).map(({ payload }) => payload.data.error);
-    assert.deepEqual(errors, [undefined, "crm: it has failed"]);
+    assert.deepEqual(errors, [undefined, "crm: failed"]);
+  });
+
+  it("receives the credentials of its URL as Basic authentication, which no record or log contains", async () => {
+    receiver = await Receiver.start();
+    const url = receiver.url.replace("//", "//hook:p%40ss-of-the-hook@");
+    await resource.create(lab.inputs([database], { webhook: { url } }));
+    await until("the last change is delivered", () => receiver.states.at(-1) === "Succeeded / Completed");
+    const expected = `Basic ${Buffer.from("hook:p@ss-of-the-hook").toString("base64")}`;
+    assert.deepEqual([...new Set(receiver.deliveries.map(({ headers }) => headers.authorization))], [expected]);
+    const secrets = ["p%40ss-of-the-hook", "p@ss-of-the-hook", expected];
+    assert.deepEqual(await secretsIn(secrets, { lab, texts: [JSON.stringify(resource.status)] }), []);
+  });
+
+  it("answers with a redirect: it is not followed or retried, and the next deliveries arrive", async () => {
+    receiver = await Receiver.start((count) => (count === 1 ? 307 : 200));
+    await resource.create(lab.inputs([database], { migrationOption: "Validate", webhook: { url: receiver.url } }));
+    await until("the next change is delivered", () => receiver.states.at(-1) === "Succeeded / Completed");
+    assert.deepEqual(receiver.states, ["InProgress / ValidationInProgress", "Succeeded / Completed"]);
+    assert.match(
+      await events(),
+      /did not receive InProgress \/ ValidationInProgress: it answered 307 \(redirects are not/,
+    );
+  });
+});
+
+describe("an unreachable webhook", () => {
+  it("is reported without the credentials of its URL", async () => {
+    const reports: string[] = [];
+    const webhook = new Webhook(
+      { url: "http://hook:p%ss-of-the-hook@127.0.0.1:9/" },
+      () => ({ migration: "m", source: "s", target: "t", databases: [] }),
+      (text) => Promise.resolve(void reports.push(text)),
+    );
+    webhook.state("InProgress", "MigratingData", undefined);
+    await webhook.close(AbortSignal.abort());
+    assert.equal(reports.length, 1);
+    assert.doesNotMatch(reports[0]!, /hook:|ss-of-the-hook/);
   });
 });

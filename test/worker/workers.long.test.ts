@@ -29,13 +29,13 @@ describe("the lost workers of a resource", () => {
   const online = (changes: Record<string, unknown> = {}) =>
     lab.inputs([database], { migrationMode: "Online", ...changes });
 
-  it("are replaced when they are lost, by a plain up: diff looks at the store", async () => {
+  it("are replaced by a plain up, because diff reads the records", async () => {
     const resource = new Resource();
     const { worker } = await resource.create(online());
     assert.equal((await resource.diff()).changes, false);
     process.kill(worker.pid!, "SIGKILL");
-    await until("diff sees it", async () => (await resource.diff()).changes);
-    assert.equal(resource.status.worker.state, "running", "though the state still says so");
+    await until("diff detects the lost worker", async () => (await resource.diff()).changes);
+    assert.equal(resource.status.worker.state, "running", "the state is not refreshed");
     assert.notEqual((await resource.update({})).worker.pid, worker.pid);
     await resource.destroy();
   });

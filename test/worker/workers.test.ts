@@ -33,7 +33,7 @@ describe("the workers of a resource", () => {
   const online = (changes: Record<string, unknown> = {}) =>
     lab.inputs([database], { migrationMode: "Online", ...changes });
 
-  /** Starts a worker as somebody does who was not asked by the resource. */
+  /** Starts a worker as an external runner does. */
   function startWorker(environment: Record<string, string>): { child: ChildProcess; exited: Promise<unknown> } {
     const child = spawn(process.execPath, [resolve("provider/dist/worker/main.js")], {
       env: { PATH: process.env.PATH, ...environment },
@@ -42,14 +42,14 @@ describe("the workers of a resource", () => {
     return { child, exited: once(child, "exit") };
   }
 
-  it("may live elsewhere: the resource waits for one that takes its job from a file or from its environment", async () => {
+  it("can be started externally, with the job in a file or in the environment", async () => {
     const inputs = online({ runner: "external" });
     const job = JSON.stringify({ migrationName: inputs.migrationName, source: inputs.source, target: inputs.target });
     const jobFile = join(directory, "job.json");
     await writeFile(jobFile, job, { mode: 0o600 });
     const creating = new Resource();
     const created = creating.create(inputs);
-    await until("the resource says that it waits", () =>
+    await until("the resource reports that it waits", () =>
       creating.reported.some((line) => /pg-migration worker/.test(line)),
     );
     const first = startWorker({ PG_MIGRATION_JOB_FILE: jobFile });
@@ -58,14 +58,14 @@ describe("the workers of a resource", () => {
     first.child.kill("SIGTERM");
     await first.exited;
     await until("its lease is free", async () => (await creating.refresh()).worker.state === "lost");
-    assert.equal((await creating.diff()).changes, false, "whoever runs it has to start it again");
+    assert.equal((await creating.diff()).changes, false, "the external runner must restart it");
     const second = startWorker({ PG_MIGRATION_JOB: job });
     assert.equal((await creating.update({ triggerCutover: true })).state, "Succeeded");
     await second.exited;
     await creating.destroy();
   });
 
-  it("outlive the operation that started them: waitFor started answers at once, a further create adopts", async () => {
+  it("outlive the operation that started them: waitFor started returns at once, a second create adopts", async () => {
     const inputs = lab.inputs([database], { waitFor: "started" });
     const obstacle = await lab.source.connect(database);
     await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
@@ -80,14 +80,14 @@ describe("the workers of a resource", () => {
     await adopting.destroy();
   });
 
-  it("go on when an operation's time is up; id, status and reason are kept, and the next one follows on", async () => {
+  it("keep running after the timeout of create; id, status and reason are kept, and the next operation continues", async () => {
     const obstacle = await lab.source.connect(database);
     await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
     const resource = new Resource();
     const text = await Resource.failure(resource.create(lab.inputs([database], { timeouts: { create: "1s" } })));
     assert.match(text, /did not reach its success within 1 s\n {2}To do: the worker keeps running/);
     assert.notEqual(resource.id, "");
-    await until("the worker has put itself down", async () => (await resource.refresh()).worker.pid !== undefined);
+    await until("the worker has recorded itself", async () => (await resource.refresh()).worker.pid !== undefined);
     const { pid } = resource.status.worker;
     await obstacle.end();
     const status = await resource.update({});
@@ -95,7 +95,7 @@ describe("the workers of a resource", () => {
     await resource.destroy();
   });
 
-  it("go on when an update's time is up, and so does a removal at the next try", async () => {
+  it("keep running after the timeout of update, and a removal continues at the next attempt", async () => {
     const resource = new Resource();
     await resource.create(online());
     const obstacle = await lab.source.connect(database);
@@ -113,20 +113,21 @@ describe("the workers of a resource", () => {
     const text = await Resource.failure(resource.destroy());
     assert.match(text, /could not be removed within 1 s.*run pulumi destroy again/s);
     await records.end();
-    await until("what was given up on comes to its end", async () => {
-      const [row] = await lab.target.query<{ gone: boolean }>(
-        "SELECT to_regclass('pgmigration.request') IS NULL AS gone",
+    await until("the abandoned removal ends", async () => {
+      const [row] = await lab.target.query<{ removed: boolean }>(
+        "SELECT to_regclass('pgmigration.request') IS NULL AS removed",
       );
-      return row!.gone;
+      return row!.removed;
     });
-    // A second is little for this one, too, on a slow machine.
+    // One second is too short for this destroy on a slow machine.
     resource.outputs = { ...resource.outputs, timeouts: {} };
     await resource.destroy();
   });
-  it("are replaced when credentials change, and when the package does", async () => {
+
+  it("are replaced when credentials or the package version change", async () => {
     const resource = new Resource();
     const first = await resource.create(online());
-    assert.equal((await resource.update({ tableJobs: 5 })).worker.pid, first.worker.pid, "else they stay");
+    assert.equal((await resource.update({ tableJobs: 5 })).worker.pid, first.worker.pid, "an unchanged worker stays");
     const password = "rotated-password";
     await lab.target.query(`ALTER ROLE ${lab.administrator.user} PASSWORD '${password}'`);
     const second = await resource.update({ target: { ...lab.administrator, password } });
@@ -141,7 +142,7 @@ describe("the workers of a resource", () => {
     await lab.target.query(`ALTER ROLE ${lab.administrator.user} PASSWORD '${lab.administrator.password}'`);
   });
 
-  it("ask a command for the password at each connection, and keep it nowhere", async () => {
+  it("run passwordCommand at each connection, and store the password nowhere", async () => {
     const command = join(directory, "token");
     const calls = join(directory, "calls");
     await writeFile(join(directory, "secret"), lab.source.login.password, { mode: 0o600 });
@@ -161,7 +162,7 @@ describe("the workers of a resource", () => {
     await refused.destroy();
   });
 
-  it("tell what they found and did, in plain outputs", async () => {
+  it("report servers, tables and rows in plain outputs", async () => {
     const resource = new Resource();
     const status = await resource.create(lab.inputs([database]));
     assert.deepEqual(JSON.parse(JSON.stringify(resource.outputs)), resource.outputs, "nothing undefined, no bigint");

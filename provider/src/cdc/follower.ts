@@ -276,10 +276,13 @@ export class Follower {
     const { applier, buffer, clock, oldest, receivedLsn, confirmedLsn } = connection;
     const sourceLsn = clock.walLsn;
     const { counts } = applier;
+    // Without pending changes the target has everything received. The recorded position of an idle database lags behind that.
+    const isIdle = oldest === undefined && connection.pendingTransactions === 0;
+    const reachedLsn = isIdle && receivedLsn > applier.appliedThroughLsn ? receivedLsn : applier.appliedThroughLsn;
     return {
       state: this.#barrier.bound === undefined ? "streaming" : "held",
       ...{ receivedLsn, appliedLsn: applier.appliedThroughLsn, confirmedLsn, sourceLsn },
-      lagBytes: sourceLsn === undefined ? undefined : Math.max(0, Number(sourceLsn - applier.appliedThroughLsn)),
+      lagBytes: sourceLsn === undefined ? undefined : Math.max(0, Number(sourceLsn - reachedLsn)),
       latencySeconds: Math.max(
         oldest?.commitTimeMs === undefined ? 0 : clock.secondsSince(oldest.commitTimeMs),
         clock.secondsBehind(receivedLsn),

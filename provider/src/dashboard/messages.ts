@@ -7,7 +7,7 @@ import type { TableRecord } from "../store/read-tables.js";
 /** The progress of a migration that has not ended. */
 export interface Overview {
   readonly subState: MigrationSubState;
-  /** Of the base copy. */
+  /** Progress of the initial copy. */
   readonly percent: number;
   /** The last values measured; null while no database is followed. Current only while a worker runs. */
   readonly lagBytes: number | null;

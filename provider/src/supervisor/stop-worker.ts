@@ -12,7 +12,7 @@ const forcedStopMs = 20_000;
  * Stops the worker of a migration on any host. Requests a stop first. After 20 s it fences the worker off and terminates the
  * session that holds its lease. Resolves when the lease is free.
  *
- * @throws TimedOut if the lease is still held 20 s after that
+ * @throws TimeoutError if the lease is still held 20 s after that
  */
 export async function stopWorker(store: Store, migration: string): Promise<void> {
   try {

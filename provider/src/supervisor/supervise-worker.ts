@@ -1,9 +1,8 @@
 import { Notifier } from "../async/notifier.js";
-import { EngineError, TimeoutError, messageOf } from "../errors.js";
+import { EngineError, TimeoutError } from "../errors.js";
 import type { Inputs } from "../inputs/inputs.js";
 import { certificates } from "../postgres/connection/connect.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
-import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { hasEnded, type MigrationStatus } from "../status.js";
 import { readStatus } from "../store/read-status.js";
@@ -11,6 +10,7 @@ import { askedVerification } from "../store/records.js";
 import { Store } from "../store/store.js";
 import { failureText, progressLine } from "./describe-progress.js";
 import { type Goal, refuseReplaced } from "./wait-target.js";
+import { retry } from "../worker/context/retry.js";
 import { launchWorker, logFileOf, logTail, type LaunchedWorker } from "./launch-worker.js";
 import { delay } from "../async/delay.js";
 
@@ -34,13 +34,14 @@ const pollMs = 300;
 const maxLaunches = 4;
 /** Maximum time from the start of a worker to its lease. In that time it connects to the target and reads the store. */
 const leaseWithinMs = 60_000;
+const targetOutageSeconds = 300;
 
 /**
  * Keeps a worker running and follows the migration to its goal or its end. Starts a worker if none is running. The worker
  * keeps running after this process ends.
  *
- * @throws TimedOut if the goal was not reached within `timeoutSeconds`
- * @throws EngineFault if the worker ended four times, or the record of the migration was deleted
+ * @throws TimeoutError if the goal was not reached within `timeoutSeconds`
+ * @throws EngineError if the worker ended four times, or the record of the migration was deleted
  */
 export async function superviseWorker(inputs: Inputs, supervision: Supervision): Promise<Outcome> {
   const watch = new Watch(inputs, supervision);
@@ -147,8 +148,7 @@ class Watch {
    */
   async #status(): Promise<{ status: MigrationStatus; answeredMs: number }> {
     const { migrationName } = this.inputs;
-    const deadline = Date.now() + 300_000;
-    for (let delayMs = 200; ; delayMs = Math.min(delayMs * 2, 5000)) {
+    return retry({ seconds: targetOutageSeconds }, async () => {
       const askedAt = Date.now();
       try {
         this.#store ??= await this.#openStore();
@@ -163,12 +163,9 @@ class Watch {
         this.#store = undefined;
         // Deleting the last migration also drops the control schema.
         if (sqlStateOf(error) === sqlStates.undefinedTable) throw recordDeleted(migrationName);
-        if (!isConnectionLoss(error)) throw error;
-        if (Date.now() > deadline)
-          throw new TimeoutError(`the target did not respond for 300 s: ${messageOf(error)}`, { cause: error });
-        await delay(delayMs);
+        throw error;
       }
-    }
+    });
   }
 }
 

@@ -15,13 +15,13 @@ const pollMs = 500;
 export async function helpCopying(job: WorkerJob, stop: AbortSignal): Promise<void> {
   logMigration(job.migrationName);
   const reporter = new ChangeReporter();
-  const say = (message: string): void => reporter.report(message);
-  const helper = new CopyHelper(job, say);
+  const report = (message: string): void => reporter.report(message);
+  const helper = new CopyHelper(job, report);
   let leader: number | undefined;
   let ledAt = Date.now();
   try {
     while (!stop.aborted && Date.now() - ledAt < orphanTimeoutSeconds * 1000) {
-      const view = await readView(job, say);
+      const view = await readView(job, report);
       if (view !== "unreachable") {
         if (!view || hasEnded(view.state) || view.toCopy === 0) return;
         leader ??= view.generation;
@@ -41,13 +41,13 @@ export async function helpCopying(job: WorkerJob, stop: AbortSignal): Promise<vo
 
 async function readView(
   job: WorkerJob,
-  say: (sentence: string) => void,
+  report: (message: string) => void,
 ): Promise<MigrationView | undefined | "unreachable"> {
   try {
     return await readMigrationView(job);
   } catch (error) {
     if (!(error instanceof UnreachableError || isConnectionLoss(error))) throw error;
-    say(messageOf(error));
+    report(messageOf(error));
     return "unreachable";
   }
 }

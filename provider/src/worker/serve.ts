@@ -26,10 +26,10 @@ interface Serving {
 export async function serveMigration(serving: Serving): Promise<void> {
   logMigration(serving.job.migrationName);
   const reporter = new ChangeReporter();
-  const say = (message: string): void => reporter.report(message);
-  const helper = new CopyHelper(serving.job, say);
+  const report = (message: string): void => reporter.report(message);
+  const helper = new CopyHelper(serving.job, report);
   try {
-    await serve(serving, helper, say);
+    await serve(serving, helper, report);
   } finally {
     await helper.close();
   }
@@ -38,7 +38,7 @@ export async function serveMigration(serving: Serving): Promise<void> {
 async function serve(
   { job, stays, stop }: Serving,
   helper: CopyHelper,
-  say: (sentence: string) => void,
+  report: (message: string) => void,
 ): Promise<void> {
   let wasRecorded = false;
   let freeSince: number | undefined;
@@ -49,25 +49,25 @@ async function serve(
       : await readMigrationView(job);
     if (view === "stopped") return;
     if (!view && (wasRecorded || !stays)) {
-      say(wasRecorded ? "the migration was deleted" : "the migration is not recorded on the target");
+      report(wasRecorded ? "the migration was deleted" : "the migration is not recorded on the target");
       return;
     }
     const isOver = view !== undefined && hasEnded(view.state);
-    if (!view) say(`waiting until the migration is recorded on ${job.target.host}:${job.target.port}`);
+    if (!view) report(`waiting until the migration is recorded on ${job.target.host}:${job.target.port}`);
     else if (view.hasLeader) {
       if (!stays && view.toCopy === 0) {
-        say("another worker runs the migration, and all data is copied");
+        report("another worker runs the migration, and all data is copied");
         return;
       }
-      if (view.copies.length === 0) say("another worker runs the migration; standing by to help it copy");
+      if (view.copies.length === 0) report("another worker runs the migration; standing by to help it copy");
       await helper.share(view);
-    } else if (isOver && stays) say(`the migration ended (${view.state}); waiting for a new spec or deletion`);
+    } else if (isOver && stays) report(`the migration ended (${view.state}); waiting for a new spec or deletion`);
     await helper.keepSnapshotsOf(view && !isOver ? view.copies : []);
     const isFree = view !== undefined && !view.hasLeader && !(isOver && stays);
     freeSince = isFree ? (freeSince ?? Date.now()) : undefined;
     // On the first read no stopped worker can be waiting for its successor.
     if (isFree && (!wasRecorded || Date.now() - freeSince! >= minFreeLeaseMs)) {
-      say("running the migration");
+      report("running the migration");
       await helper.stopSharing();
       await lead(job, helper, stop);
       if (!stays) return;

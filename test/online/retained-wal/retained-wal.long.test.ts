@@ -27,7 +27,7 @@ describe("WAL that the source retains for a migration", () => {
       await writeWal(lab, database, 50);
       // The warning starts at 48 MB, so a check may find it before all 50 MB are written.
       await until("a warning is reported", async () =>
-        /keeps (4[89]|5\d)\.\d MB of WAL.*of 60\.0 MB at most/.test(findingLines(await resource.refresh())),
+        /retains (4[89]|5\d)\.\d MB of WAL.*the limit is 60\.0 MB/.test(findingLines(await resource.refresh())),
       );
       assert.equal((await slotsOf(lab)).length, 1);
       const details = async () => (await resource.refresh()).currentSubStateDetails.dbDetails[database]!;
@@ -35,7 +35,7 @@ describe("WAL that the source retains for a migration", () => {
       assert.equal((await details()).retainedWalLimitBytes, 60 * 2 ** 20);
       await writeWal(lab, database, 50);
       await until("the migration has failed", async () => (await resource.refresh()).state === "Failed", 90);
-      assert.match(resource.status.error!, /maxRetainedWal allows 60\.0 MB.*raise maxRetainedWal/s);
+      assert.match(resource.status.error!, /more than maxRetainedWal \(60\.0 MB\).*raise maxRetainedWal/s);
       assert.deepEqual(await slotsOf(lab), []);
     });
     const again = await resource.update({ maxRetainedWal: "10GB" });
@@ -68,7 +68,7 @@ describe("WAL that the source retains for a migration", () => {
       await measuresAgain();
       proxy.swallow();
     } finally {
-      await monitor.stop();
+      await monitor.close();
       await proxy.close();
       await lab.source.query("SELECT pg_drop_replication_slot($1)", { values: [slot] });
     }
@@ -88,9 +88,9 @@ describe("WAL that the source retains for a migration", () => {
     assert.equal((await slotsOf(lab)).length, 3);
     await writeWal(lab, other, 100);
     await until("their slots are gone", async () => (await slotsOf(lab)).length === 1, 90);
-    const names = (error = "") => error.match(/maxRetainedWal allows/g)?.length === 2;
+    const names = (error = "") => error.match(/more than maxRetainedWal/g)?.length === 2;
     await until("the error names both databases", async () => names((await resource.refresh()).error));
-    assert.match((await details()).message!, /maxRetainedWal allows 60\.0 MB.*copies the database anew/s);
+    assert.match((await details()).message!, /more than maxRetainedWal \(60\.0 MB\).*copies the database again/s);
     const { worker, currentSubStateDetails } = resource.status;
     assert.equal(currentSubStateDetails.dbDetails[other]!.migrationState, "WaitingForCutoverTrigger");
     const again = await resource.update({

@@ -5,10 +5,7 @@ import { verifySlotPlace } from "../../../provider/dist/cdc/source/slot-identity
 import type { MigrationSpec } from "../../../provider/dist/inputs/inputs.js";
 import type { Journal } from "../../../provider/dist/store/journal.js";
 import type { Finding } from "../../../provider/dist/findings.js";
-import {
-  RetainedWalMonitor,
-  lockTimeoutSeconds,
-} from "../../../provider/dist/worker/monitoring/retained-wal-monitor.js";
+import { RetainedWalMonitor, toleratedSeconds } from "../../../provider/dist/worker/monitoring/retained-wal-monitor.js";
 import { endpointOf } from "../../cdc/scene";
 import { assertSameContent } from "../../support/content";
 import { findingLines } from "../../support/findings";
@@ -25,7 +22,7 @@ describe("the wait before a slot beyond maxRetainedWal is dropped", () => {
     ["is 30 s far above the limit if the stream is not blocked", 95, false, 30],
     ["is 120 s if the stream is up to date and only has to confirm", 5, false, 120],
   ] as const) {
-    it(what, () => assert.equal(lockTimeoutSeconds(unconfirmed, 60, isBlocked), seconds));
+    it(what, () => assert.equal(toleratedSeconds(unconfirmed, 60, isBlocked), seconds));
   }
 });
 
@@ -49,7 +46,7 @@ describe("an unused slot", () => {
     });
   });
   after(async () => {
-    await monitor.stop();
+    await monitor.close();
     await server.stop();
   });
 
@@ -58,7 +55,7 @@ describe("an unused slot", () => {
     await until("a warning is reported", () => reported.length > 0);
     assert.match(
       reported.join(),
-      /^nobody reads the slot unread, which the source gives up after 2 s without.*: on the source, .*idle_replication_slot_timeout = 0/,
+      /^the slot unread is not read, and the source invalidates it after 2 s .*: on the source, .*idle_replication_slot_timeout = 0/,
     );
     await until("the server invalidates the slot", async () => {
       await server.query("CHECKPOINT");
@@ -110,7 +107,7 @@ describe("WAL that the source retains for a migration", () => {
     assert.equal((await slotsOf(lab)).length, 1, "the slot of the other database");
     const details = resource.status.currentSubStateDetails.dbDetails[database]!;
     assert.equal(details.migrationOperation, "canceled");
-    assert.match(details.message!, /maxRetainedWal allows 60\.0 MB.*taken out of dbsToMigrate/s);
+    assert.match(details.message!, /more than maxRetainedWal \(60\.0 MB\).*removed from dbsToMigrate/s);
     // The state that a killed worker leaves if it recorded the cancellation but did not drop the slot.
     const { slot } = changeCaptureNames(
       { migrationName: resource.inputs.migrationName as string, target: lab.administrator },
@@ -157,7 +154,7 @@ describe("WAL that the source retains for a migration", () => {
       resource.status.error!,
       /603120.*removed WAL that the slot needs.*max_slot_wal_keep_size = -1.*then delete this migration and start it anew/s,
     );
-    assert.doesNotMatch(resource.status.error!, /is kept on the source/);
+    assert.doesNotMatch(resource.status.error!, /stays on the source/);
     await resource.destroy();
   });
 
@@ -199,7 +196,7 @@ describe("WAL that the source retains for a migration", () => {
         { database },
       );
       await until("a warning is reported", async () =>
-        /the target keeps \d\d\.\d MB of WAL.*of 60\.0 MB at most.*set rollback to drop/.test(
+        /the target retains \d\d\.\d MB of WAL.*the limit is 60\.0 MB.*set rollback to drop/.test(
           findingLines(await resource.refresh()),
         ),
       );

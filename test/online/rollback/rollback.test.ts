@@ -40,8 +40,8 @@ describe("rollback replication", () => {
     await lab.target.query("ALTER TABLE t NO FORCE ROW LEVEL SECURITY", lab.onTarget(database));
     const returned = await resource.update({ rollback: "return" });
     assert.equal(returned.state, "Canceled");
-    assertFinding(returned, /TABLE "public"\."Made": .*do not come back/);
-    assertFinding(returned, /large objects, which no stream tells of: what was made.*does not come back/);
+    assertFinding(returned, /TABLE "public"\."Made": .*not returned to the source/);
+    assertFinding(returned, /large objects, which logical replication omits: .*not returned to the source/);
     await lab.source.query("INSERT INTO t VALUES (2)", { database });
     await resource.destroy();
   });
@@ -74,7 +74,7 @@ describe("rollback replication", () => {
     assert.equal(rows!.count, writers.acknowledged);
     await assertSameContent(...lab.places(database));
     assert(resource.status.cutoverTimeline.some(({ step }) => step === "return: put up the fence"));
-    assertFinding(resource.status, /sessions of postgres on the target were left open/);
+    assertFinding(resource.status, /sessions of postgres on the target are still open/);
     for (const login of [{}, ...logins])
       await assert.rejects(lab.target.query("INSERT INTO t (v) VALUES ('late')", { database, login }), {
         code: "25006",
@@ -208,7 +208,7 @@ describe("rollback replication", () => {
         assert.match(text, expected);
       await resource.update({ rollback: "drop" });
       const refused = await Resource.failure(resource.update({ rollback: "keep", triggerCutover: true }));
-      assert.match(refused, /no way back can be kept.*wal_level/s);
+      assert.match(refused, /cannot keep a rollback replication.*wal_level/s);
       assert.deepEqual(resource.status.cutoverTimeline, [], "no step of the cutover ran");
       assert.equal((await resource.update({ rollback: "drop" })).state, "Succeeded");
       await resource.destroy();

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { formatTable } from "../../display/format-table.js";
-import { connect } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { addOutputOption, print, type OutputFlags } from "../output/print.js";
 import {
@@ -44,15 +44,12 @@ async function diffParameters(flags: TargetFlags & SourceFlags & OutputFlags): P
 }
 
 async function parametersOf(server: Endpoint, database: string, onlySet: boolean): Promise<Map<string, string>> {
-  const client = await connect(server, { database, purpose: "parameters" });
-  try {
-    const { rows } = await client.query<{ name: string; value: string }>(
+  const { rows } = await withSession(server, { database, purpose: "parameters" }, (client) =>
+    client.query<{ name: string; value: string }>(
       `SELECT name, current_setting(name) AS value FROM pg_settings
         WHERE NOT $1 OR source NOT IN ('default', 'override', 'session', 'client') ORDER BY name`,
       [onlySet],
-    );
-    return new Map(rows.map(({ name, value }) => [name, value]));
-  } finally {
-    await client.end();
-  }
+    ),
+  );
+  return new Map(rows.map(({ name, value }) => [name, value]));
 }

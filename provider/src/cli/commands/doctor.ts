@@ -2,7 +2,7 @@ import { Option, type Command } from "commander";
 import type { Client } from "pg";
 import { formatTable } from "../../display/format-table.js";
 import { sourceTypes, type SourceType } from "../../inputs/inputs.js";
-import { connect } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { sourceAdvice, type SourceAdvice } from "../../display/source-advice.js";
 import { exitCodes } from "../exit-code.js";
@@ -47,13 +47,11 @@ export function addDoctor(program: Command): void {
 }
 
 async function doctor(flags: Flags): Promise<void> {
-  const client = await connect(await resolveSource(flags), { database: flags.sourceDatabase, purpose: "doctor" });
-  let checks: Check[];
-  try {
-    checks = await checkSource(client, sourceAdvice(flags.sourceType), flags.databaseCount);
-  } finally {
-    await client.end();
-  }
+  const checks = await withSession(
+    await resolveSource(flags),
+    { database: flags.sourceDatabase, purpose: "doctor" },
+    (client) => checkSource(client, sourceAdvice(flags.sourceType), flags.databaseCount),
+  );
   print(flags.output, checks, () => checksTable(checks));
   if (checks.some(({ ok }) => !ok)) process.exitCode = exitCodes.validationFailed;
 }
@@ -91,12 +89,16 @@ async function checkSource(client: Client, advice: SourceAdvice, databases: numb
     { name: "max_replication_slots", value: String(facts.slots + Math.max(0, wanted - facts.slots_free)) },
     { name: "max_wal_senders", value: String(facts.senders + Math.max(0, wanted - facts.senders_free)) },
   ]);
-  const check = (name: string, ok: boolean, current: string, required: string, remedy: string): Check => ({
-    ...{ check: name, current, required, ok },
-    ...(ok ? {} : { remedy }),
-  });
+  const check = ({ remedy, ...result }: Check): Check =>
+    result.ok || remedy === undefined ? result : { ...result, remedy };
   const isFree = (name: string, free: number): Check =>
-    check(name, free >= wanted, `${free} free`, `${wanted} free`, parameters);
+    check({
+      check: name,
+      current: `${free} free`,
+      required: `${wanted} free`,
+      ok: free >= wanted,
+      remedy: parameters,
+    });
   const {
     version,
     version_number: versionNumber,
@@ -108,12 +110,36 @@ async function checkSource(client: Client, advice: SourceAdvice, databases: numb
   const upgrade = "upgrade the source to PostgreSQL 9.5 or later";
   const grant = advice.replicationRole(quoteIdentifier(role));
   return [
-    check("version", versionNumber >= 90500, version, "9.5 or later", upgrade),
-    check("primary server", !standby, standby ? "standby" : "primary", "primary", "pass the primary server as source"),
-    check("wal_level", walLevel === "logical", walLevel, "logical", parameters),
+    check({
+      check: "version",
+      current: version,
+      required: "9.5 or later",
+      ok: versionNumber >= 90500,
+      remedy: upgrade,
+    }),
+    check({
+      check: "primary server",
+      current: standby ? "standby" : "primary",
+      required: "primary",
+      ok: !standby,
+      remedy: "pass the primary server as source",
+    }),
+    check({
+      check: "wal_level",
+      current: walLevel,
+      required: "logical",
+      ok: walLevel === "logical",
+      remedy: parameters,
+    }),
     isFree("max_replication_slots", facts.slots_free),
     isFree("max_wal_senders", facts.senders_free),
-    check(`role ${role}`, replicates, replicates ? "may replicate" : "may not replicate", "may replicate", grant),
+    check({
+      check: `role ${role}`,
+      current: replicates ? "may replicate" : "may not replicate",
+      required: "may replicate",
+      ok: replicates,
+      remedy: grant,
+    }),
   ];
 }
 

@@ -1,7 +1,7 @@
 import { Option, type Command } from "commander";
 import { formatTable } from "../../display/format-table.js";
 import { tableBytes, tablesToCopy } from "../../copy/tables-to-copy.js";
-import { connect } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { formatBytes } from "../../units/byte-size.js";
 import { formatDuration } from "../output/grid-row.js";
@@ -75,15 +75,11 @@ async function plan(flags: Flags): Promise<void> {
 }
 
 async function tablesOf(source: Endpoint, database: string): Promise<PlannedTable[]> {
-  const client = await connect(source, { database, purpose: "plan" });
-  try {
-    return (await tablesToCopy(client)).map(({ table }) => ({
-      database,
-      table: `${table.schema}.${table.name}`,
-      bytes: tableBytes({ ...table }),
-      rowsEstimated: table.estimatedRows < 0 ? null : table.estimatedRows,
-    }));
-  } finally {
-    await client.end();
-  }
+  const tables = await withSession(source, { database, purpose: "plan" }, tablesToCopy);
+  return tables.map(({ table }) => ({
+    database,
+    table: `${table.schema}.${table.name}`,
+    bytes: tableBytes({ ...table }),
+    rowsEstimated: table.estimatedRows < 0 ? null : table.estimatedRows,
+  }));
 }

@@ -3,7 +3,7 @@ import { sourceObjectPrefix } from "../../cdc/model/names.js";
 import { dropProgress } from "../../cdc/target/progress.js";
 import { hasPublications } from "../../cdc/source/publication.js";
 import { dropSlot } from "../../cdc/source/drop-slot.js";
-import { connect } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { listMigrations } from "../../store/list-migrations.js";
@@ -46,21 +46,19 @@ async function readRecorded(store: Store | undefined): Promise<Recorded> {
 async function onSource(source: Endpoint, { objects }: Recorded): Promise<Leftover[]> {
   const found: Leftover[] = [];
   for (const database of await databasesOf(source)) {
-    const client = await connect(source, { database, purpose: "cleanup" });
-    try {
-      const { rows } = await client.query<Pick<Leftover, "kind" | "name">>(
+    const rows = await withSession(source, { database, purpose: "cleanup" }, async (client) => {
+      const result = await client.query<Pick<Leftover, "kind" | "name">>(
         `SELECT 'slot' AS kind, slot_name AS name FROM pg_replication_slots
           WHERE database = current_database() AND NOT active AND slot_name LIKE $1
          ${(await hasPublications(client)) ? "UNION ALL SELECT 'publication', pubname FROM pg_publication WHERE pubname LIKE $1" : ""}
           ORDER BY 1 DESC, 2`,
         [`${sourceObjectPrefix.replace(/_/g, "\\_")}%`],
       );
-      found.push(
-        ...rows.filter(({ name }) => !objects.has(name)).map((row) => ({ side: "source" as const, database, ...row })),
-      );
-    } finally {
-      await client.end();
-    }
+      return result.rows;
+    });
+    found.push(
+      ...rows.filter(({ name }) => !objects.has(name)).map((row) => ({ side: "source" as const, database, ...row })),
+    );
   }
   return found;
 }
@@ -68,28 +66,21 @@ async function onSource(source: Endpoint, { objects }: Recorded): Promise<Leftov
 async function onTarget(target: Endpoint, { migrations }: Recorded): Promise<Leftover[]> {
   const found: Leftover[] = [];
   for (const database of await databasesOf(target)) {
-    const client = await connect(target, { database, purpose: "cleanup" });
-    try {
-      const names = (await listProgress(client)).filter((name) => !migrations.has(name));
-      found.push(...names.map((name) => ({ side: "target" as const, kind: "progress" as const, database, name })));
-    } finally {
-      await client.end();
-    }
+    const recorded = await withSession(target, { database, purpose: "cleanup" }, listProgress);
+    const names = recorded.filter((name) => !migrations.has(name));
+    found.push(...names.map((name) => ({ side: "target" as const, kind: "progress" as const, database, name })));
   }
   return found;
 }
 
 async function databasesOf(server: Endpoint): Promise<string[]> {
-  const client = await connect(server, { database: "postgres", purpose: "cleanup" });
-  try {
-    const { rows } = await client.query<{ name: string }>(
+  const { rows } = await withSession(server, { database: "postgres", purpose: "cleanup" }, (client) =>
+    client.query<{ name: string }>(
       `SELECT datname AS name FROM pg_database
         WHERE datallowconn AND NOT datistemplate AND has_database_privilege(datname, 'CONNECT') ORDER BY 1`,
-    );
-    return rows.map(({ name }) => name);
-  } finally {
-    await client.end();
-  }
+    ),
+  );
+  return rows.map(({ name }) => name);
 }
 
 export async function removeLeftover(
@@ -97,11 +88,8 @@ export async function removeLeftover(
   servers: { source: Endpoint; target: Endpoint },
 ): Promise<void> {
   if (kind === "slot") return dropSlot(servers.source, database, name);
-  const client = await connect(servers[side], { database, purpose: "cleanup" });
-  try {
+  await withSession(servers[side], { database, purpose: "cleanup" }, async (client) => {
     if (kind === "publication") await client.query(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`);
     else await dropProgress(client, name);
-  } finally {
-    await client.end();
-  }
+  });
 }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import {
   extendRecord,
   fenceRemedy,
@@ -9,23 +8,23 @@ import {
 } from "../../cutover/fence.js";
 import type { FenceRecord, FenceSide } from "../../store/fence-record.js";
 import { RefusedError, TakenOverError, messageOf } from "../../errors.js";
-import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
-import { connect, isMissingDatabase } from "../../postgres/connection/connect.js";
+import { isMissingDatabase } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { limitLockWaits } from "../../postgres/locks/lock-waits.js";
 import type { DatabaseRecord } from "../../store/records.js";
+import { retry } from "../context/retry.js";
 import type { Work } from "../context/work.js";
 
-const usualRetryMs = 60_000;
-const retryEveryMs = 2000;
-const leastLockWaitMs = 5000;
+const defaultRetrySeconds = 60;
+const minLockWaitMs = 5000;
 
 export const fenceSides: readonly FenceSide[] = ["source", "target"];
 
 /**
- * The fence around one database: the source's from its cutover on, the target's from its return on. What it covers is
- * on record before it is put up and until it is taken down again, so that after the death of a worker its successor, an
- * update or the deletion can restore what was.
+ * The fence of one database: on the source after the cutover, on the target after a return. The earlier settings are in the
+ * records before the fence is raised and until it is removed. If the worker dies, its successor, an update or the deletion
+ * restores them from there.
  */
 export class DatabaseFence {
   readonly #work: Work;
@@ -34,7 +33,7 @@ export class DatabaseFence {
   readonly #endpoint: Endpoint;
   #record: FenceRecord | undefined;
 
-  /** @param database with what an earlier worker has put on record */
+  /** @param database the record, with the settings that an earlier worker stored */
   constructor(work: Work, database: DatabaseRecord, side: FenceSide) {
     this.#work = work;
     this.#name = database.name;
@@ -43,25 +42,24 @@ export class DatabaseFence {
     this.#record = database.fences[side];
   }
 
-  /** Also completes a fence that an earlier worker had begun. @throws RefusedError where the role may not */
+  /** Also completes a fence that an earlier worker started to raise. @throws RefusedError if the role lacks the privileges */
   async putUp(): Promise<void> {
     const { spec, journal } = this.#work;
     const { side, database } = this.#fenced;
-    const session = await connect(this.#endpoint, { database, purpose: `${spec.migrationName} fence` });
-    try {
+    await withSession(this.#endpoint, { database, purpose: `${spec.migrationName} fence` }, async (session) => {
       await limitLockWaits(session);
       const now = await readFenceRecord(session, side);
       this.#record = this.#record ? extendRecord(this.#record, now) : now;
       await journal.fence(this.#name, side, this.#record);
       const spared = await putUpFence(session, this.#fenced, this.#record);
-      await journal.event(`the ${side} is read only for every role; its sessions were ended`, { database: this.#name });
-      if (spared.length > 0) await this.#tellSpared(spared);
-    } finally {
-      await session.end();
-    }
+      await journal.event(`the ${side} is read-only for every role; its sessions were terminated`, {
+        database: this.#name,
+      });
+      if (spared.length > 0) await this.#warnOfSuperusers(spared);
+    });
   }
 
-  /** Restores what was before; does nothing where no fence is on record. @throws RefusedError saying how to do it by hand */
+  /** Restores the earlier settings, if a fence is recorded. @throws RefusedError with the statements to run manually */
   async takeDown(): Promise<void> {
     if (!this.#record) return;
     const { journal } = this.#work;
@@ -69,11 +67,11 @@ export class DatabaseFence {
     await removeFence(this.#endpoint, this.#fenced, this.#record);
     this.#record = undefined;
     await journal.fence(this.#name, side, null);
-    await journal.event(`the ${side} may be written again`, { database: this.#name });
+    await journal.event(`the ${side} is writable again`, { database: this.#name });
   }
 
-  /** What is to be done behind it: it falls when that fails. A worker that was succeeded leaves it to its successor. */
-  async downIfItFails(run: () => Promise<void>): Promise<void> {
+  /** Runs a step behind the fence and removes the fence if it fails. A worker that was replaced leaves that to its successor. */
+  async takeDownOnFailure(run: () => Promise<void>): Promise<void> {
     try {
       await run();
     } catch (error) {
@@ -85,22 +83,21 @@ export class DatabaseFence {
     }
   }
 
-  /** Of changes that were written behind it. */
-  async tellEscaped(changes: number): Promise<void> {
+  /** Warns of changes that were written although the fence was raised. */
+  async reportEscapedChanges(changes: number): Promise<void> {
     const { side } = this.#fenced;
     const other = side === "source" ? "target" : "source";
-    const message = `${changes} changes were written on the ${side} in spite of the fence; they are on the ${other}, and were not compared`;
     await this.#warn(
-      message,
-      "find the application that sets default_transaction_read_only or its transactions to read write, and stop it: what it writes from now on reaches nobody",
+      `${changes} changes were written on the ${side} in spite of the fence; they were applied to the ${other} but not compared`,
+      `stop the application that overrides default_transaction_read_only or uses READ WRITE transactions: its next writes on the ${side} are lost`,
     );
   }
 
-  #tellSpared(superusers: readonly string[]): Promise<void> {
+  #warnOfSuperusers(superusers: readonly string[]): Promise<void> {
     const { user } = this.#endpoint;
     return this.#warn(
-      `sessions of ${superusers.join(", ")} on the target were left open, since ${user} cannot end a superuser's: what these write from now on reaches nobody`,
-      "on Azure azuresu is the service itself, which writes no data of yours; elsewhere end them as a superuser",
+      `sessions of ${superusers.join(", ")} on the target are still open, because ${user} cannot terminate sessions of superusers: their next writes are lost`,
+      "on Azure, azuresu is the service itself, which writes no data of yours; elsewhere terminate them as a superuser",
     );
   }
 
@@ -110,8 +107,13 @@ export class DatabaseFence {
     await journal.event(message, { database, level: "warning" });
     await journal.findings([
       {
-        ...{ database, type: "ServerParametersValidation", state: "Warning" },
-        ...{ object: database, objectType: "Database", message, remedy },
+        database,
+        type: "ServerParametersValidation",
+        state: "Warning",
+        object: database,
+        objectType: "Database",
+        message,
+        remedy,
       },
     ]);
   }
@@ -123,50 +125,42 @@ export const fencedDatabase = (
 ): FencedDatabase => ({ side, database: side === "source" ? name : targetName });
 
 /**
- * Takes a fence down, also when all else is being canceled; a server that is away is tried again for a minute, and
- * whoever holds a lock on its settings is waited for no longer: nobody could tell why it cannot be written. A database
- * that was dropped has taken its settings with it.
+ * Removes a fence, also while the migration is being canceled. Retries for a minute while the server is unreachable. Waits
+ * only that long for locks on the settings, because a read-only database without explanation must not remain. A dropped
+ * database took its settings with it.
  *
- * @throws RefusedError saying how to do it by hand; its cause is UnreachableError when the server stays away
+ * @throws RefusedError with the statements to run manually; its cause is UnreachableError if the server stays unreachable
  */
 export async function removeFence(
   endpoint: Endpoint,
   fenced: FencedDatabase,
   record: FenceRecord,
-  retryForMs = usualRetryMs,
+  retrySeconds = defaultRetrySeconds,
 ): Promise<void> {
   const { side, database } = fenced;
-  const deadline = Date.now() + retryForMs;
-  for (;;) {
-    try {
-      await removeOnce(endpoint, fenced, record, Math.max(deadline - Date.now(), leastLockWaitMs));
-      return;
-    } catch (cause) {
-      if (isMissingDatabase(cause)) return;
-      if (isConnectionLoss(cause) && Date.now() < deadline) {
-        await sleep(retryEveryMs);
-        continue;
-      }
-      throw new RefusedError(`${database} stays read only on the ${side} ${endpoint.host}: ${messageOf(cause)}`, {
-        remedy: `on the ${side}: ${fenceRemedy(database, record)}`,
-        cause,
-      });
-    }
+  const deadline = Date.now() + retrySeconds * 1000;
+  try {
+    await retry({ seconds: retrySeconds }, () =>
+      removeOnce(endpoint, fenced, record, Math.max(deadline - Date.now(), minLockWaitMs)),
+    );
+  } catch (cause) {
+    if (isMissingDatabase(cause)) return;
+    throw new RefusedError(`${database} stays read-only on the ${side} ${endpoint.host}: ${messageOf(cause)}`, {
+      remedy: `on the ${side}: ${fenceRemedy(database, record)}`,
+      cause,
+    });
   }
 }
 
-async function removeOnce(
+function removeOnce(
   endpoint: Endpoint,
   fenced: FencedDatabase,
   record: FenceRecord,
   lockWaitMs: number,
 ): Promise<void> {
   const { database } = fenced;
-  const session = await connect(endpoint, { database, purpose: "take down fence", bookkeeping: true });
-  try {
+  return withSession(endpoint, { database, purpose: "take down fence", bookkeeping: true }, async (session) => {
     await session.query(`SET lock_timeout = ${lockWaitMs}`);
     await takeDownFence(session, fenced, record);
-  } finally {
-    await session.end();
-  }
+  });
 }

@@ -1,29 +1,30 @@
 import pg, { type Client } from "pg";
 import { RefusedError, messageOf } from "../../errors.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
-import { applicationNamePrefix, ownerSeparator, connect } from "../../postgres/connection/connect.js";
+import { applicationNamePrefix, ownerSeparator } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { digestOf, type SessionOwner } from "../context/session-owner.js";
 
 export interface EndedSessionCount {
   readonly ended: number;
-  /** Why some go on. */
+  /** Errors of sessions that could not be terminated. */
   readonly refused: readonly string[];
 }
 
 export interface SessionSelection {
-  /** Databases whose snapshots somebody may go on under, which are left. */
+  /** Databases whose snapshots are kept, because a copy may resume under them. */
   readonly spareSnapshotsIn?: readonly string[];
-  /** Those of processes that have shared its copies, too. */
+  /** Whether sessions of copy helpers are terminated, too. */
   readonly helpers?: boolean;
-  /** The only database to look at. */
+  /** Limits the search to one database. */
   readonly onlyIn?: string;
 }
 
 /**
- * Ends, in all databases of a server, what workers of earlier generations have left open: one that is stopped or cut off
- * keeps its locks and snapshots for as long as nobody does, and one that was killed those of the statement that still runs.
+ * Terminates the sessions of earlier generations in all databases of a server. A suspended or disconnected worker otherwise
+ * keeps its locks and snapshots. A killed worker keeps those of its running statement.
  */
 export async function endEarlierSessions(
   session: Client,
@@ -58,19 +59,19 @@ export async function endEarlierSessions(
 export interface Side {
   readonly name: "source" | "target";
   readonly endpoint: Endpoint;
-  /** To connect to; sessions are looked for in all of them. */
+  /** The database to connect to. Sessions of all databases are found. */
   readonly database: string;
 }
 
-/** What has become of an earlier worker's sessions, for people. */
+/** A line for the log about sessions of an earlier worker. */
 export interface SessionCleanupReport {
   readonly message: string;
   readonly level: "info" | "warning";
 }
 
 /**
- * As {@link endEarlierSessions}, on a server that may not be there, or not let it: that is told, and whoever comes has
- * to wait.
+ * Connects to a server and calls {@link endEarlierSessions}. An unreachable server or a missing privilege is reported, and
+ * this worker then waits for the sessions.
  */
 export async function endEarlierSessionsOn(
   { name, endpoint, database }: Side,
@@ -78,23 +79,26 @@ export async function endEarlierSessionsOn(
   which: SessionSelection = {},
 ): Promise<readonly SessionCleanupReport[]> {
   try {
-    const session = await connect(endpoint, { database, purpose: `${owner.migration} take over` });
-    const { ended, refused } = await endEarlierSessions(session, owner, which).finally(() => session.end());
-    const told: SessionCleanupReport[] = [];
+    const { ended, refused } = await withSession(
+      endpoint,
+      { database, purpose: `${owner.migration} take over` },
+      (session) => endEarlierSessions(session, owner, which),
+    );
+    const reports: SessionCleanupReport[] = [];
     if (ended > 0)
-      told.push({
-        message: `sessions that an earlier worker had left on the ${name} were ended: ${ended}`,
+      reports.push({
+        message: `terminated ${ended} sessions of an earlier worker on the ${name}`,
         level: "info",
       });
     if (refused.length > 0)
-      told.push({
-        message: `an earlier worker's sessions on the ${name} go on: ${refused.join("; ")}`,
+      reports.push({
+        message: `sessions of an earlier worker are still open on the ${name}: ${refused.join("; ")}`,
         level: "warning",
       });
-    return told;
+    return reports;
   } catch (error) {
     if (!(error instanceof RefusedError || error instanceof pg.DatabaseError || isConnectionLoss(error))) throw error;
-    const message = `an earlier worker's sessions on the ${name} cannot be looked for: ${messageOf(error)}`;
+    const message = `cannot look for sessions of an earlier worker on the ${name}: ${messageOf(error)}`;
     return [{ message, level: "warning" }];
   }
 }

@@ -2,7 +2,8 @@ import { log } from "../../log.js";
 import { changeCaptureNames, pointSlot } from "../../cdc/model/names.js";
 import { dropProgress } from "../../cdc/target/progress.js";
 import { RefusedError, UnreachableError, messageOf } from "../../errors.js";
-import { connect, isMissingDatabase, refusesLogin } from "../../postgres/connection/connect.js";
+import { isMissingDatabase, refusesLogin } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { inspectSlot } from "../../cdc/source/slot-state.js";
 import { dropTargetDatabase } from "../../schema/database/database.js";
@@ -31,28 +32,27 @@ interface Servers {
 }
 
 /**
- * Removes all that a migration has made but the migrated data: slots and publications, progress, records. The caller
- * has stopped its worker, or taken its rights: what that has left open is ended. Where a server refuses, the rest is
- * kept on record, so that it can be tried again.
+ * Removes everything that a migration created except the migrated data: slots, publications, progress, records. The caller
+ * has stopped or fenced off the worker. Open sessions of the worker are terminated. If a server refuses a removal, the
+ * records keep the remaining objects, so that the erasure can be repeated.
  */
 export async function eraseMigration(
   store: Store,
   servers: Servers & { readonly maintenanceDatabase: string },
 ): Promise<void> {
   const databases = await readDatabases(store, servers.migrationName);
-  await endLeftSessions(store, servers, databases[0]?.name);
-  await eachOf(databases, (database) => eraseDatabase(store, servers, database));
-  await eachOf(databases, (database) => eraseRehearsal(store, servers, database.name));
+  await endOpenSessions(store, servers, databases[0]?.name);
+  await forEach(databases, (database) => eraseDatabase(store, servers, database));
+  await forEach(databases, (database) => eraseRehearsal(store, servers, database.name));
   await deleteMigration(store, servers.migrationName);
   await store.removeIfEmpty();
 }
 
 /**
- * Those of a worker that is stopped, or was cut off, hold its locks and snapshots for as long as nobody ends them, and
- * what was killed in the middle of a statement still runs. Processes that have shared its copies keep their snapshots
- * for a successor. A worker that has come to an end has left none.
+ * Terminates the sessions of a suspended, disconnected or killed worker and of its copy helpers, which hold locks and
+ * snapshots. A worker that ended by itself left none.
  */
-async function endLeftSessions(
+async function endOpenSessions(
   store: Store,
   { migrationName: migration, source, target, maintenanceDatabase }: Servers & { readonly maintenanceDatabase: string },
   database: string | undefined,
@@ -66,8 +66,8 @@ async function endLeftSessions(
     for (const { message } of await endEarlierSessionsOn(side, owner, { helpers: true })) log.warn(message);
 }
 
-/** All of them, also where one fails: the slot of each retains WAL. @throws what has failed, in the end */
-async function eachOf<Database>(
+/** Erases every database, also if one fails, because the slot of each retains WAL. @throws the failures, at the end */
+async function forEach<Database>(
   databases: readonly Database[],
   erase: (database: Database) => Promise<void>,
 ): Promise<void> {
@@ -96,7 +96,7 @@ async function eraseDatabase(store: Store, servers: Servers, database: DatabaseR
   await eraseProgress(servers, database.targetName);
 }
 
-/** A worker that was killed during its validation has left it. */
+/** Drops the rehearsal database that a worker left if it was killed during its validation. */
 async function eraseRehearsal(
   store: Store,
   { migrationName, target, maintenanceDatabase }: Servers & { readonly maintenanceDatabase: string },
@@ -104,8 +104,9 @@ async function eraseRehearsal(
 ): Promise<void> {
   const name = rehearsalDatabase(migrationName, database);
   if (!(await databaseExists(store, name))) return;
-  const session = await connect(target, { database: maintenanceDatabase, purpose: `${migrationName} clean up` });
-  await dropTargetDatabase(session, name).finally(() => session.end());
+  await withSession(target, { database: maintenanceDatabase, purpose: `${migrationName} clean up` }, (session) =>
+    dropTargetDatabase(session, name),
+  );
 }
 
 async function eraseRollback(servers: Servers, database: string, targetDatabase: string): Promise<void> {
@@ -113,75 +114,74 @@ async function eraseRollback(servers: Servers, database: string, targetDatabase:
   if (note !== undefined) log.warn(note);
 }
 
-async function eraseProgress({ migrationName, target }: Servers, targetDatabase: string): Promise<void> {
-  const client = await connect(target, { database: targetDatabase, purpose: `${migrationName} clean up` });
-  await dropProgress(client, migrationName).finally(() => client.end());
+function eraseProgress({ migrationName, target }: Servers, targetDatabase: string): Promise<void> {
+  return withSession(target, { database: targetDatabase, purpose: `${migrationName} clean up` }, (session) =>
+    dropProgress(session, migrationName),
+  );
 }
 
-/** Of a migration that is on no record any more. */
+/** A migration whose records are missing. */
 interface Unrecorded extends Servers {
   readonly databases: readonly { readonly name: string; readonly targetName: string }[];
-  /** Where nothing can be left to remove, a source that is gone is no matter. */
+  /** Nothing can be left on the source then, so an unreachable source is not an error. */
   readonly hasEnded: boolean;
 }
 
 /**
- * Removes what is found by its name alone, of an online migration whose records somebody has removed from the target: the
- * slot on the source would retain WAL for ever.
+ * Removes the objects of an online migration whose records were deleted from the target. Finds them by their names. The slot
+ * on the source would otherwise retain WAL forever.
  *
- * @throws RefusedError saying how to do it by hand
+ * @throws RefusedError with the statements to run manually
  */
 export async function eraseUnrecorded({ databases, hasEnded, ...servers }: Unrecorded): Promise<void> {
-  await eachOf(databases, async ({ name, targetName }) => {
-    // A source that is gone keeps nothing from being removed here.
+  await forEach(databases, async ({ name, targetName }) => {
+    // First the target, so that an unreachable source does not prevent this.
     await eraseFromTarget(servers, name, targetName);
     try {
-      if (await eraseFromSource(servers, name)) await tellOfFence(servers, { side: "source", database: name });
+      if (await eraseFromSource(servers, name)) await warnOfFence(servers, { side: "source", database: name });
     } catch (error) {
-      if (!hasEnded || !isShut(error)) throw error;
+      if (!hasEnded || !isInaccessible(error)) throw error;
       log.warn(messageOf(error));
     }
   });
 }
 
-/** @returns whether there is such a database. @throws RefusedError saying how to do it by hand */
+/** @returns whether the database exists. @throws RefusedError with the statements to run manually */
 async function eraseFromSource(servers: Servers, database: string): Promise<boolean> {
   try {
     for (const note of await dropSourceObjects(servers.source, servers, database)) log.warn(note);
     return true;
   } catch (error) {
-    if (!isMissingDatabase((error as Error).cause) || (await keepsSlot(servers, database))) throw error;
-    log.warn(`${database} is not on the source any more, so nothing is left to remove there`);
+    if (!isMissingDatabase((error as Error).cause) || (await hasSlot(servers, database))) throw error;
+    log.warn(`the database ${database} no longer exists on the source: nothing to remove there`);
     return false;
   }
 }
 
-/** A database that is dropped takes its slots with it; one that has another name now does not. */
-async function keepsSlot({ source, ...migration }: Servers, database: string): Promise<boolean> {
+/** Whether slots remain. Dropping a database drops its slots, renaming it does not. */
+async function hasSlot({ source, ...migration }: Servers, database: string): Promise<boolean> {
   const names = changeCaptureNames(migration, database);
+  const options = { database: "postgres", purpose: `${migration.migrationName} clean up` };
   try {
-    const session = await connect(source, { database: "postgres", purpose: `${migration.migrationName} clean up` });
-    try {
+    return await withSession(source, options, async (session) => {
       for (const slot of [names.slot, pointSlot(names)]) if (await inspectSlot(session, slot)) return true;
       return false;
-    } finally {
-      await session.end();
-    }
+    });
   } catch (error) {
-    // A server may have no such database, either: then nobody can tell.
+    // The server may have no database postgres. Then slots cannot be listed.
     if (isMissingDatabase(error)) return false;
     throw error;
   }
 }
 
-/** What it covers was on record only. */
-async function tellOfFence(servers: Servers, { side, database }: FencedDatabase): Promise<void> {
-  const session = await connect(servers[side], { database, purpose: `${servers.migrationName} clean up` });
-  const fence = await readFenceRecord(session, side).finally(() => session.end());
+/** Reports a database that is read-only. The earlier settings were in the deleted records, so they cannot be restored. */
+async function warnOfFence(servers: Servers, { side, database }: FencedDatabase): Promise<void> {
+  const options = { database, purpose: `${servers.migrationName} clean up` };
+  const fence = await withSession(servers[side], options, (session) => readFenceRecord(session, side));
   if (fence.database !== "on") return;
   const unset = { database: null, roles: fence.roles.map(({ role }) => ({ role, setting: null })) };
   log.warn(
-    `${database} on the ${side} is read only, maybe by a fence of which the record is gone: ${fenceRemedy(database, unset)}`,
+    `${database} on the ${side} is read-only, maybe by a fence whose record was deleted: ${fenceRemedy(database, unset)}`,
   );
 }
 
@@ -189,34 +189,34 @@ async function eraseFromTarget(servers: Servers, database: string, targetDatabas
   try {
     await eraseRollback(servers, database, targetDatabase);
     await eraseProgress(servers, targetDatabase);
-    await tellOfFence(servers, { side: "target", database: targetDatabase });
+    await warnOfFence(servers, { side: "target", database: targetDatabase });
   } catch (error) {
-    // The database may not have been made, or is gone.
+    // The database may never have been created, or was dropped.
     if (!isMissingDatabase(error)) throw error;
   }
 }
 
-/** Nobody answers any more, or nobody is let in. */
-const isShut = (error: unknown): boolean =>
+/** Whether the server is unreachable or refuses the login. */
+const isInaccessible = (error: unknown): boolean =>
   [error, (error as Error).cause].some((one) => one instanceof UnreachableError || refusesLogin(one));
 
 /**
- * Takes the fences of a database down and off the record. A source that is gone after the cutover, or lets nobody in, as old
- * servers will, has nothing left to take down.
+ * Removes the fences of a database from the servers and from the records. After the cutover, an old source may be switched
+ * off or refuse logins. Its fence is then only removed from the records.
  *
- * @throws RefusedError saying how to do it by hand
+ * @throws RefusedError with the statements to run manually
  */
 export async function eraseFences(store: Store, servers: Servers, database: DatabaseRecord): Promise<void> {
   const { name, phase, fences } = database;
-  const isOver = phase === "done" || phase === "rollingBack" || phase === "returned";
+  const isCutOver = phase === "done" || phase === "rollingBack" || phase === "returned";
   for (const side of fenceSides) {
     const fence = fences[side];
     if (!fence) continue;
-    const mayBeGone = isOver && side === "source";
+    const mayBeOffline = isCutOver && side === "source";
     try {
-      await removeFence(servers[side], fencedDatabase(database, side), fence, mayBeGone ? 0 : undefined);
+      await removeFence(servers[side], fencedDatabase(database, side), fence, mayBeOffline ? 0 : undefined);
     } catch (error) {
-      if (!mayBeGone || !isShut(error)) throw error;
+      if (!mayBeOffline || !isInaccessible(error)) throw error;
       log.warn(messageOf(error));
     }
     await forgetFence(store, servers.migrationName, name, side);

@@ -1,7 +1,7 @@
 import { inspectSlot } from "../../cdc/source/slot-state.js";
 import type { FenceSide } from "../../store/fence-record.js";
 import { ContentDiffersError, messageOf } from "../../errors.js";
-import { connect } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import type { DatabaseRecord } from "../../store/records.js";
 import type { RunContext } from "../context/run-context.js";
@@ -10,10 +10,10 @@ import { type RetryPolicy, retry } from "../context/retry.js";
 import { dropSourceObjects } from "./source-objects.js";
 import { clearRollback } from "./rollback-objects.js";
 
-/** With a server that is away, also when all else is being canceled: the user waits for it. */
-const mostPatienceSeconds = 60;
+/** Limits the retries for an unreachable server, because the user waits for the cancellation. */
+const maxRetrySeconds = 60;
 
-/** What a database that does not come to its end has on the servers that must not stay there. */
+/** Removes the objects of canceled and failed databases that must not stay on the servers. */
 export class MigrationCleanup {
   readonly #context: RunContext;
 
@@ -21,14 +21,14 @@ export class MigrationCleanup {
     this.#context = context;
   }
 
-  get #patience(): RetryPolicy {
-    return { seconds: Math.min(mostPatienceSeconds, this.#context.spec.reconnectFor) };
+  get #retryPolicy(): RetryPolicy {
+    return { seconds: Math.min(maxRetrySeconds, this.#context.spec.reconnectFor) };
   }
 
-  /** On the source, and on the target for its way back. */
+  /** Drops slots, publications and fences on both servers. */
   async removeServerObjects(record: DatabaseRecord): Promise<void> {
     if (record.slot !== undefined || record.publications.length > 0)
-      await retry(this.#patience, () => this.dropSourceObjects(record.name));
+      await retry(this.#retryPolicy, () => this.dropSourceObjects(record.name));
     await this.takeDownFences(record);
     await this.removeRollback(record);
   }
@@ -40,7 +40,7 @@ export class MigrationCleanup {
     await journal.database(database, { slot: null, publications: [] });
   }
 
-  /** Those that a cutover or a return has left which does not come to its end. */
+  /** Removes the fences of an unfinished cutover or return. */
   async takeDownFences(record: DatabaseRecord, sides: readonly FenceSide[] = fenceSides): Promise<void> {
     for (const side of sides) {
       const fence = record.fences[side];
@@ -51,14 +51,14 @@ export class MigrationCleanup {
   }
 
   async removeRollback(record: DatabaseRecord): Promise<void> {
-    if (record.hasRollbackReplication) await retry(this.#patience, () => clearRollback(this.#context, record));
+    if (record.hasRollbackReplication) await retry(this.#retryPolicy, () => clearRollback(this.#context, record));
   }
 
   /**
-   * A copy that failed is begun anew, so its slot only fills the source's disk; one that had come to following keeps its
-   * slot, without which it could not go on.
+   * Drops the slot of a failed copy, which the next attempt restarts. A database that was being replicated keeps its slot,
+   * because it resumes from there.
    *
-   * @returns what the user is told of: what stays, and what could not be removed
+   * @returns notes for the user about remaining objects and failed removals
    */
   async cleanUpFailedDatabase(database: DatabaseRecord, error: unknown): Promise<string[]> {
     const { name, phase, slot, hasRollbackReplication } = database;
@@ -69,7 +69,7 @@ export class MigrationCleanup {
     if (phase === "rollingBack") await tried(this.takeDownFences(database, ["target"]));
     if (hasRollbackReplication)
       notes.push(
-        `the way back of ${name} has a slot on the target, which retains WAL there until pulumi up goes on, rollback is drop, or pulumi destroy removes it`,
+        `the rollback replication of ${name} has a slot on the target. It retains WAL there until pulumi up resumes the migration, rollback is set to drop, or pulumi destroy removes it`,
       );
     if (phase === "copying")
       notes.push(
@@ -80,19 +80,17 @@ export class MigrationCleanup {
     if (!isFollowed) await tried(this.dropSourceObjects(name));
     else if (!(error instanceof ContentDiffersError) && (await this.#retainsWal(slot, name)))
       notes.push(
-        `the slot ${slot} is kept on the source and retains WAL there until pulumi up goes on or pulumi destroy removes it`,
+        `the slot ${slot} stays on the source and retains WAL there until pulumi up resumes the migration or pulumi destroy removes it`,
       );
     return notes;
   }
 
-  /** True when the source does not answer; false when the slot is gone, which is dropped with its database. */
+  /** Whether the slot exists; true if the source is unreachable. Dropping the database also dropped the slot. */
   async #retainsWal(slot: string, database: string): Promise<boolean> {
     const { source, spec } = this.#context;
     try {
-      const session = await connect(source, {
-        ...{ database, purpose: `${spec.migrationName} look at slot`, bookkeeping: true },
-      });
-      const state = await inspectSlot(session, slot).finally(() => session.end());
+      const options = { database, purpose: `${spec.migrationName} look at slot`, bookkeeping: true };
+      const state = await withSession(source, options, (session) => inspectSlot(session, slot));
       return state !== undefined && state.walStatus !== "lost";
     } catch (error) {
       return ![error, (error as Error).cause].some((one) => sqlStateOf(one) === sqlStates.invalidCatalogName);

@@ -4,39 +4,42 @@ import { dropProgress } from "../../cdc/target/progress.js";
 import { dropPublications } from "../../cdc/source/publication.js";
 import { UnreachableError, messageOf } from "../../errors.js";
 import { connect, isMissingDatabase, refusesLogin } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import type { DatabaseRecord } from "../../store/records.js";
 import { retry } from "../context/retry.js";
 import type { Work } from "../context/work.js";
 
-/** A source that stays unreachable for longer than a restart takes must not keep a migration from ending. */
+/** Longer than a restart of the source. A source that stays unreachable must not prevent the end of a migration. */
 const sourceAwaySeconds = 60;
 
 export interface RollbackPlaces {
   readonly migrationName: string;
   readonly source: Endpoint;
   readonly target: Endpoint;
-  /** On the source, and on the target. */
+  /** Name of the database on the source. */
   readonly database: string;
+  /** Name of the database on the target. */
   readonly targetDatabase: string;
 }
 
 /**
- * Removes what a way back has on both sides; idempotent. The target's first: its slot fills the disk of a server that
- * is in use. A source that is gone by then, or lets nobody in, as old servers will, has nothing left to remove, and
- * that is answered as a note.
+ * Removes the objects of a rollback replication on both servers. Idempotent. Starts with the target, because its slot fills
+ * the disk of a server in use. An old source may be switched off or refuse logins. That is not an error, but a note.
  *
- * @param sourceAwaySeconds how long a source that does not answer may just be restarting
- * @throws RefusedError, UnreachableError when the target does not let it
+ * @param sourceAwaySeconds how long to retry an unreachable source, which may be restarting
+ * @returns a note about remaining objects, or undefined
+ * @throws RefusedError, UnreachableError if the target refuses or does not respond
  */
 export async function removeRollback(places: RollbackPlaces, sourceAwaySeconds = 0): Promise<string | undefined> {
   const { migrationName, target, database, targetDatabase } = places;
   const names = rollbackNames(places, database);
   const purpose = `${migrationName} clean up`;
   for (const slot of [names.slot, readerSlot(names.slot)]) await dropSlot(target, targetDatabase, slot);
-  const onTarget = await connect(target, { database: targetDatabase, purpose });
-  const left = await dropPublications(onTarget, names).finally(() => onTarget.end());
-  const notes = [...left, ...(await forgetOnSource(places, purpose, sourceAwaySeconds))];
+  const remaining = await withSession(target, { database: targetDatabase, purpose }, (session) =>
+    dropPublications(session, names),
+  );
+  const notes = [...remaining, ...(await forgetOnSource(places, purpose, sourceAwaySeconds))];
   return notes.length > 0 ? notes.join("; ") : undefined;
 }
 
@@ -47,19 +50,19 @@ async function forgetOnSource(
 ): Promise<readonly string[]> {
   const isRetryable = (error: unknown): boolean => error instanceof UnreachableError;
   try {
-    const onSource = await retry({ seconds, isRetryable }, () => connect(source, { database, purpose }));
-    await dropProgress(onSource, rollbackProgress(migrationName)).finally(() => onSource.end());
+    const session = await retry({ seconds, isRetryable }, () => connect(source, { database, purpose }));
+    await dropProgress(session, rollbackProgress(migrationName)).finally(() => session.end());
     return [];
   } catch (error) {
     if (isMissingDatabase(error)) return [];
     if (!(error instanceof UnreachableError) && !refusesLogin(error)) throw error;
     return [
-      `what is applied of the way back is still on record in the schema pgmigration of ${database} on the source: ${messageOf(error)}`,
+      `the progress of the rollback replication stays in the schema pgmigration of ${database} on the source: ${messageOf(error)}`,
     ];
   }
 }
 
-/** Removes what a way back has on both sides, and that there is one from the records. */
+/** Removes the objects of the rollback replication on both servers, and its record. */
 export async function clearRollback(
   work: Pick<Work, "spec" | "source" | "target" | "journal">,
   record: DatabaseRecord,
@@ -73,5 +76,9 @@ export const placesOf = (
   { spec, source, target }: Pick<Work, "spec" | "source" | "target">,
   { name, targetName }: Pick<DatabaseRecord, "name" | "targetName">,
 ): RollbackPlaces => ({
-  ...{ migrationName: spec.migrationName, source, target, database: name, targetDatabase: targetName },
+  migrationName: spec.migrationName,
+  source,
+  target,
+  database: name,
+  targetDatabase: targetName,
 });

@@ -2,14 +2,14 @@ import { messageOf, RefusedError } from "../../errors.js";
 import { changeCaptureNames, type MigrationIdentity, pointSlot, readerSlot } from "../../cdc/model/names.js";
 import { dropPublications } from "../../cdc/source/publication.js";
 import { dropSlot } from "../../cdc/source/drop-slot.js";
-import { connect } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 
 /**
- * Drops the slot and the publications that a migration has made for a database on the source; idempotent. A slot that is
- * left fills the source's disk, so a failure says how to drop it by hand.
+ * Drops the slots and publications that a migration created for a database on the source. Idempotent. A remaining slot fills
+ * the source's disk, so the error contains the statement that drops it.
  *
- * @returns what is left for somebody to do on the source
+ * @returns notes about steps that remain to be done on the source
  * @throws RefusedError
  */
 export async function dropSourceObjects(
@@ -19,12 +19,10 @@ export async function dropSourceObjects(
 ): Promise<readonly string[]> {
   const names = changeCaptureNames(migration, database);
   try {
-    const publications = async (): Promise<readonly string[]> => {
-      const client = await connect(source, { database, purpose: `${migration.migrationName} clean up` });
-      return dropPublications(client, names).finally(() => client.end());
-    };
     const [notes, ...slots] = await Promise.allSettled([
-      publications(),
+      withSession(source, { database, purpose: `${migration.migrationName} clean up` }, (session) =>
+        dropPublications(session, names),
+      ),
       dropSlot(source, database, names.slot),
       dropSlot(source, database, pointSlot(names)),
       dropSlot(source, database, readerSlot(names.slot)),
@@ -35,9 +33,9 @@ export async function dropSourceObjects(
     return notes.value;
   } catch (cause) {
     throw new RefusedError(
-      `slot and publications of ${migration.migrationName} could not be removed from ${database} on the source: ${messageOf(cause)}`,
+      `cannot drop slots and publications of ${migration.migrationName} in ${database} on the source: ${messageOf(cause)}`,
       {
-        remedy: `on the source, in ${database}: SELECT pg_drop_replication_slot('${names.slot}') (else it keeps WAL for ever); DROP PUBLICATION IF EXISTS ${names.publication}, ${names.insertOnlyPublication}`,
+        remedy: `on the source, in ${database}: SELECT pg_drop_replication_slot('${names.slot}') (otherwise it retains WAL forever); DROP PUBLICATION IF EXISTS ${names.publication}, ${names.insertOnlyPublication}`,
         cause,
       },
     );

@@ -11,35 +11,37 @@ interface Database {
 }
 
 export interface AlignmentOptions {
-  /** Where the follower reads, with the temporary slot's name, and where it applies. */
+  /** The database from which the follower reads, and the name of the temporary slot. */
   readonly source: Database & { readonly plugin: OutputPlugin; readonly slot: string };
+  /** The database to which the follower applies. */
   readonly target: Database;
   readonly follower: Follower;
   readonly signal: AbortSignal;
 }
 
-/** Snapshots of both sides that show the same transactions: those that the source had committed before one point. */
+/** Snapshots of both sides that show the same transactions: those that the source committed before one LSN. */
 export interface AlignedSnapshots {
   readonly lsn: string;
   readonly source: Snapshot;
   readonly target: Snapshot;
-  /** For how long nothing was applied, or only what lay before the point. */
+  /** For how long the follower was held. It applied only changes before the LSN meanwhile. */
   readonly heldSeconds: number;
   readonly release: () => Promise<void>;
 }
 
-/** How long to wait for transactions that are open on the source. */
+/** How long to wait for open transactions on the source. */
 const openTransactionsSeconds = 300;
 
 /**
- * Has source and target show the same moment, while both are written: a temporary slot names a point of the source's WAL
- * and the snapshot of just the transactions before it; the follower comes to rest there, and the target's snapshot is
- * taken. Then the follower goes on, whatever has happened.
+ * Exports snapshots of source and target that show the same moment, while both are written.
  *
- * The follower is held before the point is made, since it must not have gone beyond. What lies before the point for
- * certain is let pass meanwhile, so that a long transaction on the source does not hold up the stream.
+ * 1. Hold the follower, because it must not apply changes beyond the LSN that is determined next.
+ * 2. Create a temporary slot. It determines an LSN and a snapshot of the transactions before it. While a long transaction
+ *    delays the slot, the follower may apply changes that certainly precede the LSN.
+ * 3. Apply everything before the LSN, and export the target's snapshot.
+ * 4. Resume the follower, also after an error.
  *
- * @throws RefusedError where the source has no free slot, TimeoutError where transactions stay open on it
+ * @throws RefusedError if the source has no free slot, TimeoutError if transactions stay open on it
  */
 export async function alignSnapshots({
   source,

@@ -26,19 +26,19 @@ import type { Work } from "../context/work.js";
 
 export interface ComparisonOfDatabase {
   readonly database: string;
-  /** The moment of the source that the target has to show. */
+  /** The snapshot of the source that the target must equal. */
   readonly snapshotId: string;
   readonly signal: AbortSignal;
-  /** In a cutover: what is copied once and not followed is left out, as the findings have said, and content has a budget. */
+  /** In a cutover, tables that are copied but not replicated are skipped (findings name them), and the time is limited. */
   readonly inCutover: boolean;
   /** {@link TablesComparison.targetRests} */
   readonly targetRests?: Promise<void>;
 }
 
 /**
- * Compares the rows of every table, as `verification` wants it, and writes the result down.
+ * Compares the rows of every table in the mode of `verification`, and records the result.
  *
- * @throws ContentDiffersError naming tables, numbers and keys
+ * @throws ContentDiffersError with tables, row counts and keys
  */
 export async function compareDatabase(
   work: Work,
@@ -72,43 +72,43 @@ export async function compareDatabase(
     results.filter(({ replaced }) => !replaced),
   );
   if (difference) throw difference;
-  const overtaken = results.filter(({ replaced }) => replaced);
-  if (overtaken.length > 0) throw concurrentChangeError(database, overtaken);
+  const replaced = results.filter((one) => one.replaced);
+  if (replaced.length > 0) throw concurrentChangeError(database, replaced);
   await journal.event(`${inWords(results)}, all equal`, { database });
   return results;
 }
 
-/** That they were truncated or rewritten between the moment to compare and their reading. */
+/** Names tables that were truncated or rewritten after the snapshot and before they were read. */
 export function concurrentChangeError(database: string, tables: readonly TableComparison[]): ConcurrentChangeError {
-  const names = tables.slice(0, mostNamed).map(({ schema, table }) => qualify(schema, table));
-  const more = tables.length > mostNamed ? ` and ${tables.length - mostNamed} more` : "";
   return new ConcurrentChangeError(
-    `${database}: ${names.join(", ")}${more} could not be compared: truncated or rewritten meanwhile`,
-    {
-      remedy: "compare again, at a moment when nothing truncates or rewrites it",
-    },
+    `${database}: cannot compare ${namesOf(tables)}: truncated or rewritten during the comparison`,
+    { remedy: "compare again while these tables are not truncated or rewritten" },
   );
 }
 
-/** The cutover's step, as its timeline has it: with what was compared how, where not all was by content. */
+/** Name of the step in the cutover's timeline, with the numbers of tables if some were only counted. */
 export function comparisonStep(results: readonly TableComparison[]): string {
   const counted = results.filter(({ by }) => by === "counts").length;
   return counted === 0 ? "compare" : `compare (${results.length - counted} by content, ${counted} by counts)`;
 }
 
-const mostNamed = 20;
+const maxNamed = 20;
 
-/** What was compared how, and which tables were only counted. */
+function namesOf(tables: readonly TableComparison[]): string {
+  const names = tables.slice(0, maxNamed).map(({ schema, table }) => qualify(schema, table));
+  const more = tables.length > maxNamed ? ` and ${tables.length - maxNamed} more` : "";
+  return names.join(", ") + more;
+}
+
+/** Summarizes a comparison, and names the tables that were only counted. */
 export function inWords(results: readonly TableComparison[]): string {
   const counted = results.filter(({ by }) => by === "counts");
   if (counted.length === 0) return `${results.length} tables compared`;
   if (counted.length === results.length) return `${results.length} tables compared by counts`;
-  const names = counted.slice(0, mostNamed).map(({ schema, table }) => qualify(schema, table));
-  const more = counted.length > mostNamed ? ` and ${counted.length - mostNamed} more` : "";
-  return `${results.length - counted.length} tables compared by content, ${counted.length} by counts (${names.join(", ")}${more})`;
+  return `${results.length - counted.length} tables compared by content, ${counted.length} by counts (${namesOf(counted)})`;
 }
 
-/** Content as far as `cutoverVerificationBudget` goes, and counts for the rest; counts where only these are wanted. */
+/** Compares content within `cutoverVerificationBudget`, and counts for the remaining tables. */
 export async function compareInCutover(
   { verification, cutoverVerificationBudget }: MigrationSpec,
   tables: Omit<TablesComparison, "mode" | "budget">,
@@ -117,7 +117,7 @@ export async function compareInCutover(
   return compareWithinBudget(tables, cutoverVerificationBudget);
 }
 
-/** Compares large objects, of which no stream tells. @throws ContentDiffersError */
+/** Compares large objects, which logical replication omits. @throws ContentDiffersError */
 export async function compareLargeObjectsOf(
   { spec, journal }: Work,
   database: string,
@@ -132,46 +132,45 @@ export async function compareLargeObjectsOf(
   await journal.event(`${result.sourceRows} large objects compared, all equal`, { database });
 }
 
+/** A database with a session on each server. */
+interface DatabaseSessions {
+  readonly database: string;
+  readonly source: Client;
+  readonly target: Client;
+}
+
 /**
- * Compares the schemas once everything has been restored, `without` what the filter or the restore has left out and said
- * so ({@link compareSchema}). What is missing without having been found before is an error;
- * what is there in another form is told.
+ * Compares the schemas after everything was restored. A missing object is an error, unless a finding already reported it
+ * (`without`, keys of {@link compareSchema}). A different definition becomes a finding.
  *
- * @throws ContentDiffersError naming what is missing
+ * @throws ContentDiffersError with the missing objects
  */
 export async function compareSchemas(
   { journal }: Work,
-  database: string,
-  source: Client,
-  target: Client,
-  without: ReadonlySet<string>,
+  { database, source, target, without }: DatabaseSessions & { readonly without: ReadonlySet<string> },
 ): Promise<void> {
   const differences = await compareSchema(source, target, { without });
   const missing = differences.filter((one) => one.source === undefined);
   await journal.findings(differences.filter((one) => one.source !== undefined).map((one) => otherForm(database, one)));
   const difference = contentDiffers(database, [], missing);
   if (difference) throw difference;
-  await journal.event("the schema compared, nothing is missing", { database });
+  await journal.event("schema compared, no missing objects", { database });
 }
 
-/** Names what was dropped on the source while it was followed: on the target somebody may have come to use it. */
+/** Reports objects that were dropped on the source during the replication. They stay on the target, where they may be used. */
 export async function nameDropped(
   { journal }: Work,
-  database: string,
+  { database, source, target }: DatabaseSessions,
   before: Definitions,
-  source: Client,
-  target: Client,
 ): Promise<void> {
   const dropped = droppedSince(before, await readDefinitions(source), await readDefinitions(target));
   await journal.findings(dropped.map((one) => stillThere(database, one)));
 }
 
-/** Names what foreign servers and the like are reached by, where that differs: by names alone, since it may be secret. */
+/** Reports different options of foreign servers and similar objects. Names only the options, because values may be secret. */
 export async function nameForeignOptions(
   { journal }: Work,
-  database: string,
-  source: Client,
-  target: Client,
+  { database, source, target }: DatabaseSessions,
 ): Promise<void> {
   const differences = await compareForeignOptions(source, target);
   await journal.findings(differences.map((one) => otherOptions(database, one)));
@@ -184,7 +183,7 @@ const otherOptions = (database: string, { object, options }: ForeignDifference):
   object,
   objectType: "Database",
   message: `${object} has other options on the target than on the source: ${options.join(", ")}`,
-  remedy: `on the target, unless it is meant so: ALTER ${object} OPTIONS, with the source's values`,
+  remedy: `unless the difference is intended, on the target: ALTER ${object} OPTIONS, with the source's values`,
 });
 
 const stillThere = (database: string, { key, drop }: Redefined): Finding => ({
@@ -193,8 +192,8 @@ const stillThere = (database: string, { key, drop }: Redefined): Finding => ({
   state: "Warning",
   object: key,
   objectType: "Database",
-  message: `${key} was dropped on the source while it was followed, and is still on the target`,
-  remedy: `on the target, unless it is needed there: ${drop}`,
+  message: `${key} was dropped on the source during the replication, and still exists on the target`,
+  remedy: `unless it is needed on the target: ${drop}`,
 });
 
 const otherForm = (database: string, { kind, name, source, target }: SchemaDifference): Finding => ({
@@ -204,20 +203,20 @@ const otherForm = (database: string, { kind, name, source, target }: SchemaDiffe
   object: `${kind} ${name}`,
   objectType: "Database",
   message: `${kind} ${name} is ${target ?? ""} on the target, ${source ?? ""} on the source`,
-  remedy: "look whether the difference matters; ALTER it on the target where it does",
+  remedy: "check whether the difference matters; if it does, ALTER the object on the target",
 });
 
-/** Which tables of the source, seen through the sessions that are opened, and under which search_path. */
+/** Reads the tables to compare, and the search_path of the source. */
 export async function planComparison(
   { spec }: Pick<Work, "spec">,
   openSource: (view: ComparisonView) => Promise<Client>,
-  followedOnly: boolean,
+  replicatedOnly: boolean,
 ): Promise<{ tables: TableToCopy[]; searchPath: string }> {
   const session = await openSource("rows");
   try {
     const searchPath = await readSearchPath(session);
     const all = await selectedTables(session, spec);
-    const tables = followedOnly ? all.filter(({ table }) => !table.unlogged && !table.extensionConfiguration) : all;
+    const tables = replicatedOnly ? all.filter(({ table }) => !table.unlogged && !table.extensionConfiguration) : all;
     return { tables, searchPath };
   } finally {
     await session.end();

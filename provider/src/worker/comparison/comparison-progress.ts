@@ -4,7 +4,7 @@ import type { BytesCompared } from "../../verify/compare-tables.js";
 
 const everyMs = 1000;
 
-/** Has it written down how far a comparison of a database is while it runs, and that it runs no more. */
+/** Records the progress of a comparison, and clears it at the end. */
 export async function recordingProgress<Result>(
   journal: Journal,
   database: string,
@@ -12,7 +12,7 @@ export async function recordingProgress<Result>(
 ): Promise<Result> {
   const startedAt = Date.now();
   let recordedAt = 0;
-  // A lost report is made good by the next one; a lost lease is noticed by the worker's own watch.
+  // The next report replaces a lost one. The worker detects a lost lease elsewhere.
   const record = (progress: Parameters<Journal["comparing"]>[1]): Promise<void> =>
     journal.comparing(database, progress).catch(() => undefined);
   let recorded = Promise.resolve();

@@ -1,5 +1,5 @@
 import type { MigrationSpec } from "../../inputs/inputs.js";
-import { connect } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 
 /** How many tables are copied, and how many indexes built, at the same time. */
@@ -26,7 +26,7 @@ interface Capacity {
  * shared_buffers is a quarter of the memory, about 1 GiB per processor, so larger servers get up to eight jobs. The
  * maintenance_work_mem of concurrent index builds stays within twice the target's shared_buffers.
  *
- * @throws Refused, Unreachable as `connect` does
+ * @throws RefusedError, UnreachableError as `connect` does
  */
 export async function defaultJobs(
   { source, target }: { readonly source: Endpoint; readonly target: Endpoint },
@@ -46,21 +46,18 @@ export function parallelismFor(source: Capacity, target: Capacity): Parallelism 
 }
 
 async function capacity(endpoint: Endpoint, database: string): Promise<Capacity> {
-  const session = await connect(endpoint, { database, purpose: "read settings" });
-  try {
-    const { rows } = await session.query<{ free: number; buffers: string; memory: string }>(
+  const { rows } = await withSession(endpoint, { database, purpose: "read settings" }, (session) =>
+    session.query<{ free: number; buffers: string; memory: string }>(
       `SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
                 - (SELECT sum(numbackends)::int FROM pg_stat_database) AS free,
               (SELECT setting::int8 * 8192 FROM pg_settings WHERE name = 'shared_buffers')::text AS buffers,
               (SELECT setting::int8 * 1024 FROM pg_settings WHERE name = 'maintenance_work_mem')::text AS memory`,
-    );
-    const { free, buffers, memory } = rows[0]!;
-    return {
-      freeConnections: free,
-      sharedBuffersBytes: Number(buffers),
-      maintenanceWorkMemBytes: Number(memory),
-    };
-  } finally {
-    await session.end();
-  }
+    ),
+  );
+  const { free, buffers, memory } = rows[0]!;
+  return {
+    freeConnections: free,
+    sharedBuffersBytes: Number(buffers),
+    maintenanceWorkMemBytes: Number(memory),
+  };
 }

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { connect } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { Semaphore } from "../../async/semaphore.js";
 import type { Work } from "./work.js";
@@ -42,11 +42,11 @@ async function runGroups<Step>(
   slots: Semaphore,
   signal: AbortSignal,
 ): Promise<void> {
-  const target = await connect(work.target, {
+  const options = {
     database: targetDatabase(work.spec, database),
     purpose: `${work.spec.migrationName} ${purpose}`,
-  });
-  try {
+  };
+  await withSession(work.target, options, async (target) => {
     for (let group = waiting.shift(); group; group = waiting.shift()) {
       const steps = group;
       await slots.run(async () => {
@@ -56,7 +56,5 @@ async function runGroups<Step>(
         }
       });
     }
-  } finally {
-    await target.end();
-  }
+  });
 }

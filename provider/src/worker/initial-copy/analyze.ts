@@ -9,19 +9,19 @@ import type { Work } from "../context/work.js";
 export interface Analysis {
   readonly work: Work;
   readonly database: string;
-  /** Of the source: before 17, ANALYZE runs the functions of expression indexes under the session's search_path. */
+  /** search_path of the source: before PostgreSQL 17, ANALYZE runs functions of expression indexes under the session's. */
   readonly searchPath: string;
   readonly signal: AbortSignal;
 }
 
-/** Relations per ANALYZE: with a few rows each, asking takes longer than looking at them. */
-const mostTogether = 50;
-/** From here on a relation is asked for alone: 30 MB. */
+/** Relations per ANALYZE. For small ones the round trip takes longer than the work. */
+const maxPerStatement = 50;
+/** A relation of this size (30 MB) gets a statement of its own. */
 const largePages = 4000;
 
 /**
- * Gathers the planner's statistics of the whole database, its catalogue included, in as many sessions as build indexes. A
- * relation that cannot be analyzed is a finding: the rows were compared before.
+ * Gathers the planner's statistics of the whole database, including its catalogue, in as many sessions as there are index
+ * jobs. A relation that cannot be analyzed causes a finding and not a failure, because its rows are already compared.
  */
 export async function analyzeDatabase(
   target: Client,
@@ -37,20 +37,20 @@ export async function analyzeDatabase(
     areBrief: true,
     run: async (session, relations, groupSignal) => {
       await useSearchPath(session, searchPath);
-      // In one transaction: by itself, ANALYZE commits after each relation, and a commit takes longer than a few rows.
-      if ((await refusalOf(session, `BEGIN; ANALYZE ${relations.join(", ")}; COMMIT`, groupSignal)) === undefined)
+      // Outside a transaction, ANALYZE commits after each relation, which takes longer than a small relation.
+      if ((await analyzeError(session, `BEGIN; ANALYZE ${relations.join(", ")}; COMMIT`, groupSignal)) === undefined)
         return;
       for (const relation of relations) {
-        const refusal = await refusalOf(session, `BEGIN; ANALYZE ${relation}; COMMIT`, groupSignal);
-        if (refusal !== undefined) findings.push(notAnalyzed(relation, refusal));
+        const failure = await analyzeError(session, `BEGIN; ANALYZE ${relation}; COMMIT`, groupSignal);
+        if (failure !== undefined) findings.push(notAnalyzed(relation, failure));
       }
     },
   });
   return findings;
 }
 
-/** @throws what the connection was lost by, and the reason of an aborted signal */
-async function refusalOf(session: Client, sql: string, signal: AbortSignal): Promise<string | undefined> {
+/** @returns the error text of the server. @throws connection losses, and the reason of an aborted signal */
+async function analyzeError(session: Client, sql: string, signal: AbortSignal): Promise<string | undefined> {
   try {
     await session.query(sql);
     return undefined;
@@ -62,18 +62,20 @@ async function refusalOf(session: Client, sql: string, signal: AbortSignal): Pro
   }
 }
 
-const notAnalyzed = (relation: string, refusal: string): RestoreFinding => ({
+const notAnalyzed = (relation: string, failure: string): RestoreFinding => ({
   object: relation,
   objectType: "STATISTICS",
-  message: `ANALYZE of ${relation} failed: ${refusal}`,
+  message: `ANALYZE of ${relation} failed: ${failure}`,
   remedy: `correct the cause, then on the target: ANALYZE ${relation}`,
   severity: "warning",
 });
 
 /**
- * What ANALYZE by itself would look at, largest first, without what reads foreign tables, whose servers need not be
- * reachable. Partitions come with their partitioned table, or one by one where another partition is a foreign table. A new
- * database's catalogues have statistics from their creation, which hold until they have grown by a tenth.
+ * Lists the relations that a plain ANALYZE would include, largest first, in groups for one statement each.
+ *
+ * - Foreign tables are omitted, because their servers may be unreachable. A partitioned table with a foreign partition is
+ *   replaced by its other partitions.
+ * - Catalogues have statistics from the creation of the database. They are included once they have grown by a tenth.
  */
 async function groupsOf(target: Client): Promise<string[][]> {
   const { rows } = await target.query<{ schema: string; name: string; large: boolean }>(
@@ -97,7 +99,7 @@ async function groupsOf(target: Client): Promise<string[][]> {
     rows.filter((row) => row.large === large).map(({ schema, name }) => qualify(schema, name));
   const groups = names(true).map((name) => [name]);
   const small = names(false);
-  for (let first = 0; first < small.length; first += mostTogether)
-    groups.push(small.slice(first, first + mostTogether));
+  for (let first = 0; first < small.length; first += maxPerStatement)
+    groups.push(small.slice(first, first + maxPerStatement));
   return groups;
 }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { openInSnapshot, type Snapshot } from "../../copy/snapshot.js";
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
 import { engineVersion } from "../../engine-version.js";
@@ -6,7 +5,8 @@ import { CanceledError, TakenOverError, UnreachableError, messageOf } from "../.
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
-import { connect, tagSessions } from "../../postgres/connection/connect.js";
+import { tagSessions } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
 import { readRestoreContext, type RestoreContext } from "../../schema/restore/restore-context.js";
 import type { MigrationState } from "../../status.js";
@@ -17,6 +17,7 @@ import { readDatabases, readMigration, type DatabaseRecord } from "../../store/r
 import { recordSharedSnapshot, readSharedCopies, type DatabaseCopy } from "../../store/shared-copies.js";
 import { Store } from "../../store/store.js";
 import { CopyTasks } from "../../store/copy-tasks.js";
+import { retry } from "../context/retry.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { reportFindings } from "../context/report-findings.js";
 import { runCopyTasks } from "./copy-tasks.js";
@@ -29,18 +30,18 @@ import { selectedTables } from "../context/selected-tables.js";
 import { withStatementCancellation } from "../context/statement-cancellation.js";
 import type { Work } from "../context/work.js";
 
-/** How long who shares waits for a leader, or for the target: as long a snapshot keeps the source from vacuuming. */
+/** How long a copy helper waits for a leader or for the target. For that time its snapshot keeps the source from vacuuming. */
 export const orphanTimeoutSeconds = 600;
 
-/** What a worker sees of a migration that it does not lead. */
+/** State of a migration as seen by a worker that does not lead it. */
 export interface MigrationView {
   readonly state: MigrationState;
   readonly spec: MigrationSpec;
   readonly generation: number;
-  /** As the records have it. */
+  /** In the text format of the records. */
   readonly startedAt: string;
   readonly hasLeader: boolean;
-  /** How many databases are copied, or will be. */
+  /** Number of databases that are being copied or waiting for it. */
   readonly toCopy: number;
   readonly copies: readonly DatabaseCopy[];
 }
@@ -61,7 +62,7 @@ export async function readMigrationView(job: WorkerJob): Promise<MigrationView |
       copies: await readSharedCopies(store, job.migrationName),
     };
   } catch (error) {
-    // The last migration to be deleted takes the records' schema with it.
+    // Deleting the last migration also drops the control schema.
     if (sqlStateOf(error) === sqlStates.undefinedTable) return undefined;
     throw error;
   } finally {
@@ -69,16 +70,16 @@ export async function readMigrationView(job: WorkerJob): Promise<MigrationView |
   }
 }
 
-/** A leader that was cut off goes on with its copy under the snapshot that another one has held, which has another name. */
+/** A leader that lost its connection may resume its copy under the snapshot of a helper, which has another name. */
 const isSame = (one: DatabaseCopy, other: DatabaseCopy): boolean =>
   one.id === other.id && one.generation === other.generation && one.snapshotId === other.snapshotId;
 
 const isToBeCopied = ({ phase, state }: DatabaseRecord): boolean =>
   (phase === "queued" || phase === "copying") && state === "InProgress";
 
-type Say = (sentence: string) => void;
+type Log = (message: string) => void;
 
-/** One copy that is shared, under one leader. */
+/** This process's part in one shared copy under one leader. */
 interface Share {
   readonly copy: DatabaseCopy;
   readonly abort: AbortController;
@@ -86,12 +87,12 @@ interface Share {
 }
 
 /**
- * Shares the base copies that another worker leads: copies tables and builds indexes under that one's generation, and
- * keeps the copy's snapshot, so that a successor of a leader that dies can go on under it.
+ * Helps with the initial copies that another worker leads. Copies tables and builds indexes under that worker's generation.
+ * Holds the copy's snapshot, so that a successor can resume the copy if the leader dies.
  */
 export class CopyHelper {
   readonly #job: WorkerJob;
-  readonly #say: Say;
+  readonly #log: Log;
   readonly #shares = new Map<string, Share>();
   readonly #held = new Map<string, Promise<Snapshot | undefined>>();
   readonly #closing = new AbortController();
@@ -100,25 +101,25 @@ export class CopyHelper {
   readonly #tableSlots = new Semaphore(() => this.#spec?.tableJobs ?? this.#defaultJobs?.tableJobs ?? 1);
   readonly #indexSlots = new Semaphore(() => this.#spec?.indexJobs ?? this.#defaultJobs?.indexJobs ?? 1);
 
-  constructor(job: WorkerJob, say: Say) {
+  constructor(job: WorkerJob, write: Log) {
     this.#job = job;
-    this.#say = say;
+    this.#log = write;
   }
 
-  /** Whether it keeps a snapshot, for whoever takes the lead. */
+  /** Whether it holds a snapshot for the next leader. */
   get holdsSnapshot(): boolean {
     return this.#held.size > 0;
   }
 
-  /** Shares the copies that are seen, and ends what is shared of others. */
-  async share(sight: MigrationView): Promise<void> {
-    this.#spec = sight.spec;
-    const { startedAt, generation } = sight;
+  /** Starts to help with new copies, and stops for those that ended. */
+  async share(view: MigrationView): Promise<void> {
+    this.#spec = view.spec;
+    const { startedAt, generation } = view;
     tagSessions(helperName({ migration: this.#job.migrationName, startedAt, generation }));
-    const led = sight.copies.filter(({ generation }) => generation === sight.generation);
+    const led = view.copies.filter(({ generation }) => generation === view.generation);
     const copies = led.filter((copy) => copy.engineVersion === engineVersion);
     if (copies.length < led.length)
-      this.#say(`is of version ${engineVersion}, and shares no copy that another version leads`);
+      this.#log(`cannot help: this worker has version ${engineVersion}, the leader another one`);
     for (const [id, share] of this.#shares)
       if (!copies.some((copy) => isSame(copy, share.copy))) await this.#end(id, share);
     for (const copy of copies) {
@@ -127,7 +128,7 @@ export class CopyHelper {
     }
   }
 
-  /** Lets go of the snapshots that these copies do not need. */
+  /** Releases the snapshots of other copies. */
   async keepSnapshotsOf(copies: readonly DatabaseCopy[]): Promise<void> {
     for (const [id, held] of this.#held) {
       if (copies.some((copy) => copy.id === id && !copy.tablesCopied)) continue;
@@ -136,7 +137,7 @@ export class CopyHelper {
     }
   }
 
-  /** Ends what is shared; what is kept stays. */
+  /** Stops helping, and keeps the snapshots. */
   async stopSharing(): Promise<void> {
     for (const [id, share] of this.#shares) await this.#end(id, share);
     tagSessions(undefined);
@@ -149,12 +150,12 @@ export class CopyHelper {
   }
 
   async #end(id: string, share: Share): Promise<void> {
-    share.abort.abort(new CanceledError("the copy is not shared any more"));
+    share.abort.abort(new CanceledError("the copy is no longer shared"));
     await share.ended;
     this.#shares.delete(id);
   }
 
-  /** Without it the copy can be shared all the same; only a successor of the leader could not go on. */
+  /** Holds the snapshot. A failure is only logged: helping needs no snapshot here, but a successor then cannot resume. */
   async #hold(copy: DatabaseCopy): Promise<Snapshot | undefined> {
     let snapshot: Snapshot | undefined;
     try {
@@ -175,7 +176,7 @@ export class CopyHelper {
       return snapshot;
     } catch (error) {
       await snapshot?.release();
-      this.#say(`the snapshot of ${copy.database} is not kept here: ${messageOf(error)}`);
+      this.#log(`cannot hold the snapshot of ${copy.database}: ${messageOf(error)}`);
       return undefined;
     }
   }
@@ -184,25 +185,21 @@ export class CopyHelper {
     const abort = new AbortController();
     const ended = this.#share(copy, abort.signal).catch((error: unknown) => {
       if (abort.signal.aborted || error instanceof TakenOverError) return;
-      this.#say(`its share of ${copy.database} has ended: ${messageOf(error)}`);
+      this.#log(`stopped helping to copy ${copy.database}: ${messageOf(error)}`);
     });
     this.#shares.set(copy.id, { copy, abort, ended });
   }
 
   async #share(copy: DatabaseCopy, stop: AbortSignal): Promise<void> {
-    for (;;) {
-      try {
-        await this.#shareOnce(copy, stop);
-        return;
-      } catch (error) {
-        if (stop.aborted || !(error instanceof UnreachableError || isConnectionLoss(error))) throw error;
-        this.#say(`sharing ${copy.database} begins anew: ${messageOf(error)}`);
-        await sleep(againAfterMs, undefined, { signal: stop });
-      }
-    }
+    const isRetryable = (error: unknown): boolean => error instanceof UnreachableError || isConnectionLoss(error);
+    const onLost = (reason: string): Promise<void> => {
+      this.#log(`helping to copy ${copy.database} again after a connection loss: ${reason}`);
+      return Promise.resolve();
+    };
+    await retry({ seconds: Infinity, signal: stop, isRetryable, onLost }, () => this.#shareOnce(copy, stop));
   }
 
-  /** What is claimed and not done when this ends is taken back by the leader. */
+  /** The leader takes back tasks that are claimed but not completed when this ends. */
   async #shareOnce(copy: DatabaseCopy, signal: AbortSignal): Promise<void> {
     const membership = await Membership.join(this.#job, this.#job.migrationName);
     try {
@@ -210,12 +207,12 @@ export class CopyHelper {
       this.#defaultJobs ??= await defaultJobs(this.#job, this.#spec!);
       const work = this.#workOf(membership, signal);
       const { database } = copy;
-      this.#say(`shares the copy of ${database} as ${membership.worker}`);
+      this.#log(`helping to copy ${database} as worker ${membership.worker}`);
       const tables = copy.tablesCopied ? [] : await tablesOf(work, copy);
       const options = {
         work,
         database,
-        units: new CopyTasks(membership, database, copy.id),
+        tasks: new CopyTasks(membership, database, copy.id),
         snapshotId: copy.tablesCopied ? undefined : copy.snapshotId,
         tables,
         context: await contextOf(work, copy),
@@ -226,7 +223,7 @@ export class CopyHelper {
         database,
         targetDatabase(work.spec, database),
       ]);
-      this.#say(`has nothing left to do of ${database}`);
+      this.#log(`the copy of ${database} has no open tasks`);
     } finally {
       await membership.leave();
     }
@@ -246,8 +243,6 @@ export class CopyHelper {
   }
 }
 
-const againAfterMs = 2000;
-
 async function tablesOf(
   { source, spec }: Work,
   { database, snapshotId }: DatabaseCopy,
@@ -265,15 +260,10 @@ async function contextOf(
   { target, spec, signal }: Work,
   { database, sourceSearchPath, skipped }: DatabaseCopy,
 ): Promise<RestoreContext> {
-  const session = await connect(target, {
-    database: targetDatabase(spec, database),
-    purpose: `${spec.migrationName} catalogue`,
-  });
-  try {
-    const context = await readRestoreContext(session, { sourceSearchPath, signal });
-    for (const [id, reason] of skipped) context.skipped.set(id, reason);
-    return context;
-  } finally {
-    await session.end();
-  }
+  const options = { database: targetDatabase(spec, database), purpose: `${spec.migrationName} catalogue` };
+  const context = await withSession(target, options, (session) =>
+    readRestoreContext(session, { sourceSearchPath, signal }),
+  );
+  for (const [id, reason] of skipped) context.skipped.set(id, reason);
+  return context;
 }

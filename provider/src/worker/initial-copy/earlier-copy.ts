@@ -3,7 +3,7 @@ import type { SlotIdentity } from "../../cdc/target/progress.js";
 import { openInSnapshot, Snapshot, SnapshotGone } from "../../copy/snapshot.js";
 import { engineVersion } from "../../engine-version.js";
 import { RefusedError } from "../../errors.js";
-import { connect } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import { formatLsn, parseLsn } from "../../postgres/lsn.js";
 import type { RestorePlan } from "../../schema/plan/restore-plan.js";
 import type { DatabaseRecord } from "../../store/records.js";
@@ -13,20 +13,20 @@ import { selectedTables } from "../context/selected-tables.js";
 import type { CopyPoint } from "./take-snapshot.js";
 import type { Work } from "../context/work.js";
 
-/** What a base copy leaves in the store for a worker that goes on with it. Plain JSON. */
+/** State of an initial copy, stored as JSON for a successor. */
 interface CopyState {
   readonly engineVersion: string;
   readonly slot: (Omit<SlotIdentity, "consistentPoint"> & { readonly consistentPoint: string }) | undefined;
   readonly point: Omit<CopyPoint, "snapshot" | "slot">;
-  /** What comes after the rows. */
+  /** The steps after the rows. */
   readonly plan: RestorePlan;
   readonly skipped: Skipped;
 }
 
-/** A base copy that an earlier worker has left, as one can go on with it. */
+/** An initial copy of an earlier worker that can be resumed. */
 export interface EarlierCopy {
   readonly shared: SharedCopy;
-  /** None where all rows are there: nobody needs it. */
+  /** Undefined if all rows are copied. */
   readonly snapshot: Snapshot | undefined;
   readonly point: Omit<CopyPoint, "snapshot">;
   readonly plan: RestorePlan;
@@ -39,16 +39,15 @@ export function copyStateOf(point: CopyPoint, plan: RestorePlan, skipped: Skippe
     engineVersion,
     slot: slot && { ...slot, consistentPoint: formatLsn(slot.consistentPoint) },
     point: { publications, mark, plugin },
-    // The others have been run, or stand with the units.
+    // The other entries are restored, or stored with the copy tasks.
     plan: { ...plan, before: [], builds: [] },
     skipped,
   };
 }
 
 /**
- * What an earlier worker has left of this database's copy, where one can go on with it: all rows are there, or another
- * session still holds the snapshot that they are of; online, the slot whose stream begins at that snapshot is there, too.
- * The caller releases the snapshot.
+ * Finds the copy of an earlier worker, if it can be resumed: all rows are copied, or another session still holds its
+ * snapshot. Online, the slot whose stream starts at that snapshot must also exist. The caller releases the snapshot.
  */
 export async function findEarlierCopy(work: Work, record: DatabaseRecord): Promise<EarlierCopy | undefined> {
   const { sharedCopy: shared, phase, createdByUs, name } = record;
@@ -62,24 +61,21 @@ export async function findEarlierCopy(work: Work, record: DatabaseRecord): Promi
   return { shared, snapshot, point: { ...state.point, slot }, plan: state.plan, skipped: state.skipped };
 }
 
-/** Nothing has been confirmed to it yet, so that it still begins where the snapshot is. */
+/** Whether the slot exists and nothing was confirmed yet, so that its stream still starts at the snapshot. */
 async function isUsable(
   { source }: Work,
   { name, slot: recorded }: DatabaseRecord,
   slot: SlotIdentity,
 ): Promise<boolean> {
   if (recorded !== slot.slot) return false;
-  const session = await connect(source, { database: name, purpose: "look for slot" });
-  try {
-    const state = await inspectSlot(session, slot.slot);
-    if (!state || state.walStatus === "lost") return false;
-    return state.confirmedFlushLsn === undefined || state.confirmedFlushLsn === slot.consistentPoint;
-  } finally {
-    await session.end();
-  }
+  const state = await withSession(source, { database: name, purpose: "look for slot" }, (session) =>
+    inspectSlot(session, slot.slot),
+  );
+  if (!state || state.walStatus === "lost") return false;
+  return state.confirmedFlushLsn === undefined || state.confirmedFlushLsn === slot.consistentPoint;
 }
 
-/** Takes the snapshot over from whoever holds it, with its locks, as long as it is that very moment and shows all tables. */
+/** Holds the snapshot that another session exported, with its table locks. Checks that it is the same moment. */
 async function survivingSnapshot(work: Work, database: string, shared: SharedCopy): Promise<Snapshot | undefined> {
   const held = await sharedSnapshots(work.journal.lease, database, shared.id);
   for (const id of [shared.snapshotId, ...held]) {
@@ -92,9 +88,10 @@ async function survivingSnapshot(work: Work, database: string, shared: SharedCop
 type SnapshotKeeper = Pick<Work, "source" | "spec" | "signal">;
 
 /**
- * Holds a copy's snapshot in a session of its own, locks included; undefined where it is there no longer.
+ * Holds a copy's snapshot and its table locks in a separate session.
  *
- * @throws UnreachableError when the connection breaks
+ * @returns undefined if the snapshot no longer exists
+ * @throws UnreachableError if the connection is lost
  */
 export async function holdSnapshot(
   { source, spec, signal }: SnapshotKeeper,
@@ -105,7 +102,7 @@ export async function holdSnapshot(
   let snapshot: Snapshot | undefined;
   try {
     snapshot = await Snapshot.hold(source, database, snapshotId);
-    // Servers that were started anew give out the same names for other snapshots.
+    // A restarted server reuses snapshot names.
     if (snapshot.moment === moment && (await locksAll({ source, spec, signal }, database, snapshot))) return snapshot;
   } catch (error) {
     if (!(error instanceof RefusedError || error instanceof SnapshotGone)) {

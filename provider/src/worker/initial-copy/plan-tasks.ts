@@ -7,15 +7,15 @@ import { tablesUnsafeToPlan } from "../../postgres/planner-functions.js";
 import type { Build, RestorePlan } from "../../schema/plan/restore-plan.js";
 import type { NewCopyTask } from "../../store/copy-tasks.js";
 
-/** A table of a hundred terabytes is cut in parts larger than was asked for. */
-const mostParts = 1000;
+/** Limits the number of tasks. The parts of a table of 100 TB are therefore larger than requested. */
+const maxParts = 1000;
 
 /**
- * What there is to copy and to build, in the order in which it is begun.
+ * Plans the copy tasks (tables, parts of tables, indexes) in the order of their start.
  *
  * @param source a session in the source's database
  * @param tables largest first
- * @param splitBytes from what size on a table is cut in parts of it
+ * @param splitBytes larger tables are split into parts of this size
  */
 export async function planCopyTasks(
   source: Client,
@@ -25,18 +25,18 @@ export async function planCopyTasks(
 ): Promise<NewCopyTask[]> {
   const unsafe = await tablesUnsafeToPlan(source);
   const late = await tablesWithCrossTableFunctions(source);
-  const units: NewCopyTask[] = [];
+  const tasks: NewCopyTask[] = [];
   for (const { table } of tables) {
-    // A part is read by a query, a whole table by COPY alone.
+    // Parts are read by a query, which could run functions of other roles. COPY of a whole table does not.
     const isWhole = unsafe.has(qualify(table.schema, table.name));
-    const parts = isWhole ? [] : await planParts(source, table, { splitBytes, parts: mostParts });
-    units.push(...tableUnits(table, parts, late.has(table.oid)));
+    const parts = isWhole ? [] : await planParts(source, table, { splitBytes, parts: maxParts });
+    tasks.push(...tableTasks(table, parts, late.has(table.oid)));
   }
-  return [...units, ...byTableCopied(builds, units)];
+  return [...tasks, ...byCopyOrder(builds, tasks)];
 }
 
-/** @param parts none where the table is copied as a whole */
-function tableUnits(table: TableToCopy["table"], parts: readonly string[], late: boolean): NewCopyTask[] {
+/** @param parts conditions of the parts; empty if the table is copied as a whole */
+function tableTasks(table: TableToCopy["table"], parts: readonly string[], late: boolean): NewCopyTask[] {
   const shares: readonly (string | undefined)[] = parts.length === 0 ? [undefined] : parts;
   return shares.map((condition) => ({
     kind: "table",
@@ -53,19 +53,19 @@ function tableUnits(table: TableToCopy["table"], parts: readonly string[], late:
 }
 
 /**
- * Builds in the order in which their tables are copied. Those of one table are neighbours, so that what is built together
- * shares no more than one table with what is built beside it: more, and two could wait for each other's locks.
+ * Sorts the builds in the order in which their tables are copied. Builds of one table are adjacent, so that a group of
+ * builds shares at most one table with a concurrent group. Otherwise two groups could deadlock.
  */
-function byTableCopied(builds: RestorePlan["builds"], tables: readonly NewCopyTask[]): NewCopyTask[] {
+function byCopyOrder(builds: RestorePlan["builds"], tables: readonly NewCopyTask[]): NewCopyTask[] {
   const ranks = new Map(tables.map(({ schema, table }, rank) => [qualify(schema, table), rank]));
   return builds
     .map((build) => ({ build, rank: ranks.get(qualify(build.table.schema, build.table.name)) ?? tables.length }))
     .sort((one, other) => one.rank - other.rank)
-    .map(({ build, rank }) => buildUnit(build, tables[rank]));
+    .map(({ build, rank }) => buildTask(build, tables[rank]));
 }
 
-/** @param copied a unit of its table; undefined where no rows are copied */
-const buildUnit = ({ entry, table }: Build, copied: NewCopyTask | undefined): NewCopyTask => ({
+/** @param copied a task of its table; undefined if no rows are copied */
+const buildTask = ({ entry, table }: Build, copied: NewCopyTask | undefined): NewCopyTask => ({
   kind: "index",
   schema: table.schema,
   table: table.name,

@@ -4,26 +4,26 @@ import type { RestorePlan } from "../../schema/plan/restore-plan.js";
 import type { RelationName } from "../../postgres/identifiers.js";
 import type { SchemaBaseline } from "../schema-diff/schema-baseline.js";
 
-/** What the base copy leaves for after the last change has been applied. Plain JSON: the store keeps it for a successor. */
+/** The steps of the initial copy that are deferred to the cutover. Plain JSON, stored for a successor. */
 export interface PostCutoverPlan {
   readonly handover: readonly Entry[];
-  /** What the applier could not keep from firing, and what is to be validated then; in the form of {@link RestorePlan}. */
+  /** Triggers and foreign keys that the applier cannot disable, so they are created at cutover. As in {@link RestorePlan}. */
   readonly keptBack?: Pick<RestorePlan, "firing" | "firingValidations"> | undefined;
   readonly materializedViews: readonly RelationName[];
   readonly sourceSearchPath: string;
-  /** What the stream is asked for. */
+  /** Publications that the stream requests. */
   readonly publications: readonly string[];
-  /** Of an online migration, as of its snapshot. */
+  /** Online: the schema as of the snapshot. */
   readonly mark?: SchemaBaseline | undefined;
-  /** The slot's. */
+  /** Output plugin of the slot. */
   readonly plugin: OutputPlugin;
-  /** Of {@link relationKey}: what the filter leaves out. */
+  /** Sequences that the filter excludes, as {@link relationKey}s. */
   readonly cutSequences: readonly string[];
-  /** What the target does not get, and findings have said so: of {@link compareSchemas}. */
+  /** Objects that are missing on the target and were reported as findings, as keys of {@link compareSchemas}. */
   readonly without: readonly string[];
 }
 
-/** Of a plan that keeps something back, although it may turn out to be nothing. */
+/** Returns the deferred entries, which may be empty; undefined if the plan defers nothing. */
 export const deferredEntriesOf = ({
   deferTriggersAndForeignKeys,
   firing,

@@ -3,6 +3,7 @@ import { emptyTarget } from "../../copy/copy-table.js";
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
 import { RefusedError } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { isSameServer } from "../../postgres/connection/same-server.js";
 import { listTables } from "../../postgres/tables.js";
@@ -17,14 +18,14 @@ import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
 import type { DatabaseRecord } from "../../store/records.js";
 import type { Work } from "../context/work.js";
 
-/** Makes the empty database to restore into, in the place of one that an earlier try has left or that may be overwritten. */
+/** Creates the empty target database. Replaces that of an earlier attempt, or one that may be overwritten. */
 export function createDatabase(work: Work, record: DatabaseRecord): Promise<RestoreFinding[]> {
   const { spec, source, target } = work;
   const purpose = `${spec.migrationName} create`;
   return withTwoSessions(
     () => connect(target, { database: spec.maintenanceDatabase, purpose }),
     () => connect(source, { database: record.name, purpose }),
-    (maintenance, from) => create(work, record, maintenance, from),
+    (maintenance, onSource) => create(work, record, maintenance, onSource),
   );
 }
 
@@ -32,36 +33,36 @@ async function create(
   work: Work,
   record: DatabaseRecord,
   maintenance: Client,
-  from: Client,
+  source: Client,
 ): Promise<RestoreFinding[]> {
   const { name, targetName } = record;
-  await dropExisting(work, record, maintenance, from);
+  await dropExisting(work, record, maintenance, source);
   await work.journal.database(name, { creation: "begun" });
-  const properties = await readDatabaseProperties(from);
+  const properties = await readDatabaseProperties(source);
   const createNow = (): Promise<RestoreFinding[]> => createTargetDatabase(maintenance, targetName, properties);
   const findings = await createNow().catch(async (error: unknown) => {
     if (!record.beingCreated || !isNameTaken(error)) throw error;
-    // By the try before: its connection was lost, and the server has come to the end of it just now.
-    await dropExisting(work, record, maintenance, from);
+    // The earlier attempt lost its connection, and the server has completed its CREATE DATABASE just now.
+    await dropExisting(work, record, maintenance, source);
     return createNow();
   });
   await work.journal.database(name, { creation: "done" });
   return findings;
 }
 
-/** @throws RefusedError where it is not ours to drop */
-async function dropExisting(work: Work, record: DatabaseRecord, maintenance: Client, from: Client): Promise<void> {
+/** @throws RefusedError if an existing database may not be dropped */
+async function dropExisting(work: Work, record: DatabaseRecord, maintenance: Client, source: Client): Promise<void> {
   const { name, targetName } = record;
   const { rowCount } = await maintenance.query("SELECT FROM pg_database WHERE datname = $1", [targetName]);
   if (rowCount === 0) return;
   if (!work.spec.overwriteDbsInTarget && !(await isOurs(work, record)))
-    throw new RefusedError(`the database ${targetName} exists on the target already`, {
+    throw new RefusedError(`the database ${targetName} already exists on the target`, {
       code: "603101",
       remedy: "set overwriteDbsInTarget to true to replace it, or drop it on the target",
     });
-  if (await isSameServer(from, maintenance))
+  if (await isSameServer(source, maintenance))
     throw new RefusedError(`source and target are the same server, so ${targetName} is not dropped`, {
-      remedy: "name another server as target; two names may lead to one server",
+      remedy: "set another server as target; two host names may denote the same server",
     });
   const why = record.createdByUs
     ? ": the snapshot of the earlier attempt has ended, so its rows cannot be completed, and all are copied again"
@@ -70,41 +71,43 @@ async function dropExisting(work: Work, record: DatabaseRecord, maintenance: Cli
   await dropTargetDatabase(maintenance, targetName);
 }
 
-/** Made by an earlier try, or about to be made when its worker died: then it has nothing in it. */
+/** Whether an earlier attempt created the database. If its worker died during the creation, the database is empty. */
 async function isOurs({ target }: Work, { targetName, createdByUs, beingCreated }: DatabaseRecord): Promise<boolean> {
   if (createdByUs || !beingCreated) return createdByUs;
-  const client = await connect(target, { database: targetName, purpose: "look for tables" });
-  try {
-    return (await listTables(client)).length === 0;
-  } finally {
-    await client.end();
-  }
+  return withSession(
+    target,
+    { database: targetName, purpose: "look for tables" },
+    async (session) => (await listTables(session)).length === 0,
+  );
 }
 
 /**
- * Sees to it that rows can be copied into tables that are there already, and removes the rows that they have.
+ * Checks that existing tables can receive the rows, and removes their rows.
  *
- * @throws RefusedError naming tables and columns that are missing, or tables with rows that may not be replaced
+ * @throws RefusedError with the missing tables and columns, or the tables with rows that may not be replaced
  */
 export async function prepareExistingTables(work: Work, target: Client, tables: readonly TableToCopy[]): Promise<void> {
-  const there = new Map((await listTables(target)).map((table) => [qualify(table.schema, table.name), table]));
+  const existing = new Map((await listTables(target)).map((table) => [qualify(table.schema, table.name), table]));
   const missing = tables.flatMap(({ table }) => {
     const name = qualify(table.schema, table.name);
-    const columns = new Set(there.get(name)?.columns.map((column) => column.name));
-    if (columns.size === 0 && !there.has(name)) return [name];
+    const columns = new Set(existing.get(name)?.columns.map((column) => column.name));
+    if (columns.size === 0 && !existing.has(name)) return [name];
     return table.columns.flatMap((column) => (columns.has(column.name) ? [] : [`${name}.${column.name}`]));
   });
   if (missing.length > 0)
-    throw new RefusedError(`dataOnly needs the tables on the target, which lacks ${missing.slice(0, 10).join(", ")}`, {
-      remedy: "migrate with schemaOnly first, or leave dataOnly out",
-    });
+    throw new RefusedError(
+      `dataOnly requires existing tables; missing on the target: ${missing.slice(0, 10).join(", ")}`,
+      {
+        remedy: "migrate with schemaOnly first, or remove dataOnly",
+      },
+    );
   const filled: string[] = [];
   for (const { table } of tables) {
     const name = qualify(table.schema, table.name);
     if (((await target.query(`SELECT FROM ONLY ${name} LIMIT 1`)).rowCount ?? 0) > 0) filled.push(name);
   }
   if (filled.length > 0 && !work.spec.overwriteDbsInTarget)
-    throw new RefusedError(`these tables have rows on the target already: ${filled.slice(0, 10).join(", ")}`, {
+    throw new RefusedError(`these tables already have rows on the target: ${filled.slice(0, 10).join(", ")}`, {
       code: "603101",
       remedy: "set overwriteDbsInTarget to true to replace their rows, or empty them",
     });

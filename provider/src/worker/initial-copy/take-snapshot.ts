@@ -9,7 +9,7 @@ import { Snapshot, lockedSnapshot, openInSnapshot } from "../../copy/snapshot.js
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
 import { yieldToWaiters } from "../../copy/yield-to-waiters.js";
 import { CanceledError } from "../../errors.js";
-import { connect } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import type { Table } from "../../postgres/tables.js";
 import { selectedTables } from "../context/selected-tables.js";
 import { type SchemaBaseline, readSchemaBaseline } from "../schema-diff/schema-baseline.js";
@@ -18,9 +18,9 @@ import type { Work } from "../context/work.js";
 
 export interface CopyPoint {
   readonly snapshot: Snapshot;
-  /** Online: the slot of which the stream begins at just this moment. */
+  /** Online: the slot whose stream starts at the snapshot. */
   readonly slot: SlotIdentity | undefined;
-  /** What the stream is asked for. */
+  /** Publications that the stream requests. */
   readonly publications: readonly string[];
   readonly mark: SchemaBaseline | undefined;
   readonly plugin: OutputPlugin;
@@ -28,18 +28,19 @@ export interface CopyPoint {
 
 export interface LockedCopyPoint<Read> {
   readonly point: CopyPoint;
-  /** Those whose rows are to be copied, as the snapshot shows them, largest first. */
+  /** Tables whose rows are copied, as of the snapshot, largest first. */
   readonly tables: readonly TableToCopy[];
-  /** What else was read under the snapshot. */
+  /** Result of the caller's `read`. */
   readonly read: Read;
 }
 
 /**
- * The moment to copy: for an online migration the one at which its slot's stream begins. The tables are locked against
- * what no snapshot is proof against, and released if an application waits for one of them. The caller releases it.
+ * Exports the snapshot to copy. For an online migration, the slot's stream starts at it. Locks the tables against TRUNCATE
+ * and rewrites, which snapshots do not protect from. Releases them if an application waits for one. The caller releases the
+ * snapshot.
  *
- * @param read runs while tables are listed and locked, which takes as long where there are thousands of them; again, once
- *   its signal has ended it, where that takes another snapshot
+ * @param read runs while the tables are listed and locked. If locking takes a new snapshot, its signal aborts and it runs
+ *   again.
  */
 export async function takeSnapshot<Read>(
   work: Work,
@@ -51,7 +52,7 @@ export async function takeSnapshot<Read>(
   let taken: Snapshot | undefined;
   try {
     const point = await lockedPoint(work, database, async ({ snapshot }) => {
-      await reading?.end();
+      await reading?.close();
       reading = new Reading((signal) => read(snapshot, AbortSignal.any([signal, work.signal, snapshot.lost])));
       tables = await tablesIn(work, database, snapshot);
       return tables.map(({ table }) => table);
@@ -59,30 +60,30 @@ export async function takeSnapshot<Read>(
     taken = point.snapshot;
     return { point, tables, read: await whileLocked(work, database, taken, (yielded) => reading!.until(yielded)) };
   } catch (error) {
-    await reading?.end();
+    await reading?.close();
     await taken?.release();
     throw error;
   }
 }
 
-/** What is read beside something else, which may come to nothing. */
+/** A concurrent read that can be aborted. */
 class Reading<Read> {
   readonly #abort = new AbortController();
   readonly result: Promise<Read>;
 
   constructor(read: (signal: AbortSignal) => Promise<Read>) {
     this.result = read(this.#abort.signal);
-    // Its failure counts only for who waits for the result.
+    // Prevents an unhandled rejection while nothing awaits the result.
     this.result.catch(() => undefined);
   }
 
   async until(signal: AbortSignal): Promise<Read> {
-    signal.addEventListener("abort", () => void this.end(), { once: true });
+    signal.addEventListener("abort", () => void this.close(), { once: true });
     return this.result;
   }
 
-  async end(): Promise<void> {
-    this.#abort.abort(new CanceledError("what was read belongs to a snapshot that is of no use"));
+  async close(): Promise<void> {
+    this.#abort.abort(new CanceledError("the snapshot was replaced, so what was read is discarded"));
     await this.result.catch(() => undefined);
   }
 }
@@ -117,7 +118,7 @@ async function lockedPoint(
     lockOptions(work, database),
   );
   try {
-    // Not before: whoever truncates a table until it is locked costs the snapshot.
+    // Only now, because a TRUNCATE before the locks would have invalidated the snapshot.
     const mark = await whileLocked(work, database, point.snapshot, () => baselineOf(work, database, point.snapshot.id));
     return { ...point, mark };
   } catch (error) {
@@ -126,13 +127,13 @@ async function lockedPoint(
   }
 }
 
-/** Applications that alter tables all the time would keep a copy from ever beginning. */
-const mostImpatientReleases = 5;
+/** Limits the releases, because applications that alter tables continuously would otherwise prevent the copy. */
+const maxImpatientReleases = 5;
 
-/** Whether applications have to wait now, unless this migration waits behind them. */
-export const hasReleasedOften = ({ releases }: Work): boolean => (releases?.count ?? 0) >= mostImpatientReleases;
+/** Whether the copy now keeps its locks while applications wait, unless it waits for such an application itself. */
+export const hasReleasedOften = ({ releases }: Work): boolean => (releases?.count ?? 0) >= maxImpatientReleases;
 
-/** @throws ConcurrentChangeError when the snapshot was released for an application that waits for a locked table */
+/** @throws ConcurrentChangeError if the snapshot was released for an application that waits for a locked table */
 function whileLocked<Result>(
   work: Work,
   database: string,
@@ -147,11 +148,11 @@ function whileLocked<Result>(
   });
 }
 
-/** Who keeps tables locked is told. */
+/** Reports the sessions that hold conflicting locks. */
 export const lockOptions = ({ journal, signal }: Work, database: string): LockOptions => ({
   signal,
   onWaiting: (holders) =>
-    // A lost event is no reason to give up.
+    // A lost event must not fail the copy.
     void journal
       .event(`waiting for locks on the source: ${holders}`, { database, level: "warning" })
       .catch(() => undefined),
@@ -180,7 +181,7 @@ async function beginStream(
   }
 }
 
-/** As of the snapshot. */
+/** Reads the schema as of the snapshot. */
 export async function baselineOf(
   { source, spec }: Work,
   database: string,
@@ -204,15 +205,12 @@ async function tablesIn({ source, spec }: Work, database: string, snapshot: Snap
   }
 }
 
-/** Where there are no publications, there is no pgoutput. */
+/** pgoutput requires publications. A database without any uses test_decoding. */
 async function publish({ source, spec }: Work, database: string): Promise<Pick<CopyPoint, "publications" | "plugin">> {
-  const client = await connect(source, { database, purpose: `${spec.migrationName} publish` });
-  try {
-    const tables = await tablesInScope(client, spec);
+  return withSession(source, { database, purpose: `${spec.migrationName} publish` }, async (session) => {
+    const tables = await tablesInScope(session, spec);
     const names = changeCaptureNames(spec, database);
-    const { publications } = await createPublications(client, names, tables, { keyless: spec.keylessTables });
+    const { publications } = await createPublications(session, names, tables, { keyless: spec.keylessTables });
     return { publications, plugin: publications.length === 0 ? "test_decoding" : (spec.decodingPlugin ?? "pgoutput") };
-  } finally {
-    await client.end();
-  }
+  });
 }

@@ -8,117 +8,113 @@ import { type SlotState, inspectSlot } from "../../cdc/source/slot-state.js";
 import { SourceAtRiskError, messageOf } from "../../errors.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
 import { connect } from "../../postgres/connection/connect.js";
+import { ReopenedSession } from "../../postgres/connection/reopened-session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import type { Journal, RetainedWal } from "../../store/journal.js";
 import { formatBytes } from "../../units/byte-size.js";
-import { delay } from "../../async/delay.js";
+import { PeriodicTask } from "../../async/periodic-task.js";
 
-const lookEveryMs = 2000;
+const checkEveryMs = 2000;
 
-/** So far beyond the limit, as a part of it, a source fills its disk while one waits. */
+/** Factor of the limit from which the slot is dropped without the usual wait, because the disk may fill meanwhile. */
 const farBeyond = 1.5;
 
-/** The user is warned from here on, as a part of the limit. */
+/** Fraction of the limit from which the user is warned. */
 const warnedFrom = 0.8;
 
-/** And from here on that nobody reads the slot, as a part of the time for which its server lets that be. */
+/** Fraction of the server's idle timeout from which the user is warned about an unread slot. */
 const idleWarnedFrom = 0.5;
 
 export interface RetainedWalMonitorOptions {
-  /** The server that has the slot, which streams from the database there. */
+  /** The server with the slot. */
   readonly server: Endpoint;
   readonly side: "source" | "target";
   readonly slot: string;
+  /** The slot's database on that server. */
   readonly slotDatabase: string;
-  /** Whom it is told about. */
+  /** The migrated database that findings and events name. */
   readonly database: string;
-  /** Whether the stream has changes at hand that the other side has not taken; unknown before there is a stream. */
-  readonly isHeldUp?: () => boolean | undefined;
-  /** Whether the rows are still being copied: then the slot can be made anew with them. */
-  readonly isCopied?: () => Promise<boolean>;
+  /** Whether the stream has changes that are not applied yet; undefined before there is a stream. */
+  readonly hasUnappliedChanges?: () => boolean | undefined;
+  /** Whether the rows are still being copied. Then the next copy can create a new slot. */
+  readonly isCopying?: () => Promise<boolean>;
   readonly journal: Journal;
-  /** The present spec: the limit may be raised while it is watched. */
+  /** The current spec: an update may raise the limit meanwhile. */
   readonly spec: () => MigrationSpec;
-  /** Where nothing else than a warning is wanted: what to do then. */
-  readonly onlyWarns?: string;
-  /** As in connect; otherwise than by default in tests only. */
+  /** Remedy of the warning. If set, the monitor only warns and never aborts {@link RetainedWalMonitor.signal}. */
+  readonly warnOnlyRemedy?: string;
+  /** As in connect; set in tests only. */
   readonly patienceMs?: number;
 }
 
 /**
- * Watches the WAL that a database's slot makes its server keep, from the slot's making on, so that the server's disk does
- * not fill: warns before the server's `max_slot_wal_keep_size` or the user's `maxRetainedWal` is reached, and aborts
- * {@link signal} at the latter. Only without the slot does the source get its disk back, whose end is the caller's. It
- * aborts as well once the server has given the slot up by itself: a copy that is under way would be for nothing.
+ * Watches the WAL that a server retains for a slot, from the creation of the slot, so that the server's disk does not fill.
+ * Warns before `max_slot_wal_keep_size` or `maxRetainedWal` is reached. Aborts {@link signal} at `maxRetainedWal`: the caller
+ * then drops the slot, which frees the disk space. Also aborts when the server invalidated the slot, because the copy would
+ * be useless.
  */
 export class RetainedWalMonitor {
   readonly #options: RetainedWalMonitorOptions;
-  readonly #hopeless = new AbortController();
-  readonly #watching: Promise<void>;
-  readonly #stopped = new AbortController();
+  readonly #abort = new AbortController();
+  readonly #session: ReopenedSession;
+  readonly #task: PeriodicTask;
   #warned = false;
   #warnedOfIdleness = false;
-  /** Whether a lost slot is not one that a worker before has left, in whose place another one is about to be made. */
+  /** False while a lost slot may be that of an earlier worker, which is about to be replaced. */
   #isOurs = false;
-  #noted: RetainedWal | undefined;
-  /** When the limit was first seen reached, and ever since. */
+  #recorded: RetainedWal | undefined;
+  /** Since when the limit is exceeded without interruption, in ms since 1970. */
   #beyondSince: number | undefined;
-  #session: Client | undefined;
 
   constructor(options: RetainedWalMonitorOptions) {
+    const { server, slotDatabase: database, spec, patienceMs } = options;
     this.#options = options;
-    this.#watching = this.#watch();
+    this.#session = new ReopenedSession(() =>
+      connect(server, {
+        database,
+        purpose: `${spec().migrationName} guard`,
+        ...(patienceMs === undefined ? {} : { patienceMs }),
+      }),
+    );
+    this.#task = new PeriodicTask({
+      everyMs: checkEveryMs,
+      run: async () => {
+        await this.#session
+          .use((session) => this.#check(session))
+          .catch((error: unknown) => this.#warnOfFailure(error));
+        // After an abort no further check follows.
+        if (this.signal.aborted) await this.#session.close();
+      },
+      onFailure: (error) => this.#warnOfFailure(error),
+      signal: this.signal,
+    });
   }
 
   /** Aborts with {@link SourceAtRiskError}; with RefusedError when the slot is lost. */
   get signal(): AbortSignal {
-    return this.#hopeless.signal;
+    return this.#abort.signal;
   }
 
-  /** Whether it watches no more, by its owner's will. */
-  get isStopped(): boolean {
-    return this.#stopped.signal.aborted;
+  /** Whether its owner closed it. */
+  get isClosed(): boolean {
+    return this.#task.isClosed;
   }
 
-  async stop(): Promise<void> {
-    this.#stopped.abort();
-    await this.#watching;
+  async close(): Promise<void> {
+    await this.#task.close();
+    await this.#session.close();
   }
 
-  async #watch(): Promise<void> {
-    try {
-      while (!this.#stopped.signal.aborted && !this.signal.aborted) {
-        await this.#look();
-        await delay(lookEveryMs, this.#stopped.signal);
-      }
-    } finally {
-      await this.#session?.end().catch(() => undefined);
-    }
+  /** The next check tries again. The stream retries during an outage of the server, or fails. */
+  #warnOfFailure(error: unknown): void {
+    log.warn(`cannot see the WAL retained for ${this.#options.database}: ${messageOf(error)}`);
   }
 
-  /** A source that is away fills no disk by our doing that it would tell us of: the stream rides that out, or fails. */
-  async #look(): Promise<void> {
-    try {
-      const { server, slotDatabase, spec, patienceMs } = this.#options;
-      const purpose = `${spec().migrationName} guard`;
-      this.#session ??= await connect(server, {
-        database: slotDatabase,
-        purpose,
-        ...(patienceMs === undefined ? {} : { patienceMs }),
-      });
-      await this.#judge(this.#session);
-    } catch (error) {
-      log.warn(`the WAL retained for ${this.#options.database} cannot be seen: ${messageOf(error)}`);
-      await this.#session?.end().catch(() => undefined);
-      this.#session = undefined;
-    }
-  }
-
-  async #judge(session: Client): Promise<void> {
-    const { database, slot, onlyWarns, spec } = this.#options;
+  async #check(session: Client): Promise<void> {
+    const { slot, warnOnlyRemedy, spec } = this.#options;
     const state = await inspectSlot(session, slot);
     if (state?.walStatus === "lost") {
-      await this.#endOf(state);
+      await this.#abortAsLost(state);
       return;
     }
     this.#isOurs = true;
@@ -127,48 +123,49 @@ export class RetainedWalMonitor {
     if (retained === undefined) return;
     const limit = spec().maxRetainedWal;
     const lowest = Math.min(limit ?? Infinity, (await slotKeepBytes(session)) ?? Infinity);
-    if (onlyWarns === undefined)
-      await this.#note({ bytes: retained, limitBytes: lowest === Infinity ? undefined : lowest });
-    const mayAbort = onlyWarns === undefined;
-    this.#beyondSince = limit !== undefined && retained >= limit ? (this.#beyondSince ?? Date.now()) : undefined;
-    if (
-      mayAbort &&
-      limit !== undefined &&
-      this.#beyondSince !== undefined &&
-      Date.now() - this.#beyondSince >= 1000 * this.#lockTimeoutSeconds(state?.unconfirmedBytes ?? retained, limit)
-    ) {
-      this.#hopeless.abort(
-        new SourceAtRiskError(
-          `the source keeps ${formatBytes(retained)} of WAL for the slot ${slot} of ${database}, and maxRetainedWal allows ${formatBytes(limit)}: the slot is dropped, so that the source's disk does not fill`,
-          {
-            remedy: `find out why the target is behind (dbDetails: lag, message), give the source more disk and raise maxRetainedWal; ${
-              spec().onMaxRetainedWal === "pause"
-                ? "pulumi up then copies the database anew"
-                : "the database stays canceled until it is taken out of dbsToMigrate and put in again"
-            }`,
-          },
-        ),
-      );
-      return;
+    if (warnOnlyRemedy === undefined) {
+      await this.#record({ bytes: retained, limitBytes: lowest === Infinity ? undefined : lowest });
+      if (limit !== undefined && this.#isBeyondFor(retained, state?.unconfirmedBytes ?? retained, limit)) {
+        this.#abort.abort(this.#atRisk(retained, limit));
+        return;
+      }
     }
     await this.#warn(retained, lowest, slot);
   }
 
-  #lockTimeoutSeconds(unconfirmed: number, limit: number): number {
-    return lockTimeoutSeconds(unconfirmed, limit, this.#options.isHeldUp?.() ?? true);
+  /** Whether the limit is exceeded for so long that the slot has to be dropped. */
+  #isBeyondFor(retained: number, unconfirmed: number, limit: number): boolean {
+    this.#beyondSince = retained >= limit ? (this.#beyondSince ?? Date.now()) : undefined;
+    if (this.#beyondSince === undefined) return false;
+    const hasUnappliedChanges = this.#options.hasUnappliedChanges?.() ?? true;
+    return Date.now() - this.#beyondSince >= 1000 * toleratedSeconds(unconfirmed, limit, hasUnappliedChanges);
   }
 
-  async #note(retained: RetainedWal): Promise<void> {
-    if (isDeepStrictEqual(retained, this.#noted)) return;
+  #atRisk(retained: number, limit: number): SourceAtRiskError {
+    const { database, slot, spec } = this.#options;
+    const afterwards =
+      spec().onMaxRetainedWal === "pause"
+        ? "pulumi up then copies the database again"
+        : "the database stays canceled until it is removed from dbsToMigrate and added again";
+    return new SourceAtRiskError(
+      `the source retains ${formatBytes(retained)} of WAL for the slot ${slot} of ${database}, more than maxRetainedWal (${formatBytes(limit)}): the slot is dropped before the source's disk fills`,
+      {
+        remedy: `find out why the target is behind (dbDetails: lag, message), give the source more disk and raise maxRetainedWal; ${afterwards}`,
+      },
+    );
+  }
+
+  async #record(retained: RetainedWal): Promise<void> {
+    if (isDeepStrictEqual(retained, this.#recorded)) return;
     await this.#options.journal.retainedWal(this.#options.database, retained);
-    this.#noted = retained;
+    this.#recorded = retained;
   }
 
-  /** A way back says so itself, and is ended by the user. */
-  async #endOf(lost: SlotState): Promise<void> {
-    const { slot, onlyWarns, isCopied } = this.#options;
-    if (!this.#isOurs || onlyWarns !== undefined) return;
-    this.#hopeless.abort(slotLost({ name: slot, parts: migrationRoles }, lost, await isCopied?.()));
+  /** The rollback replication detects its lost slot itself, and the user ends it. */
+  async #abortAsLost(lost: SlotState): Promise<void> {
+    const { slot, warnOnlyRemedy, isCopying } = this.#options;
+    if (!this.#isOurs || warnOnlyRemedy !== undefined) return;
+    this.#abort.abort(slotLost({ name: slot, parts: migrationRoles }, lost, await isCopying?.()));
   }
 
   async #warnOfIdleness(session: Client, idleSeconds: number): Promise<void> {
@@ -176,50 +173,59 @@ export class RetainedWalMonitor {
     const limit = await idleTimeoutSeconds(session);
     const isNear = limit !== undefined && idleSeconds >= idleWarnedFrom * limit;
     if (isNear && !this.#warnedOfIdleness)
-      await this.#tell(
-        `nobody reads the slot ${slot}, which the ${side} gives up after ${limit} s without (idle_replication_slot_timeout): the migration could then not go on`,
+      await this.#report(
+        `the slot ${slot} is not read, and the ${side} invalidates it after ${limit} s (idle_replication_slot_timeout): the migration could then not continue`,
         withoutIdleTimeout(side),
       );
     this.#warnedOfIdleness = isNear;
   }
 
   async #warn(retained: number, limit: number, slot: string): Promise<void> {
-    const { side, onlyWarns } = this.#options;
+    const { side, warnOnlyRemedy } = this.#options;
     const isNear = retained >= warnedFrom * limit;
     if (isNear && !this.#warned)
-      await this.#tell(
-        `the ${side} keeps ${formatBytes(retained)} of WAL for the slot ${slot}, of ${formatBytes(limit)} at most`,
-        onlyWarns ??
+      await this.#report(
+        `the ${side} retains ${formatBytes(retained)} of WAL for the slot ${slot}; the limit is ${formatBytes(limit)}`,
+        warnOnlyRemedy ??
           "cut over, or find out why the target is behind; raise maxRetainedWal and, on the source, ALTER SYSTEM SET max_slot_wal_keep_size while its disk has room",
       );
     this.#warned = isNear;
   }
 
-  async #tell(message: string, remedy: string): Promise<void> {
+  async #report(message: string, remedy: string): Promise<void> {
     const { database, journal, slot } = this.#options;
     await journal.event(message, { database, level: "warning" });
     await journal.findings([
       {
-        ...{ database, type: "ServerParametersValidation", state: "Warning" },
-        ...{ object: slot, objectType: "Database", message, remedy },
+        database,
+        type: "ServerParametersValidation",
+        state: "Warning",
+        object: slot,
+        objectType: "Database",
+        message,
+        remedy,
       },
     ]);
   }
 }
 
 /**
- * How long the WAL that a slot retains may be beyond the limit; unconfirmed is what its stream has not taken yet, both in
- * bytes. For less than 30 s it may be a burst that another database has written: a stream that is not held up has it behind
- * it as soon as the server has read it. One that is held up far beyond the limit has no such time. A slot whose stream is up
- * to date lets go of WAL only when the server has logged who is running, every 15 s, and its stream has come to that:
- * dropping it earlier would be for nothing.
+ * Returns for how many seconds a slot may retain more WAL than the limit.
+ *
+ * - 120 s if the stream is up to date. The slot releases WAL only after the server logged its running transactions, which it
+ *   does every 15 s. Dropping the slot earlier would be unnecessary.
+ * - 30 s otherwise. A short burst of writes to another database passes in that time.
+ * - 3 s if unapplied changes are far beyond the limit.
+ *
+ * @param unconfirmed bytes of WAL that the stream has not confirmed
+ * @param limit in bytes
  */
-export function lockTimeoutSeconds(unconfirmed: number, limit: number, isHeldUp: boolean): number {
+export function toleratedSeconds(unconfirmed: number, limit: number, hasUnappliedChanges: boolean): number {
   if (unconfirmed < limit) return 120;
-  return isHeldUp && unconfirmed >= farBeyond * limit ? 3 : 30;
+  return hasUnappliedChanges && unconfirmed >= farBeyond * limit ? 3 : 30;
 }
 
-/** Beyond it the server gives the slot up by itself (parameter max_slot_wal_keep_size, from 13 on); undefined without. */
+/** The server invalidates the slot beyond this size (max_slot_wal_keep_size, PostgreSQL 13 and later). Undefined: no limit. */
 async function slotKeepBytes(session: Client): Promise<number | undefined> {
   const { rows } = await session.query<{ megabytes: number }>(
     "SELECT setting::float8 AS megabytes FROM pg_settings WHERE name = 'max_slot_wal_keep_size'",

@@ -2,42 +2,40 @@ import { log } from "../../log.js";
 import { messageOf } from "../../errors.js";
 import type { Lease } from "../../store/lease.js";
 import { recordSample } from "../../store/samples.js";
-import { delay } from "../../async/delay.js";
+import { PeriodicTask } from "../../async/periodic-task.js";
 
 const everyMs = 2000;
 
 /**
- * How long the nth sample is kept: one of an hour for ninety days, one of a minute for a day, any other for a quarter of an
- * hour. So there are never more than about four thousand of them, however long a migration is followed.
+ * Returns how long the nth sample is kept: one sample an hour for 90 days, one a minute for a day, all others for 15 minutes.
+ * This limits the table to about 4,000 samples, however long the migration runs.
  */
 export function retentionSeconds(n: number): number {
   if (n % 1800 === 0) return 90 * 24 * 3600;
   return n % 30 === 0 ? 24 * 3600 : 15 * 60;
 }
 
-/** Keeps a record of throughput and lag while a worker is at work, for whoever looks later. */
+/** Records throughput and lag while a worker runs, for charts. */
 export class ThroughputSampler {
-  readonly #end = new AbortController();
-  readonly #done: Promise<void>;
+  readonly #lease: Lease;
+  readonly #task: PeriodicTask;
 
   constructor(lease: Lease) {
-    this.#done = this.#measure(lease).catch((error: unknown) => {
-      // The migration goes on without: what takes its lease away is told by its other writes.
-      log.warn(`throughput and lag are not recorded any more: ${messageOf(error)}`);
+    this.#lease = lease;
+    let n = 0;
+    this.#task = new PeriodicTask({
+      everyMs,
+      run: () => recordSample(lease, retentionSeconds(n++)),
+      onFailure: warnOfEnd,
     });
   }
 
   async close(): Promise<void> {
-    this.#end.abort();
-    await this.#done;
-  }
-
-  async #measure(lease: Lease): Promise<void> {
-    for (let n = 0; !this.#end.signal.aborted; n++) {
-      await recordSample(lease, retentionSeconds(n));
-      await delay(everyMs, this.#end.signal);
-    }
-    // A migration that took less than two seconds has a beginning and an end, too.
-    await recordSample(lease, retentionSeconds(0));
+    await this.#task.close();
+    // A migration of less than two seconds also gets a first and a last sample.
+    await recordSample(this.#lease, retentionSeconds(0)).catch(warnOfEnd);
   }
 }
+
+/** The migration continues. A lost lease is detected by its other writes. */
+const warnOfEnd = (error: unknown): void => log.warn(`throughput and lag are no longer recorded: ${messageOf(error)}`);

@@ -8,13 +8,13 @@ import type { WebhookSubject } from "./webhook.js";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Whether OpenTelemetry's variables name a receiver of traces and do not disable them. */
+/** Whether OpenTelemetry's environment variables set an endpoint for traces and do not disable them. */
 export const wantsTraces = (environment: Environment): boolean =>
   (environment.OTEL_EXPORTER_OTLP_ENDPOINT ?? environment.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? "") !== "" &&
   environment.OTEL_SDK_DISABLED?.toLowerCase() !== "true" &&
   ["otlp", ""].includes(environment.OTEL_TRACES_EXPORTER ?? "");
 
-/** A span that is open, and the context for its children. */
+/** An open span, and the context for its children. */
 interface OpenSpan {
   readonly span: Api.Span;
   readonly context: Api.Context;
@@ -27,8 +27,8 @@ interface OpenDatabase extends OpenSpan {
 const lastWithinMs = 10_000;
 
 /**
- * Spans made from what the journal is told: the migration, its substates, each database with the steps of its copy, and
- * the steps of the cutover. A migration that a successor goes on with has a trace for each worker.
+ * Creates spans from the journal's records: the migration, its substates, each database with the steps of its copy, and the
+ * steps of the cutover. Each worker of a migration has a trace of its own.
  */
 export class Traces implements JournalObserver {
   readonly #tracer: Api.Tracer;
@@ -96,7 +96,7 @@ export class Traces implements JournalObserver {
     this.#begin(step, parent.context, {}, endedAt - seconds * 1000).span.end(endedAt);
   }
 
-  /** Sends what is left, for some seconds at most, and not once the worker is told to stop. */
+  /** Sends the remaining spans for a few seconds; not at all once `stop` aborts. */
   async close(stop: AbortSignal): Promise<void> {
     for (const { step, span } of this.#databases.values()) {
       step?.span.end(Date.now());
@@ -132,7 +132,10 @@ export class Traces implements JournalObserver {
     span.setStatus({ code: this.api.SpanStatusCode.ERROR, ...(message === undefined ? {} : { message }) });
   }
 
-  /** All times by one clock: the library would count each end from its own span's start, and children outlive parents. */
+  /**
+   * Times of all spans come from one clock. The library would measure each span from its own start, so that children would
+   * outlive their parents.
+   */
   #begin(name: string, parent?: Api.Context, attributes: Api.Attributes = {}, startTime = Date.now()): OpenSpan {
     const { ROOT_CONTEXT, trace } = this.api;
     const from = parent ?? ROOT_CONTEXT;
@@ -165,7 +168,7 @@ const packagesMissing = (cause: Error): RefusedError =>
     },
   );
 
-/** By OTEL_EXPORTER_OTLP_PROTOCOL; http/protobuf is the specification's default. */
+/** Selects the exporter by OTEL_EXPORTER_OTLP_PROTOCOL. The specification's default is http/protobuf. */
 async function exporterFor(environment: Environment): Promise<SpanExporter> {
   const protocol =
     environment.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL ?? environment.OTEL_EXPORTER_OTLP_PROTOCOL ?? "http/protobuf";
@@ -178,7 +181,7 @@ async function exporterFor(environment: Environment): Promise<SpanExporter> {
   const { JsonTraceSerializer, ProtobufTraceSerializer } = await import("@opentelemetry/otlp-transformer");
   const isJson = protocol === "http/json";
   const headers = { "content-type": isJson ? "application/json" : "application/x-protobuf" };
-  // Marked so that others use the exporters made of it, which bring a second copy of the library.
+  // Deprecated in favour of complete exporters, but these install a second copy of the library.
   // eslint-disable-next-line @typescript-eslint/no-deprecated
   const options = http.convertLegacyHttpOptions({}, "TRACES", "v1/traces", headers);
   return new OTLPExporterBase(

@@ -5,8 +5,9 @@ import type { WebhookTarget } from "../../inputs/inputs.js";
 import type { MigrationState, MigrationSubState } from "../../status.js";
 import type { JournalObserver } from "../../store/journal.js";
 import { delay } from "../../async/delay.js";
+import { ChangeReporter } from "../../log.js";
 
-/** What a receiver is told of every change; docs/webhook.md describes it. */
+/** The body of a delivery, documented in docs/webhook.md. */
 export interface WebhookPayload {
   readonly type: "migration.state";
   readonly timestamp: string;
@@ -17,7 +18,7 @@ export interface WebhookPayload {
   };
 }
 
-/** Which migration it is. */
+/** The migration that a delivery is about. */
 export interface WebhookSubject {
   readonly migration: string;
   /** `host:port` */
@@ -32,34 +33,32 @@ interface Delivery {
   readonly about: string;
 }
 
-/** Waits between tries. A migration's few changes are worth a minute, not an hour: the next one tells more. */
+/** Pauses between attempts. Longer ones are not useful: the next delivery has the newer state. */
 const pausesMs = [1000, 5000, 20_000];
 const answerWithinMs = 10_000;
 const lastWithinMs = 10_000;
 const mostWaiting = 100;
 
 /**
- * Tells a receiver of changes of state, one after another, signed as the Standard Webhooks specification has it. Whoever
- * tells never waits: a receiver that is slow, or away, costs the migration nothing but a warning.
+ * Sends changes of state to a receiver, one after another, signed according to the Standard Webhooks specification. The
+ * migration never waits: a slow or unreachable receiver only causes a warning.
  */
 export class Webhook implements JournalObserver {
   readonly #waiting: Delivery[] = [];
   readonly #end = new AbortController();
   #delivering: Promise<void> | undefined;
-  #last = "";
+  readonly #changes = new ChangeReporter();
 
   constructor(
     readonly target: WebhookTarget,
     readonly subject: () => WebhookSubject,
-    /** Takes what could not be told, and why; without the address, which may hold a token. */
+    /** Receives what was not delivered, and why. The text does not contain the URL, which may contain a token. */
     readonly onFailure: (text: string) => Promise<void>,
   ) {}
 
   state(state: MigrationState, subState: MigrationSubState, error: string | undefined): void {
     const about = `${state} / ${subState}`;
-    const told = `${about}: ${error ?? ""}`;
-    if (told === this.#last) return;
-    this.#last = told;
+    if (!this.#changes.isNew(`${about}: ${error ?? ""}`)) return;
     const payload: WebhookPayload = {
       type: "migration.state",
       timestamp: new Date().toISOString(),
@@ -70,15 +69,15 @@ export class Webhook implements JournalObserver {
     this.#delivering ??= this.#deliverAll().finally(() => (this.#delivering = undefined));
   }
 
-  /** Waits a little for what is still to be told, and gives it up then, or when the worker is told to stop. */
+  /** Waits up to 10 s for pending deliveries, and discards them then, or when `stop` aborts. */
   async close(stop: AbortSignal): Promise<void> {
-    const giveUp = (): void => this.#end.abort();
-    const timer = setTimeout(giveUp, lastWithinMs);
-    if (stop.aborted) giveUp();
-    else stop.addEventListener("abort", giveUp, { once: true });
+    const discard = (): void => this.#end.abort();
+    const timer = setTimeout(discard, lastWithinMs);
+    if (stop.aborted) discard();
+    else stop.addEventListener("abort", discard, { once: true });
     await this.#delivering;
     clearTimeout(timer);
-    stop.removeEventListener("abort", giveUp);
+    stop.removeEventListener("abort", discard);
   }
 
   async #deliverAll(): Promise<void> {
@@ -86,42 +85,47 @@ export class Webhook implements JournalObserver {
       const failure = await this.#deliver(next);
       this.#waiting.shift();
       if (failure !== undefined)
-        await this.onFailure(`the webhook was not told of ${next.about}: ${failure}`).catch(() => undefined);
+        await this.onFailure(`the webhook did not receive ${next.about}: ${failure}`).catch(() => undefined);
     }
   }
 
-  /** Tries until it is taken, refused for good, or given up; answers why it was not taken. */
+  /** Repeats the attempts until one succeeds, the receiver refuses finally, or the attempts are used up. @returns the failure */
   async #deliver(delivery: Delivery): Promise<string | undefined> {
     for (let tries = 0; ; tries++) {
-      const { isTaken, isFinal, why } = await this.#post(delivery);
-      if (isTaken) return undefined;
+      const { isAccepted, isFinal, reason } = await this.#post(delivery);
+      if (isAccepted) return undefined;
       const pauseMs = pausesMs[tries];
-      if (isFinal || pauseMs === undefined || this.#end.signal.aborted) return why;
+      if (isFinal || pauseMs === undefined || this.#end.signal.aborted) return reason;
       await delay(pauseMs, this.#end.signal);
     }
   }
 
-  async #post({ id, body }: Delivery): Promise<{ isTaken: boolean; isFinal: boolean; why: string }> {
+  async #post({ id, body }: Delivery): Promise<{ isAccepted: boolean; isFinal: boolean; reason: string }> {
     try {
-      const response = await fetch(this.target.url, {
+      const response = await fetch(withoutCredentials(this.target.url), {
         method: "POST",
         headers: this.#headers(id, body),
         body,
-        // It would take the signature to whoever the receiver names.
-        redirect: "error",
+        // A redirect would send the signature and the credentials to a server that the receiver names.
+        redirect: "manual",
         signal: AbortSignal.any([this.#end.signal, AbortSignal.timeout(answerWithinMs)]),
       });
       await response.body?.cancel();
       const { status } = response;
       const mayBeRepeated = status >= 500 || status === 408 || status === 429;
-      return { isTaken: response.ok, isFinal: !mayBeRepeated, why: `it answered ${status}` };
+      return {
+        isAccepted: response.ok,
+        isFinal: !mayBeRepeated,
+        reason: `it answered ${status}${redirectHint(status)}`,
+      };
     } catch (error) {
-      return { isTaken: false, isFinal: false, why: whyUnreachable(error) };
+      return { isAccepted: false, isFinal: false, reason: failureReason(error) };
     }
   }
 
   #headers(id: string, body: string): Record<string, string> {
     const headers = {
+      ...basicAuthentication(this.target.url),
       "content-type": "application/json",
       "user-agent": `pulumi-pg-migration/${engineVersion}`,
       "webhook-id": id,
@@ -135,11 +139,38 @@ export class Webhook implements JournalObserver {
   }
 }
 
-/** `whsec_` is followed by the key in base64; any other secret is the key itself. */
+/** After the prefix `whsec_` comes the key in base64. A secret without that prefix is the key itself. */
 const keyOf = (secret: string): Buffer =>
   secret.startsWith("whsec_") ? Buffer.from(secret.slice("whsec_".length), "base64") : Buffer.from(secret);
 
-function whyUnreachable(error: unknown): string {
+const redirectHint = (status: number): string =>
+  status >= 300 && status < 400 ? " (redirects are not followed; set webhook.url to the final address)" : "";
+
+/** `fetch` refuses a URL with credentials, and its error contains the URL. */
+function withoutCredentials(url: string): URL {
+  const plain = new URL(url);
+  plain.username = "";
+  plain.password = "";
+  return plain;
+}
+
+function basicAuthentication(url: string): Record<string, string> {
+  const { username, password } = new URL(url);
+  if (username === "" && password === "") return {};
+  const credentials = `${decoded(username)}:${decoded(password)}`;
+  return { authorization: `Basic ${Buffer.from(credentials).toString("base64")}` };
+}
+
+/** A password may contain a percent sign that encodes nothing. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function failureReason(error: unknown): string {
   if ((error as Error).name === "TimeoutError") return `no answer within ${answerWithinMs / 1000} s`;
   if ((error as Error).name === "AbortError") return "no answer before the worker ended";
   const { cause } = error as { cause?: unknown };

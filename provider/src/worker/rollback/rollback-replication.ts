@@ -1,4 +1,4 @@
-import { log } from "../../log.js";
+import { ChangeReporter, log } from "../../log.js";
 import type { Client } from "pg";
 import { Follower } from "../../cdc/follower.js";
 import type { FollowStatus } from "../../cdc/follow-options.js";
@@ -12,6 +12,7 @@ import { dropsOfExpressions } from "../../cutover/computed-columns.js";
 import { cutOver, type PointToCompare } from "../../cutover/cut-over.js";
 import { EngineError, RefusedError, TakenOverError, messageOf } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { limitLockWaits } from "../../postgres/locks/lock-waits.js";
 import { listTables } from "../../postgres/tables.js";
@@ -29,6 +30,8 @@ import { compareInCutover, comparisonStep, inWords, planComparison } from "../co
 import { recordingProgress } from "../comparison/comparison-progress.js";
 import { objectsNotReplicated } from "./objects-not-replicated.js";
 import { delay } from "../../async/delay.js";
+import { PeriodicTask } from "../../async/periodic-task.js";
+import { SerialQueue } from "../../async/serial-queue.js";
 import { retryDatabaseStep } from "../context/retry.js";
 import { blockerReporter } from "../monitoring/blocker-finding.js";
 import { DatabaseFence, fencedDatabase, removeFence } from "../cleanup/database-fence.js";
@@ -38,59 +41,60 @@ import { rollbackGaps } from "../../validation/replication/rollback.js";
 import type { Work } from "../context/work.js";
 
 const { publisher, subscriber } = rollbackRoles;
-const tryAgainMs = 5000;
+const retryMs = 5000;
 const carrySequencesEveryMs = 10_000;
-/** So far the source's sequences are ahead of the target's, whose values go on being handed out. */
+/** How far the source's sequences are kept ahead of the target's, which continue to advance. */
 const sequenceMargin = 1000;
 
 /**
- * The stream from the target back to the source, once a database has been cut over: the same engine, with the servers'
- * parts exchanged. It begins when the stream from the source has ended and its slot is dropped, so nothing goes round.
- * What the source cannot take pauses it: the migration itself has succeeded, and must not fail by it.
+ * The stream from the target to the source after the cutover of a database. It uses the same engine, with the servers' roles
+ * exchanged. It starts after the stream from the source ended and its slot was dropped, so that no change is replicated in a
+ * circle. A change that the source refuses pauses it, because the succeeded migration must not fail afterwards.
  */
 export class RollbackReplication {
-  /** Rejects with what a worker ends by; never resolves. */
+  /** Rejects with an error that ends the worker. Never resolves. */
   readonly failure: Promise<never>;
   readonly #work: Work;
   readonly #record: DatabaseRecord;
   readonly #stopped = new AbortController();
   readonly #running: Promise<void>;
-  /** Aborts when the source's sequences are to be the target's, and not ahead. */
-  readonly #noLongerAhead = new AbortController();
-  readonly #keepingAhead: Promise<void>;
-  readonly #guard: RetainedWalMonitor;
-  /** Around the target, once it is returned from. */
+  /** Keeps the source's sequences ahead until a return sets them to the target's values. */
+  readonly #sequenceKeeper: PeriodicTask;
+  readonly #walMonitor: RetainedWalMonitor;
+  /** Fence of the target during a return. */
   readonly #fence: DatabaseFence;
   #fail: (error: unknown) => void = () => undefined;
   #follower: Follower;
-  #reporting = Promise.resolve();
-  #whileItRuns: "following" | "returning" = "following";
+  readonly #reports = new SerialQueue();
+  #runningState: "following" | "returning" = "following";
 
   /**
-   * Opens the way back of a database of which nothing is written on the target yet but by ourselves: what is written
-   * from now on arrives on the source. What a worker that died here has left is made anew.
+   * Starts the rollback replication: every later write on the target is applied to the source. Applications must not write
+   * on the target before. Replaces the objects of an earlier attempt.
    *
-   * @throws RefusedError where a server does not let it
+   * @throws RefusedError if a server refuses
    */
   static async open(work: Work, { name, targetName }: Pick<DatabaseRecord, "name" | "targetName">): Promise<void> {
     const { spec, source, target, journal, generation, signal } = work;
     await requireRollback(work, name);
-    await journal.database(name, { message: "opening the way back" });
+    await journal.database(name, { message: "starting the rollback replication" });
     await journal.rollbackReplication(name, { state: "opening" });
     await removeRollback(placesOf(work, { name, targetName }));
     const names = rollbackNames(spec, name);
-    const onSource = await connect(source, { database: name, purpose: `${spec.migrationName} way back` });
-    try {
-      await publish(work, { name, targetName }, onSource);
+    await withSession(source, { database: name, purpose: `${spec.migrationName} rollback` }, async (session) => {
+      await publish(work, { name, targetName }, session);
       const { release, ...slot } = await createSlot({
-        ...{ source: target, database: targetName, slot: names.slot, plugin: "pgoutput", publisher, signal },
+        source: target,
+        database: targetName,
+        slot: names.slot,
+        plugin: "pgoutput",
+        publisher,
+        signal,
       });
       await release();
-      await initProgress(onSource, rollbackProgress(spec.migrationName), generation, slot);
-    } finally {
-      await onSource.end();
-    }
-    await journal.event("what is written on the target from now on is applied to the source", { database: name });
+      await initProgress(session, rollbackProgress(spec.migrationName), generation, slot);
+    });
+    await journal.event("new writes on the target are now applied to the source", { database: name });
   }
 
   constructor(work: Work, record: DatabaseRecord) {
@@ -98,75 +102,84 @@ export class RollbackReplication {
     this.#record = record;
     this.#fence = new DatabaseFence(work, record, "target");
     this.failure = new Promise<never>((_resolve, reject) => (this.#fail = reject));
-    // For those who race it; one who does not must not lose the process by it.
+    // Prevents an unhandled rejection while nothing awaits it.
     this.failure.catch(() => undefined);
     this.#follower = this.#follow();
-    this.#running = this.#live().catch((error: unknown) => this.#fail(error));
-    this.#keepingAhead = this.#keepSequencesAhead();
-    this.#guard = new RetainedWalMonitor({
-      ...{ server: work.target, side: "target", database: record.name, slotDatabase: record.targetName },
+    this.#running = this.#restartFollowers().catch((error: unknown) => this.#fail(error));
+    const warn = (error: unknown): void => this.#warnOfSequences(error);
+    this.#sequenceKeeper = new PeriodicTask({
+      everyMs: carrySequencesEveryMs,
+      run: () => this.#carrySequencesAhead().catch(warn),
+      onFailure: warn,
+    });
+    this.#walMonitor = new RetainedWalMonitor({
+      server: work.target,
+      side: "target",
+      database: record.name,
+      slotDatabase: record.targetName,
       slot: rollbackNames(work.spec, record.name).slot,
-      ...{ journal: work.journal, spec: () => work.spec },
-      onlyWarns:
-        "see rollbackReplication in dbDetails why the source is behind; set rollback to drop, which gives the target its disk back, or to return",
+      journal: work.journal,
+      spec: () => work.spec,
+      warnOnlyRemedy:
+        "rollbackReplication in dbDetails shows why the source is behind; set rollback to drop, which frees the disk of the target, or to return",
     });
   }
 
-  /** Takes down the fence that a worker has left whose return is not asked for any more. */
+  /** Removes the fence that an earlier worker raised for a return, if the user no longer requests the return. */
   takeDownFence(): Promise<void> {
     return this.#fence.takeDown();
   }
 
-  /** Ends it: the source stays as it is by then. */
+  /** Ends the rollback replication. The source stays as it is. */
   async drop(): Promise<void> {
-    await this.stop();
+    await this.close();
     await retryDatabaseStep(this.#work, this.#record.name, () => clearRollback(this.#work, this.#record));
     await this.#work.journal.database(this.#record.name, { phase: "done", state: "Succeeded", message: null });
   }
 
   /**
-   * Brings the source to just what the target has, compares, and ends the way back. A connection that is lost is ridden
-   * out; a step that fails leaves it as it was.
+   * Returns to the source: applies all changes of the target, compares, and ends the rollback replication. Retries after a
+   * connection loss. After a failed step the rollback replication continues.
    *
-   * @throws ContentDiffersError; RefusedError while the way back is paused
+   * @throws ContentDiffersError; RefusedError while the rollback replication is paused
    */
-  async take(): Promise<void> {
+  async returnToSource(): Promise<void> {
     const { journal } = this.#work;
     const { name } = this.#record;
-    this.#whileItRuns = "returning";
-    // What was said before may be on its way still.
-    await this.#reporting;
+    this.#runningState = "returning";
+    // An earlier report must not overwrite this state.
+    await this.#reports.idle();
     await journal.rollbackReplication(name, { ...this.#report(), state: "returning" });
-    await this.#endKeepingAhead();
-    await this.#fence.downIfItFails(() => retryDatabaseStep(this.#work, name, () => this.#reachPoint()));
-    // From here on the source stands for itself: to carry anything over once more could undo what it is written.
+    await this.#sequenceKeeper.close();
+    await this.#fence.takeDownOnFailure(() => retryDatabaseStep(this.#work, name, () => this.#cutBack()));
+    // From here on applications may write on the source. Another run of the earlier steps could overwrite that.
     await journal.database(name, { phase: "returned", state: "InProgress", message: "cleaning up" });
-    await this.stop();
+    await this.close();
     await RollbackReplication.finishReturn(this.#work, this.#record);
   }
 
-  /** The end of a return whose point has been reached, by whichever worker; idempotent. */
+  /** Completes a return after its LSN was reached. Idempotent: a successor may repeat it. */
   static async finishReturn(work: Work, record: DatabaseRecord): Promise<void> {
     const { source, journal } = work;
     const { name, fences } = record;
     await retryDatabaseStep(work, name, async () => {
-      // Once each time: whoever rides it out has the patience.
+      // A single attempt, because retryDatabaseStep repeats it.
       if (fences.source) await removeFence(source, fencedDatabase(record, "source"), fences.source, 0);
       await journal.fence(name, "source", null);
       await clearRollback(work, record);
     });
-    const message = "returned to the source, which has all that was written on the target";
+    const message = "returned to the source, which has all writes of the target";
     await journal.database(name, { phase: "done", state: "Canceled", message });
     await journal.event(message, { database: name });
   }
 
-  async stop(): Promise<void> {
+  async close(): Promise<void> {
     this.#stopped.abort();
     await this.#follower.stop();
     await this.#running;
-    await this.#endKeepingAhead();
-    await this.#guard.stop();
-    await this.#reporting;
+    await this.#sequenceKeeper.close();
+    await this.#walMonitor.close();
+    await this.#reports.idle();
   }
 
   #follow(): Follower {
@@ -174,26 +187,33 @@ export class RollbackReplication {
     const { name, targetName } = this.#record;
     const names = rollbackNames(spec, name);
     return new Follower({
-      ...{ source: target, target: source, database: targetName, targetDatabase: name },
-      ...{ slot: names.slot, publications: publicationsOf(names) },
-      ...{ migration: rollbackProgress(spec.migrationName), generation, signal },
-      ...{ reconnectForSeconds: spec.reconnectFor, parts: rollbackRoles },
+      source: target,
+      target: source,
+      database: targetName,
+      targetDatabase: name,
+      slot: names.slot,
+      publications: publicationsOf(names),
+      migration: rollbackProgress(spec.migrationName),
+      generation,
+      signal,
+      reconnectForSeconds: spec.reconnectFor,
+      parts: rollbackRoles,
       searchPath: (this.#record.deferredPlan as PostCutoverPlan).sourceSearchPath,
       onProgress: (status) => {
         if (status.state !== "streaming") return;
-        this.#write(() => journal.rollbackReplication(name, { ...reportOf(status), state: this.#whileItRuns }));
+        this.#write(() => journal.rollbackReplication(name, { ...reportOf(status), state: this.#runningState }));
       },
     });
   }
 
-  /** From follower to follower: a change that the source cannot take is tried until it can, or nobody wants it any more. */
-  async #live(): Promise<void> {
+  /** Replaces a failed follower: a change that the source refuses is retried until the source accepts it. */
+  async #restartFollowers(): Promise<void> {
     const { journal } = this.#work;
-    let said = "";
+    const pauses = new ChangeReporter();
     while (!this.#isStopped()) {
       try {
         await this.#follower.finished;
-        // It was told to end, with the worker or by us.
+        // The worker or close() stopped it.
         return;
       } catch (error) {
         if (this.#isStopped()) return;
@@ -202,59 +222,51 @@ export class RollbackReplication {
         this.#write(() =>
           journal.rollbackReplication(this.#record.name, { ...this.#report(), state: "paused", message }),
         );
-        if (message !== said)
-          await journal.event(`the way back is paused: ${message}`, { database: this.#record.name, level: "warning" });
-        said = message;
-        await delay(tryAgainMs, this.#stopped.signal);
+        if (pauses.isNew(message))
+          await journal.event(`the rollback replication is paused: ${message}`, {
+            database: this.#record.name,
+            level: "warning",
+          });
+        await delay(retryMs, this.#stopped.signal);
         if (!this.#isStopped()) this.#follower = this.#follow();
       }
     }
   }
 
-  /** An application that starts on the source, for whatever reason, must not be handed values that the target has used. */
-  async #keepSequencesAhead(): Promise<void> {
-    const { signal } = this.#noLongerAhead;
-    while (!signal.aborted) {
-      try {
-        await this.#withSessions((target, source) => carryBack(target, source, sequenceMargin));
-      } catch (error) {
-        // The stream tells of a server that is away, and the return carries them once more.
-        log.warn(`${this.#record.name}: sequences could not be carried back: ${messageOf(error)}`);
-      }
-      await delay(carrySequencesEveryMs, signal);
-    }
+  /** An application that starts on the source must not get sequence values that the target used. */
+  async #carrySequencesAhead(): Promise<void> {
+    await this.#withSessions((target, source) => carryBack(target, source, sequenceMargin));
   }
 
-  async #endKeepingAhead(): Promise<void> {
-    this.#noLongerAhead.abort();
-    await this.#keepingAhead;
+  /** Only logged: the stream reports an unreachable server, and the return carries the sequences again. */
+  #warnOfSequences(error: unknown): void {
+    log.warn(`${this.#record.name}: cannot carry sequences back to the source: ${messageOf(error)}`);
   }
 
-  async #reachPoint(): Promise<void> {
+  async #cutBack(): Promise<void> {
     const { target, signal, journal, spec } = this.#work;
     const { name, targetName } = this.#record;
     const names = rollbackNames(spec, name);
     const slot = pointSlot(names);
     const publications = publicationsOf(names);
     await this.#withSessions(async (targetSession, sourceSession) => {
-      const there = await sequencesOf(sourceSession);
+      const hasSequence = await sequencesOf(sourceSession);
       await reportFindings(this.#work, name, await objectsNotReplicated(targetSession, publications));
       await cutOver({
-        ...{
-          source: target,
-          database: targetName,
-          slot,
-          plugin: "pgoutput",
-          follower: this.#follower,
-          signal,
-          publisher,
-        },
-        ...{ sourceSession: targetSession, targetSession: sourceSession },
+        source: target,
+        database: targetName,
+        slot,
+        plugin: "pgoutput",
+        follower: this.#follower,
+        signal,
+        publisher,
+        sourceSession: targetSession,
+        targetSession: sourceSession,
         onWaiting: blockerReporter(this.#work, name, publisher),
-        hasSequence: there,
+        hasSequence,
         sequenceMargin: 0,
         putUpFence: spec.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
-        onEscapedChanges: (changes) => this.#fence.tellEscaped(changes),
+        onEscapedChanges: (changes) => this.#fence.reportEscapedChanges(changes),
         requireSchema: async () => {
           const statements = await dropsOfExpressions(targetSession, sourceSession, publications);
           if (statements.length > 0) refuseComputed(name, statements);
@@ -273,7 +285,7 @@ export class RollbackReplication {
     await reportFindings(this.#work, this.#record.name, findings);
   }
 
-  /** The source, which rests, with the target as it was at the point. */
+  /** Compares the source, on which nothing is written, with the target at the LSN of the return. */
   async #compare({ snapshotId, ...when }: PointToCompare): Promise<string> {
     const { spec, source, target, journal, tableSlots } = this.#work;
     const { name, targetName } = this.#record;
@@ -284,13 +296,19 @@ export class RollbackReplication {
     const openTarget = async (view: ComparisonView) => limitLockWaits(await openToCompare(onTarget, view));
     const openSource = async (view: ComparisonView) => limitLockWaits(await openToCompare(onSource, view));
     const session = await openSource("present");
-    const there = await followedNames(session).finally(() => session.end());
+    const replicated = await replicatedTables(session).finally(() => session.end());
     const { tables, searchPath } = await planComparison(this.#work, openTarget, true);
     const results = await recordingProgress(journal, name, (onProgress) =>
       compareInCutover(spec, {
-        ...{ openSource: openTarget, openTarget: openSource, underSnapshots: ["source"], searchPath },
-        ...{ jobs: tableSlots.limit(), onProgress, ...when, sideNames: { source: publisher, target: subscriber } },
-        tables: tables.filter(({ table }) => there.has(qualify(table.schema, table.name))),
+        openSource: openTarget,
+        openTarget: openSource,
+        underSnapshots: ["source"],
+        searchPath,
+        jobs: tableSlots.limit(),
+        onProgress,
+        ...when,
+        sideNames: { source: publisher, target: subscriber },
+        tables: tables.filter(({ table }) => replicated.has(qualify(table.schema, table.name))),
       }),
     );
     const difference = contentDiffers(name, results.map(seenFromSource));
@@ -301,7 +319,7 @@ export class RollbackReplication {
 
   #withSessions(run: (target: Client, source: Client) => Promise<void>): Promise<void> {
     const { spec, source, target } = this.#work;
-    const purpose = `${spec.migrationName} way back`;
+    const purpose = `${spec.migrationName} rollback`;
     const { name, targetName } = this.#record;
     return withTwoSessions(
       () => connect(target, { database: targetName, purpose }),
@@ -314,10 +332,10 @@ export class RollbackReplication {
     return reportOf(this.#follower.status());
   }
 
-  /** One after another, in the background. Failing to write is the lease's business, which ends the worker. */
+  /** Writes to the records in the background, one after another. If the lease is lost, other writes end the worker. */
   #write(write: () => Promise<void>): void {
-    this.#reporting = this.#reporting.then(write).catch((error: unknown) => {
-      log.warn(`a report on ${this.#record.name} is lost: ${messageOf(error)}`);
+    this.#reports.run(write).catch((error: unknown) => {
+      log.warn(`${this.#record.name}: cannot record the state of the rollback replication: ${messageOf(error)}`);
     });
   }
 
@@ -326,39 +344,40 @@ export class RollbackReplication {
   }
 }
 
-/** Before a cutover that is to keep one. @throws RefusedError naming all that stands against it */
+/** Checks before a cutover whether a rollback replication is possible. @throws RefusedError with all problems */
 export async function requireRollback({ spec, source, target }: Work, database: string): Promise<void> {
-  const purpose = `${spec.migrationName} way back`;
+  const purpose = `${spec.migrationName} rollback`;
   const gaps = await withTwoSessions(
     () => connect(target, { database: spec.maintenanceDatabase, purpose }),
     () => connect(source, { database, purpose }),
-    (onTarget, onSource) => rollbackGaps(onSource, onTarget, spec),
+    (targetSession, sourceSession) => rollbackGaps(sourceSession, targetSession, spec),
   );
   if (gaps.length === 0) return;
-  throw new RefusedError(`no way back can be kept for ${database}: ${gaps.map(({ message }) => message).join("; ")}`, {
-    remedy: `${gaps.map(({ remedy }) => remedy).join("; ")}; or set rollback to drop`,
-  });
+  throw new RefusedError(
+    `cannot keep a rollback replication for ${database}: ${gaps.map(({ message }) => message).join("; ")}`,
+    {
+      remedy: `${gaps.map(({ remedy }) => remedy).join("; ")}; or set rollback to drop`,
+    },
+  );
 }
 
-/** Publishes on the target what the source has; rows without an identity by all of their columns. */
+/** Publishes the tables that exist on both servers. Keyless tables get REPLICA IDENTITY FULL. */
 async function publish(
   { spec, target }: Work,
   { name, targetName }: Pick<DatabaseRecord, "name" | "targetName">,
-  onSource: Client,
+  source: Client,
 ): Promise<void> {
-  const session = await connect(target, { database: targetName, purpose: `${spec.migrationName} publish` });
-  try {
-    const there = await followedNames(onSource);
+  await withSession(target, { database: targetName, purpose: `${spec.migrationName} publish` }, async (session) => {
+    const replicated = await replicatedTables(source);
     const tables = (await listTables(session)).filter(
-      (table) => !table.extensionConfiguration && there.has(qualify(table.schema, table.name)),
+      (table) => !table.extensionConfiguration && replicated.has(qualify(table.schema, table.name)),
     );
     await createPublications(session, rollbackNames(spec, name), tables, { keyless: "full" });
-  } finally {
-    await session.end();
-  }
+  });
 }
 
-async function followedNames(source: Client): Promise<Set<string>> {
+/** Qualified names of the source's tables that are replicated. */
+async function replicatedTables(source: Client): Promise<Set<string>> {
   const tables = (await listTables(source)).filter((table) => !table.unlogged && !table.extensionConfiguration);
   return new Set(tables.map(({ schema, name }) => qualify(schema, name)));
 }
@@ -381,20 +400,20 @@ const publicationsOf = ({ publication, insertOnlyPublication }: ChangeCaptureNam
 ];
 
 /**
- * Nobody follows the target's schema: what the source has computed instead of taking it is not to be had from the
- * stream any more.
+ * Schema changes of the target are not replicated. The source computed these columns itself, and the stream no longer has the
+ * target's values.
  */
 function refuseComputed(database: string, statements: readonly string[]): never {
   throw new RefusedError(
-    `${database} cannot be returned: columns are generated on the source and written on the target, where they were altered since`,
+    `${database} cannot be returned: columns are generated on the source, but were altered on the target, which now stores values in them`,
     {
-      remedy: `on the source, in ${database}: ${statements.join("; ")}; and give these columns the values that they have on the target, which the way back could not; then return again, or set rollback to drop`,
+      remedy: `on the source, in ${database}: ${statements.join("; ")}; then copy the values of these columns from the target and return again, or set rollback to drop`,
       code: "603130",
     },
   );
 }
 
-/** The comparison was made with the sides exchanged; people know them by their parts in the migration. */
+/** Exchanges the sides of a result: the comparison ran from target to source, and users know them by their roles in the migration. */
 const seenFromSource = (one: TableComparison): TableComparison => ({
   ...one,
   sourceRows: one.targetRows,
@@ -412,6 +431,9 @@ const reportOf = ({
   latencySeconds,
   lagBytes,
 }: FollowStatus): Omit<RollbackStatus, "state"> => ({
-  ...{ inserts, updates, deletes, latencySeconds },
+  inserts,
+  updates,
+  deletes,
+  latencySeconds,
   ...(lagBytes === undefined ? {} : { lagBytes }),
 });

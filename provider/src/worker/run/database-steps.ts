@@ -49,7 +49,12 @@ export class DatabaseSteps {
       get spec() {
         return requests.spec;
       },
-      ...{ source, target, journal, owner, tableSlots, indexSlots },
+      source,
+      target,
+      journal,
+      owner,
+      tableSlots,
+      indexSlots,
       releases: { count: 0 },
       generation: owner.generation,
       signal: AbortSignal.any([signal, requests.cancellationOf(database), ...this.#guardSignals(database)]),
@@ -140,7 +145,7 @@ export class DatabaseSteps {
   async #removeAbortedGuard(name: string): Promise<void> {
     const guard = this.guards.get(name);
     if (!guard?.signal.aborted) return;
-    await guard.stop();
+    await guard.close();
     this.guards.delete(name);
   }
 

@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 import { messageOf } from "../../errors.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
-import { connect } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { sourceAdvice, type WantedParameter } from "../../display/source-advice.js";
 import type { Finding } from "../../findings.js";
@@ -73,11 +73,5 @@ async function setParameter(client: Client, spec: MigrationSpec, { name, is, wan
   }
 }
 
-async function onSource<T>(source: Endpoint, spec: MigrationSpec, run: (client: Client) => Promise<T>): Promise<T> {
-  const client = await connect(source, { database: spec.dbsToMigrate[0]!, purpose: `${spec.migrationName} prepare` });
-  try {
-    return await run(client);
-  } finally {
-    await client.end();
-  }
-}
+const onSource = <T>(source: Endpoint, spec: MigrationSpec, run: (client: Client) => Promise<T>): Promise<T> =>
+  withSession(source, { database: spec.dbsToMigrate[0]!, purpose: `${spec.migrationName} prepare` }, run);

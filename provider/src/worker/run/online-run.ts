@@ -60,7 +60,8 @@ export class OnlineRun {
       this.#stateTracker.end();
       // Running cutovers complete even when the run ends.
       await Promise.allSettled(this.#cutovers);
-      await Promise.all([...this.#followed.values(), ...this.#steps.guards.values()].map((one) => one.stop()));
+      await Promise.all([...this.#followed.values()].map((one) => one.stop()));
+      await Promise.all([...this.#steps.guards.values()].map((one) => one.close()));
     }
   }
 
@@ -111,18 +112,22 @@ export class OnlineRun {
     this.#steps.guards.set(
       name,
       new RetainedWalMonitor({
-        ...{ server: source, side: "source", database: name, slotDatabase: name },
+        server: source,
+        side: "source",
+        database: name,
+        slotDatabase: name,
         slot: changeCaptureNames(job, name).slot,
-        isHeldUp: () => this.#followed.get(name)?.isHeldUp,
-        isCopied: () => this.#isToBeCopied(name),
-        ...{ journal, spec: () => this.#context.spec },
+        hasUnappliedChanges: () => this.#followed.get(name)?.isHeldUp,
+        isCopying: () => this.#isToBeCopied(name),
+        journal,
+        spec: () => this.#context.spec,
       }),
     );
   }
 
   /** The cutover stopped the monitor. If it failed before the cutover LSN, the slot still retains WAL. */
   async #resumeGuard(name: string): Promise<void> {
-    if (!this.#steps.guards.get(name)?.isStopped) return;
+    if (!this.#steps.guards.get(name)?.isClosed) return;
     const record = await this.#context.currentDatabase(name);
     if (record?.phase === "following" && record.slot !== undefined) this.#guardSource(name);
   }
@@ -186,7 +191,7 @@ export class OnlineRun {
     await this.#untilCutoverIsAsked(record, work, follower);
     await this.#stateTracker.set(name, "completing");
     // After the cutover LSN the target is independent: the monitor must not restart the copy of this database.
-    await this.#steps.guards.get(name)?.stop();
+    await this.#steps.guards.get(name)?.close();
     const cutover = follower.cutOver();
     this.#cutovers.push(cutover);
     await cutover;
@@ -204,7 +209,7 @@ export class OnlineRun {
         verifications.failure,
       ]);
     } finally {
-      await verifications.end();
+      await verifications.close();
     }
   }
 
@@ -222,10 +227,10 @@ export class OnlineRun {
       const decided = this.#context.requests.rollbackDecided();
       const decision = await Promise.race([decided, rejectOnAbort(work.signal), rollbackReplication.failure]);
       await this.#stateTracker.set(name, "completing");
-      if (decision === "return") await rollbackReplication.take();
+      if (decision === "return") await rollbackReplication.returnToSource();
       else await rollbackReplication.drop();
     } finally {
-      await rollbackReplication.stop();
+      await rollbackReplication.close();
     }
   }
 }

@@ -4,7 +4,7 @@ import type { FollowedDatabase } from "../streaming/followed-database.js";
 import type { Semaphore } from "../../async/semaphore.js";
 import type { RequestWatch } from "../context/watch-requests.js";
 
-/** Runs a verification of one database each time the spec requests a new one, until {@link end}. */
+/** Runs a verification of one database each time the spec requests a new one, until {@link close}. */
 export class RequestedVerifications {
   /** Rejects with an error that ends the worker; never resolves. */
   readonly failure: Promise<never>;
@@ -42,7 +42,7 @@ export class RequestedVerifications {
   }
 
   /** Cancels a running verification; resolves when its sessions are closed. */
-  async end(): Promise<void> {
+  async close(): Promise<void> {
     this.#abort.abort(new CanceledError("the verification was canceled"));
     await this.#ended;
   }

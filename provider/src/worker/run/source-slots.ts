@@ -1,6 +1,7 @@
 import { changeCaptureNames, readerSuffix, sourceObjectPrefix } from "../../cdc/model/names.js";
 import { RefusedError, UnreachableError, messageOf } from "../../errors.js";
-import { applicationNamePrefix, connect } from "../../postgres/connection/connect.js";
+import { applicationNamePrefix } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { sourceAdvice } from "../../display/source-advice.js";
@@ -30,7 +31,7 @@ export class SourceSlots {
   /**
    * Runs `begin`, which creates the database's slot, if the source has a free one.
    *
-   * @returns undefined if there is none; the database's message then explains what to do
+   * @returns undefined if no slot is free; the database's message then explains what to do
    */
   async begin<Begun>(work: Work, database: string, begin: () => Promise<Begun>): Promise<Begun | undefined> {
     const { slot } = changeCaptureNames(work.spec, database);
@@ -58,10 +59,11 @@ export class SourceSlots {
 
   /** @throws UnreachableError when the source does not respond */
   async #shortageFor({ source, spec }: Work, database: string, slot: string): Promise<Shortage | undefined> {
-    const session = await connect(source, { database, purpose: `${spec.migrationName} slots` });
     try {
-      const { rows } = await session.query<Shortage & { readonly held: boolean }>(
-        `WITH slot AS (
+      const options = { database, purpose: `${spec.migrationName} slots` };
+      const { rows } = await withSession(source, options, (session) =>
+        session.query<Shortage & { readonly held: boolean }>(
+          `WITH slot AS (
            SELECT slot_name::text AS name FROM pg_catalog.pg_replication_slots UNION SELECT unnest($1::text[])
          )
          SELECT 'max_replication_slots' AS name, EXISTS (SELECT FROM slot WHERE name = $2) AS held, current_setting('max_replication_slots')::int AS limit,
@@ -72,14 +74,13 @@ export class SourceSlots {
                 (SELECT count(*)::int FROM slot WHERE name <> $2 AND strpos(name, $3) = 1 AND right(name, length($5)) <> $5)
                 + (SELECT count(*)::int FROM pg_catalog.pg_stat_replication
                     WHERE strpos(coalesce(application_name, ''), $4) <> 1)`,
-        [[...this.#assigned], slot, sourceObjectPrefix, applicationNamePrefix, readerSuffix],
+          [[...this.#assigned], slot, sourceObjectPrefix, applicationNamePrefix, readerSuffix],
+        ),
       );
       return rows.find(({ limit, taken, held }) => !held && limit - taken < 1 + reserved);
     } catch (error) {
       if (!isConnectionLoss(error)) throw error;
       throw new UnreachableError(`${database}: ${messageOf(error)}`, { cause: error });
-    } finally {
-      await session.end();
     }
   }
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { RefusedError, UnreachableError } from "../../errors.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
-import { connect } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import type { Journal } from "../../store/journal.js";
 import type { Finding } from "../../findings.js";
@@ -87,19 +87,13 @@ export class UserGates {
   }
 
   async #existingDatabases(spec: MigrationSpec): Promise<string[]> {
-    const client = await connect(this.migration.target, {
-      database: spec.maintenanceDatabase,
-      purpose: `${spec.migrationName} databases`,
-    });
-    try {
-      const { rows } = await client.query<{ name: string }>(
-        "SELECT datname AS name FROM pg_database WHERE datname = ANY ($1)",
-        [spec.dbsToMigrate.map((database) => targetDatabase(spec, database))],
-      );
-      return rows.map(({ name }) => name).filter((name) => !this.migration.ownDatabases.has(name));
-    } finally {
-      await client.end();
-    }
+    const options = { database: spec.maintenanceDatabase, purpose: `${spec.migrationName} databases` };
+    const { rows } = await withSession(this.migration.target, options, (session) =>
+      session.query<{ name: string }>("SELECT datname AS name FROM pg_database WHERE datname = ANY ($1)", [
+        spec.dbsToMigrate.map((database) => targetDatabase(spec, database)),
+      ]),
+    );
+    return rows.map(({ name }) => name).filter((name) => !this.migration.ownDatabases.has(name));
   }
 
   /** Waits until released. Records the wait once, and again after every spec change that does not release it. */

@@ -134,7 +134,7 @@ export class FollowedDatabase {
       // What the target lacks would be found behind the point as well, and could not be tried again there.
       const reachPoint = (): Promise<void> =>
         this.#unlessOvertaken(() => stream.exclusivelyWithAll((...carried) => this.#reachPoint(...carried)));
-      await this.#fence.downIfItFails(() => this.#retryDatabaseStep(reachPoint, () => !stream.hasFailed));
+      await this.#fence.takeDownOnFailure(() => this.#retryDatabaseStep(reachPoint, () => !stream.hasFailed));
       // From here on the target stands for itself: a successor only cleans up.
       await journal.database(this.#name, { phase: "completing", state: "InProgress", message: "cleaning up" });
     }
@@ -206,7 +206,7 @@ export class FollowedDatabase {
           hasSequence: ({ schema, name }) => !this.#remainder.cutSequences.includes(relationKey(schema, name)),
           sequenceMargin: spec.sequenceMargin,
           putUpFence: spec.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
-          onEscapedChanges: (changes) => this.#fence.tellEscaped(changes),
+          onEscapedChanges: (changes) => this.#fence.reportEscapedChanges(changes),
           requireSchema: () => this.#requireSchema(sourceSession, sourceVersion),
           refreshMaterializedViews: () => this.#refresh(sourceSession, targetSession),
           compare: async (point) =>
@@ -286,9 +286,10 @@ export class FollowedDatabase {
     const session = await this.#connectSource("compare");
     try {
       const without = new Set([...this.#remainder.without, ...missing]);
-      await compareSchemas(this.#work, this.#name, session, target, without);
-      await nameDropped(this.#work, this.#name, this.#remainder.mark?.definitions ?? {}, session, target);
-      await nameForeignOptions(this.#work, this.#name, session, target);
+      const sessions = { database: this.#name, source: session, target };
+      await compareSchemas(this.#work, { ...sessions, without });
+      await nameDropped(this.#work, sessions, this.#remainder.mark?.definitions ?? {});
+      await nameForeignOptions(this.#work, sessions);
       await carryConnectionLimit(session, target);
     } finally {
       await session.end();

@@ -9,7 +9,7 @@ describe("the rates of a stream", () => {
     lagBytes,
   });
 
-  it("are those of the last ten seconds, and tell when the target has caught up", () => {
+  it("cover the last ten seconds, and predict when the target has caught up", () => {
     const meter = new FollowRateMeter();
     const first = meter.measure(status(0, 5000), 0);
     assert.deepEqual([first.insertsPerSecond, first.secondsToCatchUp], [0, undefined]);
@@ -23,7 +23,7 @@ describe("the rates of a stream", () => {
     assert.deepEqual([later.insertsPerSecond, Math.round(later.secondsToCatchUp! * 10)], [50, 33]);
   });
 
-  it("promise nothing while the lag grows or nobody knows it, and 0 when there is none", () => {
+  it("have no prediction while the lag grows or is unknown, and 0 s without lag", () => {
     const meter = new FollowRateMeter();
     meter.measure(status(0, 100), 0);
     assert.equal(meter.measure(status(1, 200), 1000).secondsToCatchUp, undefined);

@@ -7,7 +7,7 @@ const waiting = ["WaitingForUserAction", "WaitingForCutoverTrigger"] as const;
 const kept = ["WaitingForUserAction", "WaitingForRollbackDecision"] as const;
 const completing = ["InProgress", "CompletingMigration"] as const;
 
-describe("what an operation waits for where a database has failed", () => {
+describe("the goal of an operation, when a database has failed,", () => {
   const [source, target] = ["s", "t"].map((host) => ({ host, user: "u", password: "p" }));
   const inputs = (changes: Record<string, unknown>) =>
     parseInputs({
@@ -37,19 +37,39 @@ describe("what an operation waits for where a database has failed", () => {
   const ready = "WaitingForCutoverTrigger";
   const cutover = (...dbsToTriggerCutoverOn: string[]) => ({ triggerCutover: true, dbsToTriggerCutoverOn });
 
-  for (const [what, changes, status, isUnreachable] of [
-    ["has not come while the others are copied", {}, [["InProgress", "MigratingData"], "InProgress"], false],
-    ["is over when the others are followed", {}, [waiting, ready], true],
-    ["is over where it was to be cut over itself", cutover("a"), [waiting, ready], true],
-    ["has not come while another is to be cut over", cutover("b"), [waiting, ready], false],
-    ["nor while it is", cutover(), [completing, "InProgress"], false],
-    ["is over when its way back is kept", { ...cutover(), rollback: "keep" }, [kept, "kept"], true],
-    ["has not come while it is returned from", { ...cutover(), rollback: "return" }, [kept, "kept"], false],
-    ["is over when somebody else has to cut over", { waitFor: "succeeded" }, [waiting, ready], true],
-    ["has not come while another is verified", { verifyNow: "x" }, [waiting, ready], false],
-    ["nor while another is canceled", { cancel: true, dbsToCancelMigrationOn: ["b"] }, [waiting, ready], false],
+  for (const [title, changes, status, isUnreachable] of [
+    ["stays reachable while the others are copied", {}, [["InProgress", "MigratingData"], "InProgress"], false],
+    ["is unreachable when the others are replicating", {}, [waiting, ready], true],
+    ["is unreachable if the failed database should be cut over", cutover("a"), [waiting, ready], true],
+    ["stays reachable while another database waits for its cutover", cutover("b"), [waiting, ready], false],
+    ["stays reachable during the cutover of another database", cutover(), [completing, "InProgress"], false],
+    [
+      "is unreachable when the other has its rollback replication",
+      { ...cutover(), rollback: "keep" },
+      [kept, "kept"],
+      true,
+    ],
+    [
+      "stays reachable while the other returns to the source",
+      { ...cutover(), rollback: "return" },
+      [kept, "kept"],
+      false,
+    ],
+    [
+      "is unreachable if it waits for a cutover that was not requested",
+      { waitFor: "succeeded" },
+      [waiting, ready],
+      true,
+    ],
+    ["stays reachable while another database is verified", { verifyNow: "x" }, [waiting, ready], false],
+    [
+      "stays reachable while another database is being canceled",
+      { cancel: true, dbsToCancelMigrationOn: ["b"] },
+      [waiting, ready],
+      false,
+    ],
   ] as const) {
-    it(what, () => {
+    it(title, () => {
       const goal = goalOf(inputs(changes));
       const [whole, other] = status;
       assert.equal(goal.isReached(statusOf(whole, { a: "Failed", b: other })), false);
@@ -58,12 +78,15 @@ describe("what an operation waits for where a database has failed", () => {
     });
   }
 
-  it("has not come before the migration says why, or has ended by it", () => {
+  it("stays reachable until the migration reports the error", () => {
     const { isUnreachable, isReached } = goalOf(inputs({}));
     for (const databases of [{ a: "Failed" }, { a: "Failed", b: ready }] as const) {
       const status = statusOf(waiting, databases);
-      const untold = { ...status, error: undefined } as unknown as MigrationStatus;
-      assert.deepEqual([isReached(untold), isUnreachable(untold), isUnreachable(status)], [false, false, true]);
+      const withoutError = { ...status, error: undefined } as unknown as MigrationStatus;
+      assert.deepEqual(
+        [isReached(withoutError), isUnreachable(withoutError), isUnreachable(status)],
+        [false, false, true],
+      );
     }
   });
 });

@@ -3,13 +3,13 @@ import { UnreachableError } from "../../provider/src/errors";
 import { retry } from "../../provider/src/worker/context/retry";
 import { TestClock } from "../support/test-clock";
 
-describe("riding out a lost connection", () => {
+describe("retry", () => {
   const seconds = 600;
   const clock = new TestClock();
   beforeEach(() => clock.start());
   afterEach(() => clock.stop());
 
-  /** A run that is lost each time it has gone on for so long, until it ends well. */
+  /** Loses the connection after each of these durations, then succeeds. Returns the number of losses. */
   async function losses(hours: readonly number[], failsAfterGoodRun = false): Promise<number> {
     const left = [...hours];
     await retry({ seconds, failsAfterGoodRun }, () => {
@@ -21,20 +21,20 @@ describe("riding out a lost connection", () => {
     return hours.length - left.length;
   }
 
-  it("has all of its patience for each loss of a run that goes on well for hours", async () => {
+  it("starts a new period after a run that lasted for hours", async () => {
     assert.equal(await losses([1, 0.01, 19, 0.01]), 4);
   });
 
-  it("comes to its end where the server stays away", async () => {
+  it("stops if the server stays unreachable", async () => {
     await assert.rejects(losses([1, 0.1, 0.1]), UnreachableError);
   });
 
-  it("comes to its end by a run that would begin from the start, where that has gone on for hours", async () => {
+  it("does not repeat a long run that would start from the beginning", async () => {
     assert.equal(await losses([0.01, 0.01], true), 2);
     await assert.rejects(losses([0.01, 1], true), UnreachableError);
   });
 
-  it("does not hand on the bare words of a server when its patience is over", async () => {
+  it("adds a remedy to the server's error when the retries are exhausted", async () => {
     const terminated = Object.assign(new Error("terminating connection"), { code: "57P01" });
     await assert.rejects(
       retry({ seconds: 0 }, () => Promise.reject(terminated)),

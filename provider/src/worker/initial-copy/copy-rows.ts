@@ -1,0 +1,77 @@
+import { copyLargeObjects } from "../../copy/large-objects.js";
+import { openInSnapshot } from "../../copy/snapshot.js";
+import type { TableToCopy } from "../../copy/tables-to-copy.js";
+import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
+import { largeObjectEntries } from "../../schema/plan/large-object-entries.js";
+import { restoreEntries } from "../../schema/restore/restore.js";
+import { compareDatabase, compareLargeObjectsOf } from "../comparison/compare-database.js";
+import { reportFindings } from "../context/report-findings.js";
+import { type CopyContext, connectToTarget, purposeOf } from "./copy-context.js";
+import { runCopyTasks, skipTables } from "./copy-tasks.js";
+
+/** Copies tables and large objects, compares them (offline), and builds indexes meanwhile. */
+export async function copyRows(context: CopyContext, tables: readonly TableToCopy[]): Promise<void> {
+  const { work, database, tasks, snapshot, restore, signal, progress } = context;
+  progress.copiesRows = true;
+  await work.journal.database(database, { message: "copying tables" });
+  await runCopyTasks(
+    {
+      work,
+      database,
+      tasks,
+      snapshotId: snapshot?.id,
+      tables,
+      // Each task records whether an earlier worker started it.
+      context: { ...restore, resumed: false },
+      signal,
+      onFindings: (findings) => reportFindings(work, database, findings),
+    },
+    {
+      alongside: (poolSignal) => copyAllLargeObjects(context, poolSignal),
+      onTablesCopied: () => completeTables(context),
+      onTakenBack: ({ completed, queued }) =>
+        work.journal.event(
+          `a copy helper was lost; ${completed} of its tasks were complete, ${queued} were queued again`,
+          { database, level: "warning" },
+        ),
+    },
+  );
+  for (const skipped of await tasks.skipped()) skipTables(restore, skipped);
+}
+
+async function completeTables(context: CopyContext): Promise<void> {
+  const { snapshot, sharing } = context;
+  if (!snapshot) return;
+  await compareRows(context, snapshot.id);
+  await sharing.update({ tablesCopied: true });
+  // Not kept during index builds: a snapshot keeps the source from vacuuming, and its locks block TRUNCATE.
+  await snapshot.release();
+}
+
+/** An online migration compares at its cutover instead. */
+async function compareRows({ work, database, slot, signal }: CopyContext, snapshotId: string): Promise<void> {
+  if (slot !== undefined || work.spec.schemaOnly) return;
+  await work.journal.database(database, { message: "comparing rows, building indexes" });
+  await compareDatabase(work, { database, snapshotId, signal, inCutover: false });
+}
+
+/** Compares before the objects get their owners, because afterwards the migration role may not be allowed to read them. */
+async function copyAllLargeObjects(context: CopyContext, signal: AbortSignal): Promise<void> {
+  const { work, database, snapshot, restore, sharing } = context;
+  if (work.spec.schemaOnly || !snapshot) return;
+  const purpose = "large objects";
+  await withTwoSessions(
+    () => openInSnapshot(work.source, database, snapshot.id, purposeOf(work, purpose)),
+    () => connectToTarget(context, purpose),
+    async (source, target) => {
+      if (!sharing.areLargeObjectsCopied) {
+        const { objects } = await copyLargeObjects(source, target, { signal });
+        if (objects === 0) return;
+        await compareLargeObjectsOf(work, database, source, target);
+        await sharing.update({ largeObjectsCopied: true });
+      }
+      const entries = await largeObjectEntries(source);
+      await reportFindings(work, database, await restoreEntries(target, entries, restore));
+    },
+  );
+}
