@@ -113,8 +113,11 @@ describe("an online migration with server restarts", () => {
     try {
       // The creation of the slot waits for this transaction.
       await onSource.query("BEGIN; SELECT txid_current()");
+      // The validation creates and drops a database, too, so it runs before the lock.
+      const target = { ...proxy.endpoint, sslMode: "Disable" };
+      await resource.create({ ...inputs, target, startDataMigration: false });
       await onTarget.query("BEGIN; LOCK TABLE pg_catalog.pg_database IN SHARE MODE");
-      await resource.create({ ...inputs, target: { ...proxy.endpoint, sslMode: "Disable" }, waitFor: "started" });
+      await resource.update({ startDataMigration: true, waitFor: "started" });
       await waits("CREATE DATABASE");
       const { worker } = await resource.refresh();
       // The server continues the statement although its client has gone.
