@@ -10,10 +10,10 @@ import type { Usage } from "./process-usage";
 export interface Drain {
   readonly source: EmbeddedServer;
   readonly target: EmbeddedServer;
-  /** How the other side is reached: late, when there is a delay. */
-  readonly lateSource: Login;
-  readonly lateTarget: Login;
-  /** The target's holds the data as of the slot. */
+  /** Logins through a proxy, which delays requests if the load has a delay. */
+  readonly delayedSource: Login;
+  readonly delayedTarget: Login;
+  /** The database on both servers. On the target it has the data as of the slot. */
   readonly database: string;
   readonly slot: SlotIdentity;
   readonly publications: readonly string[];
@@ -26,7 +26,7 @@ export interface Drained {
   readonly usage: Usage | undefined;
 }
 
-/** One way of bringing a slot's changes to the target. Leaves no slot. */
+/** Applies a slot's changes to the target, and drops the slot. */
 export interface Drainer {
   readonly name: string;
   readonly version: (target: EmbeddedServer) => string;
@@ -38,13 +38,13 @@ const migration = "bench";
 export const ours: Drainer = {
   name: "pulumi-pg-migration",
   version: () => "this",
-  async drain({ source, target, lateTarget, database, slot, publications, arrived }) {
+  async drain({ source, target, delayedTarget, database, slot, publications, arrived }) {
     const session = await target.connect(database);
     await initProgress(session, migration, 0, slot);
     await session.end();
     const options: FollowOptions = {
       source: { ...source.login, sslMode: "Disable" },
-      target: { ...lateTarget, sslMode: "Disable" },
+      target: { ...delayedTarget, sslMode: "Disable" },
       ...{ database, targetDatabase: database, slot: slot.slot, publications, migration, generation: 1 },
     };
     const follower = fork(join(__dirname, "cdc-follower.mjs"), { execArgv: [] });
@@ -64,7 +64,7 @@ export const ours: Drainer = {
 export const subscription: Drainer = {
   name: "native subscription",
   version: ({ major }) => String(major),
-  async drain({ target, lateSource: { host, port, user, password }, database, slot, publications, arrived }) {
+  async drain({ target, delayedSource: { host, port, user, password }, database, slot, publications, arrived }) {
     const uri = `postgres://${user}:${password}@${host}:${port}/${database}`;
     await target.query(
       `CREATE SUBSCRIPTION bench CONNECTION '${uri}' PUBLICATION ${publications.join(", ")}

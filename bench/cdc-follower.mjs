@@ -3,9 +3,9 @@ import process from "node:process";
 import { Follower } from "../provider/dist/cdc/follower.js";
 
 /*
- * A process that does nothing but follow, so that its time and memory are those of following: in JavaScript, since a
- * loader for TypeScript would count as well. Its parent sends the options, and anything else to end it; it answers with
- * what it has used since it began to follow.
+ * A process that only runs a follower, to measure the CPU time and memory of a follower. It is JavaScript because a loader for
+ * TypeScript would be measured as well. The parent sends the options, and later any message to end it. The process answers
+ * with its usage since the start of the follower.
  */
 process.once("message", (options) => {
   const before = process.cpuUsage();

@@ -1,11 +1,11 @@
-/** Changes that wait in a slot, at a scale: 1 is the size that the goals are stated for. */
+/** Changes that wait in a slot. The goals are stated for scale 1. */
 export interface Load {
   readonly name: string;
   /** Tables and rows as of the slot. */
   readonly tables: (scale: number) => string;
-  /** Calls, each in a session of its own and all at once, of procedures that `tables` makes. */
+  /** Calls of procedures that `tables` creates. All run concurrently, each in a separate session. */
   readonly calls: (scale: number) => readonly string[];
-  /** Between the follower and the target; for a subscription, between it and the source. */
+  /** The delay of requests from the follower to the target, or from a subscription to the source. */
   readonly delayMs?: number;
 }
 
@@ -14,7 +14,7 @@ const count = (scale: number, rows: number): number => Math.max(1, Math.round(ro
 const several = (sessions: number, call: (session: number) => string): string[] =>
   Array.from({ length: sessions }, (_, session) => call(session + 1));
 
-/** pgbench's tables at its scale 50, and its script `simple-update` (`-N`). */
+/** pgbench's tables at scale 50, and its script `simple-update` (`-N`). */
 const pgbench: Omit<Load, "name"> = {
   tables: (scale) => `
     CREATE TABLE pgbench_branches (bid int PRIMARY KEY, bbalance int, filler char(88));

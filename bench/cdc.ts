@@ -16,7 +16,7 @@ export type CdcOptions = Omit<OfflineOptions, "jobs">;
 
 const contenders = [ours, subscription] as const;
 
-/** The backlog of one load on the source, in as many slots as there are drains, and the target's database to begin with. */
+/** The backlog of one load on the source, with a slot for each drain, and a template of the target's database. */
 class Backlog {
   readonly load: Load;
   readonly database: string;
@@ -34,7 +34,7 @@ class Backlog {
     this.#target = target;
   }
 
-  /** Tables and rows on both sides, then the slots, then the changes. */
+  /** Creates the tables and rows on both servers, then the slots, then the changes. */
   async make(): Promise<void> {
     const { scale } = this.#options;
     for (const [server, database] of [
@@ -55,17 +55,18 @@ class Backlog {
   async drain(round: number, contender: Drainer): Promise<Drained> {
     const { database } = this;
     await this.#target.query(`CREATE DATABASE ${database} TEMPLATE ${this.#template} STRATEGY FILE_COPY`);
-    // One that is due would count against whoever is next.
+    // A checkpoint that is due would slow down the next contender.
     await Promise.all([this.#source, this.#target].map((server) => server.query("CHECKPOINT")));
     const delayMs = this.load.delayMs ?? 0;
-    const [lateSource, lateTarget] = [
-      await reachedLate(this.#source, delayMs),
-      await reachedLate(this.#target, delayMs),
+    const [delayedSource, delayedTarget] = [
+      await withDelay(this.#source, delayMs),
+      await withDelay(this.#target, delayMs),
     ] as const;
     const watch = await this.#target.connect(database);
     try {
       const drained = await contender.drain({
-        ...{ source: this.#source, target: this.#target, lateSource: lateSource.login, lateTarget: lateTarget.login },
+        ...{ source: this.#source, target: this.#target },
+        ...{ delayedSource: delayedSource.login, delayedTarget: delayedTarget.login },
         ...{ database, slot: this.slots.pop()!, publications: this.publications },
         arrived: async () => {
           while ((await watch.query("SELECT FROM the_end")).rowCount === 0) await sleep(10);
@@ -76,7 +77,7 @@ class Backlog {
       return drained;
     } finally {
       await watch.end();
-      await Promise.all([lateSource.close(), lateTarget.close()]);
+      await Promise.all([delayedSource.close(), delayedTarget.close()]);
       await this.#target.query(`DROP DATABASE ${database}`);
     }
   }
@@ -106,8 +107,8 @@ class Backlog {
   }
 
   async #mustBeEqual(): Promise<void> {
-    const [there, here] = await Promise.all([this.#source, this.#target].map((server) => this.#digest(server)));
-    assert.deepEqual(here, there, `${this.load.name}: the target's content is not the source's`);
+    const [source, target] = await Promise.all([this.#source, this.#target].map((server) => this.#digest(server)));
+    assert.deepEqual(target, source, `${this.load.name}: the target's content differs from the source's`);
   }
 
   async #digest(server: EmbeddedServer): Promise<unknown[]> {
@@ -122,7 +123,7 @@ class Backlog {
   }
 }
 
-async function reachedLate(
+async function withDelay(
   { login }: EmbeddedServer,
   delayMs: number,
 ): Promise<{ readonly login: Login; readonly close: () => Promise<void> }> {
@@ -133,7 +134,7 @@ async function reachedLate(
 
 async function compare(backlog: Backlog, target: EmbeddedServer, { rounds, say }: CdcOptions): Promise<SetResult> {
   const drains = new Map<Drainer, Drained[]>(contenders.map((contender) => [contender, []]));
-  // Alternating, so that what else the machine does meets them all.
+  // Alternating, so that other load on the machine affects all contenders.
   for (let round = 1; round <= rounds; round++)
     for (const contender of contenders) drains.get(contender)!.push(await backlog.drain(round, contender));
   const secondsOf = (contender: Drainer): number => median(drains.get(contender)!.map(({ seconds }) => seconds));
@@ -152,7 +153,7 @@ async function compare(backlog: Backlog, target: EmbeddedServer, { rounds, say }
   return { name: backlog.load.name, ours: { medianSeconds, cpuSeconds, maxRssBytes }, peers, ratioToBestPeer };
 }
 
-/** Drains the backlog of each load by ours and by a subscription. @throws where one fails, or leaves other content */
+/** Drains the backlog of each load with a follower and with a subscription. @throws if one fails, or the content differs */
 export async function benchCdc(options: CdcOptions): Promise<SetResult[]> {
   const parameters = {
     ...{ wal_level: "logical", max_wal_size: "16GB", checkpoint_timeout: "1h", shared_buffers: "512MB" },

@@ -10,7 +10,7 @@ import { usageOf, type Usage } from "./process-usage";
 
 const run = promisify(execFile);
 
-/** Of the servers that all contenders migrate between. */
+/** The versions of the servers between which all contenders migrate. */
 export const sourceMajor = 14;
 export const targetMajor = 17;
 
@@ -21,10 +21,10 @@ export interface Course {
   readonly jobs: number;
 }
 
-/** One way of bringing a database over; the target has none of that name before, nor afterwards. */
+/** Migrates a database. The target has no database of this name before. The caller drops it afterwards. */
 export interface Contender {
   readonly name: string;
-  /** Undefined where it is not installed. */
+  /** Undefined if the tool is not installed. */
   readonly version: () => Promise<string | undefined>;
   readonly migrate: (course: Course) => Promise<Usage | undefined>;
 }
@@ -40,7 +40,7 @@ const environment = ({ host, port, user, password }: Login): NodeJS.ProcessEnv =
 const uri = ({ host, port, user, password }: Login, database: string): string =>
   `postgres://${user}:${password}@${host}:${port}/${database}`;
 
-/** The version that a tool prints, or undefined where there is no such tool. */
+/** The version that a tool prints; undefined if the tool is not installed. */
 async function toolVersion(tool: string): Promise<string | undefined> {
   const { stdout } = await run(tool, ["--version"]).catch(() => ({ stdout: "" }));
   return /\d+(\.\d+)*/.exec(stdout)?.[0];
@@ -85,7 +85,7 @@ async function watchWorker(target: EmbeddedServer, migration: string, usage: Usa
         .query<{ pid: number }>("SELECT (worker ->> 'pid')::int AS pid FROM pgmigration.migration WHERE name = $1", [
           migration,
         ])
-        // Before the migration has made its records.
+        // The migration has not created its records yet.
         .catch(() => ({ rows: [] }));
       const now = rows[0]?.pid ? await usageOf(rows[0].pid) : undefined;
       if (now) Object.assign(usage, now);
@@ -116,7 +116,7 @@ export const dumpAndRestore: Contender = {
 
 export const subscription: Contender = {
   name: "native subscription, initial copy",
-  // What copies is the target itself; pg_dump only brings the schema.
+  // The target copies the rows itself. pg_dump migrates only the schema.
   version: async () => ((await toolVersion("pg_dump")) === undefined ? undefined : String(targetMajor)),
   async migrate({ source, target, database, jobs }) {
     const directory = await mkdtemp(join(tmpdir(), "bench-"));

@@ -12,9 +12,9 @@ export type CutoverOptions = Omit<OfflineOptions, "jobs">;
 
 interface Situation {
   readonly name: string;
-  /** Sessions that write until the cutover is over, and for how long the target has been behind when it begins. */
+  /** The number of sessions that write until the end of the cutover, and the lag of the target at its start. */
   readonly load?: { readonly sessions: number; readonly behindSeconds: number };
-  /** On the way to either server. */
+  /** The delay of requests to either server. */
   readonly delayMs?: number;
 }
 
@@ -24,15 +24,15 @@ export const situations: readonly Situation[] = [
   { name: "far", delayMs: 10 },
 ];
 
-/** What `npm run bench -- cutover --json` prints for one situation. */
+/** The output of `npm run bench -- cutover --json` for one situation. */
 export interface CutoverResult {
   readonly name: string;
-  /** From `triggerCutover` to `Succeeded`, as `pulumi up` sees it, and the sum of the timeline's steps. */
+  /** The time of `pulumi up` from `triggerCutover` to `Succeeded`, and the sum of the timeline's steps. */
   readonly ours: { readonly medianSeconds: number; readonly timelineSeconds: number };
   readonly steps: readonly { readonly step: string; readonly medianSeconds: number }[];
 }
 
-/** Cutovers of AdventureWorks; there is no peer that has one. @throws where one fails, or leaves other content */
+/** Cutovers of AdventureWorks. There is no peer to compare with. @throws if one fails, or the content differs */
 export async function benchCutover(options: CutoverOptions): Promise<CutoverResult[]> {
   const results: CutoverResult[] = [];
   for (const situation of situations.filter(({ name }) => options.sets?.includes(name) ?? true)) {
@@ -88,7 +88,7 @@ async function cutOver(lab: Lab, database: string, { load, delayMs = 0 }: Situat
   }
 }
 
-/** Keeps the applying session waiting, so that what is written meanwhile is a backlog. */
+/** Blocks the applying session, so that the changes written meanwhile form a backlog. */
 async function fallBehind(lab: Lab, database: string, seconds: number): Promise<void> {
   const session = await lab.target.connect(database);
   await session.query("BEGIN; LOCK TABLE account");

@@ -1,4 +1,4 @@
-/** A database to migrate, at a scale: 1 is the size that the goals are stated for. */
+/** A database to migrate. The goals are stated for scale 1. */
 export interface DataSet {
   readonly name: string;
   readonly sql: (scale: number) => string;

@@ -1,9 +1,6 @@
 import { type AddressInfo, type Server, type Socket, connect, createServer } from "node:net";
 
-/**
- * Relays connections to a port of this machine; what a client sends arrives late, so that a round trip takes that much
- * longer.
- */
+/** Relays connections to a port of this machine, and delays the bytes of the client. Each round trip takes longer by it. */
 export class DelayingProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();

@@ -6,9 +6,8 @@ import { benchCutover, situations } from "./cutover";
 import { benchOffline, type OfflineOptions } from "./offline";
 
 /**
- * `npm run bench`: copies of whole databases, ours beside those of others; `npm run bench -- cdc`: backlogs of changes;
- * `npm run bench -- cutover`: the seconds of a cutover.
- * Prints progress, or with --json only the result.
+ * `npm run bench` compares copies of whole databases with other tools, and `npm run bench -- cdc` backlogs of changes.
+ * `npm run bench -- cutover` measures the seconds of a cutover. It prints progress, or with --json only the result.
  */
 async function main(args: readonly string[]): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -24,10 +23,10 @@ async function main(args: readonly string[]): Promise<void> {
   });
   const [what = "offline"] = positionals;
   const bench = benches[what];
-  if (!bench) throw new Error(`${what}: there are ${Object.keys(benches).join(", ")}`);
+  if (!bench) throw new Error(`unknown benchmark ${what}: expected ${Object.keys(benches).join(", ")}`);
   const unknown = values.set?.find((wanted) => !bench.sets.some(({ name }) => name === wanted));
   if (unknown !== undefined)
-    throw new Error(`--set ${unknown}: the sets are ${bench.sets.map(({ name }) => name).join(", ")}`);
+    throw new Error(`unknown --set ${unknown}: expected ${bench.sets.map(({ name }) => name).join(", ")}`);
   const sets = await bench.run({
     scale: positive("--scale", values.scale),
     rounds: positive("--rounds", values.rounds),
@@ -53,7 +52,7 @@ const benches: Readonly<Record<string, Bench>> = {
 
 function positive(option: string, text: string): number {
   const value = Number(text);
-  if (!(value > 0) || !Number.isFinite(value)) throw new Error(`${option} ${text}: a number above 0 is wanted`);
+  if (!(value > 0) || !Number.isFinite(value)) throw new Error(`invalid ${option} ${text}: expected a number above 0`);
   return value;
 }
 

@@ -14,14 +14,14 @@ import { median } from "./median";
 import type { Usage } from "./process-usage";
 
 export interface OfflineOptions {
-  /** 1 is the size that the goals are stated for: about 1.2 GB. */
+  /** The goals are stated for scale 1: about 1.2 GB. */
   readonly scale: number;
   readonly rounds: number;
-  /** Jobs of each contender: tables, and indexes, at the same time. */
+  /** How many tables, and how many indexes, each contender processes at the same time. */
   readonly jobs: number;
-  /** Names of {@link dataSets}; all unless told. */
+  /** Names of {@link dataSets}; by default all. */
   readonly sets?: readonly string[] | undefined;
-  /** Takes each line of progress. */
+  /** Receives each line of progress. */
   readonly say: (line: string) => void;
 }
 
@@ -31,7 +31,7 @@ interface Peer {
   readonly medianSeconds: number;
 }
 
-/** What `npm run bench -- --json` prints for one set. */
+/** The output of `npm run bench -- --json` for one set. */
 export interface SetResult {
   readonly name: string;
   readonly ours: { readonly medianSeconds: number; readonly cpuSeconds: number; readonly maxRssBytes: number };
@@ -44,7 +44,7 @@ interface Timed {
   readonly usages: Usage[];
 }
 
-/** The contenders side by side, alternating, so that what else the machine does meets them all. */
+/** Runs the contenders alternately, so that other load on the machine affects all of them. */
 async function compare(
   set: DataSet,
   course: Course,
@@ -54,7 +54,7 @@ async function compare(
   const results = new Map(contenders.map(({ name }): [string, Timed] => [name, { seconds: [], usages: [] }]));
   for (let round = 1; round <= rounds; round++)
     for (const { name, migrate } of contenders) {
-      // A checkpoint that the one before has left due would count against the next.
+      // A checkpoint that is due would slow down the next contender.
       await course.target.query("CHECKPOINT");
       const startedAt = performance.now();
       const usage = await migrate(course);
@@ -102,7 +102,7 @@ function summaryLine({ name, ours, peers, ratioToBestPeer }: SetResult, verified
   return `${name}: ours ${ours.medianSeconds.toFixed(2)} s (${used}), with verification ${verifiedSeconds.toFixed(2)} s; ${theirs}; ratio to the best ${ratioToBestPeer.toFixed(2)}`;
 }
 
-/** Migrates each data set by every contender that is installed. @throws where one of them fails */
+/** Migrates each data set with every installed contender. @throws if one of them fails */
 export async function benchOffline(options: OfflineOptions): Promise<SetResult[]> {
   const parameters = { wal_level: "logical", max_wal_size: "8GB", max_replication_slots: 20, max_wal_senders: 20 };
   const source = await EmbeddedServer.start({ major: sourceMajor, parameters });

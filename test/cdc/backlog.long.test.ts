@@ -10,12 +10,12 @@ import { type Scene } from "./scene";
 import { Stage } from "./apply/stage";
 import { until } from "../support/until";
 
-/** Portions of little WAL, and of any backlog. */
+/** Reads every backlog in portions, and each portion covers little WAL. */
 const backlog = { behindBytes: 0, portionBytes: 1 << 20, aheadBytes: 64 << 10, restBytes: 8 << 10 };
 
 const manyRows = "CREATE TABLE many (id int PRIMARY KEY, n int)";
 
-/** More than may be in flight, so that a portion is not read to its end while the target takes none of it. */
+/** More rows than may be in flight. A portion is therefore not read completely while the target applies nothing. */
 const writeManyRows = (from: number): string => `
   DO $$ BEGIN
     FOR batch IN 0..599 LOOP
@@ -37,13 +37,14 @@ describe("a backlog", () => {
     );
     return Object.fromEntries(rows.map(({ name, active }) => [name as string, active as boolean]));
   };
-  /** In the middle of a portion: its rows are held back by the target's gate. */
+  /** Holds the follower, and waits until a portion is partly received. */
   const heldInPortion = async (on: Scene, follower: Follower): Promise<void> => {
     await follower.hold();
     await until("much being received", () => follower.status().incomingChanges > 20_000);
     assert.deepEqual(await slots(on), { [on.names.slot]: false, [readerSlot(on.names.slot)]: true });
   };
-  it("loses and duplicates nothing when its process is killed within a portion, or a server stops", async () => {
+
+  it("loses and duplicates nothing if its process is killed within a portion, or a server stops", async () => {
     const s = await servers.open(`${randomTables}; ${manyRows}`);
     const random = await servers.write(s, 2);
     for (let kill = 0; kill < 3; kill++) {

@@ -19,12 +19,12 @@ import { type Scene } from "./scene";
 import { Stage } from "./apply/stage";
 import { until } from "../support/until";
 
-/** Portions of little WAL, and of any backlog. */
+/** Reads every backlog in portions, and each portion covers little WAL. */
 const backlog = { behindBytes: 0, portionBytes: 1 << 20, aheadBytes: 64 << 10, restBytes: 8 << 10 };
 
 const manyRows = "CREATE TABLE many (id int PRIMARY KEY, n int)";
 
-/** More than may be in flight, so that a portion is not read to its end while the target takes none of it. */
+/** More rows than may be in flight. A portion is therefore not read completely while the target applies nothing. */
 const writeManyRows = (from: number): string => `
   DO $$ BEGIN
     FOR batch IN 0..599 LOOP
@@ -46,24 +46,24 @@ describe("a backlog", () => {
     );
     return Object.fromEntries(rows.map(({ name, active }) => [name as string, active as boolean]));
   };
-  /** In the middle of a portion: its rows are held back by the target's gate. */
+  /** Holds the follower, and waits until a portion is partly received. */
   const heldInPortion = async (on: Scene, follower: Follower): Promise<void> => {
     await follower.hold();
     await until("much being received", () => follower.status().incomingChanges > 20_000);
     assert.deepEqual(await slots(on), { [on.names.slot]: false, [readerSlot(on.names.slot)]: true });
   };
 
-  it("is read by SQL in portions, with tables altered in its middle, and a walsender goes on from there", async () => {
+  it("is read with SQL in portions, also if a table is altered in its middle, and a walsender continues after it", async () => {
     const s = await servers.open(`${randomTables}; ${manyRows}`);
-    await s.onTarget("ALTER TABLE many ADD COLUMN late text");
+    await s.onTarget("ALTER TABLE many ADD COLUMN added text");
     const random = await servers.write(s, 3);
     await s.onSource(writeManyRows(0));
-    await s.onSource("ALTER TABLE many ADD COLUMN late text; INSERT INTO many VALUES (-1, 0, 'late')");
+    await s.onSource("ALTER TABLE many ADD COLUMN added text; INSERT INTO many VALUES (-1, 0, 'added')");
     await s.onSource(writeManyRows(100_000));
     const { follower, events } = follow(s);
     await heldInPortion(s, follower);
     await s.compareAtPoint(follower);
-    await until("the walsender going on", async () => (await slots(s))[s.names.slot] === true);
+    await until("the walsender streams", async () => (await slots(s))[s.names.slot] === true);
     assert.deepEqual(Object.keys(await slots(s)), [s.names.slot]);
     await s.compareAtPoint(follower);
     await random.stop();
@@ -74,7 +74,7 @@ describe("a backlog", () => {
     );
   });
 
-  it("is left to the walsender of a version that would forget rows of its catalogue too early", () => {
+  it("is read through the walsender if the version may remove catalogue rows that a copied slot needs", () => {
     const sound = [130021, 140018, 150013, 160009, 170005, 180000, 190000];
     const unsound = [100023, 120022, 130020, 140017, 150012, 160008, 170004];
     assert.deepEqual(
@@ -87,7 +87,7 @@ describe("a backlog", () => {
     );
   });
 
-  it("moves the slot on to what is applied, exactly, also between commits without a gap, over restarts", async () => {
+  it("advances the slot exactly to the applied position, also between adjacent commits and over restarts", async () => {
     const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
     const sessions = await Promise.all(Array.from({ length: 8 }, () => servers.source.connect(s.database)));
     let next = 0;
@@ -97,7 +97,7 @@ describe("a backlog", () => {
           for (let i = 0; i < 30; i++) await session.query("INSERT INTO t VALUES ($1)", [next++]);
         }),
       );
-    // It never comes to its end, so that nothing but itself moves the slot on.
+    // The reader never finishes, so that only the reader itself advances the slot.
     const endless = { behindBytes: 0, restBytes: -1, advanceEveryMs: 0 };
     for (let round = 0; round < 5; round++) {
       const written = write();
@@ -106,7 +106,7 @@ describe("a backlog", () => {
       await written;
       const { follower } = follow(s, { generation: round + 1, backlog: endless });
       await follower.drainTo(middle);
-      await until("the slot moving on", () => {
+      await until("the slot is advanced", () => {
         const { appliedLsn, confirmedLsn } = follower.status();
         return appliedLsn !== undefined && confirmedLsn === appliedLsn;
       });
@@ -115,7 +115,8 @@ describe("a backlog", () => {
     for (const session of sessions) await session.end();
     await s.mustBecomeEqual(s.follow({ generation: 100, backlog }));
   });
-  it("is begun again when somebody ends the session that reads it", async () => {
+
+  it("is read again after its session was terminated", async () => {
     const s = await servers.open(manyRows);
     await s.onSource(writeManyRows(0));
     const { follower, events } = follow(s);
@@ -124,40 +125,43 @@ describe("a backlog", () => {
       "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE temporary AND database = current_database()",
     );
     follower.resume();
-    await until("the loss being noticed", () => events.some(({ kind }) => kind === "connectionLost"));
+    await until("the loss is reported", () => events.some(({ kind }) => kind === "connectionLost"));
     await s.mustBecomeEqual(follower);
     assert.equal(events.filter(({ kind }) => kind === "backlog").length, 2);
   });
 
-  for (const [what, act, said] of [
-    ["dropped", "SELECT pg_drop_replication_slot($slot)", /slot is gone/],
+  for (const [change, sql, expected] of [
+    ["dropped", "SELECT pg_drop_replication_slot($slot)", /slot does not exist/],
     [
-      "dropped and made anew",
+      "recreated",
       "SELECT pg_drop_replication_slot($slot); SELECT pg_create_logical_replication_slot($slot, 'pgoutput')",
-      /made anew/,
+      /recreated/,
     ],
-    ["moved on", "SELECT pg_replication_slot_advance($slot, pg_current_wal_lsn())", /advanced by somebody else/],
+    ["advanced", "SELECT pg_replication_slot_advance($slot, pg_current_wal_lsn())", /advanced by another session/],
   ] as const)
-    it(`ends the stream where somebody has ${what} the slot meanwhile, and nothing is left out`, async () => {
+    it(`ends the stream if another session has ${change} the slot meanwhile, and skips no change`, async () => {
       const s = await servers.open(manyRows);
       await s.onSource(writeManyRows(0));
       const { follower } = follow(s);
       await heldInPortion(s, follower);
       const before = await s.sourceLsn();
       await s.onSource("UPDATE many SET n = -1 WHERE id < 100");
-      await s.onSource(act.replaceAll("$slot", `'${s.names.slot}'`));
+      await s.onSource(sql.replaceAll("$slot", `'${s.names.slot}'`));
       await s.onSource("INSERT INTO many VALUES (-1, -1)");
-      // So that the target lacks the update for as long as nobody has seen that the slot has passed it.
+      // The target must not get the update before the follower notices that the slot is beyond it.
       follower.releaseUpTo(before);
-      const goesOn = async (): Promise<boolean> => (await slots(s))[s.names.slot] === true;
-      await until("a walsender or its refusal", async () => follower.status().state === "failed" || (await goesOn()));
+      const isStreaming = async (): Promise<boolean> => (await slots(s))[s.names.slot] === true;
+      await until(
+        "a walsender or its refusal",
+        async () => follower.status().state === "failed" || (await isStreaming()),
+      );
       await assert.rejects(
         Promise.race([s.mustBecomeEqual(follower), follower.finished]),
-        (error: Error) => error instanceof RefusedError && said.test(error.message),
+        (error: Error) => error instanceof RefusedError && expected.test(error.message),
       );
     });
 
-  it("is never sent twice where the source lets nobody see, behind a portion, how far that has come", async () => {
+  it("is not applied twice if the role may no longer read pg_replication_slots after a portion", async () => {
     const s = await servers.open("CREATE TABLE many (id int, n int); ALTER TABLE many REPLICA IDENTITY FULL");
     await s.onSource(writeManyRows(0));
     await servers.source.query("CREATE ROLE reader LOGIN REPLICATION PASSWORD 'reader'");
@@ -174,7 +178,7 @@ describe("a backlog", () => {
     }
   });
 
-  it("is left to the walsender, from where the slot is, where the source lets nobody see how far it reaches", async () => {
+  it("is read through the walsender, from the slot's position, if the role may not read the end of the WAL", async () => {
     const s = await servers.open(manyRows);
     const { slot } = s.names;
     await s.onSource(`SELECT pg_copy_logical_replication_slot('${slot}', 'kept')`);
@@ -182,7 +186,7 @@ describe("a backlog", () => {
     const { follower: first } = follow(s);
     await s.mustBecomeEqual(first);
     await first.stop();
-    // As a source does that has crashed: it forgets what was confirmed last.
+    // Simulates a crash of the source, which loses the last confirmed position.
     await s.onSource(`SELECT pg_drop_replication_slot('${slot}')`);
     await s.onSource(`SELECT pg_copy_logical_replication_slot('kept', '${slot}'), pg_drop_replication_slot('kept')`);
     await s.onSource("REVOKE EXECUTE ON FUNCTION pg_catalog.pg_current_wal_flush_lsn() FROM PUBLIC");
@@ -204,13 +208,13 @@ describe("a backlog", () => {
     }
   });
 
-  it("is left to the walsender while the target takes so long that the source's vacuum would be held back", async () => {
+  it("is read through the walsender while a slow target would hold back the source's vacuum", async () => {
     const s = await servers.open(manyRows);
     await s.onSource(writeManyRows(0));
     const { follower, events } = follow(s, { backlog: { ...backlog, longestPauseMs: 2000 } });
     await follower.hold();
-    await until("the walsender beginning anew", async () => (await slots(s))[s.names.slot] === true);
-    await until("the other session ending", async () => !(readerSlot(s.names.slot) in (await slots(s))));
+    await until("the walsender streams", async () => (await slots(s))[s.names.slot] === true);
+    await until("the reader's session ends", async () => !(readerSlot(s.names.slot) in (await slots(s))));
     follower.resume();
     await s.mustBecomeEqual(follower);
     assert.deepEqual(
@@ -219,7 +223,7 @@ describe("a backlog", () => {
     );
   });
 
-  it("is left to the walsender where it would take the source's last replication slot", async () => {
+  it("is read through the walsender if the copy would take the source's last replication slot", async () => {
     const s = await servers.open(manyRows);
     await s.onSource(writeManyRows(0));
     for (const name of ["a", "b", "c", "d"])
@@ -234,11 +238,11 @@ describe("a backlog", () => {
     }
   });
 
-  for (const [what, write] of [
+  for (const [variant, write] of [
     ["alone", undefined],
-    ["with others beside it", (step: number) => `INSERT INTO t VALUES (${-1 - step}, 'beside')`],
+    ["with concurrent transactions", (step: number) => `INSERT INTO t VALUES (${-1 - step}, 'concurrent')`],
   ] as const)
-    it(`is left to the walsender at a transaction so large that the source would write a file of its size, ${what}`, async () => {
+    it(`is read through the walsender at a transaction for which the source would write a large file, ${variant}`, async () => {
       const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v text)");
       const temporaryBytes = async (): Promise<unknown> =>
         s.onSource("SELECT temp_bytes FROM pg_stat_database WHERE datname = current_database()");
@@ -253,7 +257,7 @@ describe("a backlog", () => {
       }
       await session.query("COMMIT");
       await session.end();
-      // Beside others only what the portions span tells.
+      // With concurrent transactions, only the WAL span of the portions reveals the large transaction.
       const spanBytes = write ? 8 << 20 : 1 << 30;
       const { follower, events } = follow(s, { backlog: { ...backlog, spanBytes } });
       await follower.drainTo(await s.sourceLsn());
@@ -266,16 +270,16 @@ describe("a backlog", () => {
       );
     });
 
-  describe("whose reader hears nothing", () => {
+  describe("with a silent connection", () => {
     interface Reading {
       readonly proxy: CuttableProxy;
       readonly ends: unknown[];
       messages: number;
-      /** Lets the reader see how far it has come. */
+      /** Unblocks the reader's first query of its position. */
       readonly release: () => Promise<unknown>;
     }
 
-    /** A reader behind a proxy, watched from a session that goes past it. Its first look at how far it has come waits. */
+    /** Runs a reader behind a proxy, with a second session without the proxy. The reader's first query waits for a lock. */
     const read = async (
       on: Scene,
       limits: Partial<BacklogLimits>,
@@ -285,7 +289,7 @@ describe("a backlog", () => {
       const [source, holder] = await Promise.all([1, 2].map(() => servers.source.connect(on.database)));
       const session = await BacklogReader.session(proxy.endpoint, source!, on.database, on.names.slot);
       if (typeof session === "string") throw new Error(session);
-      // Unlike LOCK TABLE, this leaves the tables alone that the view reads.
+      // Unlike LOCK TABLE, this does not lock the tables of the view.
       await holder!.query("SET allow_system_table_mods = on");
       await holder!.query("BEGIN; ALTER VIEW pg_catalog.pg_replication_slots OWNER TO CURRENT_USER");
       const release = (): Promise<unknown> => holder!.query("ROLLBACK");
@@ -307,7 +311,7 @@ describe("a backlog", () => {
         },
       );
       try {
-        await until("its waiting", waitsForLock);
+        await until("the reader waits for the lock", waitsForLock);
         await during(reading);
       } finally {
         await holder!.end();
@@ -323,32 +327,32 @@ describe("a backlog", () => {
         )
       ).length > 0;
 
-    it("knows a connection for dead by the session at its other end", async () => {
+    it("detects a dead connection from the state of its backend", async () => {
       const s = await servers.open(manyRows);
       await s.onSource(writeManyRows(0));
       await read(s, {}, async ({ proxy, ends, release }) => {
         proxy.swallow();
         await release();
-        await until("its being noticed", () => ends.length > 0);
+        await until("the reader fails", () => ends.length > 0);
         assert.match(String(ends[0]), /the connection on which the source's backlog is read is dead/);
       });
     });
 
-    it("waits for a session that is at work, also where the server does not tell what sessions do, but not for ever", async () => {
+    it("waits for a working session, also with track_activities = off, but at most longestSilenceMs", async () => {
       const s = await servers.open(manyRows);
       await s.onSource(writeManyRows(0));
       await s.onSource(`ALTER DATABASE ${s.database} SET track_activities = off`);
       await read(s, {}, async (reading) => {
-        // Several looks.
+        // Long enough for several checks of the session.
         await sleep(4000);
         assert.deepEqual(reading.ends, []);
         await reading.release();
-        await until("its end", () => reading.ends.length > 0);
+        await until("the reader finishes", () => reading.ends.length > 0);
         assert.deepEqual(reading.ends, ["read"]);
         assert.ok(reading.messages > 60_000);
       });
       await read(s, { longestSilenceMs: 2000 }, async ({ ends }) => {
-        await until("its being left", () => ends.length > 0);
+        await until("the reader gives up", () => ends.length > 0);
         assert.ok(ends[0] instanceof BacklogIncomplete);
       });
     });

@@ -1,8 +1,9 @@
 import { type AddressInfo, createServer, connect, type Server, type Socket } from "node:net";
 import type { Endpoint } from "../../provider/src/postgres/connection/endpoint";
 
+/** Connections that wait until the test releases them. */
 export class HeldConnections {
-  /** Resolves when one is held. */
+  /** Resolves when a connection is held. */
   readonly first: Promise<void>;
   letGo: () => void = () => undefined;
   readonly #text: string;
@@ -22,10 +23,10 @@ export class HeldConnections {
   }
 }
 
-/** Of a turn. */
-const toldBytes = 1000;
+/** Length of the recorded beginning of a request. */
+const recordedBytes = 1000;
 
-/** A way to a server that can be cut, blocked and mended. */
+/** A proxy to a server whose connections a test can reset, refuse, block or slow down. */
 export class CuttableProxy {
   readonly #server: Server;
   readonly #behind: Endpoint;
@@ -52,7 +53,7 @@ export class CuttableProxy {
     return { ...this.#behind, port: (this.#server.address() as AddressInfo).port };
   }
 
-  /** Each round trip, on all connections there have been: the beginning of what a client said after it had heard something. */
+  /** The beginning of each request on all connections so far: the client's first bytes after an answer of the server. */
   get turns(): readonly string[] {
     return this.#turns;
   }
@@ -67,36 +68,36 @@ export class CuttableProxy {
     this.cut();
   }
 
-  /** @param onRelay told of each connection that is let through from now on */
+  /** Accepts connections again. @param onRelay called for each of them */
   mend(onRelay: () => void = () => undefined): void {
     this.#mended = true;
     this.#onRelay = onRelay;
   }
 
   /**
-   * From now on connections whose start-up message, which is not encrypted, has the text reach the server when they are
-   * let go.
+   * From now on, holds connections whose start-up message contains the text, until they are released. The start-up message is
+   * not encrypted.
    */
   hold(text: string): HeldConnections {
     return (this.#held = new HeldConnections(text));
   }
 
-  /** The server hears nothing more of what clients say on the connections there are; what it says still arrives. */
+  /** Stops forwarding to the server on the existing connections. Answers of the server still arrive. */
   holdBackWords(): void {
     for (const { near } of this.#pairs) near.unpipe().pause();
   }
 
-  /** Takes all that either side says on the connections there are, and passes nothing on: half-open connections. */
+  /** Discards all bytes on the existing connections in both directions, as on half-open connections. */
   swallow(): void {
     for (const { near, far } of this.#pairs) for (const socket of [near, far]) socket.unpipe().resume();
   }
 
-  /** Resets every connection, from now on, that so many bytes have gone through, either way. */
+  /** From now on, resets each connection after this number of bytes in both directions. */
   breakAfter(bytes: number): void {
     this.#breakAfterBytes = bytes;
   }
 
-  /** From now on so many bytes a second go to the server on each connection there is. */
+  /** Limits the rate to the server on each existing connection. */
   slowDown(bytesPerSecond: number): void {
     for (const { near, far } of this.#pairs) {
       near.unpipe(far);
@@ -136,12 +137,12 @@ export class CuttableProxy {
     const far = connect(this.#behind.port, this.#behind.host);
     const pair = { near, far };
     this.#pairs.add(pair);
-    let hasHeard = true;
-    near.on("data", (said: Buffer) => {
-      if (hasHeard) this.#turns.push(said.toString("latin1", 0, toldBytes));
-      hasHeard = false;
+    let hasAnswer = true;
+    near.on("data", (bytes: Buffer) => {
+      if (hasAnswer) this.#turns.push(bytes.toString("latin1", 0, recordedBytes));
+      hasAnswer = false;
     });
-    far.on("data", () => (hasHeard = true));
+    far.on("data", () => (hasAnswer = true));
     for (const [one, other] of [
       [near, far],
       [far, near],

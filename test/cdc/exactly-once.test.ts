@@ -21,7 +21,7 @@ import { until } from "../support/until";
 
 const run = promisify(execFile);
 
-describe("following exactly once", () => {
+describe("Follower", () => {
   const random = new Seeded(seed);
   const servers = new Stage({ from: 14, to: 18, parameters: { wal_sender_timeout: "5s" } });
 
@@ -77,7 +77,7 @@ describe("following exactly once", () => {
     assert.ok(unwritten > 0, "no commit was drained before it was written");
   });
 
-  it("drains exactly with test_decoding too, which tells a transaction's place at its end only", async () => {
+  it("drains exactly to an LSN with test_decoding, which sends a transaction's LSN only at its end", async () => {
     const s = await servers.open(randomTables, "test_decoding");
     const traffic = await servers.write(s, 3);
     const follower = s.follow();
@@ -94,7 +94,7 @@ describe("following exactly once", () => {
     await s.mustBecomeEqual(follower);
   });
 
-  it("refuses to drain to a point that it has passed", async () => {
+  it("refuses to drain to an LSN before the last applied commit", async () => {
     const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
     const follower = s.follow();
     const early = await s.sourceLsn();
@@ -103,7 +103,7 @@ describe("following exactly once", () => {
     await assert.rejects(follower.drainTo(early), EngineError);
   });
 
-  it("does not take for a difference what a successor has applied meanwhile", async () => {
+  it("fails with TakenOverError if a missing row is the work of its successor", async () => {
     const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'v')");
     const follower = s.follow({ generation: 1 });
     await s.onSource("UPDATE t SET v = 'w'");
@@ -131,7 +131,10 @@ describe("following exactly once", () => {
     follower.resume();
     await servers.source.query("DROP TABLE elsewhere");
     const session = await servers.source.connect(s.database);
-    await until("the slot going on", async () => (await inspectSlot(session, s.names.slot))!.confirmedFlushLsn! > lsn);
+    await until(
+      "the slot is advanced",
+      async () => (await inspectSlot(session, s.names.slot))!.confirmedFlushLsn! > lsn,
+    );
     await session.end();
   });
 
@@ -162,15 +165,15 @@ describe("following exactly once", () => {
     });
     const changes = await servers.write(s, 2);
     for (const proxy of [toSource, toTarget, toSource, toTarget, toTarget, toSource]) {
-      await until("the stream", () => follower.status().state === "streaming");
+      await until("the follower streams", () => follower.status().state === "streaming");
       await sleep(random.below(400));
       const before = lost.length;
       proxy.cut();
-      await until("the cut being noticed", () => lost.length > before);
+      await until("the loss is reported", () => lost.length > before);
     }
-    await until("the stream, again", () => follower.status().state === "streaming");
+    await until("the follower streams again", () => follower.status().state === "streaming");
     toSource.refuse();
-    await until("the loss being noticed", () => follower.status().state === "reconnecting");
+    await until("the follower reconnects", () => follower.status().state === "reconnecting");
     toSource.mend();
     await changes.stop();
     await s.mustBecomeEqual(follower);
@@ -180,7 +183,7 @@ describe("following exactly once", () => {
   });
 
   for (const side of ["source", "target"] as const)
-    it(`notices connections to the ${side} that have gone dead without a word, and rides it out`, async () => {
+    it(`detects half-open connections to the ${side}, and reconnects`, async () => {
       const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v text)");
       const proxy = await CuttableProxy.to(s[side]);
       const lost: string[] = [];
@@ -194,7 +197,7 @@ describe("following exactly once", () => {
       await s.onSource("INSERT INTO t VALUES (1, 'before')");
       await s.mustBecomeEqual(follower);
       proxy.swallow();
-      await s.onSource("INSERT INTO t VALUES (2, 'meanwhile')");
+      await s.onSource("INSERT INTO t VALUES (2, 'during')");
       const expected = side === "source" ? /silent|not answered/ : /dead/;
       await until(`a loss by ${expected.source}`, () => lost.some((reason) => expected.test(reason)));
       await s.mustBecomeEqual(follower);
@@ -204,7 +207,7 @@ describe("following exactly once", () => {
       await proxy.close();
     });
 
-  it("takes no target for dead that is only slow: behind a slow line, or behind a lock", async () => {
+  it("does not consider a slow target dead, with a slow connection or with a lock", async () => {
     const s = await servers.open(
       "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE locked (id int PRIMARY KEY)",
     );
@@ -217,14 +220,14 @@ describe("following exactly once", () => {
         if (event.kind === "connectionLost") lost.push(event.reason);
       },
     });
-    await until("the stream", () => follower.status().state === "streaming");
+    await until("the follower streams", () => follower.status().state === "streaming");
     proxy.slowDown(400_000);
     await s.onSource("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 3000) i");
     await s.mustBecomeEqual(follower);
     const lock = await servers.target.connect(s.database, servers.administrator);
     await lock.query("BEGIN; LOCK TABLE locked IN ACCESS EXCLUSIVE MODE");
     await s.onSource("INSERT INTO locked VALUES (1)");
-    await until("the lock taking longer than silence may", () => follower.status().latencySeconds > 5);
+    await until("the lock is held longer than the silence limit", () => follower.status().latencySeconds > 5);
     await lock.end();
     await s.mustBecomeEqual(follower);
     assert.deepEqual(lost, []);
@@ -236,8 +239,8 @@ describe("following exactly once", () => {
     const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v text)");
     const events: string[] = [];
     const follower = s.follow({ onEvent: ({ kind }) => events.push(kind) });
-    // What is written before is a backlog, which is read in another way.
-    await until("the stream", () => follower.status().state === "streaming");
+    // Changes that were written before would be read as a backlog, without the walsender.
+    await until("the follower streams", () => follower.status().state === "streaming");
     const lock = await servers.target.connect(s.database, servers.administrator);
     await lock.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
     await s.onSource("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 50000) i");
@@ -258,13 +261,8 @@ describe("following exactly once", () => {
       UPDATE t SET v = v || '!' WHERE id % 3 = 0; DELETE FROM t WHERE id % 10 = 0`);
     await follower.drainTo(await s.sourceLsn());
     clearInterval(watch);
-    const [here] = await s.onTarget(
-      "SELECT count(*)::int AS n, md5(string_agg(t::text, ',' ORDER BY id)) AS sum FROM t",
-    );
-    const [there] = await s.onSource(
-      "SELECT count(*)::int AS n, md5(string_agg(t::text, ',' ORDER BY id)) AS sum FROM t",
-    );
-    assert.deepEqual(here, there);
+    const digest = "SELECT count(*)::int AS n, md5(string_agg(t::text, ',' ORDER BY id)) AS sum FROM t";
+    assert.deepEqual(await s.onTarget(digest), await s.onSource(digest));
     assert.ok(peak - before < 250e6, `memory grew by ${Math.round((peak - before) / 1e6)} MB`);
   });
 
@@ -274,18 +272,18 @@ describe("following exactly once", () => {
     await dropSlot(s.source, s.database, s.names.slot);
     await assert.rejects(
       s.follow().finished,
-      (error: Error) => error instanceof RefusedError && /slot is gone/.test(error.message),
+      (error: Error) => error instanceof RefusedError && /slot does not exist/.test(error.message),
     );
     const slot = await createSlot({ source: s.source, database: s.database, slot: s.names.slot, plugin: "pgoutput" });
     await slot.release();
     await assert.rejects(
       s.follow().finished,
-      (error: Error) => error instanceof RefusedError && /made anew/.test(error.message),
+      (error: Error) => error instanceof RefusedError && /slot was recreated/.test(error.message),
     );
   });
 
   for (const plugin of ["pgoutput", "test_decoding"] as const)
-    it(`names the WAL that a slot of ${plugin} needs and somebody has removed`, async () => {
+    it(`names the removed WAL file that a slot with ${plugin} needs`, async () => {
       const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)", plugin);
       const [slot] = await s.onSource(
         `SELECT pg_walfile_name(restart_lsn) AS file FROM pg_replication_slots WHERE slot_name = '${s.names.slot}'`,
@@ -298,17 +296,17 @@ describe("following exactly once", () => {
         s.follow().finished,
         (error: Error) =>
           error instanceof RefusedError &&
-          /changes have been lost.* no longer the WAL .*[0-9A-F]{24}.*delete this migration/s.test(error.message),
+          /changes .* are lost.* no longer has the WAL .*[0-9A-F]{24}.*delete this migration/s.test(error.message),
       );
     });
 
-  it("takes a slot for no other one that is moved on by what it is looked at beside", async () => {
+  it("accepts a slot that is advanced to the applied position while it is checked", async () => {
     const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
     const session = await servers.source.connect(s.database);
     const other = await servers.source.connect(s.database);
     await other.query("SELECT pg_advisory_lock(1)");
     let appliedThroughLsn = await s.sourceLsn();
-    // A session has one answer after the other.
+    // The session's next query waits until this one is answered.
     const isHeld = session.query("SELECT pg_advisory_lock(1)");
     const slot = { name: s.names.slot, parts: migrationRoles };
     const isVerified = verifySlotPlace(session, slot, () => appliedThroughLsn);
@@ -322,16 +320,17 @@ describe("following exactly once", () => {
     await assert.rejects(
       verifySlotPlace(session, slot, () => appliedThroughLsn),
       (error: Error) =>
-        error instanceof RefusedError && /the 0\/1 that the target has.*delete this migration/s.test(error.message),
+        error instanceof RefusedError &&
+        /the target has changes only up to 0\/1.*delete this migration/s.test(error.message),
     );
     await assert.rejects(
       verifySlotPlace(session, { ...slot, parts: rollbackRoles }, () => appliedThroughLsn),
-      /the 0\/1 that the source has.*set rollback to drop/s,
+      /the source has changes only up to 0\/1.*set rollback to drop/s,
     );
     await session.end();
   });
 
-  it("refuses a source that was promoted, whose history may be another one", async () => {
+  it("refuses a promoted source, whose history may differ", async () => {
     const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
     const follower = s.follow();
     await s.onSource("INSERT INTO t VALUES (1)");
@@ -357,12 +356,12 @@ describe("following exactly once", () => {
     await s.onTarget("UPDATE pgmigration.progress SET applied_through_lsn = applied_through_lsn + 1000000000");
     await assert.rejects(
       s.follow().finished,
-      (error: Error) => error instanceof RefusedError && /put back to an earlier state/.test(error.message),
+      (error: Error) => error instanceof RefusedError && /restored to an earlier state/.test(error.message),
     );
   });
 
   const inPortions = { backlog: { behindBytes: 0 } };
-  for (const [plugin, ways] of [
+  for (const [plugin, readers] of [
     ["pgoutput", [inPortions, {}]],
     ["test_decoding", [{}]],
   ] as const)
@@ -382,45 +381,45 @@ describe("following exactly once", () => {
       await rm(dataDirectory, { recursive: true });
       await rename(kept, dataDirectory);
       await servers.source.resume();
-      // Some of these end before where the target is, which would take them for its own.
+      // Some of these commits end before the target's position, and would be skipped as already applied.
       for (let id = 100; id < 120; id++) await s.onSource(`INSERT INTO t VALUES (${id})`);
       const events: FollowEvent[] = [];
-      for (const way of ways)
+      for (const reader of readers)
         await assert.rejects(
-          s.follow({ ...way, onEvent: (event) => events.push(event) }).finished,
+          s.follow({ ...reader, onEvent: (event) => events.push(event) }).finished,
           (error: Error) =>
-            error instanceof RefusedError && /put back to an earlier state and has been/.test(error.message),
+            error instanceof RefusedError && /restored to an earlier state, and written/.test(error.message),
         );
-      assert.equal(events.filter((event) => event.kind === "backlog").length, ways.length - 1);
+      assert.equal(events.filter((event) => event.kind === "backlog").length, readers.length - 1);
       assert(!events.some((event) => event.kind === "backlog" && event.refused !== undefined));
       assert.deepEqual(await s.onTarget("SELECT id FROM t"), [{ id: 1 }]);
     });
 
-  it("stops over a look at the source's past, which may take as long as the source's oldest transaction is old", async () => {
+  it("stops at once while it checks the source's history with test_decoding", async () => {
     const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)", "test_decoding");
     await s.onSource("INSERT INTO t SELECT generate_series(1, 200000)");
     const [source] = await s.onSource("SELECT pg_current_wal_lsn()::text AS lsn");
     await s.onTarget(`UPDATE pgmigration.progress SET applied_through_lsn = '${source!.lsn as string}'`);
     const follower = s.follow();
-    let looking: number | undefined;
-    await until("it looks", async () => {
+    let backend: number | undefined;
+    await until("the follower checks the history", async () => {
       const [row] = await s.onSource(
         "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state = 'active' AND query ~ 'slot_peek_changes'",
       );
-      looking = row?.pid as number | undefined;
-      return looking !== undefined;
+      backend = row?.pid as number | undefined;
+      return backend !== undefined;
     });
-    process.kill(looking!, "SIGSTOP");
+    process.kill(backend!, "SIGSTOP");
     try {
       await follower.stop();
     } finally {
-      process.kill(looking!, "SIGCONT");
+      process.kill(backend!, "SIGCONT");
     }
-    const open = `SELECT FROM pg_stat_activity WHERE pid = ${looking}`;
-    await until("the server has ended it, too", async () => (await s.onSource(open)).length === 0);
+    const open = `SELECT FROM pg_stat_activity WHERE pid = ${backend}`;
+    await until("the server has ended the session", async () => (await s.onSource(open)).length === 0);
   });
 
-  it("gives way to a follower of a later generation", async () => {
+  it("ends when a follower of a later generation takes over", async () => {
     const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
     const first = s.follow({ generation: 1 });
     await until("streaming", () => first.status().state === "streaming");
@@ -444,7 +443,7 @@ describe("following exactly once", () => {
     assert.deepEqual(await s.onTarget("SELECT v FROM t"), [{ v: 1 }]);
   });
 
-  it("names the row of an insert that the target has already", async () => {
+  it("names the row of an insert that the target already has", async () => {
     const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v int)");
     await s.onTarget("INSERT INTO t VALUES (7, 0)");
     const follower = s.follow();
@@ -452,7 +451,7 @@ describe("following exactly once", () => {
     await assert.rejects(follower.finished, /INSERT of \(id\)=\(7\).*duplicate key/);
   });
 
-  it("names the DDL that the target lacks, and goes on once it has it", async () => {
+  it("names the DDL that the target lacks, and resumes once it was executed", async () => {
     const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
     await s.onSource("INSERT INTO t VALUES (1); ALTER TABLE t ADD COLUMN extra text");
     await s.onSource("INSERT INTO t VALUES (2, 'x')");
@@ -464,13 +463,13 @@ describe("following exactly once", () => {
     await s.mustBecomeEqual(s.follow());
   });
 
-  it("stops at once although the target hangs", async () => {
+  it("stops at once while the target hangs", async () => {
     const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
     const lock = await servers.target.connect(s.database, servers.administrator);
     await lock.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
     const follower = s.follow();
     await s.onSource("INSERT INTO t VALUES (1)");
-    await until("a batch in the target's hands", () => follower.status().pendingTransactions > 0);
+    await until("the target has a batch", () => follower.status().pendingTransactions > 0);
     await follower.stop();
     assert.equal(follower.status().state, "stopped");
     await lock.end();

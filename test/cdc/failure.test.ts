@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { asFailure } from "../../provider/src/cdc/model/failure";
 import { RefusedError } from "../../provider/src/errors";
 
-describe("a failure of the target", () => {
-  it("by bytes that its encoding does not know says where they are, and that another try meets them again", () => {
+describe("asFailure", () => {
+  it("names the place of bytes that the target's encoding does not have, and a remedy", () => {
     const said = Object.assign(new Error('invalid byte sequence for encoding "UTF8": 0xe4'), {
       code: "22021",
       where: "COPY t, line 1",
@@ -12,7 +12,7 @@ describe("a failure of the target", () => {
     assert.ok(failure instanceof RefusedError);
     assert.match(
       failure.message,
-      /^applying changes to db: invalid byte .* \(COPY t, line 1\)\n {2}To do: correct .*begin anew/,
+      /^applying changes to db: invalid byte .* \(COPY t, line 1\)\n {2}To do: correct .*start again/,
     );
   });
 });

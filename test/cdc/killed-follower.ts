@@ -8,9 +8,9 @@ import { randomTables } from "./random-changes";
 import type { Scene } from "./scene";
 import { Stage } from "./apply/stage";
 
-/** Follows random changes in a process of its own, which is killed so many times. */
+/** Follows random changes in a separate process, which is killed this number of times. */
 export function killFollower(kills: number): void {
-  describe("a follower whose process is killed again and again", () => {
+  describe("a follower whose process is killed repeatedly", () => {
     const servers = new Stage({ from: 14, to: 18, parameters: { wal_sender_timeout: "5s" } });
 
     it(`loses and duplicates nothing at ${kills} kills (PG_MIGRATION_TEST_SEED=${seed})`, async function () {

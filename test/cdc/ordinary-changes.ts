@@ -6,12 +6,12 @@ import { Stage } from "./apply/stage";
 
 interface Case {
   readonly title: string;
-  /** The source's major from which on there is such a thing. */
+  /** The first major version of the source that supports the case. */
   readonly from?: number;
   readonly ddl: string;
-  /** Each is a transaction of its own. */
+  /** Each string is a separate transaction. */
   readonly changes: readonly string[];
-  /** Batches that are expected to need the source's order. */
+  /** Whether some batches need the source's order. */
   readonly ordered?: boolean;
 }
 
@@ -33,14 +33,14 @@ const cases: readonly Case[] = [
     ],
   },
   {
-    title: "unique and exclusion constraints whose places change hands, beside another table",
+    title: "unique and exclusion constraints whose values move between rows, with changes of another table",
     ddl: `CREATE TABLE u (id int PRIMARY KEY, slot int UNIQUE, seat int UNIQUE DEFERRABLE INITIALLY DEFERRED);
           CREATE TABLE booked (id int PRIMARY KEY, during int4range, EXCLUDE USING gist (during WITH &&));
           CREATE TABLE beside (id int PRIMARY KEY, v text);
           INSERT INTO u SELECT i, i, i FROM generate_series(1, 20) i;
           INSERT INTO booked SELECT i, int4range(10 * i, 10 * i + 10) FROM generate_series(1, 20) i`,
     changes: [
-      // Updated one after the other, 1 would take 2's place while 2 still has it.
+      // One update after another would give row 1 the value of row 2 while row 2 still has it.
       "UPDATE u SET slot = -1 WHERE id = 1; UPDATE u SET slot = 1 WHERE id = 2; UPDATE u SET slot = 2 WHERE id = 1",
       "UPDATE u SET seat = 21 - seat",
       "UPDATE u SET slot = -5 WHERE id = 5; INSERT INTO u VALUES (50, 5, 50)",
@@ -50,7 +50,8 @@ const cases: readonly Case[] = [
     ],
   },
   {
-    title: "unique constraints that only the source's order satisfies, with an unchanged long value that is not sent",
+    title:
+      "unique constraints that only the source's order satisfies, with an unchanged long value that the stream omits",
     ddl: `CREATE TABLE u (id int PRIMARY KEY, slot int UNIQUE, long text);
           CREATE TABLE beside (id int PRIMARY KEY, v text);
           ALTER TABLE u ALTER long SET STORAGE EXTERNAL;
@@ -90,7 +91,7 @@ const cases: readonly Case[] = [
     ],
   },
   {
-    title: "equal rows and NULLs under REPLICA IDENTITY FULL where the target has an index to find them by",
+    title: "equal rows and NULLs under REPLICA IDENTITY FULL with an index on the target that finds them",
     ddl: `CREATE DOMAIN code AS varchar(9);
           CREATE TABLE fi (a int, "B" code, n numeric, j json); ALTER TABLE fi REPLICA IDENTITY FULL;
           CREATE INDEX ON fi ("B", a); CREATE INDEX ON fi (n); CREATE UNIQUE INDEX ON fi (a) WHERE a < 0;
@@ -103,7 +104,7 @@ const cases: readonly Case[] = [
     ],
   },
   {
-    title: "a large value of a row without a key that an update leaves alone",
+    title: "an unchanged large value of a row without a key",
     ddl: `CREATE TABLE fb (n int, body text); ALTER TABLE fb ALTER body SET STORAGE EXTERNAL; ALTER TABLE fb REPLICA IDENTITY FULL;
           CREATE TABLE fk (id int PRIMARY KEY, n int, body text); ALTER TABLE fk ALTER body SET STORAGE EXTERNAL; ALTER TABLE fk REPLICA IDENTITY FULL;
           INSERT INTO fb SELECT i, ${long("a")} FROM generate_series(1, 3) i;
@@ -114,7 +115,7 @@ const cases: readonly Case[] = [
     ],
   },
   {
-    title: "tables without an identity of their rows take inserts, and the source's updates go on",
+    title: "inserts of tables without a replica identity",
     ddl: "CREATE TABLE log (at timestamptz DEFAULT now(), line text)",
     changes: ["INSERT INTO log (line) VALUES ('a'), ('a'), (NULL)"],
   },
@@ -130,7 +131,7 @@ const cases: readonly Case[] = [
     ],
   },
   {
-    title: "values that print by the database's settings",
+    title: "values whose text depends on the database's settings",
     ddl: `DO $$ DECLARE setting text; BEGIN
             FOREACH setting IN ARRAY ARRAY['DateStyle = ''German, DMY''', 'IntervalStyle = ''sql_standard''', 'TimeZone = ''Asia/Kathmandu''',
               'extra_float_digits = -5', 'bytea_output = ''escape''', 'search_path = ''elsewhere'', ''public''', 'quote_all_identifiers = on'] LOOP
@@ -182,7 +183,7 @@ const cases: readonly Case[] = [
     ],
   },
   {
-    title: "partitioned tables, and rows that move between partitions",
+    title: "partitioned tables with several levels",
     ddl: `CREATE TABLE p (id int NOT NULL, region text NOT NULL, v int) PARTITION BY LIST (region);
           CREATE TABLE p_eu PARTITION OF p FOR VALUES IN ('eu');
           CREATE TABLE p_us PARTITION OF p FOR VALUES IN ('us') PARTITION BY RANGE (id);
@@ -242,7 +243,7 @@ const cases: readonly Case[] = [
     ],
   },
   {
-    title: "triggers, foreign keys and checks of the target stay out of it",
+    title: "tables with triggers and foreign keys, which do not fire on the target",
     ddl: `CREATE TABLE m (id int PRIMARY KEY, n int); CREATE TABLE d (id int PRIMARY KEY, m int REFERENCES m DEFERRABLE INITIALLY DEFERRED);
           CREATE FUNCTION count_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.n := NEW.n + 1; RETURN NEW; END $$;
           CREATE TRIGGER count_up BEFORE INSERT OR UPDATE ON m FOR EACH ROW EXECUTE PROCEDURE count_up()`,
@@ -254,15 +255,15 @@ const cases: readonly Case[] = [
   },
 ];
 
-/** Follows every case from one version to another by one output plugin. */
+/** Defines a test for each case, from one version to another with one output plugin. */
 export function followOrdinaryChanges(from: Major, to: AzureLikeOptions["major"], plugin: OutputPlugin): void {
-  describe(`changes from PostgreSQL ${from} to ${to} by ${plugin}`, () => {
+  describe(`changes from PostgreSQL ${from} to ${to} with ${plugin} are applied:`, () => {
     const servers = new Stage({ from, to });
 
     for (const { title, ddl, changes, ordered } of cases.filter((one) => (one.from ?? 0) <= from))
       it(title, async () => {
         const scene = await servers.open(ddl, plugin);
-        // All at once, so that they meet in one batch...
+        // Before the follower starts, so that all of them are in one batch.
         for (const change of changes) await scene.onSource(change);
         const follower = scene.follow();
         await scene.mustBecomeEqual(follower);

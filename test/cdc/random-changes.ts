@@ -34,7 +34,7 @@ function randomStatement(): string {
   return statements[pick(statements.length)]!;
 }
 
-/** Writes random transactions in several sessions until told to stop. */
+/** Writes random transactions in several sessions until `stop`. */
 export class RandomChanges {
   #running = true;
   readonly #done: Promise<unknown>;
@@ -52,13 +52,13 @@ export class RandomChanges {
   async #write(session: pg.Client, pauseMs: number): Promise<void> {
     while (this.#running) {
       const statements = Array.from({ length: 1 + pick(5) }, randomStatement);
-      // Undone and committed parts in one transaction, now and then.
+      // Some transactions have rolled back and committed parts.
       if (pick(4) === 0) statements.push("SAVEPOINT s", randomStatement(), "ROLLBACK TO s", randomStatement());
       try {
         await session.query(["BEGIN", ...statements, "COMMIT"].join("; "));
         this.transactions++;
       } catch (error) {
-        // Sessions meet in deadlocks and duplicate keys, as applications do.
+        // Deadlocks and duplicate keys are expected, as with concurrent applications.
         if (!/^(40|23)/.test((error as { code?: string }).code ?? "")) throw error;
         await session.query("ROLLBACK");
       }

@@ -6,7 +6,8 @@ import { createPublications, dropPublications } from "../../provider/src/cdc/sou
 import { dropSlot } from "../../provider/src/cdc/source/drop-slot";
 import { type OutputPlugin, createComparisonPoint, createSlot } from "../../provider/src/cdc/source/slot";
 import type { Endpoint } from "../../provider/src/postgres/connection/endpoint";
-import { type Lsn, parseLsn } from "../../provider/src/postgres/lsn";
+import { currentLsn } from "../../provider/src/cdc/source/lag";
+import type { Lsn } from "../../provider/src/postgres/lsn";
 import { listTables } from "../../provider/src/postgres/tables";
 import type { EmbeddedServer, Login } from "../support/servers/embedded-server";
 
@@ -21,8 +22,8 @@ export const endpointOf = (login: Login): Endpoint => ({ ...login, sslMode: "Dis
 let scenes = 0;
 
 /**
- * One database on both servers with the same tables, published and with a slot, before its first change is followed. The
- * target's belongs to its administrator, who is no superuser.
+ * One database on both servers with the same tables, a publication and a slot, before the first change is followed. The
+ * target's administrator owns the target's database, and is not a superuser.
  */
 export class Scene {
   readonly database = `scene_${++scenes}_${process.pid}`;
@@ -41,7 +42,7 @@ export class Scene {
     this.plugin = plugin;
   }
 
-  /** @param ddl runs on both sides; rows that it inserts are the state before the slot */
+  /** @param ddl runs on both servers, before the slot is created */
   static async open(servers: Servers, ddl: string, plugin: OutputPlugin = "pgoutput"): Promise<Scene> {
     const scene = new Scene(servers, plugin);
     await servers.source.query(`CREATE DATABASE ${scene.database}`);
@@ -108,12 +109,11 @@ export class Scene {
   }
 
   async sourceLsn(): Promise<Lsn> {
-    const position = this.servers.source.major < 10 ? "pg_current_xlog_location()" : "pg_current_wal_lsn()";
-    const [row] = await this.onSource(`SELECT ${position}::text AS lsn`);
-    return parseLsn(row!.lsn as string);
+    const session = await this.servers.source.connect(this.database);
+    return currentLsn(session).finally(() => session.end());
   }
 
-  /** Waits until all that is on the source now is applied, and compares every table. */
+  /** Waits until everything that has committed on the source is applied, and compares every table. */
   async mustBecomeEqual(follower: Follower): Promise<void> {
     await follower.drainTo(await this.sourceLsn());
     follower.resume();
@@ -122,13 +122,13 @@ export class Scene {
 
   async mustBeEqual(snapshotId?: string): Promise<void> {
     for (const table of await this.tables()) {
-      const there = await this.content("source", table, snapshotId);
-      const here = await this.content("target", table);
-      if (there !== here) throw new Error(`${table} differs:\n${firstDifference(there, here)}`);
+      const source = await this.content("source", table, snapshotId);
+      const target = await this.content("target", table);
+      if (source !== target) throw new Error(`${table} differs:\n${firstDifference(source, target)}`);
     }
   }
 
-  /** Holds at a comparison point and compares with the source's snapshot there. */
+  /** Drains to a comparison point, and compares with the source's snapshot at that LSN. */
   async compareAtPoint(follower: Follower): Promise<void> {
     await follower.hold();
     const point = await createComparisonPoint({
@@ -158,7 +158,7 @@ export class Scene {
     const { source, target, administrator } = this.servers;
     const session =
       side === "source" ? await source.connect(this.database) : await target.connect(this.database, administrator);
-    // Before 12 the server prints more digits than are needed to tell two floats apart.
+    // Before 12, the server prints more digits than the value has.
     await session.query(`SET extra_float_digits = ${source.major < 12 ? 0 : 3}; SET TimeZone = 'UTC'`);
     if (snapshotId) {
       await session.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
@@ -185,8 +185,8 @@ export class Scene {
   }
 }
 
-function firstDifference(there: string, here: string): string {
-  const lines = [there, here].map((text) => text.split("\n")) as [string[], string[]];
+function firstDifference(source: string, target: string): string {
+  const lines = [source, target].map((text) => text.split("\n")) as [string[], string[]];
   const only = (one: string[], other: string[]): string[] => {
     const counted = new Map<string, number>();
     for (const line of other) counted.set(line, (counted.get(line) ?? 0) + 1);

@@ -10,16 +10,16 @@ import { Stage } from "./apply/stage";
 import { TestClock } from "../support/test-clock";
 import { until } from "../support/until";
 
-const ours = "application_name LIKE 'pg-migration %'";
+const isFollowersSession = "application_name LIKE 'pg-migration %'";
 
-/** Far longer than any machine takes to connect; it is used up by {@link outlastPatience}, not by waiting. */
-const patience = { reconnectForSeconds: 600, silenceLimitSeconds: 3600 };
+/** Much longer than connecting takes on any machine. {@link exceedLimit} changes the clock, so that no test waits for it. */
+const limits = { reconnectForSeconds: 600, silenceLimitSeconds: 3600 };
 const clock = new TestClock();
 
-/** More than a server may be away goes by, as the clock says. */
-const outlastPatience = (): void => clock.skip(2 * 1000 * patience.reconnectForSeconds);
+/** Moves the clock forward by more than a server may be unreachable. */
+const exceedLimit = (): void => clock.skip(2 * 1000 * limits.reconnectForSeconds);
 
-describe("a follower among troubles that pass", () => {
+describe("a follower during temporary failures", () => {
   let scene: Scene;
   let changes: RandomChanges;
 
@@ -33,19 +33,19 @@ describe("a follower among troubles that pass", () => {
   });
 
   const endSessions = (server: EmbeddedServer): Promise<unknown> =>
-    server.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${ours}`);
+    server.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${isFollowersSession}`);
   const role = (): string => servers.administrator.user;
 
-  /** What a trouble waits for before it ends. */
+  /** Events for which a failure waits before it ends. */
   interface Seen {
-    /** The follower has lost its connection for the reason that is expected. */
+    /** The follower has lost its connection for the expected reason. */
     loss(): Promise<void>;
-    /** It has applied changes that were not there when this was asked for. */
+    /** The follower has applied changes after this call. */
     progress(): Promise<void>;
   }
-  const troubles: readonly (readonly [title: string, trouble: (seen: Seen) => Promise<void>, expected: RegExp])[] = [
+  const failures: readonly (readonly [title: string, fail: (seen: Seen) => Promise<void>, expected: RegExp])[] = [
     [
-      "its password being another one for a while",
+      "a temporary change of its password",
       async (seen) => {
         await servers.target.query(`ALTER ROLE ${role()} PASSWORD 'another'`);
         await endSessions(servers.target);
@@ -55,7 +55,7 @@ describe("a follower among troubles that pass", () => {
       /password/,
     ],
     [
-      "a target that has no connection left",
+      "a target without free connections",
       async (seen) => {
         await servers.target.query(`ALTER ROLE ${role()} CONNECTION LIMIT 0`);
         await endSessions(servers.target);
@@ -65,7 +65,7 @@ describe("a follower among troubles that pass", () => {
       /no connection left/,
     ],
     [
-      "a role that may not write and has little patience",
+      "settings of its role that make it read-only and limit its statements",
       async (seen) => {
         const settings = ["default_transaction_read_only = on", "statement_timeout = 1", "lock_timeout = 1"];
         for (const setting of settings) await servers.target.query(`ALTER ROLE ${role()} SET ${setting}`);
@@ -77,7 +77,7 @@ describe("a follower among troubles that pass", () => {
       /terminat/,
     ],
     [
-      "its sessions being ended on both sides",
+      "the termination of its sessions on both servers",
       async () => {
         for (let time = 0; time < 6; time++) {
           await endSessions(time % 2 === 0 ? servers.source : servers.target);
@@ -88,27 +88,28 @@ describe("a follower among troubles that pass", () => {
     ],
   ];
 
-  for (const [title, trouble, expected] of troubles)
-    it(`goes on after ${title}`, async () => {
+  for (const [title, fail, expected] of failures)
+    it(`resumes after ${title}`, async () => {
       const lost: string[] = [];
       const follower = scene.follow({
         onEvent: (event) => {
           if (event.kind === "connectionLost") lost.push(event.reason);
         },
       });
-      await until("the first changes", () => follower.status().appliedChanges > 0);
+      await until("the first changes are applied", () => follower.status().appliedChanges > 0);
       const progress = async (): Promise<void> => {
         const { appliedChanges } = follower.status();
-        await until("more changes", () => follower.status().appliedChanges > appliedChanges);
+        await until("more changes are applied", () => follower.status().appliedChanges > appliedChanges);
       };
-      const loss = (): Promise<void> => until("the loss", () => lost.some((reason) => expected.test(reason)));
-      await Promise.race([trouble({ loss, progress }), follower.finished]);
+      const loss = (): Promise<void> =>
+        until("the loss is reported", () => lost.some((reason) => expected.test(reason)));
+      await Promise.race([fail({ loss, progress }), follower.finished]);
       await changes.stop();
       await scene.mustBecomeEqual(follower);
       assert.match(lost.join("\n"), expected);
     });
 
-  it("says which session holds the lock that a batch needs, and lets nobody wait for its rest for ever", async () => {
+  it("names the session whose lock a batch needs, and a hold fails instead of waiting for it", async () => {
     await changes.stop();
     const blocked: string[] = [];
     const follower = scene.follow({
@@ -124,7 +125,7 @@ describe("a follower among troubles that pass", () => {
     ];
     await obstacle.query("BEGIN; LOCK TABLE account");
     await scene.onSource("INSERT INTO account VALUES (1000000)");
-    await until("a word about who holds the lock", () => blocked[0]?.includes(`pid ${pid} `) === true);
+    await until("the holder of the lock is reported", () => blocked[0]?.includes(`pid ${pid} `) === true);
     await assert.rejects(
       follower.hold(),
       (error: Error) => error instanceof LockNotAvailableError && error.message.includes(`pid ${pid} `),
@@ -135,7 +136,7 @@ describe("a follower among troubles that pass", () => {
     await scene.mustBecomeEqual(follower);
   });
 
-  it("counts the looks at a session that waits for a lock anew when it has got on in between", async () => {
+  it("counts the checks of a session that waits for a lock separately for each wait", async () => {
     await changes.stop();
     const { database } = scene;
     const open = () => servers.target.connect(database, servers.administrator);
@@ -143,34 +144,34 @@ describe("a follower among troubles that pass", () => {
     const session = await connect(scene.target, { database, purpose: "wait" });
     await first.query("SELECT pg_advisory_lock(1)");
     await second.query("SELECT pg_advisory_lock(2)");
-    const looks: number[] = [];
+    const checks: number[] = [];
     const watch = watchSession(scene.target, database, session, {
       patienceMs: 50,
-      onBlocked: (_by, look) => looks.push(look),
+      onBlocked: (_by, check) => checks.push(check),
     });
-    const gotOn = async (): Promise<void> => {
+    const twoWaits = async (): Promise<void> => {
       await session.query("SELECT pg_advisory_lock(1)");
       await session.query("SELECT pg_advisory_lock(2)");
     };
-    const work = watch.during(gotOn());
-    await until("two looks in a row", () => looks.includes(2));
-    const before = looks.length;
+    const work = watch.during(twoWaits());
+    await until("two checks of the first wait", () => checks.includes(2));
+    const before = checks.length;
     await first.end();
-    // One may have been under way as it got on.
-    await until("looks at the second wait", () => looks.length >= before + 3);
-    assert(looks.slice(before).includes(1), looks.join());
+    // One more check of the first wait may have been under way.
+    await until("checks of the second wait", () => checks.length >= before + 3);
+    assert(checks.slice(before).includes(1), checks.join());
     await second.end();
     await work;
     await session.end();
   });
 
-  it("takes no two losses of an idle stream for one long one", async () => {
+  it("does not count two losses of an idle stream as one long loss", async () => {
     await changes.stop();
     const proxy = await CuttableProxy.to(scene.source);
     let streaming = 0;
     const follower = scene.follow({
       source: proxy.endpoint,
-      ...patience,
+      ...limits,
       onEvent: ({ kind }) => {
         if (kind === "streaming") streaming++;
       },
@@ -180,11 +181,11 @@ describe("a follower among troubles that pass", () => {
     try {
       await streams(1);
       await scene.mustBecomeEqual(follower);
-      // So that its position stays, as that of a server on which nobody writes does.
+      // Keeps the applied position unchanged, as on a server without writes.
       await follower.hold();
       proxy.cut();
       await streams(2);
-      outlastPatience();
+      exceedLimit();
       proxy.cut();
       await streams(3);
     } finally {
@@ -193,7 +194,7 @@ describe("a follower among troubles that pass", () => {
     }
   });
 
-  it("brings a transaction home that takes longer than a server may be away, and loses its connection at every other place", async () => {
+  it("applies a transaction that takes longer than the limit for retries, with losses in each attempt", async () => {
     await changes.stop();
     const ddl = "CREATE TABLE large (id int PRIMARY KEY)";
     await servers.source.query(ddl, { database: scene.database });
@@ -205,7 +206,7 @@ describe("a follower among troubles that pass", () => {
     let losses = 0;
     const follower = scene.follow({
       target: proxy.endpoint,
-      ...patience,
+      ...limits,
       onEvent: ({ kind }) => {
         if (kind === "streaming") streaming++;
         if (kind !== "connectionLost") return;
@@ -218,15 +219,14 @@ describe("a follower among troubles that pass", () => {
     const isSlotFree = async (): Promise<boolean> =>
       (await scene.onSource("SELECT FROM pg_replication_slots WHERE active")).length === 0;
     try {
-      // Behind the first of the transaction's batches, then behind the second.
+      // After the first batch of the transaction; below, after the second.
       proxy.breakAfter(180_000);
       await scene.onSource("INSERT INTO large SELECT generate_series(1, 60000)");
       await happens("the first loss", () => losses > 0);
       await happens("a slot that can be streamed from again", isSlotFree);
       proxy.breakAfter(300_000);
-      // In the midst of a connection that will succeed: what it gets to is behind the end of the patience with the
-      // first loss.
-      proxy.mend(outlastPatience);
+      // The next connection succeeds. Its progress is later than the retry limit of the first loss.
+      proxy.mend(exceedLimit);
       await happens("the third stream", () => streaming >= 3);
       await scene.mustBecomeEqual(follower);
     } finally {
@@ -235,7 +235,7 @@ describe("a follower among troubles that pass", () => {
     }
   });
 
-  it("goes on behind a line that breaks after ever so many bytes", async () => {
+  it("resumes after connections that break after a number of bytes", async () => {
     const proxies = { source: await CuttableProxy.to(scene.source), target: await CuttableProxy.to(scene.target) };
     const follower = scene.follow({ source: proxies.source.endpoint, target: proxies.target.endpoint });
     for (const bytes of [900, 5000, 20_000, 100_000, 1234, 40_000]) {
@@ -251,7 +251,7 @@ describe("a follower among troubles that pass", () => {
   });
 });
 
-describe("a target that has few locks", () => {
+describe("a target with a small lock table", () => {
   const servers = new Stage({
     from: 16,
     to: 17,
@@ -259,23 +259,23 @@ describe("a target that has few locks", () => {
   });
   const tables = 1200;
 
-  it("is said at once to need another setting, and goes on by itself when it has it", async () => {
+  it("is reported at once with the required setting, and the stream resumes after the change", async () => {
     const each = (statement: string): string =>
       `DO $$ BEGIN FOR i IN 1..${tables} LOOP EXECUTE format('${statement}', i); COMMIT; END LOOP; END $$`;
     const scene = await servers.open(each("CREATE TABLE t%s (id int PRIMARY KEY)"));
-    const told: string[] = [];
+    const remedies: string[] = [];
     let streams = 0;
     const follower = scene.follow({
       onEvent: (event) => {
         if (event.kind === "streaming") streams++;
-        if (event.kind === "lockTableFull") told.push(event.remedy);
+        if (event.kind === "lockTableFull") remedies.push(event.remedy);
       },
     });
     await scene.onSource(each("INSERT INTO t%s VALUES (1)").replace(" COMMIT;", ""));
-    await until("the setting being told, and other tries", () => told.length > 0 && streams > 2);
-    assert.equal(told.length, 1);
+    await until("the setting is reported, and more attempts", () => remedies.length > 0 && streams > 2);
+    assert.equal(remedies.length, 1);
     const [, present, wanted] = /max_locks_per_transaction on the target .* from (\d+) to (\d+) or more/.exec(
-      told[0]!,
+      remedies[0]!,
     )!;
     assert.equal(present, "10");
     await servers.target.query(`ALTER SYSTEM SET max_locks_per_transaction = ${wanted!}`);

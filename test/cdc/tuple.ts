@@ -1,9 +1,9 @@
 import { type Tuple, absentField, nullField } from "../../provider/src/cdc/model/change";
 
-/** A field's text, null, or undefined for a value that the stream omits. */
+/** A field's text; null for NULL; undefined for a value that the stream omits. */
 export type FieldText = string | null | undefined;
 
-/** A decoded tuple with these fields. In a stream they lie after other bytes of the message: `before`. */
+/** A decoded tuple with these fields. In the buffer, they follow other bytes of the message: `before`. */
 export function tuple(values: readonly FieldText[], base?: Tuple, before = ""): Tuple {
   const parts = [before, ...values.map((value) => value ?? "")].map((text) => Buffer.from(text));
   let end = parts[0]!.length;
@@ -12,7 +12,7 @@ export function tuple(values: readonly FieldText[], base?: Tuple, before = ""): 
     if (value === null) return [nullField, nullField];
     return [end, (end += parts[field + 1]!.length)];
   });
-  // The bounds of other fields come first in a message, too.
+  // The bounds of other rows come first in the shared array.
   const earlier = before === "" ? [] : [0];
   return {
     bytes: Buffer.concat(parts),

@@ -117,11 +117,11 @@ describe("an online migration", () => {
     };
     await refused(
       "UPDATE t SET v = 'four' WHERE id = 4",
-      /603410: .*To do: .*insert it there.*pulumi up then goes on/s,
+      /603410: .*To do: .*insert it on the target.*pulumi up then resumes/s,
     );
     await lab.target.query("INSERT INTO t VALUES (4)", onTarget);
     assert.equal((await resource.update({})).state, "WaitingForUserAction");
-    await refused("INSERT INTO t VALUES (2000)", /603410: .*To do: .*deleting a row.*pulumi up then goes on/s);
+    await refused("INSERT INTO t VALUES (2000)", /603410: .*To do: .*deleting a row.*pulumi up then resumes/s);
     await lab.target.query("DELETE FROM t WHERE id = 2000", onTarget);
     assert.equal((await resource.update({})).state, "WaitingForUserAction");
     await lab.target.query("UPDATE t SET v = 'changed' WHERE id = 417", onTarget);

@@ -4,35 +4,35 @@ import { commitsThrough } from "./model/change.js";
 import type { StreamRoles } from "./model/stream-roles.js";
 
 /**
- * Where the applier has to stop, and who waits for it to get there. Outlives connections: a barrier that is closed stays so
- * through a reconnect.
+ * The LSN at which the applier must stop, and the caller that waits until it does. A closed barrier stays closed when the
+ * stream reconnects.
  */
 export class ApplyBarrier {
   #bound: Lsn | undefined;
   #waiting: { readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined;
   #failure: Error | undefined;
 
-  /** Transactions that commit beyond it must not be begun; undefined when the barrier is open, 0 when none may be. */
+  /** Transactions that commit after this LSN must not start; undefined if the barrier is open, 0 to start none. */
   get bound(): Lsn | undefined {
     return this.#bound;
   }
 
-  /** The position that somebody waits to see reached. */
+  /** The LSN that a caller waits for; undefined if no caller waits. */
   get awaited(): Lsn | undefined {
     return this.#waiting && this.#bound !== 0n ? this.#bound : undefined;
   }
 
-  /** Closes the barrier at once; resolves when the applier rests between two transactions. */
+  /** Closes the barrier immediately. Resolves when the applier has stopped between two transactions. */
   hold(): Promise<void> {
     return this.#closeAt(0n);
   }
 
-  /** Closes the barrier behind `lsn`; resolves when everything before it is applied. */
+  /** Closes the barrier after `lsn`. Resolves when every transaction that committed before `lsn` is applied. */
   closeAfter(lsn: Lsn): Promise<void> {
     return this.#closeAt(lsn);
   }
 
-  /** Moves a barrier that is held to `lsn`, for nobody who waits: what lies before it may pass. */
+  /** Moves a closed barrier forward to `lsn`, so that earlier transactions can be applied. Ignored while a caller waits. */
   releaseUpTo(lsn: Lsn): void {
     if (this.#waiting || this.#bound === undefined || this.#bound >= lsn) return;
     this.#bound = lsn;
@@ -44,9 +44,9 @@ export class ApplyBarrier {
   }
 
   /**
-   * The applier rests, with nothing left that the barrier lets through.
+   * The applier has stopped and has applied every transaction that the barrier allows.
    *
-   * @param lastCommitLsn where the commit record of the last applied transaction begins
+   * @param lastCommitLsn start of the commit record of the last applied transaction
    */
   reached(lastCommitLsn: Lsn): void {
     const waiting = this.#waiting;
@@ -66,15 +66,15 @@ export class ApplyBarrier {
       );
   }
 
-  /** A lock on the receiving server holds the applier up: whoever waits is told, and the barrier stays as it is. */
-  heldUp(by: string, { subscriber }: StreamRoles): void {
+  /** A lock on the subscriber blocks the applier. Rejects the caller's wait; the barrier stays closed. */
+  blocked(by: string, { subscriber }: StreamRoles): void {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.reject(
       new LockNotAvailableError(
-        `the stream of changes comes to no rest, since a batch needs a lock on the ${subscriber}: ${by}`,
+        `the stream of changes cannot stop, because a batch waits for a lock on the ${subscriber}: ${by}`,
         {
-          remedy: `let that session end its transaction, or end it: SELECT pg_terminate_backend(<pid>) on the ${subscriber}; then try again`,
+          remedy: `end that session's transaction, or terminate it with SELECT pg_terminate_backend(<pid>) on the ${subscriber}; then run the operation again`,
         },
       ),
     );
@@ -94,7 +94,7 @@ export class ApplyBarrier {
   }
 
   #supersede(): void {
-    this.#waiting?.reject(new EngineError("the wait for a position was given up for another one"));
+    this.#waiting?.reject(new EngineError("the wait for an LSN was replaced by another one"));
     this.#waiting = undefined;
   }
 }

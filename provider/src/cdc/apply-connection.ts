@@ -86,7 +86,7 @@ export class ApplyConnection {
   ): Promise<ApplyConnection> {
     let saidBlocked: string | undefined;
     const sessions = await openSessions(options, (by, looks) => {
-      if (looks >= looksAtLock) barrier.heldUp(by, rolesOf(options));
+      if (looks >= looksAtLock) barrier.blocked(by, rolesOf(options));
       // Its age, which it ends with, is another one each time.
       const who = omitAges(by);
       if (who !== saidBlocked) options.onEvent?.({ kind: "blocked", by });
@@ -157,7 +157,7 @@ export class ApplyConnection {
         ...handlers,
         // The first is where the copy of the slot was made, which is nobody else's.
         onKeepalive: (end) => {
-          this.#past?.begins(end);
+          this.#past?.begin(end);
           this.#hear(end);
         },
         onRead: (end) => this.#goOnWith(() => stream(end)),
@@ -317,12 +317,12 @@ export class ApplyConnection {
   }
 
   get #isOfOnePast(): boolean {
-    return this.#past?.isKnown ?? true;
+    return this.#past?.isVerified ?? true;
   }
 
   #endPast(): void {
     if (this.#isOfOnePast) return;
-    this.#past?.ends();
+    this.#past?.end();
     this.#confirm();
   }
 
@@ -343,7 +343,7 @@ export class ApplyConnection {
       if (!this.#skipping) this.#endPast();
     }
     if (this.#skipping) {
-      this.#past?.passes(message);
+      this.#past?.add(message);
       return;
     }
     this.buffer.receive(message, messageBytes);
@@ -372,7 +372,7 @@ export class ApplyConnection {
     let hasBegun = false;
     const look = () => verifySlotPlace(this.#sessions.source, this.#slot, () => this.applier.appliedThroughLsn);
     const begin = async (): Promise<void> => {
-      this.#past?.begins(await look());
+      this.#past?.begin(await look());
       this.#hasSlot = true;
       this.#confirm();
       this.#notifier.notify();

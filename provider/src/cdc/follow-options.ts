@@ -10,50 +10,50 @@ import type { OutputPlugin } from "./source/slot.js";
 export interface FollowOptions {
   readonly source: Endpoint;
   readonly target: Endpoint;
-  /** On the source. */
+  /** The source's database. */
   readonly database: string;
   readonly targetDatabase: string;
   readonly slot: string;
-  /** From createPublications, not empty; of no meaning to test_decoding. */
+  /** From createPublications, not empty; ignored with test_decoding. */
   readonly publications: readonly string[];
-  /** The slot's; pgoutput by default. */
+  /** The slot's plugin; pgoutput by default. */
   readonly plugin?: OutputPlugin;
-  /** For test_decoding, which knows no publications: the source's tables to follow, all by default. */
+  /** The source's tables to replicate, for test_decoding, which has no publications; by default all tables. */
   readonly tables?: (source: Client) => Promise<readonly Table[]>;
-  /** Text keeps pgoutput from sending values in binary form, which it does where every type allows. */
+  /** Requests values in text form. By default the values are binary if all types allow it. */
   readonly valueForm?: "text";
   readonly migration: string;
-  /** Only the highest generation that ever followed may write. */
+  /** Only the highest generation may write. */
   readonly generation: number;
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: FollowEvent) => void;
   /** Called about once a second. */
   readonly onProgress?: (status: FollowStatus) => void;
   /**
-   * How long to try again after the loss of a connection, without any progress in between. Ten minutes by default. A
-   * stream that had nothing left to apply for a while has come as far as it could.
+   * How long to retry after a connection was lost, without progress in between; 600 by default. A stream that had applied
+   * everything for a while counts as progress.
    */
   readonly reconnectForSeconds?: number;
-  /** How long a server may be silent where an answer is due, before its connection is taken for dead. 45 by default. */
+  /** How long a server may be silent while an answer is due, before its connection counts as dead; 45 by default. */
   readonly silenceLimitSeconds?: number;
-  /** Tables, qualified and quoted, whose changes are left out: they are about to be copied, at a later point. */
+  /** Tables, qualified and quoted, whose changes are ignored, because they are copied at a later LSN. */
   readonly skip?: ReadonlySet<string>;
-  /** When and how a backlog is read in portions; otherwise than by default in tests only. */
+  /** When and how a backlog is read in portions. Only tests change it. */
   readonly backlog?: Partial<BacklogLimits>;
-  /** The target has no triggers and no foreign keys yet, and its role may not keep them from firing. */
+  /** The target has no triggers and no foreign keys yet, and its role may not set session_replication_role. */
   readonly triggersDisabled?: boolean;
-  /** As messages name the servers; a migration's by default. */
+  /** The servers' names in messages; by default those of a migration. */
   readonly parts?: StreamRoles;
-  /** Of the database at home, under which the functions of its checks and generated columns run; none unless told. */
+  /** The source database's search_path, for functions of its checks and generated columns; by default empty. */
   readonly searchPath?: string;
 }
 
 export type FollowEvent =
   | { readonly kind: "streaming"; readonly from: string }
-  /** So much WAL waits that the stream begins by reading it in portions; or does not, since the source refuses that. */
+  /** The backlog is large, so that it is read in portions. `refused` is the reason if the source does not allow that. */
   | { readonly kind: "backlog"; readonly bytes: number; readonly refused: string | undefined }
   | { readonly kind: "connectionLost"; readonly reason: string; readonly retryInMs: number }
-  /** A transaction changes more tables than the target can lock at a time; told once for as long as nothing else is. */
+  /** A transaction changes more tables than the target can lock. Repeated only after another event. */
   | { readonly kind: "lockTableFull"; readonly reason: string; readonly remedy: string }
   | { readonly kind: "orderedBatch"; readonly reason: string }
   /** A batch waits for a lock on the target. */
@@ -65,14 +65,14 @@ export interface FollowStatus extends ChangeCounts {
   readonly state: FollowState;
   readonly receivedLsn: Lsn | undefined;
   readonly appliedLsn: Lsn | undefined;
-  /** What the source may forget. */
+  /** The source may forget everything that committed before this LSN. */
   readonly confirmedLsn: Lsn | undefined;
   readonly sourceLsn: Lsn | undefined;
-  /** WAL of the source, of whatever database, written beyond what is applied. */
+  /** WAL of the source, including other databases, after the applied position. */
   readonly lagBytes: number | undefined;
   /**
-   * The age, by the source's clock, of the oldest commit that is received and not applied; or, where that is longer, for how
-   * long there has been WAL that the stream has not come to. 0 when there is neither.
+   * The larger of two values: the age of the oldest commit that is received and not applied, by the source's clock, and the
+   * time for which the source has had WAL that the stream has not reached. 0 if neither exists.
    */
   readonly latencySeconds: number;
   readonly pendingTransactions: number;

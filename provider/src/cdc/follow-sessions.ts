@@ -8,14 +8,14 @@ import { openTargetSession } from "./target/target-session.js";
 import { WalSender } from "./reader/walsender.js";
 
 const defaultSilenceLimitSeconds = 45;
-/** Looks at a silent target within the limit: one to see it wait, one to see it still wait. */
-const looksWithinSilence = 3;
+/** A silent target is checked after each third of the limit: twice before the limit is reached. */
+const checksWithinSilence = 3;
 
-/** How long a server may be silent where an answer is due. */
+/** How long a server may be silent while an answer is due. */
 export const silenceLimitMs = ({ silenceLimitSeconds }: FollowOptions): number =>
   1000 * (silenceLimitSeconds ?? defaultSilenceLimitSeconds);
 
-/** The connections of a stream, from the source to the target. */
+/** The connections of a stream from the source to the target. */
 export interface FollowSessions {
   readonly source: Client;
   readonly stream: Client;
@@ -25,8 +25,8 @@ export interface FollowSessions {
 
 export async function openSessions(options: FollowOptions, onBlocked: OnBlocked): Promise<FollowSessions> {
   const { source, target, database, targetDatabase } = options;
-  const patienceMs = silenceLimitMs(options) / looksWithinSilence;
-  // Side by side: a server that is far away takes a round trip for each of the words that begin a session.
+  const patienceMs = silenceLimitMs(options) / checksWithinSilence;
+  // In parallel, because opening a session takes several round trips.
   const opening = [
     openTargetSession(target, targetDatabase, options),
     connect(source, { database, purpose: "follow" }),

@@ -22,21 +22,21 @@ import { verifySlotIdentity } from "./source/slot-identity.js";
 import { TestDecodingDecoder } from "./decode/test-decoding.js";
 import { type ValueForm, valueFormOf } from "./model/value-form.js";
 
-/** Where a stream begins, and in which form it comes. */
+/** Where a stream begins, and the form of its values. */
 export interface StreamBegin {
   readonly sessions: FollowSessions;
   readonly progress: Progress;
   readonly clock: SourceClock;
   readonly form: ValueForm;
   readonly decoder: Decoder;
-  /** To read by at first, where much has gathered. */
+  /** Reads the backlog first; undefined if the backlog is small or cannot be read with SQL. */
   readonly backlog: BacklogSession | undefined;
 }
 
 /**
- * Takes the progress up and looks at the slot.
+ * Reads the progress and verifies the slot.
  *
- * @param takeOver whether to become the holder of the progress; else it has to be ours still
+ * @param takeOver whether to take over the progress; otherwise this generation must still hold it
  */
 export async function beginStream(
   sessions: FollowSessions,
@@ -45,7 +45,7 @@ export async function beginStream(
 ): Promise<StreamBegin> {
   const progress = await holdProgress(sessions.target, options, takeOver);
   await verifySlotIdentity(sessions.source, sessions.stream, progress, rolesOf(options));
-  // A walsender of a worker that died, or that has just been taken over.
+  // The walsender of a worker that died or was just superseded.
   await terminateSlotConsumer(sessions.source, options.slot);
   const version = await serverVersion(sessions.source);
   const clock = new SourceClock(sessions.source, version);
@@ -74,23 +74,23 @@ async function holdProgress(target: Client, options: FollowOptions, takeOver: bo
   const found = await readProgress(target, migration);
   if (!found)
     throw new EngineError(
-      `the row of ${migration} in pgmigration.progress of ${targetDatabase} on the ${rolesOf(options).subscriber} is gone, so nobody knows how far it has come`,
-      { remedy: "delete this migration and start it anew; leave the schema pgmigration alone while it is followed" },
+      `pgmigration.progress of ${targetDatabase} on the ${rolesOf(options).subscriber} has no row for ${migration}, so its position is unknown`,
+      { remedy: "delete this migration and start it again; do not change the schema pgmigration while it runs" },
     );
-  // Its holder may have gone on since it was found.
+  // The holder may have advanced it since it was read.
   const progress = takeOver ? await takeOverProgress(target, migration, generation) : found;
   if (progress.generation !== generation)
     throw new TakenOverError(
-      `changes of ${migration} are applied by another worker now, of generation ${progress.generation}`,
+      `another worker, of generation ${progress.generation}, now applies the changes of ${migration}`,
     );
   if (progress.slot !== slot)
-    throw new EngineError(`progress of ${migration} is that of slot ${progress.slot}, not of ${slot}`);
+    throw new EngineError(`progress of ${migration} belongs to slot ${progress.slot}, not to ${slot}`);
   return progress;
 }
 
 export const limitsOf = ({ backlog }: FollowOptions): BacklogLimits => ({ ...backlogLimits, ...backlog });
 
-/** A session to begin with where the stream is far behind, and the source lets it be read by SQL. */
+/** Opens a session that reads the backlog with SQL, if the stream is far behind and the source allows it. */
 async function openBacklog(
   options: FollowOptions,
   by: Client,

@@ -10,7 +10,7 @@ import { streamOf } from "../../../provider/src/postgres/connection/session";
 import { EmbeddedServer } from "../../support/servers/embedded-server";
 import { endpointOf } from "../scene";
 
-describe("an applier", () => {
+describe("Applier", () => {
   let server: EmbeddedServer;
   let session: pg.Client;
   let applier: Applier;
@@ -55,42 +55,40 @@ describe("an applier", () => {
   const insert = (row: Tuple): Change => ({ kind: "insert", relation, row });
   const update = (row: Tuple): Change => ({ kind: "update", relation, row, old: undefined });
 
-  it("brings the batch in hand home although the next one cannot be built, which then says why", async () => {
+  it("applies a batch even if the next one cannot be built, and reports the error with the next one", async () => {
     await applier.apply({ segments: transaction([insert(rowOf(1, "one"))]) });
-    const inHand = applier.apply(applier.prepare(transaction([insert(rowOf(2, "two"))])));
+    const current = applier.apply(applier.prepare(transaction([insert(rowOf(2, "two"))])));
     const lacksField: Tuple = { ...rowOf(3, ""), bounds: [0, 1, -2, -2] };
     const next = applier.prepare(transaction([insert(lacksField)]));
-    await inHand;
+    await current;
     assert.deepEqual(await server.query("SELECT id FROM t ORDER BY 1"), [{ id: 1 }, { id: 2 }]);
     await assert.rejects(applier.apply(next), EngineError);
   });
 
-  it("lets a number of rows gather in a staging table, whoever built the batches, and leaves the others alone", async () => {
-    await session.query("CREATE TABLE public.beside (id int PRIMARY KEY, v text, w text)");
-    const beside: Relation = {
+  it("truncates only staging tables with many rows, for batches built in advance or not", async () => {
+    await session.query("CREATE TABLE public.other (id int PRIMARY KEY, v text, w text)");
+    const other: Relation = {
       ...relation,
-      name: "beside",
+      name: "other",
       columns: [...relation.columns, { ...relation.columns[1]!, name: "w" }],
     };
     const rows = Array.from({ length: 700 }, (_, id) => rowOf(id, "v"));
-    const whole = ({ bytes, bounds }: Tuple): Tuple => ({
+    const withNull = ({ bytes, bounds }: Tuple): Tuple => ({
       bytes,
       bounds: [...(bounds as number[]), -1, -1],
       at: 0,
       fields: 3,
       base: undefined,
     });
-    const besideRows = rows.slice(0, 100).map(whole);
+    const otherRows = rows.slice(0, 100).map(withNull);
     await applier.apply({
       segments: transaction([
         ...rows.map(insert),
-        ...besideRows.map((row): Change => ({ kind: "insert", relation: beside, row })),
+        ...otherRows.map((row): Change => ({ kind: "insert", relation: other, row })),
       ]),
     });
     await applier.apply({
-      segments: transaction(
-        besideRows.map((row): Change => ({ kind: "update", relation: beside, row, old: undefined })),
-      ),
+      segments: transaction(otherRows.map((row): Change => ({ kind: "update", relation: other, row, old: undefined }))),
     });
     const staged = async (): Promise<number[]> => {
       const { rows: tables } = await session.query<{ name: string }>(
@@ -106,15 +104,15 @@ describe("an applier", () => {
     for (let batch = 0; batch < 5; batch++) {
       const segments = transaction(rows.map(update));
       await applier.apply(batch < 3 ? { segments } : applier.prepare(segments));
-      const [ofIt, ofOther] = await staged();
-      assert.equal(ofOther, 100);
-      seen.push(ofIt!);
+      const [rowsOfTable, rowsOfOther] = await staged();
+      assert.equal(rowsOfOther, 100);
+      seen.push(rowsOfTable!);
     }
     assert.deepEqual(seen, [700, 0, 700, 0, 700]);
-    await session.query("DROP TABLE public.beside");
+    await session.query("DROP TABLE public.other");
   });
 
-  it("sends COMMIT in front of a batch that follows at once", async () => {
+  it("sends COMMIT together with a batch that follows immediately", async () => {
     const isFollowed = (): boolean => true;
     await applier.apply({ segments: transaction([insert(rowOf(1, "one"))]) }, isFollowed);
     assert.deepEqual(await server.query("SELECT id FROM t"), []);
@@ -128,7 +126,7 @@ describe("an applier", () => {
     assert.ok(applier.appliedThroughLsn === lsn && !applier.inTransaction);
   });
 
-  describe("with a batch to stage behind the one that the target is at work on", () => {
+  describe("with a batch that is staged while the target executes the previous one", () => {
     const ids = Array.from({ length: 20 }, (_, id) => id);
     const updates = (valueOf: (id: number) => string, of = ids): BatchSegment[] =>
       transaction(of.map((id) => update(rowOf(id, valueOf(id)))));
@@ -139,13 +137,13 @@ describe("an applier", () => {
       (await session.query("SELECT FROM pg_temp.pg_migration_1")).rowCount;
     let obstacle: pg.Client;
 
-    /** Sends a batch and has the other one staged while a lock keeps the target from answering. */
-    const apply = async (inHand: Batch, next: Batch): Promise<void> => {
+    /** Sends a batch and stages the next one, while a lock delays the target's answer. */
+    const apply = async (current: Batch, next: Batch): Promise<void> => {
       await obstacle.query("BEGIN; LOCK TABLE t IN SHARE MODE");
-      const applied = applier.apply(inHand, isFollowed);
+      const applied = applier.apply(current, isFollowed);
       const { bytesWritten } = streamOf(session);
       applier.stageAhead(next);
-      assert(streamOf(session).bytesWritten > bytesWritten, "it is not sent");
+      assert(streamOf(session).bytesWritten > bytesWritten, "the next batch was not sent");
       await obstacle.query("ROLLBACK");
       await applied;
     };
@@ -157,7 +155,7 @@ describe("an applier", () => {
     });
     afterEach(() => obstacle.end());
 
-    it("commits what the target has answered, and sends nothing of the other one twice", async () => {
+    it("commits the previous batch, and does not send the staged rows again", async () => {
       const next = all("two");
       await apply(all("one"), next);
       assert.deepEqual(await seen(), [{ v: "before", rows: 20 }]);
@@ -168,7 +166,7 @@ describe("an applier", () => {
       assert.equal(await stagedRows(), 3 * 20);
     });
 
-    it("applies the other one later, and a third one in its place", async () => {
+    it("applies the staged batch after a COMMIT, and applies another batch instead of a staged one", async () => {
       const later = all("two");
       await apply(all("one"), later);
       await applier.commit();
@@ -179,7 +177,7 @@ describe("an applier", () => {
       assert.equal(await stagedRows(), 4 * 20);
     });
 
-    it("goes on with a transaction of which the other one is the rest", async () => {
+    it("continues a transaction whose rest is the staged batch", async () => {
       const [segment] = updates(() => "first");
       const [rest] = updates(() => "rest");
       const next = applier.prepare([{ ...rest!, transaction: segment!.transaction, first: false }]);
@@ -189,7 +187,7 @@ describe("an applier", () => {
       assert.equal(applier.counts.updates, 3 * 20);
     });
 
-    it("commits the one at work although the other cannot be staged, which then says why", async () => {
+    it("commits the previous batch if the next one cannot be staged, and reports the error with the next one", async () => {
       const next = applier.prepare(updates(() => "two", [...ids, 99_999_999_999]));
       const through = lsn + 10n;
       await apply(all("one"), next);
@@ -198,10 +196,10 @@ describe("an applier", () => {
       assert.equal(applier.appliedThroughLsn, through);
     });
 
-    it("says what the savepoint in front of the other one failed by, once it has to go back there", async () => {
+    it("reports the error of the savepoint before the staged batch when it has to roll back to it", async () => {
       const { connection } = session as unknown as { connection: { parse: (statement: { text: string }) => void } };
       const parse = connection.parse.bind(connection);
-      // As where whoever cancels a statement meets just that one.
+      // Simulates a cancel request that reaches exactly this statement.
       connection.parse = (statement) =>
         parse(statement.text === "SAVEPOINT ahead" ? { ...statement, text: "SELECT 1 / 0" } : statement);
       const next = all("two");
@@ -211,22 +209,22 @@ describe("an applier", () => {
       await session.query("ROLLBACK");
     });
 
-    it("goes on where the other one, which cannot be staged, comes with a table that is not known yet", async () => {
-      await session.query("CREATE TABLE public.beside (id int, v text)");
+    it("continues a transaction whose rest cannot be staged and then contains an unknown table", async () => {
+      await session.query("CREATE TABLE public.other (id int, v text)");
       const [segment] = updates(() => "first");
       const [rest] = updates(() => "rest", [...ids, 99_999_999_999]).map((one) => ({
         ...one,
         ...{ transaction: segment!.transaction, first: false },
       }));
       await apply(applier.prepare([{ ...segment!, end: undefined }]), applier.prepare([rest!]));
-      const changes: Change[] = [{ kind: "insert", relation: { ...relation, name: "beside" }, row: rowOf(1, "one") }];
+      const changes: Change[] = [{ kind: "insert", relation: { ...relation, name: "other" }, row: rowOf(1, "one") }];
       await applier.apply({ segments: [{ ...rest!, changes }] });
       assert.deepEqual(await seen(), [{ v: "first", rows: 20 }]);
-      assert.deepEqual(await server.query("SELECT * FROM beside"), [{ id: 1, v: "one" }]);
-      await session.query("DROP TABLE public.beside");
+      assert.deepEqual(await server.query("SELECT * FROM other"), [{ id: 1, v: "one" }]);
+      await session.query("DROP TABLE public.other");
     });
 
-    it("brings both home where the target refuses them as they were built", async () => {
+    it("applies both batches if the target refuses their coalesced changes", async () => {
       const moved = (by: number): Batch => applier.prepare(updates((id) => `v${(id + by) % 20}`));
       await applier.apply(moved(0));
       await server.query("CREATE UNIQUE INDEX ON t (v)");
@@ -238,7 +236,7 @@ describe("an applier", () => {
     });
   });
 
-  it("leaves no batch out when the COMMIT in front of the next one fails", async () => {
+  it("skips no batch when the COMMIT that is sent with the next one fails", async () => {
     const checking = await openTargetSession(endpointOf(server.login), "postgres", { triggersDisabled: true });
     await checking.query("ALTER TABLE public.t ADD UNIQUE (v) DEFERRABLE INITIALLY DEFERRED");
     const progress = (await readProgress(checking, "m"))!;
@@ -265,7 +263,7 @@ describe("an applier", () => {
     await checking.end();
   });
 
-  it("compares no row of a table without key with every staged one", async () => {
+  it("does not compare each row of a table without a key with each staged row", async () => {
     await session.query("ALTER TABLE public.t DROP CONSTRAINT t_pkey; ALTER TABLE public.t REPLICA IDENTITY FULL");
     const wholeRow: Relation = { ...relation, replicaIdentity: "f" };
     const rows = Array.from({ length: 300 }, (_, id) => rowOf(id, "v"));
@@ -274,10 +272,12 @@ describe("an applier", () => {
     session.on("notice", ({ message }) => /^duration/.test(message ?? "") && plans.push(message!));
     await session.query(`LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_level = notice;
                          SET auto_explain.log_nested_statements = off; SET client_min_messages = notice`);
-    // More often than a prepared statement is planned anew.
+    // More executions than custom plans: from the sixth on, PostgreSQL may use a generic plan.
     for (let batch = 0; batch < 8; batch++) {
-      const gone = rows.slice(30 * batch, 30 * (batch + 1));
-      await applier.apply({ segments: transaction(gone.map((old) => ({ kind: "delete", relation: wholeRow, old }))) });
+      const deleted = rows.slice(30 * batch, 30 * (batch + 1));
+      await applier.apply({
+        segments: transaction(deleted.map((old) => ({ kind: "delete", relation: wholeRow, old }))),
+      });
     }
     assert.equal((await server.query("SELECT FROM t")).length, 60);
     const deletes = plans.filter((plan) => plan.includes("Query Text: WITH wanted"));
@@ -285,7 +285,7 @@ describe("an applier", () => {
     for (const plan of deletes) assert.doesNotMatch(plan, /Join Filter: \(?\(?\(?ROW/);
   });
 
-  it("looks up rows without a key by an index, and compares them whole", async () => {
+  it("looks up rows without a key by an index, and compares their complete content", async () => {
     await session.query(`ALTER TABLE public.t DROP CONSTRAINT t_pkey; ALTER TABLE public.t ALTER id DROP NOT NULL;
                          ALTER TABLE public.t REPLICA IDENTITY FULL; CREATE INDEX ON public.t (id);
                          INSERT INTO public.t SELECT i % 500, i::text FROM generate_series(0, 999) AS i;
@@ -297,8 +297,8 @@ describe("an applier", () => {
     session.on("notice", ({ message }) => /^duration/.test(message ?? "") && plans.push(message!));
     await session.query(`LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_level = notice;
                          SET auto_explain.log_nested_statements = off; SET client_min_messages = notice`);
-    const remove = (gone: readonly Tuple[]): Promise<void> =>
-      applier.apply({ segments: transaction(gone.map((old) => ({ kind: "delete", relation: wholeRow, old }))) });
+    const remove = (deleted: readonly Tuple[]): Promise<void> =>
+      applier.apply({ segments: transaction(deleted.map((old) => ({ kind: "delete", relation: wholeRow, old }))) });
     await remove(rows);
     const left = await server.query("SELECT id, v FROM t WHERE id IN (7, 8) OR id IS NULL ORDER BY id, v");
     assert.deepEqual(left, [
@@ -314,7 +314,7 @@ describe("an applier", () => {
     assert.match(
       few.find((plan) => !plan.includes("Index Cond"))!,
       /Seq Scan on t x/,
-      "nothing is looked up by a NULL",
+      "a row with a NULL in the index is not looked up",
     );
     await remove(Array.from({ length: 40 }, (_, place) => rowOf(100 + place, String(100 + place))));
     assert.equal((await server.query("SELECT FROM t")).length, 1003 - 44);
@@ -323,14 +323,14 @@ describe("an applier", () => {
     assert.match(many[0]!, /Index Cond: \(id = /);
   });
 
-  it("counts a transaction that the target has whole as taken until its COMMIT", async () => {
+  it("counts the changes of a completely applied transaction as uncommitted until its COMMIT", async () => {
     await applier.apply({ segments: transaction([insert(rowOf(1, "one")), insert(rowOf(2, "two"))]) }, () => true);
     assert.equal(applier.uncommittedChanges, 2);
     await applier.commit();
     assert.equal(applier.uncommittedChanges, 0);
   });
 
-  it("does not take a feature that the target lacks for a matter of order", async () => {
+  it("does not retry in the source's order after a feature_not_supported error of a trigger", async () => {
     await session.query(`CREATE FUNCTION public.lack() RETURNS trigger LANGUAGE plpgsql AS
       $$ BEGIN RAISE feature_not_supported; END $$;
       CREATE TRIGGER lack BEFORE INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION public.lack();

@@ -6,7 +6,7 @@ import type { Lsn } from "../../../provider/src/postgres/lsn";
 const record = { start: 100n, end: 140n };
 
 /** Drains to `bound` with one transaction whose commit record is {@link record}. */
-async function drain(bound: Lsn): Promise<"applied" | "left"> {
+async function drain(bound: Lsn): Promise<"applied" | "not applied"> {
   const buffer = new TransactionBuffer({ changes: 10, bytes: 1e9, tables: 10 });
   const barrier = new ApplyBarrier();
   buffer.receive({ kind: "begin", transaction: { xid: 1, commitLsn: record.start, commitTimeMs: 0 } }, 0);
@@ -16,12 +16,12 @@ async function drain(bound: Lsn): Promise<"applied" | "left"> {
   assert.ok(applied !== undefined || buffer.hasTakenAllThrough(bound));
   barrier.reached(applied?.transaction.commitLsn ?? 0n);
   await drained;
-  return applied ? "applied" : "left";
+  return applied ? "applied" : "not applied";
 }
 
 describe("ApplyBarrier and TransactionBuffer", () => {
   it("agree on which transactions a bound includes, also when it lies inside a commit record", async () => {
-    assert.equal(await drain(record.start), "left");
+    assert.equal(await drain(record.start), "not applied");
     assert.equal(await drain(record.start + 1n), "applied");
     assert.equal(await drain(record.end - 1n), "applied");
     assert.equal(await drain(record.end), "applied");

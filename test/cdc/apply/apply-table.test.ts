@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type pg from "pg";
 import { Applier } from "../../../provider/src/cdc/apply/applier";
-import { actionsOn } from "../../../provider/src/cdc/apply/table-statements";
+import { statementsFor } from "../../../provider/src/cdc/apply/table-statements";
 import type { TableMapping } from "../../../provider/src/cdc/binding/table-mapping";
 import { type Change, type Relation, type RowChange, type Tuple } from "../../../provider/src/cdc/model/change";
 import { initProgress, readProgress } from "../../../provider/src/cdc/target/progress";
@@ -13,7 +13,7 @@ import { EmbeddedServer } from "../../support/servers/embedded-server";
 import { endpointOf } from "../scene";
 import { type FieldText, tuple } from "../tuple";
 
-/** More rows of a kind than are applied one by one. */
+/** More rows than are applied by single statements. */
 const copies = 18;
 
 const names = ["copy", "id", "v", "big", "n", "d", "number"];
@@ -37,10 +37,10 @@ interface Row {
   readonly d: string | null;
 }
 
-/** What a source would do; it says nothing of what its rows do not allow. */
+/** A statement on the source. If the rows do not allow it, the source publishes no change. */
 type Command =
   | { readonly do: "insert"; readonly id: number; readonly row: Row }
-  | { readonly do: "update"; readonly id: number; readonly to: number; readonly row: Row; readonly saysBig: boolean }
+  | { readonly do: "update"; readonly id: number; readonly to: number; readonly row: Row; readonly setsBig: boolean }
   | { readonly do: "delete"; readonly id: number };
 
 const ids = fc.integer({ min: 1, max: 7 });
@@ -53,25 +53,25 @@ const rows: fc.Arbitrary<Row> = fc.record({
 const commands: fc.Arbitrary<Command> = fc.oneof(
   fc.record({ do: fc.constant("insert" as const), id: ids, row: rows }),
   fc.record({
-    ...{ do: fc.constant("update" as const), id: ids, row: rows, saysBig: fc.boolean() },
+    ...{ do: fc.constant("update" as const), id: ids, row: rows, setsBig: fc.boolean() },
     to: fc.oneof(fc.constant(0), ids),
   }),
   fc.record({ do: fc.constant("delete" as const), id: ids }),
 );
 
-/** What most commands find. */
+/** Rows that exist before the commands. */
 const filled: fc.Arbitrary<Command[]> = fc
   .array(rows, { minLength: 4, maxLength: 4 })
   .map((list) => list.map((row, place) => ({ do: "insert", id: place + 1, row })));
 
-/** Its new row is not known whole, so it cannot be folded to a delete and an insert. */
-const movedWithoutSaying: [Command[], Command[][]] = (() => {
+/** A key update without the unchanged large value. It cannot be coalesced to a delete and an insert. */
+const movedWithoutBig: [Command[], Command[][]] = (() => {
   const row = { v: "a", big: "long".repeat(1000), n: "1.50", d: null };
-  const moved = { do: "update" as const, id: 1, to: 2, row: { ...row, v: "b" }, saysBig: false };
+  const moved = { do: "update" as const, id: 1, to: 2, row: { ...row, v: "b" }, setsBig: false };
   return [[{ do: "insert", id: 1, row }], [[moved]]];
 })();
 
-/** The changes of one source's table that commands make, of as many copies of each row as are wanted. */
+/** Executes commands on a simulated source table, and returns the published changes for each copy of a row. */
 class SourceTable {
   readonly #relation: Relation;
   readonly #copies: number;
@@ -88,8 +88,8 @@ class SourceTable {
     const to = command.do === "update" && command.to > 0 ? command.to : command.id;
     if (to !== command.id && this.#rows.has(to)) return [];
     this.#rows.delete(command.id);
-    const leaves = command.do === "update" && !command.saysBig;
-    const after = command.do === "delete" ? undefined : { ...command.row, ...(leaves ? { big: before!.big } : {}) };
+    const keepsBig = command.do === "update" && !command.setsBig;
+    const after = command.do === "delete" ? undefined : { ...command.row, ...(keepsBig ? { big: before!.big } : {}) };
     if (after) this.#rows.set(to, after);
     return Array.from({ length: this.#copies }, (_, copy) => this.#change(copy, command, to, before, after));
   }
@@ -112,14 +112,14 @@ class SourceTable {
     if (command.do === "delete") return { kind: "delete", relation, old: old() };
     const row = values(to, after!);
     if (command.do === "insert") return { kind: "insert", relation, row: tuple(row) };
-    // Only a value that is kept outside of its row is left unsaid.
-    if (!command.saysBig && (before!.big?.length ?? 0) > 2000) row[3] = undefined;
-    const saysOld = relation.replicaIdentity === "f" || to !== command.id;
-    return { kind: "update", relation, row: tuple(row), old: saysOld ? old() : undefined };
+    // The stream omits only values that are stored in the TOAST table.
+    if (!command.setsBig && (before!.big?.length ?? 0) > 2000) row[3] = undefined;
+    const hasOld = relation.replicaIdentity === "f" || to !== command.id;
+    return { kind: "update", relation, row: tuple(row), old: hasOld ? old() : undefined };
   }
 }
 
-describe("the changes of a table", () => {
+describe("Applier, with random changes,", () => {
   let server: EmbeddedServer;
   let lsn = 10n;
 
@@ -129,16 +129,16 @@ describe("the changes of a table", () => {
   });
   after(() => server.stop());
 
-  for (const [what, replicaIdentity, constraints] of [
+  for (const [kind, replicaIdentity, constraints] of [
     ["with a key", "d", "ADD PRIMARY KEY (copy, id)"],
     ["without a key", "f", "REPLICA IDENTITY FULL"],
     [
-      "with an identity that may not be written",
+      "with an identity column GENERATED ALWAYS",
       "d",
       `ADD PRIMARY KEY (copy, id), ALTER number SET NOT NULL, ALTER number ADD GENERATED ALWAYS AS IDENTITY`,
     ],
   ] as const)
-    it(`${what} come to the same row by row as by many rows at a time`, async () => {
+    it(`gives tables ${kind} the same content with single statements as with staged rows`, async () => {
       const sent: string[] = [];
       let run = 0;
       await fc.assert(
@@ -169,19 +169,19 @@ describe("the changes of a table", () => {
             await server.query(`DROP TABLE ${tables.join(", ")}; DROP SCHEMA pgmigration CASCADE`);
           },
         ),
-        { numRuns: 12, endOnFailure: true, examples: [movedWithoutSaying] },
+        { numRuns: 12, endOnFailure: true, examples: [movedWithoutBig] },
       );
       const changing = sent.filter((text) => /^(WITH|UPDATE|DELETE)/.test(text));
       assert.ok(changing.some((text) => text.includes('"many_') && text.includes("pg_temp.")));
       assert.ok(changing.some((text) => text.includes('"few_') && /\$2::/.test(text)));
-      // Without a key, and an index, the table is gone through once for all rows that are looked for.
+      // Without a key and an index, the table is scanned once for all rows, which are staged for it.
       if (replicaIdentity === "d")
         assert.ok(!changing.some((text) => text.includes('"few_') && text.includes("pg_temp.")));
     });
 
   async function apply(batches: readonly (readonly Change[])[], sent: string[]): Promise<void> {
     const session = await openTargetSession(endpointOf(server.login), "postgres");
-    // What goes out in a round trip is told by what it has pg's connection parse.
+    // Records the statements of a round trip from its Parse messages.
     const wire = (session as unknown as { connection: { parse: (statement: { text: string }) => void } }).connection;
     const parse = wire.parse.bind(wire);
     wire.parse = (statement) => {
@@ -206,7 +206,7 @@ describe("the changes of a table", () => {
   }
 });
 
-describe("the ways that rows of a table go", () => {
+describe("the statements for a table's changes", () => {
   const relation = relationOf("t", "d");
   const ofText = { baseTypeSchema: "pg_catalog", baseType: "text" };
   const binding = {
@@ -217,34 +217,34 @@ describe("the ways that rows of a table go", () => {
   const rowOf = (id: number, big: Buffer): Tuple => {
     const start = tuple(["0", String(id), null, null, null, null, null]);
     const bounds = [...(start.bounds as number[])];
-    // The long value lies in the same bytes, as in a chunk; it is not written to.
+    // The long value is in the same buffer, as in a chunk. The test does not read its content.
     bounds.splice(6, 2, start.bytes.length, start.bytes.length + big.length);
     return { ...start, bytes: big, bounds };
   };
-  const textsFor = (part: { updates: readonly Tuple[] } | { ordered: readonly Tuple[] }): string[] => {
-    const ways = {
+  const textsFor = (part: { updates: readonly Tuple[] } | { sequential: readonly Tuple[] }): string[] => {
+    const paths = {
       staging: new Staging(undefined as unknown as pg.Client, "binary"),
       single: new RowStatements("binary"),
     };
     const fields = names.map((_, field) => field);
-    const actions = actionsOn(ways, {
+    const statements = statementsFor(paths, {
       binding,
       parts: [
         "updates" in part
           ? { deletes: [], updates: [{ fields, rows: part.updates }], inserts: [] }
           : {
-              ordered: part.ordered.map((row, place) => ({
+              sequential: part.sequential.map((row, place) => ({
                 ...{ binding, place, change: { kind: "update", relation, row, old: undefined } },
               })),
             },
       ],
     });
-    return actions.map(({ statement }) => statement.text.split(" ")[0]!);
+    return statements.map(({ statement }) => statement.text.split(" ")[0]!);
   };
   const short = Buffer.alloc(100);
   const long = Buffer.alloc(3000);
 
-  it("are theirs: long ones among many go by themselves, the others together", () => {
+  it("are single statements for long rows among many, and staged for the others", () => {
     const rows = Array.from({ length: 40 }, (_, id) => rowOf(id, id % 20 === 7 ? long : short));
     assert.deepEqual(textsFor({ updates: rows }), ["COPY", "UPDATE", "UPDATE", "UPDATE"]);
     assert.deepEqual(
@@ -252,18 +252,18 @@ describe("the ways that rows of a table go", () => {
       Array.from({ length: 16 }, () => "UPDATE"),
     );
     assert.deepEqual(
-      textsFor({ ordered: rows }),
+      textsFor({ sequential: rows }),
       Array.from({ length: 40 }, () => "UPDATE"),
     );
   });
 
-  it("are staged where one message could not hold a row", () => {
+  it("are staged for a row that is too large for one message", () => {
     const huge = rowOf(1, Buffer.alloc(300 << 20));
     assert.deepEqual(textsFor({ updates: [huge] }), ["COPY", "UPDATE"]);
-    assert.deepEqual(textsFor({ ordered: [huge, rowOf(2, short)] }), ["COPY", "UPDATE", "UPDATE"]);
+    assert.deepEqual(textsFor({ sequential: [huge, rowOf(2, short)] }), ["COPY", "UPDATE", "UPDATE"]);
   });
 
-  it("empty a staging table before a group's number comes again", () => {
+  it("truncate a staging table before a group's number is used again", () => {
     const staging = new Staging(undefined as unknown as pg.Client, "binary", 3);
     staging.make([binding]);
     const fill = (): string[] => {

@@ -16,7 +16,7 @@ import { coalesce } from "../../../provider/src/cdc/batch/coalesce";
 import type { NetChanges } from "../../../provider/src/cdc/batch/net-changes";
 import { type FieldText, tuple } from "../tuple";
 
-/** A table `(id, v, big)` keyed by id, whose `big` an update may leave unsaid as a TOAST value. */
+/** A table `(id, v, big)` with the key id. An update may omit `big`, like an unchanged TOAST value. */
 const relation: Relation = {
   oid: 1,
   schema: "public",
@@ -27,7 +27,7 @@ const relation: Relation = {
 };
 const binding = { name: "t", relation, stored: [0, 1, 2], key: [0], keyed: true } as unknown as TableMapping;
 
-/** The same without a key: old rows come whole, and equal ones cannot be told apart. */
+/** A table without a key: changes have complete old rows, and equal rows are interchangeable. */
 const bag: Relation = { ...relation, name: "bag", replicaIdentity: "f", columns: relation.columns.slice(0, 2) };
 const bagBinding = { name: "bag", relation: bag, stored: [0, 1], unmatched: [], key: [], keyed: false };
 
@@ -42,7 +42,7 @@ function valueOf(row: Tuple, field: number): FieldText {
 
 const keyOf = (row: Tuple): string => valueOf(row, 0)!;
 
-/** What a source would do and say: a command that its rows do not allow says nothing. */
+/** A statement on the source. If the rows do not allow it, the source publishes no change. */
 type Command =
   | { readonly do: "insert"; readonly id: string; readonly v: string | null; readonly big: string }
   | {
@@ -91,7 +91,7 @@ function applyNet(rows: Rows, { deletes, updates, inserts }: NetChanges): void {
       );
     }
   for (const row of inserts) {
-    assert.ok(!rows.has(keyOf(row)), `insert of ${keyOf(row)} meets no row`);
+    assert.ok(!rows.has(keyOf(row)), `insert of ${keyOf(row)} finds no row`);
     rows.set(
       keyOf(row),
       [0, 1, 2].map((field) => valueOf(row, field)!),
@@ -130,9 +130,9 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ do: "truncate" as const }) },
 );
 
-describe("folding changes", () => {
-  for (const inOrder of [false, true])
-    it(`has the effect of the changes one after the other${inOrder ? ", unfolded" : ""}`, () => {
+describe("coalesce", () => {
+  for (const isSequential of [false, true])
+    it(`has the same effect as the changes in order, ${isSequential ? "for a sequential table" : "for a coalesced table"}`, () => {
       fc.assert(
         fc.property(fc.array(id), fc.array(command, { maxLength: 40 }), (existing, commands) => {
           const source: Rows = new Map(existing.map((key) => [key, [key, "old", `old big ${key}`]]));
@@ -141,13 +141,13 @@ describe("folding changes", () => {
           for (const step of coalesce(
             changes,
             () => binding,
-            () => inOrder,
+            () => isSequential,
           )) {
             if (step.kind === "truncate") target.clear();
             else
               for (const { parts } of step.tables)
                 for (const part of parts) {
-                  if ("ordered" in part) for (const { change } of part.ordered) applyOne(target, change);
+                  if ("sequential" in part) for (const { change } of part.sequential) applyOne(target, change);
                   else applyNet(target, part);
                 }
           }
@@ -157,7 +157,7 @@ describe("folding changes", () => {
       );
     });
 
-  it("leaves one operation per key", () => {
+  it("returns one operation for each key", () => {
     const rows: Rows = new Map([["1", ["1", "old", "old"]]]);
     const commands: Command[] = [
       { do: "update", id: "1", to: "1", v: "a", big: undefined },
@@ -182,7 +182,7 @@ describe("folding changes", () => {
     );
   });
 
-  it("does not chain the states of a row that is updated over and over", () => {
+  it("does not build a chain of states for a row that is updated repeatedly", () => {
     const changes = Array.from({ length: 1000 }, (_, n): Change => ({
       kind: "update",
       relation,
@@ -197,7 +197,7 @@ describe("folding changes", () => {
     assert.ok(length <= 2, `${length} states`);
   });
 
-  it("counts equal rows where there is no key", () => {
+  it("counts equal rows of a table without a key", () => {
     const content = fc.tuple(fc.constantFrom("a", "b", ""), fc.constantFrom("x", "", null));
     const action = fc.record({
       take: fc.option(fc.nat(), { nil: undefined }),
@@ -218,7 +218,7 @@ describe("folding changes", () => {
         for (const step of coalesce(changes, () => bagBinding as unknown as TableMapping)) {
           assert.ok(step.kind === "tables");
           for (const part of step.tables.flatMap(({ parts }) => parts)) {
-            assert.ok(!("ordered" in part) && part.updates.length === 0);
+            assert.ok(!("sequential" in part) && part.updates.length === 0);
             for (const row of part.deletes) {
               const place = target.indexOf(textOf(row));
               assert.ok(place >= 0, `delete of ${textOf(row)} finds a row`);
@@ -233,16 +233,16 @@ describe("folding changes", () => {
     );
   });
 
-  it("leaves a row without a key in order where its update does not say all, or the target has columns of its own", () => {
+  it("keeps an update without a key sequential if values are absent, or only the target has a column", () => {
     const update: Change = { kind: "update", relation: bag, row: tuple(["a", "y"]), old: tuple(["a", "x"]) };
-    const unsaid: Change = { ...update, old: tuple(["a", undefined]) };
-    const wider = { ...bagBinding, unmatched: [{ name: "of the target alone" }] };
+    const incomplete: Change = { ...update, old: tuple(["a", undefined]) };
+    const wider = { ...bagBinding, unmatched: [{ name: "only on the target" }] };
     for (const [change, fitting] of [
-      [unsaid, bagBinding],
+      [incomplete, bagBinding],
       [update, wider],
     ] as const) {
       const [step] = coalesce([change], () => fitting as unknown as TableMapping);
-      assert.ok(step?.kind === "tables" && "ordered" in step.tables[0]!.parts[0]!);
+      assert.ok(step?.kind === "tables" && "sequential" in step.tables[0]!.parts[0]!);
     }
   });
 });

@@ -7,14 +7,14 @@ import { Scene, type Servers } from "../scene";
 export interface StageOptions {
   readonly from: Major;
   readonly to: AzureLikeOptions["major"];
-  /** The source's, beside `wal_level`. */
+  /** Parameters of the source in addition to `wal_level`. */
   readonly parameters?: Readonly<Record<string, string | number>>;
   readonly targetParameters?: Readonly<Record<string, string | number>>;
 }
 
 /**
- * Both servers for the tests of the `describe` that it is made in, and at most one scene at a time, closed after its
- * test.
+ * Both servers for the tests of the `describe` that creates the stage. It has at most one scene at a time, and closes it after
+ * each test.
  */
 export class Stage implements Servers {
   #servers: Servers | undefined;
@@ -51,16 +51,16 @@ export class Stage implements Servers {
   }
 
   get #begun(): Servers {
-    if (!this.#servers) throw new Error("the servers of a stage are there in its tests only");
+    if (!this.#servers) throw new Error("the servers of a stage run only during its tests");
     return this.#servers;
   }
 
-  /** As {@link Scene.open}. */
+  /** Opens a scene; see {@link Scene.open}. */
   async open(ddl: string, plugin?: OutputPlugin): Promise<Scene> {
     return (this.#scene = await Scene.open(this, ddl, plugin));
   }
 
-  /** Has so many sessions write random changes into a scene, of `randomTables`, until its test is over. */
+  /** Writes random changes to the `randomTables` of a scene in several sessions, until the test ends. */
   async write(scene: Scene, sessions: number): Promise<RandomChanges> {
     const opened = await Promise.all(Array.from({ length: sessions }, () => this.source.connect(scene.database)));
     return (this.#changes = new RandomChanges(opened));

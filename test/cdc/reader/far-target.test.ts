@@ -4,7 +4,7 @@ import { type Scene } from "../scene";
 import { Stage } from "../apply/stage";
 import { until } from "../../support/until";
 
-describe("a target that is far away", () => {
+describe("a target with a long round trip time", () => {
   const servers = new Stage({ from: 14, to: 17 });
   let scene: Scene;
   let proxy: CuttableProxy;
@@ -15,7 +15,7 @@ describe("a target that is far away", () => {
   });
   afterEach(() => proxy.close());
 
-  it("is asked few things before the stream begins, and of a table's first change", async () => {
+  it("needs few round trips before the stream begins, and for a table's first change", async () => {
     let atBegin = 0;
     const follower = scene.follow({
       target: proxy.endpoint,
@@ -23,11 +23,11 @@ describe("a target that is far away", () => {
         if (kind === "streaming") atBegin = proxy.turns.length;
       },
     });
-    await until("the stream's begin", () => atBegin > 0);
-    // Start-up, two of the password, two of fixed settings, replica, settings, and three of progress.
+    await until("the stream begins", () => atBegin > 0);
+    // One for the start, two for the password, two for fixed settings, one for replica, one for settings, three for progress.
     assert.equal(atBegin, 10, proxy.turns.join("\n"));
     await scene.onSource("INSERT INTO t VALUES (1, 'one')");
-    await until("the row", async () => (await scene.onTarget("TABLE t")).length === 1);
+    await until("the row is applied", async () => (await scene.onTarget("TABLE t")).length === 1);
     const [tables, change, commit] = proxy.turns.slice(atBegin);
     assert.match(tables!, /pg_class/);
     assert.match(change!, /BEGIN.*COPY/s);
@@ -35,16 +35,16 @@ describe("a target that is far away", () => {
     await scene.mustBecomeEqual(follower);
   });
 
-  it("gets what has come while it was busy with the COMMIT of what it was busy with", async () => {
+  it("gets the COMMIT of a batch together with the changes that arrived meanwhile", async () => {
     const follower = scene.follow({ target: proxy.endpoint });
     await scene.onSource("INSERT INTO t VALUES (1, 'one')");
     await scene.mustBecomeEqual(follower);
     const obstacle = await servers.target.connect(scene.database, servers.administrator);
     await obstacle.query("BEGIN; LOCK TABLE t");
     await scene.onSource("INSERT INTO t VALUES (2, 'two')");
-    await until("a batch at the lock", () => /BEGIN.*two/s.test(proxy.turns.at(-1)!));
+    await until("a batch waits for the lock", () => /BEGIN.*two/s.test(proxy.turns.at(-1)!));
     await scene.onSource("INSERT INTO t VALUES (3, 'three')");
-    await until("a change behind it", () => follower.status().incomingChanges === 3);
+    await until("the next change is received", () => follower.status().incomingChanges === 3);
     const before = proxy.turns.length;
     await obstacle.query("ROLLBACK");
     await obstacle.end();
@@ -56,7 +56,7 @@ describe("a target that is far away", () => {
     );
   });
 
-  it("stages a backlog's next batch while its answer to the one before is on its way", async () => {
+  it("stages the next batch of a backlog before the answer to the previous one arrives", async () => {
     const follower = scene.follow({ target: proxy.endpoint });
     await scene.onSource("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 30000) i");
     await scene.mustBecomeEqual(follower);
@@ -64,11 +64,14 @@ describe("a target that is far away", () => {
     await obstacle.query("BEGIN; LOCK TABLE t IN SHARE MODE");
     // More than two batches.
     await scene.onSource("UPDATE t SET v = 'w'");
-    await until("all changes", () => follower.status().incomingChanges === 60_000);
+    await until("all changes are received", () => follower.status().incomingChanges === 60_000);
     await obstacle.query("ROLLBACK");
     await obstacle.end();
-    // A drain would close the gate behind the batch at work.
-    await until("their COMMIT", async () => (await scene.onTarget("SELECT FROM t WHERE v = 'w'")).length > 0);
+    // Wait without a drain, which would close the barrier after the current batch.
+    await until(
+      "the changes are committed",
+      async () => (await scene.onTarget("SELECT FROM t WHERE v = 'w'")).length > 0,
+    );
     await scene.mustBecomeEqual(follower);
     assert(proxy.turns.some((turn) => turn.includes("RELEASE SAVEPOINT ahead")));
   });

@@ -6,7 +6,7 @@ import { until } from "../../support/until";
 
 const limitBytes = 1000;
 
-/** What a subscriber makes of it that pauses and goes on as told, and the publisher that stops when it is to. */
+/** A subscriber that pauses after some messages, and a publisher that stops at the limit. */
 class Reading {
   readonly got: string[] = [];
   readonly ahead: ReadAhead;
@@ -40,13 +40,13 @@ class Reading {
   }
 
   async all(count: number): Promise<string[]> {
-    await until("all of it", () => this.got.length >= count);
+    await until("all messages are delivered", () => this.got.length >= count);
     return this.got;
   }
 }
 
-describe("reading ahead", () => {
-  it("hands on messages and steps in their order, whenever the subscriber pauses", () =>
+describe("ReadAhead", () => {
+  it("delivers messages and steps in order, whenever the subscriber pauses", () =>
     fc.assert(
       fc.asyncProperty(
         fc.array(
@@ -85,7 +85,7 @@ describe("reading ahead", () => {
       ),
     ));
 
-  it("stops the publisher at its limit and lets it go on at half of it", async () => {
+  it("stops the publisher at the limit, and resumes it at half of the limit", async () => {
     const reading = new Reading();
     reading.ahead.pause();
     let sent = 0;
@@ -96,7 +96,7 @@ describe("reading ahead", () => {
     assert.equal(reading.isFull, false);
   });
 
-  it("has no second long message come while one is in hand", () => {
+  it("stops the publisher after a long message until the subscriber has finished with it", () => {
     const reading = new Reading(() => true);
     reading.send("x".repeat(limitBytes + 1));
     assert.equal(reading.isFull, true);
@@ -104,12 +104,12 @@ describe("reading ahead", () => {
     assert.equal(reading.isFull, false);
   });
 
-  it("tells of a message that cannot be taken, and hands on nothing behind it nor once it is closed", async () => {
+  it("reports a message that fails, and delivers no message after it or after close", async () => {
     const reading = new Reading();
     reading.ahead.pause();
-    for (const message of ["good", "bad", "late"]) reading.send(message);
+    for (const message of ["good", "bad", "after"]) reading.send(message);
     reading.ahead.resume();
-    await until("the failure", () => reading.failure !== undefined);
+    await until("the failure is reported", () => reading.failure !== undefined);
     assert.match(String(reading.failure), /bad message/);
     reading.ahead.close();
     await turn();

@@ -15,7 +15,7 @@ const namesOf = (migrationName: string, database: string, port = 5432): ChangeCa
   changeCaptureNames({ migrationName, target: { host: "target", port } }, database);
 
 describe("names of slots and publications", () => {
-  it("are allowed, repeatable and distinct", () => {
+  it("are valid, repeatable and distinct", () => {
     const names = namesOf("Ünser Großer-Umzug ".repeat(9), "My Database");
     for (const name of Object.values(names)) assert.match(name as string, /^[a-z0-9_]{1,63}$/);
     assert.deepEqual(names, namesOf("Ünser Großer-Umzug ".repeat(9), "My Database"));
@@ -65,7 +65,7 @@ for (const major of [10, 18] satisfies Major[])
       await dropSlot(options().source, "postgres", "s");
     });
 
-    it("names the transactions it waits for, and leaves nothing behind when it times out", async () => {
+    it("names the transactions it waits for, and leaves no slot after a timeout", async () => {
       const old = await server.connect();
       await old.query("SET application_name = 'old one'; BEGIN; CREATE TABLE held (v int)");
       const seen: BlockingSession[] = [];
@@ -87,13 +87,13 @@ for (const major of [10, 18] satisfies Major[])
       await old.end();
     });
 
-    it("makes comparison points that go by themselves", async () => {
+    it("creates comparison points with temporary slots", async () => {
       const point = await createComparisonPoint({ ...options(), slot: "point" });
       assert.ok(point.lsn > 0n && point.snapshotId !== "");
       const session = await server.connect();
       assert.equal((await inspectSlot(session, "point"))!.temporary, true);
       await point.release();
-      await until("it is gone", async () => (await inspectSlot(session, "point")) === undefined);
+      await until("the slot is dropped", async () => (await inspectSlot(session, "point")) === undefined);
       await session.end();
     });
 
@@ -133,22 +133,22 @@ for (const major of [10, 18] satisfies Major[])
       const application = await server.connect("busy");
       await session.query("CREATE TABLE first (v int); CREATE TABLE second (v int)");
       const names = namesOf("m", "busy");
-      const besideApplication = async (isAltered: string): Promise<void> => {
+      const createWhileBusy = async (isAltered: string): Promise<void> => {
         await application.query("BEGIN; LOCK TABLE second IN ACCESS EXCLUSIVE MODE");
         const created = createPublications(session, names, await listTables(session), { keyless: "full" });
         const waits = `SELECT FROM pg_locks WHERE NOT granted AND relation = 'second'::regclass
           AND EXISTS (${isAltered})`;
         await until(
-          "one is altered, the other waited for",
+          "one table is altered, and the session waits for the other",
           async () => (await server.query(waits, { database: "busy" })).length === 1,
         );
         await application.query("LOCK TABLE first IN ACCESS EXCLUSIVE MODE; COMMIT");
         await created;
       };
-      await besideApplication("SELECT FROM pg_class WHERE relname = 'first' AND relreplident = 'f'");
+      await createWhileBusy("SELECT FROM pg_class WHERE relname = 'first' AND relreplident = 'f'");
       for (const table of ["first", "second"])
         await session.query(`ALTER PUBLICATION "${names.publication}" DROP TABLE ${table}`);
-      await besideApplication("SELECT FROM pg_publication_rel WHERE prrelid = 'first'::regclass");
+      await createWhileBusy("SELECT FROM pg_publication_rel WHERE prrelid = 'first'::regclass");
       const { rowCount } = await session.query("SELECT FROM pg_publication_rel");
       assert.equal(rowCount, 2);
       await dropPublications(session, names);
@@ -167,7 +167,10 @@ for (const major of [10, 18] satisfies Major[])
       await reader.query("BEGIN; SELECT FROM second");
       const dropped = dropPublications(session, names);
       const identity = "SELECT FROM pg_class WHERE relname = 'first' AND relreplident = 'd'";
-      await until("one table has its own again", async () => (await reader.query(identity)).rowCount === 1);
+      await until(
+        "one table has its former replica identity",
+        async () => (await reader.query(identity)).rowCount === 1,
+      );
       await reader.query("UPDATE first SET v = 2");
       await reader.query("COMMIT");
       await dropped;
@@ -184,7 +187,7 @@ for (const major of [10, 18] satisfies Major[])
       const [ones, others] = [namesOf("one", "together"), namesOf("other", "together")];
       await createPublications(one!, ones, tables, { keyless: "full" });
       await createPublications(other!, others, await listTables(one!), { keyless: "full" });
-      // The first cannot hand on what it knows yet.
+      // Blocks the first migration before it writes the other publication's comment.
       await obstacle!.query("BEGIN; LOCK TABLE pg_description IN SHARE MODE");
       const waiting = (count: number) => async (): Promise<boolean> =>
         (
@@ -195,7 +198,7 @@ for (const major of [10, 18] satisfies Major[])
       const first = dropPublications(one!, ones);
       await until("the first waits", waiting(1));
       const second = dropPublications(other!, others);
-      await until("the second waits, too", waiting(2));
+      await until("the second waits as well", waiting(2));
       await obstacle!.query("ROLLBACK");
       await Promise.all([first, second]);
       assert.equal((await one!.query("SELECT FROM pg_class WHERE relreplident = 'f'")).rowCount, 0);
@@ -203,36 +206,37 @@ for (const major of [10, 18] satisfies Major[])
       await server.query("DROP DATABASE together");
     });
 
-    it("gives replica identities back that it was given while it noted more of its own", async () => {
-      await server.query("CREATE DATABASE given");
-      const [ending, heir, obstacle] = await Promise.all([1, 2, 3].map(() => server.connect("given")));
+    it("restores replica identities that another migration transferred to it while it recorded its own", async () => {
+      await server.query("CREATE DATABASE transferred");
+      const [ending, remaining, obstacle] = await Promise.all([1, 2, 3].map(() => server.connect("transferred")));
       await ending!.query("CREATE TABLE t (v int)");
-      const [endings, heirs] = [namesOf("ending", "given"), namesOf("heir", "given")];
-      await createPublications(ending!, endings, await listTables(ending!), { keyless: "full" });
-      await createPublications(heir!, heirs, await listTables(ending!), { keyless: "full" });
-      await ending!.query("CREATE TABLE later (v int)");
-      // The heir has read what it knows, and cannot write yet.
+      const endingNames = namesOf("ending", "transferred");
+      const remainingNames = namesOf("remaining", "transferred");
+      await createPublications(ending!, endingNames, await listTables(ending!), { keyless: "full" });
+      await createPublications(remaining!, remainingNames, await listTables(ending!), { keyless: "full" });
+      await ending!.query("CREATE TABLE added (v int)");
+      // Blocks the remaining migration after it has read its comment, and before it writes it.
       await obstacle!.query("BEGIN; LOCK TABLE pg_description IN SHARE MODE");
       const waiting = (count: number) => async (): Promise<boolean> =>
         (
           await server.query(
-            "SELECT FROM pg_stat_activity WHERE application_name = 'test' AND datname = 'given' AND wait_event_type = 'Lock'",
+            "SELECT FROM pg_stat_activity WHERE application_name = 'test' AND datname = 'transferred' AND wait_event_type = 'Lock'",
           )
         ).length === count;
-      const noted = createPublications(heir!, heirs, await listTables(ending!), { keyless: "full" });
-      await until("the heir waits", waiting(1));
-      const given = dropPublications(ending!, endings);
-      await until("the one that ends waits, too", waiting(2));
+      const recorded = createPublications(remaining!, remainingNames, await listTables(ending!), { keyless: "full" });
+      await until("the remaining migration waits", waiting(1));
+      const dropped = dropPublications(ending!, endingNames);
+      await until("the ending migration waits as well", waiting(2));
       await obstacle!.query("ROLLBACK");
-      await Promise.all([noted, given]);
-      assert.equal((await heir!.query("SELECT FROM pg_class WHERE relreplident = 'f'")).rowCount, 2);
-      assert.deepEqual(await dropPublications(heir!, heirs), []);
-      assert.equal((await heir!.query("SELECT FROM pg_class WHERE relreplident = 'f'")).rowCount, 0);
-      await Promise.all([ending, heir, obstacle].map((session) => session!.end()));
-      await server.query("DROP DATABASE given");
+      await Promise.all([recorded, dropped]);
+      assert.equal((await remaining!.query("SELECT FROM pg_class WHERE relreplident = 'f'")).rowCount, 2);
+      assert.deepEqual(await dropPublications(remaining!, remainingNames), []);
+      assert.equal((await remaining!.query("SELECT FROM pg_class WHERE relreplident = 'f'")).rowCount, 0);
+      await Promise.all([ending, remaining, obstacle].map((session) => session!.end()));
+      await server.query("DROP DATABASE transferred");
     });
 
-    it("leaves REPLICA IDENTITY FULL to a migration of another role, on whose publication it may not comment", async () => {
+    it("keeps REPLICA IDENTITY FULL for another role's migration, and returns the statement that resets it later", async () => {
       const login = { user: "migrator", password: "m" };
       await server.query("CREATE ROLE migrator LOGIN PASSWORD 'm'");
       await server.query("CREATE DATABASE roles OWNER migrator");
@@ -245,7 +249,7 @@ for (const major of [10, 18] satisfies Major[])
       const notes = await dropPublications(owner, owners);
       assert.match(
         notes.join(),
-        /of another role.*when it is gone: ALTER TABLE "?public"?\."?t"? REPLICA IDENTITY DEFAULT/,
+        /of another role.*After it was dropped: ALTER TABLE "?public"?\."?t"? REPLICA IDENTITY DEFAULT/,
       );
       const { rows } = await owner.query("SELECT pubname FROM pg_publication WHERE pubupdate");
       assert.deepEqual(rows, [{ pubname: superusers.publication }]);

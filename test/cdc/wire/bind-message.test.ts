@@ -7,7 +7,7 @@ import type { Tuple } from "../../../provider/src/cdc/model/change";
 
 const inMessage = (values: readonly FieldText[], base?: Tuple): Tuple => tuple(values, base, "before");
 
-/** As the manual describes the message ("Message Formats", Bind). */
+/** Parses the message (manual, "Message Formats", Bind). */
 function read(message: Buffer): { names: string[]; forms: number[]; values: (string | null)[] } {
   assert.equal(String.fromCharCode(message[0]!), "B");
   assert.equal(message.readInt32BE(1), message.length - 1);
@@ -30,11 +30,11 @@ function read(message: Buffer): { names: string[]; forms: number[]; values: (str
   return { names, forms, values };
 }
 
-describe("a Bind message", () => {
-  const said = fc.option(fc.oneof(fc.string({ unit: "grapheme" }), fc.constant("long ".repeat(10_000))));
+describe("BoundValues", () => {
+  const field = fc.option(fc.oneof(fc.string({ unit: "grapheme" }), fc.constant("long ".repeat(10_000))));
 
-  it("carries values as they came, of whatever state of the row says them", () => {
-    const fields = fc.array(fc.record({ before: said, now: fc.option(said, { nil: undefined }) }), { maxLength: 6 });
+  it("sends values unchanged, from the first state of the row that has them", () => {
+    const fields = fc.array(fc.record({ before: field, now: fc.option(field, { nil: undefined }) }), { maxLength: 6 });
     fc.assert(
       fc.property(fields, fc.constantFrom("text" as const, "binary" as const), (row, form) => {
         const old = inMessage(row.map(({ before }) => before));
@@ -63,8 +63,8 @@ describe("a Bind message", () => {
     assert.equal(pieces.filter(({ buffer }) => buffer === row.bytes.buffer).length, 1);
   });
 
-  it("is not made of a row that does not say a value", () => {
-    const row = inMessage(["said", undefined]);
+  it("throws for a row that lacks a value", () => {
+    const row = inMessage(["present", undefined]);
     assert.throws(() => new BoundValues("text", [{ of: "row", field: 1 }], { row, old: undefined }), EngineError);
     assert.throws(() => new BoundValues("text", [{ of: "old", field: 0 }], { row, old: undefined }), EngineError);
   });

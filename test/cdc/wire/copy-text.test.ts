@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import type { Tuple } from "../../../provider/src/cdc/model/change";
 import { CopyText } from "../../../provider/src/cdc/wire/copy-text";
 
-describe("COPY's text", () => {
+describe("CopyText", () => {
   const tupleOf = (text: string): Tuple => {
     const bytes = Buffer.from(text);
     return { bytes, bounds: [0, bytes.length], at: 0, fields: 1, base: undefined };
   };
-  /** What the messages hold, whatever pieces they come in. */
+  /** The content of the messages, which may consist of several pieces. */
   const contentOf = (pieces: readonly Buffer[]): string => {
     const stream = Buffer.concat(pieces);
     const parts: Buffer[] = [];
@@ -20,7 +20,7 @@ describe("COPY's text", () => {
   const escaped = (text: string): string =>
     text.replace(/[\\\t\n\r]/g, (c) => ({ "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r" })[c]!);
 
-  it("says every byte of long and short fields, escaped, whatever messages they fall into", () => {
+  it("writes every byte of long and short fields, escaped, across messages", () => {
     const values = [0, 1, 507, 512, 2048, 16_384, 70_000, 200_000].map((length) => "a\t\\é\n\r".repeat(length / 6 + 1));
     const text = new CopyText();
     for (const [place, value] of values.entries()) {
@@ -29,11 +29,11 @@ describe("COPY's text", () => {
       text.null();
       text.endLine();
     }
-    const said = contentOf(text.messages());
-    assert.equal(said, values.map((value, place) => `${place}\t${escaped(value)}\t\\N\n`).join(""));
+    const content = contentOf(text.messages());
+    assert.equal(content, values.map((value, place) => `${place}\t${escaped(value)}\t\\N\n`).join(""));
   });
 
-  it("of a long field is not copied where it needs no escapes", () => {
+  it("does not copy the parts of a long field that need no escapes", () => {
     const value = `\\x${"0123456789abcdef".repeat(1 << 18)}`;
     const row = tupleOf(value);
     const text = new CopyText();
@@ -49,7 +49,7 @@ describe("COPY's text", () => {
     assert.ok(bytes < value.length / 10, `${bytes} bytes`);
   });
 
-  it("of a line for each of thousands of tables takes little memory", () => {
+  it("takes little memory for one line for each of thousands of tables", () => {
     const buffers = new Set<ArrayBufferLike>();
     const kept = Array.from({ length: 20_000 }, (_, table) => {
       const text = new CopyText();

@@ -16,16 +16,16 @@ function encode({ type, content }: Message): Buffer {
   return Buffer.concat([header, bytes]);
 }
 
-describe("the frames of a stream", () => {
+describe("MessageSplitter", () => {
   const type = fc.constantFrom("d", "d", "d", "Z", "c");
 
-  it("are the messages that were sent, however the bytes are cut", () => {
+  it("returns the messages that were sent, for any chunks", () => {
     const message = fc.record({ type, content: fc.string({ maxLength: 40 }) }, { noNullPrototype: true });
     const cuts = fc.array(fc.nat({ max: 300 }), { maxLength: 12 });
     fc.assert(
       fc.property(fc.array(message, { maxLength: 12 }), cuts, (sent, places) => {
         const received: Message[] = [];
-        const frames = new MessageSplitter(
+        const splitter = new MessageSplitter(
           (bytes, start, end) => received.push({ type: "d", content: bytes.toString("utf8", start, end) }),
           (bytes) => {
             assert.equal(bytes.readInt32BE(1), bytes.length - 1);
@@ -35,7 +35,7 @@ describe("the frames of a stream", () => {
         const stream = Buffer.concat(sent.map(encode));
         let from = 0;
         for (const to of [...places.filter((place) => place < stream.length).sort((a, b) => a - b), stream.length]) {
-          frames.push(stream.subarray(from, to));
+          splitter.push(stream.subarray(from, to));
           from = to;
         }
         assert.deepEqual(received, sent);
@@ -44,11 +44,11 @@ describe("the frames of a stream", () => {
     );
   });
 
-  it("are refused where a length is impossible", () => {
-    const frames = new MessageSplitter(
+  it("throws for an invalid length", () => {
+    const splitter = new MessageSplitter(
       () => undefined,
       () => undefined,
     );
-    assert.throws(() => frames.push(Buffer.from([0x64, 0, 0, 0, 3, 0])), EngineError);
+    assert.throws(() => splitter.push(Buffer.from([0x64, 0, 0, 0, 3, 0])), EngineError);
   });
 });

@@ -5,7 +5,7 @@ import { type Tuple, absentField, endOf, nullField, startOf } from "../../../pro
 import { PgOutputDecoder } from "../../../provider/src/cdc/decode/pgoutput";
 import { decodeWithin } from "./decode-within";
 
-/** A field as a test writes it: text, NULL, or a value that did not change and is not sent. */
+/** A field in a test: text, NULL, or an unchanged value that is not sent. */
 type Field = string | null | undefined;
 
 const byte = (value: number): Buffer => Buffer.from([value]);
@@ -60,8 +60,8 @@ const name = fc.stringMatching(/^[^\0]{1,20}$/u);
 const field = fc.oneof(fc.string({ unit: "grapheme" }), fc.constant(null), fc.constant(undefined));
 const sent = fc.oneof(fc.string({ unit: "grapheme" }), fc.constant(null));
 
-describe("the pgoutput decoder", () => {
-  it("gives back what was encoded", () => {
+describe("PgOutputDecoder", () => {
+  it("decodes encoded changes", () => {
     const table = fc.record({
       oid: fc.integer({ min: 1, max: 0xffffffff }),
       schema: name,
@@ -109,7 +109,7 @@ describe("the pgoutput decoder", () => {
     );
   });
 
-  it("reads begin, commit and truncate", () => {
+  it("decodes begin, commit and truncate", () => {
     const decoder = new PgOutputDecoder();
     const begin = decodeWithin(
       decoder,
@@ -129,7 +129,7 @@ describe("the pgoutput decoder", () => {
     );
   });
 
-  it("takes no message for granted", () => {
+  it("throws for invalid messages", () => {
     const decoder = new PgOutputDecoder();
     assert.throws(() => decodeWithin(decoder, Buffer.from("?")), EngineError);
     assert.throws(

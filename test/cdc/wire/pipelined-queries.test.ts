@@ -17,7 +17,7 @@ const lines = (...texts: readonly string[]): Buffer[] =>
     return message;
   });
 
-describe("a round trip of many statements", () => {
+describe("PipelinedQueries", () => {
   let server: EmbeddedServer;
   let session: pg.Client;
   let trips: PipelinedQueries;
@@ -43,7 +43,7 @@ describe("a round trip of many statements", () => {
   const plain = (text: string): Statement => ({ text });
   const content = (): Promise<unknown[]> => server.query("TABLE t ORDER BY id");
 
-  it("answers how many rows each of them affected", async () => {
+  it("returns the number of rows that each statement affected", async () => {
     const { rows, error } = await trips.make([
       ...[plain("BEGIN"), copy("1\tone", "2\ttwo"), update(1), update(7), copy("3\tthree")],
       ...[update(3), plain("SELECT FROM t"), plain("COMMIT")],
@@ -57,23 +57,20 @@ describe("a round trip of many statements", () => {
     ]);
   });
 
-  for (const [what, failing] of [
+  for (const [name, failing] of [
     ["a statement", plain("SELECT 1 / 0")],
-    ["a COPY at its begin", { text: "COPY nowhere FROM STDIN", copyData: lines("1") }],
-    ["a COPY in its data", copy("8\teight", "not a number\tx", ...Array.from({ length: 5000 }, () => "9\tnine"))],
-    [
-      "a statement that is being prepared",
-      { ...update(1), text: "UPDATE t SET v = (1 / ($1::int - $1::int))::text || $2" },
-    ],
+    ["a COPY command", { text: "COPY nowhere FROM STDIN", copyData: lines("1") }],
+    ["the data of a COPY", copy("8\teight", "not a number\tx", ...Array.from({ length: 5000 }, () => "9\tnine"))],
+    ["a statement that it prepares", { ...update(1), text: "UPDATE t SET v = (1 / ($1::int - $1::int))::text || $2" }],
   ] as const)
-    it(`executes nothing behind ${what} that fails, and the session goes on`, async () => {
+    it(`executes no statement after a failure of ${name}, and keeps the session usable`, async () => {
       const before = await content();
       const { rows, error } = await trips.make([
         ...[plain("BEGIN"), plain("SAVEPOINT s"), update(2), failing, copy("10\tten"), update(1), plain("COMMIT")],
       ]);
       assert.ok(error && /^(22|42)/.test((error as { code?: string }).code ?? ""), String(error));
       assert.deepEqual(rows, [0, 0, 1]);
-      // What was prepared before and behind the failure is used again, in the same transaction and after it.
+      // Statements that were prepared before and after the failure are used again, in the same transaction and after it.
       const again = await trips.make([plain("ROLLBACK TO SAVEPOINT s"), update(2), plain("ROLLBACK")]);
       assert.deepEqual([again.rows, again.error], [[0, 1, 0], undefined]);
       const failsAgain = await trips.make([failing]);
@@ -81,15 +78,19 @@ describe("a round trip of many statements", () => {
       assert.deepEqual(await content(), before);
     });
 
-  it("is sent behind another one that is under way, and executed whatever that is answered", async () => {
+  it("sends a call while another one is under way, and executes it even if the other fails", async () => {
     const { stream } = (session as unknown as { connection: { stream: Socket } }).connection;
     const warnings: Error[] = [];
     const onWarning = (warning: Error): unknown => warnings.push(warning);
     process.on("warning", onWarning);
     const first = trips.make([plain("SELECT FROM pg_sleep(0.1)"), plain("SELECT 1 / 0")]);
     const { bytesWritten } = stream;
-    const behind = [[copy("20\ttwenty"), plain("SELECT 1")], [plain("no SQL")], [plain("DELETE FROM t WHERE id = 20")]];
-    const answers = behind.map((statements) => trips.make(statements));
+    const following = [
+      [copy("20\ttwenty"), plain("SELECT 1")],
+      [plain("no SQL")],
+      [plain("DELETE FROM t WHERE id = 20")],
+    ];
+    const answers = following.map((statements) => trips.make(statements));
     assert(stream.bytesWritten > bytesWritten);
     assert.deepEqual((await first).rows, [1]);
     const [second, third, last] = await Promise.all(answers);
@@ -100,7 +101,7 @@ describe("a round trip of many statements", () => {
     assert.deepEqual(warnings, []);
   });
 
-  it("answers each that is under way with the connection's loss", async () => {
+  it("returns the loss of the connection to each call that is under way", async () => {
     const lost = await server.connect();
     lost.on("error", () => undefined);
     const few = new PipelinedQueries(lost);
@@ -110,7 +111,7 @@ describe("a round trip of many statements", () => {
     await lost.end();
   });
 
-  it("keeps a number of statements prepared, those used last, whatever fails between", async () => {
+  it("keeps the most recently used statements prepared, also after failures", async () => {
     const own = await server.connect();
     const most = 5;
     const prepared = new PreparedStatements(most);
@@ -127,15 +128,15 @@ describe("a round trip of many statements", () => {
     const { error } = await few.make(Array.from({ length: 12 }, (_, n) => inserted(n)));
     assert.equal(error, undefined);
     assert.equal((await kept()).length, most);
-    // What is to be given up behind the failure stays, and what is to be prepared there is not.
+    // The server skips everything after the failure: no statement is closed or prepared.
     await few.make([plain("BEGIN"), inserted(12), plain("SELECT 1 / 0"), ...[13, 14, 15, 0].map(inserted)]);
     const { rows } = await few.make([plain("ROLLBACK"), ...[13, 20, 21, 22].map(inserted)]);
     assert.deepEqual(rows, [0, 1, 1, 1, 1]);
     const texts = await kept();
     assert.ok(texts.length <= most);
-    assert.deepEqual([...prepared.retriesExhausted], []);
+    assert.deepEqual([...prepared.evicted], []);
     for (const n of [13, 20, 21, 22]) assert.ok(texts.includes(inserted(n).text), `${n} of ${texts.join("\n")}`);
-    // A long text, as a wide table's is, takes the room of several, and alone more than there is.
+    // A long text counts like several short ones. One that exceeds the limit alone is kept alone.
     const narrow = new PipelinedQueries(own, new PreparedStatements(most, 100));
     const long = (n: number): Statement => ({ text: `SELECT ${n} /* ${"x".repeat(40 * n)} */`, prepared: true });
     await own.query("DEALLOCATE ALL");
@@ -152,7 +153,7 @@ describe("a round trip of many statements", () => {
     await own.end();
   });
 
-  it("answers with the connection's loss", async () => {
+  it("returns the loss of the connection during and after a call", async () => {
     const lost = await server.connect();
     lost.on("error", () => undefined);
     const { rows, error } = await new PipelinedQueries(lost).make([
@@ -165,19 +166,19 @@ describe("a round trip of many statements", () => {
     assert.ok(after.error);
   });
 
-  it("takes a connection that the server has half closed for lost, so that it is ridden out", async () => {
+  it("returns a retryable error if the server has half closed the connection", async () => {
     const lost = await server.connect();
     const { stream } = (lost as unknown as { connection: { stream: Duplex } }).connection;
-    const said: Error[] = [];
-    lost.on("error", (error) => said.push(error));
-    const nothing = await new PipelinedQueries(lost).make([plain("CREATE TEMPORARY TABLE t (id int, v text)")]);
-    assert.equal(nothing.error, undefined);
-    // What Node does when the server's end arrives.
+    const errors: Error[] = [];
+    lost.on("error", (error) => errors.push(error));
+    const created = await new PipelinedQueries(lost).make([plain("CREATE TEMPORARY TABLE t (id int, v text)")]);
+    assert.equal(created.error, undefined);
+    // Node does this when the server's FIN arrives.
     stream.end();
     const { rows, error } = await new PipelinedQueries(lost).make([copy("1\tone"), plain("SELECT 1")]);
     assert.deepEqual(rows, []);
     assert.ok(error && isRetryable(error), String(error));
-    for (const one of said) assert.ok(isRetryable(one), String(one));
+    for (const one of errors) assert.ok(isRetryable(one), String(one));
     await lost.end();
   });
 });

@@ -8,7 +8,7 @@ import { until } from "../../support/until";
 
 type Message = ReturnType<PgoutputPlugin["parse"]>;
 
-/** What pg-logical-replication makes of a stream, beside what our decoder makes of the very same bytes. */
+/** Decodes each message with pg-logical-replication and with PgOutputDecoder. */
 class BothDecoders extends PgoutputPlugin {
   readonly pairs: { theirs: Message; ours: StreamMessage }[] = [];
   readonly #decoder = new PgOutputDecoder();
@@ -21,7 +21,7 @@ class BothDecoders extends PgoutputPlugin {
   }
 }
 
-describe("pgoutput, as another library reads it", () => {
+describe("PgOutputDecoder, compared with pg-logical-replication,", () => {
   let server: EmbeddedServer;
 
   before(async () => {
@@ -30,7 +30,7 @@ describe("pgoutput, as another library reads it", () => {
 
   after(() => server.stop());
 
-  it("is decoded to the same changes", async () => {
+  it("decodes a stream to the same changes", async () => {
     await server.query(`
       CREATE TABLE "Items" (id int PRIMARY KEY, name text, "Note" text);
       CREATE TABLE whole (a text, b text); ALTER TABLE whole REPLICA IDENTITY FULL;
@@ -47,8 +47,8 @@ describe("pgoutput, as another library reads it", () => {
     const changes = pairs.filter(({ theirs }) => ["insert", "update", "delete", "truncate"].includes(theirs.tag));
     assert(changes.length > 80);
     for (const { theirs, ours } of pairs) assert.deepEqual(asRecord(ours), expected(theirs));
-    // The library lets go of its connection without waiting for the walsender's end.
-    await until("its walsender is gone", async () => {
+    // The library closes its connection without waiting for the end of the walsender.
+    await until("its walsender has ended", async () => {
       const [slot] = await server.query<{ active: boolean }>("SELECT active FROM pg_replication_slots");
       return slot?.active === false;
     });
@@ -65,7 +65,7 @@ async function readAll(server: EmbeddedServer): Promise<BothDecoders["pairs"]> {
   const streaming = service.subscribe(plugin, "second_opinion");
   try {
     await until(
-      "the truncation has come",
+      "the truncation is received",
       () => plugin.pairs.at(-1)?.theirs.tag === "commit" && plugin.pairs.length > 80,
     );
   } finally {
@@ -87,11 +87,11 @@ const named = (names: readonly string[], tuple: Tuple): Row =>
     }),
   );
 
-/** An old key is sent as a row with NULL outside of the key, which the library leaves out. */
+/** An old key is sent as a row with NULL outside the key. The library omits these fields. */
 const withoutNulls = (row: Row | undefined): Row | undefined =>
   row && Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null));
 
-/** Values as text, and what the stream did not say as null: so the library has it. */
+/** Values as text. The library has null for values that the stream omits. */
 const asText = (row: Record<string, unknown> | null | undefined): Row | undefined =>
   row
     ? Object.fromEntries(

@@ -12,7 +12,7 @@ interface Field {
   readonly name: string;
   readonly type: string;
   readonly key: boolean;
-  /** Undefined: unchanged TOAST. */
+  /** Undefined for an unchanged TOAST value. */
   readonly value: string | null | undefined;
 }
 
@@ -58,8 +58,8 @@ const fields = fc.uniqueArray(fc.record({ name, type, key: fc.boolean(), value }
   maxLength: 6,
 });
 
-describe("the test_decoding decoder", () => {
-  it("gives back what was printed", () => {
+describe("TestDecodingDecoder", () => {
+  it("decodes printed changes", () => {
     fc.assert(
       fc.property(
         name,
@@ -77,7 +77,7 @@ describe("the test_decoding decoder", () => {
             valuesOf(insert.row),
             row.map((field) => field.value),
           );
-          // An old row prints its key, or under FULL everything, without NULLs.
+          // An old row has its key, or all columns under FULL, without NULLs.
           const inOld = row.filter(
             (field) => (identity === "full" || field.key) && field.value !== null && field.value !== undefined,
           );
@@ -100,7 +100,7 @@ describe("the test_decoding decoder", () => {
     );
   });
 
-  it("reads begin, commit, truncate, and leaves other tables out", () => {
+  it("decodes begin, commit and truncate, and ignores other tables", () => {
     const decoder = new TestDecodingDecoder([tableOf("s", "a", [], "default"), tableOf("s", "b", [], "default")]);
     const decode = (text: string) => decodeWithin(decoder, Buffer.from(text), 7n);
     assert.deepEqual(decode("BEGIN 529"), {
@@ -121,7 +121,7 @@ describe("the test_decoding decoder", () => {
     assert.equal(decode("message: transactional: 1 prefix: x, sz: 1 content:x").kind, "ignored");
   });
 
-  it("takes no line for granted", () => {
+  it("throws for invalid lines", () => {
     const decoder = new TestDecodingDecoder([
       tableOf("s", "a", [{ name: "id", type: "integer", key: true, value: "1" }], "default"),
     ]);

@@ -33,7 +33,7 @@ const document = fc
   .filter((json) => !json.includes("\\u0000") && !json.includes("\0"));
 const bits = fc.array(fc.constantFrom("0", "1"), { minLength: 9, maxLength: 9 }).map((all) => all.join(""));
 
-/** Of each type that comes in binary form, what it prints or may be given. */
+/** Values for each type that is sent in binary form. */
 const scalars: Readonly<Record<string, fc.Arbitrary<string>>> = {
   bool: fc.constantFrom("t", "f"),
   bytea: fc.uint8Array({ maxLength: 80 }).map((bytes) => `\\x${Buffer.from(bytes).toString("hex")}`),
@@ -93,7 +93,7 @@ const ddl = `
   CREATE TABLE key (a numeric, b timestamptz, c uuid, d bytea, e float8, v text, PRIMARY KEY (a, b, c, d, e))`;
 const rows = 40;
 
-describe("values in binary form and in text form", () => {
+describe("values in binary and text form", () => {
   const servers = new Stage({ from: 14, to: 17 });
 
   const isStreamBinary = async (): Promise<boolean> => {
@@ -104,18 +104,18 @@ describe("values in binary form and in text form", () => {
     return streams[0]!.query.includes(`"binary"`);
   };
 
-  it("are tried of every type that comes in binary form", async () => {
+  it("are tested for every type that has a binary form on both servers", async () => {
     const oids = await servers.source.query<{ oid: number }>("SELECT oid::int8::int4 FROM pg_type WHERE oid < 16384");
-    const tried = await servers.source.query<{ oid: number }>(
+    const tested = await servers.source.query<{ oid: number }>(
       `SELECT t::regtype::oid::int8::int4 AS oid FROM unnest($1::text[]) t`,
       { values: [types.map(([type]) => type)] },
     );
     const sorted = (list: readonly { oid: number }[]): number[] => list.map(({ oid }) => oid).sort((a, b) => a - b);
-    assert.deepEqual(sorted(tried), sorted(oids.filter(({ oid }) => hasSameBinaryForm(oid))));
+    assert.deepEqual(sorted(tested), sorted(oids.filter(({ oid }) => hasSameBinaryForm(oid))));
   });
 
   for (const valueForm of ["binary", "text"] as const)
-    it(`arrive bit for bit in ${valueForm} form (seed ${seed})`, async () => {
+    it(`are equal on the target, bit for bit, in ${valueForm} form (seed ${seed})`, async () => {
       const scene = await servers.open(ddl);
       const session = await servers.source.connect(scene.database);
       const row = fc.tuple(...types.map(([, values]) => fc.option(values, { freq: 9 })));
@@ -139,13 +139,13 @@ describe("values in binary form and in text form", () => {
       assert.equal(await isStreamBinary(), valueForm === "binary");
       for (const table of ["k", "f", "key"]) {
         const images = `SELECT encode(record_send(t), 'hex') AS image FROM ${table} t ORDER BY 1`;
-        const there = await scene.onSource(images);
-        assert.ok(there.length > 10);
-        assert.deepEqual(await scene.onTarget(images), there, table);
+        const expected = await scene.onSource(images);
+        assert.ok(expected.length > 10);
+        assert.deepEqual(await scene.onTarget(images), expected, table);
       }
     });
 
-  it("change from binary to text where a table gets a type of its own, and nothing is lost or doubled", async () => {
+  it("change from binary to text when a table gets a column of a user's type, without lost or duplicate rows", async () => {
     const scene = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE log (line text)");
     const follower = scene.follow();
     await scene.onSource("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 100) i; INSERT INTO log VALUES ('a')");
@@ -161,24 +161,26 @@ describe("values in binary form and in text form", () => {
     assert.equal(await isStreamBinary(), false);
   });
 
-  it("go on into a type that was made anew under its name while statements were prepared with it", async () => {
+  it("are applied to a type that was recreated after statements with it were prepared", async () => {
     const scene = await servers.open(`CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TYPE state AS ENUM ('sad', 'ok');
       CREATE TABLE t (id int PRIMARY KEY, m mood, s state); INSERT INTO t VALUES (1, 'sad', 'sad'), (2, 'ok', 'ok')`);
     const follower = scene.follow();
     await scene.onSource("UPDATE t SET m = 'ok', s = 'ok' WHERE id = 1");
     await scene.mustBecomeEqual(follower);
-    const anew = (type: string, column: string): string =>
+    const recreate = (type: string, column: string): string =>
       `ALTER TYPE ${type} RENAME TO old_${type}; CREATE TYPE ${type} AS ENUM ('ok', 'new');
        ALTER TABLE t ALTER ${column} TYPE ${type} USING ${column}::text::${type}`;
-    await scene.onTarget(`${anew("mood", "m")}; DROP TYPE old_mood`);
+    await scene.onTarget(`${recreate("mood", "m")}; DROP TYPE old_mood`);
     await scene.onSource("UPDATE t SET m = 'ok' WHERE id = 2");
     await scene.mustBecomeEqual(follower);
-    await scene.onTarget(anew("state", "s"));
-    await scene.onSource(`${anew("mood", "m")}; ${anew("state", "s")}; UPDATE t SET m = 'new', s = 'new' WHERE id = 2`);
+    await scene.onTarget(recreate("state", "s"));
+    await scene.onSource(
+      `${recreate("mood", "m")}; ${recreate("state", "s")}; UPDATE t SET m = 'new', s = 'new' WHERE id = 2`,
+    );
     await scene.mustBecomeEqual(follower);
   });
 
-  it("are taken as text where the target's column has another type", async () => {
+  it("are requested as text if the target's column has another type", async () => {
     const scene = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v text)");
     await scene.onTarget("CREATE DOMAIN short AS text CHECK (length(value) < 9); ALTER TABLE t ALTER v TYPE short");
     await scene.onSource("INSERT INTO t VALUES (1, 'one'), (2, 'two'); UPDATE t SET v = 'three' WHERE id = 2");
@@ -186,7 +188,7 @@ describe("values in binary form and in text form", () => {
     assert.equal(await isStreamBinary(), false);
   });
 
-  it("are named as text when the target has no row for a change", async () => {
+  it("are shown as text in the error of a change for which the target has no row", async () => {
     const scene = await servers.open("CREATE TABLE t (id int, at timestamp, v text, PRIMARY KEY (id, at))");
     const follower = scene.follow();
     await scene.onSource("INSERT INTO t VALUES (7, '2024-02-03 04:05:06', 'v'), (8, 'infinity', 'v')");

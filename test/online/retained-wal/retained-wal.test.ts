@@ -62,7 +62,7 @@ describe("an unused slot", () => {
       return monitor.signal.aborted;
     });
     const why =
-      /603120: .*nobody has read it for longer than idle_replication_slot_timeout.*To do: .*idle_replication_slot_timeout = 0.*start it anew/s;
+      /603120: .*no session read it for longer than idle_replication_slot_timeout.*To do: .*idle_replication_slot_timeout = 0.*start it again/s;
     assert.match(String(monitor.signal.reason), why);
     const session = await server.connect();
     await assert.rejects(
@@ -152,7 +152,7 @@ describe("WAL that the source retains for a migration", () => {
     await until("the migration has failed", async () => (await resource.refresh()).state === "Failed", 60);
     assert.match(
       resource.status.error!,
-      /603120.*removed WAL that the slot needs.*max_slot_wal_keep_size = -1.*then delete this migration and start it anew/s,
+      /603120.*removed WAL that the slot needs.*max_slot_wal_keep_size = -1.*then delete this migration and start it again/s,
     );
     assert.doesNotMatch(resource.status.error!, /stays on the source/);
     await resource.destroy();
@@ -171,7 +171,10 @@ describe("WAL that the source retains for a migration", () => {
     });
     await loseSlots(database);
     await until("the migration has failed", async () => (await resource.refresh()).state === "Failed", 60);
-    assert.match(resource.status.error!, /603120.*removed WAL that the slot needs.*then pulumi up, which copies the/s);
+    assert.match(
+      resource.status.error!,
+      /603120.*removed WAL that the slot needs.*then run pulumi up, which copies the/s,
+    );
     await lab.source.query("ALTER TABLE slow DROP CONSTRAINT slow_check; ALTER TABLE slow ADD PRIMARY KEY (id)", {
       database,
     });

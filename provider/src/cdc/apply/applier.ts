@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 import { RefusedError, TakenOverError, messageOf } from "../../errors.js";
 import type { Lsn } from "../../postgres/lsn.js";
-import { type TableStatement, type ApplyPaths, actionsOn } from "./table-statements.js";
+import { type TableStatement, type ApplyPaths, statementsFor } from "./table-statements.js";
 import { type TableMapping, TableMappings } from "../binding/table-mapping.js";
 import { type ChangeCounts, countOf, noChanges, sum } from "../model/change-counts.js";
 import { changeFailure } from "./change-refused.js";
@@ -45,7 +45,7 @@ export interface Batch {
 
 interface Built {
   readonly actions: readonly TableStatement[];
-  readonly treatments: ApplyStrategies;
+  readonly strategies: ApplyStrategies;
 }
 
 /** A constraint that was in the way of folded changes is likely to be so in the batches behind. */
@@ -79,7 +79,7 @@ export class Applier {
   readonly #target: Client;
   readonly #options: ApplierOptions;
   readonly #bindings: TableMappings;
-  readonly #ways: ApplyPaths;
+  readonly #paths: ApplyPaths;
   readonly #queries: PipelinedQueries;
   #lastCommitLsn: Lsn;
   #lastCommitEndLsn: Lsn;
@@ -101,7 +101,7 @@ export class Applier {
     this.#target = target;
     this.#options = options;
     this.#bindings = new TableMappings(target, options.form, options.parts);
-    this.#ways = { staging: new Staging(target, options.form), single: new RowStatements(options.form) };
+    this.#paths = { staging: new Staging(target, options.form), single: new RowStatements(options.form) };
     this.#queries = new PipelinedQueries(target);
     this.#lastCommitEndLsn = options.progress.lastCommitEndLsn;
     // The progress row knows only the end of that record, and no bound lies inside it.
@@ -161,10 +161,10 @@ export class Applier {
 
   /** Has the target stage what it can of the batch that will come next, behind the one that is at work there. */
   stageAhead({ built }: Batch): void {
-    if (!built || !this.#isSent || this.#ahead || this.#ways.staging.isCrowded) return;
+    if (!built || !this.#isSent || this.#ahead || this.#paths.staging.isCrowded) return;
     const first = built.actions.findIndex(({ stages }) => !stages);
     const actions = built.actions.slice(0, first);
-    if (actions.length === 0 || !this.#ways.staging.hasMade(stagedBy(built.actions))) return;
+    if (actions.length === 0 || !this.#paths.staging.hasMade(stagedBy(built.actions))) return;
     const statements = [plain("SAVEPOINT ahead"), ...actions.map(({ statement }) => statement)];
     this.#ahead = { built, actions, answers: this.#queries.make(statements) };
   }
@@ -209,9 +209,9 @@ export class Applier {
 
   async #applyFitting(batch: readonly BatchSegment[], built: Built | undefined): Promise<void> {
     const goesOn = this.#isPartial;
-    if (!goesOn && this.#ways.staging.isCrowded) {
+    if (!goesOn && this.#paths.staging.isCrowded) {
       await this.commit();
-      await this.#ways.staging.drop();
+      await this.#paths.staging.drop();
     }
     const former = this.#complete;
     try {
@@ -231,7 +231,7 @@ export class Applier {
   async #applyApart({ segments, goesOn }: Omit<Complete, "step">, error: unknown): Promise<void> {
     if (goesOn || segments.length === 1 || isRetryable(error) || error instanceof TakenOverError) throw error;
     await this.#target.query("ROLLBACK");
-    await this.#ways.staging.drop();
+    await this.#paths.staging.drop();
     this.#isPartial = false;
     this.#complete = undefined;
     for (const segment of segments) {
@@ -251,7 +251,7 @@ export class Applier {
     const uncommitted = goesOn ? this.#uncommitted : noChanges;
     this.#uncommitted = sum(uncommitted, countOf(changes));
     const step = end && this.#stepTo(end.lsn, end.lsn, end.commitTimeMs);
-    const { actions, treatments } = built ?? this.#build(batch, changes);
+    const { actions, strategies } = built ?? this.#build(batch, changes);
     const begin = goesOn ? [plain("RELEASE SAVEPOINT batch")] : [...this.#commitFirst(), plain("BEGIN")];
     // Fails where staging has failed, and nothing behind it is executed then: neither the COMMIT nor anything of this batch.
     const release = staged ? [plain("RELEASE SAVEPOINT ahead")] : [];
@@ -268,7 +268,7 @@ export class Applier {
         return this.#applyTogether(batch, built);
       }
       if (!(error instanceof CoalesceFailed)) throw error;
-      await this.#applyOtherwise(batch, changes, step, treatments, error);
+      await this.#applyOtherwise(batch, changes, step, strategies, error);
     }
     this.#isPartial = step === undefined;
     if (step) this.#complete = { segments: batch, goesOn, step };
@@ -305,19 +305,19 @@ export class Applier {
     tried: ApplyStrategies,
     refused: CoalesceFailed,
   ): Promise<void> {
-    const treatments = tried.afterRefusal(refused.table, refused.cause);
-    if (!treatments) throw refused.cause;
-    if (treatments.anyOrdered && !tried.anyOrdered) this.#options.onOrderedBatch(messageOf(refused.cause));
-    for (const table of treatments.replaced) this.#replaced.set(table, batchesReplaced);
-    this.#ways.staging.emptyFirst();
-    const actions = this.#actionsFor(batch, changes, treatments);
+    const strategies = tried.afterRefusal(refused.table, refused.cause);
+    if (!strategies) throw refused.cause;
+    if (strategies.anySequential && !tried.anySequential) this.#options.onOrderedBatch(messageOf(refused.cause));
+    for (const table of strategies.replaced) this.#replaced.set(table, batchesReplaced);
+    this.#paths.staging.emptyFirst();
+    const actions = this.#actionsFor(batch, changes, strategies);
     const again = ["ROLLBACK TO SAVEPOINT batch", "RELEASE SAVEPOINT batch"].map(plain);
     const before = [...this.#makeStaging(actions), ...["SAVEPOINT batch", "SET CONSTRAINTS ALL DEFERRED"].map(plain)];
     try {
       await this.#send([...again, ...before], actions, step, batch);
     } catch (error) {
       if (!(error instanceof CoalesceFailed)) throw error;
-      await this.#applyOtherwise(batch, changes, step, treatments, error);
+      await this.#applyOtherwise(batch, changes, step, strategies, error);
     }
   }
 
@@ -420,30 +420,33 @@ export class Applier {
   }
 
   #build(batch: readonly BatchSegment[], changes: readonly Change[]): Built {
-    const treatments = ApplyStrategies.replacing(this.#replaced.keys());
+    const strategies = ApplyStrategies.replacing(this.#replaced.keys());
     for (const [table, left] of this.#replaced)
       if (left > 1) this.#replaced.set(table, left - 1);
       else this.#replaced.delete(table);
-    return { actions: this.#actionsFor(batch, changes, treatments), treatments };
+    return { actions: this.#actionsFor(batch, changes, strategies), strategies };
   }
 
   #actionsFor(
     batch: readonly BatchSegment[],
     changes: readonly Change[],
-    treatments: ApplyStrategies,
+    strategies: ApplyStrategies,
   ): TableStatement[] {
     const bindingOf = (change: { readonly relation: Relation }): TableMapping => this.#bindings.of(change.relation);
-    const actions = coalesce(changes, bindingOf, (binding) => treatments.of(binding) === "ordered").flatMap((step) =>
-      step.kind === "truncate"
-        ? this.#truncate(step.truncate, treatments.allOrdered)
-        : step.tables.flatMap((table) => actionsOn(this.#ways, table, treatments.of(table.binding) === "replaced")),
+    const actions = coalesce(changes, bindingOf, (binding) => strategies.of(binding) === "sequential").flatMap(
+      (step) =>
+        step.kind === "truncate"
+          ? this.#truncate(step.truncate, strategies.allSequential)
+          : step.tables.flatMap((table) =>
+              statementsFor(this.#paths, table, strategies.of(table.binding) === "replaced"),
+            ),
     );
     const isLast = batch.at(-1)!.end !== undefined;
-    return isLast ? [...actions, ...this.#ways.staging.thinOut().map((statement) => ({ statement }))] : actions;
+    return isLast ? [...actions, ...this.#paths.staging.thinOut().map((statement) => ({ statement }))] : actions;
   }
 
   #makeStaging(actions: readonly TableStatement[]): Statement[] {
-    return this.#ways.staging.make(stagedBy(actions));
+    return this.#paths.staging.make(stagedBy(actions));
   }
 
   #truncate({ relations, restartIdentity }: Truncate, byDelete: boolean): TableStatement[] {

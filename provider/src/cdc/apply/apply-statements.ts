@@ -1,17 +1,17 @@
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
 import type { TableMapping } from "../binding/table-mapping.js";
 
-/** Where a statement has the rows from that it takes to the target's table `t`. */
+/** The rows that a statement applies to the target's table `t`. */
 export interface Rows {
-  /** As it stands behind FROM or USING; undefined where there is nothing to stand there. */
+  /** The text after FROM or USING; undefined if the rows come as parameters. */
   readonly from: string | undefined;
   readonly newValue: (field: number) => string;
   readonly oldValue: (field: number) => string;
 }
 
-/** Changes one row for each one that it is given, which the caller checks by count. */
+/** Changes one row for each given row. The caller checks the number of affected rows. */
 export interface Operation {
-  /** Unlike that of any other operation on the same table. */
+  /** Unique among the operations on the same table. */
   readonly name: string;
   readonly statement: (rows: Rows) => string;
 }
@@ -37,14 +37,14 @@ export const insertion = (binding: TableMapping): Operation => ({
   },
 });
 
-/** Deletes one of the rows equal to the given one, not all of them. @param looked by the binding's lookup */
+/** Deletes one of the rows that equal the given row, not all of them. @param looked uses the index of the binding's lookup */
 export const deletionOfOne = (binding: TableMapping, looked: boolean): Operation => ({
   name: `delete one ${looked}`,
   statement: (rows) =>
     `WITH ${oneRow(binding, looked, rows)} DELETE FROM ${binding.only} AS t${listed("USING", rows)} WHERE ${isThatRow}`,
 });
 
-/** Updates one of the rows equal to the given old one. */
+/** Updates one of the rows that equal the given old row. */
 export const updateOfOne = (binding: TableMapping, fields: readonly number[], looked: boolean): Operation => ({
   name: `update one ${looked} ${fields.join()}`,
   statement: (rows) =>
@@ -52,8 +52,8 @@ export const updateOfOne = (binding: TableMapping, fields: readonly number[], lo
 });
 
 /**
- * Deletes, for each of many rows, one row that is equal: by the binding's lookup, or one scan of the table for all of
- * them, where taking them one by one is a scan for each.
+ * Deletes one equal row for each of many given rows. It uses the binding's lookup, or scans the table once for all of
+ * them. One statement per row would scan the table for each.
  */
 export const deletionOfEqual = (binding: TableMapping, looked: boolean): Operation => ({
   name: `delete equal ${looked}`,
@@ -72,7 +72,7 @@ export const deletionOfEqual = (binding: TableMapping, looked: boolean): Operati
   },
 });
 
-/** A subquery without correlation: the planner evaluates it once, and goes to the row directly. */
+/** An uncorrelated subquery: the planner evaluates it once, then reads the row by its ctid. */
 function oneRow(binding: TableMapping, looked: boolean, rows: Rows): string {
   const isLooked = (looked ? binding.lookup!.fields : []).map(
     (field) => `x.${column(binding, field)} = ${rows.oldValue(field)} AND `,
@@ -85,8 +85,8 @@ function oneRow(binding: TableMapping, looked: boolean, rows: Rows): string {
 const isThatRow = `t.tableoid = (SELECT "table" FROM that) AND t.ctid = (SELECT place FROM that)`;
 
 /**
- * A row without a key is known by what it prints: every type prints, those without equality too, the same server prints
- * both sides, and NULL differs from everything else in it.
+ * Rows without a key are compared as text. Every type has a text form, including types without an equality operator. The
+ * same server prints both rows, and NULL differs from every value in this form.
  */
 const printed = (values: readonly string[]): string => `ROW(${values.join(", ")})::text`;
 
@@ -99,7 +99,7 @@ function storedContent(binding: TableMapping): string {
   );
 }
 
-/** Of parameters it is printed once, where each row that is met would have it printed anew. */
+/** Parameters are printed once, in a subquery. Without it, they would be printed again for each row of the table. */
 function givenContent({ stored }: TableMapping, rows: Rows): string {
   const content = printed(stored.map(rows.oldValue));
   return rows.from === undefined ? `(SELECT ${content})` : content;
@@ -118,7 +118,7 @@ function updateWhere(wanted: UpdateWhere): string {
   const { binding, fields, rows, condition, ctes } = wanted;
   if (fields.some((field) => binding.columns[field]!.identity === "always")) return replaceWhere(wanted);
   const assignments = fields.map((field) => `${column(binding, field)} = ${rows.newValue(field)}`);
-  // Nothing to set, but the row has to be there.
+  // Nothing to set, but the target must have the row.
   if (assignments.length === 0) {
     const others = rows.from === undefined ? "" : `, ${rows.from}`;
     return `${withQueries(ctes)}SELECT FROM ${binding.only} AS t${others} WHERE ${condition}`;
@@ -127,7 +127,7 @@ function updateWhere(wanted: UpdateWhere): string {
   return `${withQueries(ctes)}UPDATE ${binding.only} AS t SET ${set}${listed("FROM", rows)} WHERE ${condition}`;
 }
 
-/** An identity column GENERATED ALWAYS can be inserted, but not updated, to a given value. */
+/** A given value can be inserted into an identity column GENERATED ALWAYS, but an UPDATE cannot set one. */
 function replaceWhere({ binding, fields, rows, condition, ctes }: UpdateWhere): string {
   const values = [
     ...binding.stored.map((field) => ({
@@ -137,10 +137,10 @@ function replaceWhere({ binding, fields, rows, condition, ctes }: UpdateWhere): 
     ...binding.unmatched.map(({ name }) => ({ name: quoteIdentifier(name), value: `t.${quoteIdentifier(name)}` })),
   ];
   const returned = values.map(({ value }, index) => `${value} AS v${index}`).join(", ");
-  const gone = `gone AS (DELETE FROM ${binding.only} AS t${listed("USING", rows)}
+  const deleted = `deleted AS (DELETE FROM ${binding.only} AS t${listed("USING", rows)}
                           WHERE ${condition} RETURNING ${returned})`;
-  return `${withQueries([...ctes, gone])}INSERT INTO ${binding.name} (${values.map(({ name }) => name).join(", ")})
-          OVERRIDING SYSTEM VALUE SELECT ${values.map((_, index) => `v${index}`).join(", ")} FROM gone`;
+  return `${withQueries([...ctes, deleted])}INSERT INTO ${binding.name} (${values.map(({ name }) => name).join(", ")})
+          OVERRIDING SYSTEM VALUE SELECT ${values.map((_, index) => `v${index}`).join(", ")} FROM deleted`;
 }
 
 const listed = (word: "FROM" | "USING", { from }: Rows): string => (from === undefined ? "" : ` ${word} ${from}`);

@@ -1,16 +1,20 @@
+import { sqlStates } from "../../postgres/sql-state.js";
 import type { TableMapping } from "../binding/table-mapping.js";
 
 /**
- * How the changes of a table are applied. Folded: to the net effect on each row. Replaced: likewise, but a row that is
- * known whole is deleted and inserted anew where it would be updated; so none takes a place in a unique or an exclusion
- * constraint that another one is about to leave. Ordered: one by one as they came, which takes several times as long.
+ * How the changes of a table are applied:
+ *
+ * - coalesced: the net effect on each row
+ * - replaced: the net effect, but an update of a completely known row becomes a delete and an insert. Then no row conflicts
+ *   in a unique or exclusion constraint with another row that leaves the same value.
+ * - sequential: change by change in the source's order, which takes several times as long
  */
-export type ApplyStrategy = "folded" | "replaced" | "ordered";
+export type ApplyStrategy = "coalesced" | "replaced" | "sequential";
 
-/** unique_violation, exclusion_violation */
-const placesTaken = new Set(["23505", "23P01"]);
+const exclusionViolation = "23P01";
+const conflictStates: ReadonlySet<string> = new Set([sqlStates.uniqueViolation, exclusionViolation]);
 
-/** How the tables of one batch are treated. */
+/** The strategy for each table of one batch. */
 export class ApplyStrategies {
   readonly #byTable: ReadonlyMap<string, ApplyStrategy>;
   readonly #others: ApplyStrategy;
@@ -20,39 +24,39 @@ export class ApplyStrategies {
     this.#others = others;
   }
 
-  /** @param tables by their bindings' names */
+  /** @param tables names of the tables whose updated rows are replaced */
   static replacing(tables: Iterable<string>): ApplyStrategies {
-    return new ApplyStrategies(new Map([...tables].map((table) => [table, "replaced"])), "folded");
+    return new ApplyStrategies(new Map([...tables].map((table) => [table, "replaced"])), "coalesced");
   }
 
   of({ name }: TableMapping): ApplyStrategy {
     return this.#byTable.get(name) ?? this.#others;
   }
 
-  get allOrdered(): boolean {
-    return this.#others === "ordered";
+  get allSequential(): boolean {
+    return this.#others === "sequential";
   }
 
   /** Whether some changes are applied one by one. */
-  get anyOrdered(): boolean {
-    return this.allOrdered || [...this.#byTable.values()].includes("ordered");
+  get anySequential(): boolean {
+    return this.allSequential || [...this.#byTable.values()].includes("sequential");
   }
 
   get replaced(): string[] {
-    return [...this.#byTable].flatMap(([table, treatment]) => (treatment === "replaced" ? table : []));
+    return [...this.#byTable].flatMap(([table, strategy]) => (strategy === "replaced" ? table : []));
   }
 
   /**
-   * What to try next: the order of one table's changes has nothing to do with another's.
+   * The strategies for the next attempt. Only the refused table changes: tables do not depend on each other's order.
    *
-   * @param table whose changes were refused; undefined where that is not known
-   * @returns undefined when there is nothing left to try
+   * @param table the table whose changes were refused; undefined if it is unknown
+   * @returns undefined if no strategy is left
    */
   afterRefusal(table: string | undefined, { code }: { readonly code?: string }): ApplyStrategies | undefined {
-    if (this.allOrdered) return undefined;
+    if (this.allSequential) return undefined;
     const tried = table === undefined ? undefined : (this.#byTable.get(table) ?? this.#others);
-    if (table === undefined || tried === "ordered") return new ApplyStrategies(new Map(), "ordered");
-    const next = tried === "folded" && code !== undefined && placesTaken.has(code) ? "replaced" : "ordered";
-    return new ApplyStrategies(new Map([...this.#byTable, [table, next]]), "folded");
+    if (table === undefined || tried === "sequential") return new ApplyStrategies(new Map(), "sequential");
+    const next = tried === "coalesced" && code !== undefined && conflictStates.has(code) ? "replaced" : "sequential";
+    return new ApplyStrategies(new Map([...this.#byTable, [table, next]]), "coalesced");
   }
 }

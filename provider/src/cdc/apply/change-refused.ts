@@ -12,7 +12,7 @@ import type { BatchSegment } from "../batch/transaction-buffer.js";
 import type { StreamRoles } from "../model/stream-roles.js";
 import { RowMissing } from "./row-missing.js";
 
-/** The target has no row for a change, or refuses it. */
+/** The target has no row for a change, or refuses the change. */
 export class ChangeRefused extends ContentDiffersError {
   constructor(
     /** Qualified and quoted. */
@@ -24,10 +24,10 @@ export class ChangeRefused extends ContentDiffersError {
 }
 
 function changeRemedy({ change, binding }: OrderedChange, { stream }: StreamRoles, cause: unknown): string {
-  if (stream === "way back")
-    return "the source was written otherwise since the cutover: compare this row on both sides and put it right on the source; the way back then goes on";
+  if (stream === "rollback replication")
+    return "another session wrote to the source after the cutover: compare this row on both servers and correct it on the source; the rollback replication then resumes";
   if (isInsertOnly(change, binding))
-    return `the row in its way is one that the source has deleted or updated since, which the stream does not tell of a table without a key: on the source, ALTER TABLE ${binding.name} REPLICA IDENTITY FULL, or a primary key there; then go on, and it is copied anew`;
+    return `the source has deleted or updated the conflicting row, but updates and deletes of a table without a key are not replicated. On the source: ALTER TABLE ${binding.name} REPLICA IDENTITY FULL, or add a primary key; then run pulumi up, which copies the table again`;
   if (isDomainViolation(cause)) {
     const [schema, domain] = [cause.schema ?? "public", cause.dataType!].map(quoteIdentifier);
     const dropped =
@@ -37,20 +37,20 @@ function changeRemedy({ change, binding }: OrderedChange, { stream }: StreamRole
       `ALTER DOMAIN ${schema}.${domain} ${dropped}; pulumi up then resumes with this transaction. After the cutover, add the constraint again with NOT VALID`
     );
   }
-  const putRight =
+  const correction =
     cause instanceof RowMissing
-      ? "compare this row on both sides and insert it there as the source has it"
-      : "compare what is in its way on both sides and put it right there, such as by deleting a row that the source has not";
-  return `somebody else has written to the target: ${putRight}; pulumi up then goes on with this transaction`;
+      ? "compare this row on both servers and insert it on the target as the source has it"
+      : "compare the conflicting row on both servers and correct it on the target, for example by deleting a row that the source does not have";
+  return `another session wrote to the target: ${correction}; pulumi up then resumes with this transaction`;
 }
 
-/** A CHECK or NOT NULL of a domain: no other row is in the way, the value itself violates it. */
+/** A CHECK or NOT NULL of a domain: the value itself violates it, so there is no conflict with another row. */
 const isDomainViolation = (cause: unknown): cause is pg.DatabaseError =>
   cause instanceof pg.DatabaseError &&
   cause.dataType !== undefined &&
   (cause.code === sqlStates.checkViolation || cause.code === sqlStates.notNullViolation);
 
-/** Names the transaction, the table and the row; what is only the session's trouble stays as it is. */
+/** Names the transaction, the table and the row. An error that does not concern the row is returned unchanged. */
 export function changeFailure(
   ordered: OrderedChange,
   batch: readonly BatchSegment[],
@@ -73,7 +73,7 @@ export function changeFailure(
   );
 }
 
-/** Of a table whose rows the stream tells apart by nothing, it has inserts only. */
+/** Without a replica identity, only the inserts of a table are published. */
 const isInsertOnly = ({ kind }: Change, { relation }: TableMapping): boolean =>
   kind === "insert" && relation.columns.every(({ key }) => !key);
 

@@ -2,10 +2,10 @@ import { sqlStateOf } from "../../postgres/sql-state.js";
 import { RowMissing } from "./row-missing.js";
 import { TruncateRefused } from "./truncate-refused.js";
 
-/** The target refuses what the source's order may allow. */
+/** The target refuses coalesced changes. The same changes may succeed in the source's order. */
 export class CoalesceFailed extends Error {
   constructor(
-    /** By its binding's name; undefined for a TRUNCATE. */
+    /** Qualified and quoted; undefined for a TRUNCATE. */
     readonly table: string | undefined,
     override readonly cause: Error & { readonly code?: string },
   ) {

@@ -1,13 +1,13 @@
 import { type Tuple, endOf, tupleHolding, nullField, startOf } from "../model/change.js";
 import type { OrderedChange } from "../batch/coalesce.js";
 
-/** The state by which the target's row is found: the old row or key, or the new row when its key is the old one. */
+/** The tuple that identifies the target's row: the old row or key, or the new row if its key did not change. */
 export function foundBy({ change }: OrderedChange): Tuple | undefined {
   if (change.kind === "insert") return undefined;
   return change.kind === "delete" ? change.old : (change.old ?? change.row);
 }
 
-/** What names the row of a change, for a message: `(id)=(42)`. */
+/** Describes the row of a change in a message: `(id)=(42)`. */
 export function describeRow(ordered: OrderedChange): string {
   const { change, binding } = ordered;
   const row = change.kind === "insert" ? change.row : foundBy(ordered)!;

@@ -4,15 +4,15 @@ import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import type { StreamRoles } from "../model/stream-roles.js";
 
-/** A server has no room left for the locks of a transaction, which is applied whole: it passes with another setting. */
+/** The server's lock table is too small for a transaction. The transaction succeeds after the setting was raised. */
 export class LockTableFull extends UnreachableError {}
 
-/** What the server cannot do without that setting it names in its hint, in every language. */
+/** The server names the setting in its hint, in every language. */
 export const isLockTableFull = (error: unknown): boolean =>
   sqlStateOf(error) === sqlStates.outOfMemory &&
   /max_locks_per_transaction/.test((error as { hint?: string }).hint ?? "");
 
-/** Says which setting, and which value lets a transaction lock every table that is there. */
+/** Names the setting, and a value with which one transaction can lock all existing tables. */
 export async function lockTableFull(
   subscriber: Endpoint,
   database: string,
@@ -31,9 +31,9 @@ export async function lockTableFull(
   const wanted = Math.max(2 * present, present + Math.ceil(relations / sessions));
   const where = `the ${parts.subscriber} ${subscriber.host}:${subscriber.port}`;
   return new LockTableFull(
-    `a transaction changes more tables than ${where} can lock at a time, and is tried again: ${messageOf(cause)}`,
+    `a transaction changes more tables than ${where} can lock at the same time. It is retried: ${messageOf(cause)}`,
     {
-      remedy: `raise max_locks_per_transaction on ${where} from ${present} to ${wanted} or more, by ALTER SYSTEM SET or, where it is managed (Azure), among its server parameters, and restart it; the ${parts.stream} then goes on`,
+      remedy: `raise max_locks_per_transaction on ${where} from ${present} to ${wanted} or more, with ALTER SYSTEM SET or as a server parameter (Azure), and restart the server; the ${parts.stream} then resumes`,
       cause,
     },
   );

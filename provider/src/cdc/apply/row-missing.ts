@@ -1,4 +1,4 @@
-/** An UPDATE or DELETE of the source found no row on the target, or more than one. */
+/** An UPDATE or DELETE of the source found no row on the target, or several. */
 export class RowMissing extends Error {
   constructor(what: string) {
     super(what);

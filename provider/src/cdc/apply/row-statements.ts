@@ -6,21 +6,21 @@ import type { RowStates } from "../batch/row-states.js";
 import type { Operation, Rows } from "./apply-statements.js";
 import type { ValueForm } from "../model/value-form.js";
 
-/** Of more tables and kinds of changes than these the texts are written anew now and then. */
-const mostTexts = 5000;
+/** When this many texts are cached, the cache is cleared. */
+const maxTexts = 5000;
 
 interface RowStatement {
   readonly text: string;
   readonly parameters: readonly Parameter[];
 }
 
-/** Statements for single rows, whose values are their parameters: nothing else has to be there for them. */
+/** Statements for single rows. The values are parameters, so no staging table is needed. */
 export class RowStatements {
   readonly #form: ValueForm;
   readonly #made = new Map<TableMapping, Map<string, RowStatement>>();
   #count = 0;
 
-  /** @param form in which the rows' values come */
+  /** @param form the form of the rows' values */
   constructor(form: ValueForm) {
     this.#form = form;
   }
@@ -33,7 +33,7 @@ export class RowStatements {
   #of(binding: TableMapping, { name, statement }: Operation): RowStatement {
     const known = this.#made.get(binding)?.get(name);
     if (known) return known;
-    if (this.#count >= mostTexts) {
+    if (this.#count >= maxTexts) {
       this.#made.clear();
       this.#count = 0;
     }
@@ -46,7 +46,7 @@ export class RowStatements {
   }
 }
 
-/** Numbers the values that a statement asks for, each of the type below the column's domains and without its modifier. */
+/** Numbers the parameters of a statement. Each has the column's base type: without domains and without a type modifier. */
 class Parameters implements Rows {
   readonly from = undefined;
   readonly list: Parameter[] = [];

@@ -12,12 +12,12 @@ export const stagedRows = (binding: TableMapping): Rows => {
 };
 
 /**
- * In the order of the key: neighbours in an index, and most often in the table, are then met one after another while
- * their pages are at hand.
+ * In the order of the key: rows that are neighbours in the index, and usually in the table, are then read one after
+ * another while their pages are cached.
  */
 function groupOf({ staged, staging, sorted }: TableMapping): string {
   if (staged === "asRecords")
-    // Taken apart once for a row, where each mention of a field would do so anew.
+    // unnest expands each record once. `(s.c).f` would expand it for every field.
     return `(SELECT * FROM ${staging} WHERE g = $1) AS s, unnest(ARRAY[s.c]) AS n, unnest(ARRAY[s.o]) AS o`;
   const order = sorted.map((field) => `o${field}`).join(", ");
   return `(SELECT * FROM ${staging} WHERE g = $1${order && ` ORDER BY ${order}`}) AS s`;

@@ -10,51 +10,52 @@ import type { Statement } from "../wire/pipelined-queries.js";
 import type { RowStates } from "../batch/row-states.js";
 import type { ValueForm } from "../model/value-form.js";
 
-/** Rows of earlier groups are scanned by every statement, and a TRUNCATE costs a file. */
-const tolerableRows = 1000;
-/** Of column `g`. */
-const highestGroup = 0x7fffffff;
-const tolerableTables = 200;
+/** Every statement scans the rows of earlier groups, but a TRUNCATE creates a new file. */
+const maxLeftoverRows = 1000;
+/** The largest value of column `g`. */
+const maxGroup = 0x7fffffff;
+const maxTables = 200;
 
 /** One line for a staging table. */
 export interface StagedRow extends RowStates {
-  /** Says which statement takes the row. */
+  /** Identifies the statement that applies the row. */
   readonly group: number;
 }
 
 /**
- * Temporary tables of one target session, one for each shape of table: column `g` for the group, `c<field>` for the new
- * values and `o<field>` for those that find the old row, each of the type below the target column's domains and without
- * its modifier; of the widest tables the fields of records `c` and `o`. So values are parsed by their own type, once,
- * and no cast from text is ever made.
+ * Temporary tables of one target session, one for each shape of table. They have a column `g` for the group, `c<field>`
+ * for the new values, and `o<field>` for the values that identify the old row. Each column has the base type of the
+ * target's column, without domains and type modifiers. Very wide tables are staged as two records `c` and `o`.
+ *
+ * PostgreSQL therefore parses each value once, as its own type, without a cast from text.
  */
 export class Staging {
   readonly #target: Client;
   readonly #form: ValueForm;
   readonly #made = new Set<string>();
-  /** Rows that are in a table, about. */
+  /** Approximate number of rows in each table. */
   readonly #held = new Map<string, number>();
   readonly #lastGroup: number;
   #groups = 0;
 
-  /** @param form in which the rows' values come */
-  constructor(target: Client, form: ValueForm, lastGroup = highestGroup) {
+  /** @param form the form of the rows' values */
+  constructor(target: Client, form: ValueForm, lastGroup = maxGroup) {
     this.#target = target;
     this.#form = form;
     this.#lastGroup = lastGroup;
   }
 
-  /** There are so many tables that their files, and their rows in the catalogue, are felt. */
+  /** So many staging tables exist that their files and catalogue rows cost time. */
   get isCrowded(): boolean {
-    return this.#made.size > tolerableTables;
+    return this.#made.size > maxTables;
   }
 
-  /** Whether {@link make} has nothing to do. */
+  /** Whether {@link make} would create no table. */
   hasMade(bindings: Iterable<TableMapping>): boolean {
     return [...bindings].every(({ staging }) => this.#made.has(staging));
   }
 
-  /** Between transactions. Tables that were made in one that was rolled back are gone already. */
+  /** Call it between transactions. Tables that a rolled back transaction created no longer exist. */
   async drop(): Promise<void> {
     if (this.#made.size > 0) await this.#target.query(`DROP TABLE IF EXISTS ${[...this.#made].join(", ")}`);
     this.#made.clear();
@@ -62,8 +63,8 @@ export class Staging {
   }
 
   /**
-   * Makes the tables that are not there yet. Belongs before any savepoint that may be rolled back while the session lives
-   * on.
+   * Creates the missing tables. Send these statements before any savepoint to which the session may roll back: otherwise a
+   * table that counts as created would be missing.
    */
   make(bindings: Iterable<TableMapping>): Statement[] {
     const statements: Statement[] = [];
@@ -71,14 +72,14 @@ export class Staging {
       if (this.#made.has(binding.staging)) continue;
       for (const { name, columns } of tablesOf(binding)) {
         this.#made.add(`pg_temp.${name}`);
-        // Not ON COMMIT DELETE ROWS: each commit would empty every one of them, used or not, file by file.
+        // Not ON COMMIT DELETE ROWS: each commit would truncate the files of all of them, used or not.
         statements.push({ text: `CREATE TEMPORARY TABLE ${name} (${columns.join(", ")})` });
       }
     }
     return statements;
   }
 
-  /** A number that no group has whose rows are still there. */
+  /** A number without rows in any staging table. */
   nextGroup(): number {
     if (this.#groups === this.#lastGroup) {
       this.#groups = 0;
@@ -87,14 +88,14 @@ export class Staging {
     return ++this.#groups;
   }
 
-  /** Every table before it is filled again: it may hold more than is known. */
+  /** Truncates every table before it is filled again, because it may have more rows than counted. */
   emptyFirst(): void {
     for (const table of this.#made) this.#held.set(table, Infinity);
   }
 
   fill(binding: TableMapping, rows: readonly StagedRow[]): Statement[] {
     const held = this.#held.get(binding.staging) ?? 0;
-    const crowded = held > tolerableRows;
+    const crowded = held > maxLeftoverRows;
     this.#held.set(binding.staging, (crowded ? 0 : held) + rows.length);
     const asRecords = binding.staged === "asRecords";
     const columns = asRecords ? ["g", "c", "o"] : ["g", ...newColumns(binding), ...oldColumns(binding)];
@@ -113,7 +114,7 @@ export class Staging {
     return crowded ? [{ text: `TRUNCATE ${binding.staging}` }, copy] : [copy];
   }
 
-  /** Straight into the table: no statement between could do more for a new row. */
+  /** Copies new rows directly into the target's table. Staging them would gain nothing. */
   insert(binding: TableMapping, rows: readonly Tuple[]): Statement {
     const columns = binding.stored.map((field) => quoteIdentifier(binding.columns[field]!.name));
     const copied = this.#rowsOf(columns.length);
@@ -124,9 +125,9 @@ export class Staging {
     return this.#copy(binding.name, columns, copied);
   }
 
-  /** Leaves so few rows for the transactions to come as are scanned at no cost; belongs behind all that takes rows. */
+  /** Truncates large staging tables. Send these statements after all statements that read the staged rows. */
   thinOut(): Statement[] {
-    const full = [...this.#held].flatMap(([table, rows]) => (rows > tolerableRows && rows < Infinity ? table : []));
+    const full = [...this.#held].flatMap(([table, rows]) => (rows > maxLeftoverRows && rows < Infinity ? table : []));
     for (const table of full) this.#held.delete(table);
     return full.length > 0 ? [{ text: `TRUNCATE ${full.join(", ")}` }] : [];
   }
@@ -146,7 +147,7 @@ const newColumns = ({ stored }: TableMapping): string[] => stored.map((field) =>
 
 const oldColumns = ({ old }: TableMapping): string[] => old.map((field) => `o${field}`);
 
-/** The staging table; before it, where it holds records, tables that stay empty and whose rows' types these are. */
+/** The staging table. If it has records, two empty tables come first: their row types are the types of the records. */
 function tablesOf(binding: TableMapping): { readonly name: string; readonly columns: readonly string[] }[] {
   const name = binding.staging.slice("pg_temp.".length);
   const typed = (columns: readonly string[], fields: readonly number[]): string[] =>

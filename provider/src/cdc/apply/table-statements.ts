@@ -19,34 +19,34 @@ export interface TableStatement {
   readonly binding?: TableMapping;
   /** How many rows it must affect. */
   readonly rows?: number;
-  /** The one change that it applies, when it is one. */
+  /** The change that it applies; undefined if it applies several. */
   readonly change?: OrderedChange;
-  /** It writes to the binding's staging table. */
+  /** Whether it writes to the binding's staging table. */
   readonly stages?: boolean;
 }
 
-/** Two ways to the target: by a staging table, for many rows at a time, and by parameters, for one. */
+/** Two paths to the target: a staging table for many rows at a time, and parameters for a single row. */
 export interface ApplyPaths {
   readonly staging: Staging;
   readonly single: RowStatements;
 }
 
-/** So many rows take no longer one by one than by way of a staging table. */
+/** Up to this number, single statements are not slower than a staging table. */
 const fewRows = 16;
-/** A row that is longer would be compressed into the staging table, and out of it again. */
+/** A longer row would be compressed in the staging table, and decompressed again. */
 const longRowBytes = 2000;
-/** The target holds a parameter's value several times; COPY takes a row field by field. */
-const longestSingleBytes = 32 << 20;
+/** The target keeps several copies of a parameter's value. COPY processes a row field by field. */
+const maxSingleBytes = 32 << 20;
 
 /**
- * What applies the changes of one table, part after part; in a net part deletes, updates and inserts, each kind in one go.
+ * The statements that apply the changes of one table, part after part. A net part has deletes, then updates, then inserts.
  *
- * @param replaces rows that are known whole are deleted and inserted rather than updated
+ * @param replaces deletes and inserts completely known rows instead of updating them
  */
-export function actionsOn(ways: ApplyPaths, { binding, parts }: TableChanges, replaces = false): TableStatement[] {
-  const stage = new Stage(ways, binding);
+export function statementsFor(paths: ApplyPaths, { binding, parts }: TableChanges, replaces = false): TableStatement[] {
+  const stage = new Stage(paths, binding);
   for (const part of parts) {
-    if ("ordered" in part) for (const change of part.ordered) stage.ordered(change);
+    if ("sequential" in part) for (const change of part.sequential) stage.sequential(change);
     else stage.net(replaces ? replacing(binding, part) : part);
   }
   return stage.end();
@@ -63,23 +63,24 @@ function replacing(binding: TableMapping, { deletes, updates, inserts }: NetChan
   };
 }
 
-/** Collects rows to stage and the statements behind them, so that many small parts cost one COPY. */
+/** Collects rows to stage, and the statements that use them, so that many small parts need one COPY. */
 class Stage {
-  readonly #ways: ApplyPaths;
+  readonly #paths: ApplyPaths;
   readonly #binding: TableMapping;
-  readonly #actions: TableStatement[] = [];
+  readonly #statements: TableStatement[] = [];
   #rows: StagedRow[] = [];
-  #behind: TableStatement[] = [];
+  /** The statements to send after the COPY of `#rows`. */
+  #pending: TableStatement[] = [];
 
-  constructor(ways: ApplyPaths, binding: TableMapping) {
-    this.#ways = ways;
+  constructor(paths: ApplyPaths, binding: TableMapping) {
+    this.#paths = paths;
     this.#binding = binding;
   }
 
   net({ deletes, updates, inserts }: NetChanges): void {
     const binding = this.#binding;
-    if (binding.keyed) this.#apply(statements.deletion(binding), deletes.map(gone));
-    else this.#deleteEqual(deletes.map(gone));
+    if (binding.keyed) this.#apply(statements.deletion(binding), deletes.map(deleted));
+    else this.#deleteEqual(deletes.map(deleted));
     for (const { fields, rows } of updates) {
       const set = fields.filter((field) => !binding.key.includes(field));
       this.#apply(
@@ -90,21 +91,21 @@ class Stage {
     this.#insert(inserts);
   }
 
-  ordered(change: OrderedChange): void {
+  sequential(change: OrderedChange): void {
     const states = { row: newRowOf(change), old: foundBy(change) };
     this.#one(operationFor(change), states, change);
   }
 
   end(): TableStatement[] {
     this.#flush();
-    return this.#actions;
+    return this.#statements;
   }
 
   #apply(operation: statements.Operation, rows: readonly RowStates[]): void {
-    const least = rows.length > fewRows ? longRowBytes : -1;
+    const minBytes = rows.length > fewRows ? longRowBytes : -1;
     const isSingle = (row: RowStates): boolean => {
       const bytes = bytesOf(this.#binding, row);
-      return bytes > least && bytes <= longestSingleBytes;
+      return bytes > minBytes && bytes <= maxSingleBytes;
     };
     const staged: RowStates[] = [];
     for (const row of rows)
@@ -113,12 +114,12 @@ class Stage {
     if (staged.length > 0) this.#stage(operation, staged);
   }
 
-  /** Straight into the table: no statement between could do more for a new row. */
+  /** Copies new rows directly into the target's table. Staging them would gain nothing. */
   #insert(rows: readonly Tuple[]): void {
     if (rows.length === 0) return;
     const binding = this.#binding;
     this.#flush();
-    this.#actions.push({ statement: this.#ways.staging.insert(binding, rows), binding, rows: rows.length });
+    this.#statements.push({ statement: this.#paths.staging.insert(binding, rows), binding, rows: rows.length });
   }
 
   #deleteEqual(rows: readonly RowStates[]): void {
@@ -133,8 +134,8 @@ class Stage {
   }
 
   /**
-   * The staged rows meet the whole table here. A nested loop, to which the planner's guess of a few staged rows leads,
-   * would print every row of the table once for each of them.
+   * Joins the staged rows with the whole table. The planner expects few staged rows and would choose a nested loop, which
+   * prints every row of the table once for each staged row.
    */
   #scanFor(rows: readonly RowStates[]): void {
     for (const setting of ["enable_hashjoin = on", "enable_nestloop = off"]) this.#set(setting);
@@ -143,42 +144,42 @@ class Stage {
   }
 
   #set(setting: string): void {
-    this.#behind.push({ statement: { text: `SET LOCAL ${setting}` } });
+    this.#pending.push({ statement: { text: `SET LOCAL ${setting}` } });
   }
 
   #one(operation: statements.Operation, states: RowStates, change?: OrderedChange): void {
-    if (bytesOf(this.#binding, states) <= longestSingleBytes) this.#single(operation, states, change);
+    if (bytesOf(this.#binding, states) <= maxSingleBytes) this.#single(operation, states, change);
     else this.#stage(operation, [states], change);
   }
 
   #single(operation: statements.Operation, states: RowStates, change?: OrderedChange): void {
-    const statement = this.#ways.single.statement(this.#binding, operation, states);
-    this.#then(statement, 1, change);
+    const statement = this.#paths.single.statement(this.#binding, operation, states);
+    this.#add(statement, 1, change);
   }
 
   #stage(operation: statements.Operation, rows: readonly RowStates[], change?: OrderedChange): void {
-    const group = this.#ways.staging.nextGroup();
+    const group = this.#paths.staging.nextGroup();
     const text = operation.statement(stagedRows(this.#binding));
-    this.#then({ text, values: [String(group)], prepared: true }, rows.length, change);
+    this.#add({ text, values: [String(group)], prepared: true }, rows.length, change);
     for (const { row, old } of rows) this.#rows.push({ group, row, old });
   }
 
-  #then(statement: Statement, rows: number, change?: OrderedChange): void {
-    this.#behind.push({ statement, binding: this.#binding, rows, ...(change ? { change } : {}) });
+  #add(statement: Statement, rows: number, change?: OrderedChange): void {
+    this.#pending.push({ statement, binding: this.#binding, rows, ...(change ? { change } : {}) });
   }
 
   #flush(): void {
     if (this.#rows.length > 0)
-      for (const statement of this.#ways.staging.fill(this.#binding, this.#rows))
-        this.#actions.push({ statement, binding: this.#binding, stages: true });
-    // A loop: these may be more than a call takes arguments.
-    for (const action of this.#behind) this.#actions.push(action);
+      for (const statement of this.#paths.staging.fill(this.#binding, this.#rows))
+        this.#statements.push({ statement, binding: this.#binding, stages: true });
+    // Not push(...pending): the number of arguments of a call is limited.
+    for (const statement of this.#pending) this.#statements.push(statement);
     this.#rows = [];
-    this.#behind = [];
+    this.#pending = [];
   }
 }
 
-const gone = (old: Tuple): RowStates => ({ row: undefined, old });
+const deleted = (old: Tuple): RowStates => ({ row: undefined, old });
 
 function newRowOf({ change }: OrderedChange): Tuple | undefined {
   if (change.kind === "delete") return undefined;

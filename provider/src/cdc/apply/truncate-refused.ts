@@ -3,9 +3,8 @@ import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import type { Statement } from "../wire/pipelined-queries.js";
 
 /**
- * The target does not empty a table to which another one refers that the stream does not tell of, as an unlogged one,
- * nor one of which a deferred constraint has still to be looked at for changes before. Its rows may be deleted all the
- * same.
+ * The target refuses a TRUNCATE: a table that is not replicated (an unlogged one) refers to the truncated table, or a
+ * deferred constraint of it is still pending. DELETE may succeed.
  */
 export class TruncateRefused extends Error {
   constructor(message: string, options: ErrorOptions) {
@@ -14,7 +13,7 @@ export class TruncateRefused extends Error {
   }
 }
 
-/** What a statement was refused for; 0A000 says the same of much else, which no order of the changes could help. */
+/** 0A000 has other causes as well, for which neither DELETE nor the source's order helps. */
 export function truncateFailure(refused: Statement | undefined, cause: Error): Error {
   const code = sqlStateOf(cause);
   const isOfTable = code === sqlStates.featureNotSupported || code === sqlStates.objectInUse;

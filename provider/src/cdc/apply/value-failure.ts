@@ -3,7 +3,7 @@ import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { type TableMapping, ShapeDiffers } from "../binding/table-mapping.js";
 import type { StreamRoles } from "../model/stream-roles.js";
 
-/** No such text is a value of the type: it may be another one on the source by now, as an enum or a composite type. */
+/** The text is not a value of the target's type: an enum or composite type on the source was probably altered. */
 export function valueFailure(
   { name, relation }: TableMapping,
   { publisher, subscriber, stream }: StreamRoles,
@@ -14,9 +14,9 @@ export function valueFailure(
   return new ShapeDiffers(
     name,
     relation,
-    `the ${subscriber}'s ${name} cannot take what the ${publisher}'s has: ${messageOf(cause)} (SQLSTATE ${code})`,
+    `${name} on the ${subscriber} cannot store a value that the ${publisher} has: ${messageOf(cause)} (SQLSTATE ${code})`,
     {
-      remedy: `alter the types of the columns of ${name} on the ${subscriber} as they are on the ${publisher}; the ${stream} then goes on`,
+      remedy: `on the ${subscriber}, alter the column types of ${name} to those of the ${publisher}; the ${stream} then resumes`,
       code: "603130",
       cause,
     },

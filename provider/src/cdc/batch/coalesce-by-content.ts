@@ -3,20 +3,20 @@ import { type RowChange, type Tuple, mergeUpdate } from "../model/change.js";
 import type { Coalescer, NetChanges } from "./net-changes.js";
 import { contentText, knowsAll } from "./row-identity.js";
 
-/** Rows of one content: so many more, or fewer, than the target holds when the run begins. */
+/** The change in the number of rows with one content, relative to the target's state before the batch. */
 interface Count {
   rows: number;
   readonly row: Tuple;
 }
 
 /**
- * Changes of rows that have no key. Equal rows cannot be told apart, on either side: so a table is how often it has each
- * content, and an update is a row less of the old and one more of the new.
+ * Coalesces changes of rows without a key. Equal rows are interchangeable, so the state of a table is a count for each
+ * content. An update removes one row of the old content and adds one of the new content.
  */
 export class CoalesceByContent implements Coalescer {
   readonly #binding: TableMapping;
   readonly #counts = new Map<string, Count>();
-  /** Of a table that says no old rows there is nothing that an insert could meet. */
+  /** The rows of tables that publish inserts only. No other change can concern them. */
   readonly #insertsOnly: Tuple[] = [];
 
   constructor(binding: TableMapping) {
@@ -37,7 +37,7 @@ export class CoalesceByContent implements Coalescer {
     if (!before || !knowsAll(this.#binding, before)) return false;
     if (change.kind === "update") {
       const after = mergeUpdate(change.row, before);
-      // What the target has beyond the source's columns would be lost with the old row.
+      // Values in columns that only the target has would be lost with the old row.
       if (this.#binding.unmatched.length > 0 || !knowsAll(this.#binding, after)) return false;
       this.#count(after, 1);
     }

@@ -3,13 +3,13 @@ import { type RowChange, type Tuple, mergeUpdate } from "../model/change.js";
 import type { Coalescer, NetChanges } from "./net-changes.js";
 import { keyText, knownFields, knowsAll } from "./row-identity.js";
 
-/** The net operation on one key, relative to what the target holds when the run begins. */
+/** The net operation on one key, relative to the target's state before the batch. */
 interface Net {
   operation: "insert" | "update" | "delete" | "replace";
   row: Tuple;
 }
 
-/** Changes of rows that have a key: one operation is left for each. */
+/** Coalesces changes of rows with a key into one operation for each key. */
 export class CoalesceByKey implements Coalescer {
   readonly #binding: TableMapping;
   readonly #rows = new Map<string, Net>();
@@ -75,7 +75,7 @@ export class CoalesceByKey implements Coalescer {
     const newKey = old ? keyText(this.#binding, before) : oldKey;
     const net = this.#rows.get(oldKey);
     if (net?.operation === "delete") return false;
-    // What the batch knows of the row holds the old key too, so it can stand below instead of the old key alone.
+    // The row as the batch knows it includes the old key, so it can replace the old key as the base.
     const after = net ? mergeUpdate(before, net.row) : before;
     if (newKey === oldKey) {
       if (net) net.row = after;

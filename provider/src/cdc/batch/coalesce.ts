@@ -7,34 +7,34 @@ import { CoalesceByKey } from "./coalesce-by-key.js";
 export interface OrderedChange {
   readonly change: RowChange;
   readonly binding: TableMapping;
-  /** Its place in the batch, for naming its transaction. */
+  /** Its index in the batch, from which messages find its transaction. */
   readonly place: number;
 }
 
-/** Changes of one table, to be applied after one another. */
-export type Part = NetChanges | { readonly ordered: readonly OrderedChange[] };
+/** A run of changes of one table. The parts of a table are applied in order. */
+export type Part = NetChanges | { readonly sequential: readonly OrderedChange[] };
 
 export interface TableChanges {
   readonly binding: TableMapping;
   readonly parts: readonly Part[];
 }
 
-/** What to do one after the other. Tables do not depend on each other: nothing on the target looks across them. */
+/** Steps are applied in order. Tables of one step are independent, because no foreign key or trigger fires on the target. */
 export type Step =
   | { readonly kind: "tables"; readonly tables: readonly TableChanges[] }
   | { readonly kind: "truncate"; readonly truncate: Truncate };
 
 /**
- * Folds changes in source order to one net operation per table and key, or per table and content where there is no key.
- * A change that does not fold with those before it begins a new part of its table; TRUNCATE and a new shape of a table
- * begin a new step.
+ * Coalesces changes in source order into one net operation per table and key, or per table and content without a key. A
+ * change that cannot be coalesced with the earlier ones begins a new part of its table. TRUNCATE, and a new definition of
+ * a table, begin a new step.
  *
- * @param isOrdered of which tables to fold nothing: their changes are kept as they came
+ * @param isSequential selects the tables whose changes are not coalesced
  */
 export function coalesce(
   changes: readonly Change[],
   bindingOf: (change: RowChange) => TableMapping,
-  isOrdered: (binding: TableMapping) => boolean = () => false,
+  isSequential: (binding: TableMapping) => boolean = () => false,
 ): Step[] {
   const steps: Step[] = [];
   let tables = new Map<string, TableRun>();
@@ -52,8 +52,8 @@ export function coalesce(
     if ((tables.get(binding.name)?.binding ?? binding) !== binding) endStep();
     let table = tables.get(binding.name);
     if (!table) tables.set(binding.name, (table = new TableRun(binding)));
-    if (isOrdered(binding)) table.addOrdered({ change, binding, place });
-    else table.addFolded({ change, binding, place });
+    if (isSequential(binding)) table.addSequential({ change, binding, place });
+    else table.addCoalesced({ change, binding, place });
   });
   endStep();
   return steps;
@@ -62,25 +62,25 @@ export function coalesce(
 class TableRun {
   readonly binding: TableMapping;
   readonly #parts: Part[] = [];
-  #folding: Coalescer;
-  #ordered: OrderedChange[] = [];
+  #coalescer: Coalescer;
+  #sequential: OrderedChange[] = [];
 
   constructor(binding: TableMapping) {
     this.binding = binding;
-    this.#folding = foldingOf(binding);
+    this.#coalescer = coalescerFor(binding);
   }
 
-  addFolded(ordered: OrderedChange): void {
-    if (this.#ordered.length > 0) this.#endPart();
-    if (this.#folding.add(ordered.change)) return;
+  addCoalesced(ordered: OrderedChange): void {
+    if (this.#sequential.length > 0) this.#endPart();
+    if (this.#coalescer.add(ordered.change)) return;
     this.#endPart();
-    if (this.#folding.add(ordered.change)) return;
-    this.addOrdered(ordered);
+    if (this.#coalescer.add(ordered.change)) return;
+    this.addSequential(ordered);
   }
 
-  addOrdered(ordered: OrderedChange): void {
-    if (!this.#folding.isEmpty) this.#endPart();
-    this.#ordered.push(ordered);
+  addSequential(ordered: OrderedChange): void {
+    if (!this.#coalescer.isEmpty) this.#endPart();
+    this.#sequential.push(ordered);
   }
 
   end(): TableChanges {
@@ -89,12 +89,12 @@ class TableRun {
   }
 
   #endPart(): void {
-    if (!this.#folding.isEmpty) this.#parts.push(this.#folding.net());
-    if (this.#ordered.length > 0) this.#parts.push({ ordered: this.#ordered });
-    this.#folding = foldingOf(this.binding);
-    this.#ordered = [];
+    if (!this.#coalescer.isEmpty) this.#parts.push(this.#coalescer.net());
+    if (this.#sequential.length > 0) this.#parts.push({ sequential: this.#sequential });
+    this.#coalescer = coalescerFor(this.binding);
+    this.#sequential = [];
   }
 }
 
-const foldingOf = (binding: TableMapping): Coalescer =>
+const coalescerFor = (binding: TableMapping): Coalescer =>
   binding.keyed ? new CoalesceByKey(binding) : new CoalesceByContent(binding);

@@ -2,22 +2,25 @@ import type { RowChange, Tuple } from "../model/change.js";
 
 /** The net effect of a run of changes on one table. */
 export interface NetChanges {
-  /** Rows of which at least the key is known; all of it where there is no key, and equal ones as often as they go. */
+  /**
+   * Old rows. Rows with a key have at least their key fields. Rows without a key are complete, and equal rows occur once for
+   * each row to delete.
+   */
   readonly deletes: readonly Tuple[];
-  /** By the columns that they know. */
+  /** Grouped by the columns that have values. */
   readonly updates: readonly UpdateGroup[];
   readonly inserts: readonly Tuple[];
 }
 
 export interface UpdateGroup {
-  /** Indexes into the relation's columns, in order; the key's are among them. */
+  /** Indexes into the relation's columns, in ascending order. They include the key. */
   readonly fields: readonly number[];
   readonly rows: readonly Tuple[];
 }
 
-/** Takes changes in source order for as long as their net effect can be told. */
+/** Takes changes in source order, as long as it can compute their net effect. */
 export interface Coalescer {
-  /** False when the change does not fold with what is here: nothing was done then. */
+  /** Returns false, and does nothing, if the change cannot be coalesced with the earlier ones. */
   add(change: RowChange): boolean;
   readonly isEmpty: boolean;
   net(): NetChanges;

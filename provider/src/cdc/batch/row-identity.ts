@@ -1,7 +1,7 @@
 import type { TableMapping } from "../binding/table-mapping.js";
 import { type Tuple, endOf, tupleHolding, nullField, startOf } from "../model/change.js";
 
-/** The relation's fields that the target stores and this row says. */
+/** The fields that the target stores and that have a value in this row. */
 export const knownFields = (binding: TableMapping, row: Tuple): number[] =>
   binding.stored.filter((field) => tupleHolding(row, field) !== undefined);
 
@@ -13,12 +13,12 @@ export const sameKey = (binding: TableMapping, one: Tuple, other: Tuple): boolea
 
 export const keyText = (binding: TableMapping, row: Tuple): string => bytesOf(binding.key, row);
 
-/** @param row one that {@link knowsAll} */
+/** @param row a row with all stored fields: see {@link knowsAll} */
 export const contentText = (binding: TableMapping, row: Tuple): string => bytesOf(binding.stored, row);
 
 /**
- * The fields' bytes as one string, for use as a map's key. Equal keys of one row always have equal bytes: the source sends
- * the old key as soon as its bytes differ, even where the type calls them equal.
+ * The fields' bytes as one string, for use as a map's key. An unchanged key always has the same bytes: the source sends the
+ * old key as soon as the bytes differ, even if the type's equality operator considers them equal.
  */
 function bytesOf(fields: readonly number[], row: Tuple): string {
   let text = "";

@@ -1,15 +1,15 @@
 import type { TableMapping } from "../binding/table-mapping.js";
 import { type Tuple, endOf, tupleHolding, startOf } from "../model/change.js";
 
-/** What is known of a row that a change is about. */
+/** The row of a change, before and after the change. */
 export interface RowStates {
-  /** The new row, or undefined for a delete. */
+  /** The new row; undefined for a delete. */
   readonly row: Tuple | undefined;
-  /** What the old row is found by; undefined for an insert. */
+  /** The values that identify the old row; undefined for an insert. */
   readonly old: Tuple | undefined;
 }
 
-/** How long all values are that such a row is written down with. */
+/** The size of all values that are sent to the target for such a row. */
 export const bytesOf = ({ stored, old: found }: TableMapping, { row, old }: RowStates): number =>
   (row ? fieldBytes(row, stored) : 0) + (old ? fieldBytes(old, found) : 0);
 

@@ -2,21 +2,21 @@ import type { Lsn } from "../../postgres/lsn.js";
 import { EngineError } from "../../errors.js";
 import { type Change, type StreamMessage, type Transaction, commitsThrough } from "../model/change.js";
 
-/** A transaction of the source, or a part of one too large to be held whole. */
+/** A transaction of the source, or a part of a large transaction. */
 export interface BatchSegment {
   readonly transaction: Transaction;
   readonly first: boolean;
   readonly changes: readonly Change[];
-  /** Memory that the changes hold, about. */
+  /** Approximate memory use of the changes. */
   readonly bytes: number;
-  /** The end of the commit record, in the transaction's last segment. */
+  /** The end of the commit record; undefined except in the transaction's last segment. */
   readonly end: { readonly lsn: Lsn; readonly commitTimeMs: number } | undefined;
 }
 
 export interface BatchLimits {
   readonly changes: number;
   readonly bytes: number;
-  /** Of as many the target has to hold locks at a time, on their indexes too. */
+  /** The target locks so many tables, with their indexes, at the same time. */
   readonly tables: number;
 }
 
@@ -30,15 +30,15 @@ const opened = (transaction: Transaction, first: boolean): OpenSegment => ({
   end: undefined,
 });
 
-/** What a change holds beside its message: objects, their share of a transaction, and memory that waits to be collected. */
+/** Memory of a change in addition to its message: objects, a share of the transaction, and garbage not collected yet. */
 const changeOverheadBytes = 600;
 
 const fewChanges = 16;
 
 /**
- * Assembles the stream into segments and keeps them until the applier takes them. What it holds is bounded by its owner,
- * who stops reading while {@link bytes} is too much; a segment is cut at the batch limits, so one huge transaction does
- * not need to be held either.
+ * Assembles the stream into segments and keeps them until the applier takes them. Its owner bounds the memory: it stops
+ * reading while {@link bytes} is too large. A segment ends at the batch limits, so a large transaction is not kept in memory
+ * as a whole.
  */
 export class TransactionBuffer {
   readonly #limits: BatchLimits;
@@ -46,7 +46,7 @@ export class TransactionBuffer {
   #taken = 0;
   #open: OpenSegment | undefined;
   #bytes = 0;
-  /** Of the segments that wait to be taken. */
+  /** Size of the segments that are not taken yet. */
   readonly #waiting = { changes: 0, bytes: 0 };
   #receivedChanges = 0;
 
@@ -54,7 +54,7 @@ export class TransactionBuffer {
     this.#limits = limits;
   }
 
-  /** Memory held, about. */
+  /** Approximate memory use. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -63,39 +63,39 @@ export class TransactionBuffer {
     return this.#receivedChanges;
   }
 
-  /** As much waits as one batch may take. */
+  /** Whether the waiting segments fill a batch. */
   get hasFullBatch(): boolean {
     return this.#waiting.changes >= this.#limits.changes || this.#waiting.bytes >= this.#limits.bytes;
   }
 
-  /** Transactions of which a part waits to be taken. */
+  /** Number of transactions that are not taken completely. */
   get pendingTransactions(): number {
     return this.#segments.length - this.#taken + (this.#open ? 1 : 0);
   }
 
-  /** Whether every transaction that committed before `lsn` has been taken, as far as what is here tells. */
+  /** Whether the next transaction shows that every transaction that committed before `lsn` has been taken. */
   hasTakenAllThrough(lsn: Lsn): boolean {
     const next = this.#segments[this.#taken] ?? this.#open;
     return next?.first === true && isBeyond(next, lsn);
   }
 
-  /** The next transaction to take is not known whole, nor where it commits. */
+  /** Whether the next transaction to take is not completely received, so that its commit LSN is still unknown. */
   get headHasUnknownLsn(): boolean {
     const next = this.#segments[this.#taken];
-    return next?.first === true && isOfUnknownPlace(next);
+    return next?.first === true && hasUnknownLsn(next);
   }
 
-  /** The oldest transaction that has not been taken whole. */
+  /** The oldest transaction that has not been taken completely. */
   get oldest(): Transaction | undefined {
     return this.#segments[this.#taken]?.transaction ?? this.#open?.transaction;
   }
 
-  /** Nothing is here, nor in the middle of being received. */
+  /** Whether the buffer has no transaction, not even a partly received one. */
   get empty(): boolean {
     return this.oldest === undefined;
   }
 
-  /** In the middle of a transaction. */
+  /** Whether a transaction is partly received. */
   get receiving(): boolean {
     return this.#open !== undefined;
   }
@@ -121,8 +121,8 @@ export class TransactionBuffer {
   }
 
   /**
-   * The next whole segments up to the limits; the last of them may end inside a transaction, and then the next batch goes
-   * on with it. Undefined when there is none.
+   * The next segments up to the limits; undefined without a waiting segment. The last segment may end inside a transaction.
+   * The next batch then continues that transaction.
    *
    * @param bound transactions that do not {@link commitsThrough commit through} it stay in the buffer
    */
@@ -133,7 +133,7 @@ export class TransactionBuffer {
     let bytes = 0;
     while (this.#taken < this.#segments.length) {
       const segment = this.#segments[this.#taken]!;
-      if (segment.first && (isBeyond(segment, bound) || (bound !== undefined && isOfUnknownPlace(segment)))) break;
+      if (segment.first && (isBeyond(segment, bound) || (bound !== undefined && hasUnknownLsn(segment)))) break;
       addTables(segment, tables);
       const fits =
         changes + segment.changes.length <= this.#limits.changes &&
@@ -158,7 +158,7 @@ export class TransactionBuffer {
     for (const segment of batch) this.#wait(segment, 1);
   }
 
-  /** Frees the bytes of a batch that has been applied. */
+  /** Subtracts the memory of a batch that has been applied. */
   release(batch: readonly BatchSegment[]): void {
     for (const segment of batch) this.#bytes -= segment.bytes;
   }
@@ -177,15 +177,16 @@ export class TransactionBuffer {
 
   #close(end: { lsn: Lsn; commitTimeMs: number }): void {
     const open = this.#inTransaction();
-    // An array that grows has room for many; most transactions are of a few changes.
+    // A growing array reserves room for many elements, but most transactions have few changes.
     if (open.changes.length < fewChanges) open.changes = open.changes.slice();
-    // A transaction takes its place even when it changed nothing of ours: progress passes over it.
+    // A transaction without replicated changes is added as well, so that the progress advances beyond it.
     open.end = end;
     this.#segments.push(open);
     this.#wait(open, 1);
     this.#open = undefined;
     if (open.transaction.commitLsn !== undefined) return;
-    // Only the end tells where this transaction is, its parts that were taken included: its commit record ends there.
+    // test_decoding reports only the end of the commit record. The start is not known; every LSN inside the record has the
+    // same meaning, see commitsThrough. Segments that were taken earlier share this object.
     Object.assign(open.transaction, { commitLsn: end.lsn - 1n, commitTimeMs: end.commitTimeMs });
   }
 
@@ -212,8 +213,8 @@ function addTables({ changes }: BatchSegment, tables: Set<number>): void {
     else tables.add(change.relation.oid);
 }
 
-const isOfUnknownPlace = ({ transaction }: BatchSegment): boolean => transaction.commitLsn === undefined;
+const hasUnknownLsn = ({ transaction }: BatchSegment): boolean => transaction.commitLsn === undefined;
 
-/** Whether a transaction is known to lie behind a bound. */
+/** Whether a transaction is known to commit after a bound. */
 const isBeyond = ({ transaction }: Pick<BatchSegment, "transaction">, bound: Lsn | undefined): boolean =>
   bound !== undefined && transaction.commitLsn !== undefined && !commitsThrough(transaction.commitLsn, bound);

@@ -2,8 +2,8 @@ import { qualify } from "../../postgres/identifiers.js";
 import type { Column } from "../../postgres/tables.js";
 
 /**
- * The type in which values come to a column of the target: that below its domains. A `name` comes as text, whose form is
- * the same: it has a collation of its own, with which it is not comparable to a column that has another one.
+ * The type in which values are sent to a column of the target: its base type, without domains. A `name` is sent as text,
+ * which has the same form. `name` has its own collation and cannot be compared with a column of another collation.
  */
 export const carriedType = ({ baseTypeSchema, baseType }: Pick<Column, "baseTypeSchema" | "baseType">): string =>
   qualify(baseTypeSchema, baseTypeSchema === "pg_catalog" && baseType === "name" ? "text" : baseType);

@@ -2,12 +2,12 @@ import type { Client } from "pg";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import type { Column } from "../../postgres/tables.js";
 
-/** Not the users' own of that name, whatever the search_path. */
+/** The built-in operator, independent of the search_path and of operators that users created. */
 const builtIn = "OPERATOR(pg_catalog.=)";
 
 /**
- * The operator by which an index on each column finds equal values. Under the empty search_path a plain `=` on a type
- * that an extension brought (citext) would be that of a type it can be cast to, which no index on the column serves.
+ * The equality operator that an index on each column supports. Under the empty search_path, a plain `=` on a type of an
+ * extension (citext) would be the operator of a type to which it can be cast. No index on the column supports that.
  */
 export async function equalityOperators(target: Client, columns: readonly Column[]): Promise<string[]> {
   if (columns.every(({ baseTypeSchema }) => baseTypeSchema === "pg_catalog")) return columns.map(() => builtIn);

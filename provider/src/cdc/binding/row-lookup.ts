@@ -3,34 +3,34 @@ import { type Tuple, tupleHolding, nullField, startOf } from "../model/change.js
 import type { Column, Table } from "../../postgres/tables.js";
 import { serverVersion } from "../../postgres/server-version.js";
 
-/** By what index on the target rows without a key are looked up, to be compared whole with what is looked for. */
+/** An index on the target that finds candidates for a row without a key. The candidates are then compared completely. */
 export interface RowLookup {
-  /** Of the relation; each is a column of the index. */
+  /** Fields of the relation. Each is a column of the index. */
   readonly fields: readonly number[];
-  /** How many rows share a value, as a row picked at random finds it: a look-up goes through about so many. */
+  /** How many rows share the value of a randomly chosen row. A look-up compares about this many rows. */
   readonly rowsPerValue: number;
   readonly tableRows: number;
 }
 
-/** What prints alike is equal by `=` as well: of numbers in floating point only where all of their digits print. */
+/** Types whose values are equal by `=` if their text is equal. Not float4 and float8, whose text depends on a setting. */
 const exactlyPrinted = new Set([
   ...["int2", "int4", "int8", "numeric", "uuid", "date", "timestamp", "timestamptz"],
   ...["text", "varchar", "bpchar", "bytea"],
 ]);
 
-/** Before, a row whose place another query tells is found by going through all of them. */
-const firstVersionThatJoinsByPlace = 120000;
+/** Earlier versions scan the table to join it with a list of ctids. */
+const firstVersionWithTidJoin = 120000;
 
-/** A look-up and the comparison of a row take so many times as long as one row's share of going through the table. */
+/** The cost of a look-up with the comparison of a row, relative to the cost of one row in a sequential scan. */
 const lookupCost = 2;
 
-/** By the index that leaves the fewest rows to compare; undefined without one, and before ANALYZE. */
+/** The index with the fewest rows to compare; undefined without a suitable index, and before ANALYZE. */
 export async function rowLookup(
   target: Client,
   { oid }: Table,
   columns: readonly Column[],
 ): Promise<RowLookup | undefined> {
-  if ((await serverVersion(target)) < firstVersionThatJoinsByPlace) return undefined;
+  if ((await serverVersion(target)) < firstVersionWithTidJoin) return undefined;
   const usable = columns.filter(
     ({ baseTypeSchema, baseType }) => baseTypeSchema === "pg_catalog" && exactlyPrinted.has(baseType),
   );
@@ -58,11 +58,11 @@ export async function rowLookup(
   return best && { ...best, fields: best.names.map((name) => columns.findIndex((column) => column.name === name)) };
 }
 
-/** Whether so many look-ups take less than going through the table once for all. */
+/** Whether this number of look-ups is cheaper than one scan of the table for all of them. */
 export const isIndexLookupCheaper = ({ rowsPerValue, tableRows }: RowLookup, lookups: number): boolean =>
   lookupCost * lookups * rowsPerValue < tableRows;
 
-/** NULL is equal to nothing by `=`. */
+/** Whether all fields of the index have values. `=` finds no NULL. */
 export const mayLookUp = ({ fields }: RowLookup, row: Tuple): boolean =>
   fields.every((field) => {
     const holder = tupleHolding(row, field);

@@ -8,7 +8,7 @@ import { migrationRoles, type StreamRoles } from "../model/stream-roles.js";
 import { type RowLookup, rowLookup } from "./row-lookup.js";
 import { TextFormatRequired, type ValueForm } from "../model/value-form.js";
 
-/** The stream describes a table in a shape that the target's table does not have. */
+/** The stream describes a table with columns or types that the target's table does not have. */
 export class ShapeDiffers extends RefusedError {
   constructor(
     /** Qualified and quoted. */
@@ -20,47 +20,47 @@ export class ShapeDiffers extends RefusedError {
   }
 }
 
-/** Object identifiers below it are the same on every server (manual, "System Catalog Initial Data"). */
+/** Object identifiers below this value are the same on every server (manual, "System Catalog Initial Data"). */
 const firstUserOid = 16384;
 
-/** How the changes of one shape of a source table are written to the target's table of the same name. */
+/** How the changes of one definition of a source table are written to the target's table of the same name. */
 export interface TableMapping {
   /** The target's table, qualified and quoted. */
   readonly name: string;
-  /** As it stands in FROM and UPDATE: with ONLY, unless it is partitioned, since children's changes come by themselves. */
+  /** The table in FROM and UPDATE: with ONLY unless it is partitioned, because the stream has the children's changes. */
   readonly only: string;
   readonly relation: Relation;
   /** The target's column for each of the relation's fields, matched by name. */
   readonly columns: readonly Column[];
-  /** Fields that can be written: all but those the target computes. */
+  /** Fields that can be written: all except columns that the target generates. */
   readonly stored: readonly number[];
   /** Stored columns of the target that the source does not have. */
   readonly unmatched: readonly Column[];
-  /** Fields that name a row; empty when none do. */
+  /** Fields that identify a row; empty without a key. */
   readonly key: readonly number[];
-  /** `=` for each of the key's fields, as the index on the target understands it. */
+  /** The equality operator for each field of the key, as the index on the target supports it. */
   readonly equality: readonly string[];
-  /** The first of the key's fields, as far as sorting by them costs little. */
+  /** The leading fields of the key by which sorting is cheap. */
   readonly sorted: readonly number[];
-  /** Rows have a key; else they are found by their whole content. */
+  /** Whether rows have a key. Otherwise they are found by their complete content. */
   readonly keyed: boolean;
-  /** How a row that has no key is found without going through all others. */
+  /** An index that finds a row without a key; undefined if the table has to be scanned. */
   readonly lookup: RowLookup | undefined;
-  /** Fields that old rows are staged with: the key, or all where there is none. */
+  /** Fields with which old rows are staged: the key, or all stored fields without a key. */
   readonly old: readonly number[];
-  /** The temporary table that changes pass through; tables of one shape have one. */
+  /** The temporary table in which changes are staged. Tables with the same columns share one. */
   readonly staging: string;
-  /** So many fields are staged that one row of a table does not hold them: as two records then. */
+  /** A staging table with too many columns has two records instead. */
   readonly staged: "inColumns" | "asRecords";
 }
 
 /**
- * A table has 1,600 columns at most, and a row that is on one page; of a row that nearly fills its page there is no
- * room for the key beside it. Less than these, eight bytes each, are no page.
+ * A table has at most 1,600 columns, and a row must fit on a page of 8 kB. A wide row may nearly fill its page and leave no
+ * space for the key. 1,000 columns of eight bytes each always fit.
  */
-const mostStagedColumns = 1000;
+const maxStagedColumns = 1000;
 
-/** The bindings of one target session, made from its catalogue as the stream names tables. */
+/** The table mappings of one target session, created when the stream first describes a table. */
 export class TableMappings {
   readonly #target: Client;
   readonly #form: ValueForm;
@@ -77,8 +77,8 @@ export class TableMappings {
   }
 
   /**
-   * @throws RefusedError when the target lacks the table or a column
-   * @throws TextFormatRequired when values are in binary form and the target has another type for one
+   * @throws RefusedError if the target lacks the table or a column
+   * @throws TextFormatRequired if values are in binary form and a column has another type on the target
    */
   async bind(relation: Relation): Promise<TableMapping> {
     const known = this.#bound.get(relation);
@@ -95,7 +95,7 @@ export class TableMappings {
     return this.#bound.has(relation);
   }
 
-  /** @throws Error for a relation that was not bound before */
+  /** @throws Error if the relation was not bound before */
   of(relation: Relation): TableMapping {
     const binding = this.#bound.get(relation);
     if (!binding) throw new Error(`${relation.schema}.${relation.name} is not bound`);
@@ -110,7 +110,7 @@ export class TableMappings {
     const stored = fields.filter((field) => !columns[field]!.generated);
     const key = keyFields(relation, table);
     const old = key.length > 0 ? key : stored;
-    const staged = stored.length + old.length > mostStagedColumns ? "asRecords" : "inColumns";
+    const staged = stored.length + old.length > maxStagedColumns ? "asRecords" : "inColumns";
     if (this.#form === "binary" && staged === "asRecords") throw new TextFormatRequired(`${name} is staged in records`);
     const carried = [...stored, ...old];
     if (
@@ -145,7 +145,7 @@ export class TableMappings {
     };
   }
 
-  /** Thousands of tables of one shape, as partitions and tenants have them, would else take thousands of files and locks. */
+  /** Tables with the same columns (partitions, tenants) share a staging table. It saves thousands of files and locks. */
   #stagingOf(columns: readonly Column[], stored: readonly number[], old: readonly number[]): string {
     const types = [...stored, ...old].map((field) => [field, columns[field]!.baseTypeSchema, columns[field]!.baseType]);
     const shape = JSON.stringify([types, old]);
@@ -164,18 +164,18 @@ export class TableMappings {
       name,
       relation,
       table
-        ? `the ${subscriber}'s table ${name} lacks ${missing.join(", ")}, which the ${publisher}'s has: it was altered during the ${stream}`
-        : `the ${subscriber} has no table ${name}, which the ${publisher} has: it was created or renamed during the ${stream}`,
+        ? `table ${name} on the ${subscriber} lacks ${missing.join(", ")}. The table on the ${publisher} was altered during the ${stream}`
+        : `the ${subscriber} has no table ${name}. It was created or renamed on the ${publisher} during the ${stream}`,
       {
         remedy: table
-          ? `on the ${subscriber}, ${missing.map((column) => `ALTER TABLE ${name} ADD COLUMN ${quoteIdentifier(column)} ...`).join("; ")} as on the ${publisher}; the ${stream} then goes on`
-          : `create ${name} on the ${subscriber} as on the ${publisher}; the ${stream} then goes on`,
+          ? `on the ${subscriber}, ${missing.map((column) => `ALTER TABLE ${name} ADD COLUMN ${quoteIdentifier(column)} ...`).join("; ")} as on the ${publisher}; the ${stream} then resumes`
+          : `create ${name} on the ${subscriber} as on the ${publisher}; the ${stream} then resumes`,
         code: "603130",
       },
     );
   }
 
-  /** A value that the target's type takes, but rounds or cuts, would be lost without a word. */
+  /** Refuses different types: the target's type might silently round or truncate values. */
   async #checkTypes(relation: Relation, name: string, columns: readonly Column[]): Promise<void> {
     const { publisher, subscriber, stream } = this.#parts;
     const generated = relation.publishesGeneratedColumns ? undefined : columns.find((one) => one.generated);
@@ -184,9 +184,9 @@ export class TableMappings {
       throw new ShapeDiffers(
         name,
         relation,
-        `${name}.${column} is generated on the ${subscriber} and written on the ${publisher}: it was altered there`,
+        `${name}.${column} is generated on the ${subscriber} but not on the ${publisher}, where it was altered`,
         {
-          remedy: `on the ${subscriber}: ALTER TABLE ${name} ALTER COLUMN ${column} DROP EXPRESSION; the ${stream} then goes on`,
+          remedy: `on the ${subscriber}: ALTER TABLE ${name} ALTER COLUMN ${column} DROP EXPRESSION; the ${stream} then resumes`,
           code: "603130",
         },
       );
@@ -200,16 +200,16 @@ export class TableMappings {
       throw new ShapeDiffers(
         name,
         relation,
-        `${name}.${quoted} is ${type} on the ${subscriber} and ${wanted} on the ${publisher}: it was altered there`,
+        `${name}.${quoted} is ${type} on the ${subscriber} but ${wanted} on the ${publisher}, where it was altered`,
         {
-          remedy: `on the ${subscriber}: ALTER TABLE ${name} ALTER COLUMN ${quoted} TYPE ${wanted}${conversion}; the ${stream} then goes on`,
+          remedy: `on the ${subscriber}: ALTER TABLE ${name} ALTER COLUMN ${quoted} TYPE ${wanted}${conversion}; the ${stream} then resumes`,
           code: "603130",
         },
       );
     }
   }
 
-  /** As {@link Column.type}. */
+  /** The type's name with its modifier, like {@link Column.type}. */
   async #formatType({ typeOid, typeModifier = -1 }: RelationColumn): Promise<string> {
     const { rows } = await this.#target.query<{ type: string }>("SELECT format_type($1::oid, $2) AS type", [
       typeOid,
@@ -230,25 +230,25 @@ export class TableMappings {
   }
 }
 
-/** As far as both sides call it the same. */
+/** Compares object identifiers, if both are the same on every server. Other types count as equal here. */
 function isOfSameType({ typeOid, typeModifier }: Column, from: RelationColumn): boolean {
   if (typeOid >= firstUserOid || from.typeOid >= firstUserOid) return true;
   return typeOid === from.typeOid && typeModifier === (from.typeModifier ?? typeModifier);
 }
 
-/** Compared as numbers or bytes; text by a collation would cost more than the order saves. */
+/** Types that are compared as numbers or bytes. Sorting text by a collation costs more than the order saves. */
 const fastTypes = new Set(["int2", "int4", "int8", "numeric", "oid", "uuid", "date", "timestamp", "timestamptz"]);
 
 const sortsFast = ({ baseTypeSchema, baseType }: Column): boolean =>
   baseTypeSchema === "pg_catalog" && fastTypes.has(baseType);
 
-/** How many there are before the first that does not hold. */
+/** The number of leading fields for which the condition holds. */
 function leading(fields: readonly number[], holds: (field: number) => boolean): number {
   const first = fields.findIndex((field) => !holds(field));
   return first < 0 ? fields.length : first;
 }
 
-/** Under REPLICA IDENTITY FULL the whole old row comes, so the target's primary key names it as well. */
+/** REPLICA IDENTITY FULL sends the complete old row, so the target's primary key can identify it. */
 function keyFields(relation: Relation, table: Table): number[] {
   const fieldOf = (name: string): number => relation.columns.findIndex((column) => column.name === name);
   const identity =

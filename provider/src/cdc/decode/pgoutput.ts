@@ -17,7 +17,7 @@ const ignored: StreamMessage = { kind: "ignored" };
 /** 2000-01-01, PostgreSQL's epoch, in milliseconds since 1970. */
 const epochMs = 946_684_800_000;
 
-/** What START_REPLICATION is given for {@link PgOutputDecoder}. */
+/** The options of START_REPLICATION for {@link PgOutputDecoder}. */
 export const pgOutputOptions = (
   publications: readonly string[],
   form: ValueForm,
@@ -29,8 +29,8 @@ export const pgOutputOptions = (
 });
 
 /**
- * Decodes pgoutput's protocol version 1 (manual, "Logical Replication Message Formats") with values of one form.
- * Remembers the relations that the stream has described; one decoder serves one stream.
+ * Decodes pgoutput's protocol version 1 (manual, "Logical Replication Message Formats") with values of one form. It keeps
+ * the relations that the stream has described, so each stream needs its own decoder.
  */
 export class PgOutputDecoder implements Decoder {
   readonly #relations = new Map<number, Relation>();
@@ -38,17 +38,17 @@ export class PgOutputDecoder implements Decoder {
   readonly #places = new Places();
   readonly #form: ValueForm;
   readonly #publishesGeneratedColumns: boolean;
-  /** By which a value is announced. */
+  /** The byte that precedes a value. */
   readonly #valueLetter: number;
 
-  /** @param publishesGeneratedColumns as of its {@link Relation}s */
+  /** @param publishesGeneratedColumns see {@link Relation} */
   constructor(form: ValueForm = "text", publishesGeneratedColumns = false) {
     this.#form = form;
     this.#publishesGeneratedColumns = publishesGeneratedColumns;
     this.#valueLetter = letter[form];
   }
 
-  /** @throws TextFormatRequired before any change of a table whose values can not be taken in binary form */
+  /** @throws TextFormatRequired before the first change of a table whose values need text form */
   decode(bytes: Buffer, start: number, end: number): StreamMessage {
     const reader = this.#reader;
     reader.over(bytes, start, end);
@@ -137,8 +137,8 @@ export class PgOutputDecoder implements Decoder {
   }
 
   /**
-   * Only the bounds are noted. In a key tuple the columns outside the key come as NULL and mean nothing: taking them for
-   * values would write NULLs, so they are absent.
+   * Records only the bounds of the fields. In a key tuple, pgoutput sends NULL for the columns outside the key. These are not
+   * values: they become absent fields, otherwise NULLs would be written.
    */
   #tuple(reader: Reader, relation: Relation, keyOnly: boolean): Tuple {
     const fields = reader.int16();
@@ -182,7 +182,7 @@ function begin(reader: Reader): StreamMessage {
 }
 
 function commit(reader: Reader): StreamMessage {
-  // Flags, and where the record starts.
+  // Flags, and the start of the commit record.
   reader.skip(1 + 8);
   return { kind: "commit", endLsn: reader.lsn(), commitTimeMs: reader.timeMs() };
 }
@@ -191,12 +191,12 @@ const letter = { text: 0x74, binary: 0x62, null: 0x6e, unchanged: 0x75 } as cons
 
 const placesAtATime = 8192;
 
-/** Room for the bounds of many rows in one array: arrays of their own would be most of what a row in memory takes. */
+/** Space for the bounds of many rows in one array. Separate arrays would take most of a row's memory. */
 class Places {
   bounds = new Int32Array(placesAtATime);
   #used = 0;
 
-  /** Answers where so many places begin in `bounds`, which may be another array than before. */
+  /** Returns the index of the reserved places in `bounds`, which may be a new array. */
   reserve(places: number): number {
     if (this.#used + places > this.bounds.length) {
       this.bounds = new Int32Array(Math.max(placesAtATime, places));
@@ -244,7 +244,7 @@ class Reader {
   }
 
   timeMs(): number {
-    // Microseconds as two numbers: a bigint on the way would cost more than the rest of the message.
+    // Microseconds as two numbers: a bigint would cost more than decoding the rest of the message.
     const high = this.int32();
     return (high * 0x1_0000_0000 + this.uint32()) / 1000 + epochMs;
   }
@@ -266,7 +266,7 @@ class Reader {
     if (found !== marker) throw new EngineError(`pgoutput sent ${found} where ${marker} belongs`);
   }
 
-  /** What lies behind the end is another message's. */
+  /** @throws EngineError if the range exceeds the message: the following bytes belong to another message */
   #advance(length: number): number {
     const at = this.offset;
     this.offset += length;

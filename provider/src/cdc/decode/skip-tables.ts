@@ -1,7 +1,7 @@
 import { qualify } from "../../postgres/identifiers.js";
 import type { Relation, StreamMessage } from "../model/change.js";
 
-/** @param skip tables, qualified and quoted, of which nothing is to be told */
+/** @param skip tables, qualified and quoted, whose changes are ignored */
 export function withoutTables(skip: ReadonlySet<string>, message: StreamMessage): StreamMessage {
   if (skip.size === 0) return message;
   const isWanted = ({ schema, name }: Relation): boolean => !skip.has(qualify(schema, name));

@@ -19,19 +19,19 @@ const space = 0x20;
 const openBracket = 0x5b;
 const closeBracket = 0x5d;
 
-/** What START_REPLICATION is given for {@link TestDecodingDecoder}. */
+/** The options of START_REPLICATION for {@link TestDecodingDecoder}. */
 export const testDecodingOptions = { "include-xids": "1", "include-timestamp": "1", "skip-empty-xacts": "0" } as const;
 
 /**
- * Decodes what contrib's test_decoding prints, for sources that have no pgoutput (before 10). It prints neither which
- * columns are the key nor the NULLs of an old row, so it needs the source's catalogue. It prints changes of every table:
- * those of tables that are not in the catalogue given are left out.
+ * Decodes the output of contrib's test_decoding, for sources without pgoutput (before 10). The output names neither the key
+ * columns nor the NULLs of an old row, so the decoder needs the source's catalogue. test_decoding prints the changes of
+ * every table. The decoder ignores tables that it was not given.
  */
 export class TestDecodingDecoder implements Decoder {
   readonly #relations: ReadonlyMap<string, Relation>;
   readonly #altered = new Map<string, Relation>();
 
-  /** @param tables those of the source to follow */
+  /** @param tables the tables of the source whose changes are decoded */
   constructor(tables: readonly Table[]) {
     this.#relations = new Map(tables.map((table) => [qualify(table.schema, table.name), relationOf(table)]));
   }
@@ -59,8 +59,8 @@ export class TestDecodingDecoder implements Decoder {
     if (reader.skipped("UPDATE:")) return this.#update(reader, relation);
     reader.expect("DELETE:");
     if (reader.skipped(" (no-tuple-data)"))
-      throw new EngineError(`test_decoding sent a DELETE in ${names[0]!} that does not say which row`, {
-        remedy: `on the source, ALTER TABLE ${names[0]!} REPLICA IDENTITY FULL, or give it a primary key; then begin anew`,
+      throw new EngineError(`test_decoding sent a DELETE in ${names[0]!} without the key of the row`, {
+        remedy: `on the source, ALTER TABLE ${names[0]!} REPLICA IDENTITY FULL, or add a primary key; then delete this migration and start again`,
       });
     return { kind: "delete", relation, old: this.#oldTuple(reader, relation) };
   }
@@ -73,7 +73,7 @@ export class TestDecodingDecoder implements Decoder {
     return { kind: "update", relation: known, row: tupleOf(reader, known, fields, absentField), old };
   }
 
-  /** NULLs are not printed: in a whole row what is missing is NULL, in a key it is no part of it. */
+  /** NULLs are not printed. In a complete row a missing field is NULL; in a key it is a column outside the key. */
   #oldTuple(reader: TextReader, relation: Relation): Tuple {
     return tupleOf(reader, relation, reader.fields(), relation.replicaIdentity === "f" ? nullField : absentField);
   }
@@ -86,7 +86,7 @@ export class TestDecodingDecoder implements Decoder {
     return { kind: "truncate", relations, restartIdentity, cascade: reader.skipped("cascade") };
   }
 
-  /** A new row has every column: where they are others than the catalogue's, the table was altered. */
+  /** A new row has every column. If the columns differ from the catalogue's, the table was altered. */
   #matching(relation: Relation, fields: readonly PrintedField[]): Relation {
     const same =
       fields.length === relation.columns.length &&
@@ -130,7 +130,7 @@ function begin(reader: TextReader): StreamMessage {
   return { kind: "begin", transaction: { xid: reader.integer(), commitLsn: undefined, commitTimeMs: undefined } };
 }
 
-/** The position in the header of a commit's message is the end of its record. */
+/** The LSN in the header of a commit message is the end of the commit record. */
 function commit(reader: TextReader, endLsn: Lsn): StreamMessage {
   reader.integer();
   reader.expect(" (at ");
@@ -153,7 +153,7 @@ function tupleOf(reader: TextReader, relation: Relation, fields: readonly Printe
   return { bytes: reader.bytes, bounds, at: 0, fields: relation.columns.length, base: undefined };
 }
 
-/** Reads a line in place. Doubled quotes are undone where they stand, so a field is a range of the line as elsewhere. */
+/** Reads a line in place. It removes doubled quotes within the buffer, so that every field is a range of the line. */
 class TextReader {
   readonly bytes: Buffer;
   #at = 0;
@@ -216,7 +216,7 @@ class TextReader {
     return this.bytes.toString("utf8", start, end);
   }
 
-  /** A type's name may hold brackets: in pairs, or within double quotes. */
+  /** A type's name may contain brackets: in pairs, or within double quotes. */
   #type(): void {
     this.expect("[");
     for (let depth = 1; depth > 0; this.#at++) {

@@ -1,14 +1,14 @@
 import type { Lsn } from "../../postgres/lsn.js";
 
-/** A table of the source as the stream describes it, in one of its shapes. */
+/** One definition of a source table, as the stream describes it. */
 export interface Relation {
   readonly oid: number;
   readonly schema: string;
   readonly name: string;
-  /** How old rows are named: d(efault), i(ndex), f(ull), n(othing); pg_class.relreplident. */
+  /** pg_class.relreplident: d(efault), i(ndex), f(ull) or n(othing). */
   readonly replicaIdentity: string;
   readonly columns: readonly RelationColumn[];
-  /** Whether columns that the source generates are among these; else each is written there. */
+  /** Whether generated columns of the source are included. If not, every included column is a plain column there. */
   readonly publishesGeneratedColumns: boolean;
 }
 
@@ -17,11 +17,11 @@ export interface RelationColumn {
   /** Part of the replica identity. */
   readonly key: boolean;
   readonly typeOid: number;
-  /** pg_attribute.atttypmod; undefined when the stream does not say. */
+  /** pg_attribute.atttypmod; undefined if the stream does not contain it. */
   readonly typeModifier: number | undefined;
 }
 
-/** The source describes a table again without need, too. */
+/** Whether two descriptions are equal. The source sometimes describes an unchanged table again. */
 export const isSameShape = (one: Relation, other: Relation): boolean =>
   one.oid === other.oid &&
   one.schema === other.schema &&
@@ -29,23 +29,23 @@ export const isSameShape = (one: Relation, other: Relation): boolean =>
   one.replicaIdentity === other.replicaIdentity &&
   JSON.stringify(one.columns) === JSON.stringify(other.columns);
 
-/** Where a field that is NULL starts, see {@link startOf}. */
+/** The start of a field that is NULL, see {@link startOf}. */
 export const nullField = -1;
-/** Where a field starts that the stream does not say (an unchanged TOAST value, or no part of the key). */
+/** The start of a field that the stream does not contain: an unchanged TOAST value, or a column outside the key. */
 export const absentField = -2;
 
 /**
- * A row as bytes in the form of its stream, PostgreSQL's text or binary, without a JavaScript string, buffer or array
- * of its own: the places of its fields lie among those of other rows.
+ * A row as bytes in the form of its stream: PostgreSQL's text or binary form. To save memory, a row has no string, buffer
+ * or array of its own. The positions of its fields are part of an array that many rows share.
  */
 export interface Tuple {
   readonly bytes: Buffer;
-  /** From `at` on: where each field starts in the bytes, or {@link nullField} or {@link absentField}, and where it ends. */
+  /** From `at` on, two numbers for each field: its start ({@link nullField}, {@link absentField} or an index) and its end. */
   readonly bounds: ArrayLike<number>;
   readonly at: number;
-  /** How many fields. */
+  /** Number of fields. */
   readonly fields: number;
-  /** Where absent fields are looked up: an earlier state of the same row. */
+  /** An earlier state of the same row, which has the values of absent fields. */
   readonly base: Tuple | undefined;
 }
 
@@ -53,17 +53,17 @@ export const startOf = ({ bounds, at }: Tuple, field: number): number => bounds[
 
 export const endOf = ({ bounds, at }: Tuple, field: number): number => bounds[at + 2 * field + 1]!;
 
-/** The tuple of the chain that knows the field; undefined when none does. */
+/** The first tuple of the chain that has the field; undefined if none has it. */
 export function tupleHolding(tuple: Tuple, field: number): Tuple | undefined {
   let holder: Tuple | undefined = tuple;
   while (holder && startOf(holder, field) === absentField) holder = holder.base;
   return holder;
 }
 
-/** The row after an update that does not say every field, on top of the row before. */
+/** The row after an update. Absent fields have the values of the row before. */
 export function mergeUpdate(row: Tuple, before: Tuple | undefined): Tuple {
   if (!before || saysAll(row)) return row;
-  // A state in between that adds nothing is left out, so that a thousand updates of one row make no chain of a thousand.
+  // Skip a state in between that adds no field. Otherwise a thousand updates of a row would build a chain of a thousand.
   const base = before.base && addsNothing(before, row) ? before.base : before;
   return { bytes: row.bytes, bounds: row.bounds, at: row.at, fields: row.fields, base };
 }
@@ -89,7 +89,7 @@ export interface Update {
   readonly kind: "update";
   readonly relation: Relation;
   readonly row: Tuple;
-  /** The old key when it changed, or the whole old row under REPLICA IDENTITY FULL. */
+  /** The old key if it changed, or the complete old row under REPLICA IDENTITY FULL. */
   readonly old: Tuple | undefined;
 }
 
@@ -101,7 +101,7 @@ export interface Delete {
 
 export interface Truncate {
   readonly kind: "truncate";
-  /** Every table that was emptied, those reached by CASCADE included, as far as they are published. */
+  /** All published tables that were truncated, including those that CASCADE reached. */
   readonly relations: readonly Relation[];
   readonly cascade: boolean;
   readonly restartIdentity: boolean;
@@ -110,7 +110,7 @@ export interface Truncate {
 export type RowChange = Insert | Update | Delete;
 export type Change = RowChange | Truncate;
 
-/** What a decoder makes of one message of the stream. */
+/** One decoded message of the stream. */
 export type StreamMessage =
   | Change
   | { readonly kind: "begin"; readonly transaction: Transaction }
@@ -121,9 +121,9 @@ export type StreamMessage =
 /** A committed transaction of the source. */
 export interface Transaction {
   readonly xid: number;
-  /** Where its commit record starts: known at its begin from pgoutput, at its end only from test_decoding. */
+  /** The start of its commit record. pgoutput sends it at the begin; with test_decoding it is undefined until the commit. */
   readonly commitLsn: Lsn | undefined;
-  /** By the source's clock, in milliseconds since 1970; undefined until the commit with test_decoding. */
+  /** Source clock, in milliseconds since 1970; undefined until the commit with test_decoding. */
   readonly commitTimeMs: number | undefined;
 }
 
@@ -136,9 +136,9 @@ export const commitsThrough = (commitLsn: Lsn, lsn: Lsn): boolean => commitLsn <
 /** Turns the payload of one XLogData message into a message. */
 export interface Decoder {
   /**
-   * @param bytes hold the payload from `start` to `end`; the decoder may keep them, and write to them there
-   * @param position the LSN in the message's header
-   * @throws EngineError on bytes that are not of the protocol
+   * @param bytes contain the payload from `start` to `end`. The decoder may keep and modify this range.
+   * @param position returns the LSN in the message's header
+   * @throws EngineError if the bytes violate the protocol
    */
   decode(bytes: Buffer, start: number, end: number, position: () => Lsn): StreamMessage;
 }

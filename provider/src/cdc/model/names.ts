@@ -1,27 +1,27 @@
 import { createHash } from "node:crypto";
 
-/** What a migration creates on a source server, by name. */
+/** The names of the objects that a migration creates on a source server. */
 export interface ChangeCaptureNames {
   readonly slot: string;
-  /** Publishes every kind of change of the tables whose rows have an identity. */
+  /** Publishes every kind of change of the tables with a replica identity. */
   readonly publication: string;
-  /** Publishes inserts and truncations of the tables whose rows have none. */
+  /** Publishes inserts and truncations of the tables without a replica identity. */
   readonly insertOnlyPublication: string;
 }
 
-/** What every slot and publication of ours begins with. */
+/** The prefix of every slot and publication that a migration creates. */
 export const sourceObjectPrefix = "pg_migration_";
 
-/** Which migration: its name is unique on its target only, and several targets may be filled from one source. */
+/** Identifies a migration. Its name is unique on its target only, and one source may have several targets. */
 export interface MigrationIdentity {
   readonly migrationName: string;
   readonly target: { readonly host: string; readonly port: number };
 }
 
 /**
- * The names for one database of one migration: the same on every call and every machine, and distinct for distinct
- * migrations and databases. A slot's name may hold lower-case letters, digits and underscores only, at most 63 of them
- * (manual, "Querying and Manipulating Replication Slots"), so a digest stands for what the readable part loses.
+ * The names for one database of one migration. They are the same on every call and machine, and differ between migrations
+ * and databases. A slot's name consists of at most 63 lower-case letters, digits and underscores (manual, "Querying and
+ * Manipulating Replication Slots"). A digest therefore replaces what the readable part cannot contain.
  */
 export function changeCaptureNames({ migrationName, target }: MigrationIdentity, database: string): ChangeCaptureNames {
   const digest = createHash("sha256")
@@ -32,27 +32,27 @@ export function changeCaptureNames({ migrationName, target }: MigrationIdentity,
   return { slot: name, publication: name, insertOnlyPublication: `${name}_ins` };
 }
 
-/** The slot that is there for as long as a snapshot is taken at one point of the stream. */
+/** The slot that exists while a snapshot is taken at one LSN of the stream. */
 export const pointSlot = ({ slot }: ChangeCaptureNames): string => `${slot}_point`;
 
-/** What the name of a slot ends with that SQL reads, without a walsender. */
+/** The suffix of a slot that is read with SQL, without a walsender. */
 export const readerSuffix = "_read";
 
-/** The temporary copy of a stream's slot by which a backlog is read. */
+/** The temporary copy of a stream's slot from which a backlog is read. */
 export const readerSlot = (slot: string): string => slot + readerSuffix;
 
-/** Of the stream back, on the target: what it is applied under on the source is {@link rollbackProgress}. */
+/** The names on the target for the rollback replication. On the source, its progress has the name {@link rollbackProgress}. */
 export function rollbackNames({ migrationName, target }: MigrationIdentity, database: string): ChangeCaptureNames {
   const digest = createHash("sha256")
-    .update(JSON.stringify(["way back", migrationName, target.host, target.port, database]))
+    .update(JSON.stringify(["rollback", migrationName, target.host, target.port, database]))
     .digest("hex")
     .slice(0, 10);
   const name = `${sourceObjectPrefix}back_${readable(migrationName, 16)}_${readable(database, 11)}_${digest}`;
   return { slot: name, publication: name, insertOnlyPublication: `${name}_ins` };
 }
 
-/** Under this name the progress of the stream back stands on the source: a migration's own name has no spaces. */
-export const rollbackProgress = (migrationName: string): string => `${migrationName} (way back)`;
+/** The name of the rollback replication's progress on the source. It is unique, because a migration's name has no spaces. */
+export const rollbackProgress = (migrationName: string): string => `${migrationName} (rollback)`;
 
 const readable = (text: string, length: number): string =>
   text

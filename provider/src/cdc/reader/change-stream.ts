@@ -1,28 +1,28 @@
 import type { Lsn } from "../../postgres/lsn.js";
 
 export interface ChangeStreamHandlers {
-  /** One message of the output plugin: a range of bytes that belong to the subscriber. `position` is its LSN. */
+  /** One message of the output plugin. The handler owns the range of bytes. `position` returns the message's LSN. */
   readonly onData: (bytes: Buffer, start: number, end: number, position: () => Lsn) => void;
-  /** Everything that was committed before `end` has been sent. */
+  /** Everything that committed before `end` has been sent. */
   readonly onKeepalive: (end: Lsn) => void;
-  /** The stream is over; called once, unless `close` came first. */
+  /** The stream failed. Called at most once, and not after `close`. */
   readonly onLost: (error: Error) => void;
-  /** Whether there is enough to do without what the socket may have. */
+  /** Whether the applier has enough work, so that reading may pause. */
   readonly isBusy: () => boolean;
-  /** Silence beyond it, where an answer is due, is a dead connection. */
+  /** A connection that stays silent for longer, although an answer is due, is considered dead. */
   readonly silenceLimitMs: number;
 }
 
-/** The changes of a slot, by whatever way they come from the source. */
+/** The changes of a slot, read through a walsender or with SQL. */
 export interface ChangeStream {
-  /** Lets the source forget what committed before `lsn`: only ever what is durable on the target. */
+  /** Allows the source to forget everything that committed before `lsn`. It must be durable on the target. */
   confirm(lsn: Lsn): void;
   readonly confirmed: Lsn;
-  /** Asks how far the source has read its WAL. */
+  /** Requests a keepalive, which reports how far the source has read its WAL. */
   ping(): void;
   /** Stops reading the socket. */
   pause(): void;
   resume(): void;
-  /** Ends its session. */
+  /** Ends the session. */
   close(): Promise<void>;
 }

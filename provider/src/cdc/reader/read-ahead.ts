@@ -1,46 +1,46 @@
 import { setImmediate } from "node:timers";
 
 export interface ReadAheadOptions {
-  /** Held beyond what the subscriber wants. */
+  /** The maximum size of waiting messages. */
   readonly limitBytes: number;
   readonly onMessage: (bytes: Buffer, start: number, end: number) => void;
-  /** No more is to come, until {@link onRoom}. */
+  /** The limit is reached: stop reading until {@link onRoom}. */
   readonly onFull: () => void;
   readonly onRoom: () => void;
-  /** A message or a step failed; what is left is for nobody. */
+  /** A message or a step failed. The remaining messages are not delivered. */
   readonly onFailed: (error: unknown) => void;
 }
 
-/** Messages that lie in the same bytes: without an object for each, which would take more than most messages do. */
+/** Messages in the same buffer. An object for each message would take more memory than most messages. */
 interface Run {
   readonly bytes: Buffer;
-  /** Where each message starts and ends. */
+  /** Start and end of each message. */
   readonly bounds: number[];
-  /** The place in {@link bounds} of the first that is not handed on. */
+  /** The index in {@link bounds} of the next message to deliver. */
   next: number;
 }
 
 type Item = Run | (() => void);
 
-/** What a message holds beside its bytes, with what the protocol has put around these. */
+/** Memory of a message in addition to its bytes, including the protocol's headers. */
 const overheadBytes = 32;
-/** Handed on at a time: about what one read of a socket brings, so that what waits for a turn beside it has one. */
+/** Delivered without a pause: about one read of a socket. Afterwards other events get their turn. */
 const turnBytes = 64 << 10;
-/** Places of items that were handed on, before the list is made anew. */
-const itemsLeftAtMost = 1024;
+/** The number of delivered items before the list is shortened. */
+const maxDeliveredItems = 1024;
 
 /**
- * Messages that have come before their subscriber wants them, as they came: a fraction of what they are decoded. So the publisher
- * can go on with what is next while the subscriber still works on these.
+ * Encoded messages that arrived while the subscriber was paused. They take a fraction of the memory of decoded messages. The
+ * publisher can decode the next portion while the subscriber still works on these.
  */
 export class ReadAhead {
   readonly #options: ReadAheadOptions;
   #items: Item[] = [];
   #next = 0;
   #bytes = 0;
-  /** The one to come may be as large as the one before. */
+  /** The next message may be as large as this one. */
   #latestBytes = 0;
-  #isWanted = true;
+  #isPaused = false;
   #isFull = false;
   #turn: NodeJS.Immediate | undefined;
 
@@ -54,57 +54,57 @@ export class ReadAhead {
 
   push(bytes: Buffer, start: number, end: number): void {
     this.#latestBytes = end - start;
-    if (this.#isWanted && this.#isEmpty) {
+    if (!this.#isPaused && this.#isEmpty) {
       this.#options.onMessage(bytes, start, end);
       return;
     }
     this.#runIn(bytes).bounds.push(start, end);
     this.#bytes += end - start + overheadBytes;
-    this.#weigh();
+    this.#checkLimit();
   }
 
-  /** Takes the step after all messages before it have been handed on. */
+  /** Runs the step after all earlier messages have been delivered. */
   after(step: () => void): void {
-    if (this.#isWanted && this.#isEmpty) step();
+    if (!this.#isPaused && this.#isEmpty) step();
     else this.#items.push(step);
   }
 
   pause(): void {
-    this.#isWanted = false;
-    this.#weigh();
+    this.#isPaused = true;
+    this.#checkLimit();
   }
 
   resume(): void {
-    this.#isWanted = true;
-    this.#weigh();
-    this.#goOn();
+    this.#isPaused = false;
+    this.#checkLimit();
+    this.#scheduleDelivery();
   }
 
-  /** Nothing is handed on from here. */
+  /** Discards the remaining messages. */
   close(): void {
     clearImmediate(this.#turn);
     this.#items = [];
     this.#next = this.#bytes = 0;
   }
 
-  #handOn(): void {
+  #deliver(): void {
     this.#turn = undefined;
     try {
-      for (let handed = 0; this.#isWanted && !this.#isEmpty && handed < turnBytes;) handed += this.#handOne();
+      for (let bytes = 0; !this.#isPaused && !this.#isEmpty && bytes < turnBytes;) bytes += this.#deliverOne();
     } catch (error) {
       this.#options.onFailed(error);
       return;
     }
-    if (this.#isEmpty || this.#next >= itemsLeftAtMost) {
+    if (this.#isEmpty || this.#next >= maxDeliveredItems) {
       this.#items = this.#items.slice(this.#next);
       this.#next = 0;
     }
-    this.#weigh();
-    this.#goOn();
+    this.#checkLimit();
+    this.#scheduleDelivery();
   }
 
-  #goOn(): void {
-    if (this.#isWanted && !this.#isEmpty) this.#turn ??= setImmediate(() => this.#handOn());
+  #scheduleDelivery(): void {
+    if (!this.#isPaused && !this.#isEmpty) this.#turn ??= setImmediate(() => this.#deliver());
   }
 
   #runIn(bytes: Buffer): Run {
@@ -115,32 +115,32 @@ export class ReadAhead {
     return run;
   }
 
-  /** Answers how many bytes it had. */
-  #handOne(): number {
+  /** Returns the size of the delivered message. */
+  #deliverOne(): number {
     const item = this.#items[this.#next]!;
     if (typeof item === "function") {
-      this.#leave();
+      this.#removeItem();
       item();
       return 0;
     }
     const { bytes, bounds } = item;
     const [start, end] = [bounds[item.next]!, bounds[item.next + 1]!];
     item.next += 2;
-    // Before it is handed on: its subscriber may close us.
-    if (item.next === bounds.length) this.#leave();
+    // Before the delivery: its handler may call `close`.
+    if (item.next === bounds.length) this.#removeItem();
     this.#bytes -= end - start + overheadBytes;
     this.#options.onMessage(bytes, start, end);
     return end - start;
   }
 
-  /** The item in hand is not to be held for as long as those behind it. */
-  #leave(): void {
+  /** Replaces the current item, so that its memory can be freed before the list is shortened. */
+  #removeItem(): void {
     this.#items[this.#next++] = nothing;
   }
 
-  #weigh(): void {
+  #checkLimit(): void {
     const { limitBytes, onFull, onRoom } = this.#options;
-    const heldBytes = this.#isWanted ? this.#bytes : this.#bytes + this.#latestBytes;
+    const heldBytes = this.#isPaused ? this.#bytes + this.#latestBytes : this.#bytes;
     if (!this.#isFull && heldBytes > limitBytes) {
       this.#isFull = true;
       onFull();

@@ -11,38 +11,41 @@ import { formatLsn, type Lsn } from "../../postgres/lsn.js";
 import type { ChangeStream, ChangeStreamHandlers } from "./change-stream.js";
 import { MessageSplitter } from "./message-splitter.js";
 
-/** What pg's connection offers beneath its queries. */
+/** The part of pg's connection below its queries. */
 interface Wire extends EventEmitter {
   readonly stream: Duplex;
   sendCopyFromChunk(chunk: Buffer): void;
 }
 
 export interface WalSenderHandlers extends ChangeStreamHandlers {
-  /** The session has the slot for itself. */
+  /** The stream has started: this session has exclusive use of the slot. */
   readonly onBegun: () => void;
 }
 
-/** wal_sender_timeout has been seen at 5 s, and 1 s has to do: while the socket is not read, only this keeps the stream. */
+/**
+ * Some servers have a wal_sender_timeout of 5 s, and even 1 s is supported. While the socket is not read, only this feedback
+ * keeps the stream alive.
+ */
 const feedbackIntervalMs = 250;
-/** A server with nothing to say answers a ping, for which it has the rest of the limit on silence. */
+/** After this share of the silence limit, feedback requests a reply. The server has the rest of the limit to answer. */
 const pingAfterShareOfSilence = 0.25;
-/** A chunk below it has emptied the socket: they come with up to 64 kB. */
+/** A smaller chunk has emptied the socket. Full chunks have up to 64 kB. */
 const fullChunkBytes = 32 << 10;
-/** How long the socket fills while there is enough to do: long for a processor, short for its buffers. */
+/** How long the socket is not read while the applier is busy: long for a processor, short for the socket's buffers. */
 const restMs = 10;
 
-/** Of XLogData: its type, where it starts, where the WAL ends, the time (manual, "Streaming Replication Protocol"). */
+/** XLogData's header: type, start LSN, end of the WAL, time (manual, "Streaming Replication Protocol"). */
 const dataHeaderBytes = 25;
 
 /**
- * The stream of a logical slot (manual, "Streaming Replication Protocol"), over a session of our own `connect`.
+ * The stream of a logical slot (manual, "Streaming Replication Protocol"), in a session of `connect`.
  *
- * Not pg-logical-replication: it makes its own client (other TLS rules, other session settings, other errors), confirms
- * lsn + 1 for the lsn it is given, prints what it does not understand, and its flow control awaits the consumer message
- * by message. What is left of the protocol is this file.
+ * It does not use pg-logical-replication. That library opens its own client (with other TLS rules, session settings and
+ * errors), confirms LSN + 1, prints unknown messages, and awaits the consumer for every message. The part of the protocol that
+ * remains is this file.
  *
- * Feedback runs on a timer of its own, so however long the target takes, the source hears from us. It says only what was
- * handed to {@link confirm}.
+ * A timer sends feedback, so the source receives it even while the target is slow. Feedback contains only the LSN that was
+ * passed to {@link confirm}.
  */
 export class WalSender implements ChangeStream {
   readonly #client: Client;
@@ -64,19 +67,19 @@ export class WalSender implements ChangeStream {
       const frames = new MessageSplitter((bytes, start, end) => this.#handle(bytes, start, end), toParser);
       return (chunk) => this.#receive(frames, chunk);
     });
-    this.#timer = setInterval(() => this.#keepInTouch(), feedbackIntervalMs);
+    this.#timer = setInterval(() => this.#onTimer(), feedbackIntervalMs);
   }
 
-  /** A walsender session that does not stream yet, for IDENTIFY_SYSTEM and then {@link start}. */
+  /** Opens a walsender session for IDENTIFY_SYSTEM and {@link start}. */
   static session(source: Endpoint, database: string): Promise<Client> {
     return connect(source, { database, purpose: "changes", replication: true, unwatched: true });
   }
 
   /**
-   * Starts streaming what was committed after `from`. The server goes on from its confirmed position when that is later.
-   * Errors, a refusal to start included, come through `onLost`.
+   * Starts streaming transactions that committed after `from`, or after the slot's confirmed position if that is later.
+   * `onLost` receives all errors, including a refusal to start.
    *
-   * @param confirmed what the target has: no later than `from`
+   * @param confirmed the target's position, which is not after `from`
    */
   static start(
     session: Client,
@@ -91,15 +94,17 @@ export class WalSender implements ChangeStream {
     const list = Object.entries(options).map(([name, value]) => `${quoteIdentifier(name)} ${quoteLiteral(value)}`);
     const command = `START_REPLICATION SLOT ${quoteIdentifier(slot)} LOGICAL ${formatLsn(from)} (${list.join(", ")})`;
     session.query(command).then(
-      () => publisher.#lose(new UnreachableError("the source has ended the stream of changes; it is shutting down")),
-      (error: unknown) => publisher.#lose(asError(error)),
+      () =>
+        publisher.#fail(new UnreachableError("the source ended the stream of changes, because it is shutting down")),
+      (error: unknown) => publisher.#fail(asError(error)),
     );
     return publisher;
   }
 
   /**
-   * Lets the source forget what committed before `lsn`, and start there next time. A commit record may begin at exactly
-   * the end of the one before, and the server skips only what begins earlier: so a commit's end goes in as it is.
+   * Allows the source to forget everything that committed before `lsn`, and to start there next time. A commit record may
+   * begin exactly at the end of the previous one, and the server skips only records that begin earlier. Therefore pass the
+   * end LSN of a commit without adding 1.
    */
   confirm(lsn: Lsn): void {
     if (lsn > this.#confirmed) this.#confirmed = lsn;
@@ -109,12 +114,12 @@ export class WalSender implements ChangeStream {
     return this.#confirmed;
   }
 
-  /** Sends feedback at once and asks for a keepalive, whose end tells how far the source has read its WAL. */
+  /** Sends feedback and requests a keepalive, which reports how far the source has read its WAL. */
   ping(): void {
     this.#sendFeedback(true);
   }
 
-  /** Stops reading the socket, not the feedback: the server then waits, without its time-out. */
+  /** Stops reading the socket. Feedback continues, so the server waits without its timeout. */
   pause(): void {
     this.#paused = true;
     this.#wire.stream.pause();
@@ -127,13 +132,13 @@ export class WalSender implements ChangeStream {
     if (!this.#resting) this.#wire.stream.resume();
   }
 
-  /** Confirms what there is to confirm and ends the session. */
+  /** Sends the last confirmation and ends the session. */
   async close(): Promise<void> {
     if (!this.#over) this.#sendFeedback(false);
     this.#over = true;
     clearInterval(this.#timer);
     clearTimeout(this.#resting);
-    // An orderly Terminate, which pg does not send while a query runs, frees the slot at once.
+    // A Terminate message frees the slot at once. pg does not send it while a query runs.
     await new Promise<void>((resolve) => {
       const stream = this.#wire.stream;
       if (stream.destroyed) {
@@ -156,21 +161,21 @@ export class WalSender implements ChangeStream {
     try {
       frames.push(chunk);
     } catch (error) {
-      // Thrown on, it would end the process from inside the socket's event.
-      this.#lose(asError(error));
+      // An exception in the socket's event handler would end the process.
+      this.#fail(asError(error));
     }
     if (chunk.length < fullChunkBytes && this.#mayRest()) this.#rest();
   }
 
-  /** Not under TLS, whose records are read one at a time however full they are, nor with more at hand than one chunk. */
+  /** Not with TLS, which delivers one record per read even if more data is available. Not while buffered data remains. */
   #mayRest(): boolean {
     const { stream } = this.#wire;
     return !(stream instanceof TLSSocket) && stream.readableLength === 0 && this.#handlers.isBusy();
   }
 
   /**
-   * A reader that keeps up is woken for every single message, which costs the walsender, in whose time the kernel wakes
-   * it, as much as the decoding. Nobody waits for what is read ahead: so it is left to gather.
+   * Lets data gather in the socket while the applier is busy. Otherwise a fast reader wakes up for every message. The kernel
+   * wakes it in the walsender's time, which costs the walsender as much as decoding.
    */
   #rest(): void {
     if (this.#over || this.#paused) return;
@@ -193,11 +198,11 @@ export class WalSender implements ChangeStream {
     this.#handlers.onKeepalive(bytes.readBigUInt64BE(start + 1));
   }
 
-  #keepInTouch(): void {
+  #onTimer(): void {
     const silenceMs = this.#paused ? 0 : Date.now() - this.#heardAt;
     const { silenceLimitMs } = this.#handlers;
     if (silenceMs > silenceLimitMs) {
-      this.#lose(new UnreachableError(`the source has been silent for ${Math.round(silenceMs / 1000)} s`));
+      this.#fail(new UnreachableError(`the source has been silent for ${Math.round(silenceMs / 1000)} s`));
       return;
     }
     this.#sendFeedback(silenceMs > pingAfterShareOfSilence * silenceLimitMs);
@@ -213,7 +218,7 @@ export class WalSender implements ChangeStream {
     this.#wire.sendCopyFromChunk(message);
   }
 
-  #lose(error: Error): void {
+  #fail(error: Error): void {
     if (this.#over) return;
     this.#over = true;
     clearInterval(this.#timer);

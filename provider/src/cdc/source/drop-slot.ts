@@ -7,10 +7,11 @@ import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { inspectSlot } from "./slot-state.js";
 
 /**
- * Drops a slot; idempotent. A walsender of ours that still streams from it, left by a worker that died, is ended first.
+ * Drops a slot; idempotent. It first terminates a migration's walsender that still streams from the slot, left by a worker
+ * that died.
  *
- * @throws RefusedError when somebody else streams from it
- * @throws TimeoutError when it does not become free in time
+ * @throws RefusedError if a session of another application streams from it
+ * @throws TimeoutError if the slot stays in use
  */
 export async function dropSlot(source: Endpoint, database: string, slot: string, timeoutSeconds = 30): Promise<void> {
   const client = await connect(source, { database, purpose: "drop slot" });
@@ -21,22 +22,22 @@ export async function dropSlot(source: Endpoint, database: string, slot: string,
   }
 }
 
-/** As {@link dropSlot}, by a session that there is. */
+/** Drops a slot through an open session; see {@link dropSlot}. */
 export async function dropSlotBy(source: Client, slot: string, timeoutSeconds: number): Promise<void> {
   const deadline = Date.now() + timeoutSeconds * 1000;
   for (;;) {
     if (!(await inspectSlot(source, slot))) return;
     await terminateSlotConsumer(source, slot);
-    if (await droppedNow(source, slot)) return;
+    if (await tryToDrop(source, slot)) return;
     if (Date.now() > deadline)
-      throw new TimeoutError(`slot ${slot} on ${source.host} stays in use after ${timeoutSeconds} s`, {
-        remedy: `end the session that streams from it, then SELECT pg_drop_replication_slot('${slot}')`,
+      throw new TimeoutError(`slot ${slot} on ${source.host} is still in use after ${timeoutSeconds} s`, {
+        remedy: `end the session that streams from it, then run SELECT pg_drop_replication_slot('${slot}')`,
       });
     await sleep(100);
   }
 }
 
-async function droppedNow(client: Client, slot: string): Promise<boolean> {
+async function tryToDrop(client: Client, slot: string): Promise<boolean> {
   try {
     await client.query("SELECT pg_catalog.pg_drop_replication_slot($1)", [slot]);
     return true;
@@ -48,9 +49,9 @@ async function droppedNow(client: Client, slot: string): Promise<boolean> {
 }
 
 /**
- * Ends the session that streams from a slot, if it is one of ours.
+ * Terminates the session that streams from a slot, if it belongs to a migration.
  *
- * @throws RefusedError when it is somebody else's
+ * @throws RefusedError if it belongs to another application
  */
 export async function terminateSlotConsumer(source: Client, slot: string): Promise<void> {
   const { rows } = await source.query<{ pid: number; application: string | null }>(
@@ -63,9 +64,9 @@ export async function terminateSlotConsumer(source: Client, slot: string): Promi
   if (!holder) return;
   if (holder.application !== null && !holder.application.startsWith(applicationNamePrefix))
     throw new RefusedError(
-      `slot ${slot} is in use by process ${holder.pid} (${holder.application || "unnamed"}), which is not ours`,
+      `slot ${slot} is in use by process ${holder.pid} (${holder.application || "unnamed"}), which does not belong to a migration`,
       {
-        remedy: `end that session if it has no business there: SELECT pg_terminate_backend(${holder.pid})`,
+        remedy: `end that session if it should not use the slot: SELECT pg_terminate_backend(${holder.pid})`,
       },
     );
   await source.query("SELECT pg_catalog.pg_terminate_backend($1)", [holder.pid]);

@@ -1,8 +1,8 @@
 import type { Client } from "pg";
 
 /**
- * After how many seconds without a reader a server gives a slot up, at its next checkpoint; undefined where it never
- * does (parameter idle_replication_slot_timeout, from 18 on, where 0 stands for never).
+ * After how many seconds without a reader a server invalidates a slot, at its next checkpoint; undefined for never. The
+ * parameter idle_replication_slot_timeout exists from 18 on, and 0 disables it.
  */
 export async function idleTimeoutSeconds(session: Client): Promise<number | undefined> {
   const { rows } = await session.query<{ seconds: number }>(
@@ -11,6 +11,6 @@ export async function idleTimeoutSeconds(session: Client): Promise<number | unde
   return rows[0]?.seconds || undefined;
 }
 
-/** What keeps a server from that. */
+/** The remedy against {@link idleTimeoutSeconds}. */
 export const withoutIdleTimeout = (side: "source" | "target"): string =>
-  `on the ${side}, until the migration has ended: ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf() (on RDS, Cloud SQL and Azure: its server parameter)`;
+  `on the ${side}, until the migration has ended: ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf() (on RDS, Cloud SQL and Azure, set the server parameter)`;

@@ -2,16 +2,16 @@ import type { Client } from "pg";
 import { type Lsn, parseLsn } from "../../postgres/lsn.js";
 import { serverVersion } from "../../postgres/server-version.js";
 
-const mostMoments = 1000;
+const maxSamples = 1000;
 const negligibleSeconds = 2;
 
-/** Where the source's WAL ends, and what its clock says, as last asked. */
+/** The end of the source's WAL and the offset of its clock, as of the last query. */
 export class SourceClock {
   readonly #source: Client;
   readonly #query: string;
   #walLsn: Lsn | undefined;
   #offsetMs = 0;
-  /** Where the WAL ended at which moments, as far as the stream has not come to: from the oldest on. */
+  /** Samples of the end of the WAL that the stream has not reached yet, oldest first. */
   #ahead: { readonly lsn: Lsn; readonly atMs: number }[] = [];
 
   /** @param version server_version_num of the source */
@@ -26,8 +26,8 @@ export class SourceClock {
     this.#walLsn = parseLsn(rows[0]!.lsn);
     this.#offsetMs = rows[0]!.now - Date.now();
     if (this.#ahead.at(-1)?.lsn !== this.#walLsn) this.#ahead.push({ lsn: this.#walLsn, atMs: Date.now() });
-    // Coarser, the further it is behind; the oldest stays.
-    if (this.#ahead.length > mostMoments) this.#ahead = this.#ahead.filter((_, index) => index % 2 === 0);
+    // Keep every second sample, including the oldest.
+    if (this.#ahead.length > maxSamples) this.#ahead = this.#ahead.filter((_, index) => index % 2 === 0);
     return this.#walLsn;
   }
 
@@ -36,8 +36,8 @@ export class SourceClock {
   }
 
   /**
-   * For how long, in seconds, the source has had WAL that a stream has not come to: nobody can tell whether there is a
-   * commit in it. 0 while that is no longer than questions are apart.
+   * For how many seconds the source has had WAL that the stream has not reached. It is unknown whether this WAL contains a
+   * commit. 0 up to about the interval between two queries.
    */
   secondsBehind(receivedLsn: Lsn): number {
     this.#ahead = this.#ahead.filter(({ lsn }) => lsn > receivedLsn);
@@ -45,15 +45,16 @@ export class SourceClock {
     return seconds < negligibleSeconds ? 0 : seconds;
   }
 
-  /** Seconds from a moment of the source's clock to now, never below zero. */
+  /** Seconds since a time of the source's clock, never negative. */
   secondsSince(momentMs: number): number {
     return Math.max(0, (Date.now() + this.#offsetMs - momentMs) / 1000);
   }
 }
 
 /**
- * The end of what is in the source's WAL now, written or not: a position between two records, beyond every transaction whose
- * effects can be seen. The written position lies inside a record while asynchronous commits are written page by page.
+ * The end of the source's WAL, including WAL that is not written to disk yet. This position is never inside a record, and
+ * every transaction whose effects are visible committed before it. The *written* position (`pg_current_wal_lsn`) can be
+ * inside a commit record, because asynchronous commits are written page by page.
  */
 export async function currentLsn(source: Client): Promise<Lsn> {
   const isNamedWal = (await serverVersion(source)) >= 100000;

@@ -18,35 +18,35 @@ import {
 } from "./replica-identity.js";
 
 export interface PublishedTables {
-  /** Names to pass to the stream. Both are always there, so that a table that is made later finds its place. */
+  /** Names for the options of the stream. Both publications always exist, so that a table created later can be added. */
   readonly publications: readonly string[];
   /** Published with every kind of change. */
   readonly tables: readonly Table[];
   /**
-   * Published with inserts and truncations only: their rows have no identity, and publishing UPDATE and DELETE would
-   * make these fail in the source's applications. Whether they are updated is for the caller to say to the user.
+   * Published with inserts and truncations only, because they have no replica identity. If UPDATE and DELETE were published
+   * as well, these would fail in the source's applications. The caller reports these tables to the user.
    */
   readonly insertOnlyTables: readonly Table[];
 }
 
 export interface PublicationOptions {
-  /** What to do with tables whose rows have no identity: `full` sets REPLICA IDENTITY FULL until the publications go. */
+  /** For tables without a replica identity: `full` sets REPLICA IDENTITY FULL until the publications are dropped. */
   readonly keyless?: "insertsOnly" | "full";
 }
 
-/** SQL that tells a row of pg_publication which no migration has made. */
+/** SQL condition for a row of pg_publication that no migration created. */
 export const isUsersPublication = `left(pubname, ${sourceObjectPrefix.length}) <> '${sourceObjectPrefix}'`;
 
 /**
- * Publishes the given tables, and only them, on the source; a call again brings existing publications in line. Make the
- * publications before the slot: a stream that starts earlier than its publication fails. Takes the role that owns the
- * tables; no superuser.
+ * Publishes exactly the given tables on the source. Repeated calls update existing publications. Create the publications
+ * before the slot: a stream that starts before its publication exists fails. The role must own the tables; it need not be a
+ * superuser.
  *
- * Partitions: from 13 on a partitioned table stands for its leaves, those made later included, whose changes come under
- * the leaves' names (under the root's, TRUNCATE of a leaf would be lost); before, the leaves themselves are published.
- * A source before 10 has no publications, and test_decoding tells of every table.
+ * Partitions: from 13 on, a published partitioned table includes its leaves, also those that are created later. Changes have
+ * the leaves' names, because under the root's name a TRUNCATE of a leaf would be lost. Before 13, the leaves themselves are
+ * published. A source before 10 has no publications, and test_decoding sends the changes of every table.
  *
- * @throws RefusedError when the role may not publish a table
+ * @throws RefusedError if the role may not publish a table
  */
 export async function createPublications(
   source: Client,
@@ -56,31 +56,31 @@ export async function createPublications(
 ): Promise<PublishedTables> {
   if (!(await hasPublications(source))) return { publications: [], tables: selection, insertOnlyTables: [] };
   const version = await serverVersion(source);
-  const generated = takesGenerated(selection, keyless, version) ? withGenerated : "";
+  const generated = needsGenerated(selection, keyless, version) ? withGenerated : "";
   const everything = `publish = '${everythingSince(version)}'${generated}`;
-  await bringInLine(source, names.publication, undefined, everything);
-  const telling = await tellingOf(source, names.publication);
+  await updatePublication(source, names.publication, undefined, everything);
+  const capabilities = await capabilitiesOf(source, names.publication);
   const selected =
-    keyless === "full" ? await setReplicaIdentityFull(source, names.publication, selection, telling) : selection;
-  const publishable = selected.filter((table) => !table.unlogged && publishesItself(table, version));
-  const insertOnlyTables = publishable.filter((table) => !canNameRows(table, selected, telling));
+    keyless === "full" ? await setReplicaIdentityFull(source, names.publication, selection, capabilities) : selection;
+  const publishable = selected.filter((table) => !table.unlogged && isPublishable(table, version));
+  const insertOnlyTables = publishable.filter((table) => !identifiesRows(table, selected, capabilities));
   const tables = publishable.filter((table) => !insertOnlyTables.includes(table));
-  // Of partitions of one table, some with a key and some without, both publications tell: at odds, the server would
-  // refuse to.
-  const insertions = `publish = '${insertionsSince(version)}'${telling.generated ? withGenerated : ""}`;
-  await bringInLine(source, names.publication, tables, everything);
-  await bringInLine(source, names.insertOnlyPublication, insertOnlyTables, insertions);
+  // Partitions of one table may be in both publications, some with a key and some without. The server refuses a stream
+  // whose publications have different publish_generated_columns for one table.
+  const insertions = `publish = '${insertionsSince(version)}'${capabilities.generated ? withGenerated : ""}`;
+  await updatePublication(source, names.publication, tables, everything);
+  await updatePublication(source, names.insertOnlyPublication, insertOnlyTables, insertions);
   return { publications: [names.publication, names.insertOnlyPublication], tables, insertOnlyTables };
 }
 
 /**
- * Follows what has become of the keys of published tables. One that has lost its key would make UPDATE and DELETE fail
- * in the source's applications; the changes of one that has got a key can be followed. A table that moves has changes
- * that neither publication tells of: it has to be copied anew.
+ * Moves published tables to the other publication if they lost or gained a key. Without a key, a published UPDATE or DELETE
+ * fails in the source's applications. Changes around the move may be in neither publication, so the caller copies a moved
+ * table again.
  *
- * @param selection tables as they are now
- * @returns the tables that only inserts are followed of from now on
- * @throws RefusedError when the role may not publish a table, or set its replica identity
+ * @param selection the current definitions of the tables
+ * @returns the tables whose updates and deletes are no longer published
+ * @throws RefusedError if the role may not publish a table, or set its replica identity
  */
 export async function followKeys(
   source: Client,
@@ -91,14 +91,14 @@ export async function followKeys(
   if (!(await hasPublications(source))) return [];
   const published = await publishedTables(source, names.publication);
   const insertOnly = await publishedTables(source, names.insertOnlyPublication);
-  // Dropped by somebody, which ends the stream.
+  // Another session dropped a publication. The stream fails because of it.
   if (!published || !insertOnly) return [];
   const isIn = (list: readonly string[]) => (table: Table) => list.includes(qualify(table.schema, table.name));
-  const telling = await tellingOf(source, names.publication);
+  const capabilities = await capabilitiesOf(source, names.publication);
   const tables =
-    keyless === "full" ? await setReplicaIdentityFull(source, names.publication, selection, telling) : selection;
-  const losing = tables.filter(isIn(published)).filter((table) => !canNameRows(table, tables, telling));
-  const gaining = tables.filter(isIn(insertOnly)).filter((table) => canNameRows(table, tables, telling));
+    keyless === "full" ? await setReplicaIdentityFull(source, names.publication, selection, capabilities) : selection;
+  const losing = tables.filter(isIn(published)).filter((table) => !identifiesRows(table, tables, capabilities));
+  const gaining = tables.filter(isIn(insertOnly)).filter((table) => identifiesRows(table, tables, capabilities));
   await move(source, losing, names.publication, names.insertOnlyPublication);
   await move(source, gaining, names.insertOnlyPublication, names.publication);
   return losing;
@@ -108,7 +108,7 @@ async function move(source: Client, tables: readonly Table[], from: string, to: 
   if (tables.length === 0) return;
   const names = tables.map(({ schema, name }) => qualify(schema, name));
   try {
-    // A table that was in neither would have changes that are lost, unnoticed.
+    // In one transaction: changes of a table that is in neither publication would be lost silently.
     await alterTables(source, names, (some) => [
       `ALTER PUBLICATION ${quoteIdentifier(from)} DROP TABLE ${onlyThese(some)}`,
       `ALTER PUBLICATION ${quoteIdentifier(to)} ADD TABLE ${onlyThese(some)}`,
@@ -118,7 +118,7 @@ async function move(source: Client, tables: readonly Table[], from: string, to: 
   }
 }
 
-/** Not those that inherit from them: each is named for itself. */
+/** ONLY excludes inheriting tables. These are listed separately. */
 const onlyThese = (tables: readonly string[]): string => tables.map((table) => `ONLY ${table}`).join(", ");
 
 const everythingSince = (version: number): string =>
@@ -129,10 +129,10 @@ const insertionsSince = (version: number): string => (version >= 110000 ? "inser
 const withGenerated = ", publish_generated_columns = stored";
 
 /**
- * Removes what {@link createPublications} made, and resets the replica identities that it set; idempotent. Waits for no
- * lock, of another migration's or an application's, for longer than a minute.
+ * Drops the publications of {@link createPublications}, and resets the replica identities that it set; idempotent. It waits
+ * at most a minute for each lock of another migration or an application.
  *
- * @returns what is left for somebody to do on the source
+ * @returns statements that remain for the user to execute on the source
  */
 export async function dropPublications(source: Client, names: ChangeCaptureNames): Promise<readonly string[]> {
   if (!(await hasPublications(source))) return [];
@@ -145,29 +145,29 @@ export async function dropPublications(source: Client, names: ChangeCaptureNames
   });
 }
 
-const publishesItself = (table: Table, version: number): boolean => (version >= 130000 ? true : !table.partitioned);
+const isPublishable = (table: Table, version: number): boolean => version >= 130000 || !table.partitioned;
 
-/** A partitioned table holds no rows: what counts are its leaves, each with an identity of its own. */
-function canNameRows(table: Table, selected: readonly Table[], telling: PublicationCapabilities): boolean {
-  if (!table.partitioned) return hasReplicaIdentity(table, telling);
+/** A partitioned table has no rows. Each of its leaves has its own replica identity. */
+function identifiesRows(table: Table, selected: readonly Table[], capabilities: PublicationCapabilities): boolean {
+  if (!table.partitioned) return hasReplicaIdentity(table, capabilities);
   const leaves = leavesOf(table, selected);
   return leaves.length === 0
-    ? hasReplicaIdentity(table, telling)
-    : leaves.every((leaf) => hasReplicaIdentity(leaf, telling));
+    ? hasReplicaIdentity(table, capabilities)
+    : leaves.every((leaf) => hasReplicaIdentity(leaf, capabilities));
 }
 
 /**
- * Whether only with its generated columns a table can be followed. For all others they are a burden to the stream,
- * which the target computes by itself; so it is settled once, when the publication is made.
+ * Whether a table can be replicated only if its generated columns are published. Generated columns make the stream larger,
+ * and the target computes them itself. This is therefore decided once, when the publication is created.
  */
-function takesGenerated(selection: readonly Table[], keyless: PublicationOptions["keyless"], version: number): boolean {
-  const canBeFollowed = (table: Table, telling: PublicationCapabilities): boolean =>
-    hasReplicaIdentity(table, telling) || (keyless === "full" && canUseReplicaIdentityFull(table, telling));
+function needsGenerated(selection: readonly Table[], keyless: PublicationOptions["keyless"], version: number): boolean {
+  const isReplicable = (table: Table, capabilities: PublicationCapabilities): boolean =>
+    hasReplicaIdentity(table, capabilities) || (keyless === "full" && canUseReplicaIdentityFull(table, capabilities));
   return selection.some(
     (table) =>
       !table.unlogged &&
-      !canBeFollowed(table, { version, generated: false }) &&
-      canBeFollowed(table, maxCapabilities(version)),
+      !isReplicable(table, { version, generated: false }) &&
+      isReplicable(table, maxCapabilities(version)),
   );
 }
 
@@ -178,8 +178,8 @@ function leavesOf(root: Table, selected: readonly Table[]): Table[] {
   return children.flatMap((child) => (child.partitioned ? leavesOf(child, selected) : [child]));
 }
 
-/** @param tables undefined leaves them as they are */
-async function bringInLine(
+/** Creates the publication, or changes its list of tables. @param tables undefined does not change the list */
+async function updatePublication(
   source: Client,
   name: string,
   tables: readonly Table[] | undefined,
@@ -199,12 +199,12 @@ async function bringInLine(
   }
 }
 
-const tellingOf = async (source: Client, publication: string): Promise<PublicationCapabilities> => ({
+const capabilitiesOf = async (source: Client, publication: string): Promise<PublicationCapabilities> => ({
   version: await serverVersion(source),
   generated: await publishesGenerated(source, [publication]),
 });
 
-/** Whether they publish stored generated columns: as values of the server's, to be compared with the target's own. */
+/** Whether the publications include stored generated columns, so that the stream has the source's computed values. */
 export async function publishesGenerated(source: Client, publications: readonly string[]): Promise<boolean> {
   if (!maxCapabilities(await serverVersion(source)).generated) return false;
   const { rows } = await source.query(
@@ -214,10 +214,10 @@ export async function publishesGenerated(source: Client, publications: readonly 
   return rows.length > 0;
 }
 
-/** PostgreSQL 10 brought them, with pgoutput. */
+/** PostgreSQL 10 introduced publications and pgoutput. */
 export const hasPublications = async (client: Client): Promise<boolean> => (await serverVersion(client)) >= 100000;
 
-/** Qualified and quoted; undefined where there is no such publication. */
+/** The published tables, qualified and quoted; undefined if the publication does not exist. */
 async function publishedTables(source: Client, name: string): Promise<string[] | undefined> {
   const { rows } = await source.query<{ schema: string | null; table: string | null }>(
     `SELECT n.nspname AS schema, c.relname AS table
@@ -237,7 +237,7 @@ function publicationFailure(cause: unknown, name: string): Error {
     return asFailure(cause, `publishing tables of the source as ${name}`);
   return new RefusedError(`the source refuses to publish the selected tables as ${name} (${messageOf(cause)})`, {
     remedy:
-      "connect as the role that owns the tables and has CREATE on the database: GRANT <owner> TO <role>; GRANT CREATE ON DATABASE",
+      "connect as a role that owns the tables and has CREATE on the database: GRANT <owner> TO <role>; GRANT CREATE ON DATABASE <database> TO <role>",
     code: "603112",
     cause,
   });

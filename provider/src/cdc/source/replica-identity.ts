@@ -8,87 +8,88 @@ import type { Column, Table } from "../../postgres/tables.js";
 import { sourceObjectPrefix } from "../model/names.js";
 
 /*
- * Which tables get REPLICA IDENTITY FULL from us is written into the publication's comment before any of them does: so
- * whoever drops the publication, from whatever machine and after whatever crash, knows what to reset. Each table is
- * then altered in a transaction of its own: of a session that held one and waited for another, the source's
- * applications would be the victims.
+ * The publication's comment lists the tables that get REPLICA IDENTITY FULL. It is written before the first table is altered,
+ * so that the session that drops the publication can reset them, also from another machine and after a crash. Each table is
+ * altered in its own transaction. A session that locked one table and waited for another would block the source's
+ * applications.
  */
 
 /**
- * From it on a published UPDATE or DELETE fails where the replica identity has a generated column that is not
- * published; and one that is stored may be.
+ * From this version on, a published UPDATE or DELETE fails if the replica identity has a generated column that is not
+ * published. Stored generated columns can be published from the same version on.
  */
 const firstVersionThatRefuses = 180000;
 
-/** What a stream, or one that is about to begin, tells of the source's rows. */
+/** Which values of the source's rows a publication sends. */
 export interface PublicationCapabilities {
   readonly version: number;
-  /** Generated columns that are stored, too. */
+  /** Whether stored generated columns are published. */
   readonly generated: boolean;
 }
 
-/** The most that a publication on a source of this version may tell. */
+/** The maximum that a publication on a source of this version can send. */
 export const maxCapabilities = (version: number): PublicationCapabilities => ({
   version,
   generated: version >= firstVersionThatRefuses,
 });
 
-/** Whether the stream tells which of the table's rows was updated or deleted. */
+/** Whether the stream identifies the rows of the table that were updated or deleted. */
 export function hasReplicaIdentity(
   { columns, identityColumns, replicaIdentity }: Table,
-  telling: PublicationCapabilities,
+  capabilities: PublicationCapabilities,
 ): boolean {
-  // A row of a table without columns equals every other one: any of them can be deleted.
+  // All rows of a table without columns are equal, so any of them can be deleted.
   if (columns.length === 0) return replicaIdentity === "full";
   if (identityColumns.length === 0) return false;
   const identity = columns.filter(({ name }) => identityColumns.includes(name));
-  if (identity.every((column) => isTold(column, telling))) return true;
-  return replicaIdentity === "full" && telling.version < firstVersionThatRefuses;
+  if (identity.every((column) => isPublished(column, capabilities))) return true;
+  return replicaIdentity === "full" && capabilities.version < firstVersionThatRefuses;
 }
 
-/** Whether REPLICA IDENTITY FULL, set by us and reset again, would do for a table whose rows have no identity. */
-export function canUseReplicaIdentityFull(table: Table, telling: PublicationCapabilities): boolean {
+/** Whether REPLICA IDENTITY FULL can temporarily identify the rows of a table that has no replica identity. */
+export function canUseReplicaIdentityFull(table: Table, capabilities: PublicationCapabilities): boolean {
   const { columns, identityColumns, replicaIdentity } = table;
   const isChosen = replicaIdentity === "index" && identityColumns.length > 0;
-  const isRefused = telling.version >= firstVersionThatRefuses && !columns.every((column) => isTold(column, telling));
+  const isRefused =
+    capabilities.version >= firstVersionThatRefuses && !columns.every((column) => isPublished(column, capabilities));
   return !isChosen && !isRefused;
 }
 
-const isTold = ({ generated }: Column, telling: PublicationCapabilities): boolean =>
-  generated === undefined || (generated === "stored" && telling.generated);
+const isPublished = ({ generated }: Column, capabilities: PublicationCapabilities): boolean =>
+  generated === undefined || (generated === "stored" && capabilities.generated);
 
-const mark = "REPLICA IDENTITY FULL set by pulumi-pg-migration, to be reset: ";
+const commentPrefix = "REPLICA IDENTITY FULL set by pulumi-pg-migration, to be reset: ";
 
 /**
- * Sets REPLICA IDENTITY FULL on the tables whose rows have no identity, so that their updates and deletes can be
- * followed. The publication has to exist. What was set before an error stays noted, and is reset with the rest.
+ * Sets REPLICA IDENTITY FULL on the tables without a replica identity, so that their updates and deletes are published. The
+ * publication must exist. After an error, its comment still lists the tables, and they are reset later.
  *
- * @returns the tables as they are now
- * @throws RefusedError when the role does not own one of them, or it stays locked
+ * @returns the tables with their new replica identities
+ * @throws RefusedError if the role does not own one of them, or one stays locked
  */
 export async function setReplicaIdentityFull(
   source: Client,
   publication: string,
   tables: readonly Table[],
-  telling: PublicationCapabilities,
+  capabilities: PublicationCapabilities,
 ): Promise<readonly Table[]> {
   const keyless = tables.filter(
     (table) =>
       !table.partitioned &&
       !table.unlogged &&
-      !hasReplicaIdentity(table, telling) &&
-      canUseReplicaIdentityFull(table, telling),
+      !hasReplicaIdentity(table, capabilities) &&
+      canUseReplicaIdentityFull(table, capabilities),
   );
   if (keyless.length === 0) return tables;
   const names = keyless.map(({ schema, name }) => qualify(schema, name));
-  const now: MarkedTables = Object.fromEntries(
+  const formerIdentities: ReplicaIdentities = Object.fromEntries(
     keyless.map(({ replicaIdentity }, index) => [names[index]!, replicaIdentity === "nothing" ? "NOTHING" : "DEFAULT"]),
   );
-  await addToMark(source, publication, now);
+  await recordIdentities(source, publication, formerIdentities);
   try {
     for (const name of names) await alterTable(source, name, [`ALTER TABLE ${name} REPLICA IDENTITY FULL`]);
   } catch (cause) {
-    // That one stays locked says it all.
+    // The error of a table that stays locked is complete.
     if (cause instanceof RefusedError) throw cause;
     const what = `REPLICA IDENTITY FULL cannot be set on the source's tables without a key: ${messageOf(cause)}`;
     if (isConnectionLoss(cause)) throw new UnreachableError(what, { cause });
@@ -105,92 +106,96 @@ export async function setReplicaIdentityFull(
 }
 
 /**
- * Gives the tables that {@link setReplicaIdentityFull} has set back what they had; idempotent. Those that another migration
- * follows, too, it is given to reset: without a replica identity their updates would fail in the source's applications.
- * Runs within {@link withReplicaIdentityTransfer}.
+ * Restores the replica identities that {@link setReplicaIdentityFull} replaced; idempotent. If another migration also
+ * replicates a table, that migration resets it later: an UPDATE of a published table without a replica identity fails. Call
+ * it within {@link withReplicaIdentityTransfer}.
  *
- * @returns what is left for somebody to do
+ * @returns statements that remain for the user to execute
  */
 export async function resetReplicaIdentities(source: Client, publication: string): Promise<readonly string[]> {
-  const own = await markedTables(source, publication);
+  const own = await readIdentities(source, publication);
   if (Object.keys(own).length === 0) return [];
   const notes: string[] = [];
-  // A table whose updates are published, and which has no replica identity, cannot be updated by the source's applications.
+  // Stop publishing updates first: an UPDATE of a published table without a replica identity fails.
   await source.query(`ALTER PUBLICATION ${quoteIdentifier(publication)} SET (publish = 'insert')`);
-  const others = await otherFollowers(source, publication);
-  for (const [heir, tables] of others) {
-    const handed = Object.entries(own).filter(([table]) => tables.has(table));
-    if (handed.length > 0) notes.push(...(await handOn(source, heir, Object.fromEntries(handed))));
+  const others = await otherPublications(source, publication);
+  for (const [other, tables] of others) {
+    const shared = Object.entries(own).filter(([table]) => tables.has(table));
+    if (shared.length > 0) notes.push(...(await transferIdentities(source, other, Object.fromEntries(shared))));
   }
-  const marked = Object.entries(own).filter(([table]) => [...others.values()].every((tables) => !tables.has(table)));
-  if (marked.length === 0) return notes;
+  const notShared = Object.entries(own).filter(([table]) => [...others.values()].every((tables) => !tables.has(table)));
+  if (notShared.length === 0) return notes;
   const { rows } = await source.query<{ schema: string; name: string }>(
     `SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relreplident = 'f'`,
   );
   const full = new Set(rows.map(({ schema, name }) => qualify(schema, name)));
-  for (const [name, identity] of marked.filter(([table]) => full.has(table)))
+  for (const [name, identity] of notShared.filter(([table]) => full.has(table)))
     await alterTable(source, name, [`ALTER TABLE ${name} REPLICA IDENTITY ${identity}`]);
   return notes;
 }
 
-/** Class of an advisory lock in the source's database: who hands on what is marked, or adds to it, has it alone. */
-const markLock = 1885433709;
+/** An advisory lock in the source's database. Its holder may change the comments that list replica identities. */
+const identityLock = 1885433709;
 
 /**
- * Holds the lock under which {@link resetReplicaIdentities} hands on, and its publication is dropped: no heir may be
- * about to go.
+ * Holds the lock for {@link resetReplicaIdentities} until the publication is dropped. The publication that takes over a table
+ * cannot be dropped at the same time.
  */
 export async function withReplicaIdentityTransfer<Result>(
   source: Client,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  await source.query("SELECT pg_catalog.pg_advisory_lock($1)", [markLock]);
+  await source.query("SELECT pg_catalog.pg_advisory_lock($1)", [identityLock]);
   try {
     return await work();
   } finally {
-    // The error is the one to tell; a session that has ended has let go of it.
-    await source.query("SELECT pg_catalog.pg_advisory_unlock($1)", [markLock]).catch(() => undefined);
+    // Report the error of `work`. An ended session has released the lock.
+    await source.query("SELECT pg_catalog.pg_advisory_unlock($1)", [identityLock]).catch(() => undefined);
   }
 }
 
-/** @throws RefusedError when another migration does not come to the end of handing on */
-async function addToMark(source: Client, publication: string, tables: MarkedTables): Promise<void> {
+/** @throws RefusedError if another migration holds the lock for too long */
+async function recordIdentities(source: Client, publication: string, tables: ReplicaIdentities): Promise<void> {
   try {
     await source.query(`BEGIN; SET LOCAL lock_timeout = '${lockTimeoutSeconds}s'`);
-    await source.query("SELECT pg_catalog.pg_advisory_xact_lock($1)", [markLock]);
-    await writeMark(source, publication, { ...(await markedTables(source, publication)), ...tables });
+    await source.query("SELECT pg_catalog.pg_advisory_xact_lock($1)", [identityLock]);
+    await writeIdentities(source, publication, { ...(await readIdentities(source, publication)), ...tables });
     await source.query("COMMIT");
   } catch (cause) {
-    // The error is the one to tell; a connection that is lost has rolled back.
+    // Report the first error. A lost connection has rolled back.
     await source.query("ROLLBACK").catch(() => undefined);
     if (!isLockTimeout(cause)) throw cause;
     throw new RefusedError(
-      `which tables get REPLICA IDENTITY FULL cannot be noted while another migration gives its own back: ${messageOf(cause)}`,
-      { remedy: "try again when that migration has ended", cause },
+      `the tables that get REPLICA IDENTITY FULL cannot be recorded while another migration resets its own: ${messageOf(cause)}`,
+      { remedy: "run pulumi up again when that migration has ended", cause },
     );
   }
 }
 
 /**
- * Another role's publication is not ours to comment on: its migration goes on, and what is to be reset behind it is
- * told.
+ * Adds the tables to the comment of another migration's publication. If that publication belongs to another role, returns the
+ * statements with which the user resets the tables later.
  */
-async function handOn(source: Client, heir: string, tables: MarkedTables): Promise<readonly string[]> {
+async function transferIdentities(
+  source: Client,
+  publication: string,
+  tables: ReplicaIdentities,
+): Promise<readonly string[]> {
   try {
-    await writeMark(source, heir, { ...tables, ...(await markedTables(source, heir)) });
+    await writeIdentities(source, publication, { ...tables, ...(await readIdentities(source, publication)) });
     return [];
   } catch (error) {
     if (sqlStateOf(error) !== sqlStates.insufficientPrivilege) throw error;
     const resets = Object.entries(tables).map(([name, identity]) => `ALTER TABLE ${name} REPLICA IDENTITY ${identity}`);
     return [
-      `publication ${heir} of another role still needs REPLICA IDENTITY FULL; when it is gone: ${resets.join("; ")}`,
+      `publication ${publication} of another role still needs REPLICA IDENTITY FULL. After it was dropped: ${resets.join("; ")}`,
     ];
   }
 }
 
-/** By the publications of other migrations: the tables, qualified and quoted, whose updates they publish. */
-async function otherFollowers(source: Client, publication: string): Promise<Map<string, Set<string>>> {
+/** The publications of other migrations, with the tables, qualified and quoted, whose updates they publish. */
+async function otherPublications(source: Client, publication: string): Promise<Map<string, Set<string>>> {
   const { rows } = await source.query<{ publication: string; schema: string; name: string }>(
     `SELECT p.pubname AS publication, n.nspname AS schema, c.relname AS name
        FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
@@ -204,19 +209,19 @@ async function otherFollowers(source: Client, publication: string): Promise<Map<
   return others;
 }
 
-async function writeMark(source: Client, publication: string, tables: MarkedTables): Promise<void> {
-  const comment = quoteLiteral(mark + JSON.stringify(tables));
+async function writeIdentities(source: Client, publication: string, tables: ReplicaIdentities): Promise<void> {
+  const comment = quoteLiteral(commentPrefix + JSON.stringify(tables));
   await source.query(`COMMENT ON PUBLICATION ${quoteIdentifier(publication)} IS ${comment}`);
 }
 
-/** What each table had before, by its name, qualified and quoted. */
-export type MarkedTables = Readonly<Record<string, "DEFAULT" | "NOTHING">>;
+/** The former replica identity of each table, by the table's name, qualified and quoted. */
+export type ReplicaIdentities = Readonly<Record<string, "DEFAULT" | "NOTHING">>;
 
-/** Of which tables a publication's comment says that they were given REPLICA IDENTITY FULL for its sake. */
-export const tablesMarkedBy = (comment: string): MarkedTables =>
-  comment.startsWith(mark) ? (JSON.parse(comment.slice(mark.length)) as MarkedTables) : {};
+/** The tables that got REPLICA IDENTITY FULL for a publication, from the publication's comment. */
+export const tablesMarkedBy = (comment: string): ReplicaIdentities =>
+  comment.startsWith(commentPrefix) ? (JSON.parse(comment.slice(commentPrefix.length)) as ReplicaIdentities) : {};
 
-async function markedTables(source: Client, publication: string): Promise<MarkedTables> {
+async function readIdentities(source: Client, publication: string): Promise<ReplicaIdentities> {
   const { rows } = await source.query<{ comment: string | null }>(
     "SELECT obj_description(oid, 'pg_publication') AS comment FROM pg_publication WHERE pubname = $1",
     [publication],

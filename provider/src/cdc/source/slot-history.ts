@@ -4,75 +4,77 @@ import type { Progress } from "../target/progress.js";
 import { changesLost, type StreamSlot } from "./slot-identity.js";
 
 /**
- * Whether the source has the past that the target has come from. One that was put back to an earlier state, without a new
- * timeline, and written since beyond where the target is, has the same identity and the same slot; what it has committed
- * up to there would be passed over as applied.
+ * Checks that the source still has the history that the target has applied. A source may have been restored to an earlier
+ * state without a new timeline, and written to since. It has the same system identifier and the same slot. Its new commits up
+ * to the target's position would be skipped as already applied.
  *
- * So the slot is read from where it was confirmed: unless that is behind it, the last transaction that the target has comes
- * once more, and none between it and where the target is. Nothing may be confirmed before this is known: the next look
- * would take it for known.
+ * The slot is therefore read from its confirmed position. If that is not after the target's last transaction, that transaction
+ * must be delivered again, and none between it and the target's position. Nothing may be confirmed before the check is
+ * complete: the next check would start after the difference.
  */
 export class SlotHistory {
   readonly #progress: Pick<Progress, "lastCommitEndLsn" | "commitTime" | "appliedThroughLsn">;
   readonly #slot: StreamSlot;
   #beginsAt: Lsn | undefined;
   #hasEnded = false;
-  #hasLast = false;
-  #stranger: Lsn | undefined;
-  #isKnown = false;
+  #hasLastCommit = false;
+  /** End LSN of a commit that the target does not have. */
+  #unexpectedCommit: Lsn | undefined;
+  #isVerified = false;
 
   constructor(progress: Pick<Progress, "lastCommitEndLsn" | "commitTime" | "appliedThroughLsn">, slot: StreamSlot) {
     this.#progress = progress;
     this.#slot = slot;
   }
 
-  get isKnown(): boolean {
-    return this.#isKnown;
+  /** Whether the check is complete and found no difference. */
+  get isVerified(): boolean {
+    return this.#isVerified;
   }
 
   /**
-   * @param lsn where the slot was confirmed, once nobody else can move it on; undefined where the source does not tell
-   * @throws RefusedError when the past is another one
+   * @param lsn the slot's confirmed position, at a time when no other session can move it; undefined before 9.6
+   * @throws RefusedError if the history differs
    */
-  begins(lsn: Lsn | undefined): void {
+  begin(lsn: Lsn | undefined): void {
     this.#beginsAt ??= lsn ?? this.#progress.appliedThroughLsn;
-    this.#judge();
+    this.#check();
   }
 
-  /** A message of a transaction that the target is to have. */
-  passes(message: StreamMessage): void {
+  /** Takes a message of a transaction that the target should already have. */
+  add(message: StreamMessage): void {
     if (message.kind !== "commit") return;
     const { lastCommitEndLsn, commitTime } = this.#progress;
-    const isOfItsTime = commitTime === undefined || Math.abs(commitTime.getTime() - message.commitTimeMs) < 2;
-    if (message.endLsn === lastCommitEndLsn && isOfItsTime) this.#hasLast = true;
-    else if (message.endLsn >= lastCommitEndLsn) this.#stranger ??= message.endLsn;
+    const hasSameTime = commitTime === undefined || Math.abs(commitTime.getTime() - message.commitTimeMs) < 2;
+    if (message.endLsn === lastCommitEndLsn && hasSameTime) this.#hasLastCommit = true;
+    else if (message.endLsn >= lastCommitEndLsn) this.#unexpectedCommit ??= message.endLsn;
   }
 
   /**
-   * All that committed up to where the target is has been sent.
+   * Call it when the source has sent everything that committed up to the target's position.
    *
-   * @throws RefusedError when the past is another one
+   * @throws RefusedError if the history differs
    */
-  ends(): void {
+  end(): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
-    this.#judge();
+    this.#check();
   }
 
-  #judge(): void {
+  #check(): void {
     const { lastCommitEndLsn, appliedThroughLsn } = this.#progress;
     const beginsAt = this.#beginsAt;
     if (beginsAt === undefined || (!this.#hasEnded && beginsAt < appliedThroughLsn)) return;
-    const lacksLast = beginsAt < lastCommitEndLsn && !this.#hasLast;
-    this.#isKnown = !lacksLast && this.#stranger === undefined;
-    if (this.#isKnown) return;
+    const lacksLastCommit = beginsAt < lastCommitEndLsn && !this.#hasLastCommit;
+    this.#isVerified = !lacksLastCommit && this.#unexpectedCommit === undefined;
+    if (this.#isVerified) return;
     const { publisher, subscriber } = this.#slot.parts;
-    const what = lacksLast
-      ? `no transaction of the ${publisher} ends at ${formatLsn(lastCommitEndLsn)}, as the last one did that the ${subscriber} has`
-      : `a transaction of the ${publisher} ends at ${formatLsn(this.#stranger!)}, where there was none for the ${subscriber}`;
+    const difference = lacksLastCommit
+      ? `the last transaction on the ${subscriber} ends at ${formatLsn(lastCommitEndLsn)}, but the ${publisher} has no such transaction`
+      : `a transaction of the ${publisher} ends at ${formatLsn(this.#unexpectedCommit!)}, which the ${subscriber} does not have`;
     throw changesLost(
       this.#slot,
-      `${what}; the ${publisher} was put back to an earlier state and has been written since`,
+      `${difference}. The ${publisher} was restored to an earlier state, and written to since`,
     );
   }
 }

@@ -8,35 +8,36 @@ import type { StreamRoles } from "../model/stream-roles.js";
 import type { Progress, SlotIdentity } from "../target/progress.js";
 import { type SlotState, inspectSlot } from "./slot-state.js";
 
-/** Which server a walsender session is on. */
+/** Identifies the server of a walsender session. */
 export async function identifySystem(session: Client): Promise<Pick<SlotIdentity, "systemIdentifier" | "timeline">> {
   const { rows } = await session.query<{ systemid: string; timeline: number | string }>("IDENTIFY_SYSTEM");
-  // The timeline is an int8 from 16 on, which pg answers as text.
+  // From 16 on, the timeline is an int8, which pg returns as text.
   return { systemIdentifier: rows[0]!.systemid, timeline: Number(rows[0]!.timeline) };
 }
 
-/** The slot of a stream, and what its servers are called. */
+/** The slot of a stream, and the names of its servers in messages. */
 export interface StreamSlot {
   readonly name: string;
   readonly parts: StreamRoles;
 }
 
 const remedies: Readonly<Record<StreamRoles["stream"], string>> = {
-  migration: "delete this migration and start it anew: a gap cannot be filled from the slot",
-  "way back": "set rollback to drop: a gap cannot be filled from the slot, and the source stays without these changes",
+  migration: "delete this migration and start it again: the slot does not have the missing changes",
+  "rollback replication":
+    "set rollback to drop: the slot does not have the missing changes, and the source does not get them",
 };
 
-/** Only a new copy helps then, or to do without. */
+/** The stream cannot continue. The remedy is a new copy, or the end of the rollback replication. */
 export const changesLost = ({ name, parts: { subscriber, stream } }: StreamSlot, what: string): RefusedError =>
-  new RefusedError(`changes have been lost between slot ${name} and the ${subscriber}: ${what}`, {
+  new RefusedError(`changes between slot ${name} and the ${subscriber} are lost: ${what}`, {
     remedy: remedies[stream],
     code: "603120",
   });
 
 /**
- * Of a slot that its server has given up by itself.
+ * The error for a slot that its server invalidated.
  *
- * @param isCopied nothing has been read from it yet: the copy that is under way is begun anew by another try
+ * @param isCopied the initial copy is not complete: the next attempt copies the database again
  */
 export function slotLost(
   { name, parts: { publisher, subscriber, stream } }: StreamSlot,
@@ -45,35 +46,35 @@ export function slotLost(
 ): RefusedError {
   const isIdle = invalidationReason === "idle_timeout";
   const why = isIdle
-    ? `the ${publisher} has given the slot up, since nobody has read it for longer than idle_replication_slot_timeout`
-    : `the ${publisher} has removed WAL that the slot needs (max_slot_wal_keep_size)`;
+    ? `the ${publisher} invalidated the slot, because no session read it for longer than idle_replication_slot_timeout`
+    : `the ${publisher} removed WAL that the slot needs (max_slot_wal_keep_size)`;
   const beforehand = isIdle ? withoutIdleTimeout(publisher) : withoutKeepSize(publisher);
-  const afterwards = isCopied ? "then pulumi up, which copies the database anew" : `then ${remedies[stream]}`;
-  return new RefusedError(`changes have been lost between slot ${name} and the ${subscriber}: ${why}`, {
+  const afterwards = isCopied ? "then run pulumi up, which copies the database again" : `then ${remedies[stream]}`;
+  return new RefusedError(`changes between slot ${name} and the ${subscriber} are lost: ${why}`, {
     remedy: `${beforehand}; ${afterwards}`,
     code: "603120",
   });
 }
 
-/** What keeps a server from removing WAL that a slot needs. */
+/** The remedy against the removal of WAL that a slot needs. */
 const withoutKeepSize = (side: StreamRoles["publisher"]): string =>
-  `on the ${side}, while its disk has room (maxRetainedWal watches that): ALTER SYSTEM SET max_slot_wal_keep_size = -1; SELECT pg_reload_conf() (on RDS, Cloud SQL and Azure: its server parameter)`;
+  `on the ${side}, while its disk has free space (maxRetainedWal limits it): ALTER SYSTEM SET max_slot_wal_keep_size = -1; SELECT pg_reload_conf() (on RDS, Cloud SQL and Azure, set the server parameter)`;
 
-/** In whatever language a server says which file it lacks. */
+/** The name of a WAL file in an error message of any language. */
 const walSegment = /[0-9A-F]{24}/;
 
-/** What reading a slot ends by: lost changes, where somebody has taken the WAL away that the slot keeps. */
+/** Converts the error of a missing WAL file, which means lost changes. Other errors are returned unchanged. */
 export function asWalRemoved<Failure>(slot: StreamSlot, failure: Failure): Failure | RefusedError {
-  const said = messageOf(failure);
-  if (sqlStateOf(failure) !== sqlStates.undefinedFile || !walSegment.test(said)) return failure;
-  return changesLost(slot, `the ${slot.parts.publisher} has no longer the WAL that the slot needs (${said})`);
+  const message = messageOf(failure);
+  if (sqlStateOf(failure) !== sqlStates.undefinedFile || !walSegment.test(message)) return failure;
+  return changesLost(slot, `the ${slot.parts.publisher} no longer has the WAL that the slot needs (${message})`);
 }
 
 /**
- * Checks before streaming that the slot is the one that this progress began with, and still has all that is missing: a
- * slot made anew under the old name, or one on a promoted standby, would leave a gap that nobody sees.
+ * Checks before streaming that the slot is the one with which this progress began, and that it has all missing changes. A
+ * slot that was recreated under the same name, or a slot on a promoted standby, would silently leave a gap.
  *
- * @throws RefusedError when it is not
+ * @throws RefusedError if it is another slot, or changes are missing
  * @throws UnreachableError while the server is a standby
  */
 export async function verifySlotIdentity(
@@ -98,23 +99,23 @@ export async function verifySlotIdentity(
       slot,
       `the ${publisher} was promoted or restored (timeline ${timeline}, not ${progress.timeline})`,
     );
-  // It would send nothing that commits before its WAL has come there once more.
+  // The server would send no commits until its WAL reaches this position again.
   const end = await currentLsn(source);
   if (end < appliedThroughLsn)
     throw changesLost(
       slot,
-      `the ${publisher}'s WAL ends at ${formatLsn(end)}, before the ${formatLsn(appliedThroughLsn)} that the ${subscriber} has; ` +
-        `the ${publisher} was put back to an earlier state`,
+      `the WAL of the ${publisher} ends at ${formatLsn(end)}, but the ${subscriber} has changes up to ${formatLsn(appliedThroughLsn)}. ` +
+        `The ${publisher} was restored to an earlier state`,
     );
 }
 
 /**
- * Checks that the slot still has all that is behind what the subscriber has. What is seen stays so only once a session of
- * ours has the slot: before that, anybody may drop it or move it on.
+ * Checks that the slot has all changes after the subscriber's position. The result is reliable only while a session of the
+ * migration uses the slot: otherwise another session may drop or advance it.
  *
- * @param appliedThroughLsn asked when the slot has been seen: what is applied and confirmed meanwhile moves it on
- * @returns where it was confirmed; undefined before 9.6, which does not tell
- * @throws RefusedError when it has not
+ * @param appliedThroughLsn called after the slot was read, because changes applied and confirmed meanwhile advance the slot
+ * @returns the slot's confirmed position; undefined before 9.6
+ * @throws RefusedError if changes are missing
  */
 export async function verifySlotPlace(
   source: Client,
@@ -122,29 +123,29 @@ export async function verifySlotPlace(
   appliedThroughLsn: () => Lsn,
 ): Promise<Lsn | undefined> {
   const state = await inspectSlot(source, slot.name);
-  if (!state) throw changesLost(slot, "the slot is gone; it was dropped, or lost in a failover");
+  if (!state) throw changesLost(slot, "the slot does not exist. It was dropped, or lost in a failover");
   if (state.walStatus === "lost") throw slotLost(slot, state);
   const { confirmedFlushLsn } = state;
   if (confirmedFlushLsn !== undefined) assertSlotNotAhead(slot, confirmedFlushLsn, appliedThroughLsn());
   return confirmedFlushLsn;
 }
 
-/** Nothing is ever confirmed that is not durable in the progress row, so our own slot is never ahead of it. */
+/** Only LSNs that are durable in the progress row are confirmed, so the stream's own slot is never ahead of it. */
 export function assertSlotNotAhead(slot: StreamSlot, beginsAt: Lsn, appliedThroughLsn: Lsn): void {
   if (beginsAt <= appliedThroughLsn) return;
   throw changesLost(
     slot,
-    `the slot begins at ${formatLsn(beginsAt)}, beyond the ${formatLsn(appliedThroughLsn)} that the ` +
-      `${slot.parts.subscriber} has; it was dropped and made anew, or advanced by somebody else, or the ` +
-      `${slot.parts.subscriber} was put back to an earlier state`,
+    `the slot begins at ${formatLsn(beginsAt)}, but the ${slot.parts.subscriber} has changes only up to ` +
+      `${formatLsn(appliedThroughLsn)}. The slot was recreated or advanced by another session, or the ` +
+      `${slot.parts.subscriber} was restored to an earlier state`,
   );
 }
 
-/** In the middle of a failover an address may lead to a standby: it is promoted soon, or the address leads elsewhere. */
+/** During a failover, an address may lead to a standby. It is promoted soon, or the address changes. */
 async function refuseStandby(source: Client, publisher: StreamRoles["publisher"]): Promise<void> {
   const { rows } = await source.query<{ standby: boolean }>("SELECT pg_catalog.pg_is_in_recovery() AS standby");
   if (rows[0]!.standby)
-    throw new UnreachableError(`the ${publisher} is a standby at present, which has no stream of its own`, {
-      remedy: `let the ${publisher}'s address lead to the primary that the slot is on`,
+    throw new UnreachableError(`the ${publisher} is a standby, which does not have the slot`, {
+      remedy: `change the address of the ${publisher} to the primary server that has the slot`,
     });
 }

@@ -5,23 +5,23 @@ import { serverVersion } from "../../postgres/server-version.js";
 export interface SlotState {
   readonly plugin: string;
   readonly temporary: boolean;
-  /** The process that streams from it, if any. */
+  /** The process that streams from it; undefined if no session does. */
   readonly activePid: number | undefined;
   readonly confirmedFlushLsn: Lsn | undefined;
   readonly restartLsn: Lsn | undefined;
-  /** `reserved`, `extended`, `unreserved` or `lost`; undefined before 13, which removes no slot's WAL. */
+  /** `reserved`, `extended`, `unreserved` or `lost`; undefined before 13, which never removes WAL that a slot needs. */
   readonly walStatus: string | undefined;
-  /** Why it is lost, as pg_replication_slots.invalidation_reason has it; undefined while it is not, and before 17. */
+  /** pg_replication_slots.invalidation_reason; undefined for a valid slot, and before 17. */
   readonly invalidationReason: string | undefined;
-  /** For how long nobody has read it; undefined while somebody does, and before 17. */
+  /** Seconds since a session last read the slot; undefined while a session reads it, and before 17. */
   readonly idleSeconds: number | undefined;
   /** WAL that the source keeps because of this slot. */
   readonly retainedBytes: number | undefined;
-  /** WAL that the slot's stream has not been told to be done with. */
+  /** WAL after the position that the stream has confirmed. */
   readonly unconfirmedBytes: number | undefined;
 }
 
-/** Undefined when there is no slot of that name. */
+/** Undefined if no slot has this name. */
 export async function inspectSlot(source: Client, slot: string): Promise<SlotState | undefined> {
   const version = await serverVersion(source);
   const position = version >= 100000 ? "pg_current_wal_lsn()" : "pg_current_xlog_location()";

@@ -25,52 +25,52 @@ export interface SlotOptions {
   readonly source: Endpoint;
   readonly database: string;
   readonly slot: string;
-  /** pgoutput from PostgreSQL 10 on; test_decoding is what 9.4 to 9.6 have. */
+  /** pgoutput from PostgreSQL 10 on; test_decoding for 9.4 to 9.6. */
   readonly plugin: OutputPlugin;
-  /** What the server is called in messages. */
+  /** The server's name in messages. */
   readonly publisher?: StreamRoles["publisher"];
   /**
-   * Called every second while older transactions are open; the slot begins when the last of them has ended, and so not
-   * before `reached`, where the source's WAL was before they were seen.
+   * Called every second while the slot waits for older transactions. The slot begins when the last of them has ended, so its
+   * start is after `reached`: the end of the source's WAL before the sessions were listed.
    */
   readonly onWaiting?: (sessions: readonly BlockingSession[], reached: Lsn) => void;
-  /** How long to wait for them; for ever by default. */
+  /** How long to wait for these transactions; by default without a limit. */
   readonly timeoutSeconds?: number;
   readonly signal?: AbortSignal;
 }
 
 /** A slot with the snapshot of the database at its consistent point. */
 export interface CreatedSlot extends SlotIdentity {
-  /** For SET TRANSACTION SNAPSHOT in other sessions of the database, until release. */
+  /** For SET TRANSACTION SNAPSHOT in other sessions of the database; valid until `release`. */
   readonly snapshotId: string;
-  /** Ends the session that holds the snapshot. The slot stays. */
+  /** Ends the session that holds the snapshot. The slot remains. */
   readonly release: () => Promise<void>;
 }
 
-/** A place in the source's history at which its content can be read. */
+/** An LSN of the source with a snapshot of its content. */
 export interface ComparisonPoint {
-  /** The snapshot shows all that committed at or before, and nothing after. */
+  /** The snapshot contains everything that committed at or before this LSN, and nothing after it. */
   readonly lsn: Lsn;
   readonly snapshotId: string;
   readonly release: () => Promise<void>;
 }
 
 /**
- * Creates a logical slot and exports the snapshot of its consistent point: a copy under that snapshot and the slot's
- * stream together are the database, with nothing twice and nothing missing.
+ * Creates a logical slot and exports the snapshot of its consistent point. A copy in that snapshot and the slot's stream
+ * together contain every change exactly once.
  *
- * @throws RefusedError when the source is not able or willing to (wal_level, max_replication_slots, privileges, name taken)
- * @throws TimeoutError naming the sessions whose transactions were waited for
+ * @throws RefusedError if the source refuses (wal_level, max_replication_slots, privileges, name in use)
+ * @throws TimeoutError naming the sessions whose transactions did not end
  */
 export async function createSlot(options: SlotOptions): Promise<CreatedSlot> {
   return create(options, false);
 }
 
 /**
- * Makes a place for an exact comparison, with a temporary slot that goes with its session. Hold the follower before, so
- * that it has not applied what committed later: `hold`, this, `drainTo(lsn)`, open the target's snapshot, `resume`.
+ * Creates a snapshot for an exact comparison, with a temporary slot. Hold the follower before, so that it does not apply later
+ * commits: call `hold`, this function, and `drainTo(lsn)`, open the target's snapshot, then call `resume`.
  *
- * @throws as {@link createSlot}
+ * @throws the errors of {@link createSlot}
  */
 export async function createComparisonPoint(options: SlotOptions): Promise<ComparisonPoint> {
   const { consistentPoint, snapshotId, release } = await create(options, true);
@@ -83,12 +83,12 @@ async function create(options: SlotOptions, temporary: boolean): Promise<Created
   let observer: Client | undefined;
   try {
     observer = await connect(source, { database, purpose: "slot observer" });
-    // TEMPORARY came with 10; before, the slot is dropped on release, or by who takes the next point after a killed process.
-    const goesWithSession = temporary && (await serverVersion(observer)) >= 100000;
+    // Before 10 there are no temporary slots. The slot is dropped by `release`, or after a crash by the next call.
+    const endsWithSession = temporary && (await serverVersion(observer)) >= 100000;
     if (temporary) await dropSlot(source, database, slot);
     const system = await identifySystem(session);
-    // Exporting the snapshot is the default in every version; the word for it differs.
-    const command = `CREATE_REPLICATION_SLOT ${quoteIdentifier(slot)}${goesWithSession ? " TEMPORARY" : ""} LOGICAL ${options.plugin}`;
+    // Exporting the snapshot is the default in every version, but the option's syntax differs.
+    const command = `CREATE_REPLICATION_SLOT ${quoteIdentifier(slot)}${endsWithSession ? " TEMPORARY" : ""} LOGICAL ${options.plugin}`;
     const created = session.query<{ consistent_point: string; snapshot_name: string }>(command);
     const { rows } = await watched(created, session, observer, options);
     return {
@@ -98,7 +98,7 @@ async function create(options: SlotOptions, temporary: boolean): Promise<Created
       ...system,
       release: async () => {
         await session.end();
-        if (temporary && !goesWithSession) await dropSlot(source, database, slot);
+        if (temporary && !endsWithSession) await dropSlot(source, database, slot);
       },
     };
   } catch (cause) {
@@ -109,7 +109,7 @@ async function create(options: SlotOptions, temporary: boolean): Promise<Created
   }
 }
 
-/** Waits for the slot, tells who holds it up, and ends the attempt on the server when the time is over. */
+/** Waits for the slot, reports the sessions that delay it, and terminates the attempt on the server after the timeout. */
 async function watched<Result>(
   created: Promise<Result>,
   session: Client,
@@ -127,16 +127,16 @@ async function watched<Result>(
     const sessions = await blockingSessions(observer, processIdOf(session));
     if (sessions.length > 0) onWaiting?.(sessions, reached);
     const waitedSeconds = (Date.now() - startedAt) / 1000;
-    const late = timeoutSeconds !== undefined && waitedSeconds >= timeoutSeconds;
-    if (!late && !signal?.aborted) continue;
-    // A walsender that waits for a lock does not notice a closed socket: without this it would make the slot later.
+    const isTimedOut = timeoutSeconds !== undefined && waitedSeconds >= timeoutSeconds;
+    if (!isTimedOut && !signal?.aborted) continue;
+    // A walsender that waits for a lock does not notice a closed socket. It would create the slot later.
     await observer.query("SELECT pg_catalog.pg_terminate_backend($1)", [processIdOf(session)]);
     await done;
-    if (signal?.aborted) throw new CanceledError(`creating slot ${slot} was given up`);
+    if (signal?.aborted) throw new CanceledError(`creating slot ${slot} was canceled`);
     throw new TimeoutError(
-      `slot ${slot} could not begin within ${timeoutSeconds ?? 0} s: ${describeBlockers(sessions)}`,
+      `slot ${slot} could not be created within ${timeoutSeconds ?? 0} s: ${describeBlockers(sessions)}`,
       {
-        remedy: `end these transactions on the ${publisher}: ${sessions.map(endingStatement).join("; ") || "see pg_locks"}; then try again`,
+        remedy: `end these transactions on the ${publisher}: ${sessions.map(endingStatement).join("; ") || "see pg_locks"}; then run pulumi up again`,
       },
     );
   }
@@ -153,15 +153,15 @@ function slotFailure(cause: unknown, { slot, database, publisher = "source" }: S
     });
   switch (sqlStateOf(cause)) {
     case sqlStates.duplicateObject:
-      return refuse(`drop it if nothing needs it: SELECT pg_drop_replication_slot('${slot}')`);
+      return refuse(`drop the slot if it is not in use: SELECT pg_drop_replication_slot('${slot}')`);
     case sqlStates.configurationLimitExceeded:
       return refuse(
-        `drop slots of the ${publisher} that nothing needs (see pg_replication_slots), or raise max_replication_slots and restart it: a migration takes one for each database, and one more for comparisons`,
+        `drop unused slots of the ${publisher} (see pg_replication_slots), or raise max_replication_slots and restart the server. A migration needs one slot for each database, and one more for comparisons`,
       );
     case sqlStates.objectNotInPrerequisiteState:
-      return refuse(`set wal_level = logical on the ${publisher} and restart it`);
+      return refuse(`set wal_level = logical on the ${publisher} and restart the server`);
     case sqlStates.insufficientPrivilege:
-      return refuse("give the role REPLICATION: ALTER ROLE <role> REPLICATION");
+      return refuse("grant REPLICATION to the role: ALTER ROLE <role> REPLICATION");
     default:
       return cause;
   }

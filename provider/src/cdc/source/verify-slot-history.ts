@@ -11,14 +11,14 @@ import { SlotHistory } from "./slot-history.js";
 import { type StreamSlot, asWalRemoved, verifySlotPlace } from "./slot-identity.js";
 
 /**
- * Judges the past of a source that tells by test_decoding. A stream of that plugin cannot begin before where the target
- * is: what it sent again would not be told from the rest before its end. So what lies between is looked at beforehand,
- * which leaves the slot where it is.
+ * Checks the history of a source with test_decoding, before the stream begins. Such a stream cannot begin before the target's
+ * position, because the position of a repeated transaction is unknown until its end. This check peeks at the WAL between the
+ * slot's and the target's position, and does not advance the slot.
  *
- * @param source a session of which nobody expects anything meanwhile
- * @param stopped ends it, and the session
- * @throws RefusedError when the past is another one, or the slot is no longer what it was
- * @throws CanceledError when stopped
+ * @param source a session without other queries meanwhile
+ * @param stopped cancels the check and ends the session
+ * @throws RefusedError if the history differs, or changes are missing
+ * @throws CanceledError if `stopped` aborts
  */
 export async function verifySlotHistory(
   source: Client,
@@ -28,28 +28,28 @@ export async function verifySlotHistory(
 ): Promise<void> {
   const stop = (): void => {
     void requestCancel(source);
-    // The server may be at decoding for as long as its oldest open transaction is old, or not answer.
-    abandon(source, new CanceledError("looking at the source's past was stopped"));
+    // Do not wait for the server: it decodes from the start of its oldest open transaction on, or may not answer.
+    abandon(source, new CanceledError("checking the source's history was stopped"));
   };
   stopped.addEventListener("abort", stop, { once: true });
   try {
     if (stopped.aborted) stop();
-    await judgePast(source, progress, parts);
+    await checkHistory(source, progress, parts);
   } finally {
     stopped.removeEventListener("abort", stop);
   }
 }
 
-async function judgePast(source: Client, progress: Progress, parts: StreamRoles): Promise<void> {
+async function checkHistory(source: Client, progress: Progress, parts: StreamRoles): Promise<void> {
   const slot = { name: progress.slot, parts };
-  const past = new SlotHistory(progress, slot);
+  const history = new SlotHistory(progress, slot);
   const confirmed = await verifySlotPlace(source, slot, () => progress.appliedThroughLsn);
   const isBehind = confirmed === undefined || confirmed < progress.appliedThroughLsn;
   const commits = isBehind ? await peekCommits(source, slot, progress.appliedThroughLsn) : [];
-  for (const commit of commits) past.passes(commit);
-  // Where the source does not tell, it begins no later than the first that it sends.
-  past.begins(confirmed ?? commits[0]?.endLsn);
-  past.ends();
+  for (const commit of commits) history.add(commit);
+  // Before 9.6 the confirmed position is unknown. It is not after the first commit that the source sends.
+  history.begin(confirmed ?? commits[0]?.endLsn);
+  history.end();
 }
 
 type Commit = Extract<StreamMessage, { kind: "commit" }>;

@@ -7,10 +7,10 @@ import type { ChangeCounts } from "../model/change-counts.js";
 import type { Statement } from "../wire/pipelined-queries.js";
 import { applyingPurpose } from "./target-session.js";
 
-/** What tells a slot from another one that was made later under the same name. */
+/** Distinguishes a slot from a later one with the same name. */
 export interface SlotIdentity {
   readonly slot: string;
-  /** The position from which on the slot's stream is complete, and at which its exported snapshot was taken. */
+  /** The LSN from which on the slot's stream is complete. The exported snapshot has the content at this LSN. */
   readonly consistentPoint: Lsn;
   readonly systemIdentifier: string;
   readonly timeline: number;
@@ -18,13 +18,16 @@ export interface SlotIdentity {
 
 /** How far the changes of the source have been applied to one migrated database. */
 export interface Progress extends SlotIdentity {
-  /** Grows with every take-over; only its holder may write. */
+  /** Rises with every takeover. Only the worker with the latest generation may write. */
   readonly generation: number;
-  /** The end of the commit record of the last transaction applied; the consistent point before the first one. */
+  /** The end of the commit record of the last applied transaction; the consistent point before the first transaction. */
   readonly lastCommitEndLsn: Lsn;
-  /** Every transaction that committed at or before is applied: lastCommitEndLsn, or beyond where the source had nothing for us. */
+  /**
+   * Every transaction that committed at or before this LSN is applied. It is later than lastCommitEndLsn if the source's WAL
+   * after that has no replicated changes.
+   */
   readonly appliedThroughLsn: Lsn;
-  /** By the source's clock. */
+  /** Source clock. */
   readonly commitTime: Date | undefined;
   readonly counts: ChangeCounts;
 }
@@ -48,10 +51,10 @@ CREATE TABLE IF NOT EXISTS pgmigration.progress (
 )`;
 
 /**
- * Begins the progress of a migration at its slot's consistent point, in the migrated database on the target. Called
- * again for the same slot it changes nothing but the generation.
+ * Begins the progress of a migration at its slot's consistent point, in the migrated database on the target. A repeated call
+ * for the same slot changes only the generation.
  *
- * @throws EngineError when progress of another slot is there: dropping it is the caller's decision
+ * @throws EngineError if the progress belongs to another slot; the caller decides whether to drop it
  */
 export async function initProgress(
   target: Client,
@@ -78,19 +81,19 @@ export async function initProgress(
     throw new EngineError(
       `progress of ${migration} belongs to slot ${progress?.slot ?? "(none)"} at ` +
         `${progress ? formatLsn(progress.consistentPoint) : "-"}, not to ${identity.slot} at ${formatLsn(identity.consistentPoint)}`,
-      { remedy: "drop the progress of the former slot before a copy under a new one" },
+      { remedy: "drop the progress of the former slot before a copy with a new slot" },
     );
   if (progress.generation !== generation) await takeOverProgress(target, migration, generation);
 }
 
-/** A session that applies waits for its client between the round trips of a batch, not for minutes. */
+/** An applying session waits for its client only between the round trips of a batch, which are short. */
 const stuckAfterSeconds = 60;
 
 /**
- * Makes `generation` the only one that may write, from now on, and answers how far the others have come. A worker that
- * was stopped within a transaction would keep its locks for ever: such a session is ended.
+ * Makes `generation` the only one that may write, and returns the progress of its predecessor. A suspended worker would keep
+ * the locks of its open transaction, so such a session is terminated.
  *
- * @throws TakenOverError when a later generation has it
+ * @throws TakenOverError if a later generation has taken over
  */
 export async function takeOverProgress(target: Client, migration: string, generation: number): Promise<Progress> {
   await target.query(
@@ -105,9 +108,7 @@ export async function takeOverProgress(target: Client, migration: string, genera
     [migration, generation],
   );
   if (!rows[0])
-    throw new TakenOverError(
-      `progress of ${migration} is written by a worker of a later generation than ${generation}`,
-    );
+    throw new TakenOverError(`a worker of a later generation than ${generation} applies the changes of ${migration}`);
   return progressOf(rows[0]);
 }
 
@@ -126,7 +127,7 @@ interface ProgressRow {
   readonly truncates: string;
 }
 
-/** Undefined when this database has no progress of that migration. */
+/** Undefined if this database has no progress of the migration. */
 export async function readProgress(target: Client, migration: string): Promise<Progress | undefined> {
   try {
     const { rows } = await target.query<ProgressRow>("SELECT * FROM pgmigration.progress WHERE migration = $1", [
@@ -168,9 +169,9 @@ export interface ProgressStep {
 }
 
 /**
- * The last statement of every transaction that applies changes: it commits with them or not at all, and only the
- * holder of the generation, going on from where it believes to be, may execute it. It must affect one row: else
- * {@link takenOver}, and nothing of the transaction may be committed.
+ * The last statement of every transaction that applies changes, so that both are committed together. It updates the row only
+ * if this generation still holds the progress, and the position is the expected one. It must affect one row. Otherwise throw
+ * {@link takenOver}, and never commit the transaction.
  */
 export const advanceStatement = (step: ProgressStep): Statement => ({
   prepared: true,
@@ -196,14 +197,14 @@ export const advanceStatement = (step: ProgressStep): Statement => ({
 export const takenOver = ({ migration, generation, from }: ProgressStep): TakenOverError =>
   new TakenOverError(
     `progress of ${migration} is no longer at ${formatLsn(from)} in generation ${generation}: another ` +
-      "worker has gone on with this migration",
+      "worker has taken over this migration",
   );
 
-/** Forgets a migration's progress; idempotent. The schema goes too once nothing is left in it. */
+/** Deletes a migration's progress; idempotent. Drops the schema as well if it is empty then. */
 export async function dropProgress(target: Client, migration: string): Promise<void> {
   if (!(await hasProgressTable(target))) return;
   await target.query("DELETE FROM pgmigration.progress WHERE migration = $1", [migration]);
-  // One statement, so that progress which another migration begins meanwhile is either seen or waits for the lock.
+  // One statement: progress that another migration begins meanwhile is either seen, or waits for the lock.
   await target.query(`
     DO $$
     BEGIN

@@ -8,8 +8,8 @@ import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { migrationRoles, type StreamRoles } from "../model/stream-roles.js";
 
 /**
- * Few staged rows meet tables of any size: the way is a scan of the few and an index look-up for each. The planner knows
- * no statistics of a temporary table and would now and then read the whole table instead.
+ * A few staged rows are joined with tables of any size. The best plan scans the staged rows and looks up each in an index. The
+ * planner has no statistics of temporary tables and would sometimes scan the whole table instead.
  */
 const settings: Readonly<Record<string, string>> = {
   enable_seqscan: "off",
@@ -17,32 +17,29 @@ const settings: Readonly<Record<string, string>> = {
   enable_mergejoin: "off",
   jit: "off",
   temp_buffers: "32MB",
-  // A batch is sorted by its key, of wide rows too, without a file.
+  // Sorts a batch by its key in memory, even with wide rows.
   work_mem: "32MB",
-  // What is confirmed to the source is forgotten there, so it has to be durable here, whatever the database has set.
+  // The source forgets confirmed changes, so they must be durable on the target, independently of the database's setting.
   synchronous_commit: "on",
-  // A backend whose client is gone gives up its locks although it waits itself.
+  // A backend that waits for a lock ends when its client is gone, and releases its own locks.
   client_connection_check_interval: "5s",
 };
 
 export const applyingPurpose = "apply changes";
 
 export interface TargetSessionOptions {
-  /** The target has no triggers and no foreign keys yet, so that the session need not be a replica's. */
+  /** The target has no triggers and no foreign keys yet, so session_replication_role need not be set. */
   readonly triggersDisabled?: boolean | undefined;
-  /**
-   * For the functions of checks and generated columns, which may name what they use without a schema; as of
-   * useSearchPath.
-   */
+  /** For functions of checks and generated columns that use names without a schema; see useSearchPath. */
   readonly searchPath?: string | undefined;
-  /** As messages name the server; a migration's target by default. */
+  /** The server's name in messages; by default a migration's target. */
   readonly parts?: StreamRoles | undefined;
 }
 
 /**
- * A session in which changes are applied as they are: no triggers, no foreign key checks, as in a replica.
+ * Opens a session that applies changes without triggers and foreign key checks (session_replication_role = replica).
  *
- * @throws RefusedError when the role may not have that
+ * @throws RefusedError if the role may not set session_replication_role
  */
 export async function openTargetSession(
   target: Endpoint,
@@ -59,7 +56,8 @@ export async function openTargetSession(
       [JSON.stringify({ ...settings, search_path: searchPathFor(searchPath) })],
     );
     const { role } = rows[0]!;
-    if (!triggersDisabled && role !== "replica") throw noReplica(client, database, subscriber, `it is still ${role}`);
+    if (!triggersDisabled && role !== "replica")
+      throw replicaRoleRefused(client, database, subscriber, `it is still ${role}`);
     return client;
   } catch (error) {
     await client.end();
@@ -67,7 +65,7 @@ export async function openTargetSession(
   }
 }
 
-/** Whether this session's role may apply changes as a replica does: tried, since a privilege alone proves nothing. */
+/** Whether the session's role may set session_replication_role. It tries, because the privileges do not show it reliably. */
 export async function mayBecomeReplica(session: Client): Promise<boolean> {
   await session.query("BEGIN");
   try {
@@ -81,27 +79,27 @@ export async function mayBecomeReplica(session: Client): Promise<boolean> {
   }
 }
 
-/** Set after connecting, since it may be refused as a start-up option; to be looked at, since a pooler may forget it. */
+/** Set after connecting, because a server may refuse it as a start-up option. Check it later: a pooler may reset it. */
 async function becomeReplica(client: Client, database: string, subscriber: StreamRoles["subscriber"]): Promise<void> {
   try {
     await client.query("SET session_replication_role = replica");
   } catch (cause) {
     if (sqlStateOf(cause) !== sqlStates.insufficientPrivilege) throw cause;
-    throw noReplica(client, database, subscriber, messageOf(cause), cause);
+    throw replicaRoleRefused(client, database, subscriber, messageOf(cause), cause);
   }
 }
 
-const noReplica = (
+const replicaRoleRefused = (
   { user }: Client,
   database: string,
   subscriber: StreamRoles["subscriber"],
-  said: string,
+  reason: string,
   cause?: unknown,
 ): RefusedError =>
   new RefusedError(
-    `the ${subscriber} does not let ${user ?? "the role"} set session_replication_role in ${database} (${said})`,
+    `the ${subscriber} does not let ${user ?? "the role"} set session_replication_role in ${database} (${reason})`,
     {
-      remedy: `GRANT SET ON PARAMETER session_replication_role TO ${user ?? "<role>"} as a superuser (15+), or use the server's administrator`,
+      remedy: `run GRANT SET ON PARAMETER session_replication_role TO ${user ?? "<role>"} as a superuser (15+), or use the server's administrator`,
       code: "603113",
       cause,
     },

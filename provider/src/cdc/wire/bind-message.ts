@@ -2,7 +2,7 @@ import { EngineError } from "../../errors.js";
 import { type Tuple, endOf, tupleHolding, nullField, startOf } from "../model/change.js";
 import type { ValueForm } from "../model/value-form.js";
 
-/** A statement's parameter: a field of the new row or of the one that is looked for. */
+/** A statement's parameter: a field of the new row, or of the old row that the statement searches for. */
 export interface Parameter {
   readonly of: "row" | "old";
   readonly field: number;
@@ -10,22 +10,22 @@ export interface Parameter {
 
 const bind = 0x42;
 const nullLength = -1;
-/** Longer fields are sent from where they lie: of them there need be no copy. */
+/** Longer fields are sent from the stream's buffer, without a copy. */
 const longFieldBytes = 32 << 10;
-/** How many forms, the one of all parameters, and how many parameters there are. */
+/** The number of forms, the form of all parameters, and the number of parameters. */
 const headBytes = 6;
-/** No forms of results: they are not read. */
+/** The number of result forms: 0, because results are not read. */
 const tailBytes = 2;
 
 /**
- * What a Bind message (manual, "Message Formats") says behind the names of its portal and its statement: values of one
- * form, as they came. Its pieces are to be sent one after another.
+ * The part of a Bind message (manual, "Message Formats") after the names of its portal and its statement: the values in the
+ * form of the stream. The pieces are sent one after another.
  */
 export class BoundValues {
   readonly pieces: readonly Buffer[];
   readonly bytes: number;
 
-  /** @throws EngineError when no state of a row says a field: NULL in its place would lose a value */
+  /** @throws EngineError if a field is absent in all states of a row: NULL instead would lose a value */
   constructor(
     form: ValueForm,
     parameters: readonly Parameter[],
@@ -58,11 +58,11 @@ export class BoundValues {
 
 function holding(tuple: Tuple | undefined, field: number): Tuple {
   const holder = tuple && tupleHolding(tuple, field);
-  if (!holder) throw new EngineError(`field ${field} of a row is not known where it has to be written`);
+  if (!holder) throw new EngineError(`the value of field ${field} of a row is unknown, but must be written`);
   return holder;
 }
 
-/** Of all values but the long ones, with the length of each. */
+/** The bytes of all short values, and of the length words of all values. */
 function shortBytes(holders: readonly Tuple[], parameters: readonly Parameter[]): number {
   let bytes = 0;
   for (const [place, { field }] of parameters.entries()) {
@@ -77,7 +77,7 @@ class Writer {
   readonly #buffer: Buffer;
   readonly #pieces: Buffer[] = [];
   #length = 0;
-  /** Where the piece begins that is not ended. */
+  /** Start of the current piece. */
   #from = 0;
 
   constructor(bytes: number) {

@@ -5,12 +5,12 @@ import { CopyRows } from "./copy-rows.js";
 const fileHeader = Buffer.from("PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", "latin1");
 const endOfFile = -1;
 const nullLength = -1;
-/** Of a longer field one message would hold it all: it goes in by pieces of this size, which are not copied. */
+/** Longer fields are sent in pieces of this size, without a copy. Otherwise one message would contain the whole field. */
 const pieceBytes = 32 << 10;
-/** So many bytes are copied sooner than a call to do so is made. */
+/** Up to this size, a loop is faster than a call of Buffer.copy. */
 const shortBytes = 64;
 
-/** COPY's binary format (manual, "COPY", "Binary Format"), of fields in binary form: they go in as they came. */
+/** COPY's binary format (manual, "COPY", "Binary Format") for fields in binary form, which need no conversion. */
 export class CopyBinary extends CopyRows {
   readonly #fieldsPerLine: number;
   #fieldsInLine = 0;
@@ -37,13 +37,13 @@ export class CopyBinary extends CopyRows {
     this.#fieldsInLine = 0;
   }
 
-  /** Its binary form names the types of its fields: what is staged in records is taken in text form. */
+  /** A record's binary form contains the types of its fields. Tables that are staged as records use text form instead. */
   beginRecord(): void {
-    throw new EngineError("a record is not written in binary form");
+    throw new EngineError("records are not supported in binary form");
   }
 
   endRecord(): void {
-    throw new EngineError("a record is not written in binary form");
+    throw new EngineError("records are not supported in binary form");
   }
 
   protected value(bytes: Buffer, start: number, end: number): void {
@@ -73,7 +73,7 @@ export class CopyBinary extends CopyRows {
     this.length += 4;
   }
 
-  /** Most of the time goes by here: one look for room, and no call for each of a few bytes. */
+  /** The hottest function: it checks the free space once, and avoids function calls for short values. */
   #short(bytes: Buffer, start: number, size: number): void {
     this.reserve(4 + size);
     const { message } = this;
@@ -91,7 +91,7 @@ export class CopyBinary extends CopyRows {
   #long(bytes: Buffer, start: number, size: number): void {
     this.#int32(size);
     for (let from = start; from < start + size; from += pieceBytes) {
-      this.asTheyLie(bytes, from, Math.min(from + pieceBytes, start + size));
+      this.withoutCopy(bytes, from, Math.min(from + pieceBytes, start + size));
     }
   }
 }

@@ -2,21 +2,21 @@ import { EngineError } from "../../errors.js";
 import { type Tuple, endOf, tupleHolding, nullField, startOf } from "../model/change.js";
 
 /**
- * The first message is short, since a batch may hold a line or two for each of thousands of tables; each next one is
- * longer.
+ * The first message is short, because a batch may have a line or two for each of thousands of tables. Each following message
+ * is longer.
  */
 const firstMessageBytes = 512;
 const messageGrowth = 4;
-const longestMessageBytes = 64 << 10;
+const maxMessageBytes = 64 << 10;
 const headerBytes = 5;
 const copyData = 0x64;
 
 /**
- * What a `COPY ... FROM STDIN` is given, built from fields as they came, byte by byte, without strings. It comes in CopyData
- * messages, ready to be sent.
+ * Builds the data of a `COPY ... FROM STDIN` from the fields' bytes, without strings. The result are CopyData messages that
+ * can be sent as they are.
  */
 export abstract class CopyRows {
-  /** The message in hand; what is in it ends at `length`. */
+  /** The current message. Its content ends at `length`. */
   protected message = Buffer.allocUnsafe(firstMessageBytes);
   protected length = headerBytes;
   readonly #messages: Buffer[] = [];
@@ -24,49 +24,49 @@ export abstract class CopyRows {
   abstract integer(value: number): void;
   abstract null(): void;
   abstract endLine(): void;
-  /** Fields up to {@link endRecord} are those of one composite value. */
+  /** The following fields, up to {@link endRecord}, form one composite value. */
   abstract beginRecord(): void;
   abstract endRecord(): void;
   /** The bytes of a field that is not NULL. */
   protected abstract value(bytes: Buffer, start: number, end: number): void;
-  /** Adds what stands behind the last line. */
+  /** Adds the end mark after the last line. */
   protected abstract end(): void;
 
-  /** All that was built, as CopyData messages, of which one may come in two pieces; nothing may be added any more. */
+  /** Returns all CopyData messages. A message may consist of two buffers. No rows may be added afterwards. */
   messages(): readonly Buffer[] {
     this.end();
     this.#endMessage();
     return this.#messages;
   }
 
-  /** @throws EngineError when no state of the row says this field: writing NULL for it would lose a value */
+  /** @throws EngineError if the field is absent in all states of the row: NULL instead would lose a value */
   field(tuple: Tuple, field: number): void {
     const holder = tupleHolding(tuple, field);
-    if (!holder) throw new EngineError(`field ${field} of a row is not known where it has to be written`);
-    this.#held(holder, field);
+    if (!holder) throw new EngineError(`the value of field ${field} of a row is unknown, but must be written`);
+    this.#valueOrNull(holder, field);
   }
 
-  /** For a field that is not used where it is not known. */
+  /** Writes NULL for an absent field. The statement must not use the field then. */
   fieldOrNull(tuple: Tuple | undefined, field: number): void {
     const holder = tuple && tupleHolding(tuple, field);
-    if (holder) this.#held(holder, field);
+    if (holder) this.#valueOrNull(holder, field);
     else this.null();
   }
 
-  /** Room for so many bytes in the message, no more than fit into an empty one of the longest kind. */
+  /** Ensures free space for this number of bytes in the message. */
   protected reserve(bytes: number): void {
     if (this.length + bytes <= this.message.length) return;
     this.#endMessage();
-    const grown = Math.min(messageGrowth * this.message.length, longestMessageBytes);
+    const grown = Math.min(messageGrowth * this.message.length, maxMessageBytes);
     this.message = Buffer.allocUnsafe(Math.max(grown, headerBytes + bytes));
     this.length = headerBytes;
   }
 
-  /** Sends so many bytes from where they lie: of a long field there need be no copy. */
-  protected asTheyLie(bytes: Buffer, start: number, end: number): void {
+  /** Adds bytes as a message that refers to the given buffer, so that long fields are not copied. */
+  protected withoutCopy(bytes: Buffer, start: number, end: number): void {
     const { length } = this;
     this.#endMessage();
-    // What stands before them is sent from where it lies, too.
+    // The ended message still refers to the first part of the buffer.
     if (length > headerBytes) this.message = this.message.subarray(length);
     const header = Buffer.allocUnsafe(headerBytes);
     header[0] = copyData;
@@ -74,7 +74,7 @@ export abstract class CopyRows {
     this.#messages.push(header, bytes.subarray(start, end));
   }
 
-  #held(holder: Tuple, field: number): void {
+  #valueOrNull(holder: Tuple, field: number): void {
     const start = startOf(holder, field);
     if (start === nullField) this.null();
     else this.value(holder.bytes, start, endOf(holder, field));

@@ -10,20 +10,20 @@ const comma = 0x2c;
 const leftParenthesis = 0x28;
 const rightParenthesis = 0x29;
 
-/** A field goes in by pieces of this size, so that a long one takes no room for escapes that it may not need. */
+/** Fields are added in pieces of this size. Space for escapes is then reserved for a piece, not for a whole long field. */
 const pieceBytes = 16 << 10;
-/** From this size on the pieces of a field that need no escapes are not copied. */
+/** In fields of at least this size, pieces without escapes are not copied. */
 const longFieldBytes = 4 * pieceBytes;
 
-/** By byte: what stands behind the backslash for it, or 0 where it stands for itself. */
+/** For each byte: the letter after the backslash, or 0 if the byte is not escaped. */
 const escapes = new Uint8Array(256);
 escapes[backslash] = backslash;
 escapes[tab] = 0x74;
 escapes[newline] = 0x6e;
 escapes[carriageReturn] = 0x72;
 
-/** So many bytes a byte becomes at most: a backslash in a record is doubled there, and each of the two by COPY. */
-const mostEscaped = 4;
+/** The maximum number of bytes for one byte: a record doubles a backslash, and COPY doubles each of the two. */
+const maxEscapedBytes = 4;
 
 function isPlain(bytes: Buffer, start: number, end: number): boolean {
   for (let at = start; at < end; at++) if (escapes[bytes[at]!] !== 0) return false;
@@ -31,8 +31,8 @@ function isPlain(bytes: Buffer, start: number, end: number): boolean {
 }
 
 /**
- * COPY's text format (manual, "COPY", "Text Format"), of fields in text form: backslash, tab, newline and carriage return
- * are escaped, NULL is \N.
+ * COPY's text format (manual, "COPY", "Text Format") for fields in text form. Backslash, tab, newline and carriage return are
+ * escaped, and NULL is \N.
  */
 export class CopyText extends CopyRows {
   #fieldsInLine = 0;
@@ -81,7 +81,7 @@ export class CopyText extends CopyRows {
     const isLong = end - start >= longFieldBytes;
     for (let from = start; from < end; from += pieceBytes) {
       const to = Math.min(from + pieceBytes, end);
-      if (isLong && isPlain(bytes, from, to)) this.asTheyLie(bytes, from, to);
+      if (isLong && isPlain(bytes, from, to)) this.withoutCopy(bytes, from, to);
       else this.#escape(bytes, from, to);
     }
   }
@@ -107,12 +107,12 @@ export class CopyText extends CopyRows {
     this.length = length;
   }
 
-  /** As a composite value's field is written (manual, "Composite Types", "Composite Type Input and Output Syntax"). */
+  /** Writes a field of a composite value (manual, "Composite Types", "Composite Type Input and Output Syntax"). */
   #quoted(bytes: Buffer, start: number, end: number): void {
     this.#byte(quote);
     for (let at = start; at < end; at++) {
       const byte = bytes[at]!;
-      this.reserve(mostEscaped);
+      this.reserve(maxEscapedBytes);
       const doubled = byte === quote || byte === backslash ? 2 : 1;
       for (let time = 0; time < doubled; time++) this.#escapedByte(byte);
     }

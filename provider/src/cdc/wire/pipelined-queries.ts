@@ -7,30 +7,29 @@ import { PreparedStatements } from "./prepared-statements.js";
 export interface Statement {
   readonly text: string;
   readonly values?: readonly (string | null)[];
-  /** In place of `values`: in the form in which they came. */
+  /** Replaces `values`: values in the form of the stream. */
   readonly bound?: BoundValues;
-  /** Worth preparing once in a session: it comes again and again. */
+  /** Whether to prepare the statement, because it is repeated in this session. */
   readonly prepared?: boolean;
-  /** What a `COPY ... FROM STDIN` is given: CopyData messages, headers included. */
+  /** The data of a `COPY ... FROM STDIN`: CopyData messages with headers. */
   readonly copyData?: readonly Buffer[];
-  /** Told the command's tag as soon as the server has executed it, whatever becomes of those behind it. */
+  /** Receives the command's tag as soon as the server has executed it, even if a later statement fails. */
   readonly onDone?: (tag: string) => void;
 }
 
 export interface Answers {
-  /** How many rows each statement affected, in order, up to the one that failed. */
+  /** The number of rows that each statement affected, in order, up to the failed statement. */
   readonly rows: readonly number[];
-  /** Of the first statement that failed, none of those behind it was executed; or of the connection. */
+  /** The error of the connection, or of the first failed statement. The server skipped the statements after it. */
   readonly error: Error | undefined;
 }
 
 /**
- * Sends statements to a server without waiting for answers in between, so that a batch costs one round trip however many
- * it has: the extended query protocol up to one Sync (manual, "Pipelining"). COPY's data follow its Execute at once; should
- * it fail, the server skips them as it skips all else up to the Sync.
+ * Sends many statements in one round trip: the extended query protocol up to one Sync (manual, "Pipelining"). The data of a
+ * COPY follow its Execute immediately. If the COPY fails, the server skips them, as it skips everything up to the Sync.
  *
- * One that is made while another is under way is sent at once, behind it, whatever that will be answered; it must not have
- * a statement to prepare which that prepares as well.
+ * A call while another one is under way is sent immediately, independently of the other's result. The two calls must not
+ * prepare the same new statement.
  */
 export class PipelinedQueries {
   readonly #client: Client;
@@ -42,7 +41,7 @@ export class PipelinedQueries {
     this.#prepared = prepared;
   }
 
-  /** Never rejects: what went wrong is in the answers. After an error the transaction has to be rolled back. */
+  /** Never rejects: `Answers` contains the error. After an error, the caller must roll back the transaction. */
   make(statements: readonly Statement[]): Promise<Answers> {
     return new Promise((resolve) => {
       const trip = new RoundTrip(statements, this.#prepared, resolve);
@@ -56,7 +55,7 @@ export class PipelinedQueries {
   }
 }
 
-/** What pg's connection writes, and tells of beside what it hands to its query. */
+/** The part of pg's connection that writes messages, and emits events in addition to those for its query. */
 interface Wire extends EventEmitter {
   readonly stream: Connection["stream"];
   parse(statement: { name: string; text: string }): void;
@@ -68,16 +67,17 @@ interface Wire extends EventEmitter {
 
 const copyDone = Buffer.from([0x63, 0, 0, 0, 4]);
 
-/** For pg, a query of its own: its answers come to these handlers. */
+/** One call of `make`. pg treats it as a query and calls its handlers for the server's answers. */
 class RoundTrip implements Submittable {
   readonly #statements: readonly Statement[];
   readonly #prepared: PreparedStatements;
   readonly #resolve: (answers: Answers) => void;
   readonly #rows: number[] = [];
-  /** Names in the order in which they will be said to be parsed. */
+  /** Names of statements whose ParseComplete is pending, in order. */
   readonly #parsing: string[] = [];
-  readonly #asked = new Set<string>();
-  /** In the order in which they will be said to be closed. */
+  /** Names of statements that this round trip has prepared. */
+  readonly #requested = new Set<string>();
+  /** Names of statements whose CloseComplete is pending, in order. */
   readonly #closing: string[] = [];
   #release: () => void = () => undefined;
   #wire: Wire | undefined;
@@ -89,23 +89,23 @@ class RoundTrip implements Submittable {
     this.#resolve = resolve;
   }
 
-  /** Where it was sent, until all its answers are here. */
+  /** The connection on which it was sent; undefined before, and after all answers have arrived. */
   get wire(): Wire | undefined {
     return this.#wire;
   }
 
-  /** At once: the next answer may be here already. */
+  /** Calls `next` synchronously after the last answer: the next round trip's answers may be in the same chunk. */
   whenOver(next: () => void): void {
     this.#next = next;
   }
 
   /**
-   * Called by pg when the answers are this one's. Answers why nothing could be sent, which comes back through
+   * pg calls it before it delivers this query's answers. Returns an error if nothing can be sent. pg then passes it to
    * {@link handleError}.
    */
   submit(connection: Connection): Error | undefined {
     const wire = connection as unknown as Wire;
-    // The server has said its last word, and pg has not heard of the end yet.
+    // The server has closed the connection, but pg has not received the event yet.
     if (!wire.stream.writable) return new UnreachableError("the server has closed the connection");
     this.#listen(wire);
     if (!this.#wire) this.send(wire);
@@ -116,7 +116,7 @@ class RoundTrip implements Submittable {
     if (!wire.stream.writable) return;
     this.#wire = wire;
     wire.stream.cork();
-    for (const name of this.#prepared.retriesExhausted) this.#close(wire, name);
+    for (const name of this.#prepared.evicted) this.#close(wire, name);
     for (const statement of this.#statements) this.#send(wire, statement);
     wire.sync();
     wire.stream.uncork();
@@ -133,14 +133,14 @@ class RoundTrip implements Submittable {
     wire.stream.write(copyDone);
   }
 
-  /** Answers the name under which the statement is there. */
+  /** Returns the name of the statement on the server. */
   #parse(wire: Wire, { text, prepared }: Statement): string {
-    const { name, insteadOf } = prepared ? this.#prepared.use(text) : { name: "", insteadOf: [] };
-    for (const former of insteadOf) this.#close(wire, former);
-    if (name !== "" && (this.#prepared.isReady(name) || this.#asked.has(name))) return name;
+    const { name, evicted } = prepared ? this.#prepared.use(text) : { name: "", evicted: [] };
+    for (const former of evicted) this.#close(wire, former);
+    if (name !== "" && (this.#prepared.isReady(name) || this.#requested.has(name))) return name;
     wire.parse({ name, text });
     this.#parsing.push(name);
-    this.#asked.add(name);
+    this.#requested.add(name);
     return name;
   }
 
@@ -162,17 +162,17 @@ class RoundTrip implements Submittable {
     this.#end(undefined);
   }
 
-  /** Its data are on their way already. */
+  /** The COPY data were already sent. */
   handleCopyInResponse(): void {
     return;
   }
 
-  /** Rows are counted, not read. */
+  /** Rows are not read. Their number comes with CommandComplete. */
   handleDataRow(): void {
     return;
   }
 
-  /** A statement that fails, or is undone, stays prepared. */
+  /** Tracks prepared statements by ParseComplete: a statement whose execution fails or is rolled back stays prepared. */
   #listen(wire: Wire): void {
     const onParsed = (): void => {
       const name = this.#parsing.shift();

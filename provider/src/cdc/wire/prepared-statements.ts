@@ -1,52 +1,52 @@
-/** Each takes some ten kilobytes of the server's memory. */
-const mostPrepared = 2000;
-/** Those of wide tables take 30 to 70 times their text: one of 1,000 columns takes a megabyte. */
-const mostCharacters = 2 << 20;
+/** Each prepared statement takes about ten kilobytes of the server's memory. */
+const maxPrepared = 2000;
+/** Statements of wide tables take 30 to 70 times their text: a statement with 1,000 columns takes a megabyte. */
+const maxCharacters = 2 << 20;
 
 /**
- * The statements that one session has prepared, by their texts. Beyond a number, or a length, those that were used longest
- * ago are given up. What is sent may be skipped by the server, behind one that fails: only what it has answered counts as
- * done.
+ * The prepared statements of one session, by their texts. Beyond a maximum number or total length, the least recently used
+ * ones are evicted. After a failed statement the server skips the rest of a round trip, so a statement counts as prepared or
+ * closed only when the server has confirmed it.
  */
 export class PreparedStatements {
-  readonly #most: number;
-  readonly #mostCharacters: number;
-  /** By text, the one used longest ago first. */
+  readonly #maxPrepared: number;
+  readonly #maxCharacters: number;
+  /** By text, the least recently used first. */
   readonly #names = new Map<string, string>();
   readonly #ready = new Set<string>();
-  readonly #retriesExhausted = new Set<string>();
-  #given = 0;
-  /** Of all the texts. */
+  readonly #evicted = new Set<string>();
+  #created = 0;
+  /** Total length of the texts. */
   #characters = 0;
 
-  constructor(most = mostPrepared, characters = mostCharacters) {
-    this.#most = most;
-    this.#mostCharacters = characters;
+  constructor(prepared = maxPrepared, characters = maxCharacters) {
+    this.#maxPrepared = prepared;
+    this.#maxCharacters = characters;
   }
 
-  /** The statement's name, and those of the ones which have to be closed for it. */
-  use(text: string): { readonly name: string; readonly insteadOf: readonly string[] } {
+  /** Returns the statement's name, and the names of the statements that are evicted for it. */
+  use(text: string): { readonly name: string; readonly evicted: readonly string[] } {
     const known = this.#names.get(text);
-    const name = known ?? `pg_migration_${++this.#given}`;
+    const name = known ?? `pg_migration_${++this.#created}`;
     if (known === undefined) this.#characters += text.length;
     this.#names.delete(text);
     this.#names.set(text, name);
-    const insteadOf: string[] = [];
-    while (this.#names.size > 1 && this.#areTooMany()) insteadOf.push(this.#giveUpOldest());
-    return { name, insteadOf };
+    const evicted: string[] = [];
+    while (this.#names.size > 1 && this.#exceedsLimit()) evicted.push(this.#evictOldest());
+    return { name, evicted };
   }
 
-  #areTooMany(): boolean {
-    return this.#names.size > this.#most || this.#characters > this.#mostCharacters;
+  #exceedsLimit(): boolean {
+    return this.#names.size > this.#maxPrepared || this.#characters > this.#maxCharacters;
   }
 
   isReady(name: string): boolean {
     return this.#ready.has(name);
   }
 
-  /** Those that are not known to be closed. */
-  get retriesExhausted(): Iterable<string> {
-    return this.#retriesExhausted;
+  /** Evicted statements that the server has not confirmed as closed. */
+  get evicted(): Iterable<string> {
+    return this.#evicted;
   }
 
   parsed(name: string): void {
@@ -55,14 +55,14 @@ export class PreparedStatements {
 
   closed(name: string): void {
     this.#ready.delete(name);
-    this.#retriesExhausted.delete(name);
+    this.#evicted.delete(name);
   }
 
-  #giveUpOldest(): string {
+  #evictOldest(): string {
     const [text, name] = this.#names.entries().next().value!;
     this.#names.delete(text);
     this.#characters -= text.length;
-    this.#retriesExhausted.add(name);
+    this.#evicted.add(name);
     return name;
   }
 }
