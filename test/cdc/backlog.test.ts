@@ -1,14 +1,11 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  BacklogIncomplete,
-  type BacklogLimits,
-  BacklogReader,
-  backlogLimits,
-  canAdvanceCopiedSlots,
-} from "../../provider/src/cdc/reader/backlog-reader";
+import { type BacklogLimits, backlogLimits, canAdvanceCopiedSlots } from "../../provider/src/cdc/reader/backlog-limits";
+import { BacklogReader } from "../../provider/src/cdc/reader/backlog-reader";
+import { openBacklogSession } from "../../provider/src/cdc/reader/backlog-session";
 import type { Follower } from "../../provider/src/cdc/follower";
 import type { FollowEvent, FollowOptions } from "../../provider/src/cdc/follow-options";
+import { BacklogIncomplete } from "../../provider/src/cdc/model/signals";
 import { readerSlot } from "../../provider/src/cdc/model/names";
 import { migrationRoles } from "../../provider/src/cdc/model/stream-roles";
 import { pgOutputOptions } from "../../provider/src/cdc/decode/pgoutput";
@@ -287,21 +284,21 @@ describe("a backlog", () => {
     ): Promise<void> => {
       const proxy = await CuttableProxy.to(on.source);
       const [source, holder] = await Promise.all([1, 2].map(() => servers.source.connect(on.database)));
-      const session = await BacklogReader.session(proxy.endpoint, source!, on.database, on.names.slot);
+      const session = await openBacklogSession(proxy.endpoint, source!, on.database, on.names.slot);
       if (typeof session === "string") throw new Error(session);
       // Unlike LOCK TABLE, this does not lock the tables of the view.
       await holder!.query("SET allow_system_table_mods = on");
       await holder!.query("BEGIN; ALTER VIEW pg_catalog.pg_replication_slots OWNER TO CURRENT_USER");
       const release = (): Promise<unknown> => holder!.query("ROLLBACK");
       const reading: Reading = { proxy, ends: [], messages: 0, release };
-      const reader = new BacklogReader(
+      const reader = new BacklogReader({
         session,
-        source!,
-        { name: on.names.slot, parts: migrationRoles },
-        await on.sourceLsn(),
-        pgOutputOptions(on.options().publications, "text"),
-        { ...backlogLimits, ...backlog, ...limits },
-        {
+        source: source!,
+        slot: { name: on.names.slot, parts: migrationRoles },
+        from: await on.sourceLsn(),
+        pluginOptions: pgOutputOptions(on.options().publications, "text"),
+        limits: { ...backlogLimits, ...backlog, ...limits },
+        handlers: {
           onData: () => reading.messages++,
           onKeepalive: () => undefined,
           onRead: () => reading.ends.push("read"),
@@ -309,7 +306,7 @@ describe("a backlog", () => {
           isBusy: () => false,
           silenceLimitMs: 500,
         },
-      );
+      });
       try {
         await until("the reader waits for the lock", waitsForLock);
         await during(reading);

@@ -4,7 +4,7 @@ import type { Lsn } from "../postgres/lsn.js";
 import type { Table } from "../postgres/tables.js";
 import type { ChangeCounts } from "./model/change-counts.js";
 import type { StreamRoles } from "./model/stream-roles.js";
-import type { BacklogLimits } from "./reader/backlog-reader.js";
+import type { BacklogLimits } from "./reader/backlog-limits.js";
 import type { OutputPlugin } from "./source/slot.js";
 
 export interface FollowOptions {

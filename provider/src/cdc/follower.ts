@@ -1,35 +1,44 @@
 import type { FollowOptions, FollowState, FollowStatus } from "./follow-options.js";
-import { setTimeout as sleep } from "node:timers/promises";
+import { delay } from "../async/delay.js";
 import { Notifier } from "../async/notifier.js";
 import { CanceledError, ContentDiffersError, RefusedError, TakenOverError, messageOf } from "../errors.js";
 import { connect } from "../postgres/connection/connect.js";
 import { formatLsn, type Lsn } from "../postgres/lsn.js";
 import { sqlStateOf } from "../postgres/sql-state.js";
-import { BacklogIncomplete } from "./reader/backlog-reader.js";
 import { asFailure, isLogin, isRetryable } from "./model/failure.js";
 import { ApplyBarrier } from "./apply-barrier.js";
 import { isLockTableFull, LockTableFull, lockTableFull } from "./apply/lock-table-full.js";
 import { migrationRoles } from "./model/stream-roles.js";
 import { ApplyConnection } from "./apply-connection.js";
+import { BacklogIncomplete, TextFormatRequired } from "./model/signals.js";
+import type { ValueForm } from "./model/value-form.js";
+import { StreamAdvance } from "./stream-advance.js";
 import { readProgress } from "./target/progress.js";
-import { TextFormatRequired, type ValueForm } from "./model/value-form.js";
 
 const firstRetryMs = 200;
 const longestRetryMs = 5000;
-/** How long a batch may still take after stop before its session is ended on the server. */
+/** How long a batch may take after `stop`, before its session is terminated on the server. */
 const stopGraceMs = 3000;
 const progressEveryMs = 1000;
 
 /**
  * Applies the changes of a slot to the target, each exactly once, until stopped.
  *
- * Before: createPublications, createSlot, initProgress, and a copy under the slot's snapshot. Needs no clean-up but
- * {@link stop}; slot, publications and progress stay.
+ * Call createPublications, createSlot and initProgress first, and copy the database in the slot's snapshot. {@link stop} ends
+ * all sessions. Slot, publications and progress remain.
+ *
+ * @example
+ * ```ts
+ * const follower = new Follower(options);
+ * await follower.drainTo(await currentLsn(session));
+ * follower.resume();
+ * await follower.stop();
+ * ```
  */
 export class Follower {
   /**
-   * Resolves after {@link stop}. Rejects with TakenOverError, RefusedError, ContentDiffersError or EngineError as they arise, and with
-   * UnreachableError when a server stays away for too long.
+   * Resolves after {@link stop}. Rejects with TakenOverError, RefusedError, ContentDiffersError or EngineError, or with
+   * UnreachableError if a server stays unreachable for too long.
    */
   readonly finished: Promise<void>;
   #options: FollowOptions;
@@ -43,16 +52,11 @@ export class Follower {
   #counts = { received: 0, ordered: 0 };
   #disconnectedAt: number | undefined;
   #wasOpened = false;
-  /** Of the last stream. */
+  /** The form of the last stream's values. */
   #form: ValueForm = "text";
-  /** What was told last of a target's lock table, where nothing else was told since. */
-  #fullBy: string | undefined;
-  /** The last connected lifetime lacked nothing, or got further than any before: what ended it is another loss. */
-  #hadGotOn = false;
-  /** It got further than any before. */
-  #wentFurther = false;
-  /** How far any of them has come: a position, and so many changes of the transaction behind it. */
-  #furthest = { lsn: 0n, changes: 0 };
+  /** The last event, if it reported a full lock table. */
+  #lastLockTableFull: string | undefined;
+  readonly #advance = new StreamAdvance();
 
   constructor(options: FollowOptions) {
     this.#options = {
@@ -66,11 +70,11 @@ export class Follower {
     if (options.signal?.aborted) this.#stopped.abort();
     options.signal?.addEventListener("abort", stop, { once: true });
     this.#reporter = setInterval(() => options.onProgress?.(this.status()), progressEveryMs);
-    this.finished = this.#live().finally(() => {
+    this.finished = this.#run().finally(() => {
       clearInterval(this.#reporter);
       options.signal?.removeEventListener("abort", stop);
     });
-    // Whoever awaits `finished` or a drain gets the error; one who does neither must not lose the process by it.
+    // Prevents an unhandled rejection if no caller awaits `finished` or a drain.
     this.finished.catch(() => undefined);
   }
 
@@ -81,9 +85,9 @@ export class Follower {
   }
 
   /**
-   * Stops applying between two transactions; resolves when it rests. Reading goes on within its bounds.
+   * Stops applying between two transactions. Resolves when it has stopped. Reading continues until the buffer is full.
    *
-   * @throws LockNotAvailableError naming the session that holds a lock which a batch has waited for all this time
+   * @throws LockNotAvailableError naming the session whose lock a batch waits for
    */
   async hold(): Promise<void> {
     const held = this.#barrier.hold();
@@ -92,12 +96,12 @@ export class Follower {
   }
 
   /**
-   * Applies every transaction that committed on the source at or before `lsn`, and none after; resolves when that is
-   * durable, also on an idle source. Applying rests there until {@link resume}.
+   * Applies every transaction that committed on the source at or before `lsn`, and none after. Resolves when these are durable,
+   * also on an idle source. No further transaction is applied until {@link resume}.
    *
-   * @throws EngineError when a later transaction has been applied already: see {@link hold}
-   * @throws LockNotAvailableError as {@link hold}
-   * @throws whatever {@link finished} rejects with
+   * @throws EngineError if a later transaction has already been applied: call {@link hold} before reading the LSN
+   * @throws LockNotAvailableError naming the session whose lock a batch waits for
+   * @throws the error with which {@link finished} rejects
    */
   async drainTo(lsn: Lsn): Promise<void> {
     const drained = this.#barrier.closeAfter(lsn);
@@ -105,33 +109,33 @@ export class Follower {
     await drained;
   }
 
-  /** While held: lets pass what committed at or before `lsn`, so that a long wait does not become a long lag. */
+  /** Applies transactions that committed at or before `lsn` while held, so that a long wait does not cause a long lag. */
   releaseUpTo(lsn: Lsn): void {
     this.#barrier.releaseUpTo(lsn);
     this.#notifier.notify();
   }
 
-  /** Goes on after {@link hold} or {@link drainTo}. */
+  /** Continues after {@link hold} or {@link drainTo}. */
   resume(): void {
     this.#barrier.open();
     this.#notifier.notify();
   }
 
-  /** Ends after the batch in hand, or without it when it takes too long; resolves when all sessions have ended. */
+  /** Ends after the current batch, or terminates it if it takes too long. Resolves when all sessions have ended. */
   async stop(): Promise<void> {
     this.#stopped.abort();
     this.#notifier.notify();
-    const late = setTimeout(() => void this.#endBatchOnServer(), stopGraceMs);
-    // Its failure is for those who await it.
+    const timer = setTimeout(() => void this.#terminateBatch(), stopGraceMs);
+    // `finished` reports its error to its own callers.
     await this.finished.catch(() => undefined);
-    clearTimeout(late);
+    clearTimeout(timer);
   }
 
-  async #live(): Promise<void> {
+  async #run(): Promise<void> {
     try {
       await this.#untilStopped();
       this.#state = "stopped";
-      this.#barrier.fail(new CanceledError("following the source's changes was stopped"));
+      this.#barrier.fail(new CanceledError("the replication of changes was stopped"));
     } catch (error) {
       this.#state = "failed";
       const { target, targetDatabase } = this.#options;
@@ -142,25 +146,22 @@ export class Follower {
     }
   }
 
-  /**
-   * What a successor has applied meanwhile looks like a difference, or a change that is refused: it is no fault of
-   * anybody.
-   */
+  /** Changes that a successor has already applied look like a difference, or are refused. Reports the takeover instead. */
   async #orTakenOver(failure: Error): Promise<Error> {
     if (!(failure instanceof RefusedError || failure instanceof ContentDiffersError)) return failure;
     const { target, targetDatabase, migration, generation } = this.#options;
     try {
-      const session = await connect(target, { database: targetDatabase, purpose: "look for a successor" });
+      const session = await connect(target, { database: targetDatabase, purpose: "check for a successor" });
       const progress = await readProgress(session, migration).finally(() => session.end());
       if (progress === undefined || progress.generation <= generation) return failure;
       return new TakenOverError(
-        `changes of ${migration} are applied by a worker of generation ${progress.generation} now`,
+        `a worker of generation ${progress.generation} now applies the changes of ${migration}`,
         {
           cause: failure,
         },
       );
     } catch {
-      // Then nobody can tell, and the failure stands.
+      // Without the progress, report the original error.
       return failure;
     }
   }
@@ -175,7 +176,7 @@ export class Follower {
       } catch (caught) {
         if (this.#isStopping()) return;
         const error = isLockTableFull(caught) ? await this.#lockTableFull(caught) : caught;
-        if (this.#form === "binary" && isToBeToldInText(error)) {
+        if (this.#form === "binary" && needsTextForm(error)) {
           this.#options = { ...this.#options, valueForm: "text" };
           continue;
         }
@@ -183,18 +184,18 @@ export class Follower {
           this.#options = { ...this.#options, backlog: { behindBytes: Infinity } };
           continue;
         }
-        // Once at any place, lest it be without end.
-        if (this.#wentFurther && isOfOlderTypes(error)) continue;
-        // Who was let in before may be again: a password is being changed, a token's server is away.
+        // Once at each position, so that the loop ends.
+        if (this.#advance.isFurther && isStaleType(error)) continue;
+        // A login that succeeded before may succeed again: the password is being changed, or a token server is unreachable.
         if (!isRetryable(error) && !(this.#wasOpened && isLogin(error))) throw error;
-        if (lostAt === undefined || this.#hadGotOn) {
+        if (lostAt === undefined || this.#advance.isProgress) {
           lostAt = Date.now();
           retryMs = firstRetryMs;
         }
         if (Date.now() - lostAt + retryMs > windowMs) throw error;
         this.#state = "reconnecting";
-        this.#tell(error, retryMs);
-        await this.#pause(retryMs);
+        this.#reportLoss(error, retryMs);
+        await delay(retryMs, this.#stopped.signal);
         retryMs = Math.min(2 * retryMs, longestRetryMs);
       }
     }
@@ -205,30 +206,27 @@ export class Follower {
     try {
       return await lockTableFull(target, targetDatabase, parts, cause);
     } catch {
-      // Nobody can be asked for the setting: that is the next try's to tell.
+      // The server cannot be asked for its setting. The next attempt reports it.
       return cause;
     }
   }
 
-  #tell(error: unknown, retryInMs: number): void {
+  #reportLoss(error: unknown, retryInMs: number): void {
     const reason = messageOf(error);
     const isFull = error instanceof LockTableFull;
     if (!isFull) this.#options.onEvent?.({ kind: "connectionLost", reason, retryInMs });
-    else if (reason !== this.#fullBy) this.#options.onEvent?.({ kind: "lockTableFull", reason, remedy: error.remedy! });
-    this.#fullBy = isFull ? reason : undefined;
+    else if (reason !== this.#lastLockTableFull)
+      this.#options.onEvent?.({ kind: "lockTableFull", reason, remedy: error.remedy! });
+    this.#lastLockTableFull = isFull ? reason : undefined;
   }
 
-  /** One connected lifetime. */
+  /** Opens one connection, and applies changes until it is lost. */
   async #once(): Promise<void> {
-    const takeOver = !this.#wasOpened;
-    this.#hadGotOn = this.#wentFurther = false;
-    const connection = await ApplyConnection.open(
-      this.#options,
-      this.#notifier,
-      this.#barrier,
-      takeOver,
-      this.#stopped.signal,
-    );
+    this.#advance.begin();
+    const connection = await ApplyConnection.open(this.#options, {
+      ...{ notifier: this.#notifier, barrier: this.#barrier },
+      ...{ takeOver: !this.#wasOpened, stopped: this.#stopped.signal },
+    });
     this.#wasOpened = true;
     this.#form = connection.form;
     const openedAt = Date.now();
@@ -236,12 +234,12 @@ export class Follower {
     this.#disconnectedAt = undefined;
     this.#options.onEvent?.({ kind: "streaming", from: formatLsn(connection.applier.appliedThroughLsn) });
     try {
-      await connection.run(this.#barrier, () => this.#isStopping());
+      await connection.run(() => this.#isStopping());
     } finally {
       this.#last = this.#statusOf(connection);
       const hadCaughtUp = connection.pendingTransactions === 0 && Date.now() - openedAt > longestRetryMs;
-      this.#wentFurther = this.#goesFurther(connection);
-      this.#hadGotOn = this.#wentFurther || hadCaughtUp;
+      const { applier, takenOfTransaction: changes } = connection;
+      this.#advance.end({ lsn: applier.appliedThroughLsn, changes }, hadCaughtUp);
       this.#counts.received += connection.buffer.receivedChanges;
       this.#connection = undefined;
       this.#disconnectedAt = Date.now();
@@ -249,27 +247,8 @@ export class Follower {
     }
   }
 
-  /**
-   * Notes how far it has come, also within a transaction that is begun anew: one that takes longer than a server may be
-   * away.
-   */
-  #goesFurther({ applier: { appliedThroughLsn: lsn }, takenOfTransaction: changes }: ApplyConnection): boolean {
-    const { lsn: before, changes: taken } = this.#furthest;
-    const isFurther = lsn > before || (lsn === before && changes > taken);
-    if (isFurther) this.#furthest = { lsn, changes };
-    return isFurther;
-  }
-
   #isStopping(): boolean {
     return this.#stopped.signal.aborted;
-  }
-
-  async #pause(milliseconds: number): Promise<void> {
-    try {
-      await sleep(milliseconds, undefined, { signal: this.#stopped.signal });
-    } catch (error) {
-      if (!this.#isStopping()) throw error;
-    }
   }
 
   #statusOf(connection: ApplyConnection): FollowStatus {
@@ -295,7 +274,8 @@ export class Follower {
     };
   }
 
-  async #endBatchOnServer(): Promise<void> {
+  /** Terminates the session that applies a batch, through another session. */
+  async #terminateBatch(): Promise<void> {
     const connection = this.#connection;
     if (!connection) return;
     const { target, targetDatabase } = this.#options;
@@ -304,28 +284,28 @@ export class Follower {
       await session.query("SELECT pg_catalog.pg_terminate_backend($1)", [connection.targetProcessId]);
       await session.end();
     } catch {
-      // The target is away: then so is the session.
+      // If the target is unreachable, the session is lost as well.
     }
-    // Its end may never be heard of.
+    // The server's answer may never arrive.
     connection.abandonTarget();
   }
 }
 
 /**
- * Whether what failed with values in binary form is to be tried with their text: that goes on, or fails with a message in
- * which a value can be read. Class 22: data exception, which a server may see in a form that it does not know.
+ * Whether to retry a failure with values in text form: it succeeds then, or its message contains readable values. Class 22:
+ * data exception, for values whose binary form the server does not accept.
  */
-const isToBeToldInText = (error: unknown): boolean =>
+const needsTextForm = (error: unknown): boolean =>
   error instanceof TextFormatRequired ||
   error instanceof ContentDiffersError ||
   [error, (error as { cause?: unknown }).cause].some((one) => /^22...$/.test(sqlStateOf(one)));
 
 /**
- * What a session has prepared or staged keeps the types that it began with; one that was made anew under its name since,
- * as an enum is to lose a label, is met there as another one, as the one of before (which lacks a new label), or as none
- * (cache lookup failed). A new session knows it.
+ * Whether a type may have been recreated under the same name, for example an enum to remove a label. Prepared statements and
+ * staging tables of the session still use the old type. The errors are those of another type, of a missing label, or of a
+ * missing type (cache lookup failed). A new session uses the new type.
  */
-const isOfOlderTypes = (error: unknown): boolean =>
+const isStaleType = (error: unknown): boolean =>
   [error, (error as { cause?: unknown }).cause].some((one) =>
     /^(22P02|42804|42846|42883|XX000)$/.test(sqlStateOf(one)),
   );

@@ -2,13 +2,8 @@ import type { Client } from "pg";
 import { EngineError, TakenOverError } from "../errors.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { listTables } from "../postgres/tables.js";
-import {
-  type BacklogLimits,
-  BacklogReader,
-  type BacklogSession,
-  backlogLimits,
-  canAdvanceCopiedSlots,
-} from "./reader/backlog-reader.js";
+import { type BacklogLimits, backlogLimits, canAdvanceCopiedSlots } from "./reader/backlog-limits.js";
+import { type BacklogSession, openBacklogSession } from "./reader/backlog-session.js";
 import type { Decoder } from "./model/change.js";
 import { terminateSlotConsumer } from "./source/drop-slot.js";
 import type { FollowSessions } from "./follow-sessions.js";
@@ -100,7 +95,7 @@ async function openBacklog(
   const { source, database, slot, plugin, onEvent } = options;
   if (plugin === "test_decoding" || !canAdvanceCopiedSlots(version)) return undefined;
   if (bytes <= limitsOf(options).behindBytes) return undefined;
-  const session = await BacklogReader.session(source, by, database, slot);
+  const session = await openBacklogSession(source, by, database, slot);
   const refused = typeof session === "string" ? session : undefined;
   onEvent?.({ kind: "backlog", bytes, refused });
   return typeof session === "string" ? undefined : session;

@@ -6,11 +6,10 @@ import { sqlStates } from "../../postgres/sql-state.js";
 import type { TableMapping } from "../binding/table-mapping.js";
 import type { Change } from "../model/change.js";
 import { describeRow } from "./describe-row.js";
-import { requiresSourceOrder } from "./coalesce-failed.js";
 import type { OrderedChange } from "../batch/coalesce.js";
 import type { BatchSegment } from "../batch/transaction-buffer.js";
 import type { StreamRoles } from "../model/stream-roles.js";
-import { RowMissing } from "./row-missing.js";
+import { RowMissing, requiresSourceOrder } from "../model/signals.js";
 
 /** The target has no row for a change, or refuses the change. */
 export class ChangeRefused extends ContentDiffersError {

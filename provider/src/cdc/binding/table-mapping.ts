@@ -6,7 +6,8 @@ import { type Relation, type RelationColumn, isSameShape } from "../model/change
 import { equalityOperators } from "./equality.js";
 import { migrationRoles, type StreamRoles } from "../model/stream-roles.js";
 import { type RowLookup, rowLookup } from "./row-lookup.js";
-import { TextFormatRequired, type ValueForm } from "../model/value-form.js";
+import { TextFormatRequired } from "../model/signals.js";
+import type { ValueForm } from "../model/value-form.js";
 
 /** The stream describes a table with columns or types that the target's table does not have. */
 export class ShapeDiffers extends RefusedError {

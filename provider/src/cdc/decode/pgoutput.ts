@@ -10,7 +10,8 @@ import {
   isSameShape,
   nullField,
 } from "../model/change.js";
-import { TextFormatRequired, type ValueForm, hasSameBinaryForm } from "../model/value-form.js";
+import { TextFormatRequired } from "../model/signals.js";
+import { type ValueForm, hasSameBinaryForm } from "../model/value-form.js";
 
 const ignored: StreamMessage = { kind: "ignored" };
 

@@ -3,9 +3,6 @@ import type { Client } from "pg";
 /** The form of every value of a stream. */
 export type ValueForm = "text" | "binary";
 
-/** A stream in binary form has reached a value that needs text form. The stream has to be restarted in text form. */
-export class TextFormatRequired extends Error {}
-
 /** The first version whose pgoutput has the option `binary`. */
 const firstVersionWithBinary = 140000;
 

@@ -22,6 +22,15 @@ export interface WalSenderHandlers extends ChangeStreamHandlers {
   readonly onBegun: () => void;
 }
 
+interface WalSenderOptions {
+  readonly slot: string;
+  readonly from: Lsn;
+  /** The target's position, which is not after `from`. */
+  readonly confirmed: Lsn;
+  readonly pluginOptions: Readonly<Record<string, string>>;
+  readonly handlers: WalSenderHandlers;
+}
+
 /**
  * Some servers have a wal_sender_timeout of 5 s, and even 1 s is supported. While the socket is not read, only this feedback
  * keeps the stream alive.
@@ -64,8 +73,8 @@ export class WalSender implements ChangeStream {
     this.#confirmed = confirmed;
     this.#handlers = handlers;
     divert(this.#wire.stream, (toParser) => {
-      const frames = new MessageSplitter((bytes, start, end) => this.#handle(bytes, start, end), toParser);
-      return (chunk) => this.#receive(frames, chunk);
+      const splitter = new MessageSplitter((bytes, start, end) => this.#handle(bytes, start, end), toParser);
+      return (chunk) => this.#receive(splitter, chunk);
     });
     this.#timer = setInterval(() => this.#onTimer(), feedbackIntervalMs);
   }
@@ -79,26 +88,20 @@ export class WalSender implements ChangeStream {
    * Starts streaming transactions that committed after `from`, or after the slot's confirmed position if that is later.
    * `onLost` receives all errors, including a refusal to start.
    *
-   * @param confirmed the target's position, which is not after `from`
    */
-  static start(
-    session: Client,
-    slot: string,
-    from: Lsn,
-    confirmed: Lsn,
-    options: Readonly<Record<string, string>>,
-    handlers: WalSenderHandlers,
-  ): WalSender {
-    const publisher = new WalSender(session, confirmed, handlers);
-    publisher.#wire.once("replicationStart", () => handlers.onBegun());
-    const list = Object.entries(options).map(([name, value]) => `${quoteIdentifier(name)} ${quoteLiteral(value)}`);
+  static start(session: Client, options: WalSenderOptions): WalSender {
+    const { slot, from, confirmed, pluginOptions, handlers } = options;
+    const sender = new WalSender(session, confirmed, handlers);
+    sender.#wire.once("replicationStart", () => handlers.onBegun());
+    const list = Object.entries(pluginOptions).map(
+      ([name, value]) => `${quoteIdentifier(name)} ${quoteLiteral(value)}`,
+    );
     const command = `START_REPLICATION SLOT ${quoteIdentifier(slot)} LOGICAL ${formatLsn(from)} (${list.join(", ")})`;
     session.query(command).then(
-      () =>
-        publisher.#fail(new UnreachableError("the source ended the stream of changes, because it is shutting down")),
-      (error: unknown) => publisher.#fail(asError(error)),
+      () => sender.#fail(new UnreachableError("the source ended the stream of changes, because it is shutting down")),
+      (error: unknown) => sender.#fail(asError(error)),
     );
-    return publisher;
+    return sender;
   }
 
   /**
@@ -156,10 +159,10 @@ export class WalSender implements ChangeStream {
     await this.#client.end();
   }
 
-  #receive(frames: MessageSplitter, chunk: Buffer): void {
+  #receive(splitter: MessageSplitter, chunk: Buffer): void {
     this.#heardAt = Date.now();
     try {
-      frames.push(chunk);
+      splitter.push(chunk);
     } catch (error) {
       // An exception in the socket's event handler would end the process.
       this.#fail(asError(error));

@@ -57,7 +57,7 @@ export async function openTargetSession(
     );
     const { role } = rows[0]!;
     if (!triggersDisabled && role !== "replica")
-      throw replicaRoleRefused(client, database, subscriber, `it is still ${role}`);
+      throw replicaRoleRefused(client, database, subscriber, { reason: `it is still ${role}` });
     return client;
   } catch (error) {
     await client.end();
@@ -85,7 +85,7 @@ async function becomeReplica(client: Client, database: string, subscriber: Strea
     await client.query("SET session_replication_role = replica");
   } catch (cause) {
     if (sqlStateOf(cause) !== sqlStates.insufficientPrivilege) throw cause;
-    throw replicaRoleRefused(client, database, subscriber, messageOf(cause), cause);
+    throw replicaRoleRefused(client, database, subscriber, { reason: messageOf(cause), cause });
   }
 }
 
@@ -93,8 +93,7 @@ const replicaRoleRefused = (
   { user }: Client,
   database: string,
   subscriber: StreamRoles["subscriber"],
-  reason: string,
-  cause?: unknown,
+  { reason, cause }: { readonly reason: string; readonly cause?: unknown },
 ): RefusedError =>
   new RefusedError(
     `the ${subscriber} does not let ${user ?? "the role"} set session_replication_role in ${database} (${reason})`,

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
-import { serverVersion } from "../postgres/server-version.js";
-import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
+import { serverVersion } from "../../postgres/server-version.js";
+import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 
 /**
  * Writes an empty transaction to the source's WAL. Even on an idle source, the stream then soon passes the awaited position.

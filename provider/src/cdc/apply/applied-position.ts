@@ -1,0 +1,46 @@
+import type { Lsn } from "../../postgres/lsn.js";
+import { type ChangeCounts, sum } from "../model/change-counts.js";
+import type { Progress, ProgressStep } from "../target/progress.js";
+
+/** The position and counts that are durable on the target. */
+export class AppliedPosition {
+  #lastCommitLsn: Lsn;
+  #lastCommitEndLsn: Lsn;
+  #appliedThroughLsn: Lsn;
+  #counts: ChangeCounts;
+
+  constructor({ lastCommitEndLsn, appliedThroughLsn, counts }: Progress) {
+    this.#lastCommitEndLsn = lastCommitEndLsn;
+    // The progress row has only the end of the commit record. Every LSN inside the record has the same meaning.
+    this.#lastCommitLsn = lastCommitEndLsn - 1n;
+    this.#appliedThroughLsn = appliedThroughLsn;
+    this.#counts = counts;
+  }
+
+  /** Start of the commit record of the last transaction. */
+  get lastCommitLsn(): Lsn {
+    return this.#lastCommitLsn;
+  }
+
+  /** End of the commit record of the last transaction. */
+  get lastCommitEndLsn(): Lsn {
+    return this.#lastCommitEndLsn;
+  }
+
+  /** Everything that committed on the source at or before this LSN is durable on the target. */
+  get appliedThroughLsn(): Lsn {
+    return this.#appliedThroughLsn;
+  }
+
+  get counts(): ChangeCounts {
+    return this.#counts;
+  }
+
+  /** @param lastCommitLsn undefined for a step without a transaction */
+  advance(step: ProgressStep, lastCommitLsn: Lsn | undefined): void {
+    this.#counts = sum(this.#counts, step.counts);
+    this.#lastCommitEndLsn = step.lastCommitEndLsn;
+    this.#lastCommitLsn = lastCommitLsn ?? this.#lastCommitLsn;
+    this.#appliedThroughLsn = step.appliedThroughLsn;
+  }
+}

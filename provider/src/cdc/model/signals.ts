@@ -1,0 +1,46 @@
+import { sqlStateOf } from "../../postgres/sql-state.js";
+
+/*
+ * Errors that control how changes are read and applied. They never leave cdc/: every one is caught there, and either handled
+ * or replaced by an error of `errors.ts`.
+ */
+
+/** An UPDATE or DELETE of the source found no row on the target, or several. Its changes may succeed in the source's order. */
+export class RowMissing extends Error {
+  constructor(what: string) {
+    super(what);
+    this.name = "RowMissing";
+  }
+}
+
+/**
+ * The target refuses a TRUNCATE: a table that is not replicated (an unlogged one) refers to the truncated table, or a
+ * deferred constraint of it is still pending. DELETE may succeed.
+ */
+export class TruncateRefused extends Error {
+  constructor(message: string, options: ErrorOptions) {
+    super(message, options);
+    this.name = "TruncateRefused";
+  }
+}
+
+/** The target refuses coalesced changes. The same changes may succeed in the source's order. */
+export class CoalesceFailed extends Error {
+  constructor(
+    /** Qualified and quoted; undefined for a TRUNCATE. */
+    readonly table: string | undefined,
+    override readonly cause: Error & { readonly code?: string },
+  ) {
+    super(cause.message, { cause });
+  }
+}
+
+/** Whether the same changes may succeed in the source's order. Class 23: integrity constraint violation. */
+export const requiresSourceOrder = (error: unknown): boolean =>
+  error instanceof RowMissing || error instanceof TruncateRefused || sqlStateOf(error).startsWith("23");
+
+/** A stream in binary form has reached a value that needs text form. The stream has to be restarted in text form. */
+export class TextFormatRequired extends Error {}
+
+/** The backlog can no longer be read in portions. The stream has to be restarted with a walsender. */
+export class BacklogIncomplete extends Error {}
