@@ -75,9 +75,16 @@ export async function listTables(client: Client): Promise<Table[]> {
   }));
 }
 
-/** Tables with what they take on disk, for which the server waits for a lock on each. */
-export async function listSizedTables(client: Client): Promise<SizedTable[]> {
-  const tables = await listTables(client);
+/**
+ * Tables with their size on disk. To measure a table the server waits for an ACCESS SHARE lock on it.
+ *
+ * @param isWanted which tables; all by default
+ */
+export async function listSizedTables(
+  client: Client,
+  isWanted: (table: Table) => boolean = () => true,
+): Promise<SizedTable[]> {
+  const tables = (await listTables(client)).filter(isWanted);
   const { rows } = await client.query<{ oid: string; heap: string; toast: string }>(
     `SELECT oid::int8, pg_relation_size(oid) AS heap,
             CASE WHEN reltoastrelid <> 0 THEN pg_relation_size(reltoastrelid) ELSE 0 END AS toast

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { LockNotAvailableError, messageOf } from "../../errors.js";
+import { LockNotAvailableError, RefusedError, messageOf } from "../../errors.js";
 import {
   type BlockingSession,
   blockingSessions,
@@ -7,7 +7,7 @@ import {
   endingStatement,
   omitAges,
 } from "./blocking-sessions.js";
-import { isLockTimeout } from "./lock-waits.js";
+import { isLockTimeout, lockRemedy } from "./lock-waits.js";
 
 const lookEveryMs = 1000;
 
@@ -78,6 +78,11 @@ class HolderWatch {
 }
 
 function heldUp(holders: readonly BlockingSession[], where: string, cause: unknown): LockNotAvailableError {
+  // The session itself waited for nobody: our own error names what another session waited for.
+  if (holders.length === 0 && cause instanceof RefusedError) {
+    const [what] = cause.message.split("\n  To do: ");
+    return new LockNotAvailableError(what!, { remedy: cause.remedy ?? lockRemedy, cause });
+  }
   const who = omitAges(holders.map(describeSession).join("; "));
   const [what] = messageOf(cause).split("\n  To do: ");
   return new LockNotAvailableError(`a lock on ${where} is held by ${who || "a session that was not seen"}: ${what!}`, {

@@ -26,7 +26,7 @@ export class StreamRecord {
 
   /** Tables whose changes the stream leaves out until they are copied, as it calls them. */
   get skipped(): readonly string[] {
-    return [...(this.#following.joining ?? []), ...this.formerNames];
+    return [...Object.keys(this.#following.joining ?? {}), ...this.formerNames];
   }
 
   async keep(changes: Partial<StreamState>): Promise<void> {

@@ -6,8 +6,8 @@ import type { RestorePlan } from "../../schema/plan/restore-plan.js";
 export interface StreamState extends PostCutoverPlan {
   /** The tables whose changes are applied; unknown until the schema is compared for the first time. */
   readonly followed?: FollowedTables;
-  /** Qualified names of tables whose copy was begun and is not known to be complete. */
-  readonly joining?: readonly string[];
+  /** Tables that are not completely copied yet: their OIDs on the source, by the names that the stream uses. */
+  readonly joining?: Readonly<Record<string, number>>;
 }
 
 /** The result of restoring objects that the target lacked. */

@@ -1,4 +1,4 @@
-import { ConcurrentChangeError } from "../../errors.js";
+import { ConcurrentChangeError, LockNotAvailableError, RefusedError, TimeoutError } from "../../errors.js";
 import type { Follower } from "../../cdc/follower.js";
 import { changeCaptureNames, pointSlot } from "../../cdc/model/names.js";
 import { createPublications } from "../../cdc/source/publication.js";
@@ -6,8 +6,11 @@ import { openTargetSession } from "../../cdc/target/target-session.js";
 import { copyFormat } from "../../copy/format.js";
 import { copyTable } from "../../copy/copy-table.js";
 import { lockedSnapshot, openInSnapshot } from "../../copy/snapshot.js";
-import { comparisonSnapshot } from "../../cutover/comparison-snapshot.js";
+import { yieldToWaiters } from "../../copy/yield-to-waiters.js";
+import { type ComparisonSnapshot, comparisonSnapshot } from "../../cutover/comparison-snapshot.js";
+import type { BlockingSession } from "../../postgres/locks/blocking-sessions.js";
 import { qualify } from "../../postgres/identifiers.js";
+import type { Lsn } from "../../postgres/lsn.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import { useSearchPath } from "../../postgres/search-path.js";
 import { type Table, listSizedTables, listTables } from "../../postgres/tables.js";
@@ -21,31 +24,41 @@ import { lockOptions, baselineOf } from "../initial-copy/take-snapshot.js";
 export interface TablesToAdd {
   /** The source's tables in scope, to be published. */
   readonly tables: readonly Table[];
-  /** Those to copy. Empty where the follower only passes the changes of tables that are gone. */
+  /** Those to copy. Empty where the follower only passes changes of tables that no longer exist. */
   readonly newTables: readonly Table[];
   /** Starts a follower that skips the new tables. It is held before it applies anything. */
   readonly bridge: () => Follower;
   /** Called when the new tables are on the target, before their rows are copied. */
   readonly onCreated: () => Promise<void>;
+  /** Called with each set of sessions whose transactions delay the snapshot. */
+  readonly onWaiting: (sessions: readonly BlockingSession[]) => void;
+  readonly signal: AbortSignal;
 }
+
+/** How long to wait for transactions that are open on the source. The stream applies nothing new meanwhile. */
+const openTransactionsSeconds = 300;
 
 /**
  * Adds tables that were created or replaced on the source to a running stream:
  *
  * 1. publishes them,
- * 2. takes a snapshot at an LSN of the source,
+ * 2. takes a snapshot at an LSN of the source, and locks the new tables,
  * 3. applies all changes of the other tables up to that LSN,
  * 4. copies the new tables under the snapshot. From that LSN on the stream has all of their changes.
  *
- * A repetition after a failure replaces the rows that were copied.
+ * The locks are released if a session of an application waits for them. A repetition after a failure replaces the rows
+ * that were copied.
  *
- * @throws ConcurrentChangeError when a new table is dropped, renamed or replaced before it is locked
+ * @throws ConcurrentChangeError when a new table is dropped, renamed or replaced before it is locked, or when a session
+ * waits to lock it before it is copied
+ * @throws LockNotAvailableError when transactions stay open on the source
  */
 export async function addTablesToStream(
   objects: NewObjects,
-  { tables, newTables, bridge, onCreated }: TablesToAdd,
+  tablesToAdd: TablesToAdd,
 ): Promise<Restored & { readonly mark: SchemaBaseline }> {
   const { work, database } = objects;
+  const { tables, newTables, bridge } = tablesToAdd;
   const follower = bridge();
   try {
     const names = changeCaptureNames(work.spec, database);
@@ -58,43 +71,99 @@ export async function addTablesToStream(
       (table) => !table.partitioned && isNew.has(nameOfTable(table)),
     );
     if (insertOnly.length > 0) await work.journal.findings([insertOnlyFinding(database, insertOnly)]);
-    const { snapshot, lsn } = await lockedSnapshot(
-      () =>
-        comparisonSnapshot({
-          source: work.source,
-          database,
-          slot: pointSlot(names),
-          plugin: objects.plugin,
-          signal: work.signal,
-        }),
-      async () => {
-        await requirePresent(objects, newTables);
-        return newTables;
-      },
-      () => Promise.resolve(),
-      lockOptions(work, database),
-    );
+    const { snapshot, lsn } = await lockedTables(objects, tablesToAdd, follower);
     try {
-      await follower.drainTo(lsn);
-      await follower.stop();
-      const mark = await baselineOf(work, database, snapshot.id);
-      const restored = await restoreMissing(objects, {
-        snapshot: snapshot.id,
-        copy: async () => {
-          await onCreated();
-          await copyTables(objects, newTables, snapshot.id);
-        },
-      });
-      return { ...restored, mark };
+      return await yieldToWaiters({ source: work.source, database, snapshot }, (yielded) =>
+        copyUnderSnapshot(objects, tablesToAdd, { follower, snapshot, lsn, yielded }),
+      );
     } finally {
       await snapshot.release();
     }
+  } catch (error) {
+    // Statements for a table fail in many ways if it was just dropped.
+    if (error instanceof RefusedError) await requirePresent(objects, tables);
+    throw error;
   } finally {
     await follower.stop();
   }
 }
 
-/** @throws ConcurrentChangeError when a table is no longer on the source under its name: it is compared again then */
+async function lockedTables(
+  objects: NewObjects,
+  { newTables, onWaiting, signal }: TablesToAdd,
+  follower: Follower,
+): Promise<ComparisonSnapshot> {
+  const { work, database } = objects;
+  const take = (): Promise<ComparisonSnapshot> =>
+    comparisonSnapshot({
+      source: work.source,
+      database,
+      slot: pointSlot(changeCaptureNames(work.spec, database)),
+      plugin: objects.plugin,
+      timeoutSeconds: openTransactionsSeconds,
+      onWaiting: (sessions, reached) => {
+        follower.releaseUpTo(reached);
+        onWaiting(sessions);
+      },
+      signal,
+    });
+  const tablesOf = async (): Promise<readonly Table[]> => {
+    await requirePresent(objects, newTables);
+    return newTables;
+  };
+  try {
+    return await lockedSnapshot(take, tablesOf, () => Promise.resolve(), { ...lockOptions(work, database), signal });
+  } catch (error) {
+    if (!(error instanceof TimeoutError)) throw error;
+    const [what] = error.message.split("\n  To do: ");
+    throw new LockNotAvailableError(`no snapshot of new tables could be taken: ${what!}`, {
+      remedy: error.remedy!,
+      cause: error,
+    });
+  }
+}
+
+interface LockedTables extends ComparisonSnapshot {
+  readonly follower: Follower;
+  /** Aborts when the snapshot and its locks are released for another session. */
+  readonly yielded: AbortSignal;
+}
+
+async function copyUnderSnapshot(
+  objects: NewObjects,
+  { newTables, onCreated, signal }: TablesToAdd,
+  { follower, snapshot, lsn, yielded }: LockedTables,
+): Promise<Restored & { readonly mark: SchemaBaseline }> {
+  const ended = AbortSignal.any([signal, snapshot.lost, yielded]);
+  await drainUnlessEnded(follower, lsn, ended);
+  await follower.stop();
+  const mark = await baselineOf(objects.work, objects.database, snapshot.id);
+  const copy = async (): Promise<void> => {
+    await onCreated();
+    await copyTables(objects, newTables, snapshot.id, ended);
+    // Indexes and keys need no snapshot: applications may lock the tables while they are built.
+    await snapshot.release();
+  };
+  const restored = await restoreMissing(objects, { snapshot: snapshot.id, copy, signal: ended });
+  return { ...restored, mark };
+}
+
+/** The follower may have a backlog to apply. @throws what the signal was aborted with */
+async function drainUnlessEnded(follower: Follower, lsn: Lsn, ended: AbortSignal): Promise<void> {
+  ended.throwIfAborted();
+  const stopFollower = (): void => void follower.stop();
+  ended.addEventListener("abort", stopFollower, { once: true });
+  try {
+    await follower.drainTo(lsn);
+  } catch (error) {
+    ended.throwIfAborted();
+    throw error;
+  } finally {
+    ended.removeEventListener("abort", stopFollower);
+  }
+}
+
+/** @throws ConcurrentChangeError when a table no longer has its name on the source: the schema is then compared again */
 async function requirePresent({ source, database }: NewObjects, tables: readonly Table[]): Promise<void> {
   const present = new Set((await listTables(source)).map((table) => `${table.oid} ${nameOfTable(table)}`));
   const missing = tables.filter((table) => !present.has(`${table.oid} ${nameOfTable(table)}`));
@@ -111,24 +180,27 @@ async function copyTables(
   { work, database, sourceSearchPath, deferTriggersAndForeignKeys }: NewObjects,
   newTables: readonly Table[],
   snapshotId: string,
+  signal: AbortSignal,
 ): Promise<void> {
   const session = await openTargetSession(work.target, targetDatabase(work.spec, database), {
     triggersDisabled: deferTriggersAndForeignKeys,
   });
   try {
-    const twins = new Map((await listTables(session)).map((table) => [nameOfTable(table), table]));
+    const copies = new Map((await listTables(session)).map((table) => [nameOfTable(table), table]));
     await useSearchPath(session, sourceSearchPath);
     const names = new Set(newTables.map(nameOfTable));
     const catalogue = await openInSnapshot(work.source, database, snapshotId, `${work.spec.migrationName} join`);
-    const sized = await listSizedTables(catalogue).finally(() => catalogue.end());
-    for (const table of sized.filter((one) => !one.partitioned && names.has(nameOfTable(one)))) {
+    // Only tables that the snapshot has locked: measuring another one could wait for an application.
+    const isWanted = (table: Table): boolean => !table.partitioned && names.has(nameOfTable(table));
+    const sized = await listSizedTables(catalogue, isWanted).finally(() => catalogue.end());
+    for (const table of sized) {
       // Each in a session of its own: an error ends the transaction that sees the snapshot.
       const source = await openInSnapshot(work.source, database, snapshotId, `${work.spec.migrationName} join`);
       try {
         await useSearchPath(source, sourceSearchPath);
-        const twin = twins.get(nameOfTable(table))!;
-        const format = copyFormat(table, twin, await serverVersion(source), await serverVersion(session));
-        await copyTable({ source, target: session, table, format, signal: work.signal });
+        const copy = copies.get(nameOfTable(table))!;
+        const format = copyFormat(table, copy, await serverVersion(source), await serverVersion(session));
+        await copyTable({ source, target: session, table, format, signal });
       } finally {
         await source.end();
       }

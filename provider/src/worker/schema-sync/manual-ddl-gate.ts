@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { CanceledError, RefusedError } from "../../errors.js";
 import { qualify } from "../../postgres/identifiers.js";
+import type { Table } from "../../postgres/tables.js";
 import type { Followers } from "../followers/followers.js";
 import { delay } from "../../async/delay.js";
 import type { SchemaDrift } from "../schema-diff/schema-drift.js";
@@ -70,7 +71,7 @@ export class ManualDdlGate {
     const said = `the ${side}'s schema has changed; the stream rests for it: ${textOf(drift.byHand)}`;
     await this.#record.say(said, "warning");
     try {
-      const isPassable = stuckAt === undefined || isNew(drift, stuckAt);
+      const isPassable = stuckAt === undefined || newTableNamed(drift, stuckAt) !== undefined;
       const stuck = isPassable ? await this.#applyOlderShapes(source, drift) : stuckAt;
       const now = await this.#whileAtStake(drift, stuck, readAgain);
       await this.#record.say("goes on: the target's schema has been changed as the source's");
@@ -98,8 +99,9 @@ export class ManualDdlGate {
       } catch (error) {
         if (!isSchemaError(error)) throw error;
         const stuck = schemaErrorTable(error);
-        const isPassable = stuck !== undefined && isNew(drift, stuck) && !this.#record.skipped.includes(stuck);
-        if (isPassable) await this.#joins.skip(stuck);
+        const stuckTable = stuck === undefined ? undefined : newTableNamed(drift, stuck);
+        const isPassable = stuck !== undefined && stuckTable !== undefined && !this.#record.skipped.includes(stuck);
+        if (isPassable) await this.#joins.skip(stuck, stuckTable.oid);
         else if (!(await this.#joins.outlives(error))) return stuck;
         await this.#followers.restart();
       }
@@ -147,8 +149,8 @@ const hintFor = (statements: string): string =>
     ? " (if a USING expression is refused, any other will do: rows that the source rewrote are copied again)"
     : "";
 
-const isNew = ({ newTables }: SchemaDrift, table: string): boolean =>
-  newTables.some(({ schema, name }) => qualify(schema, name) === table);
+const newTableNamed = ({ newTables }: SchemaDrift, table: string): Table | undefined =>
+  newTables.find(({ schema, name }) => qualify(schema, name) === table);
 
 /** What has changed since the stream was drained has rows of its older shape before it, which have not been applied. */
 function atStake({ byHand }: SchemaDrift, stuck: string | undefined): (decision: ManualChange) => boolean {

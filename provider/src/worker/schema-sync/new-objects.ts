@@ -34,13 +34,15 @@ export interface NewObjects {
 
 export interface RestoreMissing {
   /** Of the source, which the dump is to be of. */
-  readonly snapshot?: string;
+  readonly snapshot?: string | undefined;
   /** Runs when all tables are there. */
   readonly copy?: () => Promise<void>;
   /** What the target has by the same name, and the source has changed since. */
   readonly redefined?: readonly Redefined[];
   /** Has the target come to the moment of the dump; false where it cannot, so that its rows must not be judged by it. */
   readonly catchUp?: () => Promise<boolean>;
+  /** Ends the dump of the source. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What a column is made of: kinds of entries that need no table. A function may; it comes with the rest then. */
@@ -91,10 +93,10 @@ const returnRuleOf = (view: Entry): string => nameOf({ ...view, type: "RULE", na
  */
 export async function restoreMissing(
   objects: NewObjects,
-  { snapshot, copy, catchUp, redefined = [] }: RestoreMissing,
+  { snapshot, copy, catchUp, redefined = [], signal }: RestoreMissing,
 ): Promise<Restored> {
   const { work, database, target, sourceSearchPath, deferTriggersAndForeignKeys } = objects;
-  const { selection, there, here } = await readBoth(objects, snapshot);
+  const { selection, there, here } = await readBoth(objects, { snapshot, signal });
   // Both planned, since a plan gives names of its own to parts of entries: a key's index, a late check.
   const known = new Set(allEntries(planRestore(here)).map(nameOf));
   const plan = planRestore(there, { deferTriggersAndForeignKeys });
@@ -136,15 +138,14 @@ export async function restoreMissing(
 /** The entries of a dump of the source, as far as they are wanted, and of one of the target. */
 async function readBoth(
   { work, database, source }: NewObjects,
-  snapshot: string | undefined,
+  { snapshot, signal = work.signal }: Pick<RestoreMissing, "snapshot" | "signal">,
 ): Promise<{ readonly selection: Selection; readonly there: readonly Entry[]; readonly here: readonly Entry[] }> {
-  const { signal } = work;
   const read = async (dump: ReturnType<typeof dumpSchema>): Promise<Entry[]> =>
     withoutTemporaryReplicaIdentities(parseTocEntries((await dump).text));
   const selection = await readSelection(source, work.spec);
   const without = await hiddenTables(source, selection);
   const there = selectEntries(await read(dumpSchema(work.source, database, { snapshot, without, signal })), selection);
-  const here = await read(dumpSchema(work.target, targetDatabase(work.spec, database), { signal }));
+  const here = await read(dumpSchema(work.target, targetDatabase(work.spec, database), { signal: work.signal }));
   return { selection, there, here };
 }
 

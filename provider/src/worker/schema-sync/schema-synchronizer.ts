@@ -1,4 +1,5 @@
 import pg, { type Client } from "pg";
+import { delay } from "../../async/delay.js";
 import { changeCaptureNames } from "../../cdc/model/names.js";
 import { followKeys } from "../../cdc/source/publication.js";
 import { qualify } from "../../postgres/identifiers.js";
@@ -33,6 +34,7 @@ import { tablesInScope } from "../context/tables-in-scope.js";
 export type SyncResult = "changed" | "same" | "pausedByOthers";
 
 const maxSyncAttempts = 10;
+const pauseMs = 1000;
 /** How long a lock is waited for where the next look tries again. */
 const triedAgainSeconds = 5;
 
@@ -72,15 +74,38 @@ export class SchemaSynchronizer {
    */
   async syncAll(): Promise<void> {
     for (let attempt = 1; ; attempt++) {
-      await this.sync("once");
-      const { joining = [] } = this.#record.following;
-      if (joining.length === 0) return;
+      const concurrentChange = await this.#syncOnce();
+      const joining = Object.keys(this.#record.following.joining ?? {});
+      if (!concurrentChange && joining.length === 0) return;
       if (attempt === maxSyncAttempts)
-        throw new ConcurrentChangeError(
-          `${joining.join(", ")} of ${this.#record.database} was replaced on the source during each of ${attempt} copies`,
-          { remedy: "stop what drops and creates it on the source, then cut over again", code: "603130" },
+        throw (
+          concurrentChange ??
+          new ConcurrentChangeError(
+            `${joining.join(", ")} of ${this.#record.database} was replaced on the source during each of ${attempt} copies`,
+            { remedy: "stop what drops and creates it on the source, then cut over again", code: "603130" },
+          )
         );
+      if (concurrentChange) await this.#pauseAfter(concurrentChange);
     }
+  }
+
+  /** A table that is dropped, truncated or altered while it joins the stream is no reason to refuse a cutover. */
+  async #syncOnce(): Promise<ConcurrentChangeError | undefined> {
+    try {
+      await this.sync("once");
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof ConcurrentChangeError)) throw error;
+      return error;
+    }
+  }
+
+  async #pauseAfter(change: ConcurrentChangeError): Promise<void> {
+    const { signal } = this.#record.work;
+    const [what] = change.message.split("\n");
+    await this.#record.say(`compares the source's schema again in ${pauseMs / 1000} s: ${what!}`);
+    await delay(pauseMs, signal);
+    signal.throwIfAborted();
   }
 
   /** What no change of a table tells of, as new functions and views. @throws RefusedError naming what the target still lacks */
@@ -120,9 +145,10 @@ export class SchemaSynchronizer {
   }
 
   /** On record before they get the column back: without its values nothing would tell them from others then. */
-  async #leaveOutBereft({ bereft }: SchemaDrift): Promise<void> {
+  async #leaveOutBereft({ bereft, newTables }: SchemaDrift): Promise<void> {
+    const oids = new Map(newTables.map(({ schema, name, oid }) => [qualify(schema, name), oid]));
     for (const table of bereft) {
-      await this.#joins.skip(table);
+      await this.#joins.skip(table, oids.get(table)!);
       await this.#record.say(`${table} has lost columns on the target, and their values: it is copied anew`, "warning");
     }
   }
@@ -233,14 +259,17 @@ export class SchemaSynchronizer {
     const here = new Set(targetTables.map(({ schema, name }) => qualify(schema, name)));
     const followed = record.following.followed ?? (await this.#followedAtFirst(source, targetTables));
     if (!record.following.followed) await record.keep({ followed });
-    await this.#joins.forgetMissing(sourceTables);
+    await this.#joins.updateJoining(sourceTables, targetTables);
     const outdated = await this.#joins.outdated(source);
-    const { joining, mark } = record.following;
-    const shapes = { source, target, sourceTables, targetTables, followed, mark, outdated };
+    const { joining = {}, mark } = record.following;
+    const shapes = {
+      ...{ source, target, sourceTables, targetTables, mark, outdated },
+      followed: record.following.followed ?? followed,
+    };
     const drift = await readDrift(shapes);
     const again = sourceTables.filter(({ schema, name }) => {
       const table = qualify(schema, name);
-      return here.has(table) && (outdated.has(table) || joining?.includes(table) || drift.bereft.has(table));
+      return here.has(table) && (outdated.has(table) || table in joining || drift.bereft.has(table));
     });
     return { ...drift, newTables: [...drift.newTables, ...again] };
   }

@@ -1,6 +1,7 @@
 import { connect } from "../../postgres/connection/connect.js";
 import type { Client } from "pg";
 import { ShapeDiffers } from "../../cdc/binding/table-mapping.js";
+import { type BlockingSession, describeBlockers, endingStatement } from "../../postgres/locks/blocking-sessions.js";
 import { changeCaptureNames } from "../../cdc/model/names.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { listTables, type Table } from "../../postgres/tables.js";
@@ -33,22 +34,41 @@ export class TableResync {
     return this.#record.formerNames.size > 0;
   }
 
-  /** From the next follower on, so that it comes to what others than this table need. */
-  async skip(table: string): Promise<void> {
-    await this.#record.keep({ joining: [...new Set(this.#record.following.joining).add(table)] });
+  /**
+   * Leaves out a table's changes from the next follower on, until the table is copied.
+   *
+   * @param oid of the table on the source
+   */
+  async skip(table: string, oid: number): Promise<void> {
+    await this.#record.keep({ joining: { ...this.#record.following.joining, [table]: oid } });
   }
 
   /**
-   * Tables that were dropped or renamed on the source before they were copied: nothing waits for their copies any longer.
-   * The stream still contains their changes.
+   * Follows tables that were renamed, dropped or replaced on the source before they were copied. A dropped table is no
+   * longer waited for. The stream still contains the changes of the former name.
+   *
+   * A copy that was begun on the target is recorded, so that no stale copy remains there without a message.
    */
-  async forgetMissing(sourceTables: readonly Table[]): Promise<void> {
-    const { joining = [] } = this.#record.following;
-    const present = new Set(sourceTables.map(({ schema, name }) => qualify(schema, name)));
-    const missing = joining.filter((name) => !present.has(name));
+  async updateJoining(sourceTables: readonly Table[], targetTables: readonly Table[]): Promise<void> {
+    const { joining = {}, followed = {} } = this.#record.following;
+    const names = new Map(sourceTables.map((table) => [table.oid, nameOfTable(table)]));
+    const oids = new Map(sourceTables.map((table) => [nameOfTable(table), table.oid]));
+    const moved = Object.entries(joining).filter(([name, oid]) => names.get(oid) !== name);
+    if (moved.length === 0) return;
+    const now: Record<string, number> = { ...joining };
+    for (const [name, oid] of moved) {
+      delete now[name];
+      const present = names.get(oid);
+      if (present !== undefined) now[present] = oid;
+    }
+    for (const [name] of moved) {
+      const replacement = oids.get(name);
+      if (replacement === undefined) this.#record.formerNames.add(name);
+      else now[name] = replacement;
+    }
+    await this.#record.keep({ joining: now, followed: { ...begunCopies(moved, targetTables, followed), ...followed } });
+    const missing = moved.map(([name]) => name).filter((name) => !oids.has(name));
     if (missing.length === 0) return;
-    for (const name of missing) this.#record.formerNames.add(name);
-    await this.#record.keep({ joining: joining.filter((name) => present.has(name)) });
     await this.#record.say(`not copied, because it was dropped or renamed on the source: ${missing.join(", ")}`);
   }
 
@@ -68,7 +88,7 @@ export class TableResync {
       const fate = present === undefined ? "it is gone by now" : `${present} is copied anew`;
       await this.#record.say(`the stream tells of ${error.table} as it was for a while only: ${fate}`);
       if (present !== error.table) this.#record.formerNames.add(error.table);
-      if (present !== undefined) await this.skip(present);
+      if (present !== undefined) await this.skip(present, error.relation.oid);
       return true;
     } finally {
       await source.end();
@@ -102,9 +122,9 @@ export class TableResync {
   async join(objects: NewObjects, newTables: readonly Table[]): Promise<void> {
     try {
       for (let tables = newTables; !(await this.#isJoined(objects, tables));) {
-        const joining = new Set(this.#record.following.joining);
+        const { joining = {} } = this.#record.following;
         const present = await tablesInScope(objects.source, this.#record.work.spec);
-        tables = present.filter(({ schema, name }) => joining.has(qualify(schema, name)));
+        tables = present.filter((table) => nameOfTable(table) in joining);
       }
     } finally {
       if (!this.#stopped.aborted) this.#followers.start();
@@ -124,21 +144,27 @@ export class TableResync {
 
   async #joinOnce(objects: NewObjects, newTables: readonly Table[]): Promise<void> {
     const record = this.#record;
-    const names = newTables.map(({ schema, name }) => qualify(schema, name));
+    const names = newTables.map(nameOfTable);
     if (names.length > 0) await record.say(`new on the source, or replaced there, to be copied: ${names.join(", ")}`);
-    await record.keep({ joining: names });
+    // Others may wait for their copy, too: their changes are left out until then.
+    await record.keep({ joining: { ...record.following.joining, ...joiningOf(newTables) } });
     await this.#followers.current.stop();
-    const skip = new Set([...names, ...record.formerNames]);
+    const skip = new Set(record.skipped);
     const tables = await tablesInScope(objects.source, record.work.spec);
     const bridge = () => this.#followers.bridge(skip);
     const onCreated = async (): Promise<void> => record.keep({ followed: await this.#pairs(objects, tables) });
-    const { mark, ...restored } = await addTablesToStream(objects, { tables, newTables, bridge, onCreated });
+    const onWaiting = transactionReporter(record);
+    const signal = AbortSignal.any([record.work.signal, this.#stopped]);
+    const tablesToAdd = { tables, newTables, bridge, onCreated, onWaiting, signal };
+    const { mark, ...restored } = await addTablesToStream(objects, tablesToAdd);
     await record.keep(mergeRestored(record.following, restored));
     // The new mark knows nothing of what was replaced meanwhile and not copied with these.
     const outdated = await this.outdated(objects.source);
     const followed = await this.#pairs(objects, tables);
-    const published = tables.map(({ schema, name }) => qualify(schema, name));
-    const joining = published.filter((name) => outdated.has(name) && !names.includes(name));
+    const waiting = Object.entries(record.following.joining ?? {}).filter(([name]) => !names.includes(name));
+    const isReplaced = (name: string): boolean => outdated.has(name) && !names.includes(name);
+    const replaced = joiningOf(tables.filter((table) => isReplaced(nameOfTable(table))));
+    const joining = { ...Object.fromEntries(waiting), ...replaced };
     // What was there before has not been given to the target anew.
     const before = record.following.mark;
     const definitions = { ...mark.definitions, ...before?.definitions };
@@ -157,4 +183,40 @@ export class TableResync {
     const here = settingDigestsOf(await readObjectSettings(target));
     return Object.fromEntries(Object.entries(settings).filter(([key, digest]) => here[key] === digest));
   }
+}
+
+const nameOfTable = ({ schema, name }: Table): string => qualify(schema, name);
+
+const joiningOf = (tables: readonly Table[]): Readonly<Record<string, number>> =>
+  Object.fromEntries(tables.map((table) => [nameOfTable(table), table.oid]));
+
+/** Tables that an interrupted join created on the target. */
+function begunCopies(
+  joining: readonly (readonly [string, number])[],
+  targetTables: readonly Table[],
+  followed: FollowedTables,
+): FollowedTables {
+  const known = new Set(Object.values(followed));
+  const copies = new Map(targetTables.map((table) => [nameOfTable(table), table.oid]));
+  return Object.fromEntries(
+    joining.flatMap(([name, oid]) => {
+      const copy = copies.get(name);
+      return copy === undefined || known.has(copy) ? [] : [[String(oid), copy]];
+    }),
+  );
+}
+
+/** Reports the transactions that a snapshot waits for, again only when they are others. */
+function transactionReporter(record: StreamRecord): (sessions: readonly BlockingSession[]) => void {
+  let reported = "";
+  return (sessions) => {
+    const who = sessions.map(({ pid, preparedAs }) => pid ?? preparedAs ?? "").join();
+    if (who === reported) return;
+    reported = who;
+    const named = describeBlockers(sessions);
+    const ends = sessions.map(endingStatement).join("; ");
+    const message = `new tables are copied when older transactions on the source end; ${named}; to end them: ${ends}`;
+    // A lost event does not stop the copy.
+    void record.say(message, "warning").catch(() => undefined);
+  };
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import type { Follower } from "../../cdc/follower.js";
-import { LockNotAvailableError, messageOf } from "../../errors.js";
+import { ConcurrentChangeError, RetryableError, messageOf } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import { type EndedFollower, Followers, type StartFollower } from "../followers/followers.js";
@@ -20,6 +20,8 @@ import { SchemaCheckBackoff } from "../schema-sync/schema-check-backoff.js";
 import type { Work } from "../context/work.js";
 
 const lookEveryMs = 3000;
+/** How often a cutover or comparison reports that it waits for schema changes. */
+const reportWaitEveryMs = 30_000;
 /** Of carrying over what the stream cannot go on without, while the source's schema is altered again and again. */
 const attemptsAtMost = 10;
 /** Before a cutover, which looks once more at its point. */
@@ -164,11 +166,23 @@ export class LiveStream {
     });
     // For those who await it; one who gives up does not.
     result.catch(() => undefined);
-    while (!this.#pause.refusal && !come.signal.aborted) await delay(pausedCheckMs, come.signal);
+    let reportedAt = Date.now();
+    while (!this.#pause.refusal && !come.signal.aborted) {
+      await delay(pausedCheckMs, come.signal);
+      if (come.signal.aborted || Date.now() - reportedAt < reportWaitEveryMs) continue;
+      reportedAt = Date.now();
+      await this.#record.say(this.#waitText());
+    }
     const { refusal } = this.#pause;
     if (!refusal || come.signal.aborted) return result;
     retriesExhausted.abort();
     throw refusal;
+  }
+
+  #waitText(): string {
+    const joining = Object.keys(this.#record.following.joining ?? {});
+    const copied = joining.length === 0 ? "" : `; it copies ${joining.join(", ")}`;
+    return `waiting until the schema changes of the source are applied to the target${copied}`;
   }
 
   #isStopped(): boolean {
@@ -209,11 +223,13 @@ export class LiveStream {
       this.#heldUpBy = undefined;
       return carried;
     } catch (held) {
-      if (!(held instanceof LockNotAvailableError || isConnectionLoss(held))) throw held;
+      if (!(held instanceof RetryableError || isConnectionLoss(held))) throw held;
       this.#carrier.outdate();
       const text = heldUpText(held);
       if (text !== this.#heldUpBy) await this.#record.say(text, "warning");
       this.#heldUpBy = text;
+      // A lock was waited for. Concurrent changes may end at once, and would then be met many times per second.
+      if (held instanceof ConcurrentChangeError) await delay(lookEveryMs, this.#stopped.signal);
       return "heldUp";
     }
   }
@@ -225,7 +241,7 @@ export class LiveStream {
       try {
         return await this.#carrier.sync("untilResolved", table);
       } catch (error) {
-        const isOther = error instanceof LockNotAvailableError || isConnectionLoss(error);
+        const isOther = error instanceof RetryableError || isConnectionLoss(error);
         const isFinal = isOther || this.#isStopped() || attempt === attemptsAtMost;
         if (isFinal || (await this.#readSource(schemaFingerprint)) === before) throw error;
         // Without its remedy, which is for what stays so.
@@ -261,7 +277,7 @@ export class LiveStream {
       }
       // The stream itself goes on; what it cannot take without this stops it, and tells.
       const text =
-        error instanceof LockNotAvailableError
+        error instanceof RetryableError
           ? heldUpText(error)
           : `the source's schema could not be compared: ${messageOf(error)}`;
       if (this.#schemaCheckBackoff.note(changed ?? "", text)) await this.#record.say(text, "warning").catch(this.#fail);

@@ -162,8 +162,8 @@ async function compareAt(
   const { tables, searchPath } = await planComparison(work, openSource, true);
   const { followed, joining } = stream.following;
   const isThere = ({ table }: TableToCopy): boolean => {
-    const name = qualify(table.schema, table.name);
-    return (followed === undefined || String(table.oid) in followed) && !(joining?.includes(name) ?? false);
+    const isFollowed = followed === undefined || String(table.oid) in followed;
+    return isFollowed && !Object.values(joining ?? {}).includes(table.oid);
   };
   const isWanted = ({ table: { schema, name } }: TableToCopy): boolean =>
     only?.some((one) => one.schema === schema && one.table === name) ?? true;
