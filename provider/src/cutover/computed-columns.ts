@@ -9,7 +9,7 @@ interface NamedColumn {
 }
 
 interface ComputedColumn extends NamedColumn {
-  /** What the column is altered by: the table itself, or the partitioned one that it is part of. */
+  /** The table to alter: the table itself, or the root of its partitions. */
   readonly rootSchema: string;
   readonly root: string;
 }
@@ -17,11 +17,10 @@ interface ComputedColumn extends NamedColumn {
 const firstVersionWithGenerated = 120000;
 
 /**
- * Statements that let the subscriber be written what the publisher writes, and the subscriber computes by itself: the
- * expression was dropped on the publisher, and a stream that tells of generated columns tells these no different. What was
- * sent of them is not there.
+ * Statements that drop generation expressions on the subscriber which were dropped on the publisher. A stream with generated
+ * columns does not show the difference, so values that were sent before are missing on the subscriber.
  *
- * @param publications the publisher's, by which its tables are known to be followed
+ * @param publications publications of the publisher; they show which tables are followed
  */
 export async function dropsOfExpressions(
   publisher: Client,

@@ -13,42 +13,42 @@ export interface CutOver {
   readonly source: Endpoint;
   readonly database: string;
   readonly plugin: OutputPlugin;
-  /** What the source is called in messages. */
+  /** The name of the source in messages. */
   readonly publisher?: StreamRoles["publisher"];
   readonly follower: Follower;
-  /** What the temporary slot of the cutover point is called. */
+  /** Name of the temporary slot that determines the cutover LSN. */
   readonly slot: string;
   /** Sessions in the source and in the target database. */
   readonly sourceSession: Client;
   readonly targetSession: Client;
   readonly signal: AbortSignal;
-  /** Told whose transactions the point waits for: nobody ends a prepared one, whatever the fence does. */
+  /** Called with the transactions that delay the cutover LSN. The fence does not end prepared transactions. */
   readonly onWaiting: NonNullable<SlotOptions["onWaiting"]>;
   /** Whether the target has a sequence of the source. */
   readonly hasSequence: (sequence: SequenceName) => boolean;
-  /** Sets sequences ahead by so many steps. */
+  /** Number of steps by which sequences are set ahead. */
   readonly sequenceMargin: number;
-  /** Keeps everybody from writing on the source; nothing does when undefined. */
+  /** Raises the fence, which makes the source read-only. Undefined without a fence. */
   readonly putUpFence?: (() => Promise<void>) | undefined;
-  /** Told when changes have been written in spite of the fence; they are on the target. */
+  /** Called if changes were written in spite of the fence. They have been applied to the target. */
   readonly onEscapedChanges: (changes: number) => Promise<void>;
-  /** Refreshes what is computed from tables. */
+  /** Refreshes the materialized views of the target. */
   readonly refreshMaterializedViews: () => Promise<void>;
   /**
-   * Looks at the schema once more, behind the point: nobody has since it was carried over, which may be long ago.
+   * Checks after the cutover LSN that the schema is still the one that was applied to the target.
    *
-   * @throws ConcurrentChangeError when the target has not been given all of it: at another point it passes
-   * @throws RefusedError naming what somebody has to run
+   * @throws ConcurrentChangeError when it is not; a cutover at another LSN may succeed
+   * @throws RefusedError naming the statements that the operator has to run
    */
   readonly requireSchema: () => Promise<void>;
-  /** Compares the target with the source as it was at the point; answers the step's name. @throws ContentDiffersError */
+  /** Compares the target with the source at the cutover LSN; returns the step's name. @throws ContentDiffersError */
   readonly compare: (point: PointToCompare) => Promise<string>;
   readonly onStep: (step: string, seconds: number) => Promise<void>;
 }
 
 export interface PointToCompare {
   readonly snapshotId: string;
-  /** Resolves when the target has come to the point and rests there; the source may be read before. */
+  /** Resolves when everything up to the cutover LSN is applied. The source may be read before. */
   readonly targetRests: Promise<void>;
   readonly signal: AbortSignal;
 }
@@ -57,11 +57,10 @@ export interface PointToCompare {
 const openTransactionsSeconds = 300;
 
 /**
- * Brings the target to one point of the source's history: every transaction that committed on the source until now is on
- * the target, none later. Afterwards the stream rests there. A step that fails leaves slot and stream as they were, so
- * that the cutover can be tried again; the fence is for the caller to take down then.
+ * Applies every transaction that committed on the source before the cutover LSN, and none after. The stream then stops there.
+ * After an error, slot and stream are unchanged and the cutover can be retried. The caller has to lift the fence then.
  *
- * @throws UnreachableError when a connection breaks, that of the snapshot included: another try may pass
+ * @throws UnreachableError when a connection is lost, including that of the snapshot; another attempt may succeed
  */
 export async function cutOver(cut: CutOver): Promise<void> {
   try {
@@ -70,7 +69,7 @@ export async function cutOver(cut: CutOver): Promise<void> {
     await reachPoint(cut);
   } catch (error) {
     cut.follower.resume();
-    // Ours say themselves what they were doing.
+    // These errors already name the step.
     if (!isLockTimeout(error) || error instanceof RefusedError || error instanceof UnreachableError) throw error;
     throw new RefusedError(`the cutover of ${cut.database} was not granted a lock: ${messageOf(error)}`, {
       remedy: `on source or target: ${lockRemedy}`,
@@ -82,11 +81,11 @@ export async function cutOver(cut: CutOver): Promise<void> {
 async function reachPoint(cut: CutOver): Promise<void> {
   const { follower } = cut;
   if (cut.putUpFence) {
-    // First, so that writers are kept out only for what they write meanwhile.
+    // Catch up before the fence is raised, so that writers are blocked as briefly as possible.
     await timed(cut, "catch up", () => catchUp(cut));
     await timed(cut, "put up the fence", cut.putUpFence);
   }
-  // Held first: a transaction behind the point must not be applied before the point is known.
+  // Held first: a transaction after the cutover LSN must not be applied before the LSN is known.
   await timed(cut, "hold the stream", () => follower.hold());
   const point = await timed(cut, "mark the cutover point", () =>
     comparisonSnapshot({
@@ -120,7 +119,7 @@ async function timed<T>(
   return result;
 }
 
-/** Applies and compares side by side: the source is read from the start, the target once it rests. */
+/** Applies and compares at the same time: the source is read at once, and the target when the stream has stopped. */
 async function bringToPoint(cut: CutOver, { lsn, snapshot }: ComparisonSnapshot): Promise<void> {
   const over = new AbortController();
   let rest = (): void => undefined;
@@ -134,7 +133,7 @@ async function bringToPoint(cut: CutOver, { lsn, snapshot }: ComparisonSnapshot)
     rest();
     await timed(cut, "carry over sequences", () => carryOverSequences(cut));
     await timed(cut, "refresh materialized views", cut.refreshMaterializedViews);
-    // What is left of it: the source has been read meanwhile.
+    // The rest of the comparison: the source has been read meanwhile.
     await timed<string>(
       cut,
       (step) => step,
@@ -154,13 +153,13 @@ async function carryOverSequences(cut: CutOver): Promise<void> {
 }
 
 async function catchUp({ follower, sourceSession }: CutOver): Promise<void> {
-  // Held first, as for the point itself.
+  // Held first, as for the cutover LSN.
   await follower.hold();
   await follower.drainTo(await currentLsn(sourceSession));
   follower.resume();
 }
 
-/** A session can set itself free of the fence: what it has written since the point must not be lost with the slot. */
+/** A session can override the fence. Its writes after the cutover LSN must not be lost with the slot. */
 async function bringEscaped(cut: CutOver): Promise<void> {
   const { follower, sourceSession } = cut;
   const known = follower.status().appliedChanges;

@@ -7,10 +7,10 @@ import { serverVersion } from "../postgres/server-version.js";
 import type { FenceRecord, FenceSide } from "../store/fence-record.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 
-/** What is fenced: a database of the source from its cutover on, one of the target from its return on. */
+/** A fenced database: of the source from its cutover on, or of the target from its return on. */
 export interface FencedDatabase {
   readonly side: FenceSide;
-  /** On that server. */
+  /** Name on that server. */
   readonly database: string;
 }
 
@@ -18,8 +18,8 @@ const setting = "default_transaction_read_only";
 const endWithinMs = 30_000;
 
 /**
- * What putting a fence up would cover. A fence that stands is seen as it stands: keep the record of the first look.
- * Superusers of the target are spared as in {@link putUpFence}.
+ * Reads the settings that a fence will change. Call this before the fence is raised, and keep the result. Superusers of the
+ * target are omitted, as in {@link putUpFence}.
  */
 export async function readFenceRecord(session: Client, side: FenceSide): Promise<FenceRecord> {
   const { rows } = await session.query<{ role: string | null; setting: string | null }>(
@@ -42,18 +42,19 @@ export async function readFenceRecord(session: Client, side: FenceSide): Promise
   };
 }
 
-/** What the record says, and the roles that have got a setting of their own since. */
+/** Adds roles that got their own setting since the record was made. */
 export const extendRecord = (record: FenceRecord, now: FenceRecord): FenceRecord => ({
   ...record,
   roles: [...record.roles, ...now.roles.filter(({ role }) => record.roles.every((known) => known.role !== role))],
 });
 
 /**
- * Makes every transaction that begins in the session's database from now on read only, whatever its role, and ends the
- * sessions that began before: theirs would go on writing. Our own sessions stay, and set themselves free (`connect`).
+ * Makes every new transaction in the session's database read-only, for all roles. Terminates older sessions, because they could
+ * still write. The migration's own sessions are kept, and override the setting (`connect`).
  *
- * It does not hold a session that sets itself free: `SET default_transaction_read_only = off`, `BEGIN READ WRITE`. On a
- * target whose superusers are its operator's, as Azure's `azuresu`, nobody else can hold or end theirs: these are spared.
+ * The fence does not stop a session that overrides it: `SET default_transaction_read_only = off`, `BEGIN READ WRITE`. Sessions
+ * of superusers are spared on a target whose superusers belong to its provider, such as Azure's `azuresu`: no other role can
+ * terminate them.
  *
  * @returns the superusers whose sessions were spared
  * @throws RefusedError when a setting or the end of a session is denied, TimeoutError when a session does not end
@@ -66,7 +67,7 @@ export async function putUpFence(session: Client, fenced: FencedDatabase, { role
   return endSessionsFromBefore(session, fenced);
 }
 
-/** Restores what the record says; idempotent. Roles that have been dropped since are no loss. @throws RefusedError */
+/** Restores the recorded settings; idempotent. Ignores roles that were dropped since. @throws RefusedError */
 export async function takeDownFence(session: Client, fenced: FencedDatabase, record: FenceRecord): Promise<void> {
   const { rows } = await session.query<{ role: string }>("SELECT rolname AS role FROM pg_catalog.pg_roles");
   const there = new Set(rows.map(({ role }) => role));
@@ -83,7 +84,7 @@ async function sparesSuperusers(session: Client, side: FenceSide): Promise<boole
   return !rows[0]!.super;
 }
 
-/** How to take a fence down by hand. */
+/** The statements that lift a fence. */
 export const fenceRemedy = (database: string, record: FenceRecord): string =>
   liftingStatements(database, record).join("; ");
 
@@ -102,7 +103,7 @@ async function alter(session: Client, { side }: FencedDatabase, statement: strin
     await session.query(statement);
   } catch (cause) {
     if (sqlStateOf(cause) !== sqlStates.insufficientPrivilege) throw cause;
-    throw new RefusedError(`the ${side} does not let the fence be set (${messageOf(cause)}): ${statement}`, {
+    throw new RefusedError(`the ${side} does not allow the fence to be set (${messageOf(cause)}): ${statement}`, {
       remedy: `connect to the ${side} as the owner of the database, or as a superuser, or set fence to "none"`,
       code: "603110",
       cause,
@@ -116,10 +117,7 @@ interface Session {
   readonly isSpared: boolean;
 }
 
-/**
- * A session reads the database's settings while it begins, and is listed a moment later: so the last look is a second
- * one.
- */
+/** A session reads the settings while it starts, and is listed a moment later. So sessions are listed twice. */
 async function endSessionsFromBefore(client: Client, fenced: FencedDatabase): Promise<string[]> {
   const { rows } = await client.query<{ now: string }>("SELECT clock_timestamp()::text AS now");
   const fencedAt = rows[0]!.now;
@@ -133,15 +131,18 @@ async function endSessionsFromBefore(client: Client, fenced: FencedDatabase): Pr
     for (const { user } of all.filter(({ isSpared }) => isSpared)) spared.add(user ?? "an unknown role");
     clearLooks = sessions.length === 0 ? clearLooks + 1 : 0;
     if (sessions.length > 0 && Date.now() > deadline)
-      throw new TimeoutError(`sessions do not end within ${endWithinMs / 1000} s: ${sessions.map(nameOf).join(", ")}`, {
-        remedy: `see in pg_stat_activity on the ${fenced.side} what they wait for`,
-      });
+      throw new TimeoutError(
+        `sessions did not end within ${endWithinMs / 1000} s: ${sessions.map(nameOf).join(", ")}`,
+        {
+          remedy: `see in pg_stat_activity on the ${fenced.side} what they wait for, end them, and try again`,
+        },
+      );
     for (const session of sessions) await endSession(client, fenced, session);
   }
   return [...spared];
 }
 
-/** Neither ours, by whatever migration, nor those of the server itself, of replicas and of other tools' streams. */
+/** Client sessions other than those of migrations, replicas and logical replication. */
 async function sessionsFromBefore(client: Client, moment: string, sparesSuperusers: boolean): Promise<Session[]> {
   const isClient =
     (await serverVersion(client)) >= 100000
@@ -163,8 +164,8 @@ async function endSession(client: Client, { side }: FencedDatabase, session: Ses
     await client.query("SELECT pg_catalog.pg_terminate_backend($1)", [session.pid]);
   } catch (cause) {
     if (sqlStateOf(cause) !== sqlStates.insufficientPrivilege) throw cause;
-    throw new RefusedError(`${nameOf(session)} on the ${side} may not be ended (${messageOf(cause)})`, {
-      remedy: `as a superuser: GRANT pg_signal_backend to the ${side}'s role; a superuser's session only a superuser can end`,
+    throw new RefusedError(`${nameOf(session)} on the ${side} may not be terminated (${messageOf(cause)})`, {
+      remedy: `as a superuser: GRANT pg_signal_backend to the ${side}'s role; only a superuser can terminate a superuser's session`,
       code: "603110",
       cause,
     });

@@ -11,7 +11,7 @@ describe("additions to the schema of a followed source", () => {
   });
   after(() => lab.stop());
 
-  it("carries over what is added: columns, tables, partitions, indexes, enum labels", async () => {
+  it("columns, tables, partitions, indexes and enum labels: are added to the target", async () => {
     const database = await lab.database(`
       CREATE TYPE mood AS ENUM ('sad', 'happy');
       CREATE TABLE t (id int PRIMARY KEY, v text NOT NULL, m mood);
@@ -28,7 +28,7 @@ describe("additions to the schema of a followed source", () => {
         database,
       },
     );
-    await until("it is seen that t only lies in another file", async () => {
+    await until("the new file of t is recorded", async () => {
       const [seen] = await lab.target.query(
         "SELECT deferred_plan->'mark'->'forms'->$2->>'file' AS file FROM pgmigration.database WHERE name = $1",
         { values: [database, file!.oid] },
@@ -57,7 +57,7 @@ describe("additions to the schema of a followed source", () => {
        INSERT INTO p SELECT i, '2025-05-05' FROM generate_series(1, 50) i`,
       { database },
     );
-    await until("the new table is there", async () => {
+    await until("the new table is on the target", async () => {
       const [row] = await lab.queryTarget(database, `SELECT to_regclass('"New Table"') IS NOT NULL AS found`);
       return row!.found === true;
     });
@@ -84,7 +84,7 @@ describe("additions to the schema of a followed source", () => {
     await resource.destroy();
   });
 
-  it("leaves out what is made beyond the filter, and is cut over all the same", async () => {
+  it("objects that the filter excludes: are not created, and do not prevent the cutover", async () => {
     const database = await lab.database("CREATE SCHEMA private; CREATE TABLE t (id int PRIMARY KEY)");
     const resource = new Resource();
     await resource.create(lab.inputs([database], { migrationMode: "Online", exclude: { schemas: ["private"] } }));
@@ -96,7 +96,7 @@ describe("additions to the schema of a followed source", () => {
     await resource.destroy();
   });
 
-  it("brings what a column is made of: types, sequences, schemas; rows whose default differs are copied anew", async () => {
+  it("types, sequences and schemas of new columns: are created first, and rows with a volatile default are copied again", async () => {
     const database = await lab.database(`
       CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT 21 - i FROM generate_series(1, 20) i;
       CREATE TABLE numbered (id int PRIMARY KEY); INSERT INTO numbered SELECT 21 - i FROM generate_series(1, 20) i;
@@ -116,7 +116,7 @@ describe("additions to the schema of a followed source", () => {
       await until(`${statement} is named`, async () => (await resource.messageOf(database)).includes(statement));
       await lab.queryTarget(database, statement);
     }
-    await until("it goes on", async () => (await resource.messageOf(database)) === "");
+    await until("the migration resumes", async () => (await resource.messageOf(database)) === "");
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     await assertSameContent(...lab.places(database));
     await resource.destroy();

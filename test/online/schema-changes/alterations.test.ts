@@ -11,7 +11,7 @@ describe("alterations of a followed source", () => {
   });
   after(() => lab.stop());
 
-  it("carries over what becomes of types, rules, defaults, partitions and sequences, so that nothing is refused on the way", async () => {
+  it("types, rules, defaults, partitions and sequences: are altered on the target, which then refuses no change", async () => {
     const database = await lab.database(`
       CREATE TYPE old_mood AS ENUM ('sad', 'happy'); CREATE TYPE pair AS (a int, b text);
       CREATE DOMAIN old_domain AS int CONSTRAINT positive CHECK (value > 0) CONSTRAINT small CHECK (value < 100);
@@ -89,14 +89,14 @@ describe("alterations of a followed source", () => {
     await resource.destroy();
   });
 
-  it("demands what the source came to demand only of the rows from then on: NOT NULL, a check of a domain, a foreign key", async () => {
+  it("NOT NULL, checks of domains and foreign keys: are added after the earlier rows are applied", async () => {
     const database = await lab.database(`
       CREATE TABLE other (id int PRIMARY KEY); INSERT INTO other VALUES (1); CREATE TABLE noticed (id int PRIMARY KEY);
       CREATE DOMAIN whole AS int; CREATE TABLE strict (id int PRIMARY KEY, v text, d whole);
       CREATE TABLE parent (id int PRIMARY KEY);
       CREATE TABLE child (id int PRIMARY KEY, parent int); INSERT INTO child VALUES (1, 5)`);
     const resource = await lab.follow([database]);
-    /** Its changes come to the target when the new column, which is added at once, has told that the schema is looked at. */
+    /** Its changes reach the target after the new column, which shows that the schema was compared. */
     const behindObstacle = async (sql: string, column: string): Promise<void> => {
       const obstacle = await lab.target.connect(database);
       try {
@@ -104,23 +104,23 @@ describe("alterations of a followed source", () => {
         await lab.source.query(`UPDATE other SET id = id + 1; ${sql}; ALTER TABLE noticed ADD COLUMN ${column} int`, {
           database,
         });
-        await until("the schema is looked at", async () => {
+        await until("the schema is compared", async () => {
           const found = await lab.queryTarget(database, `SELECT FROM pg_attribute WHERE attname = '${column}'`);
           return found.length === 1;
         });
-        // Time enough for what must not be done yet.
+        // Enough time for a constraint that would be added too early.
         await new Promise((resolve) => setTimeout(resolve, 1000));
       } finally {
         await obstacle.end();
       }
     };
     await behindObstacle(
-      // What a TRUNCATE lies between is not taken together.
+      // Changes before and after a TRUNCATE are not applied in one batch.
       `INSERT INTO strict VALUES (1, NULL, -1); TRUNCATE parent; UPDATE strict SET v = 'v', d = 1;
        ALTER TABLE strict ALTER v SET NOT NULL; ALTER DOMAIN whole ADD CONSTRAINT positive CHECK (value > 0)`,
       "one",
     );
-    await until("the target demands it as well", async () => {
+    await until("the target has the constraint", async () => {
       const demanded = await lab.queryTarget(
         database,
         "SELECT FROM pg_attribute, pg_constraint WHERE attrelid = 'strict'::regclass AND attname = 'v' AND attnotnull AND conname = 'positive'",
@@ -131,7 +131,7 @@ describe("alterations of a followed source", () => {
       "INSERT INTO parent VALUES (5); ALTER TABLE child ADD FOREIGN KEY (parent) REFERENCES parent",
       "two",
     );
-    await until("it is valid", async () => {
+    await until("the constraint is valid", async () => {
       const keys = await lab.queryTarget(database, "SELECT FROM pg_constraint WHERE contype = 'f' AND convalidated");
       return keys.length === 1;
     });
@@ -141,7 +141,7 @@ describe("alterations of a followed source", () => {
     await assertSameContent(...lab.places(database));
   });
 
-  it("notices labels that change places, whose names are the same ones as before", async () => {
+  it("labels that swap their names: are detected", async () => {
     const database = await lab.database("CREATE TYPE side AS ENUM ('left', 'right')");
     const session = await lab.source.connect(database);
     try {

@@ -11,7 +11,7 @@ describe("schema changes that are found at the cutover", () => {
   });
   after(() => lab.stop());
 
-  it("looks once more at the cutover's point, and behind the fence, whatever is compared", async () => {
+  it("the source's schema: is checked again at the cutover LSN and after the fence, with every kind of comparison", async () => {
     const database = await lab.database(`
       CREATE TYPE side AS ENUM ('left', 'right'); CREATE TYPE pair AS (a int, b int);
       CREATE TABLE sides (id int PRIMARY KEY, s side, p pair); INSERT INTO sides VALUES (1, 'left', '(1,2)');
@@ -21,7 +21,7 @@ describe("schema changes that are found at the cutover", () => {
     const open = await lab.source.connect(database);
     await open.query("BEGIN; SELECT txid_current()");
     const refused = Resource.failure(resource.update({ triggerCutover: true }));
-    await until("the point is being marked, and all has been carried over", async () => {
+    await until("the cutover LSN is being determined, after the schema was applied", async () => {
       const slots = await lab.source.query("SELECT FROM pg_replication_slots WHERE temporary");
       return slots.length > 0;
     });
@@ -37,7 +37,7 @@ describe("schema changes that are found at the cutover", () => {
     const reader = await lab.target.connect(database, lab.administrator);
     await reader.query("BEGIN; SELECT FROM refreshed");
     const cutOver = resource.update({ fence: "readOnly" });
-    await until("the cutover waits behind its point", async () => {
+    await until("the cutover waits after its LSN", async () => {
       const waiting = await lab.target.query(
         "SELECT FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock' AND query ~ 'REFRESH'",
         { values: [database] },
@@ -56,7 +56,7 @@ describe("schema changes that are found at the cutover", () => {
     await resource.destroy();
   });
 
-  it("carries over, at the cutover, what no change of a table tells of; what the target cannot be given stands before it", async () => {
+  it("objects other than tables: are created at the cutover, which is refused if one cannot be created", async () => {
     const database = await lab.database(`
       CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'v');
       CREATE FUNCTION fires() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
@@ -147,7 +147,7 @@ describe("schema changes that are found at the cutover", () => {
       "SELECT object FROM pgmigration.finding WHERE database = $1 AND type = 'SchemaValidation'",
       { values: [database] },
     );
-    // What only a superuser may make, and privileges that only their grantor may give.
+    // Objects that only a superuser may create, and privileges that only their grantor may grant.
     for (const object of [
       "SERVER away",
       "FOREIGN DATA WRAPPER far",
@@ -162,7 +162,7 @@ describe("schema changes that are found at the cutover", () => {
     await resource.destroy();
   });
 
-  it("carries over, at the cutover, what was replaced under its name; what cannot be stands before it", async () => {
+  it("objects that were redefined: are replaced at the cutover, which is refused if one cannot be replaced", async () => {
     const database = await lab.database(`
       CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'v');
       CREATE SCHEMA "Odd";
@@ -201,7 +201,7 @@ describe("schema changes that are found at the cutover", () => {
       { database },
     );
     await lab.queryTarget(database, "CREATE FUNCTION only_there(kept) RETURNS int LANGUAGE sql AS 'SELECT 1'");
-    // Notices the new table, and gives the target no older definition for a newer one by that.
+    // The new table is found, and its join does not restore older definitions.
     await lab.source.query("CREATE TABLE late (id int PRIMARY KEY)", { database });
     const refused = await Resource.failure(resource.update({ triggerCutover: true }));
     assert.match(
@@ -226,7 +226,7 @@ describe("schema changes that are found at the cutover", () => {
     );
     assert.match(
       kept?.message ?? "",
-      /was changed on the source .* the target has it as it was: .*cannot drop type public\.kept/s,
+      /was changed on the source .* the target has the former definition: .*cannot drop type public\.kept/s,
     );
     const named = await lab.target.query(
       "SELECT object, remedy FROM pgmigration.finding WHERE database = $1 AND message LIKE '%was dropped on the source%' ORDER BY object",

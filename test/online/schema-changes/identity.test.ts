@@ -11,7 +11,7 @@ describe("changes of types and schemas of a followed source", () => {
   });
   after(() => lab.stop());
 
-  it("pauses for what values are made of, and for a schema's name", async () => {
+  it("enum labels, attributes and names of schemas: pause the database", async () => {
     const database = await lab.database(`
       CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE TYPE pair AS (a int, b text); CREATE SCHEMA "Old";
       CREATE TYPE side AS ENUM ('left', 'right'); CREATE DOMAIN "Sided" AS side; CREATE TYPE place AS (s "Sided"[]); CREATE TYPE turned AS (a int, b int);
@@ -95,11 +95,12 @@ describe("changes of types and schemas of a followed source", () => {
     };
     for (const [index, [older, ddl, newer, statement]] of changes.entries()) {
       await write(older, ...ddl.split("; "));
-      // The others come while the stream rests, which has rows of their older shapes before it still.
-      if (index === 0) await until("it rests", async () => (await resource.messageOf(database)).includes(statement));
+      // The other statements run during the pause, when the stream still contains rows of the former definitions.
+      if (index === 0)
+        await until("the database is paused", async () => (await resource.messageOf(database)).includes(statement));
       await write(newer);
     }
-    // It looks each second: a statement that is named too early is in the message by then.
+    // The schema is compared each second, so a statement that is shown too early would be in the message.
     await sleep(3000);
     while (waiting.size > 0) {
       let named: string[] = [];

@@ -11,7 +11,7 @@ describe("changes of keys of a followed source", () => {
   });
   after(() => lab.stop());
 
-  it("replaces a key with an index at hand for the rows of before and after, and drops nothing that only the target has", async () => {
+  it("a replaced key: indexes find rows meanwhile, and objects that only the target has are kept", async () => {
     const database = await lab.database(`
       CREATE TABLE parent (id int CONSTRAINT "Key" PRIMARY KEY, code int NOT NULL, v text);
       CREATE TABLE child (id int PRIMARY KEY, parent int CONSTRAINT child_parent REFERENCES parent);
@@ -34,10 +34,10 @@ describe("changes of keys of a followed source", () => {
         `SELECT FROM pgmigration.event WHERE database = $1 AND message LIKE 'carried over from the source: CREATE INDEX%"pg\\_migration\\_%'`,
         { values: [database] },
       );
-    await until("indexes stand in for the key", async () => (await created()).length === 2);
+    await until("indexes replace the key", async () => (await created()).length === 2);
     const keys =
       "SELECT pg_get_constraintdef(oid) AS definition FROM pg_constraint WHERE contype IN ('p', 'f') AND connamespace = 'public'::regnamespace ORDER BY 1";
-    await until("the key is the source's", async () => (await lab.queryTarget(database, keys)).length === 4);
+    await until("the target has the source's key", async () => (await lab.queryTarget(database, keys)).length === 4);
 
     await lab.source.query(
       `UPDATE kept SET v = 'before'; ALTER TABLE kept DROP CONSTRAINT kept_key, ADD CONSTRAINT kept_key PRIMARY KEY (code);
@@ -45,10 +45,10 @@ describe("changes of keys of a followed source", () => {
       { database },
     );
     const statement = `DROP VIEW IF EXISTS public.only_here; ALTER TABLE "public"."kept" DROP CONSTRAINT IF EXISTS "kept_key"`;
-    await until("the statement is named", async () => (await resource.messageOf(database)).includes(statement));
+    await until("the statement is shown", async () => (await resource.messageOf(database)).includes(statement));
     assert.equal((await lab.queryTarget(database, "SELECT FROM only_here")).length, 50);
     await lab.queryTarget(database, statement);
-    await until("it goes on", async () => (await resource.messageOf(database)) === "");
+    await until("the migration resumes", async () => (await resource.messageOf(database)) === "");
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     await assertSameContent(...lab.places(database));
     assert.deepEqual(await lab.queryTarget(database, keys), await lab.source.query(keys, { database }));
@@ -60,7 +60,7 @@ describe("changes of keys of a followed source", () => {
     await resource.destroy();
   });
 
-  it("24: follows changed keys, so that the source's own updates neither fail nor are lost", async () => {
+  it("24: a table that gains or loses its key: updates of the source neither fail nor are lost", async () => {
     const database = await lab.database(`
       CREATE TABLE losing (id int PRIMARY KEY, v text); INSERT INTO losing VALUES (1, 'a'), (2, 'b');
       CREATE TABLE gaining (id int NOT NULL, v text); INSERT INTO gaining VALUES (1, 'a'), (2, 'b')`);
@@ -74,11 +74,11 @@ describe("changes of keys of a followed source", () => {
         () => false,
       );
     };
-    await until("the source's update goes on", () => update("losing"));
+    await until("the source accepts updates", () => update("losing"));
     const drop = `ALTER TABLE "public"."losing" DROP CONSTRAINT "losing_pkey"`;
-    await until("the statement is named", async () => (await losing.messageOf(database)).includes(drop));
+    await until("the statement is shown", async () => (await losing.messageOf(database)).includes(drop));
     await lab.queryTarget(database, drop);
-    await until("it goes on", async () => (await losing.messageOf(database)) === "");
+    await until("the migration resumes", async () => (await losing.messageOf(database)) === "");
     assert.equal((await losing.update({ triggerCutover: true })).state, "Succeeded");
     await assertSameContent(...lab.places(database));
     await losing.destroy();
@@ -87,9 +87,9 @@ describe("changes of keys of a followed source", () => {
     const gaining = await lab.follow([database]);
     await lab.source.query("ALTER TABLE gaining ADD PRIMARY KEY (id)", { database });
     const isCopied = "SELECT FROM pg_constraint WHERE conname = 'gaining_pkey'";
-    await until("the key is carried over", async () => (await lab.queryTarget(database, isCopied)).length === 1);
+    await until("the key is on the target", async () => (await lab.queryTarget(database, isCopied)).length === 1);
     assert(await update("gaining"));
-    // Nothing but the catalogues tells of these by now.
+    // Only the catalogues show these keys now.
     await lab.source.query(`GRANT SELECT ON gaining TO pg_monitor; CREATE COLLATION "Only" FROM "C"`, { database });
     assert.equal((await gaining.update({ triggerCutover: true })).state, "Succeeded");
     await assertSameContent(...lab.places(database));

@@ -11,10 +11,10 @@ describe("a followed database whose schema change cannot be applied", () => {
   });
   after(() => lab.stop());
 
-  it("tells once what the target refuses, however often that is tried", async () => {
+  it("a refusal of the target: is reported once, although it is retried", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
     const resource = await lab.follow([database]);
-    // A type of its own only a superuser makes.
+    // Only a superuser may create a base type.
     await lab.source.query(
       `CREATE TYPE alien;
        CREATE FUNCTION alien_in(cstring) RETURNS alien LANGUAGE internal IMMUTABLE STRICT AS 'int4in';
@@ -23,24 +23,24 @@ describe("a followed database whose schema change cannot be applied", () => {
        ALTER TABLE t ADD COLUMN a alien`,
       { database },
     );
-    const told = (): Promise<{ message: string }[]> =>
+    const refusals = (): Promise<{ message: string }[]> =>
       lab.target.query<{ message: string }>(
         "SELECT message FROM pgmigration.event WHERE migration = $1 AND level = 'warning' ORDER BY id",
         { values: [resource.inputs.migrationName] },
       );
     const dumps = async (): Promise<number> =>
       (await lab.source.log()).split(`database=${database} application_name=pg-migration dump version`).length - 1;
-    await until("the refusal is told", async () => (await told()).length >= 2);
+    await until("the refusal is reported", async () => (await refusals()).length >= 2);
     const before = await dumps();
-    await until("it has been tried twice more", async () => (await dumps()) >= before + 2);
-    const [refusal, consequence, ...more] = (await told()).map(({ message }) => message);
-    assert.match(refusal!, /the target is not given what columns may be made of: .*alien/s);
+    await until("the restore was retried twice", async () => (await dumps()) >= before + 2);
+    const [refusal, consequence, ...more] = (await refusals()).map(({ message }) => message);
+    assert.match(refusal!, /objects that new columns may need are missing on the target: .*alien/s);
     assert.match(consequence!, /the source's schema could not be compared: .*alien/s);
     assert.deepEqual(more, []);
     await resource.destroy();
   });
 
-  it("stands behind nobody who keeps a lock on the target: he is named, and what waits for him comes later", async () => {
+  it("a lock on the target: its holder is named, the stream continues, and the schema change is applied later", async () => {
     const database = await lab.database(
       "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE other (id int PRIMARY KEY)",
     );
@@ -50,11 +50,11 @@ describe("a followed database whose schema change cannot be applied", () => {
       const [{ pid } = {}] = (await holder.query<{ pid: number }>("SELECT pg_backend_pid() AS pid")).rows;
       await holder.query("BEGIN; LOCK TABLE t IN ROW EXCLUSIVE MODE");
       const isTold = async (what: string): Promise<boolean> => {
-        const told = await lab.target.query(
+        const refusals = await lab.target.query(
           `SELECT FROM pgmigration.event WHERE migration = $1 AND level = 'warning' AND message LIKE '%held by pid ${pid}%' || $2 || '%pg_terminate_backend(${pid})%'`,
           { values: [resource.inputs.migrationName, what] },
         );
-        return told.length === 1;
+        return refusals.length === 1;
       };
       const rows = async (): Promise<number> =>
         (await lab.queryTarget(database, "SELECT FROM t UNION ALL SELECT FROM other")).length;
@@ -69,7 +69,7 @@ describe("a followed database whose schema change cannot be applied", () => {
           `INSERT INTO t (id) SELECT count(*) FROM t; INSERT INTO other SELECT count(*) FROM other`,
           { database },
         );
-        if (ddl.startsWith("CREATE")) await until("the stream goes on", async () => (await rows()) === before + 2);
+        if (ddl.startsWith("CREATE")) await until("the stream continues", async () => (await rows()) === before + 2);
       }
     } finally {
       await holder.end();
@@ -89,7 +89,7 @@ describe("a followed database whose schema change cannot be applied", () => {
       INSERT INTO renamed_column VALUES (1, 'a'); INSERT INTO other_type VALUES (1, 1.25);
       INSERT INTO dropped_column VALUES (1, 'a'); INSERT INTO not_unique VALUES (1, 'a'), (2, 'b'); INSERT INTO old_name VALUES (1, 'a')`);
     const resource = await lab.follow([database]);
-    // Before anything has been carried over: it is not taken for a part of the base copy.
+    // Created before the first schema change: it is not taken for a table of the initial copy.
     await lab.queryTarget(database, "CREATE TABLE only_here (id int)");
     const changes: readonly (readonly [older: string, ddl: string, newer: string, expected: string])[] = [
       [
@@ -138,18 +138,18 @@ describe("a followed database whose schema change cannot be applied", () => {
     for (const [older, ddl, newer] of changes)
       for (const sql of [older, ddl, newer]) await lab.source.query(sql, { database });
     const isPaused = async (): Promise<boolean> => (await resource.messageOf(database)).includes("paused");
-    await until("it is paused", isPaused);
+    await until("the database is paused", isPaused);
     assert.match(await Resource.failure(resource.update({ triggerCutover: true })), /is paused/);
     await resource.update({ triggerCutover: false });
-    // It may wait for days, and outlives the sessions in which it does.
-    await until("it is paused again", isPaused);
+    // A pause may take days, and survives the loss of its sessions.
+    await until("the database is paused again", isPaused);
     const ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'pg-migration %'";
     await lab.source.query(ours);
     const { worker } = await resource.refresh();
     const ran = new Set<string>();
     while (ran.size < changes.length) {
       let named: string[] = [];
-      await until("a statement is named", async () => {
+      await until("a statement is shown", async () => {
         const message = await resource.messageOf(database);
         assert.doesNotMatch(message, /"heir"/, "what is done to its parent is done to it");
         assert.doesNotMatch(message, /only_here/, "what was made on the target was not dropped on the source");

@@ -5,9 +5,9 @@ import { Lab } from "../../support/lab";
 import { Resource } from "../../support/resource";
 import { until } from "../../support/until";
 
-/** Migrates online from a version while tables are replaced; `everyCase` adds what is the same in every version. */
+/** Replaces tables during an online migration from a version. `everyCase` adds cases that are the same in every version. */
 export function replaceTablesWhileFollowing(major: Major, everyCase: boolean): void {
-  describe(`what the stream from PostgreSQL ${major} does not tell of`, () => {
+  describe(`changes that the stream of PostgreSQL ${major} does not contain`, () => {
     let lab: Lab;
     before(async () => {
       lab = await Lab.start({ source: { major }, target: { major: 18 } });
@@ -36,12 +36,12 @@ export function replaceTablesWhileFollowing(major: Major, everyCase: boolean): v
          UPDATE t SET v = 'newer' WHERE id < 600; DELETE FROM t WHERE id > 1900; UPDATE t_old SET v = 'older' WHERE id < 10`,
         { database },
       );
-      await lab.source.query("DELETE FROM other WHERE id < 3; TRUNCATE other; INSERT INTO other VALUES (1, 'anew')", {
+      await lab.source.query("DELETE FROM other WHERE id < 3; TRUNCATE other; INSERT INTO other VALUES (1, 'new')", {
         database,
       });
       await lab.source.query(`ALTER PUBLICATION ${await publication(database)} DROP TABLE refers`, { database });
       await lab.source.query("INSERT INTO refers VALUES (1, 1)", { database });
-      await until("the new rows are there", async () => {
+      await until("the new rows are on the target", async () => {
         const rows = await lab.target.query("SELECT FROM t WHERE id = 1900", { database, login: lab.administrator });
         return rows.length === 1;
       });
@@ -55,7 +55,7 @@ export function replaceTablesWhileFollowing(major: Major, everyCase: boolean): v
 
     if (!everyCase) return;
 
-    it("a column that takes another one's name, tables that swap theirs: they are copied anew", async () => {
+    it("a column that takes another column's name, tables that swap their names: they are copied again", async () => {
       const database = await lab.database(`
         CREATE TABLE again (id int PRIMARY KEY, v text); INSERT INTO again SELECT i, 'old' FROM generate_series(1, 100) i;
         CREATE TABLE swapped (id int PRIMARY KEY, v text, w text); INSERT INTO swapped SELECT i, 'v', 'w' FROM generate_series(1, 100) i;
@@ -65,7 +65,7 @@ export function replaceTablesWhileFollowing(major: Major, everyCase: boolean): v
       const resource = await lab.follow([database]);
       await lab.source.query("ALTER TABLE grown ADD COLUMN extra text", { database });
       await lab.source.query("UPDATE grown SET extra = 'carried over'", { database });
-      await until("the added column is carried over", async () => {
+      await until("the added column is on the target", async () => {
         const login = lab.administrator;
         const filled = "SELECT FROM pg_attribute WHERE attrelid = 'grown'::regclass AND attname = 'extra'";
         return (await lab.target.query(filled, { database, login })).length === 1;

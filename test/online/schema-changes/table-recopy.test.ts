@@ -11,7 +11,7 @@ describe("tables of a followed source that are copied again", () => {
   });
   after(() => lab.stop());
 
-  it("copies anew what the stream cannot tell: rows that ALTER TABLE has written, shapes that were there for a while only", async () => {
+  it("rows that ALTER TABLE rewrote, and definitions that were replaced at once: are copied again", async () => {
     const rows = "SELECT i, i, 'v' FROM generate_series(1, 20) i";
     const database = await lab.database(`
       CREATE TABLE doubled (id int PRIMARY KEY, n int, v text); INSERT INTO doubled ${rows};
@@ -36,7 +36,7 @@ describe("tables of a followed source that are copied again", () => {
     await resource.destroy();
   });
 
-  it("copies anew what has lost a column on the target, where it says who has altered what it pauses for", async () => {
+  it("a table that lost a column on the target: is copied again, and a pause shows which side was altered", async () => {
     const database = await lab.database(`
       CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE TABLE t (id int PRIMARY KEY, m mood NOT NULL, v text DEFAULT 'd'); CREATE INDEX t_m ON t (m);
       INSERT INTO t SELECT i, 'happy', 'v' FROM generate_series(1, 9) i;
@@ -49,7 +49,7 @@ describe("tables of a followed source that are copied again", () => {
       "DROP TYPE mood CASCADE; ALTER TABLE t DROP COLUMN v; ALTER TABLE parted DROP COLUMN v",
     );
     await lab.source.query("UPDATE t SET v = 'w' WHERE id = 1; INSERT INTO other VALUES (1)", { database });
-    await until("the stream has come to the table, which is copied anew", async () => {
+    await until("the stream has reached the table, which is copied again", async () => {
       const [row] = await lab.queryTarget(
         database,
         "SELECT count(*)::int AS n FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'v' AND NOT attisdropped",
@@ -73,7 +73,7 @@ describe("tables of a followed source that are copied again", () => {
     await resource.destroy();
   });
 
-  it("does not take a table for one of the same columns that has made room for it", async () => {
+  it("a table that takes the name of a table with the same columns: is not taken for that table", async () => {
     const database = await lab.database(`
       CREATE TABLE live (id int PRIMARY KEY, v text); INSERT INTO live SELECT i, 'old' FROM generate_series(1, 20) i;
       CREATE TABLE next (id int PRIMARY KEY, v text); INSERT INTO next SELECT i, 'new' FROM generate_series(1, 20) i;
@@ -86,9 +86,9 @@ describe("tables of a followed source that are copied again", () => {
       { database },
     );
     const dropped = `DROP TABLE "public"."p_old"`;
-    await until("the statement is named", async () => (await resource.messageOf(database)).endsWith(dropped));
+    await until("the statement is shown", async () => (await resource.messageOf(database)).endsWith(dropped));
     await lab.queryTarget(database, dropped);
-    await until("it goes on", async () => (await resource.messageOf(database)) === "");
+    await until("the migration resumes", async () => (await resource.messageOf(database)) === "");
     await lab.source.query(
       `BEGIN; ALTER TABLE live RENAME TO past; ALTER TABLE next RENAME TO live;
        ALTER INDEX live_pkey RENAME TO past_pkey; ALTER INDEX next_pkey RENAME TO live_pkey; COMMIT;
@@ -96,9 +96,9 @@ describe("tables of a followed source that are copied again", () => {
       { database },
     );
     const statement = `DROP TABLE "public"."next"`;
-    await until("the statement is named", async () => (await resource.messageOf(database)).endsWith(statement));
+    await until("the statement is shown", async () => (await resource.messageOf(database)).endsWith(statement));
     await lab.queryTarget(database, statement);
-    await until("it goes on", async () => (await resource.messageOf(database)) === "");
+    await until("the migration resumes", async () => (await resource.messageOf(database)) === "");
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     await assertSameContent(...lab.places(database));
     await resource.destroy();

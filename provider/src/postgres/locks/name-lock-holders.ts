@@ -78,7 +78,7 @@ class HolderWatch {
 }
 
 function heldUp(holders: readonly BlockingSession[], where: string, cause: unknown): LockNotAvailableError {
-  // The session itself waited for nobody: our own error names what another session waited for.
+  // The session itself did not wait: the error names what another session of ours waited for.
   if (holders.length === 0 && cause instanceof RefusedError) {
     const [what] = cause.message.split("\n  To do: ");
     return new LockNotAvailableError(what!, { remedy: cause.remedy ?? lockRemedy, cause });

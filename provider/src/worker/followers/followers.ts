@@ -17,19 +17,19 @@ export interface EndedFollower {
 
 export interface FollowersOptions {
   readonly follow: StartFollower;
-  /** Tables, qualified and quoted, that are being copied by now, or will be. */
+  /** Tables, qualified and quoted, that are copied now or later. */
   readonly skipped: () => readonly string[];
-  /** Not called of one that was replaced before it ended. */
+  /** Called when a follower ends, unless it was replaced before. */
   readonly onEnded: (follower: EndedFollower) => void;
 }
 
-/** The followers of one database, each in the place of the one before. */
+/** The followers of one database. Each one replaces the one before. */
 export class Followers {
   readonly #options: FollowersOptions;
   #current: Follower;
-  /** How often the target's tables were altered here. */
+  /** How often the worker altered the target's tables. */
   #alterations = 0;
-  /** How often they had been when the follower began. */
+  /** The value of `#alterations` when the current follower started. */
   #alterationsSeen = 0;
 
   constructor(options: FollowersOptions) {
@@ -45,7 +45,7 @@ export class Followers {
     this.#current = this.#started();
   }
 
-  /** One that only passes what others than these tables need: whoever starts it learns how it ends. */
+  /** Starts a follower that skips these tables. `onEnded` is not called for it. */
   bridge(skip: ReadonlySet<string>): Follower {
     return (this.#current = this.#options.follow({ skip }));
   }
@@ -59,17 +59,17 @@ export class Followers {
     this.#alterations++;
   }
 
-  /** Rests behind all that has committed on the source by now. @throws LockNotAvailableError, and whatever the follower has failed by */
+  /** Applies everything committed on the source so far, and holds. @throws LockNotAvailableError, and the follower's error */
   async drain(source: Client): Promise<void> {
-    // Before the position is read: on a busy source a later commit would be in the batch at hand.
+    // Held before the position is read: on a busy source a later commit would be in the current batch.
     await this.#current.hold();
     await this.#current.drainTo(await currentLsn(source));
   }
 
   /**
-   * As {@link drain}, and once more by what the target has become since.
+   * Drains, and restarts the follower if the target was altered after it started.
    *
-   * @returns false when the stream has come to what the target cannot take yet
+   * @returns false when the target refuses a change
    */
   async catchUp(source: Client): Promise<boolean> {
     for (;;) {
@@ -79,13 +79,13 @@ export class Followers {
       } catch (error) {
         if (!isSchemaError(error)) throw error;
         if (this.#alterationsSeen === this.#alterations) return false;
-        // The target has been altered since, perhaps for just that.
+        // The target was altered since, and may accept the change now.
         await this.restart();
       }
     }
   }
 
-  /** What a table's copy will bring, the stream must not: until the copy is complete its changes are left out. */
+  /** Skips the tables that are being copied: the copy has their changes. */
   #started(): Follower {
     const follower = this.#options.follow({ skip: new Set(this.#options.skipped()) });
     const alterations = this.#alterations;

@@ -2,11 +2,11 @@ import { targetDatabase } from "../../inputs/target-database.js";
 import type { StreamState } from "./stream-state.js";
 import type { Work } from "../context/work.js";
 
-/** What is known of the stream of one database, and what is told of it. */
+/** The recorded state of one database's stream, and its events. */
 export class StreamRecord {
   readonly work: Work;
   readonly database: string;
-  /** Names, qualified and quoted, by which the stream will call tables that are called otherwise now, or are gone. */
+  /** Former names, qualified and quoted, of tables that were renamed or dropped. The stream still contains them. */
   readonly formerNames = new Set<string>();
   #following: StreamState;
 
@@ -24,7 +24,7 @@ export class StreamRecord {
     return this.#following;
   }
 
-  /** Tables whose changes the stream leaves out until they are copied, as it calls them. */
+  /** Tables whose changes are skipped until they are copied, by the names in the stream. */
   get skipped(): readonly string[] {
     return [...Object.keys(this.#following.joining ?? {}), ...this.formerNames];
   }
@@ -34,7 +34,7 @@ export class StreamRecord {
     await this.work.journal.database(this.database, { deferredPlan: this.#following });
   }
 
-  /** What the database waits for; null when it does not any more. */
+  /** Shows what the database waits for; null clears the message. */
   showMessage(message: string | null): Promise<void> {
     return this.work.journal.database(this.database, { message });
   }

@@ -10,16 +10,16 @@ import type { ColumnOrdinals } from "./schema-baseline.js";
 import { type TypeDrift, typeOf } from "./type-drift.js";
 import { isOfSameType } from "./typed-tables.js";
 
-/** Statements for the target, as {@link SchemaDrift} has them. */
+/** Statements for the target, with the meaning that they have in {@link SchemaDrift}. */
 export interface ColumnDrift {
   readonly additions: string[];
   readonly late: string[];
   readonly byHand: ManualChange[];
-  /** Tables that the target has been given with a column which it has no more, qualified and quoted: its values are gone. */
+  /** Tables that have lost a column on the target since it was copied, qualified and quoted. Its values are lost. */
   readonly bereft: Set<string>;
 }
 
-/** What the columns of tables that both sides have come to differ in. */
+/** Compares the columns of the tables that both sides have. */
 export async function readColumnDrift(
   { source, target, mark }: Shapes,
   { here, there, pairs }: PairedTables,
@@ -52,7 +52,7 @@ const columnsOf = (names: readonly string[], tables: ReadonlyMap<string, Table>)
 
 interface ColumnFact {
   readonly defaultExpression: string | null;
-  /** The value that rows have which are older than the column, kept by the catalogue since 11. */
+  /** The value of rows that are older than the column. The catalogue stores it from PostgreSQL 11 on. */
   readonly missingValue: string | null;
 }
 
@@ -60,16 +60,13 @@ interface Comparison {
   /** By schema, table and column. */
   readonly facts: ReadonlyMap<string, ColumnFact>;
   readonly formerNames: ReadonlyMap<string, ReadonlyMap<string, string>>;
-  /** Whether the source's table had this column when the target had got them all. */
+  /** Whether the target was given this column. */
   readonly wasGiven: (table: Table, column: string) => boolean;
   readonly typeOnTarget: (type: string) => string;
   readonly targetVersion: number;
-  /** Partitions that stand for themselves once the additions have run. */
+  /** Partitions that the additions detach. */
   readonly detached: ReadonlySet<string>;
-  /**
-   * The columns that a table, and its twin here, has from parents that both have: what is done to a parent's is done to
-   * its heirs'.
-   */
+  /** The columns that a table inherits on either side. A statement for the parent also alters the child. */
   readonly inherited: (table: string) => { readonly there: ReadonlySet<string>; readonly here: ReadonlySet<string> };
 }
 
@@ -84,7 +81,7 @@ function compareColumns(
   const sameType = (column: Column, other: Column): boolean => typeOf(typeOnTarget(column.type)) === typeOf(other.type);
   const added = table.columns.filter((column) => !twin.columns.some((other) => other.name === column.name));
   const gone = twin.columns.filter((column) => !table.columns.some((other) => other.name === column.name));
-  // A partition gets its columns from its parent, and keeps them as that; a typed table from its type.
+  // A partition gets its columns from its parent, and a typed table from its type.
   const isAttached =
     (table.partitionOf !== undefined && twin.partitionOf !== undefined && !detached.has(name)) ||
     isOfSameType(table, twin, typeOnTarget);
@@ -114,7 +111,7 @@ function compareColumns(
     if (!other) continue;
     const alter = `ALTER TABLE ${name} ALTER COLUMN ${quoteIdentifier(column.name)}`;
     const isInherited = here.has(column.name) && there.has(column.name);
-    // What a generated column holds is computed anew, and may not be told how to be converted.
+    // The server recomputes a generated column, and accepts no USING clause for it.
     const conversion = other.generated ? "" : ` USING ${quoteIdentifier(column.name)}::${column.type}`;
     if (!isAttached && !isInherited && !sameType(column, other)) decide(`${alter} TYPE ${column.type}${conversion}`);
     if (!isAttached && other.generated && !column.generated) decide(`${alter} DROP EXPRESSION`);
@@ -126,7 +123,7 @@ function compareColumns(
 const addStatement = (table: string, column: Column): string =>
   `ALTER TABLE ${table} ADD COLUMN ${quoteIdentifier(column.name)} ${column.type}`;
 
-/** A column whose older rows hold what the catalogue tells of all of them can be added; of others somebody decides. */
+/** The worker adds a column if the catalogue has the value of all older rows. Otherwise the operator has to add it. */
 function addedColumn(
   { schema, name: table }: Table,
   column: Column,
@@ -150,8 +147,8 @@ function addedColumn(
 }
 
 /**
- * A column's place tells; where nobody has noted it, one that went and one that came, of one type, are taken for the
- * same.
+ * Pairs renamed columns by their attribute numbers. If these were not recorded, one removed and one added column of the same
+ * type are taken for one column.
  */
 function renamedColumns(
   gone: readonly Column[],
@@ -189,13 +186,13 @@ async function columnFacts(source: Client): Promise<Map<string, ColumnFact>> {
        FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
        JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-        -- Rows older than a column have its first default, also when it has none any more.
+        -- Rows older than a column have its first default, even if the column no longer has a default.
         AND (d.oid IS NOT NULL${version >= 110000 ? " OR a.atthasmissing" : ""})`,
   );
   return new Map(rows.map((row) => [JSON.stringify([Number(row.table), row.column]), row]));
 }
 
-/** By a table's object identifier, what columns with other names now were called. */
+/** The former names of renamed columns, by the table's OID and the present name. */
 function formerColumnNames(before: ColumnOrdinals = {}, now: ColumnOrdinals): ReadonlyMap<string, Map<string, string>> {
   const known = Object.entries(now).filter(([oid]) => before[oid] !== undefined);
   return new Map(

@@ -11,9 +11,9 @@ export interface Shapes {
   readonly targetTables: readonly Table[];
   /** The tables whose changes are applied to the target. */
   readonly followed: FollowedTables;
-  /** What the source was like when the target was made like it; undefined where nobody has noted it. */
+  /** The source's schema when it was last applied to the target; undefined if it was not recorded. */
   readonly mark: SchemaBaseline | undefined;
-  /** Qualified names of the tables that are copied anew. */
+  /** Qualified names of the tables that are copied again. */
   readonly outdated: ReadonlySet<string>;
 }
 
@@ -23,9 +23,9 @@ interface Pair {
 }
 
 export interface PairedTables {
-  /** As if their schemas had their former names still, until somebody has renamed these. */
+  /** With the schema names that the target still has. */
   readonly sourceTables: readonly Table[];
-  /** The target's and the source's, by their names on the target. */
+  /** The tables of the target and of the source, by their names on the target. */
   readonly here: ReadonlyMap<string, Table>;
   readonly there: ReadonlyMap<string, Table>;
   readonly pairs: readonly Pair[];

@@ -5,15 +5,14 @@ import { serverVersion } from "../../postgres/server-version.js";
 import { type Column, type Table, listTables } from "../../postgres/tables.js";
 
 /**
- * By a table's object identifier and a column's number, a digest of the column's default, or of what it is generated
- * by. Plain JSON.
+ * A digest of each column's default or generation expression, by the table's OID and the column's number. Plain JSON.
  */
 export type Defaults = Readonly<Record<string, string>>;
 
 interface Default {
   readonly table: string;
   readonly column: string;
-  /** Of {@link Defaults}. */
+  /** As in {@link Defaults}. */
   readonly key: string;
   readonly expression: string;
   readonly digest: string;
@@ -22,25 +21,25 @@ interface Default {
 export interface DeferredColumns {
   readonly source: Client;
   readonly target: Client;
-  /** Each of the source's tables with the target's of its name. */
+  /** The source's tables with the target's tables of the same names. */
   readonly pairs: readonly { readonly table: Table; readonly twin: Table }[];
-  /** The source's when the target had got them all; undefined where nobody has noted them. */
+  /** The source's defaults when they were last applied to the target; undefined if they were not recorded. */
   readonly before: Defaults | undefined;
-  /** Whether another column of the source's table had this name when the target had got them all. */
+  /** Whether another column of the source's table had this name when it was last applied to the target. */
   readonly isMadeAnew: (table: Table, column: string) => boolean;
 }
 
 export interface DeferredStatement {
   readonly sql: string;
-  /** The table that it has compute a column otherwise, all rows of it; qualified and quoted. */
-  readonly computesAnew?: string;
+  /** The table whose rows the statement computes again; qualified and quoted. */
+  readonly recomputes?: string;
 }
 
 export async function readDefaults(source: Client): Promise<Defaults> {
   return Object.fromEntries((await listDefaults(source)).map(({ key, digest }) => [key, digest]));
 }
 
-/** Statements that have columns demand and fill in what the source's do, where these have come to do so. */
+/** Statements that give columns the defaults, identities and NOT NULL constraints of the source. */
 export async function readDeferredColumns({
   source,
   target,
@@ -61,7 +60,7 @@ export async function readDeferredColumns({
       const isChanged = wanted && before && before[wanted.key] !== undefined && before[wanted.key] !== wanted.digest;
       if (column.generated)
         return wanted && (isChanged || isMadeAnew(table, column.name))
-          ? [{ sql: generatedAnew(name, column, wanted.expression, isOldTarget), computesAnew: name }]
+          ? [{ sql: setExpression(name, column, wanted.expression, isOldTarget), recomputes: name }]
           : [];
       const alter = `ALTER COLUMN ${quoteIdentifier(column.name)}`;
       const statements: string[] = [];
@@ -79,15 +78,15 @@ export async function readDeferredColumns({
   );
 }
 
-function generatedAnew(table: string, column: Column, expression: string, isOldTarget: boolean): string {
+function setExpression(table: string, column: Column, expression: string, isOldTarget: boolean): string {
   const name = quoteIdentifier(column.name);
   if (!isOldTarget) return `ALTER TABLE ${table} ALTER COLUMN ${name} SET EXPRESSION AS (${expression})`;
   return `ALTER TABLE ${table} DROP COLUMN ${name}, ADD COLUMN ${name} ${column.type} GENERATED ALWAYS AS (${expression}) STORED`;
 }
 
 /**
- * The object identifiers of the source's tables whose rows are known by what is computed otherwise than it was: from
- * then on the stream names rows by what the target has not, or has in other rows.
+ * The OIDs of the source's tables whose replica identity contains a generated column with a changed expression. From then on
+ * the stream identifies rows by values that the target does not have.
  */
 export async function withRecomputedKeys(source: Client, before: Defaults = {}): Promise<string[]> {
   const isChanged = ({ key, digest }: Default): boolean => before[key] !== undefined && before[key] !== digest;

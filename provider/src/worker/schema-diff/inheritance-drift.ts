@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import { qualify } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
 
-/** By a partition's object identifier, a digest of its bounds. Plain JSON. */
+/** A digest of each partition's bounds, by its OID. Plain JSON. */
 export type Bounds = Readonly<Record<string, string>>;
 
 interface Child {
@@ -11,7 +11,7 @@ interface Child {
   readonly name: string;
   readonly parentSchema: string;
   readonly parent: string;
-  /** As the server prints it; empty for a table that inherits another one and is no partition. */
+  /** As the server prints it. Empty for a child table that is not a partition. */
   readonly bound: string;
   readonly digest: string;
 }
@@ -24,28 +24,25 @@ export async function readBounds(source: Client): Promise<Bounds> {
 export interface InheritanceSides {
   readonly source: Client;
   readonly target: Client;
-  /** Where the target still has another name for a schema of the source. */
+  /** Returns the target's name of a schema of the source. */
   readonly schemaOnTarget: (schema: string) => string;
   /** Whether both sides have a table, qualified and quoted as on the target. */
   readonly hasTable: (table: string) => boolean;
-  /** The bounds when the target had got them all; undefined where nobody has noted them. */
+  /** The bounds when they were last applied to the target; undefined if they were not recorded. */
   readonly before: Bounds | undefined;
 }
 
 export interface InheritanceDrift {
   /**
-   * Take from their parents what is no partition or heir any more, or has other bounds: changes come by tables' own
-   * names.
+   * Statements that detach partitions and child tables which the source detached or gave other bounds. The stream contains
+   * their changes under their own names.
    */
   readonly additions: readonly string[];
-  /** Those that the additions take from their parents, qualified and quoted. */
+  /** The tables that the additions detach, qualified and quoted. */
   readonly detached: ReadonlySet<string>;
-  /**
-   * By a table that inherits on both sides, and goes on to, the parents that it does from; no partitions. Qualified and
-   * quoted.
-   */
+  /** The parents of tables that inherit on both sides, without partitions. Qualified and quoted. */
   readonly parents: ReadonlyMap<string, readonly string[]>;
-  /** Make heirs; partitions are attached as whatever the target lacks. */
+  /** Statements that make tables inherit. Partitions are attached with the other missing objects. */
   readonly late: readonly string[];
 }
 

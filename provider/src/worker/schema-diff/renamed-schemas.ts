@@ -1,9 +1,9 @@
 import type { Client } from "pg";
 
-/** By a schema's object identifier, what it is called. */
+/** The name of each schema, by its OID. */
 export type SchemaNames = Readonly<Record<string, string>>;
 
-/** Schemas of the source that are called otherwise on the target: by their names now, those before. */
+/** The target's names of schemas that were renamed on the source, by their present names. */
 export type RenamedSchemas = ReadonlyMap<string, string>;
 
 export async function readSchemaNames(client: Client): Promise<SchemaNames> {
@@ -13,7 +13,7 @@ export async function readSchemaNames(client: Client): Promise<SchemaNames> {
   return Object.fromEntries(rows.map(({ oid, name }) => [oid, name]));
 }
 
-/** @param before what the source's schemas were called when the target's were made; none where nobody has noted it */
+/** @param before the source's schema names when they were last applied to the target; empty if not recorded */
 export async function readRenamedSchemas(
   source: Client,
   target: Client,

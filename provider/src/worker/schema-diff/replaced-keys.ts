@@ -2,46 +2,46 @@ import type { Client } from "pg";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
 
-/** A key, or a unique index, that the source has made anew under its name, in other words. */
+/** A key or unique index that the source replaced by another definition under the same name. */
 export interface ReplacedKey {
-  /** On the target, qualified and quoted, and its schema. */
+  /** The table on the target, qualified and quoted, and its schema. */
   readonly table: string;
   readonly schema: string;
-  /** Catalogue and object identifier of the target's, and of the source's: `constraint/16384`, `index/16385`. */
+  /** Catalogue and OID of the key on the target and on the source: `constraint/16384`, `index/16385`. */
   readonly here: string;
   readonly there: string;
-  /** Drops the target's, and nothing else with it. */
+  /** The statement that drops the key on the target, without CASCADE. */
   readonly drop: string;
 }
 
 export interface KeyReplacement {
-  /** Statements that take the target's key away, and let rows still be found by its columns and by the new one's. */
+  /** Statements that drop the target's key, and create indexes by which rows are found with the old and the new key. */
   readonly additions: readonly string[];
-  /** Instead, where something that only the target has would go with it. */
+  /** Statements for the operator instead, if an object that only the target has depends on the key. */
   readonly byHand?: string;
-  /** Drops what stood in for either key; once the new one stands. */
+  /** Drops these indexes, after the new key is created. */
   readonly late: readonly string[];
 }
 
 export interface KeySides {
   readonly source: Client;
   readonly target: Client;
-  /** Whether the source has this foreign key, or had it when the target was made like it. */
+  /** Whether the source has this foreign key, or had it when its schema was last applied to the target. */
   readonly hasForeignKey: (schema: string, table: string, name: string) => boolean;
 }
 
 const standInName = /^pg_migration_\d+_(before|now)$/;
 
-/** Whether an index of the target only stands in for a key. */
+/** Whether an index of the target is a temporary replacement of a key. */
 export const isPlaceholder = (index: string): boolean => standInName.test(index);
 
 export const dropPlaceholder = (schema: string, index: string): string =>
   `DROP INDEX IF EXISTS ${qualify(schema, index)}`;
 
 /**
- * Neither key may stand while changes of before and after are applied: what is unique by one of them need not be so by
- * the other. Plain indexes find the rows meanwhile. What refers to the key is dropped by name, as far as the source has
- * it, and is then restored like all that the target lacks.
+ * Changes from before and after the replacement may each violate the other key. So neither key may exist while these are
+ * applied; plain indexes find the rows meanwhile. Dependent objects are dropped by name if the source has them, and are then
+ * restored with all other missing objects.
  */
 export async function replaceKey(sides: KeySides, key: ReplacedKey): Promise<KeyReplacement> {
   const { source, target } = sides;
@@ -74,7 +74,7 @@ export async function replaceKey(sides: KeySides, key: ReplacedKey): Promise<Key
 }
 
 interface Dependent {
-  /** As `pg_identify_object` says it. */
+  /** As `pg_identify_object` prints it. */
   readonly type: string;
   readonly identity: string;
   readonly foreignKey: { readonly schema: string; readonly table: string; readonly name: string } | null;
@@ -86,14 +86,14 @@ function dropDependent({ type, identity, foreignKey }: Dependent): string {
   return `ALTER TABLE ${qualify(schema, table)} DROP CONSTRAINT IF EXISTS ${quoteIdentifier(name)}`;
 }
 
-/** What CASCADE would take along, in an order in which each can go by itself: not what is a part of something else. */
+/** The objects that CASCADE would drop, in an order in which each can be dropped. Parts of other objects are omitted. */
 async function listDependents(target: Client, key: string): Promise<Dependent[]> {
   const [catalogue, oid] = key.split("/");
   const { rows } = await target.query<Dependent>(
     `WITH RECURSIVE dependent (classid, objid, depth, part) AS (
        SELECT $1::regclass::oid, $2::oid, 0, true
        UNION
-       -- A view depends on nothing by itself: its rule does.
+       -- The dependencies of a view are those of its rule.
        SELECT CASE WHEN w.oid IS NULL THEN d.classid ELSE 'pg_class'::regclass END, coalesce(w.ev_class, d.objid),
               o.depth + 1, w.oid IS NULL AND d.deptype <> 'n'
          FROM dependent o JOIN pg_depend d ON d.refclassid = o.classid AND d.refobjid = o.objid
@@ -107,7 +107,7 @@ async function listDependents(target: Client, key: string): Promise<Dependent[]>
        LEFT JOIN pg_constraint k ON classid = 'pg_constraint'::regclass AND k.oid = objid
        LEFT JOIN pg_class c ON c.oid = k.conrelid LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
       CROSS JOIN LATERAL pg_identify_object(classid, objid, 0) AS i
-      -- One that refers to a partition comes with that which refers to its parent.
+      -- A foreign key to a partition belongs to the foreign key to its parent.
       WHERE k.conparentid IS NULL OR k.conparentid = 0
       ORDER BY depth DESC, i.identity`,
     [catalogue === "index" ? "pg_class" : "pg_constraint", oid],
@@ -115,7 +115,7 @@ async function listDependents(target: Client, key: string): Promise<Dependent[]>
   return rows;
 }
 
-/** What may depend on a key and is no foreign key, named as {@link Dependent} is. */
+/** The objects other than foreign keys that may depend on a key, named as {@link Dependent} is. */
 async function listIdentities(source: Client): Promise<Set<string>> {
   const { rows } = await source.query<{ name: string }>(
     `SELECT concat_ws(' ', i.type, i.identity) AS name
@@ -129,7 +129,7 @@ async function listIdentities(source: Client): Promise<Set<string>> {
   return new Set(rows.map(({ name }) => name));
 }
 
-/** None where rows are not found by it: of an exclusion, an expression, a part of the rows. */
+/** Empty for exclusion constraints, and for expression and partial indexes, which do not find rows by columns. */
 async function keyColumns(client: Client, key: string): Promise<string[]> {
   const columns = (await serverVersion(client)) >= 110000 ? "x.indnkeyatts" : "x.indnatts";
   const { rows } = await client.query<{ name: string }>(

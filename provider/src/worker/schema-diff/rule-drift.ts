@@ -6,39 +6,39 @@ import { dropPlaceholder, isPlaceholder, replaceKey } from "./replaced-keys.js";
 import type { ManualChange } from "./manual-change.js";
 import type { TypeDrift, TypeName } from "./type-drift.js";
 
-/** A constraint of a table or a domain, or an index that is no constraint's. Plain JSON. */
+/** A constraint of a table or a domain, or an index without a constraint. Plain JSON. */
 export interface Rule {
   readonly kind: "check" | "domain" | "foreign key" | "index" | "key" | "unique index";
-  /** The schema and the table; for a domain's constraint the domain. */
+  /** The schema and the table or domain. */
   readonly schema: string;
   readonly of: string;
   readonly name: string;
   readonly digest: string;
 }
 
-/** By their object identifiers, in pg_constraint and pg_class. */
+/** Rules by their OIDs in pg_constraint and pg_class. */
 export type Rules = Readonly<Record<string, Rule>>;
 
 interface FoundRule extends Rule {
   readonly id: string;
-  /** It comes and goes with one of the table's parent. */
+  /** Whether it belongs to a rule of the table's parent. */
   readonly inherited: boolean;
-  /** As ADD CONSTRAINT takes it; null for an index. */
+  /** The clause of ADD CONSTRAINT; null for an index. */
   readonly definition: string | null;
 }
 
 export interface RuleDrift {
-  /** Statements that let the target take whatever the source does; what is new on the source is restored behind them. */
+  /** Statements after which the target accepts all rows of the source. New rules are restored after them. */
   readonly additions: readonly string[];
   readonly byHand: readonly ManualChange[];
   /**
-   * Once all that was written before is applied: checks, which no dump has apart from their tables and domains, and the
-   * end of what stood in for keys.
+   * Statements that run after all earlier changes are applied. They add checks, which a dump contains only as a part of their
+   * tables and domains, and drop the temporary replacements of keys.
    */
   readonly late: readonly string[];
 }
 
-/** What the source's own rules are, for a later {@link readRuleDrift}. */
+/** Reads the source's rules, for a later {@link readRuleDrift}. */
 export async function readRules(source: Client): Promise<Rules> {
   const own = (await listRules(source)).filter(({ inherited }) => !inherited);
   return Object.fromEntries(
@@ -49,19 +49,19 @@ export async function readRules(source: Client): Promise<Rules> {
 export interface RuleSides {
   readonly source: Client;
   readonly target: Client;
-  /** Where the target still has another name for a schema of the source. */
+  /** Returns the target's name of a schema of the source. */
   readonly schemaOnTarget: (schema: string) => string;
   /** Whether both sides have a table, qualified and quoted as on the target. */
   readonly hasTable: (table: string) => boolean;
-  /** {@link TypeDrift.nowCalled}: what is said of domains here is said once they have these names. */
+  /** As in {@link TypeDrift.nowCalled}. The statements for domains use these names. */
   readonly nowCalled: TypeDrift["nowCalled"];
-  /** The source's rules when the target had got them all; undefined where nobody has noted them. */
+  /** The source's rules when they were last applied to the target; undefined if they were not recorded. */
   readonly before: Rules | undefined;
 }
 
 /**
- * What the target still demands of rows and the source no longer does, and what is called otherwise there. An object
- * identifier tells a rule that was renamed, and, with another definition, one that was made anew under its name.
+ * Compares the rules of both sides. The OID identifies a renamed rule. Another OID with another definition identifies a rule
+ * that was replaced under its name.
  */
 export async function readRuleDrift(sides: RuleSides): Promise<RuleDrift> {
   const rules = await readBoth(sides);
@@ -72,7 +72,7 @@ export async function readRuleDrift(sides: RuleSides): Promise<RuleDrift> {
   const stands = new Set(rules.here.filter((rule) => !dropped.has(rule)).map(keyOf));
   const renamings = [...renamed].map(([rule, { name }]) => renameStatement(rule, name));
   return {
-    // Keys behind the foreign keys, of which some may refer to them and are gone.
+    // Keys last: foreign keys that are dropped may refer to them.
     additions: [...renamings, ...ended.dropped.map(dropStatement), ...keys.additions],
     byHand: [...ended.byHand, ...keys.byHand],
     late: [
@@ -82,13 +82,13 @@ export async function readRuleDrift(sides: RuleSides): Promise<RuleDrift> {
   };
 }
 
-/** As they are called on the target once what is said of schemas and domains is done. */
+/** With the names that they have on the target after schemas and domains are renamed. */
 interface BothRules {
   readonly there: readonly FoundRule[];
   readonly here: readonly FoundRule[];
   readonly thereByKey: ReadonlyMap<string, FoundRule>;
   readonly hereByKey: ReadonlyMap<string, FoundRule>;
-  /** What the source's were, by their object identifiers. */
+  /** The source's rules when they were last applied to the target, by their OIDs. */
   readonly known: ReadonlyMap<string, Rule>;
   readonly knownByKey: ReadonlyMap<string, Rule>;
 }
@@ -120,7 +120,7 @@ async function readBoth({
   };
 }
 
-/** The target's by their former names, and what they are on the source. */
+/** The rules of the target that were renamed on the source, with those of the source. */
 function renamedRules({ there, thereByKey, hereByKey, known }: BothRules): ReadonlyMap<FoundRule, FoundRule> {
   return new Map(
     there.flatMap((rule) => {
@@ -135,7 +135,7 @@ function renamedRules({ there, thereByKey, hereByKey, known }: BothRules): Reado
 interface EndedRules {
   readonly dropped: readonly FoundRule[];
   readonly byHand: readonly ManualChange[];
-  /** The target's, and what the source has in their place. */
+  /** The keys of the target, with those of the source that replaced them. */
   readonly replacedKeys: readonly (readonly [FoundRule, FoundRule])[];
 }
 
@@ -184,7 +184,7 @@ async function replaceKeys(
   return { additions, byHand, late, dropped };
 }
 
-/** Checks, and what domains demand, that the target has not. */
+/** Checks and constraints of domains that the target lacks. */
 async function lackingRules(
   { target, hasTable, nowCalled }: RuleSides,
   { there }: BothRules,
@@ -198,7 +198,7 @@ async function lackingRules(
   return there.filter((rule) => !rule.inherited && isThere(rule) && !stands.has(keyOf(rule)) && !isRenamed.has(rule));
 }
 
-/** Statements for the end of what stood in for keys that are there by now. */
+/** Statements that drop the temporary replacements of keys which the target now has. */
 function vainStandIns({ there, here }: BothRules, stands: ReadonlySet<string>): string[] {
   const hasItsKeys = ({ schema, of }: Rule): boolean =>
     there
@@ -209,12 +209,12 @@ function vainStandIns({ there, here }: BothRules, stands: ReadonlySet<string>): 
     .map(({ schema, name }) => dropPlaceholder(schema, name));
 }
 
-/** Without it nothing that the stream brings is taken otherwise, or a decision of anybody's undone. */
+/** Whether the worker may drop the rule: applied changes have the same effect without it. */
 const binds = ({ kind }: Rule): boolean => kind === "domain" || kind === "foreign key" || kind === "index";
 
 const nameOf = ({ schema, name }: TypeName): string => qualify(schema, name);
 
-/** An index has the name of the constraint that it is going to be. */
+/** An index has the name of the constraint that it will belong to. */
 const keyOf = ({ kind, schema, of, name }: Rule): string => JSON.stringify([kind === "domain", schema, of, name]);
 
 const alterOwner = ({ kind, schema, of }: Rule): string =>
@@ -233,8 +233,8 @@ function dropStatement(rule: Rule): string {
 }
 
 /**
- * In one statement, though readers wait for the scan: a check that rows violate must not stay to refuse what the stream
- * brings.
+ * Adds and validates in one statement, although readers wait for the scan: a check that rows violate must not remain and
+ * reject changes of the stream.
  */
 const addStatement = (rule: FoundRule): string =>
   `${alterOwner(rule)} ADD CONSTRAINT ${quoteIdentifier(rule.name)} ${rule.definition!}`;

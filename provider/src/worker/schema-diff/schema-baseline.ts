@@ -16,32 +16,27 @@ import { readTypeMarks, type TypeMarks } from "./type-drift.js";
 import { readTypeParts, type TypeParts, omitParts } from "./type-parts.js";
 
 /**
- * What tells, at any later time, whether the stream has had every change of every table since. Object identifiers are
- * given out in rising order: what has a higher one than all that were there is newer than the mark.
+ * The source's schema at one moment. It shows later whether the stream contained every change of every table since. OIDs rise,
+ * so an object with a higher OID than `highestOid` is newer than the baseline.
  */
 export interface SchemaBaseline {
-  /** Which publications these are, and which version of their options. */
+  /** OIDs of the publications, and the versions of their options. */
   readonly publications: string;
   readonly highestOid: number;
-  /** Unknown in the mark of an earlier version. */
   readonly columns?: ColumnOrdinals;
-  /** Unknown in the mark of an earlier version. */
   readonly forms?: TableStorage;
-  /** What functions, views and the like were when the target was given them; unknown in the mark of an earlier version. */
+  /** Functions, views and similar objects when they were last applied to the target. */
   readonly definitions?: Definitions;
-  /** Of when the target was given them; unknown in the mark of an earlier version. */
+  /** Settings of objects when they were last applied to the target. */
   readonly settings?: ObjectSettings;
-  /** Of the newest dump's moment, from {@link readCatalogueVersion}; unknown in the mark of an earlier version. */
+  /** {@link readCatalogueVersion} at the time of the newest dump. */
   readonly catalogues?: string;
-  /** Unknown in the mark of an earlier version. */
   readonly names?: TableNames;
-  /** Unknown in the mark of an earlier version. */
   readonly parts?: TypeParts;
-  /** Unknown in the mark of an earlier version. */
   readonly given?: ObservedSchema;
 }
 
-/** What the target was given last of what shapes the source's tables, beside their columns. */
+/** Schemas, types, rules, partition bounds and defaults of the source when they were last applied to the target. */
 export interface ObservedSchema {
   readonly schemas: SchemaNames;
   readonly types: TypeMarks;
@@ -50,22 +45,22 @@ export interface ObservedSchema {
   readonly defaults: Defaults;
 }
 
-/** By a table's object identifier, also of one without rows in the stream: what it is called, qualified and quoted. */
+/** The name of each table, qualified and quoted, by its OID. Includes partitioned tables. */
 export type TableNames = Readonly<Record<string, string>>;
 
-/** By a table's object identifier: the file that its rows are in, and the versions of its columns in the catalogue. */
+/** The file of each table's rows, and the versions of its columns in the catalogue, by the table's OID. */
 export type TableStorage = Readonly<Record<string, { readonly file: number; readonly columns: readonly string[] }>>;
 
 /**
- * By a table's object identifier: its columns' names by their attribute numbers, less one; null for one that was dropped.
- * Numbers are never given out again, so that a column under another one's name is seen, although it looks the same.
+ * The column names of each table, by the table's OID. The index is the attribute number minus one; dropped columns are null.
+ * Attribute numbers are never reused, so a column that was replaced under the same name is detected.
  */
 export type ColumnOrdinals = Readonly<Record<string, readonly (string | null)[]>>;
 
-/** Somebody has changed what the stream is made of: what was written meanwhile is not in it, nor will ever be. */
+/** The publications were changed by another session: changes are missing in the stream, and remain missing. */
 export class PublicationAltered extends RefusedError {}
 
-/** Taken in the session that the tables are copied in, so that a mark and its copy are of one moment. */
+/** Read this in the snapshot of a copy, so that baseline and copy show the same moment. */
 export async function readSchemaBaseline(source: Client, names: ChangeCaptureNames): Promise<SchemaBaseline> {
   const published = (await hasPublications(source)) ? ", (SELECT max(oid::int8) FROM pg_publication_rel)" : "";
   const { rows } = await source.query<{ highest: string }>(
@@ -82,7 +77,7 @@ export async function readSchemaBaseline(source: Client, names: ChangeCaptureNam
   };
 }
 
-/** What a mark knows of the source's tables. */
+/** The part of a baseline that describes tables. */
 export async function readTables(
   source: Client,
 ): Promise<Required<Pick<SchemaBaseline, "columns" | "forms" | "names" | "parts">>> {
@@ -104,12 +99,12 @@ export async function readObservedSchema(source: Client): Promise<ObservedSchema
   };
 }
 
-/** Whether the source is what it was when the target was made like it: what differs, somebody has changed on the target. */
+/** Whether the source's schema is still as recorded. A difference is then due to a change of the target. */
 export function isAsNoted(
   now: Pick<SchemaBaseline, "columns" | "forms" | "names" | "parts" | "given">,
   mark: SchemaBaseline,
 ): boolean {
-  // Only what wrote a column anew counts of a table's file.
+  // The file of a table also changes without a change of its columns.
   const looks = ({ columns, names, parts, given, forms = {} }: typeof now): unknown => ({
     ...{ columns, names, parts, given },
     versions: Object.entries(forms).map(([oid, { columns: versions }]) => [oid, versions]),
@@ -131,16 +126,16 @@ const followedTables = `
   c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`;
 
 /**
- * ALTER TABLE writes a table's rows anew for a type, with USING for other values of the same one, and for a column whose
- * default differs from row to row: the stream has none of these rows. It leaves another file and another version of
- * a column, where VACUUM FULL, CLUSTER and TRUNCATE leave another file alone.
+ * ALTER TABLE rewrites rows for a new type, for a USING clause, and for a column with a volatile default. The stream does not
+ * contain these rows. Such a rewrite changes the table's file and a column's version. VACUUM FULL, CLUSTER and TRUNCATE only
+ * change the file.
  */
 export async function readTableStorage(source: Client): Promise<TableStorage> {
   const isComputed = (await serverVersion(source)) >= 120000 ? "a.attgenerated <> ''" : "false";
   const { rows } = await source.query<{ forms: TableStorage | null }>(
     `SELECT json_object_agg(oid, json_build_object('file', file, 'columns', columns)) AS forms
        FROM (SELECT c.oid::text AS oid, c.relfilenode::int8 AS file,
-                    -- What the target computes, or fills alike by a constant, it has by itself.
+                    -- The target computes generated columns itself.
                     json_agg(CASE WHEN ${isComputed} OR a.attisdropped THEN '' ELSE a.xmin::text END ORDER BY a.attnum) AS columns
                FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
               WHERE ${followedTables} AND a.attnum > 0
@@ -149,7 +144,7 @@ export async function readTableStorage(source: Client): Promise<TableStorage> {
   return rows[0]!.forms ?? {};
 }
 
-/** Another number where any table has another file: much cheaper than to read them all. */
+/** A number that changes when the file of any table changes. Much cheaper than reading all tables. */
 export async function sumOfFiles(source: Client): Promise<string> {
   const { rows } = await source.query<{ sum: string }>(
     `SELECT coalesce(sum(c.relfilenode::int8), 0)::text AS sum
@@ -159,9 +154,8 @@ export async function sumOfFiles(source: Client): Promise<string> {
 }
 
 /**
- * What is known of tables, with their present files where their columns are as they were: these VACUUM FULL, CLUSTER or
- * TRUNCATE has made, of which the stream tells enough. Else a column that is added later would be taken for what has
- * rewritten the table.
+ * Updates the files of tables with unchanged columns. Their new files are due to VACUUM FULL, CLUSTER or TRUNCATE, which lose
+ * no changes of the stream. Otherwise a column that is added later would look like the cause of the rewrite.
  */
 export function withPresentFiles(known: TableStorage, present: TableStorage): TableStorage {
   const isSame = (oid: string): boolean => isDeepStrictEqual(known[oid]!.columns, present[oid]?.columns);
@@ -180,12 +174,15 @@ export async function readColumnOrdinals(source: Client): Promise<ColumnOrdinals
 }
 
 /**
- * The tables, qualified and quoted, whose changes are not all in the stream, although they are followed: made anew
- * under the name of another one, with a column under the name of another one, or a label or an attribute, written anew
- * by ALTER TABLE, with keys that are computed otherwise, taken out of the publication, or, before 11, which does not
- * publish it, truncated. A table that was only rewritten looks the same there.
+ * The followed tables, qualified and quoted, with changes that the stream does not contain:
  *
- * @throws PublicationAltered when this is so of all tables
+ * - a table, column, label or attribute was replaced under its name
+ * - ALTER TABLE rewrote the rows
+ * - a generated key column has another expression
+ * - the table was removed from the publication
+ * - before 11, the table was truncated or rewritten: TRUNCATE is not published there
+ *
+ * @throws PublicationAltered when the publications themselves were changed
  */
 export async function replacedSince(
   source: Client,
@@ -217,7 +214,7 @@ export async function replacedSince(
   return new Set(rows.map(({ schema, name }) => qualify(schema, name)));
 }
 
-/** The tables' object identifiers. */
+/** The OIDs of tables with a column that was replaced under its name. */
 function withOtherColumns(now: ColumnOrdinals, { columns = {} }: SchemaBaseline): string[] {
   const isOther = (oid: string, name: string | null, place: number): boolean => {
     const before = name === null ? -1 : (columns[oid]?.indexOf(name) ?? -1);
@@ -226,16 +223,13 @@ function withOtherColumns(now: ColumnOrdinals, { columns = {} }: SchemaBaseline)
   return Object.keys(now).filter((oid) => now[oid]!.some((name, place) => isOther(oid, name, place)));
 }
 
-/**
- * The tables' object identifiers: two tables may have swapped their names, one may have made room for another, or be
- * gone.
- */
+/** The OIDs of tables that took the name of another table. That table may have been renamed or dropped. */
 function renamedTables(now: TableNames, { names = {} }: SchemaBaseline): string[] {
   const taken = new Set(Object.values(names));
   return Object.keys(now).filter((oid) => names[oid] !== now[oid] && taken.has(now[oid]!));
 }
 
-/** The tables' object identifiers. A dropped column alone is none: its rows stay as they are. */
+/** The OIDs of tables that ALTER TABLE rewrote. A dropped column alone does not rewrite rows. */
 function rewrittenTables(now: TableStorage, { forms = {} }: SchemaBaseline): string[] {
   return Object.keys(now).filter((oid) => {
     const [before, after] = [forms[oid], now[oid]!];
@@ -245,9 +239,8 @@ function rewrittenTables(now: TableStorage, { forms = {} }: SchemaBaseline): str
 }
 
 /**
- * The tables' object identifiers: a column was generated and is written now. Where the stream tells of generated
- * columns, it does not tell these apart, and what was written before anybody looked has not been taken for more than
- * the target's own.
+ * The OIDs of tables with a column that is no longer generated. A stream with generated columns does not show the difference,
+ * so values that were written before the change was detected have not been applied.
  */
 function withWrittenColumns(now: TableStorage, { forms = {} }: SchemaBaseline): string[] {
   return Object.keys(now).filter((oid) =>
@@ -255,7 +248,7 @@ function withWrittenColumns(now: TableStorage, { forms = {} }: SchemaBaseline): 
   );
 }
 
-/** Whether the table `c` is not in the migration's publications, or was put there later than the mark. */
+/** SQL: whether the table `c` is not in the migration's publications, or was added after the baseline. */
 function notPublished(
   { publication, insertOnlyPublication }: ChangeCaptureNames,
   { highestOid }: SchemaBaseline,
@@ -267,21 +260,21 @@ function notPublished(
                        WHERE r.prrelid = c.oid AND ${own} AND r.oid::int8 > ${highestOid}))`;
 }
 
-/** xmin tells options that were changed and changed back, too. */
-/** None is left where somebody has dropped them all, or where another server answers at the source's address. */
+/** @param isNoneLeft they were dropped, or another server answers at the source's address */
 function tampered({ publication, insertOnlyPublication }: ChangeCaptureNames, isNoneLeft: boolean): PublicationAltered {
-  const anew = "delete this migration and start it anew; leave its publications alone";
+  const restart = "delete this migration and start it again; do not change its publications";
   return new PublicationAltered(
-    `somebody has dropped or altered the publications ${publication} and ${insertOnlyPublication} on the source: changes are missing in the stream`,
+    `the publications ${publication} and ${insertOnlyPublication} were dropped or altered on the source: changes are missing in the stream`,
     {
       remedy: isNoneLeft
-        ? `where another server answers at the source's address, let that lead to the source again, then pulumi up, which goes on; else ${anew}`
-        : anew,
+        ? `if another server answers at the source's address, correct the address, then run pulumi up, which resumes; otherwise ${restart}`
+        : restart,
       code: "603120",
     },
   );
 }
 
+/** The version is xmin, which also changes if options are changed and changed back. */
 async function publicationVersions(source: Client, names: ChangeCaptureNames): Promise<string> {
   if (!(await hasPublications(source))) return "";
   const { rows } = await source.query<{ version: string }>(

@@ -12,31 +12,25 @@ import { type ColumnOrdinals, readColumnOrdinals } from "./schema-baseline.js";
 import { readTypeDrift } from "./type-drift.js";
 import { typedTableDrift } from "./typed-tables.js";
 
-/** What the source's tables have become while they are followed, in terms of what the target needs. */
+/** The changes of the source's tables while they are followed, as statements for the target. */
 export interface SchemaDrift {
   /** Tables that the target lacks. */
   readonly newTables: readonly Table[];
-  /** Statements that leave the changes of the older shape applicable. */
+  /** Statements after which the target still accepts changes of the former table definitions. */
   readonly additions: readonly string[];
-  /** The first of them, which let tables stand for themselves: what else they need can only be read and run behind that. */
+  /** The first of the additions. They detach tables; other changes of these tables can only be read and run afterwards. */
   readonly releases: readonly string[];
-  /**
-   * Statements that the target's own writers will need, and that refuse nothing once all that was written before is
-   * applied.
-   */
+  /** Statements that run after all earlier changes are applied, because these changes could violate them. */
   readonly late: readonly string[];
-  /**
-   * Statements that compute all rows anew of tables that are copied anew: their copies, and what the stream tells from
-   * then on, need it.
-   */
+  /** Statements that recompute columns of tables that are copied again. They run before the copy. */
   readonly beforeCopies: readonly string[];
-  /** Statements that somebody has to decide on: what they do cannot be told from the catalogue with certainty. */
+  /** Statements for the operator, because the catalogue does not determine their effect. */
   readonly byHand: readonly ManualChange[];
-  /** Tables that have lost a column on the target by somebody's hand, qualified and quoted: they have to be copied anew. */
+  /** Tables that have lost a column on the target, qualified and quoted. They are copied again. */
   readonly bereft: ReadonlySet<string>;
-  /** Types that the target has under another name, qualified and quoted: additions rename them. */
+  /** Types that the target has under another name, qualified and quoted. The additions rename them. */
   readonly renamedTypes: ReadonlySet<string>;
-  /** A schema's new name waits for somebody: until then nothing can be made in it. */
+  /** Whether the operator has to rename a schema. Until then nothing can be created in it. */
   readonly awaitsSchema: boolean;
 }
 
@@ -90,7 +84,7 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
   };
 }
 
-/** @param schemas what the target still calls schemas that the source has renamed */
+/** @param schemas the target's names of schemas that were renamed on the source */
 function pairTables(shapes: Shapes, schemas: ReadonlyMap<string, string>): PairedTables {
   const { targetTables, followed } = shapes;
   const sourceTables = shapes.sourceTables.map((table) => asOnTarget(table, schemas));
@@ -116,7 +110,7 @@ function pairTables(shapes: Shapes, schemas: ReadonlyMap<string, string>): Paire
   return { sourceTables, here, there, pairs, newTables, gone, renamed };
 }
 
-/** What computes columns, apart where rows are copied anew. */
+/** Statements for defaults and generated columns. Those of tables that are copied again are separate. */
 async function readComputedColumns(
   { source, target, mark, outdated }: Shapes,
   pairs: PairedTables["pairs"],
@@ -127,15 +121,15 @@ async function readComputedColumns(
     return place >= 0 && places[String(oid)]?.[place] !== column;
   };
   const statements = await readDeferredColumns({ source, target, pairs, before: mark?.given?.defaults, isMadeAnew });
-  const precedesCopy = ({ computesAnew }: DeferredStatement): boolean =>
-    computesAnew !== undefined && outdated.has(computesAnew);
+  const precedesCopy = ({ recomputes }: DeferredStatement): boolean =>
+    recomputes !== undefined && outdated.has(recomputes);
   return {
     late: statements.filter((one) => !precedesCopy(one)).map(({ sql }) => sql),
     beforeCopies: statements.filter(precedesCopy).map(({ sql }) => sql),
   };
 }
 
-/** Their changes come by their own names, and wait for what is decided on their parents. */
+/** Adds child tables: the stream contains their changes under their own names, and these wait for the same statement. */
 function withChildren(
   { tables, sql }: ManualChange,
   all: readonly Table[],

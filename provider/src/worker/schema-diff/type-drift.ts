@@ -3,51 +3,48 @@ import { qualify, quoteIdentifier, quoteLiteral } from "../../postgres/identifie
 import { notExtensionMember } from "../../postgres/own-only.js";
 import type { ManualChange } from "./manual-change.js";
 
-/** What is known of a type of the source's users. Plain JSON. */
+/** A user-defined type of the source. Plain JSON. */
 export interface TypeMark {
   readonly schema: string;
   readonly name: string;
-  /** Of a composite type, by their numbers, less one; null for one that was dropped. */
+  /** Attribute names of a composite type. The index is the attribute number minus one; dropped attributes are null. */
   readonly attributes: readonly (string | null)[];
-  /** A digest of a domain's default. */
+  /** Digest of a domain's default. */
   readonly default?: string | undefined;
 }
 
-/** By object identifier. */
+/** Types by OID. */
 export type TypeMarks = Readonly<Record<string, TypeMark>>;
 
 interface UsersType {
   readonly oid: string;
   readonly schema: string;
   readonly name: string;
-  /** As format_type prints it. */
+  /** The output of format_type. */
   readonly printed: string;
   readonly isDomain: boolean;
   readonly notNull: boolean;
   readonly default: string | null;
   readonly defaultDigest: string | null;
-  /** Of an enum, in its order. */
+  /** Labels of an enum, in their order. */
   readonly labels: readonly { readonly oid: number; readonly label: string }[];
-  /** Of a composite type, by their numbers, less one; null for one that was dropped. */
+  /** Attributes of a composite type. The index is the attribute number minus one; dropped attributes are null. */
   readonly attributes: readonly ({ readonly name: string; readonly type: string } | null)[];
-  /** There are tables OF it, whose columns its attributes are. */
+  /** Whether there are tables OF this type. Its attributes are their columns. */
   readonly hasTables: boolean;
 }
 
 export interface TypeDrift {
-  /** Statements that leave the changes of the older shape applicable: the stream names no types. */
+  /** Statements after which the target still accepts changes of the former definitions. The stream names no types. */
   readonly additions: readonly string[];
   readonly byHand: readonly ManualChange[];
-  /** What a domain fills in and demands, once all that was written before is applied. */
+  /** Defaults and NOT NULL of domains. These statements run after all earlier changes are applied. */
   readonly late: readonly string[];
-  /** Qualified names of the source's types that the target has under another name, until the additions have run. */
+  /** Qualified names of the source's types that the target has under another name. The additions rename them. */
   readonly renamed: ReadonlySet<string>;
-  /** What a type of the source's, as format_type prints it, is called on the target. */
+  /** Returns the target's name of a type of the source, as format_type prints it. */
   readonly typeOnTarget: (type: string) => string;
-  /**
-   * By the former qualified name of a type that the source has no longer, what it is called, there and, once the
-   * additions have run, here.
-   */
+  /** The present names of renamed types, by their former qualified names. The target has these after the additions. */
   readonly nowCalled: ReadonlyMap<string, TypeName>;
 }
 
@@ -59,9 +56,9 @@ export interface TypeName {
 export interface TypeSides {
   readonly source: Client;
   readonly target: Client;
-  /** Where the target still has another name for a schema of the source. */
+  /** Returns the target's name of a schema of the source. */
   readonly schemaOnTarget: (schema: string) => string;
-  /** The source's types when the target had got them all; undefined where nobody has noted them. */
+  /** The source's types when they were last applied to the target; undefined if they were not recorded. */
   readonly before: TypeMarks | undefined;
 }
 
@@ -104,7 +101,7 @@ export async function readTypeDrift({ source, target, schemaOnTarget, before }: 
     if (type.isDomain && twin.notNull && !type.notNull) additions.push(`ALTER DOMAIN ${nameOf(twin)} DROP NOT NULL`);
   }
   const late = pairs.flatMap(({ type, twin, former }) => (type.isDomain ? domainDrift(twin, type, former) : []));
-  // Last, since what is above names them as they are called now.
+  // Last: the statements above use the former names.
   additions.push(...renamed.flatMap(({ type, twin }) => renameStatements(twin, type)));
   const tables = decisions.length > 0 ? await tablesByType(source) : new Map<string, TableOfType[]>();
   const byHand = decisions.map(({ oid, sql }) => ({ tables: (tables.get(oid) ?? []).map(nameOf), sql }));
@@ -134,8 +131,8 @@ interface Statements {
 }
 
 /**
- * Labels never go, and keep their order: the target's are the oldest of the source's, which later ones have come
- * between. Object identifiers are given out in rising order.
+ * Labels are never dropped, and keep their order. The target's labels are the oldest of the source; new labels may be between
+ * them. OIDs rise, so they show the age.
  */
 function labelDrift(twin: UsersType, type: UsersType): Statements {
   if (twin.labels.length === 0 || twin.labels.length > type.labels.length) return { additions: [], byHand: [] };
@@ -148,7 +145,7 @@ function labelDrift(twin: UsersType, type: UsersType): Statements {
   const additions = added.flatMap((oid) => {
     const place = type.labels.findIndex((one) => one.oid === oid);
     const { label } = type.labels[place]!;
-    // One that is renamed still has it.
+    // A label that is going to be renamed still has this name.
     if (here.includes(label)) return [];
     const before = type.labels.slice(0, place).findLast((one) => nameHere.has(one.oid));
     const neighbour = before ?? type.labels.slice(place).find((one) => nameHere.has(one.oid))!;
@@ -165,7 +162,7 @@ function labelDrift(twin: UsersType, type: UsersType): Statements {
 const renameLabel = (type: string, from: string, to: string): string =>
   `ALTER TYPE ${type} RENAME VALUE ${quoteLiteral(from)} TO ${quoteLiteral(to)}`;
 
-/** So that no name is given that another one still has; one of those that go round in a circle steps aside first. */
+/** Orders renames so that no name is used twice. A cycle of renames starts with a temporary name. */
 function inOrder(renames: readonly [string, string][], statement: (from: string, to: string) => string): string[] {
   const waiting = new Map(renames);
   const statements: string[] = [];
@@ -204,7 +201,7 @@ function attributeDrift(
   const isOther = (name: string, wanted: string): boolean =>
     typeOf(here.get(twinOf(name))?.type ?? "") !== typeOf(typeOnTarget(wanted));
   const order = [...here.keys()];
-  // What is added comes last: those stay that are in the source's order so far. One made anew has no values to convert.
+  // Attributes are added at the end, so only those in the source's order are kept. A replaced one has no values to convert.
   const stay: string[] = [];
   for (const [place, one] of type.attributes.entries()) {
     if (!one) continue;
@@ -225,11 +222,11 @@ function attributeDrift(
   const renames = [...formerly].map(
     ([name, former]) => `${alter} RENAME ATTRIBUTE ${quoteIdentifier(former)} TO ${quoteIdentifier(name)}${cascade}`,
   );
-  // The stream names the columns of a table, and no attributes.
+  // The stream names the columns of tables, but not attributes of types.
   return twin.hasTables ? { additions: [], byHand: [...byHand, ...renames] } : { additions: renames, byHand };
 }
 
-/** By its name now: what is late comes behind the additions. */
+/** With the present name: these statements run after the additions. */
 function domainDrift(twin: UsersType, type: UsersType, former: TypeMark | undefined): string[] {
   const alter = `ALTER DOMAIN ${nameOf(type)}`;
   const isChanged = former !== undefined && (former.default ?? null) !== type.defaultDigest;
@@ -238,7 +235,7 @@ function domainDrift(twin: UsersType, type: UsersType, former: TypeMark | undefi
   return twin.default === null || isChanged ? [...statements, `${alter} SET DEFAULT ${type.default}`] : statements;
 }
 
-/** Without the schema: an extension's may be another one on the target. */
+/** Omits the schema: an extension may have another schema on the target. */
 export const typeOf = (type: string): string => type.replace(/^("(?:[^"]|"")*"|\w+)\./, "");
 
 async function listTypes(client: Client): Promise<UsersType[]> {
@@ -264,8 +261,8 @@ export interface TableOfType extends TypeName {
 }
 
 /**
- * By a type's object identifier, the tables with a column that has it, or has it inside: as arrays, domains, ranges,
- * attributes. Also those that have their columns from it.
+ * The tables that use each type, by the type's OID: in columns, also inside arrays, domains, ranges and composite types, and
+ * as tables OF the type.
  */
 export async function tablesByType(source: Client): Promise<Map<string, TableOfType[]>> {
   const { rows } = await source.query<{ oid: string; tables: TableOfType[] }>(`

@@ -12,20 +12,17 @@ import type { TableResync } from "./table-resync.js";
 
 export const pausedCheckMs = 1000;
 
-/** Whose schema has changed, so that both differ now. */
+/** The side whose schema was changed. */
 export type AlteredSide = "source" | "target";
 
 export interface PauseReason {
   readonly side: AlteredSide;
-  /** The table that the stream cannot go on with, where that is known. */
+  /** The table whose changes the target refuses, if it is known. */
   readonly stuckAt: string | undefined;
   readonly readAgain: () => Promise<SchemaDrift>;
 }
 
-/**
- * The stream's rest where somebody has to decide on statements: until the target is as the source, however long that
- * takes.
- */
+/** Pauses the stream until the operator has run statements on the target. */
 export class ManualDdlGate {
   readonly #record: StreamRecord;
   readonly #followers: Followers;
@@ -41,12 +38,12 @@ export class ManualDdlGate {
     this.#stopped = stopped;
   }
 
-  /** Why nothing can be done with the stream now; undefined while it is not paused. */
+  /** Why the stream is paused; undefined while it is not. */
   get refusal(): RefusedError | undefined {
     return this.#statements === undefined ? undefined : this.#refusalFor(this.#statements);
   }
 
-  /** As {@link refusal}, where nobody waits for these: of those that the stream has come to. */
+  /** Returns {@link refusal} without a pause, for the statements that the stream needs next. */
   async refusalOf(source: Client, drift: SchemaDrift, side: AlteredSide): Promise<RefusedError> {
     this.#side = side;
     try {
@@ -58,9 +55,9 @@ export class ManualDdlGate {
   }
 
   /**
-   * Rests behind the last change of the older shape.
+   * Applies all changes of the former table definitions, then waits until the operator has run the statements.
    *
-   * @returns what is left then: statements for other tables, and for what has changed meanwhile
+   * @returns the remaining differences: statements for other tables, and for later changes
    */
   async untilResolved(
     source: Client,
@@ -68,28 +65,28 @@ export class ManualDdlGate {
     { side, stuckAt, readAgain }: PauseReason,
   ): Promise<SchemaDrift> {
     this.#side = side;
-    const said = `the ${side}'s schema has changed; the stream rests for it: ${textOf(drift.byHand)}`;
-    await this.#record.say(said, "warning");
+    const text = `the ${side}'s schema has changed; the stream is paused for: ${textOf(drift.byHand)}`;
+    await this.#record.say(text, "warning");
     try {
       const isPassable = stuckAt === undefined || newTableNamed(drift, stuckAt) !== undefined;
       const stuck = isPassable ? await this.#applyOlderShapes(source, drift) : stuckAt;
       const now = await this.#whileAtStake(drift, stuck, readAgain);
-      await this.#record.say("goes on: the target's schema has been changed as the source's");
+      await this.#record.say("resumes: the target's schema was changed like the source's");
       return now;
     } finally {
-      // Whatever has ended it: nobody else would let the stream go on.
+      // Also after an error: no other code resumes the stream.
       this.#statements = undefined;
       this.#followers.current.resume();
-      // A successor pauses for the same.
+      // The message stays for a successor, which pauses for the same statements.
       if (!this.#stopped.aborted) await this.#record.showMessage(null);
     }
   }
 
   /**
-   * All that was written before the change has to be applied before the target is altered, which could not take it then.
-   * Tables that will be copied are not waited for: the others' rows lie behind theirs.
+   * Applies all changes from before the schema change, because the altered target could refuse them. Changes of tables that
+   * will be copied are skipped.
    *
-   * @returns the table that the stream came to a new shape of
+   * @returns the table whose changes the target refuses
    */
   async #applyOlderShapes(source: Client, drift: SchemaDrift): Promise<string | undefined> {
     for (;;)
@@ -135,9 +132,9 @@ export class ManualDdlGate {
   #refusalFor(statements: string): RefusedError {
     const { database, targetName } = this.#record;
     return new RefusedError(
-      `${database} is paused: the ${this.#side}'s schema has changed in a way that is yours to decide`,
+      `${database} is paused: the ${this.#side}'s schema has changed in a way that needs a manual change of the target`,
       {
-        remedy: `on the target, in ${targetName}${hintFor(statements)}: ${statements}; the stream then goes on by itself`,
+        remedy: `on the target, in ${targetName}${hintFor(statements)}: ${statements}; the stream then resumes`,
         code: "603130",
       },
     );
@@ -152,7 +149,7 @@ const hintFor = (statements: string): string =>
 const newTableNamed = ({ newTables }: SchemaDrift, table: string): Table | undefined =>
   newTables.find(({ schema, name }) => qualify(schema, name) === table);
 
-/** What has changed since the stream was drained has rows of its older shape before it, which have not been applied. */
+/** Statements for changes that were made after the drain have to wait: earlier rows have not been applied yet. */
 function atStake({ byHand }: SchemaDrift, stuck: string | undefined): (decision: ManualChange) => boolean {
   const drained = new Set(byHand.map(({ sql }) => sql));
   return ({ sql, tables }) => (stuck === undefined ? drained.has(sql) : tables.includes(stuck));

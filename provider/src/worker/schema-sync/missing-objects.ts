@@ -11,11 +11,11 @@ import { mergeRestored } from "../followers/stream-state.js";
 import { type NewObjects, restorePrerequisites, restoreMissing } from "./new-objects.js";
 import type { StreamRecord } from "../followers/stream-record.js";
 
-/** What the target of a stream lacks of the source's schema beside columns: functions, views, indexes, constraints. */
+/** Restores objects that the target lacks, other than tables and columns: functions, views, indexes, constraints. */
 export class MissingObjects {
   readonly #record: StreamRecord;
   readonly #followers: Followers;
-  /** Of what columns are made of, as it was told. */
+  /** The refusal of a prerequisite that was last reported. */
   #refusal: string | undefined;
 
   constructor(record: StreamRecord, followers: Followers) {
@@ -23,12 +23,12 @@ export class MissingObjects {
     this.#followers = followers;
   }
 
-  /** What columns are made of, before they are added. */
+  /** Restores types and similar objects that new columns need. */
   async restorePrerequisites(objects: NewObjects, renamedTypes: ReadonlySet<string>): Promise<void> {
     if (!(await this.#lacksAny(objects, isGroundwork))) return;
     const refusal = (await restorePrerequisites(objects, renamedTypes))?.message;
     if (refusal !== undefined && refusal !== this.#refusal)
-      await this.#record.say(`the target is not given what columns may be made of: ${refusal}`, "warning");
+      await this.#record.say(`objects that new columns may need are missing on the target: ${refusal}`, "warning");
     this.#refusal = refusal;
   }
 
@@ -37,9 +37,9 @@ export class MissingObjects {
   }
 
   /**
-   * All of it, also what was there and is defined otherwise by now, and whose it is and who may use it.
+   * Restores all missing objects. Also replaces objects that were redefined, and applies owners and privileges.
    *
-   * @returns whether there was anything to bring
+   * @returns whether anything differed
    * @throws RefusedError naming what the target still lacks
    */
   async complete(objects: NewObjects): Promise<boolean> {
@@ -56,12 +56,12 @@ export class MissingObjects {
     return hasBrought;
   }
 
-  /** What the target refuses is no reason not to be cut over: nothing but speed and descriptions are at stake. */
+  /** A setting that the target refuses does not prevent the cutover: it only affects speed and descriptions. */
   async #carrySettings({ source, target }: NewObjects): Promise<void> {
     const { mark } = this.#record.following;
     const now = await readObjectSettings(source);
     const due = mark?.settings ? settingsSince(mark.settings, now, await readObjectSettings(target)) : [];
-    // The stream waits behind whoever waits for a table, and the cutover for both.
+    // A statement that waits for a table blocks the stream and the cutover.
     if (due.length > 0) await target.query(`SET lock_timeout = '${settingLockSeconds}s'`);
     for (const sql of due)
       try {
@@ -79,15 +79,15 @@ export class MissingObjects {
     const { work, database, targetName } = this.#record;
     const finding: Finding = {
       ...{ database, type: "SchemaValidation", state: "Warning", object: sql, objectType: "Database" },
-      message: `${sql} of the source, run there while it was followed, could not be carried over: ${why}`,
-      remedy: `on the target, in ${targetName}, as a role that may: ${sql}`,
+      message: `${sql} was run on the source during replication, and could not be applied to the target: ${why}`,
+      remedy: `on the target, in ${targetName}, as a role with the privilege: ${sql}`,
     };
     return work.journal.findings([finding]);
   }
 
-  /** What it validates are the rows of a moment that the source had the constraint at, at which the stream rests. */
+  /** The stream rests meanwhile, so that constraints are validated on rows of a moment at which the source had them. */
   async #restore(objects: NewObjects, redefined: readonly Redefined[]): Promise<void> {
-    // Before the dump: what is changed between the two is carried over once more, the next time.
+    // Before the dump: later changes are then found the next time.
     const now = digestsOf(await readDefinitions(objects.source));
     const catalogues = await readCatalogueVersion(objects.source);
     try {
@@ -102,7 +102,7 @@ export class MissingObjects {
     }
   }
 
-  /** Dumps are only made where the catalogues say that there is something to find in them. */
+  /** Reads the catalogues only. A dump is much slower, and is made only if this finds a difference. */
   async #lacksAny(objects: NewObjects, ofKind: (kind: string) => boolean = () => true): Promise<boolean> {
     return (await this.#differences(objects)).some(
       ({ kind, source: form }) => ofKind(kind) && (form === undefined || (kind === "constraint" && form === "valid")),
@@ -111,7 +111,7 @@ export class MissingObjects {
 
   #differences({ source, target }: NewObjects): Promise<SchemaDifference[]> {
     const { without, handover, keptBack } = this.#record.following;
-    // They fire for what is applied, too, so the target gets them after the cutover.
+    // They would fire for applied changes, so the target gets them after the cutover.
     const fires = handover.filter(({ type }) => type === "TRIGGER" || type === "RULE");
     const later = [...fires, ...(keptBack?.firing ?? [])].map(catalogueKey);
     return compareSchema(source, target, { without: new Set([...without, ...later]) });
@@ -121,7 +121,7 @@ export class MissingObjects {
 /** No such table, column, function, schema, or object of another kind. */
 const isUndefined = /^(42P01|42703|42883|3F000|42704)$/;
 
-/** As compareSchema calls what {@link restorePrerequisites} brings. */
+/** Whether {@link restorePrerequisites} restores a kind of compareSchema. */
 const isGroundwork = (kind: string): boolean =>
   ["schema", "extension", "type", "domain", "sequence", "function"].includes(kind);
 
@@ -132,9 +132,9 @@ function lacksError({ database, targetName }: StreamRecord, lacking: readonly Sc
   const names = lacking.map(({ kind, name }) => `${kind} ${name}`);
   const rest = names.length > mostNamed ? ` and ${names.length - mostNamed} more` : "";
   return new RefusedError(
-    `${database} is not cut over: the target lacks ${names.slice(0, mostNamed).join(", ")}${rest}, made on the source while it was followed, and could not be given it`,
+    `${database} is not cut over: the target lacks ${names.slice(0, mostNamed).join(", ")}${rest}, which was created on the source during replication and could not be created on the target`,
     {
-      remedy: `create it on the target, in ${targetName}, where something else may have its name, or drop it on the source; then cut over again`,
+      remedy: `create it on the target, in ${targetName}, or drop it on the source, then cut over again; another object of the target may have its name`,
       code: "603130",
     },
   );

@@ -28,33 +28,33 @@ export interface NewObjects {
   readonly target: Client;
   readonly sourceSearchPath: string;
   readonly plugin: OutputPlugin;
-  /** Whether the target gets no foreign keys, triggers and rules before the cutover. */
+  /** Whether foreign keys, triggers and rules are created at cutover. */
   readonly deferTriggersAndForeignKeys: boolean;
 }
 
 export interface RestoreMissing {
-  /** Of the source, which the dump is to be of. */
+  /** The snapshot of the source to dump. */
   readonly snapshot?: string | undefined;
-  /** Runs when all tables are there. */
+  /** Runs when all tables are created. */
   readonly copy?: () => Promise<void>;
-  /** What the target has by the same name, and the source has changed since. */
+  /** Objects that the source has changed under the same name. */
   readonly redefined?: readonly Redefined[];
-  /** Has the target come to the moment of the dump; false where it cannot, so that its rows must not be judged by it. */
+  /** Applies all changes up to the dump. Returns false if the target cannot; constraints must not be validated then. */
   readonly catchUp?: () => Promise<boolean>;
   /** Ends the dump of the source. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a column is made of: kinds of entries that need no table. A function may; it comes with the rest then. */
+/** Kinds of entries that a column may need. A function that needs a table is restored with the other objects. */
 const prerequisites: ReadonlySet<string> = new Set([
   ...["SCHEMA", "EXTENSION", "COLLATION", "TYPE", "DOMAIN", "SEQUENCE", "FUNCTION"],
 ]);
 
 /**
- * Restores what has to be there before a table gets a new column, or moves to a new schema.
+ * Restores the objects that a table may need for a new column or a new schema.
  *
  * @param renamedTypes qualified names of types that the target has under another name
- * @returns what the target has refused of it; the rest is there, and what needs the refused may be none of a table's
+ * @returns the target's refusal, if any. The other objects are restored, and tables may not need the refused one.
  */
 export async function restorePrerequisites(
   { work, database, source, target, sourceSearchPath }: NewObjects,
@@ -87,9 +87,9 @@ const nameOf = ({ type, schema, name }: Entry): string => JSON.stringify([type, 
 const returnRuleOf = (view: Entry): string => nameOf({ ...view, type: "RULE", name: `${view.name} _RETURN` });
 
 /**
- * Restores what a dump of the source has and one of the target lacks, or has as it was before.
+ * Restores the objects that a dump of the source has and a dump of the target lacks, and those that were redefined.
  *
- * @throws RefusedError naming what the target cannot be given
+ * @throws RefusedError naming an object that cannot be created on the target
  */
 export async function restoreMissing(
   objects: NewObjects,
@@ -97,7 +97,7 @@ export async function restoreMissing(
 ): Promise<Restored> {
   const { work, database, target, sourceSearchPath, deferTriggersAndForeignKeys } = objects;
   const { selection, there, here } = await readBoth(objects, { snapshot, signal });
-  // Both planned, since a plan gives names of its own to parts of entries: a key's index, a late check.
+  // Both are planned, because a plan splits entries and names the parts: the index of a key, a deferred check.
   const known = new Set(allEntries(planRestore(here)).map(nameOf));
   const plan = planRestore(there, { deferTriggersAndForeignKeys });
   const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal: work.signal });
@@ -112,7 +112,9 @@ export async function restoreMissing(
       const { findings, isReplaced } = await replace(target, replacement, entry, context);
       await reportFindings(work, database, findings);
       if (!isReplaced) continue;
-      await work.journal.event(`${replacement.key} was changed on the source, and is carried over`, { database });
+      await work.journal.event(`${replacement.key} was changed on the source, and is replaced on the target`, {
+        database,
+      });
     }
   };
   await restore(plan.before.filter((entry) => !isAttachment(entry)));
@@ -120,14 +122,14 @@ export async function restoreMissing(
   await restore(plan.builds.map(({ entry }) => entry));
   await restore(plan.lateBuilds.map(({ entry }) => entry));
   await restore(plan.after.filter(isKey));
-  // With its own keys and indexes: for those of its parent that it lacks, the server makes it some by other names.
+  // After its own keys and indexes: the server creates missing ones for the parent's, under other names.
   await restore(plan.before.filter(isAttachment));
   await restore(plan.after.filter((entry) => !isKey(entry)));
-  // What fires for applied changes as well by now is only enabled so behind the last of them.
+  // Triggers that would fire for applied changes are enabled after the last change.
   const isEnabledLater = (entry: Entry): boolean => firingTypes.has(entry.type) && known.has(nameOf(entry));
   await restore(plan.handover.filter(isEnabledLater).map((entry) => onlyStatements(entry, 0, 1)));
   const handover = plan.handover.map((entry) => (isEnabledLater(entry) ? onlyStatements(entry, 1) : entry));
-  // A constraint that rows violate now is tried again by whoever comes next: somebody may have put them right.
+  // A constraint that rows violate is validated again next time: the rows may have been corrected.
   const missing = new Set([...selection.cut, ...context.missing]);
   if (isCaughtUp) await validateMissing(objects, plan, context);
   for (const entry of allEntries(plan).filter(isMissing))
@@ -135,7 +137,7 @@ export async function restoreMissing(
   return { plan: { ...plan, handover }, missing };
 }
 
-/** The entries of a dump of the source, as far as they are wanted, and of one of the target. */
+/** Dumps both sides. Entries of the source that the filter excludes are omitted. */
 async function readBoth(
   { work, database, source }: NewObjects,
   { snapshot, signal = work.signal }: Pick<RestoreMissing, "snapshot" | "signal">,
@@ -149,7 +151,7 @@ async function readBoth(
   return { selection, there, here };
 }
 
-/** Tells what the target lacks and can be given now. */
+/** Returns whether the target lacks an entry and it can be restored now. */
 function missingHere(
   there: readonly Entry[],
   known: ReadonlySet<string>,
@@ -157,7 +159,7 @@ function missingHere(
 ): (entry: Entry) => boolean {
   const isUnknown = (entry: Entry): boolean => !known.has(nameOf(entry));
   if (isCaughtUp) return isUnknown;
-  // Rows of a table that was there before may lie beyond the bounds still.
+  // An existing table may still have rows outside the bounds.
   const attachesOld = (entry: Entry): boolean =>
     isAttachment(entry) && isUnknown(entry) && known.has(nameOf({ ...entry, type: "TABLE" }));
   const attachesAnyOld = there.some(attachesOld);
@@ -165,13 +167,13 @@ function missingHere(
   return (entry) => isUnknown(entry) && !isPutOff(entry);
 }
 
-/** Tells which change of the source an entry carries over. */
+/** Finds the change of the source that an entry applies. */
 function replacementsOf(
   there: readonly Entry[],
   redefined: readonly Redefined[],
 ): (entry: Entry) => Redefined | undefined {
   const replacements = new Map(redefined.map((one) => [one.id, one]));
-  // A view that needs a key has only its columns before that; then comes a rule, which is all of it.
+  // A view that needs a key is dumped with its columns only, and with its definition as a rule after the key.
   const laterViews = new Map(there.filter(({ type }) => type === "VIEW").map((view) => [returnRuleOf(view), view]));
   const comesLater = new Set(there.flatMap((entry) => laterViews.get(nameOf(entry)) ?? []));
   return (entry) => {
@@ -196,12 +198,12 @@ const titleOf = ({ type, schema, name }: Entry): string => `${type} ${schema ===
 
 const isAttachment = ({ type }: Entry): boolean => type === "TABLE ATTACH";
 
-/** Of the kinds that take over an index. */
+/** Whether the entry uses an index that exists already. */
 const isKey = ({ type }: Entry): boolean => type === "CONSTRAINT";
 
 const firingTypes = new Set(["RULE", "TRIGGER"]);
 
-/** A trigger or rule is made by its entry's first statement, and enabled or disabled by the next one. */
+/** The first statement of an entry creates a trigger or rule. The next one enables or disables it. */
 const onlyStatements = (entry: Entry, from: number, to?: number): Entry => ({
   ...entry,
   sql: splitStatements(entry.sql)
@@ -210,7 +212,7 @@ const onlyStatements = (entry: Entry, from: number, to?: number): Entry => ({
     .join("\n"),
 });
 
-/** What others on the target may need, so that it cannot be taken away: it is named then, and nobody waits for it. */
+/** Kinds that other objects of the target may need. If they cannot be replaced, a finding names them. */
 const replacedIfPossible: ReadonlySet<string> = new Set([
   ...["CAST", "COLLATION", "CONVERSION", "EVENT TRIGGER", "OPERATOR", "STATISTICS", "TYPE"],
 ]);
@@ -227,26 +229,26 @@ async function replace(
   context: RestoreContext,
 ): Promise<{ readonly findings: readonly RestoreFinding[]; readonly isReplaced: boolean }> {
   const refuse = (why: string, cause?: unknown): RefusedError =>
-    new RefusedError(`${redefined.key} was changed on the source while it was followed, and ${why}`, {
-      remedy: `on the target, in ${context.database}: ${redefined.drop} (what depends on it is yours to look after); then cut over again, which creates it as it is on the source`,
+    new RefusedError(`${redefined.key} was changed on the source during replication, and ${why}`, {
+      remedy: `on the target, in ${context.database}: ${redefined.drop} (handle the objects that depend on it); then cut over again, which creates it as on the source`,
       code: "603130",
       cause,
     });
-  if (entry.type === "MATERIALIZED VIEW") throw refuse("cannot be replaced while it is there");
+  if (entry.type === "MATERIALIZED VIEW") throw refuse("cannot be replaced while it exists on the target");
   try {
     return { findings: await restoreEntry(target, replaceEntry(redefined, entry), context), isReplaced: true };
   } catch (error) {
     if (!(error instanceof RefusedError) || isLockTimeout(error)) throw error;
     if (replacedIfPossible.has(entry.type))
       return { findings: [notReplaced(redefined, entry, error)], isReplaced: false };
-    throw refuse(`the target cannot be given it: ${messageOf(error)}`, error);
+    throw refuse(`could not be replaced on the target: ${messageOf(error)}`, error);
   }
 }
 
 const notReplaced = ({ key, drop }: Redefined, entry: Entry, error: RefusedError): RestoreFinding =>
   findingFor(entry, {
-    message: `${key} was changed on the source while it was followed, and the target has it as it was: ${error.message}`,
-    remedy: `on the target, where it matters: ${drop}, with what needs it; then ${entry.sql}`,
+    message: `${key} was changed on the source during replication, and the target has the former definition: ${error.message}`,
+    remedy: `on the target, if it matters: ${drop}, with the objects that need it; then ${entry.sql}`,
     severity: "warning",
   });
 
@@ -256,7 +258,7 @@ const allEntries = (plan: RestorePlan): Entry[] => [
   ...plan.after,
 ];
 
-/** Added NOT VALID just now, or by a try that failed behind that. */
+/** Constraints that were added as NOT VALID, also by an earlier attempt that failed afterwards. */
 async function unvalidatedConstraints(target: Client): Promise<ReadonlySet<string>> {
   const { rows } = await target.query<{ schema: string; table: string; constraint: string }>(
     `SELECT n.nspname AS schema, c.relname AS table, k.conname AS constraint

@@ -1,34 +1,31 @@
 const firstPauseMs = 3000;
 const longestPauseMs = 30_000;
 
-/**
- * Looks at a schema that came to nothing: told once, and less and less often tried again while the schema stays as it
- * was.
- */
+/** Backoff for failed comparisons of the schema. A failure is reported once, and retried less often while nothing changes. */
 export class SchemaCheckBackoff {
   #fingerprint: string | undefined;
-  #said = "";
+  #reported = "";
   #pauseMs = 0;
   #restUntil = 0;
 
-  /** Whether a look at the schema of this fingerprint may wait. */
+  /** Whether the comparison of a schema with this fingerprint may wait. */
   shouldSkip(fingerprint: string): boolean {
     return fingerprint === this.#fingerprint && Date.now() < this.#restUntil;
   }
 
-  /** @returns whether the text is to be told: it is another than before */
+  /** @returns whether to report the text, because it differs from the last one */
   note(fingerprint: string, text: string): boolean {
-    const isNews = text !== this.#said;
-    const isSame = fingerprint === this.#fingerprint && !isNews;
+    const isNew = text !== this.#reported;
+    const isSame = fingerprint === this.#fingerprint && !isNew;
     this.#pauseMs = isSame ? Math.min(2 * this.#pauseMs, longestPauseMs) : firstPauseMs;
     this.#restUntil = Date.now() + this.#pauseMs;
-    [this.#fingerprint, this.#said] = [fingerprint, text];
-    return isNews;
+    [this.#fingerprint, this.#reported] = [fingerprint, text];
+    return isNew;
   }
 
-  /** One has come to something. */
+  /** A comparison succeeded. */
   forget(): void {
     this.#fingerprint = undefined;
-    this.#said = "";
+    this.#reported = "";
   }
 }

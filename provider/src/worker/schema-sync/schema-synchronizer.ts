@@ -28,24 +28,24 @@ import type { TableResync } from "./table-resync.js";
 import { tablesInScope } from "../context/tables-in-scope.js";
 
 /**
- * Whether the target was changed; `pausedByOthers` when it was not, and only other tables than the one that is stuck wait for
- * statements: its own may have been run just before.
+ * Whether the target was changed. `pausedByOthers`: it was not, and only tables other than the refused one wait for
+ * statements. The operator may have run the statement for the refused table just before.
  */
 export type SyncResult = "changed" | "same" | "pausedByOthers";
 
 const maxSyncAttempts = 10;
 const pauseMs = 1000;
-/** How long a lock is waited for where the next look tries again. */
-const triedAgainSeconds = 5;
+/** How long a statement waits for a lock if the next comparison retries it. */
+const retriedLockSeconds = 5;
 
-/** Carries over to the target what becomes of the source's schema while it is followed. */
+/** Applies schema changes of the source to the target while the source is followed. */
 export class SchemaSynchronizer {
   readonly #record: StreamRecord;
   readonly #followers: Followers;
   readonly #joins: TableResync;
   readonly #pause: ManualDdlGate;
   readonly #missing: MissingObjects;
-  /** Of the schema that was carried over last. */
+  /** Fingerprint of the source's schema that was applied last. */
   #fingerprint: string | undefined;
 
   constructor(record: StreamRecord, followers: Followers, joins: TableResync, pause: ManualDdlGate) {
@@ -56,13 +56,13 @@ export class SchemaSynchronizer {
     this.#missing = new MissingObjects(record, followers);
   }
 
-  /** The fingerprint of the source's schema, where it is not the one that was carried over last. */
+  /** Returns the fingerprint of the source's schema if it differs from the one that was applied last. */
   async changedSchema(source: Client): Promise<string | undefined> {
     const fingerprint = await schemaFingerprint(source);
     return fingerprint === this.#fingerprint ? undefined : fingerprint;
   }
 
-  /** The next look goes on with it, whatever it finds. */
+  /** Makes the next comparison report a change. */
   outdate(): void {
     this.#fingerprint = undefined;
   }
@@ -108,26 +108,26 @@ export class SchemaSynchronizer {
     signal.throwIfAborted();
   }
 
-  /** What no change of a table tells of, as new functions and views. @throws RefusedError naming what the target still lacks */
+  /** Applies changes of objects other than tables, such as functions and views. @throws RefusedError naming missing objects */
   async complete(): Promise<void> {
     const hasBrought = await withSyncSessions(this.#record, lockTimeoutSeconds, (objects) =>
       this.#missing.complete(objects),
     );
-    // A table that came meanwhile is there by now, and has to be copied.
+    // A table that was created meanwhile now exists on the target, and has to be copied.
     if (hasBrought) await this.syncAll();
   }
 
   /**
-   * @param patience whether to wait for what somebody has to decide on, or to refuse
-   * @param table the one that the stream cannot go on with; others may be written in their older shape behind it
+   * @param patience whether to wait until the operator has run statements, or to refuse
+   * @param table the table whose changes the target refuses; the stream may contain earlier changes of other tables
    */
   sync(patience: "once" | "untilResolved", table?: string): Promise<SyncResult> {
-    const lockSeconds = patience === "once" ? lockTimeoutSeconds : triedAgainSeconds;
+    const lockSeconds = patience === "once" ? lockTimeoutSeconds : retriedLockSeconds;
     return withSyncSessions(this.#record, lockSeconds, async (objects) => {
       const seen = await this.#see(objects.source);
       const drift = await this.#driftOfReleased(objects);
       await this.#leaveOutBereft(drift);
-      // What is added, here or by hand, may need it.
+      // New columns may need them.
       if (drift.additions.length + drift.byHand.length > 0 && !drift.awaitsSchema)
         await this.#missing.restorePrerequisites(objects, drift.renamedTypes);
       if (drift.byHand.length === 0) return this.#settle(objects, drift, seen);
@@ -138,18 +138,21 @@ export class SchemaSynchronizer {
       const left = await this.#pause.untilResolved(objects.source, drift, { side, stuckAt: table, readAgain });
       const isPutRight = left !== drift;
       if (left.byHand.length === 0) return this.#settle(objects, left, seen, isPutRight);
-      // The rest is at stake when the stream comes to it; until then its tables keep their older shape on the target.
+      // Other tables keep their former definitions until the stream needs the new ones.
       const isChanged = await this.#apply(objects, { ...left, newTables: [] }, false);
       return isChanged || isPutRight ? "changed" : "pausedByOthers";
     });
   }
 
-  /** On record before they get the column back: without its values nothing would tell them from others then. */
+  /** Recorded before the columns are added again: the tables look complete then, but lack values. */
   async #leaveOutBereft({ bereft, newTables }: SchemaDrift): Promise<void> {
     const oids = new Map(newTables.map(({ schema, name, oid }) => [qualify(schema, name), oid]));
     for (const table of bereft) {
       await this.#joins.skip(table, oids.get(table)!);
-      await this.#record.say(`${table} has lost columns on the target, and their values: it is copied anew`, "warning");
+      await this.#record.say(
+        `${table} has lost columns on the target, and their values: it is copied again`,
+        "warning",
+      );
     }
   }
 
@@ -164,20 +167,20 @@ export class SchemaSynchronizer {
     };
   }
 
-  /** Carries over all that nobody has to decide on any more. */
+  /** Applies all changes for which no statement of the operator is needed. */
   async #settle(objects: NewObjects, drift: SchemaDrift, seen: SeenSource, isPutRight = false): Promise<SyncResult> {
     const markBefore = this.#record.following.mark;
     const isChanged = await this.#apply(objects, drift, seen.isAltered);
     const late = drift.late.length > 0 ? await this.#applyLate(objects, drift.late) : "none";
-    // The stream has come to what it cannot take yet, and will be looked after.
+    // The target refuses a change of the stream, which starts another comparison.
     if (late === "notCome") return isChanged ? "changed" : "same";
     if (seen.isAltered) await this.#noteGiven(seen, markBefore);
-    // A column that was made anew has lost its indexes and constraints: the next look restores them.
+    // A column that was replaced has lost its indexes and constraints. The next comparison restores them.
     this.#fingerprint = late === "some" ? undefined : seen.fingerprint;
     return isChanged || isPutRight ? "changed" : "same";
   }
 
-  /** What was added is the target's too by now; where tables were copied, there is a newer mark. */
+  /** The additions are applied now. If tables were copied, there is a newer baseline. */
   async #noteGiven({ shape }: SeenSource, markBefore: SchemaBaseline | undefined): Promise<void> {
     const { mark } = this.#record.following;
     if (!mark) return;
@@ -203,14 +206,13 @@ export class SchemaSynchronizer {
   }
 
   /**
-   * @param due what was read before the stream is brought up: rows that it still brings may violate what is read later
-   * @returns how much of it the target has taken; `notCome` when the stream does not come to where the source demands all
-   *   this of its rows
+   * @param due statements that were read before the stream catches up: its remaining rows may violate later rules
+   * @returns which of them were applied; `notCome` when the target refuses a change before the stream has caught up
    */
   async #applyLate(objects: NewObjects, due: readonly string[]): Promise<"none" | "some" | "notCome"> {
     try {
       if (!(await this.#followers.catchUp(objects.source))) return "notCome";
-      // Some of it may have come with what was restored, or be the source's no more.
+      // Restored objects may include some of these, or the source may no longer have them.
       const { late } = await this.#drift(objects);
       let taken: "none" | "some" = "none";
       for (const sql of due.filter((one) => late.includes(one)))
@@ -221,7 +223,7 @@ export class SchemaSynchronizer {
     }
   }
 
-  /** Whether the target has taken it. */
+  /** Returns whether the target accepted the statement. */
   async #tryStatement(target: Client, sql: string): Promise<boolean> {
     try {
       await target.query(sql);
@@ -234,7 +236,7 @@ export class SchemaSynchronizer {
     }
   }
 
-  /** At once, also where the stream is going to be paused: the source's applications go on. */
+  /** Runs even if the stream will be paused: otherwise updates of the source's applications could fail. */
   async #followKeys(source: Client): Promise<void> {
     const { work, database } = this.#record;
     const names = changeCaptureNames(work.spec, database);
@@ -244,7 +246,7 @@ export class SchemaSynchronizer {
     await work.journal.findings([insertOnlyFinding(database, keyless)]);
   }
 
-  /** Once tables stand for themselves on the target that do so on the source: what is theirs can be altered then. */
+  /** Compares again after tables are detached, because only then their other differences show. */
   async #driftOfReleased(objects: NewObjects): Promise<SchemaDrift> {
     const drift = await this.#drift(objects);
     if (drift.releases.length === 0) return drift;
@@ -290,7 +292,7 @@ export class SchemaSynchronizer {
   }
 }
 
-/** The source's schema before anything was carried over: what changes meanwhile is found by the next look. */
+/** The source's schema before changes are applied. Later changes are found by the next comparison. */
 interface SeenSource {
   readonly fingerprint: string;
   readonly isAltered: boolean;

@@ -5,11 +5,10 @@ import type { NewObjects } from "./new-objects.js";
 import type { StreamRecord } from "../followers/stream-record.js";
 
 /**
- * Runs with a session on either side that lives until it is over, which it is also where a line has gone dead: the
- * stream waits for it.
+ * Runs with a session on each side, and ends both sessions afterwards.
  *
- * @param lockSeconds how long a statement on the target waits for a lock, and the stream and the target's readers behind it
- * @throws LockNotAvailableError when somebody on the target keeps a lock that is needed; nothing is lost by running it once more
+ * @param lockSeconds how long a statement on the target waits for a lock; the stream and the target's readers wait behind it
+ * @throws LockNotAvailableError when another session of the target keeps a lock; running it again loses nothing
  */
 export async function withSyncSessions<Result>(
   { work, database, targetName, following }: StreamRecord,

@@ -17,7 +17,7 @@ import { readSchemaBaseline, replacedSince, type SchemaBaseline } from "../schem
 import type { StreamRecord } from "../followers/stream-record.js";
 import { tablesInScope } from "../context/tables-in-scope.js";
 
-/** How tables come to a stream that is followed already: new ones, and those that are copied anew. */
+/** Adds tables to a running stream: new tables, and tables that are copied again. */
 export class TableResync {
   readonly #record: StreamRecord;
   readonly #followers: Followers;
@@ -29,7 +29,7 @@ export class TableResync {
     this.#stopped = stopped;
   }
 
-  /** Whether the stream tells of tables that it has to pass, even if there is nothing to copy. */
+  /** Whether the stream contains changes that have to be skipped, even if there is no table to copy. */
   get areDue(): boolean {
     return this.#record.formerNames.size > 0;
   }
@@ -73,8 +73,8 @@ export class TableResync {
   }
 
   /**
-   * Whether the stream has ended at a shape that no target can have any more: the table is to be copied anew then, and is
-   * left out until that is done.
+   * Whether the follower failed at a definition that the table no longer has, so that no target can be given it. The changes of
+   * the table are then left out until it is copied again.
    */
   async outlives(error: unknown): Promise<boolean> {
     if (!(error instanceof ShapeDiffers)) return false;
@@ -85,8 +85,8 @@ export class TableResync {
         (await transientSchemaChange(source, error.relation)) ?? (await this.#outlivedValue(source, error));
       if (!outlived) return false;
       const { present } = outlived;
-      const fate = present === undefined ? "it is gone by now" : `${present} is copied anew`;
-      await this.#record.say(`the stream tells of ${error.table} as it was for a while only: ${fate}`);
+      const result = present === undefined ? "it no longer exists" : `${present} is copied again`;
+      await this.#record.say(`the stream describes ${error.table} with a definition that was replaced: ${result}`);
       if (present !== error.table) this.#record.formerNames.add(error.table);
       if (present !== undefined) await this.skip(present, error.relation.oid);
       return true;
@@ -108,17 +108,17 @@ export class TableResync {
     return isOutlived ? { present: table } : undefined;
   }
 
-  /** Those that are to be copied anew: their copy is outdated, and the stream does not know. */
+  /** The tables to copy again: the stream does not contain all their changes. */
   async outdated(source: Client): Promise<Set<string>> {
     const { work, database, following } = this.#record;
     const names = changeCaptureNames(work.spec, database);
     if (following.mark) return replacedSince(source, names, following.mark);
-    // Begun by an earlier version.
+    // Without a baseline, the present schema becomes the baseline.
     await this.#record.keep({ mark: await readSchemaBaseline(source, names) });
     return new Set();
   }
 
-  /** However many shapes the stream tells of that nobody has any more. */
+  /** Repeats while the stream describes further tables with definitions that were replaced. */
   async join(objects: NewObjects, newTables: readonly Table[]): Promise<void> {
     try {
       for (let tables = newTables; !(await this.#isJoined(objects, tables));) {
@@ -131,7 +131,7 @@ export class TableResync {
     }
   }
 
-  /** False when one more table turns out to have outlived what the stream tells of it. */
+  /** Returns false when the stream describes another table with a definition that was replaced. */
   async #isJoined(objects: NewObjects, tables: readonly Table[]): Promise<boolean> {
     try {
       await this.#joinOnce(objects, tables);
@@ -158,14 +158,14 @@ export class TableResync {
     const tablesToAdd = { tables, newTables, bridge, onCreated, onWaiting, signal };
     const { mark, ...restored } = await addTablesToStream(objects, tablesToAdd);
     await record.keep(mergeRestored(record.following, restored));
-    // The new mark knows nothing of what was replaced meanwhile and not copied with these.
+    // The new baseline does not show which other tables were replaced meanwhile.
     const outdated = await this.outdated(objects.source);
     const followed = await this.#pairs(objects, tables);
     const waiting = Object.entries(record.following.joining ?? {}).filter(([name]) => !names.includes(name));
     const isReplaced = (name: string): boolean => outdated.has(name) && !names.includes(name);
     const replaced = joiningOf(tables.filter((table) => isReplaced(nameOfTable(table))));
     const joining = { ...Object.fromEntries(waiting), ...replaced };
-    // What was there before has not been given to the target anew.
+    // Older objects were not applied to the target again.
     const before = record.following.mark;
     const definitions = { ...mark.definitions, ...before?.definitions };
     const settings = { ...(await this.#settingsOf(objects, mark)), ...before?.settings };
@@ -178,7 +178,7 @@ export class TableResync {
     return pairByName(this.#record.following.followed ?? {}, tables, await listTables(target));
   }
 
-  /** Those that the target has by now: what was set on a table of before has not been given to it. */
+  /** The settings that the target has. Settings of older tables were not applied to it. */
   async #settingsOf({ target }: NewObjects, { settings = {} }: SchemaBaseline): Promise<ObjectSettings> {
     const here = settingDigestsOf(await readObjectSettings(target));
     return Object.fromEntries(Object.entries(settings).filter(([key, digest]) => here[key] === digest));

@@ -2,17 +2,17 @@ import type { Client } from "pg";
 import type { Relation } from "../../cdc/model/change.js";
 import { qualify } from "../../postgres/identifiers.js";
 
-/** A table of the source that has, or had, a shape for a while only. */
+/** A table of the source whose definition in the stream was replaced. */
 export interface TransientSchemaChange {
-  /** What it is called now, qualified and quoted; undefined when it is gone. */
+  /** The table's present name, qualified and quoted; undefined if it was dropped. */
   readonly present: string | undefined;
 }
 
 /**
- * Whether the stream describes a table as it is not any more: altered or renamed twice before anybody looked, or within one
- * transaction. No target can be brought to that shape; the table as it is now can be copied.
+ * Whether the stream describes a table with a definition that it no longer has: it was altered or renamed twice before the
+ * schema was compared, or within one transaction. The target cannot be given that definition, so the table has to be copied.
  *
- * @returns undefined when the source's table still has all of this, which the target can be given
+ * @returns undefined if the source's table still has this definition
  */
 export async function transientSchemaChange(
   source: Client,
@@ -20,10 +20,10 @@ export async function transientSchemaChange(
 ): Promise<TransientSchemaChange | undefined> {
   const { rows } = await source.query<{ schema: string; name: string; fits: boolean }>(
     `SELECT n.nspname AS schema, c.relname AS name,
-            NOT EXISTS (SELECT FROM unnest($2::text[], $3::oid[], $4::int[]) AS told (name, type, modifier)
+            NOT EXISTS (SELECT FROM unnest($2::text[], $3::oid[], $4::int[]) AS described (name, type, modifier)
                          WHERE NOT EXISTS (SELECT FROM pg_attribute a
-                                            WHERE a.attrelid = c.oid AND a.attname = told.name AND NOT a.attisdropped AND a.atttypid = told.type
-                                              AND coalesce(told.modifier, a.atttypmod) = a.atttypmod)) AS fits
+                                            WHERE a.attrelid = c.oid AND a.attname = described.name AND NOT a.attisdropped AND a.atttypid = described.type
+                                              AND coalesce(described.modifier, a.atttypmod) = a.atttypmod)) AS fits
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1`,
     [
       oid,

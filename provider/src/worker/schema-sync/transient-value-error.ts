@@ -7,17 +7,17 @@ import { readTypeDrift, tablesByType, type TypeMarks } from "../schema-diff/type
 export interface RefusedValue {
   readonly source: Client;
   readonly target: Client;
-  /** The table that the value is of. */
+  /** The table of the value. */
   readonly relation: Relation;
-  /** Why the target has not taken the value. */
+  /** Why the target refused the value. */
   readonly cause: unknown;
-  /** The source's types when the target had got them all; undefined where nobody has noted them. */
+  /** The source's types when they were last applied to the target; undefined if they were not recorded. */
   readonly before: TypeMarks | undefined;
 }
 
 /**
- * Whether the stream tells a value in words that a type had for a while only: labels of an enum that was renamed twice
- * before anybody looked, attributes that came and went. The table's types are alike on both sides, and neither knows it.
+ * Whether the stream contains a value that its type no longer has: a label that was renamed twice before the schema was
+ * compared, or an attribute that was added and dropped. The type is the same on both sides, and neither accepts the value.
  */
 export async function isTransientValueError({
   source,

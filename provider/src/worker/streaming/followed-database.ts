@@ -43,17 +43,17 @@ import { tablesInScope } from "../context/tables-in-scope.js";
 import { requireRollback, RollbackReplication } from "../rollback/rollback-replication.js";
 import type { Work } from "../context/work.js";
 
-/** How often a cutover marks its point before a table that is truncated behind each of them is the result. */
-const mostPoints = 3;
-const pauseBetweenPointsMs = 1000;
+/** How many cutover LSNs are tried if tables are truncated after each of them. */
+const maxCutoverAttempts = 3;
+const pauseBetweenAttemptsMs = 1000;
 
-/** One database of an online migration, from its base copy to the end of its cutover. */
+/** One database of an online migration, from its initial copy to the end of its cutover. */
 export class FollowedDatabase {
   readonly #work: Work;
   readonly #name: string;
   readonly #handedOver: StreamState;
   readonly #fence: DatabaseFence;
-  /** None once the cutover has come to its clean-up. */
+  /** Undefined after the cutover, during clean-up. */
   readonly #stream: LiveStream | undefined;
   #reporting = Promise.resolve();
   readonly #rates = new FollowRateMeter();
@@ -69,10 +69,7 @@ export class FollowedDatabase {
     this.#stream = completing ? undefined : new LiveStream(work, name, following, (changes) => this.#follow(changes));
   }
 
-  /**
-   * Copies the database, unless that has been done before, and follows the source from there on. Answers when the source
-   * streams: before that, nobody could say that it is followed.
-   */
+  /** Copies the database, unless that was done before, and follows the source. Resolves when the source streams. */
   static async start(work: Work, record: DatabaseRecord): Promise<FollowedDatabase> {
     const one = await FollowedDatabase.#begin(work, record);
     try {
@@ -102,20 +99,20 @@ export class FollowedDatabase {
     return new FollowedDatabase(work, record, remainder, false);
   }
 
-  /** Rejects when the stream has failed for good; never resolves. */
+  /** Rejects when the stream has failed and is not restarted. Never resolves. */
   get failure(): Promise<never> {
     return this.#stream?.failed ?? new Promise<never>(() => undefined);
   }
 
-  /** Whether changes have come that the target has not taken. */
+  /** Whether there are changes that the target has not accepted yet. */
   get isHeldUp(): boolean {
     return this.#stream?.isHeldUp ?? false;
   }
 
   /**
-   * Compares every row while writes go on. Nothing to compare with is left once the cutover has come to its clean-up.
+   * Compares every row while applications write. Does nothing during clean-up, after the cutover.
    *
-   * @param requestedBy the `verifyNow` that asks for it, or `beforeCutover`
+   * @param requestedBy the value of `verifyNow`, or `beforeCutover`
    */
   async verify(requestedBy: string, signal: AbortSignal): Promise<OnlineVerification | undefined> {
     const [database, stream] = [this.#name, this.#stream];
@@ -131,11 +128,11 @@ export class FollowedDatabase {
         refuseUnlessEqual(await this.verify("beforeCutover", signal));
       }
       const stream = this.#stream;
-      // What the target lacks would be found behind the point as well, and could not be tried again there.
+      // Missing objects are found before the cutover LSN, because they could not be restored after it.
       const reachPoint = (): Promise<void> =>
         this.#unlessOvertaken(() => stream.exclusivelyWithAll((...carried) => this.#reachPoint(...carried)));
       await this.#fence.takeDownOnFailure(() => this.#retryDatabaseStep(reachPoint, () => !stream.hasFailed));
-      // From here on the target stands for itself: a successor only cleans up.
+      // The target no longer depends on the source: a successor only cleans up.
       await journal.database(this.#name, { phase: "completing", state: "InProgress", message: "cleaning up" });
     }
     await this.#retryDatabaseStep(() => this.#finish());
@@ -152,7 +149,7 @@ export class FollowedDatabase {
     });
   }
 
-  /** Takes down the fence that a worker has left whose cutover is not asked for any more. */
+  /** Lifts the fence of an earlier worker, if the cutover is no longer requested. */
   async takeDownFence(): Promise<void> {
     if (this.#stream) await this.#fence.takeDown();
   }
@@ -166,10 +163,7 @@ export class FollowedDatabase {
     return this.#stream?.following ?? this.#handedOver;
   }
 
-  /**
-   * What somebody has truncated between the point and its comparison is compared at another point; what he has altered
-   * before it is carried over for another one.
-   */
+  /** Retries at another cutover LSN if a table is truncated or altered before the comparison has ended. */
   async #unlessOvertaken(run: () => Promise<void>): Promise<void> {
     const { journal, signal } = this.#work;
     for (let round = 1; ; round++)
@@ -177,15 +171,15 @@ export class FollowedDatabase {
         await run();
         return;
       } catch (error) {
-        if (!(error instanceof ConcurrentChangeError) || round === mostPoints) throw error;
-        const text = `the cutover is begun again at another point: ${error.message}`;
+        if (!(error instanceof ConcurrentChangeError) || round === maxCutoverAttempts) throw error;
+        const text = `the cutover starts again at another LSN: ${error.message}`;
         await journal.event(text, { database: this.#name, level: "warning" });
-        await delay(round * pauseBetweenPointsMs, signal);
+        await delay(round * pauseBetweenAttemptsMs, signal);
         signal.throwIfAborted();
       }
   }
 
-  /** @param sourceVersion of the schema that has been carried over */
+  /** @param sourceVersion version of the schema that was applied to the target */
   async #reachPoint(follower: Follower, sourceVersion: string): Promise<void> {
     const { spec, source, journal, signal } = this.#work;
     await journal.database(this.#name, { state: "InProgress", message: "cutting over" });
@@ -231,7 +225,7 @@ export class FollowedDatabase {
     );
   }
 
-  /** @throws ConcurrentChangeError when the source is not what the target was made like */
+  /** @throws ConcurrentChangeError when the source's schema is not the one that was applied to the target */
   async #requireSchema(source: Client, before: string): Promise<void> {
     if ((await readSourceVersion(source)) === before) return;
     throw new ConcurrentChangeError(`the schema of ${this.#name} was altered on the source while it was cut over`, {
@@ -240,10 +234,7 @@ export class FollowedDatabase {
     });
   }
 
-  /**
-   * What may run twice: what was done already is found done, as it is by a successor; before the point, all is done
-   * anew.
-   */
+  /** Retries a step, which has to be idempotent. */
   #retryDatabaseStep(run: () => Promise<void>, isOfUse?: () => boolean): Promise<void> {
     return retryDatabaseStep(this.#work, this.#name, run, isOfUse);
   }
@@ -269,7 +260,7 @@ export class FollowedDatabase {
     await journal.cutoverStep(this.#name, "clean up", (performance.now() - startedAt) / 1000);
   }
 
-  /** While the tables still belong to the role that migrates, and nobody writes yet. */
+  /** Runs while the tables belong to the migration's role, before applications write. */
   async #restoreFiring(
     target: Client,
     { firing, firingValidations }: NonNullable<PostCutoverPlan["keptBack"]>,
@@ -281,7 +272,7 @@ export class FollowedDatabase {
       await reportFindings(this.#work, this.#name, await validateConstraint(target, validation, context));
   }
 
-  /** The last look at the source, and what is taken from it last of all. */
+  /** Reads the source for the last time. */
   async #compareWithSource(target: Client, missing: ReadonlySet<string>): Promise<void> {
     const session = await this.#connectSource("compare");
     try {
@@ -344,10 +335,10 @@ export class FollowedDatabase {
     };
   }
 
-  /** Writes one after another, in the background. Failing to write is the lease's business, which ends the worker. */
+  /** Writes reports one after another, in the background. A lost report does not stop the stream. */
   #report(write: () => Promise<void>): void {
     this.#reporting = this.#reporting.then(write).catch((error: unknown) => {
-      log.warn(`a report on ${this.#name} is lost: ${String(error)}`);
+      log.warn(`a report on ${this.#name} was lost: ${String(error)}`);
     });
   }
 
@@ -379,15 +370,15 @@ function describe(event: FollowEvent): string {
       return `following the source from ${event.from}`;
     case "backlog":
       return (
-        `${formatBytes(event.bytes)} of the source's WAL wait to be read` +
-        (event.refused === undefined ? "" : `, by its walsender, which takes longer than SQL (${event.refused})`)
+        `${formatBytes(event.bytes)} of the source's WAL have to be read` +
+        (event.refused === undefined ? "" : `, by a walsender, which takes longer than SQL (${event.refused})`)
       );
     case "connectionLost":
-      return `the connection was lost (${event.reason}); trying again in ${event.retryInMs / 1000} s`;
+      return `the connection was lost (${event.reason}); retrying in ${event.retryInMs / 1000} s`;
     case "lockTableFull":
       return event.reason;
     case "orderedBatch":
-      return `a batch was applied change by change: ${event.reason}`;
+      return `a batch was applied one change at a time: ${event.reason}`;
     case "blocked":
       return `changes wait for a lock on the target: ${event.by}`;
   }

@@ -19,41 +19,40 @@ import { SerialQueue } from "../../async/serial-queue.js";
 import { SchemaCheckBackoff } from "../schema-sync/schema-check-backoff.js";
 import type { Work } from "../context/work.js";
 
-const lookEveryMs = 3000;
+const compareSchemaEveryMs = 3000;
 /** How often a cutover or comparison reports that it waits for schema changes. */
 const reportWaitEveryMs = 30_000;
-/** Of carrying over what the stream cannot go on without, while the source's schema is altered again and again. */
-const attemptsAtMost = 10;
-/** Before a cutover, which looks once more at its point. */
-const carriedAtMost = 3;
+/** How often schema changes are applied again if the source's schema is altered meanwhile. */
+const maxSyncAttempts = 10;
+/** The same before a cutover, which checks the schema again at its LSN. */
+const maxSyncAttemptsBeforeCutover = 3;
 
-const heldUpText = (error: unknown): string =>
-  `what has become of the source's schema waits to be carried over: ${messageOf(error)}`;
+const heldUpText = (error: unknown): string => `schema changes of the source are not applied yet: ${messageOf(error)}`;
 
 /**
- * The stream of one database, from follower to follower: where the source's schema changes on the way, what was added is
- * carried over, and what cannot be told from the catalogue stops the stream until somebody has run a statement.
+ * The stream of one database, with its successive followers. Additions to the source's schema are applied to the target. Other
+ * schema changes pause the stream until the operator has run a statement.
  */
 export class LiveStream {
-  /** Rejects when the stream has failed for good. */
+  /** Rejects when the stream has failed and is not restarted. */
   readonly failed: Promise<never>;
   readonly #record: StreamRecord;
   readonly #followers: Followers;
   readonly #joins: TableResync;
   readonly #pause: ManualDdlGate;
   readonly #carrier: SchemaSynchronizer;
-  /** Whoever changes the target, or needs the stream to himself. */
+  /** Serializes changes of the target's schema, comparisons and the cutover. */
   readonly #turns = new SerialQueue();
   readonly #stopped = new AbortController();
   readonly #watching: Promise<void>;
   #fail: (error: unknown) => void = () => undefined;
   #hasFailed = false;
   readonly #schemaCheckBackoff = new SchemaCheckBackoff();
-  /** {@link sumOfFiles} at the last look. */
+  /** {@link sumOfFiles} at the last comparison. */
   #files: string | undefined;
-  /** What was told last of the lock that a stuck stream's schema waits for. */
+  /** What was last reported about a lock that schema changes wait for. */
   #heldUpBy: string | undefined;
-  /** What the follower failed by last, of which it was started again. */
+  /** The error after which the follower was last restarted. */
   #revivedFrom: string | undefined;
 
   /** @param follow starts a follower of this database */
@@ -61,7 +60,7 @@ export class LiveStream {
     const record = new StreamRecord(work, database, following);
     this.#record = record;
     this.failed = new Promise<never>((_resolve, reject) => (this.#fail = reject));
-    // For those who race it; one who does not must not lose the process by it.
+    // An unhandled rejection would end the process.
     this.failed.catch(() => (this.#hasFailed = true));
     this.#followers = new Followers({
       follow,
@@ -74,12 +73,12 @@ export class LiveStream {
     this.#watching = this.#watch();
   }
 
-  /** Whether {@link failed} has rejected: no other follower will come. */
+  /** Whether {@link failed} has rejected. */
   get hasFailed(): boolean {
     return this.#hasFailed;
   }
 
-  /** Whether changes have come that the target has not taken. */
+  /** Whether there are changes that the target has not accepted yet. */
   get isHeldUp(): boolean {
     return this.#followers.current.status().pendingTransactions > 0;
   }
@@ -89,7 +88,7 @@ export class LiveStream {
   }
 
   /**
-   * Runs with the stream to itself, the source's schema carried over.
+   * Applies the source's schema changes, then runs without other users of the stream.
    *
    * @throws RefusedError when the stream is paused, naming what has to be run on the target
    */
@@ -101,10 +100,10 @@ export class LiveStream {
   }
 
   /**
-   * As {@link exclusively}, with all of the schema, also what no change of a table tells of, as new functions and views.
+   * Like {@link exclusively}, but also applies changes of objects other than tables, such as functions and views.
    *
-   * @param run is told what {@link readSourceVersion} had read before: what is altered later has not been carried over
-   * @throws RefusedError naming what the target still lacks
+   * @param run gets the result of {@link readSourceVersion} before: later changes have not been applied
+   * @throws RefusedError naming the objects that the target lacks
    */
   exclusivelyWithAll<Result>(run: (follower: Follower, sourceVersion: string) => Promise<Result>): Promise<Result> {
     return this.#unlessPaused(async () => {
@@ -121,17 +120,18 @@ export class LiveStream {
     await this.#followers.current.stop();
   }
 
-  /** Another one than before where the source was altered meanwhile, by ourselves too: what is new there is published. */
+  /** Repeats if the source was altered meanwhile. The worker also alters it, when it publishes new tables. */
   async #carryAllOfOneVersion(): Promise<string> {
     for (let attempt = 1; ; attempt++) {
       const version = await this.#readSource(readSourceVersion);
       await this.#carrier.syncAll();
       await this.#carrier.complete();
-      if (attempt === carriedAtMost || (await this.#readSource(readSourceVersion)) === version) return version;
+      if (attempt === maxSyncAttemptsBeforeCutover || (await this.#readSource(readSourceVersion)) === version)
+        return version;
     }
   }
 
-  /** What runs may come to a table in its new shape before that was carried over, and end by it: it is run again then. */
+  /** Runs again if the follower meets a new table definition that was not applied to the target yet. */
   async #withSchemaOf<Result>(run: (follower: Follower) => Promise<Result>): Promise<Result> {
     for (let isFirst = true; ; isFirst = false) {
       try {
@@ -140,7 +140,7 @@ export class LiveStream {
         if (schemaErrorTable(error) === undefined) throw error;
         const isOutlived = await this.#joins.outlives(error);
         if (!isFirst && !isOutlived) throw error;
-        // It has ended; one that leaves out what is to be copied comes to what else is to be carried over.
+        // The follower has ended. The next one skips the tables to copy, so it reaches the other schema changes.
         await this.#followers.restart();
         await this.#carrier.syncAll();
         await this.#followers.restart();
@@ -149,32 +149,32 @@ export class LiveStream {
   }
 
   async #unlessPaused<Result>(run: () => Promise<Result>): Promise<Result> {
-    // The statement may have been run just now.
+    // The operator may just have run the statement.
     if (this.#pause.refusal) await sleep(2 * pausedCheckMs);
     if (this.#pause.refusal) throw this.#pause.refusal;
     return this.#inTurnUnlessPaused(run);
   }
 
-  /** Whoever has the turn may be waiting for a statement to be run, for as long as that takes. */
+  /** Does not wait for its turn while the stream is paused for the operator, which may take days. */
   async #inTurnUnlessPaused<Result>(run: () => Promise<Result>): Promise<Result> {
     const retriesExhausted = new AbortController();
-    const come = new AbortController();
+    const begun = new AbortController();
     const result = this.#turns.run(() => {
       retriesExhausted.signal.throwIfAborted();
-      come.abort();
+      begun.abort();
       return run();
     });
-    // For those who await it; one who gives up does not.
+    // An unhandled rejection would end the process.
     result.catch(() => undefined);
     let reportedAt = Date.now();
-    while (!this.#pause.refusal && !come.signal.aborted) {
-      await delay(pausedCheckMs, come.signal);
-      if (come.signal.aborted || Date.now() - reportedAt < reportWaitEveryMs) continue;
+    while (!this.#pause.refusal && !begun.signal.aborted) {
+      await delay(pausedCheckMs, begun.signal);
+      if (begun.signal.aborted || Date.now() - reportedAt < reportWaitEveryMs) continue;
       reportedAt = Date.now();
       await this.#record.say(this.#waitText());
     }
     const { refusal } = this.#pause;
-    if (!refusal || come.signal.aborted) return result;
+    if (!refusal || begun.signal.aborted) return result;
     retriesExhausted.abort();
     throw refusal;
   }
@@ -194,10 +194,7 @@ export class LiveStream {
     void this.#turns.run(() => this.#revive(ended)).catch(this.#fail);
   }
 
-  /**
-   * Goes on after a change that the target could not take, when the schema says why and that can be put right, or was while
-   * the follower still went by the older one.
-   */
+  /** Starts another follower after a change that the target refused, if the schema was the cause and is now corrected. */
   async #revive({ error, isCurrent, isTargetAltered }: EndedFollower): Promise<void> {
     if (this.#isStopped() || !isCurrent()) return;
     if (!isSchemaError(error)) throw error;
@@ -211,11 +208,11 @@ export class LiveStream {
     if (isCurrent()) this.#followers.start();
   }
 
-  /** `heldUp` by a lock, or by a server that is away, for which the follower is the one that waits, or gives up. */
+  /** Returns `heldUp` if a lock, a concurrent change or an unreachable server delays the schema changes. */
   async #carryFor(error: unknown): Promise<SyncResult | "heldUp"> {
     try {
       if (await this.#joins.outlives(error)) {
-        // The next look has it copied; until then the stream goes on without it.
+        // The next comparison copies the table. Until then the stream skips it.
         this.#carrier.outdate();
         return "changed";
       }
@@ -229,12 +226,12 @@ export class LiveStream {
       if (text !== this.#heldUpBy) await this.#record.say(text, "warning");
       this.#heldUpBy = text;
       // A lock was waited for. Concurrent changes may end at once, and would then be met many times per second.
-      if (held instanceof ConcurrentChangeError) await delay(lookEveryMs, this.#stopped.signal);
+      if (held instanceof ConcurrentChangeError) await delay(compareSchemaEveryMs, this.#stopped.signal);
       return "heldUp";
     }
   }
 
-  /** Where the source's schema was altered meanwhile, what it failed by may be that this was read at two moments. */
+  /** Retries after an error if the source's schema was altered meanwhile, because it was read at two moments. */
   async #carryUnaltered(table: string | undefined): Promise<SyncResult> {
     for (let attempt = 1; ; attempt++) {
       const before = await this.#readSource(schemaFingerprint);
@@ -242,12 +239,12 @@ export class LiveStream {
         return await this.#carrier.sync("untilResolved", table);
       } catch (error) {
         const isOther = error instanceof RetryableError || isConnectionLoss(error);
-        const isFinal = isOther || this.#isStopped() || attempt === attemptsAtMost;
+        const isFinal = isOther || this.#isStopped() || attempt === maxSyncAttempts;
         if (isFinal || (await this.#readSource(schemaFingerprint)) === before) throw error;
-        // Without its remedy, which is for what stays so.
+        // Without the remedy, because the next attempt may succeed.
         const [what] = messageOf(error).split("\n");
         await this.#record.say(
-          `the source's schema was altered while it was carried over, so that is begun again: ${what}`,
+          `the source's schema was altered while its changes were applied, so they are compared again: ${what}`,
         );
         this.#carrier.outdate();
       }
@@ -256,7 +253,7 @@ export class LiveStream {
 
   async #watch(): Promise<void> {
     while (!this.#isStopped()) {
-      await delay(lookEveryMs, this.#stopped.signal);
+      await delay(compareSchemaEveryMs, this.#stopped.signal);
       if (this.#isStopped()) return;
       await this.#turns.run(() => this.#look());
     }
@@ -275,7 +272,7 @@ export class LiveStream {
         this.#fail(error);
         return;
       }
-      // The stream itself goes on; what it cannot take without this stops it, and tells.
+      // The stream continues. A change that needs the new schema stops it with a message.
       const text =
         error instanceof RetryableError
           ? heldUpText(error)

@@ -16,20 +16,20 @@ import { type RetryPolicy, retry } from "../context/retry.js";
 import { alignSnapshots, type AlignedSnapshots } from "../comparison/aligned-snapshots.js";
 import type { Work } from "../context/work.js";
 
-/** How often a table may be replaced, or the stream be caught by a change of the schema, before that is the result. */
-const mostRounds = 5;
-/** Before the second; each later one comes after twice as long. */
+/** How many attempts are made if tables are replaced or the schema changes meanwhile. */
+const maxRounds = 5;
+/** Pause before the second attempt. Each later pause is twice as long. */
 const firstPauseMs = 1000;
 
 export interface VerificationOfDatabase {
   readonly database: string;
   readonly stream: LiveStream;
-  /** The `verifyNow` that asked for it, or `beforeCutover`. */
+  /** The value of `verifyNow`, or `beforeCutover`. */
   readonly requestedBy: string;
   readonly signal: AbortSignal;
 }
 
-/** What is found by one comparison. */
+/** The result of one comparison. */
 interface Found {
   readonly lsn: string;
   readonly heldSeconds: number;
@@ -37,10 +37,10 @@ interface Found {
 }
 
 /**
- * Compares every followed row of a database at one point of the source's history while writes go on, and writes down
- * what it finds. That something differs, or cannot be compared, is a result and no failure of the migration.
+ * Compares every followed row of a database at one LSN while applications write, and records the result. A difference, or
+ * tables that cannot be compared, do not fail the migration.
  *
- * @throws TakenOverError, and what the work's signal was aborted with
+ * @throws TakenOverError, and the reason of the work's aborted signal
  */
 export async function verifyOnline(work: Work, verification: VerificationOfDatabase): Promise<OnlineVerification> {
   const { database, requestedBy } = verification;
@@ -54,7 +54,7 @@ export async function verifyOnline(work: Work, verification: VerificationOfDatab
   return result;
 }
 
-/** The result as a sentence or more, with what differs. */
+/** The result in words, with the differences. */
 export function sentence({ state, lsn, tablesCompared, message }: OnlineVerification): string {
   if (state === "equal") return `${tablesCompared ?? 0} tables compared at ${lsn ?? ""}, all equal`;
   return message ?? state;
@@ -86,7 +86,7 @@ async function outcome(
   }
 }
 
-/** Tables that were replaced while they were read are compared again, at a point of their own. */
+/** Tables that were replaced while they were read are compared again, at another LSN. */
 async function compare(work: Work, verification: VerificationOfDatabase): Promise<Found> {
   let found: Found | undefined;
   const { database, stream, requestedBy, signal } = verification;
@@ -109,19 +109,19 @@ async function compare(work: Work, verification: VerificationOfDatabase): Promis
       const next = await retry(patience, () => compareOnce(work, verification, replaced));
       found = found ? { ...next, results: merge(found.results, next.results) } : next;
       const overtaken = found.results.filter((result) => result.replaced);
-      if (round === mostRounds || overtaken.length === 0) return found;
+      if (round === maxRounds || overtaken.length === 0) return found;
       await again(round, messageOf(concurrentChangeError(database, overtaken)));
     } catch (error) {
-      // The stream may have been caught by a change of the source's schema, which is carried over when it is let go.
-      const isLast = round === mostRounds || error instanceof TakenOverError || signal.aborted;
+      // The follower may have met a schema change, which is applied before the next attempt.
+      const isLast = round === maxRounds || error instanceof TakenOverError || signal.aborted;
       if (isLast) throw error;
       await again(round, messageOf(error));
     }
   }
 }
 
-const merge = (all: readonly TableComparison[], anew: readonly TableComparison[]): TableComparison[] =>
-  all.map((one) => anew.find(({ schema, table }) => schema === one.schema && table === one.table) ?? one);
+const merge = (all: readonly TableComparison[], repeated: readonly TableComparison[]): TableComparison[] =>
+  all.map((one) => repeated.find(({ schema, table }) => schema === one.schema && table === one.table) ?? one);
 
 async function compareOnce(
   work: Work,
