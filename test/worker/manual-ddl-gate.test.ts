@@ -15,7 +15,7 @@ describe("a pause for a statement that the user has to run", () => {
     } as unknown as Followers;
     const gate = new ManualDdlGate(record, followers, {} as TableResync, new AbortController().signal);
     const sql = `ALTER TABLE "public"."t" ALTER COLUMN "v" TYPE integer USING "v"::integer`;
-    const drift = { byHand: [{ sql, tables: ['"public"."t"'] }] } as unknown as SchemaDrift;
+    const drift = { manualChanges: [{ sql, tables: ['"public"."t"'] }] } as unknown as SchemaDrift;
     const { message } = await gate.refusalOf({} as Client, drift, "source");
     assert.match(message, /on the target, in crm \(if a USING expression is refused, any other will do.*ALTER TABLE/);
   });

@@ -70,8 +70,8 @@ export async function putUpFence(session: Client, fenced: FencedDatabase, { role
 /** Restores the recorded settings; idempotent. Ignores roles that were dropped since. @throws RefusedError */
 export async function takeDownFence(session: Client, fenced: FencedDatabase, record: FenceRecord): Promise<void> {
   const { rows } = await session.query<{ role: string }>("SELECT rolname AS role FROM pg_catalog.pg_roles");
-  const there = new Set(rows.map(({ role }) => role));
-  const roles = record.roles.filter(({ role }) => there.has(role));
+  const onSource = new Set(rows.map(({ role }) => role));
+  const roles = record.roles.filter(({ role }) => onSource.has(role));
   for (const statement of liftingStatements(fenced.database, { ...record, roles }))
     await alter(session, fenced, statement);
 }

@@ -13,16 +13,16 @@ import { isOfSameType } from "./typed-tables.js";
 /** Statements for the target, with the meaning that they have in {@link SchemaDrift}. */
 export interface ColumnDrift {
   readonly additions: string[];
-  readonly late: string[];
-  readonly byHand: ManualChange[];
+  readonly deferred: string[];
+  readonly manualChanges: ManualChange[];
   /** Tables that have lost a column on the target since it was copied, qualified and quoted. Its values are lost. */
-  readonly bereft: Set<string>;
+  readonly tablesWithLostColumns: Set<string>;
 }
 
 /** Compares the columns of the tables that both sides have. */
 export async function readColumnDrift(
   { source, target, mark }: Shapes,
-  { here, there, pairs }: PairedTables,
+  { onTarget, onSource, pairs }: PairedTables,
   { typeOnTarget }: TypeDrift,
   { detached, parents }: InheritanceDrift,
   places: ColumnOrdinals,
@@ -38,12 +38,12 @@ export async function readColumnDrift(
     targetVersion: await serverVersion(target),
     detached,
     inherited: (name: string) => ({
-      there: columnsOf(parents.get(name) ?? [], there),
-      here: columnsOf(parents.get(name) ?? [], here),
+      onSource: columnsOf(parents.get(name) ?? [], onSource),
+      onTarget: columnsOf(parents.get(name) ?? [], onTarget),
     }),
   };
-  const drift: ColumnDrift = { additions: [], late: [], byHand: [], bereft: new Set() };
-  for (const { table, twin } of pairs) compareColumns(table, twin, comparison, drift);
+  const drift: ColumnDrift = { additions: [], deferred: [], manualChanges: [], tablesWithLostColumns: new Set() };
+  for (const { table, targetTable } of pairs) compareColumns(table, targetTable, comparison, drift);
   return drift;
 }
 
@@ -67,55 +67,61 @@ interface Comparison {
   /** Partitions that the additions detach. */
   readonly detached: ReadonlySet<string>;
   /** The columns that a table inherits on either side. A statement for the parent also alters the child. */
-  readonly inherited: (table: string) => { readonly there: ReadonlySet<string>; readonly here: ReadonlySet<string> };
+  readonly inherited: (table: string) => {
+    readonly onSource: ReadonlySet<string>;
+    readonly onTarget: ReadonlySet<string>;
+  };
 }
 
 function compareColumns(
   table: Table,
-  twin: Table,
+  targetTable: Table,
   { facts, formerNames, wasGiven, typeOnTarget, targetVersion, detached, inherited }: Comparison,
-  { additions, late, byHand, bereft }: ColumnDrift,
+  { additions, deferred, manualChanges, tablesWithLostColumns }: ColumnDrift,
 ): void {
   const name = qualify(table.schema, table.name);
-  const decide = (sql: string): void => void byHand.push({ tables: [name], sql });
+  const decide = (sql: string): void => void manualChanges.push({ tables: [name], sql });
   const sameType = (column: Column, other: Column): boolean => typeOf(typeOnTarget(column.type)) === typeOf(other.type);
-  const added = table.columns.filter((column) => !twin.columns.some((other) => other.name === column.name));
-  const gone = twin.columns.filter((column) => !table.columns.some((other) => other.name === column.name));
+  const added = table.columns.filter((column) => !targetTable.columns.some((other) => other.name === column.name));
+  const removed = targetTable.columns.filter((column) => !table.columns.some((other) => other.name === column.name));
   // A partition gets its columns from its parent, and a typed table from its type.
   const isAttached =
-    (table.partitionOf !== undefined && twin.partitionOf !== undefined && !detached.has(name)) ||
-    isOfSameType(table, twin, typeOnTarget);
-  const { there, here } = inherited(name);
-  for (const [from, to] of renamedColumns(gone, added, { formerNames: formerNames.get(String(table.oid)), sameType })) {
-    gone.splice(gone.indexOf(from), 1);
+    (table.partitionOf !== undefined && targetTable.partitionOf !== undefined && !detached.has(name)) ||
+    isOfSameType(table, targetTable, typeOnTarget);
+  const { onSource, onTarget } = inherited(name);
+  for (const [from, to] of renamedColumns(removed, added, {
+    formerNames: formerNames.get(String(table.oid)),
+    sameType,
+  })) {
+    removed.splice(removed.indexOf(from), 1);
     added.splice(added.indexOf(to), 1);
-    if (!isAttached && !here.has(from.name))
+    if (!isAttached && !onTarget.has(from.name))
       decide(`ALTER TABLE ${name} RENAME COLUMN ${quoteIdentifier(from.name)} TO ${quoteIdentifier(to.name)}`);
   }
-  for (const column of isAttached ? [] : gone.filter((one) => !here.has(one.name)))
+  for (const column of isAttached ? [] : removed.filter((one) => !onTarget.has(one.name)))
     decide(`ALTER TABLE ${name} DROP COLUMN ${quoteIdentifier(column.name)}`);
   const lost = added.filter((column) => !column.generated && wasGiven(table, column.name));
-  if (lost.length > 0 && !table.partitioned) bereft.add(name);
-  for (const column of isAttached ? [] : added.filter((one) => !there.has(one.name))) {
+  if (lost.length > 0 && !table.partitioned) tablesWithLostColumns.add(name);
+  for (const column of isAttached ? [] : added.filter((one) => !onSource.has(one.name))) {
     if (lost.includes(column) && column.identity === undefined) {
       additions.push(addStatement(name, column));
       continue;
     }
     const added = addedColumn(table, column, facts.get(JSON.stringify([table.oid, column.name])), targetVersion);
     additions.push(...added.additions);
-    late.push(...added.late);
-    byHand.push(...added.byHand);
+    deferred.push(...added.deferred);
+    manualChanges.push(...added.manualChanges);
   }
   for (const column of table.columns) {
-    const other = twin.columns.find((one) => one.name === column.name);
+    const other = targetTable.columns.find((one) => one.name === column.name);
     if (!other) continue;
     const alter = `ALTER TABLE ${name} ALTER COLUMN ${quoteIdentifier(column.name)}`;
-    const isInherited = here.has(column.name) && there.has(column.name);
+    const isInherited = onTarget.has(column.name) && onSource.has(column.name);
     // The server recomputes a generated column, and accepts no USING clause for it.
     const conversion = other.generated ? "" : ` USING ${quoteIdentifier(column.name)}::${column.type}`;
     if (!isAttached && !isInherited && !sameType(column, other)) decide(`${alter} TYPE ${column.type}${conversion}`);
     if (!isAttached && other.generated && !column.generated) decide(`${alter} DROP EXPRESSION`);
-    if (other.notNull && !column.notNull && !twin.primaryKey.includes(column.name))
+    if (other.notNull && !column.notNull && !targetTable.primaryKey.includes(column.name))
       additions.push(`${alter} DROP NOT NULL`);
   }
 }
@@ -129,7 +135,7 @@ function addedColumn(
   column: Column,
   fact: ColumnFact | undefined,
   targetVersion: number,
-): Omit<ColumnDrift, "bereft"> {
+): Omit<ColumnDrift, "tablesWithLostColumns"> {
   const name = qualify(schema, table);
   const sql = addStatement(name, column);
   const missing = fact?.missingValue ?? null;
@@ -137,13 +143,13 @@ function addedColumn(
   const isPlain = !column.generated && column.identity === undefined;
   if (!isPlain || (missing === null && (column.notNull || expression !== null))) {
     const decision = { tables: [name], sql: `${sql}${clauses(column, fact, targetVersion)}` };
-    return { additions: [], late: [], byHand: [decision] };
+    return { additions: [], deferred: [], manualChanges: [decision] };
   }
-  if (missing === null) return { additions: [sql], late: [], byHand: [] };
+  if (missing === null) return { additions: [sql], deferred: [], manualChanges: [] };
   const filled = `${sql} DEFAULT ${quoteLiteral(missing)}${column.notNull ? " NOT NULL" : ""}`;
   const alter = `ALTER TABLE ONLY ${name} ALTER COLUMN ${quoteIdentifier(column.name)}`;
   const lateDefault = expression === null ? `${alter} DROP DEFAULT` : `${alter} SET DEFAULT ${expression}`;
-  return { additions: [filled], late: [lateDefault], byHand: [] };
+  return { additions: [filled], deferred: [lateDefault], manualChanges: [] };
 }
 
 /**
@@ -151,7 +157,7 @@ function addedColumn(
  * type are taken for one column.
  */
 function renamedColumns(
-  gone: readonly Column[],
+  removed: readonly Column[],
   added: readonly Column[],
   known: {
     readonly formerNames: ReadonlyMap<string, string> | undefined;
@@ -159,10 +165,10 @@ function renamedColumns(
   },
 ): [Column, Column][] {
   const { formerNames, sameType } = known;
-  const isSingle = gone.length === 1 && added.length === 1 && sameType(added[0]!, gone[0]!);
-  if (!formerNames) return isSingle ? [[gone[0]!, added[0]!]] : [];
+  const isSingle = removed.length === 1 && added.length === 1 && sameType(added[0]!, removed[0]!);
+  if (!formerNames) return isSingle ? [[removed[0]!, added[0]!]] : [];
   return added.flatMap((column): [Column, Column][] => {
-    const from = gone.find(({ name }) => name === formerNames.get(column.name));
+    const from = removed.find(({ name }) => name === formerNames.get(column.name));
     return from ? [[from, column]] : [];
   });
 }

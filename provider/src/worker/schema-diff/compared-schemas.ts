@@ -19,19 +19,19 @@ export interface Shapes {
 
 interface Pair {
   readonly table: Table;
-  readonly twin: Table;
+  readonly targetTable: Table;
 }
 
 export interface PairedTables {
   /** With the schema names that the target still has. */
   readonly sourceTables: readonly Table[];
   /** The tables of the target and of the source, by their names on the target. */
-  readonly here: ReadonlyMap<string, Table>;
-  readonly there: ReadonlyMap<string, Table>;
+  readonly onTarget: ReadonlyMap<string, Table>;
+  readonly onSource: ReadonlyMap<string, Table>;
   readonly pairs: readonly Pair[];
   readonly newTables: readonly Table[];
   /** Copies on the target whose table was dropped or renamed on the source. */
-  readonly gone: readonly Table[];
+  readonly removed: readonly Table[];
   /** By the copy: the table on the source that was renamed. */
   readonly renamed: ReadonlyMap<Table, Table>;
 }

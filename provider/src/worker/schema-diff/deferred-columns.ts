@@ -22,7 +22,7 @@ export interface DeferredColumns {
   readonly source: Client;
   readonly target: Client;
   /** The source's tables with the target's tables of the same names. */
-  readonly pairs: readonly { readonly table: Table; readonly twin: Table }[];
+  readonly pairs: readonly { readonly table: Table; readonly targetTable: Table }[];
   /** The source's defaults when they were last applied to the target; undefined if they were not recorded. */
   readonly before: Defaults | undefined;
   /** Whether another column of the source's table had this name when it was last applied to the target. */
@@ -47,16 +47,16 @@ export async function readDeferredColumns({
   before,
   isMadeAnew,
 }: DeferredColumns): Promise<DeferredStatement[]> {
-  const there = byColumn(await listDefaults(source));
-  const here = byColumn(await listDefaults(target));
+  const onSource = byColumn(await listDefaults(source));
+  const onTarget = byColumn(await listDefaults(target));
   const isOldTarget = (await serverVersion(target)) < 170000;
-  return pairs.flatMap(({ table, twin }) =>
+  return pairs.flatMap(({ table, targetTable }) =>
     table.columns.flatMap((column): DeferredStatement[] => {
-      const other = twin.columns.find(({ name }) => name === column.name);
+      const other = targetTable.columns.find(({ name }) => name === column.name);
       if (!other || (column.generated === undefined) !== (other.generated === undefined)) return [];
-      const wanted = there.get(JSON.stringify([String(table.oid), column.name]));
-      const present = here.get(JSON.stringify([String(twin.oid), column.name]));
-      const name = qualify(twin.schema, twin.name);
+      const wanted = onSource.get(JSON.stringify([String(table.oid), column.name]));
+      const present = onTarget.get(JSON.stringify([String(targetTable.oid), column.name]));
+      const name = qualify(targetTable.schema, targetTable.name);
       const isChanged = wanted && before && before[wanted.key] !== undefined && before[wanted.key] !== wanted.digest;
       if (column.generated)
         return wanted && (isChanged || isMadeAnew(table, column.name))

@@ -43,22 +43,23 @@ export interface InheritanceDrift {
   /** The parents of tables that inherit on both sides, without partitions. Qualified and quoted. */
   readonly parents: ReadonlyMap<string, readonly string[]>;
   /** Statements that make tables inherit. Partitions are attached with the other missing objects. */
-  readonly late: readonly string[];
+  readonly deferred: readonly string[];
 }
 
 export async function readInheritanceDrift(sides: InheritanceSides): Promise<InheritanceDrift> {
   const { schemaOnTarget, hasTable, before } = sides;
-  const there = new Map((await listChildren(sides.source)).map((child) => [keyOf(child, schemaOnTarget), child]));
-  const here = new Map((await listChildren(sides.target)).map((child) => [keyOf(child), child]));
+  const onSource = new Map((await listChildren(sides.source)).map((child) => [keyOf(child, schemaOnTarget), child]));
+  const onTarget = new Map((await listChildren(sides.target)).map((child) => [keyOf(child), child]));
   const detached = new Set<string>();
   const parents = new Map<string, string[]>();
-  const additions = [...here].flatMap(([key, child]) => {
+  const additions = [...onTarget].flatMap(([key, child]) => {
     const [name, parent] = [qualify(child.schema, child.name), qualify(child.parentSchema, child.parent)];
     if (!hasTable(name) || !hasTable(parent)) return [];
-    const twin = there.get(key);
+    const sourceChild = onSource.get(key);
     // Versions may print the same bounds in two ways.
-    const isMoved = twin && twin.bound !== child.bound && before && before[twin.oid] !== twin.digest;
-    if (twin && !isMoved) {
+    const isMoved =
+      sourceChild && sourceChild.bound !== child.bound && before && before[sourceChild.oid] !== sourceChild.digest;
+    if (sourceChild && !isMoved) {
       if (child.bound === "") parents.set(name, [...(parents.get(name) ?? []), parent]);
       return [];
     }
@@ -69,12 +70,12 @@ export async function readInheritanceDrift(sides: InheritanceSides): Promise<Inh
         : `ALTER TABLE ${parent} DETACH PARTITION ${name}`,
     ];
   });
-  const late = [...there].flatMap(([key, { schema, name, parentSchema, parent, bound }]) => {
+  const deferred = [...onSource].flatMap(([key, { schema, name, parentSchema, parent, bound }]) => {
     const [heir, from] = [qualify(schemaOnTarget(schema), name), qualify(schemaOnTarget(parentSchema), parent)];
-    const isWanted = bound === "" && !here.has(key) && hasTable(heir) && hasTable(from);
+    const isWanted = bound === "" && !onTarget.has(key) && hasTable(heir) && hasTable(from);
     return isWanted ? [`ALTER TABLE ${heir} INHERIT ${from}`] : [];
   });
-  return { additions, detached, parents, late };
+  return { additions, detached, parents, deferred };
 }
 
 const keyOf = ({ schema, name, parentSchema, parent }: Child, schemaOnTarget = (one: string): string => one): string =>

@@ -20,11 +20,13 @@ export async function readRenamedSchemas(
   before: SchemaNames = {},
 ): Promise<RenamedSchemas> {
   const now = await readSchemaNames(source);
-  const here = new Set(Object.values(await readSchemaNames(target)));
+  const onTarget = new Set(Object.values(await readSchemaNames(target)));
   return new Map(
     Object.entries(now).flatMap(([oid, name]) => {
       const former = before[oid];
-      return former !== undefined && former !== name && here.has(former) && !here.has(name) ? [[name, former]] : [];
+      return former !== undefined && former !== name && onTarget.has(former) && !onTarget.has(name)
+        ? [[name, former]]
+        : [];
     }),
   );
 }

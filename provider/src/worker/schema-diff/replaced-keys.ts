@@ -8,8 +8,8 @@ export interface ReplacedKey {
   readonly table: string;
   readonly schema: string;
   /** Catalogue and OID of the key on the target and on the source: `constraint/16384`, `index/16385`. */
-  readonly here: string;
-  readonly there: string;
+  readonly onTarget: string;
+  readonly onSource: string;
   /** The statement that drops the key on the target, without CASCADE. */
   readonly drop: string;
 }
@@ -18,9 +18,9 @@ export interface KeyReplacement {
   /** Statements that drop the target's key, and create indexes by which rows are found with the old and the new key. */
   readonly additions: readonly string[];
   /** Statements for the operator instead, if an object that only the target has depends on the key. */
-  readonly byHand?: string;
+  readonly manualChanges?: string;
   /** Drops these indexes, after the new key is created. */
-  readonly late: readonly string[];
+  readonly deferred: readonly string[];
 }
 
 export interface KeySides {
@@ -30,10 +30,10 @@ export interface KeySides {
   readonly hasForeignKey: (schema: string, table: string, name: string) => boolean;
 }
 
-const standInName = /^pg_migration_\d+_(before|now)$/;
+const placeholderName = /^pg_migration_\d+_(before|now)$/;
 
 /** Whether an index of the target is a temporary replacement of a key. */
-export const isPlaceholder = (index: string): boolean => standInName.test(index);
+export const isPlaceholder = (index: string): boolean => placeholderName.test(index);
 
 export const dropPlaceholder = (schema: string, index: string): string =>
   `DROP INDEX IF EXISTS ${qualify(schema, index)}`;
@@ -45,31 +45,31 @@ export const dropPlaceholder = (schema: string, index: string): string =>
  */
 export async function replaceKey(sides: KeySides, key: ReplacedKey): Promise<KeyReplacement> {
   const { source, target } = sides;
-  const dependents = await listDependents(target, key.here);
+  const dependents = await listDependents(target, key.onTarget);
   const routines = dependents.length > 0 ? await listIdentities(source) : new Set<string>();
   const isSources = ({ type, identity, foreignKey }: Dependent): boolean =>
     foreignKey
       ? sides.hasForeignKey(foreignKey.schema, foreignKey.table, foreignKey.name)
       : routines.has(`${type} ${identity}`);
   const drops = [...dependents.map(dropDependent), key.drop];
-  if (!dependents.every(isSources)) return { additions: [], byHand: drops.join("; "), late: [] };
-  const before = await keyColumns(target, key.here);
-  const now = await keyColumns(source, key.there);
-  const canHaveNow = now.length > 0 && (await hasColumns(target, key.here, now));
+  if (!dependents.every(isSources)) return { additions: [], manualChanges: drops.join("; "), deferred: [] };
+  const before = await keyColumns(target, key.onTarget);
+  const now = await keyColumns(source, key.onSource);
+  const canHaveNow = now.length > 0 && (await hasColumns(target, key.onTarget, now));
   const isCovered = canHaveNow && before.every((column, place) => now[place] === column);
-  const standIns = [
-    { index: `pg_migration_${key.here.replace(/\D/g, "")}_before`, columns: isCovered ? [] : before },
-    { index: `pg_migration_${key.here.replace(/\D/g, "")}_now`, columns: canHaveNow ? now : [] },
+  const placeholders = [
+    { index: `pg_migration_${key.onTarget.replace(/\D/g, "")}_before`, columns: isCovered ? [] : before },
+    { index: `pg_migration_${key.onTarget.replace(/\D/g, "")}_now`, columns: canHaveNow ? now : [] },
   ].filter(({ columns }) => columns.length > 0);
   return {
     additions: [
-      ...standIns.map(
+      ...placeholders.map(
         ({ index, columns }) =>
           `CREATE INDEX IF NOT EXISTS ${quoteIdentifier(index)} ON ${key.table} (${columns.map(quoteIdentifier).join(", ")})`,
       ),
       ...drops,
     ],
-    late: standIns.map(({ index }) => dropPlaceholder(key.schema, index)),
+    deferred: placeholders.map(({ index }) => dropPlaceholder(key.schema, index)),
   };
 }
 

@@ -30,12 +30,12 @@ interface FoundRule extends Rule {
 export interface RuleDrift {
   /** Statements after which the target accepts all rows of the source. New rules are restored after them. */
   readonly additions: readonly string[];
-  readonly byHand: readonly ManualChange[];
+  readonly manualChanges: readonly ManualChange[];
   /**
    * Statements that run after all earlier changes are applied. They add checks, which a dump contains only as a part of their
    * tables and domains, and drop the temporary replacements of keys.
    */
-  readonly late: readonly string[];
+  readonly deferred: readonly string[];
 }
 
 /** Reads the source's rules, for a later {@link readRuleDrift}. */
@@ -69,25 +69,25 @@ export async function readRuleDrift(sides: RuleSides): Promise<RuleDrift> {
   const ended = endedRules(rules, renamed);
   const keys = await replaceKeys(sides, rules, ended.replacedKeys);
   const dropped = new Set<Rule>([...ended.dropped, ...keys.dropped]);
-  const stands = new Set(rules.here.filter((rule) => !dropped.has(rule)).map(keyOf));
+  const kept = new Set(rules.onTarget.filter((rule) => !dropped.has(rule)).map(keyOf));
   const renamings = [...renamed].map(([rule, { name }]) => renameStatement(rule, name));
   return {
     // Keys last: foreign keys that are dropped may refer to them.
     additions: [...renamings, ...ended.dropped.map(dropStatement), ...keys.additions],
-    byHand: [...ended.byHand, ...keys.byHand],
-    late: [
-      ...(await lackingRules(sides, rules, renamed, stands)).map(addStatement),
-      ...new Set([...keys.late, ...vainStandIns(rules, stands)]),
+    manualChanges: [...ended.manualChanges, ...keys.manualChanges],
+    deferred: [
+      ...(await lackingRules(sides, rules, renamed, kept)).map(addStatement),
+      ...new Set([...keys.deferred, ...unusedPlaceholders(rules, kept)]),
     ],
   };
 }
 
 /** With the names that they have on the target after schemas and domains are renamed. */
 interface BothRules {
-  readonly there: readonly FoundRule[];
-  readonly here: readonly FoundRule[];
-  readonly thereByKey: ReadonlyMap<string, FoundRule>;
-  readonly hereByKey: ReadonlyMap<string, FoundRule>;
+  readonly onSource: readonly FoundRule[];
+  readonly onTarget: readonly FoundRule[];
+  readonly sourceByKey: ReadonlyMap<string, FoundRule>;
+  readonly targetByKey: ReadonlyMap<string, FoundRule>;
   /** The source's rules when they were last applied to the target, by their OIDs. */
   readonly known: ReadonlyMap<string, Rule>;
   readonly knownByKey: ReadonlyMap<string, Rule>;
@@ -105,106 +105,109 @@ async function readBoth({
     const now = rule.kind === "domain" ? nowCalled.get(qualify(rule.schema, rule.of)) : undefined;
     return now ? { ...rule, schema: now.schema, of: now.name } : rule;
   };
-  const there = (await listRules(source)).map((rule) => ({ ...rule, schema: schemaOnTarget(rule.schema) }));
-  const here = (await listRules(target))
+  const onSource = (await listRules(source)).map((rule) => ({ ...rule, schema: schemaOnTarget(rule.schema) }));
+  const onTarget = (await listRules(target))
     .map(asCalledNow)
     .filter((rule) => !rule.inherited && (rule.kind === "domain" || hasTable(qualify(rule.schema, rule.of))));
   const known = new Map(Object.entries(before ?? {}));
   return {
-    there,
-    here,
-    thereByKey: new Map(there.map((rule) => [keyOf(rule), rule])),
-    hereByKey: new Map(here.map((rule) => [keyOf(rule), rule])),
+    onSource,
+    onTarget,
+    sourceByKey: new Map(onSource.map((rule) => [keyOf(rule), rule])),
+    targetByKey: new Map(onTarget.map((rule) => [keyOf(rule), rule])),
     known,
     knownByKey: new Map([...known.values()].map((rule) => [keyOf(asCalledNow(rule)), rule])),
   };
 }
 
 /** The rules of the target that were renamed on the source, with those of the source. */
-function renamedRules({ there, thereByKey, hereByKey, known }: BothRules): ReadonlyMap<FoundRule, FoundRule> {
+function renamedRules({ onSource, sourceByKey, targetByKey, known }: BothRules): ReadonlyMap<FoundRule, FoundRule> {
   return new Map(
-    there.flatMap((rule) => {
+    onSource.flatMap((rule) => {
       const former = known.get(rule.id);
-      const twin = former && hereByKey.get(keyOf({ ...rule, name: former.name }));
-      const isOther = twin && former.name !== rule.name && !hereByKey.has(keyOf(rule));
-      return isOther && !thereByKey.has(keyOf(twin)) ? [[twin, rule] as const] : [];
+      const counterpart = former && targetByKey.get(keyOf({ ...rule, name: former.name }));
+      const isOther = counterpart && former.name !== rule.name && !targetByKey.has(keyOf(rule));
+      return isOther && !sourceByKey.has(keyOf(counterpart)) ? [[counterpart, rule] as const] : [];
     }),
   );
 }
 
 interface EndedRules {
   readonly dropped: readonly FoundRule[];
-  readonly byHand: readonly ManualChange[];
+  readonly manualChanges: readonly ManualChange[];
   /** The keys of the target, with those of the source that replaced them. */
   readonly replacedKeys: readonly (readonly [FoundRule, FoundRule])[];
 }
 
 function endedRules(
-  { here, thereByKey, known, knownByKey }: BothRules,
+  { onTarget, sourceByKey, known, knownByKey }: BothRules,
   renamed: ReadonlyMap<FoundRule, FoundRule>,
 ): EndedRules {
   const dropped: FoundRule[] = [];
-  const byHand: ManualChange[] = [];
+  const manualChanges: ManualChange[] = [];
   const replacedKeys: [FoundRule, FoundRule][] = [];
-  for (const rule of here.filter((one) => !renamed.has(one))) {
-    const twin = thereByKey.get(keyOf(rule));
+  for (const rule of onTarget.filter((one) => !renamed.has(one))) {
+    const counterpart = sourceByKey.get(keyOf(rule));
     const former = knownByKey.get(keyOf(rule));
-    const isGone = twin === undefined;
-    const isReplaced = twin && former && !known.has(twin.id) && former.digest !== twin.digest;
-    if (isReplaced && (rule.kind === "key" || rule.kind === "unique index")) replacedKeys.push([rule, twin]);
-    else if (isReplaced || (isGone && former && binds(rule))) dropped.push(rule);
-    else if (isGone && rule.kind !== "foreign key" && rule.kind !== "index")
-      byHand.push({ tables: [qualify(rule.schema, rule.of)], sql: dropByHand(rule) });
+    const isRemoved = counterpart === undefined;
+    const isReplaced = counterpart && former && !known.has(counterpart.id) && former.digest !== counterpart.digest;
+    if (isReplaced && (rule.kind === "key" || rule.kind === "unique index")) replacedKeys.push([rule, counterpart]);
+    else if (isReplaced || (isRemoved && former && binds(rule))) dropped.push(rule);
+    else if (isRemoved && rule.kind !== "foreign key" && rule.kind !== "index")
+      manualChanges.push({ tables: [qualify(rule.schema, rule.of)], sql: dropManually(rule) });
   }
-  return { dropped, byHand, replacedKeys };
+  return { dropped, manualChanges, replacedKeys };
 }
 
 async function replaceKeys(
   { source, target }: RuleSides,
-  { thereByKey, knownByKey }: BothRules,
+  { sourceByKey, knownByKey }: BothRules,
   replacedKeys: EndedRules["replacedKeys"],
 ): Promise<RuleDrift & { readonly dropped: readonly Rule[] }> {
   const additions: string[] = [];
-  const byHand: ManualChange[] = [];
-  const late: string[] = [];
+  const manualChanges: ManualChange[] = [];
+  const deferred: string[] = [];
   const dropped: Rule[] = [];
-  for (const [rule, twin] of replacedKeys) {
+  for (const [rule, counterpart] of replacedKeys) {
     const table = qualify(rule.schema, rule.of);
     const hasForeignKey = (schema: string, of: string, name: string): boolean => {
       const key = keyOf({ ...rule, kind: "foreign key", schema, of, name });
-      return thereByKey.has(key) || knownByKey.has(key);
+      return sourceByKey.has(key) || knownByKey.has(key);
     };
-    const key = { table, schema: rule.schema, here: rule.id, there: twin.id, drop: dropStatement(rule) };
+    const key = { table, schema: rule.schema, onTarget: rule.id, onSource: counterpart.id, drop: dropStatement(rule) };
     const replacement = await replaceKey({ source, target, hasForeignKey }, key);
-    if (replacement.byHand !== undefined) byHand.push({ tables: [table], sql: replacement.byHand });
+    if (replacement.manualChanges !== undefined)
+      manualChanges.push({ tables: [table], sql: replacement.manualChanges });
     else dropped.push(rule);
     additions.push(...replacement.additions);
-    late.push(...replacement.late);
+    deferred.push(...replacement.deferred);
   }
-  return { additions, byHand, late, dropped };
+  return { additions, manualChanges, deferred, dropped };
 }
 
 /** Checks and constraints of domains that the target lacks. */
 async function lackingRules(
   { target, hasTable, nowCalled }: RuleSides,
-  { there }: BothRules,
+  { onSource }: BothRules,
   renamed: ReadonlyMap<FoundRule, FoundRule>,
-  stands: ReadonlySet<string>,
+  kept: ReadonlySet<string>,
 ): Promise<FoundRule[]> {
   const domains = new Set((await listDomains(target)).map((domain) => nameOf(nowCalled.get(nameOf(domain)) ?? domain)));
-  const isThere = ({ kind, schema, of }: Rule): boolean =>
+  const existsOnTarget = ({ kind, schema, of }: Rule): boolean =>
     kind === "domain" ? domains.has(qualify(schema, of)) : kind === "check" && hasTable(qualify(schema, of));
   const isRenamed = new Set<Rule>(renamed.values());
-  return there.filter((rule) => !rule.inherited && isThere(rule) && !stands.has(keyOf(rule)) && !isRenamed.has(rule));
+  return onSource.filter(
+    (rule) => !rule.inherited && existsOnTarget(rule) && !kept.has(keyOf(rule)) && !isRenamed.has(rule),
+  );
 }
 
 /** Statements that drop the temporary replacements of keys which the target now has. */
-function vainStandIns({ there, here }: BothRules, stands: ReadonlySet<string>): string[] {
+function unusedPlaceholders({ onSource, onTarget }: BothRules, kept: ReadonlySet<string>): string[] {
   const hasItsKeys = ({ schema, of }: Rule): boolean =>
-    there
+    onSource
       .filter((rule) => !rule.inherited && rule.schema === schema && rule.of === of)
-      .every((rule) => (rule.kind !== "key" && rule.kind !== "unique index") || stands.has(keyOf(rule)));
-  return here
+      .every((rule) => (rule.kind !== "key" && rule.kind !== "unique index") || kept.has(keyOf(rule)));
+  return onTarget
     .filter((rule) => rule.kind === "index" && isPlaceholder(rule.name) && hasItsKeys(rule))
     .map(({ schema, name }) => dropPlaceholder(schema, name));
 }
@@ -239,7 +242,7 @@ function dropStatement(rule: Rule): string {
 const addStatement = (rule: FoundRule): string =>
   `${alterOwner(rule)} ADD CONSTRAINT ${quoteIdentifier(rule.name)} ${rule.definition!}`;
 
-function dropByHand(rule: Rule): string {
+function dropManually(rule: Rule): string {
   const { kind, schema, name } = rule;
   if (kind === "unique index") return `DROP INDEX ${qualify(schema, name)}`;
   return `${alterOwner(rule)} DROP CONSTRAINT ${quoteIdentifier(name)}`;

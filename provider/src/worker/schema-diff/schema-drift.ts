@@ -21,13 +21,13 @@ export interface SchemaDrift {
   /** The first of the additions. They detach tables; other changes of these tables can only be read and run afterwards. */
   readonly releases: readonly string[];
   /** Statements that run after all earlier changes are applied, because these changes could violate them. */
-  readonly late: readonly string[];
+  readonly deferred: readonly string[];
   /** Statements that recompute columns of tables that are copied again. They run before the copy. */
   readonly beforeCopies: readonly string[];
   /** Statements for the operator, because the catalogue does not determine their effect. */
-  readonly byHand: readonly ManualChange[];
+  readonly manualChanges: readonly ManualChange[];
   /** Tables that have lost a column on the target, qualified and quoted. They are copied again. */
-  readonly bereft: ReadonlySet<string>;
+  readonly tablesWithLostColumns: ReadonlySet<string>;
   /** Types that the target has under another name, qualified and quoted. The additions rename them. */
   readonly renamedTypes: ReadonlySet<string>;
   /** Whether the operator has to rename a schema. Until then nothing can be created in it. */
@@ -42,8 +42,13 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
   const schemas = await readRenamedSchemas(source, target, given?.schemas);
   const schemaOnTarget = (schema: string): string => schemas.get(schema) ?? schema;
   const tables = pairTables(shapes, schemas);
-  const { sourceTables, here, there, gone, renamed, pairs } = tables;
-  const sides = { source, target, schemaOnTarget, hasTable: (name: string) => here.has(name) && there.has(name) };
+  const { sourceTables, onTarget, onSource, removed, renamed, pairs } = tables;
+  const sides = {
+    source,
+    target,
+    schemaOnTarget,
+    hasTable: (name: string) => onTarget.has(name) && onSource.has(name),
+  };
   const types = await readTypeDrift({ ...sides, before: given?.types });
   const inheritance = await readInheritanceDrift({ ...sides, before: given?.bounds });
   const rules = await readRuleDrift({ ...sides, nowCalled: types.nowCalled, before: given?.rules });
@@ -52,14 +57,14 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
   const columns = await readColumnDrift(shapes, tables, types, inheritance, places);
   const computed = await readComputedColumns(shapes, pairs, places);
   const releases = [...inheritance.additions, ...typed.releases];
-  const byHand = [
-    ...gone.map((table) => ({
+  const manualChanges = [
+    ...removed.map((table) => ({
       tables: [nameOf(renamed.get(table) ?? table)],
-      sql: goneStatement(table, renamed.get(table)),
+      sql: removalStatement(table, renamed.get(table)),
     })),
-    ...types.byHand,
-    ...rules.byHand,
-    ...columns.byHand,
+    ...types.manualChanges,
+    ...rules.manualChanges,
+    ...columns.manualChanges,
     // Last: the statements before it use the schema's former name.
     ...[...schemas].map(([now, former]) => renameSchema(former, now, shapes.sourceTables)),
   ];
@@ -67,18 +72,18 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
     newTables: tables.newTables,
     releases,
     additions: [...releases, ...types.additions, ...rules.additions, ...columns.additions],
-    byHand: byHand.map((decision) => withChildren(decision, sourceTables, inheritance)),
-    late: [
-      ...columns.late,
-      ...types.late,
-      ...inheritance.late,
-      ...typed.late,
-      ...rules.late,
-      ...computed.late,
+    manualChanges: manualChanges.map((decision) => withChildren(decision, sourceTables, inheritance)),
+    deferred: [
+      ...columns.deferred,
+      ...types.deferred,
+      ...inheritance.deferred,
+      ...typed.deferred,
+      ...rules.deferred,
+      ...computed.deferred,
       ...(await readSequenceDrift(source, target, schemaOnTarget)),
     ],
     beforeCopies: computed.beforeCopies,
-    bereft: columns.bereft,
+    tablesWithLostColumns: columns.tablesWithLostColumns,
     renamedTypes: types.renamed,
     awaitsSchema: schemas.size > 0,
   };
@@ -88,26 +93,28 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
 function pairTables(shapes: Shapes, schemas: ReadonlyMap<string, string>): PairedTables {
   const { targetTables, followed } = shapes;
   const sourceTables = shapes.sourceTables.map((table) => asOnTarget(table, schemas));
-  const here = new Map(targetTables.map((table) => [nameOf(table), table]));
-  const there = new Map(sourceTables.map((table) => [nameOf(table), table]));
+  const onTarget = new Map(targetTables.map((table) => [nameOf(table), table]));
+  const onSource = new Map(sourceTables.map((table) => [nameOf(table), table]));
   const originals = new Map(Object.entries(followed).map(([original, copy]) => [copy, Number(original)]));
-  const gone = targetTables.filter((table) => originals.has(table.oid) && !there.has(nameOf(table)));
-  const unknown = new Map(sourceTables.filter((table) => !here.has(nameOf(table))).map((table) => [table.oid, table]));
+  const removed = targetTables.filter((table) => originals.has(table.oid) && !onSource.has(nameOf(table)));
+  const unknown = new Map(
+    sourceTables.filter((table) => !onTarget.has(nameOf(table))).map((table) => [table.oid, table]),
+  );
   const renamed = new Map(
-    gone.flatMap((copy) => {
+    removed.flatMap((copy) => {
       const original = unknown.get(originals.get(copy.oid)!);
       return original ? [[copy, original] as const] : [];
     }),
   );
   const isRenamed = new Set(renamed.values());
   const newTables = shapes.sourceTables.filter(
-    (table) => !schemas.has(table.schema) && !here.has(nameOf(table)) && !isRenamed.has(table),
+    (table) => !schemas.has(table.schema) && !onTarget.has(nameOf(table)) && !isRenamed.has(table),
   );
   const pairs = sourceTables.flatMap((table) => {
-    const twin = here.get(nameOf(table));
-    return twin ? [{ table, twin }] : [];
+    const targetTable = onTarget.get(nameOf(table));
+    return targetTable ? [{ table, targetTable }] : [];
   });
-  return { sourceTables, here, there, pairs, newTables, gone, renamed };
+  return { sourceTables, onTarget, onSource, pairs, newTables, removed, renamed };
 }
 
 /** Statements for defaults and generated columns. Those of tables that are copied again are separate. */
@@ -115,7 +122,7 @@ async function readComputedColumns(
   { source, target, mark, outdated }: Shapes,
   pairs: PairedTables["pairs"],
   places: ColumnOrdinals,
-): Promise<Pick<SchemaDrift, "late" | "beforeCopies">> {
+): Promise<Pick<SchemaDrift, "deferred" | "beforeCopies">> {
   const isMadeAnew = ({ oid }: Table, column: string): boolean => {
     const place = mark?.columns?.[String(oid)]?.indexOf(column) ?? -1;
     return place >= 0 && places[String(oid)]?.[place] !== column;
@@ -124,7 +131,7 @@ async function readComputedColumns(
   const precedesCopy = ({ recomputes }: DeferredStatement): boolean =>
     recomputes !== undefined && outdated.has(recomputes);
   return {
-    late: statements.filter((one) => !precedesCopy(one)).map(({ sql }) => sql),
+    deferred: statements.filter((one) => !precedesCopy(one)).map(({ sql }) => sql),
     beforeCopies: statements.filter(precedesCopy).map(({ sql }) => sql),
   };
 }
@@ -156,7 +163,7 @@ const renameSchema = (from: string, to: string, tables: readonly Table[]): Manua
   sql: `ALTER SCHEMA ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`,
 });
 
-function goneStatement(table: Table, renamed: Table | undefined): string {
+function removalStatement(table: Table, renamed: Table | undefined): string {
   const name = nameOf(table);
   if (!renamed) return `DROP TABLE ${name}`;
   if (renamed.schema !== table.schema) return `ALTER TABLE ${name} SET SCHEMA ${quoteIdentifier(renamed.schema)}`;

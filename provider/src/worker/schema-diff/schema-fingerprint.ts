@@ -3,8 +3,8 @@ import { hasPublications } from "../../cdc/source/publication.js";
 import { serverVersion } from "../../postgres/server-version.js";
 
 /**
- * Changes with every change of a table, its columns, indexes, constraints and partitions, of a type, of a schema's
- * name, and of what is published; before 11, of which no stream tells, with TRUNCATE too.
+ * Changes with every change of a table, its columns, indexes, constraints and partitions, of a type, of a schema's name, and of
+ * the publications. Before 11 also with TRUNCATE, which is not published there.
  */
 export async function schemaFingerprint(source: Client): Promise<string> {
   const version = await serverVersion(source);

@@ -18,10 +18,10 @@ export async function readSequenceDrift(
 ): Promise<string[]> {
   // Before 10 a sequence's options are a row of its own relation.
   if ((await serverVersion(source)) < 100000 || (await serverVersion(target)) < 100000) return [];
-  const here = new Map((await listSequences(target)).map((one) => [qualify(one.schema, one.name), one.options]));
+  const onTarget = new Map((await listSequences(target)).map((one) => [qualify(one.schema, one.name), one.options]));
   return (await listSequences(source)).flatMap(({ schema, name, options }) => {
     const sequence = qualify(schemaOnTarget(schema), name);
-    const present = here.get(sequence);
+    const present = onTarget.get(sequence);
     return present === undefined || present === options ? [] : [`ALTER SEQUENCE ${sequence} ${options}`];
   });
 }

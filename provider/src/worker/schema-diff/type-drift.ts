@@ -37,9 +37,9 @@ interface UsersType {
 export interface TypeDrift {
   /** Statements after which the target still accepts changes of the former definitions. The stream names no types. */
   readonly additions: readonly string[];
-  readonly byHand: readonly ManualChange[];
+  readonly manualChanges: readonly ManualChange[];
   /** Defaults and NOT NULL of domains. These statements run after all earlier changes are applied. */
-  readonly late: readonly string[];
+  readonly deferred: readonly string[];
   /** Qualified names of the source's types that the target has under another name. The additions rename them. */
   readonly renamed: ReadonlySet<string>;
   /** Returns the target's name of a type of the source, as format_type prints it. */
@@ -75,43 +75,47 @@ export async function readTypeMarks(source: Client): Promise<TypeMarks> {
 }
 
 export async function readTypeDrift({ source, target, schemaOnTarget, before }: TypeSides): Promise<TypeDrift> {
-  const here = new Map((await listTypes(target)).map((type) => [nameOf(type), type]));
+  const onTarget = new Map((await listTypes(target)).map((type) => [nameOf(type), type]));
   const all = (await listTypes(source)).map((type) => ({ ...type, schema: schemaOnTarget(type.schema) }));
   const taken = new Set(all.map(nameOf));
   const pairs = all.flatMap((type) => {
     const mark = before?.[type.oid];
     const former = mark && { ...mark, schema: schemaOnTarget(mark.schema) };
-    const isRenamed = former && !here.has(nameOf(type)) && here.has(nameOf(former)) && !taken.has(nameOf(former));
-    const twin = here.get(nameOf(isRenamed ? former : type));
-    return twin ? [{ type, twin, former, isRenamed: isRenamed === true }] : [];
+    const isRenamed =
+      former && !onTarget.has(nameOf(type)) && onTarget.has(nameOf(former)) && !taken.has(nameOf(former));
+    const targetType = onTarget.get(nameOf(isRenamed ? former : type));
+    return targetType ? [{ type, targetType, former, isRenamed: isRenamed === true }] : [];
   });
   const renamed = pairs.filter((pair) => pair.isRenamed);
-  const formerNames = new Map(renamed.map(({ type, twin }) => [type.printed, twin.printed]));
+  const formerNames = new Map(renamed.map(({ type, targetType }) => [type.printed, targetType.printed]));
   const typeOnTarget = (type: string): string => {
     const [, name = type, rest = ""] = /^(.*?)((?:\[\])?)$/s.exec(type) ?? [];
     return `${formerNames.get(name) ?? name}${rest}`;
   };
   const additions: string[] = [];
   const decisions: { readonly oid: string; readonly sql: string }[] = [];
-  for (const { type, twin, former } of pairs) {
-    const labels = labelDrift(twin, type);
-    const attributes = attributeDrift(twin, type, former?.attributes, typeOnTarget);
+  for (const { type, targetType, former } of pairs) {
+    const labels = labelDrift(targetType, type);
+    const attributes = attributeDrift(targetType, type, former?.attributes, typeOnTarget);
     additions.push(...labels.additions, ...attributes.additions);
-    for (const sql of [...labels.byHand, ...attributes.byHand]) decisions.push({ oid: type.oid, sql });
-    if (type.isDomain && twin.notNull && !type.notNull) additions.push(`ALTER DOMAIN ${nameOf(twin)} DROP NOT NULL`);
+    for (const sql of [...labels.manualChanges, ...attributes.manualChanges]) decisions.push({ oid: type.oid, sql });
+    if (type.isDomain && targetType.notNull && !type.notNull)
+      additions.push(`ALTER DOMAIN ${nameOf(targetType)} DROP NOT NULL`);
   }
-  const late = pairs.flatMap(({ type, twin, former }) => (type.isDomain ? domainDrift(twin, type, former) : []));
+  const deferred = pairs.flatMap(({ type, targetType, former }) =>
+    type.isDomain ? domainDrift(targetType, type, former) : [],
+  );
   // Last: the statements above use the former names.
-  additions.push(...renamed.flatMap(({ type, twin }) => renameStatements(twin, type)));
+  additions.push(...renamed.flatMap(({ type, targetType }) => renameStatements(targetType, type)));
   const tables = decisions.length > 0 ? await tablesByType(source) : new Map<string, TableOfType[]>();
-  const byHand = decisions.map(({ oid, sql }) => ({ tables: (tables.get(oid) ?? []).map(nameOf), sql }));
+  const manualChanges = decisions.map(({ oid, sql }) => ({ tables: (tables.get(oid) ?? []).map(nameOf), sql }));
   const nowCalled = new Map(
     pairs.flatMap(({ type, former }): [string, TypeName][] =>
       former && !taken.has(nameOf(former)) ? [[nameOf(former), type]] : [],
     ),
   );
   const names = { renamed: new Set(renamed.map(({ type }) => nameOf(type))), typeOnTarget, nowCalled };
-  return { additions, byHand, late, ...names };
+  return { additions, manualChanges, deferred, ...names };
 }
 
 const nameOf = ({ schema, name }: TypeName): string => qualify(schema, name);
@@ -127,36 +131,37 @@ function renameStatements(from: UsersType, to: UsersType): string[] {
 
 interface Statements {
   readonly additions: readonly string[];
-  readonly byHand: readonly string[];
+  readonly manualChanges: readonly string[];
 }
 
 /**
  * Labels are never dropped, and keep their order. The target's labels are the oldest of the source; new labels may be between
  * them. OIDs rise, so they show the age.
  */
-function labelDrift(twin: UsersType, type: UsersType): Statements {
-  if (twin.labels.length === 0 || twin.labels.length > type.labels.length) return { additions: [], byHand: [] };
+function labelDrift(targetType: UsersType, type: UsersType): Statements {
+  if (targetType.labels.length === 0 || targetType.labels.length > type.labels.length)
+    return { additions: [], manualChanges: [] };
   const byAge = type.labels.map(({ oid }) => oid).sort((one, other) => one - other);
-  const added = byAge.slice(twin.labels.length);
+  const added = byAge.slice(targetType.labels.length);
   const old = type.labels.filter(({ oid }) => !added.includes(oid));
-  const here = twin.labels.map(({ label }) => label);
-  const name = nameOf(twin);
-  const nameHere = new Map(old.map(({ oid }, place) => [oid, here[place]!]));
+  const onTarget = targetType.labels.map(({ label }) => label);
+  const name = nameOf(targetType);
+  const labelOnTarget = new Map(old.map(({ oid }, place) => [oid, onTarget[place]!]));
   const additions = added.flatMap((oid) => {
     const place = type.labels.findIndex((one) => one.oid === oid);
     const { label } = type.labels[place]!;
     // A label that is going to be renamed still has this name.
-    if (here.includes(label)) return [];
-    const before = type.labels.slice(0, place).findLast((one) => nameHere.has(one.oid));
-    const neighbour = before ?? type.labels.slice(place).find((one) => nameHere.has(one.oid))!;
-    const where = `${before ? "AFTER" : "BEFORE"} ${quoteLiteral(nameHere.get(neighbour.oid)!)}`;
-    nameHere.set(oid, label);
+    if (onTarget.includes(label)) return [];
+    const before = type.labels.slice(0, place).findLast((one) => labelOnTarget.has(one.oid));
+    const neighbour = before ?? type.labels.slice(place).find((one) => labelOnTarget.has(one.oid))!;
+    const where = `${before ? "AFTER" : "BEFORE"} ${quoteLiteral(labelOnTarget.get(neighbour.oid)!)}`;
+    labelOnTarget.set(oid, label);
     return [`ALTER TYPE ${name} ADD VALUE IF NOT EXISTS ${quoteLiteral(label)} ${where}`];
   });
   const renames = old.flatMap(({ label }, place): [string, string][] =>
-    here[place] === label ? [] : [[here[place]!, label]],
+    onTarget[place] === label ? [] : [[onTarget[place]!, label]],
   );
-  return { additions, byHand: inOrder(renames, (from, to) => renameLabel(name, from, to)) };
+  return { additions, manualChanges: inOrder(renames, (from, to) => renameLabel(name, from, to)) };
 }
 
 const renameLabel = (type: string, from: string, to: string): string =>
@@ -181,58 +186,62 @@ function inOrder(renames: readonly [string, string][], statement: (from: string,
 }
 
 function attributeDrift(
-  twin: UsersType,
+  targetType: UsersType,
   type: UsersType,
   before: TypeMark["attributes"] | undefined,
   typeOnTarget: TypeDrift["typeOnTarget"],
 ): Statements {
-  const here = new Map(twin.attributes.flatMap((one) => (one ? [[one.name, one]] : [])));
-  const there = new Map(type.attributes.flatMap((one) => (one ? [[one.name, one]] : [])));
+  const onTarget = new Map(targetType.attributes.flatMap((one) => (one ? [[one.name, one]] : [])));
+  const onSource = new Map(type.attributes.flatMap((one) => (one ? [[one.name, one]] : [])));
   const formerly = new Map(
     type.attributes.flatMap((one, place): [string, string][] => {
       const former = before?.[place] ?? undefined;
       if (!one || former === undefined || former === one.name) return [];
-      return here.has(former) && !there.has(former) && !here.has(one.name) ? [[one.name, former]] : [];
+      return onTarget.has(former) && !onSource.has(former) && !onTarget.has(one.name) ? [[one.name, former]] : [];
     }),
   );
-  const alter = `ALTER TYPE ${nameOf(twin)}`;
-  const cascade = twin.hasTables ? " CASCADE" : "";
-  const twinOf = (name: string): string => formerly.get(name) ?? name;
+  const alter = `ALTER TYPE ${nameOf(targetType)}`;
+  const cascade = targetType.hasTables ? " CASCADE" : "";
+  const formerNameOf = (name: string): string => formerly.get(name) ?? name;
   const isOther = (name: string, wanted: string): boolean =>
-    typeOf(here.get(twinOf(name))?.type ?? "") !== typeOf(typeOnTarget(wanted));
-  const order = [...here.keys()];
+    typeOf(onTarget.get(formerNameOf(name))?.type ?? "") !== typeOf(typeOnTarget(wanted));
+  const order = [...onTarget.keys()];
   // Attributes are added at the end, so only those in the source's order are kept. A replaced one has no values to convert.
   const stay: string[] = [];
   for (const [place, one] of type.attributes.entries()) {
     if (!one) continue;
     const isMadeAnew = before?.includes(one.name) === true && before[place] !== one.name;
-    const isBehind = order.indexOf(twinOf(one.name)) > order.indexOf(stay.at(-1) ?? "");
+    const isBehind = order.indexOf(formerNameOf(one.name)) > order.indexOf(stay.at(-1) ?? "");
     if (!isBehind || (isMadeAnew && isOther(one.name, one.type))) break;
-    stay.push(twinOf(one.name));
+    stay.push(formerNameOf(one.name));
   }
-  const byHand = order
+  const manualChanges = order
     .filter((name) => !stay.includes(name))
     .map((name) => `${alter} DROP ATTRIBUTE ${quoteIdentifier(name)}${cascade}`);
-  for (const { name, type: wanted } of there.values()) {
-    if (!stay.includes(twinOf(name)))
-      byHand.push(`${alter} ADD ATTRIBUTE ${quoteIdentifier(name)} ${wanted}${cascade}`);
+  for (const { name, type: wanted } of onSource.values()) {
+    if (!stay.includes(formerNameOf(name)))
+      manualChanges.push(`${alter} ADD ATTRIBUTE ${quoteIdentifier(name)} ${wanted}${cascade}`);
     else if (isOther(name, wanted))
-      byHand.push(`${alter} ALTER ATTRIBUTE ${quoteIdentifier(twinOf(name))} TYPE ${wanted}${cascade}`);
+      manualChanges.push(`${alter} ALTER ATTRIBUTE ${quoteIdentifier(formerNameOf(name))} TYPE ${wanted}${cascade}`);
   }
   const renames = [...formerly].map(
     ([name, former]) => `${alter} RENAME ATTRIBUTE ${quoteIdentifier(former)} TO ${quoteIdentifier(name)}${cascade}`,
   );
   // The stream names the columns of tables, but not attributes of types.
-  return twin.hasTables ? { additions: [], byHand: [...byHand, ...renames] } : { additions: renames, byHand };
+  return targetType.hasTables
+    ? { additions: [], manualChanges: [...manualChanges, ...renames] }
+    : { additions: renames, manualChanges };
 }
 
 /** With the present name: these statements run after the additions. */
-function domainDrift(twin: UsersType, type: UsersType, former: TypeMark | undefined): string[] {
+function domainDrift(targetType: UsersType, type: UsersType, former: TypeMark | undefined): string[] {
   const alter = `ALTER DOMAIN ${nameOf(type)}`;
   const isChanged = former !== undefined && (former.default ?? null) !== type.defaultDigest;
-  const statements = type.notNull && !twin.notNull ? [`${alter} SET NOT NULL`] : [];
-  if (type.default === null) return twin.default === null ? statements : [...statements, `${alter} DROP DEFAULT`];
-  return twin.default === null || isChanged ? [...statements, `${alter} SET DEFAULT ${type.default}`] : statements;
+  const statements = type.notNull && !targetType.notNull ? [`${alter} SET NOT NULL`] : [];
+  if (type.default === null) return targetType.default === null ? statements : [...statements, `${alter} DROP DEFAULT`];
+  return targetType.default === null || isChanged
+    ? [...statements, `${alter} SET DEFAULT ${type.default}`]
+    : statements;
 }
 
 /** Omits the schema: an extension may have another schema on the target. */

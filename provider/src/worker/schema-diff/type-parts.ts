@@ -3,8 +3,8 @@ import { notExtensionMember } from "../../postgres/own-only.js";
 import { tablesByType } from "./type-drift.js";
 
 /**
- * By a type's object identifier and a part's name, what tells this part from others that have the name before or later.
- * Parts are an enum's labels and a composite type's attributes. Plain JSON.
+ * Identifies each part of a type, by the type's OID and the part's name. Another part with the same name has another value.
+ * Parts are labels of an enum and attributes of a composite type. Plain JSON.
  */
 export type TypeParts = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
@@ -24,8 +24,8 @@ export async function readTypeParts(source: Client): Promise<TypeParts> {
 }
 
 /**
- * The object identifiers of the source's tables with values whose text means another thing than it did: the stream
- * tells these as text, and the target took it, until it was altered as well, for what it meant before.
+ * The OIDs of the source's tables with values whose text has another meaning than before. The stream contains values as text,
+ * and the target applied them with the former meaning until it was altered, too.
  */
 export async function omitParts(source: Client, now: TypeParts, before: TypeParts = {}): Promise<string[]> {
   const isOther = (type: string): boolean => {

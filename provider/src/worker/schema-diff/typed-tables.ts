@@ -6,22 +6,24 @@ export interface TypedTableDrift {
   /** Let tables have columns of their own that have them from a type on the target, and not from that on the source. */
   readonly releases: readonly string[];
   /** Bind tables to the type that they are of on the source, once they have its columns. */
-  readonly late: readonly string[];
+  readonly deferred: readonly string[];
 }
 
 /** Whether a table has its columns from one composite type on both sides: what becomes of that one, becomes of it. */
-export const isOfSameType = (table: Table, twin: Table, typeOnTarget: TypeDrift["typeOnTarget"]): boolean =>
-  table.ofType !== undefined && twin.ofType === typeOnTarget(table.ofType);
+export const isOfSameType = (table: Table, targetTable: Table, typeOnTarget: TypeDrift["typeOnTarget"]): boolean =>
+  table.ofType !== undefined && targetTable.ofType === typeOnTarget(table.ofType);
 
 /** @param pairs the source's tables with those of the target */
 export function typedTableDrift(
-  pairs: readonly { readonly table: Table; readonly twin: Table }[],
+  pairs: readonly { readonly table: Table; readonly targetTable: Table }[],
   typeOnTarget: TypeDrift["typeOnTarget"],
 ): TypedTableDrift {
-  const other = pairs.filter(({ table, twin }) => !isOfSameType(table, twin, typeOnTarget));
+  const other = pairs.filter(({ table, targetTable }) => !isOfSameType(table, targetTable, typeOnTarget));
   const alter = ({ schema, name }: Table): string => `ALTER TABLE ${qualify(schema, name)}`;
   return {
-    releases: other.flatMap(({ twin }) => (twin.ofType === undefined ? [] : [`${alter(twin)} NOT OF`])),
-    late: other.flatMap(({ table }) => (table.ofType === undefined ? [] : [`${alter(table)} OF ${table.ofType}`])),
+    releases: other.flatMap(({ targetTable }) =>
+      targetTable.ofType === undefined ? [] : [`${alter(targetTable)} NOT OF`],
+    ),
+    deferred: other.flatMap(({ table }) => (table.ofType === undefined ? [] : [`${alter(table)} OF ${table.ofType}`])),
   };
 }

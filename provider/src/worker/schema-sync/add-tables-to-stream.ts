@@ -1,4 +1,5 @@
 import { ConcurrentChangeError, LockNotAvailableError, RefusedError, TimeoutError } from "../../errors.js";
+import { ShapeDiffers } from "../../cdc/binding/table-mapping.js";
 import type { Follower } from "../../cdc/follower.js";
 import { changeCaptureNames, pointSlot } from "../../cdc/model/names.js";
 import { createPublications } from "../../cdc/source/publication.js";
@@ -80,8 +81,8 @@ export async function addTablesToStream(
       await snapshot.release();
     }
   } catch (error) {
-    // Statements for a table fail in many ways if it was just dropped.
-    if (error instanceof RefusedError) await requirePresent(objects, tables);
+    // Statements for a table fail in many ways if it was just dropped. The caller handles definitions that were replaced.
+    if (error instanceof RefusedError && !(error instanceof ShapeDiffers)) await requirePresent(objects, tables);
     throw error;
   } finally {
     await follower.stop();

@@ -47,8 +47,8 @@ export class ManualDdlGate {
   async refusalOf(source: Client, drift: SchemaDrift, side: AlteredSide): Promise<RefusedError> {
     this.#side = side;
     try {
-      const come = drift.byHand.filter(atStake(drift, await this.#applyOlderShapes(source, drift)));
-      return this.#refusalFor(textOf(come.length > 0 ? come : drift.byHand));
+      const come = drift.manualChanges.filter(atStake(drift, await this.#applyOlderShapes(source, drift)));
+      return this.#refusalFor(textOf(come.length > 0 ? come : drift.manualChanges));
     } finally {
       this.#followers.current.resume();
     }
@@ -65,7 +65,7 @@ export class ManualDdlGate {
     { side, stuckAt, readAgain }: PauseReason,
   ): Promise<SchemaDrift> {
     this.#side = side;
-    const text = `the ${side}'s schema has changed; the stream is paused for: ${textOf(drift.byHand)}`;
+    const text = `the ${side}'s schema has changed; the stream is paused for: ${textOf(drift.manualChanges)}`;
     await this.#record.say(text, "warning");
     try {
       const isPassable = stuckAt === undefined || newTableNamed(drift, stuckAt) !== undefined;
@@ -111,8 +111,8 @@ export class ManualDdlGate {
   ): Promise<SchemaDrift> {
     const isAtStake = atStake(drift, stuck);
     let now = drift;
-    while (now.byHand.some(isAtStake)) {
-      await this.#show(textOf(now.byHand.filter(isAtStake)));
+    while (now.manualChanges.some(isAtStake)) {
+      await this.#show(textOf(now.manualChanges.filter(isAtStake)));
       if (this.#stopped.aborted) throw new CanceledError("following was stopped");
       await delay(pausedCheckMs, this.#stopped);
       now = await readAgain();
@@ -150,8 +150,8 @@ const newTableNamed = ({ newTables }: SchemaDrift, table: string): Table | undef
   newTables.find(({ schema, name }) => qualify(schema, name) === table);
 
 /** Statements for changes that were made after the drain have to wait: earlier rows have not been applied yet. */
-function atStake({ byHand }: SchemaDrift, stuck: string | undefined): (decision: ManualChange) => boolean {
-  const drained = new Set(byHand.map(({ sql }) => sql));
+function atStake({ manualChanges }: SchemaDrift, stuck: string | undefined): (decision: ManualChange) => boolean {
+  const drained = new Set(manualChanges.map(({ sql }) => sql));
   return ({ sql, tables }) => (stuck === undefined ? drained.has(sql) : tables.includes(stuck));
 }
 

@@ -63,10 +63,12 @@ export async function restorePrerequisites(
   const { signal } = work;
   const selection = await readSelection(source, work.spec);
   const without = await hiddenTables(source, selection);
-  const there = parseTocEntries((await dumpSchema(work.source, database, { without, signal })).text);
-  const here = parseTocEntries((await dumpSchema(work.target, targetDatabase(work.spec, database), { signal })).text);
-  const known = new Set(here.map(nameOf));
-  const { before } = planRestore(selectEntries(there, selection));
+  const onSource = parseTocEntries((await dumpSchema(work.source, database, { without, signal })).text);
+  const onTarget = parseTocEntries(
+    (await dumpSchema(work.target, targetDatabase(work.spec, database), { signal })).text,
+  );
+  const known = new Set(onTarget.map(nameOf));
+  const { before } = planRestore(selectEntries(onSource, selection));
   const isRenamed = ({ type, schema, name }: Entry): boolean =>
     (type === "TYPE" || type === "DOMAIN") && renamedTypes.has(qualify(schema ?? "", name));
   const wanted = before.filter(
@@ -96,14 +98,14 @@ export async function restoreMissing(
   { snapshot, copy, catchUp, redefined = [], signal }: RestoreMissing,
 ): Promise<Restored> {
   const { work, database, target, sourceSearchPath, deferTriggersAndForeignKeys } = objects;
-  const { selection, there, here } = await readBoth(objects, { snapshot, signal });
+  const { selection, onSource, onTarget } = await readBoth(objects, { snapshot, signal });
   // Both are planned, because a plan splits entries and names the parts: the index of a key, a deferred check.
-  const known = new Set(allEntries(planRestore(here)).map(nameOf));
-  const plan = planRestore(there, { deferTriggersAndForeignKeys });
+  const known = new Set(allEntries(planRestore(onTarget)).map(nameOf));
+  const plan = planRestore(onSource, { deferTriggersAndForeignKeys });
   const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal: work.signal });
   const isCaughtUp = (await catchUp?.()) ?? true;
-  const isMissing = missingHere(there, known, isCaughtUp);
-  const replacementOf = replacementsOf(there, redefined);
+  const isMissing = missingHere(onSource, known, isCaughtUp);
+  const replacementOf = replacementsOf(onSource, redefined);
   const restore = async (entries: readonly Entry[]): Promise<void> => {
     await reportFindings(work, database, await restoreEntries(target, entries.filter(isMissing), context));
     for (const entry of entries.filter((one) => !isMissing(one))) {
@@ -141,19 +143,26 @@ export async function restoreMissing(
 async function readBoth(
   { work, database, source }: NewObjects,
   { snapshot, signal = work.signal }: Pick<RestoreMissing, "snapshot" | "signal">,
-): Promise<{ readonly selection: Selection; readonly there: readonly Entry[]; readonly here: readonly Entry[] }> {
+): Promise<{
+  readonly selection: Selection;
+  readonly onSource: readonly Entry[];
+  readonly onTarget: readonly Entry[];
+}> {
   const read = async (dump: ReturnType<typeof dumpSchema>): Promise<Entry[]> =>
     withoutTemporaryReplicaIdentities(parseTocEntries((await dump).text));
   const selection = await readSelection(source, work.spec);
   const without = await hiddenTables(source, selection);
-  const there = selectEntries(await read(dumpSchema(work.source, database, { snapshot, without, signal })), selection);
-  const here = await read(dumpSchema(work.target, targetDatabase(work.spec, database), { signal: work.signal }));
-  return { selection, there, here };
+  const onSource = selectEntries(
+    await read(dumpSchema(work.source, database, { snapshot, without, signal })),
+    selection,
+  );
+  const onTarget = await read(dumpSchema(work.target, targetDatabase(work.spec, database), { signal: work.signal }));
+  return { selection, onSource, onTarget };
 }
 
 /** Returns whether the target lacks an entry and it can be restored now. */
 function missingHere(
-  there: readonly Entry[],
+  onSource: readonly Entry[],
   known: ReadonlySet<string>,
   isCaughtUp: boolean,
 ): (entry: Entry) => boolean {
@@ -162,20 +171,20 @@ function missingHere(
   // An existing table may still have rows outside the bounds.
   const attachesOld = (entry: Entry): boolean =>
     isAttachment(entry) && isUnknown(entry) && known.has(nameOf({ ...entry, type: "TABLE" }));
-  const attachesAnyOld = there.some(attachesOld);
+  const attachesAnyOld = onSource.some(attachesOld);
   const isPutOff = (entry: Entry): boolean => attachesOld(entry) || (attachesAnyOld && entry.type === "INDEX ATTACH");
   return (entry) => isUnknown(entry) && !isPutOff(entry);
 }
 
 /** Finds the change of the source that an entry applies. */
 function replacementsOf(
-  there: readonly Entry[],
+  onSource: readonly Entry[],
   redefined: readonly Redefined[],
 ): (entry: Entry) => Redefined | undefined {
   const replacements = new Map(redefined.map((one) => [one.id, one]));
   // A view that needs a key is dumped with its columns only, and with its definition as a rule after the key.
-  const laterViews = new Map(there.filter(({ type }) => type === "VIEW").map((view) => [returnRuleOf(view), view]));
-  const comesLater = new Set(there.flatMap((entry) => laterViews.get(nameOf(entry)) ?? []));
+  const laterViews = new Map(onSource.filter(({ type }) => type === "VIEW").map((view) => [returnRuleOf(view), view]));
+  const comesLater = new Set(onSource.flatMap((entry) => laterViews.get(nameOf(entry)) ?? []));
   return (entry) => {
     if (!redefinable.has(entry.type) || comesLater.has(entry)) return undefined;
     return replacements.get(catalogueKey(laterViews.get(nameOf(entry)) ?? entry));

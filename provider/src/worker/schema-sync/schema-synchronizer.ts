@@ -128,16 +128,16 @@ export class SchemaSynchronizer {
       const drift = await this.#driftOfReleased(objects);
       await this.#leaveOutBereft(drift);
       // New columns may need them.
-      if (drift.additions.length + drift.byHand.length > 0 && !drift.awaitsSchema)
+      if (drift.additions.length + drift.manualChanges.length > 0 && !drift.awaitsSchema)
         await this.#missing.restorePrerequisites(objects, drift.renamedTypes);
-      if (drift.byHand.length === 0) return this.#settle(objects, drift, seen);
+      if (drift.manualChanges.length === 0) return this.#settle(objects, drift, seen);
       const { mark } = this.#record.following;
       const side = mark && isAsNoted(seen.shape, mark) ? "target" : "source";
       if (patience === "once") throw await this.#pause.refusalOf(objects.source, drift, side);
       const readAgain = () => this.#drift(objects);
       const left = await this.#pause.untilResolved(objects.source, drift, { side, stuckAt: table, readAgain });
       const isPutRight = left !== drift;
-      if (left.byHand.length === 0) return this.#settle(objects, left, seen, isPutRight);
+      if (left.manualChanges.length === 0) return this.#settle(objects, left, seen, isPutRight);
       // Other tables keep their former definitions until the stream needs the new ones.
       const isChanged = await this.#apply(objects, { ...left, newTables: [] }, false);
       return isChanged || isPutRight ? "changed" : "pausedByOthers";
@@ -145,9 +145,9 @@ export class SchemaSynchronizer {
   }
 
   /** Recorded before the columns are added again: the tables look complete then, but lack values. */
-  async #leaveOutBereft({ bereft, newTables }: SchemaDrift): Promise<void> {
+  async #leaveOutBereft({ tablesWithLostColumns, newTables }: SchemaDrift): Promise<void> {
     const oids = new Map(newTables.map(({ schema, name, oid }) => [qualify(schema, name), oid]));
-    for (const table of bereft) {
+    for (const table of tablesWithLostColumns) {
       await this.#joins.skip(table, oids.get(table)!);
       await this.#record.say(
         `${table} has lost columns on the target, and their values: it is copied again`,
@@ -171,12 +171,12 @@ export class SchemaSynchronizer {
   async #settle(objects: NewObjects, drift: SchemaDrift, seen: SeenSource, isPutRight = false): Promise<SyncResult> {
     const markBefore = this.#record.following.mark;
     const isChanged = await this.#apply(objects, drift, seen.isAltered);
-    const late = drift.late.length > 0 ? await this.#applyLate(objects, drift.late) : "none";
+    const deferred = drift.deferred.length > 0 ? await this.#applyDeferred(objects, drift.deferred) : "none";
     // The target refuses a change of the stream, which starts another comparison.
-    if (late === "notCome") return isChanged ? "changed" : "same";
+    if (deferred === "refused") return isChanged ? "changed" : "same";
     if (seen.isAltered) await this.#noteGiven(seen, markBefore);
     // A column that was replaced has lost its indexes and constraints. The next comparison restores them.
-    this.#fingerprint = late === "some" ? undefined : seen.fingerprint;
+    this.#fingerprint = deferred === "some" ? undefined : seen.fingerprint;
     return isChanged || isPutRight ? "changed" : "same";
   }
 
@@ -207,15 +207,15 @@ export class SchemaSynchronizer {
 
   /**
    * @param due statements that were read before the stream catches up: its remaining rows may violate later rules
-   * @returns which of them were applied; `notCome` when the target refuses a change before the stream has caught up
+   * @returns which of them were applied; `refused` when the target refuses a change before the stream has caught up
    */
-  async #applyLate(objects: NewObjects, due: readonly string[]): Promise<"none" | "some" | "notCome"> {
+  async #applyDeferred(objects: NewObjects, due: readonly string[]): Promise<"none" | "some" | "refused"> {
     try {
-      if (!(await this.#followers.catchUp(objects.source))) return "notCome";
+      if (!(await this.#followers.catchUp(objects.source))) return "refused";
       // Restored objects may include some of these, or the source may no longer have them.
-      const { late } = await this.#drift(objects);
+      const { deferred } = await this.#drift(objects);
       let taken: "none" | "some" = "none";
-      for (const sql of due.filter((one) => late.includes(one)))
+      for (const sql of due.filter((one) => deferred.includes(one)))
         if (await this.#tryStatement(objects.target, sql)) taken = "some";
       return taken;
     } finally {
@@ -258,7 +258,7 @@ export class SchemaSynchronizer {
     const record = this.#record;
     const sourceTables = await tablesInScope(source, record.work.spec);
     const targetTables = await listTables(target);
-    const here = new Set(targetTables.map(({ schema, name }) => qualify(schema, name)));
+    const onTarget = new Set(targetTables.map(({ schema, name }) => qualify(schema, name)));
     const followed = record.following.followed ?? (await this.#followedAtFirst(source, targetTables));
     if (!record.following.followed) await record.keep({ followed });
     await this.#joins.updateJoining(sourceTables, targetTables);
@@ -271,7 +271,7 @@ export class SchemaSynchronizer {
     const drift = await readDrift(shapes);
     const again = sourceTables.filter(({ schema, name }) => {
       const table = qualify(schema, name);
-      return here.has(table) && (outdated.has(table) || table in joining || drift.bereft.has(table));
+      return onTarget.has(table) && (outdated.has(table) || table in joining || drift.tablesWithLostColumns.has(table));
     });
     return { ...drift, newTables: [...drift.newTables, ...again] };
   }

@@ -55,18 +55,18 @@ export class TableResync {
     const oids = new Map(sourceTables.map((table) => [nameOfTable(table), table.oid]));
     const moved = Object.entries(joining).filter(([name, oid]) => names.get(oid) !== name);
     if (moved.length === 0) return;
-    const now: Record<string, number> = { ...joining };
+    const now = new Map(Object.entries(joining).filter(([name, oid]) => names.get(oid) === name));
     for (const [name, oid] of moved) {
-      delete now[name];
-      const present = names.get(oid);
-      if (present !== undefined) now[present] = oid;
-    }
-    for (const [name] of moved) {
-      const replacement = oids.get(name);
+      const [present, replacement] = [names.get(oid), oids.get(name)];
+      if (present !== undefined) now.set(present, oid);
       if (replacement === undefined) this.#record.formerNames.add(name);
-      else now[name] = replacement;
+      else now.set(name, replacement);
     }
-    await this.#record.keep({ joining: now, followed: { ...begunCopies(moved, targetTables, followed), ...followed } });
+    const joiningNow = Object.fromEntries(now);
+    await this.#record.keep({
+      joining: joiningNow,
+      followed: { ...begunCopies(moved, targetTables, followed), ...followed },
+    });
     const missing = moved.map(([name]) => name).filter((name) => !oids.has(name));
     if (missing.length === 0) return;
     await this.#record.say(`not copied, because it was dropped or renamed on the source: ${missing.join(", ")}`);
@@ -180,8 +180,8 @@ export class TableResync {
 
   /** The settings that the target has. Settings of older tables were not applied to it. */
   async #settingsOf({ target }: NewObjects, { settings = {} }: SchemaBaseline): Promise<ObjectSettings> {
-    const here = settingDigestsOf(await readObjectSettings(target));
-    return Object.fromEntries(Object.entries(settings).filter(([key, digest]) => here[key] === digest));
+    const onTarget = settingDigestsOf(await readObjectSettings(target));
+    return Object.fromEntries(Object.entries(settings).filter(([key, digest]) => onTarget[key] === digest));
   }
 }
 

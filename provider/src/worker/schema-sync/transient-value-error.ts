@@ -33,5 +33,5 @@ export async function isTransientValueError({
   if (!hasUsersType) return false;
   const drift = await readTypeDrift({ source, target, schemaOnTarget: (schema) => schema, before });
   const table = qualify(relation.schema, relation.name);
-  return drift.additions.length === 0 && !drift.byHand.some(({ tables }) => tables.includes(table));
+  return drift.additions.length === 0 && !drift.manualChanges.some(({ tables }) => tables.includes(table));
 }

@@ -168,10 +168,11 @@ export class LiveStream {
     result.catch(() => undefined);
     let reportedAt = Date.now();
     while (!this.#pause.refusal && !begun.signal.aborted) {
+      if (Date.now() - reportedAt >= reportWaitEveryMs) {
+        reportedAt = Date.now();
+        await this.#record.say(this.#waitText());
+      }
       await delay(pausedCheckMs, begun.signal);
-      if (begun.signal.aborted || Date.now() - reportedAt < reportWaitEveryMs) continue;
-      reportedAt = Date.now();
-      await this.#record.say(this.#waitText());
     }
     const { refusal } = this.#pause;
     if (!refusal || begun.signal.aborted) return result;

@@ -90,17 +90,17 @@ async function outcome(
 async function compare(work: Work, verification: VerificationOfDatabase): Promise<Found> {
   let found: Found | undefined;
   const { database, stream, requestedBy, signal } = verification;
-  const tell = (text: string): Promise<void> =>
+  const warn = (text: string): Promise<void> =>
     work.journal.event(`verification (${requestedBy}): ${text}`, { database, level: "warning" });
   const again = async (round: number, why: string): Promise<void> => {
     const pauseMs = firstPauseMs * 2 ** (round - 1);
-    await tell(`${why}; compared again in ${pauseMs / 1000} s`);
+    await warn(`${why}; compared again in ${pauseMs / 1000} s`);
     await delay(pauseMs, signal);
   };
   const patience: RetryPolicy = {
     ...{ seconds: work.spec.reconnectFor, signal },
     isRetryable: (error) => !stream.hasFailed && isConnectionLoss(error),
-    onLost: (reason, retryInMs) => tell(`${reason}; compared again in ${retryInMs / 1000} s`),
+    onLost: (reason, retryInMs) => warn(`${reason}; compared again in ${retryInMs / 1000} s`),
     failsAfterGoodRun: true,
   };
   for (let round = 1; ; round++) {
@@ -130,10 +130,10 @@ async function compareOnce(
 ): Promise<Found> {
   const { spec, source, target } = work;
   const slot = pointSlot(changeCaptureNames(spec, database));
-  const here = { endpoint: source, database, slot, plugin: stream.following.plugin };
-  const there = { endpoint: target, database: targetDatabase(spec, database) };
+  const onTarget = { endpoint: source, database, slot, plugin: stream.following.plugin };
+  const onSource = { endpoint: target, database: targetDatabase(spec, database) };
   const moment = await stream.exclusively((follower) =>
-    alignSnapshots({ source: here, target: there, follower, signal }),
+    alignSnapshots({ source: onTarget, target: onSource, follower, signal }),
   );
   try {
     const results = await compareAt(work, { database, stream, moment, signal, only });
@@ -156,7 +156,7 @@ async function compareAt(
   const { spec, source, target } = work;
   const { database, stream, moment, only } = at;
   const purpose = `${spec.migrationName} verify`;
-  const here = targetDatabase(spec, database);
+  const onTarget = targetDatabase(spec, database);
   const openSource = (view: ComparisonView) =>
     openToCompare({ endpoint: source, database, purpose, snapshotId: moment.source.id }, view);
   const { tables, searchPath } = await planComparison(work, openSource, true);
@@ -171,7 +171,7 @@ async function compareAt(
     compareTables({
       openSource,
       openTarget: (view) =>
-        openToCompare({ endpoint: target, database: here, purpose, snapshotId: moment.target.id }, view),
+        openToCompare({ endpoint: target, database: onTarget, purpose, snapshotId: moment.target.id }, view),
       underSnapshots: ["source", "target"],
       tables: tables.filter((table) => isThere(table) && isWanted(table)),
       searchPath,
