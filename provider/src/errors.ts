@@ -51,10 +51,25 @@ export class InvalidInputError extends MigrationError {
   }
 }
 
-/** A named object does not exist: correct the name. */
+/**
+ * A named object does not exist: correct the name.
+ *
+ * @example
+ * ```text
+ * no migration crm is recorded on the target
+ *   To do: list the migrations: pg-migration list
+ * ```
+ */
 export class NotFoundError extends MigrationError {}
 
-/** A server answered and refused, or its settings do not allow the migration. The user must change something first. */
+/**
+ * A server answered and refused, or its settings do not allow the migration. The user must change something first.
+ *
+ * @example
+ * ```ts
+ * if (error instanceof RefusedError) console.log(error.message, error.code, error.remedy);
+ * ```
+ */
 export class RefusedError extends MigrationError {}
 
 /** A refusal that depends on the moment: the same attempt may succeed later, without a change by the user. */
@@ -66,25 +81,76 @@ export class LockNotAvailableError extends RetryableError {}
 /** A concurrent TRUNCATE, ALTER or similar statement changed what was read. */
 export class ConcurrentChangeError extends RetryableError {}
 
-/** A server did not answer, or the connection was lost: retry with backoff, for as long as the caller allows. */
+/**
+ * A server did not answer, or the connection was lost: retry with backoff, for as long as the caller allows.
+ *
+ * @example
+ * ```text
+ * reader@db.example:5432/crm: nothing answers (connect ECONNREFUSED 10.0.0.1:5432)
+ * ```
+ */
 export class UnreachableError extends MigrationError {}
 
-/** Another worker holds the lease: stop at once and write nothing more. */
+/**
+ * Another worker holds the lease: stop at once and write nothing more.
+ *
+ * @example
+ * ```text
+ * another worker has taken over migration crm
+ * ```
+ */
 export class TakenOverError extends MigrationError {}
 
-/** The user asked to stop. */
+/**
+ * The user asked to stop.
+ *
+ * @example
+ * ```text
+ * the copy was canceled
+ * ```
+ */
 export class CanceledError extends MigrationError {}
 
-/** To continue would harm the source: release what is held there. */
+/**
+ * To continue would harm the source: release what is held there.
+ *
+ * @example
+ * ```text
+ * the slot of crm retains 200 GB of WAL on the source
+ * ```
+ */
 export class SourceAtRiskError extends MigrationError {}
 
-/** Source and target are not equal: never report success. */
+/**
+ * Source and target are not equal: never report success.
+ *
+ * @example
+ * ```text
+ * crm: source and target are not equal:
+ *   public.orders: 20 rows on the source, 19 on the target: missing (id = 7)
+ * ```
+ */
 export class ContentDiffersError extends MigrationError {}
 
-/** A wait ended without the awaited event. */
+/**
+ * A wait ended without the awaited event.
+ *
+ * @example
+ * ```text
+ * crm could not be removed within 60 s
+ *   To do: run pulumi destroy again, which removes the rest, or raise timeouts.delete
+ * ```
+ */
 export class TimeoutError extends MigrationError {}
 
-/** The engine met a state that should be impossible: stop and keep everything for inspection. */
+/**
+ * The engine met a state that should be impossible: stop and keep everything for inspection.
+ *
+ * @example
+ * ```text
+ * a message of -1 bytes arrived during a copy
+ * ```
+ */
 export class EngineError extends MigrationError {}
 
 /** The message of any thrown value. */

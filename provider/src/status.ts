@@ -1,6 +1,6 @@
 /**
- * What a migration reports, in the vocabulary of Azure's migration service (REST `flexibleServers/migrations`, API
- * version 2025-08-01), with what that service does not tell beside it. Plain JSON: it becomes resource outputs.
+ * The status of a migration, in the vocabulary of Azure's migration service (REST `flexibleServers/migrations`, API
+ * version 2025-08-01), with additional details. Plain JSON, because it becomes resource outputs.
  */
 
 export type MigrationState =
@@ -17,7 +17,7 @@ export type MigrationSubState =
   | "MigratingData"
   | "WaitingForCutoverTrigger"
   | "CompletingMigration"
-  /** Cut over, and the source is kept as the target is: until `rollback` says which of both stays. */
+  /** Cut over, and changes of the target are applied to the source until `rollback` decides which server remains. */
   | "WaitingForRollbackDecision"
   | "CancelingRequestedDBMigrations"
   | "Completed";
@@ -25,7 +25,7 @@ export type MigrationSubState =
 export type DatabaseState =
   "InProgress" | "WaitingForCutoverTrigger" | "Failed" | "Canceling" | "Canceled" | "Succeeded";
 
-/** `lost`: the migration has not ended, and no worker holds its lease. */
+/** `lost`: the migration has not ended, but no worker holds its lease. */
 export type WorkerState = "running" | "lost" | "ended";
 
 export type ValidationState = "Succeeded" | "Warning" | "Failed";
@@ -41,11 +41,11 @@ export type ValidationType =
 export interface ValidationMessage {
   readonly state: ValidationState;
   readonly message: string;
-  /** Azure's code where it has one. */
+  /** Azure's code, if there is one. */
   readonly code?: string;
   readonly object?: string;
   readonly objectType?: "Database" | "Instance";
-  /** What to do about it, as a command where one exists. */
+  /** What to do about it, with a command if there is one. */
   readonly remedy?: string;
 }
 
@@ -84,123 +84,123 @@ export interface DatabaseDetails {
   readonly appliedChanges: number;
   /** Changes received from the source and not applied yet. */
   readonly incomingChanges: number;
-  /** Seconds that the target is behind the source's commits: Azure's name, and one that says its unit. */
+  /** Lag of the target in seconds. `latency` is Azure's name for it. */
   readonly latency: number;
   readonly latencySeconds: number;
   /**
-   * Whether lag and rates are measured now: a worker follows the source. Otherwise they are the last values measured, or 0
-   * for a database that was never followed.
+   * Whether a worker currently measures lag and rates. Otherwise they are the last measured values, or 0 if the
+   * database was never replicated.
    */
   readonly isLagMeasured: boolean;
-  /** When lag and rates were last measured; present while the database has a stream that no worker measures. */
+  /** Time of the last measurement; present if the database has a stream, but no worker measures it. */
   readonly lagUnknownSince?: string;
   readonly message?: string;
-  /** Bytes and rows copied so far, and what is to be copied (heap and TOAST, and estimated rows). */
+  /** Bytes and rows copied so far, and in total (heap and TOAST, and estimated rows). */
   readonly bytesCopied: number;
   readonly bytesTotal: number;
   readonly rowsCopied: number;
   readonly rowsEstimated: number;
   readonly indexesCompleted: number;
   readonly indexesTotal: number;
-  /** Bytes of WAL between the source's end and what is applied. */
+  /** Bytes of WAL between the source's current position and the applied LSN. */
   readonly lagBytes: number;
   /** Transactions received from the source and not applied yet. */
   readonly pendingTransactions: number;
-  /** Applied, over the last ten seconds. */
+  /** Applied inserts, averaged over the last ten seconds. */
   readonly insertsPerSecond: number;
   readonly updatesPerSecond: number;
   readonly deletesPerSecond: number;
-  /** Estimate of when the target has caught up; absent while it does not come nearer. */
+  /** Estimated time until the target has caught up; absent if the lag does not decrease. */
   readonly secondsToCatchUp?: number;
   readonly tablesCompared: number;
   readonly tablesDifferent: number;
-  /** WAL that the source keeps for the slot; absent where there is none. */
+  /** WAL that the source retains for the slot; absent without a slot. */
   readonly retainedWalBytes?: number;
-  /** How much it may keep, by `maxRetainedWal` or the source's `max_slot_wal_keep_size`; absent where neither is set. */
+  /** Limit for retained WAL, from `maxRetainedWal` or the source's `max_slot_wal_keep_size`; absent without a limit. */
   readonly retainedWalLimitBytes?: number;
-  /** Of those compared: only their rows were counted, as `verification` wants it or beyond `cutoverVerificationBudget`. */
+  /** Compared tables whose rows were only counted, because of `verification` or `cutoverVerificationBudget`. */
   readonly tablesCounted: number;
-  /** While tables are compared. */
+  /** Present while tables are compared. */
   readonly comparison?: ComparisonProgress;
-  /** While indexes are built: those in hand, the longest first, at most ten. */
+  /** Running index builds, the longest first, at most ten. */
   readonly indexBuilds?: readonly IndexBuild[];
-  /** Online: the last comparison while writes went on, by `verifyNow` or `verifyBeforeCutover`. */
+  /** Online: the last comparison during replication, requested by `verifyNow` or `verifyBeforeCutover`. */
   readonly verification?: OnlineVerification;
-  /** After the cutover, for as long as one can return to the source. */
+  /** Present after the cutover, while a return to the source is possible. */
   readonly rollbackReplication?: RollbackStatus;
-  /** Of the base copy, by bytes. */
+  /** Percentage of bytes of the initial copy. */
   readonly percent: number;
-  /** The largest tables, at most 200 of them. */
+  /** The largest tables, at most 200. */
   readonly tables: readonly TableDetails[];
 }
 
 export interface ComparisonProgress {
-  /** Of tables as they are stored; what is read on one side only counts half. */
+  /** Size of the compared tables on disk. A table that was read on one server counts half. */
   readonly bytesCompared: number;
   readonly bytesTotal: number;
-  /** If it goes on as fast as it went. */
+  /** Estimate at the current rate. */
   readonly secondsLeft?: number;
 }
 
 export interface IndexBuild {
-  /** An index, or a constraint that is one. */
+  /** An index, or a constraint with an index. */
   readonly index: string;
-  /** `schema.table`, quoted where SQL needs it. */
+  /** `schema.table`, quoted as SQL requires it. */
   readonly table: string;
   readonly seconds: number;
-  /** As the target's pg_stat_progress_create_index (from 12 on) tells it; absent before it does. */
+  /** Phase in the target's pg_stat_progress_create_index (from 12 on); absent before. */
   readonly phase?: string;
-  /** Of the phase, where that has a measure. */
+  /** Percentage of the phase, if the phase has one. */
   readonly percent?: number;
 }
 
-/** A comparison of both sides at one point of the source's history, made while writes go on. */
+/** A comparison of both servers at one LSN of the source during replication. */
 export interface OnlineVerification {
-  /** `failed`: it could not be made, and nothing is known; `message` says why. */
+  /** `failed`: the comparison was not completed; `message` has the reason. */
   readonly state: "running" | "equal" | "different" | "failed";
-  /** The `verifyNow` that asked for it; `beforeCutover` where the cutover did. */
+  /** The value of `verifyNow`, or `beforeCutover`. */
   readonly requestedBy: string;
   readonly startedOn: string;
   readonly endedOn?: string;
-  /** The point: both sides show every transaction that the source had committed before it, and none after. */
+  /** Position in the source's WAL. Both servers show all transactions committed before it, and no later ones. */
   readonly lsn?: string;
-  /** For how long changes were not applied, in seconds. */
+  /** How long applying was paused, in seconds. */
   readonly heldSeconds?: number;
   readonly tablesCompared?: number;
   readonly tablesDifferent?: number;
-  /** The first tables that differ, at most 200 of them. */
+  /** The first tables that differ, at most 200. */
   readonly differences?: readonly {
     readonly table: string;
     readonly sourceRows: number;
     readonly targetRows: number;
-    /** The rows by their keys, and what the target's is: missing, unexpected (the source has none) or different. */
+    /** Rows by their keys, and the state on the target: missing, unexpected (not on the source) or different. */
     readonly firstDifferences: readonly { readonly key: string; readonly kind: string }[];
   }[];
   readonly message?: string;
 }
 
-/** The stream from the target back to the source, after a cutover with `rollback: "keep"`. */
+/** The stream from the target to the source after a cutover with `rollback: "keep"`. */
 export interface RollbackStatus {
-  /** `paused`: the source cannot take a change; `message` says why. It is tried again all the time. */
+  /** `paused`: the source refuses a change; `message` has the reason. The worker keeps retrying. */
   readonly state: "opening" | "following" | "paused" | "returning";
   readonly message?: string;
   readonly inserts?: number;
   readonly updates?: number;
   readonly deletes?: number;
   readonly latencySeconds?: number;
-  /** Bytes of the target's WAL that are not applied to the source. */
+  /** Bytes of the target's WAL that are not yet applied to the source. */
   readonly lagBytes?: number;
 }
 
 export interface TableDetails {
-  /** `schema.table`, quoted where SQL needs it. */
+  /** `schema.table`, quoted as SQL requires it. */
   readonly table: string;
   readonly state: "queued" | "loading" | "completed" | "errored";
   readonly bytesCopied: number;
   readonly bytesTotal: number;
   readonly rowsCopied: number;
   readonly rowsEstimated: number;
-  /** Undefined until it is compared. */
+  /** Undefined before the comparison. */
   readonly verified?: "equal" | "different";
   /** What was compared: every stored value, or only the number of rows. */
   readonly verifiedBy?: "content" | "counts";
@@ -209,72 +209,75 @@ export interface TableDetails {
   readonly error?: string;
 }
 
-/** Outputs are kept in the state: a database with ten thousand tables must not fill it. */
+/** Limits the outputs, which Pulumi stores in the state: a database may have ten thousand tables. */
 export const maxTablesShown = 200;
 export const maxIndexBuildsShown = 10;
 
-/** What a worker has found a server to be. */
+/** Version and settings of a server. */
 export interface ServerMetadata {
-  /** As `server_version` says it: `17.10`. */
+  /** As in `server_version`: `17.10`. */
   readonly version: string;
   readonly host: string;
   readonly port: number;
-  /** Megabytes (of 1024 x 1024 bytes) of all databases that the role may connect to. */
+  /** Total size of all databases that the role may connect to, in megabytes of 1024 x 1024 bytes. */
   readonly storageMb: number;
 }
 
-/** How to reach the migrated data; the password is the one that the program has given. */
+/** How to connect to the migrated data, with the password from the program. */
 export interface TargetConnection {
   readonly host: string;
   readonly port: number;
   readonly user: string;
   readonly sslMode: string;
-  /** By their names on the target, in the order of dbsToMigrate. */
+  /** Names on the target, in the order of dbsToMigrate. */
   readonly databases: readonly string[];
 }
 
 export interface MigrationStatus {
-  /** Names the migration on its target, as Azure's does: unique there, and the same for as long as it is recorded. */
+  /** Unique on the target, and constant while the migration is recorded. Corresponds to Azure's name. */
   readonly migrationId: string;
   readonly state: MigrationState;
-  /** Why the migration has failed; beside any other state, why some of its databases have, while the others go on. */
+  /**
+   * The error of the migration. In any other state than `Failed`, the errors of failed databases while the others
+   * continue.
+   */
   readonly error?: string;
   readonly currentSubStateDetails: {
     readonly currentSubState: MigrationSubState;
-    /** The last substate in which the migration made progress: where it stopped, once it has failed or was canceled. */
+    /** The last substate with progress: where a failed or canceled migration stopped. */
     readonly reachedSubState?: MigrationSubState;
     readonly dbDetails: Readonly<Record<string, DatabaseDetails>>;
     readonly validationDetails?: ValidationDetails;
   };
-  /** The process that does the work. */
+  /** The process that migrates. */
   readonly worker: {
     readonly state: WorkerState;
     readonly host?: string;
     readonly pid?: number;
-    /** Of the package that the worker runs from. */
+    /** Version of the worker's package. */
     readonly version?: string;
   };
-  /** The base copy of all databases: 100 when every byte is copied. */
+  /** Initial copy of all databases: 100 when every byte is copied. */
   readonly percent: number;
   readonly bytesPerSecond: number;
-  /** Estimate of what is left of the base copy at that rate; absent while nothing can be said. */
+  /** Estimated remaining time of the initial copy; absent if there is not enough data. */
   readonly secondsLeft?: number;
   readonly sourceDbServerMetadata?: ServerMetadata;
   readonly targetDbServerMetadata?: ServerMetadata;
   readonly startedOn?: string;
   readonly endedOn?: string;
-  /** Steps of the cutover with the seconds that each took; empty before it. */
+  /** Steps of the cutover with their durations in seconds; empty before it. */
   readonly cutoverTimeline: readonly CutoverStep[];
 }
 
-/** The steps of one database run one after another; databases are cut over at the same time. */
+/** Steps of one database run one after another. Databases are cut over at the same time. */
 export interface CutoverStep {
   readonly database: string;
   readonly step: string;
   readonly seconds: number;
 }
 
-/** Substates before the data moves, each left by an update of one property, or when its time comes. */
+/** Substates before the copy, which end when a property is updated, or at their time. */
 export const waitsBeforeTheStart: readonly MigrationSubState[] = [
   "WaitingForLogicalReplicationSetupRequestOnSourceDB",
   "WaitingForDBsToMigrateSpecification",
@@ -285,14 +288,14 @@ export const waitsBeforeTheStart: readonly MigrationSubState[] = [
 
 const ends: readonly MigrationState[] = ["Succeeded", "Failed", "ValidationFailed", "Canceled"];
 
-/** No worker goes on from here unless the user asks for it. */
+/** Whether the migration has ended, so that no worker continues it without a new request. */
 export const hasEnded = (state: MigrationState): boolean => ends.includes(state);
 
-/** The same of one database. */
+/** Whether one database has ended. */
 export const hasDatabaseEnded = (state: DatabaseState): boolean =>
   state === "Succeeded" || state === "Failed" || state === "Canceled";
 
-/** Those that wait for another try, whether or not the others go on. */
+/** Failed databases, which wait for another attempt while the others may continue. */
 export const failedDatabases = ({ currentSubStateDetails }: MigrationStatus): string[] =>
   Object.values(currentSubStateDetails.dbDetails).flatMap(({ databaseName, migrationState }) =>
     migrationState === "Failed" ? [databaseName] : [],

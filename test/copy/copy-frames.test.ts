@@ -16,7 +16,7 @@ function encode({ type, body }: Message): Buffer {
   return bytes;
 }
 
-/** Cuts bytes into chunks of the lengths given, over and over. */
+/** Cuts bytes into chunks of the given lengths, repeatedly. */
 function* cut(bytes: Buffer, lengths: readonly number[]): Generator<Buffer> {
   for (let at = 0, i = 0; at < bytes.length; i++) {
     const length = lengths[i % lengths.length]!;
@@ -26,11 +26,11 @@ function* cut(bytes: Buffer, lengths: readonly number[]): Generator<Buffer> {
 }
 
 describe("copy frames", () => {
-  // Bodies full of header-like bytes, so that a scanner that loses its place is led astray.
+  // Bodies contain bytes that look like headers, so that a parser at a wrong position fails.
   const body = fc.uint8Array({ maxLength: 40 }).map((bytes) => bytes.map((byte) => (byte % 3 === 0 ? 0x64 : byte)));
   const message = fc.record({ type: fc.constantFrom("d", "d", "d", "N", "S", "c", "C", "Z"), body });
 
-  it("are parted from other messages wherever the stream is cut", () => {
+  it("are separated from other messages wherever the stream is cut", () => {
     fc.assert(
       fc.property(
         fc.array(message, { maxLength: 30 }),
@@ -50,7 +50,7 @@ describe("copy frames", () => {
           assert.deepEqual(of("other"), Buffer.concat(messages.filter((each) => !isData(each)).map(encode)));
           assert.equal(frames.count, messages.filter(isData).length);
           assert.equal(frames.lackingBytes, 0);
-          // In the order in which they came, too.
+          // The order is kept.
           assert.deepEqual(Buffer.concat(received.map(([, b]) => b)), Buffer.concat(messages.map(encode)));
         },
       ),
@@ -58,7 +58,7 @@ describe("copy frames", () => {
     );
   });
 
-  it("know what a message lacks that was cut", () => {
+  it("report the missing bytes of a message that was cut", () => {
     const frames = new CopyFrames({ copyData: () => undefined, other: () => undefined });
     const bytes = encode({ type: "d", body: new Uint8Array(10) });
     frames.push(bytes.subarray(0, 3));
@@ -71,7 +71,7 @@ describe("copy frames", () => {
     assert.equal(frames.lackingBytes, 0);
   });
 
-  it("of an impossible length are a fault", () => {
+  it("with an impossible length are an error", () => {
     const frames = new CopyFrames({ copyData: () => undefined, other: () => undefined });
     assert.throws(() => frames.push(Buffer.from([0x64, 0, 0, 0, 3])), EngineError);
   });

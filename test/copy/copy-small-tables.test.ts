@@ -29,11 +29,11 @@ describe("small tables copied together", () => {
 
   async function rowsOf(client: Parameters<typeof listSizedTables>[0]): Promise<TableRows[]> {
     const tables = await listSizedTables(client);
-    // Both formats in turn: each copy has its own.
+    // Both formats alternate: each copy has its own.
     return tables.map((table, n) => ({ table, format: n % 2 === 0 ? "binary" : "text", condition: undefined }));
   }
 
-  it("are counted and stored each by itself, and can be repeated", async () => {
+  it("are counted and stored separately, and can be copied again", async () => {
     const from = await freshDatabase(sourceServer, shape, rows);
     const into = await freshDatabase(targetServer, shape);
     await withSessions([sourceServer, from], [targetServer, into], async (source, target) => {
@@ -47,7 +47,7 @@ describe("small tables copied together", () => {
     await assertSameContent({ server: sourceServer, database: from }, { server: targetServer, database: into });
   });
 
-  it("take only the rows of a condition, and replace only those", async () => {
+  it("copy only the rows of a condition, and replace only those", async () => {
     const from = await freshDatabase(sourceServer, shape, rows);
     const into = await freshDatabase(targetServer, shape, "INSERT INTO ten VALUES (1, 'kept'), (9, 'replaced')");
     await withSessions([sourceServer, from], [targetServer, into], async (source, target) => {
@@ -60,7 +60,7 @@ describe("small tables copied together", () => {
   });
 
   for (const side of ["target", "source"] as const)
-    it(`leave nothing behind where the ${side} refuses one, and say which`, async () => {
+    it(`leave no rows if the ${side} refuses one table, and name that table`, async () => {
       const from = await freshDatabase(sourceServer, shape, rows);
       const into = await freshDatabase(targetServer, shape);
       if (side === "target") await targetServer.query("ALTER TABLE few ADD CHECK (id < 400)", { database: into });
@@ -79,7 +79,7 @@ describe("small tables copied together", () => {
           const { rowCount } = await target.query(`SELECT FROM public."${table.name}"`);
           assert.equal(rowCount, 0, table.name);
         }
-        // Both sessions go on.
+        // Both sessions can be used.
         await source.query("SELECT");
         if (side === "target")
           await copySmallTables(

@@ -37,7 +37,7 @@ describe("the copy of a table", () => {
       await withSessions(...sides, async (source, target) => {
         const table = await tableNamed(source, "every_type");
         for (const format of ["text", "binary"] as const) {
-          // In binary only the columns that may go so.
+          // In binary format only the columns that support it.
           const some = {
             ...table,
             columns: table.columns.filter((column) => {
@@ -58,7 +58,7 @@ describe("the copy of a table", () => {
           assert.deepEqual(compared?.firstDifferences, [], format);
           assert.equal(compared.equal, true, format);
         }
-        // A witness that knows nothing of our images: the text of every value, where the versions print alike.
+        // An independent check without row images: the text of every value, if both versions print it alike.
         if (Math.min(from, to) < 12) return;
         await copyTable({ source, target, table, format: "text" });
         const text = "SELECT r::text FROM public.every_type r ORDER BY id";
@@ -67,7 +67,7 @@ describe("the copy of a table", () => {
     });
   }
 
-  it("goes in binary only where both sides read the same", async () => {
+  it("uses the binary format only if both servers read it alike", async () => {
     const shape = (type: string): string =>
       `CREATE TYPE mood AS ENUM ('a'); CREATE TYPE pair AS (a int); CREATE DOMAIN small AS int2; CREATE TABLE t (a int, v ${type})`;
     const expected: Record<string, string> = {
@@ -102,7 +102,7 @@ describe("the copy of a table", () => {
     }
   });
 
-  it("copies rows without columns, generated columns, ALWAYS identities and strange names, and not the children's rows", async () => {
+  it("copies rows without columns, generated columns, ALWAYS identities and unusual names, but no rows of child tables", async () => {
     const shape = `
       CREATE TABLE "no columns" ();
       CREATE TABLE "Strange "" name" ("a ""b" int GENERATED ALWAYS AS IDENTITY, "select" int,
@@ -130,7 +130,7 @@ describe("the copy of a table", () => {
     });
   });
 
-  it("freezes what fills a whole table, can be repeated, and is undone as a whole", async () => {
+  it("freezes the rows of a whole table, can be repeated, and rolls back completely", async () => {
     const shape = "CREATE TABLE t (id int PRIMARY KEY)";
     const sourceDatabase = await freshDatabase(server(14), shape, "INSERT INTO t SELECT generate_series(1, 5000)");
     const targetDatabase = await freshDatabase(server(18), shape);
@@ -161,7 +161,7 @@ describe("the copy of a table", () => {
     });
   });
 
-  it("replaces only the rows that an extension's condition names", async () => {
+  it("replaces only the rows of an extension's condition", async () => {
     const shape = "CREATE TABLE t (id int)";
     const sourceDatabase = await freshDatabase(server(14), shape, "INSERT INTO t SELECT generate_series(1, 10)");
     const targetDatabase = await freshDatabase(server(18), shape, "INSERT INTO t VALUES (1), (2), (8)");
@@ -174,7 +174,7 @@ describe("the copy of a table", () => {
     });
   });
 
-  it("fails instead of reading past row-level security", async () => {
+  it("fails if row-level security would hide rows", async () => {
     const database = await freshDatabase(
       server(14),
       "CREATE TABLE t (id int); ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE ROLE reader LOGIN PASSWORD 'p'; GRANT SELECT ON t TO reader",
@@ -192,7 +192,7 @@ describe("the copy of a table", () => {
   });
 
   for (const major of [10, 14]) {
-    it(`in parts of ${major} holds every row exactly once`, async () => {
+    it(`in parts contains every row exactly once on PostgreSQL ${major}`, async () => {
       const shape = "CREATE TABLE t (id int8 PRIMARY KEY, v text)";
       const database = await freshDatabase(server(major), shape);
       const targetDatabase = await freshDatabase(server(18), shape);
@@ -220,7 +220,7 @@ describe("the copy of a table", () => {
           assert.ok(fullest < 3000, `one part has ${fullest} of 10000 rows`);
           const { rows } = await target.query<{ n: string }>("SELECT count(*) AS n FROM public.t");
           assert.equal(rows[0]!.n, "10000");
-          // Rows that came after the plan are in the open ends.
+          // Rows inserted after the plan are in the open ranges at both ends.
           const all = parts.map((part) => `(SELECT count(*) FROM public.t WHERE ${part})`).join(" + ");
           await source.query(
             "INSERT INTO public.t SELECT 7000000::int8 + i, repeat('y', 500) FROM generate_series(1, 5000) i",

@@ -7,7 +7,7 @@ import { EmbeddedServer } from "../support/servers/embedded-server";
 import { until } from "../support/until";
 import { endpointOf, freshDatabase } from "./pairs";
 
-describe("a line that goes dead without a word", () => {
+describe("a dead connection", () => {
   let server: EmbeddedServer;
   let database: string;
   let proxy: CuttableProxy;
@@ -32,14 +32,14 @@ describe("a line that goes dead without a word", () => {
   const isDead = (error: unknown): boolean => error instanceof UnreachableError && error.message.includes(" is dead");
 
   const untilWaiting = (): Promise<void> =>
-    until("the lock is waited for", async () => {
+    until("the statement waits for the lock", async () => {
       const waiting = await server.query(
         "SELECT FROM pg_stat_activity WHERE application_name LIKE 'pg-migration %' AND wait_event_type = 'Lock'",
       );
       return waiting.length > 0;
     });
 
-  it("ends any statement of any session", async () => {
+  it("ends every statement of every session with an error", async () => {
     const session = await far();
     const answer = session.query("SELECT pg_sleep(0.5)");
     proxy.swallow();
@@ -48,7 +48,7 @@ describe("a line that goes dead without a word", () => {
   });
 
   for (const end of ["source", "target"] as const)
-    it(`ends a COPY whose ${end} it leads to`, async () => {
+    it(`to the ${end} of a COPY ends it with an error`, async () => {
       const obstacle = await server.connect(database);
       const [source, target] = end === "source" ? [await far(), await near()] : [await near(), await far()];
       try {
@@ -65,7 +65,7 @@ describe("a line that goes dead without a word", () => {
       }
     });
 
-  it("ends no COPY of which the other end is only slow", async () => {
+  it("is not assumed if the other end of a COPY is only slow", async () => {
     const obstacle = await server.connect(database);
     const [source, target] = await Promise.all([near(), far()]);
     try {
@@ -75,7 +75,7 @@ describe("a line that goes dead without a word", () => {
       proxy.mend(() => looks++);
       const copied = relayCopy({ source, target, what: "t", ...pair });
       copied.catch(() => undefined);
-      await until("the target has been looked at five times", () => looks >= 5);
+      await until("the target's session was checked five times", () => looks >= 5);
       await obstacle.query("ROLLBACK");
       assert.equal((await copied).rows, 1000);
     } finally {

@@ -1,6 +1,9 @@
-/** A table with a column for every kind of type that versions, settings or encodings print differently, and nasty values. */
+/**
+ * A table with a column for every kind of type that versions, settings or encodings print differently, and unusual
+ * values.
+ */
 
-/** What both servers need beforehand. */
+/** Objects that both servers need first. */
 export const everyTypeSchema = `
   CREATE TYPE mood AS ENUM ('sad', 'it''s "ok"', '');
   CREATE TYPE pair AS (f float8, label text);
@@ -22,7 +25,7 @@ export const everyTypeSchema = `
     ta text[], f8a float8[], ea mood[], pa2 pair[], ia int4[][], na numeric[], tsa timestamptz[]
   )`;
 
-/** Columns set per row, and their values as SQL; all others are NULL. */
+/** Values of each row by column, as SQL; other columns are NULL. */
 export const everyTypeRows: readonly Readonly<Record<string, string>>[] = [
   {},
   {

@@ -23,7 +23,7 @@ describe("large objects", () => {
   const content =
     "SELECT oid::text, md5(lo_get(oid)) AS md5, length(lo_get(oid)) AS length FROM pg_largeobject_metadata ORDER BY oid";
 
-  it("arrive whole under their OIDs, and again the same; then owners and privileges where they may", async () => {
+  it("are copied completely under their OIDs, also a second time, followed by permitted owners and privileges", async () => {
     const database = await freshDatabase(
       source,
       `SELECT lo_from_bytea(1000 + i, decode(repeat(md5(i::text), i), 'hex')) FROM generate_series(0, 199) i`,
@@ -63,7 +63,7 @@ describe("large objects", () => {
     }
   });
 
-  it("that differ, are missing or too many are named", async () => {
+  it("that differ, are missing or are unexpected are reported", async () => {
     const [one, other] = await Promise.all([
       freshDatabase(source, "SELECT lo_from_bytea(7, 'same'), lo_from_bytea(8, 'one'), lo_create(9)"),
       freshDatabase(azure.server, "SELECT lo_from_bytea(7, 'same'), lo_from_bytea(8, 'two'), lo_create(10)"),
@@ -83,7 +83,7 @@ describe("large objects", () => {
     }
   });
 
-  it("that may not be read are an error, and none of their batch stays", async () => {
+  it("that may not be read are an error, and none of their batch is copied", async () => {
     const database = await freshDatabase(source, "SELECT lo_create(5); SELECT lo_create(6)", "CREATE ROLE nobody_much");
     const targetDatabase = await freshDatabase(azure.server);
     const from = await open(source, database);

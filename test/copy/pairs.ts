@@ -5,14 +5,14 @@ import type { ConnectOptions, Endpoint } from "../../provider/src/postgres/conne
 import { type SizedTable, listSizedTables } from "../../provider/src/postgres/tables";
 import type { EmbeddedServer } from "../support/servers/embedded-server";
 
-/** How the engine reaches a test server. */
+/** The engine's endpoint for a test server. */
 export const endpointOf = (server: EmbeddedServer): Endpoint => ({ ...server.login, sslMode: "Disable" });
 
-/** A session as the engine opens it. */
+/** Opens a session with the engine's options. */
 export const open = (server: EmbeddedServer, database: string, purpose = "test"): Promise<pg.Client> =>
   connect(endpointOf(server), { database, purpose } satisfies ConnectOptions);
 
-/** A fresh database of a name that no other test uses. */
+/** Creates an empty database with a unique name. */
 export async function freshDatabase(server: EmbeddedServer, ...statements: string[]): Promise<string> {
   const name = `db_${randomBytes(5).toString("hex")}`;
   await server.query(`CREATE DATABASE ${name}`);
@@ -26,7 +26,7 @@ export async function tableNamed(client: pg.Client, name: string): Promise<Sized
   return table;
 }
 
-/** Runs the body with two sessions and ends them whatever happens. */
+/** Runs the body with two sessions, and always closes them. */
 export async function withSessions<T>(
   [source, sourceDatabase]: readonly [EmbeddedServer, string],
   [target, targetDatabase]: readonly [EmbeddedServer, string],

@@ -12,7 +12,7 @@ import { until } from "../support/until";
 import { connect } from "../../provider/src/postgres/connection/connect";
 import { endpointOf, freshDatabase, open } from "./pairs";
 
-/** A proxy on a loopback port that hands on the server's bytes in chunks of its own making. */
+/** A proxy on a loopback port that forwards the server's bytes in chunks of the given lengths. */
 async function rechunkingProxy(port: number, lengths: () => number): Promise<{ port: number; close: () => void }> {
   const sockets: Socket[] = [];
   const proxy: Server = createServer((client) => {
@@ -25,7 +25,7 @@ async function rechunkingProxy(port: number, lengths: () => number): Promise<{ p
         if (at >= bytes.length) return void upstream.resume();
         const length = lengths();
         client.write(bytes.subarray(at, at + length));
-        // Small chunks would be joined again if they were all written in one turn.
+        // Small chunks written in the same tick would be joined.
         setImmediate(() => send(at + length));
       };
       send(0);
@@ -46,7 +46,7 @@ async function rechunkingProxy(port: number, lengths: () => number): Promise<{ p
   return { port: address.port, close };
 }
 
-/** Has a server offer TLS, with a certificate made for it. */
+/** Enables TLS on a server, with a new certificate. */
 async function offerTls(server: EmbeddedServer): Promise<void> {
   const [key, certificate] = [join(server.dataDirectory, "server.key"), join(server.dataDirectory, "server.crt")];
   const request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"];
@@ -115,8 +115,8 @@ describe("a relayed copy", () => {
     });
   }
 
-  it("arrives whole wherever the stream is cut", async () => {
-    // Whole rows are compared: what each must be is computed on the target.
+  it("copies all rows wherever the stream is cut", async () => {
+    // Whole rows are compared with values computed on the target.
     const expected = `SELECT count(*) AS n FROM public.t
       WHERE v IS NOT DISTINCT FROM CASE WHEN id % 7 = 0 THEN NULL ELSE repeat(md5(id::text), (id % 40)::int) END`;
     const value = "CASE WHEN i % 7 = 0 THEN NULL ELSE repeat(md5(i::text), (i % 40)::int) END";
@@ -152,7 +152,7 @@ describe("a relayed copy", () => {
     }
   });
 
-  it("goes through TLS on both sides", async () => {
+  it("uses TLS on both sides", async () => {
     const encrypted = [];
     for (const [server, database] of [
       [sourceServer, sourceDatabase],
@@ -188,7 +188,7 @@ describe("a relayed copy", () => {
     }
   });
 
-  it("tells its progress up to the end", async () => {
+  it("reports its progress to the end", async () => {
     const seen: [number, number][] = [];
     const done = await relayCopy({
       what: "public.t",
@@ -202,7 +202,7 @@ describe("a relayed copy", () => {
     assert.ok(seen.every(([bytes, rows], i) => i === 0 || (bytes > seen[i - 1]![0] && rows >= seen[i - 1]![1])));
   });
 
-  it("says what the target refused, undoes the copy and leaves both sessions usable", async () => {
+  it("reports the target's refusal, rolls the copy back and leaves both sessions usable", async () => {
     await target.query("ALTER TABLE public.t ADD CONSTRAINT small CHECK (id < 100000)");
     try {
       await assert.rejects(relay(rowsQuery(5_000_000)), (error: Error) => {
@@ -213,7 +213,7 @@ describe("a relayed copy", () => {
       });
       await bothAnswer();
       assert.equal(await stored(), 0);
-      // Rows longer than a chunk: the refusal comes while one of them is half sent.
+      // Rows are longer than a chunk, so that the refusal arrives in the middle of a row.
       for (let round = 0; round < 3; round++) {
         await assert.rejects(
           relay(rowsQuery(100, "repeat('x', 5000000)").replace("(SELECT i,", "(SELECT i + 99990,")),
@@ -227,7 +227,7 @@ describe("a relayed copy", () => {
     assert.equal((await relay(rowsQuery(10))).rows, 10);
   });
 
-  it("says what the source refused in the middle, and leaves both sessions usable", async () => {
+  it("reports the source's refusal in the middle, and leaves both sessions usable", async () => {
     await assert.rejects(relay(rowsQuery(200_000, "(1 / (150000 - i))::text")), (error: Error) => {
       assert.ok(error instanceof RefusedError, String(error));
       assert.match(error.message, /public\.t.*source.*division by zero.*22012/);
@@ -237,7 +237,7 @@ describe("a relayed copy", () => {
     assert.equal(await stored(), 0);
   });
 
-  it("says at once when either statement cannot begin", async () => {
+  it("fails at once if either statement cannot start", async () => {
     await assert.rejects(relay("COPY public.nowhere TO STDOUT"), /source refused.*nowhere.*42P01/);
     const copyIn = "COPY public.nowhere FROM STDIN";
     await assert.rejects(
@@ -247,7 +247,7 @@ describe("a relayed copy", () => {
     await bothAnswer();
   });
 
-  it("ends on a signal, however much is left", async () => {
+  it("stops on a signal, however many rows remain", async () => {
     const abort = new AbortController();
     const copied = relay(rowsQuery("1000000000::int8"), { signal: abort.signal, onProgress: () => abort.abort() });
     await assert.rejects(copied, CanceledError);
@@ -258,7 +258,7 @@ describe("a relayed copy", () => {
   });
 
   for (const side of ["source", "target"] as const) {
-    it(`ends when the ${side}'s session is killed, and the other one stays usable`, async () => {
+    it(`fails if the ${side}'s session is terminated, and the other session stays usable`, async () => {
       const [victim, survivor, server] =
         side === "source" ? [source, target, sourceServer] : [target, source, targetServer];
       const { rows } = await victim.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
@@ -268,7 +268,7 @@ describe("a relayed copy", () => {
       };
       await assert.rejects(relay(rowsQuery("1000000000::int8"), { onProgress: kill }), (error: Error) => {
         assert.ok(error instanceof UnreachableError, String(error));
-        // Of a target that is written to, either its last word is heard first or that nobody reads any more.
+        // For the target, either its last message or the failure of a write arrives first.
         const reason = side === "source" ? "terminating connection" : "(terminating connection|ECONNRESET|EPIPE)";
         assert.match(error.message, new RegExp(`public\\.t.*${side}'s connection broke.*${reason}`));
         return true;
@@ -278,7 +278,7 @@ describe("a relayed copy", () => {
     });
   }
 
-  it("is an error when the target drops rows", async () => {
+  it("fails if the target drops rows", async () => {
     await target.query(
       `CREATE FUNCTION public.skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
        CREATE TRIGGER skip BEFORE INSERT ON public.t FOR EACH ROW WHEN (NEW.id = 3) EXECUTE FUNCTION public.skip()`,
@@ -295,7 +295,7 @@ describe("a relayed copy", () => {
     }
   });
 
-  it("holds no row in memory, however long", async () => {
+  it("keeps memory constant for long rows", async () => {
     const before = process.memoryUsage().rss;
     let most = before;
     const done = await relay("COPY (SELECT 1, repeat('0123456789abcdef', 6250000)) TO STDOUT", {

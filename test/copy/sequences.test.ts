@@ -37,7 +37,7 @@ describe("sequences", () => {
   ];
   const nextValues = `SELECT ${next.map((name, i) => `nextval('${name}')::text AS n${i}`).join(", ")}`;
 
-  it("return on the target the values that they would have returned on the source", async () => {
+  it("return the same values on the target as they would on the source", async () => {
     const [source, target] = [servers[0]!, servers[1]!];
     const pair = [
       [source, await freshDatabase(source, shape, used)],
@@ -53,7 +53,7 @@ describe("sequences", () => {
     });
   });
 
-  it("keep a distance in steps, up to their bounds, unless they were never called", async () => {
+  it("are advanced by a margin, up to their bounds, unless they were never used", async () => {
     const [source, target] = [servers[0]!, servers[1]!];
     const pair = [
       [source, await freshDatabase(source, shape, used)],
@@ -74,7 +74,7 @@ describe("sequences", () => {
     });
   });
 
-  it("that the target lacks are named, and the others set", async () => {
+  it("that the target lacks are reported, and the others are set", async () => {
     const [source, target] = [servers[0]!, servers[1]!];
     const pair = [
       [source, await freshDatabase(source, shape, used)],
@@ -91,7 +91,7 @@ describe("sequences", () => {
     });
   });
 
-  it("are read some hundreds per statement", async () => {
+  it("are read in statements of several hundred", async () => {
     const many =
       "DO $$ BEGIN FOR i IN 1..3000 LOOP EXECUTE 'CREATE SEQUENCE s' || i || ' START ' || i; END LOOP; END $$";
     const [source, target] = [servers[0]!, servers[1]!];
@@ -109,7 +109,7 @@ describe("sequences", () => {
   });
 });
 
-/** How many statements the session has been given from now on. */
+/** Counts the statements of the session from now on. */
 function countStatements(session: Client): () => number {
   const query = session.query.bind(session) as (...given: unknown[]) => unknown;
   let count = 0;

@@ -16,7 +16,7 @@ describe("a snapshot", () => {
   before(async () => {
     server = await EmbeddedServer.start({
       major: 14,
-      // What would end an idle session that does not defend itself.
+      // Settings that end idle sessions.
       parameters: { idle_in_transaction_session_timeout: "3s", idle_session_timeout: "3s", wal_level: "logical" },
     });
     database = await freshDatabase(server, "CREATE TABLE t (id int); INSERT INTO t VALUES (1)");
@@ -34,7 +34,7 @@ describe("a snapshot", () => {
   const t = { schema: "public", name: "t" };
   const insert = () => server.query("INSERT INTO t VALUES (2)", { database });
 
-  it("shows every session the same data while it is held, and no longer", async () => {
+  it("shows every session the same data until it is released", async () => {
     const snapshot = await Snapshot.export(endpointOf(server), database);
     const before = await count(snapshot);
     await insert();
@@ -49,7 +49,7 @@ describe("a snapshot", () => {
     });
   });
 
-  it("outlives the session that exported it first, once it is held", async () => {
+  it("survives the session that first exported it, after it was imported", async () => {
     const slot = await server.connect(database, { replication: "database" } as object);
     await slot.query("SET idle_session_timeout = 0; SET idle_in_transaction_session_timeout = 0");
     const made = await slot.query<{ snapshot_name: string }>(
@@ -63,7 +63,7 @@ describe("a snapshot", () => {
     await held.release();
   });
 
-  it("reads only", async () => {
+  it("is read-only", async () => {
     const snapshot = await Snapshot.export(endpointOf(server), database);
     const session = await openInSnapshot(endpointOf(server), database, snapshot.id, "test");
     await assert.rejects(session.query("INSERT INTO public.t VALUES (3)"), /read-only/);
@@ -71,7 +71,7 @@ describe("a snapshot", () => {
     await snapshot.release();
   });
 
-  it("says when its session has died", async () => {
+  it("reports that its session has ended", async () => {
     const snapshot = await Snapshot.export(endpointOf(server), database);
     const lost = once(snapshot.lost, "abort");
     await server.query(
@@ -82,7 +82,7 @@ describe("a snapshot", () => {
     await snapshot.release();
   });
 
-  it("keeps TRUNCATE and rewrites away from tables it has locked, and lets writes pass", async () => {
+  it("blocks TRUNCATE and rewrites of its locked tables, but no writes", async () => {
     const snapshot = await Snapshot.export(endpointOf(server), database);
     await snapshot.lockTables([t]);
     await insert();
@@ -95,7 +95,7 @@ describe("a snapshot", () => {
     await server.query("TRUNCATE t", { database });
   });
 
-  it("waits for no table while it holds a lock on another", async () => {
+  it("does not wait for a table while it holds a lock on another", async () => {
     await server.query('CREATE TABLE a (id int); CREATE TABLE "B" (id int)', { database });
     const snapshot = await Snapshot.export(endpointOf(server), database);
     const application = await server.connect(database);
@@ -145,14 +145,14 @@ describe("a snapshot", () => {
     }
   });
 
-  it("has whom it holds up named: who wants a table for himself, and who waits for older transactions", async () => {
+  it("reports the sessions that it blocks: those waiting for a table, and those waiting for older transactions", async () => {
     const snapshot = await Snapshot.export(endpointOf(server), database);
     await snapshot.lockTables([t]);
     const observer = await connect(endpointOf(server), { database, purpose: "test" });
     const [deploy, reader, indexer] = await Promise.all([1, 2, 3].map(() => server.connect(database)));
     const untilHeldUp = async (count: number): Promise<BlockedSession[]> => {
       let found: BlockedSession[] = [];
-      await until("it is held up", async () => (found = await blockedSessions(observer)).length === count, 20);
+      await until("it is blocked", async () => (found = await blockedSessions(observer)).length === count, 20);
       return found;
     };
     try {
@@ -164,7 +164,7 @@ describe("a snapshot", () => {
       const altered = deploy!.query("TRUNCATE t");
       await untilHeldUp(2);
       const read = reader!.query("TABLE t");
-      await until("others wait behind it", async () =>
+      await until("others queue after it", async () =>
         (await blockedSessions(observer)).some(({ behind }) => behind > 0),
       );
       const { pid, waitingSince, statementSince, ...who } = (await untilHeldUp(2)).find(({ table }) => table)!;
@@ -195,7 +195,7 @@ describe("a snapshot", () => {
         assert.match(error.remedy ?? "", /on the source: SELECT pg_terminate_backend\(\d+\); then start again/);
         return true;
       });
-      // Not again for each second that its transaction has become older by.
+      // It is not reported again when only the transaction's age changes.
       assert.equal(told.length, 1);
       await application.query("ROLLBACK");
       assert.deepEqual(await snapshot.lockTables([t]), []);
@@ -205,8 +205,8 @@ describe("a snapshot", () => {
     }
   });
 
-  it("says which setting of which server leaves no room for its locks", async () => {
-    // As many as go into a session's own slots need no room.
+  it("names the server setting that limits its number of locks", async () => {
+    // The session's own lock slots suffice for a few tables.
     const tables = Array.from({ length: 40 }, (_, index) => ({ schema: "public", name: `room${index}` }));
     await server.query(tables.map(({ name }) => `CREATE TABLE ${name} ()`).join("; "), { database });
     const snapshot = await Snapshot.export(endpointOf(server), database);
@@ -236,7 +236,7 @@ describe("a snapshot", () => {
     ["replaced", "DROP TABLE s; CREATE TABLE s (id int)"],
     ["dropped", "DROP TABLE s"],
   ] as const)
-    it(`is taken again when a table was ${what} before it was locked`, async () => {
+    it(`is taken again if a table was ${what} before it was locked`, async () => {
       await server.query("CREATE TABLE s (id int); INSERT INTO s VALUES (1)", { database });
       let taken = 0;
       const { snapshot } = await lockedSnapshot(

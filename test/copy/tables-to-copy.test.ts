@@ -10,7 +10,7 @@ describe("the tables to copy", () => {
   });
   after(() => server.stop());
 
-  it("are those that hold rows, largest first, including TOAST", async () => {
+  it("are the tables with rows, largest first, including TOAST", async () => {
     const database = await freshDatabase(
       server,
       `CREATE TABLE small (id int); INSERT INTO small VALUES (1);

@@ -212,7 +212,7 @@ describe("a dashboard with hostile clients", () => {
   it("keeps its memory bounded while clients do not read", async function () {
     if (process.platform !== "linux") return this.skip();
     await lab.target.query(
-      `INSERT INTO pgmigration.unit (migration, database, id, kind, table_schema, table_name, entry, state, rows_estimated)
+      `INSERT INTO pgmigration.copy_task (migration, database, id, kind, table_schema, table_name, entry, state, rows_estimated)
        SELECT migration, name, i, 'table', 'public', 'table_' || i, 'x', 'queued', i
          FROM pgmigration.database, generate_series(1, 5000) i WHERE migration = 'hostile'`,
     );
@@ -230,7 +230,7 @@ describe("a dashboard with hostile clients", () => {
     }
     for (let round = 1; round <= 8; round++) {
       received = "";
-      await lab.target.query("UPDATE pgmigration.unit SET rows_copied = $1 WHERE migration = 'hostile'", {
+      await lab.target.query("UPDATE pgmigration.copy_task SET rows_copied = $1 WHERE migration = 'hostile'", {
         values: [round],
       });
       await until("the change has come", () => received.includes(`"rowsCopied":${round},`));

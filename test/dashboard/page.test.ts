@@ -115,7 +115,7 @@ describe("the dashboard's page", function () {
 
   const recordTables = (migration: string, database: string): Promise<unknown> =>
     lab.target.query(
-      `INSERT INTO pgmigration.unit (migration, database, id, kind, table_schema, table_name, entry, state, rows_estimated)
+      `INSERT INTO pgmigration.copy_task (migration, database, id, kind, table_schema, table_name, entry, state, rows_estimated)
        SELECT $1, $2, i, 'table', 'public', 'table_' || lpad(i::text, 4, '0'), 'x', 'queued', i
          FROM generate_series(1, 5000) i`,
       { values: [migration, database] },

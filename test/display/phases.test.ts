@@ -4,7 +4,7 @@ import type { MigrationState, MigrationSubState } from "../../provider/src/statu
 
 const online = { migrationMode: "Online", migrationOption: "ValidateAndMigrate" } as const;
 
-/** As `name stage`, without the phases ahead. */
+/** Phases as `name stage`, without those ahead. */
 function reached(
   state: MigrationState,
   currentSubState: MigrationSubState,

@@ -121,7 +121,7 @@ describe("inputs that change", () => {
     const online = new Resource();
     await online.create(lab.inputs([await lab.database("")], { migrationMode: "Online", triggerCutover: true }));
     const taken = await online.failures({ ...online.inputs, triggerCutover: false });
-    assert.match(taken.join(), /^triggerCutover: 603113: the cutover has been done/);
+    assert.match(taken.join(), /^triggerCutover: 603113: the cutover is complete/);
     await online.destroy();
   });
 });

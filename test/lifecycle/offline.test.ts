@@ -58,7 +58,7 @@ describe("an offline migration", () => {
       schemaOnly: { schemaOnly: true, onExistingRecord: "adopt" },
     })) {
       const text = await Resource.failure(new Resource().create({ ...inputs, ...change }));
-      assert.match(text, new RegExp(`exists on .* already, with another ${name}`));
+      assert.match(text, new RegExp(`already exists on .*, with another ${name}`));
     }
     await second.destroy();
   });

@@ -144,7 +144,11 @@ describe("a refused migration", () => {
   it("names a missing database", () => refused(lab.inputs(["nowhere"]), /603102/, /nowhere/));
 
   it("names a server without TLS if the inputs require TLS", async () => {
-    await refused(lab.inputs([database], { source: { ...lab.source.login, sslMode: "Require" } }), /603001/, /no TLS/);
+    await refused(
+      lab.inputs([database], { source: { ...lab.source.login, sslMode: "Require" } }),
+      /603001/,
+      /does not support TLS/,
+    );
   });
 
   it("names an extension that azure.extensions does not allow, with the command that allows it", async () => {
@@ -196,7 +200,11 @@ describe("a refused migration", () => {
         const source = { ...lab.source.login, host: "127.0.0.1", port: pooler.port, sslMode: "Disable" };
         if (mode === "transaction") {
           const what = /Failed?[^]*a pooler in transaction or statement mode stands between the worker and the source/;
-          await refused(lab.inputs([database], { source }), what, /name the source server itself/);
+          await refused(
+            lab.inputs([database], { source }),
+            what,
+            /set host and port to those of the source server itself/,
+          );
           continue;
         }
         const resource = new Resource();
@@ -216,7 +224,7 @@ describe("a refused migration", () => {
       const target = { ...lab.administrator, host: "127.0.0.1", port: pooler.port, sslMode: "Disable" };
       assert.match(
         await Resource.failure(new Resource().create({ ...inputs, target })),
-        /603000: a pooler in transaction or statement mode .* the target.*To do: name the target server itself/s,
+        /603000: a pooler in transaction or statement mode .* the target.*To do: set host and port to those of the target server itself/s,
       );
       await assertUntouched();
       const resource = new Resource();
@@ -236,7 +244,7 @@ describe("a refused migration", () => {
         lab.inputs(["newer"], { ...online, source: source.login }),
         /603400/,
         /older than the source/,
-        /gives up a slot that nobody reads for 3600 s/,
+        /invalidates a slot that is idle for 3600 s/,
       );
     } finally {
       await source.stop();
@@ -254,8 +262,8 @@ describe("a refused migration", () => {
       [{ migrationName: "has space" }, /^migrationName: .*letters, digits and hyphens/],
       [{ migrationName: "-leading" }, /^migrationName/],
       [{ migrationName: "x".repeat(64) }, /^migrationName/],
-      [{ dbsToMigrate: [] }, /^dbsToMigrate: name at least one/],
-      [{ dbsToMigrate: ["a", "a"] }, /^dbsToMigrate: a database is named twice/],
+      [{ dbsToMigrate: [] }, /^dbsToMigrate: give at least one/],
+      [{ dbsToMigrate: ["a", "a"] }, /^dbsToMigrate: the list contains a database twice/],
       [{ dbsToMigrate: ["ü".repeat(32)] }, /^dbsToMigrate\[0\]: .*63 bytes/],
       [{ dbsToMigrate: ["template0"] }, /^dbsToMigrate\[0\]/],
       [{ dbsToMigrate: ["postgres"] }, /^dbsToMigrate: .*maintenance database/],

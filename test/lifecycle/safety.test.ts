@@ -92,7 +92,7 @@ describe("a migration", () => {
     const resource = new Resource();
     await resource.create(inputs);
     const text = await Resource.failure(new Resource().create({ ...inputs, dbsToMigrate: [second] }));
-    assert.match(text, /already, with another dbsToMigrate/);
+    assert.match(text, /already exists on .*, with another dbsToMigrate/);
     await resource.destroy();
   });
 

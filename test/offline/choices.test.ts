@@ -109,7 +109,7 @@ describe("a migration of a selection", () => {
     const database = await lab.database(`${shop} CREATE TABLE sales.typed (l audit.level)`);
     const resource = new Resource();
     const text = await Resource.failure(resource.create(lab.inputs([database], { exclude: { schemas: ["audit"] } })));
-    assert.match(text, /ValidationFailed[^]*filter leaves out what is needed by table sales\.typed/);
+    assert.match(text, /ValidationFailed[^]*filter leaves out objects that these need: table sales\.typed/);
     assert(!(await lab.targetDatabases()).includes(database));
     await resource.destroy();
   });
@@ -124,7 +124,7 @@ describe("a migration of a selection", () => {
         assert.equal(details.fullLoadCompletedTables, 3, "parts are not counted as tables");
         assert.equal(details.rowsCopied, 5301);
         const parts = await lab.target.query(
-          "SELECT FROM pgmigration.unit WHERE condition IS NOT NULL AND migration = $1",
+          "SELECT FROM pgmigration.copy_task WHERE condition IS NOT NULL AND migration = $1",
           { values: [resource.inputs.migrationName] },
         );
         assert(parts.length > 5, `${parts.length} parts`);

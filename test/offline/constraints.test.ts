@@ -113,11 +113,11 @@ describe("constraints", () => {
       CREATE MATERIALIZED VIEW large AS SELECT room()`);
     const resource = new Resource();
     await resource.create(lab.inputs([database]));
-    const [finding] = findingsOf(resource.status, database).filter(({ message }) => message.includes("not filled"));
+    const [finding] = findingsOf(resource.status, database).filter(({ message }) => message.includes("not refreshed"));
     assert.match(finding!.message, /the target lacks resources: could not extend file/);
     assert.match(
       finding!.remedy!,
-      /^free or add what the target lacks, then: REFRESH MATERIALIZED VIEW "public"."large"/,
+      /^add the missing resources on the target, then: REFRESH MATERIALIZED VIEW "public"."large"/,
     );
     await resource.destroy();
   });

@@ -218,7 +218,7 @@ export const cornerDatabases: readonly HardDatabase[] = [
     name: "vouched for by superusers",
     from: 14,
     findings: [
-      /without LEAKPROOF and SUPPORT.*: public.un\(anyarray\), public.vouched\(integer\)/,
+      /lose LEAKPROOF and SUPPORT.*: public.un\(anyarray\), public.vouched\(integer\)/,
       /TRANSFORM FOR integer LANGUAGE sql/,
     ],
     sql: `CREATE FUNCTION un(anyarray) RETURNS SETOF anyelement LANGUAGE sql IMMUTABLE SUPPORT array_unnest_support AS 'SELECT unnest($1)'; CREATE FUNCTION vouched(int) RETURNS boolean LANGUAGE sql LEAKPROOF AS 'SELECT true'; CREATE VIEW v AS SELECT un(ARRAY[1]);
@@ -253,7 +253,7 @@ export const cornerDatabases: readonly HardDatabase[] = [
 export const refusedDatabases: readonly HardDatabase[] = [
   {
     name: "refused: a table given to an extension",
-    refused: /tables of extensions get the rows .*plain/,
+    refused: /tables of extensions get only the rows .*plain/,
     sql: `CREATE EXTENSION citext; CREATE TABLE plain (a int); INSERT INTO plain VALUES (1); ALTER EXTENSION citext ADD TABLE plain`,
   },
   {
@@ -266,14 +266,14 @@ export const refusedDatabases: readonly HardDatabase[] = [
     name: "refused: types of old",
     to: 10,
     refused:
-      /given up \(abstime.*: public.t.b, public.u.a, domain public.aged, public.takes\(abstime\), public.gives\(\)/,
+      /PostgreSQL 12 removed \(abstime.*: public.t.b, public.u.a, domain public.aged, public.takes\(abstime\), public.gives\(\)/,
     sql: `CREATE DOMAIN aged AS abstime; CREATE FUNCTION takes(abstime) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION gives(OUT a reltime[]) LANGUAGE sql AS 'SELECT NULL::reltime[]';
       CREATE TABLE t (a int, b abstime[]); CREATE TABLE u (a aged)`,
   },
   {
     name: "refused: operator behind",
     to: 10,
-    refused: /operators behind their operand: public.!@/,
+    refused: /removed postfix operators: public.!@/,
     sql: `CREATE FUNCTION fact(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE OPERATOR !@ (LEFTARG = int, PROCEDURE = fact)`,
   },
   {
@@ -293,7 +293,7 @@ export const refusedDatabases: readonly HardDatabase[] = [
     name: "refused: hashed object identifiers",
     from: 14,
     refused:
-      /hash otherwise on every server.*: public.h_array, public.h_composite, public.h_domain, public.h_enum, public.h_expression, public.h_multirange, public.h_oid, public.h_range, public.h_reg$/,
+      /another hash on every server.*: public.h_array, public.h_composite, public.h_domain, public.h_enum, public.h_expression, public.h_multirange, public.h_oid, public.h_range, public.h_reg$/,
     sql: `CREATE TYPE mood AS ENUM ('a', 'b'); CREATE DOMAIN moods AS mood[]; CREATE TYPE felt AS (t text, d moods); CREATE TYPE span AS RANGE (subtype = mood, multirange_type_name = spans); CREATE DOMAIN place AS regclass; CREATE SCHEMA "S";
       CREATE TABLE h_enum (a int, k mood) PARTITION BY HASH (a, k); CREATE TABLE h_array (k mood[]) PARTITION BY HASH (k); CREATE TABLE h_domain (k place) PARTITION BY HASH (k); CREATE TABLE h_composite (k felt) PARTITION BY HASH (k); CREATE TABLE h_range (k span) PARTITION BY HASH (k);
       CREATE TABLE h_multirange (k spans) PARTITION BY HASH (k); CREATE TABLE h_reg (k regtype[], t text) PARTITION BY HASH (t, k); CREATE TABLE h_expression (a mood, b mood) PARTITION BY HASH ((coalesce(a, b))); CREATE TABLE h_oid (k regtype) PARTITION BY HASH ((k::oid));
@@ -319,7 +319,7 @@ export const refusedDatabases: readonly HardDatabase[] = [
     name: "refused: catalogues of ten",
     to: 10,
     refused:
-      /does not have what these use: view public.checks \(column pg_catalog.pg_constraint.consrc\), view public.factorial \(operator ! of bigint\), view public.routines/,
+      /lacks columns, functions or operators that these use: view public.checks \(column pg_catalog.pg_constraint.consrc\), view public.factorial \(operator ! of bigint\), view public.routines/,
     sql: `CREATE VIEW routines AS SELECT proname, proisagg FROM pg_proc; CREATE VIEW checks AS SELECT conname, consrc FROM pg_constraint; CREATE VIEW factorial AS SELECT 5! AS f; CREATE VIEW allowed AS SELECT relname, count(*) FROM pg_class GROUP BY relname`,
   },
   {
@@ -348,24 +348,24 @@ export const refusedDatabases: readonly HardDatabase[] = [
   {
     name: "refused: names of what is not there",
     refused:
-      /rows name objects .*: "public"."a_names"."c" \(regclass i\), "public"."a_names"."f" \(regproc public.twice\), "public"."a_names"."k" \(regclass i, pg_toast.pg_toast_\d+\), "public"."a_names"."k" \(regrole "Not There"\)$/,
+      /rows contain names of objects .*: "public"."a_names"."c" \(regclass i\), "public"."a_names"."f" \(regproc public.twice\), "public"."a_names"."k" \(regclass i, pg_toast.pg_toast_\d+\), "public"."a_names"."k" \(regrole "Not There"\)$/,
     sql: `CREATE TABLE t (a int); CREATE INDEX i ON t (a); CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION twice(text) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TYPE kind AS (r regrole, c regclass);
       CREATE TABLE a_names (c regclass, f regproc, k kind[]); INSERT INTO a_names VALUES ('i', 'twice(int)'::regprocedure::oid, ARRAY[ROW('"Not There"', 't')::kind, ROW('postgres', 'i')::kind, ROW('there', (SELECT reltoastrelid FROM pg_class WHERE relname = 'pg_rewrite'))::kind])`,
   },
   {
     name: "refused: what was put into an extension",
-    refused: /and others need them: type public.mine \(default .*, table public.t\)$/,
+    refused: /and other objects need them: type public.mine \(default .*, table public.t\)$/,
     sql: `CREATE EXTENSION citext; CREATE TYPE mine AS ENUM ('a'); ALTER EXTENSION citext ADD TYPE mine; CREATE TABLE t (a mine DEFAULT 'a')`,
   },
   {
     name: "refused: a schema pgmigration",
-    refused: /schema pgmigration, and leaves out what else is there: table pgmigration.mine$/,
+    refused: /schema pgmigration, and leaves out other objects in it: table pgmigration.mine$/,
     sql: `CREATE SCHEMA pgmigration; CREATE TABLE pgmigration.mine (a int); CREATE TABLE pgmigration.progress (applied_through_lsn int)`,
   },
   {
     name: "refused: generated otherwise now",
     from: 14,
-    refused: /no longer give.*: "public"."t"."g", "public"."t"."n"$/,
+    refused: /differ from their expressions.*: "public"."t"."g", "public"."t"."n"$/,
     sql: `CREATE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1'; CREATE FUNCTION n() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
       CREATE TABLE t (a int, g int GENERATED ALWAYS AS (f(a)) STORED, n int GENERATED ALWAYS AS (n()) STORED, same int GENERATED ALWAYS AS (f(a) * 0) STORED); INSERT INTO t VALUES (1);
       CREATE OR REPLACE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1'; CREATE OR REPLACE FUNCTION n() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 2'`,
@@ -374,19 +374,19 @@ export const refusedDatabases: readonly HardDatabase[] = [
     name: "refused: indexed otherwise now",
     from: 14,
     refused:
-      /cannot be built any more .*: "public"."once" \(two rows have the same key\), "public"."inverse" \(division by zero\)$/,
+      /cannot be rebuilt.*: "public"."once" \(two rows have the same key\), "public"."inverse" \(division by zero\)$/,
     sql: `CREATE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1'; CREATE TABLE t (a int, b text); CREATE UNIQUE INDEX once ON t (f(a), b) WHERE b <> 'y'; CREATE TABLE u (a int); CREATE INDEX inverse ON u ((1 / f(a))); INSERT INTO u VALUES (1); CREATE INDEX part ON t (a) WHERE f(a) > 0; CREATE UNIQUE INDEX nulls ON t (f(a), nullif(b, 'x')); CREATE UNIQUE INDEX single ON t ((1), (true)) WHERE f(a) > 2; INSERT INTO t VALUES (1, 'x'), (2, 'x'), (3, 'y');
       CREATE OR REPLACE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 0'`,
   },
   {
     name: "refused: in pg_catalog",
-    refused: /pg_catalog or information_schema, where no dump looks.*my_helper/,
+    refused: /pg_catalog or information_schema, which pg_dump ignores.*my_helper/,
     sql: `CREATE FUNCTION pg_catalog.my_helper(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1'; CREATE VIEW uses AS SELECT my_helper(1)`,
   },
   {
     name: "refused: bytes in a comment",
     options: "ENCODING 'SQL_ASCII' TEMPLATE template0",
-    refused: /no valid UTF-8: pg_description/,
+    refused: /not valid UTF-8: pg_description/,
     sql: `CREATE TABLE t (id int); DO $$ BEGIN EXECUTE E'COMMENT ON TABLE t IS ''\\xff\\xfe'''; END $$`,
   },
 ];

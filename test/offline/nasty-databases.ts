@@ -229,7 +229,7 @@ q"');
   {
     name: "put into an extension",
     findings: [
-      /extension on the source and not on the target, and are not migrated: function public.mine\(public.citext\[\]\), view public.my_view/,
+      /extension on the source but not on the target, and are not migrated: function public.mine\(public.citext\[\]\), view public.my_view/,
     ],
     sql: `CREATE EXTENSION citext; CREATE FUNCTION mine(citext[]) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE VIEW my_view AS SELECT 'a'::citext AS a;
       ALTER EXTENSION citext ADD FUNCTION mine(citext[]); ALTER EXTENSION citext ADD VIEW my_view; CREATE TABLE t (a citext, b citext[]); INSERT INTO t VALUES ('A', '{b,C}')`,
@@ -245,8 +245,8 @@ q"');
     name: "views that fail now",
     unfilled: ["public.boom", "public.fine", "public.twice"],
     findings: [
-      /stay empty: "public"."boom" \(division by zero\), "public"."twice" \(two rows have the same a\), "public"."fine" \(reads "public"."twice"\)$/,
-      /do not pass .* come as NOT VALID: "ck" on "public"."u" \(rows do not pass it\)$/,
+      /stay empty.*: "public"."boom" \(division by zero\), "public"."twice" \(two rows have the same a\), "public"."fine" \(reads "public"."twice"\)$/,
+      /will be NOT VALID.*: "ck" on "public"."u" \(rows violate it\)$/,
     ],
     sql: `CREATE TABLE t (a int); INSERT INTO t VALUES (1); CREATE MATERIALIZED VIEW boom AS SELECT 10 / a AS q FROM t; CREATE MATERIALIZED VIEW twice AS SELECT a % 2 AS a FROM t; CREATE UNIQUE INDEX ON twice (a); CREATE MATERIALIZED VIEW fine AS SELECT * FROM twice;
       INSERT INTO t VALUES (0), (2), (NULL), (NULL);
@@ -267,7 +267,7 @@ q"');
   {
     name: "labels",
     from: 14,
-    findings: [/labels arrive only/],
+    findings: [/labels are migrated only/],
     sql: `CREATE TABLE t (a int); INSERT INTO t VALUES (1); SET allow_system_table_mods = on; INSERT INTO pg_seclabel (objoid, classoid, objsubid, provider, label) VALUES ('t'::regclass, 'pg_class'::regclass, 0, 'selinux', 'system_u:object_r:sepgsql_table_t:s0'), ('t'::regclass, 'pg_class'::regclass, 1, 'anon', 'MASKED WITH FUNCTION anon.fake()')`,
   },
 ];

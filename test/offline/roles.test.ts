@@ -62,7 +62,7 @@ describe("roles", () => {
     assert.deepEqual(await query("SELECT roles::text FROM pg_policies"), [{ roles: "{stranger}" }]);
     await lab.target.query("SELECT FROM t", { database, login: { user: "Mary Ann", password: "secret of mary" } });
     const status = JSON.stringify(resource.status);
-    assert.match(status, /role chief: it is without SUPERUSER/);
+    assert.match(status, /role chief: it lacks SUPERUSER/);
     assert.match(status, /member of pg_read_all_data/);
     assert(!status.includes("SCRAM-SHA-256$"), "no password hash is reported");
     await resource.destroy();
@@ -98,7 +98,7 @@ describe("roles", () => {
       const resource = new Resource();
       await resource.create(lab.inputs([database], { migrateRoles: true, overwriteDbsInTarget: true }));
       const findings = findingsOf(resource.status).map(findingText).join("\n");
-      assert.match(findings, /role replicator: it is without SUPERUSER, BYPASSRLS on/, `attempt ${attempt}`);
+      assert.match(findings, /role replicator: it lacks SUPERUSER, BYPASSRLS on/, `attempt ${attempt}`);
       assert.doesNotMatch(findings, /role by_certificate/);
       await resource.destroy();
     }
@@ -111,7 +111,7 @@ describe("roles", () => {
     const resource = new Resource();
     const inputs = lab.inputs([database], { migrateRoles: true, overwriteDbsInTarget: true });
     await resource.create({ ...inputs, target: { ...lab.target.login, sslMode: "Disable" } });
-    assertFinding(resource.status, /role replicator: it is without SUPERUSER on/);
+    assertFinding(resource.status, /role replicator: it lacks SUPERUSER on/);
     assert.deepEqual(await attributes(), [
       { rolname: "by_certificate", rolcanlogin: true, rolreplication: false, rolbypassrls: false, comment },
       { rolname: "replicator", rolcanlogin: true, rolreplication: true, rolbypassrls: true, comment: null },

@@ -76,7 +76,7 @@ describe("a copy shared by several workers", () => {
   const tasks = (): Promise<TaskRow[]> =>
     lab.target
       .query<TaskRow>(
-        `SELECT id, state, kind, claimed_by, returned, ended_at::text AS ended FROM pgmigration.unit
+        `SELECT id, state, kind, claimed_by, returned, ended_at::text AS ended FROM pgmigration.copy_task
           WHERE database = $1 ORDER BY id`,
         { values: [database] },
       )
@@ -218,7 +218,14 @@ describe("a copy shared by several workers", () => {
       ...{ startedAt, state: "InProgress", hasLeader: true, toCopy: 1, generation, spec: specOf(parseInputs(spec)) },
       copies: [
         {
-          ...{ id, generation, database, engineVersion: "0.0.1", snapshotId: "00000003-00000002-1", moment: "7:7:" },
+          ...{
+            id,
+            generation,
+            database,
+            engineVersion: "0.0.1",
+            snapshotId: "00000003-00000002-1",
+            txidSnapshot: "7:7:",
+          },
           ...{ sourceSearchPath: "", skipped: [], largeObjectsCopied: false, tablesCopied: false },
         },
       ],

@@ -38,7 +38,7 @@ describe("a connection", () => {
 
   after(() => Promise.all([plain.stop(), encrypted.stop()]));
 
-  /** Whether the session is encrypted, as the server sees it. */
+  /** Whether the session is encrypted, from the server's view. */
   async function isEncrypted(server: EmbeddedServer, change: Partial<Endpoint>): Promise<boolean> {
     const client = await connect(
       { ...server.login, host: "localhost", sslMode: "Prefer", ...change },
@@ -55,7 +55,7 @@ describe("a connection", () => {
   const refused = (server: EmbeddedServer, change: Partial<Endpoint>, expected: RegExp): Promise<void> =>
     assert.rejects(isEncrypted(server, change), expected);
 
-  it("says what a session was broken by while nothing ran in it", async () => {
+  it("reports the error that broke it while it was idle", async () => {
     const client = await connect({ ...plain.login, sslMode: "Disable" }, { database: "postgres", purpose: "test" });
     const { rows } = await client.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
     const broken = new Promise((resolve) => client.once("end", resolve));
@@ -72,19 +72,19 @@ describe("a connection", () => {
     await client.end();
   });
 
-  it("Disable never encrypts; Prefer does where the server can", async () => {
+  it("with Disable never uses TLS; with Prefer uses TLS if the server supports it", async () => {
     assert.equal(await isEncrypted(encrypted, { sslMode: "Disable" }), false);
     assert.equal(await isEncrypted(encrypted, { sslMode: "Prefer" }), true);
     assert.equal(await isEncrypted(plain, { sslMode: "Prefer" }), false);
   });
 
-  it("Prefer goes without TLS where pg_hba.conf refuses it, as libpq does", async () => {
+  it("with Prefer connects without TLS if pg_hba.conf refuses TLS, as libpq does", async () => {
     const login = { user: "unguarded", password: "unguarded" };
     assert.equal(await isEncrypted(encrypted, { ...login, sslMode: "Prefer" }), false);
     await refused(encrypted, { ...login, sslMode: "Require" }, /603002.*pg_hba\.conf/s);
   });
 
-  it("Prefer goes without TLS where that asks for a client certificate, which is named where there is no way without", async () => {
+  it("with Prefer connects without TLS if the server requires a client certificate, and otherwise reports that requirement", async () => {
     const half = { user: "half_certified", password: "half_certified" };
     assert.equal(await isEncrypted(encrypted, { ...half, sslMode: "Prefer" }), false);
     const whole = { user: "certified", password: "certified" };
@@ -92,20 +92,20 @@ describe("a connection", () => {
       await refused(encrypted, { ...whole, sslMode }, /603002.*client certificate.*To do: .*hostssl all certified/s);
   });
 
-  it("says that a certificate has expired, which Require does not look at", async () => {
+  it("reports an expired certificate, which Require does not check", async () => {
     const old = await certificateFor("localhost", { hasExpired: true });
     const gate = await startTlsGate(encrypted.port, old);
     const there = { port: gate.port, sslRootCert: old.authority };
     try {
       assert.equal(await isEncrypted(encrypted, { port: gate.port, sslMode: "Require" }), false, "behind the gate");
       for (const sslMode of ["VerifyCA", "VerifyFull"] as const)
-        await refused(encrypted, { ...there, sslMode }, /603001.*has expired.*To do: .*renewed/s);
+        await refused(encrypted, { ...there, sslMode }, /603001.*has expired.*To do: .*renew/s);
     } finally {
       await gate.stop();
     }
   });
 
-  it("is canceled under TLS, too, where a proxy lets nothing else pass", async () => {
+  it("is canceled with TLS if a proxy refuses other connections", async () => {
     const gate = await startTlsGate(encrypted.port, tls);
     const place = { ...encrypted.login, host: "localhost", port: gate.port, sslRootCert: tls.authority };
     const client = await connect({ ...place, sslMode: "VerifyFull" }, { database: "postgres", purpose: "test" });
@@ -126,24 +126,24 @@ describe("a connection", () => {
     }
   });
 
-  it("Require encrypts without looking at the certificate, and with a root certificate looks at its chain", async () => {
+  it("with Require uses TLS without verification, and verifies the chain if a root certificate is given", async () => {
     assert.equal(await isEncrypted(encrypted, { sslMode: "Require" }), true);
     assert.equal(await isEncrypted(encrypted, { sslMode: "Require", sslRootCert: tls.authority }), true);
     const other = await certificateFor("localhost");
     await refused(encrypted, { sslMode: "Require", sslRootCert: other.authority }, /603001/);
-    await refused(plain, { sslMode: "Require" }, /603001.*offers no TLS/s);
+    await refused(plain, { sslMode: "Require" }, /603001.*does not support TLS/s);
   });
 
-  it("VerifyCA checks the chain and not the name; VerifyFull checks both", async () => {
+  it("with VerifyCA verifies the chain but not the name, with VerifyFull both", async () => {
     const trusted = { sslRootCert: tls.authority };
     await refused(encrypted, { sslMode: "VerifyCA" }, /603001/);
     assert.equal(await isEncrypted(encrypted, { sslMode: "VerifyCA", host: "127.0.0.1", ...trusted }), true);
     assert.equal(await isEncrypted(encrypted, { sslMode: "VerifyFull", ...trusted }), true);
-    const otherName = /603001.*127\.0\.0\.1 is not in the cert.*To do: use a name that the certificate has/s;
+    const otherName = /603001.*127\.0\.0\.1 is not in the cert.*To do: set host to a name in the certificate/s;
     await refused(encrypted, { sslMode: "VerifyFull", host: "127.0.0.1", ...trusted }, otherName);
   });
 
-  it("takes the root certificate as a path, too, and names one that it cannot read", async () => {
+  it("accepts the path of a root certificate, and reports an unreadable one", async () => {
     const folder = await mkdtemp(join(tmpdir(), "pg-migration-tls-"));
     try {
       const file = join(folder, "ca.pem");
@@ -153,13 +153,13 @@ describe("a connection", () => {
       await refused(encrypted, { sslMode: "VerifyFull", sslRootCert: missing }, /sslRootCert.*missing\.pem/s);
       await writeFile(file, tls.privateKey);
       for (const sslRootCert of [file, "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"])
-        await refused(encrypted, { sslMode: "VerifyFull", sslRootCert }, /sslRootCert holds no certificate/);
+        await refused(encrypted, { sslMode: "VerifyFull", sslRootCert }, /sslRootCert contains no valid certificate/);
     } finally {
       await rm(folder, { recursive: true });
     }
   });
 
-  it("tells a wrong password from a refusal of pg_hba.conf", async () => {
+  it("distinguishes a wrong password from a refusal by pg_hba.conf", async () => {
     await refused(encrypted, { password: "wrong" }, /603100/);
     await refused(
       encrypted,
@@ -168,7 +168,7 @@ describe("a connection", () => {
     );
   });
 
-  it("tells a lack of WAL senders from one of connections", async () => {
+  it("distinguishes a lack of WAL senders from a lack of connections", async () => {
     const endpoint: Endpoint = { ...plain.login, sslMode: "Prefer" };
     const open = () => connect(endpoint, { database: "postgres", purpose: "test", replication: true });
     const only = await open();
@@ -182,19 +182,19 @@ describe("a connection", () => {
     }
   });
 
-  it("tells a server that begins no session from one that does not answer", async () => {
+  it("distinguishes a server that starts no session from a server that does not answer", async () => {
     await plain.query(
       "CREATE ROLE unlucky LOGIN PASSWORD 'unlucky'; ALTER ROLE unlucky SET session_preload_libraries = 'not_there'",
     );
     const endpoint: Endpoint = { ...plain.login, user: "unlucky", password: "unlucky", sslMode: "Prefer" };
     await assert.rejects(connect(endpoint, { database: "postgres", purpose: "test" }), (error) => {
       assert.ok(error instanceof UnreachableError, String(error));
-      assert.match(error.message, /begins no session.*not_there/);
+      assert.match(error.message, /does not start a session.*not_there/);
       return true;
     });
   });
 
-  it("prints values alike whatever role and database have configured", async () => {
+  it("prints values alike for all settings of role and database", async () => {
     await plain.query(`
       CREATE ROLE odd LOGIN REPLICATION PASSWORD 'odd';
       ALTER ROLE odd SET DateStyle = 'German'; ALTER ROLE odd SET TimeZone = 'Asia/Kolkata';
@@ -224,13 +224,13 @@ describe("a connection", () => {
     }
   });
 
-  it("has the role that is set for the login, not one that a database or the server sets for all", async () => {
+  it("uses the role set for the login, not a role that a database or the server sets for all", async () => {
     await plain.query(
       "CREATE ROLE app; CREATE ROLE another; CREATE ROLE mig LOGIN PASSWORD 'mig' IN ROLE app, another",
     );
     const endpoint = { ...plain.login, user: "mig", password: "mig", sslMode: "Prefer" } as const;
     const roleAfter = async (sql: string): Promise<string> => {
-      // What is set for all is set for the superuser, too.
+      // A setting for all applies to the superuser, too.
       await plain.query(`SET ROLE NONE; ${sql}`);
       const client = await connect(endpoint, { database: "postgres", purpose: "test" });
       const { rows } = await client.query<{ role: string }>("SELECT current_user AS role");
@@ -252,7 +252,7 @@ describe("a connection", () => {
     }
   });
 
-  it("says who it is", async () => {
+  it("shows its purpose and owner", async () => {
     const client = await connect(
       { ...plain.login, sslMode: "Prefer" },
       { database: "postgres", purpose: "x".repeat(80) },
@@ -263,7 +263,7 @@ describe("a connection", () => {
     assert(rows[0]!.name.length <= 63);
   });
 
-  it("lets a successor end what earlier workers of its migration have left, and nothing else", async () => {
+  it("lets a successor terminate sessions of earlier workers of its migration, and no others", async () => {
     const place = { ...plain.login, sslMode: "Prefer" } as const;
     const first = { migration: "m", startedAt: "2026-01-01 00:00:00+00", generation: 9 };
     const other = { ...first, startedAt: "2026-01-02 00:00:00+00" };

@@ -11,7 +11,7 @@ import {
 } from "../support/servers/scripted-server";
 
 describe("a connection failure", () => {
-  it("gives a remedy whatever error code the server sends", () => {
+  it("has a remedy for every error code of the server", () => {
     const error = Object.assign(new Error("no trust in this certificate"), { code: "constructor" });
     const endpoint = { host: "db.example.com", port: 5432, user: "reader", sslMode: "VerifyFull" } as const;
     const { message } = connectionFailure(error, endpoint, { database: "crm", purpose: "test" });

@@ -18,11 +18,11 @@ describe("quoting", () => {
     await server.stop();
   });
 
-  // What a server can hold: no NUL, no lone surrogates, at most 63 bytes for names.
+  // Texts that a server can store: no NUL, no lone surrogates, at most 63 bytes for names.
   const text = fc.string({ unit: "binary", maxLength: 40 }).filter((value) => !value.includes("\0"));
   const name = text.filter((value) => value !== "" && Buffer.byteLength(value) <= 63);
 
-  it("gives every text back as a literal", () =>
+  it("return every text unchanged when quoted as a literal", () =>
     fc.assert(
       fc.asyncProperty(text, async (value) => {
         const { rows } = await client.query<{ value: string }>(`SELECT ${quoteLiteral(value)}::text AS value`);
@@ -31,7 +31,7 @@ describe("quoting", () => {
       { numRuns: 200 },
     ));
 
-  it("gives every name back as an identifier", () =>
+  it("return every name unchanged when quoted as an identifier", () =>
     fc.assert(
       fc.asyncProperty(name, async (value) => {
         const { fields } = await client.query(`SELECT 1 AS ${quoteIdentifier(value)}`);
@@ -40,7 +40,7 @@ describe("quoting", () => {
       { numRuns: 200 },
     ));
 
-  it("joins schema and name", () => {
+  it("join schema and name", () => {
     assert.equal(qualify('a"b', "c.d"), '"a""b"."c.d"');
   });
 });

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import type { Client } from "pg";
 import { withTwoSessions } from "../../provider/src/postgres/connection/two-sessions";
 
-describe("two sessions for one thing", () => {
-  it("are ended, whichever of them cannot be had, or fails", async () => {
+describe("two sessions for one task", () => {
+  it("are closed even if either cannot be opened or fails", async () => {
     let open = 0;
     const session = (): Promise<Client> => {
       open++;

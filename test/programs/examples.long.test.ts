@@ -65,7 +65,7 @@ for (const hostName of hostNames) {
       assert((await host.destroy()).ok);
       // At the end, because the CLI keeps the key in the stack's configuration.
       const mistaken = await deploy(".", { ...config, tableJob: "3" }).preview();
-      assert.match(errorsOf(mistaken), /tableJob\b.*there is no such input; did you mean tableJobs\?/);
+      assert.match(errorsOf(mistaken), /tableJob\b.*unknown input; did you mean tableJobs\?/);
     });
 
     it("a migration that failed validation keeps its findings and resumes once they are fixed", async () => {

@@ -4,7 +4,7 @@ import { PgFleetMigration, type FleetSummary, type PgFleetMigrationArgs } from "
 
 type Properties = Record<string, unknown>;
 
-/** Declares a fleet; each member's outputs are what `outputs` answers for it. */
+/** Declares a fleet; `outputs` returns each member's outputs. */
 async function declareFleet(
   args: PgFleetMigrationArgs,
   outputs: (name: string) => Properties = () => ({}),
@@ -89,7 +89,7 @@ describe("PgFleetMigration", () => {
   });
 });
 
-/** Mocks receive secrets wrapped. */
+/** Mocks receive secrets in a wrapper. */
 function secretValue(one: unknown): unknown {
   const wrapped = one as { value?: unknown } | null;
   const isSecret = typeof one === "object" && wrapped !== null && "4dabf18193072939515e22adb298388d" in wrapped;

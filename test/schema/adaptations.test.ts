@@ -27,7 +27,7 @@ const entry = (type: string, name: string, sql: string, facts: Partial<Entry> = 
 });
 
 for (const major of [16, 18] as const) {
-  describe(`restoring what a managed PostgreSQL ${major} does not take as it is`, () => {
+  describe(`a restore on a managed PostgreSQL ${major}`, () => {
     let server: EmbeddedServer;
     let administrator: Login;
     let target: Client;
@@ -64,7 +64,7 @@ for (const major of [16, 18] as const) {
 
     const table = (name: string): Entry => entry("TABLE", name, `CREATE TABLE public.${name} (id integer, note text);`);
 
-    it("makes a child's own NOT NULL of an inherited column, as the pg_dump of 18 writes it", async () => {
+    it("creates a child's own NOT NULL of an inherited column, which the pg_dump of 18 writes", async () => {
       const findings = await restore([
         entry("TABLE", "parent", `CREATE TABLE public.parent (id integer, "a ""b" integer, note text);`),
         entry(
@@ -89,56 +89,60 @@ for (const major of [16, 18] as const) {
         ...["a", "b", "c", "d"].map(table),
         give("a", "heir"),
         give("b", "stranger"),
-        give("c", "nobody"),
-        give("d", "nobody"),
+        give("c", "missing_role"),
+        give("d", "missing_role"),
       ]);
       assert.equal(
         messages(findings),
         "public.b: azureadmin may not give objects to stranger, so it owns them itself\n" +
-          "public.c, public.d: role nobody does not exist on the target, so azureadmin owns its objects",
+          "public.c, public.d: role missing_role does not exist on the target, so azureadmin owns its objects",
       );
       const owners = await ask(
         "(SELECT string_agg(tableowner, ',' ORDER BY tablename) FROM pg_tables WHERE schemaname = 'public')",
       );
       assert.equal(owners, "heir,azureadmin,azureadmin,azureadmin");
-      // What the new owner lacked was lent to it for that moment only.
+      // CREATE was granted to the new owner only during the transaction.
       assert.equal(await ask("has_schema_privilege('heir', 'public', 'CREATE')"), false);
     });
 
-    it("leaves out privileges of missing roles, keeps the others, and grants as the owner where only that one may", async () => {
+    it("skips privileges of missing roles, keeps the others, and grants as the owner if only the owner may", async () => {
       const findings = await restore([
         table("a"),
         entry("TABLE OWNER", "a", "ALTER TABLE public.a OWNER TO heir;"),
         entry(
           "ACL",
           "TABLE a",
-          `GRANT SELECT ON TABLE public.a TO nobody; GRANT SELECT ON TABLE public.a TO stranger;
-           REVOKE ALL ON TABLE public.a FROM nobody; GRANT SELECT ON TABLE public.a TO partner WITH GRANT OPTION;
+          `GRANT SELECT ON TABLE public.a TO missing_role; GRANT SELECT ON TABLE public.a TO stranger;
+           REVOKE ALL ON TABLE public.a FROM missing_role; GRANT SELECT ON TABLE public.a TO partner WITH GRANT OPTION;
            SET SESSION AUTHORIZATION partner; GRANT SELECT ON TABLE public.a TO PUBLIC; RESET SESSION AUTHORIZATION;`,
         ),
-        entry("DEFAULT ACL", "d", "ALTER DEFAULT PRIVILEGES FOR ROLE nobody GRANT SELECT ON TABLES TO stranger;"),
+        entry("DEFAULT ACL", "d", "ALTER DEFAULT PRIVILEGES FOR ROLE missing_role GRANT SELECT ON TABLES TO stranger;"),
         entry("DEFAULT ACL", "e", "ALTER DEFAULT PRIVILEGES FOR ROLE stranger GRANT SELECT ON TABLES TO heir;"),
       ]);
       assert.equal(
         messages(findings),
-        "TABLE public.a: role nobody does not exist on the target, so its privileges were left out\n" +
-          "public.d: role nobody does not exist on the target, so its default privileges were left out\n" +
+        "TABLE public.a: role missing_role does not exist on the target, so its privileges were left out\n" +
+          "public.d: role missing_role does not exist on the target, so its default privileges were left out\n" +
           "public.e: azureadmin may not act as stranger, so its default privileges were left out",
       );
-      // A privilege that the administrator has through PUBLIC makes the server warn where it refused before.
+      // The administrator has a privilege through PUBLIC, so that the server warns instead of refusing.
       assert.deepEqual(await restore([entry("ACL", "TABLE a", "GRANT UPDATE ON TABLE public.a TO stranger;")]), []);
       const acl = await ask<string>("(SELECT relacl::text FROM pg_class WHERE relname = 'a')");
       for (const item of ["stranger=rw/heir", "partner=r*/heir", "=r/partner"]) assert.ok(acl.includes(item), acl);
     });
 
-    it("keeps a policy's known roles, and never opens a policy of unknown ones to everybody", async () => {
+    it("keeps a policy's existing roles, and never creates a policy of missing roles for PUBLIC", async () => {
       const findings = await restore([
         table("a"),
-        entry("POLICY", "a kept", "CREATE POLICY kept ON public.a TO nobody, heir USING ((note <> ' TO '::text));"),
-        entry("POLICY", "a left", "CREATE POLICY left_out ON public.a TO nobody USING (true);"),
+        entry(
+          "POLICY",
+          "a kept",
+          "CREATE POLICY kept ON public.a TO missing_role, heir USING ((note <> ' TO '::text));",
+        ),
+        entry("POLICY", "a left", "CREATE POLICY left_out ON public.a TO missing_role USING (true);"),
       ]);
       assert.deepEqual(
-        findings.map(({ object, severity }) => [object, severity]),
+        findings.map(({ object, state }) => [object, state]),
         [
           ["public.a kept", "warning"],
           ["public.a left", "failed"],
@@ -150,17 +154,17 @@ for (const major of [16, 18] as const) {
     it("never creates a subscription, and never shows its password", async () => {
       const sql = "CREATE SUBSCRIPTION s CONNECTION 'host=h password=geheim' PUBLICATION p WITH (connect = false);";
       const [finding] = await restore([entry("SUBSCRIPTION", "s", sql, { schema: undefined })]);
-      assert.equal(finding?.severity, "failed");
+      assert.equal(finding?.state, "Failed");
       assert.match(finding.remedy ?? "", /CREATE SUBSCRIPTION s/);
       assert.doesNotMatch(JSON.stringify(finding), /geheim/);
     });
 
-    it("uses the default tablespace and table access method where it has not the source's", async () => {
+    it("uses the default tablespace and table access method if the target lacks the source's", async () => {
       const findings = await restore([{ ...table("a"), tablespace: "fast", accessMethod: "columnar" }]);
       assert.match(messages(findings), /tablespace fast was left out[^]*no table access method columnar/);
     });
 
-    it("skips options that it does not know and keeps the others", async () => {
+    it("skips options that the target does not know, and keeps the others", async () => {
       const findings = await restore([
         table("a"),
         entry(
@@ -184,7 +188,7 @@ for (const major of [16, 18] as const) {
       assert.equal(await ask("to_regclass('public.i')::text"), "public.i");
     });
 
-    it("creates a LEAKPROOF function without that", async () => {
+    it("creates a LEAKPROOF function without LEAKPROOF", async () => {
       const findings = await restore([
         entry(
           "FUNCTION",
@@ -196,7 +200,7 @@ for (const major of [16, 18] as const) {
       assert.equal(await ask("public.f()"), 1);
     });
 
-    it("builds an index whose function relies on the search_path, and fills such a materialized view", async () => {
+    it("builds an index, and fills a materialized view, whose functions rely on the search_path", async () => {
       const findings = await restore(
         [
           table("a"),
@@ -224,7 +228,7 @@ for (const major of [16, 18] as const) {
       assert.equal(await ask("(SELECT n::integer FROM public.m)"), 0);
     });
 
-    it("goes on without what only a superuser may create, and says with which command to add it", async () => {
+    it("skips objects that only a superuser may create, and shows the command to add them", async () => {
       const findings = await restore([
         table("a"),
         entry("FUNCTION", "t()", "CREATE FUNCTION public.t() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"),
@@ -236,8 +240,8 @@ for (const major of [16, 18] as const) {
         entry("COMMENT", "EXTENSION plpgsql", "COMMENT ON EXTENSION plpgsql IS 'x';", { schema: undefined }),
         entry("SCHEMA", "public", "-- *not* creating schema, since initdb creates it\n", { schema: undefined }),
       ]);
-      const left = findings.filter(({ severity }) => severity === "failed");
-      // Since 18, event triggers need no superuser any more.
+      const left = findings.filter(({ state }) => state === "Failed");
+      // From 18 on, event triggers do not require a superuser.
       assert.deepEqual(
         left.map(({ objectType }) => objectType).filter((type) => type !== "EVENT TRIGGER"),
         ["CAST", "PUBLICATION"],
@@ -261,21 +265,21 @@ for (const major of [16, 18] as const) {
       );
     });
 
-    it("refuses an object that exists, unless an earlier run may have made it", async () => {
+    it("refuses an existing object, unless an earlier run may have created it", async () => {
       const key = entry("CONSTRAINT", "a a_key", "ALTER TABLE ONLY public.a ADD CONSTRAINT a_key PRIMARY KEY (id);");
       await restore([table("a"), key]);
       await assert.rejects(restore([table("a")]), /already exists[^]*To do: drop the object/);
       assert.deepEqual(await restore([table("a"), key], { resumed: true }), []);
     });
 
-    it("does not take a unique index that its rows refuse for one that exists", async () => {
+    it("does not accept an existing unique index instead of one that its rows violate", async () => {
       await restore([table("a")]);
       await target.query("INSERT INTO public.a VALUES (1), (1)");
       const index = entry("INDEX", "i", "CREATE UNIQUE INDEX i ON public.a USING btree (id);");
       await assert.rejects(restore([index], { resumed: true }), /could not create unique index/);
     });
 
-    it("builds an index again that was left invalid", async () => {
+    it("rebuilds an invalid index", async () => {
       const index = entry("INDEX", "i", "CREATE INDEX i ON public.a USING btree (id);");
       await restore([table("a"), index]);
       await server.query("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'public.i'::regclass", {
@@ -285,7 +289,7 @@ for (const major of [16, 18] as const) {
       assert.equal(await ask("(SELECT indisvalid FROM pg_index WHERE indexrelid = 'public.i'::regclass)"), true);
     });
 
-    it("keeps nothing of an entry that fails halfway, and names the statement", async () => {
+    it("rolls back an entry that fails halfway, and names the statement", async () => {
       const halves = entry(
         "TABLE",
         "a",

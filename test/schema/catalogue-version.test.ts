@@ -24,12 +24,12 @@ const told = [
   "CREATE TEXT SEARCH CONFIGURATION words (COPY = simple)",
   "ALTER TEXT SEARCH CONFIGURATION words DROP MAPPING FOR word",
   "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC",
-  // Privileges on what came with the server are in a dump, too.
+  // A dump also contains changed privileges on built-in objects.
   "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_sleep(double precision) FROM PUBLIC",
   "REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC",
 ];
 
-/** A cutover that took these for changes of the schema would not come to its end. */
+/** If these counted as changes of the schema, a cutover would never end. */
 const transient = [
   "CREATE TEMPORARY TABLE mine (id serial PRIMARY KEY, v text CHECK (v <> ''))",
   "CREATE INDEX ON mine (v)",
@@ -48,7 +48,7 @@ describe("the catalogues' version", () => {
 
   after(() => server.stop());
 
-  it("is another after each change that a dump would show, and after no change of rows", async () => {
+  it("changes with every change that a dump would show, but not with changes of rows", async () => {
     const client = await connect({ ...server.login, sslMode: "Disable" }, { database: "postgres", purpose: "test" });
     try {
       let before = await readCatalogueVersion(client);
@@ -65,7 +65,7 @@ describe("the catalogues' version", () => {
     }
   });
 
-  it("is the same, as all of the source's is, after what applications make for themselves all the time", async () => {
+  it("does not change with temporary objects of applications", async () => {
     const application = await server.connect();
     const client = await connect({ ...server.login, sslMode: "Disable" }, { database: "postgres", purpose: "test" });
     try {

@@ -55,7 +55,7 @@ describe("a database on a managed server", () => {
     privileges: undefined,
   };
 
-  it("may be written where a fence stands around the source's", async () => {
+  it("is writable although the source is fenced", async () => {
     const setting = { name: "default_transaction_read_only", role: undefined };
     const settings = [
       { ...setting, value: "on" },
@@ -66,7 +66,7 @@ describe("a database on a managed server", () => {
     assert.deepEqual((await read(administrator, name)).settings, [settings[1]]);
   });
 
-  it("is as on the source, with what is set for it and who may what", async () => {
+  it("has the settings and privileges of the source's", async () => {
     await source.query(`CREATE ROLE visitor; CREATE ROLE unknown`);
     await server.query(`CREATE ROLE visitor; GRANT visitor TO azureadmin WITH ADMIN TRUE`);
     await source.query(`CREATE DATABASE rich ENCODING LATIN1 TEMPLATE template0 CONNECTION LIMIT 42`);
@@ -82,36 +82,36 @@ describe("a database on a managed server", () => {
     );
     const properties = await read(source.login, "rich");
     const findings = await createTargetDatabase(target, name, properties);
-    // Only a superuser may set what no extension has declared.
+    // Only a superuser may set parameters that no extension has declared.
     assert.deepEqual(
       findings.map(({ message }) => message),
       ['its setting my.setting was left out: permission denied to set parameter "my.setting"'],
     );
     const restored = await read(administrator, name);
     const known = properties.settings.filter((setting) => setting.role !== "unknown" && setting.name !== "my.setting");
-    // A limit comes last, when the migration's own sessions are over.
+    // The limit is set last, when the migration's own sessions have ended.
     assert.deepEqual(restored, { ...properties, settings: known, connectionLimit: -1 });
     assert.equal(known.length, 3);
     assert.equal(known.find((setting) => setting.name === "search_path")?.value, '"$user", "Sales Data", public');
   });
 
-  it("says what it could not set", async () => {
+  it("reports settings that it could not set", async () => {
     const findings = await createTargetDatabase(target, name, {
       ...plain,
       settings: [{ role: undefined, name: "log_statement", value: "all" }],
-      privileges: [{ grantee: "nobody", privilege: "CONNECT", grantable: false }],
+      privileges: [{ grantee: "missing_role", privilege: "CONNECT", grantable: false }],
     });
     assert.deepEqual(
       findings.map(({ message }) => message),
       [
         'its setting log_statement was left out: permission denied to set parameter "log_statement"',
-        'the privilege CONNECT of nobody was left out: role "nobody" does not exist',
+        'the privilege CONNECT of missing_role was left out: role "missing_role" does not exist',
       ],
     );
     assert.deepEqual((await read(administrator, name)).privileges, []);
   });
 
-  it("has ICU's locale and rules where the source has", async () => {
+  it("has the source's ICU locale and rules", async () => {
     const icu = { ...plain, provider: "icu" as const, locale: "de-AT", icuRules: "&a < g" };
     assert.deepEqual(
       await createTargetDatabase(target, name, { ...icu, collate: "xx_XX.utf8", ctype: "xx_XX.utf8" }),
@@ -126,12 +126,12 @@ describe("a database on a managed server", () => {
       collate: "xx_XX.UTF-8",
       ctype: "xx_XX.UTF-8",
     });
-    assert.match(findings[0]?.message ?? "", /locale is not to be had.*xx_XX.*was created with LOCALE_PROVIDER libc/s);
+    assert.match(findings[0]?.message ?? "", /locale is not available.*xx_XX.*was created with LOCALE_PROVIDER libc/s);
     assert.equal(findings.length, 1);
     assert.equal((await read(administrator, name)).encoding, "UTF8");
   });
 
-  it("is refused when it exists, and dropped with the sessions in it", async () => {
+  it("is refused if it exists, and is dropped with its sessions", async () => {
     await createTargetDatabase(target, name, plain);
     await assert.rejects(createTargetDatabase(target, name, plain), /already exists[^]*To do: drop/);
     const guest = await server.connect(name, administrator);

@@ -25,7 +25,7 @@ describe("the dump of a schema", () => {
 
   before(async () => {
     source = await EmbeddedServer.start({ major: 14 });
-    // Each would break a dump that took over what role and database have set; the names and the password need quoting.
+    // Each of these settings would change the dump if it were used; the names and the password require quoting.
     await source.query(`CREATE ROLE "the:dumper\\" LOGIN PASSWORD 'a:b\\c''"'`);
     await source.query(`CREATE DATABASE "${odd.replaceAll('"', '""')}" OWNER "the:dumper\\"`);
     await source.query(
@@ -38,7 +38,7 @@ describe("the dump of a schema", () => {
     );
     endpoint = { ...source.login, user: "the:dumper\\", password: `a:b\\c'"`, sslMode: "Prefer" };
     folder = await mkdtemp(join(tmpdir(), "fake-tools-"));
-    // Of its own: workers that other tests kill cannot remove what their dumps have written.
+    // A separate folder, because killed workers of other tests cannot remove their files.
     process.env.TMPDIR = folder;
     recorded = join(folder, "recorded");
   });
@@ -50,7 +50,7 @@ describe("the dump of a schema", () => {
     await rm(folder, { recursive: true });
   });
 
-  /** Puts a shell script in the place of pg_dump. */
+  /** Replaces pg_dump by a shell script. */
   async function pretend(script: string): Promise<void> {
     const path = join(folder, "pg_dump");
     await writeFile(
@@ -77,7 +77,7 @@ describe("the dump of a schema", () => {
   });
 
   for (const tool of ["native", "wasm"] as const) {
-    it(`by the ${tool} tool does not depend on what role and database have set`, async function () {
+    it(`by the ${tool} tool does not depend on settings of role and database`, async function () {
       const dump = await dumpSchema(endpoint, odd, { tool }).catch((error: unknown) => {
         if (tool === "native" && /no pg_dump here/.test(String(error))) return this.skip();
         throw error;
@@ -87,7 +87,7 @@ describe("the dump of a schema", () => {
       assert.match(dump.text, /standard_conforming_strings = on/);
     });
 
-    it(`by the ${tool} tool sees what its snapshot sees`, async function () {
+    it(`by the ${tool} tool reads its snapshot`, async function () {
       const holder = await source.connect();
       try {
         await holder.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
@@ -97,7 +97,7 @@ describe("the dump of a schema", () => {
         const { text } = await dumpSchema({ ...source.login, sslMode: "Disable" }, "postgres", options);
         assert.doesNotMatch(text, new RegExp(`later_${tool}`));
         await holder.query("COMMIT");
-        // Then another one is taken.
+        // The caller then takes another snapshot.
         await assert.rejects(
           dumpSchema({ ...source.login, sslMode: "Disable" }, "postgres", options),
           UnreachableError,
@@ -110,7 +110,7 @@ describe("the dump of a schema", () => {
       }
     });
 
-    it(`by the ${tool} tool says what the source refused, and leaves nothing`, async function () {
+    it(`by the ${tool} tool reports the source's refusal, and leaves no files or sessions`, async function () {
       await source.query(`CREATE TABLE not_yours (id integer)`, { database: odd });
       try {
         await assert.rejects(dumpSchema(endpoint, odd, { tool }), (error) => {
@@ -127,7 +127,7 @@ describe("the dump of a schema", () => {
       while ((await dumpersSessions()) > 0) await sleep(20);
     });
 
-    it(`by the ${tool} tool ends when it is told to`, async function () {
+    it(`by the ${tool} tool stops on a signal`, async function () {
       const blocker = await source.connect(odd);
       try {
         await blocker.query(`BEGIN; LOCK TABLE "ta ble"`);
@@ -137,7 +137,7 @@ describe("the dump of a schema", () => {
         });
         const lost = AbortSignal.abort(new UnreachableError("the snapshot is gone"));
         await assert.rejects(dumpSchema(endpoint, odd, { tool, signal: lost }), /the snapshot is gone/);
-        // Not left in the queue for the lock that the blocker holds.
+        // It does not stay in the queue for the lock.
         await until("the dump's session has ended", async () => (await dumpersSessions()) === 0);
       } finally {
         await blocker.end();
@@ -145,7 +145,7 @@ describe("the dump of a schema", () => {
       assert.deepEqual(await leftovers(), []);
     });
 
-    it(`by the ${tool} tool keeps no table locked while it waits for the next one`, async function () {
+    it(`by the ${tool} tool keeps no lock while it waits for the next table`, async function () {
       await source.query("CREATE TABLE next (); GRANT SELECT ON next TO PUBLIC", { database: odd });
       const blocker = await source.connect(odd);
       try {
@@ -175,13 +175,13 @@ describe("the dump of a schema", () => {
       }
     });
 
-    it(`by the ${tool} tool may be tried again where its session is ended`, async function () {
+    it(`by the ${tool} tool can be retried if its session is terminated`, async function () {
       const blocker = await source.connect(odd);
       try {
         await blocker.query(`BEGIN; LOCK TABLE "ta ble"`);
         let failure: unknown;
         const dumped = dumpSchema(endpoint, odd, { tool }).catch((error: unknown) => (failure = error));
-        await until("the dump waits and is ended, or cannot be made", async () => {
+        await until("the dump waits and is terminated, or cannot be started", async () => {
           const sessions = await source.query(
             `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
               WHERE usename = 'the:dumper\\' AND wait_event_type = 'Lock'`,
@@ -197,7 +197,7 @@ describe("the dump of a schema", () => {
     });
   }
 
-  it("leaves no secret behind where it is killed: a native tool has it in its environment, with nothing else of ours", async () => {
+  it("leaves no secret if it is killed: a native tool has it only in its environment", async () => {
     process.env.SECRET_OF_MINE = "geheim";
     await pretend(
       `{ echo "$@"; env; } > ${recorded}; ls -A "${folder}" > ${recorded}.files; echo "-- Dumped by pg_dump version 17.2"`,
@@ -217,7 +217,7 @@ describe("the dump of a schema", () => {
     assert.deepEqual(files.sort(), ["pg_dump", "recorded", "recorded.files"]);
   });
 
-  it("by the native tool is under TLS as sslMode and sslRootCert say", async function () {
+  it("by the native tool uses TLS according to sslMode and sslRootCert", async function () {
     const tool = await findNativeTool(14);
     if (!tool) return this.skip();
     const [tls, other] = [await certificateFor("localhost"), await certificateFor("localhost")];
@@ -228,7 +228,7 @@ describe("the dump of a schema", () => {
       assert.match(await dumped("VerifyFull", tls.authority), /CREATE TABLE/);
       assert.match(await dumped("VerifyCA", tls.authority, "127.0.0.1"), /CREATE TABLE/);
       assert.match(await dumped("Require"), /CREATE TABLE/);
-      // Which this engine's own sessions are content with: without TLS, nothing passes here.
+      // The engine's own sessions connect without TLS, which the server refuses here.
       assert.match(await dumped("Prefer", other.authority), /CREATE TABLE/);
       for (const sslMode of ["Require", "VerifyCA", "VerifyFull"] as const)
         await assert.rejects(dumped(sslMode, other.authority), /SSL error/);
@@ -240,7 +240,7 @@ describe("the dump of a schema", () => {
     assert.deepEqual(await leftovers(), []);
   });
 
-  it("by the native tool is on a line whose other end is asked now and then whether it is there", async function () {
+  it("by the native tool uses TCP keepalives", async function () {
     const tool = await findNativeTool(14);
     if (!tool || process.platform !== "linux") return this.skip();
     const silent = createServer().listen(0, "127.0.0.1");
@@ -252,10 +252,11 @@ describe("the dump of a schema", () => {
     try {
       const [line] = (await once(silent, "connection")) as [Socket];
       const hex = (one: number): string => one.toString(16).toUpperCase().padStart(4, "0");
-      // Of its sockets: from, to, state, queues, and which timer (02: keepalive) runs out when, in hundredths of a second.
+      // Fields of its sockets: from, to, state, queues, the timer that expires next (02: keepalive), and its time in
+      // hundredths of a second.
       const ofDump = new RegExp(`:${hex(line.remotePort!)} \\w+:${hex(port)} 01 \\S+ 02:(\\w+) `);
       let left: string | undefined;
-      await until("what it has said is acknowledged", async () => {
+      await until("its data is acknowledged", async () => {
         left = ofDump.exec(await readFile("/proc/net/tcp", "utf8"))?.[1];
         return left !== undefined;
       });
@@ -268,7 +269,7 @@ describe("the dump of a schema", () => {
     await assert.rejects(dumped);
   });
 
-  it("trusts the certificate that it was given, where anybody is to be trusted", async () => {
+  it("uses the given certificate if sslMode requires one", async () => {
     await pretend(
       `{ echo $PGSSLMODE; cat "\${PGSSLROOTCERT:-/dev/null}"; } > ${recorded}; echo "-- Dumped by pg_dump version 17.2"`,
     );
@@ -283,14 +284,14 @@ describe("the dump of a schema", () => {
     }
   });
 
-  it("falls back on the embedded tool when the native one fails, and says so", async () => {
+  it("uses the embedded tool if the native one fails, and reports it", async () => {
     await pretend('echo "pg_dump: error: no such library" >&2; exit 1');
     const { text, tool } = await dumpSchema(endpoint, odd);
     assert.match(tool, /\(wasm\), after the native one failed:.*no such library/);
     assert.match(text, /ta ble/);
   });
 
-  it("uses the embedded tool when the native one is too old, and says what to install when only that will do", async () => {
+  it("uses the embedded tool if the native one is too old, and reports which version to install if both are", async () => {
     await pretend("exit 1");
     await writeFile(join(folder, "pg_dump"), '#!/bin/sh\necho "pg_dump (PostgreSQL) 9.6.24"\n');
     assert.match((await dumpSchema(endpoint, odd)).tool, /\(wasm\)$/);

@@ -16,7 +16,7 @@ const ending = `-- Completed on 2026-01-01\n\n--\n-- PostgreSQL database dump co
 const dump = (...parts: string[]): string => preamble + parts.join("") + ending;
 
 describe("the entries of a dump", () => {
-  it("have what their headers say, without the session's settings around them", () => {
+  it("have the values of their headers, without session settings around them", () => {
     const entries = parseTocEntries(
       dump(
         headerOf(6, "-- Name: app; Type: SCHEMA; Schema: -; Owner: "),
@@ -58,7 +58,7 @@ describe("the entries of a dump", () => {
     ]);
   });
 
-  it("are never found inside strings, names, comments or bodies, whatever those hold", () => {
+  it("are never found inside strings, names, comments or bodies", () => {
     const hostile = fc.array(
       fc.constantFrom(
         "'",
@@ -108,7 +108,7 @@ describe("the entries of a dump", () => {
   });
 
   it("of 30 MB are read in linear time", () => {
-    // Of the processor, not of the clock: others may be at work as well. What grows by the square takes minutes.
+    // CPU time instead of elapsed time, because other processes may run. A quadratic algorithm takes minutes.
     const body = `CREATE TABLE public.t (${Array.from({ length: 100 }, (_, column) => `"column ${column}" text DEFAULT 'it''s'`).join(",\n")});`;
     const text = dump(...Array.from({ length: 9000 }, (_, id) => table(id, body)));
     assert.ok(text.length > 30e6);
@@ -117,7 +117,7 @@ describe("the entries of a dump", () => {
     assert.ok(process.cpuUsage(before).user < 20e6);
   });
 
-  it("are refused when the dump is cut off, or is none", () => {
+  it("are refused if the dump is incomplete or invalid", () => {
     const text = dump(table(1, "CREATE TABLE public.t ();"));
     assert.throws(() => parseTocEntries(text.slice(0, -ending.length)), EngineError);
     assert.throws(() => parseTocEntries(dump(table(1, "SELECT 'cut"))), EngineError);
@@ -128,7 +128,7 @@ describe("the entries of a dump", () => {
 describe("the statements of an entry", () => {
   const texts = (sql: string): string[] => splitStatements(sql).map(({ text }) => text);
 
-  it("end at semicolons outside of quotes, parentheses and SQL-standard bodies", () => {
+  it("end at semicolons outside quotes, parentheses and SQL-standard bodies", () => {
     const rule = "CREATE RULE r AS ON DELETE TO t DO INSTEAD (UPDATE t SET a = 1; NOTIFY t)";
     const body =
       "CREATE FUNCTION f() RETURNS text LANGUAGE sql\n BEGIN ATOMIC\n SELECT CASE WHEN true THEN ';' END;\n SELECT 2;\nEND";

@@ -27,7 +27,7 @@ const commented: readonly (readonly [create: string, comment: string])[] = [
 ];
 
 for (const major of [10, 18] as const)
-  it(`what is set on objects of PostgreSQL ${major} can be set and reset as it is read`, async () => {
+  it(`settings of objects of PostgreSQL ${major} can be set and reset with the statements that were read`, async () => {
     const server = await EmbeddedServer.start({ major });
     try {
       await server.query(

@@ -53,7 +53,7 @@ describe("the plan of a restore", () => {
     entry("ROW SECURITY", "t", "ALTER TABLE s.t ENABLE ROW LEVEL SECURITY;"),
     entry("ACL", "TABLE t", "GRANT SELECT ON TABLE s.t TO r;"),
   ]);
-  it("puts before the data what the dump does", () => {
+  it("puts the same entries before the data as the dump", () => {
     assert.deepEqual(names(plan.before), [
       "SCHEMA s",
       "SEQUENCE q",
@@ -65,7 +65,7 @@ describe("the plan of a restore", () => {
     ]);
   });
 
-  it("builds per ordinary table what needs nothing but its rows", () => {
+  it("builds entries of ordinary tables that need only the table's rows", () => {
     assert.deepEqual(
       plan.builds.map(({ entry: { name }, table }) => [name, table.name]),
       [
@@ -76,7 +76,7 @@ describe("the plan of a restore", () => {
     );
   });
 
-  it("keeps the dump's order for what needs those, or a routine that comes late", () => {
+  it("keeps the dump's order of entries that need such builds, or a routine created later", () => {
     assert.deepEqual(names(plan.after), [
       "CONSTRAINT p p_key",
       "CONSTRAINT p1 p1_key",
@@ -92,7 +92,7 @@ describe("the plan of a restore", () => {
     );
   });
 
-  it("hands over at the end: row security, owners from tables to schemas, privileges, event triggers", () => {
+  it("ends with row security, owners from tables to schemas, privileges, and event triggers", () => {
     assert.deepEqual(names(plan.handover), [
       "ROW SECURITY t",
       "ROW SECURITY t",
@@ -106,7 +106,7 @@ describe("the plan of a restore", () => {
   });
 });
 
-/** What the statements of a plan's part are, blanks aside. */
+/** The statements in a part of the plan, ignoring white space. */
 const statements = (entries: readonly Entry[]): string[] => entries.map(({ sql }) => sql.replace(/\s+/g, " "));
 
 describe("the plan of keys, foreign keys and checks", () => {
@@ -121,7 +121,7 @@ describe("the plan of keys, foreign keys and checks", () => {
   const table = entry("TABLE", "t", "CREATE TABLE s.t (\n    a integer,\n    b text\n);");
   const partitioned = entry("TABLE", "p", "CREATE TABLE s.p (a integer)\nPARTITION BY RANGE (a);");
 
-  it("builds a key as an index, which the constraint takes over with all that is said of it", () => {
+  it("builds an index, and then a constraint that uses it, with the other statements of the entry", () => {
     const options = "(a, b) INCLUDE (c) WITH (fillfactor='50')";
     for (const [definition, index, constraint] of [
       ["PRIMARY KEY (a)", 'CREATE UNIQUE INDEX "k" ON s.t USING btree (a);', "PRIMARY KEY"],
@@ -142,7 +142,7 @@ describe("the plan of keys, foreign keys and checks", () => {
   describe("of small tables", () => {
     const isSmall = ({ schema, name }: { schema: string; name: string }): boolean => schema === "s" && name === "t";
 
-    it("makes keys with their table", () => {
+    it("creates keys with their table", () => {
       const others = `ALTER TABLE ONLY s.t ALTER COLUMN b SET STORAGE PLAIN;`;
       const unique = entry("CONSTRAINT", "t u", `ALTER TABLE ONLY s.t ADD CONSTRAINT u UNIQUE (b) INCLUDE (a);`);
       const plan = planRestore([{ ...table, sql: `${table.sql}\n\n${others}` }, key("PRIMARY KEY (a)"), unique], {
@@ -154,7 +154,7 @@ describe("the plan of keys, foreign keys and checks", () => {
       assert.deepEqual([plan.builds, plan.after], [[], []]);
     });
 
-    it("makes a key in one statement of which more is said, or whose table has no list", () => {
+    it("creates a key by its statement if the entry has other statements, or if the table has no list", () => {
       const clustered = key(`PRIMARY KEY (a);\n\nALTER TABLE s.t CLUSTER ON "k"`);
       const deferrable = key("PRIMARY KEY (a) DEFERRABLE");
       const elsewhere = { ...key("PRIMARY KEY (a)"), tablespace: "elsewhere" };
@@ -170,7 +170,7 @@ describe("the plan of keys, foreign keys and checks", () => {
       assert.equal(plan.builds.length, 1);
     });
 
-    it("makes apart what CREATE TABLE takes for another key, and the key of an heir, whose columns it calls the heir's", () => {
+    it("creates keys separately if CREATE TABLE would merge them, or if the columns are inherited", () => {
       const again = entry("CONSTRAINT", "t again", `ALTER TABLE ONLY s.t ADD CONSTRAINT again UNIQUE (a);`);
       const plan = planRestore([table, key("PRIMARY KEY (a)"), again], { isSmall });
       assert.deepEqual(statements(plan.before), [
@@ -184,7 +184,7 @@ describe("the plan of keys, foreign keys and checks", () => {
     });
   });
 
-  it("builds as a constraint what no index can become", () => {
+  it("builds a constraint directly if it has no CREATE INDEX form", () => {
     for (const definition of [
       "UNIQUE (a) DEFERRABLE INITIALLY DEFERRED",
       "PRIMARY KEY (a, b WITHOUT OVERLAPS)",
@@ -219,7 +219,7 @@ describe("the plan of keys, foreign keys and checks", () => {
     ]);
   });
 
-  it("keeps back checks and indexes that may see other rows, or another moment", () => {
+  it("defers checks and indexes whose functions may read other rows or depend on the time", () => {
     const plan = planRestore([
       entry("FUNCTION", "f(integer)", "CREATE FUNCTION s.f(integer) RETURNS boolean LANGUAGE sql AS 'SELECT true';"),
       entry(
@@ -250,11 +250,11 @@ PARTITION BY LIST (a);`,
       `COMMENT ON CONSTRAINT "seen, (x)" ON s.t IS 'c';`,
     ]);
     assert.equal(plan.validations.length, 2);
-    assert.deepEqual(names(plan.lateBuilds.map((build) => build.entry)), ["INDEX i"]);
+    assert.deepEqual(names(plan.deferredBuilds.map((build) => build.entry)), ["INDEX i"]);
     assert.deepEqual(names(plan.builds.map((build) => build.entry)), ["INDEX j"]);
   });
 
-  it("keeps back a domain's checks that call functions, unless arrays or composite types are made of it", () => {
+  it("defers a domain's checks that call functions, unless arrays or composite types use it", () => {
     const domain = (name: string): Entry =>
       entry(
         "DOMAIN",

@@ -6,7 +6,7 @@ import type { RestoreContext } from "../../provider/src/schema/restore/restore-c
 import { restoreEntries } from "../../provider/src/schema/restore/restore";
 
 describe("a restore", () => {
-  it("ends by what its signal was aborted with: a lost snapshot is no cancel", async () => {
+  it("ends with its signal's reason: a lost snapshot is not reported as canceled", async () => {
     const reason = new UnreachableError("the snapshot is gone");
     const context = { signal: AbortSignal.abort(reason) } as Partial<RestoreContext> as RestoreContext;
     const entries = [{ type: "TABLE", name: "t" } as Entry];

@@ -1,13 +1,13 @@
 import type { Major } from "../support/servers/embedded-server";
 
-/** The role that owns the rich database's objects, and one that was granted some. */
+/** The role that owns the rich database's objects, and a role with privileges on some. */
 export const owner = "app_owner";
 export const reader = "App Reader";
 
-/** 63 bytes, the longest name there is, in two-byte letters and one of one byte. */
+/** 63 bytes, the maximum length of a name, with two-byte letters and one of one byte. */
 export const longestName = `${"ü".repeat(31)}x`;
 
-/** What a function's author may well have pasted: it looks like an entry of a dump, and like commands of psql. */
+/** Text in a function's body that looks like an entry of a dump, and like commands of psql. */
 const pastedDump = `
 --
 -- TOC entry 1 (class 1259 OID 1)
@@ -24,7 +24,7 @@ CREATE TABLE public.stolen (id integer);
 --
 `;
 
-/** Roles and schemas, for a superuser. */
+/** Roles and schemas, created by a superuser. */
 export const richRoles = `
   CREATE ROLE ${owner};
   CREATE ROLE "${reader}";
@@ -32,7 +32,7 @@ export const richRoles = `
   CREATE SCHEMA app AUTHORIZATION ${owner};
 `;
 
-/** One object of each kind that a role without superuser rights can make, and the names that are hard to carry. */
+/** One object of each kind that a role without superuser rights can create, and names that require quoting. */
 export function richSchema(major: Major): string {
   return [
     "SET search_path = ''",
@@ -139,7 +139,9 @@ const notNullByName = `
   CREATE TABLE app.strict (a integer CONSTRAINT must_have NOT NULL, b integer, v integer GENERATED ALWAYS AS (a * 2) VIRTUAL);
   ALTER TABLE app.strict ADD CONSTRAINT later NOT NULL b NOT VALID`;
 
-/** Keys on a partitioned table came with 11; here the indexes are on the partitions, and later ones are added. */
+/**
+ * Keys on a partitioned table exist from 11 on. Before, the indexes are on the partitions, and later ones are added.
+ */
 const partitions = `
   CREATE TABLE app.event (at date NOT NULL, kind text, id bigint) PARTITION BY RANGE (at);
   CREATE TABLE app.event_2024 PARTITION OF app.event FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')
@@ -198,7 +200,7 @@ const access = `
   ALTER TABLE app.customer ENABLE ROW LEVEL SECURITY;
   ALTER TABLE app.customer FORCE ROW LEVEL SECURITY;
   CREATE POLICY seen ON app.customer FOR SELECT TO "${reader}", PUBLIC USING (app.may_see(name));
-  CREATE POLICY own ON app.customer AS RESTRICTIVE USING (true) WITH CHECK (name <> 'TO nobody');
+  CREATE POLICY own ON app.customer AS RESTRICTIVE USING (true) WITH CHECK (name <> 'TO missing_role');
   GRANT USAGE ON SCHEMA app TO "${reader}";
   GRANT SELECT, UPDATE (mood) ON app.customer TO "${reader}" WITH GRANT OPTION;
   GRANT SELECT ON app.invoice TO PUBLIC;

@@ -21,7 +21,7 @@ async function entriesOf(login: Login, database: string, tool: "native" | "wasm"
 
 const keyOf = ({ type, schema, name }: Entry): string => `${type} ${schema ?? "-"} ${name}`;
 
-/** An entry's statements by its key, blanks aside: releases of pg_dump break lines differently. */
+/** An entry's statements by its key, ignoring white space: releases of pg_dump break lines differently. */
 function statementsByKey(entries: readonly Entry[]): Map<string, string[]> {
   return new Map(
     entries.map((entry) => [
@@ -60,7 +60,7 @@ for (const [sourceMajor, targetMajor] of [
       await target.stop();
     });
 
-    it("is read alike by a native and by the embedded pg_dump", async function () {
+    it("has the same entries in a native and in the embedded pg_dump", async function () {
       // The native tool of this machine may be too old, or missing.
       const native = await entriesOf(source.login, "rich", "native").catch(() => undefined);
       if (!native) return this.skip();
@@ -72,7 +72,7 @@ for (const [sourceMajor, targetMajor] of [
       assert.ok(body(embedded).startsWith(body(native).slice(0, body(native).lastIndexOf("$_$"))));
     });
 
-    it("is the same when it has been restored by an administrator who is no superuser, twice", async () => {
+    it("is the same after each of two restores by an administrator without superuser rights", async () => {
       const entries = await entriesOf(source.login, "rich", "wasm");
       await target.query("CREATE DATABASE rich", { login: administrator });
       const plan = planRestore(entries);
@@ -81,7 +81,7 @@ for (const [sourceMajor, targetMajor] of [
       try {
         for (const resumed of [false, true]) {
           const context = await readRestoreContext(to, { resumed });
-          const builds = [...plan.builds, ...plan.lateBuilds].map(({ entry }) => entry).reverse();
+          const builds = [...plan.builds, ...plan.deferredBuilds].map(({ entry }) => entry).reverse();
           const validations = plan.validations.map(({ entry }) => entry);
           const findings = [];
           for (const part of [plan.before, builds, plan.after, validations])
@@ -101,14 +101,15 @@ for (const [sourceMajor, targetMajor] of [
       }
       const restored = statementsByKey(await entriesOf(target.login, "rich", "wasm"));
       const expected = statementsByKey(entries);
-      // Before 15, public had another owner and other privileges.
+      // Before 15, the schema public had another owner and other privileges.
       for (const key of ["SCHEMA - public", "ACL - SCHEMA public", "COMMENT - SCHEMA public"]) {
         expected.delete(key);
         restored.delete(key);
       }
       assert.deepEqual([...restored.keys()].sort(), [...expected.keys()].sort());
       const differing = [...expected].filter(([key, statements]) => !isDeepStrictEqual(restored.get(key), statements));
-      // Between releases: qualified names in queries, EXECUTE FUNCTION (11), multiranges (14), the privilege MAINTAIN (17).
+      // Differences between releases: qualified names in queries, EXECUTE FUNCTION (11), multiranges (14), the
+      // privilege MAINTAIN (17).
       const isSpelling = ([key]: [string, string[]]): boolean =>
         sourceMajor !== targetMajor &&
         /VIEW|^RULE|^POLICY|^TRIGGER|^TYPE app floatrange|^ACL app TABLE invoice/.test(key);

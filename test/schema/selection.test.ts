@@ -22,7 +22,7 @@ describe("the selection of objects", () => {
   const entriesOf = async (database: string, tool: "native" | "wasm" = "wasm"): Promise<Entry[]> =>
     parseTocEntries((await dumpSchema(endpointOf(server), database, { tool })).text);
 
-  /** Restores what a filter selects into a new database. Undefined where validation refuses the filter. */
+  /** Restores the selected objects of a filter into a new database. Undefined if validation refuses the filter. */
   async function restored(database: string, entries: readonly Entry[], filters: Filters): Promise<string | undefined> {
     const source = await open(server, database);
     const selection = await readSelection(source, filters).finally(() => source.end());
@@ -32,7 +32,7 @@ describe("the selection of objects", () => {
     const target = await connect(endpointOf(server), { database: into, purpose: "test" });
     try {
       const context = await readRestoreContext(target);
-      const builds = [...plan.builds, ...plan.lateBuilds].map(({ entry }) => entry);
+      const builds = [...plan.builds, ...plan.deferredBuilds].map(({ entry }) => entry);
       for (const part of [plan.before, builds, plan.after, plan.validations.map(({ entry }) => entry), plan.handover])
         assert.deepEqual(await restoreEntries(target, part, context), []);
       const { rows } = await target.query<{ names: string | null }>(
@@ -69,12 +69,12 @@ describe("the selection of objects", () => {
     }
   });
 
-  it("restores whatever random filters leave of random schemas", async () => {
+  it("restores random schemas with random filters", async () => {
     let accepted = 0;
     await fc.assert(
       fc.asyncProperty(schema, fc.array(filters, { minLength: 8, maxLength: 8 }), async (statements, drawn) => {
         const database = await freshDatabase(server);
-        // A statement that names an object which was not drawn creates nothing.
+        // A statement that refers to an object that was not drawn creates nothing.
         for (const sql of statements) await server.query(sql, { database }).catch(() => undefined);
         const entries = await entriesOf(database);
         for (const one of drawn) if ((await restored(database, entries, one)) !== undefined) accepted++;
@@ -90,7 +90,7 @@ const schemaName = fc.constantFrom(...schemas);
 const number = fc.integer({ min: 0, max: 5 });
 const table = fc.tuple(schemaName, number).map(([schema, n]) => `${schema}.t${n}`);
 
-/** One object, or several that belong together, over tables that may be there or not. */
+/** One object, or several related ones, over tables that may or may not exist. */
 const statement: fc.Arbitrary<string> = fc.oneof(
   table.map(
     (name) =>

@@ -21,13 +21,13 @@ const entry = (type: string, name: string, sql: string, dependencies: readonly n
 const plain = (count: number): Entry[] =>
   Array.from({ length: count }, (_, n) => entry("TABLE", `t${n}`, `CREATE TABLE s.t${n} (a integer);`));
 
-describe("the parallelGroups of a restore", () => {
-  it("keep the dump's order where there is little to restore", () => {
+describe("the parallel groups of a restore", () => {
+  it("keep the dump's order if there are few entries", () => {
     const entries = [entry("SCHEMA", "s", "CREATE SCHEMA s;"), ...plain(100), entry("FUNCTION", "f()", "...")];
     assert.deepEqual(parallelGroupsOf(entries), [{ entries, groups: [] }]);
   });
 
-  it("hold every entry once, and have others wait for what is before them", () => {
+  it("contain every entry once, after the entries before their group", () => {
     const before = entry("TYPE", "e", "CREATE TYPE s.e AS ENUM ();");
     const after = entry("FUNCTION", "f()", "CREATE FUNCTION s.f() RETURNS SETOF s.t1 ...;");
     const [one, several] = [plain(250), plain(300)];
@@ -48,7 +48,7 @@ describe("the parallelGroups of a restore", () => {
     );
   });
 
-  it("keep together, in order, what mentions each other", () => {
+  it("keep entries together, in order, that mention each other", () => {
     const parent = entry("TABLE", "A.b", 'CREATE TABLE s."A.b" (a integer);');
     const sequence = entry("SEQUENCE", "q", "CREATE SEQUENCE s.q;");
     const owned = entry("SEQUENCE OWNED BY", "q", 'ALTER SEQUENCE s.q OWNED BY s."A.b".a;', [sequence.id]);
@@ -62,7 +62,7 @@ describe("the parallelGroups of a restore", () => {
     );
     const tables = plain(300);
     const family = [parent, sequence, owned, child, view, comment, value];
-    // Between them is what has nothing to do with them; t1 and t7 are mentioned.
+    // Unrelated entries are between them; t1 and t7 are mentioned.
     const entries = family.flatMap((one, n) => [...tables.slice(n * 40, n * 40 + 40), one]);
     const [stretch] = parallelGroupsOf(entries);
     const group = stretch!.groups.find((one) => one.includes(parent))!;

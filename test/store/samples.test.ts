@@ -18,14 +18,14 @@ describe("samples of throughput and lag", () => {
 
   after(() => lab.stop());
 
-  it("are taken from the records, kept for their time, and written by the one that holds the lease only", async () => {
+  it("are taken from the records, kept for their time, and written only by the lease's holder", async () => {
     const address = { target: { ...lab.administrator, sslMode: "Prefer" as const }, maintenanceDatabase: "postgres" };
     const store = await Store.open(address, "test");
     await insertMigration(store, specOf(parseInputs(lab.inputs(["app", "shop"], { migrationName: "measured" }))));
     const lease = await Lease.acquire(address, "measured");
     await recordSample(lease, 3600);
     await store.query(
-      `INSERT INTO pgmigration.unit (migration, database, id, kind, table_schema, table_name, entry, bytes_copied, bytes_total)
+      `INSERT INTO pgmigration.copy_task (migration, database, id, kind, table_schema, table_name, entry, bytes_copied, bytes_total)
        SELECT 'measured', name, 0, 'table', 'public', 't', 't', 1000, 5000000000 FROM unnest('{app,shop}'::text[]) name`,
     );
     await store.query(
@@ -42,25 +42,25 @@ describe("samples of throughput and lag", () => {
         { bytesCopied: 2000, bytesTotal: 10_000_000_000, lagBytes: 600, latencySeconds: 1.5 },
       ],
     );
-    assert.deepEqual(await readSamples(store, "measured", samples[0]!.atMs), samples.slice(1), "what is new");
+    assert.deepEqual(await readSamples(store, "measured", samples[0]!.atMs), samples.slice(1), "only newer samples");
     assert.deepEqual(await readSamples(store, "measured", samples[1]!.atMs), []);
 
     await recordSample(lease, 3600);
     const kept = await readSamples(store, "measured");
     assert.deepEqual(kept[0], samples[0]);
-    assert.equal(kept.length, 2, "the second one's time was over");
+    assert.equal(kept.length, 2, "the second sample has expired");
 
     await bumpGeneration(store, "measured");
     await recordSample(lease, 3600);
     assert.equal((await readSamples(store, "measured")).length, 2, "a worker that was succeeded writes nothing");
     await lease.release();
     await store.query("DELETE FROM pgmigration.migration WHERE name = 'measured'");
-    assert.deepEqual(await readSamples(store, "measured"), [], "they go with their migration");
+    assert.deepEqual(await readSamples(store, "measured"), [], "they are deleted with their migration");
     await store.removeIfEmpty();
     await store.close();
   });
 
-  it("stay few, however long a migration is followed", () => {
+  it("stay few during a long migration", () => {
     const everySeconds = 2;
     const atMost = 4200;
     for (const days of [1, 30, 365]) {
@@ -71,7 +71,7 @@ describe("samples of throughput and lag", () => {
     }
   });
 
-  it("tell bytes a second over ten seconds, and since the one before where they lie further apart", () => {
+  it("give bytes per second over ten seconds, or since the previous sample if they are further apart", () => {
     const sample = (seconds: number, bytesCopied: number): Sample => ({
       atMs: seconds * 1000,
       bytesCopied,
@@ -84,7 +84,7 @@ describe("samples of throughput and lag", () => {
       samples.map((_, i) => bytesPerSecond(samples, i)),
       [0, 100, 200, 50, 250],
     );
-    assert.equal(bytesPerSecond([...samples, sample(126, 0)]), 0, "a copy that begins anew is no negative rate");
+    assert.equal(bytesPerSecond([...samples, sample(126, 0)]), 0, "a restarted copy has no negative rate");
     assert.equal(bytesPerSecond([]), 0);
   });
 });

@@ -4,7 +4,7 @@ import { takeAdvisoryLock } from "../../provider/src/store/advisory-lock";
 import { Store } from "../../provider/src/store/store";
 import { Lab } from "../support/lab";
 
-/** A role that owns the records' tables, or adds a trigger to them, could run code as each role that migrates. */
+/** The owner of the records' tables, or of a trigger on them, could run code as each role that migrates. */
 describe("records that another role made, changed or locked", () => {
   let lab: Lab;
   const open: Client[] = [];
@@ -60,7 +60,7 @@ describe("records that another role made, changed or locked", () => {
   for (const [what, sql, finding] of changes)
     it(`${what}: refused to a superuser as well`, async () => {
       await openAs(superuser());
-      // A session ends its temporary function, and that the trigger.
+      // A session's end drops its temporary function, and with it the trigger.
       const session = await lab.target.connect("postgres");
       open.push(session);
       await session.query(sql);
@@ -68,7 +68,7 @@ describe("records that another role made, changed or locked", () => {
       await session.query("DROP DOMAIN IF EXISTS public.d CASCADE");
     });
 
-  it("a store that mallory made before anyone migrated: refused in the schema and in the database", async () => {
+  it("a store that mallory created before any migration: refused in the schema and in the database", async () => {
     await openAs(mallory());
     assert.equal((await lab.target.query("SELECT FROM pg_database WHERE datname = 'pgmigration'")).length, 1);
     const target = { ...lab.target.login, sslMode: "Disable" as const };
@@ -80,7 +80,7 @@ describe("records that another role made, changed or locked", () => {
     await assert.rejects(openAs(), /the schema belongs to mallory/, "although it is empty");
   });
 
-  it("a store of a role whose privileges ours inherits, or of a superuser, is used", async () => {
+  it("a store of a superuser, or of a role whose privileges ours inherits, is used", async () => {
     await openAs(superuser());
     await lab.target.query(`GRANT USAGE ON SCHEMA pgmigration TO ${lab.administrator.user}`);
     await openAs();

@@ -22,14 +22,14 @@ describe("the store", () => {
   });
 
   const spec = (name: string) => specOf(parseInputs(lab.inputs(["app"], { migrationName: name })));
-  it("waits for a target that is gone once, not once for each statement, and is held again when that is back", async () => {
+  it("waits once for an unreachable target, not once for each statement, and gets the lease again afterwards", async () => {
     const store = await Store.open(address(), "test");
     await insertMigration(store, spec("gone"));
     const lease = await Lease.acquire(address(), "gone", 3);
     await store.close();
     await lab.target.halt();
     try {
-      // Were each to wait in its turn, they would take longer than a test may.
+      // If each waited in turn, they would take longer than a test may.
       const waiting = Array.from({ length: 120 }, () => assert.rejects(lease.query("SELECT $1, $2"), TimeoutError));
       await Promise.all(waiting);
     } finally {

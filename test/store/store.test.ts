@@ -17,7 +17,7 @@ import { Resource } from "../support/resource";
 
 const tableUnit = {
   ...{ kind: "table" as const, schema: "public", table: "t", entry: "t" },
-  ...{ bytesTotal: 0, rowsEstimated: 0, small: false, ready: true, late: false },
+  ...{ bytesTotal: 0, rowsEstimated: 0, small: false, ready: true, deferred: false },
 };
 const shared = {
   engineVersion: "1.0.0",
@@ -43,14 +43,14 @@ describe("the store", () => {
 
   const spec = (name: string) => specOf(parseInputs(lab.inputs(["app"], { migrationName: name })));
 
-  it("is made once by several that come at the same time", async () => {
+  it("is created once by several concurrent sessions", async () => {
     const stores = await Promise.all(Array.from({ length: 5 }, () => Store.open(address(), "test")));
     const [first, ...others] = stores;
     await first!.removeIfEmpty();
     assert.equal(
       (await others[0]!.query("SELECT FROM pgmigration.migration")).length,
       0,
-      "others may be about to record",
+      "other sessions may be about to record",
     );
     await Promise.all(others.map((store) => store.close()));
     await first!.removeIfEmpty();
@@ -58,7 +58,7 @@ describe("the store", () => {
     assert.equal(await Store.find(address(), "test"), undefined);
   });
 
-  it("is never removed under somebody who is about to record a migration", async () => {
+  it("is never removed while another session is about to record a migration", async () => {
     const recordAndErase = async (name: string): Promise<void> => {
       for (let round = 0; round < 10; round++) {
         const store = await Store.open(address(), "test");
@@ -74,14 +74,14 @@ describe("the store", () => {
     assert.equal(await Store.find(address(), "test"), undefined);
   });
 
-  it("says what was lost with its session, and what to do", async () => {
+  it("reports a lost session, and what to do", async () => {
     const store = await Store.open(address(), "test");
     const asked = store.query("SELECT pg_sleep(60)");
     const isLost = assert.rejects(
       asked,
       (error: Error) => error instanceof UnreachableError && /records.*run this again/s.test(String(error)),
     );
-    await until("it is ended", async () => {
+    await until("its session is terminated", async () => {
       const ended = await lab.target.query(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'",
       );
@@ -91,10 +91,10 @@ describe("the store", () => {
     await store.close();
   });
 
-  it("holds the spec without its secrets", async () => {
+  it("contains the spec without its secrets", async () => {
     const store = await Store.open(address(), "test");
     assert.equal(await insertMigration(store, spec("without-secrets")), true);
-    assert.equal(await insertMigration(store, spec("without-secrets")), false, "a name is taken once");
+    assert.equal(await insertMigration(store, spec("without-secrets")), false, "a name is accepted once");
     const record = await readMigration(store, "without-secrets");
     assert.doesNotMatch(
       JSON.stringify(record),
@@ -115,7 +115,7 @@ describe("the store", () => {
     await store.close();
   });
 
-  it("gives the lease to one worker, and its writes end when another generation has begun", async () => {
+  it("gives the lease to one worker, whose writes end when another generation has started", async () => {
     const store = await Store.open(address(), "test");
     await insertMigration(store, spec("leased"));
     const lease = await Lease.acquire(address(), "leased");
@@ -133,7 +133,7 @@ describe("the store", () => {
     await store.close();
   });
 
-  it("gives the lease of a worker that has fallen silent to the next one, and to nobody while it speaks", async () => {
+  it("gives the lease of a silent worker to the next one, but not that of an active worker", async () => {
     const store = await Store.open(address(), "test");
     await insertMigration(store, spec("frozen"));
     const frozen = await Lease.acquire(address(), "frozen");
@@ -150,7 +150,7 @@ describe("the store", () => {
     await store.close();
   });
 
-  it("takes the lease again after its session was cut, as long as nobody came after it", async () => {
+  it("takes the lease again after its session was cut, as long as no other worker took it", async () => {
     const store = await Store.open(address(), "test");
     await insertMigration(store, spec("cut"));
     const lease = await Lease.acquire(address(), "cut");
@@ -169,7 +169,7 @@ describe("the store", () => {
     await store.close();
   });
 
-  it("waits for a target that has no connection left, as applications leave none that all come back after a restart", async () => {
+  it("retries if the target has no free connection, as after a restart with many applications", async () => {
     const store = await Store.open(address(), "test");
     await insertMigration(store, spec("full"));
     const lease = await Lease.acquire(address(), "full");
@@ -181,9 +181,7 @@ describe("the store", () => {
       await lab.target.query("SELECT pg_terminate_backend($1)", { values: [holder!.backendPid] });
       const written = new Journal(lease).state("InProgress", "MigratingData");
       written.catch(() => undefined);
-      await until("the lease has asked for a connection", async () =>
-        (await lab.target.log()).includes("too many connections"),
-      );
+      await until("the lease tries to connect", async () => (await lab.target.log()).includes("too many connections"));
       await limit(-1);
       await written;
     } finally {
@@ -193,7 +191,7 @@ describe("the store", () => {
     await lease.release();
     await store.close();
   });
-  it("takes back what a worker has in hand that says nothing any more, and never lets it write again", async () => {
+  it("takes back the tasks of a silent worker, and never lets it write again", async () => {
     const store = await Store.open(address(), "test");
     await insertMigration(store, spec("silent"));
     const lease = await Lease.acquire(address(), "silent");
@@ -201,19 +199,19 @@ describe("the store", () => {
     await units.replace([tableUnit]);
     const member = await Membership.join(address(), "silent");
     const theirs = new CopyTasks(member, "app");
-    const [claimed] = await theirs.claimTables({ pid: 1, since: "of a session that has ended" });
+    const [claimed] = await theirs.claimTables({ pid: 1, since: "for a session that has ended" });
     await units.evictSilentWorkers(60);
-    assert.equal((await units.takeBack()).queued, 0, "it has just been heard");
+    assert.equal((await units.takeBack()).queued, 0, "it was active a moment ago");
     await sleep(1100);
     await units.evictSilentWorkers(1);
-    await until("it is gone", async () => (await units.takeBack()).queued === 1);
+    await until("its session has ended", async () => (await units.takeBack()).queued === 1);
     await assert.rejects(theirs.committing([{ id: claimed!.id, bytes: 0, rows: 0 }], "1"), /terminat|not queryable/);
     await member.leave();
     await lease.release();
     await store.close();
   });
 
-  it("gives no unit to who shares another copy than the one it is of", async () => {
+  it("gives no task to a helper of another copy", async () => {
     const store = await Store.open(address(), "test");
     await insertMigration(store, spec("shared"));
     const lease = await Lease.acquire(address(), "shared");
@@ -222,9 +220,9 @@ describe("the store", () => {
       await journal.database("app", { phase: "copying", sharedCopy: null });
       await new CopyTasks(lease, "app").replace([tableUnit, tableUnit]);
       assert.deepEqual(await claim("one"), [], `while ${id} is not offered yet`);
-      const { snapshotId, moment } = { snapshotId: "00000003-00000002-1", moment: "7:7:" };
+      const { snapshotId, txidSnapshot } = { snapshotId: "00000003-00000002-1", txidSnapshot: "7:7:" };
       await journal.database("app", {
-        sharedCopy: { ...shared, id, snapshotId, moment, generation: lease.generation },
+        sharedCopy: { ...shared, id, snapshotId, txidSnapshot, generation: lease.generation },
       });
     };
     const member = await Membership.join(address(), "shared");
@@ -233,14 +231,14 @@ describe("the store", () => {
     await beginCopy("one");
     assert.deepEqual(await claim("one"), [0]);
     await beginCopy("two");
-    assert.deepEqual(await claim("one"), [], "its rows would be of another moment");
+    assert.deepEqual(await claim("one"), [], "its rows would have another snapshot");
     assert.deepEqual(await claim("two"), [0]);
     await member.leave();
     await lease.release();
     await store.close();
   });
 
-  it("tells of the indexes that are built how far they are", async () => {
+  it("reports the progress of index builds", async () => {
     const store = await Store.open(address(), "test");
     await insertMigration(store, spec("building"));
     const lease = await Lease.acquire(address(), "building");
@@ -274,7 +272,7 @@ describe("the store", () => {
     await store.close();
   });
 
-  it("lies in a database of its own where the maintenance database is not writable", async () => {
+  it("is in a separate database if the maintenance database is not writable", async () => {
     await lab.target.query(
       "CREATE ROLE guest LOGIN CREATEDB PASSWORD 'guest'; GRANT SET ON PARAMETER session_replication_role TO guest",
     );
@@ -284,6 +282,6 @@ describe("the store", () => {
     assert.equal((await resource.create(lab.inputs([database], { target: guest }))).state, "Succeeded");
     assert((await lab.targetDatabases()).includes("pgmigration"));
     await resource.destroy();
-    assert(!(await lab.targetDatabases()).includes("pgmigration"), "the database goes with the last record");
+    assert(!(await lab.targetDatabases()).includes("pgmigration"), "the database is dropped with the last record");
   });
 });

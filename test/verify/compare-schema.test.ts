@@ -50,12 +50,12 @@ describe("the comparison of schemas", () => {
     );
   };
 
-  it("finds none between versions that were given the same definitions", async () => {
+  it("finds no differences between versions with the same definitions", async () => {
     assert.deepEqual(await differences("SELECT"), []);
     assert.deepEqual(await differences("CREATE TABLE more (id int)"), []);
   });
 
-  it("names each kind of object that the target lacks or has otherwise", async () => {
+  it("reports each kind of object that the target lacks or has in another form", async () => {
     for (const [change, ...expected] of [
       ["DROP EXTENSION hstore", "extension hstore"],
       ['DROP SCHEMA "Other Schema" CASCADE', 'schema "Other Schema"', 'sequence "Other Schema".numbers'],

@@ -47,7 +47,7 @@ describe("the comparison of tables", () => {
     });
   }
 
-  it("tells a table that differs from one that was truncated or made anew behind the moment to compare", async () => {
+  it("distinguishes a table that differs from one that was truncated or replaced after the snapshot", async () => {
     const tables =
       "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int); CREATE TABLE gone (id int); CREATE TABLE same (id int)";
     const rows =
@@ -74,7 +74,7 @@ describe("the comparison of tables", () => {
     ]);
   });
 
-  it("keeps no lock on a table that it has read while it waits for another", async () => {
+  it("keeps no lock on a table that was read while it waits for another", async () => {
     const tables = "CREATE TABLE large (v text); CREATE TABLE t (id int)";
     const rows = "INSERT INTO large SELECT repeat('x', 1000) FROM generate_series(1, 1000); INSERT INTO t VALUES (1)";
     const [source, target] = await Promise.all([
@@ -85,7 +85,7 @@ describe("the comparison of tables", () => {
     await seen.query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SELECT count(*) FROM pg_class");
     try {
       const compared = compare([newer, source], [older, target], {
-        // Not before: whoever lists the tables looks at their sizes.
+        // Only now, because listing the tables reads their sizes, which waits for locks.
         openSource: async () => {
           await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
           return seen;
@@ -94,7 +94,7 @@ describe("the comparison of tables", () => {
         jobs: 1,
       });
       compared.catch(() => undefined);
-      await until("the smaller table is waited for", async () => {
+      await until("the comparison waits for the smaller table", async () => {
         const waiting =
           "SELECT FROM pg_stat_activity WHERE application_name = 'pg-migration test of locks' AND wait_event_type = 'Lock'";
         return (await newer.query(waiting, { database: source })).length > 0;
@@ -107,7 +107,7 @@ describe("the comparison of tables", () => {
     }
   });
 
-  it("comes to an end when a line breaks in the middle of it without a word", async () => {
+  it("ends with an error if a connection silently breaks in the middle", async () => {
     const [source, target] = await Promise.all([
       freshDatabase(older, `${small}; ${fill}`),
       freshDatabase(newer, `${small}; ${fill}`),
@@ -141,7 +141,7 @@ describe("the comparison of tables", () => {
   const small = "CREATE TABLE t (id int PRIMARY KEY, v text, f float8)";
   const fill = `INSERT INTO t SELECT ${values("i")} FROM generate_series(1, 5000) i`;
 
-  it("finds equal what is equal, over versions that print floats differently", async () => {
+  it("finds equal rows equal, also for versions that print floats differently", async () => {
     const [source, target] = [
       [older, await freshDatabase(older, everyTypeSchema, everyTypeInserts)],
       [newer, await freshDatabase(newer, everyTypeSchema, everyTypeInserts)],
@@ -159,7 +159,7 @@ describe("the comparison of tables", () => {
     ]);
   });
 
-  it("is not misled by encodings", async () => {
+  it("does not depend on encodings", async () => {
     const latin = `db_${randomBytes(5).toString("hex")}`;
     await older.query(`CREATE DATABASE ${latin} ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'`);
     const shape = `CREATE TABLE t (id int, v text, n name, j jsonb); INSERT INTO t VALUES (1, 'éü', 'é', '"é"')`;
@@ -168,7 +168,7 @@ describe("the comparison of tables", () => {
     assert.equal((await compare([older, latin], [newer, target]))[0]!.equal, true);
   });
 
-  it("says how to find who keeps a table locked when its sessions wait no longer", async () => {
+  it("reports how to find the session that holds a lock when the wait for it expires", async () => {
     const [database, other] = [await freshDatabase(newer, small, fill), await freshDatabase(newer, small, fill)];
     const obstacle = await newer.connect(other);
     await obstacle.query("BEGIN; LOCK TABLE t");
@@ -185,8 +185,8 @@ describe("the comparison of tables", () => {
     await obstacle.end();
   });
 
-  it("notices any one value that differs, whatever its type", async () => {
-    // Each column of each row in turn gets the value that another row has there.
+  it("detects a single different value of any type", async () => {
+    // Each column of each row in turn gets the value of another row.
     for (const source of [older, newer]) {
       const sourceDatabase = await freshDatabase(source, everyTypeSchema, everyTypeInserts);
       const targetDatabase = await freshDatabase(newer, everyTypeSchema, everyTypeInserts);
@@ -225,7 +225,7 @@ describe("the comparison of tables", () => {
     }
   });
 
-  it("tells NULL, '', 'NULL', shifted borders, signed zeros, scales and duplicates apart", async () => {
+  it("distinguishes NULL, '', 'NULL', shifted borders, signed zeros, scales and duplicates", async () => {
     const shape = "CREATE TABLE t (a text, b text, f float8, n numeric, fs float4[], x xml)";
     const rows = [
       ...["(NULL, '', 0, 1, '{0}', '')", "('', NULL, 0, 1, '{0}', '')", "('NULL', '', 0, 1, '{0}', '')"],
@@ -252,7 +252,7 @@ describe("the comparison of tables", () => {
     );
   });
 
-  it("names the first rows that are missing, unexpected or different", async () => {
+  it("reports the first rows that are missing, unexpected or different", async () => {
     const source = await freshDatabase(older, small, fill);
     const change = "UPDATE t SET v = 'other' WHERE id = 4000; DELETE FROM t WHERE id = 7; INSERT INTO t VALUES (9000)";
     const target = await freshDatabase(newer, small, fill, change);
@@ -283,7 +283,7 @@ describe("the comparison of tables", () => {
     assert.equal(empty!.firstDifferences.length, 10);
   });
 
-  it("names rows of a table without a key by their content, duplicates too", async () => {
+  it("identifies rows of a table without a key by their content, including duplicates", async () => {
     const shape = "CREATE TABLE t (v text, f float8)";
     const source = await freshDatabase(
       older,
@@ -298,7 +298,7 @@ describe("the comparison of tables", () => {
     ]);
   });
 
-  it("adds up what several sessions read in parts", async () => {
+  it("adds up the checksums of parts that several sessions read", async () => {
     for (const from of [older, newer]) {
       const source = await freshDatabase(from, small, fill);
       const target = await freshDatabase(
@@ -321,7 +321,7 @@ describe("the comparison of tables", () => {
     }
   });
 
-  it("counts only, where only counts are asked for", async () => {
+  it("only counts rows if counts were requested", async () => {
     const source = await freshDatabase(older, small, fill);
     const target = await freshDatabase(newer, small, fill, "UPDATE t SET v = ''");
     assert.equal((await compare([older, source], [newer, target], { mode: "counts" }))[0]!.equal, true);
@@ -330,7 +330,7 @@ describe("the comparison of tables", () => {
     assert.deepEqual([compared!.equal, compared!.sourceRows, compared!.targetRows], [false, 5000, 4999]);
   });
 
-  it("sees only the rows of a condition, and tells its progress", async () => {
+  it("compares only the rows of a condition, and reports its progress", async () => {
     const source = await freshDatabase(older, small, fill);
     const target = await freshDatabase(newer, small, fill, "DELETE FROM t WHERE id <= 100");
     const session = await open(older, source);
@@ -344,10 +344,10 @@ describe("the comparison of tables", () => {
     assert.deepEqual(progress, [0.5, 1]);
   });
 
-  it("counts what does not fit in the budget, from the largest down, and says so", async () => {
+  it("counts the rows of tables beyond the budget, largest first, and reports it", async () => {
     const tables = "CREATE TABLE small (id int PRIMARY KEY, v text); INSERT INTO small VALUES (1, 'a');";
     const source = await freshDatabase(older, tables, small, fill);
-    // Its content would take hours, its count takes nothing.
+    // Comparing its content would take hours, counting its rows no time.
     const slow = `CREATE FUNCTION slow() RETURNS text STABLE LANGUAGE sql AS 'SELECT pg_sleep(600)::text';
       CREATE VIEW t AS SELECT id, slow() AS v, 1::float8 AS f FROM generate_series(1, 5000) id`;
     const target = await freshDatabase(newer, tables, slow);
@@ -390,21 +390,21 @@ describe("the comparison of tables", () => {
     ]);
   });
 
-  it("does not begin what takes longer than is left, by the rate that was measured", () => {
+  it("does not start a table that needs more than the remaining time at the measured rate", () => {
     const budget = new ContentBudget(1000);
     const megabyte = 1 << 20;
-    assert(budget.admits("source", 0, 1e15, 1), "nothing is known yet");
+    assert(budget.admits("source", 0, 1e15, 1), "nothing was measured yet");
     budget.measured("source", 8192, 10);
-    assert(budget.admits("source", 1, 1e15, 1), "a small table tells nothing of the rate");
+    assert(budget.admits("source", 1, 1e15, 1), "a small table does not give a rate");
     budget.measured("source", 100 * megabyte, 1);
     assert(budget.admits("source", 2, 90_000 * megabyte, 1));
     assert(!budget.admits("source", 3, 101_000 * megabyte, 1));
     assert(budget.admits("source", 4, 101_000 * megabyte, 2), "two sessions read it");
-    assert(!budget.admits("target", 3, 1, 1), "what the source has given up is of no use on the target");
+    assert(!budget.admits("target", 3, 1, 1), "a table that the source does not compare is not read on the target");
     assert(budget.admits("target", 5, 1e15, 1));
   });
 
-  it("is an error where a table is missing, and ends on a signal", async () => {
+  it("fails if a table is missing, and stops on a signal", async () => {
     const source = await freshDatabase(older, small, fill);
     const target = await freshDatabase(newer);
     await assert.rejects(compare([older, source], [newer, target]), (error: Error) => {
@@ -425,7 +425,7 @@ describe("the comparison of tables", () => {
   });
 });
 
-/** A session that its borrower does not end. */
+/** A session that its user does not close. */
 function noEnd<Session extends { end: () => Promise<void> }>(session: Session): Session {
   return new Proxy(session, {
     get: (of, name) => {

@@ -8,7 +8,7 @@ const foreign = `
   CREATE USER MAPPING FOR PUBLIC SERVER away OPTIONS (user 'u', password 'secret');
   CREATE FOREIGN TABLE there ("A" int OPTIONS (name 'a'), b int) SERVER away OPTIONS (table_name 't')`;
 
-it("names the options of what is foreign that differ, without their values", async () => {
+it("reports the names of different options of foreign objects, without their values", async () => {
   const server = await EmbeddedServer.start({ major: 14 });
   try {
     const open = async (database: string) => {

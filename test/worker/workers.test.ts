@@ -158,7 +158,7 @@ describe("the workers of a resource", () => {
     const refused = new Resource();
     const source = { host, port, user, passwordCommand: "exit 3" };
     const text = await Resource.failure(refused.create(lab.inputs([database], { source })));
-    assert.match(text, /603100.*the passwordCommand has failed: exit code 3/s);
+    assert.match(text, /603100.*the passwordCommand failed: exit code 3/s);
     await refused.destroy();
   });
 

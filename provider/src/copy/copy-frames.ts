@@ -1,10 +1,10 @@
 import { EngineError } from "../errors.js";
 
-/** Where the bytes of a server's stream go: to the other server, or to `pg`'s own parser. */
+/** Receivers of a server's stream: the other server, or `pg`'s own parser. */
 export interface FrameReceivers {
-  /** Bytes of CopyData messages, headers included: any cut, nothing missing, in order. */
+  /** Bytes of CopyData messages in order, headers included, in chunks of any size. */
   readonly copyData: (bytes: Buffer) => void;
-  /** Bytes of every other message, headers included, in order. */
+  /** Bytes of all other messages in order, headers included. */
   readonly other: (bytes: Buffer) => void;
 }
 
@@ -12,17 +12,17 @@ const copyDataType = 0x64;
 const headerBytes = 5;
 
 /**
- * Parts a server's byte stream into CopyData messages and all others by looking at message headers only: one byte of
- * type, then the length as 32 bits including itself (manual, "Message Formats"). Nothing but a cut header is ever kept,
- * so memory does not depend on how long a row is.
+ * Splits a server's byte stream into CopyData messages and others. It reads only the headers: one byte of type, then
+ * the length as 32 bits including itself (manual, "Message Formats"). It stores no more than an incomplete header, so
+ * that memory does not depend on the size of rows.
  */
 export class CopyFrames {
-  /** CopyData messages begun so far. A server sends one per row, and in binary format one more that ends the data. */
+  /** Number of CopyData messages so far. A server sends one per row, and in binary format another one at the end. */
   count = 0;
   readonly #receivers: FrameReceivers;
-  /** The bytes of a header that the last chunk cut, at most four. */
+  /** An incomplete header at the end of the last chunk: at most four bytes. */
   #cutHeader: Buffer = Buffer.alloc(0);
-  /** How many bytes of the current message are still to come. */
+  /** Remaining bytes of the current message. */
   #left = 0;
   #inCopyData = false;
 
@@ -30,18 +30,18 @@ export class CopyFrames {
     this.#receivers = receivers;
   }
 
-  /** How many bytes of a CopyData message are still to come whose beginning has been handed on. */
+  /** Remaining bytes of a CopyData message that was passed on in part. */
   get lackingBytes(): number {
     return this.#inCopyData ? this.#left : 0;
   }
 
-  /** @throws EngineError when a header names an impossible length: the stream is not PostgreSQL's protocol */
+  /** @throws EngineError when a header has an impossible length: the stream is not PostgreSQL's protocol */
   push(chunk: Buffer): void {
     const rest = this.#cutHeader.length > 0 ? this.#completeHeader(chunk) : chunk;
     if (rest.length > 0) this.#part(rest);
   }
 
-  /** Takes from the chunk what the cut header lacks, and answers the rest of the chunk. */
+  /** Completes the stored header from the chunk, and returns the rest of the chunk. */
   #completeHeader(chunk: Buffer): Buffer {
     const lacking = headerBytes - this.#cutHeader.length;
     const header = Buffer.concat([this.#cutHeader, chunk.subarray(0, lacking)]);

@@ -4,25 +4,25 @@ import { EngineError } from "../errors.js";
 import { requestCancel } from "../postgres/connection/cancel-request.js";
 import { type ByteReader, divert } from "../postgres/connection/divert.js";
 
-/** One COPY that has run: its command tag's number of rows, and whether they went in binary format. */
+/** A completed COPY: the number of rows in its command tag, and whether it used the binary format. */
 export interface CopyDone {
   readonly rows: number;
   readonly binary: boolean;
 }
 
-/** How it ended: what each COPY says in its turn, or what went wrong, and whether the session is gone. */
+/** The result: each COPY in order, or the error, and whether the session is lost. */
 export type CopyOutcome =
   | { readonly ended: "complete"; readonly copies: readonly CopyDone[] }
   | {
       readonly ended: "failed";
       readonly error: Error;
       readonly connectionLost: boolean;
-      /** How many COPYs had run before the one that failed. */
+      /** Number of COPYs that succeeded before the failed one. */
       readonly copiesBefore: number;
     };
 
-/** How long a server may take to end a statement that it was told to give up, before its connection is cut. */
-const patienceMs = 30_000;
+/** How long a server may take to end a canceled statement before its connection is closed. */
+const endTimeoutMs = 30_000;
 
 const zeros = Buffer.alloc(1 << 20);
 const copyDone = Buffer.from([0x63, 0, 0, 0, 4]);
@@ -37,14 +37,14 @@ function copyFail(reason: string): Buffer {
 }
 
 /**
- * A COPY statement in an ordinary `pg` client, or several in one query, of the same direction, among others that answer
- * no rows. The client takes it for a query of its own (`pg`'s interface for pg-cursor and the like), so nothing else can
- * be sent meanwhile and the client is usable again when it has ended.
+ * Runs one COPY statement, or several of the same direction in one query, in an ordinary `pg` client. Other statements
+ * of the query must return no rows. It implements `pg`'s interface for queries, as pg-cursor does. The client can be
+ * used again when the query has ended.
  */
 export class CopyStatement implements Submittable {
-  /** Settles when the server has begun to copy: false when it has ended before. */
+  /** Resolves when the server has started the COPY: false if the query ended before. */
   readonly begun: Promise<boolean>;
-  /** Settles once the session is free again, or gone. Never rejects. */
+  /** Resolves when the query has ended or the session is lost. Never rejects. */
   readonly outcome: Promise<CopyOutcome>;
 
   readonly #client: Client;
@@ -54,7 +54,7 @@ export class CopyStatement implements Submittable {
   #error: Error | undefined;
   #onCopied: () => void = () => undefined;
   #hasBegun = false;
-  /** The format of the COPY that runs. */
+  /** Format of the running COPY. */
   #binary = false;
   readonly #copies: CopyDone[] = [];
   #begin: (begun: boolean) => void = () => undefined;
@@ -68,31 +68,34 @@ export class CopyStatement implements Submittable {
     this.outcome = new Promise((resolve) => (this.#end = resolve));
   }
 
-  /** Starts COPY ... FROM STDIN; once it has {@link begun}, bytes may be {@link write written}. */
+  /** Starts COPY ... FROM STDIN. After {@link begun}, bytes can be sent with {@link write}. */
   static from(client: Client, sql: string): CopyStatement {
     return client.query(new CopyStatement(client, sql));
   }
 
-  /** Starts COPY ... TO STDOUT, whose bytes go to the reader in the chunks in which they arrive. */
+  /** Starts COPY ... TO STDOUT. The reader gets the bytes in the chunks in which they arrive. */
   static to(client: Client, sql: string, reader: ByteReader): CopyStatement {
     return client.query(new CopyStatement(client, sql, reader));
   }
 
-  /** Writes CopyData messages; answers how many bytes now wait to be sent. */
+  /** Sends CopyData messages. Returns the number of bytes waiting to be sent. */
   write(frames: Buffer): number {
     const stream = this.#openStream();
     if (stream.writable) stream.write(frames);
     return stream.writableLength;
   }
 
-  /** Ends a CopyData message whose rest will not come: in the middle of one the server would take all else for content. */
+  /**
+   * Completes a CopyData message that was sent in part. Otherwise the server would read the next message as its
+   * content.
+   */
   pad(lackingBytes: number): void {
     const stream = this.#openStream();
     for (let left = lackingBytes; left > 0 && stream.writable; left -= zeros.length)
       stream.write(left < zeros.length ? zeros.subarray(0, left) : zeros);
   }
 
-  /** Calls back whenever all that was written has been sent, until the statement ends. */
+  /** Calls the listener each time that all bytes were sent, until the statement ends. */
   onDrain(listener: () => void): void {
     const stream = this.#openStream();
     stream.on("drain", listener);
@@ -103,7 +106,7 @@ export class CopyStatement implements Submittable {
     this.#openStream().pause();
   }
 
-  /** Whether the server has begun to copy. */
+  /** Whether the server has started the COPY. */
   get hasBegun(): boolean {
     return this.#hasBegun;
   }
@@ -121,30 +124,30 @@ export class CopyStatement implements Submittable {
     this.#openStream().resume();
   }
 
-  /** Calls back whenever a COPY TO has given its last row, before the next one gives its first. */
+  /** Calls the listener after the last row of each COPY TO, before the first row of the next one. */
   onCopied(listener: () => void): void {
     this.#onCopied = listener;
   }
 
-  /** Tells the server that a COPY FROM has all its rows. The bytes of the next one may follow at once. */
+  /** Ends the rows of a COPY FROM. The bytes of the next one may follow at once. */
   finish(): void {
     this.#openStream().write(copyDone);
   }
 
-  /** Gives a COPY FROM up: the server undoes it and says so. Settles as {@link outcome} does. */
+  /** Fails a COPY FROM: the server rolls it back and reports the reason. Resolves with {@link outcome}. */
   fail(reason: string): Promise<CopyOutcome> {
     if (this.#stream?.writable) this.#stream.write(copyFail(reason));
     return this.#endSoon();
   }
 
-  /** Gives up whatever runs, by a cancel request; what still arrives is read meanwhile. Settles as {@link outcome}. */
+  /** Cancels the running statement. Bytes that still arrive are read. Resolves with {@link outcome}. */
   async cancel(): Promise<CopyOutcome> {
     this.#stream?.resume();
     await Promise.race([requestCancel(this.#client), this.outcome]);
     return this.#endSoon();
   }
 
-  /** For `pg`: sends the statement. */
+  /** Called by `pg`: sends the statement. */
   submit(connection: Connection): void {
     const { stream } = connection;
     this.#stream = stream;
@@ -162,34 +165,34 @@ export class CopyStatement implements Submittable {
       this.#settle(connectionLost);
     };
     const onReady = (): void => settle(false);
-    // `pg` tells of the error that broke the connection one tick after its end.
+    // `pg` reports the error that broke the connection one tick after its end.
     const onGone = (): void => void setImmediate(() => settle(true));
     connection.on("copyInResponse", onBegun).on("copyOutResponse", onBegun).on("copyDone", onCopied);
-    // Before `pg`'s own listener, which may at once send the next query over the same stream.
+    // Before `pg`'s own listener, which may at once send the next query in the same stream.
     connection.prependOnceListener("readyForQuery", onReady);
     connection.once("end", onGone);
     connection.query(this.#sql);
   }
 
-  /** For `pg`: an ErrorResponse, or an error of the connection. */
+  /** Called by `pg` for an ErrorResponse, or for an error of the connection. */
   handleError(error: Error): void {
     this.#error ??= error;
-    // A client whose connection is gone already never submits.
+    // A client that lost its connection never calls `submit`.
     if (!this.#stream) this.#settle(true);
   }
 
-  /** For `pg`: a command tag, `COPY 42`. */
+  /** Called by `pg` for a command tag, such as `COPY 42`. */
   handleCommandComplete(message: { readonly text: string }): void {
     const rows = /^COPY (\d+)$/.exec(message.text)?.[1];
     if (rows !== undefined) this.#copies.push({ rows: Number(rows), binary: this.#binary });
   }
 
-  /** For `pg`: heard on the connection instead, where an error does not hide it. */
+  /** Called by `pg`. The connection's event is used instead, because an error does not hide it. */
   handleReadyForQuery(): void {
     return;
   }
 
-  /** For `pg`: heard on the connection instead, as COPY TO's response has no handler. */
+  /** Called by `pg`. The connection's event is used instead, because COPY TO's response has no handler. */
   handleCopyInResponse(): void {
     return;
   }
@@ -205,17 +208,17 @@ export class CopyStatement implements Submittable {
     return { ended: "failed", error, connectionLost, copiesBefore: this.#copies.length };
   }
 
-  /** Waits for the end, which has to come soon: else the connection is cut, since nothing more is to be expected of it. */
+  /** Waits for the end for a limited time. If it does not come, the connection is closed. */
   #endSoon(): Promise<CopyOutcome> {
     const cut = setTimeout(
       () => this.#stream?.destroy(new Error("the server did not end the statement in time")),
-      patienceMs,
+      endTimeoutMs,
     );
     return this.outcome.finally(() => clearTimeout(cut));
   }
 
   #openStream(): Duplex {
-    if (!this.#stream) throw new EngineError("a COPY was used before the server had begun it");
+    if (!this.#stream) throw new EngineError("a COPY was used before the server started it");
     return this.#stream;
   }
 }

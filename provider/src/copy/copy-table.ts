@@ -8,31 +8,37 @@ import { type Relayed, relayCopies, relayCopy } from "./relay.js";
 import { isSmall } from "./tables-to-copy.js";
 
 export interface TableCopy {
-  /** A session in the snapshot, inside its transaction. */
+  /** A session in a transaction with the snapshot. */
   readonly source: Client;
-  /** A session outside a transaction; `session_replication_role` is the caller's to set. */
+  /** A session outside a transaction. The caller sets `session_replication_role`. */
   readonly target: Client;
-  /** The table as the source has it. */
+  /** The table as defined on the source. */
   readonly table: SizedTable;
   readonly format: CopyFormat;
-  /** Only these rows, as an SQL condition: an extension's, of {@link TableToCopy}. They replace the same on the target. */
+  /**
+   * SQL condition of an extension's table, from {@link TableToCopy}. Its rows replace the target's rows with the same
+   * condition.
+   */
   readonly condition?: string | undefined;
-  /** Only these rows, one part of several: they are added, and {@link emptyTarget} has to have run before the first. */
+  /**
+   * SQL condition of one of several parts. Rows are added, so that {@link emptyTarget} has to run before the first
+   * part.
+   */
   readonly part?: string | undefined;
   readonly onProgress?: ((bytes: number, rows: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Runs inside the target's transaction before its COMMIT, to write down there that this copy is done. */
+  /** Runs in the target's transaction before its COMMIT, to record there that this copy is complete. */
   readonly beforeCommit?: ((relayed: readonly Relayed[]) => Promise<void>) | undefined;
 }
 
 /**
- * Copies a table's rows in one transaction on the target. A copy of the whole table replaces what the target has, so it
- * can be repeated; a part is added, so whether it was done has to be known: write it down in `beforeCommit`.
+ * Copies a table's rows in one transaction on the target. A copy of the whole table replaces the target's rows, so that
+ * it can be repeated. The rows of a part are added, so that `beforeCommit` has to record its completion.
  *
- * After a failure the target is rolled back; the source's transaction has failed too, so another session has to be opened
- * in the snapshot.
+ * After a failure the target is rolled back. The source's transaction has failed as well, so that another session has
+ * to be opened in the snapshot.
  *
- * @throws what {@link relayCopy} throws
+ * @throws the errors of {@link relayCopy}
  */
 export async function copyTable(copy: TableCopy): Promise<Relayed> {
   const { target, table } = copy;
@@ -52,24 +58,27 @@ export async function copyTable(copy: TableCopy): Promise<Relayed> {
     await run(copy, "COMMIT");
     return relayed;
   } catch (error) {
-    // Where the connection is lost the server rolls back by itself; the first error is the one to tell.
+    // Keep the first error. After a lost connection the server rolls back by itself.
     await target.query("ROLLBACK").catch(() => undefined);
     throw error;
   }
 }
 
-/** Removes the target's rows of a table that is then copied in parts. */
+/** Removes the target's rows before a table is copied in parts. */
 export async function emptyTarget(target: Client, table: SizedTable): Promise<void> {
   await makeRoom({ target, table });
 }
 
-/** Removes the rows that the copy replaces. Answers whether the table is now new to this transaction, for FREEZE. */
+/**
+ * Removes the rows that the copy replaces. Returns whether the table was created or truncated in this transaction, so
+ * that FREEZE is possible.
+ */
 async function makeRoom(copy: Pick<TableCopy, "target" | "table" | "condition">): Promise<boolean> {
   const name = qualify(copy.table.schema, copy.table.name);
-  // A truncated table gets new files, and its old ones are unlinked: for a few rows that takes longer than their copy.
-  // Freezing spares a later vacuum the rewriting of pages: so few are not worth it.
+  // TRUNCATE creates new files and removes the old ones, which takes longer than the copy of a few rows. FREEZE saves a
+  // later vacuum, which is negligible for few pages.
   const isFew = copy.condition !== undefined || isSmall(copy.table);
-  // TRUNCATE refuses a table that another one references, and CASCADE must never empty that other one.
+  // TRUNCATE fails for a table referenced by another one, and CASCADE must never empty that table.
   if (isFew || (await isReferenced(copy))) {
     await run(copy, deleteRows(copy));
     return false;
@@ -90,20 +99,19 @@ async function isReferenced({ target, table }: Pick<TableCopy, "target" | "table
   return rows[0]!.referenced;
 }
 
-/** The rows of one table, on their way. */
+/** The rows of one table that are being copied. */
 export type TableRows = Pick<TableCopy, "table" | "format" | "condition">;
 
 export interface SmallTablesCopy extends Pick<TableCopy, "source" | "target" | "signal" | "beforeCommit"> {
-  /** Told which table was refused, by its position, before that is thrown. */
+  /** Called with the position of the failed table before its error is thrown. */
   readonly onFailed?: ((position: number) => void) | undefined;
 }
 
 /**
- * Copies the rows of several small tables in one transaction on the target and two round trips: for a few rows each,
- * those would take longer than the rows. As {@link copyTable}, it replaces what the target has, and has done nothing where
- * it fails.
+ * Copies several small tables in one transaction and two round trips, because round trips take longer than a few rows.
+ * Like {@link copyTable}, it replaces the target's rows, and a failure changes nothing.
  *
- * @throws what {@link relayCopies} throws
+ * @throws the errors of {@link relayCopies}
  */
 export async function copySmallTables(
   tables: readonly TableRows[],
@@ -137,7 +145,7 @@ function deleteRows({ table, condition }: Pick<TableCopy, "table" | "condition">
   return condition === undefined ? all : `${all} WHERE ${condition}`;
 }
 
-/** `COPY t TO` reads the table's own rows only, and faster than a query; a query is needed for some of the rows. */
+/** `COPY t TO` is faster than a query, and reads only the table's own rows. A condition requires a query. */
 function copyOut({ table, format, condition, part }: TableRows & Pick<TableCopy, "part">): string {
   const name = qualify(table.schema, table.name);
   const only = [condition, part].filter((each) => each !== undefined);
@@ -157,7 +165,10 @@ const columnNames = (table: Table): string =>
     .map((column) => quoteIdentifier(column.name))
     .join(", ");
 
-/** Without stored columns there is no list to write, and COPY takes all that are stored anyway: none. */
+/**
+ * A table without stored columns has no list, because SQL has no empty list. COPY without a list copies all stored
+ * columns: none.
+ */
 const columnList = (table: Table): string => (storedColumns(table).length === 0 ? "" : ` (${columnNames(table)})`);
 
 async function run({ target, table }: Pick<TableCopy, "target" | "table">, sql: string): Promise<void> {

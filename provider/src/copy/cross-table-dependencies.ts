@@ -2,8 +2,8 @@ import type { Client } from "pg";
 import { serverVersion } from "../postgres/server-version.js";
 
 /**
- * OIDs of the tables of which a server computes or checks the rows, as they are copied, by functions that may read other
- * tables: those of generated columns, and of domains inside arrays and composite types. Their rows have to come last.
+ * OIDs of tables whose rows need functions that may read other tables: functions of generated columns, and of domains
+ * inside arrays and composite types. The server calls them during the copy, so that these tables are copied last.
  *
  * @param source a session on the source
  */
@@ -20,7 +20,7 @@ WITH RECURSIVE generated AS (
 ), expression (table_oid, domain, classid, objid, objsubid) AS (
   SELECT adrelid, 0, 'pg_attrdef'::regclass::oid, oid, 0 FROM generated
   UNION ALL
-  -- Before 15 the column itself depends on what computes it.
+  -- Before 15 the column itself depends on the functions of its expression.
   SELECT adrelid, 0, 'pg_class'::regclass, adrelid, adnum FROM generated
   UNION ALL
   SELECT 0, k.contypid, 'pg_constraint'::regclass, k.oid, 0 FROM pg_constraint k WHERE k.contypid >= 16384
@@ -31,7 +31,7 @@ WITH RECURSIVE generated AS (
       LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
      WHERE d.refclassid = 'pg_proc'::regclass OR o.oid IS NOT NULL) AS direct
   UNION
-  -- No catalogue tells what a body calls: it names it.
+  -- Catalogues do not record the calls of a function's body, so that any occurrence of a name counts.
   SELECT c.table_oid, c.domain, callee.oid FROM calls c JOIN pg_proc caller ON caller.oid = c.routine
     JOIN pg_proc callee ON callee.oid >= 16384
      AND (strpos(caller.prosrc, callee.proname) > 0

@@ -3,15 +3,15 @@ import { type Column, type Table, storedColumns } from "../postgres/tables.js";
 export type CopyFormat = "text" | "binary";
 
 /**
- * Built-in types whose send and receive functions speak the same bytes in every version from 10 on (manual, chapter "Data
- * Types"; src/backend/utils/adt). What is absent is absent for a reason:
- * - reg* types send an OID, which names another object on the other server;
- * - xml sends its text with a declaration that its receiver reinterprets;
- * - aclitem, pg_node_tree, pg_ndistinct and other internals have no receiver, or refuse input;
- * - xid8, pg_snapshot, jsonpath and multiranges are safe where they exist: both sides must have the type by that name.
+ * Built-in types whose binary format is the same in every version from 10 on (manual, chapter "Data Types";
+ * src/backend/utils/adt). Types are missing for these reasons:
+ * - reg* types send an OID, which identifies another object on the other server;
+ * - xml sends its text with a declaration that the receiver reinterprets;
+ * - aclitem, pg_node_tree, pg_ndistinct and other internal types have no receive function, or refuse input;
+ * - xid8, pg_snapshot, jsonpath and multiranges are safe if they exist: both servers must have the type.
  *
- * Texts go through the same conversion of encodings as in text format. "char" is only safe here: as text, a byte above
- * 127 is printed in two ways.
+ * Texts are converted between encodings as in text format. "char" is safe only in binary format, because text format
+ * has two forms for bytes above 127.
  */
 const sameBytes: ReadonlySet<string> = new Set([
   ...["bool", "int2", "int4", "int8", "float4", "float8", "numeric", "money", "oid"],
@@ -26,33 +26,35 @@ const sameBytes: ReadonlySet<string> = new Set([
   ...["int2vector", "oidvector"],
 ]);
 
-/** A receiver that refuses what its sender sends: tsqueryrecv takes no empty query, which tsquerysend knows. */
+/** Types whose receive function refuses some output of the send function: tsqueryrecv refuses an empty query. */
 const sentOnly: ReadonlySet<string> = new Set(["tsquery"]);
 
-/** Types of extensions whose binary form has never changed since PostgreSQL 10 had them. */
+/** Types of extensions whose binary format has not changed since PostgreSQL 10. */
 const sameBytesOfExtensions: ReadonlySet<string> = new Set(["citext", "hstore"]);
 
-/** Whether what the type's send function gives is the same on every server, and names nothing by its OID. */
+/**
+ * Whether the output of the type's send function is the same on every server, and contains no OID of a user's object.
+ */
 export function hasPortableBinaryForm(column: Pick<Column, "baseTypeSchema" | "baseType" | "element">): boolean {
-  // An array names its element's type by OID, and only built-in types have the same one everywhere.
+  // An array contains the OID of its element type, and only built-in types have the same OID on every server.
   if (column.element) return column.element.schema === "pg_catalog" && sameBytes.has(column.element.name);
   return column.baseTypeSchema === "pg_catalog" && sameBytes.has(column.baseType);
 }
 
 /**
- * Which format carries a table's rows without loss. Binary spares both servers the conversion to text; it is taken only
- * where every stored column's type is the same on both sides and has a binary form that both read alike. Composite types,
- * ranges that users made and base types of unknown extensions go as text, which their input functions have to understand.
+ * Chooses the format that copies a table's rows without loss. The binary format saves both servers the conversion to
+ * text. It requires that each stored column has the same type on both servers, with a portable binary format. Composite
+ * types, ranges created by users and base types of unknown extensions are copied as text.
  *
  * @param sourceVersion and targetVersion `server_version_num`
  */
 export function copyFormat(source: Table, target: Table, sourceVersion: number, targetVersion: number): CopyFormat {
-  // Before 10 a server may have been built with floating-point timestamps.
+  // Servers before 10 may have been built with floating-point timestamps.
   if (Math.min(sourceVersion, targetVersion) < 100000) return "text";
   const targetColumns = new Map(target.columns.map((column) => [column.name, column]));
   return storedColumns(source).every((column) => {
-    const twin = targetColumns.get(column.name);
-    return twin !== undefined && isSameType(column, twin) && isSafeInBinary(column);
+    const targetColumn = targetColumns.get(column.name);
+    return targetColumn !== undefined && isSameType(column, targetColumn) && isSafeInBinary(column);
   })
     ? "binary"
     : "text";
@@ -67,7 +69,7 @@ const isSameType = (one: Column, other: Column): boolean =>
 function isSafeInBinary(column: Column): boolean {
   if (hasPortableBinaryForm(column)) return !sentOnly.has(column.element?.name ?? column.baseType);
   if (column.element) return false;
-  // An enum is sent as its label.
+  // The binary format of an enum is its label.
   if (column.baseTypeKind === "e") return true;
   return column.baseTypeKind === "b" && sameBytesOfExtensions.has(column.baseType);
 }

@@ -8,21 +8,20 @@ export interface LargeObjectsCopied {
 }
 
 export interface LargeObjectsCopy {
-  /** Told after each batch. */
+  /** Called after each batch. */
   readonly onProgress?: ((objects: number, bytes: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Objects copied at once, and bytes of each read at once: together a batch holds 16 MB at most. */
+/** Number of objects copied together, and bytes of each per read: a batch uses at most 16 MB. */
 const objectsPerBatch = 64;
 const chunkBytes = 256 * 1024;
-/** Objects listed at once. */
+/** Number of objects per listing. */
 const objectsPerPage = 10_000;
 
 /**
- * Copies every large object under its OID, in a transaction per batch. An object that the target already has is
- * replaced, so the copy can be repeated. All of them belong to the target's role; who else may have them is the schema's
- * business.
+ * Copies all large objects under their OIDs, with one transaction per batch. Existing objects of the target are
+ * replaced, so that the copy can be repeated. The target's role becomes their owner; privileges are part of the schema.
  *
  * @param source a session in the snapshot
  * @param target a session outside a transaction
@@ -43,7 +42,7 @@ export async function copyLargeObjects(
       total.bytes += await copyBatch(source, target, batch);
       await target.query("COMMIT");
     } catch (error) {
-      // Where the connection is lost the server rolls back by itself; the first error is the one to tell.
+      // Keep the first error. After a lost connection the server rolls back by itself.
       await target.query("ROLLBACK").catch(() => undefined);
       throw failure(error, batch);
     }
@@ -53,7 +52,7 @@ export async function copyLargeObjects(
   return total;
 }
 
-/** The OIDs of all large objects in order, some at a time: there may be millions. */
+/** The OIDs of all large objects in order, in batches, because there may be millions. */
 async function* batches(source: Client): AsyncGenerator<number[]> {
   for (let after = 0; ;) {
     const { rows } = await source.query<{ oid: number }>(
@@ -69,7 +68,7 @@ async function* batches(source: Client): AsyncGenerator<number[]> {
   }
 }
 
-/** Makes the objects anew and fills them chunk by chunk; answers how many bytes they have. */
+/** Creates the objects and writes them in chunks. Returns their size in bytes. */
 async function copyBatch(source: Client, target: Client, oids: readonly number[]): Promise<number> {
   await target.query("SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE oid = ANY ($1::oid[])", [oids]);
   await target.query("SELECT lo_create(oid) FROM unnest($1::oid[]) AS oid", [oids]);
@@ -96,7 +95,8 @@ function failure(error: unknown, batch: readonly number[]): RefusedError | Unrea
   const what = `copying large objects ${batch[0]!} to ${batch.at(-1)!}: ${messageOf(error)}`;
   if (isConnectionLoss(error)) return new UnreachableError(what, { cause: error });
   return new RefusedError(what, {
-    remedy: "the source's role has to own the large objects or be granted SELECT on them, the target's has to own them",
+    remedy:
+      "the source's role has to own the large objects or have SELECT on them, and the target's role has to own them",
     cause: error,
   });
 }

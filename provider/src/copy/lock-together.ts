@@ -13,28 +13,28 @@ import { cancellation } from "./cancellation.js";
 export type TableName = Pick<Table, "schema" | "name">;
 
 export interface LockOptions {
-  /** Told who holds tables up, each time that it is others, in words. */
+  /** Called with a text about the lock holders each time that they change. */
   readonly onWaiting?: ((holders: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** How long to try; a minute by default. */
+  /** Time limit in seconds; 60 by default. */
   readonly seconds?: number;
 }
 
-/** Tables per LOCK TABLE: a statement of some hundred kilobytes at most. */
+/** Tables per LOCK TABLE: a statement has at most some hundred kilobytes. */
 const tablesPerLock = 1000;
-/** Between two tries nothing is locked, and whoever waits for one of the tables gets it. */
+/** Between two attempts nothing is locked, so that waiting sessions get their locks. */
 const pauseMs = 500;
 
 const what = "locking the tables to copy";
 
 /**
- * Locks tables in ACCESS SHARE mode in a transaction that there is: all of them at once, and again in a while where one
- * cannot be had. It never waits for one table while it holds another, as whoever has altered the one and goes on to the
- * other would wait for us, and we for him.
+ * Locks tables in ACCESS SHARE mode in an open transaction. It locks all of them at once, and retries if one is not
+ * free. It never waits for one table while it holds another, because a session that altered the other one could wait
+ * for it: a deadlock.
  *
- * @returns the tables, qualified and quoted, among which is one that is gone; nothing is locked then
- * @throws LockNotAvailableError where others keep one locked for all of the time, naming them
- * @throws RefusedError where the role may not, or the server has no room for so many locks
+ * @returns the tables, qualified and quoted, if one of them no longer exists; nothing is locked then
+ * @throws LockNotAvailableError naming the sessions that kept a table locked until the time limit
+ * @throws RefusedError if the role lacks privileges, or the server's lock table is full
  */
 export async function lockTogether(
   session: Client,
@@ -42,7 +42,7 @@ export async function lockTogether(
   { onWaiting, signal, seconds = lockTimeoutSeconds }: LockOptions = {},
 ): Promise<readonly string[]> {
   const deadline = Date.now() + seconds * 1000;
-  let told = "";
+  let lastReported = "";
   for (;;) {
     const { error, among } = await tryToLock(session, tables);
     if (error === undefined || sqlStateOf(error) === sqlStates.undefinedTable) return among;
@@ -50,16 +50,16 @@ export async function lockTogether(
     if (!isLockTimeout(error)) throw await lockFailure(session, error, tables);
     const holders = await lockHolders(session, tables);
     if (Date.now() >= deadline) throw stayLocked(holders, seconds, error);
-    const said = describeHolders(holders);
-    const who = omitAges(said);
-    if (who !== told && who !== "") onWaiting?.(said);
-    told = who;
-    // What it was aborted by is told behind the next try.
+    const text = describeHolders(holders);
+    const textWithoutAges = omitAges(text);
+    if (textWithoutAges !== lastReported && textWithoutAges !== "") onWaiting?.(text);
+    lastReported = textWithoutAges;
+    // The next attempt throws the signal's reason.
     await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
   }
 }
 
-/** Where it fails, nothing is locked, and the transaction goes on. */
+/** After a failure nothing is locked, and the transaction can continue. */
 async function tryToLock(
   session: Client,
   tables: readonly TableName[],
@@ -81,7 +81,7 @@ async function tryToLock(
 }
 
 const stayLocked = (holders: readonly LockHolder[], seconds: number, cause: unknown): LockNotAvailableError =>
-  // Who was in the way may have gone just now.
+  // The holders may have released the lock meanwhile.
   new LockNotAvailableError(
     `the tables to copy could not be locked against ALTER and TRUNCATE for ${seconds} s: ${describeHolders(holders) || messageOf(cause)}`,
     { remedy: `${remedyAgainst(holders, "the source")}; then start again`, cause },
@@ -98,8 +98,7 @@ async function lockFailure(session: Client, cause: unknown, tables: readonly Tab
 }
 
 /**
- * Each session that copies, the dump, and whoever else keeps the snapshot has a lock on each table, beside the
- * applications' own.
+ * The sessions that copy, the dump, and the holder of the snapshot lock each table, in addition to the applications.
  */
 const locksPerTable = 4;
 
@@ -112,6 +111,6 @@ async function moreLocks(session: Client, tables: number): Promise<string> {
   const wanted = Math.max(2 * present, Math.ceil((locksPerTable * tables) / sessions));
   return (
     `raise max_locks_per_transaction on the source ${session.host}:${session.port} from ${present} to ${wanted} or more and ` +
-    "restart it; ALTER SYSTEM SET, or the server's parameters where it is managed"
+    "restart it. Use ALTER SYSTEM SET, or the server parameters of a managed server"
   );
 }

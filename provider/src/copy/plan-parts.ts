@@ -5,21 +5,21 @@ import type { SizedTable, Table } from "../postgres/tables.js";
 import { tableBytes } from "./tables-to-copy.js";
 
 export interface PartsOptions {
-  /** A table below this size, heap and TOAST together, stays whole. */
+  /** Minimum size of a table that is split: heap and TOAST together. */
   readonly splitBytes: number;
-  /** No more parts than this. */
+  /** Maximum number of parts. */
   readonly parts: number;
 }
 
 const integerTypes: ReadonlySet<string> = new Set(["int2", "int4", "int8"]);
 
 /**
- * Cuts a large table into parts that several sessions can read under one snapshot. Each part is an SQL condition; the
- * first is open below and the last above, so that together they hold every row exactly once, whatever the statistics
- * say. A table that stays whole gives no part at all: it is copied without a condition.
+ * Splits a large table into parts that several sessions can read with one snapshot. Each part is an SQL condition. The
+ * first is unbounded below and the last above, so that together they contain each row exactly once, even with outdated
+ * statistics. For a table that is not split, the result is empty.
  *
- * From PostgreSQL 14 on parts are ranges of blocks, which are scanned as such; before, ranges of a primary key that is
- * one integer, and tables without one stay whole. Parts by block hold only as long as nothing rewrites the table: see
+ * From PostgreSQL 14 on, parts are ranges of blocks. Before 14, they are ranges of a primary key with one integer
+ * column; other tables are not split. Ranges of blocks are valid only until the table is rewritten: see
  * {@link Snapshot.lockTables}.
  */
 export async function planParts(source: Client, table: SizedTable, options: PartsOptions): Promise<string[]> {
@@ -53,7 +53,10 @@ async function keyRanges(source: Client, table: Table, wanted: number): Promise<
   );
 }
 
-/** Some of the key's values in order, spread over the rows: ANALYZE's histogram, or else steps from least to greatest. */
+/**
+ * Some values of the key in order, spread over the rows: from ANALYZE's histogram, otherwise equal steps between
+ * minimum and maximum.
+ */
 async function keySample(source: Client, { schema, name }: Table, key: string): Promise<string[]> {
   const histogram = await source.query<{ bounds: string[] | null }>(
     `SELECT histogram_bounds::text::int8[]::text[] AS bounds FROM pg_stats

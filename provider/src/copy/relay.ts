@@ -5,32 +5,32 @@ import { cancellation } from "./cancellation.js";
 import { CopyFrames } from "./copy-frames.js";
 import { CopyStatement, type CopyDone, type CopyOutcome } from "./copy-statement.js";
 
-/** One COPY on its way from one server to the other. */
+/** One COPY from one server to the other. */
 export interface CopyPair {
-  /** What is copied, for messages: a table's qualified name. */
+  /** Name for messages: the table's qualified name. */
   readonly what: string;
   /** `COPY ... TO STDOUT` on the source. */
   readonly copyOut: string;
-  /** `COPY ... FROM STDIN` on the target, in the same format and with the same columns. */
+  /** `COPY ... FROM STDIN` on the target, with the same format and columns. */
   readonly copyIn: string;
-  /** What the target runs right before, an SQL statement that answers no rows. */
+  /** An SQL statement without result rows that the target runs before the COPY. */
   readonly before?: string | undefined;
 }
 
 interface Ends {
   readonly source: Client;
   readonly target: Client;
-  /** Told after every chunk what has been read so far, CopyData headers included. */
+  /** Called after each chunk with the total bytes, CopyData headers included, and rows. */
   readonly onProgress?: ((bytes: number, rows: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 export type Relay = Ends & CopyPair;
 
-/** Several COPYs in the order in which they run, at least one. */
+/** Several COPYs in the order of their execution, at least one. */
 export interface Relays extends Ends {
   readonly copies: readonly CopyPair[];
-  /** Told which copy has failed, by its position, before that is thrown. */
+  /** Called with the position of the failed copy before its error is thrown. */
   readonly onFailed?: ((position: number) => void) | undefined;
 }
 
@@ -44,24 +44,26 @@ type End =
   | { readonly of: "source" | "target"; readonly outcome: CopyOutcome }
   | { readonly of: "signal"; readonly error: Error };
 
-/** How many bytes may wait for the target before the source is paused. */
-const mostWaitingBytes = 1 << 20;
+/** The source is paused when more bytes than this wait for the target. */
+const maxWaitingBytes = 1 << 20;
 
-/** Copies what one server's COPY TO gives into another server's COPY FROM: {@link relayCopies} for a single one. */
+/** Copies the output of one server's COPY TO into another server's COPY FROM. See {@link relayCopies}. */
 export async function relayCopy({ source, target, onProgress, signal, ...copy }: Relay): Promise<Relayed> {
   const [relayed] = await relayCopies({ source, target, onProgress, signal, copies: [copy] });
   return relayed!;
 }
 
 /**
- * Copies what one server's COPYs give into another server's, all in one query on either side, so that they cost a single
- * round trip. CopyData messages are the same in both directions, so they go from socket to socket in the chunks in which
- * they arrive; memory stays below a few megabytes whatever a row's size. However it ends, both clients can be used again
- * unless their connection is lost; after a failure a transaction on either side has to be rolled back.
+ * Copies the output of one server's COPYs into another server's. Each side gets all COPYs in one query, so that they
+ * take a single round trip. CopyData messages have the same format in both directions, so that chunks are passed from
+ * socket to socket. Memory stays below a few megabytes, independent of the size of rows.
  *
- * @throws RefusedError when either server refuses: its message and context, and which copy it was
+ * Afterwards both clients can be used again unless their connection is lost. After a failure the caller has to roll
+ * back transactions on both servers.
+ *
+ * @throws RefusedError when either server refuses, with its message, its context, and the copy
  * @throws UnreachableError when either connection breaks
- * @throws the error that the signal was aborted with, or CanceledError
+ * @throws the signal's reason, or CanceledError
  * @throws EngineError when the numbers of rows sent, received and stored differ
  */
 export async function relayCopies({
@@ -104,7 +106,7 @@ export async function relayCopies({
   }
 }
 
-/** Two statements at work, and the bytes between them. */
+/** Two running statements, and the bytes between them. */
 interface Transfer {
   readonly out: CopyStatement;
   readonly into: CopyStatement;
@@ -113,7 +115,7 @@ interface Transfer {
   readonly failure: (side: "source" | "target", failed: Failed) => Error;
 }
 
-/** Answers what the source says that it has sent. Where either side ends otherwise, the other one is ended with it. */
+/** Returns the row counts of the source. If either side fails, both are stopped. */
 async function untilSent({ out, into, flow, aborted, failure }: Transfer): Promise<readonly CopyDone[]> {
   const first = await Promise.race([endOf("source", out), endOf("target", into), aborted]);
   if (first.of === "source" && first.outcome.ended === "complete") return first.outcome.copies;
@@ -130,7 +132,7 @@ async function untilSent({ out, into, flow, aborted, failure }: Transfer): Promi
   throw failure("source", asFailed(first.outcome));
 }
 
-/** Answers what the target says that it has stored, of what it has been sent to the end. */
+/** Returns the row counts of the target after all rows were sent. */
 async function untilStored({ into, aborted, failure }: Transfer): Promise<readonly CopyDone[]> {
   const last = await Promise.race([endOf("target", into), aborted]);
   if (last.of === "signal") {
@@ -141,10 +143,10 @@ async function untilStored({ into, aborted, failure }: Transfer): Promise<readon
   return last.outcome.copies;
 }
 
-/** Bytes on their way: read from the source, written to the target, the source paused while too many wait. */
+/** Passes bytes from the source to the target, and pauses the source while too many wait. */
 class Flow {
   readonly reader: (toParser: (bytes: Buffer) => void) => (chunk: Buffer) => void;
-  /** What has been read of each copy: CopyData messages, and their bytes. */
+  /** CopyData messages and bytes read in each copy. */
   readonly received: { messages: number; bytes: number }[] = [];
   readonly #frames: CopyFrames;
   readonly #target: CopyStatement;
@@ -162,7 +164,7 @@ class Flow {
     this.#frames = new CopyFrames({
       copyData: (bytes) => {
         this.#bytes += bytes.length;
-        if (!this.#stopped && target.write(bytes) > mostWaitingBytes) this.#source?.pause();
+        if (!this.#stopped && target.write(bytes) > maxWaitingBytes) this.#source?.pause();
         onProgress?.(this.#bytes, this.#frames.count);
       },
       other: (bytes) => this.#toParser(bytes),
@@ -179,13 +181,13 @@ class Flow {
     source.onCopied(() => this.#nextCopy());
   }
 
-  /** What still arrives is read and dropped: the target gets no more, though the message that it is in has to end. */
+  /** Bytes that still arrive are read and discarded. The target gets no more, but its current message is completed. */
   stop(): void {
     this.#stopped = true;
     this.#target.pad(this.#frames.lackingBytes);
   }
 
-  /** The last copy is finished by who knows that the source's statement has ended well. */
+  /** The last copy is ended by the caller, after the source's statement succeeded. */
   #nextCopy(): void {
     this.received.push({
       messages: this.#frames.count - this.#messagesBefore,
@@ -197,7 +199,7 @@ class Flow {
   }
 }
 
-/** What each copy has moved, once the numbers of all who took part agree. */
+/** The amounts of each copy, after the row counts of all sides were compared. */
 function accounts(
   copies: readonly CopyPair[],
   received: readonly { readonly messages: number; readonly bytes: number }[],
@@ -206,11 +208,11 @@ function accounts(
 ): Relayed[] {
   if (sent.length !== copies.length || stored.length !== copies.length)
     throw new EngineError(
-      `${copies.length} copies were to run; the source ran ${sent.length}, the target ${stored.length}`,
+      `${copies.length} copies were planned; the source ran ${sent.length}, the target ${stored.length}`,
     );
   return copies.map(({ what }, position) => {
     const { messages, bytes } = received[position]!;
-    // One CopyData message ends the data in binary format (manual, "Binary Format", file trailer).
+    // In binary format one CopyData message ends the data (manual, "Binary Format", file trailer).
     const rows = messages - (sent[position]!.binary ? 1 : 0);
     checkCounts(what, { sent: sent[position]!.rows, received: rows, stored: stored[position]!.rows });
     return { rows, bytes };
@@ -218,9 +220,8 @@ function accounts(
 }
 
 /**
- * Both ends are looked after, since of a line that has gone dead nothing is heard. Whose word is next changes: the
- * source's, unless it is paused; the target's, until it has begun, while something is on its way there, and when it has
- * all.
+ * Both connections are watched, because a dead connection reports nothing. The side that has to send changes. It is the
+ * source, unless it is paused. It is the target before its COPY starts, while it receives data, and after the last row.
  */
 const watchSource = (source: Client, out: CopyStatement): void =>
   void watchOf(source)?.during(out.outcome, () => !out.isPaused);
@@ -249,7 +250,7 @@ function asFailed(outcome: CopyOutcome): Failed {
   if (outcome.ended === "failed") return outcome;
   return {
     ended: "failed",
-    error: new EngineError("a COPY FROM ended by itself"),
+    error: new EngineError("a COPY FROM ended unexpectedly"),
     connectionLost: false,
     copiesBefore: 0,
   };
@@ -257,13 +258,13 @@ function asFailed(outcome: CopyOutcome): Failed {
 
 function failureOf(what: string, side: "source" | "target", { error, connectionLost }: Failed): Error {
   if (error instanceof EngineError) return error;
-  const said = describe(error);
+  const reason = describe(error);
   if (connectionLost)
-    return new UnreachableError(`copying ${what} stopped: the ${side}'s connection broke: ${said}`, {
-      remedy: `see the ${side}'s log if it happens again`,
+    return new UnreachableError(`copying ${what} stopped: the ${side}'s connection broke: ${reason}`, {
+      remedy: `if it happens again, see the ${side}'s log`,
       cause: error,
     });
-  return new RefusedError(`copying ${what} stopped: the ${side} refused: ${said}`, {
+  return new RefusedError(`copying ${what} stopped: the ${side} refused: ${reason}`, {
     remedy:
       side === "source"
         ? "make sure that the role can read every row of this table, then start again"
@@ -275,7 +276,7 @@ function failureOf(what: string, side: "source" | "target", { error, connectionL
 function describe(error: Error): string {
   if (!(error instanceof DatabaseError)) return messageOf(error);
   const { code, where, hint } = error;
-  // DETAIL shows rows, and CONTEXT the value behind the line and column: people's data has no place in a message.
+  // DETAIL shows rows, and CONTEXT the value after line and column. Messages must not contain users' data.
   const place = where?.split(/: "|\n/)[0];
   const parts = [`${error.message} (SQLSTATE ${code ?? "unknown"})`, place, hint];
   return parts.filter((part) => part !== undefined && part !== "").join("; ");

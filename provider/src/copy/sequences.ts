@@ -11,15 +11,15 @@ export interface SequenceName {
 
 export interface CarryOptions {
   /**
-   * Advance every called sequence by this many steps of its increment, no further than its bound: for values that the
-   * source may still hand out while the target is already in use. 0 unless told.
+   * Advances each used sequence by this many steps of its increment, up to its limit, because the source may still hand
+   * out values while the target is in use. 0 by default.
    */
   readonly margin?: number;
-  /** Which sequences; all unless told. */
+  /** Selects sequences; by default all. */
   readonly only?: (sequence: SequenceName) => boolean;
 }
 
-/** A sequence's state. Values are decimal text: 64 bits do not fit a number. */
+/** A sequence's state. Values are decimal text, because a number cannot hold 64 bits. */
 interface SequenceState extends SequenceName {
   readonly last: string;
   readonly called: boolean;
@@ -31,20 +31,21 @@ interface SequenceShape extends SequenceName {
   readonly max: string;
 }
 
-/** Sequences whose values one statement reads: several hundred relations are planned in milliseconds. */
+/** Number of sequences whose values one statement reads: several hundred relations are planned in milliseconds. */
 const sequencesPerStatement = 500;
 
 /**
- * Gives every sequence of the target the state that the source's has: last value and whether it was handed out. Includes
- * identity columns' and serial columns' sequences. Sequences are not part of any snapshot, so the values are of now.
+ * Sets each sequence of the target to the state of the source's sequence: the last value, and whether it was handed
+ * out. This includes sequences of identity and serial columns. Sequences are not part of snapshots: these are the
+ * current values.
  *
- * @returns how many were set
- * @throws RefusedError when the target lacks some, naming them; the others are set
+ * @returns the number of sequences
+ * @throws RefusedError naming sequences that the target lacks; the others are set
  */
 export async function carrySequences(source: Client, target: Client, options: CarryOptions = {}): Promise<number> {
   await refuseViews(source);
   const states = await readSequences(source, options);
-  // setval answers the value, so a NULL is a sequence that is not there.
+  // setval returns the value, so that NULL means a missing sequence.
   const { rows } = await target.query<SequenceName & { set: string | null }>(
     `SELECT wanted.schema, wanted.name, setval(there.oid::regclass, wanted.last, wanted.called) AS set
        FROM json_to_recordset($1) AS wanted (schema text, name text, last int8, called bool)
@@ -55,12 +56,12 @@ export async function carrySequences(source: Client, target: Client, options: Ca
   const missing = rows.filter(({ set }) => set === null).map(({ schema, name }) => qualify(schema, name));
   if (missing.length > 0)
     throw new RefusedError(`the target lacks ${missing.length} sequences of the source: ${missing.join(", ")}`, {
-      remedy: "create them on the target as the source has them, then start again",
+      remedy: "create them on the target as on the source, then start again",
     });
   return rows.length;
 }
 
-/** The state that each sequence is to have on the target. */
+/** The state that each sequence of the target gets. */
 async function readSequences(source: Client, { margin = 0, only }: CarryOptions): Promise<SequenceState[]> {
   const shapes = await listSequences(source);
   const wanted = only ? shapes.filter(only) : shapes;
@@ -95,7 +96,7 @@ function advance({ increment, min, max }: SequenceShape, last: string, margin: n
   return String(value);
 }
 
-/** Every sequence that users made, or whose value its extension asks to be dumped. */
+/** Sequences created by users, and sequences of extensions whose values pg_dump includes. */
 async function listSequences(source: Client): Promise<SequenceShape[]> {
   const version = await serverVersion(source);
   const { rows } = await source.query<SequenceShape>(version >= 100000 ? sequencesQuery() : await olderQuery(source));
@@ -117,7 +118,7 @@ const sequencesQuery = (): string => `
    WHERE ${ofUsers}
    ORDER BY 1, 2`;
 
-/** Before PostgreSQL 10 a sequence's shape is in its own relation. */
+/** Before PostgreSQL 10 the definition of a sequence is in its own relation. */
 async function olderQuery(source: Client): Promise<string> {
   const { rows } = await source.query<SequenceName>(
     `SELECT n.nspname AS schema, c.relname AS name

@@ -11,33 +11,37 @@ import { sqlStateOf } from "../postgres/sql-state.js";
 import { type LockOptions, lockTogether, type TableName } from "./lock-together.js";
 import { passBytes } from "../postgres/connection/pass-bytes.js";
 
-/** Firewalls and gateways forget a connection that is silent for some minutes (Azure's: four). */
+/** Firewalls and gateways drop connections that are silent for some minutes (Azure's: four). */
 const heartbeatMs = 60_000;
 /**
- * "invalid snapshot identifier", of one that is well formed: its file is gone; "snapshot does not exist" from 17 on; "could
- * not import the requested snapshot": its process is gone, and its file about to be.
+ * SQLSTATEs for an ended snapshot. "invalid snapshot identifier": its file no longer exists. "snapshot does not exist":
+ * the same from 17 on. "could not import the requested snapshot": its process ended, but its file exists.
  */
 const snapshotGone = /^(22023|42704|55000)$/;
-/** An application that empties a table more often than this in a row has to be told. */
-const mostSnapshots = 10;
+/** Maximum number of consecutive snapshots. An application that truncates tables more often is reported. */
+const maxSnapshots = 10;
 
-/** The session that exported a snapshot has ended: what was to be read under it has to be read under another one. */
+/** The session that exported a snapshot has ended. Its reads have to be repeated under another snapshot. */
 export class SnapshotGone extends UnreachableError {}
 
 const beginReadOnly = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /**
- * An exported snapshot, held by a session of its own: as long as that lives, every other session may see the database as
- * it was at that moment. It ends with {@link release}; if its session breaks, {@link lost} aborts.
+ * An exported snapshot, held by its own session. While the session lives, other sessions can read the database as of
+ * that moment. {@link release} ends it. If the session breaks, {@link lost} aborts.
  */
 export class Snapshot {
-  /** What SET TRANSACTION SNAPSHOT takes. */
+  /** Argument of SET TRANSACTION SNAPSHOT. */
   readonly id: string;
-  /** What it shows, as txid_current_snapshot() says it: the same of every session that has it, and of no other moment. */
-  readonly moment: string;
-  /** The server's process of the session that holds it. */
+  /**
+   * The result of txid_current_snapshot(): the same in every session with this snapshot, and different in all others.
+   */
+  readonly txidSnapshot: string;
+  /** Process ID of the session that holds it. */
   readonly processId: number;
-  /** Aborts, with an UnreachableError as its reason, when the session has died: what is copied from then on is no longer one. */
+  /**
+   * Aborts with an UnreachableError when the session has ended: rows copied afterwards do not belong to this snapshot.
+   */
   readonly lost: AbortSignal;
   readonly #session: Client;
   readonly #loss = new AbortController();
@@ -46,12 +50,12 @@ export class Snapshot {
 
   private constructor(
     session: Client,
-    { id, moment, processId }: Pick<Snapshot, "id" | "moment" | "processId">,
+    { id, txidSnapshot, processId }: Pick<Snapshot, "id" | "txidSnapshot" | "processId">,
     where: string,
   ) {
     this.#session = session;
     this.id = id;
-    this.moment = moment;
+    this.txidSnapshot = txidSnapshot;
     this.processId = processId;
     this.lost = this.#loss.signal;
     const onEnd = (cause?: unknown): void => {
@@ -59,7 +63,7 @@ export class Snapshot {
       if (this.#released || this.#loss.signal.aborted) return;
       this.#loss.abort(
         new UnreachableError(`the session that held the snapshot ${id} of ${where} has ended`, {
-          remedy: "start again: what was copied under this snapshot has to be copied anew under another one",
+          remedy: "start again: rows copied under this snapshot have to be copied again under another one",
           cause,
         }),
       );
@@ -69,15 +73,15 @@ export class Snapshot {
     this.#heartbeat.unref();
   }
 
-  /** Takes a snapshot of the database now. */
+  /** Exports a snapshot of the current state. */
   static async export(source: Endpoint, database: string): Promise<Snapshot> {
     const session = await connect(source, { database, purpose: "snapshot" });
     return Snapshot.#exportFrom(session, () => session.query(beginReadOnly), database);
   }
 
   /**
-   * Takes over a snapshot that another session has exported, a replication slot's for example, whose session may then
-   * go on to stream. Has to be called while that snapshot is still there.
+   * Imports the snapshot of another session, for example of a replication slot, so that the other session may stream.
+   * Call it while that snapshot exists.
    */
   static async hold(source: Endpoint, database: string, snapshotId: string): Promise<Snapshot> {
     const session = await openInSnapshot(source, database, snapshotId, "snapshot");
@@ -87,34 +91,35 @@ export class Snapshot {
   static async #exportFrom(session: Client, begin: () => Promise<unknown>, where: string): Promise<Snapshot> {
     try {
       await begin();
-      const { rows } = await session.query<Pick<Snapshot, "id" | "moment" | "processId">>(
-        `SELECT pg_export_snapshot() AS id, txid_current_snapshot()::text AS moment, pg_backend_pid() AS "processId"`,
+      const { rows } = await session.query<Pick<Snapshot, "id" | "txidSnapshot" | "processId">>(
+        `SELECT pg_export_snapshot() AS id, txid_current_snapshot()::text AS "txidSnapshot", pg_backend_pid() AS "processId"`,
       );
       return new Snapshot(session, rows[0]!, where);
     } catch (error) {
       await session.end();
       if (isConnectionLoss(error)) throw new UnreachableError(`${where}: ${messageOf(error)}`, { cause: error });
       throw new RefusedError(`${where}: no snapshot can be exported: ${messageOf(error)}`, {
-        remedy: "connect to a primary server: a standby exports no snapshots before PostgreSQL 10",
+        remedy: "connect to a primary server: standbys cannot export snapshots before PostgreSQL 10",
         cause: error,
       });
     }
   }
 
   /**
-   * Locks tables against what no snapshot is proof against, for as long as it is held: a TRUNCATE or a rewriting ALTER
-   * TABLE would make rows vanish from it, and a rewrite would move rows between parts. Reads and writes go on.
+   * Locks tables against changes that a snapshot does not protect from, until it is released. After a TRUNCATE or a
+   * rewriting ALTER TABLE the snapshot would show no rows, and a rewrite would move rows between parts. Reads and
+   * writes continue.
    *
-   * @returns the tables, qualified and quoted, to which that has happened since the snapshot: it does not show their rows
-   * any more, and is of no use
-   * @throws as {@link lockTogether}
+   * @returns the tables, qualified and quoted, that were changed in this way since the snapshot; it no longer shows
+   * their rows, and cannot be used
+   * @throws the errors of {@link lockTogether}
    */
   async lockTables(tables: readonly TableName[], options: LockOptions = {}): Promise<readonly string[]> {
     const dropped = await lockTogether(this.#session, tables, options);
     return dropped.length > 0 ? dropped : this.#replacedSince(tables);
   }
 
-  /** The catalogue's tables are read as of the snapshot, its functions answer as of now. */
+  /** Catalogue tables are read as of the snapshot; catalogue functions return the current state. */
   async #replacedSince(tables: readonly TableName[]): Promise<string[]> {
     const named = await currentRelation(this.#session, "format('%I.%I', wanted.schema, wanted.name)");
     const { rows } = await this.#session.query<{ name: string }>(
@@ -133,7 +138,7 @@ export class Snapshot {
     return this.#released;
   }
 
-  /** Lets go of the snapshot; sessions that have it already keep it until they end their transaction. */
+  /** Releases the snapshot. Sessions that have imported it keep it until their transaction ends. */
   async release(): Promise<void> {
     if (this.#released) return;
     this.#released = true;
@@ -143,10 +148,10 @@ export class Snapshot {
 }
 
 /**
- * Takes a snapshot and locks its tables, again until nothing was truncated, rewritten or replaced in between: such a table
- * would be copied empty, and the changes that the stream has from before would find no rows.
+ * Exports a snapshot and locks its tables. It repeats this until no table was truncated, rewritten or replaced in
+ * between. Such a table would be copied empty, and earlier changes in the stream would find no rows.
  *
- * @throws ConcurrentChangeError when that happens at every try; as {@link lockTogether}
+ * @throws ConcurrentChangeError when every attempt fails, and the errors of {@link lockTogether}
  */
 export async function lockedSnapshot<Taken extends { readonly snapshot: Snapshot }>(
   take: () => Promise<Taken>,
@@ -166,19 +171,19 @@ export async function lockedSnapshot<Taken extends { readonly snapshot: Snapshot
     }
     await taken.snapshot.release();
     await giveUp(taken);
-    if (attempt === mostSnapshots)
+    if (attempt === maxSnapshots)
       throw new ConcurrentChangeError(
         `no snapshot shows all tables: after each of ${attempt} snapshots, ${replaced.join(", ")} was truncated, rewritten, renamed or dropped before it could be locked`,
-        { remedy: "stop what does so until the rows are copied, then start again" },
+        { remedy: "stop these statements until the rows are copied, then start again" },
       );
   }
 }
 
 /**
- * Opens a session whose transaction, read only, sees what the snapshot sees, and waits for no lock for longer than a
- * minute. The caller ends it.
+ * Opens a session with a read-only transaction in the snapshot. Its lock waits are limited to a minute. The caller
+ * closes it.
  *
- * @throws SnapshotGone when the snapshot is there no longer
+ * @throws SnapshotGone when the snapshot no longer exists
  */
 export async function openInSnapshot(
   source: Endpoint,
@@ -191,7 +196,8 @@ export async function openInSnapshot(
   try {
     await session.query(beginReadOnly);
     await session.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshotId)}`);
-    // Whoever waits for a table that the snapshot's holder has locked keeps all others from it: from reading it here, too.
+    // Other sessions may wait for tables that the snapshot's holder has locked. Later requests queue after them,
+    // including reads of this session.
     await limitLockWaits(session);
     await passBytes(session);
     await refuseViews(session);
@@ -202,7 +208,7 @@ export async function openInSnapshot(
     if (snapshotGone.test(sqlStateOf(error)))
       throw new SnapshotGone(
         `${database}: the connection that held the snapshot ${snapshotId} is lost (${messageOf(error)})`,
-        { remedy: "start again: what is read under this snapshot has to be read under another one", cause: error },
+        { remedy: "start again: rows read under this snapshot have to be read under another one", cause: error },
       );
     throw new RefusedError(`${database}: the snapshot ${snapshotId} cannot be used: ${messageOf(error)}`, {
       cause: error,

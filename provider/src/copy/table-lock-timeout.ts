@@ -6,10 +6,11 @@ import { describeHolders, type LockHolder, lockHolders, remedyAgainst } from "..
 import type { TableName } from "./lock-together.js";
 
 /**
- * Names who keeps the source's table from being read, as one does who waits to alter or truncate it: the snapshot's
- * holder has it locked until all rows are copied, and everybody else waits behind.
+ * The error for a table of the source that cannot be read, naming the blocking sessions. A session that waits to alter
+ * or truncate it is one of them: the snapshot's holder locks the table until all rows are copied, and later requests
+ * queue after the waiting session.
  *
- * @param cause what was not granted
+ * @param cause the error of the lock that was not granted
  */
 export async function tableLockTimeout(
   source: Endpoint,
@@ -22,11 +23,11 @@ export async function tableLockTimeout(
     const session = await connect(source, { database, purpose: "look at locks" });
     holders = await lockHolders(session, [{ schema, name }]).finally(() => session.end());
   } catch {
-    // The cause is the one to tell.
+    // The table is reported without the holders.
   }
   const who = describeHolders(holders) || messageOf(cause);
   return new LockNotAvailableError(`${qualify(schema, name)} of ${database} cannot be read: ${who}`, {
-    remedy: `alter and truncate no table until its rows have been copied; ${remedyAgainst(holders, "the source")}; then start again`,
+    remedy: `do not alter or truncate a table until its rows have been copied; ${remedyAgainst(holders, "the source")}; then start again`,
     cause,
   });
 }

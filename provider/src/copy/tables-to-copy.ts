@@ -5,19 +5,19 @@ import { type SizedTable, listSizedTables } from "../postgres/tables.js";
 export interface TableToCopy {
   readonly table: SizedTable;
   /**
-   * Which rows, as an SQL condition; undefined for all. Extensions name the rows of their own tables that a dump has to
-   * carry (manual, "Extension Configuration Tables"); the others are made by CREATE EXTENSION.
+   * SQL condition on the rows; undefined for all. It is set for extensions' tables with rows that a dump includes
+   * (manual, "Extension Configuration Tables"). CREATE EXTENSION creates the other rows.
    */
   readonly condition: string | undefined;
 }
 
-/** The bytes that a table's copy has to move, roughly: heap and TOAST. */
+/** Approximate bytes of a table's copy: heap and TOAST. */
 export const tableBytes = (table: SizedTable): number => table.heapBytes + table.toastBytes;
 
-/** Whether a table has so few rows that what surrounds its copy takes longer than they do. */
+/** Whether the table's rows take less time than the statements around their copy. */
 export const isSmall = (table: SizedTable): boolean => tableBytes(table) <= 64 * 1024;
 
-/** The tables that hold rows, largest first, so that the longest copy begins first. Partitioned tables hold none. */
+/** The tables with rows, largest first, so that the longest copy starts first. Partitioned tables have no rows. */
 export async function tablesToCopy(source: Client): Promise<TableToCopy[]> {
   const tables = (await listSizedTables(source)).filter((table) => !table.partitioned);
   const conditions = await extensionConditions(source);
@@ -26,7 +26,7 @@ export async function tablesToCopy(source: Client): Promise<TableToCopy[]> {
     .sort((one, other) => tableBytes(other.table) - tableBytes(one.table));
 }
 
-/** The condition of each configuration table that has one, by the table's OID. */
+/** The conditions of extensions' configuration tables, by OID. */
 async function extensionConditions(source: Client): Promise<Map<number, string>> {
   const { rows } = await source.query<{ table: string; condition: string }>(
     `SELECT c.oid::int8 AS table, c.condition

@@ -23,7 +23,7 @@ function readOverviews(store: Store): Promise<(Overview & { readonly name: strin
        FROM pgmigration.migration m
        CROSS JOIN LATERAL (SELECT sum(bytes_copied) AS done, sum(bytes_total) AS total,
                                   bool_and(state = 'completed') AS is_complete
-                             FROM pgmigration.unit WHERE migration = m.name AND kind = 'table') copied
+                             FROM pgmigration.copy_task WHERE migration = m.name AND kind = 'table') copied
        CROSS JOIN LATERAL (SELECT sum((follow ->> 'lagBytes')::numeric) AS bytes,
                                   max((follow ->> 'latencySeconds')::float8) AS seconds
                              FROM pgmigration.database

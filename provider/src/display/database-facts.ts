@@ -3,8 +3,8 @@ import { formatDuration } from "../units/duration.js";
 import type { ComparisonProgress, DatabaseDetails, IndexBuild, OnlineVerification, RollbackStatus } from "../status.js";
 
 /**
- * Facts about a database's work that no column shows, for the command and the dashboard: running index builds and
- * comparisons, lag, retained WAL, the last verification, rollback replication.
+ * Facts about a database that are not in the columns of its table, for the command and the dashboard: running index
+ * builds and comparisons, lag, retained WAL, the last verification, rollback replication.
  */
 export function databaseFacts(one: DatabaseDetails): string[] {
   const hasStream = one.migrationOperation === "following" || one.migrationOperation === "completing";
@@ -50,7 +50,7 @@ function lagFacts(one: DatabaseDetails): string[] {
   ];
 }
 
-/** A failed database keeps its WAL for the next attempt. */
+/** A failed database retains its WAL for the next attempt. */
 function walFact({ retainedWalBytes: retained, retainedWalLimitBytes: limit }: DatabaseDetails): string[] {
   if (retained === undefined) return [];
   return [`WAL kept on the source: ${formatBytes(retained)}${limit === undefined ? "" : ` of ${formatBytes(limit)}`}`];
@@ -68,5 +68,5 @@ function rollbackFact(rollbackReplication: RollbackStatus | undefined): string[]
   const { state, latencySeconds, lagBytes, message } = rollbackReplication;
   const lag = latencySeconds === undefined ? "" : `, ${latencySeconds.toFixed(1)} s`;
   const bytes = lagBytes === undefined ? "" : `, ${formatBytes(lagBytes)} behind`;
-  return [`way back: ${state}${bytes}${lag}${message === undefined ? "" : `: ${message}`}`];
+  return [`rollback replication: ${state}${bytes}${lag}${message === undefined ? "" : `: ${message}`}`];
 }

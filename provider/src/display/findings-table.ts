@@ -17,7 +17,7 @@ export function problemsOf(status: MigrationStatus): Finding[] {
 
 const severity = ["Failed", "Warning", "Succeeded"];
 
-/** Findings, worst first, followed by their remedies on lines that can be copied. */
+/** Findings by severity, followed by their remedies on lines that can be copied. */
 export function findingsTable(findings: readonly Finding[]): string {
   const sorted = [...findings].sort((one, other) => severity.indexOf(one.state) - severity.indexOf(other.state));
   const table = formatTable(

@@ -1,4 +1,4 @@
-/** The columns of the portal's grid of migrations, which the command and the page show as well. */
+/** Columns of the grid of migrations in Azure's portal, used by the command and the dashboard. */
 export const gridColumns = [
   "Name",
   "Status",

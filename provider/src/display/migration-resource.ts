@@ -2,7 +2,7 @@ import type { MigrationSpec } from "../inputs/inputs.js";
 import type { MigrationStatus } from "../status.js";
 import type { MigrationSummary } from "../store/list-migrations.js";
 
-/** A migration as Azure's command prints one, with its status when it was read. */
+/** A migration in the format of Azure's command, with its current status. */
 export interface MigrationResource {
   readonly id: string;
   readonly name: string;

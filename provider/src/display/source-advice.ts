@@ -1,22 +1,22 @@
 import type { SourceType } from "../inputs/inputs.js";
 
-/** A parameter that following a source depends on, and what it has to be. All of them take effect at a restart. */
+/** A parameter that replication requires, and its required value. All of them need a restart. */
 export interface WantedParameter {
   readonly name: "wal_level" | "max_replication_slots" | "max_wal_senders";
   readonly value: string;
 }
 
-/** How a kind of source has its parameters set and its role allowed to replicate. */
+/** How to set parameters and grant replication on a kind of source. */
 export interface SourceAdvice {
-  /** The command that sets them, with the restart that follows. */
+  /** The command that sets them, including the restart. */
   readonly set: (parameters: readonly WantedParameter[]) => string;
-  /** @param role quoted where SQL needs it */
+  /** @param role quoted as SQL requires it */
   readonly replicationRole: (role: string) => string;
 }
 
 type Write = (name: string, value: string) => string;
 
-/** Managed services have a switch of their own for `wal_level`. */
+/** Managed services replace `wal_level` by a switch of their own. */
 const written = (
   parameters: readonly WantedParameter[],
   levelSwitch: readonly [string, string],
@@ -64,7 +64,7 @@ const alloyDb: SourceAdvice = {
 };
 
 const singleServer: SourceAdvice = {
-  // The switch sets the numbers as well.
+  // The switch also sets the numeric parameters.
   set: () =>
     `az postgres server configuration set --resource-group <group> --server-name <server> ` +
     `--name azure.replication_support --value logical; az postgres server restart -g <group> -n <server>`,
@@ -93,6 +93,6 @@ const byType: Partial<Record<SourceType, SourceAdvice>> = {
   PostgreSQLFlexibleServer: flexibleServer,
 };
 
-/** Where the user runs the server, and for services whose console is the only way: what has to be true. */
+/** States the required values if the user runs the server, or if the service can only be configured in its console. */
 export const sourceAdvice = (sourceType: SourceType | undefined): SourceAdvice =>
   (sourceType === undefined ? undefined : byType[sourceType]) ?? own;

@@ -9,11 +9,11 @@ import {
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 
 /**
- * The body of Azure's REST resource `flexibleServers/migrations` (API version 2025-08-01): its keys for the two servers,
- * and its shape, which nests most keys below `properties`.
+ * Converts the body of Azure's REST resource `flexibleServers/migrations` (API version 2025-08-01): its names for the
+ * two servers, and its nesting of most keys below `properties`.
  */
 
-/** Inputs that name servers, roles and passwords. */
+/** Inputs with servers, roles and passwords. */
 export const serverKeys = [
   "source",
   "target",
@@ -28,12 +28,12 @@ export const serverKeys = [
 ] as const satisfies readonly (keyof DeclaredInputs)[];
 
 export interface ResolvedServers {
-  /** Undefined when something is missing. */
+  /** Undefined if a required value is missing. */
   readonly servers: Pick<Inputs, "source" | "target"> | undefined;
   readonly failures: readonly InputFailure[];
 }
 
-/** Puts both servers together from `source` and `target` and the ARM keys; `source` and `target` win. */
+/** Combines both servers from `source` and `target` and the ARM keys; `source` and `target` have priority. */
 export function resolveServers(inputs: DeclaredInputs): ResolvedServers {
   const failures: InputFailure[] = [];
   const source = resolveServer(inputs, "source", failures);
@@ -64,16 +64,16 @@ function resolveServer(
   const missing = (key: string, reason: string): void => {
     failures.push({ property: `${side}.${key}`, reason });
   };
-  if (host === undefined) missing("host", `is missing: name the server here, or as ${resourceIdKey}`);
+  if (host === undefined) missing("host", `is missing: give the server here, or as ${resourceIdKey}`);
   if (user === undefined)
-    missing("user", `is missing: name the role here, or as secretParameters.${side}ServerUsername`);
+    missing("user", `is missing: give the role here, or as secretParameters.${side}ServerUsername`);
   if (password === undefined && given.passwordCommand === undefined)
     missing(
       "password",
       `is missing: give it here, as secretParameters.adminCredentials.${side}ServerPassword, or give a passwordCommand`,
     );
   if (password !== undefined && given.passwordCommand !== undefined)
-    missing("passwordCommand", "a password is given, too; leave out one of both");
+    missing("passwordCommand", "a password is also given: remove one of the two");
   if (host === undefined || user === undefined || (password ?? given.passwordCommand) === undefined) return undefined;
   return {
     host,
@@ -92,7 +92,7 @@ interface NamedServer {
   readonly user?: string;
 }
 
-/** `host:port@user`, as Azure spells servers that are not its own, or the ARM id of one that is. */
+/** Parses `host:port@user`, Azure's format for servers outside Azure, or the ARM id of a server on Azure. */
 export function parseResourceId(id: string): NamedServer | undefined {
   const azure = /\/providers\/Microsoft\.DBforPostgreSQL\/(?:flexibleServers|servers)\/([^/]+)\/?$/i.exec(id);
   if (azure) return { host: `${azure[1]!}.postgres.database.azure.com` };
@@ -103,7 +103,7 @@ export function parseResourceId(id: string): NamedServer | undefined {
   return { host: address ?? name!, port: Number(port), user: user! };
 }
 
-/** What Azure's answer to a GET holds beside what can be set: a body that was exported may be given as it is. */
+/** Read-only properties of Azure's responses to GET, so that an exported body can be used unchanged. */
 const readOnly = [
   "id",
   "type",
@@ -116,9 +116,9 @@ const readOnly = [
 ];
 
 /**
- * An ARM body as inputs: `properties` unwrapped, keys in our spelling whatever their case (the `az` command reads them so),
- * and what only Azure can set left out. Values are not looked at: they may be Pulumi outputs. A key that nobody knows is
- * kept, for `check` to refuse.
+ * Converts an ARM body to inputs. It unwraps `properties`, corrects the case of keys (the `az` command ignores case),
+ * and removes Azure's read-only properties. Values are copied unread, because they may be Pulumi outputs. Unknown keys
+ * are kept, and `check` refuses them.
  */
 export function inputsFromArmBody(body: Readonly<Record<string, unknown>>): Record<string, unknown> {
   // Assigning a key named __proto__ would hide it from `check`; building from entries keeps it.

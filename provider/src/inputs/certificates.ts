@@ -3,8 +3,8 @@ import { certificates } from "../postgres/connection/connect.js";
 import type { Inputs } from "./inputs.js";
 
 /**
- * `sslRootCert` that this machine cannot read. Not part of the schema: a file that is gone later must not make the inputs
- * in the state invalid. A worker elsewhere reads the source's certificate there.
+ * Reports an `sslRootCert` that this machine cannot read. Not part of the schema, because inputs in the state must stay
+ * valid if the file is deleted later. With a runner, the source's certificate is read on the worker's machine instead.
  */
 export function certificateFailures({ source, target, runner }: Inputs): InputFailure[] {
   const sides = [...(runner === "local" ? [["source", source] as const] : []), ["target", target] as const];

@@ -19,27 +19,27 @@ import { targetDatabase } from "./target-database.js";
 import { containsUnknown, touchesUnknown } from "./unknown-value.js";
 
 export interface CheckedInputs {
-  /** With defaults, under the program's own keys; undefined when a property is wrong by itself. */
+  /** Inputs with defaults, under the program's own keys; undefined if a property is invalid. */
   readonly declared: DeclaredInputs | undefined;
-  /** What the engine works with; undefined when something fails or is not known yet. */
+  /** Inputs for the engine; undefined if a check fails or a value is not known yet. */
   readonly inputs: Inputs | undefined;
   readonly failures: readonly InputFailure[];
 }
 
-/** @throws InvalidInputError naming each property that is wrong, all at once */
+/** Parses all inputs. @throws InvalidInputError naming every invalid property */
 export function parseInputs(raw: Readonly<Record<string, unknown>>): Inputs {
   const { inputs, failures } = checkInputs(raw);
   if (failures.length > 0 || !inputs) throw new InvalidInputError(failures);
   return inputs;
 }
 
-/** Checks what is known, property by property and against each other, and lets unknown values of a preview through. */
+/** Checks known values, one by one and against each other. Unknown values of a preview are accepted. */
 export function checkInputs(raw: Readonly<Record<string, unknown>>): CheckedInputs {
   const parsed = parse(raw);
   const issues = (parsed.error?.issues ?? []).filter((issue) => !touchesUnknown(raw, issue.path));
   const wrong = wrongProperties(issues);
   const unusable = (key: string): boolean => wrong.has(key) || containsUnknown(raw[key]);
-  // Rules about what is wrong or unknown are left out.
+  // Rules about invalid or unknown properties are skipped.
   const known = parseUsable(raw, wrong);
   const failures = [
     ...issues.flatMap(explain),
@@ -52,9 +52,9 @@ export function checkInputs(raw: Readonly<Record<string, unknown>>): CheckedInpu
 }
 
 /**
- * What is still understood of inputs that another version of this package has kept, so that its migration can be removed.
+ * Parses inputs that another version of this package stored, as far as possible, so that its migration can be removed.
  *
- * @throws InvalidInputError when they do not say how to reach both servers
+ * @throws InvalidInputError when they do not describe both servers
  */
 export function understandInputs(raw: Readonly<Record<string, unknown>>): Inputs {
   const known = parseUsable(raw, wrongProperties(parse(raw).error?.issues ?? []));
@@ -66,7 +66,7 @@ export function understandInputs(raw: Readonly<Record<string, unknown>>): Inputs
 const wrongProperties = (issues: readonly z.core.$ZodIssue[]): ReadonlySet<string> =>
   new Set(issues.map((issue) => String(issue.path[0])));
 
-/** Defaults stand in for what is wrong or unknown. */
+/** Replaces invalid and unknown values by defaults. */
 function parseUsable(raw: Readonly<Record<string, unknown>>, wrong: ReadonlySet<string>): DeclaredInputs {
   const usable = Object.entries(raw).filter(
     ([key, value]) => key in inputsSchema.shape && !wrong.has(key) && !containsUnknown(value),
@@ -74,7 +74,7 @@ function parseUsable(raw: Readonly<Record<string, unknown>>, wrong: ReadonlySet<
   return inputsSchema.partial().parse(Object.fromEntries(usable)) as DeclaredInputs;
 }
 
-/** What has to hold between properties. */
+/** A condition that concerns several properties. */
 interface Rule {
   readonly about: readonly (keyof DeclaredInputs)[];
   readonly failures: (inputs: DeclaredInputs) => readonly InputFailure[];
@@ -88,7 +88,7 @@ const rules: readonly Rule[] = [
       const { servers } = resolveServers(inputs);
       if (!servers || servers.source.port !== servers.target.port) return [];
       if (!isSameHost(servers.source.host, servers.target.host)) return [];
-      return [{ property: "target", reason: "source and target are the same server; name another one" }];
+      return [{ property: "target", reason: "source and target are the same server; set another one" }];
     },
   },
   {
@@ -98,7 +98,7 @@ const rules: readonly Rule[] = [
         ? [
             {
               property: "triggerCutover",
-              reason: "603114: an offline migration has no cutover; leave it out, or set migrationMode to Online",
+              reason: "603114: an offline migration has no cutover; remove it, or set migrationMode to Online",
             },
           ]
         : [],
@@ -108,16 +108,28 @@ const rules: readonly Rule[] = [
     about: ["fence", "migrationMode"],
     failures: ({ fence, migrationMode }) =>
       fence !== "none" && migrationMode === "Offline"
-        ? [{ property: "fence", reason: "goes up at the cutover, which an offline migration has not; use Online" }]
+        ? [
+            {
+              property: "fence",
+              reason: "is raised at the cutover, which an offline migration does not have; use Online",
+            },
+          ]
         : [],
   },
   {
     about: ["rollback", "migrationMode", "triggerCutover"],
     failures: ({ rollback, migrationMode, triggerCutover }) => {
       if (rollback !== "drop" && migrationMode === "Offline")
-        return [{ property: "rollback", reason: "an offline migration does not follow its target; use Online" }];
+        return [
+          { property: "rollback", reason: "an offline migration does not replicate changes of its target; use Online" },
+        ];
       if (rollback === "return" && !triggerCutover)
-        return [{ property: "rollback", reason: "nothing is cut over that one could return from; use keep or drop" }];
+        return [
+          {
+            property: "rollback",
+            reason: "return requires a cutover, and this migration is not cut over; use keep or drop",
+          },
+        ];
       return [];
     },
   },
@@ -135,7 +147,7 @@ const rules: readonly Rule[] = [
         ? [
             {
               property: "dbsToMigrate",
-              reason: "name at least one database, or set waitForConfirmation to name them in a later update",
+              reason: "give at least one database, or set waitForConfirmation to give them in a later update",
             },
           ]
         : [],
@@ -147,7 +159,7 @@ const rules: readonly Rule[] = [
         ? [
             {
               property: "dbsToMigrate",
-              reason: `${maintenanceDatabase} is the target's maintenance database, which holds the migration's records; name another one as maintenanceDatabase to migrate it`,
+              reason: `${maintenanceDatabase} is the target's maintenance database, which contains the migration's records; set another maintenanceDatabase to migrate it`,
             },
           ]
         : [],
@@ -164,7 +176,7 @@ const rules: readonly Rule[] = [
     about: ["schemaOnly", "migrationMode"],
     failures: ({ schemaOnly, migrationMode }) =>
       schemaOnly && migrationMode === "Online"
-        ? [{ property: "schemaOnly", reason: "a schema alone has no changes to follow; use Offline" }]
+        ? [{ property: "schemaOnly", reason: "schemaOnly has no changes to replicate; use Offline" }]
         : [],
   },
   partialList("dbsToTriggerCutoverOn", "triggerCutover"),
@@ -173,20 +185,20 @@ const rules: readonly Rule[] = [
     about: ["cancel", "dbsToCancelMigrationOn", "triggerCutover"],
     failures: ({ cancel, dbsToCancelMigrationOn, triggerCutover }) =>
       cancel && dbsToCancelMigrationOn.length === 0 && triggerCutover
-        ? [{ property: "cancel", reason: "a migration is either canceled or cut over; leave out one of both" }]
+        ? [{ property: "cancel", reason: "a migration can be either canceled or cut over; remove one of the two" }]
         : [],
   },
   {
     about: ["migrationWindowStartTimeInUtc", "migrationWindowEndTimeInUtc"],
     failures: ({ migrationWindowStartTimeInUtc: start, migrationWindowEndTimeInUtc: end }) =>
       start !== undefined && end !== undefined && Date.parse(end) <= Date.parse(start)
-        ? [{ property: "migrationWindowEndTimeInUtc", reason: `the window ends before it begins at ${start}` }]
+        ? [{ property: "migrationWindowEndTimeInUtc", reason: `the window ends before it starts at ${start}` }]
         : [],
   },
 ];
 
 function onlineOnly(property: "verifyBeforeCutover" | "verifyNow"): Rule {
-  const reason = "an offline migration compares when it has copied; leave it out, or set migrationMode to Online";
+  const reason = "an offline migration compares after the copy; remove it, or set migrationMode to Online";
   return {
     about: [property, "migrationMode"],
     failures: (inputs) => (inputs[property] && inputs.migrationMode === "Offline" ? [{ property, reason }] : []),
@@ -200,11 +212,11 @@ function contradictoryNames({ dbsToMigrate, databaseNames }: DeclaredInputs): In
     failures.push({ property: "databaseNames", reason: `${unknown.join(", ")} is not among dbsToMigrate` });
   const targetNames = dbsToMigrate.map((database) => targetDatabase({ databaseNames }, database));
   if (new Set(targetNames).size < targetNames.length)
-    failures.push({ property: "databaseNames", reason: "two databases get the same name on the target" });
+    failures.push({ property: "databaseNames", reason: "two databases have the same name on the target" });
   return failures;
 }
 
-/** A list that says on which of the migration's databases a switch works. */
+/** A list of the migration's databases for which a switch is effective. */
 function partialList(
   list: "dbsToTriggerCutoverOn" | "dbsToCancelMigrationOn",
   trigger: "triggerCutover" | "cancel",
@@ -214,15 +226,18 @@ function partialList(
     failures: (inputs) => [
       ...inputs[list]
         .filter((name) => !inputs.dbsToMigrate.includes(name))
-        .map((name) => ({ property: list, reason: `${name} is none of dbsToMigrate` })),
+        .map((name) => ({ property: list, reason: `${name} is not in dbsToMigrate` })),
       ...(inputs[list].length > 0 && !inputs[trigger]
-        ? [{ property: list, reason: `does nothing without ${trigger}: set ${trigger} to true, too` }]
+        ? [{ property: list, reason: `has no effect without ${trigger}: set ${trigger} to true, too` }]
         : []),
     ],
   };
 }
 
-/** With what was given, or one that has the wrong type would be taken for one that is missing. */
+/**
+ * Reports the input value with each issue. Otherwise a value of a wrong type could not be distinguished from a missing
+ * one.
+ */
 const parse = (raw: unknown): ReturnType<typeof inputsSchema.safeParse> =>
   inputsSchema.safeParse(raw, { reportInput: true });
 
@@ -231,23 +246,23 @@ function explain(issue: z.core.$ZodIssue): InputFailure[] {
   return issue.keys.map((key) => {
     const nearest = nearestName(key, knownKeys(issue.path));
     const hint = nearest === undefined ? "" : `; did you mean ${nearest}?`;
-    return { property: propertyPath([...issue.path, key]), reason: `there is no such input${hint}` };
+    return { property: propertyPath([...issue.path, key]), reason: `unknown input${hint}` };
   });
 }
 
-/** By what a schema expects; a number's own schema says which ones. */
+/** Descriptions of the types that a schema expects. For numbers, the number's own schema describes the limits. */
 const kinds: Readonly<Record<string, string>> = {
   array: 'a list, such as ["one", "two"]',
   object: "an object with keys of its own",
-  record: "an object, a value for each name",
-  string: "a text",
+  record: "an object with a value for each name",
+  string: "a string",
 };
 
 function reasonOf(issue: z.core.$ZodIssue): string {
   if (issue.code === "invalid_type" && kinds[issue.expected])
     return issue.input === undefined ? `is missing: give ${kinds[issue.expected]!}` : `give ${kinds[issue.expected]!}`;
   if (issue.code === "invalid_value")
-    return `is none of ${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
+    return `expected one of ${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
   return issue.message;
 }
 

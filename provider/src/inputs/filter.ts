@@ -3,8 +3,8 @@ import { z } from "zod";
 const pattern = z.string().min(1, "a pattern is a name, in which * stands for any characters");
 
 /**
- * Which objects: schemas (`sales*`), tables and views (`sales.order*`, or `orders` in whatever schema), extensions. A
- * kind that is not named is not filtered.
+ * Filters by schemas (`sales*`), by tables and views (`sales.order*`, or `orders` in any schema) and by extensions. A
+ * kind that is omitted is not filtered.
  */
 export const filterSchema = z.strictObject({
   schemas: z.array(pattern).optional(),
@@ -14,7 +14,9 @@ export const filterSchema = z.strictObject({
 
 export type Filter = z.output<typeof filterSchema>;
 
-/** A pattern as a regular expression that PostgreSQL and JavaScript understand alike. Case counts. */
+/**
+ * Converts a pattern to a regular expression with the same meaning in PostgreSQL and JavaScript. It is case-sensitive.
+ */
 export function patternExpression(text: string): string {
   const literal = (part: string): string => part.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
   return `^${text.split("*").map(literal).join(".*")}$`;

@@ -6,7 +6,7 @@ import { hostSchema, serverSchema, sslModeSchema } from "./server.js";
 import { wholeNumber } from "./whole-number.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 
-/** `true` and `false`, and Azure's REST spelling of them, `"True"` and `"False"`, in any case. */
+/** `true` and `false`, and the spellings of Azure's REST API, `"True"` and `"False"`, in any case. */
 const switchSchema = z.union(
   [
     z.boolean(),
@@ -41,19 +41,19 @@ const databaseName = z
 
 const databaseNames = z
   .array(databaseName)
-  .refine((names) => new Set(names).size === names.length, "a database is named twice");
+  .refine((names) => new Set(names).size === names.length, "the list contains a database twice");
 
 /** Bytes, or a text such as `10GB`. */
 const byteSize = z.union([z.number(), z.string()]).transform((size, context) => {
   const bytes = parseByteSize(size);
   if (bytes !== undefined && bytes >= 1) return bytes;
-  context.addIssue({ code: "custom", message: 'is no size: give bytes, or a text such as "10GB"' });
+  context.addIssue({ code: "custom", message: 'invalid size: give bytes, or a text such as "10GB"' });
   return z.NEVER;
 });
 
 const durationForm = "give seconds, or a text such as 90s, 30m, 2h or 7d";
 
-/** How long a wait may take, in seconds or as text. */
+/** Time limit in seconds or as text. */
 const duration = z.union(
   [
     z.number().positive(durationForm),
@@ -73,19 +73,19 @@ export const timeoutsSchema = z.strictObject({
   delete: duration.optional(),
 });
 
-/** Where changes of state are told; the address may hold a secret as well as the secret itself. */
+/** Receiver of state changes. The address may contain a secret, in addition to `secret`. */
 export const webhookSchema = z.strictObject({
-  url: z.url({ protocol: /^https?$/, error: "give an address that begins with https:// or http://" }),
-  secret: z.string().min(16, "a secret has 16 characters or more").optional(),
+  url: z.url({ protocol: /^https?$/, error: "give an address that starts with https:// or http://" }),
+  secret: z.string().min(16, "the secret must have at least 16 characters").optional(),
 });
 
 export type WebhookTarget = z.output<typeof webhookSchema>;
 
-const moment = z
+const utcTime = z
   .string()
   .refine((text) => !Number.isNaN(Date.parse(text)), "give a time in UTC, such as 2030-01-31T22:00:00Z");
 
-/** Where a source may run: `SourceType` of Azure's REST API, version 2025-08-01. */
+/** Platforms of the source: `SourceType` of Azure's REST API, version 2025-08-01. */
 export const sourceTypes = [
   "OnPremises",
   "AWS",
@@ -117,7 +117,7 @@ export type SourceType = (typeof sourceTypes)[number];
 
 export const maxWorkers = 16;
 
-/** All inputs as they stand in a program and in the state: the ARM body's keys beside `source` and `target`. */
+/** All inputs of a program and of the state: `source`, `target`, and the ARM body's keys. */
 export const inputsSchema = z.strictObject({
   migrationName: z
     .string()
@@ -132,11 +132,11 @@ export const inputsSchema = z.strictObject({
   targetDbServerResourceId: z.string().min(1).optional(),
   targetDbServerFullyQualifiedDomainName: hostSchema.optional(),
   secretParameters: secretParametersSchema.optional(),
-  /** Azure's documents misplace the names beside secretParameters, where its service does not see them. */
+  /** Azure's documentation lists the names outside secretParameters, but its service ignores them there. */
   sourceServerUsername: z.string().min(1).optional(),
   targetServerUsername: z.string().min(1).optional(),
   sourceType: z.enum(sourceTypes).optional(),
-  /** Of both servers, where `source` and `target` say nothing else. */
+  /** For both servers, unless `source` or `target` has its own. */
   sslMode: sslModeSchema.optional(),
   dbsToMigrate: databaseNames.default([]),
   migrationMode: z.enum(["Offline", "Online"]).default("Offline"),
@@ -145,8 +145,8 @@ export const inputsSchema = z.strictObject({
   setupLogicalReplicationOnSourceDbIfNeeded: switchSchema.default(false),
   waitForConfirmation: switchSchema.default(false),
   startDataMigration: switchSchema.default(true),
-  migrationWindowStartTimeInUtc: moment.optional(),
-  migrationWindowEndTimeInUtc: moment.optional(),
+  migrationWindowStartTimeInUtc: utcTime.optional(),
+  migrationWindowEndTimeInUtc: utcTime.optional(),
   triggerCutover: switchSchema.default(false),
   dbsToTriggerCutoverOn: databaseNames.default([]),
   cancel: switchSchema.default(false),
@@ -155,19 +155,19 @@ export const inputsSchema = z.strictObject({
   migrationRuntimeResourceId: z.string().min(1).optional(),
   tags: z.record(z.string(), z.string()).default({}),
   verification: z.enum(["none", "counts", "content"]).default("content"),
-  /** Online: compare before the cutover begins, while writes go on; what differs is not cut over. */
+  /** Online: compares before the cutover starts, while writes continue. Databases that differ are not cut over. */
   verifyBeforeCutover: switchSchema.default(false),
-  /** Online: any text; a comparison is made each time that it changes. */
+  /** Online: each new value, of any text, starts a comparison. */
   verifyNow: z.string().min(1, "give any text that changes with each comparison").max(100).optional(),
   /**
-   * Online: after the cutover, follow the target and apply what is written there to the source (`keep`), until there is no
-   * way back wanted any more (`drop`), or it is taken (`return`).
+   * Online: after the cutover, replicates changes of the target to the source (`keep`), until the rollback replication
+   * is removed (`drop`) or the source becomes primary again (`return`).
    */
   rollback: z.enum(["drop", "keep", "return"]).default("drop"),
-  /** Tables copied, and indexes built, at the same time; by both servers' settings where undefined. */
+  /** Tables copied, and indexes built, at the same time. Undefined: chosen by the settings of both servers. */
   tableJobs: wholeNumber("a number", 1, 64).optional(),
   indexJobs: wholeNumber("a number", 1, 64).optional(),
-  /** Processes that share the copy, each with its own jobs. */
+  /** Number of workers that share the copy, each with its own jobs. */
   workers: wholeNumber("a number", 1, maxWorkers).default(1),
   /** Larger tables are copied in parts. */
   splitTablesLargerThan: byteSize.default(10 * 1024 ** 3),
@@ -175,41 +175,43 @@ export const inputsSchema = z.strictObject({
   exclude: filterSchema.default({}),
   schemaOnly: switchSchema.default(false),
   dataOnly: switchSchema.default(false),
-  /** Names on the target by names on the source, for those that change. */
+  /** New names on the target, by names on the source. */
   databaseNames: z.record(z.string(), databaseName).default({}),
   migrateRoles: switchSchema.default(false),
-  /** Online, tables whose rows nothing names: follow their inserts only, or set REPLICA IDENTITY FULL for the while. */
+  /** Online: for keyless tables, replicates only inserts, or sets REPLICA IDENTITY FULL temporarily. */
   keylessTables: z.enum(["insertsOnly", "full"]).default("insertsOnly"),
-  /** Online: how the source tells of its changes; by its version unless given. */
+  /** Online: the source's decoding plugin. Undefined: chosen by the source's version. */
   decodingPlugin: z.enum(["pgoutput", "test_decoding"]).optional(),
-  /** Online: whether the cutover makes the source's databases read only and ends the sessions there. */
+  /** Online: whether the cutover makes the source's databases read-only and terminates their sessions. */
   fence: z.enum(["none", "readOnly"]).default("none"),
-  /** Online: for how long, in seconds, a cutover compares content; the rest of the tables is counted. */
+  /** Online: time limit of the comparison at cutover, in seconds. Only the rows of the remaining tables are counted. */
   cutoverVerificationBudget: duration.default(300),
-  /** Online: by how many steps sequences are ahead on the target after the cutover. */
+  /** Online: number of steps by which the target's sequences are advanced at cutover. */
   sequenceMargin: wholeNumber("a number of steps", 0, 1_000_000_000).default(0),
-  /** Online: how long, in seconds, a lost server is waited for. */
+  /** Online: how long to retry a lost server, in seconds. */
   reconnectFor: duration.default(600),
-  /** Online: how much WAL the source may keep for a slot of ours, and what then becomes of the database. */
+  /** Online: maximum WAL that the source retains for a slot. If it is exceeded, the database is canceled. */
   maxRetainedWal: byteSize.optional(),
   onMaxRetainedWal: z.enum(["pause", "cancel"]).default("pause"),
   maintenanceDatabase: databaseName.default("postgres"),
   runner: z.enum(["local", "external"]).optional(),
   waitFor: z.enum(["started", "cutoverReady", "succeeded"]).optional(),
-  /** What `create` does with a record that has ended, or belongs to another owner. */
+  /** What `create` does with a record that has ended, or that belongs to another owner. */
   onExistingRecord: z.enum(["refuse", "adopt", "restart"]).default("refuse"),
   timeouts: timeoutsSchema.default({}),
   webhook: webhookSchema.optional(),
-  /** Set by the resource class: a newer package makes a difference, so that the provider's text in the state is renewed. */
+  /**
+   * Set by the resource class. A newer package changes the value, so that the provider's text in the state is updated.
+   */
   engineVersion: z.string().default(""),
-  /** Set by the resource class: where live progress is shown. */
+  /** Set by the resource class: the resource that shows live progress. */
   resourceUrn: z.string().default(""),
 });
 
-/** Inputs with their defaults, under the keys that the program used. */
+/** Inputs with their defaults, under the keys that the program uses. */
 export type DeclaredInputs = z.output<typeof inputsSchema>;
 
-/** The keys that say in other words what `source`, `target` and `runner` say. */
+/** Keys that are alternatives to `source`, `target` and `runner`. */
 const synonyms = [
   "sourceDbServerResourceId",
   "sourceDbServerFullyQualifiedDomainName",
@@ -223,7 +225,7 @@ const synonyms = [
   "migrationRuntimeResourceId",
 ] as const satisfies readonly (keyof DeclaredInputs)[];
 
-/** What the engine works with: both servers complete, whichever keys they were given by. */
+/** Inputs for the engine: both servers are complete, whichever keys the program uses. */
 export interface Inputs extends Omit<DeclaredInputs, (typeof synonyms)[number] | "source" | "target" | "runner"> {
   readonly source: Endpoint;
   readonly target: Endpoint;
@@ -239,10 +241,10 @@ export function inputsOf(declared: DeclaredInputs, servers: Pick<Inputs, "source
   return { ...plain, ...servers, runner };
 }
 
-/** A server as it may be recorded and shown. */
+/** A server without secrets, as recorded and shown. */
 export type PublicEndpoint = Omit<Endpoint, "password" | "passwordCommand">;
 
-/** What goes into the store: everything but secrets, and what only this machine's Pulumi cares about. */
+/** The content of the records: everything but secrets and inputs that concern only Pulumi. */
 export interface MigrationSpec extends Omit<
   Inputs,
   "source" | "target" | "webhook" | "timeouts" | "waitFor" | "onExistingRecord" | "engineVersion" | "resourceUrn"
@@ -251,7 +253,7 @@ export interface MigrationSpec extends Omit<
   readonly target: PublicEndpoint;
 }
 
-/** The spec without secrets, as the store keeps it. A password's command may hold one, too. */
+/** The spec without secrets for the records. A passwordCommand may contain a secret, too. */
 export function specOf(inputs: Inputs): MigrationSpec {
   const { webhook: _webhook, timeouts: _timeouts, waitFor: _waitFor, ...kept } = inputs;
   const { onExistingRecord: _onExisting, engineVersion: _engine, resourceUrn: _urn, ...rest } = kept;
@@ -272,7 +274,7 @@ const defaults: Readonly<Record<string, unknown>> = Object.fromEntries(
   }),
 );
 
-/** A spec from the store: one that an earlier version has recorded knows nothing of the inputs that came later. */
+/** Completes a spec from the records. A spec of an earlier version lacks newer inputs. */
 export const completeSpec = (spec: MigrationSpec): MigrationSpec => ({ ...defaults, ...spec });
 
 export function publicEndpoint({ password: _password, passwordCommand: _command, ...shown }: Endpoint): PublicEndpoint {

@@ -1,4 +1,8 @@
-/** The known name that a mistyped one most likely stands for; undefined when none is near. */
+/**
+ * The known name that is most similar to a mistyped one; undefined if none is similar.
+ *
+ * @example nearestName("tableJob", ["tableJobs", "tags"]) === "tableJobs"
+ */
 export function nearestName(mistyped: string, known: readonly string[]): string | undefined {
   const [best] = known
     .map((name) => ({ name, distance: editDistance(mistyped.toLowerCase(), name.toLowerCase()) }))
@@ -6,7 +10,7 @@ export function nearestName(mistyped: string, known: readonly string[]): string 
   return best && best.distance <= Math.max(2, mistyped.length / 3) ? best.name : undefined;
 }
 
-/** Levenshtein's distance. */
+/** Levenshtein distance. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {

@@ -1,8 +1,8 @@
-/** What a database of the source is called on the target. */
+/** The target's name of a database on the source. */
 export function targetDatabase(
   { databaseNames }: { readonly databaseNames: Readonly<Record<string, string>> },
   database: string,
 ): string {
-  // A database may well be called "constructor".
+  // A database may be named "constructor".
   return Object.hasOwn(databaseNames, database) ? databaseNames[database]! : database;
 }

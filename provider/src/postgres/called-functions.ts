@@ -9,7 +9,9 @@ export const calledBy = (tree: string): string =>
 /** SQL condition: the tree calls a function that is not PostgreSQL's own. */
 export const callsUsers = (tree: string): string => `EXISTS (SELECT FROM ${calledBy(tree)} WHERE called.oid >= 16384)`;
 
-/** SQL condition: the tree calls a function whose body a user wrote, neither PostgreSQL's own nor written in C. */
+/**
+ * SQL condition: the tree calls a function with a body written by a user, neither PostgreSQL's own nor written in C.
+ */
 export const callsWritten = (tree: string): string =>
   `(${tree} IS NOT NULL AND EXISTS (
       SELECT FROM ${calledBy(tree)} JOIN pg_proc p ON p.oid = called.oid JOIN pg_language l ON l.oid = p.prolang

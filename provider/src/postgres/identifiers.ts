@@ -1,9 +1,9 @@
 import { escapeIdentifier, escapeLiteral } from "pg";
 
-/** A name as an SQL identifier, always in quotes: the only way names enter statements. */
+/** Quotes a name as an SQL identifier. Statements contain names only in this form. */
 export const quoteIdentifier = (name: string): string => escapeIdentifier(name);
 
-/** A text as an SQL literal, for statements that take no parameters (utility and replication commands). */
+/** Quotes a text as an SQL literal, for statements without parameters (utility and replication commands). */
 export const quoteLiteral = (text: string): string => escapeLiteral(text);
 
 /** `schema.name`, both quoted. */

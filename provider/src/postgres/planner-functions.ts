@@ -10,7 +10,7 @@ export const isAllTrusted = `NOT EXISTS (
      AND s.deptype = 'o' AND NOT r.rolsuper AND r.rolname <> current_user)`;
 
 /**
- * SQL condition: planning a query over the relation runs functions that users wrote. The planner evaluates the constant
+ * SQL condition: planning a query over the relation runs functions written by users. The planner evaluates the constant
  * parts of index expressions, of index predicates, and of statistics expressions (from 14 on).
  */
 export function planningCallsWritten(relation: string, version: number): string {
@@ -21,10 +21,10 @@ export function planningCallsWritten(relation: string, version: number): string 
 }
 
 /**
- * Tables that must not appear in a query: planning it would run functions of other roles with this role's privileges.
- * `COPY table TO STDOUT` is safe, because the server does not plan it.
+ * Lists tables that must not appear in a query: planning it would run functions of other roles with this role's
+ * privileges. `COPY table TO STDOUT` is safe, because the server does not plan it.
  *
- * @param session a session that sees the present catalogue, not a snapshot: the planner uses the present indexes
+ * @param session a session that sees the current catalogue, not a snapshot: the planner uses the current indexes
  * @returns their names, as {@link qualify} writes them
  */
 export async function tablesUnsafeToPlan(session: Client): Promise<ReadonlySet<string>> {
@@ -47,8 +47,8 @@ const query = (version: number, condition: string): string =>
       AND CASE WHEN ${planningCallsWritten("c.oid", version)} THEN NOT (${isAllTrusted}) ELSE false END`;
 
 /**
- * Has the server refuse views and foreign tables in the session's queries: their owner could put one in the place of a
- * table between its listing and its reading. Servers have this setting since their minor releases of August 2024.
+ * Makes the server refuse views and foreign tables in the session's queries: their owner could replace a table by one
+ * after the table was listed. Servers have this setting since their minor releases of August 2024.
  */
 export async function refuseViews(session: Client): Promise<void> {
   await session.query(

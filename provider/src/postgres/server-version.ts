@@ -2,21 +2,24 @@ import type { Client } from "pg";
 
 const known = new WeakMap<Client, number>();
 
-/** So that nobody waits for an answer that has been given. @param version as of {@link serverVersion} */
+/** Saves a query when the version is already known. @param version as returned by {@link serverVersion} */
 export function rememberVersion(client: Client, version: number): void {
   known.set(client, version);
 }
 
-/** `server_version_num`: 90624 for 9.6.24, 170010 for 17.10. Asked once in a session, which its server does not outlive. */
+/**
+ * `server_version_num`: 90624 for 9.6.24, 170010 for 17.10. Queried once per session, because the version of a
+ * session's server cannot change.
+ */
 export async function serverVersion(client: Client): Promise<number> {
-  const told = known.get(client);
-  if (told !== undefined) return told;
+  const cached = known.get(client);
+  if (cached !== undefined) return cached;
   const { rows } = await client.query<{ version: string }>("SELECT current_setting('server_version_num') AS version");
   const version = Number(rows[0]!.version);
   rememberVersion(client, version);
   return version;
 }
 
-/** The number that names a release line: 9.6 and 17 (the first two parts before 10, the first one since). */
+/** The number of a major version: 906 for 9.6, 17 for 17.10. */
 export const majorVersion = (version: number): number =>
   version >= 100000 ? Math.floor(version / 10000) : Math.floor(version / 100) / 100;

@@ -1,4 +1,4 @@
-/** Codes by the names that the manual gives them (appendix "PostgreSQL Error Codes"). */
+/** Error codes by their condition names (manual, "PostgreSQL Error Codes"). */
 export const sqlStates = {
   featureNotSupported: "0A000",
   protocolViolation: "08P01",
@@ -26,7 +26,7 @@ export const sqlStates = {
   undefinedFile: "58P01",
 } as const;
 
-/** The code that a server has given its error; that of the system, such as ECONNRESET, where a socket's; else empty. */
+/** The SQLSTATE of a server's error, or the system's code of a socket error, such as ECONNRESET; otherwise empty. */
 export function sqlStateOf(error: unknown): string {
   const { code } = (error ?? {}) as { readonly code?: unknown };
   return typeof code === "string" ? code : "";

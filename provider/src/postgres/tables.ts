@@ -8,14 +8,17 @@ export interface Column {
   readonly typeOid: number;
   /** pg_attribute.atttypmod: -1 without one. */
   readonly typeModifier: number;
-  /** The type below domains: its schema and name in pg_type (`pg_catalog`, `_float8`), and its kind (pg_type.typtype). */
+  /**
+   * The base type of a domain, otherwise the type itself: schema and name in pg_type (`pg_catalog`, `_float8`), and its
+   * kind (pg_type.typtype).
+   */
   readonly baseTypeSchema: string;
   readonly baseType: string;
   readonly baseTypeKind: string;
-  /** For an array, the element's base type in the same form; else undefined. */
+  /** For an array, the base type of its elements in the same form; otherwise undefined. */
   readonly element: { readonly schema: string; readonly name: string; readonly kind: string } | undefined;
   readonly notNull: boolean;
-  /** Computed by the server when a row is written, or when it is read: in no COPY, INSERT or UPDATE. */
+  /** Computed by the server when a row is written or read: never part of COPY, INSERT or UPDATE. */
   readonly generated: "stored" | "virtual" | undefined;
   /** GENERATED ALWAYS AS IDENTITY, BY DEFAULT, or no identity column. */
   readonly identity: "always" | "default" | undefined;
@@ -23,7 +26,7 @@ export interface Column {
 
 export type ReplicaIdentity = "default" | "index" | "full" | "nothing";
 
-/** An ordinary table, or a partitioned one (which holds no rows itself). */
+/** An ordinary table, or a partitioned one, which holds no rows itself. */
 export interface Table {
   readonly oid: number;
   readonly schema: string;
@@ -32,18 +35,21 @@ export interface Table {
   /** The direct parent, for a partition. */
   readonly partitionOf: { readonly schema: string; readonly name: string } | undefined;
   readonly unlogged: boolean;
-  /** The composite type that a typed table has its columns from, as `format_type` prints it. */
+  /** The composite type of a typed table, as `format_type` prints it. */
   readonly ofType: string | undefined;
   /** pg_class.reltuples; -1 or 0 before the first ANALYZE. */
   readonly estimatedRows: number;
-  /** In the order of their attribute numbers; dropped ones left out. */
+  /** In the order of their attribute numbers, without dropped columns. */
   readonly columns: readonly Column[];
-  /** Names of the primary key's columns in key order; empty without one, and with one that is deferrable. */
+  /** Columns of the primary key in key order; empty without a primary key, or if it is deferrable. */
   readonly primaryKey: readonly string[];
   readonly replicaIdentity: ReplicaIdentity;
-  /** The columns that name an old row in the stream: primary key, index, or all (`full`); empty when nothing does. */
+  /**
+   * The columns that identify an old row in the stream: primary key, index, or all columns (`full`); empty if there are
+   * none.
+   */
   readonly identityColumns: readonly string[];
-  /** A table that belongs to an extension and whose rows the extension asks to be dumped (pg_extension.extconfig). */
+  /** A table of an extension whose rows pg_dump includes (pg_extension.extconfig). */
   readonly extensionConfiguration: boolean;
 }
 
@@ -52,12 +58,12 @@ export interface SizedTable extends Table {
   readonly toastBytes: number;
 }
 
-/** The columns that are stored and so can be copied, in order. */
+/** The columns that are stored and therefore can be copied, in order. */
 export const storedColumns = (table: Table): readonly Column[] => table.columns.filter((column) => !column.generated);
 
 /**
- * Every table of the database that users made, asked in one set, sorted by schema and name. Reads the catalogue only: a
- * table that somebody holds locked (VACUUM FULL, ALTER TABLE) does not make it wait.
+ * Lists all tables created by users, in one query, sorted by schema and name. It reads only the catalogue, so that no
+ * lock on a table (VACUUM FULL, ALTER TABLE) makes it wait.
  */
 export async function listTables(client: Client): Promise<Table[]> {
   const version = await serverVersion(client);
@@ -101,13 +107,13 @@ export async function listSizedTables(
 }
 
 function tablesQuery(version: number): string {
-  // Looked up by table: among thousands of tables a list of all keys would be read through for each.
+  // A lookup per table. A list of all keys would be scanned once for each of thousands of tables.
   const keyColumns = (which: "indisprimary" | "indisreplident"): string => `(
     SELECT json_agg(a.attname ORDER BY k.position)
       FROM pg_index i
       CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, position)
       JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-     -- Of a deferrable key there may be two rows at a time, so the stream does not name rows by it, nor may we.
+     -- A deferrable key can have two rows for a moment, so the stream does not identify rows by it.
      WHERE i.indrelid = c.oid AND i.${which} AND i.indimmediate
        AND k.position <= ${version >= 110000 ? "i.indnkeyatts" : "i.indnatts"})`;
   const isPartition = version >= 100000 ? "c.relispartition" : "false";
@@ -147,8 +153,8 @@ SELECT json_agg(json_build_object(
 }
 
 /**
- * The columns of `c`. Looked up by table and by type, since the session that applies changes joins in no other way: a list
- * of all columns or of all types would be read through for each table or column.
+ * The columns of `c`, looked up per table and type. The session that applies changes allows only nested loops, so that
+ * a list of all columns or types would be scanned once for each table or column.
  */
 function columnsQuery(version: number): string {
   const generated =

@@ -1,6 +1,6 @@
 import type { ClientBase } from "pg";
 
-/** Runs in one transaction: what fails leaves nothing behind, and nobody sees a part of it. */
+/** Runs in one transaction: an error rolls everything back, and no other session sees a part of it. */
 export async function inTransaction<Result>(session: ClientBase, run: () => Promise<Result>): Promise<Result> {
   await session.query("BEGIN");
   try {

@@ -20,9 +20,9 @@ import { differingCopyInputs, fixedReason, fixedRemedy, isUnderWay } from "./cop
 import { differingIdentity } from "./ownership/identity.js";
 
 /**
- * Records what the inputs ask of an existing migration: its spec, its databases, and the requests to its worker.
+ * Records the inputs in an existing migration: its spec, its databases, and the requests to its worker.
  *
- * @throws RefusedError when the record is another migration's, or an input cannot change any longer
+ * @throws RefusedError when the record belongs to another migration, or an input can no longer change
  */
 export async function applyInputs(store: Store, inputs: Inputs): Promise<void> {
   const name = inputs.migrationName;
@@ -35,9 +35,9 @@ export async function applyInputs(store: Store, inputs: Inputs): Promise<void> {
   if (differingCopyInputs(found.spec, spec).length > 0) await stopWorker(store, name);
   await leaveOutDatabases(store, inputs);
   await retryFailed(store, inputs);
-  // With what a worker that was stopped for that had reached.
+  // Includes what a stopped worker reached meanwhile.
   const record = (await readMigration(store, name)) ?? found;
-  // A worker that saw the cutover request before the spec that it comes with would cut over by the former spec.
+  // One transaction: a worker that read the cutover request before the new spec would cut over with the old spec.
   await store.atOnce(async () => {
     await recordSpec(store, record, inputs, spec);
     await recordRequests(store, inputs);
@@ -46,11 +46,11 @@ export async function applyInputs(store: Store, inputs: Inputs): Promise<void> {
 
 export const refuseOther = (inputs: Inputs, properties: readonly string[]): RefusedError =>
   new RefusedError(
-    `the migration ${inputs.migrationName} exists on ${inputs.target.host}:${inputs.target.port} already, with another ${properties.join(", ")}`,
+    `the migration ${inputs.migrationName} already exists on ${inputs.target.host}:${inputs.target.port}, with another ${properties.join(", ")}`,
     { remedy: "choose another migrationName, or destroy that migration first" },
   );
 
-/** The preview refuses the same where it can read the records. */
+/** The preview refuses the same change, if it can read the records. */
 async function refuseFixed(
   store: Store,
   { name, spec: before, state }: MigrationRecord,
@@ -66,7 +66,7 @@ async function refuseFixed(
 export const haveSameMembers = (one: readonly string[], other: readonly string[]): boolean =>
   isDeepStrictEqual([...one].sort(), [...other].sort());
 
-/** A worker does not retry a failed database while it replicates the others; its successor starts with all. */
+/** A worker does not retry a failed database while it replicates the others; its successor retries all. */
 async function retryFailed(store: Store, inputs: Inputs): Promise<void> {
   const { migrationName } = inputs;
   const isFailed = ({ state }: DatabaseRecord): boolean => state === "Failed";
@@ -82,21 +82,21 @@ async function retryFailed(store: Store, inputs: Inputs): Promise<void> {
 
 async function recordSpec(store: Store, record: MigrationRecord, inputs: Inputs, spec: MigrationSpec): Promise<void> {
   const { state } = record;
-  // A failed migration keeps its slots: a worker removes them.
+  // A failed migration keeps its slots, and a worker has to remove them.
   if (hasEnded(state) && state !== "Failed" && cancelsAll(inputs)) return;
   const isTakenBack = state === "Canceled" && inputs.rollback === "return";
   if (hasEnded(state) && !isTakenBack && !isDone(record, spec)) await restartMigration(store, spec);
   else await updateSpec(store, spec);
 }
 
-/** Whether an ended migration has nothing to do for this spec. A database that is done is never copied again. */
+/** Whether an ended migration has nothing to do for this spec. A completed database is never copied again. */
 function isDone(record: MigrationRecord, spec: MigrationSpec): boolean {
   if (record.state !== "Succeeded") return false;
   const onlyValidated = record.spec.migrationOption === "Validate" && spec.migrationOption !== "Validate";
   return !onlyValidated && spec.dbsToMigrate.every((database) => record.spec.dbsToMigrate.includes(database));
 }
 
-/** Databases that the inputs no longer list leave the record. Their data on the target stays. */
+/** Removes databases from the record that the inputs no longer list. Their data on the target stays. */
 async function leaveOutDatabases(store: Store, inputs: Inputs): Promise<void> {
   const { migrationName, dbsToMigrate } = inputs;
   const left = (await readDatabases(store, migrationName)).filter(({ name }) => !dbsToMigrate.includes(name));
@@ -117,7 +117,7 @@ async function leaveOutDatabases(store: Store, inputs: Inputs): Promise<void> {
 
 export const cancelsAll = (inputs: Inputs): boolean => inputs.cancel && inputs.dbsToCancelMigrationOn.length === 0;
 
-/** The switches as requests to the worker: for the listed databases, or for all where none is listed. */
+/** Records the switches as requests to the worker: for the listed databases, or for all if none is listed. */
 export async function recordRequests(store: Store, inputs: Inputs): Promise<void> {
   const concerned = (isOn: boolean, databases: readonly string[]): readonly string[] => {
     if (!isOn) return [];

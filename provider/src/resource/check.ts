@@ -13,8 +13,8 @@ export interface CheckAnswer {
 }
 
 /**
- * Checks inputs and fills in defaults. Values that a preview does not know yet are accepted. A change that may be
- * impossible in the migration's present state is compared with the records on the target.
+ * Checks inputs and fills in defaults. Values that a preview does not know yet are accepted. A change that depends on
+ * the migration's state is compared with the records on the target.
  */
 export async function check(olds: Properties, news: Properties): Promise<CheckAnswer> {
   const { __provider, ...own } = news;
@@ -29,7 +29,7 @@ export async function check(olds: Properties, news: Properties): Promise<CheckAn
 
 async function forbiddenByState(olds: Properties, after: Inputs): Promise<InputFailure[]> {
   const before = inputsWithin(olds);
-  // Another identity is another migration, which replaces this one.
+  // Another identity means another migration, which replaces this one.
   if (!before || differingIdentity(before, after).length > 0 || !dependsOnState({ before, after })) return [];
   const seen = await observeBriefly(before, "check");
   return seen?.kind === "recorded" ? impossibleTransitions({ before, after }, seen.status) : [];

@@ -2,14 +2,14 @@ import { isDeepStrictEqual } from "node:util";
 import type { Inputs } from "../inputs/inputs.js";
 import { hasEnded, type MigrationState } from "../status.js";
 
-/** Inputs that determine what is copied. They are fixed once a database is being copied or replicated. */
+/** Inputs that determine what is copied. They cannot change while a database is copied or replicated. */
 const names = ["include", "exclude", "schemaOnly", "dataOnly", "keylessTables", "migrateRoles"] as const;
 
 export type CopyInputs = Pick<Inputs, (typeof names)[number] | "migrationOption">;
 
 export const copyInputsOf = (inputs: CopyInputs): unknown => names.map((name) => inputs[name]);
 
-/** The inputs by which two specs copy different things. */
+/** The inputs that differ between two specs. */
 export function differingCopyInputs(before: CopyInputs, after: CopyInputs): string[] {
   const differing: string[] = names.filter((name) => !isDeepStrictEqual(before[name], after[name]));
   const stops = before.migrationOption !== "Validate" && after.migrationOption === "Validate";
@@ -18,10 +18,10 @@ export function differingCopyInputs(before: CopyInputs, after: CopyInputs): stri
 
 const replicatedPhases: readonly string[] = ["following", "completing", "rollingBack", "returned"];
 
-/** Whether a database is copied or replicated by what the inputs were when that started. */
+/** Whether a database is copied or replicated, so that its inputs cannot change. */
 export const isUnderWay = (state: MigrationState, phases: readonly string[]): boolean =>
   phases.some((phase) => replicatedPhases.includes(phase) || (phase === "copying" && !hasEnded(state)));
 
 export const fixedReason = "it determines what is copied, and databases are being copied or replicated";
 
-export const fixedRemedy = "take the change back, or destroy the migration and start it again with the new value";
+export const fixedRemedy = "revert the change, or destroy the migration and start it again with the new value";

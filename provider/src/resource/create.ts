@@ -16,13 +16,13 @@ import { reachGoal, toStandardError } from "./reach-goal.js";
 import { idOf, inputsAmong, inputsWithin, tokenWithin, type Properties } from "./state.js";
 
 /**
- * Records the spec, starts a worker and follows it to the goal of `waitFor`. By default an offline migration is followed
- * until it has succeeded, an online one until it waits for its cutover, and any until the user must act.
+ * Records the spec, starts a worker and watches it until the goal of `waitFor`. By default the goal is success for an
+ * offline migration, the wait for the cutover for an online one, and any state in which the user must act.
  *
- * @param report takes progress, one line that replaces the former one
- * @param note takes what the user must know about a record that existed
- * @throws InvalidInputError, RefusedError, UnreachableError when nothing was recorded; MigrationIncompleteError when the migration exists and
- * has not reached its goal
+ * @param report takes progress, one line that replaces the previous one
+ * @param note takes information about an existing record
+ * @throws InvalidInputError, RefusedError, UnreachableError when nothing was recorded
+ * @throws MigrationIncompleteError when the migration exists and has not reached its goal
  */
 export async function create(
   raw: Properties,
@@ -47,7 +47,7 @@ export async function create(
   return { id: idOf(inputs), outs };
 }
 
-/** For `onExistingRecord: "restart"`. What an interrupted `create` began is not begun again. */
+/** Implements `onExistingRecord: "restart"`. The record of an interrupted `create` is not restarted. */
 async function eraseEnded(inputs: Inputs, owner: RecordOwner, note: Report): Promise<void> {
   const store = await Store.find(inputs, `${inputs.migrationName} restart`);
   if (!store) return;
@@ -62,8 +62,8 @@ async function eraseEnded(inputs: Inputs, owner: RecordOwner, note: Report): Pro
 }
 
 /**
- * Notes in the record that Pulumi's state holds these outputs. To be called when the engine has received them: a record
- * without this note is known to come from an interrupted `create`.
+ * Records that Pulumi's state contains these outputs. Call it after the engine has received them: a record without this
+ * mark belongs to an interrupted `create`.
  */
 export async function confirmCreated(outputs: Properties): Promise<void> {
   const inputs = inputsWithin(outputs);

@@ -1,3 +1,4 @@
+import { withTimeout } from "../async/with-timeout.js";
 import { understandInputs } from "../inputs/check-inputs.js";
 import type { Inputs } from "../inputs/inputs.js";
 import { targetDatabase } from "../inputs/target-database.js";
@@ -15,30 +16,18 @@ import { inputsAmong, statusWithin, type Properties } from "./state.js";
 
 /**
  * Stops the worker and removes slot, publications and records. The migrated data stays, and so does a migration that
- * belongs to another resource by now.
+ * now belongs to another resource.
  *
- * @throws TimeoutError after `timeouts.delete`; a further try removes the rest
+ * @throws TimeoutError after `timeouts.delete`; another attempt removes the rest
  */
 export async function remove(_id: string, props: Properties, note: Report = toStandardError): Promise<void> {
   const inputs = understandInputs(inputsAmong(props));
   const seconds = inputs.timeouts.delete;
-  const erasing = erase(inputs, props, note);
-  if (seconds === undefined) return erasing;
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(
-        new TimeoutError(`${inputs.migrationName} could not be removed within ${seconds} s`, {
-          remedy: "run pulumi destroy again, which removes the rest, or raise timeouts.delete",
-        }),
-      );
-    }, seconds * 1000);
+  const erased = erase(inputs, props, note).then(() => true);
+  if (seconds === undefined || (await withTimeout(erased, seconds * 1000))) return;
+  throw new TimeoutError(`${inputs.migrationName} could not be removed within ${seconds} s`, {
+    remedy: "run pulumi destroy again, which removes the rest, or raise timeouts.delete",
   });
-  try {
-    await Promise.race([erasing, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 async function erase(inputs: Inputs, props: Properties, note: Report): Promise<void> {
@@ -53,7 +42,7 @@ async function erase(inputs: Inputs, props: Properties, note: Report): Promise<v
     }
     if (!owns(props, record.owner)) {
       note(
-        `${migrationName} is left as it is: it belongs to ${describeOwner(record.owner)} since ${record.owner?.since}`,
+        `${migrationName} is not removed: it belongs to ${describeOwner(record.owner)} since ${record.owner?.since}`,
       );
       return;
     }
@@ -63,16 +52,16 @@ async function erase(inputs: Inputs, props: Properties, note: Report): Promise<v
   }
 }
 
-/** Erases a migration whose record belongs to the caller. */
+/** Removes a migration whose record belongs to the caller. */
 export async function eraseRecorded(store: Store, inputs: Inputs): Promise<void> {
   await stopWorker(store, inputs.migrationName);
   await bumpGeneration(store, inputs.migrationName);
-  // Held until the store is closed, so that no worker starts on what is being erased.
+  // Held until the store is closed, so that no worker starts during the removal.
   await holdLease(store, inputs.migrationName);
   await eraseMigration(store, inputs);
 }
 
-/** Without its record, what an online migration has made on the servers is known by name. */
+/** Without the record, the objects of an online migration on the servers are found by their names. */
 export async function eraseFromServers(inputs: Inputs, known?: MigrationStatus["state"]): Promise<void> {
   if (inputs.migrationMode !== "Online") return;
   const databases = inputs.dbsToMigrate.map((name) => ({ name, targetName: targetDatabase(inputs, name) }));

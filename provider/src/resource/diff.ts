@@ -6,7 +6,7 @@ import { observeBriefly, observedStatus } from "./observe.js";
 import { owns } from "./ownership/ownership.js";
 import { inputsWithin, statusWithin, type Properties } from "./state.js";
 
-/** Inputs that concern only the operation, or the machine that the program runs on. */
+/** Inputs that concern only the operation, or the program's machine. */
 const unrecordedInputs = ["resourceUrn", "timeouts", "waitFor", "onExistingRecord"];
 
 export interface DiffAnswer {
@@ -16,14 +16,14 @@ export interface DiffAnswer {
 }
 
 /**
- * What a change of inputs requires. Without a change of inputs, the records are read: a migration that failed, lost its
- * worker, or lost what it needs on a server is a change as well, and `update` repairs it.
+ * Determines what a change of inputs requires. Without a change of inputs, the records are read: a migration that
+ * failed, lost its worker, or lost required objects on a server counts as changed, and `update` repairs it.
  */
 export async function diff(_id: string, olds: Properties, news: Properties): Promise<DiffAnswer> {
   const before = inputsWithin(olds);
   const after = inputsWithin(news);
   const replaces = before && after ? differingIdentity(before, after) : [];
-  // The name is unique on the target: the old migration's record must be removed before the new one is made.
+  // The name is unique on the target: the old migration's record must be removed before the new one is created.
   if (replaces.length > 0) return { changes: true, replaces, deleteBeforeReplace: true };
   const changed = Object.keys(inputsSchema.shape).some(
     (key) => !unrecordedInputs.includes(key) && !isDeepStrictEqual(olds[key], news[key]),
@@ -40,7 +40,7 @@ async function needsUpdate(olds: Properties, inputs: Inputs): Promise<boolean> {
   return needsAttention((seen && observedStatus(seen, olds)) ?? known, inputs);
 }
 
-/** Only another spec changes anything here. */
+/** Whether only another spec requires an update. */
 const isSettled = (status: MigrationStatus | undefined, inputs: Inputs): boolean =>
   status?.state === "Succeeded" ||
   (status?.state === "Canceled" &&

@@ -5,16 +5,16 @@ import type { MigrationState } from "../status.js";
 import { readDatabases, type DatabaseRecord } from "../store/records.js";
 import type { Store } from "../store/store.js";
 
-/** What a database that is replicated needs on the source, and has not any longer. */
+/** A replicated database, and the objects that it needs and that are missing on the source. */
 export interface LostSourceObjects {
   readonly database: string;
   readonly message: string;
 }
 
-/** Previews wait for it. */
+/** Time limit, because previews wait for it. */
 const lookWithinMs = 4000;
 
-/** Databases whose slot or publications are missing on the source; none where the source does not answer in time. */
+/** Databases whose slot or publications are missing on the source; empty if the source does not answer in time. */
 export async function lostSourceObjects(
   store: Store,
   inputs: Inputs,

@@ -9,7 +9,7 @@ import { lostSourceObjects, type LostSourceObjects } from "./lost-source-objects
 import { describeOwner, owns } from "./ownership/ownership.js";
 import { statusWithin, type Properties } from "./state.js";
 
-/** What the target's records and the source show of a migration. */
+/** The state of a migration in the target's records and on the source. */
 export type Observation =
   | {
       readonly kind: "recorded";
@@ -37,7 +37,7 @@ export async function observe(inputs: Inputs, purpose: string): Promise<Observat
 
 const observeWithinMs = 8000;
 
-/** The same for a preview: undefined where nothing answers within eight seconds. Never throws. */
+/** Like {@link observe}, for a preview: undefined if no server answers within eight seconds. Never throws. */
 export function observeBriefly(inputs: Inputs, purpose: string): Promise<Observation | undefined> {
   return withTimeout(
     observe(inputs, purpose).catch(() => undefined),
@@ -46,8 +46,8 @@ export function observeBriefly(inputs: Inputs, purpose: string): Promise<Observa
 }
 
 /**
- * The status to show for a resource with these outputs: as observed, with an error for all that is lost. Undefined where
- * the record is missing and that is no loss, since the migration had ended.
+ * The status to show for a resource with these outputs: as observed, with an error for all that is lost. Undefined if
+ * the record is missing because the migration had ended.
  */
 export function observedStatus(seen: Observation, outputs: Properties): MigrationStatus | undefined {
   if (seen.kind === "missing") return recordLost(statusWithin(outputs));
@@ -55,7 +55,7 @@ export function observedStatus(seen: Observation, outputs: Properties): Migratio
   if (!owns(outputs, owner))
     return withError(
       status,
-      `the migration belongs to ${describeOwner(owner)} since ${owner?.since}; this resource has no part in it any longer. ` +
+      `the migration belongs to ${describeOwner(owner)} since ${owner?.since}; this resource no longer manages it. ` +
         "To do: remove this resource from the program, which leaves the migration as it is",
     );
   return lost.reduce(withLostDatabase, status);
@@ -75,7 +75,7 @@ function withLostDatabase(status: MigrationStatus, { database, message }: LostSo
   return withError({ ...status, currentSubStateDetails: { ...details, dbDetails } }, `${database}: ${message}`);
 }
 
-/** A migration that has succeeded or was canceled keeps its last status. */
+/** A succeeded or canceled migration keeps its last status. */
 function recordLost(known: MigrationStatus | undefined): MigrationStatus | undefined {
   if (!known || known.state === "Succeeded" || known.state === "Canceled") return undefined;
   const { secondsLeft: _secondsLeft, currentSubStateDetails: details, ...rest } = known;
@@ -89,7 +89,7 @@ function recordLost(known: MigrationStatus | undefined): MigrationStatus | undef
     ...rest,
     state: hasEnded(known.state) ? known.state : "Failed",
     error:
-      `the migration's record is missing on the target; its state was ${known.state}. What it had copied is on the target, ` +
+      `the migration's record is missing on the target; its state was ${known.state}. Copied data is still on the target, ` +
       "and changes of the source are not replicated. To do: run pulumi up, which removes its slots and starts the migration again",
     currentSubStateDetails: { ...details, dbDetails },
     worker: { state: "lost" },

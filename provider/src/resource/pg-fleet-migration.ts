@@ -2,16 +2,19 @@ import * as pulumi from "@pulumi/pulumi";
 import { PgMigration, type PgMigrationArgs, type ServerArgs } from "./pg-migration.js";
 import type { MigrationState } from "../status.js";
 
-/** One migration of a fleet: what it has of its own. */
+/** One migration of a fleet, with its own inputs. */
 export interface FleetMember extends PgMigrationArgs {
-  /** Names the resource, and the migration unless `migrationName` does. */
+  /** Name of the resource. It is also the migration's unless `migrationName` is set. */
   readonly name: string;
 }
 
 export interface PgFleetMigrationArgs {
-  /** Servers and databases, in the order in which they are to begin. Names must differ. */
+  /** The migrations in the order of their start. Names must differ. */
   readonly migrations: readonly FleetMember[];
-  /** What all have in common. A member's own properties win; its `source` and `target` need only what differs. */
+  /**
+   * Inputs common to all members. A member's own properties have priority; its `source` and `target` are merged with
+   * these.
+   */
   readonly defaults?: PgMigrationArgs | undefined;
   /** How many are created, updated or cut over at the same time. Default 4. */
   readonly concurrency?: number | undefined;
@@ -29,7 +32,7 @@ export interface FleetSummary {
   readonly rowsCopied: number;
   readonly migrations: readonly {
     readonly name: string;
-    /** `NotCreated` where Pulumi has no outputs of it: its creation failed, or was skipped after a failure. */
+    /** `NotCreated` if Pulumi has no outputs of it: its creation failed, or was skipped after a failure. */
     readonly state: MigrationState | "NotCreated";
     readonly databases: readonly string[];
     readonly percent: number;
@@ -59,7 +62,7 @@ export class PgFleetMigration extends pulumi.ComponentResource {
 
   /**
    * @param name the component's name
-   * @param args its migrations, and what they have in common
+   * @param args its migrations and their common inputs
    */
   constructor(name: string, args: PgFleetMigrationArgs, opts?: pulumi.ComponentResourceOptions) {
     super("pg-migration:index:PgFleetMigration", name, {}, opts);
@@ -90,10 +93,10 @@ function refuseUnusable(name: string, migrations: readonly FleetMember[], concur
   const names = migrations.map((member) => member.name);
   const twice = names.find((member, index) => names.indexOf(member) !== index);
   if (twice !== undefined)
-    throw new pulumi.RunError(`${name}: two of its migrations are named ${twice}; give each a name of its own`);
+    throw new pulumi.RunError(`${name}: two of its migrations are named ${twice}; give them different names`);
 }
 
-/** A member's arguments: servers and credentials are merged key by key, all else is the member's where it has it. */
+/** Combines a member's arguments with the defaults: servers and credentials key by key, others as a whole. */
 function mergeArgs(defaults: PgMigrationArgs, own: PgMigrationArgs): PgMigrationArgs {
   const secrets = {
     ...defaults.secretParameters,
@@ -121,7 +124,7 @@ function mergeServer(shared: ServerInput, own: ServerInput): ServerInput {
   return pulumi.all([shared, own]).apply(([common, one]) => mergeKeys(common, one));
 }
 
-/** A member that has its own password or command for it needs no other. */
+/** A password or command of the member replaces both of the defaults. */
 function mergeKeys<Server extends ServerArgs | pulumi.Unwrap<ServerArgs>>(common: Server, own: Server): Server {
   const { password: _password, passwordCommand: _command, ...rest } = common;
   const hasOwnPassword = own.password !== undefined || own.passwordCommand !== undefined;
@@ -133,11 +136,11 @@ const isPlain = (server: NonNullable<ServerInput>): server is ServerArgs =>
 
 type Status = pulumi.Unwrap<PgMigration["currentStatus"]>;
 
-/** The outputs of a resource that failed are rejected: that must not leave the summary without the others. */
+/** The outputs of a failed resource are rejected. The summary then still includes the other members. */
 function statusOrFailure({
   currentStatus,
 }: PgMigration): pulumi.Output<Status | { readonly failure: string } | undefined> {
-  // An SDK without `recover` offers no way around that.
+  // An SDK without `recover` does not support this.
   if (!("recover" in pulumi)) return currentStatus;
   return pulumi.recover<Status | { readonly failure: string }>(currentStatus, (error: unknown) => ({
     failure: error instanceof Error ? error.message : String(error),
@@ -146,7 +149,7 @@ function statusOrFailure({
 
 type Member = FleetSummary["migrations"][number];
 
-/** A member's status; absent where Pulumi has none, as after a creation that was skipped. */
+/** A member's status; absent if Pulumi has none, for example after a skipped creation. */
 export interface MemberStatus {
   readonly name: string;
   readonly status: Status | { readonly failure: string } | null | undefined;

@@ -5,51 +5,54 @@ import type { SourceType } from "../inputs/inputs.js";
 import type { SslMode } from "../postgres/connection/endpoint.js";
 import type { MigrationStatus, ServerMetadata, TargetConnection } from "../status.js";
 
-/** A PostgreSQL server, and the role that logs in there. What is left out may come from the ARM keys. */
+/** A PostgreSQL server, and the login on it. ARM keys may supply missing values. */
 export interface ServerArgs {
   /** Host name or address. */
   readonly host?: pulumi.Input<string> | undefined;
   /** Default 5432. */
   readonly port?: pulumi.Input<number> | undefined;
   readonly user?: pulumi.Input<string> | undefined;
-  /** Kept as a secret in the state, whether it is given as one or not. */
+  /** Kept as a secret in the state, whether or not it is given as one. */
   readonly password?: pulumi.Input<string> | undefined;
   /**
-   * Instead of a password: a command of the machine that the worker runs on, run at each connection, that prints the
-   * password. For tokens that are valid for an hour, of a migration that takes longer:
+   * A command that prints the password, instead of `password`. It runs on the worker's machine before each connection.
+   * This supports short-lived tokens:
    * `az account get-access-token --resource-type oss-rdbms --query accessToken --output tsv`.
    */
   readonly passwordCommand?: pulumi.Input<string> | undefined;
-  /** As libpq's sslmode; default Prefer. */
+  /** Like libpq's sslmode; default Prefer. */
   readonly sslMode?: pulumi.Input<SslMode> | undefined;
-  /** PEM text, or the path of a file, of the certificates to trust. */
+  /** Trusted certificates: PEM text, or the path of a PEM file. */
   readonly sslRootCert?: pulumi.Input<string> | undefined;
 }
 
-/** Names in which `*` stands for any characters; a kind that is not named is not filtered. */
+/** Names in which `*` stands for any characters. A kind that is omitted is not filtered. */
 export interface FilterArgs {
   /** `sales*` */
   readonly schemas?: pulumi.Input<pulumi.Input<string>[]> | undefined;
-  /** Tables and views: `sales.order*`, or `orders` in whatever schema. */
+  /** Tables and views: `sales.order*`, or `orders` in any schema. */
   readonly tables?: pulumi.Input<pulumi.Input<string>[]> | undefined;
   readonly extensions?: pulumi.Input<pulumi.Input<string>[]> | undefined;
 }
 
-/** A switch: true or false, or as Azure's REST API spells them, "True" and "False". */
+/** A switch: true or false, or the spellings of Azure's REST API, "True" and "False". */
 export type Switch = boolean | "True" | "False" | "true" | "false";
 
-/** How long: seconds, or a text such as `90s`, `30m`, `2h`, `7d`. */
+/** A duration: seconds, or a text such as `90s`, `30m`, `2h`, `7d`. */
 export type Duration = number | string;
 
-/** Who is told when a migration's state changes, by an HTTP POST whose form docs/webhook.md describes. */
+/** Receives an HTTP POST for each change of a migration's state. docs/webhook.md describes its form. */
 export interface WebhookArgs {
-  /** Kept as a secret in the state: many services put a token in it. */
+  /** Kept as a secret in the state: many services put a token in the URL. */
   readonly url: pulumi.Input<string>;
-  /** What deliveries are signed with, 16 characters or more. Kept as a secret in the state. */
+  /** Signs deliveries; at least 16 characters. Kept as a secret in the state. */
   readonly secret?: pulumi.Input<string> | undefined;
 }
 
-/** Azure's place for roles and passwords. Passwords are kept as secrets in the state, whether they are given so or not. */
+/**
+ * Azure's property for roles and passwords. Passwords are kept as secrets in the state, whether or not they are given
+ * as such.
+ */
 export interface SecretParametersArgs {
   readonly adminCredentials?:
     | {
@@ -62,8 +65,8 @@ export interface SecretParametersArgs {
 }
 
 /**
- * The properties of a migration. `source` and `target` say all about the servers; beside them, or in their place, stand the
- * keys of Azure's REST resource `flexibleServers/migrations` (API version 2025-08-01), each doing what it does there.
+ * The properties of a migration. `source` and `target` describe the servers. The keys of Azure's REST resource
+ * `flexibleServers/migrations` (API version 2025-08-01) are accepted in addition or instead, with the same meaning.
  */
 export interface PgMigrationArgs {
   /** The server to migrate from: PostgreSQL 9.5 or later, anywhere. */
@@ -72,172 +75,178 @@ export interface PgMigrationArgs {
   readonly target?: pulumi.Input<ServerArgs> | undefined;
   /** The source as `host:port@user`, or the Azure resource id of a PostgreSQL server. */
   readonly sourceDbServerResourceId?: pulumi.Input<string> | undefined;
-  /** Name or address to reach the source by, in place of the one in its id. */
+  /** Name or address of the source, instead of the one in its id. */
   readonly sourceDbServerFullyQualifiedDomainName?: pulumi.Input<string> | undefined;
   /** The target as `host:port@user`, or the Azure resource id of a flexible server. */
   readonly targetDbServerResourceId?: pulumi.Input<string> | undefined;
-  /** Name or address to reach the target by, in place of the one in its id. */
+  /** Name or address of the target, instead of the one in its id. */
   readonly targetDbServerFullyQualifiedDomainName?: pulumi.Input<string> | undefined;
   readonly secretParameters?: SecretParametersArgs | undefined;
-  /** Where some documents misplace `secretParameters.sourceServerUsername`: taken from here, too, with a warning. */
+  /** Accepted here with a warning: Azure's documentation lists it here instead of in `secretParameters`. */
   readonly sourceServerUsername?: pulumi.Input<string> | undefined;
-  /** Where some documents misplace `secretParameters.targetServerUsername`: taken from here, too, with a warning. */
+  /** Accepted here with a warning: Azure's documentation lists it here instead of in `secretParameters`. */
   readonly targetServerUsername?: pulumi.Input<string> | undefined;
-  /** Where the source runs: what has to be changed there is told in that service's own commands. */
+  /** Platform of the source. Remedies use the commands of that service. */
   readonly sourceType?: pulumi.Input<SourceType> | undefined;
-  /** Of both servers, where they say nothing else. Default Prefer. */
+  /** For both servers, unless they have their own. Default Prefer. */
   readonly sslMode?: pulumi.Input<SslMode> | undefined;
   /**
-   * Databases of the source; they keep their names unless `databaseNames` gives them others. As many as you like:
-   * Azure's limits (8 in its documents, 50 in its schema) do not hold here. May be left out with `waitForConfirmation`
-   * and named in a later update.
+   * Databases of the source. They keep their names unless `databaseNames` renames them. Azure's limits (8 in its
+   * documents, 50 in its schema) do not apply. May be omitted with `waitForConfirmation`, and given in a later update.
    */
   readonly dbsToMigrate?: pulumi.Input<pulumi.Input<string>[]> | undefined;
   /** Letters, digits and hyphens; unique on the target. Default: the resource's name. */
   readonly migrationName?: pulumi.Input<string> | undefined;
-  /** Offline (default) copies once; Online follows the source's changes until the cutover. */
+  /** Offline (default) copies once; Online also replicates the source's changes until the cutover. */
   readonly migrationMode?: pulumi.Input<"Offline" | "Online"> | undefined;
-  /** Default ValidateAndMigrate, which goes on after a validation that has Succeeded or given a Warning. */
+  /** Default ValidateAndMigrate, which continues after a validation with the result Succeeded or Warning. */
   readonly migrationOption?: pulumi.Input<"Validate" | "Migrate" | "ValidateAndMigrate"> | undefined;
-  /** Replace databases that exist on the target. Default false: they are a finding, or waited for. */
+  /**
+   * Replaces databases that exist on the target. Default false: they are a finding, or the migration waits for
+   * confirmation.
+   */
   readonly overwriteDbsInTarget?: pulumi.Input<Switch> | undefined;
   /**
-   * Online: set wal_level, max_replication_slots and max_wal_senders on the source where the role may, else tell how. They
-   * take effect when the source is restarted, which is left to you.
+   * Online: sets wal_level, max_replication_slots and max_wal_senders on the source if the role may, otherwise reports
+   * how. They take effect after a restart of the source, which is left to you.
    */
   readonly setupLogicalReplicationOnSourceDbIfNeeded?: pulumi.Input<Switch> | undefined;
   /**
-   * Wait, in the substate of Azure's name, where a confirmation is missing (logical replication, databases, overwriting)
+   * Waits for a missing confirmation (logical replication, databases, overwriting) in the substate with Azure's name,
    * instead of failing the validation. Default false.
    */
   readonly waitForConfirmation?: pulumi.Input<Switch> | undefined;
-  /** False: validate, then wait until an update sets this to true or gives a window. Default true. */
+  /** False: validates, then waits until an update sets this to true or sets a window. Default true. */
   readonly startDataMigration?: pulumi.Input<Switch> | undefined;
-  /** Data moves not before this time: `2030-01-31T22:00:00Z`. */
+  /** The copy does not start before this time: `2030-01-31T22:00:00Z`. */
   readonly migrationWindowStartTimeInUtc?: pulumi.Input<string> | undefined;
-  /** Data does not begin to move after this time. */
+  /** The copy does not start after this time. */
   readonly migrationWindowEndTimeInUtc?: pulumi.Input<string> | undefined;
-  /** Set to true in an update: apply what the source has committed until now, compare, and finish. Online only. */
+  /**
+   * Set to true in an update: applies all transactions committed on the source, compares, and completes the migration.
+   * Online only.
+   */
   readonly triggerCutover?: pulumi.Input<Switch> | undefined;
-  /** With `triggerCutover`: only these databases are cut over, the others go on following; one that has failed is not. */
+  /** With `triggerCutover`: cuts over only these databases, except failed ones. The others are still replicated. */
   readonly dbsToTriggerCutoverOn?: pulumi.Input<pulumi.Input<string>[]> | undefined;
-  /** Set to true in an update: stop, and drop the slots on the source. On the target nothing is dropped. */
+  /** Set to true in an update: stops, and drops the slots on the source. Nothing is dropped on the target. */
   readonly cancel?: pulumi.Input<Switch> | undefined;
-  /** With `cancel`: only these databases are canceled, as one that has failed and is given up; the others go on. */
+  /** With `cancel`: cancels only these databases, for example a failed one. The others continue. */
   readonly dbsToCancelMigrationOn?: pulumi.Input<pulumi.Input<string>[]> | undefined;
-  /** Azure's runtime server: a worker elsewhere does the work, as with `runner: "external"`. */
+  /** Azure's runtime server: a worker on another machine migrates, as with `runner: "external"`. */
   readonly migrationInstanceResourceId?: pulumi.Input<string> | undefined;
-  /** The same under the `az` command's key. */
+  /** The `az` command's key for `migrationInstanceResourceId`. */
   readonly migrationRuntimeResourceId?: pulumi.Input<string> | undefined;
   /** Recorded with the migration. */
   readonly tags?: pulumi.Input<Readonly<Record<string, pulumi.Input<string>>>> | undefined;
   /** What is compared between source and target: every row's content (default), row counts, or nothing. */
   readonly verification?: pulumi.Input<"none" | "counts" | "content"> | undefined;
   /**
-   * Online: before the cutover begins, compare every table's content while writes go on, both sides at the same point of
-   * the source's history. What differs is not cut over. Default false: the cutover compares, at its own point.
+   * Online: compares every table's content before the cutover starts, while writes continue, on both servers at the
+   * same LSN. A database that differs is not cut over. Default false: the comparison takes place during the cutover.
    */
   readonly verifyBeforeCutover?: pulumi.Input<Switch> | undefined;
   /**
-   * Online: any text, such as a date. Each time it changes, an update makes that comparison and waits for it; the result
-   * is `currentStatus.currentSubStateDetails.dbDetails[database].verification`.
+   * Online: any text, such as a date. Each new value starts a comparison during replication, and the update waits for
+   * it. The result is `currentStatus.currentSubStateDetails.dbDetails[database].verification`.
    */
   readonly verifyNow?: pulumi.Input<string> | undefined;
   /**
-   * Online: `keep`, set before or with `triggerCutover`, has what is written on the target after the cutover applied to
-   * the source, so that one can return without loss; the state is then WaitingForUserAction,
-   * WaitingForRollbackDecision. `drop` (default) ends that, and the migration has succeeded. `return` brings the source
-   * up to what the target has, compares, ends it, and the migration is Canceled: stop the applications first, and start
-   * them on the source.
+   * Online: `keep`, set before or with `triggerCutover`, replicates changes of the target to the source after the
+   * cutover, so that a return is possible without loss. The state is then WaitingForUserAction, with the substate
+   * WaitingForRollbackDecision. `drop` (default) ends this, and the migration has succeeded. `return` applies the
+   * remaining changes to the source, compares, and ends as Canceled. First stop the applications, and then start them
+   * on the source.
    */
   readonly rollback?: pulumi.Input<"drop" | "keep" | "return"> | undefined;
   /** A larger table (heap and TOAST) is copied in parts: bytes, or a text such as "10GB". Default 10GB. */
   readonly splitTablesLargerThan?: pulumi.Input<number | string> | undefined;
-  /** Only these objects; what cannot be without the others is a finding. */
+  /** Migrates only these objects. Objects that require others are findings. */
   readonly include?: pulumi.Input<FilterArgs> | undefined;
-  /** All but these objects, and what cannot be without them, each of which is a finding. */
+  /** Excludes these objects, and all objects that depend on them, each of which is a finding. */
   readonly exclude?: pulumi.Input<FilterArgs> | undefined;
-  /** Tables and all else, but no rows. Offline only. */
+  /** Migrates tables and all other objects, but no rows. Offline only. */
   readonly schemaOnly?: pulumi.Input<Switch> | undefined;
-  /** Rows and sequences only, into databases that have the tables already. */
+  /** Migrates only rows and sequences, into databases that already have the tables. */
   readonly dataOnly?: pulumi.Input<Switch> | undefined;
   /** Other names on the target: `{ shop: "shop_eu" }`. */
   readonly databaseNames?: pulumi.Input<Record<string, pulumi.Input<string>>> | undefined;
-  /** Roles, their memberships and settings too; never superuser attributes. Default false. */
+  /** Also migrates roles, their memberships and settings; never superuser attributes. Default false. */
   readonly migrateRoles?: pulumi.Input<Switch> | undefined;
   /**
-   * Tables copied, and compared, at the same time. By default what both servers' settings have room for: 4, on large servers
-   * up to 8 (one for each gibibyte of shared_buffers), and no more than a quarter of the free connections.
+   * Tables copied, and compared, at the same time. The default depends on both servers' settings: 4, on large servers
+   * up to 8 (one for each gibibyte of shared_buffers), and at most a quarter of the free connections.
    */
   readonly tableJobs?: pulumi.Input<number> | undefined;
   /**
-   * Indexes built, and constraints validated, at the same time. By default as many as tables are copied, and no more
-   * than the target's maintenance_work_mem leaves room for in twice its shared_buffers.
+   * Indexes built, and constraints validated, at the same time. By default the number of `tableJobs`, limited so that
+   * the target's maintenance_work_mem for all of them is at most twice its shared_buffers.
    */
   readonly indexJobs?: pulumi.Input<number> | undefined;
   /**
-   * Worker processes that share the copy on one machine, 1 to 16, each with `tableJobs` and `indexJobs` of its own. One
-   * that dies is replaced, and only what it had begun is done again; where the first one dies, its successor goes on
-   * under the same snapshot as long as another one lives. Default 1.
+   * Worker processes that share the copy on one machine, 1 to 16, each with its own `tableJobs` and `indexJobs`. A
+   * worker that dies is replaced, and only its unfinished tasks are repeated. If the leader dies, its successor keeps
+   * the snapshot as long as another worker is alive. Default 1.
    */
   readonly workers?: pulumi.Input<number> | undefined;
   /**
-   * Online, for tables without a primary key or replica identity: follow their inserts only (default), or set REPLICA
-   * IDENTITY FULL on them, which is reset when the migration ends, however it ends.
+   * Online, for tables without a primary key or replica identity: replicates only inserts (default), or sets REPLICA
+   * IDENTITY FULL on them. It is reset at every end of the migration.
    */
   readonly keylessTables?: pulumi.Input<"insertsOnly" | "full"> | undefined;
   /** Online: the source's output plugin. Default pgoutput, and test_decoding for sources before PostgreSQL 10. */
   readonly decodingPlugin?: pulumi.Input<"pgoutput" | "test_decoding"> | undefined;
   /**
-   * Online: `readOnly` makes each database of the source read only at its cutover, for every role, and ends the
-   * sessions there; undone when the cutover fails. After it the fence stays until `none` is set or the resource is
-   * destroyed. A return (`rollback`) puts one around the target in the same way, and lifts the source's.
+   * Online: `readOnly` makes each database of the source read-only at its cutover, for every role, and terminates the
+   * sessions in it. A failed cutover reverts this. Otherwise the fence stays until `none` is set or the resource is
+   * destroyed. A return (`rollback`) fences the target in the same way, and removes the source's fence.
    */
   readonly fence?: pulumi.Input<"none" | "readOnly"> | undefined;
   /**
-   * Online: for how long each database's cutover compares tables by content, the smallest first. Those that do not fit
-   * are compared by their numbers of rows, and the status says which. Default 5m.
+   * Online: time limit for the comparison of content in each database's cutover, smallest tables first. The remaining
+   * tables are compared by their numbers of rows, and the status lists them. Default 5m.
    */
   readonly cutoverVerificationBudget?: pulumi.Input<Duration> | undefined;
-  /** Online: steps of its increment by which the cutover sets every sequence ahead of the source's. Default 0. */
+  /** Online: number of steps by which the cutover advances each sequence beyond the source's. Default 0. */
   readonly sequenceMargin?: pulumi.Input<number> | undefined;
-  /** Online: how long a server that is away is waited for before the migration fails. Default 10m. */
+  /** Online: how long to retry an unreachable server before the migration fails. Default 10m. */
   readonly reconnectFor?: pulumi.Input<Duration> | undefined;
   /**
-   * Online: how much WAL the source may keep for a database's slot, in bytes or as "200GB". There is a warning at four
-   * fifths of it; when it is reached for half a minute, the slot is dropped, since nothing else gives the source its
-   * disk back, and what was copied has to be copied anew. Default: no limit but the source's own
+   * Online: maximum WAL that the source may retain for a database's slot, in bytes or as "200GB". A warning is reported
+   * at 80 percent. If the limit is exceeded for half a minute, the slot is dropped, because nothing else frees the
+   * source's disk. The database then has to be copied again. Default: no limit except the source's own
    * `max_slot_wal_keep_size`.
    */
   readonly maxRetainedWal?: pulumi.Input<number | string> | undefined;
   /**
-   * What becomes of a database at `maxRetainedWal`: `pause` (default) ends the migration as Failed, and the next
-   * `pulumi up` copies that database anew; `cancel` cancels the database, and the others go on. It stays so: until an
-   * input changes, where all are canceled; else take it out of `dbsToMigrate` for an update, and put it in again.
+   * What happens to a database at `maxRetainedWal`. `pause` (default) ends the migration as Failed, and the next
+   * `pulumi up` copies that database from scratch. `cancel` cancels the database, and the others continue. To migrate a
+   * canceled database again, remove it from `dbsToMigrate` in one update, and add it in the next. If all databases are
+   * canceled, any changed input restarts them.
    */
   readonly onMaxRetainedWal?: pulumi.Input<"pause" | "cancel"> | undefined;
-  /** The target's database that holds the migration's records. Default postgres. */
+  /** The target's database with the migration's records. Default postgres. */
   readonly maintenanceDatabase?: pulumi.Input<string> | undefined;
   /**
-   * Where the worker lives. `local` (default) starts it on this machine, where it outlives `pulumi up`; `external` only
-   * records the spec: somebody runs `pg-migration worker`, for instance near the databases.
+   * Where the worker runs. `local` (default) starts it on this machine, where it continues after `pulumi up`.
+   * `external` only records the spec: run `pg-migration worker` yourself, for instance near the databases.
    */
   readonly runner?: pulumi.Input<"local" | "external"> | undefined;
   /**
-   * How far an operation follows the migration. Default: to its success, to the wait for its cutover, or to where it is
-   * your turn. With `waitFor` it waits there too, for somebody else to release the migration.
+   * How long an operation watches the migration. Default: until it succeeds, waits for its cutover, or needs the user.
+   * With `waitFor` it also waits while another user has to act.
    */
   readonly waitFor?: pulumi.Input<"started" | "cutoverReady" | "succeeded"> | undefined;
-  /** Told of each change of state. The migration never waits for it, and goes on when it cannot be reached. */
+  /** Receives each change of state. The migration never waits for it, and continues if it cannot be reached. */
   readonly webhook?: pulumi.Input<WebhookArgs> | undefined;
   /**
-   * What creation does when the target has a record of this migration already. Creation always continues an unfinished
-   * record of this resource, of a resource of this stack that is replaced or renamed, or of the command, and reports that.
-   * It refuses (default) a record that has ended or belongs to another stack. `adopt` takes such a record over as it is;
-   * `restart` removes the record of a migration that has ended and migrates again.
+   * What creation does if the target already has a record of this migration. Creation always continues an unfinished
+   * record of this resource, of a replaced or renamed resource of this stack, or of the command, and reports that. It
+   * refuses (default) a record that has ended or belongs to another stack. `adopt` keeps such a record unchanged.
+   * `restart` removes the record of an ended migration and migrates again.
    */
   readonly onExistingRecord?: pulumi.Input<"refuse" | "adopt" | "restart"> | undefined;
-  /** How long an operation may take before it gives up waiting; the worker goes on. Default seven days. */
+  /** Time limit of an operation. The worker continues afterwards. Default seven days. */
   readonly timeouts?:
     | pulumi.Input<{
         readonly create?: Duration | undefined;
@@ -264,25 +273,36 @@ const provider: pulumi.dynamic.ResourceProvider = {
 /* eslint-enable */
 
 /**
- * A migration of PostgreSQL databases from one server into another.
+ * A migration of PostgreSQL databases from one server to another.
  *
- * Creating it migrates; `triggerCutover: true`, in an update, cuts an online migration over; a refresh shows live status;
- * destroying it stops the worker and removes all but the migrated data.
+ * Creating the resource migrates. An update with `triggerCutover: true` cuts an online migration over. A refresh shows
+ * live status. Destroying the resource stops the worker and removes everything but the migrated data.
+ *
+ * @example
+ * ```ts
+ * const migration = new PgMigration("crm", {
+ *   source: { host: "db.example", user: "migrator", password: config.requireSecret("sourcePassword") },
+ *   target: { host: "crm.postgres.database.azure.com", user: "admin", password: config.requireSecret("targetPassword") },
+ *   dbsToMigrate: ["crm"],
+ *   migrationMode: "Online",
+ * });
+ * export const state = migration.currentStatus.state;
+ * ```
  */
 export class PgMigration extends pulumi.dynamic.Resource {
-  /** State, substate, and details by database, under the names of Azure's migration service. */
+  /** State, substate, and details for each database, with the names of Azure's migration service. */
   declare readonly currentStatus: pulumi.Output<MigrationStatus>;
   declare readonly migrationName: pulumi.Output<string>;
   declare readonly migrationId: pulumi.Output<string>;
-  /** How to reach the migrated data, without the password: for an application's configuration. */
+  /** How to connect to the migrated data, without the password: for an application's configuration. */
   declare readonly targetConnection: pulumi.Output<TargetConnection>;
-  /** What the worker found; undefined before it could log in. */
+  /** Properties of the source as read by the worker; undefined before its first login. */
   declare readonly sourceDbServerMetadata: pulumi.Output<ServerMetadata | undefined>;
   declare readonly targetDbServerMetadata: pulumi.Output<ServerMetadata | undefined>;
 
   /**
-   * @param name the resource's name, and the migration's unless `migrationName` says otherwise
-   * @param args what is to be migrated, whence and where to
+   * @param name the resource's name, and the migration's unless `migrationName` is set
+   * @param args source, target, databases and options
    */
   constructor(name: string, args: PgMigrationArgs, opts?: pulumi.CustomResourceOptions) {
     super(
@@ -310,16 +330,21 @@ export class PgMigration extends pulumi.dynamic.Resource {
     for (const key of ["sourceServerUsername", "targetServerUsername"] as const)
       if (args[key] !== undefined)
         void pulumi.log.warn(
-          `${key} belongs into secretParameters: Azure's service ignores it where it is. It is used here all the same.`,
+          `move ${key} into secretParameters: Azure's service ignores it here. This package uses it nevertheless.`,
           this,
         );
   }
 
   /**
-   * A migration from the JSON body of Azure's REST resource, or of the file that `az postgres flexible-server migration
-   * create --properties` takes, as it is: `properties` around its keys, keys in any case, "True" and "False".
+   * Creates a migration from the JSON body of Azure's REST resource, or of the file for
+   * `az postgres flexible-server migration create --properties`. It may be nested in `properties`, with keys in any
+   * case, and with "True" and "False".
    *
-   * @param body values may be Pulumi outputs; the object itself may not, since its keys are read at once
+   * @param body values may be Pulumi outputs; the object itself may not, because its keys are read at once
+   * @example
+   * ```ts
+   * PgMigration.fromArm("crm", JSON.parse(readFileSync("migration.json", "utf8")));
+   * ```
    */
   static fromArm(
     name: string,
@@ -333,13 +358,19 @@ export class PgMigration extends pulumi.dynamic.Resource {
 const moduleName = "pg-migration";
 const typeName = "PgMigration";
 
-/** As a promise: an output would make the resource depend on its parent, and so a component's child wait for itself. */
+/**
+ * A promise, because an output would make the resource depend on its parent, and the child of a component wait for
+ * itself.
+ */
 const urnOf = (name: string, parent: pulumi.Resource | undefined): Promise<string> =>
   new Promise((resolve) => {
     pulumi.createUrn(name, `pulumi-nodejs:dynamic/${moduleName}:${typeName}`, parent).apply(resolve);
   });
 
-/** Secret even when the program forgets to say so. An object that is itself an output becomes a secret as a whole. */
+/**
+ * Marks values as secrets, also if the program does not. An object that is itself an output becomes a secret as a
+ * whole.
+ */
 function withSecrets(given: pulumi.Input<object> | undefined, ...keys: readonly string[]): pulumi.Inputs | undefined {
   if (given === undefined) return undefined;
   if (pulumi.Output.isInstance(given) || given instanceof Promise) return pulumi.secret(given);

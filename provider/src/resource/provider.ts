@@ -5,7 +5,7 @@ import { printable } from "./printable.js";
 import { openResourceRow, type ResourceRow } from "./resource-row.js";
 import { urnWithin, type Properties } from "./state.js";
 
-/** What the text in the state calls, by the names that stand in that text: they may never change. @hidden */
+/** Called by the provider text in the state, by these names, which may never change. @hidden */
 export const provider: Required<
   Pick<dynamic.ResourceProvider<Properties, Properties>, "check" | "diff" | "create" | "read" | "update" | "delete">
 > = {
@@ -17,10 +17,10 @@ export const provider: Required<
   delete: (id, props) => withRow(props, ({ note }) => lifecycle.remove(id, props, note)),
 };
 
-/** Creates, and notes in the record that the state has it, also where the migration has not reached its goal. */
+/** Creates, and records that the state contains the resource, also if the migration has not reached its goal. */
 async function createConfirmed(inputs: Properties, row: ResourceRow): ReturnType<typeof lifecycle.create> {
   const confirm = async (outputs: Properties): Promise<void> => {
-    // Not confirmed, the next creation adopts the record, which is right: Pulumi may have lost it.
+    // If the engine has ended, Pulumi may have lost the outputs. Then the next creation adopts the record.
     if (await row.isEngineAlive()) await lifecycle.confirmCreated(outputs).catch(() => undefined);
   };
   try {
@@ -38,7 +38,8 @@ async function withRow<T>(inputs: Properties, run: (row: ResourceRow) => Promise
   try {
     return await withoutStack(run(row));
   } catch (error) {
-    // The SDK adds its serialized provider to answers, not to errors; without it nothing could be read or deleted later.
+    // The SDK adds its serialized provider to results, but not to errors; without it Pulumi could not read or delete
+    // the resource later.
     if (error instanceof lifecycle.MigrationIncompleteError) error.properties.__provider = inputs.__provider;
     throw error;
   } finally {
@@ -46,7 +47,7 @@ async function withRow<T>(inputs: Properties, run: (row: ResourceRow) => Promise
   }
 }
 
-/** The SDK prints an error's stack to the user. */
+/** The SDK prints the stack of an error to the user. */
 async function withoutStack<T>(operation: Promise<T>): Promise<T> {
   try {
     return await operation;

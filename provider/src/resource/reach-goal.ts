@@ -7,10 +7,10 @@ import { observeBriefly } from "./observe.js";
 import { printable } from "./printable.js";
 import { idOf, outputsOf, type Properties } from "./state.js";
 
-/** Azure's service gives a migration seven days. */
+/** The limit of Azure's service for a migration: seven days. */
 const longestWaitSeconds = 7 * 24 * 3600;
 
-/** An operation whose migration is recorded. */
+/** An operation on a recorded migration. */
 interface Operation {
   readonly raw: Properties;
   readonly inputs: Inputs;
@@ -20,7 +20,7 @@ interface Operation {
 }
 
 /**
- * Starts a worker where none runs, and follows the migration to the goal of its inputs.
+ * Starts a worker if none runs, and watches the migration until the goal of its inputs.
  *
  * @returns the outputs for the state
  * @throws MigrationIncompleteError when the goal is not reached
@@ -56,8 +56,13 @@ export async function reachGoal({
 }
 
 /**
- * The migration exists and has not reached its goal. The fields are those that Pulumi's dynamic provider looks for: with
- * them the resource stays in the state, and the next `up` calls update.
+ * The migration exists and has not reached its goal. Pulumi's dynamic provider reads these fields: the resource stays
+ * in the state, and the next `up` calls update.
+ *
+ * @example
+ * ```ts
+ * if (error instanceof MigrationIncompleteError) console.log(error.message);
+ * ```
  */
 export class MigrationIncompleteError extends Error {
   readonly reasons: readonly string[];
@@ -75,7 +80,7 @@ export class MigrationIncompleteError extends Error {
   }
 }
 
-/** For notes where no Pulumi row shows them. */
+/** Prints notes if there is no Pulumi row for them. */
 export function toStandardError(line: string): void {
   log.warn(line);
 }

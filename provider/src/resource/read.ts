@@ -3,7 +3,7 @@ import { messageOf } from "../errors.js";
 import { observe, observedStatus } from "./observe.js";
 import { inputsWithin, reportedOutputs, type Properties } from "./state.js";
 
-/** Reports what the records show; where they cannot be read, the last known status. Never throws. */
+/** Reports the status in the records, or the last known status if they cannot be read. Never throws. */
 export async function read(id: string, props: Properties): Promise<{ id: string; props: Properties }> {
   const inputs = inputsWithin(props);
   if (!inputs) return { id, props };

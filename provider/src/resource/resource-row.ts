@@ -7,7 +7,7 @@ import { toStandardError } from "./reach-goal.js";
 
 /** A resource's row in Pulumi's display. */
 export interface ResourceRow {
-  /** Shows a line that replaces the former one. */
+  /** Shows a line that replaces the previous one. */
   readonly report: Report;
   /** Adds a line to the diagnostics. */
   readonly note: Report;
@@ -17,9 +17,9 @@ export interface ResourceRow {
 }
 
 /**
- * Opens the row of the resource with this URN. The dynamic provider's host gets the engine's address as its last argument.
- * Without one there is no row: progress is dropped, and notes go to standard error. A line that does not arrive changes
- * nothing, so failures are not reported.
+ * Opens the row of the resource with this URN. The dynamic provider's host gets the engine's address as its last
+ * argument. Without it there is no row: progress is dropped, and notes go to standard error. Failures to send a line
+ * are ignored, because they affect only the display.
  */
 export function openResourceRow(urn: string): ResourceRow {
   const address = process.argv.at(-1) ?? "";

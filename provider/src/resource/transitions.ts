@@ -3,14 +3,14 @@ import type { Inputs } from "../inputs/inputs.js";
 import type { DatabaseDetails, MigrationStatus } from "../status.js";
 import { differingCopyInputs, fixedReason, fixedRemedy, isUnderWay, type CopyInputs } from "./copy-inputs.js";
 
-/** What the switches of two inputs ask for when one follows the other. */
+/** The inputs before and after a change. */
 interface Change {
   readonly before: CopyInputs & Pick<Inputs, "triggerCutover" | "cancel" | "rollback" | "dbsToMigrate">;
   readonly after: CopyInputs &
     Pick<Inputs, "triggerCutover" | "cancel" | "rollback" | "dbsToMigrate" | "dbsToCancelMigrationOn">;
 }
 
-/** Whether a change can be impossible at all, so that the migration's state has to be looked up. */
+/** Whether a change may be impossible in some states, so that the migration's state has to be read. */
 export const dependsOnState = ({ before, after }: Change): boolean =>
   before.triggerCutover !== after.triggerCutover ||
   (after.cancel && !before.cancel) ||
@@ -21,7 +21,7 @@ export const dependsOnState = ({ before, after }: Change): boolean =>
 const removedDatabases = ({ before, after }: Change): string[] =>
   before.dbsToMigrate.filter((name) => !after.dbsToMigrate.includes(name));
 
-/** Changes that a migration in this state cannot follow any more, with the code of Azure's service where it has one. */
+/** Changes that are impossible in the migration's state, with the code of Azure's service if it has one. */
 export function impossibleTransitions({ before, after }: Change, status: MigrationStatus): InputFailure[] {
   const { state } = status;
   const failures: InputFailure[] = [];
@@ -30,26 +30,26 @@ export function impossibleTransitions({ before, after }: Change, status: Migrati
   };
   const isOver = state === "Succeeded" || state === "Canceled";
   if (after.triggerCutover && !before.triggerCutover && isOver)
-    refuse("triggerCutover", `603113: the migration has ended (${state}) and cannot be cut over; leave it out`);
+    refuse("triggerCutover", `603113: the migration has ended (${state}) and cannot be cut over; remove it`);
   const { currentSubState, dbDetails } = status.currentSubStateDetails;
   const isKeeping = currentSubState === "WaitingForRollbackDecision";
   const cuttingOver = (isCuttingOver(status) && !after.cancel) || isKeeping;
   if (before.triggerCutover && !after.triggerCutover && (state === "Succeeded" || cuttingOver))
     refuse(
       "triggerCutover",
-      `603113: the cutover ${cuttingOver ? "is under way" : "has been done"} and cannot be taken back; leave triggerCutover true`,
+      `603113: the cutover ${cuttingOver ? "is in progress" : "is complete"} and cannot be reverted; leave triggerCutover true`,
     );
   const isKept = Object.values(dbDetails).some(({ rollbackReplication }) => rollbackReplication !== undefined);
   if (before.rollback !== after.rollback && after.rollback === "return" && !isKept)
-    refuse("rollback", "no way back is kept: it begins with the cutover, where rollback is keep");
+    refuse("rollback", "no rollback replication exists: it starts at the cutover if rollback is keep");
   if (before.rollback !== after.rollback && after.rollback === "keep" && isOver)
-    refuse("rollback", `the migration has ended (${state}): a way back begins with the cutover; leave it out`);
+    refuse("rollback", `the migration has ended (${state}): rollback replication starts at the cutover; remove it`);
   const canceled = after.dbsToCancelMigrationOn.length > 0 ? after.dbsToCancelMigrationOn : Object.keys(dbDetails);
   const kept = canceled.filter((name) => dbDetails[name]?.rollbackReplication !== undefined);
   if (after.cancel && !before.cancel && kept.length > 0)
     refuse("cancel", `${kept.join(", ")} has been cut over; set rollback to return, or to drop`);
   if (after.cancel && !before.cancel && state === "Succeeded")
-    refuse("cancel", "the migration has succeeded: there is nothing left to cancel; leave it out");
+    refuse("cancel", "the migration has succeeded: there is nothing to cancel; remove it");
   const phases = Object.values(dbDetails).map(({ migrationOperation }) => migrationOperation);
   if (isUnderWay(state, phases))
     for (const property of differingCopyInputs(before, after)) refuse(property, `${fixedReason}; ${fixedRemedy}`);
@@ -66,7 +66,7 @@ const isReplicated = (details: DatabaseDetails | undefined): boolean =>
   details !== undefined &&
   (["following", "completing"].includes(details.migrationOperation) || details.rollbackReplication !== undefined);
 
-/** One whose worker is lost can be taken back until the first database has come to its clean-up. */
+/** A lost worker's cutover can be reverted until the first database reaches its clean-up. */
 function isCuttingOver({ worker, currentSubStateDetails: { currentSubState, dbDetails } }: MigrationStatus): boolean {
   if (worker.state !== "lost") return currentSubState === "CompletingMigration";
   return Object.values(dbDetails).some(({ migrationOperation }) => migrationOperation === "completing");

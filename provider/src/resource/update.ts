@@ -29,11 +29,11 @@ import { reachGoal, toStandardError } from "./reach-goal.js";
 import { inputsAmong, inputsWithin, outputsOf, statusWithin, tokenWithin, type Properties } from "./state.js";
 
 /**
- * Applies changed inputs to an existing migration: a cutover, another try, a successor for a lost worker. What is lost on a
- * server is repaired, or started again.
+ * Applies changed inputs to an existing migration: a cutover, another attempt, a successor for a lost worker. Lost
+ * objects on a server are repaired, or the database is started again.
  *
- * @param report takes progress, one line that replaces the former one
- * @param note takes what was lost and what the update does about it
+ * @param report takes progress, one line that replaces the previous one
+ * @param note takes lost objects and what the update does about them
  */
 export async function update(
   _id: string,
@@ -103,31 +103,31 @@ async function updateRecorded(store: Store, record: MigrationRecord, update: Upd
       { remedy: "remove this resource from the program, which leaves the migration as it is" },
     );
   await claim(store, record, owner);
-  // A program that is tidied up after the end does not ask for what was left out until then.
+  // After success, a program may drop its lists without reviving databases that were canceled before.
   const revived = record.state === "Succeeded" ? [] : revivedDatabases(inputsWithin(olds), inputs);
   if (revived.length > 0 || (await needsAnotherWorker(store, olds, inputs))) await stopWorker(store, record.name);
   await reviveDatabases(store, record.name, revived);
   if (!inputs.cancel) await recopyLost(store, record, update);
 }
 
-/** The command has no URN and no token: it leaves the record to its owner. */
+/** The command has no URN and no token: it does not change the owner. */
 async function claim(store: Store, { name, owner: present }: MigrationRecord, owner: RecordOwner): Promise<void> {
   const isCommand = owner.urn === undefined && !owner.isInState;
   if (isCommand || (present?.token === owner.token && present.urn === owner.urn && present.isInState)) return;
   await transferOwnership(store, name, { ...owner, isInState: true });
 }
 
-/** Starts a migration whose record is missing on the target. What it has on the source is known by name. */
+/** Starts a migration whose record is missing on the target. Its objects on the source are found by name. */
 async function startAgain(store: Store, inputs: Inputs, owner: RecordOwner, note: Report): Promise<void> {
   const { migrationName } = inputs;
   note(`the record of ${migrationName} is missing on the target: the migration starts again, and copies everything`);
-  // A worker of the erased record finds out within a second.
+  // A worker of the erased record ends within a second.
   await holdLease(store, migrationName);
   await eraseFromServers(inputs);
   await insertMigration(store, specOf(inputs), { ...owner, isInState: true });
 }
 
-/** Lets databases whose slot or publication is missing be copied again. */
+/** Restarts databases whose slot or publication is missing. */
 async function recopyLost(store: Store, record: MigrationRecord, { inputs, note }: Update): Promise<void> {
   const lost = await lostSourceObjects(store, inputs, record.state);
   if (lost.length === 0) return;
@@ -143,13 +143,13 @@ async function recopyLost(store: Store, record: MigrationRecord, { inputs, note 
   );
 }
 
-/** Databases whose cancel by name is taken back: they start from scratch, with a new worker. */
+/** Databases whose individual cancel was withdrawn: they start from scratch, with a new worker. */
 function revivedDatabases(before: Inputs | undefined, after: Inputs): readonly string[] {
   if (!before?.cancel || cancelsAll(after)) return [];
   return before.dbsToCancelMigrationOn.filter((name) => !after.dbsToCancelMigrationOn.includes(name));
 }
 
-/** A worker keeps the credentials, the code and the validated inputs that it was started with. */
+/** A running worker keeps its credentials, code and validated inputs. */
 async function needsAnotherWorker(store: Store, olds: Properties, inputs: Inputs): Promise<boolean> {
   const before = inputsWithin(olds);
   const startedWith = (one: Inputs): unknown => [
@@ -163,7 +163,7 @@ async function needsAnotherWorker(store: Store, olds: Properties, inputs: Inputs
   return worker?.state === "running" && worker.version !== engineVersion;
 }
 
-/** Lifts the fences that stay after the cutover. Until then a fence is the worker's. */
+/** Removes the fences that stay after the cutover. Until then the worker manages them. */
 async function liftFences(store: Store, inputs: Inputs): Promise<void> {
   for (const database of await readDatabases(store, inputs.migrationName))
     if (database.phase === "done") await eraseFences(store, inputs, database);

@@ -18,10 +18,10 @@ const defaultWait: Wait = {
 };
 
 /**
- * Takes one of the records' advisory locks. Its number is not secret, so any role that may connect can hold it.
+ * Takes one of the advisory locks of the records. The number is public, so that any role with a connection can hold it.
  *
  * @param lock an expression that tries to take the lock at once, such as `pg_try_advisory_lock(1)`
- * @param key the lock's number, by which its holder is found
+ * @param key the lock's number, which finds its holder
  * @throws TimeoutError after `giveUpAfterMs`, by default a minute, naming the sessions that hold the lock
  */
 export async function takeAdvisoryLock(

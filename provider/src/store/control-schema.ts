@@ -1,6 +1,6 @@
 /**
- * The control schema, as a list of steps: a store made by an earlier version of the package is brought up to date by the
- * steps that it lacks. A step that has been published is never changed.
+ * The steps that create the control schema. A store of an earlier version is upgraded by the steps that it lacks. Never
+ * change a published step.
  */
 export const controlSchema = "pgmigration";
 
@@ -23,7 +23,7 @@ CREATE TABLE pgmigration.migration (
   started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   ended_at timestamptz
 );
-COMMENT ON TABLE pgmigration.migration IS 'One row a migration into this server: what is wanted (without secrets) and what was reached';
+COMMENT ON TABLE pgmigration.migration IS 'One row per migration into this server: its spec (without secrets) and its state';
 
 CREATE TABLE pgmigration.database (
   migration text NOT NULL REFERENCES pgmigration.migration ON DELETE CASCADE,
@@ -42,10 +42,10 @@ CREATE TABLE pgmigration.database (
   ended_at timestamptz,
   PRIMARY KEY (migration, name)
 );
-COMMENT ON COLUMN pgmigration.database.slot IS 'Set before the slot is made and cleared after it is dropped: what must be cleaned up on the source';
+COMMENT ON COLUMN pgmigration.database.slot IS 'Set before the slot is created, cleared after it is dropped: objects to remove on the source';
 COMMENT ON COLUMN pgmigration.database.deferred_plan IS 'Online: the entries of the dump that run only after the cutover';
 
-CREATE TABLE pgmigration.unit (
+CREATE TABLE pgmigration.copy_task (
   migration text NOT NULL,
   database text NOT NULL,
   id int NOT NULL,
@@ -66,9 +66,9 @@ CREATE TABLE pgmigration.unit (
   PRIMARY KEY (migration, database, id),
   FOREIGN KEY (migration, database) REFERENCES pgmigration.database ON DELETE CASCADE
 );
-COMMENT ON COLUMN pgmigration.unit.condition IS 'For one of several parts of a table: which of its rows';
-CREATE INDEX unit_open ON pgmigration.unit (migration, database, kind, id) WHERE state = 'queued';
-CREATE INDEX unit_table ON pgmigration.unit (migration, database, table_schema, table_name);
+COMMENT ON COLUMN pgmigration.copy_task.condition IS 'SQL condition on the rows, if the table is copied in parts';
+CREATE INDEX copy_task_open ON pgmigration.copy_task (migration, database, kind, id) WHERE state = 'queued';
+CREATE INDEX copy_task_table ON pgmigration.copy_task (migration, database, table_schema, table_name);
 
 CREATE TABLE pgmigration.comparison (
   migration text NOT NULL,
@@ -137,41 +137,41 @@ CREATE TABLE pgmigration.sample (
   latency_seconds double precision NOT NULL,
   PRIMARY KEY (migration, at)
 );
-COMMENT ON TABLE pgmigration.sample IS 'How throughput and lag went: every two seconds of late, every minute of the last day, every hour before';
+COMMENT ON TABLE pgmigration.sample IS 'History of throughput and lag: recent samples every two seconds, then one per minute for a day, then one per hour';
 `,
   `
 ALTER TABLE pgmigration.database ADD COLUMN verification jsonb;
-COMMENT ON COLUMN pgmigration.database.verification IS 'Online: the last comparison at one point of both sides, and what asked for it';
+COMMENT ON COLUMN pgmigration.database.verification IS 'Online: the last comparison at one LSN, and what requested it';
 `,
   `
 ALTER TABLE pgmigration.database ADD COLUMN fence jsonb;
-COMMENT ON COLUMN pgmigration.database.fence IS 'Settings of the source that a fence covers: set before it is put up and cleared after it is taken down';
+COMMENT ON COLUMN pgmigration.database.fence IS 'Settings of the source that the fence replaced: set before it is raised, cleared after it is removed';
 `,
   `
-ALTER TABLE pgmigration.unit ADD small boolean NOT NULL DEFAULT false, ADD ready boolean NOT NULL DEFAULT true;
-COMMENT ON COLUMN pgmigration.unit.small IS 'A small table, or an index of one: claimed together with others';
-COMMENT ON COLUMN pgmigration.unit.ready IS 'False for an index until its table is complete';
-DROP INDEX pgmigration.unit_open;
-CREATE INDEX unit_open ON pgmigration.unit (migration, database, kind, id) WHERE state = 'queued' AND ready;
+ALTER TABLE pgmigration.copy_task ADD small boolean NOT NULL DEFAULT false, ADD ready boolean NOT NULL DEFAULT true;
+COMMENT ON COLUMN pgmigration.copy_task.small IS 'A small table, or an index of one. Small tasks are claimed together';
+COMMENT ON COLUMN pgmigration.copy_task.ready IS 'False for an index until its table is complete';
+DROP INDEX pgmigration.copy_task_open;
+CREATE INDEX copy_task_open ON pgmigration.copy_task (migration, database, kind, id) WHERE state = 'queued' AND ready;
 `,
   `
 ALTER TABLE pgmigration.database ADD COLUMN rollback_replication jsonb;
-COMMENT ON COLUMN pgmigration.database.rollback_replication IS 'How the stream back to the source stands: set before it is made and cleared after it is removed';
+COMMENT ON COLUMN pgmigration.database.rollback_replication IS 'State of the rollback replication: set before it is created, cleared after it is removed';
 `,
   `
 ALTER TABLE pgmigration.comparison ADD COLUMN compared_by text CHECK (compared_by IN ('content', 'counts'));
-COMMENT ON COLUMN pgmigration.comparison.compared_by IS 'Every stored value, or only the number of rows; null where an earlier version has not said';
+COMMENT ON COLUMN pgmigration.comparison.compared_by IS 'Every stored value, or only the number of rows';
 `,
   `
 ALTER TABLE pgmigration.database ADD COLUMN shared_copy jsonb, ADD COLUMN copy_state jsonb;
-COMMENT ON COLUMN pgmigration.database.shared_copy IS 'The base copy that other workers may share now, and that a successor may go on with';
-COMMENT ON COLUMN pgmigration.database.copy_state IS 'What they need for that';
-ALTER TABLE pgmigration.unit ADD claimed_by text, ADD session_pid int, ADD session_since text, ADD target_xid bigint,
-  ADD build jsonb, ADD left_out jsonb, ADD returned boolean NOT NULL DEFAULT false;
-COMMENT ON COLUMN pgmigration.unit.session_pid IS 'The session on the target that does it, with session_since, its backend_start';
-COMMENT ON COLUMN pgmigration.unit.target_xid IS 'The transaction on the target that does it, from right before its COMMIT: what becomes of that is what becomes of the unit';
-COMMENT ON COLUMN pgmigration.unit.returned IS 'A worker that is gone had begun it';
-CREATE INDEX unit_loading ON pgmigration.unit (migration, database) WHERE state = 'loading';
+COMMENT ON COLUMN pgmigration.database.shared_copy IS 'The initial copy that helpers may share now, and that a successor may continue';
+COMMENT ON COLUMN pgmigration.database.copy_state IS 'Details for helpers and successors';
+ALTER TABLE pgmigration.copy_task ADD claimed_by text, ADD session_pid int, ADD session_since text, ADD target_xid bigint,
+  ADD build jsonb, ADD skipped jsonb, ADD returned boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN pgmigration.copy_task.session_pid IS 'Process ID of the target session that executes the task; session_since is its backend_start';
+COMMENT ON COLUMN pgmigration.copy_task.target_xid IS 'The target''s transaction that completes the task, recorded before its COMMIT. Its outcome is the outcome of the task';
+COMMENT ON COLUMN pgmigration.copy_task.returned IS 'The task was returned to the queue because its worker died';
+CREATE INDEX copy_task_loading ON pgmigration.copy_task (migration, database) WHERE state = 'loading';
 CREATE TABLE pgmigration.held_snapshot (
   migration text NOT NULL,
   database text NOT NULL,
@@ -180,26 +180,26 @@ CREATE TABLE pgmigration.held_snapshot (
   PRIMARY KEY (migration, database, snapshot),
   FOREIGN KEY (migration, database) REFERENCES pgmigration.database ON DELETE CASCADE
 );
-COMMENT ON TABLE pgmigration.held_snapshot IS 'Where a base copy''s snapshot lives on, should the session that exported it end';
+COMMENT ON TABLE pgmigration.held_snapshot IS 'Sessions that hold a copy''s snapshot besides the session that exported it';
 `,
   `
 ALTER TABLE pgmigration.database ADD COLUMN retained_wal jsonb;
-COMMENT ON COLUMN pgmigration.database.retained_wal IS 'Bytes of WAL that the source keeps for the slot, and how many it may keep';
+COMMENT ON COLUMN pgmigration.database.retained_wal IS 'Bytes of WAL that the source retains for the slot, and the limit';
 `,
   `
-ALTER TABLE pgmigration.unit ADD late boolean NOT NULL DEFAULT false;
-COMMENT ON COLUMN pgmigration.unit.late IS 'A table of which the rows need those of others: it waits for all tables that are not late';
+ALTER TABLE pgmigration.copy_task ADD deferred boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN pgmigration.copy_task.deferred IS 'The rows require rows of other tables: it waits for all tables that are not deferred';
 `,
   `
 ALTER TABLE pgmigration.database ADD COLUMN target_fence jsonb;
-COMMENT ON COLUMN pgmigration.database.target_fence IS 'As fence, of a fence around the target, put up when it is returned from';
+COMMENT ON COLUMN pgmigration.database.target_fence IS 'Settings of the target that the fence of a return replaced';
 `,
   `
 ALTER TABLE pgmigration.database ADD COLUMN comparing jsonb;
-COMMENT ON COLUMN pgmigration.database.comparing IS 'How far the comparison is that runs now; null while none does';
+COMMENT ON COLUMN pgmigration.database.comparing IS 'Progress of the running comparison; otherwise null';
 `,
   `
 ALTER TABLE pgmigration.migration ADD COLUMN owner jsonb;
-COMMENT ON COLUMN pgmigration.migration.owner IS 'The Pulumi resource that this record belongs to, and the token that proves it';
+COMMENT ON COLUMN pgmigration.migration.owner IS 'The owner of the record, and the token that proves the ownership';
 `,
 ];

@@ -13,17 +13,17 @@ import type {
 import { holdsLease, type WriteFence } from "./lease.js";
 import { fenceColumns, type DatabasePhase } from "./records.js";
 import type { SharedCopy } from "./shared-copies.js";
-import { tells } from "./store.js";
+import { notifyChange } from "./store.js";
 
 const logLevels = { info: "info", warning: "warn", error: "error" } as const;
 
-/** How much WAL the source keeps for a database's slot, and how much it may keep before the slot is given up. */
+/** How much WAL the source retains for a database's slot, and the limit at which the slot is dropped. */
 export interface RetainedWal {
   readonly bytes: number;
   readonly limitBytes: number | undefined;
 }
 
-/** What the stream says about itself, once a second. */
+/** The state of the stream, reported once a second. */
 export interface FollowReport {
   readonly inserts: number;
   readonly updates: number;
@@ -49,33 +49,36 @@ export interface Comparison {
   readonly firstDifferences: unknown;
 }
 
-/** Hears of what has been written down. It must neither fail nor wait. */
+/** Receives what was recorded. It must neither fail nor wait. */
 export interface JournalObserver {
   state?(state: MigrationState, subState: MigrationSubState, error: string | undefined): void;
   database?(name: string, change: DatabaseChange): void;
   cutoverStep?(database: string, step: string, seconds: number): void;
 }
 
-/** What is said about a database. What is not given stays. */
+/** Changes to a database's record. Omitted properties stay as they are. */
 export interface DatabaseChange {
   readonly phase?: DatabasePhase;
   readonly state?: DatabaseState;
-  /** What is being done; or, of a database that has failed, why. */
+  /** The current activity, or the error of a failed database. */
   readonly message?: string | null;
-  /** `begun` before a database is made on the target, `done` right after. */
+  /** `begun` before a database is created on the target, `done` right after. */
   readonly creation?: "begun" | "done";
   readonly slot?: string | null;
   readonly publications?: readonly string[];
   readonly deferredPlan?: unknown;
-  /** Null while there is none to share. It ends with the phase, and when the database fails or is canceled. */
+  /**
+   * Null if there is no copy to share. It is removed when the phase changes, and when the database fails or is
+   * canceled.
+   */
   readonly sharedCopy?: SharedCopy | null;
-  /** With a shared copy: what a successor needs to go on with it. */
+  /** What a successor needs to continue a shared copy. */
   readonly copyState?: unknown;
 }
 
 const copyHasEnded = "coalesce($4, phase) <> 'copying' OR coalesce($5, state) IN ('Failed', 'Canceling', 'Canceled')";
 
-/** All that a worker writes down about its migration; every write is fenced by the lease's generation. */
+/** Writes a worker's records of its migration. Each write checks the lease's generation. */
 export class Journal {
   constructor(
     readonly lease: WriteFence,
@@ -89,13 +92,13 @@ export class Journal {
               reached_sub_state = CASE WHEN $4 IN ('Completed', 'CancelingRequestedDBMigrations') THEN reached_sub_state
                                        ELSE $4 END,
               ended_at = CASE WHEN $6 THEN clock_timestamp() END
-        WHERE name = $1 AND generation = $2 RETURNING ${tells("name")}`,
+        WHERE name = $1 AND generation = $2 RETURNING ${notifyChange("name")}`,
       [state, subState, error ?? null, ["Succeeded", "Failed", "ValidationFailed", "Canceled"].includes(state)],
     );
     for (const observer of this.observers) observer.state?.(state, subState, error);
   }
 
-  /** Notes what the servers are. */
+  /** Records version and settings of both servers. */
   async servers(source: ServerMetadata, target: ServerMetadata): Promise<void> {
     await this.lease.write(
       `UPDATE pgmigration.migration SET source_server = $3, target_server = $4
@@ -135,12 +138,12 @@ export class Journal {
   }
 
   /**
-   * What of one kind is so at this moment: what was said of that kind, and is so no longer, goes.
+   * Replaces the findings of one code. Findings that are no longer true are removed.
    *
-   * @param database undefined for what concerns the server as a whole
-   * @param code the kind's, which all the findings have
+   * @param database undefined for findings that concern the whole server
+   * @param code the code of all the findings
    */
-  async standing(database: string | undefined, code: string, findings: readonly Finding[]): Promise<void> {
+  async replaceFindings(database: string | undefined, code: string, findings: readonly Finding[]): Promise<void> {
     await this.lease.query(
       `DELETE FROM pgmigration.finding
         WHERE migration = $1 AND database IS NOT DISTINCT FROM $3 AND code = $4 AND message <> ALL ($5)
@@ -161,7 +164,7 @@ export class Journal {
     );
   }
 
-  /** Moves a database on. */
+  /** Changes a database's record. */
   async database(name: string, change: DatabaseChange): Promise<void> {
     await this.lease.write(
       `UPDATE pgmigration.database
@@ -198,7 +201,7 @@ export class Journal {
     for (const observer of this.observers) observer.database?.(name, change);
   }
 
-  /** What a fence covers; null once it is taken down. */
+  /** Records what a fence replaced; null after it was removed. */
   async fence(database: string, side: FenceSide, record: FenceRecord | null): Promise<void> {
     await this.lease.write(
       `UPDATE pgmigration.database SET ${fenceColumns[side]} = $4::jsonb
@@ -231,7 +234,7 @@ export class Journal {
     );
   }
 
-  /** How the way back stands; null once nothing is left of it on either side. */
+  /** Records the state of the rollback replication; null after it was removed on both servers. */
   async rollbackReplication(database: string, status: RollbackStatus | null): Promise<void> {
     await this.lease.write(
       `UPDATE pgmigration.database SET rollback_replication = $4
@@ -257,7 +260,7 @@ export class Journal {
     );
   }
 
-  /** How far a comparison is; null once it is over. It is over, too, when another generation has begun. */
+  /** Records the progress of a comparison; null when it has ended. A new generation ends it, too. */
   async comparing(database: string, progress: ComparisonProgress | null): Promise<void> {
     await this.lease.query(
       `UPDATE pgmigration.database SET comparing = $4::jsonb || jsonb_build_object('generation', $2::bigint)

@@ -9,43 +9,43 @@ import { quoteIdentifier } from "../postgres/identifiers.js";
 import { hasEnded, type MigrationState, type WorkerState } from "../status.js";
 import { Store, type StoreAddress } from "./store.js";
 
-/** First half of the advisory lock's key; the second is a hash of the migration's name. */
+/** First half of the advisory lock's key. The second half is a hash of the migration's name. */
 const leaseClass = 0x6d696772;
 
-/** The condition that every write of a worker has in it; `$1` and `$2` are those of {@link Lease.query}. */
+/** The condition in each write of a worker; `$1` and `$2` are those of {@link Lease.query}. */
 export const holdsLease = "EXISTS (SELECT FROM pgmigration.migration WHERE name = $1 AND generation = $2)";
 
 /**
- * What lets a process write down what it does for a migration: the lease, or a place beside its holder. Statements have
- * the migration's name as `$1` and the generation as `$2`, which they must compare.
+ * Permits a process to write records of a migration: the lease, or a membership. Statements get the migration's name as
+ * `$1` and the generation as `$2`, and must compare both.
  */
 export interface WriteFence {
   readonly migration: string;
   readonly generation: number;
-  /** Names this process, now, among all that ever work on the migration. */
+  /** Unique among all workers of the migration. */
   readonly worker: string;
   query<Row extends object>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
-  /** For a write that changes one row. @throws TakenOverError when it changed none */
+  /** Runs a write that changes one row. @throws TakenOverError when it changed none */
   write(sql: string, values?: readonly unknown[]): Promise<void>;
-  /** Has the planner look at a table of the records that thousands of rows have come to at once. */
+  /** Updates the planner's statistics after thousands of rows were added to a table of the records. */
   analyze(table: string): Promise<void>;
 }
 
-/** Host and process, for people, and what makes it unique: containers have few process numbers. */
+/** Host and process for display, and a random part, because process IDs of containers are not unique. */
 export const newWorkerName = (): string => `${hostname()}:${process.pid}:${randomBytes(4).toString("hex")}`;
 
 /**
- * A worker looks for requests twice a second, through the session that holds its lease. One that is stopped, or whose
- * machine sleeps, keeps that session open, and would be waited for for ever.
+ * A worker reads requests twice a second in the session that holds its lease. A worker that is suspended keeps that
+ * session open and would block its successors forever.
  */
 const silentAfterSeconds = 60;
 
-/** Whether a worker is there, but does nothing any more: the next one may end its session. */
+/** Whether a worker has stopped responding, so that the next one may terminate its session. */
 export const isSilent = ({ silentSeconds }: Holder): boolean => silentSeconds >= silentAfterSeconds;
 
 export interface Holder {
   readonly backendPid: number;
-  /** For how long a worker has said nothing; 0 of others, who hold the lease in silence: a removal, for one. */
+  /** Seconds since the worker's last query. 0 for other holders, such as a deletion. */
   readonly silentSeconds: number;
 }
 
@@ -70,10 +70,10 @@ export async function leaseHolder(store: Store, migration: string): Promise<Hold
 }
 
 /**
- * What a migration's worker is doing. A session that holds the lease but is not the recorded one belongs to a worker that
- * has just started, or to a deletion.
+ * The state of a migration's worker. A session that holds the lease but is not the recorded one belongs to a worker
+ * that just started, or to a deletion.
  *
- * @param recordedPid the backend of the worker that is recorded
+ * @param recordedPid the backend of the recorded worker
  */
 export function workerState(
   state: MigrationState,
@@ -85,17 +85,18 @@ export function workerState(
 }
 
 /**
- * The right to work on a migration: a session advisory lock on the target, which ends with its session, and a generation
- * number, which every write compares. A worker that was cut off for a while can go on only while nobody came after it.
+ * The right to work on a migration: a session advisory lock on the target, which ends with its session, and a
+ * generation number, which each write compares. A worker that reconnects can continue only if no other worker has
+ * started.
  */
 export class Lease implements WriteFence {
   readonly worker = newWorkerName();
-  /** Rings when something is asked of the migration, unless the target's connection is being made anew at that moment. */
+  /** Notified when a request for the migration is recorded, unless the connection was lost at that moment. */
   readonly asked = new Notifier();
   #store: Store;
-  /** When the connection was lost over which no statement has run since. */
+  /** Time of the connection's loss; undefined after the next successful statement. */
   #lostSince: number | undefined;
-  /** Statements run one after another: the session is shared by all that the worker does. */
+  /** Statements run one after another, because the whole worker shares the session. */
   #last: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -103,7 +104,9 @@ export class Lease implements WriteFence {
     readonly address: StoreAddress,
     readonly migration: string,
     readonly generation: number,
-    /** When the migration began, as the records have it: tells it from all others of its name, on any target. */
+    /**
+     * Start of the migration in the records. Distinguishes it from other migrations of the same name, on any target.
+     */
     readonly startedAt: string,
     readonly reconnectForSeconds: number,
   ) {
@@ -111,7 +114,8 @@ export class Lease implements WriteFence {
   }
 
   /**
-   * Ends the session of a worker that has said nothing for a minute; should it wake, it is taken over.
+   * Terminates the session of a worker that was silent for a minute. If that worker resumes, it finds a newer
+   * generation.
    *
    * @throws TakenOverError when another worker holds the lease
    */
@@ -130,7 +134,7 @@ export class Lease implements WriteFence {
         await endSilentWorker(store, migration, backendPid);
       });
       const [row] = await store.query<{ generation: string; startedAt: string }>(
-        // What the worker before has reached is said anew, and what it was told to do was meant for it.
+        // This worker writes its own findings, and a stop request was meant for its predecessor.
         `WITH stale AS (DELETE FROM pgmigration.request WHERE migration = $1 AND kind = 'stop')
          UPDATE pgmigration.migration
             SET generation = generation + 1, worker = $2::jsonb || jsonb_build_object('backendPid', pg_backend_pid()),
@@ -150,8 +154,8 @@ export class Lease implements WriteFence {
   }
 
   /**
-   * Runs one statement under the lease; `$1` is the migration's name and `$2` the generation, which the statement must
-   * compare. A lost connection is made anew, and the statement run again: it must be one that may run twice.
+   * Runs one statement under the lease. `$1` is the migration's name and `$2` the generation, which the statement must
+   * compare. It may run twice, because after a lost connection it is repeated.
    */
   query<Row extends object>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
     return this.#inTurn<Row>(sql, [this.migration, this.generation, ...values]);
@@ -168,8 +172,8 @@ export class Lease implements WriteFence {
   }
 
   /**
-   * Statements wait for one another: were each given the whole patience, a target that is gone would be waited for as
-   * often.
+   * The time limit for reconnecting is shared: if each waiting statement had its own, a lost target would be awaited
+   * once for each of them.
    */
   async #run<Row extends object>(sql: string, values: readonly unknown[]): Promise<Row[]> {
     for (let delayMs = 100, tries = 0; ; delayMs = Math.min(delayMs * 2, 5000), tries++) {
@@ -182,8 +186,8 @@ export class Lease implements WriteFence {
         this.#lostSince ??= Date.now();
         if (tries > 0 && Date.now() > this.#lostSince + this.reconnectForSeconds * 1000)
           throw new TimeoutError(
-            `the target did not come back within ${this.reconnectForSeconds} s (${messageOf(error)})`,
-            { remedy: "check the target; the next pulumi up goes on from what was reached", cause: error },
+            `the target could not be reached again within ${this.reconnectForSeconds} s (${messageOf(error)})`,
+            { remedy: "check the target; the next pulumi up resumes from the records", cause: error },
           );
         await sleep(delayMs);
         await this.#reacquire().catch((failure: unknown) => {
@@ -193,7 +197,7 @@ export class Lease implements WriteFence {
     }
   }
 
-  /** Like {@link query}, for a write that changes one row. @throws TakenOverError when it changed none */
+  /** Runs a write that changes one row, like {@link query}. @throws TakenOverError when it changed none */
   async write(sql: string, values: readonly unknown[] = []): Promise<void> {
     requireRow(this, await this.query(sql, values));
   }
@@ -215,7 +219,8 @@ export class Lease implements WriteFence {
     );
     if (Number(row?.generation) !== this.generation)
       throw new TakenOverError(`another worker has taken over migration ${this.migration}`);
-    // While the generation is ours, so is the session that holds the lock: our old one, which the server believes alive.
+    // The generation is still ours, so that the lock's holder can only be our old session. The server has not noticed
+    // its end.
     await lock(this.#store, this.migration, async ({ backendPid }) => {
       await this.#store.query("SELECT pg_terminate_backend($1)", [backendPid]);
     });
@@ -227,13 +232,15 @@ export class Lease implements WriteFence {
   }
 }
 
-/** @throws TakenOverError when a write that changes one row has changed none: another generation has begun */
+/** @throws TakenOverError when a write of one row changed none, because another generation has started */
 export function requireRow({ migration, generation }: WriteFence, rows: readonly object[]): void {
   if (rows.length === 0)
     throw new TakenOverError(`another worker has taken over migration ${migration} (after generation ${generation})`);
 }
 
-/** Keeps every worker away from a migration until the store's session ends. @throws TakenOverError when one is at work */
+/**
+ * Prevents workers of a migration from starting until the store's session ends. @throws TakenOverError when one runs
+ */
 export async function holdLease(store: Store, migration: string): Promise<void> {
   await lock(store, migration, () => Promise.resolve());
 }
@@ -249,7 +256,7 @@ async function lock(store: Store, migration: string, onHeld: (holder: Holder) =>
   }
 }
 
-/** Fenced first: it may wake right now, and would take the lease again. */
+/** The generation is raised first, because the worker could resume at this moment and take the lease again. */
 async function endSilentWorker(store: Store, migration: string, backendPid: number): Promise<void> {
   await store.query(
     "UPDATE pgmigration.migration SET generation = generation + 1 WHERE name = $1 AND (worker ->> 'backendPid')::int = $2",
@@ -259,7 +266,7 @@ async function endSilentWorker(store: Store, migration: string, backendPid: numb
 }
 
 const notRecorded = (migration: string): TakenOverError =>
-  new TakenOverError(`the migration ${migration} is not recorded on the target any more`);
+  new TakenOverError(`the migration ${migration} is not recorded on the target`);
 
 async function tryLock(store: Store, migration: string): Promise<boolean> {
   const [row] = await store.query<{ locked: boolean }>("SELECT pg_try_advisory_lock($1, hashtext($2)) AS locked", [

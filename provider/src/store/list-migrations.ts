@@ -3,7 +3,7 @@ import type { MigrationState, MigrationSubState, WorkerState } from "../status.j
 import { leaseHolderQuery, workerState, type Holder } from "./lease.js";
 import type { Store } from "./store.js";
 
-/** One migration as a list shows it. */
+/** One migration in a list. */
 export interface MigrationSummary {
   readonly name: string;
   readonly spec: MigrationSpec;
@@ -33,7 +33,7 @@ const query = `
          holder.pid AS holder_pid, holder.silent_seconds
     FROM pgmigration.migration m LEFT JOIN LATERAL (${leaseHolderQuery("m.name")}) holder ON true`;
 
-/** Every migration into this server, newest first. */
+/** All migrations into this server, newest first. */
 export async function listMigrations(store: Store): Promise<MigrationSummary[]> {
   const rows = await store.query<Row>(`${query} ORDER BY started_at DESC, m.name`);
   return rows.map(summaryOf);

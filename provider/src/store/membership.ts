@@ -4,7 +4,7 @@ import { newWorkerName, requireRow, type WriteFence } from "./lease.js";
 import { readMigration } from "./records.js";
 import { Store, type StoreAddress } from "./store.js";
 
-/** First half of the advisory lock's key; the second is a hash of the worker's name. */
+/** First half of the advisory lock's key. The second half is a hash of the worker's name. */
 const memberClass = 0x706d6872;
 
 const locksOfMembers = `FROM pg_locks l
@@ -12,8 +12,8 @@ const locksOfMembers = `FROM pg_locks l
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND l.classid = ${memberClass}::int8::oid`;
 
 /**
- * Ends the places of workers that have said nothing for so long, though each looks twice a second: one that is stopped, or
- * whose machine sleeps, keeps its sessions open, and everybody would wait for it for ever. Should it wake, it has no place.
+ * Ends the memberships of workers without a query for the given time. Healthy workers query twice a second. A suspended
+ * worker keeps its sessions open, and would otherwise be awaited forever. If it resumes, it has no membership.
  */
 export async function endSilentMembers(right: WriteFence, database: string, silentForSeconds: number): Promise<void> {
   await right.query(
@@ -21,23 +21,23 @@ export async function endSilentMembers(right: WriteFence, database: string, sile
       WHERE a.state = 'idle' AND a.state_change < clock_timestamp() - make_interval(secs => $4)
         AND EXISTS (
               SELECT ${locksOfMembers} AND l.pid = a.pid AND l.objid IN (
-                SELECT (hashtext(u.claimed_by)::int8 & 4294967295)::oid FROM pgmigration.unit u
+                SELECT (hashtext(u.claimed_by)::int8 & 4294967295)::oid FROM pgmigration.copy_task u
                  WHERE u.migration = $1 AND u.database = $3 AND u.state = 'loading'))
         AND EXISTS (SELECT FROM pgmigration.migration WHERE name = $1 AND generation = $2)`,
     [database, silentForSeconds],
   );
 }
 
-/** Whether the worker that has claimed a unit `u` shares the copy no longer: its lock has ended with its session. */
+/** SQL condition: the worker that claimed task `u` no longer shares the copy. Its lock ended with its session. */
 export const claimantIsGone = `NOT EXISTS (
   SELECT ${locksOfMembers} AND l.objid = (hashtext(u.claimed_by)::int8 & 4294967295)::oid)`;
 
 /**
- * A place beside the holder of a migration's lease, to share its copies under its generation. It ends with its session,
- * which is not made anew: what it has claimed is given to others then.
+ * The right to share the copies of a migration under the generation of the lease's holder. It ends with its session,
+ * which never reconnects: other workers then get the claimed tasks.
  */
 export class Membership implements WriteFence {
-  /** Statements run one after another: the session is shared by all that the worker does. */
+  /** Statements run one after another, because the whole worker shares the session. */
   #last: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -47,13 +47,13 @@ export class Membership implements WriteFence {
     readonly worker: string,
   ) {}
 
-  /** @throws TakenOverError when the migration is recorded no longer */
+  /** @throws TakenOverError when the migration is no longer recorded */
   static async join(address: StoreAddress, migration: string): Promise<Membership> {
     const store = await Store.find(address, `${migration} share`);
-    if (!store) throw new TakenOverError(`the migration ${migration} is not recorded on the target any more`);
+    if (!store) throw new TakenOverError(`the migration ${migration} is not recorded on the target`);
     try {
       const record = await readMigration(store, migration);
-      if (!record) throw new TakenOverError(`the migration ${migration} is not recorded on the target any more`);
+      if (!record) throw new TakenOverError(`the migration ${migration} is not recorded on the target`);
       const worker = newWorkerName();
       await store.query("SELECT pg_advisory_lock($1, hashtext($2))", [memberClass, worker]);
       return new Membership(store, migration, record.generation, worker);

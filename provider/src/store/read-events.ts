@@ -1,7 +1,7 @@
 import type { Store } from "./store.js";
 
 export interface EventRecord {
-  /** Counts up; what came later has a higher one. */
+  /** Increases with each event. */
   readonly id: number;
   readonly at: string;
   readonly database: string | undefined;
@@ -12,11 +12,11 @@ export interface EventRecord {
 export interface EventRange {
   /** Only events after this one. */
   readonly after?: number;
-  /** The last so many of them. */
+  /** Maximum number of events: the latest ones. */
   readonly most?: number;
 }
 
-/** What workers have written down, oldest first. */
+/** Events recorded by workers, oldest first. */
 export async function readEvents(store: Store, migration: string, range: EventRange = {}): Promise<EventRecord[]> {
   const rows = await store.query<{
     id: string;

@@ -16,15 +16,15 @@ interface BuildRow {
 }
 
 /**
- * The index builds that workers have in hand, the longest first, as the target's pg_stat_progress_create_index tells of
- * them: https://www.postgresql.org/docs/18/progress-reporting.html#CREATE-INDEX-PROGRESS-REPORTING. That shows every
- * database of the server, and the percentage is of the phase.
+ * The running index builds, longest first, from the target's pg_stat_progress_create_index:
+ * https://www.postgresql.org/docs/18/progress-reporting.html#CREATE-INDEX-PROGRESS-REPORTING. The view covers all
+ * databases of the server. The percentage is that of the current phase.
  */
 export async function readIndexBuilds(store: Store, migration: string): Promise<RunningBuild[]> {
   const [view] = await store.query<{ exists: boolean }>(
     "SELECT to_regclass('pg_catalog.pg_stat_progress_create_index') IS NOT NULL AS exists",
   );
-  // 11 has none.
+  // The view exists from 12 on.
   const progress = view!.exists ? "pg_catalog.pg_stat_progress_create_index" : noProgress;
   const rows = await store.query<BuildRow>(
     `SELECT u.database, ${indexName} AS index, format('%I.%I', u.table_schema, u.table_name) AS table,
@@ -32,7 +32,7 @@ export async function readIndexBuilds(store: Store, migration: string): Promise<
             floor(100 * CASE WHEN p.phase LIKE '%scanning%' THEN p.blocks_done::float8 / nullif(p.blocks_total, 0)
                              WHEN p.phase LIKE '%loading%' THEN p.tuples_done::float8 / nullif(p.tuples_total, 0)
                         END) AS percent
-       FROM pgmigration.unit u LEFT JOIN ${progress} p ON p.pid = u.session_pid
+       FROM pgmigration.copy_task u LEFT JOIN ${progress} p ON p.pid = u.session_pid
       WHERE u.migration = $1 AND u.kind = 'index' AND u.state = 'loading' AND NOT u.small
       ORDER BY u.started_at, u.id`,
     [migration],
@@ -47,7 +47,7 @@ export async function readIndexBuilds(store: Store, migration: string): Promise<
   }));
 }
 
-/** A dump calls a constraint by its table first. */
+/** pg_dump writes the table before a constraint's name. */
 const indexName =
   "CASE WHEN left(u.entry, length(u.table_name) + 1) = u.table_name || ' ' THEN substr(u.entry, length(u.table_name) + 2) ELSE u.entry END";
 

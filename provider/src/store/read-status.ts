@@ -65,7 +65,7 @@ interface DatabaseRow {
   readonly compared: number;
   readonly different: number;
   readonly counted: number;
-  /** Seconds that tables have been copied for. */
+  /** Duration of the tables' copy in seconds. */
   readonly copying_for: number | null;
   readonly tables: readonly TableDetails[];
 }
@@ -81,7 +81,7 @@ interface FindingRow {
   readonly remedy: string | null;
 }
 
-/** The migration as it is at this moment; undefined where it is not recorded. */
+/** The current status of the migration; undefined if it is not recorded. */
 export async function readStatus(store: Store, migration: string): Promise<MigrationStatus | undefined> {
   const [row] = await store.query<MigrationRow>("SELECT * FROM pgmigration.migration WHERE name = $1", [migration]);
   if (!row) return undefined;
@@ -117,7 +117,7 @@ export async function readStatus(store: Store, migration: string): Promise<Migra
   };
 }
 
-/** How far the base copy is, and when it may be done, if it goes on as fast as it went. */
+/** Rate and progress of the initial copy, and its estimated end at that rate. */
 function copyRate(
   databases: readonly DatabaseRow[],
 ): Pick<MigrationStatus, "percent" | "bytesPerSecond" | "secondsLeft"> {
@@ -128,7 +128,7 @@ function copyRate(
   const seconds = Math.max(0, ...databases.map((row) => row.copying_for ?? 0));
   const bytesPerSecond = seconds > 0 ? Math.round(copied / seconds) : 0;
   const complete = tables === 0 && sum((row) => row.completed) > 0;
-  // Sizes on disk are not those on the wire: what is not complete must not look so.
+  // Sizes on disk differ from bytes sent. An incomplete copy must not show 100 percent.
   const percent = complete ? 100 : percentOf(copied, total);
   const secondsLeft = complete ? undefined : estimateSecondsLeft({ done: copied, total, seconds });
   return { percent, bytesPerSecond, ...(secondsLeft === undefined ? {} : { secondsLeft }) };
@@ -137,7 +137,7 @@ function copyRate(
 const percentOf = (copied: number, total: number): number =>
   total > 0 ? Math.min(99, Math.floor((100 * copied) / total)) : 0;
 
-/** The largest tables of database `d`, at most $2. A table may have been copied in parts. */
+/** The largest tables of database `d`, at most $2. The parts of a table are combined. */
 const tablesQuery = `
   SELECT json_agg(json_strip_nulls(json_build_object(
            'table', format('%I.%I', one.table_schema, one.table_name),
@@ -150,7 +150,7 @@ const tablesQuery = `
                       WHEN bool_and(state = 'queued') THEN 'queued' ELSE 'loading' END AS state,
                  sum(bytes_copied) AS bytes_copied, sum(bytes_total) AS bytes_total,
                  sum(rows_copied) AS rows_copied, sum(rows_estimated) AS rows_estimated
-            FROM pgmigration.unit WHERE migration = d.migration AND database = d.name AND kind = 'table'
+            FROM pgmigration.copy_task WHERE migration = d.migration AND database = d.name AND kind = 'table'
            GROUP BY table_schema, table_name ORDER BY sum(bytes_total) DESC, table_name LIMIT $2) one
     LEFT JOIN pgmigration.comparison compared
            ON compared.migration = d.migration AND compared.database = d.name
@@ -180,7 +180,7 @@ async function readDatabaseRows(store: Store, migration: string): Promise<Databa
                         count(*) FILTER (WHERE state = 'errored') AS errored,
                         sum(bytes_copied) AS bytes_copied, sum(bytes_total) AS bytes_total,
                         sum(rows_copied) AS rows_copied, sum(rows_estimated) AS rows_estimated
-                   FROM pgmigration.unit WHERE migration = d.migration AND database = d.name
+                   FROM pgmigration.copy_task WHERE migration = d.migration AND database = d.name
                   GROUP BY kind, table_schema, table_name) one_table) u
        CROSS JOIN LATERAL (
          SELECT count(*)::float8 AS compared, count(*) FILTER (WHERE NOT equal)::float8 AS different,
@@ -190,7 +190,7 @@ async function readDatabaseRows(store: Store, migration: string): Promise<Databa
          SELECT extract(epoch FROM
                   CASE WHEN bool_and(ended_at IS NOT NULL) THEN max(ended_at) ELSE clock_timestamp() END
                   - min(started_at))::float8 AS copying_for
-           FROM pgmigration.unit WHERE migration = d.migration AND database = d.name AND kind = 'table') copying
+           FROM pgmigration.copy_task WHERE migration = d.migration AND database = d.name AND kind = 'table') copying
        CROSS JOIN LATERAL (${tablesQuery}) largest
       WHERE d.migration = $1 ORDER BY d.name`,
     [migration, maxTablesShown],

@@ -1,6 +1,6 @@
 import type { Store } from "./store.js";
 
-/** One table of a migration: how its copy, its indexes and its comparison stand. */
+/** One table of a migration: the state of its copy, its indexes and its comparison. */
 export interface TableRecord {
   readonly database: string;
   readonly schema: string;
@@ -14,16 +14,16 @@ export interface TableRecord {
   readonly indexesTotal: number;
   /** Null until it is compared. */
   readonly equal: boolean | null;
-  /** What it was compared by; null until then. */
+  /** The method of the comparison; null before it. */
   readonly by: "content" | "counts" | null;
   readonly sourceRows: number | null;
   readonly targetRows: number | null;
-  /** The first rows that differ, as the comparison has written them down. */
+  /** The first rows that differ, as recorded by the comparison. */
   readonly differences: unknown;
   readonly error: string | null;
 }
 
-/** Every table, by database, schema and name. A table that is copied in parts is one table here. */
+/** All tables by database, schema and name. The parts of a table are combined. */
 export async function readTables(store: Store, migration: string): Promise<TableRecord[]> {
   return store.query<TableRecord>(
     `SELECT u.database, u.table_schema AS schema, u.table_name AS table,
@@ -42,7 +42,7 @@ export async function readTables(store: Store, migration: string): Promise<Table
             max(c.target_rows)::float8 AS "targetRows",
             CASE WHEN NOT bool_and(c.equal) THEN (array_agg(c.differences))[1] END AS differences,
             string_agg(u.error, E'\\n') AS error
-       FROM pgmigration.unit u
+       FROM pgmigration.copy_task u
        LEFT JOIN pgmigration.comparison c USING (migration, database, table_schema, table_name)
       WHERE u.migration = $1
       GROUP BY u.database, u.table_schema, u.table_name

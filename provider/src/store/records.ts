@@ -6,20 +6,20 @@ import type { RecordOwner } from "./record-owner.js";
 import type { SharedCopy } from "./shared-copies.js";
 import type { Store } from "./store.js";
 
-/** How far a database has come; a successor goes on from here. */
+/** The phase of a database, from which a successor resumes. */
 export type DatabasePhase =
-  /** Nothing kept on the target yet, or only what is thrown away by the next try. */
+  /** Nothing is on the target, or only what the next attempt drops. */
   | "queued"
   | "copying"
-  /** Online: the base copy is complete and the progress row says what is applied. */
+  /** Online: the initial copy is complete, and the progress row has the applied LSN. */
   | "following"
   /** Cut over and verified; slot and publication are being dropped. */
   | "completing"
-  /** Cut over; what is written on the target is applied to the source. */
+  /** Cut over; changes of the target are applied to the source. */
   | "rollingBack"
-  /** The source has all that was written on the target, and stands for itself again; the way back is being removed. */
+  /** The source has all changes of the target and is primary again. The rollback replication is being removed. */
   | "returned"
-  /** Let go of, by the user or by the guard of the source's WAL; what it has on the source is being removed, or is. */
+  /** Canceled by the user or by `maxRetainedWal`. Its objects on the source are being removed, or were removed. */
   | "canceled"
   | "done";
 
@@ -29,7 +29,7 @@ export interface MigrationRecord {
   readonly state: MigrationState;
   readonly error: string | undefined;
   readonly generation: number;
-  /** When it began: tells it from all others of its name, on any target. */
+  /** Start of the migration. Distinguishes it from other migrations of the same name, on any target. */
   readonly startedAt: string;
   readonly startedOn: Date;
   readonly endedOn: Date | undefined;
@@ -38,26 +38,26 @@ export interface MigrationRecord {
 
 export interface DatabaseRecord {
   readonly name: string;
-  /** What it is called on the target. */
+  /** Name of the database on the target. */
   readonly targetName: string;
   readonly phase: DatabasePhase;
   readonly state: DatabaseState;
-  /** The target database was made by this migration, so that a further try may drop it. */
+  /** The migration created the target database, so that the next attempt may drop it. */
   readonly createdByUs: boolean;
-  /** An earlier try was about to make it: what is there and empty may be what it has made. */
+  /** An earlier attempt was about to create the target database. An empty one may be its work. */
   readonly beingCreated: boolean;
-  /** What was made on the source and is not dropped yet. */
+  /** Slot on the source that is not dropped yet. */
   readonly slot: string | undefined;
   readonly publications: readonly string[];
-  /** Whether there is, or may be, a slot on the target and progress on the source. */
+  /** Whether the target may have a slot, and the source progress records. */
   readonly hasRollbackReplication: boolean;
-  /** The last one of an online migration. */
+  /** The last verification of an online migration. */
   readonly verification: OnlineVerification | undefined;
-  /** What the worker that copied has left to run after the cutover; its shape is the worker's. */
+  /** Statements that the worker of the copy deferred until after the cutover; the worker defines the format. */
   readonly deferredPlan: unknown;
-  /** What a fence covers on either side, from before it is put up until after it is taken down. */
+  /** What the fences replaced. Recorded before a fence is raised until after it is removed. */
   readonly fences: Readonly<Record<FenceSide, FenceRecord | undefined>>;
-  /** The base copy that an earlier worker has left, with which one may go on. */
+  /** The initial copy of an earlier worker that can be continued. */
   readonly sharedCopy: SharedCopy | undefined;
 }
 
@@ -109,7 +109,7 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
   }>(
     `SELECT name, target_name, phase, state, being_created, slot, publications, deferred_plan, verification, fence, target_fence, shared_copy,
             rollback_replication IS NOT NULL AS has_rollback_replication,
-            -- By its OID: a database of that name that somebody has made since is not ours.
+            -- Compared by OID: another database of that name may exist meanwhile.
             EXISTS (SELECT FROM pg_database WHERE datname = target_name AND oid::int8 = target_oid) AS created_by_us
        FROM pgmigration.database WHERE migration = $1 ORDER BY name`,
     [migration],
@@ -131,7 +131,7 @@ export async function readDatabases(store: Store, migration: string): Promise<Da
   }));
 }
 
-/** Records a new spec; answers false when a migration of that name is recorded already. */
+/** Records a new spec. Returns false if a migration of that name exists. */
 export async function insertMigration(store: Store, spec: MigrationSpec, owner?: RecordOwner): Promise<boolean> {
   const rows = await store.query(
     `WITH migration AS (
@@ -150,8 +150,8 @@ const targetNames = (spec: MigrationSpec): string[] =>
   spec.dbsToMigrate.map((database) => targetDatabase(spec, database));
 
 /**
- * Prepares another try, for which nobody may hold the lease: databases that had come to following stay there, those
- * that were canceled by themselves stay so, all others begin anew, and what the last try had found is forgotten.
+ * Prepares another attempt while no worker holds the lease. Followed databases and databases that were canceled
+ * individually keep their phase. All others restart from scratch, and the findings of the last attempt are deleted.
  */
 export async function restartMigration(store: Store, spec: MigrationSpec): Promise<void> {
   await store.query(
@@ -170,7 +170,7 @@ export async function restartMigration(store: Store, spec: MigrationSpec): Promi
        UPDATE pgmigration.database SET state = 'InProgress', message = NULL, ended_at = NULL, shared_copy = NULL, copy_state = NULL,
               phase = CASE WHEN phase = 'canceled' THEN 'queued' ELSE phase END
         WHERE migration = $1 AND phase <> 'done'
-          -- All of them, where that was the end.
+          -- All databases, if all were canceled.
           AND (phase <> 'canceled' OR (SELECT state FROM pgmigration.migration WHERE name = $1) = 'Canceled')
      )
      INSERT INTO pgmigration.database (migration, name, target_name)
@@ -180,7 +180,7 @@ export async function restartMigration(store: Store, spec: MigrationSpec): Promi
   );
 }
 
-/** Lets databases begin anew that were canceled by name, once their cancel is taken back and nobody holds the lease. */
+/** Restarts databases from scratch after their individual cancel was withdrawn, while no worker holds the lease. */
 export async function reviveDatabases(store: Store, migration: string, databases: readonly string[]): Promise<void> {
   await store.query(
     `UPDATE pgmigration.database SET phase = 'queued', state = 'InProgress', message = NULL, ended_at = NULL
@@ -189,7 +189,10 @@ export async function reviveDatabases(store: Store, migration: string, databases
   );
 }
 
-/** Lets replicated databases be copied from scratch, once no worker holds the lease and the source has nothing of them. */
+/**
+ * Prepares replicated databases for a copy from scratch, while no worker holds the lease and the source has no objects
+ * for them.
+ */
 export async function recopyDatabases(store: Store, migration: string, databases: readonly string[]): Promise<void> {
   await store.query(
     `UPDATE pgmigration.database
@@ -199,7 +202,7 @@ export async function recopyDatabases(store: Store, migration: string, databases
   );
 }
 
-/** Lets databases that have failed be tried again, as far as they had come, once nobody holds the lease. */
+/** Prepares failed databases for another attempt from their phase, while no worker holds the lease. */
 export async function retryDatabases(store: Store, migration: string, databases: readonly string[]): Promise<void> {
   await store.query(
     `WITH told AS (UPDATE pgmigration.migration SET error = NULL WHERE name = $1)
@@ -210,8 +213,8 @@ export async function retryDatabases(store: Store, migration: string, databases:
 }
 
 /**
- * Puts a changed spec in place of the old one while a worker goes on. A wait that a property releases is left: a worker
- * for whom the spec does not suffice says so again.
+ * Replaces the spec while a worker continues. A wait that a property may release is ended; the worker waits again if
+ * the spec does not suffice.
  */
 export async function updateSpec(store: Store, spec: MigrationSpec): Promise<void> {
   await store.query(
@@ -230,7 +233,7 @@ export async function updateSpec(store: Store, spec: MigrationSpec): Promise<voi
   );
 }
 
-/** The `verifyNow` of the spec as it is now. */
+/** The `verifyNow` of the current spec. */
 export async function askedVerification(store: Store, migration: string): Promise<string | undefined> {
   const [row] = await store.query<{ asked: string | null }>(
     "SELECT spec ->> 'verifyNow' AS asked FROM pgmigration.migration WHERE name = $1",
@@ -239,7 +242,7 @@ export async function askedVerification(store: Store, migration: string): Promis
   return row?.asked ?? undefined;
 }
 
-/** Takes the right to write from whatever worker there was. */
+/** Raises the generation, so that no running worker can write. */
 export async function bumpGeneration(store: Store, migration: string): Promise<void> {
   await store.query("UPDATE pgmigration.migration SET generation = generation + 1 WHERE name = $1", [migration]);
 }
@@ -248,7 +251,7 @@ export async function deleteMigration(store: Store, migration: string): Promise<
   await store.query("DELETE FROM pgmigration.migration WHERE name = $1", [migration]);
 }
 
-/** Takes databases out of the record. */
+/** Removes databases from the record. */
 export async function forgetDatabases(store: Store, migration: string, databases: readonly string[]): Promise<void> {
   await store.query("DELETE FROM pgmigration.database WHERE migration = $1 AND name = ANY ($2)", [
     migration,
@@ -256,7 +259,7 @@ export async function forgetDatabases(store: Store, migration: string, databases
   ]);
 }
 
-/** Notes that a database has nothing left on the source. */
+/** Records that the source has no more objects for a database. */
 export async function forgetSourceObjects(store: Store, migration: string, database: string): Promise<void> {
   await store.query(
     "UPDATE pgmigration.database SET slot = NULL, publications = '{}' WHERE migration = $1 AND name = $2",
@@ -264,10 +267,10 @@ export async function forgetSourceObjects(store: Store, migration: string, datab
   );
 }
 
-/** Where a fence is on record. */
+/** Column of each fence's record. */
 export const fenceColumns: Readonly<Record<FenceSide, string>> = { source: "fence", target: "target_fence" };
 
-/** Notes that a database's fence has been taken down. */
+/** Records that a database's fence was removed. */
 export async function forgetFence(store: Store, migration: string, database: string, side: FenceSide): Promise<void> {
   await store.query(`UPDATE pgmigration.database SET ${fenceColumns[side]} = NULL WHERE migration = $1 AND name = $2`, [
     migration,
@@ -275,7 +278,7 @@ export async function forgetFence(store: Store, migration: string, database: str
   ]);
 }
 
-/** Notes that a database's way back has nothing left on either side. */
+/** Records that the rollback replication of a database was removed on both servers. */
 export async function forgetRollback(store: Store, migration: string, database: string): Promise<void> {
   await store.query("UPDATE pgmigration.database SET rollback_replication = NULL WHERE migration = $1 AND name = $2", [
     migration,
@@ -284,8 +287,8 @@ export async function forgetRollback(store: Store, migration: string, database: 
 }
 
 /**
- * Target databases that other migrations into this server have not ended with, and the name of such a migration. One that
- * never had a worker, and has none now, occupies nothing: it may never start.
+ * Target databases of other unfinished migrations into this server, with the name of such a migration. A migration that
+ * never had a worker does not count, because it may never start.
  */
 export async function occupiedDatabases(store: Store, migration: string): Promise<Map<string, string>> {
   const rows = await store.query<{ database: string; migration: string }>(

@@ -1,12 +1,12 @@
 import { TakenOverError } from "../errors.js";
 import { completeSpec, type MigrationSpec } from "../inputs/inputs.js";
 import type { Lease } from "./lease.js";
-import { tells, type Store } from "./store.js";
+import { notifyChange, type Store } from "./store.js";
 
-/** What a user asks of a running worker. `stop` ends it without an end state, for deletion or a successor. */
+/** What a user requests from a running worker. `stop` ends it without an end state, for deletion or a successor. */
 export type RequestKind = "cutover" | "cancel" | "stop";
 
-/** Stands for all databases of a migration. */
+/** Means all databases of a migration. */
 export const allDatabases = "";
 
 export interface Request {
@@ -15,7 +15,7 @@ export interface Request {
   readonly database: string;
 }
 
-/** Asks for something, of one database or of all. */
+/** Records a request for one database or for all. */
 export async function request(
   store: Store,
   migration: string,
@@ -24,17 +24,17 @@ export async function request(
 ): Promise<void> {
   await store.query(
     `WITH asked AS (INSERT INTO pgmigration.request (migration, kind, database) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING)
-     SELECT ${tells("$1")}`,
+     SELECT ${notifyChange("$1")}`,
     [migration, kind, database],
   );
 }
 
-/** Takes back all requests of one kind. */
+/** Withdraws all requests of one kind. */
 export async function withdrawRequest(store: Store, migration: string, kind: RequestKind): Promise<void> {
   await setRequests(store, migration, kind, []);
 }
 
-/** Makes the open requests of one kind those of the given databases, and no other. */
+/** Replaces the open requests of one kind by requests for the given databases. */
 export async function setRequests(
   store: Store,
   migration: string,
@@ -49,20 +49,20 @@ export async function setRequests(
        SELECT $1, $2, wanted.name FROM unnest($3::text[]) AS wanted (name)
        ON CONFLICT DO NOTHING
      )
-     SELECT ${tells("$1")}`,
+     SELECT ${notifyChange("$1")}`,
     [migration, kind, databases],
   );
 }
 
-/** What is asked of a worker at this moment. */
+/** The open requests to a worker. */
 export interface Orders {
   readonly requests: readonly Request[];
   readonly spec: MigrationSpec;
-  /** Grows with every change of the spec. */
+  /** Increases with each change of the spec. */
   readonly specRevision: number;
 }
 
-/** @throws TakenOverError when somebody else holds the lease now */
+/** @throws TakenOverError when another worker holds the lease */
 export async function readDatabaseRequests(lease: Lease): Promise<Orders> {
   const [row] = await lease.query<{ requests: Request[]; spec: MigrationSpec; revision: number }>(
     `SELECT spec, spec_revision::float8 AS revision,

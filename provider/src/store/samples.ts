@@ -3,8 +3,8 @@ import { holdsLease, type Lease } from "./lease.js";
 import type { Store } from "./store.js";
 
 /**
- * Writes down how far the copies are and how far the target is behind, as the records have it now, for so many seconds;
- * what has been kept for long enough goes.
+ * Records the progress of copies and the lag, as the records have them now. Samples older than `keptForSeconds` are
+ * deleted.
  */
 export async function recordSample(lease: Lease, keptForSeconds: number): Promise<void> {
   await lease.query(
@@ -12,7 +12,7 @@ export async function recordSample(lease: Lease, keptForSeconds: number): Promis
      INSERT INTO pgmigration.sample (migration, kept_until, bytes_copied, bytes_total, lag_bytes, latency_seconds)
      SELECT $1, now() + make_interval(secs => $3), copied.bytes, copied.total, behind.bytes, behind.seconds
        FROM (SELECT coalesce(sum(bytes_copied), 0) AS bytes, coalesce(sum(bytes_total), 0) AS total
-               FROM pgmigration.unit WHERE migration = $1) copied,
+               FROM pgmigration.copy_task WHERE migration = $1) copied,
             (SELECT coalesce(sum((follow ->> 'lagBytes')::numeric), 0) AS bytes,
                     coalesce(max((follow ->> 'latencySeconds')::float8), 0) AS seconds
                FROM pgmigration.database WHERE migration = $1 AND phase = 'following' AND state <> 'Failed') behind
@@ -22,7 +22,7 @@ export async function recordSample(lease: Lease, keptForSeconds: number): Promis
   );
 }
 
-/** What was measured after a moment (milliseconds since 1970), oldest first; all that is kept by default. */
+/** Samples after a time (milliseconds since 1970), oldest first; all by default. */
 export function readSamples(store: Store, migration: string, afterMs = 0): Promise<Sample[]> {
   return store.query<Sample>(
     `SELECT (extract(epoch FROM at) * 1000)::float8 AS "atMs", bytes_copied::float8 AS "bytesCopied",

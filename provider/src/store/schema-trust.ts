@@ -3,8 +3,8 @@ import { RefusedError } from "../errors.js";
 import { controlSchema } from "./control-schema.js";
 
 /**
- * Roles whose objects may run with our privileges, since they have these anyway: this role, the roles whose privileges it
- * inherits, and superusers. pg_has_role would answer true to a superuser for every role.
+ * Roles whose objects may run with this role's privileges, because they have them anyway: this role, the roles whose
+ * privileges it inherits, and superusers. pg_has_role would return true to a superuser for every role.
  */
 const trusted = `
   own AS (
@@ -21,10 +21,10 @@ const isTrusted = (role: string): string => `${role} IN (SELECT oid FROM trusted
 /** The text of a definition that calls a function. */
 const callsFunction = (definition: string): string => `${definition} ~ '[[:alnum:]_"]\\('`;
 
-/** The defaults of the control schema: constants, and the time. */
+/** The defaults of the control schema: constants, and the current time. */
 const knownDefault = "^(clock_timestamp\\(\\)|''[^'']*''::text(\\[\\])?|[0-9]+|true|false)$";
 
-/** What stands in the control schema that this package has not made, each as one sentence. Reads the catalogue only. */
+/** Objects in the control schema that this package did not create, each as one sentence. Reads only the catalogue. */
 const query = `
   WITH RECURSIVE ${trusted}, relation AS (
     SELECT c.oid, c.relname, c.relkind, c.relowner, c.relrowsecurity, n.oid AS schema
@@ -75,10 +75,11 @@ const query = `
     FROM pg_catalog.pg_proc WHERE pronamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = '${controlSchema}')`;
 
 /**
- * Whoever owns the records' tables, or adds a trigger to them, could run code with the privileges of each role that
- * migrates. To be called each time before the records are used; where there is no such schema, it does nothing.
+ * Checks the owners of the records. The owner of their tables, or of a trigger on them, could run code with the
+ * privileges of each role that migrates. Call it each time before the records are used. Without such a schema, it does
+ * nothing.
  *
- * @throws RefusedError when another role made the schema, its database or its tables, or they run code
+ * @throws RefusedError when another role owns the schema, its database or its tables, or when they run code
  */
 export async function refuseUntrustedSchema(client: Client, user: string): Promise<void> {
   const { rows } = await client.query<{ finding: string }>(query);
@@ -86,11 +87,11 @@ export async function refuseUntrustedSchema(client: Client, user: string): Promi
   const { rows: where } = await client.query<{ database: string }>("SELECT current_database() AS database");
   const findings = rows.slice(0, 5).map(({ finding }) => finding);
   throw new RefusedError(
-    `the schema ${controlSchema} in the target's database ${where[0]!.database}, which holds the records of migrations, is not safe to use: ${findings.join("; ")}`,
+    `the schema ${controlSchema} in the target's database ${where[0]!.database}, which contains the records of migrations, is not safe to use: ${findings.join("; ")}`,
     {
       remedy:
-        `find out who made it. If that role may act for ${user}, GRANT it to ${user}, or migrate with it; ` +
-        `otherwise let its owner remove it, or give another maintenanceDatabase`,
+        `find out who created it. If that role may act for ${user}, GRANT it to ${user}, or migrate with it; ` +
+        `otherwise let its owner remove it, or set another maintenanceDatabase`,
     },
   );
 }

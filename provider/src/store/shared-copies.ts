@@ -2,24 +2,24 @@ import type { SkippedEntry } from "../schema/restore/restore-context.js";
 import type { WriteFence } from "./lease.js";
 import type { Store } from "./store.js";
 
-/** A base copy under way, as workers beside the lease's holder see it. */
+/** An initial copy in progress, as helpers see it. */
 export interface SharedCopy {
-  /** Another try of the same database has another one. */
+  /** Unique for each attempt of a database. */
   readonly id: string;
-  /** Of the lease's holder that leads it. */
+  /** Generation of the lease's holder, which leads the copy. */
   readonly generation: number;
-  /** Of who began it: another version may read, cut or write its rows in another way. */
+  /** Version of the leader: another version may read, split or write rows differently. */
   readonly engineVersion: string;
-  /** Under which its tables are read, and the moment that it shows: `Snapshot.moment`. */
+  /** The snapshot under which tables are read, and its `Snapshot.txidSnapshot`. */
   readonly snapshotId: string;
-  readonly moment: string;
+  readonly txidSnapshot: string;
   /** search_path of the source's database. */
   readonly sourceSearchPath: string;
-  /** Entries that the target did not take before the rows: as `RestoreContext.skipped` has them. */
+  /** Entries that the target refused before the rows, as in `RestoreContext.skipped`. */
   readonly skipped: readonly (readonly [id: number, skipped: SkippedEntry])[];
   /** Whether large objects are copied and compared. */
   readonly largeObjectsCopied: boolean;
-  /** Whether all rows are copied and compared: nobody needs the snapshot from then on. */
+  /** Whether all rows are copied and compared. From then on the snapshot is not needed. */
   readonly tablesCopied: boolean;
 }
 
@@ -37,7 +37,7 @@ export async function readSharedCopies(store: Store, migration: string): Promise
   return rows.map(({ database, copy }) => ({ ...copy, database }));
 }
 
-/** What the leader of a copy has left for its successor; its shape is the worker's. */
+/** What the leader of a copy recorded for its successor; the worker defines the format. */
 export async function readCopyState(right: WriteFence, database: string): Promise<unknown> {
   const [row] = await right.query<{ state: unknown }>(
     "SELECT copy_state AS state FROM pgmigration.database WHERE migration = $1 AND name = $3 AND $2::bigint IS NOT NULL",
@@ -46,7 +46,7 @@ export async function readCopyState(right: WriteFence, database: string): Promis
   return row?.state;
 }
 
-/** Notes where a copy's snapshot is held beside the session that has exported it. */
+/** Records a session that holds a copy's snapshot besides the session that exported it. */
 export async function recordSharedSnapshot(
   store: Store,
   migration: string,
@@ -61,7 +61,7 @@ export async function recordSharedSnapshot(
   );
 }
 
-/** Where a copy's snapshot has been held; the sessions may have ended since. */
+/** Sessions that held a copy's snapshot; they may have ended. */
 export async function sharedSnapshots(right: WriteFence, database: string, copy: string): Promise<string[]> {
   const rows = await right.query<{ snapshot: string }>(
     `SELECT snapshot FROM pgmigration.held_snapshot
@@ -71,7 +71,7 @@ export async function sharedSnapshots(right: WriteFence, database: string, copy:
   return rows.map(({ snapshot }) => snapshot);
 }
 
-/** For a new try: nobody can go on with what was held for the one before. */
+/** Deletes the records of an earlier attempt's snapshots, which a new attempt cannot use. */
 export async function deleteSharedSnapshots(right: WriteFence, database: string): Promise<void> {
   await right.query(
     "DELETE FROM pgmigration.held_snapshot WHERE migration = $1 AND database = $3 AND $2::bigint IS NOT NULL",

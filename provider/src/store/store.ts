@@ -11,7 +11,7 @@ import { takeAdvisoryLock } from "./advisory-lock.js";
 import { refuseUntrustedSchema } from "./schema-trust.js";
 import { controlSchema, controlSchemaSteps } from "./control-schema.js";
 
-/** A target and the database on it that holds the records. */
+/** A target, and its database with the records. */
 export interface StoreAddress {
   readonly target: Endpoint;
   readonly maintenanceDatabase: string;
@@ -21,18 +21,21 @@ const ownDatabase = "pgmigration";
 
 const changesChannel = "pgmigration";
 
-/** In a statement that changes something: tells those who {@link Store.listen}, when it is committed. */
-export const tells = (migration: string): string => `pg_notify('${changesChannel}', ${migration})`;
+/** SQL expression: notifies the listeners of {@link Store.listen} when the statement is committed. */
+export const notifyChange = (migration: string): string => `pg_notify('${changesChannel}', ${migration})`;
 
-/** Serializes making and changing the control schema among all that open a store on one server. */
+/** Serializes creating and upgrading the control schema on one server. */
 const installLock = 0x70676d69;
 
-/** Shared by all that are about to record a migration, so that nobody removes the control schema as empty meanwhile. */
+/**
+ * Shared by all sessions that are about to record a migration, so that no other session removes the empty control
+ * schema.
+ */
 const recordingLock = 0x70676d72;
 
 /**
- * A session on the control schema. It lies in the target's maintenance database; where that database is not writable for
- * us, in a database of its own, `pgmigration`.
+ * A session on the control schema. The schema is in the target's maintenance database, or, if this role cannot write to
+ * that, in a separate database `pgmigration`.
  */
 export class Store {
   readonly #address: StoreAddress;
@@ -47,8 +50,8 @@ export class Store {
   }
 
   /**
-   * Opens the store for recording a migration, and makes it where it is missing. To be closed soon: until then the store is
-   * not removed, whoever else finds it empty.
+   * Opens the store to record a migration, and creates it if it is missing. Close it soon: an empty store cannot be
+   * removed while it is open.
    *
    * @throws RefusedError, UnreachableError
    */
@@ -70,7 +73,7 @@ export class Store {
     return Store.#install(own, ownDatabase, address);
   }
 
-  /** Opens the store where there is one; undefined where nobody has migrated into this server. */
+  /** Opens an existing store; undefined if nothing was ever migrated into this server. */
   static async find(address: StoreAddress, purpose: string): Promise<Store | undefined> {
     return Store.#search(address, purpose, () => Promise.resolve());
   }
@@ -109,7 +112,7 @@ export class Store {
     }
   }
 
-  /** @throws UnreachableError when the session is lost; else what the server says */
+  /** @throws UnreachableError when the session is lost; otherwise the server's error */
   async query<Row extends pg.QueryResultRow>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
     try {
       return (await this.client.query<Row>(sql, [...values])).rows;
@@ -118,15 +121,17 @@ export class Store {
     }
   }
 
-  /** Whoever reads the records sees all that this writes, or nothing of it. */
+  /** Writes in one transaction, so that readers see all of it or nothing. */
   atOnce<Result>(write: () => Promise<Result>): Promise<Result> {
     return inTransaction(this.client, write);
   }
 
-  /** Calls back each time that somebody {@link tells} that something of a migration has changed, until the session ends. */
-  async listen(migration: string, heard: () => void): Promise<void> {
+  /**
+   * Calls `heard` after each change of a migration that was announced by {@link notifyChange}, until the session ends.
+   */
+  async listen(migration: string, onChange: () => void): Promise<void> {
     this.client.on("notification", ({ payload }) => {
-      if (payload === migration) heard();
+      if (payload === migration) onChange();
     });
     await this.query(`LISTEN ${changesChannel}`);
   }
@@ -137,7 +142,7 @@ export class Store {
     await this.client.end();
   }
 
-  /** Removes and closes the store once no migration is recorded in it any more. */
+  /** Removes the store if it has no migration, and closes it. */
   async removeIfEmpty(): Promise<void> {
     const isEmpty = await dropEmptySchema(this.client);
     if (!isEmpty || this.database !== ownDatabase) return;
@@ -150,7 +155,7 @@ export class Store {
     try {
       await maintenance.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(ownDatabase)}`);
     } catch (error) {
-      // Somebody is about to record a migration there.
+      // Another session is about to record a migration.
       if (sqlStateOf(error) !== sqlStates.objectInUse) throw error;
     } finally {
       await maintenance.end();
@@ -158,22 +163,21 @@ export class Store {
   }
 }
 
-/** What the server or the socket says is bare. */
+/** Adds context and remedy to an error of the server or the socket. */
 const recordsLost = (error: unknown): unknown =>
   error instanceof UnreachableError
     ? error
     : new UnreachableError(`the session with the target, which records the migration, was lost: ${messageOf(error)}`, {
-        remedy:
-          "see that the target answers, and run this again: what was recorded stays, and a worker goes on meanwhile",
+        remedy: "check that the target answers, and run this again: the records stay, and a running worker continues",
         cause: error,
       });
 
-/** For as long as the session lasts. */
+/** Takes the lock until the session ends. */
 async function keepSchema(client: pg.Client): Promise<void> {
   await takeAdvisoryLock(client, `pg_try_advisory_lock_shared(${recordingLock})`, recordingLock);
 }
 
-/** Until the end of the transaction. */
+/** Takes the lock until the transaction ends. */
 const takeInstallLock = (client: pg.Client): Promise<void> =>
   takeAdvisoryLock(client, `pg_try_advisory_xact_lock(${installLock})`, installLock);
 
@@ -199,7 +203,7 @@ async function createOwnDatabase(client: pg.Client, user: string): Promise<void>
   try {
     await client.query(`CREATE DATABASE ${quoteIdentifier(ownDatabase)}`);
   } catch (cause) {
-    throw new RefusedError(`the migration's records have no place on the target: ${messageOf(cause)}`, {
+    throw new RefusedError(`the migration's control schema cannot be created on the target: ${messageOf(cause)}`, {
       remedy: `ALTER ROLE ${quoteIdentifier(user)} CREATEDB, or GRANT CREATE ON DATABASE postgres TO ${quoteIdentifier(user)}`,
       code: "603115",
       cause,
@@ -213,11 +217,11 @@ async function bringUpToDate(client: pg.Client, user: string): Promise<void> {
     await takeInstallLock(client);
     const installed = await installedSteps(client);
     if (installed > controlSchemaSteps.length)
-      throw new RefusedError(`the records on the target were made by a newer version of pulumi-pg-migration`, {
+      throw new RefusedError(`the records on the target were created by a newer version of pulumi-pg-migration`, {
         remedy: "npm install pulumi-pg-migration@latest in this program",
       });
     if (installed === 0) await client.query(`CREATE SCHEMA IF NOT EXISTS ${controlSchema}`);
-    // Another role may have made it meanwhile.
+    // Another role may have created it meanwhile.
     await refuseUntrustedSchema(client, user);
     for (const step of controlSchemaSteps.slice(installed)) await client.query(step);
     await client.query(`COMMENT ON SCHEMA ${controlSchema} IS ${quoteLiteral(versionMark(controlSchemaSteps.length))}`);
@@ -226,7 +230,7 @@ async function bringUpToDate(client: pg.Client, user: string): Promise<void> {
 
 const versionMark = (steps: number): string => `records of pulumi-pg-migration, version ${steps}`;
 
-/** How many steps the schema has seen: it says so in its comment. */
+/** Number of executed steps, from the schema's comment. */
 async function installedSteps(client: pg.Client): Promise<number> {
   const { rows } = await client.query<{ comment: string | null }>(
     "SELECT obj_description(oid, 'pg_namespace') AS comment FROM pg_namespace WHERE nspname = $1",
@@ -237,13 +241,16 @@ async function installedSteps(client: pg.Client): Promise<number> {
 
 async function isEmptySchema(client: pg.Client): Promise<boolean> {
   await takeInstallLock(client);
-  // Another session may have removed it since.
+  // Another session may have removed it meanwhile.
   if (!(await hasControlSchema(client))) return false;
   await client.query("LOCK TABLE pgmigration.migration IN ACCESS EXCLUSIVE MODE");
   return (await client.query("SELECT FROM pgmigration.migration LIMIT 1")).rowCount === 0;
 }
 
-/** Answers whether the schema was empty, and so is gone. It stays while somebody is about to record a migration. */
+/**
+ * Drops the schema if it is empty, and returns whether it did. It stays while another session is about to record a
+ * migration.
+ */
 async function dropEmptySchema(client: pg.Client): Promise<boolean> {
   return inTransaction(client, async () => {
     const { rows } = await client.query<{ alone: boolean }>("SELECT pg_try_advisory_xact_lock($1) AS alone", [

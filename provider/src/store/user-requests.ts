@@ -4,18 +4,18 @@ import { findMigration, type MigrationSummary } from "./list-migrations.js";
 import { request } from "./requests.js";
 import type { Store } from "./store.js";
 
-/** Asks the worker of an online migration to cut over. @throws NotFoundError, RefusedError where there is nothing to cut over */
+/** Requests the cutover of an online migration. @throws NotFoundError, RefusedError if there is nothing to cut over */
 export async function requestCutover(store: Store, name: string): Promise<void> {
   const migration = await openMigration(store, name, "603113");
   if (migration.spec.migrationMode === "Offline")
     throw new RefusedError(`${name} is an offline migration, which has no cutover`, {
       code: "603114",
-      remedy: "wait for its end, or create an online migration",
+      remedy: "wait until it ends, or create an online migration",
     });
   await request(store, name, "cutover");
 }
 
-/** Asks the worker to give a migration up. @throws NotFoundError, RefusedError where it has ended */
+/** Requests the cancellation of a migration. @throws NotFoundError, RefusedError if it has ended */
 export async function requestCancel(store: Store, name: string): Promise<void> {
   await openMigration(store, name, undefined);
   await request(store, name, "cancel");
@@ -25,14 +25,14 @@ async function openMigration(store: Store, name: string, code: string | undefine
   const migration = await findMigration(store, name);
   if (!migration)
     throw new NotFoundError(`no migration ${name} is recorded on the target`, {
-      remedy: "see which there are: pg-migration list",
+      remedy: "list the migrations: pg-migration list",
     });
   if (!hasEnded(migration.state)) return migration;
   throw new RefusedError(`the migration ${name} has ended: ${migration.state}`, {
     ...(code === undefined ? {} : { code }),
     remedy:
       migration.state === "Failed"
-        ? "pulumi up goes on with it, or, with cancel set to true, removes what it has left on the servers"
-        : "nothing is left to ask of it; look at it with pg-migration show",
+        ? "run pulumi up to resume it, or set cancel to true to remove its objects on the servers"
+        : "an ended migration accepts no requests; see pg-migration show",
   });
 }

@@ -1,8 +1,8 @@
 const powers = ["B", "KB", "MB", "GB", "TB"];
 
 /**
- * Bytes from a number, or a text such as `10GB`, `512 MB`, `1.5GiB`: units are powers of 1024, as PostgreSQL's are.
- * Undefined when it is neither.
+ * Parses a number of bytes, or a text such as `10GB`, `512 MB`, `1.5GiB`. Units are powers of 1024, as in PostgreSQL.
+ * Undefined for an invalid size.
  */
 export function parseByteSize(size: string | number): number | undefined {
   if (typeof size === "number") return size;

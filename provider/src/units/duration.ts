@@ -1,8 +1,8 @@
 const secondsPerUnit: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
 /**
- * Seconds of a duration as Pulumi's customTimeouts spell it: `90s`, `30m`, `2h`, `1h30m`, `7d`; undefined for anything
- * else.
+ * Seconds of a duration in the form of Pulumi's customTimeouts: `90s`, `30m`, `2h`, `1h30m`, `7d`; undefined for
+ * anything else.
  */
 export function parseDuration(text: string): number | undefined {
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)([smhd])/g)];
@@ -11,7 +11,7 @@ export function parseDuration(text: string): number | undefined {
   return seconds > 0 ? seconds : undefined;
 }
 
-/** Seconds as people read them: `45 s`, `12 min`, `3 h 20 min`. */
+/** Seconds as text for people: `45 s`, `12 min`, `3 h 20 min`. */
 export function formatDuration(seconds: number): string {
   if (seconds < 90) return `${Math.round(seconds)} s`;
   const minutes = Math.round(seconds / 60);

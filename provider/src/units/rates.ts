@@ -1,6 +1,6 @@
 import type { MigrationStatus } from "../status.js";
 
-/** What is measured again and again while a migration runs. */
+/** Values measured at intervals while a migration runs. */
 export interface Sample {
   /** Milliseconds since 1970. */
   readonly atMs: number;
@@ -26,8 +26,8 @@ export function sampleOf(status: MigrationStatus, atMs: number): Sample {
 const windowMs = 10_000;
 
 /**
- * Bytes a second over the ten seconds before a sample, the last one by default; where they lie further apart, since the
- * one before.
+ * Bytes per second over the ten seconds before a sample, by default the last one. If samples are further apart, the
+ * rate since the previous sample.
  */
 export function bytesPerSecond(samples: readonly Sample[], index = samples.length - 1): number {
   const end = samples[index];

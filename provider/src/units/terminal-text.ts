@@ -1,4 +1,4 @@
-/** Control characters, and the marks that reverse the direction of text: a terminal obeys them. */
+/** Control characters and bidirectional marks, which change how a terminal shows the text after them. */
 const terminalControls = /\p{Cc}|[\u202a-\u202e\u2066-\u2069]/gu;
 
 const escapeCharacter = (character: string): string => {
@@ -8,15 +8,18 @@ const escapeCharacter = (character: string): string => {
 };
 
 /**
- * Text for a terminal. Names and messages come from servers and may hold sequences that clear the screen. Line breaks and
- * tabs stay.
+ * Escapes control characters before text is written to a terminal. Names and messages come from servers and may contain
+ * sequences that clear the screen. Line breaks and tabs are kept.
  *
  * @example escapeControls("a\u001b[2J") === "a\\x1b[2J"
  */
 export const escapeControls = (text: string): string =>
   text.replace(terminalControls, (character) => (/[\n\t]/.test(character) ? character : escapeCharacter(character)));
 
-/** The same on one line: `\n` and `\t` are written as such. */
+/**
+ * Like {@link escapeControls}, on one line: `
+ * ` and `\t` are escaped, too.
+ */
 export const escapeLine = (text: string): string =>
   escapeControls(text.replaceAll("\r", "\\r").replaceAll("\n", "\\n").replaceAll("\t", "\\t"));
 
@@ -28,7 +31,7 @@ export function truncate(text: string, maxLength: number): string {
 
 const wide = /^[\p{Emoji_Presentation}\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60]/u;
 
-/** How many columns a terminal needs: two for a Chinese character, none for a combining accent. */
+/** Number of terminal columns: two for a Chinese character, none for a combining accent. */
 export const displayWidth = (text: string): number =>
   Array.from(text).reduce(
     (sum, character) => sum + (wide.test(character) ? 2 : /\p{Mark}/u.test(character) ? 0 : 1),

@@ -3,28 +3,28 @@ import { isStarting } from "../postgres/connection/connection-loss.js";
 import type { Finding } from "../findings.js";
 
 /**
- * A session that could not be opened, as a finding; its message is the error's first line, since the remedy has a field
- * of its own.
+ * The finding for a session that could not be opened. Its message is the error's first line, because the remedy has its
+ * own field.
  *
- * @throws what was given, where it is no answer of a server or of the network
+ * @throws the given error, if it is neither a refusal nor a network error
  */
 export function connectionFinding(
   error: unknown,
   prefix: string,
   finding: Omit<Finding, "message" | "state">,
 ): Finding {
-  // One that is being restarted is nothing to put right.
+  // A restarting server needs no correction.
   if (!(error instanceof RefusedError || error instanceof UnreachableError) || isStarting(error)) throw error;
   const [what] = error.message.split("\n");
   const message = `${prefix}: ${what!.replace(/^\d{6}: /, "")}`;
   return { ...finding, state: "Failed", code: error.code, message, remedy: error.remedy };
 }
 
-/** What a server refuses whatever the database: the role, the password, TLS, or the connection itself. */
+/** Codes that do not depend on the database: the role, the password, TLS, or the connection itself. */
 const serverCodes: readonly (string | undefined)[] = ["603000", "603001", "603100"];
 
 /**
- * Reports what concerns a server once, with the databases that it was found for, instead of once for each database.
+ * Merges findings about a server into one that lists the databases.
  *
  * @param findings connection findings of one server, each with its database
  */

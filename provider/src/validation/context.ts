@@ -3,14 +3,14 @@ import type { MigrationSpec } from "../inputs/inputs.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 import type { Finding } from "../findings.js";
 
-/** What the rules look at. Sessions are open for as long as the rules run. */
+/** The input of the rules. Sessions are open while the rules run. */
 export interface ValidationContext {
   readonly spec: MigrationSpec;
-  /** How the source is reached, for what takes a session of another kind. */
+  /** Login of the source, for other kinds of sessions. */
   readonly source: Endpoint;
-  /** How the target is reached. */
+  /** Login of the target. */
   readonly targetEndpoint: Endpoint;
-  /** One session a database of the source; databases that could not be opened are missing. */
+  /** One session per database of the source. Unreachable databases are missing. */
   readonly sources: ReadonlyMap<string, Client>;
   /** A session in the target's maintenance database. */
   readonly target: Client;
@@ -20,17 +20,11 @@ export interface ValidationContext {
   readonly sourceSuperuser: boolean;
   /** Whether the target's role is a superuser there. */
   readonly targetSuperuser: boolean;
-  /** Databases on the target that an earlier try of this migration has made: they do not count as existing. */
+  /** Databases on the target created by an earlier attempt of this migration. They do not count as existing. */
   readonly ownDatabases: ReadonlySet<string>;
-  /** Databases that other migrations into this target are working on, with the migration's name. */
+  /** Databases in use by other migrations into this target, with the migration's name. */
   readonly occupied: ReadonlyMap<string, string>;
 }
 
-/** Answers what it has found, or one Succeeded finding that says what was checked. */
+/** Returns its findings, or one Succeeded finding about what was checked. */
 export type Rule = (context: ValidationContext) => Finding[] | Promise<Finding[]>;
-
-/** Names for a message: the first few, and how many more. */
-export function enumerate(names: readonly string[], most = 5): string {
-  const shown = names.slice(0, most).join(", ");
-  return names.length > most ? `${shown} and ${names.length - most} more` : shown;
-}

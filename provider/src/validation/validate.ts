@@ -57,10 +57,11 @@ export interface ValidationOptions {
 }
 
 /**
- * Looks at both servers. It changes nothing but for a temporary database on the target, which it drops. Every rule runs, so that all that is wrong is said at once; what cannot be
- * looked at because a server does not let us in is a finding itself.
+ * Validates both servers. Nothing changes except for a temporary database on the target, which is dropped. All rules
+ * run, so that all problems are reported at once. A failed connection is a finding as well.
  *
- * @throws UnreachableError for a server that is starting up or shutting down; whatever a connection is lost by on the way
+ * @throws UnreachableError for a server that is starting up or shutting down; and the errors of a connection that is
+ * lost meanwhile
  */
 export async function validate(options: ValidationOptions): Promise<Finding[]> {
   const findings: Finding[] = [];
@@ -84,7 +85,7 @@ export async function validate(options: ValidationOptions): Promise<Finding[]> {
     ] as const) {
       const between = await detectPooler(reached);
       findings.push(...poolerFindings(reached, between));
-      // Through such a one nothing is seen as it is.
+      // Results through such a pooler would be unreliable.
       if (between === "transactionPooler") return findings;
     }
     const context: ValidationContext = {
@@ -132,5 +133,5 @@ async function isSuperuser(client: Client): Promise<boolean> {
 function connected(findings: readonly Finding[]): Finding[] {
   const type = "AuthenticationAndConnectivityValidation";
   if (findings.some((finding) => finding.type === type)) return [];
-  return [{ type, state: "Succeeded", objectType: "Instance", message: "both servers let us in" }];
+  return [{ type, state: "Succeeded", objectType: "Instance", message: "both servers accept connections" }];
 }

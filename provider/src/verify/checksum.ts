@@ -3,13 +3,15 @@ import { qualify } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Table } from "../postgres/tables.js";
 
-/** How a row's image becomes 64 bits: the server's own hash of bytes, or the first half of its MD5. */
+/**
+ * The hash function of a row's image: the server's own hash of bytes, or the first half of its MD5. Both give 64 bits.
+ */
 export type RowHash = "extended" | "md5";
 
-/** A table's content, or a part's: parts add up. */
+/** The content of a table or a part of it. Checksums of parts can be added. */
 export interface Checksum {
   readonly rows: number;
-  /** The sum of all rows' hashes: independent of their order, and a row that is there twice counts twice. */
+  /** The sum of all rows' hashes: independent of their order, and sensitive to duplicate rows. */
   readonly hash: bigint;
 }
 
@@ -23,7 +25,7 @@ export const addChecksums = (one: Checksum, other: Checksum): Checksum => ({
 export const sameChecksum = (one: Checksum, other: Checksum): boolean =>
   one.rows === other.rows && one.hash === other.hash;
 
-/** The faster hash, if both servers have it (11 and later) and compute the same: it depends on the byte order. */
+/** The faster hash if both servers support it (11 and later) with the same result, which depends on the byte order. */
 export async function chooseRowHash(source: Client, target: Client): Promise<RowHash> {
   const [one, other] = await Promise.all([probe(source), probe(target)]);
   return one !== undefined && one === other ? "extended" : "md5";
@@ -39,12 +41,13 @@ async function probe(client: Client): Promise<string | undefined> {
 
 /** 64 bits, as int8, of an expression of type bytea. */
 export function hashOf(image: string, hash: RowHash): string {
-  // There is no function for the hash of one bytea before 18, but one for an array of any hashable type.
+  // Before 18 there is no function for the extended hash of one bytea, but there is one for arrays of any hashable
+  // type.
   if (hash === "extended") return `hash_array_extended(ARRAY[${image}], 0)`;
   return `('x' || left(md5(${image}), 16))::bit(64)::int8`;
 }
 
-/** Counts a table's own rows; with a row's hash (an expression over the alias `r`), sums it up as well. */
+/** Counts a table's own rows. With a row's hash (an expression over the alias `r`), also adds up the hashes. */
 export async function checksum(
   client: Client,
   table: Pick<Table, "schema" | "name">,

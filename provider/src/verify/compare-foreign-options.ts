@@ -1,9 +1,9 @@
 import type { Client } from "pg";
-import { notExtensionMember } from "../postgres/own-only.js";
+import { notExtensionMember } from "../postgres/catalogue-filters.js";
 
-/** Something foreign on both sides, with the names of the options that these have otherwise. Never their values. */
+/** A foreign object of both servers, and the names of its different options. Never their values. */
 export interface ForeignDifference {
-  /** As its command calls it: `SERVER far`, `USER MAPPING FOR PUBLIC SERVER far`. */
+  /** In SQL: `SERVER far`, `USER MAPPING FOR PUBLIC SERVER far`. */
   readonly object: string;
   readonly options: readonly string[];
 }
@@ -15,13 +15,13 @@ interface Foreign {
 }
 
 /**
- * What the options of foreign data wrappers, servers, user mappings and foreign tables differ in. Those that either
- * side's role may not read, as another one's user mapping, do not count; nor does what only one side has.
+ * Different options of foreign-data wrappers, servers, user mappings and foreign tables. Options that a role may not
+ * read, such as those of another user's mapping, are ignored, and so are objects on only one server.
  */
 export async function compareForeignOptions(source: Client, target: Client): Promise<ForeignDifference[]> {
-  const here = new Map((await listForeign(target)).map((one) => [one.object, one.options]));
+  const targetOptions = new Map((await listForeign(target)).map((one) => [one.object, one.options]));
   return (await listForeign(source)).flatMap(({ object, options }): ForeignDifference[] => {
-    const present = here.get(object);
+    const present = targetOptions.get(object);
     if (!options || !present) return [];
     const names = [...without(options, present), ...without(present, options)].map((one) => one.split("=", 1)[0]!);
     return names.length === 0 ? [] : [{ object, options: [...new Set(names)].sort() }];
@@ -39,7 +39,7 @@ async function listForeign(client: Client): Promise<Foreign[]> {
     SELECT format('SERVER %I', srvname), coalesce(srvoptions, '{}')
       FROM pg_foreign_server s WHERE ${notExtensionMember("pg_foreign_server", "s.oid")}
     UNION ALL
-    -- Null without the right to read them, and where there are none.
+    -- Null without the privilege to read them, and without options.
     SELECT format('USER MAPPING FOR %s SERVER %I', CASE umuser WHEN 0 THEN 'PUBLIC' ELSE quote_ident(usename) END, srvname), umoptions
       FROM pg_user_mappings
     UNION ALL

@@ -2,16 +2,16 @@ import type { Client } from "pg";
 import type { Difference } from "./first-differences.js";
 import type { TableComparison } from "./compare-tables.js";
 
-/** Objects looked at in one query, and bytes of each of them that it hashes. */
+/** Number of objects per query, and number of bytes per hash. */
 const objectsPerPage = 1000;
 const chunkBytes = 1 << 22;
-const mostDifferences = 10;
+const maxDifferences = 10;
 
 /**
- * Compares all large objects, content included, page by page in the order of their OIDs; only hashes leave the servers.
- * The answer looks like that for a table, or is undefined where the source has none.
+ * Compares all large objects with their content, page by page in the order of their OIDs. Servers send only hashes. The
+ * result has the form of a table's comparison; undefined if the source has no large objects.
  *
- * @param source a session in the snapshot, whose role may read every one of them, as the target's
+ * @param source a session in the snapshot. Both sessions' roles may read all large objects.
  */
 export async function compareLargeObjects(source: Client, target: Client): Promise<TableComparison | undefined> {
   const differences: Difference[] = [];
@@ -20,16 +20,16 @@ export async function compareLargeObjects(source: Client, target: Client): Promi
     const oids = await page(source, after);
     const last = oids.at(-1);
     const upTo = last ?? "4294967295";
-    const there = await page(target, after, upTo);
+    const targetOids = await page(target, after, upTo);
     sourceRows += oids.length;
-    targetRows += there.length;
-    differences.push(...(await differencesOf(source, target, oids, there)));
+    targetRows += targetOids.length;
+    differences.push(...(await differencesOf(source, target, oids, targetOids)));
     if (last === undefined) break;
     after = last;
   }
   if (sourceRows === 0 && targetRows === 0) return undefined;
   const equal = differences.length === 0 && sourceRows === targetRows;
-  const firstDifferences = differences.slice(0, mostDifferences);
+  const firstDifferences = differences.slice(0, maxDifferences);
   return {
     schema: "pg_catalog",
     table: "pg_largeobject",
@@ -54,21 +54,21 @@ async function differencesOf(
   source: Client,
   target: Client,
   wanted: readonly string[],
-  there: readonly string[],
+  targetOids: readonly string[],
 ): Promise<Difference[]> {
-  const [one, other] = [new Set(wanted), new Set(there)];
+  const [one, other] = [new Set(wanted), new Set(targetOids)];
   const both = wanted.filter((oid) => other.has(oid));
   const [expected, actual] = await Promise.all([hashes(source, both), hashes(target, both)]);
   return [
     ...wanted.filter((oid) => !other.has(oid)).map((oid): Difference => ({ kind: "missing", key: `oid=${oid}` })),
-    ...there.filter((oid) => !one.has(oid)).map((oid): Difference => ({ kind: "unexpected", key: `oid=${oid}` })),
+    ...targetOids.filter((oid) => !one.has(oid)).map((oid): Difference => ({ kind: "unexpected", key: `oid=${oid}` })),
     ...both
       .filter((oid) => expected.get(oid) !== actual.get(oid))
       .map((oid): Difference => ({ kind: "different", key: `oid=${oid}` })),
   ];
 }
 
-/** For every object the hashes of its chunks, as one text. */
+/** For each object the hashes of its chunks, as one text. */
 async function hashes(client: Client, oids: readonly string[]): Promise<Map<string, string>> {
   const result = new Map<string, string>();
   let offset = 0;

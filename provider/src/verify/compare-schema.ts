@@ -1,20 +1,20 @@
 import type { Client } from "pg";
-import { notExtensionMember } from "../postgres/own-only.js";
+import { notExtensionMember, userSchemas } from "../postgres/catalogue-filters.js";
 import { serverVersion } from "../postgres/server-version.js";
 
-/** Something that the source has and the target lacks, or has otherwise. */
+/** An object of the source that is missing or different on the target. */
 export interface SchemaDifference {
-  /** `table`, `column`, `index`, `constraint`, `view`, `function`, … as PostgreSQL's commands call it. */
+  /** `table`, `column`, `index`, `constraint`, `view`, `function`, … as in PostgreSQL's commands. */
   readonly kind: string;
-  /** Qualified and quoted where necessary: `public.orders.id`, `sales.total(integer)`. */
+  /** Qualified, and quoted if necessary: `public.orders.id`, `sales.total(integer)`. */
   readonly name: string;
-  /** For what is there on both sides but differs: how the source has it, and how the target. */
+  /** For an object that differs: its form on the source, and on the target. */
   readonly source?: string;
   readonly target?: string;
 }
 
 export interface SchemaComparison {
-  /** Objects of the source that do not count, by the OIDs of their catalogue and in it: `1259/16384`. */
+  /** {@link catalogueKey}s of objects to ignore: `1259/16384`. */
   readonly without?: ReadonlySet<string>;
 }
 
@@ -22,14 +22,14 @@ interface SchemaObject {
   readonly id: string;
   readonly kind: string;
   readonly name: string;
-  /** What has to be equal as well; empty where only the name counts. */
+  /** The part of the definition that has to be equal; empty if only the name counts. */
   readonly form: string;
 }
 
 /**
- * What the source's schema has and the target's has not, by kind and name; columns with their types, indexes and
- * constraints with their validity too. Definitions are not compared: versions print the same ones differently. What only
- * the target has is no difference. Sorted by kind and name; the catalogues are asked in one set on each side.
+ * Objects of the source's schema that the target lacks or has in another form, by kind and name. The form includes
+ * types of columns, and validity of indexes and constraints. Definitions are not compared, because versions print them
+ * differently. Objects that exist only on the target are ignored. Sorted by kind and name; each server gets one query.
  */
 export async function compareSchema(
   source: Client,
@@ -41,14 +41,14 @@ export async function compareSchema(
   const forms = new Map(there.map(({ kind, name, form }) => [`${kind} ${name}`, form]));
   const differences: SchemaDifference[] = [];
   for (const { kind, name, form } of wanted) {
-    const twin = forms.get(`${kind} ${name}`);
-    if (twin === undefined) differences.push({ kind, name });
-    else if (twin !== form) differences.push({ kind, name, source: form, target: twin });
+    const targetForm = forms.get(`${kind} ${name}`);
+    if (targetForm === undefined) differences.push({ kind, name });
+    else if (targetForm !== form) differences.push({ kind, name, source: form, target: targetForm });
   }
   return differences;
 }
 
-/** What a CREATE INDEX CONCURRENTLY has left when it failed: no dump carries it. */
+/** An index left by a failed CREATE INDEX CONCURRENTLY. Dumps do not contain it. */
 const isInvalidIndex = (kind: string, form: string): boolean => kind === "index" && form.startsWith("invalid");
 
 async function listObjects(client: Client): Promise<SchemaObject[]> {
@@ -59,9 +59,9 @@ async function listObjects(client: Client): Promise<SchemaObject[]> {
 function objectsQuery(version: number): string {
   const isInternalTrigger = "t.tgisinternal";
   const id = (catalogue: string, oid: string): string => `'${catalogue}'::regclass::oid || '/' || ${oid} AS id`;
-  // Partitions' triggers are made by their parents' since 11, and shown as theirs since 13.
+  // Triggers of partitions are created with their parents' from 11 on, and identified as such from 13 on.
   const ofParent = version >= 130000 ? "t.tgparentid <> 0" : "false";
-  // A partition's share of its parent's constraint comes with it, under a name that the server chooses.
+  // A partition's part of its parent's constraint is created with it, under a name that the server chooses.
   const ofParentConstraint = version >= 110000 ? "k.conparentid <> 0" : "false";
   const statistics = `SELECT ${id("pg_statistic_ext", "s.oid")}, 'statistics', n.name || '.' || quote_ident(s.stxname), ''
   FROM pg_statistic_ext s JOIN users_schema n ON n.oid = s.stxnamespace JOIN relation r ON r.oid = s.stxrelid
@@ -75,7 +75,7 @@ UNION ALL
   return `
 WITH users_schema AS (
   SELECT n.oid, quote_ident(n.nspname) AS name FROM pg_namespace n
-   WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgmigration')
+   WHERE ${userSchemas("n")} AND n.nspname <> 'pgmigration'
 ), relation AS (
   SELECT c.oid, c.relkind, n.name || '.' || quote_ident(c.relname) AS name
     FROM pg_class c JOIN users_schema n ON n.oid = c.relnamespace

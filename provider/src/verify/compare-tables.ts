@@ -36,53 +36,55 @@ export interface TableComparison {
   readonly equal: boolean;
   /** What was compared: every stored value, or only the number of rows. */
   readonly by: "content" | "counts";
-  /** Up to ten rows that differ; empty where only rows were counted. */
+  /** Up to ten rows that differ; empty if rows were only counted. */
   readonly firstDifferences: readonly Difference[];
   /**
-   * It differs, but was truncated or rewritten behind the moment that a session sees, which no snapshot is proof
-   * against: compare it anew.
+   * It differs, but was truncated or rewritten after the session's snapshot, which no longer shows its rows: compare it
+   * again.
    */
   readonly replaced?: true;
 }
 
-/** Of tables as they are stored on the source; what is read on one side only counts half. */
+/** Size of the source's tables on disk. A table that was read on one server counts half. */
 export interface BytesCompared {
   readonly bytesCompared: number;
   readonly bytesTotal: number;
 }
 
 /**
- * What a session sees: the rows to compare, perhaps as of a snapshot, or the `present` catalogue, which decides what the
- * planner runs.
+ * What a session reads: the rows to compare, possibly in a snapshot, or the current catalogue (`present`), which
+ * determines what the planner runs.
  */
 export type ComparisonView = "rows" | "present";
 
 export interface TablesComparison {
-  /** Opens a session of the source, or of the target; {@link compareTables} ends it. */
+  /** Opens a session on the source or the target; {@link compareTables} closes it. */
   readonly openSource: (view: ComparisonView) => Promise<Client>;
   readonly openTarget: (view: ComparisonView) => Promise<Client>;
   /**
-   * Sides of which the sessions are in transactions of their own, which see no later writes. A table's lock is then let go
-   * as soon as it is read, so that neither a TRUNCATE nor the stream of changes waits for all the others.
+   * Sides whose sessions have transactions with a snapshot. Each table's lock is released after the table was read, so
+   * that TRUNCATE and the stream of changes do not wait for the other tables.
    */
   readonly underSnapshots?: readonly Side[];
-  /** Resolves when the target shows what is to be compared, at once unless given: until then only the source is read. */
+  /** Resolves when the target has the rows to compare; by default at once. Until then only the source is read. */
   readonly targetRests?: Promise<void> | undefined;
-  /** The source's tables, which are looked for by name on the target. */
+  /** The source's tables. Those of the target are found by name. */
   readonly tables: readonly TableToCopy[];
-  /** `counts` compares numbers of rows; `content` every stored value. */
+  /** `counts` compares numbers of rows, `content` every stored value. */
   readonly mode: "counts" | "content";
-  /** For content: the smallest tables come first, and those that it does not suffice for are not in the answer. */
+  /**
+   * Limits the comparison of content: the smallest tables are compared first. The result omits tables beyond the limit.
+   */
   readonly budget?: ContentBudget | undefined;
-  /** The search_path of the source's database, for planning index expressions. It is used where all owners are trusted. */
+  /** The search_path of the source's database, for planning index expressions. It is used if all owners are trusted. */
   readonly searchPath?: string | undefined;
-  /** What messages call the sides, where they are exchanged, as before a return. */
+  /** Names of the sides in messages. Before a return they are exchanged. */
   readonly sideNames?: Readonly<Record<Side, string>> | undefined;
   /** Sessions per side. */
   readonly jobs: number;
-  /** Content of tables from this size on is read in parts by several sessions; 1 GiB unless told. */
+  /** Tables of at least this size are compared in parts by several sessions; 1 GiB by default. */
   readonly splitBytes?: number;
-  /** Told after each table, or part of one, on either side. */
+  /** Called after each table, or part of one, on either side. */
   readonly onProgress?: ((progress: BytesCompared) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -94,26 +96,29 @@ interface Unit {
   readonly conditions: readonly string[];
 }
 
-/** How one table is read. */
+/** The method of reading one table. */
 type Reading =
   | { readonly by: "query"; readonly rowHash: string | undefined }
-  /** Here, from what COPY sends: a query would run functions of other roles ({@link tablesUnsafeToPlan}). */
+  /**
+   * This process computes the checksum from COPY, because a query would run functions of other roles
+   * ({@link tablesUnsafeToPlan}).
+   */
   | { readonly by: "copy"; readonly normalize: NormalizeRow };
 
-const usualSplitBytes = 1 << 30;
+const defaultSplitBytes = 1 << 30;
 const partsPerJob = 4;
-const mostDifferences = 10;
+const maxDifferences = 10;
 const cancelEveryMs = 1000;
 
 /**
- * Compares tables' rows, both sides at once and large tables in parts. Only sums leave the servers, so that the time it
- * takes is the slower server's for one read of its tables. Generated columns count, too: each server computes its own,
- * and may come to another value.
+ * Compares tables' rows on both servers at the same time, large tables in parts. Servers send only checksums, so that
+ * the duration is that of reading the tables on the slower server. Generated columns are included: each server computes
+ * its own, possibly with different values.
  *
- * @returns one comparison per table, in the order given; with a budget, one per table that it sufficed for
- * @throws RefusedError when a server refuses a table, which it may not have
+ * @returns one comparison per table, in the given order; with a budget, only for tables within it
+ * @throws RefusedError when a server refuses to read a table, which may be missing
  * @throws UnreachableError when a connection breaks
- * @throws the error that the signal was aborted with, or CanceledError
+ * @throws the signal's reason, or CanceledError
  */
 export async function compareTables(comparison: TablesComparison): Promise<TableComparison[]> {
   const sessions = new Sessions(comparison);
@@ -156,7 +161,7 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
       }
       const pair = await sessions.pair();
       const rows = Math.max(one.rows, other.rows);
-      const how = { images, rowHash, rows, most: mostDifferences, reading: readings[i]! };
+      const how = { images, rowHash, rows, most: maxDifferences, reading: readings[i]! };
       const firstDifferences =
         comparison.mode === "counts"
           ? []
@@ -172,7 +177,7 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
     }
     return compared;
   } catch (error) {
-    // What other sessions still compute is of no use, and ending a session waits for it.
+    // Running statements are no longer needed, and closing a session would wait for them.
     await sessions.cancel();
     throw error;
   } finally {
@@ -181,7 +186,7 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
   }
 }
 
-/** The sessions of both sides, as many as there are jobs. */
+/** The sessions of both sides, `jobs` for each. */
 class Sessions {
   readonly source: Client[] = [];
   readonly target: Client[] = [];
@@ -189,7 +194,7 @@ class Sessions {
   readonly #queues: Record<Side, SerialQueue> = { source: new SerialQueue(), target: new SerialQueue() };
   readonly #comparison: TablesComparison;
   #searchPath = "";
-  /** A canceled statement ends its transaction, and with it what the session sees. */
+  /** A canceled statement ends its transaction, and with it the snapshot. */
   #broken = false;
 
   constructor(comparison: TablesComparison) {
@@ -207,12 +212,12 @@ class Sessions {
         openSource("present").then((session) => (this.#catalogues.source = session)),
         openTarget("present").then((session) => (this.#catalogues.target = session)),
       );
-    // All, so that no session is opened after a failure was reported.
+    // Waits for all, so that no session is opened after a failure was reported.
     await Promise.allSettled(opening);
     await Promise.all(opening);
   }
 
-  /** Also decides on the search_path: under one, an overloaded function in it could take the place of PostgreSQL's own. */
+  /** Also decides about the search_path: an overloaded function in it could replace PostgreSQL's own. */
   async tablesUnsafeToPlan(): Promise<ReadonlySet<string>> {
     const catalogues = [this.#catalogues.source!, this.#catalogues.target!];
     const trust = await Promise.all(
@@ -223,7 +228,7 @@ class Sessions {
     return new Set(unsafe.flatMap((names) => [...names]));
   }
 
-  /** @throws ConcurrentChange when a query over the table became unsafe since the comparison began */
+  /** @throws ConcurrentChangeError when a query over the table became unsafe since the comparison started */
   async assertSafeToPlan(side: Side, table: TableToCopy["table"]): Promise<void> {
     const session = this.#catalogues[side]!;
     if (!(await this.#queues[side].run(() => isUnsafeToPlan(session, table)))) return;
@@ -233,7 +238,7 @@ class Sessions {
     );
   }
 
-  /** One session of either side, in which nothing was canceled. */
+  /** A session of each side without a canceled statement. */
   async pair(): Promise<{ readonly source: Client; readonly target: Client }> {
     if (this.#broken) {
       await this.#endReaders();
@@ -244,7 +249,10 @@ class Sessions {
     return { source: this.source[0]!, target: this.target[0]! };
   }
 
-  /** Cancels what runs when the budget is spent; again, until it has ended, since a request to cancel may get lost. */
+  /**
+   * Cancels running statements when the budget is spent. It repeats this until they end, because a cancel request can
+   * be lost.
+   */
   async within<Result>(budget: ContentBudget | undefined, run: () => Promise<Result>): Promise<Result> {
     if (!budget) return run();
     let timer: NodeJS.Timeout | undefined;
@@ -262,7 +270,7 @@ class Sessions {
     }
   }
 
-  /** Not from the beginning: row images have to name types with their schemas. */
+  /** Set after the row images were built, which have to qualify types with their schemas. */
   async useSearchPath(): Promise<void> {
     await Promise.all([...this.source, ...this.target].map((session) => useSearchPath(session, this.#searchPath)));
   }
@@ -282,12 +290,12 @@ class Sessions {
 }
 
 /**
- * Largest tables first, but smallest first where a budget may run out. The same conditions serve both sides: the parts
- * hold every row once on either.
+ * Divides tables into units: largest tables first, or smallest first with a budget. Both sides use the same conditions:
+ * the parts contain each row once on either side.
  */
 async function planUnits(
   source: Client,
-  { tables, jobs, mode, budget, splitBytes = usualSplitBytes }: TablesComparison,
+  { tables, jobs, mode, budget, splitBytes = defaultSplitBytes }: TablesComparison,
   readings: readonly Reading[],
 ): Promise<Unit[]> {
   const bySize = tables.map((each, table) => ({ ...each, index: table }));
@@ -304,7 +312,7 @@ async function planUnits(
   return units;
 }
 
-/** Has a side's sessions take unit after unit; answers each table's sum, unless the budget did not suffice for it. */
+/** Lets a side's sessions process the units. Returns each table's checksum, except for tables beyond the budget. */
 async function sumAll(
   all: Sessions,
   side: Side,
@@ -354,7 +362,7 @@ async function sumAll(
   return sums.map((sum, index) => (unread[index] === 0 ? sum : undefined));
 }
 
-/** Under snapshots, reads in a subtransaction that is rolled back: with it go the locks that the reading took. */
+/** In a snapshot, reads in a subtransaction and rolls it back, which releases the locks of the reads. */
 async function lettingGo<Result>(
   { underSnapshots = [] }: TablesComparison,
   sessions: Partial<Record<Side, Client>>,
@@ -368,17 +376,14 @@ async function lettingGo<Result>(
     readsBehindSavepoint.add(session);
   });
   const result = await read();
-  // It stays for the next table.
+  // The savepoint is kept for the next table.
   await all((session) => session.query("ROLLBACK TO SAVEPOINT read"));
   return result;
 }
 
 const readsBehindSavepoint = new WeakSet<Client>();
 
-/**
- * Whether on either side the table has another file than the one that its snapshot belongs to; never of a side without
- * a snapshot.
- */
+/** Whether the table on either side has another file than in its snapshot. Always false without a snapshot. */
 async function isReplaced(
   { source, target }: { readonly source: Client; readonly target: Client },
   schema: string,
@@ -387,7 +392,7 @@ async function isReplaced(
   const sides = await Promise.all(
     [source, target].map((session) =>
       session.query(
-        // The function answers what is so now, the column what the transaction sees.
+        // The function returns the current state, the column the state in the snapshot.
         `SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
           WHERE n.nspname = $1 AND c.relname = $2 AND nullif(c.relfilenode, 0) IS DISTINCT FROM pg_relation_filenode(c.oid)`,
         [schema, table],
@@ -422,7 +427,7 @@ function counter({ onProgress }: TablesComparison, units: readonly Unit[]): (rea
 
 const unsafeCondition = (table: string): RefusedError =>
   new RefusedError(
-    `${table} cannot be compared: some of its rows belong to an extension, and a query over it runs a function of another role`,
+    `${table} cannot be compared: some of its rows belong to an extension, and a query over it would run a function of another role`,
     {
       remedy: `drop the indexes and statistics of ${table} that call functions, or exclude the table`,
     },
@@ -435,12 +440,12 @@ function comparisonFailure(error: unknown, side: string, table: string): Refused
   if (sqlStateOf(error) === sqlStates.insufficientPrivilege)
     return new RefusedError(what, {
       remedy:
-        `on the ${side}: let the role read all of it, by GRANT SELECT ON ${table}, and where row-level security binds it by BYPASSRLS, ` +
-        `or as the owner by ALTER TABLE ${table} NO FORCE ROW LEVEL SECURITY until it is compared`,
+        `on the ${side}: let the role read all rows, by GRANT SELECT ON ${table}. If row-level security applies to it, grant BYPASSRLS, ` +
+        `or as the owner run ALTER TABLE ${table} NO FORCE ROW LEVEL SECURITY until it is compared`,
       cause: error,
     });
   return new RefusedError(what, {
-    remedy: "check that the table is there with the same columns and that the role may read all of it",
+    remedy: "check that the table exists with the same columns and that the role may read all of it",
     cause: error,
   });
 }

@@ -3,11 +3,11 @@ import { type TableComparison, type TablesComparison, compareTables } from "./co
 import { ContentBudget } from "./content-budget.js";
 
 /**
- * Compares tables by content, the smallest first, for as long as the budget lasts, and all others by their numbers of
- * rows, however long that takes: none is left out. A table whose comparison is caught by the budget's end is counted.
+ * Compares tables by content within the budget, the smallest first, and all others by their numbers of rows, without a
+ * time limit. If the budget ends during a table's comparison, its rows are counted.
  *
- * @returns one comparison per table, in the order given; each says what it was made by
- * @throws as {@link compareTables}
+ * @returns one comparison per table, in the given order, with its method
+ * @throws the errors of {@link compareTables}
  */
 export async function compareWithinBudget(
   comparison: Omit<TablesComparison, "mode" | "budget">,

@@ -1,18 +1,18 @@
 export type Side = "source" | "target";
 
-/** What reads less than this tells of round trips, not of how fast a table is read. */
-const leastMeasuredBytes = 16 << 20;
-/** Timers know no more; four weeks. */
-const mostMs = 2 ** 31 - 1;
+/** Minimum size for measuring a rate. For smaller reads, round trips dominate. */
+const minMeasuredBytes = 16 << 20;
+/** Maximum delay of a timer: about four weeks. */
+const maxMs = 2 ** 31 - 1;
 
-/** For how long tables may be compared by content, and what fits in the rest of it as far as has been measured. */
+/** Time limit for comparing tables by content. It estimates from measured rates what fits in the remaining time. */
 export class ContentBudget {
   readonly #over = new AbortController();
   #endsAtMs = Infinity;
   readonly #bytesPerSecond = new Map<Side, number>();
   readonly #retriesExhausted = new Set<number>();
 
-  /** @param begins when the time begins to run; at once unless given */
+  /** @param begins when the time starts; by default at once */
   constructor(
     readonly seconds: number,
     begins?: Promise<void>,
@@ -21,22 +21,22 @@ export class ContentBudget {
     else this.#begin();
   }
 
-  /** Aborts when the time is over. */
+  /** Aborts when the time has expired. */
   get spent(): AbortSignal {
     return this.#over.signal;
   }
 
   #begin(): void {
-    const ms = Math.min(Math.ceil(this.seconds * 1000), mostMs);
+    const ms = Math.min(Math.ceil(this.seconds * 1000), maxMs);
     this.#endsAtMs = performance.now() + ms;
     setTimeout(() => this.#over.abort(), ms).unref();
   }
 
   /**
-   * Whether a side may read what is left of a table. One that either side has given up is admitted on neither. While
-   * nothing large has been read, nothing is known of the rate, and what may fit is begun.
+   * Whether a side may read the rest of a table. If one side was denied, the other is, too. Before a rate was measured,
+   * tables are admitted.
    *
-   * @param sessions that read it at the same time
+   * @param sessions number of sessions that read it at the same time
    */
   admits(side: Side, table: number, bytesLeft: number, sessions: number): boolean {
     const rate = this.#bytesPerSecond.get(side);
@@ -46,9 +46,9 @@ export class ContentBudget {
     return !this.#retriesExhausted.has(table);
   }
 
-  /** Notes what one session has read. The best rate counts: what may fit is tried, and stopped where it does not. */
+  /** Records the rate of one read. The best rate counts: a table that may fit is tried, and stopped if it does not. */
   measured(side: Side, bytes: number, seconds: number): void {
-    if (bytes < leastMeasuredBytes) return;
+    if (bytes < minMeasuredBytes) return;
     this.#bytesPerSecond.set(side, Math.max(this.#bytesPerSecond.get(side) ?? 0, bytes / seconds));
   }
 }

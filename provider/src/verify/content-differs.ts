@@ -3,13 +3,13 @@ import { qualify } from "../postgres/identifiers.js";
 import type { SchemaDifference } from "./compare-schema.js";
 import type { TableComparison } from "./compare-tables.js";
 
-/** Tables, and schema objects, that a message names. */
+/** Maximum number of tables, and of schema objects, in a message. */
 const maxNamed = 20;
 
 const migrateAgain =
   "find the session that writes to the target (or, for tables without a key, updates the source), correct these rows, and run pulumi up again";
 
-/** The error that names what differs; undefined if everything is equal. */
+/** The error with all differences; undefined if there are none. */
 export function contentDiffers(
   database: string,
   tables: readonly TableComparison[],

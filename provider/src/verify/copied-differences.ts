@@ -13,8 +13,8 @@ interface CopiedRow {
 }
 
 /**
- * As {@link firstDifferences}, for a table that is read by COPY. Reads it twice on each side: first the sums of each bucket
- * of keys, then the rows of the buckets that differ.
+ * Implements {@link firstDifferences} for a table that is read with COPY. It reads the table twice on each side: first
+ * the checksums of key buckets, then the rows of buckets that differ.
  */
 export async function copiedDifferences(
   sides: { readonly source: Client; readonly target: Client },
@@ -35,7 +35,7 @@ export async function copiedDifferences(
   return firstOf(compareGroups(sourceRows, targetRows), max);
 }
 
-/** By its primary key, or by all of it where it has none. */
+/** Identifies a row by its primary key, or by all columns without one. */
 function rowReader(table: Table, normalize: NormalizeRow): (row: Buffer) => CopiedRow {
   const columns = storedColumns(table);
   const keys = columns.flatMap(({ name }, index) => (table.primaryKey.includes(name) ? [{ name, index }] : []));

@@ -6,15 +6,15 @@ import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { type Column, type Table, storedColumns } from "../postgres/tables.js";
 import type { Checksum } from "./checksum.js";
 
-/** Rewrites a row of COPY's text format so that equal rows of both servers are the same bytes. */
+/** Converts a row of COPY's text format so that equal rows of both servers have equal bytes. */
 export type NormalizeRow = (row: Buffer) => Buffer;
 
 const newline = 1;
 const copyHeaderBytes = 5;
 
 /**
- * Reads a table by COPY, which the server does not plan, so that no index or statistics expression is evaluated.
- * Memory is bounded by the longest row.
+ * Reads a table with COPY, which the server does not plan, so that no index or statistics expression is evaluated.
+ * Memory is limited by the longest row.
  *
  * @param columns undefined for all stored columns
  * @param onRow receives each row in text format, without its newline
@@ -37,7 +37,7 @@ export async function readCopiedRows(
   if (outcome.ended === "failed") throw outcome.error;
 }
 
-/** Divides a stream of CopyData messages into rows: a server sends one message per row. */
+/** Splits a stream of CopyData messages into rows: a server sends one message per row. */
 class CopiedRows {
   #left = 0;
   #pieces: Buffer[] = [];
@@ -69,7 +69,7 @@ class CopiedRows {
 /** 64 bits of a row or of its key. */
 export const hashOfBytes = (bytes: Buffer): bigint => hash("sha256", bytes, "buffer").readBigInt64BE();
 
-/** What {@link checksum} gives, computed here: the two kinds of sum must not be compared with each other. */
+/** Computes a checksum in this process. It must not be compared with a result of {@link checksum}. */
 export async function copiedChecksum(session: Client, table: Table, normalize: NormalizeRow): Promise<Checksum> {
   let [rows, sum] = [0, 0n];
   await readCopiedRows(session, table, (row) => {
@@ -79,7 +79,7 @@ export async function copiedChecksum(session: Client, table: Table, normalize: N
   return { rows, hash: sum };
 }
 
-/** Only the number of rows, of which one column is sent. */
+/** Counts rows. Only one column is sent. */
 export async function copiedCount(session: Client, table: Table): Promise<Checksum> {
   let rows = 0;
   await readCopiedRows(session, table, () => rows++, storedColumns(table).slice(0, 1));
@@ -91,8 +91,9 @@ const floatTypes: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * From 12 on a server prints a float with the fewest digits that identify it, before with a fixed number of digits: between
- * such servers numbers are compared by value. Composite types and the like are compared with single precision there.
+ * From 12 on a server prints a float with the fewest digits that identify it, before with a fixed number of digits.
+ * Between such servers numbers are compared by value. Composite types and similar types are then compared with single
+ * precision.
  */
 export function normalizeRows(table: Table, versions: readonly [source: number, target: number]): NormalizeRow {
   const printAlike = versions.every((version) => version >= 120000) || versions.every((version) => version < 120000);

@@ -5,13 +5,13 @@ import { type RowHash, hashOf } from "./checksum.js";
 import { type RowImages, textOf } from "./row-image.js";
 
 export interface Difference {
-  /** The primary key's columns and values, `id = 7`; for a table without one, the row as text, cut off. */
+  /** The primary key's columns and values, `id = 7`. Without a primary key, the row as truncated text. */
   readonly key: string;
-  /** What the target's row is, compared with the source. */
+  /** The state of the target's row, compared with the source. */
   readonly kind: "missing" | "unexpected" | "different";
 }
 
-/** What names a row in a table, and what it contains, as expressions over the alias `r`. */
+/** Identification and content of a row, as expressions over the alias `r`. */
 interface RowTerms {
   readonly from: string;
   readonly identity: string;
@@ -26,15 +26,15 @@ export interface RowGroup {
   readonly rows: number;
 }
 
-/** How many rows one bucket is to hold, and how many buckets there may be: both are read into memory as one line each. */
+/** Rows per bucket, and the maximum number of buckets. Both are read into memory with one line each. */
 const rowsPerBucket = 500;
-const mostBuckets = 1 << 16;
-/** A row without a key is shown up to so many characters. */
-const mostLabelCharacters = 200;
+const maxBuckets = 1 << 16;
+/** Maximum length of a row without a key in a message. */
+const maxLabelCharacters = 200;
 
 /**
- * The first rows in which a table differs: rows are put into buckets by a hash of their key, the buckets' checksums are
- * compared, and only buckets that differ are read row by row. Reads the table twice on each side.
+ * Finds the first rows that differ. Rows are assigned to buckets by a hash of their key, and the buckets' checksums are
+ * compared. Only the rows of different buckets are read. It reads the table twice on each side.
  */
 export async function firstDifferences(
   sides: { readonly source: Client; readonly target: Client },
@@ -42,7 +42,7 @@ export async function firstDifferences(
   how: { images: RowImages; rowHash: RowHash; rows: number; most: number; condition?: string | undefined },
 ): Promise<Difference[]> {
   const terms = rowTerms(table, how.images, how.rowHash, how.condition);
-  const buckets = Math.min(mostBuckets, Math.max(1, Math.ceil(how.rows / rowsPerBucket)));
+  const buckets = Math.min(maxBuckets, Math.max(1, Math.ceil(how.rows / rowsPerBucket)));
   const bucket = `mod(${terms.identity}, ${buckets})`;
   const [sourceSums, targetSums] = await Promise.all([
     bucketSums(sides.source, terms, bucket),
@@ -64,7 +64,7 @@ export async function firstDifferences(
   return firstOf(found, how.most);
 }
 
-/** In the order of their keys. */
+/** Sorted by key. */
 export const firstOf = (found: readonly Difference[], most: number): Difference[] =>
   found.toSorted((one, other) => one.key.localeCompare(other.key, "en", { numeric: true })).slice(0, most);
 
@@ -75,13 +75,13 @@ function rowTerms(table: Table, images: RowImages, rowHash: RowHash, condition: 
   const key = table.columns.filter((column) => table.primaryKey.includes(column.name));
   if (key.length === 0) {
     const columns = storedColumns(table).map(({ name }) => `r.${quoteIdentifier(name)}`);
-    return { from, identity: hash, hash, label: `left(ROW(${columns.join(", ")})::text, ${mostLabelCharacters})` };
+    return { from, identity: hash, hash, label: `left(ROW(${columns.join(", ")})::text, ${maxLabelCharacters})` };
   }
   const label = key.map(({ name }) => `${quoteLiteral(`${name} = `)} || ${textOf(`r.${quoteIdentifier(name)}`)}`);
   return { from, identity: hashOf(images.image(table, "r", key), rowHash), hash, label: label.join(" || ', ' || ") };
 }
 
-/** Each bucket's number of rows and sum of hashes, as one text. */
+/** Each bucket's number of rows and checksum, as one text. */
 async function bucketSums(client: Client, { from, hash }: RowTerms, bucket: string): Promise<Map<string, string>> {
   const { rows } = await client.query<{ bucket: string; sum: string }>(
     `SELECT ${bucket}::text AS bucket, count(*) || ':' || sum(${hash}) AS sum ${from} GROUP BY ${bucket}`,

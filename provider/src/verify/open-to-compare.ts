@@ -6,17 +6,20 @@ import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { refuseViews } from "../postgres/planner-functions.js";
 import type { ComparisonView } from "./compare-tables.js";
 
-/** Where a comparison reads. */
+/** The server, database and snapshot of a comparison. */
 export interface PlaceToCompare {
   readonly endpoint: Endpoint;
   readonly database: string;
-  /** What its sessions are for, as {@link connect} shows it. */
+  /** Purpose of the sessions, see {@link connect}. */
   readonly purpose: string;
-  /** The moment that is seen; every statement sees what is there by then where none is given. */
+  /** The snapshot to read in. By default, each statement reads the current state. */
   readonly snapshotId?: string;
 }
 
-/** Opens a session for a comparison, in which values print as they are copied. @throws as openInSnapshot and connect */
+/**
+ * Opens a session for a comparison, with the same output format as the copy. @throws the errors of openInSnapshot and
+ * connect
+ */
 export async function openToCompare(
   { endpoint, database, purpose, snapshotId }: PlaceToCompare,
   view: ComparisonView = "rows",

@@ -3,29 +3,29 @@ import { hasPortableBinaryForm } from "../copy/format.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { type Column, type Table } from "../postgres/tables.js";
 
-/** A type as far as its values' image needs it. */
+/** Properties of a type that its values' images depend on. */
 interface Type {
   readonly oid: number;
   readonly schema: string;
   readonly name: string;
   readonly kind: "array" | "composite" | "domain" | "range" | "other";
-  /** Of a composite: its attributes in order. */
+  /** Attributes of a composite type, in order. */
   readonly attributes: readonly { readonly name: string; readonly type: number }[] | null;
-  /** The type below a domain, an array's element, the type of a range's bounds. */
+  /** The base type of a domain, the element type of an array, or the bounds' type of a range. */
   readonly inner: number | null;
-  /** That type's name for a cast, without modifiers. */
+  /** The name of that type for a cast, without modifiers. */
   readonly innerName: string | null;
 }
 
 /**
- * Writes, for a table's row, an SQL expression of type bytea: the row's image. It is the same on every server that holds
- * the same row, whatever its version, encoding, locale and settings, and different for any other row.
+ * Creates an SQL expression of type bytea for a table's row: the row's image. It is the same on every server with the
+ * same row, independent of version, encoding, locale and settings, and different for any other row.
  *
- * The image is what `record_send` makes of all columns: every value is preceded by its length, so that borders
- * cannot shift, and NULL is a length of its own; texts are in the session's encoding, always UTF-8; numbers are exact to
- * the bit. It names types by OID, so only values of built-in types may enter; a value of any other type is taken apart
- * first, down to built-in values, and enters as text where it cannot be: reg* by name, enums by label, xml, and base types
- * of extensions, whose text form is theirs to keep.
+ * The image is the result of `record_send` for all columns. Each value follows its length, so that borders are
+ * unambiguous, and NULL has a length of its own. Texts are in the session's encoding, always UTF-8. Numbers are exact
+ * to the bit. `record_send` includes the OIDs of types, so that only values of built-in types are allowed. Values of
+ * other types are first split into built-in values. Those that cannot be split are converted to text: reg* by name,
+ * enums by label, xml, and base types of extensions.
  */
 export class RowImages {
   readonly #types: ReadonlyMap<number, Type>;
@@ -34,18 +34,18 @@ export class RowImages {
     this.#types = types;
   }
 
-  /** Asks a server for its types once, for any number of its tables. */
+  /** Reads a server's types once, for any number of its tables. */
   static async of(client: Client): Promise<RowImages> {
     const { rows } = await client.query<{ types: Type[] | null }>(typesQuery);
     return new RowImages(new Map((rows[0]?.types ?? []).map((type) => [type.oid, type])));
   }
 
-  /** The image of a table's row, or of some of its columns, in a query where the table has the alias. */
+  /** The image of a table's row, or of some columns, in a query with this alias of the table. */
   image(table: Table, alias: string, columns: readonly Column[] = table.columns): string {
     return record(columns.map(({ name, typeOid }) => this.#value(typeOid, `${alias}.${quoteIdentifier(name)}`, 0)));
   }
 
-  /** An expression of a built-in type that tells each value of the type from every other one. */
+  /** An expression of a built-in type that is different for each value of the type. */
   #value(typeOid: number, value: string, depth: number): string {
     const type = this.#types.get(typeOid);
     if (!type || (type.kind !== "domain" && this.#isPortable(type))) return type ? value : textOf(value);
@@ -67,15 +67,16 @@ export class RowImages {
         return `CASE WHEN ${isThere(value)} THEN ${record([`array_dims(${value})`, elements])} END`;
       }
       case "range":
-        // The binary form of a range is that of its bounds and no OID; its text would print floats as the version does.
+        // The binary form of a range contains its bounds and no OID. Its text would depend on the version's format of
+        // floats.
         return this.#isPortable(this.#types.get(type.inner!)) ? `range_send(${value})` : textOf(value);
       case "other":
-        // An XML declaration of version 1.0 is stored but not printed, so no copy or dump carries it.
+        // An XML declaration of version 1.0 is stored but not printed, so that copies and dumps do not contain it.
         return type.name === "xml" ? `textin(xml_out(${value}))` : textOf(value);
     }
   }
 
-  /** A cast to a domain in between would run that one's checks, which rows from before them need not pass. */
+  /** Skips domains. A cast to a domain would evaluate its checks, which older rows may violate. */
   #lowest(domain: Type): Type {
     const below = this.#types.get(domain.inner!);
     return below?.kind === "domain" ? this.#lowest(below) : domain;
@@ -88,17 +89,17 @@ export class RowImages {
   }
 }
 
-/** IS NULL would take a composite of NULLs for a NULL, and a source of 9.5 has no num_nulls(). */
+/** IS NULL is also true for a composite of NULLs, and a source of 9.5 has no num_nulls(). */
 const isThere = (value: string): string => `(${value}) IS DISTINCT FROM NULL`;
 
-/** By the type's output function: a cast to text may be a function that the type's owner wrote. */
+/** Uses the type's output function: a cast to text may be a function written by the type's owner. */
 export const textOf = (value: string): string => `CASE WHEN ${isThere(value)} THEN format('%s', ${value}) END`;
 
 const record = (values: readonly string[]): string => `record_send(ROW(${values.join(", ")}))`;
 
 const of = ({ schema, name }: Type): { schema: string; name: string; kind: string } => ({ schema, name, kind: "b" });
 
-/** The types of all columns of users' tables, and what they are made of. */
+/** The types of all columns of users' tables, and the types that they are composed of. */
 const typesQuery = `
 WITH RECURSIVE used (oid) AS (
   SELECT a.atttypid

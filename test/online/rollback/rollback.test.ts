@@ -142,7 +142,7 @@ describe("rollback replication", () => {
     assert.match((await resource.failures({ ...resource.inputs, rollback: "keep" })).join(), /^rollback: .*has ended/);
     assert.match(
       (await resource.failures({ ...resource.inputs, rollback: "return" })).join(),
-      /^rollback: no way back/,
+      /^rollback: no rollback replication/,
     );
     await resource.destroy();
   });
@@ -200,10 +200,10 @@ describe("rollback replication", () => {
       const inputs = plain.inputs([database], { migrationMode: "Online" });
       const text = await Resource.failure(resource.create({ ...inputs, rollback: "keep" }));
       for (const expected of [
-        /wal_level is replica on the target; a way back needs logical/,
-        /1 of 1 replication slots are free on the target, a way back needs 2.*max_replication_slots to 2 and restart/s,
-        /1 of 1 WAL senders are free on the target, a way back needs 2.*max_wal_senders to 2 and restart/s,
-        /the target gives up a slot that nobody reads for 3600 s, and the way back.*on the target, until/s,
+        /wal_level is replica on the target; rollback replication needs logical/,
+        /1 of 1 replication slots are free on the target, rollback replication needs 2.*max_replication_slots to 2 and restart/s,
+        /1 of 1 WAL senders are free on the target, rollback replication needs 2.*max_wal_senders to 2 and restart/s,
+        /the target invalidates a slot that is idle for 3600 s, and a return.*on the target, until/s,
       ])
         assert.match(text, expected);
       await resource.update({ rollback: "drop" });

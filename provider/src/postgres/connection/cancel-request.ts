@@ -4,16 +4,16 @@ import type { ConnectionOptions } from "node:tls";
 import pg from "pg";
 import { guardMessages } from "./message-guard.js";
 
-const patienceMs = 10_000;
+const timeoutMs = 10_000;
 
-/** What `pg` knows of a session and does not type: what BackendKeyData has told, who may cancel, and its TLS. */
+/** Fields of `pg`'s client that its types omit: the key of BackendKeyData, which permits canceling, and TLS options. */
 interface Cancelable {
   readonly processID: number | null;
   readonly secretKey: number | null;
   readonly ssl: false | ConnectionOptions;
 }
 
-/** What pg's connection offers beneath its queries; its stream is another one once TLS is agreed on. */
+/** The interface of pg's connection below its queries. TLS negotiation replaces its stream. */
 interface Wire extends EventEmitter {
   readonly stream: Socket;
   connect(port: number, host: string): void;
@@ -22,10 +22,11 @@ interface Wire extends EventEmitter {
 }
 
 /**
- * Asks the server to cancel what runs in a client's session, as libpq's PQcancelStart does: over a connection of its own,
- * under TLS where the session is, since a proxy before the server may let nothing else pass. It settles when the server has
- * sent the signal, or when it is plain that it will not: a cancel is a spec, and the caller has to see for itself whether
- * the statement ends.
+ * Asks the server to cancel the running statement of a client's session, as libpq's PQcancelStart does. It uses a
+ * connection of its own, with TLS if the session has TLS, because a proxy may refuse other connections.
+ *
+ * It settles when the server has sent the signal, or when that failed. The server does not confirm a cancel: the caller
+ * has to check whether the statement ends.
  */
 export function requestCancel(client: pg.Client): Promise<void> {
   const { processID, secretKey, ssl } = client as unknown as Cancelable;
@@ -36,12 +37,12 @@ export function requestCancel(client: pg.Client): Promise<void> {
   const send = (): void => wire.cancel(processID, secretKey);
   return new Promise((resolve) => {
     wire.once("connect", ssl ? () => wire.requestSsl() : send);
-    // Not before the certificate was checked: who has the key may cancel.
+    // Never before the certificate is verified: the key permits canceling.
     wire.once("sslconnect", () => wire.stream.once("secureConnect", send));
-    // An error is followed by `end`; that the spec went unheard is seen by the statement going on.
+    // `end` follows an error. If the request failed, the caller sees that the statement continues.
     wire.on("error", () => undefined);
     wire.once("end", resolve);
-    socket.setTimeout(patienceMs, () => socket.destroy());
+    socket.setTimeout(timeoutMs, () => socket.destroy());
     wire.connect(client.port, client.host);
   });
 }

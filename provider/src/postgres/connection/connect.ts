@@ -9,23 +9,23 @@ import { quoteLiteral } from "../identifiers.js";
 import { rememberSession } from "./open-sessions.js";
 import { passwordOf } from "./password.js";
 import { rememberVersion } from "../server-version.js";
-import { Session, abandon } from "./session.js";
+import { Session, abandon, processIdOf } from "./session.js";
 import { SessionWatch, type WatchOptions, watchOf, watchStatements } from "./session-watch.js";
 import { sqlStateOf, sqlStates } from "../sql-state.js";
 
 export const applicationNamePrefix = "pg-migration ";
 
-/** PostgreSQL cuts a longer one. */
+/** PostgreSQL truncates longer names. */
 const applicationNameBytes = 63;
 
-/** Behind this a session's name says which worker's it is. */
+/** Separates a session's purpose from the worker that owns it. */
 export const ownerSeparator = " #";
 
 let bearer = "";
 
 /**
- * Has the sessions that this process opens from now on say at the end of their names whose they are, or no longer: a
- * successor knows by it what its predecessor has left open.
+ * Appends the worker's name to the application_name of all sessions that this process opens from now on. A successor
+ * recognises the sessions of its predecessor by it. Undefined stops this.
  */
 export function tagSessions(worker: string | undefined): void {
   bearer = worker === undefined ? "" : ownerSeparator + worker;
@@ -35,15 +35,15 @@ const applicationName = (purpose: string): string =>
   (applicationNamePrefix + purpose).slice(0, applicationNameBytes - bearer.length) + bearer;
 
 /**
- * What a role or a database may have set otherwise and would mangle values, hide rows or end a session that has to wait.
- * A setting that the server does not know yet is left out by `set_config` over pg_settings.
+ * Settings that a role or a database may have changed, and that would alter values, hide rows or end waiting sessions.
+ * `set_config` over pg_settings skips settings that the server does not have.
  */
 const sessionSettings: Readonly<Record<string, string>> = {
-  // Without it NULL in an array's text is the word "NULL".
+  // With `off`, NULL in an array's text would be the word "NULL".
   array_nulls: "on",
   bytea_output: "hex",
   client_min_messages: "warning",
-  // Otherwise the planner evaluates check constraints, which may call functions of other roles.
+  // With other values the planner evaluates check constraints, which may call functions of other roles.
   constraint_exclusion: "off",
   DateStyle: "ISO, YMD",
   default_transaction_isolation: "read committed",
@@ -52,7 +52,7 @@ const sessionSettings: Readonly<Record<string, string>> = {
   idle_in_transaction_session_timeout: "0",
   idle_session_timeout: "0",
   IntervalStyle: "postgres",
-  // Queries of catalogues look dear to the planner; compiling them takes longer than they do.
+  // The planner overestimates catalogue queries, and their compilation would take longer than their execution.
   jit: "off",
   lc_monetary: "C",
   lock_timeout: "0",
@@ -62,7 +62,7 @@ const sessionSettings: Readonly<Record<string, string>> = {
   search_path: "",
   standard_conforming_strings: "on",
   statement_timeout: "0",
-  // So that the server, too, notices a peer that has gone without a word, in a minute instead of two hours.
+  // The server then detects a dead connection within a minute instead of two hours.
   tcp_keepalives_count: "3",
   tcp_keepalives_idle: "30",
   tcp_keepalives_interval: "10",
@@ -74,17 +74,17 @@ const sessionSettings: Readonly<Record<string, string>> = {
 };
 
 /**
- * Opens a session in which every value prints the same whatever the role, database or server has configured.
+ * Opens a session in which values have the same text, whatever role, database or server are configured for.
  *
- * @throws RefusedError when the server answers and says no (password, database, TLS, privileges)
+ * @throws RefusedError when the server refuses (password, database, TLS, privileges)
  * @throws UnreachableError when nothing answers in time
  */
 export async function connect(endpoint: Endpoint, options: ConnectOptions): Promise<pg.Client> {
   const client = await open(endpoint, options);
   const silent = new UnreachableError(
-    `${endpoint.host}:${endpoint.port} has accepted a connection and then fallen silent`,
+    `${endpoint.host}:${endpoint.port} accepted a connection, but then sent no answer`,
   );
-  const late = setTimeout(() => abandon(client, silent), connectTimeoutOf(options));
+  const timer = setTimeout(() => abandon(client, silent), connectTimeoutOf(options));
   try {
     const processId = await fixSettings(client, options.replication ?? false);
     const { database, patienceMs = defaultLockTimeoutMs } = options;
@@ -95,7 +95,7 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions): Prom
     await client.end().catch(() => undefined);
     throw connectionFailure(error, endpoint, options);
   } finally {
-    clearTimeout(late);
+    clearTimeout(timer);
   }
 }
 
@@ -117,10 +117,7 @@ function watchFor(
   });
 }
 
-/**
- * A watch beside that of the statements of a session that {@link connect} has opened, for what is sent in it without
- * awaiting each answer.
- */
+/** An additional watch on a session of {@link connect}, for data that is sent without awaiting each answer. */
 export function watchSession(
   endpoint: Endpoint,
   database: string,
@@ -139,10 +136,10 @@ async function open(endpoint: Endpoint, options: ConnectOptions): Promise<pg.Cli
   try {
     return await attempt(endpoint, options, tls);
   } catch (error) {
-    // As libpq does: without TLS where the server has none, or where pg_hba.conf refuses an encrypted session.
+    // Like libpq: without TLS if the server does not support it, or if pg_hba.conf refuses an encrypted session.
     if (!tlsWasRefused(error)) throw error;
     return attempt(endpoint, options, false).catch((second: unknown) => {
-      // Refused either way, what was preferred is what has to be let in.
+      // If both attempts are refused, report the refusal of the preferred one.
       throw isRefusalOfRole(error) && isRefusalOfRole(second) ? error : second;
     });
   }
@@ -166,7 +163,7 @@ async function attempt(
     ssl,
     ...(options.replication ? { replication: "database", options: startUpOptions() } : {}),
   });
-  // A session that breaks while nothing runs in it is noticed by its next statement; without a listener Node would end.
+  // The next statement reports the broken session. Without a listener Node would terminate the process.
   client.on("error", () => undefined);
   try {
     await client.connect();
@@ -181,21 +178,21 @@ function tlsOptions({ host, sslMode, sslRootCert }: Endpoint): false | Connectio
   if (sslMode === "Disable") return false;
   const trusted = sslRootCert === undefined ? {} : { ca: certificates(sslRootCert) };
   if (sslMode === "VerifyFull") return { ...trusted, rejectUnauthorized: true, host };
-  // libpq: where a root certificate is given, `require` checks the chain as `verify-ca` does.
+  // Like libpq: with a root certificate, `require` verifies the chain as `verify-ca` does.
   const checksChain = sslMode === "VerifyCA" || (sslMode === "Require" && sslRootCert !== undefined);
   return { ...trusted, rejectUnauthorized: checksChain, checkServerIdentity: () => undefined };
 }
 
-/** The PEM text of certificates that are given as such or as the path of a file. @throws RefusedError */
+/** The PEM text of certificates given as text or as the path of a file. @throws RefusedError */
 export function certificates(sslRootCert: string): string {
   const text = sslRootCert.includes("-----BEGIN CERTIFICATE-----") ? sslRootCert : contentOf(sslRootCert);
   try {
-    // Node passes over what it cannot read, and then trusts nobody.
+    // Node silently ignores unreadable certificates, and would then trust none.
     new X509Certificate(text);
     return text;
   } catch (cause) {
-    throw new RefusedError(`sslRootCert holds no certificate that can be read: ${messageOf(cause)}`, {
-      remedy: "give the whole PEM text, from -----BEGIN CERTIFICATE----- on, or the path of a file with it",
+    throw new RefusedError(`sslRootCert contains no valid certificate: ${messageOf(cause)}`, {
+      remedy: "give the whole PEM text, starting with -----BEGIN CERTIFICATE-----, or the path of a PEM file",
       code: "603001",
       cause,
     });
@@ -207,17 +204,16 @@ function contentOf(sslRootCert: string): string {
     return readFileSync(sslRootCert, "utf8");
   } catch (cause) {
     throw new RefusedError(`sslRootCert is neither PEM text nor a readable file: ${messageOf(cause)}`, {
-      remedy: "give the certificate's PEM text, or the path of a file that this machine can read",
+      remedy: "give the certificate's PEM text, or the path of a file that is readable on this machine",
       code: "603001",
       cause,
     });
   }
 }
 
-/** Answers the server's process. */
+/** Returns the process ID of the session's backend. */
 async function fixSettings(client: pg.Client, replication: boolean): Promise<number> {
-  // Every name says where it is: under a database's search_path its own functions and operators may stand before
-  // PostgreSQL's.
+  // Names are qualified: functions and operators in a database's search_path could replace those of PostgreSQL.
   const fix = (settings: string): string =>
     `SELECT pg_catalog.set_config(wanted.key, wanted.value, false), pg_catalog.pg_backend_pid() AS pid,
             pg_catalog.current_setting('server_version_num') AS version
@@ -226,25 +222,25 @@ async function fixSettings(client: pg.Client, replication: boolean): Promise<num
             (ARRAY(SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings))`;
   const wanted = JSON.stringify(sessionSettings);
   if (!replication) {
-    // First, and by itself: a role's may be shorter than what follows takes.
+    // First and alone: the role's own statement_timeout may be too short for the statements that follow.
     await client.query(`SET statement_timeout = 0; ${withoutDatabasesRole}`);
     const { rows } = await client.query<{ pid: number; version: string }>(fix("$1"), [wanted]);
     rememberVersion(client, Number(rows[0]!.version));
     return rows[0]!.pid;
   }
   try {
-    // A walsender knows the simple protocol only, which has no parameters.
+    // A walsender supports only the simple query protocol, which has no parameters.
     await client.query(fix(quoteLiteral(wanted)));
   } catch (error) {
-    // Before 10 it knows no SQL at all; what values print by it was told at its start.
+    // Before 10 a walsender does not execute SQL. Its start-up options have already set the output formats.
     if (sqlStateOf(error) !== sqlStates.syntaxError) throw error;
   }
-  return (client as unknown as { processID: number }).processID;
+  return processIdOf(client);
 }
 
 /**
- * A database, or the server, may give every session another role than the one that logs in, which is the one that is
- * granted what a migration takes. What is set for that role itself is meant, and comes before what is set for all.
+ * A database or server setting may change the role of each session. The migration needs the login role, which has the
+ * required privileges. A setting for that role itself is intended, and has priority over settings for all roles.
  */
 const withoutDatabasesRole = `
   SELECT pg_catalog.set_config('role', 'none', false)
@@ -257,27 +253,27 @@ const withoutDatabasesRole = `
      AND s.setrole OPERATOR(pg_catalog.=) ANY (ARRAY[0, login.oid])
   HAVING pg_catalog.bool_and(s.setrole OPERATOR(pg_catalog.=) 0)`;
 
-/** What decides how values print, and how long a walsender lives, in every version that has logical decoding. */
+/** Settings for output formats and timeouts that exist in every version with logical decoding. */
 const walSenderSettings = [
   ...["bytea_output", "DateStyle", "extra_float_digits", "IntervalStyle", "lc_monetary", "quote_all_identifiers"],
   ...["search_path", "statement_timeout", "TimeZone"],
 ];
 
-/** For the start-up message, whose settings come before those of role and database. */
+/** Sent in the start-up message: these have priority over settings of role and database. */
 const startUpOptions = (): string =>
   ["-c role=none", ...walSenderSettings.map((name) => `-c ${name}=${sessionSettings[name]!.replaceAll(" ", "")}`)].join(
     " ",
   );
 
-/** Of {@link connect}: TLS, pg_hba.conf, the password, the database, CONNECT. Not that the server is full. */
+/** Codes of {@link connect} for TLS, pg_hba.conf, password, database and CONNECT, but not for a full server. */
 const loginRefusals: ReadonlySet<string | undefined> = new Set(["603001", "603002", "603100", "603102", "603110"]);
 
-/** Whether a server lets nobody of that name in, as one that was given up does. */
+/** Whether a server refuses this login, as it does for a deleted role. */
 export const refusesLogin = (error: unknown): boolean => error instanceof RefusedError && loginRefusals.has(error.code);
 
 export const isMissingDatabase = (error: unknown): boolean => error instanceof RefusedError && error.code === "603102";
 
-/** By the code alone, as libpq: a server says it in its own language. */
+/** Only the code is compared, as in libpq: the server's message may be translated. */
 const isRefusalOfRole = (error: unknown): boolean =>
   error instanceof RefusedError && sqlStateOf(error.cause) === sqlStates.invalidAuthorizationSpecification;
 

@@ -2,16 +2,16 @@ import { RefusedError, UnreachableError, messageOf } from "../../errors.js";
 import type { ConnectOptions, Endpoint } from "./endpoint.js";
 import { sqlStateOf, sqlStates } from "../sql-state.js";
 
-/** What it means that a connection does not come about, and what to do. */
+/** The meaning of a failed connection, and a remedy. */
 interface Meaning {
   readonly what: string;
   readonly remedy: string;
   readonly code: string;
-  /** It may be another matter in a moment: worth another try. */
+  /** The failure can pass without a change by the user, so that a retry may succeed. */
   readonly passes?: true;
 }
 
-/** Names what refused: the password, pg_hba.conf, the database, TLS, a full server, or nobody at all. */
+/** Explains why a connection failed: password, pg_hba.conf, database, TLS, too many connections, or no answer. */
 export function connectionFailure(
   error: unknown,
   endpoint: Endpoint,
@@ -31,7 +31,7 @@ function meaningOfState(error: unknown, endpoint: Endpoint, options: ConnectOpti
   const { database } = options;
   switch (sqlStateOf(error)) {
     case sqlStates.invalidPassword:
-      // PostgreSQL does not reveal which of both it is.
+      // PostgreSQL does not reveal which of the two is wrong.
       return {
         what: "the role or the password is wrong",
         remedy: `check that the role ${user} exists, and its password`,
@@ -51,7 +51,7 @@ function meaningOfState(error: unknown, endpoint: Endpoint, options: ConnectOpti
       return fullServer(error);
     case sqlStates.protocolViolation:
       return {
-        what: "what answers there does not take such a connection, as a pooler does not",
+        what: "the server does not accept this kind of connection; a pooler, for example, refuses replication",
         remedy: "give host and port of the server itself (on Azure 5432, not PgBouncer's 6432)",
         code: "603000",
       };
@@ -74,21 +74,21 @@ function refusalOfRole(
 ): Meaning {
   if (/valid client certificate/.test(messageOf(error)))
     return {
-      what: "the server asks for a client certificate, which a migration has not",
-      remedy: `put a line into pg_hba.conf, before the one with cert or clientcert, that lets ${user} in from this machine by a password: hostssl all ${user} <this machine's address>/32 scram-sha-256 (md5 before 10), then SELECT pg_reload_conf()`,
+      what: "the server requires a client certificate, which migrations do not support",
+      remedy: `add a line to pg_hba.conf, before the one with cert or clientcert, that accepts ${user} from this machine by password: hostssl all ${user} <this machine's address>/32 scram-sha-256 (md5 before 10), then SELECT pg_reload_conf()`,
       code: "603002",
     };
-  // In whatever language the server speaks.
+  // The server's messages may be translated. Only the file name stays the same.
   if (!messageOf(error).includes("pg_hba.conf"))
     return {
       what: "the server refuses the role",
       remedy: `check that the role ${user} exists and may log in`,
       code: "603100",
     };
-  const byTls = sslMode === "Disable" ? "set sslMode to Require, should the server let in by TLS alone, or " : "";
+  const byTls = sslMode === "Disable" ? "set sslMode to Require in case the server only accepts TLS, or " : "";
   const line = replication
     ? `add to pg_hba.conf: host ${database},replication ${user} <this machine's address>/32 scram-sha-256 (md5 before 10), then SELECT pg_reload_conf()`
-    : `add a line to pg_hba.conf that lets ${user} reach ${database} from this machine, then SELECT pg_reload_conf()`;
+    : `add a line to pg_hba.conf that accepts ${user} for ${database} from this machine, then SELECT pg_reload_conf()`;
   return { what: "the server's pg_hba.conf refuses this connection", remedy: byTls + line, code: "603002" };
 }
 
@@ -97,56 +97,56 @@ function fullServer(error: unknown): Meaning {
     return {
       what: "the server has no WAL sender left",
       remedy:
-        "end streams that nothing needs (see pg_stat_replication), or raise max_wal_senders and restart the server: a migration takes one for each database, and one more for comparisons",
+        "end unused replication connections (see pg_stat_replication), or raise max_wal_senders and restart the server: a migration needs one for each database, and one more for comparisons",
       code: "603101",
     };
-  // Which passes, as when the applications have come back at once after a restart.
+  // This can pass, for example after a restart, when all applications reconnect at the same time.
   return {
     what: "the server has no connection left",
     remedy:
-      "end idle sessions, or raise max_connections and restart the server: a database that is copied takes a dozen, by default, and four are copied at a time",
+      "end idle sessions, or raise max_connections and restart the server: by default the copy of a database uses 12 connections, and four databases are copied at a time",
     code: "603000",
     passes: true,
   };
 }
 
-/** Of what is wrong with a server's certificate, beside that nobody who is trusted has signed it. By the codes of Node. */
+/** Remedies for errors of a server's certificate other than a missing trusted signature, by Node's error codes. */
 const remedyOfTls: ReadonlyMap<string, string> = new Map([
   [
     "CERT_HAS_EXPIRED",
-    "have the server's certificate, or that of its authority, renewed, or lower sslMode to Require without sslRootCert meanwhile",
+    "renew the certificate of the server or of its authority, or lower sslMode to Require without sslRootCert meanwhile",
   ],
-  ["CERT_NOT_YET_VALID", "compare the clocks of this machine and of whoever made the server's certificate"],
+  ["CERT_NOT_YET_VALID", "compare the clocks of this machine and of the machine that created the server's certificate"],
   [
     "ERR_TLS_CERT_ALTNAME_INVALID",
-    "use a name that the certificate has as host, or lower sslMode to VerifyCA, which does not look at the name",
+    "set host to a name in the certificate, or lower sslMode to VerifyCA, which does not check the name",
   ],
 ]);
 
-/** By what it says, where no code tells. */
+/** Explains errors without a specific code by their text. */
 function meaningOfWords(error: unknown): Meaning | undefined {
   const code = sqlStateOf(error);
-  const said = messageOf(error);
-  if (said.startsWith("SASL: ")) return invalidSasl(said);
-  // Also in the middle of agreeing on TLS: what a network breaks off is no refusal.
+  const message = messageOf(error);
+  if (message.startsWith("SASL: ")) return invalidSasl(message);
+  // A network failure during the TLS handshake is not a refusal.
   if (/^(ECONNRESET|EPIPE|ETIMEDOUT)/.test(code)) return undefined;
-  if (/does not support SSL/.test(said))
+  if (/does not support SSL/.test(message))
     return {
-      what: "the server offers no TLS",
-      remedy: "switch ssl on there, or set sslMode to Prefer",
+      what: "the server does not support TLS",
+      remedy: "set ssl = on on the server, or set sslMode to Prefer",
       code: "603001",
     };
-  if (/certificate|self[- ]signed|Hostname\/IP|altnames|SSL|TLS|EPROTO/i.test(`${code} ${said}`))
+  if (/certificate|self[- ]signed|Hostname\/IP|altnames|SSL|TLS|EPROTO/i.test(`${code} ${message}`))
     return {
-      what: "TLS could not be agreed on",
-      remedy: remedyOfTls.get(code) ?? "give the root certificate of the server as sslRootCert, or lower sslMode",
+      what: "the TLS handshake failed",
+      remedy: remedyOfTls.get(code) ?? "set sslRootCert to the server's root certificate, or lower sslMode",
       code: "603001",
     };
-  // By its severity it is known for a server's own word.
+  // Only errors sent by a server have a severity.
   if ("severity" in (error as object))
     return {
-      what: "the server answers, but begins no session",
-      remedy: "correct on the server what it names",
+      what: "the server answers, but does not start a session",
+      remedy: "correct the cause in the server's message",
       code: "603000",
       passes: true,
     };

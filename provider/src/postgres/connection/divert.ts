@@ -1,19 +1,19 @@
 import type { Duplex } from "node:stream";
 import { EngineError } from "../../errors.js";
 
-/** What reads a connection's bytes in place of `pg`'s parser; it hands on to that parser what is not for itself. */
+/** Reads a connection's bytes instead of `pg`'s parser, and passes bytes that belong to `pg` on to that parser. */
 export type ByteReader = (toParser: (bytes: Buffer) => void) => (chunk: Buffer) => void;
 
 /**
- * Puts a reader in the place of `pg`'s parser, the stream's one listener for data (pg-protocol's `parse`).
- * Answers how to put the parser back.
+ * Replaces `pg`'s parser, the stream's only data listener (pg-protocol's `parse`), by a reader.
  *
- * @throws EngineError when the stream has other listeners than that
+ * @returns a function that restores the parser
+ * @throws EngineError if the stream has other listeners
  */
 export function divert(stream: Duplex, reader: ByteReader): () => void {
   const [parser, ...others] = stream.listeners("data") as ((chunk: Buffer) => void)[];
   if (!parser || others.length > 0)
-    throw new EngineError(`a pg connection has ${others.length + (parser ? 1 : 0)} readers where one was expected`);
+    throw new EngineError(`expected one reader on a pg connection, found ${others.length + (parser ? 1 : 0)}`);
   const read = reader(parser);
   const onData = (chunk: Buffer): void => {
     try {

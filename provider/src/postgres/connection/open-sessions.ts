@@ -10,8 +10,9 @@ export function rememberSession(client: Client): void {
 }
 
 /**
- * Cancels whatever statements this process is waiting for, so that one that is told to stop can: a lock on the source or
- * a long index build would hold it for hours. With databases' names, only those in databases of these names.
+ * Cancels all statements that this process waits for, so that it can stop soon. Otherwise a lock on the source or a
+ * long index build could delay the stop for hours. With `databases`, cancels only statements in databases of these
+ * names.
  */
 export async function cancelOpenStatements(databases?: readonly string[]): Promise<void> {
   const concerned = [...sessions].filter(({ database }) => !databases || databases.includes(database ?? ""));

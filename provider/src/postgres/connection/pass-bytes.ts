@@ -4,9 +4,8 @@ import type { Client } from "pg";
 export const byteSettings = `SELECT 'client_encoding', 'SQL_ASCII' WHERE pg_catalog.current_setting('server_encoding') = 'SQL_ASCII'`;
 
 /**
- * Lets a session read and write the bytes of an SQL_ASCII database, which may be of any encoding or of none. The server
- * refuses bytes that are invalid in the session's encoding, so the session must not name one. Databases of other
- * encodings are left as they are.
+ * Sets client_encoding to SQL_ASCII in an SQL_ASCII database, which may hold bytes of any encoding. With another client
+ * encoding the server refuses bytes that are invalid in it. Sessions of other databases are not changed.
  */
 export async function passBytes(session: Client): Promise<void> {
   await session.query(

@@ -7,9 +7,10 @@ const run = promisify(execFile);
 const timeoutMs = 60_000;
 
 /**
- * The password to log in with now. A command is run each time, since what it prints may be valid for an hour only.
+ * The current password. A command runs for each connection, because its output may be valid for only an hour.
  *
- * @throws RefusedError when the command fails or prints nothing; what it printed is not repeated, for it may be the secret
+ * @throws RefusedError when the command fails or prints nothing; its output is not repeated, because it may be the
+ * secret
  */
 export async function passwordOf({ password, passwordCommand }: Endpoint): Promise<string> {
   if (passwordCommand === undefined) return password ?? "";
@@ -27,13 +28,12 @@ async function output(command: string): Promise<string> {
     return stdout.trim();
   } catch (error) {
     const { code, signal } = error as { code?: unknown; signal?: unknown };
-    throw failed(typeof signal === "string" ? `it was ended by ${signal}` : `exit code ${String(code)}`);
+    throw failed(typeof signal === "string" ? `it was terminated by ${signal}` : `exit code ${String(code)}`);
   }
 }
 
 const failed = (what: string): RefusedError =>
-  new RefusedError(`the passwordCommand has failed: ${what}`, {
-    remedy:
-      "run it by hand as the user that the worker runs as; it has to print the password, and nothing else, on standard output",
+  new RefusedError(`the passwordCommand failed: ${what}`, {
+    remedy: "run it manually as the worker's operating-system user: it must print only the password on standard output",
     code: "603100",
   });

@@ -2,8 +2,8 @@ import { randomInt } from "node:crypto";
 import type { Client } from "pg";
 
 /**
- * Whether two sessions are on one server, whatever names they were reached by: a lock that one takes is seen by the
- * other. The system identifier does not tell: a copy of a server has the same.
+ * Whether two sessions are on the same server: an advisory lock of the one is visible to the other. Host names do not
+ * show it, and the system identifier is the same for a physical copy of a server.
  */
 export async function isSameServer(one: Client, other: Client): Promise<boolean> {
   const [high, low] = [randomInt(1, 2 ** 31), randomInt(1, 2 ** 31)];

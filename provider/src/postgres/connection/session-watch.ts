@@ -4,35 +4,38 @@ import { blockingSessions, describeBlockers } from "../locks/blocking-sessions.j
 import { serverVersion } from "../server-version.js";
 import { abandon, streamOf } from "./session.js";
 
-/** Told at every look that finds the session waiting for a lock: for whom, and at how many looks in a row. */
+/**
+ * Called at each check that finds the session waiting for a lock, with the blockers and the number of consecutive
+ * checks.
+ */
 export type OnBlocked = (by: string, looks: number) => void;
 
 export interface WatchOptions {
   readonly session: Client;
-  /** The server's process for it. Not that of the protocol: behind a pooler it is the pooler's. */
+  /** Process ID of the session's backend. BackendKeyData can contain the process ID of a pooler instead. */
   readonly processId: number;
-  /** Where it is, for messages. */
+  /** Server and database, for messages. */
   readonly where: string;
-  /** Opens another session there. */
+  /** Opens another session on the same server. */
   readonly ask: () => Promise<Client>;
-  /** How long the session may be silent before it is looked at, and then until it is looked at again. */
+  /** How long the session may be silent before each check. */
   readonly patienceMs: number;
   readonly onBlocked?: OnBlocked;
 }
 
-/** What was seen at the last look. */
+/** The result of the last check. */
 interface Sight {
   heardBytes: number;
   sentBytes: number;
-  /** For its client. */
+  /** Identifies the wait for the client, if the session waits for it. */
   waiting: string | undefined;
   blockedLooks: number;
 }
 
 /**
- * A connection whose other end has gone without a word looks like a statement that takes long. The server knows which it
- * is: while nothing is heard in the session, it is asked over another connection what that session does. One that waits for
- * its client while its client waits for it, or is not there any more, is let go.
+ * Closes dead connections. Without an answer, a dead connection looks like a long statement. The server knows the
+ * difference: when a session is silent, another connection asks the server for its state. The session is abandoned if
+ * its backend has ended, or if backend and client wait for each other.
  */
 export class SessionWatch {
   readonly #options: WatchOptions;
@@ -46,9 +49,11 @@ export class SessionWatch {
   }
 
   /**
-   * Looks after the session until the work in it has ended, which fails with UnreachableError when the session is let go.
+   * Watches the session until the work in it has ended. If the session is abandoned, the work fails with
+   * UnreachableError.
    *
-   * @param isDue whether the next word is the server's; always, unless given: in a COPY it may be ours
+   * @param isDue whether the server has to send the next message. False in a COPY while the client sends; by default
+   * true.
    */
   async during<Result>(work: Promise<Result>, isDue: () => boolean = () => true): Promise<Result> {
     const sight: Sight = { ...this.#bytes(), waiting: undefined, blockedLooks: 0 };
@@ -71,24 +76,25 @@ export class SessionWatch {
   async #look(sight: Sight, isDue: () => boolean): Promise<void> {
     const bytes = this.#bytes();
     const wait = bytes.heardBytes === sight.heardBytes ? await this.#wait(sight.blockedLooks + 1) : {};
-    // Twice the same, so that what was on its way at the first look has had time to arrive.
+    // Two equal checks are required: a message that was on its way during the first check has arrived by the second.
     const isSame = wait.client !== undefined && wait.client === sight.waiting;
-    // What is sent may take its time to arrive; of a COPY that has not moved meanwhile, nothing does.
+    // Sent bytes may take time to arrive. A COPY whose counters did not change since then has received nothing.
     const isStill = bytes.sentBytes === sight.sentBytes ? isDue() : wait.isCounted;
     const stillSilent = this.#bytes().heardBytes === bytes.heardBytes;
-    if (isSame && stillSilent && (isStill || wait.client === gone)) this.#letGo(wait.client ?? gone);
+    if (isSame && stillSilent && (isStill || wait.client === sessionEnded)) this.#abandon(wait.client ?? sessionEnded);
     sight.heardBytes = bytes.heardBytes;
     sight.sentBytes = bytes.sentBytes;
-    sight.waiting = isDue() || wait.isCounted || wait.client === gone ? wait.client : undefined;
+    sight.waiting = isDue() || wait.isCounted || wait.client === sessionEnded ? wait.client : undefined;
     sight.blockedLooks = wait.lock ? sight.blockedLooks + 1 : 0;
   }
 
-  #letGo(state: string): void {
+  #abandon(wait: string): void {
     const { session, where } = this.#options;
-    abandon(session, new UnreachableError(`the connection to ${where} is dead: its session there is ${state}`));
+    const state = wait === sessionEnded ? "no longer exists" : `waits for this client (${wait})`;
+    abandon(session, new UnreachableError(`the connection to ${where} is dead: its session ${state}`));
   }
 
-  /** What the session waits for: nothing when it is at work, or nobody can tell. */
+  /** The wait of the session: empty if it is working or if the server cannot be asked. */
   async #wait(look: number): Promise<Wait> {
     const { ask, processId, onBlocked } = this.#options;
     try {
@@ -101,24 +107,27 @@ export class SessionWatch {
         await asking.end();
       }
     } catch {
-      // No connection left, or none at all: whether the session lives is seen when there is one again.
+      // The server has no free connection or cannot be reached. A later check will show whether the session exists.
       return {};
     }
   }
 }
 
-const gone = "gone";
+const sessionEnded = "ended";
 
 interface Wait {
-  /** For its client: what tells this wait from any later one. */
+  /** Set while the session waits for its client. Distinguishes this wait from a later one. */
   readonly client?: string;
-  /** Whether the wait counts what a COPY has read. */
+  /** Whether the state contains the number of bytes that a COPY has read. */
   readonly isCounted?: boolean;
-  /** For a lock that somebody else holds. */
+  /** Whether the session waits for a lock of another session. */
   readonly lock?: boolean;
 }
 
-/** A COPY whose data come slowly waits for its client most of the time, and yet gets on. */
+/**
+ * During a slow COPY the session waits for its client most of the time, although the COPY makes progress. The byte
+ * counter of pg_stat_progress_copy shows this.
+ */
 async function waitOf(asking: Client, processId: number): Promise<Wait> {
   const copied =
     (await serverVersion(asking)) >= 140000
@@ -131,7 +140,7 @@ async function waitOf(asking: Client, processId: number): Promise<Wait> {
     [processId],
   );
   const session = rows[0];
-  if (!session) return { client: gone };
+  if (!session) return { client: sessionEnded };
   if (session.waitsFor === "Client") return { client: session.since, isCounted: session.isCounted };
   return { lock: session.waitsFor === "Lock" };
 }
@@ -139,12 +148,11 @@ async function waitOf(asking: Client, processId: number): Promise<Wait> {
 const watches = new WeakMap<Client, SessionWatch>();
 
 /**
- * Sees to it that every statement of a session that is awaited comes to an end; one on a dead line is rejected with
- * UnreachableError.
+ * Ensures that every awaited statement of a session ends: on a dead connection it is rejected with UnreachableError.
  */
 export function watchStatements(watch: SessionWatch, session: Client): void {
   const query = session.query.bind(session) as (...statement: readonly unknown[]) => unknown;
-  // However many wait in it, it is one session to look at.
+  // Several pending statements need only one watch.
   let awaited = 0;
   let allAnswered = (): void => undefined;
   const onAnswered = (): void => {
@@ -160,5 +168,5 @@ export function watchStatements(watch: SessionWatch, session: Client): void {
   watches.set(session, watch);
 }
 
-/** Who looks after a session's statements; undefined where whoever opened it does it himself. */
+/** The watch of a session; undefined for a session opened with `unwatched`. */
 export const watchOf = (session: Client): SessionWatch | undefined => watches.get(session);

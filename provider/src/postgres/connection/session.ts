@@ -3,12 +3,12 @@ import pg from "pg";
 import { messageOf } from "../../errors.js";
 import { guardMessages } from "./message-guard.js";
 
-/** How long the server may take to hang up, after it has dropped what was temporary. */
+/** How long the server may take to close the connection after Terminate: it first drops temporary tables. */
 const partingMs = 15_000;
 
 /**
- * A client whose end has an end: of a connection whose other side has gone without a word, as behind a gateway that has
- * forgotten it, nothing is ever heard, not even that it is over.
+ * A client whose `end()` is bounded. On a dead connection, for example after a gateway dropped it, no answer ever
+ * arrives.
  */
 export class Session extends pg.Client {
   #brokenBy: Error | undefined;
@@ -20,35 +20,38 @@ export class Session extends pg.Client {
     this.once("error", (error: Error) => (this.#brokenBy = error));
   }
 
-  /** What it was broken by while nothing ran in it, as the server or the socket said. */
+  /** The error that broke the idle connection, from the server or the socket. */
   get brokenBy(): Error | undefined {
     return this.#brokenBy;
   }
 
   override async end(): Promise<void> {
-    const late = setTimeout(() => abandon(this), partingMs);
+    const timer = setTimeout(() => abandon(this), partingMs);
     try {
       await super.end();
     } finally {
-      clearTimeout(late);
+      clearTimeout(timer);
     }
   }
 }
 
 /**
- * Of a session that has broken while nothing ran in it, `pg` says to the next statement only that it is not queryable:
- * what it was broken by instead, as far as the error is that and one of the sessions knows.
+ * After an idle session broke, `pg` reports only that the client is not queryable. Returns the original error instead,
+ * if one of the sessions has it.
  */
 export function whatBroke(error: unknown, sessions: readonly pg.Client[]): unknown {
   if (!/is not queryable/.test(messageOf(error))) return error;
   return sessions.map((session) => (session instanceof Session ? session.brokenBy : undefined)).find(Boolean) ?? error;
 }
 
-/** What a client reads and writes; under TLS another one than before it was agreed on. */
+/** The process ID of BackendKeyData. Behind a pooler it is the pooler's. */
+export const processIdOf = (client: pg.Client): number => (client as unknown as { processID: number }).processID;
+
+/** The socket of a client. It changes when TLS is negotiated. */
 export const streamOf = (client: pg.Client): Socket =>
   (client as unknown as { connection: { stream: Socket } }).connection.stream;
 
-/** Lets go of a connection at once, without a word to the server; what waits in it fails by the reason. */
+/** Closes a connection at once without notifying the server. Pending statements fail with the reason. */
 export function abandon(client: pg.Client, reason?: Error): void {
   streamOf(client).destroy(reason);
 }

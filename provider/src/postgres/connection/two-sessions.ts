@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 
-/** Runs with two sessions, mostly one a server; both end with it, also where the second does not come about. */
+/** Runs with two sessions, mostly one per server. Closes both, also if the second cannot be opened. */
 export async function withTwoSessions<Result>(
   openOne: () => Promise<Client>,
   openOther: () => Promise<Client>,

@@ -3,26 +3,29 @@ import { withoutNulls } from "./blocking-sessions.js";
 import { applicationNamePrefix } from "../connection/connect.js";
 import { serverVersion } from "../server-version.js";
 
-/** Somebody who waits for what sessions of migrations have locked. */
+/** A session that waits for locks of migrations' sessions. */
 export interface BlockedSession {
   readonly pid: number;
   readonly user: string | undefined;
   readonly applicationName: string | undefined;
-  /** What is to be altered or truncated, qualified and quoted; undefined where the end of a transaction is awaited. */
+  /**
+   * The table to be altered or truncated, qualified and quoted; undefined if the session waits for the end of a
+   * transaction.
+   */
   readonly table: string | undefined;
-  /** Before 14 the server does not know, and this is when the statement began. */
+  /** Before 14 the start of the statement, because the server does not record the start of a wait. */
   readonly waitingSince: Date | undefined;
   readonly statementSince: Date | undefined;
-  /** How many sessions, who would only read or write the table, wait behind this one. */
+  /** Number of sessions that wait for this session's request, only to read or write the table. */
   readonly behind: number;
 }
 
-const mostNamed = 20;
+const maxNamed = 20;
 
 /**
- * Whom the sessions of migrations hold up in the session's database at this moment. They read: so it is those who want a
- * table for themselves, and those who wait for the end of all older transactions, as CREATE INDEX CONCURRENTLY does.
- * pg_blocking_pids would tell nothing else, and is not there before 9.6.
+ * The sessions of the current database that wait for sessions of migrations. Migrations only read, so that these
+ * sessions request ACCESS EXCLUSIVE or wait for the end of older transactions, as CREATE INDEX CONCURRENTLY does.
+ * pg_blocking_pids would give the same result, but exists only from 9.6 on.
  */
 export async function blockedSessions(session: Client): Promise<BlockedSession[]> {
   const waitingSince =
@@ -42,7 +45,7 @@ export async function blockedSessions(session: Client): Promise<BlockedSession[]
                WHERE holder.granted AND holder.ours AND holder.locktype = waiter.locktype
                  AND (holder.virtualxid = waiter.virtualxid
                       OR holder.relation = waiter.relation AND waiter.mode = 'AccessExclusiveLock'))
-      ORDER BY pid LIMIT ${mostNamed}`,
+      ORDER BY pid LIMIT ${maxNamed}`,
     [`${applicationNamePrefix}%`],
   );
   return rows.map((row) => withoutNulls<BlockedSession>(row));

@@ -2,14 +2,11 @@ import type { Client } from "pg";
 import { quoteLiteral } from "../identifiers.js";
 import { serverVersion } from "../server-version.js";
 
-/**
- * A session whose open transaction another one has to wait for: a new slot's, that which applies changes, or locks
- * tables.
- */
+/** A session with an open transaction that another session waits for. */
 export interface BlockingSession {
   /** Undefined for a prepared transaction, which no session holds. */
   readonly pid: number | undefined;
-  /** Of a prepared transaction: its name for ROLLBACK PREPARED. */
+  /** The name of a prepared transaction for ROLLBACK PREPARED. */
   readonly preparedAs: string | undefined;
   readonly transactionAgeSeconds: number | undefined;
   readonly applicationName: string | undefined;
@@ -18,7 +15,10 @@ export interface BlockingSession {
   readonly queryStart: Date | undefined;
 }
 
-/** Of `activity`, which is pg_stat_activity, and `prepared`, which is pg_prepared_xacts; without the process. */
+/**
+ * Columns of {@link BlockingSession} except the process ID. `activity` is pg_stat_activity, `prepared` is
+ * pg_prepared_xacts.
+ */
 export const sessionColumns = `
   prepared.gid AS "preparedAs",
   extract(epoch FROM clock_timestamp() - coalesce(activity.xact_start, prepared.prepared))::float8 AS "transactionAgeSeconds",
@@ -27,9 +27,9 @@ export const sessionColumns = `
   activity.state,
   activity.query_start AS "queryStart"`;
 
-/** Whom a session waits for at this moment. */
+/** The sessions that a session currently waits for. */
 export async function blockingSessions(observer: Client, waitingPid: number): Promise<BlockingSession[]> {
-  // pg_blocking_pids is of 9.6, and answers 0 for a prepared transaction.
+  // pg_blocking_pids exists from 9.6 on, and returns 0 for a prepared transaction.
   const blockers =
     (await serverVersion(observer)) >= 90600
       ? "pg_catalog.pg_blocking_pids($1)"
@@ -45,13 +45,13 @@ export async function blockingSessions(observer: Client, waitingPid: number): Pr
   return rows.map((row) => withoutNulls<BlockingSession>(row));
 }
 
-/** A row whose NULLs are undefined, as ours have it. */
+/** Replaces NULL by undefined in a row. */
 export const withoutNulls = <Row>(row: Record<keyof Row, unknown>): Row =>
   Object.fromEntries(Object.entries(row).map(([name, value]) => [name, value ?? undefined])) as unknown as Row;
 
-/** All of them in one clause, for a message. */
+/** Describes all sessions in one clause of a message. */
 export function describeBlockers(sessions: readonly BlockingSession[]): string {
-  if (sessions.length === 0) return "the server did not say what it waited for";
+  if (sessions.length === 0) return "the server did not report the blocking session";
   return `it waits for ${sessions.map(describeSession).join("; ")}`;
 }
 
@@ -62,10 +62,12 @@ export function describeSession(session: BlockingSession): string {
   return `${who} (${user ?? "unknown user"}, ${applicationName ?? "unknown application"}, ${state ?? "state unknown"}${age})`;
 }
 
-/** Of what {@link describeSession} has said: the same for as long as the sessions are, and what they do. */
-export const omitAges = (said: string): string => said.replace(/, open for \d+ s/g, "");
+/**
+ * Removes ages from the text of {@link describeBlockers}, so that it changes only with the sessions or their states.
+ */
+export const omitAges = (text: string): string => text.replace(/, open for \d+ s/g, "");
 
-/** What ends it, as SQL. */
+/** The SQL statement that ends the session or the prepared transaction. */
 export const endingStatement = ({ pid, preparedAs }: BlockingSession): string =>
   preparedAs === undefined
     ? `SELECT pg_terminate_backend(${pid ?? "?"})`

@@ -8,24 +8,24 @@ import {
 } from "./blocking-sessions.js";
 import { currentRelation } from "../current-relation.js";
 
-/** Who keeps even readers from a table. */
+/** A session that blocks even readers of a table. */
 export interface LockHolder {
   /** Qualified and quoted. */
   readonly table: string;
-  /** False for one that waits for its lock itself: whoever comes behind it waits, too. */
+  /** False if it still waits for its lock: later requests queue behind it. */
   readonly isGranted: boolean;
   readonly session: BlockingSession;
 }
 
 /**
- * Other sessions, and prepared transactions, that have or await ACCESS EXCLUSIVE on tables of the session's database at this
- * moment: on these, or on any. A session under a snapshot sees them as they are now, too.
+ * Other sessions and prepared transactions that hold or await ACCESS EXCLUSIVE on the given tables of the session's
+ * database, or on any table. Works under a snapshot as well, because pg_locks shows the current state.
  */
 export async function lockHolders(
   session: Client,
   tables?: readonly { readonly schema: string; readonly name: string }[],
 ): Promise<LockHolder[]> {
-  // What pg_stat_activity has told once, it tells again for as long as the transaction lasts.
+  // pg_stat_activity is otherwise cached until the end of the transaction.
   await session.query("SELECT pg_catalog.pg_stat_clear_snapshot()");
   const named = await currentRelation(session, "format('%I.%I', wanted.schema, wanted.name)");
   const { rows } = await session.query<{ table: string; isGranted: boolean } & Record<keyof BlockingSession, never>>(
@@ -50,21 +50,21 @@ export async function lockHolders(
   }));
 }
 
-const mostNamed = 5;
+const maxNamed = 5;
 
-/** Which table is locked by whom, for people. */
+/** Lists the locked tables with their sessions, for messages. */
 export function describeHolders(holders: readonly LockHolder[]): string {
-  const lines = holders.slice(0, mostNamed).map(({ table, isGranted, session }) => {
+  const lines = holders.slice(0, maxNamed).map(({ table, isGranted, session }) => {
     const how = isGranted ? "is locked" : "is about to be locked";
     return `${table} ${how} by ${describeSession(session)}`;
   });
-  const more = holders.length > mostNamed ? [`${holders.length - mostNamed} more`] : [];
+  const more = holders.length > maxNamed ? [`${holders.length - maxNamed} more`] : [];
   return [...lines, ...more].join("; ");
 }
 
-/** How to have them give way on a server. */
+/** Explains how to release the locks on a server. */
 export function remedyAgainst(holders: readonly LockHolder[], where: string): string {
-  const statements = [...new Set(holders.map(({ session }) => endingStatement(session)))].slice(0, mostNamed);
-  if (statements.length === 0) return `see in pg_locks on ${where} who takes ACCESS EXCLUSIVE locks`;
-  return `have them end their transactions, or on ${where}: ${statements.join("; ")}`;
+  const statements = [...new Set(holders.map(({ session }) => endingStatement(session)))].slice(0, maxNamed);
+  if (statements.length === 0) return `find the sessions that take ACCESS EXCLUSIVE locks in pg_locks on ${where}`;
+  return `wait until they end their transactions, or run on ${where}: ${statements.join("; ")}`;
 }

@@ -3,60 +3,62 @@ import type { Client } from "pg";
 import { RefusedError, messageOf } from "../../errors.js";
 import { sqlStateOf } from "../sql-state.js";
 
-/** How long a statement waits for a lock where nothing else is said. */
+/** Default lock_timeout. */
 export const lockTimeoutSeconds = 60;
 
 /**
- * Has a session's statements give up on a lock that somebody else holds on: while applications wait, nothing may wait
- * for ever. Answers the session.
+ * Sets lock_timeout for a session: later requests queue behind a waiting statement, so that no wait may be unbounded.
+ * Returns the session.
  */
 export async function limitLockWaits<Session extends Client>(session: Session): Promise<Session> {
   await session.query(`SET lock_timeout = '${lockTimeoutSeconds}s'`);
   return session;
 }
 
-/** lock_not_available, deadlock_detected: the transaction was rolled back, and has done nothing. */
+/** lock_not_available, deadlock_detected: the transaction was rolled back and changed nothing. */
 const ungranted: ReadonlySet<string> = new Set(["55P03", "40P01"]);
 
-/** Whether a statement failed because a lock was not granted, in that time or ever; ours wrap the server's error. */
+/**
+ * Whether a statement failed because a lock was not granted. The engine's own errors have the server's error as cause.
+ */
 export const isLockTimeout = (error: unknown): boolean =>
   [error, (error as { cause?: unknown }).cause].some((one) => ungranted.has(sqlStateOf(one)));
 
-/** How to find whom a statement has waited for. */
+/** How to find the session that holds the lock. */
 export const lockRemedy =
   "end the session that holds the lock, e.g. one of SELECT pid, relation::regclass, mode FROM pg_locks WHERE granted AND mode ~ 'Exclusive', and try again";
 
 /**
- * How long the tries to lock one table wait, in seconds. Each a while longer, since whoever comes behind it waits too;
- * in between they go ahead.
+ * lock_timeout of the attempts to lock one table, in seconds. They grow, because other sessions queue behind each
+ * attempt; the pauses let these continue.
  */
 const waitsSeconds = [1, 2, 4, 8, 15];
 const pauseMs = 300;
-/** Tables of one transaction where nobody is in the way. */
-const mostTogether = 200;
+/** Maximum number of tables in one transaction. */
+const tablesPerTransaction = 200;
 
 /**
- * Alters tables beside the sessions that work with them, without ever waiting for one while it holds another: a
- * deadlock might end somebody else's transaction. Many together where all can be locked at once, else each in a
- * transaction of its own: what was altered before an error stays.
+ * Alters tables while other sessions use them. It never waits for a lock while it holds another, because a deadlock
+ * could end another session's transaction. If all locks are free, many tables share a transaction. Otherwise each table
+ * has its own, and tables altered before an error stay altered.
  *
  * @param tables qualified and quoted
- * @param statements what to run for some of them, without waits but for their locks
- * @throws RefusedError when one stays locked for half a minute, naming it
+ * @param statements the statements for some of the tables; they must wait for nothing but locks
+ * @throws RefusedError naming a table that stays locked for half a minute
  */
 export async function alterTables(
   session: Client,
   tables: readonly string[],
   statements: (tables: readonly string[]) => readonly string[],
 ): Promise<void> {
-  for (let first = 0; first < tables.length; first += mostTogether) {
-    const some = tables.slice(first, first + mostTogether);
+  for (let first = 0; first < tables.length; first += tablesPerTransaction) {
+    const some = tables.slice(first, first + tablesPerTransaction);
     if (some.length > 1 && (await alterAtOnce(session, statements(some)))) continue;
     for (const table of some) await alterTable(session, table, statements([table]));
   }
 }
 
-/** As {@link alterTables}, one table. */
+/** Alters one table like {@link alterTables}. */
 export async function alterTable(session: Client, table: string, statements: readonly string[]): Promise<void> {
   for (const [attempt, seconds] of waitsSeconds.entries())
     try {
@@ -66,7 +68,7 @@ export async function alterTable(session: Client, table: string, statements: rea
       if (!isLockTimeout(error)) throw error;
       if (attempt === waitsSeconds.length - 1)
         throw new RefusedError(
-          `${table} stays locked by somebody else (${statements.join("; ")}): ${messageOf(error)}`,
+          `another session holds a lock on ${table} (${statements.join("; ")}): ${messageOf(error)}`,
           {
             remedy: lockRemedy,
             cause: error,
@@ -76,7 +78,7 @@ export async function alterTable(session: Client, table: string, statements: rea
     }
 }
 
-/** Whether every lock was free. */
+/** Returns false if any lock was held by another session. */
 async function alterAtOnce(session: Client, statements: readonly string[]): Promise<boolean> {
   try {
     await inTransaction(session, "1ms", statements);
@@ -91,7 +93,7 @@ async function inTransaction(session: Client, lockTimeout: string, statements: r
   try {
     await session.query(["BEGIN", `SET LOCAL lock_timeout = '${lockTimeout}'`, ...statements, "COMMIT"].join("; "));
   } catch (error) {
-    // The error is the one to tell; a connection that is lost has rolled back.
+    // Keep the original error. A lost connection has been rolled back by the server.
     await session.query("ROLLBACK").catch(() => undefined);
     throw error;
   }

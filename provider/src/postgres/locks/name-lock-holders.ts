@@ -12,12 +12,12 @@ import { isLockTimeout, lockRemedy } from "./lock-waits.js";
 const lookEveryMs = 1000;
 
 /**
- * Runs statements of a session that give up on a lock after a while, and then tells who holds it: that has to be looked at
- * while they wait.
+ * Runs statements of a session that has a lock_timeout, and names the lock holders if it expires. The holders are read
+ * while the statements wait.
  *
- * @param where the session is, for messages
- * @param ask opens another session there
- * @throws LockNotAvailableError naming the holders and how to end them; what was not granted has done nothing
+ * @param where the session's server and database, for messages
+ * @param ask opens another session on that server
+ * @throws LockNotAvailableError naming the holders and how to end them; a statement without its lock changed nothing
  */
 export async function nameLockHolders<Result>(
   session: Client,
@@ -35,9 +35,9 @@ export async function nameLockHolders<Result>(
   }
 }
 
-/** Looks whom a session waits for, for as long as it may. */
+/** Reads repeatedly which sessions block a session. */
 class HolderWatch {
-  /** At the last look that found it waiting. */
+  /** The sessions found by the last check during a wait. */
   seen: readonly BlockingSession[] = [];
   readonly #pid: number;
   readonly #ask: () => Promise<Client>;
@@ -59,7 +59,7 @@ class HolderWatch {
       const holders = await blockingSessions(this.#observer, this.#pid);
       if (holders.length > 0) this.seen = holders;
     } catch {
-      // Who cannot be asked is not named; whether the session itself lives, its own statements tell.
+      // Holders that cannot be read are not named. The session's own statements report its loss.
       await this.#letGo();
     }
   }
@@ -85,8 +85,11 @@ function heldUp(holders: readonly BlockingSession[], where: string, cause: unkno
   }
   const who = omitAges(holders.map(describeSession).join("; "));
   const [what] = messageOf(cause).split("\n  To do: ");
-  return new LockNotAvailableError(`a lock on ${where} is held by ${who || "a session that was not seen"}: ${what!}`, {
-    remedy: `let it end its transaction, or on ${where}: ${holders.map(endingStatement).join("; ") || "see pg_locks"}`,
-    cause,
-  });
+  return new LockNotAvailableError(
+    `another session holds a lock on ${where} (${who || "it ended before it was identified"}): ${what!}`,
+    {
+      remedy: `wait until it ends its transaction, or run on ${where}: ${holders.map(endingStatement).join("; ") || "SELECT * FROM pg_locks"}`,
+      cause,
+    },
+  );
 }

@@ -10,9 +10,9 @@ import { differingIdentity } from "./identity.js";
 import { describeOwner, isInterruptedCreate, mayTakeOver } from "./ownership.js";
 
 /**
- * Takes over the record of a migration that a resource, which is created now, finds on the target.
+ * Adopts an existing record on the target for a new resource.
  *
- * @throws RefusedError when the record has ended, belongs to another owner, or is another migration's
+ * @throws RefusedError when the record has ended, belongs to another owner, or belongs to another migration
  */
 export async function adoptRecord(store: Store, inputs: Inputs, owner: RecordOwner, note: Report): Promise<void> {
   const record = await readMigration(store, inputs.migrationName);
@@ -35,7 +35,7 @@ function refuseUnadoptable(record: MigrationRecord, inputs: Inputs, owner: Recor
   if (!mayTakeOver(record.owner, owner)) throw refuseOwned(record, inputs);
 }
 
-/** A further try continues a migration that has failed: it has reported no success. */
+/** A failed migration has not finished: another attempt continues it. */
 const isFinished = ({ state }: MigrationRecord): boolean => state === "Succeeded" || state === "Canceled";
 
 const began = ({ owner, startedOn }: MigrationRecord): string =>
@@ -54,7 +54,7 @@ const refuseEnded = (record: MigrationRecord, { target }: Inputs): RefusedError 
     `the migration ${record.name} ${began(record)} has ended (${record.state}) on ${target.host}:${target.port}, so nothing would be copied`,
     {
       remedy:
-        `give another migrationName; set onExistingRecord to restart, which migrates again, or to adopt, which takes the result as it is; ` +
+        `set another migrationName; set onExistingRecord to restart, which migrates again, or to adopt, which keeps the result; ` +
         `or remove its record: pg-migration delete --name ${record.name}`,
     },
   );
@@ -64,7 +64,7 @@ const refuseOwned = (record: MigrationRecord, { target }: Inputs): RefusedError 
     `the migration ${record.name} on ${target.host}:${target.port} belongs to ${describeOwner(record.owner)}, and is ${record.state}`,
     {
       remedy:
-        "give another migrationName, or continue that migration where it belongs (pulumi up there, or pg-migration update); " +
+        "set another migrationName, or continue that migration with its owner (pulumi up there, or pg-migration update); " +
         "if its state is lost, set onExistingRecord to adopt",
     },
   );

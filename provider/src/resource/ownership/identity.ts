@@ -5,7 +5,7 @@ type IdentityProperty =
   "migrationName" | "migrationMode" | "source" | "target" | "maintenanceDatabase" | "databaseNames";
 type Identified = Pick<MigrationSpec, IdentityProperty>;
 
-/** What makes a migration this one: another value means another migration. */
+/** Properties that identify a migration: another value means another migration. */
 const identity: Readonly<Record<IdentityProperty, (spec: Identified) => unknown>> = {
   migrationName: (spec) => spec.migrationName,
   migrationMode: (spec) => spec.migrationMode,
@@ -15,7 +15,7 @@ const identity: Readonly<Record<IdentityProperty, (spec: Identified) => unknown>
   databaseNames: (spec) => spec.databaseNames,
 };
 
-/** The properties by which two specs are different migrations. */
+/** The identifying properties that differ between two specs. */
 export function differingIdentity(one: Identified, other: Identified): IdentityProperty[] {
   return (Object.keys(identity) as IdentityProperty[]).filter(
     (property) => !isDeepStrictEqual(identity[property](one), identity[property](other)),

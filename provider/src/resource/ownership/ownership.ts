@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { RecordOwner } from "../../store/record-owner.js";
 import { tokenWithin, urnWithin, type Properties } from "../state.js";
 
-/** The resource with these inputs or outputs, as the owner of a record. It keeps the token that it has. */
+/** The resource with these inputs or outputs as the owner of a record. It keeps an existing token. */
 export const ownerFor = (properties: Properties): RecordOwner => {
   const urn = urnWithin(properties);
   return {
@@ -14,8 +14,8 @@ export const ownerFor = (properties: Properties): RecordOwner => {
 };
 
 /**
- * Whether a record belongs to the resource with these outputs. A state without a token, which an earlier version wrote,
- * is compared by its URN. The command has neither, and acts for its user on any record.
+ * Whether a record belongs to the resource with these outputs. A state without a token, from an earlier version, is
+ * compared by its URN. The command has neither, and may change any record for its user.
  */
 export function owns(outputs: Properties, owner: RecordOwner | undefined): boolean {
   if (!owner) return true;
@@ -25,17 +25,18 @@ export function owns(outputs: Properties, owner: RecordOwner | undefined): boole
   return urn === undefined || owner.urn === undefined || urn === owner.urn;
 }
 
-/** Whether `owner` is the same resource, and Pulumi was killed before it could keep the token. */
+/** Whether `owner` is the same resource, and Pulumi was killed before it could store the token. */
 export const isInterruptedCreate = (owner: RecordOwner | undefined, creator: RecordOwner): boolean =>
   owner?.urn !== undefined && owner.urn === creator.urn && !owner.isInState;
 
 /**
- * Whether a resource that is created may take over an unfinished record without being asked to: its own, after a lost
- * state or a forced replacement; another resource's of the same stack, after a new name or parent; the command's.
+ * Whether a new resource may adopt an unfinished record without confirmation. It may adopt its own record, after a lost
+ * state or a forced replacement. It may also adopt a record of another resource in the same stack, after a new name or
+ * parent, and a record of the command.
  */
 export function mayTakeOver(owner: RecordOwner | undefined, creator: RecordOwner): boolean {
   if (owner?.urn === undefined || owner.urn === creator.urn) return true;
-  // Two resources of one program that share a name are created at the same time: that is a mistake.
+  // Two resources of one program with the same name are created at the same time: that is a mistake.
   return creator.urn !== undefined && stackOf(owner.urn) === stackOf(creator.urn) && owner.isInState;
 }
 

@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import { isUsersPublication } from "../../cdc/source/publication.js";
 import { serverVersion } from "../../postgres/server-version.js";
 
-/** By the first server that has them: catalogues of what a dump has, and no table's change tells of. */
+/** Catalogues that affect a dump, except those of tables, by the first version that has them. */
 const catalogues: readonly (readonly [since: number, names: readonly string[]])[] = [
   [
     0,
@@ -30,15 +30,15 @@ const catalogues: readonly (readonly [since: number, names: readonly string[]])[
 ];
 
 /**
- * What a dump has no more of than its privileges, since it came with the server: whose number is below the first that users
- * get (FirstNormalObjectId in PostgreSQL's transam.h, by which pg_dump goes as well).
+ * Objects created by users. For built-in objects, with OIDs below FirstNormalObjectId in PostgreSQL's transam.h, a dump
+ * contains only privileges.
  */
 const own = "oid >= 16384";
 const otherwise: Readonly<Record<string, string>> = {
-  // Those of migrations come and go with what they follow.
+  // Publications of migrations change during a migration.
   publication: isUsersPublication,
   publication_rel: `prpubid IN (SELECT oid FROM pg_publication WHERE ${isUsersPublication})`,
-  // Not what applications make for a session, all the time.
+  // Functions in temporary schemas change with applications' sessions.
   proc: `(${own} OR proacl IS NOT NULL) AND pronamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_temp_')`,
   language: `${own} OR lanacl IS NOT NULL`,
   description: "objoid >= 16384 OR objoid IN (SELECT id FROM users_schema)",
@@ -49,13 +49,13 @@ const otherwise: Readonly<Record<string, string>> = {
 };
 
 /**
- * Another text where a dump of the schema, with owners and privileges, may differ from one of before in what neither
- * tables nor their columns, indexes and constraints tell. Much cheaper than a dump.
+ * A text that changes when the database's schema, owners or privileges change in another way than tables, columns,
+ * indexes and constraints. Much cheaper than a dump.
  */
 export async function readCatalogueVersion(source: Client): Promise<string> {
   const version = await serverVersion(source);
   const known = catalogues.flatMap(([since, names]) => (version >= since ? names : []));
-  // Before 12 these have what ANALYZE finds, too.
+  // Before 12 these rows include the statistics of ANALYZE.
   const form = (name: string): string =>
     name === "statistic_ext" && version < 120000
       ? "concat_ws(' ', oid, stxname, stxnamespace, stxowner, stxkeys, stxkind)"

@@ -1,26 +1,29 @@
 import type { Client } from "pg";
-import { notExtensionMember } from "../../postgres/own-only.js";
+import { notExtensionMember, userSchemas } from "../../postgres/catalogue-filters.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import type { Entry } from "../sql/toc-entries.js";
 
-/** By kind and name, a digest of what is defined there on the source: replaced, it leaves no other trace. Plain JSON. */
+/**
+ * Digests of the source's definitions by kind and name. They detect replaced objects, which leave no other trace. Plain
+ * JSON.
+ */
 export type Definitions = Readonly<Record<string, string>>;
 
 /**
- * A function, aggregate, view, rule, trigger, policy, range type, collation, operator, cast, conversion, event trigger or
- * statistics object whose definition somebody has changed under its name; or another type, a sequence, schema, extension,
- * text search configuration or dictionary, of which only the name is known here, so that it can be missed.
+ * An object whose definition may change under the same name: a function, aggregate, view, rule, trigger, policy, range
+ * type, collation, operator, cast, conversion, event trigger or statistics object. Other types, sequences, schemas,
+ * extensions, text search configurations and dictionaries are included only by name, so that a missing one is detected.
  */
 export interface Redefined {
   /** `function public.f(integer)` */
   readonly key: string;
-  /** Of {@link catalogueKey}, on the source. */
+  /** The {@link catalogueKey} on the source. */
   readonly id: string;
   readonly digest: string;
   readonly drop: string;
 }
 
-/** All that is defined in a source's database by users, and not by extensions. The session's search_path has to be empty. */
+/** All definitions by users in a source's database, without extensions. The session's search_path has to be empty. */
 export async function readDefinitions(source: Client): Promise<Redefined[]> {
   const { rows } = await source.query<Redefined>(definitionsQuery(await serverVersion(source)));
   return rows;
@@ -29,11 +32,11 @@ export async function readDefinitions(source: Client): Promise<Redefined[]> {
 export const digestsOf = (defined: readonly Redefined[]): Definitions =>
   Object.fromEntries(defined.map(({ key, digest }) => [key, digest]));
 
-/** Those that are another thing than before; of what is new, an object's absence on the target tells. */
+/** Objects with a changed definition. New objects are not included: they are missing on the target. */
 export const redefinedSince = (before: Definitions, now: readonly Redefined[]): Redefined[] =>
   now.filter(({ key, digest }) => before[key] !== undefined && before[key] !== digest);
 
-/** What was there before and is the source's no longer, as far as the target still has it. */
+/** Objects that were dropped on the source and that the target still has. */
 export const droppedSince = (
   before: Definitions,
   now: readonly Redefined[],
@@ -43,7 +46,7 @@ export const droppedSince = (
   return onTarget.filter(({ key }) => before[key] !== undefined && !stands.has(key));
 };
 
-/** A dump's entry in such a form that it takes the place of what is there. */
+/** Converts a dump's entry so that it replaces the existing object. */
 export function replaceEntry({ drop }: Redefined, entry: Entry): Entry {
   const create = /CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE|VIEW|RULE)\b/;
   if (!create.test(entry.sql)) return { ...entry, sql: `${drop};\n${entry.sql}` };
@@ -62,7 +65,7 @@ function definitionsQuery(version: number): string {
   return `
 WITH users_schema AS (
   SELECT n.oid, quote_ident(n.nspname) AS name FROM pg_namespace n
-   WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgmigration')
+   WHERE ${userSchemas("n")} AND n.nspname <> 'pgmigration'
 ), relation AS (
   SELECT c.oid, c.relkind, n.name || '.' || quote_ident(c.relname) AS name, c.reloptions
     FROM pg_class c JOIN users_schema n ON n.oid = c.relnamespace
@@ -140,6 +143,6 @@ WITH users_schema AS (
 SELECT key, id, md5(coalesce(definition, '')) AS digest, drop FROM defined`;
 }
 
-/** A catalogue's row as text, without what makes it no other thing. */
+/** A catalogue's row as text, without columns that do not belong to the definition. */
 const rowOf = (row: string, ...without: readonly string[]): string =>
   `(to_jsonb(${row}) - 'oid'${without.map((column) => ` - '${column}'`).join("")})::text`;

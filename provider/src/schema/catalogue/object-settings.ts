@@ -1,35 +1,36 @@
 import type { Client } from "pg";
 import { hasPublications, isUsersPublication } from "../../cdc/source/publication.js";
 import { tablesMarkedBy } from "../../cdc/source/replica-identity.js";
-import { notExtensionMember } from "../../postgres/own-only.js";
+import { notExtensionMember, userSchemas } from "../../postgres/catalogue-filters.js";
 import { serverVersion } from "../../postgres/server-version.js";
 
 /**
- * What is set on an object beside its definition: a storage option, a column's statistics target, storage or
- * compression, a comment; whether a table is unlogged, what identifies its rows, when its foreign keys are checked; the
- * dictionaries of a text search configuration, the options of a dictionary, what a publication tells of.
+ * A setting of an object in addition to its definition:
+ * - storage options; statistics target, storage and compression of columns; comments;
+ * - whether a table is unlogged, its replica identity, and when its foreign keys are checked;
+ * - dictionaries of text search configurations, options of dictionaries, and options of publications.
  */
 export interface ObjectSetting {
   /** `option public.t fillfactor`, `comment COLUMN public.t.v` */
   readonly key: string;
   readonly set: string;
-  /** Takes it back to what is so by default. */
+  /** Statement that restores the default. */
   readonly reset: string;
-  /** Of `set`, which all versions print alike. */
+  /** Digest of `set`, which is the same in all versions. */
   readonly digest: string;
 }
 
-/** By {@link ObjectSetting.key}, its digest. Plain JSON. */
+/** Digests by {@link ObjectSetting.key}. Plain JSON. */
 export type ObjectSettings = Readonly<Record<string, string>>;
 
-/** All that is set on what users have made. The session's search_path has to be empty. */
+/** All settings of users' objects. The session's search_path has to be empty. */
 export async function readObjectSettings(client: Client): Promise<ObjectSetting[]> {
   const { rows } = await client.query<ObjectSetting>(settingsQuery(await serverVersion(client)));
   const lent = new Set((await lentIdentities(client)).map((table) => `identity ${table}`));
   return rows.filter(({ key }) => !lent.has(key));
 }
 
-/** The tables that a migration has given another replica identity for a while, qualified and quoted. */
+/** Tables with a replica identity that a migration changed temporarily, qualified and quoted. */
 async function lentIdentities(client: Client): Promise<string[]> {
   if (!(await hasPublications(client))) return [];
   const { rows } = await client.query<{ comment: string }>(
@@ -42,17 +43,17 @@ async function lentIdentities(client: Client): Promise<string[]> {
 export const settingDigestsOf = (settings: readonly ObjectSetting[]): ObjectSettings =>
   Object.fromEntries(settings.map(({ key, digest }) => [key, digest]));
 
-/** Statements for the target by what the source has changed since; what only the target has otherwise stays. */
+/** Statements that apply the source's changed settings to the target. Other settings of the target are kept. */
 export function settingsSince(
   before: ObjectSettings,
   now: readonly ObjectSetting[],
   onTarget: readonly ObjectSetting[],
 ): string[] {
-  const here = new Map(onTarget.map((one) => [one.key, one]));
+  const targetSettings = new Map(onTarget.map((one) => [one.key, one]));
   const stands = new Set(now.map(({ key }) => key));
-  const changed = now.filter(({ key, digest }) => before[key] !== digest && here.get(key)?.digest !== digest);
-  const gone = onTarget.filter(({ key }) => before[key] !== undefined && !stands.has(key));
-  return [...gone.map(({ reset }) => reset), ...changed.map(({ set }) => set)];
+  const changed = now.filter(({ key, digest }) => before[key] !== digest && targetSettings.get(key)?.digest !== digest);
+  const removed = onTarget.filter(({ key }) => before[key] !== undefined && !stands.has(key));
+  return [...removed.map(({ reset }) => reset), ...changed.map(({ set }) => set)];
 }
 
 function settingsQuery(version: number): string {
@@ -62,7 +63,7 @@ function settingsQuery(version: number): string {
   SELECT 'compression ' || label, alter || ' SET COMPRESSION ' || CASE attcompression WHEN 'p' THEN 'pglz' ELSE 'lz4' END, alter || ' SET COMPRESSION default'
     FROM attribute WHERE attcompression <> ''`
       : "";
-  // Of an index's expressions, which have no names of their own.
+  // Statistics targets of index expressions, which have no column names.
   const indexStatistics =
     version >= 110000
       ? `UNION ALL
@@ -76,7 +77,7 @@ WITH relation AS (
          CASE c.relkind WHEN 'i' THEN 'INDEX' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END AS kind, c.relname,
          coalesce(c.reloptions, '{}') || ARRAY(SELECT 'toast.' || one FROM pg_class t, unnest(t.reloptions) AS one WHERE t.oid = c.reltoastrelid) AS options
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-   WHERE c.relkind IN ('r', 'p', 'm', 'i') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgmigration')
+   WHERE c.relkind IN ('r', 'p', 'm', 'i') AND ${userSchemas("n")} AND n.nspname <> 'pgmigration'
      AND ${notExtensionMember("pg_class", "c.oid")}
 ), attribute AS (
   SELECT a.*, r.name || '.' || quote_ident(a.attname) AS label,
@@ -97,7 +98,7 @@ WITH relation AS (
     FROM pg_ts_config c JOIN pg_namespace n ON n.oid = c.cfgnamespace JOIN pg_ts_config_map m ON m.mapcfg = c.oid
    CROSS JOIN LATERAL (SELECT alias FROM ts_token_type(c.cfgparser) WHERE tokid = m.maptokentype) AS t
     JOIN pg_ts_dict d ON d.oid = m.mapdict JOIN pg_namespace dn ON dn.oid = d.dictnamespace
-   WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${notExtensionMember("pg_ts_config", "c.oid")}
+   WHERE ${userSchemas("n")} AND ${notExtensionMember("pg_ts_config", "c.oid")}
    GROUP BY 1, 2
 ), setting (key, set, reset) AS (
   SELECT format('option %s %s', name, option), format('ALTER %s %s SET (%s = %L)', kind, name, option, value), format('ALTER %s %s RESET (%s)', kind, name, option)
@@ -130,7 +131,7 @@ SELECT *, left(md5(set), 8) AS digest FROM setting`;
 const storage = (letter: string): string =>
   `CASE ${letter} WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END`;
 
-/** Of tables as a whole, of their foreign keys, and of the columns of what has no rows of its own. */
+/** Settings of tables, of foreign keys, and of columns of views and foreign tables. */
 function tableSettings(version: number): string {
   const ofParent = version >= 110000 ? "AND k.conparentid = 0" : "";
   const isPlain = version >= 120000 ? "AND a.attgenerated = ''" : "";
@@ -156,41 +157,41 @@ function tableSettings(version: number): string {
                  format('ALTER %s %s ALTER COLUMN %I', CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'FOREIGN TABLE' END, c.oid::regclass, a.attname) AS alter
             FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace
             JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
-           WHERE c.relkind IN ('v', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ${isPlain}) AS one`;
+           WHERE c.relkind IN ('v', 'f') AND ${userSchemas("n")} ${isPlain}) AS one`;
 }
 
-/** With the table's name as qualify() has it. */
+/** Contains the table's name in the form of qualify(). */
 const identityKey = (relation: string): string => {
   const quoted = (name: string): string => `'"' || replace(${name}, '"', '""') || '"'`;
   return `'identity ' || ${quoted(`${relation}.nspname`)} || '.' || ${quoted(`${relation}.relname`)}`;
 };
 
-/** As the catalogue has them: `stopwords = 'english', accept = 'false'`. */
+/** In the form of the catalogue: `stopwords = 'english', accept = 'false'`. */
 const dictionaryOptions = `UNION ALL
   SELECT format('option %s %s', name, option), format('ALTER TEXT SEARCH DICTIONARY %s (%s = %s)', name, option, value),
          format('ALTER TEXT SEARCH DICTIONARY %s (%s)', name, option)
     FROM (SELECT quote_ident(n.nspname) || '.' || quote_ident(t.dictname) AS name, part[1] AS option, part[2] AS value
             FROM pg_ts_dict t JOIN pg_namespace n ON n.oid = t.dictnamespace
            CROSS JOIN LATERAL regexp_matches(t.dictinitoption, $re$("(?:[^"]|"")+"|[a-z0-9_]+) = (E?'(?:[^']|'')*'|[^', ]+)$re$, 'g') AS part
-           WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${notExtensionMember("pg_ts_dict", "t.oid")}) AS one`;
+           WHERE ${userSchemas("n")} AND ${notExtensionMember("pg_ts_dict", "t.oid")}) AS one`;
 
 const statisticsTargets = `UNION ALL
   SELECT 'statistics ' || name, format('ALTER STATISTICS %s SET STATISTICS %s', name, target), format('ALTER STATISTICS %s SET STATISTICS -1', name)
     FROM (SELECT quote_ident(n.nspname) || '.' || quote_ident(s.stxname) AS name, s.stxstattarget AS target
             FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
-           WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${notExtensionMember("pg_statistic_ext", "s.oid")}) AS one
+           WHERE ${userSchemas("n")} AND ${notExtensionMember("pg_statistic_ext", "s.oid")}) AS one
    WHERE target >= 0`;
 
-/** The kinds of changes, and whether they come under partitions' own names. */
+/** The published operations, and whether changes are published under the root's name. */
 function publicationOptions(version: number): string {
   const kinds = ["insert", "update", "delete", ...(version >= 110000 ? ["truncate"] : [])];
-  const told = kinds.map((kind) => `CASE WHEN pub${kind} THEN '${kind}' END`).join(", ");
+  const published = kinds.map((kind) => `CASE WHEN pub${kind} THEN '${kind}' END`).join(", ");
   const viaRoot = `UNION ALL
   SELECT format('option %s root', pubname), format('ALTER PUBLICATION %I SET (publish_via_partition_root = true)', pubname),
          format('ALTER PUBLICATION %I SET (publish_via_partition_root = false)', pubname)
     FROM pg_publication WHERE pubviaroot AND ${isUsersPublication}`;
   return `UNION ALL
-  SELECT format('option %s publish', pubname), format('ALTER PUBLICATION %I SET (publish = %L)', pubname, concat_ws(', ', ${told})),
+  SELECT format('option %s publish', pubname), format('ALTER PUBLICATION %I SET (publish = %L)', pubname, concat_ws(', ', ${published})),
          format('ALTER PUBLICATION %I SET (publish = %L)', pubname, '${kinds.join(", ")}')
     FROM pg_publication WHERE NOT (${kinds.map((kind) => `pub${kind}`).join(" AND ")}) AND ${isUsersPublication}
   ${version >= 130000 ? viaRoot : ""}`;

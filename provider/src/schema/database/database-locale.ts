@@ -6,17 +6,20 @@ import { serverVersion } from "../../postgres/server-version.js";
 export interface LocaleChoice {
   /** The options of CREATE DATABASE. */
   readonly clause: string;
-  /** Whether text sorts and folds as on the source. */
+  /** Whether text has the same sort order and case mapping as on the source. */
   readonly isExact: boolean;
 }
 
-/** Locales for a database on the target, the source's own first, then ever farther from it; C fits every encoding. */
+/**
+ * Locales for a database on the target, in order of preference: first the source's, last C, which works with every
+ * encoding.
+ */
 export async function localeChoices(target: Client, properties: DatabaseProperties): Promise<LocaleChoice[]> {
   const version = await serverVersion(target);
   const { collate, ctype, provider } = properties;
   const hasProvider = provider !== "libc" && version >= 150000;
   const exact = { clause: exactClause(properties, version), isExact: provider === "libc" || hasProvider };
-  // The provider alone sorts and folds; what libc is left with hardly matters.
+  // Only the provider sorts and maps case, so that libc's locale hardly matters.
   const ownProvider = { clause: exactClause({ ...properties, collate: "C", ctype: "C" }, version), isExact: true };
   const spellings = provider === "libc" ? otherSpellings(collate, ctype) : [];
   const neighbours = [...(await sameLanguage(target, collate)), "en_US.utf8", "C.UTF-8", "C"];
@@ -42,7 +45,7 @@ function libc(collate: string, ctype: string, version: number): string {
   return `${provider}LC_COLLATE ${quoteLiteral(collate)} LC_CTYPE ${quoteLiteral(ctype)}`;
 }
 
-/** Systems differ in how they write one and the same locale: `en_US.UTF-8`, `en_US.utf8`. */
+/** Operating systems spell the same locale differently: `en_US.UTF-8`, `en_US.utf8`. */
 function otherSpellings(collate: string, ctype: string): [string, string][] {
   const lower = (locale: string): string => locale.replace(/\.utf-?8$/i, ".utf8");
   const upper = (locale: string): string => locale.replace(/\.utf-?8$/i, ".UTF-8");

@@ -1,7 +1,7 @@
 export interface DatabaseSetting {
   readonly role: string | undefined;
   readonly name: string;
-  /** As pg_db_role_setting keeps it. */
+  /** In the form of pg_db_role_setting. */
   readonly value: string;
 }
 
@@ -12,7 +12,7 @@ export interface DatabasePrivilege {
   readonly grantable: boolean;
 }
 
-/** Properties of a database that a dump of its content lacks. */
+/** Properties of a database that are not part of its dump. */
 export interface DatabaseProperties {
   /** `UTF8`, `LATIN1`, `SQL_ASCII`, ... */
   readonly encoding: string;
@@ -25,10 +25,10 @@ export interface DatabaseProperties {
   readonly locale: string | undefined;
   readonly icuRules: string | undefined;
   readonly comment: string | undefined;
-  /** ALTER DATABASE ... SET, and ALTER ROLE ... IN DATABASE ... SET where a role is named. */
+  /** ALTER DATABASE ... SET, and ALTER ROLE ... IN DATABASE ... SET if `role` is set. */
   readonly settings: readonly DatabaseSetting[];
-  /** -1: none. 0 keeps everybody out but superusers. */
+  /** -1: no limit. 0: only superusers may connect. */
   readonly connectionLimit: number;
-  /** Undefined: the privileges that every database has by default. */
+  /** Undefined: the default privileges of databases. */
   readonly privileges: readonly DatabasePrivilege[] | undefined;
 }

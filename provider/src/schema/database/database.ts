@@ -1,10 +1,10 @@
 import type { DatabaseProperties, DatabaseSetting } from "./database-properties.js";
-import pg from "pg";
+import type pg from "pg";
 import { RefusedError, messageOf } from "../../errors.js";
-import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import { quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
+import { refused } from "../sql/refused.js";
 import type { RestoreFinding } from "../sql/restore-findings.js";
 import { localeChoices } from "./database-locale.js";
 import { settingValue } from "./setting-value.js";
@@ -24,7 +24,7 @@ export async function readDatabaseProperties(source: pg.Client): Promise<Databas
   };
 }
 
-/** What JSON has instead of undefined. */
+/** JSON has null instead of undefined. */
 type Nullable<T> = { readonly [Key in keyof T]: undefined extends T[Key] ? Exclude<T[Key], undefined> | null : T[Key] };
 
 function propertiesQuery(version: number): string {
@@ -65,10 +65,10 @@ SELECT json_build_object(
 }
 
 /**
- * Creates an empty database from template0 that is as near to the source's as the target allows.
+ * Creates an empty database from template0, with properties as close to the source's as the target allows.
  *
  * @param target a session in the maintenance database
- * @throws RefusedError when the database exists, or no locale of the target fits its encoding
+ * @throws RefusedError when the database exists, or no locale of the target works with its encoding
  */
 export async function createTargetDatabase(
   target: pg.Client,
@@ -86,9 +86,9 @@ export async function createTargetDatabase(
 }
 
 /**
- * Gives the target database the source's connection limit: last, since the migration's own sessions count as well. A
- * limit of 0 is left out, as validation says: like a fence it keeps everybody from the source, and is not meant for
- * what comes after.
+ * Sets the source's connection limit on the target database. It runs last, because the limit includes the migration's
+ * own sessions. A limit of 0 is not migrated, as validation reports: like a fence, it keeps applications out of the
+ * source.
  */
 export async function carryConnectionLimit(source: pg.Client, target: pg.Client): Promise<void> {
   const { rows } = await source.query<{ limit: number }>(
@@ -99,7 +99,7 @@ export async function carryConnectionLimit(source: pg.Client, target: pg.Client)
   await target.query(`ALTER DATABASE ${quoteIdentifier(target.database!)} CONNECTION LIMIT ${limit}`);
 }
 
-/** What CREATE DATABASE answers to a locale that the target does not have, or that does not fit the encoding. */
+/** SQLSTATEs of CREATE DATABASE for a locale that the target lacks, or that does not work with the encoding. */
 const localeErrors: ReadonlySet<string> = new Set(["22023", "42809", "0A000", "42704", "42601"]);
 
 async function create(
@@ -125,9 +125,9 @@ async function create(
 const otherLocale = (name: string, clause: string, error: pg.DatabaseError | undefined): RestoreFinding => ({
   object: name,
   objectType: "DATABASE",
-  message: `the source's locale is not to be had on the target${error ? ` (${error.message})` : ""}, so it was created with ${clause}`,
-  remedy: "queries that rely on the order of text may answer in another order: give them COLLATE where that matters",
-  severity: "warning",
+  message: `the source's locale is not available on the target${error ? ` (${error.message})` : ""}, so it was created with ${clause}`,
+  remedy: "the order of texts in query results may differ: specify COLLATE where that matters",
+  state: "Warning",
 });
 
 function notCreated(name: string, error: pg.DatabaseError | undefined): RefusedError {
@@ -136,17 +136,17 @@ function notCreated(name: string, error: pg.DatabaseError | undefined): RefusedE
       ? `drop ${name} on the target, or let the migration overwrite it`
       : sqlStateOf(error) === sqlStates.insufficientPrivilege
         ? "ALTER ROLE ... CREATEDB, for the role that migrates"
-        : "create the database on the target by hand, with a locale that it has";
+        : "create the database on the target manually, with an available locale";
   return new RefusedError(`the target refuses to create the database ${name}: ${error?.message ?? "no locale fits"}`, {
     remedy,
     cause: error,
   });
 }
 
-/** The latter where another session is just making it. */
+/** unique_violation occurs while another session creates the database. */
 const nameTaken: ReadonlySet<string> = new Set([sqlStates.duplicateDatabase, sqlStates.uniqueViolation]);
 
-/** Of {@link createTargetDatabase}: whether there is a database of that name, or came to be at that moment. */
+/** Whether {@link createTargetDatabase} failed because a database of that name exists, or was created concurrently. */
 export const isNameTaken = (error: unknown): boolean =>
   error instanceof RefusedError && nameTaken.has(sqlStateOf(error.cause));
 
@@ -181,8 +181,8 @@ async function refinements(target: pg.Client, name: string, properties: Database
 }
 
 /**
- * Set on the source so that nobody writes there any more, by an earlier cutover for instance; the target is to be
- * written.
+ * Whether a setting keeps writers out of the source, for example after an earlier cutover. The target has to be
+ * writable.
  */
 export const isFence = ({ name, value }: Pick<DatabaseSetting, "name" | "value">): boolean =>
   name === "default_transaction_read_only" && /^(on|t\w*|y\w*|1)$/i.test(value);
@@ -191,26 +191,26 @@ const fenceLeftOut = (name: string): RestoreFinding => ({
   object: name,
   objectType: "DATABASE",
   message: "default_transaction_read_only = on, which fences the source, was left out",
-  remedy: `where the target is meant to be read only, too: ALTER DATABASE ${quoteIdentifier(name)} SET default_transaction_read_only = on`,
-  severity: "warning",
+  remedy: `if the target should be read-only, too: ALTER DATABASE ${quoteIdentifier(name)} SET default_transaction_read_only = on`,
+  state: "Warning",
 });
 
-/** An extension's setting has a prefix: `pgaudit.log`. */
+/** Settings of extensions have a prefix: `pgaudit.log`. */
 const settingName = (name: string): string => name.split(".").map(quoteIdentifier).join(".");
 
 const skipped = (name: string, what: string, error: pg.DatabaseError, sql: string): RestoreFinding => ({
   object: name,
   objectType: "DATABASE",
   message: `${what} was left out: ${error.message}`,
-  remedy: `as a role that may: ${sql}`,
-  severity: "warning",
+  remedy: `as a role with the privilege, run: ${sql}`,
+  state: "Warning",
 });
 
 /**
- * Ends all sessions in a database and drops it; does nothing when there is none.
+ * Terminates all sessions of a database and drops it, if it exists.
  *
  * @param target a session in the maintenance database
- * @throws RefusedError when the role may not, or a replication slot holds the database
+ * @throws RefusedError when the role lacks the privilege, or a replication slot uses the database
  */
 export async function dropTargetDatabase(target: pg.Client, name: string): Promise<void> {
   const database = quoteIdentifier(name);
@@ -225,15 +225,5 @@ export async function dropTargetDatabase(target: pg.Client, name: string): Promi
       code: "603117",
       cause,
     });
-  }
-}
-
-async function refused(target: pg.Client, sql: string): Promise<pg.DatabaseError | undefined> {
-  try {
-    await target.query(sql);
-    return undefined;
-  } catch (error) {
-    if (error instanceof pg.DatabaseError && !isConnectionLoss(error)) return error;
-    throw error;
   }
 }

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 
 /**
- * The temporary database in which the restore of a migration's database is rehearsed. The name is always the same, so that
- * the next validation, or the end of the migration, drops what a killed worker left.
+ * Name of the temporary database for rehearsing the restore of a migration's database. The name is constant, so that
+ * the next validation, or the end of the migration, drops the database of a killed worker.
  */
 export function rehearsalDatabase(migrationName: string, database: string): string {
   const hash = createHash("sha256")

@@ -1,15 +1,14 @@
-import pg from "pg";
-import { UnreachableError, messageOf } from "../../errors.js";
-import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
+import type pg from "pg";
 import { quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
+import { refused } from "../sql/refused.js";
 import type { RestoreFinding } from "../sql/restore-findings.js";
 import { settingValue } from "./setting-value.js";
 
-/** A role, as either server has it. */
+/** A role on one of the servers. */
 interface Role {
   readonly name: string;
-  /** Of LOGIN, SUPERUSER, REPLICATION and BYPASSRLS, those that it has. */
+  /** Those of LOGIN, SUPERUSER, REPLICATION and BYPASSRLS that the role has. */
   readonly attributes: readonly string[];
   readonly inherit: boolean;
   readonly createDatabase: boolean;
@@ -17,7 +16,7 @@ interface Role {
   readonly connectionLimit: number;
   readonly validUntil: string | null;
   readonly comment: string | null;
-  /** As pg_authid keeps it, never in the clear; null when there is none, or it may not be read. */
+  /** The encrypted password of pg_authid; null without one, or if this role may not read it. */
   readonly password: string | null;
 }
 
@@ -36,38 +35,38 @@ interface RoleSetting {
   readonly value: string;
 }
 
-/** The bootstrap superuser (OID 10), PostgreSQL's own roles and those of managed services stay where they are. */
+/** The bootstrap superuser (OID 10), PostgreSQL's own roles and those of managed services are not migrated. */
 const ofServices = "^(pg_|rds|azure|cloudsql|alloydb)";
 
 const ofUsers = (alias: string): string => `${alias}.oid <> 10 AND ${alias}.rolname !~ '${ofServices}'`;
 
-/** Whether {@link migrateRoles} makes a role of this name where the target lacks it; the bootstrap superuser aside. */
+/** Whether {@link migrateRoles} creates a missing role of this name. The bootstrap superuser is excluded separately. */
 export const isMigratedRole = (name: string): boolean => !new RegExp(ofServices).test(name);
 
 /**
- * Gives the target the source's roles, with memberships, settings and comments. A role that is there already keeps its
- * attributes, its password, and the settings and the comment that it has, so this can be run again. What a role lacks on the
- * target is found each time. No role becomes a superuser.
+ * Migrates roles with memberships, settings and comments. An existing role keeps its attributes, password, settings and
+ * comment, so that this can be repeated. Each run reports what a role lacks on the target. No role becomes a superuser.
  *
  * @param source a session in any database of the source
  * @param target a session of a role with CREATEROLE
  */
 export async function migrateRoles(source: pg.Client, target: pg.Client): Promise<RestoreFinding[]> {
   const version = await serverVersion(target);
-  // Since 16 the creator of a role is not its member unless this says so, and then could give it nothing.
+  // From 16 on, the creator of a role becomes a member with SET and INHERIT only with this setting. Otherwise it could
+  // not give objects to the role.
   if (version >= 160000) await target.query("SET createrole_self_grant = 'set, inherit'");
   const findings: RestoreFinding[] = [];
-  const there = await namesOfRoles(target);
+  const targetRoles = await namesOfRoles(target);
   const passwordsReadable = await mayReadPasswords(source);
   const roles = await readRoles(source, passwordsReadable);
   for (const role of roles)
-    if (!there.has(role.name)) findings.push(...(await createRole(target, role, version, passwordsReadable)));
+    if (!targetRoles.has(role.name)) findings.push(...(await createRole(target, role, version, passwordsReadable)));
   const created = new Map((await readRoles(target, false)).map((role) => [role.name, role]));
   for (const role of roles) {
-    const twin = created.get(role.name);
-    if (!twin) continue;
-    findings.push(...lostAttributes(role, twin, passwordsReadable));
-    if (role.comment !== null && twin.comment === null)
+    const targetRole = created.get(role.name);
+    if (!targetRole) continue;
+    findings.push(...lostAttributes(role, targetRole, passwordsReadable));
+    if (role.comment !== null && targetRole.comment === null)
       findings.push(...(await commentOn(target, role.name, role.comment)));
   }
   const names = await namesOfRoles(target);
@@ -92,31 +91,31 @@ async function createRole(
     `CONNECTION LIMIT ${role.connectionLimit}`,
     ...(role.validUntil === null ? [] : [`VALID UNTIL ${quoteLiteral(role.validUntil)}`]),
   ].join(" ");
-  const refusal = await refused(target, `CREATE ROLE ${name} NOLOGIN ${attributes}`);
+  const refusal = await refusalOf(target, `CREATE ROLE ${name} NOLOGIN ${attributes}`);
   if (refusal !== undefined)
-    return [finding(role.name, `the role was not created: ${refusal}`, `CREATE ROLE ${name} ${attributes}`, "failed")];
+    return [finding(role.name, `the role was not created: ${refusal}`, `CREATE ROLE ${name} ${attributes}`, "Failed")];
   const findings: RestoreFinding[] = [];
   if (version < 160000) {
-    const mine = await refused(target, `GRANT ${name} TO CURRENT_USER`);
+    const mine = await refusalOf(target, `GRANT ${name} TO CURRENT_USER`);
     if (mine !== undefined) findings.push(finding(role.name, `it was not granted to the migrating role: ${mine}`));
   }
-  // Where the migrating role may not give one of these, the role is found without it.
+  // If the migrating role may not grant one of these, the role is reported without it.
   for (const attribute of ["REPLICATION", "BYPASSRLS"])
-    if (role.attributes.includes(attribute)) await refused(target, `ALTER ROLE ${name} ${attribute}`);
+    if (role.attributes.includes(attribute)) await refusalOf(target, `ALTER ROLE ${name} ${attribute}`);
   if (role.attributes.includes("LOGIN") && passwordsReadable) findings.push(...(await letLogIn(target, role)));
   return findings;
 }
 
-/** A role without a password keeps LOGIN: it authenticates by a certificate, LDAP or the like, or not at all. */
+/** A role without a password keeps LOGIN: it may authenticate by a certificate, LDAP or another method. */
 async function letLogIn(target: pg.Client, { name, password }: Role): Promise<RestoreFinding[]> {
   const withPassword = password === null ? "" : ` PASSWORD ${quoteLiteral(password)}`;
-  const refusal = await refused(target, `ALTER ROLE ${quoteIdentifier(name)} LOGIN${withPassword}`);
-  return refusal === undefined ? [] : [finding(name, `the target did not take its password: ${refusal}`)];
+  const refusal = await refusalOf(target, `ALTER ROLE ${quoteIdentifier(name)} LOGIN${withPassword}`);
+  return refusal === undefined ? [] : [finding(name, `the target refused its password: ${refusal}`)];
 }
 
-/** By the state of the target, so that a later attempt, which finds the role there, reports the same. */
-function lostAttributes({ name, attributes }: Role, twin: Role, passwordsReadable: boolean): RestoreFinding[] {
-  const lost = attributes.filter((attribute) => !twin.attributes.includes(attribute));
+/** Compares with the target, so that a later attempt, which finds an existing role, reports the same. */
+function lostAttributes({ name, attributes }: Role, targetRole: Role, passwordsReadable: boolean): RestoreFinding[] {
+  const lost = attributes.filter((attribute) => !targetRole.attributes.includes(attribute));
   const rights = lost.filter((attribute) => attribute !== "LOGIN");
   const alter = `ALTER ROLE ${quoteIdentifier(name)}`;
   const why = passwordsReadable ? "" : "its password could not be read on the source, so ";
@@ -129,8 +128,8 @@ function lostAttributes({ name, attributes }: Role, twin: Role, passwordsReadabl
       : [
           finding(
             name,
-            `it is without ${rights.join(", ")} on the target, which the migrating role may not give`,
-            `where it is needed and allowed: ${alter} ${rights.join(" ")}`,
+            `it lacks ${rights.join(", ")} on the target, which the migrating role may not grant`,
+            `if it is needed and allowed: ${alter} ${rights.join(" ")}`,
           ),
         ]),
   ];
@@ -138,7 +137,7 @@ function lostAttributes({ name, attributes }: Role, twin: Role, passwordsReadabl
 
 async function commentOn(target: pg.Client, name: string, comment: string): Promise<RestoreFinding[]> {
   const sql = `COMMENT ON ROLE ${quoteIdentifier(name)} IS ${quoteLiteral(comment)}`;
-  const refusal = await refused(target, sql);
+  const refusal = await refusalOf(target, sql);
   return refusal === undefined ? [] : [finding(name, `its comment was not migrated: ${refusal}`, sql)];
 }
 
@@ -152,8 +151,8 @@ async function grant(target: pg.Client, membership: Membership, version: number)
   ];
   const clause = options.length === 0 ? "" : ` WITH ${options.join(", ")}`;
   const sql = `GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(member)}${clause}`;
-  const refusal = await refused(target, sql);
-  return refusal === undefined ? [] : [finding(member, `it is no member of ${role} on the target: ${refusal}`, sql)];
+  const refusal = await refusalOf(target, sql);
+  return refusal === undefined ? [] : [finding(member, `it is not a member of ${role} on the target: ${refusal}`, sql)];
 }
 
 async function applySettings(
@@ -167,7 +166,7 @@ async function applySettings(
     if (!roles.has(role) || own.has(JSON.stringify([role, name]))) continue;
     const setting = name.split(".").map(quoteIdentifier).join(".");
     const sql = `ALTER ROLE ${quoteIdentifier(role)} SET ${setting} TO ${settingValue(name, value)}`;
-    const refusal = await refused(target, sql);
+    const refusal = await refusalOf(target, sql);
     if (refusal !== undefined) findings.push(finding(role, `its setting ${name} was left out: ${refusal}`, sql));
   }
   return findings;
@@ -203,7 +202,7 @@ async function readMemberships(source: pg.Client): Promise<Membership[]> {
   return rows;
 }
 
-/** Of roles, in whatever database; what holds in one database belongs to that. */
+/** Settings of roles in all databases. Settings for a single database belong to that database. */
 async function readSettings(client: pg.Client): Promise<RoleSetting[]> {
   const { rows } = await client.query<RoleSetting>(
     `SELECT r.rolname AS role, split_part(setting, '=', 1) AS name, substr(setting, strpos(setting, '=') + 1) AS value
@@ -223,28 +222,17 @@ function finding(
   role: string,
   message: string,
   remedy?: string,
-  severity: RestoreFinding["severity"] = "warning",
+  state: RestoreFinding["state"] = "Warning",
 ): RestoreFinding {
   return {
     object: role,
     objectType: "ROLE",
     message: `role ${role}: ${message}`,
-    severity,
+    state,
     ...(remedy === undefined ? {} : { remedy }),
   };
 }
 
-/** What the server says against a statement; never the statement, which may hold a password's hash. */
-async function refused(target: pg.Client, sql: string): Promise<string | undefined> {
-  try {
-    await target.query(sql);
-    return undefined;
-  } catch (error) {
-    if (isConnectionLoss(error))
-      throw new UnreachableError(`the target's connection broke while roles were made: ${messageOf(error)}`, {
-        cause: error,
-      });
-    if (error instanceof pg.DatabaseError) return error.message;
-    throw error;
-  }
-}
+/** The server's message for a refused statement. Never the statement, which may contain a password's hash. */
+const refusalOf = async (target: pg.Client, sql: string): Promise<string | undefined> =>
+  (await refused(target, sql, "the migration of roles"))?.message;

@@ -1,7 +1,7 @@
 import { quoteLiteral } from "../../postgres/identifiers.js";
 import { identifierName, tokenize } from "../sql/tokenize.js";
 
-/** Settings whose value is a list of names, each in quotes of its own (GUC_LIST_QUOTE in PostgreSQL's guc tables). */
+/** Settings whose value is a list of quoted names (GUC_LIST_QUOTE in PostgreSQL's guc tables). */
 const nameLists: ReadonlySet<string> = new Set([
   "local_preload_libraries",
   "search_path",
@@ -11,7 +11,7 @@ const nameLists: ReadonlySet<string> = new Set([
   "unix_socket_directories",
 ]);
 
-/** What follows `SET name TO` so that the setting gets a value as the catalogue keeps it. */
+/** Returns the text after `SET name TO` that gives the setting its value in the catalogue. */
 export function settingValue(name: string, value: string): string {
   if (!nameLists.has(name.toLowerCase())) return quoteLiteral(value);
   const names = nameList(value);
@@ -30,7 +30,7 @@ function nameList(value: string): string[] {
   return elements;
 }
 
-/** In quotes or bare, where a library's path is no word of SQL. */
+/** Parses a quoted or bare element. The path of a library need not be an SQL word. */
 function elementName(element: string): string {
   const [token] = tokenize(element);
   return token?.kind === "identifier" ? identifierName(token) : element;

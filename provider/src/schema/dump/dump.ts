@@ -10,23 +10,23 @@ import { dumpNatively, findNativeTool } from "./native-dump.js";
 import { dumpInWasm, wasmMajor } from "./wasm-dump.js";
 
 export interface Dump {
-  /** What `pg_dump --schema-only --verbose` writes. */
+  /** Output of `pg_dump --schema-only --verbose`. */
   readonly text: string;
-  /** What made it: `pg_dump 15.18 (native)`. */
+  /** The tool and its version: `pg_dump 15.18 (native)`. */
   readonly tool: string;
 }
 
-/** Between two tries nothing is locked. */
+/** Between two attempts nothing is locked. */
 const pauseMs = 500;
 
 /**
- * The definition of everything in a database, as pg_dump prints it. While others keep a table locked it is tried again,
- * for a minute.
+ * Dumps the definitions of all objects in a database. While other sessions keep a table locked, it retries for a
+ * minute.
  *
- * @throws LockNotAvailableError when they do for longer, naming them
- * @throws RefusedError when no pg_dump is new enough, or the source refuses what pg_dump asks
+ * @throws LockNotAvailableError naming the sessions that keep a table locked for longer
+ * @throws RefusedError when no pg_dump is new enough, or the source refuses a query of pg_dump
  * @throws UnreachableError when the source does not answer
- * @throws the error that the signal was aborted with, or CanceledError
+ * @throws the signal's reason, or CanceledError
  */
 export async function dumpSchema(source: Endpoint, database: string, options: DumpOptions = {}): Promise<Dump> {
   const { signal, lockSeconds = lockTimeoutSeconds } = options;
@@ -37,7 +37,7 @@ export async function dumpSchema(source: Endpoint, database: string, options: Du
     } catch (error) {
       if (!(error instanceof LockNotAvailableError)) throw error;
       if (Date.now() >= deadline) throw await stayLocked(source, database, lockSeconds, error);
-      // What it was aborted by, the next try tells.
+      // The next attempt throws the signal's reason.
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
     }
   }
@@ -74,7 +74,10 @@ async function dumpOnce(source: Endpoint, database: string, options: DumpOptions
   }
 }
 
-/** The native tool can be stopped by what the embedded one has no need of: libpq's TLS, a library, a full disk. */
+/**
+ * The native tool may fail for reasons that do not affect the embedded one: libpq's TLS, a missing library, a full
+ * disk.
+ */
 async function withoutNative(
   source: Endpoint,
   database: string,
@@ -89,7 +92,7 @@ async function withoutNative(
     if (options.signal?.aborted || error instanceof LockNotAvailableError || error instanceof UnreachableError)
       throw error;
     throw new RefusedError(`neither pg_dump could read ${database}: ${messageOf(nativeError)}; ${messageOf(error)}`, {
-      remedy: "correct what they name on the source, then run the migration again",
+      remedy: "correct the cause on the source, then run the migration again",
       cause: new AggregateError([nativeError, error]),
     });
   }
@@ -117,5 +120,5 @@ function named(text: string, kind: "native" | "wasm"): Dump {
 
 const noToolFor = (major: number): RefusedError =>
   new RefusedError(`no pg_dump here can read PostgreSQL ${major}`, {
-    remedy: `install PostgreSQL's client tools, version ${major} or newer, or name a pg_dump in the environment variable PG_DUMP`,
+    remedy: `install PostgreSQL's client tools, version ${major} or newer, or set the environment variable PG_DUMP to a pg_dump`,
   });

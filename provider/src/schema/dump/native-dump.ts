@@ -18,7 +18,7 @@ export interface NativeTool {
 
 const run = promisify(execFile);
 
-/** Far above any schema; a schema-only dump of 5,000 tables has about 30 MB. */
+/** Far larger than any schema: a schema-only dump of 5,000 tables has about 30 MB. */
 const outputLimitBytes = 1 << 30;
 
 const sslModes: Readonly<Record<SslMode, string>> = {
@@ -29,7 +29,10 @@ const sslModes: Readonly<Record<SslMode, string>> = {
   VerifyFull: "verify-full",
 };
 
-/** The newest pg_dump of this machine that can read a server of a major; `PG_DUMP`, where set, is the only candidate. */
+/**
+ * Finds the newest pg_dump on this machine that supports the server's major version. If `PG_DUMP` is set, it is the
+ * only candidate.
+ */
 export async function findNativeTool(serverMajor: number): Promise<NativeTool | undefined> {
   const tools: NativeTool[] = [];
   for (const path of await candidates()) {
@@ -47,7 +50,7 @@ async function candidates(): Promise<string[]> {
   return [...folders, ...(await packagedFolders())].map((folder) => join(folder, name));
 }
 
-/** Where Debian's and PGDG's packages, Homebrew and the Windows installer keep the tools of each major. */
+/** Folders of the Debian and PGDG packages, Homebrew and the Windows installer. */
 async function packagedFolders(): Promise<string[]> {
   const roots = ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt", "C:\\Program Files\\PostgreSQL"];
   const found = await Promise.all(
@@ -61,20 +64,20 @@ async function packagedFolders(): Promise<string[]> {
 
 async function majorOf(path: string): Promise<number | undefined> {
   try {
-    // Most folders of PATH have none, and a process that cannot be started is dear.
+    // Most folders of PATH contain no pg_dump, and starting a process that does not exist is expensive.
     await access(path, constants.X_OK);
     const { stdout } = await run(path, ["--version"], { timeout: 10_000 });
     const version = /(\d+)(?:\.\d+|devel|beta|rc)/.exec(stdout)?.[1];
     return version === undefined ? undefined : Number(version);
   } catch {
-    // Not there, or not to be run by us: not a candidate.
+    // The file does not exist or is not executable.
     return undefined;
   }
 }
 
 /**
- * Runs a native pg_dump without a home, so that no file of the user's changes what it does. The password is in its
- * environment, which only this user can read: a file would stay where this process is killed.
+ * Runs a native pg_dump with an empty home folder, so that no file of the user changes its behaviour. The password is
+ * in its environment, which only this user can read. A file would remain if this process were killed.
  */
 export async function dumpNatively(
   tool: NativeTool,
@@ -103,20 +106,23 @@ export async function dumpNatively(
 }
 
 /**
- * A line that has gone dead without a word is given up after a minute, instead of hours. As a connection string, since
- * libpq knows no variables for these; the database's name, which may look like one itself, is not in it. The time-out of
- * what is sent and not acknowledged came with libpq 12.
+ * A dead connection fails after a minute instead of hours. These options are in a connection string, because libpq has
+ * no variables for them. The database's name is not in it, because libpq would parse the name as a connection string.
+ * The limit for unacknowledged data exists from libpq 12 on.
  */
 const lineOptions = ({ major }: NativeTool): string =>
   `keepalives_idle=30 keepalives_interval=10 keepalives_count=3${major < 12 ? "" : " tcp_user_timeout=60000"}`;
 
-/** So that the server, too, lets go of the locks of a dump whose machine is gone. */
+/** The server then releases the locks of a dump whose machine has failed. */
 const serverOptions = [
   ...["role=none", "standard_conforming_strings=on", "quote_all_identifiers=off"],
   ...["tcp_keepalives_idle=30", "tcp_keepalives_interval=10", "tcp_keepalives_count=3"],
 ].map((setting) => `-c ${setting}`);
 
-/** Nothing but what pg_dump needs: a name here could otherwise be an option, and a variable of the user's a surprise. */
+/**
+ * Only variables that pg_dump needs. The database's name is a variable, because as an argument it could be an option,
+ * and no variable of the user can change the result.
+ */
 function environment(source: Endpoint, database: string): NodeJS.ProcessEnv {
   return {
     ...(process.env.SYSTEMROOT === undefined ? {} : { SYSTEMROOT: process.env.SYSTEMROOT }),
@@ -137,13 +143,16 @@ function environment(source: Endpoint, database: string): NodeJS.ProcessEnv {
 
 interface Certificates {
   readonly env: NodeJS.ProcessEnv;
-  /** To be removed; nothing in it is secret. */
+  /** Temporary folder for the certificate, which is not secret. */
   readonly folder?: string;
 }
 
-/** libpq trusts files only; without one it would refuse to verify, where this process trusts the authorities of Node. */
+/**
+ * libpq reads root certificates only from files. Without a file it cannot verify, while this process uses Node's
+ * authorities.
+ */
 async function certificatesOf({ sslMode, sslRootCert }: Endpoint): Promise<Certificates> {
-  // Given one, libpq looks at the chain with `prefer`, too, and goes without TLS where it is not satisfied.
+  // With a root certificate, libpq verifies the chain with `prefer` as well, and connects without TLS if that fails.
   if (sslMode === "Disable" || sslMode === "Prefer") return { env: {} };
   if (sslMode === "Require" && sslRootCert === undefined) return { env: {} };
   if (sslRootCert !== undefined && !sslRootCert.includes("-----BEGIN CERTIFICATE-----"))
@@ -158,14 +167,14 @@ function utf8(bytes: Buffer, database: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw new RefusedError(`names or texts in the schema of ${database} are no valid UTF-8`, {
-      remedy: "an SQL_ASCII database keeps bytes of any encoding: rename or correct them on the source",
+    throw new RefusedError(`names or texts in the schema of ${database} are not valid UTF-8`, {
+      remedy: "an SQL_ASCII database may contain bytes of any encoding: rename or correct them on the source",
       cause,
     });
   }
 }
 
-/** pg_dump's complaint without its log of progress. */
+/** Removes the progress log from pg_dump's error output. */
 function complaint(error: unknown): string {
   const { stderr } = error as { stderr?: Buffer };
   const lines = (stderr?.toString("utf8") ?? "").split("\n");

@@ -4,22 +4,22 @@ import { messageOf } from "../../errors.js";
 import { turn, type WasmDumpResult, type WasmDumpTask } from "./wasm-dump-task.js";
 
 /**
- * The thread in which the embedded pg_dump runs, see `wasm-dump`. To pg_dump it is a server: it answers the start-up
- * itself, since the session is authenticated, and hands on everything else.
+ * The thread that runs the embedded pg_dump, see `wasm-dump`. It acts as pg_dump's server: it answers the start-up
+ * itself, because the session is authenticated, and forwards all other messages.
  */
 
 const { port, turns, parameters, arguments: dumpArguments } = workerData as WasmDumpTask;
 const whoseTurn = new Int32Array(turns);
 
-/** Longer than pg_dump waits for a lock (see `dump-options`). */
+/** Longer than pg_dump's lock timeout (see `dump-options`). */
 const answerTimeoutMs = 15 * 60_000;
 
-/** Requests of the start-up packet's form that ask for an encrypted session (manual, "Message Formats"). */
+/** Requests for an encrypted session, in the form of the start-up packet (manual, "Message Formats"). */
 const encryptionRequests = [80877103, 80877104];
 
 /**
- * The library drops every line that begins with `\restrict` or `\unrestrict`, those inside a function's body too. So the
- * backslash travels as a control character of the same length, and is put back.
+ * The library removes every line that starts with `\restrict` or `\unrestrict`, also inside a function's body.
+ * Therefore the backslash is replaced by a control character, and restored afterwards.
  */
 const restrict = /\\(?=(?:un)?restrict)/gi;
 const placeholder = "\u007f";
@@ -56,7 +56,10 @@ function serve(bytes: Uint8Array, { onRawData }: { onRawData: (answer: Uint8Arra
   if (awaitsAnswer) onRawData(answer());
 }
 
-/** Query, Sync and FunctionCall are answered up to ReadyForQuery; Terminate ends a session that is not pg_dump's to end. */
+/**
+ * Query, Sync and FunctionCall are answered up to ReadyForQuery. Terminate is not forwarded, because the session
+ * belongs to the main thread.
+ */
 function examine(request: Buffer): { isComplete: boolean; awaitsAnswer: boolean } {
   let at = 0;
   let awaitsAnswer = false;
@@ -72,10 +75,10 @@ const hand = (request: Buffer): void => {
 };
 
 function answer(): Uint8Array {
-  // A notification may come late, behind the turn that it told of, and wakes for nothing then.
+  // A late notification of an earlier turn may wake the thread.
   while (Atomics.load(whoseTurn, 0) === turn.server)
     if (Atomics.wait(whoseTurn, 0, turn.server, answerTimeoutMs) === "timed-out")
-      throw new Error("the source has not answered for 15 minutes");
+      throw new Error("the source did not answer for 15 minutes");
   const message = receiveMessageOnPort(port) as { message: Uint8Array } | undefined;
   if (!message) throw new Error("the source's connection broke");
   const text = Buffer.from(message.message).toString("latin1");
@@ -101,7 +104,7 @@ function message(type: string, body: Buffer): Buffer {
 }
 
 async function dump(): Promise<WasmDumpResult> {
-  // An ES module, which CommonJS can only load so.
+  // CommonJS can load an ES module only by import().
   const { pgDump } = await import("@electric-sql/pglite-tools/pg_dump");
   try {
     const pg = protocol as unknown as Parameters<typeof pgDump>[0]["pg"];
@@ -112,7 +115,7 @@ async function dump(): Promise<WasmDumpResult> {
   }
 }
 
-/** pg_dump's complaint without its log of progress, which the library keeps in one line with it, under this file's name. */
+/** Removes the progress log from pg_dump's error output. The library joins both in one line, with this file's name. */
 function complaint(message: string): string {
   const error = message.split(`${basename(__filename)}: `).find((line) => line.startsWith("error: "));
   return error === undefined ? message : `pg_dump: ${error.trimEnd()}`;

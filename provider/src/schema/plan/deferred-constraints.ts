@@ -4,23 +4,23 @@ import { type Token, follows, identifierName, tokenize } from "../sql/tokenize.j
 import { type Statement, relationAt, splitStatements } from "../sql/statements.js";
 import { type TableElement, createdRelationAt, elementsOf, withoutElements } from "./table-elements.js";
 
-/** A constraint that was added NOT VALID, and the statement that looks at all rows. */
+/** The validation of a constraint that was added NOT VALID. */
 export interface Validation {
-  /** ALTER TABLE ... VALIDATE CONSTRAINT, under the constraint's own id. */
+  /** ALTER TABLE ... VALIDATE CONSTRAINT, with the constraint's ID. */
   readonly entry: Entry;
   readonly table: RelationName;
   readonly constraint: string;
 }
 
 export interface DeferredConstraint {
-  /** Adds it NOT VALID, which looks at no row. */
+  /** Adds the constraint NOT VALID, without checking rows. */
   readonly added: Entry;
   readonly validation: Validation;
 }
 
 /**
- * A foreign key in two steps. Undefined where it is not to be validated (NOT VALID on the source, NOT ENFORCED), and where a
- * side is partitioned: before 18 such a key either cannot be NOT VALID or stays so for the partitions.
+ * Splits a foreign key into adding and validating. Undefined if it is not to be validated (NOT VALID on the source, NOT
+ * ENFORCED), or if a side is partitioned: before 18 such a key cannot be NOT VALID, or stays NOT VALID on partitions.
  */
 export function deferredForeignKey(
   entry: Entry,
@@ -31,7 +31,7 @@ export function deferredForeignKey(
   const { text, tokens } = add;
   const table = relationAt(add, 3);
   const name = tokens[8];
-  // pg_dump leaves ONLY out for partitioned tables.
+  // pg_dump omits ONLY for partitioned tables.
   if (!table || !name || !follows(tokens, 0, "ALTER", "TABLE", "ONLY")) return undefined;
   const references = tokens.findIndex((_, index) => follows(tokens, index, "REFERENCES"));
   const referenced = relationAt(add, references + 1);
@@ -42,7 +42,7 @@ export function deferredForeignKey(
   };
 }
 
-/** NOT VALID or NOT ENFORCED, at the end of a constraint's definition. */
+/** NOT VALID or NOT ENFORCED at the end of a constraint's definition. */
 const isNotChecked = (tokens: readonly Token[]): boolean =>
   ["VALID", "ENFORCED"].some((word) => tokens.some((_, index) => follows(tokens, index, "NOT", word)));
 
@@ -56,10 +56,10 @@ const validationOf = (entry: Entry, relation: string, table: RelationName, name:
 });
 
 /**
- * A table without those of its checks that may see other rows, or another time or user, than when a row was written: they
- * would be asked for every row copied, when the tables that their functions read may still be empty.
+ * Separates a table from its checks with functions or values that may depend on other rows, the time or the user.
+ * Otherwise they would be evaluated for each copied row, while tables that their functions read may still be empty.
  *
- * @param isUsers whether the dump brings this function
+ * @param isUsers whether the dump contains this function
  */
 export function separateDeferredChecks(
   table: Entry,
@@ -69,29 +69,29 @@ export function separateDeferredChecks(
   const [create, ...others] = splitStatements(table.sql);
   const relation = create && createdRelationAt(create);
   if (!create || relation === undefined) return { table, checks: [] };
-  const late = elementsOf(create).filter((element) => isLateCheck(element, isUsers));
-  if (late.length === 0) return { table, checks: [] };
+  const deferred = elementsOf(create).filter((element) => isDeferredCheck(element, isUsers));
+  if (deferred.length === 0) return { table, checks: [] };
   const quoted = quotedRelation(create, relation);
-  const checks = late.map(({ tokens, text }): DeferredConstraint => {
+  const checks = deferred.map(({ tokens, text }): DeferredConstraint => {
     const name = `${table.name} ${identifierName(tokens[1]!)}`;
-    // The table's numbers are not the check's.
+    // The check has no OIDs of its own in the dump.
     const entry = { ...table, classOid: 0, oid: 0, dependencies: [table.id], type: "CHECK CONSTRAINT", name };
     return {
-      // Without ONLY: what inherits the table inherits the constraint.
+      // Without ONLY, because tables that inherit from this one inherit the constraint.
       added: { ...entry, sql: `ALTER TABLE ${quoted} ADD ${text} NOT VALID;` },
       validation: validationOf(entry, quoted, relationAt(create, relation)!, tokens[1]!),
     };
   });
-  const kept = [withoutElements(create, late), ...others.map(({ text }) => text)];
+  const kept = [withoutElements(create, deferred), ...others.map(({ text }) => text)];
   return { table: { ...table, sql: kept.map((text) => `${text};`).join("\n\n") }, checks };
 }
 
 /**
- * A domain without those of its checks that may answer otherwise at another moment: their functions may read tables that
- * are filled later.
+ * Separates a domain from its checks that may change their result, because their functions may read tables that are
+ * filled later.
  *
- * @param isInside whether arrays or composite types are made of the domain: the server validates none of their values, so
- *   that the checks have to be there from the beginning
+ * @param isInside whether arrays or composite types use the domain: the server validates none of their values, so that
+ * the checks must exist from the start
  */
 export function separateDeferredDomainChecks(
   domain: Entry,
@@ -102,10 +102,10 @@ export function separateDeferredDomainChecks(
   const [create, ...others] = splitStatements(domain.sql);
   const name = create && relationAt(create, 2);
   if (!create || !name) return { domain, checks: [] };
-  const late = domainConstraints(create).filter((element) => isLateCheck(element, isUsers));
+  const deferred = domainConstraints(create).filter((element) => isDeferredCheck(element, isUsers));
   const quoted = quotedRelation(create, 2);
-  if (late.length === 0 || isInside(quoted)) return { domain, checks: [] };
-  const checks = late.map(({ tokens, text }): DeferredConstraint => {
+  if (deferred.length === 0 || isInside(quoted)) return { domain, checks: [] };
+  const checks = deferred.map(({ tokens, text }): DeferredConstraint => {
     const constraint = tokens[1]!;
     const title = `${domain.name} ${identifierName(constraint)}`;
     const entry = { ...domain, classOid: 0, oid: 0, dependencies: [domain.id], type: "CHECK CONSTRAINT", name: title };
@@ -119,13 +119,13 @@ export function separateDeferredDomainChecks(
     };
   });
   let kept = create.text;
-  for (const { tokens } of late.toReversed())
+  for (const { tokens } of deferred.toReversed())
     kept = kept.slice(0, tokens[0]!.start).trimEnd() + kept.slice(tokens.at(-1)!.end);
   const statements = [kept, ...others.map(({ text }) => text)];
   return { domain: { ...domain, sql: statements.map((text) => `${text};`).join("\n\n") }, checks };
 }
 
-/** `CONSTRAINT name ...` at the end of CREATE DOMAIN, one after another without commas. */
+/** `CONSTRAINT name ...` at the end of CREATE DOMAIN, repeated without commas. */
 function domainConstraints({ text, tokens }: Statement): TableElement[] {
   let depth = 0;
   const starts = tokens.flatMap((_, index) => {
@@ -139,7 +139,7 @@ function domainConstraints({ text, tokens }: Statement): TableElement[] {
   });
 }
 
-/** Whether a comment is on one of these constraints, and has to wait for it. */
+/** Whether a comment belongs to one of these constraints, and has to be created after it. */
 export function isCommentOn(entry: Entry, constraints: ReadonlySet<string>): boolean {
   if (entry.type !== "COMMENT" || !entry.name.startsWith("CONSTRAINT ")) return false;
   const [, , , name, , ...relation] = tokenize(entry.sql, 9);
@@ -150,12 +150,12 @@ export function isCommentOn(entry: Entry, constraints: ReadonlySet<string>): boo
 export const constraintKey = ({ schema, name }: RelationName, constraint: string): string =>
   JSON.stringify([schema, name, constraint]);
 
-/** What answers otherwise at another moment, or to another role: key words, and functions. */
+/** Key words and functions whose results depend on the time or the role. */
 const changingWord =
   /^(current_(catalog|date|role|schema|time|timestamp|user)|local(time|timestamp)|session_user|user)$/i;
 const changingCall = /^(now|age|current_setting|(clock|statement|transaction)_timestamp)$/i;
 
-function isLateCheck({ tokens }: TableElement, isUsers: (routine: RelationName) => boolean): boolean {
+function isDeferredCheck({ tokens }: TableElement, isUsers: (routine: RelationName) => boolean): boolean {
   if (!follows(tokens, 0, "CONSTRAINT") || !follows(tokens, 2, "CHECK", "(") || isNotChecked(tokens.slice(-2)))
     return false;
   const isChanging = ({ kind, text }: Token, index: number): boolean =>
@@ -163,7 +163,7 @@ function isLateCheck({ tokens }: TableElement, isUsers: (routine: RelationName) 
   return callsAny({ tokens }, isUsers) || tokens.some(isChanging);
 }
 
-/** Whether a statement calls a function, or uses an operator, that the database brings along. */
+/** Whether a statement calls a function, or uses an operator, of the database. */
 export function callsAny({ tokens }: Pick<Statement, "tokens">, isUsers: (routine: RelationName) => boolean): boolean {
   return tokens.some((_, index) => {
     if (follows(tokens, index, "OPERATOR", "(")) return !follows(tokens, index + 2, "PG_CATALOG");
@@ -172,6 +172,6 @@ export function callsAny({ tokens }: Pick<Statement, "tokens">, isUsers: (routin
   });
 }
 
-/** The function that an entry makes, by `CREATE FUNCTION schema.name(`. */
+/** The function that an entry creates, from `CREATE FUNCTION schema.name(`. */
 export const createdRoutine = ({ type, sql }: Entry): RelationName | undefined =>
   type === "FUNCTION" ? relationAt({ tokens: tokenize(sql, 5) }, 2) : undefined;

@@ -2,18 +2,18 @@ import type { Entry } from "../sql/toc-entries.js";
 import { type Token, follows } from "../sql/tokenize.js";
 import { splitStatements } from "../sql/statements.js";
 
-/** A primary key or unique constraint in two steps. */
+/** A primary key or unique constraint, split into its index and the constraint. */
 export interface KeyThroughIndex {
-  /** Can be built while other indexes of the table are. */
+  /** Can be built in parallel with other indexes of the table. */
   readonly index: Entry;
-  /** Takes the index over, in no time, with all that the entry says about the constraint. */
+  /** Uses the existing index, which takes no time, and contains the other statements of the entry. */
   readonly constraint: Entry;
 }
 
 /**
- * ADD CONSTRAINT locks a table against everything else while its index is built; CREATE INDEX lets other indexes of the
- * table be built meanwhile. Undefined for what CREATE INDEX cannot make (EXCLUDE, WITHOUT OVERLAPS), and for deferrable
- * constraints.
+ * Splits a key into index and constraint. ADD CONSTRAINT blocks all access to a table while its index is built; CREATE
+ * INDEX allows other indexes to be built meanwhile. Undefined for constraints without a CREATE INDEX form (EXCLUDE,
+ * WITHOUT OVERLAPS), and for deferrable ones.
  */
 export function keyThroughIndex(entry: Entry): KeyThroughIndex | undefined {
   const [add, ...others] = splitStatements(entry.sql);
@@ -46,16 +46,16 @@ export function keyThroughIndex(entry: Entry): KeyThroughIndex | undefined {
   };
 }
 
-/** A key as an element of its table's list. */
+/** A key in the element list of CREATE TABLE. */
 export interface KeyElement {
   readonly text: string;
-  /** With their parentheses. */
+  /** Including parentheses. */
   readonly columns: string;
 }
 
 /**
- * The same key as an element of its table's list, by which it is made with the table. Undefined for what
- * {@link keyThroughIndex} does not know, and where more is said of the key than its definition.
+ * Converts a key to an element of CREATE TABLE. Undefined if {@link keyThroughIndex} does not support it, or if the
+ * entry has more statements than the definition.
  */
 export function keyElement(entry: Entry): KeyElement | undefined {
   const [add, ...others] = splitStatements(entry.sql);
@@ -82,7 +82,7 @@ function keyAt(tokens: readonly Token[], at: number): Key | undefined {
 interface Parenthesized {
   readonly start: number;
   readonly end: number;
-  /** Index of the token behind it. */
+  /** Index of the next token after it. */
   readonly next: number;
 }
 

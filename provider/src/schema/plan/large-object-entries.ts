@@ -5,8 +5,8 @@ import type { Entry } from "../sql/toc-entries.js";
 const ownersPerEntry = 500;
 
 /**
- * Comments, privileges and owners of the source's large objects, which pg_dump leaves to the dump of their data, in the
- * order in which the role that has made the objects can run them.
+ * Comments, privileges and owners of the source's large objects, which pg_dump writes only with their data. In an order
+ * that the role that created the objects can execute.
  */
 export async function largeObjectEntries(source: Client): Promise<Entry[]> {
   return [...(await comments(source)), ...(await privileges(source)), ...(await owners(source))];

@@ -4,7 +4,7 @@ import type { RelationName } from "../../postgres/identifiers.js";
 import { follows, identifierName } from "../sql/tokenize.js";
 import { type Statement, relationAt, splitStatements } from "../sql/statements.js";
 
-/** `ALTER TABLE ONLY schema.table ADD CONSTRAINT name ...`, and what else its entry says. */
+/** `ALTER TABLE ONLY schema.table ADD CONSTRAINT name ...`, and the other statements of its entry. */
 interface Exclusion {
   readonly key: string;
   readonly entry: Entry;
@@ -13,10 +13,10 @@ interface Exclusion {
 }
 
 /**
- * Servers refuse to attach an index that excludes (EXCLUDE, and WITHOUT OVERLAPS since 18) to that of a partitioned
- * table, though this is how pg_dump builds it. So the constraint is added to the whole tree at once, which makes the
- * partitions' own, under names that the server chooses. Where it would have been attached, a partition's gets its name
- * back; then comes what else its entry says, and the comments on it.
+ * Adds exclusion constraints (EXCLUDE, and WITHOUT OVERLAPS from 18 on) to whole partition trees. pg_dump attaches
+ * partitions' indexes one by one, which servers refuse for these constraints. Adding it to the tree creates the
+ * partitions' constraints with names chosen by the server. At the place of the attachment, the partition's constraint
+ * is renamed, followed by the other statements of its entry and its comments.
  */
 export function addExclusionsToTrees(entries: readonly Entry[]): readonly Entry[] {
   const exclusions = new Map(entries.flatMap((entry) => exclusionOf(entry) ?? []).map((one) => [one.key, one]));
@@ -41,7 +41,7 @@ export function addExclusionsToTrees(entries: readonly Entry[]): readonly Entry[
   });
 }
 
-/** An entry that attaches, and what to what. */
+/** An entry that attaches an index, and both indexes. */
 interface Attachment {
   readonly entry: Entry;
   readonly parent: Exclusion;
@@ -63,7 +63,7 @@ function exclusionOf(entry: Entry): Exclusion | undefined {
     : undefined;
 }
 
-/** `ALTER INDEX schema.parent ATTACH PARTITION schema.child`, where both exclude. */
+/** `ALTER INDEX schema.parent ATTACH PARTITION schema.child`, if both are exclusion constraints. */
 function attachmentOf(entry: Entry, exclusions: ReadonlyMap<string, Exclusion>): Attachment | undefined {
   const [attach] = entry.type === "INDEX ATTACH" ? splitStatements(entry.sql) : [];
   const [parentName, childName] = attach ? [relationAt(attach, 2), relationAt(attach, 7)] : [];
@@ -72,7 +72,7 @@ function attachmentOf(entry: Entry, exclusions: ReadonlyMap<string, Exclusion>):
   return parent && child && { entry, parent, child };
 }
 
-/** Its key, named as on the source, and what else its entry says. */
+/** Renames the partition's constraint as on the source, and adds the other statements of its entry. */
 function ofPartition({ parent, child: { entry, add, others } }: Attachment): Entry {
   const [table, name] = [relationText(add), add.tokens[8]!.text];
   const rename = `DO ${quoteLiteral(`DECLARE given name;

@@ -25,37 +25,37 @@ export interface Build {
 }
 
 /**
- * What to run when. Every entry of the dump is in one list; its change of owner and its FORCE ROW LEVEL SECURITY are
- * taken out of it and are entries of their own in `handover` (types `TABLE OWNER`, `SCHEMA OWNER`, ..., and `ROW
- * SECURITY`; with its id). A key is a build and, where it takes the built index over, as a large table's does, an entry
- * of `after`; a small table is made with its keys.
+ * The order of a restore. Each entry of the dump is in one list. Its change of owner and its FORCE ROW LEVEL SECURITY
+ * are separate entries with the same ID in `handover` (types `TABLE OWNER`, `SCHEMA OWNER`, ..., and `ROW SECURITY`). A
+ * key of a large table is a build, and an entry of `after` that uses the built index. A small table is created with its
+ * keys.
  *
- * - `before` keeps the dump's order and needs nothing else. Rows can be copied once it has run.
- * - A build needs only `before` and its own table's rows: builds can run in any order and side by side.
- * - A late build calls functions of the database, which may read any table: it needs `before` and all rows.
- * - `after` keeps the dump's order and needs `before` and all builds.
- * - A validation needs `after`, and no two of a table can run at the same time.
- * - `firing` is what would fire for each change that is applied, or check it: foreign keys, triggers and rules. It is kept
- *   back where asked for, and part of `after` else; its own validations follow it. It comes after the last change.
- * - `handover` needs all of the above. Until it runs, everything belongs to the role that restores, which may therefore
- *   read, write and change it; so it comes after verification and, online, after the last change was applied.
+ * - `before` is in the dump's order and requires nothing else. After it, rows can be copied.
+ * - A build requires `before` and the rows of its own table. Builds can run in any order and in parallel.
+ * - A deferred build calls functions of the database, which may read any table. It requires `before` and all rows.
+ * - `after` is in the dump's order, and requires `before` and all builds.
+ * - A validation requires `after`. Two validations of one table cannot run at the same time.
+ * - `firing` contains foreign keys, triggers and rules, which would fire for each applied change. They are deferred
+ * until after the last change if requested, otherwise part of `after`. Their validations follow them.
+ * - `handover` requires all others. Until then, the restoring role owns all objects and can read, write and alter them.
+ * It follows verification and, online, the last applied change.
  */
 export interface RestorePlan {
   readonly before: readonly Entry[];
   readonly builds: readonly Build[];
-  readonly lateBuilds: readonly Build[];
+  readonly deferredBuilds: readonly Build[];
   readonly after: readonly Entry[];
   readonly validations: readonly Validation[];
-  /** Whether `firing` was asked for, even where there is none. */
+  /** Whether deferring was requested, even if `firing` is empty. */
   readonly deferTriggersAndForeignKeys: boolean;
   readonly firing: readonly Entry[];
   readonly firingValidations: readonly Validation[];
   readonly handover: readonly Entry[];
-  /** In the order in which they can be refreshed. */
+  /** In the order of their refreshes. */
   readonly materializedViews: readonly RelationName[];
 }
 
-/** The kinds that pg_dump puts behind the data; the first of them ends the part before it. */
+/** The kinds that pg_dump writes after the data. The first of them ends the part before the data. */
 const afterData: ReadonlySet<string> = new Set([
   "CHECK CONSTRAINT",
   "CONSTRAINT",
@@ -79,13 +79,15 @@ const afterData: ReadonlySet<string> = new Set([
 const buildable: ReadonlySet<string> = new Set(["CONSTRAINT", "INDEX", "STATISTICS"]);
 
 export interface PlanOptions {
-  /** Tables with so few rows that they may come into a key as well as a key be built over them; none unless told. */
+  /** Tables with few rows, whose keys exist before the copy. By default there are none. */
   readonly isSmall?: (table: RelationName) => boolean;
-  /** Where changes cannot be applied as in a replica, which fires nothing: see {@link RestorePlan}. */
+  /**
+   * For targets without session_replication_role, where applied changes would fire triggers: see {@link RestorePlan}.
+   */
   readonly deferTriggersAndForeignKeys?: boolean;
 }
 
-/** The publications of a migration itself are the source's alone, and in no list. */
+/** Plans a restore. Publications of migrations are not part of it. */
 export function planRestore(
   entries: readonly Entry[],
   { deferTriggersAndForeignKeys = false, isSmall = () => false }: PlanOptions = {},
@@ -101,16 +103,16 @@ export function planRestore(
   const preData = boundary < 0 ? objects : objects.slice(0, boundary);
   const { before: unkeyed, checks, comments } = separateChecks(preData, isUsers);
   const { before, postData } = withSmallKeys(unkeyed, boundary < 0 ? [] : objects.slice(boundary), isSmall);
-  const { builds, lateBuilds, after } = separateBuilds(before, postData, { isUsers, isSmall });
+  const { builds, deferredBuilds, after } = separateBuilds(before, postData, { isUsers, isSmall });
   const foreignKeys = separateForeignKeys(before, after);
   const firing = new Set(deferTriggersAndForeignKeys ? firingOf(foreignKeys.after) : []);
-  // Where a table and one that inherits it both have a check, the latter's comes first and takes the former's in.
-  const lateChecks = checks.map(({ added }) => added).reverse();
+  // If a table and its child have the same check, the child's is added first, and the parent's merges with it.
+  const deferredChecks = checks.map(({ added }) => added).reverse();
   return {
     before,
     builds,
-    lateBuilds,
-    after: [...lateChecks, ...comments, ...foreignKeys.after.filter((entry) => !firing.has(entry))],
+    deferredBuilds,
+    after: [...deferredChecks, ...comments, ...foreignKeys.after.filter((entry) => !firing.has(entry))],
     validations: [
       ...checks.map(({ validation }) => validation),
       ...(deferTriggersAndForeignKeys ? [] : foreignKeys.validations),
@@ -119,7 +121,7 @@ export function planRestore(
     firing: [...firing],
     firingValidations: deferTriggersAndForeignKeys ? foreignKeys.validations : [],
     handover: inHandoverOrder([...ownership, ...remaining.filter(isHandedOver)]),
-    // A materialized view follows what it reads in the dump, so creation order is refresh order.
+    // A materialized view follows the relations that it reads, so that the order of creation is the order of refreshes.
     materializedViews: objects.filter((entry) => entry.type === "MATERIALIZED VIEW").flatMap(createdRelation),
   };
 }
@@ -138,19 +140,19 @@ function separateChecks(
   const checks = separated.flatMap((one) => one.checks);
   const names = new Set(checks.map(({ validation: { table, constraint } }) => constraintKey(table, constraint)));
   const tables = separated.map(({ table }) => table);
-  const isLate = (entry: Entry): boolean => isCommentOn(entry, names);
-  return { before: tables.filter((entry) => !isLate(entry)), checks, comments: tables.filter(isLate) };
+  const isDeferred = (entry: Entry): boolean => isCommentOn(entry, names);
+  return { before: tables.filter((entry) => !isDeferred(entry)), checks, comments: tables.filter(isDeferred) };
 }
 
 const firingTypes: ReadonlySet<string> = new Set(["FK CONSTRAINT", "RULE", "TRIGGER"]);
 
-/** With the comments on them. */
+/** Foreign keys, triggers and rules, with their comments. */
 function firingOf(entries: readonly Entry[]): Entry[] {
   const foreignKeys = new Set(entries.filter(({ type }) => type === "FK CONSTRAINT").flatMap(addedConstraint));
   return entries.filter((entry) => firingTypes.has(entry.type) || isCommentOn(entry, foreignKeys));
 }
 
-/** The constraint that `ALTER TABLE [ONLY] x.y ADD CONSTRAINT z` makes, as {@link constraintKey}. */
+/** The {@link constraintKey} of the constraint in `ALTER TABLE [ONLY] x.y ADD CONSTRAINT z`. */
 function addedConstraint({ sql }: Entry): string[] {
   const tokens = tokenize(sql, 9);
   const at = follows(tokens, 2, "ONLY") ? 3 : 2;
@@ -166,15 +168,18 @@ function separateForeignKeys(
   const partitioned = new Set(before.filter(isPartitionedTable).flatMap(createdRelation).map(keyOf));
   const validations: Validation[] = [];
   const after = entries.map((entry) => {
-    const late =
+    const deferred =
       entry.type === "FK CONSTRAINT" ? deferredForeignKey(entry, (table) => partitioned.has(keyOf(table))) : undefined;
-    if (late) validations.push(late.validation);
-    return late?.added ?? entry;
+    if (deferred) validations.push(deferred.validation);
+    return deferred?.added ?? entry;
   });
   return { after, validations };
 }
 
-/** A publication, what it has, or a comment on it, in which the replica identities that it has changed are kept. */
+/**
+ * Whether an entry is a migration's publication, its tables, or its comment, which contains the changed replica
+ * identities.
+ */
 export function isOwnPublication({ type, name: title, sql }: Entry): boolean {
   const isComment = type === "COMMENT" && title.startsWith("PUBLICATION ");
   if (!isComment && !type.startsWith("PUBLICATION")) return false;
@@ -198,7 +203,7 @@ function separateOwnership(entries: readonly Entry[]): { remaining: Entry[]; own
   return { remaining, ownership };
 }
 
-/** Spares the other entries the work of being split. */
+/** Only statements that match this are parsed. */
 const ownershipMark = / OWNER TO | FORCE ROW LEVEL SECURITY/;
 
 const isOwnership = (statement: Statement): boolean =>
@@ -206,15 +211,15 @@ const isOwnership = (statement: Statement): boolean =>
   follows(statement.tokens, statement.tokens.length - 4, "FORCE", "ROW", "LEVEL", "SECURITY");
 
 /**
- * Row security first, while the tables are still ours, and triggers and rules that fire in a replica too. A table's
- * change of owner takes its sequences along, which therefore follow; a schema's comes when nothing in it is left to
- * change; privileges name the owner, so they come after all owners; an event trigger would fire on every statement
- * before it.
+ * The order of `handover`. Row security is first, while the restoring role owns the tables, together with triggers and
+ * rules that fire in a replica. A table's change of owner includes its sequences, so that these follow. A schema's
+ * owner changes after the schema's objects. Privileges contain the owner, so that they follow all owners. Event
+ * triggers are last, because they fire for statements.
  */
 function handoverRank({ type, name, sql }: Entry): number | undefined {
   if (type === "ROW SECURITY") return 0;
   if ((type === "TRIGGER" || type === "RULE") && firesInReplica.test(sql)) return 0;
-  // Of any trigger: a comment does not tell whether its trigger is one of these.
+  // Comments on all triggers: a comment does not show whether its trigger fires in a replica.
   if (type === "COMMENT" && /^(TRIGGER|RULE) /.test(name)) return 0;
   if (type === "SEQUENCE OWNER") return 2;
   if (type === "SCHEMA OWNER") return 3;
@@ -223,19 +228,20 @@ function handoverRank({ type, name, sql }: Entry): number | undefined {
   return type.endsWith(" OWNER") ? 1 : undefined;
 }
 
-/** It would fire for changes that are applied, whose own effects come by the stream: everything would happen twice. */
+/**
+ * Triggers and rules that fire for applied changes. Their effects are in the stream as well, and would happen twice.
+ */
 const firesInReplica = /^ALTER TABLE .* ENABLE (ALWAYS|REPLICA) (TRIGGER|RULE) /m;
 
 function inHandoverOrder(entries: readonly Entry[]): Entry[] {
   const rank = (entry: Entry): number => handoverRank(entry) ?? 1;
-  // Array.prototype.sort is stable: within a rank the dump's order stays.
+  // Array.prototype.sort is stable: within a rank the dump's order is kept.
   return [...entries].sort((left, right) => rank(left) - rank(right));
 }
 
 /**
- * To make a table with its keys takes the server less than to alter it for each, and no unit has to be kept of it. But
- * CREATE TABLE takes keys of the same columns for one, of which it makes the first, and calls what an heir inherits its
- * own.
+ * Creates small tables with their keys, which is cheaper than separate statements and needs no copy tasks. Excluded are
+ * several keys on the same columns, because CREATE TABLE would merge them, and inherited columns.
  */
 function withSmallKeys(
   before: readonly Entry[],
@@ -269,10 +275,10 @@ function separateBuilds(
   before: readonly Entry[],
   rest: readonly Entry[],
   { isUsers, isSmall }: Pick<Required<PlanOptions>, "isSmall"> & { isUsers: (routine: RelationName) => boolean },
-): { builds: Build[]; lateBuilds: Build[]; after: Entry[] } {
+): { builds: Build[]; deferredBuilds: Build[]; after: Entry[] } {
   const ordinaryTables = new Set(before.filter(isOrdinaryTable).flatMap(createdRelation).map(keyOf));
   const builds: Build[] = [];
-  const lateBuilds: Build[] = [];
+  const deferredBuilds: Build[] = [];
   const after: Entry[] = [];
   const postponedRoutines: string[] = [];
   for (const entry of rest) {
@@ -281,18 +287,18 @@ function separateBuilds(
     const isBound = postponedRoutines.some((name) => entry.sql.includes(name));
     if (table && ordinaryTables.has(keyOf(table)) && !isBound) {
       const key = entry.type === "CONSTRAINT" && !isSmall(table) ? keyThroughIndex(entry) : undefined;
-      const isLate = statements.some((statement) => callsAny(statement, isUsers));
-      (isLate ? lateBuilds : builds).push({ entry: key?.index ?? entry, table });
+      const isDeferred = statements.some((statement) => callsAny(statement, isUsers));
+      (isDeferred ? deferredBuilds : builds).push({ entry: key?.index ?? entry, table });
       if (key) after.push(key.constraint);
     } else after.push(entry);
     if (routine.has(entry.type)) postponedRoutines.push(routineName(entry));
   }
-  return { builds, lateBuilds, after };
+  return { builds, deferredBuilds, after };
 }
 
 /**
- * A routine that needs a primary key, by way of a view, comes behind it in the dump, and what uses the routine behind that.
- * pg_dump does not write down such dependencies, so that mentioning its name has to count as one.
+ * A routine may need a primary key through a view. It then follows the key in the dump, as do objects that use the
+ * routine. pg_dump does not print such dependencies, so that any occurrence of its name counts.
  */
 const routine: ReadonlySet<string> = new Set(["AGGREGATE", "FUNCTION", "PROCEDURE"]);
 
@@ -300,16 +306,16 @@ const routineName = ({ name }: Entry): string => name.slice(0, name.indexOf("(")
 
 const keyOf = ({ schema, name }: RelationName): string => JSON.stringify([schema, name]);
 
-/** A partitioned table holds no rows: its indexes only gather its partitions' and come with them, in `after`. */
+/** The indexes of a partitioned table combine those of its partitions, and are created with them in `after`. */
 const isOrdinaryTable = (entry: Entry): boolean => entry.type === "TABLE" && !isPartitionedTable(entry);
 
 const isPartitionedTable = (entry: Entry): boolean => entry.type === "TABLE" && saysOutside(entry, "PARTITION BY");
 
 const isHeir = (entry: Entry): boolean => saysOutside(entry, "INHERITS");
 
-/** Whether CREATE TABLE says so outside of its list. */
+/** Whether CREATE TABLE contains the words outside its element list. */
 function saysOutside({ sql }: Entry, words: string): boolean {
-  // Few tables have the words at all, so that few have to be read.
+  // Few tables contain the words, so that few statements are parsed.
   if (!sql.includes(words)) return false;
   const tokens = splitStatements(sql)[0]?.tokens ?? [];
   let depth = 0;
@@ -320,7 +326,7 @@ function saysOutside({ sql }: Entry, words: string): boolean {
   });
 }
 
-/** The relation that `CREATE [UNLOGGED] TABLE x.y` or `CREATE MATERIALIZED VIEW x.y` makes. */
+/** The relation created by `CREATE [UNLOGGED] TABLE x.y` or `CREATE MATERIALIZED VIEW x.y`. */
 function createdRelation({ sql }: Entry): RelationName[] {
   const tokens = tokenize(sql, 6);
   const kind = tokens.findIndex((_, index) => follows(tokens, index, "TABLE") || follows(tokens, index, "VIEW"));
@@ -328,7 +334,7 @@ function createdRelation({ sql }: Entry): RelationName[] {
   return relation ? [relation] : [];
 }
 
-/** The table that an index, a table constraint or a statistics object is on; undefined for a domain's constraint. */
+/** The table of an index, a table constraint or a statistics object; undefined for a domain's constraint. */
 function tableOf(entry: Entry, statement: Statement | undefined): RelationName | undefined {
   if (!statement) return undefined;
   const { tokens } = statement;

@@ -1,3 +1,4 @@
+import { userSchemas } from "../../postgres/catalogue-filters.js";
 import type { Client } from "pg";
 import { type Filter, patternExpression } from "../../inputs/filter.js";
 import { serverVersion } from "../../postgres/server-version.js";
@@ -11,22 +12,22 @@ export interface Filters {
   readonly exclude: Filter;
 }
 
-/** What a filter leaves of a database. */
+/** The result of applying a filter to a database. */
 export interface Selection {
-  /** {@link catalogueKey}s of all that stays behind: what the filter names, and what cannot be without it. */
+  /** {@link catalogueKey}s of all excluded objects: those that match the filter, and those that depend on them. */
   readonly cut: ReadonlySet<string>;
-  /** Relations that are not migrated, indexes included, by {@link relationKey}. */
+  /** Excluded relations including indexes, by {@link relationKey}. */
   readonly cutRelations: ReadonlySet<string>;
-  /** Those of them that are sequences. */
+  /** The excluded sequences. */
   readonly cutSequences: ReadonlySet<string>;
-  /** What stays behind without being named, for want of what it needs. */
+  /** Objects that are excluded only because of their dependencies. */
   readonly lost: readonly LostObject[];
 }
 
 export interface LostObject {
-  /** As the server describes it: `view public.totals`. */
+  /** In the server's wording: `view public.totals`. */
   readonly what: string;
-  /** The rest cannot be restored without it: a table, or a default or check inside one. */
+  /** Required by the rest: a table, or a default or check inside one. */
   readonly vital: boolean;
 }
 
@@ -35,11 +36,11 @@ const everything: Selection = { cut: new Set(), cutRelations: new Set(), cutSequ
 /** The OID of pg_class, the same on every server. */
 const relations = 1259;
 
-/** Whether nothing is named: then all of a database is selected, and nobody has to be asked. */
+/** Whether the filters are empty, so that no query is needed. */
 export const selectsAll = ({ include, exclude }: Filters): boolean =>
   [include, exclude].every((filter) => Object.keys(filter).length === 0);
 
-/** Follows the source's own record of dependencies from what the filters name to all that would be left without it. */
+/** Finds all objects that depend on excluded objects, from the source's pg_depend. */
 export async function readSelection(source: Client, filters: Filters): Promise<Selection> {
   if (selectsAll(filters)) return everything;
   const { include, exclude } = filters;
@@ -66,7 +67,7 @@ export const relationKey = (schema: string, name: string): string => JSON.string
 export const isCutRelation = ({ cut }: Selection, { oid }: { readonly oid: number }): boolean =>
   cut.has(catalogueKey({ classOid: relations, oid }));
 
-/** Tables that stay behind and that this role may not even read: a filter is how one goes around them. */
+/** Excluded tables that this role may not read. Users exclude tables for this reason. */
 export async function hiddenTables(source: Client, { cut }: Selection): Promise<RelationName[]> {
   if (cut.size === 0) return [];
   const { rows } = await source.query<RelationName & { readonly oid: number }>(
@@ -80,18 +81,18 @@ export async function hiddenTables(source: Client, { cut }: Selection): Promise<
 /** Removes the entries of excluded objects, and all entries about them: comments, privileges, attached partitions. */
 export function selectEntries(entries: readonly Entry[], { cut, cutRelations }: Selection): Entry[] {
   if (cut.size === 0) return [...entries];
-  const gone = new Set<number>();
+  const excluded = new Set<number>();
   return entries.filter((entry) => {
     const isGone =
       cut.has(catalogueKey(entry)) ||
-      entry.dependencies.some((id) => gone.has(id)) ||
+      entry.dependencies.some((id) => excluded.has(id)) ||
       attachedRelations(entry).some(({ schema, name }) => cutRelations.has(relationKey(schema, name)));
-    if (isGone) gone.add(entry.id);
+    if (isGone) excluded.add(entry.id);
     return !isGone;
   });
 }
 
-/** Parent and partition of `ALTER ... x.parent ATTACH PARTITION x.child`, which pg_dump writes without OIDs. */
+/** Parent and partition in `ALTER ... x.parent ATTACH PARTITION x.child`, which has no OIDs in the dump. */
 function attachedRelations({ type, sql }: Entry): RelationName[] {
   if (type !== "TABLE ATTACH" && type !== "INDEX ATTACH") return [];
   const tokens = tokenize(sql, 12);
@@ -110,7 +111,7 @@ function parameters(include: Filter, exclude: Filter): string[][] {
 const isNamed = (name: string, first: number): string =>
   `(NOT ${name} ~ ANY ($${first}::text[]) OR ${name} ~ ANY ($${first + 1}::text[]))`;
 
-/** $1 to $6: expressions for schemas, tables and extensions, to include and to exclude each. */
+/** $1 to $6: patterns for schemas, tables and extensions, each to include and to exclude. */
 function selectionQuery(version: number): string {
   const isPartition = version >= 100000 ? "c.relispartition" : "false";
   return `
@@ -121,10 +122,10 @@ WITH RECURSIVE lineage (oid, ancestor) AS (
     JOIN pg_inherits h ON h.inhrelid = c.oid
 ), named_schema AS (
   SELECT n.oid FROM pg_namespace n
-   WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${isNamed("n.nspname", 1)}
+   WHERE ${userSchemas("n")} AND ${isNamed("n.nspname", 1)}
 ), named_relation AS (
   SELECT l.oid FROM lineage l JOIN pg_class c ON c.oid = l.ancestor JOIN pg_namespace n ON n.oid = c.relnamespace
-   WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgmigration')
+   WHERE ${userSchemas("n")} AND n.nspname <> 'pgmigration'
      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = l.oid AND d.deptype = 'e')
    GROUP BY l.oid
   HAVING NOT bool_or(c.relname ~ ANY ($3::text[]) OR n.nspname || '.' || c.relname ~ ANY ($3::text[]))
@@ -137,14 +138,14 @@ WITH RECURSIVE lineage (oid, ancestor) AS (
 ), edge (classid, objid, to_classid, to_objid) AS (
   SELECT refclassid, refobjid, classid, objid FROM pg_depend WHERE deptype NOT IN ('p', 'x')
   UNION ALL
-  -- Whoever loses an inner part is lost: a view its rule, a foreign key its triggers.
+  -- An object depends on its internal parts: a view on its rule, a foreign key on its triggers.
   SELECT classid, objid, refclassid, refobjid FROM pg_depend WHERE deptype = 'i'
 ), cut (classid, objid) AS (
   SELECT classid, objid FROM named
   UNION
   SELECT e.to_classid, e.to_objid FROM cut JOIN edge e ON e.classid = cut.classid AND e.objid = cut.objid
 ), part AS (
-  -- What a cut object is part of, where it is one: the table of an index, of a constraint, of a default.
+  -- The owner of an excluded part: the table of an index, of a constraint, of a default.
   SELECT cut.classid, cut.objid,
          coalesce(i.indrelid, k.conrelid, f.adrelid, t.tgrelid, p.polrelid, w.ev_class) AS relation,
          coalesce(c.relnamespace, r.pronamespace, y.typnamespace) AS schema,

@@ -1,19 +1,19 @@
 import { type Token, follows } from "../sql/tokenize.js";
 import type { Statement } from "../sql/statements.js";
 
-/** Where `schema.name` stands in `CREATE [UNLOGGED] TABLE schema.name`. */
+/** Position of `schema.name` in `CREATE [UNLOGGED] TABLE schema.name`. */
 export function createdRelationAt({ tokens }: Statement): number | undefined {
   const at = tokens.findIndex((_, index) => follows(tokens, index, "TABLE"));
   return at === 1 || at === 2 ? at + 1 : undefined;
 }
 
-/** A column or constraint in the parentheses of CREATE TABLE; its tokens' positions are those of the statement. */
+/** A column or constraint in the element list of CREATE TABLE. Positions of tokens are those of the statement. */
 export interface TableElement {
   readonly tokens: readonly Token[];
   readonly text: string;
 }
 
-/** The elements of CREATE TABLE, in order; none where it has no list. */
+/** The elements of CREATE TABLE, in order; empty without an element list. */
 export function elementsOf({ text, tokens }: Statement): TableElement[] {
   const result: TableElement[] = [];
   const opened = tokens.findIndex((_, index) => follows(tokens, index, "("));
@@ -35,11 +35,11 @@ export function elementsOf({ text, tokens }: Statement): TableElement[] {
 
 /** The text of CREATE TABLE without some of its elements. */
 export function withoutElements(create: Statement, removed: readonly TableElement[]): string {
-  const gone = new Set(removed.map(({ text }) => text));
-  return relisted(create, (texts) => texts.filter((text) => !gone.has(text)));
+  const removedTexts = new Set(removed.map(({ text }) => text));
+  return relisted(create, (texts) => texts.filter((text) => !removedTexts.has(text)));
 }
 
-/** The text of CREATE TABLE with elements behind its own; undefined where its name is not followed by a list. */
+/** The text of CREATE TABLE with additional elements at the end; undefined if its name is not followed by a list. */
 export function withElements(create: Statement, added: readonly string[]): string | undefined {
   const at = createdRelationAt(create);
   if (at === undefined || !follows(create.tokens, at + 3, "(")) return undefined;

@@ -6,10 +6,10 @@ import { follows } from "../sql/tokenize.js";
 import { type Statement, relationAt, splitStatements } from "../sql/statements.js";
 
 /**
- * Tables with the replica identity that they had before a migration lent them another one: what a source is given for
- * the while that it is followed is none of the target's, which nobody would give it back.
+ * Restores the replica identities that tables had before a migration. REPLICA IDENTITY FULL was set on the source only
+ * for the duration of the stream, and nothing would reset it on the target.
  *
- * @param entries all of a dump, with the publications whose comments say what was lent
+ * @param entries all entries of a dump, with the publications whose comments list the changed identities
  */
 export function withoutTemporaryReplicaIdentities(entries: readonly Entry[]): Entry[] {
   const lent = new Map(entries.flatMap((entry) => Object.entries(lentBy(entry))));

@@ -6,13 +6,13 @@ import type { RestoreContext } from "./restore-context.js";
 import { type Token, follows, identifierName } from "../sql/tokenize.js";
 import { type Statement, newOwner, parseStatement, schemaOf } from "../sql/statements.js";
 
-/** A statement of a draft, refused by the target. */
+/** A statement of an adapted entry that the target refused. */
 export interface Refusal {
   readonly statement: Statement;
   readonly error: DatabaseError;
 }
 
-/** A draft that avoids what the target refused; undefined when there is nothing to avoid, or it was avoided before. */
+/** Adapts an entry to a refusal; undefined if there is no adaptation, or it was applied before. */
 export async function revise(
   target: Client,
   draft: Draft,
@@ -44,13 +44,13 @@ export async function revise(
 
 const note = (draft: Draft, message: string, remedy?: string): Draft["findings"] => [
   ...draft.findings,
-  findingFor(draft.entry, { message, severity: "warning", ...(remedy === undefined ? {} : { remedy }) }),
+  findingFor(draft.entry, { message, state: "Warning", ...(remedy === undefined ? {} : { remedy }) }),
 ];
 
-/** The name in a server's message, which is quoted in every language in which it may answer. */
+/** The quoted name in a server's message, in any language. */
 const quotedName = (message: string): string | undefined => /["«„“](.+?)["»“”]/.exec(message)?.[1];
 
-/** Patched servers keep options of their own beside PostgreSQL's: the rest of the statement is wanted. */
+/** Removes an option that the target does not know, such as those of patched servers. */
 function withoutUnknownOption(draft: Draft, { error }: Refusal): Draft | undefined {
   const option = quotedName(error.message);
   if (option === undefined) return undefined;
@@ -62,7 +62,10 @@ function withoutUnknownOption(draft: Draft, { error }: Refusal): Draft | undefin
   return { ...draft, statements, findings: note(draft, message) };
 }
 
-/** The statement without `option = value` in its option lists; nothing when a list had only that and was its purpose. */
+/**
+ * Removes `option = value` from a statement's option lists. Empty if the list had only that option and was the
+ * statement's purpose.
+ */
 function withoutOption(statement: Statement, option: string): Statement[] {
   const { tokens, text } = statement;
   const at = tokens.findIndex((token, index) => isOption(tokens, index) && optionName(token) === option);
@@ -75,7 +78,7 @@ function withoutOption(statement: Statement, option: string): Statement[] {
     if (clause?.text.toUpperCase() !== "WITH") return [];
     return withoutOption(parseStatement(`${text.slice(0, clause.start)}${text.slice(behind.end)}`), option);
   }
-  // Of the two commas around it, one stays.
+  // Removes one of the two commas around it.
   const [start, end] = before.text === "," ? [before.start, behind.start] : [tokens[first]!.start, behind.end];
   return withoutOption(parseStatement(`${text.slice(0, start)}${text.slice(end)}`), option);
 }
@@ -83,7 +86,7 @@ function withoutOption(statement: Statement, option: string): Statement[] {
 const optionName = (token: Token): string | undefined =>
   token.kind === "symbol" || token.kind === "string" ? undefined : identifierName(token);
 
-/** `(name = ` or `, name = `, where `name` may have a namespace (`toast.name`). */
+/** `(name = ` or `, name = `. The name may have a namespace (`toast.name`). */
 function isOption(tokens: readonly Token[], index: number): boolean {
   const before = tokens[namespaceStart(tokens, index) - 1]?.text;
   return tokens[index + 1]?.text === "=" && (before === "(" || before === ",");
@@ -92,14 +95,14 @@ function isOption(tokens: readonly Token[], index: number): boolean {
 const namespaceStart = (tokens: readonly Token[], index: number): number =>
   tokens[index - 1]?.text === "." ? index - 2 : index;
 
-/** A value is one token, but for a number's sign and its parts. */
+/** A value is one token, except for numbers with a sign or several parts. */
 function endOfValue(tokens: readonly Token[], at: number): number {
   let last = at + 2;
   while (last + 1 < tokens.length && tokens[last + 1]!.text !== "," && tokens[last + 1]!.text !== ")") last++;
   return last;
 }
 
-/** lz4 is an option of the server's build. */
+/** Removes a compression method: lz4 is an option of the server's build. */
 function withoutCompression(draft: Draft, { statement }: Refusal): Draft | undefined {
   const { tokens } = statement;
   if (!follows(tokens, tokens.length - 3, "SET", "COMPRESSION")) return undefined;
@@ -111,7 +114,7 @@ function withoutCompression(draft: Draft, { statement }: Refusal): Draft | undef
   };
 }
 
-/** A function may not set what its maker may not: the clause `SET name TO 'value', ...` that the server names. */
+/** Removes a clause `SET name TO 'value', ...` from a function, if the creator may not change that setting. */
 function withoutSetting(draft: Draft, { statement, error }: Refusal): Draft | undefined {
   const { tokens, text } = statement;
   if (!follows(tokens, 0, "CREATE")) return undefined;
@@ -125,7 +128,7 @@ function withoutSetting(draft: Draft, { statement, error }: Refusal): Draft | un
   while (tokens[last + 1]?.text === ",") last += 2;
   const revised = parseStatement(text.slice(0, tokens[at]!.start) + text.slice(tokens[last]!.end));
   const message = `its setting ${setting.name} was left out: only a superuser of the target may set it`;
-  const remedy = "set it as a server parameter of the target, or have its SET granted to the role that migrates";
+  const remedy = "set it as a server parameter of the target, or GRANT SET on it to the migrating role";
   return {
     ...draft,
     statements: draft.statements.map((it) => (it === statement ? revised : it)),
@@ -133,7 +136,7 @@ function withoutSetting(draft: Draft, { statement, error }: Refusal): Draft | un
   };
 }
 
-/** A parameter's name, which may have a prefix and may be quoted as a whole or in parts, where TO follows it. */
+/** A parameter's name before TO. It may have a prefix, and may be quoted as a whole or in parts. */
 function settingAt(tokens: readonly Token[], at: number): { name: string; next: number } | undefined {
   const to = tokens.findIndex((_, index) => index > at && follows(tokens, index, "TO"));
   if (to < 0 || to > at + 3) return undefined;
@@ -144,13 +147,13 @@ function settingAt(tokens: readonly Token[], at: number): { name: string; next: 
   return { name, next: to };
 }
 
-/** Only a superuser may vouch for a function. */
+/** Removes LEAKPROOF, which only a superuser may set. */
 function withoutLeakproof(draft: Draft, { statement }: Refusal): Draft | undefined {
   const word = statement.tokens.findIndex((_, index) => follows(statement.tokens, index, "LEAKPROOF"));
   if (word < 0) return undefined;
   const { start, end } = statement.tokens[word]!;
   const revised = parseStatement(statement.text.slice(0, start) + statement.text.slice(end));
-  const message = "it is not LEAKPROOF on the target, where that takes a superuser";
+  const message = "it is not LEAKPROOF on the target, because that requires a superuser";
   const remedy = "none needed for correct results: views with security barriers may use fewer indexes";
   return {
     ...draft,
@@ -159,7 +162,7 @@ function withoutLeakproof(draft: Draft, { statement }: Refusal): Draft | undefin
   };
 }
 
-/** Only a superuser may name a function that advises the planner: `SUPPORT schema.name` among a function's options. */
+/** Removes `SUPPORT schema.name`, which only a superuser may set. */
 function withoutSupport(draft: Draft, { statement }: Refusal): Draft | undefined {
   const { tokens, text } = statement;
   if (draft.entry.type !== "FUNCTION") return undefined;
@@ -168,8 +171,8 @@ function withoutSupport(draft: Draft, { statement }: Refusal): Draft | undefined
   if (language < 0 || word < 0) return undefined;
   const last = tokens[word + 2]?.text === "." ? word + 3 : word + 1;
   const revised = parseStatement(text.slice(0, tokens[word]!.start) + text.slice(tokens[last]!.end));
-  const message = "it is without SUPPORT on the target, where that takes a superuser";
-  const remedy = "none needed for correct results: the planner knows less about it";
+  const message = "it has no SUPPORT function on the target, because that requires a superuser";
+  const remedy = "none needed for correct results: the planner has less information";
   return {
     ...draft,
     statements: draft.statements.map((it) => (it === statement ? revised : it)),
@@ -178,8 +181,8 @@ function withoutSupport(draft: Draft, { statement }: Refusal): Draft | undefined
 }
 
 /**
- * A new owner needs CREATE on the schema (a schema's, on the database), which the source's may have lost since. It is lent
- * for the length of the transaction.
+ * Grants CREATE on the schema (for a schema, on the database) to the new owner during the transaction. The owner may
+ * have lost the privilege on the source.
  */
 function withRoomForOwner(draft: Draft, { statement }: Refusal, { database }: RestoreContext): Draft | undefined {
   const owner = newOwner(statement);
@@ -191,19 +194,20 @@ function withRoomForOwner(draft: Draft, { statement }: Refusal, { database }: Re
   return { ...draft, statements: [lend, statement, takeBack] };
 }
 
-/** Where the administrator may take on the owner's role but does not inherit its rights. */
+/** Runs the statement as the owner's role, if the administrator is a member but does not inherit its privileges. */
 export function withOwnerRole(draft: Draft, { roles }: RestoreContext): Draft | undefined {
   const { owner, type } = draft.entry;
   if (type !== "ACL" || owner === undefined || !roles.get(owner)?.mayBecome || draft.settings.role) return undefined;
   return { ...draft, settings: { ...draft.settings, role: owner } };
 }
 
-/** What the server itself runs under an empty search_path since 17, whatever the session has set. */
+/** Kinds for which the server uses an empty search_path from 17 on, independent of the session's setting. */
 const maintained: ReadonlySet<string> = new Set(["CONSTRAINT", "INDEX", "MATERIALIZED VIEW DATA"]);
 
 /**
- * pg_dump restores under an empty search_path, in which a function that names its tables without a schema finds none: the
- * entry runs under the source's then or, where the server decides, the functions that it calls get the source's for good.
+ * Runs an entry with the source's search_path. pg_dump restores with an empty one, in which a function cannot find
+ * tables without their schema. For maintenance commands of the server, the called functions get the source's
+ * search_path permanently.
  */
 async function underSourceSearchPath(
   target: Client,
@@ -214,15 +218,15 @@ async function underSourceSearchPath(
   const path = context.sourceSearchPath;
   if (path === undefined || draft.settings.search_path !== undefined) return undefined;
   const settings = { ...draft.settings, search_path: path };
-  const why = `something that it uses names no schema (${refusal.error.message})`;
-  const remedy = "name the schema inside the function, or ALTER FUNCTION ... SET search_path, on both servers";
+  const why = `a function or query that it uses omits a schema (${refusal.error.message})`;
+  const remedy = "add the schema inside the function, or ALTER FUNCTION ... SET search_path, on both servers";
   if (context.version < 170000 || !maintained.has(draft.entry.type)) {
-    const message = `it was restored under the source's search_path ${path}, since ${why}`;
+    const message = `it was restored under the source's search_path ${path}, because ${why}`;
     return { ...draft, settings, findings: note(draft, message, remedy) };
   }
   const pins = await pinSearchPath(target, await codeOf(target, draft, refusal), path);
   const functions = pins.map(({ text }) => text.slice("ALTER FUNCTION ".length, text.indexOf(" SET search_path")));
-  const message = `the search_path ${path} was set for ${functions.join(", ")}, since ${why}`;
+  const message = `the search_path ${path} was set for ${functions.join(", ")}, because ${why}`;
   return pins.length === 0
     ? undefined
     : { ...draft, settings, statements: [...pins, ...draft.statements], findings: note(draft, message, remedy) };

@@ -6,29 +6,29 @@ import type { RestoreContext } from "./restore-context.js";
 import { follows, identifierName } from "../sql/tokenize.js";
 import { type Statement, newOwner, parseStatement, splitStatements, withoutSecrets } from "../sql/statements.js";
 
-/** An entry as it is to run on the target: what is left of its statements, and what was given up for that. */
+/** An entry adapted to the target: the remaining statements, and findings about the changes. */
 export interface Draft {
   readonly entry: Entry;
   readonly statements: readonly Statement[];
-  /** Settings for its transaction, beside those that hold for every entry. */
+  /** Additional settings of its transaction. */
   readonly settings: Readonly<Record<string, string>>;
   readonly findings: readonly RestoreFinding[];
 }
 
-/** How an entry is called in findings and errors. */
+/** Name of an entry in findings and errors. */
 export function objectName({ schema, name, type }: Entry): string {
   if (schema === undefined) return name;
-  // A comment or an ACL has its object's kind in its name: `TABLE customers`.
+  // The name of a comment or an ACL starts with its object's kind: `TABLE customers`.
   const kind = /^(ACL|COMMENT|SECURITY LABEL)$/.test(type) ? /^[A-Z ]+ /.exec(name)?.[0] : undefined;
   return kind === undefined ? `${schema}.${name}` : `${kind}${schema}.${name.slice(kind.length)}`;
 }
 
 export const findingFor = (
   entry: Entry,
-  finding: Pick<RestoreFinding, "message" | "remedy" | "severity">,
+  finding: Pick<RestoreFinding, "message" | "remedy" | "state">,
 ): RestoreFinding => ({ object: objectName(entry), objectType: entry.type, ...finding });
 
-/** Fits an entry to what the target is known to have: its roles, its tablespaces, its table access methods. */
+/** Adapts an entry to the target's roles, tablespaces and table access methods. */
 export function adaptedEntryOf(entry: Entry, context: RestoreContext): Draft {
   const draft: Draft = { entry, statements: splitStatements(entry.sql), settings: {}, findings: [] };
   return withStorage(withContent(draft, context), context);
@@ -47,7 +47,7 @@ function withContent(draft: Draft, context: RestoreContext): Draft {
     case "SUBSCRIPTION TABLE":
       return withoutSubscription(draft);
     case "MATERIALIZED VIEW DATA":
-      // A view whose owner is subject to policies holds what they let it see, as it does on the source.
+      // If policies apply to the owner of a materialized view, it contains only the visible rows, as on the source.
       return { ...draft, settings: { ...draft.settings, row_security: "on" } };
     case "TABLE":
     case "FOREIGN TABLE":
@@ -63,13 +63,13 @@ function withContent(draft: Draft, context: RestoreContext): Draft {
   }
 }
 
-/** Every database has them from the beginning, and a managed server keeps plpgsql for itself. */
+/** These exist in every database. On a managed server plpgsql belongs to the service. */
 const isPresentEverywhere = ({ tokens }: Statement): boolean =>
   follows(tokens, 0, "CREATE", "SCHEMA", "PUBLIC") ||
   follows(tokens, 0, "CREATE", "EXTENSION", "IF", "NOT", "EXISTS", "PLPGSQL") ||
   follows(tokens, 0, "COMMENT", "ON", "EXTENSION", "PLPGSQL");
 
-const withoutStatements = (draft: Draft, finding: Pick<RestoreFinding, "message" | "remedy" | "severity">): Draft => ({
+const withoutStatements = (draft: Draft, finding: Pick<RestoreFinding, "message" | "remedy" | "state">): Draft => ({
   ...draft,
   statements: [],
   findings: [...draft.findings, findingFor(draft.entry, finding)],
@@ -78,11 +78,11 @@ const withoutStatements = (draft: Draft, finding: Pick<RestoreFinding, "message"
 function withOwner(draft: Draft, { roles, administrator, resumed }: RestoreContext): Draft {
   const owner = draft.statements.map(newOwner).find((role) => role !== undefined);
   if (owner === undefined) return draft;
-  // What this restore has made is the administrator's; a schema may have been there before.
+  // The administrator owns everything that this restore created. A schema may have existed before.
   const isMadeHere = !resumed && draft.entry.type !== "SCHEMA OWNER";
   if (owner === administrator) return isMadeHere ? { ...draft, statements: [] } : draft;
   const role = roles.get(owner);
-  // Also of pg_database_owner, which stands for whoever owns the database: the administrator.
+  // This includes pg_database_owner, of which the database's owner, the administrator, is a member.
   if (role?.mayBecome) return draft;
   const quoted = quoteIdentifier(owner);
   return withoutStatements(draft, {
@@ -92,7 +92,7 @@ function withOwner(draft: Draft, { roles, administrator, resumed }: RestoreConte
     remedy: role
       ? `GRANT ${quoted} TO ${quoteIdentifier(administrator)}, then ALTER ... OWNER TO ${quoted}`
       : `CREATE ROLE ${quoted}, then ALTER ... OWNER TO ${quoted}`,
-    severity: "warning",
+    state: "Warning",
   });
 }
 
@@ -106,10 +106,10 @@ function withKnownGrantees(draft: Draft, context: RestoreContext): Draft {
       (grantor === undefined ? undefined : whyNotAs(grantor, statement, context)) ??
       (grantee === undefined ? undefined : whyNotTo(grantee, context));
     if (problem === undefined) statements.push(asTransactionRole(statement));
-    // To revoke from a role that is not there is to do nothing.
+    // A REVOKE from a missing role has nothing to do.
     else if (!isRevoke(statement)) {
       const remedy = "create the role on the target, then grant as on the source";
-      findings.push(findingFor(draft.entry, { message: problem, remedy, severity: "warning" }));
+      findings.push(findingFor(draft.entry, { message: problem, remedy, state: "Warning" }));
     }
   }
   return { ...draft, statements, findings };
@@ -118,7 +118,7 @@ function withKnownGrantees(draft: Draft, context: RestoreContext): Draft {
 const isRevoke = ({ tokens }: Statement): boolean =>
   tokens.some((_, index) => follows(tokens, index, "REVOKE")) || follows(tokens, 0, "RESET");
 
-/** The role in whose name a statement grants: pg_dump changes the session's for grants of others than the owner. */
+/** The role that grants: pg_dump changes the session's authorization for grants of others than the owner. */
 function grantorOf({ tokens }: Statement): string | undefined {
   if (follows(tokens, 0, "SET", "SESSION", "AUTHORIZATION")) return tokens[3] && identifierName(tokens[3]);
   if (!follows(tokens, 0, "ALTER", "DEFAULT", "PRIVILEGES", "FOR", "ROLE")) return undefined;
@@ -139,14 +139,14 @@ function whyNotAs(role: string, statement: Statement, context: RestoreContext): 
     ? `${administrator} may not act as ${role}`
     : `role ${role} does not exist on the target`;
   return follows(statement.tokens, 0, "SET")
-    ? `${reason}, so what that role had granted is granted by the owner`
+    ? `${reason}, so the object's owner grants the privileges that this role had granted`
     : `${reason}, so its default privileges were left out`;
 }
 
 const whyNotTo = (role: string, { roles }: RestoreContext): string | undefined =>
   roles.has(role) ? undefined : `role ${role} does not exist on the target, so its privileges were left out`;
 
-/** Only a superuser may change the session's authorization; a member may take on the role. */
+/** Only a superuser may change the session's authorization; members of a role use SET ROLE. */
 function asTransactionRole(statement: Statement): Statement {
   const { tokens } = statement;
   if (follows(tokens, 0, "RESET", "SESSION", "AUTHORIZATION")) return parseStatement("SET LOCAL ROLE NONE");
@@ -155,8 +155,7 @@ function asTransactionRole(statement: Statement): Statement {
 }
 
 /**
- * A policy keeps those of its roles that exist. With none of them it is left out, never created for PUBLIC, which is what
- * a policy without roles means.
+ * Removes missing roles from a policy. If none exists the policy is skipped: without roles it would apply to PUBLIC.
  */
 function withKnownPolicyRoles(draft: Draft, { roles }: RestoreContext): Draft {
   const policy = draft.statements[0];
@@ -167,13 +166,13 @@ function withKnownPolicyRoles(draft: Draft, { roles }: RestoreContext): Draft {
   const missing = list.names.filter((name) => !known.includes(name)).join(", ");
   const remedy = `CREATE ROLE, then: ${policy.text}`;
   if (known.length === 0) {
-    const message = `of the policy's roles none exists on the target (${missing}), so it was left out`;
-    return withoutStatements(draft, { message, remedy, severity: "failed" });
+    const message = `none of the policy's roles exists on the target (${missing}), so it was left out`;
+    return withoutStatements(draft, { message, remedy, state: "Failed" });
   }
   const kept = known.map((name) => (name === "public" ? "PUBLIC" : quoteIdentifier(name))).join(", ");
   const text = `${policy.text.slice(0, list.start)}${kept}${policy.text.slice(list.end)}`;
   const message = `roles of the policy that do not exist on the target were left out: ${missing}`;
-  const finding = findingFor(draft.entry, { message, remedy, severity: "warning" });
+  const finding = findingFor(draft.entry, { message, remedy, state: "Warning" });
   return { ...draft, statements: [parseStatement(text)], findings: [...draft.findings, finding] };
 }
 
@@ -187,13 +186,13 @@ function policyRoles({ tokens }: Statement): { names: string[]; start: number; e
   return { names, start: list[0]!.start, end: list.at(-1)!.end };
 }
 
-/** It would start to pull from its publisher at once, beside the source that still does. */
+/** Skips a subscription, which would start to receive from its publisher while the source's still does. */
 function withoutSubscription(draft: Draft): Draft {
   const create = draft.statements[0];
   return withoutStatements(draft, {
-    message: "subscriptions are not created, since they would start to pull from their publisher",
-    remedy: `once the source's is dropped: ${create ? withoutSecrets(create) : "CREATE SUBSCRIPTION"}`,
-    severity: "failed",
+    message: "subscriptions are not created, because they would start to receive changes from their publisher",
+    remedy: `after the source's subscription is dropped: ${create ? withoutSecrets(create) : "CREATE SUBSCRIPTION"}`,
+    state: "Failed",
   });
 }
 
@@ -217,5 +216,5 @@ function withStorage(draft: Draft, { tableAccessMethods }: RestoreContext): Draf
 
 const warned = (draft: Draft, message: string): Draft => ({
   ...draft,
-  findings: [...draft.findings, findingFor(draft.entry, { message, severity: "warning" })],
+  findings: [...draft.findings, findingFor(draft.entry, { message, state: "Warning" })],
 });

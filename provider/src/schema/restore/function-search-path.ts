@@ -4,9 +4,8 @@ import { settingValue } from "../database/setting-value.js";
 import { type Statement, parseStatement, relationAt } from "../sql/statements.js";
 
 /**
- * Statements that give the functions which a statement calls a search_path of their own; none where they have one, or
- * belong to an extension. The statement names them with their schema, as everything that PostgreSQL prints under an empty
- * search_path.
+ * Statements that set the search_path of the functions called by a statement. Functions with their own search_path, and
+ * those of extensions, are excluded. The statement qualifies names, as PostgreSQL does under an empty search_path.
  */
 export async function pinSearchPath(target: Client, statement: Statement, path: string): Promise<Statement[]> {
   const { rows } = await target.query<{ signature: string }>(
@@ -32,7 +31,7 @@ function calledFunctions(statement: Statement): RelationName[] {
   });
 }
 
-/** The query of the materialized view that a REFRESH fills, in which its functions are called. */
+/** The query of a materialized view, for finding its functions. */
 export async function materializedQuery(target: Client, { schema, name }: RelationName): Promise<Statement> {
   const { rows } = await target.query<{ query: string }>(
     `SELECT pg_catalog.pg_get_viewdef(c.oid) AS query

@@ -11,9 +11,9 @@ import type { RelationName } from "../../postgres/identifiers.js";
 import { restoreEntry } from "./restore.js";
 
 /**
- * Fills the materialized views that are filled on the source, in the order given. Those without rows there stay without.
- * One that reads another by way of a function, which no catalogue tells, is tried again when the others are filled. One
- * whose query fails over the rows as they are now stays empty and is found: it would on the source, too.
+ * Refreshes the materialized views that are populated on the source, in the given order. A view may read another one
+ * through a function, which catalogues do not record; it is retried after the others. If a view's query fails for the
+ * current rows, the view stays empty and is reported: it would fail on the source, too.
  */
 export async function refreshMaterializedViews(
   source: pg.Client,
@@ -32,7 +32,7 @@ export async function refreshMaterializedViews(
   while (waiting.length > 0) {
     const refusals = await refreshEach(target, waiting, context, findings);
     const unfilled = [...refusals].filter(([, refusal]) => isReadTooEarly(refusal)).map(([view]) => view);
-    // What waits for one that cannot be filled waits in vain.
+    // No progress: the remaining views wait for a view that cannot be refreshed.
     const isOver = unfilled.length === waiting.length;
     const lost = [...refusals].filter(([view]) => isOver || !unfilled.includes(view));
     findings.push(...lost.map(([view, refusal]) => stayedEmpty(view, refusal)));
@@ -45,11 +45,11 @@ function stayedEmpty(view: RelationName, refusal: RefusedError): RestoreFinding 
   // Class 53: the target has no room, memory or connection left, whatever the query.
   const lacksResources = sqlStateOf(refusal.cause).startsWith("53");
   const reason = lacksResources ? "the target lacks resources" : "its query fails";
-  const remedy = lacksResources ? "free or add what the target lacks" : "correct what its query meets";
+  const remedy = lacksResources ? "add the missing resources on the target" : "correct the cause of the error";
   return findingFor(refresh(view), {
-    message: `the materialized view was not filled, since ${reason}: ${messageOf(refusal.cause)}`,
+    message: `the materialized view was not refreshed, because ${reason}: ${messageOf(refusal.cause)}`,
     remedy: `${remedy}, then: ${refresh(view).sql}`,
-    severity: "warning",
+    state: "Warning",
   });
 }
 
@@ -61,7 +61,7 @@ async function refreshEach(
 ): Promise<ReadonlyMap<RelationName, RefusedError>> {
   const refusals = new Map<RelationName, RefusedError>();
   for (const view of views) {
-    if (context.signal?.aborted) throw cancellation(`filling views, before ${view.name},`, context.signal);
+    if (context.signal?.aborted) throw cancellation(`refreshing views, before ${view.name},`, context.signal);
     try {
       findings.push(...(await restoreEntry(target, refresh(view), context)));
     } catch (error) {
@@ -76,7 +76,7 @@ async function refreshEach(
 const isReadTooEarly = ({ cause }: RefusedError): boolean =>
   cause instanceof pg.DatabaseError && cause.code === "55000";
 
-/** As pg_dump would write it with the data. */
+/** In the form of pg_dump's entry with data. */
 const refresh = ({ schema, name }: RelationName): Entry => ({
   id: 0,
   classOid: 0,

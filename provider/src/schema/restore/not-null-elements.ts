@@ -4,9 +4,11 @@ import { type Statement, parseStatement, relationAt } from "../sql/statements.js
 import { createdRelationAt, elementsOf, withoutElements } from "../plan/table-elements.js";
 
 /**
- * The pg_dump of 18 writes what a child table has of its own on an inherited column as an element of its list:
- * `CREATE TABLE public.child ( NOT NULL id, extra integer ) INHERITS (public.parent)`. Servers before 18 have no such
- * element (manual of 18, CREATE TABLE, table_constraint): there, the column is altered once the table is made.
+ * Converts elements `NOT NULL column` of CREATE TABLE to ALTER TABLE for targets before 18. The pg_dump of 18 writes
+ * them for inherited columns of a child table:
+ *
+ * `CREATE TABLE public.child ( NOT NULL id, extra integer ) INHERITS (public.parent)` (manual of 18, CREATE TABLE,
+ * table_constraint).
  */
 export function withoutNotNullElements(statement: Statement): Statement[] {
   const at = createdRelationAt(statement);

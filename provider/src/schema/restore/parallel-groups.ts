@@ -1,17 +1,19 @@
 import type { Entry } from "../sql/toc-entries.js";
 
-/** Entries that follow one another in the dump. */
+/** Consecutive entries of the dump. */
 export interface ParallelGroup {
   /** In the dump's order. */
   readonly entries: readonly Entry[];
   /**
-   * The same entries where they can be restored in several sessions: nothing in one group is known to need anything in
-   * another. Within a group order counts. Empty where it counts in all of the stretch.
+   * The same entries in groups for several sessions. No group is known to need an entry of another group; within a
+   * group the order is kept. Empty if the whole sequence has to keep its order.
    */
   readonly groups: readonly (readonly Entry[])[];
 }
 
-/** What names the relations that it needs, and comments. Everything else waits for all that is before it. */
+/**
+ * Kinds whose statements contain the relations that they need, and comments. Other kinds wait for all earlier entries.
+ */
 const separable: ReadonlySet<string> = new Set([
   "COMMENT",
   "DEFAULT",
@@ -23,12 +25,15 @@ const separable: ReadonlySet<string> = new Set([
 
 const relations: ReadonlySet<string> = new Set(["SEQUENCE", "TABLE", "VIEW"]);
 
-/** Fewer are restored before further sessions are open. */
+/** Minimum number of entries for opening further sessions. */
 const fewestApart = 200;
-/** Entries of a group: few enough for all sessions to end together, and not to fill the locks of a small server. */
-const mostOfGroup = 50;
+/**
+ * Maximum number of entries in a group, so that all sessions end at about the same time and do not fill a small
+ * server's lock table.
+ */
+const maxGroupEntries = 50;
 
-/** Divides what is restored in the dump's order into parallelGroups, which follow one another. */
+/** Divides entries in the dump's order into consecutive groups. */
 export function parallelGroupsOf(entries: readonly Entry[]): ParallelGroup[] {
   const parallelGroups: { entries: Entry[]; groups: Entry[][] }[] = [];
   const append = (some: readonly Entry[]): void => {
@@ -55,13 +60,13 @@ function groupsOf(entries: readonly Entry[]): Entry[][] {
   const groups: Entry[][] = [];
   for (const family of connectedComponents(entries)) {
     const last = groups.at(-1);
-    if (last && last.length + family.length <= mostOfGroup) last.push(...family);
+    if (last && last.length + family.length <= maxGroupEntries) last.push(...family);
     else groups.push([...family]);
   }
   return groups;
 }
 
-/** Entries with all that they mention, and that mentions them, in the dump's order. */
+/** Groups entries that mention each other's objects, in the dump's order. */
 function connectedComponents(entries: readonly Entry[]): Iterable<readonly Entry[]> {
   const leader = entries.map((_, index) => index);
   const leaderOf = (index: number): number => {
@@ -72,14 +77,14 @@ function connectedComponents(entries: readonly Entry[]): Iterable<readonly Entry
   const mentions = entries.map((entry, index) => {
     const names = entry.sql.match(qualifiedName) ?? [];
     if (!makers.has(entry.id)) makers.set(entry.id, index);
-    // What an entry makes is what it names first.
+    // The first relation in a statement is the one that it creates.
     if (relations.has(entry.type) && names[0] !== undefined && !makers.has(names[0])) makers.set(names[0], index);
     return [...names, ...entry.dependencies, entry.id];
   });
   mentions.forEach((mentioned, index) => {
     for (const one of mentioned) {
       const maker = makers.get(one);
-      // The earlier leads, so that families come in the order of their first entries.
+      // The earlier entry becomes the leader, so that groups are in the order of their first entries.
       if (maker !== undefined) join(leader, leaderOf(maker), leaderOf(index));
     }
   });
@@ -98,7 +103,7 @@ function join(leader: number[], one: number, other: number): void {
 }
 
 /**
- * `schema.name` as pg_dump writes every relation, wherever it stands: in a string it may be a sequence's. What is found
- * wrongly keeps entries together, and what is missed is restored again, behind the others.
+ * Matches `schema.name`, as pg_dump writes relations, also inside strings, which may contain a sequence's name. A false
+ * match only keeps entries together. A missed one causes a refusal, and the entry is retried later.
  */
 const qualifiedName = /(?:"(?:[^"]|"")+"|[\w$\u0080-\uffff]+)\.(?:"(?:[^"]|"")+"|[\w$\u0080-\uffff]+)/g;

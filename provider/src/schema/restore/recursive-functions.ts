@@ -6,20 +6,21 @@ import { type Statement, relationAt, splitStatements } from "../sql/statements.j
 interface StandardFunction {
   readonly entry: Entry;
   readonly name: string;
-  /** Makes it with nothing but its arguments and its result. */
+  /** Creates the function with its arguments and result, but without its body. */
   readonly head: string;
-  /** Gives it its body, and all else. */
+  /** Adds the body and all other properties. */
   readonly replacement: string;
-  /** Names of what the body calls. */
+  /** Names of the functions that the body calls. */
   readonly calls: ReadonlySet<string>;
 }
 
 /**
- * From 14 on a body in the SQL standard's form is read when its function is made, and what it calls has to be there. On the
- * source one that calls itself, or another one that calls it, came about by CREATE OR REPLACE. Here their entries become one
- * that does so in one transaction, since a function without its body must never be left.
+ * Handles functions with SQL-standard bodies (from 14 on) that call themselves, directly or through each other. Their
+ * bodies are parsed at creation, and the called functions must exist. On the source they were created with CREATE OR
+ * REPLACE. Their entries are combined into one entry, executed in one transaction, so that no function remains without
+ * its body.
  *
- * @returns one for each function that calls itself by any way, and the entries that it takes the place of
+ * @returns one entry for each group of functions, and the entries that it replaces
  */
 export function splitRecursiveDefinition(
   entries: readonly Entry[],
@@ -33,12 +34,12 @@ export function splitRecursiveDefinition(
   });
 }
 
-/** What may stand between a function and itself, and is made by what its entry says alone. */
+/** Kinds that can connect a function to itself and that are created by their entry alone. */
 const between: ReadonlySet<string> = new Set(["AGGREGATE", "CAST", "OPERATOR", "VIEW"]);
 
 /**
- * All such functions and what may stand between them, as one entry: for a function that reaches itself by way of an operator
- * or a view, which a body does not tell. Undefined where there are none.
+ * Combines all such functions and connecting objects into one entry. This supports functions that call themselves
+ * through an operator or a view. Undefined without such functions.
  */
 export function createDirectly(
   entries: readonly Entry[],
@@ -88,7 +89,7 @@ function standardFunction(entry: Entry): StandardFunction | undefined {
   };
 }
 
-/** The first place outside of parentheses that is no part of a name: an argument or a type may be called by a key word. */
+/** The first position of a clause outside parentheses. An argument or a type may have the name of a key word. */
 function clauseAt({ tokens }: Statement, begins: (at: number) => boolean): number {
   let depth = 0;
   return tokens.findIndex((_, at) => {

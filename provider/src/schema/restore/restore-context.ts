@@ -2,29 +2,29 @@ import type { Client } from "pg";
 import type { Entry } from "../sql/toc-entries.js";
 import { serverVersion } from "../../postgres/server-version.js";
 
-/** What the target is and allows, asked once, and what has been left out so far. */
+/** Properties of the target, read once, and the entries skipped so far. */
 export interface RestoreContext {
   /** server_version_num of the target. */
   readonly version: number;
-  /** The role that restores, and its database. */
+  /** The restoring role, and the target database. */
   readonly administrator: string;
   readonly database: string;
-  /** The target's roles, and whether the administrator can give objects to each. */
+  /** The target's roles, and whether the administrator can give objects to them. */
   readonly roles: ReadonlyMap<string, { readonly mayBecome: boolean }>;
-  /** Filled by the restore as it creates access methods, or extensions with some. */
+  /** The restore adds access methods that it creates, directly or by extensions. */
   readonly tableAccessMethods: Set<string>;
-  /** search_path of the source's database, under which its functions expect to run; undefined leaves them without. */
+  /** search_path of the source's database, which its functions may require. Undefined: not used. */
   readonly sourceSearchPath: string | undefined;
-  /** Entries may have run before, so that an object that exists is the one wanted. */
+  /** An earlier run may have created objects, so that an existing object is accepted. */
   readonly resumed: boolean;
-  /** Entries that the target does not get, by their ids: possible causes of later refusals. Filled by the restore. */
+  /** Skipped entries by their IDs: possible causes of later refusals. Filled by the restore. */
   readonly skipped: Map<number, SkippedEntry>;
-  /** {@link catalogueKey}s of objects that the target does not get, each with a finding. Filled by the restore. */
+  /** {@link catalogueKey}s of objects that the target lacks, each with a finding. Filled by the restore. */
   readonly missing: Set<string>;
   readonly signal: AbortSignal | undefined;
 }
 
-/** Plain JSON: the store keeps it for other workers. */
+/** Plain JSON, because the records keep it for other workers. */
 export interface SkippedEntry extends Pick<Entry, "type" | "name"> {
   readonly schema?: string | undefined;
   readonly reason: string;
@@ -33,15 +33,15 @@ export interface SkippedEntry extends Pick<Entry, "type" | "name"> {
 export interface RestoreOptions {
   /** From {@link readSearchPath}. */
   readonly sourceSearchPath?: string | undefined;
-  /** A worker before this one may have run entries on this target. Without it, an object that exists is an error. */
+  /** An earlier worker may have restored entries on this target. Otherwise an existing object is an error. */
   readonly resumed?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** @param target a session in the database that is restored into, as the role that restores */
+/** @param target a session of the restoring role in the target database */
 export async function readRestoreContext(target: Client, options: RestoreOptions = {}): Promise<RestoreContext> {
   const version = await serverVersion(target);
-  // Since 16, membership and the right to SET ROLE are two things (pg_auth_members.set_option).
+  // From 16 on, membership and the right to SET ROLE are separate (pg_auth_members.set_option).
   const privilege = version >= 160000 ? "SET" : "MEMBER";
   const { rows } = await target.query<{ administrator: string; database: string; roles: Record<string, boolean> }>(
     `SELECT current_user AS administrator, current_database() AS database,
@@ -62,7 +62,7 @@ export async function readRestoreContext(target: Client, options: RestoreOptions
   };
 }
 
-/** The search_path with which a session of the source's database begins, whatever this session has set since. */
+/** The initial search_path of sessions in the source's database, independent of this session's setting. */
 export async function readSearchPath(source: Client): Promise<string> {
   const { rows } = await source.query<{ path: string }>(
     "SELECT reset_val AS path FROM pg_catalog.pg_settings WHERE name = 'search_path'",

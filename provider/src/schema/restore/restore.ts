@@ -1,10 +1,10 @@
 import pg from "pg";
 import { cancellation } from "../../copy/cancellation.js";
-import { RefusedError, UnreachableError, messageOf } from "../../errors.js";
-import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
+import { RefusedError } from "../../errors.js";
 import { qualify, quoteLiteral } from "../../postgres/identifiers.js";
 import { type Draft, adaptedEntryOf, findingFor, objectName } from "./adapted-entry.js";
 import { type Entry, catalogueKey } from "../sql/toc-entries.js";
+import { refused } from "../sql/refused.js";
 import { type RestoreFinding, summarize } from "../sql/restore-findings.js";
 import { createDirectly, splitRecursiveDefinition } from "./recursive-functions.js";
 import { type RestoreContext, type SkippedEntry, readTableAccessMethods } from "./restore-context.js";
@@ -13,7 +13,7 @@ import { follows, identifierName, tokenize } from "../sql/tokenize.js";
 import { type Statement, relationAt, schemaOf, withoutSecrets } from "../sql/statements.js";
 import { parallelGroupsOf } from "./parallel-groups.js";
 
-/** Kinds whose loss leaves the data and everything else as it is; what needs one of them names it as the cause. */
+/** Kinds whose loss does not affect data or other objects. Objects that need one of them name it as the cause. */
 const dispensable: ReadonlySet<string> = new Set([
   "ACCESS METHOD",
   "ACL",
@@ -41,25 +41,25 @@ const dispensable: ReadonlySet<string> = new Set([
 const isDispensable = (entry: Entry): boolean =>
   dispensable.has(entry.type) || entry.type.endsWith(" OWNER") || isShellType(entry);
 
-/** A type that was announced and never defined: nothing can have it. */
+/** A shell type, which was declared but never defined. No column can have it. */
 const isShellType = ({ type, sql }: Entry): boolean => type === "TYPE" && tokenize(sql, 7).length === 6;
 
-/** Not allowed, not supported, not installed, not there, not loaded. */
+/** Insufficient privilege, unsupported feature, missing file, missing object, missing library. */
 const forbidding: ReadonlySet<string> = new Set(["42501", "0A000", "58P01", "42704", "22023"]);
 
 /** Duplicate column, object, function, schema, table (manual, "PostgreSQL Error Codes"). */
 const duplicates: ReadonlySet<string> = new Set(["42701", "42710", "42723", "42P06", "42P07"]);
 
-/** Whether a statement was refused because it has run before. */
+/** Whether a statement was refused because an earlier run executed it. */
 function isDuplicate({ type }: Entry, { code, schema }: pg.DatabaseError): boolean {
   switch (code) {
     case "42P16": // a second primary key
       return type === "CONSTRAINT";
-    case "42809": // the partition is attached
+    case "42809": // the partition is already attached
       return type === "TABLE ATTACH";
-    case "55000": // the column is an identity column; the key has taken its index over
+    case "55000": // the column is already an identity column, or the key already uses its index
       return type === "SEQUENCE" || type === "CONSTRAINT";
-    case "23505": // for kinds that the server does not look up before; a table's rows are another matter
+    case "23505": // kinds whose existence the server does not check first; an error in users' tables has another cause
       return schema === "pg_catalog";
     default:
       return duplicates.has(code ?? "");
@@ -67,19 +67,19 @@ function isDuplicate({ type }: Entry, { code, schema }: pg.DatabaseError): boole
 }
 
 /**
- * Restores in several sessions what can be: groups side by side, and the entries of each as {@link restoreTogether} does.
- * Answers those that it has restored.
+ * Restores entries in several sessions: groups in parallel, and the entries of each with {@link restoreTogether}.
+ * Returns the restored entries.
  */
 export type RestoreApart = (groups: readonly (readonly Entry[])[]) => Promise<ReadonlySet<Entry>>;
 
 /**
- * Runs entries one after another, each as if in a transaction of its own, fitted to what the target allows. What could
- * not be carried over is found, never skipped in silence.
+ * Restores entries one after another, each as if in its own transaction, adapted to the target. Each object that could
+ * not be restored unchanged is reported in a finding.
  *
- * @param apart for entries by the hundred, of which most do not need each other
- * @throws RefusedError naming every entry that the target does not take; the others stay
+ * @param apart restores hundreds of mostly independent entries in parallel
+ * @throws RefusedError naming every refused entry; the others stay
  * @throws UnreachableError when the connection breaks: run the same entries again with `resumed`
- * @throws the error that the context's signal was aborted with, or CanceledError, between two entries
+ * @throws the reason of the context's signal, or CanceledError, between two entries
  */
 export async function restoreEntries(
   target: pg.Client,
@@ -94,11 +94,11 @@ export async function restoreEntries(
 
 export interface TriedEntries {
   readonly findings: RestoreFinding[];
-  /** Of the entries that the target refused, those that no other refused entry explains. */
+  /** Refused entries, except those whose refusal is explained by another refused entry. */
   readonly refusals: readonly RefusedError[];
 }
 
-/** As {@link restoreEntries}, but returns what the target refused. */
+/** Restores entries like {@link restoreEntries}, but returns the refusals. */
 export async function tryEntries(
   target: pg.Client,
   entries: readonly Entry[],
@@ -116,7 +116,7 @@ export async function tryEntries(
   return { findings: summarize(findings), refusals };
 }
 
-/** Answers those that need what may come yet, and what belongs to such entries. */
+/** Restores entries whose requirements exist. Returns the others, and the entries that belong to them. */
 async function restoreReady(
   target: pg.Client,
   entries: readonly Entry[],
@@ -142,8 +142,8 @@ async function restoreReady(
 }
 
 /**
- * pg_dump does not know what a function's body needs, which a server looks into where it is planned: for a generated column,
- * a view. So what was refused is tried again behind the rest, for as long as any of it goes; then the refusals count.
+ * Retries refused entries after the others, as long as some succeed. The reason: pg_dump does not know what a
+ * function's body needs, and the server evaluates the body for generated columns and views.
  */
 async function restoreWaiting(
   target: pg.Client,
@@ -168,7 +168,7 @@ async function restoreWaiting(
   return rootRefusals(refused);
 }
 
-/** Without the refusals of entries that need another refused entry. */
+/** Removes refusals of entries that need another refused entry. */
 function rootRefusals(refused: readonly { readonly entry: Entry; readonly refusal: RefusedError }[]): RefusedError[] {
   const isConsequence = ({ entry, refusal }: (typeof refused)[number]): boolean =>
     isMissingObject(refusal.cause) &&
@@ -178,8 +178,8 @@ function rootRefusals(refused: readonly { readonly entry: Entry; readonly refusa
 }
 
 /**
- * Functions that call themselves or each other, by way of operators and views as well, as far as nothing else keeps
- * them back. Answers what still waits.
+ * Restores functions that call themselves or each other, also through operators and views. Returns the entries that
+ * still wait.
  */
 async function restoreRecursive(
   target: pg.Client,
@@ -199,8 +199,8 @@ async function restoreRecursive(
 }
 
 /**
- * Restores one entry, as {@link restoreEntries} does, and adds what it finds. Answers why the target refused the entry
- * for what it says; undefined when it is there.
+ * Restores one entry like {@link restoreEntries}, and adds its findings. Returns the refusal if the target refused the
+ * entry because of its content; undefined if the object exists.
  */
 export async function refusalOf(
   target: pg.Client,
@@ -219,12 +219,12 @@ export async function refusalOf(
 
 const refusalsNamed = 20;
 
-/** Whether the target refused an entry for what it says, and not for the state that the server is in. */
+/** Whether the target refused an entry because of its content, and not because of the server's state. */
 function isOfItsOwn({ cause }: RefusedError): boolean {
   return cause instanceof pg.DatabaseError && /^(0A|22|23|2B|42|3F|P0|55000)/.test(cause.code ?? "");
 }
 
-/** One error for all of them. */
+/** Combines all refusals into one error. */
 function allRefused(refusals: readonly RefusedError[]): RefusedError {
   const [first] = refusals;
   if (refusals.length === 1) return first!;
@@ -236,17 +236,17 @@ function allRefused(refusals: readonly RefusedError[]): RefusedError {
   });
 }
 
-/** Entries of one transaction: each table that is made keeps some of the server's locks until it is committed. */
-const mostTogether = 100;
+/** Entries per transaction: each created table needs some of the server's locks until the commit. */
+const entriesPerTransaction = 100;
 
-/** Kinds of which the server only warns where it does not do what it is told. */
+/** Kinds for which the server only warns if it ignores a statement. */
 const isWatched = ({ type }: Entry): boolean => type === "ACL" || type === "DEFAULT ACL";
 
-/** Neighbours that can be tried in one transaction: thousands of tables would else be thousands of commits. */
+/** Divides consecutive entries into transactions. Otherwise thousands of tables would need thousands of commits. */
 export function* batches(entries: readonly Entry[]): Generator<readonly Entry[]> {
   let batch: Entry[] = [];
   for (const entry of entries) {
-    if (batch.length === mostTogether || (batch.length > 0 && isWatched(entry) !== isWatched(batch[0]!))) {
+    if (batch.length === entriesPerTransaction || (batch.length > 0 && isWatched(entry) !== isWatched(batch[0]!))) {
       yield batch;
       batch = [];
     }
@@ -255,7 +255,7 @@ export function* batches(entries: readonly Entry[]): Generator<readonly Entry[]>
   if (batch.length > 0) yield batch;
 }
 
-/** What is left to do once others have done what they can, in the dump's order. */
+/** The entries that remain after the parallel restore, in the dump's order. */
 async function* batchesLeft(entries: readonly Entry[], apart: RestoreApart): AsyncGenerator<readonly Entry[]> {
   for (const { entries: stretch, groups } of parallelGroupsOf(entries)) {
     const restored = groups.length > 1 ? await apart(groups) : undefined;
@@ -264,8 +264,8 @@ async function* batchesLeft(entries: readonly Entry[], apart: RestoreApart): Asy
 }
 
 /**
- * Restores entries in one transaction and one round trip. Answers false, and has done nothing, where any of them needs to be
- * fitted to the target or is refused.
+ * Restores entries in one transaction and one round trip. Returns false, with no changes, if any entry needs adaptation
+ * or is refused.
  */
 export async function restoreTogether(
   target: pg.Client,
@@ -279,7 +279,7 @@ export async function restoreTogether(
   const statements = drafts.flatMap((draft) => draft.statements.map(({ text }) => text));
   if (statements.length === 0) return true;
   const all = `BEGIN; ${transactionSettings(drafts[0]!)}; ${statements.join(";\n")}`;
-  // What would be warned of is not committed before that is known.
+  // Statements with possible warnings are not committed before the warnings are read.
   const commitsApart = batch.some(isWatched);
   const { answer: error, ungranted } = await watched(target, () =>
     refused(target, commitsApart ? all : `${all};\nCOMMIT`),
@@ -293,7 +293,7 @@ export async function restoreTogether(
   return true;
 }
 
-/** Tables of access methods that were just created follow in the dump. */
+/** Entries of tables follow the entry of their access method. */
 async function learnAccessMethods(
   target: pg.Client,
   restored: readonly Entry[],
@@ -303,7 +303,7 @@ async function learnAccessMethods(
   for (const name of await readTableAccessMethods(target)) tableAccessMethods.add(name);
 }
 
-/** Restores one entry, as {@link restoreEntries} does. */
+/** Restores one entry like {@link restoreEntries}. */
 export async function restoreEntry(
   target: pg.Client,
   entry: Entry,
@@ -311,7 +311,7 @@ export async function restoreEntry(
 ): Promise<readonly RestoreFinding[]> {
   const findings = await restoreAdapted(target, entry, context);
   await learnAccessMethods(target, [entry], context);
-  const isLeftOut = !entry.type.endsWith(" OWNER") && findings.some(({ severity }) => severity === "failed");
+  const isLeftOut = !entry.type.endsWith(" OWNER") && findings.some(({ state }) => state === "Failed");
   if (isLeftOut) context.missing.add(catalogueKey(entry));
   return findings;
 }
@@ -344,10 +344,10 @@ async function restoreAdapted(
   }
 }
 
-/** privilege_not_granted and privilege_not_revoked: what the server only warns of, and does nothing. */
+/** privilege_not_granted and privilege_not_revoked: the server only warns, and changes nothing. */
 const ungrantedCodes: ReadonlySet<string> = new Set(["01006", "01007"]);
 
-/** What a statement's answer is, and what the server has only warned of meanwhile. */
+/** Runs a statement, and returns its result and the server's warnings. */
 async function watched<T>(
   target: pg.Client,
   run: () => Promise<T>,
@@ -366,12 +366,12 @@ async function watched<T>(
 
 const notGranted = (entry: Entry, message: string): RestoreFinding =>
   findingFor(entry, {
-    message: `not all privileges were carried over: ${message}`,
+    message: `not all privileges were migrated: ${message}`,
     remedy: "as the object's owner, grant as on the source",
-    severity: "warning",
+    state: "Warning",
   });
 
-/** Runs a draft in one round trip; if that is refused, statement by statement, to learn which one was. */
+/** Runs an adapted entry in one round trip. If it is refused, runs each statement to find the refused one. */
 async function attempt(target: pg.Client, draft: Draft): Promise<Refusal | undefined> {
   const { statements } = draft;
   if (statements.length === 0) return undefined;
@@ -391,20 +391,6 @@ async function attempt(target: pg.Client, draft: Draft): Promise<Refusal | undef
   return error && { statement: statements.at(-1)!, error };
 }
 
-async function refused(target: pg.Client, sql: string): Promise<pg.DatabaseError | undefined> {
-  try {
-    await target.query(sql);
-    return undefined;
-  } catch (error) {
-    if (isConnectionLoss(error))
-      throw new UnreachableError(`the target's connection broke during the restore: ${messageOf(error)}`, {
-        cause: error,
-      });
-    if (error instanceof pg.DatabaseError) return error;
-    throw error;
-  }
-}
-
 function transactionSettings({ settings }: Draft): string {
   const wanted = Object.entries({
     check_function_bodies: "off",
@@ -419,14 +405,14 @@ function transactionSettings({ settings }: Draft): string {
   return `SELECT ${calls.join(", ")}`;
 }
 
-/** Whether the object is there already, from an earlier run. */
+/** Whether an earlier run created the object. */
 function isDone(entry: Entry, { error }: Refusal, { resumed }: RestoreContext): boolean {
-  // Extensions bring their schemas along.
+  // Extensions may have created their schemas.
   if (entry.type === "SCHEMA" && error.code === "42P06") return true;
   return resumed && isDuplicate(entry, error);
 }
 
-/** Removes an index that was left half built, so that it is built again; false when there is none. */
+/** Drops an index with an incomplete build, so that it is built again. Returns false without such an index. */
 async function dropInvalidIndex(target: pg.Client, entry: Entry, { statement }: Refusal): Promise<boolean> {
   const schema = schemaOf(statement);
   if (schema === undefined || (entry.type !== "INDEX" && entry.type !== "CONSTRAINT")) return false;
@@ -434,7 +420,8 @@ async function dropInvalidIndex(target: pg.Client, entry: Entry, { statement }: 
   const key = tokens.findIndex((_, index) => follows(tokens, index, entry.type));
   const name = tokens[key + 1];
   if (key < 0 || !name) return false;
-  // A partitioned table's index (relkind I) is invalid until its partitions' are attached: that one is no leftover.
+  // A partitioned table's index (relkind I) is invalid until its partitions' indexes are attached. It must not be
+  // dropped.
   const { rowCount } = await target.query(
     `SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
       WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1)
@@ -446,7 +433,7 @@ async function dropInvalidIndex(target: pg.Client, entry: Entry, { statement }: 
   return true;
 }
 
-/** Why something that this entry needs, or the entry itself, was left out. */
+/** The reason why this entry, or an entry that it needs, was skipped. */
 function rootCause({ id, dependencies }: Entry, { skipped }: RestoreContext): string | undefined {
   const cause = [id, ...dependencies].find((needed) => skipped.has(needed));
   return cause === undefined ? undefined : skipped.get(cause)?.reason;
@@ -459,8 +446,8 @@ const isMissingObject = (error: unknown): boolean =>
   error instanceof pg.DatabaseError && missingObject.has(error.code ?? "");
 
 /**
- * The reasons why skipped objects are missing that a refused entry names. What no entry creates belongs to an extension, so
- * where none is named all skipped extensions are possible causes.
+ * The reasons of skipped entries whose objects a refused entry mentions. Objects without an entry belong to extensions:
+ * if none is mentioned, all skipped extensions are possible causes.
  */
 function possibleCause(entry: Entry, error: pg.DatabaseError, { skipped }: RestoreContext): string | undefined {
   if (!isMissingObject(error) || skipped.size === 0) return undefined;
@@ -470,9 +457,9 @@ function possibleCause(entry: Entry, error: pg.DatabaseError, { skipped }: Resto
   return causes.length === 0 ? undefined : [...new Set(causes.map(({ reason }) => reason))].slice(0, 10).join("; ");
 }
 
-/** Whether an entry's statements name an object: pg_dump qualifies every name that has a schema. */
+/** Whether an entry's statements mention an object. pg_dump qualifies all names that have a schema. */
 function mentions({ sql }: Entry, { type, schema, name }: SkippedEntry): boolean {
-  // A comment or a privilege is no object that could be missing.
+  // Comments and privileges are not objects that could be missing.
   if (type === "EXTENSION" || type === "ACL" || type === "COMMENT") return false;
   const wanted = /^(FUNCTION|PROCEDURE|AGGREGATE)$/.test(type) ? name.slice(0, name.indexOf("(")) : name;
   if (!sql.includes(wanted.replaceAll('"', '""'))) return false;
@@ -489,22 +476,22 @@ const skippedEntry = ({ type, schema, name }: Entry, reason: string): SkippedEnt
 
 function skip(entry: Entry, reason: string, { skipped }: RestoreContext): RestoreFinding[] {
   if (!skipped.has(entry.id)) skipped.set(entry.id, skippedEntry(entry, reason));
-  return [findingFor(entry, { message: `it was left out with what it belongs to: ${reason}`, severity: "failed" })];
+  return [findingFor(entry, { message: `it was left out with what it belongs to: ${reason}`, state: "Failed" })];
 }
 
 function giveUp(draft: Draft, { statement, error }: Refusal, context: RestoreContext): readonly RestoreFinding[] {
   const { entry } = draft;
   const isForbidden = entry.type === "EXTENSION" || forbidding.has(error.code ?? "");
-  // What is on a member of an extension does not name the extension.
+  // Entries about members of an extension do not mention the extension.
   const isLeftBehind = possibleCause(entry, error, context) !== undefined;
   if (isDispensable(entry) && (isForbidden || isLeftBehind)) {
     if (!entry.type.endsWith(" OWNER"))
       context.skipped.set(entry.id, skippedEntry(entry, `${describe(entry)}: ${error.message}`));
     const message = `it was left out: ${error.message}`;
-    return [findingFor(entry, { message, remedy: laterRemedy(entry, statement), severity: "failed" })];
+    return [findingFor(entry, { message, remedy: laterRemedy(entry, statement), state: "Failed" })];
   }
   const root = rootCause(entry, context) ?? possibleCause(entry, error, context);
-  const because = root === undefined ? "" : `; left out before, and probably the cause: ${root}`;
+  const because = root === undefined ? "" : `; probably the cause: ${root}, which was left out`;
   throw new RefusedError(
     `${describe(entry)} was refused by the target: ${error.message} (SQLSTATE ${error.code ?? "unknown"})${because}\n  in: ${beginning(statement)}`,
     { remedy: remedyFor(entry, error, context, root), cause: error },
@@ -514,15 +501,15 @@ function giveUp(draft: Draft, { statement, error }: Refusal, context: RestoreCon
 const laterRemedy = (entry: Entry, statement: Statement): string =>
   entry.type === "EXTENSION"
     ? `allow ${entry.name} on the target (Azure: server parameter azure.extensions), then: ${beginning(statement)}`
-    : `as a role that may: ${beginning(statement)}`;
+    : `as a role with the privilege, run: ${beginning(statement)}`;
 
 function remedyFor(entry: Entry, error: pg.DatabaseError, context: RestoreContext, root: string | undefined): string {
-  if (root !== undefined) return "make what was left out possible on the target, then run the migration again";
+  if (root !== undefined) return "correct the probable cause on the target, then run the migration again";
   if (!context.resumed && isDuplicate(entry, error))
     return "drop the object on the target, or let the migration overwrite the database";
   if (error.code?.startsWith("53"))
-    return `free or add what the target lacks (${error.message}), then run the migration again`;
-  return "change or drop the object on the source so that the target takes it, or exclude it, then run the migration again";
+    return `correct the target's lack of resources (${error.message}), then run the migration again`;
+  return "change or drop the object on the source so that the target accepts it, or exclude it, then run the migration again";
 }
 
 const describe = (entry: Entry): string => `${entry.type} ${objectName(entry)}`;

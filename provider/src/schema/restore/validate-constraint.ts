@@ -11,10 +11,10 @@ import { restoreEntry } from "./restore.js";
 const violations: ReadonlySet<string> = new Set(["23503", "23514"]);
 
 /**
- * Validates a constraint that was added NOT VALID. One that the rows violate stays so, and is found: the source has the same
- * rows, written while its triggers or another definition of a function let them pass.
+ * Validates a constraint that was added NOT VALID. If rows violate it, it stays NOT VALID and is reported. The source
+ * has the same rows, because triggers or an earlier version of a function accepted them.
  *
- * @throws as {@link restoreEntry}, for any other refusal
+ * @throws the errors of {@link restoreEntry} for other refusals
  */
 export async function validateConstraint(
   target: pg.Client,
@@ -31,15 +31,15 @@ export async function validateConstraint(
     const found = query === undefined ? "find the rows that violate it" : `the rows: ${query}`;
     return [
       findingFor(validation.entry, {
-        message: `constraint ${validation.constraint} is NOT VALID on the target: rows that were copied as they are violate it`,
+        message: `constraint ${validation.constraint} is NOT VALID on the target, because copied rows violate it`,
         remedy: `${found}; correct them on both servers, then on the target: ${validation.entry.sql}`,
-        severity: "warning",
+        state: "Warning",
       }),
     ];
   }
 }
 
-/** The query for the rows that violate a check or a foreign key; undefined for a temporal key (PERIOD, since 18). */
+/** A query for the rows that violate a check or a foreign key; undefined for a temporal key (PERIOD, from 18 on). */
 async function violatingRows(target: pg.Client, { table, constraint }: Validation): Promise<string | undefined> {
   const name = (alias: string): string =>
     `(SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c

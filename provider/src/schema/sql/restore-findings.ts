@@ -1,22 +1,19 @@
-/** Something that was restored otherwise than it is on the source, or not at all. */
-export interface RestoreFinding {
+import type { Finding } from "../../findings.js";
+import { enumerate } from "../../units/enumerate.js";
+
+/** An object that differs from the source after the restore (`Warning`), or that is missing (`Failed`). */
+export interface RestoreFinding extends Pick<Finding, "message" | "remedy" | "state"> {
   /** The object, or the first few and the number of the others. */
   readonly object: string;
   /** pg_dump's word for its kind, or `OBJECT` for several of different kinds. */
   readonly objectType: string;
-  readonly message: string;
-  readonly remedy?: string;
-  /** `failed`: the object is not there. `warning`: it is, but not quite as on the source. */
-  readonly severity: "warning" | "failed";
 }
 
-const namedAtMost = 5;
-
-/** One finding for all objects of which the same is to be said: a missing role can concern thousands. */
+/** Combines findings with the same message: a missing role can concern thousands of objects. */
 export function summarize(findings: readonly RestoreFinding[]): RestoreFinding[] {
   const groups = new Map<string, RestoreFinding[]>();
   for (const finding of findings) {
-    const key = JSON.stringify([finding.message, finding.remedy, finding.severity]);
+    const key = JSON.stringify([finding.message, finding.remedy, finding.state]);
     const group = groups.get(key);
     if (group) group.push(finding);
     else groups.set(key, [finding]);
@@ -25,12 +22,10 @@ export function summarize(findings: readonly RestoreFinding[]): RestoreFinding[]
 }
 
 function merge(group: readonly RestoreFinding[]): RestoreFinding {
-  const names = [...new Set(group.map(({ object }) => object))];
-  const others = names.length - namedAtMost;
   const types = new Set(group.map(({ objectType }) => objectType));
   return {
     ...group[0]!,
-    object: names.slice(0, namedAtMost).join(", ") + (others > 0 ? ` and ${others} more` : ""),
+    object: enumerate([...new Set(group.map(({ object }) => object))]),
     objectType: types.size === 1 ? group[0]!.objectType : "OBJECT",
   };
 }

@@ -1,6 +1,6 @@
 import { type Token, follows, identifierName, tokenize } from "./tokenize.js";
 
-/** One SQL statement, without its semicolon, and its tokens (positions are those of `text`). */
+/** One SQL statement without its semicolon, and its tokens. Positions are those of `text`. */
 export interface Statement {
   readonly text: string;
   readonly tokens: readonly Token[];
@@ -11,8 +11,8 @@ export function parseStatement(text: string): Statement {
 }
 
 /**
- * An entry's statements. A semicolon separates them unless it is quoted, in parentheses (`CREATE RULE ... DO (a; b)`) or
- * in the body of an SQL-standard function (`BEGIN ATOMIC ... END`).
+ * Splits an entry into statements at semicolons. Semicolons in quotes, in parentheses (`CREATE RULE ... DO (a; b)`) and
+ * in bodies of SQL-standard functions (`BEGIN ATOMIC ... END`) do not count.
  */
 export function splitStatements(sql: string): Statement[] {
   const tokens = tokenize(sql);
@@ -29,7 +29,10 @@ export function splitStatements(sql: string): Statement[] {
   return statements;
 }
 
-/** What the token opens or closes. CASE counts only inside a body, where its END would otherwise close the body. */
+/**
+ * The change of the nesting depth by a token. CASE counts only inside a body, where its END would otherwise close the
+ * body.
+ */
 function nesting(tokens: readonly Token[], index: number, depth: number): number {
   if (follows(tokens, index, "(") || follows(tokens, index, "BEGIN", "ATOMIC")) return 1;
   if (follows(tokens, index, ")")) return -1;
@@ -41,12 +44,12 @@ function nesting(tokens: readonly Token[], index: number, depth: number): number
 function part(sql: string, tokens: readonly Token[]): Statement {
   const start = tokens[0]!.start;
   const text = sql.slice(start, tokens.at(-1)!.end);
-  // Most entries are one statement: of thousands, not a second copy of each token.
+  // Most entries are one statement. Copying their tokens would double the memory of thousands of entries.
   if (start === 0) return { text, tokens };
   return { text, tokens: tokens.map((token) => ({ ...token, start: token.start - start, end: token.end - start })) };
 }
 
-/** The role in `ALTER ... OWNER TO role`; undefined when the statement is another one. */
+/** The role in `ALTER ... OWNER TO role`; undefined for other statements. */
 export function newOwner({ tokens }: Statement): string | undefined {
   const role = tokens.at(-1);
   const isOwnerChange = follows(tokens, 0, "ALTER") && follows(tokens, tokens.length - 3, "OWNER", "TO");
@@ -63,15 +66,15 @@ export function relationAt(
   return { schema: identifierName(schema), name: identifierName(name) };
 }
 
-/** The schema of the first qualified name in a statement. An entry's own field is for people, without line breaks. */
+/** The schema of the first qualified name in a statement. The entry's own field is for display, without line breaks. */
 export function schemaOf({ tokens }: Statement): string | undefined {
   const dot = tokens.findIndex(({ text }) => text === ".");
   return dot < 1 ? undefined : identifierName(tokens[dot - 1]!);
 }
 
 /**
- * A statement for messages: a subscription's connection string and a server's or a mapping's options may hold a
- * password.
+ * A statement for messages. The connection string of a subscription, and the options of a server or a user mapping, may
+ * contain a password.
  */
 export function withoutSecrets({ text, tokens }: Statement): string {
   const secret = tokens.findIndex(

@@ -1,32 +1,33 @@
 import { EngineError } from "../../errors.js";
 import { endOfQuoted } from "./tokenize.js";
 
-/** One object of a dump, or one thing about an object: what pg_dump calls an entry of its table of contents. */
+/** An entry of pg_dump's table of contents: one object of a dump, or a property of an object. */
 export interface Entry {
-  /** pg_dump's number of it, unique in its dump. */
+  /** pg_dump's number, unique in its dump. */
   readonly id: number;
-  /** pg_class.oid of the catalogue that holds the object, and its oid there, on the source; 0 where it has none. */
+  /** OID of the object's catalogue in pg_class, and the object's OID, on the source; 0 if it has none. */
   readonly classOid: number;
   readonly oid: number;
   /**
-   * Entries that this one is about. What it merely uses is not among them: in plain text pg_dump leaves that to its order.
+   * Entries that this one belongs to. Objects that it uses are not included: in plain text, pg_dump expresses them only
+   * by its order.
    */
   readonly dependencies: readonly number[];
-  /** For people: line breaks inside the name are blanks here, and a function has its arguments. */
+  /** For display: line breaks in the name are replaced by blanks, and a function has its arguments. */
   readonly name: string;
   /** pg_dump's word for the kind: `TABLE`, `FK CONSTRAINT`, `COMMENT`, `ACL`, ... */
   readonly type: string;
   readonly schema: string | undefined;
   readonly owner: string | undefined;
-  /** Where the source keeps it, when that is not the database's default. */
+  /** The tablespace on the source, unless it is the database's default. */
   readonly tablespace: string | undefined;
-  /** default_table_access_method at this place of the dump; `heap` unless the source has another. */
+  /** default_table_access_method at this position of the dump; mostly `heap`. */
   readonly accessMethod: string;
-  /** Its statements, without pg_dump's session settings around them. */
+  /** Its statements, without pg_dump's session settings. */
   readonly sql: string;
 }
 
-/** What names an object of the source among all of its catalogues: `1259/16384`. */
+/** Identifies an object of the source among all catalogues: `1259/16384`. */
 export const catalogueKey = ({ classOid, oid }: Pick<Entry, "classOid" | "oid">): string => `${classOid}/${oid}`;
 
 interface Header {
@@ -35,24 +36,27 @@ interface Header {
   readonly fields: readonly (string | undefined)[];
 }
 
-/** Where code may stop being code. Everything between is skipped at the speed of the regular expression engine. */
+/**
+ * The characters that can start a quoted text or a comment. The regular expression engine skips the text between them.
+ */
 const opening = /--|\/\*|['"$]/g;
 
-/** Greedy from the left: a name may hold `; Type: `, a kind holds capitals and blanks only. */
+/** Greedy from the left: a name may contain `; Type: `, a kind has only capitals and blanks. */
 const header =
   /--\n-- TOC entry (\d+) \(class (\d+) OID (\d+)\)\n(?:-- Dependencies:((?: \d+)+)\n)?-- Name: ([^\n]*); Type: ([A-Z ]+); Schema: ([^\n]*); Owner: ([^\n]*?)(?:; Tablespace: ([^\n]*))?\n--\n/y;
 
 const ending = /--\n-- PostgreSQL database dump complete\n|-- Completed on /y;
 
-/** What pg_dump puts between two entries, and what holds from there on. */
+/** Session settings that pg_dump writes between two entries, which apply from there on. */
 const sessionSetting = /(?:^|\n)SET (default_tablespace|default_table_access_method|default_with_oids) = ([^;]*);\s*$/;
 
 /**
- * The entries of a plain-text dump made with `--verbose`, in its order.
+ * Parses a plain-text dump made with `--verbose` into its entries, in order.
  *
- * A header counts only where a comment can stand: functions, comments and defaults may hold the text of another dump.
+ * A header counts only at a position where SQL allows a comment: functions, comments and defaults may contain the text
+ * of another dump.
  *
- * @throws EngineError when the text is no such dump, or is cut off
+ * @throws EngineError when the text is not such a dump, or is incomplete
  */
 export function parseTocEntries(text: string): Entry[] {
   const { headers, end } = findHeaders(text);
@@ -70,9 +74,9 @@ function findHeaders(text: string): { headers: Header[]; end: number } {
   let at = 0;
   while (true) {
     opening.lastIndex = at;
-    const mark = opening.exec(text);
-    if (!mark) throw notADump(headers.length === 0);
-    const start = mark.index;
+    const opened = opening.exec(text);
+    if (!opened) throw notADump(headers.length === 0);
+    const start = opened.index;
     const atLineStart = start === 0 || text[start - 1] === "\n";
     if (atLineStart && matches(ending, text, start)) return { headers, end: start };
     const match = atLineStart ? matches(header, text, start) : null;
@@ -103,7 +107,7 @@ function entryOf({ fields }: Header, sql: string, accessMethod: string): Entry {
   };
 }
 
-/** pg_dump writes `-`, or nothing, where an entry has no schema or owner. */
+/** pg_dump writes `-`, or nothing, if an entry has no schema or owner. */
 const present = (field: string | undefined): string | undefined => (field === "-" || field === "" ? undefined : field);
 
 function trimSettings(text: string): { sql: string; accessMethod?: string } {
@@ -119,6 +123,6 @@ function trimSettings(text: string): { sql: string; accessMethod?: string } {
 
 const notADump = (empty: boolean): EngineError =>
   new EngineError(
-    empty ? "the text is no dump of pg_dump --verbose" : "the dump ends before pg_dump says that it is complete",
+    empty ? "the text is not a dump of pg_dump --verbose" : "the dump ends before pg_dump's line that it is complete",
     { remedy: "run the migration again; if it happens again, keep the dump's text and report it" },
   );

@@ -1,12 +1,12 @@
 import { EngineError } from "../../errors.js";
 
 /**
- * Just enough of PostgreSQL's lexical rules (manual, "Lexical Structure") to tell code from what is quoted, for text that
- * pg_dump writes: standard_conforming_strings is on there.
+ * A tokenizer with the part of PostgreSQL's lexical rules (manual, "Lexical Structure") that separates code from quoted
+ * text, for output of pg_dump, which sets standard_conforming_strings.
  */
 
 export interface Token {
-  /** `identifier` is one in double quotes; `word` is a key word or a name without quotes; comments are left out. */
+  /** `identifier` is a name in double quotes, `word` a key word or a name without quotes. Comments are skipped. */
   readonly kind: "word" | "identifier" | "string" | "symbol";
   readonly text: string;
   readonly start: number;
@@ -20,10 +20,10 @@ const dollarQuote = /\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y;
 const commentMark = /\/\*|\*\//g;
 
 /**
- * The position behind the string, quoted identifier, dollar-quoted text or comment that begins at `start`; undefined when
- * none begins there.
+ * The position after the string, quoted identifier, dollar-quoted text or comment that starts at `start`; undefined if
+ * none starts there.
  *
- * @throws EngineError when it never ends: the text is cut off, or was misread from the beginning
+ * @throws EngineError when it has no end: the text is incomplete, or was misread from the start
  */
 export function endOfQuoted(text: string, start: number): number | undefined {
   switch (text[start]) {
@@ -42,7 +42,7 @@ export function endOfQuoted(text: string, start: number): number | undefined {
   }
 }
 
-/** The first tokens of some SQL, in order. A number is a symbol; so is each character of an operator. */
+/** The first tokens of an SQL text, in order. A number is a symbol, and so is each character of an operator. */
 export function tokenize(sql: string, limit = Infinity): Token[] {
   const tokens: Token[] = [];
   let at = 0;
@@ -64,16 +64,16 @@ export function tokenize(sql: string, limit = Infinity): Token[] {
   return tokens;
 }
 
-/** The name that an identifier token stands for: quotes undone, or folded to lower case. */
+/** The name of an identifier token: unquoted, or folded to lower case. */
 export function identifierName(token: Token): string {
   return token.kind === "identifier" ? token.text.slice(1, -1).replaceAll('""', '"') : token.text.toLowerCase();
 }
 
-/** Whether the tokens from `at` on are these key words or symbols. */
+/** Whether the tokens starting at `at` are these key words or symbols. */
 export function follows(tokens: readonly Token[], at: number, ...expected: readonly string[]): boolean {
   return expected.every((text, offset) => {
     const token = tokens[at + offset];
-    // Asked of every token of a dump, most of which are not even as long.
+    // This runs for each token of a dump, and most lengths differ.
     if (token?.text.length !== text.length) return false;
     return token.kind !== "identifier" && token.text.toUpperCase() === text;
   });
@@ -132,15 +132,15 @@ function endOfBlockComment(text: string, start: number): number {
   let depth = 0;
   commentMark.lastIndex = start;
   while (true) {
-    const mark = commentMark.exec(text);
-    if (!mark) throw unterminated(text, start);
-    depth += mark[0] === "/*" ? 1 : -1;
+    const match = commentMark.exec(text);
+    if (!match) throw unterminated(text, start);
+    depth += match[0] === "/*" ? 1 : -1;
     if (depth === 0) return commentMark.lastIndex;
   }
 }
 
 const unterminated = (text: string, start: number): EngineError =>
   new EngineError(
-    `the dump's text does not end what begins at character ${start}: ${JSON.stringify(text.slice(start, start + 60))}`,
+    `the dump's text has no end for the quoted text at character ${start}: ${JSON.stringify(text.slice(start, start + 60))}`,
     { remedy: "keep the dump's text and report it" },
   );

@@ -1,9 +1,10 @@
 import type { Client } from "pg";
-import { notExtensionMember } from "../../postgres/own-only.js";
+import { notExtensionMember } from "../../postgres/catalogue-filters.js";
 import { quoteLiteral } from "../../postgres/identifiers.js";
 import { sqlStateOf } from "../../postgres/sql-state.js";
 import type { Finding } from "../../findings.js";
-import { enumerate, type Rule } from "../context.js";
+import type { Rule } from "../context.js";
+import { enumerate } from "../../units/enumerate.js";
 
 /** 603401, 603403: the locales of databases and collations exist on the target. */
 export const collations: Rule = async ({ sources, target }) => {
@@ -13,7 +14,7 @@ export const collations: Rule = async ({ sources, target }) => {
       findings.push({ database, type: "CollationsValidation", ...finding });
   if (findings.length > 0) return findings;
   return [
-    { type: "CollationsValidation", state: "Succeeded", objectType: "Instance", message: "every locale is there" },
+    { type: "CollationsValidation", state: "Succeeded", objectType: "Instance", message: "every locale is available" },
   ];
 };
 
@@ -41,7 +42,7 @@ const otherLocale = (database: string, collate: string): Named => ({
   code: "603401",
   object: collate,
   objectType: "Database",
-  message: `the target does not know the locale ${collate} of ${database}; the nearest one is taken, so the order of texts may differ`,
+  message: `the target does not have the locale ${collate} of ${database}; the most similar one is used, so the order of texts may differ`,
   remedy: `create ${database} on the target yourself with the locale that you want`,
 });
 
@@ -49,7 +50,7 @@ const unknownEncoding = (database: string, encoding: string): Named => ({
   state: "Warning",
   object: encoding,
   objectType: "Database",
-  message: `${database} is encoded in SQL_ASCII, which promises nothing about its bytes: they are carried as they are`,
+  message: `${database} has the encoding SQL_ASCII, which does not define the meaning of bytes: they are copied unchanged`,
   remedy: "none needed for the migration; texts of mixed encodings stay mixed",
 });
 
@@ -58,17 +59,17 @@ const lacksCollations = (database: string, missing: readonly string[]): Named =>
   code: "603403",
   object: missing[0],
   objectType: "Database",
-  message: `the target has no locale for collations that the schema of ${database} names: ${enumerate(missing, 20)}`,
+  message: `the target has no locale for collations in the schema of ${database}: ${enumerate(missing, 20)}`,
   remedy:
-    "on the source, give the columns and indexes another collation (ALTER TABLE ... ALTER ... TYPE ... COLLATE), and drop these; an ICU one is on every server",
+    "on the source, give the columns and indexes another collation (ALTER TABLE ... ALTER ... TYPE ... COLLATE), and drop these; ICU collations are available on every server",
 });
 
 const unreadableNames = (database: string, unreadable: readonly string[]): Named => ({
   state: "Failed",
   object: unreadable[0],
   objectType: "Database",
-  message: `names or texts in the schema of ${database} are no valid UTF-8: ${enumerate(unreadable)}`,
-  remedy: "rename or correct them on the source; only rows may hold bytes of any encoding",
+  message: `names or texts in the schema of ${database} are not valid UTF-8: ${enumerate(unreadable)}`,
+  remedy: "rename or correct them on the source; only rows may contain bytes of any encoding",
 });
 
 interface OwnCollation {
@@ -80,10 +81,10 @@ interface OwnCollation {
   readonly deterministic: boolean;
 }
 
-/** Collations that the schema names and the target neither has nor can make. */
+/** Collations that the schema uses and that the target neither has nor can create. */
 async function missingCollations(source: Client, target: Client, encoding: string): Promise<string[]> {
   const { rows: brought } = await source.query<{ name: string }>(
-    // What initdb has found on the machine, and something uses.
+    // Collations of initdb that an object uses.
     `SELECT DISTINCT c.collname AS name FROM pg_depend d
        JOIN pg_collation c ON d.refclassid = 'pg_collation'::regclass AND c.oid = d.refobjid WHERE c.oid < 16384`,
   );
@@ -94,7 +95,7 @@ async function missingCollations(source: Client, target: Client, encoding: strin
     [brought.map(({ name }) => name), encoding],
   );
   const { rows } = await target.query<{ encoding: string }>("SELECT current_setting('server_encoding') AS encoding");
-  // Which locales fit hangs on the database's encoding.
+  // The encoding of the database determines which locales are possible.
   const own = rows[0]!.encoding === encoding ? await ownCollations(source) : [];
   const refused: string[] = [];
   for (const collation of own) if (await isRefused(target, collation)) refused.push(collation.name);
@@ -113,7 +114,7 @@ async function ownCollations(source: Client): Promise<OwnCollation[]> {
   return rows;
 }
 
-/** Tried as a temporary one, in a transaction that is rolled back. */
+/** Tries to create it in a transaction that is rolled back. */
 async function isRefused(
   target: Client,
   { provider, collate, ctype, locale, deterministic }: OwnCollation,
@@ -133,10 +134,10 @@ async function isRefused(
   }
 }
 
-/** No such locale; a provider that the server is built without. */
+/** Unknown locale, or a provider that the server was built without. */
 const localeErrors: ReadonlySet<string> = new Set(["22023", "42704", "0A000"]);
 
-/** What a dump would have to carry and cannot: told with a mark in the place of each byte that is not UTF-8. */
+/** Names and texts that a dump cannot contain, with a mark for each byte that is not UTF-8. */
 async function namesOfOtherEncodings(source: Client): Promise<string[]> {
   const texts = [
     ["pg_namespace", "nspname"],
@@ -153,7 +154,7 @@ async function namesOfOtherEncodings(source: Client): Promise<string[]> {
     ([catalogue, column]) =>
       `SELECT '${catalogue!} ' AS place, convert_to(${column!}::text, 'SQL_ASCII') AS bytes FROM ${catalogue!}`,
   );
-  // All characters are single bytes to such a server.
+  // The server treats each byte as a character.
   const { rows } = await source.query<{ place: string; bytes: Buffer }>(
     `SELECT place, bytes FROM (${texts.join(" UNION ALL ")}) AS t WHERE encode(bytes, 'hex') ~ '^(..)*[89a-f].'`,
   );
@@ -162,7 +163,7 @@ async function namesOfOtherEncodings(source: Client): Promise<string[]> {
   return [...new Set(decoded.filter((text) => text.includes("\ufffd")))];
 }
 
-/** Systems spell one locale in several ways: `C.UTF-8`, `C.utf8`. */
+/** Operating systems spell the same locale differently: `C.UTF-8`, `C.utf8`. */
 async function knowsLocale(target: Client, locale: string): Promise<boolean> {
   const spelled = (name: string): string => `replace(lower(${name}), '-', '')`;
   const { rows } = await target.query<{ known: boolean }>(

@@ -3,7 +3,8 @@ import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { readSelection } from "../../schema/plan/selection.js";
 import type { Finding } from "../../findings.js";
-import { enumerate, type Rule } from "../context.js";
+import type { Rule } from "../context.js";
+import { enumerate } from "../../units/enumerate.js";
 
 interface UsedExtension {
   readonly key: string;
@@ -15,15 +16,15 @@ interface UsedExtension {
 interface Member {
   readonly type: string;
   readonly identity: string;
-  /** What in the database uses it and is no extension's. */
+  /** Objects of the database that use it and do not belong to an extension. */
   readonly users: readonly string[];
 }
 
 const namedAtMost = 20;
 
 /**
- * A dump says no more of an extension than its name: the target makes it in its own version, with that version's objects.
- * What somebody has put into it by ALTER EXTENSION ... ADD is not among these.
+ * A dump contains only the name of an extension: the target creates it in its own version, with that version's objects.
+ * Objects that a user added with ALTER EXTENSION ... ADD are missing there.
  */
 export const extensionMembers: Rule = async ({ sources, target, spec }) => {
   if (spec.dataOnly) return [];
@@ -40,19 +41,20 @@ export const extensionMembers: Rule = async ({ sources, target, spec }) => {
         ...common,
         state: "Warning",
         object: changing[0]!.name,
-        message: `extensions are made in the version that the target offers: ${enumerate(
+        message: `extensions are created in the version that the target offers: ${enumerate(
           changing.map(({ name, version }) => `${name} ${offered.get(name)!.version} instead of ${version}`),
           namedAtMost,
         )}`,
-        remedy: "look into the extension's notes where it is older, or much newer, than on the source",
+        remedy: "check the extension's release notes if the version is older, or much newer, than on the source",
       });
     const schemas = await extensionSchemas(source);
     const lost: Member[] = [];
-    // An untrusted one may do anything as it is made: one that wants to be preloaded ends the session.
+    // Only trusted extensions: others may run any code. One that requires preloading would end the session.
     for (const { name } of used.filter((one) => offered.get(one.name)!.trusted)) {
       if (!onTarget.has(name)) onTarget.set(name, await membersOnTarget(target, name));
-      const there = onTarget.get(name);
-      if (there) lost.push(...(await membersOf(source, name)).filter((member) => !there.has(titleOf(member, schemas))));
+      const targetMembers = onTarget.get(name);
+      if (targetMembers)
+        lost.push(...(await membersOf(source, name)).filter((member) => !targetMembers.has(titleOf(member, schemas))));
     }
     findings.push(...lostMembers(common, lost));
   }
@@ -63,7 +65,7 @@ function lostMembers(common: Pick<Finding, "database" | "type" | "objectType">, 
   const needed = members.filter(({ users }) => users.length > 0);
   const unneeded = members.filter(({ users }) => users.length === 0);
   const remedy =
-    "where it is yours, take it out of its extension on the source, so that it is migrated as your own: ALTER EXTENSION ... DROP ...";
+    "if it is your own object, remove it from its extension on the source, so that it is migrated: ALTER EXTENSION ... DROP ...";
   return [
     ...(needed.length === 0
       ? []
@@ -72,11 +74,11 @@ function lostMembers(common: Pick<Finding, "database" | "type" | "objectType">, 
             ...common,
             state: "Failed" as const,
             object: needed[0]!.identity,
-            message: `these belong to an extension on the source and not on the target, and others need them: ${enumerate(
+            message: `these belong to an extension on the source but not on the target, and other objects need them: ${enumerate(
               needed.map(({ type, identity, users }) => `${type} ${identity} (${enumerate(users)})`),
               namedAtMost,
             )}`,
-            remedy: `${remedy}; where the target's version lacks it, drop or exclude what needs it`,
+            remedy: `${remedy}; if the target's version lacks it, drop or exclude the objects that need it`,
           },
         ]),
     ...(unneeded.length === 0
@@ -86,7 +88,7 @@ function lostMembers(common: Pick<Finding, "database" | "type" | "objectType">, 
             ...common,
             state: "Warning" as const,
             object: unneeded[0]!.identity,
-            message: `these belong to an extension on the source and not on the target, and are not migrated: ${enumerate(
+            message: `these belong to an extension on the source but not on the target, and are not migrated: ${enumerate(
               unneeded.map(({ type, identity }) => `${type} ${identity}`),
               namedAtMost,
             )}`,
@@ -121,13 +123,11 @@ async function extensionSchemas(session: pg.Client): Promise<string[]> {
   const { rows } = await session.query<{ name: string }>(
     "SELECT DISTINCT quote_ident(n.nspname) AS name FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace",
   );
-  // Which types are written with it differs between versions.
+  // Versions differ in the types that they qualify with pg_catalog.
   return [...new Set(["pg_catalog", ...rows.map(({ name }) => name)])];
 }
 
-/**
- * An extension's objects. The types of arrays and of tables' rows are parts of others, and count as members before 14 only.
- */
+/** An extension's objects. Array types and row types are parts of other objects, and are members only before 14. */
 async function membersOf(session: pg.Client, extension: string): Promise<Member[]> {
   const { rows } = await session.query<Member>(
     `SELECT i.type, i.identity, ARRAY(
@@ -149,7 +149,7 @@ async function membersOf(session: pg.Client, extension: string): Promise<Member[
   return rows;
 }
 
-/** Its kind and name without the schemas of extensions, which are others on the other side. */
+/** Its kind and name without the schemas of extensions, which may differ on the target. */
 function titleOf({ type, identity }: Member, schemas: readonly string[]): string {
   const bare = schemas.reduce((text, schema) => {
     const parts = text.split(`${schema}.`);
@@ -159,7 +159,7 @@ function titleOf({ type, identity }: Member, schemas: readonly string[]): string
 }
 
 /**
- * Made in a transaction that is rolled back; undefined where it cannot be made in this database, or is in another
+ * Creates it in a transaction that is rolled back. Undefined if it cannot be created in this database, or has another
  * version.
  */
 async function membersOnTarget(target: pg.Client, extension: string): Promise<ReadonlySet<string> | undefined> {

@@ -3,7 +3,8 @@ import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { readSelection } from "../../schema/plan/selection.js";
 import type { Finding } from "../../findings.js";
-import { enumerate, type Rule } from "../context.js";
+import type { Rule } from "../context.js";
+import { enumerate } from "../../units/enumerate.js";
 
 /** 603108, 603405, 603408: every extension of the source can be created on the target. */
 export const extensions: Rule = async ({ sources, target, spec }) => {
@@ -19,11 +20,16 @@ export const extensions: Rule = async ({ sources, target, spec }) => {
   }
   if (findings.length > 0) return findings;
   return [
-    { type: "ExtensionsValidation", state: "Succeeded", objectType: "Instance", message: "every extension is there" },
+    {
+      type: "ExtensionsValidation",
+      state: "Succeeded",
+      objectType: "Instance",
+      message: "every extension is available",
+    },
   ];
 };
 
-/** The server parameter azure.extensions in small letters; undefined on a server that is not Azure's. */
+/** The server parameter azure.extensions in lower case; undefined on a server outside Azure. */
 async function allowList(target: Client): Promise<ReadonlySet<string> | undefined> {
   const { rows } = await target.query<{ list: string | null }>(
     "SELECT current_setting('azure.extensions', true) AS list",
@@ -40,7 +46,7 @@ async function availableExtensions(target: Client): Promise<ReadonlyMap<string, 
   return new Map(rows.map(({ name, creatable }) => [name, { creatable }]));
 }
 
-/** Of those that no filter leaves out. */
+/** Extensions that are not excluded by a filter. */
 async function usedExtensions(source: Client, cut: ReadonlySet<string>): Promise<string[]> {
   const { rows } = await source.query<{ name: string; key: string }>(
     `SELECT extname AS name, 'pg_extension'::regclass::oid || '/' || oid AS key
@@ -75,7 +81,7 @@ function missing(database: string, used: readonly string[], available: ReadonlyM
       "603405",
       names,
       `the target does not offer ${enumerate(names)}, which ${database} uses`,
-      `on the source, drop what is not needed: ${names.map((name) => `DROP EXTENSION ${quoteIdentifier(name)}`).join("; ")}; or install it on the target`,
+      `on the source, drop the extensions that are not needed: ${names.map((name) => `DROP EXTENSION ${quoteIdentifier(name)}`).join("; ")}; or install them on the target`,
     ),
   ];
 }
@@ -102,8 +108,8 @@ function notAllowed(
 }
 
 /**
- * Those that the target does not let this role create. Azure lets its administrator create what the catalogue says only a
- * superuser may, so it is tried, in a transaction that is rolled back.
+ * Extensions that the target does not let this role create. Azure lets its administrator create extensions that the
+ * catalogue reserves for superusers. Therefore creation is tried in a transaction that is rolled back.
  */
 async function refusedExtensions(target: Client, names: readonly string[]): Promise<string[]> {
   const refused: string[] = [];
@@ -112,7 +118,7 @@ async function refusedExtensions(target: Client, names: readonly string[]): Prom
     try {
       await target.query(`CREATE EXTENSION IF NOT EXISTS ${quoteIdentifier(name)} CASCADE`);
     } catch (error) {
-      // Any other refusal is about this database, which is not the one that the extension is to be in.
+      // Other refusals concern this database, and not the database of the migration.
       if (sqlStateOf(error) === sqlStates.insufficientPrivilege) refused.push(name);
     } finally {
       await target.query("ROLLBACK");
@@ -121,7 +127,7 @@ async function refusedExtensions(target: Client, names: readonly string[]): Prom
   return refused;
 }
 
-/** What nothing in the database needs is left out by a warning (pg_stat_statements); anything else would fail later. */
+/** An extension that no object needs is a warning (pg_stat_statements); others would fail later. */
 async function notCreatable(database: string, source: Client, names: readonly string[]): Promise<Finding[]> {
   if (names.length === 0) return [];
   const { rows } = await source.query<{ name: string }>(
@@ -153,7 +159,7 @@ async function notCreatable(database: string, source: Client, names: readonly st
             state: "Failed" as const,
             object: enumerate(needed),
             message: `only a superuser of the target can create ${enumerate(needed)}, which ${database} uses`,
-            remedy: `name a superuser as target.user where the target has one, or leave it out with what needs it: exclude: { extensions: ${list(needed)} }`,
+            remedy: `set target.user to a superuser, if the target has one, or exclude it with the objects that need it: exclude: { extensions: ${list(needed)} }`,
           },
         ]),
     ...(unneeded.length === 0
@@ -163,8 +169,8 @@ async function notCreatable(database: string, source: Client, names: readonly st
             ...common,
             state: "Warning" as const,
             object: enumerate(unneeded),
-            message: `only a superuser of the target can create ${enumerate(unneeded)}: left out, since nothing in ${database} needs it`,
-            remedy: `have a superuser create it on the target where it is wanted, or exclude: { extensions: ${list(unneeded)} }`,
+            message: `only a superuser of the target can create ${enumerate(unneeded)}: left out, because no object of ${database} needs it`,
+            remedy: `let a superuser create it on the target if it is wanted, or exclude: { extensions: ${list(unneeded)} }`,
           },
         ]),
   ];

@@ -3,18 +3,19 @@ import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
 import { readSelection } from "../../schema/plan/selection.js";
 import type { Finding } from "../../findings.js";
 import { callsWritten } from "../../postgres/called-functions.js";
-import { enumerate, type Rule } from "../context.js";
+import type { Rule } from "../context.js";
+import { enumerate } from "../../units/enumerate.js";
 import { type Trial, Trials } from "./trial.js";
 
-/** An index or a check constraint that calls functions, which somebody may have replaced since the rows were written. */
+/** An index or a check constraint that calls functions, which may have changed since the rows were written. */
 interface Caller {
-  /** Its table's key among all catalogues. */
+  /** The {@link catalogueKey} of its table. */
   readonly key: string;
   readonly schema: string;
   readonly table: string;
   readonly name: string;
   readonly kind: "index" | "check";
-  /** What an index keeps of each row; of a check, its condition. */
+  /** The expressions of an index, or the condition of a check. */
   readonly expressions: readonly string[];
   readonly isUnique: boolean;
   readonly predicate: string | null;
@@ -23,8 +24,8 @@ interface Caller {
 const namedAtMost = 20;
 
 /**
- * Indexes are built anew on the target, and checks asked again. An index that can no longer be built ends a migration after
- * the copy; a check that rows no longer pass stays NOT VALID. So both are tried on the source.
+ * The target builds indexes and evaluates checks again. An index that cannot be built fails the migration after the
+ * copy, and a violated check stays NOT VALID. Therefore both are tried on the source.
  */
 export const expressionReevaluation: Rule = async ({ sources, spec }) => {
   if (spec.schemaOnly || spec.dataOnly) return [];
@@ -48,25 +49,25 @@ export const expressionReevaluation: Rule = async ({ sources, spec }) => {
         ...common,
         state: "Failed",
         object: broken[0],
-        message: `indexes cannot be built any more from the rows as their functions are now: ${enumerate(broken, namedAtMost)}`,
-        remedy: "on the source, correct the rows or the functions until REINDEX INDEX goes through, or drop the index",
+        message: `these indexes cannot be rebuilt, because their functions fail for current rows: ${enumerate(broken, namedAtMost)}`,
+        remedy: "on the source, correct the rows or the functions until REINDEX INDEX succeeds, or drop the index",
       });
     if (violated.length > 0)
       findings.push({
         ...common,
         state: "Warning",
         object: violated[0],
-        message: `check constraints that rows do not pass as their functions are now come as NOT VALID: ${enumerate(violated, namedAtMost)}`,
-        remedy: "correct the rows or the functions on the source, where the checks are to hold for all rows",
+        message: `these check constraints will be NOT VALID, because current rows violate them: ${enumerate(violated, namedAtMost)}`,
+        remedy: "correct the rows or the functions on the source if the checks have to hold for all rows",
       });
     if (untried.length > 0)
       findings.push({
         ...common,
         state: "Warning",
         object: untried[0],
-        message: `the target calls functions anew for these, and nobody has tried on the source what comes of it by now, since neither superusers nor this role own all of them: ${enumerate(untried, namedAtMost)}`,
+        message: `these depend on functions that the target evaluates again. They could not be tested on the source, because other roles than superusers and this role own functions in the database: ${enumerate(untried, namedAtMost)}`,
         remedy:
-          "before the copy, as their owners on the source: REINDEX INDEX has to go through, and all rows to pass the checks",
+          "before the copy, as their owners on the source: REINDEX INDEX has to succeed, and all rows have to satisfy the checks",
       });
   }
   return findings;
@@ -97,7 +98,7 @@ async function callers(source: Client): Promise<Caller[]> {
   return rows;
 }
 
-/** What goes wrong; undefined where nothing does or nobody can tell in time. */
+/** The error; undefined if the query succeeds, or if the test took too long. */
 async function outcomeOf(
   trials: Trials,
   caller: Caller,
@@ -106,11 +107,11 @@ async function outcomeOf(
   const keys = expressions.join(", ");
   const rows = `FROM ONLY ${qualify(schema, table)} WHERE ${caller.predicate ?? "true"}`;
   if (caller.kind === "check")
-    return judge(await trials.runUsersCode(`SELECT ${rows} AND NOT (${keys}) LIMIT 1`), "rows do not pass it");
-  // All of its values are computed, and none of them sent.
+    return judge(await trials.runUsersCode(`SELECT ${rows} AND NOT (${keys}) LIMIT 1`), "rows violate it");
+  // The server computes all values, and returns none of them.
   const computed = judge(await trials.runUsersCode(`EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) SELECT ${keys} ${rows}`));
   if (computed !== undefined || !isUnique) return computed;
-  // GROUP BY would take a constant for the place of a column.
+  // GROUP BY would interpret a constant as the position of a column.
   const names = expressions.map((_, index) => `key_${index}`);
   const named = expressions.map((expression, index) => `${expression} AS key_${index}`);
   const twice = await trials.runUsersCode(
@@ -121,7 +122,7 @@ async function outcomeOf(
   return judge(twice, "two rows have the same key");
 }
 
-/** @param onRows what it means that there are any */
+/** @param onRows the meaning of a result with rows */
 function judge(trial: Trial, onRows?: string): { readonly reason: string } | "untrusted" | undefined {
   if (trial.ended === "untrusted") return "untrusted";
   if (trial.ended === "refused") return { reason: trial.error.message };

@@ -1,8 +1,9 @@
 import { readSelection } from "../../schema/plan/selection.js";
 import type { Finding } from "../../findings.js";
-import { enumerate, type Rule } from "../context.js";
+import type { Rule } from "../context.js";
+import { enumerate } from "../../units/enumerate.js";
 
-/** What a filter takes away from objects that it does not name. */
+/** Objects that a filter excludes indirectly, because they depend on excluded objects. */
 export const filters: Rule = async ({ spec, sources }) => {
   const findings: Finding[] = [];
   for (const [database, client] of sources) {
@@ -14,8 +15,8 @@ export const filters: Rule = async ({ spec, sources }) => {
         ...common,
         state: "Failed",
         object: vital[0],
-        message: `the filter leaves out what is needed by ${enumerate(vital)}`,
-        remedy: "include what they use (their types, functions, extensions or schemas), or exclude them by name",
+        message: `the filter leaves out objects that these need: ${enumerate(vital)}`,
+        remedy: "include the objects that they use (types, functions, extensions or schemas), or exclude them by name",
       });
     const others = lost.filter((one) => !one.vital).map(({ what }) => what);
     if (others.length > 0)
@@ -23,8 +24,8 @@ export const filters: Rule = async ({ spec, sources }) => {
         ...common,
         state: "Warning",
         object: others[0],
-        message: `not migrated, since the filter leaves out what they need: ${enumerate(others, 20)}`,
-        remedy: "include what they use, or accept that the target has none of them",
+        message: `not migrated, because the filter leaves out objects that they need: ${enumerate(others, 20)}`,
+        remedy: "include the objects that they use, or accept that the target lacks them",
       });
   }
   return findings;

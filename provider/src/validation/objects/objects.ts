@@ -1,18 +1,19 @@
 import type { Client } from "pg";
-import { notExtensionMember } from "../../postgres/own-only.js";
+import { notExtensionMember, userSchemas } from "../../postgres/catalogue-filters.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { readSelection } from "../../schema/plan/selection.js";
 import type { Finding } from "../../findings.js";
-import { enumerate, type Rule } from "../context.js";
+import type { Rule } from "../context.js";
+import { enumerate } from "../../units/enumerate.js";
 
 interface Check {
   readonly code?: string;
-  /** Answers names in a column `name` and, where a filter may leave the object out, its {@link catalogueKey} in `key`. */
+  /** Returns names in a column `name` and, if a filter may exclude the object, its {@link catalogueKey} in `key`. */
   readonly query: string;
   readonly onlineOnly?: true;
   /** Concerns rows, not the schema. */
   readonly rowsOnly?: true;
-  /** Concerns only a target whose role is no superuser. */
+  /** Concerns only a target whose role is not a superuser. */
   readonly superuserOnly?: true;
   /** The oldest source that has the catalogue. */
   readonly from?: number;
@@ -25,14 +26,14 @@ interface Check {
 
 const key = (catalogue: string, oid: string): string => `'${catalogue}'::regclass::oid || '/' || ${oid} AS key`;
 
-/** A language that somebody made by hand; plpgsql is everywhere. */
+/** A language created without an extension; plpgsql exists everywhere. */
 const ownLanguage = `(l.oid >= 16384 AND l.lanname <> 'plpgsql' AND ${notExtensionMember("pg_language", "l.oid")})`;
 
-const usersSchema = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
+const usersSchema = userSchemas("n");
 
 const inCatalogue = (schema: string): string => `o.${schema} = 'pg_catalog'::regnamespace`;
 
-/** What PostgreSQL itself and extensions bring, whose privileges a dump has where somebody changed them. */
+/** Objects of PostgreSQL and of extensions. A dump contains their privileges if they were changed. */
 const systemObjects = [
   {
     catalogue: "pg_class",
@@ -65,10 +66,10 @@ const systemObjects = [
   },
 ] as const;
 
-/** Neither side is the user's own. */
+/** Types that do not belong to users. */
 const isForeignType = (oid: string): string => `(${oid} < 16384 OR NOT ${notExtensionMember("pg_type", oid)})`;
 
-/** What somebody has made inside PostgreSQL's own schemas, which no dump looks into. */
+/** Objects that users created in PostgreSQL's own schemas, which pg_dump ignores. */
 const insideSystemSchemas = `
   WITH system_schema AS (SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema') AND oid < 16384),
   made (classid, objid) AS (
@@ -90,14 +91,15 @@ const usedOutside = `EXISTS (
           AND (d.classid, d.objid) NOT IN (SELECT classid, objid FROM made)
           AND (w.oid IS NULL OR w.ev_class NOT IN (SELECT objid FROM made)))`;
 
-/** Publications FOR TABLES IN SCHEMA, from 15 on; their catalogue is looked for by name, since older servers lack it. */
+/**
+ * Publications FOR TABLES IN SCHEMA, from 15 on. Their catalogue is found by its name, because older servers lack it.
+ */
 const schemaPublications = `SELECT p2.pubname FROM pg_publication p2 JOIN pg_depend d ON d.refobjid = p2.oid
   AND d.refclassid = 'pg_publication'::regclass AND d.classid = to_regclass('pg_catalog.pg_publication_namespace')`;
 
 /**
- * The types of hash partitions' keys, and what these have inside: elements, attributes, bounds, what a domain is made
- * of. The node tree of an expression has its result's type somewhere among those of its parts, which the operator class
- * tells it from.
+ * The types of hash partition keys, and the types inside them: elements, attributes, bounds, base types of domains. The
+ * result type of an expression is in its node tree among the types of its parts; the operator class identifies it.
  */
 const hashKeyTypes = `
   WITH RECURSIVE hash_key AS (
@@ -127,7 +129,7 @@ const checks: readonly Check[] = [
               JOIN pg_namespace n ON n.oid = c.relnamespace
              WHERE (to_jsonb(c) ->> 'relhasoids')::bool AND c.relkind = 'r' AND n.nspname !~ '^pg_'`,
     message: (names) =>
-      `these tables were made WITH OIDS, which PostgreSQL 12 has given up: ${names}; their oid column is not migrated`,
+      `these tables were created WITH OIDS, which PostgreSQL 12 removed: ${names}; their oid column is not migrated`,
     remedy: "ALTER TABLE ... SET WITHOUT OIDS on the source, after copying what refers to the oids",
   },
   {
@@ -136,8 +138,8 @@ const checks: readonly Check[] = [
     query: `SELECT pg_describe_object(d.classid, d.objid, 0) AS name, d.classid || '/' || d.objid AS key
               FROM pg_depend d JOIN pg_class c ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
              WHERE d.refobjsubid = -2 AND (to_jsonb(c) ->> 'relhasoids')::bool`,
-    message: (names) => `these need a table's oid column, which PostgreSQL 12 has given up: ${names}`,
-    remedy: "drop them on the source, or let them use a column of the table's own",
+    message: (names) => `these need a table's oid column, which PostgreSQL 12 removed: ${names}`,
+    remedy: "drop them on the source, or let them use another column of the table",
   },
   {
     state: "Failed",
@@ -158,16 +160,16 @@ const checks: readonly Check[] = [
             SELECT p.oid::regprocedure::text, ${key("pg_proc", "p.oid")} FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
              WHERE ARRAY(SELECT oid FROM given_up) && (coalesce(p.proallargtypes, p.proargtypes::oid[]) || p.prorettype) AND ${usersSchema}`,
     message: (names) =>
-      `these columns, domains and functions have a type that PostgreSQL 12 has given up (abstime, reltime, tinterval): ${names}`,
+      `these columns, domains and functions have a type that PostgreSQL 12 removed (abstime, reltime, tinterval): ${names}`,
     remedy:
-      "let them have timestamptz or interval on the source (ALTER TABLE ... ALTER ... TYPE), or exclude the tables",
+      "change them to timestamptz or interval on the source (ALTER TABLE ... ALTER ... TYPE), or exclude the tables",
   },
   {
     state: "Failed",
     to: 140000,
     query: `SELECT o.oid::regoperator::text AS name, ${key("pg_operator", "o.oid")} FROM pg_operator o
              WHERE o.oid >= 16384 AND o.oprkind = 'r' AND ${notExtensionMember("pg_operator", "o.oid")}`,
-    message: (names) => `PostgreSQL 14 has given up operators behind their operand: ${names}`,
+    message: (names) => `PostgreSQL 14 removed postfix operators: ${names}`,
     remedy: "drop them on the source, and call their functions instead",
   },
   {
@@ -185,7 +187,7 @@ const checks: readonly Check[] = [
              WHERE o.oid >= 16384 AND o.oprcode IN (SELECT oid FROM array_function)
                AND ARRAY[o.oprleft, o.oprright] && ARRAY['anyarray'::regtype::oid, 'anyelement'::regtype]`,
     message: (names) =>
-      `these use array functions by argument types that PostgreSQL 14 has changed to anycompatiblearray and anycompatible: ${names}`,
+      `these use array functions with argument types that PostgreSQL 14 changed to anycompatiblearray and anycompatible: ${names}`,
     remedy: "drop them on the source, and create them on the target with the new types after the migration",
   },
   {
@@ -198,29 +200,29 @@ const checks: readonly Check[] = [
              WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = p.attrelid AND k.contype = 'n'
                                   AND k.conkey = ARRAY[p.attnum] AND k.connoinherit)`,
     message: (names) =>
-      `these columns may be null, and those that they inherit may not; the target makes them NOT NULL, and refuses rows: ${names}`,
+      `these columns may be null, although the inherited columns may not; the target makes them NOT NULL, and refuses rows: ${names}`,
     remedy: "on the source: UPDATE ... WHERE ... IS NULL, then ALTER TABLE ... ALTER ... SET NOT NULL",
   },
   {
     query: `SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_index x
               JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
              WHERE NOT x.indisvalid AND c.relkind = 'i' AND n.nspname !~ '^pg_'`,
-    message: (names) =>
-      `indexes that are invalid, left by a CREATE INDEX CONCURRENTLY that failed, are not migrated: ${names}`,
-    remedy: "REINDEX INDEX CONCURRENTLY on the source where one is wanted, DROP INDEX where not",
+    message: (names) => `invalid indexes, left by a failed CREATE INDEX CONCURRENTLY, are not migrated: ${names}`,
+    remedy: "on the source, REINDEX INDEX CONCURRENTLY if an index is needed, otherwise DROP INDEX",
   },
   {
     from: 100000,
     query:
       "SELECT subname AS name FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())",
-    message: (names) => `subscriptions are not migrated, since they would pull from their publisher twice: ${names}`,
+    message: (names) =>
+      `subscriptions are not migrated, because they would receive changes from their publisher twice: ${names}`,
     remedy: "create them on the target with CREATE SUBSCRIPTION after the cutover, and drop them on the source",
   },
   {
     superuserOnly: true,
     query: `SELECT evtname AS name FROM pg_event_trigger e WHERE ${notExtensionMember("pg_event_trigger", "e.oid")}`,
-    message: (names) => `event triggers can only be made by a superuser of the target, and are left out: ${names}`,
-    remedy: "have them made by whoever may on the target, or do without",
+    message: (names) => `event triggers require a superuser of the target, and are left out: ${names}`,
+    remedy: "let a superuser create them on the target, or do without them",
   },
   {
     superuserOnly: true,
@@ -228,7 +230,7 @@ const checks: readonly Check[] = [
     query: `SELECT pubname AS name FROM pg_publication p
              WHERE pubname !~ '^pg_migration_' AND (puballtables OR pubname IN (${schemaPublications}))`,
     message: (names) =>
-      `publications of all tables, or of schemas, take a superuser of the target, and are left out: ${names}`,
+      `publications of all tables, or of schemas, require a superuser of the target, and are left out: ${names}`,
     remedy: "CREATE PUBLICATION ... FOR TABLE on the target, naming the tables",
   },
   {
@@ -237,8 +239,8 @@ const checks: readonly Check[] = [
              WHERE c.oid >= 16384 AND ${notExtensionMember("pg_cast", "c.oid")}
                AND ${isForeignType("c.castsource")} AND ${isForeignType("c.casttarget")}`,
     message: (names) =>
-      `casts between types that PostgreSQL or an extension brings take a superuser of the target, and are left out: ${names}`,
-    remedy: "write the conversion in the queries that rely on it",
+      `casts between types of PostgreSQL or of an extension require a superuser of the target, and are left out: ${names}`,
+    remedy: "write the conversion explicitly in queries that rely on it",
   },
   {
     superuserOnly: true,
@@ -247,15 +249,15 @@ const checks: readonly Check[] = [
             SELECT format('server %I', s.srvname) FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
              WHERE ${notExtensionMember("pg_foreign_data_wrapper", "w.oid")}`,
     message: (names) =>
-      `foreign-data wrappers take a superuser of the target, and are left out with their servers and user mappings: ${names}`,
-    remedy: "use a wrapper that an extension of the target brings",
+      `foreign-data wrappers require a superuser of the target, and are left out with their servers and user mappings: ${names}`,
+    remedy: "use a wrapper of an extension that the target offers",
   },
   {
     superuserOnly: true,
     state: "Failed",
     query: `SELECT t.ftrelid::regclass::text AS name, ${key("pg_class", "t.ftrelid")} FROM pg_foreign_table t JOIN pg_foreign_server s ON s.oid = t.ftserver
               JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw WHERE ${notExtensionMember("pg_foreign_data_wrapper", "w.oid")}`,
-    message: (names) => `these foreign tables use a wrapper that only a superuser of the target can make: ${names}`,
+    message: (names) => `these foreign tables use a wrapper that only a superuser of the target can create: ${names}`,
     remedy: "drop them on the source, or exclude them: exclude: { tables: [...] }",
   },
   {
@@ -263,12 +265,12 @@ const checks: readonly Check[] = [
     state: "Failed",
     query: `SELECT p.oid::regprocedure::text AS name, ${key("pg_proc", "p.oid")} FROM pg_proc p
               JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
-             WHERE (NOT l.lanpltrusted OR ${ownLanguage}) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+             WHERE (NOT l.lanpltrusted OR ${ownLanguage}) AND ${userSchemas("n")}
                AND ${notExtensionMember("pg_proc", "p.oid")} AND NOT EXISTS (SELECT FROM pg_aggregate g WHERE g.aggfnoid = p.oid)
                AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
                                   AND d.deptype = 'i')`,
     message: (names) =>
-      `functions in C, another untrusted language, or one that no extension brings, take a superuser of the target: ${names}`,
+      `functions in C or another untrusted language, or in a language without an extension, require a superuser of the target: ${names}`,
     remedy: "rewrite them in a trusted language (plpgsql, sql), or drop them on the source",
   },
   {
@@ -276,8 +278,8 @@ const checks: readonly Check[] = [
     state: "Failed",
     query: `SELECT a.aggfnoid::regprocedure::text AS name, ${key("pg_proc", "p.oid")} FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid
              WHERE 'internal'::regtype IN (a.aggtranstype, a.aggmtranstype) AND p.oid >= 16384 AND ${notExtensionMember("pg_proc", "p.oid")}`,
-    message: (names) => `aggregates whose state is internal take a superuser of the target: ${names}`,
-    remedy: "give them a state of another type, or drop them on the source",
+    message: (names) => `aggregates with the state type internal require a superuser of the target: ${names}`,
+    remedy: "change their state type, or drop them on the source",
   },
   {
     superuserOnly: true,
@@ -302,8 +304,8 @@ const checks: readonly Check[] = [
             UNION ALL
             SELECT format('type %I.%I, which was never defined', n.nspname, t.typname) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
              WHERE NOT t.typisdefined AND t.oid >= 16384`,
-    message: (names) => `these take a superuser of the target, and are left out: ${names}`,
-    remedy: "drop what uses them on the source, or exclude it",
+    message: (names) => `these require a superuser of the target, and are left out: ${names}`,
+    remedy: "drop the objects that use them on the source, or exclude them",
   },
   {
     superuserOnly: true,
@@ -325,16 +327,15 @@ const checks: readonly Check[] = [
              WHERE d.deptype = 'n' AND (d.classid, d.objid) NOT IN (SELECT classid, objid FROM left_out)
                AND d.classid NOT IN ('pg_amop'::regclass, 'pg_amproc'::regclass) ORDER BY 1`,
     message: (names) =>
-      `these need operator classes, transforms, or parsers or templates of text search that only a superuser of the target can make: ${names}`,
-    remedy: "drop them on the source, exclude them, or let them use what PostgreSQL itself brings",
+      `these need operator classes, transforms, or text search parsers or templates that only a superuser of the target can create: ${names}`,
+    remedy: "drop them on the source, exclude them, or let them use PostgreSQL's own",
   },
   {
     superuserOnly: true,
     query: `SELECT p.oid::regprocedure::text AS name, ${key("pg_proc", "p.oid")} FROM pg_proc p
              WHERE p.oid >= 16384 AND (p.proleakproof OR to_jsonb(p) ->> 'prosupport' <> '-') AND ${notExtensionMember("pg_proc", "p.oid")}`,
-    message: (names) =>
-      `functions are without LEAKPROOF and SUPPORT on the target, where these take a superuser: ${names}`,
-    remedy: "none needed for correct results: plans may use fewer indexes, and guess numbers of rows worse",
+    message: (names) => `functions lose LEAKPROOF and SUPPORT on the target, where these require a superuser: ${names}`,
+    remedy: "none needed for correct results: plans may use fewer indexes, and estimates of row counts may be worse",
   },
   {
     superuserOnly: true,
@@ -347,35 +348,33 @@ const checks: readonly Check[] = [
             WHERE o.${acl} IS DISTINCT FROM i.initprivs AND (${own} OR NOT ${notExtensionMember(catalogue, "o.oid")})`,
       )
       .join(" UNION ALL "),
-    message: (names) =>
-      `privileges on what PostgreSQL or an extension brings stay as the target has them, not as changed here: ${names}`,
-    remedy: "have them granted or revoked by whoever may on the target, where they are needed",
+    message: (names) => `changed privileges on objects of PostgreSQL or of an extension are not migrated: ${names}`,
+    remedy: "let a superuser grant or revoke them on the target if they are needed",
   },
   {
     query: "SELECT DISTINCT format('%s on %s %s', provider, objtype, objname) AS name FROM pg_seclabels ORDER BY 1",
-    message: (names) => `security labels arrive only where the target has loaded their provider: ${names}`,
-    remedy: "load the provider on the target (shared_preload_libraries), or do without",
+    message: (names) => `security labels are migrated only if the target has loaded their provider: ${names}`,
+    remedy: "load the provider on the target (shared_preload_libraries), or do without the labels",
   },
   {
     query: `SELECT spcname AS name FROM pg_tablespace t WHERE spcname NOT IN ('pg_default', 'pg_global')
                AND (EXISTS (SELECT FROM pg_class c WHERE c.reltablespace = t.oid)
                     OR EXISTS (SELECT FROM pg_database d WHERE d.dattablespace = t.oid AND d.datname = current_database()))`,
     message: (names) =>
-      `what lies in the tablespaces ${names} goes into the target's default one where the target lacks them`,
-    remedy: "none needed on a managed server, whose storage is one",
+      `objects in the tablespaces ${names} are created in the target's default tablespace if the target lacks theirs`,
+    remedy: "none needed on a managed server, which has a single storage",
   },
   {
     query: `${insideSystemSchemas} NOT ${usedOutside}`,
-    message: (names) =>
-      `objects that were made in pg_catalog or information_schema are in no dump, and not migrated: ${names}`,
-    remedy: "move them on the source to a schema of their own (ALTER ... SET SCHEMA), where they are needed",
+    message: (names) => `objects in pg_catalog or information_schema are not in any dump, and not migrated: ${names}`,
+    remedy: "if they are needed, move them to another schema on the source (ALTER ... SET SCHEMA)",
   },
   {
     state: "Failed",
     query: `${insideSystemSchemas} ${usedOutside}`,
     message: (names) =>
-      `these objects were made in pg_catalog or information_schema, where no dump looks, and others need them: ${names}`,
-    remedy: "move them on the source to a schema of their own: ALTER ... SET SCHEMA",
+      `these objects are in pg_catalog or information_schema, which pg_dump ignores, and other objects need them: ${names}`,
+    remedy: "move them to another schema on the source: ALTER ... SET SCHEMA",
   },
   {
     state: "Failed",
@@ -385,21 +384,21 @@ const checks: readonly Check[] = [
                      SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
                       WHERE d.classid = 'pg_class'::regclass AND c.oid = d.objid AND c.relname = 'progress' AND a.attname = 'applied_through_lsn')`,
     message: (names) =>
-      `a migration keeps its progress in the schema pgmigration, and leaves out what else is there: ${names}`,
+      `a migration keeps its records in the schema pgmigration, and leaves out other objects in it: ${names}`,
     remedy:
       'rename the schema on the source (ALTER SCHEMA pgmigration RENAME TO ...), or exclude it: exclude: { schemas: ["pgmigration"] }',
   },
   {
     rowsOnly: true,
-    // OFFSET 0 keeps pg_relation_size, which waits for a table's lock, from being asked of all tables.
+    // OFFSET 0 prevents pg_relation_size, which waits for a table's lock, from being called for all tables.
     query: `SELECT c.oid::regclass::text AS name, ${key("pg_class", "c.oid")}
               FROM (SELECT oid FROM pg_class c WHERE relkind = 'r' AND NOT ${notExtensionMember("pg_class", "c.oid")}
                        AND NOT EXISTS (SELECT FROM pg_extension e WHERE c.oid = ANY (e.extconfig)) OFFSET 0) AS c
              WHERE pg_relation_size(c.oid) > 0`,
     message: (names) =>
-      `tables of extensions get the rows that CREATE EXTENSION gives them; those that they have here are not migrated: ${names}`,
+      `tables of extensions get only the rows that CREATE EXTENSION inserts; their other rows are not migrated: ${names}`,
     remedy:
-      "where a table is yours, ALTER EXTENSION ... DROP TABLE on the source; else copy its rows after the migration",
+      "if a table is your own, run ALTER EXTENSION ... DROP TABLE on the source; otherwise copy its rows after the migration",
   },
   {
     rowsOnly: true,
@@ -409,29 +408,28 @@ const checks: readonly Check[] = [
             SELECT DISTINCT relation::regclass::text AS name, ${key("pg_class", "relation")} FROM key_type JOIN pg_type t ON t.oid = type
              WHERE t.typtype = 'e' OR t.typtype = 'b' AND t.typnamespace = 'pg_catalog'::regnamespace AND t.typname ~ '^reg' ORDER BY 1`,
     message: (names) =>
-      `values with object identifiers inside (of an enum, or regtype, regclass, ...) hash otherwise on every server, so that rows do not fit the partitions of these tables: ${names}`,
-    remedy:
-      "partition them by list, or by the key's text, on the source; or exclude them and load them through pg_dump",
+      `values that contain object identifiers (of an enum, or regtype, regclass, ...) have another hash on every server, so that rows do not fit the partitions of these tables: ${names}`,
+    remedy: "partition them by list, or by the key's text, on the source; or exclude them and copy them with pg_dump",
   },
   {
     rowsOnly: true,
     query:
       "SELECT quote_literal(gid) AS name FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared",
-    message: (names) => `prepared transactions are open, and what they have written is not in the copy: ${names}`,
+    message: (names) => `prepared transactions are open, and their changes are not in the copy: ${names}`,
     remedy: "COMMIT PREPARED or ROLLBACK PREPARED on the source before the copy starts",
   },
   {
     onlineOnly: true,
     query: "SELECT 'large object ' || oid AS name FROM pg_largeobject_metadata LIMIT 6",
-    message: (names) => `large objects are copied once and not followed: ${names}`,
+    message: (names) => `large objects are copied once, and their changes are not replicated: ${names}`,
     remedy: "do not write large objects between start and cutover, or migrate offline",
   },
 ];
 
-/** All of them, but for databases in which thousands are concerned. */
+/** Shows all names, except in databases with thousands of them. */
 const namesAtMost = 100;
 
-/** What does not arrive, or not as it was, is said before anything is copied. */
+/** Reports objects that will be missing or different on the target, before the copy. */
 export const objects: Rule = async ({ sources, spec, sourceVersion, targetVersion, targetSuperuser }) => {
   const findings: Finding[] = [];
   for (const [database, client] of sources) {
@@ -459,7 +457,7 @@ export const objects: Rule = async ({ sources, spec, sourceVersion, targetVersio
 };
 
 async function namesOf(client: Client, query: string, cut: ReadonlySet<string>): Promise<string[]> {
-  // A role that may not look into a catalogue (pg_subscription for ordinary roles) does not see what is in it.
+  // A role without access to a catalogue (pg_subscription for ordinary roles) cannot read its objects.
   const { rows } = await client.query<{ name: string; key?: string }>(query).catch((error: unknown) => {
     if (sqlStateOf(error) === sqlStates.insufficientPrivilege) return { rows: [] };
     throw error;

@@ -2,28 +2,29 @@ import type { Client } from "pg";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { isMigratedRole } from "../../schema/database/roles.js";
 import type { Finding } from "../../findings.js";
-import { enumerate, type Rule } from "../context.js";
+import type { Rule } from "../context.js";
+import { enumerate } from "../../units/enumerate.js";
 
 interface UsedRole {
   readonly name: string;
   readonly owns: boolean;
 }
 
-/** Roles that own something on the source or were granted something there, and cannot on the target. */
+/** Owners and grantees on the source that are missing on the target, or cannot own objects there. */
 export const owners: Rule = async ({ sources, target, targetVersion, spec }) => {
-  // Since 16, membership and the right to SET ROLE are two things.
+  // From 16 on, membership and the right to SET ROLE are separate.
   const privilege = targetVersion >= 160000 ? "SET" : "MEMBER";
   const { rows } = await target.query<{ name: string; may: boolean }>(
     `SELECT rolname AS name, pg_has_role(oid, '${privilege}') AS may FROM pg_roles`,
   );
-  const there = new Map(rows.map(({ name, may }) => [name, may]));
+  const targetRoles = new Map(rows.map(({ name, may }) => [name, may]));
   const findings: Finding[] = [];
   for (const [database, client] of sources) {
     const common = { database, type: "SchemaValidation", state: "Warning", objectType: "Database" } as const;
     const used = await usedRoles(client);
     const missing = used
       .map(({ name }) => name)
-      .filter((name) => !there.has(name) && !(spec.migrateRoles && isMigratedRole(name)));
+      .filter((name) => !targetRoles.has(name) && !(spec.migrateRoles && isMigratedRole(name)));
     const policies = await policiesFor(client, missing);
     const without = policies.length === 0 ? "" : ` (policies: ${enumerate(policies, 50)})`;
     if (missing.length > 0)
@@ -36,21 +37,21 @@ export const owners: Rule = async ({ sources, target, targetVersion, spec }) => 
           .map((name) => `CREATE ROLE ${quoteIdentifier(name)}`)
           .join("; ")}`,
       });
-    const distant = used.filter(({ name, owns }) => owns && there.get(name) === false).map(({ name }) => name);
+    const distant = used.filter(({ name, owns }) => owns && targetRoles.get(name) === false).map(({ name }) => name);
     if (distant.length > 0)
       findings.push({
         ...common,
         object: distant[0],
-        message: `${spec.target.user} may not act as ${enumerate(distant, 50)} on the target, so it will own the objects of ${database} that are theirs, and their default privileges are left out`,
-        remedy: `on the target, where it is allowed: GRANT ${distant.slice(0, 5).map(quoteIdentifier).join(", ")} TO ${quoteIdentifier(spec.target.user)}`,
+        message: `${spec.target.user} may not act as ${enumerate(distant, 50)} on the target, so it will own their objects in ${database}, and their default privileges are left out`,
+        remedy: `on the target, if it is allowed: GRANT ${distant.slice(0, 5).map(quoteIdentifier).join(", ")} TO ${quoteIdentifier(spec.target.user)}`,
       });
   }
   return findings;
 };
 
 /**
- * The bootstrap superuser is in no dependency, since it can never be dropped. That another role owns its objects on the
- * target goes without saying, but for default privileges.
+ * The bootstrap superuser has no dependencies, because it can never be dropped. Another owner of its objects on the
+ * target is expected, except for default privileges.
  */
 async function usedRoles(client: Client): Promise<UsedRole[]> {
   const { rows } = await client.query<UsedRole>(
@@ -66,7 +67,7 @@ async function usedRoles(client: Client): Promise<UsedRole[]> {
   return rows;
 }
 
-/** A policy for none but these roles cannot be made without them. */
+/** Policies that apply only to these roles cannot be created without them. */
 async function policiesFor(client: Client, roles: readonly string[]): Promise<string[]> {
   if (roles.length === 0) return [];
   const { rows } = await client.query<{ name: string }>(

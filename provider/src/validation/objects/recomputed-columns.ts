@@ -1,11 +1,12 @@
 import type { Client } from "pg";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
-import { notExtensionMember } from "../../postgres/own-only.js";
+import { notExtensionMember } from "../../postgres/catalogue-filters.js";
 import { planningCallsWritten } from "../../postgres/planner-functions.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import { readSelection } from "../../schema/plan/selection.js";
 import type { Finding } from "../../findings.js";
-import { enumerate, type Rule } from "../context.js";
+import type { Rule } from "../context.js";
+import { enumerate } from "../../units/enumerate.js";
 import { type Trial, Trials } from "./trial.js";
 import { calledBy, callsUsers, callsWritten } from "../../postgres/called-functions.js";
 
@@ -14,11 +15,11 @@ interface FilledView {
   readonly schema: string;
   readonly name: string;
   readonly query: string;
-  /** Whether it calls nothing but functions of PostgreSQL's own that only compute. */
+  /** Whether it calls only PostgreSQL's own functions without side effects. */
   readonly isPlain: boolean;
-  /** Keys of what it reads, by way of other views as well. */
+  /** Keys of the relations that it reads, also through other views. */
   readonly reads: readonly string[];
-  /** Columns that may not have the same values in two rows, of each such index. */
+  /** The columns of each unique index. */
   readonly uniqueColumns: readonly (readonly string[])[];
 }
 
@@ -28,15 +29,15 @@ interface GeneratedColumn {
   readonly table: string;
   readonly column: string;
   readonly expression: string;
-  /** A column that the expression reads: only where one is updated is it computed again. */
+  /** A column that the expression reads: updating it recomputes the generated column. */
   readonly base: string | null;
 }
 
 const namedAtMost = 20;
 
 /**
- * Materialized views and stored generated columns are not copied: the target computes them from the rows as they are now,
- * which may give something else than it did, or nothing. It is tried on the source, for as long as it may take there.
+ * Materialized views and stored generated columns are not copied: the target computes them from the current rows,
+ * possibly with other values, or with an error. This is tried on the source within a time limit.
  */
 export const recomputedColumns: Rule = async ({ sources, spec }) => {
   if (spec.schemaOnly) return [];
@@ -52,9 +53,9 @@ export const recomputedColumns: Rule = async ({ sources, spec }) => {
         ...common,
         state: "Warning",
         object: failing[0],
-        message: `materialized views that their queries cannot fill from the rows as they are now stay empty: ${enumerate(failing, namedAtMost)}`,
+        message: `materialized views stay empty, because their queries fail for current rows: ${enumerate(failing, namedAtMost)}`,
         remedy:
-          "on the source, correct what the query meets until REFRESH MATERIALIZED VIEW goes through, or refresh it on the target later",
+          "on the source, correct the cause until REFRESH MATERIALIZED VIEW succeeds, or refresh it on the target later",
       });
     const stale: GeneratedColumn[] = [];
     for (const column of await generatedColumns(source)) {
@@ -68,17 +69,17 @@ export const recomputedColumns: Rule = async ({ sources, spec }) => {
         ...common,
         state: spec.verification === "content" ? "Failed" : "Warning",
         object: titleOf(stale[0]!),
-        message: `stored generated columns hold what their expressions no longer give, and the target computes them anew: ${enumerate(stale.map(titleOf), namedAtMost)}`,
-        remedy: `let the source compute them anew, too: ${stale.slice(0, 5).map(recomputation).join("; ")}`,
+        message: `stored generated columns differ from their expressions, and the target computes them again: ${enumerate(stale.map(titleOf), namedAtMost)}`,
+        remedy: `let the source compute them again, too: ${stale.slice(0, 5).map(recomputation).join("; ")}`,
       });
     if (untried.length > 0)
       findings.push({
         ...common,
         state: "Warning",
         object: untried[0],
-        message: `the target computes these anew, and nobody has tried on the source what they give by now, since they call functions that neither superusers nor this role own: ${enumerate(untried, namedAtMost)}`,
+        message: `the target computes these again. They could not be tested on the source, because they call functions that neither superusers nor this role own: ${enumerate(untried, namedAtMost)}`,
         remedy:
-          "before the copy, as their owners on the source: REFRESH MATERIALIZED VIEW has to go through, and generated columns have to equal their expressions",
+          "before the copy, as their owners on the source: REFRESH MATERIALIZED VIEW has to succeed, and generated columns have to equal their expressions",
       });
   }
   return findings;
@@ -98,7 +99,7 @@ async function filledViews(source: Client): Promise<FilledView[]> {
   const { rows } = await source.query<FilledView>(
     `SELECT 'pg_class'::regclass::oid || '/' || c.oid AS key, n.nspname AS schema, c.relname AS name, pg_get_viewdef(c.oid) AS query,
             ARRAY(${readBy("c.oid")} SELECT 'pg_class'::regclass::oid || '/' || oid FROM read WHERE oid <> c.oid) AS reads,
-            -- The query does not show implied casts, nor functions that make values of a domain out of JSON or text.
+            -- The query does not show implied casts, nor functions that create values of a domain from JSON or text.
             NOT EXISTS (SELECT FROM pg_cast k WHERE k.castfunc >= 16384 AND ${notExtensionMember("pg_cast", "k.oid")})
               AND NOT EXISTS (SELECT FROM pg_constraint k
                                WHERE k.contypid <> 0 AND (${callsUsers("k.conbin")} OR ${callsVolatile("k.conbin")}))
@@ -116,7 +117,7 @@ async function filledViews(source: Client): Promise<FilledView[]> {
   return rows;
 }
 
-/** A relation and all that it reads, through views and from partitions and other heirs as well. */
+/** A relation and all relations that it reads, through views, partitions and other children. */
 const readBy = (oid: string): string => `
   WITH RECURSIVE read (oid) AS (
     SELECT ${oid}
@@ -129,16 +130,15 @@ const readBy = (oid: string): string => `
   )`;
 
 /**
- * PostgreSQL has functions that read files, end sessions or run a text as a query: all of them are volatile, but for
- * some that make XML of a table, or of all of a schema, that is known by then only, and may be a view that calls
- * anything.
+ * PostgreSQL's functions that read files, terminate sessions or execute a text are volatile. The exceptions create XML
+ * from a table or schema, which is known only at run time and may be a view that calls any function.
  */
 const callsVolatile = (tree: string): string =>
   `EXISTS (SELECT FROM ${calledBy(tree)} JOIN pg_proc p ON p.oid = called.oid
             WHERE p.provolatile = 'v' OR p.proname ~ '^(table|schema|database)_to_xml')`;
 
 interface Trying {
-  /** With the reason of each, which for what reads another one is that one. */
+  /** With the error of each view. A view that reads a failing view has that view as its reason. */
   readonly failing: readonly string[];
   readonly untried: string[];
 }
@@ -159,14 +159,14 @@ async function viewsNotFilled(trials: Trials, views: readonly FilledView[]): Pro
   return { failing: [...failing].map(([view, why]) => `${titleOfView(view)} (${why})`), untried };
 }
 
-/** What the query says, or that it gives a key twice; undefined where it goes through or nobody can tell in time. */
+/** The query's error, or a duplicate key; undefined if it succeeds, or if the test took too long. */
 async function whyNotFilled(
   trials: Trials,
   { query, isPlain, uniqueColumns }: FilledView,
 ): Promise<{ readonly reason: string } | "untrusted" | undefined> {
   const run = (sql: string): Promise<Trial> => (isPlain ? trials.runPlain(sql) : trials.runUsersCode(sql));
   const definition = query.replace(/;\s*$/, "");
-  // All of its rows are computed, and none of them sent.
+  // The server computes all rows, and returns none of them.
   const filled = await run(`EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) ${definition}`);
   if (filled.ended === "refused") return { reason: filled.error.message };
   if (filled.ended === "untrusted") return "untrusted";
@@ -182,13 +182,13 @@ async function whyNotFilled(
   return undefined;
 }
 
-/** Those whose functions somebody may have replaced since. */
+/** Generated columns with functions that may have changed. */
 async function generatedColumns(source: Client): Promise<GeneratedColumn[]> {
   if ((await serverVersion(source)) < 120000) return [];
   const { rows } = await source.query<GeneratedColumn>(
     `SELECT 'pg_class'::regclass::oid || '/' || c.oid AS key, n.nspname AS schema, c.relname AS table, a.attname AS column,
             pg_get_expr(f.adbin, f.adrelid) AS expression,
-            -- Before 15 the column itself depends on what computes it.
+            -- Before 15 the column itself depends on the functions of its expression.
             (SELECT b.attname FROM pg_depend d JOIN pg_attribute b ON b.attrelid = d.refobjid AND b.attnum = d.refobjsubid
               WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.refobjsubid NOT IN (0, a.attnum)
                 AND (d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
@@ -202,7 +202,7 @@ async function generatedColumns(source: Client): Promise<GeneratedColumn[]> {
   return rows;
 }
 
-/** Compared as it is printed: not every type has an equality. */
+/** Compares texts, because not every type has an equality operator. */
 function staleRow(trials: Trials, { schema, table, column, expression }: GeneratedColumn): Promise<Trial> {
   return trials.runUsersCode(
     `SELECT FROM ONLY ${qualify(schema, table)} WHERE ${quoteIdentifier(column)}::text IS DISTINCT FROM (${expression})::text LIMIT 1`,

@@ -1,40 +1,42 @@
+import { userSchemas } from "../../postgres/catalogue-filters.js";
 import type { Client } from "pg";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
 import { isMigratedRole } from "../../schema/database/roles.js";
 import { readSelection } from "../../schema/plan/selection.js";
 import type { Finding } from "../../findings.js";
-import { enumerate, type Rule, type ValidationContext } from "../context.js";
+import type { Rule, ValidationContext } from "../context.js";
+import { enumerate } from "../../units/enumerate.js";
 import { Trials } from "./trial.js";
 
-/** A column of type regclass, regrole, regproc, ..., or one that has such a value inside. */
+/** A column of type regclass, regrole, regproc, ..., or of a type that contains such values. */
 interface NamingColumn {
-  /** Its table's key among all catalogues. */
+  /** The {@link catalogueKey} of its table. */
   readonly key: string;
   readonly schema: string;
   readonly table: string;
   readonly column: string;
   readonly type: NamingType;
-  /** The way from the column to the name: `[]` into an array, `.field` into a composite type. */
+  /** The path from the column to the value: `[]` for elements of an array, `.field` for fields of a composite type. */
   readonly path: readonly string[];
 }
 
-/** A name in a row, with what the source knows of it. */
+/** A name in a row, and the source's object of that name. */
 interface NamedObject {
   readonly name: string;
   readonly key: string;
   /** A role's name without quotes. */
   readonly role: string | null;
-  /** PostgreSQL's own, which another version may lack. */
+  /** A built-in object, which another version may lack. */
   readonly isSystems: boolean;
-  /** An index, which is built when the rows are there; a table of TOAST values; a temporary table. */
+  /** Missing when the row is copied: an index, which is built later; a TOAST table; a temporary table. */
   readonly isAbsent: boolean;
-  /** Whether the name leads to this object: that of an overloaded function leads nowhere. */
+  /** Whether the name identifies this object: the name of an overloaded function is ambiguous. */
   readonly isFound: boolean;
 }
 
-/** Where each type looks its names up. */
+/** The catalogue of each type. */
 const catalogues = {
-  // Names its grantee and its grantor.
+  // Contains the names of grantee and grantor.
   aclitem: "pg_authid",
   regclass: "pg_class",
   regcollation: "pg_collation",
@@ -55,8 +57,8 @@ const distinctAtMost = 1000;
 const namedAtMost = 20;
 
 /**
- * COPY writes what a reg* value refers to as a name, which the target looks up as it reads the row: one that is not there
- * yet, or never, ends the whole table's copy. The plain number of an object that is gone is taken as it is.
+ * COPY writes a reg* value as a name, which the target looks up when it reads the row. If the object is missing, or
+ * created later, the whole table's copy fails. The OID of a dropped object is written as a number, which is accepted.
  */
 export const regTypeReferences: Rule = async (context) => {
   const { sources, spec } = context;
@@ -83,7 +85,7 @@ export const regTypeReferences: Rule = async (context) => {
         ...common,
         state: "Failed",
         object: refused[0],
-        message: `rows name objects that the target does not have when it reads them, such as indexes, which are built later: ${enumerate(refused, namedAtMost)}`,
+        message: `rows contain names of objects that the target lacks when it reads them, such as indexes, which are built later: ${enumerate(refused, namedAtMost)}`,
         remedy:
           "on the source, make the column text (ALTER TABLE ... ALTER ... TYPE text) or correct these rows; roles: create them on the target, or set migrateRoles to true",
       });
@@ -92,7 +94,7 @@ export const regTypeReferences: Rule = async (context) => {
         ...common,
         state: "Warning",
         object: unknown[0],
-        message: `these columns were not checked for names of objects that the target will not have, because it would take too long or run functions of other roles: ${enumerate(unknown, namedAtMost)}`,
+        message: `these columns were not checked for names of objects that the target lacks, because the check would take too long or run functions of other roles: ${enumerate(unknown, namedAtMost)}`,
         remedy:
           "SELECT DISTINCT the column on the source: the copy ends at names of indexes, and of roles that the target lacks",
       });
@@ -100,7 +102,7 @@ export const regTypeReferences: Rule = async (context) => {
   return findings;
 };
 
-/** Follows domains, arrays and composite types to the reg* types inside. */
+/** Finds reg* types inside domains, arrays and composite types. */
 async function namingColumns(source: Client): Promise<NamingColumn[]> {
   const { rows } = await source.query<NamingColumn>(
     `WITH RECURSIVE way (relation, attribute, type, path) AS (
@@ -124,13 +126,13 @@ async function namingColumns(source: Client): Promise<NamingColumn[]> {
             w.attribute AS column, t.typname AS type, w.path
        FROM way w JOIN pg_type t ON t.oid = w.type AND t.typname = ANY ($1) AND t.typnamespace = 'pg_catalog'::regnamespace
        JOIN pg_class c ON c.oid = w.relation JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgmigration') ORDER BY 2, 3, 4, 6`,
+      WHERE ${userSchemas("n")} AND n.nspname <> 'pgmigration' ORDER BY 2, 3, 4, 6`,
     [Object.keys(catalogues)],
   );
   return rows;
 }
 
-/** Written for {@link Trials.runOn}. */
+/** A query for {@link Trials.runOn}. */
 function namesQuery({ schema, table, column, type: columnType, path }: NamingColumn): string {
   const type = columnType === "aclitem" ? "regrole" : columnType;
   const found = path.reduce(
@@ -146,7 +148,7 @@ function namesQuery({ schema, table, column, type: columnType, path }: NamingCol
   const role = type === "regrole" ? "(SELECT rolname FROM pg_roles r WHERE r.oid = v::oid)" : "NULL";
   const isAbsent = `EXISTS (SELECT FROM pg_class c WHERE c.oid = v::oid
      AND (c.relkind = 't' OR c.oid >= 16384::oid AND (c.relkind IN ('i', 'I') OR c.relpersistence = 't')))`;
-  // These are looked for by nothing but their name, or have no function that looks.
+  // Only the name identifies these types' objects, or they have no lookup function.
   const isFound = /^reg(class|proc|oper)$/.test(type)
     ? `pg_catalog.to_${type}(v::text)::oid IS NOT DISTINCT FROM v::oid`
     : "true";
@@ -162,7 +164,7 @@ async function missingNames(
   named: readonly NamedObject[],
   cut: ReadonlySet<string>,
 ): Promise<string[]> {
-  const there = await namesOnTarget(
+  const targetNames = await namesOnTarget(
     target,
     type,
     named
@@ -170,15 +172,15 @@ async function missingNames(
       .map(({ role, name }) => role ?? name),
   );
   const isMissing = ({ name, key, role, isSystems, isAbsent, isFound }: NamedObject): boolean => {
-    if (role !== null) return !there.has(role) && !(spec.migrateRoles && isMigratedRole(role));
+    if (role !== null) return !targetNames.has(role) && !(spec.migrateRoles && isMigratedRole(role));
     if (isAbsent) return !spec.dataOnly;
-    if (isSystems) return !there.has(name);
+    if (isSystems) return !targetNames.has(name);
     return !isFound || cut.has(key);
   };
   return named.filter(isMissing).map(({ name }) => name);
 }
 
-/** Of PostgreSQL's own objects, and of roles, those that the target has. */
+/** The built-in objects and roles that the target has. */
 async function namesOnTarget(target: Client, type: NamingType, names: readonly string[]): Promise<ReadonlySet<string>> {
   if (names.length === 0) return new Set();
   const isThere =

@@ -16,8 +16,8 @@ import type { Rule, ValidationContext } from "../context.js";
 const maxFindings = 50;
 
 /**
- * Restores the complete schema into an empty temporary database of the target, and drops it. So everything that the target
- * refuses is known before the first row is copied, and all at once.
+ * Restores the complete schema into an empty temporary database of the target, and drops it. This reports all refusals
+ * of the target at once, before the first row is copied.
  */
 export const rehearsal: Rule = async (context) => {
   const { sources, spec } = context;
@@ -47,9 +47,15 @@ async function rehearse(context: ValidationContext, database: string, source: Cl
     const target = await connect(targetEndpoint, { database: name, purpose: "rehearse the restore" });
     try {
       const restoreContext = await readRestoreContext(target, { sourceSearchPath: await readSearchPath(source) });
-      const { before, builds, lateBuilds, after, validations, handover } = planRestore(entries);
+      const { before, builds, deferredBuilds, after, validations, handover } = planRestore(entries);
       const tried: TriedEntries[] = [];
-      for (const part of [before, [...builds, ...lateBuilds].map(entryOf), after, validations.map(entryOf), handover])
+      for (const part of [
+        before,
+        [...builds, ...deferredBuilds].map(entryOf),
+        after,
+        validations.map(entryOf),
+        handover,
+      ])
         tried.push(await tryEntries(target, part, restoreContext));
       return findingsOf(database, tried, spec.migrateRoles);
     } finally {
@@ -75,7 +81,7 @@ function findingsOf(database: string, tried: readonly TriedEntries[], migrateRol
   const refused = tried.flatMap(({ refusals }) => refusals).filter(({ message }) => !isAboutRole(message));
   const skipped = tried
     .flatMap(({ findings }) => findings)
-    .filter(({ severity, objectType, message }) => severity === "failed" && isReportedEarly(objectType, message));
+    .filter(({ state, objectType, message }) => state === "Failed" && isReportedEarly(objectType, message));
   const found = [
     ...refused.map((refusal): Finding => {
       const message = refusal.message.split("\n  To do: ")[0]!;
@@ -105,7 +111,10 @@ function findingsOf(database: string, tried: readonly TriedEntries[], migrateRol
   return [...found.slice(0, maxFindings), rest];
 }
 
-/** A skipped subscription or policy is reported by the migration: the former is always skipped, the latter for its roles. */
+/**
+ * The migration reports skipped subscriptions and policies: subscriptions are always skipped, policies because of their
+ * roles.
+ */
 const isReportedEarly = (type: string, message: string): boolean =>
   !/^(SUBSCRIPTION|SUBSCRIPTION TABLE|POLICY)$/.test(type) && !message.startsWith("it was left out with");
 

@@ -4,9 +4,13 @@ import { isFence, readDatabaseProperties } from "../../schema/database/database.
 import { isMigratedRole } from "../../schema/database/roles.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import type { Finding } from "../../findings.js";
-import { enumerate, type Rule } from "../context.js";
+import type { Rule } from "../context.js";
+import { enumerate } from "../../units/enumerate.js";
 
-/** Settings of databases and functions that only a superuser of the target may set, or that would close the target. */
+/**
+ * Settings of databases and functions that only a superuser of the target may set, or that would lock users out of the
+ * target.
+ */
 export const settings: Rule = async ({ sources, target, targetVersion, targetSuperuser, spec }) => {
   const findings: Finding[] = [];
   const alterable = await alterableRoles(target, targetVersion);
@@ -22,8 +26,8 @@ export const settings: Rule = async ({ sources, target, targetVersion, targetSup
       findings.push({
         ...common,
         object: database,
-        message: `${database} is closed on the source, and open on the target, without: ${closing.join("; ")}`,
-        remedy: "where the target is meant to be closed, too, run this there once the migration is over",
+        message: `${database} is closed on the source, and will be open on the target, without: ${closing.join("; ")}`,
+        remedy: "if the target should be closed, too, run this there after the migration",
       });
     if (targetSuperuser) continue;
     const ofFunctions = await functionSettings(source);
@@ -37,7 +41,8 @@ export const settings: Rule = async ({ sources, target, targetVersion, targetSup
         ...common,
         object: left[0],
         message: `settings in ${database} that ${spec.target.user} may not set on the target are left out: ${enumerate(left, 50)}`,
-        remedy: "set them as server parameters of the target, or by ALTER ROLE as who may, where they are needed",
+        remedy:
+          "set them as server parameters of the target if they are needed, or with ALTER ROLE, which requires privileges",
       });
     const functions = ofFunctions.filter(({ name }) => refused.has(name));
     if (functions.length > 0)
@@ -48,13 +53,13 @@ export const settings: Rule = async ({ sources, target, targetVersion, targetSup
           functions.map(({ signature, name }) => `${name} of ${signature}`),
           50,
         )}`,
-        remedy: "set them as server parameters of the target where they are needed",
+        remedy: "set them as server parameters of the target if they are needed",
       });
   }
   return findings;
 };
 
-/** The target's roles, and whether this one may alter each. Since 16 that takes ADMIN OPTION on it. */
+/** The target's roles, and whether this role may alter them. From 16 on this requires ADMIN OPTION on them. */
 async function alterableRoles(target: Client, version: number): Promise<ReadonlyMap<string, boolean>> {
   const may = version >= 160000 ? "pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION')" : "NOT r.rolsuper";
   const { rows } = await target.query<{ name: string; may: boolean }>(
@@ -79,18 +84,18 @@ async function functionSettings(source: Client): Promise<{ name: string; signatu
   return rows;
 }
 
-/** A parameter with a prefix that the server does not know counts as a superuser's (since 16). */
+/** An unknown parameter with a prefix requires a superuser (from 16 on). */
 async function refusedSettings(
   target: Client,
   version: number,
   names: readonly string[],
 ): Promise<ReadonlySet<string>> {
-  // Granting SET on a parameter came with 15.
+  // GRANT SET ON PARAMETER exists from 15 on.
   const granted = version >= 150000 ? "has_parameter_privilege(wanted.name, 'SET')" : "false";
   const { rows } = await target.query<{ name: string }>(
     `SELECT wanted.name FROM unnest($1::text[]) AS wanted (name)
        LEFT JOIN pg_catalog.pg_settings s ON lower(s.name) = lower(wanted.name)
-      WHERE wanted.name <> 'role' -- not among pg_settings, and anybody's
+      WHERE wanted.name <> 'role' -- not in pg_settings, and allowed for every role
         AND coalesce(s.context, CASE WHEN ${version} >= 160000 THEN 'superuser' END) NOT IN ('user', 'backend')
         AND NOT ${granted}`,
     [[...new Set(names)]],

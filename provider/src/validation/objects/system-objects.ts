@@ -1,12 +1,13 @@
 import type { Client } from "pg";
-import { notExtensionMember } from "../../postgres/own-only.js";
+import { notExtensionMember } from "../../postgres/catalogue-filters.js";
 import { readSelection } from "../../schema/plan/selection.js";
 import type { Finding } from "../../findings.js";
-import { enumerate, type Rule } from "../context.js";
+import type { Rule } from "../context.js";
+import { enumerate } from "../../units/enumerate.js";
 
-/** Something of PostgreSQL's own that a view or another object of the source uses. */
+/** A use of a built-in object by an object of the source. */
 interface Use {
-  /** What uses it, as the server describes it, and its key among all catalogues. */
+  /** The using object in the server's description, and its {@link catalogueKey}. */
   readonly user: string;
   readonly key: string;
   readonly kind: "column" | "function" | "operator";
@@ -20,9 +21,9 @@ interface Use {
 const namedAtMost = 50;
 
 /**
- * Columns of system catalogues, and functions and operators, that another version of PostgreSQL (or a fork of it) has
- * and the target has not: what is made with them is refused there. A function whose body is a string is not looked
- * into, since it is not when it is made.
+ * Columns of system catalogues, functions and operators that the source has and the target lacks, because of another
+ * version of PostgreSQL or a fork. The target would refuse objects that use them. Function bodies in strings are not
+ * included, because the target accepts them unchecked.
  */
 export const systemObjects: Rule = async ({ sources, target, sourceVersion, spec }) => {
   const findings: Finding[] = [];
@@ -42,9 +43,9 @@ export const systemObjects: Rule = async ({ sources, target, sourceVersion, spec
       state: "Failed",
       object: missing[0]!.user,
       objectType: "Database",
-      message: `the target's version of PostgreSQL does not have what these use: ${enumerate(names, namedAtMost)}`,
+      message: `the target's version of PostgreSQL lacks columns, functions or operators that these use: ${enumerate(names, namedAtMost)}`,
       remedy:
-        "exclude them (views by exclude: { tables: [...] }) or drop them on the source, and create them on the target in the form of its version",
+        "exclude them (views by exclude: { tables: [...] }) or drop them on the source, and create them on the target in a form for its version",
     });
   }
   return findings;
@@ -55,7 +56,7 @@ function titleOf({ kind, schema, name, detail }: Use): string {
   return kind === "operator" ? `operator ${name} of ${detail}` : `function ${name} of ${detail} arguments`;
 }
 
-/** Catalogues of stored expressions: who an expression belongs to, and the expression as pg_node_tree. */
+/** Catalogues with stored expressions: the owner of an expression, and the expression as pg_node_tree. */
 function trees(version: number): string {
   const whole = `CASE WHEN w.rulename = '_RETURN' THEN 'pg_class'::regclass ELSE 'pg_rewrite'::regclass END::oid`;
   const part = `CASE WHEN w.rulename = '_RETURN' THEN w.ev_class ELSE w.oid END`;
@@ -74,7 +75,8 @@ function trees(version: number): string {
 }
 
 async function readUses(source: Client, version: number): Promise<Use[]> {
-  // A column's bit in a tree is its number above that of the lowest system column (FirstLowInvalidHeapAttributeNumber).
+  // The bit of a column in a tree is its number minus that of the lowest system column
+  // (FirstLowInvalidHeapAttributeNumber).
   const lowest = version >= 120000 ? 7 : 8;
   const { rows } = await source.query<Use>(
     `WITH tree AS (${trees(version)}
@@ -83,7 +85,7 @@ async function readUses(source: Client, version: number): Promise<Use[]> {
          FROM tree, regexp_matches(tree, ':relid (\\d+) [^{}()]*:selectedCols \\(b ([\\d ]+)\\)', 'g') AS m,
               regexp_split_to_table(m[2], ' ') AS bit
        UNION
-       -- Format 0: called by its name, and not written as a cast or in SQL's own words.
+       -- Format 0: a call by name, not a cast or SQL syntax.
        SELECT classid, objid, 'function', m[1]::oid, 0
          FROM tree, regexp_matches(tree, ':funcid (\\d+) :funcresulttype \\d+ :funcretset \\w+ :funcvariadic \\w+ :funcformat 0', 'g') AS m
        UNION
@@ -110,11 +112,14 @@ async function readUses(source: Client, version: number): Promise<Use[]> {
   return rows;
 }
 
-/** PostgreSQL 14 has made anyarray and anyelement of array operators their compatible kin, which take the same operands. */
+/**
+ * PostgreSQL 14 changed anyarray and anyelement of array operators to the compatible types, which accept the same
+ * operands.
+ */
 const operandTypes =
   "replace(concat_ws(', ', nullif(o.oprleft, 0)::regtype, nullif(o.oprright, 0)::regtype), 'compatible', '')";
 
-/** Those of which the target has nothing by that name. */
+/** The uses whose object is missing on the target. */
 async function withoutTwin(target: Client, uses: readonly Use[]): Promise<Use[]> {
   const distinct = new Map(uses.map((use) => [twinKey(use), use]));
   const { rows } = await target.query<Pick<Use, "kind" | "schema" | "name" | "detail">>(

@@ -4,8 +4,8 @@ import { isAllTrusted, isUnsafeToPlan } from "../../postgres/planner-functions.j
 import { readSearchPath } from "../../schema/restore/restore-context.js";
 
 /**
- * How a query ended: `unknown` where it took too long, might write, or is nothing that this role may run; `untrusted` where
- * it was not begun, since it would run what others have written.
+ * The result of a query. `unknown`: it took too long, might write, or this role may not run it. `untrusted`: it was not
+ * started, because it would run code of other roles.
  */
 export type Trial =
   | { readonly ended: "rows"; readonly rows: readonly unknown[] }
@@ -15,12 +15,12 @@ export type Trial =
 const eachMs = 5_000;
 const allMs = 30_000;
 
-/** Not allowed, read-only, cancelled or out of time, locked, out of resources, in the way of a standby's replay. */
+/** Insufficient privilege, read-only transaction, canceled, locked, insufficient resources, recovery conflict. */
 const ofTheMoment = /^(42501|25006|57014|55P03|53|54|40)/;
 
 /**
- * Queries over users' rows, tried on the source in transactions that may not write. Each has a few seconds, all of a
- * database half a minute: what they would tell is worth no more of a busy server.
+ * Queries over users' rows, tried on the source in read-only transactions. Each has a limit of a few seconds, and all
+ * of a database half a minute, in order not to load a busy server.
  */
 export class Trials {
   readonly #source: pg.Client;
@@ -33,30 +33,30 @@ export class Trials {
   }
 
   /**
-   * A query that calls what users have written. It would run with all the rights of the role that migrates, so that it
-   * is tried only in a database in which everything is that role's own, or superusers'.
+   * Runs a query that calls users' code. It would run with all privileges of the migrating role. Therefore it is tried
+   * only in a database in which that role or superusers own everything.
    */
   async runUsersCode(sql: string): Promise<Trial> {
     this.#isAllTrusted ??= await readTrust(this.#source);
     return this.#isAllTrusted ? this.#run(sql) : { ended: "untrusted" };
   }
 
-  /** A query that calls only PostgreSQL's own functions, over tables whose planning calls nothing else either. */
+  /** Runs a query that calls only PostgreSQL's own functions, over tables whose planning calls no others. */
   runPlain(sql: string): Promise<Trial> {
     return this.#run(sql, "");
   }
 
   /**
-   * A query over one table, under the application's search_path. Every function and operator in it has to be named such
-   * that only PostgreSQL's own matches exactly.
+   * Runs a query over one table with the application's search_path. Every function and operator in it has to be written
+   * so that only PostgreSQL's own matches exactly.
    */
   async runOn(table: { readonly schema: string; readonly name: string }, sql: string): Promise<Trial> {
     return (await isUnsafeToPlan(this.#source, table)) ? { ended: "untrusted" } : this.#run(sql);
   }
 
   /**
-   * @param searchPath the one with which the application's sessions begin, unless told
-   * @throws whatever a connection is lost by
+   * @param searchPath by default the initial one of the application's sessions
+   * @throws the errors of a lost connection
    */
   async #run(sql: string, searchPath?: string): Promise<Trial> {
     const leftMs = Math.min(eachMs, this.#over - Date.now());
@@ -65,7 +65,7 @@ export class Trials {
     const path = searchPath ?? (this.#searchPath ??= await readSearchPath(source));
     await source.query("BEGIN READ ONLY");
     try {
-      // As the application's sessions find their own; the catalogue first, since nothing of theirs may take its place here.
+      // The application's search_path, with the catalogue first, so that no user's object replaces a built-in one.
       await source.query(
         `SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', '1000', true),
                 set_config('search_path', $2, true)`,

@@ -3,7 +3,8 @@ import type { FenceSide } from "../../store/fence-record.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import type { Finding } from "../../findings.js";
-import { enumerate, type Rule } from "../context.js";
+import type { Rule } from "../context.js";
+import { enumerate } from "../../units/enumerate.js";
 
 const fenceOf: Readonly<Record<FenceSide, string>> = {
   source: "the fence of the cutover",
@@ -14,7 +15,7 @@ type ServerFinding = Finding & { readonly object: string; readonly remedy: strin
 
 const common = { type: "ServerParametersValidation", code: "603110" } as const;
 
-/** What the fence of the cutover needs is looked at before anything is copied: at the cutover it would be too late. */
+/** Checks the requirements of the cutover's fence before the copy, because at the cutover it would be too late. */
 export const fence: Rule = async ({ spec, sources, sourceSuperuser }) => {
   if (spec.migrationMode === "Offline" || spec.fence === "none") return [];
   const [first] = sources.values();
@@ -24,7 +25,7 @@ export const fence: Rule = async ({ spec, sources, sourceSuperuser }) => {
   return [...findings, ...(await subscriptions(sources))];
 };
 
-/** What stands against a fence on a whole server. Superusers of the target are spared by it. */
+/** Obstacles to a fence on a whole server. They do not apply to superusers. */
 export async function serverFindings(client: Client, side: FenceSide, user: string): Promise<ServerFinding[]> {
   return [...(await signalPrivilege(client, side, user)), ...(await rolesWithOwnSetting(client, side))];
 }
@@ -43,14 +44,14 @@ async function ownership(database: string, client: Client, user: string): Promis
     findings.push({
       ...ofDatabase,
       state: "Failed",
-      message: `${user} does not own ${database} on the source, and so cannot put up the fence of the cutover`,
+      message: `${user} does not own ${database} on the source, and so cannot raise the fence of the cutover`,
       remedy: `GRANT ${quoteIdentifier(owner)} TO ${quoteIdentifier(user)}, or set fence to "none"`,
     });
   if (superusers.length > 0)
     findings.push({
       ...ofDatabase,
       state: "Warning",
-      message: `sessions of ${enumerate(superusers)} in ${database} are a superuser's, which ${user} cannot end: the cutover fails while they are open`,
+      message: `sessions of superusers (${enumerate(superusers)}) are open in ${database}, and ${user} cannot terminate them: the cutover fails while they are open`,
       remedy: "end them before the cutover, or connect to the source as a superuser",
     });
   return findings;
@@ -65,15 +66,15 @@ async function signalPrivilege(client: Client, side: FenceSide, user: string): P
   return [
     {
       ...{ ...common, object: user, objectType: "Instance", state: "Failed" },
-      message: `${user} may not end other roles' sessions on the ${side}, which ${fenceOf[side]} has to`,
+      message: `${user} may not terminate other roles' sessions on the ${side}, which ${fenceOf[side]} requires`,
       remedy: `as a superuser of the ${side}: GRANT pg_signal_backend TO ${quoteIdentifier(user)}; or set fence to "none"`,
     },
   ];
 }
 
-/** Theirs would win over the database's. */
+/** A role's own setting has priority over the database's. */
 async function rolesWithOwnSetting(client: Client, side: FenceSide): Promise<ServerFinding[]> {
-  // Since 16 CREATEROLE is a right over the roles that one has ADMIN OPTION on only.
+  // From 16 on, CREATEROLE permits altering only roles for which the role has ADMIN OPTION.
   const mayAlter =
     (await serverVersion(client)) >= 160000
       ? "(me.rolcreaterole AND pg_has_role(r.oid, 'USAGE WITH ADMIN OPTION'))"
@@ -88,17 +89,17 @@ async function rolesWithOwnSetting(client: Client, side: FenceSide): Promise<Ser
   );
   return rows.map(({ role }) => ({
     ...{ ...common, object: role, objectType: "Instance", state: "Failed" },
-    message: `${role} has a default_transaction_read_only of its own on the ${side}, which ${fenceOf[side]} cannot cover`,
+    message: `${role} has its own default_transaction_read_only on the ${side}, which ${fenceOf[side]} cannot replace`,
     remedy: `as a superuser of the ${side}: ALTER ROLE ${quoteIdentifier(role)} RESET default_transaction_read_only`,
   }));
 }
 
-/** What a subscription applies is written below the level at which transactions are read only. */
+/** A subscription's changes are applied in spite of read-only transactions. */
 async function subscriptions(sources: ReadonlyMap<string, Client>): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const [database, client] of sources) {
     if ((await serverVersion(client)) < 100000) continue;
-    // Not everybody may read pg_subscription; everybody sees its statistics.
+    // Only some roles may read pg_subscription; all may read its statistics.
     const { rows } = await client.query<{ name: string }>(
       `SELECT DISTINCT subname AS name FROM pg_stat_subscription
         WHERE pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())`,
@@ -106,7 +107,7 @@ async function subscriptions(sources: ReadonlyMap<string, Client>): Promise<Find
     if (rows.length === 0) continue;
     findings.push({
       ...{ ...common, database, object: database, objectType: "Database", state: "Warning" },
-      message: `the subscription ${enumerate(rows.map(({ name }) => name))} writes into ${database}, and no fence holds it`,
+      message: `the subscription ${enumerate(rows.map(({ name }) => name))} writes into ${database}, and a fence does not stop it`,
       remedy: "ALTER SUBSCRIPTION ... DISABLE before the cutover",
     });
   }

@@ -4,12 +4,13 @@ import type { MigrationSpec } from "../../inputs/inputs.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { listTables, type Table } from "../../postgres/tables.js";
 import type { Finding } from "../../findings.js";
-import { enumerate, type ValidationContext } from "../context.js";
+import type { ValidationContext } from "../context.js";
+import { enumerate } from "../../units/enumerate.js";
 
-/** What of a table's changes the stream does not tell, or tells dearly. */
+/** Changes of a table that the stream does not contain, or only at a high cost. */
 type TableFinding = Pick<Finding, "object" | "message" | "remedy"> & { readonly state?: "Failed" };
 
-/** Whose changes cannot be followed, or not all of them, or not as one expects. */
+/** Tables whose changes cannot be replicated, only in part, or in an unexpected way. */
 export async function followableTables(
   database: string,
   client: Client,
@@ -40,11 +41,11 @@ const ofSome = (tables: readonly Table[], finding: (tables: readonly Table[]) =>
 
 const named = (tables: readonly Table[]): string => enumerate(tables.map(({ schema, name }) => `${schema}.${name}`));
 
-const mostStatements = 5;
+const maxStatements = 5;
 
 const alterTables = (tables: readonly Table[], change: string): string =>
   tables
-    .slice(0, mostStatements)
+    .slice(0, maxStatements)
     .map(({ schema, name }) => `ALTER TABLE ${qualify(schema, name)} ${change}`)
     .join("; ");
 
@@ -54,7 +55,7 @@ function untoldTruncates(database: string, sourceVersion: number): TableFinding[
     {
       object: database,
       message:
-        "a source before PostgreSQL 11 does not tell of TRUNCATE: a table that is truncated, or rewritten by VACUUM FULL, CLUSTER or ALTER TABLE, is copied anew while following",
+        "a source before PostgreSQL 11 does not publish TRUNCATE: a table that is truncated, or rewritten by VACUUM FULL, CLUSTER or ALTER TABLE, is copied again during replication",
       remedy: "use DELETE instead of TRUNCATE, and rewrite no large table, until the cutover",
     },
   ];
@@ -70,10 +71,11 @@ function keylessFinding(
   if (keylessTables === "insertsOnly")
     return {
       object,
-      message: `without a primary key or replica identity, or with one that is generated, only inserts are followed; an UPDATE or DELETE in ${object} is found at cutover as a difference`,
+      message: `without a primary key or replica identity, or with a generated one, only inserts are followed; an UPDATE or DELETE in ${object} is found at cutover as a difference`,
       remedy: `keylessTables: "full" (from PostgreSQL 10 on), or ${fullByHand}`,
     };
-  // What was set is kept with the publication, for it to be reset, and there is none.
+  // The publication's comment lists the changed identities, so that they can be reset. Before 10 there are no
+  // publications.
   if (sourceVersion < 100000)
     return {
       object,
@@ -83,8 +85,8 @@ function keylessFinding(
     };
   return {
     object,
-    message: `REPLICA IDENTITY FULL is set on ${object} until the migration ends: their updates and deletes write whole rows to the WAL, and are applied one by one`,
-    remedy: "give large tables a primary key before, or set keylessTables to insertsOnly",
+    message: `sets REPLICA IDENTITY FULL on ${object} until the migration ends: updates and deletes write whole rows to the WAL`,
+    remedy: "add a primary key to large tables before, or set keylessTables to insertsOnly",
   };
 }
 
@@ -93,13 +95,13 @@ function computedFinding(tables: readonly Table[], sourceVersion: number): Table
   const [virtual, orFull] = sourceVersion < 180000 ? ["", ", or FULL"] : ["virtual ", ""];
   return {
     object,
-    message: `what names rows of ${object} is generated, and the stream of changes leaves ${virtual}generated columns out: only inserts are followed; an UPDATE or DELETE there is found at cutover as a difference`,
-    remedy: `give each a replica identity without generated columns, before: ALTER TABLE <table> REPLICA IDENTITY DEFAULT where it has such a primary key, or USING INDEX <a unique index over NOT NULL columns>${orFull}`,
+    message: `the replica identity of ${object} is generated, and the stream does not contain ${virtual}generated columns: only inserts are followed; an UPDATE or DELETE there is found at cutover as a difference`,
+    remedy: `set a replica identity without generated columns before: ALTER TABLE <table> REPLICA IDENTITY DEFAULT if its primary key has none, or USING INDEX <a unique index over NOT NULL columns>${orFull}`,
   };
 }
 
 const unloggedFinding = (tables: readonly Table[]): TableFinding => ({
   object: named(tables),
-  message: `unlogged tables are copied once and not followed: ${named(tables)}`,
+  message: `unlogged tables are copied once, and their changes are not replicated: ${named(tables)}`,
   remedy: alterTables(tables, "SET LOGGED"),
 });

@@ -6,11 +6,12 @@ type Side = "source" | "target";
 
 const endangered: Readonly<Record<Side, string>> = {
   source:
-    "the migration could then not go on: nobody reads it while tables are copied, while a database is paused, or while no worker runs",
-  target: "the way back could then not be taken: nobody reads it while the source is away, or while no worker runs",
+    "the migration could then not continue: its slot is idle while tables are copied, while a database is paused, or while no worker runs",
+  target:
+    "a return would then not be possible: its slot is idle while the source is unreachable, or while no worker runs",
 };
 
-/** That a server, from 18 on, may give up a slot which nobody reads for a while, as one of ours is now and then. */
+/** Warns if a server, from 18 on, invalidates idle slots: a migration's slot is idle at times. */
 export async function idleSlotTimeout(session: Client, side: Side): Promise<Finding[]> {
   const seconds = await idleTimeoutSeconds(session);
   if (seconds === undefined) return [];
@@ -18,7 +19,7 @@ export async function idleSlotTimeout(session: Client, side: Side): Promise<Find
     {
       ...{ type: "ServerParametersValidation", state: "Warning", objectType: "Instance" },
       object: "idle_replication_slot_timeout",
-      message: `the ${side} gives up a slot that nobody reads for ${seconds} s, and ${endangered[side]}`,
+      message: `the ${side} invalidates a slot that is idle for ${seconds} s, and ${endangered[side]}`,
       remedy: withoutIdleTimeout(side),
     },
   ];

@@ -1,3 +1,4 @@
+import { userSchemas } from "../../postgres/catalogue-filters.js";
 import type { Client } from "pg";
 import { mayBecomeReplica } from "../../cdc/target/target-session.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
@@ -5,13 +6,14 @@ import type { Finding } from "../../findings.js";
 import { followableTables } from "./followable-tables.js";
 import { idleSlotTimeout } from "./idle-slot-timeout.js";
 import { replicationConnections } from "./replication-connection.js";
-import { enumerate, type Rule, type ValidationContext } from "../context.js";
+import type { Rule, ValidationContext } from "../context.js";
+import { enumerate } from "../../units/enumerate.js";
 import { walSettings } from "./wal-settings.js";
 
 const type = "ServerParametersValidation";
 const server = { type, objectType: "Instance" } as const;
 
-/** 603104 to 603107 and what Azure's service does not look at: the source can be followed. */
+/** 603104 to 603107, and conditions that Azure's service does not check: the source's changes can be replicated. */
 export const logicalReplication: Rule = async (context) => {
   const [first] = context.sources.values();
   if (context.spec.migrationMode === "Offline" || !first) return [];
@@ -21,7 +23,7 @@ export const logicalReplication: Rule = async (context) => {
     ...(await longTransactions(first)),
     ...(await idleSlotTimeout(first, "source")),
   ];
-  // What stands in the way of every one would only be said again.
+  // A general obstacle would only be reported again for each database.
   if (findings.every(({ state }) => state !== "Failed")) findings.push(...(await replicationConnections(context)));
   for (const [database, client] of context.sources)
     findings.push(
@@ -29,7 +31,9 @@ export const logicalReplication: Rule = async (context) => {
       ...(await followableTables(database, client, context)),
     );
   findings.push(...(await replicationRole(context)));
-  return findings.length > 0 ? findings : [{ ...server, state: "Succeeded", message: "the source can be followed" }];
+  return findings.length > 0
+    ? findings
+    : [{ ...server, state: "Succeeded", message: "the source's changes can be replicated" }];
 };
 
 async function replicationPrivilege(client: Client, user: string): Promise<Finding[]> {
@@ -53,7 +57,7 @@ async function replicationPrivilege(client: Client, user: string): Promise<Findi
   ];
 }
 
-/** A slot becomes consistent only when every transaction that runs at that moment has ended. */
+/** A slot becomes consistent only when all transactions that are running now have ended. */
 async function longTransactions(client: Client): Promise<Finding[]> {
   const { rows } = await client.query<{ what: string; remedy: string }>(
     `SELECT format('session %s of %s (%s, %s) has a transaction open since %s', pid, usename, application_name, state,
@@ -80,7 +84,7 @@ async function publicationPrivileges(database: string, client: Client, user: str
             array(SELECT format('%I.%I', n.nspname, c.relname)
                     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                    WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
-                     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+                     AND ${userSchemas("n")}
                      AND NOT pg_has_role(c.relowner, 'USAGE')
                      AND NOT EXISTS (SELECT FROM pg_depend d
                                       WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
@@ -104,7 +108,7 @@ async function publicationPrivileges(database: string, client: Client, user: str
   return findings;
 }
 
-/** The applier must not fire triggers nor check foreign keys again. */
+/** Applying changes must not fire triggers or check foreign keys again. */
 async function replicationRole({ target, spec }: ValidationContext): Promise<Finding[]> {
   if (await mayBecomeReplica(target)) return [];
   const role = quoteIdentifier(spec.target.user);
@@ -116,7 +120,7 @@ async function replicationRole({ target, spec }: ValidationContext): Promise<Fin
       {
         ...finding,
         state: "Failed",
-        message: `${mayNot}, so its triggers would fire again for what is applied`,
+        message: `${mayNot}, so its triggers would fire again for applied changes`,
         remedy,
       },
     ];
@@ -125,7 +129,7 @@ async function replicationRole({ target, spec }: ValidationContext): Promise<Fin
       ...finding,
       state: "Warning",
       message: `${mayNot}: foreign keys, triggers and rules are created at the cutover, foreign keys NOT VALID and then validated`,
-      remedy: `none needed, where the cutover may take the time that the foreign keys' validation takes; else, ${remedy}`,
+      remedy: `none needed, if the cutover may take the time of validating the foreign keys; otherwise, ${remedy}`,
     },
   ];
 }

@@ -4,8 +4,8 @@ import { connectionFinding } from "../connection-finding.js";
 import type { ValidationContext } from "../context.js";
 
 /**
- * A connection for replication is let in by rules of its own: before 10, pg_hba.conf has to name `replication`, and many
- * poolers know none. Tried in each database, since nothing but trying answers that.
+ * Replication connections have their own rules: before 10, pg_hba.conf has to contain `replication`, and many poolers
+ * do not support them. Only opening one in each database shows whether it works.
  */
 export async function replicationConnections({ source, sources }: ValidationContext): Promise<Finding[]> {
   const findings: Finding[] = [];

@@ -11,14 +11,17 @@ import { idleSlotTimeout } from "./idle-slot-timeout.js";
 
 const server = { type: "ServerParametersValidation", objectType: "Instance", state: "Failed" } as const;
 
-/** What stands against a way back, with what to do. */
+/** An obstacle to rollback replication, and its remedy. */
 export interface RollbackGap {
   readonly object: string;
   readonly message: string;
   readonly remedy: string;
 }
 
-/** A way back is wanted and can be kept: the target followed, and the source written as a replica. */
+/**
+ * Rollback replication is possible: the target's changes can be replicated, and applied on the source without firing
+ * triggers.
+ */
 export const rollbackReplication: Rule = async ({ spec, sources, target }) => {
   const [source] = sources.values();
   if (spec.rollback !== "keep" || !source) return [];
@@ -57,11 +60,11 @@ async function parameterGaps(target: Client, spec: MigrationSpec): Promise<Rollb
   const { level } = rows[0]!;
   const gaps: RollbackGap[] = [];
   if (level !== "logical")
-    gaps.push(gap("wal_level", `wal_level is ${level} on the target; a way back needs logical`, "logical"));
+    gaps.push(gap("wal_level", `wal_level is ${level} on the target; rollback replication needs logical`, "logical"));
   for (const { object, what, total, used, ours } of rows) {
     // One for each database that has none yet, and one for the comparison before a return.
     const wanted = spec.dbsToMigrate.length - ours + 1;
-    const message = `${total - used} of ${total} ${what} are free on the target, a way back needs ${wanted}`;
+    const message = `${total - used} of ${total} ${what} are free on the target, rollback replication needs ${wanted}`;
     if (total - used < wanted) gaps.push(gap(object, message, used + wanted));
   }
   return gaps;
@@ -73,7 +76,7 @@ interface Parameter {
   readonly what: string;
   readonly total: number;
   readonly used: number;
-  /** Of the ways back that are kept already. */
+  /** Slots or WAL senders of existing rollback replications. */
   readonly ours: number;
 }
 
@@ -88,21 +91,23 @@ const parametersQuery = `
                          ('max_wal_senders', 'WAL senders', senders.used, slots.streaming))
          AS parameter (object, what, used, ours)`;
 
-/** That the role owns the source's tables, and so may write them, is asked for by following the source already. */
+/**
+ * Replicating the source's changes already requires that the role owns the source's tables, so that it may write them.
+ */
 async function sourceGaps(source: Client, user: string): Promise<RollbackGap[]> {
   if ((await serverVersion(source)) < 100000)
     return [
       {
         object: "server_version",
-        message: "a source before PostgreSQL 10 cannot take changes back",
-        remedy: "migrate without a way back",
+        message: "a source before PostgreSQL 10 does not support rollback replication",
+        remedy: "migrate without rollback replication",
       },
     ];
   if (await mayBecomeReplica(source)) return [];
   return [
     {
       object: "session_replication_role",
-      message: `${user} may not set session_replication_role on the source, so triggers there would fire again for changes that come back`,
+      message: `${user} may not set session_replication_role on the source, so triggers there would fire again for changes of the target`,
       remedy: `as a superuser of the source: GRANT SET ON PARAMETER session_replication_role TO ${quoteIdentifier(user)} (15 or later), ALTER ROLE ${quoteIdentifier(user)} SUPERUSER before`,
     },
   ];

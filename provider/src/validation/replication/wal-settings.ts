@@ -6,7 +6,7 @@ const server = { type: "ServerParametersValidation", objectType: "Instance" } as
 const alter = (name: string, value: string | number): string =>
   `ALTER SYSTEM SET ${name} = ${value}; then restart the source (on RDS, Cloud SQL and Azure: its server parameter)`;
 
-/** 603105 to 603107, 603112: the source can be a publisher, and has slots and WAL senders for so many databases. */
+/** 603105 to 603107, 603112: the source can publish changes, and has enough free slots and WAL senders. */
 export async function walSettings(source: Client, databases: number): Promise<Finding[]> {
   const { rows } = await source.query<{
     level: string;
@@ -40,13 +40,13 @@ function role(isStandby: boolean, level: string): Finding[] {
   if (isStandby)
     findings.push({
       ...{ ...server, state: "Failed", code: "603112" },
-      message: "the source is a standby: no publication can be made there",
-      remedy: "name the primary server as source",
+      message: "the source is a standby: publications cannot be created there",
+      remedy: "set source to the primary server",
     });
   if (level !== "logical")
     findings.push({
       ...{ ...server, state: "Failed", code: "603107", object: "wal_level" },
-      message: `wal_level is ${level} on the source; following it needs logical`,
+      message: `wal_level is ${level} on the source; replication needs logical`,
       remedy: alter("wal_level", "logical"),
     });
   return findings;
@@ -54,18 +54,21 @@ function role(isStandby: boolean, level: string): Finding[] {
 
 interface Room {
   readonly code: string;
-  /** The parameter that gives it. */
+  /** The parameter that sets the limit. */
   readonly object: string;
   readonly what: string;
 }
 
-/** With one for a database they follow one after another: the worker has them wait. */
+/**
+ * With one for each database and one more, all are replicated at the same time. With fewer, the worker makes databases
+ * wait.
+ */
 function room({ code, object, what }: Room, limit: number, used: number, databases: number): Finding[] {
   const free = limit - used;
-  // One more than there are databases: the cutover compares content under the snapshot of a temporary slot.
+  // One more than the number of databases: the cutover compares content in the snapshot of a temporary slot.
   const wanted = databases + 1;
   if (free >= wanted) return [];
-  const inTurn = ` to follow ${databases} databases at once: ${wanted - free} of them will wait until one is free`;
+  const inTurn = ` to replicate ${databases} databases at once: ${wanted - free} of them will wait until one is free`;
   return [
     {
       ...{ ...server, code, object, state: free < 2 ? "Failed" : "Warning" },

@@ -1,14 +1,16 @@
+import { userSchemas } from "../../postgres/catalogue-filters.js";
 import type { Client } from "pg";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
 import { readSelection } from "../../schema/plan/selection.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import type { Finding } from "../../findings.js";
-import { enumerate, type Rule } from "../context.js";
+import type { Rule } from "../context.js";
+import { enumerate } from "../../units/enumerate.js";
 
 const type = "AuthenticationAndConnectivityValidation";
 
-/** 603101, 603117, 603115: the target databases can be made, and nothing that exists is overwritten unasked. */
+/** 603101, 603117, 603115: the target databases can be created, and existing ones are overwritten only on request. */
 export const targetDatabases: Rule = async ({ spec, target, ownDatabases, occupied }) => {
   const { rows } = await target.query<{ name: string; owner: string; may_drop: boolean }>(
     `SELECT datname AS name, pg_get_userbyid(datdba) AS owner, pg_has_role(datdba, 'USAGE') AS may_drop
@@ -25,7 +27,7 @@ export const targetDatabases: Rule = async ({ spec, target, ownDatabases, occupi
       code: "603101",
       object: database,
       objectType: "Database",
-      message: `migration ${migration} is working on ${database} on this target`,
+      message: `the migration ${migration} uses ${database} on this target`,
       remedy: `wait until ${migration} has ended, or destroy it`,
     });
   }
@@ -50,8 +52,8 @@ export const targetDatabases: Rule = async ({ spec, target, ownDatabases, occupi
   return [...findings, ...(await mayCreateDatabases(target, spec.target.user))];
 };
 
-function missingDatabases(spec: MigrationSpec, there: ReadonlySet<string>): Finding[] {
-  const missing = spec.dbsToMigrate.filter((database) => !there.has(targetDatabase(spec, database)));
+function missingDatabases(spec: MigrationSpec, existing: ReadonlySet<string>): Finding[] {
+  const missing = spec.dbsToMigrate.filter((database) => !existing.has(targetDatabase(spec, database)));
   return missing.map((database) => ({
     database,
     type,
@@ -60,7 +62,7 @@ function missingDatabases(spec: MigrationSpec, there: ReadonlySet<string>): Find
     object: targetDatabase(spec, database),
     objectType: "Database",
     message: `dataOnly needs the database ${targetDatabase(spec, database)} on the target, where it does not exist`,
-    remedy: "migrate with schemaOnly first, or leave dataOnly out",
+    remedy: "migrate with schemaOnly first, or remove dataOnly",
   }));
 }
 
@@ -82,7 +84,7 @@ async function mayCreateDatabases(target: Client, user: string): Promise<Finding
   ];
 }
 
-/** 603110: everything that is to be migrated can be read, and read whole. What a filter leaves out need not be. */
+/** 603110: all objects to be migrated are readable, with all rows. Objects excluded by a filter need not be. */
 export const sourcePrivileges: Rule = async ({ spec, sources }) => {
   const findings: Finding[] = [];
   for (const [database, client] of sources) {
@@ -124,13 +126,13 @@ export const sourcePrivileges: Rule = async ({ spec, sources }) => {
 
 interface Relation {
   readonly name: string;
-  /** Among all catalogues. */
+  /** Its {@link catalogueKey}. */
   readonly key: string;
 }
 
 const relation = "format('%I.%I', n.nspname, c.relname) AS name, 'pg_class'::regclass::oid || '/' || c.oid AS key";
 
-const userRelations = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+const userRelations = `${userSchemas("n")}
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`;
 
 async function unreadableRelations(client: Client): Promise<Relation[]> {
@@ -148,7 +150,7 @@ async function unreadableRelations(client: Client): Promise<Relation[]> {
 
 async function unreadableLargeObjects(client: Client): Promise<string[]> {
   const { rows } = await client.query<{ oid: string }>(
-    // An owner may have taken the privilege from itself.
+    // An owner may have revoked its own privilege.
     `SELECT l.oid::text AS oid FROM pg_largeobject_metadata l
       WHERE NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
         AND NOT EXISTS (SELECT FROM aclexplode(coalesce(l.lomacl, acldefault('L', l.lomowner))) a
@@ -159,7 +161,8 @@ async function unreadableLargeObjects(client: Client): Promise<string[]> {
 }
 
 async function rowSecuredTables(client: Client): Promise<Relation[]> {
-  // Our sessions run with row_security off, under which the function answers as for one that enforces policies.
+  // Sessions of the engine run with row_security off, under which the function returns the result for a role that
+  // enforces policies.
   const { rows } = await client.query<Relation>(
     `SELECT ${relation}
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

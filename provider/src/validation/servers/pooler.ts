@@ -1,28 +1,29 @@
 import type { Client } from "pg";
 import { RefusedError } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
+import { processIdOf } from "../../postgres/connection/session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import type { Finding } from "../../findings.js";
 
-/** What is between us and the server. */
+/** The kind of pooler between the worker and the server. */
 export type Between = "nothing" | "pooler" | "transactionPooler";
 
 export interface Reached {
   readonly side: "source" | "target";
   readonly endpoint: Endpoint;
   readonly database: string;
-  /** Open to that database. */
+  /** An open session in that database. */
   readonly session: Client;
 }
 
-/** A pooler need not mix up two sessions at the first look. */
+/** A pooler may give two sessions different processes at the first check. */
 const looks = 3;
 
 /**
- * Whether a session keeps the server's process to itself. A pooler that gives processes by transactions loses what a
- * session holds: settings, snapshots, advisory locks, prepared statements. Two sessions that meet in one process, or one
- * that changes it, are the proof of that.
+ * Whether a session keeps its server process. A pooler in transaction mode loses the state of sessions: settings,
+ * snapshots, advisory locks, prepared statements. It is detected if two sessions share a process, or if a session's
+ * process changes.
  */
 export async function detectPooler({ side, endpoint, database, session }: Reached): Promise<Between> {
   const other = await connect(endpoint, { database, purpose: `validate ${side}` });
@@ -34,9 +35,9 @@ export async function detectPooler({ side, endpoint, database, session }: Reache
       await other.query("COMMIT");
       if ((await processOf(session)) !== first) return "transactionPooler";
     }
-    return first === processTold(session) ? "nothing" : "pooler";
+    return first === processIdOf(session) ? "nothing" : "pooler";
   } catch (error) {
-    // In statement mode it lets nobody begin a transaction.
+    // In statement mode a pooler refuses BEGIN.
     if (sqlStateOf(error) === sqlStates.protocolViolation) return "transactionPooler";
     throw error;
   } finally {
@@ -44,20 +45,16 @@ export async function detectPooler({ side, endpoint, database, session }: Reache
   }
 }
 
-/** At its login. */
-const processTold = (session: Client): number | null =>
-  (session as unknown as { readonly processID: number | null }).processID;
-
 /**
- * Looked at before anything is recorded on the target: the worker's lease is a lock of its session, which a pooler would
- * keep behind the worker's end, and nobody else could have.
+ * Runs before anything is recorded on the target. The worker's lease is a lock of its session. A pooler would keep that
+ * lock after the worker's end, and no successor could take it.
  *
  * @throws RefusedError
  */
 export async function refuseTransactionPooler(target: Endpoint, database: string): Promise<void> {
   const session = await connect(target, { database, purpose: "look for a pooler" });
   try {
-    if ((await processOf(session)) === processTold(session)) return;
+    if ((await processOf(session)) === processIdOf(session)) return;
     const reached: Reached = { side: "target", endpoint: target, database, session };
     for (const { state, message, code, remedy } of poolerFindings(reached, await detectPooler(reached)))
       if (state === "Failed") throw new RefusedError(message, { ...(code && { code }), ...(remedy && { remedy }) });
@@ -71,7 +68,7 @@ async function processOf(session: Client): Promise<number> {
   return rows[0]!.pid;
 }
 
-/** What a pooler means for a migration. */
+/** The consequences of a pooler for a migration. */
 export function poolerFindings({ side, endpoint }: Reached, between: Between): Finding[] {
   if (between === "nothing") return [];
   const { host, port } = endpoint;
@@ -80,7 +77,7 @@ export function poolerFindings({ side, endpoint }: Reached, between: Between): F
     object: `${host}:${port}`,
     objectType: "Instance",
     remedy:
-      `name the ${side} server itself, not a pooler in front of it` +
+      `set host and port to those of the ${side} server itself, not of a pooler in front of it` +
       (port === 6432 ? `: port 5432 instead of 6432, where Azure's PgBouncer listens` : ""),
   } as const;
   if (between === "pooler")
@@ -88,7 +85,7 @@ export function poolerFindings({ side, endpoint }: Reached, between: Between): F
       {
         ...common,
         state: "Warning",
-        message: `a pooler or proxy stands between the worker and the ${side}: sessions that have to be ended, or are told from others, are not known by their process there`,
+        message: `a pooler or proxy stands between the worker and the ${side}: it hides backend process IDs, so that sessions cannot be identified or terminated`,
       },
     ];
   return [
@@ -96,7 +93,7 @@ export function poolerFindings({ side, endpoint }: Reached, between: Between): F
       ...common,
       state: "Failed",
       code: "603000",
-      message: `a pooler in transaction or statement mode stands between the worker and the ${side}: settings, snapshots and locks of a session are lost on the way`,
+      message: `a pooler in transaction or statement mode stands between the worker and the ${side}: settings, snapshots and locks of a session are lost`,
     },
   ];
 }

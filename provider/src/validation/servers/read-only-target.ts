@@ -2,20 +2,20 @@ import { isReadOnlyByDefault } from "../../postgres/read-only-default.js";
 import type { Finding } from "../../findings.js";
 import type { Rule } from "../context.js";
 
-/** Of the finding, which comes and goes. */
+/** The finding's code, by which it is replaced or removed. */
 export const readOnlyCode = "603122";
 
 /**
- * Somebody may have set it who keeps applications out until the cutover: so it is told, and the target written all the
- * same.
+ * A user may have set this to keep applications out until the cutover. Therefore it is reported, and the migration
+ * writes nevertheless.
  */
 export const readOnlyFinding: Finding & { readonly object: string } = {
   ...{ code: readOnlyCode, type: "ServerParametersValidation", state: "Warning", objectType: "Instance" },
   object: "default_transaction_read_only",
   message:
-    "the target's default_transaction_read_only is on, and this migration writes there all the same: Azure sets it where less than 5 % or 5 GiB of the storage is free, and a server whose storage is full stops",
+    "the target's default_transaction_read_only is on, and this migration writes there all the same: Azure sets it if less than 5 % or 5 GiB of the storage is free, and a server stops when its storage is full",
   remedy:
-    "give the target more storage: az postgres flexible-server update --storage-size <GiB>; where you have set it yourself, and there is room, nothing",
+    "increase the target's storage: az postgres flexible-server update --storage-size <GiB>; if you have set it yourself, and there is enough storage, nothing",
 };
 
 export const readOnlyTarget: Rule = async ({ target }) => {

@@ -3,7 +3,7 @@ import type { Rule } from "../context.js";
 
 const oldestSource = 90500;
 
-/** 603400: a source from 9.5 on, and a target that is not older. */
+/** 603400: the source is 9.5 or later, and the target is not older than the source. */
 export const versions: Rule = ({ sourceVersion, targetVersion }) => {
   const source = majorVersion(sourceVersion);
   const target = majorVersion(targetVersion);
@@ -12,7 +12,7 @@ export const versions: Rule = ({ sourceVersion, targetVersion }) => {
     return [
       {
         ...failed,
-        message: `the source is PostgreSQL ${source}; the oldest that can be migrated is 9.5`,
+        message: `the source is PostgreSQL ${source}; the oldest supported version is 9.5`,
         remedy: "upgrade the source first: pg_upgrade --link",
       },
     ];

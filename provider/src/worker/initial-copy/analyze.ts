@@ -67,7 +67,7 @@ const notAnalyzed = (relation: string, failure: string): RestoreFinding => ({
   objectType: "STATISTICS",
   message: `ANALYZE of ${relation} failed: ${failure}`,
   remedy: `correct the cause, then on the target: ANALYZE ${relation}`,
-  severity: "warning",
+  state: "Warning",
 });
 
 /**

@@ -52,7 +52,7 @@ export class CopySharing {
 
   /** Records a new copy. Other workers may share it from here on. */
   begin(
-    copy: Pick<SharedCopy, "snapshotId" | "moment" | "sourceSearchPath" | "skipped">,
+    copy: Pick<SharedCopy, "snapshotId" | "txidSnapshot" | "sourceSearchPath" | "skipped">,
     copyState: unknown,
   ): Promise<void> {
     const { generation } = this.work;

@@ -38,7 +38,7 @@ import { hasReleasedOften, takeSnapshot, type CopyPoint } from "./take-snapshot.
 const emptyPlan: RestorePlan = {
   before: [],
   builds: [],
-  lateBuilds: [],
+  deferredBuilds: [],
   after: [],
   validations: [],
   deferTriggersAndForeignKeys: false,
@@ -176,7 +176,7 @@ async function inSessions(
 
 /** Waits until statements of earlier workers on the target have ended, because they could interfere with this copy. */
 async function endEarlierTargetSessions({ tasks, record }: CopyJob): Promise<void> {
-  await tasks.withhold();
+  await tasks.pauseClaims();
   const deadline = Date.now() + earlierSessionsTimeoutMs;
   while ((await tasks.takeBack(true)).sessions > 0) {
     if (Date.now() > deadline)
@@ -263,7 +263,7 @@ async function offerCopy({ sharing, plan, restore }: CopyContext, point: CopyPoi
   await sharing.begin(
     {
       snapshotId: point.snapshot.id,
-      moment: point.snapshot.moment,
+      txidSnapshot: point.snapshot.txidSnapshot,
       sourceSearchPath: restore.sourceSearchPath ?? "",
       skipped: skipped.entries,
     },

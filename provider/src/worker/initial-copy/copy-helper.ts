@@ -164,7 +164,7 @@ export class CopyHelper {
         { source: this.#job.source, spec, signal },
         copy.database,
         copy.snapshotId,
-        copy.moment,
+        copy.txidSnapshot,
       );
       if (!snapshot) return undefined;
       const store = await Store.find(this.#job, `${this.#job.migrationName} stand-by`);

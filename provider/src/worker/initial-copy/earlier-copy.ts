@@ -79,7 +79,7 @@ async function isUsable(
 async function survivingSnapshot(work: Work, database: string, shared: SharedCopy): Promise<Snapshot | undefined> {
   const held = await sharedSnapshots(work.journal.lease, database, shared.id);
   for (const id of [shared.snapshotId, ...held]) {
-    const snapshot = await holdSnapshot(work, database, id, shared.moment);
+    const snapshot = await holdSnapshot(work, database, id, shared.txidSnapshot);
     if (snapshot) return snapshot;
   }
   return undefined;
@@ -97,13 +97,14 @@ export async function holdSnapshot(
   { source, spec, signal }: SnapshotKeeper,
   database: string,
   snapshotId: string,
-  moment: string,
+  txidSnapshot: string,
 ): Promise<Snapshot | undefined> {
   let snapshot: Snapshot | undefined;
   try {
     snapshot = await Snapshot.hold(source, database, snapshotId);
     // A restarted server reuses snapshot names.
-    if (snapshot.moment === moment && (await locksAll({ source, spec, signal }, database, snapshot))) return snapshot;
+    if (snapshot.txidSnapshot === txidSnapshot && (await locksAll({ source, spec, signal }, database, snapshot)))
+      return snapshot;
   } catch (error) {
     if (!(error instanceof RefusedError || error instanceof SnapshotGone)) {
       await snapshot?.release();

@@ -36,7 +36,7 @@ async function buildLateIndexes(context: CopyContext): Promise<void> {
     work,
     database,
     purpose: "index",
-    groups: plan.lateBuilds.map((build) => [build]),
+    groups: plan.deferredBuilds.map((build) => [build]),
     signal,
     run: async (target, { entry }) => report(context, await restoreEntry(target, entry, restore)),
   });

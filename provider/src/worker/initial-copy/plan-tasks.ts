@@ -24,19 +24,19 @@ export async function planCopyTasks(
   splitBytes: number,
 ): Promise<NewCopyTask[]> {
   const unsafe = await tablesUnsafeToPlan(source);
-  const late = await tablesWithCrossTableFunctions(source);
+  const deferred = await tablesWithCrossTableFunctions(source);
   const tasks: NewCopyTask[] = [];
   for (const { table } of tables) {
     // Parts are read by a query, which could run functions of other roles. COPY of a whole table does not.
     const isWhole = unsafe.has(qualify(table.schema, table.name));
     const parts = isWhole ? [] : await planParts(source, table, { splitBytes, parts: maxParts });
-    tasks.push(...tableTasks(table, parts, late.has(table.oid)));
+    tasks.push(...tableTasks(table, parts, deferred.has(table.oid)));
   }
   return [...tasks, ...byCopyOrder(builds, tasks)];
 }
 
 /** @param parts conditions of the parts; empty if the table is copied as a whole */
-function tableTasks(table: TableToCopy["table"], parts: readonly string[], late: boolean): NewCopyTask[] {
+function tableTasks(table: TableToCopy["table"], parts: readonly string[], deferred: boolean): NewCopyTask[] {
   const shares: readonly (string | undefined)[] = parts.length === 0 ? [undefined] : parts;
   return shares.map((condition) => ({
     kind: "table",
@@ -47,7 +47,7 @@ function tableTasks(table: TableToCopy["table"], parts: readonly string[], late:
     rowsEstimated: Math.max(0, Math.round(table.estimatedRows / shares.length)),
     small: condition === undefined && isSmall(table),
     ready: true,
-    late,
+    deferred,
     condition,
   }));
 }
@@ -74,6 +74,6 @@ const buildTask = ({ entry, table }: Build, copied: NewCopyTask | undefined): Ne
   rowsEstimated: 0,
   small: copied?.small ?? true,
   ready: copied === undefined,
-  late: false,
+  deferred: false,
   build: entry,
 });

@@ -71,7 +71,7 @@ export class BlockedSessionsMonitor {
     const { journal } = this.#work;
     const findings = sessions.map((one) => ({ database: this.#database, ...blockedSessionFinding(one) }));
     if (!this.#findings.isNew(JSON.stringify(findings))) return;
-    await journal.standing(this.#database, code, findings);
+    await journal.replaceFindings(this.#database, code, findings);
     for (const { object, message } of findings) {
       if (this.#reported.has(object)) continue;
       this.#reported.add(object);

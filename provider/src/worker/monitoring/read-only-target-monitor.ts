@@ -36,7 +36,7 @@ export class ReadOnlyTargetMonitor {
   }
 
   async #report(isReadOnly: boolean): Promise<void> {
-    await this.#journal.standing(undefined, readOnlyCode, isReadOnly ? [readOnlyFinding] : []);
+    await this.#journal.replaceFindings(undefined, readOnlyCode, isReadOnly ? [readOnlyFinding] : []);
     if (isReadOnly) await this.#journal.event(readOnlyFinding.message, { level: "warning" });
     this.#reported = isReadOnly;
   }

@@ -30,7 +30,7 @@ async function tablesNotReplicated(target: Client, publications: readonly string
         "has rows on the target that are not returned to the source: the table was created after the cutover or is unlogged",
       remedy:
         "copy the rows manually if the source needs them: pg_dump --table=<table> from the target's database, and psql into the source's",
-      severity: "warning",
+      state: "Warning",
     });
   }
   return findings;
@@ -55,7 +55,7 @@ async function largeObjects(target: Client): Promise<RestoreFinding[]> {
         "the target has large objects, which logical replication omits: large objects that were written there after the cutover are not returned to the source",
       remedy:
         "if applications write large objects, copy them manually: SELECT lo_get(<oid>) on the target, lo_from_bytea or lo_put on the source, and lo_unlink for the deleted ones",
-      severity: "warning",
+      state: "Warning",
     },
   ];
 }

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
-import { notExtensionMember } from "../../postgres/own-only.js";
+import { notExtensionMember } from "../../postgres/catalogue-filters.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import { dropPlaceholder, isPlaceholder, replaceKey } from "./replaced-keys.js";
 import type { ManualChange } from "./manual-change.js";

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { qualify } from "../../postgres/identifiers.js";
-import { notExtensionMember } from "../../postgres/own-only.js";
+import { notExtensionMember } from "../../postgres/catalogue-filters.js";
 import { serverVersion } from "../../postgres/server-version.js";
 
 interface Sequence {

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { qualify, quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
-import { notExtensionMember } from "../../postgres/own-only.js";
+import { notExtensionMember } from "../../postgres/catalogue-filters.js";
 import type { ManualChange } from "./manual-change.js";
 
 /** A user-defined type of the source. Plain JSON. */

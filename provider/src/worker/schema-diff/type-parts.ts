@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { notExtensionMember } from "../../postgres/own-only.js";
+import { notExtensionMember } from "../../postgres/catalogue-filters.js";
 import { tablesByType } from "./type-drift.js";
 
 /**

@@ -1,7 +1,7 @@
 import { qualify } from "../../postgres/identifiers.js";
 import type { Table } from "../../postgres/tables.js";
 import type { Finding } from "../../findings.js";
-import { enumerate } from "../../validation/context.js";
+import { enumerate } from "../../units/enumerate.js";
 
 /** The finding for tables that were created or lost their key after the validation, which reports all others. */
 export function insertOnlyFinding(database: string, tables: readonly Table[]): Finding {

@@ -122,7 +122,7 @@ export async function restoreMissing(
   await restore(plan.before.filter((entry) => !isAttachment(entry)));
   await copy?.();
   await restore(plan.builds.map(({ entry }) => entry));
-  await restore(plan.lateBuilds.map(({ entry }) => entry));
+  await restore(plan.deferredBuilds.map(({ entry }) => entry));
   await restore(plan.after.filter(isKey));
   // After its own keys and indexes: the server creates missing ones for the parent's, under other names.
   await restore(plan.before.filter(isAttachment));
@@ -258,12 +258,12 @@ const notReplaced = ({ key, drop }: Redefined, entry: Entry, error: RefusedError
   findingFor(entry, {
     message: `${key} was changed on the source during replication, and the target has the former definition: ${error.message}`,
     remedy: `on the target, if it matters: ${drop}, with the objects that need it; then ${entry.sql}`,
-    severity: "warning",
+    state: "Warning",
   });
 
 const allEntries = (plan: RestorePlan): Entry[] => [
   ...plan.before,
-  ...[...plan.builds, ...plan.lateBuilds].map(({ entry }) => entry),
+  ...[...plan.builds, ...plan.deferredBuilds].map(({ entry }) => entry),
   ...plan.after,
 ];
 
