@@ -70,7 +70,10 @@ describe("databaseFacts", () => {
         verification,
         rollbackReplication,
       }),
-      ["verification (monday): different, 2 of 7 tables differ", "way back: following, 1.0 kB behind, 0.5 s"],
+      [
+        "verification (monday): different, 2 of 7 tables differ",
+        "rollback replication: following, 1.0 kB behind, 0.5 s",
+      ],
     );
     assert.deepEqual(databaseFacts({ ...followed, migrationOperation: "copying", isLagMeasured: false }), []);
   });

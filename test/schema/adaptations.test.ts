@@ -144,8 +144,8 @@ for (const major of [16, 18] as const) {
       assert.deepEqual(
         findings.map(({ object, state }) => [object, state]),
         [
-          ["public.a kept", "warning"],
-          ["public.a left", "failed"],
+          ["public.a kept", "Warning"],
+          ["public.a left", "Failed"],
         ],
       );
       assert.equal(await ask("(SELECT string_agg(policyname || roles::text, ',') FROM pg_policies)"), "kept{heir}");

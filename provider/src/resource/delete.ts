@@ -24,7 +24,7 @@ export async function remove(_id: string, props: Properties, note: Report = toSt
   const inputs = understandInputs(inputsAmong(props));
   const seconds = inputs.timeouts.delete;
   const erased = erase(inputs, props, note).then(() => true);
-  if (seconds === undefined || (await withTimeout(erased, seconds * 1000))) return;
+  if (await (seconds === undefined ? erased : withTimeout(erased, seconds * 1000))) return;
   throw new TimeoutError(`${inputs.migrationName} could not be removed within ${seconds} s`, {
     remedy: "run pulumi destroy again, which removes the rest, or raise timeouts.delete",
   });
