@@ -18,13 +18,13 @@ describe("locks of a table that joins the stream", () => {
     it(`${statement}: does not wait until the table is copied`, async () => {
       const database = await lab.database(`
         CREATE TABLE t (id int PRIMARY KEY);
-        -- Each row takes long on the target, whose version is newer.
-        CREATE FUNCTION is_slow() RETURNS boolean LANGUAGE sql
-          AS $$ SELECT pg_sleep(CASE WHEN current_setting('server_version_num')::int >= 170000 THEN 0.1 ELSE 0 END) IS NOT NULL $$`);
+        -- Computing this takes long on the target, whose version is newer.
+        CREATE FUNCTION slowly(int) RETURNS int IMMUTABLE LANGUAGE sql
+          AS $$ SELECT $1 FROM pg_sleep(CASE WHEN current_setting('server_version_num')::int >= 170000 THEN 0.1 ELSE 0 END) $$`);
       const resource = await lab.follow([database]);
       await lab.querySource(
         database,
-        "CREATE TABLE late (id int PRIMARY KEY CHECK (is_slow())); INSERT INTO late SELECT generate_series(1, 80)",
+        "CREATE TABLE late (id int PRIMARY KEY, copy int GENERATED ALWAYS AS (slowly(id)) STORED); INSERT INTO late SELECT generate_series(1, 80)",
       );
       await until("the rows of the new table are copied", () => isCopied(database, "late"));
       await lab.source.query(statement, { database, login: impatiently });

@@ -71,8 +71,15 @@ export async function restorePrerequisites(
   const { before } = planRestore(selectEntries(onSource, selection));
   const isRenamed = ({ type, schema, name }: Entry): boolean =>
     (type === "TYPE" || type === "DOMAIN") && renamedTypes.has(qualify(schema ?? "", name));
+  const owners = await sequenceOwners(source);
+  // A sequence arrives with the table that owns it, which may have been renamed and have its former name on the target.
+  const arrivesWithTable = ({ oid, type }: Entry): boolean => {
+    const table = type === "SEQUENCE" ? owners.get(oid) : undefined;
+    return table !== undefined && !known.has(nameOf({ type: "TABLE", ...table }));
+  };
   const wanted = before.filter(
-    (entry) => prerequisites.has(entry.type) && !known.has(nameOf(entry)) && !isRenamed(entry),
+    (entry) =>
+      prerequisites.has(entry.type) && !known.has(nameOf(entry)) && !isRenamed(entry) && !arrivesWithTable(entry),
   );
   const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
   try {
@@ -84,7 +91,22 @@ export async function restorePrerequisites(
   }
 }
 
-const nameOf = ({ type, schema, name }: Entry): string => JSON.stringify([type, schema, name]);
+/** The tables that own sequences, by OID of the sequence. */
+async function sequenceOwners(source: Client): Promise<Map<number, Pick<Entry, "schema" | "name">>> {
+  const { rows } = await source.query<{ oid: string; schema: string; name: string }>(
+    `SELECT s.oid::int8, n.nspname AS schema, t.relname AS name
+       FROM pg_catalog.pg_class s
+       JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = s.oid
+        AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
+       JOIN pg_catalog.pg_class t ON t.oid = d.refobjid
+       JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+      WHERE s.relkind = 'S'`,
+  );
+  return new Map(rows.map(({ oid, schema, name }) => [Number(oid), { schema, name }]));
+}
+
+const nameOf = ({ type, schema, name }: Pick<Entry, "type" | "schema" | "name">): string =>
+  JSON.stringify([type, schema, name]);
 
 const returnRuleOf = (view: Entry): string => nameOf({ ...view, type: "RULE", name: `${view.name} _RETURN` });
 
