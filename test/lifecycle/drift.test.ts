@@ -119,7 +119,7 @@ describe("a migration", () => {
     await lab.source.query(`DROP DATABASE ${database} WITH (FORCE)`);
     const failure = await Resource.failure(resource.update({}));
     assert.match(failure, new RegExp(`${database}.*does not exist`));
-    assert.doesNotMatch(failure, /is kept on the source|retains WAL/);
+    assert.doesNotMatch(failure, /stays on the source|retains WAL/);
   });
 
   it("whose publication is missing", async () => {

@@ -46,7 +46,7 @@ describe("a migration's record and its owner", () => {
         fresh.notes.join(),
         /^adopted the migration .* that the resource crm of stack prod \(project shop\) began at 20/,
       );
-      assert.match(old.notes.join(), new RegExp(`left as it is: it belongs to the resource ${name} of stack prod`));
+      assert.match(old.notes.join(), new RegExp(`is not removed: it belongs to the resource ${name} of stack prod`));
       await lab.source.query("INSERT INTO t VALUES (101)", { database });
       assert.equal((await fresh.update({ triggerCutover: true })).state, "Succeeded");
       assert.equal((await lab.target.query("SELECT FROM t", { database })).length, 101);

@@ -30,14 +30,14 @@ describe("a keyless table", () => {
     });
     assert.match(await Resource.failure(resource.update({ triggerCutover: true })), /"public"\."keyless"/);
     const named = await lab.target.query(
-      `SELECT FROM pgmigration.finding WHERE database = $1 AND object = '"public"."late"' AND message LIKE '%only inserts are followed%'`,
+      `SELECT FROM pgmigration.finding WHERE database = $1 AND object = '"public"."late"' AND message LIKE '%only inserts are replicated%'`,
       { values: [database] },
     );
     assert.equal(named.length, 1, "the table that was created later has a finding");
 
     await lab.source.query(`DELETE FROM "Unique"; INSERT INTO "Unique" VALUES (1)`, { database });
     const refused = await Resource.failure(resource.update({ triggerCutover: true }));
-    assert.match(refused, /on the source, ALTER TABLE "public"\."Unique" REPLICA IDENTITY FULL/);
+    assert.match(refused, /On the source: ALTER TABLE "public"\."Unique" REPLICA IDENTITY FULL/);
     await lab.source.query(`ALTER TABLE "Unique" REPLICA IDENTITY FULL; ALTER TABLE keyless REPLICA IDENTITY FULL`, {
       database,
     });

@@ -164,7 +164,7 @@ describe("rollback replication", () => {
     await lab.source.query("INSERT INTO t VALUES (5, 'otherwise')", { database });
     await lab.target.query("INSERT INTO t VALUES (5, 'taken')", lab.onTarget(database));
     await until("the message names the row and the remedy", async () =>
-      /INSERT of .*id.*5.* in "public"\."t".*To do: the source was written otherwise since the cutover.*put it right on the source/s.test(
+      /INSERT of .*id.*5.* in "public"\."t".*To do: another session wrote to the source after the cutover.*correct it on the source/s.test(
         (await rollbackOf(resource, database))?.message ?? "",
       ),
     );

@@ -232,7 +232,7 @@ describe("schema changes that are found at the cutover", () => {
       "SELECT object, remedy FROM pgmigration.finding WHERE database = $1 AND message LIKE '%was dropped on the source%' ORDER BY object",
       { values: [database] },
     );
-    const unless = "on the target, unless it is needed there:";
+    const unless = "unless it is needed on the target:";
     assert.deepEqual(named, [
       { object: "collation public.dropped", remedy: `${unless} DROP COLLATION public.dropped` },
       { object: `domain public."Less"`, remedy: `${unless} DROP DOMAIN public."Less"` },

@@ -51,7 +51,7 @@ describe("a followed database whose schema change cannot be applied", () => {
       await holder.query("BEGIN; LOCK TABLE t IN ROW EXCLUSIVE MODE");
       const isTold = async (what: string): Promise<boolean> => {
         const refusals = await lab.target.query(
-          `SELECT FROM pgmigration.event WHERE migration = $1 AND level = 'warning' AND message LIKE '%held by pid ${pid}%' || $2 || '%pg_terminate_backend(${pid})%'`,
+          `SELECT FROM pgmigration.event WHERE migration = $1 AND level = 'warning' AND message LIKE '%holds a lock on%(pid ${pid}%' || $2 || '%pg_terminate_backend(${pid})%'`,
           { values: [resource.inputs.migrationName, what] },
         );
         return refusals.length === 1;
