@@ -8,15 +8,15 @@ import type { TableResync } from "../../provider/src/worker/schema-sync/table-re
 
 describe("a pause for a statement that the user has to run", () => {
   it("names what to do if the target refuses a USING expression", async () => {
-    const record = { database: "crm", targetName: "crm" } as StreamRecord;
+    const record = { database: "crm", targetName: "crm" } as unknown as StreamRecord;
     const followers = {
       drain: () => Promise.resolve(),
       current: { resume: () => undefined },
     } as unknown as Followers;
-    const gate = new ManualDdlGate(record, followers, {} as TableResync, new AbortController().signal);
+    const gate = new ManualDdlGate(record, followers, {} as unknown as TableResync, new AbortController().signal);
     const sql = `ALTER TABLE "public"."t" ALTER COLUMN "v" TYPE integer USING "v"::integer`;
     const drift = { manualChanges: [{ sql, tables: ['"public"."t"'] }] } as unknown as SchemaDrift;
-    const { message } = await gate.refusalOf({} as Client, drift, "source");
+    const { message } = await gate.refusalOf({} as unknown as Client, drift, "source");
     assert.match(message, /on the target, in crm \(if a USING expression is refused, any other will do.*ALTER TABLE/);
   });
 });

@@ -76,7 +76,7 @@ class WaiterWatch {
       const waiter = await this.#impatientWaiter();
       // A look at many thousands of locks costs the source much.
       if (!waiter) await delay(Math.max(lookEveryMs, lookShare * (Date.now() - askedAt)), signal);
-      else if (!signal.aborted) await this.#yieldTo(waiter);
+      else await this.#yieldTo(waiter);
     }
     await this.#closeObserver();
   }
@@ -101,6 +101,8 @@ class WaiterWatch {
   }
 
   async #yieldTo({ table, session }: LockWaiter): Promise<void> {
+    // The copy may have ended while the locks were read.
+    if (this.#stopped.signal.aborted) return;
     const { database, snapshot } = this.#locked;
     this.#yielded.abort(
       new ConcurrentChangeError(
