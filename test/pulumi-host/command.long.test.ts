@@ -75,7 +75,7 @@ describe("the embedded host's command", () => {
     finishSecond();
     const { code, output } = await command.ended;
     assert.equal(code, 1);
-    assert.match(output, /cancelled/);
+    assert.match(output, /canceled/);
     assert.ok(stateHas("second"));
     assert.deepEqual(changesIn(await recorder.takeCalls()), ["create first", "create second"]);
   });
