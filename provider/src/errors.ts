@@ -3,17 +3,19 @@
  * contains a secret.
  */
 
+import type { FindingCode } from "./finding-codes/finding-code.js";
+
 export interface ErrorDetails {
   /** What the user can do about it: a sentence, and a command where one exists. */
   readonly remedy?: string;
-  /** A code of Azure's migration service (6030xx connection, 6031xx for the user to fix, 6034xx unsupported). */
-  readonly code?: string;
+  /** A code of Azure's migration service (6030xx to 6037xx) or our own (`PGM-`): docs/findings.md lists them. */
+  readonly code?: FindingCode;
   readonly cause?: unknown;
 }
 
 abstract class MigrationError extends Error {
   readonly remedy: string | undefined;
-  readonly code: string | undefined;
+  readonly code: FindingCode | undefined;
 
   /** @hidden */
   constructor(what: string, details: ErrorDetails = {}) {
@@ -71,6 +73,16 @@ export class NotFoundError extends MigrationError {}
  * ```
  */
 export class RefusedError extends MigrationError {}
+
+/**
+ * The record of a migration on the target is unreadable. Other migrations are not affected.
+ *
+ * @example
+ * ```text
+ * the record of crm on the target is damaged: invalid spec.source: expected object, received undefined
+ * ```
+ */
+export class DamagedRecordError extends RefusedError {}
 
 /** A refusal that depends on the moment: the same attempt may succeed later, without a change by the user. */
 export abstract class RetryableError extends RefusedError {}
@@ -158,6 +170,12 @@ export function messageOf(error: unknown): string {
   if (error instanceof AggregateError) return error.errors.map(messageOf).join("; ");
   return error instanceof Error ? error.message : String(error);
 }
+
+/** Whether an import failed because the package is not installed. */
+export const isModuleMissing = (error: unknown): error is Error =>
+  error instanceof Error &&
+  "code" in error &&
+  ["ERR_MODULE_NOT_FOUND", "MODULE_NOT_FOUND"].includes(String(error.code));
 
 /** A thrown value as an Error. */
 export const asError = (error: unknown): Error => (error instanceof Error ? error : new EngineError(messageOf(error)));

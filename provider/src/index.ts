@@ -1,5 +1,6 @@
 export {
   PgMigration,
+  type AuthenticationArgs,
   type Duration,
   type FilterArgs,
   type PgMigrationArgs,
@@ -16,6 +17,14 @@ export {
 } from "./resource/pg-fleet-migration.js";
 export type { SourceType } from "./inputs/inputs.js";
 export { nearestName } from "./inputs/nearest-name.js";
+export type {
+  Authentication,
+  CloudSqlIamAuthentication,
+  CommandAuthentication,
+  EntraAuthentication,
+  EntraCredential,
+  RdsIamAuthentication,
+} from "./postgres/authentication/authentication.js";
 export type { SslMode } from "./postgres/connection/endpoint.js";
 export type {
   ComparisonProgress,
@@ -38,6 +47,7 @@ export type {
   WorkerState,
   RollbackStatus,
 } from "./status.js";
+export type { FindingCode } from "./finding-codes/finding-code.js";
 export { MigrationIncompleteError } from "./resource/reach-goal.js";
 export {
   CanceledError,

@@ -41,7 +41,7 @@ export type ValidationType =
 export interface ValidationMessage {
   readonly state: ValidationState;
   readonly message: string;
-  /** Azure's code, if there is one. */
+  /** A code of Azure's migration service or our own (`PGM-`), which docs/findings.md explains. */
   readonly code?: string;
   readonly object?: string;
   readonly objectType?: "Database" | "Instance";

@@ -3,6 +3,8 @@ import { delay } from "./delay.js";
 export interface PeriodicTaskOptions {
   /** Pause between two runs. */
   readonly everyMs: number;
+  /** Largest share of the time that the runs take: longer runs have longer pauses. By default there is no limit. */
+  readonly busyShare?: number;
   readonly run: () => Promise<void>;
   /** Receives the error of a failed run, which ends the task. */
   readonly onFailure: (error: unknown) => void;
@@ -31,12 +33,19 @@ export class PeriodicTask {
     await this.#done;
   }
 
-  async #repeat({ everyMs, run, signal, pausesFirst = false }: PeriodicTaskOptions): Promise<void> {
+  async #repeat({
+    everyMs,
+    busyShare = Infinity,
+    run,
+    signal,
+    pausesFirst = false,
+  }: PeriodicTaskOptions): Promise<void> {
     const end = signal ? AbortSignal.any([signal, this.#closed.signal]) : this.#closed.signal;
     if (pausesFirst) await delay(everyMs, end);
     while (!end.aborted) {
+      const startedAt = Date.now();
       await run();
-      await delay(everyMs, end);
+      await delay(Math.max(everyMs, (Date.now() - startedAt) / busyShare), end);
     }
   }
 }

@@ -17,4 +17,6 @@ program.parseAsync(process.argv).catch((error: unknown) => {
   // Commander has printed its errors already.
   if (!(error instanceof CommanderError)) writeMessage(errorText(error, helpCommand()));
   process.exitCode = exitCodeOf(error);
+  // After all output: the supervision of a migration may still wait for its goal, and would keep the process.
+  process.stdout.write("", () => process.exit());
 });

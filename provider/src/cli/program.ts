@@ -5,12 +5,14 @@ import { addCleanup } from "./commands/cleanup.js";
 import { addCompletion } from "./commands/completion.js";
 import { addCreate } from "./commands/create.js";
 import { addDashboard } from "./commands/dashboard.js";
+import { addDatabases } from "./commands/databases.js";
 import { addDelete } from "./commands/delete.js";
 import { addDiffParameters } from "./commands/diff-parameters.js";
 import { addDoctor } from "./commands/doctor.js";
 import { addList } from "./commands/list.js";
 import { addLogs } from "./commands/logs.js";
 import { addPlan } from "./commands/plan.js";
+import { addReport } from "./commands/report.js";
 import { addShow } from "./commands/show.js";
 import { addUpdate } from "./commands/update.js";
 import { addValidate } from "./commands/validate.js";
@@ -42,8 +44,9 @@ export function buildProgram(): Command {
     .configureOutput({ outputError: (text, write) => write(`${escapeControls(oneLine(text))}\n`) })
     .showHelpAfterError("  To do: see pg-migration --help, or --help of the command");
   for (const add of [addCreate, addList, addShow, addUpdate, addDelete, addCheckNameAvailability]) add(program);
-  for (const add of [addValidate, addPlan, addDoctor, addDiffParameters]) add(program);
-  for (const add of [addWatch, addLogs, addVerify, addDashboard, addWorker, addCleanup, addCompletion]) add(program);
+  for (const add of [addDatabases, addValidate, addPlan, addDoctor, addDiffParameters]) add(program);
+  for (const add of [addWatch, addLogs, addReport, addVerify, addDashboard]) add(program);
+  for (const add of [addWorker, addCleanup, addCompletion]) add(program);
   return program;
 }
 

@@ -143,7 +143,12 @@ export class CopyStatement implements Submittable {
   /** Cancels the running statement. Bytes that still arrive are read. Resolves with {@link outcome}. */
   async cancel(): Promise<CopyOutcome> {
     this.#stream?.resume();
-    await Promise.race([requestCancel(this.#client), this.outcome]);
+    // Also after the statement has ended: a late request would cancel the session's next statement.
+    const requested = requestCancel(this.#client);
+    const lost = this.outcome.then((outcome) =>
+      "connectionLost" in outcome && outcome.connectionLost ? undefined : requested,
+    );
+    await Promise.race([requested, lost]);
     return this.#endSoon();
   }
 

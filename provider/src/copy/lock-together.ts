@@ -6,7 +6,9 @@ import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { qualify } from "../postgres/identifiers.js";
 import { describeHolders, type LockHolder, lockHolders, remedyAgainst } from "../postgres/locks/lock-holders.js";
 import { isLockTimeout, lockTimeoutSeconds } from "../postgres/locks/lock-waits.js";
-import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
+import { parameterCommands } from "../platforms/platform.js";
+import { platformOfHost } from "../platforms/platforms.js";
+import { isMissingRelation, sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import type { Table } from "../postgres/tables.js";
 import { cancellation } from "./cancellation.js";
 
@@ -45,7 +47,7 @@ export async function lockTogether(
   let lastReported = "";
   for (;;) {
     const { error, among } = await tryToLock(session, tables);
-    if (error === undefined || sqlStateOf(error) === sqlStates.undefinedTable) return among;
+    if (error === undefined || isMissingRelation(error)) return among;
     if (signal?.aborted) throw cancellation(what, signal);
     if (!isLockTimeout(error)) throw await lockFailure(session, error, tables);
     const holders = await lockHolders(session, tables);
@@ -109,8 +111,8 @@ async function moreLocks(session: Client, tables: number): Promise<string> {
   );
   const { present, sessions } = rows[0]!;
   const wanted = Math.max(2 * present, Math.ceil((locksPerTable * tables) / sessions));
-  return (
-    `raise max_locks_per_transaction on the source ${session.host}:${session.port} from ${present} to ${wanted} or more and ` +
-    "restart it. Use ALTER SYSTEM SET, or the server parameters of a managed server"
-  );
+  // More queries would need more locks.
+  const platform = platformOfHost({ host: session.host, user: session.user ?? "" });
+  const commands = parameterCommands(platform, [{ name: "max_locks_per_transaction", value: String(wanted) }]);
+  return `raise max_locks_per_transaction on the source ${session.host}:${session.port} from ${present} to ${wanted} or more: ${commands}`;
 }

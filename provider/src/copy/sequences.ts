@@ -20,7 +20,7 @@ export interface CarryOptions {
 }
 
 /** A sequence's state. Values are decimal text, because a number cannot hold 64 bits. */
-interface SequenceState extends SequenceName {
+export interface SequenceState extends SequenceName {
   readonly last: string;
   readonly called: boolean;
 }
@@ -39,10 +39,14 @@ const sequencesPerStatement = 500;
  * out. This includes sequences of identity and serial columns. Sequences are not part of snapshots: these are the
  * current values.
  *
- * @returns the number of sequences
+ * @returns the states that were set
  * @throws RefusedError naming sequences that the target lacks; the others are set
  */
-export async function carrySequences(source: Client, target: Client, options: CarryOptions = {}): Promise<number> {
+export async function carrySequences(
+  source: Client,
+  target: Client,
+  options: CarryOptions = {},
+): Promise<readonly SequenceState[]> {
   await refuseViews(source);
   const states = await readSequences(source, options);
   // setval returns the value, so that NULL means a missing sequence.
@@ -58,7 +62,7 @@ export async function carrySequences(source: Client, target: Client, options: Ca
     throw new RefusedError(`the target lacks ${missing.length} sequences of the source: ${missing.join(", ")}`, {
       remedy: "create them on the target as on the source, then start again",
     });
-  return rows.length;
+  return states;
 }
 
 /** The state that each sequence of the target gets. */

@@ -4,12 +4,13 @@ import { connect } from "../postgres/connection/connect.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
-import { currentRelation } from "../postgres/current-relation.js";
 import { limitLockWaits } from "../postgres/locks/lock-waits.js";
 import { refuseViews } from "../postgres/planner-functions.js";
 import { sqlStateOf } from "../postgres/sql-state.js";
 import { type LockOptions, lockTogether, type TableName } from "./lock-together.js";
+import { tablesAlteredSince } from "./tables-altered-since.js";
 import { passBytes } from "../postgres/connection/pass-bytes.js";
+import { enumerate } from "../units/enumerate.js";
 
 /** Firewalls and gateways drop connections that are silent for some minutes (Azure's: four). */
 const heartbeatMs = 60_000;
@@ -47,6 +48,7 @@ export class Snapshot {
   readonly #loss = new AbortController();
   readonly #heartbeat: NodeJS.Timeout;
   #released = false;
+  #hasLocks = false;
 
   private constructor(
     session: Client,
@@ -115,27 +117,21 @@ export class Snapshot {
    * @throws the errors of {@link lockTogether}
    */
   async lockTables(tables: readonly TableName[], options: LockOptions = {}): Promise<readonly string[]> {
+    await this.#session.query("SAVEPOINT unlocked");
+    this.#hasLocks = true;
     const dropped = await lockTogether(this.#session, tables, options);
-    return dropped.length > 0 ? dropped : this.#replacedSince(tables);
+    return dropped.length > 0 ? dropped : tablesAlteredSince(this.#session, tables);
   }
 
-  /** Catalogue tables are read as of the snapshot; catalogue functions return the current state. */
-  async #replacedSince(tables: readonly TableName[]): Promise<string[]> {
-    const named = await currentRelation(this.#session, "format('%I.%I', wanted.schema, wanted.name)");
-    const { rows } = await this.#session.query<{ name: string }>(
-      `SELECT format('%I.%I', wanted.schema, wanted.name) AS name
-         FROM unnest($1::text[], $2::text[]) AS wanted (schema, name)
-         LEFT JOIN pg_namespace n ON n.nspname = wanted.schema
-         LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name
-        WHERE c.oid IS DISTINCT FROM ${named}
-           OR nullif(c.relfilenode, 0) IS DISTINCT FROM pg_relation_filenode(c.oid)::oid`,
-      [tables.map(({ schema }) => schema), tables.map(({ name }) => name)],
-    );
-    return rows.map(({ name }) => name);
+  /** Ends the effect of {@link lockTables}. Other sessions can still import the snapshot. */
+  async unlockTables(): Promise<void> {
+    await this.#session.query("ROLLBACK TO SAVEPOINT unlocked");
+    this.#hasLocks = false;
   }
 
-  get isReleased(): boolean {
-    return this.#released;
+  /** Whether sessions may wait for the locks of {@link lockTables}. */
+  get hasLocks(): boolean {
+    return this.#hasLocks && !this.#released;
   }
 
   /** Releases the snapshot. Sessions that have imported it keep it until their transaction ends. */
@@ -173,14 +169,14 @@ export async function lockedSnapshot<Taken extends { readonly snapshot: Snapshot
     await giveUp(taken);
     if (attempt === maxSnapshots)
       throw new ConcurrentChangeError(
-        `no snapshot shows all tables: after each of ${attempt} snapshots, ${replaced.join(", ")} was truncated, rewritten, renamed or dropped before it could be locked`,
+        `no snapshot shows all tables: after each of ${attempt} snapshots, ${enumerate(replaced)} was truncated, altered, renamed or dropped before it could be locked`,
         { remedy: "stop these statements until the rows are copied, then start again" },
       );
   }
 }
 
 /**
- * Opens a session with a read-only transaction in the snapshot. Its lock waits are limited to a minute. The caller
+ * Opens a session with a read-only transaction in the snapshot, or in one of its own. Its lock waits are limited to a minute. The caller
  * closes it.
  *
  * @throws SnapshotGone when the snapshot no longer exists
@@ -188,14 +184,15 @@ export async function lockedSnapshot<Taken extends { readonly snapshot: Snapshot
 export async function openInSnapshot(
   source: Endpoint,
   database: string,
-  snapshotId: string,
+  snapshotId: string | undefined,
   purpose: string,
 ): Promise<Client> {
-  if (!/^[0-9A-Fa-f-]+$/.test(snapshotId)) throw new EngineError(`not a snapshot: ${JSON.stringify(snapshotId)}`);
+  if (snapshotId !== undefined && !/^[0-9A-Fa-f-]+$/.test(snapshotId))
+    throw new EngineError(`not a snapshot: ${JSON.stringify(snapshotId)}`);
   const session = await connect(source, { database, purpose });
   try {
     await session.query(beginReadOnly);
-    await session.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshotId)}`);
+    if (snapshotId !== undefined) await session.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshotId)}`);
     // Other sessions may wait for tables that the snapshot's holder has locked. Later requests queue after them,
     // including reads of this session.
     await limitLockWaits(session);
@@ -214,4 +211,29 @@ export async function openInSnapshot(
       cause: error,
     });
   }
+}
+
+/**
+ * Runs with the session of {@link openInSnapshot}, and ends it, also after an error.
+ *
+ * @example const tables = await withSnapshotSession({ source, database, snapshotId, purpose: "catalogue" }, listTables);
+ */
+export async function withSnapshotSession<Result>(
+  { source, database, snapshotId, purpose }: SnapshotSession,
+  run: (session: Client) => Promise<Result>,
+): Promise<Result> {
+  const session = await openInSnapshot(source, database, snapshotId, purpose);
+  try {
+    return await run(session);
+  } finally {
+    await session.end();
+  }
+}
+
+export interface SnapshotSession {
+  readonly source: Endpoint;
+  readonly database: string;
+  /** Undefined: a snapshot of its own, which the first query takes. */
+  readonly snapshotId: string | undefined;
+  readonly purpose: string;
 }

@@ -3,10 +3,11 @@ import type { Follower } from "../cdc/follower.js";
 import { currentLsn } from "../cdc/source/lag.js";
 import type { StreamRoles } from "../cdc/model/stream-roles.js";
 import type { OutputPlugin, SlotOptions } from "../cdc/source/slot.js";
-import { carrySequences, type SequenceName } from "../copy/sequences.js";
-import { type ComparisonSnapshot, comparisonSnapshot } from "./comparison-snapshot.js";
+import { carrySequences, type SequenceName, type SequenceState } from "../copy/sequences.js";
+import { type ComparisonSnapshot, type ComparisonSnapshotOptions, comparisonSnapshot } from "./comparison-snapshot.js";
 import { RefusedError, UnreachableError, messageOf } from "../errors.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
+import { formatLsn } from "../postgres/lsn.js";
 import { isLockTimeout, limitLockWaits, lockRemedy } from "../postgres/locks/lock-waits.js";
 
 export interface CutOver {
@@ -24,10 +25,14 @@ export interface CutOver {
   readonly signal: AbortSignal;
   /** Called with the transactions that delay the cutover LSN. The fence does not end prepared transactions. */
   readonly onWaiting: NonNullable<SlotOptions["onWaiting"]>;
+  /** Called with the database whose snapshot this one waits for. */
+  readonly onQueued: NonNullable<ComparisonSnapshotOptions["onQueued"]>;
   /** Whether the target has a sequence of the source. */
   readonly hasSequence: (sequence: SequenceName) => boolean;
   /** Number of steps by which sequences are set ahead. */
   readonly sequenceMargin: number;
+  /** Called with the values that the sequences of the target received. */
+  readonly onSequences: (sequences: readonly SequenceState[]) => Promise<void>;
   /** Raises the fence, which makes the source read-only. Undefined without a fence. */
   readonly putUpFence?: (() => Promise<void>) | undefined;
   /** Called if changes were written in spite of the fence. They have been applied to the target. */
@@ -47,6 +52,8 @@ export interface CutOver {
 }
 
 export interface PointToCompare {
+  /** The cutover LSN. */
+  readonly lsn: string;
   readonly snapshotId: string;
   /** Resolves when everything up to the cutover LSN is applied. The source may be read before. */
   readonly targetRests: Promise<void>;
@@ -96,6 +103,7 @@ async function reachPoint(cut: CutOver): Promise<void> {
       publisher: cut.publisher ?? "source",
       timeoutSeconds: openTransactionsSeconds,
       onWaiting: cut.onWaiting,
+      onQueued: cut.onQueued,
       signal: cut.signal,
     }),
   );
@@ -125,7 +133,7 @@ async function bringToPoint(cut: CutOver, { lsn, snapshot }: ComparisonSnapshot)
   let rest = (): void => undefined;
   const targetRests = new Promise<void>((resolve) => (rest = resolve));
   const signal = AbortSignal.any([cut.signal, snapshot.lost, over.signal]);
-  const compared = cut.compare({ snapshotId: snapshot.id, targetRests, signal });
+  const compared = cut.compare({ lsn: formatLsn(lsn), snapshotId: snapshot.id, targetRests, signal });
   const comparisonFails = compared.then(() => new Promise<never>(() => undefined));
   comparisonFails.catch(() => undefined);
   try {
@@ -149,7 +157,7 @@ async function bringToPoint(cut: CutOver, { lsn, snapshot }: ComparisonSnapshot)
 
 async function carryOverSequences(cut: CutOver): Promise<void> {
   const { sequenceMargin: margin, hasSequence: only } = cut;
-  await carrySequences(cut.sourceSession, cut.targetSession, { margin, only });
+  await cut.onSequences(await carrySequences(cut.sourceSession, cut.targetSession, { margin, only }));
 }
 
 async function catchUp({ follower, sourceSession }: CutOver): Promise<void> {

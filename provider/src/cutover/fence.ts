@@ -7,14 +7,15 @@ import { serverVersion } from "../postgres/server-version.js";
 import type { FenceRecord, FenceSide } from "../store/fence-record.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 
-/** A fenced database: of the source from its cutover on, or of the target from its return on. */
+/** A fenced database: of the source from its copy (offline) or cutover on, or of the target from its return on. */
 export interface FencedDatabase {
   readonly side: FenceSide;
   /** Name on that server. */
   readonly database: string;
 }
 
-const setting = "default_transaction_read_only";
+/** The setting that a fence changes. */
+export const fenceSetting = "default_transaction_read_only";
 const endWithinMs = 30_000;
 
 /**
@@ -34,7 +35,7 @@ export async function readFenceRecord(session: Client, side: FenceSide): Promise
       WHERE r.oid IN (SELECT setrole FROM setting) AND NOT (r.rolsuper AND $2)
      UNION ALL
      SELECT NULL, (SELECT value FROM setting WHERE setrole = 0 AND setdatabase <> 0)`,
-    [setting, await sparesSuperusers(session, side)],
+    [fenceSetting, await sparesSuperusers(session, side)],
   );
   return {
     database: rows.find(({ role }) => role === null)?.setting ?? null,
@@ -61,9 +62,13 @@ export const extendRecord = (record: FenceRecord, now: FenceRecord): FenceRecord
  */
 export async function putUpFence(session: Client, fenced: FencedDatabase, { roles }: FenceRecord): Promise<string[]> {
   const database = quoteIdentifier(fenced.database);
-  await alter(session, fenced, `ALTER DATABASE ${database} SET ${setting} = on`);
+  await alter(session, fenced, `ALTER DATABASE ${database} SET ${fenceSetting} = on`);
   for (const { role } of roles)
-    await alter(session, fenced, `ALTER ROLE ${quoteIdentifier(role)} IN DATABASE ${database} SET ${setting} = on`);
+    await alter(
+      session,
+      fenced,
+      `ALTER ROLE ${quoteIdentifier(role)} IN DATABASE ${database} SET ${fenceSetting} = on`,
+    );
   return endSessionsFromBefore(session, fenced);
 }
 
@@ -91,7 +96,7 @@ export const fenceRemedy = (database: string, record: FenceRecord): string =>
 function liftingStatements(name: string, record: FenceRecord): string[] {
   const database = quoteIdentifier(name);
   const to = (value: string | null): string =>
-    value === null ? `RESET ${setting}` : `SET ${setting} = ${quoteLiteral(value)}`;
+    value === null ? `RESET ${fenceSetting}` : `SET ${fenceSetting} = ${quoteLiteral(value)}`;
   return [
     ...record.roles.map((one) => `ALTER ROLE ${quoteIdentifier(one.role)} IN DATABASE ${database} ${to(one.setting)}`),
     `ALTER DATABASE ${database} ${to(record.database)}`,
@@ -105,7 +110,7 @@ async function alter(session: Client, { side }: FencedDatabase, statement: strin
     if (sqlStateOf(cause) !== sqlStates.insufficientPrivilege) throw cause;
     throw new RefusedError(`the ${side} does not allow the fence to be set (${messageOf(cause)}): ${statement}`, {
       remedy: `connect to the ${side} as the owner of the database, or as a superuser, or set fence to "none"`,
-      code: "603110",
+      code: "PGM-601",
       cause,
     });
   }
@@ -166,7 +171,7 @@ async function endSession(client: Client, { side }: FencedDatabase, session: Ses
     if (sqlStateOf(cause) !== sqlStates.insufficientPrivilege) throw cause;
     throw new RefusedError(`${nameOf(session)} on the ${side} may not be terminated (${messageOf(cause)})`, {
       remedy: `as a superuser: GRANT pg_signal_backend to the ${side}'s role; only a superuser can terminate a superuser's session`,
-      code: "603110",
+      code: "PGM-601",
       cause,
     });
   }

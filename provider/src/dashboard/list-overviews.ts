@@ -12,6 +12,10 @@ export async function listWithOverviews(store: Store): Promise<MigrationListItem
   }));
 }
 
+/** A damaged report of one database must not hide all migrations. */
+const numberIn = (key: string): string =>
+  `CASE jsonb_typeof(follow -> '${key}') WHEN 'number' THEN (follow ->> '${key}')::numeric END`;
+
 /** One statement for all migrations: a page that shows the list must not cost more with each of them. */
 function readOverviews(store: Store): Promise<(Overview & { readonly name: string })[]> {
   return store.query(
@@ -24,8 +28,7 @@ function readOverviews(store: Store): Promise<(Overview & { readonly name: strin
        CROSS JOIN LATERAL (SELECT sum(bytes_copied) AS done, sum(bytes_total) AS total,
                                   bool_and(state = 'completed') AS is_complete
                              FROM pgmigration.copy_task WHERE migration = m.name AND kind = 'table') copied
-       CROSS JOIN LATERAL (SELECT sum((follow ->> 'lagBytes')::numeric) AS bytes,
-                                  max((follow ->> 'latencySeconds')::float8) AS seconds
+       CROSS JOIN LATERAL (SELECT sum(${numberIn("lagBytes")}) AS bytes, max(${numberIn("latencySeconds")}::float8) AS seconds
                              FROM pgmigration.database
                             WHERE migration = m.name AND phase = 'following' AND state <> 'Failed') lag
        CROSS JOIN LATERAL (SELECT count(*) AS different

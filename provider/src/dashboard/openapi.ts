@@ -8,6 +8,7 @@ import {
   migrationSchema,
   tablesSchema,
 } from "./answer-schemas.js";
+import { reportSchema } from "../report/report-schema.js";
 
 const json = (description: string, schema: z.ZodType): object => {
   const { $schema: _dialect, ...described } = z.toJSONSchema(schema, { io: "input" });
@@ -30,7 +31,8 @@ const ofMigration = {
 interface Operation {
   readonly id: string;
   readonly summary: string;
-  readonly answer: z.ZodType;
+  /** The schema of the JSON, or another media type. */
+  readonly answer: z.ZodType | "text/html";
   readonly isNamed?: boolean;
 }
 
@@ -40,7 +42,7 @@ const get = ({ id, summary, answer, isNamed = false }: Operation): object => ({
     summary,
     ...(isNamed ? { parameters: ofMigration.parameters } : {}),
     responses: {
-      200: json(summary, answer),
+      200: typeof answer === "string" ? { description: summary, content: { [answer]: {} } } : json(summary, answer),
       ...(isNamed ? ofMigration.responses : {}),
       ...always,
       ...unauthorized,
@@ -119,6 +121,18 @@ export const openApi = {
       id: "getHistory",
       summary: "Throughput and lag over time; older samples are thinned out",
       answer: historySchema,
+      isNamed: true,
+    }),
+    "/api/migrations/{name}/report": get({
+      id: "getReport",
+      summary: "Report of the whole migration",
+      answer: reportSchema,
+      isNamed: true,
+    }),
+    "/api/migrations/{name}/report.html": get({
+      id: "getReportAsHtml",
+      summary: "Report of the whole migration, as one HTML file",
+      answer: "text/html",
       isNamed: true,
     }),
     "/api/migrations/{name}/cutover": post("cutOver", "Cut over an online migration"),

@@ -3,6 +3,10 @@ import { NotFoundError, RefusedError, messageOf } from "../errors.js";
 import { migrationResource } from "../display/migration-resource.js";
 import { requestCancel, requestCutover } from "../store/user-requests.js";
 import { findMigration, listMigrations } from "../store/list-migrations.js";
+import { readReport } from "../report/read-report.js";
+import { renderReport } from "../report/render-report.js";
+import type { MigrationReport } from "../report/report-schema.js";
+import { reportPolicy } from "../report/report-style.js";
 import { readEvents } from "../store/read-events.js";
 import { readStatus } from "../store/read-status.js";
 import { readTables } from "../store/read-tables.js";
@@ -58,6 +62,8 @@ const getRoutes: ReadonlyMap<string, GetRoute> = new Map<string, GetRoute>([
   ["tables", async (store, name) => ((await findMigration(store, name)) ? readTables(store, name) : undefined)],
   ["events", async (store, name) => ((await findMigration(store, name)) ? readEvents(store, name) : undefined)],
   ["history", async (store, name) => ((await findMigration(store, name)) ? readSamples(store, name) : undefined)],
+  ["report", readReport],
+  ["report.html", readReport],
 ]);
 
 const postRoutes: ReadonlyMap<string, (store: Store, name: string) => Promise<void>> = new Map([
@@ -150,7 +156,8 @@ export class Site {
     const read = getRoutes.get(action);
     if (!read) return notFound;
     const found = await records.readShared<unknown>(path, undefined, (store) => read(store, name));
-    return found === undefined ? json(404, { error: `no migration ${name}` }) : json(200, found);
+    if (found === undefined) return json(404, { error: `no migration ${name}` });
+    return action === "report.html" ? reportReply(found as MigrationReport) : json(200, found);
   }
 
   async #post(path: string): Promise<Reply> {
@@ -187,9 +194,20 @@ const assetReply = ({ type, content }: Asset): Reply => ({
   content,
 });
 
+/** The report has its own style within the file. */
+const reportReply = (report: MigrationReport): Reply => ({
+  status: 200,
+  headers: {
+    "content-type": "text/html; charset=utf-8",
+    "cache-control": "no-store",
+    "content-security-policy": `${reportPolicy}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+  },
+  content: renderReport(report),
+});
+
 /** Splits `/api/migrations/<name>[/<action>]`. */
 function migrationPath(path: string): { readonly name: string | undefined; readonly action: string } {
-  const [, name, action = ""] = /^\/api\/migrations\/([A-Za-z0-9-]+)(?:\/([a-z]+))?$/.exec(path) ?? [];
+  const [, name, action = ""] = /^\/api\/migrations\/([A-Za-z0-9-]+)(?:\/([a-z]+(?:\.html)?))?$/.exec(path) ?? [];
   return { name, action };
 }
 

@@ -1,14 +1,25 @@
-import type { Finding } from "../findings.js";
-import type { MigrationStatus, ValidationSummary } from "../status.js";
+import type { MigrationStatus, ValidationState, ValidationSummary } from "../status.js";
+import { findingsPage } from "../finding-codes/findings-page.js";
 import { formatTable } from "./format-table.js";
 import { escapeLine } from "../units/terminal-text.js";
 
+/** A finding of this process, or of the records, where a worker of another version may have given it an unknown code. */
+export interface ShownFinding {
+  readonly state: ValidationState;
+  readonly message: string;
+  readonly code?: string | undefined;
+  readonly database?: string | undefined;
+  readonly object?: string | undefined;
+  readonly objectType?: string | undefined;
+  readonly remedy?: string | undefined;
+}
+
 /** Warnings and failures that a migration has reported so far. */
-export function problemsOf(status: MigrationStatus): Finding[] {
+export function problemsOf(status: MigrationStatus): ShownFinding[] {
   const details = status.currentSubStateDetails.validationDetails;
   if (!details) return [];
-  const flatten = (summaries: readonly ValidationSummary[], database?: string): Finding[] =>
-    summaries.flatMap(({ type, messages }) => messages.map((message) => ({ ...message, database, type })));
+  const flatten = (summaries: readonly ValidationSummary[], database?: string): ShownFinding[] =>
+    summaries.flatMap(({ messages }) => messages.map((message) => ({ ...message, database })));
   return [
     ...flatten(details.serverLevelValidationDetails),
     ...details.dbLevelValidationDetails.flatMap(({ databaseName, summary }) => flatten(summary, databaseName)),
@@ -18,7 +29,7 @@ export function problemsOf(status: MigrationStatus): Finding[] {
 const severity = ["Failed", "Warning", "Succeeded"];
 
 /** Findings by severity, followed by their remedies on lines that can be copied. */
-export function findingsTable(findings: readonly Finding[]): string {
+export function findingsTable(findings: readonly ShownFinding[]): string {
   const sorted = [...findings].sort((one, other) => severity.indexOf(one.state) - severity.indexOf(other.state));
   const table = formatTable(
     ["Status", "Code", "Database", "Impacted object", "Type", "Finding"],
@@ -41,5 +52,6 @@ export function findingsTable(findings: readonly Finding[]): string {
             .join(": ")}`,
         ],
   );
-  return remedies.length === 0 ? table : [table, "", "To do:", ...new Set(remedies)].join("\n");
+  if (remedies.length === 0) return table;
+  return [table, "", "To do:", ...new Set(remedies), "", `Codes: ${findingsPage}`].join("\n");
 }

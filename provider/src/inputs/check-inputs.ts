@@ -1,6 +1,5 @@
 import type { InputFailure } from "../errors.js";
 import type { z } from "zod";
-import { resolveServers, serverKeys } from "./arm-body.js";
 import { InvalidInputError } from "../errors.js";
 import { filterSchema } from "./filter.js";
 import {
@@ -14,6 +13,9 @@ import {
   type Inputs,
 } from "./inputs.js";
 import { isSameHost, serverSchema } from "./server.js";
+import { resolveServers, serverKeys } from "./resolve-servers.js";
+import { contradictionsOf, hasOpenPatterns } from "./database-patterns.js";
+import { defaultMaintenanceDatabase } from "./maintenance-database.js";
 import { nearestName } from "./nearest-name.js";
 import { targetDatabase } from "./target-database.js";
 import { containsUnknown, touchesUnknown } from "./unknown-value.js";
@@ -21,7 +23,7 @@ import { containsUnknown, touchesUnknown } from "./unknown-value.js";
 export interface CheckedInputs {
   /** Inputs with defaults, under the program's own keys; undefined if a property is invalid. */
   readonly declared: DeclaredInputs | undefined;
-  /** Inputs for the engine; undefined if a check fails or a value is not known yet. */
+  /** Inputs for the engine; undefined if a check fails, a value is not known yet, or a pattern is not resolved. */
   readonly inputs: Inputs | undefined;
   readonly failures: readonly InputFailure[];
 }
@@ -33,12 +35,14 @@ export function parseInputs(raw: Readonly<Record<string, unknown>>): Inputs {
   return inputs;
 }
 
-/** Checks known values, one by one and against each other. Unknown values of a preview are accepted. */
+/** Checks known values, one by one and against each other. Unknown values of a preview, and patterns, are accepted. */
 export function checkInputs(raw: Readonly<Record<string, unknown>>): CheckedInputs {
   const parsed = parse(raw);
   const issues = (parsed.error?.issues ?? []).filter((issue) => !touchesUnknown(raw, issue.path));
   const wrong = wrongProperties(issues);
-  const unusable = (key: string): boolean => wrong.has(key) || containsUnknown(raw[key]);
+  const isOpen = hasOpenPatterns(raw);
+  const unusable = (key: string): boolean =>
+    wrong.has(key) || containsUnknown(raw[key]) || (isOpen && key === "dbsToMigrate");
   // Rules about invalid or unknown properties are skipped.
   const known = parseUsable(raw, wrong);
   const failures = [
@@ -46,7 +50,8 @@ export function checkInputs(raw: Readonly<Record<string, unknown>>): CheckedInpu
     ...rules.filter(({ about }) => !about.some(unusable)).flatMap((rule) => rule.failures(known)),
   ];
   const declared = parsed.data;
-  if (!declared || failures.length > 0 || containsUnknown(raw)) return { declared, inputs: undefined, failures };
+  if (!declared || failures.length > 0 || isOpen || containsUnknown(raw))
+    return { declared, inputs: undefined, failures };
   const { servers } = resolveServers(declared);
   return { declared, inputs: servers && inputsOf(declared, servers), failures };
 }
@@ -57,11 +62,15 @@ export function checkInputs(raw: Readonly<Record<string, unknown>>): CheckedInpu
  * @throws InvalidInputError when they do not describe both servers
  */
 export function understandInputs(raw: Readonly<Record<string, unknown>>): Inputs {
-  const known = parseUsable(raw, wrongProperties(parse(raw).error?.issues ?? []));
+  const known = knownInputs(raw);
   const { servers, failures } = resolveServers(known);
   if (!servers) throw new InvalidInputError(failures);
   return inputsOf(known, servers);
 }
+
+/** Inputs with defaults for those that are wrong or not known yet. */
+export const knownInputs = (raw: Readonly<Record<string, unknown>>): DeclaredInputs =>
+  parseUsable(raw, wrongProperties(parse(raw).error?.issues ?? []));
 
 const wrongProperties = (issues: readonly z.core.$ZodIssue[]): ReadonlySet<string> =>
   new Set(issues.map((issue) => String(issue.path[0])));
@@ -69,7 +78,7 @@ const wrongProperties = (issues: readonly z.core.$ZodIssue[]): ReadonlySet<strin
 /** Replaces invalid and unknown values by defaults. */
 function parseUsable(raw: Readonly<Record<string, unknown>>, wrong: ReadonlySet<string>): DeclaredInputs {
   const usable = Object.entries(raw).filter(
-    ([key, value]) => key in inputsSchema.shape && !wrong.has(key) && !containsUnknown(value),
+    ([key, value]) => Object.hasOwn(inputsSchema.shape, key) && !wrong.has(key) && !containsUnknown(value),
   );
   return inputsSchema.partial().parse(Object.fromEntries(usable)) as DeclaredInputs;
 }
@@ -105,13 +114,13 @@ const rules: readonly Rule[] = [
   },
   ...(["verifyBeforeCutover", "verifyNow"] as const).map(onlineOnly),
   {
-    about: ["fence", "migrationMode"],
-    failures: ({ fence, migrationMode }) =>
-      fence !== "none" && migrationMode === "Offline"
+    about: ["offlineWrites", "migrationMode"],
+    failures: ({ offlineWrites, migrationMode }) =>
+      offlineWrites === "fail" && migrationMode === "Online"
         ? [
             {
-              property: "fence",
-              reason: "is raised at the cutover, which an offline migration does not have; use Online",
+              property: "offlineWrites",
+              reason: "an online migration replicates later writes; remove it, or set migrationMode to Offline",
             },
           ]
         : [],
@@ -154,17 +163,22 @@ const rules: readonly Rule[] = [
   },
   {
     about: ["dbsToMigrate", "maintenanceDatabase", "databaseNames"],
-    failures: ({ dbsToMigrate, maintenanceDatabase, databaseNames }) =>
-      dbsToMigrate.some((database) => targetDatabase({ databaseNames }, database) === maintenanceDatabase)
-        ? [
-            {
-              property: "dbsToMigrate",
-              reason: `${maintenanceDatabase} is the target's maintenance database, which contains the migration's records; set another maintenanceDatabase to migrate it`,
-            },
-          ]
-        : [],
+    failures: (inputs) => {
+      const maintenance = inputs.maintenanceDatabase ?? defaultMaintenanceDatabase(inputs);
+      if (!inputs.dbsToMigrate.some((database) => targetDatabase(inputs, database) === maintenance)) return [];
+      const what = `${maintenance} is the target's maintenance database, which contains the migration's records`;
+      return [{ property: "dbsToMigrate", reason: `${what}; set another maintenanceDatabase to migrate it` }];
+    },
   },
   { about: ["dbsToMigrate", "databaseNames"], failures: contradictoryNames },
+  {
+    // A list with open patterns is usable for this rule only.
+    about: ["dbsToMigratePatterns"],
+    failures: (inputs) =>
+      hasOpenPatterns(inputs)
+        ? contradictionsOf(inputs.dbsToMigrate).map((reason) => ({ property: "dbsToMigrate", reason }))
+        : [],
+  },
   {
     about: ["schemaOnly", "dataOnly"],
     failures: ({ schemaOnly, dataOnly }) =>

@@ -1,9 +1,14 @@
 import { z } from "zod";
 import { parseByteSize } from "../units/byte-size.js";
 import { parseDuration } from "../units/duration.js";
+import { anyCase } from "./any-case.js";
+import { isPattern } from "./database-patterns.js";
 import { filterSchema } from "./filter.js";
+import { defaultMaintenanceDatabase } from "./maintenance-database.js";
 import { hostSchema, serverSchema, sslModeSchema } from "./server.js";
+import { serviceDatabases } from "./service-databases.js";
 import { wholeNumber } from "./whole-number.js";
+import { usesToken } from "../postgres/authentication/authentication.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 
 /** `true` and `false`, and the spellings of Azure's REST API, `"True"` and `"False"`, in any case. */
@@ -34,14 +39,22 @@ const databaseName = z
   .min(1, "a database has a name")
   .refine((name) => Buffer.byteLength(name) <= 63, "PostgreSQL's names have at most 63 bytes")
   .refine((name) => !name.includes("\0"), "PostgreSQL's names have no NUL character")
-  .refine(
-    (name) => !["template0", "template1", "azure_maintenance", "azure_sys"].includes(name),
-    "this database belongs to the server and is not migrated",
-  );
+  .refine((name) => !serviceDatabases.includes(name), "this database belongs to the server and is not migrated");
 
-const databaseNames = z
-  .array(databaseName)
-  .refine((names) => new Set(names).size === names.length, "the list contains a database twice");
+const withoutDuplicates = (names: readonly string[]): boolean => new Set(names).size === names.length;
+const duplicates = "the list contains a database twice";
+
+const databaseNames = z.array(databaseName).refine(withoutDuplicates, duplicates);
+
+/** Names, patterns and exclusions. Only names have the limits of names. */
+const databaseList = z
+  .array(
+    z.string().superRefine((entry, context) => {
+      const { error } = isPattern(entry) ? {} : databaseName.safeParse(entry);
+      for (const { message } of error?.issues ?? []) context.addIssue({ code: "custom", message });
+    }),
+  )
+  .refine(withoutDuplicates, duplicates);
 
 /** Bytes, or a text such as `10GB`. */
 const byteSize = z.union([z.number(), z.string()]).transform((size, context) => {
@@ -135,12 +148,17 @@ export const inputsSchema = z.strictObject({
   /** Azure's documentation lists the names outside secretParameters, but its service ignores them there. */
   sourceServerUsername: z.string().min(1).optional(),
   targetServerUsername: z.string().min(1).optional(),
-  sourceType: z.enum(sourceTypes).optional(),
+  sourceType: anyCase(sourceTypes).optional(),
   /** For both servers, unless `source` or `target` has its own. */
   sslMode: sslModeSchema.optional(),
-  dbsToMigrate: databaseNames.default([]),
-  migrationMode: z.enum(["Offline", "Online"]).default("Offline"),
-  migrationOption: z.enum(["Validate", "Migrate", "ValidateAndMigrate"]).default("ValidateAndMigrate"),
+  dbsToMigrate: databaseList.default([]),
+  /**
+   * Set by the resource class: the program's `dbsToMigrate` if that has patterns, whose matches `dbsToMigrate` then has.
+   * Empty for names that need no interpretation. Undefined before patterns are resolved.
+   */
+  dbsToMigratePatterns: z.array(z.string()).optional(),
+  migrationMode: anyCase(["Offline", "Online"]).default("Offline"),
+  migrationOption: anyCase(["Validate", "Migrate", "ValidateAndMigrate"]).default("ValidateAndMigrate"),
   overwriteDbsInTarget: switchSchema.default(false),
   setupLogicalReplicationOnSourceDbIfNeeded: switchSchema.default(false),
   waitForConfirmation: switchSchema.default(false),
@@ -182,24 +200,29 @@ export const inputsSchema = z.strictObject({
   keylessTables: z.enum(["insertsOnly", "full"]).default("insertsOnly"),
   /** Online: the source's decoding plugin. Undefined: chosen by the source's version. */
   decodingPlugin: z.enum(["pgoutput", "test_decoding"]).optional(),
-  /** Online: whether the cutover makes the source's databases read-only and terminates their sessions. */
+  /** Whether the source's databases become read-only, and their sessions end: before the copy, or online at the cutover. */
   fence: z.enum(["none", "readOnly"]).default("none"),
+  /** Offline: what a copy does if the source was written after its snapshot. */
+  offlineWrites: z.enum(["warn", "fail"]).default("warn"),
   /** Online: time limit of the comparison at cutover, in seconds. Only the rows of the remaining tables are counted. */
   cutoverVerificationBudget: duration.default(300),
   /** Online: number of steps by which the target's sequences are advanced at cutover. */
   sequenceMargin: wholeNumber("a number of steps", 0, 1_000_000_000).default(0),
   /** Online: how long to retry a lost server, in seconds. */
   reconnectFor: duration.default(600),
-  /** Online: maximum WAL that the source retains for a slot. If it is exceeded, the database is canceled. */
+  /** Online: maximum WAL that the source retains for a slot. If it is exceeded, the slot is dropped. */
   maxRetainedWal: byteSize.optional(),
   onMaxRetainedWal: z.enum(["pause", "cancel"]).default("pause"),
-  maintenanceDatabase: databaseName.default("postgres"),
+  /** Undefined: chosen by `defaultMaintenanceDatabase`. */
+  maintenanceDatabase: databaseName.optional(),
   runner: z.enum(["local", "external"]).optional(),
   waitFor: z.enum(["started", "cutoverReady", "succeeded"]).optional(),
   /** What `create` does with a record that has ended, or that belongs to another owner. */
   onExistingRecord: z.enum(["refuse", "adopt", "restart"]).default("refuse"),
   timeouts: timeoutsSchema.default({}),
   webhook: webhookSchema.optional(),
+  /** A file that ends in .html or .json, or a directory: gets a report when the migration has ended. */
+  report: z.string().min(1, "give a file that ends in .html or .json, or a directory").optional(),
   /**
    * Set by the resource class. A newer package changes the value, so that the provider's text in the state is updated.
    */
@@ -211,8 +234,8 @@ export const inputsSchema = z.strictObject({
 /** Inputs with their defaults, under the keys that the program uses. */
 export type DeclaredInputs = z.output<typeof inputsSchema>;
 
-/** Keys that are alternatives to `source`, `target` and `runner`. */
-const synonyms = [
+/** Keys of Azure's body that name the servers, as alternatives to `source` and `target`. */
+export const armServerKeys = [
   "sourceDbServerResourceId",
   "sourceDbServerFullyQualifiedDomainName",
   "targetDbServerResourceId",
@@ -221,12 +244,21 @@ const synonyms = [
   "sourceServerUsername",
   "targetServerUsername",
   "sslMode",
+] as const satisfies readonly (keyof DeclaredInputs)[];
+
+/** Keys that are alternatives to `source`, `target` and `runner`. */
+const synonyms = [
+  ...armServerKeys,
   "migrationInstanceResourceId",
   "migrationRuntimeResourceId",
 ] as const satisfies readonly (keyof DeclaredInputs)[];
 
 /** Inputs for the engine: both servers are complete, whichever keys the program uses. */
-export interface Inputs extends Omit<DeclaredInputs, (typeof synonyms)[number] | "source" | "target" | "runner"> {
+export interface Inputs extends Omit<
+  DeclaredInputs,
+  (typeof synonyms)[number] | "source" | "target" | "runner" | "maintenanceDatabase"
+> {
+  readonly maintenanceDatabase: string;
   readonly source: Endpoint;
   readonly target: Endpoint;
   readonly runner: "local" | "external";
@@ -238,24 +270,33 @@ export function inputsOf(declared: DeclaredInputs, servers: Pick<Inputs, "source
   ) as Omit<DeclaredInputs, (typeof synonyms)[number]>;
   const runtimeServer = declared.migrationInstanceResourceId ?? declared.migrationRuntimeResourceId;
   const runner = declared.runner ?? (runtimeServer === undefined ? "local" : "external");
-  return { ...plain, ...servers, runner };
+  const maintenanceDatabase = declared.maintenanceDatabase ?? defaultMaintenanceDatabase(declared);
+  return { ...plain, ...servers, runner, maintenanceDatabase };
 }
 
 /** A server without secrets, as recorded and shown. */
-export type PublicEndpoint = Omit<Endpoint, "password" | "passwordCommand">;
+export type PublicEndpoint = Omit<Endpoint, "password">;
 
 /** The content of the records: everything but secrets and inputs that concern only Pulumi. */
 export interface MigrationSpec extends Omit<
   Inputs,
-  "source" | "target" | "webhook" | "timeouts" | "waitFor" | "onExistingRecord" | "engineVersion" | "resourceUrn"
+  | "source"
+  | "target"
+  | "webhook"
+  | "report"
+  | "timeouts"
+  | "waitFor"
+  | "onExistingRecord"
+  | "engineVersion"
+  | "resourceUrn"
 > {
   readonly source: PublicEndpoint;
   readonly target: PublicEndpoint;
 }
 
-/** The spec without secrets for the records. A passwordCommand may contain a secret, too. */
+/** The spec without secrets for the records. A command may contain a secret, too. */
 export function specOf(inputs: Inputs): MigrationSpec {
-  const { webhook: _webhook, timeouts: _timeouts, waitFor: _waitFor, ...kept } = inputs;
+  const { webhook: _webhook, report: _report, timeouts: _timeouts, waitFor: _waitFor, ...kept } = inputs;
   const { onExistingRecord: _onExisting, engineVersion: _engine, resourceUrn: _urn, ...rest } = kept;
   return { ...rest, source: publicEndpoint(inputs.source), target: publicEndpoint(inputs.target) };
 }
@@ -275,8 +316,13 @@ const defaults: Readonly<Record<string, unknown>> = Object.fromEntries(
 );
 
 /** Completes a spec from the records. A spec of an earlier version lacks newer inputs. */
-export const completeSpec = (spec: MigrationSpec): MigrationSpec => ({ ...defaults, ...spec });
+export const completeSpec = (spec: MigrationSpec): MigrationSpec => ({
+  ...defaults,
+  // Recorded names need no interpretation, whatever characters they have.
+  dbsToMigratePatterns: [],
+  ...spec,
+});
 
-export function publicEndpoint({ password: _password, passwordCommand: _command, ...shown }: Endpoint): PublicEndpoint {
-  return shown;
+export function publicEndpoint({ password: _password, auth, ...shown }: Endpoint): PublicEndpoint {
+  return usesToken(auth) ? { ...shown, auth } : shown;
 }

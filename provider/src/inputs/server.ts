@@ -1,8 +1,12 @@
 import { z } from "zod";
+import { usesToken, type Authentication } from "../postgres/authentication/authentication.js";
+import type { SslMode } from "../postgres/connection/endpoint.js";
+import { anyCase } from "./any-case.js";
+import { authenticationSchema } from "./authentication.js";
 import { wholeNumber } from "./whole-number.js";
 
 export const sslModes = ["Disable", "Prefer", "Require", "VerifyCA", "VerifyFull"] as const;
-export const sslModeSchema = z.enum(sslModes);
+export const sslModeSchema = anyCase(sslModes);
 
 /**
  * A host name or an address, without a URL, which may contain a password, and without a port. The error never repeats
@@ -23,7 +27,7 @@ const shape = {
   port: wholeNumber("a port", 1, 65535),
   user: z.string().min(1, "give the role that logs in"),
   password: z.string().min(1, "give the role's password, from a secret").optional(),
-  passwordCommand: z.string().min(1, "give a command that prints the password").optional(),
+  auth: authenticationSchema.optional(),
   sslMode: sslModeSchema,
   sslRootCert: z.string().min(1).optional(),
 };
@@ -32,11 +36,12 @@ const shape = {
 export const serverSchema = z.strictObject(shape).partial();
 
 /** A server as sent to a worker: complete except for defaults. */
-export const endpointSchema = z.object({
-  ...shape,
-  port: shape.port.default(5432),
-  sslMode: shape.sslMode.default("Prefer"),
-});
+export const endpointSchema = z
+  .object({ ...shape, port: shape.port.default(5432), sslMode: shape.sslMode.optional() })
+  .transform((server) => ({ ...server, sslMode: server.sslMode ?? usualSslMode(server.auth) }));
+
+/** The mode if the program sets none. Tokens are sent only over TLS. */
+export const usualSslMode = (auth: Authentication | undefined): SslMode => (usesToken(auth) ? "Require" : "Prefer");
 
 const loopback = /^(localhost|127(\.\d+){3}|::1|0:0:0:0:0:0:0:1)$/i;
 

@@ -3,11 +3,15 @@ import { callsWritten } from "./called-functions.js";
 import { qualify } from "./identifiers.js";
 import { serverVersion } from "./server-version.js";
 
-/** SQL condition: everything in the database belongs to superusers or to the session's role. */
-export const isAllTrusted = `NOT EXISTS (
-  SELECT FROM pg_shdepend s JOIN pg_roles r ON s.refclassid = 'pg_authid'::regclass AND r.oid = s.refobjid
+/** SQL: the roles, other than superusers and the session's role, that own objects in the database. */
+export const otherOwners = `
+  SELECT DISTINCT r.rolname AS name
+    FROM pg_shdepend s JOIN pg_roles r ON s.refclassid = 'pg_authid'::regclass AND r.oid = s.refobjid
    WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-     AND s.deptype = 'o' AND NOT r.rolsuper AND r.rolname <> current_user)`;
+     AND s.deptype = 'o' AND NOT r.rolsuper AND r.rolname <> current_user`;
+
+/** SQL condition: everything in the database belongs to superusers or to the session's role. */
+export const isAllTrusted = `NOT EXISTS (${otherOwners})`;
 
 /**
  * SQL condition: planning a query over the relation runs functions written by users. The planner evaluates the constant

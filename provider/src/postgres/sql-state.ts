@@ -14,7 +14,9 @@ export const sqlStates = {
   syntaxError: "42601",
   undefinedObject: "42704",
   duplicateObject: "42710",
+  undefinedFunction: "42883",
   undefinedTable: "42P01",
+  invalidSchemaName: "3F000",
   duplicateDatabase: "42P04",
   outOfMemory: "53200",
   tooManyConnections: "53300",
@@ -24,7 +26,12 @@ export const sqlStates = {
   queryCanceled: "57014",
   cannotConnectNow: "57P03",
   undefinedFile: "58P01",
+  internalError: "XX000",
 } as const;
+
+/** Whether a statement failed because a table, or its schema, was dropped or renamed. */
+export const isMissingRelation = (error: unknown): boolean =>
+  sqlStateOf(error) === sqlStates.undefinedTable || sqlStateOf(error) === sqlStates.invalidSchemaName;
 
 /** The SQLSTATE of a server's error, or the system's code of a socket error, such as ECONNRESET; otherwise empty. */
 export function sqlStateOf(error: unknown): string {

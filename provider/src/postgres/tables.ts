@@ -1,3 +1,4 @@
+import { qualify } from "./identifiers.js";
 import type { Client } from "pg";
 import { serverVersion } from "./server-version.js";
 
@@ -82,7 +83,8 @@ export async function listTables(client: Client): Promise<Table[]> {
 }
 
 /**
- * Tables with their size on disk. To measure a table the server waits for an ACCESS SHARE lock on it.
+ * Tables with their size on disk. The server can only measure a table with an ACCESS SHARE lock. The size of a table that
+ * another session has locked, or waits to lock, is that of its last VACUUM or ANALYZE.
  *
  * @param isWanted which tables; all by default
  */
@@ -92,9 +94,14 @@ export async function listSizedTables(
 ): Promise<SizedTable[]> {
   const tables = (await listTables(client)).filter(isWanted);
   const { rows } = await client.query<{ oid: string; heap: string; toast: string }>(
-    `SELECT oid::int8, pg_relation_size(oid) AS heap,
-            CASE WHEN reltoastrelid <> 0 THEN pg_relation_size(reltoastrelid) ELSE 0 END AS toast
-       FROM pg_class WHERE oid = ANY ($1) AND relkind = 'r'`,
+    `SELECT oid::int8,
+            CASE WHEN is_locked THEN relpages * current_setting('block_size')::int8 ELSE pg_relation_size(oid) END AS heap,
+            CASE WHEN is_locked OR reltoastrelid = 0 THEN 0 ELSE pg_relation_size(reltoastrelid) END AS toast
+       FROM (SELECT oid, relpages, reltoastrelid, oid IN (
+                SELECT relation FROM pg_locks
+                 WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND pid IS DISTINCT FROM pg_backend_pid()
+                   AND database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())) AS is_locked
+               FROM pg_class WHERE oid = ANY ($1) AND relkind = 'r' OFFSET 0) AS one`,
     [tables.map(({ oid }) => oid)],
   );
   const sizes = new Map(
@@ -104,6 +111,26 @@ export async function listSizedTables(
     const { heap, toast } = sizes.get(table.oid) ?? { heap: 0, toast: 0 };
     return { ...table, heapBytes: heap, toastBytes: toast };
   });
+}
+
+/**
+ * Adds the partitioned tables that tables are partitions of: a foreign key of a partition may belong to one, or reference it.
+ *
+ * @param partitions tables, qualified and quoted, as is the result
+ */
+export function withPartitionedTables(tables: readonly Table[], partitions: Iterable<string>): Set<string> {
+  const parents = new Map(
+    tables.flatMap(({ schema, name, partitionOf }) =>
+      partitionOf ? [[qualify(schema, name), qualify(partitionOf.schema, partitionOf.name)]] : [],
+    ),
+  );
+  const all = new Set(partitions);
+  // A set also visits what is added during its iteration.
+  for (const one of all) {
+    const parent = parents.get(one);
+    if (parent !== undefined) all.add(parent);
+  }
+  return all;
 }
 
 function tablesQuery(version: number): string {

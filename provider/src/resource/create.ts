@@ -5,13 +5,14 @@ import { specOf, type Inputs } from "../inputs/inputs.js";
 import { hasEnded } from "../status.js";
 import { markOwnerInState, type RecordOwner } from "../store/record-owner.js";
 import { insertMigration, readMigration } from "../store/records.js";
-import { Store } from "../store/store.js";
+import { existingDatabase, withExistingStore, withStore } from "../store/store.js";
 import type { Report } from "../supervisor/supervise-worker.js";
 import { refuseTransactionPooler } from "../validation/servers/pooler.js";
 import { adoptRecord } from "./ownership/adopt-record.js";
 import { recordRequests } from "./apply-inputs.js";
+import { resolveDatabases } from "./databases/resolve-databases.js";
 import { eraseRecorded } from "./delete.js";
-import { isInterruptedCreate, ownerFor } from "./ownership/ownership.js";
+import { isInterruptedCreate, mayTakeOver, ownerFor } from "./ownership/ownership.js";
 import { reachGoal, toStandardError } from "./reach-goal.js";
 import { idOf, inputsAmong, inputsWithin, tokenWithin, type Properties } from "./state.js";
 
@@ -25,41 +26,36 @@ import { idOf, inputsAmong, inputsWithin, tokenWithin, type Properties } from ".
  * @throws MigrationIncompleteError when the migration exists and has not reached its goal
  */
 export async function create(
-  raw: Properties,
+  given: Properties,
   report: Report,
   note: Report = toStandardError,
 ): Promise<{ id: string; outs: Properties }> {
+  const raw = await resolveDatabases({}, given, note);
   const inputs = parseInputs(inputsAmong(raw));
   const unreadable = certificateFailures(inputs);
   if (unreadable.length > 0) throw new InvalidInputError(unreadable);
-  await refuseTransactionPooler(inputs.target, inputs.maintenanceDatabase);
+  await refuseTransactionPooler(inputs.target, existingDatabase(inputs));
   const owner = ownerFor(inputsAmong(raw));
   if (inputs.onExistingRecord === "restart") await eraseEnded(inputs, owner, note);
-  const store = await Store.open(inputs, `${inputs.migrationName} create`);
-  try {
+  await withStore(inputs, `${inputs.migrationName} create`, async (store) => {
     if (await insertMigration(store, specOf(inputs), owner)) await recordRequests(store, inputs);
     else await adoptRecord(store, inputs, owner, note);
-  } finally {
-    await store.close();
-  }
+  });
   const { token: ownershipToken } = owner;
   const outs = await reachGoal({ raw, inputs, ownershipToken, report, timeoutSeconds: inputs.timeouts.create });
   return { id: idOf(inputs), outs };
 }
 
 /** Implements `onExistingRecord: "restart"`. The record of an interrupted `create` is not restarted. */
-async function eraseEnded(inputs: Inputs, owner: RecordOwner, note: Report): Promise<void> {
-  const store = await Store.find(inputs, `${inputs.migrationName} restart`);
-  if (!store) return;
-  try {
-    const record = await readMigration(store, inputs.migrationName);
+const eraseEnded = (inputs: Inputs, owner: RecordOwner, note: Report): Promise<void> =>
+  withExistingStore(inputs, `${inputs.migrationName} restart`, async (store) => {
+    const record = store && (await readMigration(store, inputs.migrationName));
     if (!record || !hasEnded(record.state) || isInterruptedCreate(record.owner, owner)) return;
+    // Its owner may resume a failed migration, whose slots still retain the changes.
+    if (record.state === "Failed" && !mayTakeOver(record.owner, owner)) return;
     await eraseRecorded(store, inputs);
     note(`erased the record of ${inputs.migrationName}, which had ended as ${record.state}, to start it again`);
-  } finally {
-    await store.close();
-  }
-}
+  });
 
 /**
  * Records that Pulumi's state contains these outputs. Call it after the engine has received them: a record without this
@@ -69,10 +65,9 @@ export async function confirmCreated(outputs: Properties): Promise<void> {
   const inputs = inputsWithin(outputs);
   const token = tokenWithin(outputs);
   if (!inputs || token === undefined) return;
-  const store = await Store.find(inputs, `${inputs.migrationName} confirm`);
-  try {
-    if (store) await markOwnerInState(store, inputs.migrationName, token);
-  } finally {
-    await store?.close();
-  }
+  await withExistingStore(
+    inputs,
+    `${inputs.migrationName} confirm`,
+    (store) => store && markOwnerInState(store, inputs.migrationName, token),
+  );
 }

@@ -5,12 +5,13 @@ import { targetDatabase } from "../inputs/target-database.js";
 import { TimeoutError } from "../errors.js";
 import type { MigrationStatus } from "../status.js";
 import { holdLease } from "../store/lease.js";
-import { bumpGeneration, readMigration } from "../store/records.js";
-import { Store } from "../store/store.js";
+import { bumpGeneration, readMigrationState } from "../store/records.js";
+import { withExistingStore, type Store } from "../store/store.js";
 import { stopWorker } from "../supervisor/stop-worker.js";
 import type { Report } from "../supervisor/supervise-worker.js";
 import { eraseMigration, eraseUnrecorded } from "../worker/cleanup/erase-migration.js";
 import { describeOwner, owns } from "./ownership/ownership.js";
+import { reportBeforeErasure } from "../report/report-end.js";
 import { toStandardError } from "./reach-goal.js";
 import { inputsAmong, statusWithin, type Properties } from "./state.js";
 
@@ -20,7 +21,7 @@ import { inputsAmong, statusWithin, type Properties } from "./state.js";
  *
  * @throws TimeoutError after `timeouts.delete`; another attempt removes the rest
  */
-export async function remove(_id: string, props: Properties, note: Report = toStandardError): Promise<void> {
+export async function remove(props: Properties, note: Report = toStandardError): Promise<void> {
   const inputs = understandInputs(inputsAmong(props));
   const seconds = inputs.timeouts.delete;
   const erased = erase(inputs, props, note).then(() => true);
@@ -30,27 +31,17 @@ export async function remove(_id: string, props: Properties, note: Report = toSt
   });
 }
 
-async function erase(inputs: Inputs, props: Properties, note: Report): Promise<void> {
-  const { migrationName } = inputs;
-  const store = await Store.find(inputs, `${migrationName} delete`);
-  if (!store) return eraseFromServers(inputs, statusWithin(props)?.state);
-  try {
-    const record = await readMigration(store, migrationName);
-    if (!record) {
-      await eraseFromServers(inputs, statusWithin(props)?.state);
-      return;
+const erase = (inputs: Inputs, props: Properties, note: Report): Promise<void> =>
+  withExistingStore(inputs, `${inputs.migrationName} delete`, async (store) => {
+    const record = store && (await readMigrationState(store, inputs.migrationName));
+    if (!record) return eraseFromServers(inputs, statusWithin(props)?.state);
+    if (owns(props, record.owner)) {
+      await reportBeforeErasure(store, inputs, note);
+      return eraseRecorded(store, inputs);
     }
-    if (!owns(props, record.owner)) {
-      note(
-        `${migrationName} is not removed: it belongs to ${describeOwner(record.owner)} since ${record.owner?.since}`,
-      );
-      return;
-    }
-    await eraseRecorded(store, inputs);
-  } finally {
-    await store.close();
-  }
-}
+    const owner = `${describeOwner(record.owner)} since ${record.owner?.since}`;
+    note(`${inputs.migrationName} is not removed: it belongs to ${owner}`);
+  });
 
 /** Removes a migration whose record belongs to the caller. */
 export async function eraseRecorded(store: Store, inputs: Inputs): Promise<void> {

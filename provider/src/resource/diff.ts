@@ -1,9 +1,13 @@
 import { isDeepStrictEqual } from "node:util";
 import { inputsSchema, type Inputs } from "../inputs/inputs.js";
 import { failedDatabases, hasEnded, type MigrationStatus } from "../status.js";
+import { keepDatabases } from "./databases/resolve-databases.js";
+import { noteNewDatabases } from "./databases/note-new-databases.js";
 import { differingIdentity } from "./ownership/identity.js";
+import type { Report } from "../supervisor/supervise-worker.js";
 import { observeBriefly, observedStatus } from "./observe.js";
 import { owns } from "./ownership/ownership.js";
+import { toStandardError } from "./reach-goal.js";
 import { inputsWithin, statusWithin, type Properties } from "./state.js";
 
 /** Inputs that concern only the operation, or the program's machine. */
@@ -18,18 +22,30 @@ export interface DiffAnswer {
 /**
  * Determines what a change of inputs requires. Without a change of inputs, the records are read: a migration that
  * failed, lost its worker, or lost required objects on a server counts as changed, and `update` repairs it.
+ *
+ * @param note takes databases of the source that patterns would select by now
  */
-export async function diff(_id: string, olds: Properties, news: Properties): Promise<DiffAnswer> {
+export async function diff(
+  _id: string,
+  olds: Properties,
+  given: Properties,
+  note: Report = toStandardError,
+): Promise<DiffAnswer> {
+  // An operation may have resolved patterns that the check could not resolve.
+  const news = keepDatabases(olds, given);
   const before = inputsWithin(olds);
   const after = inputsWithin(news);
   const replaces = before && after ? differingIdentity(before, after) : [];
   // The name is unique on the target: the old migration's record must be removed before the new one is created.
   if (replaces.length > 0) return { changes: true, replaces, deleteBeforeReplace: true };
+  const isOver = !after || isSettled(statusWithin(olds), after);
+  const noted = isOver ? undefined : noteNewDatabases(olds, after, note);
   const changed = Object.keys(inputsSchema.shape).some(
     (key) => !unrecordedInputs.includes(key) && !isDeepStrictEqual(olds[key], news[key]),
   );
-  if (changed || !after) return { changes: changed };
-  return { changes: await needsUpdate(olds, after) };
+  const changes = changed || (after !== undefined && (await needsUpdate(olds, after)));
+  await noted;
+  return { changes };
 }
 
 async function needsUpdate(olds: Properties, inputs: Inputs): Promise<boolean> {
@@ -37,8 +53,17 @@ async function needsUpdate(olds: Properties, inputs: Inputs): Promise<boolean> {
   if (isSettled(known, inputs)) return false;
   const seen = await observeBriefly(inputs, "diff");
   if (seen?.kind === "recorded" && !owns(olds, seen.owner)) return true;
-  return needsAttention((seen && observedStatus(seen, olds)) ?? known, inputs);
+  const status = (seen && observedStatus(seen, olds)) ?? known;
+  return needsAttention(status, inputs) || needsReport(known, status, inputs);
 }
+
+/** Whether the migration ended after the last operation, for example by a cutover with the dashboard. */
+const needsReport = (known: MigrationStatus | undefined, now: MigrationStatus | undefined, inputs: Inputs): boolean =>
+  inputs.report !== undefined &&
+  known !== undefined &&
+  !hasEnded(known.state) &&
+  now !== undefined &&
+  hasEnded(now.state);
 
 /** Whether only another spec requires an update. */
 const isSettled = (status: MigrationStatus | undefined, inputs: Inputs): boolean =>

@@ -1,6 +1,7 @@
 import { withTimeout } from "../async/with-timeout.js";
 import type { Inputs } from "../inputs/inputs.js";
-import { connect } from "../postgres/connection/connect.js";
+import { copyAgain } from "../cdc/source/slot-identity.js";
+import { withSession } from "../postgres/connection/with-session.js";
 import type { MigrationState } from "../status.js";
 import { readDatabases, type DatabaseRecord } from "../store/records.js";
 import type { Store } from "../store/store.js";
@@ -31,23 +32,21 @@ async function lossOf(
   { source, migrationName }: Inputs,
   { name, slot, publications }: DatabaseRecord,
 ): Promise<LostSourceObjects | undefined> {
-  const session = await connect(source, { database: name, purpose: `${migrationName} drift`, bookkeeping: true });
-  try {
-    const { rows } = await session.query<{ name: string }>(
+  const options = { database: name, purpose: `${migrationName} drift`, bookkeeping: true };
+  const { rows } = await withSession(source, options, (session) =>
+    session.query<{ name: string }>(
       `SELECT 'the slot ' || $1 AS name WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = $1)
        UNION ALL
        SELECT 'the publication ' || wanted FROM unnest($2::text[]) AS wanted
         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = wanted)`,
       [slot, publications],
-    );
-    if (rows.length === 0) return undefined;
-    const lost = rows.map((row) => row.name).join(" and ");
-    const verb = rows.length > 1 ? "are" : "is";
-    return {
-      database: name,
-      message: `${lost} ${verb} missing on the source, so changes made since then are lost. To do: run pulumi up, which copies ${name} again`,
-    };
-  } finally {
-    await session.end();
-  }
+    ),
+  );
+  if (rows.length === 0) return undefined;
+  const lost = rows.map((row) => row.name).join(" and ");
+  const verb = rows.length > 1 ? "are" : "is";
+  return {
+    database: name,
+    message: `${lost} ${verb} missing on the source, so changes made since then are lost. To do: ${copyAgain}`,
+  };
 }

@@ -4,7 +4,7 @@ import { hasDatabaseEnded, hasEnded, type MigrationStatus } from "../status.js";
 import { readStatus } from "../store/read-status.js";
 import { readMigration } from "../store/records.js";
 import type { RecordOwner } from "../store/record-owner.js";
-import { Store } from "../store/store.js";
+import { withExistingStore } from "../store/store.js";
 import { lostSourceObjects, type LostSourceObjects } from "./lost-source-objects.js";
 import { describeOwner, owns } from "./ownership/ownership.js";
 import { statusWithin, type Properties } from "./state.js";
@@ -21,21 +21,17 @@ export type Observation =
   | { readonly kind: "missing" };
 
 /** @throws RefusedError, UnreachableError when the target's records cannot be read */
-export async function observe(inputs: Inputs, purpose: string): Promise<Observation> {
-  const store = await Store.find(inputs, `${inputs.migrationName} ${purpose}`);
-  if (!store) return { kind: "missing" };
-  try {
-    const record = await readMigration(store, inputs.migrationName);
+export const observe = (inputs: Inputs, purpose: string): Promise<Observation> =>
+  withExistingStore(inputs, `${inputs.migrationName} ${purpose}`, async (store) => {
+    const record = store && (await readMigration(store, inputs.migrationName));
     const status = record && (await readStatus(store, inputs.migrationName));
     if (!status) return { kind: "missing" };
     const lost = await lostSourceObjects(store, inputs, status.state);
     return { kind: "recorded", status, owner: record.owner, lost };
-  } finally {
-    await store.close();
-  }
-}
+  });
 
-const observeWithinMs = 8000;
+/** How long a preview waits for a server. */
+export const observeWithinMs = 8000;
 
 /** Like {@link observe}, for a preview: undefined if no server answers within eight seconds. Never throws. */
 export function observeBriefly(inputs: Inputs, purpose: string): Promise<Observation | undefined> {

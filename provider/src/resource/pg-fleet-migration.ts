@@ -124,10 +124,10 @@ function mergeServer(shared: ServerInput, own: ServerInput): ServerInput {
   return pulumi.all([shared, own]).apply(([common, one]) => mergeKeys(common, one));
 }
 
-/** A password or command of the member replaces both of the defaults. */
+/** A password or `auth` of the member replaces both of the defaults. */
 function mergeKeys<Server extends ServerArgs | pulumi.Unwrap<ServerArgs>>(common: Server, own: Server): Server {
-  const { password: _password, passwordCommand: _command, ...rest } = common;
-  const hasOwnPassword = own.password !== undefined || own.passwordCommand !== undefined;
+  const { password: _password, auth: _auth, ...rest } = common;
+  const hasOwnPassword = own.password !== undefined || own.auth !== undefined;
   return { ...(hasOwnPassword ? rest : common), ...own };
 }
 

@@ -2,8 +2,16 @@ import * as pulumi from "@pulumi/pulumi";
 import { inputsFromArmBody } from "../inputs/arm-body.js";
 import { engineVersion } from "../engine-version.js";
 import type { SourceType } from "../inputs/inputs.js";
+import type { Authentication } from "../postgres/authentication/authentication.js";
 import type { SslMode } from "../postgres/connection/endpoint.js";
 import type { MigrationStatus, ServerMetadata, TargetConnection } from "../status.js";
+
+/** {@link Authentication} with Pulumi's inputs. */
+export type AuthenticationArgs = {
+  [Kind in Authentication as Kind["kind"]]: {
+    readonly [Key in keyof Kind]: Key extends "kind" ? Kind[Key] : pulumi.Input<Kind[Key]>;
+  };
+}[Authentication["kind"]];
 
 /** A PostgreSQL server, and the login on it. ARM keys may supply missing values. */
 export interface ServerArgs {
@@ -15,12 +23,11 @@ export interface ServerArgs {
   /** Kept as a secret in the state, whether or not it is given as one. */
   readonly password?: pulumi.Input<string> | undefined;
   /**
-   * A command that prints the password, instead of `password`. It runs on the worker's machine before each connection.
-   * This supports short-lived tokens:
-   * `az account get-access-token --resource-type oss-rdbms --query accessToken --output tsv`.
+   * Instead of `password`: a token of Microsoft Entra, AWS or Google Cloud, or the output of a command. Each
+   * process that connects obtains it, and renews it. docs/passwordless.md describes the kinds.
    */
-  readonly passwordCommand?: pulumi.Input<string> | undefined;
-  /** Like libpq's sslmode; default Prefer. */
+  readonly auth?: pulumi.Input<AuthenticationArgs> | undefined;
+  /** Like libpq's sslmode. Default: the migration's `sslMode`, and Require for tokens. */
   readonly sslMode?: pulumi.Input<SslMode> | undefined;
   /** Trusted certificates: PEM text, or the path of a PEM file. */
   readonly sslRootCert?: pulumi.Input<string> | undefined;
@@ -86,13 +93,18 @@ export interface PgMigrationArgs {
   readonly sourceServerUsername?: pulumi.Input<string> | undefined;
   /** Accepted here with a warning: Azure's documentation lists it here instead of in `secretParameters`. */
   readonly targetServerUsername?: pulumi.Input<string> | undefined;
-  /** Platform of the source. Remedies use the commands of that service. */
+  /**
+   * Platform of the source. Findings about the source have the commands of that platform. Needed only if the server does not
+   * show it (docs/source-platforms.md).
+   */
   readonly sourceType?: pulumi.Input<SourceType> | undefined;
-  /** For both servers, unless they have their own. Default Prefer. */
+  /** For both servers, unless they have their own. Default Prefer; VerifyFull for a source of type PostgreSQLSingleServer. */
   readonly sslMode?: pulumi.Input<SslMode> | undefined;
   /**
-   * Databases of the source. They keep their names unless `databaseNames` renames them. Azure's limits (8 in its
-   * documents, 50 in its schema) do not apply. May be omitted with `waitForConfirmation`, and given in a later update.
+   * Databases of the source: names, patterns (`app_*`, or `*` for all) and exclusions (`!app_test`). Patterns are
+   * resolved once; docs/changing-inputs.md describes them. Databases keep their names unless `databaseNames` renames
+   * them. Azure's limits (8 in its documents, 50 in its schema) do not apply. May be omitted with
+   * `waitForConfirmation`, and given in a later update.
    */
   readonly dbsToMigrate?: pulumi.Input<pulumi.Input<string>[]> | undefined;
   /** Letters, digits and hyphens; unique on the target. Default: the resource's name. */
@@ -197,11 +209,17 @@ export interface PgMigrationArgs {
   /** Online: the source's output plugin. Default pgoutput, and test_decoding for sources before PostgreSQL 10. */
   readonly decodingPlugin?: pulumi.Input<"pgoutput" | "test_decoding"> | undefined;
   /**
-   * Online: `readOnly` makes each database of the source read-only at its cutover, for every role, and terminates the
-   * sessions in it. A failed cutover reverts this. Otherwise the fence stays until `none` is set or the resource is
-   * destroyed. A return (`rollback`) fences the target in the same way, and removes the source's fence.
+   * `readOnly` makes each database of the source read-only for every role, and terminates the sessions in it: offline
+   * before the snapshot of its copy, online at its cutover. A failed copy or cutover reverts this. Otherwise the fence
+   * stays until `none` is set or the resource is destroyed. A return (`rollback`) fences the target in the same way, and removes the source's fence.
    */
   readonly fence?: pulumi.Input<"none" | "readOnly"> | undefined;
+  /**
+   * Offline: what happens if the source was written after the snapshot, so that the target lacks these changes. `warn`
+   * (default) succeeds with a warning that names the tables. `fail` ends the migration as Failed, and the next
+   * `pulumi up` copies the database again.
+   */
+  readonly offlineWrites?: pulumi.Input<"warn" | "fail"> | undefined;
   /**
    * Online: time limit for the comparison of content in each database's cutover, smallest tables first. The remaining
    * tables are compared by their numbers of rows, and the status lists them. Default 5m.
@@ -225,7 +243,7 @@ export interface PgMigrationArgs {
    * canceled, any changed input restarts them.
    */
   readonly onMaxRetainedWal?: pulumi.Input<"pause" | "cancel"> | undefined;
-  /** The target's database with the migration's records. Default postgres. */
+  /** The target's database with the migration's records. Default postgres, or pgmigration if postgres is migrated. */
   readonly maintenanceDatabase?: pulumi.Input<string> | undefined;
   /**
    * Where the worker runs. `local` (default) starts it on this machine, where it continues after `pulumi up`.
@@ -239,6 +257,12 @@ export interface PgMigrationArgs {
   readonly waitFor?: pulumi.Input<"started" | "cutoverReady" | "succeeded"> | undefined;
   /** Receives each change of state. The migration never waits for it, and continues if it cannot be reached. */
   readonly webhook?: pulumi.Input<WebhookArgs> | undefined;
+  /**
+   * A file that ends in .html or .json, or a directory for both: gets [a report](https://github.com/pulumi-pg-migration/pulumi-pg-migration/blob/main/docs/report.md)
+   * when an operation sees that the migration has ended, and when it is destroyed. Relative to the program's directory.
+   * A failure to write it is a finding, and the migration still succeeds.
+   */
+  readonly report?: pulumi.Input<string> | undefined;
   /**
    * What creation does if the target already has a record of this migration. Creation always continues an unfinished
    * record of this resource, of a replaced or renamed resource of this stack, or of the command, and reports that. It
@@ -316,8 +340,8 @@ export class PgMigration extends pulumi.dynamic.Resource {
         targetDbServerMetadata: undefined,
         ...args,
         migrationName: args.migrationName ?? name,
-        source: withSecrets(args.source, "password", "passwordCommand"),
-        target: withSecrets(args.target, "password", "passwordCommand"),
+        source: withSecrets(args.source, "password", "auth"),
+        target: withSecrets(args.target, "password", "auth"),
         secretParameters: withSecretCredentials(args.secretParameters),
         webhook: withSecrets(args.webhook, "url", "secret"),
         engineVersion,
@@ -336,22 +360,29 @@ export class PgMigration extends pulumi.dynamic.Resource {
   }
 
   /**
-   * Creates a migration from the JSON body of Azure's REST resource, or of the file for
-   * `az postgres flexible-server migration create --properties`. It may be nested in `properties`, with keys in any
-   * case, and with "True" and "False".
+   * Creates a migration from an artefact of Azure's migration service, unchanged: the output of
+   * `az postgres flexible-server migration show`, an answer of the REST API, the file for `create --properties`, or an ARM
+   * or compiled Bicep template. docs/azure-artefacts.md lists what is ignored, and where defaults differ.
    *
-   * @param body values may be Pulumi outputs; the object itself may not, because its keys are read at once
+   * Azure never returns passwords. Add `secretParameters`, or `source` and `target`, to what it returned.
+   *
+   * @param artefact values may be Pulumi outputs; the object itself may not, because its keys are read at once
+   * @param parameters values of the template's parameters by name, or the content of its parameters file
    * @example
    * ```ts
    * PgMigration.fromArm("crm", JSON.parse(readFileSync("migration.json", "utf8")));
+   * PgMigration.fromArm("erp", JSON.parse(readFileSync("main.json", "utf8")), {}, {
+   *   sourcePassword: config.requireSecret("sourcePassword"),
+   * });
    * ```
    */
   static fromArm(
     name: string,
-    body: Readonly<Record<string, unknown>>,
+    artefact: Readonly<Record<string, unknown>>,
     opts?: pulumi.CustomResourceOptions,
+    parameters?: Readonly<Record<string, unknown>>,
   ): PgMigration {
-    return new PgMigration(name, inputsFromArmBody(body), opts);
+    return new PgMigration(name, inputsFromArmBody(artefact, parameters), opts);
   }
 }
 

@@ -9,12 +9,12 @@ import { urnWithin, type Properties } from "./state.js";
 export const provider: Required<
   Pick<dynamic.ResourceProvider<Properties, Properties>, "check" | "diff" | "create" | "read" | "update" | "delete">
 > = {
-  check: (olds, news) => withoutStack(lifecycle.check(olds, news)),
-  diff: (id, olds, news) => withoutStack(lifecycle.diff(id, olds, news)),
+  check: (olds, news) => withRow(news, ({ note }) => lifecycle.check(olds, news, note)),
+  diff: (id, olds, news) => withRow(news, ({ note }) => lifecycle.diff(id, olds, news, note)),
   create: (inputs) => withRow(inputs, (row) => createConfirmed(inputs, row)),
   read: (id, props) => withoutStack(lifecycle.read(id, props ?? {})),
-  update: (id, olds, news) => withRow(news, ({ report, note }) => lifecycle.update(id, olds, news, report, note)),
-  delete: (id, props) => withRow(props, ({ note }) => lifecycle.remove(id, props, note)),
+  update: (_id, olds, news) => withRow(news, ({ report, note }) => lifecycle.update(olds, news, report, note)),
+  delete: (_id, props) => withRow(props, ({ note }) => lifecycle.remove(props, note)),
 };
 
 /** Creates, and records that the state contains the resource, also if the migration has not reached its goal. */

@@ -4,6 +4,7 @@ import type { Inputs } from "../inputs/inputs.js";
 import { goalOf } from "../supervisor/wait-target.js";
 import { superviseWorker, type Report } from "../supervisor/supervise-worker.js";
 import { observeBriefly } from "./observe.js";
+import { reportEnd } from "../report/report-end.js";
 import { printable } from "./printable.js";
 import { idOf, outputsOf, type Properties } from "./state.js";
 
@@ -38,7 +39,8 @@ export async function reachGoal({
       report,
       timeoutSeconds: timeoutSeconds ?? longestWaitSeconds,
     });
-    const outputs = outputsOf(raw, inputs, ownershipToken, result.status);
+    const status = await reportEnd(inputs, result.status);
+    const outputs = outputsOf(raw, inputs, ownershipToken, status);
     if (result.reached) return outputs;
     throw new MigrationIncompleteError(idOf(inputs), outputs, result.reason);
   } catch (error) {

@@ -1,14 +1,31 @@
+import { withTimeout } from "../async/with-timeout.js";
 import { log } from "../log.js";
 import { messageOf } from "../errors.js";
 import { observe, observedStatus } from "./observe.js";
-import { inputsWithin, reportedOutputs, type Properties } from "./state.js";
+import { reportEnd } from "../report/report-end.js";
+import { hasEnded } from "../status.js";
+import { inputsWithin, reportedOutputs, statusWithin, type Properties } from "./state.js";
 
-/** Reports the status in the records, or the last known status if they cannot be read. Never throws. */
-export async function read(id: string, props: Properties): Promise<{ id: string; props: Properties }> {
+/** Another session may lock the records. */
+const readWithinMs = 90_000;
+
+/**
+ * Reports the status in the records, or the last known status if they cannot be read within 90 seconds. Never throws.
+ */
+export async function read(
+  id: string,
+  props: Properties,
+  withinMs = readWithinMs,
+): Promise<{ id: string; props: Properties }> {
   const inputs = inputsWithin(props);
   if (!inputs) return { id, props };
   try {
-    const currentStatus = observedStatus(await observe(inputs, "read"), props);
+    const seen = await withTimeout(observe(inputs, "read"), withinMs);
+    if (!seen) log.warn(`the migration's status could not be read within ${withinMs / 1000} s`);
+    const observed = seen && observedStatus(seen, props);
+    // Later operations no longer see the end: their known status has ended.
+    const isEnd = observed && !hasEnded(statusWithin(props)?.state ?? observed.state);
+    const currentStatus = isEnd ? await reportEnd(inputs, observed) : observed;
     return { id, props: currentStatus ? { ...props, ...reportedOutputs(inputs, currentStatus) } : props };
   } catch (error) {
     log.warn(`the migration's status cannot be read: ${messageOf(error)}`);

@@ -14,15 +14,17 @@ import {
   reviveDatabases,
   type MigrationRecord,
 } from "../store/records.js";
-import { Store } from "../store/store.js";
+import { withStore, type Store } from "../store/store.js";
 import { stopWorker } from "../supervisor/stop-worker.js";
 import type { Report } from "../supervisor/supervise-worker.js";
 import { eraseFences } from "../worker/cleanup/erase-migration.js";
 import { dropSourceObjects } from "../worker/cleanup/source-objects.js";
 import { applyInputs, cancelsAll, haveSameMembers } from "./apply-inputs.js";
 import { copyInputsOf } from "./copy-inputs.js";
+import { resolveDatabases } from "./databases/resolve-databases.js";
 import { eraseFromServers } from "./delete.js";
 import { lostSourceObjects } from "./lost-source-objects.js";
+import { differingIdentity } from "./ownership/identity.js";
 import { describeOwner, ownerFor, owns } from "./ownership/ownership.js";
 import { refuseDatabasesInUse } from "./refuse-databases-in-use.js";
 import { reachGoal, toStandardError } from "./reach-goal.js";
@@ -36,21 +38,21 @@ import { inputsAmong, inputsWithin, outputsOf, statusWithin, tokenWithin, type P
  * @param note takes lost objects and what the update does about them
  */
 export async function update(
-  _id: string,
   olds: Properties,
-  raw: Properties,
+  given: Properties,
   report: Report,
   note: Report = toStandardError,
 ): Promise<{ outs: Properties }> {
+  const raw = await resolveDatabases(olds, given, note);
   const inputs = parseInputs(inputsAmong(raw));
+  refuseOtherMigration(olds, inputs);
   const owner = ownerFor({ ...inputsAmong(raw), ownershipToken: tokenWithin(olds) });
-  const store = await Store.open(inputs, `${inputs.migrationName} update`);
-  try {
+  const ended = await withStore(inputs, `${inputs.migrationName} update`, async (store) => {
     const record = await readMigration(store, inputs.migrationName);
     const before = statusWithin(olds);
     if (!record && before?.state === "Succeeded" && !isFirstMigration(olds, inputs)) {
       refuseAddedDatabases(olds, inputs);
-      return { outs: outputsOf(raw, inputs, owner.token, before) };
+      return before;
     }
     if (record) await updateRecorded(store, record, { olds, inputs, owner, note });
     else {
@@ -59,13 +61,24 @@ export async function update(
     }
     await applyInputs(store, inputs);
     if (inputs.fence === "none") await liftFences(store, inputs);
-  } finally {
-    await store.close();
-  }
+    return undefined;
+  });
+  if (ended) return { outs: outputsOf(raw, inputs, owner.token, ended) };
   const { token: ownershipToken } = owner;
   return {
     outs: await reachGoal({ raw, inputs, ownershipToken, report, timeoutSeconds: inputs.timeouts.update }),
   };
+}
+
+/** Patterns that the preview could not resolve hide from it that another migration is described, which needs a replacement. */
+function refuseOtherMigration(olds: Properties, inputs: Inputs): void {
+  const before = inputsWithin(olds);
+  const differing = before ? differingIdentity(before, inputs) : [];
+  if (differing.length === 0) return;
+  throw new RefusedError(
+    `${differing.join(", ")} of ${inputs.migrationName} changed, but the databases that dbsToMigrate selects could not be read in time to plan a replacement`,
+    { remedy: "run pulumi up again, or change dbsToMigrate in an update of its own" },
+  );
 }
 
 /** Whether only a validation has succeeded until now. */

@@ -2,8 +2,6 @@
  * The steps that create the control schema. A store of an earlier version is upgraded by the steps that it lacks. Never
  * change a published step.
  */
-export const controlSchema = "pgmigration";
-
 export const controlSchemaSteps: readonly string[] = [
   `
 CREATE TABLE pgmigration.migration (
@@ -201,5 +199,74 @@ COMMENT ON COLUMN pgmigration.database.comparing IS 'Progress of the running com
   `
 ALTER TABLE pgmigration.migration ADD COLUMN owner jsonb;
 COMMENT ON COLUMN pgmigration.migration.owner IS 'The owner of the record, and the token that proves the ownership';
+`,
+  `
+ALTER TABLE pgmigration.copy_task ADD postponed text;
+COMMENT ON COLUMN pgmigration.copy_task.postponed IS 'Why the rows were not copied under the snapshot: the table joins the stream later';
+`,
+  `
+ALTER TABLE pgmigration.database ADD snapshot_lsn text, ADD cutover_lsn text;
+COMMENT ON COLUMN pgmigration.database.snapshot_lsn IS 'Position in the source''s WAL at which the rows were read';
+COMMENT ON COLUMN pgmigration.database.cutover_lsn IS 'Position in the source''s WAL up to which changes were applied';
+ALTER TABLE pgmigration.comparison ADD lsn text,
+  ADD occasion text CHECK (occasion IN ('copy', 'cutover', 'verification', 'return'));
+COMMENT ON COLUMN pgmigration.comparison.lsn IS 'Position in the WAL of the source, or at a return of the target. Null after an offline copy: snapshot_lsn';
+ALTER TABLE pgmigration.finding ADD at timestamptz NOT NULL DEFAULT clock_timestamp(), ADD during text;
+COMMENT ON COLUMN pgmigration.finding.during IS 'Substate of the migration at that time';
+CREATE TABLE pgmigration.earlier_finding (
+  migration text NOT NULL REFERENCES pgmigration.migration ON DELETE CASCADE,
+  key text NOT NULL,
+  database text,
+  type text NOT NULL,
+  state text NOT NULL,
+  code text,
+  object text,
+  object_type text,
+  message text NOT NULL,
+  remedy text,
+  at timestamptz NOT NULL,
+  during text,
+  withdrawn_by text NOT NULL CHECK (withdrawn_by IN ('attempt', 'check')),
+  withdrawn_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (migration, key)
+);
+COMMENT ON TABLE pgmigration.earlier_finding IS 'Findings of earlier attempts and checks';
+CREATE TABLE pgmigration.state_change (
+  migration text NOT NULL REFERENCES pgmigration.migration ON DELETE CASCADE,
+  id bigint GENERATED ALWAYS AS IDENTITY,
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  database text,
+  state text NOT NULL,
+  sub_state text NOT NULL,
+  error text,
+  PRIMARY KEY (migration, id)
+);
+COMMENT ON COLUMN pgmigration.state_change.database IS 'Null: the state of the whole migration. sub_state is the phase of a database';
+CREATE TABLE pgmigration.sequence_value (
+  migration text NOT NULL,
+  database text NOT NULL,
+  schema text NOT NULL,
+  name text NOT NULL,
+  last_value bigint NOT NULL,
+  is_called boolean NOT NULL,
+  set_on text NOT NULL CHECK (set_on IN ('source', 'target')),
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (migration, database, schema, name),
+  FOREIGN KEY (migration, database) REFERENCES pgmigration.database ON DELETE CASCADE
+);
+COMMENT ON TABLE pgmigration.sequence_value IS 'The last values that were carried to the other server';
+CREATE TABLE pgmigration.omitted_object (
+  migration text NOT NULL,
+  database text NOT NULL,
+  key text NOT NULL,
+  object_type text,
+  object text NOT NULL,
+  code text,
+  reason text NOT NULL,
+  remedy text,
+  PRIMARY KEY (migration, database, key),
+  FOREIGN KEY (migration, database) REFERENCES pgmigration.database ON DELETE CASCADE
+);
+COMMENT ON TABLE pgmigration.omitted_object IS 'Objects of the source that the copy did not create on the target';
 `,
 ];

@@ -1,6 +1,7 @@
 import type { Entry } from "../schema/sql/toc-entries.js";
 import type { SkippedEntry } from "../schema/restore/restore-context.js";
 import { TakenOverError } from "../errors.js";
+import { qualify } from "../postgres/identifiers.js";
 import { holdsLease, type WriteFence } from "./lease.js";
 import { claimantIsGone, endSilentMembers } from "./membership.js";
 
@@ -176,6 +177,32 @@ export class CopyTasks {
        RETURNING u.id`,
       [this.database, id, error, this.right.worker],
     );
+  }
+
+  /**
+   * Completes the task of a table whose rows are copied later, when the table joins the stream.
+   *
+   * @param reason why they cannot be copied now
+   */
+  async postpone(id: number, reason: string): Promise<void> {
+    await this.right.write(
+      `UPDATE pgmigration.copy_task u
+          SET state = 'completed', ended_at = clock_timestamp(), bytes_copied = 0, rows_copied = 0, postponed = $5
+        WHERE ${ours} AND u.id = $4 AND u.claimed_by = $6 AND u.state IN ('loading', 'completed') AND ${holdsLease}
+       RETURNING u.id`,
+      [this.database, id, reason, this.right.worker],
+    );
+    await this.#markIndexesReady([id]);
+  }
+
+  /** The tables, qualified and quoted, with a task that was postponed by any worker. */
+  async postponed(): Promise<string[]> {
+    const rows = await this.right.query<{ schema: string; table: string }>(
+      `SELECT DISTINCT u.table_schema AS schema, u.table_name AS "table" FROM pgmigration.copy_task u
+        WHERE ${ours} AND u.postponed IS NOT NULL AND ${holdsLease}`,
+      [this.database],
+    );
+    return rows.map(({ schema, table }) => qualify(schema, table));
   }
 
   async total(): Promise<Counts> {

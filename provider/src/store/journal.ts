@@ -1,4 +1,5 @@
 import { log } from "../log.js";
+import type { FindingCode } from "../finding-codes/finding-code.js";
 import type { Finding } from "../findings.js";
 import type { FenceRecord, FenceSide } from "./fence-record.js";
 import type {
@@ -11,6 +12,8 @@ import type {
   RollbackStatus,
 } from "../status.js";
 import { holdsLease, type WriteFence } from "./lease.js";
+import { withdrawFindings } from "./history/earlier-findings.js";
+import { recordDatabaseState, recordState } from "./history/state-changes.js";
 import { fenceColumns, type DatabasePhase } from "./records.js";
 import type { SharedCopy } from "./shared-copies.js";
 import { notifyChange } from "./store.js";
@@ -49,6 +52,32 @@ export interface Comparison {
   readonly firstDifferences: unknown;
 }
 
+/** When tables are compared, and as of which LSN. */
+export interface ComparisonMoment {
+  /** `return`: the LSN is one of the target, because the changes of the target were applied to the source. */
+  readonly occasion: "copy" | "cutover" | "verification" | "return";
+  /** Undefined after an offline copy, whose snapshot determines it. */
+  readonly lsn?: string;
+}
+
+/** The value of a sequence, as decimal text, because a number cannot hold 64 bits. */
+export interface CarriedSequence {
+  readonly schema: string;
+  readonly name: string;
+  readonly last: string;
+  readonly called: boolean;
+}
+
+/** An object of the source that is missing on the target. */
+export interface OmittedObject {
+  /** pg_dump's word for its kind, such as `TABLE`; undefined if `object` has the kind. */
+  readonly objectType?: string;
+  readonly object: string;
+  readonly code?: FindingCode;
+  readonly reason: string;
+  readonly remedy?: string | undefined;
+}
+
 /** Receives what was recorded. It must neither fail nor wait. */
 export interface JournalObserver {
   state?(state: MigrationState, subState: MigrationSubState, error: string | undefined): void;
@@ -74,6 +103,9 @@ export interface DatabaseChange {
   readonly sharedCopy?: SharedCopy | null;
   /** What a successor needs to continue a shared copy. */
   readonly copyState?: unknown;
+  /** Position in the source's WAL at which the rows were read, or up to which the cutover applied changes. */
+  readonly snapshotLsn?: string | undefined;
+  readonly cutoverLsn?: string;
 }
 
 const copyHasEnded = "coalesce($4, phase) <> 'copying' OR coalesce($5, state) IN ('Failed', 'Canceling', 'Canceled')";
@@ -87,7 +119,8 @@ export class Journal {
 
   async state(state: MigrationState, subState: MigrationSubState, error?: string): Promise<void> {
     await this.lease.write(
-      `UPDATE pgmigration.migration
+      `WITH changed AS (${recordState})
+       UPDATE pgmigration.migration
           SET state = $3, sub_state = $4, error = $5,
               reached_sub_state = CASE WHEN $4 IN ('Completed', 'CancelingRequestedDBMigrations') THEN reached_sub_state
                                        ELSE $4 END,
@@ -109,7 +142,7 @@ export class Journal {
 
   async validationStarted(): Promise<void> {
     await this.lease.write(
-      `WITH stale AS (DELETE FROM pgmigration.finding WHERE migration = $1 AND ${holdsLease})
+      `WITH ${withdrawFindings(holdsLease, "attempt")}
        UPDATE pgmigration.migration SET validation_started_at = clock_timestamp(), validation_ended_at = NULL
         WHERE name = $1 AND generation = $2 RETURNING name`,
     );
@@ -126,8 +159,8 @@ export class Journal {
   async findings(findings: readonly Finding[]): Promise<void> {
     if (findings.length === 0) return;
     await this.lease.query(
-      `INSERT INTO pgmigration.finding (migration, database, type, state, code, object, object_type, message, remedy)
-       SELECT $1, f.* FROM json_to_recordset($3::json)
+      `INSERT INTO pgmigration.finding (migration, database, type, state, code, object, object_type, message, remedy, during)
+       SELECT $1, f.*, (SELECT sub_state FROM pgmigration.migration WHERE name = $1) FROM json_to_recordset($3::json)
          AS f (database text, type text, state text, code text, object text, "objectType" text, message text, remedy text)
         WHERE ${holdsLease}
           AND NOT EXISTS (SELECT FROM pgmigration.finding old
@@ -143,11 +176,12 @@ export class Journal {
    * @param database undefined for findings that concern the whole server
    * @param code the code of all the findings
    */
-  async replaceFindings(database: string | undefined, code: string, findings: readonly Finding[]): Promise<void> {
+  async replaceFindings(database: string | undefined, code: FindingCode, findings: readonly Finding[]): Promise<void> {
     await this.lease.query(
-      `DELETE FROM pgmigration.finding
-        WHERE migration = $1 AND database IS NOT DISTINCT FROM $3 AND code = $4 AND message <> ALL ($5)
-          AND ${holdsLease}`,
+      `WITH ${withdrawFindings(
+        `database IS NOT DISTINCT FROM $3 AND code = $4 AND message <> ALL ($5) AND ${holdsLease}`,
+        "check",
+      )} SELECT`,
       [database ?? null, code, findings.map(({ message }) => message)],
     );
     await this.findings(findings);
@@ -167,7 +201,8 @@ export class Journal {
   /** Changes a database's record. */
   async database(name: string, change: DatabaseChange): Promise<void> {
     await this.lease.write(
-      `UPDATE pgmigration.database
+      `WITH changed AS (${recordDatabaseState})
+       UPDATE pgmigration.database
           SET phase = coalesce($4, phase), state = coalesce($5, state),
               message = CASE WHEN $6 THEN $7 ELSE message END,
               being_created = CASE $8 WHEN 'begun' THEN true WHEN 'done' THEN false ELSE being_created END,
@@ -179,6 +214,7 @@ export class Journal {
               shared_copy = CASE WHEN ${copyHasEnded} THEN NULL WHEN $13 THEN $14::jsonb ELSE shared_copy END,
               copy_state = CASE WHEN ${copyHasEnded} OR $13 AND $14 IS NULL THEN NULL
                                 ELSE coalesce($15::jsonb, copy_state) END,
+              snapshot_lsn = coalesce($16, snapshot_lsn), cutover_lsn = coalesce($17, cutover_lsn),
               started_at = coalesce(started_at, clock_timestamp()),
               ended_at = CASE WHEN coalesce($5, state) IN ('Succeeded', 'Failed', 'Canceled') THEN clock_timestamp() END
         WHERE migration = $1 AND name = $3 AND ${holdsLease} RETURNING name`,
@@ -196,6 +232,8 @@ export class Journal {
         change.sharedCopy !== undefined,
         change.sharedCopy ? JSON.stringify(change.sharedCopy) : null,
         change.copyState === undefined ? null : JSON.stringify(change.copyState),
+        change.snapshotLsn ?? null,
+        change.cutoverLsn ?? null,
       ],
     );
     for (const observer of this.observers) observer.database?.(name, change);
@@ -243,20 +281,63 @@ export class Journal {
     );
   }
 
-  async comparisons(database: string, results: readonly Comparison[]): Promise<void> {
+  async comparisons(
+    database: string,
+    results: readonly Comparison[],
+    { occasion, lsn }: ComparisonMoment,
+  ): Promise<void> {
     await this.lease.query(
       `INSERT INTO pgmigration.comparison
               (migration, database, table_schema, table_name, source_rows, target_rows, equal, compared_by,
-               differences)
-       SELECT $1, $3, c.schema, c."table", c."sourceRows", c."targetRows", c.equal, c.by, c."firstDifferences"
+               differences, occasion, lsn)
+       SELECT $1, $3, c.schema, c."table", c."sourceRows", c."targetRows", c.equal, c.by, c."firstDifferences", $5, $6
          FROM json_to_recordset($4::json)
            AS c (schema text, "table" text, "sourceRows" int8, "targetRows" int8, equal bool, by text,
                  "firstDifferences" jsonb)
         WHERE ${holdsLease}
        ON CONFLICT (migration, database, table_schema, table_name) DO UPDATE
           SET source_rows = excluded.source_rows, target_rows = excluded.target_rows, equal = excluded.equal,
-              compared_by = excluded.compared_by, differences = excluded.differences, at = excluded.at`,
-      [database, JSON.stringify(results)],
+              compared_by = excluded.compared_by, differences = excluded.differences, at = excluded.at,
+              occasion = excluded.occasion, lsn = excluded.lsn`,
+      [database, JSON.stringify(results), occasion, lsn ?? null],
+    );
+  }
+
+  /** Records the values that sequences received. */
+  async sequences(database: string, setOn: "source" | "target", sequences: readonly CarriedSequence[]): Promise<void> {
+    if (sequences.length === 0) return;
+    await this.lease.query(
+      `INSERT INTO pgmigration.sequence_value (migration, database, schema, name, last_value, is_called, set_on)
+       SELECT $1, $3, s.schema, s.name, s.last, s.called, $4
+         FROM json_to_recordset($5::json) AS s (schema text, name text, last int8, called bool) WHERE ${holdsLease}
+       ON CONFLICT (migration, database, schema, name) DO UPDATE
+          SET last_value = excluded.last_value, is_called = excluded.is_called, set_on = excluded.set_on,
+              at = excluded.at`,
+      [database, setOn, JSON.stringify(sequences)],
+    );
+  }
+
+  /** Records objects that are not created on the target. */
+  async omitted(database: string, objects: readonly OmittedObject[]): Promise<void> {
+    if (objects.length === 0) return;
+    await this.lease.query(
+      `INSERT INTO pgmigration.omitted_object (migration, database, key, object_type, object, code, reason, remedy)
+       SELECT $1, $3, md5(json_build_array(o."objectType", o.object, o.code)::text), o."objectType", o.object, o.code,
+              o.reason, o.remedy
+         FROM json_to_recordset($4::json)
+           AS o ("objectType" text, object text, code text, reason text, remedy text)
+        WHERE ${holdsLease}
+       ON CONFLICT DO NOTHING`,
+      [database, JSON.stringify(objects)],
+    );
+  }
+
+  /** Forgets the results of an earlier copy, which starts again. */
+  async copyStarts(database: string): Promise<void> {
+    await this.lease.query(
+      `WITH sequences AS (DELETE FROM pgmigration.sequence_value WHERE migration = $1 AND database = $3 AND ${holdsLease})
+       DELETE FROM pgmigration.omitted_object WHERE migration = $1 AND database = $3 AND ${holdsLease}`,
+      [database],
     );
   }
 

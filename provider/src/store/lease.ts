@@ -84,6 +84,13 @@ export function workerState(
   return hasEnded(state) ? "ended" : "lost";
 }
 
+interface LeaseTerm {
+  readonly generation: number;
+  /** Start of the migration in the records. Distinguishes it from other migrations of the same name, on any target. */
+  readonly startedAt: string;
+  readonly reconnectForSeconds: number;
+}
+
 /**
  * The right to work on a migration: a session advisory lock on the target, which ends with its session, and a
  * generation number, which each write compares. A worker that reconnects can continue only if no other worker has
@@ -103,14 +110,17 @@ export class Lease implements WriteFence {
     store: Store,
     readonly address: StoreAddress,
     readonly migration: string,
-    readonly generation: number,
-    /**
-     * Start of the migration in the records. Distinguishes it from other migrations of the same name, on any target.
-     */
-    readonly startedAt: string,
-    readonly reconnectForSeconds: number,
+    readonly term: LeaseTerm,
   ) {
     this.#store = store;
+  }
+
+  get generation(): number {
+    return this.term.generation;
+  }
+
+  get startedAt(): string {
+    return this.term.startedAt;
   }
 
   /**
@@ -144,7 +154,8 @@ export class Lease implements WriteFence {
         [migration, { host: hostname(), pid: process.pid, since: new Date().toISOString(), version: engineVersion }],
       );
       if (!row) throw notRecorded(migration);
-      const lease = new Lease(store, address, migration, Number(row.generation), row.startedAt, reconnectForSeconds);
+      const term = { generation: Number(row.generation), startedAt: row.startedAt, reconnectForSeconds };
+      const lease = new Lease(store, address, migration, term);
       await store.listen(migration, () => lease.asked.notify());
       return lease;
     } catch (error) {
@@ -184,9 +195,9 @@ export class Lease implements WriteFence {
       } catch (error) {
         if (!isConnectionLoss(error)) throw error;
         this.#lostSince ??= Date.now();
-        if (tries > 0 && Date.now() > this.#lostSince + this.reconnectForSeconds * 1000)
+        if (tries > 0 && Date.now() > this.#lostSince + this.term.reconnectForSeconds * 1000)
           throw new TimeoutError(
-            `the target could not be reached again within ${this.reconnectForSeconds} s (${messageOf(error)})`,
+            `the target could not be reached again within ${this.term.reconnectForSeconds} s (${messageOf(error)})`,
             { remedy: "check the target; the next pulumi up resumes from the records", cause: error },
           );
         await sleep(delayMs);

@@ -1,4 +1,6 @@
+import type { DamagedRecordError } from "../errors.js";
 import type { MigrationSpec } from "../inputs/inputs.js";
+import { recordedSpec } from "./recorded-spec.js";
 import type { MigrationState, MigrationSubState, WorkerState } from "../status.js";
 import { leaseHolderQuery, workerState, type Holder } from "./lease.js";
 import type { Store } from "./store.js";
@@ -13,11 +15,13 @@ export interface MigrationSummary {
   readonly startedOn: Date;
   readonly endedOn: Date | undefined;
   readonly workerState: WorkerState;
+  /** Why the spec is unreadable; the migration is shown without it. */
+  readonly damage: DamagedRecordError | undefined;
 }
 
 interface Row {
   readonly name: string;
-  readonly spec: MigrationSpec;
+  readonly spec: unknown;
   readonly state: MigrationState;
   readonly sub_state: MigrationSubState;
   readonly error: string | null;
@@ -29,7 +33,7 @@ interface Row {
 }
 
 const query = `
-  SELECT m.name, spec, state, sub_state, error, started_at, ended_at, (worker ->> 'backendPid')::int AS recorded_pid,
+  SELECT m.name, spec, state, sub_state, error, started_at, ended_at, CASE jsonb_typeof(worker -> 'backendPid') WHEN 'number' THEN (worker ->> 'backendPid')::numeric END::int AS recorded_pid,
          holder.pid AS holder_pid, holder.silent_seconds
     FROM pgmigration.migration m LEFT JOIN LATERAL (${leaseHolderQuery("m.name")}) holder ON true`;
 
@@ -44,16 +48,20 @@ export async function findMigration(store: Store, name: string): Promise<Migrati
   return row && summaryOf(row);
 }
 
-const summaryOf = (row: Row): MigrationSummary => ({
-  name: row.name,
-  spec: row.spec,
-  state: row.state,
-  subState: row.sub_state,
-  error: row.error ?? undefined,
-  startedOn: row.started_at,
-  endedOn: row.ended_at ?? undefined,
-  workerState: workerState(row.state, row.recorded_pid, holderOf(row)),
-});
+function summaryOf(row: Row): MigrationSummary {
+  const { spec, damage } = recordedSpec(row.name, row.spec);
+  return {
+    name: row.name,
+    spec,
+    damage,
+    state: row.state,
+    subState: row.sub_state,
+    error: damage?.message ?? row.error ?? undefined,
+    startedOn: row.started_at,
+    endedOn: row.ended_at ?? undefined,
+    workerState: workerState(row.state, row.recorded_pid, holderOf(row)),
+  };
+}
 
 const holderOf = ({ holder_pid: backendPid, silent_seconds: silentSeconds }: Row): Holder | undefined =>
   backendPid === null ? undefined : { backendPid, silentSeconds: silentSeconds ?? 0 };

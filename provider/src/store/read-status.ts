@@ -1,4 +1,3 @@
-import type { MigrationSpec } from "../inputs/inputs.js";
 import type {
   ComparisonProgress,
   CutoverStep,
@@ -23,10 +22,11 @@ import type { FollowReport, RetainedWal } from "./journal.js";
 import { leaseHolder, workerState } from "./lease.js";
 import { readIndexBuilds, type RunningBuild } from "./read-index-builds.js";
 import { estimateSecondsLeft } from "../units/rates.js";
+import { recordedSpec } from "./recorded-spec.js";
 import type { Store } from "./store.js";
 
 interface MigrationRow {
-  readonly spec: MigrationSpec;
+  readonly spec: unknown;
   readonly state: MigrationState;
   readonly sub_state: MigrationSubState;
   readonly reached_sub_state: MigrationSubState | null;
@@ -95,17 +95,22 @@ export async function readStatus(store: Store, migration: string): Promise<Migra
     [migration],
   );
   const worker = await workerOf(store, migration, row);
+  const { spec, damage } = recordedSpec(migration, row.spec);
+  const error = damage?.message ?? row.error;
   return {
-    migrationId: `${row.spec.target.host}:${row.spec.target.port}/${migration}`,
+    migrationId: `${spec.target.host}:${spec.target.port}/${migration}`,
     state: row.state,
-    ...(row.error === null ? {} : { error: row.error }),
+    ...(error === null ? {} : { error }),
     currentSubStateDetails: {
       currentSubState: row.sub_state,
       ...(row.reached_sub_state === null ? {} : { reachedSubState: row.reached_sub_state }),
       dbDetails: Object.fromEntries(
         databases.map((database) => [database.name, detailsOf(database, builds, worker.state)]),
       ),
-      ...(row.validation_started_at ? { validationDetails: validationOf(row, findings, databases) } : {}),
+      // Also findings of the copy, without a validation.
+      ...(row.validation_started_at !== null || findings.length > 0
+        ? { validationDetails: validationOf(row, findings, databases) }
+        : {}),
     },
     worker,
     ...copyRate(databases),
@@ -207,8 +212,8 @@ function lagMeasurement(
   const hasStream = phase === "following" && state !== "Failed";
   if (!hasStream || worker === "ended") return { isLagMeasured: false };
   if (worker === "running") return { isLagMeasured: follow !== null };
-  const since = follow === null ? startedAt : new Date(follow.measuredAt);
-  return { isLagMeasured: false, ...(since ? { lagUnknownSince: since.toISOString() } : {}) };
+  const since = follow === null ? startedAt?.getTime() : Date.parse(follow.measuredAt);
+  return { isLagMeasured: false, ...(since ? { lagUnknownSince: new Date(since).toISOString() } : {}) };
 }
 
 function detailsOf(row: DatabaseRow, builds: readonly RunningBuild[], worker: WorkerState): DatabaseDetails {

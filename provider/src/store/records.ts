@@ -1,8 +1,10 @@
 import type { FenceRecord, FenceSide } from "./fence-record.js";
-import { completeSpec, type MigrationSpec } from "../inputs/inputs.js";
+import type { MigrationSpec } from "../inputs/inputs.js";
 import { waitsBeforeTheStart, type DatabaseState, type MigrationState, type OnlineVerification } from "../status.js";
 import { targetDatabase } from "../inputs/target-database.js";
+import { isReportedAgain, withdrawFindings } from "./history/earlier-findings.js";
 import type { RecordOwner } from "./record-owner.js";
+import { requireSpec } from "./recorded-spec.js";
 import type { SharedCopy } from "./shared-copies.js";
 import type { Store } from "./store.js";
 
@@ -61,34 +63,50 @@ export interface DatabaseRecord {
   readonly sharedCopy: SharedCopy | undefined;
 }
 
+/** @throws DamagedRecordError when its spec is damaged */
 export async function readMigration(store: Store, name: string): Promise<MigrationRecord | undefined> {
-  const [row] = await store.query<{
-    name: string;
-    spec: MigrationSpec;
-    state: MigrationState;
-    error: string | null;
-    generation: string;
-    startedAt: string;
-    startedOn: Date;
-    endedOn: Date | null;
-    owner: RecordOwner | null;
-  }>(
+  const row = await readRow(store, name);
+  return row && { ...withoutSpec(row), spec: requireSpec(name, row.spec) };
+}
+
+/** What the removal of a migration needs. Also reads a record with a damaged spec. */
+export async function readMigrationState(
+  store: Store,
+  name: string,
+): Promise<Omit<MigrationRecord, "spec"> | undefined> {
+  const row = await readRow(store, name);
+  return row && withoutSpec(row);
+}
+
+interface MigrationRow {
+  readonly name: string;
+  readonly spec: unknown;
+  readonly state: MigrationState;
+  readonly error: string | null;
+  readonly generation: string;
+  readonly startedAt: string;
+  readonly startedOn: Date;
+  readonly endedOn: Date | null;
+  readonly owner: RecordOwner | null;
+}
+
+async function readRow(store: Store, name: string): Promise<MigrationRow | undefined> {
+  const [row] = await store.query<MigrationRow>(
     `SELECT name, spec, state, error, generation, started_at::text AS "startedAt", started_at AS "startedOn",
             ended_at AS "endedOn", owner
        FROM pgmigration.migration WHERE name = $1`,
     [name],
   );
-  return (
-    row && {
-      ...row,
-      error: row.error ?? undefined,
-      generation: Number(row.generation),
-      endedOn: row.endedOn ?? undefined,
-      owner: row.owner ?? undefined,
-      spec: completeSpec(row.spec),
-    }
-  );
+  return row;
 }
+
+const withoutSpec = ({ spec: _spec, ...row }: MigrationRow): Omit<MigrationRecord, "spec"> => ({
+  ...row,
+  error: row.error ?? undefined,
+  generation: Number(row.generation),
+  endedOn: row.endedOn ?? undefined,
+  owner: row.owner ?? undefined,
+});
 
 export async function readDatabases(store: Store, migration: string): Promise<DatabaseRecord[]> {
   const rows = await store.query<{
@@ -151,7 +169,8 @@ const targetNames = (spec: MigrationSpec): string[] =>
 
 /**
  * Prepares another attempt while no worker holds the lease. Followed databases and databases that were canceled
- * individually keep their phase. All others restart from scratch, and the findings of the last attempt are deleted.
+ * individually keep their phase. All others restart from scratch, and findings that the attempt may report again are
+ * withdrawn.
  */
 export async function restartMigration(store: Store, spec: MigrationSpec): Promise<void> {
   await store.query(
@@ -164,9 +183,10 @@ export async function restartMigration(store: Store, spec: MigrationSpec): Promi
        DELETE FROM pgmigration.database
         WHERE migration = $1 AND name <> ALL ($3::text[]) AND slot IS NULL AND fence IS NULL AND target_fence IS NULL
           AND rollback_replication IS NULL
-     ), stale AS (
-       DELETE FROM pgmigration.finding WHERE migration = $1
-     ), again AS (
+     ), begun AS (
+       INSERT INTO pgmigration.state_change (migration, state, sub_state)
+       VALUES ($1, 'InProgress', 'PerformingPreRequisiteSteps')
+     ), ${withdrawFindings(isReportedAgain, "attempt")}, again AS (
        UPDATE pgmigration.database SET state = 'InProgress', message = NULL, ended_at = NULL, shared_copy = NULL, copy_state = NULL,
               phase = CASE WHEN phase = 'canceled' THEN 'queued' ELSE phase END
         WHERE migration = $1 AND phase <> 'done'
@@ -231,15 +251,6 @@ export async function updateSpec(store: Store, spec: MigrationSpec): Promise<voi
      ON CONFLICT DO NOTHING`,
     [spec.migrationName, JSON.stringify(spec), spec.dbsToMigrate, waitsBeforeTheStart, targetNames(spec)],
   );
-}
-
-/** The `verifyNow` of the current spec. */
-export async function askedVerification(store: Store, migration: string): Promise<string | undefined> {
-  const [row] = await store.query<{ asked: string | null }>(
-    "SELECT spec ->> 'verifyNow' AS asked FROM pgmigration.migration WHERE name = $1",
-    [migration],
-  );
-  return row?.asked ?? undefined;
 }
 
 /** Raises the generation, so that no running worker can write. */

@@ -1,6 +1,7 @@
 import { TakenOverError } from "../errors.js";
-import { completeSpec, type MigrationSpec } from "../inputs/inputs.js";
+import type { MigrationSpec } from "../inputs/inputs.js";
 import type { Lease } from "./lease.js";
+import { requireSpec } from "./recorded-spec.js";
 import { notifyChange, type Store } from "./store.js";
 
 /** What a user requests from a running worker. `stop` ends it without an end state, for deletion or a successor. */
@@ -54,6 +55,27 @@ export async function setRequests(
   );
 }
 
+/** What the records currently ask of a migration. */
+export interface Asked {
+  readonly requests: readonly Request[];
+  /** The spec's `rollback` and `verifyNow`. */
+  readonly rollback: string;
+  readonly verifyNow: string | undefined;
+}
+
+/** Reads what a migration is asked for; nothing if it is not recorded. */
+export async function readAsked(store: Store, migration: string): Promise<Asked> {
+  const [row] = await store.query<{ requests: Request[]; rollback: string | null; verifyNow: string | null }>(
+    `SELECT ${requestsOf} AS requests, spec ->> 'rollback' AS rollback, spec ->> 'verifyNow' AS "verifyNow"
+       FROM pgmigration.migration WHERE name = $1`,
+    [migration],
+  );
+  return { requests: row?.requests ?? [], rollback: row?.rollback ?? "none", verifyNow: row?.verifyNow ?? undefined };
+}
+
+const requestsOf = `coalesce((SELECT json_agg(json_build_object('kind', kind, 'database', database))
+                        FROM pgmigration.request WHERE migration = $1), '[]')`;
+
 /** The open requests to a worker. */
 export interface Orders {
   readonly requests: readonly Request[];
@@ -64,12 +86,11 @@ export interface Orders {
 
 /** @throws TakenOverError when another worker holds the lease */
 export async function readDatabaseRequests(lease: Lease): Promise<Orders> {
-  const [row] = await lease.query<{ requests: Request[]; spec: MigrationSpec; revision: number }>(
+  const [row] = await lease.query<{ requests: Request[]; spec: unknown; revision: number }>(
     `SELECT spec, spec_revision::float8 AS revision,
-            coalesce((SELECT json_agg(json_build_object('kind', kind, 'database', database))
-                        FROM pgmigration.request WHERE migration = $1), '[]') AS requests
+            ${requestsOf} AS requests
        FROM pgmigration.migration WHERE name = $1 AND generation = $2`,
   );
   if (!row) throw new TakenOverError(`another worker has taken over migration ${lease.migration}`);
-  return { requests: row.requests, spec: completeSpec(row.spec), specRevision: row.revision };
+  return { requests: row.requests, spec: requireSpec(lease.migration, row.spec), specRevision: row.revision };
 }

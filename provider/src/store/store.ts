@@ -1,6 +1,9 @@
 import type pg from "pg";
+import { log } from "../log.js";
 import { RefusedError, UnreachableError, messageOf } from "../errors.js";
-import { connect } from "../postgres/connection/connect.js";
+import { recordsDatabase, usualMaintenanceDatabase } from "../inputs/maintenance-database.js";
+import { connect, isMissingDatabase } from "../postgres/connection/connect.js";
+import { withSession } from "../postgres/connection/with-session.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
@@ -8,16 +11,14 @@ import { whatBroke } from "../postgres/connection/session.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { inTransaction } from "../postgres/transaction.js";
 import { takeAdvisoryLock } from "./advisory-lock.js";
-import { refuseUntrustedSchema } from "./schema-trust.js";
-import { controlSchema, controlSchemaSteps } from "./control-schema.js";
+import { controlSchema, refuseUntrustedSchema } from "../postgres/schema-trust.js";
+import { controlSchemaSteps } from "./control-schema.js";
 
 /** A target, and its database with the records. */
 export interface StoreAddress {
   readonly target: Endpoint;
   readonly maintenanceDatabase: string;
 }
-
-const ownDatabase = "pgmigration";
 
 const changesChannel = "pgmigration";
 
@@ -35,7 +36,7 @@ const recordingLock = 0x70676d72;
 
 /**
  * A session on the control schema. The schema is in the target's maintenance database, or, if this role cannot write to
- * that, in a separate database `pgmigration`.
+ * that, or the migration replaces it, in a separate database `pgmigration`.
  */
 export class Store {
   readonly #address: StoreAddress;
@@ -58,22 +59,27 @@ export class Store {
   static async open(address: StoreAddress, purpose: string): Promise<Store> {
     const store = await Store.#search(address, purpose, keepSchema);
     if (store) return store;
-    const client = await connect(address.target, { database: address.maintenanceDatabase, purpose, bookkeeping: true });
+    const client = await openSession(address, existingDatabase(address), purpose);
     try {
       await keepSchema(client);
-      if (await mayCreateSchema(client)) return await Store.#install(client, address.maintenanceDatabase, address);
+      if (!hasOwnDatabase(address) && (await mayCreateSchema(client)))
+        return await Store.#install(client, address.maintenanceDatabase, address);
       await createOwnDatabase(client, address.target.user);
     } catch (error) {
       await client.end();
       throw error;
     }
     await client.end();
-    const own = await connect(address.target, { database: ownDatabase, purpose, bookkeeping: true });
+    const own = await openSession(address, recordsDatabase, purpose);
     await keepSchema(own);
-    return Store.#install(own, ownDatabase, address);
+    return Store.#install(own, recordsDatabase, address);
   }
 
-  /** Opens an existing store; undefined if nothing was ever migrated into this server. */
+  /**
+   * Opens an existing store; undefined if nothing was ever migrated into this server.
+   *
+   * @throws RefusedError if there is a store that this role may not use
+   */
   static async find(address: StoreAddress, purpose: string): Promise<Store | undefined> {
     return Store.#search(address, purpose, () => Promise.resolve());
   }
@@ -83,28 +89,55 @@ export class Store {
     purpose: string,
     beforeLooking: (client: pg.Client) => Promise<void>,
   ): Promise<Store | undefined> {
-    const client = await connect(address.target, { database: address.maintenanceDatabase, purpose, bookkeeping: true });
+    if (hasOwnDatabase(address)) return Store.#searchOwn(address, purpose, beforeLooking);
+    const opened = openSession(address, address.maintenanceDatabase, purpose);
+    const client = await opened.catch(async (error: unknown) => {
+      // A migration may be replacing this database now.
+      const own = isMissingDatabase(error) ? await Store.#searchOwn(address, purpose, beforeLooking) : undefined;
+      if (own) return own;
+      throw error;
+    });
+    if (client instanceof Store) return client;
     try {
       await beforeLooking(client);
+      await requireOpenStore(client);
       if (await hasControlSchema(client)) return await Store.#install(client, address.maintenanceDatabase, address);
-      const { rowCount } = await client.query("SELECT FROM pg_database WHERE datname = $1", [ownDatabase]);
+      const { rowCount } = await client.query("SELECT FROM pg_database WHERE datname = $1", [recordsDatabase]);
       await client.end();
       if (rowCount === 0) return undefined;
     } catch (error) {
       await client.end().catch(() => undefined);
       throw error;
     }
-    const own = await connect(address.target, { database: ownDatabase, purpose, bookkeeping: true });
-    await beforeLooking(own);
-    if (await hasControlSchema(own)) return Store.#install(own, ownDatabase, address);
-    await own.end();
-    return undefined;
+    return Store.#searchOwn(address, purpose, beforeLooking);
+  }
+
+  static async #searchOwn(
+    address: StoreAddress,
+    purpose: string,
+    beforeLooking: (client: pg.Client) => Promise<void>,
+  ): Promise<Store | undefined> {
+    const own = await openSession(address, recordsDatabase, purpose).catch((error: unknown) => {
+      if (isMissingDatabase(error)) return undefined;
+      throw error;
+    });
+    if (!own) return undefined;
+    try {
+      await beforeLooking(own);
+      await requireOpenStore(own);
+      if (await hasControlSchema(own)) return await Store.#install(own, recordsDatabase, address);
+      await own.end();
+      return undefined;
+    } catch (error) {
+      await own.end().catch(() => undefined);
+      throw error;
+    }
   }
 
   static async #install(client: pg.Client, database: string, address: StoreAddress): Promise<Store> {
     try {
-      await refuseUntrustedSchema(client, address.target.user);
-      await bringUpToDate(client, address.target.user);
+      await refuseUntrustedSchema(client);
+      await bringUpToDate(client);
       return new Store(client, database, address);
     } catch (error) {
       await client.end().catch(() => undefined);
@@ -145,15 +178,19 @@ export class Store {
   /** Removes the store if it has no migration, and closes it. */
   async removeIfEmpty(): Promise<void> {
     const isEmpty = await dropEmptySchema(this.client);
-    if (!isEmpty || this.database !== ownDatabase) return;
+    if (!isEmpty || this.database !== recordsDatabase) return;
     await this.close();
     const maintenance = await connect(this.#address.target, {
-      database: this.#address.maintenanceDatabase,
+      database: existingDatabase(this.#address),
       purpose: "remove store",
       bookkeeping: true,
     });
     try {
-      await maintenance.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(ownDatabase)}`);
+      const own = await maintenance.query(
+        "SELECT FROM pg_database WHERE datname = $1 AND shobj_description(oid, 'pg_database') = $2",
+        [recordsDatabase, databaseMark],
+      );
+      if (own.rowCount !== 0) await maintenance.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(recordsDatabase)}`);
     } catch (error) {
       // Another session is about to record a migration.
       if (sqlStateOf(error) !== sqlStates.objectInUse) throw error;
@@ -162,6 +199,59 @@ export class Store {
     }
   }
 }
+
+/**
+ * Runs the function with the store of a server, and closes it. The function receives undefined if nothing was ever
+ * migrated into this server.
+ *
+ * @throws RefusedError, UnreachableError as `Store.find` does
+ * @example const status = await withExistingStore(inputs, "crm status", (store) => store && readStatus(store, "crm"));
+ */
+export async function withExistingStore<T>(
+  address: StoreAddress,
+  purpose: string,
+  run: (store: Store | undefined) => T | Promise<T>,
+): Promise<T> {
+  const store = await Store.find(address, purpose);
+  return closeAfter(store, () => run(store));
+}
+
+/**
+ * Runs the function with the store of a server, which is created if it is missing, and closes it.
+ *
+ * @throws RefusedError, UnreachableError as `Store.open` does
+ * @example await withStore(inputs, "crm create", (store) => insertMigration(store, specOf(inputs), owner));
+ */
+export async function withStore<T>(
+  address: StoreAddress,
+  purpose: string,
+  run: (store: Store) => Promise<T>,
+): Promise<T> {
+  const store = await Store.open(address, purpose);
+  return closeAfter(store, () => run(store));
+}
+
+async function closeAfter<T>(store: Store | undefined, run: () => T | Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } finally {
+    await store?.close();
+  }
+}
+
+/** Another session may lock the records for a long time. The wait is reported every 30 s. */
+const openSession = ({ target }: StoreAddress, database: string, purpose: string): Promise<pg.Client> =>
+  connect(target, {
+    ...{ database, purpose, bookkeeping: true },
+    onBlocked: (by) => log.warn(`${purpose}: another session locks the target's migration records; ${by}`),
+  });
+
+/** Whether the records are in a database of their own, because the migration replaces the usual one. */
+const hasOwnDatabase = ({ maintenanceDatabase }: StoreAddress): boolean => maintenanceDatabase === recordsDatabase;
+
+/** The database from which `recordsDatabase` is created and dropped. */
+export const existingDatabase = (address: StoreAddress): string =>
+  hasOwnDatabase(address) ? usualMaintenanceDatabase : address.maintenanceDatabase;
 
 /** Adds context and remedy to an error of the server or the socket. */
 const recordsLost = (error: unknown): unknown =>
@@ -181,6 +271,33 @@ async function keepSchema(client: pg.Client): Promise<void> {
 const takeInstallLock = (client: pg.Client): Promise<void> =>
   takeAdvisoryLock(client, `pg_try_advisory_xact_lock(${installLock})`, installLock);
 
+/**
+ * Without this check, records that the role may no longer use would look like removed ones. It ignores the store of another
+ * role, on whose tables this role has no privilege.
+ *
+ * @throws RefusedError naming the missing privilege
+ */
+async function requireOpenStore(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ user: string; owner: string; database: string }>(
+    `SELECT current_user AS "user", pg_catalog.pg_get_userbyid(nspowner) AS owner, current_database() AS database
+       FROM pg_catalog.pg_namespace n
+      WHERE nspname = $1 AND NOT has_schema_privilege(n.oid, 'USAGE')
+        AND (pg_has_role(nspowner, 'USAGE') OR EXISTS (
+              SELECT FROM pg_catalog.pg_class c WHERE relnamespace = n.oid AND has_table_privilege(c.oid, 'SELECT')))`,
+    [controlSchema],
+  );
+  const [closed] = rows;
+  if (!closed) return;
+  const { user, owner, database } = closed;
+  throw new RefusedError(
+    `${user} lacks USAGE on the schema ${controlSchema} in the target's database ${database}, which contains the records of migrations`,
+    {
+      remedy: `as ${owner}, in ${database}: GRANT USAGE ON SCHEMA ${controlSchema} TO ${quoteIdentifier(user)}`,
+      code: "PGM-308",
+    },
+  );
+}
+
 async function hasControlSchema(client: pg.Client): Promise<boolean> {
   const { rows } = await client.query<{ found: boolean }>(
     `SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -197,21 +314,25 @@ async function mayCreateSchema(client: pg.Client): Promise<boolean> {
   return rows[0]!.may;
 }
 
+/** Distinguishes the database from one of the user with this name, which must never be dropped. */
+const databaseMark = "created by pulumi-pg-migration for the records of migrations";
+
 async function createOwnDatabase(client: pg.Client, user: string): Promise<void> {
-  const { rowCount } = await client.query("SELECT FROM pg_database WHERE datname = $1", [ownDatabase]);
+  const { rowCount } = await client.query("SELECT FROM pg_database WHERE datname = $1", [recordsDatabase]);
   if (rowCount !== 0) return;
   try {
-    await client.query(`CREATE DATABASE ${quoteIdentifier(ownDatabase)}`);
+    await client.query(`CREATE DATABASE ${quoteIdentifier(recordsDatabase)}`);
+    await client.query(`COMMENT ON DATABASE ${quoteIdentifier(recordsDatabase)} IS ${quoteLiteral(databaseMark)}`);
   } catch (cause) {
     throw new RefusedError(`the migration's control schema cannot be created on the target: ${messageOf(cause)}`, {
       remedy: `ALTER ROLE ${quoteIdentifier(user)} CREATEDB, or GRANT CREATE ON DATABASE postgres TO ${quoteIdentifier(user)}`,
-      code: "603115",
+      code: "603709",
       cause,
     });
   }
 }
 
-async function bringUpToDate(client: pg.Client, user: string): Promise<void> {
+async function bringUpToDate(client: pg.Client): Promise<void> {
   if ((await installedSteps(client)) === controlSchemaSteps.length) return;
   await inTransaction(client, async () => {
     await takeInstallLock(client);
@@ -222,7 +343,7 @@ async function bringUpToDate(client: pg.Client, user: string): Promise<void> {
       });
     if (installed === 0) await client.query(`CREATE SCHEMA IF NOT EXISTS ${controlSchema}`);
     // Another role may have created it meanwhile.
-    await refuseUntrustedSchema(client, user);
+    await refuseUntrustedSchema(client);
     for (const step of controlSchemaSteps.slice(installed)) await client.query(step);
     await client.query(`COMMENT ON SCHEMA ${controlSchema} IS ${quoteLiteral(versionMark(controlSchemaSteps.length))}`);
   });
@@ -246,6 +367,26 @@ async function isEmptySchema(client: pg.Client): Promise<boolean> {
   await client.query("LOCK TABLE pgmigration.migration IN ACCESS EXCLUSIVE MODE");
   return (await client.query("SELECT FROM pgmigration.migration LIMIT 1")).rowCount === 0;
 }
+
+/**
+ * Whether a database contains records of migrations, so that it must not be replaced.
+ *
+ * @example if (await hasRecords(target, "postgres")) throw new RefusedError("...");
+ */
+export const hasRecords = (target: Endpoint, database: string): Promise<boolean> =>
+  withSession(target, { database, purpose: "look for records" }, async (client) => {
+    const { rows } = await client.query<{ exists: boolean; readable: boolean | null }>(
+      `SELECT count(*) > 0 AS exists,
+              bool_and(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')) AS readable
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $1 AND c.relname = 'migration'`,
+      [controlSchema],
+    );
+    const { exists, readable } = rows[0]!;
+    // Records that this role cannot read belong to another role.
+    if (!exists || !readable) return exists;
+    return (await client.query("SELECT FROM pgmigration.migration LIMIT 1")).rowCount !== 0;
+  });
 
 /**
  * Drops the schema if it is empty, and returns whether it did. It stays while another session is about to record a

@@ -1,4 +1,5 @@
 import { NotFoundError, RefusedError } from "../errors.js";
+import type { FindingCode } from "../finding-codes/finding-code.js";
 import { hasEnded } from "../status.js";
 import { findMigration, type MigrationSummary } from "./list-migrations.js";
 import { request } from "./requests.js";
@@ -21,12 +22,13 @@ export async function requestCancel(store: Store, name: string): Promise<void> {
   await request(store, name, "cancel");
 }
 
-async function openMigration(store: Store, name: string, code: string | undefined): Promise<MigrationSummary> {
+async function openMigration(store: Store, name: string, code: FindingCode | undefined): Promise<MigrationSummary> {
   const migration = await findMigration(store, name);
   if (!migration)
     throw new NotFoundError(`no migration ${name} is recorded on the target`, {
       remedy: "list the migrations: pg-migration list",
     });
+  if (migration.damage) throw migration.damage;
   if (!hasEnded(migration.state)) return migration;
   throw new RefusedError(`the migration ${name} has ended: ${migration.state}`, {
     ...(code === undefined ? {} : { code }),

@@ -3,6 +3,7 @@ import { mkdir, open, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { EngineError } from "../errors.js";
+import { type TokenAuthentication, usesToken } from "../postgres/authentication/authentication.js";
 import type { WorkerJob } from "../worker/context/worker-job.js";
 
 export interface LaunchedWorker {
@@ -25,12 +26,29 @@ const inheritedVariables = [
   "PG_DUMP",
   "PG_MIGRATION_LOG_FORMAT",
   "PG_MIGRATION_LOG_LEVEL",
-  // `az`, used as a passwordCommand, keeps its login there.
+  // `az` keeps its login there.
   "AZURE_CONFIG_DIR",
 ];
 
+/** Variables of the cloud platforms' credentials, which a worker needs for tokens only. */
+const variablesOfTokens: Readonly<Record<TokenAuthentication["kind"], RegExp>> = {
+  entra: /^(AZURE|IDENTITY|IMDS|MSI)_/,
+  rdsIam: /^AWS_/,
+  cloudSqlIam: /^(CLOUDSDK|GCE|GCLOUD|GOOGLE|METADATA)_/,
+};
+
+const variablesOfProxies = /^(https?|no)_proxy$/i;
+
 /** OpenTelemetry is configured by `OTEL_*` variables only. */
 const isInherited = (name: string): boolean => inheritedVariables.includes(name) || name.startsWith("OTEL_");
+
+function environmentOf({ source, target }: WorkerJob): NodeJS.ProcessEnv {
+  const ofTokens = [source.auth, target.auth]
+    .filter(usesToken)
+    .flatMap(({ kind }) => [variablesOfTokens[kind], variablesOfProxies]);
+  const isNeeded = (name: string): boolean => isInherited(name) || ofTokens.some((names) => names.test(name));
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => isNeeded(name)));
+}
 
 /** The log file of a migration's workers, in `$XDG_STATE_HOME/pg-migration` (default: `~/.local/state/pg-migration`). */
 export function logFileOf(job: Pick<WorkerJob, "migrationName" | "target">): string {
@@ -48,10 +66,10 @@ export async function launchWorker(job: WorkerJob): Promise<LaunchedWorker> {
   await mkdir(join(logFile, ".."), { recursive: true, mode: 0o700 });
   const log = await open(logFile, "a", 0o600);
   try {
-    const child = spawn(process.execPath, [join(__dirname, "../worker/main.js")], {
+    const child = spawn(process.execPath, [join(__dirname, "../bundles/worker.js")], {
       detached: true,
       cwd: "/",
-      env: Object.fromEntries(Object.entries(process.env).filter(([name]) => isInherited(name))),
+      env: environmentOf(job),
       stdio: ["pipe", log.fd, log.fd],
     });
     const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));

@@ -6,9 +6,10 @@ import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { hasEnded, type MigrationStatus } from "../status.js";
 import { readStatus } from "../store/read-status.js";
-import { askedVerification } from "../store/records.js";
+import { readAsked, type Asked } from "../store/requests.js";
 import { Store } from "../store/store.js";
 import { failureText, progressLine } from "./describe-progress.js";
+import { refuseWithdrawn } from "./refuse-withdrawn.js";
 import { type Goal, refuseReplaced } from "./wait-target.js";
 import { retry } from "../worker/context/retry.js";
 import { launchWorker, logFileOf, logTail, type LaunchedWorker } from "./launch-worker.js";
@@ -70,10 +71,11 @@ class Watch {
     const deadline = Date.now() + this.supervision.timeoutSeconds * 1000;
     for (;;) {
       const changed = this.#changes.nextSignal;
-      const { status, answeredMs } = await this.#status();
+      const { status, asked, answeredMs } = await this.#status();
       this.supervision.report(this.#line(status));
       const outcome = this.#outcome(status);
       if (outcome) return outcome;
+      this.#refuseWithdrawn(status, asked);
       if (Date.now() > deadline)
         throw new TimeoutError(
           `${this.inputs.migrationName} did not reach ${this.supervision.goal.name} within ${this.supervision.timeoutSeconds} s`,
@@ -107,6 +109,12 @@ class Watch {
     if (hasEnded(status.state) || goal.isUnreachable(status))
       return { reached: false, status, reason: failureText(this.inputs.migrationName, status) };
     return undefined;
+  }
+
+  #refuseWithdrawn(status: MigrationStatus, asked: Asked): void {
+    const { verification } = this.supervision.goal;
+    if (verification !== undefined) refuseReplaced(status, verification, asked.verifyNow);
+    refuseWithdrawn(status, this.inputs, asked);
   }
 
   #line(status: MigrationStatus): string {
@@ -146,7 +154,7 @@ class Watch {
    * Reads the status and measures the duration of the query. Reconnects after a lost connection. The duration excludes the
    * outage, because the restart of a dead worker must not wait for it.
    */
-  async #status(): Promise<{ status: MigrationStatus; answeredMs: number }> {
+  async #status(): Promise<{ status: MigrationStatus; asked: Asked; answeredMs: number }> {
     const { migrationName } = this.inputs;
     return retry({ seconds: targetOutageSeconds }, async () => {
       const askedAt = Date.now();
@@ -154,10 +162,8 @@ class Watch {
         this.#store ??= await this.#openStore();
         const status = this.#store && (await readStatus(this.#store, migrationName));
         if (!status) throw recordDeleted(migrationName);
-        const { verification } = this.supervision.goal;
-        if (verification !== undefined)
-          refuseReplaced(status, verification, await askedVerification(this.#store!, migrationName));
-        return { status, answeredMs: Date.now() - askedAt };
+        const asked = await readAsked(this.#store!, migrationName);
+        return { status, asked, answeredMs: Date.now() - askedAt };
       } catch (error) {
         await this.close();
         this.#store = undefined;

@@ -28,6 +28,12 @@ const isRunning = (status: MigrationStatus): boolean => status.worker.state === 
 const awaitsCutover = (status: MigrationStatus): boolean =>
   isRunning(status) && status.currentSubStateDetails.currentSubState === "WaitingForCutoverTrigger";
 
+/** A database that failed is retried from its stream. It may fail again before the stream is open. */
+const isAnyStreamOpening = ({ currentSubStateDetails }: MigrationStatus): boolean =>
+  Object.values(currentSubStateDetails.dbDetails).some(
+    ({ migrationState, migrationOperation }) => migrationState === "InProgress" && migrationOperation === "following",
+  );
+
 const named = {
   started: {
     name: "the start of its worker",
@@ -35,7 +41,7 @@ const named = {
   },
   cutoverReady: {
     name: "the wait for its cutover",
-    isReached: (status) => awaitsCutover(status) || status.state === "Succeeded",
+    isReached: (status) => (awaitsCutover(status) && !isAnyStreamOpening(status)) || status.state === "Succeeded",
   },
   succeeded: { name: "its success", isReached: (status) => status.state === "Succeeded" },
 } as const satisfies Readonly<Record<string, Aim>>;
@@ -104,7 +110,8 @@ function defaultAim(inputs: Inputs): Aim {
     name: `the cutover of ${databases.join(", ")}`,
     // After the last database, wait for the end of the migration itself, which follows a moment later.
     isReached: (status) =>
-      cutOverAndKept.isReached(status) || (areAll(status, databases, "Succeeded") && isAnyOpen(status)),
+      cutOverAndKept.isReached(status) ||
+      (areAll(status, databases, "Succeeded") && isAnyOpen(status) && !isAnyStreamOpening(status)),
   };
 }
 

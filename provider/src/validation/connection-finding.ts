@@ -1,6 +1,7 @@
 import { RefusedError, UnreachableError } from "../errors.js";
 import { isStarting } from "../postgres/connection/connection-loss.js";
-import type { Finding } from "../findings.js";
+import type { FindingCode } from "../finding-codes/finding-code.js";
+import type { Finding, Problem } from "../findings.js";
 
 /**
  * The finding for a session that could not be opened. Its message is the error's first line, because the remedy has its
@@ -11,17 +12,17 @@ import type { Finding } from "../findings.js";
 export function connectionFinding(
   error: unknown,
   prefix: string,
-  finding: Omit<Finding, "message" | "state">,
-): Finding {
+  finding: Omit<Problem, "message" | "state" | "code">,
+): Problem {
   // A restarting server needs no correction.
   if (!(error instanceof RefusedError || error instanceof UnreachableError) || isStarting(error)) throw error;
   const [what] = error.message.split("\n");
-  const message = `${prefix}: ${what!.replace(/^\d{6}: /, "")}`;
-  return { ...finding, state: "Failed", code: error.code, message, remedy: error.remedy };
+  const message = `${prefix}: ${what!.replace(/^(\d{6}|PGM-\d+): /, "")}`;
+  return { ...finding, state: "Failed", code: error.code ?? "603000", message, remedy: error.remedy };
 }
 
 /** Codes that do not depend on the database: the role, the password, TLS, or the connection itself. */
-const serverCodes: readonly (string | undefined)[] = ["603000", "603001", "603100"];
+const serverCodes: readonly (FindingCode | undefined)[] = ["603000", "603001", "603100", "PGM-105"];
 
 /**
  * Merges findings about a server into one that lists the databases.

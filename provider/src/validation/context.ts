@@ -2,6 +2,7 @@ import type { Client } from "pg";
 import type { MigrationSpec } from "../inputs/inputs.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 import type { Finding } from "../findings.js";
+import type { Platform } from "../platforms/platform.js";
 
 /** The input of the rules. Sessions are open while the rules run. */
 export interface ValidationContext {
@@ -14,6 +15,7 @@ export interface ValidationContext {
   readonly sources: ReadonlyMap<string, Client>;
   /** A session in the target's maintenance database. */
   readonly target: Client;
+  readonly sourcePlatform: Platform;
   readonly sourceVersion: number;
   readonly targetVersion: number;
   /** Whether the source's role is a superuser there. */
@@ -25,6 +27,17 @@ export interface ValidationContext {
   /** Databases in use by other migrations into this target, with the migration's name. */
   readonly occupied: ReadonlyMap<string, string>;
 }
+
+/** The input of rules about the source that need no session on the target. */
+export interface SourceContext extends Pick<
+  ValidationContext,
+  "sources" | "sourceVersion" | "targetVersion" | "targetSuperuser"
+> {
+  readonly spec: Pick<MigrationSpec, "source" | "migrationMode" | "schemaOnly" | "include" | "exclude">;
+}
+
+/** A {@link Rule} about the source that needs no session on the target. */
+export type SourceRule = (context: SourceContext) => Promise<Finding[]>;
 
 /** Returns its findings, or one Succeeded finding about what was checked. */
 export type Rule = (context: ValidationContext) => Finding[] | Promise<Finding[]>;

@@ -4,6 +4,9 @@ import { connect } from "../postgres/connection/connect.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { Finding } from "../findings.js";
+import { detectPlatform } from "../platforms/detect-platform.js";
+import { platformOfHost } from "../platforms/platforms.js";
+import { withAccessCommands } from "../platforms/let-in.js";
 import { sourcePrivileges, targetDatabases } from "./servers/access.js";
 import { expressionReevaluation } from "./objects/expression-reevaluation.js";
 import { collations } from "./extensions/collations.js";
@@ -19,25 +22,46 @@ import { rehearsal } from "./objects/rehearsal.js";
 import { regTypeReferences } from "./objects/reg-type-references.js";
 import { objects } from "./objects/objects.js";
 import { owners } from "./objects/owners.js";
-import { detectPooler, poolerFindings } from "./servers/pooler.js";
+import { detectPooler, poolerFindings, type Reached } from "./servers/pooler.js";
 import { readOnlyTarget } from "./servers/read-only-target.js";
+import { serviceSchemas } from "./servers/service-schemas.js";
+import { sourceWriters } from "./servers/source-writers.js";
 import { settings } from "./objects/settings.js";
 import { systemObjects } from "./objects/system-objects.js";
 import { versions } from "./servers/versions.js";
+import { scheduledJobs } from "./extensions/scheduled-jobs.js";
+import { distributedTables } from "./extensions/distributed-tables.js";
+import { forkTypes } from "./objects/fork-types.js";
+import { userMappings } from "./objects/user-mappings.js";
+import { targetPrivileges } from "./servers/target-privileges.js";
+import { entraRoles } from "./servers/entra-roles.js";
+import { preloadLibraries } from "./extensions/preload-libraries.js";
+import { systemSchemaExtensions } from "./extensions/system-schema-extensions.js";
+import { walRetention } from "./replication/wal-retention.js";
 import { rollbackReplication } from "./replication/rollback.js";
 
 const rules: readonly Rule[] = [
   versions,
   targetDatabases,
   readOnlyTarget,
+  targetPrivileges,
+  entraRoles,
+  serviceSchemas,
   sourcePrivileges,
   logicalReplication,
+  walRetention,
   fence,
   rollbackReplication,
   extensions,
+  preloadLibraries,
+  systemSchemaExtensions,
   extensionMembers,
+  scheduledJobs,
+  distributedTables,
   collations,
   objects,
+  forkTypes,
+  userMappings,
   systemObjects,
   regTypeReferences,
   recomputedColumns,
@@ -70,21 +94,27 @@ export async function validate(options: ValidationOptions): Promise<Finding[]> {
   try {
     const refused: Finding[] = [];
     for (const database of options.spec.dbsToMigrate) {
-      const client = await open(options.source, database, "source", refused);
+      const client = await open(
+        { side: "source", endpoint: options.source, database, sourceType: options.spec.sourceType },
+        refused,
+      );
       if (client) sources.set(database, client);
     }
     findings.push(...mergeServerFindings(refused, options.source.host));
-    target = await open(options.target, options.spec.maintenanceDatabase, "target", findings);
+    target = await open(
+      { side: "target", endpoint: options.target, database: options.spec.maintenanceDatabase },
+      findings,
+    );
     const [anySource] = sources.values();
     if (!anySource || !target) return findings;
-    const { dbsToMigrate, maintenanceDatabase } = options.spec;
+    const { dbsToMigrate, maintenanceDatabase, sourceType } = options.spec;
     const database = dbsToMigrate.find((name) => sources.has(name))!;
     for (const reached of [
-      { side: "source", endpoint: options.source, database, session: anySource },
+      { side: "source", endpoint: options.source, database, session: anySource, sourceType },
       { side: "target", endpoint: options.target, database: maintenanceDatabase, session: target },
     ] as const) {
       const between = await detectPooler(reached);
-      findings.push(...poolerFindings(reached, between));
+      findings.push(...(await poolerFindings(reached, between)));
       // Results through such a pooler would be unreliable.
       if (between === "transactionPooler") return findings;
     }
@@ -93,33 +123,45 @@ export async function validate(options: ValidationOptions): Promise<Finding[]> {
       sources,
       target,
       targetEndpoint: options.target,
+      sourcePlatform: await detectPlatform(anySource, options.spec.sourceType),
       sourceVersion: await serverVersion(anySource),
       targetVersion: await serverVersion(target),
       sourceSuperuser: await isSuperuser(anySource),
       targetSuperuser: await isSuperuser(target),
     };
-    for (const rule of rules) findings.push(...(await rule(context)));
+    const writers = sourceWriters(context);
+    // Awaited below, after the other rules, one of which may throw first.
+    writers.catch(() => undefined);
+    findings.push(...(await applyRules(context)), ...(await writers));
     return [...connected(findings), ...findings];
   } finally {
     await Promise.all([...sources.values(), ...(target ? [target] : [])].map((client) => client.end()));
   }
 }
 
-async function open(
-  endpoint: Endpoint,
-  database: string,
-  side: "source" | "target",
-  findings: Finding[],
-): Promise<Client | undefined> {
+async function applyRules(context: ValidationContext): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const rule of rules) findings.push(...(await rule(context)));
+  return findings;
+}
+
+async function open(reached: Omit<Reached, "session">, findings: Finding[]): Promise<Client | undefined> {
+  const { side, endpoint, database } = reached;
   try {
     return await connect(endpoint, { database, purpose: `validate ${side}` });
   } catch (error) {
-    const finding = connectionFinding(error, side, {
-      ...(side === "source" ? { database } : {}),
-      type: "AuthenticationAndConnectivityValidation",
-      object: side === "source" ? database : endpoint.host,
-      objectType: side === "source" ? "Database" : "Instance",
-    });
+    const found = connectionFinding(
+      withAccessCommands(error, endpoint, platformOfHost(endpoint, reached.sourceType)),
+      side,
+      {
+        ...(side === "source" ? { database } : {}),
+        type: "AuthenticationAndConnectivityValidation",
+        object: side === "source" ? database : endpoint.host,
+        objectType: side === "source" ? "Database" : "Instance",
+      },
+    );
+    // Azure's code is only about a database of the source.
+    const finding = side === "source" && found.code === "PGM-103" ? { ...found, code: "603102" as const } : found;
     if (!findings.some(({ message }) => message === finding.message)) findings.push(finding);
     return undefined;
   }

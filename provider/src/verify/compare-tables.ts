@@ -144,7 +144,7 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
     const units = await planUnits(source, comparison, readings);
     const progress = counter(comparison, units);
     const sums = (side: Side): Promise<(Checksum | undefined)[]> =>
-      sumAll(sessions, side, units, readings, comparison, progress);
+      sumAll(sessions, side, { units, readings, comparison, progress });
     const [sourceSums, targetSums] = await sessions.within(comparison.budget, () =>
       Promise.all([sums("source"), comparison.targetRests?.then(() => sums("target")) ?? sums("target")]),
     );
@@ -186,7 +186,13 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
   }
 }
 
-/** The sessions of both sides, `jobs` for each. */
+/** The number of sessions per side that have work: a session that reads nothing costs both servers a process. */
+function sessionsOf({ tables, jobs, splitBytes = defaultSplitBytes }: TablesComparison): number {
+  const parts = tables.reduce((all, { table }) => all + Math.max(1, Math.ceil(tableBytes(table) / splitBytes)), 0);
+  return Math.max(1, Math.min(jobs, parts));
+}
+
+/** The sessions of both sides, at most `jobs` for each. */
 class Sessions {
   readonly source: Client[] = [];
   readonly target: Client[] = [];
@@ -201,7 +207,7 @@ class Sessions {
     this.#comparison = comparison;
   }
 
-  async open(sessions = Math.max(1, this.#comparison.jobs)): Promise<void> {
+  async open(sessions = sessionsOf(this.#comparison)): Promise<void> {
     const { openSource, openTarget } = this.#comparison;
     const opening: Promise<unknown>[] = Array.from({ length: sessions }, () => [
       openSource("rows").then((session) => this.source.push(session)),
@@ -312,14 +318,19 @@ async function planUnits(
   return units;
 }
 
+interface Plan {
+  readonly units: readonly Unit[];
+  /** By the index of the table. */
+  readonly readings: readonly Reading[];
+  readonly comparison: TablesComparison;
+  readonly progress: (read: Unit) => void;
+}
+
 /** Lets a side's sessions process the units. Returns each table's checksum, except for tables beyond the budget. */
 async function sumAll(
   all: Sessions,
   side: Side,
-  units: readonly Unit[],
-  readings: readonly Reading[],
-  comparison: TablesComparison,
-  progress: (read: Unit) => void,
+  { units, readings, comparison, progress }: Plan,
 ): Promise<(Checksum | undefined)[]> {
   const { tables, signal, budget, mode } = comparison;
   const sessions = all[side];

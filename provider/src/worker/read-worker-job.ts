@@ -20,7 +20,7 @@ export async function readJob(environment: NodeJS.ProcessEnv): Promise<WorkerJob
   const wrong = parsed.error.issues.map((issue) => `${issue.path.join(".") || "it"}: ${issue.message}`).join("; ");
   throw new RefusedError(`invalid worker job in ${origin}: ${wrong}`, {
     remedy:
-      "give JSON with migrationName, maintenanceDatabase, and source and target with host, port, user, password or passwordCommand, and sslMode",
+      "give JSON with migrationName, maintenanceDatabase, and source and target with host, port, user, password or auth, and sslMode",
   });
 }
 

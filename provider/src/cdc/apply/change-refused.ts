@@ -66,7 +66,7 @@ export function changeFailure(
       `committed at ${lsn === undefined ? "an unknown position" : formatLsn(lsn)}, cannot be applied: ${messageOf(cause)}`,
     {
       remedy: changeRemedy(ordered, parts, cause),
-      code: "603410",
+      code: "PGM-504",
       cause,
     },
   );

@@ -1,6 +1,8 @@
 import { UnreachableError, messageOf } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
+import { parameterCommands } from "../../platforms/platform.js";
+import { platformOfHost } from "../../platforms/platforms.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import type { StreamRoles } from "../model/stream-roles.js";
 
@@ -29,11 +31,14 @@ export async function lockTableFull(
     .finally(() => session.end());
   const { present, sessions, relations } = rows[0]!;
   const wanted = Math.max(2 * present, present + Math.ceil(relations / sessions));
+  const commands = parameterCommands(platformOfHost(subscriber), [
+    { name: "max_locks_per_transaction", value: String(wanted) },
+  ]);
   const where = `the ${parts.subscriber} ${subscriber.host}:${subscriber.port}`;
   return new LockTableFull(
     `a transaction changes more tables than ${where} can lock at the same time. It is retried: ${messageOf(cause)}`,
     {
-      remedy: `raise max_locks_per_transaction on ${where} from ${present} to ${wanted} or more, with ALTER SYSTEM SET or as a server parameter (Azure), and restart the server; the ${parts.stream} then resumes`,
+      remedy: `raise max_locks_per_transaction on ${where} from ${present} to ${wanted} or more: ${commands}; the ${parts.stream} then resumes`,
       cause,
     },
   );

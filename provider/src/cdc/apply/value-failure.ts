@@ -17,7 +17,7 @@ export function valueFailure(
     `${name} on the ${subscriber} cannot store a value that the ${publisher} has: ${messageOf(cause)} (SQLSTATE ${code})`,
     {
       remedy: `on the ${subscriber}, alter the column types of ${name} to those of the ${publisher}; the ${stream} then resumes`,
-      code: "603130",
+      code: "PGM-503",
       cause,
     },
   );

@@ -171,7 +171,7 @@ export class TableMappings {
         remedy: table
           ? `on the ${subscriber}, ${missing.map((column) => `ALTER TABLE ${name} ADD COLUMN ${quoteIdentifier(column)} ...`).join("; ")} as on the ${publisher}; the ${stream} then resumes`
           : `create ${name} on the ${subscriber} as on the ${publisher}; the ${stream} then resumes`,
-        code: "603130",
+        code: "PGM-503",
       },
     );
   }
@@ -188,7 +188,7 @@ export class TableMappings {
         `${name}.${column} is generated on the ${subscriber} but not on the ${publisher}, where it was altered`,
         {
           remedy: `on the ${subscriber}: ALTER TABLE ${name} ALTER COLUMN ${column} DROP EXPRESSION; the ${stream} then resumes`,
-          code: "603130",
+          code: "PGM-503",
         },
       );
     }
@@ -204,7 +204,7 @@ export class TableMappings {
         `${name}.${quoted} is ${type} on the ${subscriber} but ${wanted} on the ${publisher}, where it was altered`,
         {
           remedy: `on the ${subscriber}: ALTER TABLE ${name} ALTER COLUMN ${quoted} TYPE ${wanted}${conversion}; the ${stream} then resumes`,
-          code: "603130",
+          code: "PGM-503",
         },
       );
     }

@@ -1,3 +1,4 @@
+import type { FindingCode } from "../../finding-codes/finding-code.js";
 import { EngineError, RefusedError, UnreachableError, messageOf } from "../../errors.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 
@@ -22,9 +23,11 @@ export function isRetryable(error: unknown): boolean {
   return /^Connection terminated|not queryable|^Client was closed/.test(messageOf(error));
 }
 
-/** Whether a server refused the login, because of the password, role, passwordCommand or pg_hba.conf. */
+/** Whether a server refused the login, because of the password, role, token or pg_hba.conf. */
 export const isLogin = (error: unknown): boolean =>
-  error instanceof RefusedError && (error.code === "603100" || error.code === "603002");
+  error instanceof RefusedError && error.code !== undefined && loginCodes.has(error.code);
+
+const loginCodes: ReadonlySet<FindingCode> = new Set(["603100", "PGM-101", "PGM-105"]);
 
 /** Converts an error of a server or a socket to a class of `errors.ts`. Errors of these classes are returned unchanged. */
 export function asFailure(error: unknown, doing: string): Error {

@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { parameterCommands, type Platform } from "../../platforms/platform.js";
 
 /**
  * After how many seconds without a reader a server invalidates a slot, at its next checkpoint; undefined for never. The
@@ -12,5 +13,5 @@ export async function idleTimeoutSeconds(session: Client): Promise<number | unde
 }
 
 /** The remedy against {@link idleTimeoutSeconds}. */
-export const withoutIdleTimeout = (side: "source" | "target"): string =>
-  `on the ${side}, until the migration has ended: ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf() (on RDS, Cloud SQL and Azure, set the server parameter)`;
+export const withoutIdleTimeout = (side: "source" | "target", platform: Platform): string =>
+  `on the ${side}, until the migration has ended: ${parameterCommands(platform, [{ name: "idle_replication_slot_timeout", value: "0" }])}`;

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { type Lsn, parseLsn } from "../../postgres/lsn.js";
+import { formatLsn, type Lsn, parseLsn } from "../../postgres/lsn.js";
 import { serverVersion } from "../../postgres/server-version.js";
 
 const maxSamples = 1000;
@@ -61,4 +61,14 @@ export async function currentLsn(source: Client): Promise<Lsn> {
   const position = isNamedWal ? "pg_current_wal_insert_lsn()" : "pg_current_xlog_insert_location()";
   const { rows } = await source.query<{ lsn: string }>(`SELECT pg_catalog.${position}::text AS lsn`);
   return parseLsn(rows[0]!.lsn);
+}
+
+/** The end of the WAL as text, also on a standby, where it is the position up to which WAL was replayed. */
+export async function readWalPosition(server: Client): Promise<string> {
+  const { rows } = await server.query<{ standby: boolean }>("SELECT pg_catalog.pg_is_in_recovery() AS standby");
+  if (!rows[0]!.standby) return formatLsn(await currentLsn(server));
+  const isNamedWal = (await serverVersion(server)) >= 100000;
+  const position = isNamedWal ? "pg_last_wal_replay_lsn()" : "pg_last_xlog_replay_location()";
+  const replayed = await server.query<{ lsn: string }>(`SELECT pg_catalog.${position}::text AS lsn`);
+  return replayed.rows[0]!.lsn;
 }

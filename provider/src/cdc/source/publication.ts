@@ -238,7 +238,7 @@ function publicationFailure(cause: unknown, name: string): Error {
   return new RefusedError(`the source refuses to publish the selected tables as ${name} (${messageOf(cause)})`, {
     remedy:
       "connect as a role that owns the tables and has CREATE on the database: GRANT <owner> TO <role>; GRANT CREATE ON DATABASE <database> TO <role>",
-    code: "603112",
+    code: "603110",
     cause,
   });
 }

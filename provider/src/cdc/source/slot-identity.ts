@@ -1,5 +1,7 @@
 import type { Client } from "pg";
 import { RefusedError, UnreachableError, messageOf } from "../../errors.js";
+import { detectPlatform } from "../../platforms/detect-platform.js";
+import { parameterCommands, type Platform } from "../../platforms/platform.js";
 import { formatLsn, type Lsn } from "../../postgres/lsn.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { withoutIdleTimeout } from "./idle-slot.js";
@@ -27,38 +29,51 @@ const remedies: Readonly<Record<StreamRoles["stream"], string>> = {
     "set rollback to drop: the slot does not have the missing changes, and the source does not get them",
 };
 
+/** The remedy if the source lacks the slot or a publication. */
+export const copyAgain = "run pulumi up, which copies the database again";
+
 /** The stream cannot continue. The remedy is a new copy, or the end of the rollback replication. */
-export const changesLost = ({ name, parts: { subscriber, stream } }: StreamSlot, what: string): RefusedError =>
-  new RefusedError(`changes between slot ${name} and the ${subscriber} are lost: ${what}`, {
-    remedy: remedies[stream],
-    code: "603120",
-  });
+export const changesLost = (
+  { name, parts: { subscriber, stream } }: StreamSlot,
+  what: string,
+  remedy = remedies[stream],
+): RefusedError =>
+  new RefusedError(`changes between slot ${name} and the ${subscriber} are lost: ${what}`, { remedy, code: "PGM-501" });
+
+/** The next update finds that the slot is missing, and copies the database again. */
+const slotMissing = (slot: StreamSlot): RefusedError =>
+  changesLost(
+    slot,
+    "the slot does not exist. It was dropped, or lost in a failover",
+    slot.parts.stream === "migration" ? copyAgain : undefined,
+  );
 
 /**
  * The error for a slot that its server invalidated.
  *
- * @param isCopied the initial copy is not complete: the next attempt copies the database again
+ * @param options.platform that of the slot's server
+ * @param options.isCopied the initial copy is not complete: the next attempt copies the database again
  */
 export function slotLost(
   { name, parts: { publisher, subscriber, stream } }: StreamSlot,
   { invalidationReason }: Pick<SlotState, "invalidationReason">,
-  isCopied = false,
+  { platform, isCopied = false }: { readonly platform: Platform; readonly isCopied?: boolean | undefined },
 ): RefusedError {
   const isIdle = invalidationReason === "idle_timeout";
   const why = isIdle
     ? `the ${publisher} invalidated the slot, because no session read it for longer than idle_replication_slot_timeout`
     : `the ${publisher} removed WAL that the slot needs (max_slot_wal_keep_size)`;
-  const beforehand = isIdle ? withoutIdleTimeout(publisher) : withoutKeepSize(publisher);
-  const afterwards = isCopied ? "then run pulumi up, which copies the database again" : `then ${remedies[stream]}`;
+  const beforehand = isIdle ? withoutIdleTimeout(publisher, platform) : withoutKeepSize(publisher, platform);
+  const afterwards = isCopied ? `then ${copyAgain}` : `then ${remedies[stream]}`;
   return new RefusedError(`changes between slot ${name} and the ${subscriber} are lost: ${why}`, {
     remedy: `${beforehand}; ${afterwards}`,
-    code: "603120",
+    code: "PGM-501",
   });
 }
 
 /** The remedy against the removal of WAL that a slot needs. */
-const withoutKeepSize = (side: StreamRoles["publisher"]): string =>
-  `on the ${side}, while its disk has free space (maxRetainedWal limits it): ALTER SYSTEM SET max_slot_wal_keep_size = -1; SELECT pg_reload_conf() (on RDS, Cloud SQL and Azure, set the server parameter)`;
+const withoutKeepSize = (side: StreamRoles["publisher"], platform: Platform): string =>
+  `on the ${side}, while its disk has free space (maxRetainedWal limits it): ${parameterCommands(platform, [{ name: "max_slot_wal_keep_size", value: "-1" }])}`;
 
 /** The name of a WAL file in an error message of any language. */
 const walSegment = /[0-9A-F]{24}/;
@@ -123,8 +138,8 @@ export async function verifySlotPlace(
   appliedThroughLsn: () => Lsn,
 ): Promise<Lsn | undefined> {
   const state = await inspectSlot(source, slot.name);
-  if (!state) throw changesLost(slot, "the slot does not exist. It was dropped, or lost in a failover");
-  if (state.walStatus === "lost") throw slotLost(slot, state);
+  if (!state) throw slotMissing(slot);
+  if (state.walStatus === "lost") throw slotLost(slot, state, { platform: await detectPlatform(source) });
   const { confirmedFlushLsn } = state;
   if (confirmedFlushLsn !== undefined) assertSlotNotAhead(slot, confirmedFlushLsn, appliedThroughLsn());
   return confirmedFlushLsn;

@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { CanceledError, RefusedError, TimeoutError, messageOf } from "../../errors.js";
+import { detectPlatform } from "../../platforms/detect-platform.js";
+import { parameterCommands } from "../../platforms/platform.js";
 import { connect } from "../../postgres/connection/connect.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { type Lsn, parseLsn } from "../../postgres/lsn.js";
+import { processIdOf } from "../../postgres/connection/session.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import {
@@ -103,7 +106,7 @@ async function create(options: SlotOptions, temporary: boolean): Promise<Created
     };
   } catch (cause) {
     await session.end();
-    throw slotFailure(cause, options);
+    throw observer ? await slotFailure(cause, options, observer) : cause;
   } finally {
     await observer?.end();
   }
@@ -142,26 +145,28 @@ async function watched<Result>(
   }
 }
 
-const processIdOf = (client: Client): number => (client as unknown as { processID: number }).processID;
-
-function slotFailure(cause: unknown, { slot, database, publisher = "source" }: SlotOptions): unknown {
+async function slotFailure(cause: unknown, options: SlotOptions, observer: Client): Promise<unknown> {
+  const { source, database, slot, publisher = "source" } = options;
   const refuse = (remedy: string): RefusedError =>
     new RefusedError(`the ${publisher} cannot create slot ${slot} in ${database} (${messageOf(cause)})`, {
       remedy,
-      code: "603101",
+      code: "603105",
       cause,
     });
+  const set = async (name: string, value: string): Promise<string> =>
+    parameterCommands(await detectPlatform(observer), [{ name, value }]);
   switch (sqlStateOf(cause)) {
     case sqlStates.duplicateObject:
       return refuse(`drop the slot if it is not in use: SELECT pg_drop_replication_slot('${slot}')`);
     case sqlStates.configurationLimitExceeded:
       return refuse(
-        `drop unused slots of the ${publisher} (see pg_replication_slots), or raise max_replication_slots and restart the server. A migration needs one slot for each database, and one more for comparisons`,
+        `drop unused slots of the ${publisher} (see pg_replication_slots), or add one slot for each database, and one for comparisons: ` +
+          (await set("max_replication_slots", "<number of slots>")),
       );
     case sqlStates.objectNotInPrerequisiteState:
-      return refuse(`set wal_level = logical on the ${publisher} and restart the server`);
+      return refuse(`on the ${publisher}: ${await set("wal_level", "logical")}`);
     case sqlStates.insufficientPrivilege:
-      return refuse("grant REPLICATION to the role: ALTER ROLE <role> REPLICATION");
+      return refuse((await detectPlatform(observer)).grantReplication(quoteIdentifier(source.user)));
     default:
       return cause;
   }

@@ -2,6 +2,7 @@ import type { Client } from "pg";
 import { EngineError, TakenOverError } from "../../errors.js";
 import { applicationNamePrefix, ownerSeparator } from "../../postgres/connection/connect.js";
 import { formatLsn, type Lsn, parseLsn } from "../../postgres/lsn.js";
+import { refuseUntrustedSchema } from "../../postgres/schema-trust.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import type { ChangeCounts } from "../model/change-counts.js";
 import type { Statement } from "../wire/pipelined-queries.js";
@@ -62,7 +63,10 @@ export async function initProgress(
   generation: number,
   identity: SlotIdentity,
 ): Promise<void> {
+  await refuseUntrustedSchema(target);
   await target.query(createTable);
+  // Another role may have created it meanwhile.
+  await refuseUntrustedSchema(target);
   await target.query(
     `INSERT INTO pgmigration.progress
        (migration, generation, slot, consistent_point, system_identifier, timeline, last_commit_end_lsn, applied_through_lsn)
@@ -129,6 +133,7 @@ interface ProgressRow {
 
 /** Undefined if this database has no progress of the migration. */
 export async function readProgress(target: Client, migration: string): Promise<Progress | undefined> {
+  await refuseUntrustedSchema(target);
   try {
     const { rows } = await target.query<ProgressRow>("SELECT * FROM pgmigration.progress WHERE migration = $1", [
       migration,
@@ -217,9 +222,15 @@ export async function dropProgress(target: Client, migration: string): Promise<v
     END $$`);
 }
 
-async function hasProgressTable(target: Client): Promise<boolean> {
+/**
+ * Whether the table exists. Call it before any other statement on the table.
+ *
+ * @throws RefusedError if another role could run code by the table, which may be a view
+ */
+export async function hasProgressTable(target: Client): Promise<boolean> {
   const { rows } = await target.query<{ found: boolean }>(
     "SELECT to_regclass('pgmigration.progress') IS NOT NULL AS found",
   );
+  if (rows[0]!.found) await refuseUntrustedSchema(target);
   return rows[0]!.found;
 }

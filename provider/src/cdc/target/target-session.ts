@@ -99,7 +99,7 @@ const replicaRoleRefused = (
     `the ${subscriber} does not let ${user ?? "the role"} set session_replication_role in ${database} (${reason})`,
     {
       remedy: `run GRANT SET ON PARAMETER session_replication_role TO ${user ?? "<role>"} as a superuser (15+), or use the server's administrator`,
-      code: "603113",
+      code: "PGM-306",
       cause,
     },
   );

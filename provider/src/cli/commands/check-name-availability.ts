@@ -4,9 +4,12 @@ import { inputsSchema } from "../../inputs/inputs.js";
 import { findMigration } from "../../store/list-migrations.js";
 import { addMigrationOptions, readMigrationFlags, type MigrationFlags } from "../options/migration-options.js";
 import { withStore } from "../migration/open-store.js";
+import { migrationType } from "../output/azure-resource.js";
 import { addOutputOption, print, type OutputFlags } from "../output/print.js";
 
 interface Availability {
+  readonly name: string;
+  readonly type: typeof migrationType;
   readonly nameAvailable: boolean;
   readonly reason: "Invalid" | "AlreadyExists" | null;
   readonly message: string;
@@ -18,7 +21,7 @@ export function addCheckNameAvailability(program: Command): void {
     .addHelpText("after", "\nExample:\n  pg-migration check-name-availability --service prod --name crm")
     .action(async (flags: MigrationFlags & OutputFlags) => {
       const answer = await availability(flags);
-      print(flags.output, answer, () =>
+      await print(flags, answer, () =>
         formatTable(
           ["Name available", "Reason", "Message"],
           [[answer.nameAvailable ? "yes" : "no", answer.reason ?? "", answer.message]],
@@ -29,17 +32,20 @@ export function addCheckNameAvailability(program: Command): void {
 
 async function availability(flags: MigrationFlags): Promise<Availability> {
   const { name, target } = readMigrationFlags(flags);
+  const proxy = { name, type: migrationType } as const;
   const parsed = inputsSchema.shape.migrationName.safeParse(name);
   if (!parsed.success)
     return {
+      ...proxy,
       nameAvailable: false,
       reason: "Invalid",
       message: parsed.error.issues.map(({ message }) => message).join("; "),
     };
   return withStore(target, async (store) => {
     const taken = store && (await findMigration(store, name));
-    if (!taken) return { nameAvailable: true, reason: null, message: `${name} is available` };
+    if (!taken) return { ...proxy, nameAvailable: true, reason: null, message: `${name} is available` };
     return {
+      ...proxy,
       nameAvailable: false,
       reason: "AlreadyExists",
       message: `a migration ${name} exists on that server, in state ${taken.state}`,

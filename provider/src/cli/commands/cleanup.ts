@@ -39,7 +39,7 @@ async function cleanup(flags: Flags): Promise<void> {
   await withStore(flags, async (store, target) => {
     const servers = { source, target };
     const leftovers = await findLeftovers(store, servers);
-    print(flags.output, leftovers, () =>
+    await print(flags, leftovers, () =>
       leftovers.length === 0
         ? "no leftovers found"
         : formatTable(

@@ -6,6 +6,7 @@ import { startDashboard } from "../../dashboard/server.js";
 import { addTargetOptions, resolveTarget, type TargetFlags } from "../options/server-options.js";
 import { writeOutput } from "../output/terminal.js";
 import { wholeNumber } from "../options/whole-number.js";
+import { usualMaintenanceDatabase } from "../../inputs/maintenance-database.js";
 
 interface Flags extends TargetFlags {
   readonly listen: string;
@@ -40,7 +41,7 @@ const tokenSchema = z.string().min(16).optional();
 async function serve(flags: Flags): Promise<void> {
   const dashboard = await startDashboard({
     target: await resolveTarget(flags),
-    maintenanceDatabase: flags.maintenanceDatabase,
+    maintenanceDatabase: flags.maintenanceDatabase ?? usualMaintenanceDatabase,
     address: flags.listen,
     port: flags.listenPort,
     token: tokenFor(flags.listen),

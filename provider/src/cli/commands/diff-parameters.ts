@@ -11,6 +11,7 @@ import {
   type SourceFlags,
   type TargetFlags,
 } from "../options/server-options.js";
+import { usualMaintenanceDatabase } from "../../inputs/maintenance-database.js";
 
 /** Parameters of the machine, which differ between any two servers. */
 const machineParameters =
@@ -27,7 +28,11 @@ export function addDiffParameters(program: Command): void {
 }
 
 async function diffParameters(flags: TargetFlags & SourceFlags & OutputFlags): Promise<void> {
-  const target = await parametersOf(await resolveTarget(flags), flags.maintenanceDatabase, false);
+  const target = await parametersOf(
+    await resolveTarget(flags),
+    flags.maintenanceDatabase ?? usualMaintenanceDatabase,
+    false,
+  );
   const source = await parametersOf(await resolveSource(flags), "postgres", true);
   const differing = [...source].flatMap(([name, value]) => {
     const other = target.get(name);
@@ -35,7 +40,7 @@ async function diffParameters(flags: TargetFlags & SourceFlags & OutputFlags): P
       ? []
       : [{ name, source: value, target: other ?? "(does not exist)" }];
   });
-  print(flags.output, differing, () =>
+  await print(flags, differing, () =>
     formatTable(
       ["Parameter", "Source", "Target"],
       differing.map((one) => [one.name, one.source, one.target]),

@@ -4,16 +4,23 @@ import { formatTable } from "../../display/format-table.js";
 import { sourceTypes, type SourceType } from "../../inputs/inputs.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
-import { sourceAdvice, type SourceAdvice } from "../../display/source-advice.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
+import { detectPlatform } from "../../platforms/detect-platform.js";
+import { platformOfHost } from "../../platforms/platforms.js";
+import { withAccessCommands } from "../../platforms/let-in.js";
+import { parameterCommands, type Platform } from "../../platforms/platform.js";
 import { exitCodes } from "../exit-code.js";
 import { addOutputOption, print, type OutputFlags } from "../output/print.js";
+import { choice } from "../options/choice.js";
+import { addDatabasesOption, selectedDatabases } from "../options/migration-inputs.js";
 import { addSourceOptions, resolveSource, type SourceFlags } from "../options/server-options.js";
 import { wholeNumber } from "../options/whole-number.js";
 
 interface Flags extends SourceFlags, OutputFlags {
-  readonly sourceType: SourceType;
-  readonly sourceDatabase: string;
+  readonly sourceType?: SourceType;
+  readonly sourceDatabase?: string;
   readonly databaseCount: number;
+  readonly databases?: readonly string[];
 }
 
 interface Check {
@@ -35,25 +42,33 @@ export function addDoctor(program: Command): void {
   const command = program
     .command("doctor")
     .description("check whether a source is ready for an online migration")
+    .addOption(choice("--source-type <type>", "platform, if the server does not show it", sourceTypes))
+    .option("--source-database <name>", "database to connect to (default: the first database, or postgres)")
     .addOption(
-      new Option("--source-type <type>", "service that hosts the source").choices(sourceTypes).default("OnPremises"),
-    )
-    .option("--source-database <name>", "database to connect to", "postgres")
-    .addOption(
-      new Option("--database-count <number>", "number of databases to migrate").argParser(wholeNumber).default(1),
+      new Option("--database-count <number>", "number of databases to migrate")
+        .argParser(wholeNumber)
+        .default(1)
+        .conflicts("databases"),
     );
-  addSourceOptions(command);
+  addSourceOptions(addDatabasesOption(command));
   addOutputOption(command.optionsGroup("Options:"), "table").addHelpText("after", examples).action(doctor);
 }
 
 async function doctor(flags: Flags): Promise<void> {
-  const checks = await withSession(
-    await resolveSource(flags),
-    { database: flags.sourceDatabase, purpose: "doctor" },
-    (client) => checkSource(client, sourceAdvice(flags.sourceType), flags.databaseCount),
-  );
-  print(flags.output, checks, () => checksTable(checks));
+  const source = await resolveSource(flags, flags);
+  const checks = await checkServer(source, flags).catch((error: unknown) => {
+    throw withAccessCommands(error, source, platformOfHost(source, flags.sourceType));
+  });
+  await print(flags, checks, () => checksTable(checks));
   if (checks.some(({ ok }) => !ok)) process.exitCode = exitCodes.validationFailed;
+}
+
+async function checkServer(source: Endpoint, flags: Flags): Promise<Check[]> {
+  const databases = await selectedDatabases(source, flags.databases ?? []);
+  const { sourceDatabase = databases[0] ?? "postgres", sourceType } = flags;
+  return withSession(source, { database: sourceDatabase, purpose: "doctor" }, async (client) =>
+    checkSource(client, await detectPlatform(client, sourceType), databases.length || flags.databaseCount),
+  );
 }
 
 interface Facts {
@@ -80,11 +95,11 @@ SELECT current_setting('server_version') AS version, current_setting('server_ver
          OR coalesce((SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = 'rds_replication'), false)
          AS may_replicate`;
 
-async function checkSource(client: Client, advice: SourceAdvice, databases: number): Promise<Check[]> {
+async function checkSource(client: Client, platform: Platform, databases: number): Promise<Check[]> {
   const facts = (await client.query<Facts>(factsQuery)).rows[0]!;
   // One more than databases: the cutover compares under the snapshot of an additional slot.
   const wanted = databases + 1;
-  const parameters = advice.set([
+  const parameters = parameterCommands(platform, [
     { name: "wal_level", value: "logical" },
     { name: "max_replication_slots", value: String(facts.slots + Math.max(0, wanted - facts.slots_free)) },
     { name: "max_wal_senders", value: String(facts.senders + Math.max(0, wanted - facts.senders_free)) },
@@ -108,8 +123,16 @@ async function checkSource(client: Client, advice: SourceAdvice, databases: numb
     may_replicate: replicates,
   } = facts;
   const upgrade = "upgrade the source to PostgreSQL 9.5 or later";
-  const grant = advice.replicationRole(quoteIdentifier(role));
+  const grant = platform.grantReplication(quoteIdentifier(role));
+  const { name, offlineOnly } = platform;
   return [
+    check({
+      check: "platform",
+      current: name,
+      required: "supports logical replication",
+      ok: offlineOnly === undefined,
+      remedy: `${offlineOnly}: migrate with migrationMode Offline`,
+    }),
     check({
       check: "version",
       current: version,

@@ -1,15 +1,17 @@
 import { Option, type Command } from "commander";
 import { formatTable } from "../../display/format-table.js";
 import { hasEnded } from "../../status.js";
+import { readStatus } from "../../store/read-status.js";
 import { listMigrations } from "../../store/list-migrations.js";
-import { migrationResource } from "../../display/migration-resource.js";
 import { gridColumns } from "../../display/grid-columns.js";
+import { azureResource, type AzureFlags } from "../output/azure-resource.js";
 import { migrationRow } from "../output/grid-row.js";
 import { withStore } from "../migration/open-store.js";
 import { addOutputOption, print, type OutputFlags } from "../output/print.js";
+import { choice } from "../options/choice.js";
 import { addTargetOptions, type TargetFlags } from "../options/server-options.js";
 
-interface Flags extends TargetFlags, OutputFlags {
+interface Flags extends TargetFlags, AzureFlags, OutputFlags {
   readonly filter: "Active" | "All";
   readonly name?: string;
 }
@@ -19,9 +21,7 @@ export function addList(program: Command): void {
     .command("list")
     .description("list the migrations into a server, newest first")
     .addOption(
-      new Option("--filter <which>", "migrations to list; Active ones have not ended")
-        .choices(["Active", "All"])
-        .default("Active"),
+      choice("--filter <which>", "migrations to list; Active ones have not ended", ["Active", "All"]).default("Active"),
     )
     .addOption(new Option("-n, --name <server>", "server name, as in az before 2.86").hideHelp());
   addOutputOption(addTargetOptions(command), "json")
@@ -35,14 +35,13 @@ function list(flags: Flags): Promise<void> {
   return withStore(target, async (store) => {
     const all = store ? await listMigrations(store) : [];
     const shown = all.filter(({ state }) => flags.filter === "All" || !hasEnded(state));
-    print(
-      flags.output,
-      shown.map((one) => migrationResource(one)),
-      () =>
-        formatTable(
-          gridColumns,
-          shown.map((one) => migrationRow(one)),
-        ),
+    const resources: unknown[] = [];
+    for (const one of shown) resources.push(azureResource(one, await readStatus(store!, one.name), flags));
+    await print(flags, resources, () =>
+      formatTable(
+        gridColumns,
+        shown.map((one) => migrationRow(one)),
+      ),
     );
   });
 }

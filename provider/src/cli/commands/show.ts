@@ -7,23 +7,26 @@ import { databaseFacts } from "../../display/database-facts.js";
 import { readStatus } from "../../store/read-status.js";
 import { formatBytes } from "../../units/byte-size.js";
 import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
-import { migrationResource } from "../../display/migration-resource.js";
 import { gridColumns } from "../../display/grid-columns.js";
+import { azureResource, type AzureFlags } from "../output/azure-resource.js";
 import { migrationRow } from "../output/grid-row.js";
 import { withMigration, type FoundMigration } from "../migration/open-store.js";
-import { addOutputOption, print, type Format, type OutputFlags } from "../output/print.js";
+import { addOutputOption, print, type OutputFlags } from "../output/print.js";
+
+/** How a migration is printed. */
+export type ShowFlags = AzureFlags & OutputFlags;
 
 export function addShow(program: Command): void {
   const command = program.command("show").description("show one migration and its status");
   addOutputOption(addMigrationOptions(command), "json")
     .addHelpText("after", "\nExample:\n  pg-migration show --service prod --name crm -o table")
-    .action((flags: MigrationFlags & OutputFlags) => withMigration(flags, (found) => show(found, flags.output)));
+    .action((flags: MigrationFlags & ShowFlags) => withMigration(flags, (found) => show(found, flags)));
 }
 
 /** Prints the current status of a migration. */
-export async function show({ store, migration }: FoundMigration, format: Format): Promise<void> {
+export async function show({ store, migration }: FoundMigration, flags: ShowFlags): Promise<void> {
   const status = await readStatus(store, migration.name);
-  print(format, migrationResource(migration, status), () =>
+  await print(flags, azureResource(migration, status, flags), () =>
     [
       formatTable(gridColumns, [migrationRow(migration)]),
       "",

@@ -8,15 +8,15 @@ import { updateSpec } from "../../store/records.js";
 import { exitCodeOfStatus } from "../exit-code.js";
 import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
 import { withMigration, type FoundMigration } from "../migration/open-store.js";
-import { addOutputOption, type OutputFlags } from "../output/print.js";
+import { addOutputOption } from "../output/print.js";
 import { recordedInputs } from "../migration/recorded-inputs.js";
 import { openProgressLines } from "../output/progress-lines.js";
 import { addSourceOptions, type SourceFlags } from "../options/server-options.js";
 import { startInBackground } from "../migration/start-in-background.js";
 import { followStatus } from "../migration/follow-status.js";
-import { show } from "./show.js";
+import { show, type ShowFlags } from "./show.js";
 
-interface Flags extends MigrationFlags, SourceFlags, OutputFlags {
+interface Flags extends MigrationFlags, SourceFlags, ShowFlags {
   readonly cutover?: boolean;
   readonly cancel?: boolean;
   readonly setupReplication?: boolean;
@@ -45,7 +45,8 @@ export function addUpdate(program: Command): void {
     )
     .addOption(new Option("--cancel", "cancel; copied data stays on the target").conflicts("setupReplication"))
     .option("--setup-replication", "configure the source for logical replication")
-    .option("--wait", "wait until the migration has ended");
+    .option("--wait", "wait until the migration has ended")
+    .option("--no-wait", "return at once, which is the default");
   addSourceOptions(addMigrationOptions(command));
   addOutputOption(command.optionsGroup("Options:"), "json")
     .addHelpText("after", examples)
@@ -60,9 +61,13 @@ async function update(found: FoundMigration, flags: Flags): Promise<void> {
   const status = await readStatus(store, migration.name);
   const needsWorker = status?.worker.state !== "running";
   if (needsWorker) await startWorker(found, flags);
-  const ended = flags.wait ? await followStatus(store, migration.name, openProgressLines()) : undefined;
+  const requested = {
+    ...{ triggerCutover: flags.cutover ?? false, dbsToTriggerCutoverOn: [], waitFor: undefined },
+    ...{ cancel: flags.cancel ?? false, dbsToCancelMigrationOn: [], rollback: migration.spec.rollback },
+  };
+  const ended = flags.wait ? await followStatus(store, migration.name, openProgressLines(), requested) : undefined;
   if (ended && !(flags.cancel && ended.state === "Canceled")) process.exitCode = exitCodeOfStatus(ended);
-  await show(found, flags.output);
+  await show(found, flags);
   if (needsWorker) process.exit();
 }
 
@@ -96,7 +101,7 @@ async function startWorker({ target, migration, store }: FoundMigration, flags: 
   };
   await startInBackground(inputs, migration.name, async (report) => {
     try {
-      await lifecycle.update("", { ...inputs, currentStatus }, wanted, report);
+      await lifecycle.update({ ...inputs, currentStatus }, wanted, report);
     } catch (error) {
       // A canceled migration ends without success; any other end is shown by the status.
       if (!(error instanceof lifecycle.MigrationIncompleteError)) throw error;

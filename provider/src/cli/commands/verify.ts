@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { Option, type Command } from "commander";
+import type { Command } from "commander";
 import type { Client } from "pg";
 import { formatTable } from "../../display/format-table.js";
 import { Snapshot } from "../../copy/snapshot.js";
@@ -8,7 +8,8 @@ import { ContentDiffersError, RefusedError, messageOf } from "../../errors.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { hasEnded, type MigrationStatus } from "../../status.js";
 import { readStatus } from "../../store/read-status.js";
-import { askedVerification, updateSpec } from "../../store/records.js";
+import { updateSpec } from "../../store/records.js";
+import { readAsked } from "../../store/requests.js";
 import type { Store } from "../../store/store.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { isVerified, refuseReplaced } from "../../supervisor/wait-target.js";
@@ -21,6 +22,7 @@ import { contentDiffers } from "../../verify/content-differs.js";
 import { openToCompare } from "../../verify/open-to-compare.js";
 import { formatBytes } from "../../units/byte-size.js";
 import { workFacts } from "../../display/database-facts.js";
+import { choice } from "../options/choice.js";
 import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
 import { withMigration, type FoundMigration } from "../migration/open-store.js";
 import { addOutputOption, print, type OutputFlags } from "../output/print.js";
@@ -50,9 +52,7 @@ export function addVerify(program: Command): void {
     .command("verify")
     .description("compare every table between source and target")
     .addOption(
-      new Option("--mode <mode>", "compare all values, or only row counts")
-        .choices(["content", "counts"])
-        .default("content"),
+      choice("--mode <mode>", "compare all values, or only row counts", ["content", "counts"]).default("content"),
     )
     .option("--online", "compare at one point in time while applications write");
   addSourceOptions(addMigrationOptions(command));
@@ -65,7 +65,7 @@ export function addVerify(program: Command): void {
 
 const pollMs = 500;
 
-async function verifyOnline({ store, migration }: FoundMigration, { output }: Flags): Promise<void> {
+async function verifyOnline({ store, migration }: FoundMigration, flags: Flags): Promise<void> {
   const requestedBy = `command ${new Date().toISOString()}`;
   await requireFollowing(store, migration.name);
   await updateSpec(store, { ...migration.spec, verifyNow: requestedBy });
@@ -73,7 +73,7 @@ async function verifyOnline({ store, migration }: FoundMigration, { output }: Fl
   const results = Object.values(status.currentSubStateDetails.dbDetails).flatMap(({ databaseName, verification }) =>
     verification?.requestedBy === requestedBy ? [{ database: databaseName, ...verification }] : [],
   );
-  print(output, results, () =>
+  await print(flags, results, () =>
     formatTable(
       ["Database", "Result", "At", "Tables", "Different", "Paused (s)"],
       results.map((one) => [
@@ -101,7 +101,7 @@ async function untilVerified(
   for (;;) {
     const status = await requireFollowing(store, name);
     if (isVerified(status, requestedBy)) return status;
-    refuseReplaced(status, requestedBy, await askedVerification(store, name));
+    refuseReplaced(status, requestedBy, (await readAsked(store, name)).verifyNow);
     for (const one of Object.values(status.currentSubStateDetails.dbDetails))
       for (const fact of workFacts(one)) report(`${one.databaseName}: ${fact}`);
     await sleep(pollMs);
@@ -139,7 +139,7 @@ async function verify(flags: Flags): Promise<void> {
   await reporting(async (report) => {
     for (const database of inputs.dbsToMigrate) compared.push(...(await compare(inputs, database, flags.mode, report)));
   });
-  print(flags.output, compared, () =>
+  await print(flags, compared, () =>
     formatTable(
       ["Database", "Table", "Source rows", "Target rows", "By", "Equal"],
       compared.map((one) => [

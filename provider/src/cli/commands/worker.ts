@@ -2,7 +2,7 @@ import { InvalidArgumentError, type Command } from "commander";
 import { CanceledError, InvalidInputError } from "../../errors.js";
 import { maxWorkers } from "../../inputs/inputs.js";
 import { readStatus } from "../../store/read-status.js";
-import { Store } from "../../store/store.js";
+import { withExistingStore } from "../../store/store.js";
 import type { WorkerJob } from "../../worker/context/worker-job.js";
 import { namesJob, readJob } from "../../worker/read-worker-job.js";
 import { serveMigration } from "../../worker/serve.js";
@@ -70,12 +70,8 @@ async function jobOf(flags: WorkerFlags): Promise<WorkerJob> {
   return withMigration(flags, ({ migration, target }) => recordedInputs(migration, target, flags));
 }
 
-async function setExitCode(job: WorkerJob): Promise<void> {
-  const store = await Store.find(job, "command");
-  try {
+const setExitCode = (job: WorkerJob): Promise<void> =>
+  withExistingStore(job, "command", async (store) => {
     const status = store && (await readStatus(store, job.migrationName));
     if (status) process.exitCode = exitCodeOfStatus(status);
-  } finally {
-    await store?.close();
-  }
-}
+  });

@@ -5,6 +5,7 @@ import { exitCodes } from "../exit-code.js";
 const environment: readonly (readonly [string, string])[] = [
   ["PGHOST, PGPORT, PGUSER, PGPASSWORD, PGSSLMODE, PGSSLROOTCERT, PGSERVICE", "the target, as in libpq"],
   ["PG_MIGRATION_SOURCE_HOST, _PORT, _USER, _PASSWORD, _SSLMODE, _SSLROOTCERT, _SERVICE", "the same for the source"],
+  ["PG_MIGRATION_AUTH, PG_MIGRATION_SOURCE_AUTH", "as --auth and --source-auth"],
   ["PGSERVICEFILE, PGSYSCONFDIR, PGPASSFILE", "locations of the service and password files"],
   ["PG_MIGRATION_DASHBOARD_TOKEN", "access token of the dashboard, 16 characters or more"],
   ["PG_MIGRATION_WEBHOOK_URL, PG_MIGRATION_WEBHOOK_SECRET", "URL and signing secret of the webhook"],

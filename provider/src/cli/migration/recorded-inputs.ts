@@ -1,5 +1,5 @@
 import { parseInputs } from "../../inputs/check-inputs.js";
-import type { Inputs } from "../../inputs/inputs.js";
+import { completeSpec, type Inputs } from "../../inputs/inputs.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import type { MigrationSummary } from "../../store/list-migrations.js";
 import { webhookInput } from "../options/webhook-environment.js";
@@ -17,10 +17,12 @@ export async function recordedInputs(
 
 /** For operations that never connect to the source, and so need no password of it. */
 export function inputsWithoutSource(migration: MigrationSummary, target: Endpoint): Inputs {
-  return inputsWith(migration, target, { ...migration.spec.source, password: "(not used)" });
+  const { auth: _auth, ...source } = migration.spec.source;
+  return inputsWith(migration, target, { ...source, password: "(not used)" });
 }
 
 function inputsWith({ spec }: MigrationSummary, target: Endpoint, source: Endpoint): Inputs {
-  const { user, password } = target;
-  return parseInputs({ ...spec, ...webhookInput(), source, target: { ...spec.target, user, password } });
+  const { user, password, auth } = target;
+  const recorded = { ...completeSpec(spec), ...webhookInput(), source };
+  return parseInputs({ ...recorded, target: { ...spec.target, user, password, auth } });
 }

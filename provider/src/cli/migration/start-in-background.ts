@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { hasEnded } from "../../status.js";
 import { readStatus } from "../../store/read-status.js";
-import { Store, type StoreAddress } from "../../store/store.js";
+import { withStore, type StoreAddress } from "../../store/store.js";
 
 const pollMs = 200;
 
@@ -22,15 +22,11 @@ export async function startInBackground(
   await Promise.race([operation(() => onRecorded()), recorded.then(() => untilStarted(address, name))]);
 }
 
-async function untilStarted(address: StoreAddress, name: string): Promise<void> {
-  const store = await Store.open(address, `${name} command`);
-  try {
+const untilStarted = (address: StoreAddress, name: string): Promise<void> =>
+  withStore(address, `${name} command`, async (store) => {
     for (;;) {
       const status = await readStatus(store, name);
       if (!status || status.worker.state === "running" || hasEnded(status.state)) return;
       await sleep(pollMs);
     }
-  } finally {
-    await store.close();
-  }
-}
+  });

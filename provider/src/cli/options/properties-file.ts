@@ -1,81 +1,72 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
-import { inputsFromArmBody, parseResourceId, serverKeys } from "../../inputs/arm-body.js";
+import { inputsFromArmBody } from "../../inputs/arm-body.js";
 import { InvalidInputError, messageOf } from "../../errors.js";
-import { sslModeOf } from "./server-options.js";
+import { inputsSchema } from "../../inputs/inputs.js";
+import {
+  givenServer,
+  resourceIdForm,
+  serverKeys,
+  twoPasswords,
+  type GivenServer,
+  type Side,
+} from "../../inputs/resolve-servers.js";
 
-const text = z.string().optional();
-
-/** The keys of the two servers. The other keys are checked with the inputs. */
-const serversSchema = z.looseObject({
-  sourceDbServerResourceId: text,
-  sourceDbServerFullyQualifiedDomainName: text,
-  targetDbServerResourceId: text,
-  targetDbServerFullyQualifiedDomainName: text,
-  sslMode: text,
-  secretParameters: z
-    .looseObject({
-      adminCredentials: z.looseObject({ sourceServerPassword: text, targetServerPassword: text }).optional(),
-      sourceServerUsername: text,
-      targetServerUsername: text,
-    })
-    .optional(),
-  sourceServerUsername: text,
-  targetServerUsername: text,
-});
-
-export interface ServerProperties {
-  readonly host?: string | undefined;
-  readonly port?: number | undefined;
-  readonly user?: string | undefined;
-  readonly password?: string | undefined;
-  readonly sslMode?: string | undefined;
+/** Files with a migration in Azure's format. */
+export interface BodyFlags {
+  readonly properties?: string;
+  readonly parameters?: string;
 }
 
 /** A properties file: the servers as far as it names them, and all other inputs. */
 export interface MigrationBody {
-  readonly source: ServerProperties;
-  readonly target: ServerProperties;
+  readonly source: GivenServer;
+  /** `sslMode` only if the body has `target.sslMode`. */
+  readonly target: GivenServer;
+  /** The mode for both servers. */
+  readonly sslMode?: GivenServer["sslMode"];
   readonly inputs: Readonly<Record<string, unknown>>;
 }
 
-/** Reads `--properties`: Azure's JSON, with or without the outer `properties`, keys in any case. @throws InvalidInputError */
-export function readPropertiesFile(file: string): MigrationBody {
-  const inputs = inputsFromArmBody(readJson(file));
-  const servers = serversSchema.safeParse(inputs);
+const serverMask = Object.fromEntries(serverKeys.map((key) => [key, true])) as Record<
+  (typeof serverKeys)[number],
+  true
+>;
+
+/** The keys of the two servers. The other keys are checked with the inputs. */
+const serversSchema = inputsSchema.pick(serverMask).partial();
+
+/** Reads `--properties` and `--parameters`: any artefact that `inputsFromArmBody` accepts. @throws InvalidInputError */
+export function readMigrationBody({ properties, parameters }: BodyFlags): MigrationBody {
+  if (properties === undefined) return { source: {}, target: {}, inputs: {} };
+  const values = parameters === undefined ? {} : readJson("--parameters", parameters);
+  const all = Object.entries(inputsFromArmBody(readJson("--properties", properties), values));
+  const isServerKey = ([key]: readonly [string, unknown]): boolean => Object.hasOwn(serverMask, key);
+  const inputs = Object.fromEntries(all.filter((entry) => !isServerKey(entry)));
+  const servers = serversSchema.safeParse(Object.fromEntries(all.filter(isServerKey)));
   if (!servers.success)
     throw new InvalidInputError(
-      servers.error.issues.map(({ path, message }) => ({ property: `${file} ${path.join(".")}`, reason: message })),
+      servers.error.issues.map(({ path, message }) => ({
+        property: `${properties} ${path.join(".")}`,
+        reason: message,
+      })),
     );
-  const isServerKey = (key: string): boolean => serverKeys.some((known) => known === key);
-  return {
-    source: serverOf(servers.data, "source"),
-    target: serverOf(servers.data, "target"),
-    inputs: Object.fromEntries(Object.entries(inputs).filter(([key]) => !isServerKey(key))),
-  };
+  const { sslMode, ...withoutMode } = servers.data;
+  return { source: serverOf(servers.data, "source"), target: serverOf(withoutMode, "target"), sslMode, inputs };
 }
 
-function serverOf(body: z.infer<typeof serversSchema>, side: "source" | "target"): ServerProperties {
-  const id = body[`${side}DbServerResourceId`];
-  const named = id === undefined ? {} : parseResourceId(id);
-  if (!named)
-    throw new InvalidInputError([
-      { property: `${side}DbServerResourceId`, reason: "expected host:port@user or the Azure resource ID of a server" },
-    ]);
-  return {
-    host: body[`${side}DbServerFullyQualifiedDomainName`] ?? named.host,
-    port: named.port,
-    user: body.secretParameters?.[`${side}ServerUsername`] ?? body[`${side}ServerUsername`] ?? named.user,
-    password: body.secretParameters?.adminCredentials?.[`${side}ServerPassword`],
-    sslMode: body.sslMode === undefined ? undefined : (sslModeOf(body.sslMode) ?? body.sslMode),
-  };
+function serverOf(servers: z.output<typeof serversSchema>, side: Side): GivenServer {
+  const server = givenServer(servers, side);
+  if (!server) throw new InvalidInputError([{ property: `${side}DbServerResourceId`, reason: resourceIdForm }]);
+  if (server.password === undefined || server.auth === undefined) return server;
+  throw new InvalidInputError([{ property: `${side}.auth`, reason: twoPasswords }]);
 }
 
-function readJson(file: string): Record<string, unknown> {
+function readJson(option: string, file: string): Record<string, unknown> {
   try {
     return z.record(z.string(), z.unknown()).parse(JSON.parse(readFileSync(file, "utf8")));
   } catch (error) {
     const reason = error instanceof z.ZodError ? "must be a JSON object" : messageOf(error);
-    throw new InvalidInputError([{ property: `--properties ${file}`, reason }]);
+    throw new InvalidInputError([{ property: `${option} ${file}`, reason }]);
   }
 }

@@ -2,8 +2,13 @@ import { accessSync, constants } from "node:fs";
 import { Option, type Command } from "commander";
 import { z } from "zod";
 import { InvalidInputError, messageOf } from "../../errors.js";
+import type { Authentication } from "../../postgres/authentication/authentication.js";
 import type { Endpoint, SslMode } from "../../postgres/connection/endpoint.js";
-import { hostSchema } from "../../inputs/server.js";
+import { usualMaintenanceDatabase } from "../../inputs/maintenance-database.js";
+import { defaultSslMode } from "../../inputs/resolve-servers.js";
+import type { SourceType } from "../../inputs/inputs.js";
+import { authenticationSchema } from "../../inputs/authentication.js";
+import { hostSchema, usualSslMode } from "../../inputs/server.js";
 import { passwordFromFile } from "./password-file.js";
 import { promptSecret } from "./prompt.js";
 import { findService, requireService, type Service } from "./service-file.js";
@@ -15,9 +20,10 @@ export interface TargetFlags {
   readonly user?: string;
   readonly sslmode?: string;
   readonly sslrootcert?: string;
+  readonly auth?: string;
   readonly service?: string;
   readonly serverName?: string;
-  readonly maintenanceDatabase: string;
+  readonly maintenanceDatabase?: string;
 }
 
 export interface SourceFlags {
@@ -26,19 +32,24 @@ export interface SourceFlags {
   readonly sourceUser?: string;
   readonly sourceSslmode?: string;
   readonly sourceSslrootcert?: string;
+  readonly sourceAuth?: string;
   readonly sourceService?: string;
 }
 
 /** A server without its password. */
 export type Server = Omit<Endpoint, "password">;
 
-/** A server as recorded or as in a properties file; SSL modes in any spelling. */
+/** A server as recorded or as in a properties file. */
 export interface KnownServer {
   readonly host?: string | undefined;
   readonly port?: number | undefined;
   readonly user?: string | undefined;
   readonly sslMode?: string | undefined;
   readonly sslRootCert?: string | undefined;
+  /** Used if neither the environment nor a service has a password. */
+  readonly auth?: Authentication | undefined;
+  /** Determines the mode if nothing else sets one. */
+  readonly sourceType?: SourceType | undefined;
 }
 
 /** Flags, a service or the environment, each as libpq's keywords. */
@@ -53,10 +64,11 @@ export function addTargetOptions(command: Command): Command {
     .option("--user <role>", "role to log in as (PGUSER)")
     .option("--sslmode <mode>", "disable, prefer, require, verify-ca, verify-full (PGSSLMODE)")
     .option("--sslrootcert <file>", "file of trusted certificates (PGSSLROOTCERT)")
+    .option("--auth <kind>", "entra, rdsIam, cloudSqlIam or JSON (PG_MIGRATION_AUTH)")
     .option("--service <name>", "section of pg_service.conf (PGSERVICE)")
-    .option("--maintenance-database <name>", "database that contains the records", "postgres")
-    .addOption(new Option("-g, --resource-group <name>", "accepted for compatibility with az, and ignored").hideHelp())
-    .addOption(new Option("--subscription <id>", "accepted for compatibility with az, and ignored").hideHelp());
+    .option("--maintenance-database <name>", "database that contains the records")
+    .addOption(new Option("-g, --resource-group <name>", "accepted as in az, and only shown").hideHelp())
+    .addOption(new Option("--subscription <id>", "accepted as in az, and only shown").hideHelp());
 }
 
 export function addSourceOptions(command: Command): Command {
@@ -67,18 +79,31 @@ export function addSourceOptions(command: Command): Command {
     .option("--source-user <role>", "role to log in as (PG_MIGRATION_SOURCE_USER)")
     .option("--source-sslmode <mode>", "as --sslmode (PG_MIGRATION_SOURCE_SSLMODE)")
     .option("--source-sslrootcert <file>", "trusted certificates (PG_MIGRATION_SOURCE_SSLROOTCERT)")
+    .option("--source-auth <kind>", "as --auth (PG_MIGRATION_SOURCE_AUTH)")
     .option("--source-service <name>", "pg_service.conf section (PG_MIGRATION_SOURCE_SERVICE)");
 }
 
-/** The target from flags, a service and the environment, in this order of precedence, as in libpq. */
-export async function resolveTarget(flags: TargetFlags): Promise<Endpoint> {
+/**
+ * The target from flags, a service and the environment, in this order of precedence, as in libpq.
+ *
+ * @param known from the properties file
+ */
+export async function resolveTarget(
+  flags: TargetFlags,
+  known: { readonly auth?: Authentication | undefined; readonly defaultSslMode?: string | undefined } = {},
+): Promise<Endpoint> {
   const named = flags.serverName === undefined ? undefined : namedServer(flags.serverName);
   const serviceName = flags.service ?? (named ? undefined : process.env.PGSERVICE);
   const service = serviceName === undefined ? named : requireService(serviceName, "--service");
-  const settings = merge(flags, service, environment("PG"));
-  return withPassword(serverOf(settings, "target"), settings.password, {
-    database: flags.maintenanceDatabase,
+  const auth = givenAuthentication("--auth", flags.auth || process.env.PG_MIGRATION_AUTH);
+  const sslmode = known.defaultSslMode ?? usualSslMode(auth ?? known.auth);
+  const settings = merge(flags, service, environment("PG"), { sslmode });
+  const server = serverOf(settings, "target");
+  if (auth) return { ...server, auth };
+  return withPassword(server, settings.password, {
+    database: flags.maintenanceDatabase ?? usualMaintenanceDatabase,
     variable: "PGPASSWORD",
+    auth: known.auth,
   });
 }
 
@@ -95,10 +120,15 @@ export async function resolveSource(flags: SourceFlags, known: KnownServer = {})
   };
   const { host, port, user, sslMode, sslRootCert } = known;
   const recorded = { host, port: port?.toString(), user, sslmode: sslMode, sslrootcert: sslRootCert };
-  const settings = merge(own, service, recorded, environment("PG_MIGRATION_SOURCE_"));
-  return withPassword(serverOf(settings, "source"), settings.password, {
+  const auth = givenAuthentication("--source-auth", flags.sourceAuth || process.env.PG_MIGRATION_SOURCE_AUTH);
+  const sslmode = defaultSslMode(known, "source", auth ?? known.auth);
+  const settings = merge(own, service, recorded, environment("PG_MIGRATION_SOURCE_"), { sslmode });
+  const server = serverOf(settings, "source");
+  if (auth) return { ...server, auth };
+  return withPassword(server, settings.password, {
     database: "*",
     variable: "PG_MIGRATION_SOURCE_PASSWORD",
+    auth: known.auth,
   });
 }
 
@@ -121,6 +151,26 @@ function merge(...sources: readonly (object | undefined)[]): Settings {
       .map((source) => (source as Record<string, unknown> | undefined)?.[keyword])
       .find((value) => value !== undefined && value !== "");
   return Object.fromEntries(keywords.map((keyword) => [keyword, firstValue(keyword)]));
+}
+
+/** The authentication of a flag or variable: the name of a kind, or an object of the same form as the input `auth`. */
+function givenAuthentication(property: string, text: string | undefined): Authentication | undefined {
+  if (!text) return undefined;
+  const parsed = authenticationSchema.safeParse(/^\s*\{/.test(text) ? parsedJson(text) : { kind: text });
+  if (parsed.success) return parsed.data;
+  const failures = parsed.error.issues.map(({ path, message }) => ({
+    property: [property, ...path.filter((key) => key !== "kind")].join("."),
+    reason: message,
+  }));
+  throw new InvalidInputError(failures);
+}
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 const portSchema = z.coerce.number().int().min(1).max(65535).default(5432);
@@ -186,13 +236,17 @@ export function sslModeOf(text = "prefer"): SslMode | undefined {
 async function withPassword(
   server: Server,
   given: string | undefined,
-  { database, variable }: { database: string; variable: string },
+  { database, variable, auth }: { database: string; variable: string; auth: Authentication | undefined },
 ): Promise<Endpoint> {
+  if (given === undefined && auth !== undefined) return { ...server, auth };
   const where = `${server.user}@${server.host}:${server.port}`;
   const password =
     given ?? passwordFromFile({ ...server, database }) ?? (await promptSecret(`Password of ${where}: `)) ?? "";
   if (password !== "") return { ...server, password };
   throw new InvalidInputError([
-    { property: "password", reason: `missing for ${where}; set ${variable}, or add a line to ~/.pgpass` },
+    {
+      property: "password",
+      reason: `missing for ${where}; set ${variable}, add a line to ~/.pgpass, or pass --${variable === "PGPASSWORD" ? "" : "source-"}auth`,
+    },
   ]);
 }

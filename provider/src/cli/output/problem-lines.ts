@@ -1,10 +1,9 @@
-import { findingsTable, problemsOf } from "../../display/findings-table.js";
-import type { Finding } from "../../findings.js";
+import { findingsTable, problemsOf, type ShownFinding } from "../../display/findings-table.js";
 import type { MigrationStatus } from "../../status.js";
 import { inCommandTerms } from "./command-terms.js";
 
 /** Findings with remedies in the words of the command. */
-export const formatFindings = (findings: readonly Finding[]): string =>
+export const formatFindings = (findings: readonly ShownFinding[]): string =>
   findingsTable(
     findings.map((one) => ({ ...one, remedy: one.remedy === undefined ? undefined : inCommandTerms(one.remedy) })),
   );

@@ -2,12 +2,13 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
 import type pg from "pg";
+import type { FindingCode } from "../../finding-codes/finding-code.js";
 import { RefusedError, UnreachableError, messageOf } from "../../errors.js";
 import type { ConnectOptions, Endpoint } from "./endpoint.js";
 import { connectionFailure } from "./connection-failure.js";
+import { passwordOf } from "../authentication/password.js";
 import { quoteLiteral } from "../identifiers.js";
 import { rememberSession } from "./open-sessions.js";
-import { passwordOf } from "./password.js";
 import { rememberVersion } from "../server-version.js";
 import { Session, abandon, processIdOf } from "./session.js";
 import { SessionWatch, type WatchOptions, watchOf, watchStatements } from "./session-watch.js";
@@ -88,7 +89,8 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions): Prom
   try {
     const processId = await fixSettings(client, options.replication ?? false);
     const { database, patienceMs = defaultLockTimeoutMs } = options;
-    if (!options.unwatched) watchStatements(watchFor(endpoint, database, client, { processId, patienceMs }), client);
+    const watching = { ...options, processId, patienceMs };
+    if (!options.unwatched) watchStatements(watchFor(endpoint, database, client, watching), client);
     if (!options.bookkeeping) rememberSession(client);
     return client;
   } catch (error) {
@@ -154,7 +156,8 @@ async function attempt(
     host: endpoint.host,
     port: endpoint.port,
     user: endpoint.user,
-    password: () => passwordOf(endpoint),
+    // Before the connection, whose time limits do not allow for a slow issuer of tokens.
+    password: await passwordOf(endpoint),
     database: options.database,
     application_name: applicationName(options.purpose),
     connectionTimeoutMillis: connectTimeoutOf(options),
@@ -266,12 +269,15 @@ const startUpOptions = (): string =>
   );
 
 /** Codes of {@link connect} for TLS, pg_hba.conf, password, database and CONNECT, but not for a full server. */
-const loginRefusals: ReadonlySet<string | undefined> = new Set(["603001", "603002", "603100", "603102", "603110"]);
+const loginRefusals: ReadonlySet<FindingCode | undefined> = new Set([
+  ...(["603001", "603100"] as const),
+  ...(["PGM-101", "PGM-103", "PGM-104", "PGM-105"] as const),
+]);
 
 /** Whether a server refuses this login, as it does for a deleted role. */
 export const refusesLogin = (error: unknown): boolean => error instanceof RefusedError && loginRefusals.has(error.code);
 
-export const isMissingDatabase = (error: unknown): boolean => error instanceof RefusedError && error.code === "603102";
+export const isMissingDatabase = (error: unknown): boolean => error instanceof RefusedError && error.code === "PGM-103";
 
 /** Only the code is compared, as in libpq: the server's message may be translated. */
 const isRefusalOfRole = (error: unknown): boolean =>

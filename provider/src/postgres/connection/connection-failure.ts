@@ -1,12 +1,16 @@
 import { RefusedError, UnreachableError, messageOf } from "../../errors.js";
+import type { FindingCode } from "../../finding-codes/finding-code.js";
+import { clientAddress } from "./client-address.js";
+import { type TokenAuthentication, usesToken } from "../authentication/authentication.js";
 import type { ConnectOptions, Endpoint } from "./endpoint.js";
+import { quoteIdentifier, quoteLiteral } from "../identifiers.js";
 import { sqlStateOf, sqlStates } from "../sql-state.js";
 
 /** The meaning of a failed connection, and a remedy. */
 interface Meaning {
   readonly what: string;
   readonly remedy: string;
-  readonly code: string;
+  readonly code: FindingCode;
   /** The failure can pass without a change by the user, so that a retry may succeed. */
   readonly passes?: true;
 }
@@ -27,10 +31,11 @@ export function connectionFailure(
 }
 
 function meaningOfState(error: unknown, endpoint: Endpoint, options: ConnectOptions): Meaning | undefined {
-  const { user } = endpoint;
+  const { user, auth } = endpoint;
   const { database } = options;
   switch (sqlStateOf(error)) {
     case sqlStates.invalidPassword:
+      if (usesToken(auth)) return refusalOfToken(user, auth);
       // PostgreSQL does not reveal which of the two is wrong.
       return {
         what: "the role or the password is wrong",
@@ -43,17 +48,27 @@ function meaningOfState(error: unknown, endpoint: Endpoint, options: ConnectOpti
       return {
         what: "the database does not exist",
         remedy: `create ${database}, or correct its name`,
-        code: "603102",
+        code: "PGM-103",
       };
     case sqlStates.insufficientPrivilege:
-      return { what: "the role may not connect", remedy: `GRANT CONNECT ON DATABASE to ${user}`, code: "603110" };
+      return {
+        what: "the role may not connect",
+        remedy: `GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${quoteIdentifier(user)}`,
+        code: "PGM-104",
+      };
+    case sqlStates.objectNotInPrerequisiteState:
+      return {
+        what: "the database accepts no connections",
+        remedy: `ALTER DATABASE ${quoteIdentifier(database)} ALLOW_CONNECTIONS true, or leave the database out; one that an interrupted DROP DATABASE left can only be dropped`,
+        code: "PGM-104",
+      };
     case sqlStates.tooManyConnections:
       return fullServer(error);
     case sqlStates.protocolViolation:
       return {
         what: "the server does not accept this kind of connection; a pooler, for example, refuses replication",
         remedy: "give host and port of the server itself (on Azure 5432, not PgBouncer's 6432)",
-        code: "603000",
+        code: "PGM-102",
       };
     case sqlStates.cannotConnectNow:
       return {
@@ -69,28 +84,46 @@ function meaningOfState(error: unknown, endpoint: Endpoint, options: ConnectOpti
 
 function refusalOfRole(
   error: unknown,
-  { user, sslMode }: Endpoint,
+  { user, sslMode, auth }: Endpoint,
   { database, replication }: ConnectOptions,
 ): Meaning {
   if (/valid client certificate/.test(messageOf(error)))
     return {
       what: "the server requires a client certificate, which migrations do not support",
-      remedy: `add a line to pg_hba.conf, before the one with cert or clientcert, that accepts ${user} from this machine by password: hostssl all ${user} <this machine's address>/32 scram-sha-256 (md5 before 10), then SELECT pg_reload_conf()`,
-      code: "603002",
+      remedy: `add a line to pg_hba.conf (SHOW hba_file names its path), before the one with cert or clientcert, that accepts ${user} from this machine by password: hostssl all ${user} ${clientAddress(messageOf(error))} scram-sha-256 (md5 before 10), then SELECT pg_reload_conf()`,
+      code: "PGM-101",
     };
   // The server's messages may be translated. Only the file name stays the same.
   if (!messageOf(error).includes("pg_hba.conf"))
-    return {
-      what: "the server refuses the role",
-      remedy: `check that the role ${user} exists and may log in`,
-      code: "603100",
-    };
+    return usesToken(auth)
+      ? refusalOfToken(user, auth)
+      : {
+          what: "the server refuses the role",
+          remedy: `check that the role ${user} exists and may log in`,
+          code: "603100",
+        };
   const byTls = sslMode === "Disable" ? "set sslMode to Require in case the server only accepts TLS, or " : "";
   const line = replication
-    ? `add to pg_hba.conf: host ${database},replication ${user} <this machine's address>/32 scram-sha-256 (md5 before 10), then SELECT pg_reload_conf()`
-    : `add a line to pg_hba.conf that accepts ${user} for ${database} from this machine, then SELECT pg_reload_conf()`;
-  return { what: "the server's pg_hba.conf refuses this connection", remedy: byTls + line, code: "603002" };
+    ? `add to pg_hba.conf (SHOW hba_file names its path): host ${database},replication ${user} ${clientAddress(messageOf(error))} scram-sha-256 (md5 before 10), then SELECT pg_reload_conf()`
+    : `add to pg_hba.conf (SHOW hba_file names its path): host ${database} ${user} ${clientAddress(messageOf(error))} scram-sha-256 (md5 before 10), then SELECT pg_reload_conf()`;
+  return { what: "the server's pg_hba.conf refuses this connection", remedy: byTls + line, code: "PGM-101" };
 }
+
+/** What each platform requires for the login of a role with a token. */
+const remediesOfTokens: Readonly<Record<TokenAuthentication["kind"], (user: string) => string>> = {
+  entra: (user) =>
+    `set user to the exact name of the Entra role (case matters); if ${user} is not in SELECT * FROM pgaadauth_list_principals(false), create it as an Entra administrator, in the database postgres: SELECT * FROM pgaadauth_create_principal(${quoteLiteral(user)}, false, false)`,
+  rdsIam: (user) =>
+    `GRANT rds_iam TO ${quoteIdentifier(user)}, enable IAM authentication on the instance, allow rds-db:connect for this role in the IAM policy, and for an online migration set rds.iam_auth_for_replication = 1 in the parameter group; host must be the endpoint of the instance itself`,
+  cloudSqlIam: (user) =>
+    `add ${user} as an IAM user of the instance (a service account without .gserviceaccount.com), set the flag cloudsql.iam_authentication, and grant the role Cloud SQL Instance User`,
+};
+
+const refusalOfToken = (user: string, { kind }: TokenAuthentication): Meaning => ({
+  what: `the server refuses the token for the role ${user}`,
+  remedy: remediesOfTokens[kind](user),
+  code: "603100",
+});
 
 function fullServer(error: unknown): Meaning {
   if (messageOf(error).includes("max_wal_senders"))
@@ -98,7 +131,7 @@ function fullServer(error: unknown): Meaning {
       what: "the server has no WAL sender left",
       remedy:
         "end unused replication connections (see pg_stat_replication), or raise max_wal_senders and restart the server: a migration needs one for each database, and one more for comparisons",
-      code: "603101",
+      code: "603106",
     };
   // This can pass, for example after a restart, when all applications reconnect at the same time.
   return {
@@ -160,7 +193,7 @@ const invalidSasl = (said: string): Meaning =>
         what: "the server asks for an authentication that this package does not support",
         remedy:
           "put a line with scram-sha-256 into pg_hba.conf for this role and machine, then SELECT pg_reload_conf()",
-        code: "603002",
+        code: "PGM-101",
       }
     : {
         what: "the server's part of the password authentication (SCRAM) is invalid",

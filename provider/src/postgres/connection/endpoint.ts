@@ -1,3 +1,5 @@
+import type { Authentication } from "../authentication/authentication.js";
+
 /** TLS modes with the meaning of libpq's sslmode (manual, "SSL Support", table "SSL Mode Descriptions"). */
 export type SslMode = "Disable" | "Prefer" | "Require" | "VerifyCA" | "VerifyFull";
 
@@ -7,8 +9,8 @@ export interface Endpoint {
   readonly port: number;
   readonly user: string;
   readonly password?: string | undefined;
-  /** A command that runs before each connection and prints the password, for example a short-lived token. */
-  readonly passwordCommand?: string | undefined;
+  /** Obtains a password before each connection, instead of `password`. */
+  readonly auth?: Authentication | undefined;
   readonly sslMode: SslMode;
   /** Trusted certificates instead of the system's: PEM text, or the path of a PEM file. */
   readonly sslRootCert?: string | undefined;
@@ -24,6 +26,8 @@ export interface ConnectOptions {
   readonly connectTimeoutMs?: number;
   /** How long a statement may be silent before {@link SessionWatch} checks the connection, in milliseconds. */
   readonly patienceMs?: number;
+  /** Called every `patienceMs` while a statement waits for a lock, with the sessions that hold it. */
+  readonly onBlocked?: (by: string) => void;
   /** Disables {@link SessionWatch} for sessions whose opener watches them, such as a stream that is not always read. */
   readonly unwatched?: boolean;
   /** The session writes the records. It is not canceled with the others, because the end has to be recorded. */

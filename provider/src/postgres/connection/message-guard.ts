@@ -129,7 +129,7 @@ class MessageGuard {
       {
         remedy:
           "put a line into pg_hba.conf, before the one that matches now, that lets the role in from this machine by scram-sha-256 (md5 before 10), then SELECT pg_reload_conf()",
-        code: "603002",
+        code: "PGM-101",
       },
     );
   }

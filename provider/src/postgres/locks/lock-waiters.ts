@@ -6,26 +6,26 @@ import { applicationNamePrefix } from "../connection/connect.js";
 export interface LockWaiter {
   /** Qualified and quoted. */
   readonly table: string;
+  /** Process ID of the session of a migration that has the table locked. */
+  readonly holder: number;
   /** Whether a session of a migration waits behind it. */
   readonly isAheadOfMigration: boolean;
   readonly session: BlockingSession;
 }
 
 /**
- * The sessions that wait for tables on which one session of a migration has ACCESS SHARE locks. `pg_blocking_pids` would
+ * The sessions that wait for tables on which sessions of a migration have ACCESS SHARE locks. `pg_blocking_pids` would
  * name the same sessions, but does not exist before 9.6.
  *
- * @param holder the process ID of the session with the locks
+ * @param holders the process IDs of the sessions with the locks
  */
-export async function lockWaiters(observer: Client, holder: number): Promise<LockWaiter[]> {
-  const { rows } = await observer.query<
-    { table: string; isAheadOfMigration: boolean } & Record<keyof BlockingSession, never>
-  >(
+export async function lockWaiters(observer: Client, holders: readonly number[]): Promise<LockWaiter[]> {
+  const { rows } = await observer.query<Omit<LockWaiter, "session"> & Record<keyof BlockingSession, never>>(
     `WITH locks AS (
        SELECT l.pid, l.database, l.relation, l.granted, l.mode, coalesce(a.application_name, '') LIKE $2 AS ours
          FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
         WHERE l.locktype = 'relation')
-     SELECT waiter.relation::regclass::text AS "table", waiter.pid, ${sessionColumns},
+     SELECT waiter.relation::regclass::text AS "table", held.pid AS holder, waiter.pid, ${sessionColumns},
             EXISTS (SELECT FROM locks behind
                      WHERE behind.database = waiter.database AND behind.relation = waiter.relation
                        AND behind.ours AND NOT behind.granted) AS "isAheadOfMigration"
@@ -34,12 +34,13 @@ export async function lockWaiters(observer: Client, holder: number): Promise<Loc
         AND NOT waiter.granted AND NOT waiter.ours AND waiter.mode = 'AccessExclusiveLock'
        JOIN pg_catalog.pg_stat_activity activity ON activity.pid = waiter.pid
        LEFT JOIN pg_catalog.pg_prepared_xacts prepared ON false
-      WHERE held.pid = $1 AND held.granted
+      WHERE held.pid = ANY ($1::int[]) AND held.granted
       ORDER BY waiter.pid`,
-    [holder, `${applicationNamePrefix}%`],
+    [holders, `${applicationNamePrefix}%`],
   );
-  return rows.map(({ table, isAheadOfMigration, ...session }) => ({
+  return rows.map(({ table, holder, isAheadOfMigration, ...session }) => ({
     table,
+    holder,
     isAheadOfMigration,
     session: withoutNulls<BlockingSession>(session),
   }));

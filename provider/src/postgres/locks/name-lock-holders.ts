@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { PeriodicTask } from "../../async/periodic-task.js";
 import { LockNotAvailableError, RefusedError, messageOf } from "../../errors.js";
 import {
   type BlockingSession,
@@ -7,6 +8,7 @@ import {
   endingStatement,
   omitAges,
 } from "./blocking-sessions.js";
+import { ReopenedSession } from "../connection/reopened-session.js";
 import { isLockTimeout, lockRemedy } from "./lock-waits.js";
 
 const lookEveryMs = 1000;
@@ -39,41 +41,24 @@ export async function nameLockHolders<Result>(
 class HolderWatch {
   /** The sessions found by the last check during a wait. */
   seen: readonly BlockingSession[] = [];
-  readonly #pid: number;
-  readonly #ask: () => Promise<Client>;
-  readonly #timer: NodeJS.Timeout;
-  #observer: Client | undefined;
-  #looking: Promise<void> | undefined;
+  readonly #observer: ReopenedSession;
+  readonly #task: PeriodicTask;
 
   constructor(pid: number, ask: () => Promise<Client>) {
-    this.#pid = pid;
-    this.#ask = ask;
-    this.#timer = setInterval(() => {
-      this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
-    }, lookEveryMs);
+    this.#observer = new ReopenedSession(ask);
+    // Holders that cannot be read are not named. The session's own statements report its loss.
+    const run = (): Promise<void> => this.#look(pid).catch(() => undefined);
+    this.#task = new PeriodicTask({ everyMs: lookEveryMs, pausesFirst: true, run, onFailure: () => undefined });
   }
 
-  async #look(): Promise<void> {
-    try {
-      this.#observer ??= await this.#ask();
-      const holders = await blockingSessions(this.#observer, this.#pid);
-      if (holders.length > 0) this.seen = holders;
-    } catch {
-      // Holders that cannot be read are not named. The session's own statements report its loss.
-      await this.#letGo();
-    }
+  async #look(pid: number): Promise<void> {
+    const holders = await this.#observer.use((observer) => blockingSessions(observer, pid));
+    if (holders.length > 0) this.seen = holders;
   }
 
   async end(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#looking;
-    await this.#letGo();
-  }
-
-  async #letGo(): Promise<void> {
-    const observer = this.#observer;
-    this.#observer = undefined;
-    await observer?.end().catch(() => undefined);
+    await this.#task.close();
+    await this.#observer.close();
   }
 }
 

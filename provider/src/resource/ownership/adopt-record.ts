@@ -1,5 +1,6 @@
 import { RefusedError } from "../../errors.js";
 import { specOf, type Inputs } from "../../inputs/inputs.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import { transferOwnership, type RecordOwner } from "../../store/record-owner.js";
 import { readMigration, type MigrationRecord } from "../../store/records.js";
 import type { Store } from "../../store/store.js";
@@ -13,14 +14,22 @@ import { describeOwner, isInterruptedCreate, mayTakeOver } from "./ownership.js"
  * Adopts an existing record on the target for a new resource.
  *
  * @throws RefusedError when the record has ended, belongs to another owner, or belongs to another migration
+ * @throws RefusedError, UnreachableError when the source refuses these inputs
  */
 export async function adoptRecord(store: Store, inputs: Inputs, owner: RecordOwner, note: Report): Promise<void> {
   const record = await readMigration(store, inputs.migrationName);
   if (record) refuseUnadoptable(record, inputs, owner);
+  if (record && !isFinished(record)) await trySource(inputs);
   await applyInputs(store, inputs);
   await transferOwnership(store, inputs.migrationName, owner);
   if (record) note(adopted(record));
 }
+
+/** The running worker has its own session, so that a wrong password would show only at its next reconnect. */
+const trySource = ({ source, dbsToMigrate: [database], migrationName }: Inputs): Promise<void> =>
+  database === undefined
+    ? Promise.resolve()
+    : withSession(source, { database, purpose: `${migrationName} adopt` }, () => Promise.resolve());
 
 function refuseUnadoptable(record: MigrationRecord, inputs: Inputs, owner: RecordOwner): void {
   const foreign = differingIdentity(record.spec, specOf(inputs));

@@ -123,6 +123,7 @@ async function create(
 }
 
 const otherLocale = (name: string, clause: string, error: pg.DatabaseError | undefined): RestoreFinding => ({
+  code: "603401",
   object: name,
   objectType: "DATABASE",
   message: `the source's locale is not available on the target${error ? ` (${error.message})` : ""}, so it was created with ${clause}`,
@@ -188,6 +189,7 @@ export const isFence = ({ name, value }: Pick<DatabaseSetting, "name" | "value">
   name === "default_transaction_read_only" && /^(on|t\w*|y\w*|1)$/i.test(value);
 
 const fenceLeftOut = (name: string): RestoreFinding => ({
+  code: "PGM-436",
   object: name,
   objectType: "DATABASE",
   message: "default_transaction_read_only = on, which fences the source, was left out",
@@ -199,6 +201,7 @@ const fenceLeftOut = (name: string): RestoreFinding => ({
 const settingName = (name: string): string => name.split(".").map(quoteIdentifier).join(".");
 
 const skipped = (name: string, what: string, error: pg.DatabaseError, sql: string): RestoreFinding => ({
+  code: "PGM-435",
   object: name,
   objectType: "DATABASE",
   message: `${what} was left out: ${error.message}`,
@@ -222,7 +225,7 @@ export async function dropTargetDatabase(target: pg.Client, name: string): Promi
   } catch (cause) {
     throw new RefusedError(`the target's database ${name} cannot be dropped: ${messageOf(cause)}`, {
       remedy: `end its sessions, drop its replication slots, then DROP DATABASE ${database} as its owner`,
-      code: "603117",
+      code: sqlStateOf(cause) === sqlStates.objectInUse ? "603700" : "603117",
       cause,
     });
   }

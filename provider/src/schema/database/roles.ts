@@ -1,4 +1,5 @@
 import type pg from "pg";
+import type { FindingCode } from "../../finding-codes/finding-code.js";
 import { quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import { refused } from "../sql/refused.js";
@@ -93,11 +94,12 @@ async function createRole(
   ].join(" ");
   const refusal = await refusalOf(target, `CREATE ROLE ${name} NOLOGIN ${attributes}`);
   if (refusal !== undefined)
-    return [finding(role.name, `the role was not created: ${refusal}`, `CREATE ROLE ${name} ${attributes}`, "Failed")];
+    return [finding("603701", role.name, `the role was not created: ${refusal}`, `CREATE ROLE ${name} ${attributes}`)];
   const findings: RestoreFinding[] = [];
   if (version < 160000) {
     const mine = await refusalOf(target, `GRANT ${name} TO CURRENT_USER`);
-    if (mine !== undefined) findings.push(finding(role.name, `it was not granted to the migrating role: ${mine}`));
+    if (mine !== undefined)
+      findings.push(finding("603704", role.name, `it was not granted to the migrating role: ${mine}`));
   }
   // If the migrating role may not grant one of these, the role is reported without it.
   for (const attribute of ["REPLICATION", "BYPASSRLS"])
@@ -110,7 +112,7 @@ async function createRole(
 async function letLogIn(target: pg.Client, { name, password }: Role): Promise<RestoreFinding[]> {
   const withPassword = password === null ? "" : ` PASSWORD ${quoteLiteral(password)}`;
   const refusal = await refusalOf(target, `ALTER ROLE ${quoteIdentifier(name)} LOGIN${withPassword}`);
-  return refusal === undefined ? [] : [finding(name, `the target refused its password: ${refusal}`)];
+  return refusal === undefined ? [] : [finding("PGM-701", name, `the target refused its password: ${refusal}`)];
 }
 
 /** Compares with the target, so that a later attempt, which finds an existing role, reports the same. */
@@ -121,12 +123,20 @@ function lostAttributes({ name, attributes }: Role, targetRole: Role, passwordsR
   const why = passwordsReadable ? "" : "its password could not be read on the source, so ";
   return [
     ...(lost.includes("LOGIN")
-      ? [finding(name, `${why}it may not log in on the target`, `${alter} LOGIN PASSWORD '...' on the target`)]
+      ? [
+          finding(
+            passwordsReadable ? "PGM-701" : "603702",
+            name,
+            `${why}it may not log in on the target`,
+            `${alter} LOGIN PASSWORD '...' on the target`,
+          ),
+        ]
       : []),
     ...(rights.length === 0
       ? []
       : [
           finding(
+            "PGM-702",
             name,
             `it lacks ${rights.join(", ")} on the target, which the migrating role may not grant`,
             `if it is needed and allowed: ${alter} ${rights.join(" ")}`,
@@ -138,7 +148,7 @@ function lostAttributes({ name, attributes }: Role, targetRole: Role, passwordsR
 async function commentOn(target: pg.Client, name: string, comment: string): Promise<RestoreFinding[]> {
   const sql = `COMMENT ON ROLE ${quoteIdentifier(name)} IS ${quoteLiteral(comment)}`;
   const refusal = await refusalOf(target, sql);
-  return refusal === undefined ? [] : [finding(name, `its comment was not migrated: ${refusal}`, sql)];
+  return refusal === undefined ? [] : [finding("PGM-703", name, `its comment was not migrated: ${refusal}`, sql)];
 }
 
 async function grant(target: pg.Client, membership: Membership, version: number): Promise<RestoreFinding[]> {
@@ -152,8 +162,12 @@ async function grant(target: pg.Client, membership: Membership, version: number)
   const clause = options.length === 0 ? "" : ` WITH ${options.join(", ")}`;
   const sql = `GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(member)}${clause}`;
   const refusal = await refusalOf(target, sql);
-  return refusal === undefined ? [] : [finding(member, `it is not a member of ${role} on the target: ${refusal}`, sql)];
+  return refusal === undefined
+    ? []
+    : [finding(membershipCode(role), member, `it is not a member of ${role} on the target: ${refusal}`, sql)];
 }
+
+const membershipCode = (role: string): FindingCode => (role === "azure_pg_admin" ? "603707" : "603705");
 
 async function applySettings(
   target: pg.Client,
@@ -167,7 +181,8 @@ async function applySettings(
     const setting = name.split(".").map(quoteIdentifier).join(".");
     const sql = `ALTER ROLE ${quoteIdentifier(role)} SET ${setting} TO ${settingValue(name, value)}`;
     const refusal = await refusalOf(target, sql);
-    if (refusal !== undefined) findings.push(finding(role, `its setting ${name} was left out: ${refusal}`, sql));
+    if (refusal !== undefined)
+      findings.push(finding("PGM-703", role, `its setting ${name} was left out: ${refusal}`, sql));
   }
   return findings;
 }
@@ -218,17 +233,13 @@ async function namesOfRoles(client: pg.Client): Promise<Set<string>> {
   return new Set(rows.map(({ name }) => name));
 }
 
-function finding(
-  role: string,
-  message: string,
-  remedy?: string,
-  state: RestoreFinding["state"] = "Warning",
-): RestoreFinding {
+function finding(code: FindingCode, role: string, message: string, remedy?: string): RestoreFinding {
   return {
+    code,
     object: role,
     objectType: "ROLE",
     message: `role ${role}: ${message}`,
-    state,
+    state: "Warning",
     ...(remedy === undefined ? {} : { remedy }),
   };
 }

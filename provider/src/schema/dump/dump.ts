@@ -70,7 +70,7 @@ async function dumpOnce(source: Endpoint, database: string, options: DumpOptions
   } catch (error) {
     const isFinal = options.signal?.aborted || error instanceof LockNotAvailableError || major > wasmMajor;
     if (options.tool === "native" || isFinal) throw error;
-    return withoutNative(source, database, major, options, error);
+    return withoutNative(database, options, error, () => inWasm(source, database, major, options));
   }
 }
 
@@ -79,18 +79,16 @@ async function dumpOnce(source: Endpoint, database: string, options: DumpOptions
  * disk.
  */
 async function withoutNative(
-  source: Endpoint,
   database: string,
-  major: number,
-  options: DumpOptions,
+  { signal }: DumpOptions,
   nativeError: unknown,
+  dumpEmbedded: () => Promise<Dump>,
 ): Promise<Dump> {
   try {
-    const { text, tool } = await inWasm(source, database, major, options);
+    const { text, tool } = await dumpEmbedded();
     return { text, tool: `${tool}, after the native one failed: ${messageOf(nativeError)}` };
   } catch (error) {
-    if (options.signal?.aborted || error instanceof LockNotAvailableError || error instanceof UnreachableError)
-      throw error;
+    if (signal?.aborted || error instanceof LockNotAvailableError || error instanceof UnreachableError) throw error;
     throw new RefusedError(`neither pg_dump could read ${database}: ${messageOf(nativeError)}; ${messageOf(error)}`, {
       remedy: "correct the cause on the source, then run the migration again",
       cause: new AggregateError([nativeError, error]),

@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { cancellation } from "../../copy/cancellation.js";
 import { RefusedError, messageOf } from "../../errors.js";
 import type { Endpoint, SslMode } from "../../postgres/connection/endpoint.js";
-import { passwordOf } from "../../postgres/connection/password.js";
+import { passwordOf } from "../../postgres/authentication/password.js";
 import { dumpFailure } from "./dump-failure.js";
 import { type DumpOptions, dumpArguments } from "./dump-options.js";
 

@@ -147,6 +147,51 @@ export function isCommentOn(entry: Entry, constraints: ReadonlySet<string>): boo
   return name !== undefined && table !== undefined && constraints.has(constraintKey(table, identifierName(name)));
 }
 
+/**
+ * The plan for a copy in which rows of some tables are still missing: without the foreign keys that involve such a table, and
+ * without validations of checks, whose functions may read any table. Both follow when the last table has its rows.
+ *
+ * @param isIncomplete whether rows of a table are missing
+ */
+export function withoutWaitingConstraints<Plan extends { after: readonly Entry[]; validations: readonly Validation[] }>(
+  plan: Plan,
+  isIncomplete: (table: RelationName) => boolean,
+): Plan {
+  const waits = (entry: Entry): boolean => foreignKeyTables(entry).some(isIncomplete);
+  const waiting = plan.after.filter(waits);
+  const keys = new Set(waiting.flatMap(foreignKeyName));
+  return {
+    ...plan,
+    after: plan.after.filter((entry) => !waiting.includes(entry) && !isCommentOn(entry, keys)),
+    validations: plan.validations.filter(
+      ({ entry, table, constraint }) => isForeignKey(entry) && !keys.has(constraintKey(table, constraint)),
+    ),
+  };
+}
+
+const isForeignKey = ({ type }: Entry): boolean => type === "FK CONSTRAINT";
+
+/** The table of a foreign key and the table that it references; empty for other entries. */
+export function foreignKeyTables(entry: Entry): RelationName[] {
+  if (!isForeignKey(entry)) return [];
+  const tokens = tokenize(entry.sql);
+  const references = tokens.findIndex((_, index) => follows(tokens, index, "REFERENCES"));
+  return [relationAt({ tokens }, tableAt(tokens)), relationAt({ tokens }, references + 1)].filter(
+    (table) => table !== undefined,
+  );
+}
+
+/** From `ALTER TABLE [ONLY] schema.table ADD CONSTRAINT name FOREIGN KEY ...`. */
+function foreignKeyName({ sql }: Entry): string[] {
+  const tokens = tokenize(sql, 9);
+  const at = tableAt(tokens);
+  const table = relationAt({ tokens }, at);
+  const name = tokens[at + 5];
+  return table && name ? [constraintKey(table, identifierName(name))] : [];
+}
+
+const tableAt = (tokens: readonly Token[]): number => (follows(tokens, 2, "ONLY") ? 3 : 2);
+
 export const constraintKey = ({ schema, name }: RelationName, constraint: string): string =>
   JSON.stringify([schema, name, constraint]);
 

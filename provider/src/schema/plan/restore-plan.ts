@@ -218,7 +218,7 @@ const isOwnership = (statement: Statement): boolean =>
  */
 function handoverRank({ type, name, sql }: Entry): number | undefined {
   if (type === "ROW SECURITY") return 0;
-  if ((type === "TRIGGER" || type === "RULE") && firesInReplica.test(sql)) return 0;
+  if ((type === "TRIGGER" || type === "RULE") && firesInReplica(sql)) return 0;
   // Comments on all triggers: a comment does not show whether its trigger fires in a replica.
   if (type === "COMMENT" && /^(TRIGGER|RULE) /.test(name)) return 0;
   if (type === "SEQUENCE OWNER") return 2;
@@ -231,7 +231,20 @@ function handoverRank({ type, name, sql }: Entry): number | undefined {
 /**
  * Triggers and rules that fire for applied changes. Their effects are in the stream as well, and would happen twice.
  */
-const firesInReplica = /^ALTER TABLE .* ENABLE (ALWAYS|REPLICA) (TRIGGER|RULE) /m;
+const firesInReplica = (sql: string): boolean =>
+  firingWords.test(sql) &&
+  splitStatements(sql).some(
+    ({ tokens }) =>
+      follows(tokens, 0, "ALTER", "TABLE") &&
+      tokens.some((_, at) =>
+        ["ALWAYS", "REPLICA"].some((when) =>
+          ["TRIGGER", "RULE"].some((kind) => follows(tokens, at, "ENABLE", when, kind)),
+        ),
+      ),
+  );
+
+/** Only statements that match this are parsed: names may contain line breaks. */
+const firingWords = / ENABLE (ALWAYS|REPLICA) (TRIGGER|RULE) /;
 
 function inHandoverOrder(entries: readonly Entry[]): Entry[] {
   const rank = (entry: Entry): number => handoverRank(entry) ?? 1;

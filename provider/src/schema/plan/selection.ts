@@ -22,6 +22,15 @@ export interface Selection {
   readonly cutSequences: ReadonlySet<string>;
   /** Objects that are excluded only because of their dependencies. */
   readonly lost: readonly LostObject[];
+  /** Excluded schemas, extensions and relations without indexes, and {@link lost} objects. */
+  readonly left: readonly LeftObject[];
+}
+
+export interface LeftObject {
+  /** In the server's wording: `table public.audit`. */
+  readonly what: string;
+  /** Whether the filters exclude it, and not only its dependencies. */
+  readonly isNamed: boolean;
 }
 
 export interface LostObject {
@@ -31,7 +40,7 @@ export interface LostObject {
   readonly vital: boolean;
 }
 
-const everything: Selection = { cut: new Set(), cutRelations: new Set(), cutSequences: new Set(), lost: [] };
+const everything: Selection = { cut: new Set(), cutRelations: new Set(), cutSequences: new Set(), lost: [], left: [] };
 
 /** The OID of pg_class, the same on every server. */
 const relations = 1259;
@@ -47,6 +56,7 @@ export async function readSelection(source: Client, filters: Filters): Promise<S
   const { rows } = await source.query<{
     key: string;
     lost: boolean;
+    named: boolean;
     vital: boolean;
     what: string | null;
     kind: string | null;
@@ -59,6 +69,7 @@ export async function readSelection(source: Client, filters: Filters): Promise<S
       rows.flatMap(({ kind, relation }) => (relation && kind === "S" ? [relationKey(...relation)] : [])),
     ),
     lost: rows.filter(({ lost }) => lost).map(({ what, vital }) => ({ what: what ?? "an object", vital })),
+    left: rows.flatMap(({ what, named }) => (what === null ? [] : [{ what, isNamed: named }])),
   };
 }
 
@@ -152,7 +163,7 @@ WITH RECURSIVE lineage (oid, ancestor) AS (
          c.relkind, k.contype, f.adrelid IS NOT NULL AS is_default,
          coalesce(t.tgisinternal, false) OR w.rulename = '_RETURN' OR y.typrelid <> 0 OR y.typcategory = 'A'
            OR k.contype = 'n' OR n.nspname ~ '^pg_' AS is_inner,
-         n.nspname, c.relname
+         n.nspname, c.relname, (cut.classid, cut.objid) IN (SELECT classid, objid FROM named) AS is_named
     FROM cut
     LEFT JOIN pg_class c ON cut.classid = 'pg_class'::regclass AND c.oid = cut.objid
     LEFT JOIN pg_index i ON i.indexrelid = c.oid
@@ -167,7 +178,7 @@ WITH RECURSIVE lineage (oid, ancestor) AS (
 ), judged AS (
   SELECT part.*,
          NOT coalesce(is_inner, false)
-         AND (classid, objid) NOT IN (SELECT classid, objid FROM named)
+         AND NOT is_named
          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = part.classid AND d.objid = part.objid AND d.deptype = 'e')
          AND CASE WHEN coalesce(relation, 0) <> 0
                   THEN ('pg_class'::regclass::oid, relation) NOT IN (SELECT classid, objid FROM cut)
@@ -178,7 +189,10 @@ WITH RECURSIVE lineage (oid, ancestor) AS (
 )
 SELECT classid || '/' || objid AS key, coalesce(lost, false) AS lost,
        coalesce(relkind IN ('r', 'p', 'f') OR is_default OR contype = 'c', false) AS vital,
-       CASE WHEN lost THEN pg_describe_object(classid, objid, 0) END AS what,
+       is_named AS named,
+       CASE WHEN lost OR relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+              OR classid IN ('pg_namespace'::regclass, 'pg_extension'::regclass)
+            THEN pg_describe_object(classid, objid, 0) END AS what,
        relkind AS kind, CASE WHEN relkind IS NOT NULL THEN json_build_array(nspname, relname) END AS relation
   FROM judged`;
 }

@@ -44,7 +44,7 @@ export async function revise(
 
 const note = (draft: Draft, message: string, remedy?: string): Draft["findings"] => [
   ...draft.findings,
-  findingFor(draft.entry, { message, state: "Warning", ...(remedy === undefined ? {} : { remedy }) }),
+  findingFor(draft.entry, { code: "PGM-441", message, state: "Warning", ...(remedy === undefined ? {} : { remedy }) }),
 ];
 
 /** The quoted name in a server's message, in any language. */

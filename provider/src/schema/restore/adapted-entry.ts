@@ -1,3 +1,4 @@
+import type { FindingCode } from "../../finding-codes/finding-code.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import type { Entry } from "../sql/toc-entries.js";
 import type { RestoreFinding } from "../sql/restore-findings.js";
@@ -25,7 +26,7 @@ export function objectName({ schema, name, type }: Entry): string {
 
 export const findingFor = (
   entry: Entry,
-  finding: Pick<RestoreFinding, "message" | "remedy" | "state">,
+  finding: Pick<RestoreFinding, "code" | "message" | "remedy" | "state">,
 ): RestoreFinding => ({ object: objectName(entry), objectType: entry.type, ...finding });
 
 /** Adapts an entry to the target's roles, tablespaces and table access methods. */
@@ -69,7 +70,10 @@ const isPresentEverywhere = ({ tokens }: Statement): boolean =>
   follows(tokens, 0, "CREATE", "EXTENSION", "IF", "NOT", "EXISTS", "PLPGSQL") ||
   follows(tokens, 0, "COMMENT", "ON", "EXTENSION", "PLPGSQL");
 
-const withoutStatements = (draft: Draft, finding: Pick<RestoreFinding, "message" | "remedy" | "state">): Draft => ({
+const withoutStatements = (
+  draft: Draft,
+  finding: Pick<RestoreFinding, "code" | "message" | "remedy" | "state">,
+): Draft => ({
   ...draft,
   statements: [],
   findings: [...draft.findings, findingFor(draft.entry, finding)],
@@ -86,6 +90,7 @@ function withOwner(draft: Draft, { roles, administrator, resumed }: RestoreConte
   if (role?.mayBecome) return draft;
   const quoted = quoteIdentifier(owner);
   return withoutStatements(draft, {
+    code: ownerCode(draft.entry, owner, role !== undefined),
     message: role
       ? `${administrator} may not give objects to ${owner}, so it owns them itself`
       : `role ${owner} does not exist on the target, so ${administrator} owns its objects`,
@@ -94,6 +99,11 @@ function withOwner(draft: Draft, { roles, administrator, resumed }: RestoreConte
       : `CREATE ROLE ${quoted}, then ALTER ... OWNER TO ${quoted}`,
     state: "Warning",
   });
+}
+
+function ownerCode({ type, name }: Entry, owner: string, exists: boolean): FindingCode {
+  if (type === "SCHEMA OWNER" && name === "public" && owner === "azure_pg_admin") return "603708";
+  return exists ? "PGM-431" : "PGM-430";
 }
 
 function withKnownGrantees(draft: Draft, context: RestoreContext): Draft {
@@ -109,7 +119,7 @@ function withKnownGrantees(draft: Draft, context: RestoreContext): Draft {
     // A REVOKE from a missing role has nothing to do.
     else if (!isRevoke(statement)) {
       const remedy = "create the role on the target, then grant as on the source";
-      findings.push(findingFor(draft.entry, { message: problem, remedy, state: "Warning" }));
+      findings.push(findingFor(draft.entry, { code: "603705", message: problem, remedy, state: "Warning" }));
     }
   }
   return { ...draft, statements, findings };
@@ -167,12 +177,12 @@ function withKnownPolicyRoles(draft: Draft, { roles }: RestoreContext): Draft {
   const remedy = `CREATE ROLE, then: ${policy.text}`;
   if (known.length === 0) {
     const message = `none of the policy's roles exists on the target (${missing}), so it was left out`;
-    return withoutStatements(draft, { message, remedy, state: "Failed" });
+    return withoutStatements(draft, { code: "PGM-432", message, remedy, state: "Failed" });
   }
   const kept = known.map((name) => (name === "public" ? "PUBLIC" : quoteIdentifier(name))).join(", ");
   const text = `${policy.text.slice(0, list.start)}${kept}${policy.text.slice(list.end)}`;
   const message = `roles of the policy that do not exist on the target were left out: ${missing}`;
-  const finding = findingFor(draft.entry, { message, remedy, state: "Warning" });
+  const finding = findingFor(draft.entry, { code: "PGM-432", message, remedy, state: "Warning" });
   return { ...draft, statements: [parseStatement(text)], findings: [...draft.findings, finding] };
 }
 
@@ -190,6 +200,7 @@ function policyRoles({ tokens }: Statement): { names: string[]; start: number; e
 function withoutSubscription(draft: Draft): Draft {
   const create = draft.statements[0];
   return withoutStatements(draft, {
+    code: "PGM-406",
     message: "subscriptions are not created, because they would start to receive changes from their publisher",
     remedy: `after the source's subscription is dropped: ${create ? withoutSecrets(create) : "CREATE SUBSCRIPTION"}`,
     state: "Failed",
@@ -216,5 +227,5 @@ function withStorage(draft: Draft, { tableAccessMethods }: RestoreContext): Draf
 
 const warned = (draft: Draft, message: string): Draft => ({
   ...draft,
-  findings: [...draft.findings, findingFor(draft.entry, { message, state: "Warning" })],
+  findings: [...draft.findings, findingFor(draft.entry, { code: "PGM-414", message, state: "Warning" })],
 });

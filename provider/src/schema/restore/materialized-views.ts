@@ -47,6 +47,7 @@ function stayedEmpty(view: RelationName, refusal: RefusedError): RestoreFinding 
   const reason = lacksResources ? "the target lacks resources" : "its query fails";
   const remedy = lacksResources ? "add the missing resources on the target" : "correct the cause of the error";
   return findingFor(refresh(view), {
+    code: "PGM-422",
     message: `the materialized view was not refreshed, because ${reason}: ${messageOf(refusal.cause)}`,
     remedy: `${remedy}, then: ${refresh(view).sql}`,
     state: "Warning",

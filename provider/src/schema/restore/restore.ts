@@ -105,25 +105,31 @@ export async function tryEntries(
   context: RestoreContext,
   apart?: RestoreApart,
 ): Promise<TriedEntries> {
-  const findings: RestoreFinding[] = [];
+  const attempt: RestoreAttempt = { target, context, findings: [] };
   const waiting: Entry[] = [];
   for await (const batch of apart ? batchesLeft(entries, apart) : batches(entries)) {
     if (context.signal?.aborted) throw cancellation(`the restore, before ${describe(batch[0]!)},`, context.signal);
     if (batch.length > 1 && (await restoreTogether(target, batch, context))) continue;
-    waiting.push(...(await restoreReady(target, batch, waiting, context, findings)));
+    waiting.push(...(await restoreReady(attempt, batch, waiting)));
   }
-  const refusals = await restoreWaiting(target, waiting, context, findings);
-  return { findings: summarize(findings), refusals };
+  const refusals = await restoreWaiting(attempt, waiting);
+  return { findings: summarize(attempt.findings), refusals };
+}
+
+interface RestoreAttempt {
+  readonly target: pg.Client;
+  readonly context: RestoreContext;
+  /** Receives the findings of all restored entries. */
+  readonly findings: RestoreFinding[];
 }
 
 /** Restores entries whose requirements exist. Returns the others, and the entries that belong to them. */
 async function restoreReady(
-  target: pg.Client,
+  attempt: RestoreAttempt,
   entries: readonly Entry[],
   before: readonly Entry[],
-  context: RestoreContext,
-  findings: RestoreFinding[],
 ): Promise<Entry[]> {
+  const { signal } = attempt.context;
   const waits = new Set(before.map(({ id }) => id));
   const waiting: Entry[] = [];
   const wait = (entry: Entry): void => {
@@ -131,12 +137,12 @@ async function restoreReady(
     waiting.push(entry);
   };
   for (const entry of entries) {
-    if (context.signal?.aborted) throw cancellation(`the restore, before ${describe(entry)},`, context.signal);
+    if (signal?.aborted) throw cancellation(`the restore, before ${describe(entry)},`, signal);
     if (entry.dependencies.some((id) => waits.has(id))) {
       wait(entry);
       continue;
     }
-    if (await refusalOf(target, entry, context, findings)) wait(entry);
+    if (await refusalOf(attempt, entry)) wait(entry);
   }
   return waiting;
 }
@@ -145,22 +151,18 @@ async function restoreReady(
  * Retries refused entries after the others, as long as some succeed. The reason: pg_dump does not know what a
  * function's body needs, and the server evaluates the body for generated columns and views.
  */
-async function restoreWaiting(
-  target: pg.Client,
-  entries: readonly Entry[],
-  context: RestoreContext,
-  findings: RestoreFinding[],
-): Promise<RefusedError[]> {
+async function restoreWaiting(attempt: RestoreAttempt, entries: readonly Entry[]): Promise<RefusedError[]> {
+  const { context } = attempt;
   let waiting = entries;
   let tried = Infinity;
   while (waiting.length > 0 && waiting.length < tried) {
     tried = waiting.length;
-    waiting = await restoreReady(target, waiting, [], context, findings);
-    if (waiting.length === tried) waiting = await restoreRecursive(target, waiting, context, findings);
+    waiting = await restoreReady(attempt, waiting, []);
+    if (waiting.length === tried) waiting = await restoreRecursive(attempt, waiting);
   }
   const refused: { readonly entry: Entry; readonly refusal: RefusedError }[] = [];
   for (const entry of waiting) {
-    const refusal = await refusalOf(target, entry, context, findings);
+    const refusal = await refusalOf(attempt, entry);
     if (!refusal) continue;
     if (rootCause(entry, context) === undefined) refused.push({ entry, refusal });
     context.skipped.set(entry.id, skippedEntry(entry, `${describe(entry)} was refused`));
@@ -181,20 +183,15 @@ function rootRefusals(refused: readonly { readonly entry: Entry; readonly refusa
  * Restores functions that call themselves or each other, also through operators and views. Returns the entries that
  * still wait.
  */
-async function restoreRecursive(
-  target: pg.Client,
-  entries: readonly Entry[],
-  context: RestoreContext,
-  findings: RestoreFinding[],
-): Promise<readonly Entry[]> {
+async function restoreRecursive(attempt: RestoreAttempt, entries: readonly Entry[]): Promise<readonly Entry[]> {
   let waiting = entries;
   for (const { entry, replaces } of splitRecursiveDefinition(entries)) {
     if (!replaces.every((one) => waiting.includes(one))) continue;
-    if (await refusalOf(target, entry, context, findings)) continue;
+    if (await refusalOf(attempt, entry)) continue;
     waiting = waiting.filter((one) => !replaces.includes(one));
   }
   const atOnce = createDirectly(waiting);
-  if (!atOnce || (await refusalOf(target, atOnce.entry, context, findings))) return waiting;
+  if (!atOnce || (await refusalOf(attempt, atOnce.entry))) return waiting;
   return waiting.filter((one) => !atOnce.replaces.includes(one));
 }
 
@@ -203,10 +200,8 @@ async function restoreRecursive(
  * entry because of its content; undefined if the object exists.
  */
 export async function refusalOf(
-  target: pg.Client,
+  { target, context, findings }: RestoreAttempt,
   entry: Entry,
-  context: RestoreContext,
-  findings: RestoreFinding[],
 ): Promise<RefusedError | undefined> {
   try {
     findings.push(...(await restoreEntry(target, entry, context)));
@@ -366,6 +361,7 @@ async function watched<T>(
 
 const notGranted = (entry: Entry, message: string): RestoreFinding =>
   findingFor(entry, {
+    code: "603705",
     message: `not all privileges were migrated: ${message}`,
     remedy: "as the object's owner, grant as on the source",
     state: "Warning",
@@ -476,7 +472,13 @@ const skippedEntry = ({ type, schema, name }: Entry, reason: string): SkippedEnt
 
 function skip(entry: Entry, reason: string, { skipped }: RestoreContext): RestoreFinding[] {
   if (!skipped.has(entry.id)) skipped.set(entry.id, skippedEntry(entry, reason));
-  return [findingFor(entry, { message: `it was left out with what it belongs to: ${reason}`, state: "Failed" })];
+  return [
+    findingFor(entry, {
+      code: "PGM-433",
+      message: `it was left out with what it belongs to: ${reason}`,
+      state: "Failed",
+    }),
+  ];
 }
 
 function giveUp(draft: Draft, { statement, error }: Refusal, context: RestoreContext): readonly RestoreFinding[] {
@@ -488,7 +490,7 @@ function giveUp(draft: Draft, { statement, error }: Refusal, context: RestoreCon
     if (!entry.type.endsWith(" OWNER"))
       context.skipped.set(entry.id, skippedEntry(entry, `${describe(entry)}: ${error.message}`));
     const message = `it was left out: ${error.message}`;
-    return [findingFor(entry, { message, remedy: laterRemedy(entry, statement), state: "Failed" })];
+    return [findingFor(entry, { code: "PGM-433", message, remedy: laterRemedy(entry, statement), state: "Failed" })];
   }
   const root = rootCause(entry, context) ?? possibleCause(entry, error, context);
   const because = root === undefined ? "" : `; probably the cause: ${root}, which was left out`;

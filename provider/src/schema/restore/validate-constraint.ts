@@ -31,6 +31,7 @@ export async function validateConstraint(
     const found = query === undefined ? "find the rows that violate it" : `the rows: ${query}`;
     return [
       findingFor(validation.entry, {
+        code: "PGM-426",
         message: `constraint ${validation.constraint} is NOT VALID on the target, because copied rows violate it`,
         remedy: `${found}; correct them on both servers, then on the target: ${validation.entry.sql}`,
         state: "Warning",

@@ -1,8 +1,8 @@
-import type { Finding } from "../../findings.js";
+import type { Problem } from "../../findings.js";
 import { enumerate } from "../../units/enumerate.js";
 
 /** An object that differs from the source after the restore (`Warning`), or that is missing (`Failed`). */
-export interface RestoreFinding extends Pick<Finding, "message" | "remedy" | "state"> {
+export interface RestoreFinding extends Pick<Problem, "code" | "message" | "remedy" | "state"> {
   /** The object, or the first few and the number of the others. */
   readonly object: string;
   /** pg_dump's word for its kind, or `OBJECT` for several of different kinds. */
@@ -13,7 +13,7 @@ export interface RestoreFinding extends Pick<Finding, "message" | "remedy" | "st
 export function summarize(findings: readonly RestoreFinding[]): RestoreFinding[] {
   const groups = new Map<string, RestoreFinding[]>();
   for (const finding of findings) {
-    const key = JSON.stringify([finding.message, finding.remedy, finding.state]);
+    const key = JSON.stringify([finding.code, finding.message, finding.remedy, finding.state]);
     const group = groups.get(key);
     if (group) group.push(finding);
     else groups.set(key, [finding]);

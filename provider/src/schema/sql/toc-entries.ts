@@ -47,8 +47,12 @@ const header =
 
 const ending = /--\n-- PostgreSQL database dump complete\n|-- Completed on /y;
 
-/** Session settings that pg_dump writes between two entries, which apply from there on. */
-const sessionSetting = /(?:^|\n)SET (default_tablespace|default_table_access_method|default_with_oids) = ([^;]*);\s*$/;
+/**
+ * Session settings that pg_dump writes between two entries, which apply from there on. The value is complete, so that the
+ * end of a quoted text, such as that of a comment, does not match.
+ */
+const sessionSetting =
+  /(?:^|\n)SET (default_tablespace|default_table_access_method|default_with_oids) = (''|\w+|"(?:[^"]|"")*");\s*$/;
 
 /**
  * Parses a plain-text dump made with `--verbose` into its entries, in order.

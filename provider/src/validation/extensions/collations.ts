@@ -2,11 +2,11 @@ import type { Client } from "pg";
 import { notExtensionMember } from "../../postgres/catalogue-filters.js";
 import { quoteLiteral } from "../../postgres/identifiers.js";
 import { sqlStateOf } from "../../postgres/sql-state.js";
-import type { Finding } from "../../findings.js";
+import type { Finding, Problem } from "../../findings.js";
 import type { Rule } from "../context.js";
 import { enumerate } from "../../units/enumerate.js";
 
-/** 603401, 603403: the locales of databases and collations exist on the target. */
+/** 603401 to 603403: the locales of databases and collations exist on the target. */
 export const collations: Rule = async ({ sources, target }) => {
   const findings: Finding[] = [];
   for (const [database, client] of sources)
@@ -25,17 +25,22 @@ async function findingsOf(database: string, source: Client, target: Client): Pro
   );
   const { collate, encoding } = rows[0]!;
   const isKnown = await knowsLocale(target, collate);
-  const missing = await missingCollations(source, target, encoding);
+  const absent = await absentCollations(source, target, encoding);
+  const columns = absent.flatMap((one) => one.columns);
+  const elsewhere = absent.filter((one) => one.columns.length === 0).map(({ name }) => name);
+  const missing = await refusedCollations(source, target, encoding);
   const unreadable = encoding === "SQL_ASCII" ? await namesOfOtherEncodings(source) : [];
   return [
     ...(isKnown ? [] : [otherLocale(database, collate)]),
     ...(encoding === "SQL_ASCII" ? [unknownEncoding(database, encoding)] : []),
+    ...(columns.length > 0 ? [columnsLackCollations(database, columns)] : []),
+    ...(elsewhere.length > 0 ? [objectsLackCollations(database, elsewhere)] : []),
     ...(missing.length > 0 ? [lacksCollations(database, missing)] : []),
     ...(unreadable.length > 0 ? [unreadableNames(database, unreadable)] : []),
   ];
 }
 
-type Named = Omit<Finding, "type" | "database">;
+type Named = Omit<Problem, "type" | "database">;
 
 const otherLocale = (database: string, collate: string): Named => ({
   state: "Warning",
@@ -43,15 +48,35 @@ const otherLocale = (database: string, collate: string): Named => ({
   object: collate,
   objectType: "Database",
   message: `the target does not have the locale ${collate} of ${database}; the most similar one is used, so the order of texts may differ`,
-  remedy: `create ${database} on the target yourself with the locale that you want`,
+  remedy: `create ${database} and its schema on the target with the locale that you want, and set dataOnly`,
 });
 
 const unknownEncoding = (database: string, encoding: string): Named => ({
   state: "Warning",
+  code: "PGM-437",
   object: encoding,
   objectType: "Database",
   message: `${database} has the encoding SQL_ASCII, which does not define the meaning of bytes: they are copied unchanged`,
   remedy: "none needed for the migration; texts of mixed encodings stay mixed",
+});
+
+const columnsLackCollations = (database: string, columns: readonly string[]): Named => ({
+  state: "Failed",
+  code: "603402",
+  object: columns[0],
+  objectType: "Database",
+  message: `the target has no locale for the collations of columns in ${database}: ${enumerate(columns, 20)}`,
+  remedy:
+    "on the source, give the columns another collation: ALTER TABLE ... ALTER ... TYPE ... COLLATE; ICU collations are available on every server",
+});
+
+const objectsLackCollations = (database: string, names: readonly string[]): Named => ({
+  state: "Failed",
+  code: "603402",
+  object: names[0],
+  objectType: "Database",
+  message: `the target has no locale for collations that indexes, views or functions of ${database} use: ${enumerate(names, 20)}`,
+  remedy: "on the source, create these objects with another collation; ICU collations are available on every server",
 });
 
 const lacksCollations = (database: string, missing: readonly string[]): Named => ({
@@ -59,13 +84,14 @@ const lacksCollations = (database: string, missing: readonly string[]): Named =>
   code: "603403",
   object: missing[0],
   objectType: "Database",
-  message: `the target has no locale for collations in the schema of ${database}: ${enumerate(missing, 20)}`,
+  message: `the target has no locale for collations that ${database} defines: ${enumerate(missing, 20)}`,
   remedy:
     "on the source, give the columns and indexes another collation (ALTER TABLE ... ALTER ... TYPE ... COLLATE), and drop these; ICU collations are available on every server",
 });
 
 const unreadableNames = (database: string, unreadable: readonly string[]): Named => ({
   state: "Failed",
+  code: "PGM-438",
   object: unreadable[0],
   objectType: "Database",
   message: `names or texts in the schema of ${database} are not valid UTF-8: ${enumerate(unreadable)}`,
@@ -81,25 +107,43 @@ interface OwnCollation {
   readonly deterministic: boolean;
 }
 
-/** Collations that the schema uses and that the target neither has nor can create. */
-async function missingCollations(source: Client, target: Client, encoding: string): Promise<string[]> {
-  const { rows: brought } = await source.query<{ name: string }>(
-    // Collations of initdb that an object uses.
-    `SELECT DISTINCT c.collname AS name FROM pg_depend d
-       JOIN pg_collation c ON d.refclassid = 'pg_collation'::regclass AND c.oid = d.refobjid WHERE c.oid < 16384`,
+interface AbsentCollation {
+  readonly name: string;
+  /** Columns that use it, as table.column (collation). Other objects may use it as well. */
+  readonly columns: readonly string[];
+}
+
+/** Collations of initdb that the schema uses and that the target lacks. */
+async function absentCollations(source: Client, target: Client, encoding: string): Promise<AbsentCollation[]> {
+  const { rows: used } = await source.query<AbsentCollation>(
+    `SELECT c.collname AS name,
+            array_remove(array_agg(DISTINCT CASE WHEN a.attnum > 0 AND r.relkind IN ('r', 'p', 'f')
+                                                 THEN format('%s.%I.%I (%I)', r.relnamespace::regnamespace, r.relname, a.attname, c.collname) END), NULL) AS columns
+       FROM pg_depend d
+       JOIN pg_collation c ON d.refclassid = 'pg_collation'::regclass AND c.oid = d.refobjid
+       LEFT JOIN pg_class r ON d.classid = 'pg_class'::regclass AND r.oid = d.objid
+       LEFT JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = d.objsubid
+      WHERE c.oid < 16384 GROUP BY c.collname ORDER BY 1`,
   );
-  const { rows: absent } = await target.query<{ name: string }>(
+  const { rows } = await target.query<{ name: string }>(
     `SELECT name FROM unnest($1::name[]) AS name
       WHERE NOT EXISTS (SELECT FROM pg_collation c WHERE c.collnamespace = 'pg_catalog'::regnamespace AND c.collname = name
                            AND c.collencoding IN (-1, pg_char_to_encoding($2)))`,
-    [brought.map(({ name }) => name), encoding],
+    [used.map(({ name }) => name), encoding],
   );
+  const absent = new Set(rows.map(({ name }) => name));
+  return used.filter(({ name }) => absent.has(name));
+}
+
+/** User-defined collations that the target cannot create. */
+async function refusedCollations(source: Client, target: Client, encoding: string): Promise<string[]> {
   const { rows } = await target.query<{ encoding: string }>("SELECT current_setting('server_encoding') AS encoding");
   // The encoding of the database determines which locales are possible.
-  const own = rows[0]!.encoding === encoding ? await ownCollations(source) : [];
+  if (rows[0]!.encoding !== encoding) return [];
   const refused: string[] = [];
-  for (const collation of own) if (await isRefused(target, collation)) refused.push(collation.name);
-  return [...absent.map(({ name }) => name), ...refused];
+  for (const collation of await ownCollations(source))
+    if (await isRefused(target, collation)) refused.push(collation.name);
+  return refused;
 }
 
 async function ownCollations(source: Client): Promise<OwnCollation[]> {

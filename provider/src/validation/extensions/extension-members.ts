@@ -1,16 +1,10 @@
 import pg from "pg";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
-import { readSelection } from "../../schema/plan/selection.js";
 import type { Finding } from "../../findings.js";
 import type { Rule } from "../context.js";
 import { enumerate } from "../../units/enumerate.js";
-
-interface UsedExtension {
-  readonly key: string;
-  readonly name: string;
-  readonly version: string;
-}
+import { usedExtensions, type UsedExtension } from "./used-extensions.js";
 
 /** An object of an extension on the source. */
 interface Member {
@@ -32,21 +26,9 @@ export const extensionMembers: Rule = async ({ sources, target, spec }) => {
   const offered = await offeredVersions(target);
   const onTarget = new Map<string, ReadonlySet<string> | undefined>();
   for (const [database, source] of sources) {
-    const { cut } = await readSelection(source, spec);
-    const used = (await usedExtensions(source)).filter(({ key, name }) => !cut.has(key) && offered.has(name));
+    const used = (await usedExtensions(source, spec)).filter(({ name }) => offered.has(name));
     const common = { database, type: "ExtensionsValidation", objectType: "Database" } as const;
-    const changing = used.filter(({ name, version }) => offered.get(name)!.version !== version);
-    if (changing.length > 0)
-      findings.push({
-        ...common,
-        state: "Warning",
-        object: changing[0]!.name,
-        message: `extensions are created in the version that the target offers: ${enumerate(
-          changing.map(({ name, version }) => `${name} ${offered.get(name)!.version} instead of ${version}`),
-          namedAtMost,
-        )}`,
-        remedy: "check the extension's release notes if the version is older, or much newer, than on the source",
-      });
+    findings.push(...otherVersions(common, used, offered));
     const schemas = await extensionSchemas(source);
     const lost: Member[] = [];
     // Only trusted extensions: others may run any code. One that requires preloading would end the session.
@@ -61,7 +43,33 @@ export const extensionMembers: Rule = async ({ sources, target, spec }) => {
   return findings;
 };
 
-function lostMembers(common: Pick<Finding, "database" | "type" | "objectType">, members: readonly Member[]): Finding[] {
+/** Azure has its own code for PostGIS. */
+function otherVersions(
+  common: Common,
+  used: readonly UsedExtension[],
+  offered: ReadonlyMap<string, OfferedExtension>,
+): Finding[] {
+  const changing = used.filter(({ name, version }) => offered.get(name)!.version !== version);
+  const isPostgis = ({ name }: UsedExtension): boolean => name.startsWith("postgis");
+  return [
+    { code: "603406" as const, some: changing.filter(isPostgis) },
+    { code: "PGM-427" as const, some: changing.filter((one) => !isPostgis(one)) },
+  ]
+    .filter(({ some }) => some.length > 0)
+    .map(({ code, some }) => ({
+      ...common,
+      ...{ state: "Warning", code, object: some[0]!.name },
+      message: `extensions are created in the version that the target offers: ${enumerate(
+        some.map(({ name, version }) => `${name} ${offered.get(name)!.version} instead of ${version}`),
+        namedAtMost,
+      )}`,
+      remedy: "check the extension's release notes if the version is older, or much newer, than on the source",
+    }));
+}
+
+type Common = Pick<Finding, "database" | "type" | "objectType">;
+
+function lostMembers(common: Common, members: readonly Member[]): Finding[] {
   const needed = members.filter(({ users }) => users.length > 0);
   const unneeded = members.filter(({ users }) => users.length === 0);
   const remedy =
@@ -73,6 +81,7 @@ function lostMembers(common: Pick<Finding, "database" | "type" | "objectType">, 
           {
             ...common,
             state: "Failed" as const,
+            code: "PGM-428" as const,
             object: needed[0]!.identity,
             message: `these belong to an extension on the source but not on the target, and other objects need them: ${enumerate(
               needed.map(({ type, identity, users }) => `${type} ${identity} (${enumerate(users)})`),
@@ -87,6 +96,7 @@ function lostMembers(common: Pick<Finding, "database" | "type" | "objectType">, 
           {
             ...common,
             state: "Warning" as const,
+            code: "PGM-428" as const,
             object: unneeded[0]!.identity,
             message: `these belong to an extension on the source but not on the target, and are not migrated: ${enumerate(
               unneeded.map(({ type, identity }) => `${type} ${identity}`),
@@ -109,14 +119,6 @@ async function offeredVersions(target: pg.Client): Promise<ReadonlyMap<string, O
        FROM pg_available_extensions e JOIN pg_available_extension_versions v ON v.name = e.name AND v.version = e.default_version`,
   );
   return new Map(rows.map(({ name, version, trusted }) => [name, { version, trusted }]));
-}
-
-async function usedExtensions(source: pg.Client): Promise<UsedExtension[]> {
-  const { rows } = await source.query<UsedExtension>(
-    `SELECT 'pg_extension'::regclass::oid || '/' || oid AS key, extname AS name, extversion AS version
-       FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY extname`,
-  );
-  return rows;
 }
 
 async function extensionSchemas(session: pg.Client): Promise<string[]> {

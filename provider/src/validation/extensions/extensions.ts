@@ -1,18 +1,26 @@
 import type { Client } from "pg";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
-import { readSelection } from "../../schema/plan/selection.js";
+import type { FindingCode } from "../../finding-codes/finding-code.js";
 import type { Finding } from "../../findings.js";
 import type { Rule } from "../context.js";
 import { enumerate } from "../../units/enumerate.js";
+import { usedExtensions } from "./used-extensions.js";
 
-/** 603108, 603405, 603408: every extension of the source can be created on the target. */
+/** 603108, 603405: every extension of the source can be created on the target. */
 export const extensions: Rule = async ({ sources, target, spec }) => {
   const allowed = await allowList(target);
   const available = await availableExtensions(target);
   const findings: Finding[] = [];
   for (const [database, client] of sources) {
-    const used = await usedExtensions(client, (await readSelection(client, spec)).cut);
+    const all = (await usedExtensions(client, spec)).map(({ name }) => name);
+    const used = all.filter((name) => !serviceExtensions.has(name));
+    findings.push(
+      ...ofService(
+        database,
+        all.filter((name) => serviceExtensions.has(name)),
+      ),
+    );
     findings.push(...missing(database, used, available), ...notAllowed(database, used, available, allowed));
     const tried = used.filter((name) => allowed?.has(name) !== false && available.get(name)?.creatable === false);
     const refused = await refusedExtensions(target, allowed === undefined ? [] : tried);
@@ -46,21 +54,26 @@ async function availableExtensions(target: Client): Promise<ReadonlyMap<string, 
   return new Map(rows.map(({ name, creatable }) => [name, { creatable }]));
 }
 
-/** Extensions that are not excluded by a filter. */
-async function usedExtensions(source: Client, cut: ReadonlySet<string>): Promise<string[]> {
-  const { rows } = await source.query<{ name: string; key: string }>(
-    `SELECT extname AS name, 'pg_extension'::regclass::oid || '/' || oid AS key
-       FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY extname`,
-  );
-  return rows.filter(({ key }) => !cut.has(key)).map(({ name }) => name);
+/** Extensions of every flexible server, which its administrator may neither drop nor create. */
+const serviceExtensions: ReadonlySet<string> = new Set(["azure", "pgaadauth"]);
+
+function ofService(database: string, names: readonly string[]): Finding[] {
+  if (names.length === 0) return [];
+  return [
+    {
+      ...{ database, type: "ExtensionsValidation", objectType: "Database", object: names[0] },
+      ...{ state: "Warning", code: "PGM-447" },
+      message: `these extensions of ${database} belong to the source's service, and are left out: ${enumerate(names)}`,
+      remedy: `none needed; exclude them to remove this finding: exclude: { extensions: ${JSON.stringify(names)} }`,
+    },
+  ];
 }
 
 const failed = (
   database: string,
-  code: string,
+  code: FindingCode,
   names: readonly string[],
-  message: string,
-  remedy: string,
+  { message, remedy }: Pick<Finding, "message" | "remedy">,
 ): Finding => ({
   database,
   type: "ExtensionsValidation",
@@ -76,13 +89,10 @@ function missing(database: string, used: readonly string[], available: ReadonlyM
   const names = used.filter((name) => !available.has(name));
   if (names.length === 0) return [];
   return [
-    failed(
-      database,
-      "603405",
-      names,
-      `the target does not offer ${enumerate(names)}, which ${database} uses`,
-      `on the source, drop the extensions that are not needed: ${names.map((name) => `DROP EXTENSION ${quoteIdentifier(name)}`).join("; ")}; or install them on the target`,
-    ),
+    failed(database, "603405", names, {
+      message: `the target does not offer ${enumerate(names)}, which ${database} uses`,
+      remedy: `on the source, drop the extensions that are not needed: ${names.map((name) => `DROP EXTENSION ${quoteIdentifier(name)}`).join("; ")}; or install them on the target`,
+    }),
   ];
 }
 
@@ -97,13 +107,10 @@ function notAllowed(
   if (names.length === 0) return [];
   const list = [...allowed, ...names].filter(Boolean).join(",").toUpperCase();
   return [
-    failed(
-      database,
-      "603108",
-      names,
-      `the server parameter azure.extensions does not allow ${enumerate(names)}, which ${database} uses`,
-      `az postgres flexible-server parameter set --resource-group <group> --server-name <server> --name azure.extensions --value ${list}`,
-    ),
+    failed(database, "603108", names, {
+      message: `the server parameter azure.extensions does not allow ${enumerate(names)}, which ${database} uses`,
+      remedy: `az postgres flexible-server parameter set --resource-group <group> --server-name <server> --name azure.extensions --value ${list}`,
+    }),
   ];
 }
 
@@ -149,7 +156,7 @@ async function notCreatable(database: string, source: Client, names: readonly st
   const needed = rows.map(({ name }) => name);
   const unneeded = names.filter((name) => !needed.includes(name));
   const list = (some: readonly string[]): string => JSON.stringify(some);
-  const common = { database, type: "ExtensionsValidation", code: "603408", objectType: "Database" } as const;
+  const common = { database, type: "ExtensionsValidation", code: "PGM-429", objectType: "Database" } as const;
   return [
     ...(needed.length === 0
       ? []

@@ -48,6 +48,7 @@ export const expressionReevaluation: Rule = async ({ sources, spec }) => {
       findings.push({
         ...common,
         state: "Failed",
+        code: "PGM-425",
         object: broken[0],
         message: `these indexes cannot be rebuilt, because their functions fail for current rows: ${enumerate(broken, namedAtMost)}`,
         remedy: "on the source, correct the rows or the functions until REINDEX INDEX succeeds, or drop the index",
@@ -56,6 +57,7 @@ export const expressionReevaluation: Rule = async ({ sources, spec }) => {
       findings.push({
         ...common,
         state: "Warning",
+        code: "PGM-426",
         object: violated[0],
         message: `these check constraints will be NOT VALID, because current rows violate them: ${enumerate(violated, namedAtMost)}`,
         remedy: "correct the rows or the functions on the source if the checks have to hold for all rows",
@@ -64,6 +66,7 @@ export const expressionReevaluation: Rule = async ({ sources, spec }) => {
       findings.push({
         ...common,
         state: "Warning",
+        code: "PGM-424",
         object: untried[0],
         message: `these depend on functions that the target evaluates again. They could not be tested on the source, because other roles than superusers and this role own functions in the database: ${enumerate(untried, namedAtMost)}`,
         remedy:

@@ -8,7 +8,7 @@ export const filters: Rule = async ({ spec, sources }) => {
   const findings: Finding[] = [];
   for (const [database, client] of sources) {
     const { lost } = await readSelection(client, spec);
-    const common = { database, type: "SchemaValidation", objectType: "Database" } as const;
+    const common = { database, type: "SchemaValidation", objectType: "Database", code: "PGM-419" } as const;
     const vital = lost.filter((one) => one.vital).map(({ what }) => what);
     if (vital.length > 0)
       findings.push({

@@ -2,12 +2,13 @@ import type { Client } from "pg";
 import { notExtensionMember, userSchemas } from "../../postgres/catalogue-filters.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { readSelection } from "../../schema/plan/selection.js";
+import type { FindingCode } from "../../finding-codes/finding-code.js";
 import type { Finding } from "../../findings.js";
-import type { Rule } from "../context.js";
+import type { SourceRule } from "../context.js";
 import { enumerate } from "../../units/enumerate.js";
 
 interface Check {
-  readonly code?: string;
+  readonly code: FindingCode;
   /** Returns names in a column `name` and, if a filter may exclude the object, its {@link catalogueKey} in `key`. */
   readonly query: string;
   readonly onlineOnly?: true;
@@ -127,12 +128,13 @@ const checks: readonly Check[] = [
     code: "603404",
     query: `SELECT format('%I.%I', n.nspname, c.relname) AS name, ${key("pg_class", "c.oid")} FROM pg_class c
               JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE (to_jsonb(c) ->> 'relhasoids')::bool AND c.relkind = 'r' AND n.nspname !~ '^pg_'`,
+             WHERE (to_jsonb(c) ->> 'relhasoids')::bool AND c.relkind = 'r' AND ${userSchemas("n")}`,
     message: (names) =>
       `these tables were created WITH OIDS, which PostgreSQL 12 removed: ${names}; their oid column is not migrated`,
     remedy: "ALTER TABLE ... SET WITHOUT OIDS on the source, after copying what refers to the oids",
   },
   {
+    code: "603404",
     state: "Failed",
     to: 120000,
     query: `SELECT pg_describe_object(d.classid, d.objid, 0) AS name, d.classid || '/' || d.objid AS key
@@ -142,6 +144,7 @@ const checks: readonly Check[] = [
     remedy: "drop them on the source, or let them use another column of the table",
   },
   {
+    code: "PGM-401",
     state: "Failed",
     to: 120000,
     query: `WITH RECURSIVE given_up (oid) AS (
@@ -165,6 +168,7 @@ const checks: readonly Check[] = [
       "change them to timestamptz or interval on the source (ALTER TABLE ... ALTER ... TYPE), or exclude the tables",
   },
   {
+    code: "PGM-402",
     state: "Failed",
     to: 140000,
     query: `SELECT o.oid::regoperator::text AS name, ${key("pg_operator", "o.oid")} FROM pg_operator o
@@ -173,6 +177,7 @@ const checks: readonly Check[] = [
     remedy: "drop them on the source, and call their functions instead",
   },
   {
+    code: "PGM-403",
     state: "Failed",
     to: 140000,
     query: `WITH array_function AS (
@@ -191,6 +196,7 @@ const checks: readonly Check[] = [
     remedy: "drop them on the source, and create them on the target with the new types after the migration",
   },
   {
+    code: "PGM-404",
     state: "Failed",
     rowsOnly: true,
     query: `SELECT format('%s.%I', c.oid::regclass, a.attname) AS name, ${key("pg_class", "c.oid")} FROM pg_inherits h
@@ -204,13 +210,15 @@ const checks: readonly Check[] = [
     remedy: "on the source: UPDATE ... WHERE ... IS NULL, then ALTER TABLE ... ALTER ... SET NOT NULL",
   },
   {
+    code: "PGM-405",
     query: `SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_index x
               JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE NOT x.indisvalid AND c.relkind = 'i' AND n.nspname !~ '^pg_'`,
+             WHERE NOT x.indisvalid AND c.relkind = 'i' AND ${userSchemas("n")}`,
     message: (names) => `invalid indexes, left by a failed CREATE INDEX CONCURRENTLY, are not migrated: ${names}`,
     remedy: "on the source, REINDEX INDEX CONCURRENTLY if an index is needed, otherwise DROP INDEX",
   },
   {
+    code: "PGM-406",
     from: 100000,
     query:
       "SELECT subname AS name FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())",
@@ -219,12 +227,14 @@ const checks: readonly Check[] = [
     remedy: "create them on the target with CREATE SUBSCRIPTION after the cutover, and drop them on the source",
   },
   {
+    code: "PGM-407",
     superuserOnly: true,
     query: `SELECT evtname AS name FROM pg_event_trigger e WHERE ${notExtensionMember("pg_event_trigger", "e.oid")}`,
     message: (names) => `event triggers require a superuser of the target, and are left out: ${names}`,
     remedy: "let a superuser create them on the target, or do without them",
   },
   {
+    code: "PGM-408",
     superuserOnly: true,
     from: 100000,
     query: `SELECT pubname AS name FROM pg_publication p
@@ -234,6 +244,7 @@ const checks: readonly Check[] = [
     remedy: "CREATE PUBLICATION ... FOR TABLE on the target, naming the tables",
   },
   {
+    code: "603409",
     superuserOnly: true,
     query: `SELECT format('%s AS %s', c.castsource::regtype, c.casttarget::regtype) AS name FROM pg_cast c
              WHERE c.oid >= 16384 AND ${notExtensionMember("pg_cast", "c.oid")}
@@ -243,6 +254,7 @@ const checks: readonly Check[] = [
     remedy: "write the conversion explicitly in queries that rely on it",
   },
   {
+    code: "PGM-409",
     superuserOnly: true,
     query: `SELECT fdwname AS name FROM pg_foreign_data_wrapper w WHERE ${notExtensionMember("pg_foreign_data_wrapper", "w.oid")}
             UNION ALL
@@ -253,6 +265,7 @@ const checks: readonly Check[] = [
     remedy: "use a wrapper of an extension that the target offers",
   },
   {
+    code: "PGM-409",
     superuserOnly: true,
     state: "Failed",
     query: `SELECT t.ftrelid::regclass::text AS name, ${key("pg_class", "t.ftrelid")} FROM pg_foreign_table t JOIN pg_foreign_server s ON s.oid = t.ftserver
@@ -261,6 +274,7 @@ const checks: readonly Check[] = [
     remedy: "drop them on the source, or exclude them: exclude: { tables: [...] }",
   },
   {
+    code: "603413",
     superuserOnly: true,
     state: "Failed",
     query: `SELECT p.oid::regprocedure::text AS name, ${key("pg_proc", "p.oid")} FROM pg_proc p
@@ -274,6 +288,14 @@ const checks: readonly Check[] = [
     remedy: "rewrite them in a trusted language (plpgsql, sql), or drop them on the source",
   },
   {
+    code: "603413",
+    superuserOnly: true,
+    query: `SELECT quote_ident(l.lanname) AS name FROM pg_language l WHERE ${ownLanguage}`,
+    message: (names) => `languages without an extension require a superuser of the target, and are left out: ${names}`,
+    remedy: "create the language with its extension on the source, or rewrite its functions",
+  },
+  {
+    code: "PGM-410",
     superuserOnly: true,
     state: "Failed",
     query: `SELECT a.aggfnoid::regprocedure::text AS name, ${key("pg_proc", "p.oid")} FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid
@@ -282,6 +304,7 @@ const checks: readonly Check[] = [
     remedy: "change their state type, or drop them on the source",
   },
   {
+    code: "PGM-411",
     superuserOnly: true,
     query: `SELECT format('operator class %I.%I', n.nspname, o.opcname) AS name FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace
              WHERE o.oid >= 16384 AND ${notExtensionMember("pg_opclass", "o.oid")}
@@ -297,8 +320,6 @@ const checks: readonly Check[] = [
             UNION ALL
             SELECT format('access method %I', a.amname) FROM pg_am a WHERE a.oid >= 16384 AND ${notExtensionMember("pg_am", "a.oid")}
             UNION ALL
-            SELECT format('language %I', l.lanname) FROM pg_language l WHERE ${ownLanguage}
-            UNION ALL
             SELECT format('TRANSFORM FOR %s LANGUAGE %I', t.trftype::regtype, l.lanname) FROM pg_transform t
               JOIN pg_language l ON l.oid = t.trflang WHERE t.oid >= 16384 AND ${notExtensionMember("pg_transform", "t.oid")}
             UNION ALL
@@ -308,6 +329,7 @@ const checks: readonly Check[] = [
     remedy: "drop the objects that use them on the source, or exclude them",
   },
   {
+    code: "PGM-411",
     superuserOnly: true,
     state: "Failed",
     query: `WITH left_out (classid, objid) AS (${[
@@ -331,6 +353,7 @@ const checks: readonly Check[] = [
     remedy: "drop them on the source, exclude them, or let them use PostgreSQL's own",
   },
   {
+    code: "PGM-412",
     superuserOnly: true,
     query: `SELECT p.oid::regprocedure::text AS name, ${key("pg_proc", "p.oid")} FROM pg_proc p
              WHERE p.oid >= 16384 AND (p.proleakproof OR to_jsonb(p) ->> 'prosupport' <> '-') AND ${notExtensionMember("pg_proc", "p.oid")}`,
@@ -338,6 +361,7 @@ const checks: readonly Check[] = [
     remedy: "none needed for correct results: plans may use fewer indexes, and estimates of row counts may be worse",
   },
   {
+    code: "603410",
     superuserOnly: true,
     from: 90600,
     query: systemObjects
@@ -352,11 +376,13 @@ const checks: readonly Check[] = [
     remedy: "let a superuser grant or revoke them on the target if they are needed",
   },
   {
+    code: "PGM-413",
     query: "SELECT DISTINCT format('%s on %s %s', provider, objtype, objname) AS name FROM pg_seclabels ORDER BY 1",
     message: (names) => `security labels are migrated only if the target has loaded their provider: ${names}`,
     remedy: "load the provider on the target (shared_preload_libraries), or do without the labels",
   },
   {
+    code: "PGM-414",
     query: `SELECT spcname AS name FROM pg_tablespace t WHERE spcname NOT IN ('pg_default', 'pg_global')
                AND (EXISTS (SELECT FROM pg_class c WHERE c.reltablespace = t.oid)
                     OR EXISTS (SELECT FROM pg_database d WHERE d.dattablespace = t.oid AND d.datname = current_database()))`,
@@ -365,11 +391,13 @@ const checks: readonly Check[] = [
     remedy: "none needed on a managed server, which has a single storage",
   },
   {
+    code: "PGM-415",
     query: `${insideSystemSchemas} NOT ${usedOutside}`,
     message: (names) => `objects in pg_catalog or information_schema are not in any dump, and not migrated: ${names}`,
     remedy: "if they are needed, move them to another schema on the source (ALTER ... SET SCHEMA)",
   },
   {
+    code: "PGM-415",
     state: "Failed",
     query: `${insideSystemSchemas} ${usedOutside}`,
     message: (names) =>
@@ -377,6 +405,7 @@ const checks: readonly Check[] = [
     remedy: "move them to another schema on the source: ALTER ... SET SCHEMA",
   },
   {
+    code: "PGM-416",
     state: "Failed",
     query: `SELECT pg_describe_object(d.classid, d.objid, 0) AS name, d.classid || '/' || d.objid AS key
               FROM pg_depend d JOIN pg_namespace n ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid
@@ -389,6 +418,7 @@ const checks: readonly Check[] = [
       'rename the schema on the source (ALTER SCHEMA pgmigration RENAME TO ...), or exclude it: exclude: { schemas: ["pgmigration"] }',
   },
   {
+    code: "PGM-417",
     rowsOnly: true,
     // OFFSET 0 prevents pg_relation_size, which waits for a table's lock, from being called for all tables.
     query: `SELECT c.oid::regclass::text AS name, ${key("pg_class", "c.oid")}
@@ -401,6 +431,7 @@ const checks: readonly Check[] = [
       "if a table is your own, run ALTER EXTENSION ... DROP TABLE on the source; otherwise copy its rows after the migration",
   },
   {
+    code: "PGM-418",
     rowsOnly: true,
     state: "Failed",
     from: 110000,
@@ -412,6 +443,7 @@ const checks: readonly Check[] = [
     remedy: "partition them by list, or by the key's text, on the source; or exclude them and copy them with pg_dump",
   },
   {
+    code: "PGM-208",
     rowsOnly: true,
     query:
       "SELECT quote_literal(gid) AS name FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared",
@@ -419,6 +451,7 @@ const checks: readonly Check[] = [
     remedy: "COMMIT PREPARED or ROLLBACK PREPARED on the source before the copy starts",
   },
   {
+    code: "PGM-207",
     onlineOnly: true,
     query: "SELECT 'large object ' || oid AS name FROM pg_largeobject_metadata LIMIT 6",
     message: (names) => `large objects are copied once, and their changes are not replicated: ${names}`,
@@ -430,7 +463,7 @@ const checks: readonly Check[] = [
 const namesAtMost = 100;
 
 /** Reports objects that will be missing or different on the target, before the copy. */
-export const objects: Rule = async ({ sources, spec, sourceVersion, targetVersion, targetSuperuser }) => {
+export const objects: SourceRule = async ({ sources, spec, sourceVersion, targetVersion, targetSuperuser }) => {
   const findings: Finding[] = [];
   for (const [database, client] of sources) {
     const { cut } = await readSelection(client, spec);
@@ -445,7 +478,7 @@ export const objects: Rule = async ({ sources, spec, sourceVersion, targetVersio
         database,
         type: "SchemaValidation",
         state: check.state ?? "Warning",
-        ...(check.code ? { code: check.code } : {}),
+        code: check.code,
         object: names[0],
         objectType: "Database",
         message: check.message(enumerate(names, namesAtMost)),

@@ -30,6 +30,7 @@ export const owners: Rule = async ({ sources, target, targetVersion, spec }) => 
     if (missing.length > 0)
       findings.push({
         ...common,
+        code: "PGM-430",
         object: missing[0],
         message: `roles of ${database} that the target does not have: ${enumerate(missing, 50)}; ${spec.target.user} will own their objects, their privileges and policies are left out${without}`,
         remedy: `set migrateRoles to true, or on the target: ${missing
@@ -41,6 +42,7 @@ export const owners: Rule = async ({ sources, target, targetVersion, spec }) => 
     if (distant.length > 0)
       findings.push({
         ...common,
+        code: "PGM-431",
         object: distant[0],
         message: `${spec.target.user} may not act as ${enumerate(distant, 50)} on the target, so it will own their objects in ${database}, and their default privileges are left out`,
         remedy: `on the target, if it is allowed: GRANT ${distant.slice(0, 5).map(quoteIdentifier).join(", ")} TO ${quoteIdentifier(spec.target.user)}`,

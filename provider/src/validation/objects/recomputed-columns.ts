@@ -8,7 +8,7 @@ import type { Finding } from "../../findings.js";
 import type { Rule } from "../context.js";
 import { enumerate } from "../../units/enumerate.js";
 import { type Trial, Trials } from "./trial.js";
-import { calledBy, callsUsers, callsWritten } from "../../postgres/called-functions.js";
+import { calledBy, callsUsers, callsWritten, readsPartitionKey } from "../../postgres/called-functions.js";
 
 interface FilledView {
   readonly key: string;
@@ -52,6 +52,7 @@ export const recomputedColumns: Rule = async ({ sources, spec }) => {
       findings.push({
         ...common,
         state: "Warning",
+        code: "PGM-422",
         object: failing[0],
         message: `materialized views stay empty, because their queries fail for current rows: ${enumerate(failing, namedAtMost)}`,
         remedy:
@@ -68,6 +69,7 @@ export const recomputedColumns: Rule = async ({ sources, spec }) => {
       findings.push({
         ...common,
         state: spec.verification === "content" ? "Failed" : "Warning",
+        code: "PGM-423",
         object: titleOf(stale[0]!),
         message: `stored generated columns differ from their expressions, and the target computes them again: ${enumerate(stale.map(titleOf), namedAtMost)}`,
         remedy: `let the source compute them again, too: ${stale.slice(0, 5).map(recomputation).join("; ")}`,
@@ -76,6 +78,7 @@ export const recomputedColumns: Rule = async ({ sources, spec }) => {
       findings.push({
         ...common,
         state: "Warning",
+        code: "PGM-424",
         object: untried[0],
         message: `the target computes these again. They could not be tested on the source, because they call functions that neither superusers nor this role own: ${enumerate(untried, namedAtMost)}`,
         remedy:
@@ -101,6 +104,8 @@ async function filledViews(source: Client): Promise<FilledView[]> {
             ARRAY(${readBy("c.oid")} SELECT 'pg_class'::regclass::oid || '/' || oid FROM read WHERE oid <> c.oid) AS reads,
             -- The query does not show implied casts, nor functions that create values of a domain from JSON or text.
             NOT EXISTS (SELECT FROM pg_cast k WHERE k.castfunc >= 16384 AND ${notExtensionMember("pg_cast", "k.oid")})
+              -- The planner estimates conditions on a range by the difference function of its type.
+              AND NOT EXISTS (SELECT FROM pg_range k WHERE k.rngsubdiff >= 16384)
               AND NOT EXISTS (SELECT FROM pg_constraint k
                                WHERE k.contypid <> 0 AND (${callsUsers("k.conbin")} OR ${callsVolatile("k.conbin")}))
               AND NOT EXISTS (${readBy("c.oid")} SELECT FROM read JOIN pg_class r ON r.oid = read.oid
@@ -130,12 +135,12 @@ const readBy = (oid: string): string => `
   )`;
 
 /**
- * PostgreSQL's functions that read files, terminate sessions or execute a text are volatile. The exceptions create XML
- * from a table or schema, which is known only at run time and may be a view that calls any function.
+ * PostgreSQL's functions that read files, terminate sessions or execute a text are volatile. The exceptions read a table
+ * that is known only at run time: it may be a view that calls any function, or its partition key may.
  */
 const callsVolatile = (tree: string): string =>
   `EXISTS (SELECT FROM ${calledBy(tree)} JOIN pg_proc p ON p.oid = called.oid
-            WHERE p.provolatile = 'v' OR p.proname ~ '^(table|schema|database)_to_xml')`;
+            WHERE p.provolatile = 'v' OR p.proname ~ '^(table|schema|database)_to_xml' OR ${readsPartitionKey("p.proname")})`;
 
 interface Trying {
   /** With the error of each view. A view that reads a failing view has that view as its reason. */

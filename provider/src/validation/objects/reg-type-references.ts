@@ -79,7 +79,7 @@ export const regTypeReferences: Rule = async (context) => {
         if (missing.length > 0) refused.push(`${title} (${column.type} ${enumerate(missing)})`);
       }
     }
-    const common = { database, type: "SchemaValidation", objectType: "Database" } as const;
+    const common = { database, type: "SchemaValidation", objectType: "Database", code: "PGM-421" } as const;
     if (refused.length > 0)
       findings.push({
         ...common,

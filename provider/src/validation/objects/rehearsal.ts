@@ -14,6 +14,8 @@ import type { Finding } from "../../findings.js";
 import type { Rule, ValidationContext } from "../context.js";
 
 const maxFindings = 50;
+/** The copy waits longer for locks. The validation of a locked schema is a warning, and must not take a minute. */
+const lockSeconds = 5;
 
 /**
  * Restores the complete schema into an empty temporary database of the target, and drops it. This reports all refusals
@@ -70,12 +72,13 @@ const entryOf = ({ entry }: { readonly entry: Entry }): Entry => entry;
 
 async function readEntries({ source, spec }: ValidationContext, database: string, session: Client): Promise<Entry[]> {
   const selection = await readSelection(session, spec);
-  const { text } = await dumpSchema(source, database, { without: await hiddenTables(session, selection) });
+  const without = await hiddenTables(session, selection);
+  const { text } = await dumpSchema(source, database, { without, lockSeconds });
   return selectEntries(withoutTemporaryReplicaIdentities(parseTocEntries(text)), selection);
 }
 
 function findingsOf(database: string, tried: readonly TriedEntries[], migrateRoles: boolean): Finding[] {
-  const common = { database, type: "SchemaValidation", objectType: "Database" } as const;
+  const common = { database, type: "SchemaValidation", objectType: "Database", code: "PGM-433" } as const;
   // The migration creates roles after its validation.
   const isAboutRole = (message: string): boolean => migrateRoles && /\brole "/.test(message);
   const refused = tried.flatMap(({ refusals }) => refusals).filter(({ message }) => !isAboutRole(message));
@@ -122,6 +125,7 @@ const notRehearsed = (database: string, error: RefusedError): Finding => ({
   database,
   type: "SchemaValidation",
   state: "Warning",
+  code: "PGM-434",
   object: database,
   objectType: "Database",
   message: `the restore of the schema was not tried in a temporary database: ${messageOf(error).split("\n  To do: ")[0]!}`,

@@ -25,6 +25,7 @@ export const settings: Rule = async ({ sources, target, targetVersion, targetSup
     if (closing.length > 0 && !spec.dataOnly)
       findings.push({
         ...common,
+        code: "PGM-436",
         object: database,
         message: `${database} is closed on the source, and will be open on the target, without: ${closing.join("; ")}`,
         remedy: "if the target should be closed, too, run this there after the migration",
@@ -39,6 +40,7 @@ export const settings: Rule = async ({ sources, target, targetVersion, targetSup
     if (left.length > 0)
       findings.push({
         ...common,
+        code: "PGM-435",
         object: left[0],
         message: `settings in ${database} that ${spec.target.user} may not set on the target are left out: ${enumerate(left, 50)}`,
         remedy:
@@ -48,6 +50,7 @@ export const settings: Rule = async ({ sources, target, targetVersion, targetSup
     if (functions.length > 0)
       findings.push({
         ...common,
+        code: "PGM-435",
         object: functions[0]!.signature,
         message: `settings of functions that only a superuser of the target may set are left out: ${enumerate(
           functions.map(({ signature, name }) => `${name} of ${signature}`),

@@ -41,6 +41,7 @@ export const systemObjects: Rule = async ({ sources, target, sourceVersion, spec
       database,
       type: "SchemaValidation",
       state: "Failed",
+      code: "PGM-420",
       object: missing[0]!.user,
       objectType: "Database",
       message: `the target's version of PostgreSQL lacks columns, functions or operators that these use: ${enumerate(names, namedAtMost)}`,

@@ -2,22 +2,22 @@ import type { Client } from "pg";
 import type { FenceSide } from "../../store/fence-record.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
-import type { Finding } from "../../findings.js";
+import type { Finding, Problem } from "../../findings.js";
 import type { Rule } from "../context.js";
 import { enumerate } from "../../units/enumerate.js";
 
 const fenceOf: Readonly<Record<FenceSide, string>> = {
-  source: "the fence of the cutover",
+  source: "the fence",
   target: "the fence of a return",
 };
 
-type ServerFinding = Finding & { readonly object: string; readonly remedy: string };
+type ServerFinding = Problem & { readonly object: string; readonly remedy: string };
 
-const common = { type: "ServerParametersValidation", code: "603110" } as const;
+const common = { type: "ServerParametersValidation" } as const;
 
-/** Checks the requirements of the cutover's fence before the copy, because at the cutover it would be too late. */
+/** Checks the requirements of the fence before the copy, because at a cutover it would be too late. */
 export const fence: Rule = async ({ spec, sources, sourceSuperuser }) => {
-  if (spec.migrationMode === "Offline" || spec.fence === "none") return [];
+  if (spec.fence === "none") return [];
   const [first] = sources.values();
   if (!first || sourceSuperuser) return subscriptions(sources);
   const findings: Finding[] = await serverFindings(first, "source", spec.source.user);
@@ -44,15 +44,17 @@ async function ownership(database: string, client: Client, user: string): Promis
     findings.push({
       ...ofDatabase,
       state: "Failed",
-      message: `${user} does not own ${database} on the source, and so cannot raise the fence of the cutover`,
+      code: "PGM-601",
+      message: `${user} does not own ${database} on the source, and so cannot raise the fence`,
       remedy: `GRANT ${quoteIdentifier(owner)} TO ${quoteIdentifier(user)}, or set fence to "none"`,
     });
   if (superusers.length > 0)
     findings.push({
       ...ofDatabase,
       state: "Warning",
-      message: `sessions of superusers (${enumerate(superusers)}) are open in ${database}, and ${user} cannot terminate them: the cutover fails while they are open`,
-      remedy: "end them before the cutover, or connect to the source as a superuser",
+      code: "PGM-602",
+      message: `sessions of superusers (${enumerate(superusers)}) are open in ${database}, and ${user} cannot terminate them: the fence cannot be raised while they are open`,
+      remedy: "end them before the fence is raised, or connect to the source as a superuser",
     });
   return findings;
 }
@@ -65,7 +67,7 @@ async function signalPrivilege(client: Client, side: FenceSide, user: string): P
   if (rows[0]!.may) return [];
   return [
     {
-      ...{ ...common, object: user, objectType: "Instance", state: "Failed" },
+      ...{ ...common, object: user, objectType: "Instance", state: "Failed", code: "PGM-601" },
       message: `${user} may not terminate other roles' sessions on the ${side}, which ${fenceOf[side]} requires`,
       remedy: `as a superuser of the ${side}: GRANT pg_signal_backend TO ${quoteIdentifier(user)}; or set fence to "none"`,
     },
@@ -88,7 +90,7 @@ async function rolesWithOwnSetting(client: Client, side: FenceSide): Promise<Ser
     [side === "source"],
   );
   return rows.map(({ role }) => ({
-    ...{ ...common, object: role, objectType: "Instance", state: "Failed" },
+    ...{ ...common, object: role, objectType: "Instance", state: "Failed", code: "PGM-603" },
     message: `${role} has its own default_transaction_read_only on the ${side}, which ${fenceOf[side]} cannot replace`,
     remedy: `as a superuser of the ${side}: ALTER ROLE ${quoteIdentifier(role)} RESET default_transaction_read_only`,
   }));
@@ -106,9 +108,9 @@ async function subscriptions(sources: ReadonlyMap<string, Client>): Promise<Find
     );
     if (rows.length === 0) continue;
     findings.push({
-      ...{ ...common, database, object: database, objectType: "Database", state: "Warning" },
+      ...{ ...common, database, object: database, objectType: "Database", state: "Warning", code: "PGM-604" },
       message: `the subscription ${enumerate(rows.map(({ name }) => name))} writes into ${database}, and a fence does not stop it`,
-      remedy: "ALTER SUBSCRIPTION ... DISABLE before the cutover",
+      remedy: "ALTER SUBSCRIPTION ... DISABLE before the fence is raised",
     });
   }
   return findings;

@@ -3,12 +3,12 @@ import { canUseReplicaIdentityFull, maxCapabilities, hasReplicaIdentity } from "
 import type { MigrationSpec } from "../../inputs/inputs.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { listTables, type Table } from "../../postgres/tables.js";
-import type { Finding } from "../../findings.js";
+import type { Finding, Problem } from "../../findings.js";
 import type { ValidationContext } from "../context.js";
 import { enumerate } from "../../units/enumerate.js";
 
 /** Changes of a table that the stream does not contain, or only at a high cost. */
-type TableFinding = Pick<Finding, "object" | "message" | "remedy"> & { readonly state?: "Failed" };
+type TableFinding = Pick<Problem, "code" | "object" | "message" | "remedy"> & { readonly state?: "Failed" };
 
 /** Tables whose changes cannot be replicated, only in part, or in an unexpected way. */
 export async function followableTables(
@@ -53,6 +53,7 @@ function untoldTruncates(database: string, sourceVersion: number): TableFinding[
   if (sourceVersion >= 110000) return [];
   return [
     {
+      code: "PGM-204",
       object: database,
       message:
         "a source before PostgreSQL 11 does not publish TRUNCATE: a table that is truncated, or rewritten by VACUUM FULL, CLUSTER or ALTER TABLE, is copied again during replication",
@@ -70,20 +71,23 @@ function keylessFinding(
   const fullByHand = alterTables(tables, "REPLICA IDENTITY FULL");
   if (keylessTables === "insertsOnly")
     return {
+      code: "PGM-205",
       object,
-      message: `without a primary key or replica identity, or with a generated one, only inserts are followed; an UPDATE or DELETE in ${object} is found at cutover as a difference`,
+      message: `without a primary key or replica identity, or with one that has generated columns, only inserts are followed; an UPDATE or DELETE in ${object} is found at cutover as a difference`,
       remedy: `keylessTables: "full" (from PostgreSQL 10 on), or ${fullByHand}`,
     };
   // The publication's comment lists the changed identities, so that they can be reset. Before 10 there are no
   // publications.
   if (sourceVersion < 100000)
     return {
+      code: "PGM-205",
       object,
       state: "Failed",
       message: `before PostgreSQL 10 keylessTables: "full" cannot set REPLICA IDENTITY FULL for you on ${object}`,
       remedy: `set keylessTables to insertsOnly, and on the source: ${fullByHand}`,
     };
   return {
+    code: "PGM-205",
     object,
     message: `sets REPLICA IDENTITY FULL on ${object} until the migration ends: updates and deletes write whole rows to the WAL`,
     remedy: "add a primary key to large tables before, or set keylessTables to insertsOnly",
@@ -94,6 +98,7 @@ function computedFinding(tables: readonly Table[], sourceVersion: number): Table
   const object = named(tables);
   const [virtual, orFull] = sourceVersion < 180000 ? ["", ", or FULL"] : ["virtual ", ""];
   return {
+    code: "PGM-205",
     object,
     message: `the replica identity of ${object} is generated, and the stream does not contain ${virtual}generated columns: only inserts are followed; an UPDATE or DELETE there is found at cutover as a difference`,
     remedy: `set a replica identity without generated columns before: ALTER TABLE <table> REPLICA IDENTITY DEFAULT if its primary key has none, or USING INDEX <a unique index over NOT NULL columns>${orFull}`,
@@ -101,6 +106,7 @@ function computedFinding(tables: readonly Table[], sourceVersion: number): Table
 }
 
 const unloggedFinding = (tables: readonly Table[]): TableFinding => ({
+  code: "PGM-206",
   object: named(tables),
   message: `unlogged tables are copied once, and their changes are not replicated: ${named(tables)}`,
   remedy: alterTables(tables, "SET LOGGED"),

@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { idleTimeoutSeconds, withoutIdleTimeout } from "../../cdc/source/idle-slot.js";
 import type { Finding } from "../../findings.js";
+import type { Platform } from "../../platforms/platform.js";
 
 type Side = "source" | "target";
 
@@ -12,15 +13,16 @@ const endangered: Readonly<Record<Side, string>> = {
 };
 
 /** Warns if a server, from 18 on, invalidates idle slots: a migration's slot is idle at times. */
-export async function idleSlotTimeout(session: Client, side: Side): Promise<Finding[]> {
+export async function idleSlotTimeout(session: Client, side: Side, platform: Platform): Promise<Finding[]> {
   const seconds = await idleTimeoutSeconds(session);
   if (seconds === undefined) return [];
   return [
     {
       ...{ type: "ServerParametersValidation", state: "Warning", objectType: "Instance" },
+      code: "PGM-203",
       object: "idle_replication_slot_timeout",
       message: `the ${side} invalidates a slot that is idle for ${seconds} s, and ${endangered[side]}`,
-      remedy: withoutIdleTimeout(side),
+      remedy: withoutIdleTimeout(side, platform),
     },
   ];
 }

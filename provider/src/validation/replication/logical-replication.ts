@@ -3,6 +3,7 @@ import type { Client } from "pg";
 import { mayBecomeReplica } from "../../cdc/target/target-session.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import type { Finding } from "../../findings.js";
+import type { Platform } from "../../platforms/platform.js";
 import { followableTables } from "./followable-tables.js";
 import { idleSlotTimeout } from "./idle-slot-timeout.js";
 import { replicationConnections } from "./replication-connection.js";
@@ -17,11 +18,13 @@ const server = { type, objectType: "Instance" } as const;
 export const logicalReplication: Rule = async (context) => {
   const [first] = context.sources.values();
   if (context.spec.migrationMode === "Offline" || !first) return [];
+  const { sourcePlatform: platform } = context;
+  if (platform.offlineOnly !== undefined) return [offlineOnly(platform.offlineOnly)];
   const findings = [
-    ...(await walSettings(first, context.spec.dbsToMigrate.length)),
-    ...(await replicationPrivilege(first, context.spec.source.user)),
+    ...(await walSettings(first, context.spec.dbsToMigrate.length, platform)),
+    ...(await replicationPrivilege(first, context.spec.source.user, platform)),
     ...(await longTransactions(first)),
-    ...(await idleSlotTimeout(first, "source")),
+    ...(await idleSlotTimeout(first, "source", platform)),
   ];
   // A general obstacle would only be reported again for each database.
   if (findings.every(({ state }) => state !== "Failed")) findings.push(...(await replicationConnections(context)));
@@ -36,15 +39,19 @@ export const logicalReplication: Rule = async (context) => {
     : [{ ...server, state: "Succeeded", message: "the source's changes can be replicated" }];
 };
 
-async function replicationPrivilege(client: Client, user: string): Promise<Finding[]> {
-  const { rows } = await client.query<{ may: boolean; rds: boolean }>(
+const offlineOnly = (reason: string): Finding => ({
+  ...{ ...server, state: "Failed", code: "PGM-209" },
+  message: `${reason}, so the source cannot be migrated online`,
+  remedy: "set migrationMode to Offline, and stop the applications before the migration starts",
+});
+
+async function replicationPrivilege(client: Client, user: string, platform: Platform): Promise<Finding[]> {
+  const { rows } = await client.query<{ may: boolean }>(
     `SELECT me.rolreplication OR me.rolsuper
-            OR coalesce((SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = 'rds_replication'), false) AS may,
-            EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_replication') AS rds
+            OR coalesce((SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = 'rds_replication'), false) AS may
        FROM pg_roles me WHERE me.rolname = current_user`,
   );
   if (rows[0]?.may) return [];
-  const role = quoteIdentifier(user);
   return [
     {
       ...server,
@@ -52,7 +59,7 @@ async function replicationPrivilege(client: Client, user: string): Promise<Findi
       code: "603104",
       object: user,
       message: `${user} may not replicate from the source`,
-      remedy: rows[0]?.rds ? `GRANT rds_replication TO ${role}` : `ALTER ROLE ${role} REPLICATION`,
+      remedy: platform.grantReplication(quoteIdentifier(user)),
     },
   ];
 }
@@ -73,12 +80,14 @@ async function longTransactions(client: Client): Promise<Finding[]> {
   return rows.map(({ what, remedy }) => ({
     ...server,
     state: "Warning",
+    code: "PGM-202",
     message: `${what}; the migration starts only when it has ended`,
     remedy,
   }));
 }
 
-async function publicationPrivileges(database: string, client: Client, user: string): Promise<Finding[]> {
+/** 603110: the role may create a publication of all tables. */
+export async function publicationPrivileges(database: string, client: Client, user: string): Promise<Finding[]> {
   const { rows } = await client.query<{ may_create: boolean; not_owned: string[] }>(
     `SELECT has_database_privilege(current_database(), 'CREATE') AS may_create,
             array(SELECT format('%I.%I', n.nspname, c.relname)
@@ -113,7 +122,7 @@ async function replicationRole({ target, spec }: ValidationContext): Promise<Fin
   if (await mayBecomeReplica(target)) return [];
   const role = quoteIdentifier(spec.target.user);
   const mayNot = `${spec.target.user} may not set session_replication_role on the target`;
-  const finding = { ...server, object: "session_replication_role" };
+  const finding = { ...server, code: "PGM-306", object: "session_replication_role" } as const;
   const remedy = `as a superuser of the target: GRANT SET ON PARAMETER session_replication_role TO ${role} (PostgreSQL 15 or later); on Azure, use the server's administrator`;
   if (spec.dataOnly)
     return [

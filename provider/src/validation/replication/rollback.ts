@@ -3,20 +3,25 @@ import { rollbackNames } from "../../cdc/model/names.js";
 import { mayBecomeReplica } from "../../cdc/target/target-session.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
+import { otherOwners } from "../../postgres/planner-functions.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import type { Finding } from "../../findings.js";
+import { detectPlatform } from "../../platforms/detect-platform.js";
 import type { Rule } from "../context.js";
+import { enumerate } from "../../units/enumerate.js";
 import { serverFindings } from "./fence.js";
 import { idleSlotTimeout } from "./idle-slot-timeout.js";
+import { replicaTriggerGaps } from "./replica-triggers.js";
+import type { RollbackGap } from "./rollback-gap.js";
 
-const server = { type: "ServerParametersValidation", objectType: "Instance", state: "Failed" } as const;
+const server = {
+  type: "ServerParametersValidation",
+  objectType: "Instance",
+  state: "Failed",
+  code: "PGM-605",
+} as const;
 
-/** An obstacle to rollback replication, and its remedy. */
-export interface RollbackGap {
-  readonly object: string;
-  readonly message: string;
-  readonly remedy: string;
-}
+const trigger = { type: "SchemaValidation", objectType: "Database", state: "Failed", code: "PGM-605" } as const;
 
 /**
  * Rollback replication is possible: the target's changes can be replicated, and applied on the source without firing
@@ -26,8 +31,36 @@ export const rollbackReplication: Rule = async ({ spec, sources, target }) => {
   const [source] = sources.values();
   if (spec.rollback !== "keep" || !source) return [];
   const gaps = await rollbackGaps(source, target, spec);
-  return [...gaps.map((gap): Finding => ({ ...server, ...gap })), ...(await idleSlotTimeout(target, "target"))];
+  const ofDatabases: Finding[] = [];
+  for (const [database, session] of sources) {
+    const triggers = await replicaTriggerGaps(session, spec);
+    ofDatabases.push(
+      ...triggers.map((gap): Finding => ({ ...trigger, database, ...gap })),
+      ...(await rolesToTrust(session, database, spec)),
+    );
+  }
+  return [
+    ...gaps.map((gap): Finding => ({ ...server, ...gap })),
+    ...(await idleSlotTimeout(target, "target", await detectPlatform(target))),
+    ...ofDatabases,
+  ];
 };
+
+/** The owners on the source whose functions run when the target's changes are applied there. */
+export async function rolesToTrust(source: Client, database: string, spec: MigrationSpec): Promise<Finding[]> {
+  const { rows } = await source.query<{ name: string }>(`${otherOwners} ORDER BY 1`);
+  if (rows.length === 0) return [];
+  const { user } = spec.source;
+  const names = enumerate(rows.map(({ name }) => quoteIdentifier(name)));
+  return [
+    {
+      ...{ database, type: "SchemaValidation", objectType: "Database", state: "Warning", code: "PGM-607" },
+      object: rows[0]!.name,
+      message: `rollback replication writes to the source as ${user}. Functions of other roles then run with the privileges of ${user}, in triggers, checks, indexes, domains and generated columns. These roles own objects: ${names}`,
+      remedy: `if you do not trust them, set rollback to drop, or migrate with a source role that has no more privileges than they have`,
+    },
+  ];
+}
 
 export async function rollbackGaps(source: Client, target: Client, spec: MigrationSpec): Promise<RollbackGap[]> {
   return [...(await targetGaps(target, spec)), ...(await sourceGaps(source, spec.source.user))];

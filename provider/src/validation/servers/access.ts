@@ -5,32 +5,32 @@ import type { MigrationSpec } from "../../inputs/inputs.js";
 import { readSelection } from "../../schema/plan/selection.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import type { Finding } from "../../findings.js";
-import type { Rule } from "../context.js";
+import type { Rule, SourceRule } from "../context.js";
 import { enumerate } from "../../units/enumerate.js";
 
 const type = "AuthenticationAndConnectivityValidation";
 
-/** 603101, 603117, 603115: the target databases can be created, and existing ones are overwritten only on request. */
+/** 603101, 603117: the target databases can be created, and existing ones are overwritten only on request. */
 export const targetDatabases: Rule = async ({ spec, target, ownDatabases, occupied }) => {
   const { rows } = await target.query<{ name: string; owner: string; may_drop: boolean }>(
     `SELECT datname AS name, pg_get_userbyid(datdba) AS owner, pg_has_role(datdba, 'USAGE') AS may_drop
        FROM pg_database WHERE datname = ANY ($1)`,
     [spec.dbsToMigrate.map((database) => targetDatabase(spec, database))],
   );
-  if (spec.dataOnly) return missingDatabases(spec, new Set(rows.map(({ name }) => name)));
   const findings: Finding[] = [];
   for (const [database, migration] of occupied) {
     findings.push({
       database,
       type,
       state: "Failed",
-      code: "603101",
+      code: "PGM-303",
       object: database,
       objectType: "Database",
       message: `the migration ${migration} uses ${database} on this target`,
       remedy: `wait until ${migration} has ended, or destroy it`,
     });
   }
+  if (spec.dataOnly) return [...findings, ...missingDatabases(spec, new Set(rows.map(({ name }) => name)))];
   for (const { name, owner, may_drop } of rows) {
     if (ownDatabases.has(name) || occupied.has(name)) continue;
     const common = { database: name, type, object: name, objectType: "Database", state: "Failed" } as const;
@@ -58,7 +58,7 @@ function missingDatabases(spec: MigrationSpec, existing: ReadonlySet<string>): F
     database,
     type,
     state: "Failed",
-    code: "603102",
+    code: "PGM-304",
     object: targetDatabase(spec, database),
     objectType: "Database",
     message: `dataOnly needs the database ${targetDatabase(spec, database)} on the target, where it does not exist`,
@@ -75,7 +75,7 @@ async function mayCreateDatabases(target: Client, user: string): Promise<Finding
     {
       type,
       state: "Failed",
-      code: "603115",
+      code: "PGM-301",
       object: user,
       objectType: "Instance",
       message: `${user} may not create databases on the target`,
@@ -85,7 +85,7 @@ async function mayCreateDatabases(target: Client, user: string): Promise<Finding
 }
 
 /** 603110: all objects to be migrated are readable, with all rows. Objects excluded by a filter need not be. */
-export const sourcePrivileges: Rule = async ({ spec, sources }) => {
+export const sourcePrivileges: SourceRule = async ({ spec, sources }) => {
   const findings: Finding[] = [];
   for (const [database, client] of sources) {
     const common = {

@@ -3,6 +3,8 @@ import { RefusedError } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
 import { processIdOf } from "../../postgres/connection/session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
+import { detectPlatform } from "../../platforms/detect-platform.js";
+import type { SourceType } from "../../inputs/inputs.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import type { Finding } from "../../findings.js";
 
@@ -15,6 +17,8 @@ export interface Reached {
   readonly database: string;
   /** An open session in that database. */
   readonly session: Client;
+  /** The input `sourceType`, for the source. */
+  readonly sourceType?: SourceType | undefined;
 }
 
 /** A pooler may give two sessions different processes at the first check. */
@@ -56,8 +60,9 @@ export async function refuseTransactionPooler(target: Endpoint, database: string
   try {
     if ((await processOf(session)) === processIdOf(session)) return;
     const reached: Reached = { side: "target", endpoint: target, database, session };
-    for (const { state, message, code, remedy } of poolerFindings(reached, await detectPooler(reached)))
-      if (state === "Failed") throw new RefusedError(message, { ...(code && { code }), ...(remedy && { remedy }) });
+    const findings = await poolerFindings(reached, await detectPooler(reached));
+    for (const { state, message, code, remedy } of findings)
+      if (state === "Failed") throw new RefusedError(message, { code, ...(remedy && { remedy }) });
   } finally {
     await session.end();
   }
@@ -69,22 +74,23 @@ async function processOf(session: Client): Promise<number> {
 }
 
 /** The consequences of a pooler for a migration. */
-export function poolerFindings({ side, endpoint }: Reached, between: Between): Finding[] {
+export async function poolerFindings(reached: Reached, between: Between): Promise<Finding[]> {
   if (between === "nothing") return [];
-  const { host, port } = endpoint;
+  const { side, session, sourceType } = reached;
+  const { host, port } = reached.endpoint;
+  const platform = await detectPlatform(session, sourceType);
   const common = {
     type: "AuthenticationAndConnectivityValidation",
     object: `${host}:${port}`,
     objectType: "Instance",
-    remedy:
-      `set host and port to those of the ${side} server itself, not of a pooler in front of it` +
-      (port === 6432 ? `: port 5432 instead of 6432, where Azure's PgBouncer listens` : ""),
+    remedy: `set host and port to those of the ${side} server itself (${platform.name}): ${platform.host}`,
   } as const;
   if (between === "pooler")
     return [
       {
         ...common,
         state: "Warning",
+        code: "PGM-102",
         message: `a pooler or proxy stands between the worker and the ${side}: it hides backend process IDs, so that sessions cannot be identified or terminated`,
       },
     ];
@@ -92,7 +98,7 @@ export function poolerFindings({ side, endpoint }: Reached, between: Between): F
     {
       ...common,
       state: "Failed",
-      code: "603000",
+      code: "PGM-102",
       message: `a pooler in transaction or statement mode stands between the worker and the ${side}: settings, snapshots and locks of a session are lost`,
     },
   ];

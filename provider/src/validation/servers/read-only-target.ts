@@ -3,7 +3,7 @@ import type { Finding } from "../../findings.js";
 import type { Rule } from "../context.js";
 
 /** The finding's code, by which it is replaced or removed. */
-export const readOnlyCode = "603122";
+export const readOnlyCode = "PGM-302";
 
 /**
  * A user may have set this to keep applications out until the cutover. Therefore it is reported, and the migration

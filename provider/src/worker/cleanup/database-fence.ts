@@ -22,7 +22,8 @@ const minLockWaitMs = 5000;
 export const fenceSides: readonly FenceSide[] = ["source", "target"];
 
 /**
- * The fence of one database: on the source after the cutover, on the target after a return. The earlier settings are in the
+ * The fence of one database: on the source from its cutover on, or offline from before its snapshot on, and on the target
+ * from a return on. The earlier settings are in the
  * records before the fence is raised and until it is removed. If the worker dies, its successor, an update or the deletion
  * restores them from there.
  */
@@ -57,6 +58,11 @@ export class DatabaseFence {
       });
       if (spared.length > 0) await this.#warnOfSuperusers(spared);
     });
+  }
+
+  /** The settings that the fence replaced; undefined while it is not raised. */
+  get replaced(): FenceRecord | undefined {
+    return this.#record;
   }
 
   /** Restores the earlier settings, if a fence is recorded. @throws RefusedError with the statements to run manually */
@@ -110,6 +116,7 @@ export class DatabaseFence {
         database,
         type: "ServerParametersValidation",
         state: "Warning",
+        code: "PGM-602",
         object: database,
         objectType: "Database",
         message,

@@ -14,7 +14,7 @@ import {
   forgetSourceObjects,
   forgetRollback,
   readDatabases,
-  readMigration,
+  readMigrationState,
   type DatabaseRecord,
 } from "../../store/records.js";
 import type { Store } from "../../store/store.js";
@@ -57,7 +57,7 @@ async function endOpenSessions(
   { migrationName: migration, source, target, maintenanceDatabase }: Servers & { readonly maintenanceDatabase: string },
   database: string | undefined,
 ): Promise<void> {
-  const record = await readMigration(store, migration);
+  const record = await readMigrationState(store, migration);
   if (!record || hasEnded(record.state)) return;
   const owner = { migration, startedAt: record.startedAt, generation: record.generation };
   const sides: Side[] = [{ name: "target", endpoint: target, database: maintenanceDatabase }];

@@ -3,7 +3,7 @@ import type { FenceSide } from "../../store/fence-record.js";
 import { ContentDiffersError, messageOf } from "../../errors.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
-import type { DatabaseRecord } from "../../store/records.js";
+import type { DatabasePhase, DatabaseRecord } from "../../store/records.js";
 import type { RunContext } from "../context/run-context.js";
 import { fencedDatabase, fenceSides, removeFence } from "./database-fence.js";
 import { type RetryPolicy, retry } from "../context/retry.js";
@@ -12,6 +12,10 @@ import { clearRollback } from "./rollback-objects.js";
 
 /** Limits the retries for an unreachable server, because the user waits for the cancellation. */
 const maxRetrySeconds = 60;
+
+/** Until then a failure lifts the fences: the next attempt starts before them. */
+const isBeforeCutover = (phase: DatabasePhase): boolean =>
+  phase === "queued" || phase === "copying" || phase === "following";
 
 /** Removes the objects of canceled and failed databases that must not stay on the servers. */
 export class MigrationCleanup {
@@ -40,7 +44,7 @@ export class MigrationCleanup {
     await journal.database(database, { slot: null, publications: [] });
   }
 
-  /** Removes the fences of an unfinished cutover or return. */
+  /** Removes the fences of an unfinished copy, cutover or return. */
   async takeDownFences(record: DatabaseRecord, sides: readonly FenceSide[] = fenceSides): Promise<void> {
     for (const side of sides) {
       const fence = record.fences[side];
@@ -65,7 +69,7 @@ export class MigrationCleanup {
     const notes: string[] = [];
     const tried = (removal: Promise<void>): Promise<unknown> =>
       removal.catch((failure: unknown) => notes.push(messageOf(failure)));
-    if (phase === "following") await tried(this.takeDownFences(database));
+    if (isBeforeCutover(phase)) await tried(this.takeDownFences(database));
     if (phase === "rollingBack") await tried(this.takeDownFences(database, ["target"]));
     if (hasRollbackReplication)
       notes.push(

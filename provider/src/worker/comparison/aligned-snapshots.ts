@@ -1,7 +1,7 @@
 import type { Follower } from "../../cdc/follower.js";
 import type { OutputPlugin } from "../../cdc/source/slot.js";
 import { Snapshot } from "../../copy/snapshot.js";
-import { comparisonSnapshot } from "../../cutover/comparison-snapshot.js";
+import { type ComparisonSnapshotOptions, comparisonSnapshot } from "../../cutover/comparison-snapshot.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { formatLsn } from "../../postgres/lsn.js";
 
@@ -17,6 +17,7 @@ export interface AlignmentOptions {
   readonly target: Database;
   readonly follower: Follower;
   readonly signal: AbortSignal;
+  readonly onQueued?: ComparisonSnapshotOptions["onQueued"];
 }
 
 /** Snapshots of both sides that show the same transactions: those that the source committed before one LSN. */
@@ -48,6 +49,7 @@ export async function alignSnapshots({
   target,
   follower,
   signal,
+  onQueued,
 }: AlignmentOptions): Promise<AlignedSnapshots> {
   const startedAt = performance.now();
   let sourceSnapshot: Snapshot | undefined;
@@ -60,6 +62,7 @@ export async function alignSnapshots({
       plugin: source.plugin,
       timeoutSeconds: openTransactionsSeconds,
       signal,
+      onQueued,
       onWaiting: (_sessions, reached) => follower.releaseUpTo(reached),
     });
     sourceSnapshot = snapshot;

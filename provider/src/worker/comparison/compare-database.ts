@@ -3,6 +3,7 @@ import type { Client } from "pg";
 import type { MigrationSpec } from "../../inputs/inputs.js";
 import { ConcurrentChangeError } from "../../errors.js";
 import { qualify } from "../../postgres/identifiers.js";
+import { enumerate } from "../../units/enumerate.js";
 import { limitLockWaits } from "../../postgres/locks/lock-waits.js";
 import { compareForeignOptions, type ForeignDifference } from "../../verify/compare-foreign-options.js";
 import { compareLargeObjects } from "../../verify/compare-large-objects.js";
@@ -17,6 +18,7 @@ import { compareWithinBudget } from "../../verify/compare-within-budget.js";
 import { type Definitions, droppedSince, readDefinitions, type Redefined } from "../../schema/catalogue/definitions.js";
 import { readSearchPath } from "../../schema/restore/restore-context.js";
 import type { Finding } from "../../findings.js";
+import type { ComparisonMoment } from "../../store/journal.js";
 import { contentDiffers } from "../../verify/content-differs.js";
 import { openToCompare, type PlaceToCompare } from "../../verify/open-to-compare.js";
 import { targetDatabase } from "../../inputs/target-database.js";
@@ -29,8 +31,8 @@ export interface ComparisonOfDatabase {
   /** The snapshot of the source that the target must equal. */
   readonly snapshotId: string;
   readonly signal: AbortSignal;
-  /** In a cutover, tables that are copied but not replicated are skipped (findings name them), and the time is limited. */
-  readonly inCutover: boolean;
+  /** When the comparison runs. In a cutover, its time is limited, and tables that are copied but not replicated are skipped. */
+  readonly moment: ComparisonMoment;
   /** {@link TablesComparison.targetRests} */
   readonly targetRests?: Promise<void>;
 }
@@ -45,7 +47,8 @@ export async function compareDatabase(
   comparison: ComparisonOfDatabase,
 ): Promise<readonly TableComparison[]> {
   const { spec, source, target, journal } = work;
-  const { database, snapshotId, signal, inCutover, targetRests } = comparison;
+  const { database, snapshotId, signal, moment, targetRests } = comparison;
+  const inCutover = moment.occasion === "cutover";
   if (spec.verification === "none") return [];
   const purpose = `${spec.migrationName} compare`;
   const open = async (place: Omit<PlaceToCompare, "purpose">, view: ComparisonView): Promise<Client> => {
@@ -66,7 +69,7 @@ export async function compareDatabase(
   const results = await recordingProgress(journal, database, (onProgress) =>
     inCutover ? compareInCutover(spec, { ...tables, onProgress }) : compareTables({ ...tables, mode, onProgress }),
   );
-  await journal.comparisons(database, results);
+  await journal.comparisons(database, results, moment);
   const difference = contentDiffers(
     database,
     results.filter(({ replaced }) => !replaced),
@@ -94,11 +97,11 @@ export function comparisonStep(results: readonly TableComparison[]): string {
 
 const maxNamed = 20;
 
-function namesOf(tables: readonly TableComparison[]): string {
-  const names = tables.slice(0, maxNamed).map(({ schema, table }) => qualify(schema, table));
-  const more = tables.length > maxNamed ? ` and ${tables.length - maxNamed} more` : "";
-  return names.join(", ") + more;
-}
+const namesOf = (tables: readonly TableComparison[]): string =>
+  enumerate(
+    tables.map(({ schema, table }) => qualify(schema, table)),
+    maxNamed,
+  );
 
 /** Summarizes a comparison, and names the tables that were only counted. */
 export function inWords(results: readonly TableComparison[]): string {
@@ -179,6 +182,7 @@ export async function nameForeignOptions(
 const otherOptions = (database: string, { object, options }: ForeignDifference): Finding => ({
   database,
   type: "SchemaValidation",
+  code: "PGM-440",
   state: "Warning",
   object,
   objectType: "Database",
@@ -189,6 +193,7 @@ const otherOptions = (database: string, { object, options }: ForeignDifference):
 const stillThere = (database: string, { key, drop }: Redefined): Finding => ({
   database,
   type: "SchemaValidation",
+  code: "PGM-507",
   state: "Warning",
   object: key,
   objectType: "Database",
@@ -199,6 +204,7 @@ const stillThere = (database: string, { key, drop }: Redefined): Finding => ({
 const otherForm = (database: string, { kind, name, source, target }: SchemaDifference): Finding => ({
   database,
   type: "SchemaValidation",
+  code: "PGM-440",
   state: "Warning",
   object: `${kind} ${name}`,
   objectType: "Database",

@@ -9,18 +9,29 @@ import type { WorkerJob } from "./worker-job.js";
 import { retry, type RetryPolicy } from "./retry.js";
 import type { RequestWatch } from "./watch-requests.js";
 
+interface RunServices {
+  readonly owner: SessionOwner;
+  readonly journal: Journal;
+  readonly requests: RequestWatch;
+}
+
 /** The job, journal, requests and lease holder of one worker's run. */
-export class RunContext {
+export class RunContext implements RunServices {
+  readonly owner: SessionOwner;
+  readonly journal: Journal;
+  readonly requests: RequestWatch;
   /** Aborts when the worker has to stop, or the migration is canceled. */
   readonly signal: AbortSignal;
 
+  /** @param stop aborts when the worker has to stop */
   constructor(
     readonly job: WorkerJob,
-    readonly owner: SessionOwner,
-    readonly journal: Journal,
-    readonly requests: RequestWatch,
+    { owner, journal, requests }: RunServices,
     stop: AbortSignal,
   ) {
+    this.owner = owner;
+    this.journal = journal;
+    this.requests = requests;
     this.signal = AbortSignal.any([stop, requests.signal]);
   }
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Authentication } from "../../postgres/authentication/authentication.js";
 import type { SslMode } from "../../postgres/connection/endpoint.js";
 import { endpointSchema } from "../../inputs/server.js";
 import { maxWorkers, webhookSchema } from "../../inputs/inputs.js";
@@ -22,9 +23,9 @@ export interface WorkerServer {
   readonly port?: number | undefined;
   readonly user: string;
   readonly password?: string | undefined;
-  /** Run at every connection instead; its standard output is the password. */
-  readonly passwordCommand?: string | undefined;
-  /** Default Prefer. */
+  /** Instead of `password`. */
+  readonly auth?: Authentication | undefined;
+  /** Default Prefer, or Require for tokens. */
   readonly sslMode?: SslMode | undefined;
   /** Certificates to trust instead of the system's: PEM text, or the path of a PEM file. */
   readonly sslRootCert?: string | undefined;

@@ -6,8 +6,6 @@ import type { RestorePlan } from "../../schema/plan/restore-plan.js";
 export interface StreamState extends PostCutoverPlan {
   /** The tables whose changes are applied; unknown until the schema is compared for the first time. */
   readonly followed?: FollowedTables;
-  /** Tables that are not completely copied yet: their OIDs on the source, by the names that the stream uses. */
-  readonly joining?: Readonly<Record<string, number>>;
 }
 
 /** The result of restoring objects that the target lacked. */

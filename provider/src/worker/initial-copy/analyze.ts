@@ -64,6 +64,7 @@ async function analyzeError(session: Client, sql: string, signal: AbortSignal): 
 
 const notAnalyzed = (relation: string, failure: string): RestoreFinding => ({
   object: relation,
+  code: "PGM-439",
   objectType: "STATISTICS",
   message: `ANALYZE of ${relation} failed: ${failure}`,
   remedy: `correct the cause, then on the target: ANALYZE ${relation}`,

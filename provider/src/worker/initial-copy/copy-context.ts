@@ -20,8 +20,6 @@ export interface CopyJob {
   readonly database: string;
   readonly tasks: CopyTasks;
   readonly sharing: CopySharing;
-  /** While rows are copied, the copy keeps its locks longer. */
-  readonly progress: { copiesRows: boolean };
 }
 
 /** Everything that the steps of one copy use. */

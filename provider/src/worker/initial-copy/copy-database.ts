@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { mayBecomeReplica } from "../../cdc/target/target-session.js";
-import { openInSnapshot, type Snapshot } from "../../copy/snapshot.js";
+import { type Snapshot } from "../../copy/snapshot.js";
 import { yieldToWaiters } from "../../copy/yield-to-waiters.js";
 import { isSmall, type TableToCopy } from "../../copy/tables-to-copy.js";
 import { TimeoutError } from "../../errors.js";
@@ -14,14 +14,21 @@ import { parseTocEntries, type Entry } from "../../schema/sql/toc-entries.js";
 import { readRestoreContext, readSearchPath } from "../../schema/restore/restore-context.js";
 import { withoutTemporaryReplicaIdentities } from "../../schema/plan/temporary-replica-identity.js";
 import { planRestore, type RestorePlan } from "../../schema/plan/restore-plan.js";
-import { hiddenTables, readSelection, selectEntries, selectsAll } from "../../schema/plan/selection.js";
+import {
+  hiddenTables,
+  type LeftObject,
+  readSelection,
+  selectEntries,
+  selectsAll,
+} from "../../schema/plan/selection.js";
+import type { OmittedObject } from "../../store/journal.js";
 import type { DatabaseRecord } from "../../store/records.js";
 import { deleteSharedSnapshots } from "../../store/shared-copies.js";
 import { CopyTasks } from "../../store/copy-tasks.js";
 import { endEarlierSessions } from "../cleanup/earlier-sessions.js";
 import { dropSourceObjects } from "../cleanup/source-objects.js";
 import { reportFindings } from "../context/report-findings.js";
-import { selectedTables } from "../context/selected-tables.js";
+import { selectedTablesIn } from "../context/selected-tables.js";
 import type { Work } from "../context/work.js";
 import { BlockedSessionsMonitor } from "../monitoring/blocked-sessions-monitor.js";
 import { type CopyContext, type CopyJob, CopySharing, connectToTarget, purposeOf } from "./copy-context.js";
@@ -32,8 +39,10 @@ import { finishCopy } from "./finish-copy.js";
 import { planCopyTasks } from "./plan-tasks.js";
 import { deferredEntriesOf, type PostCutoverPlan } from "./post-cutover-plan.js";
 import { createDatabase, prepareExistingTables } from "./prepare-target.js";
+import { refuseOccupiedDatabase } from "./refuse-occupied-database.js";
 import { restoreBeforeRows } from "./restore-before-rows.js";
-import { hasReleasedOften, takeSnapshot, type CopyPoint } from "./take-snapshot.js";
+import { snapshotLsn } from "./snapshot-lsn.js";
+import { takeSnapshot, type CopyPoint } from "./take-snapshot.js";
 
 const emptyPlan: RestorePlan = {
   before: [],
@@ -61,7 +70,7 @@ export async function copyDatabase(work: Work, record: DatabaseRecord): Promise<
   const database = record.name;
   const tasks = new CopyTasks(work.journal.lease, database);
   const sharing = new CopySharing(work, database);
-  const job: CopyJob = { work, record, database, tasks, sharing, progress: { copiesRows: false } };
+  const job: CopyJob = { work, record, database, tasks, sharing };
   await endEarlierTargetSessions(job);
   const earlier = await findEarlierCopy(work, record);
   await endEarlierSnapshots(work, database);
@@ -76,6 +85,7 @@ export async function copyDatabase(work: Work, record: DatabaseRecord): Promise<
 async function startCopy(job: CopyJob): Promise<PostCutoverPlan> {
   const { work, record, database } = job;
   const { journal, spec } = work;
+  await refuseOccupiedDatabase(work, record.targetName);
   await removeEarlierAttempt(job);
   await journal.database(database, {
     phase: "copying",
@@ -84,14 +94,16 @@ async function startCopy(job: CopyJob): Promise<PostCutoverPlan> {
     sharedCopy: null,
   });
   await deleteSharedSnapshots(journal.lease, database);
+  await journal.copyStarts(database);
   if (!spec.dataOnly) await reportFindings(work, database, await createDatabase(work, record));
   const { point, tables, read } = await takeSnapshot(work, database, ({ id }, signal) =>
     spec.dataOnly ? Promise.resolve([]) : readSchema(work, database, id, signal),
   );
+  await journal.database(database, { snapshotLsn: await snapshotLsn(work, database, point) });
   return underLocks(job, point.snapshot, async (source, target, signal) => {
     const context = await planCopy(job, { point, source, target, tables, entries: read, signal });
     // Wait for both steps, also if one fails: the next attempt must not run concurrently with either.
-    const steps = await Promise.allSettled([restoreBeforeRows(context), queueTasks(context, tables)]);
+    const steps = await Promise.allSettled([restoreBeforeRows(context), queueTasks(context, tables, point.snapshot)]);
     for (const step of steps) if (step.status === "rejected") throw step.reason;
     await offerCopy(context, point);
     return copyAndFinish(context, tables);
@@ -113,14 +125,17 @@ async function resumeCopy(job: CopyJob, earlier: EarlierCopy): Promise<PostCutov
     const selection = await readSelection(source, work.spec);
     await tasks.release();
     await sharing.resume(shared, snapshot?.id);
-    const tables = snapshot && !work.spec.schemaOnly ? await tablesIn(work, database, snapshot) : [];
+    const tables = snapshot
+      ? await selectedTablesIn(work, { database, snapshotId: snapshot.id, purpose: "catalogue" })
+      : [];
     return copyAndFinish({ ...job, ...point, snapshot, source, target, selection, plan, restore, signal }, tables);
   });
 }
 
 async function copyAndFinish(context: CopyContext, tables: readonly TableToCopy[]): Promise<PostCutoverPlan> {
   await copyRows(context, tables);
-  await finishCopy(context);
+  const joining = await postponedTables(context);
+  await finishCopy(context, Object.keys(joining));
   const { plan, restore, selection, publications, mark, plugin } = context;
   return {
     handover: plan.handover,
@@ -132,12 +147,20 @@ async function copyAndFinish(context: CopyContext, tables: readonly TableToCopy[
     plugin,
     cutSequences: [...selection.cutSequences],
     without: [...selection.cut, ...restore.missing],
+    joining,
   };
 }
 
+/** The OIDs of the tables that join the stream later, by their names as of the snapshot. */
+async function postponedTables({ tasks, mark }: CopyContext): Promise<Record<string, number>> {
+  const postponed = new Set(await tasks.postponed());
+  const named = Object.entries(mark?.names ?? {}).map(([oid, name]) => [name, Number(oid)] as const);
+  return Object.fromEntries(named.filter(([name]) => postponed.has(name)));
+}
+
 /**
- * Releases the snapshot if an application waits for a table that it locks, and this copy waits for that application. Before
- * rows are copied, also if the application has waited for half a second.
+ * Releases the snapshot if an application waits for a table that it locks. Online, {@link TableLocks} replace its locks while
+ * rows are copied.
  *
  * @throws ConcurrentChangeError if the snapshot was released for an application
  */
@@ -146,10 +169,9 @@ function underLocks(
   snapshot: Snapshot | undefined,
   run: (source: Client, target: Client, signal: AbortSignal) => Promise<PostCutoverPlan>,
 ): Promise<PostCutoverPlan> {
-  const { work, database, progress } = job;
+  const { work, database } = job;
   if (!snapshot) return inSessions(job, snapshot, (source, target) => run(source, target, work.signal));
-  const isPatient = (): boolean => progress.copiesRows || hasReleasedOften(work);
-  return yieldToWaiters({ source: work.source, database, snapshot, isPatient }, (yielded) =>
+  return yieldToWaiters({ source: work.source, database, snapshot }, (yielded) =>
     inSessions(job, snapshot, (source, target) =>
       run(source, target, AbortSignal.any([work.signal, snapshot.lost, yielded])),
     ),
@@ -236,6 +258,7 @@ async function planCopy(job: CopyJob, input: CopyInput): Promise<CopyContext> {
   const { point, source, target, tables, entries, signal } = input;
   const { spec } = job.work;
   const selection = await readSelection(source, spec);
+  await job.work.journal.omitted(job.database, selection.left.map(omittedByFilter));
   const sourceSearchPath = await readSearchPath(source);
   const restore = await readRestoreContext(target, { sourceSearchPath, signal });
   const deferTriggersAndForeignKeys = point.slot !== undefined && !(await mayBecomeReplica(target));
@@ -250,11 +273,14 @@ async function planCopy(job: CopyJob, input: CopyInput): Promise<CopyContext> {
 }
 
 async function queueTasks(
-  { work, tasks, source, target, plan }: CopyContext,
+  { work, tasks, source, target, plan, slot }: CopyContext,
   tables: readonly TableToCopy[],
+  snapshot: Snapshot,
 ): Promise<void> {
   if (work.spec.dataOnly) await prepareExistingTables(work, target, tables);
   await tasks.replace(await planCopyTasks(source, tables, plan.builds, work.spec.splitTablesLargerThan));
+  // Online, a table that is altered before it is read is copied later, when it joins the stream.
+  if (slot) await snapshot.unlockTables();
 }
 
 /** From here on other workers may share the copy, and a successor may resume it. */
@@ -271,13 +297,9 @@ async function offerCopy({ sharing, plan, restore }: CopyContext, point: CopyPoi
   );
 }
 
-async function tablesIn(work: Work, database: string, snapshot: Snapshot): Promise<TableToCopy[]> {
-  const session = await openInSnapshot(work.source, database, snapshot.id, purposeOf(work, "catalogue"));
-  try {
-    return await selectedTables(session, work.spec);
-  } finally {
-    await session.end();
-  }
-}
+const omittedByFilter = ({ what, isNamed }: LeftObject): OmittedObject => ({
+  object: what,
+  reason: isNamed ? "it is not selected by include and exclude" : "it depends on an object that is not selected",
+});
 
 const keyOf = ({ schema, name }: RelationName): string => qualify(schema, name);

@@ -1,5 +1,4 @@
-import { openInSnapshot, type Snapshot } from "../../copy/snapshot.js";
-import type { TableToCopy } from "../../copy/tables-to-copy.js";
+import { type Snapshot } from "../../copy/snapshot.js";
 import { engineVersion } from "../../engine-version.js";
 import { CanceledError, TakenOverError, UnreachableError, messageOf } from "../../errors.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
@@ -15,7 +14,7 @@ import { leaseHolder } from "../../store/lease.js";
 import { Membership } from "../../store/membership.js";
 import { readDatabases, readMigration, type DatabaseRecord } from "../../store/records.js";
 import { recordSharedSnapshot, readSharedCopies, type DatabaseCopy } from "../../store/shared-copies.js";
-import { Store } from "../../store/store.js";
+import { withExistingStore, type Store } from "../../store/store.js";
 import { CopyTasks } from "../../store/copy-tasks.js";
 import { retry } from "../context/retry.js";
 import { targetDatabase } from "../../inputs/target-database.js";
@@ -26,7 +25,7 @@ import { helperName } from "../context/session-owner.js";
 import { holdSnapshot } from "./earlier-copy.js";
 import type { WorkerJob } from "../context/worker-job.js";
 import { Semaphore } from "../../async/semaphore.js";
-import { selectedTables } from "../context/selected-tables.js";
+import { selectedTablesIn } from "../context/selected-tables.js";
 import { withStatementCancellation } from "../context/statement-cancellation.js";
 import type { Work } from "../context/work.js";
 
@@ -46,9 +45,10 @@ export interface MigrationView {
   readonly copies: readonly DatabaseCopy[];
 }
 
-export async function readMigrationView(job: WorkerJob): Promise<MigrationView | undefined> {
-  const store = await Store.find(job, `${job.migrationName} stand-by`);
-  if (!store) return undefined;
+export const readMigrationView = (job: WorkerJob): Promise<MigrationView | undefined> =>
+  withExistingStore(job, `${job.migrationName} stand-by`, (store) => store && viewOf(store, job));
+
+async function viewOf(store: Store, job: WorkerJob): Promise<MigrationView | undefined> {
   try {
     const record = await readMigration(store, job.migrationName);
     if (!record) return undefined;
@@ -65,8 +65,6 @@ export async function readMigrationView(job: WorkerJob): Promise<MigrationView |
     // Deleting the last migration also drops the control schema.
     if (sqlStateOf(error) === sqlStates.undefinedTable) return undefined;
     throw error;
-  } finally {
-    await store.close();
   }
 }
 
@@ -167,12 +165,13 @@ export class CopyHelper {
         copy.txidSnapshot,
       );
       if (!snapshot) return undefined;
-      const store = await Store.find(this.#job, `${this.#job.migrationName} stand-by`);
-      try {
-        if (store) await recordSharedSnapshot(store, this.#job.migrationName, copy, snapshot.id);
-      } finally {
-        await store?.close();
-      }
+      const { id } = snapshot;
+      const { migrationName } = this.#job;
+      await withExistingStore(
+        this.#job,
+        `${migrationName} stand-by`,
+        (store) => store && recordSharedSnapshot(store, migrationName, copy, id),
+      );
       return snapshot;
     } catch (error) {
       await snapshot?.release();
@@ -208,7 +207,9 @@ export class CopyHelper {
       const work = this.#workOf(membership, signal);
       const { database } = copy;
       this.#log(`helping to copy ${database} as worker ${membership.worker}`);
-      const tables = copy.tablesCopied ? [] : await tablesOf(work, copy);
+      const tables = copy.tablesCopied
+        ? []
+        : await selectedTablesIn(work, { database: copy.database, snapshotId: copy.snapshotId, purpose: "catalogue" });
       const options = {
         work,
         database,
@@ -240,19 +241,6 @@ export class CopyHelper {
       tableSlots: this.#tableSlots,
       indexSlots: this.#indexSlots,
     };
-  }
-}
-
-async function tablesOf(
-  { source, spec }: Work,
-  { database, snapshotId }: DatabaseCopy,
-): Promise<readonly TableToCopy[]> {
-  if (spec.schemaOnly) return [];
-  const session = await openInSnapshot(source, database, snapshotId, `${spec.migrationName} catalogue`);
-  try {
-    return await selectedTables(session, spec);
-  } finally {
-    await session.end();
   }
 }
 

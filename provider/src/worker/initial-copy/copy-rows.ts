@@ -11,8 +11,7 @@ import { runCopyTasks, skipTables } from "./copy-tasks.js";
 
 /** Copies tables and large objects, compares them (offline), and builds indexes meanwhile. */
 export async function copyRows(context: CopyContext, tables: readonly TableToCopy[]): Promise<void> {
-  const { work, database, tasks, snapshot, restore, signal, progress } = context;
-  progress.copiesRows = true;
+  const { work, database, tasks, snapshot, restore, signal } = context;
   await work.journal.database(database, { message: "copying tables" });
   await runCopyTasks(
     {
@@ -52,7 +51,7 @@ async function completeTables(context: CopyContext): Promise<void> {
 async function compareRows({ work, database, slot, signal }: CopyContext, snapshotId: string): Promise<void> {
   if (slot !== undefined || work.spec.schemaOnly) return;
   await work.journal.database(database, { message: "comparing rows, building indexes" });
-  await compareDatabase(work, { database, snapshotId, signal, inCutover: false });
+  await compareDatabase(work, { database, snapshotId, signal, moment: { occasion: "copy" } });
 }
 
 /** Compares before the objects get their owners, because afterwards the migration role may not be allowed to read them. */

@@ -12,6 +12,7 @@ import { Notifier } from "../../async/notifier.js";
 import { delay } from "../../async/delay.js";
 import { type CopyTaskRun, isTaskFailure } from "./copy-task-run.js";
 import { TableCopier, type TableSessions } from "./table-copier.js";
+import { TableLocks } from "./table-locks.js";
 
 /** Steps that only the leader runs, while helpers may execute tasks, too. */
 export interface LeaderHooks {
@@ -34,8 +35,14 @@ const silentForSeconds = 120;
  * including those of other workers. The first failure stops everything.
  */
 export async function runCopyTasks(options: CopyTaskRun, lead?: LeaderHooks): Promise<void> {
-  const pool = new CopyPool(options, lead);
-  await pool.run();
+  const { work, database, snapshotId } = options;
+  const isOnline = snapshotId !== undefined && work.spec.migrationMode === "Online";
+  const locks = isOnline ? new TableLocks(work.source, database) : undefined;
+  try {
+    await new CopyPool(options, lead, locks).run();
+  } finally {
+    await locks?.close();
+  }
 }
 
 class CopyPool {
@@ -52,9 +59,10 @@ class CopyPool {
   constructor(
     readonly options: CopyTaskRun,
     readonly lead: LeaderHooks | undefined,
+    locks: TableLocks | undefined,
   ) {
     this.#signal = AbortSignal.any([options.signal, this.#failed.signal]);
-    this.#copier = new TableCopier(options, this.#signal);
+    this.#copier = new TableCopier(options, this.#signal, locks);
   }
 
   async run(): Promise<void> {

@@ -1,6 +1,6 @@
 import { inspectSlot } from "../../cdc/source/slot-state.js";
 import type { SlotIdentity } from "../../cdc/target/progress.js";
-import { openInSnapshot, Snapshot, SnapshotGone } from "../../copy/snapshot.js";
+import { Snapshot, SnapshotGone } from "../../copy/snapshot.js";
 import { engineVersion } from "../../engine-version.js";
 import { RefusedError } from "../../errors.js";
 import { withSession } from "../../postgres/connection/with-session.js";
@@ -9,7 +9,7 @@ import type { RestorePlan } from "../../schema/plan/restore-plan.js";
 import type { DatabaseRecord } from "../../store/records.js";
 import { sharedSnapshots, readCopyState, type SharedCopy } from "../../store/shared-copies.js";
 import type { Skipped } from "../../store/copy-tasks.js";
-import { selectedTables } from "../context/selected-tables.js";
+import { selectedTablesIn } from "../context/selected-tables.js";
 import type { CopyPoint } from "./take-snapshot.js";
 import type { Work } from "../context/work.js";
 
@@ -34,11 +34,11 @@ export interface EarlierCopy {
 }
 
 export function copyStateOf(point: CopyPoint, plan: RestorePlan, skipped: Skipped): CopyState {
-  const { slot, publications, mark, plugin } = point;
+  const { slot, publications, mark, plugin, written } = point;
   return {
     engineVersion,
     slot: slot && { ...slot, consistentPoint: formatLsn(slot.consistentPoint) },
-    point: { publications, mark, plugin },
+    point: { publications, mark, plugin, written },
     // The other entries are restored, or stored with the copy tasks.
     plan: { ...plan, before: [], builds: [] },
     skipped,
@@ -75,7 +75,7 @@ async function isUsable(
   return state.confirmedFlushLsn === undefined || state.confirmedFlushLsn === slot.consistentPoint;
 }
 
-/** Holds the snapshot that another session exported, with its table locks. Checks that it is the same moment. */
+/** Holds the snapshot that another session exported; offline, with its table locks. Checks that it is the same moment. */
 async function survivingSnapshot(work: Work, database: string, shared: SharedCopy): Promise<Snapshot | undefined> {
   const held = await sharedSnapshots(work.journal.lease, database, shared.id);
   for (const id of [shared.snapshotId, ...held]) {
@@ -88,7 +88,7 @@ async function survivingSnapshot(work: Work, database: string, shared: SharedCop
 type SnapshotKeeper = Pick<Work, "source" | "spec" | "signal">;
 
 /**
- * Holds a copy's snapshot and its table locks in a separate session.
+ * Holds a copy's snapshot in a separate session; offline, with its table locks.
  *
  * @returns undefined if the snapshot no longer exists
  * @throws UnreachableError if the connection is lost
@@ -120,12 +120,13 @@ async function locksAll(
   database: string,
   snapshot: Snapshot,
 ): Promise<boolean> {
-  if (spec.schemaOnly) return true;
-  const session = await openInSnapshot(source, database, snapshot.id, `${spec.migrationName} lock`);
-  try {
-    const tables = (await selectedTables(session, spec)).map(({ table }) => table);
-    return (await snapshot.lockTables(tables, { signal })).length === 0;
-  } finally {
-    await session.end();
-  }
+  // Online, each table is locked while it is read.
+  if (spec.schemaOnly || spec.migrationMode === "Online") return true;
+  const place = { database, snapshotId: snapshot.id, purpose: "lock" };
+  const tables = await selectedTablesIn({ source, spec }, place);
+  const replaced = await snapshot.lockTables(
+    tables.map(({ table }) => table),
+    { signal },
+  );
+  return replaced.length === 0;
 }

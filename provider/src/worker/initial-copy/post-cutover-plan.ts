@@ -21,6 +21,8 @@ export interface PostCutoverPlan {
   readonly cutSequences: readonly string[];
   /** Objects that are missing on the target and were reported as findings, as keys of {@link compareSchemas}. */
   readonly without: readonly string[];
+  /** Tables that are not completely copied yet: their OIDs on the source, by the names that the stream uses. */
+  readonly joining?: Readonly<Record<string, number>>;
 }
 
 /** Returns the deferred entries, which may be empty; undefined if the plan defers nothing. */

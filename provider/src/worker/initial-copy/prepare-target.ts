@@ -15,7 +15,11 @@ import {
   readDatabaseProperties,
 } from "../../schema/database/database.js";
 import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
+import type { DatabaseProperties } from "../../schema/database/database-properties.js";
+import { fenceSetting } from "../../cutover/fence.js";
+import type { FenceRecord } from "../../store/fence-record.js";
 import type { DatabaseRecord } from "../../store/records.js";
+import { hasRecords } from "../../store/store.js";
 import type { Work } from "../context/work.js";
 
 /** Creates the empty target database. Replaces that of an earlier attempt, or one that may be overwritten. */
@@ -38,7 +42,7 @@ async function create(
   const { name, targetName } = record;
   await dropExisting(work, record, maintenance, source);
   await work.journal.database(name, { creation: "begun" });
-  const properties = await readDatabaseProperties(source);
+  const properties = beforeFence(await readDatabaseProperties(source), record.fences.source);
   const createNow = (): Promise<RestoreFinding[]> => createTargetDatabase(maintenance, targetName, properties);
   const findings = await createNow().catch(async (error: unknown) => {
     if (!record.beingCreated || !isNameTaken(error)) throw error;
@@ -50,11 +54,24 @@ async function create(
   return findings;
 }
 
+/** The database's properties before the migration raised its fence, which must not fence the target. */
+function beforeFence(properties: DatabaseProperties, fence: FenceRecord | undefined): DatabaseProperties {
+  if (!fence) return properties;
+  const replaced = [{ role: undefined, setting: fence.database }, ...fence.roles];
+  const settings = properties.settings.filter(({ name }) => name !== fenceSetting);
+  for (const { role, setting } of replaced)
+    if (setting !== null) settings.push({ role, name: fenceSetting, value: setting });
+  return { ...properties, settings };
+}
+
 /** @throws RefusedError if an existing database may not be dropped */
 async function dropExisting(work: Work, record: DatabaseRecord, maintenance: Client, source: Client): Promise<void> {
   const { name, targetName } = record;
-  const { rowCount } = await maintenance.query("SELECT FROM pg_database WHERE datname = $1", [targetName]);
-  if (rowCount === 0) return;
+  const { rows } = await maintenance.query<{ datallowconn: boolean }>(
+    "SELECT datallowconn FROM pg_database WHERE datname = $1",
+    [targetName],
+  );
+  if (rows.length === 0) return;
   if (!work.spec.overwriteDbsInTarget && !(await isOurs(work, record)))
     throw new RefusedError(`the database ${targetName} already exists on the target`, {
       code: "603101",
@@ -63,6 +80,10 @@ async function dropExisting(work: Work, record: DatabaseRecord, maintenance: Cli
   if (await isSameServer(source, maintenance))
     throw new RefusedError(`source and target are the same server, so ${targetName} is not dropped`, {
       remedy: "set another server as target; two host names may denote the same server",
+    });
+  if (rows[0]!.datallowconn && (await hasRecords(work.target, targetName)))
+    throw new RefusedError(`the database ${targetName} on the target contains the records of other migrations`, {
+      remedy: `delete those migrations first; list them with pg-migration list --filter All --maintenance-database ${targetName}`,
     });
   const why = record.createdByUs
     ? ": the snapshot of the earlier attempt has ended, so its rows cannot be completed, and all are copied again"
@@ -108,7 +129,7 @@ export async function prepareExistingTables(work: Work, target: Client, tables: 
   }
   if (filled.length > 0 && !work.spec.overwriteDbsInTarget)
     throw new RefusedError(`these tables already have rows on the target: ${filled.slice(0, 10).join(", ")}`, {
-      code: "603101",
+      code: "PGM-305",
       remedy: "set overwriteDbsInTarget to true to replace their rows, or empty them",
     });
   for (const { table, condition } of tables) if (condition === undefined) await emptyTarget(target, table);

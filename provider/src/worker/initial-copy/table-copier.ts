@@ -2,9 +2,16 @@ import type { Client } from "pg";
 import { copySmallTables, copyTable, type TableRows } from "../../copy/copy-table.js";
 import { copyFormat } from "../../copy/format.js";
 import type { Relayed } from "../../copy/relay.js";
+import { withSnapshotSession } from "../../copy/snapshot.js";
 import { tableLockTimeout } from "../../copy/table-lock-timeout.js";
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
-import { EngineError, type LockNotAvailableError, RefusedError, messageOf } from "../../errors.js";
+import {
+  ConcurrentChangeError,
+  EngineError,
+  type LockNotAvailableError,
+  RefusedError,
+  messageOf,
+} from "../../errors.js";
 import { passBytes } from "../../postgres/connection/pass-bytes.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { qualify, type RelationName } from "../../postgres/identifiers.js";
@@ -15,6 +22,7 @@ import { serverVersion } from "../../postgres/server-version.js";
 import { listTables, type Table } from "../../postgres/tables.js";
 import type { CompletedCopyTask, CopyTask } from "../../store/copy-tasks.js";
 import { type CopyTaskRun, isTaskFailure } from "./copy-task-run.js";
+import type { TableLocks } from "./table-locks.js";
 
 const progressEveryMs = 1000;
 
@@ -33,6 +41,8 @@ export class TableCopier {
   constructor(
     readonly options: CopyTaskRun,
     readonly signal: AbortSignal,
+    /** Online. Offline, the session that holds the snapshot locks all tables. */
+    readonly locks: TableLocks | undefined,
   ) {
     this.#tables = new Map(options.tables.map((one) => [keyOf(one.table), one]));
   }
@@ -51,8 +61,52 @@ export class TableCopier {
     if (spec.dataOnly) await target.query("SET session_replication_role = replica");
   }
 
-  /** Copies one table or part, or several small tables together, and completes the tasks. */
-  async copy(claimed: readonly CopyTask[], { source, target }: TableSessions): Promise<void> {
+  /**
+   * Copies one table or part, or several small tables together, and completes the tasks. Online, it postpones a table that
+   * an application has altered or waits for.
+   *
+   * @throws ConcurrentChangeError if such a table cannot be copied later
+   */
+  async copy(claimed: readonly CopyTask[], sessions: TableSessions): Promise<void> {
+    if (!this.locks) return this.#copyRows(claimed, sessions, this.signal);
+    const names = claimed.map(({ schema, table }) => ({ schema, name: table }));
+    try {
+      await this.locks.during(sessions.source, names, (stop) =>
+        this.#copyRows(claimed, sessions, AbortSignal.any([this.signal, stop])),
+      );
+    } catch (error) {
+      if (this.signal.aborted || !(error instanceof ConcurrentChangeError)) throw error;
+      if (claimed.length === 1) return this.#copyLater(claimed[0]!, sessions, error);
+      for (const task of claimed) await this.copy([task], sessions);
+    }
+  }
+
+  async #copyLater(task: CopyTask, { target }: TableSessions, why: ConcurrentChangeError): Promise<void> {
+    const { table } = this.#tableOf(task);
+    if (!table.unlogged && !table.extensionConfiguration) return this.#postpone(task, why);
+    // The stream has no changes of such tables. They cannot join it, and may be copied as of any moment, but in one piece.
+    if (task.condition !== undefined || !this.locks) throw why;
+    const { work, database } = this.options;
+    const purpose = `${work.spec.migrationName} copy`;
+    const { locks } = this;
+    await withSnapshotSession({ source: work.source, database, snapshotId: undefined, purpose }, async (source) => {
+      await this.prepare({ source, target });
+      await locks.during(source, [table], (stop) =>
+        this.#copyRows([task], { source, target }, AbortSignal.any([this.signal, stop])),
+      );
+    });
+  }
+
+  async #postpone(task: CopyTask, why: ConcurrentChangeError): Promise<void> {
+    const { work, database, tasks } = this.options;
+    const { table } = this.#tableOf(task);
+    const [what] = why.message.split("\n");
+    await tasks.postpone(task.id, what!);
+    const name = qualify(table.schema, table.name);
+    await work.journal.event(`${name} is copied later, when it joins the stream: ${what}`, { database });
+  }
+
+  async #copyRows(claimed: readonly CopyTask[], { source, target }: TableSessions, signal: AbortSignal): Promise<void> {
     const { tasks } = this.options;
     let failed = claimed[0]!;
     const completed = (relayed: readonly Relayed[]): CompletedCopyTask[] =>
@@ -62,16 +116,16 @@ export class TableCopier {
     const together = (): Promise<Relayed[]> =>
       copySmallTables(
         claimed.map((task) => this.#rowsOf(task)),
-        { source, target, signal: this.signal, onFailed: (position) => (failed = claimed[position]!), beforeCommit },
+        { source, target, signal, onFailed: (position) => (failed = claimed[position]!), beforeCommit },
       );
     try {
       for (const task of claimed) await this.#assertSafeToQuery((failed = task));
       const relayed =
-        claimed.length > 1 ? await together() : [await this.#copyOne(failed, { source, target }, beforeCommit)];
+        claimed.length > 1 ? await together() : [await this.#copyOne(failed, { source, target, signal }, beforeCommit)];
       await tasks.complete(completed(relayed));
     } catch (cause) {
       const error = isLockTimeout(cause) ? await this.#lockTimeout(failed, cause) : cause;
-      if (isTaskFailure(error, this.signal)) await tasks.fail(failed.id, messageOf(error));
+      if (isTaskFailure(error, signal)) await tasks.fail(failed.id, messageOf(error));
       throw error;
     }
   }
@@ -106,7 +160,7 @@ export class TableCopier {
 
   #copyOne(
     task: CopyTask,
-    { source, target }: TableSessions,
+    { source, target, signal }: TableSessions & { readonly signal: AbortSignal },
     beforeCommit: (relayed: readonly Relayed[]) => Promise<void>,
   ): Promise<Relayed> {
     let reportedAt = 0;
@@ -115,7 +169,7 @@ export class TableCopier {
       target,
       ...this.#rowsOf(task),
       part: task.condition,
-      signal: this.signal,
+      signal,
       beforeCommit,
       onProgress: (bytes, rows) => {
         if (Date.now() - reportedAt < progressEveryMs) return;

@@ -1,20 +1,33 @@
-import { changeCaptureNames } from "../../cdc/model/names.js";
+import type { Client } from "pg";
+import { type ChangeCaptureNames, changeCaptureNames } from "../../cdc/model/names.js";
 import type { SlotIdentity } from "../../cdc/target/progress.js";
 import { blockerReporter } from "../monitoring/blocker-finding.js";
 import { dropSlot } from "../../cdc/source/drop-slot.js";
 import { createPublications } from "../../cdc/source/publication.js";
 import { type OutputPlugin, createSlot } from "../../cdc/source/slot.js";
 import type { LockOptions } from "../../copy/lock-together.js";
-import { Snapshot, lockedSnapshot, openInSnapshot } from "../../copy/snapshot.js";
+import { Snapshot, lockedSnapshot, withSnapshotSession } from "../../copy/snapshot.js";
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
 import { yieldToWaiters } from "../../copy/yield-to-waiters.js";
 import { CanceledError } from "../../errors.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
 import { withSession } from "../../postgres/connection/with-session.js";
+import { isMissingRelation } from "../../postgres/sql-state.js";
+import { readClock } from "../../postgres/writes/unreported-writes.js";
+import { readTableWrites, type WritesByTable } from "../../postgres/writes/table-writes.js";
 import type { Table } from "../../postgres/tables.js";
-import { selectedTables } from "../context/selected-tables.js";
+import { selectedTablesIn } from "../context/selected-tables.js";
 import { type SchemaBaseline, readSchemaBaseline } from "../schema-diff/schema-baseline.js";
 import { tablesInScope } from "../context/tables-in-scope.js";
 import type { Work } from "../context/work.js";
+
+/** What had been written to the source before a snapshot. */
+export interface WriteBaseline {
+  readonly txidSnapshot: string;
+  readonly tables: WritesByTable;
+  /** The source's clock, as text with its time zone. */
+  readonly takenAt: string;
+}
 
 export interface CopyPoint {
   readonly snapshot: Snapshot;
@@ -24,6 +37,8 @@ export interface CopyPoint {
   readonly publications: readonly string[];
   readonly mark: SchemaBaseline | undefined;
   readonly plugin: OutputPlugin;
+  /** Offline, unless only the schema is copied. */
+  readonly written: WriteBaseline | undefined;
 }
 
 export interface LockedCopyPoint<Read> {
@@ -54,7 +69,7 @@ export async function takeSnapshot<Read>(
     const point = await lockedPoint(work, database, async ({ snapshot }) => {
       await reading?.close();
       reading = new Reading((signal) => read(snapshot, AbortSignal.any([signal, work.signal, snapshot.lost])));
-      tables = await tablesIn(work, database, snapshot);
+      tables = await selectedTablesIn(work, { database, snapshotId: snapshot.id, purpose: "lock" });
       return tables.map(({ table }) => table);
     });
     taken = point.snapshot;
@@ -95,14 +110,12 @@ async function lockedPoint(
 ): Promise<CopyPoint> {
   const { source, spec, journal } = work;
   if (spec.migrationMode === "Offline") {
-    const take = async (): Promise<CopyPoint> => ({
-      snapshot: await Snapshot.export(source, database),
-      slot: undefined,
-      publications: [],
-      mark: undefined,
-      plugin: "pgoutput",
-    });
-    return lockedSnapshot(take, tablesOf, () => Promise.resolve(), lockOptions(work, database));
+    return lockedSnapshot(
+      () => offlinePoint(work, database),
+      tablesOf,
+      () => Promise.resolve(),
+      lockOptions(work, database),
+    );
   }
   const names = changeCaptureNames(spec, database);
   await journal.database(database, {
@@ -127,11 +140,17 @@ async function lockedPoint(
   }
 }
 
-/** Limits the releases, because applications that alter tables continuously would otherwise prevent the copy. */
-const maxImpatientReleases = 5;
-
-/** Whether the copy now keeps its locks while applications wait, unless it waits for such an application itself. */
-export const hasReleasedOften = ({ releases }: Work): boolean => (releases?.count ?? 0) >= maxImpatientReleases;
+async function offlinePoint({ source, spec }: Work, database: string): Promise<CopyPoint> {
+  // Before the snapshot: later, a write between the two would not be counted.
+  const place = { database, purpose: `${spec.migrationName} statistics` };
+  const before = await withSession(source, place, async (session) => ({
+    tables: await readTableWrites(session),
+    takenAt: await readClock(session),
+  }));
+  const snapshot = await Snapshot.export(source, database);
+  const written = spec.schemaOnly ? undefined : { txidSnapshot: snapshot.txidSnapshot, ...before };
+  return { snapshot, slot: undefined, publications: [], mark: undefined, plugin: "pgoutput", written };
+}
 
 /** @throws ConcurrentChangeError if the snapshot was released for an application that waits for a locked table */
 function whileLocked<Result>(
@@ -140,8 +159,7 @@ function whileLocked<Result>(
   snapshot: Snapshot,
   read: (yielded: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
-  const locked = { source: work.source, database, snapshot, isPatient: () => hasReleasedOften(work) };
-  return yieldToWaiters(locked, async (yielded) => {
+  return yieldToWaiters({ source: work.source, database, snapshot }, async (yielded) => {
     const result = await read(yielded);
     yielded.throwIfAborted();
     return result;
@@ -175,7 +193,7 @@ async function beginStream(
   });
   try {
     const snapshot = await Snapshot.hold(source, database, slot.snapshotId);
-    return { snapshot, slot, publications, mark: undefined, plugin };
+    return { snapshot, slot, publications, mark: undefined, plugin, written: undefined };
   } finally {
     await slot.release();
   }
@@ -187,30 +205,35 @@ export async function baselineOf(
   database: string,
   snapshotId: string,
 ): Promise<SchemaBaseline> {
-  const session = await openInSnapshot(source, database, snapshotId, `${spec.migrationName} mark`);
-  try {
-    return await readSchemaBaseline(session, changeCaptureNames(spec, database));
-  } finally {
-    await session.end();
-  }
+  const place = { source, database, snapshotId, purpose: `${spec.migrationName} mark` };
+  return withSnapshotSession(place, (session) => readSchemaBaseline(session, changeCaptureNames(spec, database)));
 }
 
-async function tablesIn({ source, spec }: Work, database: string, snapshot: Snapshot): Promise<TableToCopy[]> {
-  if (spec.schemaOnly) return [];
-  const session = await openInSnapshot(source, database, snapshot.id, `${spec.migrationName} lock`);
-  try {
-    return await selectedTables(session, spec);
-  } finally {
-    await session.end();
-  }
-}
+/** How often the tables are listed while applications drop tables that were listed before. */
+const maxListings = 20;
 
 /** pgoutput requires publications. A database without any uses test_decoding. */
 async function publish({ source, spec }: Work, database: string): Promise<Pick<CopyPoint, "publications" | "plugin">> {
   return withSession(source, { database, purpose: `${spec.migrationName} publish` }, async (session) => {
-    const tables = await tablesInScope(session, spec);
-    const names = changeCaptureNames(spec, database);
-    const { publications } = await createPublications(session, names, tables, { keyless: spec.keylessTables });
+    const publications = await publishListed(session, spec, changeCaptureNames(spec, database));
     return { publications, plugin: publications.length === 0 ? "test_decoding" : (spec.decodingPlugin ?? "pgoutput") };
   });
 }
+
+async function publishListed(
+  session: Client,
+  spec: MigrationSpec,
+  names: ChangeCaptureNames,
+): Promise<readonly string[]> {
+  for (let listing = 1; ; listing++) {
+    const tables = await tablesInScope(session, spec);
+    try {
+      return (await createPublications(session, names, tables, { keyless: spec.keylessTables })).publications;
+    } catch (error) {
+      if (listing === maxListings || !isOfMissingTable(error)) throw error;
+    }
+  }
+}
+
+const isOfMissingTable = (error: unknown): boolean =>
+  isMissingRelation(error) || isMissingRelation((error as Error).cause);

@@ -10,11 +10,11 @@ import type { Work } from "../context/work.js";
 /** Most copies are shorter and need no check. */
 const checkEveryMs = 3000;
 
-const code = "603121";
+const code = "PGM-502";
 
 /**
  * Reports the source's sessions that wait for locks of a database's copy, for as long as they wait. Applications have no
- * other way to see that their ALTER or TRUNCATE waits for a migration, and that further sessions wait for it.
+ * other way to see that their CREATE INDEX CONCURRENTLY waits for a migration, and that further sessions wait for it.
  */
 export class BlockedSessionsMonitor {
   readonly #work: Pick<Work, "source" | "spec" | "journal">;
@@ -93,7 +93,7 @@ function blockedSessionFinding(session: BlockedSession): Finding & { readonly ob
     objectType: "Database",
     object: `session ${pid}`,
     message: `session ${pid} on the source (${client}, statement started at ${timeText(statementSince)}) ${wait}, since ${timeText(waitingSince)}${queue}`,
-    remedy: `let it wait until the rows are copied, or cancel it: SELECT pg_cancel_backend(${pid}) on the source; while tables are copied, do not alter or truncate them, or set lock_timeout`,
+    remedy: `let it wait until the rows are copied, or cancel it: SELECT pg_cancel_backend(${pid}) on the source`,
   };
 }
 

@@ -16,7 +16,12 @@ function blockerFinding(
     transactionAgeSeconds === undefined
       ? "an unknown time"
       : new Date(Date.now() - transactionAgeSeconds * 1000).toISOString().replace(/\.\d+/, "");
-  const common = { type: "ServerParametersValidation", state: "Warning", objectType: "Instance" } as const;
+  const common = {
+    type: "ServerParametersValidation",
+    state: "Warning",
+    code: "PGM-202",
+    objectType: "Instance",
+  } as const;
   if (pid === undefined)
     return {
       ...common,

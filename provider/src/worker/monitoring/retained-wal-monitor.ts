@@ -7,6 +7,8 @@ import { slotLost } from "../../cdc/source/slot-identity.js";
 import { type SlotState, inspectSlot } from "../../cdc/source/slot-state.js";
 import { SourceAtRiskError, messageOf } from "../../errors.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
+import { detectPlatform } from "../../platforms/detect-platform.js";
+import { parameterCommands, type Platform } from "../../platforms/platform.js";
 import { connect } from "../../postgres/connection/connect.js";
 import { ReopenedSession } from "../../postgres/connection/reopened-session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
@@ -114,7 +116,7 @@ export class RetainedWalMonitor {
     const { slot, warnOnlyRemedy, spec } = this.#options;
     const state = await inspectSlot(session, slot);
     if (state?.walStatus === "lost") {
-      await this.#abortAsLost(state);
+      await this.#abortAsLost(session, state);
       return;
     }
     this.#isOurs = true;
@@ -130,7 +132,7 @@ export class RetainedWalMonitor {
         return;
       }
     }
-    await this.#warn(retained, lowest, slot);
+    await this.#warn(session, retained, lowest);
   }
 
   /** Whether the limit is exceeded for so long that the slot has to be dropped. */
@@ -162,10 +164,15 @@ export class RetainedWalMonitor {
   }
 
   /** The rollback replication detects its lost slot itself, and the user ends it. */
-  async #abortAsLost(lost: SlotState): Promise<void> {
+  async #abortAsLost(session: Client, lost: SlotState): Promise<void> {
     const { slot, warnOnlyRemedy, isCopying } = this.#options;
     if (!this.#isOurs || warnOnlyRemedy !== undefined) return;
-    this.#abort.abort(slotLost({ name: slot, parts: migrationRoles }, lost, await isCopying?.()));
+    this.#abort.abort(
+      slotLost({ name: slot, parts: migrationRoles }, lost, {
+        platform: await this.#platform(session),
+        isCopied: await isCopying?.(),
+      }),
+    );
   }
 
   async #warnOfIdleness(session: Client, idleSeconds: number): Promise<void> {
@@ -175,21 +182,26 @@ export class RetainedWalMonitor {
     if (isNear && !this.#warnedOfIdleness)
       await this.#report(
         `the slot ${slot} is not read, and the ${side} invalidates it after ${limit} s (idle_replication_slot_timeout): the migration could then not continue`,
-        withoutIdleTimeout(side),
+        withoutIdleTimeout(side, await this.#platform(session)),
       );
     this.#warnedOfIdleness = isNear;
   }
 
-  async #warn(retained: number, limit: number, slot: string): Promise<void> {
-    const { side, warnOnlyRemedy } = this.#options;
+  async #warn(session: Client, retained: number, limit: number): Promise<void> {
+    const { side, slot, warnOnlyRemedy } = this.#options;
     const isNear = retained >= warnedFrom * limit;
     if (isNear && !this.#warned)
       await this.#report(
         `the ${side} retains ${formatBytes(retained)} of WAL for the slot ${slot}; the limit is ${formatBytes(limit)}`,
         warnOnlyRemedy ??
-          "cut over, or find out why the target is behind; raise maxRetainedWal and, on the source, ALTER SYSTEM SET max_slot_wal_keep_size while its disk has room",
+          `cut over, or find out why the target is behind; raise maxRetainedWal and, while the source's disk has room, max_slot_wal_keep_size: ${parameterCommands(await this.#platform(session), [{ name: "max_slot_wal_keep_size", value: "<megabytes>" }])}`,
       );
     this.#warned = isNear;
+  }
+
+  #platform(session: Client): Promise<Platform> {
+    const { side, spec } = this.#options;
+    return detectPlatform(session, side === "source" ? spec().sourceType : undefined);
   }
 
   async #report(message: string, remedy: string): Promise<void> {
@@ -200,6 +212,7 @@ export class RetainedWalMonitor {
         database,
         type: "ServerParametersValidation",
         state: "Warning",
+        code: "PGM-505",
         object: slot,
         objectType: "Database",
         message,

@@ -1,6 +1,6 @@
 import type * as Api from "@opentelemetry/api";
 import type { BasicTracerProvider, SpanExporter } from "@opentelemetry/sdk-trace-base";
-import { RefusedError } from "../../errors.js";
+import { RefusedError, isModuleMissing } from "../../errors.js";
 import { engineVersion } from "../../engine-version.js";
 import { hasDatabaseEnded, type DatabaseState, type MigrationState, type MigrationSubState } from "../../status.js";
 import type { DatabaseChange, JournalObserver } from "../../store/journal.js";
@@ -153,11 +153,6 @@ const packages = [
   "otlp-exporter-base",
   "otlp-transformer",
 ];
-
-const isModuleMissing = (error: unknown): error is Error =>
-  error instanceof Error &&
-  "code" in error &&
-  ["ERR_MODULE_NOT_FOUND", "MODULE_NOT_FOUND"].includes(String(error.code));
 
 const packagesMissing = (cause: Error): RefusedError =>
   new RefusedError(

@@ -25,6 +25,7 @@ async function tablesNotReplicated(target: Client, publications: readonly string
     if (partitioned || extensionConfiguration || published.has(table) || !(await hasRows(target, table))) continue;
     findings.push({
       object: table,
+      code: "PGM-606",
       objectType: "TABLE",
       message:
         "has rows on the target that are not returned to the source: the table was created after the cutover or is unlogged",
@@ -50,6 +51,7 @@ async function largeObjects(target: Client): Promise<RestoreFinding[]> {
   return [
     {
       object: "pg_largeobject",
+      code: "PGM-606",
       objectType: "LARGE OBJECTS",
       message:
         "the target has large objects, which logical replication omits: large objects that were written there after the cutover are not returned to the source",

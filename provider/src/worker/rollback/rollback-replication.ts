@@ -34,10 +34,13 @@ import { PeriodicTask } from "../../async/periodic-task.js";
 import { SerialQueue } from "../../async/serial-queue.js";
 import { retryDatabaseStep } from "../context/retry.js";
 import { blockerReporter } from "../monitoring/blocker-finding.js";
+import { queueReporter } from "../monitoring/queued-snapshot.js";
 import { DatabaseFence, fencedDatabase, removeFence } from "../cleanup/database-fence.js";
 import { clearRollback, placesOf, removeRollback } from "../cleanup/rollback-objects.js";
 import { RetainedWalMonitor } from "../monitoring/retained-wal-monitor.js";
-import { rollbackGaps } from "../../validation/replication/rollback.js";
+import { replicaTriggerGaps } from "../../validation/replication/replica-triggers.js";
+import { rollbackGaps, rolesToTrust } from "../../validation/replication/rollback.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
 import type { Work } from "../context/work.js";
 
 const { publisher, subscriber } = rollbackRoles;
@@ -67,6 +70,8 @@ export class RollbackReplication {
   #follower: Follower;
   readonly #reports = new SerialQueue();
   #runningState: "following" | "returning" = "following";
+  /** Why the follower was stopped until the source is altered. */
+  #stoppedFor: RefusedError | undefined;
 
   /**
    * Starts the rollback replication: every later write on the target is applied to the source. Applications must not write
@@ -82,6 +87,7 @@ export class RollbackReplication {
     await removeRollback(placesOf(work, { name, targetName }));
     const names = rollbackNames(spec, name);
     await withSession(source, { database: name, purpose: `${spec.migrationName} rollback` }, async (session) => {
+      await journal.findings(await rolesToTrust(session, name, spec));
       await publish(work, { name, targetName }, session);
       const { release, ...slot } = await createSlot({
         source: target,
@@ -214,7 +220,8 @@ export class RollbackReplication {
       try {
         await this.#follower.finished;
         // The worker or close() stopped it.
-        return;
+        if (!this.#stoppedFor) return;
+        throw this.#stoppedFor;
       } catch (error) {
         if (this.#isStopped()) return;
         if (error instanceof TakenOverError || error instanceof EngineError) throw error;
@@ -228,14 +235,36 @@ export class RollbackReplication {
             level: "warning",
           });
         await delay(retryMs, this.#stopped.signal);
-        if (!this.#isStopped()) this.#follower = this.#follow();
+        if (!this.#isStopped() && (await this.#mayFollow()) && !this.#stoppedFor) this.#follower = this.#follow();
       }
     }
   }
 
+  /** Whether the source no longer has the trigger for which the follower was stopped. */
+  async #mayFollow(): Promise<boolean> {
+    if (!this.#stoppedFor) return true;
+    const { spec, source } = this.#work;
+    const session = { database: this.#record.name, purpose: `${spec.migrationName} rollback` };
+    const firing = await withSession(source, session, (client) => firingOnSource(client, spec)).catch(
+      () => this.#stoppedFor,
+    );
+    if (!this.#isStopped()) this.#stoppedFor = firing;
+    return firing === undefined;
+  }
+
+  /** Stops the follower if a trigger or rule was created on the source that fires for its changes. */
+  async #stopForTriggers(source: Client): Promise<void> {
+    if (this.#stoppedFor) return;
+    this.#stoppedFor = await firingOnSource(source, this.#work.spec);
+    if (this.#stoppedFor) await this.#follower.stop();
+  }
+
   /** An application that starts on the source must not get sequence values that the target used. */
   async #carrySequencesAhead(): Promise<void> {
-    await this.#withSessions((target, source) => carryBack(target, source, sequenceMargin));
+    await this.#withSessions(async (target, source) => {
+      await this.#stopForTriggers(source);
+      await carryBack(target, source, sequenceMargin);
+    });
   }
 
   /** Only logged: the stream reports an unreachable server, and the return carries the sequences again. */
@@ -250,6 +279,8 @@ export class RollbackReplication {
     const slot = pointSlot(names);
     const publications = publicationsOf(names);
     await this.#withSessions(async (targetSession, sourceSession) => {
+      await this.#stopForTriggers(sourceSession);
+      if (this.#stoppedFor) throw this.#stoppedFor;
       const hasSequence = await sequencesOf(sourceSession);
       await reportFindings(this.#work, name, await objectsNotReplicated(targetSession, publications));
       await cutOver({
@@ -263,8 +294,10 @@ export class RollbackReplication {
         sourceSession: targetSession,
         targetSession: sourceSession,
         onWaiting: blockerReporter(this.#work, name, publisher),
+        onQueued: queueReporter(this.#work, name),
         hasSequence,
         sequenceMargin: 0,
+        onSequences: (sequences) => journal.sequences(name, "source", sequences),
         putUpFence: spec.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
         onEscapedChanges: (changes) => this.#fence.reportEscapedChanges(changes),
         requireSchema: async () => {
@@ -286,7 +319,7 @@ export class RollbackReplication {
   }
 
   /** Compares the source, on which nothing is written, with the target at the LSN of the return. */
-  async #compare({ snapshotId, ...when }: PointToCompare): Promise<string> {
+  async #compare({ lsn, snapshotId, ...when }: PointToCompare): Promise<string> {
     const { spec, source, target, journal, tableSlots } = this.#work;
     const { name, targetName } = this.#record;
     if (spec.verification === "none") return comparisonStep([]);
@@ -311,7 +344,9 @@ export class RollbackReplication {
         tables: tables.filter(({ table }) => replicated.has(qualify(table.schema, table.name))),
       }),
     );
-    const difference = contentDiffers(name, results.map(seenFromSource));
+    const seen = results.map(seenFromSource);
+    await journal.comparisons(name, seen, { occasion: "return", lsn });
+    const difference = contentDiffers(name, seen);
     if (difference) throw difference;
     await journal.event(`before the return: ${inWords(results)}, all equal`, { database: name });
     return comparisonStep(results);
@@ -344,13 +379,26 @@ export class RollbackReplication {
   }
 }
 
+/** The error for triggers and rules of the source that fire for applied changes; undefined if there are none. */
+async function firingOnSource(source: Client, spec: MigrationSpec): Promise<RefusedError | undefined> {
+  const gaps = await replicaTriggerGaps(source, spec);
+  if (gaps.length === 0) return undefined;
+  return new RefusedError(gaps.map(({ message }) => message).join("; "), {
+    remedy: gaps.map(({ remedy }) => remedy).join("; "),
+    code: "PGM-605",
+  });
+}
+
 /** Checks before a cutover whether a rollback replication is possible. @throws RefusedError with all problems */
 export async function requireRollback({ spec, source, target }: Work, database: string): Promise<void> {
   const purpose = `${spec.migrationName} rollback`;
   const gaps = await withTwoSessions(
     () => connect(target, { database: spec.maintenanceDatabase, purpose }),
     () => connect(source, { database, purpose }),
-    (targetSession, sourceSession) => rollbackGaps(sourceSession, targetSession, spec),
+    async (targetSession, sourceSession) => [
+      ...(await rollbackGaps(sourceSession, targetSession, spec)),
+      ...(await replicaTriggerGaps(sourceSession, spec)),
+    ],
   );
   if (gaps.length === 0) return;
   throw new RefusedError(
@@ -408,7 +456,7 @@ function refuseComputed(database: string, statements: readonly string[]): never 
     `${database} cannot be returned: columns are generated on the source, but were altered on the target, which now stores values in them`,
     {
       remedy: `on the source, in ${database}: ${statements.join("; ")}; then copy the values of these columns from the target and return again, or set rollback to drop`,
-      code: "603130",
+      code: "PGM-503",
     },
   );
 }

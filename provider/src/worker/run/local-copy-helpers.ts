@@ -54,7 +54,7 @@ export class LocalCopyHelpers {
   }
 
   #start(): void {
-    const child = spawn(process.execPath, [join(__dirname, "../main.js"), shareArgument], {
+    const child = spawn(process.execPath, [join(__dirname, "../../bundles/worker.js"), shareArgument], {
       stdio: ["pipe", "inherit", "inherit"],
     });
     this.#children.add(child);

@@ -3,12 +3,20 @@ import { messageOf } from "../../errors.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
-import { sourceAdvice, type WantedParameter } from "../../display/source-advice.js";
+import type { FindingCode } from "../../finding-codes/finding-code.js";
+import { detectPlatform } from "../../platforms/detect-platform.js";
+import { parameterCommands, type Platform } from "../../platforms/platform.js";
 import type { Finding } from "../../findings.js";
+
+const codeOf = {
+  wal_level: "603107",
+  max_replication_slots: "603105",
+  max_wal_senders: "603106",
+} as const satisfies Readonly<Record<string, FindingCode>>;
 
 /** A server parameter of the source that logical replication requires to be changed. */
 export interface ParameterGap {
-  readonly name: WantedParameter["name"];
+  readonly name: keyof typeof codeOf;
   readonly is: string;
   readonly wanted: string;
 }
@@ -28,6 +36,9 @@ export async function logicalReplicationGaps(source: Endpoint, spec: MigrationSp
               current_setting('max_wal_senders')::int AS senders,
               (SELECT count(*)::int FROM pg_stat_replication) AS sending`,
     );
+    const { offlineOnly } = await detectPlatform(client, spec.sourceType);
+    // The validation reports it.
+    if (offlineOnly !== undefined) return [];
     const { level, slots, used, senders, sending } = rows[0]!;
     // One more than the number of databases: the cutover compares rows under the snapshot of a temporary slot.
     const needed = spec.dbsToMigrate.length + 1;
@@ -47,13 +58,22 @@ export async function setUpLogicalReplication(
   spec: MigrationSpec,
   gaps: readonly ParameterGap[],
 ): Promise<Finding[]> {
-  return onSource(source, spec, (client) => Promise.all(gaps.map((gap) => setParameter(client, spec, gap))));
+  return onSource(source, spec, async (client) => {
+    const platform = await detectPlatform(client, spec.sourceType);
+    return Promise.all(gaps.map((gap) => setParameter(client, gap, platform, spec.source.user)));
+  });
 }
 
-async function setParameter(client: Client, spec: MigrationSpec, { name, is, wanted }: ParameterGap): Promise<Finding> {
+async function setParameter(
+  client: Client,
+  { name, is, wanted }: ParameterGap,
+  platform: Platform,
+  user: string,
+): Promise<Finding> {
   const common = {
     type: "ServerParametersValidation",
     objectType: "Instance",
+    code: codeOf[name],
     object: name,
     state: "Warning",
   } as const;
@@ -62,13 +82,13 @@ async function setParameter(client: Client, spec: MigrationSpec, { name, is, wan
     return {
       ...common,
       message: `${name} was ${is} on the source and is now set to ${wanted}; this takes effect when the server is restarted`,
-      remedy: "restart the source, for example with pg_ctl restart or systemctl restart postgresql",
+      remedy: `restart the source: ${platform.restart ?? "through its service"}`,
     };
   } catch (error) {
     return {
       ...common,
-      message: `${name} is ${is} on the source but must be ${wanted}; ${spec.source.user} may not set it (${messageOf(error)})`,
-      remedy: sourceAdvice(spec.sourceType).set([{ name, value: wanted }]),
+      message: `${name} is ${is} on the source but must be ${wanted}; ${user} may not set it (${messageOf(error)})`,
+      remedy: parameterCommands(platform, [{ name, value: wanted }]),
     };
   }
 }

@@ -1,21 +1,42 @@
 import { connect } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
 import { summarize } from "../../schema/sql/restore-findings.js";
+import {
+  createEntraRoles,
+  entraDatabase,
+  isEntraAdministrator,
+  missingEntraRoles,
+} from "../../schema/database/entra-roles.js";
 import { migrateRoles } from "../../schema/database/roles.js";
 import type { Work } from "../context/work.js";
 
+/** CREATE ROLE would create ordinary roles of the same names, so this comes first. */
+async function createMissingEntraRoles({ spec, source, target }: Work, purpose: string): Promise<void> {
+  const missing = await withTwoSessions(
+    () => connect(source, { database: spec.dbsToMigrate[0]!, purpose }),
+    () => connect(target, { database: spec.maintenanceDatabase, purpose }),
+    async (one, other) => ((await isEntraAdministrator(other)) ? missingEntraRoles(one, other) : []),
+  );
+  if (missing.length === 0) return;
+  await withSession(target, { database: entraDatabase, purpose }, (session) => createEntraRoles(missing, session));
+}
+
 /** Runs before the databases, because roles own their objects. */
-export async function migrateSourceRoles({ spec, source, target, journal }: Work): Promise<void> {
+export async function migrateSourceRoles(work: Work): Promise<void> {
+  const { spec, source, target, journal } = work;
   const purpose = `${spec.migrationName} roles`;
+  await createMissingEntraRoles(work, purpose);
   const found = await withTwoSessions(
     () => connect(source, { database: spec.dbsToMigrate[0]!, purpose }),
     () => connect(target, { database: spec.maintenanceDatabase, purpose }),
     migrateRoles,
   );
   await journal.findings(
-    summarize(found).map(({ object, message, remedy }) => ({
+    summarize(found).map(({ code, object, message, remedy }) => ({
       type: "AuthenticationAndConnectivityValidation",
       state: "Warning",
+      code,
       object: `role ${object}`,
       objectType: "Instance",
       message,

@@ -1,15 +1,14 @@
 import { log } from "../../log.js";
 import { CanceledError, TakenOverError } from "../../errors.js";
 import { tagSessions } from "../../postgres/connection/connect.js";
-import type { DatabaseRecord } from "../../store/records.js";
 import { Lease } from "../../store/lease.js";
-import { copyDatabase } from "../initial-copy/copy-database.js";
 import { DatabaseSteps } from "./database-steps.js";
 import { ownerTag } from "../context/session-owner.js";
 import { RunFailureHandler } from "./run-failure-handler.js";
 import type { WorkerJob } from "../context/worker-job.js";
 import { MigrationCleanup } from "../cleanup/migration-cleanup.js";
 import { ThroughputSampler } from "../monitoring/throughput-samples.js";
+import { OfflineRun } from "./offline-run.js";
 import { OnlineRun } from "./online-run.js";
 import { JournalObservers } from "./journal-observers.js";
 import { CopyScheduler } from "./copy-scheduler.js";
@@ -45,7 +44,7 @@ export async function runMigration(job: WorkerJob, stop: AbortSignal): Promise<v
     const observers = await JournalObservers.gather(job, lease, requests);
     const readOnly = new ReadOnlyTargetMonitor(observers.journal);
     try {
-      await new MigrationRun(new RunContext(job, owner, observers.journal, requests, stop)).run();
+      await new MigrationRun(new RunContext(job, { owner, journal: observers.journal, requests }, stop)).run();
     } finally {
       // After a cancellation the observers receive the end state. After a stop they do not wait.
       await observers.close(requests.canceled ? stop : AbortSignal.any([stop, requests.signal]));
@@ -98,19 +97,11 @@ class MigrationRun {
     const databases = await this.#context.currentDatabases();
     if (this.#context.spec.migrateRoles && databases.some(({ phase }) => phase === "queued"))
       await retry(this.#context.retryPolicy(), () => migrateSourceRoles(this.#steps.workOn(databases[0]!.name)));
-    if (this.#context.spec.migrationMode === "Offline") await this.#copyAll(databases);
+    if (this.#context.spec.migrationMode === "Offline") await new OfflineRun(this.#steps, this.#copies).run(databases);
     else await new OnlineRun(this.#context, this.#steps, this.#copies, this.#cleanup).run(databases);
     const { failure } = this.#steps;
     if (failure !== undefined) return journal.state("Failed", "Completed", failure);
     const allCanceled = (await this.#context.currentDatabases()).every(({ state }) => state === "Canceled");
     await journal.state(allCanceled ? "Canceled" : "Succeeded", "Completed");
-  }
-
-  async #copyAll(databases: readonly DatabaseRecord[]): Promise<void> {
-    await this.#steps.allEnd(databases, async (database, work) => {
-      work.signal.throwIfAborted();
-      await this.#copies.run(database, work, (record) => copyDatabase(work, record));
-      await work.journal.database(database.name, { phase: "done", state: "Succeeded", message: null });
-    });
   }
 }

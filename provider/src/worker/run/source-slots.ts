@@ -4,15 +4,20 @@ import { applicationNamePrefix } from "../../postgres/connection/connect.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
-import { sourceAdvice } from "../../display/source-advice.js";
+import { detectPlatform } from "../../platforms/detect-platform.js";
+import { parameterCommands, type Platform } from "../../platforms/platform.js";
 import { Semaphore } from "../../async/semaphore.js";
 import type { Work } from "../context/work.js";
 
 /** A server parameter of the source that limits the number of slots or senders. */
-interface Shortage {
+interface Limit {
   readonly name: "max_replication_slots" | "max_wal_senders";
   readonly limit: number;
   readonly taken: number;
+}
+
+interface Shortage extends Limit {
+  readonly platform: Platform;
 }
 
 /** Slots reserved for comparisons and cutovers. */
@@ -41,7 +46,7 @@ export class SourceSlots {
       return found;
     });
     if (shortage) {
-      await setMessage(work, database, waitingMessage(work, shortage));
+      await setMessage(work, database, waitingMessage(shortage));
       return undefined;
     }
     try {
@@ -61,8 +66,8 @@ export class SourceSlots {
   async #shortageFor({ source, spec }: Work, database: string, slot: string): Promise<Shortage | undefined> {
     try {
       const options = { database, purpose: `${spec.migrationName} slots` };
-      const { rows } = await withSession(source, options, (session) =>
-        session.query<Shortage & { readonly held: boolean }>(
+      return await withSession(source, options, async (session) => {
+        const { rows } = await session.query<Limit & { readonly held: boolean }>(
           `WITH slot AS (
            SELECT slot_name::text AS name FROM pg_catalog.pg_replication_slots UNION SELECT unnest($1::text[])
          )
@@ -75,9 +80,10 @@ export class SourceSlots {
                 + (SELECT count(*)::int FROM pg_catalog.pg_stat_replication
                     WHERE strpos(coalesce(application_name, ''), $4) <> 1)`,
           [[...this.#assigned], slot, sourceObjectPrefix, applicationNamePrefix, readerSuffix],
-        ),
-      );
-      return rows.find(({ limit, taken, held }) => !held && limit - taken < 1 + reserved);
+        );
+        const reached = rows.find(({ limit, taken, held }) => !held && limit - taken < 1 + reserved);
+        return reached && { ...reached, platform: await detectPlatform(session, spec.sourceType) };
+      });
     } catch (error) {
       if (!isConnectionLoss(error)) throw error;
       throw new UnreachableError(`${database}: ${messageOf(error)}`, { cause: error });
@@ -89,13 +95,13 @@ async function setMessage({ journal }: Work, database: string, message: string):
   await journal.database(database, { state: "InProgress", message });
 }
 
-function waitingMessage({ spec }: Work, { name, limit, taken }: Shortage): string {
+function waitingMessage({ name, limit, taken, platform }: Shortage): string {
   const resource = name === "max_replication_slots" ? "replication slot" : "WAL sender";
   const wanted = String(taken + 1 + reserved);
   return (
     `waiting for a free ${resource} of the source: ${taken} of ${limit} are taken, and one is kept free for comparisons and cutovers. ` +
     `To do: cut over or cancel another database (dbsToTriggerCutoverOn, dbsToCancelMigrationOn), drop an unused slot ` +
-    `(SELECT slot_name FROM pg_replication_slots WHERE NOT active), or ${sourceAdvice(spec.sourceType).set([{ name, value: wanted }])}`
+    `(SELECT slot_name FROM pg_replication_slots WHERE NOT active), or ${parameterCommands(platform, [{ name, value: wanted }])}`
   );
 }
 

@@ -1,3 +1,4 @@
+import { userSchemas } from "../../postgres/catalogue-filters.js";
 import type { Client } from "pg";
 import { defaultExpression } from "../../postgres/default-expression.js";
 import { qualify, quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
@@ -19,13 +20,17 @@ export interface ColumnDrift {
   readonly tablesWithLostColumns: Set<string>;
 }
 
+interface KnownDrift {
+  readonly types: TypeDrift;
+  readonly inheritance: InheritanceDrift;
+  readonly places: ColumnOrdinals;
+}
+
 /** Compares the columns of the tables that both sides have. */
 export async function readColumnDrift(
   { source, target, mark }: Shapes,
   { onTarget, onSource, pairs }: PairedTables,
-  { typeOnTarget }: TypeDrift,
-  { detached, parents }: InheritanceDrift,
-  places: ColumnOrdinals,
+  { types: { typeOnTarget }, inheritance: { detached, parents }, places }: KnownDrift,
 ): Promise<ColumnDrift> {
   const comparison = {
     facts: await columnFacts(source),
@@ -191,7 +196,7 @@ async function columnFacts(source: Client): Promise<Map<string, ColumnFact>> {
             ${defaultExpression(version)} AS "defaultExpression", ${missing} AS "missingValue"
        FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
        JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      WHERE c.relkind IN ('r', 'p') AND ${userSchemas("n")}
         -- Rows older than a column have its first default, even if the column no longer has a default.
         AND (d.oid IS NOT NULL${version >= 110000 ? " OR a.atthasmissing" : ""})`,
   );

@@ -1,3 +1,4 @@
+import { userSchemas } from "../../postgres/catalogue-filters.js";
 import type { Client } from "pg";
 import { defaultExpression } from "../../postgres/default-expression.js";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
@@ -113,6 +114,6 @@ async function listDefaults(client: Client): Promise<Default[]> {
                    coalesce(${expression}, '') AS expression
               FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
               JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema') AS one`);
+             WHERE c.relkind IN ('r', 'p') AND ${userSchemas("n")}) AS one`);
   return rows;
 }

@@ -1,3 +1,4 @@
+import { userSchemas } from "../../postgres/catalogue-filters.js";
 import type { Client } from "pg";
 import { qualify } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
@@ -92,6 +93,6 @@ async function listChildren(client: Client): Promise<Child[]> {
               FROM pg_inherits h
               JOIN pg_class c ON c.oid = h.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
               JOIN pg_class p ON p.oid = h.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
-             WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_') AS child`);
+             WHERE c.relkind IN ('r', 'p') AND ${userSchemas("n")}) AS child`);
   return rows;
 }

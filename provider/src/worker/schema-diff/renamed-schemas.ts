@@ -1,3 +1,4 @@
+import { userSchemas } from "../../postgres/catalogue-filters.js";
 import type { Client } from "pg";
 
 /** The name of each schema, by its OID. */
@@ -8,7 +9,7 @@ export type RenamedSchemas = ReadonlyMap<string, string>;
 
 export async function readSchemaNames(client: Client): Promise<SchemaNames> {
   const { rows } = await client.query<{ oid: string; name: string }>(
-    "SELECT oid::text, nspname AS name FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'",
+    `SELECT n.oid::text, n.nspname AS name FROM pg_namespace n WHERE ${userSchemas("n")}`,
   );
   return Object.fromEntries(rows.map(({ oid, name }) => [oid, name]));
 }

@@ -1,7 +1,8 @@
 import type { Client } from "pg";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
-import { notExtensionMember } from "../../postgres/catalogue-filters.js";
+import { notExtensionMember, userSchemas } from "../../postgres/catalogue-filters.js";
 import { serverVersion } from "../../postgres/server-version.js";
+import { renamePartitionIndexes } from "./partition-indexes.js";
 import { dropPlaceholder, isPlaceholder, replaceKey } from "./replaced-keys.js";
 import type { ManualChange } from "./manual-change.js";
 import type { TypeDrift, TypeName } from "./type-drift.js";
@@ -71,9 +72,15 @@ export async function readRuleDrift(sides: RuleSides): Promise<RuleDrift> {
   const dropped = new Set<Rule>([...ended.dropped, ...keys.dropped]);
   const kept = new Set(rules.onTarget.filter((rule) => !dropped.has(rule)).map(keyOf));
   const renamings = [...renamed].map(([rule, { name }]) => renameStatement(rule, name));
+  const formerNames = new Map(
+    [...renamed]
+      .filter(([{ kind }]) => kind === "key" || kind.endsWith("index"))
+      .map(([rule, { name }]) => [qualify(rule.schema, name), qualify(rule.schema, rule.name)]),
+  );
+  const partitions = await renamePartitionIndexes({ ...sides, formerNames });
   return {
     // Keys last: foreign keys that are dropped may refer to them.
-    additions: [...renamings, ...ended.dropped.map(dropStatement), ...keys.additions],
+    additions: [...partitions, ...renamings, ...ended.dropped.map(dropStatement), ...keys.additions],
     manualChanges: [...ended.manualChanges, ...keys.manualChanges],
     deferred: [
       ...(await lackingRules(sides, rules, renamed, kept)).map(addStatement),
@@ -258,14 +265,14 @@ async function listRules(client: Client): Promise<FoundRule[]> {
       FROM pg_constraint k
       LEFT JOIN pg_class c ON c.oid = k.conrelid LEFT JOIN pg_type t ON t.oid = k.contypid
       JOIN pg_namespace n ON n.oid = coalesce(c.relnamespace, t.typnamespace)
-     WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+     WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND ${userSchemas("n")}
        AND (t.oid IS NULL OR ${notExtensionMember("pg_type", "t.oid")})
     UNION ALL
     SELECT 'index/' || i.oid, n.nspname, c.relname, i.relname, CASE WHEN x.indisunique THEN 'unique index' ELSE 'index' END,
            left(md5(pg_get_indexdef(i.oid)), 8), NULL, EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.oid)
       FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid
       JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relkind IN ('r', 'p')
+     WHERE ${userSchemas("n")} AND c.relkind IN ('r', 'p')
        AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.oid AND k.contype IN ('p', 'u', 'x'))`);
   return rows;
 }

@@ -1,7 +1,9 @@
+import { userSchemas } from "../../postgres/catalogue-filters.js";
 import { isDeepStrictEqual } from "node:util";
 import type { Client } from "pg";
 import type { ChangeCaptureNames } from "../../cdc/model/names.js";
 import { hasPublications, publishesGenerated } from "../../cdc/source/publication.js";
+import { copyAgain } from "../../cdc/source/slot-identity.js";
 import { RefusedError } from "../../errors.js";
 import { qualify, quoteLiteral } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
@@ -117,13 +119,13 @@ async function readTableNames(source: Client): Promise<TableNames> {
     `SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
-        AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`,
+        AND ${userSchemas("n")}`,
   );
   return Object.fromEntries(rows.map(({ oid, schema, name }) => [oid, qualify(schema, name)]));
 }
 
 const followedTables = `
-  c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`;
+  c.relkind = 'r' AND c.relpersistence = 'p' AND ${userSchemas("n")}`;
 
 /**
  * ALTER TABLE rewrites rows for a new type, for a USING clause, and for a column with a volatile default. The stream does not
@@ -167,7 +169,7 @@ export async function readColumnOrdinals(source: Client): Promise<ColumnOrdinals
     `SELECT json_object_agg(oid, names) AS places
        FROM (SELECT c.oid::text AS oid, json_agg(CASE WHEN NOT a.attisdropped THEN a.attname END ORDER BY a.attnum) AS names
                FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-              WHERE (${followedTables} OR c.relkind = 'p' AND n.nspname !~ '^pg_') AND a.attnum > 0
+              WHERE (${followedTables} OR c.relkind = 'p' AND ${userSchemas("n")}) AND a.attnum > 0
               GROUP BY c.oid) AS tables`,
   );
   return rows[0]!.places ?? {};
@@ -190,7 +192,8 @@ export async function replacedSince(
   mark: SchemaBaseline,
 ): Promise<Set<string>> {
   const now = await publicationVersions(source, names);
-  if (now !== mark.publications) throw tampered(names, now === "");
+  if (now !== mark.publications)
+    throw tampered(names, now.split(" ").length < mark.publications.split(" ").length || now === "");
   const tables = await readTables(source);
   const publishesGeneratedColumns = await publishesGenerated(source, [names.publication]);
   const isRewritten = (await serverVersion(source)) < 110000 ? `c.relfilenode::int8 > ${mark.highestOid}` : "false";
@@ -260,16 +263,18 @@ function notPublished(
                        WHERE r.prrelid = c.oid AND ${own} AND r.oid::int8 > ${highestOid}))`;
 }
 
-/** @param isNoneLeft they were dropped, or another server answers at the source's address */
-function tampered({ publication, insertOnlyPublication }: ChangeCaptureNames, isNoneLeft: boolean): PublicationAltered {
-  const restart = "delete this migration and start it again; do not change its publications";
+/** @param isAnyDropped one was dropped, or another server answers at the source's address. The next update finds it missing. */
+function tampered(
+  { publication, insertOnlyPublication }: ChangeCaptureNames,
+  isAnyDropped: boolean,
+): PublicationAltered {
   return new PublicationAltered(
     `the publications ${publication} and ${insertOnlyPublication} were dropped or altered on the source: changes are missing in the stream`,
     {
-      remedy: isNoneLeft
-        ? `if another server answers at the source's address, correct the address, then run pulumi up, which resumes; otherwise ${restart}`
-        : restart,
-      code: "603120",
+      remedy: isAnyDropped
+        ? `if another server answers at the source's address, correct the address, then run pulumi up, which resumes; otherwise ${copyAgain}`
+        : "delete this migration and start it again; do not change its publications",
+      code: "PGM-501",
     },
   );
 }

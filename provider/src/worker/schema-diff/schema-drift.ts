@@ -54,7 +54,7 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
   const rules = await readRuleDrift({ ...sides, nowCalled: types.nowCalled, before: given?.rules });
   const typed = typedTableDrift(pairs, types.typeOnTarget);
   const places = await readColumnOrdinals(source);
-  const columns = await readColumnDrift(shapes, tables, types, inheritance, places);
+  const columns = await readColumnDrift(shapes, tables, { types, inheritance, places });
   const computed = await readComputedColumns(shapes, pairs, places);
   const releases = [...inheritance.additions, ...typed.releases];
   const manualChanges = [

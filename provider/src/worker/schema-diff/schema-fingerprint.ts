@@ -1,3 +1,4 @@
+import { userSchemas } from "../../postgres/catalogue-filters.js";
 import type { Client } from "pg";
 import { hasPublications } from "../../cdc/source/publication.js";
 import { serverVersion } from "../../postgres/server-version.js";
@@ -15,17 +16,17 @@ export async function schemaFingerprint(source: Client): Promise<string> {
     `WITH relation AS (
        SELECT c.oid, c.relname, c.relkind, c.relnamespace, c.relfilenode, c.relreplident, c.relpersistence FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p', 'i', 'I', 'c') AND c.relpersistence <> 't'
-          AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')
+          AND ${userSchemas("n")})
      SELECT concat_ws(' ',
        (SELECT sum(hashtext(concat_ws(' ', oid, relname, relkind, relnamespace, relreplident, relpersistence${file}))::int8) FROM relation),
        (SELECT sum(hashtext(concat_ws(' ', attrelid, attnum, attname, atttypid, atttypmod, attnotnull, atthasdef, attisdropped, a.xmin))::int8)
           FROM pg_attribute a JOIN relation ON relation.oid = attrelid WHERE attnum > 0),
-       (SELECT sum(hashtext(concat_ws(' ', k.oid, k.conname, k.xmin))::int8) FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace AND n.nspname !~ '^pg_'),
+       (SELECT sum(hashtext(concat_ws(' ', k.oid, k.conname, k.xmin))::int8) FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace AND ${userSchemas("n")}),
        (SELECT sum(hashtext(concat_ws(' ', x.indexrelid, x.indisvalid, x.indisreplident, x.indisclustered))::int8) FROM pg_index x JOIN relation ON relation.oid = x.indexrelid),
        (SELECT sum(hashtext(concat_ws(' ', h.inhrelid, h.inhparent, h.xmin))::int8) FROM pg_inherits h JOIN relation ON relation.oid = h.inhrelid),
        (SELECT sum(hashtext(concat_ws(' ', t.oid, t.typname, t.typnamespace, t.typnotnull, t.typdefault))::int8)
-          FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace AND n.nspname !~ '^pg_' WHERE t.typtype IN ('d', 'e', 'r')),
-       (SELECT sum(hashtext(concat_ws(' ', n.oid, n.nspname))::int8) FROM pg_namespace n WHERE n.nspname !~ '^pg_'),
+          FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace AND ${userSchemas("n")} WHERE t.typtype IN ('d', 'e', 'r')),
+       (SELECT sum(hashtext(concat_ws(' ', n.oid, n.nspname))::int8) FROM pg_namespace n WHERE ${userSchemas("n")}),
        ${sequences}
        ${(await hasPublications(source)) ? publicationSums : ""}
        (SELECT sum(hashtext(concat_ws(' ', oid, enumtypid, enumlabel, enumsortorder))::int8) FROM pg_enum)) AS fingerprint`,

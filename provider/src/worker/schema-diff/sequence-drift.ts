@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { qualify } from "../../postgres/identifiers.js";
-import { notExtensionMember } from "../../postgres/catalogue-filters.js";
+import { notExtensionMember, userSchemas } from "../../postgres/catalogue-filters.js";
 import { serverVersion } from "../../postgres/server-version.js";
 
 interface Sequence {
@@ -32,6 +32,6 @@ async function listSequences(client: Client): Promise<Sequence[]> {
            format('AS %s INCREMENT BY %s MINVALUE %s MAXVALUE %s START WITH %s CACHE %s %s', format_type(s.seqtypid, NULL),
                   s.seqincrement, s.seqmin, s.seqmax, s.seqstart, s.seqcache, CASE WHEN s.seqcycle THEN 'CYCLE' ELSE 'NO CYCLE' END) AS options
       FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname !~ '^pg_' AND ${notExtensionMember("pg_class", "c.oid")}`);
+     WHERE ${userSchemas("n")} AND ${notExtensionMember("pg_class", "c.oid")}`);
   return rows;
 }

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { qualify, quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
-import { notExtensionMember } from "../../postgres/catalogue-filters.js";
+import { notExtensionMember, userSchemas } from "../../postgres/catalogue-filters.js";
 import type { ManualChange } from "./manual-change.js";
 
 /** A user-defined type of the source. Plain JSON. */
@@ -259,7 +259,7 @@ async function listTypes(client: Client): Promise<UsersType[]> {
               FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0) AS attributes,
            EXISTS (SELECT FROM pg_class c WHERE c.reloftype = t.oid) AS "hasTables"
       FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${notExtensionMember("pg_type", "t.oid")}
+     WHERE ${userSchemas("n")} AND ${notExtensionMember("pg_type", "t.oid")}
        AND (t.typtype IN ('d', 'e', 'r')
             OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))`);
   return rows;
@@ -290,7 +290,7 @@ export async function tablesByType(source: Client): Promise<Map<string, TableOfT
       JOIN (SELECT atttypid AS type, attrelid AS table FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped
             UNION SELECT reloftype, oid FROM pg_class WHERE reloftype <> 0) AS held ON held.type = i.whole
       JOIN pg_class c ON c.oid = held.table AND c.relkind IN ('r', 'p') JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+     WHERE ${userSchemas("n")}
      GROUP BY 1`);
   return new Map(rows.map(({ oid, tables }) => [oid, tables]));
 }

@@ -6,7 +6,7 @@ import { createPublications } from "../../cdc/source/publication.js";
 import { openTargetSession } from "../../cdc/target/target-session.js";
 import { copyFormat } from "../../copy/format.js";
 import { copyTable } from "../../copy/copy-table.js";
-import { lockedSnapshot, openInSnapshot } from "../../copy/snapshot.js";
+import { lockedSnapshot, withSnapshotSession } from "../../copy/snapshot.js";
 import { yieldToWaiters } from "../../copy/yield-to-waiters.js";
 import { type ComparisonSnapshot, comparisonSnapshot } from "../../cutover/comparison-snapshot.js";
 import type { BlockingSession } from "../../postgres/locks/blocking-sessions.js";
@@ -14,12 +14,14 @@ import { qualify } from "../../postgres/identifiers.js";
 import type { Lsn } from "../../postgres/lsn.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import { useSearchPath } from "../../postgres/search-path.js";
-import { type Table, listSizedTables, listTables } from "../../postgres/tables.js";
+import { type SizedTable, type Table, listSizedTables, listTables } from "../../postgres/tables.js";
 import { targetDatabase } from "../../inputs/target-database.js";
+import { queueReporter } from "../monitoring/queued-snapshot.js";
 import { insertOnlyFinding } from "./insert-only-finding.js";
 import type { Restored } from "../followers/stream-state.js";
 import { type NewObjects, restoreMissing } from "./new-objects.js";
 import type { SchemaBaseline } from "../schema-diff/schema-baseline.js";
+import { TableLocks } from "../initial-copy/table-locks.js";
 import { lockOptions, baselineOf } from "../initial-copy/take-snapshot.js";
 
 export interface TablesToAdd {
@@ -36,6 +38,12 @@ export interface TablesToAdd {
   readonly signal: AbortSignal;
 }
 
+export interface Joined extends Restored {
+  readonly mark: SchemaBaseline;
+  /** Tables that were not copied, because an application needed them. Qualified and quoted. */
+  readonly postponed: ReadonlySet<string>;
+}
+
 /** How long to wait for transactions that are open on the source. The stream applies nothing new meanwhile. */
 const openTransactionsSeconds = 300;
 
@@ -47,17 +55,14 @@ const openTransactionsSeconds = 300;
  * 3. applies all changes of the other tables up to that LSN,
  * 4. copies the new tables under the snapshot. From that LSN on the stream has all of their changes.
  *
- * The locks are released if a session of an application waits for them. A repetition after a failure replaces the rows
- * that were copied.
+ * The locks are released if a session of an application waits for them. While rows are copied, only the table that it waits for
+ * is postponed. A repetition after a failure replaces the rows that were copied.
  *
- * @throws ConcurrentChangeError when a new table is dropped, renamed or replaced before it is locked, or when a session
- * waits to lock it before it is copied
+ * @throws ConcurrentChangeError when a new table is dropped, renamed or replaced before it is locked, when a session waits to
+ * lock it before rows are copied, or when every table is postponed
  * @throws LockNotAvailableError when transactions stay open on the source
  */
-export async function addTablesToStream(
-  objects: NewObjects,
-  tablesToAdd: TablesToAdd,
-): Promise<Restored & { readonly mark: SchemaBaseline }> {
+export async function addTablesToStream(objects: NewObjects, tablesToAdd: TablesToAdd): Promise<Joined> {
   const { work, database } = objects;
   const { tables, newTables, bridge } = tablesToAdd;
   const follower = bridge();
@@ -106,6 +111,7 @@ async function lockedTables(
         follower.releaseUpTo(reached);
         onWaiting(sessions);
       },
+      onQueued: queueReporter(work, database),
       signal,
     });
   const tablesOf = async (): Promise<readonly Table[]> => {
@@ -134,19 +140,23 @@ async function copyUnderSnapshot(
   objects: NewObjects,
   { newTables, onCreated, signal }: TablesToAdd,
   { follower, snapshot, lsn, yielded }: LockedTables,
-): Promise<Restored & { readonly mark: SchemaBaseline }> {
+): Promise<Joined> {
   const ended = AbortSignal.any([signal, snapshot.lost, yielded]);
   await drainUnlessEnded(follower, lsn, ended);
   await follower.stop();
   const mark = await baselineOf(objects.work, objects.database, snapshot.id);
-  const copy = async (): Promise<void> => {
+  let postponed: ReadonlySet<string> = new Set();
+  const copy = async (): Promise<ReadonlySet<string>> => {
     await onCreated();
-    await copyTables(objects, newTables, snapshot.id, ended);
+    // Each table is locked while it is read: one that an application needs must not delay the others.
+    await snapshot.unlockTables();
+    postponed = await copyTables(objects, newTables, snapshot.id, ended);
     // Indexes and keys need no snapshot: applications may lock the tables while they are built.
     await snapshot.release();
+    return postponed;
   };
   const restored = await restoreMissing(objects, { snapshot: snapshot.id, copy, signal: ended });
-  return { ...restored, mark };
+  return { ...restored, mark, postponed };
 }
 
 /** The follower may have a backlog to apply. @throws what the signal was aborted with */
@@ -177,36 +187,55 @@ async function requirePresent({ source, database }: NewObjects, tables: readonly
 
 const nameOfTable = ({ schema, name }: Table): string => qualify(schema, name);
 
+/**
+ * Copies the tables that applications leave unlocked and unaltered.
+ *
+ * @returns the other tables, qualified and quoted
+ * @throws ConcurrentChangeError when none was copied
+ */
 async function copyTables(
   { work, database, sourceSearchPath, deferTriggersAndForeignKeys }: NewObjects,
   newTables: readonly Table[],
   snapshotId: string,
   signal: AbortSignal,
-): Promise<void> {
-  const session = await openTargetSession(work.target, targetDatabase(work.spec, database), {
+): Promise<ReadonlySet<string>> {
+  const { source, spec } = work;
+  const joining = { source, database, snapshotId, purpose: `${spec.migrationName} join` };
+  const names = new Set(newTables.map(nameOfTable));
+  const isWanted = (table: Table): boolean => !table.partitioned && names.has(nameOfTable(table));
+  const tables = await withSnapshotSession(joining, (session) => listSizedTables(session, isWanted));
+  const target = await openTargetSession(work.target, targetDatabase(spec, database), {
     triggersDisabled: deferTriggersAndForeignKeys,
   });
+  const locks = new TableLocks(source, database);
   try {
-    const copies = new Map((await listTables(session)).map((table) => [nameOfTable(table), table]));
-    await useSearchPath(session, sourceSearchPath);
-    const names = new Set(newTables.map(nameOfTable));
-    const catalogue = await openInSnapshot(work.source, database, snapshotId, `${work.spec.migrationName} join`);
-    // Only tables that the snapshot has locked: measuring another one could wait for an application.
-    const isWanted = (table: Table): boolean => !table.partitioned && names.has(nameOfTable(table));
-    const sized = await listSizedTables(catalogue, isWanted).finally(() => catalogue.end());
-    for (const table of sized) {
-      // Each in a session of its own: an error ends the transaction that sees the snapshot.
-      const source = await openInSnapshot(work.source, database, snapshotId, `${work.spec.migrationName} join`);
-      try {
-        await useSearchPath(source, sourceSearchPath);
+    const copies = new Map((await listTables(target)).map((table) => [nameOfTable(table), table]));
+    await useSearchPath(target, sourceSearchPath);
+    const postponed = new Map<string, ConcurrentChangeError>();
+    // Each in a session of its own: an error ends the transaction that sees the snapshot.
+    const copyOne = (table: SizedTable): Promise<void> =>
+      withSnapshotSession(joining, async (session) => {
+        await useSearchPath(session, sourceSearchPath);
         const copy = copies.get(nameOfTable(table))!;
-        const format = copyFormat(table, copy, await serverVersion(source), await serverVersion(session));
-        await copyTable({ source, target: session, table, format, signal });
-      } finally {
-        await source.end();
+        const format = copyFormat(table, copy, await serverVersion(session), await serverVersion(target));
+        await locks.during(session, [table], async (stop) => {
+          await copyTable({ source: session, target, table, format, signal: AbortSignal.any([signal, stop]) });
+        });
+      });
+    for (const table of tables)
+      try {
+        await copyOne(table);
+      } catch (error) {
+        if (signal.aborted || !(error instanceof ConcurrentChangeError)) throw error;
+        postponed.set(nameOfTable(table), error);
       }
-    }
+    const [first] = postponed.values();
+    if (first && postponed.size === tables.length) throw first;
+    for (const [name, { message }] of postponed)
+      await work.journal.event(`${name} is copied later: ${message.split("\n")[0]!}`, { database });
+    return new Set(postponed.keys());
   } finally {
-    await session.end();
+    await locks.close();
+    await target.end();
   }
 }

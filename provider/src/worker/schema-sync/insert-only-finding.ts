@@ -10,6 +10,7 @@ export function insertOnlyFinding(database: string, tables: readonly Table[]): F
   const wholeRows = whole.map(({ schema, name }) => `, or ALTER TABLE ${qualify(schema, name)} REPLICA IDENTITY FULL`);
   return {
     ...{ database, type: "SchemaValidation", state: "Warning", object: names, objectType: "Database" },
+    code: "PGM-506",
     message: `${names} was created without a key, or lost its key, during replication: only inserts are replicated, because the stream does not identify rows; an UPDATE or DELETE is found at the cutover as a difference`,
     remedy: `on the source: add a primary key over columns that are not generated${wholeRows.slice(0, 5).join("")}; then the table is copied again, and all its changes are replicated`,
   };

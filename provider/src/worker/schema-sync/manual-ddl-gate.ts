@@ -135,7 +135,7 @@ export class ManualDdlGate {
       `${database} is paused: the ${this.#side}'s schema has changed in a way that needs a manual change of the target`,
       {
         remedy: `on the target, in ${targetName}${hintFor(statements)}: ${statements}; the stream then resumes`,
-        code: "603130",
+        code: "PGM-503",
       },
     );
   }

@@ -8,6 +8,7 @@ import type { Finding } from "../../findings.js";
 import { compareSchema, type SchemaDifference } from "../../verify/compare-schema.js";
 import type { Followers } from "../followers/followers.js";
 import { mergeRestored } from "../followers/stream-state.js";
+import { enumerate } from "../../units/enumerate.js";
 import { type NewObjects, restorePrerequisites, restoreMissing } from "./new-objects.js";
 import type { StreamRecord } from "../followers/stream-record.js";
 
@@ -79,6 +80,7 @@ export class MissingObjects {
     const { work, database, targetName } = this.#record;
     const finding: Finding = {
       ...{ database, type: "SchemaValidation", state: "Warning", object: sql, objectType: "Database" },
+      code: "PGM-507",
       message: `${sql} was run on the source during replication, and could not be applied to the target: ${why}`,
       remedy: `on the target, in ${targetName}, as a role with the privilege: ${sql}`,
     };
@@ -130,12 +132,11 @@ const settingLockSeconds = 5;
 
 function lacksError({ database, targetName }: StreamRecord, lacking: readonly SchemaDifference[]): RefusedError {
   const names = lacking.map(({ kind, name }) => `${kind} ${name}`);
-  const rest = names.length > mostNamed ? ` and ${names.length - mostNamed} more` : "";
   return new RefusedError(
-    `${database} is not cut over: the target lacks ${names.slice(0, mostNamed).join(", ")}${rest}, which was created on the source during replication and could not be created on the target`,
+    `${database} is not cut over: the target lacks ${enumerate(names, mostNamed)}, which was created on the source during replication and could not be created on the target`,
     {
       remedy: `create it on the target, in ${targetName}, or drop it on the source, then cut over again; another object of the target may have its name`,
-      code: "603130",
+      code: "PGM-503",
     },
   );
 }

@@ -11,7 +11,8 @@ import { catalogueKey, type Entry, parseTocEntries } from "../../schema/sql/toc-
 import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
 import { readRestoreContext, type RestoreContext } from "../../schema/restore/restore-context.js";
 import { withoutTemporaryReplicaIdentities } from "../../schema/plan/temporary-replica-identity.js";
-import { constraintKey } from "../../schema/plan/deferred-constraints.js";
+import { listTables, withPartitionedTables } from "../../postgres/tables.js";
+import { constraintKey, withoutWaitingConstraints } from "../../schema/plan/deferred-constraints.js";
 import { planRestore, type RestorePlan } from "../../schema/plan/restore-plan.js";
 import { restoreEntries, restoreEntry } from "../../schema/restore/restore.js";
 import { hiddenTables, readSelection, type Selection, selectEntries } from "../../schema/plan/selection.js";
@@ -35,8 +36,8 @@ export interface NewObjects {
 export interface RestoreMissing {
   /** The snapshot of the source to dump. */
   readonly snapshot?: string | undefined;
-  /** Runs when all tables are created. */
-  readonly copy?: () => Promise<void>;
+  /** Runs when all tables are created. Returns tables, qualified and quoted, that are copied later. */
+  readonly copy?: () => Promise<ReadonlySet<string>>;
   /** Objects that the source has changed under the same name. */
   readonly redefined?: readonly Redefined[];
   /** Applies all changes up to the dump. Returns false if the target cannot; constraints must not be validated then. */
@@ -142,21 +143,23 @@ export async function restoreMissing(
     }
   };
   await restore(plan.before.filter((entry) => !isAttachment(entry)));
-  await copy?.();
+  const later = withPartitionedTables(await listTables(target), (await copy?.()) ?? []);
+  const now =
+    later.size === 0 ? plan : withoutWaitingConstraints(plan, ({ schema, name }) => later.has(qualify(schema, name)));
   await restore(plan.builds.map(({ entry }) => entry));
   await restore(plan.deferredBuilds.map(({ entry }) => entry));
-  await restore(plan.after.filter(isKey));
+  await restore(now.after.filter(isKey));
   // After its own keys and indexes: the server creates missing ones for the parent's, under other names.
   await restore(plan.before.filter(isAttachment));
-  await restore(plan.after.filter((entry) => !isKey(entry)));
+  await restore(now.after.filter((entry) => !isKey(entry)));
   // Triggers that would fire for applied changes are enabled after the last change.
   const isEnabledLater = (entry: Entry): boolean => firingTypes.has(entry.type) && known.has(nameOf(entry));
   await restore(plan.handover.filter(isEnabledLater).map((entry) => onlyStatements(entry, 0, 1)));
   const handover = plan.handover.map((entry) => (isEnabledLater(entry) ? onlyStatements(entry, 1) : entry));
   // A constraint that rows violate is validated again next time: the rows may have been corrected.
   const missing = new Set([...selection.cut, ...context.missing]);
-  if (isCaughtUp) await validateMissing(objects, plan, context);
-  for (const entry of allEntries(plan).filter(isMissing))
+  if (isCaughtUp) await validateMissing(objects, now, context);
+  for (const entry of allEntries(now).filter(isMissing))
     await work.journal.event(`${titleOf(entry)} of the source was carried over`, { database });
   return { plan: { ...plan, handover }, missing };
 }
@@ -262,7 +265,7 @@ async function replace(
   const refuse = (why: string, cause?: unknown): RefusedError =>
     new RefusedError(`${redefined.key} was changed on the source during replication, and ${why}`, {
       remedy: `on the target, in ${context.database}: ${redefined.drop} (handle the objects that depend on it); then cut over again, which creates it as on the source`,
-      code: "603130",
+      code: "PGM-503",
       cause,
     });
   if (entry.type === "MATERIALIZED VIEW") throw refuse("cannot be replaced while it exists on the target");
@@ -278,6 +281,7 @@ async function replace(
 
 const notReplaced = ({ key, drop }: Redefined, entry: Entry, error: RefusedError): RestoreFinding =>
   findingFor(entry, {
+    code: "PGM-507",
     message: `${key} was changed on the source during replication, and the target has the former definition: ${error.message}`,
     remedy: `on the target, if it matters: ${drop}, with the objects that need it; then ${entry.sql}`,
     state: "Warning",

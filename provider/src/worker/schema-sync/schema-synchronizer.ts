@@ -7,7 +7,7 @@ import { isLockTimeout, lockTimeoutSeconds } from "../../postgres/locks/lock-wai
 import { listTables, type Table } from "../../postgres/tables.js";
 import { isCutRelation, readSelection } from "../../schema/plan/selection.js";
 import { withSyncSessions } from "./sync-sessions.js";
-import { ConcurrentChangeError } from "../../errors.js";
+import { ConcurrentChangeError, RefusedError } from "../../errors.js";
 import type { FollowedTables } from "../schema-diff/followed-tables.js";
 import type { Followers } from "../followers/followers.js";
 import { insertOnlyFinding } from "./insert-only-finding.js";
@@ -81,8 +81,8 @@ export class SchemaSynchronizer {
         throw (
           concurrentChange ??
           new ConcurrentChangeError(
-            `${joining.join(", ")} of ${this.#record.database} was replaced on the source during each of ${attempt} copies`,
-            { remedy: "stop what drops and creates it on the source, then cut over again", code: "603130" },
+            `${joining.join(", ")} of ${this.#record.database} was replaced on the source, or needed by an application, during each of ${attempt} copies`,
+            { remedy: "stop what drops, truncates or alters it on the source, then cut over again", code: "PGM-503" },
           )
         );
       if (concurrentChange) await this.#pauseAfter(concurrentChange);
@@ -175,8 +175,10 @@ export class SchemaSynchronizer {
     // The target refuses a change of the stream, which starts another comparison.
     if (deferred === "refused") return isChanged ? "changed" : "same";
     if (seen.isAltered) await this.#noteGiven(seen, markBefore);
-    // A column that was replaced has lost its indexes and constraints. The next comparison restores them.
-    this.#fingerprint = deferred === "some" ? undefined : seen.fingerprint;
+    // A column that was replaced has lost its indexes and constraints. The next comparison restores them,
+    // and copies the tables that were postponed.
+    const isJoining = Object.keys(this.#record.following.joining ?? {}).length > 0;
+    this.#fingerprint = deferred === "some" || isJoining ? undefined : seen.fingerprint;
     return isChanged || isPutRight ? "changed" : "same";
   }
 
@@ -192,9 +194,19 @@ export class SchemaSynchronizer {
     const joins = drift.newTables.length > 0 || this.#joins.areDue;
     await this.#add(objects, [...drift.additions, ...(joins ? drift.beforeCopies : [])]);
     if (joins) await this.#joins.join(objects, drift.newTables);
-    else if (isSourceAltered) await this.#missing.restore(objects);
+    else if (isSourceAltered) await this.#restoreMissing(objects, drift.deferred);
     if (joins) this.#followers.noteAlteration();
     return joins || drift.additions.length > 0;
+  }
+
+  /** The target may refuse an object that needs a deferred statement: an index for a replica identity needs NOT NULL. */
+  async #restoreMissing(objects: NewObjects, deferred: readonly string[]): Promise<void> {
+    try {
+      await this.#missing.restore(objects);
+    } catch (error) {
+      if (!(error instanceof RefusedError) || (await this.#applyDeferred(objects, deferred)) !== "some") throw error;
+      await this.#missing.restore(objects);
+    }
   }
 
   async #add({ target }: NewObjects, statements: readonly string[]): Promise<void> {

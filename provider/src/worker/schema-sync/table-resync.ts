@@ -156,7 +156,7 @@ export class TableResync {
     const onWaiting = transactionReporter(record);
     const signal = AbortSignal.any([record.work.signal, this.#stopped]);
     const tablesToAdd = { tables, newTables, bridge, onCreated, onWaiting, signal };
-    const { mark, ...restored } = await addTablesToStream(objects, tablesToAdd);
+    const { mark, postponed, ...restored } = await addTablesToStream(objects, tablesToAdd);
     await record.keep(mergeRestored(record.following, restored));
     // The new baseline does not show which other tables were replaced meanwhile.
     const outdated = await this.outdated(objects.source);
@@ -164,7 +164,8 @@ export class TableResync {
     const waiting = Object.entries(record.following.joining ?? {}).filter(([name]) => !names.includes(name));
     const isReplaced = (name: string): boolean => outdated.has(name) && !names.includes(name);
     const replaced = joiningOf(tables.filter((table) => isReplaced(nameOfTable(table))));
-    const joining = { ...Object.fromEntries(waiting), ...replaced };
+    const later = joiningOf(newTables.filter((table) => postponed.has(nameOfTable(table))));
+    const joining = { ...Object.fromEntries(waiting), ...replaced, ...later };
     // Older objects were not applied to the target again.
     const before = record.following.mark;
     const definitions = { ...mark.definitions, ...before?.definitions };

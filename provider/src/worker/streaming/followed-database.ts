@@ -1,43 +1,31 @@
-import { log } from "../../log.js";
 import type { Client } from "pg";
-import { formatBytes } from "../../units/byte-size.js";
+import type { FollowOptions } from "../../cdc/follow-options.js";
 import { Follower } from "../../cdc/follower.js";
-import type { FollowEvent, FollowOptions, FollowStatus } from "../../cdc/follow-options.js";
 import { changeCaptureNames, pointSlot } from "../../cdc/model/names.js";
-import { dropProgress } from "../../cdc/target/progress.js";
 import { cutOver } from "../../cutover/cut-over.js";
 import { ContentDiffersError, ConcurrentChangeError, RefusedError } from "../../errors.js";
-import { connect } from "../../postgres/connection/connect.js";
-import { carryConnectionLimit } from "../../schema/database/database.js";
 import { refreshMaterializedViews } from "../../schema/restore/materialized-views.js";
-import { readRestoreContext, type RestoreContext } from "../../schema/restore/restore-context.js";
-import { restoreEntries } from "../../schema/restore/restore.js";
+import { readRestoreContext } from "../../schema/restore/restore-context.js";
 import { relationKey } from "../../schema/plan/selection.js";
-import { validateConstraint } from "../../schema/restore/validate-constraint.js";
 import type { OnlineVerification } from "../../status.js";
-import type { FollowReport } from "../../store/journal.js";
 import type { DatabaseRecord } from "../../store/records.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { copyDatabase } from "../initial-copy/copy-database.js";
-import type { PostCutoverPlan } from "../initial-copy/post-cutover-plan.js";
 import { reportFindings } from "../context/report-findings.js";
-import {
-  compareDatabase,
-  compareSchemas,
-  comparisonStep,
-  nameDropped,
-  nameForeignOptions,
-} from "../comparison/compare-database.js";
-import { FollowRateMeter } from "../followers/apply-rates.js";
+import { compareDatabase, comparisonStep } from "../comparison/compare-database.js";
 import type { StreamState } from "../followers/stream-state.js";
+import { finishCutover } from "./finish-cutover.js";
 import { LiveStream } from "./live-stream.js";
+import { connect } from "../../postgres/connection/connect.js";
+import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
+import { StreamReports } from "./stream-reports.js";
 import { sentence, verifyOnline } from "./online-verification.js";
 import { rejectOnAbort } from "../../async/reject-on-abort.js";
 import { delay } from "../../async/delay.js";
 import { retryDatabaseStep } from "../context/retry.js";
 import { blockerReporter } from "../monitoring/blocker-finding.js";
+import { queueReporter } from "../monitoring/queued-snapshot.js";
 import { DatabaseFence } from "../cleanup/database-fence.js";
-import { dropSourceObjects } from "../cleanup/source-objects.js";
 import { readSourceVersion } from "../schema-diff/source-version.js";
 import { tablesInScope } from "../context/tables-in-scope.js";
 import { requireRollback, RollbackReplication } from "../rollback/rollback-replication.js";
@@ -55,10 +43,7 @@ export class FollowedDatabase {
   readonly #fence: DatabaseFence;
   /** Undefined after the cutover, during clean-up. */
   readonly #stream: LiveStream | undefined;
-  #reporting = Promise.resolve();
-  readonly #rates = new FollowRateMeter();
-  #streams: () => void = () => undefined;
-  readonly #streaming = new Promise<void>((resolve) => (this.#streams = resolve));
+  readonly #reports: StreamReports;
 
   private constructor(work: Work, record: DatabaseRecord, following: StreamState, completing: boolean) {
     const { name } = record;
@@ -66,6 +51,7 @@ export class FollowedDatabase {
     this.#name = name;
     this.#handedOver = following;
     this.#fence = new DatabaseFence(work, record, "source");
+    this.#reports = new StreamReports(work, name);
     this.#stream = completing ? undefined : new LiveStream(work, name, following, (changes) => this.#follow(changes));
   }
 
@@ -74,7 +60,8 @@ export class FollowedDatabase {
     const one = await FollowedDatabase.#begin(work, record);
     try {
       if (!one.#stream) return one;
-      await Promise.race([one.#streaming, one.failure, rejectOnAbort(work.signal)]);
+      const opened = one.#reports.streaming.then(() => one.#stream!.requirePublications());
+      await Promise.race([opened, one.failure, rejectOnAbort(work.signal)]);
       await work.journal.database(record.name, {
         phase: "following",
         state: "WaitingForCutoverTrigger",
@@ -135,7 +122,10 @@ export class FollowedDatabase {
       // The target no longer depends on the source: a successor only cleans up.
       await journal.database(this.#name, { phase: "completing", state: "InProgress", message: "cleaning up" });
     }
-    await this.#retryDatabaseStep(() => this.#finish());
+    await this.#retryDatabaseStep(async () => {
+      await this.stop();
+      await finishCutover(this.#work, this.#name, this.#remainder);
+    });
     if (spec.rollback !== "keep")
       return journal.database(this.#name, { phase: "done", state: "Succeeded", message: null });
     const handover = this.#remainder;
@@ -156,7 +146,7 @@ export class FollowedDatabase {
 
   async stop(): Promise<void> {
     await this.#stream?.stop();
-    await this.#reporting;
+    await this.#reports.end();
   }
 
   get #remainder(): StreamState {
@@ -183,36 +173,43 @@ export class FollowedDatabase {
   async #reachPoint(follower: Follower, sourceVersion: string): Promise<void> {
     const { spec, source, journal, signal } = this.#work;
     await journal.database(this.#name, { state: "InProgress", message: "cutting over" });
-    const sourceSession = await this.#connectSource("cutover");
-    try {
-      const targetSession = await this.#connectTarget("cutover");
-      try {
-        await cutOver({
-          source,
-          database: this.#name,
-          slot: pointSlot(changeCaptureNames(spec, this.#name)),
-          plugin: this.#remainder.plugin,
-          follower,
-          sourceSession,
-          targetSession,
-          signal,
-          onWaiting: blockerReporter(this.#work, this.#name, "source"),
-          hasSequence: ({ schema, name }) => !this.#remainder.cutSequences.includes(relationKey(schema, name)),
-          sequenceMargin: spec.sequenceMargin,
-          putUpFence: spec.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
-          onEscapedChanges: (changes) => this.#fence.reportEscapedChanges(changes),
-          requireSchema: () => this.#requireSchema(sourceSession, sourceVersion),
-          refreshMaterializedViews: () => this.#refresh(sourceSession, targetSession),
-          compare: async (point) =>
-            comparisonStep(await compareDatabase(this.#work, { database: this.#name, ...point, inCutover: true })),
-          onStep: (step, seconds) => journal.cutoverStep(this.#name, step, seconds),
-        });
-      } finally {
-        await targetSession.end();
-      }
-    } finally {
-      await sourceSession.end();
-    }
+    await this.#withSessions(async (sourceSession, targetSession) => {
+      await cutOver({
+        source,
+        database: this.#name,
+        slot: pointSlot(changeCaptureNames(spec, this.#name)),
+        plugin: this.#remainder.plugin,
+        follower,
+        sourceSession,
+        targetSession,
+        signal,
+        onWaiting: blockerReporter(this.#work, this.#name, "source"),
+        onQueued: queueReporter(this.#work, this.#name),
+        hasSequence: ({ schema, name }) => !this.#remainder.cutSequences.includes(relationKey(schema, name)),
+        sequenceMargin: spec.sequenceMargin,
+        onSequences: (sequences) => journal.sequences(this.#name, "target", sequences),
+        putUpFence: spec.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
+        onEscapedChanges: (changes) => this.#fence.reportEscapedChanges(changes),
+        requireSchema: () => this.#requireSchema(sourceSession, sourceVersion),
+        refreshMaterializedViews: () => this.#refresh(sourceSession, targetSession),
+        compare: async ({ lsn, ...point }) => {
+          await journal.database(this.#name, { cutoverLsn: lsn });
+          const moment = { occasion: "cutover", lsn } as const;
+          return comparisonStep(await compareDatabase(this.#work, { database: this.#name, ...point, moment }));
+        },
+        onStep: (step, seconds) => journal.cutoverStep(this.#name, step, seconds),
+      });
+    });
+  }
+
+  #withSessions(run: (source: Client, target: Client) => Promise<void>): Promise<void> {
+    const { source, target, spec } = this.#work;
+    const purpose = `${spec.migrationName} cutover`;
+    return withTwoSessions(
+      () => connect(source, { database: this.#name, purpose }),
+      () => connect(target, { database: targetDatabase(spec, this.#name), purpose }),
+      run,
+    );
   }
 
   async #refresh(source: Client, target: Client): Promise<void> {
@@ -230,61 +227,13 @@ export class FollowedDatabase {
     if ((await readSourceVersion(source)) === before) return;
     throw new ConcurrentChangeError(`the schema of ${this.#name} was altered on the source while it was cut over`, {
       remedy: "cut over when nothing alters the source's schema, or its privileges, every second",
-      code: "603130",
+      code: "PGM-503",
     });
   }
 
   /** Retries a step, which has to be idempotent. */
   #retryDatabaseStep(run: () => Promise<void>, isOfUse?: () => boolean): Promise<void> {
     return retryDatabaseStep(this.#work, this.#name, run, isOfUse);
-  }
-
-  async #finish(): Promise<void> {
-    const { spec, source, journal } = this.#work;
-    const startedAt = performance.now();
-    await this.stop();
-    const target = await this.#connectTarget("finish");
-    try {
-      const { sourceSearchPath, handover, keptBack } = this.#remainder;
-      const context = await readRestoreContext(target, { sourceSearchPath, resumed: true });
-      if (keptBack) await this.#restoreFiring(target, keptBack, context);
-      await reportFindings(this.#work, this.#name, await restoreEntries(target, handover, context));
-      await this.#compareWithSource(target, context.missing);
-      await dropProgress(target, spec.migrationName);
-    } finally {
-      await target.end();
-    }
-    for (const note of await dropSourceObjects(source, spec, this.#name))
-      await journal.event(note, { database: this.#name, level: "warning" });
-    await journal.database(this.#name, { slot: null, publications: [] });
-    await journal.cutoverStep(this.#name, "clean up", (performance.now() - startedAt) / 1000);
-  }
-
-  /** Runs while the tables belong to the migration's role, before applications write. */
-  async #restoreFiring(
-    target: Client,
-    { firing, firingValidations }: NonNullable<PostCutoverPlan["keptBack"]>,
-    context: RestoreContext,
-  ): Promise<void> {
-    await this.#work.journal.database(this.#name, { message: "foreign keys, triggers and rules" });
-    await reportFindings(this.#work, this.#name, await restoreEntries(target, firing, context));
-    for (const validation of firingValidations)
-      await reportFindings(this.#work, this.#name, await validateConstraint(target, validation, context));
-  }
-
-  /** Reads the source for the last time. */
-  async #compareWithSource(target: Client, missing: ReadonlySet<string>): Promise<void> {
-    const session = await this.#connectSource("compare");
-    try {
-      const without = new Set([...this.#remainder.without, ...missing]);
-      const sessions = { database: this.#name, source: session, target };
-      await compareSchemas(this.#work, { ...sessions, without });
-      await nameDropped(this.#work, sessions, this.#remainder.mark?.definitions ?? {});
-      await nameForeignOptions(this.#work, sessions);
-      await carryConnectionLimit(session, target);
-    } finally {
-      await session.end();
-    }
   }
 
   #follow(changes: Partial<FollowOptions> = {}): Follower {
@@ -304,57 +253,10 @@ export class FollowedDatabase {
       generation,
       signal,
       reconnectForSeconds: spec.reconnectFor,
-      onEvent: (event) => {
-        if (event.kind === "streaming") this.#streams();
-        if (event.kind === "lockTableFull") this.#report(() => this.#nameSetting(event));
-        this.#report(() => this.#work.journal.event(describe(event), { database: this.#name }));
-      },
-      onProgress: (status) => this.#report(() => this.#work.journal.follow(this.#name, this.#reportOf(status))),
+      onEvent: this.#reports.onEvent,
+      onProgress: this.#reports.onProgress,
       ...changes,
     });
-  }
-
-  #nameSetting({ reason, remedy }: Extract<FollowEvent, { kind: "lockTableFull" }>): Promise<void> {
-    const [message] = reason.split("\n");
-    const object = "max_locks_per_transaction";
-    return this.#work.journal.findings([
-      {
-        ...{ database: this.#name, type: "ServerParametersValidation", state: "Warning", object },
-        ...{ objectType: "Instance", message: message!, remedy },
-      },
-    ]);
-  }
-
-  #reportOf(status: FollowStatus): FollowReport {
-    const { inserts, updates, deletes, appliedChanges, incomingChanges, latencySeconds, pendingTransactions } = status;
-    return {
-      ...{ inserts, updates, deletes, appliedChanges, latencySeconds, pendingTransactions },
-      incomingChanges: Math.max(incomingChanges, appliedChanges),
-      lagBytes: status.lagBytes ?? 0,
-      ...this.#rates.measure(status, Date.now()),
-    };
-  }
-
-  /** Writes reports one after another, in the background. A lost report does not stop the stream. */
-  #report(write: () => Promise<void>): void {
-    this.#reporting = this.#reporting.then(write).catch((error: unknown) => {
-      log.warn(`a report on ${this.#name} was lost: ${String(error)}`);
-    });
-  }
-
-  async #connectSource(what: string): Promise<Client> {
-    const { source } = this.#work;
-    return connect(source, { database: this.#name, purpose: this.#purpose(what) });
-  }
-
-  async #connectTarget(what: string): Promise<Client> {
-    const { target, spec } = this.#work;
-    const database = targetDatabase(spec, this.#name);
-    return connect(target, { database, purpose: this.#purpose(what) });
-  }
-
-  #purpose(what: string): string {
-    return `${this.#work.spec.migrationName} ${what}`;
   }
 }
 
@@ -362,24 +264,4 @@ function refuseUnlessEqual(verification: OnlineVerification | undefined): void {
   if (!verification || verification.state === "equal") return;
   const text = `not cut over: ${sentence(verification)}`;
   throw verification.state === "different" ? new ContentDiffersError(text) : new RefusedError(text);
-}
-
-function describe(event: FollowEvent): string {
-  switch (event.kind) {
-    case "streaming":
-      return `following the source from ${event.from}`;
-    case "backlog":
-      return (
-        `${formatBytes(event.bytes)} of the source's WAL have to be read` +
-        (event.refused === undefined ? "" : `, by a walsender, which takes longer than SQL (${event.refused})`)
-      );
-    case "connectionLost":
-      return `the connection was lost (${event.reason}); retrying in ${event.retryInMs / 1000} s`;
-    case "lockTableFull":
-      return event.reason;
-    case "orderedBatch":
-      return `a batch was applied one change at a time: ${event.reason}`;
-    case "blocked":
-      return `changes wait for a lock on the target: ${event.by}`;
-  }
 }

@@ -112,6 +112,20 @@ export class LiveStream {
     });
   }
 
+  /**
+   * Checks the publications once. Later changes of them end the stream.
+   *
+   * @throws PublicationAltered when they were dropped or altered while no worker ran
+   */
+  async requirePublications(): Promise<void> {
+    try {
+      await this.#readSource((source) => this.#joins.outdated(source));
+    } catch (error) {
+      // The next comparison of the schemas repeats the check after any other error.
+      if (error instanceof PublicationAltered) throw error;
+    }
+  }
+
   async stop(): Promise<void> {
     this.#stopped.abort();
     await this.#followers.current.stop();

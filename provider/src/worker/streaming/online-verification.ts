@@ -14,6 +14,7 @@ import type { LiveStream } from "./live-stream.js";
 import { delay } from "../../async/delay.js";
 import { type RetryPolicy, retry } from "../context/retry.js";
 import { alignSnapshots, type AlignedSnapshots } from "../comparison/aligned-snapshots.js";
+import { queueReporter } from "../monitoring/queued-snapshot.js";
 import type { Work } from "../context/work.js";
 
 /** How many attempts are made if tables are replaced or the schema changes meanwhile. */
@@ -66,7 +67,7 @@ async function outcome(
 ): Promise<Omit<OnlineVerification, "requestedBy" | "startedOn">> {
   try {
     const { lsn, heldSeconds, results } = await compare(work, verification);
-    await work.journal.comparisons(verification.database, results);
+    await work.journal.comparisons(verification.database, results, { occasion: "verification", lsn });
     const overtaken = results.filter(({ replaced }) => replaced);
     const different = results.filter(({ equal, replaced }) => !equal && !replaced);
     const counts = { lsn, heldSeconds, tablesCompared: results.length, tablesDifferent: different.length };
@@ -133,7 +134,7 @@ async function compareOnce(
   const onTarget = { endpoint: source, database, slot, plugin: stream.following.plugin };
   const onSource = { endpoint: target, database: targetDatabase(spec, database) };
   const moment = await stream.exclusively((follower) =>
-    alignSnapshots({ source: onTarget, target: onSource, follower, signal }),
+    alignSnapshots({ source: onTarget, target: onSource, follower, signal, onQueued: queueReporter(work, database) }),
   );
   try {
     const results = await compareAt(work, { database, stream, moment, signal, only });

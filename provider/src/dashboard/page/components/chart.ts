@@ -48,7 +48,7 @@ export class Chart {
           {
             ...axis,
             space: 90,
-            values: (_plot, times, _axis, _space, step) => times.map((time) => timeLabel(time, step)),
+            values: (_plot, times) => times.map((time) => timeLabel(time, (times[1] ?? time) - times[0]!)),
           },
           {
             ...axis,

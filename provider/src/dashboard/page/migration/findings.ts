@@ -1,4 +1,5 @@
 import type { MigrationResource } from "../../../display/migration-resource.js";
+import { linkToCode } from "../../../finding-codes/findings-page.js";
 import type { ValidationMessage } from "../../../status.js";
 import { DataTable, type Column } from "../components/data-table.js";
 import { button, element } from "../components/element.js";
@@ -14,6 +15,10 @@ const severity = ["Failed", "Warning", "Succeeded"];
 
 export const hasFailedFinding = (migration: MigrationResource): boolean =>
   findingsOf(migration).some(({ message }) => message.state === "Failed");
+
+/** The message of the first finding with this code; undefined without one. */
+export const messageOfFinding = (migration: MigrationResource, code: string): string | undefined =>
+  findingsOf(migration).find(({ message }) => message.code === code)?.message.message;
 
 /** The findings of the validation, the most severe first. */
 export function findingsPart(migration: MigrationResource, isOpen: boolean): Node[] {
@@ -56,7 +61,7 @@ const columns: readonly Column<Finding>[] = [
     value: ({ message }) => severity.indexOf(message.state),
     className: "status",
   },
-  { name: "Code", cell: ({ message }) => message.code ?? "", value: ({ message }) => message.code ?? "" },
+  { name: "Code", cell: ({ message }) => codeLink(message.code), value: ({ message }) => message.code ?? "" },
   { name: "Object", cell: ({ objects }) => objects, value: ({ objects }) => objects, className: "wrap" },
   {
     name: "Finding",
@@ -71,6 +76,9 @@ const columns: readonly Column<Finding>[] = [
     className: "wrap long",
   },
 ];
+
+const codeLink = (code: string | undefined): Node | string =>
+  code === undefined ? "" : element("a", { href: linkToCode(code), target: "_blank", rel: "noreferrer" }, code);
 
 function remedy({ remedy: text, state }: ValidationMessage): Node | string {
   if (text === undefined || state === "Succeeded") return "";

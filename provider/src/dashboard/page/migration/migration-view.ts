@@ -3,13 +3,13 @@ import { hasEnded } from "../../../status.js";
 import type { EventRecord } from "../../../store/read-events.js";
 import type { TableRecord } from "../../../store/read-tables.js";
 import type { HistorySample, PageSettings } from "../../messages.js";
-import { Chart } from "../components/chart.js";
 import { confirm } from "../components/confirm.js";
 import { cutoverPart } from "./cutover.js";
 import { DatabasesPart } from "./databases.js";
 import { button, element } from "../components/element.js";
 import { findingsPart, hasFailedFinding } from "./findings.js";
-import { bytes, logTime, seconds, timeZone } from "../components/format.js";
+import { logTime, timeZone } from "../components/format.js";
+import { HistoryPart } from "./history.js";
 import { lagText, measuredLag, unknownSince } from "./lag.js";
 import { nextStepPart } from "./next-step.js";
 import { statusPill } from "../components/pill.js";
@@ -21,7 +21,6 @@ import { VirtualTable } from "../components/virtual-table.js";
 /** One migration, live. Each part is redrawn only when its content changes. */
 export class MigrationView {
   #migration: MigrationResource | null = null;
-  #samples: HistorySample[] = [];
   readonly #heading = element("h1");
   readonly #state = element("span");
   readonly #actions = element("div", { class: "bar" });
@@ -29,17 +28,7 @@ export class MigrationView {
   readonly #databases = new DatabasesPart();
   readonly #tables = new VirtualTable();
   readonly #events = element("ol", { class: "events", tabindex: "0", "aria-label": "Events" });
-  readonly #copyChart = new Chart({
-    label: "Copy rate",
-    value: (one) => one.bytesPerSecond,
-    format: rate,
-    isBytes: true,
-  });
-  readonly #lagCharts = [
-    new Chart({ label: "Bytes behind", value: (one) => one.lagBytes, format: bytes, isBytes: true }),
-    new Chart({ label: "Seconds behind", value: (one) => one.latencySeconds, format: seconds, isBytes: false }),
-  ];
-  readonly #history = element("section", { hidden: "" });
+  readonly #history = new HistoryPart();
   readonly #rest = element("div", { hidden: "" });
   readonly #clock = setInterval(() => this.#drawSummary(), 1000);
 
@@ -49,14 +38,13 @@ export class MigrationView {
     readonly settings: PageSettings,
   ) {
     this.#heading.textContent = name;
-    const charts = [this.#copyChart, ...this.#lagCharts].map((chart) => chart.root);
-    this.#history.append(element("h2", {}, "History"), element("div", { class: "charts" }, ...charts));
     this.#rest.append(
+      reportLinks(name),
       this.#part("summary"),
       this.#part("failures"),
       this.#databases.root,
       this.#part("cutover"),
-      this.#history,
+      this.#history.root,
       element("section", {}, element("h2", {}, "Tables"), this.#tables.root),
       this.#part("findings"),
       element(
@@ -91,7 +79,7 @@ export class MigrationView {
     this.#fill("state", [migration], () => [routePart(migration), stepper(migration), ...nextStepPart(migration)]);
     this.#databases.show(databases, migration.migrationMode === "Online", state);
     this.#drawSummary();
-    this.#drawCharts();
+    this.#history.showMigration(migration);
     // Findings that block the migration come first, others last.
     const isBlocked = hasFailedFinding(migration);
     const [place, empty] = isBlocked ? ["failures", "findings"] : ["findings", "failures"];
@@ -112,14 +100,13 @@ export class MigrationView {
     if (all || isAtEnd) this.#events.scrollTop = this.#events.scrollHeight;
   }
 
-  showHistory({ all, samples }: { readonly all: boolean; readonly samples: readonly HistorySample[] }): void {
-    this.#samples = [...(all ? [] : this.#samples), ...samples];
-    this.#drawCharts();
+  showHistory(message: { readonly all: boolean; readonly samples: readonly HistorySample[] }): void {
+    this.#history.add(message);
   }
 
   close(): void {
     clearInterval(this.#clock);
-    for (const chart of [this.#copyChart, ...this.#lagCharts]) chart.close();
+    this.#history.close();
   }
 
   #drawSummary(): void {
@@ -128,24 +115,6 @@ export class MigrationView {
     const { currentStatus, endedOn } = migration;
     const second = endedOn === undefined ? Math.floor(Date.now() / 1000) : 0;
     this.#fill("summary", [currentStatus, second], () => summaryPart(migration, Date.now()));
-  }
-
-  /** The current value of a chart is shown only while it is measured. */
-  #drawCharts(): void {
-    const migration = this.#migration;
-    if (!migration) return;
-    const { currentSubStateDetails: details } = migration.currentStatus;
-    const databases = Object.values(details?.dbDetails ?? {});
-    const last = this.#samples.at(-1);
-    this.#history.hidden = this.#samples.length < 2;
-    const isCopying = details?.currentSubState === "MigratingData";
-    this.#copyChart.show(this.#samples, isCopying && last ? rate(last.bytesPerSecond) : "");
-    const lag = measuredLag(databases);
-    const unknown = unknownSince(databases) === undefined ? "" : "unknown";
-    const [byteChart, secondChart] = this.#lagCharts;
-    byteChart!.show(this.#samples, lag ? bytes(lag.bytes) : unknown);
-    secondChart!.show(this.#samples, lag ? seconds(lag.seconds) : unknown);
-    for (const { root } of this.#lagCharts) root.hidden = migration.migrationMode === "Offline";
   }
 
   #part(name: string): HTMLElement {
@@ -220,7 +189,16 @@ export class MigrationView {
   }
 }
 
-const rate = (bytesPerSecond: number): string => `${bytes(bytesPerSecond)}/s`;
+function reportLinks(name: string): HTMLElement {
+  const path = `/api/migrations/${name}/report`;
+  return element(
+    "nav",
+    { class: "links", "aria-label": "Report" },
+    element("a", { href: `${path}.html`, target: "_blank", rel: "noopener" }, "Report"),
+    element("a", { href: `${path}.html`, download: `${name}.html` }, "Save as HTML"),
+    element("a", { href: path, download: `${name}.json` }, "Save as JSON"),
+  );
+}
 
 function eventLine({ at, level, database, message }: EventRecord): HTMLElement {
   const tone = level === "error" ? "bad" : level === "warning" ? "warn" : "";

@@ -5,6 +5,7 @@ import { formatDuration } from "../../../units/duration.js";
 import { comparisonOf } from "./comparison.js";
 import { element } from "../components/element.js";
 import { bytes, count } from "../components/format.js";
+import { messageOfFinding } from "./findings.js";
 import { lagText, measuredLag, type Lag } from "./lag.js";
 import { icon, type Tone } from "../components/pill.js";
 
@@ -13,6 +14,8 @@ interface NextStep {
   readonly title: string;
   readonly text?: string;
 }
+
+const lateWritesCode = "PGM-508";
 
 /** A cutover at this lag takes seconds. */
 const smallLag: Lag = { bytes: 16 * 2 ** 20, seconds: 10 };
@@ -26,6 +29,9 @@ const actions: Readonly<Partial<Record<MigrationSubState, string>>> = {
   WaitingForDataMigrationScheduling: "Set startDataMigration to true.",
   WaitingForRollbackDecision: "Set rollback to return to go back to the source, or to drop to keep the target.",
 };
+
+const offlineNote =
+  "Applications must not write to the source. Rows that are committed after the copy's snapshot are not migrated.";
 
 /** A banner that shows what happens next, or what the user has to do. */
 export function nextStepPart(migration: MigrationResource): Node[] {
@@ -69,13 +75,20 @@ function nextStep(migration: MigrationResource): NextStep | undefined {
       ...textOf(error),
     };
   if (state === "Canceled") return { tone: "idle", title: "The migration was canceled.", ...textOf(error) };
-  if (state === "Succeeded") return { tone: "good", title: `The migration succeeded${comparisonText(databases)}.` };
+  if (state === "Succeeded") return success(migration, databases);
   const subState = details?.currentSubState;
   if (error !== undefined) return { tone: "bad", title: "Some databases failed; the others continue.", text: error };
   if (subState === "WaitingForCutoverTrigger") return readiness(databases);
   const action = subState && actions[subState];
   if (action !== undefined) return { tone: "warn", title: `${sentenceOf(subState)}.`, text: action };
-  return { tone: "active", title: `${sentenceOf(subState)}${copyText(migration)}` };
+  const title = `${sentenceOf(subState)}${copyText(migration)}`;
+  return { tone: "active", title, ...(migration.migrationMode === "Offline" ? { text: offlineNote } : {}) };
+}
+
+function success(migration: MigrationResource, databases: readonly DatabaseDetails[]): NextStep {
+  const lateWrites = messageOfFinding(migration, lateWritesCode);
+  if (lateWrites === undefined) return { tone: "good", title: `The migration succeeded${comparisonText(databases)}.` };
+  return { tone: "warn", title: "The target lacks changes that were committed after the snapshot.", text: lateWrites };
 }
 
 const textOf = (error: string | undefined): { readonly text?: string } => (error === undefined ? {} : { text: error });

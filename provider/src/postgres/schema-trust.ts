@@ -1,6 +1,8 @@
 import type { Client } from "pg";
 import { RefusedError } from "../errors.js";
-import { controlSchema } from "./control-schema.js";
+
+/** The schema of the records, on the target, and of the progress, in each migrated database. */
+export const controlSchema = "pgmigration";
 
 /**
  * Roles whose objects may run with this role's privileges, because they have them anyway: this role, the roles whose
@@ -81,17 +83,17 @@ const query = `
  *
  * @throws RefusedError when another role owns the schema, its database or its tables, or when they run code
  */
-export async function refuseUntrustedSchema(client: Client, user: string): Promise<void> {
+export async function refuseUntrustedSchema(client: Client): Promise<void> {
   const { rows } = await client.query<{ finding: string }>(query);
   if (rows.length === 0) return;
   const { rows: where } = await client.query<{ database: string }>("SELECT current_database() AS database");
   const findings = rows.slice(0, 5).map(({ finding }) => finding);
   throw new RefusedError(
-    `the schema ${controlSchema} in the target's database ${where[0]!.database}, which contains the records of migrations, is not safe to use: ${findings.join("; ")}`,
+    `the schema ${controlSchema} in the database ${where[0]!.database} of ${client.host}:${client.port}, which contains records of migrations, is not safe to use: ${findings.join("; ")}`,
     {
       remedy:
-        `find out who created it. If that role may act for ${user}, GRANT it to ${user}, or migrate with it; ` +
-        `otherwise let its owner remove it, or set another maintenanceDatabase`,
+        `find out who created it. If that role may act for ${client.user}, GRANT it to ${client.user}, or migrate with it; ` +
+        `otherwise let its owner remove it, or, in the maintenance database, set another maintenanceDatabase`,
     },
   );
 }

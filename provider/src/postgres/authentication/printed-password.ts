@@ -1,20 +1,18 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { RefusedError } from "../../errors.js";
-import type { Endpoint } from "./endpoint.js";
 
 const run = promisify(execFile);
 const timeoutMs = 60_000;
 
 /**
- * The current password. A command runs for each connection, because its output may be valid for only an hour.
+ * The password that a command prints.
  *
  * @throws RefusedError when the command fails or prints nothing; its output is not repeated, because it may be the
  * secret
  */
-export async function passwordOf({ password, passwordCommand }: Endpoint): Promise<string> {
-  if (passwordCommand === undefined) return password ?? "";
-  const printed = await output(passwordCommand);
+export async function printedPassword(command: string): Promise<string> {
+  const printed = await output(command);
   if (printed === "") throw failed("it printed nothing");
   return printed;
 }
@@ -33,7 +31,7 @@ async function output(command: string): Promise<string> {
 }
 
 const failed = (what: string): RefusedError =>
-  new RefusedError(`the passwordCommand failed: ${what}`, {
+  new RefusedError(`the command of auth failed: ${what}`, {
     remedy: "run it manually as the worker's operating-system user: it must print only the password on standard output",
-    code: "603100",
+    code: "PGM-105",
   });

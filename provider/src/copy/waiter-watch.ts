@@ -1,0 +1,64 @@
+import { PeriodicTask } from "../async/periodic-task.js";
+import { connect } from "../postgres/connection/connect.js";
+import type { Endpoint } from "../postgres/connection/endpoint.js";
+import { ReopenedSession } from "../postgres/connection/reopened-session.js";
+import { type LockWaiter, lockWaiters } from "../postgres/locks/lock-waiters.js";
+
+const lookEveryMs = 200;
+/** A look at many thousands of locks costs the source much. */
+const busyShare = 1 / 10;
+/** How long an application waits for locks of the migration before they are released. */
+const patienceMs = 300;
+
+export interface WaiterWatchOptions {
+  readonly source: Endpoint;
+  readonly database: string;
+  /** The process IDs of the sessions with locks. Nothing is read while there are none. */
+  readonly holders: () => readonly number[];
+  /** Releases the lock. It is called again for as long as the session waits. */
+  readonly onWaiter: (waiter: LockWaiter) => Promise<void> | void;
+}
+
+/**
+ * Finds the sessions of applications that wait for locks of a migration: 0.3 s after they began to wait, or at
+ * once if a session of a migration waits behind them. Without the latter, the two would wait for each other.
+ *
+ * @example const watch = new WaiterWatch({ source, database: "crm", holders: () => [pid], onWaiter: () => snapshot.release() });
+ */
+export class WaiterWatch {
+  readonly #options: WaiterWatchOptions;
+  readonly #observer: ReopenedSession;
+  readonly #task: PeriodicTask;
+  /** When each waiting session was first seen. */
+  #seenAt = new Map<string, number>();
+
+  constructor(options: WaiterWatchOptions) {
+    const { source, database } = options;
+    this.#options = options;
+    this.#observer = new ReopenedSession(() => connect(source, { database, purpose: "look at locks" }));
+    // The sessions that copy report a source that does not answer.
+    const run = (): Promise<void> => this.#look().catch(() => undefined);
+    this.#task = new PeriodicTask({ everyMs: lookEveryMs, busyShare, run, onFailure: () => undefined });
+  }
+
+  async close(): Promise<void> {
+    await this.#task.close();
+    await this.#observer.close();
+  }
+
+  async #look(): Promise<void> {
+    const { holders, onWaiter } = this.#options;
+    const pids = holders();
+    if (pids.length === 0) return;
+    const waiters = await this.#observer.use((observer) => lockWaiters(observer, pids));
+    const now = Date.now();
+    this.#seenAt = new Map(waiters.map((waiter) => [keyOf(waiter), this.#seenAt.get(keyOf(waiter)) ?? now]));
+    for (const waiter of waiters) {
+      if (this.#task.isClosed) return;
+      if (waiter.isAheadOfMigration || now - this.#seenAt.get(keyOf(waiter))! >= patienceMs) await onWaiter(waiter);
+    }
+  }
+}
+
+const keyOf = ({ table, session }: LockWaiter): string =>
+  JSON.stringify([table, session.pid, session.queryStart?.getTime()]);

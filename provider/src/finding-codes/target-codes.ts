@@ -1,0 +1,50 @@
+import type { Catalogue } from "./catalogue-entry.js";
+
+/** PGM-3xx: the target. */
+export const targetCodes = {
+  "PGM-301": {
+    meaning: "the target's role may not create databases",
+    severity: "Failed",
+    remedy: "ALTER ROLE <role> CREATEDB on the target",
+    privilege: "CREATEDB on the target",
+  },
+  "PGM-302": {
+    meaning: "the target is read-only by default; Azure sets this when storage is nearly full",
+    severity: "Warning",
+    remedy: "increase the storage: az postgres flexible-server update --storage-size <GiB>",
+    privilege: "Contributor of the flexible server",
+  },
+  "PGM-303": {
+    meaning: "another migration uses the target database",
+    severity: "Failed",
+    remedy: "wait until the other migration has ended, or destroy it",
+  },
+  "PGM-304": {
+    meaning: "dataOnly: the database does not exist on the target",
+    severity: "Failed",
+    remedy: "migrate with schemaOnly first, or remove dataOnly",
+  },
+  "PGM-305": {
+    meaning: "dataOnly: tables already have rows on the target, and overwriteDbsInTarget is false",
+    severity: "Failed",
+    remedy: "set overwriteDbsInTarget to true, or empty the tables",
+  },
+  "PGM-306": {
+    meaning: "a role may not set session_replication_role, so triggers and foreign keys apply to replicated changes",
+    severity: "Warning or Failed",
+    remedy: "GRANT SET ON PARAMETER session_replication_role TO <role> (15 or later), or use the administrator",
+    privilege: "SET on session_replication_role",
+  },
+  "PGM-307": {
+    meaning: "the target's lock table is too small for a transaction of the source",
+    severity: "Warning",
+    remedy: "raise max_locks_per_transaction and restart the target",
+    privilege: "superuser, or the service's server parameters",
+  },
+  "PGM-308": {
+    meaning: "the target's role may not read the records of migrations",
+    severity: "Failed",
+    remedy: "GRANT USAGE ON SCHEMA pgmigration TO <role> in the database with the records",
+    privilege: "owner of the schema pgmigration",
+  },
+} as const satisfies Catalogue;

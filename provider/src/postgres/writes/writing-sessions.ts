@@ -1,0 +1,48 @@
+import type { Client } from "pg";
+import { applicationNamePrefix } from "../connection/connect.js";
+
+/** A session that writes into a database, other than those of migrations. */
+export interface WritingSession {
+  readonly pid: number;
+  readonly user: string;
+  /** Empty if the session has none. */
+  readonly application: string;
+}
+
+/**
+ * Lists the sessions in the session's database whose open transaction has written. With `recentSeconds` also those whose last
+ * statement wrote within that time. Its text is visible only to superusers, `pg_read_all_stats` and the session's own role.
+ *
+ * @example for (const { user } of await writingSessions(session)) console.log(user);
+ */
+export async function writingSessions(session: Client, recentSeconds = 0): Promise<WritingSession[]> {
+  const { rows } = await session.query<WritingSession>(
+    `SELECT a.pid, a.usename AS user, coalesce(a.application_name, '') AS application
+       FROM pg_stat_activity a
+      WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.usename IS NOT NULL
+        AND coalesce(a.application_name, '') NOT LIKE $1 AND coalesce(a.query, '') NOT LIKE 'autovacuum:%'
+        AND (a.pid IN (SELECT l.pid FROM pg_locks l WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock')
+             OR a.state_change > clock_timestamp() - $2 * interval '1 second'
+                AND a.query ~* '^\\s*(insert|update|delete|merge|truncate|copy\\s.*\\sfrom)\\M')
+      ORDER BY a.pid`,
+    [`${applicationNamePrefix}%`, recentSeconds],
+  );
+  return rows;
+}
+
+/**
+ * Sessions for a message, by role and application.
+ *
+ * @example describeSessions(sessions) === ["shop (billing, 2 sessions)", "bob (psql)"]
+ */
+export function describeSessions(sessions: readonly WritingSession[]): string[] {
+  const counts = new Map<string, number>();
+  for (const { user, application } of sessions) {
+    const who = JSON.stringify([user, application || "no application name"]);
+    counts.set(who, (counts.get(who) ?? 0) + 1);
+  }
+  return [...counts].map(([who, count]) => {
+    const [user, application] = JSON.parse(who) as [string, string];
+    return `${user} (${application}${count > 1 ? `, ${count} sessions` : ""})`;
+  });
+}

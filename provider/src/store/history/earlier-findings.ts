@@ -1,0 +1,51 @@
+import type { FindingCode } from "../../finding-codes/finding-code.js";
+import type { Problem } from "../../findings.js";
+import type { Store } from "../store.js";
+
+/** SQL: the databases whose rows are copied. Their findings about restored objects are not reported again. */
+const isCopied = "phase IN ('following', 'completing', 'rollingBack', 'returned', 'done')";
+
+/**
+ * Clauses of `WITH` that move findings of migration `$1` to `earlier_finding`, where the report finds them. Successes are
+ * deleted.
+ *
+ * @param which SQL condition on `pgmigration.finding`
+ * @param by what may report them again: another `attempt`, or a `check` that is repeated while a worker runs
+ */
+export const withdrawFindings = (which: string, by: "attempt" | "check"): string => `
+  withdrawn AS (DELETE FROM pgmigration.finding WHERE migration = $1 AND ${which} RETURNING *),
+  kept AS (
+    INSERT INTO pgmigration.earlier_finding
+           (migration, key, database, type, state, code, object, object_type, message, remedy, at, during, withdrawn_by)
+    SELECT DISTINCT ON (key) migration, md5(json_build_array(database, code, object)::text) AS key, database, type, state,
+           code, object, object_type, message, remedy, at, during, '${by}'
+      FROM withdrawn WHERE state <> 'Succeeded' ORDER BY key, id
+    ON CONFLICT (migration, key) DO UPDATE
+       SET message = excluded.message, remedy = excluded.remedy, state = excluded.state, during = excluded.during,
+           withdrawn_by = excluded.withdrawn_by, withdrawn_at = excluded.withdrawn_at)`;
+
+/**
+ * SQL condition: the finding may be reported again by another attempt. A migration with a copied database is not validated
+ * again, and the objects of that database are not restored again.
+ */
+export const isReportedAgain = `
+  CASE WHEN database IS NULL
+       THEN NOT EXISTS (SELECT FROM pgmigration.database d WHERE d.migration = $1 AND d.${isCopied})
+       ELSE database NOT IN (SELECT name FROM pgmigration.database d WHERE d.migration = $1 AND d.${isCopied}) END`;
+
+/** Replaces the finding of a code that concerns the whole migration and no worker reports. Without a finding, it is withdrawn. */
+export async function replaceRecordedFinding(
+  store: Store,
+  migration: string,
+  code: FindingCode,
+  finding?: Problem,
+): Promise<void> {
+  await store.query(`WITH ${withdrawFindings("database IS NULL AND code = $2", "check")} SELECT`, [migration, code]);
+  if (!finding) return;
+  const { type, state, object, objectType, message, remedy } = finding;
+  await store.query(
+    `INSERT INTO pgmigration.finding (migration, type, state, code, object, object_type, message, remedy, during)
+     SELECT name, $2, $3, $4, $5, $6, $7, $8, sub_state FROM pgmigration.migration WHERE name = $1`,
+    [migration, type, state, code, object, objectType, message, remedy],
+  );
+}

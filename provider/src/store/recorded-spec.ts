@@ -1,0 +1,59 @@
+import { z } from "zod";
+import { DamagedRecordError } from "../errors.js";
+import { completeSpec, type MigrationSpec } from "../inputs/inputs.js";
+
+const endpoint = z.looseObject({ host: z.string(), port: z.number(), user: z.string() });
+
+const kinds = (spec: Readonly<Record<string, unknown>>): Record<string, z.ZodType> =>
+  Object.fromEntries(Object.entries(spec).map(([key, value]) => [key, kindOf(value)]));
+
+function kindOf(value: unknown): z.ZodType {
+  if (Array.isArray(value)) return z.array(z.string());
+  if (typeof value === "object") return z.looseObject({});
+  return typeof value === "string" ? z.string() : typeof value === "number" ? z.number() : z.boolean();
+}
+
+/** The kinds of values, not their ranges: a record of a later version may have a choice that this one does not know. */
+const shape = z.looseObject({
+  ...kinds({ ...completeSpec({} as MigrationSpec) }),
+  migrationName: z.string(),
+  source: endpoint,
+  target: endpoint,
+});
+
+const unknownEndpoint = { host: "", port: 0, user: "", sslMode: "VerifyFull" } as const;
+
+/** A spec as the records have it. */
+export interface RecordedSpec {
+  /** If the record is damaged, a spec without servers and databases, to show the migration. */
+  readonly spec: MigrationSpec;
+  readonly damage: DamagedRecordError | undefined;
+}
+
+/**
+ * Reads a spec from the records, and completes one of an earlier version.
+ *
+ * @example const { spec, damage } = recordedSpec(row.name, row.spec);
+ */
+export function recordedSpec(migration: string, recorded: unknown): RecordedSpec {
+  const result = shape.safeParse(completeSpec(recorded as MigrationSpec));
+  if (result.success) return { spec: result.data as unknown as MigrationSpec, damage: undefined };
+  const [issue] = result.error.issues;
+  const where = ["spec", ...(issue?.path ?? [])].join(".");
+  return {
+    spec: completeSpec({ migrationName: migration, source: unknownEndpoint, target: unknownEndpoint } as MigrationSpec),
+    damage: new DamagedRecordError(
+      `the record of ${migration} on the target is damaged: invalid ${where}: ${issue?.message ?? "no object"}`,
+      {
+        remedy: `restore ${where} of this row of pgmigration.migration from a backup of the target, or remove the resource with Pulumi, which erases the record`,
+      },
+    ),
+  };
+}
+
+/** @throws DamagedRecordError when the spec is damaged */
+export function requireSpec(migration: string, recorded: unknown): MigrationSpec {
+  const { spec, damage } = recordedSpec(migration, recorded);
+  if (damage) throw damage;
+  return spec;
+}

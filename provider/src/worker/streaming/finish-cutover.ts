@@ -1,0 +1,67 @@
+import type { Client } from "pg";
+import { dropProgress } from "../../cdc/target/progress.js";
+import { targetDatabase } from "../../inputs/target-database.js";
+import { withSession } from "../../postgres/connection/with-session.js";
+import { carryConnectionLimit } from "../../schema/database/database.js";
+import { readRestoreContext, type RestoreContext } from "../../schema/restore/restore-context.js";
+import { restoreEntries } from "../../schema/restore/restore.js";
+import { validateConstraint } from "../../schema/restore/validate-constraint.js";
+import { dropSourceObjects } from "../cleanup/source-objects.js";
+import { compareSchemas, nameDropped, nameForeignOptions } from "../comparison/compare-database.js";
+import { reportFindings } from "../context/report-findings.js";
+import type { Work } from "../context/work.js";
+import type { StreamState } from "../followers/stream-state.js";
+import type { PostCutoverPlan } from "../initial-copy/post-cutover-plan.js";
+
+/**
+ * Completes the target after the cutover, and removes what the migration created on the source. Idempotent: a successor runs
+ * it again.
+ *
+ * @example
+ * await finishCutover(work, "erp", stream.following);
+ */
+export async function finishCutover(work: Work, database: string, state: StreamState): Promise<void> {
+  const { spec, source, journal } = work;
+  const startedAt = performance.now();
+  const place = { database: targetDatabase(spec, database), purpose: `${spec.migrationName} finish` };
+  await withSession(work.target, place, async (target) => {
+    const context = await readRestoreContext(target, { sourceSearchPath: state.sourceSearchPath, resumed: true });
+    const restored = { work, database, target, context };
+    if (state.keptBack) await restoreFiring(restored, state.keptBack);
+    await reportFindings(work, database, await restoreEntries(target, state.handover, context));
+    // Only now the source is opened: without it, the target gets its foreign keys, triggers and policies all the same.
+    await compareWithSource({ work, database, target }, state, context.missing);
+    await dropProgress(target, spec.migrationName);
+  });
+  for (const note of await dropSourceObjects(source, spec, database))
+    await journal.event(note, { database, level: "warning" });
+  await journal.database(database, { slot: null, publications: [] });
+  await journal.cutoverStep(database, "clean up", (performance.now() - startedAt) / 1000);
+}
+
+/** Runs while the tables belong to the migration's role, before applications write. */
+async function restoreFiring(
+  { work, database, target, context }: { work: Work; database: string; target: Client; context: RestoreContext },
+  { firing, firingValidations }: NonNullable<PostCutoverPlan["keptBack"]>,
+): Promise<void> {
+  await work.journal.database(database, { message: "foreign keys, triggers and rules" });
+  await reportFindings(work, database, await restoreEntries(target, firing, context));
+  for (const validation of firingValidations)
+    await reportFindings(work, database, await validateConstraint(target, validation, context));
+}
+
+/** Reads the source for the last time. */
+async function compareWithSource(
+  { work, database, target }: { work: Work; database: string; target: Client },
+  state: StreamState,
+  missing: ReadonlySet<string>,
+): Promise<void> {
+  const place = { database, purpose: `${work.spec.migrationName} compare` };
+  await withSession(work.source, place, async (source) => {
+    const sessions = { database, source, target };
+    await compareSchemas(work, { ...sessions, without: new Set([...state.without, ...missing]) });
+    await nameDropped(work, sessions, state.mark?.definitions ?? {});
+    await nameForeignOptions(work, sessions);
+    await carryConnectionLimit(source, target);
+  });
+}
