@@ -15,6 +15,7 @@ RUN npm ci --workspace provider --ignore-scripts
 COPY tsconfig.base.json ./
 COPY provider provider
 RUN npm run build --workspace provider
+# The packages that obtain tokens stay: they are dependencies of the workspace. The image needs no az.
 RUN npm prune --workspace provider --omit dev --ignore-scripts
 
 FROM node:24-slim

@@ -15,7 +15,7 @@ import { PgMigration, type PgMigrationArgs } from "pulumi-pg-migration";
 const config = new pulumi.Config();
 
 /** `sourceHost` is `source.host`. */
-const piece = /^(source|target)(Host|Port|User|Password|PasswordCommand|SslMode|SslRootCert)$/;
+const piece = /^(source|target)(Host|Port|User|Password|Auth|SslMode|SslRootCert)$/;
 
 type Given = Record<string, unknown>;
 
@@ -23,7 +23,7 @@ type Given = Record<string, unknown>;
 const valueOf = (text: string): unknown => (/^\s*[[{]/.test(text) ? JSON.parse(text) : text);
 
 /** These contain passwords, set with `--secret`. They stay secrets in the state. */
-const mayBeSecret = /password|secret|webhook|^(source|target)$/i;
+const mayBeSecret = /password|auth|secret|webhook|^(source|target)$/i;
 
 const given = (key: string): unknown =>
   mayBeSecret.test(key) ? config.requireSecret(key).apply(valueOf) : valueOf(config.require(key));

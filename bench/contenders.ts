@@ -68,9 +68,9 @@ export function ours(verification: "none" | "content"): Contender {
       const usage: Usage = { cpuSeconds: 0, maxRssBytes: 0 };
       const ended = new AbortController();
       const watched = watchWorker(target, migrationName, usage, ended.signal);
-      const { id, outs } = await lifecycle.create(inputs, () => undefined).finally(() => ended.abort());
+      const { outs } = await lifecycle.create(inputs, () => undefined).finally(() => ended.abort());
       await watched;
-      await lifecycle.remove(id, outs);
+      await lifecycle.remove(outs);
       return usage;
     },
   };

@@ -60,7 +60,7 @@ export function declareLab(config: LabConfig, { fromSource, existing }: CopiedSe
     created,
     serverParametersOf(config, { ...fromSource, ...existing.parameters }),
   );
-  const ready = dns ? declarePrivateEndpoint(context, network, dns, created.server, configured) : configured;
+  const ready = dns ? declarePrivateEndpoint(context, { ...network, dns }, created.server, configured) : configured;
   const privateAddress = dns && readPrivateAddress(context, dns, ready);
   const gateway = declareVpnGateway(context, network);
   const resolver = declareDnsResolver(context, network);

@@ -25,8 +25,10 @@ export interface MigrationRunnerArgs {
   readonly image: string;
   /** Not needed for a public image. */
   readonly registry?: AzureRegistry | RegistryLogin | undefined;
-  /** Contains passwords, so it is sent as a secret. */
+  /** May contain passwords, so it is sent as a secret. */
   readonly job: pulumi.Input<WorkerJob>;
+  /** Resource id of a managed identity with which the worker obtains tokens: `auth.clientId` is its client id. */
+  readonly identity?: pulumi.Input<string> | undefined;
   /** Worker processes, each in its own container. Default 1. */
   readonly replicas?: number | undefined;
   /** vCPUs of each container. Default 2. */
@@ -64,6 +66,7 @@ export class MigrationRunner extends pulumi.ComponentResource {
 
   #containerGroup(name: string, args: MigrationRunnerArgs, access: RegistryAccess): containerinstance.ContainerGroup {
     const { resourceGroupName, location, subnetId, image, job, cpu = 2, memoryGb: memoryInGB = 4, tags = {} } = args;
+    const identities = [access.identity, args.identity].filter((one) => one !== undefined);
     return new containerinstance.ContainerGroup(
       name,
       {
@@ -74,6 +77,9 @@ export class MigrationRunner extends pulumi.ComponentResource {
         restartPolicy: "OnFailure",
         subnetIds: [{ id: subnetId }],
         dnsConfig: { nameServers: [azureDns] },
+        ...(identities.length > 0 && {
+          identity: { type: "UserAssigned" as const, userAssignedIdentities: identities },
+        }),
         ...access.properties,
         containers: [
           {
@@ -121,17 +127,16 @@ export class MigrationRunner extends pulumi.ComponentResource {
       { parent: this },
     );
     return {
-      properties: {
-        identity: { type: "UserAssigned", userAssignedIdentities: [identity.id] },
-        imageRegistryCredentials: [{ server, identity: identity.id }],
-      },
+      identity: identity.id,
+      properties: { imageRegistryCredentials: [{ server, identity: identity.id }] },
       grants: [grant],
     };
   }
 }
 
 interface RegistryAccess {
-  readonly properties: Pick<containerinstance.ContainerGroupArgs, "identity" | "imageRegistryCredentials">;
+  readonly identity?: pulumi.Output<string>;
+  readonly properties: Pick<containerinstance.ContainerGroupArgs, "imageRegistryCredentials">;
   /** Resources that must exist before an image can be pulled. */
   readonly grants: pulumi.Resource[];
 }

@@ -26,7 +26,7 @@ function declareEmbeddedMigration(
   { dependsOn }: { readonly dependsOn: pulumi.Resource[] },
 ): PgMigration {
   const servers = serversOf(context.config, migration, target);
-  const runner = declareRunner(context, migration, target, servers, dependsOn);
+  const runner = declareRunner(context, migration, target, { servers, dependsOn });
   return new PgMigration(
     migration.name,
     {
@@ -46,14 +46,13 @@ function serversOf(
   migration: MigrationConfig,
   { server, privateAddress, administratorPassword }: MigrationTarget,
 ) {
-  const { host, port, user, sslMode } = migration.source;
+  const { host, port, user, sslMode, auth } = migration.source;
   const address = migration.targetBy === "address" ? privateAddress : undefined;
   return {
-    source: { host, port, user, sslMode, password: sourcePassword() },
+    source: { host, port, user, sslMode, ...(auth ? { auth } : { password: sourcePassword() }) },
     target: {
       host: address ?? server.fullyQualifiedDomainName,
-      user: administratorLogin,
-      password: administratorPassword,
+      ...(migration.targetLogin ?? { user: administratorLogin, password: administratorPassword }),
       sslMode: migration.targetSslMode,
     },
   };
@@ -64,11 +63,10 @@ function declareRunner(
   { naming, group }: LabContext,
   { worker, runner, name }: MigrationConfig,
   { network }: MigrationTarget,
-  servers: Servers,
-  dependsOn: pulumi.Resource[],
+  { servers, dependsOn }: { readonly servers: Servers; readonly dependsOn: pulumi.Resource[] },
 ): MigrationRunner | undefined {
   if (worker !== "container" || !runner || !network.runner) return undefined;
-  const { image, registry, registryUser, replicas, cpu, memoryGb } = runner;
+  const { image, registry, registryUser, identity, replicas, cpu, memoryGb } = runner;
   const job: pulumi.Output<WorkerJob> = pulumi.all([servers.source, servers.target]).apply(([source, target]) => ({
     migrationName: name,
     source,
@@ -83,6 +81,7 @@ function declareRunner(
       image,
       registry: registry === undefined ? loginOf(registryUser) : { id: registry },
       job,
+      identity,
       replicas,
       cpu,
       memoryGb,

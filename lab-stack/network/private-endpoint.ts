@@ -8,8 +8,7 @@ import type { PrivateDns } from "./private-dns";
 /** Declares the server's private endpoint and its name in the zone. Returns the resource that completes both. */
 export function declarePrivateEndpoint(
   { naming, group }: LabContext,
-  { privateEndpoints: subnet }: LabNetwork,
-  { zone, link }: PrivateDns,
+  { privateEndpoints: subnet, dns: { zone, link } }: LabNetwork & { readonly dns: PrivateDns },
   server: dbforpostgresql.Server,
   last: pulumi.Resource,
 ): pulumi.Resource {
