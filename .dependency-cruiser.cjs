@@ -3,7 +3,7 @@ const layers = [
   ["index"],
   ["cli", "dashboard", "resource"],
   ["supervisor"],
-  ["worker/(main|serve|help-copying|read-worker-arguments)"],
+  ["worker/(main|serve|help-copying|read-worker-job)"],
   ["worker/run"],
   ["worker/streaming"],
   ["worker/schema-sync"],
@@ -15,14 +15,16 @@ const layers = [
   ["worker/context"],
   ["validation"],
   ["cutover"],
+  ["report"],
   ["display"],
   ["store"],
   ["verify"],
   ["schema"],
   ["copy", "cdc"],
+  ["platforms"],
   ["inputs"],
   ["postgres"],
-  ["findings", "status", "errors", "engine-version", "units", "async"],
+  ["findings", "finding-codes", "status", "errors", "engine-version", "units", "async", "log"],
 ];
 const pathOf = (layer) => `^provider/src/(${layer.join("|")})(/|\\.ts$)`;
 

@@ -15,6 +15,7 @@ export default tseslint.config(
       "no-constant-condition": ["error", { checkLoops: false }],
       "@typescript-eslint/no-unnecessary-condition": ["error", { allowConstantLoopConditions: true }],
       eqeqeq: "error",
+      "max-params": ["error", 4],
     },
   },
   {

@@ -55,7 +55,12 @@ function workOrderAt(world: World, index: number): WorkOrder {
 }
 
 /** A movement of stock, by a work order, a sales order or a purchase order. */
-function transaction(world: World, index: number, count: number, firstDay: number, random: Random): Row {
+function transaction(
+  world: World,
+  index: number,
+  { count, firstDay }: { readonly count: number; readonly firstDay: number },
+  random: Random,
+): Row {
   const type = random.pick(["W", "W", "W", "S", "S", "P"]);
   const orders = {
     W: "production.workorder",
@@ -145,7 +150,7 @@ export const manufacturingTables: TableGenerators = {
       count,
       row: (index, random) => ({
         transactionid: firstId + index,
-        ...transaction(world, index, count, daysOfBusiness - 365, random),
+        ...transaction(world, index, { count, firstDay: daysOfBusiness - 365 }, random),
       }),
     };
   },
@@ -156,7 +161,7 @@ export const manufacturingTables: TableGenerators = {
       count,
       row: (index, random) => ({
         transactionid: index + 1,
-        ...transaction(world, index, count, daysOfBusiness - 730, random),
+        ...transaction(world, index, { count, firstDay: daysOfBusiness - 730 }, random),
       }),
     };
   },

@@ -124,8 +124,8 @@ export class ResourceRegistration {
   async #registerNew(goal: Goal, old: ResourceState | undefined, provider: Provider): Promise<ResourceState> {
     const inputs = await this.#check(goal, provider, goal.inputs);
     const { journal } = this.#options;
-    if (!old?.pendingReplacement) return this.#create("create", goal, inputs, provider, old);
-    const created = await this.#create("create-replacement", goal, inputs, provider, old);
+    if (!old?.pendingReplacement) return this.#create("create", { goal, inputs, provider }, { gone: old });
+    const created = await this.#create("create-replacement", { goal, inputs, provider }, { gone: old });
     journal.record("replace", goal.urn);
     return created;
   }
@@ -147,11 +147,15 @@ export class ResourceRegistration {
     const inputs = await this.#check(goal, provider, goal.inputs);
     if (goal.deleteBeforeReplace ?? difference.deleteBeforeReplace) {
       await this.#makeRoom(old);
-      const created = await this.#create("create-replacement", goal, inputs, provider, state.find(goal.urn));
+      const created = await this.#create(
+        "create-replacement",
+        { goal, inputs, provider },
+        { gone: state.find(goal.urn) },
+      );
       journal.record("replace", goal.urn);
       return created;
     }
-    const created = await this.#create("create-replacement", goal, inputs, provider, undefined, old);
+    const created = await this.#create("create-replacement", { goal, inputs, provider }, { replaced: old });
     journal.record("replace", goal.urn);
     return created;
   }
@@ -193,11 +197,8 @@ export class ResourceRegistration {
   /** Creates a resource in place of `gone`, which no longer exists, or beside `replaced`, which is deleted later. */
   async #create(
     op: "create" | "create-replacement",
-    goal: Goal,
-    inputs: PropertyMap,
-    provider: Provider,
-    gone?: ResourceState,
-    replaced?: ResourceState,
+    { goal, inputs, provider }: Omit<Change, "old">,
+    { gone, replaced }: { readonly gone?: ResourceState | undefined; readonly replaced?: ResourceState },
   ): Promise<ResourceState> {
     const { journal, preview, state } = this.#options;
     const keep = (resource: ResourceState): ResourceState => {
